@@ -1,0 +1,209 @@
+//! Every refusal of the lake: one variant for each thing that can happen, and one table of stable codes.
+
+use crate::key::Role;
+use crate::path::{LakePath, PathError};
+use crate::sync::{Status, SyncId};
+use crate::trash::TrashId;
+use crate::upload::Upload;
+use serde::{Deserialize, Serialize};
+
+/// A refusal as it travels: the body of every answer that is not a success.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    pub code: u32,
+    pub msg: String,
+}
+
+impl From<&Error> for Refusal {
+    fn from(error: &Error) -> Self {
+        Self { code: error.code().number(), msg: error.to_string() }
+    }
+}
+
+/// What a client may be told. The message says the cause and the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{0}")]
+    Invalid(String),
+    #[error(transparent)]
+    Path(#[from] PathError),
+    #[error("{0}")]
+    IncompleteUpload(String),
+    #[error(
+        "no key was given; send one as api_key in the body, as \"Authorization: Bearer KEY\" or as \"X-API-Key: KEY\""
+    )]
+    NoKey,
+    #[error(
+        "this key is not known here, was revoked or has expired; make one with \"lakeshore key create --name NAME\""
+    )]
+    BadKey,
+    #[error("this sign-in link is not known here, was used before or has expired; sign in with a key instead")]
+    BadSignInLink,
+    #[error("this needs a key of the role {needed}; the key {name:?} has the role {role}")]
+    Role { name: String, role: Role, needed: Role },
+    #[error("the key {name:?} is for {prefix} and what is below it, not for {path}")]
+    Prefix { name: String, prefix: LakePath, path: LakePath },
+    #[error("the key {name:?} is for {prefix} and what is below it; this needs a key for the whole lake")]
+    WholeLake { name: String, prefix: LakePath },
+    #[error("there is no sync {0}; start one to get its id")]
+    NoSuchSync(SyncId),
+    #[error("there is no trash {0}; it may have been restored already")]
+    NoSuchTrash(TrashId),
+    #[error("there is no active key of the id or name {0:?}; \"lakeshore key list\" shows them")]
+    NoSuchKey(String),
+    #[error("sync {sync_id} has ended ({}{}); start a new one", status.as_str(), if message.is_empty() { String::new() } else { format!(": {message}") })]
+    SyncEnded { sync_id: SyncId, status: Status, message: String },
+    #[error("sync {0} is ending at this moment; wait for it, then start a new one")]
+    SyncEnding(SyncId),
+    #[error(
+        "{path} is held by sync {sync_id} ({}, {held_path}), which is open; end or abort it first", sync_type.as_str()
+    )]
+    PathHeld { path: LakePath, sync_id: SyncId, sync_type: crate::sync::SyncType, held_path: LakePath },
+    #[error("{path} is being restored from the trash (trash {trash_id}); try again when that is done")]
+    PathRestoring { path: LakePath, trash_id: TrashId },
+    #[error("a full sync of {path} would replace other datasets below it: {}; sync each of them instead", join(below))]
+    DatasetsBelow { path: LakePath, below: Vec<LakePath> },
+    #[error(
+        "sync {sync_id} has uploads in flight: {}; wait for them, or send \"discard_in_flight\": true to drop them",
+        name_uploads(uploads)
+    )]
+    UploadsInFlight { sync_id: SyncId, uploads: Vec<Upload> },
+    #[error(
+        "full sync {0} has no file that landed, so publishing it would empty the dataset; send \"allow_empty\": true if that is meant, or abort it"
+    )]
+    EmptyFullSync(SyncId),
+    #[error("{0}")]
+    InTheWay(String),
+    #[error("the staged files of sync {0} are gone from the lake's folder; send them again in a new sync")]
+    StagingLost(SyncId),
+    #[error("the upload was discarded, because sync {0} was ended or aborted meanwhile; send it in a new sync")]
+    Discarded(SyncId),
+    #[error(
+        "the file is larger than {limit_bytes} bytes, the limit of this server; split it, or raise --max-upload-size"
+    )]
+    TooLarge { limit_bytes: u64 },
+    #[error("the disk of the lake is full; make space, then send it again")]
+    DiskFull,
+    #[error("the server is shutting down; send it again in a moment")]
+    ShuttingDown,
+    #[error(
+        "something went wrong inside the server, which has logged it; try again, and tell its operator if it stays"
+    )]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+fn join(paths: &[LakePath]) -> String {
+    paths.iter().map(LakePath::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn name_uploads(uploads: &[Upload]) -> String {
+    let names: Vec<_> =
+        uploads.iter().map(|upload| format!("{} (history_id {})", upload.file_name, upload.history_id)).collect();
+    names.join(", ")
+}
+
+impl Error {
+    pub fn internal(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Internal(Box::new(source))
+    }
+
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Invalid(_) => ErrorCode::Invalid,
+            Self::Path(_) => ErrorCode::InvalidPath,
+            Self::IncompleteUpload(_) => ErrorCode::IncompleteUpload,
+            Self::NoKey => ErrorCode::NoKey,
+            Self::BadKey | Self::BadSignInLink => ErrorCode::BadKey,
+            Self::Role { .. } => ErrorCode::Role,
+            Self::Prefix { .. } | Self::WholeLake { .. } => ErrorCode::Prefix,
+            Self::NoSuchSync(_) => ErrorCode::NoSuchSync,
+            Self::NoSuchTrash(_) => ErrorCode::NoSuchTrash,
+            Self::NoSuchKey(_) => ErrorCode::NoSuchKey,
+            Self::SyncEnded { .. } | Self::SyncEnding(_) | Self::StagingLost(_) => ErrorCode::SyncEnded,
+            Self::PathHeld { .. } | Self::PathRestoring { .. } => ErrorCode::PathHeld,
+            Self::DatasetsBelow { .. } => ErrorCode::DatasetsBelow,
+            Self::UploadsInFlight { .. } => ErrorCode::UploadsInFlight,
+            Self::EmptyFullSync(_) => ErrorCode::EmptyFullSync,
+            Self::InTheWay(_) => ErrorCode::InTheWay,
+            Self::Discarded(_) => ErrorCode::Discarded,
+            Self::TooLarge { .. } => ErrorCode::TooLarge,
+            Self::DiskFull => ErrorCode::DiskFull,
+            Self::ShuttingDown => ErrorCode::ShuttingDown,
+            Self::Internal(_) => ErrorCode::Internal,
+        }
+    }
+}
+
+macro_rules! error_codes {
+    ($($variant:ident = $number:literal, $meaning:literal;)+) => {
+        /// A stable number for each kind of refusal: the HTTP status, then two digits. Never 0, which is success.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum ErrorCode { $(#[doc = $meaning] $variant = $number,)+ }
+
+        impl ErrorCode {
+            /// Every code, in the order of the numbers: the table of the README.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning,)+ }
+            }
+        }
+    };
+}
+
+error_codes! {
+    Invalid = 40000, "malformed or invalid request";
+    InvalidPath = 40001, "a path or file name that the lake does not take";
+    IncompleteUpload = 40002, "the upload broke off, stalled, or its body was malformed";
+    NoKey = 40100, "no key";
+    BadKey = 40101, "unknown, revoked or expired key";
+    Role = 40300, "the key's role does not allow this";
+    Prefix = 40301, "the key is not for this path";
+    CrossSite = 40302, "a change asked for by a page of another site";
+    NoSuchRoute = 40400, "no such address";
+    NoSuchSync = 40401, "no such sync";
+    NoSuchTrash = 40402, "no such trash";
+    NoSuchKey = 40403, "no such key";
+    MethodNotAllowed = 40500, "this address takes another method";
+    SyncEnded = 40900, "the sync has ended";
+    PathHeld = 40901, "the path is held by another sync or a restore";
+    UploadsInFlight = 40902, "uploads of the sync are in flight";
+    EmptyFullSync = 40903, "an empty full sync, not confirmed";
+    DatasetsBelow = 40904, "a full sync above other datasets";
+    InTheWay = 40905, "a file, folder or link of the lake is in the way";
+    Discarded = 40906, "the upload was discarded by the end of its sync";
+    TooLarge = 41300, "the file, or the body, is too large";
+    NotMultipart = 41500, "not multipart/form-data, or not JSON where JSON is due";
+    Internal = 50000, "a fault inside the server, logged there";
+    ShuttingDown = 50300, "the server is shutting down";
+    DiskFull = 50700, "the disk of the lake is full";
+}
+
+impl ErrorCode {
+    pub fn number(self) -> u32 {
+        self as u32
+    }
+
+    /// The HTTP status (RFC 9110) that goes with it.
+    pub fn http_status(self) -> u16 {
+        (self.number() / 100) as u16
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_never_zero_and_listed_in_the_readme() {
+        let readme = include_str!("../README.md");
+        let mut numbers: Vec<_> = ErrorCode::ALL.iter().map(|code| code.number()).collect();
+        for code in ErrorCode::ALL {
+            let row = format!("| {} | {} | {} |", code.http_status(), code.number(), code.meaning());
+            assert!(readme.contains(&row), "README.md lacks the row {row}");
+        }
+        numbers.dedup();
+        assert_eq!(numbers.len(), ErrorCode::ALL.len());
+        assert!(numbers.is_sorted() && numbers[0] > 0);
+    }
+}

@@ -1,0 +1,283 @@
+//! API keys: who may do what, and how a key is made and recognised.
+
+use crate::error::Error;
+use crate::path::LakePath;
+use crate::time::Timestamp;
+use crate::upload::hexadecimal;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+use subtle::ConstantTimeEq;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Looks.
+    Read,
+    /// Starts, uploads, ends, aborts, restores; and looks.
+    Write,
+    /// Everything, keys too.
+    Admin,
+}
+
+impl Role {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Admin => "admin",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Read, Self::Write, Self::Admin].into_iter().find(|role| role.as_str() == text)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyId(pub u64);
+
+/// A key as lists show it: everything but its secret, of which only a hash is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    pub key_id: KeyId,
+    pub name: String,
+    pub role: Role,
+    /// The key is for this place and what is below it; absent: for the whole lake.
+    pub path_prefix: Option<LakePath>,
+    /// The public beginning of the secret, to tell keys apart.
+    pub hint: String,
+    pub created_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+    pub last_used_at: Option<Timestamp>,
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl Key {
+    pub fn is_active(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|expires_at| now < expires_at)
+    }
+
+    pub fn grant(&self) -> Grant {
+        Grant { name: self.name.clone(), role: self.role, path_prefix: self.path_prefix.clone() }
+    }
+}
+
+/// What a new key should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewKey {
+    pub name: String,
+    pub role: Role,
+    pub path_prefix: Option<LakePath>,
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What somebody is allowed, once recognised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// The key's name: what the lake remembers as "who".
+    pub name: String,
+    pub role: Role,
+    pub path_prefix: Option<LakePath>,
+}
+
+/// Who is calling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    Anonymous,
+    Known(Grant),
+}
+
+/// Whether reading is free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthMode {
+    /// As documented: reading is free, an upload needs the id of an open sync, everything else a key.
+    Open,
+    /// Every call needs a key.
+    Required,
+}
+
+impl AuthMode {
+    /// May `caller` look at the lake? Gives the prefix that limits what is shown.
+    pub fn may_read(self, caller: &Caller) -> Result<Option<LakePath>, Error> {
+        match (self, caller) {
+            (Self::Open, _) => Ok(None),
+            (Self::Required, Caller::Known(grant)) => Ok(grant.path_prefix.clone()),
+            (Self::Required, Caller::Anonymous) => Err(Error::NoKey),
+        }
+    }
+
+    /// May `caller` look at `path`?
+    pub fn may_read_path(self, caller: &Caller, path: &LakePath) -> Result<(), Error> {
+        match (self.may_read(caller)?, caller) {
+            (Some(_), Caller::Known(grant)) => grant.covers(path),
+            _ => Ok(()),
+        }
+    }
+
+    /// May `caller` upload to the open sync on `path`?
+    pub fn may_upload(self, caller: &Caller, path: &LakePath) -> Result<(), Error> {
+        match (self, caller) {
+            (Self::Open, Caller::Anonymous) => Ok(()),
+            _ => may_write(caller, path),
+        }
+    }
+}
+
+/// May `caller` change what lies at `path`? Gives the name to remember.
+pub fn may_write(caller: &Caller, path: &LakePath) -> Result<(), Error> {
+    let grant = caller.known()?;
+    grant.has_role(Role::Write)?;
+    grant.covers(path)
+}
+
+/// May `caller` manage the keys? A key with a prefix may not: it could make itself one without.
+pub fn may_administer(caller: &Caller) -> Result<(), Error> {
+    let grant = caller.known()?;
+    grant.has_role(Role::Admin)?;
+    match &grant.path_prefix {
+        None => Ok(()),
+        Some(prefix) => Err(Error::WholeLake { name: grant.name.clone(), prefix: prefix.clone() }),
+    }
+}
+
+impl Caller {
+    fn known(&self) -> Result<&Grant, Error> {
+        match self {
+            Self::Known(grant) => Ok(grant),
+            Self::Anonymous => Err(Error::NoKey),
+        }
+    }
+
+    /// The name that the lake remembers.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Known(grant) => &grant.name,
+            Self::Anonymous => "",
+        }
+    }
+}
+
+impl Grant {
+    pub fn has_role(&self, needed: Role) -> Result<(), Error> {
+        if self.role >= needed { Ok(()) } else { Err(Error::Role { name: self.name.clone(), role: self.role, needed }) }
+    }
+
+    pub fn covers(&self, path: &LakePath) -> Result<(), Error> {
+        match &self.path_prefix {
+            Some(prefix) if !prefix.contains(path) => {
+                Err(Error::Prefix { name: self.name.clone(), prefix: prefix.clone(), path: path.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A random secret: a key, a session, or a sign-in link. Its text is shown once; what is kept is [`SecretHash`].
+pub struct Secret(String);
+
+/// Characters of a secret that are no secret: they find the row, and tell keys apart in a list.
+const HINT_CHARACTERS: usize = 12;
+
+impl Secret {
+    /// `lks_` and 256 random bits in hexadecimal: one word, so that a double click selects it whole.
+    pub fn from_random(bytes: [u8; 32]) -> Self {
+        Self(format!("lks_{}", hexadecimal(&bytes)))
+    }
+
+    /// What somebody sent, whatever it is.
+    pub fn presented(text: &str) -> Self {
+        Self(text.trim().to_owned())
+    }
+
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    pub fn hint(&self) -> String {
+        self.0.chars().take(HINT_CHARACTERS).collect()
+    }
+
+    /// The secret holds 256 random bits, so one round of SHA-256 keeps it as safe as a slow hash would.
+    pub fn hash(&self) -> SecretHash {
+        SecretHash(Sha256::digest(self.0.as_bytes()).into())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Compared in constant time.
+#[derive(Clone, Copy)]
+pub struct SecretHash(pub [u8; 32]);
+
+impl PartialEq for SecretHash {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretHash(…)")
+    }
+}
+
+/// A key as it was made: the only time that its secret is seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreatedKey {
+    pub key: Key,
+    pub secret: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(role: Role, prefix: Option<&str>) -> Caller {
+        let path_prefix = prefix.map(|prefix| LakePath::parse(prefix).unwrap());
+        Caller::Known(Grant { name: "etl".into(), role, path_prefix })
+    }
+
+    #[test]
+    fn writing_needs_a_key_of_the_role_and_of_the_path() {
+        let path = LakePath::parse("/data/db").unwrap();
+        assert!(matches!(may_write(&Caller::Anonymous, &path), Err(Error::NoKey)));
+        assert!(matches!(may_write(&caller(Role::Read, None), &path), Err(Error::Role { .. })));
+        assert!(matches!(may_write(&caller(Role::Write, Some("/data/db2")), &path), Err(Error::Prefix { .. })));
+        assert!(may_write(&caller(Role::Write, Some("/data")), &path).is_ok());
+    }
+
+    #[test]
+    fn reading_is_free_in_the_open_mode_only() {
+        assert!(AuthMode::Open.may_read(&Caller::Anonymous).is_ok());
+        assert!(matches!(AuthMode::Required.may_read(&Caller::Anonymous), Err(Error::NoKey)));
+        let scope = AuthMode::Required.may_read(&caller(Role::Read, Some("/data"))).unwrap();
+        assert_eq!(scope.unwrap().as_str(), "/data");
+    }
+
+    #[test]
+    fn a_key_with_a_prefix_does_not_manage_keys() {
+        assert!(may_administer(&caller(Role::Admin, None)).is_ok());
+        assert!(may_administer(&caller(Role::Admin, Some("/data"))).is_err());
+        assert!(may_administer(&caller(Role::Write, None)).is_err());
+    }
+
+    #[test]
+    fn a_secret_is_never_shown_by_debug() {
+        let secret = Secret::from_random([7; 32]);
+        assert!(!format!("{secret:?}").contains("07"));
+        assert!(secret.hash() == Secret::presented(&format!(" {}\n", secret.expose())).hash());
+    }
+}

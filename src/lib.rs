@@ -1,0 +1,23 @@
+//! The lake of Lakeshore: its words, its rules, and the service that applies them.
+//!
+//! This crate knows no HTTP, no SQL, no disk and no runtime; it compiles to WebAssembly whole, so that the pages
+//! speak with the very types that the server keeps. What touches the machine comes in through [`ports`].
+
+pub mod error;
+pub mod key;
+pub mod limits;
+pub mod list;
+pub mod path;
+pub mod place;
+pub mod ports;
+pub mod service;
+pub mod sync;
+pub mod time;
+pub mod trash;
+pub mod upload;
+
+pub use error::{Error, ErrorCode};
+pub use key::{Caller, Grant, Role};
+pub use path::LakePath;
+pub use service::Lake;
+pub use time::Timestamp;

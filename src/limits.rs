@@ -1,0 +1,37 @@
+//! Every bound of the lake, with its unit. What a deployment may change is in [`Limits`]; the rest holds everywhere.
+
+use std::time::Duration;
+
+/// Longest lake path, in bytes of UTF-8: leaves room below `PATH_MAX` (4096) for the lake root and the engine's folders.
+pub const PATH_BYTES_MAX: usize = 1024;
+/// Longest name of a file or folder, in bytes: `NAME_MAX` of the usual file systems (POSIX `limits.h`).
+pub const NAME_BYTES_MAX: usize = 255;
+/// Longest name of a sync or key, in bytes.
+pub const LABEL_BYTES_MAX: usize = 512;
+/// Most rows that one list request gives.
+pub const LIST_SIZE_MAX: u64 = 1000;
+/// Rows that a list request gives when it names no size: as documented.
+pub const LIST_SIZE_DEFAULT: u64 = 10;
+/// Most uploads in flight that a refusal names.
+pub const IN_FLIGHT_NAMED_MAX: u64 = 20;
+/// How long a sign-in lasts.
+pub const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long the sign-in link of a start lasts.
+pub const SIGN_IN_LINK_LIFETIME: Duration = Duration::from_secs(3600);
+/// A key's last use is written at most this often, so that reading does not turn into writing.
+pub const LAST_USE_GRANULARITY: Duration = Duration::from_secs(60);
+
+/// What a deployment may change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest file, in bytes.
+    pub upload_bytes_max: u64,
+    /// A sync without any upload for this long fails by itself.
+    pub sync_idle_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { upload_bytes_max: 1 << 40, sync_idle_max: Duration::from_secs(24 * 3600) }
+    }
+}

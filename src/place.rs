@@ -1,0 +1,91 @@
+//! Every place below the lake root, made here and nowhere else: what readers see, and the engine's own folder.
+
+use crate::path::LakePath;
+use crate::sync::SyncId;
+use crate::trash::TrashKey;
+use crate::upload::PartialName;
+
+/// The engine's own folder below the lake root. Engines that list the lake skip names that begin with a dot.
+pub const ENGINE_FOLDER: &str = ".lakeshore";
+
+/// A place below the lake root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// What readers see: a dataset, or something in one.
+    Live(LakePath),
+    /// The bytes of an upload that has not landed.
+    Partial(PartialName),
+    /// The folder that becomes the dataset when the sync is published.
+    Staging(SyncId),
+    /// Something in that folder.
+    Staged { sync: SyncId, relative: String },
+    /// The folder of one piece of trash.
+    TrashSlot(TrashKey),
+    /// The one thing in that folder, under the name that it had in the lake.
+    Trashed { key: TrashKey, leaf: String },
+}
+
+impl Place {
+    /// The place of `file` within a sync of `dataset`: staged when `staging` names a full sync, else live.
+    /// `file` is below `dataset`, which the upload's path rule has made sure of.
+    pub fn of_upload(staging: Option<SyncId>, dataset: &LakePath, file: &LakePath) -> Self {
+        match (staging, dataset.relative(file)) {
+            (Some(sync), Some(relative)) => Self::Staged { sync, relative: relative.to_owned() },
+            _ => Self::Live(file.clone()),
+        }
+    }
+
+    /// The place where `origin` lies, or would lie, in the trash.
+    pub fn trashed(key: &TrashKey, origin: &LakePath) -> Self {
+        Self::Trashed { key: key.clone(), leaf: origin.leaf().to_owned() }
+    }
+
+    /// The components of this place, from the lake root down.
+    pub fn components(&self) -> Vec<String> {
+        let own = |rest: &[&str]| {
+            let mut components = vec![ENGINE_FOLDER.to_owned()];
+            components.extend(rest.iter().map(|&component| component.to_owned()));
+            components
+        };
+        match self {
+            Self::Live(path) => path.components().map(str::to_owned).collect(),
+            Self::Partial(name) => own(&["uploads", name.as_str()]),
+            Self::Staging(sync) => own(&["staging", &staging_name(*sync)]),
+            Self::Staged { sync, relative } => {
+                let mut components = own(&["staging", &staging_name(*sync)]);
+                components.extend(relative.split('/').map(str::to_owned));
+                components
+            }
+            Self::TrashSlot(key) => own(&["trash", key.as_str()]),
+            Self::Trashed { key, leaf } => own(&["trash", key.as_str(), leaf]),
+        }
+    }
+
+    /// The sync that a name in the staging folder belongs to.
+    pub fn staging_owner(name: &str) -> Option<SyncId> {
+        name.strip_prefix("sync-")?.parse().ok().map(SyncId)
+    }
+}
+
+/// The folders of [`ENGINE_FOLDER`], which a backend makes at its start.
+pub const ENGINE_SUBFOLDERS: [&str; 3] = ["uploads", "staging", "trash"];
+
+fn staging_name(sync: SyncId) -> String {
+    format!("sync-{sync}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_syncs_file_waits_in_staging_and_an_incremental_ones_goes_live() {
+        let dataset = LakePath::parse("/data/db").unwrap();
+        let file = dataset.file("dt=1/a.csv").unwrap();
+        let staged = Place::of_upload(Some(SyncId(7)), &dataset, &file);
+        assert_eq!(staged.components(), [".lakeshore", "staging", "sync-7", "dt=1", "a.csv"]);
+        let live = Place::of_upload(None, &dataset, &file);
+        assert_eq!(live.components(), ["data", "db", "dt=1", "a.csv"]);
+        assert_eq!(Place::staging_owner("sync-7"), Some(SyncId(7)));
+    }
+}

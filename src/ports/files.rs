@@ -1,0 +1,103 @@
+//! Where the bytes are. Every promise here is about stable storage: what a call has done survives a power cut.
+
+use crate::error::Error;
+use crate::path::LakePath;
+use crate::place::Place;
+use crate::sync::SyncId;
+use crate::trash::{Totals, TrashKey, TrashKind};
+use crate::upload::{Digest, Identity, PartialName};
+use async_trait::async_trait;
+use bytes::Bytes;
+
+/// The bytes of one upload on their way in. Dropping it leaves them to [`Files::discard_partial`] or to the sweep.
+#[async_trait]
+pub trait Partial: Send + Sync {
+    fn identity(&self) -> &Identity;
+
+    /// Takes the next bytes. Waits while the disk is slower than the sender, so that memory stays bounded.
+    async fn write(&mut self, bytes: Bytes) -> Result<(), Error>;
+
+    /// Writes what is left and syncs it all to stable storage.
+    async fn seal(&mut self) -> Result<Digest, Error>;
+}
+
+/// A sealed upload, and the name that it is to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Landing {
+    pub partial: PartialName,
+    pub identity: Identity,
+    /// `Place::Live` or `Place::Staged`.
+    pub place: Place,
+    /// Where what is replaced goes.
+    pub trash: TrashKey,
+    /// The name that it has there.
+    pub leaf: String,
+}
+
+/// A staged folder, and the dataset that it is to become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    pub sync: SyncId,
+    pub identity: Identity,
+    pub dataset: LakePath,
+    pub trash: TrashKey,
+}
+
+/// A piece of trash, and the place that it goes back to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restoration {
+    pub trash: TrashKey,
+    pub identity: Identity,
+    pub origin: LakePath,
+    pub kind: TrashKind,
+}
+
+/// Whether something was in the place before; it is then in the trash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Added,
+    Replaced,
+}
+
+#[async_trait]
+pub trait Files: Send + Sync {
+    async fn create_partial(&self, name: PartialName) -> Result<Box<dyn Partial>, Error>;
+
+    /// Forgets the bytes of an upload that will not land. One that is not there is no error.
+    async fn discard_partial(&self, name: &PartialName) -> Result<(), Error>;
+
+    /// Gives a sealed upload its name, at once: readers see the old file or the new one, whole.
+    /// An error means that it has not landed and the partial is gone or unchanged.
+    async fn land(&self, landing: &Landing) -> Result<Outcome, Error>;
+
+    /// After a restart: has this upload landed? `None` means that it has not, and then whatever [`Files::land`] had
+    /// prepared is undone.
+    async fn recover_landing(&self, landing: &Landing) -> Result<Option<(Digest, Outcome)>, Error>;
+
+    /// Makes sure that the sync has a staging folder, and tells its identity.
+    async fn stage(&self, sync: SyncId) -> Result<Identity, Error>;
+
+    /// Makes the staged folder the dataset, at once, in a time that does not depend on the number of its files.
+    /// Doing it again does nothing more. An error means that the dataset and the staged folder are as they were.
+    async fn publish(&self, publication: &Publication) -> Result<Outcome, Error>;
+
+    /// Moves the staged folder to the trash, as the last part of the name of `dataset`; an empty one just goes.
+    /// Tells whether there is something in the trash now. Doing it again does nothing more.
+    async fn drop_staging(&self, sync: SyncId, dataset: &LakePath, trash: &TrashKey) -> Result<bool, Error>;
+
+    /// The identity of a piece of trash; `None` when it is not there.
+    async fn identify_trash(&self, trash: &TrashKey, origin: &LakePath) -> Result<Option<Identity>, Error>;
+
+    /// Puts a piece of trash back, at once; what is in its place goes where the piece was. Doing it again does nothing
+    /// more. An error means that nothing has changed.
+    async fn restore(&self, restoration: &Restoration) -> Result<Outcome, Error>;
+
+    /// Counts the files at a place and below. Slow work: it visits each of them. A place that is not there has none.
+    async fn measure(&self, place: &Place) -> Result<Totals, Error>;
+
+    async fn exists(&self, path: &LakePath) -> Result<bool, Error>;
+
+    /// Removes every partial, and the staging of every sync that is not among `open_syncs`. Only at start, when nothing
+    /// is in flight.
+    async fn sweep(&self, open_syncs: &[SyncId]) -> Result<(), Error>;
+}

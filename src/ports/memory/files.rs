@@ -1,0 +1,254 @@
+//! The lake as a map from places to bytes.
+
+use crate::error::Error;
+use crate::path::LakePath;
+use crate::place::Place;
+use crate::ports::files::{Files, Landing, Outcome, Partial, Publication, Restoration};
+use crate::sync::SyncId;
+use crate::trash::{Totals, TrashKey};
+use crate::upload::{Digest, Identity, PartialName};
+use async_trait::async_trait;
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Cheap to clone; every clone is the same lake.
+#[derive(Clone, Default)]
+pub struct MemoryFiles(Arc<Mutex<Tree>>);
+
+#[derive(Default)]
+struct Tree {
+    /// What lies at each path, as its components joined by slashes.
+    nodes: BTreeMap<String, Node>,
+    made: u64,
+}
+
+#[derive(Clone)]
+struct Node {
+    identity: Identity,
+    /// Absent: a folder.
+    bytes: Option<Vec<u8>>,
+}
+
+impl MemoryFiles {
+    /// What readers see: each file of the lake and its bytes.
+    pub fn live_files(&self) -> BTreeMap<String, Vec<u8>> {
+        let tree = self.tree();
+        let live = tree.nodes.iter().filter(|(path, _)| !path.starts_with('.'));
+        live.filter_map(|(path, node)| Some((format!("/{path}"), node.bytes.clone()?))).collect()
+    }
+
+    fn tree(&self) -> MutexGuard<'_, Tree> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn at(place: &Place) -> String {
+    place.components().join("/")
+}
+
+impl Tree {
+    fn make(&mut self, path: String, bytes: Option<Vec<u8>>) -> Identity {
+        self.made += 1;
+        let identity = Identity(self.made.to_string());
+        self.nodes.insert(path, Node { identity: identity.clone(), bytes });
+        identity
+    }
+
+    fn is(&self, path: &str, identity: &Identity) -> bool {
+        self.nodes.get(path).is_some_and(|node| node.identity == *identity)
+    }
+
+    /// Everything at `path` and below it, with the rest of each path.
+    fn take(&mut self, path: &str) -> Vec<(String, Node)> {
+        let below = format!("{path}/");
+        let paths: Vec<_> =
+            self.nodes.keys().filter(|other| *other == path || other.starts_with(&below)).cloned().collect();
+        paths
+            .into_iter()
+            .filter_map(|found| Some((found[path.len()..].to_owned(), self.nodes.remove(&found)?)))
+            .collect()
+    }
+
+    fn put(&mut self, path: &str, nodes: Vec<(String, Node)>) {
+        for (rest, node) in nodes {
+            self.nodes.insert(format!("{path}{rest}"), node);
+        }
+    }
+
+    /// Moves `from` to `to`, and what was there to `slot`. Missing folders on the way to `to` are made.
+    fn swap(&mut self, from: &str, to: &str, slot: &str) -> Result<Outcome, Error> {
+        let mut parent = String::new();
+        for component in to.split('/').rev().skip(1).collect::<Vec<_>>().into_iter().rev() {
+            parent = if parent.is_empty() { component.to_owned() } else { format!("{parent}/{component}") };
+            match self.nodes.get(&parent) {
+                Some(Node { bytes: Some(_), .. }) => {
+                    return Err(Error::InTheWay(format!("{parent} is a file; use another path")));
+                }
+                Some(_) => {}
+                None => {
+                    self.make(parent.clone(), None);
+                }
+            }
+        }
+        let is_folder = |node: Option<&Node>| node.map(|node| node.bytes.is_none());
+        if let Some(kind) = is_folder(self.nodes.get(to))
+            && Some(kind) != is_folder(self.nodes.get(from))
+        {
+            return Err(Error::InTheWay(format!("{to} is of another kind; use another path")));
+        }
+        let moved = self.take(from);
+        let old = self.take(to);
+        self.put(to, moved);
+        // A folder without files is no loss, and no piece of trash.
+        let kept = old.iter().any(|(_, node)| node.bytes.is_some());
+        if kept {
+            self.put(slot, old);
+        }
+        Ok(if kept { Outcome::Replaced } else { Outcome::Added })
+    }
+
+    fn outcome_of_earlier(&self, slot: &str) -> Outcome {
+        if self.nodes.contains_key(slot) { Outcome::Replaced } else { Outcome::Added }
+    }
+
+    fn totals(&self, path: &str) -> Totals {
+        let below = format!("{path}/");
+        let files = self.nodes.iter().filter(|(other, _)| *other == path || other.starts_with(&below));
+        files.filter_map(|(_, node)| node.bytes.as_ref()).fold(Totals::default(), |totals, bytes| Totals {
+            files: totals.files + 1,
+            bytes: totals.bytes + bytes.len() as u64,
+        })
+    }
+}
+
+struct MemoryPartial {
+    files: MemoryFiles,
+    path: String,
+    identity: Identity,
+    bytes: Vec<u8>,
+}
+
+#[async_trait]
+impl Partial for MemoryPartial {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
+        self.bytes.extend_from_slice(&bytes);
+        Ok(())
+    }
+
+    async fn seal(&mut self) -> Result<Digest, Error> {
+        if let Some(node) = self.files.tree().nodes.get_mut(&self.path) {
+            node.bytes = Some(self.bytes.clone());
+        }
+        Ok(digest(&self.bytes))
+    }
+}
+
+fn digest(bytes: &[u8]) -> Digest {
+    Digest { size_bytes: bytes.len() as u64, sha256: Sha256::digest(bytes).into() }
+}
+
+#[async_trait]
+impl Files for MemoryFiles {
+    async fn create_partial(&self, name: PartialName) -> Result<Box<dyn Partial>, Error> {
+        let path = at(&Place::Partial(name));
+        let identity = self.tree().make(path.clone(), Some(Vec::new()));
+        Ok(Box::new(MemoryPartial { files: self.clone(), path, identity, bytes: Vec::new() }))
+    }
+
+    async fn discard_partial(&self, name: &PartialName) -> Result<(), Error> {
+        self.tree().nodes.remove(&at(&Place::Partial(name.clone())));
+        Ok(())
+    }
+
+    async fn land(&self, landing: &Landing) -> Result<Outcome, Error> {
+        let slot = Place::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
+        self.tree().swap(&at(&Place::Partial(landing.partial.clone())), &at(&landing.place), &at(&slot))
+    }
+
+    async fn recover_landing(&self, landing: &Landing) -> Result<Option<(Digest, Outcome)>, Error> {
+        let tree = self.tree();
+        let slot = Place::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
+        let landed = tree.nodes.get(&at(&landing.place)).filter(|node| node.identity == landing.identity);
+        let replaced_since = || {
+            let in_trash = tree.nodes.iter().filter(|(path, _)| path.starts_with(".lakeshore/trash/"));
+            in_trash.map(|(_, node)| node).find(|node| node.identity == landing.identity)
+        };
+        let bytes = landed.or_else(replaced_since).and_then(|node| node.bytes.as_ref());
+        Ok(bytes.map(|bytes| (digest(bytes), tree.outcome_of_earlier(&at(&slot)))))
+    }
+
+    async fn stage(&self, sync: SyncId) -> Result<Identity, Error> {
+        let mut tree = self.tree();
+        let path = at(&Place::Staging(sync));
+        Ok(match tree.nodes.get(&path) {
+            Some(node) => node.identity.clone(),
+            None => tree.make(path, None),
+        })
+    }
+
+    async fn publish(&self, publication: &Publication) -> Result<Outcome, Error> {
+        let mut tree = self.tree();
+        let live = at(&Place::Live(publication.dataset.clone()));
+        let slot = at(&Place::trashed(&publication.trash, &publication.dataset));
+        let staging = at(&Place::Staging(publication.sync));
+        if tree.is(&live, &publication.identity) {
+            Ok(tree.outcome_of_earlier(&slot))
+        } else if tree.is(&staging, &publication.identity) {
+            tree.swap(&staging, &live, &slot)
+        } else {
+            Err(Error::StagingLost(publication.sync))
+        }
+    }
+
+    async fn drop_staging(&self, sync: SyncId, dataset: &LakePath, trash: &TrashKey) -> Result<bool, Error> {
+        let mut tree = self.tree();
+        let slot = at(&Place::trashed(trash, dataset));
+        let staged = tree.take(&at(&Place::Staging(sync)));
+        if staged.iter().any(|(_, node)| node.bytes.is_some()) {
+            tree.put(&slot, staged);
+        }
+        Ok(tree.nodes.contains_key(&slot))
+    }
+
+    async fn identify_trash(&self, trash: &TrashKey, origin: &LakePath) -> Result<Option<Identity>, Error> {
+        let place = at(&Place::trashed(trash, origin));
+        Ok(self.tree().nodes.get(&place).map(|node| node.identity.clone()))
+    }
+
+    async fn restore(&self, restoration: &Restoration) -> Result<Outcome, Error> {
+        let mut tree = self.tree();
+        let live = at(&Place::Live(restoration.origin.clone()));
+        let slot = at(&Place::trashed(&restoration.trash, &restoration.origin));
+        if tree.is(&live, &restoration.identity) {
+            Ok(tree.outcome_of_earlier(&slot))
+        } else if tree.is(&slot, &restoration.identity) {
+            tree.swap(&slot.clone(), &live, &slot)
+        } else {
+            Err(Error::InTheWay("the trash is not there any more".into()))
+        }
+    }
+
+    async fn measure(&self, place: &Place) -> Result<Totals, Error> {
+        Ok(self.tree().totals(&at(place)))
+    }
+
+    async fn exists(&self, path: &LakePath) -> Result<bool, Error> {
+        Ok(self.tree().nodes.contains_key(&at(&Place::Live(path.clone()))))
+    }
+
+    async fn sweep(&self, open_syncs: &[SyncId]) -> Result<(), Error> {
+        let mut tree = self.tree();
+        tree.nodes.retain(|path, _| !path.starts_with(".lakeshore/uploads/"));
+        tree.nodes.retain(|path, _| {
+            let name = path.strip_prefix(".lakeshore/staging/").and_then(|rest| rest.split('/').next());
+            name.and_then(Place::staging_owner).is_none_or(|owner| open_syncs.contains(&owner))
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,45 @@
+//! The ports in memory, for tests: they keep every promise but that of stable storage.
+
+mod files;
+mod state;
+
+pub use files::MemoryFiles;
+pub use state::MemoryState;
+
+use super::{Clock, Randomness};
+use crate::error::Error;
+use crate::time::Timestamp;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+/// A clock that stands until it is set.
+pub struct ManualClock(AtomicI64);
+
+impl ManualClock {
+    pub fn at(time: Timestamp) -> Self {
+        Self(AtomicI64::new(time.0))
+    }
+
+    pub fn set(&self, time: Timestamp) {
+        self.0.store(time.0, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Bytes that differ at every call, and are the same in every run.
+#[derive(Default)]
+pub struct CountingRandomness(AtomicU64);
+
+impl Randomness for CountingRandomness {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), Error> {
+        let count = self.0.fetch_add(1, Ordering::SeqCst).to_le_bytes();
+        for (byte, count) in bytes.iter_mut().zip(count.iter().cycle()) {
+            *byte = *count;
+        }
+        Ok(())
+    }
+}

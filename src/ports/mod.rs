@@ -1,0 +1,14 @@
+//! What the lake needs of the machine, said in its own words. The server implements these; tests use
+//! [`memory`](crate::ports::memory).
+
+pub mod clock;
+pub mod files;
+#[cfg(feature = "testing")]
+pub mod memory;
+#[cfg(feature = "testing")]
+pub mod promises;
+pub mod state;
+
+pub use clock::{Clock, Randomness};
+pub use files::{Files, Partial};
+pub use state::State;

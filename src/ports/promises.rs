@@ -1,0 +1,605 @@
+//! What every backend promises, as tests: each function takes a fresh, empty backend and panics where a promise is broken.
+//! A backend's own tests run them all by [`state_promises!`](crate::state_promises) and
+//! [`files_promises!`](crate::files_promises).
+
+#![allow(clippy::unwrap_used)]
+
+use super::files::{Files, Landing, Outcome, Publication, Restoration};
+use super::state::{NewSync, NewTrash, NewUpload, RefusedUpload, Settlement, State};
+use crate::error::Error;
+use crate::key::{NewKey, Role, Secret};
+use crate::list::{Order, Page, SyncQuery, TrashQuery, UploadQuery};
+use crate::path::LakePath;
+use crate::place::Place;
+use crate::sync::{Closing, Phase, Status, SyncId, SyncType};
+use crate::time::Timestamp;
+use crate::trash::{Totals, TrashId, TrashKey, TrashKind, TrashReason};
+use crate::upload::{Digest, Identity, PartialName, UploadId};
+use bytes::Bytes;
+
+/// One test for each promise of the `state` port. `$run` runs a future; `$fresh` is a future of a new backend and of a
+/// guard that keeps what it stands on.
+#[macro_export]
+macro_rules! state_promises {
+    ($run:path, $fresh:expr) => {
+        $crate::promises!(
+            $run,
+            $fresh,
+            ids_count_from_one_without_gaps_and_pages_skip_by_count,
+            a_full_sync_wants_its_path_for_itself,
+            a_full_sync_is_refused_above_other_datasets,
+            counters_follow_every_upload,
+            a_sync_with_uploads_in_flight_closes_only_when_told_to_discard_them,
+            closing_is_remembered_until_settled_and_settling_twice_changes_nothing,
+            an_upload_ends_once,
+            what_a_restart_needs_is_listed,
+            trash_leaves_the_list_when_restored_and_holds_its_path_meanwhile,
+            filters_find_rows_by_status_type_path_and_text,
+            a_key_is_found_by_its_secret_and_its_sessions_end_with_it,
+            a_sign_in_link_works_once_and_in_time,
+        );
+    };
+}
+
+/// One test for each promise of the `files` port.
+#[macro_export]
+macro_rules! files_promises {
+    ($run:path, $fresh:expr) => {
+        $crate::promises!(
+            $run,
+            $fresh,
+            a_landed_file_has_its_bytes_and_its_digest,
+            a_replaced_file_is_in_the_trash,
+            a_file_does_not_replace_a_folder,
+            recovery_tells_landed_from_not_landed,
+            publishing_replaces_a_dataset_and_twice_is_once,
+            publishing_without_staging_is_refused,
+            dropped_staging_is_in_the_trash_and_empty_staging_is_gone,
+            a_restore_exchanges_what_is_live_and_what_was_trashed,
+            a_sweep_removes_what_no_open_sync_owns,
+        );
+    };
+}
+
+#[macro_export]
+#[doc(hidden)]
+macro_rules! promises {
+    ($run:path, $fresh:expr, $($promise:ident),+ $(,)?) => {
+        $(#[test]
+        fn $promise() {
+            $run(async {
+                // The guard keeps what the backend stands on until the promise was tried.
+                let (backend, _guard) = $fresh.await;
+                $crate::ports::promises::$promise(&backend).await;
+            });
+        })+
+    };
+}
+
+fn path(text: &str) -> LakePath {
+    LakePath::parse(text).unwrap()
+}
+
+fn new_sync(on: &str, sync_type: SyncType) -> NewSync {
+    NewSync { name: format!("sync of {on}"), path: path(on), sync_type, started_by: "etl".into(), at: Timestamp(10) }
+}
+
+async fn start(state: &dyn State, on: &str, sync_type: SyncType) -> SyncId {
+    state.start_sync(&new_sync(on, sync_type)).await.unwrap()
+}
+
+fn partial(name: u8) -> PartialName {
+    PartialName::from_random([name; 16])
+}
+
+async fn begin(state: &dyn State, sync_id: SyncId, target: &str) -> UploadId {
+    let new = NewUpload {
+        sync_id,
+        file_name: path(target).leaf().to_owned(),
+        target: path(target),
+        partial: partial(1),
+        identity: Identity("1".into()),
+        at: Timestamp(20),
+    };
+    state.begin_upload(&new).await.unwrap()
+}
+
+const DIGEST: Digest = Digest { size_bytes: 5, sha256: [7; 32] };
+
+async fn finish(state: &dyn State, sync_id: SyncId, target: &str) -> UploadId {
+    let id = begin(state, sync_id, target).await;
+    state.finish_upload(id, &DIGEST, None, Timestamp(30)).await.unwrap();
+    id
+}
+
+fn page(from: u64, size: u64, order: Order) -> Page {
+    Page { from, size, order }
+}
+
+fn syncs(page: Page) -> SyncQuery {
+    SyncQuery { page, status: None, sync_type: None, path: None, text: None, scope: None }
+}
+
+fn uploads(page: Page) -> UploadQuery {
+    UploadQuery { page, sync_id: None, status: None, path: None, text: None, scope: None }
+}
+
+fn publish() -> Closing {
+    Closing::Publish { staging: Identity("9".into()), allow_empty: false, by: "etl".into() }
+}
+
+fn trash_of(sync_id: SyncId, origin: &str) -> NewTrash {
+    NewTrash {
+        key: TrashKey::of_sync(sync_id),
+        origin: path(origin),
+        kind: TrashKind::Dataset,
+        reason: TrashReason::Replaced,
+        sync_id: Some(sync_id),
+        by: "etl".into(),
+        at: Timestamp(40),
+    }
+}
+
+async fn record(state: &dyn State, id: SyncId) -> crate::sync::SyncRecord {
+    state.sync(id).await.unwrap().unwrap()
+}
+
+pub async fn ids_count_from_one_without_gaps_and_pages_skip_by_count(state: &dyn State) {
+    let kind = SyncType::IncrementalSync;
+    for n in 1..=5 {
+        assert_eq!(start(state, "/a", kind).await, SyncId(n));
+        // A refused start leaves no gap.
+        assert!(state.start_sync(&new_sync("/a", SyncType::FullSync)).await.is_err());
+    }
+    let ids = async |from, size, order| -> Vec<u64> {
+        state.syncs(&syncs(page(from, size, order))).await.unwrap().iter().map(|sync| sync.sync_id.0).collect()
+    };
+    assert_eq!(ids(0, 10, Order::Asc).await, [1, 2, 3, 4, 5]);
+    assert_eq!(ids(1, 2, Order::Asc).await, [2, 3]);
+    assert_eq!(ids(1, 2, Order::Desc).await, [4, 3]);
+    assert_eq!(ids(5, 2, Order::Asc).await, [0; 0]);
+    assert_eq!(ids(u64::MAX, 2, Order::Desc).await, [0; 0]);
+    assert_eq!(ids(0, 0, Order::Asc).await, [0; 0]);
+
+    for n in 1..=6 {
+        let sync = SyncId(1 + n % 2);
+        assert_eq!(finish(state, sync, &format!("/a/{n}.csv")).await, UploadId(n));
+    }
+    let history = async |sync_id, from, order| -> Vec<u64> {
+        let query = UploadQuery { sync_id, ..uploads(page(from, 2, order)) };
+        state.uploads(&query).await.unwrap().iter().map(|upload| upload.history_id.0).collect()
+    };
+    assert_eq!(history(None, 3, Order::Asc).await, [4, 5]);
+    assert_eq!(history(None, 1, Order::Desc).await, [5, 4]);
+    assert_eq!(history(Some(SyncId(1)), 1, Order::Asc).await, [4, 6]);
+    assert_eq!(history(Some(SyncId(1)), 1, Order::Desc).await, [4, 2]);
+    assert_eq!(history(Some(SyncId(9)), 0, Order::Asc).await, [0; 0]);
+}
+
+pub async fn a_full_sync_wants_its_path_for_itself(state: &dyn State) {
+    let full = start(state, "/data/db", SyncType::FullSync).await;
+    for on in ["/data", "/data/db", "/data/db/t"] {
+        let refused = state.start_sync(&new_sync(on, SyncType::IncrementalSync)).await;
+        assert!(matches!(refused, Err(Error::PathHeld { sync_id, .. }) if sync_id == full), "{on}");
+    }
+    start(state, "/data/db2", SyncType::FullSync).await;
+}
+
+pub async fn a_full_sync_is_refused_above_other_datasets(state: &dyn State) {
+    let below = start(state, "/data/db/t", SyncType::IncrementalSync).await;
+    finish(state, below, "/data/db/t/a.csv").await;
+    state.close_sync(below, &Closing::Finish, false, Timestamp(40)).await.unwrap();
+    let refused = state.start_sync(&new_sync("/data/db", SyncType::FullSync)).await;
+    assert!(matches!(refused, Err(Error::DatasetsBelow { below, .. }) if below == [path("/data/db/t")]));
+    start(state, "/data/db/t", SyncType::FullSync).await;
+    assert_eq!(state.datasets("/data/d", None, 10).await.unwrap(), [path("/data/db/t")]);
+    assert_eq!(state.datasets("/data/x", None, 10).await.unwrap(), []);
+    state.forget_dataset(&path("/data/db/t")).await.unwrap();
+    assert_eq!(state.datasets("", None, 10).await.unwrap(), []);
+}
+
+pub async fn counters_follow_every_upload(state: &dyn State) {
+    let id = start(state, "/a", SyncType::IncrementalSync).await;
+    finish(state, id, "/a/1.csv").await;
+    let failing = begin(state, id, "/a/2.csv").await;
+    begin(state, id, "/a/3.csv").await;
+    state.fail_upload(failing, "broke off", 3, Timestamp(30)).await.unwrap();
+    let refused = RefusedUpload {
+        sync_id: id,
+        file_name: "../x".into(),
+        folder: path("/a"),
+        message: "no name".into(),
+        at: Timestamp(30),
+    };
+    let refused = state.refuse_upload(&refused).await.unwrap();
+    let sync = record(state, id).await.sync;
+    assert_eq!((sync.total_files, sync.num_failed, sync.num_in_flight, sync.size_bytes), (4, 2, 1, 5));
+    assert_eq!(sync.num_landed(), 1);
+    let row = state.upload(refused).await.unwrap().unwrap();
+    assert_eq!((row.sync_status, row.file_name.as_str(), row.landed_path), (Status::Failed, "../x", None));
+    let row = state.upload(failing).await.unwrap().unwrap();
+    assert_eq!((row.size_bytes, row.message.as_str(), row.end_time), (3, "broke off", Timestamp(30)));
+}
+
+pub async fn a_sync_with_uploads_in_flight_closes_only_when_told_to_discard_them(state: &dyn State) {
+    let id = start(state, "/a", SyncType::FullSync).await;
+    finish(state, id, "/a/1.csv").await;
+    let upload = begin(state, id, "/a/2.csv").await;
+    let refused = state.close_sync(id, &publish(), false, Timestamp(40)).await;
+    assert!(matches!(refused, Err(Error::UploadsInFlight { uploads, .. }) if uploads[0].history_id == upload));
+    state.close_sync(id, &publish(), true, Timestamp(40)).await.unwrap();
+    let row = state.upload(upload).await.unwrap().unwrap();
+    assert_eq!((row.sync_status, row.end_time), (Status::Failed, Timestamp(40)));
+    let sync = record(state, id).await.sync;
+    assert_eq!((sync.num_failed, sync.num_in_flight), (1, 0));
+}
+
+pub async fn closing_is_remembered_until_settled_and_settling_twice_changes_nothing(state: &dyn State) {
+    let id = start(state, "/a", SyncType::FullSync).await;
+    assert!(matches!(state.close_sync(id, &publish(), false, Timestamp(1)).await, Err(Error::EmptyFullSync(_))));
+    finish(state, id, "/a/1.csv").await;
+    state.close_sync(id, &publish(), false, Timestamp(40)).await.unwrap();
+    let closing = state.closing_syncs().await.unwrap();
+    assert_eq!(closing.len(), 1);
+    assert_eq!((closing[0].phase, closing[0].closing.clone()), (Phase::Publishing, Some(publish())));
+    assert_eq!(closing[0].sync.sync_status, Status::Syncing);
+    let upload = NewUpload {
+        sync_id: id,
+        file_name: "x".into(),
+        target: path("/a/x"),
+        partial: partial(1),
+        identity: Identity("1".into()),
+        at: Timestamp(41),
+    };
+    assert!(matches!(state.begin_upload(&upload).await, Err(Error::SyncEnding(_))));
+
+    state.reopen_sync(id).await.unwrap();
+    assert_eq!(record(state, id).await.phase, Phase::Open);
+    let abort = Closing::Abort { reason: TrashReason::Aborted, message: "aborted".into(), by: "me".into() };
+    state.close_sync(id, &abort, false, Timestamp(50)).await.unwrap();
+    assert_eq!(record(state, id).await.closing, Some(abort));
+    let settlement = Settlement {
+        sync_id: id,
+        status: Status::Failed,
+        message: "aborted".into(),
+        trash: Some(trash_of(id, "/a")),
+        at: Timestamp(60),
+    };
+    state.settle_sync(&settlement).await.unwrap();
+    state.settle_sync(&settlement).await.unwrap();
+    let ended = record(state, id).await;
+    assert_eq!(
+        (ended.phase, ended.sync.sync_status, ended.sync.end_time),
+        (Phase::Ended, Status::Failed, Timestamp(60))
+    );
+    assert_eq!(state.trash(&all_trash()).await.unwrap().len(), 1);
+    assert!(state.closing_syncs().await.unwrap().is_empty() && state.open_syncs().await.unwrap().is_empty());
+    assert!(matches!(state.begin_upload(&upload).await, Err(Error::SyncEnded { .. })));
+}
+
+pub async fn an_upload_ends_once(state: &dyn State) {
+    let id = start(state, "/a", SyncType::IncrementalSync).await;
+    let upload = finish(state, id, "/a/1.csv").await;
+    state.fail_upload(upload, "late", 0, Timestamp(99)).await.unwrap();
+    state.finish_upload(upload, &DIGEST, Some(&trash_of(id, "/a")), Timestamp(99)).await.unwrap();
+    let row = state.upload(upload).await.unwrap().unwrap();
+    assert_eq!((row.sync_status, row.end_time, row.size_bytes), (Status::Finished, Timestamp(30), 5));
+    assert_eq!(row.sha256.as_deref(), Some("07".repeat(32).as_str()));
+    assert_eq!(row.landed_path, Some(path("/a/1.csv")));
+    let sync = record(state, id).await.sync;
+    assert_eq!((sync.total_files, sync.num_failed, sync.size_bytes), (1, 0, 5));
+    assert!(state.trash(&all_trash()).await.unwrap().is_empty());
+}
+
+pub async fn what_a_restart_needs_is_listed(state: &dyn State) {
+    let id = start(state, "/a", SyncType::IncrementalSync).await;
+    finish(state, id, "/a/1.csv").await;
+    let upload = begin(state, id, "/a/2.csv").await;
+    let unfinished = state.unfinished_uploads().await.unwrap();
+    assert_eq!(unfinished.len(), 1);
+    assert_eq!((unfinished[0].upload_id, &unfinished[0].target), (upload, &path("/a/2.csv")));
+    assert_eq!((&unfinished[0].partial, &unfinished[0].identity), (&partial(1), &Identity("1".into())));
+    assert_eq!(state.open_syncs().await.unwrap(), [id]);
+    assert!(state.idle_syncs(Timestamp(1000)).await.unwrap().is_empty(), "an upload is in flight");
+    state.fail_upload(upload, "", 0, Timestamp(50)).await.unwrap();
+    assert!(state.idle_syncs(Timestamp(20)).await.unwrap().is_empty());
+    assert_eq!(state.idle_syncs(Timestamp(1000)).await.unwrap(), [id]);
+}
+
+fn all_trash() -> TrashQuery {
+    TrashQuery { page: Page::FIRST, path: None, text: None, scope: None }
+}
+
+pub async fn trash_leaves_the_list_when_restored_and_holds_its_path_meanwhile(state: &dyn State) {
+    let id = start(state, "/a", SyncType::FullSync).await;
+    finish(state, id, "/a/1.csv").await;
+    state.close_sync(id, &publish(), false, Timestamp(40)).await.unwrap();
+    let trash = Some(trash_of(id, "/a"));
+    let settlement =
+        Settlement { sync_id: id, status: Status::Finished, message: String::new(), trash, at: Timestamp(60) };
+    state.settle_sync(&settlement).await.unwrap();
+
+    let uncounted = state.uncounted_trash(10).await.unwrap();
+    let trash_id = uncounted[0].entry.trash_id;
+    state.count_trash(trash_id, Totals { files: 3, bytes: 9 }).await.unwrap();
+    assert!(state.uncounted_trash(10).await.unwrap().is_empty());
+    assert_eq!(state.trash(&all_trash()).await.unwrap()[0].totals, Some(Totals { files: 3, bytes: 9 }));
+
+    let sync = start(state, "/a/b", SyncType::IncrementalSync).await;
+    let held = state.begin_restore(trash_id, &Identity("5".into()), "me").await;
+    assert!(matches!(held, Err(Error::PathHeld { sync_id, .. }) if sync_id == sync));
+    state.close_sync(sync, &Closing::Finish, false, Timestamp(70)).await.unwrap();
+    state.begin_restore(trash_id, &Identity("5".into()), "me").await.unwrap();
+    assert!(matches!(
+        state.start_sync(&new_sync("/a/b", SyncType::IncrementalSync)).await,
+        Err(Error::PathRestoring { .. })
+    ));
+    assert!(state.begin_restore(trash_id, &Identity("5".into()), "me").await.is_err(), "restored twice at once");
+    let unfinished = state.unfinished_restores().await.unwrap();
+    assert_eq!(unfinished[0].restoring, Some((Identity("5".into()), "me".into())));
+
+    let replaced = NewTrash { reason: TrashReason::Restored, by: "me".into(), ..trash_of(id, "/a") };
+    state.finish_restore(trash_id, Some(&replaced), Timestamp(80)).await.unwrap();
+    state.finish_restore(trash_id, Some(&replaced), Timestamp(80)).await.unwrap();
+    assert!(state.unfinished_restores().await.unwrap().is_empty());
+    let left = state.trash(&all_trash()).await.unwrap();
+    assert_eq!(left.len(), 1);
+    assert_eq!((left[0].reason, left[0].trash_id != trash_id), (TrashReason::Restored, true));
+    assert!(state.trash_record(trash_id).await.unwrap().is_none());
+    assert!(matches!(state.begin_restore(TrashId(99), &Identity("5".into()), "me").await, Err(Error::NoSuchTrash(_))));
+}
+
+pub async fn filters_find_rows_by_status_type_path_and_text(state: &dyn State) {
+    let incremental = start(state, "/data/orders", SyncType::IncrementalSync).await;
+    finish(state, incremental, "/data/orders/dt=1/a_b.csv").await;
+    begin(state, incremental, "/data/orders/dt=2/axb.csv").await;
+    let full = start(state, "/data/orders_old", SyncType::FullSync).await;
+
+    let found = async |query: SyncQuery| -> Vec<SyncId> {
+        state.syncs(&query).await.unwrap().iter().map(|sync| sync.sync_id).collect()
+    };
+    let any = || syncs(Page::FIRST);
+    assert_eq!(found(SyncQuery { sync_type: Some(SyncType::FullSync), ..any() }).await, [full]);
+    assert_eq!(found(SyncQuery { status: Some(Status::Finished), ..any() }).await, []);
+    assert_eq!(found(SyncQuery { path: Some(path("/data/orders")), ..any() }).await, [incremental]);
+    assert_eq!(found(SyncQuery { scope: Some(path("/data/orders_old")), ..any() }).await, [full]);
+    assert_eq!(found(SyncQuery { text: Some("ORDERS_OLD".into()), ..any() }).await, [full]);
+
+    let found = async |query: UploadQuery| -> Vec<u64> {
+        state.uploads(&query).await.unwrap().iter().map(|upload| upload.history_id.0).collect()
+    };
+    let any = || uploads(Page::FIRST);
+    assert_eq!(found(UploadQuery { status: Some(Status::Finished), ..any() }).await, [1]);
+    assert_eq!(found(UploadQuery { path: Some(path("/data/orders/dt=2")), ..any() }).await, [2]);
+    assert_eq!(found(UploadQuery { text: Some("a_b".into()), ..any() }).await, [1], "an underscore is no wildcard");
+    assert_eq!(found(UploadQuery { text: Some("%".into()), ..any() }).await, [0; 0], "nor is a per cent sign");
+    assert_eq!(found(UploadQuery { scope: Some(path("/data/x")), ..any() }).await, [0; 0]);
+    let second = UploadQuery { path: Some(path("/data")), ..uploads(page(1, 1, Order::Asc)) };
+    assert_eq!(found(second).await, [2]);
+}
+
+pub async fn a_key_is_found_by_its_secret_and_its_sessions_end_with_it(state: &dyn State) {
+    assert!(state.is_unclaimed().await.unwrap());
+    let secret = Secret::from_random([3; 32]);
+    let new = NewKey {
+        name: "etl".into(),
+        role: Role::Write,
+        path_prefix: Some(path("/data")),
+        expires_at: Some(Timestamp(100)),
+    };
+    let key = state.create_key(&new, &secret.hint(), &secret.hash(), Timestamp(1)).await.unwrap();
+    assert!(!state.is_unclaimed().await.unwrap());
+    assert_eq!(state.key_of(&secret.hash()).await.unwrap(), Some(key.clone()));
+    assert_eq!(state.key_of(&Secret::from_random([4; 32]).hash()).await.unwrap(), None);
+    state.touch_key(key.key_id, Timestamp(7)).await.unwrap();
+    assert_eq!(state.keys().await.unwrap()[0].last_used_at, Some(Timestamp(7)));
+
+    let session = Secret::from_random([5; 32]).hash();
+    state.begin_session(&session, Some(key.key_id), Timestamp(50)).await.unwrap();
+    let found = state.session(&session, Timestamp(49)).await.unwrap();
+    assert_eq!(found.unwrap().unwrap().key_id, key.key_id);
+    assert!(state.session(&session, Timestamp(50)).await.unwrap().is_none(), "it lasts until its end");
+    assert!(state.revoke_key(key.key_id, Timestamp(60)).await.unwrap());
+    assert!(!state.revoke_key(key.key_id, Timestamp(60)).await.unwrap(), "revoked once");
+    assert!(state.session(&session, Timestamp(49)).await.unwrap().is_none());
+    assert_eq!(state.keys().await.unwrap()[0].revoked_at, Some(Timestamp(60)));
+}
+
+pub async fn a_sign_in_link_works_once_and_in_time(state: &dyn State) {
+    let (first, second) = (Secret::from_random([1; 32]).hash(), Secret::from_random([2; 32]).hash());
+    state.offer_sign_in(&first, Timestamp(100)).await.unwrap();
+    state.offer_sign_in(&second, Timestamp(100)).await.unwrap();
+    assert!(!state.take_sign_in(&first, Timestamp(1)).await.unwrap(), "a later link replaces it");
+    assert!(!state.take_sign_in(&second, Timestamp(100)).await.unwrap(), "it is too late");
+    assert!(state.take_sign_in(&second, Timestamp(99)).await.unwrap());
+    assert!(!state.take_sign_in(&second, Timestamp(99)).await.unwrap(), "it was used");
+    let session = Secret::from_random([5; 32]).hash();
+    state.begin_session(&session, None, Timestamp(50)).await.unwrap();
+    assert_eq!(state.session(&session, Timestamp(1)).await.unwrap(), Some(None));
+    assert!(!state.is_unclaimed().await.unwrap());
+    state.end_session(&session).await.unwrap();
+    assert_eq!(state.session(&session, Timestamp(1)).await.unwrap(), None);
+}
+
+/// Writes a partial and seals it.
+async fn sealed(files: &dyn Files, name: u8, bytes: &'static [u8]) -> (Identity, Digest) {
+    let mut partial = files.create_partial(partial(name)).await.unwrap();
+    for piece in bytes.chunks(3) {
+        partial.write(Bytes::from_static(piece)).await.unwrap();
+    }
+    let digest = partial.seal().await.unwrap();
+    (partial.identity().clone(), digest)
+}
+
+fn landing(name: u8, identity: Identity, place: Place, file: &str) -> Landing {
+    let trash = TrashKey::of_upload(UploadId(name.into()));
+    Landing { partial: partial(name), identity, place, trash, leaf: path(file).leaf().to_owned() }
+}
+
+async fn land(files: &dyn Files, name: u8, file: &str, bytes: &'static [u8]) -> Outcome {
+    let (identity, _) = sealed(files, name, bytes).await;
+    files.land(&landing(name, identity, Place::Live(path(file)), file)).await.unwrap()
+}
+
+async fn stage(files: &dyn Files, sync: SyncId, name: u8, relative: &str, bytes: &'static [u8]) {
+    let (identity, _) = sealed(files, name, bytes).await;
+    let place = Place::Staged { sync, relative: relative.to_owned() };
+    files.land(&landing(name, identity, place, &format!("/{relative}"))).await.unwrap();
+}
+
+async fn bytes_at(files: &dyn Files, place: &Place) -> u64 {
+    files.measure(place).await.unwrap().bytes
+}
+
+async fn live_bytes(files: &dyn Files, at: &str) -> u64 {
+    bytes_at(files, &Place::Live(path(at))).await
+}
+
+pub async fn a_landed_file_has_its_bytes_and_its_digest(files: &dyn Files) {
+    let (identity, digest) = sealed(files, 1, b"hello, lake").await;
+    assert_eq!(digest.size_bytes, 11);
+    let known = "716309cb559debd66268e3349f18a07639ae30e08bdc6dbd1684d95169a3274e";
+    assert_eq!(crate::upload::hexadecimal(&digest.sha256), known);
+    let file = "/data/db/dt=1/a.csv";
+    assert!(!files.exists(&path(file)).await.unwrap());
+    let outcome = files.land(&landing(1, identity, Place::Live(path(file)), file)).await.unwrap();
+    assert_eq!(outcome, Outcome::Added);
+    assert!(files.exists(&path(file)).await.unwrap());
+    assert_eq!(files.measure(&Place::Live(path("/data"))).await.unwrap(), Totals { files: 1, bytes: 11 });
+    assert_eq!(files.measure(&Place::Live(path(file))).await.unwrap(), Totals { files: 1, bytes: 11 });
+    assert_eq!(files.measure(&Place::Live(path("/nowhere/x"))).await.unwrap(), Totals::default());
+    // An empty file is a file.
+    assert_eq!(land(files, 2, "/data/db/empty", b"").await, Outcome::Added);
+    assert_eq!(files.measure(&Place::Live(path("/data/db"))).await.unwrap(), Totals { files: 2, bytes: 11 });
+    files.discard_partial(&partial(9)).await.unwrap();
+}
+
+pub async fn a_replaced_file_is_in_the_trash(files: &dyn Files) {
+    assert_eq!(land(files, 1, "/data/a.csv", b"old").await, Outcome::Added);
+    assert_eq!(land(files, 2, "/data/a.csv", b"newer").await, Outcome::Replaced);
+    assert_eq!(live_bytes(files, "/data").await, 5);
+    let key = TrashKey::of_upload(UploadId(2));
+    assert_eq!(bytes_at(files, &Place::trashed(&key, &path("/data/a.csv"))).await, 3);
+}
+
+pub async fn a_file_does_not_replace_a_folder(files: &dyn Files) {
+    land(files, 1, "/data/a/b.csv", b"1").await;
+    let (identity, _) = sealed(files, 2, b"2").await;
+    for file in ["/data/a", "/data/a/b.csv/c.csv"] {
+        let refused = files.land(&landing(2, identity.clone(), Place::Live(path(file)), file)).await;
+        assert!(matches!(refused, Err(Error::InTheWay(_))), "{file}: {refused:?}");
+    }
+    assert_eq!(files.measure(&Place::Live(path("/data"))).await.unwrap(), Totals { files: 1, bytes: 1 });
+}
+
+pub async fn recovery_tells_landed_from_not_landed(files: &dyn Files) {
+    let file = "/data/a.csv";
+    let (first, digest) = sealed(files, 1, b"one").await;
+    let first = landing(1, first, Place::Live(path(file)), file);
+    assert_eq!(files.recover_landing(&first).await.unwrap(), None);
+    files.land(&first).await.unwrap();
+    assert_eq!(files.recover_landing(&first).await.unwrap(), Some((digest, Outcome::Added)));
+
+    let (second, second_digest) = sealed(files, 2, b"two!").await;
+    let second = landing(2, second, Place::Live(path(file)), file);
+    assert_eq!(files.recover_landing(&second).await.unwrap(), None, "the first one has this name");
+    files.land(&second).await.unwrap();
+    assert_eq!(files.recover_landing(&second).await.unwrap(), Some((second_digest, Outcome::Replaced)));
+    assert_eq!(
+        files.recover_landing(&first).await.unwrap(),
+        Some((digest, Outcome::Added)),
+        "it landed, and was replaced since"
+    );
+    assert_eq!(live_bytes(files, file).await, 4);
+}
+
+async fn publication(files: &dyn Files, sync: SyncId, dataset: &str) -> Publication {
+    let identity = files.stage(sync).await.unwrap();
+    Publication { sync, identity, dataset: path(dataset), trash: TrashKey::of_sync(sync) }
+}
+
+pub async fn publishing_replaces_a_dataset_and_twice_is_once(files: &dyn Files) {
+    let dataset = "/data/db/t";
+    stage(files, SyncId(1), 1, "dt=1/a.csv", b"first").await;
+    let first = publication(files, SyncId(1), dataset).await;
+    assert_eq!(live_bytes(files, dataset).await, 0);
+    for _ in 0..2 {
+        assert_eq!(files.publish(&first).await.unwrap(), Outcome::Added);
+        assert_eq!(live_bytes(files, dataset).await, 5);
+    }
+    stage(files, SyncId(2), 2, "b.csv", b"second").await;
+    let second = publication(files, SyncId(2), dataset).await;
+    for _ in 0..2 {
+        assert_eq!(files.publish(&second).await.unwrap(), Outcome::Replaced);
+        assert_eq!(files.measure(&Place::Live(path(dataset))).await.unwrap(), Totals { files: 1, bytes: 6 });
+        let trashed = Place::trashed(&TrashKey::of_sync(SyncId(2)), &path(dataset));
+        assert_eq!(bytes_at(files, &trashed).await, 5);
+        assert_eq!(bytes_at(files, &Place::Staging(SyncId(2))).await, 0);
+    }
+}
+
+pub async fn publishing_without_staging_is_refused(files: &dyn Files) {
+    land(files, 1, "/data/t/a.csv", b"live").await;
+    let lost = Publication { identity: Identity("0".into()), ..publication(files, SyncId(1), "/data/t").await };
+    assert!(matches!(files.publish(&lost).await, Err(Error::StagingLost(SyncId(1)))));
+    // A file where the dataset should be stays, and so does what was staged.
+    stage(files, SyncId(2), 2, "b.csv", b"staged").await;
+    let in_the_way = publication(files, SyncId(2), "/data/t/a.csv").await;
+    assert!(matches!(files.publish(&in_the_way).await, Err(Error::InTheWay(_))));
+    assert_eq!(live_bytes(files, "/data/t/a.csv").await, 4);
+    assert_eq!(bytes_at(files, &Place::Staging(SyncId(2))).await, 6);
+    assert_eq!(files.stage(SyncId(2)).await.unwrap(), in_the_way.identity);
+}
+
+pub async fn dropped_staging_is_in_the_trash_and_empty_staging_is_gone(files: &dyn Files) {
+    let dataset = path("/data/t");
+    let key = TrashKey::of_sync(SyncId(1));
+    assert!(!files.drop_staging(SyncId(1), &dataset, &key).await.unwrap(), "nothing was staged");
+    files.stage(SyncId(1)).await.unwrap();
+    assert!(!files.drop_staging(SyncId(1), &dataset, &key).await.unwrap(), "nothing but the folder was staged");
+    stage(files, SyncId(1), 1, "a.csv", b"staged").await;
+    for _ in 0..2 {
+        assert!(files.drop_staging(SyncId(1), &dataset, &key).await.unwrap());
+        assert_eq!(bytes_at(files, &Place::trashed(&key, &dataset)).await, 6);
+        assert_eq!(bytes_at(files, &Place::Staging(SyncId(1))).await, 0);
+    }
+    assert!(!files.exists(&dataset).await.unwrap());
+}
+
+pub async fn a_restore_exchanges_what_is_live_and_what_was_trashed(files: &dyn Files) {
+    let dataset = path("/data/t");
+    let key = TrashKey::of_sync(SyncId(2));
+    stage(files, SyncId(1), 1, "a.csv", b"first").await;
+    files.publish(&publication(files, SyncId(1), "/data/t").await).await.unwrap();
+    stage(files, SyncId(2), 2, "b.csv", b"second").await;
+    files.publish(&publication(files, SyncId(2), "/data/t").await).await.unwrap();
+
+    let identity = files.identify_trash(&key, &dataset).await.unwrap().unwrap();
+    let restoration = Restoration { trash: key.clone(), identity, origin: dataset.clone(), kind: TrashKind::Dataset };
+    for _ in 0..2 {
+        assert_eq!(files.restore(&restoration).await.unwrap(), Outcome::Replaced);
+        assert_eq!(live_bytes(files, "/data/t").await, 5);
+        assert_eq!(bytes_at(files, &Place::trashed(&key, &dataset)).await, 6);
+    }
+    // And back again: the trash of the restore is trash like any other.
+    let identity = files.identify_trash(&key, &dataset).await.unwrap().unwrap();
+    files.restore(&Restoration { identity, ..restoration.clone() }).await.unwrap();
+    assert_eq!(live_bytes(files, "/data/t").await, 6);
+    let lost = Restoration { identity: Identity("0".into()), ..restoration };
+    assert!(matches!(files.restore(&lost).await, Err(Error::InTheWay(_))));
+    assert_eq!(files.identify_trash(&TrashKey::of_sync(SyncId(9)), &dataset).await.unwrap(), None);
+}
+
+pub async fn a_sweep_removes_what_no_open_sync_owns(files: &dyn Files) {
+    land(files, 1, "/data/a.csv", b"live").await;
+    sealed(files, 2, b"partial").await;
+    stage(files, SyncId(1), 3, "dt=1/a.csv", b"open").await;
+    stage(files, SyncId(2), 4, "dt=1/a.csv", b"ended").await;
+    for _ in 0..2 {
+        files.sweep(&[SyncId(1)]).await.unwrap();
+        assert_eq!(bytes_at(files, &Place::Partial(partial(2))).await, 0);
+        assert_eq!(bytes_at(files, &Place::Staging(SyncId(1))).await, 4);
+        assert_eq!(bytes_at(files, &Place::Staging(SyncId(2))).await, 0);
+        assert_eq!(live_bytes(files, "/data").await, 4);
+    }
+}

@@ -1,0 +1,219 @@
+//! What is remembered. Each call is one transaction; "durably" means on stable storage when the call returns.
+//!
+//! The rules that a transaction has to check (who may start beside whom, when a sync may close) are functions of
+//! [`crate::sync`], which every backend calls inside its transaction.
+
+use crate::error::Error;
+use crate::key::{Key, KeyId, NewKey, SecretHash};
+use crate::list::{SyncQuery, TrashQuery, UploadQuery};
+use crate::path::LakePath;
+use crate::sync::{Closing, Status, Sync, SyncId, SyncRecord, SyncType};
+use crate::time::Timestamp;
+use crate::trash::{Totals, TrashEntry, TrashId, TrashKey, TrashKind, TrashReason};
+use crate::upload::{Digest, Identity, PartialName, Upload, UploadId};
+use async_trait::async_trait;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSync {
+    pub name: String,
+    pub path: LakePath,
+    pub sync_type: SyncType,
+    pub started_by: String,
+    pub at: Timestamp,
+}
+
+/// An upload whose bytes are about to come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewUpload {
+    pub sync_id: SyncId,
+    pub file_name: String,
+    /// Where it will land.
+    pub target: LakePath,
+    pub partial: PartialName,
+    pub identity: Identity,
+    pub at: Timestamp,
+}
+
+/// An upload that was refused before any byte was taken; it counts all the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedUpload {
+    pub sync_id: SyncId,
+    pub file_name: String,
+    /// Where it would have gone.
+    pub folder: LakePath,
+    pub message: String,
+    pub at: Timestamp,
+}
+
+/// An upload that a restart found in flight.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnfinishedUpload {
+    pub upload_id: UploadId,
+    pub sync_id: SyncId,
+    pub target: LakePath,
+    pub partial: PartialName,
+    pub identity: Identity,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTrash {
+    pub key: TrashKey,
+    pub origin: LakePath,
+    pub kind: TrashKind,
+    pub reason: TrashReason,
+    pub sync_id: Option<SyncId>,
+    pub by: String,
+    pub at: Timestamp,
+}
+
+/// A piece of trash as the lake remembers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrashRecord {
+    pub entry: TrashEntry,
+    pub key: TrashKey,
+    /// Set while it is being put back: what is moving, and who asked for it.
+    pub restoring: Option<(Identity, String)>,
+}
+
+/// How a sync has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    pub sync_id: SyncId,
+    pub status: Status,
+    pub message: String,
+    pub trash: Option<NewTrash>,
+    pub at: Timestamp,
+}
+
+#[async_trait]
+pub trait SyncState: Send + std::marker::Sync {
+    /// Remembers a new sync durably, unless [`crate::sync::obstacle`] finds an open one, a restore is under way on an
+    /// overlapping path, or a full sync has other datasets below its path.
+    async fn start_sync(&self, new: &NewSync) -> Result<SyncId, Error>;
+
+    async fn sync(&self, id: SyncId) -> Result<Option<SyncRecord>, Error>;
+
+    async fn syncs(&self, query: &SyncQuery) -> Result<Vec<Sync>, Error>;
+
+    /// Closes a sync to uploads, durably, if [`crate::sync::may_close`] allows it. With `discard_in_flight`, its uploads
+    /// in flight fail in the same transaction. `Closing::Finish` ends it there and then.
+    async fn close_sync(
+        &self,
+        id: SyncId,
+        closing: &Closing,
+        discard_in_flight: bool,
+        at: Timestamp,
+    ) -> Result<(), Error>;
+
+    /// Ends a sync that was closed, durably, and remembers what went to the trash. Doing it again changes nothing.
+    async fn settle_sync(&self, settlement: &Settlement) -> Result<(), Error>;
+
+    /// Opens a closed sync again: what it was closed for could not be done.
+    async fn reopen_sync(&self, id: SyncId) -> Result<(), Error>;
+
+    /// Syncs that a restart found `Publishing` or `Aborting`.
+    async fn closing_syncs(&self) -> Result<Vec<SyncRecord>, Error>;
+
+    /// Every sync that has not ended.
+    async fn open_syncs(&self) -> Result<Vec<SyncId>, Error>;
+
+    /// Open syncs without an upload in flight whose last upload (or start) was before `before`.
+    async fn idle_syncs(&self, before: Timestamp) -> Result<Vec<SyncId>, Error>;
+
+    /// Datasets at or below `beginning`, most lately written first; `beginning` is any text that a path may begin with.
+    async fn datasets(&self, beginning: &str, scope: Option<&LakePath>, size: u64) -> Result<Vec<LakePath>, Error>;
+
+    /// Forgets that a dataset was ever at `path`: it is no longer there.
+    async fn forget_dataset(&self, path: &LakePath) -> Result<(), Error>;
+}
+
+#[async_trait]
+pub trait UploadState: Send + std::marker::Sync {
+    /// Remembers an upload as `Syncing`, if [`crate::sync::may_accept_uploads`] allows it. Not durable by itself.
+    async fn begin_upload(&self, new: &NewUpload) -> Result<UploadId, Error>;
+
+    /// Remembers an upload that was refused as `Failed`.
+    async fn refuse_upload(&self, refused: &RefusedUpload) -> Result<UploadId, Error>;
+
+    /// Remembers durably that an upload has landed, and what it replaced. Does nothing to one that is not `Syncing`.
+    async fn finish_upload(
+        &self,
+        id: UploadId,
+        digest: &Digest,
+        trash: Option<&NewTrash>,
+        at: Timestamp,
+    ) -> Result<(), Error>;
+
+    /// Remembers that an upload has failed after `size_bytes`. Does nothing to one that is not `Syncing`.
+    async fn fail_upload(&self, id: UploadId, message: &str, size_bytes: u64, at: Timestamp) -> Result<(), Error>;
+
+    async fn upload(&self, id: UploadId) -> Result<Option<Upload>, Error>;
+
+    async fn uploads(&self, query: &UploadQuery) -> Result<Vec<Upload>, Error>;
+
+    /// Uploads that a restart found `Syncing`, in ascending order.
+    async fn unfinished_uploads(&self) -> Result<Vec<UnfinishedUpload>, Error>;
+}
+
+#[async_trait]
+pub trait TrashState: Send + std::marker::Sync {
+    /// What is in the trash, in the order in which it came.
+    async fn trash(&self, query: &TrashQuery) -> Result<Vec<TrashEntry>, Error>;
+
+    async fn trash_record(&self, id: TrashId) -> Result<Option<TrashRecord>, Error>;
+
+    /// Remembers durably that a piece is about to be put back, unless an open sync (or another restore) holds the path:
+    /// a dataset wants it for itself, as a full sync does; a file shares it, as an incremental one does.
+    async fn begin_restore(&self, id: TrashId, identity: &Identity, by: &str) -> Result<(), Error>;
+
+    /// The piece is back: it leaves the list, and what it replaced enters it. Durably.
+    async fn finish_restore(&self, id: TrashId, replaced: Option<&NewTrash>, at: Timestamp) -> Result<(), Error>;
+
+    /// The piece could not be put back, and stays.
+    async fn cancel_restore(&self, id: TrashId) -> Result<(), Error>;
+
+    /// Restores that a restart found under way.
+    async fn unfinished_restores(&self) -> Result<Vec<TrashRecord>, Error>;
+
+    /// Pieces that nobody has counted yet, at most `size`.
+    async fn uncounted_trash(&self, size: u64) -> Result<Vec<TrashRecord>, Error>;
+
+    async fn count_trash(&self, id: TrashId, totals: Totals) -> Result<(), Error>;
+}
+
+#[async_trait]
+pub trait KeyState: Send + std::marker::Sync {
+    async fn create_key(&self, new: &NewKey, hint: &str, hash: &SecretHash, at: Timestamp) -> Result<Key, Error>;
+
+    async fn keys(&self) -> Result<Vec<Key>, Error>;
+
+    /// The key of this secret, active or not.
+    async fn key_of(&self, hash: &SecretHash) -> Result<Option<Key>, Error>;
+
+    /// Revokes a key, durably, and ends the sessions that were begun with it. False when there was none to revoke.
+    async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<bool, Error>;
+
+    async fn touch_key(&self, id: KeyId, at: Timestamp) -> Result<(), Error>;
+
+    /// Remembers a session; `key` is absent for the one that a sign-in link begins.
+    async fn begin_session(&self, hash: &SecretHash, key: Option<KeyId>, expires_at: Timestamp) -> Result<(), Error>;
+
+    /// The session of this secret, if it lasts at `now`: the key that began it, or `None` in `Some` for a sign-in link.
+    async fn session(&self, hash: &SecretHash, now: Timestamp) -> Result<Option<Option<Key>>, Error>;
+
+    async fn end_session(&self, hash: &SecretHash) -> Result<(), Error>;
+
+    /// Remembers a one-time sign-in link, in place of any earlier one.
+    async fn offer_sign_in(&self, hash: &SecretHash, expires_at: Timestamp) -> Result<(), Error>;
+
+    /// Uses the link up. False when it is not the one on offer, or too old.
+    async fn take_sign_in(&self, hash: &SecretHash, now: Timestamp) -> Result<bool, Error>;
+
+    /// True when there is neither a key nor a session yet: nobody could sign in.
+    async fn is_unclaimed(&self) -> Result<bool, Error>;
+}
+
+/// All that is remembered.
+pub trait State: SyncState + UploadState + TrashState + KeyState {}
+
+impl<T: SyncState + UploadState + TrashState + KeyState> State for T {}

@@ -1,0 +1,74 @@
+//! One gate for each sync at work: landings pass it together, an ending passes it alone.
+//!
+//! An ending that discards what is in flight moves the gate's generation on; an upload of an older generation then
+//! finds out at its next step, and never lands behind the ending's back.
+
+use crate::error::Error;
+use crate::sync::SyncId;
+use async_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+#[derive(Default)]
+pub(super) struct Gates(Mutex<HashMap<SyncId, Weak<Gate>>>);
+
+pub(super) struct Gate {
+    sync_id: SyncId,
+    lock: RwLock<()>,
+    generation: AtomicU64,
+}
+
+/// An upload's permission to land, as long as the gate is of the same generation.
+#[derive(Clone)]
+pub(super) struct Pass {
+    gate: Arc<Gate>,
+    generation: u64,
+}
+
+impl Gates {
+    pub(super) fn of(&self, sync_id: SyncId) -> Arc<Gate> {
+        let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(gate) = gates.get(&sync_id).and_then(Weak::upgrade) {
+            return gate;
+        }
+        gates.retain(|_, gate| gate.strong_count() > 0);
+        let gate = Arc::new(Gate { sync_id, lock: RwLock::new(()), generation: AtomicU64::new(0) });
+        gates.insert(sync_id, Arc::downgrade(&gate));
+        gate
+    }
+}
+
+impl Gate {
+    /// A pass for an upload that begins. Taken before the upload is remembered, so that an ending in between is noticed.
+    pub(super) fn pass(self: &Arc<Self>) -> Pass {
+        Pass { gate: self.clone(), generation: self.generation.load(Ordering::SeqCst) }
+    }
+
+    /// Waits for the landings that are under way, and keeps others out.
+    pub(super) async fn alone(&self) -> RwLockWriteGuard<'_, ()> {
+        self.lock.write().await
+    }
+
+    /// What is in flight will not land.
+    pub(super) fn discard_in_flight(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Pass {
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.gate.generation.load(Ordering::SeqCst) == self.generation {
+            Ok(())
+        } else {
+            Err(Error::Discarded(self.gate.sync_id))
+        }
+    }
+
+    /// Keeps endings out until the landing is remembered.
+    pub(super) async fn enter(&self) -> Result<RwLockReadGuard<'_, ()>, Error> {
+        let guard = self.gate.lock.read().await;
+        self.check()?;
+        Ok(guard)
+    }
+}

@@ -1,0 +1,75 @@
+//! The lake's one service: every rule is applied here, whichever door a request came by.
+//!
+//! A call that changes something must run to its end once begun: whoever holds the future must not drop it half way
+//! (the server runs each request as a task of its own). What a crash interrupts, [`recovery`] finishes.
+
+mod gate;
+mod keys;
+mod publish;
+mod recovery;
+mod syncs;
+mod trash;
+mod uploads;
+
+pub use keys::KeyRing;
+pub use publish::EndPreview;
+pub use recovery::Recovered;
+pub use syncs::{EndSync, StartSync};
+pub use uploads::{Destination, IncomingUpload};
+
+use crate::error::Error;
+use crate::key::AuthMode;
+use crate::limits::Limits;
+use crate::ports::{Clock, Files, Randomness, State};
+use crate::time::Timestamp;
+use gate::Gates;
+use std::sync::Arc;
+
+/// The lake. Cheap to clone.
+#[derive(Clone)]
+pub struct Lake(Arc<Inner>);
+
+struct Inner {
+    state: Arc<dyn State>,
+    files: Arc<dyn Files>,
+    clock: Arc<dyn Clock>,
+    randomness: Arc<dyn Randomness>,
+    limits: Limits,
+    auth_mode: AuthMode,
+    gates: Gates,
+}
+
+/// What a lake is made of.
+pub struct Parts {
+    pub state: Arc<dyn State>,
+    pub files: Arc<dyn Files>,
+    pub clock: Arc<dyn Clock>,
+    pub randomness: Arc<dyn Randomness>,
+    pub limits: Limits,
+    pub auth_mode: AuthMode,
+}
+
+impl Lake {
+    pub fn new(parts: Parts) -> Self {
+        let Parts { state, files, clock, randomness, limits, auth_mode } = parts;
+        Self(Arc::new(Inner { state, files, clock, randomness, limits, auth_mode, gates: Gates::default() }))
+    }
+
+    pub fn auth_mode(&self) -> AuthMode {
+        self.0.auth_mode
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    fn random<const N: usize>(&self) -> Result<[u8; N], Error> {
+        let mut bytes = [0; N];
+        self.0.randomness.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+}

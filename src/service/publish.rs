@@ -1,0 +1,171 @@
+//! Ending a sync: finishing, publishing, aborting.
+//!
+//! A full sync ends in two steps around the move of its folder: the state says durably what is about to happen, the
+//! folder moves, the state says that it has. A crash between them is finished by [`super::recovery`].
+
+use super::{EndSync, Lake};
+use crate::error::Error;
+use crate::key::{Caller, may_write};
+use crate::place::Place;
+use crate::ports::files::{Outcome, Publication};
+use crate::ports::state::{NewTrash, Settlement};
+use crate::sync::{Closing, Status, Sync, SyncId, SyncRecord, SyncType, may_accept_uploads};
+use crate::trash::{Totals, TrashKey, TrashKind, TrashReason};
+use serde::{Deserialize, Serialize};
+
+/// What the end of a full sync would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndPreview {
+    /// What would become the dataset (of a full sync), or what this sync has landed.
+    pub landed: Totals,
+    /// What would go to the trash: the dataset as it is.
+    pub replaced: Totals,
+}
+
+impl Lake {
+    /// Ends a sync: a full one is published. Safe to repeat.
+    pub async fn end_sync(&self, caller: &Caller, end: &EndSync) -> Result<(), Error> {
+        let id = end.sync_id;
+        let gate = self.0.gates.of(id);
+        let _alone = gate.alone().await;
+        may_write(caller, &self.record(id).await?.sync.path)?;
+        let record = self.resume_closing(id).await?;
+        if record.sync.sync_status == Status::Finished {
+            return Ok(());
+        }
+        may_accept_uploads(&record)?;
+        let closing = match record.sync.sync_type {
+            SyncType::IncrementalSync => Closing::Finish,
+            SyncType::FullSync => Closing::Publish {
+                staging: self.0.files.stage(id).await?,
+                allow_empty: end.allow_empty,
+                by: caller.name().to_owned(),
+            },
+        };
+        self.0.state.close_sync(id, &closing, end.discard_in_flight, self.now()).await?;
+        if end.discard_in_flight {
+            gate.discard_in_flight();
+        }
+        match &closing {
+            Closing::Finish => Ok(()),
+            _ => self.complete(&SyncRecord { closing: Some(closing.clone()), ..record }).await,
+        }
+    }
+
+    /// Aborts a sync: what a full one has staged goes to the trash; what an incremental one has landed stays. Uploads in
+    /// flight are dropped. Safe to repeat.
+    pub async fn abort_sync(&self, caller: &Caller, end: &EndSync) -> Result<(), Error> {
+        may_write(caller, &self.record(end.sync_id).await?.sync.path)?;
+        let by = caller.name().to_owned();
+        let message = if by.is_empty() { "aborted".to_owned() } else { format!("aborted by {by}") };
+        self.abandon(end.sync_id, TrashReason::Aborted, message, by, true).await
+    }
+
+    /// Fails a sync and drops its staging to the trash.
+    pub(super) async fn abandon(
+        &self,
+        id: SyncId,
+        reason: TrashReason,
+        message: String,
+        by: String,
+        discard_in_flight: bool,
+    ) -> Result<(), Error> {
+        let gate = self.0.gates.of(id);
+        let _alone = gate.alone().await;
+        if self.resume_closing(id).await?.sync.sync_status == Status::Failed {
+            return Ok(());
+        }
+        let closing = Closing::Abort { reason, message, by };
+        self.0.state.close_sync(id, &closing, discard_in_flight, self.now()).await?;
+        gate.discard_in_flight();
+        let record = self.record(id).await?;
+        self.complete(&record).await
+    }
+
+    /// The sync, after an ending that an earlier fault has interrupted was tried again. Call it alone in the gate.
+    async fn resume_closing(&self, id: SyncId) -> Result<SyncRecord, Error> {
+        let record = self.record(id).await?;
+        if record.closing.is_none() {
+            return Ok(record);
+        }
+        self.complete(&record).await?;
+        self.record(id).await
+    }
+
+    /// Does what a closed sync was closed for, and ends it. Safe to repeat: a restart calls it again.
+    pub(super) async fn complete(&self, record: &SyncRecord) -> Result<(), Error> {
+        let sync = &record.sync;
+        match &record.closing {
+            Some(Closing::Publish { staging, by, .. }) => {
+                let publication = Publication {
+                    sync: sync.sync_id,
+                    identity: staging.clone(),
+                    dataset: sync.path.clone(),
+                    trash: TrashKey::of_sync(sync.sync_id),
+                };
+                match self.0.files.publish(&publication).await {
+                    Ok(outcome) => {
+                        let replaced = outcome == Outcome::Replaced;
+                        let trash = replaced.then(|| self.trash_of(sync, TrashReason::Replaced, by));
+                        self.settle(sync.sync_id, Status::Finished, String::new(), trash).await
+                    }
+                    Err(error @ Error::StagingLost(_)) => {
+                        self.settle(sync.sync_id, Status::Failed, error.to_string(), None).await?;
+                        Err(error)
+                    }
+                    // How far it came is not known: it stays closed, and is tried again by the next end or start.
+                    Err(error @ Error::Internal(_)) => Err(error),
+                    Err(error) => {
+                        self.0.state.reopen_sync(sync.sync_id).await?;
+                        Err(error)
+                    }
+                }
+            }
+            Some(Closing::Abort { reason, message, by }) => {
+                let key = TrashKey::of_sync(sync.sync_id);
+                let dropped = sync.sync_type == SyncType::FullSync
+                    && self.0.files.drop_staging(sync.sync_id, &sync.path, &key).await?;
+                let trash = dropped.then(|| self.trash_of(sync, *reason, by));
+                self.settle(sync.sync_id, Status::Failed, message.clone(), trash).await
+            }
+            Some(Closing::Finish) | None => Ok(()),
+        }
+    }
+
+    fn trash_of(&self, sync: &Sync, reason: TrashReason, by: &str) -> NewTrash {
+        NewTrash {
+            key: TrashKey::of_sync(sync.sync_id),
+            origin: sync.path.clone(),
+            kind: TrashKind::Dataset,
+            reason,
+            sync_id: Some(sync.sync_id),
+            by: by.to_owned(),
+            at: self.now(),
+        }
+    }
+
+    async fn settle(
+        &self,
+        sync_id: SyncId,
+        status: Status,
+        message: String,
+        trash: Option<NewTrash>,
+    ) -> Result<(), Error> {
+        self.0.state.settle_sync(&Settlement { sync_id, status, message, trash, at: self.now() }).await
+    }
+
+    /// What ending this sync would do. Visits every file of the dataset and of the staging.
+    pub async fn end_preview(&self, caller: &Caller, id: SyncId) -> Result<EndPreview, Error> {
+        let sync = self.sync(caller, id).await?;
+        match sync.sync_type {
+            SyncType::FullSync => Ok(EndPreview {
+                landed: self.0.files.measure(&Place::Staging(id)).await?,
+                replaced: self.0.files.measure(&Place::Live(sync.path)).await?,
+            }),
+            SyncType::IncrementalSync => Ok(EndPreview {
+                landed: Totals { files: sync.num_landed(), bytes: sync.size_bytes },
+                replaced: Totals::default(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What a restart does before anything else: each step that was begun is finished, or undone. Doing it twice changes
+//! nothing more.
+
+use super::Lake;
+use super::uploads::landing_of;
+use crate::error::Error;
+use crate::ports::files::Outcome;
+
+/// What a recovery found and did.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// Uploads that had their name but not yet their row.
+    pub uploads_finished: u64,
+    pub uploads_failed: u64,
+    pub syncs_completed: u64,
+    /// Syncs whose publish could not be done now; they are open again.
+    pub syncs_reopened: u64,
+    pub restores_completed: u64,
+    pub restores_cancelled: u64,
+    /// Steps that stay half way because of a fault. What they hold stays held; the next start tries again.
+    pub faults: Vec<Error>,
+}
+
+const INTERRUPTED: &str = "the server stopped before the upload was whole; send it again";
+
+impl Lake {
+    /// Finishes or undoes what a stop has interrupted. Only at start, before any request.
+    pub async fn recover(&self) -> Result<Recovered, Error> {
+        let mut recovered = Recovered::default();
+        self.recover_uploads(&mut recovered).await?;
+        for record in self.0.state.closing_syncs().await? {
+            match self.complete(&record).await {
+                Ok(()) => recovered.syncs_completed += 1,
+                Err(fault @ Error::Internal(_)) => recovered.faults.push(fault),
+                Err(_) => recovered.syncs_reopened += 1,
+            }
+        }
+        for record in self.0.state.unfinished_restores().await? {
+            let Some((identity, by)) = record.restoring.clone() else { continue };
+            match self.complete_restore(&record, identity, by).await {
+                Ok(()) => recovered.restores_completed += 1,
+                Err(fault @ Error::Internal(_)) => recovered.faults.push(fault),
+                Err(_) => recovered.restores_cancelled += 1,
+            }
+        }
+        self.0.files.sweep(&self.0.state.open_syncs().await?).await?;
+        Ok(recovered)
+    }
+
+    async fn recover_uploads(&self, recovered: &mut Recovered) -> Result<(), Error> {
+        for upload in self.0.state.unfinished_uploads().await? {
+            let sync = self.record(upload.sync_id).await?.sync;
+            match self.0.files.recover_landing(&landing_of(&sync, &upload)).await? {
+                Some((digest, outcome)) => {
+                    let replaced = outcome == Outcome::Replaced;
+                    let trash = replaced.then(|| self.overwritten(&upload, &sync.started_by));
+                    self.0.state.finish_upload(upload.upload_id, &digest, trash.as_ref(), self.now()).await?;
+                    recovered.uploads_finished += 1;
+                }
+                None => {
+                    self.0.state.fail_upload(upload.upload_id, INTERRUPTED, 0, self.now()).await?;
+                    self.0.files.discard_partial(&upload.partial).await?;
+                    recovered.uploads_failed += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,138 @@
+//! Starting syncs, looking at them, and failing those that were left alone.
+
+use super::Lake;
+use crate::error::Error;
+use crate::key::{Caller, may_write};
+use crate::limits::LABEL_BYTES_MAX;
+use crate::list::{ListParameters, Page, SyncQuery, UploadQuery};
+use crate::path::LakePath;
+use crate::ports::state::NewSync;
+use crate::sync::{Sync, SyncId, SyncRecord, SyncType};
+use crate::trash::TrashReason;
+use crate::upload::Upload;
+use serde::{Deserialize, Serialize};
+
+/// The body of the documented start call, without its key. The path is text until [`Lake::start_sync`] parses it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartSync {
+    pub name: String,
+    pub path: String,
+    pub sync_type: SyncType,
+}
+
+/// The body of the documented end call, without its key, and of abort.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndSync {
+    pub sync_id: SyncId,
+    /// Drop the uploads in flight instead of refusing.
+    #[serde(default)]
+    pub discard_in_flight: bool,
+    /// An empty full sync is meant: it empties the dataset.
+    #[serde(default)]
+    pub allow_empty: bool,
+}
+
+impl EndSync {
+    pub fn new(sync_id: SyncId) -> Self {
+        Self { sync_id, discard_in_flight: false, allow_empty: false }
+    }
+}
+
+impl Lake {
+    pub async fn start_sync(&self, caller: &Caller, start: &StartSync) -> Result<SyncId, Error> {
+        let path = LakePath::parse(&start.path)?;
+        may_write(caller, &path)?;
+        if start.name.len() > LABEL_BYTES_MAX {
+            return Err(Error::Invalid(format!("the name is longer than {LABEL_BYTES_MAX} bytes; shorten it")));
+        }
+        let new = NewSync {
+            name: start.name.clone(),
+            path,
+            sync_type: start.sync_type,
+            started_by: caller.name().to_owned(),
+            at: self.now(),
+        };
+        match self.0.state.start_sync(&new).await {
+            // Datasets that somebody has removed from the lake by hand must not block the path for ever.
+            Err(Error::DatasetsBelow { below, .. }) if self.forget_missing(&below).await? => {
+                self.0.state.start_sync(&new).await
+            }
+            result => result,
+        }
+    }
+
+    /// True when at least one of `datasets` was no longer there.
+    async fn forget_missing(&self, datasets: &[LakePath]) -> Result<bool, Error> {
+        let mut any_missing = false;
+        for dataset in datasets {
+            if !self.0.files.exists(dataset).await? {
+                self.0.state.forget_dataset(dataset).await?;
+                any_missing = true;
+            }
+        }
+        Ok(any_missing)
+    }
+
+    /// The sync, or the refusal that it is not there.
+    pub(super) async fn record(&self, id: SyncId) -> Result<SyncRecord, Error> {
+        self.0.state.sync(id).await?.ok_or(Error::NoSuchSync(id))
+    }
+
+    pub async fn sync(&self, caller: &Caller, id: SyncId) -> Result<Sync, Error> {
+        self.0.auth_mode.may_read(caller)?;
+        let sync = self.record(id).await?.sync;
+        self.0.auth_mode.may_read_path(caller, &sync.path)?;
+        Ok(sync)
+    }
+
+    pub async fn syncs(&self, caller: &Caller, parameters: &ListParameters) -> Result<Vec<Sync>, Error> {
+        let scope = self.0.auth_mode.may_read(caller)?;
+        let query = SyncQuery {
+            page: Page::new(parameters.from, parameters.size, parameters.order)?,
+            status: parameters.status,
+            sync_type: parameters.sync_type,
+            path: parameters.path.clone(),
+            text: parameters.q.clone().filter(|text| !text.is_empty()),
+            scope,
+        };
+        self.0.state.syncs(&query).await
+    }
+
+    pub async fn uploads(&self, caller: &Caller, parameters: &ListParameters) -> Result<Vec<Upload>, Error> {
+        let scope = self.0.auth_mode.may_read(caller)?;
+        let query = UploadQuery {
+            page: Page::new(parameters.from, parameters.size, parameters.order)?,
+            sync_id: parameters.sync_id,
+            status: parameters.status,
+            path: parameters.path.clone(),
+            text: parameters.q.clone().filter(|text| !text.is_empty()),
+            scope,
+        };
+        self.0.state.uploads(&query).await
+    }
+
+    /// Datasets that begin with the text, for suggestions: at most 20.
+    pub async fn datasets(&self, caller: &Caller, beginning: &str) -> Result<Vec<LakePath>, Error> {
+        const SUGGESTIONS_MAX: u64 = 20;
+        let scope = self.0.auth_mode.may_read(caller)?;
+        self.0.state.datasets(beginning, scope.as_ref(), SUGGESTIONS_MAX).await
+    }
+
+    /// Fails the syncs that nobody has sent anything to for [`crate::limits::Limits::sync_idle_max`].
+    pub async fn expire_idle_syncs(&self) -> Result<usize, Error> {
+        let idle_max = self.0.limits.sync_idle_max;
+        let before = self.now().minus(idle_max);
+        let idle = self.0.state.idle_syncs(before).await?;
+        let message = format!("expired: no upload for {} minutes", idle_max.as_secs() / 60);
+        let mut expired = 0;
+        for id in idle {
+            match self.abandon(id, TrashReason::Expired, message.clone(), String::new(), false).await {
+                Ok(()) => expired += 1,
+                // Somebody came back to it, or ended it, in between.
+                Err(Error::UploadsInFlight { .. } | Error::SyncEnded { .. } | Error::SyncEnding(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(expired)
+    }
+}

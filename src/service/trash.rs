@@ -1,0 +1,79 @@
+//! Looking into the trash, counting it, and putting things back.
+
+use super::Lake;
+use crate::error::Error;
+use crate::key::{Caller, may_write};
+use crate::list::{ListParameters, Page, TrashQuery};
+use crate::place::Place;
+use crate::ports::files::{Outcome, Restoration};
+use crate::ports::state::{NewTrash, TrashRecord};
+use crate::trash::{TrashEntry, TrashId, TrashReason};
+use crate::upload::Identity;
+
+impl Lake {
+    pub async fn trash(&self, caller: &Caller, parameters: &ListParameters) -> Result<Vec<TrashEntry>, Error> {
+        let scope = self.0.auth_mode.may_read(caller)?;
+        let query = TrashQuery {
+            page: Page::new(parameters.from, parameters.size, parameters.order)?,
+            path: parameters.path.clone(),
+            text: parameters.q.clone().filter(|text| !text.is_empty()),
+            scope,
+        };
+        self.0.state.trash(&query).await
+    }
+
+    /// Puts a piece of trash back where it was. What is there now takes its place in the trash.
+    pub async fn restore(&self, caller: &Caller, id: TrashId) -> Result<(), Error> {
+        let record = self.0.state.trash_record(id).await?.ok_or(Error::NoSuchTrash(id))?;
+        may_write(caller, &record.entry.origin)?;
+        let identity = self.0.files.identify_trash(&record.key, &record.entry.origin).await?;
+        let identity = identity.ok_or(Error::NoSuchTrash(id))?;
+        let by = caller.name().to_owned();
+        self.0.state.begin_restore(id, &identity, &by).await?;
+        self.complete_restore(&record, identity, by).await
+    }
+
+    /// Puts it back and remembers so. Safe to repeat: a restart calls it again.
+    pub(super) async fn complete_restore(
+        &self,
+        record: &TrashRecord,
+        identity: Identity,
+        by: String,
+    ) -> Result<(), Error> {
+        let entry = &record.entry;
+        let restoration =
+            Restoration { trash: record.key.clone(), identity, origin: entry.origin.clone(), kind: entry.kind };
+        match self.0.files.restore(&restoration).await {
+            Ok(outcome) => {
+                let replaced = (outcome == Outcome::Replaced).then(|| NewTrash {
+                    key: record.key.clone(),
+                    origin: entry.origin.clone(),
+                    kind: entry.kind,
+                    reason: TrashReason::Restored,
+                    sync_id: None,
+                    by,
+                    at: self.now(),
+                });
+                self.0.state.finish_restore(entry.trash_id, replaced.as_ref(), self.now()).await
+            }
+            // How far it came is not known: the next start tries again.
+            Err(error @ Error::Internal(_)) => Err(error),
+            Err(error) => {
+                self.0.state.cancel_restore(entry.trash_id).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Counts what nobody has counted yet. Slow work, done aside, a few pieces at a time. Gives how many it counted.
+    pub async fn count_trash(&self) -> Result<usize, Error> {
+        const PIECES_MAX: u64 = 16;
+        let uncounted = self.0.state.uncounted_trash(PIECES_MAX).await?;
+        for record in &uncounted {
+            let place = Place::trashed(&record.key, &record.entry.origin);
+            let totals = self.0.files.measure(&place).await?;
+            self.0.state.count_trash(record.entry.trash_id, totals).await?;
+        }
+        Ok(uncounted.len())
+    }
+}

@@ -1,0 +1,269 @@
+//! Syncs: one job from start to end, and the rule that says which of them may be open together.
+
+use crate::error::Error;
+use crate::path::LakePath;
+use crate::time::Timestamp;
+use crate::trash::TrashReason;
+use crate::upload::{Identity, Upload};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
+
+/// Counts from 1, without gaps, in the order of the starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct SyncId(pub u64);
+
+impl fmt::Display for SyncId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Taken as a number or as a string of digits: the documented calls do both.
+impl<'de> Deserialize<'de> for SyncId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct IdVisitor;
+        impl Visitor<'_> for IdVisitor {
+            type Value = SyncId;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a sync_id: a whole number, or a string of digits")
+            }
+
+            fn visit_u64<E: de::Error>(self, id: u64) -> Result<SyncId, E> {
+                Ok(SyncId(id))
+            }
+
+            fn visit_str<E: de::Error>(self, digits: &str) -> Result<SyncId, E> {
+                digits.parse().map_err(|_| E::invalid_value(de::Unexpected::Str(digits), &self))
+            }
+        }
+        deserializer.deserialize_any(IdVisitor)
+    }
+}
+
+impl std::str::FromStr for SyncId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(digits: &str) -> Result<Self, Self::Err> {
+        digits.parse().map(Self)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SyncType {
+    /// Replaces the dataset all at once, at the end.
+    #[serde(alias = "Full Sync")]
+    FullSync,
+    /// Adds to the dataset, file by file.
+    #[serde(alias = "Incremental Sync")]
+    IncrementalSync,
+}
+
+impl SyncType {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FullSync => "FullSync",
+            Self::IncrementalSync => "IncrementalSync",
+        }
+    }
+
+    /// The words of the documents, with or without their space.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "FullSync" | "Full Sync" => Some(Self::FullSync),
+            "IncrementalSync" | "Incremental Sync" => Some(Self::IncrementalSync),
+            _ => None,
+        }
+    }
+}
+
+/// How a sync, or one of its uploads, stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    Syncing,
+    Finished,
+    Failed,
+}
+
+impl Status {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Syncing => "Syncing",
+            Self::Finished => "Finished",
+            Self::Failed => "Failed",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "Syncing" => Some(Self::Syncing),
+            "Finished" => Some(Self::Finished),
+            "Failed" => Some(Self::Failed),
+            _ => None,
+        }
+    }
+}
+
+/// A sync as the API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sync {
+    pub org_id: u64,
+    pub sync_id: SyncId,
+    pub name: String,
+    pub path: LakePath,
+    pub sync_type: SyncType,
+    pub sync_status: Status,
+    pub start_time: Timestamp,
+    pub end_time: Timestamp,
+    /// Every upload of the sync, failed ones and those in flight too.
+    pub total_files: u64,
+    pub num_failed: u64,
+    /// Uploads that have begun and neither landed nor failed.
+    pub num_in_flight: u64,
+    /// Bytes of the uploads that landed.
+    pub size_bytes: u64,
+    /// Why it failed; empty otherwise.
+    pub message: String,
+    /// The name of the key that started it.
+    pub started_by: String,
+}
+
+impl Sync {
+    pub fn num_landed(&self) -> u64 {
+        self.total_files.saturating_sub(self.num_failed).saturating_sub(self.num_in_flight)
+    }
+}
+
+/// How far the ending of a sync has come. `Publishing` and `Aborting` are written before the first file moves, so that
+/// a restart can finish them; to clients such a sync is still `Syncing`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    Open,
+    Publishing,
+    Aborting,
+    Ended,
+}
+
+impl Phase {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "Open",
+            Self::Publishing => "Publishing",
+            Self::Aborting => "Aborting",
+            Self::Ended => "Ended",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Open, Self::Publishing, Self::Aborting, Self::Ended].into_iter().find(|phase| phase.as_str() == text)
+    }
+}
+
+/// A sync as the lake remembers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncRecord {
+    pub sync: Sync,
+    pub phase: Phase,
+    /// What was asked for, while it is `Publishing` or `Aborting`.
+    pub closing: Option<Closing>,
+}
+
+/// How a sync is to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Closing {
+    /// An incremental sync: its files are there already.
+    Finish,
+    /// A full sync: the staged folder of this identity becomes the dataset.
+    Publish { staging: Identity, allow_empty: bool, by: String },
+    /// Either: what was staged goes to the trash.
+    Abort { reason: TrashReason, message: String, by: String },
+}
+
+/// May an upload begin in this sync?
+pub fn may_accept_uploads(record: &SyncRecord) -> Result<(), Error> {
+    let sync = &record.sync;
+    match record.phase {
+        Phase::Open => Ok(()),
+        Phase::Publishing | Phase::Aborting => Err(Error::SyncEnding(sync.sync_id)),
+        Phase::Ended => {
+            Err(Error::SyncEnded { sync_id: sync.sync_id, status: sync.sync_status, message: sync.message.clone() })
+        }
+    }
+}
+
+/// May this sync be closed so, while `in_flight` are its uploads in flight?
+pub fn may_close(
+    record: &SyncRecord,
+    in_flight: Vec<Upload>,
+    closing: &Closing,
+    discard_in_flight: bool,
+) -> Result<(), Error> {
+    may_accept_uploads(record)?;
+    let sync_id = record.sync.sync_id;
+    if !in_flight.is_empty() && !discard_in_flight {
+        return Err(Error::UploadsInFlight { sync_id, uploads: in_flight });
+    }
+    match closing {
+        Closing::Publish { allow_empty: false, .. } if record.sync.num_landed() == 0 => {
+            Err(Error::EmptyFullSync(sync_id))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A sync that has not ended, as far as the rule of [`obstacle`] needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenSync {
+    pub sync_id: SyncId,
+    pub path: LakePath,
+    pub sync_type: SyncType,
+}
+
+/// The open sync that keeps a new one from starting: a full sync wants its path for itself, above and below too;
+/// incremental syncs share.
+pub fn obstacle<'a>(path: &LakePath, sync_type: SyncType, open: &'a [OpenSync]) -> Option<&'a OpenSync> {
+    open.iter().find(|other| {
+        let one_is_full = sync_type == SyncType::FullSync || other.sync_type == SyncType::FullSync;
+        one_is_full && other.path.overlaps(path)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(path: &str, sync_type: SyncType) -> Vec<OpenSync> {
+        vec![OpenSync { sync_id: SyncId(1), path: LakePath::parse(path).unwrap(), sync_type }]
+    }
+
+    #[test]
+    fn a_full_sync_wants_its_path_for_itself_and_incremental_syncs_share() {
+        use SyncType::{FullSync, IncrementalSync};
+        let path = LakePath::parse("/data/db").unwrap();
+        for other in ["/data", "/data/db", "/data/db/t"] {
+            assert!(obstacle(&path, FullSync, &open(other, FullSync)).is_some());
+            assert!(obstacle(&path, FullSync, &open(other, IncrementalSync)).is_some());
+            assert!(obstacle(&path, IncrementalSync, &open(other, FullSync)).is_some());
+            assert!(obstacle(&path, IncrementalSync, &open(other, IncrementalSync)).is_none());
+        }
+        assert!(obstacle(&path, FullSync, &open("/data/db2", FullSync)).is_none());
+    }
+
+    #[test]
+    fn an_id_is_taken_as_a_number_or_as_digits() {
+        assert_eq!(serde_json::from_str::<SyncId>("8").unwrap(), SyncId(8));
+        assert_eq!(serde_json::from_str::<SyncId>("\"8\"").unwrap(), SyncId(8));
+        for wrong in ["-1", "\"eight\"", "1.5", "null", "\"\""] {
+            assert!(serde_json::from_str::<SyncId>(wrong).is_err(), "{wrong} was taken");
+        }
+    }
+
+    #[test]
+    fn types_are_understood_as_the_parameter_table_prints_them() {
+        assert_eq!(serde_json::from_str::<SyncType>("\"Full Sync\"").unwrap(), SyncType::FullSync);
+        assert_eq!(serde_json::from_str::<SyncType>("\"IncrementalSync\"").unwrap(), SyncType::IncrementalSync);
+        assert_eq!(serde_json::to_string(&SyncType::FullSync).unwrap(), "\"FullSync\"");
+    }
+}

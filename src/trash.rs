@@ -1,0 +1,118 @@
+//! Trash: what a sync replaced or dropped, whole, with who, when and why; one act brings it back.
+
+use crate::path::LakePath;
+use crate::sync::SyncId;
+use crate::time::Timestamp;
+use crate::upload::UploadId;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TrashId(pub u64);
+
+impl fmt::Display for TrashId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The name of the folder in the trash that holds one piece. It is known before anything moves, so that a restart
+/// knows where to look.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TrashKey(String);
+
+impl TrashKey {
+    pub fn of_sync(sync: SyncId) -> Self {
+        Self(format!("sync-{sync}"))
+    }
+
+    pub fn of_upload(upload: UploadId) -> Self {
+        Self(format!("upload-{upload}"))
+    }
+
+    /// A key that was made by one of the above and remembered.
+    pub fn remembered(key: String) -> Self {
+        Self(key)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why something is in the trash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TrashReason {
+    /// A full sync replaced the dataset.
+    Replaced,
+    /// An upload of the same name replaced the file.
+    Overwritten,
+    /// The staged files of a full sync that was aborted.
+    Aborted,
+    /// The staged files of a full sync that was left alone for too long.
+    Expired,
+    /// A restore put something else in its place.
+    Restored,
+}
+
+impl TrashReason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Replaced => "Replaced",
+            Self::Overwritten => "Overwritten",
+            Self::Aborted => "Aborted",
+            Self::Expired => "Expired",
+            Self::Restored => "Restored",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Replaced, Self::Overwritten, Self::Aborted, Self::Expired, Self::Restored]
+            .into_iter()
+            .find(|reason| reason.as_str() == text)
+    }
+}
+
+/// Whether a piece of trash is a whole dataset or one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TrashKind {
+    Dataset,
+    File,
+}
+
+impl TrashKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dataset => "Dataset",
+            Self::File => "File",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Dataset, Self::File].into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// How many files, and how many bytes in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Totals {
+    pub files: u64,
+    pub bytes: u64,
+}
+
+/// A piece of the trash, as the API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrashEntry {
+    pub trash_id: TrashId,
+    /// Where it was, and where a restore puts it.
+    pub origin: LakePath,
+    pub kind: TrashKind,
+    pub reason: TrashReason,
+    /// The sync that put it here.
+    pub sync_id: Option<SyncId>,
+    pub trashed_by: String,
+    pub trashed_at: Timestamp,
+    /// Absent until it has been counted, which happens aside, shortly after.
+    pub totals: Option<Totals>,
+}

@@ -1,0 +1,79 @@
+//! Uploads: one file of a sync, one row of the history.
+
+use crate::path::LakePath;
+use crate::sync::{Status, SyncId};
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Counts from 1, without gaps, in the order of the beginnings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UploadId(pub u64);
+
+impl fmt::Display for UploadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A row of the history, as the API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upload {
+    pub org_id: u64,
+    pub history_id: UploadId,
+    pub sync_id: SyncId,
+    /// As the client sent it.
+    pub file_name: String,
+    pub start_time: Timestamp,
+    pub end_time: Timestamp,
+    pub sync_status: Status,
+    /// Why it failed; empty otherwise.
+    pub message: String,
+    /// Bytes that landed, or, of a failed upload, that had arrived.
+    pub size_bytes: u64,
+    /// Where readers find it (once a full sync is published); absent until it has landed.
+    pub landed_path: Option<LakePath>,
+    /// SHA-256 of the bytes, in hexadecimal; absent until it has landed.
+    pub sha256: Option<String>,
+}
+
+/// The name of an upload's bytes before they land: random, in hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PartialName(String);
+
+impl PartialName {
+    pub fn from_random(bytes: [u8; 16]) -> Self {
+        Self(hexadecimal(&bytes))
+    }
+
+    /// A name that was made by [`Self::from_random`] and remembered.
+    pub fn remembered(name: String) -> Self {
+        Self(name)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What tells a file or folder from another one that came to its name: how a backend recognises, after a restart,
+/// what it was moving. Only the backend that made it reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity(pub String);
+
+/// Size and SHA-256 of a whole file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digest {
+    pub size_bytes: u64,
+    pub sha256: [u8; 32],
+}
+
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    use fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
