@@ -1,0 +1,111 @@
+//! `lakeshore key …`: straight into the database, beside a server that may be running on it.
+
+use crate::clock::{SystemClock, SystemRandomness};
+use crate::config::{CreateKey, DataDir, KeyAction};
+use crate::state::sqlite::SqliteState;
+use anyhow::{Context, anyhow};
+use lakeshore::Timestamp;
+use lakeshore::key::{Key, KeyId, NewKey};
+use lakeshore::ports::Clock;
+use lakeshore::service::KeyRing;
+use std::io::Write;
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+pub async fn run(action: &KeyAction) -> anyhow::Result<()> {
+    let data = match action {
+        KeyAction::Create(create) => &create.data,
+        KeyAction::List(data) => data,
+        KeyAction::Revoke(revoke) => &revoke.data,
+    };
+    let state = open(data).await?;
+    let ring = KeyRing { state: &state, clock: &SystemClock, randomness: &SystemRandomness };
+    let result = match action {
+        KeyAction::Create(create) => create_key(&ring, create).await,
+        KeyAction::List(_) => list_keys(&ring).await,
+        KeyAction::Revoke(revoke) => revoke_key(&ring, &revoke.key).await,
+    };
+    state.close().await;
+    result
+}
+
+async fn open(data: &DataDir) -> anyhow::Result<SqliteState> {
+    std::fs::create_dir_all(&data.path)
+        .with_context(|| format!("cannot make the data folder {}", data.path.display()))?;
+    Ok(SqliteState::open(&data.database()).await?)
+}
+
+async fn create_key(ring: &KeyRing<'_>, create: &CreateKey) -> anyhow::Result<()> {
+    let new = NewKey {
+        name: create.name.clone(),
+        role: create.role,
+        path_prefix: create.path_prefix.clone(),
+        expires_at: create.expires.map(|lifetime| SystemClock.now().plus(lifetime)),
+    };
+    let created = ring.create(&new).await?;
+    writeln!(std::io::stdout(), "{}", created.secret)?;
+    Ok(())
+}
+
+async fn list_keys(ring: &KeyRing<'_>) -> anyhow::Result<()> {
+    let now = SystemClock.now();
+    let head = ["ID", "NAME", "ROLE", "PATH", "KEY", "CREATED", "LAST USED", "EXPIRES", "STATUS"];
+    let mut rows = vec![head.map(str::to_owned)];
+    rows.extend(ring.list().await?.iter().map(|key| row(key, now)));
+    let mut widths = [0; 9];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut output = std::io::stdout().lock();
+    for row in &rows {
+        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        writeln!(output, "{}", cells.join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+fn row(key: &Key, now: Timestamp) -> [String; 9] {
+    let status = match (key.revoked_at, key.is_active(now)) {
+        (Some(_), _) => "revoked",
+        (None, true) => "active",
+        (None, false) => "expired",
+    };
+    [
+        key.key_id.0.to_string(),
+        key.name.clone(),
+        key.role.to_string(),
+        key.path_prefix.as_ref().map_or("/".to_owned(), ToString::to_string),
+        format!("{}…", key.hint),
+        moment(Some(key.created_at), "-"),
+        moment(key.last_used_at, "never"),
+        moment(key.expires_at, "never"),
+        status.to_owned(),
+    ]
+}
+
+/// UTC, to the minute.
+fn moment(at: Option<Timestamp>, otherwise: &str) -> String {
+    let format = format_description!("[year]-[month]-[day] [hour]:[minute]Z");
+    at.and_then(|at| OffsetDateTime::from_unix_timestamp(at.0.div_euclid(1000)).ok())
+        .and_then(|at| at.format(format).ok())
+        .unwrap_or_else(|| otherwise.to_owned())
+}
+
+async fn revoke_key(ring: &KeyRing<'_>, wanted: &str) -> anyhow::Result<()> {
+    let active: Vec<_> = ring.list().await?.into_iter().filter(|key| key.revoked_at.is_none()).collect();
+    let by_id: Option<KeyId> = wanted.parse().ok().map(KeyId).filter(|id| active.iter().any(|key| key.key_id == *id));
+    let named: Vec<_> = active.iter().filter(|key| key.name == wanted).collect();
+    let id = match (by_id, named.as_slice()) {
+        (Some(id), _) => id,
+        (None, [key]) => key.key_id,
+        (None, []) => return Err(lakeshore::Error::NoSuchKey(wanted.to_owned()).into()),
+        (None, several) => {
+            let ids: Vec<_> = several.iter().map(|key| key.key_id.0.to_string()).collect();
+            return Err(anyhow!("several keys have the name {wanted:?}; revoke one by its id: {}", ids.join(", ")));
+        }
+    };
+    ring.revoke(id).await?;
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! The command line and its environment: every option, with its default and its unit.
+
+use bytesize::ByteSize;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use lakeshore::key::{AuthMode, Role};
+use lakeshore::limits::Limits;
+use lakeshore::path::LakePath;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The way into a data lake: start a sync, send files, end the sync.
+#[derive(Debug, Parser)]
+#[command(name = "lakeshore", version, arg_required_else_help = true)]
+pub struct Command {
+    #[command(subcommand)]
+    pub action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Serve the API and the dashboard
+    Serve(ServeOptions),
+    /// Make, list and revoke API keys; works while the server runs
+    #[command(subcommand)]
+    Key(KeyAction),
+}
+
+#[derive(Debug, Args)]
+pub struct ServeOptions {
+    /// Address and port to listen on; port 0 picks a free one
+    #[arg(long, env = "LAKESHORE_LISTEN", default_value = "127.0.0.1:3000", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+
+    #[command(flatten)]
+    pub data: DataDir,
+
+    /// The folder that readers of the lake read [default: DATA_DIR/lake]
+    #[arg(long, env = "LAKESHORE_LAKE_ROOT", value_name = "FOLDER")]
+    pub lake_root: Option<PathBuf>,
+
+    /// Who may look without a key: everybody (open), or nobody (required) [default: open on a loopback address, else
+    /// required]
+    #[arg(long, env = "LAKESHORE_AUTH", value_enum, value_name = "MODE")]
+    pub auth: Option<Auth>,
+
+    /// Largest file, such as 500MB or 2GiB
+    #[arg(long, env = "LAKESHORE_MAX_UPLOAD_SIZE", default_value = "1TiB", value_name = "SIZE")]
+    pub max_upload_size: ByteSize,
+
+    /// An upload that sends nothing for this long has failed, such as 60s
+    #[arg(long, env = "LAKESHORE_UPLOAD_IDLE_TIMEOUT", default_value = "60s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub upload_idle_timeout: Duration,
+
+    /// A sync without any upload for this long fails by itself, such as 24h
+    #[arg(long, env = "LAKESHORE_SYNC_IDLE_TIMEOUT", default_value = "24h", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub sync_idle_timeout: Duration,
+
+    /// How long a stop waits for what is running, such as 30s
+    #[arg(long, env = "LAKESHORE_SHUTDOWN_GRACE", default_value = "30s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub shutdown_grace: Duration,
+
+    /// What to log: error, warn, info, debug, trace, or a filter such as "server=debug"
+    #[arg(long, env = "LAKESHORE_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+}
+
+#[derive(Debug, Args)]
+pub struct DataDir {
+    /// The folder of the database
+    #[arg(long = "data-dir", env = "LAKESHORE_DATA_DIR", default_value = "./data", value_name = "FOLDER")]
+    pub path: PathBuf,
+}
+
+impl DataDir {
+    pub fn database(&self) -> PathBuf {
+        self.path.join("lakeshore.db")
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Auth {
+    Open,
+    Required,
+}
+
+impl ServeOptions {
+    pub fn lake_root(&self) -> PathBuf {
+        self.lake_root.clone().unwrap_or_else(|| self.data.path.join("lake"))
+    }
+
+    /// Open, as documented, only where nobody else can reach it, unless told so.
+    pub fn auth_mode(&self) -> AuthMode {
+        match self.auth {
+            Some(Auth::Open) => AuthMode::Open,
+            Some(Auth::Required) => AuthMode::Required,
+            None if self.listen.ip().is_loopback() => AuthMode::Open,
+            None => AuthMode::Required,
+        }
+    }
+
+    pub fn limits(&self) -> Limits {
+        Limits { upload_bytes_max: self.max_upload_size.as_u64(), sync_idle_max: self.sync_idle_timeout }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeyAction {
+    /// Make a key and print it, alone, on standard output; it is shown only this once
+    Create(CreateKey),
+    /// List the keys, without their secrets
+    List(DataDir),
+    /// Revoke a key, by its id or its name
+    Revoke(RevokeKey),
+}
+
+#[derive(Debug, Args)]
+pub struct CreateKey {
+    /// What it is for, or whose it is
+    #[arg(long)]
+    pub name: String,
+
+    /// What it may do: read, write (and read), admin (and manage keys)
+    #[arg(long, default_value = "write", value_parser = parse_role, value_name = "admin|write|read")]
+    pub role: Role,
+
+    /// Only for this lake path and what is below it
+    #[arg(long, value_parser = LakePath::parse, value_name = "PATH")]
+    pub path_prefix: Option<LakePath>,
+
+    /// Not valid any more after this time, such as 90d [default: valid until revoked]
+    #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub expires: Option<Duration>,
+
+    #[command(flatten)]
+    pub data: DataDir,
+}
+
+#[derive(Debug, Args)]
+pub struct RevokeKey {
+    /// The id or the name
+    #[arg(value_name = "KEY")]
+    pub key: String,
+
+    #[command(flatten)]
+    pub data: DataDir,
+}
+
+fn parse_role(text: &str) -> Result<Role, String> {
+    Role::parse(text).ok_or_else(|| "one of admin, write and read".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn serve(arguments: &[&str]) -> ServeOptions {
+        let command = Command::try_parse_from(["lakeshore", "serve"].iter().chain(arguments)).unwrap();
+        match command.action {
+            Action::Serve(options) => options,
+            Action::Key(_) => unreachable!("serve was asked for"),
+        }
+    }
+
+    #[test]
+    fn everything_is_open_on_a_loopback_address_only_unless_told_so() {
+        assert_eq!(serve(&[]).auth_mode(), AuthMode::Open);
+        assert_eq!(serve(&["--listen", "[::1]:0"]).auth_mode(), AuthMode::Open);
+        assert_eq!(serve(&["--listen", "0.0.0.0:3000"]).auth_mode(), AuthMode::Required);
+        assert_eq!(serve(&["--listen", "0.0.0.0:3000", "--auth", "open"]).auth_mode(), AuthMode::Open);
+        assert_eq!(serve(&["--auth", "required"]).auth_mode(), AuthMode::Required);
+    }
+
+    #[test]
+    fn sizes_and_times_are_written_as_people_write_them() {
+        let options = serve(&["--max-upload-size", "2GiB", "--sync-idle-timeout", "1h 30m"]);
+        assert_eq!(options.limits().upload_bytes_max, 2 << 30);
+        assert_eq!(options.limits().sync_idle_max, Duration::from_secs(5400));
+    }
+}

@@ -1,0 +1,110 @@
+//! The lake as a folder: the embedded default.
+//!
+//! Each verb of the port is one blocking function of a module here, run on tokio's blocking threads. Names are only
+//! ever resolved beneath the root's own handle ([`tree`]), and what changes hands does so by `renameat2`
+//! ([`landing`], [`exchange`]).
+
+mod exchange;
+mod fault;
+mod landing;
+mod partial;
+mod publish;
+mod sweep;
+mod tree;
+
+use async_trait::async_trait;
+use lakeshore::ports::files::{Landing, Outcome, Publication, Restoration};
+use lakeshore::ports::{Files, Partial};
+use lakeshore::path::LakePath;
+use lakeshore::place::Place;
+use lakeshore::sync::SyncId;
+use lakeshore::trash::{Totals, TrashKey};
+use lakeshore::upload::{Digest, Identity, PartialName};
+use lakeshore::Error;
+use std::path::Path;
+use std::sync::Arc;
+use tree::Tree;
+
+pub use tree::OpenError;
+
+#[derive(Clone)]
+pub struct LocalFiles(Arc<Tree>);
+
+impl LocalFiles {
+    /// Opens the lake root, making it and the engine's folders where they are missing, and makes sure that nobody else
+    /// serves it and that its file system can do what publishing needs.
+    pub fn open(root: &Path) -> Result<Self, OpenError> {
+        Ok(Self(Arc::new(Tree::open(root)?)))
+    }
+
+    /// Runs disk work where it may block.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tree) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let tree = self.0.clone();
+        tokio::task::spawn_blocking(move || work(&tree)).await.map_err(Error::internal)?
+    }
+}
+
+#[async_trait]
+impl Files for LocalFiles {
+    async fn create_partial(&self, name: PartialName) -> Result<Box<dyn Partial>, Error> {
+        let partial = self.blocking(move |tree| partial::create(tree, name)).await?;
+        Ok(Box::new(partial))
+    }
+
+    async fn discard_partial(&self, name: &PartialName) -> Result<(), Error> {
+        let place = Place::Partial(name.clone());
+        self.blocking(move |tree| tree.remove_file(&place)).await
+    }
+
+    async fn land(&self, landing: &Landing) -> Result<Outcome, Error> {
+        let landing = landing.clone();
+        self.blocking(move |tree| landing::land(tree, &landing)).await
+    }
+
+    async fn recover_landing(&self, landing: &Landing) -> Result<Option<(Digest, Outcome)>, Error> {
+        let landing = landing.clone();
+        self.blocking(move |tree| landing::recover(tree, &landing)).await
+    }
+
+    async fn stage(&self, sync: SyncId) -> Result<Identity, Error> {
+        self.blocking(move |tree| publish::stage(tree, sync)).await
+    }
+
+    async fn publish(&self, publication: &Publication) -> Result<Outcome, Error> {
+        let publication = publication.clone();
+        self.blocking(move |tree| publish::publish(tree, &publication)).await
+    }
+
+    async fn drop_staging(&self, sync: SyncId, dataset: &LakePath, trash: &TrashKey) -> Result<bool, Error> {
+        let trashed = Place::trashed(trash, dataset);
+        self.blocking(move |tree| publish::drop_staging(tree, sync, &trashed)).await
+    }
+
+    async fn identify_trash(&self, trash: &TrashKey, origin: &LakePath) -> Result<Option<Identity>, Error> {
+        let place = Place::trashed(trash, origin);
+        self.blocking(move |tree| Ok(tree.look(&place)?.map(|found| found.identity))).await
+    }
+
+    async fn restore(&self, restoration: &Restoration) -> Result<Outcome, Error> {
+        let restoration = restoration.clone();
+        self.blocking(move |tree| publish::restore(tree, &restoration)).await
+    }
+
+    async fn measure(&self, place: &Place) -> Result<Totals, Error> {
+        let place = place.clone();
+        self.blocking(move |tree| tree.measure(&place)).await
+    }
+
+    async fn exists(&self, path: &LakePath) -> Result<bool, Error> {
+        let place = Place::Live(path.clone());
+        self.blocking(move |tree| Ok(tree.look(&place)?.is_some())).await
+    }
+
+    async fn sweep(&self, open_syncs: &[SyncId]) -> Result<(), Error> {
+        let open_syncs = open_syncs.to_vec();
+        self.blocking(move |tree| sweep::sweep(tree, &open_syncs)).await
+    }
+}

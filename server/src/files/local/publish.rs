@@ -1,0 +1,89 @@
+//! Staging, publishing, dropping and restoring whole folders.
+
+use super::exchange::Slot;
+use super::fault::fault;
+use super::tree::{Tree, identity_of, sync_folder};
+use lakeshore::Error;
+use lakeshore::place::Place;
+use lakeshore::ports::files::{Outcome, Publication, Restoration};
+use lakeshore::sync::SyncId;
+use lakeshore::trash::TrashKind;
+use lakeshore::upload::Identity;
+use rustix::fs::renameat;
+use std::os::fd::AsFd;
+
+pub(super) fn stage(tree: &Tree, sync: SyncId) -> Result<Identity, Error> {
+    let folder = tree.make_folder_at(&Place::Staging(sync))?;
+    identity_of(folder.as_fd())
+}
+
+/// The staged folder moves into a slot of the trash, and from there changes places with the dataset: two renames, however
+/// many files there are. Where the folder of this identity is now tells how far an earlier try came.
+pub(super) fn publish(tree: &Tree, publication: &Publication) -> Result<Outcome, Error> {
+    let live = Place::Live(publication.dataset.clone());
+    let leaf = publication.dataset.leaf();
+    let is_it = |place: &Place| -> Result<bool, Error> {
+        Ok(tree.look(place)?.is_some_and(|found| found.identity == publication.identity))
+    };
+    if is_it(&live)? {
+        if let Some((parent, _)) = tree.parent(&live)? {
+            sync_folder(&parent)?;
+        }
+        return Slot::outcome_of_earlier(tree, &publication.trash, leaf);
+    }
+    let staging = Place::Staging(publication.sync);
+    let waiting = Place::Trashed { key: publication.trash.clone(), leaf: leaf.to_owned() };
+    let in_slot = is_it(&waiting)?;
+    if !in_slot && !is_it(&staging)? {
+        return Err(Error::StagingLost(publication.sync));
+    }
+    let slot = Slot::make(tree, &publication.trash, leaf)?;
+    let (stagings, name) = tree.make_parent(&staging)?;
+    if !in_slot {
+        renameat(&stagings, &name, &slot.folder, leaf).map_err(fault("moving a staged folder to its slot"))?;
+        sync_folder(&slot.folder)?;
+        sync_folder(&stagings)?;
+    }
+    slot.exchange(tree, &live, true).inspect_err(|_| {
+        // Back to where it was. If even that fails, the next try finds it in the slot.
+        let _ = renameat(&slot.folder, leaf, &stagings, &name);
+        let _ = slot.remove_if_empty(tree);
+    })
+}
+
+pub(super) fn drop_staging(tree: &Tree, sync: SyncId, trashed: &Place) -> Result<bool, Error> {
+    let Place::Trashed { key, leaf } = trashed else { return Ok(false) };
+    let staging = Place::Staging(sync);
+    if tree.look(&staging)?.is_none() {
+        return Ok(tree.look(trashed)?.is_some());
+    }
+    if tree.measure(&staging)?.files == 0 {
+        super::sweep::remove_tree(tree, &staging)?;
+        return Ok(false);
+    }
+    let slot = Slot::make(tree, key, leaf)?;
+    let (stagings, name) = tree.make_parent(&staging)?;
+    renameat(&stagings, &name, &slot.folder, leaf).map_err(fault("moving a staged folder to the trash"))?;
+    sync_folder(&slot.folder)?;
+    sync_folder(&stagings)?;
+    Ok(true)
+}
+
+pub(super) fn restore(tree: &Tree, restoration: &Restoration) -> Result<Outcome, Error> {
+    let live = Place::Live(restoration.origin.clone());
+    let leaf = restoration.origin.leaf();
+    let is_it = |place: &Place| -> Result<bool, Error> {
+        Ok(tree.look(place)?.is_some_and(|found| found.identity == restoration.identity))
+    };
+    if is_it(&live)? {
+        return Slot::outcome_of_earlier(tree, &restoration.trash, leaf);
+    }
+    if !is_it(&Place::trashed(&restoration.trash, &restoration.origin))? {
+        return Err(Error::InTheWay(format!(
+            "the trash of {} is not in the lake's folder any more; somebody has removed it by hand",
+            restoration.origin
+        )));
+    }
+    let slot = Slot::make(tree, &restoration.trash, leaf)?;
+    slot.exchange(tree, &live, restoration.kind == TrashKind::Dataset)
+}

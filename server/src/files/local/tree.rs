@@ -1,0 +1,272 @@
+//! The lake root's own handle, and every name resolved beneath it.
+//!
+//! Names are walked component by component with `O_NOFOLLOW`, from a directory handle, never as a path string: a
+//! symlink planted in the lake leads nowhere, and a race between check and use cannot lead outside.
+
+use super::fault::fault;
+use lakeshore::Error;
+use lakeshore::place::{ENGINE_FOLDER, ENGINE_SUBFOLDERS, Place};
+use lakeshore::trash::Totals;
+use lakeshore::upload::Identity;
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, StatxFlags, fsync, mkdirat, openat,
+    renameat_with, statx, unlinkat,
+};
+use rustix::io::Errno;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+/// Why a folder cannot be the lake root.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("cannot make or open the lake root: {0}")]
+    Root(#[source] io::Error),
+    #[error("cannot write to the lake root: {0}")]
+    Unwritable(#[source] io::Error),
+    #[error("another server is serving this lake root; stop it first, or choose another --lake-root")]
+    InUse,
+    #[error(
+        "the file system of the lake root cannot exchange two folders at once (renameat2 with RENAME_EXCHANGE: {0}), which publishing needs; use ext4, xfs, btrfs or tmpfs"
+    )]
+    NoExchange(#[source] io::Error),
+}
+
+pub(super) struct Tree {
+    root: OwnedFd,
+    /// The engine's folder. Holding it holds the lock on the lake.
+    _engine: OwnedFd,
+}
+
+/// What lies at a place.
+pub(super) struct Found {
+    pub(super) identity: Identity,
+    pub(super) is_folder: bool,
+}
+
+const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::RDONLY);
+/// As everybody else makes them: the umask decides who reads the lake.
+const FOLDER_MODE: Mode = Mode::RWXU.union(Mode::RWXG).union(Mode::RWXO);
+/// What has not landed is nobody's business.
+const ENGINE_MODE: Mode = Mode::RWXU;
+
+impl Tree {
+    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        std::fs::create_dir_all(path).map_err(OpenError::Root)?;
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
+        let root = openat(CWD, path, flags, Mode::empty()).map_err(|errno| OpenError::Root(errno.into()))?;
+        let unwritable = |errno: Errno| OpenError::Unwritable(errno.into());
+        let engine = make_folder(&root, ENGINE_FOLDER, ENGINE_MODE).map_err(unwritable)?;
+        for name in ENGINE_SUBFOLDERS {
+            make_folder(&engine, name, ENGINE_MODE).map_err(unwritable)?;
+        }
+        match rustix::fs::flock(&engine, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Err(OpenError::InUse),
+            Err(errno) => return Err(unwritable(errno)),
+        }
+        probe_exchange(&engine)?;
+        Ok(Self { root, _engine: engine })
+    }
+
+    /// The folder that holds `place`, and the name of `place` in it. `None` when there is no such folder.
+    pub(super) fn parent(&self, place: &Place) -> Result<Option<(OwnedFd, String)>, Error> {
+        let mut components = place.components();
+        let leaf = components.pop().unwrap_or_default();
+        let mut folder = self.root()?;
+        for component in &components {
+            folder = match open_folder(&folder, component) {
+                Ok(next) => next,
+                Err(Errno::NOENT) => return Ok(None),
+                Err(errno) => return Err(obstructed(errno, component)),
+            };
+        }
+        Ok(Some((folder, leaf)))
+    }
+
+    /// The same, with every missing folder made, and made durable.
+    pub(super) fn make_parent(&self, place: &Place) -> Result<(OwnedFd, String), Error> {
+        let mut components = place.components();
+        let leaf = components.pop().unwrap_or_default();
+        let mut folder = self.root()?;
+        for component in &components {
+            folder = match open_folder(&folder, component) {
+                Ok(next) => next,
+                Err(Errno::NOENT) => {
+                    make_folder(&folder, component, FOLDER_MODE).map_err(|errno| obstructed(errno, component))?
+                }
+                Err(errno) => return Err(obstructed(errno, component)),
+            };
+        }
+        Ok((folder, leaf))
+    }
+
+    /// Makes the folder at `place` where it is missing, durably.
+    pub(super) fn make_folder_at(&self, place: &Place) -> Result<OwnedFd, Error> {
+        let (parent, leaf) = self.make_parent(place)?;
+        make_folder(&parent, &leaf, FOLDER_MODE).map_err(|errno| obstructed(errno, &leaf))
+    }
+
+    pub(super) fn look(&self, place: &Place) -> Result<Option<Found>, Error> {
+        match self.parent(place)? {
+            Some((folder, leaf)) => look_in(&folder, &leaf),
+            None => Ok(None),
+        }
+    }
+
+    /// Removes a file. One that is not there is no error.
+    pub(super) fn remove_file(&self, place: &Place) -> Result<(), Error> {
+        let Some((folder, leaf)) = self.parent(place)? else { return Ok(()) };
+        match unlinkat(&folder, &leaf, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(fault("removing a file")(errno)),
+        }
+    }
+
+    /// Removes an empty folder. One that is not there, or not empty, is no error.
+    pub(super) fn remove_empty_folder(&self, place: &Place) -> Result<(), Error> {
+        let Some((folder, leaf)) = self.parent(place)? else { return Ok(()) };
+        match unlinkat(&folder, &leaf, AtFlags::REMOVEDIR) {
+            Ok(()) => sync_folder(&folder),
+            Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
+            Err(errno) => Err(fault("removing an empty folder")(errno)),
+        }
+    }
+
+    pub(super) fn measure(&self, place: &Place) -> Result<Totals, Error> {
+        let Some((folder, leaf)) = self.parent(place)? else { return Ok(Totals::default()) };
+        let mut totals = Totals::default();
+        let mut open = match stat(&folder, &leaf) {
+            Err(Errno::NOENT) => return Ok(totals),
+            Err(errno) => return Err(fault("looking at a place")(errno)),
+            Ok(found) if found.is_file => return Ok(Totals { files: 1, bytes: found.bytes }),
+            Ok(found) if !found.is_folder => return Ok(totals),
+            Ok(_) => vec![open_folder(&folder, &leaf).map_err(fault("opening a folder"))?],
+        };
+        while let Some(folder) = open.pop() {
+            for entry in names(&folder)? {
+                match stat(&folder, &entry) {
+                    Ok(found) if found.is_folder => match open_folder(&folder, &entry) {
+                        Ok(below) => open.push(below),
+                        Err(Errno::NOENT) => {}
+                        Err(errno) => return Err(fault("opening a folder")(errno)),
+                    },
+                    Ok(found) if found.is_file => {
+                        totals.files += 1;
+                        totals.bytes += found.bytes;
+                    }
+                    // Links and pipes hold no bytes of the lake; what went away meanwhile is not there.
+                    Ok(_) | Err(Errno::NOENT) => {}
+                    Err(errno) => return Err(fault("looking at a file")(errno)),
+                }
+            }
+        }
+        Ok(totals)
+    }
+
+    fn root(&self) -> Result<OwnedFd, Error> {
+        self.root.try_clone().map_err(super::fault::io_fault("opening the lake root"))
+    }
+}
+
+/// Publishing rests on this call: better refused at the start than at the first publish.
+fn probe_exchange(engine: &OwnedFd) -> Result<(), OpenError> {
+    const NAMES: [&str; 2] = ["probe-a", "probe-b"];
+    let probe = || {
+        for name in NAMES {
+            make_folder(engine, name, ENGINE_MODE)?;
+        }
+        renameat_with(engine, NAMES[0], engine, NAMES[1], RenameFlags::EXCHANGE)
+    };
+    let result = probe();
+    for name in NAMES {
+        // What cannot be removed now is found, and used, by the next start.
+        let _ = unlinkat(engine, name, AtFlags::REMOVEDIR);
+    }
+    result.map_err(|errno| match errno {
+        Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP => OpenError::NoExchange(errno.into()),
+        errno => OpenError::Unwritable(errno.into()),
+    })
+}
+
+struct Stat {
+    identity: Identity,
+    is_folder: bool,
+    is_file: bool,
+    bytes: u64,
+}
+
+/// Inode and time of birth: a file system may give a number again, but not at the same nanosecond.
+fn stat(folder: &OwnedFd, name: &str) -> Result<Stat, Errno> {
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    let found = statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, wanted)?;
+    let kind = FileType::from_raw_mode(found.stx_mode.into());
+    Ok(Stat {
+        identity: identity(&found),
+        is_folder: kind == FileType::Directory,
+        is_file: kind == FileType::RegularFile,
+        bytes: found.stx_size,
+    })
+}
+
+fn identity(found: &rustix::fs::Statx) -> Identity {
+    Identity(format!("{}:{}.{}", found.stx_ino, found.stx_btime.tv_sec, found.stx_btime.tv_nsec))
+}
+
+pub(super) fn identity_of(file: BorrowedFd<'_>) -> Result<Identity, Error> {
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    let found = statx(file, "", AtFlags::EMPTY_PATH, wanted).map_err(fault("identifying a file"))?;
+    Ok(identity(&found))
+}
+
+pub(super) fn look_in(folder: &OwnedFd, name: &str) -> Result<Option<Found>, Error> {
+    match stat(folder, name) {
+        Ok(found) => Ok(Some(Found { identity: found.identity, is_folder: found.is_folder })),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(fault("looking at a place")(errno)),
+    }
+}
+
+pub(super) fn open_folder(parent: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+    openat(parent, name, FOLDER, Mode::empty())
+}
+
+/// Makes a folder, unless it is there, and makes its name durable.
+fn make_folder(parent: &OwnedFd, name: &str, mode: Mode) -> Result<OwnedFd, Errno> {
+    match mkdirat(parent, name, mode) {
+        Ok(()) => fsync(parent)?,
+        Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno),
+    }
+    open_folder(parent, name)
+}
+
+pub(super) fn sync_folder(folder: impl AsFd) -> Result<(), Error> {
+    fsync(folder).map_err(fault("syncing a folder"))
+}
+
+/// The names in a folder, but for `.` and `..`.
+pub(super) fn names(folder: &OwnedFd) -> Result<Vec<String>, Error> {
+    let listing = Dir::read_from(folder).map_err(fault("listing a folder"))?;
+    let mut names = Vec::new();
+    for entry in listing {
+        let entry = entry.map_err(fault("listing a folder"))?;
+        // A name that is not UTF-8 was not put there by the lake.
+        if let Ok(name) = entry.file_name().to_str()
+            && name != "."
+            && name != ".."
+        {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+fn obstructed(errno: Errno, component: &str) -> Error {
+    match errno {
+        Errno::NOTDIR | Errno::LOOP => Error::InTheWay(format!(
+            "{component:?} is a file or a link in the lake, not a folder; remove it, or use another path"
+        )),
+        errno => fault("opening a folder")(errno),
+    }
+}

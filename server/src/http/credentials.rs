@@ -1,0 +1,117 @@
+//! Whose request it is: a key in the body, in a header, or a session cookie.
+
+use super::Door;
+use super::error::HttpError;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::{HeaderMap, header, request::Parts};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
+use lakeshore::Lake;
+use lakeshore::key::{Caller, Secret};
+use lakeshore::limits::SESSION_LIFETIME;
+use std::convert::Infallible;
+
+pub const SESSION_COOKIE: &str = "lakeshore_session";
+
+/// What a request brings along to be recognised by.
+#[derive(Debug)]
+pub struct Credentials {
+    /// `Authorization: Bearer KEY` (RFC 6750) or `X-API-Key: KEY`.
+    key: Option<Secret>,
+    session: Option<Secret>,
+}
+
+impl Credentials {
+    pub fn of(headers: &HeaderMap) -> Self {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let bearer = text(header::AUTHORIZATION).and_then(|value| {
+            let (scheme, key) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(key)
+        });
+        let key = bearer.or_else(|| text(header::HeaderName::from_static("x-api-key")));
+        let session = CookieJar::from_headers(headers).get(SESSION_COOKIE).map(|cookie| Secret::presented(cookie.value()));
+        Self { key: key.filter(|key| !key.trim().is_empty()).map(Secret::presented), session }
+    }
+
+    pub fn session(&self) -> Option<&Secret> {
+        self.session.as_ref()
+    }
+
+    /// The key of the body counts first, then that of a header, then the session.
+    pub async fn caller(&self, lake: &Lake, api_key: Option<&str>) -> Result<Caller, lakeshore::Error> {
+        let in_body = api_key.filter(|key| !key.trim().is_empty()).map(Secret::presented);
+        match (in_body.as_ref().or(self.key.as_ref()), &self.session) {
+            (Some(key), _) => lake.caller_of_key(key).await,
+            (None, Some(session)) => lake.caller_of_session(session).await,
+            (None, None) => Ok(Caller::Anonymous),
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Credentials {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.headers))
+    }
+}
+
+/// The cookie of a session. `Secure` where the request came by TLS, of which only a proxy in front knows.
+pub fn session_cookie(session: &Secret, headers: &HeaderMap) -> Cookie<'static> {
+    let by_tls = headers.get("x-forwarded-proto").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https"));
+    let lifetime = i64::try_from(SESSION_LIFETIME.as_secs()).unwrap_or(i64::MAX);
+    Cookie::build((SESSION_COOKIE, session.expose().to_owned()))
+        .path("/")
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .secure(by_tls)
+        .max_age(time::Duration::seconds(lifetime))
+        .build()
+}
+
+/// Refuses changes that a page of another site asks for. Browsers say where a request comes from (Fetch Metadata's
+/// `Sec-Fetch-Site`, or `Origin`); scripts say nothing, and hold no cookie that could be misused.
+pub async fn refuse_cross_site(State(_): State<Door>, request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    match cross_site(request.headers()) {
+        Some(from) => HttpError::CrossSite(from).into_response(),
+        None => next.run(request).await,
+    }
+}
+
+/// Where the request comes from, when that is another site.
+fn cross_site(headers: &HeaderMap) -> Option<String> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    match (text("sec-fetch-site"), text("origin")) {
+        (Some("same-origin" | "none"), _) | (None, None) => None,
+        (Some(_), origin) => Some(origin.unwrap_or("unknown").to_owned()),
+        (None, Some(origin)) => {
+            let host = origin.split_once("://").map(|(_, host)| host);
+            (host.is_none() || host != text("host")).then(|| origin.to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|&(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn a_change_from_another_site_is_recognised_by_either_header() {
+        let host = ("host", "127.0.0.1:3000");
+        assert!(cross_site(&headers(&[host])).is_none());
+        assert!(cross_site(&headers(&[host, ("sec-fetch-site", "same-origin")])).is_none());
+        assert!(cross_site(&headers(&[host, ("origin", "http://127.0.0.1:3000")])).is_none());
+        assert!(cross_site(&headers(&[host, ("origin", "http://127.0.0.1:3001")])).is_some());
+        assert!(cross_site(&headers(&[host, ("origin", "null")])).is_some());
+        assert!(cross_site(&headers(&[host, ("sec-fetch-site", "cross-site")])).is_some());
+        assert!(cross_site(&headers(&[host, ("sec-fetch-site", "same-site")])).is_some());
+    }
+}

@@ -1,0 +1,109 @@
+//! Every refusal that HTTP gives, mapped to a status and a body in one place: `{"code": n, "msg": "…"}`.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use lakeshore::error::Refusal;
+use lakeshore::{Error, ErrorCode};
+use serde::Serialize;
+
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    #[error(transparent)]
+    Lake(#[from] Error),
+    #[error("this change was asked for by a page of another site ({0}); open the dashboard itself, or call from a script")]
+    CrossSite(String),
+    #[error("there is nothing at {0}; the README lists the addresses of the API")]
+    NoSuchRoute(String),
+    #[error("this address takes {allowed}, not {used}")]
+    MethodNotAllowed { used: String, allowed: &'static str },
+    #[error(
+        "the body is not multipart/form-data with a boundary; send the file as its part \"file\", for example: curl --form file=@sales.parquet"
+    )]
+    NotMultipart,
+    #[error("the body is larger than {limit_bytes} bytes; it should hold only the fields of the call")]
+    BodyTooLarge { limit_bytes: usize },
+    /// Some files of one request failed; the others were kept.
+    #[error("{}", tell(failed, *sent))]
+    Files { failed: Vec<FailedFile>, sent: usize },
+}
+
+/// A file of a request that did not land.
+#[derive(Debug)]
+pub struct FailedFile {
+    pub file_name: String,
+    pub error: Error,
+}
+
+fn tell(failed: &[FailedFile], sent: usize) -> String {
+    let each: Vec<_> = failed.iter().map(|file| format!("{:?}: {}", file.file_name, file.error)).collect();
+    let kept = sent - failed.len();
+    let rest = if kept > 0 { format!("; the other {kept} landed") } else { String::new() };
+    format!("{} of {sent} files failed{rest}. {}", failed.len(), each.join(". "))
+}
+
+impl HttpError {
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Lake(error) => error.code(),
+            Self::CrossSite(_) => ErrorCode::CrossSite,
+            Self::NoSuchRoute(_) => ErrorCode::NoSuchRoute,
+            Self::MethodNotAllowed { .. } => ErrorCode::MethodNotAllowed,
+            Self::NotMultipart => ErrorCode::NotMultipart,
+            Self::BodyTooLarge { .. } => ErrorCode::TooLarge,
+            Self::Files { failed, .. } => failed.first().map_or(ErrorCode::Internal, |file| file.error.code()),
+        }
+    }
+
+    /// What went wrong inside is logged here, once, and never sent.
+    fn log(&self) {
+        let faults: Vec<&Error> = match self {
+            Self::Lake(error) => vec![error],
+            Self::Files { failed, .. } => failed.iter().map(|file| &file.error).collect(),
+            _ => Vec::new(),
+        };
+        for fault in faults {
+            if let Error::Internal(source) = fault {
+                tracing::error!(fault = %source, "a request was refused because of a fault");
+            }
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Body {
+    #[serde(flatten)]
+    refusal: Refusal,
+    /// Of an upload of several files: each that failed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed: Vec<FailedBody>,
+}
+
+#[derive(Serialize)]
+struct FailedBody {
+    file_name: String,
+    #[serde(flatten)]
+    refusal: Refusal,
+}
+
+impl IntoResponse for HttpError {
+    fn into_response(self) -> Response {
+        self.log();
+        let code = self.code();
+        let refusal = Refusal { code: code.number(), msg: self.to_string() };
+        let failed = match self {
+            Self::Files { failed, .. } => failed
+                .into_iter()
+                .map(|file| FailedBody { refusal: Refusal::from(&file.error), file_name: file.file_name })
+                .collect(),
+            _ => Vec::new(),
+        };
+        let status = StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(Body { refusal, failed })).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 9110, section 11.6.1: a 401 names the scheme.
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

@@ -1,0 +1,80 @@
+//! The dashboard's pages and the server functions behind them.
+
+use super::Door;
+use super::credentials::Credentials;
+use super::error::HttpError;
+use app::api::Site;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::response::{IntoResponse, Response};
+use lakeshore::key::Caller;
+use leptos::prelude::*;
+use leptos_axum::ResponseOptions;
+
+/// Any address that is nothing else is a page, or the page that says that there is none.
+pub async fn page(State(door): State<Door>, credentials: Credentials, request: Request) -> Response {
+    let path = request.uri().path();
+    if path.starts_with("/api/") || path.starts_with("/fn/") || path.starts_with("/pkg/") {
+        return HttpError::NoSuchRoute(path.to_owned()).into_response();
+    }
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        let used = request.method().to_string();
+        return HttpError::MethodNotAllowed { used, allowed: "GET" }.into_response();
+    }
+    let context = match context(&door, &credentials, request.headers()).await {
+        Ok(context) => context,
+        Err(error) => return HttpError::Lake(error).into_response(),
+    };
+    let assets = door.assets.clone();
+    let render = leptos_axum::render_app_async_with_context(context, move || {
+        if let (Some(nonce), Some(response)) = (leptos::nonce::use_nonce(), use_context::<ResponseOptions>())
+            && let Ok(policy) = HeaderValue::from_str(&content_security_policy(&nonce.to_string()))
+        {
+            response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
+            // What is shown depends on who looks.
+            response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        app::shell::shell((*assets).clone())
+    });
+    render(request).await.into_response()
+}
+
+pub async fn server_function(State(door): State<Door>, credentials: Credentials, request: Request<Body>) -> Response {
+    match context(&door, &credentials, request.headers()).await {
+        Ok(context) => leptos_axum::handle_server_fns_with_context(context, request).await.into_response(),
+        Err(error) => HttpError::Lake(error).into_response(),
+    }
+}
+
+/// What the pages and the server functions find in their context.
+async fn context(
+    door: &Door,
+    credentials: &Credentials,
+    headers: &HeaderMap,
+) -> Result<impl Fn() + Clone + Send + Sync + 'static, lakeshore::Error> {
+    let caller: Caller = credentials.caller(&door.lake, None).await?;
+    let site = site_of(headers);
+    let lake = door.lake.clone();
+    Ok(move || {
+        provide_context(lake.clone());
+        provide_context(caller.clone());
+        provide_context(site.clone());
+    })
+}
+
+/// The server's address as the browser wrote it.
+pub fn site_of(headers: &HeaderMap) -> Site {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = text("x-forwarded-host").or(text("host")).unwrap_or("127.0.0.1:3000");
+    let scheme = text("x-forwarded-proto").filter(|&scheme| scheme == "https").unwrap_or("http");
+    Site { origin: format!("{scheme}://{host}") }
+}
+
+fn content_security_policy(nonce: &str) -> String {
+    format!(
+        "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; \
+         img-src 'self' data:; connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; \
+         frame-ancestors 'none'; manifest-src 'self'"
+    )
+}

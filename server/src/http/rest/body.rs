@@ -1,0 +1,63 @@
+//! Reading what a call sends: JSON bodies and query parameters, with refusals that say what is wrong.
+
+use crate::http::error::HttpError;
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use lakeshore::Error;
+use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+
+/// Largest JSON body, in bytes. The longest that makes sense is a path and a name.
+const JSON_BYTES_MAX: usize = 64 * 1024;
+
+/// A JSON body, whatever Content-Type it comes with: curl's `--data` alone names another one.
+pub struct JsonBody<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+    type Rejection = HttpError;
+
+    async fn from_request(request: Request<Body>, _state: &S) -> Result<Self, HttpError> {
+        let bytes = to_bytes(request.into_body(), JSON_BYTES_MAX)
+            .await
+            .map_err(|_| HttpError::BodyTooLarge { limit_bytes: JSON_BYTES_MAX })?;
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| Error::Invalid(format!("the body is not the JSON that this call takes: {error}")).into())
+    }
+}
+
+/// A body with the documented `api_key` beside the fields of the call. Unknown fields are ignored.
+#[derive(Deserialize)]
+pub struct Keyed<T> {
+    #[serde(default)]
+    pub api_key: Option<String>,
+    #[serde(flatten)]
+    pub call: T,
+}
+
+/// What the calls answer that have nothing else to say: as documented for the end call.
+#[derive(Serialize)]
+pub struct Done {
+    success: bool,
+}
+
+impl Done {
+    pub const SUCCESS: Self = Self { success: true };
+}
+
+/// Query parameters. Empty ones count as absent, as a form sends them; unknown ones are ignored.
+pub struct Parameters<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, HttpError> {
+        let given = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
+        let mut kept = form_urlencoded::Serializer::new(String::new());
+        kept.extend_pairs(given.filter(|(_, value)| !value.is_empty()));
+        serde_urlencoded::from_str(&kept.finish())
+            .map(Self)
+            .map_err(|error| Error::Invalid(format!("the query parameters are not what this call takes: {error}")).into())
+    }
+}

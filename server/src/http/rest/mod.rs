@@ -1,0 +1,25 @@
+//! The documented API, and what goes beyond it: each handler a few lines over one call of the lake.
+
+mod body;
+mod syncs;
+mod trash;
+mod uploads;
+
+use super::Door;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+
+pub fn router() -> Router<Door> {
+    Router::new()
+        .route("/api/ingestion/file/sync/start", post(syncs::start))
+        .route("/api/ingestion/file/sync/end", post(syncs::end))
+        .route("/api/ingestion/file/sync/abort", post(syncs::abort))
+        .route("/api/ingestion/file/sync/list", get(syncs::list))
+        .route("/api/ingestion/file/sync/history", get(syncs::history))
+        .route("/api/ingestion/file/sync/{id}", get(syncs::one))
+        // Bounded by the lake's own limits, file by file.
+        .route("/api/lake/file/upload", post(uploads::upload).layer(DefaultBodyLimit::disable()))
+        .route("/api/lake/trash", get(trash::list))
+        .route("/api/lake/trash/restore", post(trash::restore))
+}

@@ -1,0 +1,81 @@
+//! `/api/ingestion/file/sync/…`
+
+use super::body::{Done, JsonBody, Keyed, Parameters};
+use crate::http::Door;
+use crate::http::credentials::Credentials;
+use crate::http::error::HttpError;
+use axum::Json;
+use axum::extract::{Path, State};
+use lakeshore::list::ListParameters;
+use lakeshore::service::{EndSync, StartSync};
+use lakeshore::sync::{Sync, SyncId};
+use lakeshore::upload::Upload;
+use lakeshore::Error;
+use serde::Serialize;
+
+#[derive(Serialize)]
+pub struct Started {
+    sync_id: SyncId,
+}
+
+pub async fn start(
+    State(door): State<Door>,
+    credentials: Credentials,
+    JsonBody(body): JsonBody<Keyed<StartSync>>,
+) -> Result<Json<Started>, HttpError> {
+    let caller = credentials.caller(&door.lake, body.api_key.as_deref()).await?;
+    Ok(Json(Started { sync_id: door.lake.start_sync(&caller, &body.call).await? }))
+}
+
+pub async fn end(
+    State(door): State<Door>,
+    credentials: Credentials,
+    JsonBody(body): JsonBody<Keyed<EndSync>>,
+) -> Result<Json<Done>, HttpError> {
+    let caller = credentials.caller(&door.lake, body.api_key.as_deref()).await?;
+    door.lake.end_sync(&caller, &body.call).await?;
+    Ok(Json(Done::SUCCESS))
+}
+
+pub async fn abort(
+    State(door): State<Door>,
+    credentials: Credentials,
+    JsonBody(body): JsonBody<Keyed<EndSync>>,
+) -> Result<Json<Done>, HttpError> {
+    let caller = credentials.caller(&door.lake, body.api_key.as_deref()).await?;
+    door.lake.abort_sync(&caller, &body.call).await?;
+    Ok(Json(Done::SUCCESS))
+}
+
+pub async fn list(
+    State(Door { lake, .. }): State<Door>,
+    credentials: Credentials,
+    Parameters(parameters): Parameters<ListParameters>,
+) -> Result<Json<Vec<Sync>>, HttpError> {
+    let caller = credentials.caller(&lake, None).await?;
+    Ok(Json(lake.syncs(&caller, &parameters).await?))
+}
+
+pub async fn history(
+    State(Door { lake, .. }): State<Door>,
+    credentials: Credentials,
+    Parameters(parameters): Parameters<ListParameters>,
+) -> Result<Json<Vec<Upload>>, HttpError> {
+    let caller = credentials.caller(&lake, None).await?;
+    Ok(Json(lake.uploads(&caller, &parameters).await?))
+}
+
+pub async fn one(
+    State(Door { lake, .. }): State<Door>,
+    credentials: Credentials,
+    Path(id): Path<String>,
+) -> Result<Json<Sync>, HttpError> {
+    let caller = credentials.caller(&lake, None).await?;
+    Ok(Json(lake.sync(&caller, sync_id(&id)?).await?))
+}
+
+/// An id from an address.
+pub(super) fn sync_id(digits: &str) -> Result<SyncId, Error> {
+    digits.parse().map_err(|_| Error::Invalid(format!("the sync_id {digits:?} is not a whole number; start gives it")))
+}
+

@@ -1,0 +1,170 @@
+//! `/api/lake/file/upload`: the files of one multipart body, each streamed to its landing.
+
+use super::body::Parameters;
+use super::syncs::sync_id;
+use crate::http::Door;
+use crate::http::credentials::Credentials;
+use crate::http::error::{FailedFile, HttpError};
+use crate::http::multipart::{Multipart, MultipartError, boundary};
+use axum::Json;
+use axum::body::{Body, BodyDataStream};
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+use lakeshore::Error;
+use lakeshore::service::{Destination, IncomingUpload};
+use serde::{Deserialize, Serialize};
+
+/// Most files in one request.
+const FILES_MAX: usize = 10_000;
+/// After a file was refused, so much of the rest of the body is read and dropped, so that the client, which is still
+/// sending, comes to read the answer.
+const DISCARDED_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+#[derive(Deserialize)]
+pub struct UploadParameters {
+    sync_id: Option<String>,
+    path: Option<String>,
+}
+
+/// As documented: `{"code": 0, "msg": null}`.
+#[derive(Serialize)]
+pub struct Uploaded {
+    code: u32,
+    msg: Option<String>,
+}
+
+pub async fn upload(
+    State(door): State<Door>,
+    credentials: Credentials,
+    Parameters(parameters): Parameters<UploadParameters>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Uploaded>, HttpError> {
+    let caller = credentials.caller(&door.lake, None).await?;
+    let id = parameters.sync_id.as_deref().ok_or_else(|| {
+        Error::Invalid("the parameter sync_id is missing; add ?sync_id=N with the id that start gave".into())
+    })?;
+    let destination = door.lake.destination(&caller, sync_id(id)?, parameters.path.as_deref()).await?;
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let boundary = content_type.and_then(boundary).ok_or(HttpError::NotMultipart)?;
+    let body = Multipart::new(body.into_data_stream(), &boundary);
+    let mut reception = Reception { door: &door, body, sent: 0, failed: Vec::new(), discarded_bytes: 0 };
+    reception.receive(&destination).await?;
+    let Reception { sent, mut failed, .. } = reception;
+    match (sent, failed.len()) {
+        (0, _) => Err(HttpError::Lake(Error::Invalid(
+            "the body holds no file; send it as the part \"file\", for example: curl --form file=@sales.parquet".into(),
+        ))),
+        (_, 0) => Ok(Json(Uploaded { code: 0, msg: None })),
+        // With one file there is no doubt which failed.
+        (1, _) => Err(failed.remove(0).error.into()),
+        (_, _) => Err(HttpError::Files { failed, sent }),
+    }
+}
+
+/// The files of one request on their way in.
+struct Reception<'a> {
+    door: &'a Door,
+    body: Multipart<BodyDataStream>,
+    sent: usize,
+    failed: Vec<FailedFile>,
+    discarded_bytes: u64,
+}
+
+impl Reception<'_> {
+    /// Takes every file of the body. A file that fails does not keep the others from landing, unless the body breaks.
+    async fn receive(&mut self, destination: &Destination) -> Result<(), HttpError> {
+        loop {
+            let part = match self.next_part().await {
+                Ok(Some(part)) => part,
+                Ok(None) => return Ok(()),
+                // The files before the break have their rows, and their landing stands.
+                Err(error) if self.sent > 0 && !self.failed.is_empty() => {
+                    tracing::debug!(%error, "a body broke after its last file");
+                    return Ok(());
+                }
+                Err(error) => return Err(error.into()),
+            };
+            if part.name != "file" && part.name != "files" {
+                continue;
+            }
+            self.sent += 1;
+            if self.sent > FILES_MAX {
+                return Err(Error::Invalid(format!("a request holds at most {FILES_MAX} files; send the rest in another")).into());
+            }
+            let file_name = part.file_name.unwrap_or_default();
+            let received = match destination.begin(&file_name).await {
+                Ok(incoming) => self.receive_file(incoming).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = received {
+                let broken = matches!(error, Error::IncompleteUpload(_) | Error::ShuttingDown);
+                self.failed.push(FailedFile { file_name, error });
+                if broken || !self.discard_part().await {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    async fn receive_file(&mut self, mut incoming: IncomingUpload) -> Result<(), Error> {
+        let result = loop {
+            match self.chunk().await {
+                Ok(Some(bytes)) => {
+                    if let Err(error) = incoming.write(bytes).await {
+                        break Err(error);
+                    }
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        match result {
+            Ok(()) => incoming.land().await.map(|_| ()),
+            Err(error) => {
+                incoming.fail(&error).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Reads the rest of a refused file. False when that is too much, or the body breaks: then the answer goes at once.
+    async fn discard_part(&mut self) -> bool {
+        while let Ok(chunk) = self.chunk().await {
+            let Some(bytes) = chunk else { return true };
+            self.discarded_bytes += bytes.len() as u64;
+            if self.discarded_bytes > DISCARDED_BYTES_MAX {
+                return false;
+            }
+        }
+        false
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        let next = tokio::time::timeout(self.door.upload_idle_max, self.body.chunk());
+        tokio::select! {
+            chunk = next => self.in_time(chunk),
+            () = self.door.interrupt.cancelled() => Err(Error::ShuttingDown),
+        }
+    }
+
+    async fn next_part(&mut self) -> Result<Option<crate::http::multipart::Part>, Error> {
+        let next = tokio::time::timeout(self.door.upload_idle_max, self.body.next_part());
+        tokio::select! {
+            part = next => self.in_time(part),
+            () = self.door.interrupt.cancelled() => Err(Error::ShuttingDown),
+        }
+    }
+
+    fn in_time<T>(&self, result: Result<Result<T, MultipartError>, tokio::time::error::Elapsed>) -> Result<T, Error> {
+        match result {
+            Ok(Ok(given)) => Ok(given),
+            Ok(Err(error)) => Err(Error::IncompleteUpload(format!("{error}; send the file again"))),
+            Err(_) => Err(Error::IncompleteUpload(format!(
+                "nothing came for {} seconds; send the file again, or raise --upload-idle-timeout",
+                self.door.upload_idle_max.as_secs()
+            ))),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Signing in and out: plain forms, which work without a script.
+
+use super::Door;
+use super::credentials::{Credentials, SESSION_COOKIE, session_cookie};
+use super::error::HttpError;
+use axum::extract::{Form, Query, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum_extra::extract::cookie::{Cookie, CookieJar};
+use lakeshore::key::Secret;
+use lakeshore::{Error, ErrorCode};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+pub struct SignIn {
+    #[serde(default)]
+    key: String,
+    #[serde(default)]
+    next: String,
+}
+
+pub async fn sign_in(
+    State(door): State<Door>,
+    headers: HeaderMap,
+    jar: CookieJar,
+    Form(form): Form<SignIn>,
+) -> Result<Response, HttpError> {
+    let next = local(&form.next);
+    match door.lake.sign_in(&Secret::presented(&form.key)).await {
+        Ok(session) => Ok((jar.add(session_cookie(&session, &headers)), Redirect::to(next)).into_response()),
+        Err(error @ Error::BadKey) => Ok(refused(error.code(), next)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[derive(Deserialize)]
+pub struct Link {
+    #[serde(default)]
+    token: String,
+}
+
+pub async fn sign_in_by_link(
+    State(door): State<Door>,
+    headers: HeaderMap,
+    jar: CookieJar,
+    Query(link): Query<Link>,
+) -> Result<Response, HttpError> {
+    match door.lake.sign_in_by_link(&Secret::presented(&link.token)).await {
+        Ok(session) => Ok((jar.add(session_cookie(&session, &headers)), Redirect::to("/keys")).into_response()),
+        Err(error @ Error::BadSignInLink) => Ok(refused(error.code(), "/")),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub async fn sign_out(
+    State(door): State<Door>,
+    credentials: Credentials,
+    jar: CookieJar,
+) -> Result<Response, HttpError> {
+    if let Some(session) = credentials.session() {
+        door.lake.sign_out(session).await?;
+    }
+    let removal = Cookie::build(SESSION_COOKIE).path("/").build();
+    Ok((jar.remove(removal), Redirect::to("/")).into_response())
+}
+
+fn refused(code: ErrorCode, next: &str) -> Response {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("error", &code.number().to_string()).append_pair("next", next);
+    Redirect::to(&format!("/sign-in?{}", query.finish())).into_response()
+}
+
+/// Only a path of this server is a place to go on to: anything else could lead a person elsewhere.
+fn local(next: &str) -> &str {
+    let leads_elsewhere = next.starts_with("//") || next.contains('\\') || next.chars().any(char::is_control);
+    if next.starts_with('/') && !leads_elsewhere { next } else { "/" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::local;
+
+    #[test]
+    fn after_signing_in_one_stays_on_this_server() {
+        assert_eq!(local("/upload?sync=1"), "/upload?sync=1");
+        for elsewhere in ["", "//evil.example", "https://evil.example", "/\\evil.example", "/\t/evil.example", "x"] {
+            assert_eq!(local(elsewhere), "/", "{elsewhere:?}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! What touches the machine: HTTP, the database, the disk, configuration, and the `lakeshore` command.
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod files;
+pub mod housekeeping;
+pub mod http;
+pub mod serve;
+pub mod site;
+pub mod state;

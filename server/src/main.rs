@@ -1,0 +1,33 @@
+//! The `lakeshore` command.
+
+use clap::Parser;
+use server::config::{Action, Command};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let command = Command::parse();
+    match run(&command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line: the cause behind each "while".
+            eprintln!("lakeshore: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match &command.action {
+            Action::Serve(options) => {
+                let filter = EnvFilter::try_new(&options.log)?;
+                tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
+                server::serve::run(options).await
+            }
+            Action::Key(action) => server::cli::run_key_action(action).await,
+        }
+    })
+}

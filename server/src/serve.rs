@@ -1,0 +1,134 @@
+//! `lakeshore serve`: from the options to a server that is ready, and to its orderly end.
+
+use crate::clock::{SystemClock, SystemRandomness};
+use crate::config::ServeOptions;
+use crate::files::local::LocalFiles;
+use crate::http::{self, Door};
+use crate::housekeeping;
+use crate::site;
+use crate::state::sqlite::SqliteState;
+use anyhow::{Context, anyhow};
+use axum::serve::ListenerExt;
+use lakeshore::Lake;
+use lakeshore::service::{Parts, Recovered};
+use std::future::IntoFuture;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// After the grace of a stop, how long what was told to end may take to write down that it has.
+const INTERRUPT_MAX: Duration = Duration::from_secs(5);
+
+/// Serves until SIGTERM or Ctrl-C.
+pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
+    // Leptos spawns by way of this; a second call, by a test, changes nothing.
+    let _ = any_spawner::Executor::init_tokio();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let data_dir = options.data.path.display();
+    std::fs::create_dir_all(&options.data.path).with_context(|| format!("cannot make the data folder {data_dir}"))?;
+    let listener = TcpListener::bind(options.listen).await.map_err(|error| cannot_listen(options.listen, &error))?;
+    let address = listener.local_addr()?;
+    let root = options.lake_root();
+    let files = LocalFiles::open(&root).with_context(|| format!("the lake root {}", root.display()))?;
+    let state = SqliteState::open(&options.data.database()).await?;
+    let lake = Lake::new(Parts {
+        state: Arc::new(state.clone()),
+        files: Arc::new(files),
+        clock: Arc::new(SystemClock),
+        randomness: Arc::new(SystemRandomness),
+        limits: options.limits(),
+        auth_mode: options.auth_mode(),
+    });
+    report(&lake.recover().await.context("finishing what the last stop has interrupted")?);
+
+    let door = Door {
+        lake: lake.clone(),
+        state: state.clone(),
+        assets: Arc::new(assets()),
+        upload_idle_max: options.upload_idle_timeout,
+        stopping: CancellationToken::new(),
+        interrupt: CancellationToken::new(),
+        changes: TaskTracker::new(),
+    };
+    let housekeeping = tokio::spawn(housekeeping::run(lake.clone(), door.stopping.clone()));
+    // An answer is small and waited for: Nagle's algorithm would only delay it.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
+        }
+    });
+    let server = axum::serve(listener, http::router(door.clone()))
+        .with_graceful_shutdown(door.stopping.clone().cancelled_owned())
+        .into_future();
+    let mut server = tokio::spawn(server);
+    eprintln!("listening on http://{address}");
+    greet(&lake, address, options).await?;
+
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        ended = &mut server => return Ok(ended??),
+    }
+    tracing::info!("stopping: finishing what is running");
+    door.stopping.cancel();
+    let in_grace = tokio::select! {
+        ended = tokio::time::timeout(options.shutdown_grace, &mut server) => ended.is_ok(),
+        _ = interrupt.recv() => false,
+    };
+    if !in_grace {
+        tracing::warn!("stopping: ending the uploads that are still running");
+        door.interrupt.cancel();
+        server.abort();
+    }
+    door.changes.close();
+    let _ = tokio::time::timeout(INTERRUPT_MAX, door.changes.wait()).await;
+    let _ = housekeeping.await;
+    state.close().await;
+    Ok(())
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            anyhow!("{address} is in use by another program; stop it, or choose another --listen (port 0 picks a free one)")
+        }
+        _ => anyhow!("cannot listen on {address}: {error}"),
+    }
+}
+
+fn assets() -> app::shell::Assets {
+    let manifest = site::manifest();
+    if manifest.script.is_none() {
+        tracing::warn!("this build carries no site: pages are plain; build it with \"make build\"");
+    }
+    app::shell::Assets {
+        script: manifest.script,
+        wasm: manifest.wasm,
+        stylesheet: manifest.stylesheet,
+        reload: site::reload_options(),
+    }
+}
+
+fn report(recovered: &Recovered) {
+    for fault in &recovered.faults {
+        tracing::error!(%fault, "a step that the last stop interrupted could not be finished; the next start tries again");
+    }
+    let finished = recovered.uploads_finished + recovered.syncs_completed + recovered.restores_completed;
+    let undone = recovered.uploads_failed + recovered.syncs_reopened + recovered.restores_cancelled;
+    if finished + undone > 0 {
+        tracing::info!(finished, undone, "recovered what the last stop had interrupted");
+    }
+}
+
+/// The first start says how to get in.
+async fn greet(lake: &Lake, address: SocketAddr, options: &ServeOptions) -> anyhow::Result<()> {
+    let Some(link) = lake.offer_first_sign_in().await? else { return Ok(()) };
+    eprintln!("sign in once, within an hour, by http://{address}/sign-in/link?token={}", link.expose());
+    eprintln!("make a key by: lakeshore key create --name NAME --data-dir {}", options.data.path.display());
+    Ok(())
+}

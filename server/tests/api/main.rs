@@ -1,0 +1,10 @@
+//! The API as its callers see it: the real binary, real HTTP, real files.
+
+mod authorisation;
+mod command;
+mod contract;
+mod recovery;
+mod server;
+mod syncs;
+mod trash;
+mod uploads;

@@ -1,0 +1,37 @@
+//! `kill -9`, and what the next start makes of it.
+
+use crate::server::TestServer;
+use serde_json::json;
+use std::io::Write;
+use std::net::TcpStream;
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_kill_and_what_was_not_has_failed() {
+    let server = TestServer::start().await;
+    let incremental = server.start_sync("/data/a", "IncrementalSync").await;
+    server.upload(incremental, "a.csv", b"one").await;
+    server.upload(incremental, "a.csv", b"two").await;
+    let full = server.start_sync("/data/b", "FullSync").await;
+    server.upload(full, "b.csv", b"three").await;
+    let mut connection = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
+    write!(
+        connection,
+        "POST /api/lake/file/upload?sync_id={full} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\
+         Content-Type: multipart/form-data; boundary=b\r\n\r\n\
+         --b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"half\"\r\n\r\nsome of it"
+    )
+    .unwrap();
+    server.eventually(async || server.history("status=Syncing").await.first().cloned()).await;
+
+    let server = server.kill_and_restart().await.kill_and_restart().await;
+    assert_eq!(server.files("data/a")["a.csv"], b"two");
+    let statuses: Vec<_> = server.history("").await.iter().map(|row| row["sync_status"].clone()).collect();
+    assert_eq!(statuses, ["Finished", "Finished", "Finished", "Failed"]);
+    assert!(server.history("status=Failed").await[0]["message"].as_str().unwrap().contains("stopped"));
+    assert!(server.file_names(".lakeshore/uploads").is_empty());
+    assert_eq!(server.file_names(".lakeshore/staging"), [format!("sync-{full}/b.csv")]);
+    let sync = server.sync(full).await;
+    assert_eq!((&sync["total_files"], &sync["num_failed"], &sync["num_in_flight"]), (&json!(2), &json!(1), &json!(0)));
+    server.end_sync(full).await;
+    assert_eq!(server.file_names("data/b"), ["b.csv"]);
+}

@@ -1,0 +1,245 @@
+//! A real server for a test: the binary, on a free port, with folders of its own, ended with the test.
+
+use reqwest::multipart::{Form, Part};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use tempfile::TempDir;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_lakeshore");
+
+pub struct TestServer {
+    pub url: String,
+    pub client: Client,
+    /// An admin key.
+    pub key: String,
+    folder: Arc<TempDir>,
+    options: Vec<String>,
+    process: Child,
+    stderr: Arc<Mutex<String>>,
+}
+
+/// Runs a command of the binary to its end.
+pub fn lakeshore(arguments: &[&str]) -> Output {
+    Command::new(BINARY).args(arguments).output().unwrap()
+}
+
+impl TestServer {
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    pub async fn start_with(options: &[&str]) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let options = options.iter().map(|&option| option.to_owned()).collect();
+        let mut server = Self::launch(folder, options).await;
+        server.key = server.new_key(&["--role", "admin"]);
+        server
+    }
+
+    async fn launch(folder: Arc<TempDir>, options: Vec<String>) -> Self {
+        let mut process = Command::new(BINARY)
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(folder.path())
+            .args(&options)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap());
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let mut url = None;
+        while url.is_none() {
+            let mut line = String::new();
+            assert!(lines.read_line(&mut line).unwrap() > 0, "the server ended: {}", stderr.lock().unwrap());
+            url = line.trim().strip_prefix("listening on ").map(str::to_owned);
+            stderr.lock().unwrap().push_str(&line);
+        }
+        let sink = stderr.clone();
+        std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                sink.lock().unwrap().push_str(&(line + "\n"));
+            }
+        });
+        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { url: url.unwrap(), client, key: String::new(), folder, options, process, stderr }
+    }
+
+    /// What the server has said so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.lock().unwrap().clone()
+    }
+
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.process.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Ends the server by SIGTERM and gives its exit code.
+    pub fn stop(&mut self) -> Option<i32> {
+        self.signal("TERM");
+        self.exit_code()
+    }
+
+    /// Waits for the end of a server that was told to stop.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        self.process.wait().unwrap().code()
+    }
+
+    /// `kill -9`, and a new server on the same folders.
+    pub async fn kill_and_restart(mut self) -> Self {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        let mut next = Self::launch(self.folder.clone(), self.options.clone()).await;
+        next.key = self.key.clone();
+        next
+    }
+
+    pub fn data_dir(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn lake(&self) -> PathBuf {
+        self.folder.path().join("lake")
+    }
+
+    /// Every file below a folder of the lake, with its bytes.
+    pub fn files(&self, below: &str) -> BTreeMap<String, Vec<u8>> {
+        let root = self.lake().join(below);
+        let mut files = BTreeMap::new();
+        let mut open = vec![root.clone()];
+        while let Some(folder) = open.pop() {
+            for entry in std::fs::read_dir(&folder).into_iter().flatten().map(Result::unwrap) {
+                if entry.file_type().unwrap().is_dir() {
+                    open.push(entry.path());
+                } else {
+                    let name = entry.path().strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+                    files.insert(name, std::fs::read(entry.path()).unwrap());
+                }
+            }
+        }
+        files
+    }
+
+    pub fn file_names(&self, below: &str) -> Vec<String> {
+        self.files(below).into_keys().collect()
+    }
+
+    /// Makes a key by the command line, while the server runs.
+    pub fn new_key(&self, options: &[&str]) -> String {
+        let data_dir = self.data_dir().to_str().unwrap();
+        let output = lakeshore(&[&["key", "create", "--name", "test", "--data-dir", data_dir], options].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(stdout.lines().count(), 1, "the key stands alone");
+        stdout.trim().to_owned()
+    }
+
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(format!("{}{path}", self.url))
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> RequestBuilder {
+        self.client.post(format!("{}{path}", self.url)).json(body)
+    }
+
+    pub async fn rows(&self, path: &str) -> Vec<Value> {
+        let (status, body) = answer(self.get(path)).await;
+        assert_eq!(status, 200, "{body}");
+        body.as_array().unwrap().clone()
+    }
+
+    pub async fn try_start(&self, path: &str, sync_type: &str) -> (u16, Value) {
+        let body = json!({ "name": "test", "path": path, "api_key": self.key, "sync_type": sync_type });
+        answer(self.post("/api/ingestion/file/sync/start", &body)).await
+    }
+
+    pub async fn start_sync(&self, path: &str, sync_type: &str) -> u64 {
+        let (status, body) = self.try_start(path, sync_type).await;
+        assert_eq!(status, 200, "{body}");
+        body["sync_id"].as_u64().unwrap()
+    }
+
+    pub async fn try_end(&self, sync_id: u64, more: Value) -> (u16, Value) {
+        self.close("end", sync_id, more).await
+    }
+
+    pub async fn try_abort(&self, sync_id: u64) -> (u16, Value) {
+        self.close("abort", sync_id, json!({})).await
+    }
+
+    async fn close(&self, how: &str, sync_id: u64, more: Value) -> (u16, Value) {
+        let mut body = json!({ "sync_id": sync_id, "api_key": self.key });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        answer(self.post(&format!("/api/ingestion/file/sync/{how}"), &body)).await
+    }
+
+    pub async fn end_sync(&self, sync_id: u64) {
+        let (status, body) = self.try_end(sync_id, json!({})).await;
+        assert_eq!((status, body), (200, json!({ "success": true })));
+    }
+
+    /// The request of an upload of files by name and content.
+    pub fn upload_request(&self, query: &str, files: &[(&str, &[u8])]) -> RequestBuilder {
+        let mut form = Form::new();
+        for (name, bytes) in files {
+            form = form.part("file", Part::bytes(bytes.to_vec()).file_name((*name).to_owned()));
+        }
+        self.client.post(format!("{}/api/lake/file/upload?{query}", self.url)).multipart(form)
+    }
+
+    pub async fn try_upload(&self, query: &str, files: &[(&str, &[u8])]) -> (u16, Value) {
+        answer(self.upload_request(query, files)).await
+    }
+
+    pub async fn upload(&self, sync_id: u64, name: &str, bytes: &[u8]) {
+        let (status, body) = self.try_upload(&format!("sync_id={sync_id}"), &[(name, bytes)]).await;
+        assert_eq!((status, body), (200, json!({ "code": 0, "msg": null })));
+    }
+
+    pub async fn sync(&self, sync_id: u64) -> Value {
+        answer(self.get(&format!("/api/ingestion/file/sync/{sync_id}"))).await.1
+    }
+
+    pub async fn history(&self, query: &str) -> Vec<Value> {
+        self.rows(&format!("/api/ingestion/file/sync/history?{query}")).await
+    }
+
+    /// Asks again until `wanted` holds: for what the server does in its own time. Gives up after ten seconds.
+    pub async fn eventually<T>(&self, mut wanted: impl AsyncFnMut() -> Option<T>) -> T {
+        for _ in 0..500 {
+            if let Some(found) = wanted().await {
+                return found;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("it did not come about; the server said: {}", self.stderr());
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+pub async fn answer(request: RequestBuilder) -> (u16, Value) {
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    (status, response.json().await.unwrap_or(Value::Null))
+}
+
+/// A refusal: its status, its code, and words that its message has to hold.
+pub fn assert_refused((status, body): (u16, Value), code: u64, words: &str) {
+    assert_eq!((u64::from(status), body["code"].as_u64().unwrap()), (code / 100, code), "{body}");
+    assert!(body["msg"].as_str().unwrap().contains(words), "{body} lacks {words:?}");
+}
+
+pub fn location(response: &Response) -> String {
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+    response.headers()["location"].to_str().unwrap().to_owned()
+}
