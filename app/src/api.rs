@@ -1,0 +1,155 @@
+//! The pages' door to the lake: server functions, a few lines each over the same service that REST calls.
+//!
+//! The server hands over the [`Lake`], the [`Caller`] and the [`Site`] by context.
+
+use crate::error::ApiError;
+use lakeshore::key::{AuthMode, CreatedKey, Key, KeyId, NewKey, Role};
+use lakeshore::list::ListParameters;
+use lakeshore::path::LakePath;
+use lakeshore::service;
+use lakeshore::sync::{Sync, SyncId};
+use lakeshore::time::Timestamp;
+use lakeshore::trash::{TrashEntry, TrashId};
+use lakeshore::upload::Upload;
+use leptos::prelude::*;
+use leptos::server_fn::codec::Json;
+use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "ssr")]
+use lakeshore::{Caller, Lake};
+
+/// Where this server is reached, as the browser sees it: `http://127.0.0.1:3000`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Site {
+    pub origin: String,
+}
+
+/// An answer with the server's time: "3 minutes ago" is reckoned from it, so that the server and the browser write
+/// the same, whatever the browser's clock says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AsOf<T> {
+    pub now: Timestamp,
+    pub value: T,
+}
+
+/// Who is looking, and what that allows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    pub auth_mode: AuthMode,
+    /// The name and role of the key that signed in; absent for a visitor.
+    pub signed_in: Option<(String, Role)>,
+    pub site: Site,
+    /// Largest file that the server takes, in bytes.
+    pub upload_bytes_max: u64,
+}
+
+impl Session {
+    pub fn has_role(&self, needed: Role) -> bool {
+        self.signed_in.as_ref().is_some_and(|(_, role)| *role >= needed)
+    }
+
+    /// True when nothing may be shown before a sign-in.
+    pub fn must_sign_in(&self) -> bool {
+        self.auth_mode == AuthMode::Required && self.signed_in.is_none()
+    }
+}
+
+/// The lake and the caller of the request that is being answered.
+#[cfg(feature = "ssr")]
+fn door() -> Result<(Lake, Caller), ApiError> {
+    let lake = use_context::<Lake>().ok_or_else(ApiError::no_context)?;
+    let caller = use_context::<Caller>().ok_or_else(ApiError::no_context)?;
+    Ok((lake, caller))
+}
+
+#[server(prefix = "/fn", endpoint = "session", input = Json)]
+pub async fn current_session() -> Result<Session, ApiError> {
+    let (lake, caller) = door()?;
+    let signed_in = match caller {
+        Caller::Known(grant) => Some((grant.name, grant.role)),
+        Caller::Anonymous => None,
+    };
+    let site = use_context::<Site>().ok_or_else(ApiError::no_context)?;
+    let upload_bytes_max = lake.limits().upload_bytes_max;
+    Ok(Session { auth_mode: lake.auth_mode(), signed_in, site, upload_bytes_max })
+}
+
+#[server(prefix = "/fn", endpoint = "syncs", input = Json)]
+pub async fn list_syncs(parameters: ListParameters) -> Result<AsOf<Vec<Sync>>, ApiError> {
+    let (lake, caller) = door()?;
+    Ok(AsOf { value: lake.syncs(&caller, &parameters).await?, now: lake.now() })
+}
+
+#[server(prefix = "/fn", endpoint = "sync", input = Json)]
+pub async fn get_sync(sync_id: SyncId) -> Result<AsOf<Sync>, ApiError> {
+    let (lake, caller) = door()?;
+    Ok(AsOf { value: lake.sync(&caller, sync_id).await?, now: lake.now() })
+}
+
+#[server(prefix = "/fn", endpoint = "history", input = Json)]
+pub async fn list_uploads(parameters: ListParameters) -> Result<AsOf<Vec<Upload>>, ApiError> {
+    let (lake, caller) = door()?;
+    Ok(AsOf { value: lake.uploads(&caller, &parameters).await?, now: lake.now() })
+}
+
+#[server(prefix = "/fn", endpoint = "start", input = Json)]
+pub async fn start_sync(start: service::StartSync) -> Result<SyncId, ApiError> {
+    let (lake, caller) = door()?;
+    Ok(lake.start_sync(&caller, &start).await?)
+}
+
+#[server(prefix = "/fn", endpoint = "end", input = Json)]
+pub async fn end_sync(end: service::EndSync) -> Result<(), ApiError> {
+    let (lake, caller) = door()?;
+    Ok(lake.end_sync(&caller, &end).await?)
+}
+
+#[server(prefix = "/fn", endpoint = "abort", input = Json)]
+pub async fn abort_sync(end: service::EndSync) -> Result<(), ApiError> {
+    let (lake, caller) = door()?;
+    Ok(lake.abort_sync(&caller, &end).await?)
+}
+
+/// What ending the sync would do: asked when the confirmation opens, as it counts files.
+#[server(prefix = "/fn", endpoint = "end-preview", input = Json)]
+pub async fn end_preview(sync_id: SyncId) -> Result<service::EndPreview, ApiError> {
+    let (lake, caller) = door()?;
+    Ok(lake.end_preview(&caller, sync_id).await?)
+}
+
+/// Known datasets whose path begins with the text.
+#[server(prefix = "/fn", endpoint = "datasets", input = Json)]
+pub async fn list_datasets(beginning: String) -> Result<Vec<LakePath>, ApiError> {
+    let (lake, caller) = door()?;
+    Ok(lake.datasets(&caller, &beginning).await?)
+}
+
+#[server(prefix = "/fn", endpoint = "trash", input = Json)]
+pub async fn list_trash(parameters: ListParameters) -> Result<AsOf<Vec<TrashEntry>>, ApiError> {
+    let (lake, caller) = door()?;
+    Ok(AsOf { value: lake.trash(&caller, &parameters).await?, now: lake.now() })
+}
+
+#[server(prefix = "/fn", endpoint = "restore", input = Json)]
+pub async fn restore_trash(trash_id: TrashId) -> Result<(), ApiError> {
+    let (lake, caller) = door()?;
+    Ok(lake.restore(&caller, trash_id).await?)
+}
+
+#[server(prefix = "/fn", endpoint = "keys", input = Json)]
+pub async fn list_keys() -> Result<AsOf<Vec<Key>>, ApiError> {
+    let (lake, caller) = door()?;
+    Ok(AsOf { value: lake.keys(&caller).await?, now: lake.now() })
+}
+
+#[server(prefix = "/fn", endpoint = "create-key", input = Json)]
+pub async fn create_key(new: NewKey) -> Result<CreatedKey, ApiError> {
+    let (lake, caller) = door()?;
+    Ok(lake.create_key(&caller, &new).await?)
+}
+
+#[server(prefix = "/fn", endpoint = "revoke-key", input = Json)]
+pub async fn revoke_key(key_id: KeyId) -> Result<(), ApiError> {
+    let (lake, caller) = door()?;
+    Ok(lake.revoke_key(&caller, key_id).await?)
+}

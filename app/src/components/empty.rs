@@ -1,0 +1,28 @@
+//! What a list says when it has nothing to show.
+
+use leptos::prelude::*;
+
+#[component]
+pub fn Empty(title: &'static str, children: Children) -> impl IntoView {
+    view! {
+        <section class="empty">
+            <h2>{title}</h2>
+            {children()}
+        </section>
+    }
+}
+
+/// Nothing passes the filters.
+#[component]
+pub fn NothingFound(base: &'static str) -> impl IntoView {
+    view! {
+        <section class="empty">
+            <h2>"Nothing matches these filters"</h2>
+            <p>
+                <a class="button" href=base>
+                    "Clear the filters"
+                </a>
+            </p>
+        </section>
+    }
+}

@@ -1,0 +1,42 @@
+//! A refusal on a page: what happened, what to do, and a button to try again where that may help.
+
+use super::icon::{Icon, Picture};
+use crate::error::ApiError;
+use leptos::prelude::*;
+
+#[component]
+pub fn ErrorBox(error: ApiError, #[prop(optional, into)] retry: Option<Callback<()>>) -> impl IntoView {
+    view! {
+        <div class="notice notice-error" role="alert">
+            <Picture icon=Icon::Warning/>
+            <p>{sentence(&error.0.msg)}</p>
+            {retry
+                .map(|retry| {
+                    view! {
+                        <button type="button" class="button button-small" on:click=move |_| retry.run(())>
+                            <Picture icon=Icon::Retry/>
+                            "Try again"
+                        </button>
+                    }
+                })}
+        </div>
+    }
+}
+
+/// The refusal in `error`, while there is one.
+#[component]
+pub fn MaybeError(#[prop(into)] error: Signal<Option<ApiError>>) -> impl IntoView {
+    move || error.get().map(|error| view! { <ErrorBox error/> })
+}
+
+/// The lake's messages begin small, as parts of a log line do.
+pub fn sentence(message: &str) -> String {
+    let mut characters = message.chars();
+    let Some(first) = characters.next() else { return String::new() };
+    let mut text: String = first.to_uppercase().collect();
+    text.push_str(characters.as_str());
+    if !text.ends_with(['.', '!', '?']) {
+        text.push('.');
+    }
+    text
+}

@@ -1,0 +1,17 @@
+//! The parts that pages are made of.
+
+pub mod clock;
+pub mod copy;
+pub mod dialog;
+pub mod empty;
+pub mod error_box;
+pub mod filters;
+pub mod fresh;
+pub mod icon;
+pub mod layout;
+pub mod live_rows;
+pub mod page;
+pub mod pager;
+pub mod sign_in_form;
+pub mod status;
+pub mod time;

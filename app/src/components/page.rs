@@ -1,0 +1,104 @@
+//! What every page is made of: a title, a heading, and content that waits for the session and the page's data.
+
+use super::error_box::ErrorBox;
+use super::sign_in_form::{SignInForm, current_address};
+use crate::api::Session;
+use crate::error::ApiError;
+use lakeshore::ErrorCode;
+use leptos::prelude::*;
+use leptos_meta::Title;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Who is looking: asked once, as signing in and out loads the page anew.
+#[derive(Clone, Copy)]
+pub struct SessionResource(pub Resource<Result<Session, ApiError>>);
+
+impl SessionResource {
+    pub fn here() -> Self {
+        expect_context()
+    }
+}
+
+/// A page. `content` is rendered once both the session and `data` are there, and again when `data` was asked anew.
+/// Before, a skeleton of the same shape stands in; where reading needs a sign-in, the form does.
+pub fn page<T, V>(
+    title: impl Fn() -> String + Clone + Send + Sync + 'static,
+    data: Resource<Result<T, ApiError>>,
+    content: impl Fn(Session, T) -> V + Clone + Send + Sync + 'static,
+) -> impl IntoView
+where
+    T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
+    V: IntoView + 'static,
+{
+    let session = SessionResource::here().0;
+    let address = current_address();
+    let retry = Callback::new(move |()| {
+        session.refetch();
+        data.refetch();
+    });
+    let skeleton_title = title.clone();
+    let error_title = title.clone();
+    view! {
+        <Title text=title/>
+        <Transition fallback=move || {
+            view! {
+                <Heading title=skeleton_title()/>
+                <Skeleton/>
+            }
+        }>
+            {move || {
+                let content = content.clone();
+                let error_title = error_title.clone();
+                Suspend::new(async move {
+                    let session = session.await;
+                    let data = data.await;
+                    match (session, data) {
+                        (Ok(session), _) if session.must_sign_in() => view! { <MustSignIn next=address/> }.into_any(),
+                        (_, Err(error)) if error.is(ErrorCode::NoKey) => view! { <MustSignIn next=address/> }.into_any(),
+                        (Ok(session), Ok(data)) => content(session, data).into_any(),
+                        (Err(error), _) | (_, Err(error)) => {
+                            view! {
+                                <Heading title=untrack(&error_title)/>
+                                <ErrorBox error retry/>
+                            }
+                                .into_any()
+                        }
+                    }
+                })
+            }}
+        </Transition>
+    }
+}
+
+/// The page's one h1, and what stands beside it.
+#[component]
+pub fn Heading(#[prop(into)] title: Signal<String>, #[prop(optional)] children: Option<Children>) -> impl IntoView {
+    view! {
+        <header class="heading">
+            <h1>{move || title.get()}</h1>
+            {children.map(|children| view! { <div class="heading-side">{children()}</div> })}
+        </header>
+    }
+}
+
+#[component]
+fn MustSignIn(next: Signal<String>) -> impl IntoView {
+    view! {
+        <section class="sign-in-page">
+            <h1>"Sign in to look"</h1>
+            <p>"This lake shows itself only to those who have a key."</p>
+            <SignInForm next/>
+        </section>
+    }
+}
+
+#[component]
+fn Skeleton() -> impl IntoView {
+    view! {
+        <div class="skeleton" role="status">
+            <span class="visually-hidden">"Loading"</span>
+            {(0..6).map(|_| view! { <div class="skeleton-row"></div> }).collect_view()}
+        </div>
+    }
+}

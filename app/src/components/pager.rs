@@ -1,0 +1,47 @@
+//! From one page of a list to the next: plain links, so that each page has its address.
+
+use super::icon::{Icon, Picture};
+use crate::query::{Filters, ROWS_PER_PAGE};
+use leptos::prelude::*;
+
+/// `rows`: how many the lake gave, one more than are shown where there is a next page.
+#[component]
+pub fn Pager(base: String, filters: Filters, rows: usize) -> impl IntoView {
+    let page = filters.page;
+    let has_next = rows as u64 > ROWS_PER_PAGE;
+    let shown = (rows as u64).min(ROWS_PER_PAGE);
+    let first = page.saturating_mul(ROWS_PER_PAGE);
+    let previous = (page > 0).then(|| filters.address(&base, page - 1));
+    let next = has_next.then(|| filters.address(&base, page + 1));
+    (previous.is_some() || next.is_some()).then(|| {
+        view! {
+            <nav class="pager" aria-label="Pages">
+                {previous
+                    .map(|href| {
+                        view! {
+                            <a class="button button-small" href=href rel="prev">
+                                <Picture icon=Icon::Left/>
+                                "Newer"
+                            </a>
+                        }
+                    })}
+                <span class="quiet">
+                    {if shown == 0 {
+                        "Nothing on this page".to_owned()
+                    } else {
+                        format!("{} to {}", first + 1, first + shown)
+                    }}
+                </span>
+                {next
+                    .map(|href| {
+                        view! {
+                            <a class="button button-small" href=href rel="next">
+                                "Older"
+                                <Picture icon=Icon::Right/>
+                            </a>
+                        }
+                    })}
+            </nav>
+        }
+    })
+}

@@ -1,0 +1,68 @@
+//! Signing in with a key: a plain form that the server answers, so that it works without scripts.
+
+use crate::query::percent_encoded;
+use leptos::prelude::*;
+use leptos_router::hooks::use_location;
+
+/// After the sign-in the person is back at `next`.
+#[component]
+pub fn SignInForm(#[prop(into)] next: Signal<String>) -> impl IntoView {
+    view! {
+        <form class="sign-in" method="post" action="/sign-in">
+            <input type="hidden" name="next" value=move || next.get()/>
+            <label class="field">
+                <span>"Key"</span>
+                <input
+                    class="input"
+                    type="password"
+                    name="key"
+                    required
+                    autocomplete="current-password"
+                    spellcheck="false"
+                    placeholder="lks_…"
+                />
+            </label>
+            <button type="submit" class="button button-primary">
+                "Sign in"
+            </button>
+            <p class="quiet">
+                "No key yet? The server prints a one-time sign-in link when it starts for the first time. Whoever runs it can make a key with "
+                <code>"lakeshore key create --name NAME --role admin"</code> "."
+            </p>
+        </form>
+    }
+}
+
+/// A quiet line where something needs a role that the visitor lacks.
+#[component]
+pub fn SignInHint(
+    is_signed_in: bool,
+    /// "to upload", "to end this sync"
+    purpose: &'static str,
+    #[prop(default = "write")] role: &'static str,
+) -> impl IntoView {
+    let address = current_address();
+    let href = move || format!("/sign-in?next={}", percent_encoded(&address.get()));
+    if is_signed_in {
+        view! { <p class="hint">{format!("Your key may only look. Sign in with a key of the role {role} {purpose}.")}</p> }
+            .into_any()
+    } else {
+        view! {
+            <p class="hint">
+                <a href=href>"Sign in"</a>
+                {format!(" with a key of the role {role} {purpose}.")}
+            </p>
+        }
+        .into_any()
+    }
+}
+
+/// The path and query of the page.
+pub fn current_address() -> Signal<String> {
+    let location = use_location();
+    Signal::derive(move || {
+        let search = location.search.get();
+        let path = location.pathname.get();
+        if search.is_empty() { path } else { format!("{path}?{}", search.trim_start_matches('?')) }
+    })
+}

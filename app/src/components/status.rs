@@ -1,0 +1,41 @@
+//! How a sync or an upload stands, and of what type it is: a shape, a word and a colour.
+
+use super::icon::{Icon, Picture};
+use lakeshore::sync::{Status, SyncType};
+use leptos::prelude::*;
+
+#[component]
+pub fn StatusPill(status: Status) -> impl IntoView {
+    let (class, icon) = match status {
+        Status::Syncing => ("pill pill-syncing", Icon::Running),
+        Status::Finished => ("pill pill-finished", Icon::Check),
+        Status::Failed => ("pill pill-failed", Icon::Cross),
+    };
+    view! {
+        <span class=class>
+            <Picture icon/>
+            {status.as_str()}
+        </span>
+    }
+    .into_any()
+}
+
+/// `Full` or `Incremental`, with what it means on hover.
+#[component]
+pub fn TypeLabel(sync_type: SyncType) -> impl IntoView {
+    view! { <span title=meaning(sync_type)>{short(sync_type)}</span> }
+}
+
+pub fn short(sync_type: SyncType) -> &'static str {
+    match sync_type {
+        SyncType::FullSync => "Full",
+        SyncType::IncrementalSync => "Incremental",
+    }
+}
+
+pub fn meaning(sync_type: SyncType) -> &'static str {
+    match sync_type {
+        SyncType::FullSync => "Replaces the dataset all at once, when the sync ends. The old files go to the trash.",
+        SyncType::IncrementalSync => "Adds to the dataset, file by file, as each arrives.",
+    }
+}

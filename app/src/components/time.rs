@@ -1,0 +1,40 @@
+//! Times and durations on a page: short to read, exact on hover, alive while something runs.
+
+use super::clock::Clock;
+use crate::{browser, format};
+use lakeshore::time::Timestamp;
+use leptos::prelude::*;
+
+/// `3 min ago`. On hover: UTC, and the person's own time once the browser has taken over.
+#[component]
+pub fn RelativeTime(at: Timestamp, as_of: Timestamp) -> impl IntoView {
+    let clock = Clock::here();
+    let is_ticking = Memo::new(move |_| clock.is_ticking());
+    let title = move || {
+        if is_ticking.get() {
+            format!("{}\n{} here", format::utc(at), browser::local_time(at))
+        } else {
+            format::utc(at)
+        }
+    };
+    view! {
+        <time datetime=format::iso(at) title=title>
+            {move || format::relative(at, clock.now(as_of))}
+        </time>
+    }
+    .into_any()
+}
+
+/// From start to end, or to now while the end is not there yet.
+#[component]
+pub fn Elapsed(start: Timestamp, end: Timestamp, as_of: Timestamp) -> impl IntoView {
+    let clock = Clock::here();
+    move || {
+        if end != Timestamp::NOT_YET {
+            format::duration(end.0 - start.0)
+        } else {
+            // Whole seconds: tenths that change once a second only flicker.
+            format::duration((clock.now(as_of).0 - start.0) / 1000 * 1000)
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What a server function says when the lake refuses: the same code and message as REST.
+
+use lakeshore::ErrorCode;
+use lakeshore::error::Refusal;
+use leptos::prelude::{FromServerFnError, ServerFnErrorErr};
+use leptos::server_fn::codec::JsonEncoding;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ApiError(pub Refusal);
+
+impl ApiError {
+    pub fn is(&self, code: ErrorCode) -> bool {
+        self.0.code == code.number()
+    }
+
+    #[cfg(feature = "ssr")]
+    pub(crate) fn no_context() -> Self {
+        Self::from(lakeshore::Error::internal(std::io::Error::other("the server handed over no lake")))
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.msg)
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+#[cfg(feature = "ssr")]
+impl From<lakeshore::Error> for ApiError {
+    fn from(error: lakeshore::Error) -> Self {
+        if let lakeshore::Error::Internal(fault) = &error {
+            tracing::error!(fault = %fault, "a page was refused because of a fault");
+        }
+        if let Some(response) = leptos::prelude::use_context::<leptos_axum::ResponseOptions>()
+            && let Ok(status) = leptos_axum_status(error.code())
+        {
+            response.set_status(status);
+        }
+        Self(Refusal::from(&error))
+    }
+}
+
+#[cfg(feature = "ssr")]
+fn leptos_axum_status(code: ErrorCode) -> Result<http::StatusCode, http::status::InvalidStatusCode> {
+    http::StatusCode::from_u16(code.http_status())
+}
+
+impl FromServerFnError for ApiError {
+    type Encoder = JsonEncoding;
+
+    /// The server could not be asked at all, or did not understand.
+    fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
+        let msg = match error {
+            ServerFnErrorErr::Request(_) => {
+                "the server cannot be reached; it may be restarting, so try again".to_owned()
+            }
+            other => format!("the server did not understand the page ({other}); reload it"),
+        };
+        Self(Refusal { code: ErrorCode::Internal.number(), msg })
+    }
+}

@@ -1,0 +1,164 @@
+//! How numbers and times are written, the same on every page.
+
+use lakeshore::time::Timestamp;
+use lakeshore::trash::Totals;
+
+const SECOND_MS: i64 = 1000;
+const MINUTE_MS: i64 = 60 * SECOND_MS;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// `1,234,567`
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 file`, `1,204 files`
+pub fn counted(number: u64, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{} {one}s", count(number)) }
+}
+
+/// In decimal units, as disks and networks are sold: `512 B`, `3.1 GB`.
+pub fn bytes(number: u64) -> String {
+    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    if number < 1000 {
+        return format!("{number} B");
+    }
+    let mut value = number as f64 / 1000.0;
+    let mut unit = 0;
+    // Past 999.5 the rounded number would have four digits.
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    let unit = UNITS[unit];
+    if value < 99.95 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+}
+
+/// `12 files, 3.1 GB`
+pub fn totals(totals: Totals) -> String {
+    format!("{}, {}", counted(totals.files, "file"), bytes(totals.bytes))
+}
+
+/// `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`, `3 d 4 h`
+pub fn duration(milliseconds: i64) -> String {
+    let milliseconds = milliseconds.max(0);
+    let seconds = milliseconds / SECOND_MS;
+    if milliseconds < 10 * SECOND_MS {
+        format!("{:.1} s", milliseconds as f64 / 1000.0)
+    } else if milliseconds < MINUTE_MS {
+        format!("{seconds} s")
+    } else if milliseconds < HOUR_MS {
+        format!("{} min {:02} s", seconds / 60, seconds % 60)
+    } else if milliseconds < DAY_MS {
+        format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60)
+    } else {
+        format!("{} d {} h", milliseconds / DAY_MS, milliseconds % DAY_MS / HOUR_MS)
+    }
+}
+
+/// `just now`, `3 min ago`, `in 30 d`; a date when it is long past.
+pub fn relative(at: Timestamp, now: Timestamp) -> String {
+    let ago = now.0.saturating_sub(at.0);
+    if ago.abs() < 10 * SECOND_MS {
+        return "just now".to_owned();
+    }
+    if ago > 30 * DAY_MS {
+        return date(at);
+    }
+    let distance = ago.abs();
+    let units = [(DAY_MS, "d"), (HOUR_MS, "h"), (MINUTE_MS, "min")];
+    let (unit_ms, unit) = units.into_iter().find(|(unit_ms, _)| distance >= *unit_ms).unwrap_or((SECOND_MS, "s"));
+    let text = format!("{} {unit}", distance / unit_ms);
+    if ago > 0 { format!("{text} ago") } else { format!("in {text}") }
+}
+
+/// `2026-11-24`
+pub fn date(at: Timestamp) -> String {
+    let (year, month, day) = civil(at.0.div_euclid(DAY_MS));
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// `2026-11-24 14:05`
+pub fn minute(at: Timestamp) -> String {
+    let of_day = at.0.rem_euclid(DAY_MS) / MINUTE_MS;
+    format!("{} {:02}:{:02}", date(at), of_day / 60, of_day % 60)
+}
+
+/// `2026-11-24 14:05:09 UTC`
+pub fn utc(at: Timestamp) -> String {
+    format!("{}:{:02} UTC", minute(at), at.0.rem_euclid(MINUTE_MS) / SECOND_MS)
+}
+
+/// `2026-11-24T14:05:09.123Z`: what `<time datetime>` takes.
+pub fn iso(at: Timestamp) -> String {
+    let of_day = at.0.rem_euclid(DAY_MS);
+    let (seconds, milliseconds) = (of_day / SECOND_MS, of_day % SECOND_MS);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z", date(at))
+}
+
+/// Year, month and day of a day counted from 1970-01-01: the proleptic Gregorian calendar, by eras of 400 years that
+/// begin on the first of March, so that the leap day is the last of its year.
+fn civil(day: i64) -> (i64, i64, i64) {
+    let day = day + 719_468;
+    let era = day.div_euclid(146_097);
+    let of_era = day.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * of_year + 2) / 153;
+    let day_of_month = of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month, day_of_month)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_thousands_separators() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(counted(1, "file"), "1 file");
+        assert_eq!(counted(1200, "file"), "1,200 files");
+    }
+
+    #[test]
+    fn bytes_never_show_four_digits() {
+        let written = [0, 999, 1000, 3_100_000_000, 999_949, 999_500_000, 200_000_000].map(bytes);
+        assert_eq!(written, ["0 B", "999 B", "1.0 kB", "3.1 GB", "1.0 MB", "1.0 GB", "200 MB"].map(str::to_owned));
+    }
+
+    #[test]
+    fn durations_keep_two_units() {
+        let written = [400, 12_000, 185_000, 7_800_000, 273_600_000].map(duration);
+        assert_eq!(written, ["0.4 s", "12 s", "3 min 05 s", "2 h 10 min", "3 d 4 h"].map(str::to_owned));
+    }
+
+    #[test]
+    fn times_are_written_from_the_calendar() {
+        let at = Timestamp(1_638_728_596_890);
+        assert_eq!(iso(at), "2021-12-05T18:23:16.890Z");
+        assert_eq!(utc(at), "2021-12-05 18:23:16 UTC");
+        assert_eq!(date(Timestamp(951_782_400_000)), "2000-02-29");
+        assert_eq!(date(Timestamp(-1)), "1969-12-31");
+    }
+
+    #[test]
+    fn relative_times_look_both_ways() {
+        let now = Timestamp(1_000_000_000_000);
+        assert_eq!(relative(Timestamp(now.0 - 3000), now), "just now");
+        assert_eq!(relative(Timestamp(now.0 - 180_000), now), "3 min ago");
+        assert_eq!(relative(Timestamp(now.0 + 2 * DAY_MS), now), "in 2 d");
+        assert_eq!(relative(Timestamp(now.0 - 40 * DAY_MS), now), "2001-07-31");
+    }
+}

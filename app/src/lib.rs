@@ -1,0 +1,28 @@
+//! The dashboard of Lakeshore: rendered on the server, taken over in the browser by the same components.
+
+// The types of views nest as deep as the pages do.
+#![recursion_limit = "256"]
+
+pub mod api;
+pub mod app;
+#[cfg_attr(feature = "hydrate", path = "browser.rs")]
+#[cfg_attr(not(feature = "hydrate"), path = "browser_absent.rs")]
+mod browser;
+mod components;
+pub mod error;
+mod format;
+mod pages;
+mod query;
+#[cfg(feature = "ssr")]
+pub mod shell;
+mod uploader;
+
+pub use app::App;
+
+/// Where the browser begins: called by the script of the shell.
+#[cfg(feature = "hydrate")]
+#[wasm_bindgen::prelude::wasm_bindgen]
+pub fn hydrate() {
+    console_error_panic_hook::set_once();
+    leptos::mount::hydrate_body(App);
+}

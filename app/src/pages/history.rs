@@ -1,0 +1,79 @@
+//! Every file that was ever sent, newest first.
+
+use super::sync_files::FileTable;
+use crate::api::{AsOf, list_uploads};
+use crate::components::clock::Clock;
+use crate::components::empty::{Empty, NothingFound};
+use crate::components::filters::{FilterBar, Offered};
+use crate::components::fresh::Fresh;
+use crate::components::page::{Heading, page};
+use crate::components::pager::Pager;
+use crate::query::{Filters, use_filters};
+use lakeshore::sync::Status;
+use lakeshore::upload::Upload;
+use leptos::prelude::*;
+
+const FRESH_SECONDS_RUNNING: u32 = 2;
+const FRESH_SECONDS_QUIET: u32 = 5;
+
+#[component]
+pub fn History() -> impl IntoView {
+    let filters = use_filters();
+    let uploads = Resource::new(
+        move || filters.get(),
+        |filters| async move {
+            let listed = list_uploads(filters.parameters()?).await?;
+            Ok((filters, listed))
+        },
+    );
+    page(|| "History".to_owned(), uploads, |_, (filters, listed)| view! { <UploadList filters listed/> })
+}
+
+#[component]
+fn UploadList(filters: Filters, listed: AsOf<Vec<Upload>>) -> impl IntoView {
+    Clock::here().observe(listed.now);
+    let as_of = listed.now;
+    let rows = RwSignal::new(listed.value);
+    let asked = StoredValue::new(filters.clone());
+    Fresh::keep(
+        move || {
+            let is_running = rows.with(|rows| rows.iter().any(|upload| upload.sync_status == Status::Syncing));
+            if is_running { FRESH_SECONDS_RUNNING } else { FRESH_SECONDS_QUIET }
+        },
+        move || async move {
+            let Some(Ok(parameters)) = asked.try_with_value(Filters::parameters) else { return };
+            if let Ok(listed) = list_uploads(parameters).await {
+                rows.try_set(listed.value);
+            }
+        },
+    );
+    let is_empty = Memo::new(move |_| rows.with(Vec::is_empty));
+    let is_filtered = !filters.is_empty();
+    let offered = Offered { status: true, sync_id: true, path: true, ..Offered::default() };
+    view! {
+        <Heading title="History"/>
+        <FilterBar base="/history" filters=filters.clone() offered text_label="File name or path"/>
+        {move || match (is_empty.get(), is_filtered) {
+            (false, _) => view! { <FileTable rows as_of with_sync=true/> }.into_any(),
+            (true, true) => view! { <NothingFound base="/history"/> }.into_any(),
+            (true, false) => {
+                view! {
+                    <Empty title="No file has been sent yet">
+                        <p>
+                            "Every file that is sent, whether it lands or fails, is listed here with its size, its hash and what went wrong."
+                        </p>
+                        <p>
+                            <a class="button button-primary" href="/upload">
+                                "Upload files"
+                            </a>
+                        </p>
+                    </Empty>
+                }
+                    .into_any()
+            }
+        }}
+        {move || {
+            view! { <Pager base="/history".to_owned() filters=asked.get_value() rows=rows.with(Vec::len)/> }
+        }}
+    }
+}

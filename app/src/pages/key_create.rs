@@ -1,0 +1,163 @@
+//! Making a key. Its secret is shown once, here and now.
+
+use super::tour::upload_command;
+use crate::api::{Session, create_key};
+use crate::browser::now_ms;
+use crate::components::copy::{Command, CopyButton};
+use crate::components::error_box::MaybeError;
+use crate::components::icon::{Icon, Picture};
+use crate::error::ApiError;
+use lakeshore::ErrorCode;
+use lakeshore::error::Refusal;
+use lakeshore::key::{CreatedKey, NewKey, Role};
+use lakeshore::path::LakePath;
+use lakeshore::time::Timestamp;
+use leptos::ev::SubmitEvent;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use std::time::Duration;
+
+#[component]
+pub fn CreateKey(session: Session, created: RwSignal<Option<CreatedKey>>, refresh: Callback<()>) -> impl IntoView {
+    let name = RwSignal::new(String::new());
+    let role = RwSignal::new(Role::Write);
+    let prefix = RwSignal::new(String::new());
+    let days = RwSignal::new(0_u64);
+    let is_pending = RwSignal::new(false);
+    let error = RwSignal::new(None::<ApiError>);
+    let submit = move |event: SubmitEvent| {
+        event.prevent_default();
+        error.set(None);
+        let path_prefix = match prefix.get_untracked().trim() {
+            "" => Ok(None),
+            text => LakePath::parse(text).map(Some),
+        };
+        let path_prefix = match path_prefix {
+            Ok(path_prefix) => path_prefix,
+            Err(refused) => {
+                let code = ErrorCode::InvalidPath.number();
+                error.set(Some(ApiError(Refusal { code, msg: refused.to_string() })));
+                return;
+            }
+        };
+        let lifetime = Duration::from_secs(days.get_untracked() * 24 * 3600);
+        let new = NewKey {
+            name: name.get_untracked().trim().to_owned(),
+            role: role.get_untracked(),
+            path_prefix,
+            expires_at: (!lifetime.is_zero()).then(|| Timestamp(now_ms()).plus(lifetime)),
+        };
+        is_pending.set(true);
+        spawn_local(async move {
+            let result = create_key(new).await;
+            is_pending.try_set(false);
+            match result {
+                Ok(key) => {
+                    created.try_set(Some(key));
+                    name.try_set(String::new());
+                    refresh.try_run(());
+                }
+                Err(refused) => drop(error.try_set(Some(refused))),
+            }
+        });
+    };
+    let origin = StoredValue::new(session.site.origin);
+    view! {
+        {move || {
+            created.get().map(|key| view! { <Created key origin=origin.get_value() on_done=move |()| created.set(None)/> })
+        }}
+        <section class="section card" aria-labelledby="create-title">
+            <h2 id="create-title">"New key"</h2>
+            <form class="form-row" on:submit=submit>
+                <label class="field">
+                    <span>"Name"</span>
+                    <input
+                        class="input"
+                        name="name"
+                        required
+                        autocomplete="off"
+                        placeholder="nightly export"
+                        prop:value=name
+                        on:input=move |event| name.set(event_target_value(&event))
+                    />
+                </label>
+                <label class="field">
+                    <span>"Role"</span>
+                    <select
+                        class="input"
+                        name="role"
+                        on:change=move |event| {
+                            role.set(Role::parse(&event_target_value(&event)).unwrap_or(Role::Write))
+                        }
+                    >
+                        <option value="write">"write: upload, end, restore"</option>
+                        <option value="read">"read: look only"</option>
+                        <option value="admin">"admin: everything, keys too"</option>
+                    </select>
+                </label>
+                <label class="field">
+                    <span>"Only for this path"</span>
+                    <input
+                        class="input"
+                        name="prefix"
+                        autocomplete="off"
+                        placeholder="whole lake"
+                        prop:value=prefix
+                        on:input=move |event| prefix.set(event_target_value(&event))
+                    />
+                </label>
+                <label class="field">
+                    <span>"Expires"</span>
+                    <select
+                        class="input"
+                        name="expires"
+                        on:change=move |event| days.set(event_target_value(&event).parse().unwrap_or(0))
+                    >
+                        <option value="0">"never"</option>
+                        <option value="30">"in 30 days"</option>
+                        <option value="90">"in 90 days"</option>
+                        <option value="365">"in a year"</option>
+                    </select>
+                </label>
+                <button type="submit" class="button button-primary" disabled=move || is_pending.get()>
+                    "Create key"
+                </button>
+            </form>
+            <MaybeError error/>
+        </section>
+    }
+    .into_any()
+}
+
+#[component]
+fn Created(key: CreatedKey, origin: String, #[prop(into)] on_done: Callback<()>) -> impl IntoView {
+    let CreatedKey { key, secret } = key;
+    let command = upload_command(&origin, "SYNC_ID", "sales.parquet", true).replace("$KEY", &secret);
+    view! {
+        <section class="notice notice-good created" role="status">
+            <Picture icon=Icon::Check/>
+            <div>
+                <p>
+                    <strong>{format!("The key \"{}\" is made. ", key.name)}</strong>
+                    "Copy it now: it is not shown again."
+                </p>
+                <p class="secret">
+                    <code id="new-key">{secret.clone()}</code>
+                    <CopyButton text=secret label="Copy key"/>
+                </p>
+                {(key.role >= Role::Write)
+                    .then(|| {
+                        view! {
+                            <p>"An upload with it:"</p>
+                            <Command text=command label="Copy the upload command"/>
+                        }
+                    })}
+                <p>
+                    <button type="button" class="button button-small" on:click=move |_| on_done.run(())>
+                        "I have copied it"
+                    </button>
+                </p>
+            </div>
+        </section>
+    }
+}

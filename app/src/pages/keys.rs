@@ -1,0 +1,221 @@
+//! The keys: who may send to the lake. For administrators.
+
+use super::key_create::CreateKey;
+use crate::api::{AsOf, Session, list_keys, revoke_key};
+use crate::components::clock::Clock;
+use crate::components::dialog::Confirm;
+use crate::components::icon::{Icon, Picture};
+use crate::components::page::{Heading, SessionResource, page};
+use crate::components::sign_in_form::SignInHint;
+use crate::components::time::RelativeTime;
+use lakeshore::key::{Key, Role};
+use lakeshore::time::Timestamp;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+
+#[component]
+pub fn Keys() -> impl IntoView {
+    let session = SessionResource::here().0;
+    let keys = Resource::new(
+        || (),
+        move |()| async move {
+            // Whoever may not see them is told so by the page, not by a refusal.
+            if session.await?.has_role(Role::Admin) { list_keys().await.map(Some) } else { Ok(None) }
+        },
+    );
+    let refresh = Callback::new(move |()| keys.refetch());
+    // Here, not in the list: the list is made anew when a key was added to it.
+    let created = RwSignal::new(None);
+    page(
+        || "Keys".to_owned(),
+        keys,
+        move |session, listed| match listed {
+            Some(listed) => view! {
+                <Heading title="Keys"/>
+                <CreateKey session created refresh/>
+                <KeyTable listed refresh/>
+            }
+            .into_any(),
+            None => view! {
+                <Heading title="Keys"/>
+                <NotAllowed session/>
+            }
+            .into_any(),
+        },
+    )
+}
+
+#[component]
+fn NotAllowed(session: Session) -> impl IntoView {
+    view! {
+        <section class="empty">
+            <h2>"Keys are for administrators"</h2>
+            <p>
+                "Scripts and people send to the lake with keys. A key of the role admin lists, makes and revokes them here; on the server, "
+                <code>"lakeshore key"</code> " does the same."
+            </p>
+            <SignInHint is_signed_in=session.signed_in.is_some() purpose="to manage keys" role="admin"/>
+        </section>
+    }
+}
+
+#[component]
+fn KeyTable(listed: AsOf<Vec<Key>>, refresh: Callback<()>) -> impl IntoView {
+    let AsOf { now: as_of, value: mut keys } = listed;
+    Clock::here().observe(as_of);
+    // Those that work first, then the newest.
+    keys.sort_by_key(|key| (!key.is_active(as_of), std::cmp::Reverse(key.key_id)));
+    let chosen = RwSignal::new(None::<Key>);
+    let is_empty = keys.is_empty();
+    view! {
+        <section class="section" aria-labelledby="keys-title">
+            <h2 id="keys-title">"All keys"</h2>
+            <table class="table table-keys" hidden=is_empty>
+                <thead>
+                    <tr>
+                        <th scope="col">"Name"</th>
+                        <th scope="col">"Status"</th>
+                        <th scope="col">"Role"</th>
+                        <th scope="col">"Path"</th>
+                        <th scope="col" class="secondary">
+                            "Begins with"
+                        </th>
+                        <th scope="col" class="secondary">
+                            "Created"
+                        </th>
+                        <th scope="col">"Last used"</th>
+                        <th scope="col">"Expires"</th>
+                        <th scope="col">
+                            <span class="visually-hidden">"Actions"</span>
+                        </th>
+                    </tr>
+                </thead>
+                <tbody>
+                    {keys.into_iter().map(|key| view! { <KeyRow key as_of chosen/> }).collect_view()}
+                </tbody>
+            </table>
+            {is_empty.then(|| view! { <p class="quiet">"There is no key yet. Create the first one above."</p> })}
+        </section>
+        <RevokeDialog chosen refresh/>
+    }
+    .into_any()
+}
+
+#[component]
+fn KeyRow(key: Key, as_of: Timestamp, chosen: RwSignal<Option<Key>>) -> impl IntoView {
+    let is_active = key.is_active(as_of);
+    let (class, icon, status) = match (is_active, key.revoked_at.is_some()) {
+        (true, _) => ("pill pill-finished", Icon::Check, "Active"),
+        (false, true) => ("pill pill-off", Icon::Cross, "Revoked"),
+        (false, false) => ("pill pill-off", Icon::History, "Expired"),
+    };
+    let time = |at: Option<Timestamp>, absent: &'static str| match at {
+        Some(at) => view! { <RelativeTime at as_of/> }.into_any(),
+        None => view! { <span class="quiet">{absent}</span> }.into_any(),
+    };
+    let label = format!("Revoke {}", key.name);
+    let prefix = key.path_prefix.as_ref().map(ToString::to_string);
+    let name = key.name.clone();
+    let (created_at, last_used_at, expires_at) = (key.created_at, key.last_used_at, key.expires_at);
+    let (role, hint) = (key.role, key.hint.clone());
+    view! {
+        <tr>
+            <td class="cell-main">
+                <span class="row-name">{name}</span>
+            </td>
+            <td data-label="Status">
+                <span class=class>
+                    <Picture icon/>
+                    {status}
+                </span>
+            </td>
+            <td data-label="Role">{role.as_str()}</td>
+            <td data-label="Path">
+                {match prefix {
+                    Some(prefix) => view! { <span class="path">{prefix}</span> }.into_any(),
+                    None => view! { <span class="quiet">"Whole lake"</span> }.into_any(),
+                }}
+            </td>
+            <td data-label="Begins with" class="secondary">
+                <code>{hint} "…"</code>
+            </td>
+            <td data-label="Created" class="secondary">
+                {time(Some(created_at), "")}
+            </td>
+            <td data-label="Last used">{time(last_used_at, "Never")}</td>
+            <td data-label="Expires">{time(expires_at, "Never")}</td>
+            <td class="cell-actions">
+                {is_active
+                    .then(|| {
+                        view! {
+                            <button
+                                type="button"
+                                class="button button-small button-danger-quiet"
+                                aria-label=label
+                                on:click=move |_| chosen.set(Some(key.clone()))
+                            >
+                                "Revoke"
+                            </button>
+                        }
+                    })}
+            </td>
+        </tr>
+    }
+    .into_any()
+}
+
+#[component]
+fn RevokeDialog(chosen: RwSignal<Option<Key>>, refresh: Callback<()>) -> impl IntoView {
+    let open = RwSignal::new(false);
+    let is_pending = RwSignal::new(false);
+    let error = RwSignal::new(None);
+    Effect::new(move |_| {
+        if chosen.with(Option::is_some) {
+            error.set(None);
+            open.set(true);
+        }
+    });
+    Effect::new(move |was_open: Option<bool>| {
+        let is_open = open.get();
+        if was_open == Some(true) && !is_open {
+            chosen.set(None);
+        }
+        is_open
+    });
+    let text = move || {
+        let name = chosen.with(|chosen| chosen.as_ref().map(|key| key.name.clone()).unwrap_or_default());
+        format!(
+            "Whatever uses the key \"{name}\" is refused from now on, and whoever signed in with it is signed out. This cannot be undone; a new key can be made at any time."
+        )
+    };
+    let on_confirm = move |()| {
+        let Some(key) = chosen.get_untracked() else { return };
+        is_pending.set(true);
+        spawn_local(async move {
+            let result = revoke_key(key.key_id).await;
+            is_pending.try_set(false);
+            match result {
+                Ok(()) => {
+                    open.try_set(false);
+                    refresh.try_run(());
+                }
+                Err(refused) => drop(error.try_set(Some(refused))),
+            }
+        });
+    };
+    view! {
+        <Confirm
+            id="revoke-title"
+            open
+            title="Revoke this key?"
+            confirm="Revoke"
+            is_danger=true
+            is_ready=true
+            is_pending
+            error
+            on_confirm
+        >
+            <p>{text}</p>
+        </Confirm>
+    }
+}

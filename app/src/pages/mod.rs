@@ -1,0 +1,25 @@
+//! The pages, one module each; a large one has modules of its own beside it.
+
+mod history;
+mod key_create;
+mod keys;
+mod not_found;
+mod sign_in;
+mod sync;
+mod sync_close;
+mod sync_files;
+mod syncs;
+mod tour;
+mod trash;
+mod upload;
+mod upload_queue;
+mod upload_target;
+
+pub use history::History;
+pub use keys::Keys;
+pub use not_found::NotFound;
+pub use sign_in::SignIn;
+pub use sync::SyncDetail;
+pub use syncs::Syncs;
+pub use trash::Trash;
+pub use upload::Upload;

@@ -1,0 +1,108 @@
+//! The files of a list, as the page of a sync and the history show them.
+
+use crate::components::copy::CopyButton;
+use crate::components::error_box::sentence;
+use crate::components::live_rows::LiveRows;
+use crate::components::status::StatusPill;
+use crate::components::time::{Elapsed, RelativeTime};
+use crate::format;
+use lakeshore::time::Timestamp;
+use lakeshore::upload::Upload;
+use leptos::prelude::*;
+
+/// Characters of a hash that tell two files apart at a glance.
+const HASH_CHARACTERS: usize = 10;
+
+#[component]
+pub fn FileTable(
+    rows: RwSignal<Vec<Upload>>,
+    as_of: Timestamp,
+    /// A column that names and links the sync.
+    #[prop(optional)]
+    with_sync: bool,
+) -> impl IntoView {
+    view! {
+        <table class="table table-files">
+            <thead>
+                <tr>
+                    <th scope="col">"File"</th>
+                    <th scope="col">"Status"</th>
+                    {with_sync.then(|| view! { <th scope="col">"Sync"</th> })}
+                    <th scope="col" class="number">
+                        "Size"
+                    </th>
+                    <th scope="col" class="secondary">
+                        "SHA-256"
+                    </th>
+                    <th scope="col">"Sent"</th>
+                    <th scope="col" class="number secondary">
+                        "Duration"
+                    </th>
+                </tr>
+            </thead>
+            <tbody>
+                <LiveRows
+                    rows
+                    id=|upload: &Upload| upload.history_id.0
+                    row=move |upload| view! { <FileRow upload as_of with_sync/> }
+                />
+            </tbody>
+        </table>
+    }
+    .into_any()
+}
+
+#[component]
+fn FileRow(upload: Signal<Upload>, as_of: Timestamp, with_sync: bool) -> impl IntoView {
+    let fixed = upload.get_untracked();
+    let status = Memo::new(move |_| upload.with(|upload| upload.sync_status));
+    let message = Memo::new(move |_| upload.with(|upload| upload.message.clone()));
+    let place = Memo::new(move |_| upload.with(|upload| upload.landed_path.as_ref().map(ToString::to_string)));
+    let hash = Memo::new(move |_| upload.with(|upload| upload.sha256.clone()));
+    let end = Memo::new(move |_| upload.with(|upload| upload.end_time));
+    let sync_id = fixed.sync_id;
+    view! {
+        <tr>
+            <td class="cell-main">
+                <span class="row-name">{fixed.file_name}</span>
+                {move || place.get().map(|place| view! { <span class="path">{place}</span> })}
+                <Show when=move || !message.with(String::is_empty)>
+                    <span class="message">{move || message.with(|message| sentence(message))}</span>
+                </Show>
+            </td>
+            <td data-label="Status">{move || view! { <StatusPill status=status.get()/> }}</td>
+            {with_sync
+                .then(|| {
+                    view! {
+                        <td data-label="Sync">
+                            <a href=format!("/syncs/{sync_id}")>{format!("Sync {sync_id}")}</a>
+                        </td>
+                    }
+                })}
+            <td data-label="Size" class="number">
+                {move || upload.with(|upload| format::bytes(upload.size_bytes))}
+            </td>
+            <td data-label="SHA-256" class="secondary">
+                {move || {
+                    hash.get()
+                        .map(|hash| {
+                            let short: String = hash.chars().take(HASH_CHARACTERS).collect();
+                            view! {
+                                <span class="hash">
+                                    <code title=hash.clone()>{short} "…"</code>
+                                    <CopyButton text=hash label="Copy the SHA-256"/>
+                                </span>
+                            }
+                        })
+                }}
+            </td>
+            <td data-label="Sent">
+                <RelativeTime at=fixed.start_time as_of/>
+            </td>
+            <td data-label="Duration" class="number secondary">
+                {move || view! { <Elapsed start=fixed.start_time end=end.get() as_of/> }}
+            </td>
+        </tr>
+    }
+    .into_any()
+}

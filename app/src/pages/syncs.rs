@@ -1,0 +1,159 @@
+//! All syncs, newest first. Those that run are kept up to date while the page is looked at.
+
+use super::tour::Tour;
+use crate::api::{AsOf, Session, list_syncs};
+use crate::components::clock::Clock;
+use crate::components::empty::NothingFound;
+use crate::components::filters::{FilterBar, Offered};
+use crate::components::fresh::Fresh;
+use crate::components::icon::{Icon, Picture};
+use crate::components::live_rows::LiveRows;
+use crate::components::page::{Heading, page};
+use crate::components::pager::Pager;
+use crate::components::status::{StatusPill, TypeLabel};
+use crate::components::time::{Elapsed, RelativeTime};
+use crate::format;
+use crate::query::{Filters, use_filters};
+use lakeshore::sync::{Status, Sync};
+use leptos::prelude::*;
+
+const FRESH_SECONDS_RUNNING: u32 = 2;
+const FRESH_SECONDS_QUIET: u32 = 5;
+
+#[component]
+pub fn Syncs() -> impl IntoView {
+    let filters = use_filters();
+    let syncs = Resource::new(
+        move || filters.get(),
+        |filters| async move {
+            let listed = list_syncs(filters.parameters()?).await?;
+            Ok((filters, listed))
+        },
+    );
+    page(|| "Syncs".to_owned(), syncs, |session, (filters, listed)| view! { <SyncList session filters listed/> })
+}
+
+#[component]
+fn SyncList(session: Session, filters: Filters, listed: AsOf<Vec<Sync>>) -> impl IntoView {
+    Clock::here().observe(listed.now);
+    let as_of = listed.now;
+    let rows = RwSignal::new(listed.value);
+    let asked = StoredValue::new(filters.clone());
+    Fresh::keep(
+        move || {
+            let is_running = rows.with(|rows| rows.iter().any(|sync| sync.sync_status == Status::Syncing));
+            if is_running { FRESH_SECONDS_RUNNING } else { FRESH_SECONDS_QUIET }
+        },
+        move || async move {
+            let Some(Ok(parameters)) = asked.try_with_value(Filters::parameters) else { return };
+            // A page that cannot be refreshed now stays as it is; the next time may do.
+            if let Ok(listed) = list_syncs(parameters).await {
+                rows.try_set(listed.value);
+            }
+        },
+    );
+    let origin = StoredValue::new(session.site.origin);
+    let is_unfiltered = filters.is_empty() && filters.page == 0;
+    let is_filtered = !filters.is_empty();
+    let is_empty = Memo::new(move |_| rows.with(Vec::is_empty));
+    let bar = StoredValue::new(filters.clone());
+    let offered = Offered { status: true, sync_type: true, ..Offered::default() };
+    view! {
+        <Heading title="Syncs">
+            <a class="button button-primary" href="/upload">
+                <Picture icon=Icon::Plus/>
+                "New upload"
+            </a>
+        </Heading>
+        {move || {
+            if is_empty.get() && is_unfiltered {
+                view! { <Tour origin=origin.get_value()/> }.into_any()
+            } else {
+                view! {
+                    <FilterBar base="/" filters=bar.get_value() offered text_label="Name or path"/>
+                    {if is_empty.get() && is_filtered {
+                        view! { <NothingFound base="/"/> }.into_any()
+                    } else {
+                        view! { <SyncTable rows as_of/> }.into_any()
+                    }}
+                }
+                    .into_any()
+            }
+        }}
+        {move || view! { <Pager base="/".to_owned() filters=bar.get_value() rows=rows.with(Vec::len)/> }}
+    }
+}
+
+#[component]
+fn SyncTable(rows: RwSignal<Vec<Sync>>, as_of: lakeshore::Timestamp) -> impl IntoView {
+    view! {
+        <table class="table table-syncs">
+            <thead>
+                <tr>
+                    <th scope="col">"Sync"</th>
+                    <th scope="col">"Status"</th>
+                    <th scope="col" class="secondary">
+                        "Type"
+                    </th>
+                    <th scope="col" class="number">
+                        "Files"
+                    </th>
+                    <th scope="col" class="number">
+                        "Failed"
+                    </th>
+                    <th scope="col" class="number">
+                        "Size"
+                    </th>
+                    <th scope="col">"Started"</th>
+                    <th scope="col" class="number secondary">
+                        "Duration"
+                    </th>
+                </tr>
+            </thead>
+            <tbody>
+                <LiveRows rows id=|sync: &Sync| sync.sync_id.0 row=move |sync| view! { <SyncRow sync as_of/> }/>
+            </tbody>
+        </table>
+    }
+}
+
+#[component]
+fn SyncRow(sync: Signal<Sync>, as_of: lakeshore::Timestamp) -> impl IntoView {
+    // What a sync is stays; how it stands changes.
+    let fixed = sync.get_untracked();
+    let href = format!("/syncs/{}", fixed.sync_id);
+    let name = if fixed.name.is_empty() { format!("Sync {}", fixed.sync_id) } else { fixed.name };
+    let status = Memo::new(move |_| sync.with(|sync| sync.sync_status));
+    let end = Memo::new(move |_| sync.with(|sync| sync.end_time));
+    let failed = Memo::new(move |_| sync.with(|sync| sync.num_failed));
+    view! {
+        <tr class="row-link">
+            <td class="cell-main">
+                <a class="row-name" href=href>
+                    {name}
+                </a>
+                <span class="path">{fixed.path.to_string()}</span>
+            </td>
+            <td data-label="Status">{move || view! { <StatusPill status=status.get()/> }}</td>
+            <td data-label="Type" class="secondary">
+                <TypeLabel sync_type=fixed.sync_type/>
+            </td>
+            <td data-label="Files" class="number">
+                {move || sync.with(|sync| format::count(sync.total_files))}
+            </td>
+            <td data-label="Failed" class="number" class:bad=move || { failed.get() > 0 }>
+                {move || format::count(failed.get())}
+            </td>
+            <td data-label="Size" class="number">
+                {move || sync.with(|sync| format::bytes(sync.size_bytes))}
+            </td>
+            <td data-label="Started">
+                <RelativeTime at=fixed.start_time as_of/>
+            </td>
+            <td data-label="Duration" class="number secondary">
+                {move || view! { <Elapsed start=fixed.start_time end=end.get() as_of/> }}
+            </td>
+        </tr>
+    }
+    .into_any()
+}

@@ -1,0 +1,59 @@
+//! The first steps by curl, with this server's own address: what an empty list teaches.
+
+use crate::components::copy::Command;
+use leptos::prelude::*;
+
+#[component]
+pub fn Tour(origin: String) -> impl IntoView {
+    let start = format!(
+        "curl --request POST \\\n  --url {origin}/api/ingestion/file/sync/start \\\n  --header 'Content-Type: application/json' \\\n  --data '{{\"name\": \"first sync\", \"path\": \"/data/db/transactions\", \"api_key\": \"'$KEY'\", \"sync_type\": \"FullSync\"}}'"
+    );
+    let upload = upload_command(&origin, "1", "sales.parquet", true);
+    let end = format!(
+        "curl --request POST \\\n  --url {origin}/api/ingestion/file/sync/end \\\n  --header 'Content-Type: application/json' \\\n  --data '{{\"sync_id\": 1, \"api_key\": \"'$KEY'\"}}'"
+    );
+    view! {
+        <section class="empty tour">
+            <h2>"No syncs yet"</h2>
+            <p>
+                "A sync lands files at one path of the lake. Start it, send files, end it: a full sync then replaces the dataset all at once; an incremental one adds to it file by file. Readers never see half a file."
+            </p>
+            <p>
+                <a class="button button-primary" href="/upload">
+                    "Upload in the browser"
+                </a>
+            </p>
+            <h3>"Or by curl"</h3>
+            <ol>
+                <li>
+                    <p>
+                        "Make a key, on the server or on the " <a href="/keys">"Keys"</a>
+                        " page, and start a sync. It answers with its " <code>"sync_id"</code> "."
+                    </p>
+                    <Command
+                        text="KEY=$(lakeshore key create --name first --role write --data-dir ./data)"
+                        label="Copy the command that makes a key"
+                    />
+                    <Command text=start label="Copy the command that starts a sync"/>
+                </li>
+                <li>
+                    <p>"Send as many files as you like, in parallel too."</p>
+                    <Command text=upload label="Copy the command that uploads a file"/>
+                </li>
+                <li>
+                    <p>"End it. Now readers see the files."</p>
+                    <Command text=end label="Copy the command that ends the sync"/>
+                </li>
+            </ol>
+        </section>
+    }
+    .into_any()
+}
+
+/// The documented upload by curl.
+pub fn upload_command(origin: &str, sync_id: &str, file: &str, with_key: bool) -> String {
+    let header = if with_key { " \\\n  --header \"Authorization: Bearer $KEY\"" } else { "" };
+    format!(
+        "curl --request POST \\\n  --url '{origin}/api/lake/file/upload?sync_id={sync_id}'{header} \\\n  --form file=@{file}"
+    )
+}

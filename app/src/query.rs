@@ -1,0 +1,133 @@
+//! The filters of a list, as they stand in the page's address: `?status=&type=&q=&path=&sync_id=&page=`.
+
+use crate::error::ApiError;
+use lakeshore::ErrorCode;
+use lakeshore::error::Refusal;
+use lakeshore::list::{ListParameters, Order};
+use lakeshore::path::LakePath;
+use lakeshore::sync::{Status, SyncId, SyncType};
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+use leptos_router::params::ParamsMap;
+use serde::{Deserialize, Serialize};
+use std::fmt::Write;
+
+/// Rows on one page of a list.
+pub const ROWS_PER_PAGE: u64 = 25;
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Filters {
+    pub status: Option<Status>,
+    pub sync_type: Option<SyncType>,
+    pub text: Option<String>,
+    /// As typed; parsed when asked for.
+    pub path: Option<String>,
+    /// As typed.
+    pub sync_id: Option<String>,
+    pub page: u64,
+}
+
+/// The filters of the page's address, now and after each navigation.
+pub fn use_filters() -> Memo<Filters> {
+    let map = use_query_map();
+    Memo::new(move |_| map.with(Filters::from_map))
+}
+
+impl Filters {
+    fn from_map(map: &ParamsMap) -> Self {
+        let text = |name| map.get(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        Self {
+            status: text("status").and_then(|text| Status::parse(&text)),
+            sync_type: text("type").and_then(|text| SyncType::parse(&text)),
+            text: text("q"),
+            path: text("path"),
+            sync_id: text("sync_id"),
+            page: text("page").and_then(|text| text.parse().ok()).unwrap_or(0),
+        }
+    }
+
+    /// True when the list shows everything.
+    pub fn is_empty(&self) -> bool {
+        *self == Self { page: self.page, ..Self::default() }
+    }
+
+    /// What to ask the lake: newest first, and one row more than a page shows, to know whether there is another page.
+    pub fn parameters(&self) -> Result<ListParameters, ApiError> {
+        let path = match &self.path {
+            None => None,
+            Some(text) if text.starts_with('/') => Some(LakePath::parse(text)),
+            Some(text) => Some(LakePath::parse(&format!("/{text}"))),
+        };
+        let sync_id = self.sync_id.as_deref().map(|text| text.parse::<SyncId>());
+        Ok(ListParameters {
+            from: Some(self.page.saturating_mul(ROWS_PER_PAGE)),
+            size: Some(ROWS_PER_PAGE + 1),
+            order: Order::Desc,
+            sync_id: sync_id.transpose().map_err(|_| {
+                refusal(ErrorCode::Invalid, "the filter \"sync\" takes the number of a sync".to_owned())
+            })?,
+            status: self.status,
+            sync_type: self.sync_type,
+            path: path.transpose().map_err(|error| refusal(ErrorCode::InvalidPath, error.to_string()))?,
+            q: self.text.clone(),
+        })
+    }
+
+    /// The address of another page of the same list.
+    pub fn address(&self, base: &str, page: u64) -> String {
+        let mut address = base.to_owned();
+        let page = (page > 0).then(|| page.to_string());
+        let pairs = [
+            ("status", self.status.map(Status::as_str)),
+            ("type", self.sync_type.map(SyncType::as_str)),
+            ("q", self.text.as_deref()),
+            ("path", self.path.as_deref()),
+            ("sync_id", self.sync_id.as_deref()),
+            ("page", page.as_deref()),
+        ];
+        let set = pairs.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        for (index, (name, value)) in set.enumerate() {
+            let separator = if index == 0 { '?' } else { '&' };
+            // Writing to a String cannot fail.
+            let _ = write!(address, "{separator}{name}={}", percent_encoded(value));
+        }
+        address
+    }
+}
+
+fn refusal(code: ErrorCode, msg: String) -> ApiError {
+    ApiError(Refusal { code: code.number(), msg })
+}
+
+/// For a value in a query (RFC 3986, "unreserved" stays as it is).
+pub fn percent_encoded(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+        encoded
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_keeps_the_filters_and_leaves_out_the_first_page() {
+        let filters = Filters { status: Some(Status::Failed), text: Some("a&b ö".into()), ..Filters::default() };
+        assert_eq!(filters.address("/history", 0), "/history?status=Failed&q=a%26b%20%C3%B6");
+        assert_eq!(Filters::default().address("/", 2), "/?page=2");
+    }
+
+    #[test]
+    fn one_row_more_than_a_page_is_asked_for() {
+        let parameters = Filters { page: 2, path: Some("data".into()), ..Filters::default() }.parameters().unwrap();
+        assert_eq!((parameters.from, parameters.size, parameters.order), (Some(50), Some(26), Order::Desc));
+        assert_eq!(parameters.path.unwrap().as_str(), "/data");
+        assert!(Filters { sync_id: Some("x".into()), ..Filters::default() }.parameters().is_err());
+    }
+}

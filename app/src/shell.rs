@@ -1,0 +1,79 @@
+//! The HTML document around the pages. It keeps to the Content-Security-Policy that the server sends: one inline
+//! script, with the nonce of the answer, and no inline style.
+
+use crate::app::App;
+use leptos::prelude::*;
+use leptos_meta::MetaTags;
+
+/// Addresses of what the pages load. Absent where no site was built: the pages then work without scripts.
+#[derive(Clone)]
+pub struct Assets {
+    pub script: Option<String>,
+    pub wasm: Option<String>,
+    pub stylesheet: Option<String>,
+    /// Set under `cargo leptos watch`.
+    pub reload: Option<LeptosOptions>,
+}
+
+pub fn shell(assets: Assets) -> impl IntoView {
+    let Assets { script, wasm, stylesheet, reload } = assets;
+    let start = script.as_ref().zip(wasm.as_ref()).map(|(script, wasm)| start_script(script, wasm));
+    view! {
+        <!DOCTYPE html>
+        <html lang="en">
+            <head>
+                <meta charset="utf-8"/>
+                <meta name="viewport" content="width=device-width, initial-scale=1"/>
+                <meta name="color-scheme" content="light dark"/>
+                <meta name="theme-color" content="#f6f8f9" media="(prefers-color-scheme: light)"/>
+                <meta name="theme-color" content="#0e1518" media="(prefers-color-scheme: dark)"/>
+                {stylesheet.map(|href| view! { <link rel="stylesheet" href=href/> })}
+                <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
+                {script.map(|href| view! { <link rel="modulepreload" href=href/> })}
+                {wasm
+                    .map(|href| {
+                        view! {
+                            <link
+                                rel="preload"
+                                href=href
+                                r#as="fetch"
+                                r#type="application/wasm"
+                                crossorigin="anonymous"
+                            />
+                        }
+                    })}
+                {start.map(|start| view! { <script type="module" nonce=leptos::nonce::use_nonce()>{start}</script> })}
+                {reload.map(|options| view! { <AutoReload options/> })}
+                <MetaTags/>
+            </head>
+            <body>
+                <App/>
+            </body>
+        </html>
+    }
+    .into_any()
+}
+
+fn start_script(script: &str, wasm: &str) -> String {
+    format!(
+        "import start, {{ hydrate }} from {};\nawait start({{ module_or_path: {} }});\nhydrate();",
+        quoted(script),
+        quoted(wasm)
+    )
+}
+
+/// A string of JavaScript that cannot end its script element.
+fn quoted(text: &str) -> String {
+    leptos::serde_json::Value::from(text).to_string().replace('<', "\\u003c")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_cannot_be_left_by_an_address() {
+        let script = start_script("/pkg/a\".js", "</script>");
+        assert!(script.contains(r#""/pkg/a\".js""#) && !script.contains("</script>"));
+    }
+}

@@ -1,0 +1,110 @@
+//! Reading what a person drops or chooses: files, and whole folders with everything below them.
+
+use js_sys::{Array, Function, Promise};
+use leptos::task::spawn_local;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{
+    DragEvent, File, FileSystemDirectoryEntry, FileSystemDirectoryReader, FileSystemEntry, FileSystemFileEntry,
+    HtmlInputElement,
+};
+
+/// A file, and where it was among the folders that were chosen.
+pub struct Chosen {
+    /// Without slashes at its ends; empty for a file on its own.
+    pub folder: String,
+    pub name: String,
+    pub size_bytes: u64,
+    pub file: File,
+}
+
+impl Chosen {
+    fn new(folder: &str, file: File) -> Self {
+        Self { folder: folder.trim_matches('/').to_owned(), name: file.name(), size_bytes: file.size() as u64, file }
+    }
+}
+
+/// The files of a file input. Of a chosen folder each file tells its own path, the folder's name first.
+pub fn picked(input: &HtmlInputElement) -> Vec<Chosen> {
+    let Some(list) = input.files() else { return Vec::new() };
+    let files = (0..list.length()).filter_map(|index| list.get(index));
+    let chosen = files
+        .map(|file| {
+            let path = js_sys::Reflect::get(&file, &JsValue::from_str("webkitRelativePath")).ok();
+            let path = path.and_then(|path| path.as_string()).unwrap_or_default();
+            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            Chosen::new(folder, file)
+        })
+        .collect();
+    // So that choosing the same file again is a change again.
+    input.set_value("");
+    chosen
+}
+
+/// Reads what was dropped, folders to their ends, and hands it over. The event forgets what was dropped once it has
+/// been handled, so the entries are taken out of it before anything is awaited.
+pub fn dropped(event: &DragEvent, then: impl FnOnce(Vec<Chosen>) + 'static) {
+    let Some(transfer) = event.data_transfer() else { return };
+    let items = transfer.items();
+    let mut entries = Vec::new();
+    let mut chosen = Vec::new();
+    for index in 0..items.length() {
+        let Some(item) = items.get(index).filter(|item| item.kind() == "file") else { continue };
+        match item.webkit_get_as_entry() {
+            Ok(Some(entry)) => entries.push(entry),
+            // Something that is a file without an entry, such as a picture dragged from a page.
+            _ => chosen.extend(item.get_as_file().ok().flatten().map(|file| Chosen::new("", file))),
+        }
+    }
+    spawn_local(async move {
+        // What cannot be read is left out: the rest is worth sending.
+        while let Some(entry) = entries.pop() {
+            if entry.is_directory() {
+                entries.extend(children(entry.unchecked_into()).await);
+            } else if let Ok(file) = file_of(entry.unchecked_ref()).await {
+                let path = entry.full_path();
+                let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+                chosen.push(Chosen::new(folder, file));
+            }
+        }
+        chosen.sort_by(|one, other| (&one.folder, &one.name).cmp(&(&other.folder, &other.name)));
+        then(chosen);
+    });
+}
+
+async fn children(directory: FileSystemDirectoryEntry) -> Vec<FileSystemEntry> {
+    let reader = directory.create_reader();
+    let mut children = Vec::new();
+    // Browsers give a folder in portions, of a hundred in Chromium; an empty one is the last.
+    while let Ok(portion) = read_portion(&reader).await {
+        if portion.length() == 0 {
+            break;
+        }
+        children.extend(portion.iter().map(JsCast::unchecked_into::<FileSystemEntry>));
+    }
+    children
+}
+
+async fn read_portion(reader: &FileSystemDirectoryReader) -> Result<Array, JsValue> {
+    let portion = promised(|resolve, reject| reader.read_entries_with_callback_and_callback(resolve, reject)).await?;
+    portion.dyn_into()
+}
+
+async fn file_of(entry: &FileSystemFileEntry) -> Result<File, JsValue> {
+    let file = promised(|resolve, reject| {
+        entry.file_with_callback_and_callback(resolve, reject);
+        Ok(())
+    });
+    file.await?.dyn_into()
+}
+
+/// A call that takes two callbacks, as something to await.
+async fn promised(call: impl Fn(&Function, &Function) -> Result<(), JsValue>) -> Result<JsValue, JsValue> {
+    let promise = Promise::new(&mut |resolve, reject| {
+        if let Err(error) = call(&resolve, &reject) {
+            // It takes one argument, and nothing that it may throw matters any more.
+            drop(reject.call1(&JsValue::UNDEFINED, &error));
+        }
+    });
+    JsFuture::from(promise).await
+}
