@@ -1,0 +1,71 @@
+//! `cargo xtask site`: builds the site (WASM, style, public files) that the server carries inside it.
+//!
+//! It needs no installed tool but cargo: wasm-bindgen is linked as a library, at the version of Cargo.lock. Where npm has
+//! installed binaryen (`make` does), the WASM is made smaller by its wasm-opt.
+
+mod pack;
+mod wasm;
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn main() -> Result<()> {
+    match std::env::args().nth(1).as_deref() {
+        Some("site") => build_site(),
+        _ => bail!("usage: cargo xtask site"),
+    }
+}
+
+/// The folders that a build reads and writes.
+struct Workspace {
+    root: PathBuf,
+    target: PathBuf,
+}
+
+impl Workspace {
+    fn find() -> Result<Self> {
+        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = package.parent().context("xtask lies in the workspace")?.to_owned();
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+        Ok(Self { root, target })
+    }
+
+    /// Where the server looks for its site when it is compiled.
+    fn site(&self) -> PathBuf {
+        self.root.join("target/site")
+    }
+}
+
+fn build_site() -> Result<()> {
+    let workspace = Workspace::find()?;
+    let compiled = wasm::compile(&workspace)?;
+    let optimiser = wasm::find_optimiser(&workspace);
+    let stamp_file = workspace.root.join("target/site.stamp");
+    let stamp = stamp(&workspace, &compiled, optimiser.as_deref())?;
+    if fs::read_to_string(&stamp_file).is_ok_and(|last| last == stamp)
+        && workspace.site().join("manifest.json").exists()
+    {
+        eprintln!("site: up to date");
+        return Ok(());
+    }
+    let bound = wasm::bind(&workspace, &compiled)?;
+    wasm::optimise(&bound, optimiser.as_deref())?;
+    pack::pack(&workspace, &bound)?;
+    fs::write(&stamp_file, stamp)?;
+    Ok(())
+}
+
+/// What the site was made of: when it is the same as last time, there is nothing to do.
+fn stamp(workspace: &Workspace, compiled: &Path, optimiser: Option<&Path>) -> Result<String> {
+    let mut hasher = Sha256::new();
+    let mut inputs = vec![compiled.to_owned(), workspace.root.join("style/main.css"), std::env::current_exe()?];
+    inputs.extend(pack::files_below(&workspace.root.join("public"))?);
+    for input in inputs {
+        hasher.update(input.to_string_lossy().as_bytes());
+        hasher.update(fs::read(&input).with_context(|| format!("reading {}", input.display()))?);
+    }
+    hasher.update([u8::from(optimiser.is_some())]);
+    Ok(pack::hexadecimal(&hasher.finalize()))
+}
