@@ -24,7 +24,11 @@ fn run(command: &Command) -> anyhow::Result<()> {
         match &command.action {
             Action::Serve(options) => {
                 let filter = EnvFilter::try_new(&options.log)?;
-                tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
+                tracing_subscriber::fmt()
+                    .with_env_filter(filter)
+                    .with_writer(std::io::stderr)
+                    .with_ansi(std::io::stderr().is_terminal())
+                    .init();
                 server::serve::run(options).await
             }
             Action::Key(action) => server::cli::run_key_action(action).await,

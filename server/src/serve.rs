@@ -3,8 +3,8 @@
 use crate::clock::{SystemClock, SystemRandomness};
 use crate::config::ServeOptions;
 use crate::files::local::LocalFiles;
-use crate::http::{self, Door};
 use crate::housekeeping;
+use crate::http::{self, Door};
 use crate::site;
 use crate::state::sqlite::SqliteState;
 use anyhow::{Context, anyhow};
@@ -95,7 +95,9 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
     match error.kind() {
         std::io::ErrorKind::AddrInUse => {
-            anyhow!("{address} is in use by another program; stop it, or choose another --listen (port 0 picks a free one)")
+            anyhow!(
+                "{address} is in use by another program; stop it, or choose another --listen (port 0 picks a free one)"
+            )
         }
         _ => anyhow!("cannot listen on {address}: {error}"),
     }

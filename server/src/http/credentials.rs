@@ -30,7 +30,8 @@ impl Credentials {
             scheme.eq_ignore_ascii_case("bearer").then_some(key)
         });
         let key = bearer.or_else(|| text(header::HeaderName::from_static("x-api-key")));
-        let session = CookieJar::from_headers(headers).get(SESSION_COOKIE).map(|cookie| Secret::presented(cookie.value()));
+        let session =
+            CookieJar::from_headers(headers).get(SESSION_COOKIE).map(|cookie| Secret::presented(cookie.value()));
         Self { key: key.filter(|key| !key.trim().is_empty()).map(Secret::presented), session }
     }
 

@@ -11,7 +11,9 @@ use serde::Serialize;
 pub enum HttpError {
     #[error(transparent)]
     Lake(#[from] Error),
-    #[error("this change was asked for by a page of another site ({0}); open the dashboard itself, or call from a script")]
+    #[error(
+        "this change was asked for by a page of another site ({0}); open the dashboard itself, or call from a script"
+    )]
     CrossSite(String),
     #[error("there is nothing at {0}; the README lists the addresses of the API")]
     NoSuchRoute(String),

@@ -283,7 +283,9 @@ mod tests {
         let curl = "multipart/form-data; boundary=---011000010111000001101001; boundary=------------------------0d1d";
         assert_eq!(boundary(curl).unwrap(), "------------------------0d1d");
         assert_eq!(boundary("Multipart/Form-Data; charset=utf-8; Boundary=\"a;b\"").unwrap(), "a;b");
-        for wrong in ["application/json", "multipart/form-data", "multipart/mixed; boundary=x", "text/plain; boundary=x"] {
+        for wrong in
+            ["application/json", "multipart/form-data", "multipart/mixed; boundary=x", "text/plain; boundary=x"]
+        {
             assert_eq!(boundary(wrong), None, "{wrong}");
         }
         assert_eq!(boundary(&format!("multipart/form-data; boundary={}", "x".repeat(71))), None);

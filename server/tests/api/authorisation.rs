@@ -101,7 +101,8 @@ async fn the_first_start_prints_a_sign_in_link_that_works_once() {
 #[tokio::test]
 async fn a_session_begins_with_a_key_ends_by_signing_out_and_changes_nothing_across_sites() {
     let server = TestServer::start().await;
-    let sign_in = |key: &str| server.client.post(format!("{}/sign-in", server.url)).form(&[("key", key), ("next", "/trash")]);
+    let sign_in =
+        |key: &str| server.client.post(format!("{}/sign-in", server.url)).form(&[("key", key), ("next", "/trash")]);
     let refused = sign_in("wrong").send().await.unwrap();
     assert!(location(&refused).starts_with("/sign-in?error=40101&next=%2Ftrash"));
     let response = sign_in(&server.key).send().await.unwrap();

@@ -88,6 +88,7 @@ async fn a_stop_ends_what_outlasts_its_grace() {
     assert_eq!(row["sync_status"], "Failed");
     assert!(row["message"].as_str().unwrap().contains("shutting down"), "{row}");
     assert!(server.file_names(".lakeshore").is_empty());
-    let (status, _) = answer(server.post("/api/ingestion/file/sync/end", &json!({ "sync_id": id, "api_key": server.key }))).await;
+    let (status, _) =
+        answer(server.post("/api/ingestion/file/sync/end", &json!({ "sync_id": id, "api_key": server.key }))).await;
     assert_eq!(status, 200);
 }

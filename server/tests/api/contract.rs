@@ -91,7 +91,10 @@ async fn check(sync_type: &str) {
         assert!(row["end_time"].as_i64().unwrap() >= row["start_time"].as_i64().unwrap());
     }
     let live = server.files("data/db/transactions");
-    assert_eq!(live.into_iter().collect::<Vec<_>>(), [("sales_transaction.parquet".into(), b"PAR1 not really PAR1".to_vec())]);
+    assert_eq!(
+        live.into_iter().collect::<Vec<_>>(),
+        [("sales_transaction.parquet".into(), b"PAR1 not really PAR1".to_vec())]
+    );
     assert_eq!(server.file_names(".lakeshore/trash").len(), 1, "the first upload was replaced by the second");
 }
 

@@ -63,9 +63,8 @@ async fn lists_are_ascending_skip_from_and_give_size_and_can_be_turned_and_filte
         server.upload(id, &format!("{n}.csv"), b"x").await;
     }
     server.end_sync(2).await;
-    let list = async |query: &str| {
-        ids(&server.rows(&format!("/api/ingestion/file/sync/list?{query}")).await, "sync_id")
-    };
+    let list =
+        async |query: &str| ids(&server.rows(&format!("/api/ingestion/file/sync/list?{query}")).await, "sync_id");
     assert_eq!(list("").await, (1..=10).collect::<Vec<_>>());
     assert_eq!(list("from=10&size=10").await, [11, 12]);
     assert_eq!(list("from=3&size=2").await, [4, 5]);
@@ -202,7 +201,8 @@ async fn a_file_where_the_dataset_should_be_keeps_a_publish_from_happening_and_i
 async fn a_sync_left_alone_fails_by_itself_and_says_why() {
     let server = TestServer::start_with(&["--sync-idle-timeout", "1ms"]).await;
     let id = server.start_sync("/data/t", "FullSync").await;
-    let sync = server.eventually(async || Some(server.sync(id).await).filter(|sync| sync["sync_status"] == "Failed")).await;
+    let sync =
+        server.eventually(async || Some(server.sync(id).await).filter(|sync| sync["sync_status"] == "Failed")).await;
     assert!(sync["message"].as_str().unwrap().starts_with("expired"));
 }
 
@@ -215,7 +215,10 @@ async fn the_pages_and_rest_are_two_doors_to_the_same_answers() {
     let door = async |name: &str, body: Value| answer(server.post(&format!("/fn/{name}"), &body)).await;
 
     let (status, syncs) = door("syncs", json!({ "parameters": { "size": 5, "order": "desc" } })).await;
-    assert_eq!((status, rows(&syncs)), (200, &json!(server.rows("/api/ingestion/file/sync/list?size=5&order=desc").await)));
+    assert_eq!(
+        (status, rows(&syncs)),
+        (200, &json!(server.rows("/api/ingestion/file/sync/list?size=5&order=desc").await))
+    );
     let (status, history) = door("history", json!({ "parameters": { "sync_id": id } })).await;
     assert_eq!((status, rows(&history)), (200, &json!(server.history(&format!("sync_id={id}")).await)));
 

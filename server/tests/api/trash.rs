@@ -23,7 +23,8 @@ async fn a_replaced_dataset_comes_back_with_one_act_and_the_newer_one_takes_its_
     let server = TestServer::start().await;
     publish(&server, "old.csv", b"old").await;
     publish(&server, "new.csv", b"newer").await;
-    let counted = server.eventually(async || server.rows("/api/lake/trash").await[0]["totals"].as_object().cloned()).await;
+    let counted =
+        server.eventually(async || server.rows("/api/lake/trash").await[0]["totals"].as_object().cloned()).await;
     assert_eq!(json!(counted), json!({ "files": 1, "bytes": 3 }));
 
     let id = first_id(&server).await;

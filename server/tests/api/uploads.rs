@@ -103,10 +103,7 @@ async fn a_path_is_absent_equal_below_or_relative_and_never_outside() {
         assert_eq!(refused.1["code"], 40001, "{path}");
     }
     server.end_sync(id).await;
-    assert_eq!(
-        server.file_names("data/t"),
-        ["0", "1", "4", "dropped/folder/5", "dt=2021-12-06/2", "dt=2021-12-07/3"]
-    );
+    assert_eq!(server.file_names("data/t"), ["0", "1", "4", "dropped/folder/5", "dt=2021-12-06/2", "dt=2021-12-07/3"]);
 }
 
 #[tokio::test]
@@ -199,7 +196,10 @@ async fn an_end_names_the_uploads_in_flight_and_discards_them_when_told_to() {
     assert_eq!(server.try_end(id, json!({ "discard_in_flight": true })).await.0, 200);
     let _ = connection.write_all(b"more of it");
     let sync = server.sync(id).await;
-    assert_eq!((&sync["sync_status"], &sync["total_files"], &sync["num_failed"]), (&json!("Finished"), &json!(2), &json!(1)));
+    assert_eq!(
+        (&sync["sync_status"], &sync["total_files"], &sync["num_failed"]),
+        (&json!("Finished"), &json!(2), &json!(1))
+    );
     assert_eq!(server.file_names("data/t"), ["whole.csv"]);
     drop(connection);
     server.eventually(async || server.file_names(".lakeshore/uploads").is_empty().then_some(())).await;

@@ -13,14 +13,14 @@ mod sweep;
 mod tree;
 
 use async_trait::async_trait;
-use lakeshore::ports::files::{Landing, Outcome, Publication, Restoration};
-use lakeshore::ports::{Files, Partial};
+use lakeshore::Error;
 use lakeshore::path::LakePath;
 use lakeshore::place::Place;
+use lakeshore::ports::files::{Landing, Outcome, Publication, Restoration};
+use lakeshore::ports::{Files, Partial};
 use lakeshore::sync::SyncId;
 use lakeshore::trash::{Totals, TrashKey};
 use lakeshore::upload::{Digest, Identity, PartialName};
-use lakeshore::Error;
 use std::path::Path;
 use std::sync::Arc;
 use tree::Tree;

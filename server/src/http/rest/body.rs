@@ -5,8 +5,8 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use lakeshore::Error;
-use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// Largest JSON body, in bytes. The longest that makes sense is a path and a name.
 const JSON_BYTES_MAX: usize = 64 * 1024;
@@ -56,8 +56,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> 
         let given = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
         let mut kept = form_urlencoded::Serializer::new(String::new());
         kept.extend_pairs(given.filter(|(_, value)| !value.is_empty()));
-        serde_urlencoded::from_str(&kept.finish())
-            .map(Self)
-            .map_err(|error| Error::Invalid(format!("the query parameters are not what this call takes: {error}")).into())
+        serde_urlencoded::from_str(&kept.finish()).map(Self).map_err(|error| {
+            Error::Invalid(format!("the query parameters are not what this call takes: {error}")).into()
+        })
     }
 }

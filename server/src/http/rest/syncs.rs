@@ -6,11 +6,11 @@ use crate::http::credentials::Credentials;
 use crate::http::error::HttpError;
 use axum::Json;
 use axum::extract::{Path, State};
+use lakeshore::Error;
 use lakeshore::list::ListParameters;
 use lakeshore::service::{EndSync, StartSync};
 use lakeshore::sync::{Sync, SyncId};
 use lakeshore::upload::Upload;
-use lakeshore::Error;
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -78,4 +78,3 @@ pub async fn one(
 pub(super) fn sync_id(digits: &str) -> Result<SyncId, Error> {
     digits.parse().map_err(|_| Error::Invalid(format!("the sync_id {digits:?} is not a whole number; start gives it")))
 }
-

@@ -91,7 +91,10 @@ impl Reception<'_> {
             }
             self.sent += 1;
             if self.sent > FILES_MAX {
-                return Err(Error::Invalid(format!("a request holds at most {FILES_MAX} files; send the rest in another")).into());
+                return Err(Error::Invalid(format!(
+                    "a request holds at most {FILES_MAX} files; send the rest in another"
+                ))
+                .into());
             }
             let file_name = part.file_name.unwrap_or_default();
             let received = match destination.begin(&file_name).await {

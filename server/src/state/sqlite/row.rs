@@ -1,12 +1,12 @@
 //! Rows and the engine's types: decoding, and the pieces of SQL that several queries share.
 
+use lakeshore::Timestamp;
 use lakeshore::key::{Key, KeyId, Role};
 use lakeshore::list::{Order, Page};
 use lakeshore::path::LakePath;
 use lakeshore::sync::{Closing, Phase, Status, Sync, SyncId, SyncRecord, SyncType};
 use lakeshore::trash::{Totals, TrashEntry, TrashId, TrashKind, TrashReason};
 use lakeshore::upload::{Identity, Upload, UploadId, hexadecimal};
-use lakeshore::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
@@ -109,10 +109,9 @@ pub(super) fn trash_entry(row: &SqliteRow) -> Decoded<TrashEntry> {
         sync_id: sync_id.map(|id| SyncId(id.cast_unsigned())),
         trashed_by: row.try_get("trashed_by")?,
         trashed_at: time(row, "trashed_at")?,
-        totals: files.zip(bytes).map(|(files, bytes)| Totals {
-            files: files.cast_unsigned(),
-            bytes: bytes.cast_unsigned(),
-        }),
+        totals: files
+            .zip(bytes)
+            .map(|(files, bytes)| Totals { files: files.cast_unsigned(), bytes: bytes.cast_unsigned() }),
     })
 }
 

@@ -74,7 +74,8 @@ impl SyncState for SqliteState {
         self.writer
             .write(Synced, move |connection| {
                 Box::pin(async move {
-                    let sql = "UPDATE syncs SET phase = 'Open' WHERE sync_id = ? AND phase IN ('Publishing', 'Aborting')";
+                    let sql =
+                        "UPDATE syncs SET phase = 'Open' WHERE sync_id = ? AND phase IN ('Publishing', 'Aborting')";
                     sqlx::query(sql).bind(id(sync_id.0)).execute(connection).await.map_err(fault)?;
                     Ok(())
                 })
@@ -134,8 +135,7 @@ fn ids(rows: &[SqliteRow]) -> Result<Vec<SyncId>, Error> {
 
 pub(super) async fn record(connection: &mut SqliteConnection, sync_id: SyncId) -> Result<Option<SyncRecord>, Error> {
     let sql = format!("SELECT {SYNC_COLUMNS} FROM syncs WHERE sync_id = ?");
-    let row =
-        sqlx::query(AssertSqlSafe(sql)).bind(id(sync_id.0)).fetch_optional(connection).await.map_err(fault)?;
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(id(sync_id.0)).fetch_optional(connection).await.map_err(fault)?;
     row.as_ref().map(sync_record).transpose().map_err(fault)
 }
 
@@ -187,7 +187,8 @@ async fn start_sync(connection: &mut SqliteConnection, new: NewSync) -> Result<S
             return Err(Error::DatasetsBelow { path: new.path, below });
         }
     }
-    let sql = "INSERT INTO syncs (name, path, sync_type, start_time, started_by, last_activity) VALUES (?, ?, ?, ?, ?, ?)";
+    let sql =
+        "INSERT INTO syncs (name, path, sync_type, start_time, started_by, last_activity) VALUES (?, ?, ?, ?, ?, ?)";
     let inserted = sqlx::query(sql)
         .bind(new.name)
         .bind(new.path.as_str().to_owned())

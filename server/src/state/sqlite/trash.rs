@@ -33,22 +33,16 @@ impl TrashState for SqliteState {
 
     async fn begin_restore(&self, trash_id: TrashId, identity: &Identity, by: &str) -> Result<(), Error> {
         let (identity, by) = (identity.clone(), by.to_owned());
-        self.writer
-            .write(Synced, move |connection| Box::pin(begin_restore(connection, trash_id, identity, by)))
-            .await
+        self.writer.write(Synced, move |connection| Box::pin(begin_restore(connection, trash_id, identity, by))).await
     }
 
-    async fn finish_restore(
-        &self,
-        trash_id: TrashId,
-        replaced: Option<&NewTrash>,
-        at: Timestamp,
-    ) -> Result<(), Error> {
+    async fn finish_restore(&self, trash_id: TrashId, replaced: Option<&NewTrash>, at: Timestamp) -> Result<(), Error> {
         let replaced = replaced.cloned();
         self.writer
             .write(Synced, move |connection| {
                 Box::pin(async move {
-                    let sql = "UPDATE trash SET restored_at = ?, restoring = NULL WHERE trash_id = ? AND restored_at IS NULL";
+                    let sql =
+                        "UPDATE trash SET restored_at = ?, restoring = NULL WHERE trash_id = ? AND restored_at IS NULL";
                     let query = sqlx::query(sql).bind(at.0).bind(id(trash_id.0));
                     let changed = query.execute(&mut *connection).await.map_err(fault)?.rows_affected();
                     match &replaced {
