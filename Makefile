@@ -1,0 +1,102 @@
+# Lakeshore. `make` alone lists what there is. Every target sets up what it lacks, says what it does, and does nothing
+# twice: npm's folders and the stamps in target/ tell what is done.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+WASM := wasm32-unknown-unknown
+BINARY := target/release/lakeshore
+WASM_BINDGEN_VERSION = $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
+CARGO_LEPTOS_VERSION := 0.3.10
+# More options for `make run`, such as ARGS="--listen 127.0.0.1:4000".
+ARGS ?=
+
+.PHONY: help run build test dev lint fmt unit e2e bench screenshots clean site rust-target rust-components
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## Build everything and serve at http://127.0.0.1:3000 (ARGS="--listen …" for more)
+	@echo "== serving; end with Ctrl-C"
+	@exec $(BINARY) serve $(ARGS)
+
+build: site ## Build target/release/lakeshore, one self-contained file
+	@echo "== building the server"
+	@cargo build --release --package server
+
+test: lint unit e2e ## Run every check and test
+	@echo "== every check and test passed"
+
+dev: rust-target ## Serve, rebuild and reload on change (cargo-leptos; its first installation takes about ten minutes)
+	@command -v cargo-leptos > /dev/null || { echo "== installing cargo-leptos"; cargo install --locked cargo-leptos --version $(CARGO_LEPTOS_VERSION); }
+	@wasm-bindgen --version 2> /dev/null | grep -qF "$(WASM_BINDGEN_VERSION)" || { echo "== installing wasm-bindgen"; cargo install wasm-bindgen-cli --version $(WASM_BINDGEN_VERSION); }
+	cargo leptos watch -- serve $(ARGS)
+
+lint: rust-components rust-target end2end/node_modules ## Check formatting, lints and types
+	@echo "== formatting"
+	@cargo fmt --all --check
+	@echo "== lints"
+	@cargo clippy --workspace --all-targets --quiet -- --deny warnings
+	@cargo clippy --package lakeshore --package app --lib --target $(WASM) --no-default-features --features app/hydrate --quiet -- --deny warnings
+	@echo "== types of the browser tests"
+	@cd end2end && npx tsc --noEmit
+
+fmt: rust-components ## Format the code
+	@cargo fmt --all
+
+unit: ## Test the engine and the server
+	@echo "== tests of the engine and the server"
+	@if cargo nextest --version > /dev/null 2>&1; then \
+		cargo nextest run --workspace --no-fail-fast; \
+	else \
+		cargo test --workspace --no-fail-fast; \
+	fi
+
+e2e: build chromium end2end/node_modules ## Test the release binary in a browser
+	@echo "== tests in the browser"
+	@cd end2end && LAKESHORE_BIN=$(abspath $(BINARY)) npx playwright test
+
+screenshots: build chromium end2end/node_modules ## Take a picture of each page into docs/screenshots
+	@cd end2end && LAKESHORE_BIN=$(abspath $(BINARY)) SCREENSHOTS=$(abspath docs/screenshots) npx playwright test screenshots
+
+bench: ## Measure the hot pieces
+	@cargo bench --workspace
+
+clean: ## Remove what was built
+	@cargo clean
+	@rm -rf end2end/node_modules xtask/node_modules
+
+# The site that the server carries inside it. xtask itself sees whether anything has changed.
+site: rust-target
+	@if command -v npm > /dev/null; then $(MAKE) xtask/node_modules; fi
+	@cargo xtask site
+
+rust-target:
+	@test -d "$$(rustc --print target-libdir --target $(WASM))" || { \
+		echo "== installing the WASM target"; \
+		command -v rustup > /dev/null || { echo "the Rust target $(WASM) is missing, and there is no rustup to install it"; exit 1; }; \
+		rustup target add $(WASM); \
+	}
+
+rust-components:
+	@cargo fmt --version > /dev/null 2>&1 && cargo clippy --version > /dev/null 2>&1 || { \
+		echo "== installing rustfmt and clippy"; \
+		rustup component add rustfmt clippy; \
+	}
+
+%/node_modules: %/package-lock.json
+	@echo "== installing the Node packages of $*"
+	@cd $* && npm ci --no-audit --no-fund --silent
+	@touch $@
+
+.PHONY: chromium
+chromium:
+	@for found in "$${CHROMIUM:-}" chromium chromium-browser google-chrome; do \
+		if [ -n "$$found" ] && command -v "$$found" > /dev/null; then exit 0; fi; \
+	done; \
+	echo "== installing Chromium for the browser tests"; \
+	as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+	command -v apt-get > /dev/null || { echo "there is no Chromium; install it, or name it in CHROMIUM"; exit 1; }; \
+	$$as_root apt-get update -qq && $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium > /dev/null
