@@ -1,0 +1,39 @@
+import { execSync } from 'node:child_process';
+import { defineConfig } from '@playwright/test';
+
+/** The browser of the machine: Playwright's own is never downloaded. */
+function chromium(): string {
+  const names = [process.env.CHROMIUM ?? '', 'chromium', 'chromium-browser', 'google-chrome'].filter(Boolean);
+  for (const name of names) {
+    try {
+      return execSync(`command -v ${name}`, { encoding: 'utf8', shell: '/bin/bash' }).trim();
+    } catch {
+      // The next one.
+    }
+  }
+  throw new Error('no Chromium was found; install it, or name it in CHROMIUM');
+}
+
+export default defineConfig({
+  testDir: '.',
+  // One server a test, and two cores: side by side they would only wait for each other.
+  workers: 1,
+  retries: 0,
+  timeout: 120_000,
+  reporter: 'list',
+  use: {
+    trace: 'retain-on-failure',
+    launchOptions: {
+      executablePath: chromium(),
+      args: [
+        '--no-sandbox',
+        '--disable-gpu',
+        '--disable-quic',
+        '--no-first-run',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync',
+      ],
+    },
+  },
+});
