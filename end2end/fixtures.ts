@@ -98,7 +98,7 @@ export function sha256(file: string): string {
 
 export async function signIn(page: Page, lakeshore: Lakeshore, key: string, next = '/'): Promise<void> {
   await page.goto(`${lakeshore.url}/sign-in?next=${encodeURIComponent(next)}`);
-  await page.getByLabel('API key').fill(key);
+  await page.getByLabel('Key', { exact: true }).fill(key);
   await page.getByRole('main').getByRole('button', { name: 'Sign in' }).click();
   await page.waitForURL(lakeshore.url + next);
 }

@@ -1,0 +1,106 @@
+// Pictures of every page, for people to look at: `make screenshots`.
+
+import { request as httpRequest } from 'node:http';
+import { join } from 'node:path';
+import type { Page } from '@playwright/test';
+import { expect, hydrated, signIn, test, type Lakeshore } from './fixtures';
+
+const FOLDER = process.env.SCREENSHOTS ?? '';
+
+test.skip(FOLDER === '', 'only for `make screenshots`');
+
+/** An upload that has begun and sends no more, to be seen in flight. */
+function hang(lakeshore: Lakeshore, syncId: number, name: string): void {
+  const url = `${lakeshore.url}/api/lake/file/upload?sync_id=${syncId}`;
+  const headers = { 'Content-Type': 'multipart/form-data; boundary=b', 'Content-Length': '50000000' };
+  const upload = httpRequest(url, { method: 'POST', headers });
+  upload.on('error', () => undefined);
+  upload.write(`--b\r\nContent-Disposition: form-data; name="file"; filename="${name}"\r\n\r\n`);
+  upload.write('x'.repeat(300_000));
+}
+
+async function fill(lakeshore: Lakeshore, key: string): Promise<void> {
+  const rows = (count: number) => 'id,amount,currency\n' + '1,19.90,EUR\n'.repeat(count);
+  for (const [name, path, files] of [
+    ['orders nightly', '/data/db/orders', 5],
+    ['customers reload', '/data/db/customers', 3],
+    ['web events 06/12/21', '/data/web/events', 12],
+    ['exchange rates', '/data/reference/rates', 1],
+  ] as const) {
+    for (const day of ['06', '07']) {
+      const sync = await lakeshore.start_sync(key, path, 'FullSync', `${name}, day ${day}`);
+      for (let file = 0; file < files; file += 1) await lakeshore.upload(sync, `part-${file}.csv`, rows(900 * (file + 1)));
+      await lakeshore.end(key, sync);
+    }
+  }
+  const aborted = await lakeshore.start_sync(key, '/data/db/stock', 'FullSync', 'stock reload');
+  await lakeshore.upload(aborted, 'stock.csv', rows(20));
+  await lakeshore.post('/api/ingestion/file/sync/abort', { sync_id: aborted, api_key: key });
+  const running = await lakeshore.start_sync(key, '/data/web/clicks', 'IncrementalSync', 'clicks, every minute');
+  for (let file = 0; file < 4; file += 1) await lakeshore.upload(running, `clicks-${file}.csv`, rows(5000));
+  await lakeshore.upload(running, '../outside.csv', 'x');
+  hang(lakeshore, running, 'clicks-5.csv');
+}
+
+async function shoot(page: Page, lakeshore: Lakeshore, state: string, paths: [string, string][]): Promise<void> {
+  for (const [size, width, height] of [['wide', 1440, 900], ['narrow', 390, 844], ['smallest', 360, 740]] as const) {
+    for (const theme of ['light', 'dark'] as const) {
+      if (size === 'smallest' && theme === 'dark') continue;
+      await page.setViewportSize({ width, height });
+      await page.emulateMedia({ colorScheme: theme });
+      for (const [name, path] of paths) {
+        await page.goto(lakeshore.url + path);
+        await hydrated(page);
+        const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+        expect(overflow, `${path} scrolls sideways at ${width} px`).toBeLessThanOrEqual(0);
+        await page.screenshot({ path: join(FOLDER, `${name}-${state}-${size}-${theme}.png`) });
+      }
+    }
+  }
+}
+
+test('empty', async ({ page, lakeshore }) => {
+  await shoot(page, lakeshore, 'visitor', [['syncs', '/'], ['sign-in', '/sign-in?error=40101'], ['upload', '/upload']]);
+  await signIn(page, lakeshore, lakeshore.key('admin', 'ana'));
+  await shoot(page, lakeshore, 'empty', [['syncs', '/'], ['history', '/history'], ['trash', '/trash'], ['upload', '/upload']]);
+});
+
+test('busy', async ({ page, lakeshore }) => {
+  const key = lakeshore.key('write', 'nightly loader');
+  lakeshore.key('read', 'dashboards');
+  await fill(lakeshore, key);
+  await signIn(page, lakeshore, lakeshore.key('admin', 'ana'));
+  // The sizes in the trash are counted aside.
+  await expect.poll(async () => (await lakeshore.get('/api/lake/trash?size=50')).every((entry: any) => entry.totals)).toBe(true);
+  await shoot(page, lakeshore, 'busy', [
+    ['syncs', '/'], ['sync', '/syncs/10'], ['sync-finished', '/syncs/6'], ['history', '/history'],
+    ['history-failed', '/history?status=Failed'], ['trash', '/trash'], ['keys', '/keys'],
+  ]);
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await page.emulateMedia({ colorScheme: 'light' });
+  await page.goto(`${lakeshore.url}/syncs/10`);
+  await hydrated(page);
+  await page.getByRole('button', { name: 'End sync' }).click();
+  await expect(page.getByRole('dialog')).toContainText('landed');
+  await page.screenshot({ path: join(FOLDER, 'end-dialog-busy-wide-light.png') });
+  for (const [size, width] of [['wide', 1440], ['narrow', 390]] as const) {
+    await page.setViewportSize({ width, height: 844 });
+    await page.goto(`${lakeshore.url}/upload`);
+    await hydrated(page);
+    await page.getByLabel('Lake path').fill('/data/db/orders');
+    const files = ['orders-1.csv', 'orders-2.csv', 'orders-3.parquet'];
+    await page.getByLabel('Files to upload').setInputFiles(
+      files.map((name, index) => ({ name, mimeType: 'text/csv', buffer: Buffer.alloc(8_000_000 * (index + 1), 'x') })),
+    );
+    await page.screenshot({ path: join(FOLDER, `upload-queued-${size}-light.png`) });
+    const network = await page.context().newCDPSession(page);
+    await network.send('Network.enable');
+    const slow = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: 3 * 1024 * 1024 };
+    await network.send('Network.emulateNetworkConditions', slow);
+    await page.getByRole('button', { name: 'Start upload' }).click();
+    await page.waitForTimeout(2500);
+    await page.screenshot({ path: join(FOLDER, `upload-running-${size}-light.png`) });
+    await page.getByRole('button', { name: 'Cancel all' }).click();
+    page.once('dialog', (dialog) => void dialog.accept());
+  }
+});

@@ -1,0 +1,65 @@
+// Who may look, and who may change.
+
+import { expect, hydrated, signIn, test } from './fixtures';
+
+test('a wrong key is refused with what to do, the right one lets in, and signing out ends it', async ({ page, lakeshore }) => {
+  await page.goto(`${lakeshore.url}/sign-in?next=/keys`);
+  await page.getByLabel('Key', { exact: true }).fill('lks_wrong');
+  await page.getByRole('main').getByRole('button', { name: 'Sign in' }).click();
+  await expect(page.getByRole('alert')).toContainText('lakeshore key create');
+  await signIn(page, lakeshore, lakeshore.key('admin', 'ana'), '/keys');
+  await expect(page.getByRole('cell', { name: 'ana' })).toBeVisible();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await expect(page.getByRole('button', { name: 'Sign out' })).toHaveCount(0);
+});
+
+test('the link of the first start signs in once', async ({ page, lakeshore }) => {
+  await expect.poll(() => lakeshore.stderr()).toContain('/sign-in/link');
+  const link = /http:\S+\/sign-in\/link\?token=\S+/.exec(lakeshore.stderr())![0];
+  await page.goto(link);
+  await expect(page).toHaveURL(`${lakeshore.url}/keys`);
+  await expect(page.getByRole('button', { name: 'Sign out' }).first()).toBeVisible();
+  await page.context().clearCookies();
+  await page.goto(link);
+  await expect(page.getByRole('alert')).toBeVisible();
+});
+
+test('a key is made, shown once, works, and is revoked', async ({ page, lakeshore }) => {
+  await signIn(page, lakeshore, lakeshore.key(), '/keys');
+  await hydrated(page);
+  await page.getByLabel('Name').fill('nightly');
+  await page.getByRole('button', { name: 'Create key' }).click();
+  const secret = await page.getByText(/^lks_[0-9a-f]{64}$/).textContent();
+  const sync = await lakeshore.start_sync(secret!, '/data/t', 'IncrementalSync');
+  expect(sync).toBe(1);
+  await page.reload();
+  await hydrated(page);
+  await expect(page.getByText(secret!)).toHaveCount(0);
+  await page.getByRole('button', { name: 'Revoke nightly' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click();
+  await expect(page.getByRole('row', { name: /nightly/ })).toContainText('Revoked');
+  await expect(lakeshore.start_sync(secret!, '/data/u', 'IncrementalSync')).rejects.toThrow('40101');
+});
+
+test('a visitor of the open mode looks, and is asked to sign in to change something', async ({ page, lakeshore }) => {
+  const sync = await lakeshore.start_sync(lakeshore.key(), '/data/t', 'IncrementalSync', 'open one');
+  await page.goto(lakeshore.url);
+  await page.getByRole('link', { name: 'open one' }).click();
+  await expect(page).toHaveURL(`${lakeshore.url}/syncs/${sync}`);
+  await expect(page.getByRole('button', { name: 'End sync' })).toHaveCount(0);
+  await page.goto(`${lakeshore.url}/upload`);
+  await expect(page.getByRole('main').getByRole('link', { name: 'Sign in' })).toBeVisible();
+});
+
+test.describe('in the required mode', () => {
+  test.use({ serveOptions: ['--auth', 'required'] });
+
+  test('every page asks for a key first and then leads on', async ({ page, lakeshore }) => {
+    for (const path of ['/', '/history', '/trash', '/keys', '/upload', '/syncs/1']) {
+      await page.goto(lakeshore.url + path);
+      await expect(page.getByLabel('Key', { exact: true })).toBeVisible();
+    }
+    await signIn(page, lakeshore, lakeshore.key('read'), '/history');
+    await expect(page.getByRole('heading', { level: 1 })).toHaveText('History');
+  });
+});

@@ -1,0 +1,93 @@
+// What the server carries inside it: assets and pages.
+
+import { get as httpGet, type IncomingHttpHeaders } from 'node:http';
+import { expect, test, hydrated } from './fixtures';
+
+interface Answer {
+  status: number;
+  headers: IncomingHttpHeaders;
+  length: number;
+}
+
+/** A plain request: fetch would decode the answer and hide its encoding. */
+function ask(url: string, headers: Record<string, string>): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    httpGet(url, { headers }, (response) => {
+      let length = 0;
+      response.on('data', (bytes: Buffer) => (length += bytes.length));
+      response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, length }));
+    }).on('error', reject);
+  });
+}
+
+test('assets have names of their content, come compressed, and are kept for ever', async ({ page, lakeshore }) => {
+  await page.goto(lakeshore.url);
+  const html = await page.content();
+  for (const pattern of [/\/pkg\/lakeshore\.[0-9a-f]{10}\.js/, /\/pkg\/lakeshore\.[0-9a-f]{10}\.wasm/, /\/pkg\/main\.[0-9a-f]{10}\.css/]) {
+    const url = lakeshore.url + pattern.exec(html)![0];
+    const lengths: Record<string, number> = {};
+    for (const encoding of ['br', 'gzip', 'identity']) {
+      const answer = await ask(url, { 'Accept-Encoding': encoding });
+      expect(answer.status).toBe(200);
+      expect(answer.headers['content-encoding'] ?? 'identity').toBe(encoding);
+      expect(answer.headers['cache-control']).toBe('public, max-age=31536000, immutable');
+      expect(answer.headers['x-content-type-options']).toBe('nosniff');
+      lengths[encoding] = answer.length;
+      const again = await ask(url, { 'Accept-Encoding': encoding, 'If-None-Match': answer.headers.etag! });
+      expect([again.status, again.length]).toEqual([304, 0]);
+    }
+    expect(lengths.br).toBeLessThan(lengths.gzip);
+    expect(lengths.gzip).toBeLessThan(lengths.identity);
+  }
+});
+
+const PAGES = [
+  ['/', 'Syncs'],
+  ['/upload', 'Upload'],
+  ['/history', 'History'],
+  ['/trash', 'Trash'],
+  ['/keys', 'Keys'],
+  ['/sign-in', 'Sign in'],
+] as const;
+
+test('each page has a title, one heading and a strict policy', async ({ page, lakeshore }) => {
+  for (const [path, title] of PAGES) {
+    const response = await page.goto(lakeshore.url + path);
+    const policy = response!.headers()['content-security-policy'];
+    expect(policy).toContain("default-src 'none'");
+    expect(policy).not.toContain('unsafe-inline');
+    await hydrated(page);
+    await expect(page).toHaveTitle(`${title} · Lakeshore`);
+    await expect(page.getByRole('heading', { level: 1 })).toHaveCount(1);
+  }
+});
+
+test.describe('a page that is not there', () => {
+  test.use({ expectedComplaints: ['404'] });
+
+  test('says so, with the status 404', async ({ page, lakeshore }) => {
+    const response = await page.goto(`${lakeshore.url}/nowhere`);
+    expect(response!.status()).toBe(404);
+    await hydrated(page);
+    await expect(page.getByRole('link', { name: 'Syncs' }).first()).toBeVisible();
+  });
+});
+
+test.describe('without a script', () => {
+  test.use({ javaScriptEnabled: false });
+
+  test('pages are whole, and filters work', async ({ page, lakeshore }) => {
+    const key = lakeshore.key();
+    const first = await lakeshore.start_sync(key, '/data/orders', 'IncrementalSync', 'orders of the day');
+    await lakeshore.upload(first, 'orders.csv', 'a,b\n1,2\n');
+    await lakeshore.end(key, first);
+    await lakeshore.start_sync(key, '/data/customers', 'FullSync', 'customers');
+    await page.goto(lakeshore.url);
+    await expect(page.getByRole('row')).toHaveCount(3);
+    await page.getByRole('combobox').first().selectOption('Finished');
+    await page.getByRole('button', { name: 'Filter' }).click();
+    await expect(page.getByRole('row')).toHaveCount(2);
+    await page.getByRole('link', { name: 'orders of the day' }).click();
+    await expect(page.getByRole('cell', { name: 'orders.csv' })).toBeVisible();
+  });
+});
