@@ -8,7 +8,7 @@ test('a wrong key is refused with what to do, the right one lets in, and signing
   await page.getByRole('main').getByRole('button', { name: 'Sign in' }).click();
   await expect(page.getByRole('alert')).toContainText('lakeshore key create');
   await signIn(page, lakeshore, lakeshore.key('admin', 'ana'), '/keys');
-  await expect(page.getByRole('cell', { name: 'ana' })).toBeVisible();
+  await expect(page.getByRole('cell', { name: 'ana', exact: true })).toBeVisible();
   await page.getByRole('button', { name: 'Sign out' }).click();
   await expect(page.getByRole('button', { name: 'Sign out' })).toHaveCount(0);
 });
@@ -52,7 +52,8 @@ test('a visitor of the open mode looks, and is asked to sign in to change someth
 });
 
 test.describe('in the required mode', () => {
-  test.use({ serveOptions: ['--auth', 'required'] });
+  // The browser notes each page that is answered by 401 and the form.
+  test.use({ serveOptions: ['--auth', 'required'], expectedComplaints: ['401'] });
 
   test('every page asks for a key first and then leads on', async ({ page, lakeshore }) => {
     for (const path of ['/', '/history', '/trash', '/keys', '/upload', '/syncs/1']) {

@@ -1,5 +1,7 @@
 //! SQLite and the folder keep the promises that every backend keeps.
 
+#![allow(clippy::unwrap_used)]
+
 fn run(future: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
 }

@@ -19,7 +19,9 @@ impl LeftOut {
 
     /// True when the file may go; else it is remembered why not.
     fn admits(&mut self, folder: &str, name: &str, size_bytes: u64, bytes_max: u64) -> bool {
-        let is_hidden = folder.split('/').chain([name]).any(|component| component.starts_with('.'));
+        // A step upward is not a hidden name: it is sent, so that the server refuses it by name.
+        let hides = |component: &str| component.starts_with('.') && component != "." && component != "..";
+        let is_hidden = folder.split('/').chain(name.split('/')).any(hides);
         if is_hidden {
             self.hidden += 1;
         } else if size_bytes > bytes_max {
@@ -75,6 +77,7 @@ mod tests {
         assert!(!left_out.admits("", ".DS_Store", 10, 10));
         assert!(!left_out.admits("sales/.git", "config", 10, 10));
         assert!(!left_out.admits("", "b.parquet", 11, 10));
+        assert!(left_out.admits("", "../../etc/passwd", 10, 10), "it is refused by the server, and said so");
         assert_eq!(left_out, LeftOut { hidden: 2, too_large: vec!["b.parquet".into()], too_large_count: 1 });
     }
 }

@@ -76,6 +76,9 @@ pub(super) fn restore(tree: &Tree, restoration: &Restoration) -> Result<Outcome,
         Ok(tree.look(place)?.is_some_and(|found| found.identity == restoration.identity))
     };
     if is_it(&live)? {
+        if let Some((parent, _)) = tree.parent(&live)? {
+            sync_folder(&parent)?;
+        }
         return Slot::outcome_of_earlier(tree, &restoration.trash, leaf);
     }
     if !is_it(&Place::trashed(&restoration.trash, &restoration.origin))? {
