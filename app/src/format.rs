@@ -48,11 +48,13 @@ pub fn totals(totals: Totals) -> String {
     format!("{}, {}", counted(totals.files, "file"), bytes(totals.bytes))
 }
 
-/// `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`, `3 d 4 h`
+/// `38 ms`, `1.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`, `3 d 4 h`
 pub fn duration(milliseconds: i64) -> String {
     let milliseconds = milliseconds.max(0);
     let seconds = milliseconds / SECOND_MS;
-    if milliseconds < 10 * SECOND_MS {
+    if milliseconds < SECOND_MS {
+        format!("{milliseconds} ms")
+    } else if milliseconds < 10 * SECOND_MS {
         format!("{:.1} s", milliseconds as f64 / 1000.0)
     } else if milliseconds < MINUTE_MS {
         format!("{seconds} s")
@@ -140,8 +142,8 @@ mod tests {
 
     #[test]
     fn durations_keep_two_units() {
-        let written = [400, 12_000, 185_000, 7_800_000, 273_600_000].map(duration);
-        assert_eq!(written, ["0.4 s", "12 s", "3 min 05 s", "2 h 10 min", "3 d 4 h"].map(str::to_owned));
+        let written = [38, 1_400, 12_000, 185_000, 7_800_000, 273_600_000].map(duration);
+        assert_eq!(written, ["38 ms", "1.4 s", "12 s", "3 min 05 s", "2 h 10 min", "3 d 4 h"].map(str::to_owned));
     }
 
     #[test]

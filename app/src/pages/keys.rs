@@ -133,7 +133,7 @@ fn KeyRow(key: Key, as_of: Timestamp, chosen: RwSignal<Option<Key>>) -> impl Int
             <td data-label="Path">
                 {match prefix {
                     Some(prefix) => view! { <span class="path">{prefix}</span> }.into_any(),
-                    None => view! { <span class="quiet">"Whole lake"</span> }.into_any(),
+                    None => view! { <span class="quiet whole">"Whole lake"</span> }.into_any(),
                 }}
             </td>
             <td data-label="Begins with" class="secondary">

@@ -152,9 +152,11 @@ fn TrashRow(
     let label = format!("Restore {}", fixed.origin);
     view! {
         <tr>
-            <td class="cell-main cell-icon">
-                <Picture icon/>
-                <span class="path path-main">{fixed.origin.to_string()}</span>
+            <td class="cell-main">
+                <span class="with-icon">
+                    <Picture icon/>
+                    <span class="path path-main">{fixed.origin.to_string()}</span>
+                </span>
             </td>
             <td data-label="Why">{reason(fixed.reason)}</td>
             <td data-label="Sync">
