@@ -61,8 +61,8 @@ e2e: build chromium end2end/node_modules ## Test the release binary in a browser
 screenshots: build chromium end2end/node_modules ## Take a picture of each page into docs/screenshots
 	@cd end2end && LAKESHORE_BIN=$(abspath $(BINARY)) SCREENSHOTS=$(abspath docs/screenshots) npx playwright test screenshots
 
-bench: ## Measure the hot pieces
-	@cargo bench --workspace
+bench: ## Measure uploads against a bare loop, and pages over a million rows; as ratios
+	@cargo bench --package server --bench uploads --bench pages
 
 clean: ## Remove what was built
 	@cargo clean

@@ -12,6 +12,7 @@ use axum::serve::ListenerExt;
 use lakeshore::Lake;
 use lakeshore::service::{Parts, Recovered};
 use std::future::IntoFuture;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +67,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         .with_graceful_shutdown(door.stopping.clone().cancelled_owned())
         .into_future();
     let mut server = tokio::spawn(server);
-    eprintln!("listening on http://{address}");
+    say(&format!("listening on http://{address}"));
     greet(&lake, address, options).await?;
 
     tokio::select! {
@@ -90,6 +91,11 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let _ = housekeeping.await;
     state.close().await;
     Ok(())
+}
+
+/// To standard error. A reader who has gone away is no reason to stop serving.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
@@ -130,7 +136,7 @@ fn report(recovered: &Recovered) {
 /// The first start says how to get in.
 async fn greet(lake: &Lake, address: SocketAddr, options: &ServeOptions) -> anyhow::Result<()> {
     let Some(link) = lake.offer_first_sign_in().await? else { return Ok(()) };
-    eprintln!("sign in once, within an hour, by http://{address}/sign-in/link?token={}", link.expose());
-    eprintln!("make a key by: lakeshore key create --name NAME --data-dir {}", options.data.path.display());
+    say(&format!("sign in once, within an hour, by http://{address}/sign-in/link?token={}", link.expose()));
+    say(&format!("make a key by: lakeshore key create --name NAME --data-dir {}", options.data.path.display()));
     Ok(())
 }
