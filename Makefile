@@ -13,7 +13,7 @@ CARGO_LEPTOS_VERSION := 0.3.10
 # More options for `make run`, such as ARGS="--listen 127.0.0.1:4000".
 ARGS ?=
 
-.PHONY: help run build test dev lint fmt unit e2e bench screenshots clean site rust-target rust-components
+.PHONY: help run build test dev lint fmt unit torture e2e bench screenshots clean site rust-target rust-components
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ unit: ## Test the engine and the server
 	else \
 		cargo test --workspace --no-fail-fast; \
 	fi
+
+torture: ## Kill the server KILLS times (default 100) amid a load, and check each restart
+	@echo "== killing the server"
+	@KILLS=$${KILLS:-100} cargo test --release --package server --test api -- --nocapture kills
 
 e2e: build chromium end2end/node_modules ## Test the release binary in a browser
 	@echo "== tests in the browser"

@@ -5,6 +5,7 @@
 mod authorisation;
 mod command;
 mod contract;
+mod kills;
 mod recovery;
 mod server;
 mod syncs;
