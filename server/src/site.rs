@@ -11,7 +11,7 @@ use leptos::config::LeptosOptions;
 use rust_embed::{EmbeddedFile, RustEmbed};
 use serde::Deserialize;
 use std::fmt::Write;
-use tower_http::services::ServeDir;
+use tower_http::services::{ServeDir, ServeFile};
 use tower_http::set_header::SetResponseHeaderLayer;
 
 #[derive(RustEmbed)]
@@ -53,7 +53,13 @@ pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
         let fresh = Router::new()
             .fallback_service(ServeDir::new(folder))
             .layer(SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, no_store));
-        return Router::new().nest_service(&format!("/{}", options.site_pkg_dir), fresh);
+        let public = std::fs::read_dir(&*options.site_root).into_iter().flatten().flatten();
+        return public
+            .filter(|entry| entry.path().is_file())
+            .fold(Router::new(), |router, file| {
+                router.route_service(&format!("/{}", file.file_name().display()), ServeFile::new(file.path()))
+            })
+            .nest_service(&format!("/{}", options.site_pkg_dir), fresh);
     }
     let is_copy = |name: &str| name.ends_with(".br") || name.ends_with(".gz");
     SiteFiles::iter().filter(|name| !is_copy(name) && name != MANIFEST).fold(Router::new(), |router, name| {

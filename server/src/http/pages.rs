@@ -29,7 +29,8 @@ pub async fn page(State(door): State<Door>, credentials: Credentials, request: R
     let assets = door.assets.clone();
     let render = leptos_axum::render_app_async_with_context(context, move || {
         if let (Some(nonce), Some(response)) = (leptos::nonce::use_nonce(), use_context::<ResponseOptions>())
-            && let Ok(policy) = HeaderValue::from_str(&content_security_policy(&nonce.to_string()))
+            && let Ok(policy) =
+                HeaderValue::from_str(&content_security_policy(&nonce.to_string(), assets.reload.is_some()))
         {
             response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
             // What is shown depends on who looks.
@@ -71,10 +72,12 @@ pub fn site_of(headers: &HeaderMap) -> Site {
     Site { origin: format!("{scheme}://{host}") }
 }
 
-fn content_security_policy(nonce: &str) -> String {
+/// `reloads`: cargo-leptos tells the page by a WebSocket of another port when to reload.
+fn content_security_policy(nonce: &str, reloads: bool) -> String {
+    let reload = if reloads { " ws:" } else { "" };
     format!(
         "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; \
-         img-src 'self' data:; connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; \
+         img-src 'self' data:; connect-src 'self'{reload}; font-src 'self'; form-action 'self'; base-uri 'none'; \
          frame-ancestors 'none'; manifest-src 'self'"
     )
 }
