@@ -42,9 +42,11 @@ fn main() {
             let _ = fs::remove_dir_all(&folder);
             fs::create_dir_all(&folder).unwrap();
             let server = Server::start(&folder);
-            let lakeshore = timed(&load, |file| server.connect(file));
+            let lakeshore = timed(&load, || server.connect());
             drop(server);
-            let bare = timed(&load, |_| Bare { folder: folder.join("bare") });
+            let bare_folder = folder.join("bare");
+            fs::create_dir(&bare_folder).unwrap();
+            let bare = timed(&load, || Bare { folder: bare_folder.clone() });
             // The first round warms up.
             if round > 0 {
                 rounds.push((bare / lakeshore, lakeshore, bare));
@@ -77,16 +79,17 @@ trait Sink {
 }
 
 /// Sends every file of the load, `in_flight` threads side by side; seconds.
-fn timed<S: Sink>(load: &Load, sink: impl Fn(usize) -> S + Sync) -> f64 {
+fn timed<S: Sink>(load: &Load, sink: impl Fn() -> S + Sync) -> f64 {
     // Not zeros, which a file system may not store.
-    let bytes: Vec<u8> = (0..PIECE_BYTES as u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let bytes: Vec<u8> =
+        (0..PIECE_BYTES as u32 / 4).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
     let next = AtomicUsize::new(0);
     let start = Instant::now();
     std::thread::scope(|scope| {
-        for thread in 0..load.in_flight {
+        for _ in 0..load.in_flight {
             let (next, sink, bytes) = (&next, &sink, &bytes);
             scope.spawn(move || {
-                let mut sink = sink(thread);
+                let mut sink = sink();
                 loop {
                     let file = next.fetch_add(1, Ordering::Relaxed);
                     if file >= load.files {
@@ -106,7 +109,6 @@ struct Bare {
 
 impl Sink for Bare {
     fn send(&mut self, name: &str, bytes: &[u8], file_bytes: usize) {
-        fs::create_dir_all(&self.folder).unwrap();
         let partial = self.folder.join(format!(".{name}"));
         let mut file = File::create(&partial).unwrap();
         for _ in 0..file_bytes / bytes.len() {
@@ -154,7 +156,7 @@ impl Server {
         Self { process, address, sync_id: answer["sync_id"].as_u64().unwrap() }
     }
 
-    fn connect(&self, _thread: usize) -> Connection {
+    fn connect(&self) -> Connection {
         Connection::open(&self.address, self.sync_id)
     }
 }

@@ -26,9 +26,7 @@ pub(super) fn publish(tree: &Tree, publication: &Publication) -> Result<Outcome,
         Ok(tree.look(place)?.is_some_and(|found| found.identity == publication.identity))
     };
     if is_it(&live)? {
-        if let Some((parent, _)) = tree.parent(&live)? {
-            sync_folder(&parent)?;
-        }
+        sync_parent(tree, &live)?;
         return Slot::outcome_of_earlier(tree, &publication.trash, leaf);
     }
     let staging = Place::Staging(publication.sync);
@@ -49,6 +47,14 @@ pub(super) fn publish(tree: &Tree, publication: &Publication) -> Result<Outcome,
         let _ = renameat(&slot.folder, leaf, &stagings, &name);
         let _ = slot.remove_if_empty(tree);
     })
+}
+
+/// An earlier try has moved the folder; whether it came to sync the name is not known.
+fn sync_parent(tree: &Tree, live: &Place) -> Result<(), Error> {
+    match tree.parent(live)? {
+        Some((parent, _)) => sync_folder(&parent),
+        None => Ok(()),
+    }
 }
 
 pub(super) fn drop_staging(tree: &Tree, sync: SyncId, trashed: &Place) -> Result<bool, Error> {
@@ -76,9 +82,7 @@ pub(super) fn restore(tree: &Tree, restoration: &Restoration) -> Result<Outcome,
         Ok(tree.look(place)?.is_some_and(|found| found.identity == restoration.identity))
     };
     if is_it(&live)? {
-        if let Some((parent, _)) = tree.parent(&live)? {
-            sync_folder(&parent)?;
-        }
+        sync_parent(tree, &live)?;
         return Slot::outcome_of_earlier(tree, &restoration.trash, leaf);
     }
     if !is_it(&Place::trashed(&restoration.trash, &restoration.origin))? {
