@@ -107,6 +107,16 @@ impl Error {
         Self::Internal(Box::new(source))
     }
 
+    /// The same fault, for another who suffers it.
+    pub fn repeated(&self) -> Self {
+        match self {
+            Self::DiskFull => Self::DiskFull,
+            Self::ShuttingDown => Self::ShuttingDown,
+            Self::Internal(source) => Self::Internal(source.to_string().into()),
+            other => Self::Internal(other.to_string().into()),
+        }
+    }
+
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Invalid(_) => ErrorCode::Invalid,

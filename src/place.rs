@@ -49,7 +49,7 @@ impl Place {
         };
         match self {
             Self::Live(path) => path.components().map(str::to_owned).collect(),
-            Self::Partial(name) => own(&["uploads", name.as_str()]),
+            Self::Partial(name) => own(&[UPLOADS_FOLDER, name.as_str()]),
             Self::Staging(sync) => own(&["staging", &staging_name(*sync)]),
             Self::Staged { sync, relative } => {
                 let mut components = own(&["staging", &staging_name(*sync)]);
@@ -68,7 +68,9 @@ impl Place {
 }
 
 /// The folders of [`ENGINE_FOLDER`], which a backend makes at its start.
-pub const ENGINE_SUBFOLDERS: [&str; 3] = ["uploads", "staging", "trash"];
+pub const ENGINE_SUBFOLDERS: [&str; 3] = [UPLOADS_FOLDER, "staging", "trash"];
+/// The folder of the partial files, in [`ENGINE_FOLDER`].
+pub const UPLOADS_FOLDER: &str = "uploads";
 
 fn staging_name(sync: SyncId) -> String {
     format!("sync-{sync}")

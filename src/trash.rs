@@ -3,7 +3,7 @@
 use crate::path::LakePath;
 use crate::sync::SyncId;
 use crate::time::Timestamp;
-use crate::upload::UploadId;
+use crate::upload::PartialName;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -27,8 +27,9 @@ impl TrashKey {
         Self(format!("sync-{sync}"))
     }
 
-    pub fn of_upload(upload: UploadId) -> Self {
-        Self(format!("upload-{upload}"))
+    /// What the upload of this partial name replaces.
+    pub fn of_upload(partial: &PartialName) -> Self {
+        Self(format!("upload-{}", partial.as_str()))
     }
 
     /// A key that was made by one of the above and remembered.

@@ -6,7 +6,7 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Counts from 1, without gaps, in the order of the beginnings.
+/// Counts from 1, without gaps, in the order in which the rows were made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UploadId(pub u64);
@@ -39,7 +39,8 @@ pub struct Upload {
 }
 
 /// The name of an upload's bytes before they land: random, in hexadecimal.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct PartialName(String);
 
 impl PartialName {
@@ -59,11 +60,12 @@ impl PartialName {
 
 /// What tells a file or folder from another one that came to its name: how a backend recognises, after a restart,
 /// what it was moving. Only the backend that made it reads it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Identity(pub String);
 
 /// Size and SHA-256 of a whole file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digest {
     pub size_bytes: u64,
     pub sha256: [u8; 32],

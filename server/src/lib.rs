@@ -1,8 +1,10 @@
 //! What touches the machine: HTTP, the database, the disk, configuration, and the `lakeshore` command.
 
+pub mod blocking;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod crash;
 pub mod files;
 pub mod housekeeping;
 pub mod http;

@@ -36,7 +36,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let root = options.lake_root();
     let files = LocalFiles::open(&root).with_context(|| format!("the lake root {}", root.display()))?;
-    let state = SqliteState::open(&options.data.database()).await?;
+    let state = SqliteState::open(&options.data.database())?;
     let lake = Lake::new(Parts {
         state: Arc::new(state.clone()),
         files: Arc::new(files),
@@ -89,7 +89,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     door.changes.close();
     let _ = tokio::time::timeout(INTERRUPT_MAX, door.changes.wait()).await;
     let _ = housekeeping.await;
-    state.close().await;
+    state.close();
     Ok(())
 }
 

@@ -21,6 +21,23 @@ pub trait Partial: Send + Sync {
     async fn seal(&mut self) -> Result<Digest, Error>;
 }
 
+/// The bytes of a small upload, all of them, before they are anywhere but in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WholeFile {
+    pub name: PartialName,
+    pub bytes: Vec<u8>,
+}
+
+/// Small uploads that were written together and are not on stable storage yet.
+#[async_trait]
+pub trait WrittenGroup: Send {
+    /// Syncs them all to stable storage.
+    async fn seal(self: Box<Self>) -> Result<(), Error>;
+}
+
+/// Of each file of a group, in order, what it is now, or why it was not written.
+pub type WrittenFiles = Vec<Result<(Identity, Digest), Error>>;
+
 /// A sealed upload, and the name that it is to have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Landing {
@@ -66,13 +83,20 @@ pub trait Files: Send + Sync {
     /// Forgets the bytes of an upload that will not land. One that is not there is no error.
     async fn discard_partial(&self, name: &PartialName) -> Result<(), Error>;
 
-    /// Gives a sealed upload its name, at once: readers see the old file or the new one, whole.
-    /// An error means that it has not landed and the partial is gone or unchanged.
-    async fn land(&self, landing: &Landing) -> Result<Outcome, Error>;
+    /// Writes small uploads, all at once, under their partial names.
+    async fn write_group(&self, files: Vec<WholeFile>) -> (WrittenFiles, Box<dyn WrittenGroup>);
+
+    /// Gives sealed uploads their names, one after the other: readers see the old file or the new one, whole. An error
+    /// means of its upload that it has not landed and the partial is gone or unchanged.
+    async fn land(&self, landings: &[Landing]) -> Vec<Result<Outcome, Error>>;
+
+    /// Takes an upload that has landed out of the lake again, and puts what it replaced back: it could not be remembered.
+    /// An error means that it may still be there.
+    async fn take_back(&self, landing: &Landing) -> Result<(), Error>;
 
     /// After a restart: has this upload landed? `None` means that it has not, and then whatever [`Files::land`] had
     /// prepared is undone.
-    async fn recover_landing(&self, landing: &Landing) -> Result<Option<(Digest, Outcome)>, Error>;
+    async fn recover_landing(&self, landing: &Landing) -> Result<Option<Outcome>, Error>;
 
     /// Makes sure that the sync has a staging folder, and tells its identity.
     async fn stage(&self, sync: SyncId) -> Result<Identity, Error>;

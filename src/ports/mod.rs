@@ -10,5 +10,5 @@ pub mod promises;
 pub mod state;
 
 pub use clock::{Clock, Randomness};
-pub use files::{Files, Partial};
+pub use files::{Files, Partial, WrittenGroup};
 pub use state::State;

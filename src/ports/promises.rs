@@ -4,8 +4,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-use super::files::{Files, Landing, Outcome, Publication, Restoration};
-use super::state::{NewSync, NewTrash, NewUpload, RefusedUpload, Settlement, State};
+use super::files::{Files, Landing, Outcome, Publication, Restoration, WholeFile};
+use super::state::{LandedUpload, NewSync, NewTrash, NewUpload, RefusedUpload, Settlement, State, WholeUpload};
 use crate::error::Error;
 use crate::key::{NewKey, Role, Secret};
 use crate::list::{Order, Page, SyncQuery, TrashQuery, UploadQuery};
@@ -32,6 +32,7 @@ macro_rules! state_promises {
             a_sync_with_uploads_in_flight_closes_only_when_told_to_discard_them,
             closing_is_remembered_until_settled_and_settling_twice_changes_nothing,
             an_upload_ends_once,
+            landings_are_known_from_the_intent_to_the_end,
             what_a_restart_needs_is_listed,
             trash_leaves_the_list_when_restored_and_holds_its_path_meanwhile,
             filters_find_rows_by_status_type_path_and_text,
@@ -52,6 +53,7 @@ macro_rules! files_promises {
             a_replaced_file_is_in_the_trash,
             a_file_does_not_replace_a_folder,
             recovery_tells_landed_from_not_landed,
+            a_group_lands_in_order_and_what_is_taken_back_was_never_there,
             publishing_replaces_a_dataset_and_twice_is_once,
             publishing_without_staging_is_refused,
             dropped_staging_is_in_the_trash_and_empty_staging_is_gone,
@@ -106,9 +108,30 @@ async fn begin(state: &dyn State, sync_id: SyncId, target: &str) -> UploadId {
 
 const DIGEST: Digest = Digest { size_bytes: 5, sha256: [7; 32] };
 
+fn whole(upload_id: Option<UploadId>, sync_id: SyncId, target: &str) -> WholeUpload {
+    WholeUpload {
+        upload_id,
+        sync_id,
+        file_name: path(target).leaf().to_owned(),
+        target: path(target),
+        partial: partial(1),
+        identity: Identity("1".into()),
+        digest: DIGEST,
+        begun_at: Timestamp(20),
+        by: "etl".into(),
+    }
+}
+
+/// Intends the landing of one upload, and finishes it.
+async fn land_upload(state: &dyn State, upload: WholeUpload, trash: Option<NewTrash>, at: i64) {
+    let (id, permissions) = state.intend_landings(&[upload.clone()]).await.unwrap();
+    assert!(permissions.iter().all(Result::is_ok));
+    state.finish_landings(id, &[LandedUpload { upload, trash }], Timestamp(at)).await.unwrap();
+}
+
 async fn finish(state: &dyn State, sync_id: SyncId, target: &str) -> UploadId {
     let id = begin(state, sync_id, target).await;
-    state.finish_upload(id, &DIGEST, None, Timestamp(30)).await.unwrap();
+    land_upload(state, whole(Some(id), sync_id, target), None, 30).await;
     id
 }
 
@@ -208,7 +231,10 @@ pub async fn counters_follow_every_upload(state: &dyn State) {
         sync_id: id,
         file_name: "../x".into(),
         folder: path("/a"),
+        target: None,
         message: "no name".into(),
+        size_bytes: 7,
+        begun_at: Timestamp(25),
         at: Timestamp(30),
     };
     let refused = state.refuse_upload(&refused).await.unwrap();
@@ -217,6 +243,7 @@ pub async fn counters_follow_every_upload(state: &dyn State) {
     assert_eq!(sync.num_landed(), 1);
     let row = state.upload(refused).await.unwrap().unwrap();
     assert_eq!((row.sync_status, row.file_name.as_str(), row.landed_path), (Status::Failed, "../x", None));
+    assert_eq!((row.size_bytes, row.start_time, row.end_time), (7, Timestamp(25), Timestamp(30)));
     let row = state.upload(failing).await.unwrap().unwrap();
     assert_eq!((row.size_bytes, row.message.as_str(), row.end_time), (3, "broke off", Timestamp(30)));
 }
@@ -281,7 +308,7 @@ pub async fn an_upload_ends_once(state: &dyn State) {
     let id = start(state, "/a", SyncType::IncrementalSync).await;
     let upload = finish(state, id, "/a/1.csv").await;
     state.fail_upload(upload, "late", 0, Timestamp(99)).await.unwrap();
-    state.finish_upload(upload, &DIGEST, Some(&trash_of(id, "/a")), Timestamp(99)).await.unwrap();
+    land_upload(state, whole(Some(upload), id, "/a/1.csv"), Some(trash_of(id, "/a")), 99).await;
     let row = state.upload(upload).await.unwrap().unwrap();
     assert_eq!((row.sync_status, row.end_time, row.size_bytes), (Status::Finished, Timestamp(30), 5));
     assert_eq!(row.sha256.as_deref(), Some("07".repeat(32).as_str()));
@@ -291,14 +318,54 @@ pub async fn an_upload_ends_once(state: &dyn State) {
     assert!(state.trash(&all_trash()).await.unwrap().is_empty());
 }
 
+pub async fn landings_are_known_from_the_intent_to_the_end(state: &dyn State) {
+    let open = start(state, "/a", SyncType::IncrementalSync).await;
+    let closed = start(state, "/b", SyncType::IncrementalSync).await;
+    state.close_sync(closed, &Closing::Finish, false, Timestamp(25)).await.unwrap();
+    let registered = begin(state, open, "/a/1.csv").await;
+    let uploads =
+        [whole(Some(registered), open, "/a/1.csv"), whole(None, closed, "/b/2.csv"), whole(None, open, "/a/3.csv")];
+    let (id, permissions) = state.intend_landings(&uploads).await.unwrap();
+    let permissions: Vec<_> = permissions.iter().map(Result::is_ok).collect();
+    assert_eq!(permissions, [true, false, true]);
+    let allowed = vec![uploads[0].clone(), uploads[2].clone()];
+    assert_eq!(state.unfinished_landings().await.unwrap(), [(id, allowed.clone())]);
+    assert_eq!(record(state, open).await.sync.total_files, 1, "what has not landed and has no row does not count");
+
+    let trash = NewTrash { key: TrashKey::of_upload(&partial(1)), kind: TrashKind::File, ..trash_of(open, "/a/3.csv") };
+    let landed: Vec<_> = allowed
+        .into_iter()
+        .map(|upload| LandedUpload { trash: upload.upload_id.is_none().then(|| trash.clone()), upload })
+        .collect();
+    for _ in 0..2 {
+        state.finish_landings(id, &landed, Timestamp(30)).await.unwrap();
+    }
+    assert!(state.unfinished_landings().await.unwrap().is_empty());
+    let rows = state.uploads(&uploads_of(open)).await.unwrap();
+    let row = |row: &crate::upload::Upload| (row.history_id.0, row.landed_path.clone(), row.start_time, row.end_time);
+    let landed_at = |file| Some(path(file));
+    assert_eq!(row(&rows[0]), (1, landed_at("/a/1.csv"), Timestamp(20), Timestamp(30)));
+    assert_eq!(row(&rows[1]), (2, landed_at("/a/3.csv"), Timestamp(20), Timestamp(30)));
+    let sync = record(state, open).await.sync;
+    assert_eq!((sync.total_files, sync.num_failed, sync.num_in_flight, sync.size_bytes), (2, 0, 0, 10));
+    assert_eq!(state.trash(&all_trash()).await.unwrap().len(), 1);
+    // What is given up leaves nothing behind.
+    let (id, _) = state.intend_landings(&uploads[2..]).await.unwrap();
+    state.finish_landings(id, &[], Timestamp(40)).await.unwrap();
+    assert_eq!(record(state, open).await.sync.total_files, 2);
+}
+
+fn uploads_of(sync_id: SyncId) -> UploadQuery {
+    UploadQuery { sync_id: Some(sync_id), ..uploads(Page::FIRST) }
+}
+
 pub async fn what_a_restart_needs_is_listed(state: &dyn State) {
     let id = start(state, "/a", SyncType::IncrementalSync).await;
     finish(state, id, "/a/1.csv").await;
     let upload = begin(state, id, "/a/2.csv").await;
     let unfinished = state.unfinished_uploads().await.unwrap();
     assert_eq!(unfinished.len(), 1);
-    assert_eq!((unfinished[0].upload_id, &unfinished[0].target), (upload, &path("/a/2.csv")));
-    assert_eq!((&unfinished[0].partial, &unfinished[0].identity), (&partial(1), &Identity("1".into())));
+    assert_eq!((unfinished[0].upload_id, &unfinished[0].partial), (upload, &partial(1)));
     assert_eq!(state.open_syncs().await.unwrap(), [id]);
     assert!(state.idle_syncs(Timestamp(1000)).await.unwrap().is_empty(), "an upload is in flight");
     state.fail_upload(upload, "", 0, Timestamp(50)).await.unwrap();
@@ -432,19 +499,23 @@ async fn sealed(files: &dyn Files, name: u8, bytes: &'static [u8]) -> (Identity,
 }
 
 fn landing(name: u8, identity: Identity, place: Place, file: &str) -> Landing {
-    let trash = TrashKey::of_upload(UploadId(name.into()));
+    let trash = TrashKey::of_upload(&partial(name));
     Landing { partial: partial(name), identity, place, trash, leaf: path(file).leaf().to_owned() }
 }
 
 async fn land(files: &dyn Files, name: u8, file: &str, bytes: &'static [u8]) -> Outcome {
     let (identity, _) = sealed(files, name, bytes).await;
-    files.land(&landing(name, identity, Place::Live(path(file)), file)).await.unwrap()
+    land_one(files, landing(name, identity, Place::Live(path(file)), file)).await.unwrap()
+}
+
+async fn land_one(files: &dyn Files, landing: Landing) -> Result<Outcome, Error> {
+    files.land(&[landing]).await.remove(0)
 }
 
 async fn stage(files: &dyn Files, sync: SyncId, name: u8, relative: &str, bytes: &'static [u8]) {
     let (identity, _) = sealed(files, name, bytes).await;
     let place = Place::Staged { sync, relative: relative.to_owned() };
-    files.land(&landing(name, identity, place, &format!("/{relative}"))).await.unwrap();
+    land_one(files, landing(name, identity, place, &format!("/{relative}"))).await.unwrap();
 }
 
 async fn bytes_at(files: &dyn Files, place: &Place) -> u64 {
@@ -462,7 +533,7 @@ pub async fn a_landed_file_has_its_bytes_and_its_digest(files: &dyn Files) {
     assert_eq!(crate::upload::hexadecimal(&digest.sha256), known);
     let file = "/data/db/dt=1/a.csv";
     assert!(!files.exists(&path(file)).await.unwrap());
-    let outcome = files.land(&landing(1, identity, Place::Live(path(file)), file)).await.unwrap();
+    let outcome = land_one(files, landing(1, identity, Place::Live(path(file)), file)).await.unwrap();
     assert_eq!(outcome, Outcome::Added);
     assert!(files.exists(&path(file)).await.unwrap());
     assert_eq!(files.measure(&Place::Live(path("/data"))).await.unwrap(), Totals { files: 1, bytes: 11 });
@@ -478,7 +549,7 @@ pub async fn a_replaced_file_is_in_the_trash(files: &dyn Files) {
     assert_eq!(land(files, 1, "/data/a.csv", b"old").await, Outcome::Added);
     assert_eq!(land(files, 2, "/data/a.csv", b"newer").await, Outcome::Replaced);
     assert_eq!(live_bytes(files, "/data").await, 5);
-    let key = TrashKey::of_upload(UploadId(2));
+    let key = TrashKey::of_upload(&partial(2));
     assert_eq!(bytes_at(files, &Place::trashed(&key, &path("/data/a.csv"))).await, 3);
 }
 
@@ -486,7 +557,7 @@ pub async fn a_file_does_not_replace_a_folder(files: &dyn Files) {
     land(files, 1, "/data/a/b.csv", b"1").await;
     let (identity, _) = sealed(files, 2, b"2").await;
     for file in ["/data/a", "/data/a/b.csv/c.csv"] {
-        let refused = files.land(&landing(2, identity.clone(), Place::Live(path(file)), file)).await;
+        let refused = land_one(files, landing(2, identity.clone(), Place::Live(path(file)), file)).await;
         assert!(matches!(refused, Err(Error::InTheWay(_))), "{file}: {refused:?}");
     }
     assert_eq!(files.measure(&Place::Live(path("/data"))).await.unwrap(), Totals { files: 1, bytes: 1 });
@@ -494,23 +565,50 @@ pub async fn a_file_does_not_replace_a_folder(files: &dyn Files) {
 
 pub async fn recovery_tells_landed_from_not_landed(files: &dyn Files) {
     let file = "/data/a.csv";
-    let (first, digest) = sealed(files, 1, b"one").await;
+    let (first, _) = sealed(files, 1, b"one").await;
     let first = landing(1, first, Place::Live(path(file)), file);
     assert_eq!(files.recover_landing(&first).await.unwrap(), None);
-    files.land(&first).await.unwrap();
-    assert_eq!(files.recover_landing(&first).await.unwrap(), Some((digest, Outcome::Added)));
+    land_one(files, first.clone()).await.unwrap();
+    assert_eq!(files.recover_landing(&first).await.unwrap(), Some(Outcome::Added));
 
-    let (second, second_digest) = sealed(files, 2, b"two!").await;
+    let (second, _) = sealed(files, 2, b"two!").await;
     let second = landing(2, second, Place::Live(path(file)), file);
     assert_eq!(files.recover_landing(&second).await.unwrap(), None, "the first one has this name");
-    files.land(&second).await.unwrap();
-    assert_eq!(files.recover_landing(&second).await.unwrap(), Some((second_digest, Outcome::Replaced)));
-    assert_eq!(
-        files.recover_landing(&first).await.unwrap(),
-        Some((digest, Outcome::Added)),
-        "it landed, and was replaced since"
-    );
+    land_one(files, second.clone()).await.unwrap();
+    assert_eq!(files.recover_landing(&second).await.unwrap(), Some(Outcome::Replaced));
+    assert_eq!(files.recover_landing(&first).await.unwrap(), Some(Outcome::Added), "it landed, and was replaced since");
     assert_eq!(live_bytes(files, file).await, 4);
+}
+
+pub async fn a_group_lands_in_order_and_what_is_taken_back_was_never_there(files: &dyn Files) {
+    let file = "/data/a.csv";
+    let group = [(1, "one"), (2, "two!"), (3, "")];
+    let wholes = group.map(|(name, bytes)| WholeFile { name: partial(name), bytes: bytes.into() });
+    let (written, unsealed) = files.write_group(wholes.into()).await;
+    unsealed.seal().await.unwrap();
+    let written: Vec<_> = written.into_iter().map(Result::unwrap).collect();
+    assert_eq!(written[1].1.size_bytes, 4);
+    let (_, same) = sealed(files, 9, b"two!").await;
+    assert_eq!(written[1].1, same);
+    let landing = |name: u8, file: &str| {
+        let (identity, _) = written[usize::from(name) - 1].clone();
+        landing(name, identity, Place::Live(path(file)), file)
+    };
+    // Another folder in between, and one that fails does not keep the others.
+    let landings = [landing(1, file), landing(3, "/data/b/c.csv"), landing(2, file)];
+    let outcomes: Vec<_> = files.land(&landings).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(outcomes, [Outcome::Added, Outcome::Added, Outcome::Replaced]);
+    assert_eq!(live_bytes(files, "/data").await, 4);
+
+    files.take_back(&landings[2]).await.unwrap();
+    assert_eq!(live_bytes(files, "/data").await, 3);
+    files.take_back(&landings[0]).await.unwrap();
+    assert_eq!(files.measure(&Place::Live(path("/data"))).await.unwrap(), Totals { files: 1, bytes: 0 });
+    for landing in [&landings[0], &landings[2]] {
+        assert_eq!(files.recover_landing(landing).await.unwrap(), None);
+        files.discard_partial(&landing.partial).await.unwrap();
+        assert_eq!(bytes_at(files, &Place::TrashSlot(landing.trash.clone())).await, 0);
+    }
 }
 
 async fn publication(files: &dyn Files, sync: SyncId, dataset: &str) -> Publication {

@@ -12,6 +12,7 @@ use crate::time::Timestamp;
 use crate::trash::{Totals, TrashEntry, TrashId, TrashKey, TrashKind, TrashReason};
 use crate::upload::{Digest, Identity, PartialName, Upload, UploadId};
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSync {
@@ -34,25 +35,54 @@ pub struct NewUpload {
     pub at: Timestamp,
 }
 
-/// An upload that was refused before any byte was taken; it counts all the same.
+/// An upload that failed before it had a row; it counts all the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusedUpload {
     pub sync_id: SyncId,
     pub file_name: String,
-    /// Where it would have gone.
     pub folder: LakePath,
+    /// Where it would have landed; absent when its name was refused.
+    pub target: Option<LakePath>,
     pub message: String,
+    /// Bytes that had arrived.
+    pub size_bytes: u64,
+    pub begun_at: Timestamp,
     pub at: Timestamp,
+}
+
+/// An upload whose bytes are all there, and that is about to get its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WholeUpload {
+    /// Its row, when it has one already; else it gets one when it has landed.
+    pub upload_id: Option<UploadId>,
+    pub sync_id: SyncId,
+    pub file_name: String,
+    /// Where it lands.
+    pub target: LakePath,
+    pub partial: PartialName,
+    pub identity: Identity,
+    pub digest: Digest,
+    pub begun_at: Timestamp,
+    pub by: String,
+}
+
+/// A group of uploads that land together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LandingsId(pub u64);
+
+/// An upload that has its name now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LandedUpload {
+    pub upload: WholeUpload,
+    /// What it has replaced.
+    pub trash: Option<NewTrash>,
 }
 
 /// An upload that a restart found in flight.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnfinishedUpload {
     pub upload_id: UploadId,
-    pub sync_id: SyncId,
-    pub target: LakePath,
     pub partial: PartialName,
-    pub identity: Identity,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,17 +162,19 @@ pub trait UploadState: Send + std::marker::Sync {
     /// Remembers an upload as `Syncing`, if [`crate::sync::may_accept_uploads`] allows it. Not durable by itself.
     async fn begin_upload(&self, new: &NewUpload) -> Result<UploadId, Error>;
 
-    /// Remembers an upload that was refused as `Failed`.
+    /// Remembers an upload that has no row as `Failed`, if [`crate::sync::may_accept_uploads`] allows it.
     async fn refuse_upload(&self, refused: &RefusedUpload) -> Result<UploadId, Error>;
 
-    /// Remembers durably that an upload has landed, and what it replaced. Does nothing to one that is not `Syncing`.
-    async fn finish_upload(
-        &self,
-        id: UploadId,
-        digest: &Digest,
-        trash: Option<&NewTrash>,
-        at: Timestamp,
-    ) -> Result<(), Error>;
+    /// Remembers durably that these uploads are about to get their names, so that a restart knows them even where they
+    /// have no row yet. Each is asked for by [`crate::sync::may_accept_uploads`]; a refused one is not in the group.
+    async fn intend_landings(&self, uploads: &[WholeUpload]) -> Result<(LandingsId, Vec<Result<(), Error>>), Error>;
+
+    /// Remembers durably which uploads of the group have landed, and what they replaced; the others were given up. Doing
+    /// it again changes nothing.
+    async fn finish_landings(&self, id: LandingsId, landed: &[LandedUpload], at: Timestamp) -> Result<(), Error>;
+
+    /// Groups that a restart found unfinished, in ascending order.
+    async fn unfinished_landings(&self) -> Result<Vec<(LandingsId, Vec<WholeUpload>)>, Error>;
 
     /// Remembers that an upload has failed after `size_bytes`. Does nothing to one that is not `Syncing`.
     async fn fail_upload(&self, id: UploadId, message: &str, size_bytes: u64, at: Timestamp) -> Result<(), Error>;

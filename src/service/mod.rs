@@ -5,6 +5,7 @@
 
 mod gate;
 mod keys;
+mod landings;
 mod publish;
 mod recovery;
 mod syncs;
@@ -23,6 +24,7 @@ use crate::limits::Limits;
 use crate::ports::{Clock, Files, Randomness, State};
 use crate::time::Timestamp;
 use gate::Gates;
+use landings::Landings;
 use std::sync::Arc;
 
 /// The lake. Cheap to clone.
@@ -37,6 +39,7 @@ struct Inner {
     limits: Limits,
     auth_mode: AuthMode,
     gates: Gates,
+    landings: Landings,
 }
 
 /// What a lake is made of.
@@ -52,7 +55,16 @@ pub struct Parts {
 impl Lake {
     pub fn new(parts: Parts) -> Self {
         let Parts { state, files, clock, randomness, limits, auth_mode } = parts;
-        Self(Arc::new(Inner { state, files, clock, randomness, limits, auth_mode, gates: Gates::default() }))
+        Self(Arc::new(Inner {
+            state,
+            files,
+            clock,
+            randomness,
+            limits,
+            auth_mode,
+            gates: Gates::default(),
+            landings: Landings::default(),
+        }))
     }
 
     pub fn auth_mode(&self) -> AuthMode {

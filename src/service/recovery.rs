@@ -2,9 +2,8 @@
 //! nothing more.
 
 use super::Lake;
-use super::uploads::landing_of;
+use super::landings::landing_of;
 use crate::error::Error;
-use crate::ports::files::Outcome;
 
 /// What a recovery found and did.
 #[derive(Debug, Default)]
@@ -48,21 +47,23 @@ impl Lake {
     }
 
     async fn recover_uploads(&self, recovered: &mut Recovered) -> Result<(), Error> {
-        for upload in self.0.state.unfinished_uploads().await? {
-            let sync = self.record(upload.sync_id).await?.sync;
-            match self.0.files.recover_landing(&landing_of(&sync, &upload)).await? {
-                Some((digest, outcome)) => {
-                    let replaced = outcome == Outcome::Replaced;
-                    let trash = replaced.then(|| self.overwritten(&upload, &sync.started_by));
-                    self.0.state.finish_upload(upload.upload_id, &digest, trash.as_ref(), self.now()).await?;
-                    recovered.uploads_finished += 1;
-                }
-                None => {
-                    self.0.state.fail_upload(upload.upload_id, INTERRUPTED, 0, self.now()).await?;
-                    self.0.files.discard_partial(&upload.partial).await?;
-                    recovered.uploads_failed += 1;
+        for (id, uploads) in self.0.state.unfinished_landings().await? {
+            let mut landed = Vec::with_capacity(uploads.len());
+            for upload in uploads {
+                let sync = self.record(upload.sync_id).await?.sync;
+                match self.0.files.recover_landing(&landing_of(&sync, &upload)).await? {
+                    Some(outcome) => landed.push(self.landed(upload, outcome)),
+                    None => self.0.files.discard_partial(&upload.partial).await?,
                 }
             }
+            recovered.uploads_finished += landed.len() as u64;
+            self.0.state.finish_landings(id, &landed, self.now()).await?;
+        }
+        // What was about to be named is known from above; what is left had not come that far.
+        for upload in self.0.state.unfinished_uploads().await? {
+            self.0.state.fail_upload(upload.upload_id, INTERRUPTED, 0, self.now()).await?;
+            self.0.files.discard_partial(&upload.partial).await?;
+            recovered.uploads_failed += 1;
         }
         Ok(())
     }

@@ -1,26 +1,29 @@
 //! One upload, from its first byte to its landing.
 //!
-//! The order is what the promises rest on: the bytes are on stable storage before they have their name, they have
-//! their name before the row says so, and the row is durable before the caller hears of it.
+//! A small one is gathered in memory and lands in one go ([`super::landings`]); it has no row until then. A large or slow
+//! one has a row and a partial file from the moment it is seen to be so.
 
 use super::Lake;
 use super::gate::Pass;
+use super::landings::{Content, Ready, Reserved};
 use crate::error::Error;
 use crate::key::Caller;
 use crate::path::LakePath;
-use crate::place::Place;
 use crate::ports::Partial;
-use crate::ports::files::{Landing, Outcome};
-use crate::ports::state::{NewTrash, NewUpload, RefusedUpload, UnfinishedUpload};
-use crate::sync::{Sync, SyncId, SyncType, may_accept_uploads};
-use crate::trash::{TrashKey, TrashKind, TrashReason};
-use crate::upload::{PartialName, Upload, UploadId};
+use crate::ports::state::{NewUpload, RefusedUpload};
+use crate::sync::{Sync, SyncId, may_accept_uploads};
+use crate::time::Timestamp;
+use crate::upload::{PartialName, UploadId};
 use bytes::Bytes;
+use std::sync::Arc;
+
+/// Largest upload that is gathered in memory.
+const WHOLE_BYTES_MAX: usize = 256 * 1024;
 
 /// The folder of an open sync that the caller may upload to.
 pub struct Destination {
     lake: Lake,
-    sync: Sync,
+    sync: Arc<Sync>,
     folder: LakePath,
     by: String,
 }
@@ -28,14 +31,23 @@ pub struct Destination {
 /// An upload in flight. It ends by [`Self::land`] or by [`Self::fail`].
 pub struct IncomingUpload {
     lake: Lake,
-    sync: Sync,
-    upload_id: UploadId,
+    sync: Arc<Sync>,
+    file_name: String,
+    folder: LakePath,
     target: LakePath,
     name: PartialName,
-    partial: Box<dyn Partial>,
+    body: Body,
     pass: Pass,
     received_bytes: u64,
+    begun_at: Timestamp,
     by: String,
+}
+
+enum Body {
+    /// Only in memory.
+    Gathered(Vec<u8>, Reserved),
+    /// In a partial file, known by a row.
+    Registered(UploadId, Box<dyn Partial>),
 }
 
 impl Lake {
@@ -56,32 +68,7 @@ impl Lake {
         let folder = record.sync.path.upload_folder(path)?;
         // In the open mode an upload needs no key: it then counts as the starter's.
         let by = if *caller == Caller::Anonymous { record.sync.started_by.clone() } else { caller.name().to_owned() };
-        Ok(Destination { lake: self.clone(), sync: record.sync, folder, by })
-    }
-
-    /// What an upload that replaces a file puts into the trash.
-    pub(super) fn overwritten(&self, upload: &UnfinishedUpload, by: &str) -> NewTrash {
-        NewTrash {
-            key: TrashKey::of_upload(upload.upload_id),
-            origin: upload.target.clone(),
-            kind: TrashKind::File,
-            reason: TrashReason::Overwritten,
-            sync_id: Some(upload.sync_id),
-            by: by.to_owned(),
-            at: self.now(),
-        }
-    }
-}
-
-/// How the landing of an upload reads, at its time and after a restart.
-pub(super) fn landing_of(sync: &Sync, upload: &UnfinishedUpload) -> Landing {
-    let staging = (sync.sync_type == SyncType::FullSync).then_some(sync.sync_id);
-    Landing {
-        partial: upload.partial.clone(),
-        identity: upload.identity.clone(),
-        place: Place::of_upload(staging, &sync.path, &upload.target),
-        trash: TrashKey::of_upload(upload.upload_id),
-        leaf: upload.target.leaf().to_owned(),
+        Ok(Destination { lake: self.clone(), sync: Arc::new(record.sync), folder, by })
     }
 }
 
@@ -89,6 +76,7 @@ impl Destination {
     /// Begins the upload of one file. A name that the lake does not take is remembered as a failed upload.
     pub async fn begin(&self, file_name: &str) -> Result<IncomingUpload, Error> {
         let lake = &self.lake;
+        let begun_at = lake.now();
         let target = match self.folder.file(file_name) {
             Ok(target) => target,
             Err(error) => {
@@ -96,40 +84,27 @@ impl Destination {
                     sync_id: self.sync.sync_id,
                     file_name: bounded(file_name),
                     folder: self.folder.clone(),
+                    target: None,
                     message: error.to_string(),
-                    at: lake.now(),
+                    size_bytes: 0,
+                    begun_at,
+                    at: begun_at,
                 };
                 lake.0.state.refuse_upload(&refused).await?;
                 return Err(error.into());
             }
         };
-        let name = PartialName::from_random(lake.random()?);
-        let pass = lake.0.gates.of(self.sync.sync_id).pass();
-        let partial = lake.0.files.create_partial(name.clone()).await?;
-        let new = NewUpload {
-            sync_id: self.sync.sync_id,
-            file_name: bounded(file_name),
-            target: target.clone(),
-            partial: name.clone(),
-            identity: partial.identity().clone(),
-            at: lake.now(),
-        };
-        let upload_id = match lake.0.state.begin_upload(&new).await {
-            Ok(upload_id) => upload_id,
-            Err(error) => {
-                lake.0.files.discard_partial(&name).await?;
-                return Err(error);
-            }
-        };
         Ok(IncomingUpload {
             lake: lake.clone(),
             sync: self.sync.clone(),
-            upload_id,
+            file_name: bounded(file_name),
+            folder: self.folder.clone(),
             target,
-            name,
-            partial,
-            pass,
+            name: PartialName::from_random(lake.random()?),
+            body: Body::Gathered(Vec::new(), lake.0.landings.reserve()),
+            pass: lake.0.gates.of(self.sync.sync_id).pass(),
             received_bytes: 0,
+            begun_at,
             by: self.by.clone(),
         })
     }
@@ -142,8 +117,29 @@ fn bounded(file_name: &str) -> String {
 }
 
 impl IncomingUpload {
-    pub fn upload_id(&self) -> UploadId {
-        self.upload_id
+    /// Whether it has a row, and so shows as in flight.
+    pub fn is_registered(&self) -> bool {
+        matches!(self.body, Body::Registered(..))
+    }
+
+    /// Gives the upload its row, for everybody to see that it is in flight. Call it when the rest is slow to come.
+    pub async fn register(&mut self) -> Result<(), Error> {
+        let Body::Gathered(gathered, _) = &mut self.body else { return Ok(()) };
+        let gathered = std::mem::take(gathered);
+        let lake = &self.lake.0;
+        let mut partial = lake.files.create_partial(self.name.clone()).await?;
+        let new = NewUpload {
+            sync_id: self.sync.sync_id,
+            file_name: self.file_name.clone(),
+            target: self.target.clone(),
+            partial: self.name.clone(),
+            identity: partial.identity().clone(),
+            at: self.begun_at,
+        };
+        let upload_id = lake.state.begin_upload(&new).await?;
+        let written = if gathered.is_empty() { Ok(()) } else { partial.write(gathered.into()).await };
+        self.body = Body::Registered(upload_id, partial);
+        written
     }
 
     /// Takes the next bytes.
@@ -154,13 +150,24 @@ impl IncomingUpload {
         if self.received_bytes > limit_bytes {
             return Err(Error::TooLarge { limit_bytes });
         }
-        self.partial.write(bytes).await
+        if let Body::Gathered(gathered, reserved) = &mut self.body {
+            let whole = gathered.len() + bytes.len();
+            if whole <= WHOLE_BYTES_MAX && reserved.grow_to(whole) {
+                gathered.extend_from_slice(&bytes);
+                return Ok(());
+            }
+            self.register().await?;
+        }
+        match &mut self.body {
+            Body::Registered(_, partial) => partial.write(bytes).await,
+            Body::Gathered(..) => Ok(()),
+        }
     }
 
     /// Every byte has come: makes them durable, gives them their name, and remembers it.
-    pub async fn land(mut self) -> Result<Upload, Error> {
+    pub async fn land(mut self) -> Result<(), Error> {
         match self.try_land().await {
-            Ok(()) => self.row().await,
+            Ok(()) => Ok(()),
             Err(error) => {
                 self.fail(&error).await?;
                 Err(error)
@@ -169,32 +176,57 @@ impl IncomingUpload {
     }
 
     async fn try_land(&mut self) -> Result<(), Error> {
-        let digest = self.partial.seal().await?;
+        let (upload_id, content) = match &mut self.body {
+            Body::Gathered(gathered, _) => (None, Content::Whole(std::mem::take(gathered))),
+            Body::Registered(upload_id, partial) => {
+                let digest = partial.seal().await?;
+                (Some(*upload_id), Content::Sealed(partial.identity().clone(), digest))
+            }
+        };
+        // Keeps endings out until the landing is remembered.
         let _landing = self.pass.enter().await?;
-        let upload = UnfinishedUpload {
-            upload_id: self.upload_id,
-            sync_id: self.sync.sync_id,
+        let ready = Ready {
+            sync: self.sync.clone(),
+            upload_id,
+            file_name: self.file_name.clone(),
             target: self.target.clone(),
             partial: self.name.clone(),
-            identity: self.partial.identity().clone(),
+            content,
+            begun_at: self.begun_at,
+            by: self.by.clone(),
         };
-        let outcome = self.lake.0.files.land(&landing_of(&self.sync, &upload)).await?;
-        let trash = (outcome == Outcome::Replaced).then(|| self.lake.overwritten(&upload, &self.by));
-        self.lake.0.state.finish_upload(self.upload_id, &digest, trash.as_ref(), self.lake.now()).await
+        self.lake.0.landings.land(&self.lake, ready).await
     }
 
     /// The upload ends here, without landing: the row says why, and its bytes go.
-    pub async fn fail(self, error: &Error) -> Result<Upload, Error> {
+    pub async fn fail(self, error: &Error) -> Result<(), Error> {
         let lake = &self.lake;
-        // The row first: a partial without a row is swept, but a row must never point at bytes that another upload
-        // could have been given since.
-        lake.0.state.fail_upload(self.upload_id, &error.to_string(), self.received_bytes, lake.now()).await?;
+        let remembered = match &self.body {
+            // The row first: a partial without a row is swept, but a row must never point at bytes that another upload
+            // could have been given since.
+            Body::Registered(upload_id, _) => {
+                let message = error.to_string();
+                lake.0.state.fail_upload(*upload_id, &message, self.received_bytes, lake.now()).await
+            }
+            Body::Gathered(..) => {
+                let refused = RefusedUpload {
+                    sync_id: self.sync.sync_id,
+                    file_name: self.file_name.clone(),
+                    folder: self.folder.clone(),
+                    target: Some(self.target.clone()),
+                    message: error.to_string(),
+                    size_bytes: self.received_bytes,
+                    begun_at: self.begun_at,
+                    at: lake.now(),
+                };
+                match lake.0.state.refuse_upload(&refused).await {
+                    // It has come too late to count.
+                    Ok(_) | Err(Error::SyncEnded { .. } | Error::SyncEnding(_)) => Ok(()),
+                    Err(fault) => Err(fault),
+                }
+            }
+        };
         lake.0.files.discard_partial(&self.name).await?;
-        self.row().await
-    }
-
-    async fn row(&self) -> Result<Upload, Error> {
-        let row = self.lake.0.state.upload(self.upload_id).await?;
-        row.ok_or(Error::NoSuchSync(self.sync.sync_id))
+        remembered
     }
 }

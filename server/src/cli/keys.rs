@@ -25,14 +25,14 @@ pub async fn run(action: &KeyAction) -> anyhow::Result<()> {
         KeyAction::List(_) => list_keys(&ring).await,
         KeyAction::Revoke(revoke) => revoke_key(&ring, &revoke.key).await,
     };
-    state.close().await;
+    state.close();
     result
 }
 
 async fn open(data: &DataDir) -> anyhow::Result<SqliteState> {
     std::fs::create_dir_all(&data.path)
         .with_context(|| format!("cannot make the data folder {}", data.path.display()))?;
-    Ok(SqliteState::open(&data.database()).await?)
+    Ok(SqliteState::open(&data.database())?)
 }
 
 async fn create_key(ring: &KeyRing<'_>, create: &CreateKey) -> anyhow::Result<()> {

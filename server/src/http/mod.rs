@@ -105,6 +105,6 @@ async fn readyz(State(door): State<Door>) -> Result<Response, HttpError> {
     if door.stopping.is_cancelled() {
         return Err(lakeshore::Error::ShuttingDown.into());
     }
-    door.state.check().await?;
+    door.state.check()?;
     Ok((StatusCode::OK, "ready\n").into_response())
 }

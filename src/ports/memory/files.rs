@@ -3,7 +3,9 @@
 use crate::error::Error;
 use crate::path::LakePath;
 use crate::place::Place;
-use crate::ports::files::{Files, Landing, Outcome, Partial, Publication, Restoration};
+use crate::ports::files::{
+    Files, Landing, Outcome, Partial, Publication, Restoration, WholeFile, WrittenFiles, WrittenGroup,
+};
 use crate::sync::SyncId;
 use crate::trash::{Totals, TrashKey};
 use crate::upload::{Digest, Identity, PartialName};
@@ -149,6 +151,15 @@ impl Partial for MemoryPartial {
     }
 }
 
+struct NothingToSeal;
+
+#[async_trait]
+impl WrittenGroup for NothingToSeal {
+    async fn seal(self: Box<Self>) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
 fn digest(bytes: &[u8]) -> Digest {
     Digest { size_bytes: bytes.len() as u64, sha256: Sha256::digest(bytes).into() }
 }
@@ -166,21 +177,44 @@ impl Files for MemoryFiles {
         Ok(())
     }
 
-    async fn land(&self, landing: &Landing) -> Result<Outcome, Error> {
-        let slot = Place::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
-        self.tree().swap(&at(&Place::Partial(landing.partial.clone())), &at(&landing.place), &at(&slot))
+    async fn write_group(&self, files: Vec<WholeFile>) -> (WrittenFiles, Box<dyn WrittenGroup>) {
+        let mut tree = self.tree();
+        let written = files.into_iter().map(|WholeFile { name, bytes }| {
+            let digest = digest(&bytes);
+            Ok((tree.make(at(&Place::Partial(name)), Some(bytes)), digest))
+        });
+        (written.collect(), Box::new(NothingToSeal))
     }
 
-    async fn recover_landing(&self, landing: &Landing) -> Result<Option<(Digest, Outcome)>, Error> {
+    async fn land(&self, landings: &[Landing]) -> Vec<Result<Outcome, Error>> {
+        let mut tree = self.tree();
+        let mut land = |landing: &Landing| {
+            let slot = Place::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
+            tree.swap(&at(&Place::Partial(landing.partial.clone())), &at(&landing.place), &at(&slot))
+        };
+        landings.iter().map(&mut land).collect()
+    }
+
+    async fn take_back(&self, landing: &Landing) -> Result<(), Error> {
+        let mut tree = self.tree();
+        let live = at(&landing.place);
+        let slot = at(&Place::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() });
+        if tree.is(&live, &landing.identity) {
+            let taken = tree.take(&live);
+            let replaced = tree.take(&slot);
+            tree.put(&at(&Place::Partial(landing.partial.clone())), taken);
+            tree.put(&live, replaced);
+        }
+        Ok(())
+    }
+
+    async fn recover_landing(&self, landing: &Landing) -> Result<Option<Outcome>, Error> {
         let tree = self.tree();
         let slot = Place::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
-        let landed = tree.nodes.get(&at(&landing.place)).filter(|node| node.identity == landing.identity);
-        let replaced_since = || {
-            let in_trash = tree.nodes.iter().filter(|(path, _)| path.starts_with(".lakeshore/trash/"));
-            in_trash.map(|(_, node)| node).find(|node| node.identity == landing.identity)
-        };
-        let bytes = landed.or_else(replaced_since).and_then(|node| node.bytes.as_ref());
-        Ok(bytes.map(|bytes| (digest(bytes), tree.outcome_of_earlier(&at(&slot)))))
+        let mut in_trash = tree.nodes.iter().filter(|(path, _)| path.starts_with(".lakeshore/trash/"));
+        let landed = tree.is(&at(&landing.place), &landing.identity)
+            || in_trash.any(|(_, node)| node.identity == landing.identity);
+        Ok(landed.then(|| tree.outcome_of_earlier(&at(&slot))))
     }
 
     async fn stage(&self, sync: SyncId) -> Result<Identity, Error> {

@@ -6,16 +6,17 @@ use crate::limits::IN_FLIGHT_NAMED_MAX;
 use crate::list::{Order, Page, SyncQuery, TrashQuery, UploadQuery};
 use crate::path::LakePath;
 use crate::ports::state::{
-    KeyState, NewSync, NewTrash, NewUpload, RefusedUpload, Settlement, SyncState, TrashRecord, TrashState,
-    UnfinishedUpload, UploadState,
+    KeyState, LandedUpload, LandingsId, NewSync, NewTrash, NewUpload, RefusedUpload, Settlement, SyncState,
+    TrashRecord, TrashState, UnfinishedUpload, UploadState, WholeUpload,
 };
 use crate::sync::{
     Closing, OpenSync, Phase, Status, Sync, SyncId, SyncRecord, SyncType, may_accept_uploads, may_close, obstacle,
 };
 use crate::time::Timestamp;
 use crate::trash::{Totals, TrashEntry, TrashId, TrashKind};
-use crate::upload::{Digest, Identity, PartialName, Upload, UploadId, hexadecimal};
+use crate::upload::{Identity, PartialName, Upload, UploadId, hexadecimal};
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Cheap to clone; every clone is the same state.
@@ -31,12 +32,13 @@ struct Data {
     keys: Vec<(Key, SecretHash)>,
     sessions: Vec<(SecretHash, Option<KeyId>, Timestamp)>,
     sign_in: Option<(SecretHash, Timestamp)>,
+    landings: BTreeMap<u64, Vec<WholeUpload>>,
 }
 
 struct UploadRow {
     upload: Upload,
     target: LakePath,
-    partial: Option<(PartialName, Identity)>,
+    partial: Option<PartialName>,
 }
 
 impl MemoryState {
@@ -111,6 +113,34 @@ impl Data {
         let history_id = UploadId(self.uploads.len() as u64 + 1);
         self.uploads.push(UploadRow { upload: Upload { history_id, ..row.upload }, ..row });
         Ok(history_id)
+    }
+
+    fn finish(&mut self, whole: &WholeUpload, trash: Option<&NewTrash>, at: Timestamp) -> Result<(), Error> {
+        let id = match whole.upload_id {
+            Some(id) => id,
+            None => {
+                let upload = new_upload(whole.sync_id, &whole.file_name, Status::Syncing, "", whole.begun_at);
+                self.add_upload(UploadRow { upload, target: whole.target.clone(), partial: None }, false)?
+            }
+        };
+        let Some(row) = self.in_flight(id) else { return Ok(()) };
+        row.upload.sync_status = Status::Finished;
+        row.upload.end_time = at;
+        row.upload.size_bytes = whole.digest.size_bytes;
+        row.upload.sha256 = Some(hexadecimal(&whole.digest.sha256));
+        row.upload.landed_path = Some(row.target.clone());
+        let record = self.record(whole.sync_id)?;
+        record.sync.num_in_flight -= 1;
+        record.sync.size_bytes += whole.digest.size_bytes;
+        let (path, sync_type) = (record.sync.path.clone(), record.sync.sync_type);
+        self.syncs[index(whole.sync_id.0)].1 = at;
+        if sync_type == SyncType::IncrementalSync {
+            self.remember_dataset(path, whole.sync_id);
+        }
+        if let Some(trash) = trash {
+            self.add_trash(trash);
+        }
+        Ok(())
     }
 
     /// The upload, if it is in flight.
@@ -308,42 +338,43 @@ impl SyncState for MemoryState {
 impl UploadState for MemoryState {
     async fn begin_upload(&self, new: &NewUpload) -> Result<UploadId, Error> {
         let upload = new_upload(new.sync_id, &new.file_name, Status::Syncing, "", new.at);
-        let partial = Some((new.partial.clone(), new.identity.clone()));
+        let partial = Some(new.partial.clone());
         self.data().add_upload(UploadRow { upload, target: new.target.clone(), partial }, false)
     }
 
     async fn refuse_upload(&self, refused: &RefusedUpload) -> Result<UploadId, Error> {
-        let upload = new_upload(refused.sync_id, &refused.file_name, Status::Failed, &refused.message, refused.at);
-        self.data().add_upload(UploadRow { upload, target: refused.folder.clone(), partial: None }, true)
+        let mut upload =
+            new_upload(refused.sync_id, &refused.file_name, Status::Failed, &refused.message, refused.begun_at);
+        upload.end_time = refused.at;
+        upload.size_bytes = refused.size_bytes;
+        let target = refused.target.clone().unwrap_or_else(|| refused.folder.clone());
+        self.data().add_upload(UploadRow { upload, target, partial: None }, true)
     }
 
-    async fn finish_upload(
-        &self,
-        id: UploadId,
-        digest: &Digest,
-        trash: Option<&NewTrash>,
-        at: Timestamp,
-    ) -> Result<(), Error> {
+    async fn intend_landings(&self, uploads: &[WholeUpload]) -> Result<(LandingsId, Vec<Result<(), Error>>), Error> {
         let mut data = self.data();
-        let Some(row) = data.in_flight(id) else { return Ok(()) };
-        row.upload.sync_status = Status::Finished;
-        row.upload.end_time = at;
-        row.upload.size_bytes = digest.size_bytes;
-        row.upload.sha256 = Some(hexadecimal(&digest.sha256));
-        row.upload.landed_path = Some(row.target.clone());
-        let sync_id = row.upload.sync_id;
-        let record = data.record(sync_id)?;
-        record.sync.num_in_flight -= 1;
-        record.sync.size_bytes += digest.size_bytes;
-        let (path, sync_type) = (record.sync.path.clone(), record.sync.sync_type);
-        data.syncs[index(sync_id.0)].1 = at;
-        if sync_type == SyncType::IncrementalSync {
-            data.remember_dataset(path, sync_id);
+        let permissions: Vec<_> =
+            uploads.iter().map(|upload| may_accept_uploads(data.record(upload.sync_id)?)).collect();
+        let allowed = uploads.iter().zip(&permissions).filter(|(_, permission)| permission.is_ok());
+        let allowed = allowed.map(|(upload, _)| upload.clone()).collect();
+        let id = data.landings.last_key_value().map_or(1, |(id, _)| id + 1);
+        data.landings.insert(id, allowed);
+        Ok((LandingsId(id), permissions))
+    }
+
+    async fn finish_landings(&self, id: LandingsId, landed: &[LandedUpload], at: Timestamp) -> Result<(), Error> {
+        let mut data = self.data();
+        if data.landings.remove(&id.0).is_none() {
+            return Ok(());
         }
-        if let Some(trash) = trash {
-            data.add_trash(trash);
+        for LandedUpload { upload, trash } in landed {
+            data.finish(upload, trash.as_ref(), at)?;
         }
         Ok(())
+    }
+
+    async fn unfinished_landings(&self) -> Result<Vec<(LandingsId, Vec<WholeUpload>)>, Error> {
+        Ok(self.data().landings.iter().map(|(id, uploads)| (LandingsId(*id), uploads.clone())).collect())
     }
 
     async fn fail_upload(&self, id: UploadId, message: &str, size_bytes: u64, at: Timestamp) -> Result<(), Error> {
@@ -381,9 +412,7 @@ impl UploadState for MemoryState {
         let unfinished = data.uploads.iter().filter(|row| row.upload.sync_status == Status::Syncing);
         Ok(unfinished
             .filter_map(|row| {
-                let (partial, identity) = row.partial.clone()?;
-                let (upload_id, sync_id) = (row.upload.history_id, row.upload.sync_id);
-                Some(UnfinishedUpload { upload_id, sync_id, target: row.target.clone(), partial, identity })
+                Some(UnfinishedUpload { upload_id: row.upload.history_id, partial: row.partial.clone()? })
             })
             .collect())
     }

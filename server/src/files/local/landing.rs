@@ -1,50 +1,113 @@
-//! Giving a sealed upload its name.
+//! Giving sealed uploads their names, and taking them again.
 
 use super::exchange::{Slot, cannot_move, wrong_kind};
-use super::fault::{fault, io_fault};
-use super::partial::digest_of;
+use super::fault::fault;
 use super::tree::{Tree, look_in, names, open_folder, sync_folder};
+use crate::crash_point;
 use lakeshore::Error;
 use lakeshore::place::Place;
 use lakeshore::ports::files::{Landing, Outcome};
 use lakeshore::trash::TrashKey;
-use lakeshore::upload::{Digest, Identity};
-use rustix::fs::{Mode, OFlags, RenameFlags, openat, renameat, renameat_with};
+use lakeshore::upload::Identity;
+use rustix::fs::{RenameFlags, renameat, renameat_with};
 use rustix::io::Errno;
-use std::fs::File;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::os::fd::OwnedFd;
+
+/// The folders that a group lands in: each is found once, and synced once.
+#[derive(Default)]
+struct Folders(BTreeMap<Vec<String>, Landed>);
+
+struct Landed {
+    folder: OwnedFd,
+    /// Which of the group have their names in it.
+    waiting: Vec<usize>,
+}
 
 /// A free name is taken by one rename. A taken one changes hands by an exchange, from a slot of the trash, so that the
 /// old file is in the trash by the very move that replaces it.
-pub(super) fn land(tree: &Tree, landing: &Landing) -> Result<Outcome, Error> {
-    let (uploads, partial) = uploads(tree, landing)?;
-    let (folder, leaf) = tree.make_parent(&landing.place)?;
-    match renameat_with(&uploads, &partial, &folder, &leaf, RenameFlags::NOREPLACE) {
+pub(super) fn land(tree: &Tree, landings: &[Landing]) -> Vec<Result<Outcome, Error>> {
+    let mut folders = Folders::default();
+    let mut outcomes: Vec<_> =
+        landings.iter().enumerate().map(|(index, landing)| name(tree, landing, index, &mut folders)).collect();
+    for Landed { folder, waiting } in folders.0.into_values() {
+        if waiting.is_empty() {
+            continue;
+        }
+        if let Err(error) = sync_folder(&folder) {
+            for index in waiting {
+                outcomes[index] = Err(error.repeated());
+            }
+        }
+    }
+    crash_point!("landing.folder_synced");
+    outcomes
+}
+
+fn name(tree: &Tree, landing: &Landing, index: usize, folders: &mut Folders) -> Result<Outcome, Error> {
+    let mut components = landing.place.components();
+    let leaf = components.pop().unwrap_or_default();
+    let landed = match folders.0.entry(components) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(new) => {
+            let (folder, _) = tree.make_parent(&landing.place)?;
+            new.insert(Landed { folder, waiting: Vec::new() })
+        }
+    };
+    let folder = &landed.folder;
+    match renameat_with(tree.uploads(), landing.partial.as_str(), folder, &leaf, RenameFlags::NOREPLACE) {
         Ok(()) => {
-            sync_folder(&folder)?;
+            crash_point!("landing.named");
+            landed.waiting.push(index);
             return Ok(Outcome::Added);
         }
         Err(Errno::EXIST) => {}
         Err(errno) => return Err(cannot_move(errno, &landing.place)),
     }
-    if look_in(&folder, &leaf)?.is_some_and(|found| found.is_folder) {
+    if look_in(folder, &leaf)?.is_some_and(|found| found.is_folder) {
         return Err(wrong_kind(&landing.place, true));
     }
+    let partial = landing.partial.as_str();
     let slot = Slot::make(tree, &landing.trash, &landing.leaf)?;
-    renameat(&uploads, &partial, &slot.folder, &slot.leaf).map_err(fault("moving an upload to its slot"))?;
+    renameat(tree.uploads(), partial, &slot.folder, &slot.leaf).map_err(fault("moving an upload to its slot"))?;
+    crash_point!("landing.in_slot");
     match slot.exchange(tree, &landing.place, false) {
         Ok(outcome) => Ok(outcome),
         Err(error) => {
-            renameat(&slot.folder, &slot.leaf, &uploads, &partial).map_err(fault("taking an upload back"))?;
+            renameat(&slot.folder, &slot.leaf, tree.uploads(), partial).map_err(fault("taking an upload back"))?;
             slot.remove_if_empty(tree)?;
             Err(error)
         }
     }
 }
 
+/// The way of [`land`] back: what was replaced is live again, the upload has its partial name.
+pub(super) fn take_back(tree: &Tree, landing: &Landing) -> Result<(), Error> {
+    let Some((folder, leaf)) = tree.parent(&landing.place)? else { return Ok(()) };
+    let is_it = |identity: &Identity| *identity == landing.identity;
+    if !look_in(&folder, &leaf)?.is_some_and(|found| is_it(&found.identity)) {
+        return Ok(());
+    }
+    let partial = landing.partial.as_str();
+    let slot_place = Place::TrashSlot(landing.trash.clone());
+    let replaced = Place::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
+    if tree.look(&replaced)?.is_some() {
+        let slot = tree.make_folder_at(&slot_place)?;
+        let doing = fault("taking a landed upload back");
+        renameat_with(&slot, &landing.leaf, &folder, &leaf, RenameFlags::EXCHANGE).map_err(&doing)?;
+        renameat(&slot, &landing.leaf, tree.uploads(), partial).map_err(&doing)?;
+        sync_folder(&folder)?;
+        return tree.remove_empty_folder(&slot_place);
+    }
+    renameat_with(&folder, &leaf, tree.uploads(), partial, RenameFlags::NOREPLACE)
+        .map_err(fault("taking a landed upload back"))?;
+    sync_folder(&folder)
+}
+
 /// Where is the upload now? Under its partial name: it has not landed. Under its own: it has. In its slot: the exchange
 /// did not come about. In another slot: it landed, and another upload has replaced it since.
-pub(super) fn recover(tree: &Tree, landing: &Landing) -> Result<Option<(Digest, Outcome)>, Error> {
+pub(super) fn recover(tree: &Tree, landing: &Landing) -> Result<Option<Outcome>, Error> {
     let is_it = |found: Option<super::tree::Found>| found.is_some_and(|found| found.identity == landing.identity);
     if is_it(tree.look(&Place::Partial(landing.partial.clone()))?) {
         return Ok(None);
@@ -54,7 +117,7 @@ pub(super) fn recover(tree: &Tree, landing: &Landing) -> Result<Option<(Digest, 
         && is_it(look_in(&folder, &leaf)?)
     {
         sync_folder(&folder)?;
-        return Ok(Some((digest_in(&folder, &leaf)?, outcome()?)));
+        return outcome().map(Some);
     }
     let own_slot = Place::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
     if is_it(tree.look(&own_slot)?) {
@@ -62,30 +125,17 @@ pub(super) fn recover(tree: &Tree, landing: &Landing) -> Result<Option<(Digest, 
         tree.remove_empty_folder(&Place::TrashSlot(landing.trash.clone()))?;
         return Ok(None);
     }
-    match find_in_trash(tree, &landing.leaf, &landing.identity)? {
-        Some((folder, leaf)) => Ok(Some((digest_in(&folder, &leaf)?, outcome()?))),
-        None => Ok(None),
-    }
+    if is_in_trash(tree, &landing.leaf, &landing.identity)? { outcome().map(Some) } else { Ok(None) }
 }
 
-fn uploads(tree: &Tree, landing: &Landing) -> Result<(OwnedFd, String), Error> {
-    tree.make_parent(&Place::Partial(landing.partial.clone()))
-}
-
-fn digest_in(folder: &OwnedFd, leaf: &str) -> Result<Digest, Error> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = openat(folder, leaf, flags, Mode::empty()).map_err(fault("opening a landed file"))?;
-    digest_of(File::from(file)).map_err(io_fault("reading a landed file"))
-}
-
-fn find_in_trash(tree: &Tree, leaf: &str, identity: &Identity) -> Result<Option<(OwnedFd, String)>, Error> {
+fn is_in_trash(tree: &Tree, leaf: &str, identity: &Identity) -> Result<bool, Error> {
     let any_slot = Place::TrashSlot(TrashKey::remembered(String::new()));
-    let Some((trash, _)) = tree.parent(&any_slot)? else { return Ok(None) };
+    let Some((trash, _)) = tree.parent(&any_slot)? else { return Ok(false) };
     for slot in names(&trash)? {
         let folder = open_folder(&trash, &slot).map_err(fault("opening a trash slot"))?;
         if look_in(&folder, leaf)?.is_some_and(|found| found.identity == *identity) {
-            return Ok(Some((folder, leaf.to_owned())));
+            return Ok(true);
         }
     }
-    Ok(None)
+    Ok(false)
 }

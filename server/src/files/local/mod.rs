@@ -1,26 +1,29 @@
 //! The lake as a folder: the embedded default.
 //!
-//! Each verb of the port is one blocking function of a module here, run on tokio's blocking threads. Names are only
+//! Each verb of the port is one blocking function of a module here. Those of a landing run where they are asked for, the
+//! rest on tokio's blocking threads. Names are only
 //! ever resolved beneath the root's own handle ([`tree`]), and what changes hands does so by `renameat2`
 //! ([`landing`], [`exchange`]).
 
 mod exchange;
 mod fault;
+mod group;
 mod landing;
 mod partial;
 mod publish;
 mod sweep;
 mod tree;
 
+use crate::blocking::in_place;
 use async_trait::async_trait;
 use lakeshore::Error;
 use lakeshore::path::LakePath;
 use lakeshore::place::Place;
-use lakeshore::ports::files::{Landing, Outcome, Publication, Restoration};
-use lakeshore::ports::{Files, Partial};
+use lakeshore::ports::files::{Landing, Outcome, Publication, Restoration, WholeFile, WrittenFiles};
+use lakeshore::ports::{Files, Partial, WrittenGroup};
 use lakeshore::sync::SyncId;
 use lakeshore::trash::{Totals, TrashKey};
-use lakeshore::upload::{Digest, Identity, PartialName};
+use lakeshore::upload::{Identity, PartialName};
 use std::path::Path;
 use std::sync::Arc;
 use tree::Tree;
@@ -50,7 +53,7 @@ impl LocalFiles {
 #[async_trait]
 impl Files for LocalFiles {
     async fn create_partial(&self, name: PartialName) -> Result<Box<dyn Partial>, Error> {
-        let partial = self.blocking(move |tree| partial::create(tree, name)).await?;
+        let partial = self.blocking(move |tree| partial::create(tree, &name)).await?;
         Ok(Box::new(partial))
     }
 
@@ -59,12 +62,20 @@ impl Files for LocalFiles {
         self.blocking(move |tree| tree.remove_file(&place)).await
     }
 
-    async fn land(&self, landing: &Landing) -> Result<Outcome, Error> {
-        let landing = landing.clone();
-        self.blocking(move |tree| landing::land(tree, &landing)).await
+    async fn write_group(&self, files: Vec<WholeFile>) -> (WrittenFiles, Box<dyn WrittenGroup>) {
+        let (written, group) = in_place(|| group::write(&self.0, files));
+        (written, Box::new(group))
     }
 
-    async fn recover_landing(&self, landing: &Landing) -> Result<Option<(Digest, Outcome)>, Error> {
+    async fn land(&self, landings: &[Landing]) -> Vec<Result<Outcome, Error>> {
+        in_place(|| landing::land(&self.0, landings))
+    }
+
+    async fn take_back(&self, landing: &Landing) -> Result<(), Error> {
+        in_place(|| landing::take_back(&self.0, landing))
+    }
+
+    async fn recover_landing(&self, landing: &Landing) -> Result<Option<Outcome>, Error> {
         let landing = landing.clone();
         self.blocking(move |tree| landing::recover(tree, &landing)).await
     }

@@ -5,16 +5,16 @@
 
 use super::fault::{fault, io_fault};
 use super::tree::{Tree, identity_of};
+use crate::crash_point;
 use async_trait::async_trait;
 use bytes::Bytes;
 use lakeshore::Error;
-use lakeshore::place::Place;
 use lakeshore::ports::Partial;
 use lakeshore::upload::{Digest, Identity, PartialName};
 use rustix::fs::{Mode, OFlags, openat};
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use tokio::task::JoinHandle;
 
@@ -43,12 +43,17 @@ struct HashedFile {
     size_bytes: u64,
 }
 
-pub(super) fn create(tree: &Tree, name: PartialName) -> Result<LocalPartial, Error> {
-    let (uploads, leaf) = tree.make_parent(&Place::Partial(name))?;
+/// A new file of that partial name, empty.
+pub(super) fn create_file(tree: &Tree, name: &PartialName) -> Result<File, Error> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     // The umask decides who reads the lake.
     let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
-    let file = File::from(openat(&uploads, &leaf, flags, mode).map_err(fault("creating an upload"))?);
+    openat(tree.uploads(), name.as_str(), flags, mode).map(File::from).map_err(fault("creating an upload"))
+}
+
+pub(super) fn create(tree: &Tree, name: &PartialName) -> Result<LocalPartial, Error> {
+    let file = create_file(tree, name)?;
+    crash_point!("partial.created");
     Ok(LocalPartial {
         identity: identity_of(file.as_fd())?,
         gathered: Vec::new(),
@@ -110,25 +115,10 @@ impl Partial for LocalPartial {
         let sealed = tokio::task::spawn_blocking(move || {
             file.take(&batch).map_err(io_fault("writing an upload"))?;
             file.file.sync_data().map_err(io_fault("syncing an upload"))?;
+            crash_point!("partial.synced");
             let HashedFile { hasher, size_bytes, .. } = *file;
             Ok(Digest { size_bytes, sha256: hasher.finalize().into() })
         });
         sealed.await.map_err(Error::internal)?
-    }
-}
-
-/// Reads a whole file, to know again what was known before a restart.
-pub(super) fn digest_of(mut file: File) -> io::Result<Digest> {
-    let mut hasher = Sha256::new();
-    let mut size_bytes = 0;
-    let mut buffer = vec![0; BATCH_BYTES];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(Digest { size_bytes, sha256: hasher.finalize().into() }),
-            read => {
-                hasher.update(&buffer[..read]);
-                size_bytes += read as u64;
-            }
-        }
     }
 }

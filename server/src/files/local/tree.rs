@@ -5,7 +5,7 @@
 
 use super::fault::fault;
 use lakeshore::Error;
-use lakeshore::place::{ENGINE_FOLDER, ENGINE_SUBFOLDERS, Place};
+use lakeshore::place::{ENGINE_FOLDER, ENGINE_SUBFOLDERS, Place, UPLOADS_FOLDER};
 use lakeshore::trash::Totals;
 use lakeshore::upload::Identity;
 use rustix::fs::{
@@ -36,6 +36,8 @@ pub(super) struct Tree {
     root: OwnedFd,
     /// The engine's folder. Holding it holds the lock on the lake.
     _engine: OwnedFd,
+    /// Where partial files are.
+    uploads: OwnedFd,
 }
 
 /// What lies at a place.
@@ -66,7 +68,13 @@ impl Tree {
             Err(errno) => return Err(unwritable(errno)),
         }
         probe_exchange(&engine)?;
-        Ok(Self { root, _engine: engine })
+        let uploads = open_folder(&engine, UPLOADS_FOLDER).map_err(unwritable)?;
+        Ok(Self { root, _engine: engine, uploads })
+    }
+
+    /// The folder of the partial files.
+    pub(super) fn uploads(&self) -> &OwnedFd {
+        &self.uploads
     }
 
     /// The folder that holds `place`, and the name of `place` in it. `None` when there is no such folder.

@@ -14,12 +14,15 @@ use bytes::Bytes;
 use lakeshore::Error;
 use lakeshore::service::{Destination, IncomingUpload};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Most files in one request.
 const FILES_MAX: usize = 10_000;
 /// After a file was refused, so much of the rest of the body is read and dropped, so that the client, which is still
 /// sending, comes to read the answer.
 const DISCARDED_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// How long a small upload may wait for its next bytes before it shows in the history.
+const UNSEEN_MAX: Duration = Duration::from_millis(50);
 
 #[derive(Deserialize)]
 pub struct UploadParameters {
@@ -113,7 +116,7 @@ impl Reception<'_> {
 
     async fn receive_file(&mut self, mut incoming: IncomingUpload) -> Result<(), Error> {
         let result = loop {
-            match self.chunk().await {
+            match self.chunk_of(&mut incoming).await {
                 Ok(Some(bytes)) => {
                     if let Err(error) = incoming.write(bytes).await {
                         break Err(error);
@@ -124,7 +127,7 @@ impl Reception<'_> {
             }
         };
         match result {
-            Ok(()) => incoming.land().await.map(|_| ()),
+            Ok(()) => incoming.land().await,
             Err(error) => {
                 incoming.fail(&error).await?;
                 Err(error)
@@ -142,6 +145,17 @@ impl Reception<'_> {
             }
         }
         false
+    }
+
+    /// The next bytes of an upload. When they do not come at once, the upload shows as in flight.
+    async fn chunk_of(&mut self, incoming: &mut IncomingUpload) -> Result<Option<Bytes>, Error> {
+        if !incoming.is_registered() {
+            match tokio::time::timeout(UNSEEN_MAX, self.chunk()).await {
+                Ok(chunk) => return chunk,
+                Err(_) => incoming.register().await?,
+            }
+        }
+        self.chunk().await
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {

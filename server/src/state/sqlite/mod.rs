@@ -1,9 +1,14 @@
 //! The state in one SQLite file: the embedded default.
 //!
-//! WAL mode, one writer that commits many requests in one transaction ([`writer`]), and pooled readers that never wait
-//! for it. The queries stand beside the types that they fill: [`syncs`], [`uploads`], [`trash`], [`keys`].
+//! WAL mode, one writer that commits many requests in one transaction ([`writer`]), and readers that never wait for it
+//! ([`readers`]). The queries stand beside the types that they fill: [`syncs`], [`uploads`], [`trash`], [`keys`].
 
+mod counts;
+mod history;
 mod keys;
+mod migrations;
+mod query;
+mod readers;
 mod row;
 mod syncs;
 mod trash;
@@ -11,77 +16,79 @@ mod uploads;
 mod writer;
 
 use lakeshore::Error;
-use sqlx::SqlitePool;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use readers::Readers;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use writer::Writer;
 
 /// How long a connection waits for another process (the `lakeshore key` commands) before it gives up.
 const BUSY_MAX: Duration = Duration::from_secs(10);
-const READERS: u32 = 4;
+/// Prepared statements that a connection keeps.
+const STATEMENTS_KEPT: usize = 64;
 
 #[derive(Clone)]
 pub struct SqliteState {
-    writer: Writer,
-    readers: SqlitePool,
+    writer: Arc<Writer>,
+    readers: Arc<Readers>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("cannot open the database {path}: {source}")]
-    Open { path: String, source: sqlx::Error },
+    Open { path: String, source: rusqlite::Error },
     #[error("cannot bring the database {path} up to date: {source}; it may be of a newer version of Lakeshore")]
-    Migrate { path: String, source: sqlx::migrate::MigrateError },
+    Migrate { path: String, source: rusqlite_migration::Error },
 }
 
 impl SqliteState {
     /// Opens the database, making it where it is missing, and brings its tables up to date.
-    pub async fn open(file: &Path) -> Result<Self, OpenError> {
+    pub fn open(file: &Path) -> Result<Self, OpenError> {
         let path = file.display().to_string();
         let open_error = |source| OpenError::Open { path: path.clone(), source };
-        let options = SqliteConnectOptions::new()
-            .filename(file)
-            .create_if_missing(true)
-            .busy_timeout(BUSY_MAX)
-            // Before everything else: the mode is a property of the file, and changing it needs the file alone.
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true);
-        let writer_pool =
-            SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(open_error)?;
-        sqlx::migrate!("migrations/sqlite")
-            .run(&writer_pool)
-            .await
-            .map_err(|source| OpenError::Migrate { path: path.clone(), source })?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .connect_with(options.read_only(true))
-            .await
-            .map_err(open_error)?;
-        let connection = writer_pool.acquire().await.map_err(open_error)?.detach();
-        Ok(Self { writer: Writer::start(connection), readers })
+        let mut connection = open_writing(file).map_err(open_error)?;
+        migrations::run(&mut connection).map_err(|source| OpenError::Migrate { path: path.clone(), source })?;
+        let readers = Readers::open(file.to_owned()).map_err(open_error)?;
+        Ok(Self { writer: Arc::new(Writer::new(connection)), readers: Arc::new(readers) })
     }
 
-    /// Commits what waits, and closes the database.
-    pub async fn close(&self) {
-        self.writer.close().await;
-        self.readers.close().await;
+    /// Closes the database. What comes later is refused.
+    pub fn close(&self) {
+        self.readers.close();
+        self.writer.close();
     }
 
     /// Can the database be read?
-    pub async fn check(&self) -> Result<(), Error> {
-        sqlx::query("SELECT 1").execute(&self.readers).await.map_err(fault)?;
-        Ok(())
+    pub fn check(&self) -> Result<(), Error> {
+        self.readers.look(|connection| connection.query_row("SELECT 1", [], |_| Ok(())).map_err(fault))
     }
 }
 
+fn open_writing(file: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(file)?;
+    connection.busy_timeout(BUSY_MAX)?;
+    // Before everything else: the mode is a property of the file, and changing it needs the file alone.
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    Ok(connection)
+}
+
+fn open_reading(file: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags)?;
+    connection.busy_timeout(BUSY_MAX)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    Ok(connection)
+}
+
 /// A failed query: a full disk is the client's business, everything else the operator's.
-fn fault(error: sqlx::Error) -> Error {
+fn fault(error: rusqlite::Error) -> Error {
     if is_disk_full(&error) { Error::DiskFull } else { Error::internal(error) }
 }
 
-fn is_disk_full(error: &sqlx::Error) -> bool {
-    // SQLITE_FULL
-    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("13"))
+fn is_disk_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }

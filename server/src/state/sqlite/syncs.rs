@@ -1,8 +1,10 @@
 //! Syncs: the table `syncs`, and `datasets`, which they write.
 
-use super::row::{SYNC_COLUMNS, dense_page, holding, id, ordered_page, path, sync, sync_record, within};
+use super::counts::{Tally, dense_page, page_of_slice, slice};
+use super::query::{Select, changed, clamp, found};
+use super::row::{SYNC_COLUMNS, id, parsed, path, sync, sync_record};
 use super::trash::insert_trash;
-use super::uploads::in_flight;
+use super::uploads::{in_flight, position};
 use super::writer::Durability::{Synced, Written};
 use super::{SqliteState, fault};
 use async_trait::async_trait;
@@ -13,43 +15,27 @@ use lakeshore::ports::state::{NewSync, Settlement, SyncState};
 use lakeshore::sync::{Closing, OpenSync, Status, Sync, SyncId, SyncRecord, SyncType, may_close, obstacle};
 use lakeshore::trash::TrashId;
 use lakeshore::{Error, Timestamp};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, SqliteConnection};
+use rusqlite::{Connection, params};
 
 #[async_trait]
 impl SyncState for SqliteState {
     async fn start_sync(&self, new: &NewSync) -> Result<SyncId, Error> {
         let new = new.clone();
-        self.writer.write(Synced, move |connection| Box::pin(start_sync(connection, new))).await
+        self.writer.write(Synced, move |connection| start_sync(connection, new)).await
     }
 
     async fn sync(&self, sync_id: SyncId) -> Result<Option<SyncRecord>, Error> {
-        let mut connection = self.readers.acquire().await.map_err(fault)?;
-        record(&mut connection, sync_id).await
+        self.readers.look(|connection| record(connection, sync_id))
     }
 
     async fn syncs(&self, wanted: &SyncQuery) -> Result<Vec<Sync>, Error> {
-        let mut query = QueryBuilder::<Sqlite>::new(format!("SELECT {SYNC_COLUMNS} FROM syncs WHERE 1"));
-        let mut dense = true;
-        if let Some(status) = wanted.status {
-            query.push(" AND status = ").push_bind(status.as_str());
-            dense = false;
-        }
-        if let Some(sync_type) = wanted.sync_type {
-            query.push(" AND sync_type = ").push_bind(sync_type.as_str());
-            dense = false;
-        }
-        dense &= wanted.path.is_none() && wanted.scope.is_none() && wanted.text.is_none();
-        within(&mut query, "path", wanted.path.as_ref());
-        within(&mut query, "path", wanted.scope.as_ref());
-        holding(&mut query, ["name", "path"], wanted.text.as_deref());
-        if dense {
-            dense_page(&mut query, "sync_id", "(SELECT max(sync_id) FROM syncs)", &wanted.page);
-        } else {
-            ordered_page(&mut query, "sync_id", &wanted.page);
-        }
-        let rows = query.build().fetch_all(&self.readers).await.map_err(fault)?;
-        rows.iter().map(sync).collect::<Result<_, _>>().map_err(fault)
+        let wanted = wanted.clone();
+        self.readers
+            .list(move |connection| match select(connection, &wanted)? {
+                Some(select) => select.rows(connection, sync),
+                None => Ok(Vec::new()),
+            })
+            .await
     }
 
     async fn close_sync(
@@ -61,101 +47,99 @@ impl SyncState for SqliteState {
     ) -> Result<(), Error> {
         let closing = closing.clone();
         self.writer
-            .write(Synced, move |connection| Box::pin(close_sync(connection, sync_id, closing, discard_in_flight, at)))
+            .write(Synced, move |connection| close_sync(connection, sync_id, closing, discard_in_flight, at))
             .await
     }
 
     async fn settle_sync(&self, settlement: &Settlement) -> Result<(), Error> {
         let settlement = settlement.clone();
-        self.writer.write(Synced, move |connection| Box::pin(settle_sync(connection, settlement))).await
+        self.writer.write(Synced, move |connection| settle_sync(connection, settlement)).await
     }
 
     async fn reopen_sync(&self, sync_id: SyncId) -> Result<(), Error> {
-        self.writer
-            .write(Synced, move |connection| {
-                Box::pin(async move {
-                    let sql =
-                        "UPDATE syncs SET phase = 'Open' WHERE sync_id = ? AND phase IN ('Publishing', 'Aborting')";
-                    sqlx::query(sql).bind(id(sync_id.0)).execute(connection).await.map_err(fault)?;
-                    Ok(())
-                })
-            })
-            .await
+        let sql = "UPDATE syncs SET phase = 'Open' WHERE sync_id = ? AND phase IN ('Publishing', 'Aborting')";
+        self.writer.write(Synced, move |connection| changed(connection, sql, [id(sync_id.0)]).map(|_| ())).await
     }
 
     async fn closing_syncs(&self) -> Result<Vec<SyncRecord>, Error> {
-        let sql = format!(
-            "SELECT {SYNC_COLUMNS} FROM syncs WHERE phase <> 'Ended' AND phase IN ('Publishing', 'Aborting') ORDER BY sync_id"
-        );
-        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&self.readers).await.map_err(fault)?;
-        rows.iter().map(sync_record).collect::<Result<_, _>>().map_err(fault)
+        let mut select = Select::new(format!("SELECT {SYNC_COLUMNS} FROM syncs"));
+        select.push(" WHERE phase <> 'Ended' AND phase IN ('Publishing', 'Aborting') ORDER BY sync_id");
+        self.readers.list(move |connection| select.rows(connection, sync_record)).await
     }
 
     async fn open_syncs(&self) -> Result<Vec<SyncId>, Error> {
-        let sql = "SELECT sync_id FROM syncs WHERE phase <> 'Ended' ORDER BY sync_id";
-        let rows = sqlx::query(sql).fetch_all(&self.readers).await.map_err(fault)?;
-        ids(&rows)
+        let select = Select::new("SELECT sync_id FROM syncs WHERE phase <> 'Ended' ORDER BY sync_id");
+        self.readers.list(move |connection| select.rows(connection, sync_id)).await
     }
 
     async fn idle_syncs(&self, before: Timestamp) -> Result<Vec<SyncId>, Error> {
-        let sql = "SELECT sync_id FROM syncs WHERE phase <> 'Ended' AND phase = 'Open' AND num_in_flight = 0 \
-                   AND last_activity < ? ORDER BY sync_id";
-        let rows = sqlx::query(sql).bind(before.0).fetch_all(&self.readers).await.map_err(fault)?;
-        ids(&rows)
+        let mut select = Select::new("SELECT sync_id FROM syncs WHERE phase <> 'Ended' AND phase = 'Open'");
+        select.push(" AND num_in_flight = 0 AND last_activity < ").bind(before.0).push(" ORDER BY sync_id");
+        self.readers.list(move |connection| select.rows(connection, sync_id)).await
     }
 
     async fn datasets(&self, beginning: &str, scope: Option<&LakePath>, size: u64) -> Result<Vec<LakePath>, Error> {
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT path FROM datasets WHERE path >= ");
+        let mut select = Select::new("SELECT path FROM datasets WHERE path >= ");
         // Every path that begins so sorts before the same text with the highest character behind it.
-        query.push_bind(beginning.to_owned()).push(" AND path < ").push_bind(format!("{beginning}\u{10FFFF}"));
-        within(&mut query, "path", scope);
-        query.push(" ORDER BY last_sync_id DESC, path LIMIT ").push_bind(id(size));
-        let rows = query.build().fetch_all(&self.readers).await.map_err(fault)?;
-        rows.iter().map(|row| path(row, "path")).collect::<Result<_, _>>().map_err(fault)
+        select.bind(beginning.to_owned()).push(" AND path < ").bind(format!("{beginning}\u{10FFFF}"));
+        select.within("path", scope).push(" ORDER BY last_sync_id DESC, path LIMIT ").bind(clamp(size));
+        self.readers.list(move |connection| select.rows(connection, |row| path(row, "path"))).await
     }
 
     async fn forget_dataset(&self, path: &LakePath) -> Result<(), Error> {
-        let path = path.as_str().to_owned();
-        self.writer
-            .write(Written, move |connection| {
-                Box::pin(async move {
-                    let sql = "DELETE FROM datasets WHERE path = ?";
-                    sqlx::query(sql).bind(path).execute(connection).await.map_err(fault)?;
-                    Ok(())
-                })
-            })
-            .await
+        let path = path.clone();
+        let sql = "DELETE FROM datasets WHERE path = ?";
+        self.writer.write(Written, move |connection| changed(connection, sql, [path.as_str()]).map(|_| ())).await
     }
 }
 
-fn ids(rows: &[SqliteRow]) -> Result<Vec<SyncId>, Error> {
-    let id = |row: &SqliteRow| Ok(SyncId(row.try_get::<i64, _>(0)?.cast_unsigned()));
-    rows.iter().map(id).collect::<Result<_, sqlx::Error>>().map_err(fault)
+fn sync_id(row: &rusqlite::Row<'_>) -> rusqlite::Result<SyncId> {
+    Ok(SyncId(row.get::<_, i64>(0)?.cast_unsigned()))
 }
 
-pub(super) async fn record(connection: &mut SqliteConnection, sync_id: SyncId) -> Result<Option<SyncRecord>, Error> {
-    let sql = format!("SELECT {SYNC_COLUMNS} FROM syncs WHERE sync_id = ?");
-    let row = sqlx::query(AssertSqlSafe(sql)).bind(id(sync_id.0)).fetch_optional(connection).await.map_err(fault)?;
-    row.as_ref().map(sync_record).transpose().map_err(fault)
+/// The query of a page of the list; `None` when there can be no row.
+pub(super) fn select(connection: &Connection, wanted: &SyncQuery) -> Result<Option<Select>, Error> {
+    let mut select = Select::new(format!("SELECT {SYNC_COLUMNS} FROM syncs WHERE 1"));
+    if let Some(status) = wanted.status {
+        select.push(" AND status = ").bind(status.as_str().to_owned());
+    }
+    if let Some(sync_type) = wanted.sync_type {
+        select.push(" AND sync_type = ").bind(sync_type.as_str().to_owned());
+    }
+    let page = &wanted.page;
+    if wanted.path.is_some() || wanted.scope.is_some() || wanted.text.is_some() {
+        select.within("path", wanted.path.as_ref()).within("path", wanted.scope.as_ref());
+        select.holding(["name", "path"], wanted.text.as_deref());
+        select.page("sync_id", page.order, page.size, page.from);
+        return Ok(Some(select));
+    }
+    if wanted.status.is_none() && wanted.sync_type.is_none() {
+        dense_page(&mut select, "sync_id", "(SELECT max(sync_id) FROM syncs)", page);
+        return Ok(Some(select));
+    }
+    let types = wanted.sync_type.map_or("'FullSync', 'IncrementalSync'".into(), |one| format!("'{}'", one.as_str()));
+    let statuses = wanted.status.map_or("'Syncing', 'Finished', 'Failed'".into(), |one| format!("'{}'", one.as_str()));
+    let slice = slice(connection, page, |counts| {
+        counts.push("SELECT block, sum(total) FROM sync_counts WHERE sync_type IN (").push(&types);
+        counts.push(") AND status IN (").push(&statuses).push(")");
+    })?;
+    Ok(slice.map(|slice| {
+        page_of_slice(&mut select, "sync_id", page, &slice);
+        select
+    }))
+}
+
+pub(super) fn record(connection: &Connection, sync_id: SyncId) -> Result<Option<SyncRecord>, Error> {
+    found(connection, &format!("SELECT {SYNC_COLUMNS} FROM syncs WHERE sync_id = ?"), [id(sync_id.0)], sync_record)
 }
 
 /// Refuses what an open sync or a restore on an overlapping path keeps from starting.
-pub(super) async fn refuse_if_held(
-    connection: &mut SqliteConnection,
-    wanted: &LakePath,
-    sync_type: SyncType,
-) -> Result<(), Error> {
-    let sql = "SELECT sync_id, path, sync_type FROM syncs WHERE phase <> 'Ended' ORDER BY sync_id";
-    let rows = sqlx::query(sql).fetch_all(&mut *connection).await.map_err(fault)?;
-    let mut open = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let kind: &str = row.try_get("sync_type").map_err(fault)?;
-        open.push(OpenSync {
-            sync_id: SyncId(row.try_get::<i64, _>("sync_id").map_err(fault)?.cast_unsigned()),
-            path: path(row, "path").map_err(fault)?,
-            sync_type: SyncType::parse(kind).unwrap_or(SyncType::FullSync),
-        });
-    }
+pub(super) fn refuse_if_held(connection: &Connection, wanted: &LakePath, sync_type: SyncType) -> Result<(), Error> {
+    let open = Select::new("SELECT sync_id, path, sync_type FROM syncs WHERE phase <> 'Ended' ORDER BY sync_id");
+    let open = open.rows(connection, |row| {
+        let sync_type = parsed(row, "sync_type", SyncType::parse)?;
+        Ok(OpenSync { sync_id: sync_id(row)?, path: path(row, "path")?, sync_type })
+    })?;
     if let Some(held) = obstacle(wanted, sync_type, &open) {
         return Err(Error::PathHeld {
             path: wanted.clone(),
@@ -164,118 +148,96 @@ pub(super) async fn refuse_if_held(
             held_path: held.path.clone(),
         });
     }
-    let sql = "SELECT trash_id, origin FROM trash WHERE restoring IS NOT NULL";
-    for row in sqlx::query(sql).fetch_all(&mut *connection).await.map_err(fault)? {
-        if path(&row, "origin").map_err(fault)?.overlaps(wanted) {
-            let trash_id = TrashId(row.try_get::<i64, _>("trash_id").map_err(fault)?.cast_unsigned());
-            return Err(Error::PathRestoring { path: wanted.clone(), trash_id });
-        }
+    let restoring = Select::new("SELECT trash_id, origin FROM trash WHERE restoring IS NOT NULL");
+    let restoring = restoring.rows(connection, |row| Ok((row.get::<_, i64>(0)?, path(row, "origin")?)))?;
+    match restoring.iter().find(|(_, origin)| origin.overlaps(wanted)) {
+        Some((id, _)) => Err(Error::PathRestoring { path: wanted.clone(), trash_id: TrashId(id.cast_unsigned()) }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
-async fn start_sync(connection: &mut SqliteConnection, new: NewSync) -> Result<SyncId, Error> {
-    refuse_if_held(connection, &new.path, new.sync_type).await?;
+fn start_sync(connection: &Connection, new: NewSync) -> Result<SyncId, Error> {
+    refuse_if_held(connection, &new.path, new.sync_type)?;
     if new.sync_type == SyncType::FullSync {
-        const NAMED_MAX: i64 = 10;
+        const NAMED_MAX: u64 = 10;
         let (first, last) = new.path.range_below();
-        let sql = "SELECT path FROM datasets WHERE path >= ? AND path < ? ORDER BY path LIMIT ?";
-        let below = sqlx::query(sql).bind(first).bind(last).bind(NAMED_MAX).fetch_all(&mut *connection).await;
-        let below: Vec<_> =
-            below.map_err(fault)?.iter().map(|row| path(row, "path")).collect::<Result<_, _>>().map_err(fault)?;
+        let mut below = Select::new("SELECT path FROM datasets WHERE path >= ");
+        below.bind(first).push(" AND path < ").bind(last).push(" ORDER BY path LIMIT ").bind(clamp(NAMED_MAX));
+        let below = below.rows(connection, |row| path(row, "path"))?;
         if !below.is_empty() {
             return Err(Error::DatasetsBelow { path: new.path, below });
         }
     }
     let sql =
         "INSERT INTO syncs (name, path, sync_type, start_time, started_by, last_activity) VALUES (?, ?, ?, ?, ?, ?)";
-    let inserted = sqlx::query(sql)
-        .bind(new.name)
-        .bind(new.path.as_str().to_owned())
-        .bind(new.sync_type.as_str())
-        .bind(new.at.0)
-        .bind(new.started_by)
-        .bind(new.at.0)
-        .execute(connection)
-        .await
-        .map_err(fault)?;
-    Ok(SyncId(inserted.last_insert_rowid().cast_unsigned()))
+    let values = params![new.name, new.path.as_str(), new.sync_type.as_str(), new.at.0, new.started_by, new.at.0];
+    changed(connection, sql, values)?;
+    Ok(SyncId(connection.last_insert_rowid().cast_unsigned()))
 }
 
-async fn close_sync(
-    connection: &mut SqliteConnection,
+fn close_sync(
+    connection: &Connection,
     sync_id: SyncId,
     closing: Closing,
     discard_in_flight: bool,
     at: Timestamp,
 ) -> Result<(), Error> {
-    let record = record(connection, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?;
-    let uploads = in_flight(connection, sync_id, IN_FLIGHT_NAMED_MAX).await?;
+    let record = record(connection, sync_id)?.ok_or(Error::NoSuchSync(sync_id))?;
+    let uploads = in_flight(connection, sync_id, IN_FLIGHT_NAMED_MAX)?;
     may_close(&record, uploads, &closing, discard_in_flight)?;
-    let discarded = sqlx::query(
-        "UPDATE uploads SET status = 'Failed', end_time = ?, message = ? WHERE sync_id = ? AND status = 'Syncing'",
-    )
-    .bind(at.0)
-    .bind(Error::Discarded(sync_id).to_string())
-    .bind(id(sync_id.0))
-    .execute(&mut *connection)
-    .await
-    .map_err(fault)?
-    .rows_affected();
+    let discarded = {
+        let sql = "UPDATE uploads SET status = 'Failed', end_time = ?, message = ? WHERE sync_id = ? AND \
+                   status = 'Syncing' RETURNING history_id, sync_id, ordinal, folder_id";
+        let mut statement = connection.prepare_cached(sql).map_err(fault)?;
+        let message = Error::Discarded(sync_id).to_string();
+        let rows = statement.query_map(params![at.0, message, id(sync_id.0)], position).map_err(fault)?;
+        rows.collect::<rusqlite::Result<Vec<_>>>().map_err(fault)?
+    };
+    let mut tally = Tally::default();
+    discarded.iter().for_each(|position| tally.ended(*position, Status::Failed));
+    tally.write(connection)?;
     let sql = "UPDATE syncs SET num_failed = num_failed + ?, num_in_flight = 0 WHERE sync_id = ?";
-    sqlx::query(sql).bind(id(discarded)).bind(id(sync_id.0)).execute(&mut *connection).await.map_err(fault)?;
+    changed(connection, sql, params![id(discarded.len() as u64), id(sync_id.0)])?;
     match closing {
         Closing::Finish => {
             let sql = "UPDATE syncs SET phase = 'Ended', status = 'Finished', end_time = ? WHERE sync_id = ?";
-            sqlx::query(sql).bind(at.0).bind(id(sync_id.0)).execute(connection).await
+            changed(connection, sql, params![at.0, id(sync_id.0)])
         }
         Closing::Publish { staging, allow_empty, by } => {
             let sql = "UPDATE syncs SET phase = 'Publishing', closing_staging = ?, closing_allow_empty = ?, \
                        closing_by = ? WHERE sync_id = ?";
-            let query = sqlx::query(sql).bind(staging.0).bind(allow_empty).bind(by).bind(id(sync_id.0));
-            query.execute(connection).await
+            changed(connection, sql, params![staging.0, allow_empty, by, id(sync_id.0)])
         }
         Closing::Abort { reason, message, by } => {
             let sql = "UPDATE syncs SET phase = 'Aborting', closing_reason = ?, closing_message = ?, closing_by = ? \
                        WHERE sync_id = ?";
-            let query = sqlx::query(sql).bind(reason.as_str()).bind(message).bind(by).bind(id(sync_id.0));
-            query.execute(connection).await
+            changed(connection, sql, params![reason.as_str(), message, by, id(sync_id.0)])
         }
-    }
-    .map_err(fault)?;
+    }?;
     Ok(())
 }
 
-async fn settle_sync(connection: &mut SqliteConnection, settlement: Settlement) -> Result<(), Error> {
+fn settle_sync(connection: &Connection, settlement: Settlement) -> Result<(), Error> {
     let sync_id = settlement.sync_id;
     let sql = "UPDATE syncs SET phase = 'Ended', status = ?, message = ?, end_time = ? \
                WHERE sync_id = ? AND phase IN ('Publishing', 'Aborting')";
-    let settled = sqlx::query(sql)
-        .bind(settlement.status.as_str())
-        .bind(settlement.message)
-        .bind(settlement.at.0)
-        .bind(id(sync_id.0))
-        .execute(&mut *connection)
-        .await
-        .map_err(fault)?
-        .rows_affected();
-    if settled == 0 {
+    let values = params![settlement.status.as_str(), settlement.message, settlement.at.0, id(sync_id.0)];
+    if changed(connection, sql, values)? == 0 {
         return Ok(());
     }
     if let Some(trash) = &settlement.trash {
-        insert_trash(connection, trash).await?;
+        insert_trash(connection, trash)?;
     }
     if settlement.status == Status::Finished {
-        remember_dataset(connection, sync_id).await?;
+        remember_dataset(connection, sync_id)?;
     }
     Ok(())
 }
 
 /// The path of the sync holds a dataset now.
-pub(super) async fn remember_dataset(connection: &mut SqliteConnection, sync_id: SyncId) -> Result<(), Error> {
+pub(super) fn remember_dataset(connection: &Connection, sync_id: SyncId) -> Result<(), Error> {
     let sql = "INSERT INTO datasets (path, last_sync_id) SELECT path, sync_id FROM syncs WHERE sync_id = ? \
                ON CONFLICT (path) DO UPDATE SET last_sync_id = excluded.last_sync_id \
                WHERE excluded.last_sync_id > last_sync_id";
-    sqlx::query(sql).bind(id(sync_id.0)).execute(connection).await.map_err(fault)?;
-    Ok(())
+    changed(connection, sql, [id(sync_id.0)]).map(|_| ())
 }

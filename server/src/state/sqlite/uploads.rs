@@ -1,42 +1,58 @@
-//! Uploads: the table `uploads`, and the counters of their syncs, which change in the same transaction.
+//! Uploads: the table `uploads`, and what changes in the same transaction: the counters of their syncs, the counts of
+//! blocks, the folders.
 
-use super::row::{UPLOAD_COLUMNS, dense_page, holding, id, ordered_page, path, upload, within};
+use super::counts::{Position, Tally};
+use super::query::{Select, changed, clamp, found};
+use super::row::{UPLOAD_COLUMNS, id, parsed, upload};
 use super::syncs::{record, remember_dataset};
 use super::trash::insert_trash;
 use super::writer::Durability::{Synced, Written};
-use super::{SqliteState, fault};
+use super::{SqliteState, fault, history};
 use async_trait::async_trait;
 use lakeshore::list::UploadQuery;
-use lakeshore::ports::state::{NewTrash, NewUpload, RefusedUpload, UnfinishedUpload, UploadState};
-use lakeshore::sync::{SyncId, SyncType, may_accept_uploads};
-use lakeshore::upload::{Digest, Identity, PartialName, Upload, UploadId};
+use lakeshore::path::LakePath;
+use lakeshore::ports::state::{
+    LandedUpload, LandingsId, NewUpload, RefusedUpload, UnfinishedUpload, UploadState, WholeUpload,
+};
+use lakeshore::sync::{Status, SyncId, SyncType, may_accept_uploads};
+use lakeshore::upload::{PartialName, Upload, UploadId};
 use lakeshore::{Error, Timestamp};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, SqliteConnection};
+use rusqlite::{Connection, Row, params};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 #[async_trait]
 impl UploadState for SqliteState {
     async fn begin_upload(&self, new: &NewUpload) -> Result<UploadId, Error> {
         let new = new.clone();
-        self.writer.write(Written, move |connection| Box::pin(begin_upload(connection, new))).await
+        self.writer.write(Written, move |connection| begin_upload(connection, &new)).await
     }
 
     async fn refuse_upload(&self, refused: &RefusedUpload) -> Result<UploadId, Error> {
         let refused = refused.clone();
-        self.writer.write(Written, move |connection| Box::pin(refuse_upload(connection, refused))).await
+        self.writer.write(Written, move |connection| refuse_upload(connection, &refused)).await
     }
 
-    async fn finish_upload(
-        &self,
-        upload_id: UploadId,
-        digest: &Digest,
-        trash: Option<&NewTrash>,
-        at: Timestamp,
-    ) -> Result<(), Error> {
-        let (digest, trash) = (*digest, trash.cloned());
-        self.writer
-            .write(Synced, move |connection| Box::pin(finish_upload(connection, upload_id, digest, trash, at)))
-            .await
+    async fn intend_landings(&self, uploads: &[WholeUpload]) -> Result<(LandingsId, Vec<Result<(), Error>>), Error> {
+        let uploads = uploads.to_vec();
+        self.writer.write_in_place(Synced, move |connection| intend_landings(connection, &uploads)).await
+    }
+
+    async fn finish_landings(&self, id: LandingsId, landed: &[LandedUpload], at: Timestamp) -> Result<(), Error> {
+        let landed = landed.to_vec();
+        self.writer.write_in_place(Synced, move |connection| finish_landings(connection, id, &landed, at)).await
+    }
+
+    async fn unfinished_landings(&self) -> Result<Vec<(LandingsId, Vec<WholeUpload>)>, Error> {
+        let select = Select::new("SELECT landings_id, intended FROM landings ORDER BY landings_id");
+        let rows = move |connection: &Connection| {
+            select.rows(connection, |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, String>(1)?)))
+        };
+        let rows = self.readers.list(rows).await?;
+        let read = |(id, text): (u64, String)| {
+            serde_json::from_str(&text).map(|uploads| (LandingsId(id), uploads)).map_err(Error::internal)
+        };
+        rows.into_iter().map(read).collect()
     }
 
     async fn fail_upload(
@@ -47,176 +63,262 @@ impl UploadState for SqliteState {
         at: Timestamp,
     ) -> Result<(), Error> {
         let message = message.to_owned();
-        self.writer
-            .write(Written, move |connection| Box::pin(fail_upload(connection, upload_id, message, size_bytes, at)))
-            .await
+        self.writer.write(Written, move |connection| fail_upload(connection, upload_id, &message, size_bytes, at)).await
     }
 
     async fn upload(&self, upload_id: UploadId) -> Result<Option<Upload>, Error> {
         let sql = format!("SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE history_id = ?");
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(id(upload_id.0));
-        let row = query.fetch_optional(&self.readers).await.map_err(fault)?;
-        row.as_ref().map(upload).transpose().map_err(fault)
+        self.readers.look(|connection| found(connection, &sql, [id(upload_id.0)], upload))
     }
 
     async fn uploads(&self, wanted: &UploadQuery) -> Result<Vec<Upload>, Error> {
-        let mut query = QueryBuilder::<Sqlite>::new(format!("SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE 1"));
-        if let Some(sync_id) = wanted.sync_id {
-            query.push(" AND u.sync_id = ").push_bind(id(sync_id.0));
-        }
-        if let Some(status) = wanted.status {
-            query.push(" AND u.status = ").push_bind(status.as_str());
-        }
-        within(&mut query, "u.target", wanted.path.as_ref());
-        within(&mut query, "u.target", wanted.scope.as_ref());
-        holding(&mut query, ["u.file_name", "u.target"], wanted.text.as_deref());
-        let filtered =
-            wanted.status.is_some() || wanted.path.is_some() || wanted.scope.is_some() || wanted.text.is_some();
-        match wanted.sync_id {
-            _ if filtered => ordered_page(&mut query, "u.history_id", &wanted.page),
-            Some(_) => {
-                let last = "(SELECT total_files FROM syncs s WHERE s.sync_id = u.sync_id)";
-                dense_page(&mut query, "u.ordinal", last, &wanted.page);
-            }
-            None => dense_page(&mut query, "u.history_id", "(SELECT max(history_id) FROM uploads)", &wanted.page),
-        }
-        let rows = query.build().fetch_all(&self.readers).await.map_err(fault)?;
-        rows.iter().map(upload).collect::<Result<_, _>>().map_err(fault)
+        let wanted = wanted.clone();
+        self.readers
+            .list(move |connection| {
+                // One view of the counts and of the rows.
+                let view = connection.unchecked_transaction().map_err(fault)?;
+                match history::select(&view, &wanted)? {
+                    Some(select) => select.rows(&view, upload),
+                    None => Ok(Vec::new()),
+                }
+            })
+            .await
     }
 
     async fn unfinished_uploads(&self) -> Result<Vec<UnfinishedUpload>, Error> {
-        let sql = "SELECT history_id, sync_id, target, partial, identity FROM uploads WHERE status = 'Syncing' \
-                   ORDER BY history_id";
-        let rows = sqlx::query(sql).fetch_all(&self.readers).await.map_err(fault)?;
-        rows.iter().map(unfinished).collect::<Result<_, _>>().map_err(fault)
+        let select =
+            Select::new("SELECT history_id, partial FROM uploads WHERE status = 'Syncing' ORDER BY history_id");
+        self.readers
+            .list(move |connection| {
+                select.rows(connection, |row| {
+                    let upload_id = UploadId(row.get::<_, i64>("history_id")?.cast_unsigned());
+                    Ok(UnfinishedUpload { upload_id, partial: PartialName::remembered(row.get("partial")?) })
+                })
+            })
+            .await
     }
-}
-
-fn unfinished(row: &SqliteRow) -> Result<UnfinishedUpload, sqlx::Error> {
-    Ok(UnfinishedUpload {
-        upload_id: UploadId(row.try_get::<i64, _>("history_id")?.cast_unsigned()),
-        sync_id: SyncId(row.try_get::<i64, _>("sync_id")?.cast_unsigned()),
-        target: path(row, "target")?,
-        partial: PartialName::remembered(row.try_get("partial")?),
-        identity: Identity(row.try_get("identity")?),
-    })
 }
 
 /// Uploads of the sync that are in flight, the first `size` of them.
-pub(super) async fn in_flight(
-    connection: &mut SqliteConnection,
-    sync_id: SyncId,
-    size: u64,
-) -> Result<Vec<Upload>, Error> {
-    let sql = format!(
-        "SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE sync_id = ? AND status = 'Syncing' ORDER BY history_id LIMIT ?"
-    );
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(id(sync_id.0)).bind(id(size));
-    let rows = query.fetch_all(connection).await.map_err(fault)?;
-    rows.iter().map(upload).collect::<Result<_, _>>().map_err(fault)
+pub(super) fn in_flight(connection: &Connection, sync_id: SyncId, size: u64) -> Result<Vec<Upload>, Error> {
+    let mut select = Select::new(format!("SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE sync_id = "));
+    select.bind(id(sync_id.0)).push(" AND status = 'Syncing' ORDER BY history_id LIMIT ").bind(clamp(size));
+    select.rows(connection, upload)
 }
 
-async fn begin_upload(connection: &mut SqliteConnection, new: NewUpload) -> Result<UploadId, Error> {
-    let record = record(connection, new.sync_id).await?.ok_or(Error::NoSuchSync(new.sync_id))?;
+/// From `RETURNING history_id, sync_id, ordinal, folder_id`.
+pub(super) fn position(row: &Row<'_>) -> rusqlite::Result<Position> {
+    Ok(Position { history_id: row.get(0)?, sync_id: row.get(1)?, ordinal: row.get(2)?, folder_id: row.get(3)? })
+}
+
+/// The id of a folder, which gets one where it has none.
+fn folder_id(connection: &Connection, path: &str) -> Result<i64, Error> {
+    if let Some(id) = found(connection, "SELECT folder_id FROM folders WHERE path = ?", [path], |row| row.get(0))? {
+        return Ok(id);
+    }
+    changed(connection, "INSERT INTO folders (path) VALUES (?)", [path])?;
+    Ok(connection.last_insert_rowid())
+}
+
+fn folder_of(target: &LakePath) -> &str {
+    target.as_str().rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+fn begin_upload(connection: &Connection, new: &NewUpload) -> Result<UploadId, Error> {
+    let record = record(connection, new.sync_id)?.ok_or(Error::NoSuchSync(new.sync_id))?;
     may_accept_uploads(&record)?;
+    let sync_id = id(new.sync_id.0);
     let sql = "UPDATE syncs SET total_files = total_files + 1, num_in_flight = num_in_flight + 1, last_activity = ? \
                WHERE sync_id = ?";
-    sqlx::query(sql).bind(new.at.0).bind(id(new.sync_id.0)).execute(&mut *connection).await.map_err(fault)?;
-    let sql = "INSERT INTO uploads (sync_id, ordinal, file_name, target, status, start_time, partial, identity) \
-               VALUES (?1, ?2, ?3, ?4, 'Syncing', ?5, ?6, ?7)";
-    let inserted = sqlx::query(sql)
-        .bind(id(new.sync_id.0))
-        .bind(id(record.sync.total_files + 1))
-        .bind(new.file_name)
-        .bind(new.target.as_str().to_owned())
-        .bind(new.at.0)
-        .bind(new.partial.as_str().to_owned())
-        .bind(new.identity.0)
-        .execute(connection)
-        .await
-        .map_err(fault)?;
-    Ok(UploadId(inserted.last_insert_rowid().cast_unsigned()))
+    changed(connection, sql, params![new.at.0, sync_id])?;
+    let ordinal = id(record.sync.total_files + 1);
+    let folder_id = folder_id(connection, folder_of(&new.target))?;
+    let sql = "INSERT INTO uploads (sync_id, ordinal, file_name, target, folder_id, status, start_time, partial, \
+               identity) VALUES (?, ?, ?, ?, ?, 'Syncing', ?, ?, ?)";
+    let target = new.target.as_str();
+    let (partial, identity) = (new.partial.as_str(), &new.identity.0);
+    changed(connection, sql, params![sync_id, ordinal, new.file_name, target, folder_id, new.at.0, partial, identity])?;
+    let history_id = connection.last_insert_rowid();
+    let mut tally = Tally::default();
+    tally.began(Position { history_id, sync_id, ordinal, folder_id });
+    tally.write(connection)?;
+    Ok(UploadId(history_id.cast_unsigned()))
 }
 
-async fn refuse_upload(connection: &mut SqliteConnection, refused: RefusedUpload) -> Result<UploadId, Error> {
-    let record = record(connection, refused.sync_id).await?.ok_or(Error::NoSuchSync(refused.sync_id))?;
+fn refuse_upload(connection: &Connection, refused: &RefusedUpload) -> Result<UploadId, Error> {
+    let record = record(connection, refused.sync_id)?.ok_or(Error::NoSuchSync(refused.sync_id))?;
     may_accept_uploads(&record)?;
+    let sync_id = id(refused.sync_id.0);
     let sql = "UPDATE syncs SET total_files = total_files + 1, num_failed = num_failed + 1, last_activity = ? \
                WHERE sync_id = ?";
-    sqlx::query(sql).bind(refused.at.0).bind(id(refused.sync_id.0)).execute(&mut *connection).await.map_err(fault)?;
-    let sql = "INSERT INTO uploads (sync_id, ordinal, file_name, target, status, start_time, end_time, message) \
-               VALUES (?1, ?2, ?3, ?4, 'Failed', ?5, ?5, ?6)";
-    let inserted = sqlx::query(sql)
-        .bind(id(refused.sync_id.0))
-        .bind(id(record.sync.total_files + 1))
-        .bind(refused.file_name)
-        .bind(refused.folder.as_str().to_owned())
-        .bind(refused.at.0)
-        .bind(refused.message)
-        .execute(connection)
-        .await
-        .map_err(fault)?;
-    Ok(UploadId(inserted.last_insert_rowid().cast_unsigned()))
+    changed(connection, sql, params![refused.at.0, sync_id])?;
+    let ordinal = id(record.sync.total_files + 1);
+    let folder = refused.target.as_ref().map_or(refused.folder.as_str(), folder_of);
+    let folder_id = folder_id(connection, folder)?;
+    let sql = "INSERT INTO uploads (sync_id, ordinal, file_name, target, folder_id, status, start_time, end_time, \
+               message, size_bytes) VALUES (?, ?, ?, ?, ?, 'Failed', ?, ?, ?, ?)";
+    let target = refused.target.as_ref().unwrap_or(&refused.folder).as_str();
+    let (begun_at, at, size_bytes) = (refused.begun_at.0, refused.at.0, id(refused.size_bytes));
+    changed(
+        connection,
+        sql,
+        params![sync_id, ordinal, refused.file_name, target, folder_id, begun_at, at, refused.message, size_bytes],
+    )?;
+    let history_id = connection.last_insert_rowid();
+    let position = Position { history_id, sync_id, ordinal, folder_id };
+    let mut tally = Tally::default();
+    tally.began(position);
+    tally.ended(position, Status::Failed);
+    tally.write(connection)?;
+    Ok(UploadId(history_id.cast_unsigned()))
 }
 
-async fn finish_upload(
-    connection: &mut SqliteConnection,
-    upload_id: UploadId,
-    digest: Digest,
-    trash: Option<NewTrash>,
+fn intend_landings(
+    connection: &Connection,
+    uploads: &[WholeUpload],
+) -> Result<(LandingsId, Vec<Result<(), Error>>), Error> {
+    let mut records = BTreeMap::new();
+    let mut permissions = Vec::with_capacity(uploads.len());
+    let mut allowed = Vec::with_capacity(uploads.len());
+    for upload in uploads {
+        let sync_id = upload.sync_id;
+        let record = match records.entry(sync_id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(record(connection, sync_id)?),
+        };
+        let permission = record.as_ref().map_or(Err(Error::NoSuchSync(sync_id)), may_accept_uploads);
+        if permission.is_ok() {
+            allowed.push(upload);
+        }
+        permissions.push(permission);
+    }
+    let intended = serde_json::to_string(&allowed).map_err(Error::internal)?;
+    changed(connection, "INSERT INTO landings (intended) VALUES (?)", [intended])?;
+    Ok((LandingsId(connection.last_insert_rowid().cast_unsigned()), permissions))
+}
+
+/// What a group of landings changes in one sync.
+struct SyncChange {
+    sync_type: SyncType,
+    /// Before the group.
+    total_files: i64,
+    added: i64,
+    no_longer_in_flight: i64,
+    size_bytes: i64,
+}
+
+fn finish_landings(
+    connection: &Connection,
+    landings: LandingsId,
+    landed: &[LandedUpload],
     at: Timestamp,
 ) -> Result<(), Error> {
-    let sql = "UPDATE uploads SET status = 'Finished', end_time = ?, size_bytes = ?, sha256 = ?, partial = NULL, \
-               identity = NULL WHERE history_id = ? AND status = 'Syncing' RETURNING sync_id";
-    let row = sqlx::query(sql)
-        .bind(at.0)
-        .bind(id(digest.size_bytes))
-        .bind(digest.sha256.to_vec())
-        .bind(id(upload_id.0))
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(fault)?;
-    let Some(row) = row else { return Ok(()) };
-    let sync_id = SyncId(row.try_get::<i64, _>("sync_id").map_err(fault)?.cast_unsigned());
-    let sql = "UPDATE syncs SET num_in_flight = num_in_flight - 1, size_bytes = size_bytes + ?, last_activity = ? \
-               WHERE sync_id = ? RETURNING sync_type";
-    let row = sqlx::query(sql)
-        .bind(id(digest.size_bytes))
-        .bind(at.0)
-        .bind(id(sync_id.0))
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(fault)?;
-    if row.try_get::<&str, _>("sync_type").map_err(fault)? == SyncType::IncrementalSync.as_str() {
-        remember_dataset(connection, sync_id).await?;
+    if changed(connection, "DELETE FROM landings WHERE landings_id = ?", [id(landings.0)])? == 0 {
+        return Ok(());
     }
-    match &trash {
-        Some(trash) => insert_trash(connection, trash).await,
-        None => Ok(()),
+    let mut tally = Tally::default();
+    let mut syncs: BTreeMap<SyncId, SyncChange> = BTreeMap::new();
+    let mut folders: BTreeMap<&str, i64> = BTreeMap::new();
+    for LandedUpload { upload, trash } in landed {
+        let sync = match syncs.entry(upload.sync_id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(unchanged(connection, upload.sync_id)?),
+        };
+        let position = match upload.upload_id {
+            Some(upload_id) => {
+                let Some(position) = finish_row(connection, upload_id, upload, at)? else { continue };
+                sync.no_longer_in_flight += 1;
+                position
+            }
+            None => {
+                let path = folder_of(&upload.target);
+                let folder_id = match folders.get(path) {
+                    Some(id) => *id,
+                    None => *folders.entry(path).or_insert(folder_id(connection, path)?),
+                };
+                sync.added += 1;
+                let position = add_row(connection, upload, sync.total_files + sync.added, folder_id, at)?;
+                tally.began(position);
+                position
+            }
+        };
+        tally.ended(position, Status::Finished);
+        sync.size_bytes += id(upload.digest.size_bytes);
+        if let Some(trash) = trash {
+            insert_trash(connection, trash)?;
+        }
     }
+    tally.write(connection)?;
+    for (sync_id, change) in syncs {
+        let sql = "UPDATE syncs SET total_files = total_files + ?, num_in_flight = num_in_flight - ?, \
+                   size_bytes = size_bytes + ?, last_activity = ? WHERE sync_id = ?";
+        let SyncChange { added, no_longer_in_flight, size_bytes, .. } = change;
+        changed(connection, sql, params![added, no_longer_in_flight, size_bytes, at.0, id(sync_id.0)])?;
+        if change.sync_type == SyncType::IncrementalSync && added + no_longer_in_flight > 0 {
+            remember_dataset(connection, sync_id)?;
+        }
+    }
+    Ok(())
 }
 
-async fn fail_upload(
-    connection: &mut SqliteConnection,
+fn unchanged(connection: &Connection, sync_id: SyncId) -> Result<SyncChange, Error> {
+    let sql = "SELECT sync_type, total_files FROM syncs WHERE sync_id = ?";
+    let change = found(connection, sql, [id(sync_id.0)], |row| {
+        let sync_type = parsed(row, "sync_type", SyncType::parse)?;
+        Ok(SyncChange { sync_type, total_files: row.get(1)?, added: 0, no_longer_in_flight: 0, size_bytes: 0 })
+    })?;
+    change.ok_or(Error::NoSuchSync(sync_id))
+}
+
+fn add_row(
+    connection: &Connection,
+    upload: &WholeUpload,
+    ordinal: i64,
+    folder_id: i64,
+    at: Timestamp,
+) -> Result<Position, Error> {
+    let sql = "INSERT INTO uploads (sync_id, ordinal, file_name, target, folder_id, status, start_time, end_time, \
+               size_bytes, sha256) VALUES (?, ?, ?, ?, ?, 'Finished', ?, ?, ?, ?)";
+    let sync_id = id(upload.sync_id.0);
+    let (target, size_bytes) = (upload.target.as_str(), id(upload.digest.size_bytes));
+    let (begun_at, sha256) = (upload.begun_at.0, upload.digest.sha256);
+    changed(
+        connection,
+        sql,
+        params![sync_id, ordinal, upload.file_name, target, folder_id, begun_at, at.0, size_bytes, sha256],
+    )?;
+    Ok(Position { history_id: connection.last_insert_rowid(), sync_id, ordinal, folder_id })
+}
+
+fn finish_row(
+    connection: &Connection,
     upload_id: UploadId,
-    message: String,
+    upload: &WholeUpload,
+    at: Timestamp,
+) -> Result<Option<Position>, Error> {
+    let sql = "UPDATE uploads SET status = 'Finished', end_time = ?, size_bytes = ?, sha256 = ?, partial = NULL, \
+               identity = NULL WHERE history_id = ? AND status = 'Syncing' \
+               RETURNING history_id, sync_id, ordinal, folder_id";
+    let values = params![at.0, id(upload.digest.size_bytes), upload.digest.sha256, id(upload_id.0)];
+    found(connection, sql, values, position)
+}
+
+fn fail_upload(
+    connection: &Connection,
+    upload_id: UploadId,
+    message: &str,
     size_bytes: u64,
     at: Timestamp,
 ) -> Result<(), Error> {
     let sql = "UPDATE uploads SET status = 'Failed', end_time = ?, size_bytes = ?, message = ?, partial = NULL, \
-               identity = NULL WHERE history_id = ? AND status = 'Syncing' RETURNING sync_id";
-    let row = sqlx::query(sql)
-        .bind(at.0)
-        .bind(id(size_bytes))
-        .bind(message)
-        .bind(id(upload_id.0))
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(fault)?;
-    let Some(row) = row else { return Ok(()) };
-    let sync_id: i64 = row.try_get("sync_id").map_err(fault)?;
+               identity = NULL WHERE history_id = ? AND status = 'Syncing' \
+               RETURNING history_id, sync_id, ordinal, folder_id";
+    let values = params![at.0, id(size_bytes), message, id(upload_id.0)];
+    let Some(position) = found(connection, sql, values, position)? else { return Ok(()) };
     let sql = "UPDATE syncs SET num_in_flight = num_in_flight - 1, num_failed = num_failed + 1, last_activity = ? \
                WHERE sync_id = ?";
-    sqlx::query(sql).bind(at.0).bind(sync_id).execute(connection).await.map_err(fault)?;
-    Ok(())
+    changed(connection, sql, params![at.0, position.sync_id])?;
+    let mut tally = Tally::default();
+    tally.ended(position, Status::Failed);
+    tally.write(connection)
 }

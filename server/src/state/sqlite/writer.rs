@@ -1,14 +1,14 @@
-//! The one writer. Requests queue up; it takes all that wait, runs each in a savepoint of one transaction, commits once,
-//! and only then answers them. So the cost of a durable commit is shared by everybody who came meanwhile.
+//! The one writer. Requests queue up; whoever comes first runs all that wait, each in a savepoint of one transaction,
+//! commits once, and only then answers them. So the cost of a durable commit is shared by everybody who came meanwhile.
 
 use super::is_disk_full;
-use futures_util::future::BoxFuture;
+use crate::blocking::in_place;
+use crate::crash_point;
 use lakeshore::Error;
-use sqlx::{Connection, SqliteConnection};
-use tokio::sync::{mpsc, oneshot};
+use rusqlite::Connection;
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use tokio::sync::oneshot;
 
-/// Requests that may wait; more wait in their senders.
-const QUEUE_MAX: usize = 1024;
 /// Requests in one transaction.
 const BATCH_MAX: usize = 256;
 
@@ -21,144 +21,220 @@ pub(super) enum Durability {
     Synced,
 }
 
-/// What a job's sender is told: nothing, when the commit went well, or the fault that undid it.
-type Answer = Box<dyn FnOnce(Option<Error>) + Send>;
-type Work = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Done> + Send>;
+/// Why a transaction came to nothing; each of its jobs hears of it.
+#[derive(Debug, Clone, thiserror::Error)]
+enum Fault {
+    #[error("the disk is full")]
+    DiskFull,
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        if is_disk_full(&error) { Self::DiskFull } else { Self::Other(error.to_string()) }
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::DiskFull => Self::DiskFull,
+            other @ Fault::Other(_) => Self::internal(other),
+        }
+    }
+}
+
+/// Runs in the transaction, and gives what is to be done when that has ended.
+type Work = Box<dyn FnOnce(&Connection) -> Done + Send>;
+type Answer = Box<dyn FnOnce(Result<(), Fault>) + Send>;
 
 struct Job {
     durability: Durability,
     work: Work,
+    /// For a job whose turn never came.
+    refuse: Answer,
 }
 
 struct Done {
-    refused: bool,
+    /// Set when it refused: nothing of it is kept.
+    refused: Option<Fault>,
     answer: Answer,
 }
 
-enum Message {
-    Job(Job),
-    Close(oneshot::Sender<()>),
+pub(super) struct Writer {
+    waiting: Mutex<Vec<Job>>,
+    /// Held by whoever runs what waits. `None` when closed.
+    open: Mutex<Option<Open>>,
 }
 
-#[derive(Clone)]
-pub(super) struct Writer(mpsc::Sender<Message>);
+struct Open {
+    connection: Connection,
+    /// What `PRAGMA synchronous` was set to last.
+    synchronous: Option<Durability>,
+}
 
 impl Writer {
-    pub(super) fn start(connection: SqliteConnection) -> Self {
-        let (sender, receiver) = mpsc::channel(QUEUE_MAX);
-        tokio::spawn(run(connection, receiver));
-        Self(sender)
+    pub(super) fn new(connection: Connection) -> Self {
+        let open = Open { connection, synchronous: None };
+        Self { waiting: Mutex::new(Vec::new()), open: Mutex::new(Some(open)) }
     }
 
-    /// Runs `work` in a transaction and answers when it is committed. When it refuses, nothing of it is kept.
+    /// Runs `work` in a transaction, on a thread that may block, and answers when it is committed. When it refuses,
+    /// nothing of it is kept.
     pub(super) async fn write<T: Send + 'static>(
+        self: &Arc<Self>,
+        durability: Durability,
+        work: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let answer = self.queue(durability, work);
+        let writer = self.clone();
+        // Not awaited: somebody else may be committing this job already.
+        tokio::task::spawn_blocking(move || writer.run_all());
+        answer.await.map_err(|_| Error::ShuttingDown)?
+    }
+
+    /// The same, on the caller's own thread: for what a person waits for and is short.
+    pub(super) async fn write_in_place<T: Send + 'static>(
+        self: &Arc<Self>,
+        durability: Durability,
+        work: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let answer = self.queue(durability, work);
+        in_place(|| self.run_all());
+        answer.await.map_err(|_| Error::ShuttingDown)?
+    }
+
+    fn queue<T: Send + 'static>(
         &self,
         durability: Durability,
-        work: impl for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, Error>> + Send + 'static,
-    ) -> Result<T, Error> {
+        work: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+    ) -> oneshot::Receiver<Result<T, Error>> {
         let (sender, receiver) = oneshot::channel();
-        let work: Work = Box::new(move |connection| {
-            Box::pin(async move {
-                let result = work(connection).await;
-                let refused = result.is_err();
-                let answer: Answer = Box::new(move |fault| {
-                    // Where nobody waits any more, the work is done all the same.
-                    let _ = sender.send(fault.map_or(result, Err));
-                });
-                Done { refused, answer }
-            })
-        });
-        self.0.send(Message::Job(Job { durability, work })).await.map_err(|_| Error::ShuttingDown)?;
-        // Dropped without an answer: the transaction failed before this job's turn, which has been logged.
-        receiver.await.map_err(Error::internal)?
-    }
-
-    pub(super) async fn close(&self) {
-        let (sender, receiver) = oneshot::channel();
-        if self.0.send(Message::Close(sender)).await.is_ok() {
-            let _ = receiver.await;
-        }
-    }
-}
-
-async fn run(mut connection: SqliteConnection, mut receiver: mpsc::Receiver<Message>) {
-    let mut synchronous = None;
-    let mut messages = Vec::with_capacity(BATCH_MAX);
-    while receiver.recv_many(&mut messages, BATCH_MAX).await > 0 {
-        let mut jobs = Vec::with_capacity(messages.len());
-        let mut closing = None;
-        for message in messages.drain(..) {
-            match message {
-                Message::Job(job) => jobs.push(job),
-                Message::Close(done) => closing = Some(done),
+        // Where nobody waits any more, the work is done all the same.
+        let sender = Arc::new(Mutex::new(Some(sender)));
+        let send = move |sender: &Mutex<Option<oneshot::Sender<_>>>, result| {
+            if let Some(sender) = sender.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                let _ = sender.send(result);
             }
-        }
-        if !jobs.is_empty() {
-            commit(&mut connection, jobs, &mut synchronous).await;
-        }
-        if let Some(done) = closing {
-            if let Err(error) = connection.close().await {
-                tracing::warn!(%error, "closing the database");
-            }
-            let _ = done.send(());
-            return;
-        }
-    }
-}
-
-/// One transaction for all of `jobs`. A job that could not even run hears that its sender was dropped: see [`Writer::write`].
-async fn commit(connection: &mut SqliteConnection, jobs: Vec<Job>, synchronous: &mut Option<Durability>) {
-    let mut answers = Vec::with_capacity(jobs.len());
-    let result = transact(connection, jobs, synchronous, &mut answers).await;
-    if let Err(error) = &result {
-        tracing::error!(%error, "a transaction failed");
-        // The fault may have ended it already; then there is nothing to roll back.
-        let _ = sqlx::query("ROLLBACK").execute(connection).await;
-    }
-    for answer in answers {
-        answer(match &result {
-            Ok(()) => None,
-            Err(error) if is_disk_full(error) => Some(Error::DiskFull),
-            // One fault, told to each: sqlx's errors cannot be cloned.
-            Err(error) => Some(Error::internal(std::io::Error::other(error.to_string()))),
-        });
-    }
-}
-
-async fn transact(
-    connection: &mut SqliteConnection,
-    jobs: Vec<Job>,
-    synchronous: &mut Option<Durability>,
-    answers: &mut Vec<Answer>,
-) -> Result<(), sqlx::Error> {
-    let durability = jobs.iter().map(|job| job.durability).max().unwrap_or(Durability::Synced);
-    begin(connection, durability, synchronous).await?;
-    for job in jobs {
-        sqlx::query("SAVEPOINT job").execute(&mut *connection).await?;
-        let Done { refused, answer } = (job.work)(connection).await;
-        answers.push(answer);
-        if refused {
-            sqlx::query("ROLLBACK TO job").execute(&mut *connection).await?;
-        }
-        sqlx::query("RELEASE job").execute(&mut *connection).await?;
-    }
-    sqlx::query("COMMIT").execute(&mut *connection).await?;
-    Ok(())
-}
-
-async fn begin(
-    connection: &mut SqliteConnection,
-    durability: Durability,
-    synchronous: &mut Option<Durability>,
-) -> Result<(), sqlx::Error> {
-    if *synchronous != Some(durability) {
-        let pragma = match durability {
-            Durability::Written => "PRAGMA synchronous = NORMAL",
-            Durability::Synced => "PRAGMA synchronous = FULL",
         };
-        sqlx::query(pragma).execute(&mut *connection).await?;
-        *synchronous = Some(durability);
+        let refuse: Answer = Box::new({
+            let sender = sender.clone();
+            move |ended| {
+                if let Err(fault) = ended {
+                    send(&sender, Err(fault.into()));
+                }
+            }
+        });
+        let work: Work = Box::new(move |connection| {
+            let result = work(connection);
+            let refused = match &result {
+                Ok(_) => None,
+                Err(Error::DiskFull) => Some(Fault::DiskFull),
+                Err(error) => Some(Fault::Other(error.to_string())),
+            };
+            let answer: Answer = Box::new(move |ended| {
+                send(&sender, ended.map_err(Error::from).and(result));
+            });
+            Done { refused, answer }
+        });
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(Job { durability, work, refuse });
+        receiver
     }
-    sqlx::query("BEGIN IMMEDIATE").execute(connection).await?;
-    Ok(())
+
+    /// Commits until nothing waits, or somebody else is at it: they then commit this too.
+    fn run_all(&self) {
+        while !self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            // Looked at again after the lock is let go: what was queued while it was held would else wait for ever.
+            let mut guard = match self.open.try_lock() {
+                Ok(guard) => guard,
+                Err(TryLockError::WouldBlock) => return,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            };
+            let jobs = {
+                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                let count = waiting.len().min(BATCH_MAX);
+                waiting.drain(..count).collect::<Vec<_>>()
+            };
+            match &mut *guard {
+                // Their senders hear that the server is shutting down.
+                None => drop(jobs),
+                Some(_) if jobs.is_empty() => {}
+                Some(open) => open.commit(jobs),
+            }
+        }
+    }
+
+    /// Waits for the transaction that is running; what comes later is refused.
+    pub(super) fn close(&self) {
+        self.run_all();
+        if let Some(open) = self.open.lock().unwrap_or_else(PoisonError::into_inner).take()
+            && let Err((_, error)) = open.connection.close()
+        {
+            tracing::warn!(%error, "closing the database");
+        }
+    }
+}
+
+impl Open {
+    /// One transaction for all of `jobs`.
+    fn commit(&mut self, jobs: Vec<Job>) {
+        let mut answers = Vec::with_capacity(jobs.len());
+        let ended = self.transact(jobs, &mut answers);
+        if let Err(fault) = &ended {
+            tracing::error!(%fault, "a transaction failed");
+            if !self.connection.is_autocommit() {
+                let _ = self.connection.execute_batch("ROLLBACK");
+            }
+        }
+        for answer in answers {
+            answer(ended.clone());
+        }
+    }
+
+    fn transact(&mut self, jobs: Vec<Job>, answers: &mut Vec<Answer>) -> Result<(), Fault> {
+        let durability = jobs.iter().map(|job| job.durability).max().unwrap_or(Durability::Synced);
+        let mut ended = self.begin(durability);
+        for job in jobs {
+            if ended.is_err() {
+                answers.push(job.refuse);
+                continue;
+            }
+            if let Err(error) = self.run("SAVEPOINT job") {
+                ended = Err(error.into());
+                answers.push(job.refuse);
+                continue;
+            }
+            let Done { refused, answer } = (job.work)(&self.connection);
+            answers.push(answer);
+            ended = match refused {
+                // A fault such as a full disk may undo the whole transaction, not this job alone.
+                Some(fault) if self.connection.is_autocommit() => Err(fault),
+                Some(_) => self.run("ROLLBACK TO job").and_then(|()| self.run("RELEASE job")).map_err(Fault::from),
+                None => self.run("RELEASE job").map_err(Fault::from),
+            };
+        }
+        ended?;
+        crash_point!("state.before_commit");
+        self.run("COMMIT")?;
+        crash_point!("state.committed");
+        Ok(())
+    }
+
+    fn begin(&mut self, durability: Durability) -> Result<(), Fault> {
+        if self.synchronous != Some(durability) {
+            let pragma = match durability {
+                Durability::Written => "NORMAL",
+                Durability::Synced => "FULL",
+            };
+            self.connection.pragma_update(None, "synchronous", pragma)?;
+            self.synchronous = Some(durability);
+        }
+        self.run("BEGIN IMMEDIATE")?;
+        Ok(())
+    }
+
+    fn run(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([]).map(|_| ())
+    }
 }

@@ -1,0 +1,59 @@
+//! Small uploads, written together and synced together.
+
+use super::fault::{fault, io_fault};
+use super::partial::create_file;
+use super::tree::{Tree, identity_of};
+use crate::crash_point;
+use async_trait::async_trait;
+use lakeshore::Error;
+use lakeshore::ports::WrittenGroup;
+use lakeshore::ports::files::{WholeFile, WrittenFiles};
+use lakeshore::upload::{Digest, Identity};
+use rustix::fs::{Advice, fadvise};
+use sha2::{Digest as _, Sha256};
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsFd;
+
+/// The files of a group, open until they are synced.
+pub(super) struct LocalGroup(Vec<File>);
+
+pub(super) fn write(tree: &Tree, files: Vec<WholeFile>) -> (WrittenFiles, LocalGroup) {
+    let mut open = Vec::with_capacity(files.len());
+    let mut write_one = |file: WholeFile| -> Result<(Identity, Digest), Error> {
+        let mut partial = create_file(tree, &file.name)?;
+        crash_point!("partial.created");
+        let identity = identity_of(partial.as_fd())?;
+        partial.write_all(&file.bytes).map_err(io_fault("writing an upload"))?;
+        open.push(partial);
+        let digest = Digest { size_bytes: file.bytes.len() as u64, sha256: Sha256::digest(&file.bytes).into() };
+        Ok((identity, digest))
+    };
+    let written = files.into_iter().map(&mut write_one).collect();
+    (written, LocalGroup(open))
+}
+
+impl LocalGroup {
+    fn sync(self) -> Result<(), Error> {
+        if self.0.len() > 1 {
+            for file in &self.0 {
+                // Begins to write it without waiting, so that the syncs below find most of the work done by the first.
+                // It is a hint: where it is not understood, they do the work.
+                let _ = fadvise(file, 0, None, Advice::DontNeed);
+            }
+        }
+        for file in &self.0 {
+            rustix::fs::fdatasync(file).map_err(fault("syncing an upload"))?;
+        }
+        crash_point!("partial.synced");
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl WrittenGroup for LocalGroup {
+    async fn seal(self: Box<Self>) -> Result<(), Error> {
+        // On another thread, because the intent is made durable at the same time on this one.
+        tokio::task::spawn_blocking(move || self.sync()).await.map_err(Error::internal)?
+    }
+}

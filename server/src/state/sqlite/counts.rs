@@ -1,0 +1,155 @@
+//! Where a page of a filtered list begins, by adding up counts of blocks instead of stepping over rows.
+//!
+//! Every upload counts in the blocks that its position falls into: one of 2^10 positions and one of 2^20, of the whole
+//! history, of its sync and of its folder. So the n-th Failed upload of ten million is found by adding ten large counts,
+//! then at most a thousand small ones, then stepping over at most a thousand rows.
+
+use super::query::{Select, changed, clamp};
+use lakeshore::Error;
+use lakeshore::list::{Order, Page};
+use lakeshore::sync::Status;
+use rusqlite::{Connection, params};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Blocks of 2^SPAN positions; the wide ones first.
+const WIDE: u32 = 20;
+const NARROW: u32 = 10;
+
+/// Which rows are counted together, and the position that tells their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Scope {
+    /// The whole history, by `history_id`.
+    History,
+    /// A sync, by `ordinal`.
+    Sync(i64),
+    /// A folder, by `history_id`.
+    Folder(i64),
+}
+
+impl Scope {
+    fn key(self) -> (i64, i64) {
+        match self {
+            Self::History => (0, 0),
+            Self::Sync(id) => (1, id),
+            Self::Folder(id) => (2, id),
+        }
+    }
+}
+
+/// Changes of counts, gathered over a transaction: many uploads of one sync change the same few blocks.
+#[derive(Default)]
+pub(super) struct Tally(BTreeMap<(Scope, u32, i64), [i64; 3]>);
+
+/// The place of a row in each scope.
+#[derive(Clone, Copy)]
+pub(super) struct Position {
+    pub(super) history_id: i64,
+    pub(super) sync_id: i64,
+    pub(super) ordinal: i64,
+    pub(super) folder_id: i64,
+}
+
+impl Tally {
+    /// A row was added.
+    pub(super) fn began(&mut self, position: Position) {
+        self.add(position, [1, 0, 0]);
+    }
+
+    /// A row that was added before has ended.
+    pub(super) fn ended(&mut self, position: Position, status: Status) {
+        self.add(position, [0, i64::from(status == Status::Finished), i64::from(status == Status::Failed)]);
+    }
+
+    fn add(&mut self, Position { history_id, sync_id, ordinal, folder_id }: Position, change: [i64; 3]) {
+        let scopes =
+            [(Scope::History, history_id), (Scope::Sync(sync_id), ordinal), (Scope::Folder(folder_id), history_id)];
+        for (scope, position) in scopes {
+            for span in [NARROW, WIDE] {
+                let counts = self.0.entry((scope, span, position >> span)).or_default();
+                counts.iter_mut().zip(change).for_each(|(count, change)| *count += change);
+            }
+        }
+    }
+
+    pub(super) fn write(self, connection: &Connection) -> Result<(), Error> {
+        let sql = "INSERT INTO upload_counts VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET \
+                   total = total + excluded.total, finished = finished + excluded.finished, \
+                   failed = failed + excluded.failed";
+        for ((scope, span, block), [total, finished, failed]) in self.0 {
+            let (scope, scope_id) = scope.key();
+            changed(connection, sql, params![scope, scope_id, span, block, total, finished, failed])?;
+        }
+        Ok(())
+    }
+}
+
+/// The rows of a page, among positions: leave out the first `skipped` that match, in the order of the page.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Slice {
+    pub(super) positions: Range<i64>,
+    pub(super) skipped: u64,
+}
+
+/// Where the page lies. `blocks` selects `block, sum(…)` up to its WHERE, from the counts of the rows that match; `None`
+/// when the page is behind the last of them.
+pub(super) fn slice(
+    connection: &Connection,
+    page: &Page,
+    blocks: impl Fn(&mut Select),
+) -> Result<Option<Slice>, Error> {
+    let counted = |span: u32, range: Range<i64>| -> Result<Vec<(i64, u64)>, Error> {
+        let mut select = Select::new("");
+        blocks(&mut select);
+        select.push(" AND span = ").bind(i64::from(span));
+        select.push(" AND block >= ").bind(range.start).push(" AND block < ").bind(range.end);
+        select.push(" GROUP BY block ORDER BY block").push(super::query::direction(page.order));
+        select.rows(connection, |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))
+    };
+    if page.size == 0 {
+        return Ok(None);
+    }
+    let wanted = page.from.saturating_add(page.size);
+    let mut passed = 0;
+    let mut slice: Option<Slice> = None;
+    for (wide, count) in counted(WIDE, 0..i64::MAX)? {
+        if passed + count <= page.from {
+            passed += count;
+            continue;
+        }
+        let ratio = 1 << (WIDE - NARROW);
+        for (narrow, count) in counted(NARROW, wide * ratio..(wide + 1) * ratio)? {
+            let positions = narrow << NARROW..(narrow + 1) << NARROW;
+            match &mut slice {
+                None if passed + count <= page.from => {}
+                None => slice = Some(Slice { positions, skipped: page.from - passed }),
+                Some(slice) => {
+                    slice.positions.start = slice.positions.start.min(positions.start);
+                    slice.positions.end = slice.positions.end.max(positions.end);
+                }
+            }
+            passed += count;
+            if passed >= wanted {
+                return Ok(slice);
+            }
+        }
+    }
+    Ok(slice)
+}
+
+/// The order and the page of a slice.
+pub(super) fn page_of_slice(select: &mut Select, column: &str, page: &Page, slice: &Slice) {
+    select.push(" AND ").push(column).push(" >= ").bind(slice.positions.start);
+    select.push(" AND ").push(column).push(" < ").bind(slice.positions.end);
+    select.page(column, page.order, page.size, slice.skipped);
+}
+
+/// The order and the page by a column that counts from 1 without gaps up to `last` (a subquery): skipping is comparing.
+pub(super) fn dense_page(select: &mut Select, column: &str, last: &str, page: &Page) {
+    select.push(" AND ").push(column);
+    match page.order {
+        Order::Asc => select.push(" > ").bind(clamp(page.from)),
+        Order::Desc => select.push(" <= ").push(last).push(" - ").bind(clamp(page.from)),
+    };
+    select.page(column, page.order, page.size, 0);
+}

@@ -1,0 +1,137 @@
+//! Lists of the history, for every filter: which index finds the page.
+
+use super::counts::{dense_page, page_of_slice, slice};
+use super::query::{Select, clamp, found};
+use super::row::{UPLOAD_COLUMNS, id};
+use lakeshore::Error;
+use lakeshore::list::{Page, UploadQuery};
+use lakeshore::path::LakePath;
+use lakeshore::sync::{Status, SyncId};
+use rusqlite::Connection;
+
+/// A filter by path that covers more folders than this is answered by stepping over rows: adding up the counts of so
+/// many would take longer.
+const FOLDERS_MAX: u64 = 4096;
+
+/// The query of a page; `None` when there can be no row.
+pub(super) fn select(connection: &Connection, wanted: &UploadQuery) -> Result<Option<Select>, Error> {
+    let place = match (&wanted.path, &wanted.scope) {
+        (Some(path), Some(scope)) if path.contains(scope) => Some(scope),
+        (Some(path), Some(scope)) if !scope.contains(path) => return Ok(None),
+        (path, scope) => path.as_ref().or(scope.as_ref()),
+    };
+    let place = match (wanted.sync_id, place) {
+        // All that a sync has sent lies within its path.
+        (Some(sync_id), Some(place)) if path_of(connection, sync_id)?.is_some_and(|path| place.contains(&path)) => None,
+        (_, place) => place,
+    };
+    if wanted.text.is_some() || wanted.status == Some(Status::Syncing) {
+        return Ok(Some(stepping(wanted, place)));
+    }
+    match (wanted.sync_id, place, wanted.status) {
+        (None, None, None) => {
+            let mut select = matching(wanted, None);
+            dense_page(&mut select, "u.history_id", "(SELECT max(history_id) FROM uploads)", &wanted.page);
+            Ok(Some(select))
+        }
+        (Some(sync_id), None, None) => {
+            let mut select = matching(wanted, None);
+            let last = format!("(SELECT total_files FROM syncs s WHERE s.sync_id = {sync_id})");
+            dense_page(&mut select, "u.ordinal", &last, &wanted.page);
+            Ok(Some(select))
+        }
+        (None, None, Some(_)) => counted(connection, wanted, "u.history_id", "scope = 0 AND scope_id = 0"),
+        (Some(sync_id), None, Some(_)) => {
+            counted(connection, wanted, "u.ordinal", &format!("scope = 1 AND scope_id = {sync_id}"))
+        }
+        (None, Some(place), _) => of_folders(connection, wanted, place),
+        (Some(_), Some(_), _) => Ok(Some(stepping(wanted, place))),
+    }
+}
+
+/// The rows of the filter, before order and page.
+fn matching(wanted: &UploadQuery, place: Option<&LakePath>) -> Select {
+    let mut select = Select::new(format!("SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE 1"));
+    if let Some(sync_id) = wanted.sync_id {
+        select.push(" AND u.sync_id = ").bind(id(sync_id.0));
+    }
+    if let Some(status) = wanted.status {
+        // Written out, so that the indexes of one status serve it.
+        select.push(" AND u.status = '").push(status.as_str()).push("'");
+    }
+    select.within("u.target", place);
+    select.holding(["u.file_name", "u.target"], wanted.text.as_deref());
+    select
+}
+
+/// For what is few, or cannot be counted: the rows before the page are stepped over.
+fn stepping(wanted: &UploadQuery, place: Option<&LakePath>) -> Select {
+    let mut select = matching(wanted, place);
+    let Page { from, size, order } = wanted.page;
+    select.page("u.history_id", order, size, from);
+    select
+}
+
+fn sum(status: Option<Status>) -> &'static str {
+    match status {
+        Some(Status::Finished) => "SELECT block, sum(finished) FROM upload_counts WHERE ",
+        Some(Status::Failed) => "SELECT block, sum(failed) FROM upload_counts WHERE ",
+        Some(Status::Syncing) | None => "SELECT block, sum(total) FROM upload_counts WHERE ",
+    }
+}
+
+fn counted(
+    connection: &Connection,
+    wanted: &UploadQuery,
+    position: &str,
+    scope: &str,
+) -> Result<Option<Select>, Error> {
+    let slice = slice(connection, &wanted.page, |counts| {
+        counts.push(sum(wanted.status)).push(scope);
+    })?;
+    Ok(slice.map(|slice| {
+        let mut select = matching(wanted, None);
+        page_of_slice(&mut select, position, &wanted.page, &slice);
+        select
+    }))
+}
+
+fn of_folders(connection: &Connection, wanted: &UploadQuery, place: &LakePath) -> Result<Option<Select>, Error> {
+    let folders = |select: &mut Select, column: &str| {
+        select.push(column).push(" IN (SELECT folder_id FROM folders WHERE 1").within("path", Some(place)).push(")");
+    };
+    let mut count = Select::new("SELECT folder_id FROM folders WHERE 1");
+    count.within("path", Some(place)).push(" LIMIT ").bind(clamp(FOLDERS_MAX + 1));
+    let count = count.rows(connection, |_| Ok(()))?.len() as u64;
+    if count == 0 {
+        // It is a file: its rows are found by its name.
+        let mut select = matching(wanted, None);
+        select.push(" AND u.target = ").bind(place.as_str().to_owned());
+        let Page { from, size, order } = wanted.page;
+        select.page("u.history_id", order, size, from);
+        return Ok(Some(select));
+    }
+    let mut file_too = Select::new("SELECT 1 FROM uploads u WHERE u.target = ");
+    file_too.bind(place.as_str().to_owned()).push(" AND NOT ");
+    folders(&mut file_too, "u.folder_id");
+    file_too.push(" LIMIT 1");
+    // Where a name was a file at one time and a folder at another, both are meant.
+    if count > FOLDERS_MAX || !file_too.rows(connection, |_| Ok(()))?.is_empty() {
+        return Ok(Some(stepping(wanted, Some(place))));
+    }
+    let slice = slice(connection, &wanted.page, |counts| {
+        counts.push(sum(wanted.status)).push("scope = 2 AND ");
+        folders(counts, "scope_id");
+    })?;
+    Ok(slice.map(|slice| {
+        let mut select = matching(wanted, None);
+        select.push(" AND ");
+        folders(&mut select, "u.folder_id");
+        page_of_slice(&mut select, "u.history_id", &wanted.page, &slice);
+        select
+    }))
+}
+
+fn path_of(connection: &Connection, sync_id: SyncId) -> Result<Option<LakePath>, Error> {
+    found(connection, "SELECT path FROM syncs WHERE sync_id = ?", [id(sync_id.0)], |row| super::row::path(row, "path"))
+}

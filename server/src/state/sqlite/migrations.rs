@@ -1,0 +1,54 @@
+//! The tables, brought up to date at every opening: `server/migrations/sqlite/`, counted by `PRAGMA user_version`.
+
+use rusqlite::Connection;
+use rusqlite_migration::{M, Migrations};
+
+const STEPS: &[M<'_>] = &[
+    M::up(include_str!("../../../migrations/sqlite/0001_lake.sql")),
+    M::up(include_str!("../../../migrations/sqlite/0002_history_at_scale.sql")),
+];
+
+pub(super) fn run(connection: &mut Connection) -> rusqlite_migration::Result<()> {
+    adopt(connection)?;
+    Migrations::from_slice(STEPS).to_latest(connection)
+}
+
+/// The first databases counted their migrations in a table of their own.
+fn adopt(connection: &Connection) -> rusqlite::Result<()> {
+    let counted_elsewhere = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations')";
+    if connection.query_row(counted_elsewhere, [], |row| row.get(0))? {
+        connection.execute_batch("BEGIN; DROP TABLE _sqlx_migrations; PRAGMA user_version = 1; COMMIT;")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_of_the_first_version_keeps_its_rows_and_counts_them() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("../../../migrations/sqlite/0001_lake.sql")).unwrap();
+        connection
+            .execute_batch(
+                "CREATE TABLE _sqlx_migrations (version BIGINT);
+                 INSERT INTO syncs (name, path, sync_type, start_time, started_by, last_activity, total_files)
+                 VALUES ('n', '/a', 'IncrementalSync', 1, 'me', 1, 2);
+                 INSERT INTO uploads (sync_id, ordinal, file_name, target, status, start_time)
+                 VALUES (1, 1, 'x', '/a/dt=1/x', 'Finished', 1), (1, 2, 'y', '/a/dt=1/y', 'Failed', 1);",
+            )
+            .unwrap();
+        run(&mut connection).unwrap();
+        run(&mut connection).unwrap();
+        let folder: String = connection.query_row("SELECT path FROM folders", [], |row| row.get(0)).unwrap();
+        assert_eq!(folder, "/a/dt=1");
+        let count = |scope: i64| -> (i64, i64, i64) {
+            let sql = "SELECT total, finished, failed FROM upload_counts WHERE scope = ? AND span = 10";
+            connection.query_row(sql, [scope], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap()
+        };
+        for scope in 0..3 {
+            assert_eq!(count(scope), (2, 1, 1), "scope {scope}");
+        }
+    }
+}

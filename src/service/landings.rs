@@ -1,0 +1,302 @@
+//! Landing in groups: what is ready at the same time is made durable, named and remembered together.
+//!
+//! Each step waits for stable storage, and that costs much the same for one upload as for fifty. So an upload that is
+//! whole queues up; the first that finds a free turn takes all that wait through the steps, and each hears how its own
+//! came out. Nobody waits for others to come: alone, an upload lands at once.
+//!
+//! The order is what the promises rest on: the bytes and the intent are on stable storage before the name, the name
+//! before the row, the row before the caller hears of it.
+
+use super::Lake;
+use crate::error::Error;
+use crate::path::LakePath;
+use crate::place::Place;
+use crate::ports::files::{Landing, Outcome, WholeFile, WrittenGroup};
+use crate::ports::state::{LandedUpload, LandingsId, NewTrash, WholeUpload};
+use crate::sync::{Sync, SyncType};
+use crate::time::Timestamp;
+use crate::trash::{TrashKey, TrashKind, TrashReason};
+use crate::upload::{Digest, Identity, PartialName, UploadId};
+use async_lock::Semaphore;
+use futures_channel::oneshot;
+use futures_util::future::{Either, join, select};
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Groups on their way at the same time: while one waits for the disk, the next is written.
+const GROUPS_MAX: usize = 2;
+/// Uploads in one group.
+const GROUP_UPLOADS_MAX: usize = 128;
+/// Bytes of small uploads that all requests together may hold in memory before they have landed.
+const WHOLE_BYTES_IN_FLIGHT_MAX: usize = 16 * 1024 * 1024;
+
+pub(super) struct Landings {
+    waiting: Mutex<Vec<Waiting>>,
+    turns: Semaphore,
+    whole_bytes: Arc<AtomicUsize>,
+}
+
+impl Default for Landings {
+    fn default() -> Self {
+        Self { waiting: Mutex::default(), turns: Semaphore::new(GROUPS_MAX), whole_bytes: Arc::default() }
+    }
+}
+
+/// An upload that is ready to land.
+pub(super) struct Ready {
+    pub(super) sync: Arc<Sync>,
+    pub(super) upload_id: Option<UploadId>,
+    pub(super) file_name: String,
+    pub(super) target: LakePath,
+    pub(super) partial: PartialName,
+    pub(super) content: Content,
+    pub(super) begun_at: Timestamp,
+    pub(super) by: String,
+}
+
+pub(super) enum Content {
+    /// All bytes, in memory.
+    Whole(Vec<u8>),
+    /// On stable storage, under the partial name.
+    Sealed(Identity, Digest),
+    /// Handed on.
+    Taken,
+}
+
+struct Waiting {
+    ready: Ready,
+    answer: oneshot::Sender<Result<(), Error>>,
+}
+
+/// Memory that small uploads hold; given back when dropped.
+pub(super) struct Reserved {
+    bytes: usize,
+    pool: Arc<AtomicUsize>,
+}
+
+impl Reserved {
+    /// Holds `bytes` in all. False when that is more than there is for everybody.
+    pub(super) fn grow_to(&mut self, bytes: usize) -> bool {
+        let more = bytes.saturating_sub(self.bytes);
+        if self.pool.fetch_add(more, Ordering::Relaxed) + more > WHOLE_BYTES_IN_FLIGHT_MAX {
+            self.pool.fetch_sub(more, Ordering::Relaxed);
+            return false;
+        }
+        self.bytes += more;
+        true
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.pool.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl Landings {
+    pub(super) fn reserve(&self) -> Reserved {
+        Reserved { bytes: 0, pool: self.whole_bytes.clone() }
+    }
+
+    /// Lands the upload, with whatever else is ready. The caller keeps the sync's gate until it is done.
+    pub(super) async fn land(&self, lake: &Lake, ready: Ready) -> Result<(), Error> {
+        let (answer, mut answered) = oneshot::channel();
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(Waiting { ready, answer });
+        loop {
+            // Whoever waits is ready to take the next turn: so what was queued is always taken up.
+            let turn = pin!(self.turns.acquire());
+            match select(answered, turn).await {
+                Either::Left((answer, _)) => {
+                    return answer.unwrap_or_else(|dropped| Err(Error::internal(dropped)));
+                }
+                Either::Right((turn, unanswered)) => {
+                    answered = unanswered;
+                    let group = {
+                        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                        let count = waiting.len().min(GROUP_UPLOADS_MAX);
+                        waiting.drain(..count).collect::<Vec<_>>()
+                    };
+                    if group.is_empty() {
+                        // Somebody else has it in their group.
+                        drop(turn);
+                        return answered.await.unwrap_or_else(|dropped| Err(Error::internal(dropped)));
+                    }
+                    lake.land_group(group).await;
+                }
+            }
+        }
+    }
+}
+
+/// One upload of a group on its way: what it is to be remembered as, where it goes, and who waits for it.
+struct Step {
+    upload: WholeUpload,
+    landing: Landing,
+    answer: oneshot::Sender<Result<(), Error>>,
+}
+
+impl Lake {
+    /// Takes a group through all steps. Whoever drops out on the way hears why.
+    async fn land_group(&self, group: Vec<Waiting>) {
+        let (steps, written) = self.write(group).await;
+        let Some((steps, id)) = self.seal_and_intend(steps, written).await else { return };
+        let (steps, landed) = self.name(steps).await;
+        match self.0.state.finish_landings(id, &landed, self.now()).await {
+            Ok(()) => {
+                for step in steps {
+                    // A caller that is gone has no use for it.
+                    let _ = step.answer.send(Ok(()));
+                }
+            }
+            // What has its name cannot be remembered. It loses it again, the last first, so that the lake holds nothing
+            // that nobody knows of.
+            Err(cause) => {
+                for step in steps.into_iter().rev() {
+                    let taken_back = self.0.files.take_back(&step.landing).await;
+                    let _ = step.answer.send(Err(taken_back.err().unwrap_or_else(|| cause.repeated())));
+                }
+            }
+        }
+    }
+
+    /// Writes what is in memory only.
+    async fn write(&self, group: Vec<Waiting>) -> (Vec<Step>, Option<Box<dyn WrittenGroup>>) {
+        let mut files = Vec::new();
+        let mut jobs = Vec::with_capacity(group.len());
+        for Waiting { mut ready, answer } in group {
+            let sealed = match std::mem::replace(&mut ready.content, Content::Taken) {
+                Content::Whole(bytes) => {
+                    files.push(WholeFile { name: ready.partial.clone(), bytes });
+                    None
+                }
+                Content::Sealed(identity, digest) => Some((identity, digest)),
+                Content::Taken => continue,
+            };
+            jobs.push((ready, sealed, answer));
+        }
+        let (mut results, written) = if files.is_empty() {
+            (Vec::new(), None)
+        } else {
+            let (results, written) = self.0.files.write_group(files).await;
+            (results, Some(written))
+        };
+        let mut results = results.drain(..);
+        let mut steps = Vec::with_capacity(jobs.len());
+        for (ready, sealed, answer) in jobs {
+            match sealed.map(Ok).or_else(|| results.next()) {
+                Some(Ok((identity, digest))) => steps.push(Step::new(ready, identity, digest, answer)),
+                Some(Err(error)) => {
+                    let _ = answer.send(Err(error));
+                }
+                // Dropped: its caller hears of a fault.
+                None => {}
+            }
+        }
+        (steps, written)
+    }
+
+    /// Makes the bytes durable, and beside them, at the same time, what is about to happen.
+    async fn seal_and_intend(
+        &self,
+        steps: Vec<Step>,
+        written: Option<Box<dyn WrittenGroup>>,
+    ) -> Option<(Vec<Step>, LandingsId)> {
+        if steps.is_empty() {
+            return None;
+        }
+        let seal = async {
+            match written {
+                Some(group) => group.seal().await,
+                None => Ok(()),
+            }
+        };
+        let uploads: Vec<_> = steps.iter().map(|step| step.upload.clone()).collect();
+        let (sealed, intended) = join(seal, self.0.state.intend_landings(&uploads)).await;
+        let refuse_all = |steps: Vec<Step>, cause: &Error| {
+            for step in steps {
+                let _ = step.answer.send(Err(cause.repeated()));
+            }
+        };
+        let (id, permissions) = match intended {
+            Ok(intended) => intended,
+            Err(error) => {
+                refuse_all(steps, &error);
+                return None;
+            }
+        };
+        if let Err(error) = sealed {
+            if let Err(fault) = self.0.state.finish_landings(id, &[], self.now()).await {
+                // The intent stays behind; the next start finds that nothing came of it.
+                refuse_all(steps, &fault);
+            } else {
+                refuse_all(steps, &error);
+            }
+            return None;
+        }
+        let mut allowed = Vec::with_capacity(steps.len());
+        for (step, permission) in steps.into_iter().zip(permissions) {
+            match permission {
+                Ok(()) => allowed.push(step),
+                Err(error) => {
+                    let _ = step.answer.send(Err(error));
+                }
+            }
+        }
+        Some((allowed, id))
+    }
+
+    async fn name(&self, steps: Vec<Step>) -> (Vec<Step>, Vec<LandedUpload>) {
+        let landings: Vec<_> = steps.iter().map(|step| step.landing.clone()).collect();
+        let outcomes = self.0.files.land(&landings).await;
+        let mut named = Vec::with_capacity(steps.len());
+        let mut landed = Vec::with_capacity(steps.len());
+        for (step, outcome) in steps.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(outcome) => {
+                    landed.push(self.landed(step.upload.clone(), outcome));
+                    named.push(step);
+                }
+                Err(error) => {
+                    let _ = step.answer.send(Err(error));
+                }
+            }
+        }
+        (named, landed)
+    }
+
+    /// What is remembered of an upload that has its name.
+    pub(super) fn landed(&self, upload: WholeUpload, outcome: Outcome) -> LandedUpload {
+        let trash = (outcome == Outcome::Replaced).then(|| NewTrash {
+            key: TrashKey::of_upload(&upload.partial),
+            origin: upload.target.clone(),
+            kind: TrashKind::File,
+            reason: TrashReason::Overwritten,
+            sync_id: Some(upload.sync_id),
+            by: upload.by.clone(),
+            at: self.now(),
+        });
+        LandedUpload { upload, trash }
+    }
+}
+
+impl Step {
+    fn new(ready: Ready, identity: Identity, digest: Digest, answer: oneshot::Sender<Result<(), Error>>) -> Self {
+        let Ready { sync, upload_id, file_name, target, partial, begun_at, by, .. } = ready;
+        let sync_id = sync.sync_id;
+        let upload = WholeUpload { upload_id, sync_id, file_name, target, partial, identity, digest, begun_at, by };
+        Self { landing: landing_of(&sync, &upload), upload, answer }
+    }
+}
+
+/// How the landing of an upload reads, at its time and after a restart.
+pub(super) fn landing_of(sync: &Sync, upload: &WholeUpload) -> Landing {
+    let staging = (sync.sync_type == SyncType::FullSync).then_some(sync.sync_id);
+    Landing {
+        partial: upload.partial.clone(),
+        identity: upload.identity.clone(),
+        place: Place::of_upload(staging, &sync.path, &upload.target),
+        trash: TrashKey::of_upload(&upload.partial),
+        leaf: upload.target.leaf().to_owned(),
+    }
+}
