@@ -1,11 +1,14 @@
 //! Lakeshore as the benches start it and speak to it.
 
 use super::client::{Request, ask};
+use super::free_address;
+use super::process::Process;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 /// What ends a form of one file.
 const TAIL: &[u8] = b"\r\n--b--\r\n";
@@ -70,4 +73,32 @@ pub fn upload(request: &mut Request, sync_id: u64, name: &str, file_bytes: usize
     .unwrap();
     request.body_bytes = file_bytes;
     request.tail = TAIL;
+}
+
+/// A server that is ready, with a key.
+pub struct Server {
+    pub process: Process,
+    pub address: SocketAddr,
+    pub key: String,
+}
+
+impl Server {
+    /// Serves below `folder`, which exists.
+    pub fn start(folder: &Path) -> Self {
+        let address = free_address();
+        let mut process = Process::spawn(&mut serve(folder, address), &folder.join("log"));
+        while !ask(address, "GET /readyz HTTP/1.1\r\nHost: bench\r\n\r\n").is_ok_and(|answer| answer.status == 200) {
+            assert!(!process.has_ended(), "{}", std::fs::read_to_string(folder.join("log")).unwrap());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Self { process, address, key: new_key(folder) }
+    }
+
+    pub fn start_sync(&self, path: &str, sync_type: &str) -> u64 {
+        start_sync(self.address, &self.key, path, sync_type)
+    }
+
+    pub fn end_sync(&self, sync_id: u64) {
+        end_sync(self.address, &self.key, sync_id);
+    }
 }

@@ -7,6 +7,7 @@ pub mod client;
 pub mod lakeshore;
 pub mod process;
 
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
 /// A number from the environment, or what holds when it is silent.
@@ -27,6 +28,10 @@ pub fn chosen(variable: &str, name: &str) -> bool {
 pub fn folder_on_disk(bench: &str) -> PathBuf {
     let base = std::env::var_os("BENCH_DIR").map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
     std::path::absolute(base.join(bench)).unwrap()
+}
+
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 pub fn median(mut values: Vec<f64>) -> f64 {

@@ -4,12 +4,12 @@
 use crate::disk;
 use crate::kit::client::{self, Request};
 use crate::kit::process::Process;
-use crate::kit::{chosen, lakeshore, median, number};
+use crate::kit::{chosen, free_address, lakeshore, median, number};
 use crate::loads::{Load, Supply};
 use crate::peers::{BARE, Kind, Peer};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -169,10 +169,6 @@ impl<'a> Running<'a> {
             more
         })
     }
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// The folder, empty.
