@@ -10,10 +10,15 @@ WASM := wasm32-unknown-unknown
 BINARY := target/release/lakeshore
 WASM_BINDGEN_VERSION = $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
 CARGO_LEPTOS_VERSION := 0.3.10
+PEERS := target/bench-peers
+FUZZ_TARGETS ?= lake_path multipart content_type
+# What fuzzing finds interesting goes there; the corpus that it begins with is fuzz/corpus/.
+FUZZ_FOUND := target/fuzz
+SECONDS ?= 60
 # More options for `make run`, such as ARGS="--listen 127.0.0.1:4000".
 ARGS ?=
 
-.PHONY: help run build test dev lint fmt unit torture e2e bench screenshots clean site rust-target rust-components
+.PHONY: help run build test dev lint fmt unit torture e2e bench bench-peers bench-scale bench-pieces fuzz screenshots clean site rust-target rust-components
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +42,7 @@ dev: rust-target ## Serve, rebuild and reload on change (cargo-leptos; its first
 lint: rust-components rust-target end2end/node_modules ## Check formatting, lints and types
 	@echo "== formatting"
 	@cargo fmt --all --check
+	@cargo fmt --manifest-path fuzz/Cargo.toml --check
 	@echo "== lints"
 	@cargo clippy --workspace --all-targets --quiet -- --deny warnings
 	@cargo clippy --package lakeshore --package app --lib --target $(WASM) --no-default-features --features app/hydrate --quiet -- --deny warnings
@@ -45,6 +51,7 @@ lint: rust-components rust-target end2end/node_modules ## Check formatting, lint
 
 fmt: rust-components ## Format the code
 	@cargo fmt --all
+	@cargo fmt --manifest-path fuzz/Cargo.toml
 
 unit: ## Test the engine and the server
 	@echo "== tests of the engine and the server"
@@ -65,8 +72,48 @@ e2e: build chromium end2end/node_modules ## Test the release binary in a browser
 screenshots: build chromium end2end/node_modules ## Take a picture of each page into docs/screenshots
 	@cd end2end && LAKESHORE_BIN=$(abspath $(BINARY)) SCREENSHOTS=$(abspath docs/screenshots) npx playwright test screenshots
 
-bench: ## Measure uploads against a bare loop, and pages over a million rows; as ratios
-	@cargo bench --package server --bench uploads --bench pages
+bench: ## Measure uploads: Lakeshore, its peers and the disk side by side (BENCH_ONLY=lakeshore,nginx … for less)
+	@echo "== measuring uploads"
+	@cargo bench --package server --bench uploads
+
+bench-peers: ## Install the servers that `make bench` compares with, below target/ (nginx by apt)
+	@test -x /usr/sbin/nginx || command -v nginx > /dev/null || { \
+		echo "== installing nginx"; \
+		as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+		command -v apt-get > /dev/null && $$as_root apt-get update -qq \
+			&& $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nginx-light > /dev/null; \
+	} || echo "nginx could not be installed"
+	@test -x $(PEERS)/copyparty/bin/copyparty || { \
+		echo "== installing copyparty"; \
+		python3 -m venv $(PEERS)/copyparty && $(PEERS)/copyparty/bin/pip install --quiet copyparty; \
+	} || echo "copyparty could not be installed; it needs Python with venv"
+	@test -d $(PEERS)/tus/node_modules/@tus/file-store || { \
+		echo "== installing the tus server"; \
+		npm install --prefix $(PEERS)/tus --no-audit --no-fund --silent @tus/server @tus/file-store; \
+	} || echo "the tus server could not be installed; it needs Node with npm"
+	@test -x $(PEERS)/bin/dufs || { \
+		echo "== installing dufs"; \
+		CARGO_TARGET_DIR=$(PEERS)/build cargo install --quiet --locked --root $(PEERS) dufs && rm -rf $(PEERS)/build; \
+	} || echo "dufs could not be installed"
+
+bench-scale: ## Measure lists over BENCH_ROWS rows (default a million), and a publish of BENCH_FILES files (100,000)
+	@echo "== measuring lists and publishes"
+	@cargo bench --package server --bench pages --bench publish
+
+bench-pieces: ## Measure the hot pieces one by one: multipart, hash, paths, a page of history
+	@cargo bench --package server --bench pieces
+
+# No sanitizer: there is no unsafe code of ours to look into, and so a stable compiler does. Most of the first build is
+# Leptos, which the server brings along.
+fuzz: ## Fuzz paths, multipart and content types, each for SECONDS (default 60)
+	@command -v cargo-fuzz > /dev/null || { echo "== installing cargo-fuzz"; cargo install --quiet --locked cargo-fuzz; }
+	@for target in $(FUZZ_TARGETS); do \
+		echo "== fuzzing $$target for $(SECONDS) s"; \
+		mkdir -p $(FUZZ_FOUND)/$$target; \
+		RUSTFLAGS="--cfg erase_components" cargo fuzz run --sanitizer none --target-dir $(FUZZ_FOUND)/build $$target \
+			$(FUZZ_FOUND)/$$target fuzz/corpus/$$target -- \
+			-max_total_time=$(SECONDS) -max_len=65536 -len_control=50 -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=64 -print_final_stats=1; \
+	done
 
 clean: ## Remove what was built
 	@cargo clean

@@ -1,0 +1,104 @@
+//! Lakeshore as the benches start it and speak to it.
+
+use super::client::{Request, ask};
+use super::free_address;
+use super::process::Process;
+use serde_json::{Value, json};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// What ends a form of one file.
+const TAIL: &[u8] = b"\r\n--b--\r\n";
+
+/// The binary of this build, or the one that `LAKESHORE_BIN` names.
+pub fn binary() -> PathBuf {
+    std::env::var_os("LAKESHORE_BIN").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_lakeshore")), PathBuf::from)
+}
+
+/// The command that serves on `address`, with everything below `folder`.
+pub fn serve(folder: &Path, address: SocketAddr) -> Command {
+    let mut command = Command::new(binary());
+    command.args(["serve", "--listen", &address.to_string(), "--data-dir"]).arg(folder.join("data"));
+    command.arg("--lake-root").arg(lake(folder));
+    command
+}
+
+pub fn lake(folder: &Path) -> PathBuf {
+    folder.join("lake")
+}
+
+pub fn new_key(folder: &Path) -> String {
+    let mut command = Command::new(binary());
+    command.args(["key", "create", "--name", "bench", "--role", "write", "--data-dir"]).arg(folder.join("data"));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+pub fn start_sync(address: SocketAddr, key: &str, path: &str, sync_type: &str) -> u64 {
+    let call = json!({ "name": "bench", "path": path, "api_key": key, "sync_type": sync_type });
+    post(address, "/api/ingestion/file/sync/start", &call)["sync_id"].as_u64().unwrap()
+}
+
+pub fn end_sync(address: SocketAddr, key: &str, sync_id: u64) {
+    post(address, "/api/ingestion/file/sync/end", &json!({ "sync_id": sync_id, "api_key": key }));
+}
+
+fn post(address: SocketAddr, path: &str, call: &Value) -> Value {
+    let body = call.to_string();
+    let length = body.len();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    let answer = ask(address, &request).unwrap();
+    assert_eq!(answer.status, 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+/// The request that uploads one file.
+pub fn upload(request: &mut Request, sync_id: u64, name: &str, file_bytes: usize) {
+    let part = format!(
+        "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
+         Content-Type: application/octet-stream\r\n\r\n"
+    );
+    write!(
+        request.head,
+        "POST /api/lake/file/upload?sync_id={sync_id} HTTP/1.1\r\nHost: bench\r\n\
+         Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {}\r\n\r\n{part}",
+        part.len() + file_bytes + TAIL.len(),
+    )
+    .unwrap();
+    request.body_bytes = file_bytes;
+    request.tail = TAIL;
+}
+
+/// A server that is ready, with a key.
+pub struct Server {
+    pub process: Process,
+    pub address: SocketAddr,
+    pub key: String,
+}
+
+impl Server {
+    /// Serves below `folder`, which exists.
+    pub fn start(folder: &Path) -> Self {
+        let address = free_address();
+        let mut process = Process::spawn(&mut serve(folder, address), &folder.join("log"));
+        while !ask(address, "GET /readyz HTTP/1.1\r\nHost: bench\r\n\r\n").is_ok_and(|answer| answer.status == 200) {
+            assert!(!process.has_ended(), "{}", std::fs::read_to_string(folder.join("log")).unwrap());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Self { process, address, key: new_key(folder) }
+    }
+
+    pub fn start_sync(&self, path: &str, sync_type: &str) -> u64 {
+        start_sync(self.address, &self.key, path, sync_type)
+    }
+
+    pub fn end_sync(&self, sync_id: u64) {
+        end_sync(self.address, &self.key, sync_id);
+    }
+}

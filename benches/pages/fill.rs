@@ -1,0 +1,161 @@
+//! Fills a database with a history such as years leave behind, by plain SQL: it would take hours by way of the server.
+//!
+//! All that knows the tables is in this file. When `server/migrations/` changes them, this follows: what the engine derives
+//! from rows (the counters of a sync, the datasets) is derived here by a statement of its own, at the end.
+//!
+//! What it makes: some 400 datasets, two to four folders deep; a few of them get half of the syncs. A sync has 1 to 400 files,
+//! 100 on average; a quarter are full ones; one in a hundred has failed. A day's full syncs of a dataset write the same names
+//! below `dt=…`. Two uploads of a hundred have failed. The last sync is open, with uploads in flight.
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
+use std::path::Path;
+
+/// How many files ten syncs in a row have: a thousand together.
+const FILES_OF_SYNCS: [u64; 10] = [1, 2, 7, 20, 40, 60, 100, 120, 250, 400];
+const FILES_OF_TEN_SYNCS: u64 = 1000;
+
+/// The files of ten syncs: which of the ten, and the number within it.
+const CYCLE: &str = "CREATE TEMP TABLE cycle (position INTEGER PRIMARY KEY, sync INTEGER, ordinal INTEGER)";
+
+/// Dataset `d` of 400, by way of the sync `i`.
+const SYNCS: &str = "
+    WITH RECURSIVE
+        n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1),
+        chosen (i, d) AS (SELECT i, iif(i % 2 = 0, (i / 2) % 20, (i / 2) % 400) FROM n),
+        placed (i, path) AS (
+            SELECT i, CASE d % 3
+                WHEN 0 THEN '/data/table_' || d
+                WHEN 1 THEN '/data/' || CASE d % 4 WHEN 0 THEN 'raw' WHEN 1 THEN 'clean' ELSE 'marts' END || '/table_' || d
+                ELSE '/data/teams/team_' || (d % 17) || '/table_' || d
+            END FROM chosen
+        )
+    INSERT INTO syncs (sync_id, name, path, sync_type, status, phase, start_time, end_time, started_by, last_activity, message)
+    SELECT i, iif(i % 3 = 0, 'nightly ', 'hourly ') || i, path, iif(i % 8 IN (0, 3), 'FullSync', 'IncrementalSync'),
+        iif(i % 101 = 57, 'Failed', 'Finished'), 'Ended', 1700000000000 + i * 600000, 1700000000000 + i * 600000 + 45000,
+        'key ' || (i % 9), 1700000000000 + i * 600000 + 40000, iif(i % 101 = 57, 'aborted by key 3', '')
+    FROM placed";
+
+const UPLOADS: &str = "
+    WITH RECURSIVE
+        n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?1 - 1),
+        -- Multiplying by a large prime and taking bits from the middle is chance enough.
+        of_sync (i, sync_id, ordinal, chance) AS (
+            SELECT i, i / 1000 * 10 + sync, ordinal, (i * 2654435761 >> 12) % 1000 FROM n JOIN cycle ON position = i % 1000
+        ),
+        named (i, sync_id, ordinal, chance, file_name) AS (
+            SELECT i, sync_id, ordinal, chance,
+                printf('part-%05d', ordinal) || iif(sync_id % 8 IN (0, 3), '', printf('-%08x', i)) || iif(chance % 7 = 0, '.csv', '.parquet')
+            FROM of_sync
+        )
+    INSERT INTO uploads (history_id, sync_id, ordinal, file_name, target, status, start_time, end_time, size_bytes, sha256, message)
+    SELECT i + 1, sync_id, ordinal, file_name,
+        path || '/dt=' || date('2024-01-01', '+' || (sync_id / 400) || ' days') || '/' || file_name,
+        iif(chance < 20, 'Failed', 'Finished'), start_time + ordinal * 100, start_time + ordinal * 100 + 40,
+        1000000 + chance * 1000, iif(chance < 20, NULL, randomblob(32)), iif(chance < 20, 'the connection broke off', '')
+    FROM named JOIN syncs USING (sync_id) ORDER BY i";
+
+/// The last sync is open, and its last files are in flight.
+const IN_FLIGHT: [&str; 2] = [
+    "UPDATE syncs SET status = 'Syncing', phase = 'Open', end_time = 0, sync_type = 'IncrementalSync', message = ''
+     WHERE sync_id = (SELECT max(sync_id) FROM syncs)",
+    "UPDATE uploads SET status = 'Syncing', end_time = 0, size_bytes = 0, sha256 = NULL, message = '',
+         partial = printf('%016x', history_id), identity = '1'
+     WHERE history_id > (SELECT max(history_id) - 60 FROM uploads)",
+];
+
+const TRASH: [&str; 2] = [
+    "INSERT INTO trash (trash_key, origin, kind, reason, sync_id, trashed_by, trashed_at, files, bytes)
+     SELECT 'sync-' || sync_id, path, 'Dataset', iif(status = 'Failed', 'Aborted', 'Replaced'), sync_id, started_by, end_time, 9, 9000000
+     FROM syncs WHERE sync_type = 'FullSync' AND phase = 'Ended' ORDER BY sync_id",
+    "INSERT INTO trash (trash_key, origin, kind, reason, sync_id, trashed_by, trashed_at, files, bytes)
+     SELECT 'upload-' || history_id, target, 'File', 'Overwritten', sync_id, 'key 1', end_time, 1, size_bytes
+     FROM uploads WHERE history_id % 100 = 0 AND status = 'Finished' ORDER BY history_id",
+];
+
+/// What the engine keeps up to date as rows come.
+const DERIVED: [&str; 2] = [
+    "UPDATE syncs SET total_files = counted.total, num_failed = counted.failed, num_in_flight = counted.in_flight,
+         size_bytes = counted.bytes
+     FROM (
+         SELECT sync_id, count(*) AS total, sum(status = 'Failed') AS failed, sum(status = 'Syncing') AS in_flight,
+             sum(iif(status = 'Finished', size_bytes, 0)) AS bytes
+         FROM uploads GROUP BY sync_id
+     ) AS counted WHERE counted.sync_id = syncs.sync_id",
+    "INSERT INTO datasets (path, last_sync_id) SELECT path, max(sync_id) FROM syncs GROUP BY path",
+];
+
+/// Fills the database, whose tables are there and empty, with about so many rows of history.
+pub async fn fill(file: &Path, rows: u64) {
+    let rows = rows.div_ceil(FILES_OF_TEN_SYNCS) * FILES_OF_TEN_SYNCS;
+    let mut connection: SqliteConnection = SqliteConnectOptions::new().filename(file).connect().await.unwrap();
+    for pragma in ["PRAGMA synchronous = OFF", "PRAGMA cache_size = -1000000", "PRAGMA temp_store = MEMORY"] {
+        run(&mut connection, pragma, None).await;
+    }
+    run(&mut connection, CYCLE, None).await;
+    let mut position = 0;
+    for (files, sync) in FILES_OF_SYNCS.into_iter().zip(1_u32..) {
+        let sql = format!(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {files})
+             INSERT INTO cycle SELECT {position} + i - 1, {sync}, i FROM n"
+        );
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+        position += files;
+    }
+    run(&mut connection, SYNCS, Some(rows / 100)).await;
+    run(&mut connection, UPLOADS, Some(rows)).await;
+    for sql in IN_FLIGHT.into_iter().chain(TRASH).chain(DERIVED) {
+        run(&mut connection, sql, None).await;
+    }
+    run(&mut connection, "PRAGMA wal_checkpoint(TRUNCATE)", None).await;
+    connection.close().await.unwrap();
+}
+
+async fn run(connection: &mut SqliteConnection, sql: &'static str, rows: Option<u64>) {
+    let query = sqlx::query(sql);
+    let query = if let Some(rows) = rows { query.bind(rows.cast_signed()) } else { query };
+    query.execute(connection).await.unwrap();
+}
+
+/// What the filters look for.
+pub struct Examples {
+    /// With many files.
+    pub sync_id: u64,
+    pub dataset: String,
+    /// The folder above it.
+    pub folder: String,
+    /// A file that several syncs have written.
+    pub file: String,
+    /// In the name of one file.
+    pub rare_text: String,
+}
+
+/// Counts what a list has to give.
+pub struct Counter {
+    connection: SqliteConnection,
+}
+
+impl Counter {
+    pub async fn open(file: &Path) -> Self {
+        Self { connection: SqliteConnectOptions::new().filename(file).connect().await.unwrap() }
+    }
+
+    /// Rows of a table that a condition holds for.
+    pub async fn count(&mut self, table: &str, condition: &str) -> u64 {
+        let sql = format!("SELECT count(*) FROM {table} WHERE {condition}");
+        let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut self.connection).await.unwrap();
+        row.get::<i64, _>(0).cast_unsigned()
+    }
+
+    pub async fn examples(&mut self) -> Examples {
+        // The largest sync of ten, in the middle, and a full one before it with the names that its like share.
+        let sync_id = (self.count("syncs", "1").await / 20 * 10).max(10);
+        let sql = "SELECT path, file_name FROM syncs JOIN uploads USING (sync_id) WHERE sync_id = ?1 ORDER BY history_id LIMIT 1";
+        let row = sqlx::query(sql).bind(sync_id.cast_signed()).fetch_one(&mut self.connection).await.unwrap();
+        let (dataset, rare_text) = (row.get::<String, _>(0), row.get::<String, _>(1));
+        let folder = dataset.rsplit_once('/').unwrap().0.to_owned();
+        let sql = "SELECT target FROM uploads WHERE sync_id = ?1 / 8 * 8 LIMIT 1";
+        let row = sqlx::query(sql).bind(sync_id.cast_signed()).fetch_one(&mut self.connection).await.unwrap();
+        Examples { sync_id, dataset, folder, file: row.get(0), rare_text }
+    }
+}

@@ -1,0 +1,95 @@
+//! Every list over many rows, by SQLite as the server asks it: the first page, the middle and the last, in both orders.
+//!
+//! The ratio to the first page counts: it tells whether a page costs the same wherever it starts. A hundred rows of the
+//! history belong to one sync on average. `BENCH_ROWS` says how many rows there are (a million, where it is silent; the
+//! goal is about ten million). `BENCH_DATABASE` names a file to keep what was filled, and to use it again.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout)]
+
+#[path = "../kit/mod.rs"]
+mod kit;
+
+mod fill;
+mod lists;
+
+use lakeshore::list::{Order, Page};
+use lakeshore::ports::state::State;
+use lists::List;
+use server::state::sqlite::SqliteState;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+const PAGE_ROWS: u64 = 50;
+/// A page is asked for so often, or for so long, whichever ends first.
+const ASKS: usize = 300;
+const ASKING: Duration = Duration::from_secs(3);
+
+#[tokio::main]
+async fn main() {
+    let rows = kit::number("BENCH_ROWS", 1_000_000);
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let kept = std::env::var_os("BENCH_DATABASE").map(PathBuf::from);
+    let file = kept.unwrap_or_else(|| folder.path().join("lakeshore.db"));
+    let is_filled = file.exists();
+    SqliteState::open(&file).await.unwrap().close().await;
+    let start = Instant::now();
+    if !is_filled {
+        fill::fill(&file, rows).await;
+    }
+    let mut counter = fill::Counter::open(&file).await;
+    let filled = counter.count("uploads", "1").await;
+    println!(
+        "{filled} rows, filled in {} s; pages of {PAGE_ROWS}, in microseconds: median (p99)\n",
+        start.elapsed().as_secs()
+    );
+    let state = SqliteState::open(&file).await.unwrap();
+    print_row(&["list", "order", "rows", "first", "middle", "last", "last / first"].map(str::to_owned));
+    print_row(&["---", "---", "--:", "--:", "--:", "--:", "--:"].map(str::to_owned));
+    for list in lists::all(&mut counter).await {
+        for order in [Order::Asc, Order::Desc] {
+            measure(&state, &list, order).await;
+        }
+    }
+    lists::others(&state).await;
+    state.close().await;
+}
+
+async fn measure(state: &dyn State, list: &List, order: Order) {
+    let starts = [0, list.rows / 2, list.rows.saturating_sub(PAGE_ROWS)];
+    let mut columns = Vec::new();
+    let mut medians = Vec::new();
+    for from in starts {
+        let page = Page { from, size: PAGE_ROWS, order };
+        let mut times = Vec::new();
+        let begin = Instant::now();
+        while times.len() < ASKS && begin.elapsed() < ASKING {
+            let start = Instant::now();
+            let given = list.ask(state, page).await;
+            times.push(start.elapsed());
+            assert_eq!(given as u64, PAGE_ROWS.min(list.rows - from), "{}: rows from {from}", list.name);
+        }
+        let (median, p99) = summary(times);
+        columns.push(format!("{median} ({p99})"));
+        medians.push(median as f64);
+    }
+    let order = if order == Order::Asc { "oldest first" } else { "newest first" };
+    let mut row = vec![list.name.to_owned(), order.to_owned(), list.rows.to_string()];
+    row.append(&mut columns);
+    row.push(format!("{:.2}", medians[2] / medians[0]));
+    print_row(&row);
+}
+
+/// The median and the 99th of a hundred, in microseconds.
+fn summary(mut times: Vec<Duration>) -> (u128, u128) {
+    times.sort_unstable();
+    (kit::percentile(&times, 50).as_micros(), kit::percentile(&times, 99).as_micros())
+}
+
+fn print_row(cells: &[String]) {
+    let widths = [36, 12, 9, 17, 17, 17, 12];
+    let cells = cells.iter().zip(widths).enumerate().map(|(at, (cell, width))| match at {
+        0 | 1 => format!(" {cell:<width$} |"),
+        _ => format!(" {cell:>width$} |"),
+    });
+    println!("|{}", cells.collect::<String>());
+}

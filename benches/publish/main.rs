@@ -1,0 +1,148 @@
+//! Publishing a full sync of very many files against one of ten, by the real server: how long its `end` takes, and what
+//! an upload at the same time notices of it. The two ratios count.
+//!
+//! `BENCH_FILES` says how many files are many (a hundred thousand, where it is silent), `BENCH_ROUNDS` how often (3);
+//! `BENCH_DIR` and `LAKESHORE_BIN` as for the uploads.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout)]
+
+#[path = "../kit/mod.rs"]
+mod kit;
+
+use kit::lakeshore::{self, Server};
+use kit::{client, median, number, percentile};
+use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+const FEW_FILES: usize = 10;
+/// Few files are published so many times as often: they are sent fast, and a single time tells little.
+const FEW_TIMES: u64 = 10;
+const FULL_FILE_BYTES: usize = 1024;
+const OTHER_FILE_BYTES: usize = 16 * 1024;
+const FULL_IN_FLIGHT: usize = 32;
+const OTHER_IN_FLIGHT: usize = 4;
+/// How long the other client is watched before a publish, and behind it: what a publish leaves behind counts too.
+const WATCHED: Duration = Duration::from_secs(2);
+
+/// What was seen of the publishes of one size.
+#[derive(Default)]
+struct Seen {
+    alone_ms: Vec<f64>,
+    beside_ms: Vec<f64>,
+    /// Latencies of the other client, without a publish and with one.
+    without_us: Vec<u128>,
+    with_us: Vec<u128>,
+}
+
+fn main() {
+    let many_files = usize::try_from(number("BENCH_FILES", 100_000)).unwrap();
+    let rounds = number("BENCH_ROUNDS", 3);
+    let folder = kit::folder_on_disk("bench-publish");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    let server = Server::start(&folder);
+    let block = client::block();
+    let (mut few, mut many) = (Seen::default(), Seen::default());
+    for round in 0..rounds {
+        println!("round {} of {rounds}", round + 1);
+        for _ in 0..FEW_TIMES {
+            few.alone_ms.push(publish(&server, FEW_FILES, &block));
+        }
+        many.alone_ms.push(publish(&server, many_files, &block));
+        publish_beside(&server, FEW_FILES, &block, &mut few);
+        publish_beside(&server, many_files, &block, &mut many);
+    }
+    drop(server);
+    fs::remove_dir_all(&folder).unwrap();
+    print(&few, &many, many_files);
+}
+
+/// Sends a full sync and ends it; milliseconds of the end.
+fn publish(server: &Server, files: usize, block: &[u8]) -> f64 {
+    let sync_id = send_full(server, files, block);
+    end(server, sync_id)
+}
+
+fn end(server: &Server, sync_id: u64) -> f64 {
+    let start = Instant::now();
+    server.end_sync(sync_id);
+    start.elapsed().as_secs_f64() * 1000.0
+}
+
+fn send_full(server: &Server, files: usize, block: &[u8]) -> u64 {
+    let sync_id = server.start_sync(&format!("/bench/full-{files}"), "FullSync");
+    let mut taken = 0;
+    let report = client::send(server.address, FULL_IN_FLIGHT, block, |request| {
+        taken += 1;
+        lakeshore::upload(request, sync_id, &format!("file-{taken}"), FULL_FILE_BYTES);
+        taken <= files
+    });
+    assert_eq!(report.accepted.len(), files, "{:?}", report.first_failure);
+    sync_id
+}
+
+/// Publishes while another client uploads.
+fn publish_beside(server: &Server, files: usize, block: &[u8], seen: &mut Seen) {
+    let sync_id = send_full(server, files, block);
+    let other = server.start_sync("/bench/other", "IncrementalSync");
+    let stop = AtomicBool::new(false);
+    let names = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let uploads = scope.spawn(|| {
+            client::send(server.address, OTHER_IN_FLIGHT, block, |request| {
+                let name = format!("other-{other}-{}", names.fetch_add(1, Ordering::Relaxed));
+                lakeshore::upload(request, other, &name, OTHER_FILE_BYTES);
+                !stop.load(Ordering::Relaxed)
+            })
+        });
+        // The first moments belong to neither.
+        std::thread::sleep(WATCHED / 4);
+        let watched_from = Instant::now();
+        std::thread::sleep(WATCHED);
+        let ended_from = Instant::now();
+        seen.beside_ms.push(end(server, sync_id));
+        let ended_at = Instant::now();
+        std::thread::sleep(WATCHED);
+        stop.store(true, Ordering::Relaxed);
+        let report = uploads.join().unwrap();
+        assert_eq!(report.failures, 0, "{:?}", report.first_failure);
+        for (begun_at, latency) in report.accepted {
+            let answered_at = begun_at + latency;
+            if begun_at >= watched_from && answered_at <= ended_from {
+                seen.without_us.push(latency.as_micros());
+            } else if answered_at > ended_from && begun_at <= ended_at + WATCHED / 2 {
+                seen.with_us.push(latency.as_micros());
+            }
+        }
+    });
+    server.end_sync(other);
+}
+
+fn print(few: &Seen, many: &Seen, many_files: usize) {
+    println!(
+        "\n| end of a full sync, ms, median | {FEW_FILES} files | {many_files} files | ratio |\n|---|--:|--:|--:|"
+    );
+    for (name, few, many) in [
+        ("nothing else going on", &few.alone_ms, &many.alone_ms),
+        ("beside another client", &few.beside_ms, &many.beside_ms),
+    ] {
+        let (few, many) = (median(few.clone()), median(many.clone()));
+        println!("| {name} | {few:.2} | {many:.2} | {:.2} |", many / few);
+    }
+    println!("\n| uploads of the other client, us | median | p99 | longest |\n|---|--:|--:|--:|");
+    for (name, latencies) in [
+        ("before a publish".to_owned(), &[few.without_us.as_slice(), &many.without_us].concat()),
+        (format!("while {FEW_FILES} files are published, and 1 s behind"), &few.with_us),
+        (format!("while {many_files} files are published, and 1 s behind"), &many.with_us),
+    ] {
+        let mut sorted = latencies.clone();
+        sorted.sort_unstable();
+        println!(
+            "| {name} | {} | {} | {} |",
+            percentile(&sorted, 50),
+            percentile(&sorted, 99),
+            percentile(&sorted, 100)
+        );
+    }
+}

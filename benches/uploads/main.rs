@@ -1,0 +1,57 @@
+//! Uploads to Lakeshore, to the servers that people use for this today, and by a bare loop that keeps the same promises:
+//! side by side, in turn, round by round. Ratios within a run count; rates depend on the machine and its hour.
+//!
+//! Two settings: on disk, against what the disk can do durably, and on a memory file system, where syncing is free and
+//! what is left is the cost of the software. Client and server share the machine. Nothing is asserted.
+//!
+//! | variable | default | meaning |
+//! |---|---|---|
+//! | `BENCH_ROUNDS` | 3 | rounds; figures are medians over them |
+//! | `BENCH_SECONDS` | 2 | how long each load of small files lasts |
+//! | `BENCH_DIR` | the target folder | where to measure the disk |
+//! | `BENCH_SETTINGS` | all | some of `disk,memory` |
+//! | `BENCH_ONLY` | all | some of `bare,lakeshore,nginx,dufs,copyparty,tus` |
+//! | `BENCH_LOADS` | all | some of `big,many,small-32,small-8,small-1` |
+//! | `BENCH_PEERS` | `target/bench-peers` | where `make bench-peers` has put what it installed |
+//! | `LAKESHORE_BIN` | of this build | the binary to measure |
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout)]
+
+#[path = "../kit/mod.rs"]
+mod kit;
+
+mod disk;
+mod loads;
+mod measure;
+mod peers;
+mod table;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const MEMORY: &str = "/dev/shm";
+
+fn main() {
+    let (found, missing) = peers::find();
+    for (name, remedy) in missing {
+        println!("{name} is not installed and is left out; {remedy}");
+    }
+    let settings = [
+        (table::Setting::Disk, kit::folder_on_disk("bench-uploads")),
+        (table::Setting::Memory, PathBuf::from(format!("{MEMORY}/bench-uploads-{}", std::process::id()))),
+    ];
+    for (setting, folder) in settings {
+        if !kit::chosen("BENCH_SETTINGS", setting.name()) {
+            continue;
+        }
+        if setting == table::Setting::Memory && !Path::new(MEMORY).is_dir() {
+            println!("there is no {MEMORY}: the memory setting is left out");
+            continue;
+        }
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        let figures = measure::measure(&folder, &found);
+        table::print(setting, &figures);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

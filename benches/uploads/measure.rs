@@ -1,0 +1,195 @@
+//! The rounds. In each, every server is started, then each load goes to each of them in turn: what is compared is measured
+//! within seconds, and what one load wrote is removed, durably, before the next.
+
+use crate::disk;
+use crate::kit::client::{self, Request};
+use crate::kit::process::Process;
+use crate::kit::{chosen, free_address, lakeshore, median, number};
+use crate::loads::{Load, Supply};
+use crate::peers::{BARE, Kind, Peer};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a server may take to its first answer.
+const START_MAX: Duration = Duration::from_secs(30);
+/// How long a server idles before its memory is looked at.
+const IDLE: Duration = Duration::from_millis(500);
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Figure {
+    Rate(Load),
+    /// Seconds of the server's processor time: for a GiB of large files, or for one small file.
+    Cpu(Load),
+    PeakMib(Load),
+    IdleMib,
+    StartMs,
+}
+
+/// What was measured, by server, figure and round.
+pub struct Figures {
+    pub servers: Vec<(&'static str, bool)>,
+    pub loads: Vec<Load>,
+    rounds: u64,
+    values: BTreeMap<(&'static str, Figure, u64), f64>,
+}
+
+impl Figures {
+    pub fn median(&self, server: &'static str, figure: Figure) -> Option<f64> {
+        let values: Vec<_> = (0..self.rounds).filter_map(|round| self.get(server, figure, round)).collect();
+        (!values.is_empty()).then(|| median(values))
+    }
+
+    /// The median of the ratios, each of two values of one round.
+    pub fn ratio(&self, server: &'static str, other: &'static str, figure: Figure) -> Option<f64> {
+        let ratio = |round| Some(self.get(server, figure, round)? / self.get(other, figure, round)?);
+        let ratios: Vec<_> = (0..self.rounds).filter_map(ratio).filter(|ratio| ratio.is_finite()).collect();
+        (!ratios.is_empty()).then(|| median(ratios))
+    }
+
+    fn get(&self, server: &'static str, figure: Figure, round: u64) -> Option<f64> {
+        self.values.get(&(server, figure, round)).copied()
+    }
+}
+
+pub fn measure(folder: &Path, peers: &[Peer]) -> Figures {
+    let bare = chosen("BENCH_ONLY", "bare");
+    let mut servers: Vec<_> = bare.then_some((BARE, true)).into_iter().collect();
+    servers.extend(peers.iter().map(|peer| (peer.kind.name(), peer.kind.syncs())));
+    let rounds = number("BENCH_ROUNDS", 3);
+    let mut figures = Figures { servers, loads: Load::selected(), rounds, values: BTreeMap::new() };
+    let block = client::block();
+    for round in 0..rounds {
+        println!("{}: round {} of {rounds}", folder.display(), round + 1);
+        let mut running: Vec<_> = peers.iter().filter_map(|peer| Running::start(peer, folder)).collect();
+        for server in &running {
+            figures.values.insert((server.name(), Figure::StartMs, round), server.start_ms);
+            figures.values.insert((server.name(), Figure::IdleMib, round), server.idle_mib);
+        }
+        for load in figures.loads.clone() {
+            if bare {
+                let rate = disk::rate(load, &empty(&folder.join("bare")), &block);
+                figures.values.insert((BARE, Figure::Rate(load), round), rate);
+                settle(folder);
+            }
+            for server in &mut running {
+                server.take(load, &block, |figure, value| {
+                    figures.values.insert((server.peer.kind.name(), figure, round), value);
+                });
+                settle(folder);
+            }
+        }
+        drop(running);
+        empty(folder);
+        settle(folder);
+    }
+    figures
+}
+
+struct Running<'a> {
+    peer: &'a Peer,
+    process: Process,
+    address: SocketAddr,
+    folder: PathBuf,
+    key: String,
+    start_ms: f64,
+    idle_mib: f64,
+}
+
+impl<'a> Running<'a> {
+    /// Starts a server and waits for its first answer. `None` when it does not come.
+    fn start(peer: &'a Peer, folder: &Path) -> Option<Self> {
+        let folder = empty(&folder.join(peer.kind.name()));
+        let address = free_address();
+        let log = folder.join("log");
+        let mut process = Process::spawn(&mut peer.command(&folder, address), &log);
+        let greeting = format!("GET {} HTTP/1.1\r\nHost: bench\r\n\r\n", peer.greeting());
+        // A server without an index refuses "/", and that is an answer too.
+        while !client::ask(address, &greeting).is_ok_and(|answer| answer.status < 500) {
+            if process.has_ended() || process.spawned_at.elapsed() > START_MAX {
+                let said = fs::read_to_string(&log).unwrap_or_default();
+                println!("{} does not start and is left out: {said}", peer.kind.name());
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let start_ms = process.spawned_at.elapsed().as_secs_f64() * 1000.0;
+        let key = if peer.kind == Kind::Lakeshore { lakeshore::new_key(&folder) } else { String::new() };
+        std::thread::sleep(IDLE);
+        let idle_mib = process.resident_mib();
+        Some(Self { peer, process, address, folder, key, start_ms, idle_mib })
+    }
+
+    fn name(&self) -> &'static str {
+        self.peer.kind.name()
+    }
+
+    /// Sends the load, reports its figures, and removes what it wrote.
+    fn take(&self, load: Load, block: &[u8], mut figure: impl FnMut(Figure, f64)) {
+        let is_lakeshore = self.peer.kind == Kind::Lakeshore;
+        let path = format!("/bench/{}", load.name());
+        let sync_id =
+            if is_lakeshore { lakeshore::start_sync(self.address, &self.key, &path, "IncrementalSync") } else { 0 };
+        self.send(load, "warm", load.warm_up(), sync_id, block);
+        self.process.reset_peak();
+        let cpu_before = self.process.cpu_seconds();
+        let report = self.send(load, "file", load.supply(), sync_id, block);
+        let cpu = self.process.cpu_seconds() - cpu_before;
+        if let Some(failure) = &report.first_failure {
+            println!("{}, {}: {} failures, the first: {failure}", self.name(), load.title(), report.failures);
+        }
+        let files = report.accepted.len();
+        // What was given up early has no rate.
+        if files > 0 && report.failures * 100 < files {
+            let amount =
+                if load.is_small() { files as f64 } else { (files * load.file_bytes()) as f64 / 1024_f64.powi(3) };
+            figure(Figure::Rate(load), load.rate(files, report.elapsed));
+            figure(Figure::Cpu(load), cpu / amount);
+            figure(Figure::PeakMib(load), self.process.peak_mib());
+        }
+        if is_lakeshore {
+            lakeshore::end_sync(self.address, &self.key, sync_id);
+            remove_files(&self.peer.files(&self.folder).join("bench"));
+        } else {
+            remove_files(&self.peer.files(&self.folder));
+        }
+    }
+
+    fn send(&self, load: Load, name: &str, supply: Supply, sync_id: u64, block: &[u8]) -> client::Report {
+        let mut taken = 0;
+        client::send(self.address, load.in_flight(), block, |request: &mut Request| {
+            let more = supply.holds(taken);
+            if more {
+                let name = format!("{}-{name}-{taken}", load.name());
+                self.peer.upload(request, sync_id, &name, load.file_bytes());
+                taken += 1;
+            }
+            more
+        })
+    }
+}
+
+/// The folder, empty.
+fn empty(folder: &Path) -> PathBuf {
+    let _ = fs::remove_dir_all(folder);
+    fs::create_dir_all(folder).unwrap();
+    folder.to_owned()
+}
+
+/// Removes the files below a folder. The folders stay: the server may know them.
+fn remove_files(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            remove_files(&entry.path());
+        } else {
+            fs::remove_file(entry.path()).unwrap();
+        }
+    }
+}
+
+/// Waits until the disk has nothing left to do.
+fn settle(folder: &Path) {
+    rustix::fs::syncfs(File::open(folder).unwrap()).unwrap();
+}

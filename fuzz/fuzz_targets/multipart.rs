@@ -1,0 +1,85 @@
+//! Multipart bodies of any bytes, cut anywhere: no panic, the same parts and the same refusal for every cut, and nothing
+//! gathered but what has to be.
+//!
+//! The first byte of the input says how the body is cut; the rest is the body. Its boundary is what its first line names,
+//! or `b`.
+
+#![no_main]
+
+use bytes::Bytes;
+use futures_util::{FutureExt, stream};
+use libfuzzer_sys::fuzz_target;
+use server::http::multipart::{Multipart, MultipartError, Part};
+use std::cell::Cell;
+use std::convert::Infallible;
+
+const BOUNDARY_BYTES_MAX: usize = 70;
+
+/// What came out: the parts (the last may be unfinished), and how it ended.
+type Outcome = (Vec<(Part, Vec<u8>)>, &'static str);
+
+fuzz_target!(|input: &[u8]| {
+    let Some((&seed, body)) = input.split_first() else { return };
+    let boundary = boundary(body);
+    let whole = scan(vec![Bytes::copy_from_slice(body)], &boundary);
+    let delimiter = format!("\r\n--{boundary}");
+    for (_, bytes) in &whole.0 {
+        assert!(!bytes.windows(delimiter.len()).any(|window| window == delimiter.as_bytes()));
+    }
+    for pieces in [cut(body, |_| 1), cut(body, |at| 1 + usize::from(seed.wrapping_mul(31).wrapping_add(at)) % 97)] {
+        assert_eq!(scan(pieces, &boundary), whole);
+    }
+});
+
+fn boundary(body: &[u8]) -> String {
+    let line = body.strip_prefix(b"--").and_then(|rest| rest.split(|&byte| byte == b'\r').next());
+    let line = line.and_then(|line| std::str::from_utf8(line).ok());
+    line.filter(|line| (1..=BOUNDARY_BYTES_MAX).contains(&line.len())).unwrap_or("b").to_owned()
+}
+
+/// Pieces of the lengths that `length` gives for their numbers.
+fn cut(body: &[u8], length: impl Fn(u8) -> usize) -> Vec<Bytes> {
+    let mut rest = Bytes::copy_from_slice(body);
+    let mut pieces = Vec::new();
+    while !rest.is_empty() {
+        pieces.push(rest.split_to(length(pieces.len() as u8).min(rest.len())));
+    }
+    pieces
+}
+
+fn scan(pieces: Vec<Bytes>, boundary: &str) -> Outcome {
+    let longest = pieces.iter().map(Bytes::len).max().unwrap_or(0);
+    let taken = Cell::new(0);
+    let stream = stream::iter(pieces.into_iter().map(|piece| {
+        taken.set(taken.get() + piece.len());
+        Ok::<_, Infallible>(piece)
+    }));
+    let mut multipart = Multipart::new(stream, boundary);
+    let mut parts: Vec<(Part, Vec<u8>)> = Vec::new();
+    let scanned = async {
+        while let Some(part) = multipart.next_part().await? {
+            parts.push((part, Vec::new()));
+            loop {
+                let before = taken.get();
+                let chunk = multipart.chunk().await?;
+                // A delimiter may straddle pieces; more than it is never waited for.
+                assert!(taken.get() - before <= longest + boundary.len() + 4, "the scan gathers bytes of a part");
+                let Some(chunk) = chunk else { break };
+                assert!(!chunk.is_empty());
+                if let Some((_, bytes)) = parts.last_mut() {
+                    bytes.extend_from_slice(&chunk);
+                }
+            }
+        }
+        Ok(())
+    };
+    // The stream never waits, so neither does the scan.
+    let end = match scanned.now_or_never() {
+        None => panic!("the scan waits for nothing"),
+        Some(Ok(())) => "whole",
+        Some(Err(MultipartError::Incomplete)) => "incomplete",
+        Some(Err(MultipartError::Malformed(_))) => "malformed",
+        Some(Err(MultipartError::Broken(_))) => panic!("the stream does not break"),
+    };
+    (parts, end)
+}
