@@ -3,6 +3,7 @@
 
 use super::fault::fault;
 use super::tree::{Tree, look_in, sync_folder};
+use crate::crash::crash_point;
 use lakeshore::Error;
 use lakeshore::place::Place;
 use lakeshore::ports::files::Outcome;
@@ -34,6 +35,7 @@ impl Slot {
         for _ in 0..RACES_MAX {
             match renameat_with(&self.folder, &self.leaf, &parent, &live_leaf, RenameFlags::NOREPLACE) {
                 Ok(()) => {
+                    crash_point!("exchange.done");
                     sync_folder(&parent)?;
                     tree.remove_empty_folder(&self.place)?;
                     return Ok(Outcome::Added);
@@ -50,8 +52,10 @@ impl Slot {
                 Err(Errno::NOENT) => continue,
                 Err(errno) => return Err(cannot_move(errno, live)),
             }
+            crash_point!("exchange.done");
             sync_folder(&parent)?;
             sync_folder(&self.folder)?;
+            crash_point!("exchange.synced");
             // An empty folder is no loss, and no piece of trash.
             if folder_wanted && unlinkat(&self.folder, &self.leaf, AtFlags::REMOVEDIR).is_ok() {
                 tree.remove_empty_folder(&self.place)?;

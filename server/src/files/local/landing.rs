@@ -4,6 +4,7 @@ use super::exchange::{Slot, cannot_move, wrong_kind};
 use super::fault::{fault, io_fault};
 use super::partial::digest_of;
 use super::tree::{Tree, look_in, names, open_folder, sync_folder};
+use crate::crash::crash_point;
 use lakeshore::Error;
 use lakeshore::place::Place;
 use lakeshore::ports::files::{Landing, Outcome};
@@ -21,7 +22,9 @@ pub(super) fn land(tree: &Tree, landing: &Landing) -> Result<Outcome, Error> {
     let (folder, leaf) = tree.make_parent(&landing.place)?;
     match renameat_with(&uploads, &partial, &folder, &leaf, RenameFlags::NOREPLACE) {
         Ok(()) => {
+            crash_point!("landing.named");
             sync_folder(&folder)?;
+            crash_point!("landing.folder_synced");
             return Ok(Outcome::Added);
         }
         Err(Errno::EXIST) => {}
@@ -32,6 +35,7 @@ pub(super) fn land(tree: &Tree, landing: &Landing) -> Result<Outcome, Error> {
     }
     let slot = Slot::make(tree, &landing.trash, &landing.leaf)?;
     renameat(&uploads, &partial, &slot.folder, &slot.leaf).map_err(fault("moving an upload to its slot"))?;
+    crash_point!("landing.in_slot");
     match slot.exchange(tree, &landing.place, false) {
         Ok(outcome) => Ok(outcome),
         Err(error) => {

@@ -5,6 +5,7 @@
 
 use super::fault::{fault, io_fault};
 use super::tree::{Tree, identity_of};
+use crate::crash::crash_point;
 use async_trait::async_trait;
 use bytes::Bytes;
 use lakeshore::Error;
@@ -49,6 +50,7 @@ pub(super) fn create(tree: &Tree, name: PartialName) -> Result<LocalPartial, Err
     // The umask decides who reads the lake.
     let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
     let file = File::from(openat(&uploads, &leaf, flags, mode).map_err(fault("creating an upload"))?);
+    crash_point!("partial.created");
     Ok(LocalPartial {
         identity: identity_of(file.as_fd())?,
         gathered: Vec::new(),
@@ -110,6 +112,7 @@ impl Partial for LocalPartial {
         let sealed = tokio::task::spawn_blocking(move || {
             file.take(&batch).map_err(io_fault("writing an upload"))?;
             file.file.sync_data().map_err(io_fault("syncing an upload"))?;
+            crash_point!("partial.synced");
             let HashedFile { hasher, size_bytes, .. } = *file;
             Ok(Digest { size_bytes, sha256: hasher.finalize().into() })
         });

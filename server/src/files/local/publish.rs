@@ -3,6 +3,7 @@
 use super::exchange::Slot;
 use super::fault::fault;
 use super::tree::{Tree, identity_of, sync_folder};
+use crate::crash::crash_point;
 use lakeshore::Error;
 use lakeshore::place::Place;
 use lakeshore::ports::files::{Outcome, Publication, Restoration};
@@ -39,6 +40,7 @@ pub(super) fn publish(tree: &Tree, publication: &Publication) -> Result<Outcome,
     let (stagings, name) = tree.make_parent(&staging)?;
     if !in_slot {
         renameat(&stagings, &name, &slot.folder, leaf).map_err(fault("moving a staged folder to its slot"))?;
+        crash_point!("publish.in_slot");
         sync_folder(&slot.folder)?;
         sync_folder(&stagings)?;
     }
@@ -70,6 +72,7 @@ pub(super) fn drop_staging(tree: &Tree, sync: SyncId, trashed: &Place) -> Result
     let slot = Slot::make(tree, key, leaf)?;
     let (stagings, name) = tree.make_parent(&staging)?;
     renameat(&stagings, &name, &slot.folder, leaf).map_err(fault("moving a staged folder to the trash"))?;
+    crash_point!("drop.moved");
     sync_folder(&slot.folder)?;
     sync_folder(&stagings)?;
     Ok(true)

@@ -2,6 +2,7 @@
 //! and only then answers them. So the cost of a durable commit is shared by everybody who came meanwhile.
 
 use super::is_disk_full;
+use crate::crash::crash_point;
 use futures_util::future::BoxFuture;
 use lakeshore::Error;
 use sqlx::{Connection, SqliteConnection};
@@ -142,7 +143,9 @@ async fn transact(
         }
         sqlx::query("RELEASE job").execute(&mut *connection).await?;
     }
+    crash_point!("state.before_commit");
     sqlx::query("COMMIT").execute(&mut *connection).await?;
+    crash_point!("state.committed");
     Ok(())
 }
 
