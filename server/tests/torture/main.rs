@@ -1,0 +1,14 @@
+//! The promises under faults: the real binary is killed, starved of disk, fed with rubbish and raced with itself.
+//!
+//! Everything here goes by the public doors: HTTP, the command, and the lake's folder.
+
+#![allow(clippy::unwrap_used)]
+
+mod clients;
+// The points are compiled in for tests only: `cargo test --features server/failpoints`.
+#[cfg(feature = "failpoints")]
+mod crash_points;
+mod kills;
+#[path = "../support/server.rs"]
+mod server;
+mod verify;
