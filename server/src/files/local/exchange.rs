@@ -36,8 +36,11 @@ impl Slot {
             match renameat_with(&self.folder, &self.leaf, &parent, &live_leaf, RenameFlags::NOREPLACE) {
                 Ok(()) => {
                     crash_point!("exchange.done");
-                    sync_folder(&parent)?;
-                    tree.remove_empty_folder(&self.place)?;
+                    sync_folder(&parent).inspect_err(|_| {
+                        let _ = renameat_with(&parent, &live_leaf, &self.folder, &self.leaf, RenameFlags::NOREPLACE);
+                    })?;
+                    // An empty slot that stays is no reason to undo what is done.
+                    let _ = tree.remove_empty_folder(&self.place);
                     return Ok(Outcome::Added);
                 }
                 Err(Errno::EXIST) => {}
@@ -53,12 +56,14 @@ impl Slot {
                 Err(errno) => return Err(cannot_move(errno, live)),
             }
             crash_point!("exchange.done");
-            sync_folder(&parent)?;
-            sync_folder(&self.folder)?;
+            // Back, if it cannot be made durable: the caller takes what is in the slot for what it put there.
+            sync_folder(&parent).and_then(|()| sync_folder(&self.folder)).inspect_err(|_| {
+                let _ = renameat_with(&self.folder, &self.leaf, &parent, &live_leaf, RenameFlags::EXCHANGE);
+            })?;
             crash_point!("exchange.synced");
             // An empty folder is no loss, and no piece of trash.
             if folder_wanted && unlinkat(&self.folder, &self.leaf, AtFlags::REMOVEDIR).is_ok() {
-                tree.remove_empty_folder(&self.place)?;
+                let _ = tree.remove_empty_folder(&self.place);
                 return Ok(Outcome::Added);
             }
             return Ok(Outcome::Replaced);

@@ -23,7 +23,10 @@ pub(super) fn land(tree: &Tree, landing: &Landing) -> Result<Outcome, Error> {
     match renameat_with(&uploads, &partial, &folder, &leaf, RenameFlags::NOREPLACE) {
         Ok(()) => {
             crash_point!("landing.named");
-            sync_folder(&folder)?;
+            // An error means that it has not landed.
+            sync_folder(&folder).inspect_err(|_| {
+                let _ = renameat_with(&folder, &leaf, &uploads, &partial, RenameFlags::NOREPLACE);
+            })?;
             crash_point!("landing.folder_synced");
             return Ok(Outcome::Added);
         }
@@ -86,7 +89,12 @@ fn find_in_trash(tree: &Tree, leaf: &str, identity: &Identity) -> Result<Option<
     let any_slot = Place::TrashSlot(TrashKey::remembered(String::new()));
     let Some((trash, _)) = tree.parent(&any_slot)? else { return Ok(None) };
     for slot in names(&trash)? {
-        let folder = open_folder(&trash, &slot).map_err(fault("opening a trash slot"))?;
+        let folder = match open_folder(&trash, &slot) {
+            Ok(folder) => folder,
+            // No slot: somebody has put it there by hand.
+            Err(Errno::NOTDIR | Errno::LOOP) => continue,
+            Err(errno) => return Err(fault("opening a trash slot")(errno)),
+        };
         if look_in(&folder, leaf)?.is_some_and(|found| found.identity == *identity) {
             return Ok(Some((folder, leaf.to_owned())));
         }
