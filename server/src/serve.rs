@@ -34,6 +34,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let data_dir = options.data.path.display();
     std::fs::create_dir_all(&options.data.path).with_context(|| format!("cannot make the data folder {data_dir}"))?;
+    let _lock = crate::lock::lock(&options.data.path).with_context(|| data_dir.to_string())?;
     let listener = TcpListener::bind(options.listen).await.map_err(|error| cannot_listen(options.listen, &error))?;
     let address = listener.local_addr()?;
     let root = options.lake_root();
