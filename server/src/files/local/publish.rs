@@ -38,13 +38,13 @@ pub(super) fn publish(tree: &Tree, publication: &Publication) -> Result<Outcome,
     }
     let slot = Slot::make(tree, &publication.trash, leaf)?;
     let (stagings, name) = tree.make_parent(&staging)?;
+    let mut moved = Ok(());
     if !in_slot {
         renameat(&stagings, &name, &slot.folder, leaf).map_err(fault("moving a staged folder to its slot"))?;
         crash_point!("publish.in_slot");
-        sync_folder(&slot.folder)?;
-        sync_folder(&stagings)?;
+        moved = sync_folder(&slot.folder).and_then(|()| sync_folder(&stagings));
     }
-    slot.exchange(tree, &live, true).inspect_err(|_| {
+    moved.and_then(|()| slot.exchange(tree, &live, true)).inspect_err(|_| {
         // Back to where it was. If even that fails, the next try finds it in the slot.
         let _ = renameat(&slot.folder, leaf, &stagings, &name);
         let _ = slot.remove_if_empty(tree);
