@@ -8,7 +8,10 @@ mod clients;
 // The points are compiled in for tests only: `cargo test --features server/failpoints`.
 #[cfg(feature = "failpoints")]
 mod crash_points;
+mod faulty_disk;
 mod kills;
+mod order_of_syncs;
 #[path = "../support/server.rs"]
 mod server;
+mod strace;
 mod verify;
