@@ -4,13 +4,16 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod bodies;
 mod clients;
 // The points are compiled in for tests only: `cargo test --features server/failpoints`.
 #[cfg(feature = "failpoints")]
 mod crash_points;
 mod faulty_disk;
+mod hostile_names;
 mod kills;
 mod order_of_syncs;
+mod planted;
 #[path = "../support/server.rs"]
 mod server;
 mod strace;
