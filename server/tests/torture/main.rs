@@ -9,6 +9,7 @@ mod clients;
 // The points are compiled in for tests only: `cargo test --features server/failpoints`.
 #[cfg(feature = "failpoints")]
 mod crash_points;
+mod disk_full;
 mod faulty_disk;
 mod hostile_names;
 mod kills;
