@@ -15,7 +15,10 @@ mod hostile_names;
 mod kills;
 mod order_of_syncs;
 mod planted;
+mod races;
 #[path = "../support/server.rs"]
 mod server;
+mod slow_senders;
 mod strace;
+mod two_servers;
 mod verify;
