@@ -45,6 +45,7 @@ lint: rust-components rust-target end2end/node_modules ## Check formatting, lint
 	@cargo fmt --manifest-path fuzz/Cargo.toml --check
 	@echo "== lints"
 	@cargo clippy --workspace --all-targets --quiet -- --deny warnings
+	@cargo clippy --workspace --all-targets --features server/failpoints --quiet -- --deny warnings
 	@cargo clippy --package lakeshore --package app --lib --target $(WASM) --no-default-features --features app/hydrate --quiet -- --deny warnings
 	@echo "== types of the browser tests"
 	@cd end2end && npx tsc --noEmit
@@ -56,14 +57,14 @@ fmt: rust-components ## Format the code
 unit: ## Test the engine and the server
 	@echo "== tests of the engine and the server"
 	@if cargo nextest --version > /dev/null 2>&1; then \
-		cargo nextest run --workspace --no-fail-fast; \
+		cargo nextest run --workspace --features server/failpoints --no-fail-fast; \
 	else \
-		cargo test --workspace --no-fail-fast; \
+		cargo test --workspace --features server/failpoints --no-fail-fast; \
 	fi
 
 torture: ## Kill the server KILLS times (default 100) amid a load, and check each restart
 	@echo "== killing the server"
-	@KILLS=$${KILLS:-100} cargo test --release --package server --test api -- --nocapture kills
+	@KILLS=$${KILLS:-100} cargo test --release --package server --test torture -- --nocapture kills
 
 e2e: build chromium end2end/node_modules ## Test the release binary in a browser
 	@echo "== tests in the browser"

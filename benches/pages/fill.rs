@@ -7,8 +7,7 @@
 //! 100 on average; a quarter are full ones; one in a hundred has failed. A day's full syncs of a dataset write the same names
 //! below `dt=…`. Two uploads of a hundred have failed. The last sync is open, with uploads in flight.
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
+use rusqlite::Connection;
 use std::path::Path;
 
 /// How many files ten syncs in a row have: a thousand together.
@@ -36,6 +35,11 @@ const SYNCS: &str = "
         'key ' || (i % 9), 1700000000000 + i * 600000 + 40000, iif(i % 101 = 57, 'aborted by key 3', '')
     FROM placed";
 
+/// Where a sync's files go.
+const FOLDERS: &str = "
+    INSERT INTO folders (path)
+    SELECT DISTINCT path || '/dt=' || date('2024-01-01', '+' || (sync_id / 400) || ' days') FROM syncs";
+
 const UPLOADS: &str = "
     WITH RECURSIVE
         n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?1 - 1),
@@ -48,12 +52,13 @@ const UPLOADS: &str = "
                 printf('part-%05d', ordinal) || iif(sync_id % 8 IN (0, 3), '', printf('-%08x', i)) || iif(chance % 7 = 0, '.csv', '.parquet')
             FROM of_sync
         )
-    INSERT INTO uploads (history_id, sync_id, ordinal, file_name, target, status, start_time, end_time, size_bytes, sha256, message)
-    SELECT i + 1, sync_id, ordinal, file_name,
-        path || '/dt=' || date('2024-01-01', '+' || (sync_id / 400) || ' days') || '/' || file_name,
+    INSERT INTO uploads (history_id, sync_id, ordinal, file_name, target, folder_id, status, start_time, end_time, size_bytes, sha256, message)
+    SELECT i + 1, sync_id, ordinal, file_name, folders.path || '/' || file_name, folder_id,
         iif(chance < 20, 'Failed', 'Finished'), start_time + ordinal * 100, start_time + ordinal * 100 + 40,
         1000000 + chance * 1000, iif(chance < 20, NULL, randomblob(32)), iif(chance < 20, 'the connection broke off', '')
-    FROM named JOIN syncs USING (sync_id) ORDER BY i";
+    FROM named JOIN syncs USING (sync_id)
+        JOIN folders ON folders.path = syncs.path || '/dt=' || date('2024-01-01', '+' || (sync_id / 400) || ' days')
+    ORDER BY i";
 
 /// The last sync is open, and its last files are in flight.
 const IN_FLIGHT: [&str; 2] = [
@@ -74,7 +79,7 @@ const TRASH: [&str; 2] = [
 ];
 
 /// What the engine keeps up to date as rows come.
-const DERIVED: [&str; 2] = [
+const DERIVED: [&str; 3] = [
     "UPDATE syncs SET total_files = counted.total, num_failed = counted.failed, num_in_flight = counted.in_flight,
          size_bytes = counted.bytes
      FROM (
@@ -83,38 +88,38 @@ const DERIVED: [&str; 2] = [
          FROM uploads GROUP BY sync_id
      ) AS counted WHERE counted.sync_id = syncs.sync_id",
     "INSERT INTO datasets (path, last_sync_id) SELECT path, max(sync_id) FROM syncs GROUP BY path",
+    "INSERT INTO upload_counts
+     SELECT scope, scope_id, span, position >> span, count(*), sum(status = 'Finished'), sum(status = 'Failed')
+     FROM (SELECT 0 AS scope, 0 AS scope_id, history_id AS position, status FROM uploads
+           UNION ALL SELECT 1, sync_id, ordinal, status FROM uploads
+           UNION ALL SELECT 2, folder_id, history_id, status FROM uploads)
+     JOIN (SELECT 10 AS span UNION ALL SELECT 20) GROUP BY scope, scope_id, span, position >> span",
 ];
 
 /// Fills the database, whose tables are there and empty, with about so many rows of history.
-pub async fn fill(file: &Path, rows: u64) {
+pub fn fill(file: &Path, rows: u64) {
     let rows = rows.div_ceil(FILES_OF_TEN_SYNCS) * FILES_OF_TEN_SYNCS;
-    let mut connection: SqliteConnection = SqliteConnectOptions::new().filename(file).connect().await.unwrap();
-    for pragma in ["PRAGMA synchronous = OFF", "PRAGMA cache_size = -1000000", "PRAGMA temp_store = MEMORY"] {
-        run(&mut connection, pragma, None).await;
-    }
-    run(&mut connection, CYCLE, None).await;
+    let connection = Connection::open(file).unwrap();
+    let pragmas = "PRAGMA synchronous = OFF; PRAGMA cache_size = -1000000; PRAGMA temp_store = MEMORY; BEGIN";
+    connection.execute_batch(pragmas).unwrap();
+    connection.execute(CYCLE, []).unwrap();
     let mut position = 0;
     for (files, sync) in FILES_OF_SYNCS.into_iter().zip(1_u32..) {
         let sql = format!(
             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {files})
              INSERT INTO cycle SELECT {position} + i - 1, {sync}, i FROM n"
         );
-        sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+        connection.execute(&sql, []).unwrap();
         position += files;
     }
-    run(&mut connection, SYNCS, Some(rows / 100)).await;
-    run(&mut connection, UPLOADS, Some(rows)).await;
+    connection.execute(SYNCS, [(rows / 100).cast_signed()]).unwrap();
+    connection.execute(FOLDERS, []).unwrap();
+    connection.execute(UPLOADS, [rows.cast_signed()]).unwrap();
     for sql in IN_FLIGHT.into_iter().chain(TRASH).chain(DERIVED) {
-        run(&mut connection, sql, None).await;
+        connection.execute(sql, []).unwrap();
     }
-    run(&mut connection, "PRAGMA wal_checkpoint(TRUNCATE)", None).await;
-    connection.close().await.unwrap();
-}
-
-async fn run(connection: &mut SqliteConnection, sql: &'static str, rows: Option<u64>) {
-    let query = sqlx::query(sql);
-    let query = if let Some(rows) = rows { query.bind(rows.cast_signed()) } else { query };
-    query.execute(connection).await.unwrap();
+    // SQLite would choose as the server's own databases do: without statistics.
+    connection.execute_batch("COMMIT; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
 }
 
 /// What the filters look for.
@@ -132,30 +137,29 @@ pub struct Examples {
 
 /// Counts what a list has to give.
 pub struct Counter {
-    connection: SqliteConnection,
+    connection: Connection,
 }
 
 impl Counter {
-    pub async fn open(file: &Path) -> Self {
-        Self { connection: SqliteConnectOptions::new().filename(file).connect().await.unwrap() }
+    pub fn open(file: &Path) -> Self {
+        Self { connection: Connection::open(file).unwrap() }
     }
 
     /// Rows of a table that a condition holds for.
-    pub async fn count(&mut self, table: &str, condition: &str) -> u64 {
+    pub fn count(&self, table: &str, condition: &str) -> u64 {
         let sql = format!("SELECT count(*) FROM {table} WHERE {condition}");
-        let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut self.connection).await.unwrap();
-        row.get::<i64, _>(0).cast_unsigned()
+        self.connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap().cast_unsigned()
     }
 
-    pub async fn examples(&mut self) -> Examples {
+    pub fn examples(&self) -> Examples {
         // The largest sync of ten, in the middle, and a full one before it with the names that its like share.
-        let sync_id = (self.count("syncs", "1").await / 20 * 10).max(10);
+        let sync_id = (self.count("syncs", "1") / 20 * 10).max(10);
         let sql = "SELECT path, file_name FROM syncs JOIN uploads USING (sync_id) WHERE sync_id = ?1 ORDER BY history_id LIMIT 1";
-        let row = sqlx::query(sql).bind(sync_id.cast_signed()).fetch_one(&mut self.connection).await.unwrap();
-        let (dataset, rare_text) = (row.get::<String, _>(0), row.get::<String, _>(1));
+        let found = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
+        let (dataset, rare_text) = self.connection.query_row(sql, [sync_id.cast_signed()], found).unwrap();
         let folder = dataset.rsplit_once('/').unwrap().0.to_owned();
         let sql = "SELECT target FROM uploads WHERE sync_id = ?1 / 8 * 8 LIMIT 1";
-        let row = sqlx::query(sql).bind(sync_id.cast_signed()).fetch_one(&mut self.connection).await.unwrap();
-        Examples { sync_id, dataset, folder, file: row.get(0), rare_text }
+        let file = self.connection.query_row(sql, [sync_id.cast_signed()], |row| row.get(0)).unwrap();
+        Examples { sync_id, dataset, folder, file, rare_text }
     }
 }

@@ -38,19 +38,19 @@ const SYNCS: SyncQuery =
 const TRASH: TrashQuery = TrashQuery { page: Page::FIRST, path: None, text: None, scope: None };
 
 /// Every list of the history, of the syncs and of the trash, with each filter.
-pub async fn all(counter: &mut Counter) -> Vec<List> {
-    let examples = counter.examples().await;
+pub fn all(counter: &Counter) -> Vec<List> {
+    let examples = counter.examples();
     let mut lists = Vec::new();
     for (name, query, condition) in uploads(&examples) {
-        let rows = counter.count("uploads", &condition).await;
+        let rows = counter.count("uploads", &condition);
         lists.push(List { name, rows, query: Query::Uploads(query) });
     }
     for (name, query, condition) in syncs(&examples) {
-        let rows = counter.count("syncs", &condition).await;
+        let rows = counter.count("syncs", &condition);
         lists.push(List { name, rows, query: Query::Syncs(query) });
     }
     for (name, query, condition) in trash(&examples) {
-        let rows = counter.count("trash", &condition).await;
+        let rows = counter.count("trash", &condition);
         lists.push(List { name, rows, query: Query::Trash(query) });
     }
     lists

@@ -112,9 +112,9 @@ fn history(criterion: &mut Criterion) {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let file = folder.path().join("lakeshore.db");
     let state = runtime.block_on(async {
-        SqliteState::open(&file).await.unwrap().close().await;
-        fill::fill(&file, HISTORY_ROWS).await;
-        SqliteState::open(&file).await.unwrap()
+        SqliteState::open(&file).unwrap().close();
+        fill::fill(&file, HISTORY_ROWS);
+        SqliteState::open(&file).unwrap()
     });
     let mut group = criterion.benchmark_group("history");
     for (name, from) in [("first page", 0), ("last page", HISTORY_ROWS - 50)] {
@@ -123,5 +123,5 @@ fn history(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| bencher.iter(|| runtime.block_on(state.uploads(&query)).unwrap()));
     }
     group.finish();
-    runtime.block_on(state.close());
+    state.close();
 }

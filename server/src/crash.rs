@@ -1,6 +1,85 @@
-//! Points at which a test ends the process.
+//! Points at which a test ends the process as `kill -9` would, to see what the next start makes of it.
+//!
+//! `crash_point!("landing.named")` is nothing at all unless the feature `failpoints` is on. With it, the environment's
+//! `LAKESHORE_CRASH_AT=landing.named:2` ends the process when it passes that point for the second time.
 
-#[macro_export]
+/// Every point, in the order in which an upload, a publish and a start pass them.
+pub const POINTS: &[&str] = &[
+    "partial.created",
+    "partial.synced",
+    "landing.in_slot",
+    "landing.named",
+    "landing.folder_synced",
+    "publish.in_slot",
+    "exchange.done",
+    "exchange.synced",
+    "drop.moved",
+    "sweep.begun",
+    "sweep.uploads_removed",
+    "state.before_commit",
+    "state.committed",
+];
+
+/// Is it in the list? Asked when a point is compiled, so that no test can overlook one.
+#[must_use]
+pub const fn is_listed(name: &str) -> bool {
+    let mut at = 0;
+    while at < POINTS.len() {
+        if is_same(POINTS[at].as_bytes(), name.as_bytes()) {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+const fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}
+
 macro_rules! crash_point {
-    ($name:literal) => {};
+    ($name:literal) => {
+        #[cfg(feature = "failpoints")]
+        {
+            const { assert!($crate::crash::is_listed($name), "add the point to crash::POINTS") };
+            fail::fail_point!($name);
+        }
+    };
+}
+pub(crate) use crash_point;
+
+/// Reads from the environment where to end. Without the feature there is nothing to read.
+pub fn arm() -> anyhow::Result<()> {
+    #[cfg(feature = "failpoints")]
+    armed::arm()?;
+    Ok(())
+}
+
+#[cfg(feature = "failpoints")]
+mod armed {
+    use super::POINTS;
+    use anyhow::{Context, ensure};
+    use rustix::process::{Signal, getpid, kill_process};
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    const VARIABLE: &str = "LAKESHORE_CRASH_AT";
+
+    pub(super) fn arm() -> anyhow::Result<()> {
+        let Ok(wanted) = std::env::var(VARIABLE) else { return Ok(()) };
+        let (name, passing) = wanted.split_once(':').unwrap_or((&wanted, "1"));
+        ensure!(POINTS.contains(&name), "{VARIABLE}: there is no point {name:?}");
+        let passing: u64 = passing.parse().with_context(|| format!("{VARIABLE}: {passing:?} is not a number"))?;
+        let passed = AtomicU64::new(0);
+        let pass = move || {
+            if passed.fetch_add(1, Ordering::SeqCst) + 1 == passing {
+                // SIGKILL cannot be caught: nothing is flushed, nothing is dropped.
+                let _ = kill_process(getpid(), Signal::KILL);
+            }
+        };
+        fail::cfg_callback(name, pass).map_err(anyhow::Error::msg)
+    }
 }

@@ -8,6 +8,7 @@ pub mod crash;
 pub mod files;
 pub mod housekeeping;
 pub mod http;
+pub mod lock;
 pub mod serve;
 pub mod site;
 pub mod state;

@@ -2,6 +2,7 @@
 
 use crate::clock::{SystemClock, SystemRandomness};
 use crate::config::ServeOptions;
+use crate::crash;
 use crate::files::local::LocalFiles;
 use crate::housekeeping;
 use crate::http::{self, Door};
@@ -28,10 +29,12 @@ const INTERRUPT_MAX: Duration = Duration::from_secs(5);
 pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     // Leptos spawns by way of this; a second call, by a test, changes nothing.
     let _ = any_spawner::Executor::init_tokio();
+    crash::arm()?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let data_dir = options.data.path.display();
     std::fs::create_dir_all(&options.data.path).with_context(|| format!("cannot make the data folder {data_dir}"))?;
+    let _lock = crate::lock::lock(&options.data.path).with_context(|| data_dir.to_string())?;
     let listener = TcpListener::bind(options.listen).await.map_err(|error| cannot_listen(options.listen, &error))?;
     let address = listener.local_addr()?;
     let root = options.lake_root();

@@ -5,8 +5,8 @@
 mod authorisation;
 mod command;
 mod contract;
-mod kills;
 mod recovery;
+#[path = "../support/server.rs"]
 mod server;
 mod syncs;
 mod trash;

@@ -3,6 +3,7 @@
 
 use super::fault::fault;
 use super::tree::{Tree, look_in, sync_folder};
+use crate::crash::crash_point;
 use lakeshore::Error;
 use lakeshore::place::Place;
 use lakeshore::ports::files::Outcome;
@@ -34,8 +35,12 @@ impl Slot {
         for _ in 0..RACES_MAX {
             match renameat_with(&self.folder, &self.leaf, &parent, &live_leaf, RenameFlags::NOREPLACE) {
                 Ok(()) => {
-                    sync_folder(&parent)?;
-                    tree.remove_empty_folder(&self.place)?;
+                    crash_point!("exchange.done");
+                    sync_folder(&parent).inspect_err(|_| {
+                        let _ = renameat_with(&parent, &live_leaf, &self.folder, &self.leaf, RenameFlags::NOREPLACE);
+                    })?;
+                    // An empty slot that stays is no reason to undo what is done.
+                    let _ = tree.remove_empty_folder(&self.place);
                     return Ok(Outcome::Added);
                 }
                 Err(Errno::EXIST) => {}
@@ -50,11 +55,15 @@ impl Slot {
                 Err(Errno::NOENT) => continue,
                 Err(errno) => return Err(cannot_move(errno, live)),
             }
-            sync_folder(&parent)?;
-            sync_folder(&self.folder)?;
+            crash_point!("exchange.done");
+            // Back, if it cannot be made durable: the caller takes what is in the slot for what it put there.
+            sync_folder(&parent).and_then(|()| sync_folder(&self.folder)).inspect_err(|_| {
+                let _ = renameat_with(&self.folder, &self.leaf, &parent, &live_leaf, RenameFlags::EXCHANGE);
+            })?;
+            crash_point!("exchange.synced");
             // An empty folder is no loss, and no piece of trash.
             if folder_wanted && unlinkat(&self.folder, &self.leaf, AtFlags::REMOVEDIR).is_ok() {
-                tree.remove_empty_folder(&self.place)?;
+                let _ = tree.remove_empty_folder(&self.place);
                 return Ok(Outcome::Added);
             }
             return Ok(Outcome::Replaced);

@@ -3,7 +3,7 @@
 use super::fault::{fault, io_fault};
 use super::partial::create_file;
 use super::tree::{Tree, identity_of};
-use crate::crash_point;
+use crate::crash::crash_point;
 use async_trait::async_trait;
 use lakeshore::Error;
 use lakeshore::ports::WrittenGroup;

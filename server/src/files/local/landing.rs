@@ -3,7 +3,7 @@
 use super::exchange::{Slot, cannot_move, wrong_kind};
 use super::fault::fault;
 use super::tree::{Tree, look_in, names, open_folder, sync_folder};
-use crate::crash_point;
+use crate::crash::crash_point;
 use lakeshore::Error;
 use lakeshore::place::Place;
 use lakeshore::ports::files::{Landing, Outcome};
@@ -35,8 +35,11 @@ pub(super) fn land(tree: &Tree, landings: &[Landing]) -> Vec<Result<Outcome, Err
         if waiting.is_empty() {
             continue;
         }
+        // An error means that it has not landed.
         if let Err(error) = sync_folder(&folder) {
             for index in waiting {
+                let (leaf, partial) = (&landings[index].leaf, landings[index].partial.as_str());
+                let _ = renameat_with(&folder, leaf, tree.uploads(), partial, RenameFlags::NOREPLACE);
                 outcomes[index] = Err(error.repeated());
             }
         }
@@ -132,7 +135,12 @@ fn is_in_trash(tree: &Tree, leaf: &str, identity: &Identity) -> Result<bool, Err
     let any_slot = Place::TrashSlot(TrashKey::remembered(String::new()));
     let Some((trash, _)) = tree.parent(&any_slot)? else { return Ok(false) };
     for slot in names(&trash)? {
-        let folder = open_folder(&trash, &slot).map_err(fault("opening a trash slot"))?;
+        let folder = match open_folder(&trash, &slot) {
+            Ok(folder) => folder,
+            // No slot: somebody has put it there by hand.
+            Err(Errno::NOTDIR | Errno::LOOP) => continue,
+            Err(errno) => return Err(fault("opening a trash slot")(errno)),
+        };
         if look_in(&folder, leaf)?.is_some_and(|found| found.identity == *identity) {
             return Ok(true);
         }

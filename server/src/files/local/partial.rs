@@ -5,7 +5,7 @@
 
 use super::fault::{fault, io_fault};
 use super::tree::{Tree, identity_of};
-use crate::crash_point;
+use crate::crash::crash_point;
 use async_trait::async_trait;
 use bytes::Bytes;
 use lakeshore::Error;

@@ -3,6 +3,7 @@
 use super::exchange::Slot;
 use super::fault::fault;
 use super::tree::{Tree, identity_of, sync_folder};
+use crate::crash::crash_point;
 use lakeshore::Error;
 use lakeshore::place::Place;
 use lakeshore::ports::files::{Outcome, Publication, Restoration};
@@ -37,12 +38,13 @@ pub(super) fn publish(tree: &Tree, publication: &Publication) -> Result<Outcome,
     }
     let slot = Slot::make(tree, &publication.trash, leaf)?;
     let (stagings, name) = tree.make_parent(&staging)?;
+    let mut moved = Ok(());
     if !in_slot {
         renameat(&stagings, &name, &slot.folder, leaf).map_err(fault("moving a staged folder to its slot"))?;
-        sync_folder(&slot.folder)?;
-        sync_folder(&stagings)?;
+        crash_point!("publish.in_slot");
+        moved = sync_folder(&slot.folder).and_then(|()| sync_folder(&stagings));
     }
-    slot.exchange(tree, &live, true).inspect_err(|_| {
+    moved.and_then(|()| slot.exchange(tree, &live, true)).inspect_err(|_| {
         // Back to where it was. If even that fails, the next try finds it in the slot.
         let _ = renameat(&slot.folder, leaf, &stagings, &name);
         let _ = slot.remove_if_empty(tree);
@@ -70,6 +72,7 @@ pub(super) fn drop_staging(tree: &Tree, sync: SyncId, trashed: &Place) -> Result
     let slot = Slot::make(tree, key, leaf)?;
     let (stagings, name) = tree.make_parent(&staging)?;
     renameat(&stagings, &name, &slot.folder, leaf).map_err(fault("moving a staged folder to the trash"))?;
+    crash_point!("drop.moved");
     sync_folder(&slot.folder)?;
     sync_folder(&stagings)?;
     Ok(true)

@@ -2,6 +2,7 @@
 
 use super::fault::fault;
 use super::tree::{Tree, names, open_folder, sync_folder};
+use crate::crash::crash_point;
 use lakeshore::Error;
 use lakeshore::place::Place;
 use lakeshore::sync::SyncId;
@@ -11,11 +12,13 @@ use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 
 pub(super) fn sweep(tree: &Tree, open_syncs: &[SyncId]) -> Result<(), Error> {
+    crash_point!("sweep.begun");
     if let Some((uploads, _)) = tree.parent(&Place::Partial(PartialName::remembered(String::new())))? {
         for name in names(&uploads)? {
             remove(&uploads, &name)?;
         }
         sync_folder(&uploads)?;
+        crash_point!("sweep.uploads_removed");
     }
     if let Some((stagings, _)) = tree.parent(&Place::Staging(SyncId(0)))? {
         for name in names(&stagings)? {

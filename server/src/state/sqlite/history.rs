@@ -135,3 +135,81 @@ fn of_folders(connection: &Connection, wanted: &UploadQuery, place: &LakePath) -
 fn path_of(connection: &Connection, sync_id: SyncId) -> Result<Option<LakePath>, Error> {
     found(connection, "SELECT path FROM syncs WHERE sync_id = ?", [id(sync_id.0)], |row| super::row::path(row, "path"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::sqlite::SqliteState;
+    use crate::state::sqlite::syncs;
+    use lakeshore::list::{Order, SyncQuery};
+    use lakeshore::sync::SyncType;
+
+    /// Some rows of each kind, by the tables' own words: the plans do not depend on how many there are.
+    const ROWS: &str = "
+        INSERT INTO syncs (name, path, sync_type, start_time, started_by, last_activity)
+        VALUES ('n', '/data/a', 'IncrementalSync', 1, 'me', 1), ('n', '/data/b', 'FullSync', 1, 'me', 1);
+        INSERT INTO folders (path) VALUES ('/data/a/dt=1'), ('/data/b');
+        INSERT INTO uploads (sync_id, ordinal, file_name, target, folder_id, status, start_time)
+        VALUES (1, 1, 'x', '/data/a/dt=1/x', 1, 'Finished', 1), (1, 2, 'y', '/data/a/dt=1/y', 1, 'Failed', 1),
+            (2, 1, 'z', '/data/b/z', 2, 'Syncing', 1);
+        INSERT INTO upload_counts
+        SELECT scope, 0, span, 0, 3, 1, 1 FROM (SELECT 0 AS scope) JOIN (SELECT 10 AS span UNION ALL SELECT 20);
+        INSERT INTO upload_counts
+        SELECT scope, scope_id, span, 0, 2, 1, 1 FROM (SELECT 1 AS scope UNION ALL SELECT 2)
+        JOIN (SELECT 1 AS scope_id UNION ALL SELECT 2) JOIN (SELECT 10 AS span UNION ALL SELECT 20);";
+
+    fn with_rows<T>(check: impl FnOnce(&Connection) -> T) -> T {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("lakeshore.db");
+        SqliteState::open(&file).unwrap().close();
+        let connection = Connection::open(&file).unwrap();
+        connection.execute_batch(ROWS).unwrap();
+        check(&connection)
+    }
+
+    fn assert_no_scan(what: &str, select: &Select, connection: &Connection) {
+        let plan = select.plan(connection);
+        assert!(!plan.is_empty() && !plan.iter().any(|step| step.starts_with("SCAN")), "{what}: {plan:?}");
+    }
+
+    #[test]
+    fn every_filter_of_the_history_finds_its_page_by_an_index() {
+        with_rows(|connection| {
+            let path = |text: &str| Some(LakePath::parse(text).unwrap());
+            for order in [Order::Asc, Order::Desc] {
+                for sync_id in [None, Some(SyncId(1))] {
+                    for status in [None, Some(Status::Syncing), Some(Status::Finished), Some(Status::Failed)] {
+                        for place in [None, path("/data"), path("/data/a"), path("/data/a/dt=1"), path("/data/a/dt=1/x")]
+                        {
+                            let page = Page { from: 0, size: 10, order };
+                            let wanted = UploadQuery { page, sync_id, status, path: place, text: None, scope: None };
+                            if let Some(select) = select(connection, &wanted).unwrap() {
+                                assert_no_scan(&format!("{wanted:?}"), &select, connection);
+                            }
+                        }
+                    }
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn every_filter_of_the_syncs_finds_its_page_by_an_index() {
+        with_rows(|connection| {
+            let statuses = [None, Some(Status::Syncing), Some(Status::Finished), Some(Status::Failed)];
+            for order in [Order::Asc, Order::Desc] {
+                for sync_type in [None, Some(SyncType::FullSync), Some(SyncType::IncrementalSync)] {
+                    for status in statuses {
+                        for place in [None, Some(LakePath::parse("/data").unwrap())] {
+                            let page = Page { from: 0, size: 10, order };
+                            let wanted = SyncQuery { page, status, sync_type, path: place, text: None, scope: None };
+                            if let Some(select) = syncs::select(connection, &wanted).unwrap() {
+                                assert_no_scan(&format!("{wanted:?}"), &select, connection);
+                            }
+                        }
+                    }
+                }
+            }
+        });
+    }
+}

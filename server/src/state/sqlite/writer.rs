@@ -3,7 +3,7 @@
 
 use super::is_disk_full;
 use crate::blocking::in_place;
-use crate::crash_point;
+use crate::crash::crash_point;
 use lakeshore::Error;
 use rusqlite::Connection;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};

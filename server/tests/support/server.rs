@@ -1,26 +1,54 @@
 //! A real server for a test: the binary, on a free port, with folders of its own, ended with the test.
 
+// Two test targets share this file, and each uses its part of it.
+#![allow(dead_code)]
+
 use reqwest::multipart::{Form, Part};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tempfile::TempDir;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_lakeshore");
+pub const BINARY: &str = env!("CARGO_BIN_EXE_lakeshore");
 
 pub struct TestServer {
     pub url: String,
     pub client: Client,
     /// An admin key.
     pub key: String,
-    folder: Arc<TempDir>,
-    options: Vec<String>,
+    rest: Stopped,
     process: Child,
     stderr: Arc<Mutex<String>>,
+}
+
+/// A server that does not run: its folders, its options, and its key.
+#[derive(Clone)]
+pub struct Stopped {
+    pub key: String,
+    data_dir: PathBuf,
+    options: Vec<String>,
+    /// Removed with the last that knows of it.
+    _folder: Arc<TempDir>,
+}
+
+/// How a server ended before it listened.
+#[derive(Debug)]
+pub struct Ended {
+    pub said: String,
+    /// By SIGKILL.
+    pub was_killed: bool,
+}
+
+/// Says that a test cannot test here, past the harness, which would keep it to itself.
+pub fn skipped(reason: &str) {
+    let name = std::thread::current().name().unwrap_or_default().to_owned();
+    writeln!(std::io::stderr(), "SKIPPED {name}: {reason}").unwrap();
 }
 
 /// Runs a command of the binary to its end.
@@ -28,33 +56,59 @@ pub fn lakeshore(arguments: &[&str]) -> Output {
     Command::new(BINARY).args(arguments).output().unwrap()
 }
 
-impl TestServer {
-    pub async fn start() -> Self {
-        Self::start_with(&[]).await
-    }
+/// Makes a key by the command line, whether a server runs or not.
+pub fn create_key(data_dir: &Path, options: &[&str]) -> String {
+    let data_dir = data_dir.to_str().unwrap();
+    let output = lakeshore(&[&["key", "create", "--name", "test", "--data-dir", data_dir], options].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(stdout.lines().count(), 1, "the key stands alone");
+    stdout.trim().to_owned()
+}
 
-    pub async fn start_with(options: &[&str]) -> Self {
-        let folder = Arc::new(tempfile::tempdir().unwrap());
+impl Stopped {
+    /// A server that has never run, with its data folder somewhere in `folder`.
+    pub fn new(folder: TempDir, data_dir: PathBuf, options: &[&str]) -> Self {
         let options = options.iter().map(|&option| option.to_owned()).collect();
-        let mut server = Self::launch(folder, options).await;
-        server.key = server.new_key(&["--role", "admin"]);
-        server
+        Self { key: String::new(), data_dir, options, _folder: Arc::new(folder) }
     }
 
-    async fn launch(folder: Arc<TempDir>, options: Vec<String>) -> Self {
-        let mut process = Command::new(BINARY)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(folder.path())
-            .args(&options)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+    /// The same, and it has its key.
+    pub fn with_key(mut self) -> Self {
+        self.key = create_key(&self.data_dir, &["--role", "admin"]);
+        self
+    }
+
+    pub async fn start(&self) -> TestServer {
+        self.try_start(&[]).await.unwrap_or_else(|ended| panic!("the server ended: {}", ended.said))
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(BINARY);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&self.data_dir).args(&self.options);
+        command
+    }
+
+    /// Starts the server, and kills it a moment later, whatever it is doing.
+    pub fn start_and_kill_after(&self, moment: Duration) {
+        let mut process = self.command().stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(moment);
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
+    /// Starts the server with more in its environment.
+    pub async fn try_start(&self, environment: &[(&str, &str)]) -> Result<TestServer, Ended> {
+        let mut process = self.command().envs(environment.iter().copied()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap());
         let stderr = Arc::new(Mutex::new(String::new()));
         let mut url = None;
         while url.is_none() {
             let mut line = String::new();
-            assert!(lines.read_line(&mut line).unwrap() > 0, "the server ended: {}", stderr.lock().unwrap());
+            if lines.read_line(&mut line).unwrap() == 0 {
+                let was_killed = process.wait().unwrap().signal() == Some(9);
+                return Err(Ended { said: stderr.lock().unwrap().clone(), was_killed });
+            }
             url = line.trim().strip_prefix("listening on ").map(str::to_owned);
             stderr.lock().unwrap().push_str(&line);
         }
@@ -65,7 +119,34 @@ impl TestServer {
             }
         });
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { url: url.unwrap(), client, key: String::new(), folder, options, process, stderr }
+        Ok(TestServer { url: url.unwrap(), client, key: self.key.clone(), rest: self.clone(), process, stderr })
+    }
+
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    pub fn lake(&self) -> PathBuf {
+        let mut options = self.options.iter();
+        match options.find(|option| *option == "--lake-root").and_then(|_| options.next()) {
+            Some(root) => root.into(),
+            None => self.data_dir.join("lake"),
+        }
+    }
+}
+
+impl TestServer {
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    pub async fn start_with(options: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data_dir = folder.path().to_owned();
+        let mut server = Stopped::new(folder, data_dir, options).start().await;
+        server.key = server.new_key(&["--role", "admin"]);
+        server.rest.key = server.key.clone();
+        server
     }
 
     /// What the server has said so far.
@@ -89,21 +170,38 @@ impl TestServer {
         self.process.wait().unwrap().code()
     }
 
-    /// `kill -9`, and a new server on the same folders.
-    pub async fn kill_and_restart(mut self) -> Self {
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Waits for the end of a server that has killed itself.
+    pub fn eventually_ended(&mut self) {
+        assert_eq!(self.process.wait().unwrap().signal(), Some(9), "{}", self.stderr());
+    }
+
+    /// Whether the process still runs.
+    pub fn is_alive(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_none()
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) -> Stopped {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
-        let mut next = Self::launch(self.folder.clone(), self.options.clone()).await;
-        next.key = self.key.clone();
-        next
+        self.rest.clone()
+    }
+
+    /// `kill -9`, and a new server on the same folders.
+    pub async fn kill_and_restart(self) -> Self {
+        self.kill().start().await
     }
 
     pub fn data_dir(&self) -> &Path {
-        self.folder.path()
+        self.rest.data_dir()
     }
 
     pub fn lake(&self) -> PathBuf {
-        self.folder.path().join("lake")
+        self.rest.lake()
     }
 
     /// Every file below a folder of the lake, with its bytes.
@@ -130,12 +228,7 @@ impl TestServer {
 
     /// Makes a key by the command line, while the server runs.
     pub fn new_key(&self, options: &[&str]) -> String {
-        let data_dir = self.data_dir().to_str().unwrap();
-        let output = lakeshore(&[&["key", "create", "--name", "test", "--data-dir", data_dir], options].concat());
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let stdout = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(stdout.lines().count(), 1, "the key stands alone");
-        stdout.trim().to_owned()
+        create_key(self.data_dir(), options)
     }
 
     pub fn get(&self, path: &str) -> RequestBuilder {
@@ -214,7 +307,7 @@ impl TestServer {
             if let Some(found) = wanted().await {
                 return found;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         panic!("it did not come about; the server said: {}", self.stderr());
     }

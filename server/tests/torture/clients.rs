@@ -1,0 +1,227 @@
+//! Clients that outlive their server, and what they know: what was acknowledged, and what may be in the lake now.
+
+use crate::server::TestServer;
+use reqwest::Client;
+use reqwest::multipart::{Form, Part};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+pub const FILES_OF_A_VERSION: u64 = 3;
+
+/// What the clients of one lake know of it.
+#[derive(Default)]
+pub struct Ledger {
+    serial: AtomicU64,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+pub struct Known {
+    /// SHA-256 of each upload that was answered with success, since somebody last looked.
+    pub acknowledged: Vec<String>,
+    /// Files that one client alone writes: what each may hold now, as a SHA-256; [`ABSENT`] is no file. More than one
+    /// while a step is in doubt, none when anything may be there.
+    pub files: BTreeMap<String, Vec<String>>,
+    /// The same for datasets of full syncs: a version is the id of its sync, 0 is nothing.
+    pub versions: BTreeMap<String, Vec<u64>>,
+    /// Full syncs that were aborted before they were whole: what they have staged is in the trash, and no version.
+    pub incomplete: BTreeSet<u64>,
+}
+
+pub const ABSENT: &str = "";
+
+impl Ledger {
+    pub fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap()
+    }
+}
+
+pub fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").unwrap();
+        hex
+    })
+}
+
+/// All pages of a list, behind its first `from` rows.
+pub async fn every_row(server: &TestServer, list: &str, from: usize) -> Vec<Value> {
+    const PAGE_ROWS: usize = 1000;
+    let mut rows = Vec::new();
+    loop {
+        let page = server.rows(&format!("{list}from={}&size={PAGE_ROWS}", from + rows.len())).await;
+        let is_last = page.len() < PAGE_ROWS;
+        rows.extend(page);
+        if is_last {
+            return rows;
+        }
+    }
+}
+
+/// A file of a version. Every eighth version has a large one.
+pub fn part_of(version: u64, file: u64) -> Vec<u8> {
+    let mut bytes = format!("{version}:{file}:").into_bytes();
+    if file == 0 && version.is_multiple_of(8) {
+        bytes.resize(1_500_000, b'x');
+    }
+    bytes
+}
+
+/// The version that a folder holds; it has to be whole. 0 when there is none.
+pub fn version_in(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let mut files = BTreeMap::new();
+    for entry in entries {
+        let entry = entry.unwrap();
+        files.insert(entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap());
+    }
+    assert!(!files.is_empty(), "a dataset is never empty: {}", folder.display());
+    let first = String::from_utf8(files.values().next().unwrap().clone()).unwrap();
+    let version = first.split(':').next().unwrap().parse().unwrap();
+    let whole: BTreeMap<_, _> =
+        (0..FILES_OF_A_VERSION).map(|file| (format!("part-{file}"), part_of(version, file))).collect();
+    assert!(files == whole, "a reader sees a dataset whole, not {:?} of version {version}", files.keys());
+    version
+}
+
+#[derive(Clone)]
+pub struct Sender {
+    url: String,
+    key: String,
+    client: Client,
+    lake: PathBuf,
+    pub ledger: Arc<Ledger>,
+}
+
+/// Every call gives `None` when no answer came: the server is gone.
+impl Sender {
+    pub fn to(server: &TestServer, ledger: &Arc<Ledger>) -> Self {
+        Self {
+            url: server.url.clone(),
+            key: server.key.clone(),
+            client: server.client.clone(),
+            lake: server.lake(),
+            ledger: ledger.clone(),
+        }
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Option<(u16, Value)> {
+        let response = self.client.post(format!("{}{path}", self.url)).json(&body).send().await.ok()?;
+        let status = response.status().as_u16();
+        Some((status, response.json().await.ok()?))
+    }
+
+    pub async fn start(&self, path: &str, sync_type: &str) -> Option<u64> {
+        loop {
+            let body = json!({ "name": "torture", "path": path, "api_key": self.key, "sync_type": sync_type });
+            let (status, answer) = self.post("/api/ingestion/file/sync/start", body).await?;
+            // Somebody restores a file below it at this moment.
+            if answer["code"] == json!(40901) {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            assert_eq!(status, 200, "{answer}");
+            return answer["sync_id"].as_u64();
+        }
+    }
+
+    /// `how`: `end` or `abort`.
+    pub async fn close(&self, how: &str, sync_id: u64) -> Option<()> {
+        let body = json!({ "sync_id": sync_id, "api_key": self.key, "discard_in_flight": true });
+        let (status, answer) = self.post(&format!("/api/ingestion/file/sync/{how}"), body).await?;
+        assert_eq!(status, 200, "{answer}");
+        Some(())
+    }
+
+    pub async fn upload(&self, sync_id: u64, name: &str, bytes: Vec<u8>) -> Option<()> {
+        let digest = digest(&bytes);
+        let form = Form::new().part("file", Part::bytes(bytes).file_name(name.to_owned()));
+        let url = format!("{}/api/lake/file/upload?sync_id={sync_id}", self.url);
+        let response = self.client.post(url).multipart(form).send().await.ok()?;
+        let status = response.status();
+        let answer: Value = response.json().await.ok()?;
+        assert_eq!(status, 200, "{answer}");
+        self.ledger.known().acknowledged.push(digest);
+        Some(())
+    }
+
+    /// Bytes that no other upload has.
+    pub fn fresh_bytes(&self, length: usize) -> Vec<u8> {
+        let mut bytes = format!("{}:", self.ledger.serial.fetch_add(1, Ordering::Relaxed)).into_bytes();
+        bytes.resize(bytes.len() + length, b'x');
+        bytes
+    }
+
+    /// Uploads to a name that nobody else writes.
+    pub async fn upload_own(&self, sync_id: u64, path: &str, length: usize) -> Option<()> {
+        let bytes = self.fresh_bytes(length);
+        let digest = digest(&bytes);
+        let absent = || vec![ABSENT.to_owned()];
+        self.ledger.known().files.entry(path.to_owned()).or_insert_with(absent).push(digest.clone());
+        self.upload(sync_id, path.rsplit('/').next().unwrap(), bytes).await?;
+        self.ledger.known().files.insert(path.to_owned(), vec![digest]);
+        Some(())
+    }
+
+    /// Stages a whole version, in a sync of its own.
+    pub async fn stage(&self, path: &str) -> Option<u64> {
+        let sync_id = self.start(path, "FullSync").await?;
+        self.ledger.known().versions.entry(path.to_owned()).or_insert_with(|| vec![0]);
+        for file in 0..FILES_OF_A_VERSION {
+            self.upload(sync_id, &format!("part-{file}"), part_of(sync_id, file)).await?;
+        }
+        Some(sync_id)
+    }
+
+    pub async fn publish(&self, path: &str, sync_id: u64) -> Option<()> {
+        self.ledger.known().versions.get_mut(path).unwrap().push(sync_id);
+        self.close("end", sync_id).await?;
+        self.ledger.known().versions.insert(path.to_owned(), vec![sync_id]);
+        Some(())
+    }
+
+    /// Aborts what a kill has left open, or it would hold its path.
+    pub async fn abort_open_syncs(&self, server: &TestServer) {
+        for sync in every_row(server, "/api/ingestion/file/sync/list?status=Syncing&", 0).await {
+            let id = sync["sync_id"].as_u64().unwrap();
+            self.ledger.known().incomplete.insert(id);
+            self.close("abort", id).await.unwrap();
+        }
+    }
+
+    /// Restores what lately went to the trash from `path`, if there is anything whole. Gives its reason.
+    pub async fn restore(&self, path: &str) -> Option<String> {
+        let url = format!("{}/api/lake/trash?size=20&order=desc&path={path}", self.url);
+        let trash: Value = self.client.get(url).send().await.ok()?.json().await.ok()?;
+        let is_whole = |entry: &&Value| match (&entry["reason"], entry["sync_id"].as_u64()) {
+            (Value::String(reason), Some(sync_id)) if reason == "Aborted" => {
+                !self.ledger.known().incomplete.contains(&sync_id)
+            }
+            _ => true,
+        };
+        let Some(entry) = trash.as_array().unwrap().iter().find(is_whole) else { return Some(String::new()) };
+        assert_eq!(entry["origin"], json!(path));
+        let is_file = entry["kind"] == json!("File");
+        // In doubt until the answer: what comes back, only the lake itself can tell.
+        if is_file {
+            self.ledger.known().files.insert(path.to_owned(), Vec::new());
+        } else {
+            self.ledger.known().versions.insert(path.to_owned(), Vec::new());
+        }
+        let body = json!({ "trash_id": entry["trash_id"], "api_key": self.key });
+        let (status, answer) = self.post("/api/lake/trash/restore", body).await?;
+        assert_eq!(status, 200, "{answer}");
+        let live = self.lake.join(&path[1..]);
+        if is_file {
+            let bytes = std::fs::read(live).unwrap();
+            self.ledger.known().files.insert(path.to_owned(), vec![digest(&bytes)]);
+        } else {
+            self.ledger.known().versions.insert(path.to_owned(), vec![version_in(&live)]);
+        }
+        Some(entry["reason"].as_str().unwrap().to_owned())
+    }
+}

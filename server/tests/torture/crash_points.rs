@@ -1,0 +1,133 @@
+//! A crash at every step that `server::crash` names, each time that the scenario passes it, and crashes in the recovery.
+
+use crate::clients::{Ledger, Sender};
+use crate::server::{Stopped, TestServer};
+use crate::verify::{Verifier, fast_folder};
+use server::crash::POINTS;
+use std::collections::{BTreeMap, VecDeque};
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
+use tokio::task::JoinSet;
+
+const VARIABLE: &str = "LAKESHORE_CRASH_AT";
+/// How many points are tried side by side.
+const WORKERS: usize = 3;
+/// Above what the scenario passes any point.
+const PASSINGS_MAX: u64 = 200;
+
+/// Every step that moves something. `None` when the server was gone before its end.
+async fn scenario(sender: &Sender) -> Option<()> {
+    let added = sender.start("/inc", "IncrementalSync").await?;
+    sender.upload_own(added, "/inc/small", 100).await?;
+    sender.upload_own(added, "/inc/large", 3_000_000).await?;
+    sender.upload_own(added, "/inc/small", 50).await?;
+    sender.upload_own(added, "/inc/large", 3_000_000).await?;
+    let first = sender.stage("/full").await?;
+    sender.publish("/full", first).await?;
+    let second = sender.stage("/full").await?;
+    sender.publish("/full", second).await?;
+    assert_eq!(sender.restore("/full").await?, "Replaced");
+    let aborted = sender.stage("/full").await?;
+    sender.close("abort", aborted).await?;
+    assert_eq!(sender.restore("/full").await?, "Aborted");
+    let nowhere = sender.stage("/new").await?;
+    sender.close("abort", nowhere).await?;
+    assert_eq!(sender.restore("/new").await?, "Aborted");
+    assert_eq!(sender.restore("/inc/small").await?, "Overwritten");
+    sender.close("end", added).await
+}
+
+/// An upload that stays half way, so that every crash leaves one.
+fn begin_upload(server: &TestServer, sync_id: u64) -> Option<TcpStream> {
+    let mut connection = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).ok()?;
+    write!(
+        connection,
+        "POST /api/lake/file/upload?sync_id={sync_id} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\
+         Content-Type: multipart/form-data; boundary=b\r\n\r\n\
+         --b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"half\"\r\n\r\nsome of it"
+    )
+    .ok()?;
+    Some(connection)
+}
+
+async fn run_scenario(server: &TestServer, ledger: &Arc<Ledger>) -> Option<()> {
+    let sender = Sender::to(server, ledger);
+    let half = sender.start("/half", "FullSync").await?;
+    sender.upload(half, "whole", sender.fresh_bytes(10)).await?;
+    let _half_way = begin_upload(server, half)?;
+    scenario(&sender).await
+}
+
+/// Was the server killed at the `passing`-th time that the scenario came to the point?
+async fn crash_at(point: &str, passing: u64) -> bool {
+    let folder = fast_folder();
+    let data_dir = folder.path().to_owned();
+    let stopped = Stopped::new(folder, data_dir, &[]).with_key();
+    let ledger = Arc::new(Ledger::default());
+    let armed = format!("{point}:{passing}");
+    match stopped.try_start(&[(VARIABLE, &armed)]).await {
+        Ok(mut server) => {
+            if run_scenario(&server, &ledger).await.is_some() {
+                return false;
+            }
+            server.eventually_ended();
+        }
+        Err(ended) => assert!(ended.was_killed, "{}", ended.said),
+    }
+    // The recovery is cut off too: where the first crash was, there again, and where the recovery itself writes.
+    let of_recovery = ["state.before_commit", "state.committed", "sweep.begun", "sweep.uploads_removed"];
+    for again in [point, point, of_recovery[passing as usize % of_recovery.len()]] {
+        match stopped.try_start(&[(VARIABLE, again)]).await {
+            Ok(server) => drop(server.kill()),
+            Err(ended) => assert!(ended.was_killed, "{armed}, then {again}: {}", ended.said),
+        }
+    }
+    let mut verifier = Verifier::default();
+    let server = stopped.start().await;
+    verifier.verify(&server, &ledger).await;
+    let server = server.kill_and_restart().await;
+    verifier.verify(&server, &ledger).await;
+    Sender::to(&server, &ledger).abort_open_syncs(&server).await;
+    verifier.restore_latest(&server, &ledger, 100).await;
+    // And life goes on.
+    run_scenario(&server, &ledger).await.unwrap();
+    let server = server.kill_and_restart().await;
+    verifier.verify(&server, &ledger).await;
+    true
+}
+
+/// How often the scenario passes the point; killed each time.
+async fn crash_at_each_passing(point: &str) -> u64 {
+    for passing in 1..PASSINGS_MAX {
+        if !crash_at(point, passing).await {
+            return passing - 1;
+        }
+    }
+    panic!("{point} is passed too often");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_at_any_step_and_more_in_the_recovery_lose_nothing_and_leave_nothing_half() {
+    let wanted = std::env::var("POINTS").ok();
+    let is_wanted = |point: &&str| wanted.as_ref().is_none_or(|wanted| point.starts_with(wanted.as_str()));
+    let queue: VecDeque<_> = POINTS.iter().copied().filter(is_wanted).collect();
+    let count = queue.len();
+    let queue = Arc::new(Mutex::new(queue));
+    let mut workers = JoinSet::new();
+    for _ in 0..WORKERS {
+        let queue = queue.clone();
+        workers.spawn(async move {
+            let mut passed = BTreeMap::new();
+            loop {
+                // From the end, where those are that are passed most often.
+                let Some(point) = queue.lock().unwrap().pop_back() else { return passed };
+                passed.insert(point, crash_at_each_passing(point).await);
+            }
+        });
+    }
+    let passed: BTreeMap<_, _> = workers.join_all().await.into_iter().flatten().collect();
+    println!("crashed at: {passed:?}");
+    assert_eq!(passed.len(), count);
+    assert!(passed.values().all(|&passings| passings > 0), "the scenario passes every point: {passed:?}");
+}

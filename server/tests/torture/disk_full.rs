@@ -1,0 +1,251 @@
+//! A full disk: 507 with its remedy, nothing half, and the same sync goes on when there is space again.
+
+use crate::clients::{Ledger, digest};
+use crate::server::{Stopped, TestServer, answer, assert_refused, skipped};
+use crate::verify::Verifier;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+/// A file system in memory with a limit of its own. Unmounted with its end; the server on it has to end first.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None`, said loudly, where mounting is not allowed.
+    fn mount(at: &Path, limits: &str) -> Option<Self> {
+        std::fs::create_dir_all(at).unwrap();
+        let options = ["-t", "tmpfs", "-o", limits, "tmpfs", at.to_str().unwrap()];
+        let mounted = Command::new("mount").args(options).output().is_ok_and(|output| output.status.success());
+        if !mounted {
+            skipped("it mounts a small tmpfs, which needs root");
+            return None;
+        }
+        Some(Self(at.to_owned()))
+    }
+
+    /// Takes all the space but for so many bytes.
+    fn fill(&self, free_bytes: u64) {
+        let filler = std::fs::File::create(self.filler()).unwrap();
+        let size_bytes = self.free_bytes().saturating_sub(free_bytes);
+        // Allocated, not only promised.
+        let allocated = Command::new("fallocate").args(["-l", &size_bytes.to_string()]).arg(self.filler()).status();
+        assert!(size_bytes == 0 || allocated.unwrap().success());
+        drop(filler);
+    }
+
+    fn make_space(&self) {
+        std::fs::remove_file(self.filler()).unwrap();
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.0.join("filler")
+    }
+
+    fn free_bytes(&self) -> u64 {
+        let output = Command::new("stat").args(["-f", "-c", "%f %S"]).arg(&self.0).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (blocks, size) = text.trim().split_once(' ').unwrap();
+        blocks.parse::<u64>().unwrap() * size.parse::<u64>().unwrap()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+const LAKE_IN_LIMITS: &str = "size=6m";
+
+/// A server with its lake or its database on a small disk of its own.
+fn on_small_disk(of: &str, limits: &str) -> Option<(Stopped, SmallDisk)> {
+    let folder = tempfile::tempdir().unwrap();
+    let (data_dir, lake) = (folder.path().join("data"), folder.path().join("lake"));
+    let disk = SmallDisk::mount(&folder.path().join(of), limits)?;
+    Some((stopped(folder, data_dir, &lake), disk))
+}
+
+fn stopped(folder: TempDir, data_dir: PathBuf, lake: &Path) -> Stopped {
+    std::fs::create_dir_all(&data_dir).unwrap();
+    Stopped::new(folder, data_dir, &["--lake-root", lake.to_str().unwrap()]).with_key()
+}
+
+/// What a client does of an evening, in a sync of each kind. Every step may be refused, but only for want of space.
+struct Evening<'a> {
+    server: &'a TestServer,
+    incremental: u64,
+    full: u64,
+    refused: usize,
+    acknowledged: Vec<String>,
+}
+
+impl<'a> Evening<'a> {
+    async fn begin(server: &'a TestServer) -> Self {
+        let incremental = server.start_sync("/inc", "IncrementalSync").await;
+        let full = server.start_sync("/full", "FullSync").await;
+        Self { server, incremental, full, refused: 0, acknowledged: Vec::new() }
+    }
+
+    fn judge(&mut self, (status, body): (u16, Value)) -> bool {
+        if status != 200 {
+            assert_refused((status, body), 50700, "make space");
+            self.refused += 1;
+        }
+        status == 200
+    }
+
+    async fn upload(&mut self, sync_id: u64, name: &str, bytes: Vec<u8>) -> bool {
+        let answered = self.server.try_upload(&format!("sync_id={sync_id}"), &[(name, &bytes)]).await;
+        let taken = self.judge(answered);
+        if taken {
+            self.acknowledged.push(digest(&bytes));
+        }
+        taken
+    }
+
+    /// `round` makes the contents differ. True when everything was taken.
+    async fn go_on(&mut self, round: u64) -> bool {
+        let refused = self.refused;
+        for (sync_id, name, size_bytes) in [
+            (self.incremental, "small.csv", 3_000),
+            (self.incremental, "large.csv", 600_000),
+            (self.incremental, "small.csv", 3_001),
+            (self.full, "part-0", 500),
+            (self.full, "part-1", 400_000),
+        ] {
+            let mut bytes = format!("{round}:{sync_id}:{name}:{size_bytes}:").into_bytes();
+            bytes.resize(size_bytes, b'x');
+            self.upload(sync_id, name, bytes).await;
+        }
+        let ended = self.server.try_end(self.full, json!({})).await;
+        // Nothing of it has landed: that is refused for another reason, and rightly.
+        if ended.1["code"] != json!(40903) && self.judge(ended) {
+            let (status, body) = self.server.try_start("/full", "FullSync").await;
+            if self.judge((status, body.clone())) {
+                self.full = body["sync_id"].as_u64().unwrap();
+            }
+        }
+        refused == self.refused
+    }
+
+    async fn end(self) {
+        // An upload whose row could not be written may take a moment more to have it.
+        let ended = async || (self.server.try_end(self.incremental, json!({})).await.0 == 200).then_some(());
+        self.server.eventually(ended).await;
+        let (status, body) = self.server.try_abort(self.full).await;
+        // The publish went well, and the next start did not.
+        assert!(status == 200 || body["code"] == json!(40900), "{body}");
+    }
+}
+
+/// Fills the disk up to each of these many free bytes in turn, works on it, makes space, and goes on.
+async fn fill_again_and_again(of: &str, limits: &str, free_bytes: impl Iterator<Item = u64>) {
+    let Some((stopped, disk)) = on_small_disk(of, limits) else { return };
+    let ledger = Ledger::default();
+    let mut verifier = Verifier::default();
+    let mut server = stopped.start().await;
+    let mut refused = 0;
+    for (round, free_bytes) in free_bytes.enumerate() {
+        let round = round as u64 * 2;
+        let mut evening = Evening::begin(&server).await;
+        disk.fill(free_bytes);
+        evening.go_on(round).await;
+        disk.make_space();
+        assert!(evening.go_on(round + 1).await, "there is space again; before that: {free_bytes} bytes");
+        refused += evening.refused;
+        ledger.known().acknowledged.append(&mut evening.acknowledged);
+        evening.end().await;
+        for row in server.history("status=Failed&size=1000").await {
+            let message = row["message"].as_str().unwrap();
+            assert!(message.contains("make space") || message.contains("discarded"), "{row}");
+        }
+        server = server.kill_and_restart().await;
+        verifier.verify(&server, &ledger).await;
+        // Or the trash would fill the disk by itself.
+        let trash = server.lake().join(".lakeshore/trash");
+        assert!(trash.exists());
+        drop(server.kill());
+        server = fresh_lake(&stopped, &mut verifier).await;
+    }
+    assert!(refused > 0, "the disk was full");
+    drop(server);
+}
+
+/// The same folders, emptied, with a new database and key.
+async fn fresh_lake(stopped: &Stopped, verifier: &mut Verifier) -> TestServer {
+    for folder in [stopped.data_dir().to_owned(), stopped.lake()] {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }.unwrap();
+        }
+    }
+    *verifier = Verifier::default();
+    stopped.clone().with_key().start().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_lake_is_refused_at_every_write_and_the_sync_goes_on_when_there_is_space() {
+    let steps = [0, 4, 8, 16, 64, 256, 500, 620, 800, 1_100, 1_500];
+    fill_again_and_again("lake", LAKE_IN_LIMITS, steps.into_iter().map(|kibibytes| kibibytes * 1024)).await;
+}
+
+// FAILS TODAY. When the row of an upload that has landed cannot be written, neither can the row that says that it failed:
+// it stays in flight until the next start. Ending its sync with `discard_in_flight` calls it failed although its file is in
+// the lake, and what it replaced is in a slot of the trash that no list names.
+#[ignore = "an upload whose last row meets a full database stays in flight until a restart"]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_database_is_refused_at_every_write_and_the_sync_goes_on_when_there_is_space() {
+    fill_again_and_again("data", "size=8m", (0..24).map(|pages| pages * 8 * 1024)).await;
+}
+
+#[tokio::test]
+async fn a_lake_without_room_for_another_name_refuses_and_goes_on() {
+    let Some((stopped, disk)) = on_small_disk("lake", "size=50m,nr_inodes=24") else { return };
+    let server = stopped.start().await;
+    let full = server.start_sync("/full", "FullSync").await;
+    server.upload(full, "part-0", b"old").await;
+    server.end_sync(full).await;
+    let next = server.start_sync("/full", "FullSync").await;
+    server.upload(next, "part-0", b"new").await;
+    let fillers: Vec<_> = (0..100).map(|n| disk.0.join(format!("filler-{n}"))).collect();
+    let made = fillers.iter().take_while(|filler| std::fs::write(filler, b"").is_ok()).count();
+    assert!(made < fillers.len());
+    // Neither a partial nor a slot of the trash can be made.
+    let refused = server.try_upload(&format!("sync_id={next}"), &[("part-1", b"new")]).await;
+    assert_refused(refused, 50700, "make space");
+    assert_refused(server.try_end(next, json!({})).await, 50700, "make space");
+    assert_eq!(server.files("full")["part-0"], b"old");
+    assert_eq!(server.sync(next).await["sync_status"], "Syncing");
+    for filler in &fillers[..made] {
+        std::fs::remove_file(filler).unwrap();
+    }
+    server.upload(next, "part-1", b"new").await;
+    server.end_sync(next).await;
+    assert_eq!(server.file_names("full"), ["part-0", "part-1"]);
+    drop(server);
+}
+
+#[tokio::test]
+async fn a_server_starts_on_a_full_disk_after_a_kill_and_after_a_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data_dir, lake) = (folder.path().join("disk/data"), folder.path().join("disk/lake"));
+    let Some(disk) = SmallDisk::mount(&folder.path().join("disk"), "size=4m") else { return };
+    // Unmounted before its folder is removed.
+    let (stopped, disk) = (stopped(folder, data_dir, &lake), disk);
+    let server = stopped.start().await;
+    let id = server.start_sync("/inc", "IncrementalSync").await;
+    server.upload(id, "a.csv", b"one").await;
+    disk.fill(0);
+    let mut server = server.kill_and_restart().await;
+    assert_refused(server.try_upload(&format!("sync_id={id}"), &[("b.csv", b"two")]).await, 50700, "make space");
+    assert_eq!(server.history("status=Finished").await.len(), 1, "reading goes on");
+    assert_eq!(server.stop(), Some(0));
+    let server = stopped.start().await;
+    assert_eq!(answer(server.get("/api/ingestion/file/sync/list")).await.0, 200);
+    disk.make_space();
+    server.upload(id, "b.csv", b"two").await;
+    server.end_sync(id).await;
+    assert_eq!(server.file_names("inc"), ["a.csv", "b.csv"]);
+    drop(server);
+}

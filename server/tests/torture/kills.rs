@@ -1,0 +1,171 @@
+//! `kill -9` at random moments under a mixed load, a restart, and then: is everything that was promised there?
+//!
+//! `KILLS` says how often (`make torture KILLS=1000`). `KILLS_SEED` repeats what was sent and when it was cut off.
+
+use crate::clients::{Ledger, Sender, version_in};
+use crate::server::Stopped;
+use crate::verify::Verifier;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+const ADDERS: u64 = 3;
+const REPLACED: [&str; 2] = ["/full", "/other"];
+/// Then the run goes on in a fresh lake, so that a round costs what the first did.
+const KILLS_OF_A_LAKE: u64 = 50;
+/// How many pieces of each lake's trash are put back at its end.
+const RESTORED: usize = 100;
+
+/// Adds files to `/inc`, overwrites some, and restores some, in one sync after another, until the server is gone.
+async fn add(sender: Sender, adder: u64, mut random: StdRng) -> Option<()> {
+    loop {
+        let sync_id = sender.start("/inc", "IncrementalSync").await?;
+        for _ in 0..random.random_range(5..40) {
+            let length = if random.random_bool(0.1) { 2_000_000 } else { random.random_range(0..50_000) };
+            let own = format!("/inc/own-{adder}-{}", random.random_range(0..3));
+            match random.random_range(0..10) {
+                // Names that others write at the same time.
+                0..3 => {
+                    let name = format!("hot-{}", random.random_range(0..3));
+                    sender.upload(sync_id, &name, sender.fresh_bytes(length)).await?;
+                }
+                3..6 => sender.upload_own(sync_id, &own, length).await?,
+                6 => drop(sender.restore(&own).await?),
+                _ => {
+                    let bytes = sender.fresh_bytes(length);
+                    let name = format!("cold-{}", crate::clients::digest(&bytes));
+                    sender.upload(sync_id, &name, bytes).await?;
+                }
+            }
+        }
+        sender.close(if random.random_bool(0.2) { "abort" } else { "end" }, sync_id).await?;
+    }
+}
+
+/// Replaces a dataset by one version after another, aborts some, and restores some, until the server is gone.
+async fn replace(sender: Sender, path: &'static str, mut random: StdRng) -> Option<()> {
+    loop {
+        let sync_id = sender.stage(path).await?;
+        if random.random_bool(0.2) {
+            sender.close("abort", sync_id).await?;
+        } else {
+            sender.publish(path, sync_id).await?;
+        }
+        if random.random_bool(0.3) {
+            sender.restore(path).await?;
+        }
+    }
+}
+
+/// Reads the datasets all the while, as an engine does: it opens a folder, then its files.
+fn read_on(lake: &Path, stop: &AtomicBool) -> u64 {
+    let mut readings = 0;
+    while !stop.load(Ordering::Relaxed) {
+        for dataset in REPLACED {
+            // By the open handle: the name may mean another folder a moment later.
+            if let Ok(folder) = std::fs::File::open(lake.join(&dataset[1..])) {
+                let handle = std::os::fd::AsRawFd::as_raw_fd(&folder);
+                assert!(version_in(Path::new(&format!("/proc/self/fd/{handle}"))) > 0);
+                readings += 1;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    readings
+}
+
+struct Reader {
+    stop: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<u64>,
+}
+
+impl Reader {
+    fn of(lake: PathBuf) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let thread = std::thread::spawn({
+            let stop = stop.clone();
+            move || read_on(&lake, &stop)
+        });
+        Self { stop, thread }
+    }
+
+    fn readings(self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+#[derive(Default)]
+struct Figures {
+    kills: u64,
+    in_recovery: u64,
+    acknowledged: usize,
+    restored: usize,
+    readings: u64,
+}
+
+/// One lake from its beginning, killed so many times.
+async fn torture_a_lake(kills: u64, random: &mut StdRng, figures: &mut Figures) {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().to_owned();
+    let stopped = Stopped::new(folder, data_dir, &[]).with_key();
+    let ledger = Arc::new(Ledger::default());
+    let mut verifier = Verifier::default();
+    let mut server = stopped.start().await;
+    let reader = Reader::of(server.lake());
+    for _ in 0..kills {
+        let sender = Sender::to(&server, &ledger);
+        sender.abort_open_syncs(&server).await;
+        let mut load = JoinSet::new();
+        for adder in 0..ADDERS {
+            load.spawn(add(sender.clone(), adder, StdRng::seed_from_u64(random.random())));
+        }
+        for path in REPLACED {
+            load.spawn(replace(sender.clone(), path, StdRng::seed_from_u64(random.random())));
+        }
+        tokio::time::sleep(Duration::from_micros(random.random_range(20_000..700_000))).await;
+        server.kill();
+        figures.kills += 1;
+        // A sender that saw a wrong answer has panicked.
+        while let Some(ended) = load.join_next().await {
+            ended.unwrap();
+        }
+        if random.random_bool(0.5) {
+            stopped.start_and_kill_after(Duration::from_micros(random.random_range(1_000..60_000)));
+            figures.in_recovery += 1;
+        }
+        server = stopped.start().await;
+        verifier.verify(&server, &ledger).await;
+    }
+    figures.readings += reader.readings();
+    Sender::to(&server, &ledger).abort_open_syncs(&server).await;
+    figures.restored += verifier.restore_latest(&server, &ledger, RESTORED).await;
+    let server = server.kill_and_restart().await;
+    verifier.verify(&server, &ledger).await;
+    figures.acknowledged += verifier.acknowledged;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_a_kill_interrupts_nothing_is_lost_half_or_in_doubt_after_the_restart() {
+    let kills: u64 = std::env::var("KILLS").map_or(6, |kills| kills.parse().unwrap());
+    let seed: u64 = std::env::var("KILLS_SEED").map_or_else(|_| rand::rng().random(), |seed| seed.parse().unwrap());
+    println!("KILLS={kills} KILLS_SEED={seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut figures = Figures::default();
+    while figures.kills < kills {
+        let kills = KILLS_OF_A_LAKE.min(kills - figures.kills);
+        torture_a_lake(kills, &mut random, &mut figures).await;
+    }
+    let Figures { kills, in_recovery, acknowledged, restored, readings } = figures;
+    assert!(readings > 0, "there was a dataset to read");
+    assert!(acknowledged > 0);
+    // Each of these would have ended the test.
+    println!(
+        "{kills} kills under load and {in_recovery} in the recovery, {acknowledged} acknowledged uploads checked, \
+         {readings} datasets read meanwhile, {restored} pieces of trash restored: lost 0, half 0, mixed 0"
+    );
+}

@@ -1,0 +1,24 @@
+//! The promises under faults: the real binary is killed, starved of disk, fed with rubbish and raced with itself.
+//!
+//! Everything here goes by the public doors: HTTP, the command, and the lake's folder.
+
+#![allow(clippy::unwrap_used)]
+
+mod bodies;
+mod clients;
+// The points are compiled in for tests only: `cargo test --features server/failpoints`.
+#[cfg(feature = "failpoints")]
+mod crash_points;
+mod disk_full;
+mod faulty_disk;
+mod hostile_names;
+mod kills;
+mod order_of_syncs;
+mod planted;
+mod races;
+#[path = "../support/server.rs"]
+mod server;
+mod slow_senders;
+mod strace;
+mod two_servers;
+mod verify;

@@ -1,0 +1,159 @@
+//! Data before name, name before row, row before answer: what the kernel is asked for, and in which order.
+//!
+//! A power cut keeps what was synced and may lose the rest. So it matters that each step is on stable storage before the
+//! next one begins; how it comes there (a sync of one file, or of the whole file system) does not.
+
+use crate::server::TestServer;
+use crate::strace::{Call, Tracer};
+use std::path::PathBuf;
+
+const RECORDED: &str = "trace=openat,write,pwrite64,writev,pwritev,pwritev2,copy_file_range,ftruncate,fallocate,fsync,\
+                        fdatasync,syncfs,sync,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdirat,sendto,sendmsg";
+
+/// What was recorded of one request.
+struct Record {
+    calls: Vec<Call>,
+    /// Lake and database are below it, on one file system.
+    folder: PathBuf,
+}
+
+impl Record {
+    fn at(&self, below: &str) -> String {
+        self.folder.join(below).to_str().unwrap().to_owned()
+    }
+
+    /// The move that gave `to` its content.
+    fn naming(&self, to: &str) -> &Call {
+        let named = self.calls.iter().rfind(|call| call.moves().is_some_and(|(_, name)| name == to));
+        named.unwrap_or_else(|| panic!("nothing moved to {to}: {:#?}", self.calls))
+    }
+
+    /// Every name that the content of `to` had before, the first of them first.
+    fn earlier_names(&self, to: &str) -> Vec<String> {
+        let mut names = Vec::new();
+        let mut name = to.to_owned();
+        for call in self.calls.iter().rev() {
+            if let Some((from, _)) = call.moves().filter(|(_, to)| *to == name) {
+                names.insert(0, from.clone());
+                name = from;
+            }
+        }
+        names
+    }
+
+    /// Is there a sync of `path`, or of its whole file system, that began after `after` and ended before `before`?
+    fn is_synced_between(&self, path: &str, after: usize, before: usize) -> bool {
+        self.calls.iter().any(|call| {
+            let of_it = ["fsync", "fdatasync"].contains(&call.name.as_str()) && call.file() == path;
+            let of_all = call.name == "syncfs" && call.file().starts_with(self.folder.to_str().unwrap());
+            let all = of_it || of_all || call.name == "sync";
+            all && call.succeeded() && call.began > after && call.ended < before
+        })
+    }
+
+    /// The bytes of the file that is now at `to`, before it has the name.
+    fn assert_data_before_name(&self, to: &str) {
+        let names = self.earlier_names(to);
+        let named = self.naming(to);
+        let is_of_it = |call: &&Call| call.is_a_write() && names.iter().any(|name| name == call.file());
+        let written = self.calls.iter().rfind(is_of_it).unwrap_or_else(|| panic!("{names:?} was never written"));
+        assert!(written.ended < named.began, "{to} has its name before its last byte: {written:?}");
+        let is_synced = names.iter().any(|name| self.is_synced_between(name, written.ended, named.began));
+        assert!(is_synced, "{to} has its name before its bytes are synced: {:#?}", self.calls);
+    }
+
+    /// The folder that the name is in, before the row and the answer.
+    fn assert_name_before_answer(&self, name: &str, moved: &Call) {
+        let folder = name.rsplit_once('/').unwrap().0;
+        let is_synced = self.is_synced_between(folder, moved.ended, self.answer());
+        assert!(is_synced, "the answer comes before {folder} is synced: {:#?}", self.calls);
+    }
+
+    /// A row is written after the move, and synced before the answer.
+    fn assert_row_before_answer(&self, moved: &Call) {
+        let is_row = |call: &&Call| call.is_a_write() && call.file().ends_with("-wal");
+        let row = self.calls.iter().filter(is_row).rfind(|call| call.began > moved.ended && call.ended < self.answer());
+        let row = row.unwrap_or_else(|| panic!("no row is written between name and answer: {:#?}", self.calls));
+        let is_synced = self.is_synced_between(row.file(), row.ended, self.answer());
+        assert!(is_synced, "the answer comes before the row is synced: {:#?}", self.calls);
+    }
+
+    /// Where the success was sent.
+    fn answer(&self) -> usize {
+        let is_sent = |call: &&Call| ["write", "writev", "sendto", "sendmsg"].contains(&call.name.as_str());
+        let tells = |call: &&Call| {
+            let said = &call.arguments;
+            said.contains(r#"\"code\":0"#) || said.contains(r#"\"success\":true"#)
+        };
+        self.calls.iter().filter(is_sent).find(tells).unwrap_or_else(|| panic!("no answer: {:#?}", self.calls)).began
+    }
+}
+
+/// Records what the server does for one request. `None` where that cannot be seen.
+async fn record(server: &TestServer, request: impl Future<Output = ()>) -> Option<Record> {
+    let tracer = Tracer::attach(server, &["-e", RECORDED])?;
+    request.await;
+    let folder = server.data_dir().canonicalize().unwrap();
+    Some(Record { calls: tracer.stop(), folder })
+}
+
+#[tokio::test]
+async fn an_upload_is_synced_then_named_then_recorded_then_answered() {
+    let server = TestServer::start().await;
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    for (name, size_bytes) in [("small.csv", 1_000), ("large.parquet", 3_000_000)] {
+        let bytes = vec![7; size_bytes];
+        let Some(record) = record(&server, server.upload(id, name, &bytes)).await else { return };
+        let live = record.at(&format!("lake/data/t/{name}"));
+        record.assert_data_before_name(&live);
+        record.assert_name_before_answer(&live, record.naming(&live));
+        record.assert_row_before_answer(record.naming(&live));
+    }
+}
+
+#[tokio::test]
+async fn what_an_upload_replaces_is_safe_in_the_trash_before_the_answer() {
+    let server = TestServer::start().await;
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    server.upload(id, "a.csv", b"old").await;
+    let Some(record) = record(&server, server.upload(id, "a.csv", b"new")).await else { return };
+    let live = record.at("lake/data/t/a.csv");
+    record.assert_data_before_name(&live);
+    let named = record.naming(&live);
+    record.assert_name_before_answer(&live, named);
+    record.assert_row_before_answer(named);
+    // By the same move: an exchange, whose other side is in the trash.
+    let (slot, _) = named.moves().unwrap();
+    assert!(named.is_exchange() && slot.starts_with(&record.at("lake/.lakeshore/trash/")), "{named:?}");
+    record.assert_name_before_answer(&slot, named);
+}
+
+#[tokio::test]
+async fn a_publish_is_remembered_before_it_moves_and_synced_before_it_is_answered() {
+    let server = TestServer::start().await;
+    for version in ["old", "new"] {
+        let id = server.start_sync("/data/t", "FullSync").await;
+        let Some(staged) = record(&server, server.upload(id, "a.csv", version.as_bytes())).await else { return };
+        let file = staged.at(&format!("lake/.lakeshore/staging/sync-{id}/a.csv"));
+        staged.assert_data_before_name(&file);
+        staged.assert_name_before_answer(&file, staged.naming(&file));
+        staged.assert_row_before_answer(staged.naming(&file));
+
+        let Some(published) = record(&server, server.end_sync(id)).await else { return };
+        let live = published.at("lake/data/t");
+        let named = published.naming(&live);
+        published.assert_name_before_answer(&live, named);
+        published.assert_row_before_answer(named);
+        // A restart has to know what was about to happen.
+        let first_move = published.calls.iter().find(|call| call.moves().is_some()).unwrap();
+        let wal = published.at("lakeshore.db-wal");
+        let intent = published.calls.iter().find(|call| call.is_a_write() && call.file() == wal).unwrap();
+        let is_synced = published.is_synced_between(&wal, intent.ended, first_move.began);
+        assert!(is_synced, "the folder moves before the state knows: {:#?}", published.calls);
+        if version == "new" {
+            let (slot, _) = named.moves().unwrap();
+            assert!(named.is_exchange(), "{named:?}");
+            published.assert_name_before_answer(&slot, named);
+        }
+    }
+}

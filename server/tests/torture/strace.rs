@@ -1,0 +1,138 @@
+//! The system calls of a running server, recorded, or made to fail, by strace.
+
+use crate::server::TestServer;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+
+/// One call. `began` and `ended` count lines of the record: two calls overlap when neither ended before the other began.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub name: String,
+    pub arguments: String,
+    pub result: String,
+    pub began: usize,
+    pub ended: usize,
+}
+
+/// strace, attached to a server until [`Self::stop`].
+pub struct Tracer {
+    process: Child,
+    record: PathBuf,
+    _folder: TempDir,
+}
+
+impl Tracer {
+    /// `None`, said loudly, where there is no strace or it may not attach.
+    pub fn attach(server: &TestServer, options: &[&str]) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let record = folder.path().join("record");
+        let spawned = Command::new("strace")
+            .args(["-f", "-y", "-s", "400", "-o", record.to_str().unwrap(), "-p", &server.process_id().to_string()])
+            .args(options)
+            .stderr(Stdio::piped())
+            .spawn();
+        let Ok(mut process) = spawned else {
+            crate::server::skipped("strace is not installed");
+            return None;
+        };
+        // One line when it is attached to every thread that there is, or the reason why not.
+        let mut said = String::new();
+        let mut lines = BufReader::new(process.stderr.take().unwrap());
+        lines.read_line(&mut said).unwrap();
+        // It says more with each new thread, and would end where nobody listens.
+        std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+        if !said.contains("attached") {
+            let _ = process.wait();
+            crate::server::skipped(&format!("strace may not attach: {said}"));
+            return None;
+        }
+        Some(Self { process, record, _folder: folder })
+    }
+
+    /// Lets the server go, and gives what it did meanwhile.
+    pub fn stop(mut self) -> Vec<Call> {
+        let stopped = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status().unwrap();
+        assert!(stopped.success());
+        self.process.wait().unwrap();
+        parse(&std::fs::read_to_string(&self.record).unwrap())
+    }
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-INT", &self.process.id().to_string()]).stderr(Stdio::null()).status();
+        let _ = self.process.wait();
+    }
+}
+
+fn parse(record: &str) -> Vec<Call> {
+    let mut calls: Vec<Call> = Vec::new();
+    let mut unfinished = std::collections::HashMap::new();
+    for (at, line) in record.lines().enumerate() {
+        let Some((thread, rest)) = line.split_once(' ') else { continue };
+        let rest = rest.trim_start();
+        if let Some(begun) = rest.strip_suffix("<unfinished ...>") {
+            let Some((name, arguments)) = begun.split_once('(') else { continue };
+            unfinished.insert(thread, (at, name.to_owned(), arguments.to_owned()));
+            continue;
+        }
+        let (began, name, text) = match rest.strip_prefix("<... ") {
+            Some(resumed) => {
+                let Some((began, name, arguments)) = unfinished.remove(thread) else { continue };
+                let Some((_, more)) = resumed.split_once(" resumed>") else { continue };
+                (began, name, arguments + more)
+            }
+            None => {
+                let Some((name, text)) = rest.split_once('(') else { continue };
+                (at, name.to_owned(), text.to_owned())
+            }
+        };
+        let Some((arguments, result)) = text.rsplit_once(" = ") else { continue };
+        let (arguments, result) = (arguments.trim_end().trim_end_matches(')').to_owned(), result.trim().to_owned());
+        calls.push(Call { name, arguments, result, began, ended: at });
+    }
+    calls
+}
+
+impl Call {
+    pub fn succeeded(&self) -> bool {
+        !self.result.starts_with('-')
+    }
+
+    /// The file of the first argument, as `-y` tells it: `7</lake/a.csv>`.
+    pub fn file(&self) -> &str {
+        between(&self.arguments, '<', '>').unwrap_or_default()
+    }
+
+    pub fn is_a_write(&self) -> bool {
+        ["write", "pwrite64", "writev", "pwritev", "pwritev2", "copy_file_range", "ftruncate", "fallocate"]
+            .contains(&self.name.as_str())
+    }
+
+    /// From where to where a rename or a link goes: names relative to folders that are given by handle.
+    pub fn moves(&self) -> Option<(String, String)> {
+        if !self.name.starts_with("rename") && !self.name.starts_with("link") || !self.succeeded() {
+            return None;
+        }
+        let mut names = self.arguments.split('"');
+        let mut places = Vec::new();
+        while let (Some(before), Some(name)) = (names.next(), names.next()) {
+            let folder = between(before, '<', '>').unwrap_or_default();
+            let is_absolute = name.starts_with('/') || folder.is_empty();
+            places.push(if is_absolute { name.to_owned() } else { format!("{folder}/{name}") });
+        }
+        let [from, to] = places.try_into().ok()?;
+        Some((from, to))
+    }
+
+    pub fn is_exchange(&self) -> bool {
+        self.arguments.contains("RENAME_EXCHANGE")
+    }
+}
+
+fn between(text: &str, open: char, close: char) -> Option<&str> {
+    let (_, rest) = text.split_once(open)?;
+    Some(rest.split_once(close)?.0)
+}

@@ -1,0 +1,186 @@
+//! After a restart nothing is in doubt: the state, the lake, the trash and what the clients were told agree.
+
+use crate::clients::{ABSENT, Ledger, digest, every_row, version_in};
+use crate::server::{TestServer, answer};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// What one lake was found to be so far, so that looking again costs only what is new.
+#[derive(Default)]
+pub struct Verifier {
+    /// Rows of the history that were looked at.
+    rows: usize,
+    /// So many syncs, from the first, have ended and were looked at.
+    syncs: usize,
+    /// What each finished upload brought, and the sync it belongs to.
+    finished: HashMap<String, u64>,
+    counters: HashMap<u64, Counters>,
+    /// By inode, time of the last write, and size.
+    digests: HashMap<(u64, i64, i64, u64), String>,
+    pub acknowledged: usize,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Counters {
+    total: u64,
+    failed: u64,
+    bytes: u64,
+}
+
+impl Verifier {
+    pub async fn verify(&mut self, server: &TestServer, ledger: &Ledger) {
+        self.read_history(server).await;
+        let places = self.read_lake(server);
+        for (digest, sync_id) in &self.finished {
+            let found = places.get(digest).map_or(0, Vec::len);
+            assert_eq!(found, 1, "what sync {sync_id} landed is in the lake once, here or in the trash: {digest}");
+        }
+        for (digest, paths) in &places {
+            assert!(self.finished.contains_key(digest), "{paths:?} came in by no finished upload");
+        }
+        for digest in std::mem::take(&mut ledger.known().acknowledged) {
+            assert!(self.finished.contains_key(&digest), "acknowledged means kept: {digest}");
+            self.acknowledged += 1;
+        }
+        let open = self.check_syncs(server).await;
+        assert!(server.file_names(".lakeshore/uploads").is_empty(), "no upload is in flight after a restart");
+        self.check_staging(&places, &open);
+        check_trash(server).await;
+        check_live(server, ledger, &places);
+    }
+
+    async fn read_history(&mut self, server: &TestServer) {
+        for row in every_row(server, "/api/ingestion/file/sync/history?", self.rows).await {
+            self.rows += 1;
+            let sync_id = row["sync_id"].as_u64().unwrap();
+            let counters = self.counters.entry(sync_id).or_default();
+            counters.total += 1;
+            match row["sync_status"].as_str().unwrap() {
+                "Finished" => {
+                    counters.bytes += row["size_bytes"].as_u64().unwrap();
+                    let digest = row["sha256"].as_str().unwrap().to_owned();
+                    assert!(self.finished.insert(digest, sync_id).is_none(), "one row an upload: {row}");
+                }
+                "Failed" => counters.failed += 1,
+                status => panic!("nothing is in flight after a restart, but {status}: {row}"),
+            }
+        }
+    }
+
+    /// Where each content is.
+    fn read_lake(&mut self, server: &TestServer) -> HashMap<String, Vec<String>> {
+        let mut places: HashMap<String, Vec<String>> = HashMap::new();
+        let root = server.lake();
+        let mut open = vec![root.clone()];
+        while let Some(folder) = open.pop() {
+            for entry in std::fs::read_dir(&folder).unwrap().map(Result::unwrap) {
+                let path = entry.path();
+                let found = entry.metadata().unwrap();
+                if found.is_dir() {
+                    open.push(path);
+                    continue;
+                }
+                let identity = (found.ino(), found.mtime(), found.mtime_nsec(), found.size());
+                let digest = self.digests.entry(identity).or_insert_with(|| digest(&std::fs::read(&path).unwrap()));
+                let path = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+                places.entry(digest.clone()).or_default().push(path);
+            }
+        }
+        places
+    }
+
+    /// Counters agree with the history. Gives the syncs that are still open.
+    async fn check_syncs(&mut self, server: &TestServer) -> BTreeSet<u64> {
+        let mut open = BTreeSet::new();
+        let from = self.syncs;
+        for sync in every_row(server, "/api/ingestion/file/sync/list?", from).await {
+            let id = sync["sync_id"].as_u64().unwrap();
+            let remembered = Counters {
+                total: sync["total_files"].as_u64().unwrap(),
+                failed: sync["num_failed"].as_u64().unwrap(),
+                bytes: sync["size_bytes"].as_u64().unwrap(),
+            };
+            assert_eq!(remembered, self.counters.get(&id).copied().unwrap_or_default(), "{sync}");
+            assert_eq!(sync["num_in_flight"], json!(0), "{sync}");
+            if sync["sync_status"] == json!("Syncing") {
+                open.insert(id);
+            } else if open.is_empty() {
+                self.syncs += 1;
+            }
+        }
+        open
+    }
+
+    /// Staging holds what open full syncs have landed, and nothing else.
+    fn check_staging(&self, places: &HashMap<String, Vec<String>>, open: &BTreeSet<u64>) {
+        for (digest, paths) in places {
+            let Some(staged) = paths.iter().find_map(|path| path.strip_prefix(".lakeshore/staging/")) else { continue };
+            let owner: u64 = staged.split('/').next().unwrap().strip_prefix("sync-").unwrap().parse().unwrap();
+            assert_eq!(self.finished[digest], owner, "{staged} belongs to another sync");
+            assert!(open.contains(&owner), "{staged} belongs to a sync that has ended");
+        }
+    }
+
+    /// Each piece of trash comes back with one act, and what it replaces can come back too. The latest pieces first, at
+    /// most `pieces`. No sync may be open.
+    pub async fn restore_latest(&mut self, server: &TestServer, ledger: &Ledger, pieces: usize) -> usize {
+        let trash = server.rows(&format!("/api/lake/trash?order=desc&size={pieces}")).await;
+        for entry in &trash {
+            let body = json!({ "trash_id": entry["trash_id"], "api_key": server.key });
+            let (status, said) = answer(server.post("/api/lake/trash/restore", &body)).await;
+            assert_eq!(status, 200, "{entry}: {said}");
+            let origin = &entry["origin"].as_str().unwrap()[1..];
+            assert!(server.lake().join(origin).exists(), "{entry} is back");
+        }
+        let mut known = ledger.known();
+        known.files.clear();
+        known.versions.clear();
+        trash.len()
+    }
+}
+
+/// Each piece that the list names is on disk, and nothing else is: one thing in each slot, of that name and kind.
+async fn check_trash(server: &TestServer) {
+    let mut listed: BTreeMap<(String, bool), i64> = BTreeMap::new();
+    for entry in every_row(server, "/api/lake/trash?", 0).await {
+        let leaf = entry["origin"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+        *listed.entry((leaf, entry["kind"] == Value::from("Dataset"))).or_default() += 1;
+    }
+    let mut found: BTreeMap<(String, bool), i64> = BTreeMap::new();
+    for slot in std::fs::read_dir(server.lake().join(".lakeshore/trash")).unwrap().map(Result::unwrap) {
+        let pieces: Vec<_> = std::fs::read_dir(slot.path()).unwrap().map(Result::unwrap).collect();
+        // What an exchange has emptied, and a kill kept from being removed, is no piece.
+        assert!(pieces.len() <= 1, "{pieces:?} share a slot");
+        for piece in pieces {
+            let name = piece.file_name().into_string().unwrap();
+            *found.entry((name, piece.file_type().unwrap().is_dir())).or_default() += 1;
+        }
+    }
+    assert_eq!(listed, found, "the trash is what its list says (left: listed, right: on disk; true: a dataset)");
+}
+
+/// Datasets and files are what their one writer may expect; from now on that is certain.
+fn check_live(server: &TestServer, ledger: &Ledger, places: &HashMap<String, Vec<String>>) {
+    let mut known = ledger.known();
+    for (path, allowed) in &mut known.versions {
+        let version = version_in(&server.lake().join(&path[1..]));
+        assert!(allowed.is_empty() || allowed.contains(&version), "{path}: {version} is none of {allowed:?}");
+        *allowed = vec![version];
+    }
+    let live: HashMap<&str, &String> =
+        places.iter().flat_map(|(digest, paths)| paths.iter().map(move |path| (path.as_str(), digest))).collect();
+    for (path, allowed) in &mut known.files {
+        let digest = live.get(&path[1..]).map_or(ABSENT, |digest| digest.as_str());
+        let is_allowed = allowed.is_empty() || allowed.iter().any(|allowed| allowed == digest);
+        assert!(is_allowed, "{path}: {digest} is none of {allowed:?}");
+        *allowed = vec![digest.to_owned()];
+    }
+}
+
+/// A folder on which syncing costs nothing, where there is one: for tests of the order of steps, not of the disk.
+pub fn fast_folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
+}

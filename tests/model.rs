@@ -1,0 +1,424 @@
+//! Random sequences of calls, in the engine and in a small model of a lake: both come to the same.
+
+use bytes::Bytes;
+use lakeshore::key::AuthMode;
+use lakeshore::limits::Limits;
+use lakeshore::list::ListParameters;
+use lakeshore::ports::memory::{MemoryFiles, MemoryState};
+use lakeshore::ports::{Clock, Randomness};
+use lakeshore::service::{EndSync, Parts, StartSync};
+use lakeshore::sync::{Status, SyncId, SyncType};
+use lakeshore::trash::{TrashId, TrashKind};
+use lakeshore::{Caller, Error, ErrorCode, Grant, Lake, Role, Timestamp};
+use pollster::block_on;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+const PATHS: [&str; 3] = ["/a", "/a/b", "/c"];
+const NAMES: [&str; 3] = ["one", "two", "sub/three"];
+const IDLE_MAX: Duration = Duration::from_secs(3600);
+
+#[derive(Debug, Clone)]
+enum Step {
+    Start {
+        path: usize,
+        sync_type: SyncType,
+    },
+    Upload {
+        sync: usize,
+        name: usize,
+    },
+    /// A name that is refused.
+    Refused {
+        sync: usize,
+    },
+    /// An upload that breaks off.
+    Broken {
+        sync: usize,
+        name: usize,
+    },
+    End {
+        sync: usize,
+        allow_empty: bool,
+    },
+    Abort {
+        sync: usize,
+    },
+    Restore {
+        piece: usize,
+    },
+    /// Time passes: half of what a sync may be idle for.
+    Wait,
+    Expire,
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let sync_type = prop_oneof![Just(SyncType::FullSync), Just(SyncType::IncrementalSync)];
+    prop_oneof![
+        3 => (0..PATHS.len(), sync_type).prop_map(|(path, sync_type)| Step::Start { path, sync_type }),
+        6 => (0..4_usize, 0..NAMES.len()).prop_map(|(sync, name)| Step::Upload { sync, name }),
+        1 => (0..4_usize).prop_map(|sync| Step::Refused { sync }),
+        1 => (0..4_usize, 0..NAMES.len()).prop_map(|(sync, name)| Step::Broken { sync, name }),
+        3 => (0..4_usize, any::<bool>()).prop_map(|(sync, allow_empty)| Step::End { sync, allow_empty }),
+        1 => (0..4_usize).prop_map(|sync| Step::Abort { sync }),
+        2 => (0..4_usize).prop_map(|piece| Step::Restore { piece }),
+        1 => Just(Step::Wait),
+        1 => Just(Step::Expire),
+        1 => Just(Step::Restart),
+    ]
+}
+
+type Files = BTreeMap<String, String>;
+
+#[derive(Debug)]
+struct ModelSync {
+    path: &'static str,
+    sync_type: SyncType,
+    status: Status,
+    staged: Files,
+    total: u64,
+    failed: u64,
+    landed: u64,
+    last_activity: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct ModelPiece {
+    id: u64,
+    origin: String,
+    kind: TrashKind,
+    /// By the rest of each path behind the origin.
+    files: Files,
+}
+
+/// What a lake is, in as few words as possible.
+#[derive(Debug, Default)]
+struct Model {
+    live: Files,
+    syncs: Vec<ModelSync>,
+    datasets: Vec<&'static str>,
+    trash: Vec<ModelPiece>,
+    /// Pieces that were ever in the trash.
+    pieces: u64,
+    now: i64,
+}
+
+fn is_within(path: &str, place: &str) -> bool {
+    path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn overlap(one: &str, other: &str) -> bool {
+    is_within(one, other) || is_within(other, one)
+}
+
+impl Model {
+    /// Everything at a place, taken away from there.
+    fn take(&mut self, place: &str) -> Files {
+        let taken = self.live.extract_if(.., |path, _| is_within(path, place));
+        taken.map(|(path, content)| (path[place.len()..].to_owned(), content)).collect()
+    }
+
+    fn put(&mut self, place: &str, files: Files) {
+        self.live.extend(files.into_iter().map(|(rest, content)| (format!("{place}{rest}"), content)));
+    }
+
+    fn discard(&mut self, origin: &str, kind: TrashKind, files: Files) {
+        if !files.is_empty() {
+            self.pieces += 1;
+            self.trash.push(ModelPiece { id: self.pieces, origin: origin.to_owned(), kind, files });
+        }
+    }
+
+    fn is_held(&self, path: &str, wants_it_alone: bool) -> bool {
+        self.syncs.iter().any(|sync| {
+            let one_is_full = wants_it_alone || sync.sync_type == SyncType::FullSync;
+            sync.status == Status::Syncing && one_is_full && overlap(sync.path, path)
+        })
+    }
+
+    fn remember(&mut self, dataset: &'static str) {
+        if !self.datasets.contains(&dataset) {
+            self.datasets.push(dataset);
+        }
+    }
+
+    fn start(&mut self, path: &'static str, sync_type: SyncType) -> Result<(), ErrorCode> {
+        let is_full = sync_type == SyncType::FullSync;
+        if self.is_held(path, is_full) {
+            return Err(ErrorCode::PathHeld);
+        }
+        let below = |dataset: &&str| **dataset != *path && is_within(dataset, path);
+        if is_full && self.datasets.iter().any(|dataset| below(&dataset)) {
+            return Err(ErrorCode::DatasetsBelow);
+        }
+        let last_activity = self.now;
+        let (status, staged) = (Status::Syncing, Files::new());
+        self.syncs.push(ModelSync { path, sync_type, status, staged, total: 0, failed: 0, landed: 0, last_activity });
+        Ok(())
+    }
+
+    fn open(&mut self, sync: usize) -> Result<&mut ModelSync, ErrorCode> {
+        let found = self.syncs.get_mut(sync).ok_or(ErrorCode::NoSuchSync)?;
+        if found.status == Status::Syncing { Ok(found) } else { Err(ErrorCode::SyncEnded) }
+    }
+
+    fn upload(&mut self, sync: usize, name: &str, content: String) -> Result<(), ErrorCode> {
+        let now = self.now;
+        let found = self.open(sync)?;
+        found.total += 1;
+        found.landed += 1;
+        found.last_activity = now;
+        let (path, target) = (found.path, format!("{}/{name}", found.path));
+        let replaced = match found.sync_type {
+            SyncType::FullSync => found.staged.insert(format!("/{name}"), content),
+            SyncType::IncrementalSync => {
+                self.remember(path);
+                self.live.insert(target.clone(), content)
+            }
+        };
+        if let Some(old) = replaced {
+            self.discard(&target, TrashKind::File, Files::from([(String::new(), old)]));
+        }
+        Ok(())
+    }
+
+    fn fail_upload(&mut self, sync: usize, code: ErrorCode) -> Result<(), ErrorCode> {
+        let now = self.now;
+        let found = self.open(sync)?;
+        found.total += 1;
+        found.failed += 1;
+        found.last_activity = now;
+        Err(code)
+    }
+
+    fn end(&mut self, sync: usize, allow_empty: bool) -> Result<(), ErrorCode> {
+        let Some(found) = self.syncs.get_mut(sync) else { return Err(ErrorCode::NoSuchSync) };
+        match found.status {
+            Status::Finished => return Ok(()),
+            Status::Failed => return Err(ErrorCode::SyncEnded),
+            Status::Syncing => {}
+        }
+        if found.sync_type == SyncType::IncrementalSync {
+            found.status = Status::Finished;
+            return Ok(());
+        }
+        if found.landed == 0 && !allow_empty {
+            return Err(ErrorCode::EmptyFullSync);
+        }
+        found.status = Status::Finished;
+        let (path, staged) = (found.path, std::mem::take(&mut found.staged));
+        let old = self.take(path);
+        self.put(path, staged);
+        self.discard(path, TrashKind::Dataset, old);
+        self.remember(path);
+        Ok(())
+    }
+
+    fn abort(&mut self, sync: usize) -> Result<(), ErrorCode> {
+        let Some(found) = self.syncs.get_mut(sync) else { return Err(ErrorCode::NoSuchSync) };
+        match found.status {
+            Status::Failed => return Ok(()),
+            Status::Finished => return Err(ErrorCode::SyncEnded),
+            Status::Syncing => {}
+        }
+        found.status = Status::Failed;
+        let (path, staged) = (found.path, std::mem::take(&mut found.staged));
+        self.discard(path, TrashKind::Dataset, staged);
+        Ok(())
+    }
+
+    fn restore(&mut self, piece: usize) -> Result<(), ErrorCode> {
+        let Some(found) = self.trash.get(piece).cloned() else { return Err(ErrorCode::NoSuchTrash) };
+        if self.is_held(&found.origin, found.kind == TrashKind::Dataset) {
+            return Err(ErrorCode::PathHeld);
+        }
+        self.trash.remove(piece);
+        let old = self.take(&found.origin);
+        self.put(&found.origin, found.files);
+        self.discard(&found.origin, found.kind, old);
+        Ok(())
+    }
+
+    fn expire(&mut self) {
+        let before = self.now - IDLE_MAX.as_millis() as i64;
+        for sync in 0..self.syncs.len() {
+            if self.syncs[sync].status == Status::Syncing && self.syncs[sync].last_activity < before {
+                self.abort(sync).unwrap();
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct TestClock(AtomicI64);
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Never the same twice.
+#[derive(Default)]
+struct Counting(AtomicU64);
+
+impl Randomness for Counting {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), Error> {
+        let next = self.0.fetch_add(1, Ordering::SeqCst).to_le_bytes();
+        bytes.iter_mut().zip(next).for_each(|(byte, of_next)| *byte = of_next);
+        Ok(())
+    }
+}
+
+/// The engine, and what its ports remember across a restart.
+struct Engine {
+    lake: Lake,
+    state: MemoryState,
+    files: MemoryFiles,
+    clock: Arc<TestClock>,
+    randomness: Arc<Counting>,
+    caller: Caller,
+}
+
+impl Engine {
+    fn new() -> Self {
+        let (state, files) = (MemoryState::default(), MemoryFiles::default());
+        let (clock, randomness) = (Arc::<TestClock>::default(), Arc::<Counting>::default());
+        let caller = Caller::Known(Grant { name: "model".into(), role: Role::Admin, path_prefix: None });
+        let lake = Self::lake(&state, &files, &clock, &randomness);
+        Self { lake, state, files, clock, randomness, caller }
+    }
+
+    fn lake(state: &MemoryState, files: &MemoryFiles, clock: &Arc<TestClock>, randomness: &Arc<Counting>) -> Lake {
+        Lake::new(Parts {
+            state: Arc::new(state.clone()),
+            files: Arc::new(files.clone()),
+            clock: clock.clone(),
+            randomness: randomness.clone(),
+            limits: Limits { sync_idle_max: IDLE_MAX, ..Limits::default() },
+            auth_mode: AuthMode::Open,
+        })
+    }
+
+    async fn upload(&self, sync: usize, name: &str, content: &str, breaks: bool) -> Result<(), Error> {
+        let destination = self.lake.destination(&self.caller, id(sync), None).await?;
+        let mut incoming = destination.begin(name).await?;
+        incoming.write(Bytes::copy_from_slice(content.as_bytes())).await?;
+        if breaks {
+            let error = Error::IncompleteUpload("it broke off".into());
+            incoming.fail(&error).await?;
+            return Err(error);
+        }
+        incoming.land().await.map(drop)
+    }
+
+    async fn restart(&mut self) {
+        self.lake = Self::lake(&self.state, &self.files, &self.clock, &self.randomness);
+        let recovered = self.lake.recover().await.unwrap();
+        assert!(recovered.faults.is_empty(), "{recovered:?}");
+    }
+
+    fn live(&self) -> Files {
+        let files = self.files.live_files().into_iter();
+        files.map(|(path, bytes)| (path, String::from_utf8(bytes).unwrap())).collect()
+    }
+}
+
+fn id(sync: usize) -> SyncId {
+    SyncId(sync as u64 + 1)
+}
+
+/// Everything that the lake shows is what the model says.
+async fn compare(engine: &Engine, model: &Model, after: &Step) {
+    assert_eq!(engine.live(), model.live, "after {after:?}");
+    let all = ListParameters { size: Some(1000), ..ListParameters::default() };
+    let syncs = engine.lake.syncs(&engine.caller, &all).await.unwrap();
+    assert_eq!(syncs.len(), model.syncs.len());
+    for (sync, model) in syncs.iter().zip(&model.syncs) {
+        let seen = (sync.sync_status, sync.total_files, sync.num_failed, sync.num_in_flight);
+        assert_eq!(seen, (model.status, model.total, model.failed, 0), "sync {}, after {after:?}", sync.sync_id);
+        assert_eq!(sync.end_time == Timestamp::NOT_YET, model.status == Status::Syncing);
+    }
+    engine.lake.count_trash().await.unwrap();
+    let trash = engine.lake.trash(&engine.caller, &all).await.unwrap();
+    let seen: Vec<_> = trash
+        .iter()
+        .map(|entry| {
+            let files = entry.totals.map_or(0, |totals| totals.files);
+            (entry.trash_id.0, entry.origin.as_str(), entry.kind, files)
+        })
+        .collect();
+    let expected: Vec<_> = model
+        .trash
+        .iter()
+        .map(|piece| (piece.id, piece.origin.as_str(), piece.kind, piece.files.len() as u64))
+        .collect();
+    assert_eq!(seen, expected, "after {after:?}");
+}
+
+async fn take(step: &Step, serial: usize, engine: &mut Engine, model: &mut Model) {
+    let caller = engine.caller.clone();
+    let content = serial.to_string();
+    let (seen, expected) = match step {
+        Step::Start { path, sync_type } => {
+            let start = StartSync { name: String::new(), path: PATHS[*path].into(), sync_type: *sync_type };
+            (engine.lake.start_sync(&caller, &start).await.map(drop), model.start(PATHS[*path], *sync_type))
+        }
+        Step::Upload { sync, name } => {
+            let seen = engine.upload(*sync, NAMES[*name], &content, false).await;
+            (seen, model.upload(*sync, NAMES[*name], content))
+        }
+        Step::Refused { sync } => {
+            (engine.upload(*sync, "../up", &content, false).await, model.fail_upload(*sync, ErrorCode::InvalidPath))
+        }
+        Step::Broken { sync, name } => {
+            let seen = engine.upload(*sync, NAMES[*name], &content, true).await;
+            (seen, model.fail_upload(*sync, ErrorCode::IncompleteUpload))
+        }
+        Step::End { sync, allow_empty } => {
+            let end = EndSync { allow_empty: *allow_empty, ..EndSync::new(id(*sync)) };
+            (engine.lake.end_sync(&caller, &end).await, model.end(*sync, *allow_empty))
+        }
+        Step::Abort { sync } => (engine.lake.abort_sync(&caller, &EndSync::new(id(*sync))).await, model.abort(*sync)),
+        Step::Restore { piece } => {
+            let piece_id = model.trash.get(*piece).map_or(u64::MAX, |piece| piece.id);
+            (engine.lake.restore(&caller, TrashId(piece_id)).await, model.restore(*piece))
+        }
+        Step::Wait => {
+            model.now += IDLE_MAX.as_millis() as i64 / 2 + 1;
+            engine.clock.0.store(model.now, Ordering::SeqCst);
+            (Ok(()), Ok(()))
+        }
+        Step::Expire => {
+            model.expire();
+            (engine.lake.expire_idle_syncs().await.map(drop), Ok(()))
+        }
+        Step::Restart => {
+            engine.restart().await;
+            (Ok(()), Ok(()))
+        }
+    };
+    assert_eq!(seen.map_err(|error| error.code()), expected, "{step:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_is_asked_of_it_the_engine_does_what_the_model_does(steps in prop::collection::vec(step(), 1..40)) {
+        block_on(async {
+            let mut engine = Engine::new();
+            // Time 0 is "not yet".
+            let mut model = Model { now: 1, ..Model::default() };
+            engine.clock.0.store(model.now, Ordering::SeqCst);
+            for (serial, step) in steps.iter().enumerate() {
+                take(step, serial, &mut engine, &mut model).await;
+                compare(&engine, &model, step).await;
+            }
+        });
+    }
+}
