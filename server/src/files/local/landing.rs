@@ -37,7 +37,9 @@ pub(super) fn land(tree: &Tree, landing: &Landing) -> Result<Outcome, Error> {
         return Err(wrong_kind(&landing.place, true));
     }
     let slot = Slot::make(tree, &landing.trash, &landing.leaf)?;
-    renameat(&uploads, &partial, &slot.folder, &slot.leaf).map_err(fault("moving an upload to its slot"))?;
+    // Never over what a power cut, or somebody's hand, has left there.
+    renameat_with(&uploads, &partial, &slot.folder, &slot.leaf, RenameFlags::NOREPLACE)
+        .map_err(fault("moving an upload to its slot"))?;
     crash_point!("landing.in_slot");
     match slot.exchange(tree, &landing.place, false) {
         Ok(outcome) => Ok(outcome),
