@@ -112,6 +112,10 @@ async fn leave_an_upload_half_way(server: &TestServer, path: &str) -> std::net::
     let id = server.start_sync(path, "IncrementalSync").await;
     let connection = crate::bodies::begin(server, id, "half", 1_000);
     server.eventually(async || server.history("status=Syncing").await.first().cloned()).await;
+    // Gone from there, as if it had landed.
+    for entry in std::fs::read_dir(server.lake().join(".lakeshore/uploads")).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
     connection
 }
 
@@ -120,10 +124,6 @@ async fn what_is_planted_in_the_trash_keeps_no_server_from_starting() {
     let server = TestServer::start().await;
     let outside = outside(&server);
     let _half_way = leave_an_upload_half_way(&server, "/data/t").await;
-    // Gone, so that the recovery looks into the trash too.
-    for entry in std::fs::read_dir(server.lake().join(".lakeshore/uploads")).unwrap() {
-        std::fs::remove_file(entry.unwrap().path()).unwrap();
-    }
     let trash = server.lake().join(".lakeshore/trash");
     symlink(&outside, trash.join("link")).unwrap();
     make_pipe(&trash.join("pipe"));

@@ -59,7 +59,12 @@ pub(super) fn recover(tree: &Tree, landing: &Landing) -> Result<Option<(Digest, 
         return Ok(None);
     }
     let outcome = || Slot::outcome_of_earlier(tree, &landing.trash, &landing.leaf);
-    if let Some((folder, leaf)) = tree.parent(&landing.place)?
+    let live = match tree.parent(&landing.place) {
+        // Something else has taken the place of a folder on its way: so it is not there.
+        Err(Error::InTheWay(_)) => None,
+        found => found?,
+    };
+    if let Some((folder, leaf)) = live
         && is_it(look_in(&folder, &leaf)?)
     {
         sync_folder(&folder)?;
