@@ -20,7 +20,7 @@ pub struct Ledger {
     known: Mutex<Known>,
 }
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct Known {
     /// SHA-256 of each upload that was answered with success, since somebody last looked.
     pub acknowledged: Vec<String>,
@@ -36,6 +36,10 @@ pub struct Known {
 pub const ABSENT: &str = "";
 
 impl Ledger {
+    pub fn knowing(known: Known) -> Self {
+        Self { serial: AtomicU64::new(0), known: Mutex::new(known) }
+    }
+
     pub fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap()
     }

@@ -1,27 +1,20 @@
 //! A full disk: 507 with its remedy, nothing half, and the same sync goes on when there is space again.
 
 use crate::clients::{Ledger, digest};
-use crate::server::{Stopped, TestServer, answer, assert_refused, skipped};
+use crate::mounts::Mount;
+use crate::server::{Stopped, TestServer, answer, assert_refused};
 use crate::verify::Verifier;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// A file system in memory with a limit of its own. Unmounted with its end; the server on it has to end first.
-struct SmallDisk(PathBuf);
+/// A file system in memory with a limit of its own.
+struct SmallDisk(Mount);
 
 impl SmallDisk {
-    /// `None`, said loudly, where mounting is not allowed.
     fn mount(at: &Path, limits: &str) -> Option<Self> {
-        std::fs::create_dir_all(at).unwrap();
-        let options = ["-t", "tmpfs", "-o", limits, "tmpfs", at.to_str().unwrap()];
-        let mounted = Command::new("mount").args(options).output().is_ok_and(|output| output.status.success());
-        if !mounted {
-            skipped("it mounts a small tmpfs, which needs root");
-            return None;
-        }
-        Some(Self(at.to_owned()))
+        Mount::tmpfs(at, limits).map(Self)
     }
 
     /// Takes all the space but for so many bytes.
@@ -39,20 +32,14 @@ impl SmallDisk {
     }
 
     fn filler(&self) -> PathBuf {
-        self.0.join("filler")
+        self.0.path().join("filler")
     }
 
     fn free_bytes(&self) -> u64 {
-        let output = Command::new("stat").args(["-f", "-c", "%f %S"]).arg(&self.0).output().unwrap();
+        let output = Command::new("stat").args(["-f", "-c", "%f %S"]).arg(self.0.path()).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         let (blocks, size) = text.trim().split_once(' ').unwrap();
         blocks.parse::<u64>().unwrap() * size.parse::<u64>().unwrap()
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
     }
 }
 
@@ -208,7 +195,7 @@ async fn a_lake_without_room_for_another_name_refuses_and_goes_on() {
     server.end_sync(full).await;
     let next = server.start_sync("/full", "FullSync").await;
     server.upload(next, "part-0", b"new").await;
-    let fillers: Vec<_> = (0..100).map(|n| disk.0.join(format!("filler-{n}"))).collect();
+    let fillers: Vec<_> = (0..100).map(|n| disk.0.path().join(format!("filler-{n}"))).collect();
     let made = fillers.iter().take_while(|filler| std::fs::write(filler, b"").is_ok()).count();
     assert!(made < fillers.len());
     // Neither a partial nor a slot of the trash can be made.

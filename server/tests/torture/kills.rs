@@ -61,6 +61,18 @@ async fn replace(sender: Sender, path: &'static str, mut random: StdRng) -> Opti
     }
 }
 
+/// Everybody at work, until the server is gone.
+pub fn begin_load(sender: &Sender, random: &mut StdRng) -> JoinSet<Option<()>> {
+    let mut load = JoinSet::new();
+    for adder in 0..ADDERS {
+        load.spawn(add(sender.clone(), adder, StdRng::seed_from_u64(random.random())));
+    }
+    for path in REPLACED {
+        load.spawn(replace(sender.clone(), path, StdRng::seed_from_u64(random.random())));
+    }
+    load
+}
+
 /// Reads the datasets all the while, as an engine does: it opens a folder, then its files.
 fn read_on(lake: &Path, stop: &AtomicBool) -> u64 {
     let mut readings = 0;
@@ -120,13 +132,7 @@ async fn torture_a_lake(kills: u64, random: &mut StdRng, figures: &mut Figures) 
     for _ in 0..kills {
         let sender = Sender::to(&server, &ledger);
         sender.abort_open_syncs(&server).await;
-        let mut load = JoinSet::new();
-        for adder in 0..ADDERS {
-            load.spawn(add(sender.clone(), adder, StdRng::seed_from_u64(random.random())));
-        }
-        for path in REPLACED {
-            load.spawn(replace(sender.clone(), path, StdRng::seed_from_u64(random.random())));
-        }
+        let mut load = begin_load(&sender, random);
         tokio::time::sleep(Duration::from_micros(random.random_range(20_000..700_000))).await;
         server.kill();
         figures.kills += 1;

@@ -13,8 +13,10 @@ mod disk_full;
 mod faulty_disk;
 mod hostile_names;
 mod kills;
+mod mounts;
 mod order_of_syncs;
 mod planted;
+mod power_cuts;
 mod races;
 #[path = "../support/server.rs"]
 mod server;

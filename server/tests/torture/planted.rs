@@ -112,6 +112,10 @@ async fn leave_an_upload_half_way(server: &TestServer, path: &str) -> std::net::
     let id = server.start_sync(path, "IncrementalSync").await;
     let connection = crate::bodies::begin(server, id, "half", 1_000);
     server.eventually(async || server.history("status=Syncing").await.first().cloned()).await;
+    // Gone from there, as if it had landed.
+    for entry in std::fs::read_dir(server.lake().join(".lakeshore/uploads")).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
     connection
 }
 
@@ -120,10 +124,6 @@ async fn what_is_planted_in_the_trash_keeps_no_server_from_starting() {
     let server = TestServer::start().await;
     let outside = outside(&server);
     let _half_way = leave_an_upload_half_way(&server, "/data/t").await;
-    // Gone, so that the recovery looks into the trash too.
-    for entry in std::fs::read_dir(server.lake().join(".lakeshore/uploads")).unwrap() {
-        std::fs::remove_file(entry.unwrap().path()).unwrap();
-    }
     let trash = server.lake().join(".lakeshore/trash");
     symlink(&outside, trash.join("link")).unwrap();
     make_pipe(&trash.join("pipe"));
@@ -131,6 +131,22 @@ async fn what_is_planted_in_the_trash_keeps_no_server_from_starting() {
     let server = server.kill_and_restart().await;
     assert_eq!(server.history("").await[0]["sync_status"], "Failed");
     assert_untouched(&outside);
+}
+
+#[tokio::test]
+async fn what_lies_in_a_slot_already_is_not_written_over() {
+    let server = TestServer::start().await;
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    server.upload(id, "a.csv", b"old").await;
+    let slot = server.lake().join(".lakeshore/trash/upload-2");
+    std::fs::create_dir(&slot).unwrap();
+    std::fs::write(slot.join("a.csv"), b"precious").unwrap();
+    let (status, _) = server.try_upload(&format!("sync_id={id}"), &[("a.csv", b"new")]).await;
+    assert_eq!((status, server.files("data/t")["a.csv"].as_slice()), (500, b"old".as_slice()));
+    assert_eq!(std::fs::read(slot.join("a.csv")).unwrap(), b"precious");
+    // The next upload has a slot of its own.
+    server.upload(id, "a.csv", b"new").await;
+    assert_eq!(server.files("data/t")["a.csv"], b"new");
 }
 
 #[tokio::test]

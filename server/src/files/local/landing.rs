@@ -73,7 +73,9 @@ fn name(tree: &Tree, landing: &Landing, index: usize, folders: &mut Folders) -> 
     }
     let partial = landing.partial.as_str();
     let slot = Slot::make(tree, &landing.trash, &landing.leaf)?;
-    renameat(tree.uploads(), partial, &slot.folder, &slot.leaf).map_err(fault("moving an upload to its slot"))?;
+    // Never over what a power cut, or somebody's hand, has left there.
+    renameat_with(tree.uploads(), partial, &slot.folder, &slot.leaf, RenameFlags::NOREPLACE)
+        .map_err(fault("moving an upload to its slot"))?;
     crash_point!("landing.in_slot");
     match slot.exchange(tree, &landing.place, false) {
         Ok(outcome) => Ok(outcome),
@@ -116,7 +118,12 @@ pub(super) fn recover(tree: &Tree, landing: &Landing) -> Result<Option<Outcome>,
         return Ok(None);
     }
     let outcome = || Slot::outcome_of_earlier(tree, &landing.trash, &landing.leaf);
-    if let Some((folder, leaf)) = tree.parent(&landing.place)?
+    let live = match tree.parent(&landing.place) {
+        // Something else has taken the place of a folder on its way: so it is not there.
+        Err(Error::InTheWay(_)) => None,
+        found => found?,
+    };
+    if let Some((folder, leaf)) = live
         && is_it(look_in(&folder, &leaf)?)
     {
         sync_folder(&folder)?;

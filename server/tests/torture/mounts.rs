@@ -1,0 +1,49 @@
+//! File systems of a test's own. They need root; without it a test says so and skips itself.
+
+use crate::server::skipped;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Unmounted with its end; whatever is open on it has to be closed before.
+pub struct Mount(PathBuf);
+
+impl Mount {
+    /// In memory, with limits such as `size=4m`.
+    pub fn tmpfs(at: &Path, limits: &str) -> Option<Self> {
+        Self::mount(at, &["-t", "tmpfs", "-o", limits, "tmpfs"])
+    }
+
+    /// A file with an ext4 in it.
+    pub fn image(image: &Path, at: &Path, options: &str) -> Option<Self> {
+        let options = format!("loop,{options}");
+        Self::mount(at, &["-t", "ext4", "-o", &options, image.to_str().unwrap()])
+    }
+
+    fn mount(at: &Path, arguments: &[&str]) -> Option<Self> {
+        std::fs::create_dir_all(at).unwrap();
+        if !succeeds(Command::new("mount").args(arguments).arg(at)) {
+            skipped("it mounts a file system of its own, which needs root");
+            return None;
+        }
+        Some(Self(at.to_owned()))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+pub fn make_ext4(image: &Path, mebibytes: u64) -> bool {
+    std::fs::File::create(image).unwrap().set_len(mebibytes * 1024 * 1024).unwrap();
+    succeeds(Command::new("mkfs.ext4").args(["-q", "-I", "256"]).arg(image))
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command.output().is_ok_and(|output| output.status.success())
+}
