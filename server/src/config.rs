@@ -1,5 +1,6 @@
 //! The command line and its environment: every option, with its default and its unit.
 
+use crate::http::connections::ConnectionLimits;
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lakeshore::key::{AuthMode, Role};
@@ -52,6 +53,14 @@ pub struct ServeOptions {
     #[arg(long, env = "LAKESHORE_UPLOAD_IDLE_TIMEOUT", default_value = "60s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub upload_idle_timeout: Duration,
 
+    /// Connections at the same time; more wait
+    #[arg(long, env = "LAKESHORE_MAX_CONNECTIONS", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..), value_name = "COUNT")]
+    pub max_connections: u32,
+
+    /// A connection that sends no request, or the head of one more slowly than this, is closed, such as 60s
+    #[arg(long, env = "LAKESHORE_REQUEST_HEAD_TIMEOUT", default_value = "60s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub request_head_timeout: Duration,
+
     /// A sync without any upload for this long fails by itself, such as 24h
     #[arg(long, env = "LAKESHORE_SYNC_IDLE_TIMEOUT", default_value = "24h", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub sync_idle_timeout: Duration,
@@ -97,6 +106,10 @@ impl ServeOptions {
             None if self.listen.ip().is_loopback() => AuthMode::Open,
             None => AuthMode::Required,
         }
+    }
+
+    pub fn connection_limits(&self) -> ConnectionLimits {
+        ConnectionLimits { connections_max: self.max_connections as usize, head_max: self.request_head_timeout }
     }
 
     pub fn limits(&self) -> Limits {

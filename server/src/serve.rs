@@ -5,14 +5,13 @@ use crate::config::ServeOptions;
 use crate::crash;
 use crate::files::local::LocalFiles;
 use crate::housekeeping;
+use crate::http::connections::{allow_descriptors, serve};
 use crate::http::{self, Door};
 use crate::site;
 use crate::state::sqlite::SqliteState;
 use anyhow::{Context, anyhow};
-use axum::serve::ListenerExt;
 use lakeshore::Lake;
 use lakeshore::service::{Parts, Recovered};
-use std::future::IntoFuture;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,6 +29,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     // Leptos spawns by way of this; a second call, by a test, changes nothing.
     let _ = any_spawner::Executor::init_tokio();
     crash::arm()?;
+    allow_descriptors();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let data_dir = options.data.path.display();
@@ -60,23 +60,15 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         changes: TaskTracker::new(),
     };
     let housekeeping = tokio::spawn(housekeeping::run(lake.clone(), door.stopping.clone()));
-    // An answer is small and waited for: Nagle's algorithm would only delay it.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "cannot set TCP_NODELAY");
-        }
-    });
-    let server = axum::serve(listener, http::router(door.clone()))
-        .with_graceful_shutdown(door.stopping.clone().cancelled_owned())
-        .into_future();
-    let mut server = tokio::spawn(server);
+    let router = http::router(door.clone());
+    let mut server = tokio::spawn(serve(listener, router, options.connection_limits(), door.stopping.clone()));
     say(&format!("listening on http://{address}"));
     greet(&lake, address, options).await?;
 
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
-        ended = &mut server => return Ok(ended??),
+        ended = &mut server => return Ok(ended?),
     }
     tracing::info!("stopping: finishing what is running");
     door.stopping.cancel();

@@ -1,5 +1,6 @@
 //! HTTP: one list of all routes, and what every request passes on its way.
 
+pub mod connections;
 pub mod credentials;
 pub mod error;
 pub mod multipart;

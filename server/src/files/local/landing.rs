@@ -37,9 +37,8 @@ pub(super) fn land(tree: &Tree, landings: &[Landing]) -> Vec<Result<Outcome, Err
         }
         // An error means that it has not landed.
         if let Err(error) = sync_folder(&folder) {
-            for index in waiting {
-                let (leaf, partial) = (&landings[index].leaf, landings[index].partial.as_str());
-                let _ = renameat_with(&folder, leaf, tree.uploads(), partial, RenameFlags::NOREPLACE);
+            for index in waiting.into_iter().rev() {
+                let _ = take_back(tree, &landings[index]);
                 outcomes[index] = Err(error.repeated());
             }
         }

@@ -7,9 +7,12 @@ use axum::http::request::Parts;
 use lakeshore::Error;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Largest JSON body, in bytes. The longest that makes sense is a path and a name.
 const JSON_BYTES_MAX: usize = 64 * 1024;
+/// How long a JSON body may take.
+const JSON_MAX: Duration = Duration::from_secs(30);
 
 /// A JSON body, whatever Content-Type it comes with: curl's `--data` alone names another one.
 pub struct JsonBody<T>(pub T);
@@ -18,8 +21,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = HttpError;
 
     async fn from_request(request: Request<Body>, _state: &S) -> Result<Self, HttpError> {
-        let bytes = to_bytes(request.into_body(), JSON_BYTES_MAX)
+        let bytes = tokio::time::timeout(JSON_MAX, to_bytes(request.into_body(), JSON_BYTES_MAX))
             .await
+            .map_err(|_| Error::Invalid(format!("the body did not come within {} seconds", JSON_MAX.as_secs())))?
             .map_err(|_| HttpError::BodyTooLarge { limit_bytes: JSON_BYTES_MAX })?;
         serde_json::from_slice(&bytes)
             .map(Self)

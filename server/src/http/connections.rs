@@ -1,0 +1,118 @@
+//! Connections: how many there may be, how long a request's head may take, how much of one is held in memory.
+
+use axum::Router;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+/// How much is read of a connection at once, and so the longest head of a request. Few, large reads cost less; a
+/// thousand connections that send at once hold so much each.
+const READ_BYTES_MAX: usize = 128 * 1024;
+/// Lines in the head of a request.
+const HEAD_LINES_MAX: usize = 100;
+/// After a fault that lies with the machine (it has no more descriptors), before the next try.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a deployment may change.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionLimits {
+    /// More wait, not accepted yet.
+    pub connections_max: usize,
+    /// A connection whose next request's head takes longer is closed, one without a request too.
+    pub head_max: Duration,
+}
+
+/// Serves until `stopping`; then until every request that was begun has its answer.
+pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimits, stopping: CancellationToken) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.head_max)
+        .max_buf_size(READ_BYTES_MAX)
+        .max_headers(HEAD_LINES_MAX);
+    let free = Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS)));
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &free) => accepted,
+            () = stopping.cancelled() => break,
+        };
+        let Some((stream, place)) = accepted else { continue };
+        let (http, router, stopping) = (http.clone(), router.clone(), stopping.clone());
+        connections.spawn(async move {
+            if let Err(error) = converse(&http, stream, router, stopping).await {
+                tracing::debug!(%error, "a connection broke");
+            }
+            drop(place);
+        });
+    }
+    connections.close();
+    connections.wait().await;
+}
+
+/// Lets the process have as many descriptors as its operator allows: shells give few until they are asked for more.
+pub fn allow_descriptors() {
+    let allowed = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: allowed.maximum, ..allowed }) {
+        tracing::debug!(%error, "cannot raise the limit of descriptors");
+    }
+}
+
+type Place = tokio::sync::OwnedSemaphorePermit;
+
+async fn accept(listener: &TcpListener, free: &Arc<Semaphore>) -> Option<(TcpStream, Place)> {
+    let place = free.clone().acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => {
+            // An answer is small and waited for: Nagle's algorithm would only delay it.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "cannot set TCP_NODELAY");
+            }
+            Some((stream, place))
+        }
+        Err(error) if is_of_the_connection(&error) => None,
+        Err(error) => {
+            tracing::error!(%error, "cannot accept connections");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+/// The client went away before it was accepted.
+fn is_of_the_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+async fn converse(
+    http: &http1::Builder,
+    stream: TcpStream,
+    router: Router,
+    stopping: CancellationToken,
+) -> hyper::Result<()> {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let router = router.clone();
+        async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
+    });
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopping.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    }
+}
