@@ -1,5 +1,7 @@
 //! Random sequences of calls, in the engine and in a small model of a lake: both come to the same.
 
+#![allow(clippy::unwrap_used)]
+
 use bytes::Bytes;
 use lakeshore::key::AuthMode;
 use lakeshore::limits::Limits;

@@ -2,11 +2,12 @@
 
 use crate::clients::{Ledger, Sender};
 use crate::server::{Stopped, TestServer};
-use crate::verify::{Verifier, fast_folder};
+use crate::verify::Verifier;
 use server::crash::POINTS;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
 use std::net::TcpStream;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use tokio::task::JoinSet;
 
@@ -15,6 +16,12 @@ const VARIABLE: &str = "LAKESHORE_CRASH_AT";
 const WORKERS: usize = 3;
 /// Above what the scenario passes any point.
 const PASSINGS_MAX: u64 = 200;
+
+/// A folder on which syncing costs nothing, where there is one: for tests of the order of steps, not of the disk.
+fn fast_folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
+}
 
 /// Every step that moves something. `None` when the server was gone before its end.
 async fn scenario(sender: &Sender) -> Option<()> {

@@ -10,16 +10,16 @@ pub struct Mount(PathBuf);
 impl Mount {
     /// In memory, with limits such as `size=4m`.
     pub fn tmpfs(at: &Path, limits: &str) -> Option<Self> {
-        Self::mount(at, &["-t", "tmpfs", "-o", limits, "tmpfs"])
+        Self::attach(at, &["-t", "tmpfs", "-o", limits, "tmpfs"])
     }
 
     /// A file with an ext4 in it.
     pub fn image(image: &Path, at: &Path, options: &str) -> Option<Self> {
         let options = format!("loop,{options}");
-        Self::mount(at, &["-t", "ext4", "-o", &options, image.to_str().unwrap()])
+        Self::attach(at, &["-t", "ext4", "-o", &options, image.to_str().unwrap()])
     }
 
-    fn mount(at: &Path, arguments: &[&str]) -> Option<Self> {
+    fn attach(at: &Path, arguments: &[&str]) -> Option<Self> {
         std::fs::create_dir_all(at).unwrap();
         if !succeeds(Command::new("mount").args(arguments).arg(at)) {
             skipped("it mounts a file system of its own, which needs root");

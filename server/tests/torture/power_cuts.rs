@@ -37,7 +37,7 @@ async fn after_a_power_cut_every_file_has_its_row() {
 async fn cut(tolerates_strays: bool) {
     let cuts: u64 = std::env::var("POWER_CUTS").map_or(3, |cuts| cuts.parse().unwrap());
     let seed: u64 = std::env::var("KILLS_SEED").map_or_else(|_| rand::rng().random(), |seed| seed.parse().unwrap());
-    println!("POWER_CUTS={cuts} KILLS_SEED={seed}");
+    eprintln!("POWER_CUTS={cuts} KILLS_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let mut acknowledged = 0;
     for _ in 0..cuts {
@@ -45,7 +45,7 @@ async fn cut(tolerates_strays: bool) {
         acknowledged += checked;
     }
     assert!(acknowledged > 0);
-    println!("{cuts} power cuts, {acknowledged} acknowledged uploads checked: lost 0, half 0, mixed 0");
+    eprintln!("{cuts} power cuts, {acknowledged} acknowledged uploads checked: lost 0, half 0, mixed 0");
 }
 
 /// Gives how many acknowledged uploads were looked for.

@@ -2,10 +2,9 @@
 
 use crate::clients::{ABSENT, Ledger, digest, every_row, version_in};
 use crate::server::{TestServer, answer};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 /// What one lake was found to be so far, so that looking again costs only what is new.
 #[derive(Default)]
@@ -155,7 +154,7 @@ async fn check_trash(server: &TestServer, tolerates_strays: bool) {
     let mut listed: BTreeMap<(String, bool), i64> = BTreeMap::new();
     for entry in every_row(server, "/api/lake/trash?", 0).await {
         let leaf = entry["origin"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
-        *listed.entry((leaf, entry["kind"] == Value::from("Dataset"))).or_default() += 1;
+        *listed.entry((leaf, entry["kind"] == "Dataset")).or_default() += 1;
     }
     let mut found: BTreeMap<(String, bool), i64> = BTreeMap::new();
     for slot in std::fs::read_dir(server.lake().join(".lakeshore/trash")).unwrap().map(Result::unwrap) {
@@ -195,10 +194,4 @@ fn check_live(server: &TestServer, ledger: &Ledger, places: &HashMap<String, Vec
         assert!(is_allowed, "{path}: {digest} is none of {allowed:?}");
         *allowed = vec![digest.to_owned()];
     }
-}
-
-/// A folder on which syncing costs nothing, where there is one: for tests of the order of steps, not of the disk.
-pub fn fast_folder() -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
 }
