@@ -1,6 +1,5 @@
 //! What touches the machine: HTTP, the database, the disk, configuration, and the `lakeshore` command.
 
-pub mod blocking;
 pub mod cli;
 pub mod clock;
 pub mod config;

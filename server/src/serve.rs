@@ -24,6 +24,11 @@ use tokio_util::task::TaskTracker;
 /// After the grace of a stop, how long what was told to end may take to write down that it has.
 const INTERRUPT_MAX: Duration = Duration::from_secs(5);
 
+/// Worker threads beside one for each core. One group of uploads lands at a time, and it does so on the worker that leads
+/// it, blocking it: handing each of its steps to another thread costs two wake-ups, more than most of the steps take. The
+/// worker that this needs in its place is there from the start.
+pub const WORKERS_MORE: usize = 1;
+
 /// Serves until SIGTERM or Ctrl-C.
 pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     // Leptos spawns by way of this; a second call, by a test, changes nothing.
@@ -50,7 +55,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     });
     report(&lake.recover().await.context("finishing what the last stop has interrupted")?);
 
-    let door = Door {
+    let door = Arc::new(Door {
         lake: lake.clone(),
         state: state.clone(),
         assets: Arc::new(assets()),
@@ -58,7 +63,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         stopping: CancellationToken::new(),
         interrupt: CancellationToken::new(),
         changes: TaskTracker::new(),
-    };
+    });
     let housekeeping = tokio::spawn(housekeeping::run(lake.clone(), door.stopping.clone()));
     let router = http::router(door.clone());
     let mut server = tokio::spawn(serve(listener, router, options.connection_limits(), door.stopping.clone()));

@@ -4,14 +4,21 @@
 //! finds out at its next step, and never lands behind the ending's back.
 
 use crate::error::Error;
-use crate::sync::SyncId;
+use crate::sync::{Sync, SyncId};
 use async_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+/// Open syncs that are remembered here; when there are more, all are looked up again.
+const OPEN_SYNCS_MAX: usize = 4096;
+
 #[derive(Default)]
-pub(super) struct Gates(Mutex<HashMap<SyncId, Weak<Gate>>>);
+pub(super) struct Gates {
+    gates: Mutex<HashMap<SyncId, Weak<Gate>>>,
+    /// Syncs that were open when they were last looked up, and whose ending has not begun since.
+    open: Mutex<HashMap<SyncId, Arc<Sync>>>,
+}
 
 pub(super) struct Gate {
     sync_id: SyncId,
@@ -28,7 +35,7 @@ pub(super) struct Pass {
 
 impl Gates {
     pub(super) fn of(&self, sync_id: SyncId) -> Arc<Gate> {
-        let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(gate) = gates.get(&sync_id).and_then(Weak::upgrade) {
             return gate;
         }
@@ -36,6 +43,23 @@ impl Gates {
         let gate = Arc::new(Gate { sync_id, lock: RwLock::new(()), generation: AtomicU64::new(0) });
         gates.insert(sync_id, Arc::downgrade(&gate));
         gate
+    }
+
+    pub(super) fn open_sync(&self, sync_id: SyncId) -> Option<Arc<Sync>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&sync_id).cloned()
+    }
+
+    pub(super) fn remember_open(&self, sync: Arc<Sync>) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.len() >= OPEN_SYNCS_MAX {
+            open.clear();
+        }
+        open.insert(sync.sync_id, sync);
+    }
+
+    /// Call it when the ending has been remembered, alone in the gate.
+    pub(super) fn forget_open(&self, sync_id: SyncId) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&sync_id);
     }
 }
 

@@ -24,8 +24,8 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Groups on their way at the same time: while one waits for the disk, the next is written.
-const GROUPS_MAX: usize = 2;
+/// Groups on their way at the same time. With one, the next group is as large as it can be.
+const GROUPS_MAX: usize = 1;
 /// Uploads in one group.
 const GROUP_UPLOADS_MAX: usize = 128;
 /// Bytes of small uploads that all requests together may hold in memory before they have landed.

@@ -43,6 +43,7 @@ impl Lake {
             },
         };
         self.0.state.close_sync(id, &closing, end.discard_in_flight, self.now()).await?;
+        self.0.gates.forget_open(id);
         if end.discard_in_flight {
             gate.discard_in_flight();
         }
@@ -77,6 +78,7 @@ impl Lake {
         }
         let closing = Closing::Abort { reason, message, by };
         self.0.state.close_sync(id, &closing, discard_in_flight, self.now()).await?;
+        self.0.gates.forget_open(id);
         gate.discard_in_flight();
         let record = self.record(id).await?;
         self.complete(&record).await

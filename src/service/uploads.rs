@@ -62,13 +62,29 @@ impl Lake {
         if self.0.auth_mode == crate::key::AuthMode::Required && *caller == Caller::Anonymous {
             return Err(Error::NoKey);
         }
+        let sync = self.open_sync(caller, sync_id).await?;
+        let folder = sync.path.upload_folder(path)?;
+        // In the open mode an upload needs no key: it then counts as the starter's.
+        let by = if *caller == Caller::Anonymous { sync.started_by.clone() } else { caller.name().to_owned() };
+        Ok(Destination { lake: self.clone(), sync, folder, by })
+    }
+}
+
+impl Lake {
+    /// The sync, if it takes uploads, of this caller too.
+    async fn open_sync(&self, caller: &Caller, sync_id: SyncId) -> Result<Arc<Sync>, Error> {
+        // Not for every upload: what an upload needs of its sync does not change while it is open, and whether it is
+        // open is asked again when the upload gets its row.
+        if let Some(sync) = self.0.gates.open_sync(sync_id) {
+            self.0.auth_mode.may_upload(caller, &sync.path)?;
+            return Ok(sync);
+        }
         let record = self.record(sync_id).await?;
         self.0.auth_mode.may_upload(caller, &record.sync.path)?;
         may_accept_uploads(&record)?;
-        let folder = record.sync.path.upload_folder(path)?;
-        // In the open mode an upload needs no key: it then counts as the starter's.
-        let by = if *caller == Caller::Anonymous { record.sync.started_by.clone() } else { caller.name().to_owned() };
-        Ok(Destination { lake: self.clone(), sync: Arc::new(record.sync), folder, by })
+        let sync = Arc::new(record.sync);
+        self.0.gates.remember_open(sync.clone());
+        Ok(sync)
     }
 }
 

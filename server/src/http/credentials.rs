@@ -11,6 +11,7 @@ use lakeshore::Lake;
 use lakeshore::key::{Caller, Secret};
 use lakeshore::limits::SESSION_LIFETIME;
 use std::convert::Infallible;
+use std::sync::Arc;
 
 pub const SESSION_COOKIE: &str = "lakeshore_session";
 
@@ -73,7 +74,7 @@ pub fn session_cookie(session: &Secret, headers: &HeaderMap) -> Cookie<'static> 
 
 /// Refuses changes that a page of another site asks for. Browsers say where a request comes from (Fetch Metadata's
 /// `Sec-Fetch-Site`, or `Origin`); scripts say nothing, and hold no cookie that could be misused.
-pub async fn refuse_cross_site(State(_): State<Door>, request: Request, next: Next) -> Response {
+pub async fn refuse_cross_site(State(_): State<Arc<Door>>, request: Request, next: Next) -> Response {
     if request.method().is_safe() {
         return next.run(request).await;
     }

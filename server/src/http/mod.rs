@@ -28,7 +28,6 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 
 /// What the handlers share.
-#[derive(Clone)]
 pub struct Door {
     pub lake: Lake,
     /// Asked whether it is ready.
@@ -44,7 +43,7 @@ pub struct Door {
     pub changes: TaskTracker,
 }
 
-pub fn router(door: Door) -> Router {
+pub fn router(door: Arc<Door>) -> Router {
     let pages = Router::new()
         .route("/fn/{*name}", post(pages::server_function))
         .route("/sign-in", get(pages::page).post(sign_in::sign_in))
@@ -75,7 +74,7 @@ fn if_absent(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<He
 }
 
 /// A change goes on to its end, even when the client that asked for it goes away: the engine relies on it.
-async fn finish_changes(State(door): State<Door>, request: Request, next: Next) -> Response {
+async fn finish_changes(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
     if request.method().is_safe() {
         return next.run(request).await;
     }
@@ -102,7 +101,7 @@ async fn healthz() -> &'static str {
 }
 
 /// Requests are welcome.
-async fn readyz(State(door): State<Door>) -> Result<Response, HttpError> {
+async fn readyz(State(door): State<Arc<Door>>) -> Result<Response, HttpError> {
     if door.stopping.is_cancelled() {
         return Err(lakeshore::Error::ShuttingDown.into());
     }

@@ -11,9 +11,10 @@ use axum::response::{IntoResponse, Response};
 use lakeshore::key::Caller;
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
+use std::sync::Arc;
 
 /// Any address that is nothing else is a page, or the page that says that there is none.
-pub async fn page(State(door): State<Door>, credentials: Credentials, request: Request) -> Response {
+pub async fn page(State(door): State<Arc<Door>>, credentials: Credentials, request: Request) -> Response {
     let path = request.uri().path();
     if path.starts_with("/api/") || path.starts_with("/fn/") || path.starts_with("/pkg/") {
         return HttpError::NoSuchRoute(path.to_owned()).into_response();
@@ -41,7 +42,11 @@ pub async fn page(State(door): State<Door>, credentials: Credentials, request: R
     render(request).await.into_response()
 }
 
-pub async fn server_function(State(door): State<Door>, credentials: Credentials, request: Request<Body>) -> Response {
+pub async fn server_function(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    request: Request<Body>,
+) -> Response {
     match context(&door, &credentials, request.headers()).await {
         Ok(context) => leptos_axum::handle_server_fns_with_context(context, request).await.into_response(),
         Err(error) => HttpError::Lake(error).into_response(),

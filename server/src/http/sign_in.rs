@@ -10,6 +10,7 @@ use axum_extra::extract::cookie::{Cookie, CookieJar};
 use lakeshore::key::Secret;
 use lakeshore::{Error, ErrorCode};
 use serde::Deserialize;
+use std::sync::Arc;
 
 #[derive(Deserialize)]
 pub struct SignIn {
@@ -20,7 +21,7 @@ pub struct SignIn {
 }
 
 pub async fn sign_in(
-    State(door): State<Door>,
+    State(door): State<Arc<Door>>,
     headers: HeaderMap,
     jar: CookieJar,
     Form(form): Form<SignIn>,
@@ -40,7 +41,7 @@ pub struct Link {
 }
 
 pub async fn sign_in_by_link(
-    State(door): State<Door>,
+    State(door): State<Arc<Door>>,
     headers: HeaderMap,
     jar: CookieJar,
     Query(link): Query<Link>,
@@ -53,7 +54,7 @@ pub async fn sign_in_by_link(
 }
 
 pub async fn sign_out(
-    State(door): State<Door>,
+    State(door): State<Arc<Door>>,
     credentials: Credentials,
     jar: CookieJar,
 ) -> Result<Response, HttpError> {

@@ -16,7 +16,11 @@ use std::io::Write;
 use std::os::fd::AsFd;
 
 /// The files of a group, open until they are synced.
-pub(super) struct LocalGroup(Vec<File>);
+pub(super) struct LocalGroup {
+    files: Vec<File>,
+    /// Whether a sync waits for a disk.
+    waits: bool,
+}
 
 pub(super) fn write(tree: &Tree, files: Vec<WholeFile>) -> (WrittenFiles, LocalGroup) {
     let mut open = Vec::with_capacity(files.len());
@@ -30,19 +34,19 @@ pub(super) fn write(tree: &Tree, files: Vec<WholeFile>) -> (WrittenFiles, LocalG
         Ok((identity, digest))
     };
     let written = files.into_iter().map(&mut write_one).collect();
-    (written, LocalGroup(open))
+    (written, LocalGroup { files: open, waits: tree.syncs_wait() })
 }
 
 impl LocalGroup {
     fn sync(self) -> Result<(), Error> {
-        if self.0.len() > 1 {
-            for file in &self.0 {
+        if self.files.len() > 1 {
+            for file in &self.files {
                 // Begins to write it without waiting, so that the syncs below find most of the work done by the first.
                 // It is a hint: where it is not understood, they do the work.
                 let _ = fadvise(file, 0, None, Advice::DontNeed);
             }
         }
-        for file in &self.0 {
+        for file in &self.files {
             rustix::fs::fdatasync(file).map_err(fault("syncing an upload"))?;
         }
         crash_point!("partial.synced");
@@ -53,6 +57,9 @@ impl LocalGroup {
 #[async_trait]
 impl WrittenGroup for LocalGroup {
     async fn seal(self: Box<Self>) -> Result<(), Error> {
+        if !self.waits {
+            return self.sync();
+        }
         // On another thread, because the intent is made durable at the same time on this one.
         tokio::task::spawn_blocking(move || self.sync()).await.map_err(Error::internal)?
     }

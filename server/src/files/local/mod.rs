@@ -1,7 +1,7 @@
 //! The lake as a folder: the embedded default.
 //!
-//! Each verb of the port is one blocking function of a module here. Those of a landing run where they are asked for, the
-//! rest on tokio's blocking threads. Names are only
+//! Each verb of the port is one blocking function of a module here. The steps of a landing run where they are asked for
+//! (see [`crate::serve::WORKERS_MORE`]), the rest on tokio's blocking threads. Names are only
 //! ever resolved beneath the root's own handle ([`tree`]), and what changes hands does so by `renameat2`
 //! ([`landing`], [`exchange`]).
 
@@ -14,7 +14,6 @@ mod publish;
 mod sweep;
 mod tree;
 
-use crate::blocking::in_place;
 use async_trait::async_trait;
 use lakeshore::Error;
 use lakeshore::path::LakePath;
@@ -63,16 +62,16 @@ impl Files for LocalFiles {
     }
 
     async fn write_group(&self, files: Vec<WholeFile>) -> (WrittenFiles, Box<dyn WrittenGroup>) {
-        let (written, group) = in_place(|| group::write(&self.0, files));
+        let (written, group) = group::write(&self.0, files);
         (written, Box::new(group))
     }
 
     async fn land(&self, landings: &[Landing]) -> Vec<Result<Outcome, Error>> {
-        in_place(|| landing::land(&self.0, landings))
+        landing::land(&self.0, landings)
     }
 
     async fn take_back(&self, landing: &Landing) -> Result<(), Error> {
-        in_place(|| landing::take_back(&self.0, landing))
+        landing::take_back(&self.0, landing)
     }
 
     async fn recover_landing(&self, landing: &Landing) -> Result<Option<Outcome>, Error> {

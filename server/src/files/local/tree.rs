@@ -9,8 +9,8 @@ use lakeshore::place::{ENGINE_FOLDER, ENGINE_SUBFOLDERS, Place, UPLOADS_FOLDER};
 use lakeshore::trash::Totals;
 use lakeshore::upload::Identity;
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, StatxFlags, fsync, mkdirat, openat,
-    renameat_with, statx, unlinkat,
+    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, StatxFlags, fstatfs, fsync, mkdirat,
+    openat, renameat_with, statx, unlinkat,
 };
 use rustix::io::Errno;
 use std::io;
@@ -38,6 +38,7 @@ pub(super) struct Tree {
     _engine: OwnedFd,
     /// Where partial files are.
     uploads: OwnedFd,
+    syncs_wait: bool,
 }
 
 /// What lies at a place.
@@ -46,6 +47,8 @@ pub(super) struct Found {
     pub(super) is_folder: bool,
 }
 
+/// What `statfs(2)` says of tmpfs.
+const TMPFS_MAGIC: i64 = 0x0102_1994;
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::RDONLY);
 /// As everybody else makes them: the umask decides who reads the lake.
 const FOLDER_MODE: Mode = Mode::RWXU.union(Mode::RWXG).union(Mode::RWXO);
@@ -69,7 +72,13 @@ impl Tree {
         }
         probe_exchange(&engine)?;
         let uploads = open_folder(&engine, UPLOADS_FOLDER).map_err(unwritable)?;
-        Ok(Self { root, _engine: engine, uploads })
+        let syncs_wait = fstatfs(&root).map_err(unwritable)?.f_type != TMPFS_MAGIC;
+        Ok(Self { root, _engine: engine, uploads, syncs_wait })
+    }
+
+    /// Whether a sync takes its time. On a file system in memory there is nothing to wait for.
+    pub(super) fn syncs_wait(&self) -> bool {
+        self.syncs_wait
     }
 
     /// The folder of the partial files.

@@ -9,8 +9,9 @@ use super::Door;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
+use std::sync::Arc;
 
-pub fn router() -> Router<Door> {
+pub fn router() -> Router<Arc<Door>> {
     Router::new()
         .route("/api/ingestion/file/sync/start", post(syncs::start))
         .route("/api/ingestion/file/sync/end", post(syncs::end))

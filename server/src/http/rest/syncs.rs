@@ -12,6 +12,7 @@ use lakeshore::service::{EndSync, StartSync};
 use lakeshore::sync::{Sync, SyncId};
 use lakeshore::upload::Upload;
 use serde::Serialize;
+use std::sync::Arc;
 
 #[derive(Serialize)]
 pub struct Started {
@@ -19,7 +20,7 @@ pub struct Started {
 }
 
 pub async fn start(
-    State(door): State<Door>,
+    State(door): State<Arc<Door>>,
     credentials: Credentials,
     JsonBody(body): JsonBody<Keyed<StartSync>>,
 ) -> Result<Json<Started>, HttpError> {
@@ -28,7 +29,7 @@ pub async fn start(
 }
 
 pub async fn end(
-    State(door): State<Door>,
+    State(door): State<Arc<Door>>,
     credentials: Credentials,
     JsonBody(body): JsonBody<Keyed<EndSync>>,
 ) -> Result<Json<Done>, HttpError> {
@@ -38,7 +39,7 @@ pub async fn end(
 }
 
 pub async fn abort(
-    State(door): State<Door>,
+    State(door): State<Arc<Door>>,
     credentials: Credentials,
     JsonBody(body): JsonBody<Keyed<EndSync>>,
 ) -> Result<Json<Done>, HttpError> {
@@ -48,30 +49,30 @@ pub async fn abort(
 }
 
 pub async fn list(
-    State(Door { lake, .. }): State<Door>,
+    State(door): State<Arc<Door>>,
     credentials: Credentials,
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Json<Vec<Sync>>, HttpError> {
-    let caller = credentials.caller(&lake, None).await?;
-    Ok(Json(lake.syncs(&caller, &parameters).await?))
+    let caller = credentials.caller(&door.lake, None).await?;
+    Ok(Json(door.lake.syncs(&caller, &parameters).await?))
 }
 
 pub async fn history(
-    State(Door { lake, .. }): State<Door>,
+    State(door): State<Arc<Door>>,
     credentials: Credentials,
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Json<Vec<Upload>>, HttpError> {
-    let caller = credentials.caller(&lake, None).await?;
-    Ok(Json(lake.uploads(&caller, &parameters).await?))
+    let caller = credentials.caller(&door.lake, None).await?;
+    Ok(Json(door.lake.uploads(&caller, &parameters).await?))
 }
 
 pub async fn one(
-    State(Door { lake, .. }): State<Door>,
+    State(door): State<Arc<Door>>,
     credentials: Credentials,
     Path(id): Path<String>,
 ) -> Result<Json<Sync>, HttpError> {
-    let caller = credentials.caller(&lake, None).await?;
-    Ok(Json(lake.sync(&caller, sync_id(&id)?).await?))
+    let caller = credentials.caller(&door.lake, None).await?;
+    Ok(Json(door.lake.sync(&caller, sync_id(&id)?).await?))
 }
 
 /// An id from an address.

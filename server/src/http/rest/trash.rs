@@ -9,6 +9,7 @@ use axum::extract::State;
 use lakeshore::list::ListParameters;
 use lakeshore::trash::{TrashEntry, TrashId};
 use serde::Deserialize;
+use std::sync::Arc;
 
 #[derive(Deserialize)]
 pub struct Restore {
@@ -16,16 +17,16 @@ pub struct Restore {
 }
 
 pub async fn list(
-    State(Door { lake, .. }): State<Door>,
+    State(door): State<Arc<Door>>,
     credentials: Credentials,
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Json<Vec<TrashEntry>>, HttpError> {
-    let caller = credentials.caller(&lake, None).await?;
-    Ok(Json(lake.trash(&caller, &parameters).await?))
+    let caller = credentials.caller(&door.lake, None).await?;
+    Ok(Json(door.lake.trash(&caller, &parameters).await?))
 }
 
 pub async fn restore(
-    State(door): State<Door>,
+    State(door): State<Arc<Door>>,
     credentials: Credentials,
     JsonBody(body): JsonBody<Keyed<Restore>>,
 ) -> Result<Json<Done>, HttpError> {

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use lakeshore::Error;
 use lakeshore::service::{Destination, IncomingUpload};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Most files in one request.
@@ -38,7 +39,7 @@ pub struct Uploaded {
 }
 
 pub async fn upload(
-    State(door): State<Door>,
+    State(door): State<Arc<Door>>,
     credentials: Credentials,
     Parameters(parameters): Parameters<UploadParameters>,
     headers: HeaderMap,

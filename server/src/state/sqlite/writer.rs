@@ -2,7 +2,6 @@
 //! commits once, and only then answers them. So the cost of a durable commit is shared by everybody who came meanwhile.
 
 use super::is_disk_full;
-use crate::blocking::in_place;
 use crate::crash::crash_point;
 use lakeshore::Error;
 use rusqlite::Connection;
@@ -94,14 +93,14 @@ impl Writer {
         answer.await.map_err(|_| Error::ShuttingDown)?
     }
 
-    /// The same, on the caller's own thread: for what a person waits for and is short.
+    /// The same, on the caller's own thread, for the steps of a landing: see [`crate::serve::WORKERS_MORE`].
     pub(super) async fn write_in_place<T: Send + 'static>(
         self: &Arc<Self>,
         durability: Durability,
         work: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let answer = self.queue(durability, work);
-        in_place(|| self.run_all());
+        self.run_all();
         answer.await.map_err(|_| Error::ShuttingDown)?
     }
 
