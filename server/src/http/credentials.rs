@@ -1,17 +1,12 @@
 //! Whose request it is: a key in the body, in a header, or a session cookie.
 
-use super::Door;
-use super::error::HttpError;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::FromRequestParts;
 use axum::http::{HeaderMap, header, request::Parts};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 use lakeshore::Lake;
 use lakeshore::key::{Caller, Secret};
 use lakeshore::limits::SESSION_LIFETIME;
 use std::convert::Infallible;
-use std::sync::Arc;
 
 pub const SESSION_COOKIE: &str = "lakeshore_session";
 
@@ -72,20 +67,9 @@ pub fn session_cookie(session: &Secret, headers: &HeaderMap) -> Cookie<'static> 
         .build()
 }
 
-/// Refuses changes that a page of another site asks for. Browsers say where a request comes from (Fetch Metadata's
-/// `Sec-Fetch-Site`, or `Origin`); scripts say nothing, and hold no cookie that could be misused.
-pub async fn refuse_cross_site(State(_): State<Arc<Door>>, request: Request, next: Next) -> Response {
-    if request.method().is_safe() {
-        return next.run(request).await;
-    }
-    match cross_site(request.headers()) {
-        Some(from) => HttpError::CrossSite(from).into_response(),
-        None => next.run(request).await,
-    }
-}
-
-/// Where the request comes from, when that is another site.
-fn cross_site(headers: &HeaderMap) -> Option<String> {
+/// Where the request comes from, when that is another site. Browsers say so (Fetch Metadata's `Sec-Fetch-Site`, or
+/// `Origin`); scripts say nothing, and hold no cookie that could be misused.
+pub fn cross_site(headers: &HeaderMap) -> Option<String> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     match (text("sec-fetch-site"), text("origin")) {
         (Some("same-origin" | "none"), _) | (None, None) => None,

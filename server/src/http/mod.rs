@@ -24,7 +24,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
-use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 
 /// What the handlers share.
@@ -51,32 +50,47 @@ pub fn router(door: Arc<Door>) -> Router {
         .route("/sign-out", post(sign_in::sign_out))
         .merge(site::router())
         .fallback(pages::page);
-    rest::router()
+    let rest = rest::router()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .merge(pages)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::from_fn_with_state(door.clone(), finish_changes))
-        .layer(middleware::from_fn_with_state(door.clone(), credentials::refuse_cross_site))
+        .layer(middleware::from_fn_with_state(door.clone(), guard_changes))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(CompressionLayer::new())
-        .layer(if_absent(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(if_absent(header::X_FRAME_OPTIONS, "DENY"))
-        .layer(if_absent(header::REFERRER_POLICY, "same-origin"))
-        // Pages bring a policy of their own; nothing else is meant to be shown.
-        .layer(if_absent(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
-        .layer(TraceLayer::new_for_http())
-        .with_state(door)
+        .layer(middleware::map_response(protect))
+        .layer(TraceLayer::new_for_http());
+    // Uploads come by the ten thousand a second; each layer that they do not need would be felt. A panic of theirs ends
+    // the task that they run in, and is answered by `guard_changes`.
+    let uploads = rest::uploads()
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(door.clone(), guard_changes))
+        .layer(middleware::map_response(protect));
+    rest.merge(uploads).with_state(door)
 }
 
-fn if_absent(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
-    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+/// What browsers are told of every answer. Pages bring a policy of their own; nothing else is meant to be shown.
+async fn protect(mut response: Response) -> Response {
+    const HEADERS: [(HeaderName, HeaderValue); 4] = [
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+    ];
+    for (name, value) in HEADERS {
+        response.headers_mut().entry(name).or_insert(value);
+    }
+    response
 }
 
-/// A change goes on to its end, even when the client that asked for it goes away: the engine relies on it.
-async fn finish_changes(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+/// A change is refused when a page of another site asks for it. Else it goes on to its end, even when the client that
+/// asked for it goes away: the engine relies on it.
+async fn guard_changes(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
     if request.method().is_safe() {
         return next.run(request).await;
+    }
+    if let Some(from) = credentials::cross_site(request.headers()) {
+        return HttpError::CrossSite(from).into_response();
     }
     match door.changes.spawn(next.run(request)).await {
         Ok(response) => response,

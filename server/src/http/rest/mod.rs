@@ -19,8 +19,11 @@ pub fn router() -> Router<Arc<Door>> {
         .route("/api/ingestion/file/sync/list", get(syncs::list))
         .route("/api/ingestion/file/sync/history", get(syncs::history))
         .route("/api/ingestion/file/sync/{id}", get(syncs::one))
-        // Bounded by the lake's own limits, file by file.
-        .route("/api/lake/file/upload", post(uploads::upload).layer(DefaultBodyLimit::disable()))
         .route("/api/lake/trash", get(trash::list))
         .route("/api/lake/trash/restore", post(trash::restore))
+}
+
+pub fn uploads() -> Router<Arc<Door>> {
+    // Bounded by the lake's own limits, file by file.
+    Router::new().route("/api/lake/file/upload", post(uploads::upload).layer(DefaultBodyLimit::disable()))
 }
