@@ -27,7 +27,7 @@ mod peers;
 mod table;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use table::Setting;
 
 const MEMORY: &str = "/dev/shm";
@@ -39,7 +39,7 @@ fn main() {
     }
     let settings = [
         (Setting::Disk, kit::folder_on_disk("bench-uploads")),
-        (Setting::Memory, PathBuf::from(format!("{MEMORY}/bench-uploads-{}", std::process::id()))),
+        (Setting::Memory, Path::new(MEMORY).join("lakeshore-bench-uploads")),
     ];
     for (setting, folder) in settings {
         if !kit::chosen("BENCH_SETTINGS", setting.name()) {
@@ -49,6 +49,7 @@ fn main() {
             println!("there is no {MEMORY}: the memory setting is left out");
             continue;
         }
+        // What a run that was broken off has left.
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         let figures = measure::measure(setting, &folder, &found);
