@@ -27,7 +27,8 @@ mod peers;
 mod table;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use table::Setting;
 
 const MEMORY: &str = "/dev/shm";
 
@@ -37,20 +38,21 @@ fn main() {
         println!("{name} is not installed and is left out; {remedy}");
     }
     let settings = [
-        (table::Setting::Disk, kit::folder_on_disk("bench-uploads")),
-        (table::Setting::Memory, PathBuf::from(format!("{MEMORY}/bench-uploads-{}", std::process::id()))),
+        (Setting::Disk, kit::folder_on_disk("bench-uploads")),
+        (Setting::Memory, Path::new(MEMORY).join("lakeshore-bench-uploads")),
     ];
     for (setting, folder) in settings {
         if !kit::chosen("BENCH_SETTINGS", setting.name()) {
             continue;
         }
-        if setting == table::Setting::Memory && !Path::new(MEMORY).is_dir() {
+        if setting == Setting::Memory && !Path::new(MEMORY).is_dir() {
             println!("there is no {MEMORY}: the memory setting is left out");
             continue;
         }
+        // What a run that was broken off has left.
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
-        let figures = measure::measure(&folder, &found);
+        let figures = measure::measure(setting, &folder, &found);
         table::print(setting, &figures);
         fs::remove_dir_all(&folder).unwrap();
     }

@@ -1,5 +1,9 @@
 //! The rounds. In each, every server is started, then each load goes to each of them in turn: what is compared is measured
-//! within seconds, and what one load wrote is removed, durably, before the next.
+//! within seconds, and what one load left for the disk to do is done before the next.
+//!
+//! On disk, inodes live until the end of the run: large files are emptied behind their load, small ones stay (about 4 GB a
+//! round). ext4 without a journal takes no inode again within minutes of its end, and until then every new file searches past
+//! the ended ones of its folder's group: files removed by one load would slow the creation of files ten-fold in the next.
 
 use crate::disk;
 use crate::kit::client::{self, Request};
@@ -7,6 +11,7 @@ use crate::kit::process::Process;
 use crate::kit::{chosen, free_address, lakeshore, median, number};
 use crate::loads::{Load, Supply};
 use crate::peers::{BARE, Kind, Peer};
+use crate::table::Setting;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -54,7 +59,7 @@ impl Figures {
     }
 }
 
-pub fn measure(folder: &Path, peers: &[Peer]) -> Figures {
+pub fn measure(setting: Setting, folder: &Path, peers: &[Peer]) -> Figures {
     let bare = chosen("BENCH_ONLY", "bare");
     let mut servers: Vec<_> = bare.then_some((BARE, true)).into_iter().collect();
     servers.extend(peers.iter().map(|peer| (peer.kind.name(), peer.kind.syncs())));
@@ -62,28 +67,31 @@ pub fn measure(folder: &Path, peers: &[Peer]) -> Figures {
     let mut figures = Figures { servers, loads: Load::selected(), rounds, values: BTreeMap::new() };
     let block = client::block();
     for round in 0..rounds {
-        println!("{}: round {} of {rounds}", folder.display(), round + 1);
-        let mut running: Vec<_> = peers.iter().filter_map(|peer| Running::start(peer, folder)).collect();
+        println!("on {}: round {} of {rounds}", setting.name(), round + 1);
+        let folder = folder.join(format!("round-{round}"));
+        let mut running: Vec<_> = peers.iter().filter_map(|peer| Running::start(peer, &folder)).collect();
         for server in &running {
             figures.values.insert((server.name(), Figure::StartMs, round), server.start_ms);
             figures.values.insert((server.name(), Figure::IdleMib, round), server.idle_mib);
         }
         for load in figures.loads.clone() {
             if bare {
-                let rate = disk::rate(load, &empty(&folder.join("bare")), &block);
-                figures.values.insert((BARE, Figure::Rate(load), round), rate);
-                settle(folder);
+                let folder = made(&folder.join("bare").join(load.name()));
+                figures.values.insert((BARE, Figure::Rate(load), round), disk::rate(load, &folder, &block));
+                settle(setting, load, &folder);
             }
             for server in &mut running {
+                let name = server.name();
                 server.take(load, &block, |figure, value| {
-                    figures.values.insert((server.peer.kind.name(), figure, round), value);
+                    figures.values.insert((name, figure, round), value);
                 });
-                settle(folder);
+                settle(setting, load, &server.peer.files(&server.folder));
             }
         }
         drop(running);
-        empty(folder);
-        settle(folder);
+        if setting == Setting::Memory {
+            fs::remove_dir_all(&folder).unwrap();
+        }
     }
     figures
 }
@@ -101,7 +109,7 @@ struct Running<'a> {
 impl<'a> Running<'a> {
     /// Starts a server and waits for its first answer. `None` when it does not come.
     fn start(peer: &'a Peer, folder: &Path) -> Option<Self> {
-        let folder = empty(&folder.join(peer.kind.name()));
+        let folder = made(&folder.join(peer.kind.name()));
         let address = free_address();
         let log = folder.join("log");
         let mut process = Process::spawn(&mut peer.command(&folder, address), &log);
@@ -126,7 +134,7 @@ impl<'a> Running<'a> {
         self.peer.kind.name()
     }
 
-    /// Sends the load, reports its figures, and removes what it wrote.
+    /// Sends the load and reports its figures.
     fn take(&self, load: Load, block: &[u8], mut figure: impl FnMut(Figure, f64)) {
         let is_lakeshore = self.peer.kind == Kind::Lakeshore;
         let path = format!("/bench/{}", load.name());
@@ -151,9 +159,6 @@ impl<'a> Running<'a> {
         }
         if is_lakeshore {
             lakeshore::end_sync(self.address, &self.key, sync_id);
-            remove_files(&self.peer.files(&self.folder).join("bench"));
-        } else {
-            remove_files(&self.peer.files(&self.folder));
         }
     }
 
@@ -171,25 +176,30 @@ impl<'a> Running<'a> {
     }
 }
 
-/// The folder, empty.
-fn empty(folder: &Path) -> PathBuf {
-    let _ = fs::remove_dir_all(folder);
+fn made(folder: &Path) -> PathBuf {
     fs::create_dir_all(folder).unwrap();
     folder.to_owned()
 }
 
-/// Removes the files below a folder. The folders stay: the server may know them.
-fn remove_files(folder: &Path) {
-    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
-        if entry.file_type().unwrap().is_dir() {
-            remove_files(&entry.path());
-        } else {
-            fs::remove_file(entry.path()).unwrap();
-        }
+/// Leaves nothing of a load for the disk to do, and takes back the room of what it wrote.
+fn settle(setting: Setting, load: Load, files: &Path) {
+    match setting {
+        Setting::Memory => each_file(files, &|file| fs::remove_file(file).unwrap()),
+        Setting::Disk if load.is_small() => {}
+        Setting::Disk => each_file(files, &|file| {
+            File::options().write(true).open(file).and_then(|file| file.set_len(0)).unwrap();
+        }),
     }
+    rustix::fs::syncfs(File::open(files).unwrap()).unwrap();
 }
 
-/// Waits until the disk has nothing left to do.
-fn settle(folder: &Path) {
-    rustix::fs::syncfs(File::open(folder).unwrap()).unwrap();
+/// The folders stay: the server may know them. So does the engine's own folder.
+fn each_file(folder: &Path, act: &dyn Fn(&Path)) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        if !entry.file_type().unwrap().is_dir() {
+            act(&entry.path());
+        } else if entry.file_name() != ".lakeshore" {
+            each_file(&entry.path(), act);
+        }
+    }
 }
