@@ -24,9 +24,8 @@ fn main() -> ExitCode {
 }
 
 fn run(command: &Command) -> anyhow::Result<()> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let workers = cores + server::serve::WORKERS_MORE;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
+    // Connections have threads of their own, see `server::http::threads`; what is left for this one is little.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match &command.action {
             Action::Serve(options) => {

@@ -6,6 +6,7 @@ use crate::crash;
 use crate::files::local::LocalFiles;
 use crate::housekeeping;
 use crate::http::connections::{allow_descriptors, serve};
+use crate::http::threads::Threads;
 use crate::http::{self, Door};
 use crate::site;
 use crate::state::sqlite::SqliteState;
@@ -14,20 +15,18 @@ use lakeshore::Lake;
 use lakeshore::service::{Parts, Recovered};
 use std::io::Write;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// After the grace of a stop, how long what was told to end may take to write down that it has.
 const INTERRUPT_MAX: Duration = Duration::from_secs(5);
-
-/// Worker threads beside one for each core. One group of uploads lands at a time, and it does so on the worker that leads
-/// it, blocking it: handing each of its steps to another thread costs two wake-ups, more than most of the steps take. The
-/// worker that this needs in its place is there from the start.
-pub const WORKERS_MORE: usize = 1;
 
 /// Serves until SIGTERM or Ctrl-C.
 pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
@@ -65,8 +64,11 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         changes: TaskTracker::new(),
     });
     let housekeeping = tokio::spawn(housekeeping::run(lake.clone(), door.stopping.clone()));
+    lead_landings(lake.clone())?;
+    let threads = Threads::start(thread::available_parallelism().map_or(1, usize::from))?;
     let router = http::router(door.clone());
-    let mut server = tokio::spawn(serve(listener, router, options.connection_limits(), door.stopping.clone()));
+    let serving = serve(listener, threads, router, options.connection_limits(), door.stopping.clone());
+    let mut server = tokio::spawn(serving);
     say(&format!("listening on http://{address}"));
     greet(&lake, address, options).await?;
 
@@ -91,6 +93,19 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let _ = housekeeping.await;
     state.close();
     Ok(())
+}
+
+/// Gives the landings a thread of their own: each of their steps may block, and handing it to another thread would cost
+/// two wake-ups, more than most of the steps take.
+fn lead_landings(lake: Lake) -> std::io::Result<()> {
+    let runtime = Handle::current();
+    let lead = move || {
+        let led = catch_unwind(AssertUnwindSafe(|| runtime.block_on(lake.lead_landings())));
+        // Without it no upload would ever land: better a restart, which finishes what was begun.
+        tracing::error!(panicked = led.is_err(), "the landings have ended; so does the server");
+        std::process::abort();
+    };
+    thread::Builder::new().name("landings".into()).spawn(lead).map(|_| ())
 }
 
 /// To standard error. A reader who has gone away is no reason to stop serving.

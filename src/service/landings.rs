@@ -1,8 +1,9 @@
 //! Landing in groups: what is ready at the same time is made durable, named and remembered together.
 //!
 //! Each step waits for stable storage, and that costs much the same for one upload as for fifty. So an upload that is
-//! whole queues up; the first that finds a free turn takes all that wait through the steps, and each hears how its own
-//! came out. Nobody waits for others to come: alone, an upload lands at once.
+//! whole queues up, and all that have come while one group was under way are the next. Nobody waits for others to come:
+//! alone, an upload lands at once. One group at a time, so that the next is as large as it can be, and uploads of one name
+//! are replaced and remembered in one order.
 //!
 //! The order is what the promises rest on: the bytes and the intent are on stable storage before the name, the name
 //! before the row, the row before the caller hears of it.
@@ -17,30 +18,29 @@ use crate::sync::{Sync, SyncType};
 use crate::time::Timestamp;
 use crate::trash::{TrashKey, TrashKind, TrashReason};
 use crate::upload::{Digest, Identity, PartialName, UploadId};
-use async_lock::Semaphore;
 use futures_channel::oneshot;
-use futures_util::future::{Either, join, select};
+use futures_util::future::{Either, join, poll_fn, select};
+use futures_util::task::AtomicWaker;
+use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
-/// Groups on their way at the same time. With one, the next group is as large as it can be.
-const GROUPS_MAX: usize = 1;
 /// Uploads in one group.
 const GROUP_UPLOADS_MAX: usize = 128;
 /// Bytes of small uploads that all requests together may hold in memory before they have landed.
 const WHOLE_BYTES_IN_FLIGHT_MAX: usize = 16 * 1024 * 1024;
 
+#[derive(Default)]
 pub(super) struct Landings {
     waiting: Mutex<Vec<Waiting>>,
-    turns: Semaphore,
+    /// Held by whoever takes the next group.
+    turn: async_lock::Mutex<()>,
+    /// Somebody takes every group: see [`Lake::lead_landings`].
+    led: AtomicBool,
+    leader: AtomicWaker,
     whole_bytes: Arc<AtomicUsize>,
-}
-
-impl Default for Landings {
-    fn default() -> Self {
-        Self { waiting: Mutex::default(), turns: Semaphore::new(GROUPS_MAX), whole_bytes: Arc::default() }
-    }
 }
 
 /// An upload that is ready to land.
@@ -102,30 +102,40 @@ impl Landings {
     /// Lands the upload, with whatever else is ready. The caller keeps the sync's gate until it is done.
     pub(super) async fn land(&self, lake: &Lake, ready: Ready) -> Result<(), Error> {
         let (answer, mut answered) = oneshot::channel();
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(Waiting { ready, answer });
+        self.waiting().push(Waiting { ready, answer });
+        if self.led.load(Ordering::SeqCst) {
+            self.leader.wake();
+            return answered.await.unwrap_or_else(|dropped| Err(Error::internal(dropped)));
+        }
         loop {
             // Whoever waits is ready to take the next turn: so what was queued is always taken up.
-            let turn = pin!(self.turns.acquire());
-            match select(answered, turn).await {
-                Either::Left((answer, _)) => {
-                    return answer.unwrap_or_else(|dropped| Err(Error::internal(dropped)));
-                }
-                Either::Right((turn, unanswered)) => {
+            match select(answered, pin!(self.turn.lock())).await {
+                Either::Left((answer, _)) => return answer.unwrap_or_else(|dropped| Err(Error::internal(dropped))),
+                Either::Right((_turn, unanswered)) => {
                     answered = unanswered;
-                    let group = {
-                        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                        let count = waiting.len().min(GROUP_UPLOADS_MAX);
-                        waiting.drain(..count).collect::<Vec<_>>()
-                    };
-                    if group.is_empty() {
-                        // Somebody else has it in their group.
-                        drop(turn);
-                        return answered.await.unwrap_or_else(|dropped| Err(Error::internal(dropped)));
-                    }
-                    lake.land_group(group).await;
+                    lake.land_group(self.take_group()).await;
                 }
             }
         }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_group(&self) -> Vec<Waiting> {
+        let mut waiting = self.waiting();
+        let count = waiting.len().min(GROUP_UPLOADS_MAX);
+        waiting.drain(..count).collect()
+    }
+
+    async fn next_group(&self) -> Vec<Waiting> {
+        poll_fn(|context| {
+            self.leader.register(context.waker());
+            let group = self.take_group();
+            if group.is_empty() { Poll::Pending } else { Poll::Ready(group) }
+        })
+        .await
     }
 }
 
@@ -137,6 +147,16 @@ struct Step {
 }
 
 impl Lake {
+    /// Lands what is ready, group after group, for as long as it is polled; from the first poll on it must be. Without it,
+    /// the callers take turns. Give it a thread of its own: the steps of a landing may block it.
+    pub async fn lead_landings(&self) -> Infallible {
+        self.0.landings.led.store(true, Ordering::SeqCst);
+        loop {
+            let group = self.0.landings.next_group().await;
+            self.land_group(group).await;
+        }
+    }
+
     /// Takes a group through all steps. Whoever drops out on the way hears why.
     async fn land_group(&self, group: Vec<Waiting>) {
         let (steps, written) = self.write(group).await;

@@ -1,5 +1,6 @@
 //! Connections: how many there may be, how long a request's head may take, how much of one is held in memory.
 
+use super::threads::Threads;
 use axum::Router;
 use axum::extract::Request;
 use hyper::body::Incoming;
@@ -36,7 +37,13 @@ pub struct ConnectionLimits {
 }
 
 /// Serves until `stopping`; then until every request that was begun has its answer.
-pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimits, stopping: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    threads: Threads,
+    router: Router,
+    limits: ConnectionLimits,
+    stopping: CancellationToken,
+) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.head_max)
@@ -50,13 +57,15 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimi
             () = stopping.cancelled() => break,
         };
         let Some((stream, place)) = accepted else { continue };
+        let Some((thread, claim)) = threads.claim() else { continue };
         let (http, router, stopping) = (http.clone(), router.clone(), stopping.clone());
-        connections.spawn(async move {
+        let conversation = async move {
+            let _held = (place, claim);
             if let Err(error) = converse(&http, stream, router, stopping).await {
                 tracing::debug!(%error, "a connection broke");
             }
-            drop(place);
-        });
+        };
+        connections.spawn_on(conversation, &thread);
     }
     connections.close();
     connections.wait().await;
@@ -70,9 +79,17 @@ pub fn allow_descriptors() {
     }
 }
 
+#[derive(Debug, thiserror::Error)]
+enum ConnectionError {
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+    #[error(transparent)]
+    Stream(#[from] io::Error),
+}
+
 type Place = tokio::sync::OwnedSemaphorePermit;
 
-async fn accept(listener: &TcpListener, free: &Arc<Semaphore>) -> Option<(TcpStream, Place)> {
+async fn accept(listener: &TcpListener, free: &Arc<Semaphore>) -> Option<(std::net::TcpStream, Place)> {
     let place = free.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, _)) => {
@@ -80,7 +97,8 @@ async fn accept(listener: &TcpListener, free: &Arc<Semaphore>) -> Option<(TcpStr
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "cannot set TCP_NODELAY");
             }
-            Some((stream, place))
+            // It leaves this thread's runtime for that of the thread that is going to serve it.
+            Some((stream.into_std().ok()?, place))
         }
         Err(error) if is_of_the_connection(&error) => None,
         Err(error) => {
@@ -99,20 +117,22 @@ fn is_of_the_connection(error: &io::Error) -> bool {
 
 async fn converse(
     http: &http1::Builder,
-    stream: TcpStream,
+    stream: std::net::TcpStream,
     router: Router,
     stopping: CancellationToken,
-) -> hyper::Result<()> {
+) -> Result<(), ConnectionError> {
+    let stream = TcpStream::from_std(stream)?;
     let service = service_fn(move |request: Request<Incoming>| {
         let router = router.clone();
         async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
     });
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
-        ended = connection.as_mut() => ended,
+        ended = connection.as_mut() => ended?,
         () = stopping.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            connection.await?;
         }
     }
+    Ok(())
 }

@@ -7,6 +7,7 @@ pub mod multipart;
 mod pages;
 mod rest;
 mod sign_in;
+pub mod threads;
 
 use crate::site;
 use crate::state::sqlite::SqliteState;

@@ -129,7 +129,9 @@ where
         }
         loop {
             // The line break behind the delimiter counts, so that a part without header lines has its end too.
-            if let Some(at) = memchr::memmem::find(&self.buffer, b"\r\n\r\n") {
+            if let Some(at) = memchr::memmem::find(&self.buffer, b"\r\n\r\n")
+                && at <= HEAD_BYTES_MAX
+            {
                 let mut head = self.buffer.split_to(at + 4);
                 if !head.starts_with(b"\r\n") {
                     return Err(MultipartError::Malformed("no line break behind a boundary"));
@@ -206,7 +208,13 @@ fn parameters_of(text: &str) -> Vec<(String, String)> {
     let mut rest = text;
     loop {
         rest = rest.trim_start_matches([';', ' ', '\t']);
-        let Some((name, after)) = rest.split_once('=') else { return parameters };
+        let Some(end) = rest.find(['=', ';']) else { return parameters };
+        let (name, after) = rest.split_at(end);
+        // A name without a value says nothing, and takes nothing of the next.
+        let Some(after) = after.strip_prefix('=') else {
+            rest = after;
+            continue;
+        };
         let name = name.trim().to_ascii_lowercase();
         let after = after.trim_start();
         let (value, behind) = match after.strip_prefix('"') {

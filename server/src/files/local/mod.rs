@@ -1,7 +1,7 @@
 //! The lake as a folder: the embedded default.
 //!
 //! Each verb of the port is one blocking function of a module here. The steps of a landing run where they are asked for
-//! (see [`crate::serve::WORKERS_MORE`]), the rest on tokio's blocking threads. Names are only
+//! (on the thread of the landings, see `serve.rs`), the rest on tokio's blocking threads. Names are only
 //! ever resolved beneath the root's own handle ([`tree`]), and what changes hands does so by `renameat2`
 //! ([`landing`], [`exchange`]).
 

@@ -93,7 +93,7 @@ impl Writer {
         answer.await.map_err(|_| Error::ShuttingDown)?
     }
 
-    /// The same, on the caller's own thread, for the steps of a landing: see [`crate::serve::WORKERS_MORE`].
+    /// The same, on the caller's own thread, for the steps of a landing, which has a thread to block: see `serve.rs`.
     pub(super) async fn write_in_place<T: Send + 'static>(
         self: &Arc<Self>,
         durability: Durability,
