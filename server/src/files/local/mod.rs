@@ -52,7 +52,8 @@ impl LocalFiles {
 #[async_trait]
 impl Files for LocalFiles {
     async fn create_partial(&self, name: PartialName) -> Result<Box<dyn Partial>, Error> {
-        let partial = self.blocking(move |tree| partial::create(tree, &name)).await?;
+        let tree = self.0.clone();
+        let partial = self.blocking(move |_| partial::create(&tree, &name)).await?;
         Ok(Box::new(partial))
     }
 

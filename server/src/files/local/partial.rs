@@ -1,7 +1,8 @@
 //! The bytes of an upload on their way to the disk.
 //!
 //! Pieces are gathered, then written and hashed together on a blocking thread, one batch at a time: while one batch is
-//! being written the next is gathered, and then the sender waits. So an upload holds two batches at most.
+//! being written the next is gathered, and then the sender waits. So an upload holds two batches at most, whose memory it
+//! uses again and again.
 
 use super::fault::{fault, io_fault};
 use super::tree::{Tree, identity_of};
@@ -16,16 +17,28 @@ use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::task::JoinHandle;
 
-/// A batch is handed to the disk at this size. Large enough that the hand-over costs little, small enough that hundreds of
-/// uploads at once stay within tens of megabytes.
-const BATCH_BYTES: usize = 256 * 1024;
+/// A batch is handed to the disk at its size. Large enough that the hand-over costs little, where there are few uploads;
+/// small enough that all of them together stay within [`BATCHES_BYTES`], where there are many.
+const BATCH_BYTES_MAX: usize = 1024 * 1024;
+const BATCH_BYTES_MIN: usize = 32 * 1024;
+/// What the batches of all uploads may hold, until they are so many that each has the least.
+const BATCHES_BYTES: usize = 24 * 1024 * 1024;
+
+/// How large a batch may be while so many uploads are under way: each has two.
+fn batch_bytes(uploads: usize) -> usize {
+    (BATCHES_BYTES / 2 / uploads.max(1)).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX)
+}
 
 pub(super) struct LocalPartial {
+    tree: Arc<Tree>,
     identity: Identity,
-    gathered: Vec<Bytes>,
-    gathered_bytes: usize,
+    /// The batch that is being gathered. What comes is copied, so that the connection can use its own buffer again; and
+    /// is written in one piece.
+    batch: Vec<u8>,
     /// The file and its hash so far: here, or with the batch that is being written.
     sink: Sink,
 }
@@ -41,6 +54,8 @@ struct HashedFile {
     file: File,
     hasher: Sha256,
     size_bytes: u64,
+    /// The memory of the last batch, for the next but one.
+    written: Vec<u8>,
 }
 
 /// A new file of that partial name, empty.
@@ -51,24 +66,26 @@ pub(super) fn create_file(tree: &Tree, name: &PartialName) -> Result<File, Error
     openat(tree.uploads(), name.as_str(), flags, mode).map(File::from).map_err(fault("creating an upload"))
 }
 
-pub(super) fn create(tree: &Tree, name: &PartialName) -> Result<LocalPartial, Error> {
+pub(super) fn create(tree: &Arc<Tree>, name: &PartialName) -> Result<LocalPartial, Error> {
     let file = create_file(tree, name)?;
     crash_point!("partial.created");
+    let identity = identity_of(file.as_fd())?;
+    tree.uploads_under_way().fetch_add(1, Ordering::Relaxed);
     Ok(LocalPartial {
-        identity: identity_of(file.as_fd())?,
-        gathered: Vec::new(),
-        gathered_bytes: 0,
-        sink: Sink::Idle(Box::new(HashedFile { file, hasher: Sha256::new(), size_bytes: 0 })),
+        tree: tree.clone(),
+        identity,
+        batch: Vec::new(),
+        sink: Sink::Idle(Box::new(HashedFile { file, hasher: Sha256::new(), size_bytes: 0, written: Vec::new() })),
     })
 }
 
 impl HashedFile {
-    fn take(&mut self, batch: &[Bytes]) -> io::Result<()> {
-        for bytes in batch {
-            self.file.write_all(bytes)?;
-            self.hasher.update(bytes);
-            self.size_bytes += bytes.len() as u64;
-        }
+    fn take(&mut self, mut batch: Vec<u8>) -> io::Result<()> {
+        self.file.write_all(&batch)?;
+        self.hasher.update(&batch);
+        self.size_bytes += batch.len() as u64;
+        batch.clear();
+        self.written = batch;
         Ok(())
     }
 }
@@ -83,9 +100,25 @@ impl LocalPartial {
         }
     }
 
-    fn take_batch(&mut self) -> Vec<Bytes> {
-        self.gathered_bytes = 0;
-        std::mem::take(&mut self.gathered)
+    fn batch_bytes(&self) -> usize {
+        batch_bytes(self.tree.uploads_under_way().load(Ordering::Relaxed))
+    }
+
+    /// Hands the batch to the disk, when that has taken the one before.
+    async fn flush(&mut self) -> Result<(), Error> {
+        let mut file = self.idle().await?;
+        let batch = std::mem::replace(&mut self.batch, std::mem::take(&mut file.written));
+        self.sink = Sink::Writing(tokio::task::spawn_blocking(move || {
+            file.take(batch).map_err(io_fault("writing an upload"))?;
+            Ok(file)
+        }));
+        Ok(())
+    }
+}
+
+impl Drop for LocalPartial {
+    fn drop(&mut self) {
+        self.tree.uploads_under_way().fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -95,30 +128,44 @@ impl Partial for LocalPartial {
         &self.identity
     }
 
-    async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
-        self.gathered_bytes += bytes.len();
-        self.gathered.push(bytes);
-        if self.gathered_bytes >= BATCH_BYTES {
-            let mut file = self.idle().await?;
-            let batch = self.take_batch();
-            self.sink = Sink::Writing(tokio::task::spawn_blocking(move || {
-                file.take(&batch).map_err(io_fault("writing an upload"))?;
-                Ok(file)
-            }));
+    async fn write(&mut self, mut bytes: Bytes) -> Result<(), Error> {
+        while !bytes.is_empty() {
+            let batch_bytes = self.batch_bytes();
+            let room = batch_bytes.saturating_sub(self.batch.len());
+            self.batch.reserve_exact(room);
+            self.batch.extend_from_slice(&bytes.split_to(room.min(bytes.len())));
+            if self.batch.len() >= batch_bytes {
+                self.flush().await?;
+            }
         }
         Ok(())
     }
 
     async fn seal(&mut self) -> Result<Digest, Error> {
         let mut file = self.idle().await?;
-        let batch = self.take_batch();
+        let batch = std::mem::take(&mut self.batch);
         let sealed = tokio::task::spawn_blocking(move || {
-            file.take(&batch).map_err(io_fault("writing an upload"))?;
+            file.take(batch).map_err(io_fault("writing an upload"))?;
             file.file.sync_data().map_err(io_fault("syncing an upload"))?;
             crash_point!("partial.synced");
             let HashedFile { hasher, size_bytes, .. } = *file;
             Ok(Digest { size_bytes, sha256: hasher.finalize().into() })
         });
         sealed.await.map_err(Error::internal)?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_uploads_share_what_few_have() {
+        assert_eq!(batch_bytes(1), BATCH_BYTES_MAX);
+        assert_eq!(batch_bytes(64), 192 * 1024);
+        assert_eq!(batch_bytes(100_000), BATCH_BYTES_MIN);
+        for uploads in 1..=BATCHES_BYTES / 2 / BATCH_BYTES_MIN {
+            assert!(2 * uploads * batch_bytes(uploads) <= BATCHES_BYTES);
+        }
     }
 }

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::AtomicUsize;
 
 /// Why a folder cannot be the lake root.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,7 @@ pub(super) struct Tree {
     /// Where partial files are.
     uploads: OwnedFd,
     syncs_wait: bool,
+    uploads_under_way: AtomicUsize,
 }
 
 /// What lies at a place.
@@ -73,12 +75,17 @@ impl Tree {
         probe_exchange(&engine)?;
         let uploads = open_folder(&engine, UPLOADS_FOLDER).map_err(unwritable)?;
         let syncs_wait = fstatfs(&root).map_err(unwritable)?.f_type != TMPFS_MAGIC;
-        Ok(Self { root, _engine: engine, uploads, syncs_wait })
+        Ok(Self { root, _engine: engine, uploads, syncs_wait, uploads_under_way: AtomicUsize::new(0) })
     }
 
     /// Whether a sync takes its time. On a file system in memory there is nothing to wait for.
     pub(super) fn syncs_wait(&self) -> bool {
         self.syncs_wait
+    }
+
+    /// Uploads that are being written, but for small ones.
+    pub(super) fn uploads_under_way(&self) -> &AtomicUsize {
+        &self.uploads_under_way
     }
 
     /// The folder of the partial files.
