@@ -47,7 +47,7 @@ pub enum Error {
     WholeLake { name: String, prefix: LakePath },
     #[error("there is no sync {0}; start one to get its id")]
     NoSuchSync(SyncId),
-    #[error("there is no trash {0}; it may have been restored already")]
+    #[error("there is no trash {0}; it may have been restored already, or removed for good")]
     NoSuchTrash(TrashId),
     #[error("there is no active key of the id or name {0:?}; \"lakeshore key list\" shows them")]
     NoSuchKey(String),

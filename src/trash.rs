@@ -75,6 +75,18 @@ impl TrashReason {
     }
 }
 
+/// Which pieces are to be removed for good. Never one that is being restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doomed {
+    Piece(TrashId),
+    /// Those that came before this time.
+    Before(Timestamp),
+    /// The oldest ones, until the rest holds no more than so many bytes. What was not counted yet counts as nothing.
+    Beyond {
+        bytes_max: u64,
+    },
+}
+
 /// Whether a piece of trash is a whole dataset or one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TrashKind {

@@ -56,6 +56,14 @@ pub struct ServeOptions {
     #[arg(long, env = "LAKESHORE_SYNC_IDLE_TIMEOUT", default_value = "24h", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub sync_idle_timeout: Duration,
 
+    /// What has been in the trash for this long is removed for good, such as 30d; or "forever": it stays
+    #[arg(long, env = "LAKESHORE_TRASH_RETENTION", default_value = "30d", value_parser = parse_retention, value_name = "TIME")]
+    pub trash_retention: Duration,
+
+    /// When the trash holds more than this, such as 500GB, the oldest pieces are removed for good [default: no limit]
+    #[arg(long, env = "LAKESHORE_TRASH_MAX_SIZE", value_name = "SIZE")]
+    pub trash_max_size: Option<ByteSize>,
+
     /// How long a stop waits for what is running, such as 30s
     #[arg(long, env = "LAKESHORE_SHUTDOWN_GRACE", default_value = "30s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub shutdown_grace: Duration,
@@ -100,7 +108,12 @@ impl ServeOptions {
     }
 
     pub fn limits(&self) -> Limits {
-        Limits { upload_bytes_max: self.max_upload_size.as_u64(), sync_idle_max: self.sync_idle_timeout }
+        Limits {
+            upload_bytes_max: self.max_upload_size.as_u64(),
+            sync_idle_max: self.sync_idle_timeout,
+            trash_age_max: self.trash_retention,
+            trash_bytes_max: self.trash_max_size.map(|size| size.as_u64()),
+        }
     }
 }
 
@@ -150,9 +163,15 @@ fn parse_role(text: &str) -> Result<Role, String> {
     Role::parse(text).ok_or_else(|| "one of admin, write and read".to_owned())
 }
 
+fn parse_retention(text: &str) -> Result<Duration, humantime::DurationError> {
+    if text == "forever" { Ok(Duration::MAX) } else { humantime::parse_duration(text) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
 
     fn serve(arguments: &[&str]) -> ServeOptions {
         let command = Command::try_parse_from(["lakeshore", "serve"].iter().chain(arguments)).unwrap();
@@ -176,5 +195,11 @@ mod tests {
         let options = serve(&["--max-upload-size", "2GiB", "--sync-idle-timeout", "1h 30m"]);
         assert_eq!(options.limits().upload_bytes_max, 2 << 30);
         assert_eq!(options.limits().sync_idle_max, Duration::from_secs(5400));
+        assert_eq!((options.limits().trash_age_max, options.limits().trash_bytes_max), (DAY * 30, None));
+        let options = serve(&["--trash-retention", "forever", "--trash-max-size", "1GB"]);
+        assert_eq!(
+            (options.limits().trash_age_max, options.limits().trash_bytes_max),
+            (Duration::MAX, Some(1_000_000_000))
+        );
     }
 }

@@ -76,6 +76,17 @@ pub enum Outcome {
     Replaced,
 }
 
+/// How far a removal has come.
+#[derive(Debug, Default)]
+pub struct Removed {
+    /// Pieces of which nothing is left, durably.
+    pub gone: Vec<TrashKey>,
+    /// Whether some of the rest is left because `removals_max` was reached.
+    pub has_more: bool,
+    /// Why others could not be removed. They keep nobody else from being removed.
+    pub faults: Vec<Error>,
+}
+
 #[async_trait]
 pub trait Files: Send + Sync {
     async fn create_partial(&self, name: PartialName) -> Result<Box<dyn Partial>, Error>;
@@ -115,6 +126,10 @@ pub trait Files: Send + Sync {
     /// Puts a piece of trash back, at once; what is in its place goes where the piece was. Doing it again does nothing
     /// more. An error means that nothing has changed.
     async fn restore(&self, restoration: &Restoration) -> Result<Outcome, Error>;
+
+    /// Removes pieces of trash for good, one after the other, at most `removals_max` files and folders of them all. Doing it
+    /// again goes on with it.
+    async fn remove_trash(&self, pieces: &[TrashKey], removals_max: u64) -> Removed;
 
     /// Counts the files at a place and below. Slow work: it visits each of them. A place that is not there has none.
     async fn measure(&self, place: &Place) -> Result<Totals, Error>;

@@ -13,7 +13,7 @@ use crate::path::LakePath;
 use crate::place::Place;
 use crate::sync::{Closing, Phase, Status, SyncId, SyncType};
 use crate::time::Timestamp;
-use crate::trash::{Totals, TrashId, TrashKey, TrashKind, TrashReason};
+use crate::trash::{Doomed, Totals, TrashId, TrashKey, TrashKind, TrashReason};
 use crate::upload::{Digest, Identity, PartialName, UploadId};
 use bytes::Bytes;
 
@@ -35,6 +35,8 @@ macro_rules! state_promises {
             landings_are_known_from_the_intent_to_the_end,
             what_a_restart_needs_is_listed,
             trash_leaves_the_list_when_restored_and_holds_its_path_meanwhile,
+            doomed_trash_is_in_no_list_and_cannot_be_restored,
+            the_oldest_trash_is_doomed_first_and_never_what_is_being_restored,
             filters_find_rows_by_status_type_path_and_text,
             a_key_is_found_by_its_secret_and_its_sessions_end_with_it,
             a_sign_in_link_works_once_and_in_time,
@@ -58,6 +60,7 @@ macro_rules! files_promises {
             publishing_without_staging_is_refused,
             dropped_staging_is_in_the_trash_and_empty_staging_is_gone,
             a_restore_exchanges_what_is_live_and_what_was_trashed,
+            trash_is_removed_step_by_step_and_what_was_not_named_stays,
             a_sweep_removes_what_no_open_sync_owns,
         );
     };
@@ -416,6 +419,68 @@ pub async fn trash_leaves_the_list_when_restored_and_holds_its_path_meanwhile(st
     assert!(matches!(state.begin_restore(TrashId(99), &Identity("5".into()), "me").await, Err(Error::NoSuchTrash(_))));
 }
 
+/// Puts three pieces into the trash, of 10, 20 and 30 bytes, which came at the times 1, 2 and 3.
+async fn three_pieces(state: &dyn State) -> [TrashId; 3] {
+    for at in 1..=3 {
+        let id = start(state, "/a", SyncType::FullSync).await;
+        finish(state, id, "/a/1.csv").await;
+        state.close_sync(id, &publish(), false, Timestamp(40)).await.unwrap();
+        let trash = Some(NewTrash { at: Timestamp(at), ..trash_of(id, "/a") });
+        let (status, message) = (Status::Finished, String::new());
+        state.settle_sync(&Settlement { sync_id: id, status, message, trash, at: Timestamp(60) }).await.unwrap();
+    }
+    let pieces = state.trash(&all_trash()).await.unwrap();
+    let ids: Vec<_> = pieces.iter().map(|piece| piece.trash_id).collect();
+    for (id, bytes) in ids.iter().zip([10, 20, 30]) {
+        state.count_trash(*id, Totals { files: 1, bytes }).await.unwrap();
+    }
+    ids.try_into().unwrap()
+}
+
+async fn doom(state: &dyn State, doomed: Doomed, size: u64) -> Vec<TrashId> {
+    let entries = state.begin_emptying(&doomed, size, "me", Timestamp(90)).await.unwrap();
+    entries.iter().map(|entry| entry.trash_id).collect()
+}
+
+async fn restore_begun(state: &dyn State, id: TrashId) -> Result<(), Error> {
+    state.begin_restore(id, &Identity("5".into()), "me").await
+}
+
+pub async fn doomed_trash_is_in_no_list_and_cannot_be_restored(state: &dyn State) {
+    let [first, second, third] = three_pieces(state).await;
+    assert_eq!(doom(state, Doomed::Piece(second), 1).await, [second]);
+    let listed = state.trash(&all_trash()).await.unwrap();
+    assert_eq!(listed.iter().map(|piece| piece.trash_id).collect::<Vec<_>>(), [first, third]);
+    assert!(state.trash_record(second).await.unwrap().is_none());
+    assert!(matches!(restore_begun(state, second).await, Err(Error::NoSuchTrash(_))));
+    let again = state.begin_emptying(&Doomed::Piece(second), 1, "me", Timestamp(90)).await;
+    assert!(matches!(again, Err(Error::NoSuchTrash(_))));
+    let key = TrashKey::of_sync(SyncId(2));
+    assert_eq!(state.emptying_trash(TrashId(0), 10).await.unwrap(), [(second, key)]);
+    assert_eq!(state.emptying_trash(second, 10).await.unwrap(), []);
+    for _ in 0..2 {
+        state.finish_emptying(&[second, third], Timestamp(91)).await.unwrap();
+    }
+    assert_eq!(state.emptying_trash(TrashId(0), 10).await.unwrap(), []);
+    assert!(state.trash_record(third).await.unwrap().is_some(), "it was never doomed");
+}
+
+pub async fn the_oldest_trash_is_doomed_first_and_never_what_is_being_restored(state: &dyn State) {
+    let [first, second, third] = three_pieces(state).await;
+    assert_eq!(doom(state, Doomed::Beyond { bytes_max: 60 }, 9).await, []);
+    restore_begun(state, first).await.unwrap();
+    let refused = state.begin_emptying(&Doomed::Piece(first), 1, "me", Timestamp(90)).await;
+    assert!(matches!(refused, Err(Error::PathRestoring { trash_id, .. }) if trash_id == first));
+    assert_eq!(doom(state, Doomed::Before(Timestamp(2)), 9).await, []);
+    state.cancel_restore(first).await.unwrap();
+    assert_eq!(doom(state, Doomed::Before(Timestamp(4)), 1).await, [first], "one at a time, the oldest");
+    assert_eq!(doom(state, Doomed::Beyond { bytes_max: 49 }, 9).await, [second], "50 bytes were left");
+    assert_eq!(doom(state, Doomed::Beyond { bytes_max: 0 }, 0).await, []);
+    assert_eq!(doom(state, Doomed::Beyond { bytes_max: 0 }, 9).await, [third]);
+    let emptying = state.emptying_trash(TrashId(0), 2).await.unwrap();
+    assert_eq!(emptying.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [first, second]);
+}
+
 pub async fn filters_find_rows_by_status_type_path_and_text(state: &dyn State) {
     let incremental = start(state, "/data/orders", SyncType::IncrementalSync).await;
     finish(state, incremental, "/data/orders/dt=1/a_b.csv").await;
@@ -686,6 +751,31 @@ pub async fn a_restore_exchanges_what_is_live_and_what_was_trashed(files: &dyn F
     let lost = Restoration { identity: Identity("0".into()), ..restoration };
     assert!(matches!(files.restore(&lost).await, Err(Error::InTheWay(_))));
     assert_eq!(files.identify_trash(&TrashKey::of_sync(SyncId(9)), &dataset).await.unwrap(), None);
+}
+
+pub async fn trash_is_removed_step_by_step_and_what_was_not_named_stays(files: &dyn Files) {
+    let dataset = path("/data/t");
+    for (sync, name) in [(1, 1), (2, 4)] {
+        for (file, name) in ["a.csv", "dt=1/b.csv", "dt=1/c.csv"].into_iter().zip(name..) {
+            stage(files, SyncId(sync), name, file, b"1234").await;
+        }
+        assert!(files.drop_staging(SyncId(sync), &dataset, &TrashKey::of_sync(SyncId(sync))).await.unwrap());
+    }
+    let [doomed, kept, absent] = [1, 2, 9].map(|sync| TrashKey::of_sync(SyncId(sync)));
+    let bytes = async |key: &TrashKey| bytes_at(files, &Place::TrashSlot(key.clone())).await;
+    let first = files.remove_trash(std::slice::from_ref(&doomed), 1).await;
+    assert!(first.gone.is_empty() && first.has_more && first.faults.is_empty(), "{first:?}");
+    let mut steps = 1;
+    while files.remove_trash(std::slice::from_ref(&doomed), 1).await.has_more {
+        steps += 1;
+    }
+    // Three files and their folder, the dataset's folder, the slot.
+    assert!((4..=6).contains(&steps), "{steps} steps of one removal each");
+    assert_eq!((bytes(&doomed).await, bytes(&kept).await), (0, 12));
+    assert_eq!(files.identify_trash(&doomed, &dataset).await.unwrap(), None);
+    let rest = files.remove_trash(&[doomed.clone(), absent.clone(), kept.clone()], 100).await;
+    assert_eq!((rest.gone, rest.has_more), (vec![doomed, absent, kept.clone()], false));
+    assert_eq!(bytes(&kept).await, 0);
 }
 
 pub async fn a_sweep_removes_what_no_open_sync_owns(files: &dyn Files) {

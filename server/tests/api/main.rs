@@ -5,6 +5,7 @@
 mod authorisation;
 mod command;
 mod contract;
+mod emptying;
 mod recovery;
 #[path = "../support/server.rs"]
 mod server;

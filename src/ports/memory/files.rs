@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::path::LakePath;
 use crate::place::Place;
 use crate::ports::files::{
-    Files, Landing, Outcome, Partial, Publication, Restoration, WholeFile, WrittenFiles, WrittenGroup,
+    Files, Landing, Outcome, Partial, Publication, Removed, Restoration, WholeFile, WrittenFiles, WrittenGroup,
 };
 use crate::sync::SyncId;
 use crate::trash::{Totals, TrashKey};
@@ -115,10 +115,13 @@ impl Tree {
         if self.nodes.contains_key(slot) { Outcome::Replaced } else { Outcome::Added }
     }
 
-    fn totals(&self, path: &str) -> Totals {
+    fn below(&self, path: &str) -> impl DoubleEndedIterator<Item = (&String, &Node)> {
         let below = format!("{path}/");
-        let files = self.nodes.iter().filter(|(other, _)| *other == path || other.starts_with(&below));
-        files.filter_map(|(_, node)| node.bytes.as_ref()).fold(Totals::default(), |totals, bytes| Totals {
+        self.nodes.iter().filter(move |(other, _)| *other == below.trim_end_matches('/') || other.starts_with(&below))
+    }
+
+    fn totals(&self, path: &str) -> Totals {
+        self.below(path).filter_map(|(_, node)| node.bytes.as_ref()).fold(Totals::default(), |totals, bytes| Totals {
             files: totals.files + 1,
             bytes: totals.bytes + bytes.len() as u64,
         })
@@ -266,6 +269,27 @@ impl Files for MemoryFiles {
         } else {
             Err(Error::InTheWay("the trash is not there any more".into()))
         }
+    }
+
+    async fn remove_trash(&self, pieces: &[TrashKey], removals_max: u64) -> Removed {
+        let mut tree = self.tree();
+        let mut left = removals_max;
+        let mut removed = Removed::default();
+        for key in pieces {
+            let slot = at(&Place::TrashSlot(key.clone()));
+            // The deepest first: the last in the order of the map.
+            while let Some((path, _)) = tree.below(&slot).last() {
+                if left == 0 {
+                    removed.has_more = true;
+                    return removed;
+                }
+                let path = path.clone();
+                tree.nodes.remove(&path);
+                left -= 1;
+            }
+            removed.gone.push(key.clone());
+        }
+        removed
     }
 
     async fn measure(&self, place: &Place) -> Result<Totals, Error> {

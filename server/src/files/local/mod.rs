@@ -5,6 +5,7 @@
 //! ever resolved beneath the root's own handle ([`tree`]), and what changes hands does so by `renameat2`
 //! ([`landing`], [`exchange`]).
 
+mod emptying;
 mod exchange;
 mod fault;
 mod group;
@@ -19,7 +20,7 @@ use async_trait::async_trait;
 use lakeshore::Error;
 use lakeshore::path::LakePath;
 use lakeshore::place::Place;
-use lakeshore::ports::files::{Landing, Outcome, Publication, Restoration, WholeFile, WrittenFiles};
+use lakeshore::ports::files::{Landing, Outcome, Publication, Removed, Restoration, WholeFile, WrittenFiles};
 use lakeshore::ports::{Files, Partial, WrittenGroup};
 use lakeshore::sync::SyncId;
 use lakeshore::trash::{Totals, TrashKey};
@@ -102,6 +103,12 @@ impl Files for LocalFiles {
     async fn restore(&self, restoration: &Restoration) -> Result<Outcome, Error> {
         let restoration = restoration.clone();
         self.blocking(move |tree| publish::restore(tree, &restoration)).await
+    }
+
+    async fn remove_trash(&self, pieces: &[TrashKey], removals_max: u64) -> Removed {
+        let pieces = pieces.to_vec();
+        let removed = self.blocking(move |tree| Ok(emptying::remove(tree, &pieces, removals_max))).await;
+        removed.unwrap_or_else(|fault| Removed { faults: vec![fault], ..Removed::default() })
     }
 
     async fn measure(&self, place: &Place) -> Result<Totals, Error> {

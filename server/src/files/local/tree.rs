@@ -13,6 +13,7 @@ use rustix::fs::{
     renameat_with, statx, unlinkat,
 };
 use rustix::io::Errno;
+use rustix::path::Arg;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -235,7 +236,7 @@ pub(super) fn look_in(folder: &OwnedFd, name: &str) -> Result<Option<Found>, Err
     }
 }
 
-pub(super) fn open_folder(parent: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+pub(super) fn open_folder(parent: &OwnedFd, name: impl Arg) -> Result<OwnedFd, Errno> {
     openat(parent, name, FOLDER, Mode::empty())
 }
 

@@ -22,4 +22,5 @@ pub fn router() -> Router<Door> {
         .route("/api/lake/file/upload", post(uploads::upload).layer(DefaultBodyLimit::disable()))
         .route("/api/lake/trash", get(trash::list))
         .route("/api/lake/trash/restore", post(trash::restore))
+        .route("/api/lake/trash/empty", post(trash::empty))
 }

@@ -179,7 +179,8 @@ mod tests {
             for order in [Order::Asc, Order::Desc] {
                 for sync_id in [None, Some(SyncId(1))] {
                     for status in [None, Some(Status::Syncing), Some(Status::Finished), Some(Status::Failed)] {
-                        for place in [None, path("/data"), path("/data/a"), path("/data/a/dt=1"), path("/data/a/dt=1/x")]
+                        for place in
+                            [None, path("/data"), path("/data/a"), path("/data/a/dt=1"), path("/data/a/dt=1/x")]
                         {
                             let page = Page { from: 0, size: 10, order };
                             let wanted = UploadQuery { page, sync_id, status, path: place, text: None, scope: None };
