@@ -18,6 +18,12 @@ pub const IN_FLIGHT_NAMED_MAX: u64 = 20;
 pub const EMPTYING_PIECES_MAX: u64 = 256;
 /// Files and folders that one step of the removal takes away, before it lets others go first.
 pub const EMPTYING_REMOVALS_MAX: u64 = 256;
+/// What is kept free where nothing else was said: a hundredth of the disk, and at most so many bytes.
+pub const RESERVE_BYTES_MAX: u64 = 1 << 30;
+/// How long a look at the free space of the disks may be relied on.
+pub const SPACE_KNOWN_MAX: Duration = Duration::from_millis(100);
+/// A large upload looks again each time that so many bytes of it have come.
+pub const SPACE_LOOK_BYTES: u64 = 64 << 20;
 /// How long a sign-in lasts.
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long the sign-in link of a start lasts.
@@ -36,6 +42,10 @@ pub struct Limits {
     pub trash_age_max: Duration,
     /// When the trash holds more bytes, the oldest pieces are removed for good. `None`: it may grow.
     pub trash_bytes_max: Option<u64>,
+    /// An upload is refused where its disk, or that of the state, would have less left. `None`: see [`Space::reserve`].
+    ///
+    /// [`Space::reserve`]: crate::ports::Space::reserve
+    pub free_bytes_min: Option<u64>,
 }
 
 impl Default for Limits {
@@ -45,6 +55,7 @@ impl Default for Limits {
             sync_idle_max: Duration::from_secs(24 * 3600),
             trash_age_max: Duration::from_secs(30 * 24 * 3600),
             trash_bytes_max: None,
+            free_bytes_min: None,
         }
     }
 }

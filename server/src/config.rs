@@ -64,6 +64,11 @@ pub struct ServeOptions {
     #[arg(long, env = "LAKESHORE_TRASH_MAX_SIZE", value_name = "SIZE")]
     pub trash_max_size: Option<ByteSize>,
 
+    /// Uploads are refused where the disk of the lake, or of the database, would have less free, such as 10GB [default: a
+    /// hundredth of the disk, at most 1GiB]
+    #[arg(long, env = "LAKESHORE_MIN_FREE_SPACE", value_name = "SIZE")]
+    pub min_free_space: Option<ByteSize>,
+
     /// How long a stop waits for what is running, such as 30s
     #[arg(long, env = "LAKESHORE_SHUTDOWN_GRACE", default_value = "30s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub shutdown_grace: Duration,
@@ -113,6 +118,7 @@ impl ServeOptions {
             sync_idle_max: self.sync_idle_timeout,
             trash_age_max: self.trash_retention,
             trash_bytes_max: self.trash_max_size.map(|size| size.as_u64()),
+            free_bytes_min: self.min_free_space.map(|size| size.as_u64()),
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::path::LakePath;
 use crate::place::Place;
+use crate::ports::Space;
 use crate::sync::SyncId;
 use crate::trash::{Totals, TrashKey, TrashKind};
 use crate::upload::{Digest, Identity, PartialName};
@@ -133,6 +134,9 @@ pub trait Files: Send + Sync {
 
     /// Counts the files at a place and below. Slow work: it visits each of them. A place that is not there has none.
     async fn measure(&self, place: &Place) -> Result<Totals, Error>;
+
+    /// The room where the lake is. Asked often: it answers at once.
+    fn space(&self) -> Result<Space, Error>;
 
     async fn exists(&self, path: &LakePath) -> Result<bool, Error>;
 

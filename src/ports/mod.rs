@@ -7,8 +7,10 @@ pub mod files;
 pub mod memory;
 #[cfg(feature = "testing")]
 pub mod promises;
+pub mod space;
 pub mod state;
 
 pub use clock::{Clock, Randomness};
 pub use files::{Files, Partial, WrittenGroup};
+pub use space::Space;
 pub use state::State;

@@ -9,6 +9,7 @@ mod keys;
 mod landings;
 mod publish;
 mod recovery;
+mod reserve;
 mod syncs;
 mod trash;
 mod uploads;
@@ -27,6 +28,7 @@ use crate::ports::{Clock, Files, Randomness, State};
 use crate::time::Timestamp;
 use gate::Gates;
 use landings::Landings;
+use reserve::Reserve;
 use std::sync::Arc;
 
 /// The lake. Cheap to clone.
@@ -42,6 +44,7 @@ struct Inner {
     auth_mode: AuthMode,
     gates: Gates,
     landings: Landings,
+    reserve: Reserve,
 }
 
 /// What a lake is made of.
@@ -66,6 +69,7 @@ impl Lake {
             auth_mode,
             gates: Gates::default(),
             landings: Landings::default(),
+            reserve: Reserve::default(),
         }))
     }
 

@@ -5,8 +5,11 @@
 mod authorisation;
 mod command;
 mod contract;
+#[path = "../support/disk.rs"]
+mod disk;
 mod emptying;
 mod recovery;
+mod reserve;
 #[path = "../support/server.rs"]
 mod server;
 mod syncs;

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::path::LakePath;
 use crate::place::Place;
+use crate::ports::Space;
 use crate::ports::files::{
     Files, Landing, Outcome, Partial, Publication, Removed, Restoration, WholeFile, WrittenFiles, WrittenGroup,
 };
@@ -24,6 +25,8 @@ struct Tree {
     /// What lies at each path, as its components joined by slashes.
     nodes: BTreeMap<String, Node>,
     made: u64,
+    /// Unbounded unless somebody has said otherwise.
+    space: Option<Space>,
 }
 
 #[derive(Clone)]
@@ -39,6 +42,11 @@ impl MemoryFiles {
         let tree = self.tree();
         let live = tree.nodes.iter().filter(|(path, _)| !path.starts_with('.'));
         live.filter_map(|(path, node)| Some((format!("/{path}"), node.bytes.clone()?))).collect()
+    }
+
+    /// From now on there is so much room.
+    pub fn set_space(&self, space: Space) {
+        self.tree().space = Some(space);
     }
 
     fn tree(&self) -> MutexGuard<'_, Tree> {
@@ -294,6 +302,10 @@ impl Files for MemoryFiles {
 
     async fn measure(&self, place: &Place) -> Result<Totals, Error> {
         Ok(self.tree().totals(&at(place)))
+    }
+
+    fn space(&self) -> Result<Space, Error> {
+        Ok(self.tree().space.unwrap_or(Space::UNBOUNDED))
     }
 
     async fn exists(&self, path: &LakePath) -> Result<bool, Error> {

@@ -5,8 +5,9 @@ use crate::key::{Key, KeyId, NewKey, SecretHash};
 use crate::limits::IN_FLIGHT_NAMED_MAX;
 use crate::list::{Order, Page, SyncQuery, TrashQuery, UploadQuery};
 use crate::path::LakePath;
+use crate::ports::Space;
 use crate::ports::state::{
-    KeyState, LandedUpload, LandingsId, NewSync, NewTrash, NewUpload, RefusedUpload, Settlement, SyncState,
+    KeyState, LandedUpload, LandingsId, NewSync, NewTrash, NewUpload, RefusedUpload, Settlement, State, SyncState,
     TrashRecord, TrashState, UnfinishedUpload, UploadState, WholeUpload,
 };
 use crate::sync::{
@@ -639,5 +640,11 @@ impl KeyState for MemoryState {
     async fn is_unclaimed(&self) -> Result<bool, Error> {
         let data = self.data();
         Ok(data.keys.is_empty() && data.sessions.is_empty())
+    }
+}
+
+impl State for MemoryState {
+    fn space(&self) -> Result<Space, Error> {
+        Ok(Space::UNBOUNDED)
     }
 }

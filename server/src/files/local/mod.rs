@@ -21,7 +21,7 @@ use lakeshore::Error;
 use lakeshore::path::LakePath;
 use lakeshore::place::Place;
 use lakeshore::ports::files::{Landing, Outcome, Publication, Removed, Restoration, WholeFile, WrittenFiles};
-use lakeshore::ports::{Files, Partial, WrittenGroup};
+use lakeshore::ports::{Files, Partial, Space, WrittenGroup};
 use lakeshore::sync::SyncId;
 use lakeshore::trash::{Totals, TrashKey};
 use lakeshore::upload::{Identity, PartialName};
@@ -114,6 +114,10 @@ impl Files for LocalFiles {
     async fn measure(&self, place: &Place) -> Result<Totals, Error> {
         let place = place.clone();
         self.blocking(move |tree| tree.measure(&place)).await
+    }
+
+    fn space(&self) -> Result<Space, Error> {
+        self.0.space()
     }
 
     async fn exists(&self, path: &LakePath) -> Result<bool, Error> {

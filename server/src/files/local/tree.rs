@@ -4,13 +4,15 @@
 //! symlink planted in the lake leads nowhere, and a race between check and use cannot lead outside.
 
 use super::fault::fault;
+use crate::space::space_of;
 use lakeshore::Error;
 use lakeshore::place::{ENGINE_FOLDER, ENGINE_SUBFOLDERS, Place, UPLOADS_FOLDER};
+use lakeshore::ports::Space;
 use lakeshore::trash::Totals;
 use lakeshore::upload::Identity;
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, StatxFlags, fsync, mkdirat, openat,
-    renameat_with, statx, unlinkat,
+    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, StatxFlags, fstatvfs, fsync, mkdirat,
+    openat, renameat_with, statx, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::path::Arg;
@@ -171,6 +173,11 @@ impl Tree {
             }
         }
         Ok(totals)
+    }
+
+    pub(super) fn space(&self) -> Result<Space, Error> {
+        let found = fstatvfs(&self.root).map_err(fault("asking how much space is left"))?;
+        Ok(space_of(&found))
     }
 
     fn root(&self) -> Result<OwnedFd, Error> {
