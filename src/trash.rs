@@ -40,7 +40,24 @@ impl TrashKey {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The sync that made it; also of a slot that was renamed by [`Self::adopted`] since.
+    pub fn sync(&self) -> Option<SyncId> {
+        self.0.strip_prefix(ADOPTED).unwrap_or(&self.0).strip_prefix("sync-")?.parse().ok().map(SyncId)
+    }
+
+    /// The name of a slot that somebody has found and that is a piece again. No sync and no upload comes to it by itself.
+    pub fn adopted(&self) -> Self {
+        if self.0.starts_with(ADOPTED) { self.clone() } else { Self(format!("{ADOPTED}{}", self.0)) }
+    }
+
+    /// The name of a slot that is in the way of a sync to come, and of which nobody knows what it was.
+    pub fn set_aside(&self) -> Self {
+        Self(format!("lost-{}", self.0))
+    }
 }
+
+const ADOPTED: &str = "adopted-";
 
 /// Why something is in the trash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

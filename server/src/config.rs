@@ -24,6 +24,11 @@ pub enum Action {
     /// Make, list and revoke API keys; works while the server runs
     #[command(subcommand)]
     Key(KeyAction),
+    /// Compare the database, the lake and the trash, while no server runs; exit code 0: they agree, 1: findings, 2: it
+    /// could not check
+    Check(CheckOptions),
+    /// Copy the database to a new file, consistently, while the server may run
+    Backup(BackupOptions),
 }
 
 #[derive(Debug, Args)]
@@ -89,6 +94,11 @@ impl DataDir {
     pub fn database(&self) -> PathBuf {
         self.path.join("lakeshore.db")
     }
+
+    /// Where the lake is, unless somebody has said otherwise.
+    fn lake(&self) -> PathBuf {
+        self.path.join("lake")
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -99,7 +109,7 @@ pub enum Auth {
 
 impl ServeOptions {
     pub fn lake_root(&self) -> PathBuf {
-        self.lake_root.clone().unwrap_or_else(|| self.data.path.join("lake"))
+        self.lake_root.clone().unwrap_or_else(|| self.data.lake())
     }
 
     /// Open, as documented, only where nobody else can reach it, unless told so.
@@ -121,6 +131,44 @@ impl ServeOptions {
             free_bytes_min: self.min_free_space.map(|size| size.as_u64()),
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub struct CheckOptions {
+    /// Repair what can be repaired without destroying anything
+    #[arg(long)]
+    pub repair: bool,
+
+    /// Read every file, and compare its SHA-256 too
+    #[arg(long)]
+    pub digests: bool,
+
+    /// One JSON object a line
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub data: DataDir,
+
+    /// The folder that readers of the lake read [default: DATA_DIR/lake]
+    #[arg(long, env = "LAKESHORE_LAKE_ROOT", value_name = "FOLDER")]
+    pub lake_root: Option<PathBuf>,
+}
+
+impl CheckOptions {
+    pub fn lake_root(&self) -> PathBuf {
+        self.lake_root.clone().unwrap_or_else(|| self.data.lake())
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct BackupOptions {
+    /// The file to write, which must not be there yet
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    #[command(flatten)]
+    pub data: DataDir,
 }
 
 #[derive(Debug, Subcommand)]
@@ -183,7 +231,7 @@ mod tests {
         let command = Command::try_parse_from(["lakeshore", "serve"].iter().chain(arguments)).unwrap();
         match command.action {
             Action::Serve(options) => options,
-            Action::Key(_) => unreachable!("serve was asked for"),
+            _ => unreachable!("serve was asked for"),
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::path::LakePath;
 use crate::place::Place;
-use crate::ports::Space;
+use crate::ports::{FilesInspection, Space};
 use crate::sync::SyncId;
 use crate::trash::{Totals, TrashKey, TrashKind};
 use crate::upload::{Digest, Identity, PartialName};
@@ -89,7 +89,7 @@ pub struct Removed {
 }
 
 #[async_trait]
-pub trait Files: Send + Sync {
+pub trait Files: FilesInspection {
     async fn create_partial(&self, name: PartialName) -> Result<Box<dyn Partial>, Error>;
 
     /// Forgets the bytes of an upload that will not land. One that is not there is no error.
@@ -138,7 +138,7 @@ pub trait Files: Send + Sync {
     /// The room where the lake is. Asked often: it answers at once.
     fn space(&self) -> Result<Space, Error>;
 
-    async fn exists(&self, path: &LakePath) -> Result<bool, Error>;
+    async fn exists(&self, place: &Place) -> Result<bool, Error>;
 
     /// Removes every partial, and the staging of every sync that is not among `open_syncs`. Only at start, when nothing
     /// is in flight.

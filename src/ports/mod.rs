@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod files;
+pub mod inspection;
 #[cfg(feature = "testing")]
 pub mod memory;
 #[cfg(feature = "testing")]
@@ -12,5 +13,6 @@ pub mod state;
 
 pub use clock::{Clock, Randomness};
 pub use files::{Files, Partial, WrittenGroup};
+pub use inspection::{FilesInspection, StateInspection};
 pub use space::Space;
 pub use state::State;

@@ -3,6 +3,7 @@
 //! A call that changes something must run to its end once begun: whoever holds the future must not drop it half way
 //! (the server runs each request as a task of its own). What a crash interrupts, [`recovery`] finishes.
 
+mod check;
 mod emptying;
 mod gate;
 mod keys;
@@ -14,6 +15,7 @@ mod syncs;
 mod trash;
 mod uploads;
 
+pub use check::{CheckOptions, Checked, Finding, FindingKind};
 pub use emptying::{Emptied, EmptyTrash};
 pub use keys::KeyRing;
 pub use publish::EndPreview;

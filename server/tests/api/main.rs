@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod authorisation;
+mod backup;
+mod check;
 mod command;
 mod contract;
 #[path = "../support/disk.rs"]

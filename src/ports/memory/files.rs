@@ -21,19 +21,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct MemoryFiles(Arc<Mutex<Tree>>);
 
 #[derive(Default)]
-struct Tree {
+pub(super) struct Tree {
     /// What lies at each path, as its components joined by slashes.
-    nodes: BTreeMap<String, Node>,
+    pub(super) nodes: BTreeMap<String, Node>,
     made: u64,
     /// Unbounded unless somebody has said otherwise.
     space: Option<Space>,
 }
 
 #[derive(Clone)]
-struct Node {
+pub(super) struct Node {
     identity: Identity,
     /// Absent: a folder.
-    bytes: Option<Vec<u8>>,
+    pub(super) bytes: Option<Vec<u8>>,
 }
 
 impl MemoryFiles {
@@ -49,12 +49,12 @@ impl MemoryFiles {
         self.tree().space = Some(space);
     }
 
-    fn tree(&self) -> MutexGuard<'_, Tree> {
+    pub(super) fn tree(&self) -> MutexGuard<'_, Tree> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn at(place: &Place) -> String {
+pub(super) fn at(place: &Place) -> String {
     place.components().join("/")
 }
 
@@ -71,7 +71,7 @@ impl Tree {
     }
 
     /// Everything at `path` and below it, with the rest of each path.
-    fn take(&mut self, path: &str) -> Vec<(String, Node)> {
+    pub(super) fn take(&mut self, path: &str) -> Vec<(String, Node)> {
         let below = format!("{path}/");
         let paths: Vec<_> =
             self.nodes.keys().filter(|other| *other == path || other.starts_with(&below)).cloned().collect();
@@ -81,7 +81,7 @@ impl Tree {
             .collect()
     }
 
-    fn put(&mut self, path: &str, nodes: Vec<(String, Node)>) {
+    pub(super) fn put(&mut self, path: &str, nodes: Vec<(String, Node)>) {
         for (rest, node) in nodes {
             self.nodes.insert(format!("{path}{rest}"), node);
         }
@@ -123,7 +123,7 @@ impl Tree {
         if self.nodes.contains_key(slot) { Outcome::Replaced } else { Outcome::Added }
     }
 
-    fn below(&self, path: &str) -> impl DoubleEndedIterator<Item = (&String, &Node)> {
+    pub(super) fn below(&self, path: &str) -> impl DoubleEndedIterator<Item = (&String, &Node)> {
         let below = format!("{path}/");
         self.nodes.iter().filter(move |(other, _)| *other == below.trim_end_matches('/') || other.starts_with(&below))
     }
@@ -171,7 +171,7 @@ impl WrittenGroup for NothingToSeal {
     }
 }
 
-fn digest(bytes: &[u8]) -> Digest {
+pub(super) fn digest(bytes: &[u8]) -> Digest {
     Digest { size_bytes: bytes.len() as u64, sha256: Sha256::digest(bytes).into() }
 }
 
@@ -308,8 +308,8 @@ impl Files for MemoryFiles {
         Ok(self.tree().space.unwrap_or(Space::UNBOUNDED))
     }
 
-    async fn exists(&self, path: &LakePath) -> Result<bool, Error> {
-        Ok(self.tree().nodes.contains_key(&at(&Place::Live(path.clone()))))
+    async fn exists(&self, place: &Place) -> Result<bool, Error> {
+        Ok(self.tree().below(&at(place)).next().is_some())
     }
 
     async fn sweep(&self, open_syncs: &[SyncId]) -> Result<(), Error> {

@@ -25,11 +25,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct MemoryState(Arc<Mutex<Data>>);
 
 #[derive(Default)]
-struct Data {
-    syncs: Vec<(SyncRecord, Timestamp)>,
-    uploads: Vec<UploadRow>,
+pub(super) struct Data {
+    pub(super) syncs: Vec<(SyncRecord, Timestamp)>,
+    pub(super) uploads: Vec<UploadRow>,
     datasets: Vec<(LakePath, SyncId)>,
-    trash: Vec<(TrashRecord, Fate)>,
+    pub(super) trash: Vec<(TrashRecord, Fate)>,
     keys: Vec<(Key, SecretHash)>,
     sessions: Vec<(SecretHash, Option<KeyId>, Timestamp)>,
     sign_in: Option<(SecretHash, Timestamp)>,
@@ -38,21 +38,21 @@ struct Data {
 
 /// What has become of a piece of trash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+pub(super) enum Fate {
     Kept,
-    Restored,
+    Restored(Timestamp),
     Emptying,
     Emptied,
 }
 
-struct UploadRow {
-    upload: Upload,
+pub(super) struct UploadRow {
+    pub(super) upload: Upload,
     target: LakePath,
     partial: Option<PartialName>,
 }
 
 impl MemoryState {
-    fn data(&self) -> MutexGuard<'_, Data> {
+    pub(super) fn data(&self) -> MutexGuard<'_, Data> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -158,7 +158,7 @@ impl Data {
         self.uploads.get_mut(index(id.0)).filter(|row| row.upload.sync_status == Status::Syncing)
     }
 
-    fn add_trash(&mut self, new: &NewTrash) {
+    pub(super) fn add_trash(&mut self, new: &NewTrash) {
         let entry = TrashEntry {
             trash_id: TrashId(self.trash.len() as u64 + 1),
             origin: new.origin.clone(),
@@ -498,11 +498,11 @@ impl TrashState for MemoryState {
         Ok(())
     }
 
-    async fn finish_restore(&self, id: TrashId, replaced: Option<&NewTrash>, _at: Timestamp) -> Result<(), Error> {
+    async fn finish_restore(&self, id: TrashId, replaced: Option<&NewTrash>, at: Timestamp) -> Result<(), Error> {
         let mut data = self.data();
         let Some((record, fate)) = data.kept_trash(id) else { return Ok(()) };
         record.restoring = None;
-        *fate = Fate::Restored;
+        *fate = Fate::Restored(at);
         if let Some(trash) = replaced {
             data.add_trash(trash);
         }

@@ -205,15 +205,15 @@ fn probe_exchange(engine: &OwnedFd) -> Result<(), OpenError> {
     })
 }
 
-struct Stat {
+pub(super) struct Stat {
     identity: Identity,
-    is_folder: bool,
-    is_file: bool,
-    bytes: u64,
+    pub(super) is_folder: bool,
+    pub(super) is_file: bool,
+    pub(super) bytes: u64,
 }
 
 /// Inode and time of birth: a file system may give a number again, but not at the same nanosecond.
-fn stat(folder: &OwnedFd, name: &str) -> Result<Stat, Errno> {
+pub(super) fn stat(folder: &OwnedFd, name: impl Arg) -> Result<Stat, Errno> {
     let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
     let found = statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, wanted)?;
     let kind = FileType::from_raw_mode(found.stx_mode.into());

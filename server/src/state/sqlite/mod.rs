@@ -3,8 +3,10 @@
 //! WAL mode, one writer that commits many requests in one transaction ([`writer`]), and readers that never wait for it
 //! ([`readers`]). The queries stand beside the types that they fill: [`syncs`], [`uploads`], [`trash`], [`keys`].
 
+mod backup;
 mod counts;
 mod history;
+mod inspection;
 mod keys;
 mod migrations;
 mod query;
@@ -14,6 +16,8 @@ mod syncs;
 mod trash;
 mod uploads;
 mod writer;
+
+pub use backup::{BackupError, backup};
 
 use crate::space::space_of;
 use lakeshore::Error;
