@@ -28,7 +28,9 @@ async fn eventually_in_trash(server: &TestServer, left: &[&[u8]]) {
             (slots == left.len()).then_some(())
         })
         .await;
-    assert_eq!(server.files(".lakeshore/trash").into_values().collect::<Vec<_>>(), left);
+    let mut found: Vec<_> = server.files(".lakeshore/trash").into_values().collect();
+    found.sort();
+    assert_eq!(found, left);
 }
 
 async fn origins(server: &TestServer) -> Vec<Value> {
@@ -149,4 +151,26 @@ async fn a_restart_goes_on_with_an_emptying_and_uploads_go_on_beside_it() {
     assert_eq!(origins(&server).await, [Value::Null; 0]);
     trash_a_file(&server, "a.csv", b"one").await;
     eventually_in_trash(&server, &[b"one"]).await;
+}
+
+#[tokio::test]
+async fn the_page_offers_it_to_admins_only_and_its_call_has_the_same_rules() {
+    let server = TestServer::start().await;
+    trash_a_file(&server, "a.csv", b"one").await;
+    let writer = server.new_key(&["--role", "write"]);
+    let page =
+        async |key: &str| server.get("/trash").header("X-API-Key", key).send().await.unwrap().text().await.unwrap();
+    let (seen_by_admin, seen_by_writer) = (page(&server.key).await, page(&writer).await);
+    for words in ["Empty trash…", "Delete for good", "Restore"] {
+        assert!(seen_by_admin.contains(words), "{words}");
+        assert_eq!(seen_by_writer.contains(words), words == "Restore", "{words}");
+    }
+    let call = async |key: &str| {
+        let request = server.post("/fn/empty-trash", &json!({ "wanted": { "all": true } }));
+        answer(request.header("X-API-Key", key)).await
+    };
+    let (status, refused) = call(&writer).await;
+    assert!(status != 200 && refused.to_string().contains("role admin"), "{status}: {refused}");
+    assert_eq!(call(&server.key).await, (200, json!({ "pieces": 1, "bytes": 3 })));
+    assert_eq!(origins(&server).await, [Value::Null; 0]);
 }
