@@ -47,7 +47,7 @@ pub enum Error {
     WholeLake { name: String, prefix: LakePath },
     #[error("there is no sync {0}; start one to get its id")]
     NoSuchSync(SyncId),
-    #[error("there is no trash {0}; it may have been restored already")]
+    #[error("there is no trash {0}; it may have been restored already, or removed for good")]
     NoSuchTrash(TrashId),
     #[error("there is no active key of the id or name {0:?}; \"lakeshore key list\" shows them")]
     NoSuchKey(String),
@@ -84,12 +84,33 @@ pub enum Error {
     TooLarge { limit_bytes: u64 },
     #[error("the disk of the lake is full; make space, then send it again")]
     DiskFull,
+    #[error(
+        "the disk of the {} has {free_bytes} bytes free, of which {reserve_bytes} are kept back (--min-free-space){}; make space, by emptying the trash for example, then send it again",
+        store.as_str(), if *more_bytes > 0 { format!(", and {more_bytes} are to come") } else { String::new() }
+    )]
+    BelowReserve { store: Store, free_bytes: u64, reserve_bytes: u64, more_bytes: u64 },
     #[error("the server is shutting down; send it again in a moment")]
     ShuttingDown,
     #[error(
         "something went wrong inside the server, which has logged it; try again, and tell its operator if it stays"
     )]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What a disk is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    Lake,
+    State,
+}
+
+impl Store {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Lake => "lake",
+            Self::State => "database",
+        }
+    }
 }
 
 fn join(paths: &[LakePath]) -> String {
@@ -110,7 +131,7 @@ impl Error {
     /// The same fault, for another who suffers it.
     pub fn repeated(&self) -> Self {
         match self {
-            Self::DiskFull => Self::DiskFull,
+            Self::DiskFull | Self::BelowReserve { .. } => Self::DiskFull,
             Self::ShuttingDown => Self::ShuttingDown,
             Self::Internal(source) => Self::Internal(source.to_string().into()),
             other => Self::Internal(other.to_string().into()),
@@ -137,7 +158,7 @@ impl Error {
             Self::InTheWay(_) => ErrorCode::InTheWay,
             Self::Discarded(_) => ErrorCode::Discarded,
             Self::TooLarge { .. } => ErrorCode::TooLarge,
-            Self::DiskFull => ErrorCode::DiskFull,
+            Self::DiskFull | Self::BelowReserve { .. } => ErrorCode::DiskFull,
             Self::ShuttingDown => ErrorCode::ShuttingDown,
             Self::Internal(_) => ErrorCode::Internal,
         }
@@ -186,7 +207,7 @@ error_codes! {
     NotMultipart = 41500, "not multipart/form-data, or not JSON where JSON is due";
     Internal = 50000, "a fault inside the server, logged there";
     ShuttingDown = 50300, "the server is shutting down";
-    DiskFull = 50700, "the disk of the lake is full";
+    DiskFull = 50700, "the disk is full, or so full that the rest is kept back";
 }
 
 impl ErrorCode {

@@ -139,7 +139,7 @@ pub fn may_write(caller: &Caller, path: &LakePath) -> Result<(), Error> {
     grant.covers(path)
 }
 
-/// May `caller` manage the keys? A key with a prefix may not: it could make itself one without.
+/// May `caller` manage the keys, and empty the whole trash? A key with a prefix may not: it could make itself one without.
 pub fn may_administer(caller: &Caller) -> Result<(), Error> {
     let grant = caller.known()?;
     grant.has_role(Role::Admin)?;
@@ -147,6 +147,13 @@ pub fn may_administer(caller: &Caller) -> Result<(), Error> {
         None => Ok(()),
         Some(prefix) => Err(Error::WholeLake { name: grant.name.clone(), prefix: prefix.clone() }),
     }
+}
+
+/// May `caller` remove for good what came from `path`?
+pub fn may_destroy(caller: &Caller, path: &LakePath) -> Result<(), Error> {
+    let grant = caller.known()?;
+    grant.has_role(Role::Admin)?;
+    grant.covers(path)
 }
 
 impl Caller {

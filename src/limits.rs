@@ -14,6 +14,16 @@ pub const LIST_SIZE_MAX: u64 = 1000;
 pub const LIST_SIZE_DEFAULT: u64 = 10;
 /// Most uploads in flight that a refusal names.
 pub const IN_FLIGHT_NAMED_MAX: u64 = 20;
+/// Pieces of trash that one transaction marks for removal, and that one step of the removal looks at.
+pub const EMPTYING_PIECES_MAX: u64 = 256;
+/// Files and folders that one step of the removal takes away, before it lets others go first.
+pub const EMPTYING_REMOVALS_MAX: u64 = 256;
+/// What is kept free where nothing else was said: a hundredth of the disk, and at most so many bytes.
+pub const RESERVE_BYTES_MAX: u64 = 1 << 30;
+/// How long a look at the free space of the disks may be relied on.
+pub const SPACE_KNOWN_MAX: Duration = Duration::from_millis(100);
+/// A large upload looks again each time that so many bytes of it have come.
+pub const SPACE_LOOK_BYTES: u64 = 64 << 20;
 /// How long a sign-in lasts.
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long the sign-in link of a start lasts.
@@ -28,10 +38,24 @@ pub struct Limits {
     pub upload_bytes_max: u64,
     /// A sync without any upload for this long fails by itself.
     pub sync_idle_max: Duration,
+    /// What has been in the trash for longer is removed for good.
+    pub trash_age_max: Duration,
+    /// When the trash holds more bytes, the oldest pieces are removed for good. `None`: it may grow.
+    pub trash_bytes_max: Option<u64>,
+    /// An upload is refused where its disk, or that of the state, would have less left. `None`: see [`Space::reserve`].
+    ///
+    /// [`Space::reserve`]: crate::ports::Space::reserve
+    pub free_bytes_min: Option<u64>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { upload_bytes_max: 1 << 40, sync_idle_max: Duration::from_secs(24 * 3600) }
+        Self {
+            upload_bytes_max: 1 << 40,
+            sync_idle_max: Duration::from_secs(24 * 3600),
+            trash_age_max: Duration::from_secs(30 * 24 * 3600),
+            trash_bytes_max: None,
+            free_bytes_min: None,
+        }
     }
 }

@@ -13,6 +13,12 @@ pub const ENGINE_FOLDER: &str = ".lakeshore";
 pub enum Place {
     /// What readers see: a dataset, or something in one.
     Live(LakePath),
+    /// The folder of every partial file.
+    Partials,
+    /// The folder of every staging.
+    Stagings,
+    /// The folder of every piece of trash.
+    TrashSlots,
     /// The bytes of an upload that has not landed.
     Partial(PartialName),
     /// The folder that becomes the dataset when the sync is published.
@@ -40,6 +46,11 @@ impl Place {
         Self::Trashed { key: key.clone(), leaf: origin.leaf().to_owned() }
     }
 
+    /// How a person finds it below the lake root.
+    pub fn shown(&self) -> String {
+        self.components().join("/")
+    }
+
     /// The components of this place, from the lake root down.
     pub fn components(&self) -> Vec<String> {
         let own = |rest: &[&str]| {
@@ -49,6 +60,9 @@ impl Place {
         };
         match self {
             Self::Live(path) => path.components().map(str::to_owned).collect(),
+            Self::Partials => own(&[UPLOADS_FOLDER]),
+            Self::Stagings => own(&["staging"]),
+            Self::TrashSlots => own(&["trash"]),
             Self::Partial(name) => own(&[UPLOADS_FOLDER, name.as_str()]),
             Self::Staging(sync) => own(&["staging", &staging_name(*sync)]),
             Self::Staged { sync, relative } => {

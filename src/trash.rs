@@ -40,7 +40,24 @@ impl TrashKey {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The sync that made it; also of a slot that was renamed by [`Self::adopted`] since.
+    pub fn sync(&self) -> Option<SyncId> {
+        self.0.strip_prefix(ADOPTED).unwrap_or(&self.0).strip_prefix("sync-")?.parse().ok().map(SyncId)
+    }
+
+    /// The name of a slot that somebody has found and that is a piece again. No sync and no upload comes to it by itself.
+    pub fn adopted(&self) -> Self {
+        if self.0.starts_with(ADOPTED) { self.clone() } else { Self(format!("{ADOPTED}{}", self.0)) }
+    }
+
+    /// The name of a slot that is in the way of a sync to come, and of which nobody knows what it was.
+    pub fn set_aside(&self) -> Self {
+        Self(format!("lost-{}", self.0))
+    }
 }
+
+const ADOPTED: &str = "adopted-";
 
 /// Why something is in the trash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +90,18 @@ impl TrashReason {
             .into_iter()
             .find(|reason| reason.as_str() == text)
     }
+}
+
+/// Which pieces are to be removed for good. Never one that is being restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doomed {
+    Piece(TrashId),
+    /// Those that came before this time.
+    Before(Timestamp),
+    /// The oldest ones, until the rest holds no more than so many bytes. What was not counted yet counts as nothing.
+    Beyond {
+        bytes_max: u64,
+    },
 }
 
 /// Whether a piece of trash is a whole dataset or one file.

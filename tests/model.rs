@@ -8,7 +8,7 @@ use lakeshore::limits::Limits;
 use lakeshore::list::ListParameters;
 use lakeshore::ports::memory::{MemoryFiles, MemoryState};
 use lakeshore::ports::{Clock, Randomness};
-use lakeshore::service::{EndSync, Parts, StartSync};
+use lakeshore::service::{EmptyTrash, EndSync, Parts, StartSync};
 use lakeshore::sync::{Status, SyncId, SyncType};
 use lakeshore::trash::{TrashId, TrashKind};
 use lakeshore::{Caller, Error, ErrorCode, Grant, Lake, Role, Timestamp};
@@ -52,6 +52,12 @@ enum Step {
     Restore {
         piece: usize,
     },
+    /// Removes a piece of trash for good.
+    Empty {
+        piece: usize,
+    },
+    /// One step of what goes on in the background.
+    Remove,
     /// Time passes: half of what a sync may be idle for.
     Wait,
     Expire,
@@ -68,6 +74,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..4_usize, any::<bool>()).prop_map(|(sync, allow_empty)| Step::End { sync, allow_empty }),
         1 => (0..4_usize).prop_map(|sync| Step::Abort { sync }),
         2 => (0..4_usize).prop_map(|piece| Step::Restore { piece }),
+        1 => (0..4_usize).prop_map(|piece| Step::Empty { piece }),
+        1 => Just(Step::Remove),
         1 => Just(Step::Wait),
         1 => Just(Step::Expire),
         1 => Just(Step::Restart),
@@ -248,6 +256,14 @@ impl Model {
         Ok(())
     }
 
+    fn empty(&mut self, piece: usize) -> Result<(), ErrorCode> {
+        if piece >= self.trash.len() {
+            return Err(ErrorCode::NoSuchTrash);
+        }
+        self.trash.remove(piece);
+        Ok(())
+    }
+
     fn expire(&mut self) {
         let before = self.now - IDLE_MAX.as_millis() as i64;
         for sync in 0..self.syncs.len() {
@@ -400,6 +416,12 @@ async fn take(step: &Step, serial: usize, engine: &mut Engine, model: &mut Model
             let piece_id = model.trash.get(*piece).map_or(u64::MAX, |piece| piece.id);
             (engine.lake.restore(&caller, TrashId(piece_id)).await, model.restore(*piece))
         }
+        Step::Empty { piece } => {
+            let piece_id = model.trash.get(*piece).map_or(u64::MAX, |piece| piece.id);
+            let wanted = EmptyTrash { trash_id: Some(TrashId(piece_id)), ..EmptyTrash::default() };
+            (engine.lake.empty_trash(&caller, &wanted).await.map(drop), model.empty(*piece))
+        }
+        Step::Remove => (engine.lake.remove_some_trash(TrashId(0)).await.map(drop), Ok(())),
         Step::Wait => {
             model.now += IDLE_MAX.as_millis() as i64 / 2 + 1;
             engine.clock.0.store(model.now, Ordering::SeqCst);

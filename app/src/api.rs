@@ -136,6 +136,12 @@ pub async fn restore_trash(trash_id: TrashId) -> Result<(), ApiError> {
     Ok(lake.restore(&caller, trash_id).await?)
 }
 
+#[server(prefix = "/fn", endpoint = "empty-trash", input = Json)]
+pub async fn empty_trash(wanted: service::EmptyTrash) -> Result<service::Emptied, ApiError> {
+    let (lake, caller) = door()?;
+    Ok(lake.empty_trash(&caller, &wanted).await?)
+}
+
 #[server(prefix = "/fn", endpoint = "keys", input = Json)]
 pub async fn list_keys() -> Result<AsOf<Vec<Key>>, ApiError> {
     let (lake, caller) = door()?;

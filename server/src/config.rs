@@ -25,6 +25,11 @@ pub enum Action {
     /// Make, list and revoke API keys; works while the server runs
     #[command(subcommand)]
     Key(KeyAction),
+    /// Compare the database, the lake and the trash, while no server runs; exit code 0: they agree, 1: findings, 2: it
+    /// could not check
+    Check(CheckOptions),
+    /// Copy the database to a new file, consistently, while the server may run
+    Backup(BackupOptions),
 }
 
 #[derive(Debug, Args)]
@@ -65,6 +70,19 @@ pub struct ServeOptions {
     #[arg(long, env = "LAKESHORE_SYNC_IDLE_TIMEOUT", default_value = "24h", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub sync_idle_timeout: Duration,
 
+    /// What has been in the trash for this long is removed for good, such as 30d; or "forever": it stays
+    #[arg(long, env = "LAKESHORE_TRASH_RETENTION", default_value = "30d", value_parser = parse_retention, value_name = "TIME")]
+    pub trash_retention: Duration,
+
+    /// When the trash holds more than this, such as 500GB, the oldest pieces are removed for good [default: no limit]
+    #[arg(long, env = "LAKESHORE_TRASH_MAX_SIZE", value_name = "SIZE")]
+    pub trash_max_size: Option<ByteSize>,
+
+    /// Uploads are refused where the disk of the lake, or of the database, would have less free, such as 10GB [default: a
+    /// hundredth of the disk, at most 1GiB]
+    #[arg(long, env = "LAKESHORE_MIN_FREE_SPACE", value_name = "SIZE")]
+    pub min_free_space: Option<ByteSize>,
+
     /// How long a stop waits for what is running, such as 30s
     #[arg(long, env = "LAKESHORE_SHUTDOWN_GRACE", default_value = "30s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub shutdown_grace: Duration,
@@ -85,6 +103,11 @@ impl DataDir {
     pub fn database(&self) -> PathBuf {
         self.path.join("lakeshore.db")
     }
+
+    /// Where the lake is, unless somebody has said otherwise.
+    fn lake(&self) -> PathBuf {
+        self.path.join("lake")
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -95,7 +118,7 @@ pub enum Auth {
 
 impl ServeOptions {
     pub fn lake_root(&self) -> PathBuf {
-        self.lake_root.clone().unwrap_or_else(|| self.data.path.join("lake"))
+        self.lake_root.clone().unwrap_or_else(|| self.data.lake())
     }
 
     /// Open, as documented, only where nobody else can reach it, unless told so.
@@ -113,8 +136,52 @@ impl ServeOptions {
     }
 
     pub fn limits(&self) -> Limits {
-        Limits { upload_bytes_max: self.max_upload_size.as_u64(), sync_idle_max: self.sync_idle_timeout }
+        Limits {
+            upload_bytes_max: self.max_upload_size.as_u64(),
+            sync_idle_max: self.sync_idle_timeout,
+            trash_age_max: self.trash_retention,
+            trash_bytes_max: self.trash_max_size.map(|size| size.as_u64()),
+            free_bytes_min: self.min_free_space.map(|size| size.as_u64()),
+        }
     }
+}
+
+#[derive(Debug, Args)]
+pub struct CheckOptions {
+    /// Repair what can be repaired without destroying anything
+    #[arg(long)]
+    pub repair: bool,
+
+    /// Read every file, and compare its SHA-256 too
+    #[arg(long)]
+    pub digests: bool,
+
+    /// One JSON object a line
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub data: DataDir,
+
+    /// The folder that readers of the lake read [default: DATA_DIR/lake]
+    #[arg(long, env = "LAKESHORE_LAKE_ROOT", value_name = "FOLDER")]
+    pub lake_root: Option<PathBuf>,
+}
+
+impl CheckOptions {
+    pub fn lake_root(&self) -> PathBuf {
+        self.lake_root.clone().unwrap_or_else(|| self.data.lake())
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct BackupOptions {
+    /// The file to write, which must not be there yet
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    #[command(flatten)]
+    pub data: DataDir,
 }
 
 #[derive(Debug, Subcommand)]
@@ -163,15 +230,21 @@ fn parse_role(text: &str) -> Result<Role, String> {
     Role::parse(text).ok_or_else(|| "one of admin, write and read".to_owned())
 }
 
+fn parse_retention(text: &str) -> Result<Duration, humantime::DurationError> {
+    if text == "forever" { Ok(Duration::MAX) } else { humantime::parse_duration(text) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
 
     fn serve(arguments: &[&str]) -> ServeOptions {
         let command = Command::try_parse_from(["lakeshore", "serve"].iter().chain(arguments)).unwrap();
         match command.action {
             Action::Serve(options) => options,
-            Action::Key(_) => unreachable!("serve was asked for"),
+            _ => unreachable!("serve was asked for"),
         }
     }
 
@@ -189,5 +262,11 @@ mod tests {
         let options = serve(&["--max-upload-size", "2GiB", "--sync-idle-timeout", "1h 30m"]);
         assert_eq!(options.limits().upload_bytes_max, 2 << 30);
         assert_eq!(options.limits().sync_idle_max, Duration::from_secs(5400));
+        assert_eq!((options.limits().trash_age_max, options.limits().trash_bytes_max), (DAY * 30, None));
+        let options = serve(&["--trash-retention", "forever", "--trash-max-size", "1GB"]);
+        assert_eq!(
+            (options.limits().trash_age_max, options.limits().trash_bytes_max),
+            (Duration::MAX, Some(1_000_000_000))
+        );
     }
 }

@@ -3,7 +3,7 @@
 //! `crash_point!("landing.named")` is nothing at all unless the feature `failpoints` is on. With it, the environment's
 //! `LAKESHORE_CRASH_AT=landing.named:2` ends the process when it passes that point for the second time.
 
-/// Every point, in the order in which an upload, a publish and a start pass them.
+/// Every point, in the order in which an upload, a publish, an emptying and a start pass them.
 pub const POINTS: &[&str] = &[
     "partial.created",
     "partial.synced",
@@ -14,6 +14,8 @@ pub const POINTS: &[&str] = &[
     "exchange.done",
     "exchange.synced",
     "drop.moved",
+    "emptying.removed",
+    "emptying.synced",
     "sweep.begun",
     "sweep.uploads_removed",
     "state.before_commit",

@@ -1,6 +1,7 @@
-//! What happens without anybody asking: counting trash, failing abandoned syncs.
+//! What happens without anybody asking: counting trash, emptying it, failing abandoned syncs.
 
-use lakeshore::Lake;
+use lakeshore::trash::TrashId;
+use lakeshore::{Error, Lake};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -8,22 +9,81 @@ use tokio_util::sync::CancellationToken;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Abandoned syncs are looked for once in so many intervals.
 const EXPIRY_INTERVALS: u32 = 30;
+/// Between two steps of an emptying: the disk does something else for about half of the time.
+const PAUSE: Duration = Duration::from_millis(5);
+/// After trash could not be removed, before it is tried again.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub async fn run(lake: Lake, stopping: CancellationToken) {
+    // Side by side: a large piece takes its time, and new trash is counted meanwhile.
+    tokio::join!(look_after(&lake, &stopping), empty(&lake, &stopping));
+}
+
+/// False when the server stops meanwhile.
+async fn waited(time: Duration, stopping: &CancellationToken) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(time) => true,
+        () = stopping.cancelled() => false,
+    }
+}
+
+fn log<T>(result: Result<T, Error>, doing: &str) -> Option<T> {
+    result.inspect_err(|error| tracing::error!(fault = ?error, "cannot {doing}")).ok()
+}
+
+async fn look_after(lake: &Lake, stopping: &CancellationToken) {
     let mut ticks: u32 = 0;
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(INTERVAL) => {}
-            () = stopping.cancelled() => return,
+    while waited(INTERVAL, stopping).await {
+        let mut has_grown = ticks == 0;
+        while log(lake.count_trash().await, "count the trash").is_some_and(|counted| counted > 0) {
+            has_grown = true;
+            if stopping.is_cancelled() {
+                return;
+            }
         }
-        if let Err(error) = lake.count_trash().await {
-            tracing::error!(fault = ?error, "cannot count the trash");
+        let mut doomed = log(lake.doom_old_trash().await, "empty the trash of what is old").unwrap_or_default();
+        // Trash grows by what was counted, and by nothing else.
+        if has_grown {
+            let excess = log(lake.doom_excess_trash().await, "empty the trash of what is too much").unwrap_or_default();
+            doomed.pieces += excess.pieces;
+            doomed.bytes += excess.bytes;
         }
-        if ticks.is_multiple_of(EXPIRY_INTERVALS)
-            && let Err(error) = lake.expire_idle_syncs().await
-        {
-            tracing::error!(fault = ?error, "cannot fail abandoned syncs");
+        if doomed.pieces > 0 {
+            tracing::info!(
+                pieces = doomed.pieces,
+                bytes = doomed.bytes,
+                "emptying the trash of what is kept no longer"
+            );
+        }
+        if ticks.is_multiple_of(EXPIRY_INTERVALS) {
+            log(lake.expire_idle_syncs().await, "fail abandoned syncs");
         }
         ticks = ticks.wrapping_add(1);
+    }
+}
+
+/// Removes what is marked, in small steps.
+async fn empty(lake: &Lake, stopping: &CancellationToken) {
+    let mut after = TrashId(0);
+    let mut has_failed = false;
+    loop {
+        let pause = match log(lake.remove_some_trash(after).await, "go on with emptying the trash") {
+            Some((next, faults)) => {
+                has_failed |= !faults.is_empty();
+                for fault in faults {
+                    tracing::error!(?fault, "cannot remove a piece of trash; it is tried again later");
+                }
+                after = next.unwrap_or(TrashId(0));
+                match next {
+                    Some(_) => PAUSE,
+                    None if std::mem::take(&mut has_failed) => PATIENCE,
+                    None => INTERVAL,
+                }
+            }
+            None => PATIENCE,
+        };
+        if !waited(pause, stopping).await {
+            return;
+        }
     }
 }

@@ -10,4 +10,5 @@ pub mod http;
 pub mod lock;
 pub mod serve;
 pub mod site;
+pub mod space;
 pub mod state;

@@ -14,16 +14,19 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let command = Command::parse();
     match run(&command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // One line: the cause behind each "while".
             eprintln!("lakeshore: {error:#}");
-            ExitCode::FAILURE
+            match command.action {
+                Action::Check(_) => ExitCode::from(server::cli::COULD_NOT),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }
 
-fn run(command: &Command) -> anyhow::Result<()> {
+fn run(command: &Command) -> anyhow::Result<ExitCode> {
     // Connections have threads of their own, see `server::http::threads`; what is left for this one is little.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -35,9 +38,12 @@ fn run(command: &Command) -> anyhow::Result<()> {
                     .with_writer(std::io::stderr)
                     .with_ansi(std::io::stderr().is_terminal())
                     .init();
-                server::serve::run(options).await
+                server::serve::run(options).await?;
             }
-            Action::Key(action) => server::cli::run_key_action(action).await,
+            Action::Key(action) => server::cli::run_key_action(action).await?,
+            Action::Check(options) => return server::cli::run_check(options).await,
+            Action::Backup(options) => server::cli::run_backup(options)?,
         }
+        Ok(ExitCode::SUCCESS)
     })
 }

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::path::LakePath;
 use crate::place::Place;
+use crate::ports::{FilesInspection, Space};
 use crate::sync::SyncId;
 use crate::trash::{Totals, TrashKey, TrashKind};
 use crate::upload::{Digest, Identity, PartialName};
@@ -76,8 +77,19 @@ pub enum Outcome {
     Replaced,
 }
 
+/// How far a removal has come.
+#[derive(Debug, Default)]
+pub struct Removed {
+    /// Pieces of which nothing is left, durably.
+    pub gone: Vec<TrashKey>,
+    /// Whether some of the rest is left because `removals_max` was reached.
+    pub has_more: bool,
+    /// Why others could not be removed. They keep nobody else from being removed.
+    pub faults: Vec<Error>,
+}
+
 #[async_trait]
-pub trait Files: Send + Sync {
+pub trait Files: FilesInspection {
     async fn create_partial(&self, name: PartialName) -> Result<Box<dyn Partial>, Error>;
 
     /// Forgets the bytes of an upload that will not land. One that is not there is no error.
@@ -116,10 +128,17 @@ pub trait Files: Send + Sync {
     /// more. An error means that nothing has changed.
     async fn restore(&self, restoration: &Restoration) -> Result<Outcome, Error>;
 
+    /// Removes pieces of trash for good, one after the other, at most `removals_max` files and folders of them all. Doing it
+    /// again goes on with it.
+    async fn remove_trash(&self, pieces: &[TrashKey], removals_max: u64) -> Removed;
+
     /// Counts the files at a place and below. Slow work: it visits each of them. A place that is not there has none.
     async fn measure(&self, place: &Place) -> Result<Totals, Error>;
 
-    async fn exists(&self, path: &LakePath) -> Result<bool, Error>;
+    /// The room where the lake is. Asked often: it answers at once.
+    fn space(&self) -> Result<Space, Error>;
+
+    async fn exists(&self, place: &Place) -> Result<bool, Error>;
 
     /// Removes every partial, and the staging of every sync that is not among `open_syncs`. Only at start, when nothing
     /// is in flight.

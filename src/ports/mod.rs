@@ -3,12 +3,16 @@
 
 pub mod clock;
 pub mod files;
+pub mod inspection;
 #[cfg(feature = "testing")]
 pub mod memory;
 #[cfg(feature = "testing")]
 pub mod promises;
+pub mod space;
 pub mod state;
 
 pub use clock::{Clock, Randomness};
 pub use files::{Files, Partial, WrittenGroup};
+pub use inspection::{FilesInspection, StateInspection};
+pub use space::Space;
 pub use state::State;

@@ -11,9 +11,10 @@ use crate::key::{NewKey, Role, Secret};
 use crate::list::{Order, Page, SyncQuery, TrashQuery, UploadQuery};
 use crate::path::LakePath;
 use crate::place::Place;
+use crate::ports::inspection::EntryKind;
 use crate::sync::{Closing, Phase, Status, SyncId, SyncType};
 use crate::time::Timestamp;
-use crate::trash::{Totals, TrashId, TrashKey, TrashKind, TrashReason};
+use crate::trash::{Doomed, Totals, TrashId, TrashKey, TrashKind, TrashReason};
 use crate::upload::{Digest, Identity, PartialName, UploadId};
 use bytes::Bytes;
 
@@ -35,6 +36,10 @@ macro_rules! state_promises {
             landings_are_known_from_the_intent_to_the_end,
             what_a_restart_needs_is_listed,
             trash_leaves_the_list_when_restored_and_holds_its_path_meanwhile,
+            doomed_trash_is_in_no_list_and_cannot_be_restored,
+            the_oldest_trash_is_doomed_first_and_never_what_is_being_restored,
+            what_has_landed_is_listed_by_place_and_found_by_its_content,
+            trash_that_has_a_folder_is_listed_adopted_and_restored,
             filters_find_rows_by_status_type_path_and_text,
             a_key_is_found_by_its_secret_and_its_sessions_end_with_it,
             a_sign_in_link_works_once_and_in_time,
@@ -58,6 +63,9 @@ macro_rules! files_promises {
             publishing_without_staging_is_refused,
             dropped_staging_is_in_the_trash_and_empty_staging_is_gone,
             a_restore_exchanges_what_is_live_and_what_was_trashed,
+            trash_is_removed_step_by_step_and_what_was_not_named_stays,
+            what_lies_where_is_listed_and_measured_and_digested,
+            a_slot_is_renamed_to_a_free_name_only,
             a_sweep_removes_what_no_open_sync_owns,
         );
     };
@@ -124,7 +132,7 @@ fn whole(upload_id: Option<UploadId>, sync_id: SyncId, target: &str) -> WholeUpl
 
 /// Intends the landing of one upload, and finishes it.
 async fn land_upload(state: &dyn State, upload: WholeUpload, trash: Option<NewTrash>, at: i64) {
-    let (id, permissions) = state.intend_landings(&[upload.clone()]).await.unwrap();
+    let (id, permissions) = state.intend_landings(std::slice::from_ref(&upload)).await.unwrap();
     assert!(permissions.iter().all(Result::is_ok));
     state.finish_landings(id, &[LandedUpload { upload, trash }], Timestamp(at)).await.unwrap();
 }
@@ -416,6 +424,114 @@ pub async fn trash_leaves_the_list_when_restored_and_holds_its_path_meanwhile(st
     assert!(matches!(state.begin_restore(TrashId(99), &Identity("5".into()), "me").await, Err(Error::NoSuchTrash(_))));
 }
 
+/// Puts three pieces into the trash, of 10, 20 and 30 bytes, which came at the times 1, 2 and 3.
+async fn three_pieces(state: &dyn State) -> [TrashId; 3] {
+    for at in 1..=3 {
+        let id = start(state, "/a", SyncType::FullSync).await;
+        finish(state, id, "/a/1.csv").await;
+        state.close_sync(id, &publish(), false, Timestamp(40)).await.unwrap();
+        let trash = Some(NewTrash { at: Timestamp(at), ..trash_of(id, "/a") });
+        let (status, message) = (Status::Finished, String::new());
+        state.settle_sync(&Settlement { sync_id: id, status, message, trash, at: Timestamp(60) }).await.unwrap();
+    }
+    let pieces = state.trash(&all_trash()).await.unwrap();
+    let ids: Vec<_> = pieces.iter().map(|piece| piece.trash_id).collect();
+    for (id, bytes) in ids.iter().zip([10, 20, 30]) {
+        state.count_trash(*id, Totals { files: 1, bytes }).await.unwrap();
+    }
+    ids.try_into().unwrap()
+}
+
+async fn doom(state: &dyn State, doomed: Doomed, size: u64) -> Vec<TrashId> {
+    let entries = state.begin_emptying(&doomed, size, "me", Timestamp(90)).await.unwrap();
+    entries.iter().map(|entry| entry.trash_id).collect()
+}
+
+async fn restore_begun(state: &dyn State, id: TrashId) -> Result<(), Error> {
+    state.begin_restore(id, &Identity("5".into()), "me").await
+}
+
+pub async fn doomed_trash_is_in_no_list_and_cannot_be_restored(state: &dyn State) {
+    let [first, second, third] = three_pieces(state).await;
+    assert_eq!(doom(state, Doomed::Piece(second), 1).await, [second]);
+    let listed = state.trash(&all_trash()).await.unwrap();
+    assert_eq!(listed.iter().map(|piece| piece.trash_id).collect::<Vec<_>>(), [first, third]);
+    assert!(state.trash_record(second).await.unwrap().is_none());
+    assert!(matches!(restore_begun(state, second).await, Err(Error::NoSuchTrash(_))));
+    let again = state.begin_emptying(&Doomed::Piece(second), 1, "me", Timestamp(90)).await;
+    assert!(matches!(again, Err(Error::NoSuchTrash(_))));
+    let key = TrashKey::of_sync(SyncId(2));
+    assert_eq!(state.emptying_trash(TrashId(0), 10).await.unwrap(), [(second, key)]);
+    assert_eq!(state.emptying_trash(second, 10).await.unwrap(), []);
+    for _ in 0..2 {
+        state.finish_emptying(&[second, third], Timestamp(91)).await.unwrap();
+    }
+    assert_eq!(state.emptying_trash(TrashId(0), 10).await.unwrap(), []);
+    assert!(state.trash_record(third).await.unwrap().is_some(), "it was never doomed");
+}
+
+pub async fn the_oldest_trash_is_doomed_first_and_never_what_is_being_restored(state: &dyn State) {
+    let [first, second, third] = three_pieces(state).await;
+    assert_eq!(doom(state, Doomed::Beyond { bytes_max: 60 }, 9).await, []);
+    restore_begun(state, first).await.unwrap();
+    let refused = state.begin_emptying(&Doomed::Piece(first), 1, "me", Timestamp(90)).await;
+    assert!(matches!(refused, Err(Error::PathRestoring { trash_id, .. }) if trash_id == first));
+    assert_eq!(doom(state, Doomed::Before(Timestamp(2)), 9).await, []);
+    state.cancel_restore(first).await.unwrap();
+    assert_eq!(doom(state, Doomed::Before(Timestamp(4)), 1).await, [first], "one at a time, the oldest");
+    assert_eq!(doom(state, Doomed::Beyond { bytes_max: 49 }, 9).await, [second], "50 bytes were left");
+    assert_eq!(doom(state, Doomed::Beyond { bytes_max: 0 }, 0).await, []);
+    assert_eq!(doom(state, Doomed::Beyond { bytes_max: 0 }, 9).await, [third]);
+    let emptying = state.emptying_trash(TrashId(0), 2).await.unwrap();
+    assert_eq!(emptying.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [first, second]);
+}
+
+pub async fn what_has_landed_is_listed_by_place_and_found_by_its_content(state: &dyn State) {
+    let id = start(state, "/a", SyncType::IncrementalSync).await;
+    for file in ["/a/2.csv", "/a/1.csv", "/a/2.csv"] {
+        finish(state, id, file).await;
+    }
+    begin(state, id, "/a/3.csv").await;
+    let mut listed = Vec::new();
+    let mut after = None;
+    while let Some(row) = state.landed(after.as_ref(), 1).await.unwrap().pop() {
+        after = row.landed_path.clone().map(|place| (place, row.history_id));
+        listed.push((row.landed_path.unwrap().to_string(), row.history_id.0));
+    }
+    assert_eq!(listed, [("/a/1.csv".into(), 2), ("/a/2.csv".into(), 1), ("/a/2.csv".into(), 3)]);
+    let places = ["/a/1.csv", "/a/3.csv", "/b/1.csv"].map(path);
+    assert_eq!(state.never_landed(&places).await.unwrap(), places[1..]);
+    assert_eq!(state.landed_as(&DIGEST, "2.csv", 9).await.unwrap(), [path("/a/2.csv")]);
+    assert_eq!(state.landed_as(&DIGEST, ".csv", 9).await.unwrap(), []);
+    let other = Digest { size_bytes: 6, ..DIGEST };
+    assert_eq!(state.landed_as(&other, "2.csv", 9).await.unwrap(), []);
+    assert!(state.damage().await.unwrap().is_empty());
+    assert_eq!(state.miscounts().await.unwrap(), []);
+    state.recount().await.unwrap();
+    assert_eq!(state.miscounts().await.unwrap(), []);
+    assert_eq!(record(state, id).await.sync.total_files, 4);
+}
+
+pub async fn trash_that_has_a_folder_is_listed_adopted_and_restored(state: &dyn State) {
+    let [first, second, third] = three_pieces(state).await;
+    doom(state, Doomed::Piece(first), 1).await;
+    restore_begun(state, second).await.unwrap();
+    state.finish_restore(second, None, Timestamp(80)).await.unwrap();
+    assert_eq!(state.restored().await.unwrap(), [(path("/a"), Timestamp(80))]);
+    let slots = async || {
+        let slots = state.trash_slots(TrashId(0), 9).await.unwrap();
+        slots.into_iter().map(|slot| (slot.trash_id, slot.is_emptying)).collect::<Vec<_>>()
+    };
+    assert_eq!(slots().await, [(first, true), (third, false)]);
+    assert_eq!(state.trash_slots(first, 9).await.unwrap()[0].key, TrashKey::of_sync(SyncId(3)));
+    state.finish_emptying(&[first], Timestamp(90)).await.unwrap();
+    let key = TrashKey::of_sync(SyncId(1)).adopted();
+    state.adopt_trash(&NewTrash { key: key.clone(), ..trash_of(SyncId(1), "/b") }).await.unwrap();
+    let found = state.trash_slots(third, 9).await.unwrap();
+    assert_eq!((found.len(), &found[0].key, &found[0].origin), (1, &key, &path("/b")));
+    assert_eq!(state.trash(&all_trash()).await.unwrap().len(), 2);
+}
+
 pub async fn filters_find_rows_by_status_type_path_and_text(state: &dyn State) {
     let incremental = start(state, "/data/orders", SyncType::IncrementalSync).await;
     finish(state, incremental, "/data/orders/dt=1/a_b.csv").await;
@@ -532,10 +648,10 @@ pub async fn a_landed_file_has_its_bytes_and_its_digest(files: &dyn Files) {
     let known = "716309cb559debd66268e3349f18a07639ae30e08bdc6dbd1684d95169a3274e";
     assert_eq!(crate::upload::hexadecimal(&digest.sha256), known);
     let file = "/data/db/dt=1/a.csv";
-    assert!(!files.exists(&path(file)).await.unwrap());
+    assert!(!files.exists(&Place::Live(path(file))).await.unwrap());
     let outcome = land_one(files, landing(1, identity, Place::Live(path(file)), file)).await.unwrap();
     assert_eq!(outcome, Outcome::Added);
-    assert!(files.exists(&path(file)).await.unwrap());
+    assert!(files.exists(&Place::Live(path(file))).await.unwrap());
     assert_eq!(files.measure(&Place::Live(path("/data"))).await.unwrap(), Totals { files: 1, bytes: 11 });
     assert_eq!(files.measure(&Place::Live(path(file))).await.unwrap(), Totals { files: 1, bytes: 11 });
     assert_eq!(files.measure(&Place::Live(path("/nowhere/x"))).await.unwrap(), Totals::default());
@@ -655,13 +771,15 @@ pub async fn dropped_staging_is_in_the_trash_and_empty_staging_is_gone(files: &d
     assert!(!files.drop_staging(SyncId(1), &dataset, &key).await.unwrap(), "nothing was staged");
     files.stage(SyncId(1)).await.unwrap();
     assert!(!files.drop_staging(SyncId(1), &dataset, &key).await.unwrap(), "nothing but the folder was staged");
+    assert!(!files.exists(&Place::Staging(SyncId(1))).await.unwrap());
     stage(files, SyncId(1), 1, "a.csv", b"staged").await;
+    assert!(files.exists(&Place::Staging(SyncId(1))).await.unwrap());
     for _ in 0..2 {
         assert!(files.drop_staging(SyncId(1), &dataset, &key).await.unwrap());
         assert_eq!(bytes_at(files, &Place::trashed(&key, &dataset)).await, 6);
         assert_eq!(bytes_at(files, &Place::Staging(SyncId(1))).await, 0);
     }
-    assert!(!files.exists(&dataset).await.unwrap());
+    assert!(!files.exists(&Place::Live(dataset.clone())).await.unwrap());
 }
 
 pub async fn a_restore_exchanges_what_is_live_and_what_was_trashed(files: &dyn Files) {
@@ -686,6 +804,70 @@ pub async fn a_restore_exchanges_what_is_live_and_what_was_trashed(files: &dyn F
     let lost = Restoration { identity: Identity("0".into()), ..restoration };
     assert!(matches!(files.restore(&lost).await, Err(Error::InTheWay(_))));
     assert_eq!(files.identify_trash(&TrashKey::of_sync(SyncId(9)), &dataset).await.unwrap(), None);
+}
+
+pub async fn trash_is_removed_step_by_step_and_what_was_not_named_stays(files: &dyn Files) {
+    let dataset = path("/data/t");
+    for (sync, name) in [(1, 1), (2, 4)] {
+        for (file, name) in ["a.csv", "dt=1/b.csv", "dt=1/c.csv"].into_iter().zip(name..) {
+            stage(files, SyncId(sync), name, file, b"1234").await;
+        }
+        assert!(files.drop_staging(SyncId(sync), &dataset, &TrashKey::of_sync(SyncId(sync))).await.unwrap());
+    }
+    let [doomed, kept, absent] = [1, 2, 9].map(|sync| TrashKey::of_sync(SyncId(sync)));
+    let bytes = async |key: &TrashKey| bytes_at(files, &Place::TrashSlot(key.clone())).await;
+    let first = files.remove_trash(std::slice::from_ref(&doomed), 1).await;
+    assert!(first.gone.is_empty() && first.has_more && first.faults.is_empty(), "{first:?}");
+    let mut steps = 1;
+    while files.remove_trash(std::slice::from_ref(&doomed), 1).await.has_more {
+        steps += 1;
+    }
+    // Three files and their folder, the dataset's folder, the slot.
+    assert!((4..=6).contains(&steps), "{steps} steps of one removal each");
+    assert_eq!((bytes(&doomed).await, bytes(&kept).await), (0, 12));
+    assert_eq!(files.identify_trash(&doomed, &dataset).await.unwrap(), None);
+    let rest = files.remove_trash(&[doomed.clone(), absent.clone(), kept.clone()], 100).await;
+    assert_eq!((rest.gone, rest.has_more), (vec![doomed, absent, kept.clone()], false));
+    assert_eq!(bytes(&kept).await, 0);
+}
+
+pub async fn what_lies_where_is_listed_and_measured_and_digested(files: &dyn Files) {
+    land(files, 1, "/data/t/dt=1/a.csv", b"hello").await;
+    land(files, 2, "/data/t/b.csv", b"").await;
+    let live = |place: &str| Place::Live(path(place));
+    let list = async |place: Place| {
+        let mut entries = files.list(&place).await.unwrap();
+        entries.sort_by(|one, other| one.name.cmp(&other.name));
+        entries.into_iter().map(|entry| (entry.name, entry.kind)).collect::<Vec<_>>()
+    };
+    assert_eq!(list(live("/data/t")).await, [("b.csv".into(), EntryKind::File), ("dt=1".into(), EntryKind::Folder)]);
+    for nothing in ["/data/nowhere", "/data/t/b.csv", "/data/t/b.csv/x"] {
+        assert_eq!(list(live(nothing)).await, [], "{nothing}");
+    }
+    let places = ["/data/t/dt=1/a.csv", "/data/t/b.csv", "/data/t", "/data/t/b.csv/x", "/x"].map(live);
+    assert_eq!(files.sizes(&places).await.unwrap(), [Some(5), Some(0), None, None, None]);
+    let (_, same) = sealed(files, 3, b"hello").await;
+    assert_eq!(files.digest(&places[0]).await.unwrap(), Some(same));
+    assert_eq!(files.digest(&places[2]).await.unwrap(), None);
+    assert_eq!(files.digest(&places[4]).await.unwrap(), None);
+    assert_eq!(list(Place::Partials).await, [(partial(3).as_str().to_owned(), EntryKind::File)]);
+    assert!(files.space().unwrap().free_bytes > 0);
+}
+
+pub async fn a_slot_is_renamed_to_a_free_name_only(files: &dyn Files) {
+    let dataset = path("/data/t");
+    let [first, second] = [1, 2].map(|sync| TrashKey::of_sync(SyncId(sync)));
+    for (sync, key) in [(1, &first), (2, &second)] {
+        stage(files, SyncId(sync), sync as u8, "a.csv", b"1").await;
+        files.drop_staging(SyncId(sync), &dataset, key).await.unwrap();
+    }
+    assert!(files.rename_slot(&first, &second).await.is_err(), "it is taken");
+    files.remove_empty_slot(&first).await.unwrap();
+    assert!(files.identify_trash(&first, &dataset).await.unwrap().is_some(), "it is not empty");
+    files.rename_slot(&first, &first.adopted()).await.unwrap();
+    assert!(files.identify_trash(&first.adopted(), &dataset).await.unwrap().is_some());
+    let slots = files.list(&Place::TrashSlots).await.unwrap();
+    assert_eq!(slots.len(), 2, "{slots:?}");
 }
 
 pub async fn a_sweep_removes_what_no_open_sync_owns(files: &dyn Files) {

@@ -7,9 +7,10 @@ use crate::error::Error;
 use crate::key::{Key, KeyId, NewKey, SecretHash};
 use crate::list::{SyncQuery, TrashQuery, UploadQuery};
 use crate::path::LakePath;
+use crate::ports::{Space, StateInspection};
 use crate::sync::{Closing, Status, Sync, SyncId, SyncRecord, SyncType};
 use crate::time::Timestamp;
-use crate::trash::{Totals, TrashEntry, TrashId, TrashKey, TrashKind, TrashReason};
+use crate::trash::{Doomed, Totals, TrashEntry, TrashId, TrashKey, TrashKind, TrashReason};
 use crate::upload::{Digest, Identity, PartialName, Upload, UploadId};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -211,6 +212,23 @@ pub trait TrashState: Send + std::marker::Sync {
     async fn uncounted_trash(&self, size: u64) -> Result<Vec<TrashRecord>, Error>;
 
     async fn count_trash(&self, id: TrashId, totals: Totals) -> Result<(), Error>;
+
+    /// Remembers durably that these pieces are about to be removed for good, the oldest first and at most `size` of them:
+    /// from now on they are in no list and cannot be restored. One that is being restored is left out; asked for by
+    /// itself, it is refused. Gives those that it has marked.
+    async fn begin_emptying(
+        &self,
+        doomed: &Doomed,
+        size: u64,
+        by: &str,
+        at: Timestamp,
+    ) -> Result<Vec<TrashEntry>, Error>;
+
+    /// Pieces that are being removed, in ascending order, at most `size` of those behind `after`.
+    async fn emptying_trash(&self, after: TrashId, size: u64) -> Result<Vec<(TrashId, TrashKey)>, Error>;
+
+    /// Nothing is left of these pieces. Doing it again changes nothing.
+    async fn finish_emptying(&self, ids: &[TrashId], at: Timestamp) -> Result<(), Error>;
 }
 
 #[async_trait]
@@ -246,6 +264,7 @@ pub trait KeyState: Send + std::marker::Sync {
 }
 
 /// All that is remembered.
-pub trait State: SyncState + UploadState + TrashState + KeyState {}
-
-impl<T: SyncState + UploadState + TrashState + KeyState> State for T {}
+pub trait State: SyncState + UploadState + TrashState + KeyState + StateInspection {
+    /// The room where the state is. Asked often: it answers at once.
+    fn space(&self) -> Result<Space, Error>;
+}

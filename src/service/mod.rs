@@ -3,15 +3,20 @@
 //! A call that changes something must run to its end once begun: whoever holds the future must not drop it half way
 //! (the server runs each request as a task of its own). What a crash interrupts, [`recovery`] finishes.
 
+mod check;
+mod emptying;
 mod gate;
 mod keys;
 mod landings;
 mod publish;
 mod recovery;
+mod reserve;
 mod syncs;
 mod trash;
 mod uploads;
 
+pub use check::{CheckOptions, Checked, Finding, FindingKind};
+pub use emptying::{Emptied, EmptyTrash};
 pub use keys::KeyRing;
 pub use publish::EndPreview;
 pub use recovery::Recovered;
@@ -25,6 +30,7 @@ use crate::ports::{Clock, Files, Randomness, State};
 use crate::time::Timestamp;
 use gate::Gates;
 use landings::Landings;
+use reserve::Reserve;
 use std::sync::Arc;
 
 /// The lake. Cheap to clone.
@@ -40,6 +46,7 @@ struct Inner {
     auth_mode: AuthMode,
     gates: Gates,
     landings: Landings,
+    reserve: Reserve,
 }
 
 /// What a lake is made of.
@@ -64,6 +71,7 @@ impl Lake {
             auth_mode,
             gates: Gates::default(),
             landings: Landings::default(),
+            reserve: Reserve::default(),
         }))
     }
 

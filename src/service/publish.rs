@@ -34,6 +34,12 @@ impl Lake {
             return Ok(());
         }
         may_accept_uploads(&record)?;
+        if record.sync.sync_type == SyncType::FullSync
+            && record.sync.num_landed() > 0
+            && !self.0.files.exists(&Place::Staging(id)).await?
+        {
+            return Err(self.give_up_lost(&record, end.discard_in_flight, caller.name()).await);
+        }
         let closing = match record.sync.sync_type {
             SyncType::IncrementalSync => Closing::Finish,
             SyncType::FullSync => Closing::Publish {
@@ -51,6 +57,19 @@ impl Lake {
             Closing::Finish => Ok(()),
             _ => self.complete(&SyncRecord { closing: Some(closing.clone()), ..record }).await,
         }
+    }
+
+    /// Fails a sync whose staged files are gone, as after the return of an older state: an empty folder published in their
+    /// place would empty the dataset. Gives what its sender is to hear.
+    async fn give_up_lost(&self, record: &SyncRecord, discard_in_flight: bool, by: &str) -> Error {
+        let id = record.sync.sync_id;
+        let lost = Error::StagingLost(id);
+        let closing = Closing::Abort { reason: TrashReason::Aborted, message: lost.to_string(), by: by.to_owned() };
+        if let Err(refused) = self.0.state.close_sync(id, &closing, discard_in_flight, self.now()).await {
+            return refused;
+        }
+        let record = SyncRecord { closing: Some(closing), ..record.clone() };
+        self.complete(&record).await.err().unwrap_or(lost)
     }
 
     /// Aborts a sync: what a full one has staged goes to the trash; what an incremental one has landed stays. Uploads in

@@ -6,6 +6,7 @@ use crate::key::{Caller, may_write};
 use crate::limits::LABEL_BYTES_MAX;
 use crate::list::{ListParameters, Page, SyncQuery, UploadQuery};
 use crate::path::LakePath;
+use crate::place::Place;
 use crate::ports::state::NewSync;
 use crate::sync::{Sync, SyncId, SyncRecord, SyncType};
 use crate::trash::TrashReason;
@@ -65,7 +66,7 @@ impl Lake {
     async fn forget_missing(&self, datasets: &[LakePath]) -> Result<bool, Error> {
         let mut any_missing = false;
         for dataset in datasets {
-            if !self.0.files.exists(dataset).await? {
+            if !self.0.files.exists(&Place::Live(dataset.clone())).await? {
                 self.0.state.forget_dataset(dataset).await?;
                 any_missing = true;
             }

@@ -1,4 +1,4 @@
-//! Looking into the trash, counting it, and putting things back.
+//! Looking into the trash, counting it, and putting things back. Removing it is [`super::emptying`]'s.
 
 use super::Lake;
 use crate::error::Error;

@@ -8,6 +8,7 @@ use super::gate::Pass;
 use super::landings::{Content, Ready, Reserved};
 use crate::error::Error;
 use crate::key::Caller;
+use crate::limits::SPACE_LOOK_BYTES;
 use crate::path::LakePath;
 use crate::ports::Partial;
 use crate::ports::state::{NewUpload, RefusedUpload};
@@ -16,6 +17,7 @@ use crate::time::Timestamp;
 use crate::upload::{PartialName, UploadId};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Largest upload that is gathered in memory.
 const WHOLE_BYTES_MAX: usize = 256 * 1024;
@@ -26,6 +28,8 @@ pub struct Destination {
     sync: Arc<Sync>,
     folder: LakePath,
     by: String,
+    /// What the request announced, until its first file has asked whether there is room for it.
+    expected_bytes: AtomicU64,
 }
 
 /// An upload in flight. It ends by [`Self::land`] or by [`Self::fail`].
@@ -66,7 +70,7 @@ impl Lake {
         let folder = sync.path.upload_folder(path)?;
         // In the open mode an upload needs no key: it then counts as the starter's.
         let by = if *caller == Caller::Anonymous { sync.started_by.clone() } else { caller.name().to_owned() };
-        Ok(Destination { lake: self.clone(), sync, folder, by })
+        Ok(Destination { lake: self.clone(), sync, folder, by, expected_bytes: AtomicU64::new(0) })
     }
 }
 
@@ -89,27 +93,24 @@ impl Lake {
 }
 
 impl Destination {
-    /// Begins the upload of one file. A name that the lake does not take is remembered as a failed upload.
+    /// The request says that it brings so many bytes.
+    pub fn expecting(mut self, bytes: u64) -> Self {
+        *self.expected_bytes.get_mut() = bytes;
+        self
+    }
+
+    /// Begins the upload of one file. One whose name the lake does not take, or that it has no room for, is remembered as
+    /// a failed upload.
     pub async fn begin(&self, file_name: &str) -> Result<IncomingUpload, Error> {
         let lake = &self.lake;
         let begun_at = lake.now();
         let target = match self.folder.file(file_name) {
             Ok(target) => target,
-            Err(error) => {
-                let refused = RefusedUpload {
-                    sync_id: self.sync.sync_id,
-                    file_name: bounded(file_name),
-                    folder: self.folder.clone(),
-                    target: None,
-                    message: error.to_string(),
-                    size_bytes: 0,
-                    begun_at,
-                    at: begun_at,
-                };
-                lake.0.state.refuse_upload(&refused).await?;
-                return Err(error.into());
-            }
+            Err(error) => return Err(self.refuse(file_name, None, error.into(), begun_at).await),
         };
+        if let Err(error) = lake.refuse_below_reserve(self.expected_bytes.swap(0, Ordering::Relaxed)) {
+            return Err(self.refuse(file_name, Some(target), error, begun_at).await);
+        }
         Ok(IncomingUpload {
             lake: lake.clone(),
             sync: self.sync.clone(),
@@ -123,6 +124,21 @@ impl Destination {
             begun_at,
             by: self.by.clone(),
         })
+    }
+
+    /// Remembers an upload that does not begin. Gives what its sender is to hear.
+    async fn refuse(&self, file_name: &str, target: Option<LakePath>, error: Error, begun_at: Timestamp) -> Error {
+        let refused = RefusedUpload {
+            sync_id: self.sync.sync_id,
+            file_name: bounded(file_name),
+            folder: self.folder.clone(),
+            target,
+            message: error.to_string(),
+            size_bytes: 0,
+            begun_at,
+            at: begun_at,
+        };
+        self.lake.0.state.refuse_upload(&refused).await.err().unwrap_or(error)
     }
 }
 
@@ -161,7 +177,11 @@ impl IncomingUpload {
     /// Takes the next bytes.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
         self.pass.check()?;
+        let looks = self.received_bytes / SPACE_LOOK_BYTES;
         self.received_bytes += bytes.len() as u64;
+        if self.received_bytes / SPACE_LOOK_BYTES > looks {
+            self.lake.refuse_below_reserve(0)?;
+        }
         let limit_bytes = self.lake.0.limits.upload_bytes_max;
         if self.received_bytes > limit_bytes {
             return Err(Error::TooLarge { limit_bytes });

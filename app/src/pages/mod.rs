@@ -11,6 +11,7 @@ mod sync_files;
 mod syncs;
 mod tour;
 mod trash;
+mod trash_empty;
 mod upload;
 mod upload_queue;
 mod upload_target;

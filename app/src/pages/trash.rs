@@ -1,5 +1,6 @@
-//! What syncs and uploads have replaced or dropped, and the way back.
+//! What syncs and uploads have replaced or dropped, and the way back; or, for an admin, out of the lake.
 
+use super::trash_empty::{Doomed, EmptyDialog, outcome};
 use crate::api::{AsOf, Session, list_trash, restore_trash};
 use crate::components::clock::Clock;
 use crate::components::dialog::Confirm;
@@ -55,6 +56,8 @@ fn TrashList(session: Session, filters: Filters, listed: AsOf<Vec<TrashEntry>>) 
         },
     );
     let may_restore = session.has_role(Role::Write);
+    let may_empty = session.has_role(Role::Admin);
+    let doomed = RwSignal::new(None::<Doomed>);
     let chosen = RwSignal::new(None::<TrashEntry>);
     let notice = RwSignal::new(String::new());
     let is_empty = Memo::new(move |_| rows.with(Vec::is_empty));
@@ -64,8 +67,25 @@ fn TrashList(session: Session, filters: Filters, listed: AsOf<Vec<TrashEntry>>) 
         notice.set(format!("{} is back in the lake.", entry.origin));
         fresh.now();
     });
+    let on_emptied = Callback::new(move |emptied| {
+        notice.set(outcome(emptied));
+        fresh.now();
+    });
     view! {
-        <Heading title="Trash"/>
+        <Heading title="Trash">
+            {may_empty
+                .then(|| {
+                    view! {
+                        <button
+                            type="button"
+                            class="button button-danger-quiet"
+                            on:click=move |_| doomed.set(Some(Doomed::All))
+                        >
+                            "Empty trash…"
+                        </button>
+                    }
+                })}
+        </Heading>
         {(!may_restore)
             .then(|| view! { <SignInHint is_signed_in=session.signed_in.is_some() purpose="to restore something"/> })}
         <FilterBar base="/trash" filters offered text_label="Name or path"/>
@@ -73,7 +93,7 @@ fn TrashList(session: Session, filters: Filters, listed: AsOf<Vec<TrashEntry>>) 
             {move || (!notice.with(String::is_empty)).then(|| view! { <p class="notice notice-good">{notice.get()}</p> })}
         </div>
         {move || match (is_empty.get(), is_filtered) {
-            (false, _) => view! { <TrashTable rows as_of chosen may_restore/> }.into_any(),
+            (false, _) => view! { <TrashTable rows as_of chosen doomed may_restore may_empty/> }.into_any(),
             (true, true) => view! { <NothingFound base="/trash"/> }.into_any(),
             (true, false) => {
                 view! {
@@ -90,6 +110,7 @@ fn TrashList(session: Session, filters: Filters, listed: AsOf<Vec<TrashEntry>>) 
             view! { <Pager base="/trash".to_owned() filters=asked.get_value() rows=rows.with(Vec::len)/> }
         }}
         {may_restore.then(|| view! { <RestoreDialog chosen on_restored/> })}
+        {may_empty.then(|| view! { <EmptyDialog wanted=doomed on_emptied/> })}
     }
 }
 
@@ -98,7 +119,9 @@ fn TrashTable(
     rows: RwSignal<Vec<TrashEntry>>,
     as_of: Timestamp,
     chosen: RwSignal<Option<TrashEntry>>,
+    doomed: RwSignal<Option<Doomed>>,
     may_restore: bool,
+    may_empty: bool,
 ) -> impl IntoView {
     view! {
         <table class="table table-trash">
@@ -131,7 +154,7 @@ fn TrashTable(
                 <LiveRows
                     rows
                     id=|entry: &TrashEntry| entry.trash_id.0
-                    row=move |entry| view! { <TrashRow entry as_of chosen may_restore/> }
+                    row=move |entry| view! { <TrashRow entry as_of chosen doomed may_restore may_empty/> }
                 />
             </tbody>
         </table>
@@ -143,13 +166,16 @@ fn TrashRow(
     entry: Signal<TrashEntry>,
     as_of: Timestamp,
     chosen: RwSignal<Option<TrashEntry>>,
+    doomed: RwSignal<Option<Doomed>>,
     may_restore: bool,
+    may_empty: bool,
 ) -> impl IntoView {
     let fixed = entry.get_untracked();
     let icon = if fixed.kind == TrashKind::Dataset { Icon::Folder } else { Icon::File };
     let totals = Memo::new(move |_| entry.with(|entry| entry.totals));
     let by = if fixed.trashed_by.is_empty() { "—".to_owned() } else { fixed.trashed_by };
     let label = format!("Restore {}", fixed.origin);
+    let delete_label = format!("Delete {} for good", fixed.origin);
     view! {
         <tr>
             <td class="cell-main">
@@ -190,6 +216,19 @@ fn TrashRow(
                                 <Picture icon=Icon::Restore/>
                                 "Restore"
                             </button>
+                            {may_empty
+                                .then(|| {
+                                    view! {
+                                        <button
+                                            type="button"
+                                            class="button button-small button-danger-quiet"
+                                            aria-label=delete_label
+                                            on:click=move |_| doomed.set(Some(Doomed::Piece(entry.get_untracked())))
+                                        >
+                                            "Delete for good"
+                                        </button>
+                                    }
+                                })}
                         </td>
                     }
                 })}

@@ -3,9 +3,15 @@
 #![allow(clippy::unwrap_used)]
 
 mod authorisation;
+mod backup;
+mod check;
 mod command;
 mod contract;
+#[path = "../support/disk.rs"]
+mod disk;
+mod emptying;
 mod recovery;
+mod reserve;
 #[path = "../support/server.rs"]
 mod server;
 mod syncs;

@@ -10,6 +10,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 pub const FILES_OF_A_VERSION: u64 = 3;
 
@@ -31,6 +32,8 @@ pub struct Known {
     pub versions: BTreeMap<String, Vec<u64>>,
     /// Full syncs that were aborted before they were whole: what they have staged is in the trash, and no version.
     pub incomplete: BTreeSet<u64>,
+    /// SHA-256 of what was asked to be removed for good: it may be gone, or still be in the trash.
+    pub emptied: BTreeSet<String>,
 }
 
 pub const ABSENT: &str = "";
@@ -195,6 +198,34 @@ impl Sender {
             self.ledger.known().incomplete.insert(id);
             self.close("abort", id).await.unwrap();
         }
+    }
+
+    /// Replaces a file that nobody else writes, and removes the old one for good.
+    pub async fn replace_and_empty(&self, sync_id: u64, path: &str) -> Option<()> {
+        self.upload_own(sync_id, path, 70).await?;
+        let old = self.ledger.known().files[path].clone();
+        self.upload_own(sync_id, path, 60).await?;
+        let url = format!("{}/api/lake/trash?size=1&order=desc&path={path}", self.url);
+        let trash: Value = self.client.get(url).send().await.ok()?.json().await.ok()?;
+        self.ledger.known().emptied.extend(old);
+        let body = json!({ "trash_id": trash[0]["trash_id"], "api_key": self.key });
+        let (status, answer) = self.post("/api/lake/trash/empty", body).await?;
+        assert_eq!(status, 200, "{answer}");
+        // The rest happens in the background; a point that is passed there has to be passed before the scenario ends.
+        let slots = self.lake.join(".lakeshore/trash");
+        // A kill may have left a slot behind that an exchange had emptied.
+        let is_piece =
+            |slot: &std::fs::DirEntry| std::fs::read_dir(slot.path()).is_ok_and(|mut slot| slot.next().is_some());
+        let count = || std::fs::read_dir(&slots).unwrap().map(Result::unwrap).filter(is_piece).count();
+        let url = format!("{}/api/lake/trash?size=1000", self.url);
+        for _ in 0..500 {
+            let listed: Value = self.client.get(&url).send().await.ok()?.json().await.ok()?;
+            if listed.as_array().unwrap().len() >= count() {
+                return Some(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the trash was not emptied");
     }
 
     /// Restores what lately went to the trash from `path`, if there is anything whole. Gives its reason.

@@ -1,47 +1,12 @@
 //! A full disk: 507 with its remedy, nothing half, and the same sync goes on when there is space again.
 
 use crate::clients::{Ledger, digest};
-use crate::mounts::Mount;
+use crate::disk::SmallDisk;
 use crate::server::{Stopped, TestServer, answer, assert_refused};
 use crate::verify::Verifier;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use tempfile::TempDir;
-
-/// A file system in memory with a limit of its own.
-struct SmallDisk(Mount);
-
-impl SmallDisk {
-    fn mount(at: &Path, limits: &str) -> Option<Self> {
-        Mount::tmpfs(at, limits).map(Self)
-    }
-
-    /// Takes all the space but for so many bytes.
-    fn fill(&self, free_bytes: u64) {
-        let filler = std::fs::File::create(self.filler()).unwrap();
-        let size_bytes = self.free_bytes().saturating_sub(free_bytes);
-        // Allocated, not only promised.
-        let allocated = Command::new("fallocate").args(["-l", &size_bytes.to_string()]).arg(self.filler()).status();
-        assert!(size_bytes == 0 || allocated.unwrap().success());
-        drop(filler);
-    }
-
-    fn make_space(&self) {
-        std::fs::remove_file(self.filler()).unwrap();
-    }
-
-    fn filler(&self) -> PathBuf {
-        self.0.path().join("filler")
-    }
-
-    fn free_bytes(&self) -> u64 {
-        let output = Command::new("stat").args(["-f", "-c", "%f %S"]).arg(self.0.path()).output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        let (blocks, size) = text.trim().split_once(' ').unwrap();
-        blocks.parse::<u64>().unwrap() * size.parse::<u64>().unwrap()
-    }
-}
 
 const LAKE_IN_LIMITS: &str = "size=6m";
 
@@ -55,7 +20,7 @@ fn on_small_disk(of: &str, limits: &str) -> Option<(Stopped, SmallDisk)> {
 
 fn stopped(folder: TempDir, data_dir: PathBuf, lake: &Path) -> Stopped {
     std::fs::create_dir_all(&data_dir).unwrap();
-    Stopped::new(folder, data_dir, &["--lake-root", lake.to_str().unwrap()]).with_key()
+    Stopped::new(folder, data_dir, &["--min-free-space", "0B", "--lake-root", lake.to_str().unwrap()]).with_key()
 }
 
 /// What a client does of an evening, in a sync of each kind. Every step may be refused, but only for want of space.
@@ -195,7 +160,7 @@ async fn a_lake_without_room_for_another_name_refuses_and_goes_on() {
     server.end_sync(full).await;
     let next = server.start_sync("/full", "FullSync").await;
     server.upload(next, "part-0", b"new").await;
-    let fillers: Vec<_> = (0..100).map(|n| disk.0.path().join(format!("filler-{n}"))).collect();
+    let fillers: Vec<_> = (0..100).map(|n| disk.0.join(format!("filler-{n}"))).collect();
     let made = fillers.iter().take_while(|filler| std::fs::write(filler, b"").is_ok()).count();
     assert!(made < fillers.len());
     // Neither a partial nor a slot of the trash can be made.

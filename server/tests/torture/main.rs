@@ -9,6 +9,8 @@ mod clients;
 // The points are compiled in for tests only: `cargo test --features server/failpoints`.
 #[cfg(feature = "failpoints")]
 mod crash_points;
+#[path = "../support/disk.rs"]
+mod disk;
 mod disk_full;
 mod faulty_disk;
 mod hostile_names;

@@ -3,8 +3,9 @@
 use crate::error::Error;
 use crate::path::LakePath;
 use crate::place::Place;
+use crate::ports::Space;
 use crate::ports::files::{
-    Files, Landing, Outcome, Partial, Publication, Restoration, WholeFile, WrittenFiles, WrittenGroup,
+    Files, Landing, Outcome, Partial, Publication, Removed, Restoration, WholeFile, WrittenFiles, WrittenGroup,
 };
 use crate::sync::SyncId;
 use crate::trash::{Totals, TrashKey};
@@ -20,17 +21,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct MemoryFiles(Arc<Mutex<Tree>>);
 
 #[derive(Default)]
-struct Tree {
+pub(super) struct Tree {
     /// What lies at each path, as its components joined by slashes.
-    nodes: BTreeMap<String, Node>,
+    pub(super) nodes: BTreeMap<String, Node>,
     made: u64,
+    /// Unbounded unless somebody has said otherwise.
+    space: Option<Space>,
 }
 
 #[derive(Clone)]
-struct Node {
+pub(super) struct Node {
     identity: Identity,
     /// Absent: a folder.
-    bytes: Option<Vec<u8>>,
+    pub(super) bytes: Option<Vec<u8>>,
 }
 
 impl MemoryFiles {
@@ -41,12 +44,17 @@ impl MemoryFiles {
         live.filter_map(|(path, node)| Some((format!("/{path}"), node.bytes.clone()?))).collect()
     }
 
-    fn tree(&self) -> MutexGuard<'_, Tree> {
+    /// From now on there is so much room.
+    pub fn set_space(&self, space: Space) {
+        self.tree().space = Some(space);
+    }
+
+    pub(super) fn tree(&self) -> MutexGuard<'_, Tree> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn at(place: &Place) -> String {
+pub(super) fn at(place: &Place) -> String {
     place.components().join("/")
 }
 
@@ -63,7 +71,7 @@ impl Tree {
     }
 
     /// Everything at `path` and below it, with the rest of each path.
-    fn take(&mut self, path: &str) -> Vec<(String, Node)> {
+    pub(super) fn take(&mut self, path: &str) -> Vec<(String, Node)> {
         let below = format!("{path}/");
         let paths: Vec<_> =
             self.nodes.keys().filter(|other| *other == path || other.starts_with(&below)).cloned().collect();
@@ -73,7 +81,7 @@ impl Tree {
             .collect()
     }
 
-    fn put(&mut self, path: &str, nodes: Vec<(String, Node)>) {
+    pub(super) fn put(&mut self, path: &str, nodes: Vec<(String, Node)>) {
         for (rest, node) in nodes {
             self.nodes.insert(format!("{path}{rest}"), node);
         }
@@ -115,10 +123,13 @@ impl Tree {
         if self.nodes.contains_key(slot) { Outcome::Replaced } else { Outcome::Added }
     }
 
-    fn totals(&self, path: &str) -> Totals {
+    pub(super) fn below(&self, path: &str) -> impl DoubleEndedIterator<Item = (&String, &Node)> {
         let below = format!("{path}/");
-        let files = self.nodes.iter().filter(|(other, _)| *other == path || other.starts_with(&below));
-        files.filter_map(|(_, node)| node.bytes.as_ref()).fold(Totals::default(), |totals, bytes| Totals {
+        self.nodes.iter().filter(move |(other, _)| *other == below.trim_end_matches('/') || other.starts_with(&below))
+    }
+
+    fn totals(&self, path: &str) -> Totals {
+        self.below(path).filter_map(|(_, node)| node.bytes.as_ref()).fold(Totals::default(), |totals, bytes| Totals {
             files: totals.files + 1,
             bytes: totals.bytes + bytes.len() as u64,
         })
@@ -160,7 +171,7 @@ impl WrittenGroup for NothingToSeal {
     }
 }
 
-fn digest(bytes: &[u8]) -> Digest {
+pub(super) fn digest(bytes: &[u8]) -> Digest {
     Digest { size_bytes: bytes.len() as u64, sha256: Sha256::digest(bytes).into() }
 }
 
@@ -268,12 +279,37 @@ impl Files for MemoryFiles {
         }
     }
 
+    async fn remove_trash(&self, pieces: &[TrashKey], removals_max: u64) -> Removed {
+        let mut tree = self.tree();
+        let mut left = removals_max;
+        let mut removed = Removed::default();
+        for key in pieces {
+            let slot = at(&Place::TrashSlot(key.clone()));
+            // The deepest first: the last in the order of the map.
+            while let Some((path, _)) = tree.below(&slot).last() {
+                if left == 0 {
+                    removed.has_more = true;
+                    return removed;
+                }
+                let path = path.clone();
+                tree.nodes.remove(&path);
+                left -= 1;
+            }
+            removed.gone.push(key.clone());
+        }
+        removed
+    }
+
     async fn measure(&self, place: &Place) -> Result<Totals, Error> {
         Ok(self.tree().totals(&at(place)))
     }
 
-    async fn exists(&self, path: &LakePath) -> Result<bool, Error> {
-        Ok(self.tree().nodes.contains_key(&at(&Place::Live(path.clone()))))
+    fn space(&self) -> Result<Space, Error> {
+        Ok(self.tree().space.unwrap_or(Space::UNBOUNDED))
+    }
+
+    async fn exists(&self, place: &Place) -> Result<bool, Error> {
+        Ok(self.tree().below(&at(place)).next().is_some())
     }
 
     async fn sweep(&self, open_syncs: &[SyncId]) -> Result<(), Error> {

@@ -1,6 +1,7 @@
 //! The ports in memory, for tests: they keep every promise but that of stable storage.
 
 mod files;
+mod inspection;
 mod state;
 
 pub use files::MemoryFiles;

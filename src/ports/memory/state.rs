@@ -5,15 +5,16 @@ use crate::key::{Key, KeyId, NewKey, SecretHash};
 use crate::limits::IN_FLIGHT_NAMED_MAX;
 use crate::list::{Order, Page, SyncQuery, TrashQuery, UploadQuery};
 use crate::path::LakePath;
+use crate::ports::Space;
 use crate::ports::state::{
-    KeyState, LandedUpload, LandingsId, NewSync, NewTrash, NewUpload, RefusedUpload, Settlement, SyncState,
+    KeyState, LandedUpload, LandingsId, NewSync, NewTrash, NewUpload, RefusedUpload, Settlement, State, SyncState,
     TrashRecord, TrashState, UnfinishedUpload, UploadState, WholeUpload,
 };
 use crate::sync::{
     Closing, OpenSync, Phase, Status, Sync, SyncId, SyncRecord, SyncType, may_accept_uploads, may_close, obstacle,
 };
 use crate::time::Timestamp;
-use crate::trash::{Totals, TrashEntry, TrashId, TrashKind};
+use crate::trash::{Doomed, Totals, TrashEntry, TrashId, TrashKey, TrashKind};
 use crate::upload::{Identity, PartialName, Upload, UploadId, hexadecimal};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
@@ -24,25 +25,34 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct MemoryState(Arc<Mutex<Data>>);
 
 #[derive(Default)]
-struct Data {
-    syncs: Vec<(SyncRecord, Timestamp)>,
-    uploads: Vec<UploadRow>,
+pub(super) struct Data {
+    pub(super) syncs: Vec<(SyncRecord, Timestamp)>,
+    pub(super) uploads: Vec<UploadRow>,
     datasets: Vec<(LakePath, SyncId)>,
-    trash: Vec<(TrashRecord, bool)>,
+    pub(super) trash: Vec<(TrashRecord, Fate)>,
     keys: Vec<(Key, SecretHash)>,
     sessions: Vec<(SecretHash, Option<KeyId>, Timestamp)>,
     sign_in: Option<(SecretHash, Timestamp)>,
     landings: BTreeMap<u64, Vec<WholeUpload>>,
 }
 
-struct UploadRow {
-    upload: Upload,
+/// What has become of a piece of trash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Kept,
+    Restored(Timestamp),
+    Emptying,
+    Emptied,
+}
+
+pub(super) struct UploadRow {
+    pub(super) upload: Upload,
     target: LakePath,
     partial: Option<PartialName>,
 }
 
 impl MemoryState {
-    fn data(&self) -> MutexGuard<'_, Data> {
+    pub(super) fn data(&self) -> MutexGuard<'_, Data> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -148,7 +158,7 @@ impl Data {
         self.uploads.get_mut(index(id.0)).filter(|row| row.upload.sync_status == Status::Syncing)
     }
 
-    fn add_trash(&mut self, new: &NewTrash) {
+    pub(super) fn add_trash(&mut self, new: &NewTrash) {
         let entry = TrashEntry {
             trash_id: TrashId(self.trash.len() as u64 + 1),
             origin: new.origin.clone(),
@@ -159,7 +169,7 @@ impl Data {
             trashed_at: new.at,
             totals: None,
         };
-        self.trash.push((TrashRecord { entry, key: new.key.clone(), restoring: None }, false));
+        self.trash.push((TrashRecord { entry, key: new.key.clone(), restoring: None }, Fate::Kept));
     }
 
     fn remember_dataset(&mut self, path: LakePath, id: SyncId) {
@@ -167,8 +177,47 @@ impl Data {
         self.datasets.push((path, id));
     }
 
-    fn kept_trash(&mut self, id: TrashId) -> Option<&mut (TrashRecord, bool)> {
-        self.trash.get_mut(index(id.0)).filter(|(_, restored)| !restored)
+    fn kept_trash(&mut self, id: TrashId) -> Option<&mut (TrashRecord, Fate)> {
+        self.trash.get_mut(index(id.0)).filter(|(_, fate)| *fate == Fate::Kept)
+    }
+
+    /// What is kept and not being restored, the oldest first.
+    fn removable_trash(&self) -> Vec<TrashEntry> {
+        let removable = |(record, fate): &&(TrashRecord, Fate)| *fate == Fate::Kept && record.restoring.is_none();
+        let mut entries: Vec<_> = self.trash.iter().filter(removable).map(|(record, _)| record.entry.clone()).collect();
+        entries.sort_by_key(|entry| (entry.trashed_at, entry.trash_id));
+        entries
+    }
+
+    fn doom(&mut self, doomed: &Doomed, size: u64) -> Result<Vec<TrashEntry>, Error> {
+        let mut removable = self.removable_trash();
+        match *doomed {
+            Doomed::Piece(id) => {
+                let (record, _) = self.kept_trash(id).ok_or(Error::NoSuchTrash(id))?;
+                if record.restoring.is_some() {
+                    return Err(Error::PathRestoring { path: record.entry.origin.clone(), trash_id: id });
+                }
+                removable.retain(|entry| entry.trash_id == id);
+            }
+            Doomed::Before(before) => removable.retain(|entry| entry.trashed_at < before),
+            Doomed::Beyond { bytes_max } => {
+                let bytes = |entry: &TrashEntry| entry.totals.map_or(0, |totals| totals.bytes);
+                let kept = self.trash.iter().filter(|(_, fate)| *fate == Fate::Kept);
+                let mut held: u64 = kept.map(|(record, _)| bytes(&record.entry)).sum();
+                removable.retain(|entry| {
+                    let is_beyond = held > bytes_max;
+                    held -= if is_beyond { bytes(entry) } else { 0 };
+                    is_beyond
+                });
+            }
+        }
+        removable.truncate(usize::try_from(size).unwrap_or(usize::MAX));
+        for entry in &removable {
+            if let Some((_, fate)) = self.kept_trash(entry.trash_id) {
+                *fate = Fate::Emptying;
+            }
+        }
+        Ok(removable)
     }
 }
 
@@ -422,7 +471,7 @@ impl UploadState for MemoryState {
 impl TrashState for MemoryState {
     async fn trash(&self, query: &TrashQuery) -> Result<Vec<TrashEntry>, Error> {
         let data = self.data();
-        let kept = data.trash.iter().filter(|(_, restored)| !restored).map(|(record, _)| &record.entry);
+        let kept = data.trash.iter().filter(|(_, fate)| *fate == Fate::Kept).map(|(record, _)| &record.entry);
         let rows = kept.filter(|entry| {
             within(query.path.as_ref(), &entry.origin)
                 && within(query.scope.as_ref(), &entry.origin)
@@ -449,11 +498,11 @@ impl TrashState for MemoryState {
         Ok(())
     }
 
-    async fn finish_restore(&self, id: TrashId, replaced: Option<&NewTrash>, _at: Timestamp) -> Result<(), Error> {
+    async fn finish_restore(&self, id: TrashId, replaced: Option<&NewTrash>, at: Timestamp) -> Result<(), Error> {
         let mut data = self.data();
-        let Some((record, restored)) = data.kept_trash(id) else { return Ok(()) };
+        let Some((record, fate)) = data.kept_trash(id) else { return Ok(()) };
         record.restoring = None;
-        *restored = true;
+        *fate = Fate::Restored(at);
         if let Some(trash) = replaced {
             data.add_trash(trash);
         }
@@ -474,7 +523,7 @@ impl TrashState for MemoryState {
 
     async fn uncounted_trash(&self, size: u64) -> Result<Vec<TrashRecord>, Error> {
         let data = self.data();
-        let kept = data.trash.iter().filter(|(record, restored)| !restored && record.entry.totals.is_none());
+        let kept = data.trash.iter().filter(|(record, fate)| *fate == Fate::Kept && record.entry.totals.is_none());
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         Ok(kept.map(|(record, _)| record.clone()).take(size).collect())
     }
@@ -482,6 +531,34 @@ impl TrashState for MemoryState {
     async fn count_trash(&self, id: TrashId, totals: Totals) -> Result<(), Error> {
         if let Some((record, _)) = self.data().kept_trash(id) {
             record.entry.totals = Some(totals);
+        }
+        Ok(())
+    }
+
+    async fn begin_emptying(
+        &self,
+        doomed: &Doomed,
+        size: u64,
+        _by: &str,
+        _at: Timestamp,
+    ) -> Result<Vec<TrashEntry>, Error> {
+        self.data().doom(doomed, size)
+    }
+
+    async fn emptying_trash(&self, after: TrashId, size: u64) -> Result<Vec<(TrashId, TrashKey)>, Error> {
+        let data = self.data();
+        let emptying = data.trash.iter().filter(|(_, fate)| *fate == Fate::Emptying);
+        let pieces = emptying.map(|(record, _)| (record.entry.trash_id, record.key.clone()));
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        Ok(pieces.filter(|(id, _)| *id > after).take(size).collect())
+    }
+
+    async fn finish_emptying(&self, ids: &[TrashId], _at: Timestamp) -> Result<(), Error> {
+        let mut data = self.data();
+        for id in ids {
+            if let Some((_, fate)) = data.trash.get_mut(index(id.0)).filter(|(_, fate)| *fate == Fate::Emptying) {
+                *fate = Fate::Emptied;
+            }
         }
         Ok(())
     }
@@ -563,5 +640,11 @@ impl KeyState for MemoryState {
     async fn is_unclaimed(&self) -> Result<bool, Error> {
         let data = self.data();
         Ok(data.keys.is_empty() && data.sessions.is_empty())
+    }
+}
+
+impl State for MemoryState {
+    fn space(&self) -> Result<Space, Error> {
+        Ok(Space::UNBOUNDED)
     }
 }

@@ -5,9 +5,11 @@
 //! ever resolved beneath the root's own handle ([`tree`]), and what changes hands does so by `renameat2`
 //! ([`landing`], [`exchange`]).
 
+mod emptying;
 mod exchange;
 mod fault;
 mod group;
+mod inspect;
 mod landing;
 mod partial;
 mod publish;
@@ -18,11 +20,12 @@ use async_trait::async_trait;
 use lakeshore::Error;
 use lakeshore::path::LakePath;
 use lakeshore::place::Place;
-use lakeshore::ports::files::{Landing, Outcome, Publication, Restoration, WholeFile, WrittenFiles};
-use lakeshore::ports::{Files, Partial, WrittenGroup};
+use lakeshore::ports::files::{Landing, Outcome, Publication, Removed, Restoration, WholeFile, WrittenFiles};
+use lakeshore::ports::inspection::Entry;
+use lakeshore::ports::{Files, FilesInspection, Partial, Space, WrittenGroup};
 use lakeshore::sync::SyncId;
 use lakeshore::trash::{Totals, TrashKey};
-use lakeshore::upload::{Identity, PartialName};
+use lakeshore::upload::{Digest, Identity, PartialName};
 use std::path::Path;
 use std::sync::Arc;
 use tree::Tree;
@@ -104,18 +107,56 @@ impl Files for LocalFiles {
         self.blocking(move |tree| publish::restore(tree, &restoration)).await
     }
 
+    async fn remove_trash(&self, pieces: &[TrashKey], removals_max: u64) -> Removed {
+        let pieces = pieces.to_vec();
+        let removed = self.blocking(move |tree| Ok(emptying::remove(tree, &pieces, removals_max))).await;
+        removed.unwrap_or_else(|fault| Removed { faults: vec![fault], ..Removed::default() })
+    }
+
     async fn measure(&self, place: &Place) -> Result<Totals, Error> {
         let place = place.clone();
         self.blocking(move |tree| tree.measure(&place)).await
     }
 
-    async fn exists(&self, path: &LakePath) -> Result<bool, Error> {
-        let place = Place::Live(path.clone());
+    fn space(&self) -> Result<Space, Error> {
+        self.0.space()
+    }
+
+    async fn exists(&self, place: &Place) -> Result<bool, Error> {
+        let place = place.clone();
         self.blocking(move |tree| Ok(tree.look(&place)?.is_some())).await
     }
 
     async fn sweep(&self, open_syncs: &[SyncId]) -> Result<(), Error> {
         let open_syncs = open_syncs.to_vec();
         self.blocking(move |tree| sweep::sweep(tree, &open_syncs)).await
+    }
+}
+
+#[async_trait]
+impl FilesInspection for LocalFiles {
+    async fn list(&self, folder: &Place) -> Result<Vec<Entry>, Error> {
+        let folder = folder.clone();
+        self.blocking(move |tree| inspect::list(tree, &folder)).await
+    }
+
+    async fn sizes(&self, files: &[Place]) -> Result<Vec<Option<u64>>, Error> {
+        let files = files.to_vec();
+        self.blocking(move |tree| inspect::sizes(tree, &files)).await
+    }
+
+    async fn digest(&self, file: &Place) -> Result<Option<Digest>, Error> {
+        let file = file.clone();
+        self.blocking(move |tree| inspect::digest(tree, &file)).await
+    }
+
+    async fn rename_slot(&self, from: &TrashKey, to: &TrashKey) -> Result<(), Error> {
+        let (from, to) = (from.clone(), to.clone());
+        self.blocking(move |tree| inspect::rename_slot(tree, &from, &to)).await
+    }
+
+    async fn remove_empty_slot(&self, key: &TrashKey) -> Result<(), Error> {
+        let place = Place::TrashSlot(key.clone());
+        self.blocking(move |tree| tree.remove_empty_folder(&place)).await
     }
 }

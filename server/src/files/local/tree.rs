@@ -4,15 +4,18 @@
 //! symlink planted in the lake leads nowhere, and a race between check and use cannot lead outside.
 
 use super::fault::fault;
+use crate::space::space_of;
 use lakeshore::Error;
 use lakeshore::place::{ENGINE_FOLDER, ENGINE_SUBFOLDERS, Place, UPLOADS_FOLDER};
+use lakeshore::ports::Space;
 use lakeshore::trash::Totals;
 use lakeshore::upload::Identity;
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, StatxFlags, fstatfs, fsync, mkdirat,
-    openat, renameat_with, statx, unlinkat,
+    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, StatxFlags, fstatfs, fstatvfs, fsync,
+    mkdirat, openat, renameat_with, statx, unlinkat,
 };
 use rustix::io::Errno;
+use rustix::path::Arg;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -188,6 +191,11 @@ impl Tree {
         Ok(totals)
     }
 
+    pub(super) fn space(&self) -> Result<Space, Error> {
+        let found = fstatvfs(&self.root).map_err(fault("asking how much space is left"))?;
+        Ok(space_of(&found))
+    }
+
     fn root(&self) -> Result<OwnedFd, Error> {
         self.root.try_clone().map_err(super::fault::io_fault("opening the lake root"))
     }
@@ -213,15 +221,15 @@ fn probe_exchange(engine: &OwnedFd) -> Result<(), OpenError> {
     })
 }
 
-struct Stat {
+pub(super) struct Stat {
     identity: Identity,
-    is_folder: bool,
-    is_file: bool,
-    bytes: u64,
+    pub(super) is_folder: bool,
+    pub(super) is_file: bool,
+    pub(super) bytes: u64,
 }
 
 /// Inode and time of birth: a file system may give a number again, but not at the same nanosecond.
-fn stat(folder: &OwnedFd, name: &str) -> Result<Stat, Errno> {
+pub(super) fn stat(folder: &OwnedFd, name: impl Arg) -> Result<Stat, Errno> {
     let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
     let found = statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, wanted)?;
     let kind = FileType::from_raw_mode(found.stx_mode.into());
@@ -251,7 +259,7 @@ pub(super) fn look_in(folder: &OwnedFd, name: &str) -> Result<Option<Found>, Err
     }
 }
 
-pub(super) fn open_folder(parent: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+pub(super) fn open_folder(parent: &OwnedFd, name: impl Arg) -> Result<OwnedFd, Errno> {
     openat(parent, name, FOLDER, Mode::empty())
 }
 

@@ -21,6 +21,7 @@ pub fn router() -> Router<Arc<Door>> {
         .route("/api/ingestion/file/sync/{id}", get(syncs::one))
         .route("/api/lake/trash", get(trash::list))
         .route("/api/lake/trash/restore", post(trash::restore))
+        .route("/api/lake/trash/empty", post(trash::empty))
 }
 
 pub fn uploads() -> Router<Arc<Door>> {

@@ -50,6 +50,8 @@ pub async fn upload(
         Error::Invalid("the parameter sync_id is missing; add ?sync_id=N with the id that start gave".into())
     })?;
     let destination = door.lake.destination(&caller, sync_id(id)?, parameters.path.as_deref()).await?;
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let destination = destination.expecting(length.unwrap_or(0));
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let boundary = content_type.and_then(boundary).ok_or(HttpError::NotMultipart)?;
     let body = Multipart::new(body.into_data_stream(), &boundary);

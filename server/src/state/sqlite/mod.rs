@@ -3,8 +3,10 @@
 //! WAL mode, one writer that commits many requests in one transaction ([`writer`]), and readers that never wait for it
 //! ([`readers`]). The queries stand beside the types that they fill: [`syncs`], [`uploads`], [`trash`], [`keys`].
 
+mod backup;
 mod counts;
 mod history;
+mod inspection;
 mod keys;
 mod migrations;
 mod query;
@@ -15,9 +17,14 @@ mod trash;
 mod uploads;
 mod writer;
 
+pub use backup::{BackupError, backup};
+
+use crate::space::space_of;
 use lakeshore::Error;
+use lakeshore::ports::{Space, State};
 use readers::Readers;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +69,14 @@ impl SqliteState {
     /// Can the database be read?
     pub fn check(&self) -> Result<(), Error> {
         self.readers.look(|connection| connection.query_row("SELECT 1", [], |_| Ok(())).map_err(fault))
+    }
+}
+
+impl State for SqliteState {
+    fn space(&self) -> Result<Space, Error> {
+        let found =
+            rustix::fs::statvfs(self.readers.file()).map_err(|errno| Error::internal(io::Error::from(errno)))?;
+        Ok(space_of(&found))
     }
 }
 

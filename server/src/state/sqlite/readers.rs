@@ -3,7 +3,7 @@
 use super::{fault, open_reading};
 use lakeshore::Error;
 use rusqlite::Connection;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
@@ -46,6 +46,10 @@ impl Readers {
         let _turn = self.lists.acquire().await.map_err(|_| Error::ShuttingDown)?;
         let readers = self.clone();
         tokio::task::spawn_blocking(move || readers.look(query)).await.map_err(Error::internal)?
+    }
+
+    pub(super) fn file(&self) -> &Path {
+        &self.file
     }
 
     pub(super) fn close(&self) {

@@ -1,4 +1,4 @@
-//! Trash: the table `trash`. A piece that was put back keeps its row, with the time of the restore.
+//! Trash: the table `trash`. A piece that was put back, or removed for good, keeps its row, with the time of it.
 
 use super::SqliteState;
 use super::query::{Select, changed, clamp, found};
@@ -9,15 +9,18 @@ use async_trait::async_trait;
 use lakeshore::list::TrashQuery;
 use lakeshore::ports::state::{NewTrash, TrashRecord, TrashState};
 use lakeshore::sync::SyncType;
-use lakeshore::trash::{Totals, TrashEntry, TrashId, TrashKey, TrashKind};
+use lakeshore::trash::{Doomed, Totals, TrashEntry, TrashId, TrashKey, TrashKind};
 use lakeshore::upload::Identity;
 use lakeshore::{Error, Timestamp};
 use rusqlite::{Connection, Row, params};
 
+/// What can be restored, or is being restored.
+const KEPT: &str = "restored_at IS NULL AND emptying_at IS NULL";
+
 #[async_trait]
 impl TrashState for SqliteState {
     async fn trash(&self, wanted: &TrashQuery) -> Result<Vec<TrashEntry>, Error> {
-        let mut select = Select::new("SELECT * FROM trash WHERE restored_at IS NULL");
+        let mut select = Select::new(format!("SELECT * FROM trash WHERE {KEPT}"));
         select.within("origin", wanted.path.as_ref()).within("origin", wanted.scope.as_ref());
         select.holding(["origin", "trashed_by"], wanted.text.as_deref());
         select.page("trash_id", wanted.page.order, wanted.page.size, wanted.page.from);
@@ -35,7 +38,8 @@ impl TrashState for SqliteState {
 
     async fn finish_restore(&self, trash_id: TrashId, replaced: Option<&NewTrash>, at: Timestamp) -> Result<(), Error> {
         let replaced = replaced.cloned();
-        let sql = "UPDATE trash SET restored_at = ?, restoring = NULL WHERE trash_id = ? AND restored_at IS NULL";
+        let sql = "UPDATE trash SET restored_at = ?, restoring = NULL WHERE trash_id = ? AND restored_at IS NULL AND \
+                   emptying_at IS NULL";
         self.writer
             .write(Synced, move |connection| {
                 let restored = changed(connection, sql, params![at.0, id(trash_id.0)])?;
@@ -58,7 +62,7 @@ impl TrashState for SqliteState {
     }
 
     async fn uncounted_trash(&self, size: u64) -> Result<Vec<TrashRecord>, Error> {
-        let mut select = Select::new("SELECT * FROM trash WHERE restored_at IS NULL AND files IS NULL");
+        let mut select = Select::new(format!("SELECT * FROM trash WHERE {KEPT} AND files IS NULL"));
         select.push(" AND restoring IS NULL ORDER BY trash_id LIMIT ").bind(clamp(size));
         self.readers.list(move |connection| select.rows(connection, trash_record)).await
     }
@@ -66,7 +70,7 @@ impl TrashState for SqliteState {
     async fn count_trash(&self, trash_id: TrashId, totals: Totals) -> Result<(), Error> {
         // Not when it was restored meanwhile: then something else may have been counted.
         let sql = "UPDATE trash SET files = ?, bytes = ? WHERE trash_id = ? AND restored_at IS NULL \
-                   AND restoring IS NULL";
+                   AND emptying_at IS NULL AND restoring IS NULL";
         self.writer
             .write(Written, move |connection| {
                 let values = params![id(totals.files), id(totals.bytes), id(trash_id.0)];
@@ -74,6 +78,91 @@ impl TrashState for SqliteState {
             })
             .await
     }
+
+    async fn begin_emptying(
+        &self,
+        doomed: &Doomed,
+        size: u64,
+        by: &str,
+        at: Timestamp,
+    ) -> Result<Vec<TrashEntry>, Error> {
+        let (doomed, by) = (*doomed, by.to_owned());
+        // Asked of a reader first: adding up a large trash must not hold up the writer for nothing.
+        if let Doomed::Beyond { bytes_max } = doomed
+            && self.readers.list(held_bytes).await? <= bytes_max
+        {
+            return Ok(Vec::new());
+        }
+        self.writer.write(Synced, move |connection| begin_emptying(connection, doomed, size, &by, at)).await
+    }
+
+    async fn emptying_trash(&self, after: TrashId, size: u64) -> Result<Vec<(TrashId, TrashKey)>, Error> {
+        let mut select = Select::new("SELECT trash_id, trash_key FROM trash");
+        select.push(" WHERE emptying_at IS NOT NULL AND emptied_at IS NULL AND trash_id > ").bind(id(after.0));
+        select.push(" ORDER BY trash_id LIMIT ").bind(clamp(size));
+        let piece = |row: &Row<'_>| {
+            Ok((TrashId(row.get::<_, i64>(0)?.cast_unsigned()), TrashKey::remembered(row.get("trash_key")?)))
+        };
+        self.readers.list(move |connection| select.rows(connection, piece)).await
+    }
+
+    async fn finish_emptying(&self, ids: &[TrashId], at: Timestamp) -> Result<(), Error> {
+        let ids = ids.to_vec();
+        let sql = "UPDATE trash SET emptied_at = ? WHERE trash_id = ? AND emptying_at IS NOT NULL AND \
+                   emptied_at IS NULL";
+        self.writer
+            .write(Synced, move |connection| {
+                ids.iter().try_for_each(|trash_id| changed(connection, sql, params![at.0, id(trash_id.0)]).map(drop))
+            })
+            .await
+    }
+}
+
+fn begin_emptying(
+    connection: &Connection,
+    doomed: Doomed,
+    size: u64,
+    by: &str,
+    at: Timestamp,
+) -> Result<Vec<TrashEntry>, Error> {
+    let entries = match doomed {
+        Doomed::Piece(trash_id) => {
+            let record = kept(connection, trash_id)?.ok_or(Error::NoSuchTrash(trash_id))?;
+            if record.restoring.is_some() {
+                return Err(Error::PathRestoring { path: record.entry.origin, trash_id });
+            }
+            vec![record.entry]
+        }
+        Doomed::Before(before) => oldest(before, size).rows(connection, trash_entry)?,
+        Doomed::Beyond { bytes_max } => {
+            let mut held = held_bytes(connection)?;
+            let mut entries = oldest(Timestamp(i64::MAX), size).rows(connection, trash_entry)?;
+            entries.retain(|entry| {
+                let is_beyond = held > bytes_max;
+                held -= if is_beyond { entry.totals.map_or(0, |totals| totals.bytes) } else { 0 };
+                is_beyond
+            });
+            entries
+        }
+    };
+    let sql = "UPDATE trash SET emptying_at = ?, emptying_by = ? WHERE trash_id = ?";
+    for entry in &entries {
+        changed(connection, sql, params![at.0, by, id(entry.trash_id.0)])?;
+    }
+    Ok(entries)
+}
+
+fn held_bytes(connection: &Connection) -> Result<u64, Error> {
+    let sql = format!("SELECT coalesce(sum(bytes), 0) FROM trash WHERE {KEPT}");
+    Ok(found(connection, &sql, [], |row| row.get(0))?.map_or(0, i64::cast_unsigned))
+}
+
+/// Pieces from before a time that may be removed, the oldest first.
+fn oldest(before: Timestamp, size: u64) -> Select {
+    let mut select = Select::new(format!("SELECT * FROM trash WHERE {KEPT} AND restoring IS NULL"));
+    select.push(" AND trashed_at < ").bind(before.0);
+    select.push(" ORDER BY trashed_at, trash_id LIMIT ").bind(clamp(size));
+    select
 }
 
 fn trash_record(row: &Row<'_>) -> rusqlite::Result<TrashRecord> {
@@ -87,8 +176,7 @@ fn trash_record(row: &Row<'_>) -> rusqlite::Result<TrashRecord> {
 }
 
 fn kept(connection: &Connection, trash_id: TrashId) -> Result<Option<TrashRecord>, Error> {
-    let sql = "SELECT * FROM trash WHERE trash_id = ? AND restored_at IS NULL";
-    found(connection, sql, [id(trash_id.0)], trash_record)
+    found(connection, &format!("SELECT * FROM trash WHERE trash_id = ? AND {KEPT}"), [id(trash_id.0)], trash_record)
 }
 
 fn begin_restore(connection: &Connection, trash_id: TrashId, identity: &Identity, by: &str) -> Result<(), Error> {
@@ -115,4 +203,20 @@ pub(super) fn insert_trash(connection: &Connection, trash: &NewTrash) -> Result<
         trash.at.0
     ];
     changed(connection, sql, values).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finding_what_to_remove_goes_by_an_index_and_sorts_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = SqliteState::open(&folder.path().join("lakeshore.db")).unwrap();
+        let plan = state.readers.look(|connection| Ok(oldest(Timestamp(9), 10).plan(connection))).unwrap().join("; ");
+        assert!(plan.contains("USING INDEX trash_by_age (trashed_at<?)") && !plan.contains("B-TREE"), "{plan}");
+        let sum = Select::new(format!("SELECT coalesce(sum(bytes), 0) FROM trash WHERE {KEPT}"));
+        let plan = state.readers.look(|connection| Ok(sum.plan(connection))).unwrap().join("; ");
+        assert!(plan.contains("COVERING INDEX trash_by_age"), "{plan}");
+    }
 }

@@ -1,0 +1,84 @@
+//! `lakeshore check`: the engine compares, this prints.
+
+use crate::clock::{SystemClock, SystemRandomness};
+use crate::config::CheckOptions;
+use crate::files::local::LocalFiles;
+use crate::lock::lock;
+use crate::state::sqlite::SqliteState;
+use anyhow::{Context, bail};
+use lakeshore::Lake;
+use lakeshore::key::AuthMode;
+use lakeshore::limits::Limits;
+use lakeshore::service::{self, Checked, Finding, Parts};
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Something was found that was not repaired.
+const FOUND: u8 = 1;
+/// It could not be checked.
+pub const COULD_NOT: u8 = 2;
+
+pub async fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
+    let (data_dir, root) = (&options.data.path, options.lake_root());
+    // Looking must not make what it looks for.
+    if !options.data.database().is_file() {
+        bail!("there is no database at {}; name the data folder with --data-dir", options.data.database().display());
+    }
+    if !root.is_dir() {
+        bail!("there is no lake at {}; name its folder with --lake-root", root.display());
+    }
+    let _lock = lock(data_dir).with_context(|| data_dir.display().to_string())?;
+    let files = LocalFiles::open(&root).with_context(|| format!("the lake root {}", root.display()))?;
+    let state = SqliteState::open(&options.data.database())?;
+    let lake = Lake::new(Parts {
+        state: Arc::new(state.clone()),
+        files: Arc::new(files),
+        clock: Arc::new(SystemClock),
+        randomness: Arc::new(SystemRandomness),
+        limits: Limits::default(),
+        auth_mode: AuthMode::Required,
+    });
+    let mut printed = Ok(());
+    let mut print = |finding: &Finding| {
+        if printed.is_ok() {
+            printed = print(finding, options);
+        }
+    };
+    let wanted = service::CheckOptions { repair: options.repair, digests: options.digests };
+    let checked = lake.check(wanted, &mut print).await;
+    state.close();
+    let checked = checked.map_err(with_cause)?;
+    printed.context("cannot print what was found")?;
+    sum_up(&checked)?;
+    Ok(if checked.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+}
+
+/// To standard output: the kind, where, what, and what a repair does.
+fn print(finding: &Finding, options: &CheckOptions) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    if options.json {
+        serde_json::to_writer(&mut output, finding)?;
+        return writeln!(output);
+    }
+    let repair = match (finding.repaired, finding.repair) {
+        (true, _) => " [repaired]".to_owned(),
+        (false, Some(repair)) => format!(" [--repair {repair}]"),
+        (false, None) => String::new(),
+    };
+    writeln!(output, "{}\t{}\t{}{repair}", finding.kind.as_str(), finding.path.escape_debug(), finding.detail)
+}
+
+/// To standard error, so that standard output holds findings only.
+fn sum_up(checked: &Checked) -> io::Result<()> {
+    let Checked { findings, repaired, notes } = checked;
+    writeln!(io::stderr(), "{findings} findings, {repaired} of them repaired; {notes} notes")
+}
+
+/// What a client must not learn, the operator has to.
+fn with_cause(error: lakeshore::Error) -> anyhow::Error {
+    match error {
+        lakeshore::Error::Internal(source) => anyhow::Error::from_boxed(source),
+        other => other.into(),
+    }
+}

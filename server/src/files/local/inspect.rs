@@ -1,0 +1,91 @@
+//! Looking at what lies where, for `lakeshore check`.
+
+use super::fault::{fault, io_fault};
+use super::tree::{Tree, open_folder, stat, sync_folder};
+use lakeshore::Error;
+use lakeshore::place::Place;
+use lakeshore::ports::inspection::{Entry, EntryKind};
+use lakeshore::trash::TrashKey;
+use lakeshore::upload::Digest;
+use rustix::fs::{Dir, Mode, OFlags, RenameFlags, openat, renameat_with};
+use rustix::io::Errno;
+use sha2::{Digest as _, Sha256};
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+
+const READ_BYTES: usize = 1 << 20;
+
+/// The parent of a place; `None` where it has none, or a file or a link is in the way.
+fn parent(tree: &Tree, place: &Place) -> Result<Option<(OwnedFd, String)>, Error> {
+    match tree.parent(place) {
+        Err(Error::InTheWay(_)) => Ok(None),
+        other => other,
+    }
+}
+
+pub(super) fn list(tree: &Tree, place: &Place) -> Result<Vec<Entry>, Error> {
+    let Some((parent, leaf)) = parent(tree, place)? else { return Ok(Vec::new()) };
+    let folder = match open_folder(&parent, leaf.as_str()) {
+        Ok(folder) => folder,
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(Vec::new()),
+        Err(errno) => return Err(fault("opening a folder")(errno)),
+    };
+    let mut entries = Vec::new();
+    for entry in Dir::read_from(&folder).map_err(fault("listing a folder"))? {
+        let entry = entry.map_err(fault("listing a folder"))?;
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
+            continue;
+        }
+        let kind = match stat(&folder, name) {
+            Ok(found) if found.is_folder => EntryKind::Folder,
+            Ok(found) if found.is_file => EntryKind::File,
+            Ok(_) => EntryKind::Other,
+            Err(Errno::NOENT) => continue,
+            Err(errno) => return Err(fault("looking at a file")(errno)),
+        };
+        entries.push(Entry { name: name.to_string_lossy().into_owned(), kind });
+    }
+    Ok(entries)
+}
+
+pub(super) fn sizes(tree: &Tree, places: &[Place]) -> Result<Vec<Option<u64>>, Error> {
+    let size = |place: &Place| {
+        let Some((parent, leaf)) = parent(tree, place)? else { return Ok(None) };
+        match stat(&parent, leaf.as_str()) {
+            Ok(found) => Ok(found.is_file.then_some(found.bytes)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(fault("looking at a file")(errno)),
+        }
+    };
+    places.iter().map(size).collect()
+}
+
+pub(super) fn digest(tree: &Tree, place: &Place) -> Result<Option<Digest>, Error> {
+    let Some((parent, leaf)) = parent(tree, place)? else { return Ok(None) };
+    // A pipe must not make it wait: what is no file is not opened.
+    if !stat(&parent, leaf.as_str()).is_ok_and(|found| found.is_file) {
+        return Ok(None);
+    }
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let mut file = openat(&parent, &leaf, flags, Mode::empty()).map(File::from).map_err(fault("opening a file"))?;
+    let mut hasher = Sha256::new();
+    let mut size_bytes = 0;
+    let mut piece = vec![0; READ_BYTES];
+    loop {
+        let length = file.read(&mut piece).map_err(io_fault("reading a file"))?;
+        if length == 0 {
+            return Ok(Some(Digest { size_bytes, sha256: hasher.finalize().into() }));
+        }
+        hasher.update(&piece[..length]);
+        size_bytes += length as u64;
+    }
+}
+
+pub(super) fn rename_slot(tree: &Tree, from: &TrashKey, to: &TrashKey) -> Result<(), Error> {
+    let Some((trash, from)) = tree.parent(&Place::TrashSlot(from.clone()))? else { return Ok(()) };
+    renameat_with(&trash, from, &trash, to.as_str(), RenameFlags::NOREPLACE)
+        .map_err(fault("renaming a folder of the trash"))?;
+    sync_folder(&trash)
+}

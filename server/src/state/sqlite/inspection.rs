@@ -1,0 +1,196 @@
+//! Looking at every row, and counting anew: what `lakeshore check` asks for while no server runs.
+
+use super::query::{Select, clamp, found};
+use super::row::{UPLOAD_COLUMNS, id, path, upload};
+use super::trash::insert_trash;
+use super::writer::Durability::Synced;
+use super::{SqliteState, fault};
+use async_trait::async_trait;
+use lakeshore::path::LakePath;
+use lakeshore::ports::StateInspection;
+use lakeshore::ports::inspection::{Miscount, TrashSlot};
+use lakeshore::ports::state::NewTrash;
+use lakeshore::trash::{TrashId, TrashKey};
+use lakeshore::upload::{Digest, Upload, UploadId};
+use lakeshore::{Error, Timestamp};
+use rusqlite::Connection;
+
+#[async_trait]
+impl StateInspection for SqliteState {
+    async fn damage(&self) -> Result<Vec<String>, Error> {
+        self.readers.list(damage).await
+    }
+
+    async fn miscounts(&self) -> Result<Vec<Miscount>, Error> {
+        self.readers.list(miscounts).await
+    }
+
+    async fn recount(&self) -> Result<(), Error> {
+        self.writer.write(Synced, |connection| connection.execute_batch(RECOUNT).map_err(fault)).await
+    }
+
+    async fn landed(&self, after: Option<&(LakePath, UploadId)>, size: u64) -> Result<Vec<Upload>, Error> {
+        let mut select = Select::new(format!("SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE status = 'Finished'"));
+        if let Some((target, upload_id)) = after {
+            select.push(" AND (target, history_id) > (").bind(target.as_str().to_owned());
+            select.push(", ").bind(id(upload_id.0)).push(")");
+        }
+        select.push(" ORDER BY target, history_id LIMIT ").bind(clamp(size));
+        self.readers.list(move |connection| select.rows(connection, upload)).await
+    }
+
+    async fn never_landed(&self, files: &[LakePath]) -> Result<Vec<LakePath>, Error> {
+        let files = files.to_vec();
+        let sql = "SELECT 1 FROM uploads WHERE target = ? AND status = 'Finished' LIMIT 1";
+        self.readers
+            .list(move |connection| {
+                let mut never = Vec::new();
+                for file in files {
+                    if found(connection, sql, [file.as_str()], |_| Ok(()))?.is_none() {
+                        never.push(file);
+                    }
+                }
+                Ok(never)
+            })
+            .await
+    }
+
+    async fn landed_as(&self, content: &Digest, leaf: &str, size: u64) -> Result<Vec<LakePath>, Error> {
+        let mut select = Select::new("SELECT DISTINCT target FROM uploads WHERE status = 'Finished' AND size_bytes = ");
+        select.bind(id(content.size_bytes)).push(" AND sha256 = ").bind(content.sha256.to_vec());
+        let leaf = format!("/{leaf}");
+        select.push(" AND substr(target, -length(").bind(leaf.clone()).push(")) = ").bind(leaf);
+        select.push(" ORDER BY target LIMIT ").bind(clamp(size));
+        self.readers.list(move |connection| select.rows(connection, |row| path(row, "target"))).await
+    }
+
+    async fn restored(&self) -> Result<Vec<(LakePath, Timestamp)>, Error> {
+        let select = Select::new(
+            "SELECT origin, max(restored_at) AS at FROM trash WHERE restored_at IS NOT NULL GROUP BY origin",
+        );
+        self.readers
+            .list(move |connection| {
+                select.rows(connection, |row| Ok((path(row, "origin")?, Timestamp(row.get("at")?))))
+            })
+            .await
+    }
+
+    async fn trash_slots(&self, after: TrashId, size: u64) -> Result<Vec<TrashSlot>, Error> {
+        let mut select = Select::new("SELECT trash_id, trash_key, origin, emptying_at FROM trash");
+        select.push(" WHERE restored_at IS NULL AND emptied_at IS NULL AND trash_id > ").bind(id(after.0));
+        select.push(" ORDER BY trash_id LIMIT ").bind(clamp(size));
+        self.readers
+            .list(move |connection| {
+                select.rows(connection, |row| {
+                    Ok(TrashSlot {
+                        trash_id: TrashId(row.get::<_, i64>("trash_id")?.cast_unsigned()),
+                        key: TrashKey::remembered(row.get("trash_key")?),
+                        origin: path(row, "origin")?,
+                        is_emptying: row.get::<_, Option<i64>>("emptying_at")?.is_some(),
+                    })
+                })
+            })
+            .await
+    }
+
+    async fn adopt_trash(&self, adopted: &NewTrash) -> Result<(), Error> {
+        let adopted = adopted.clone();
+        self.writer.write(Synced, move |connection| insert_trash(connection, &adopted)).await
+    }
+}
+
+fn damage(connection: &Connection) -> Result<Vec<String>, Error> {
+    let mut damage = Select::new("PRAGMA integrity_check(100)").rows(connection, |row| row.get::<_, String>(0))?;
+    damage.retain(|line| line != "ok");
+    damage.extend(Select::new("PRAGMA foreign_key_check").rows(connection, |row| {
+        let (table, of): (String, String) = (row.get(0)?, row.get(2)?);
+        let row: Option<i64> = row.get(1)?;
+        Ok(format!("row {} of {table} names a row of {of} that is not there", row.unwrap_or_default()))
+    })?);
+    // "Skip N rows" is "id > N": see 0001_lake.sql.
+    for (table, key) in [("syncs", "sync_id"), ("uploads", "history_id")] {
+        let sql = format!("SELECT count(*), coalesce(max({key}), 0) FROM {table}");
+        let counted = found(connection, &sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+        if let Some((count, last)) = counted
+            && count != last
+        {
+            damage.push(format!("{table} has {count} rows, and the last has the {key} {last}: some are missing"));
+        }
+    }
+    Ok(damage)
+}
+
+/// What each sync should say, by its uploads.
+const OF_SYNCS: &str = "SELECT s.sync_id, s.total_files, s.num_failed, s.num_in_flight, s.size_bytes, \
+     coalesce(u.total, 0), coalesce(u.failed, 0), coalesce(u.in_flight, 0), coalesce(u.bytes, 0) \
+     FROM syncs s LEFT JOIN (SELECT sync_id, count(*) AS total, sum(status = 'Failed') AS failed, \
+     sum(status = 'Syncing') AS in_flight, sum(CASE status WHEN 'Finished' THEN size_bytes ELSE 0 END) AS bytes \
+     FROM uploads GROUP BY sync_id) u USING (sync_id) \
+     WHERE s.total_files <> coalesce(u.total, 0) OR s.num_failed <> coalesce(u.failed, 0) \
+     OR s.num_in_flight <> coalesce(u.in_flight, 0) OR s.size_bytes <> coalesce(u.bytes, 0) ORDER BY s.sync_id";
+
+macro_rules! upload_counts {
+    () => {
+        "SELECT scope, scope_id, span, position >> span, count(*), sum(status = 'Finished'), sum(status = 'Failed')
+         FROM (SELECT 0 AS scope, 0 AS scope_id, history_id AS position, status FROM uploads
+               UNION ALL SELECT 1, sync_id, ordinal, status FROM uploads
+               UNION ALL SELECT 2, folder_id, history_id, status FROM uploads)
+         JOIN (SELECT 10 AS span UNION ALL SELECT 20) GROUP BY scope, scope_id, span, position >> span"
+    };
+}
+
+macro_rules! sync_counts {
+    () => {
+        "SELECT sync_type, status, span, sync_id >> span, count(*)
+         FROM syncs JOIN (SELECT 10 AS span UNION ALL SELECT 20) GROUP BY 1, 2, 3, 4"
+    };
+}
+
+/// Blocks, by what they should say.
+const OF_BLOCKS: [(&str, &str, &str); 2] = [
+    ("upload_counts", upload_counts!(), "SELECT * FROM upload_counts"),
+    // A block that every sync has left stays, with nothing in it.
+    ("sync_counts", sync_counts!(), "SELECT * FROM sync_counts WHERE total <> 0"),
+];
+
+const RECOUNT: &str = concat!(
+    "UPDATE syncs SET (total_files, num_failed, num_in_flight, size_bytes) = (
+         SELECT count(*), coalesce(sum(status = 'Failed'), 0), coalesce(sum(status = 'Syncing'), 0),
+                coalesce(sum(CASE status WHEN 'Finished' THEN size_bytes END), 0)
+         FROM uploads WHERE uploads.sync_id = syncs.sync_id);
+     DELETE FROM upload_counts;
+     INSERT INTO upload_counts ",
+    upload_counts!(),
+    ";
+     DELETE FROM sync_counts;
+     INSERT INTO sync_counts ",
+    sync_counts!(),
+    ";"
+);
+
+fn miscounts(connection: &Connection) -> Result<Vec<Miscount>, Error> {
+    let mut miscounts = Select::new(OF_SYNCS).rows(connection, |row| {
+        let mut differences = Vec::new();
+        for (column, name) in ["total_files", "num_failed", "num_in_flight", "size_bytes"].into_iter().enumerate() {
+            let (says, is): (i64, i64) = (row.get(column + 1)?, row.get(column + 5)?);
+            if says != is {
+                differences.push(format!("{name} says {says}, the history {is}"));
+            }
+        }
+        let sync_id: i64 = row.get(0)?;
+        Ok(Miscount { of: format!("sync {sync_id}"), difference: differences.join("; ") })
+    })?;
+    for (table, should_be, is) in OF_BLOCKS {
+        let sql = format!(
+            "SELECT (SELECT count(*) FROM (SELECT * FROM ({should_be}) EXCEPT {is})) + \
+             (SELECT count(*) FROM (SELECT * FROM ({is}) EXCEPT SELECT * FROM ({should_be})))"
+        );
+        let wrong = found(connection, &sql, [], |row| row.get::<_, i64>(0))?;
+        if let Some(wrong) = wrong.filter(|wrong| *wrong > 0) {
+            let difference =
+                format!("{wrong} blocks disagree with the rows, so that pages of lists begin at a wrong row");
+            miscounts.push(Miscount { of: table.to_owned(), difference });
+        }
+    }
+    Ok(miscounts)
+}

@@ -1,0 +1,292 @@
+//! `lakeshore check`: what it finds, what it repairs, and what it leaves to a person.
+
+use crate::server::{Stopped, TestServer, answer, lakeshore};
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
+use std::path::Path;
+
+/// Exit code, and the kind and path of each finding with whether it was repaired.
+pub fn check(stopped: &Stopped, options: &[&str]) -> (i32, Vec<(String, String, bool)>) {
+    let (data_dir, lake) = (stopped.data_dir().to_owned(), stopped.lake());
+    let folders = ["--data-dir", data_dir.to_str().unwrap(), "--lake-root", lake.to_str().unwrap()];
+    let output = lakeshore(&[&["check", "--json"], &folders[..], options].concat());
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let findings = lines.lines().map(|line| {
+        let finding: Value = serde_json::from_str(line).unwrap();
+        let text = |name: &str| finding[name].as_str().unwrap().to_owned();
+        (text("kind"), text("path"), finding["repaired"].as_bool().unwrap())
+    });
+    let mut findings: Vec<_> = findings.collect();
+    findings.sort();
+    let code = output.status.code().unwrap();
+    assert_ne!(code, 2, "{}", String::from_utf8_lossy(&output.stderr));
+    (code, findings)
+}
+
+fn assert_found(stopped: &Stopped, options: &[&str], code: i32, expected: &[(&str, &str, bool)]) {
+    let expected: Vec<_> =
+        expected.iter().map(|(kind, path, repaired)| ((*kind).into(), (*path).into(), *repaired)).collect();
+    assert_eq!(check(stopped, options), (code, expected), "{options:?}");
+}
+
+fn database(stopped: &Stopped) -> Connection {
+    Connection::open(stopped.data_dir().join("lakeshore.db")).unwrap()
+}
+
+async fn publish(server: &TestServer, path: &str, name: &str, bytes: &[u8]) -> u64 {
+    let id = server.start_sync(path, "FullSync").await;
+    server.upload(id, name, bytes).await;
+    server.end_sync(id).await;
+    id
+}
+
+async fn in_trash(server: &TestServer, call: &str, origin: &str) {
+    let pieces = server.rows(&format!("/api/lake/trash?order=desc&path={origin}")).await;
+    let body = json!({ "trash_id": pieces[0]["trash_id"], "api_key": server.key });
+    assert_eq!(answer(server.post(&format!("/api/lake/trash/{call}"), &body)).await.0, 200);
+}
+
+/// A lake that has seen every call.
+async fn busy_lake() -> TestServer {
+    let server = TestServer::start().await;
+    let id = server.start_sync("/inc", "IncrementalSync").await;
+    for (name, bytes) in [("a.csv", "one"), ("a.csv", "three"), ("dt=1/b.csv", "b"), ("c.csv", "c"), ("c.csv", "cc")] {
+        server.upload(id, name, bytes.as_bytes()).await;
+    }
+    assert_eq!(server.try_upload(&format!("sync_id={id}"), &[("../up", b"1")]).await.0, 400);
+    server.end_sync(id).await;
+    in_trash(&server, "restore", "/inc/a.csv").await;
+    in_trash(&server, "empty", "/inc/c.csv").await;
+    publish(&server, "/full", "old", b"old").await;
+    publish(&server, "/full", "new", b"newer").await;
+    publish(&server, "/back", "old", b"old").await;
+    publish(&server, "/back", "new", b"newer").await;
+    in_trash(&server, "restore", "/back").await;
+    // Over an incremental dataset, and below one.
+    publish(&server, "/inc/dt=1", "x", b"x").await;
+    let aborted = server.start_sync("/aborted", "FullSync").await;
+    server.upload(aborted, "a", b"1").await;
+    assert_eq!(server.try_abort(aborted).await.0, 200);
+    let open = server.start_sync("/open", "FullSync").await;
+    server.upload(open, "a", b"1").await;
+    server.upload(open, "a", b"22").await;
+    server
+}
+
+#[tokio::test]
+async fn a_lake_that_has_seen_every_call_is_clean_after_a_stop_and_after_a_kill() {
+    let mut server = busy_lake().await;
+    assert_eq!(server.stop(), Some(0));
+    let stopped = server.kill();
+    assert_found(&stopped, &["--digests"], 0, &[]);
+    let server = stopped.start().await;
+    publish(&server, "/full", "newest", b"newest").await;
+    let stopped = server.kill();
+    assert_found(&stopped, &["--digests"], 0, &[]);
+    assert_found(&stopped, &["--digests", "--repair"], 0, &[]);
+    assert_found(&stopped, &[], 0, &[]);
+}
+
+fn put(at: &Path, bytes: &[u8]) {
+    fs::create_dir_all(at.parent().unwrap()).unwrap();
+    fs::write(at, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn what_lies_about_is_found_and_a_repair_removes_what_nobody_owns_and_nothing_else() {
+    let stopped = busy_lake().await.kill();
+    let lake = stopped.lake();
+    put(&lake.join(".lakeshore/uploads/stray"), b"half");
+    put(&lake.join(".lakeshore/staging/sync-1/a"), b"staged");
+    put(&lake.join(".lakeshore/trash/upload-unknown/a"), b"nobody's");
+    put(&lake.join(".lakeshore/trash/sync-99/t/a"), b"of a sync that is not there");
+    fs::create_dir(lake.join(".lakeshore/trash/upload-empty")).unwrap();
+    put(&lake.join("full/by-hand"), b"somebody's");
+    put(&lake.join("elsewhere/no-dataset"), b"somebody's");
+    let lying = |repaired: bool| {
+        [
+            ("empty-slot", ".lakeshore/trash/upload-empty", repaired),
+            ("stray-partial", ".lakeshore/uploads/stray", repaired),
+            ("stray-staging", ".lakeshore/staging/sync-1", repaired),
+            ("unknown-file", "full/by-hand", false),
+            ("unknown-trash", ".lakeshore/trash/sync-99", false),
+            ("unknown-trash", ".lakeshore/trash/upload-unknown", false),
+        ]
+    };
+    assert_found(&stopped, &[], 1, &lying(false));
+    assert!(lake.join(".lakeshore/uploads/stray").exists(), "it only looked");
+    assert_found(&stopped, &["--repair"], 1, &lying(true));
+    let left = [
+        ("unknown-file", "full/by-hand", false),
+        // Out of the way of the sync 99 to come.
+        ("unknown-trash", ".lakeshore/trash/lost-sync-99", false),
+        ("unknown-trash", ".lakeshore/trash/upload-unknown", false),
+    ];
+    assert_found(&stopped, &["--repair"], 1, &left);
+    assert!(lake.join(".lakeshore/trash/lost-sync-99/t/a").exists());
+    fs::remove_dir_all(lake.join(".lakeshore/trash/lost-sync-99")).unwrap();
+    fs::remove_dir_all(lake.join(".lakeshore/trash/upload-unknown")).unwrap();
+    assert_found(&stopped, &[], 0, &left[..1]);
+}
+
+#[tokio::test]
+async fn files_that_are_gone_or_changed_are_found_and_rows_of_what_was_replaced_are_not_judged() {
+    let stopped = busy_lake().await.kill();
+    let lake = stopped.lake();
+    fs::remove_file(lake.join("full/new")).unwrap();
+    fs::write(lake.join("inc/c.csv"), b"longer").unwrap();
+    fs::write(lake.join("inc/dt=1/x"), b"y").unwrap();
+    fs::remove_dir_all(lake.join(".lakeshore/staging")).unwrap();
+    // What a restore has brought back is not judged by the uploads before it.
+    fs::write(lake.join("inc/a.csv"), b"whatever").unwrap();
+    let sync = lake.join(".lakeshore/staging");
+    fs::create_dir(&sync).unwrap();
+    let changed = [
+        ("missing-file", ".lakeshore/staging/sync-8/a", false),
+        ("missing-file", "full/new", false),
+        ("wrong-size", "inc/c.csv", false),
+    ];
+    assert_found(&stopped, &["--repair"], 1, &changed);
+    let by_digest = [&changed[..2], &[("wrong-digest", "inc/dt=1/x", false)], &changed[2..]].concat();
+    assert_found(&stopped, &["--digests"], 1, &by_digest);
+}
+
+#[tokio::test]
+async fn trash_without_a_row_is_listed_again_and_a_row_without_its_trash_leaves_the_list() {
+    let server = busy_lake().await;
+    let pieces = server.rows("/api/lake/trash").await;
+    let stopped = server.kill();
+    let lake = stopped.lake();
+    let connection = database(&stopped);
+    let key = |origin: &str, reason: &str| -> String {
+        let sql = "SELECT trash_key FROM trash WHERE origin = ? AND reason = ? AND restored_at IS NULL \
+                   AND emptying_at IS NULL";
+        connection.query_row(sql, [origin, reason], |row| row.get(0)).unwrap()
+    };
+    let (dataset, file, gone) = (key("/full", "Replaced"), key("/inc/a.csv", "Restored"), key("/back", "Restored"));
+    for key in [&dataset, &file] {
+        let sql = "DELETE FROM trash WHERE trash_key = ? AND restored_at IS NULL";
+        assert_eq!(connection.execute(sql, [key]).unwrap(), 1);
+    }
+    fs::remove_dir_all(lake.join(".lakeshore/trash").join(&gone)).unwrap();
+    drop(connection);
+    let (missing, of_dataset, of_file) = (
+        format!(".lakeshore/trash/{gone}/back"),
+        format!(".lakeshore/trash/{dataset}"),
+        format!(".lakeshore/trash/{file}"),
+    );
+    let found = |repaired| {
+        [
+            ("missing-trash", missing.as_str(), repaired),
+            ("unknown-trash", of_dataset.as_str(), repaired),
+            ("unknown-trash", of_file.as_str(), repaired),
+        ]
+    };
+    assert_found(&stopped, &[], 1, &found(false));
+    assert_found(&stopped, &["--repair"], 0, &found(true));
+    assert_found(&stopped, &["--digests"], 0, &[]);
+    let server = stopped.start().await;
+    let again = server.rows("/api/lake/trash").await;
+    assert_eq!(again.len(), pieces.len() - 1, "{again:?}");
+    in_trash(&server, "restore", "/full").await;
+    assert_eq!(server.file_names("full"), ["old"]);
+    in_trash(&server, "restore", "/inc/a.csv").await;
+    assert_eq!(server.files("inc")["a.csv"], b"three");
+}
+
+#[tokio::test]
+async fn counters_are_counted_anew() {
+    let stopped = busy_lake().await.kill();
+    let connection = database(&stopped);
+    connection
+        .execute_batch(
+            "UPDATE syncs SET total_files = 9, size_bytes = 0 WHERE sync_id = 1;
+             UPDATE upload_counts SET finished = finished + 1 WHERE scope = 0;
+             DELETE FROM sync_counts WHERE sync_type = 'IncrementalSync';",
+        )
+        .unwrap();
+    drop(connection);
+    let found = |repaired| {
+        [
+            ("miscount", "sync 1", repaired),
+            ("miscount", "sync_counts", repaired),
+            ("miscount", "upload_counts", repaired),
+        ]
+    };
+    assert_found(&stopped, &[], 1, &found(false));
+    assert_found(&stopped, &["--repair"], 0, &found(true));
+    let server = stopped.start().await;
+    let sync = server.sync(1).await;
+    assert_eq!((&sync["total_files"], &sync["num_failed"], &sync["size_bytes"]), (&json!(6), &json!(1), &json!(12)));
+    assert_eq!(server.rows("/api/ingestion/file/sync/list?sync_type=IncrementalSync").await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_kill_has_cut_short_is_said_to_be_unfinished_until_a_repair_or_a_start() {
+    let server = TestServer::start().await;
+    let id = server.start_sync("/inc", "IncrementalSync").await;
+    server.upload(id, "a.csv", b"one").await;
+    let mut connection = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
+    write!(
+        connection,
+        "POST /api/lake/file/upload?sync_id={id} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\
+         Content-Type: multipart/form-data; boundary=b\r\n\r\n\
+         --b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"half\"\r\n\r\nsome of it"
+    )
+    .unwrap();
+    server.eventually(async || server.history("status=Syncing").await.first().cloned()).await;
+    let stopped = server.kill();
+    let (code, found) = check(&stopped, &[]);
+    assert_eq!((code, found.len(), found[0].0.as_str()), (1, 1, "unfinished"), "{found:?}");
+    let (code, found) = check(&stopped, &["--repair"]);
+    assert_eq!((code, found.len(), found[0].2), (0, 1, true), "{found:?}");
+    assert_found(&stopped, &[], 0, &[]);
+    let server = stopped.start().await;
+    assert_eq!(server.history("status=Failed").await.len(), 1);
+}
+
+#[tokio::test]
+async fn rows_that_are_missing_are_damage_that_only_a_backup_can_mend() {
+    let stopped = busy_lake().await.kill();
+    let connection = database(&stopped);
+    connection.execute("DELETE FROM uploads WHERE history_id = 2", []).unwrap();
+    drop(connection);
+    assert_found(&stopped, &["--repair"], 1, &[("damaged", "the database", false)]);
+}
+
+#[tokio::test]
+async fn it_says_why_it_cannot_check_and_makes_nothing_of_its_own() {
+    let server = TestServer::start().await;
+    let refused = |data_dir: &Path, words: &str| {
+        let output = lakeshore(&["check", "--data-dir", data_dir.to_str().unwrap()]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(words), "{said} lacks {words:?}");
+    };
+    refused(server.data_dir(), "stop it first");
+    let id = server.start_sync("/inc", "IncrementalSync").await;
+    server.upload(id, "a.csv", b"the server is not disturbed").await;
+    let empty = tempfile::tempdir().unwrap();
+    refused(empty.path(), "no database");
+    assert_eq!(fs::read_dir(empty.path()).unwrap().count(), 0);
+    let stopped = server.kill();
+    fs::rename(stopped.lake(), empty.path().join("lake")).unwrap();
+    refused(stopped.data_dir(), "no lake");
+    assert!(!stopped.lake().exists());
+}
+
+#[tokio::test]
+async fn in_words_each_finding_is_a_line_of_its_kind_its_path_and_what_a_repair_would_do() {
+    let stopped = TestServer::start().await.kill();
+    put(&stopped.lake().join(".lakeshore/uploads/stray\n"), b"half");
+    let output = lakeshore(&["check", "--data-dir", stopped.data_dir().to_str().unwrap()]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    let line = "stray-partial\t.lakeshore/uploads/stray\\n\tno upload that is in flight owns it \
+                [--repair removes it, as the next start does]\n";
+    assert_eq!(said, line);
+    let summary = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(summary, "1 findings, 0 of them repaired; 0 notes\n");
+}

@@ -1,0 +1,56 @@
+//! A disk that is soon full.
+
+// Two test targets share this file, and each uses its part of it.
+#![allow(dead_code)]
+
+use crate::server::skipped;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A file system in memory with a limit of its own. Unmounted with its end; the server on it has to end first.
+pub struct SmallDisk(pub PathBuf);
+
+impl SmallDisk {
+    /// `None`, said loudly, where mounting is not allowed.
+    pub fn mount(at: &Path, limits: &str) -> Option<Self> {
+        std::fs::create_dir_all(at).unwrap();
+        let options = ["-t", "tmpfs", "-o", limits, "tmpfs", at.to_str().unwrap()];
+        let mounted = Command::new("mount").args(options).output().is_ok_and(|output| output.status.success());
+        if !mounted {
+            skipped("it mounts a small tmpfs, which needs root");
+            return None;
+        }
+        Some(Self(at.to_owned()))
+    }
+
+    /// Takes all the space but for so many bytes.
+    pub fn fill(&self, free_bytes: u64) {
+        let filler = std::fs::File::create(self.filler()).unwrap();
+        let size_bytes = self.free_bytes().saturating_sub(free_bytes);
+        // Allocated, not only promised.
+        let allocated = Command::new("fallocate").args(["-l", &size_bytes.to_string()]).arg(self.filler()).status();
+        assert!(size_bytes == 0 || allocated.unwrap().success());
+        drop(filler);
+    }
+
+    pub fn make_space(&self) {
+        std::fs::remove_file(self.filler()).unwrap();
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.0.join("filler")
+    }
+
+    pub fn free_bytes(&self) -> u64 {
+        let output = Command::new("stat").args(["-f", "-c", "%f %S"]).arg(&self.0).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (blocks, size) = text.trim().split_once(' ').unwrap();
+        blocks.parse::<u64>().unwrap() * size.parse::<u64>().unwrap()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}

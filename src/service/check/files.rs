@@ -1,0 +1,212 @@
+//! The files that have landed, and those that are there.
+//!
+//! Not every row of the history can be judged by what lies in the lake. A row speaks for the file at its place only if
+//! nothing came there since: no full sync of a dataset around it (syncs of which one is full never overlap in time, so the
+//! order of their ids is the order of what they did), no later upload, no restore. Of uploads to one place that were under
+//! way at the same time, any may be the last.
+
+use super::{Check, Finding, FindingKind};
+use crate::error::Error;
+use crate::list::{Page, SyncQuery};
+use crate::path::LakePath;
+use crate::place::Place;
+use crate::ports::inspection::EntryKind;
+use crate::sync::{Status, Sync, SyncId, SyncType};
+use crate::time::Timestamp;
+use crate::upload::{Upload, hexadecimal};
+use std::collections::{BTreeMap, HashMap};
+
+/// Rows, or files, that are looked at together.
+const TOGETHER: u64 = 1000;
+
+/// What has happened to datasets.
+struct Datasets {
+    syncs: BTreeMap<SyncId, Sync>,
+    /// The last full sync that was published at each path.
+    published: HashMap<LakePath, SyncId>,
+    /// When something was last restored to each path.
+    restored: HashMap<LakePath, Timestamp>,
+}
+
+/// A file that should be at a place, with one of these contents.
+struct Expected {
+    place: Place,
+    uploads: Vec<Upload>,
+}
+
+impl Check<'_> {
+    pub(super) async fn files(&mut self) -> Result<(), Error> {
+        let datasets = self.datasets().await?;
+        let mut after = None;
+        let mut of_one_place: Vec<Upload> = Vec::new();
+        let mut expected = Vec::new();
+        loop {
+            let rows = self.lake.0.state.landed(after.as_ref(), TOGETHER).await?;
+            let is_last = rows.is_empty();
+            for row in rows {
+                let Some(target) = row.landed_path.clone() else { continue };
+                if of_one_place.first().is_some_and(|first| first.landed_path.as_ref() != Some(&target)) {
+                    expected.extend(self.expect(&datasets, std::mem::take(&mut of_one_place)));
+                }
+                after = Some((target, row.history_id));
+                of_one_place.push(row);
+            }
+            if is_last {
+                expected.extend(self.expect(&datasets, of_one_place));
+                self.compare(expected).await?;
+                break;
+            }
+            self.compare(std::mem::take(&mut expected)).await?;
+        }
+        self.unknown_files().await
+    }
+
+    async fn datasets(&self) -> Result<Datasets, Error> {
+        let mut syncs = BTreeMap::new();
+        loop {
+            let page = Page { from: syncs.len() as u64, ..Page::FIRST };
+            let query = SyncQuery { page, status: None, sync_type: None, path: None, text: None, scope: None };
+            let rows = self.lake.0.state.syncs(&query).await?;
+            if rows.is_empty() {
+                break;
+            }
+            syncs.extend(rows.into_iter().map(|sync| (sync.sync_id, sync)));
+        }
+        let is_published = |sync: &&Sync| sync.sync_type == SyncType::FullSync && sync.sync_status == Status::Finished;
+        // In ascending order: the last stays.
+        let published = syncs.values().filter(is_published).map(|sync| (sync.path.clone(), sync.sync_id)).collect();
+        let restored = self.lake.0.state.restored().await?.into_iter().collect();
+        Ok(Datasets { syncs, published, restored })
+    }
+
+    /// What one place should hold, by the uploads that have landed there.
+    fn expect(&self, datasets: &Datasets, uploads: Vec<Upload>) -> Vec<Expected> {
+        let Some(target) = uploads.first().and_then(|upload| upload.landed_path.clone()) else { return Vec::new() };
+        if self.in_doubt.iter().any(|path| path.overlaps(&target)) {
+            return Vec::new();
+        }
+        let around: Vec<_> = around(&target).collect();
+        let published = around.iter().filter_map(|path| datasets.published.get(path)).max();
+        let restored = around.iter().filter_map(|path| datasets.restored.get(path)).max();
+        let mut live = Vec::new();
+        let mut staged: BTreeMap<SyncId, Vec<Upload>> = BTreeMap::new();
+        for upload in uploads {
+            let Some(sync) = datasets.syncs.get(&upload.sync_id) else { continue };
+            match (sync.sync_type, sync.sync_status) {
+                (SyncType::FullSync, Status::Syncing) => staged.entry(sync.sync_id).or_default().push(upload),
+                // Its files are in the trash.
+                (SyncType::FullSync, Status::Failed) => {}
+                _ if published.is_some_and(|published| upload.sync_id < *published) => {}
+                _ => live.push(upload),
+            }
+        }
+        let mut expected = Vec::new();
+        let last = last_of(live);
+        let is_restored = last.iter().any(|upload| restored.is_some_and(|restored| *restored >= upload.start_time));
+        if !last.is_empty() && !is_restored {
+            expected.push(Expected { place: Place::Live(target.clone()), uploads: last });
+        }
+        for (sync_id, uploads) in staged {
+            if let Some(sync) = datasets.syncs.get(&sync_id) {
+                let place = Place::of_upload(Some(sync_id), &sync.path, &target);
+                expected.push(Expected { place, uploads: last_of(uploads) });
+            }
+        }
+        expected
+    }
+
+    async fn compare(&mut self, expected: Vec<Expected>) -> Result<(), Error> {
+        let places: Vec<_> = expected.iter().map(|expected| expected.place.clone()).collect();
+        let sizes = self.lake.0.files.sizes(&places).await?;
+        for (Expected { place, uploads }, size_bytes) in expected.into_iter().zip(sizes) {
+            let Some(upload) = uploads.last() else { continue };
+            let of = format!("upload {} of sync {}", upload.history_id, upload.sync_id);
+            let finding = match size_bytes {
+                None => Some((
+                    FindingKind::MissingFile,
+                    format!("{of} has landed here, and it is gone; send it again, or look for it in a backup"),
+                )),
+                Some(size) if uploads.iter().all(|upload| upload.size_bytes != size) => Some((
+                    FindingKind::WrongSize,
+                    format!(
+                        "{of} brought {} bytes, and {size} are there; somebody else has changed it",
+                        upload.size_bytes
+                    ),
+                )),
+                Some(_) if self.options.digests => self.compare_digest(&place, &uploads).await?.map(|digest| {
+                    (FindingKind::WrongDigest, format!("{of} brought other bytes; their SHA-256 is now {digest}"))
+                }),
+                Some(_) => None,
+            };
+            if let Some((kind, detail)) = finding {
+                self.tell(&Finding::new(kind, place.shown(), detail));
+            }
+        }
+        Ok(())
+    }
+
+    /// The digest of the file, when it is that of none of the uploads.
+    async fn compare_digest(&self, place: &Place, uploads: &[Upload]) -> Result<Option<String>, Error> {
+        let digest = self.lake.0.files.digest(place).await?;
+        let digest = digest.map(|digest| hexadecimal(&digest.sha256)).unwrap_or_default();
+        let is_known = uploads.iter().any(|upload| upload.sha256.as_deref() == Some(digest.as_str()));
+        Ok((!is_known).then_some(digest))
+    }
+
+    /// Looks through every dataset for what no upload brought.
+    async fn unknown_files(&mut self) -> Result<(), Error> {
+        let mut datasets = self.lake.0.state.datasets("", None, u64::MAX).await?;
+        datasets.sort();
+        let mut folders: Vec<LakePath> = Vec::new();
+        for dataset in datasets {
+            // One below another is looked through with that.
+            if !folders.iter().any(|folder| folder.contains(&dataset)) {
+                folders.push(dataset);
+            }
+        }
+        while let Some(folder) = folders.pop() {
+            let mut files = Vec::new();
+            for entry in self.lake.0.files.list(&Place::Live(folder.clone())).await? {
+                match (folder.join(&entry.name), entry.kind) {
+                    (Ok(below), EntryKind::Folder) => folders.push(below),
+                    (Ok(file), EntryKind::File) => files.push(file),
+                    _ => {
+                        let path = format!("{}/{}", Place::Live(folder.clone()).shown(), entry.name);
+                        self.tell(&Finding::new(FindingKind::UnknownFile, path, "no upload brings such a thing"));
+                    }
+                }
+            }
+            for unknown in self.lake.0.state.never_landed(&files).await? {
+                let path = Place::Live(unknown).shown();
+                self.tell(&Finding::new(FindingKind::UnknownFile, path, "no upload is known to have brought it"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The path itself and everything above it.
+fn around(path: &LakePath) -> impl Iterator<Item = LakePath> {
+    let text = path.as_str();
+    let ends = text.match_indices('/').map(|(at, _)| at).skip(1).chain([text.len()]);
+    ends.filter_map(|end| LakePath::parse(&text[..end]).ok())
+}
+
+/// The upload that ended last, and those that were under way with it.
+fn last_of(mut uploads: Vec<Upload>) -> Vec<Upload> {
+    uploads.sort_by_key(|upload| (upload.end_time, upload.history_id));
+    let Some(since) = uploads.last().map(|last| last.start_time) else { return uploads };
+    uploads.retain(|upload| upload.end_time >= since);
+    uploads
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn around_a_place_are_itself_and_all_above_it() {
+        let place = LakePath::parse("/a/b/c").unwrap();
+        assert_eq!(around(&place).map(|path| path.to_string()).collect::<Vec<_>>(), ["/a", "/a/b", "/a/b/c"]);
+    }
+}

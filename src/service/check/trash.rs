@@ -1,0 +1,153 @@
+//! The trash on the disk, and the rows that tell of it.
+
+use super::{Check, Finding, FindingKind};
+use crate::error::Error;
+use crate::path::LakePath;
+use crate::place::Place;
+use crate::ports::inspection::{Entry, EntryKind, TrashSlot};
+use crate::ports::state::NewTrash;
+use crate::sync::{Status, SyncId};
+use crate::trash::{Doomed, TrashId, TrashKey, TrashKind, TrashReason};
+use std::collections::BTreeSet;
+
+const BY: &str = "lakeshore check";
+const PAGE_ROWS: u64 = 1000;
+
+impl Check<'_> {
+    pub(super) async fn trash(&mut self) -> Result<(), Error> {
+        let mut known = BTreeSet::new();
+        let mut after = TrashId(0);
+        loop {
+            let slots = self.lake.0.state.trash_slots(after, PAGE_ROWS).await?;
+            let Some(last) = slots.last() else { break };
+            after = last.trash_id;
+            for slot in slots {
+                if !slot.is_emptying {
+                    self.judge_piece(&slot).await?;
+                }
+                known.insert(slot.key.as_str().to_owned());
+            }
+        }
+        known.extend(self.keys_in_doubt.iter().map(|key| key.as_str().to_owned()));
+        for entry in self.lake.0.files.list(&Place::TrashSlots).await? {
+            if !known.contains(&entry.name) {
+                self.judge_slot(&entry).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A row that can be restored: is the piece there?
+    async fn judge_piece(&mut self, slot: &TrashSlot) -> Result<(), Error> {
+        let identity = match self.lake.0.files.identify_trash(&slot.key, &slot.origin).await {
+            Err(Error::InTheWay(_)) => None,
+            other => other?,
+        };
+        let is_restoring = self.in_doubt.contains(&slot.origin);
+        if identity.is_some() || is_restoring {
+            return Ok(());
+        }
+        let path = Place::trashed(&slot.key, &slot.origin).shown();
+        let detail = format!("trash {}, from {}, is not there", slot.trash_id, slot.origin);
+        let mut finding = Finding::new(FindingKind::MissingTrash, path, detail).repair("takes it off the list");
+        if self.options.repair {
+            let state = &self.lake.0.state;
+            state.begin_emptying(&Doomed::Piece(slot.trash_id), 1, BY, self.lake.now()).await?;
+            state.finish_emptying(&[slot.trash_id], self.lake.now()).await?;
+            finding.repaired = true;
+        }
+        self.tell(&finding);
+        Ok(())
+    }
+
+    /// A slot that no row tells of: what was it?
+    async fn judge_slot(&mut self, entry: &Entry) -> Result<(), Error> {
+        let files = &self.lake.0.files;
+        let key = TrashKey::remembered(entry.name.clone());
+        let slot = Place::TrashSlot(key.clone());
+        let pieces = files.list(&slot).await?;
+        let path = slot.shown();
+        if entry.kind == EntryKind::Folder && pieces.is_empty() {
+            let note = Finding::new(FindingKind::EmptySlot, path, "a move that was cut short has left it behind");
+            let note = note.repair("removes it");
+            if self.options.repair {
+                files.remove_empty_slot(&key).await?;
+            }
+            self.tell(&Finding { repaired: self.options.repair, ..note });
+            return Ok(());
+        }
+        let unknown = |detail: String| Finding::new(FindingKind::UnknownTrash, path.clone(), detail);
+        if let Some((origin, kind, sync_id)) = self.origin_of(&key, &pieces).await? {
+            let mut finding = unknown(format!("no row tells of it; it came from {origin}"));
+            finding.repair = Some("lists it as a piece of trash again");
+            if self.options.repair {
+                self.adopt(&key, origin, kind, sync_id).await?;
+                finding.repaired = true;
+            }
+            self.tell(&finding);
+            return Ok(());
+        }
+        let mut detail =
+            "no row tells of it, nor of where it came from; look into it, and move or remove it".to_owned();
+        let is_in_the_way = match key.sync() {
+            Some(sync_id) => self.lake.0.state.sync(sync_id).await?.is_none(),
+            None => false,
+        };
+        // A sync to come will want this name for itself.
+        if is_in_the_way && self.options.repair {
+            files.rename_slot(&key, &key.set_aside()).await?;
+            detail = format!("{detail} (it is now {})", Place::TrashSlot(key.set_aside()).shown());
+        }
+        self.tell(&unknown(detail));
+        Ok(())
+    }
+
+    /// Where the one thing in a slot came from, if that can be known.
+    async fn origin_of(
+        &self,
+        key: &TrashKey,
+        pieces: &[Entry],
+    ) -> Result<Option<(LakePath, TrashKind, Option<SyncId>)>, Error> {
+        let [piece] = pieces else { return Ok(None) };
+        match (key.sync(), piece.kind) {
+            // A sync leaves what its path held, or what it has staged.
+            (Some(sync_id), EntryKind::Folder) => {
+                let record = self.lake.0.state.sync(sync_id).await?;
+                let path = record.map(|record| record.sync.path).filter(|path| path.leaf() == piece.name);
+                Ok(path.map(|path| (path, TrashKind::Dataset, Some(sync_id))))
+            }
+            // An upload leaves the file that it has replaced: one that had landed there, with this content.
+            (None, EntryKind::File) => {
+                let place = Place::Trashed { key: key.clone(), leaf: piece.name.clone() };
+                let Some(content) = self.lake.0.files.digest(&place).await? else { return Ok(None) };
+                let mut origins = self.lake.0.state.landed_as(&content, &piece.name, 2).await?;
+                let only = if origins.len() == 1 { origins.pop() } else { None };
+                Ok(only.map(|origin| (origin, TrashKind::File, None)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The slot first, under a name that nobody else comes to, then the row: in between it is a slot that no row tells
+    /// of, as before.
+    async fn adopt(
+        &self,
+        key: &TrashKey,
+        origin: LakePath,
+        kind: TrashKind,
+        sync_id: Option<SyncId>,
+    ) -> Result<(), Error> {
+        let adopted = key.adopted();
+        if adopted != *key {
+            self.lake.0.files.rename_slot(key, &adopted).await?;
+        }
+        let reason = match sync_id {
+            None => TrashReason::Overwritten,
+            Some(id) if self.lake.record(id).await?.sync.sync_status == Status::Failed => TrashReason::Aborted,
+            Some(_) => TrashReason::Replaced,
+        };
+        let at = self.lake.now();
+        let found = NewTrash { key: adopted, origin, kind, reason, sync_id, by: BY.to_owned(), at };
+        self.lake.0.state.adopt_trash(&found).await
+    }
+}

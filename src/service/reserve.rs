@@ -1,0 +1,50 @@
+//! The reserve: uploads are refused while there is still room for what brings relief. Ending, aborting, restoring and
+//! emptying never ask for it.
+
+use super::Lake;
+use crate::error::{Error, Store};
+use crate::limits::SPACE_KNOWN_MAX;
+use crate::ports::Space;
+use crate::time::Timestamp;
+use std::sync::{Mutex, PoisonError};
+
+/// What the last look has seen.
+#[derive(Default)]
+pub(super) struct Reserve(Mutex<Option<Look>>);
+
+#[derive(Clone, Copy)]
+struct Look {
+    at: Timestamp,
+    lake: Space,
+    state: Space,
+}
+
+impl Lake {
+    /// Refuses what would leave too little room: `more_bytes` are about to come into the lake.
+    pub(super) fn refuse_below_reserve(&self, more_bytes: u64) -> Result<(), Error> {
+        let now = self.now();
+        let seen = *self.0.reserve.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(look) = seen
+            && look.at <= now
+            && now < look.at.plus(SPACE_KNOWN_MAX)
+            && self.is_enough(&look, more_bytes).is_ok()
+        {
+            return Ok(());
+        }
+        // Nobody is refused for what was seen before: there may be space again.
+        let look = Look { at: now, lake: self.0.files.space()?, state: self.0.state.space()? };
+        *self.0.reserve.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(look);
+        self.is_enough(&look, more_bytes)
+    }
+
+    fn is_enough(&self, look: &Look, more_bytes: u64) -> Result<(), Error> {
+        for (store, space, more_bytes) in [(Store::Lake, look.lake, more_bytes), (Store::State, look.state, 0)] {
+            let reserve_bytes = self.0.limits.free_bytes_min.unwrap_or_else(|| space.reserve());
+            let free_bytes = space.free_bytes;
+            if free_bytes < reserve_bytes.saturating_add(more_bytes) {
+                return Err(Error::BelowReserve { store, free_bytes, reserve_bytes, more_bytes });
+            }
+        }
+        Ok(())
+    }
+}
