@@ -93,9 +93,9 @@ impl Lake {
 }
 
 impl Destination {
-    /// The request says that it brings so many bytes.
+    /// The request says that it brings so many bytes. More than a file may have is none of the disk's business.
     pub fn expecting(mut self, bytes: u64) -> Self {
-        *self.expected_bytes.get_mut() = bytes;
+        *self.expected_bytes.get_mut() = bytes.min(self.lake.0.limits.upload_bytes_max);
         self
     }
 
