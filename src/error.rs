@@ -61,7 +61,10 @@ pub enum Error {
     PathHeld { path: LakePath, sync_id: SyncId, sync_type: crate::sync::SyncType, held_path: LakePath },
     #[error("{path} is being restored from the trash (trash {trash_id}); try again when that is done")]
     PathRestoring { path: LakePath, trash_id: TrashId },
-    #[error("a full sync of {path} would replace other datasets below it: {}; sync each of them instead", join(below))]
+    #[error(
+        "a dataset at {path} would replace the datasets below it: {}; sync, or restore, each of them instead",
+        join(below)
+    )]
     DatasetsBelow { path: LakePath, below: Vec<LakePath> },
     #[error(
         "sync {sync_id} has uploads in flight: {}; wait for them, or send \"discard_in_flight\": true to drop them",
@@ -200,7 +203,7 @@ error_codes! {
     PathHeld = 40901, "the path is held by another sync or a restore";
     UploadsInFlight = 40902, "uploads of the sync are in flight";
     EmptyFullSync = 40903, "an empty full sync, not confirmed";
-    DatasetsBelow = 40904, "a full sync above other datasets";
+    DatasetsBelow = 40904, "a full sync, or the restore of a dataset, above other datasets";
     InTheWay = 40905, "a file, folder or link of the lake is in the way";
     Discarded = 40906, "the upload was discarded by the end of its sync";
     TooLarge = 41300, "the file, or the body, is too large";

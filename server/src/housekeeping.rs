@@ -1,4 +1,5 @@
-//! What happens without anybody asking: counting trash, emptying it, failing abandoned syncs.
+//! What happens without anybody asking: counting trash, emptying it, failing abandoned syncs, remembering what could not
+//! be remembered before.
 
 use lakeshore::trash::TrashId;
 use lakeshore::{Error, Lake};
@@ -34,6 +35,11 @@ fn log<T>(result: Result<T, Error>, doing: &str) -> Option<T> {
 async fn look_after(lake: &Lake, stopping: &CancellationToken) {
     let mut ticks: u32 = 0;
     while waited(INTERVAL, stopping).await {
+        match lake.remember_failures().await {
+            // The next upload will say so.
+            Ok(()) | Err(Error::DiskFull) => {}
+            fault => _ = log(fault, "remember what has failed"),
+        }
         let mut has_grown = ticks == 0;
         while log(lake.count_trash().await, "count the trash").is_some_and(|counted| counted > 0) {
             has_grown = true;

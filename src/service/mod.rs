@@ -5,6 +5,7 @@
 
 mod check;
 mod emptying;
+mod failures;
 mod gate;
 mod keys;
 mod landings;
@@ -28,6 +29,7 @@ use crate::key::AuthMode;
 use crate::limits::Limits;
 use crate::ports::{Clock, Files, Randomness, State};
 use crate::time::Timestamp;
+use failures::Failures;
 use gate::Gates;
 use landings::Landings;
 use reserve::Reserve;
@@ -46,6 +48,7 @@ struct Inner {
     auth_mode: AuthMode,
     gates: Gates,
     landings: Landings,
+    failures: Failures,
     reserve: Reserve,
 }
 
@@ -71,6 +74,7 @@ impl Lake {
             auth_mode,
             gates: Gates::default(),
             landings: Landings::default(),
+            failures: Failures::default(),
             reserve: Reserve::default(),
         }))
     }

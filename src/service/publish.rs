@@ -105,6 +105,8 @@ impl Lake {
 
     /// The sync, after an ending that an earlier fault has interrupted was tried again. Call it alone in the gate.
     async fn resume_closing(&self, id: SyncId) -> Result<SyncRecord, Error> {
+        // Else an upload that has failed would count as in flight.
+        self.remember_failures().await?;
         let record = self.record(id).await?;
         if record.closing.is_none() {
             return Ok(record);

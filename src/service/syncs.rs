@@ -63,7 +63,7 @@ impl Lake {
     }
 
     /// True when at least one of `datasets` was no longer there.
-    async fn forget_missing(&self, datasets: &[LakePath]) -> Result<bool, Error> {
+    pub(super) async fn forget_missing(&self, datasets: &[LakePath]) -> Result<bool, Error> {
         let mut any_missing = false;
         for dataset in datasets {
             if !self.0.files.exists(&Place::Live(dataset.clone())).await? {

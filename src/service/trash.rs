@@ -29,7 +29,13 @@ impl Lake {
         let identity = self.0.files.identify_trash(&record.key, &record.entry.origin).await?;
         let identity = identity.ok_or(Error::NoSuchTrash(id))?;
         let by = caller.name().to_owned();
-        self.0.state.begin_restore(id, &identity, &by).await?;
+        match self.0.state.begin_restore(id, &identity, &by).await {
+            // Datasets that somebody has removed from the lake by hand must not keep it in the trash.
+            Err(Error::DatasetsBelow { below, .. }) if self.forget_missing(&below).await? => {
+                self.0.state.begin_restore(id, &identity, &by).await?;
+            }
+            begun => begun?,
+        }
         self.complete_restore(&record, identity, by).await
     }
 

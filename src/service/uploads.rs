@@ -4,6 +4,7 @@
 //! one has a row and a partial file from the moment it is seen to be so.
 
 use super::Lake;
+use super::failures::Failure;
 use super::gate::Pass;
 use super::landings::{Content, Ready, Reserved};
 use crate::error::Error;
@@ -237,31 +238,27 @@ impl IncomingUpload {
     /// The upload ends here, without landing: the row says why, and its bytes go.
     pub async fn fail(self, error: &Error) -> Result<(), Error> {
         let lake = &self.lake;
-        let remembered = match &self.body {
-            // The row first: a partial without a row is swept, but a row must never point at bytes that another upload
-            // could have been given since.
-            Body::Registered(upload_id, _) => {
-                let message = error.to_string();
-                lake.0.state.fail_upload(*upload_id, &message, self.received_bytes, lake.now()).await
-            }
-            Body::Gathered(..) => {
-                let refused = RefusedUpload {
-                    sync_id: self.sync.sync_id,
-                    file_name: self.file_name.clone(),
-                    folder: self.folder.clone(),
-                    target: Some(self.target.clone()),
-                    message: error.to_string(),
-                    size_bytes: self.received_bytes,
-                    begun_at: self.begun_at,
-                    at: lake.now(),
-                };
-                match lake.0.state.refuse_upload(&refused).await {
-                    // It has come too late to count.
-                    Ok(_) | Err(Error::SyncEnded { .. } | Error::SyncEnding(_)) => Ok(()),
-                    Err(fault) => Err(fault),
-                }
-            }
+        let failure = match &self.body {
+            Body::Registered(upload_id, _) => Failure::Registered {
+                upload_id: *upload_id,
+                message: error.to_string(),
+                size_bytes: self.received_bytes,
+                at: lake.now(),
+            },
+            Body::Gathered(..) => Failure::Unregistered(RefusedUpload {
+                sync_id: self.sync.sync_id,
+                file_name: self.file_name.clone(),
+                folder: self.folder.clone(),
+                target: Some(self.target.clone()),
+                message: error.to_string(),
+                size_bytes: self.received_bytes,
+                begun_at: self.begun_at,
+                at: lake.now(),
+            }),
         };
+        // The row first: a partial without a row is swept, but a row must never point at bytes that another upload could
+        // have been given since.
+        let remembered = lake.remember_failure(failure).await;
         lake.0.files.discard_partial(&self.name).await?;
         remembered
     }

@@ -25,10 +25,15 @@ pub enum HttpError {
     NotMultipart,
     #[error("the body is larger than {limit_bytes} bytes; it should hold only the fields of the call")]
     BodyTooLarge { limit_bytes: usize },
-    /// Some files of one request failed; the others were kept.
-    #[error("{}", tell(failed, *sent))]
-    Files { failed: Vec<FailedFile>, sent: usize },
+    /// Some files of one request failed; the others were kept. The first [`FAILED_NAMED_MAX`] of them are named.
+    #[error("{}", tell(failed, *num_failed, *sent))]
+    Files { failed: Vec<FailedFile>, num_failed: usize, sent: usize },
 }
+
+/// Files of one request that an answer names as failed. The history names them all.
+pub const FAILED_NAMED_MAX: usize = 100;
+/// Of a file's name, what an answer repeats.
+const NAME_CHARACTERS_MAX: usize = 255;
 
 /// A file of a request that did not land.
 #[derive(Debug)]
@@ -37,11 +42,19 @@ pub struct FailedFile {
     pub error: Error,
 }
 
-fn tell(failed: &[FailedFile], sent: usize) -> String {
+impl FailedFile {
+    pub fn new(file_name: &str, error: Error) -> Self {
+        Self { file_name: file_name.chars().take(NAME_CHARACTERS_MAX).collect(), error }
+    }
+}
+
+fn tell(failed: &[FailedFile], num_failed: usize, sent: usize) -> String {
     let each: Vec<_> = failed.iter().map(|file| format!("{:?}: {}", file.file_name, file.error)).collect();
-    let kept = sent - failed.len();
+    let kept = sent - num_failed;
     let rest = if kept > 0 { format!("; the other {kept} landed") } else { String::new() };
-    format!("{} of {sent} files failed{rest}. {}", failed.len(), each.join(". "))
+    let unnamed = num_failed - failed.len();
+    let more = if unnamed > 0 { format!(". And {unnamed} more, see the history") } else { String::new() };
+    format!("{num_failed} of {sent} files failed{rest}. {}{more}", each.join(". "))
 }
 
 impl HttpError {

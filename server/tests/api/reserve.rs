@@ -29,6 +29,8 @@ async fn below_the_reserve_uploads_are_refused_and_all_that_brings_relief_works(
     server.upload(aborted, "part", b"staged").await;
 
     disk.fill(8 * MIB - 1);
+    // What is free is known for a moment.
+    tokio::time::sleep(2 * lakeshore::limits::SPACE_KNOWN_MAX).await;
     let refused = server.try_upload(&format!("sync_id={incremental}"), &[("b.csv", b"1")]).await;
     assert_refused(refused, 50700, "disk of the lake");
     let row = &server.history(&format!("sync_id={incremental}&order=desc")).await[0];

@@ -87,3 +87,24 @@ async fn restoring_needs_a_key_that_may_write_there() {
     assert_refused(answer(server.post("/api/lake/trash/restore", &body)).await, 40301, "/other");
     assert_refused(restore(&server, 99).await, 40402, "trash 99");
 }
+
+#[tokio::test]
+async fn a_dataset_is_not_restored_above_datasets_that_have_come_since_unless_they_are_gone() {
+    let server = TestServer::start().await;
+    let first = server.start_sync("/data/t", "FullSync").await;
+    server.upload(first, "a.csv", b"old").await;
+    let (status, _) = server.try_abort(first).await;
+    assert_eq!(status, 200);
+    let below = server.start_sync("/data/t/below", "IncrementalSync").await;
+    server.upload(below, "b.csv", b"new").await;
+    server.end_sync(below).await;
+    let piece = server.rows("/api/lake/trash").await[0]["trash_id"].clone();
+    let restore = async || {
+        answer(server.post("/api/lake/trash/restore", &json!({ "trash_id": piece, "api_key": server.key }))).await
+    };
+    assert_refused(restore().await, 40904, "/data/t/below");
+    assert_eq!(server.files("data/t")["below/b.csv"], b"new");
+    std::fs::remove_dir_all(server.lake().join("data/t/below")).unwrap();
+    assert_eq!(restore().await.0, 200);
+    assert_eq!(server.file_names("data/t"), ["a.csv"]);
+}

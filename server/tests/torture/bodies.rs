@@ -178,8 +178,6 @@ async fn a_million_tiny_parts_take_little_memory_and_get_an_answer() {
     assert_serves_on(&mut server).await;
 }
 
-// FAILS TODAY. The answer names every file that failed, with its whole name, twice, and is built in memory.
-#[ignore = "the answer to many refused files has no bound"]
 #[tokio::test(flavor = "multi_thread")]
 async fn thousands_of_refused_files_in_one_body_take_little_memory_and_a_short_answer() {
     const FILES: usize = 2_000;

@@ -8,11 +8,6 @@ use std::process::Command;
 pub struct Mount(PathBuf);
 
 impl Mount {
-    /// In memory, with limits such as `size=4m`.
-    pub fn tmpfs(at: &Path, limits: &str) -> Option<Self> {
-        Self::attach(at, &["-t", "tmpfs", "-o", limits, "tmpfs"])
-    }
-
     /// A file with an ext4 in it.
     pub fn image(image: &Path, at: &Path, options: &str) -> Option<Self> {
         let options = format!("loop,{options}");
@@ -26,10 +21,6 @@ impl Mount {
             return None;
         }
         Some(Self(at.to_owned()))
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.0
     }
 }
 

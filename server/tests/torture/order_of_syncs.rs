@@ -111,8 +111,6 @@ async fn an_upload_is_synced_then_named_then_recorded_then_answered() {
     }
 }
 
-// FAILS TODAY: see `power_cuts`.
-#[ignore = "a file may have its name before the row of its upload is on stable storage"]
 #[tokio::test]
 async fn the_state_knows_of_an_upload_before_its_file_has_a_name() {
     let server = TestServer::start().await;

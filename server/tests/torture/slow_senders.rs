@@ -86,12 +86,10 @@ async fn large_uploads_at_once_take_a_bounded_memory() {
     assert_peak_below(&server, 200);
 }
 
-// FAILS TODAY. Nobody gives up a connection that has not sent its first request whole, so they use up the file descriptors.
-#[ignore = "the wait for a request's head has no limit"]
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_send_nothing_do_not_use_up_the_server() {
     const FILES_MAX: usize = 128;
-    let server = TestServer::start_with(&["--upload-idle-timeout", "500ms"]).await;
+    let server = TestServer::start_with(&["--request-head-timeout", "500ms"]).await;
     let limit = format!("--nofile={FILES_MAX}");
     let limited = Command::new("prlimit").args(["--pid", &server.process_id().to_string(), &limit]).status();
     if !limited.is_ok_and(|status| status.success()) {

@@ -19,8 +19,6 @@ pub struct Verifier {
     /// By inode, time of the last write, and size.
     digests: HashMap<(u64, i64, i64, u64), String>,
     pub acknowledged: usize,
-    /// Files that no row knows of are let pass: see `power_cuts`.
-    tolerates_strays: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -31,18 +29,11 @@ struct Counters {
 }
 
 impl Verifier {
-    pub fn tolerating_strays(tolerates_strays: bool) -> Self {
-        Self { tolerates_strays, ..Self::default() }
-    }
-
     pub async fn verify(&mut self, server: &TestServer, ledger: &Ledger) {
         // First, and last: what is being emptied goes in the background.
-        check_trash(server, self.tolerates_strays).await;
+        check_trash(server).await;
         self.read_history(server).await;
-        let mut places = self.read_lake(server);
-        if self.tolerates_strays {
-            places.retain(|digest, _| self.finished.contains_key(digest));
-        }
+        let places = self.read_lake(server);
         let emptied = ledger.known().emptied.clone();
         for (digest, sync_id) in &self.finished {
             let found = places.get(digest).map_or(0, Vec::len);
@@ -61,7 +52,7 @@ impl Verifier {
         let open = self.check_syncs(server).await;
         assert!(server.file_names(".lakeshore/uploads").is_empty(), "no upload is in flight after a restart");
         self.check_staging(&places, &open);
-        check_trash(server, self.tolerates_strays).await;
+        check_trash(server).await;
         check_live(server, ledger, &places);
     }
 
@@ -157,12 +148,11 @@ impl Verifier {
 
 /// Each piece that the list names is on disk, and nothing else is: one thing in each slot, of that name and kind. What is
 /// being emptied may take a moment to be gone.
-async fn check_trash(server: &TestServer, tolerates_strays: bool) {
+async fn check_trash(server: &TestServer) {
     const TRIES: usize = 100;
     for _ in 0..TRIES {
         let (listed, found) = trash_as_listed_and_found(server).await;
-        let is_there = |(piece, count): (_, &i64)| found.get(piece).is_some_and(|found| found >= count);
-        if listed == found || tolerates_strays && listed.iter().all(is_there) {
+        if listed == found {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -204,10 +194,6 @@ fn check_live(server: &TestServer, ledger: &Ledger, places: &HashMap<String, Vec
     let live: HashMap<&str, &String> =
         places.iter().flat_map(|(digest, paths)| paths.iter().map(move |path| (path.as_str(), digest))).collect();
     for (path, allowed) in &mut known.files {
-        if !live.contains_key(&path[1..]) && server.lake().join(&path[1..]).exists() {
-            // A stray; one that is not tolerated has been found before.
-            continue;
-        }
         let digest = live.get(&path[1..]).map_or(ABSENT, |digest| digest.as_str());
         let is_allowed = allowed.is_empty() || allowed.iter().any(|allowed| allowed == digest);
         assert!(is_allowed, "{path}: {digest} is none of {allowed:?}");

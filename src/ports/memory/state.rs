@@ -108,6 +108,12 @@ impl Data {
         }
     }
 
+    fn refuse_above_datasets(&self, path: &LakePath) -> Result<(), Error> {
+        let datasets = self.datasets.iter().map(|(dataset, _)| dataset);
+        let below: Vec<_> = datasets.filter(|dataset| path.contains(dataset) && *dataset != path).cloned().collect();
+        if below.is_empty() { Ok(()) } else { Err(Error::DatasetsBelow { path: path.clone(), below }) }
+    }
+
     fn add_upload(&mut self, row: UploadRow, failed: bool) -> Result<UploadId, Error> {
         let record = self.record(row.upload.sync_id)?;
         may_accept_uploads(record)?;
@@ -242,10 +248,8 @@ impl SyncState for MemoryState {
     async fn start_sync(&self, new: &NewSync) -> Result<SyncId, Error> {
         let mut data = self.data();
         data.refuse_if_held(&new.path, new.sync_type)?;
-        let below = data.datasets.iter().map(|(path, _)| path);
-        let below: Vec<_> = below.filter(|path| new.path.contains(path) && **path != new.path).cloned().collect();
-        if new.sync_type == SyncType::FullSync && !below.is_empty() {
-            return Err(Error::DatasetsBelow { path: new.path.clone(), below });
+        if new.sync_type == SyncType::FullSync {
+            data.refuse_above_datasets(&new.path)?;
         }
         let sync_id = SyncId(data.syncs.len() as u64 + 1);
         let sync = Sync {
@@ -492,6 +496,9 @@ impl TrashState for MemoryState {
             TrashKind::File => SyncType::IncrementalSync,
         };
         data.refuse_if_held(&entry.origin, shares_as)?;
+        if entry.kind == TrashKind::Dataset {
+            data.refuse_above_datasets(&entry.origin)?;
+        }
         if let Some((record, _)) = data.kept_trash(id) {
             record.restoring = Some((identity.clone(), by.to_owned()));
         }

@@ -4,7 +4,7 @@ use super::body::Parameters;
 use super::syncs::sync_id;
 use crate::http::Door;
 use crate::http::credentials::Credentials;
-use crate::http::error::{FailedFile, HttpError};
+use crate::http::error::{FAILED_NAMED_MAX, FailedFile, HttpError};
 use crate::http::multipart::{Multipart, MultipartError, boundary};
 use axum::Json;
 use axum::body::{Body, BodyDataStream};
@@ -55,17 +55,17 @@ pub async fn upload(
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let boundary = content_type.and_then(boundary).ok_or(HttpError::NotMultipart)?;
     let body = Multipart::new(body.into_data_stream(), &boundary);
-    let mut reception = Reception { door: &door, body, sent: 0, failed: Vec::new(), discarded_bytes: 0 };
+    let mut reception = Reception { door: &door, body, sent: 0, failed: Vec::new(), num_failed: 0, discarded_bytes: 0 };
     reception.receive(&destination).await?;
-    let Reception { sent, mut failed, .. } = reception;
-    match (sent, failed.len()) {
+    let Reception { sent, mut failed, num_failed, .. } = reception;
+    match (sent, num_failed) {
         (0, _) => Err(HttpError::Lake(Error::Invalid(
             "the body holds no file; send it as the part \"file\", for example: curl --form file=@sales.parquet".into(),
         ))),
         (_, 0) => Ok(Json(Uploaded { code: 0, msg: None })),
         // With one file there is no doubt which failed.
         (1, _) => Err(failed.remove(0).error.into()),
-        (_, _) => Err(HttpError::Files { failed, sent }),
+        (_, _) => Err(HttpError::Files { failed, num_failed, sent }),
     }
 }
 
@@ -74,7 +74,9 @@ struct Reception<'a> {
     door: &'a Door,
     body: Multipart<BodyDataStream>,
     sent: usize,
+    /// The first of those that failed.
     failed: Vec<FailedFile>,
+    num_failed: usize,
     discarded_bytes: u64,
 }
 
@@ -109,7 +111,10 @@ impl Reception<'_> {
             };
             if let Err(error) = received {
                 let broken = matches!(error, Error::IncompleteUpload(_) | Error::ShuttingDown);
-                self.failed.push(FailedFile { file_name, error });
+                self.num_failed += 1;
+                if self.failed.len() < FAILED_NAMED_MAX {
+                    self.failed.push(FailedFile::new(&file_name, error));
+                }
                 if broken || !self.discard_part().await {
                     return Ok(());
                 }

@@ -156,17 +156,20 @@ pub(super) fn refuse_if_held(connection: &Connection, wanted: &LakePath, sync_ty
     }
 }
 
+/// Refuses what would replace the datasets below the path with it.
+pub(super) fn refuse_above_datasets(connection: &Connection, wanted: &LakePath) -> Result<(), Error> {
+    const NAMED_MAX: u64 = 10;
+    let (first, last) = wanted.range_below();
+    let mut below = Select::new("SELECT path FROM datasets WHERE path >= ");
+    below.bind(first).push(" AND path < ").bind(last).push(" ORDER BY path LIMIT ").bind(clamp(NAMED_MAX));
+    let below = below.rows(connection, |row| path(row, "path"))?;
+    if below.is_empty() { Ok(()) } else { Err(Error::DatasetsBelow { path: wanted.clone(), below }) }
+}
+
 fn start_sync(connection: &Connection, new: NewSync) -> Result<SyncId, Error> {
     refuse_if_held(connection, &new.path, new.sync_type)?;
     if new.sync_type == SyncType::FullSync {
-        const NAMED_MAX: u64 = 10;
-        let (first, last) = new.path.range_below();
-        let mut below = Select::new("SELECT path FROM datasets WHERE path >= ");
-        below.bind(first).push(" AND path < ").bind(last).push(" ORDER BY path LIMIT ").bind(clamp(NAMED_MAX));
-        let below = below.rows(connection, |row| path(row, "path"))?;
-        if !below.is_empty() {
-            return Err(Error::DatasetsBelow { path: new.path, below });
-        }
+        refuse_above_datasets(connection, &new.path)?;
     }
     let sql =
         "INSERT INTO syncs (name, path, sync_type, start_time, started_by, last_activity) VALUES (?, ?, ?, ?, ?, ?)";

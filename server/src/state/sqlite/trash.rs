@@ -3,7 +3,7 @@
 use super::SqliteState;
 use super::query::{Select, changed, clamp, found};
 use super::row::{id, trash_entry};
-use super::syncs::refuse_if_held;
+use super::syncs::{refuse_above_datasets, refuse_if_held};
 use super::writer::Durability::{Synced, Written};
 use async_trait::async_trait;
 use lakeshore::list::TrashQuery;
@@ -186,6 +186,9 @@ fn begin_restore(connection: &Connection, trash_id: TrashId, identity: &Identity
         TrashKind::File => SyncType::IncrementalSync,
     };
     refuse_if_held(connection, &record.entry.origin, shares_as)?;
+    if record.entry.kind == TrashKind::Dataset {
+        refuse_above_datasets(connection, &record.entry.origin)?;
+    }
     let sql = "UPDATE trash SET restoring = ?, restoring_by = ? WHERE trash_id = ?";
     changed(connection, sql, params![identity.0, by, id(trash_id.0)]).map(|_| ())
 }

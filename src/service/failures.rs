@@ -1,0 +1,64 @@
+//! Failures of uploads, remembered as soon as that is possible.
+//!
+//! When the state has no space left, it cannot even be told that an upload has failed. Such failures wait here, and are
+//! told when there is space again; a sync is not ended before.
+
+use super::Lake;
+use crate::error::Error;
+use crate::ports::state::RefusedUpload;
+use crate::time::Timestamp;
+use crate::upload::UploadId;
+use std::sync::{Mutex, PoisonError};
+
+/// Failures that may wait. What does not find room is left to the next start, which finds those that have a row.
+const WAITING_MAX: usize = 10_000;
+
+#[derive(Default)]
+pub(super) struct Failures(Mutex<Vec<Failure>>);
+
+/// An upload that has failed: with its row, or before it had one.
+pub(super) enum Failure {
+    Registered { upload_id: UploadId, message: String, size_bytes: u64, at: Timestamp },
+    Unregistered(RefusedUpload),
+}
+
+impl Lake {
+    /// Remembers it now, or later where the state has no space.
+    pub(super) async fn remember_failure(&self, failure: Failure) -> Result<(), Error> {
+        match self.tell_state(&failure).await {
+            Err(Error::DiskFull) => {
+                let mut waiting = self.0.failures.0.lock().unwrap_or_else(PoisonError::into_inner);
+                if waiting.len() < WAITING_MAX {
+                    waiting.push(failure);
+                }
+                Ok(())
+            }
+            told => told,
+        }
+    }
+
+    async fn tell_state(&self, failure: &Failure) -> Result<(), Error> {
+        match failure {
+            Failure::Registered { upload_id, message, size_bytes, at } => {
+                self.0.state.fail_upload(*upload_id, message, *size_bytes, *at).await
+            }
+            Failure::Unregistered(refused) => match self.0.state.refuse_upload(refused).await {
+                // It has come too late to count.
+                Ok(_) | Err(Error::SyncEnded { .. } | Error::SyncEnding(_)) => Ok(()),
+                Err(fault) => Err(fault),
+            },
+        }
+    }
+
+    /// Tells the state of the failures that wait. An error means that some still do.
+    pub async fn remember_failures(&self) -> Result<(), Error> {
+        let take = || self.0.failures.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        while let Some(failure) = take() {
+            if let Err(error) = self.tell_state(&failure).await {
+                self.0.failures.0.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
