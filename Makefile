@@ -62,9 +62,9 @@ unit: ## Test the engine and the server
 		cargo test --workspace --features server/failpoints --no-fail-fast; \
 	fi
 
-torture: ## Kill the server KILLS times (default 100) amid a load, and check each restart
+torture: build ## Kill the release binary KILLS times (default 100) amid a load, and check each restart (KILLS_SEED repeats a run)
 	@echo "== killing the server"
-	@KILLS=$${KILLS:-100} cargo test --release --package server --test torture -- --nocapture kills
+	@KILLS=$${KILLS:-100} LAKESHORE_BIN=$(abspath $(BINARY)) cargo test --package server --features failpoints --test torture -- --nocapture kills
 
 e2e: build chromium end2end/node_modules ## Test the release binary in a browser
 	@echo "== tests in the browser"

@@ -11,11 +11,13 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 
-pub const BINARY: &str = env!("CARGO_BIN_EXE_lakeshore");
+/// The binary of this build, or the one that `LAKESHORE_BIN` names.
+pub static BINARY: LazyLock<String> =
+    LazyLock::new(|| std::env::var("LAKESHORE_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_lakeshore").to_owned()));
 
 pub struct TestServer {
     pub url: String,
@@ -54,7 +56,7 @@ pub fn skipped(reason: &str) {
 
 /// Runs a command of the binary to its end.
 pub fn lakeshore(arguments: &[&str]) -> Output {
-    Command::new(BINARY).args(arguments).output().unwrap()
+    Command::new(&*BINARY).args(arguments).output().unwrap()
 }
 
 /// Makes a key by the command line, whether a server runs or not.
@@ -85,7 +87,7 @@ impl Stopped {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(BINARY);
+        let mut command = Command::new(&*BINARY);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&self.data_dir).args(&self.options);
         command
     }

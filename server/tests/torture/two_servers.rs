@@ -5,7 +5,7 @@ use std::process::Command;
 
 fn assert_refuses(arguments: &[&str], words: &str) {
     // By `timeout`, or a second server that does start would never end.
-    let arguments = [&[BINARY, "serve", "--listen", "127.0.0.1:0"], arguments].concat();
+    let arguments = [&[BINARY.as_str(), "serve", "--listen", "127.0.0.1:0"], arguments].concat();
     let output = Command::new("timeout").args(["--signal=KILL", "10"]).args(arguments).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && said.contains(words), "{said} lacks {words:?}");
