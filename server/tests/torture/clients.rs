@@ -10,7 +10,6 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 pub const FILES_OF_A_VERSION: u64 = 3;
 
@@ -201,6 +200,7 @@ impl Sender {
     }
 
     /// Replaces a file that nobody else writes, and removes the old one for good.
+    #[cfg(feature = "failpoints")]
     pub async fn replace_and_empty(&self, sync_id: u64, path: &str) -> Option<()> {
         self.upload_own(sync_id, path, 70).await?;
         let old = self.ledger.known().files[path].clone();
@@ -223,7 +223,7 @@ impl Sender {
             if listed.as_array().unwrap().len() >= count() {
                 return Some(());
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         panic!("the trash was not emptied");
     }
