@@ -35,10 +35,23 @@ const SYNCS: &str = "
         'key ' || (i % 9), 1700000000000 + i * 600000 + 40000, iif(i % 101 = 57, 'aborted by key 3', '')
     FROM placed";
 
-/// Where a sync's files go.
-const FOLDERS: &str = "
-    INSERT INTO folders (path)
-    SELECT DISTINCT path || '/dt=' || date('2024-01-01', '+' || (sync_id / 400) || ' days') FROM syncs";
+/// Where a sync's files go, and the folders above.
+const FOLDERS: [&str; 2] = [
+    "INSERT INTO folders (path)
+     WITH RECURSIVE up (path) AS (
+         SELECT path || '/dt=' || date('2024-01-01', '+' || (sync_id / 400) || ' days') FROM syncs
+         UNION
+         SELECT substr(path, 1, length(rtrim(path, replace(path, '/', ''))) - 1) FROM up
+         WHERE instr(substr(path, 2), '/') > 0
+     ) SELECT path FROM up",
+    "INSERT INTO folders_above
+     WITH RECURSIVE up (folder_id, path) AS (
+         SELECT folder_id, path FROM folders
+         UNION ALL
+         SELECT folder_id, substr(path, 1, length(rtrim(path, replace(path, '/', ''))) - 1) FROM up
+         WHERE instr(substr(path, 2), '/') > 0
+     ) SELECT up.folder_id, folders.folder_id FROM up JOIN folders USING (path)",
+];
 
 const UPLOADS: &str = "
     WITH RECURSIVE
@@ -90,10 +103,7 @@ const DERIVED: [&str; 3] = [
     "INSERT INTO datasets (path, last_sync_id) SELECT path, max(sync_id) FROM syncs GROUP BY path",
     "INSERT INTO upload_counts
      SELECT scope, scope_id, span, position >> span, count(*), sum(status = 'Finished'), sum(status = 'Failed')
-     FROM (SELECT 0 AS scope, 0 AS scope_id, history_id AS position, status FROM uploads
-           UNION ALL SELECT 1, sync_id, ordinal, status FROM uploads
-           UNION ALL SELECT 2, folder_id, history_id, status FROM uploads)
-     JOIN (SELECT 10 AS span UNION ALL SELECT 20) GROUP BY scope, scope_id, span, position >> span",
+     FROM upload_positions JOIN (SELECT 10 AS span UNION ALL SELECT 20) GROUP BY scope, scope_id, span, position >> span",
 ];
 
 /// Fills the database, whose tables are there and empty, with about so many rows of history.
@@ -113,7 +123,9 @@ pub fn fill(file: &Path, rows: u64) {
         position += files;
     }
     connection.execute(SYNCS, [(rows / 100).cast_signed()]).unwrap();
-    connection.execute(FOLDERS, []).unwrap();
+    for sql in FOLDERS {
+        connection.execute(sql, []).unwrap();
+    }
     connection.execute(UPLOADS, [rows.cast_signed()]).unwrap();
     for sql in IN_FLIGHT.into_iter().chain(TRASH).chain(DERIVED) {
         connection.execute(sql, []).unwrap();

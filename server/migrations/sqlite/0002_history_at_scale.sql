@@ -1,11 +1,18 @@
 -- Pages of the history cost the same wherever they start, filtered too: rows are counted in blocks as they are added and
 -- end, so that a page finds its first row by adding up some hundred counts instead of stepping over millions of rows.
 
--- The folders that uploads went to. A filter by path is a filter by the folders at and below it.
+-- The folders that uploads went to, and those above them. A filter by path is a filter by a folder.
 CREATE TABLE folders (
     folder_id INTEGER PRIMARY KEY,
     path      TEXT    NOT NULL UNIQUE
 ) STRICT;
+
+-- Each folder with itself and every folder above it.
+CREATE TABLE folders_above (
+    folder_id INTEGER NOT NULL REFERENCES folders (folder_id),
+    above_id  INTEGER NOT NULL REFERENCES folders (folder_id),
+    PRIMARY KEY (folder_id, above_id)
+) STRICT, WITHOUT ROWID;
 
 ALTER TABLE uploads ADD COLUMN folder_id INTEGER REFERENCES folders (folder_id);
 
@@ -16,7 +23,19 @@ SELECT history_id, CASE
     THEN substr(target, 1, length(rtrim(target, replace(target, '/', ''))) - 1)
     ELSE target
 END AS path FROM uploads;
-INSERT INTO folders (path) SELECT DISTINCT path FROM folder_of;
+INSERT INTO folders (path)
+WITH RECURSIVE up (path) AS (
+    SELECT path FROM folder_of
+    UNION
+    SELECT substr(path, 1, length(rtrim(path, replace(path, '/', ''))) - 1) FROM up WHERE instr(substr(path, 2), '/') > 0
+) SELECT path FROM up;
+INSERT INTO folders_above
+WITH RECURSIVE up (folder_id, path) AS (
+    SELECT folder_id, path FROM folders
+    UNION ALL
+    SELECT folder_id, substr(path, 1, length(rtrim(path, replace(path, '/', ''))) - 1) FROM up
+    WHERE instr(substr(path, 2), '/') > 0
+) SELECT up.folder_id, folders.folder_id FROM up JOIN folders USING (path);
 UPDATE uploads SET folder_id = (
     SELECT folder_id FROM folders JOIN folder_of USING (path) WHERE folder_of.history_id = uploads.history_id
 );
@@ -27,8 +46,14 @@ DROP INDEX uploads_of_sync_by_status;
 CREATE INDEX uploads_in_flight ON uploads (sync_id, history_id) WHERE status = 'Syncing';
 CREATE INDEX uploads_failed ON uploads (sync_id, ordinal) WHERE status = 'Failed';
 
--- How many uploads have their position in a block of 2^span positions. Scope 0 is the whole history (scope_id 0), by
--- history_id; scope 1 a sync, by ordinal; scope 2 a folder, by history_id.
+-- Where each upload counts. Scope 0 is the whole history (scope_id 0), by history_id; scope 1 a sync, by ordinal; scope 2 a
+-- folder with all that is below it, by history_id.
+CREATE VIEW upload_positions (scope, scope_id, position, status) AS
+SELECT 0, 0, history_id, status FROM uploads
+UNION ALL SELECT 1, sync_id, ordinal, status FROM uploads
+UNION ALL SELECT 2, above_id, history_id, status FROM uploads JOIN folders_above USING (folder_id);
+
+-- How many have theirs in a block of 2^span positions.
 CREATE TABLE upload_counts (
     scope    INTEGER NOT NULL,
     scope_id INTEGER NOT NULL,
@@ -42,10 +67,7 @@ CREATE TABLE upload_counts (
 
 INSERT INTO upload_counts
 SELECT scope, scope_id, span, position >> span, count(*), sum(status = 'Finished'), sum(status = 'Failed')
-FROM (SELECT 0 AS scope, 0 AS scope_id, history_id AS position, status FROM uploads
-      UNION ALL SELECT 1, sync_id, ordinal, status FROM uploads
-      UNION ALL SELECT 2, folder_id, history_id, status FROM uploads)
-JOIN (SELECT 10 AS span UNION ALL SELECT 20)
+FROM upload_positions JOIN (SELECT 10 AS span UNION ALL SELECT 20)
 GROUP BY scope, scope_id, span, position >> span;
 
 -- The same for syncs, by sync_id. Syncs begin and end rarely enough for triggers.

@@ -1,7 +1,7 @@
 //! Where a page of a filtered list begins, by adding up counts of blocks instead of stepping over rows.
 //!
 //! Every upload counts in the blocks that its position falls into: one of 2^10 positions and one of 2^20, of the whole
-//! history, of its sync and of its folder. So the n-th Failed upload of ten million is found by adding ten large counts,
+//! history, of its sync, and of its folder and each folder above. So the n-th Failed upload of ten million is found by adding ten large counts,
 //! then at most a thousand small ones, then stepping over at most a thousand rows.
 
 use super::query::{Select, changed, clamp};
@@ -23,7 +23,7 @@ pub(super) enum Scope {
     History,
     /// A sync, by `ordinal`.
     Sync(i64),
-    /// A folder, by `history_id`.
+    /// A folder with all that is below it, by `history_id`.
     Folder(i64),
 }
 
@@ -61,6 +61,31 @@ impl Tally {
         self.add(position, [0, i64::from(status == Status::Finished), i64::from(status == Status::Failed)]);
     }
 
+    /// What counts in a folder counts in those above it.
+    fn count_above(&mut self, connection: &Connection) -> Result<(), Error> {
+        let of_folders: Vec<_> = self
+            .0
+            .iter()
+            .filter_map(|((scope, span, block), counts)| match scope {
+                Scope::Folder(id) => Some((*id, *span, *block, *counts)),
+                Scope::History | Scope::Sync(_) => None,
+            })
+            .collect();
+        let mut known: Option<(i64, Vec<i64>)> = None;
+        for (folder_id, span, block, change) in of_folders {
+            if known.as_ref().is_none_or(|(id, _)| *id != folder_id) {
+                let mut above = Select::new("SELECT above_id FROM folders_above WHERE folder_id = ");
+                above.bind(folder_id).push(" AND above_id <> ").bind(folder_id);
+                known = Some((folder_id, above.rows(connection, |row| row.get(0))?));
+            }
+            for above_id in known.iter().flat_map(|(_, above)| above) {
+                let counts = self.0.entry((Scope::Folder(*above_id), span, block)).or_default();
+                counts.iter_mut().zip(change).for_each(|(count, change)| *count += change);
+            }
+        }
+        Ok(())
+    }
+
     fn add(&mut self, Position { history_id, sync_id, ordinal, folder_id }: Position, change: [i64; 3]) {
         let scopes =
             [(Scope::History, history_id), (Scope::Sync(sync_id), ordinal), (Scope::Folder(folder_id), history_id)];
@@ -72,7 +97,8 @@ impl Tally {
         }
     }
 
-    pub(super) fn write(self, connection: &Connection) -> Result<(), Error> {
+    pub(super) fn write(mut self, connection: &Connection) -> Result<(), Error> {
+        self.count_above(connection)?;
         let sql = "INSERT INTO upload_counts VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET \
                    total = total + excluded.total, finished = finished + excluded.finished, \
                    failed = failed + excluded.failed";

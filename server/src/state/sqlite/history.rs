@@ -9,9 +9,12 @@ use lakeshore::path::LakePath;
 use lakeshore::sync::{Status, SyncId};
 use rusqlite::Connection;
 
-/// A filter by path that covers more folders than this is answered by stepping over rows: adding up the counts of so
-/// many would take longer.
-const FOLDERS_MAX: u64 = 4096;
+/// Folders below a place are counted up to so many; then they are many.
+const FOLDERS_MAX: u64 = 1024;
+/// To look a slice up in one more folder costs as much as to look at so many rows.
+const ROWS_OF_A_LOOK_UP: u64 = 4;
+/// The same, for each of the folders counted, where there are many more than these.
+const ROWS_OF_MANY_LOOK_UPS: u64 = 128;
 
 /// The query of a page; `None` when there can be no row.
 pub(super) fn select(connection: &Connection, wanted: &UploadQuery) -> Result<Option<Select>, Error> {
@@ -44,7 +47,7 @@ pub(super) fn select(connection: &Connection, wanted: &UploadQuery) -> Result<Op
         (Some(sync_id), None, Some(_)) => {
             counted(connection, wanted, "u.ordinal", &format!("scope = 1 AND scope_id = {sync_id}"))
         }
-        (None, Some(place), _) => of_folders(connection, wanted, place),
+        (None, Some(place), _) => of_folder(connection, wanted, place),
         (Some(_), Some(_), _) => Ok(Some(stepping(wanted, place))),
     }
 }
@@ -96,40 +99,53 @@ fn counted(
     }))
 }
 
-fn of_folders(connection: &Connection, wanted: &UploadQuery, place: &LakePath) -> Result<Option<Select>, Error> {
-    let folders = |select: &mut Select, column: &str| {
-        select.push(column).push(" IN (SELECT folder_id FROM folders WHERE 1").within("path", Some(place)).push(")");
-    };
-    let mut count = Select::new("SELECT folder_id FROM folders WHERE 1");
-    count.within("path", Some(place)).push(" LIMIT ").bind(clamp(FOLDERS_MAX + 1));
-    let count = count.rows(connection, |_| Ok(()))?.len() as u64;
-    if count == 0 {
+fn of_folder(connection: &Connection, wanted: &UploadQuery, place: &LakePath) -> Result<Option<Select>, Error> {
+    let Page { from, size, order } = wanted.page;
+    let sql = "SELECT folder_id FROM folders WHERE path = ?";
+    let Some(folder_id) = found(connection, sql, [place.as_str()], |row| row.get::<_, i64>(0))? else {
         // It is a file: its rows are found by its name.
         let mut select = matching(wanted, None);
         select.push(" AND u.target = ").bind(place.as_str().to_owned());
-        let Page { from, size, order } = wanted.page;
         select.page("u.history_id", order, size, from);
         return Ok(Some(select));
-    }
+    };
+    let folders = |select: &mut Select, column: &str| {
+        select.push(column).push(" IN (SELECT folder_id FROM folders WHERE 1").within("path", Some(place)).push(")");
+    };
     let mut file_too = Select::new("SELECT 1 FROM uploads u WHERE u.target = ");
     file_too.bind(place.as_str().to_owned()).push(" AND NOT ");
     folders(&mut file_too, "u.folder_id");
     file_too.push(" LIMIT 1");
     // Where a name was a file at one time and a folder at another, both are meant.
-    if count > FOLDERS_MAX || !file_too.rows(connection, |_| Ok(()))?.is_empty() {
+    if !file_too.rows(connection, |_| Ok(()))?.is_empty() {
         return Ok(Some(stepping(wanted, Some(place))));
     }
-    let slice = slice(connection, &wanted.page, |counts| {
-        counts.push(sum(wanted.status)).push("scope = 2 AND ");
-        folders(counts, "scope_id");
-    })?;
-    Ok(slice.map(|slice| {
+    let counts = format!("scope = 2 AND scope_id = {folder_id}");
+    let Some(slice) = slice(connection, &wanted.page, |select| {
+        select.push(sum(wanted.status)).push(&counts);
+    })?
+    else {
+        return Ok(None);
+    };
+    let mut count = Select::new("SELECT folder_id FROM folders WHERE 1");
+    count.within("path", Some(place)).push(" LIMIT ").bind(clamp(FOLDERS_MAX));
+    let folders_below = count.rows(connection, |_| Ok(()))?.len() as u64;
+    // Either the rows of the slice are looked at one by one, or the slice is looked up in each folder.
+    let rows_of_a_look_up = if folders_below < FOLDERS_MAX { ROWS_OF_A_LOOK_UP } else { ROWS_OF_MANY_LOOK_UPS };
+    let rows_in_slice = slice.positions.end.abs_diff(slice.positions.start);
+    let mut select = if rows_in_slice <= folders_below * rows_of_a_look_up {
+        // The plus keeps SQLite from going by the index of targets, and then having to sort.
+        let mut select = matching(wanted, None);
+        select.within("+u.target", Some(place));
+        select
+    } else {
         let mut select = matching(wanted, None);
         select.push(" AND ");
         folders(&mut select, "u.folder_id");
-        page_of_slice(&mut select, "u.history_id", &wanted.page, &slice);
         select
-    }))
+    };
+    page_of_slice(&mut select, "u.history_id", &wanted.page, &slice);
+    Ok(Some(select))
 }
 
 fn path_of(connection: &Connection, sync_id: SyncId) -> Result<Option<LakePath>, Error> {
@@ -148,15 +164,14 @@ mod tests {
     const ROWS: &str = "
         INSERT INTO syncs (name, path, sync_type, start_time, started_by, last_activity)
         VALUES ('n', '/data/a', 'IncrementalSync', 1, 'me', 1), ('n', '/data/b', 'FullSync', 1, 'me', 1);
-        INSERT INTO folders (path) VALUES ('/data/a/dt=1'), ('/data/b');
+        INSERT INTO folders (path) VALUES ('/data/a/dt=1'), ('/data/b'), ('/data/a'), ('/data');
+        INSERT INTO folders_above VALUES (1, 1), (1, 3), (1, 4), (2, 2), (2, 4), (3, 3), (3, 4), (4, 4);
         INSERT INTO uploads (sync_id, ordinal, file_name, target, folder_id, status, start_time)
         VALUES (1, 1, 'x', '/data/a/dt=1/x', 1, 'Finished', 1), (1, 2, 'y', '/data/a/dt=1/y', 1, 'Failed', 1),
             (2, 1, 'z', '/data/b/z', 2, 'Syncing', 1);
         INSERT INTO upload_counts
-        SELECT scope, 0, span, 0, 3, 1, 1 FROM (SELECT 0 AS scope) JOIN (SELECT 10 AS span UNION ALL SELECT 20);
-        INSERT INTO upload_counts
-        SELECT scope, scope_id, span, 0, 2, 1, 1 FROM (SELECT 1 AS scope UNION ALL SELECT 2)
-        JOIN (SELECT 1 AS scope_id UNION ALL SELECT 2) JOIN (SELECT 10 AS span UNION ALL SELECT 20);";
+        SELECT scope, scope_id, span, position >> span, count(*), sum(status = 'Finished'), sum(status = 'Failed')
+        FROM upload_positions JOIN (SELECT 10 AS span UNION ALL SELECT 20) GROUP BY scope, scope_id, span, 4;";
 
     fn with_rows<T>(check: impl FnOnce(&Connection) -> T) -> T {
         let folder = tempfile::tempdir().unwrap();

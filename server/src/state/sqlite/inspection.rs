@@ -132,10 +132,7 @@ const OF_SYNCS: &str = "SELECT s.sync_id, s.total_files, s.num_failed, s.num_in_
 macro_rules! upload_counts {
     () => {
         "SELECT scope, scope_id, span, position >> span, count(*), sum(status = 'Finished'), sum(status = 'Failed')
-         FROM (SELECT 0 AS scope, 0 AS scope_id, history_id AS position, status FROM uploads
-               UNION ALL SELECT 1, sync_id, ordinal, status FROM uploads
-               UNION ALL SELECT 2, folder_id, history_id, status FROM uploads)
-         JOIN (SELECT 10 AS span UNION ALL SELECT 20) GROUP BY scope, scope_id, span, position >> span"
+         FROM upload_positions JOIN (SELECT 10 AS span UNION ALL SELECT 20) GROUP BY scope, scope_id, span, position >> span"
     };
 }
 

@@ -111,13 +111,21 @@ pub(super) fn position(row: &Row<'_>) -> rusqlite::Result<Position> {
     Ok(Position { history_id: row.get(0)?, sync_id: row.get(1)?, ordinal: row.get(2)?, folder_id: row.get(3)? })
 }
 
-/// The id of a folder, which gets one where it has none.
+/// The id of a folder, which gets one where it has none; so do those above it.
 fn folder_id(connection: &Connection, path: &str) -> Result<i64, Error> {
     if let Some(id) = found(connection, "SELECT folder_id FROM folders WHERE path = ?", [path], |row| row.get(0))? {
         return Ok(id);
     }
+    let above = match path.rsplit_once('/') {
+        Some((above, _)) if !above.is_empty() => Some(folder_id(connection, above)?),
+        _ => None,
+    };
     changed(connection, "INSERT INTO folders (path) VALUES (?)", [path])?;
-    Ok(connection.last_insert_rowid())
+    let id = connection.last_insert_rowid();
+    let sql = "INSERT INTO folders_above SELECT ?1, ?1 UNION ALL SELECT ?1, above_id FROM folders_above \
+               WHERE folder_id = ?2";
+    changed(connection, sql, params![id, above])?;
+    Ok(id)
 }
 
 fn folder_of(target: &LakePath) -> &str {
