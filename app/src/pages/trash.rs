@@ -300,13 +300,17 @@ fn RestoreDialog(chosen: RwSignal<Option<TrashEntry>>, on_restored: Callback<Tra
 
 /// What restoring will do, in words.
 fn consequence(entry: &TrashEntry) -> String {
-    let what = match (entry.kind, entry.totals) {
+    format!("Puts {} back to {}. What is there now goes to the trash.", named(entry), entry.origin)
+}
+
+/// The piece, as a question about it names it.
+pub(super) fn named(entry: &TrashEntry) -> String {
+    match (entry.kind, entry.totals) {
         (TrashKind::File, Some(totals)) => format!("this file, {},", format::bytes(totals.bytes)),
         (TrashKind::File, None) => "this file".to_owned(),
         (TrashKind::Dataset, Some(totals)) => format!("{},", format::totals(totals)),
         (TrashKind::Dataset, None) => "this dataset".to_owned(),
-    };
-    format!("Puts {what} back to {}. What is there now goes to the trash.", entry.origin)
+    }
 }
 
 #[cfg(test)]

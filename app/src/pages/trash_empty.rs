@@ -3,8 +3,9 @@
 use crate::api::empty_trash;
 use crate::components::dialog::Confirm;
 use crate::format;
+use crate::pages::trash::named;
 use lakeshore::service::{Emptied, EmptyTrash};
-use lakeshore::trash::{TrashEntry, TrashKind};
+use lakeshore::trash::TrashEntry;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
@@ -137,13 +138,7 @@ pub fn EmptyDialog(wanted: RwSignal<Option<Doomed>>, on_emptied: Callback<Emptie
 fn consequence(wanted: &Doomed) -> String {
     match wanted {
         Doomed::Piece(entry) => {
-            let what = match (entry.kind, entry.totals) {
-                (TrashKind::File, Some(totals)) => format!("this file, {},", format::bytes(totals.bytes)),
-                (TrashKind::File, None) => "this file".to_owned(),
-                (TrashKind::Dataset, Some(totals)) => format!("{},", format::totals(totals)),
-                (TrashKind::Dataset, None) => "this dataset".to_owned(),
-            };
-            format!("Deletes {what} that came from {}. It cannot be restored any more.", entry.origin)
+            format!("Deletes {} that came from {}. It cannot be restored any more.", named(entry), entry.origin)
         }
         Doomed::All => {
             "Deletes what is in the trash of the whole lake, whatever the filter shows. None of it can be restored any more."
@@ -169,7 +164,7 @@ mod tests {
     use super::*;
     use lakeshore::path::LakePath;
     use lakeshore::time::Timestamp;
-    use lakeshore::trash::{Totals, TrashId, TrashReason};
+    use lakeshore::trash::{Totals, TrashId, TrashKind, TrashReason};
 
     #[test]
     fn the_question_says_what_will_be_gone_and_the_answer_what_is() {

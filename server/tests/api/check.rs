@@ -1,11 +1,10 @@
 //! `lakeshore check`: what it finds, what it repairs, and what it leaves to a person.
 
 use crate::server::{Stopped, TestServer, answer, lakeshore};
+use crate::uploads::begin_upload;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::fs;
-use std::io::Write;
-use std::net::TcpStream;
 use std::path::Path;
 
 /// Exit code, and the kind and path of each finding with whether it was repaired.
@@ -229,14 +228,7 @@ async fn what_a_kill_has_cut_short_is_said_to_be_unfinished_until_a_repair_or_a_
     let server = TestServer::start().await;
     let id = server.start_sync("/inc", "IncrementalSync").await;
     server.upload(id, "a.csv", b"one").await;
-    let mut connection = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
-    write!(
-        connection,
-        "POST /api/lake/file/upload?sync_id={id} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\
-         Content-Type: multipart/form-data; boundary=b\r\n\r\n\
-         --b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"half\"\r\n\r\nsome of it"
-    )
-    .unwrap();
+    let _half_way = begin_upload(&server, id, "half");
     server.eventually(async || server.history("status=Syncing").await.first().cloned()).await;
     let stopped = server.kill();
     let (code, found) = check(&stopped, &[]);

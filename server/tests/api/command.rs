@@ -1,6 +1,7 @@
 //! `lakeshore serve`: how it starts, refuses to start, and ends.
 
 use crate::server::{TestServer, answer, lakeshore};
+use crate::uploads::begin_upload;
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -73,14 +74,7 @@ async fn sigterm_lets_a_running_upload_finish_and_exits_with_success() {
 async fn a_stop_ends_what_outlasts_its_grace() {
     let mut server = TestServer::start_with(&["--shutdown-grace", "100ms"]).await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
-    let mut connection = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
-    write!(
-        connection,
-        "POST /api/lake/file/upload?sync_id={id} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\
-         Content-Type: multipart/form-data; boundary=b\r\n\r\n\
-         --b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"half\"\r\n\r\nsome of it"
-    )
-    .unwrap();
+    let _half_way = begin_upload(&server, id, "half");
     server.eventually(async || server.history("status=Syncing").await.first().cloned()).await;
     assert_eq!(server.stop(), Some(0));
     let server = server.kill_and_restart().await;

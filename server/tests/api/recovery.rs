@@ -1,9 +1,8 @@
 //! `kill -9`, and what the next start makes of it.
 
 use crate::server::TestServer;
+use crate::uploads::begin_upload;
 use serde_json::json;
-use std::io::Write;
-use std::net::TcpStream;
 
 #[tokio::test]
 async fn what_was_acknowledged_is_there_after_a_kill_and_what_was_not_has_failed() {
@@ -13,14 +12,7 @@ async fn what_was_acknowledged_is_there_after_a_kill_and_what_was_not_has_failed
     server.upload(incremental, "a.csv", b"two").await;
     let full = server.start_sync("/data/b", "FullSync").await;
     server.upload(full, "b.csv", b"three").await;
-    let mut connection = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
-    write!(
-        connection,
-        "POST /api/lake/file/upload?sync_id={full} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\
-         Content-Type: multipart/form-data; boundary=b\r\n\r\n\
-         --b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"half\"\r\n\r\nsome of it"
-    )
-    .unwrap();
+    let _half_way = begin_upload(&server, full, "half");
     server.eventually(async || server.history("status=Syncing").await.first().cloned()).await;
 
     let server = server.kill_and_restart().await.kill_and_restart().await;

@@ -143,7 +143,7 @@ async fn a_file_above_the_limit_is_refused_and_leaves_nothing() {
 }
 
 /// Sends the head of an upload and some of its body, and keeps the connection open.
-fn begin_upload(server: &TestServer, sync_id: u64, name: &str) -> TcpStream {
+pub fn begin_upload(server: &TestServer, sync_id: u64, name: &str) -> TcpStream {
     let mut connection = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
     write!(
         connection,

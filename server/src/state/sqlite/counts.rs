@@ -1,8 +1,8 @@
 //! Where a page of a filtered list begins, by adding up counts of blocks instead of stepping over rows.
 //!
 //! Every upload counts in the blocks that its position falls into: one of 2^10 positions and one of 2^20, of the whole
-//! history, of its sync, and of its folder and each folder above. So the n-th Failed upload of ten million is found by adding ten large counts,
-//! then at most a thousand small ones, then stepping over at most a thousand rows.
+//! history, of its sync, and of its folder and each folder above. So the n-th Failed upload of ten million is found by
+//! adding ten large counts, then at most a thousand small ones, then stepping over at most a thousand rows.
 
 use super::query::{Select, changed, clamp};
 use lakeshore::Error;
@@ -79,8 +79,7 @@ impl Tally {
                 known = Some((folder_id, above.rows(connection, |row| row.get(0))?));
             }
             for above_id in known.iter().flat_map(|(_, above)| above) {
-                let counts = self.0.entry((Scope::Folder(*above_id), span, block)).or_default();
-                counts.iter_mut().zip(change).for_each(|(count, change)| *count += change);
+                self.change((Scope::Folder(*above_id), span, block), change);
             }
         }
         Ok(())
@@ -91,10 +90,14 @@ impl Tally {
             [(Scope::History, history_id), (Scope::Sync(sync_id), ordinal), (Scope::Folder(folder_id), history_id)];
         for (scope, position) in scopes {
             for span in [NARROW, WIDE] {
-                let counts = self.0.entry((scope, span, position >> span)).or_default();
-                counts.iter_mut().zip(change).for_each(|(count, change)| *count += change);
+                self.change((scope, span, position >> span), change);
             }
         }
+    }
+
+    fn change(&mut self, block: (Scope, u32, i64), change: [i64; 3]) {
+        let counts = self.0.entry(block).or_default();
+        counts.iter_mut().zip(change).for_each(|(count, change)| *count += change);
     }
 
     pub(super) fn write(mut self, connection: &Connection) -> Result<(), Error> {
