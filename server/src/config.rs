@@ -1,5 +1,7 @@
 //! The command line and its environment: every option, with its default and its unit.
 
+mod client;
+
 use crate::http::connections::ConnectionLimits;
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -9,6 +11,8 @@ use lakeshore::path::LakePath;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use client::{ConnectOptions, GetOptions, Kind, ListOptions, PushOptions, StatusOptions};
 
 /// The way into a data lake: start a sync, send files, end the sync.
 #[derive(Debug, Parser)]
@@ -30,6 +34,8 @@ pub enum Action {
     Check(CheckOptions),
     /// Copy the database to a new file, consistently, while the server may run
     Backup(BackupOptions),
+    /// Show the latest syncs of a server, or one
+    Status(StatusOptions),
 }
 
 #[derive(Debug, Args)]
