@@ -149,7 +149,7 @@ impl Client {
     pub fn tell_away(&self, error: &ClientError) {
         if error.is_passing() && !self.patience.retry_for.is_zero() && !self.is_away.swap(true, Ordering::Relaxed) {
             let retry_for = humantime::format_duration(self.patience.retry_for);
-            (self.tell)(&format!("{error}. Trying again for {retry_for}"));
+            (self.tell)(&format!("{error}; trying again for {retry_for}"));
         }
     }
 

@@ -36,7 +36,7 @@ pub enum ClientError {
     /// A refusal in the words of the server, which say what to do.
     #[error("the server refused: {msg} (code {code})")]
     Refused { code: u32, msg: String, data: Value },
-    #[error("{server} cannot be reached: {cause}; is it running, and is it the --server that you mean?")]
+    #[error("{server} cannot be reached: {cause}")]
     Unreachable { server: String, cause: String },
     /// Something that is not Lakeshore, or not this version of it.
     #[error("{0}")]
