@@ -1,5 +1,6 @@
 //! Every refusal of the lake: one variant for each thing that can happen, and one table of stable codes.
 
+use crate::expected::{Comparison, ExpectedTotals};
 use crate::key::Role;
 use crate::path::{LakePath, PathError};
 use crate::sync::{Status, SyncId};
@@ -12,11 +13,28 @@ use serde::{Deserialize, Serialize};
 pub struct Refusal {
     pub code: u32,
     pub msg: String,
+    /// More than a sentence can say, of some refusals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Details>,
+}
+
+/// What a refusal is about, in full.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Details {
+    /// Of [`Error::NotAsExpected`].
+    Comparison(Box<Comparison>),
+}
+
+impl Refusal {
+    pub fn new(code: ErrorCode, msg: String) -> Self {
+        Self { code: code.number(), msg, data: None }
+    }
 }
 
 impl From<&Error> for Refusal {
     fn from(error: &Error) -> Self {
-        Self { code: error.code().number(), msg: error.to_string() }
+        Self { code: error.code().number(), msg: error.to_string(), data: error.details() }
     }
 }
 
@@ -75,6 +93,11 @@ pub enum Error {
         "full sync {0} has no file that landed, so publishing it would empty the dataset; send \"allow_empty\": true if that is meant, or abort it"
     )]
     EmptyFullSync(SyncId),
+    #[error(
+        "sync {sync_id} is not what was declared: {}; send what is missing, or declare it anew by POST /api/lake/file/sync/expect, then end it again",
+        tell(comparison)
+    )]
+    NotAsExpected { sync_id: SyncId, comparison: Box<Comparison> },
     #[error("{0}")]
     InTheWay(String),
     #[error("the staged files of sync {0} are gone from the lake's folder; send them again in a new sync")]
@@ -116,6 +139,29 @@ impl Store {
     }
 }
 
+/// How a batch differs from what was declared, with the first names.
+fn tell(comparison: &Comparison) -> String {
+    const NAMED_MAX: usize = 3;
+    let ExpectedTotals { count, size_bytes, is_named } = comparison.expected;
+    if !is_named {
+        let landed = comparison.landed;
+        let count = count.map(|count| format!("of {count} expected files, {} landed", landed.files));
+        let bytes = size_bytes.map(|bytes| format!("of {bytes} expected bytes, {} landed", landed.bytes));
+        return count.into_iter().chain(bytes).collect::<Vec<_>>().join("; ");
+    }
+    let kind = |number: u64, what: &str, names: &mut dyn Iterator<Item = &String>| {
+        let named: Vec<_> = names.take(NAMED_MAX).map(String::as_str).collect();
+        let more = if number > named.len() as u64 { ", …" } else { "" };
+        (number > 0).then(|| format!("{number} {what} ({}{more})", named.join(", ")))
+    };
+    let kinds = [
+        kind(comparison.num_missing, "missing", &mut comparison.missing.iter().map(|file| &file.path)),
+        kind(comparison.num_extra, "extra", &mut comparison.extra.iter().map(|file| &file.path)),
+        kind(comparison.num_different, "different", &mut comparison.different.iter().map(|file| &file.path)),
+    ];
+    kinds.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 fn join(paths: &[LakePath]) -> String {
     paths.iter().map(LakePath::as_str).collect::<Vec<_>>().join(", ")
 }
@@ -141,6 +187,14 @@ impl Error {
         }
     }
 
+    /// What travels beside the message.
+    pub fn details(&self) -> Option<Details> {
+        match self {
+            Self::NotAsExpected { comparison, .. } => Some(Details::Comparison(comparison.clone())),
+            _ => None,
+        }
+    }
+
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Invalid(_) => ErrorCode::Invalid,
@@ -158,6 +212,7 @@ impl Error {
             Self::DatasetsBelow { .. } => ErrorCode::DatasetsBelow,
             Self::UploadsInFlight { .. } => ErrorCode::UploadsInFlight,
             Self::EmptyFullSync(_) => ErrorCode::EmptyFullSync,
+            Self::NotAsExpected { .. } => ErrorCode::NotAsExpected,
             Self::InTheWay(_) => ErrorCode::InTheWay,
             Self::Discarded(_) => ErrorCode::Discarded,
             Self::TooLarge { .. } => ErrorCode::TooLarge,
@@ -206,6 +261,7 @@ error_codes! {
     DatasetsBelow = 40904, "a full sync, or the restore of a dataset, above other datasets";
     InTheWay = 40905, "a file, folder or link of the lake is in the way";
     Discarded = 40906, "the upload was discarded by the end of its sync";
+    NotAsExpected = 40910, "the sync is not what was declared";
     TooLarge = 41300, "the file, or the body, is too large";
     NotMultipart = 41500, "not multipart/form-data, or not JSON where JSON is due";
     Internal = 50000, "a fault inside the server, logged there";

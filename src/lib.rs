@@ -4,6 +4,7 @@
 //! speak with the very types that the server keeps. What touches the machine comes in through [`ports`].
 
 pub mod error;
+pub mod expected;
 pub mod key;
 pub mod limits;
 pub mod list;

@@ -14,6 +14,10 @@ pub const LIST_SIZE_MAX: u64 = 1000;
 pub const LIST_SIZE_DEFAULT: u64 = 10;
 /// Most uploads in flight that a refusal names.
 pub const IN_FLIGHT_NAMED_MAX: u64 = 20;
+/// Most files that a declaration names (see [`crate::expected`]).
+pub const EXPECTED_FILES_MAX: usize = 100_000;
+/// Most files of each kind that a comparison with a declaration names; it counts them all.
+pub const MISMATCHES_NAMED_MAX: usize = 100;
 /// Pieces of trash that one transaction marks for removal, and that one step of the removal looks at.
 pub const EMPTYING_PIECES_MAX: u64 = 256;
 /// Files and folders that one step of the removal takes away, before it lets others go first.

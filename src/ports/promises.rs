@@ -4,6 +4,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod batches;
+
+pub use batches::*;
+
 use super::files::{Files, Landing, Outcome, Publication, Restoration, WholeFile};
 use super::state::{LandedUpload, NewSync, NewTrash, NewUpload, RefusedUpload, Settlement, State, WholeUpload};
 use crate::error::Error;
@@ -34,6 +38,7 @@ macro_rules! state_promises {
             closing_is_remembered_until_settled_and_settling_twice_changes_nothing,
             an_upload_ends_once,
             landings_are_known_from_the_intent_to_the_end,
+            what_is_declared_last_counts_and_is_compared_with_what_has_landed_last,
             what_a_restart_needs_is_listed,
             trash_leaves_the_list_when_restored_and_holds_its_path_meanwhile,
             doomed_trash_is_in_no_list_and_cannot_be_restored,
@@ -91,7 +96,14 @@ fn path(text: &str) -> LakePath {
 }
 
 fn new_sync(on: &str, sync_type: SyncType) -> NewSync {
-    NewSync { name: format!("sync of {on}"), path: path(on), sync_type, started_by: "etl".into(), at: Timestamp(10) }
+    NewSync {
+        name: format!("sync of {on}"),
+        path: path(on),
+        sync_type,
+        started_by: "etl".into(),
+        expected: None,
+        at: Timestamp(10),
+    }
 }
 
 async fn start(state: &dyn State, on: &str, sync_type: SyncType) -> SyncId {

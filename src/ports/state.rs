@@ -4,6 +4,7 @@
 //! [`crate::sync`], which every backend calls inside its transaction.
 
 use crate::error::Error;
+use crate::expected::{Comparison, Declaration};
 use crate::key::{Key, KeyId, NewKey, SecretHash};
 use crate::list::{SyncQuery, TrashQuery, UploadQuery};
 use crate::path::LakePath;
@@ -21,6 +22,8 @@ pub struct NewSync {
     pub path: LakePath,
     pub sync_type: SyncType,
     pub started_by: String,
+    /// What it is to hold when it ends.
+    pub expected: Option<Declaration>,
     pub at: Timestamp,
 }
 
@@ -189,6 +192,17 @@ pub trait UploadState: Send + std::marker::Sync {
 }
 
 #[async_trait]
+pub trait BatchState: Send + std::marker::Sync {
+    /// Remembers durably what a sync is to hold, in place of what was said before, if
+    /// [`crate::sync::may_accept_uploads`] allows it.
+    async fn expect(&self, id: SyncId, expected: &Declaration, at: Timestamp) -> Result<(), Error>;
+
+    /// What was declared beside what the sync has landed: the last of its uploads to each target. `None` when nothing was
+    /// declared. Visits each of its files.
+    async fn compare_expected(&self, id: SyncId) -> Result<Option<Comparison>, Error>;
+}
+
+#[async_trait]
 pub trait TrashState: Send + std::marker::Sync {
     /// What is in the trash, in the order in which it came.
     async fn trash(&self, query: &TrashQuery) -> Result<Vec<TrashEntry>, Error>;
@@ -264,7 +278,7 @@ pub trait KeyState: Send + std::marker::Sync {
 }
 
 /// All that is remembered.
-pub trait State: SyncState + UploadState + TrashState + KeyState + StateInspection {
+pub trait State: SyncState + UploadState + BatchState + TrashState + KeyState + StateInspection {
     /// The room where the state is. Asked often: it answers at once.
     fn space(&self) -> Result<Space, Error>;
 }

@@ -3,6 +3,7 @@
 //! A call that changes something must run to its end once begun: whoever holds the future must not drop it half way
 //! (the server runs each request as a task of its own). What a crash interrupts, [`recovery`] finishes.
 
+mod batches;
 mod check;
 mod emptying;
 mod failures;
@@ -16,6 +17,7 @@ mod syncs;
 mod trash;
 mod uploads;
 
+pub use batches::ExpectFiles;
 pub use check::{CheckOptions, Checked, Finding, FindingKind};
 pub use emptying::{Emptied, EmptyTrash};
 pub use keys::KeyRing;

@@ -40,6 +40,7 @@ impl Lake {
         {
             return Err(self.give_up_lost(&record, end.discard_in_flight, caller.name()).await);
         }
+        self.refuse_unexpected(end).await?;
         let closing = match record.sync.sync_type {
             SyncType::IncrementalSync => Closing::Finish,
             SyncType::FullSync => Closing::Publish {

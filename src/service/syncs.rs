@@ -2,6 +2,7 @@
 
 use super::Lake;
 use crate::error::Error;
+use crate::expected::Expected;
 use crate::key::{Caller, may_write};
 use crate::limits::LABEL_BYTES_MAX;
 use crate::list::{ListParameters, Page, SyncQuery, UploadQuery};
@@ -19,6 +20,9 @@ pub struct StartSync {
     pub name: String,
     pub path: String,
     pub sync_type: SyncType,
+    /// What it is to hold when it ends; may be declared later, by [`Lake::expect_files`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Expected>,
 }
 
 /// The body of the documented end call, without its key, and of abort.
@@ -46,11 +50,13 @@ impl Lake {
         if start.name.len() > LABEL_BYTES_MAX {
             return Err(Error::Invalid(format!("the name is longer than {LABEL_BYTES_MAX} bytes; shorten it")));
         }
+        let expected = start.expected.as_ref().map(|expected| expected.parse(&path)).transpose()?;
         let new = NewSync {
             name: start.name.clone(),
             path,
             sync_type: start.sync_type,
             started_by: caller.name().to_owned(),
+            expected,
             at: self.now(),
         };
         match self.0.state.start_sync(&new).await {

@@ -105,7 +105,11 @@ impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         self.log();
         let code = self.code();
-        let refusal = Refusal { code: code.number(), msg: self.to_string() };
+        let data = match &self {
+            Self::Lake(error) => error.details(),
+            _ => None,
+        };
+        let refusal = Refusal { data, ..Refusal::new(code, self.to_string()) };
         let failed = match self {
             Self::Files { failed, .. } => failed
                 .into_iter()

@@ -12,6 +12,7 @@ mod disk;
 mod emptying;
 mod recovery;
 mod reserve;
+mod sealed;
 #[path = "../support/server.rs"]
 mod server;
 mod syncs;

@@ -1,5 +1,6 @@
 //! The ports in memory, for tests: they keep every promise but that of stable storage.
 
+mod batches;
 mod files;
 mod inspection;
 mod state;

@@ -1,6 +1,7 @@
 //! What is remembered, as vectors behind one lock: each call is a transaction because it holds the lock throughout.
 
 use crate::error::Error;
+use crate::expected::{Declaration, LandedFile};
 use crate::key::{Key, KeyId, NewKey, SecretHash};
 use crate::limits::IN_FLIGHT_NAMED_MAX;
 use crate::list::{Order, Page, SyncQuery, TrashQuery, UploadQuery};
@@ -15,7 +16,7 @@ use crate::sync::{
 };
 use crate::time::Timestamp;
 use crate::trash::{Doomed, Totals, TrashEntry, TrashId, TrashKey, TrashKind};
-use crate::upload::{Identity, PartialName, Upload, UploadId, hexadecimal};
+use crate::upload::{Digest, Identity, PartialName, Upload, UploadId, hexadecimal};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,6 +35,7 @@ pub(super) struct Data {
     sessions: Vec<(SecretHash, Option<KeyId>, Timestamp)>,
     sign_in: Option<(SecretHash, Timestamp)>,
     landings: BTreeMap<u64, Vec<WholeUpload>>,
+    pub(super) expected: BTreeMap<SyncId, Declaration>,
 }
 
 /// What has become of a piece of trash.
@@ -49,6 +51,8 @@ pub(super) struct UploadRow {
     pub(super) upload: Upload,
     target: LakePath,
     partial: Option<PartialName>,
+    /// Set when it has landed.
+    digest: Option<Digest>,
 }
 
 impl MemoryState {
@@ -78,8 +82,27 @@ fn within(place: Option<&LakePath>, path: &LakePath) -> bool {
 }
 
 impl Data {
-    fn record(&mut self, id: SyncId) -> Result<&mut SyncRecord, Error> {
+    pub(super) fn record(&mut self, id: SyncId) -> Result<&mut SyncRecord, Error> {
         self.syncs.get_mut(index(id.0)).map(|(record, _)| record).ok_or(Error::NoSuchSync(id))
+    }
+
+    pub(super) fn expect(&mut self, id: SyncId, expected: &Declaration) -> Result<(), Error> {
+        self.record(id)?.sync.expected = Some(expected.totals());
+        self.expected.insert(id, expected.clone());
+        Ok(())
+    }
+
+    /// Something has happened in the sync.
+    pub(super) fn touch(&mut self, id: SyncId, at: Timestamp) {
+        if let Some((_, last_activity)) = self.syncs.get_mut(index(id.0)) {
+            *last_activity = at;
+        }
+    }
+
+    /// What the sync has landed, in the order of the history.
+    pub(super) fn landed_by(&self, id: SyncId) -> impl Iterator<Item = LandedFile> {
+        let of_sync = self.uploads.iter().filter(move |row| row.upload.sync_id == id);
+        of_sync.filter_map(|row| Some(LandedFile { target: row.target.clone(), digest: row.digest? }))
     }
 
     fn refuse_if_held(&self, path: &LakePath, sync_type: SyncType) -> Result<(), Error> {
@@ -136,7 +159,7 @@ impl Data {
             Some(id) => id,
             None => {
                 let upload = new_upload(whole.sync_id, &whole.file_name, Status::Syncing, "", whole.begun_at);
-                self.add_upload(UploadRow { upload, target: whole.target.clone(), partial: None }, false)?
+                self.add_upload(UploadRow { upload, target: whole.target.clone(), partial: None, digest: None }, false)?
             }
         };
         let Some(row) = self.in_flight(id) else { return Ok(()) };
@@ -145,6 +168,7 @@ impl Data {
         row.upload.size_bytes = whole.digest.size_bytes;
         row.upload.sha256 = Some(hexadecimal(&whole.digest.sha256));
         row.upload.landed_path = Some(row.target.clone());
+        row.digest = Some(whole.digest);
         let record = self.record(whole.sync_id)?;
         record.sync.num_in_flight -= 1;
         record.sync.size_bytes += whole.digest.size_bytes;
@@ -267,8 +291,12 @@ impl SyncState for MemoryState {
             size_bytes: 0,
             message: String::new(),
             started_by: new.started_by.clone(),
+            expected: None,
         };
         data.syncs.push((SyncRecord { sync, phase: Phase::Open, closing: None }, new.at));
+        if let Some(expected) = &new.expected {
+            data.expect(sync_id, expected)?;
+        }
         Ok(sync_id)
     }
 
@@ -392,7 +420,7 @@ impl UploadState for MemoryState {
     async fn begin_upload(&self, new: &NewUpload) -> Result<UploadId, Error> {
         let upload = new_upload(new.sync_id, &new.file_name, Status::Syncing, "", new.at);
         let partial = Some(new.partial.clone());
-        self.data().add_upload(UploadRow { upload, target: new.target.clone(), partial }, false)
+        self.data().add_upload(UploadRow { upload, target: new.target.clone(), partial, digest: None }, false)
     }
 
     async fn refuse_upload(&self, refused: &RefusedUpload) -> Result<UploadId, Error> {
@@ -401,7 +429,7 @@ impl UploadState for MemoryState {
         upload.end_time = refused.at;
         upload.size_bytes = refused.size_bytes;
         let target = refused.target.clone().unwrap_or_else(|| refused.folder.clone());
-        self.data().add_upload(UploadRow { upload, target, partial: None }, true)
+        self.data().add_upload(UploadRow { upload, target, partial: None, digest: None }, true)
     }
 
     async fn intend_landings(&self, uploads: &[WholeUpload]) -> Result<(LandingsId, Vec<Result<(), Error>>), Error> {

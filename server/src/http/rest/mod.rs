@@ -1,5 +1,6 @@
 //! The documented API, and what goes beyond it: each handler a few lines over one call of the lake.
 
+mod batches;
 mod body;
 mod syncs;
 mod trash;
@@ -19,6 +20,7 @@ pub fn router() -> Router<Arc<Door>> {
         .route("/api/ingestion/file/sync/list", get(syncs::list))
         .route("/api/ingestion/file/sync/history", get(syncs::history))
         .route("/api/ingestion/file/sync/{id}", get(syncs::one))
+        .route("/api/lake/file/sync/expect", get(batches::compare).post(batches::expect))
         .route("/api/lake/trash", get(trash::list))
         .route("/api/lake/trash/restore", post(trash::restore))
         .route("/api/lake/trash/empty", post(trash::empty))

@@ -1,6 +1,6 @@
 //! `/api/ingestion/file/sync/…`
 
-use super::body::{Done, JsonBody, Keyed, Parameters};
+use super::body::{Done, JsonBody, Keyed, LongBody, Parameters};
 use crate::http::Door;
 use crate::http::credentials::Credentials;
 use crate::http::error::HttpError;
@@ -22,7 +22,7 @@ pub struct Started {
 pub async fn start(
     State(door): State<Arc<Door>>,
     credentials: Credentials,
-    JsonBody(body): JsonBody<Keyed<StartSync>>,
+    body: LongBody<StartSync>,
 ) -> Result<Json<Started>, HttpError> {
     let caller = credentials.caller(&door.lake, body.api_key.as_deref()).await?;
     Ok(Json(Started { sync_id: door.lake.start_sync(&caller, &body.call).await? }))

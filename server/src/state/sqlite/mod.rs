@@ -1,9 +1,11 @@
 //! The state in one SQLite file: the embedded default.
 //!
 //! WAL mode, one writer that commits many requests in one transaction ([`writer`]), and readers that never wait for it
-//! ([`readers`]). The queries stand beside the types that they fill: [`syncs`], [`uploads`], [`trash`], [`keys`].
+//! ([`readers`]). The queries stand beside the types that they fill: [`syncs`], [`batches`], [`uploads`], [`trash`],
+//! [`keys`].
 
 mod backup;
+mod batches;
 mod counts;
 mod history;
 mod inspection;

@@ -1,5 +1,6 @@
 //! Syncs: the table `syncs`, and `datasets`, which they write.
 
+use super::batches::insert_expected;
 use super::counts::{Tally, dense_page, page_of_slice, slice};
 use super::query::{Select, changed, clamp, found};
 use super::row::{SYNC_COLUMNS, id, parsed, path, sync, sync_record};
@@ -175,7 +176,11 @@ fn start_sync(connection: &Connection, new: NewSync) -> Result<SyncId, Error> {
         "INSERT INTO syncs (name, path, sync_type, start_time, started_by, last_activity) VALUES (?, ?, ?, ?, ?, ?)";
     let values = params![new.name, new.path.as_str(), new.sync_type.as_str(), new.at.0, new.started_by, new.at.0];
     changed(connection, sql, values)?;
-    Ok(SyncId(connection.last_insert_rowid().cast_unsigned()))
+    let sync_id = SyncId(connection.last_insert_rowid().cast_unsigned());
+    if let Some(expected) = &new.expected {
+        insert_expected(connection, sync_id, expected)?;
+    }
+    Ok(sync_id)
 }
 
 fn close_sync(
