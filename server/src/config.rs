@@ -34,6 +34,8 @@ pub enum Action {
     Check(CheckOptions),
     /// Copy the database to a new file, consistently, while the server may run
     Backup(BackupOptions),
+    /// Send a folder to a server: the whole dataset (--full), or more of it (--incremental)
+    Push(Box<PushOptions>),
     /// Show the latest syncs of a server, or one
     Status(StatusOptions),
 }

@@ -5,10 +5,12 @@ mod check;
 mod client;
 mod keys;
 mod moment;
+mod push;
 mod status;
 mod table;
 
 pub use backup::run as run_backup;
 pub use check::{COULD_NOT, run as run_check};
 pub use keys::run as run_key_action;
+pub use push::run as run_push;
 pub use status::run as run_status;

@@ -3,15 +3,14 @@
 use super::error::ClientError;
 use super::retry::Patience;
 use super::settings::{Settings, is_loopback};
-use lakeshore::error::Refusal;
 use lakeshore::key::Secret;
 use lakeshore::list::ListParameters;
 use lakeshore::sync::{Sync, SyncId};
 use lakeshore::upload::Upload;
 use reqwest::header::LOCATION;
 use reqwest::{Method, RequestBuilder, Response, Url, redirect};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -69,7 +68,17 @@ impl Client {
 
     /// A request to an address of the API, which begins with a slash.
     pub fn request(&self, method: Method, address: &str) -> RequestBuilder {
-        let request = self.http.request(method, format!("{}{address}", self.server()));
+        self.with_key(self.http.request(method, format!("{}{address}", self.server())))
+    }
+
+    /// A request to a whole address, which has to be one of the server's own.
+    pub fn request_url(&self, method: Method, url: Url) -> RequestBuilder {
+        let is_own = url.origin() == self.server.origin();
+        let request = self.http.request(method, url);
+        if is_own { self.with_key(request) } else { request }
+    }
+
+    fn with_key(&self, request: RequestBuilder) -> RequestBuilder {
         match &self.key {
             Some(key) => request.bearer_auth(key.expose()),
             None => request,
@@ -108,10 +117,10 @@ impl Client {
             Err(error) => return self.unreachable(&error),
         };
         let body = serde_json::from_str::<Value>(&text).unwrap_or_default();
-        match Refusal::deserialize(&body) {
-            Ok(Refusal { code, msg }) => ClientError::Refused { code, msg, data: body["data"].clone() },
+        match (body["code"].as_u64().and_then(|code| u32::try_from(code).ok()), body["msg"].as_str()) {
+            (Some(code), Some(msg)) => ClientError::Refused { code, msg: msg.to_owned(), data: body["data"].clone() },
             // A proxy in between, whose statuses mean the same.
-            Err(_) => {
+            _ => {
                 let excerpt: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
                 let excerpt: String = excerpt.chars().take(EXCERPT_CHARACTERS).collect();
                 let code = u32::from(status.as_u16()) * 100;

@@ -54,11 +54,12 @@ impl Manifest {
     }
 
     /// What is missing, different, or not expected in what is to be sent.
-    pub fn compare(mut self, plan: &Plan) -> Result<Problems, ClientError> {
+    pub fn compare(&self, plan: &Plan) -> Result<Problems, ClientError> {
         let mut problems = Problems::default();
+        let mut left: HashMap<_, _> = self.files.iter().collect();
         let mut reader = plan.read()?;
         while let Some(file) = reader.next_file()? {
-            let Some(expected) = self.files.remove(&file.path) else {
+            let Some(expected) = left.remove(&file.path) else {
                 problems.add(file.path, "the manifest does not name it");
                 continue;
             };
@@ -70,10 +71,10 @@ impl Manifest {
                 problems.add(&*file.path, format!("its SHA-256 is {}, the manifest says another", file.sha256));
             }
         }
-        let mut missing: Vec<_> = self.files.into_keys().collect();
+        let mut missing: Vec<_> = left.into_keys().collect();
         missing.sort_unstable();
         for path in missing {
-            problems.add(path, "the manifest names it, and it is not among the files to send");
+            problems.add(path.as_str(), "the manifest names it, and it is not among the files to send");
         }
         Ok(problems)
     }

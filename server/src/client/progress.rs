@@ -104,10 +104,8 @@ impl Progress {
     }
 
     /// What was sent has to be sent again.
-    pub fn take_back(&self, count: u64) {
-        let taken = |bytes: u64| Some(bytes.saturating_sub(count));
-        // The closure never refuses.
-        let _ = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken);
+    fn take_back(&self, count: u64) {
+        self.bytes.fetch_sub(count, Ordering::Relaxed);
         self.add_bytes(0);
     }
 
@@ -122,14 +120,14 @@ impl Progress {
         }
     }
 
-    /// A bar for one file, where it is large enough to be waited for.
-    pub fn of_file(&self, name: &str, size_bytes: u64) -> FileProgress<'_> {
+    /// A file on its way, with a bar of its own where it is large enough to be waited for.
+    pub fn of_file(self: &Arc<Self>, name: &str, size_bytes: u64) -> Arc<FileProgress> {
         let wanted = self.manner == Manner::Bars && size_bytes >= LARGE_BYTES_MIN;
         let bar = wanted.then(|| {
             let style = style("  {binary_bytes}/{binary_total_bytes} {wide_msg}");
             self.bars.add(ProgressBar::new(size_bytes).with_style(style).with_message(name.to_owned()))
         });
-        FileProgress { all: self, bar }
+        Arc::new(FileProgress { all: self.clone(), bar, position: AtomicU64::new(0) })
     }
 
     /// A line for people, above the bars.
@@ -160,28 +158,31 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 /// One file on its way.
-pub struct FileProgress<'a> {
-    all: &'a Progress,
+pub struct FileProgress {
+    all: Arc<Progress>,
     bar: Option<ProgressBar>,
+    position: AtomicU64,
 }
 
-impl FileProgress<'_> {
-    pub fn add_bytes(&self, count: u64) {
-        self.all.add_bytes(count);
-        if let Some(bar) = &self.bar {
-            bar.inc(count);
-        }
+impl FileProgress {
+    pub fn add(&self, count: u64) {
+        self.at(self.position.load(Ordering::Relaxed) + count);
     }
 
-    pub fn take_back(&self, count: u64) {
-        self.all.take_back(count);
+    /// So many of its bytes have gone: fewer than before when it goes back.
+    pub fn at(&self, position: u64) {
+        let before = self.position.swap(position, Ordering::Relaxed);
+        match position.checked_sub(before) {
+            Some(more) => self.all.add_bytes(more),
+            None => self.all.take_back(before - position),
+        }
         if let Some(bar) = &self.bar {
-            bar.set_position(bar.position().saturating_sub(count));
+            bar.set_position(position);
         }
     }
 }
 
-impl Drop for FileProgress<'_> {
+impl Drop for FileProgress {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

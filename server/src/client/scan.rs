@@ -26,7 +26,7 @@ pub const NAMED_MAX: usize = 10;
 pub struct Scan {
     pub source: Source,
     pub dataset: LakePath,
-    pub pick: Pick,
+    pub pick: Arc<Pick>,
     pub follow_links: bool,
     /// Where the plan is written; the one that is there is asked for digests.
     pub place: PathBuf,
@@ -185,7 +185,7 @@ mod tests {
         let scan = Scan {
             source: Source::find(folder).unwrap(),
             dataset: LakePath::parse("/data/t").unwrap(),
-            pick: Pick::new(&[], &[]).unwrap(),
+            pick: Arc::new(Pick::new(&[], &[]).unwrap()),
             follow_links: false,
             place: place.to_owned(),
             read_all,
