@@ -12,6 +12,7 @@ mod landings;
 mod publish;
 mod recovery;
 mod reserve;
+mod resumable;
 mod syncs;
 mod trash;
 mod uploads;
@@ -21,6 +22,7 @@ pub use emptying::{Emptied, EmptyTrash};
 pub use keys::KeyRing;
 pub use publish::EndPreview;
 pub use recovery::Recovered;
+pub use resumable::{Announced, Resumption};
 pub use syncs::{EndSync, StartSync};
 pub use uploads::{Destination, IncomingUpload};
 
@@ -33,6 +35,7 @@ use failures::Failures;
 use gate::Gates;
 use landings::Landings;
 use reserve::Reserve;
+use resumable::Holders;
 use std::sync::Arc;
 
 /// The lake. Cheap to clone.
@@ -50,6 +53,7 @@ struct Inner {
     landings: Landings,
     failures: Failures,
     reserve: Reserve,
+    holders: Holders,
 }
 
 /// What a lake is made of.
@@ -76,6 +80,7 @@ impl Lake {
             landings: Landings::default(),
             failures: Failures::default(),
             reserve: Reserve::default(),
+            holders: Holders::default(),
         }))
     }
 

@@ -2,6 +2,7 @@
 
 mod files;
 mod inspection;
+mod resumables;
 mod state;
 
 pub use files::MemoryFiles;

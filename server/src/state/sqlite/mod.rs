@@ -1,7 +1,7 @@
 //! The state in one SQLite file: the embedded default.
 //!
 //! WAL mode, one writer that commits many requests in one transaction ([`writer`]), and readers that never wait for it
-//! ([`readers`]). The queries stand beside the types that they fill: [`syncs`], [`uploads`], [`trash`], [`keys`].
+//! ([`readers`]). The queries stand beside the types that they fill: [`syncs`], [`uploads`], [`resumables`], [`trash`], [`keys`].
 
 mod backup;
 mod counts;
@@ -11,6 +11,7 @@ mod keys;
 mod migrations;
 mod query;
 mod readers;
+mod resumables;
 mod row;
 mod syncs;
 mod trash;
