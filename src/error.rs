@@ -3,9 +3,10 @@
 use crate::expected::{Comparison, ExpectedTotals};
 use crate::key::Role;
 use crate::path::{LakePath, PathError};
+use crate::resumable::Token;
 use crate::sync::{Status, SyncId};
 use crate::trash::TrashId;
-use crate::upload::Upload;
+use crate::upload::{Upload, hexadecimal};
 use serde::{Deserialize, Serialize};
 
 /// A refusal as it travels: the body of every answer that is not a success.
@@ -108,6 +109,28 @@ pub enum Error {
         "the file is larger than {limit_bytes} bytes, the limit of this server; split it, or raise --max-upload-size"
     )]
     TooLarge { limit_bytes: u64 },
+    #[error("there is no resumable upload {0}; it may have expired, or been discarded: begin a new one")]
+    NoSuchResumable(String),
+    #[error("this upload has ended: {message}; begin a new one")]
+    ResumableEnded { message: String },
+    #[error("the bytes of the upload are gone from the lake's folder; send it again in a new one")]
+    BytesLost,
+    #[error("the upload goes on at the byte {expected}, not at {provided}; ask for its offset, and send the rest")]
+    WrongOffset { expected: u64, provided: u64 },
+    #[error("the upload is complete, with {length} bytes; nothing can be added to it")]
+    ResumableComplete { length: u64 },
+    #[error("another request has gone on with this upload; ask for its offset, and send the rest")]
+    TakenOver,
+    #[error("{0}")]
+    InconsistentLength(String),
+    #[error("the part {0} is not whole yet; send the rest of it first")]
+    PartUnfinished(Token),
+    #[error(
+        "the file has the SHA-256 {}, and was announced with {}; send it again",
+        hexadecimal(found),
+        hexadecimal(announced)
+    )]
+    WrongDigest { announced: [u8; 32], found: [u8; 32] },
     #[error("the disk of the lake is full; make space, then send it again")]
     DiskFull,
     #[error(
@@ -214,6 +237,14 @@ impl Error {
             Self::EmptyFullSync(_) => ErrorCode::EmptyFullSync,
             Self::NotAsExpected { .. } => ErrorCode::NotAsExpected,
             Self::InTheWay(_) => ErrorCode::InTheWay,
+            Self::NoSuchResumable(_) => ErrorCode::NoSuchResumable,
+            Self::ResumableEnded { .. } | Self::BytesLost => ErrorCode::ResumableEnded,
+            Self::WrongOffset { .. } => ErrorCode::WrongOffset,
+            Self::ResumableComplete { .. } => ErrorCode::ResumableComplete,
+            Self::TakenOver => ErrorCode::TakenOver,
+            Self::InconsistentLength(_) => ErrorCode::InconsistentLength,
+            Self::PartUnfinished(_) => ErrorCode::PartUnfinished,
+            Self::WrongDigest { .. } => ErrorCode::WrongDigest,
             Self::Discarded(_) => ErrorCode::Discarded,
             Self::TooLarge { .. } => ErrorCode::TooLarge,
             Self::DiskFull | Self::BelowReserve { .. } => ErrorCode::DiskFull,
@@ -244,6 +275,8 @@ error_codes! {
     Invalid = 40000, "malformed or invalid request";
     InvalidPath = 40001, "a path or file name that the lake does not take";
     IncompleteUpload = 40002, "the upload broke off, stalled, or its body was malformed";
+    WrongDigest = 40003, "the file has another digest than the one announced";
+    InconsistentLength = 40004, "a length that contradicts the one announced, or what was sent";
     NoKey = 40100, "no key";
     BadKey = 40101, "unknown, revoked or expired key";
     Role = 40300, "the key's role does not allow this";
@@ -253,6 +286,7 @@ error_codes! {
     NoSuchSync = 40401, "no such sync";
     NoSuchTrash = 40402, "no such trash";
     NoSuchKey = 40403, "no such key";
+    NoSuchResumable = 40404, "no such resumable upload";
     MethodNotAllowed = 40500, "this address takes another method";
     SyncEnded = 40900, "the sync has ended";
     PathHeld = 40901, "the path is held by another sync or a restore";
@@ -261,9 +295,17 @@ error_codes! {
     DatasetsBelow = 40904, "a full sync, or the restore of a dataset, above other datasets";
     InTheWay = 40905, "a file, folder or link of the lake is in the way";
     Discarded = 40906, "the upload was discarded by the end of its sync";
+    WrongOffset = 40907, "the resumable upload goes on at another byte";
+    ResumableComplete = 40908, "the resumable upload is complete";
+    PartUnfinished = 40909, "a part of the upload is not whole yet";
     NotAsExpected = 40910, "the sync is not what was declared";
+    ResumableEnded = 41000, "the resumable upload has failed";
+    WrongVersion = 41200, "a version of tus that is not spoken here";
     TooLarge = 41300, "the file, or the body, is too large";
     NotMultipart = 41500, "not multipart/form-data, or not JSON where JSON is due";
+    WrongMediaType = 41501, "not the media type of a piece of a resumable upload";
+    TakenOver = 42300, "another request has gone on with the resumable upload";
+    WrongChecksum = 46000, "a piece has another checksum than the one sent with it";
     Internal = 50000, "a fault inside the server, logged there";
     ShuttingDown = 50300, "the server is shutting down";
     DiskFull = 50700, "the disk is full, or so full that the rest is kept back";

@@ -11,6 +11,7 @@ pub mod list;
 pub mod path;
 pub mod place;
 pub mod ports;
+pub mod resumable;
 pub mod service;
 pub mod sync;
 pub mod time;

@@ -32,6 +32,15 @@ pub const SPACE_LOOK_BYTES: u64 = 64 << 20;
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long the sign-in link of a start lasts.
 pub const SIGN_IN_LINK_LIFETIME: Duration = Duration::from_secs(3600);
+/// A resumable upload on its way is made durable, for its sender to go on from there after a crash, each time that so many
+/// bytes of it have come,
+pub const CHECKPOINT_BYTES: u64 = 16 << 20;
+/// or so much time has passed.
+pub const CHECKPOINT_MAX: Duration = Duration::from_secs(5);
+/// Most parts of which one upload is joined.
+pub const PARTS_MAX: usize = 1024;
+/// Longest text that a client has kept with a resumable upload, in bytes.
+pub const METADATA_BYTES_MAX: usize = 16 * 1024;
 /// A key's last use is written at most this often, so that reading does not turn into writing.
 pub const LAST_USE_GRANULARITY: Duration = Duration::from_secs(60);
 
@@ -42,6 +51,8 @@ pub struct Limits {
     pub upload_bytes_max: u64,
     /// A sync without any upload for this long fails by itself.
     pub sync_idle_max: Duration,
+    /// A resumable upload to which nothing came for this long is given up.
+    pub resumable_idle_max: Duration,
     /// What has been in the trash for longer is removed for good.
     pub trash_age_max: Duration,
     /// When the trash holds more bytes, the oldest pieces are removed for good. `None`: it may grow.
@@ -57,6 +68,7 @@ impl Default for Limits {
         Self {
             upload_bytes_max: 1 << 40,
             sync_idle_max: Duration::from_secs(24 * 3600),
+            resumable_idle_max: Duration::from_secs(24 * 3600),
             trash_age_max: Duration::from_secs(30 * 24 * 3600),
             trash_bytes_max: None,
             free_bytes_min: None,

@@ -39,7 +39,7 @@ pub struct Upload {
 }
 
 /// The name of an upload's bytes before they land: random, in hexadecimal.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PartialName(String);
 

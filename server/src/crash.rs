@@ -6,6 +6,8 @@
 /// Every point, in the order in which an upload, a publish, an emptying and a start pass them.
 pub const POINTS: &[&str] = &[
     "partial.created",
+    "partial.checkpoint",
+    "partial.cut",
     "partial.synced",
     "landing.in_slot",
     "landing.named",

@@ -4,11 +4,13 @@ use crate::error::Error;
 use crate::path::LakePath;
 use crate::place::Place;
 use crate::ports::{FilesInspection, Space};
+use crate::resumable::Checkpoint;
 use crate::sync::SyncId;
 use crate::trash::{Totals, TrashKey, TrashKind};
 use crate::upload::{Digest, Identity, PartialName};
 use async_trait::async_trait;
 use bytes::Bytes;
+use std::collections::BTreeSet;
 
 /// The bytes of one upload on their way in. Dropping it leaves them to [`Files::discard_partial`] or to the sweep.
 #[async_trait]
@@ -17,6 +19,12 @@ pub trait Partial: Send + Sync {
 
     /// Takes the next bytes. Waits while the disk is slower than the sender, so that memory stays bounded.
     async fn write(&mut self, bytes: Bytes) -> Result<(), Error>;
+
+    /// Waits until nothing of it is being written any more. What was not made durable may be lost.
+    async fn rest(&mut self);
+
+    /// Syncs all that it was given, and its name, to stable storage: from there it can be resumed.
+    async fn checkpoint(&mut self) -> Result<Checkpoint, Error>;
 
     /// Writes what is left and syncs it all to stable storage.
     async fn seal(&mut self) -> Result<Digest, Error>;
@@ -92,6 +100,18 @@ pub struct Removed {
 pub trait Files: FilesInspection {
     async fn create_partial(&self, name: PartialName) -> Result<Box<dyn Partial>, Error>;
 
+    /// Goes on with the bytes of an upload at a checkpoint of it. What was written behind it is cut off.
+    /// [`Error::BytesLost`] when what lies there is not what was left.
+    async fn resume_partial(
+        &self,
+        name: &PartialName,
+        identity: &Identity,
+        checkpoint: &Checkpoint,
+    ) -> Result<Box<dyn Partial>, Error>;
+
+    /// At most `size` bytes of an upload that has not landed, from `offset` on; none at its end.
+    async fn read_partial(&self, name: &PartialName, offset: u64, size: usize) -> Result<Bytes, Error>;
+
     /// Forgets the bytes of an upload that will not land. One that is not there is no error.
     async fn discard_partial(&self, name: &PartialName) -> Result<(), Error>;
 
@@ -140,7 +160,7 @@ pub trait Files: FilesInspection {
 
     async fn exists(&self, place: &Place) -> Result<bool, Error>;
 
-    /// Removes every partial, and the staging of every sync that is not among `open_syncs`. Only at start, when nothing
-    /// is in flight.
-    async fn sweep(&self, open_syncs: &[SyncId]) -> Result<(), Error>;
+    /// Removes every partial but for `kept`, and the staging of every sync that is not among `open_syncs`. Only at start,
+    /// when nothing is in flight.
+    async fn sweep(&self, open_syncs: &[SyncId], kept: &BTreeSet<PartialName>) -> Result<(), Error>;
 }

@@ -5,8 +5,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod batches;
+mod resumables;
 
 pub use batches::*;
+pub use resumables::*;
 
 use super::files::{Files, Landing, Outcome, Publication, Restoration, WholeFile};
 use super::state::{LandedUpload, NewSync, NewTrash, NewUpload, RefusedUpload, Settlement, State, WholeUpload};
@@ -21,6 +23,7 @@ use crate::time::Timestamp;
 use crate::trash::{Doomed, Totals, TrashId, TrashKey, TrashKind, TrashReason};
 use crate::upload::{Digest, Identity, PartialName, UploadId};
 use bytes::Bytes;
+use std::collections::BTreeSet;
 
 /// One test for each promise of the `state` port. `$run` runs a future; `$fresh` is a future of a new backend and of a
 /// guard that keeps what it stands on.
@@ -40,6 +43,11 @@ macro_rules! state_promises {
             landings_are_known_from_the_intent_to_the_end,
             what_is_declared_last_counts_and_is_compared_with_what_has_landed_last,
             what_a_restart_needs_is_listed,
+            a_resumable_upload_has_a_row_and_is_known_until_it_is_forgotten,
+            a_resumable_upload_that_lands_is_finished,
+            a_sync_that_closes_names_the_resumable_uploads_that_it_has_failed,
+            a_part_has_no_row_and_is_finished_when_what_it_was_joined_into_is,
+            resumable_uploads_expire_by_their_time_ended_or_not,
             trash_leaves_the_list_when_restored_and_holds_its_path_meanwhile,
             doomed_trash_is_in_no_list_and_cannot_be_restored,
             the_oldest_trash_is_doomed_first_and_never_what_is_being_restored,
@@ -60,6 +68,7 @@ macro_rules! files_promises {
             $run,
             $fresh,
             a_landed_file_has_its_bytes_and_its_digest,
+            an_upload_goes_on_at_its_checkpoint,
             a_replaced_file_is_in_the_trash,
             a_file_does_not_replace_a_folder,
             recovery_tells_landed_from_not_landed,
@@ -885,11 +894,14 @@ pub async fn a_slot_is_renamed_to_a_free_name_only(files: &dyn Files) {
 pub async fn a_sweep_removes_what_no_open_sync_owns(files: &dyn Files) {
     land(files, 1, "/data/a.csv", b"live").await;
     sealed(files, 2, b"partial").await;
+    sealed(files, 5, b"kept").await;
+    let kept = BTreeSet::from([partial(5)]);
     stage(files, SyncId(1), 3, "dt=1/a.csv", b"open").await;
     stage(files, SyncId(2), 4, "dt=1/a.csv", b"ended").await;
     for _ in 0..2 {
-        files.sweep(&[SyncId(1)]).await.unwrap();
+        files.sweep(&[SyncId(1)], &kept).await.unwrap();
         assert_eq!(bytes_at(files, &Place::Partial(partial(2))).await, 0);
+        assert_eq!(bytes_at(files, &Place::Partial(partial(5))).await, 4);
         assert_eq!(bytes_at(files, &Place::Staging(SyncId(1))).await, 4);
         assert_eq!(bytes_at(files, &Place::Staging(SyncId(2))).await, 0);
         assert_eq!(live_bytes(files, "/data").await, 4);

@@ -8,7 +8,7 @@ use crate::expected::{Comparison, Declaration};
 use crate::key::{Key, KeyId, NewKey, SecretHash};
 use crate::list::{SyncQuery, TrashQuery, UploadQuery};
 use crate::path::LakePath;
-use crate::ports::{Space, StateInspection};
+use crate::ports::{ResumableState, Space, StateInspection};
 use crate::sync::{Closing, Status, Sync, SyncId, SyncRecord, SyncType};
 use crate::time::Timestamp;
 use crate::trash::{Doomed, Totals, TrashEntry, TrashId, TrashKey, TrashKind, TrashReason};
@@ -187,7 +187,7 @@ pub trait UploadState: Send + std::marker::Sync {
 
     async fn uploads(&self, query: &UploadQuery) -> Result<Vec<Upload>, Error>;
 
-    /// Uploads that a restart found `Syncing`, in ascending order.
+    /// Uploads that a restart found `Syncing`, in ascending order; but for those that can be resumed.
     async fn unfinished_uploads(&self) -> Result<Vec<UnfinishedUpload>, Error>;
 }
 
@@ -278,7 +278,9 @@ pub trait KeyState: Send + std::marker::Sync {
 }
 
 /// All that is remembered.
-pub trait State: SyncState + UploadState + BatchState + TrashState + KeyState + StateInspection {
+pub trait State:
+    SyncState + UploadState + BatchState + ResumableState + TrashState + KeyState + StateInspection
+{
     /// The room where the state is. Asked often: it answers at once.
     fn space(&self) -> Result<Space, Error>;
 }

@@ -13,6 +13,7 @@ mod landings;
 mod publish;
 mod recovery;
 mod reserve;
+mod resumable;
 mod syncs;
 mod trash;
 mod uploads;
@@ -23,6 +24,7 @@ pub use emptying::{Emptied, EmptyTrash};
 pub use keys::KeyRing;
 pub use publish::EndPreview;
 pub use recovery::Recovered;
+pub use resumable::{Announced, Resumption};
 pub use syncs::{EndSync, StartSync};
 pub use uploads::{Destination, IncomingUpload};
 
@@ -35,6 +37,7 @@ use failures::Failures;
 use gate::Gates;
 use landings::Landings;
 use reserve::Reserve;
+use resumable::Holders;
 use std::sync::Arc;
 
 /// The lake. Cheap to clone.
@@ -52,6 +55,7 @@ struct Inner {
     landings: Landings,
     failures: Failures,
     reserve: Reserve,
+    holders: Holders,
 }
 
 /// What a lake is made of.
@@ -78,6 +82,7 @@ impl Lake {
             landings: Landings::default(),
             failures: Failures::default(),
             reserve: Reserve::default(),
+            holders: Holders::default(),
         }))
     }
 

@@ -7,13 +7,14 @@ use crate::ports::Space;
 use crate::ports::files::{
     Files, Landing, Outcome, Partial, Publication, Removed, Restoration, WholeFile, WrittenFiles, WrittenGroup,
 };
+use crate::resumable::Checkpoint;
 use crate::sync::SyncId;
 use crate::trash::{Totals, TrashKey};
 use crate::upload::{Digest, Identity, PartialName};
 use async_trait::async_trait;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Cheap to clone; every clone is the same lake.
@@ -143,6 +144,14 @@ struct MemoryPartial {
     bytes: Vec<u8>,
 }
 
+impl MemoryPartial {
+    fn store(&self) {
+        if let Some(node) = self.files.tree().nodes.get_mut(&self.path) {
+            node.bytes = Some(self.bytes.clone());
+        }
+    }
+}
+
 #[async_trait]
 impl Partial for MemoryPartial {
     fn identity(&self) -> &Identity {
@@ -154,10 +163,15 @@ impl Partial for MemoryPartial {
         Ok(())
     }
 
+    async fn rest(&mut self) {}
+
+    async fn checkpoint(&mut self) -> Result<Checkpoint, Error> {
+        self.store();
+        Ok(Checkpoint { offset: self.bytes.len() as u64, hash_state: Vec::new() })
+    }
+
     async fn seal(&mut self) -> Result<Digest, Error> {
-        if let Some(node) = self.files.tree().nodes.get_mut(&self.path) {
-            node.bytes = Some(self.bytes.clone());
-        }
+        self.store();
         Ok(digest(&self.bytes))
     }
 }
@@ -181,6 +195,31 @@ impl Files for MemoryFiles {
         let path = at(&Place::Partial(name));
         let identity = self.tree().make(path.clone(), Some(Vec::new()));
         Ok(Box::new(MemoryPartial { files: self.clone(), path, identity, bytes: Vec::new() }))
+    }
+
+    async fn resume_partial(
+        &self,
+        name: &PartialName,
+        identity: &Identity,
+        checkpoint: &Checkpoint,
+    ) -> Result<Box<dyn Partial>, Error> {
+        let path = at(&Place::Partial(name.clone()));
+        let length = usize::try_from(checkpoint.offset).unwrap_or(usize::MAX);
+        let mut tree = self.tree();
+        let node = tree.nodes.get_mut(&path).filter(|node| node.identity == *identity);
+        let kept = node.and_then(|node| node.bytes.as_mut()).filter(|bytes| bytes.len() >= length);
+        let kept = kept.ok_or(Error::BytesLost)?;
+        kept.truncate(length);
+        let bytes = kept.clone();
+        Ok(Box::new(MemoryPartial { files: self.clone(), path, identity: identity.clone(), bytes }))
+    }
+
+    async fn read_partial(&self, name: &PartialName, offset: u64, size: usize) -> Result<Bytes, Error> {
+        let tree = self.tree();
+        let node = tree.nodes.get(&at(&Place::Partial(name.clone())));
+        let bytes = node.and_then(|node| node.bytes.as_ref()).ok_or(Error::BytesLost)?;
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        Ok(Bytes::copy_from_slice(&bytes[from..from.saturating_add(size).min(bytes.len())]))
     }
 
     async fn discard_partial(&self, name: &PartialName) -> Result<(), Error> {
@@ -312,9 +351,10 @@ impl Files for MemoryFiles {
         Ok(self.tree().below(&at(place)).next().is_some())
     }
 
-    async fn sweep(&self, open_syncs: &[SyncId]) -> Result<(), Error> {
+    async fn sweep(&self, open_syncs: &[SyncId], kept: &BTreeSet<PartialName>) -> Result<(), Error> {
         let mut tree = self.tree();
-        tree.nodes.retain(|path, _| !path.starts_with(".lakeshore/uploads/"));
+        let kept: BTreeSet<_> = kept.iter().map(|name| at(&Place::Partial(name.clone()))).collect();
+        tree.nodes.retain(|path, _| !path.starts_with(".lakeshore/uploads/") || kept.contains(path));
         tree.nodes.retain(|path, _| {
             let name = path.strip_prefix(".lakeshore/staging/").and_then(|rest| rest.split('/').next());
             name.and_then(Place::staging_owner).is_none_or(|owner| open_syncs.contains(&owner))

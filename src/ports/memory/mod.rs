@@ -3,6 +3,7 @@
 mod batches;
 mod files;
 mod inspection;
+mod resumables;
 mod state;
 
 pub use files::MemoryFiles;

@@ -7,6 +7,7 @@ use crate::limits::IN_FLIGHT_NAMED_MAX;
 use crate::list::{Order, Page, SyncQuery, TrashQuery, UploadQuery};
 use crate::path::LakePath;
 use crate::ports::Space;
+use crate::ports::resumables::ResumableRecord;
 use crate::ports::state::{
     KeyState, LandedUpload, LandingsId, NewSync, NewTrash, NewUpload, RefusedUpload, Settlement, State, SyncState,
     TrashRecord, TrashState, UnfinishedUpload, UploadState, WholeUpload,
@@ -36,6 +37,7 @@ pub(super) struct Data {
     sign_in: Option<(SecretHash, Timestamp)>,
     landings: BTreeMap<u64, Vec<WholeUpload>>,
     pub(super) expected: BTreeMap<SyncId, Declaration>,
+    pub(super) resumables: BTreeMap<u64, ResumableRecord>,
 }
 
 /// What has become of a piece of trash.
@@ -135,6 +137,16 @@ impl Data {
         let datasets = self.datasets.iter().map(|(dataset, _)| dataset);
         let below: Vec<_> = datasets.filter(|dataset| path.contains(dataset) && *dataset != path).cloned().collect();
         if below.is_empty() { Ok(()) } else { Err(Error::DatasetsBelow { path: path.clone(), below }) }
+    }
+
+    pub(super) fn begin_upload(&mut self, new: &NewUpload) -> Result<UploadId, Error> {
+        let upload = new_upload(new.sync_id, &new.file_name, Status::Syncing, "", new.at);
+        let partial = Some(new.partial.clone());
+        self.add_upload(UploadRow { upload, target: new.target.clone(), partial, digest: None }, false)
+    }
+
+    pub(super) fn upload_row(&self, id: UploadId) -> Option<&Upload> {
+        self.uploads.get(index(id.0)).map(|row| &row.upload)
     }
 
     fn add_upload(&mut self, row: UploadRow, failed: bool) -> Result<UploadId, Error> {
@@ -418,9 +430,7 @@ impl SyncState for MemoryState {
 #[async_trait]
 impl UploadState for MemoryState {
     async fn begin_upload(&self, new: &NewUpload) -> Result<UploadId, Error> {
-        let upload = new_upload(new.sync_id, &new.file_name, Status::Syncing, "", new.at);
-        let partial = Some(new.partial.clone());
-        self.data().add_upload(UploadRow { upload, target: new.target.clone(), partial, digest: None }, false)
+        self.data().begin_upload(new)
     }
 
     async fn refuse_upload(&self, refused: &RefusedUpload) -> Result<UploadId, Error> {
@@ -490,7 +500,11 @@ impl UploadState for MemoryState {
 
     async fn unfinished_uploads(&self) -> Result<Vec<UnfinishedUpload>, Error> {
         let data = self.data();
-        let unfinished = data.uploads.iter().filter(|row| row.upload.sync_status == Status::Syncing);
+        let can_be_resumed = |id: UploadId| data.resumables.values().any(|resumable| resumable.upload_id == Some(id));
+        let unfinished = data
+            .uploads
+            .iter()
+            .filter(|row| row.upload.sync_status == Status::Syncing && !can_be_resumed(row.upload.history_id));
         Ok(unfinished
             .filter_map(|row| {
                 Some(UnfinishedUpload { upload_id: row.upload.history_id, partial: row.partial.clone()? })

@@ -13,19 +13,23 @@ mod inspect;
 mod landing;
 mod partial;
 mod publish;
+mod resuming;
 mod sweep;
 mod tree;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use lakeshore::Error;
 use lakeshore::path::LakePath;
 use lakeshore::place::Place;
 use lakeshore::ports::files::{Landing, Outcome, Publication, Removed, Restoration, WholeFile, WrittenFiles};
 use lakeshore::ports::inspection::Entry;
 use lakeshore::ports::{Files, FilesInspection, Partial, Space, WrittenGroup};
+use lakeshore::resumable::Checkpoint;
 use lakeshore::sync::SyncId;
 use lakeshore::trash::{Totals, TrashKey};
 use lakeshore::upload::{Digest, Identity, PartialName};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use tree::Tree;
@@ -58,6 +62,23 @@ impl Files for LocalFiles {
         let tree = self.0.clone();
         let partial = self.blocking(move |_| partial::create(&tree, &name)).await?;
         Ok(Box::new(partial))
+    }
+
+    async fn resume_partial(
+        &self,
+        name: &PartialName,
+        identity: &Identity,
+        checkpoint: &Checkpoint,
+    ) -> Result<Box<dyn Partial>, Error> {
+        let tree = self.0.clone();
+        let (name, identity, checkpoint) = (name.clone(), identity.clone(), checkpoint.clone());
+        let partial = self.blocking(move |_| resuming::resume(&tree, &name, &identity, &checkpoint)).await?;
+        Ok(Box::new(partial))
+    }
+
+    async fn read_partial(&self, name: &PartialName, offset: u64, size: usize) -> Result<Bytes, Error> {
+        let name = name.clone();
+        self.blocking(move |tree| resuming::read(tree, &name, offset, size)).await
     }
 
     async fn discard_partial(&self, name: &PartialName) -> Result<(), Error> {
@@ -127,9 +148,9 @@ impl Files for LocalFiles {
         self.blocking(move |tree| Ok(tree.look(&place)?.is_some())).await
     }
 
-    async fn sweep(&self, open_syncs: &[SyncId]) -> Result<(), Error> {
-        let open_syncs = open_syncs.to_vec();
-        self.blocking(move |tree| sweep::sweep(tree, &open_syncs)).await
+    async fn sweep(&self, open_syncs: &[SyncId], kept: &BTreeSet<PartialName>) -> Result<(), Error> {
+        let (open_syncs, kept) = (open_syncs.to_vec(), kept.clone());
+        self.blocking(move |tree| sweep::sweep(tree, &open_syncs, &kept)).await
     }
 }
 

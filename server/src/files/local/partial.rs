@@ -5,14 +5,16 @@
 //! uses again and again.
 
 use super::fault::{fault, io_fault};
-use super::tree::{Tree, identity_of};
+use super::tree::{Tree, identity_of, sync_folder};
 use crate::crash::crash_point;
 use async_trait::async_trait;
 use bytes::Bytes;
 use lakeshore::Error;
 use lakeshore::ports::Partial;
+use lakeshore::resumable::Checkpoint;
 use lakeshore::upload::{Digest, Identity, PartialName};
 use rustix::fs::{Mode, OFlags, openat};
+use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{self, Write};
@@ -39,6 +41,8 @@ pub(super) struct LocalPartial {
     /// The batch that is being gathered. What comes is copied, so that the connection can use its own buffer again; and
     /// is written in one piece.
     batch: Vec<u8>,
+    /// Whether a power cut leaves the file its name.
+    is_named: bool,
     /// The file and its hash so far: here, or with the batch that is being written.
     sink: Sink,
 }
@@ -50,12 +54,12 @@ enum Sink {
     Broken,
 }
 
-struct HashedFile {
-    file: File,
-    hasher: Sha256,
-    size_bytes: u64,
+pub(super) struct HashedFile {
+    pub(super) file: File,
+    pub(super) hasher: Sha256,
+    pub(super) size_bytes: u64,
     /// The memory of the last batch, for the next but one.
-    written: Vec<u8>,
+    pub(super) written: Vec<u8>,
 }
 
 /// A new file of that partial name, empty.
@@ -70,13 +74,8 @@ pub(super) fn create(tree: &Arc<Tree>, name: &PartialName) -> Result<LocalPartia
     let file = create_file(tree, name)?;
     crash_point!("partial.created");
     let identity = identity_of(file.as_fd())?;
-    tree.uploads_under_way().fetch_add(1, Ordering::Relaxed);
-    Ok(LocalPartial {
-        tree: tree.clone(),
-        identity,
-        batch: Vec::new(),
-        sink: Sink::Idle(Box::new(HashedFile { file, hasher: Sha256::new(), size_bytes: 0, written: Vec::new() })),
-    })
+    let file = HashedFile { file, hasher: Sha256::new(), size_bytes: 0, written: Vec::new() };
+    Ok(LocalPartial::new(tree, identity, file, false))
 }
 
 impl HashedFile {
@@ -91,6 +90,11 @@ impl HashedFile {
 }
 
 impl LocalPartial {
+    pub(super) fn new(tree: &Arc<Tree>, identity: Identity, file: HashedFile, is_named: bool) -> Self {
+        tree.uploads_under_way().fetch_add(1, Ordering::Relaxed);
+        Self { tree: tree.clone(), identity, batch: Vec::new(), is_named, sink: Sink::Idle(Box::new(file)) }
+    }
+
     /// Waits for the batch that is being written.
     async fn idle(&mut self) -> Result<Box<HashedFile>, Error> {
         match std::mem::replace(&mut self.sink, Sink::Broken) {
@@ -139,6 +143,34 @@ impl Partial for LocalPartial {
             }
         }
         Ok(())
+    }
+
+    async fn rest(&mut self) {
+        self.batch.clear();
+        // A failed write is at rest too.
+        if let Ok(file) = self.idle().await {
+            self.sink = Sink::Idle(file);
+        }
+    }
+
+    async fn checkpoint(&mut self) -> Result<Checkpoint, Error> {
+        let mut file = self.idle().await?;
+        let batch = std::mem::take(&mut self.batch);
+        let tree = (!self.is_named).then(|| self.tree.clone());
+        let synced = tokio::task::spawn_blocking(move || {
+            file.take(batch).map_err(io_fault("writing an upload"))?;
+            file.file.sync_data().map_err(io_fault("syncing an upload"))?;
+            if let Some(tree) = tree {
+                sync_folder(tree.uploads())?;
+            }
+            crash_point!("partial.checkpoint");
+            let checkpoint = Checkpoint { offset: file.size_bytes, hash_state: file.hasher.serialize().to_vec() };
+            Ok::<_, Error>((file, checkpoint))
+        });
+        let (file, checkpoint) = synced.await.map_err(Error::internal)??;
+        self.sink = Sink::Idle(file);
+        self.is_named = true;
+        Ok(checkpoint)
     }
 
     async fn seal(&mut self) -> Result<Digest, Error> {

@@ -86,8 +86,10 @@ impl UploadState for SqliteState {
     }
 
     async fn unfinished_uploads(&self) -> Result<Vec<UnfinishedUpload>, Error> {
-        let select =
-            Select::new("SELECT history_id, partial FROM uploads WHERE status = 'Syncing' ORDER BY history_id");
+        let select = Select::new(
+            "SELECT history_id, partial FROM uploads WHERE status = 'Syncing' AND NOT EXISTS \
+             (SELECT 1 FROM resumables WHERE upload_id = history_id) ORDER BY history_id",
+        );
         self.readers
             .list(move |connection| {
                 select.rows(connection, |row| {
@@ -132,7 +134,7 @@ fn folder_of(target: &LakePath) -> &str {
     target.as_str().rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-fn begin_upload(connection: &Connection, new: &NewUpload) -> Result<UploadId, Error> {
+pub(super) fn begin_upload(connection: &Connection, new: &NewUpload) -> Result<UploadId, Error> {
     let record = record(connection, new.sync_id)?.ok_or(Error::NoSuchSync(new.sync_id))?;
     may_accept_uploads(&record)?;
     let sync_id = id(new.sync_id.0);
