@@ -38,6 +38,10 @@ pub enum Action {
     Push(Box<PushOptions>),
     /// Show the latest syncs of a server, or one
     Status(StatusOptions),
+    /// List a folder of the lake
+    Ls(ListOptions),
+    /// Fetch a file or a folder of the lake
+    Get(GetOptions),
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@
 //! - [`walk`], [`pick`], [`digest`], [`scan`]: from a folder to a [`plan`], which a [`manifest`] may contradict;
 //! - [`push`]: from the plan to a sync that has ended: [`missing`] asks, [`deliver`] sends many files at a time, [`send`]
 //!   and [`tus`] one, [`body`] its bytes; [`difference`] only looks;
-//! - [`listing`]: folders of the lake;
+//! - [`listing`], [`fetch`], [`download`]: folders and files of the lake;
 //! - [`remembered`]: what lets the same command go on where the last one ended;
 //! - [`progress`]: how far it has come.
 
@@ -14,7 +14,9 @@ pub mod call;
 pub mod deliver;
 pub mod difference;
 pub mod digest;
+pub mod download;
 pub mod error;
+pub mod fetch;
 pub mod listing;
 pub mod manifest;
 pub mod missing;
