@@ -115,6 +115,10 @@ pub enum Error {
         store.as_str(), if *more_bytes > 0 { format!(", and {more_bytes} are to come") } else { String::new() }
     )]
     BelowReserve { store: Store, free_bytes: u64, reserve_bytes: u64, more_bytes: u64 },
+    #[error(
+        "this Idempotency-Key was sent before, with another call; send a new key with a new call, or the same call again"
+    )]
+    IdempotencyKeyReused,
     #[error("the server is shutting down; send it again in a moment")]
     ShuttingDown,
     #[error(
@@ -217,6 +221,7 @@ impl Error {
             Self::Discarded(_) => ErrorCode::Discarded,
             Self::TooLarge { .. } => ErrorCode::TooLarge,
             Self::DiskFull | Self::BelowReserve { .. } => ErrorCode::DiskFull,
+            Self::IdempotencyKeyReused => ErrorCode::IdempotencyKeyReused,
             Self::ShuttingDown => ErrorCode::ShuttingDown,
             Self::Internal(_) => ErrorCode::Internal,
         }
@@ -264,6 +269,7 @@ error_codes! {
     NotAsExpected = 40910, "the sync is not what was declared";
     TooLarge = 41300, "the file, or the body, is too large";
     NotMultipart = 41500, "not multipart/form-data, or not JSON where JSON is due";
+    IdempotencyKeyReused = 42200, "the Idempotency-Key was sent before, with another call";
     Internal = 50000, "a fault inside the server, logged there";
     ShuttingDown = 50300, "the server is shutting down";
     DiskFull = 50700, "the disk is full, or so full that the rest is kept back";
