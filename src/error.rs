@@ -138,6 +138,10 @@ pub enum Error {
         store.as_str(), if *more_bytes > 0 { format!(", and {more_bytes} are to come") } else { String::new() }
     )]
     BelowReserve { store: Store, free_bytes: u64, reserve_bytes: u64, more_bytes: u64 },
+    #[error(
+        "this Idempotency-Key was sent before, with another call; send a new key with a new call, or the same call again"
+    )]
+    IdempotencyKeyReused,
     #[error("the server is shutting down; send it again in a moment")]
     ShuttingDown,
     #[error(
@@ -248,6 +252,7 @@ impl Error {
             Self::Discarded(_) => ErrorCode::Discarded,
             Self::TooLarge { .. } => ErrorCode::TooLarge,
             Self::DiskFull | Self::BelowReserve { .. } => ErrorCode::DiskFull,
+            Self::IdempotencyKeyReused => ErrorCode::IdempotencyKeyReused,
             Self::ShuttingDown => ErrorCode::ShuttingDown,
             Self::Internal(_) => ErrorCode::Internal,
         }
@@ -304,6 +309,7 @@ error_codes! {
     TooLarge = 41300, "the file, or the body, is too large";
     NotMultipart = 41500, "not multipart/form-data, or not JSON where JSON is due";
     WrongMediaType = 41501, "not the media type of a piece of a resumable upload";
+    IdempotencyKeyReused = 42200, "the Idempotency-Key was sent before, with another call";
     TakenOver = 42300, "another request has gone on with the resumable upload";
     WrongChecksum = 46000, "a piece has another checksum than the one sent with it";
     Internal = 50000, "a fault inside the server, logged there";

@@ -5,6 +5,7 @@
 
 pub mod error;
 pub mod expected;
+pub mod idempotency;
 pub mod key;
 pub mod limits;
 pub mod list;

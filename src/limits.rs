@@ -18,6 +18,10 @@ pub const IN_FLIGHT_NAMED_MAX: u64 = 20;
 pub const EXPECTED_FILES_MAX: usize = 100_000;
 /// Most files of each kind that a comparison with a declaration names; it counts them all.
 pub const MISMATCHES_NAMED_MAX: usize = 100;
+/// Longest `Idempotency-Key`, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+/// How long a start under an `Idempotency-Key` is remembered.
+pub const IDEMPOTENCY_LIFETIME: Duration = Duration::from_secs(48 * 3600);
 /// Pieces of trash that one transaction marks for removal, and that one step of the removal looks at.
 pub const EMPTYING_PIECES_MAX: u64 = 256;
 /// Files and folders that one step of the removal takes away, before it lets others go first.

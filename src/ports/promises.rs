@@ -42,6 +42,7 @@ macro_rules! state_promises {
             an_upload_ends_once,
             landings_are_known_from_the_intent_to_the_end,
             what_is_declared_last_counts_and_is_compared_with_what_has_landed_last,
+            a_start_under_the_same_key_is_the_same_start_until_it_is_forgotten,
             what_a_restart_needs_is_listed,
             a_resumable_upload_has_a_row_and_is_known_until_it_is_forgotten,
             a_resumable_upload_that_lands_is_finished,
@@ -111,6 +112,7 @@ fn new_sync(on: &str, sync_type: SyncType) -> NewSync {
         sync_type,
         started_by: "etl".into(),
         expected: None,
+        once: None,
         at: Timestamp(10),
     }
 }

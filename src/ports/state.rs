@@ -5,6 +5,7 @@
 
 use crate::error::Error;
 use crate::expected::{Comparison, Declaration};
+use crate::idempotency::{Fingerprint, IdempotencyKey};
 use crate::key::{Key, KeyId, NewKey, SecretHash};
 use crate::list::{SyncQuery, TrashQuery, UploadQuery};
 use crate::path::LakePath;
@@ -24,7 +25,18 @@ pub struct NewSync {
     pub started_by: String,
     /// What it is to hold when it ends.
     pub expected: Option<Declaration>,
+    /// Set for a start that may be asked for again.
+    pub once: Option<OnceOnly>,
     pub at: Timestamp,
+}
+
+/// What makes a start the same as an earlier one of the same caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnceOnly {
+    pub key: IdempotencyKey,
+    pub fingerprint: Fingerprint,
+    /// Keys that came before this time are forgotten first.
+    pub forget_before: Timestamp,
 }
 
 /// An upload whose bytes are about to come.
@@ -122,7 +134,8 @@ pub struct Settlement {
 #[async_trait]
 pub trait SyncState: Send + std::marker::Sync {
     /// Remembers a new sync durably, unless [`crate::sync::obstacle`] finds an open one, a restore is under way on an
-    /// overlapping path, or a full sync has other datasets below its path.
+    /// overlapping path, or a full sync has other datasets below its path. One that an earlier call under the same key has
+    /// started is given again, however it stands; under the key of another call it is refused.
     async fn start_sync(&self, new: &NewSync) -> Result<SyncId, Error>;
 
     async fn sync(&self, id: SyncId) -> Result<Option<SyncRecord>, Error>;

@@ -10,6 +10,7 @@ mod contract;
 #[path = "../support/disk.rs"]
 mod disk;
 mod emptying;
+mod idempotency;
 mod recovery;
 mod reserve;
 mod sealed;

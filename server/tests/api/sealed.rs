@@ -148,8 +148,8 @@ async fn a_declaration_that_does_not_hold_together_is_refused_and_starts_nothing
     let id = server.start_sync("/data/t", "FullSync").await;
     assert_eq!(answer(server.get(&format!("{EXPECT}?sync_id={id}"))).await, (200, Value::Null));
     assert_refused(answer(server.get(&format!("{EXPECT}?sync_id=9"))).await, 40401, "no sync 9");
-    let too_long = json!({ "sync_id": id, "api_key": server.key, "filling": "x".repeat(33 << 20) });
-    assert_refused(answer(server.post(EXPECT, &too_long)).await, 41300, "larger");
+    let too_long = server.client.post(format!("{}{EXPECT}", server.url)).body(vec![b' '; (32 << 20) + 1]);
+    assert_refused(answer(too_long).await, 41300, "larger");
     let reader = server.new_key(&["--role", "read"]);
     let body = json!({ "sync_id": id, "api_key": reader, "expected": { "count": 1 } });
     assert_refused(answer(server.post(EXPECT, &body)).await, 40300, "write");

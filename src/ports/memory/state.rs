@@ -9,8 +9,8 @@ use crate::path::LakePath;
 use crate::ports::Space;
 use crate::ports::resumables::ResumableRecord;
 use crate::ports::state::{
-    KeyState, LandedUpload, LandingsId, NewSync, NewTrash, NewUpload, RefusedUpload, Settlement, State, SyncState,
-    TrashRecord, TrashState, UnfinishedUpload, UploadState, WholeUpload,
+    KeyState, LandedUpload, LandingsId, NewSync, NewTrash, NewUpload, OnceOnly, RefusedUpload, Settlement, State,
+    SyncState, TrashRecord, TrashState, UnfinishedUpload, UploadState, WholeUpload,
 };
 use crate::sync::{
     Closing, OpenSync, Phase, Status, Sync, SyncId, SyncRecord, SyncType, may_accept_uploads, may_close, obstacle,
@@ -38,6 +38,7 @@ pub(super) struct Data {
     landings: BTreeMap<u64, Vec<WholeUpload>>,
     pub(super) expected: BTreeMap<SyncId, Declaration>,
     pub(super) resumables: BTreeMap<u64, ResumableRecord>,
+    started_once: Vec<(NewSync, OnceOnly, SyncId)>,
 }
 
 /// What has become of a piece of trash.
@@ -283,6 +284,18 @@ fn new_upload(sync_id: SyncId, file_name: &str, status: Status, message: &str, a
 impl SyncState for MemoryState {
     async fn start_sync(&self, new: &NewSync) -> Result<SyncId, Error> {
         let mut data = self.data();
+        if let Some(once) = &new.once {
+            data.started_once.retain(|(earlier, ..)| earlier.at >= once.forget_before);
+            let mut earlier = data.started_once.iter();
+            let is_same = |(earlier, by, _): &&(NewSync, OnceOnly, SyncId)| {
+                earlier.started_by == new.started_by && by.key == once.key
+            };
+            match earlier.find(is_same) {
+                Some((_, by, id)) if by.fingerprint == once.fingerprint => return Ok(*id),
+                Some(_) => return Err(Error::IdempotencyKeyReused),
+                None => {}
+            }
+        }
         data.refuse_if_held(&new.path, new.sync_type)?;
         if new.sync_type == SyncType::FullSync {
             data.refuse_above_datasets(&new.path)?;
@@ -308,6 +321,9 @@ impl SyncState for MemoryState {
         data.syncs.push((SyncRecord { sync, phase: Phase::Open, closing: None }, new.at));
         if let Some(expected) = &new.expected {
             data.expect(sync_id, expected)?;
+        }
+        if let Some(once) = &new.once {
+            data.started_once.push((new.clone(), once.clone(), sync_id));
         }
         Ok(sync_id)
     }

@@ -3,10 +3,11 @@
 use super::{DIGEST, finish, land_upload, new_sync, path, record, start, whole};
 use crate::error::Error;
 use crate::expected::{Declaration, DeclaredFile, ExpectedTotals};
-use crate::ports::state::{NewSync, State, WholeUpload};
-use crate::sync::{Closing, SyncId, SyncType};
+use crate::idempotency::{Fingerprint, IdempotencyKey};
+use crate::ports::state::{NewSync, OnceOnly, Settlement, State, WholeUpload};
+use crate::sync::{Closing, Status, SyncId, SyncType};
 use crate::time::Timestamp;
-use crate::trash::Totals;
+use crate::trash::{Totals, TrashReason};
 use crate::upload::Digest;
 
 fn declared(files: &[(&str, u64, Option<[u8; 32]>)]) -> Declaration {
@@ -51,4 +52,37 @@ pub async fn what_is_declared_last_counts_and_is_compared_with_what_has_landed_l
     let late = state.expect(undeclared, &second, Timestamp(51)).await;
     assert!(matches!(late, Err(Error::SyncEnded { .. })));
     assert_eq!(record(state, undeclared).await.sync.expected, None);
+}
+
+pub async fn a_start_under_the_same_key_is_the_same_start_until_it_is_forgotten(state: &dyn State) {
+    let call = |started_by: &str, key: &str, fingerprint: u8, at: i64| NewSync {
+        started_by: started_by.into(),
+        once: Some(OnceOnly {
+            key: IdempotencyKey::parse(key).unwrap(),
+            fingerprint: Fingerprint([fingerprint; 32]),
+            forget_before: Timestamp(at - 100),
+        }),
+        at: Timestamp(at),
+        ..new_sync("/a", SyncType::FullSync)
+    };
+    let start = async |call: NewSync| state.start_sync(&call).await;
+    let first = start(call("etl", "k", 1, 1000)).await.unwrap();
+    assert_eq!(start(call("etl", "k", 1, 1001)).await.unwrap(), first);
+    assert!(matches!(start(call("etl", "k", 2, 1002)).await, Err(Error::IdempotencyKeyReused)));
+    // Another key, and another caller, ask for another sync: the path is held.
+    assert!(matches!(start(call("etl", "l", 1, 1003)).await, Err(Error::PathHeld { .. })));
+    assert!(matches!(start(call("you", "k", 1, 1004)).await, Err(Error::PathHeld { .. })));
+    finish(state, first, "/a/1").await;
+    let abort = Closing::Abort { reason: TrashReason::Aborted, message: String::new(), by: String::new() };
+    state.close_sync(first, &abort, false, Timestamp(1050)).await.unwrap();
+    let settlement =
+        Settlement { sync_id: first, status: Status::Failed, message: String::new(), trash: None, at: Timestamp(1051) };
+    state.settle_sync(&settlement).await.unwrap();
+    // What was refused was not remembered, and what has ended is given all the same.
+    assert_eq!(start(call("etl", "k", 1, 1100)).await.unwrap(), first);
+    let other = start(call("etl", "l", 2, 1100)).await.unwrap();
+    assert_ne!(other, first);
+    // Forgotten: the same key starts anew, and finds the path held.
+    assert!(matches!(start(call("etl", "k", 1, 1101)).await, Err(Error::PathHeld { .. })));
+    assert_eq!(start(call("etl", "l", 2, 1101)).await.unwrap(), other);
 }

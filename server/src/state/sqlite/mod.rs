@@ -8,6 +8,7 @@ mod backup;
 mod batches;
 mod counts;
 mod history;
+mod idempotency;
 mod inspection;
 mod keys;
 mod migrations;

@@ -7,7 +7,7 @@ use super::row::{SYNC_COLUMNS, id, parsed, path, sync, sync_record};
 use super::trash::insert_trash;
 use super::uploads::{in_flight, position};
 use super::writer::Durability::{Synced, Written};
-use super::{SqliteState, fault};
+use super::{SqliteState, fault, idempotency};
 use async_trait::async_trait;
 use lakeshore::limits::IN_FLIGHT_NAMED_MAX;
 use lakeshore::list::SyncQuery;
@@ -168,6 +168,11 @@ pub(super) fn refuse_above_datasets(connection: &Connection, wanted: &LakePath) 
 }
 
 fn start_sync(connection: &Connection, new: NewSync) -> Result<SyncId, Error> {
+    if let Some(once) = &new.once
+        && let Some(sync_id) = idempotency::earlier(connection, &new, once)?
+    {
+        return Ok(sync_id);
+    }
     refuse_if_held(connection, &new.path, new.sync_type)?;
     if new.sync_type == SyncType::FullSync {
         refuse_above_datasets(connection, &new.path)?;
@@ -179,6 +184,9 @@ fn start_sync(connection: &Connection, new: NewSync) -> Result<SyncId, Error> {
     let sync_id = SyncId(connection.last_insert_rowid().cast_unsigned());
     if let Some(expected) = &new.expected {
         insert_expected(connection, sync_id, expected)?;
+    }
+    if let Some(once) = &new.once {
+        idempotency::remember(connection, &new, once, sync_id)?;
     }
     Ok(sync_id)
 }
