@@ -16,4 +16,5 @@ mod reserve;
 mod server;
 mod syncs;
 mod trash;
+mod tus;
 mod uploads;
