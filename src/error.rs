@@ -287,6 +287,7 @@ error_codes! {
     Role = 40300, "the key's role does not allow this";
     Prefix = 40301, "the key is not for this path";
     CrossSite = 40302, "a change asked for by a page of another site";
+    JoinedUpload = 40303, "an upload that is joined of parts takes no bytes of its own";
     NoSuchRoute = 40400, "no such address";
     NoSuchSync = 40401, "no such sync";
     NoSuchTrash = 40402, "no such trash";

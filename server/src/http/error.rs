@@ -23,6 +23,14 @@ pub enum HttpError {
         "the body is not multipart/form-data with a boundary; send the file as its part \"file\", for example: curl --form file=@sales.parquet"
     )]
     NotMultipart,
+    #[error("this speaks tus {spoken}; send \"Tus-Resumable: {spoken}\" with every request but OPTIONS")]
+    WrongVersion { spoken: &'static str },
+    #[error("a piece of an upload has the Content-Type {expected}; send that")]
+    WrongMediaType { expected: &'static str },
+    #[error("the {algorithm} of what came is not the one sent with it, so nothing of it was kept; send it again")]
+    WrongChecksum { algorithm: &'static str },
+    #[error("this upload is joined of parts; send bytes to the parts, before they are joined")]
+    JoinedUpload,
     #[error("the body is larger than {limit_bytes} bytes; it should hold only the fields of the call")]
     BodyTooLarge { limit_bytes: usize },
     /// Some files of one request failed; the others were kept. The first [`FAILED_NAMED_MAX`] of them are named.
@@ -65,6 +73,10 @@ impl HttpError {
             Self::NoSuchRoute(_) => ErrorCode::NoSuchRoute,
             Self::MethodNotAllowed { .. } => ErrorCode::MethodNotAllowed,
             Self::NotMultipart => ErrorCode::NotMultipart,
+            Self::WrongVersion { .. } => ErrorCode::WrongVersion,
+            Self::WrongMediaType { .. } => ErrorCode::WrongMediaType,
+            Self::WrongChecksum { .. } => ErrorCode::WrongChecksum,
+            Self::JoinedUpload => ErrorCode::JoinedUpload,
             Self::BodyTooLarge { .. } => ErrorCode::TooLarge,
             Self::Files { failed, .. } => failed.first().map_or(ErrorCode::Internal, |file| file.error.code()),
         }

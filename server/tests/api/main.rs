@@ -18,4 +18,5 @@ mod sealed;
 mod server;
 mod syncs;
 mod trash;
+mod tus;
 mod uploads;

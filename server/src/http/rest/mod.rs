@@ -2,8 +2,12 @@
 
 mod batches;
 mod body;
+mod checksum;
+mod files;
+mod pieces;
 mod syncs;
 mod trash;
+mod tus;
 mod uploads;
 
 use super::Door;
@@ -28,5 +32,8 @@ pub fn router() -> Router<Arc<Door>> {
 
 pub fn uploads() -> Router<Arc<Door>> {
     // Bounded by the lake's own limits, file by file.
-    Router::new().route("/api/lake/file/upload", post(uploads::upload).layer(DefaultBodyLimit::disable()))
+    Router::new()
+        .route("/api/lake/file/upload", post(uploads::upload))
+        .merge(files::router())
+        .layer(DefaultBodyLimit::disable())
 }
