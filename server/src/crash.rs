@@ -7,6 +7,8 @@
 pub const POINTS: &[&str] = &[
     "partial.created",
     "partial.synced",
+    "take_over.copied",
+    "take_over.synced",
     "landing.in_slot",
     "landing.named",
     "landing.folder_synced",

@@ -4,6 +4,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod content;
+
+pub use content::*;
+
 use super::files::{Files, Landing, Outcome, Publication, Restoration, WholeFile};
 use super::state::{LandedUpload, NewSync, NewTrash, NewUpload, RefusedUpload, Settlement, State, WholeUpload};
 use crate::error::Error;
@@ -34,6 +38,7 @@ macro_rules! state_promises {
             closing_is_remembered_until_settled_and_settling_twice_changes_nothing,
             an_upload_ends_once,
             landings_are_known_from_the_intent_to_the_end,
+            what_has_landed_is_known_by_its_place_and_its_identity,
             what_a_restart_needs_is_listed,
             trash_leaves_the_list_when_restored_and_holds_its_path_meanwhile,
             doomed_trash_is_in_no_list_and_cannot_be_restored,
@@ -59,6 +64,8 @@ macro_rules! files_promises {
             a_file_does_not_replace_a_folder,
             recovery_tells_landed_from_not_landed,
             a_group_lands_in_order_and_what_is_taken_back_was_never_there,
+            what_is_taken_over_is_a_copy_that_lands_and_the_file_stays,
+            what_is_not_the_file_that_was_found_is_not_taken_over,
             publishing_replaces_a_dataset_and_twice_is_once,
             publishing_without_staging_is_refused,
             dropped_staging_is_in_the_trash_and_empty_staging_is_gone,
@@ -127,6 +134,7 @@ fn whole(upload_id: Option<UploadId>, sync_id: SyncId, target: &str) -> WholeUpl
         digest: DIGEST,
         begun_at: Timestamp(20),
         by: "etl".into(),
+        taken_over: false,
     }
 }
 

@@ -4,21 +4,25 @@
 //! (the server runs each request as a task of its own). What a crash interrupts, [`recovery`] finishes.
 
 mod check;
+mod content;
 mod emptying;
 mod failures;
 mod gate;
 mod keys;
 mod landings;
+mod missing;
 mod publish;
 mod recovery;
 mod reserve;
 mod syncs;
+mod take_over;
 mod trash;
 mod uploads;
 
 pub use check::{CheckOptions, Checked, Finding, FindingKind};
 pub use emptying::{Emptied, EmptyTrash};
 pub use keys::KeyRing;
+pub use missing::{Missing, Offer, OfferedFile};
 pub use publish::EndPreview;
 pub use recovery::Recovered;
 pub use syncs::{EndSync, StartSync};
@@ -34,6 +38,7 @@ use gate::Gates;
 use landings::Landings;
 use reserve::Reserve;
 use std::sync::Arc;
+use take_over::TakeOvers;
 
 /// The lake. Cheap to clone.
 #[derive(Clone)]
@@ -50,6 +55,7 @@ struct Inner {
     landings: Landings,
     failures: Failures,
     reserve: Reserve,
+    take_overs: TakeOvers,
 }
 
 /// What a lake is made of.
@@ -76,6 +82,7 @@ impl Lake {
             landings: Landings::default(),
             failures: Failures::default(),
             reserve: Reserve::default(),
+            take_overs: TakeOvers::default(),
         }))
     }
 

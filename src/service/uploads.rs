@@ -26,9 +26,9 @@ const WHOLE_BYTES_MAX: usize = 256 * 1024;
 /// The folder of an open sync that the caller may upload to.
 pub struct Destination {
     lake: Lake,
-    sync: Arc<Sync>,
-    folder: LakePath,
-    by: String,
+    pub(super) sync: Arc<Sync>,
+    pub(super) folder: LakePath,
+    pub(super) by: String,
     /// What the request announced, until its first file has asked whether there is room for it.
     expected_bytes: AtomicU64,
 }
@@ -144,7 +144,7 @@ impl Destination {
 }
 
 /// File names are remembered as they came, but not at any length.
-fn bounded(file_name: &str) -> String {
+pub(super) fn bounded(file_name: &str) -> String {
     const CHARACTERS_MAX: usize = 1024;
     file_name.chars().take(CHARACTERS_MAX).collect()
 }
@@ -231,6 +231,7 @@ impl IncomingUpload {
             content,
             begun_at: self.begun_at,
             by: self.by.clone(),
+            taken_over: false,
         };
         self.lake.0.landings.land(&self.lake, ready).await
     }

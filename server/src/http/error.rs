@@ -23,7 +23,9 @@ pub enum HttpError {
         "the body is not multipart/form-data with a boundary; send the file as its part \"file\", for example: curl --form file=@sales.parquet"
     )]
     NotMultipart,
-    #[error("the body is larger than {limit_bytes} bytes; it should hold only the fields of the call")]
+    #[error(
+        "the body is larger than {limit_bytes} bytes; it should hold only the fields of the call, and a long list goes into several calls"
+    )]
     BodyTooLarge { limit_bytes: usize },
     /// Some files of one request failed; the others were kept. The first [`FAILED_NAMED_MAX`] of them are named.
     #[error("{}", tell(failed, *num_failed, *sent))]

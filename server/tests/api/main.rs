@@ -10,6 +10,7 @@ mod contract;
 #[path = "../support/disk.rs"]
 mod disk;
 mod emptying;
+mod missing;
 mod recovery;
 mod reserve;
 #[path = "../support/server.rs"]

@@ -7,8 +7,8 @@ use crate::list::{Order, Page, SyncQuery, TrashQuery, UploadQuery};
 use crate::path::LakePath;
 use crate::ports::Space;
 use crate::ports::state::{
-    KeyState, LandedUpload, LandingsId, NewSync, NewTrash, NewUpload, RefusedUpload, Settlement, State, SyncState,
-    TrashRecord, TrashState, UnfinishedUpload, UploadState, WholeUpload,
+    KeyState, LandedContent, LandedUpload, LandingsId, NewSync, NewTrash, NewUpload, RefusedUpload, Settlement, State,
+    SyncState, TrashRecord, TrashState, UnfinishedUpload, UploadState, WholeUpload,
 };
 use crate::sync::{
     Closing, OpenSync, Phase, Status, Sync, SyncId, SyncRecord, SyncType, may_accept_uploads, may_close, obstacle,
@@ -49,6 +49,8 @@ pub(super) struct UploadRow {
     pub(super) upload: Upload,
     target: LakePath,
     partial: Option<PartialName>,
+    /// Once it has landed.
+    landed: Option<(Identity, LandedContent)>,
 }
 
 impl MemoryState {
@@ -136,7 +138,7 @@ impl Data {
             Some(id) => id,
             None => {
                 let upload = new_upload(whole.sync_id, &whole.file_name, Status::Syncing, "", whole.begun_at);
-                self.add_upload(UploadRow { upload, target: whole.target.clone(), partial: None }, false)?
+                self.add_upload(UploadRow { upload, target: whole.target.clone(), partial: None, landed: None }, false)?
             }
         };
         let Some(row) = self.in_flight(id) else { return Ok(()) };
@@ -145,6 +147,8 @@ impl Data {
         row.upload.size_bytes = whole.digest.size_bytes;
         row.upload.sha256 = Some(hexadecimal(&whole.digest.sha256));
         row.upload.landed_path = Some(row.target.clone());
+        row.upload.taken_over = whole.taken_over;
+        row.landed = Some((whole.identity.clone(), LandedContent { digest: whole.digest, landed_at: at }));
         let record = self.record(whole.sync_id)?;
         record.sync.num_in_flight -= 1;
         record.sync.size_bytes += whole.digest.size_bytes;
@@ -240,6 +244,7 @@ fn new_upload(sync_id: SyncId, file_name: &str, status: Status, message: &str, a
         size_bytes: 0,
         landed_path: None,
         sha256: None,
+        taken_over: false,
     }
 }
 
@@ -392,7 +397,7 @@ impl UploadState for MemoryState {
     async fn begin_upload(&self, new: &NewUpload) -> Result<UploadId, Error> {
         let upload = new_upload(new.sync_id, &new.file_name, Status::Syncing, "", new.at);
         let partial = Some(new.partial.clone());
-        self.data().add_upload(UploadRow { upload, target: new.target.clone(), partial }, false)
+        self.data().add_upload(UploadRow { upload, target: new.target.clone(), partial, landed: None }, false)
     }
 
     async fn refuse_upload(&self, refused: &RefusedUpload) -> Result<UploadId, Error> {
@@ -401,7 +406,7 @@ impl UploadState for MemoryState {
         upload.end_time = refused.at;
         upload.size_bytes = refused.size_bytes;
         let target = refused.target.clone().unwrap_or_else(|| refused.folder.clone());
-        self.data().add_upload(UploadRow { upload, target, partial: None }, true)
+        self.data().add_upload(UploadRow { upload, target, partial: None, landed: None }, true)
     }
 
     async fn intend_landings(&self, uploads: &[WholeUpload]) -> Result<(LandingsId, Vec<Result<(), Error>>), Error> {
@@ -446,6 +451,17 @@ impl UploadState for MemoryState {
 
     async fn upload(&self, id: UploadId) -> Result<Option<Upload>, Error> {
         Ok(self.data().uploads.get(index(id.0)).map(|row| row.upload.clone()))
+    }
+
+    async fn landed_contents(&self, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedContent>>, Error> {
+        let data = self.data();
+        let content = |(target, identity): &(LakePath, Identity)| {
+            let mut landed = data.uploads.iter().rev().filter(|row| row.target == *target);
+            landed
+                .find_map(|row| row.landed.as_ref().filter(|(landed, _)| landed == identity))
+                .map(|(_, content)| *content)
+        };
+        Ok(files.iter().map(content).collect())
     }
 
     async fn uploads(&self, query: &UploadQuery) -> Result<Vec<Upload>, Error> {

@@ -1,6 +1,7 @@
 //! The documented API, and what goes beyond it: each handler a few lines over one call of the lake.
 
 mod body;
+mod missing;
 mod syncs;
 mod trash;
 mod uploads;
@@ -19,6 +20,7 @@ pub fn router() -> Router<Arc<Door>> {
         .route("/api/ingestion/file/sync/list", get(syncs::list))
         .route("/api/ingestion/file/sync/history", get(syncs::history))
         .route("/api/ingestion/file/sync/{id}", get(syncs::one))
+        .route("/api/lake/file/missing", post(missing::missing))
         .route("/api/lake/trash", get(trash::list))
         .route("/api/lake/trash/restore", post(trash::restore))
         .route("/api/lake/trash/empty", post(trash::empty))

@@ -4,6 +4,7 @@
 //! ([`readers`]). The queries stand beside the types that they fill: [`syncs`], [`uploads`], [`trash`], [`keys`].
 
 mod backup;
+mod content;
 mod counts;
 mod history;
 mod inspection;
