@@ -12,6 +12,8 @@ pub const LABEL_BYTES_MAX: usize = 512;
 pub const LIST_SIZE_MAX: u64 = 1000;
 /// Rows that a list request gives when it names no size: as documented.
 pub const LIST_SIZE_DEFAULT: u64 = 10;
+/// Most files that one question for missing files may name.
+pub const OFFERED_FILES_MAX: usize = 10_000;
 /// Most uploads in flight that a refusal names.
 pub const IN_FLIGHT_NAMED_MAX: u64 = 20;
 /// Most files that a declaration names (see [`crate::expected`]).

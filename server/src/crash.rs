@@ -9,6 +9,8 @@ pub const POINTS: &[&str] = &[
     "partial.checkpoint",
     "partial.cut",
     "partial.synced",
+    "take_over.copied",
+    "take_over.synced",
     "landing.in_slot",
     "landing.named",
     "landing.folder_synced",

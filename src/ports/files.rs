@@ -6,6 +6,7 @@ use crate::place::Place;
 use crate::ports::{FilesInspection, Space};
 use crate::resumable::Checkpoint;
 use crate::sync::SyncId;
+use crate::time::Timestamp;
 use crate::trash::{Totals, TrashKey, TrashKind};
 use crate::upload::{Digest, Identity, PartialName};
 use async_trait::async_trait;
@@ -58,6 +59,35 @@ pub struct Landing {
     pub trash: TrashKey,
     /// The name that it has there.
     pub leaf: String,
+}
+
+/// A file as it was found in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundFile {
+    pub identity: Identity,
+    pub size_bytes: u64,
+    /// When its bytes were last written, as far as its owner lets that be known: anybody may set this time.
+    pub modified_at: Timestamp,
+    /// When it was last written, renamed, linked, or given other rights. Nobody can set this time.
+    pub changed_at: Timestamp,
+}
+
+/// A file of a dataset that a sync goes on with, instead of being sent it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakeOver {
+    pub from: LakePath,
+    /// As it was found there.
+    pub found: FoundFile,
+    /// The name of its copy.
+    pub partial: PartialName,
+}
+
+/// A copy, on stable storage under its partial name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenOver {
+    pub identity: Identity,
+    /// SHA-256 of the bytes. Absent where the copy shares them with the file, so that none of them was read.
+    pub sha256: Option<[u8; 32]>,
 }
 
 /// A staged folder, and the dataset that it is to become.
@@ -129,6 +159,14 @@ pub trait Files: FilesInspection {
     /// After a restart: has this upload landed? `None` means that it has not, and then whatever [`Files::land`] had
     /// prepared is undone.
     async fn recover_landing(&self, landing: &Landing) -> Result<Option<Outcome>, Error>;
+
+    /// The files at these places, in their order. A folder is none, nor is a link.
+    async fn find(&self, places: &[Place]) -> Result<Vec<Option<FoundFile>>, Error>;
+
+    /// Copies files and syncs the copies to stable storage. `None`: what is there is not the file that was found, or was
+    /// changed meanwhile; there is no copy then. The copy is a file of its own: whoever writes to one does not change the
+    /// other.
+    async fn take_over(&self, files: &[TakeOver]) -> Vec<Result<Option<TakenOver>, Error>>;
 
     /// Makes sure that the sync has a staging folder, and tells its identity.
     async fn stage(&self, sync: SyncId) -> Result<Identity, Error>;

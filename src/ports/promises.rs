@@ -5,9 +5,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod batches;
+mod content;
 mod resumables;
 
 pub use batches::*;
+pub use content::*;
 pub use resumables::*;
 
 use super::files::{Files, Landing, Outcome, Publication, Restoration, WholeFile};
@@ -43,6 +45,7 @@ macro_rules! state_promises {
             landings_are_known_from_the_intent_to_the_end,
             what_is_declared_last_counts_and_is_compared_with_what_has_landed_last,
             a_start_under_the_same_key_is_the_same_start_until_it_is_forgotten,
+            what_has_landed_is_known_by_its_place_and_its_identity,
             what_a_restart_needs_is_listed,
             a_resumable_upload_has_a_row_and_is_known_until_it_is_forgotten,
             a_resumable_upload_that_lands_is_finished,
@@ -74,6 +77,8 @@ macro_rules! files_promises {
             a_file_does_not_replace_a_folder,
             recovery_tells_landed_from_not_landed,
             a_group_lands_in_order_and_what_is_taken_back_was_never_there,
+            what_is_taken_over_is_a_copy_that_lands_and_the_file_stays,
+            what_is_not_the_file_that_was_found_is_not_taken_over,
             publishing_replaces_a_dataset_and_twice_is_once,
             publishing_without_staging_is_refused,
             dropped_staging_is_in_the_trash_and_empty_staging_is_gone,
@@ -150,6 +155,7 @@ fn whole(upload_id: Option<UploadId>, sync_id: SyncId, target: &str) -> WholeUpl
         digest: DIGEST,
         begun_at: Timestamp(20),
         by: "etl".into(),
+        taken_over: false,
     }
 }
 

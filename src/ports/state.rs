@@ -80,6 +80,17 @@ pub struct WholeUpload {
     pub digest: Digest,
     pub begun_at: Timestamp,
     pub by: String,
+    /// Its bytes are a copy of the dataset's own file.
+    #[serde(default)]
+    pub taken_over: bool,
+}
+
+/// What is remembered of a file that has landed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LandedContent {
+    pub digest: Digest,
+    /// When it had landed: whatever changed the file later was not the lake.
+    pub landed_at: Timestamp,
 }
 
 /// A group of uploads that land together.
@@ -197,6 +208,10 @@ pub trait UploadState: Send + std::marker::Sync {
     async fn fail_upload(&self, id: UploadId, message: &str, size_bytes: u64, at: Timestamp) -> Result<(), Error>;
 
     async fn upload(&self, id: UploadId) -> Result<Option<Upload>, Error>;
+
+    /// Of each file, by its place and what it is: what has landed there as just that. Known of the last hundred uploads to
+    /// a place.
+    async fn landed_contents(&self, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedContent>>, Error>;
 
     async fn uploads(&self, query: &UploadQuery) -> Result<Vec<Upload>, Error>;
 

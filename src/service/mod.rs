@@ -5,16 +5,19 @@
 
 mod batches;
 mod check;
+mod content;
 mod emptying;
 mod failures;
 mod gate;
 mod keys;
 mod landings;
+mod missing;
 mod publish;
 mod recovery;
 mod reserve;
 mod resumable;
 mod syncs;
+mod take_over;
 mod trash;
 mod uploads;
 
@@ -22,6 +25,7 @@ pub use batches::ExpectFiles;
 pub use check::{CheckOptions, Checked, Finding, FindingKind};
 pub use emptying::{Emptied, EmptyTrash};
 pub use keys::KeyRing;
+pub use missing::{Missing, Offer, OfferedFile};
 pub use publish::EndPreview;
 pub use recovery::Recovered;
 pub use resumable::{Announced, Resumption};
@@ -39,6 +43,7 @@ use landings::Landings;
 use reserve::Reserve;
 use resumable::Holders;
 use std::sync::Arc;
+use take_over::TakeOvers;
 
 /// The lake. Cheap to clone.
 #[derive(Clone)]
@@ -56,6 +61,7 @@ struct Inner {
     failures: Failures,
     reserve: Reserve,
     holders: Holders,
+    take_overs: TakeOvers,
 }
 
 /// What a lake is made of.
@@ -83,6 +89,7 @@ impl Lake {
             failures: Failures::default(),
             reserve: Reserve::default(),
             holders: Holders::default(),
+            take_overs: TakeOvers::default(),
         }))
     }
 

@@ -237,6 +237,7 @@ impl IncomingUpload {
             content,
             begun_at: self.begun_at,
             by: self.by.clone(),
+            taken_over: false,
         };
         self.lake.0.landings.land(&self.lake, ready).await
     }

@@ -31,7 +31,9 @@ pub enum HttpError {
     WrongChecksum { algorithm: &'static str },
     #[error("this upload is joined of parts; send bytes to the parts, before they are joined")]
     JoinedUpload,
-    #[error("the body is larger than {limit_bytes} bytes; it should hold only the fields of the call")]
+    #[error(
+        "the body is larger than {limit_bytes} bytes; it should hold only the fields of the call, and a long list goes into several calls"
+    )]
     BodyTooLarge { limit_bytes: usize },
     /// Some files of one request failed; the others were kept. The first [`FAILED_NAMED_MAX`] of them are named.
     #[error("{}", tell(failed, *num_failed, *sent))]

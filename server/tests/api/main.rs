@@ -11,6 +11,7 @@ mod contract;
 mod disk;
 mod emptying;
 mod idempotency;
+mod missing;
 mod recovery;
 mod reserve;
 mod sealed;

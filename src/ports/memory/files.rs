@@ -5,10 +5,12 @@ use crate::path::LakePath;
 use crate::place::Place;
 use crate::ports::Space;
 use crate::ports::files::{
-    Files, Landing, Outcome, Partial, Publication, Removed, Restoration, WholeFile, WrittenFiles, WrittenGroup,
+    Files, FoundFile, Landing, Outcome, Partial, Publication, Removed, Restoration, TakeOver, TakenOver, WholeFile,
+    WrittenFiles, WrittenGroup,
 };
 use crate::resumable::Checkpoint;
 use crate::sync::SyncId;
+use crate::time::Timestamp;
 use crate::trash::{Totals, TrashKey};
 use crate::upload::{Digest, Identity, PartialName};
 use async_trait::async_trait;
@@ -65,6 +67,14 @@ impl Tree {
         let identity = Identity(self.made.to_string());
         self.nodes.insert(path, Node { identity: identity.clone(), bytes });
         identity
+    }
+
+    /// Nobody changes a file here: it is as old as the lake.
+    fn find(&self, path: &str) -> Option<FoundFile> {
+        let node = self.nodes.get(path)?;
+        let size_bytes = node.bytes.as_ref()?.len() as u64;
+        let (modified_at, changed_at) = (Timestamp(0), Timestamp(0));
+        Some(FoundFile { identity: node.identity.clone(), size_bytes, modified_at, changed_at })
     }
 
     fn is(&self, path: &str, identity: &Identity) -> bool {
@@ -265,6 +275,25 @@ impl Files for MemoryFiles {
         let landed = tree.is(&at(&landing.place), &landing.identity)
             || in_trash.any(|(_, node)| node.identity == landing.identity);
         Ok(landed.then(|| tree.outcome_of_earlier(&at(&slot))))
+    }
+
+    async fn find(&self, places: &[Place]) -> Result<Vec<Option<FoundFile>>, Error> {
+        let tree = self.tree();
+        Ok(places.iter().map(|place| tree.find(&at(place))).collect())
+    }
+
+    async fn take_over(&self, files: &[TakeOver]) -> Vec<Result<Option<TakenOver>, Error>> {
+        let mut tree = self.tree();
+        let mut copy = |file: &TakeOver| {
+            let from = at(&Place::Live(file.from.clone()));
+            if tree.find(&from).as_ref() != Some(&file.found) {
+                return Ok(None);
+            }
+            let bytes = tree.nodes.get(&from).and_then(|node| node.bytes.clone()).unwrap_or_default();
+            let sha256 = Some(digest(&bytes).sha256);
+            Ok(Some(TakenOver { identity: tree.make(at(&Place::Partial(file.partial.clone())), Some(bytes)), sha256 }))
+        };
+        files.iter().map(&mut copy).collect()
     }
 
     async fn stage(&self, sync: SyncId) -> Result<Identity, Error> {

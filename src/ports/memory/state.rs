@@ -9,15 +9,15 @@ use crate::path::LakePath;
 use crate::ports::Space;
 use crate::ports::resumables::ResumableRecord;
 use crate::ports::state::{
-    KeyState, LandedUpload, LandingsId, NewSync, NewTrash, NewUpload, OnceOnly, RefusedUpload, Settlement, State,
-    SyncState, TrashRecord, TrashState, UnfinishedUpload, UploadState, WholeUpload,
+    KeyState, LandedContent, LandedUpload, LandingsId, NewSync, NewTrash, NewUpload, OnceOnly, RefusedUpload,
+    Settlement, State, SyncState, TrashRecord, TrashState, UnfinishedUpload, UploadState, WholeUpload,
 };
 use crate::sync::{
     Closing, OpenSync, Phase, Status, Sync, SyncId, SyncRecord, SyncType, may_accept_uploads, may_close, obstacle,
 };
 use crate::time::Timestamp;
 use crate::trash::{Doomed, Totals, TrashEntry, TrashId, TrashKey, TrashKind};
-use crate::upload::{Digest, Identity, PartialName, Upload, UploadId, hexadecimal};
+use crate::upload::{Identity, PartialName, Upload, UploadId, hexadecimal};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -54,8 +54,8 @@ pub(super) struct UploadRow {
     pub(super) upload: Upload,
     target: LakePath,
     partial: Option<PartialName>,
-    /// Set when it has landed.
-    digest: Option<Digest>,
+    /// Once it has landed.
+    landed: Option<(Identity, LandedContent)>,
 }
 
 impl MemoryState {
@@ -105,7 +105,7 @@ impl Data {
     /// What the sync has landed, in the order of the history.
     pub(super) fn landed_by(&self, id: SyncId) -> impl Iterator<Item = LandedFile> {
         let of_sync = self.uploads.iter().filter(move |row| row.upload.sync_id == id);
-        of_sync.filter_map(|row| Some(LandedFile { target: row.target.clone(), digest: row.digest? }))
+        of_sync.filter_map(|row| Some(LandedFile { target: row.target.clone(), digest: row.landed.as_ref()?.1.digest }))
     }
 
     fn refuse_if_held(&self, path: &LakePath, sync_type: SyncType) -> Result<(), Error> {
@@ -143,7 +143,7 @@ impl Data {
     pub(super) fn begin_upload(&mut self, new: &NewUpload) -> Result<UploadId, Error> {
         let upload = new_upload(new.sync_id, &new.file_name, Status::Syncing, "", new.at);
         let partial = Some(new.partial.clone());
-        self.add_upload(UploadRow { upload, target: new.target.clone(), partial, digest: None }, false)
+        self.add_upload(UploadRow { upload, target: new.target.clone(), partial, landed: None }, false)
     }
 
     pub(super) fn upload_row(&self, id: UploadId) -> Option<&Upload> {
@@ -172,7 +172,7 @@ impl Data {
             Some(id) => id,
             None => {
                 let upload = new_upload(whole.sync_id, &whole.file_name, Status::Syncing, "", whole.begun_at);
-                self.add_upload(UploadRow { upload, target: whole.target.clone(), partial: None, digest: None }, false)?
+                self.add_upload(UploadRow { upload, target: whole.target.clone(), partial: None, landed: None }, false)?
             }
         };
         let Some(row) = self.in_flight(id) else { return Ok(()) };
@@ -181,7 +181,8 @@ impl Data {
         row.upload.size_bytes = whole.digest.size_bytes;
         row.upload.sha256 = Some(hexadecimal(&whole.digest.sha256));
         row.upload.landed_path = Some(row.target.clone());
-        row.digest = Some(whole.digest);
+        row.upload.taken_over = whole.taken_over;
+        row.landed = Some((whole.identity.clone(), LandedContent { digest: whole.digest, landed_at: at }));
         let record = self.record(whole.sync_id)?;
         record.sync.num_in_flight -= 1;
         record.sync.size_bytes += whole.digest.size_bytes;
@@ -277,6 +278,7 @@ fn new_upload(sync_id: SyncId, file_name: &str, status: Status, message: &str, a
         size_bytes: 0,
         landed_path: None,
         sha256: None,
+        taken_over: false,
     }
 }
 
@@ -455,7 +457,7 @@ impl UploadState for MemoryState {
         upload.end_time = refused.at;
         upload.size_bytes = refused.size_bytes;
         let target = refused.target.clone().unwrap_or_else(|| refused.folder.clone());
-        self.data().add_upload(UploadRow { upload, target, partial: None, digest: None }, true)
+        self.data().add_upload(UploadRow { upload, target, partial: None, landed: None }, true)
     }
 
     async fn intend_landings(&self, uploads: &[WholeUpload]) -> Result<(LandingsId, Vec<Result<(), Error>>), Error> {
@@ -500,6 +502,17 @@ impl UploadState for MemoryState {
 
     async fn upload(&self, id: UploadId) -> Result<Option<Upload>, Error> {
         Ok(self.data().uploads.get(index(id.0)).map(|row| row.upload.clone()))
+    }
+
+    async fn landed_contents(&self, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedContent>>, Error> {
+        let data = self.data();
+        let content = |(target, identity): &(LakePath, Identity)| {
+            let mut landed = data.uploads.iter().rev().filter(|row| row.target == *target);
+            landed
+                .find_map(|row| row.landed.as_ref().filter(|(landed, _)| landed == identity))
+                .map(|(_, content)| *content)
+        };
+        Ok(files.iter().map(content).collect())
     }
 
     async fn uploads(&self, query: &UploadQuery) -> Result<Vec<Upload>, Error> {

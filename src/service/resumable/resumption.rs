@@ -265,6 +265,7 @@ impl Resumption {
             content: Content::Sealed(self.record.identity.clone(), digest),
             begun_at: self.record.begun_at,
             by: self.record.by.clone(),
+            taken_over: false,
         };
         // Keeps endings out until the landing is remembered.
         let landing = pass.enter().await?;

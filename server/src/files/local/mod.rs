@@ -13,8 +13,10 @@ mod inspect;
 mod landing;
 mod partial;
 mod publish;
+mod reading;
 mod resuming;
 mod sweep;
+mod take_over;
 mod tree;
 
 use async_trait::async_trait;
@@ -22,7 +24,9 @@ use bytes::Bytes;
 use lakeshore::Error;
 use lakeshore::path::LakePath;
 use lakeshore::place::Place;
-use lakeshore::ports::files::{Landing, Outcome, Publication, Removed, Restoration, WholeFile, WrittenFiles};
+use lakeshore::ports::files::{
+    FoundFile, Landing, Outcome, Publication, Removed, Restoration, TakeOver, TakenOver, WholeFile, WrittenFiles,
+};
 use lakeshore::ports::inspection::Entry;
 use lakeshore::ports::{Files, FilesInspection, Partial, Space, WrittenGroup};
 use lakeshore::resumable::Checkpoint;
@@ -102,6 +106,18 @@ impl Files for LocalFiles {
     async fn recover_landing(&self, landing: &Landing) -> Result<Option<Outcome>, Error> {
         let landing = landing.clone();
         self.blocking(move |tree| landing::recover(tree, &landing)).await
+    }
+
+    async fn find(&self, places: &[Place]) -> Result<Vec<Option<FoundFile>>, Error> {
+        let places = places.to_vec();
+        self.blocking(move |tree| reading::find(tree, &places)).await
+    }
+
+    async fn take_over(&self, files: &[TakeOver]) -> Vec<Result<Option<TakenOver>, Error>> {
+        let files = files.to_vec();
+        let count = files.len();
+        let copied = self.blocking(move |tree| Ok(take_over::take_over(tree, &files))).await;
+        copied.unwrap_or_else(|fault| (0..count).map(|_| Err(fault.repeated())).collect())
     }
 
     async fn stage(&self, sync: SyncId) -> Result<Identity, Error> {

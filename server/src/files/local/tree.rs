@@ -5,11 +5,12 @@
 
 use super::fault::fault;
 use crate::space::space_of;
-use lakeshore::Error;
 use lakeshore::place::{ENGINE_FOLDER, ENGINE_SUBFOLDERS, Place, UPLOADS_FOLDER};
 use lakeshore::ports::Space;
+use lakeshore::ports::files::FoundFile;
 use lakeshore::trash::Totals;
 use lakeshore::upload::Identity;
+use lakeshore::{Error, Timestamp};
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, StatxFlags, fstatfs, fstatvfs, fsync,
     mkdirat, openat, renameat_with, statx, unlinkat,
@@ -249,6 +250,34 @@ pub(super) fn identity_of(file: BorrowedFd<'_>) -> Result<Identity, Error> {
     let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
     let found = statx(file, "", AtFlags::EMPTY_PATH, wanted).map_err(fault("identifying a file"))?;
     Ok(identity(&found))
+}
+
+/// The file that is open; `None` where it is none.
+pub(super) fn found_file(file: BorrowedFd<'_>) -> Result<Option<FoundFile>, Errno> {
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    Ok(as_file(&statx(file, "", AtFlags::EMPTY_PATH, wanted)?))
+}
+
+/// The file of that name; `None` where it is none.
+pub(super) fn find_in(folder: &OwnedFd, name: &str) -> Result<Option<FoundFile>, Errno> {
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    match statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, wanted) {
+        Ok(found) => Ok(as_file(&found)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn as_file(found: &rustix::fs::Statx) -> Option<FoundFile> {
+    let time = |at: &rustix::fs::StatxTimestamp| {
+        Timestamp(at.tv_sec.saturating_mul(1000).saturating_add(i64::from(at.tv_nsec / 1_000_000)))
+    };
+    (FileType::from_raw_mode(found.stx_mode.into()) == FileType::RegularFile).then(|| FoundFile {
+        identity: identity(found),
+        size_bytes: found.stx_size,
+        modified_at: time(&found.stx_mtime),
+        changed_at: time(&found.stx_ctime),
+    })
 }
 
 pub(super) fn look_in(folder: &OwnedFd, name: &str) -> Result<Option<Found>, Error> {

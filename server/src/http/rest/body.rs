@@ -9,10 +9,14 @@ use lakeshore::Error;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Largest JSON body, in bytes. The longest that makes sense is a path and a name.
 const JSON_BYTES_MAX: usize = 64 * 1024;
+/// Largest JSON body of a call that takes a list, in bytes: ten thousand files with long paths.
+const LIST_JSON_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Calls with such a body that are at work at the same time; more wait, and are not read meanwhile.
+const LONG_JSON_AT_ONCE: usize = 8;
 /// How long a JSON body may take.
 const JSON_MAX: Duration = Duration::from_secs(30);
 /// Largest JSON body of a call that may name files, in bytes: room for as many files as a declaration may name.
@@ -24,6 +28,8 @@ const LONG_BODIES_MAX: usize = 2;
 
 static LONG_BODIES: Semaphore = Semaphore::const_new(LONG_BODIES_MAX);
 
+static LONG_JSON: Semaphore = Semaphore::const_new(LONG_JSON_AT_ONCE);
+
 /// A JSON body, whatever Content-Type it comes with: curl's `--data` alone names another one.
 pub struct JsonBody<T>(pub T);
 
@@ -31,11 +37,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = HttpError;
 
     async fn from_request(request: Request<Body>, _state: &S) -> Result<Self, HttpError> {
-        let bytes = tokio::time::timeout(JSON_MAX, to_bytes(request.into_body(), JSON_BYTES_MAX))
-            .await
-            .map_err(|_| Error::Invalid(format!("the body did not come within {} seconds", JSON_MAX.as_secs())))?
-            .map_err(|_| HttpError::BodyTooLarge { limit_bytes: JSON_BYTES_MAX })?;
-        Ok(Self(serde_json::from_slice(&bytes).map_err(malformed)?))
+        read(request, JSON_BYTES_MAX).await.map(Self)
     }
 }
 
@@ -87,6 +89,29 @@ impl<T: DeserializeOwned + Send + 'static> LongBody<T> {
     }
 }
 
+/// The same for a call that takes a list. Keep it until the call is done: it is one of few.
+pub struct LongJsonBody<T> {
+    pub body: T,
+    _turn: SemaphorePermit<'static>,
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for LongJsonBody<T> {
+    type Rejection = HttpError;
+
+    async fn from_request(request: Request<Body>, _state: &S) -> Result<Self, HttpError> {
+        let turn = LONG_JSON.acquire().await.map_err(|_| Error::ShuttingDown)?;
+        Ok(Self { body: read(request, LIST_JSON_BYTES_MAX).await?, _turn: turn })
+    }
+}
+
+async fn read<T: DeserializeOwned>(request: Request<Body>, limit_bytes: usize) -> Result<T, HttpError> {
+    let bytes = tokio::time::timeout(JSON_MAX, to_bytes(request.into_body(), limit_bytes))
+        .await
+        .map_err(|_| Error::Invalid(format!("the body did not come within {} seconds", JSON_MAX.as_secs())))?
+        .map_err(|_| HttpError::BodyTooLarge { limit_bytes })?;
+    Ok(serde_json::from_slice(&bytes).map_err(malformed)?)
+}
+
 fn malformed(error: serde_json::Error) -> Error {
     Error::Invalid(format!("the body is not the JSON that this call takes: {error}"))
 }
@@ -108,6 +133,21 @@ pub struct Done {
 
 impl Done {
     pub const SUCCESS: Self = Self { success: true };
+}
+
+/// What calls below `/api/lake/file` answer: as documented for an upload, and perhaps with more to say.
+#[derive(Serialize)]
+pub struct Answer<T> {
+    code: u32,
+    msg: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<T>,
+}
+
+impl<T> Answer<T> {
+    pub fn success(data: Option<T>) -> Self {
+        Self { code: 0, msg: None, data }
+    }
 }
 
 /// Query parameters. Empty ones count as absent, as a form sends them; unknown ones are ignored.

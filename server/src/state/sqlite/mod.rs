@@ -6,6 +6,7 @@
 
 mod backup;
 mod batches;
+mod content;
 mod counts;
 mod history;
 mod idempotency;

@@ -89,7 +89,7 @@ pub(super) fn sync_record(row: &Row<'_>) -> Result<SyncRecord> {
 }
 
 pub(super) const UPLOAD_COLUMNS: &str = "u.history_id, u.sync_id, u.file_name, u.target, u.status, u.start_time, \
-     u.end_time, u.message, u.size_bytes, u.sha256";
+     u.end_time, u.message, u.size_bytes, u.sha256, u.taken_over";
 
 pub(super) fn upload(row: &Row<'_>) -> Result<Upload> {
     let status = parsed(row, "status", Status::parse)?;
@@ -107,6 +107,7 @@ pub(super) fn upload(row: &Row<'_>) -> Result<Upload> {
         size_bytes: number(row, "size_bytes")?,
         landed_path: if landed { Some(path(row, "target")?) } else { None },
         sha256: sha256.map(|bytes| hexadecimal(&bytes)),
+        taken_over: row.get("taken_over")?,
     })
 }
 
