@@ -47,6 +47,10 @@ pub enum Error {
     WholeLake { name: String, prefix: LakePath },
     #[error("there is no sync {0}; start one to get its id")]
     NoSuchSync(SyncId),
+    #[error("there is no file {0} in the lake; a folder is shown by /api/lake/file/list")]
+    NoSuchFile(LakePath),
+    #[error("there is no folder {0} in the lake; list the one above it to see what there is")]
+    NoSuchFolder(LakePath),
     #[error("there is no trash {0}; it may have been restored already, or removed for good")]
     NoSuchTrash(TrashId),
     #[error("there is no active key of the id or name {0:?}; \"lakeshore key list\" shows them")]
@@ -151,6 +155,7 @@ impl Error {
             Self::Role { .. } => ErrorCode::Role,
             Self::Prefix { .. } | Self::WholeLake { .. } => ErrorCode::Prefix,
             Self::NoSuchSync(_) => ErrorCode::NoSuchSync,
+            Self::NoSuchFile(_) | Self::NoSuchFolder(_) => ErrorCode::NoSuchFile,
             Self::NoSuchTrash(_) => ErrorCode::NoSuchTrash,
             Self::NoSuchKey(_) => ErrorCode::NoSuchKey,
             Self::SyncEnded { .. } | Self::SyncEnding(_) | Self::StagingLost(_) => ErrorCode::SyncEnded,
@@ -198,6 +203,7 @@ error_codes! {
     NoSuchSync = 40401, "no such sync";
     NoSuchTrash = 40402, "no such trash";
     NoSuchKey = 40403, "no such key";
+    NoSuchFile = 40405, "no such file or folder in the lake";
     MethodNotAllowed = 40500, "this address takes another method";
     SyncEnded = 40900, "the sync has ended";
     PathHeld = 40901, "the path is held by another sync or a restore";
@@ -206,8 +212,10 @@ error_codes! {
     DatasetsBelow = 40904, "a full sync, or the restore of a dataset, above other datasets";
     InTheWay = 40905, "a file, folder or link of the lake is in the way";
     Discarded = 40906, "the upload was discarded by the end of its sync";
+    PreconditionFailed = 41201, "the file is not the version that the request is for";
     TooLarge = 41300, "the file, or the body, is too large";
     NotMultipart = 41500, "not multipart/form-data, or not JSON where JSON is due";
+    RangeNotSatisfiable = 41600, "the file ends before the range that was asked for";
     Internal = 50000, "a fault inside the server, logged there";
     ShuttingDown = 50300, "the server is shutting down";
     DiskFull = 50700, "the disk is full, or so full that the rest is kept back";

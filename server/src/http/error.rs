@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use headers::{ContentRange, HeaderMapExt};
 use lakeshore::error::Refusal;
 use lakeshore::{Error, ErrorCode};
 use serde::Serialize;
@@ -27,6 +28,10 @@ pub enum HttpError {
         "the body is larger than {limit_bytes} bytes; it should hold only the fields of the call, and a long list goes into several calls"
     )]
     BodyTooLarge { limit_bytes: usize },
+    #[error("the file is not the version that If-Match or If-Unmodified-Since asks for; ask for it without them")]
+    PreconditionFailed,
+    #[error("the file has {size_bytes} bytes, and the range begins behind them; ask for bytes before its end")]
+    RangeNotSatisfiable { size_bytes: u64 },
     /// Some files of one request failed; the others were kept. The first [`FAILED_NAMED_MAX`] of them are named.
     #[error("{}", tell(failed, *num_failed, *sent))]
     Files { failed: Vec<FailedFile>, num_failed: usize, sent: usize },
@@ -68,6 +73,8 @@ impl HttpError {
             Self::MethodNotAllowed { .. } => ErrorCode::MethodNotAllowed,
             Self::NotMultipart => ErrorCode::NotMultipart,
             Self::BodyTooLarge { .. } => ErrorCode::TooLarge,
+            Self::PreconditionFailed => ErrorCode::PreconditionFailed,
+            Self::RangeNotSatisfiable { .. } => ErrorCode::RangeNotSatisfiable,
             Self::Files { failed, .. } => failed.first().map_or(ErrorCode::Internal, |file| file.error.code()),
         }
     }
@@ -108,6 +115,10 @@ impl IntoResponse for HttpError {
         self.log();
         let code = self.code();
         let refusal = Refusal { code: code.number(), msg: self.to_string() };
+        let unsatisfied = match self {
+            Self::RangeNotSatisfiable { size_bytes } => Some(ContentRange::unsatisfied_bytes(size_bytes)),
+            _ => None,
+        };
         let failed = match self {
             Self::Files { failed, .. } => failed
                 .into_iter()
@@ -117,6 +128,9 @@ impl IntoResponse for HttpError {
         };
         let status = StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(Body { refusal, failed })).into_response();
+        if let Some(content_range) = unsatisfied {
+            response.headers_mut().typed_insert(content_range);
+        }
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110, section 11.6.1: a 401 names the scheme.
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -9,7 +9,9 @@ mod command;
 mod contract;
 #[path = "../support/disk.rs"]
 mod disk;
+mod downloads;
 mod emptying;
+mod list;
 mod missing;
 mod recovery;
 mod reserve;

@@ -1,6 +1,7 @@
 //! The documented API, and what goes beyond it: each handler a few lines over one call of the lake.
 
 mod body;
+mod files;
 mod missing;
 mod syncs;
 mod trash;
@@ -20,13 +21,17 @@ pub fn router() -> Router<Arc<Door>> {
         .route("/api/ingestion/file/sync/list", get(syncs::list))
         .route("/api/ingestion/file/sync/history", get(syncs::history))
         .route("/api/ingestion/file/sync/{id}", get(syncs::one))
+        .route("/api/lake/file/list", get(files::list))
         .route("/api/lake/file/missing", post(missing::missing))
         .route("/api/lake/trash", get(trash::list))
         .route("/api/lake/trash/restore", post(trash::restore))
         .route("/api/lake/trash/empty", post(trash::empty))
 }
 
-pub fn uploads() -> Router<Arc<Door>> {
-    // Bounded by the lake's own limits, file by file.
-    Router::new().route("/api/lake/file/upload", post(uploads::upload).layer(DefaultBodyLimit::disable()))
+/// The bytes of files, in and out.
+pub fn uploads_and_downloads() -> Router<Arc<Door>> {
+    Router::new()
+        // Bounded by the lake's own limits, file by file.
+        .route("/api/lake/file/upload", post(uploads::upload).layer(DefaultBodyLimit::disable()))
+        .route("/api/lake/file/download", get(files::download))
 }
