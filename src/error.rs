@@ -66,6 +66,10 @@ pub enum Error {
     WholeLake { name: String, prefix: LakePath },
     #[error("there is no sync {0}; start one to get its id")]
     NoSuchSync(SyncId),
+    #[error("there is no file {0} in the lake; a folder is shown by /api/lake/file/list")]
+    NoSuchFile(LakePath),
+    #[error("there is no folder {0} in the lake; list the one above it to see what there is")]
+    NoSuchFolder(LakePath),
     #[error("there is no trash {0}; it may have been restored already, or removed for good")]
     NoSuchTrash(TrashId),
     #[error("there is no active key of the id or name {0:?}; \"lakeshore key list\" shows them")]
@@ -232,6 +236,7 @@ impl Error {
             Self::Role { .. } => ErrorCode::Role,
             Self::Prefix { .. } | Self::WholeLake { .. } => ErrorCode::Prefix,
             Self::NoSuchSync(_) => ErrorCode::NoSuchSync,
+            Self::NoSuchFile(_) | Self::NoSuchFolder(_) => ErrorCode::NoSuchFile,
             Self::NoSuchTrash(_) => ErrorCode::NoSuchTrash,
             Self::NoSuchKey(_) => ErrorCode::NoSuchKey,
             Self::SyncEnded { .. } | Self::SyncEnding(_) | Self::StagingLost(_) => ErrorCode::SyncEnded,
@@ -293,6 +298,7 @@ error_codes! {
     NoSuchTrash = 40402, "no such trash";
     NoSuchKey = 40403, "no such key";
     NoSuchResumable = 40404, "no such resumable upload";
+    NoSuchFile = 40405, "no such file or folder in the lake";
     MethodNotAllowed = 40500, "this address takes another method";
     SyncEnded = 40900, "the sync has ended";
     PathHeld = 40901, "the path is held by another sync or a restore";
@@ -307,9 +313,11 @@ error_codes! {
     NotAsExpected = 40910, "the sync is not what was declared";
     ResumableEnded = 41000, "the resumable upload has failed";
     WrongVersion = 41200, "a version of tus that is not spoken here";
+    PreconditionFailed = 41201, "the file is not the version that the request is for";
     TooLarge = 41300, "the file, or the body, is too large";
     NotMultipart = 41500, "not multipart/form-data, or not JSON where JSON is due";
     WrongMediaType = 41501, "not the media type of a piece of a resumable upload";
+    RangeNotSatisfiable = 41600, "the file ends before the range that was asked for";
     IdempotencyKeyReused = 42200, "the Idempotency-Key was sent before, with another call";
     TakenOver = 42300, "another request has gone on with the resumable upload";
     WrongChecksum = 46000, "a piece has another checksum than the one sent with it";

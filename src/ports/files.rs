@@ -72,6 +72,24 @@ pub struct FoundFile {
     pub changed_at: Timestamp,
 }
 
+/// A file that is open. It stays what it was when it was opened, whatever takes its name.
+#[async_trait]
+pub trait OpenFile: Send + Sync {
+    fn found(&self) -> &FoundFile;
+
+    /// The bytes from `at` on, `bytes_max` of them; fewer where the file ends before.
+    async fn read(&self, at: u64, bytes_max: usize) -> Result<Vec<u8>, Error>;
+}
+
+/// What a folder of the lake holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderEntry {
+    pub path: LakePath,
+    pub modified_at: Timestamp,
+    /// Absent: a folder.
+    pub file: Option<FoundFile>,
+}
+
 /// A file of a dataset that a sync goes on with, instead of being sent it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TakeOver {
@@ -162,6 +180,19 @@ pub trait Files: FilesInspection {
 
     /// The files at these places, in their order. A folder is none, nor is a link.
     async fn find(&self, places: &[Place]) -> Result<Vec<Option<FoundFile>>, Error>;
+
+    /// Opens the file at a place, where there is one.
+    async fn open(&self, place: &Place) -> Result<Option<Box<dyn OpenFile>>, Error>;
+
+    /// What a folder of the lake holds, or the lake root: the folders first, then the files, each by name in the order of
+    /// its bytes, without the first `from` of them, and at most `size`. What no lake path names is left out, and so is what
+    /// is neither. `None` where there is no folder.
+    async fn list_folder(
+        &self,
+        folder: Option<&LakePath>,
+        from: u64,
+        size: u64,
+    ) -> Result<Option<Vec<FolderEntry>>, Error>;
 
     /// Copies files and syncs the copies to stable storage. `None`: what is there is not the file that was found, or was
     /// changed meanwhile; there is no copy then. The copy is a file of its own: whoever writes to one does not change the

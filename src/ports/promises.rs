@@ -77,6 +77,8 @@ macro_rules! files_promises {
             a_file_does_not_replace_a_folder,
             recovery_tells_landed_from_not_landed,
             a_group_lands_in_order_and_what_is_taken_back_was_never_there,
+            an_open_file_stays_what_it_was_whatever_takes_its_name,
+            a_folder_is_listed_page_by_page_the_folders_first,
             what_is_taken_over_is_a_copy_that_lands_and_the_file_stays,
             what_is_not_the_file_that_was_found_is_not_taken_over,
             publishing_replaces_a_dataset_and_twice_is_once,

@@ -9,8 +9,10 @@ mod command;
 mod contract;
 #[path = "../support/disk.rs"]
 mod disk;
+mod downloads;
 mod emptying;
 mod idempotency;
+mod list;
 mod missing;
 mod recovery;
 mod reserve;

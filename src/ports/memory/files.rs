@@ -5,8 +5,8 @@ use crate::path::LakePath;
 use crate::place::Place;
 use crate::ports::Space;
 use crate::ports::files::{
-    Files, FoundFile, Landing, Outcome, Partial, Publication, Removed, Restoration, TakeOver, TakenOver, WholeFile,
-    WrittenFiles, WrittenGroup,
+    Files, FolderEntry, FoundFile, Landing, OpenFile, Outcome, Partial, Publication, Removed, Restoration, TakeOver,
+    TakenOver, WholeFile, WrittenFiles, WrittenGroup,
 };
 use crate::resumable::Checkpoint;
 use crate::sync::SyncId;
@@ -186,6 +186,24 @@ impl Partial for MemoryPartial {
     }
 }
 
+struct MemoryOpenFile {
+    found: FoundFile,
+    bytes: Vec<u8>,
+}
+
+#[async_trait]
+impl OpenFile for MemoryOpenFile {
+    fn found(&self) -> &FoundFile {
+        &self.found
+    }
+
+    async fn read(&self, at: u64, bytes_max: usize) -> Result<Vec<u8>, Error> {
+        let at = usize::try_from(at).unwrap_or(usize::MAX).min(self.bytes.len());
+        let end = at.saturating_add(bytes_max).min(self.bytes.len());
+        Ok(self.bytes[at..end].to_vec())
+    }
+}
+
 struct NothingToSeal;
 
 #[async_trait]
@@ -280,6 +298,37 @@ impl Files for MemoryFiles {
     async fn find(&self, places: &[Place]) -> Result<Vec<Option<FoundFile>>, Error> {
         let tree = self.tree();
         Ok(places.iter().map(|place| tree.find(&at(place))).collect())
+    }
+
+    async fn open(&self, place: &Place) -> Result<Option<Box<dyn OpenFile>>, Error> {
+        let tree = self.tree();
+        let path = at(place);
+        let Some(found) = tree.find(&path) else { return Ok(None) };
+        let bytes = tree.nodes.get(&path).and_then(|node| node.bytes.clone()).unwrap_or_default();
+        Ok(Some(Box::new(MemoryOpenFile { found, bytes })))
+    }
+
+    async fn list_folder(
+        &self,
+        folder: Option<&LakePath>,
+        from: u64,
+        size: u64,
+    ) -> Result<Option<Vec<FolderEntry>>, Error> {
+        let tree = self.tree();
+        let path = folder.map(|folder| at(&Place::Live(folder.clone())));
+        if path.as_ref().is_some_and(|path| tree.nodes.get(path).is_none_or(|node| node.bytes.is_some())) {
+            return Ok(None);
+        }
+        let below = path.map_or_else(String::new, |path| format!("{path}/"));
+        let inside = tree.nodes.keys().filter(|path| path.strip_prefix(&below).is_some_and(|name| !name.contains('/')));
+        let entry = |path: &String| {
+            let modified_at = Timestamp(0);
+            Some(FolderEntry { path: LakePath::parse(&format!("/{path}")).ok()?, modified_at, file: tree.find(path) })
+        };
+        let mut entries: Vec<_> = inside.filter_map(entry).collect();
+        entries.sort_by_key(|entry| entry.file.is_some());
+        let clamp = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        Ok(Some(entries.into_iter().skip(clamp(from)).take(clamp(size)).collect()))
     }
 
     async fn take_over(&self, files: &[TakeOver]) -> Vec<Result<Option<TakenOver>, Error>> {

@@ -35,6 +35,52 @@ async fn found(files: &dyn Files, file: &str) -> Option<FoundFile> {
     files.find(&[Place::Live(path(file))]).await.unwrap().remove(0)
 }
 
+pub async fn an_open_file_stays_what_it_was_whatever_takes_its_name(files: &dyn Files) {
+    let file = "/data/t/a.csv";
+    land(files, 1, file, b"first").await;
+    let open = async |file: &str| files.open(&Place::Live(path(file))).await.unwrap();
+    let first = open(file).await.unwrap();
+    land(files, 2, file, b"second").await;
+    assert_eq!(first.found().size_bytes, 5);
+    let read = async |at, bytes_max| String::from_utf8(first.read(at, bytes_max).await.unwrap()).unwrap();
+    for (at, bytes_max, bytes) in [(0, 9, "first"), (1, 3, "irs"), (4, 1, "t"), (5, 1, ""), (99, 1, ""), (0, 0, "")] {
+        assert_eq!(read(at, bytes_max).await, bytes, "{bytes_max} from {at}");
+    }
+    assert_eq!(open(file).await.unwrap().read(0, 9).await.unwrap(), b"second");
+    for nothing in ["/data/t", "/data/t/b.csv", "/data/t/a.csv/x", "/nowhere/x"] {
+        assert!(open(nothing).await.is_none(), "{nothing}");
+    }
+}
+
+pub async fn a_folder_is_listed_page_by_page_the_folders_first(files: &dyn Files) {
+    let placed = ["/t/b/deep/x.csv", "/t/a.csv", "/t/c.csv", "/t/A.csv", "/t/z/y.csv", "/t/é.csv"];
+    for (name, file) in (1..).zip(placed) {
+        land(files, name, file, b"12345").await;
+    }
+    let list = async |folder: Option<&str>, from, size| -> Option<Vec<(String, Option<u64>)>> {
+        let folder = folder.map(path);
+        let entries = files.list_folder(folder.as_ref(), from, size).await.unwrap()?;
+        Some(
+            entries.into_iter().map(|entry| (entry.path.to_string(), entry.file.map(|file| file.size_bytes))).collect(),
+        )
+    };
+    let all = list(Some("/t"), 0, 99).await.unwrap();
+    let names: Vec<_> = all.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(names, ["/t/b", "/t/z", "/t/A.csv", "/t/a.csv", "/t/c.csv", "/t/é.csv"]);
+    assert_eq!((all[0].1, all[2].1), (None, Some(5)));
+    for from in 0..7_u64 {
+        for size in 0..7_u64 {
+            let page: Vec<_> = all.iter().skip(from as usize).take(size as usize).cloned().collect();
+            assert_eq!(list(Some("/t"), from, size).await, Some(page), "{size} from {from}");
+        }
+    }
+    assert_eq!(list(None, 0, u64::MAX).await, Some(vec![("/t".into(), None)]), "not what is the engine's own");
+    assert_eq!(list(Some("/t"), u64::MAX, u64::MAX).await, Some(Vec::new()));
+    for nothing in ["/t/a.csv", "/t/a.csv/x", "/nowhere"] {
+        assert_eq!(list(Some(nothing), 0, 9).await, None, "{nothing}");
+    }
+}
+
 pub async fn what_is_taken_over_is_a_copy_that_lands_and_the_file_stays(files: &dyn Files) {
     land(files, 1, "/data/t/dt=1/a.csv", b"hello").await;
     land(files, 2, "/data/t/empty.csv", b"").await;

@@ -25,7 +25,8 @@ use lakeshore::Error;
 use lakeshore::path::LakePath;
 use lakeshore::place::Place;
 use lakeshore::ports::files::{
-    FoundFile, Landing, Outcome, Publication, Removed, Restoration, TakeOver, TakenOver, WholeFile, WrittenFiles,
+    FolderEntry, FoundFile, Landing, OpenFile, Outcome, Publication, Removed, Restoration, TakeOver, TakenOver,
+    WholeFile, WrittenFiles,
 };
 use lakeshore::ports::inspection::Entry;
 use lakeshore::ports::{Files, FilesInspection, Partial, Space, WrittenGroup};
@@ -36,9 +37,13 @@ use lakeshore::upload::{Digest, Identity, PartialName};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tree::Tree;
 
 pub use tree::OpenError;
+
+/// Folders that are listed side by side; more wait. A folder may hold many names, and each list holds a thread.
+static LISTS: Semaphore = Semaphore::const_new(4);
 
 #[derive(Clone)]
 pub struct LocalFiles(Arc<Tree>);
@@ -111,6 +116,23 @@ impl Files for LocalFiles {
     async fn find(&self, places: &[Place]) -> Result<Vec<Option<FoundFile>>, Error> {
         let places = places.to_vec();
         self.blocking(move |tree| reading::find(tree, &places)).await
+    }
+
+    async fn open(&self, place: &Place) -> Result<Option<Box<dyn OpenFile>>, Error> {
+        let place = place.clone();
+        let open = self.blocking(move |tree| reading::open(tree, &place)).await?;
+        Ok(open.map(|file| Box::new(file) as Box<dyn OpenFile>))
+    }
+
+    async fn list_folder(
+        &self,
+        folder: Option<&LakePath>,
+        from: u64,
+        size: u64,
+    ) -> Result<Option<Vec<FolderEntry>>, Error> {
+        let folder = folder.cloned();
+        let _turn = LISTS.acquire().await.map_err(|_| Error::ShuttingDown)?;
+        self.blocking(move |tree| reading::list(tree, folder.as_ref(), from, size)).await
     }
 
     async fn take_over(&self, files: &[TakeOver]) -> Vec<Result<Option<TakenOver>, Error>> {

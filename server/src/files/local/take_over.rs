@@ -4,14 +4,14 @@
 //! next to nothing. Elsewhere the bytes are read, hashed and written.
 
 use super::fault::{fault, io_fault};
-use super::inspect::parent;
 use super::partial::create_file;
+use super::reading::open_file;
 use super::tree::{Tree, found_file, identity_of};
 use crate::crash::crash_point;
 use lakeshore::Error;
 use lakeshore::place::Place;
 use lakeshore::ports::files::{FoundFile, TakeOver, TakenOver};
-use rustix::fs::{Mode, OFlags, fdatasync, ioctl_ficlone, openat};
+use rustix::fs::{fdatasync, ioctl_ficlone};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
@@ -41,8 +41,8 @@ pub(super) fn take_over(tree: &Tree, files: &[TakeOver]) -> Vec<Result<Option<Ta
 }
 
 fn copy(tree: &Tree, file: &TakeOver, piece: &mut Vec<u8>) -> Result<Copied, Error> {
-    let Some(original) = open(tree, &file.from)? else { return Ok(None) };
-    if !is_still(&original, &file.found)? {
+    let Some((original, found)) = open_file(tree, &Place::Live(file.from.clone()))? else { return Ok(None) };
+    if found != file.found {
         return Ok(None);
     }
     let copy = create_file(tree, &file.partial)?;
@@ -59,17 +59,6 @@ fn copy(tree: &Tree, file: &TakeOver, piece: &mut Vec<u8>) -> Result<Copied, Err
             tree.remove_file(&Place::Partial(file.partial.clone()))?;
             other.map(|_| None)
         }
-    }
-}
-
-fn open(tree: &Tree, path: &lakeshore::LakePath) -> Result<Option<File>, Error> {
-    let Some((folder, leaf)) = parent(tree, &Place::Live(path.clone()))? else { return Ok(None) };
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    match openat(&folder, &leaf, flags, Mode::empty()) {
-        Ok(file) => Ok(Some(file.into())),
-        // A link, or a socket, is no file.
-        Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => Ok(None),
-        Err(errno) => Err(fault("opening a file")(errno)),
     }
 }
 
