@@ -12,6 +12,7 @@ mod disk;
 mod emptying;
 mod recovery;
 mod reserve;
+mod resumable;
 #[path = "../support/server.rs"]
 mod server;
 mod syncs;

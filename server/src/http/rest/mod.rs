@@ -4,6 +4,7 @@ mod body;
 mod checksum;
 mod files;
 mod pieces;
+mod resumable;
 mod syncs;
 mod trash;
 mod tus;
@@ -33,5 +34,6 @@ pub fn uploads() -> Router<Arc<Door>> {
     Router::new()
         .route("/api/lake/file/upload", post(uploads::upload))
         .merge(files::router())
+        .merge(resumable::router())
         .layer(DefaultBodyLimit::disable())
 }
