@@ -16,6 +16,7 @@ mod list;
 mod missing;
 mod recovery;
 mod reserve;
+mod resumable;
 mod sealed;
 #[path = "../support/server.rs"]
 mod server;

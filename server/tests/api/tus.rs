@@ -339,6 +339,7 @@ async fn a_length_may_be_told_later() {
     assert_eq!(tus.append(&address, 0, b"whole").await, (204, Some(5)));
     let told = tus.piece(&address, 5, b"").header("Upload-Length", 5).send().await.unwrap();
     assert_eq!((told.status().as_u16(), offset_of(&told)), (204, Some(5)));
+    assert_eq!(tus.offset(&address).await, 5);
     assert_eq!(server.files("data/t")["b"], b"whole");
     let neither = tus.creation(id, "c");
     assert_refused(answer(neither).await, 40000, "Upload-Length is missing");

@@ -23,7 +23,7 @@ const FILES_MAX: usize = 10_000;
 /// sending, comes to read the answer.
 const DISCARDED_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// How long a small upload may wait for its next bytes before it shows in the history.
-const UNSEEN_MAX: Duration = Duration::from_millis(50);
+pub const UNSEEN_MAX: Duration = Duration::from_millis(50);
 
 #[derive(Deserialize)]
 pub struct UploadParameters {
@@ -36,6 +36,10 @@ pub struct UploadParameters {
 pub struct Uploaded {
     code: u32,
     msg: Option<String>,
+}
+
+impl Uploaded {
+    pub const SUCCESS: Self = Self { code: 0, msg: None };
 }
 
 pub async fn upload(
@@ -62,7 +66,7 @@ pub async fn upload(
         (0, _) => Err(HttpError::Lake(Error::Invalid(
             "the body holds no file; send it as the part \"file\", for example: curl --form file=@sales.parquet".into(),
         ))),
-        (_, 0) => Ok(Json(Uploaded { code: 0, msg: None })),
+        (_, 0) => Ok(Json(Uploaded::SUCCESS)),
         // With one file there is no doubt which failed.
         (1, _) => Err(failed.remove(0).error.into()),
         (_, _) => Err(HttpError::Files { failed, num_failed, sent }),
