@@ -60,10 +60,10 @@ async fn run_to_report(options: &PushOptions) -> Result<u8, ClientError> {
     Ok(report.exit_code)
 }
 
-/// Requests that wait for the server's disk cost this machine nothing.
+/// Most of the time of a small file is the wait for the server's disk, which costs this machine nothing.
 fn default_jobs() -> NonZeroUsize {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    NonZeroUsize::new((cores * 4).clamp(8, 32)).unwrap_or(NonZeroUsize::MIN)
+    NonZeroUsize::new((cores * 8).clamp(16, 64)).unwrap_or(NonZeroUsize::MIN)
 }
 
 fn default_name(source: &Source) -> String {
@@ -119,7 +119,9 @@ fn print(output: &mut impl Write, report: &Report, seconds: f64) -> io::Result<(
     writeln!(output, "in {seconds:.1} s, {rate}/s")?;
     let sync = report.sync_id.map_or_else(|| "the sync".to_owned(), |id| format!("sync {id}"));
     let end = match report.outcome {
-        Outcome::Published => format!("{sync} is published: {path} is what was sent, the old dataset is in the trash"),
+        Outcome::Published => {
+            format!("{sync} is published: {path} is what was sent; what was there before is in the trash")
+        }
         Outcome::Finished => format!("{sync} has finished: all of it is in {path}"),
         Outcome::KeptOpen => format!("{sync} is open; end it by a push with --resume, or by the API"),
         Outcome::Held => format!("{sync} is held; the same command with --confirm publishes it"),

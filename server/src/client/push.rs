@@ -22,7 +22,7 @@ use lakeshore::expected::{Expected, FileOfBatch};
 use lakeshore::limits::EXPECTED_FILES_MAX;
 use lakeshore::list::ListParameters;
 use lakeshore::ports::Randomness;
-use lakeshore::service::ExpectFiles;
+use lakeshore::service::{ExpectFiles, StartSync};
 use lakeshore::sync::{Status, Sync, SyncId, SyncType};
 use lakeshore::upload::hexadecimal;
 use lakeshore::{ErrorCode, LakePath};
@@ -356,7 +356,8 @@ async fn start(client: &Client, remembered: &Remembered, wanted: &Push) -> Resul
         }
     };
     remembered.remember(&push)?;
-    let body = json!({ "name": push.name, "path": push.path, "sync_type": push.sync_type });
+    let (name, path, sync_type) = (push.name.clone(), push.path.to_string(), push.sync_type);
+    let body = StartSync { name, path, sync_type, expected: None };
     let started = client.persistently(async || {
         let request = client.request(Method::POST, "/api/ingestion/file/sync/start").json(&body);
         // A string of RFC 8941, in quotes.

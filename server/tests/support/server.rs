@@ -1,6 +1,6 @@
 //! A real server for a test: the binary, on a free port, with folders of its own, ended with the test.
 
-// Two test targets share this file, and each uses its part of it.
+// Three test targets share this file, and each uses its part of it.
 #![allow(dead_code)]
 
 use reqwest::multipart::{Form, Part};
