@@ -12,10 +12,11 @@ use bytes::Bytes;
 use lakeshore::Error;
 use lakeshore::ports::Partial;
 use lakeshore::upload::{Digest, Identity, PartialName};
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{Advice, Mode, OFlags, fadvise, openat};
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{self, Write};
+use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -26,7 +27,10 @@ use tokio::task::JoinHandle;
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 const BATCH_BYTES_MIN: usize = 32 * 1024;
 /// What the batches of all uploads may hold, until they are so many that each has the least.
-const BATCHES_BYTES: usize = 24 * 1024 * 1024;
+const BATCHES_BYTES: usize = 16 * 1024 * 1024;
+/// So much is written before the disk is told to begin with it: it works while the rest comes, and the sync at the end
+/// finds little left to do.
+const WRITE_BACK_BYTES: u64 = 8 * 1024 * 1024;
 
 /// How large a batch may be while so many uploads are under way: each has two.
 fn batch_bytes(uploads: usize) -> usize {
@@ -54,6 +58,8 @@ struct HashedFile {
     file: File,
     hasher: Sha256,
     size_bytes: u64,
+    /// How much of it the disk was told to begin with.
+    begun_bytes: u64,
     /// The memory of the last batch, for the next but one.
     written: Vec<u8>,
 }
@@ -75,7 +81,13 @@ pub(super) fn create(tree: &Arc<Tree>, name: &PartialName) -> Result<LocalPartia
         tree: tree.clone(),
         identity,
         batch: Vec::new(),
-        sink: Sink::Idle(Box::new(HashedFile { file, hasher: Sha256::new(), size_bytes: 0, written: Vec::new() })),
+        sink: Sink::Idle(Box::new(HashedFile {
+            file,
+            hasher: Sha256::new(),
+            size_bytes: 0,
+            begun_bytes: 0,
+            written: Vec::new(),
+        })),
     })
 }
 
@@ -86,7 +98,18 @@ impl HashedFile {
         self.size_bytes += batch.len() as u64;
         batch.clear();
         self.written = batch;
+        self.begin_write_back();
         Ok(())
+    }
+
+    fn begin_write_back(&mut self) {
+        let waiting = self.size_bytes - self.begun_bytes;
+        if waiting >= WRITE_BACK_BYTES {
+            // What is not on the disk yet stays in the cache, for the first reader: only its writing begins. It is a hint,
+            // see posix_fadvise(2): where it is not understood, the sync does the work.
+            let _ = fadvise(&self.file, self.begun_bytes, NonZeroU64::new(waiting), Advice::DontNeed);
+            self.begun_bytes = self.size_bytes;
+        }
     }
 }
 
@@ -162,7 +185,7 @@ mod tests {
     #[test]
     fn many_uploads_share_what_few_have() {
         assert_eq!(batch_bytes(1), BATCH_BYTES_MAX);
-        assert_eq!(batch_bytes(64), 192 * 1024);
+        assert_eq!(batch_bytes(64), 128 * 1024);
         assert_eq!(batch_bytes(100_000), BATCH_BYTES_MIN);
         for uploads in 1..=BATCHES_BYTES / 2 / BATCH_BYTES_MIN {
             assert!(2 * uploads * batch_bytes(uploads) <= BATCHES_BYTES);
