@@ -27,14 +27,16 @@ use tokio::task::JoinHandle;
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 const BATCH_BYTES_MIN: usize = 32 * 1024;
 /// What the batches of all uploads may hold, until they are so many that each has the least.
-const BATCHES_BYTES: usize = 16 * 1024 * 1024;
+const BATCHES_BYTES: usize = 12 * 1024 * 1024;
 /// So much is written before the disk is told to begin with it: it works while the rest comes, and the sync at the end
 /// finds little left to do.
 const WRITE_BACK_BYTES: u64 = 8 * 1024 * 1024;
 
-/// How large a batch may be while so many uploads are under way: each has two.
-fn batch_bytes(uploads: usize) -> usize {
-    (BATCHES_BYTES / 2 / uploads.max(1)).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX)
+/// How large a batch may be while so many uploads are under way: each has two. An upload begins with small ones, because
+/// more may be about to begin beside it.
+fn batch_bytes(uploads: usize, received_bytes: u64) -> usize {
+    let grown = usize::try_from(received_bytes / 4).unwrap_or(usize::MAX);
+    (BATCHES_BYTES / 2 / uploads.max(1)).min(grown).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX)
 }
 
 pub(super) struct LocalPartial {
@@ -43,6 +45,7 @@ pub(super) struct LocalPartial {
     /// The batch that is being gathered. What comes is copied, so that the connection can use its own buffer again; and
     /// is written in one piece.
     batch: Vec<u8>,
+    received_bytes: u64,
     /// The file and its hash so far: here, or with the batch that is being written.
     sink: Sink,
 }
@@ -81,6 +84,7 @@ pub(super) fn create(tree: &Arc<Tree>, name: &PartialName) -> Result<LocalPartia
         tree: tree.clone(),
         identity,
         batch: Vec::new(),
+        received_bytes: 0,
         sink: Sink::Idle(Box::new(HashedFile {
             file,
             hasher: Sha256::new(),
@@ -124,7 +128,7 @@ impl LocalPartial {
     }
 
     fn batch_bytes(&self) -> usize {
-        batch_bytes(self.tree.uploads_under_way().load(Ordering::Relaxed))
+        batch_bytes(self.tree.uploads_under_way().load(Ordering::Relaxed), self.received_bytes)
     }
 
     /// Hands the batch to the disk, when that has taken the one before.
@@ -152,10 +156,14 @@ impl Partial for LocalPartial {
     }
 
     async fn write(&mut self, mut bytes: Bytes) -> Result<(), Error> {
+        self.received_bytes += bytes.len() as u64;
         while !bytes.is_empty() {
             let batch_bytes = self.batch_bytes();
+            if self.batch.is_empty() && self.batch.capacity() != batch_bytes {
+                // Of another size, since more have come, or fewer are left.
+                self.batch = Vec::with_capacity(batch_bytes);
+            }
             let room = batch_bytes.saturating_sub(self.batch.len());
-            self.batch.reserve_exact(room);
             self.batch.extend_from_slice(&bytes.split_to(room.min(bytes.len())));
             if self.batch.len() >= batch_bytes {
                 self.flush().await?;
@@ -184,11 +192,12 @@ mod tests {
 
     #[test]
     fn many_uploads_share_what_few_have() {
-        assert_eq!(batch_bytes(1), BATCH_BYTES_MAX);
-        assert_eq!(batch_bytes(64), 128 * 1024);
-        assert_eq!(batch_bytes(100_000), BATCH_BYTES_MIN);
+        assert_eq!(batch_bytes(1, u64::MAX), BATCH_BYTES_MAX);
+        assert_eq!(batch_bytes(64, u64::MAX), 96 * 1024);
+        assert_eq!(batch_bytes(100_000, u64::MAX), BATCH_BYTES_MIN);
+        assert_eq!(batch_bytes(1, 0), BATCH_BYTES_MIN);
         for uploads in 1..=BATCHES_BYTES / 2 / BATCH_BYTES_MIN {
-            assert!(2 * uploads * batch_bytes(uploads) <= BATCHES_BYTES);
+            assert!(2 * uploads * batch_bytes(uploads, u64::MAX) <= BATCHES_BYTES);
         }
     }
 }
