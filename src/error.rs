@@ -1,10 +1,12 @@
 //! Every refusal of the lake: one variant for each thing that can happen, and one table of stable codes.
 
+use crate::expected::{Comparison, ExpectedTotals};
 use crate::key::Role;
 use crate::path::{LakePath, PathError};
+use crate::resumable::Token;
 use crate::sync::{Status, SyncId};
 use crate::trash::TrashId;
-use crate::upload::Upload;
+use crate::upload::{Upload, hexadecimal};
 use serde::{Deserialize, Serialize};
 
 /// A refusal as it travels: the body of every answer that is not a success.
@@ -12,11 +14,28 @@ use serde::{Deserialize, Serialize};
 pub struct Refusal {
     pub code: u32,
     pub msg: String,
+    /// More than a sentence can say, of some refusals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Details>,
+}
+
+/// What a refusal is about, in full.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Details {
+    /// Of [`Error::NotAsExpected`].
+    Comparison(Box<Comparison>),
+}
+
+impl Refusal {
+    pub fn new(code: ErrorCode, msg: String) -> Self {
+        Self { code: code.number(), msg, data: None }
+    }
 }
 
 impl From<&Error> for Refusal {
     fn from(error: &Error) -> Self {
-        Self { code: error.code().number(), msg: error.to_string() }
+        Self { code: error.code().number(), msg: error.to_string(), data: error.details() }
     }
 }
 
@@ -47,6 +66,10 @@ pub enum Error {
     WholeLake { name: String, prefix: LakePath },
     #[error("there is no sync {0}; start one to get its id")]
     NoSuchSync(SyncId),
+    #[error("there is no file {0} in the lake; a folder is shown by /api/lake/file/list")]
+    NoSuchFile(LakePath),
+    #[error("there is no folder {0} in the lake; list the one above it to see what there is")]
+    NoSuchFolder(LakePath),
     #[error("there is no trash {0}; it may have been restored already, or removed for good")]
     NoSuchTrash(TrashId),
     #[error("there is no active key of the id or name {0:?}; \"lakeshore key list\" shows them")]
@@ -75,6 +98,11 @@ pub enum Error {
         "full sync {0} has no file that landed, so publishing it would empty the dataset; send \"allow_empty\": true if that is meant, or abort it"
     )]
     EmptyFullSync(SyncId),
+    #[error(
+        "sync {sync_id} is not what was declared: {}; send what is missing, or declare it anew by POST /api/lake/file/sync/expect, then end it again",
+        tell(comparison)
+    )]
+    NotAsExpected { sync_id: SyncId, comparison: Box<Comparison> },
     #[error("{0}")]
     InTheWay(String),
     #[error("the staged files of sync {0} are gone from the lake's folder; send them again in a new sync")]
@@ -85,6 +113,28 @@ pub enum Error {
         "the file is larger than {limit_bytes} bytes, the limit of this server; split it, or raise --max-upload-size"
     )]
     TooLarge { limit_bytes: u64 },
+    #[error("there is no resumable upload {0}; it may have expired, or been discarded: begin a new one")]
+    NoSuchResumable(String),
+    #[error("this upload has ended: {message}; begin a new one")]
+    ResumableEnded { message: String },
+    #[error("the bytes of the upload are gone from the lake's folder; send it again in a new one")]
+    BytesLost,
+    #[error("the upload goes on at the byte {expected}, not at {provided}; ask for its offset, and send the rest")]
+    WrongOffset { expected: u64, provided: u64 },
+    #[error("the upload is complete, with {length} bytes; nothing can be added to it")]
+    ResumableComplete { length: u64 },
+    #[error("another request has gone on with this upload; ask for its offset, and send the rest")]
+    TakenOver,
+    #[error("{0}")]
+    InconsistentLength(String),
+    #[error("the part {0} is not whole yet; send the rest of it first")]
+    PartUnfinished(Token),
+    #[error(
+        "the file has the SHA-256 {}, and was announced with {}; send it again",
+        hexadecimal(found),
+        hexadecimal(announced)
+    )]
+    WrongDigest { announced: [u8; 32], found: [u8; 32] },
     #[error("the disk of the lake is full; make space, then send it again")]
     DiskFull,
     #[error(
@@ -92,6 +142,10 @@ pub enum Error {
         store.as_str(), if *more_bytes > 0 { format!(", and {more_bytes} are to come") } else { String::new() }
     )]
     BelowReserve { store: Store, free_bytes: u64, reserve_bytes: u64, more_bytes: u64 },
+    #[error(
+        "this Idempotency-Key was sent before, with another call; send a new key with a new call, or the same call again"
+    )]
+    IdempotencyKeyReused,
     #[error("the server is shutting down; send it again in a moment")]
     ShuttingDown,
     #[error(
@@ -114,6 +168,29 @@ impl Store {
             Self::State => "database",
         }
     }
+}
+
+/// How a batch differs from what was declared, with the first names.
+fn tell(comparison: &Comparison) -> String {
+    const NAMED_MAX: usize = 3;
+    let ExpectedTotals { count, size_bytes, is_named } = comparison.expected;
+    if !is_named {
+        let landed = comparison.landed;
+        let count = count.map(|count| format!("of {count} expected files, {} landed", landed.files));
+        let bytes = size_bytes.map(|bytes| format!("of {bytes} expected bytes, {} landed", landed.bytes));
+        return count.into_iter().chain(bytes).collect::<Vec<_>>().join("; ");
+    }
+    let kind = |number: u64, what: &str, names: &mut dyn Iterator<Item = &String>| {
+        let named: Vec<_> = names.take(NAMED_MAX).map(String::as_str).collect();
+        let more = if number > named.len() as u64 { ", …" } else { "" };
+        (number > 0).then(|| format!("{number} {what} ({}{more})", named.join(", ")))
+    };
+    let kinds = [
+        kind(comparison.num_missing, "missing", &mut comparison.missing.iter().map(|file| &file.path)),
+        kind(comparison.num_extra, "extra", &mut comparison.extra.iter().map(|file| &file.path)),
+        kind(comparison.num_different, "different", &mut comparison.different.iter().map(|file| &file.path)),
+    ];
+    kinds.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn join(paths: &[LakePath]) -> String {
@@ -141,6 +218,14 @@ impl Error {
         }
     }
 
+    /// What travels beside the message.
+    pub fn details(&self) -> Option<Details> {
+        match self {
+            Self::NotAsExpected { comparison, .. } => Some(Details::Comparison(comparison.clone())),
+            _ => None,
+        }
+    }
+
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Invalid(_) => ErrorCode::Invalid,
@@ -151,6 +236,7 @@ impl Error {
             Self::Role { .. } => ErrorCode::Role,
             Self::Prefix { .. } | Self::WholeLake { .. } => ErrorCode::Prefix,
             Self::NoSuchSync(_) => ErrorCode::NoSuchSync,
+            Self::NoSuchFile(_) | Self::NoSuchFolder(_) => ErrorCode::NoSuchFile,
             Self::NoSuchTrash(_) => ErrorCode::NoSuchTrash,
             Self::NoSuchKey(_) => ErrorCode::NoSuchKey,
             Self::SyncEnded { .. } | Self::SyncEnding(_) | Self::StagingLost(_) => ErrorCode::SyncEnded,
@@ -158,10 +244,20 @@ impl Error {
             Self::DatasetsBelow { .. } => ErrorCode::DatasetsBelow,
             Self::UploadsInFlight { .. } => ErrorCode::UploadsInFlight,
             Self::EmptyFullSync(_) => ErrorCode::EmptyFullSync,
+            Self::NotAsExpected { .. } => ErrorCode::NotAsExpected,
             Self::InTheWay(_) => ErrorCode::InTheWay,
+            Self::NoSuchResumable(_) => ErrorCode::NoSuchResumable,
+            Self::ResumableEnded { .. } | Self::BytesLost => ErrorCode::ResumableEnded,
+            Self::WrongOffset { .. } => ErrorCode::WrongOffset,
+            Self::ResumableComplete { .. } => ErrorCode::ResumableComplete,
+            Self::TakenOver => ErrorCode::TakenOver,
+            Self::InconsistentLength(_) => ErrorCode::InconsistentLength,
+            Self::PartUnfinished(_) => ErrorCode::PartUnfinished,
+            Self::WrongDigest { .. } => ErrorCode::WrongDigest,
             Self::Discarded(_) => ErrorCode::Discarded,
             Self::TooLarge { .. } => ErrorCode::TooLarge,
             Self::DiskFull | Self::BelowReserve { .. } => ErrorCode::DiskFull,
+            Self::IdempotencyKeyReused => ErrorCode::IdempotencyKeyReused,
             Self::ShuttingDown => ErrorCode::ShuttingDown,
             Self::Internal(_) => ErrorCode::Internal,
         }
@@ -189,15 +285,20 @@ error_codes! {
     Invalid = 40000, "malformed or invalid request";
     InvalidPath = 40001, "a path or file name that the lake does not take";
     IncompleteUpload = 40002, "the upload broke off, stalled, or its body was malformed";
+    WrongDigest = 40003, "the file has another digest than the one announced";
+    InconsistentLength = 40004, "a length that contradicts the one announced, or what was sent";
     NoKey = 40100, "no key";
     BadKey = 40101, "unknown, revoked or expired key";
     Role = 40300, "the key's role does not allow this";
     Prefix = 40301, "the key is not for this path";
     CrossSite = 40302, "a change asked for by a page of another site";
+    JoinedUpload = 40303, "an upload that is joined of parts takes no bytes of its own";
     NoSuchRoute = 40400, "no such address";
     NoSuchSync = 40401, "no such sync";
     NoSuchTrash = 40402, "no such trash";
     NoSuchKey = 40403, "no such key";
+    NoSuchResumable = 40404, "no such resumable upload";
+    NoSuchFile = 40405, "no such file or folder in the lake";
     MethodNotAllowed = 40500, "this address takes another method";
     SyncEnded = 40900, "the sync has ended";
     PathHeld = 40901, "the path is held by another sync or a restore";
@@ -206,8 +307,20 @@ error_codes! {
     DatasetsBelow = 40904, "a full sync, or the restore of a dataset, above other datasets";
     InTheWay = 40905, "a file, folder or link of the lake is in the way";
     Discarded = 40906, "the upload was discarded by the end of its sync";
+    WrongOffset = 40907, "the resumable upload goes on at another byte";
+    ResumableComplete = 40908, "the resumable upload is complete";
+    PartUnfinished = 40909, "a part of the upload is not whole yet";
+    NotAsExpected = 40910, "the sync is not what was declared";
+    ResumableEnded = 41000, "the resumable upload has failed";
+    WrongVersion = 41200, "a version of tus that is not spoken here";
+    PreconditionFailed = 41201, "the file is not the version that the request is for";
     TooLarge = 41300, "the file, or the body, is too large";
     NotMultipart = 41500, "not multipart/form-data, or not JSON where JSON is due";
+    WrongMediaType = 41501, "not the media type of a piece of a resumable upload";
+    RangeNotSatisfiable = 41600, "the file ends before the range that was asked for";
+    IdempotencyKeyReused = 42200, "the Idempotency-Key was sent before, with another call";
+    TakenOver = 42300, "another request has gone on with the resumable upload";
+    WrongChecksum = 46000, "a piece has another checksum than the one sent with it";
     Internal = 50000, "a fault inside the server, logged there";
     ShuttingDown = 50300, "the server is shutting down";
     DiskFull = 50700, "the disk is full, or so full that the rest is kept back";

@@ -130,6 +130,14 @@ impl AuthMode {
             _ => may_write(caller, path),
         }
     }
+
+    /// May `caller` upload a part, which lies nowhere until it is joined with others?
+    pub fn may_upload_parts(self, caller: &Caller) -> Result<(), Error> {
+        match (self, caller) {
+            (Self::Open, Caller::Anonymous) => Ok(()),
+            _ => caller.known()?.has_role(Role::Write),
+        }
+    }
 }
 
 /// May `caller` change what lies at `path`? Gives the name to remember.

@@ -4,12 +4,15 @@
 //! speak with the very types that the server keeps. What touches the machine comes in through [`ports`].
 
 pub mod error;
+pub mod expected;
+pub mod idempotency;
 pub mod key;
 pub mod limits;
 pub mod list;
 pub mod path;
 pub mod place;
 pub mod ports;
+pub mod resumable;
 pub mod service;
 pub mod sync;
 pub mod time;

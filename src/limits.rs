@@ -12,8 +12,18 @@ pub const LABEL_BYTES_MAX: usize = 512;
 pub const LIST_SIZE_MAX: u64 = 1000;
 /// Rows that a list request gives when it names no size: as documented.
 pub const LIST_SIZE_DEFAULT: u64 = 10;
+/// Most files that one question for missing files may name.
+pub const OFFERED_FILES_MAX: usize = 10_000;
 /// Most uploads in flight that a refusal names.
 pub const IN_FLIGHT_NAMED_MAX: u64 = 20;
+/// Most files that a declaration names (see [`crate::expected`]).
+pub const EXPECTED_FILES_MAX: usize = 100_000;
+/// Most files of each kind that a comparison with a declaration names; it counts them all.
+pub const MISMATCHES_NAMED_MAX: usize = 100;
+/// Longest `Idempotency-Key`, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+/// How long a start under an `Idempotency-Key` is remembered.
+pub const IDEMPOTENCY_LIFETIME: Duration = Duration::from_secs(48 * 3600);
 /// Pieces of trash that one transaction marks for removal, and that one step of the removal looks at.
 pub const EMPTYING_PIECES_MAX: u64 = 256;
 /// Files and folders that one step of the removal takes away, before it lets others go first.
@@ -28,6 +38,15 @@ pub const SPACE_LOOK_BYTES: u64 = 64 << 20;
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long the sign-in link of a start lasts.
 pub const SIGN_IN_LINK_LIFETIME: Duration = Duration::from_secs(3600);
+/// A resumable upload on its way is made durable, for its sender to go on from there after a crash, each time that so many
+/// bytes of it have come,
+pub const CHECKPOINT_BYTES: u64 = 16 << 20;
+/// or so much time has passed.
+pub const CHECKPOINT_MAX: Duration = Duration::from_secs(5);
+/// Most parts of which one upload is joined.
+pub const PARTS_MAX: usize = 1024;
+/// Longest text that a client has kept with a resumable upload, in bytes.
+pub const METADATA_BYTES_MAX: usize = 16 * 1024;
 /// A key's last use is written at most this often, so that reading does not turn into writing.
 pub const LAST_USE_GRANULARITY: Duration = Duration::from_secs(60);
 
@@ -38,6 +57,8 @@ pub struct Limits {
     pub upload_bytes_max: u64,
     /// A sync without any upload for this long fails by itself.
     pub sync_idle_max: Duration,
+    /// A resumable upload to which nothing came for this long is given up.
+    pub resumable_idle_max: Duration,
     /// What has been in the trash for longer is removed for good.
     pub trash_age_max: Duration,
     /// When the trash holds more bytes, the oldest pieces are removed for good. `None`: it may grow.
@@ -53,6 +74,7 @@ impl Default for Limits {
         Self {
             upload_bytes_max: 1 << 40,
             sync_idle_max: Duration::from_secs(24 * 3600),
+            resumable_idle_max: Duration::from_secs(24 * 3600),
             trash_age_max: Duration::from_secs(30 * 24 * 3600),
             trash_bytes_max: None,
             free_bytes_min: None,

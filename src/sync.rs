@@ -1,6 +1,7 @@
 //! Syncs: one job from start to end, and the rule that says which of them may be open together.
 
 use crate::error::Error;
+use crate::expected::ExpectedTotals;
 use crate::path::LakePath;
 use crate::time::Timestamp;
 use crate::trash::TrashReason;
@@ -128,6 +129,9 @@ pub struct Sync {
     pub message: String,
     /// The name of the key that started it.
     pub started_by: String,
+    /// What was declared of it; absent when nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<ExpectedTotals>,
 }
 
 impl Sync {

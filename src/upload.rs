@@ -36,10 +36,13 @@ pub struct Upload {
     pub landed_path: Option<LakePath>,
     /// SHA-256 of the bytes, in hexadecimal; absent until it has landed.
     pub sha256: Option<String>,
+    /// Its bytes were not sent: they are those of the file that the dataset had there before.
+    #[serde(default)]
+    pub taken_over: bool,
 }
 
 /// The name of an upload's bytes before they land: random, in hexadecimal.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PartialName(String);
 
@@ -71,6 +74,18 @@ pub struct Digest {
     pub sha256: [u8; 32],
 }
 
+/// The bytes that `text` spells in hexadecimal, in letters of either case; `None` when it spells no `N` bytes.
+pub fn from_hexadecimal<const N: usize>(text: &str) -> Option<[u8; N]> {
+    if text.len() != 2 * N || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
+        *byte = u8::from_str_radix(text.get(at..at + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
 pub fn hexadecimal(bytes: &[u8]) -> String {
     use fmt::Write;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
@@ -78,4 +93,18 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hexadecimal_is_read_back_and_nothing_else_is() {
+        assert_eq!(from_hexadecimal(&hexadecimal(&[0, 171, 255])), Some([0, 171, 255]));
+        assert_eq!(from_hexadecimal("00ABFF"), Some([0, 171, 255]));
+        for wrong in ["", "00abf", "00abfff", "00abfg", "+0+1+2", "00ab\u{fc}"] {
+            assert_eq!(from_hexadecimal::<3>(wrong), None, "{wrong}");
+        }
+    }
 }

@@ -386,7 +386,8 @@ async fn take(step: &Step, serial: usize, engine: &mut Engine, model: &mut Model
     let content = serial.to_string();
     let (seen, expected) = match step {
         Step::Start { path, sync_type } => {
-            let start = StartSync { name: String::new(), path: PATHS[*path].into(), sync_type: *sync_type };
+            let start =
+                StartSync { name: String::new(), path: PATHS[*path].into(), sync_type: *sync_type, expected: None };
             (engine.lake.start_sync(&caller, &start).await.map(drop), model.start(PATHS[*path], *sync_type))
         }
         Step::Upload { sync, name } => {

@@ -61,6 +61,6 @@ impl FromServerFnError for ApiError {
             }
             other => format!("the server did not understand the page ({other}); reload it"),
         };
-        Self(Refusal { code: ErrorCode::Internal.number(), msg })
+        Self(Refusal::new(ErrorCode::Internal, msg))
     }
 }

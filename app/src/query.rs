@@ -96,7 +96,7 @@ impl Filters {
 }
 
 fn refusal(code: ErrorCode, msg: String) -> ApiError {
-    ApiError(Refusal { code: code.number(), msg })
+    ApiError(Refusal::new(code, msg))
 }
 
 /// For a value in a query (RFC 3986, "unreserved" stays as it is).

@@ -1,5 +1,7 @@
 //! The command line and its environment: every option, with its default and its unit.
 
+mod client;
+
 use crate::http::connections::ConnectionLimits;
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -9,6 +11,8 @@ use lakeshore::path::LakePath;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use client::{ConnectOptions, GetOptions, Kind, ListOptions, PushOptions, StatusOptions};
 
 /// The way into a data lake: start a sync, send files, end the sync.
 #[derive(Debug, Parser)]
@@ -30,6 +34,14 @@ pub enum Action {
     Check(CheckOptions),
     /// Copy the database to a new file, consistently, while the server may run
     Backup(BackupOptions),
+    /// Send a folder to a server: the whole dataset (--full), or more of it (--incremental)
+    Push(Box<PushOptions>),
+    /// Show the latest syncs of a server, or one
+    Status(StatusOptions),
+    /// List a folder of the lake
+    Ls(ListOptions),
+    /// Fetch a file or a folder of the lake
+    Get(GetOptions),
 }
 
 #[derive(Debug, Args)]
@@ -69,6 +81,10 @@ pub struct ServeOptions {
     /// A sync without any upload for this long fails by itself, such as 24h
     #[arg(long, env = "LAKESHORE_SYNC_IDLE_TIMEOUT", default_value = "24h", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub sync_idle_timeout: Duration,
+
+    /// A resumable upload to which nothing comes for this long is given up, such as 24h
+    #[arg(long, env = "LAKESHORE_RESUMABLE_EXPIRY", default_value = "24h", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub resumable_expiry: Duration,
 
     /// What has been in the trash for this long is removed for good, such as 30d; or "forever": it stays
     #[arg(long, env = "LAKESHORE_TRASH_RETENTION", default_value = "30d", value_parser = parse_retention, value_name = "TIME")]
@@ -139,6 +155,7 @@ impl ServeOptions {
         Limits {
             upload_bytes_max: self.max_upload_size.as_u64(),
             sync_idle_max: self.sync_idle_timeout,
+            resumable_idle_max: self.resumable_expiry,
             trash_age_max: self.trash_retention,
             trash_bytes_max: self.trash_max_size.map(|size| size.as_u64()),
             free_bytes_min: self.min_free_space.map(|size| size.as_u64()),

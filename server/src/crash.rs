@@ -6,7 +6,11 @@
 /// Every point, in the order in which an upload, a publish, an emptying and a start pass them.
 pub const POINTS: &[&str] = &[
     "partial.created",
+    "partial.checkpoint",
+    "partial.cut",
     "partial.synced",
+    "take_over.copied",
+    "take_over.synced",
     "landing.in_slot",
     "landing.named",
     "landing.folder_synced",

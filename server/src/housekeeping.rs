@@ -63,6 +63,7 @@ async fn look_after(lake: &Lake, stopping: &CancellationToken) {
         }
         if ticks.is_multiple_of(EXPIRY_INTERVALS) {
             log(lake.expire_idle_syncs().await, "fail abandoned syncs");
+            log(lake.expire_resumables().await, "give up abandoned uploads");
         }
         ticks = ticks.wrapping_add(1);
     }

@@ -1,6 +1,7 @@
 //! What touches the machine: HTTP, the database, the disk, configuration, and the `lakeshore` command.
 
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod crash;

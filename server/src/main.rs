@@ -43,6 +43,10 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
             Action::Key(action) => server::cli::run_key_action(action).await?,
             Action::Check(options) => return server::cli::run_check(options).await,
             Action::Backup(options) => server::cli::run_backup(options)?,
+            Action::Push(options) => return Ok(server::cli::run_push(options).await),
+            Action::Ls(options) => return Ok(server::cli::run_ls(options).await),
+            Action::Get(options) => return Ok(server::cli::run_get(options).await),
+            Action::Status(options) => return Ok(server::cli::run_status(options).await),
         }
         Ok(ExitCode::SUCCESS)
     })

@@ -4,11 +4,14 @@ use crate::error::Error;
 use crate::path::LakePath;
 use crate::place::Place;
 use crate::ports::{FilesInspection, Space};
+use crate::resumable::Checkpoint;
 use crate::sync::SyncId;
+use crate::time::Timestamp;
 use crate::trash::{Totals, TrashKey, TrashKind};
 use crate::upload::{Digest, Identity, PartialName};
 use async_trait::async_trait;
 use bytes::Bytes;
+use std::collections::BTreeSet;
 
 /// The bytes of one upload on their way in. Dropping it leaves them to [`Files::discard_partial`] or to the sweep.
 #[async_trait]
@@ -17,6 +20,12 @@ pub trait Partial: Send + Sync {
 
     /// Takes the next bytes. Waits while the disk is slower than the sender, so that memory stays bounded.
     async fn write(&mut self, bytes: Bytes) -> Result<(), Error>;
+
+    /// Waits until nothing of it is being written any more. What was not made durable may be lost.
+    async fn rest(&mut self);
+
+    /// Syncs all that it was given, and its name, to stable storage: from there it can be resumed.
+    async fn checkpoint(&mut self) -> Result<Checkpoint, Error>;
 
     /// Writes what is left and syncs it all to stable storage.
     async fn seal(&mut self) -> Result<Digest, Error>;
@@ -50,6 +59,53 @@ pub struct Landing {
     pub trash: TrashKey,
     /// The name that it has there.
     pub leaf: String,
+}
+
+/// A file as it was found in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundFile {
+    pub identity: Identity,
+    pub size_bytes: u64,
+    /// When its bytes were last written, as far as its owner lets that be known: anybody may set this time.
+    pub modified_at: Timestamp,
+    /// When it was last written, renamed, linked, or given other rights. Nobody can set this time.
+    pub changed_at: Timestamp,
+}
+
+/// A file that is open. It stays what it was when it was opened, whatever takes its name.
+#[async_trait]
+pub trait OpenFile: Send + Sync {
+    fn found(&self) -> &FoundFile;
+
+    /// The bytes from `at` on, `bytes_max` of them; fewer where the file ends before.
+    async fn read(&self, at: u64, bytes_max: usize) -> Result<Vec<u8>, Error>;
+}
+
+/// What a folder of the lake holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderEntry {
+    pub path: LakePath,
+    pub modified_at: Timestamp,
+    /// Absent: a folder.
+    pub file: Option<FoundFile>,
+}
+
+/// A file of a dataset that a sync goes on with, instead of being sent it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakeOver {
+    pub from: LakePath,
+    /// As it was found there.
+    pub found: FoundFile,
+    /// The name of its copy.
+    pub partial: PartialName,
+}
+
+/// A copy, on stable storage under its partial name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenOver {
+    pub identity: Identity,
+    /// SHA-256 of the bytes. Absent where the copy shares them with the file, so that none of them was read.
+    pub sha256: Option<[u8; 32]>,
 }
 
 /// A staged folder, and the dataset that it is to become.
@@ -92,6 +148,18 @@ pub struct Removed {
 pub trait Files: FilesInspection {
     async fn create_partial(&self, name: PartialName) -> Result<Box<dyn Partial>, Error>;
 
+    /// Goes on with the bytes of an upload at a checkpoint of it. What was written behind it is cut off.
+    /// [`Error::BytesLost`] when what lies there is not what was left.
+    async fn resume_partial(
+        &self,
+        name: &PartialName,
+        identity: &Identity,
+        checkpoint: &Checkpoint,
+    ) -> Result<Box<dyn Partial>, Error>;
+
+    /// At most `size` bytes of an upload that has not landed, from `offset` on; none at its end.
+    async fn read_partial(&self, name: &PartialName, offset: u64, size: usize) -> Result<Bytes, Error>;
+
     /// Forgets the bytes of an upload that will not land. One that is not there is no error.
     async fn discard_partial(&self, name: &PartialName) -> Result<(), Error>;
 
@@ -109,6 +177,27 @@ pub trait Files: FilesInspection {
     /// After a restart: has this upload landed? `None` means that it has not, and then whatever [`Files::land`] had
     /// prepared is undone.
     async fn recover_landing(&self, landing: &Landing) -> Result<Option<Outcome>, Error>;
+
+    /// The files at these places, in their order. A folder is none, nor is a link.
+    async fn find(&self, places: &[Place]) -> Result<Vec<Option<FoundFile>>, Error>;
+
+    /// Opens the file at a place, where there is one.
+    async fn open(&self, place: &Place) -> Result<Option<Box<dyn OpenFile>>, Error>;
+
+    /// What a folder of the lake holds, or the lake root: the folders first, then the files, each by name in the order of
+    /// its bytes, without the first `from` of them, and at most `size`. What no lake path names is left out, and so is what
+    /// is neither. `None` where there is no folder.
+    async fn list_folder(
+        &self,
+        folder: Option<&LakePath>,
+        from: u64,
+        size: u64,
+    ) -> Result<Option<Vec<FolderEntry>>, Error>;
+
+    /// Copies files and syncs the copies to stable storage. `None`: what is there is not the file that was found, or was
+    /// changed meanwhile; there is no copy then. The copy is a file of its own: whoever writes to one does not change the
+    /// other.
+    async fn take_over(&self, files: &[TakeOver]) -> Vec<Result<Option<TakenOver>, Error>>;
 
     /// Makes sure that the sync has a staging folder, and tells its identity.
     async fn stage(&self, sync: SyncId) -> Result<Identity, Error>;
@@ -140,7 +229,7 @@ pub trait Files: FilesInspection {
 
     async fn exists(&self, place: &Place) -> Result<bool, Error>;
 
-    /// Removes every partial, and the staging of every sync that is not among `open_syncs`. Only at start, when nothing
-    /// is in flight.
-    async fn sweep(&self, open_syncs: &[SyncId]) -> Result<(), Error>;
+    /// Removes every partial but for `kept`, and the staging of every sync that is not among `open_syncs`. Only at start,
+    /// when nothing is in flight.
+    async fn sweep(&self, open_syncs: &[SyncId], kept: &BTreeSet<PartialName>) -> Result<(), Error>;
 }

@@ -8,11 +8,13 @@ pub mod inspection;
 pub mod memory;
 #[cfg(feature = "testing")]
 pub mod promises;
+pub mod resumables;
 pub mod space;
 pub mod state;
 
 pub use clock::{Clock, Randomness};
 pub use files::{Files, Partial, WrittenGroup};
 pub use inspection::{FilesInspection, StateInspection};
+pub use resumables::ResumableState;
 pub use space::Space;
 pub use state::State;

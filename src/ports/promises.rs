@@ -4,6 +4,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod batches;
+mod content;
+mod resumables;
+
+pub use batches::*;
+pub use content::*;
+pub use resumables::*;
+
 use super::files::{Files, Landing, Outcome, Publication, Restoration, WholeFile};
 use super::state::{LandedUpload, NewSync, NewTrash, NewUpload, RefusedUpload, Settlement, State, WholeUpload};
 use crate::error::Error;
@@ -17,6 +25,7 @@ use crate::time::Timestamp;
 use crate::trash::{Doomed, Totals, TrashId, TrashKey, TrashKind, TrashReason};
 use crate::upload::{Digest, Identity, PartialName, UploadId};
 use bytes::Bytes;
+use std::collections::BTreeSet;
 
 /// One test for each promise of the `state` port. `$run` runs a future; `$fresh` is a future of a new backend and of a
 /// guard that keeps what it stands on.
@@ -34,7 +43,15 @@ macro_rules! state_promises {
             closing_is_remembered_until_settled_and_settling_twice_changes_nothing,
             an_upload_ends_once,
             landings_are_known_from_the_intent_to_the_end,
+            what_is_declared_last_counts_and_is_compared_with_what_has_landed_last,
+            a_start_under_the_same_key_is_the_same_start_until_it_is_forgotten,
+            what_has_landed_is_known_by_its_place_and_its_identity,
             what_a_restart_needs_is_listed,
+            a_resumable_upload_has_a_row_and_is_known_until_it_is_forgotten,
+            a_resumable_upload_that_lands_is_finished,
+            a_sync_that_closes_names_the_resumable_uploads_that_it_has_failed,
+            a_part_has_no_row_and_is_finished_when_what_it_was_joined_into_is,
+            resumable_uploads_expire_by_their_time_ended_or_not,
             trash_leaves_the_list_when_restored_and_holds_its_path_meanwhile,
             doomed_trash_is_in_no_list_and_cannot_be_restored,
             the_oldest_trash_is_doomed_first_and_never_what_is_being_restored,
@@ -55,10 +72,15 @@ macro_rules! files_promises {
             $run,
             $fresh,
             a_landed_file_has_its_bytes_and_its_digest,
+            an_upload_goes_on_at_its_checkpoint,
             a_replaced_file_is_in_the_trash,
             a_file_does_not_replace_a_folder,
             recovery_tells_landed_from_not_landed,
             a_group_lands_in_order_and_what_is_taken_back_was_never_there,
+            an_open_file_stays_what_it_was_whatever_takes_its_name,
+            a_folder_is_listed_page_by_page_the_folders_first,
+            what_is_taken_over_is_a_copy_that_lands_and_the_file_stays,
+            what_is_not_the_file_that_was_found_is_not_taken_over,
             publishing_replaces_a_dataset_and_twice_is_once,
             publishing_without_staging_is_refused,
             dropped_staging_is_in_the_trash_and_empty_staging_is_gone,
@@ -91,7 +113,15 @@ fn path(text: &str) -> LakePath {
 }
 
 fn new_sync(on: &str, sync_type: SyncType) -> NewSync {
-    NewSync { name: format!("sync of {on}"), path: path(on), sync_type, started_by: "etl".into(), at: Timestamp(10) }
+    NewSync {
+        name: format!("sync of {on}"),
+        path: path(on),
+        sync_type,
+        started_by: "etl".into(),
+        expected: None,
+        once: None,
+        at: Timestamp(10),
+    }
 }
 
 async fn start(state: &dyn State, on: &str, sync_type: SyncType) -> SyncId {
@@ -127,6 +157,7 @@ fn whole(upload_id: Option<UploadId>, sync_id: SyncId, target: &str) -> WholeUpl
         digest: DIGEST,
         begun_at: Timestamp(20),
         by: "etl".into(),
+        taken_over: false,
     }
 }
 
@@ -873,11 +904,14 @@ pub async fn a_slot_is_renamed_to_a_free_name_only(files: &dyn Files) {
 pub async fn a_sweep_removes_what_no_open_sync_owns(files: &dyn Files) {
     land(files, 1, "/data/a.csv", b"live").await;
     sealed(files, 2, b"partial").await;
+    sealed(files, 5, b"kept").await;
+    let kept = BTreeSet::from([partial(5)]);
     stage(files, SyncId(1), 3, "dt=1/a.csv", b"open").await;
     stage(files, SyncId(2), 4, "dt=1/a.csv", b"ended").await;
     for _ in 0..2 {
-        files.sweep(&[SyncId(1)]).await.unwrap();
+        files.sweep(&[SyncId(1)], &kept).await.unwrap();
         assert_eq!(bytes_at(files, &Place::Partial(partial(2))).await, 0);
+        assert_eq!(bytes_at(files, &Place::Partial(partial(5))).await, 4);
         assert_eq!(bytes_at(files, &Place::Staging(SyncId(1))).await, 4);
         assert_eq!(bytes_at(files, &Place::Staging(SyncId(2))).await, 0);
         assert_eq!(live_bytes(files, "/data").await, 4);

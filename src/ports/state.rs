@@ -4,10 +4,12 @@
 //! [`crate::sync`], which every backend calls inside its transaction.
 
 use crate::error::Error;
+use crate::expected::{Comparison, Declaration};
+use crate::idempotency::{Fingerprint, IdempotencyKey};
 use crate::key::{Key, KeyId, NewKey, SecretHash};
 use crate::list::{SyncQuery, TrashQuery, UploadQuery};
 use crate::path::LakePath;
-use crate::ports::{Space, StateInspection};
+use crate::ports::{ResumableState, Space, StateInspection};
 use crate::sync::{Closing, Status, Sync, SyncId, SyncRecord, SyncType};
 use crate::time::Timestamp;
 use crate::trash::{Doomed, Totals, TrashEntry, TrashId, TrashKey, TrashKind, TrashReason};
@@ -21,7 +23,20 @@ pub struct NewSync {
     pub path: LakePath,
     pub sync_type: SyncType,
     pub started_by: String,
+    /// What it is to hold when it ends.
+    pub expected: Option<Declaration>,
+    /// Set for a start that may be asked for again.
+    pub once: Option<OnceOnly>,
     pub at: Timestamp,
+}
+
+/// What makes a start the same as an earlier one of the same caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnceOnly {
+    pub key: IdempotencyKey,
+    pub fingerprint: Fingerprint,
+    /// Keys that came before this time are forgotten first.
+    pub forget_before: Timestamp,
 }
 
 /// An upload whose bytes are about to come.
@@ -65,6 +80,17 @@ pub struct WholeUpload {
     pub digest: Digest,
     pub begun_at: Timestamp,
     pub by: String,
+    /// Its bytes are a copy of the dataset's own file.
+    #[serde(default)]
+    pub taken_over: bool,
+}
+
+/// What is remembered of a file that has landed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LandedContent {
+    pub digest: Digest,
+    /// When it had landed: whatever changed the file later was not the lake.
+    pub landed_at: Timestamp,
 }
 
 /// A group of uploads that land together.
@@ -119,7 +145,8 @@ pub struct Settlement {
 #[async_trait]
 pub trait SyncState: Send + std::marker::Sync {
     /// Remembers a new sync durably, unless [`crate::sync::obstacle`] finds an open one, a restore is under way on an
-    /// overlapping path, or a full sync has other datasets below its path.
+    /// overlapping path, or a full sync has other datasets below its path. One that an earlier call under the same key has
+    /// started is given again, however it stands; under the key of another call it is refused.
     async fn start_sync(&self, new: &NewSync) -> Result<SyncId, Error>;
 
     async fn sync(&self, id: SyncId) -> Result<Option<SyncRecord>, Error>;
@@ -182,10 +209,25 @@ pub trait UploadState: Send + std::marker::Sync {
 
     async fn upload(&self, id: UploadId) -> Result<Option<Upload>, Error>;
 
+    /// Of each file, by its place and what it is: what has landed there as just that. Known of the last hundred uploads to
+    /// a place.
+    async fn landed_contents(&self, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedContent>>, Error>;
+
     async fn uploads(&self, query: &UploadQuery) -> Result<Vec<Upload>, Error>;
 
-    /// Uploads that a restart found `Syncing`, in ascending order.
+    /// Uploads that a restart found `Syncing`, in ascending order; but for those that can be resumed.
     async fn unfinished_uploads(&self) -> Result<Vec<UnfinishedUpload>, Error>;
+}
+
+#[async_trait]
+pub trait BatchState: Send + std::marker::Sync {
+    /// Remembers durably what a sync is to hold, in place of what was said before, if
+    /// [`crate::sync::may_accept_uploads`] allows it.
+    async fn expect(&self, id: SyncId, expected: &Declaration, at: Timestamp) -> Result<(), Error>;
+
+    /// What was declared beside what the sync has landed: the last of its uploads to each target. `None` when nothing was
+    /// declared. Visits each of its files.
+    async fn compare_expected(&self, id: SyncId) -> Result<Option<Comparison>, Error>;
 }
 
 #[async_trait]
@@ -264,7 +306,9 @@ pub trait KeyState: Send + std::marker::Sync {
 }
 
 /// All that is remembered.
-pub trait State: SyncState + UploadState + TrashState + KeyState + StateInspection {
+pub trait State:
+    SyncState + UploadState + BatchState + ResumableState + TrashState + KeyState + StateInspection
+{
     /// The room where the state is. Asked often: it answers at once.
     fn space(&self) -> Result<Space, Error>;
 }

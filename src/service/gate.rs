@@ -64,6 +64,10 @@ impl Gates {
 }
 
 impl Gate {
+    pub(super) fn sync_id(&self) -> SyncId {
+        self.sync_id
+    }
+
     /// A pass for an upload that begins. Taken before the upload is remembered, so that an ending in between is noticed.
     pub(super) fn pass(self: &Arc<Self>) -> Pass {
         Pass { gate: self.clone(), generation: self.generation.load(Ordering::SeqCst) }

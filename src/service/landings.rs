@@ -56,6 +56,8 @@ pub(super) struct Ready {
     pub(super) content: Content,
     pub(super) begun_at: Timestamp,
     pub(super) by: String,
+    /// It is a copy of the dataset's own file.
+    pub(super) taken_over: bool,
 }
 
 pub(super) enum Content {
@@ -329,9 +331,10 @@ impl Lake {
 
 impl Step {
     fn new(ready: Ready, identity: Identity, digest: Digest, answer: oneshot::Sender<Result<(), Error>>) -> Self {
-        let Ready { sync, upload_id, file_name, target, partial, begun_at, by, .. } = ready;
+        let Ready { sync, upload_id, file_name, target, partial, begun_at, by, taken_over, .. } = ready;
         let sync_id = sync.sync_id;
-        let upload = WholeUpload { upload_id, sync_id, file_name, target, partial, identity, digest, begun_at, by };
+        let upload =
+            WholeUpload { upload_id, sync_id, file_name, target, partial, identity, digest, begun_at, by, taken_over };
         Self { landing: landing_of(&sync, &upload), upload, answer }
     }
 }

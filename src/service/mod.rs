@@ -3,26 +3,36 @@
 //! A call that changes something must run to its end once begun: whoever holds the future must not drop it half way
 //! (the server runs each request as a task of its own). What a crash interrupts, [`recovery`] finishes.
 
+mod batches;
 mod check;
+mod content;
 mod emptying;
 mod failures;
 mod gate;
 mod keys;
 mod landings;
 mod led_queue;
+mod missing;
 mod publish;
+mod reading;
 mod recovery;
 mod reserve;
+mod resumable;
 mod rowless;
 mod syncs;
+mod take_over;
 mod trash;
 mod uploads;
 
+pub use batches::ExpectFiles;
 pub use check::{CheckOptions, Checked, Finding, FindingKind};
 pub use emptying::{Emptied, EmptyTrash};
 pub use keys::KeyRing;
+pub use missing::{Missing, Offer, OfferedFile};
 pub use publish::EndPreview;
+pub use reading::{Download, LakeEntry};
 pub use recovery::Recovered;
+pub use resumable::{Announced, Resumption};
 pub use syncs::{EndSync, StartSync};
 pub use uploads::{Destination, IncomingUpload};
 
@@ -35,7 +45,9 @@ use failures::Failures;
 use gate::Gates;
 use landings::Landings;
 use reserve::Reserve;
+use resumable::Holders;
 use std::sync::Arc;
+use take_over::TakeOvers;
 
 /// The lake. Cheap to clone.
 #[derive(Clone)]
@@ -52,6 +64,8 @@ struct Inner {
     landings: Landings,
     failures: Failures,
     reserve: Reserve,
+    holders: Holders,
+    take_overs: TakeOvers,
 }
 
 /// What a lake is made of.
@@ -78,6 +92,8 @@ impl Lake {
             landings: Landings::default(),
             failures: Failures::default(),
             reserve: Reserve::default(),
+            holders: Holders::default(),
+            take_overs: TakeOvers::default(),
         }))
     }
 

@@ -3,6 +3,7 @@
 //! A full sync ends in two steps around the move of its folder: the state says durably what is about to happen, the
 //! folder moves, the state says that it has. A crash between them is finished by [`super::recovery`].
 
+use super::gate::Gate;
 use super::{EndSync, Lake};
 use crate::error::Error;
 use crate::key::{Caller, may_write};
@@ -38,8 +39,9 @@ impl Lake {
             && record.sync.num_landed() > 0
             && !self.0.files.exists(&Place::Staging(id)).await?
         {
-            return Err(self.give_up_lost(&record, end.discard_in_flight, caller.name()).await);
+            return Err(self.give_up_lost(&gate, &record, end.discard_in_flight, caller.name()).await);
         }
+        self.refuse_unexpected(end).await?;
         let closing = match record.sync.sync_type {
             SyncType::IncrementalSync => Closing::Finish,
             SyncType::FullSync => Closing::Publish {
@@ -48,24 +50,32 @@ impl Lake {
                 by: caller.name().to_owned(),
             },
         };
-        self.0.state.close_sync(id, &closing, end.discard_in_flight, self.now()).await?;
-        self.0.gates.forget_open(id);
-        if end.discard_in_flight {
-            gate.discard_in_flight();
-        }
+        self.close(&gate, &closing, end.discard_in_flight).await?;
         match &closing {
             Closing::Finish => Ok(()),
             _ => self.complete(&SyncRecord { closing: Some(closing.clone()), ..record }).await,
         }
     }
 
+    /// Closes the sync to uploads; with `discard_in_flight`, those that are on their way end here. Call it alone in the gate.
+    async fn close(&self, gate: &Gate, closing: &Closing, discard_in_flight: bool) -> Result<(), Error> {
+        let id = gate.sync_id();
+        self.0.state.close_sync(id, closing, discard_in_flight, self.now()).await?;
+        self.0.gates.forget_open(id);
+        if discard_in_flight || matches!(closing, Closing::Abort { .. }) {
+            gate.discard_in_flight();
+            self.drop_failed_resumables(id).await?;
+        }
+        Ok(())
+    }
+
     /// Fails a sync whose staged files are gone, as after the return of an older state: an empty folder published in their
     /// place would empty the dataset. Gives what its sender is to hear.
-    async fn give_up_lost(&self, record: &SyncRecord, discard_in_flight: bool, by: &str) -> Error {
+    async fn give_up_lost(&self, gate: &Gate, record: &SyncRecord, discard_in_flight: bool, by: &str) -> Error {
         let id = record.sync.sync_id;
         let lost = Error::StagingLost(id);
         let closing = Closing::Abort { reason: TrashReason::Aborted, message: lost.to_string(), by: by.to_owned() };
-        if let Err(refused) = self.0.state.close_sync(id, &closing, discard_in_flight, self.now()).await {
+        if let Err(refused) = self.close(gate, &closing, discard_in_flight).await {
             return refused;
         }
         let record = SyncRecord { closing: Some(closing), ..record.clone() };
@@ -96,9 +106,7 @@ impl Lake {
             return Ok(());
         }
         let closing = Closing::Abort { reason, message, by };
-        self.0.state.close_sync(id, &closing, discard_in_flight, self.now()).await?;
-        self.0.gates.forget_open(id);
-        gate.discard_in_flight();
+        self.close(&gate, &closing, discard_in_flight).await?;
         let record = self.record(id).await?;
         self.complete(&record).await
     }

@@ -42,17 +42,21 @@ impl Lake {
                 Err(_) => recovered.restores_cancelled += 1,
             }
         }
-        self.0.files.sweep(&self.0.state.open_syncs().await?).await?;
+        let kept = self.unfinished_resumables().await?.into_keys().collect();
+        self.0.files.sweep(&self.0.state.open_syncs().await?, &kept).await?;
         Ok(recovered)
     }
 
     async fn recover_uploads(&self, recovered: &mut Recovered) -> Result<(), Error> {
+        let resumables = self.unfinished_resumables().await?;
         for (id, uploads) in self.0.state.unfinished_landings().await? {
             let mut landed = Vec::with_capacity(uploads.len());
             for upload in uploads {
                 let sync = self.record(upload.sync_id).await?.sync;
                 match self.0.files.recover_landing(&landing_of(&sync, &upload)).await? {
                     Some(outcome) => landed.push(self.landed(upload, outcome)),
+                    // Its sender goes on with it.
+                    None if resumables.contains_key(&upload.partial) => {}
                     None => self.0.files.discard_partial(&upload.partial).await?,
                 }
             }
@@ -63,6 +67,21 @@ impl Lake {
         for upload in self.0.state.unfinished_uploads().await? {
             self.0.state.fail_upload(upload.upload_id, INTERRUPTED, 0, self.now()).await?;
             self.0.files.discard_partial(&upload.partial).await?;
+            recovered.uploads_failed += 1;
+        }
+        self.fail_lost_resumables(recovered).await
+    }
+
+    /// Nobody can go on with an upload whose bytes are gone, as after the return of an older state.
+    async fn fail_lost_resumables(&self, recovered: &mut Recovered) -> Result<(), Error> {
+        for record in self.lost_resumables(&self.unfinished_resumables().await?).await? {
+            match record.upload_id {
+                Some(upload_id) => {
+                    let (message, at) = (Error::BytesLost.to_string(), self.now());
+                    self.0.state.fail_upload(upload_id, &message, 0, at).await?;
+                }
+                None => self.0.state.forget_resumable(&record.token).await?,
+            }
             recovered.uploads_failed += 1;
         }
         Ok(())

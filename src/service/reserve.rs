@@ -17,24 +17,42 @@ struct Look {
     at: Timestamp,
     lake: Space,
     state: Space,
+    /// What resumable uploads have announced and not sent yet.
+    promised_bytes: u64,
 }
 
 impl Lake {
-    /// Refuses what would leave too little room: `more_bytes` are about to come into the lake.
+    /// Refuses what would leave too little room: `more_bytes` are about to come into the lake, beside those that resumable
+    /// uploads were promised room for.
     pub(super) fn refuse_below_reserve(&self, more_bytes: u64) -> Result<(), Error> {
+        self.look_for_room(|look| look.promised_bytes.saturating_add(more_bytes))
+    }
+
+    /// Refuses what was promised room, when that has gone all the same.
+    pub(super) fn refuse_promised_below_reserve(&self) -> Result<(), Error> {
+        self.look_for_room(|_| 0)
+    }
+
+    /// The next question is not answered by what was seen before: more was promised since.
+    pub(super) fn forget_space(&self) {
+        *self.0.reserve.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn look_for_room(&self, more_bytes: impl Fn(&Look) -> u64) -> Result<(), Error> {
         let now = self.now();
         let seen = *self.0.reserve.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(look) = seen
             && look.at <= now
             && now < look.at.plus(SPACE_KNOWN_MAX)
-            && self.is_enough(&look, more_bytes).is_ok()
+            && self.is_enough(&look, more_bytes(&look)).is_ok()
         {
             return Ok(());
         }
         // Nobody is refused for what was seen before: there may be space again.
-        let look = Look { at: now, lake: self.0.files.space()?, state: self.0.state.space()? };
+        let (lake, state) = (self.0.files.space()?, self.0.state.space()?);
+        let look = Look { at: now, lake, state, promised_bytes: self.0.state.promised_bytes()? };
         *self.0.reserve.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(look);
-        self.is_enough(&look, more_bytes)
+        self.is_enough(&look, more_bytes(&look))
     }
 
     fn is_enough(&self, look: &Look, more_bytes: u64) -> Result<(), Error> {

@@ -2,12 +2,14 @@
 
 use super::Lake;
 use crate::error::Error;
+use crate::expected::Expected;
+use crate::idempotency::{Fingerprint, IdempotencyKey};
 use crate::key::{Caller, may_write};
-use crate::limits::LABEL_BYTES_MAX;
+use crate::limits::{IDEMPOTENCY_LIFETIME, LABEL_BYTES_MAX};
 use crate::list::{ListParameters, Page, SyncQuery, UploadQuery};
 use crate::path::LakePath;
 use crate::place::Place;
-use crate::ports::state::NewSync;
+use crate::ports::state::{NewSync, OnceOnly};
 use crate::sync::{Sync, SyncId, SyncRecord, SyncType};
 use crate::trash::TrashReason;
 use crate::upload::Upload;
@@ -19,6 +21,9 @@ pub struct StartSync {
     pub name: String,
     pub path: String,
     pub sync_type: SyncType,
+    /// What it is to hold when it ends; may be declared later, by [`Lake::expect_files`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Expected>,
 }
 
 /// The body of the documented end call, without its key, and of abort.
@@ -41,16 +46,29 @@ impl EndSync {
 
 impl Lake {
     pub async fn start_sync(&self, caller: &Caller, start: &StartSync) -> Result<SyncId, Error> {
+        self.start_sync_once(caller, start, None).await
+    }
+
+    /// Starts a sync. Under a key that the caller has sent before with the same call, gives the sync that was started then.
+    pub async fn start_sync_once(
+        &self,
+        caller: &Caller,
+        start: &StartSync,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<SyncId, Error> {
         let path = LakePath::parse(&start.path)?;
         may_write(caller, &path)?;
         if start.name.len() > LABEL_BYTES_MAX {
             return Err(Error::Invalid(format!("the name is longer than {LABEL_BYTES_MAX} bytes; shorten it")));
         }
+        let expected = start.expected.as_ref().map(|expected| expected.parse(&path)).transpose()?;
         let new = NewSync {
             name: start.name.clone(),
             path,
             sync_type: start.sync_type,
             started_by: caller.name().to_owned(),
+            expected,
+            once: key.map(|key| self.once_only(key, start)).transpose()?,
             at: self.now(),
         };
         match self.0.state.start_sync(&new).await {
@@ -60,6 +78,11 @@ impl Lake {
             }
             result => result,
         }
+    }
+
+    fn once_only(&self, key: &IdempotencyKey, start: &StartSync) -> Result<OnceOnly, Error> {
+        let fingerprint = Fingerprint::of(start)?;
+        Ok(OnceOnly { key: key.clone(), fingerprint, forget_before: self.now().minus(IDEMPOTENCY_LIFETIME) })
     }
 
     /// True when at least one of `datasets` was no longer there.

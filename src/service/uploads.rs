@@ -25,10 +25,10 @@ const WHOLE_BYTES_MAX: usize = 128 * 1024;
 
 /// The folder of an open sync that the caller may upload to.
 pub struct Destination {
-    lake: Lake,
-    sync: Arc<Sync>,
-    folder: LakePath,
-    by: String,
+    pub(super) lake: Lake,
+    pub(super) sync: Arc<Sync>,
+    pub(super) folder: LakePath,
+    pub(super) by: String,
     /// What the request announced, until its first file has asked whether there is room for it.
     expected_bytes: AtomicU64,
 }
@@ -128,7 +128,13 @@ impl Destination {
     }
 
     /// Remembers an upload that does not begin. Gives what its sender is to hear.
-    async fn refuse(&self, file_name: &str, target: Option<LakePath>, error: Error, begun_at: Timestamp) -> Error {
+    pub(super) async fn refuse(
+        &self,
+        file_name: &str,
+        target: Option<LakePath>,
+        error: Error,
+        begun_at: Timestamp,
+    ) -> Error {
         let refused = RefusedUpload {
             sync_id: self.sync.sync_id,
             file_name: bounded(file_name),
@@ -144,7 +150,7 @@ impl Destination {
 }
 
 /// File names are remembered as they came, but not at any length.
-fn bounded(file_name: &str) -> String {
+pub(super) fn bounded(file_name: &str) -> String {
     const CHARACTERS_MAX: usize = 1024;
     file_name.chars().take(CHARACTERS_MAX).collect()
 }
@@ -231,6 +237,7 @@ impl IncomingUpload {
             content,
             begun_at: self.begun_at,
             by: self.by.clone(),
+            taken_over: false,
         };
         self.lake.0.landings.land(&self.lake, ready).await
     }

@@ -35,8 +35,7 @@ pub fn CreateKey(session: Session, created: RwSignal<Option<CreatedKey>>, refres
         let path_prefix = match path_prefix {
             Ok(path_prefix) => path_prefix,
             Err(refused) => {
-                let code = ErrorCode::InvalidPath.number();
-                error.set(Some(ApiError(Refusal { code, msg: refused.to_string() })));
+                error.set(Some(ApiError(Refusal::new(ErrorCode::InvalidPath, refused.to_string()))));
                 return;
             }
         };

@@ -59,7 +59,7 @@ impl Draft {
         let path = LakePath::parse(self.path.get().trim()).ok()?;
         let name = self.name();
         let name = if name.trim().is_empty() { self.proposed_name() } else { name.trim().to_owned() };
-        Some(StartSync { name, path: path.to_string(), sync_type: self.sync_type.get() })
+        Some(StartSync { name, path: path.to_string(), sync_type: self.sync_type.get(), expected: None })
     }
 }
 

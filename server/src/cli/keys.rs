@@ -1,5 +1,7 @@
 //! `lakeshore key …`: straight into the database, beside a server that may be running on it.
 
+use super::moment::moment;
+use super::table;
 use crate::clock::{SystemClock, SystemRandomness};
 use crate::config::{CreateKey, DataDir, KeyAction};
 use crate::state::sqlite::SqliteState;
@@ -9,8 +11,6 @@ use lakeshore::key::{Key, KeyId, NewKey};
 use lakeshore::ports::Clock;
 use lakeshore::service::KeyRing;
 use std::io::Write;
-use time::OffsetDateTime;
-use time::macros::format_description;
 
 pub async fn run(action: &KeyAction) -> anyhow::Result<()> {
     let data = match action {
@@ -52,17 +52,7 @@ async fn list_keys(ring: &KeyRing<'_>) -> anyhow::Result<()> {
     let head = ["ID", "NAME", "ROLE", "PATH", "KEY", "CREATED", "LAST USED", "EXPIRES", "STATUS"];
     let mut rows = vec![head.map(str::to_owned)];
     rows.extend(ring.list().await?.iter().map(|key| row(key, now)));
-    let mut widths = [0; 9];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut output = std::io::stdout().lock();
-    for row in &rows {
-        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        writeln!(output, "{}", cells.join("  ").trim_end())?;
-    }
+    table::print(&mut std::io::stdout().lock(), &rows, &[])?;
     Ok(())
 }
 
@@ -83,14 +73,6 @@ fn row(key: &Key, now: Timestamp) -> [String; 9] {
         moment(key.expires_at, "never"),
         status.to_owned(),
     ]
-}
-
-/// UTC, to the minute.
-fn moment(at: Option<Timestamp>, otherwise: &str) -> String {
-    let format = format_description!("[year]-[month]-[day] [hour]:[minute]Z");
-    at.and_then(|at| OffsetDateTime::from_unix_timestamp(at.0.div_euclid(1000)).ok())
-        .and_then(|at| at.format(format).ok())
-        .unwrap_or_else(|| otherwise.to_owned())
 }
 
 async fn revoke_key(ring: &KeyRing<'_>, wanted: &str) -> anyhow::Result<()> {

@@ -2,8 +2,19 @@
 
 mod backup;
 mod check;
+mod client;
+mod get;
 mod keys;
+mod ls;
+mod moment;
+mod push;
+mod status;
+mod table;
 
 pub use backup::run as run_backup;
 pub use check::{COULD_NOT, run as run_check};
+pub use get::run as run_get;
 pub use keys::run as run_key_action;
+pub use ls::run as run_ls;
+pub use push::run as run_push;
+pub use status::run as run_status;

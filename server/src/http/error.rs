@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use headers::{ContentRange, HeaderMapExt};
 use lakeshore::error::Refusal;
 use lakeshore::{Error, ErrorCode};
 use serde::Serialize;
@@ -23,8 +24,22 @@ pub enum HttpError {
         "the body is not multipart/form-data with a boundary; send the file as its part \"file\", for example: curl --form file=@sales.parquet"
     )]
     NotMultipart,
-    #[error("the body is larger than {limit_bytes} bytes; it should hold only the fields of the call")]
+    #[error("this speaks tus {spoken}; send \"Tus-Resumable: {spoken}\" with every request but OPTIONS")]
+    WrongVersion { spoken: &'static str },
+    #[error("a piece of an upload has the Content-Type {expected}; send that")]
+    WrongMediaType { expected: &'static str },
+    #[error("the {algorithm} of what came is not the one sent with it, so nothing of it was kept; send it again")]
+    WrongChecksum { algorithm: &'static str },
+    #[error("this upload is joined of parts; send bytes to the parts, before they are joined")]
+    JoinedUpload,
+    #[error(
+        "the body is larger than {limit_bytes} bytes; it should hold only the fields of the call, and a long list goes into several calls"
+    )]
     BodyTooLarge { limit_bytes: usize },
+    #[error("the file is not the version that If-Match or If-Unmodified-Since asks for; ask for it without them")]
+    PreconditionFailed,
+    #[error("the file has {size_bytes} bytes, and the range begins behind them; ask for bytes before its end")]
+    RangeNotSatisfiable { size_bytes: u64 },
     /// Some files of one request failed; the others were kept. The first [`FAILED_NAMED_MAX`] of them are named.
     #[error("{}", tell(failed, *num_failed, *sent))]
     Files { failed: Vec<FailedFile>, num_failed: usize, sent: usize },
@@ -65,7 +80,13 @@ impl HttpError {
             Self::NoSuchRoute(_) => ErrorCode::NoSuchRoute,
             Self::MethodNotAllowed { .. } => ErrorCode::MethodNotAllowed,
             Self::NotMultipart => ErrorCode::NotMultipart,
+            Self::WrongVersion { .. } => ErrorCode::WrongVersion,
+            Self::WrongMediaType { .. } => ErrorCode::WrongMediaType,
+            Self::WrongChecksum { .. } => ErrorCode::WrongChecksum,
+            Self::JoinedUpload => ErrorCode::JoinedUpload,
             Self::BodyTooLarge { .. } => ErrorCode::TooLarge,
+            Self::PreconditionFailed => ErrorCode::PreconditionFailed,
+            Self::RangeNotSatisfiable { .. } => ErrorCode::RangeNotSatisfiable,
             Self::Files { failed, .. } => failed.first().map_or(ErrorCode::Internal, |file| file.error.code()),
         }
     }
@@ -105,7 +126,15 @@ impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         self.log();
         let code = self.code();
-        let refusal = Refusal { code: code.number(), msg: self.to_string() };
+        let data = match &self {
+            Self::Lake(error) => error.details(),
+            _ => None,
+        };
+        let refusal = Refusal { data, ..Refusal::new(code, self.to_string()) };
+        let unsatisfied = match self {
+            Self::RangeNotSatisfiable { size_bytes } => Some(ContentRange::unsatisfied_bytes(size_bytes)),
+            _ => None,
+        };
         let failed = match self {
             Self::Files { failed, .. } => failed
                 .into_iter()
@@ -115,6 +144,9 @@ impl IntoResponse for HttpError {
         };
         let status = StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(Body { refusal, failed })).into_response();
+        if let Some(content_range) = unsatisfied {
+            response.headers_mut().typed_insert(content_range);
+        }
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110, section 11.6.1: a 401 names the scheme.
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -1,7 +1,9 @@
 //! HTTP: one list of all routes, and what every request passes on its way.
 
+mod conditions;
 pub mod connections;
 pub mod credentials;
+mod download;
 pub mod error;
 pub mod multipart;
 mod pages;
@@ -63,11 +65,12 @@ pub fn router(door: Arc<Door>) -> Router {
         .layer(TraceLayer::new_for_http());
     // Uploads come by the ten thousand a second; each layer that they do not need would be felt. A panic of theirs ends
     // the task that they run in, and is answered by `guard_changes`.
-    let uploads = rest::uploads()
+    // Downloads too: a file is sent as it is, and only so can a part of it be.
+    let files = rest::uploads_and_downloads()
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(door.clone(), guard_changes))
         .layer(middleware::map_response(protect));
-    rest.merge(uploads).with_state(door)
+    rest.merge(files).with_state(door)
 }
 
 /// What browsers are told of every answer. Pages bring a policy of their own; nothing else is meant to be shown.

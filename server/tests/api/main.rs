@@ -9,11 +9,17 @@ mod command;
 mod contract;
 #[path = "../support/disk.rs"]
 mod disk;
+mod downloads;
 mod emptying;
+mod idempotency;
+mod list;
+mod missing;
 mod recovery;
 mod reserve;
+mod sealed;
 #[path = "../support/server.rs"]
 mod server;
 mod syncs;
 mod trash;
+mod tus;
 mod uploads;

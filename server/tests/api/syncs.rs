@@ -42,7 +42,7 @@ async fn a_malformed_request_is_refused_with_what_is_wrong() {
     }
     let broken = server.client.post(format!("{}{start}", server.url)).body("{ not json");
     assert_refused(answer(broken).await, 40000, "JSON");
-    let endless = server.client.post(format!("{}{start}", server.url)).body("x".repeat(100_000));
+    let endless = server.client.post(format!("{}/api/ingestion/file/sync/end", server.url)).body("x".repeat(100_000));
     assert_refused(answer(endless).await, 41300, "larger");
     for query in ["from=-1", "size=x", "size=1001", "status=Sleeping", "order=up"] {
         let (status, body) = answer(server.get(&format!("/api/ingestion/file/sync/list?{query}"))).await;

@@ -183,6 +183,23 @@ impl Sender {
         Some(sync_id)
     }
 
+    /// Publishes the version that is there once more: nothing of it is sent.
+    #[cfg(feature = "failpoints")]
+    pub async fn publish_unchanged(&self, path: &str) -> Option<()> {
+        let version = self.ledger.known().versions[path][0];
+        let sync_id = self.start(path, "FullSync").await?;
+        let files: Vec<_> = (0..FILES_OF_A_VERSION)
+            .map(|file| {
+                let bytes = part_of(version, file);
+                json!({ "path": format!("part-{file}"), "size_bytes": bytes.len(), "sha256": digest(&bytes) })
+            })
+            .collect();
+        let body = json!({ "sync_id": sync_id, "files": files, "take_over": true, "api_key": self.key });
+        let (status, answer) = self.post("/api/lake/file/missing", body).await?;
+        assert_eq!((status, &answer["data"]["taken_over"]), (200, &json!(FILES_OF_A_VERSION)), "{answer}");
+        self.close("end", sync_id).await
+    }
+
     pub async fn publish(&self, path: &str, sync_id: u64) -> Option<()> {
         self.ledger.known().versions.get_mut(path).unwrap().push(sync_id);
         self.close("end", sync_id).await?;

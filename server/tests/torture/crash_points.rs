@@ -35,6 +35,7 @@ async fn scenario(sender: &Sender) -> Option<()> {
     sender.publish("/full", first).await?;
     let second = sender.stage("/full").await?;
     sender.publish("/full", second).await?;
+    sender.publish_unchanged("/full").await?;
     assert_eq!(sender.restore("/full").await?, "Replaced");
     let aborted = sender.stage("/full").await?;
     sender.close("abort", aborted).await?;

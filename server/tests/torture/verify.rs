@@ -13,8 +13,8 @@ pub struct Verifier {
     rows: usize,
     /// So many syncs, from the first, have ended and were looked at.
     syncs: usize,
-    /// What each finished upload brought, and the sync it belongs to.
-    finished: HashMap<String, u64>,
+    /// What finished uploads brought, and the sync of each: the one that was sent it, and those that took it over.
+    finished: HashMap<String, Vec<u64>>,
     counters: HashMap<u64, Counters>,
     /// By inode, time of the last write, and size.
     digests: HashMap<(u64, i64, i64, u64), String>,
@@ -35,12 +35,14 @@ impl Verifier {
         self.read_history(server).await;
         let places = self.read_lake(server);
         let emptied = ledger.known().emptied.clone();
-        for (digest, sync_id) in &self.finished {
+        for (digest, syncs) in &self.finished {
             let found = places.get(digest).map_or(0, Vec::len);
             if found == 0 && emptied.contains(digest) {
                 continue;
             }
-            assert_eq!(found, 1, "what sync {sync_id} landed is in the lake once, here or in the trash: {digest}");
+            let of =
+                format!("what the syncs {syncs:?} landed is in the lake once for each, here or in the trash: {digest}");
+            assert_eq!(found, syncs.len(), "{of}");
         }
         for (digest, paths) in &places {
             assert!(self.finished.contains_key(digest), "{paths:?} came in by no finished upload");
@@ -66,7 +68,9 @@ impl Verifier {
                 "Finished" => {
                     counters.bytes += row["size_bytes"].as_u64().unwrap();
                     let digest = row["sha256"].as_str().unwrap().to_owned();
-                    assert!(self.finished.insert(digest, sync_id).is_none(), "one row an upload: {row}");
+                    let syncs = self.finished.entry(digest).or_default();
+                    assert_eq!(!syncs.is_empty(), row["taken_over"] == json!(true), "one row an upload: {row}");
+                    syncs.push(sync_id);
                 }
                 "Failed" => counters.failed += 1,
                 status => panic!("nothing is in flight after a restart, but {status}: {row}"),
@@ -121,10 +125,11 @@ impl Verifier {
     /// Staging holds what open full syncs have landed, and nothing else.
     fn check_staging(&self, places: &HashMap<String, Vec<String>>, open: &BTreeSet<u64>) {
         for (digest, paths) in places {
-            let Some(staged) = paths.iter().find_map(|path| path.strip_prefix(".lakeshore/staging/")) else { continue };
-            let owner: u64 = staged.split('/').next().unwrap().strip_prefix("sync-").unwrap().parse().unwrap();
-            assert_eq!(self.finished[digest], owner, "{staged} belongs to another sync");
-            assert!(open.contains(&owner), "{staged} belongs to a sync that has ended");
+            for staged in paths.iter().filter_map(|path| path.strip_prefix(".lakeshore/staging/")) {
+                let owner: u64 = staged.split('/').next().unwrap().strip_prefix("sync-").unwrap().parse().unwrap();
+                assert!(self.finished[digest].contains(&owner), "{staged} belongs to another sync");
+                assert!(open.contains(&owner), "{staged} belongs to a sync that has ended");
+            }
         }
     }
 

@@ -5,15 +5,18 @@ use crate::path::LakePath;
 use crate::place::Place;
 use crate::ports::Space;
 use crate::ports::files::{
-    Files, Landing, Outcome, Partial, Publication, Removed, Restoration, WholeFile, WrittenFiles, WrittenGroup,
+    Files, FolderEntry, FoundFile, Landing, OpenFile, Outcome, Partial, Publication, Removed, Restoration, TakeOver,
+    TakenOver, WholeFile, WrittenFiles, WrittenGroup,
 };
+use crate::resumable::Checkpoint;
 use crate::sync::SyncId;
+use crate::time::Timestamp;
 use crate::trash::{Totals, TrashKey};
 use crate::upload::{Digest, Identity, PartialName};
 use async_trait::async_trait;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Cheap to clone; every clone is the same lake.
@@ -64,6 +67,14 @@ impl Tree {
         let identity = Identity(self.made.to_string());
         self.nodes.insert(path, Node { identity: identity.clone(), bytes });
         identity
+    }
+
+    /// Nobody changes a file here: it is as old as the lake.
+    fn find(&self, path: &str) -> Option<FoundFile> {
+        let node = self.nodes.get(path)?;
+        let size_bytes = node.bytes.as_ref()?.len() as u64;
+        let (modified_at, changed_at) = (Timestamp(0), Timestamp(0));
+        Some(FoundFile { identity: node.identity.clone(), size_bytes, modified_at, changed_at })
     }
 
     fn is(&self, path: &str, identity: &Identity) -> bool {
@@ -143,6 +154,14 @@ struct MemoryPartial {
     bytes: Vec<u8>,
 }
 
+impl MemoryPartial {
+    fn store(&self) {
+        if let Some(node) = self.files.tree().nodes.get_mut(&self.path) {
+            node.bytes = Some(self.bytes.clone());
+        }
+    }
+}
+
 #[async_trait]
 impl Partial for MemoryPartial {
     fn identity(&self) -> &Identity {
@@ -154,11 +173,34 @@ impl Partial for MemoryPartial {
         Ok(())
     }
 
+    async fn rest(&mut self) {}
+
+    async fn checkpoint(&mut self) -> Result<Checkpoint, Error> {
+        self.store();
+        Ok(Checkpoint { offset: self.bytes.len() as u64, hash_state: Vec::new() })
+    }
+
     async fn seal(&mut self) -> Result<Digest, Error> {
-        if let Some(node) = self.files.tree().nodes.get_mut(&self.path) {
-            node.bytes = Some(self.bytes.clone());
-        }
+        self.store();
         Ok(digest(&self.bytes))
+    }
+}
+
+struct MemoryOpenFile {
+    found: FoundFile,
+    bytes: Vec<u8>,
+}
+
+#[async_trait]
+impl OpenFile for MemoryOpenFile {
+    fn found(&self) -> &FoundFile {
+        &self.found
+    }
+
+    async fn read(&self, at: u64, bytes_max: usize) -> Result<Vec<u8>, Error> {
+        let at = usize::try_from(at).unwrap_or(usize::MAX).min(self.bytes.len());
+        let end = at.saturating_add(bytes_max).min(self.bytes.len());
+        Ok(self.bytes[at..end].to_vec())
     }
 }
 
@@ -181,6 +223,31 @@ impl Files for MemoryFiles {
         let path = at(&Place::Partial(name));
         let identity = self.tree().make(path.clone(), Some(Vec::new()));
         Ok(Box::new(MemoryPartial { files: self.clone(), path, identity, bytes: Vec::new() }))
+    }
+
+    async fn resume_partial(
+        &self,
+        name: &PartialName,
+        identity: &Identity,
+        checkpoint: &Checkpoint,
+    ) -> Result<Box<dyn Partial>, Error> {
+        let path = at(&Place::Partial(name.clone()));
+        let length = usize::try_from(checkpoint.offset).unwrap_or(usize::MAX);
+        let mut tree = self.tree();
+        let node = tree.nodes.get_mut(&path).filter(|node| node.identity == *identity);
+        let kept = node.and_then(|node| node.bytes.as_mut()).filter(|bytes| bytes.len() >= length);
+        let kept = kept.ok_or(Error::BytesLost)?;
+        kept.truncate(length);
+        let bytes = kept.clone();
+        Ok(Box::new(MemoryPartial { files: self.clone(), path, identity: identity.clone(), bytes }))
+    }
+
+    async fn read_partial(&self, name: &PartialName, offset: u64, size: usize) -> Result<Bytes, Error> {
+        let tree = self.tree();
+        let node = tree.nodes.get(&at(&Place::Partial(name.clone())));
+        let bytes = node.and_then(|node| node.bytes.as_ref()).ok_or(Error::BytesLost)?;
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        Ok(Bytes::copy_from_slice(&bytes[from..from.saturating_add(size).min(bytes.len())]))
     }
 
     async fn discard_partial(&self, name: &PartialName) -> Result<(), Error> {
@@ -226,6 +293,56 @@ impl Files for MemoryFiles {
         let landed = tree.is(&at(&landing.place), &landing.identity)
             || in_trash.any(|(_, node)| node.identity == landing.identity);
         Ok(landed.then(|| tree.outcome_of_earlier(&at(&slot))))
+    }
+
+    async fn find(&self, places: &[Place]) -> Result<Vec<Option<FoundFile>>, Error> {
+        let tree = self.tree();
+        Ok(places.iter().map(|place| tree.find(&at(place))).collect())
+    }
+
+    async fn open(&self, place: &Place) -> Result<Option<Box<dyn OpenFile>>, Error> {
+        let tree = self.tree();
+        let path = at(place);
+        let Some(found) = tree.find(&path) else { return Ok(None) };
+        let bytes = tree.nodes.get(&path).and_then(|node| node.bytes.clone()).unwrap_or_default();
+        Ok(Some(Box::new(MemoryOpenFile { found, bytes })))
+    }
+
+    async fn list_folder(
+        &self,
+        folder: Option<&LakePath>,
+        from: u64,
+        size: u64,
+    ) -> Result<Option<Vec<FolderEntry>>, Error> {
+        let tree = self.tree();
+        let path = folder.map(|folder| at(&Place::Live(folder.clone())));
+        if path.as_ref().is_some_and(|path| tree.nodes.get(path).is_none_or(|node| node.bytes.is_some())) {
+            return Ok(None);
+        }
+        let below = path.map_or_else(String::new, |path| format!("{path}/"));
+        let inside = tree.nodes.keys().filter(|path| path.strip_prefix(&below).is_some_and(|name| !name.contains('/')));
+        let entry = |path: &String| {
+            let modified_at = Timestamp(0);
+            Some(FolderEntry { path: LakePath::parse(&format!("/{path}")).ok()?, modified_at, file: tree.find(path) })
+        };
+        let mut entries: Vec<_> = inside.filter_map(entry).collect();
+        entries.sort_by_key(|entry| entry.file.is_some());
+        let clamp = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        Ok(Some(entries.into_iter().skip(clamp(from)).take(clamp(size)).collect()))
+    }
+
+    async fn take_over(&self, files: &[TakeOver]) -> Vec<Result<Option<TakenOver>, Error>> {
+        let mut tree = self.tree();
+        let mut copy = |file: &TakeOver| {
+            let from = at(&Place::Live(file.from.clone()));
+            if tree.find(&from).as_ref() != Some(&file.found) {
+                return Ok(None);
+            }
+            let bytes = tree.nodes.get(&from).and_then(|node| node.bytes.clone()).unwrap_or_default();
+            let sha256 = Some(digest(&bytes).sha256);
+            Ok(Some(TakenOver { identity: tree.make(at(&Place::Partial(file.partial.clone())), Some(bytes)), sha256 }))
+        };
+        files.iter().map(&mut copy).collect()
     }
 
     async fn stage(&self, sync: SyncId) -> Result<Identity, Error> {
@@ -312,9 +429,10 @@ impl Files for MemoryFiles {
         Ok(self.tree().below(&at(place)).next().is_some())
     }
 
-    async fn sweep(&self, open_syncs: &[SyncId]) -> Result<(), Error> {
+    async fn sweep(&self, open_syncs: &[SyncId], kept: &BTreeSet<PartialName>) -> Result<(), Error> {
         let mut tree = self.tree();
-        tree.nodes.retain(|path, _| !path.starts_with(".lakeshore/uploads/"));
+        let kept: BTreeSet<_> = kept.iter().map(|name| at(&Place::Partial(name.clone()))).collect();
+        tree.nodes.retain(|path, _| !path.starts_with(".lakeshore/uploads/") || kept.contains(path));
         tree.nodes.retain(|path, _| {
             let name = path.strip_prefix(".lakeshore/staging/").and_then(|rest| rest.split('/').next());
             name.and_then(Place::staging_owner).is_none_or(|owner| open_syncs.contains(&owner))

@@ -1,7 +1,9 @@
 //! The ports in memory, for tests: they keep every promise but that of stable storage.
 
+mod batches;
 mod files;
 mod inspection;
+mod resumables;
 mod state;
 
 pub use files::MemoryFiles;

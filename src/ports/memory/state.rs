@@ -1,14 +1,16 @@
 //! What is remembered, as vectors behind one lock: each call is a transaction because it holds the lock throughout.
 
 use crate::error::Error;
+use crate::expected::{Declaration, LandedFile};
 use crate::key::{Key, KeyId, NewKey, SecretHash};
 use crate::limits::IN_FLIGHT_NAMED_MAX;
 use crate::list::{Order, Page, SyncQuery, TrashQuery, UploadQuery};
 use crate::path::LakePath;
 use crate::ports::Space;
+use crate::ports::resumables::ResumableRecord;
 use crate::ports::state::{
-    KeyState, LandedUpload, LandingsId, NewSync, NewTrash, NewUpload, RefusedUpload, Settlement, State, SyncState,
-    TrashRecord, TrashState, UnfinishedUpload, UploadState, WholeUpload,
+    KeyState, LandedContent, LandedUpload, LandingsId, NewSync, NewTrash, NewUpload, OnceOnly, RefusedUpload,
+    Settlement, State, SyncState, TrashRecord, TrashState, UnfinishedUpload, UploadState, WholeUpload,
 };
 use crate::sync::{
     Closing, OpenSync, Phase, Status, Sync, SyncId, SyncRecord, SyncType, may_accept_uploads, may_close, obstacle,
@@ -34,6 +36,9 @@ pub(super) struct Data {
     sessions: Vec<(SecretHash, Option<KeyId>, Timestamp)>,
     sign_in: Option<(SecretHash, Timestamp)>,
     landings: BTreeMap<u64, Vec<WholeUpload>>,
+    pub(super) expected: BTreeMap<SyncId, Declaration>,
+    pub(super) resumables: BTreeMap<u64, ResumableRecord>,
+    started_once: Vec<(NewSync, OnceOnly, SyncId)>,
 }
 
 /// What has become of a piece of trash.
@@ -49,6 +54,8 @@ pub(super) struct UploadRow {
     pub(super) upload: Upload,
     target: LakePath,
     partial: Option<PartialName>,
+    /// Once it has landed.
+    landed: Option<(Identity, LandedContent)>,
 }
 
 impl MemoryState {
@@ -78,8 +85,27 @@ fn within(place: Option<&LakePath>, path: &LakePath) -> bool {
 }
 
 impl Data {
-    fn record(&mut self, id: SyncId) -> Result<&mut SyncRecord, Error> {
+    pub(super) fn record(&mut self, id: SyncId) -> Result<&mut SyncRecord, Error> {
         self.syncs.get_mut(index(id.0)).map(|(record, _)| record).ok_or(Error::NoSuchSync(id))
+    }
+
+    pub(super) fn expect(&mut self, id: SyncId, expected: &Declaration) -> Result<(), Error> {
+        self.record(id)?.sync.expected = Some(expected.totals());
+        self.expected.insert(id, expected.clone());
+        Ok(())
+    }
+
+    /// Something has happened in the sync.
+    pub(super) fn touch(&mut self, id: SyncId, at: Timestamp) {
+        if let Some((_, last_activity)) = self.syncs.get_mut(index(id.0)) {
+            *last_activity = at;
+        }
+    }
+
+    /// What the sync has landed, in the order of the history.
+    pub(super) fn landed_by(&self, id: SyncId) -> impl Iterator<Item = LandedFile> {
+        let of_sync = self.uploads.iter().filter(move |row| row.upload.sync_id == id);
+        of_sync.filter_map(|row| Some(LandedFile { target: row.target.clone(), digest: row.landed.as_ref()?.1.digest }))
     }
 
     fn refuse_if_held(&self, path: &LakePath, sync_type: SyncType) -> Result<(), Error> {
@@ -114,6 +140,16 @@ impl Data {
         if below.is_empty() { Ok(()) } else { Err(Error::DatasetsBelow { path: path.clone(), below }) }
     }
 
+    pub(super) fn begin_upload(&mut self, new: &NewUpload) -> Result<UploadId, Error> {
+        let upload = new_upload(new.sync_id, &new.file_name, Status::Syncing, "", new.at);
+        let partial = Some(new.partial.clone());
+        self.add_upload(UploadRow { upload, target: new.target.clone(), partial, landed: None }, false)
+    }
+
+    pub(super) fn upload_row(&self, id: UploadId) -> Option<&Upload> {
+        self.uploads.get(index(id.0)).map(|row| &row.upload)
+    }
+
     fn add_upload(&mut self, row: UploadRow, failed: bool) -> Result<UploadId, Error> {
         let record = self.record(row.upload.sync_id)?;
         may_accept_uploads(record)?;
@@ -136,7 +172,7 @@ impl Data {
             Some(id) => id,
             None => {
                 let upload = new_upload(whole.sync_id, &whole.file_name, Status::Syncing, "", whole.begun_at);
-                self.add_upload(UploadRow { upload, target: whole.target.clone(), partial: None }, false)?
+                self.add_upload(UploadRow { upload, target: whole.target.clone(), partial: None, landed: None }, false)?
             }
         };
         let Some(row) = self.in_flight(id) else { return Ok(()) };
@@ -145,6 +181,8 @@ impl Data {
         row.upload.size_bytes = whole.digest.size_bytes;
         row.upload.sha256 = Some(hexadecimal(&whole.digest.sha256));
         row.upload.landed_path = Some(row.target.clone());
+        row.upload.taken_over = whole.taken_over;
+        row.landed = Some((whole.identity.clone(), LandedContent { digest: whole.digest, landed_at: at }));
         let record = self.record(whole.sync_id)?;
         record.sync.num_in_flight -= 1;
         record.sync.size_bytes += whole.digest.size_bytes;
@@ -240,6 +278,7 @@ fn new_upload(sync_id: SyncId, file_name: &str, status: Status, message: &str, a
         size_bytes: 0,
         landed_path: None,
         sha256: None,
+        taken_over: false,
     }
 }
 
@@ -247,6 +286,18 @@ fn new_upload(sync_id: SyncId, file_name: &str, status: Status, message: &str, a
 impl SyncState for MemoryState {
     async fn start_sync(&self, new: &NewSync) -> Result<SyncId, Error> {
         let mut data = self.data();
+        if let Some(once) = &new.once {
+            data.started_once.retain(|(earlier, ..)| earlier.at >= once.forget_before);
+            let mut earlier = data.started_once.iter();
+            let is_same = |(earlier, by, _): &&(NewSync, OnceOnly, SyncId)| {
+                earlier.started_by == new.started_by && by.key == once.key
+            };
+            match earlier.find(is_same) {
+                Some((_, by, id)) if by.fingerprint == once.fingerprint => return Ok(*id),
+                Some(_) => return Err(Error::IdempotencyKeyReused),
+                None => {}
+            }
+        }
         data.refuse_if_held(&new.path, new.sync_type)?;
         if new.sync_type == SyncType::FullSync {
             data.refuse_above_datasets(&new.path)?;
@@ -267,8 +318,15 @@ impl SyncState for MemoryState {
             size_bytes: 0,
             message: String::new(),
             started_by: new.started_by.clone(),
+            expected: None,
         };
         data.syncs.push((SyncRecord { sync, phase: Phase::Open, closing: None }, new.at));
+        if let Some(expected) = &new.expected {
+            data.expect(sync_id, expected)?;
+        }
+        if let Some(once) = &new.once {
+            data.started_once.push((new.clone(), once.clone(), sync_id));
+        }
         Ok(sync_id)
     }
 
@@ -390,9 +448,7 @@ impl SyncState for MemoryState {
 #[async_trait]
 impl UploadState for MemoryState {
     async fn begin_upload(&self, new: &NewUpload) -> Result<UploadId, Error> {
-        let upload = new_upload(new.sync_id, &new.file_name, Status::Syncing, "", new.at);
-        let partial = Some(new.partial.clone());
-        self.data().add_upload(UploadRow { upload, target: new.target.clone(), partial }, false)
+        self.data().begin_upload(new)
     }
 
     async fn refuse_upload(&self, refused: &RefusedUpload) -> Result<UploadId, Error> {
@@ -401,7 +457,7 @@ impl UploadState for MemoryState {
         upload.end_time = refused.at;
         upload.size_bytes = refused.size_bytes;
         let target = refused.target.clone().unwrap_or_else(|| refused.folder.clone());
-        self.data().add_upload(UploadRow { upload, target, partial: None }, true)
+        self.data().add_upload(UploadRow { upload, target, partial: None, landed: None }, true)
     }
 
     async fn intend_landings(&self, uploads: &[WholeUpload]) -> Result<(LandingsId, Vec<Result<(), Error>>), Error> {
@@ -448,6 +504,17 @@ impl UploadState for MemoryState {
         Ok(self.data().uploads.get(index(id.0)).map(|row| row.upload.clone()))
     }
 
+    async fn landed_contents(&self, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedContent>>, Error> {
+        let data = self.data();
+        let content = |(target, identity): &(LakePath, Identity)| {
+            let mut landed = data.uploads.iter().rev().filter(|row| row.target == *target);
+            landed
+                .find_map(|row| row.landed.as_ref().filter(|(landed, _)| landed == identity))
+                .map(|(_, content)| *content)
+        };
+        Ok(files.iter().map(content).collect())
+    }
+
     async fn uploads(&self, query: &UploadQuery) -> Result<Vec<Upload>, Error> {
         let data = self.data();
         let rows = data.uploads.iter().filter(|UploadRow { upload, target, .. }| {
@@ -462,7 +529,11 @@ impl UploadState for MemoryState {
 
     async fn unfinished_uploads(&self) -> Result<Vec<UnfinishedUpload>, Error> {
         let data = self.data();
-        let unfinished = data.uploads.iter().filter(|row| row.upload.sync_status == Status::Syncing);
+        let can_be_resumed = |id: UploadId| data.resumables.values().any(|resumable| resumable.upload_id == Some(id));
+        let unfinished = data
+            .uploads
+            .iter()
+            .filter(|row| row.upload.sync_status == Status::Syncing && !can_be_resumed(row.upload.history_id));
         Ok(unfinished
             .filter_map(|row| {
                 Some(UnfinishedUpload { upload_id: row.upload.history_id, partial: row.partial.clone()? })

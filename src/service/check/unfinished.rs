@@ -51,6 +51,12 @@ impl Check<'_> {
             add(path, format!("the upload {} was in flight", upload.upload_id));
             partials.insert(upload.partial.as_str().to_owned());
         }
+        let resumables = self.lake.unfinished_resumables().await?;
+        for record in self.lake.lost_resumables(&resumables).await? {
+            let path = Place::Partial(record.partial).shown();
+            add(path, format!("the bytes of a resumable upload ({:?}) are gone", record.file_name));
+        }
+        partials.extend(resumables.into_keys().map(|partial| partial.as_str().to_owned()));
         for record in state.closing_syncs().await? {
             let id = record.sync.sync_id;
             add(record.sync.path.to_string(), format!("sync {id} was ending"));

@@ -17,7 +17,7 @@ use std::os::fd::OwnedFd;
 const READ_BYTES: usize = 1 << 20;
 
 /// The parent of a place; `None` where it has none, or a file or a link is in the way.
-fn parent(tree: &Tree, place: &Place) -> Result<Option<(OwnedFd, String)>, Error> {
+pub(super) fn parent(tree: &Tree, place: &Place) -> Result<Option<(OwnedFd, String)>, Error> {
     match tree.parent(place) {
         Err(Error::InTheWay(_)) => Ok(None),
         other => other,

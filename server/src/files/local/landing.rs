@@ -130,7 +130,12 @@ pub(super) fn recover(tree: &Tree, landing: &Landing) -> Result<Option<Outcome>,
     }
     let own_slot = Place::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
     if is_it(tree.look(&own_slot)?) {
-        tree.remove_file(&own_slot)?;
+        // Back to where it was, and not removed: an upload that can be resumed goes on from there.
+        let slot = tree.make_folder_at(&Place::TrashSlot(landing.trash.clone()))?;
+        let partial = landing.partial.as_str();
+        renameat_with(&slot, &landing.leaf, tree.uploads(), partial, RenameFlags::NOREPLACE)
+            .map_err(fault("taking an upload back"))?;
+        sync_folder(tree.uploads())?;
         tree.remove_empty_folder(&Place::TrashSlot(landing.trash.clone()))?;
         return Ok(None);
     }

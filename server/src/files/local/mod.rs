@@ -13,24 +13,37 @@ mod inspect;
 mod landing;
 mod partial;
 mod publish;
+mod reading;
+mod resuming;
 mod sweep;
+mod take_over;
 mod tree;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use lakeshore::Error;
 use lakeshore::path::LakePath;
 use lakeshore::place::Place;
-use lakeshore::ports::files::{Landing, Outcome, Publication, Removed, Restoration, WholeFile, WrittenFiles};
+use lakeshore::ports::files::{
+    FolderEntry, FoundFile, Landing, OpenFile, Outcome, Publication, Removed, Restoration, TakeOver, TakenOver,
+    WholeFile, WrittenFiles,
+};
 use lakeshore::ports::inspection::Entry;
 use lakeshore::ports::{Files, FilesInspection, Partial, Space, WrittenGroup};
+use lakeshore::resumable::Checkpoint;
 use lakeshore::sync::SyncId;
 use lakeshore::trash::{Totals, TrashKey};
 use lakeshore::upload::{Digest, Identity, PartialName};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tree::Tree;
 
 pub use tree::OpenError;
+
+/// Folders that are listed side by side; more wait. A folder may hold many names, and each list holds a thread.
+static LISTS: Semaphore = Semaphore::const_new(4);
 
 #[derive(Clone)]
 pub struct LocalFiles(Arc<Tree>);
@@ -60,6 +73,23 @@ impl Files for LocalFiles {
         Ok(Box::new(partial))
     }
 
+    async fn resume_partial(
+        &self,
+        name: &PartialName,
+        identity: &Identity,
+        checkpoint: &Checkpoint,
+    ) -> Result<Box<dyn Partial>, Error> {
+        let tree = self.0.clone();
+        let (name, identity, checkpoint) = (name.clone(), identity.clone(), checkpoint.clone());
+        let partial = self.blocking(move |_| resuming::resume(&tree, &name, &identity, &checkpoint)).await?;
+        Ok(Box::new(partial))
+    }
+
+    async fn read_partial(&self, name: &PartialName, offset: u64, size: usize) -> Result<Bytes, Error> {
+        let name = name.clone();
+        self.blocking(move |tree| resuming::read(tree, &name, offset, size)).await
+    }
+
     async fn discard_partial(&self, name: &PartialName) -> Result<(), Error> {
         let place = Place::Partial(name.clone());
         self.blocking(move |tree| tree.remove_file(&place)).await
@@ -81,6 +111,35 @@ impl Files for LocalFiles {
     async fn recover_landing(&self, landing: &Landing) -> Result<Option<Outcome>, Error> {
         let landing = landing.clone();
         self.blocking(move |tree| landing::recover(tree, &landing)).await
+    }
+
+    async fn find(&self, places: &[Place]) -> Result<Vec<Option<FoundFile>>, Error> {
+        let places = places.to_vec();
+        self.blocking(move |tree| reading::find(tree, &places)).await
+    }
+
+    async fn open(&self, place: &Place) -> Result<Option<Box<dyn OpenFile>>, Error> {
+        let place = place.clone();
+        let open = self.blocking(move |tree| reading::open(tree, &place)).await?;
+        Ok(open.map(|file| Box::new(file) as Box<dyn OpenFile>))
+    }
+
+    async fn list_folder(
+        &self,
+        folder: Option<&LakePath>,
+        from: u64,
+        size: u64,
+    ) -> Result<Option<Vec<FolderEntry>>, Error> {
+        let folder = folder.cloned();
+        let _turn = LISTS.acquire().await.map_err(|_| Error::ShuttingDown)?;
+        self.blocking(move |tree| reading::list(tree, folder.as_ref(), from, size)).await
+    }
+
+    async fn take_over(&self, files: &[TakeOver]) -> Vec<Result<Option<TakenOver>, Error>> {
+        let files = files.to_vec();
+        let count = files.len();
+        let copied = self.blocking(move |tree| Ok(take_over::take_over(tree, &files))).await;
+        copied.unwrap_or_else(|fault| (0..count).map(|_| Err(fault.repeated())).collect())
     }
 
     async fn stage(&self, sync: SyncId) -> Result<Identity, Error> {
@@ -127,9 +186,9 @@ impl Files for LocalFiles {
         self.blocking(move |tree| Ok(tree.look(&place)?.is_some())).await
     }
 
-    async fn sweep(&self, open_syncs: &[SyncId]) -> Result<(), Error> {
-        let open_syncs = open_syncs.to_vec();
-        self.blocking(move |tree| sweep::sweep(tree, &open_syncs)).await
+    async fn sweep(&self, open_syncs: &[SyncId], kept: &BTreeSet<PartialName>) -> Result<(), Error> {
+        let (open_syncs, kept) = (open_syncs.to_vec(), kept.clone());
+        self.blocking(move |tree| sweep::sweep(tree, &open_syncs, &kept)).await
     }
 }
 

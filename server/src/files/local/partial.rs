@@ -5,14 +5,16 @@
 //! uses again and again.
 
 use super::fault::{fault, io_fault};
-use super::tree::{Tree, identity_of};
+use super::tree::{Tree, identity_of, sync_folder};
 use crate::crash::crash_point;
 use async_trait::async_trait;
 use bytes::Bytes;
 use lakeshore::Error;
 use lakeshore::ports::Partial;
+use lakeshore::resumable::Checkpoint;
 use lakeshore::upload::{Digest, Identity, PartialName};
 use rustix::fs::{Advice, Mode, OFlags, fadvise, openat};
+use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{self, Write};
@@ -46,6 +48,8 @@ pub(super) struct LocalPartial {
     /// is written in one piece.
     batch: Vec<u8>,
     received_bytes: u64,
+    /// Whether a power cut leaves the file its name.
+    is_named: bool,
     /// The file and its hash so far: here, or with the batch that is being written.
     sink: Sink,
 }
@@ -57,7 +61,7 @@ enum Sink {
     Broken,
 }
 
-struct HashedFile {
+pub(super) struct HashedFile {
     file: File,
     hasher: Sha256,
     size_bytes: u64,
@@ -79,23 +83,15 @@ pub(super) fn create(tree: &Arc<Tree>, name: &PartialName) -> Result<LocalPartia
     let file = create_file(tree, name)?;
     crash_point!("partial.created");
     let identity = identity_of(file.as_fd())?;
-    tree.uploads_under_way().fetch_add(1, Ordering::Relaxed);
-    Ok(LocalPartial {
-        tree: tree.clone(),
-        identity,
-        batch: Vec::new(),
-        received_bytes: 0,
-        sink: Sink::Idle(Box::new(HashedFile {
-            file,
-            hasher: Sha256::new(),
-            size_bytes: 0,
-            begun_bytes: 0,
-            written: Vec::new(),
-        })),
-    })
+    Ok(LocalPartial::new(tree, identity, HashedFile::new(file, Sha256::new(), 0), false))
 }
 
 impl HashedFile {
+    /// A file that holds `size_bytes` so far, whose hash is `hasher`'s.
+    pub(super) fn new(file: File, hasher: Sha256, size_bytes: u64) -> Self {
+        Self { file, hasher, size_bytes, begun_bytes: size_bytes, written: Vec::new() }
+    }
+
     fn take(&mut self, mut batch: Vec<u8>) -> io::Result<()> {
         self.file.write_all(&batch)?;
         self.hasher.update(&batch);
@@ -118,6 +114,13 @@ impl HashedFile {
 }
 
 impl LocalPartial {
+    pub(super) fn new(tree: &Arc<Tree>, identity: Identity, file: HashedFile, is_named: bool) -> Self {
+        tree.uploads_under_way().fetch_add(1, Ordering::Relaxed);
+        let received_bytes = file.size_bytes;
+        let sink = Sink::Idle(Box::new(file));
+        Self { tree: tree.clone(), identity, batch: Vec::new(), received_bytes, is_named, sink }
+    }
+
     /// Waits for the batch that is being written.
     async fn idle(&mut self) -> Result<Box<HashedFile>, Error> {
         match std::mem::replace(&mut self.sink, Sink::Broken) {
@@ -170,6 +173,34 @@ impl Partial for LocalPartial {
             }
         }
         Ok(())
+    }
+
+    async fn rest(&mut self) {
+        self.batch.clear();
+        // A failed write is at rest too.
+        if let Ok(file) = self.idle().await {
+            self.sink = Sink::Idle(file);
+        }
+    }
+
+    async fn checkpoint(&mut self) -> Result<Checkpoint, Error> {
+        let mut file = self.idle().await?;
+        let batch = std::mem::take(&mut self.batch);
+        let tree = (!self.is_named).then(|| self.tree.clone());
+        let synced = tokio::task::spawn_blocking(move || {
+            file.take(batch).map_err(io_fault("writing an upload"))?;
+            file.file.sync_data().map_err(io_fault("syncing an upload"))?;
+            if let Some(tree) = tree {
+                sync_folder(tree.uploads())?;
+            }
+            crash_point!("partial.checkpoint");
+            let checkpoint = Checkpoint { offset: file.size_bytes, hash_state: file.hasher.serialize().to_vec() };
+            Ok::<_, Error>((file, checkpoint))
+        });
+        let (file, checkpoint) = synced.await.map_err(Error::internal)??;
+        self.sink = Sink::Idle(file);
+        self.is_named = true;
+        Ok(checkpoint)
     }
 
     async fn seal(&mut self) -> Result<Digest, Error> {

@@ -9,13 +9,16 @@ use lakeshore::sync::SyncId;
 use lakeshore::upload::PartialName;
 use rustix::fs::{AtFlags, unlinkat};
 use rustix::io::Errno;
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 
-pub(super) fn sweep(tree: &Tree, open_syncs: &[SyncId]) -> Result<(), Error> {
+pub(super) fn sweep(tree: &Tree, open_syncs: &[SyncId], kept: &BTreeSet<PartialName>) -> Result<(), Error> {
     crash_point!("sweep.begun");
     if let Some((uploads, _)) = tree.parent(&Place::Partial(PartialName::remembered(String::new())))? {
         for name in names(&uploads)? {
-            remove(&uploads, &name)?;
+            if !kept.contains(&PartialName::remembered(name.clone())) {
+                remove(&uploads, &name)?;
+            }
         }
         sync_folder(&uploads)?;
         crash_point!("sweep.uploads_removed");

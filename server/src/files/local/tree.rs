@@ -5,14 +5,16 @@
 
 use super::fault::fault;
 use crate::space::space_of;
-use lakeshore::Error;
+use lakeshore::path::LakePath;
 use lakeshore::place::{ENGINE_FOLDER, ENGINE_SUBFOLDERS, Place, UPLOADS_FOLDER};
 use lakeshore::ports::Space;
+use lakeshore::ports::files::FoundFile;
 use lakeshore::trash::Totals;
 use lakeshore::upload::Identity;
+use lakeshore::{Error, Timestamp};
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, StatxFlags, fstatfs, fstatvfs, fsync,
-    mkdirat, openat, renameat_with, statx, unlinkat,
+    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, StatxFlags, StatxTimestamp, fstatfs,
+    fstatvfs, fsync, mkdirat, openat, renameat_with, statx, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::path::Arg;
@@ -134,6 +136,19 @@ impl Tree {
         make_folder(&parent, &leaf, FOLDER_MODE).map_err(|errno| obstructed(errno, &leaf))
     }
 
+    /// A folder of the lake, or the lake root. `None` where there is none.
+    pub(super) fn folder(&self, path: Option<&LakePath>) -> Result<Option<OwnedFd>, Error> {
+        let mut folder = self.root()?;
+        for component in path.iter().flat_map(|path| path.components()) {
+            folder = match open_folder(&folder, component) {
+                Ok(next) => next,
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
+                Err(errno) => return Err(fault("opening a folder")(errno)),
+            };
+        }
+        Ok(Some(folder))
+    }
+
     pub(super) fn look(&self, place: &Place) -> Result<Option<Found>, Error> {
         match self.parent(place)? {
             Some((folder, leaf)) => look_in(&folder, &leaf),
@@ -249,6 +264,40 @@ pub(super) fn identity_of(file: BorrowedFd<'_>) -> Result<Identity, Error> {
     let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
     let found = statx(file, "", AtFlags::EMPTY_PATH, wanted).map_err(fault("identifying a file"))?;
     Ok(identity(&found))
+}
+
+/// The file that is open; `None` where it is none.
+pub(super) fn found_file(file: BorrowedFd<'_>) -> Result<Option<FoundFile>, Errno> {
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    Ok(as_file(&statx(file, "", AtFlags::EMPTY_PATH, wanted)?))
+}
+
+/// The file of that name; `None` where it is none.
+pub(super) fn find_in(folder: &OwnedFd, name: &str) -> Result<Option<FoundFile>, Errno> {
+    Ok(found_in(folder, name)?.and_then(|(_, file)| file))
+}
+
+/// The file or folder of that name: when it was modified, and what a file is.
+pub(super) fn found_in(folder: &OwnedFd, name: &str) -> Result<Option<(Timestamp, Option<FoundFile>)>, Errno> {
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    match statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, wanted) {
+        Ok(found) => Ok(Some((time(&found.stx_mtime), as_file(&found)))),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn time(at: &StatxTimestamp) -> Timestamp {
+    Timestamp(at.tv_sec.saturating_mul(1000).saturating_add(i64::from(at.tv_nsec / 1_000_000)))
+}
+
+fn as_file(found: &rustix::fs::Statx) -> Option<FoundFile> {
+    (FileType::from_raw_mode(found.stx_mode.into()) == FileType::RegularFile).then(|| FoundFile {
+        identity: identity(found),
+        size_bytes: found.stx_size,
+        modified_at: time(&found.stx_mtime),
+        changed_at: time(&found.stx_ctime),
+    })
 }
 
 pub(super) fn look_in(folder: &OwnedFd, name: &str) -> Result<Option<Found>, Error> {

@@ -1,8 +1,15 @@
 //! The documented API, and what goes beyond it: each handler a few lines over one call of the lake.
 
+mod batches;
 mod body;
+mod checksum;
+mod files;
+mod missing;
+mod pieces;
+mod reading;
 mod syncs;
 mod trash;
+mod tus;
 mod uploads;
 
 use super::Door;
@@ -19,12 +26,20 @@ pub fn router() -> Router<Arc<Door>> {
         .route("/api/ingestion/file/sync/list", get(syncs::list))
         .route("/api/ingestion/file/sync/history", get(syncs::history))
         .route("/api/ingestion/file/sync/{id}", get(syncs::one))
+        .route("/api/lake/file/sync/expect", get(batches::compare).post(batches::expect))
+        .route("/api/lake/file/list", get(reading::list))
+        .route("/api/lake/file/missing", post(missing::missing))
         .route("/api/lake/trash", get(trash::list))
         .route("/api/lake/trash/restore", post(trash::restore))
         .route("/api/lake/trash/empty", post(trash::empty))
 }
 
-pub fn uploads() -> Router<Arc<Door>> {
+/// The bytes of files, in and out.
+pub fn uploads_and_downloads() -> Router<Arc<Door>> {
     // Bounded by the lake's own limits, file by file.
-    Router::new().route("/api/lake/file/upload", post(uploads::upload).layer(DefaultBodyLimit::disable()))
+    Router::new()
+        .route("/api/lake/file/upload", post(uploads::upload))
+        .merge(files::router())
+        .layer(DefaultBodyLimit::disable())
+        .route("/api/lake/file/download", get(reading::download))
 }

@@ -1,12 +1,14 @@
 //! `/api/ingestion/file/sync/…`
 
-use super::body::{Done, JsonBody, Keyed, Parameters};
+use super::body::{Done, JsonBody, Keyed, LongBody, Parameters};
 use crate::http::Door;
 use crate::http::credentials::Credentials;
 use crate::http::error::HttpError;
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use lakeshore::Error;
+use lakeshore::idempotency::IdempotencyKey;
 use lakeshore::list::ListParameters;
 use lakeshore::service::{EndSync, StartSync};
 use lakeshore::sync::{Sync, SyncId};
@@ -22,10 +24,25 @@ pub struct Started {
 pub async fn start(
     State(door): State<Arc<Door>>,
     credentials: Credentials,
-    JsonBody(body): JsonBody<Keyed<StartSync>>,
+    headers: HeaderMap,
+    body: LongBody<StartSync>,
 ) -> Result<Json<Started>, HttpError> {
     let caller = credentials.caller(&door.lake, body.api_key.as_deref()).await?;
-    Ok(Json(Started { sync_id: door.lake.start_sync(&caller, &body.call).await? }))
+    let key = idempotency_key(&headers)?;
+    Ok(Json(Started { sync_id: door.lake.start_sync_once(&caller, &body.call, key.as_ref()).await? }))
+}
+
+/// The header `Idempotency-Key`, sent once or not at all.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Error> {
+    let mut values = headers.get_all("idempotency-key").iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => {
+            let text = value.to_str().map_err(|_| Error::Invalid("the Idempotency-Key is not ASCII".into()))?;
+            IdempotencyKey::parse(text).map(Some)
+        }
+        (Some(_), Some(_)) => Err(Error::Invalid("there is more than one Idempotency-Key; send one".into())),
+    }
 }
 
 pub async fn end(

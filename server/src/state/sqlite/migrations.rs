@@ -7,6 +7,9 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("../../../migrations/sqlite/0001_lake.sql")),
     M::up(include_str!("../../../migrations/sqlite/0002_history_at_scale.sql")),
     M::up(include_str!("../../../migrations/sqlite/0003_trash_emptied.sql")),
+    M::up(include_str!("../../../migrations/sqlite/0004_resumables.sql")),
+    M::up(include_str!("../../../migrations/sqlite/0005_batches.sql")),
+    M::up(include_str!("../../../migrations/sqlite/0006_taken_over.sql")),
 ];
 
 pub(super) fn run(connection: &mut Connection) -> rusqlite_migration::Result<()> {

@@ -1,16 +1,21 @@
 //! The state in one SQLite file: the embedded default.
 //!
 //! WAL mode, one writer that commits many requests in one transaction ([`writer`]), and readers that never wait for it
-//! ([`readers`]). The queries stand beside the types that they fill: [`syncs`], [`uploads`], [`trash`], [`keys`].
+//! ([`readers`]). The queries stand beside the types that they fill: [`syncs`], [`batches`], [`uploads`], [`resumables`],
+//! [`trash`], [`keys`].
 
 mod backup;
+mod batches;
+mod content;
 mod counts;
 mod history;
+mod idempotency;
 mod inspection;
 mod keys;
 mod migrations;
 mod query;
 mod readers;
+mod resumables;
 mod row;
 mod syncs;
 mod trash;

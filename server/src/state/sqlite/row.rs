@@ -1,6 +1,7 @@
 //! Rows and the engine's types: decoding.
 
 use lakeshore::Timestamp;
+use lakeshore::expected::ExpectedTotals;
 use lakeshore::key::{Key, KeyId, Role};
 use lakeshore::path::LakePath;
 use lakeshore::sync::{Closing, Phase, Status, Sync, SyncId, SyncRecord, SyncType};
@@ -22,6 +23,10 @@ pub(super) fn number(row: &Row<'_>, column: &str) -> Result<u64> {
     Ok(row.get::<_, i64>(column)?.cast_unsigned())
 }
 
+fn number_if_any(row: &Row<'_>, column: &str) -> Result<Option<u64>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(i64::cast_unsigned))
+}
+
 fn time(row: &Row<'_>, column: &str) -> Result<Timestamp> {
     Ok(Timestamp(row.get(column)?))
 }
@@ -36,7 +41,7 @@ pub(super) fn path(row: &Row<'_>, column: &str) -> Result<LakePath> {
 
 pub(super) const SYNC_COLUMNS: &str = "sync_id, org_id, name, path, sync_type, status, phase, start_time, end_time, \
      total_files, num_failed, num_in_flight, size_bytes, message, started_by, closing_staging, closing_allow_empty, \
-     closing_reason, closing_message, closing_by";
+     closing_reason, closing_message, closing_by, expected_count, expected_bytes, expected_named";
 
 pub(super) fn sync(row: &Row<'_>) -> Result<Sync> {
     Ok(Sync {
@@ -54,7 +59,15 @@ pub(super) fn sync(row: &Row<'_>) -> Result<Sync> {
         size_bytes: number(row, "size_bytes")?,
         message: row.get("message")?,
         started_by: row.get("started_by")?,
+        expected: expected(row)?,
     })
+}
+
+fn expected(row: &Row<'_>) -> Result<Option<ExpectedTotals>> {
+    let count = number_if_any(row, "expected_count")?;
+    let size_bytes = number_if_any(row, "expected_bytes")?;
+    let is_declared = count.is_some() || size_bytes.is_some();
+    Ok(is_declared.then_some(ExpectedTotals { count, size_bytes, is_named: row.get("expected_named")? }))
 }
 
 pub(super) fn sync_record(row: &Row<'_>) -> Result<SyncRecord> {
@@ -76,7 +89,7 @@ pub(super) fn sync_record(row: &Row<'_>) -> Result<SyncRecord> {
 }
 
 pub(super) const UPLOAD_COLUMNS: &str = "u.history_id, u.sync_id, u.file_name, u.target, u.status, u.start_time, \
-     u.end_time, u.message, u.size_bytes, u.sha256";
+     u.end_time, u.message, u.size_bytes, u.sha256, u.taken_over";
 
 pub(super) fn upload(row: &Row<'_>) -> Result<Upload> {
     let status = parsed(row, "status", Status::parse)?;
@@ -94,6 +107,7 @@ pub(super) fn upload(row: &Row<'_>) -> Result<Upload> {
         size_bytes: number(row, "size_bytes")?,
         landed_path: if landed { Some(path(row, "target")?) } else { None },
         sha256: sha256.map(|bytes| hexadecimal(&bytes)),
+        taken_over: row.get("taken_over")?,
     })
 }
 

@@ -1,12 +1,13 @@
 //! Syncs: the table `syncs`, and `datasets`, which they write.
 
+use super::batches::insert_expected;
 use super::counts::{Tally, dense_page, page_of_slice, slice};
 use super::query::{Select, changed, clamp, found};
 use super::row::{SYNC_COLUMNS, id, parsed, path, sync, sync_record};
 use super::trash::insert_trash;
 use super::uploads::{in_flight, position};
 use super::writer::Durability::{Synced, Written};
-use super::{SqliteState, fault};
+use super::{SqliteState, fault, idempotency};
 use async_trait::async_trait;
 use lakeshore::limits::IN_FLIGHT_NAMED_MAX;
 use lakeshore::list::SyncQuery;
@@ -167,6 +168,11 @@ pub(super) fn refuse_above_datasets(connection: &Connection, wanted: &LakePath) 
 }
 
 fn start_sync(connection: &Connection, new: NewSync) -> Result<SyncId, Error> {
+    if let Some(once) = &new.once
+        && let Some(sync_id) = idempotency::earlier(connection, &new, once)?
+    {
+        return Ok(sync_id);
+    }
     refuse_if_held(connection, &new.path, new.sync_type)?;
     if new.sync_type == SyncType::FullSync {
         refuse_above_datasets(connection, &new.path)?;
@@ -175,7 +181,14 @@ fn start_sync(connection: &Connection, new: NewSync) -> Result<SyncId, Error> {
         "INSERT INTO syncs (name, path, sync_type, start_time, started_by, last_activity) VALUES (?, ?, ?, ?, ?, ?)";
     let values = params![new.name, new.path.as_str(), new.sync_type.as_str(), new.at.0, new.started_by, new.at.0];
     changed(connection, sql, values)?;
-    Ok(SyncId(connection.last_insert_rowid().cast_unsigned()))
+    let sync_id = SyncId(connection.last_insert_rowid().cast_unsigned());
+    if let Some(expected) = &new.expected {
+        insert_expected(connection, sync_id, expected)?;
+    }
+    if let Some(once) = &new.once {
+        idempotency::remember(connection, &new, once, sync_id)?;
+    }
+    Ok(sync_id)
 }
 
 fn close_sync(

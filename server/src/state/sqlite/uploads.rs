@@ -7,15 +7,15 @@ use super::row::{UPLOAD_COLUMNS, id, parsed, upload};
 use super::syncs::{record, remember_dataset};
 use super::trash::insert_trash;
 use super::writer::Durability::{Synced, Written};
-use super::{SqliteState, fault, history};
+use super::{SqliteState, content, fault, history};
 use async_trait::async_trait;
 use lakeshore::list::UploadQuery;
 use lakeshore::path::LakePath;
 use lakeshore::ports::state::{
-    LandedUpload, LandingsId, NewUpload, RefusedUpload, UnfinishedUpload, UploadState, WholeUpload,
+    LandedContent, LandedUpload, LandingsId, NewUpload, RefusedUpload, UnfinishedUpload, UploadState, WholeUpload,
 };
 use lakeshore::sync::{Status, SyncId, SyncType, may_accept_uploads};
-use lakeshore::upload::{PartialName, Upload, UploadId};
+use lakeshore::upload::{Identity, PartialName, Upload, UploadId};
 use lakeshore::{Error, Timestamp};
 use rusqlite::{Connection, Row, params};
 use std::collections::BTreeMap;
@@ -71,6 +71,11 @@ impl UploadState for SqliteState {
         self.readers.look(|connection| found(connection, &sql, [id(upload_id.0)], upload))
     }
 
+    async fn landed_contents(&self, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedContent>>, Error> {
+        let files = files.to_vec();
+        self.readers.list(move |connection| content::landed_contents(connection, &files)).await
+    }
+
     async fn uploads(&self, wanted: &UploadQuery) -> Result<Vec<Upload>, Error> {
         let wanted = wanted.clone();
         self.readers
@@ -86,8 +91,10 @@ impl UploadState for SqliteState {
     }
 
     async fn unfinished_uploads(&self) -> Result<Vec<UnfinishedUpload>, Error> {
-        let select =
-            Select::new("SELECT history_id, partial FROM uploads WHERE status = 'Syncing' ORDER BY history_id");
+        let select = Select::new(
+            "SELECT history_id, partial FROM uploads WHERE status = 'Syncing' AND NOT EXISTS \
+             (SELECT 1 FROM resumables WHERE upload_id = history_id) ORDER BY history_id",
+        );
         self.readers
             .list(move |connection| {
                 select.rows(connection, |row| {
@@ -132,7 +139,7 @@ fn folder_of(target: &LakePath) -> &str {
     target.as_str().rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-fn begin_upload(connection: &Connection, new: &NewUpload) -> Result<UploadId, Error> {
+pub(super) fn begin_upload(connection: &Connection, new: &NewUpload) -> Result<UploadId, Error> {
     let record = record(connection, new.sync_id)?.ok_or(Error::NoSuchSync(new.sync_id))?;
     may_accept_uploads(&record)?;
     let sync_id = id(new.sync_id.0);
@@ -286,15 +293,22 @@ fn add_row(
     at: Timestamp,
 ) -> Result<Position, Error> {
     let sql = "INSERT INTO uploads (sync_id, ordinal, file_name, target, folder_id, status, start_time, end_time, \
-               size_bytes, sha256) VALUES (?, ?, ?, ?, ?, 'Finished', ?, ?, ?, ?)";
+               size_bytes, sha256, identity, taken_over) VALUES (?, ?, ?, ?, ?, 'Finished', ?, ?, ?, ?, ?, ?)";
     let sync_id = id(upload.sync_id.0);
-    let (target, size_bytes) = (upload.target.as_str(), id(upload.digest.size_bytes));
-    let (begun_at, sha256) = (upload.begun_at.0, upload.digest.sha256);
-    changed(
-        connection,
-        sql,
-        params![sync_id, ordinal, upload.file_name, target, folder_id, begun_at, at.0, size_bytes, sha256],
-    )?;
+    let values = params![
+        sync_id,
+        ordinal,
+        upload.file_name,
+        upload.target.as_str(),
+        folder_id,
+        upload.begun_at.0,
+        at.0,
+        id(upload.digest.size_bytes),
+        upload.digest.sha256,
+        upload.identity.0,
+        upload.taken_over,
+    ];
+    changed(connection, sql, values)?;
     Ok(Position { history_id: connection.last_insert_rowid(), sync_id, ordinal, folder_id })
 }
 
@@ -304,9 +318,9 @@ fn finish_row(
     upload: &WholeUpload,
     at: Timestamp,
 ) -> Result<Option<Position>, Error> {
-    let sql = "UPDATE uploads SET status = 'Finished', end_time = ?, size_bytes = ?, sha256 = ?, partial = NULL, \
-               identity = NULL WHERE history_id = ? AND status = 'Syncing' \
-               RETURNING history_id, sync_id, ordinal, folder_id";
+    // The identity stays: by it the file is known again.
+    let sql = "UPDATE uploads SET status = 'Finished', end_time = ?, size_bytes = ?, sha256 = ?, partial = NULL \
+               WHERE history_id = ? AND status = 'Syncing' RETURNING history_id, sync_id, ordinal, folder_id";
     let values = params![at.0, id(upload.digest.size_bytes), upload.digest.sha256, id(upload_id.0)];
     found(connection, sql, values, position)
 }

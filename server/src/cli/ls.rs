@@ -1,0 +1,49 @@
+//! `lakeshore ls`: what lies in a folder of the lake.
+
+use super::client::{connect_plainly, end, interruption, printed};
+use super::moment::moment;
+use crate::client::error::{ClientError, DONE};
+use crate::client::listing::{Entry, Listing};
+use crate::config::ListOptions;
+use bytesize::ByteSize;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Of a SHA-256, what tells files apart for people.
+const DIGITS: usize = 12;
+
+pub async fn run(options: &ListOptions) -> ExitCode {
+    end(list(options).await)
+}
+
+async fn list(options: &ListOptions) -> Result<u8, ClientError> {
+    let client = connect_plainly(&options.connect, interruption()?)?;
+    let mut listing = Listing::of(&client, &options.path);
+    loop {
+        let page = listing.next_page().await?;
+        if page.is_empty() {
+            return Ok(DONE);
+        }
+        let mut output = io::stdout().lock();
+        for entry in &page {
+            printed(if options.json { print_json(&mut output, entry) } else { print(&mut output, entry) })?;
+        }
+    }
+}
+
+fn print(output: &mut impl Write, entry: &Entry) -> io::Result<()> {
+    let size =
+        if entry.is_folder { "-".to_owned() } else { ByteSize(entry.size_bytes.unwrap_or_default()).to_string() };
+    let sha256 = entry.sha256.as_deref().and_then(|digits| digits.get(..DIGITS)).unwrap_or("-");
+    let slash = if entry.is_folder { "/" } else { "" };
+    let time = moment(entry.modified_time, "-");
+    // Somebody may have put a name into the lake by hand that would move the cursor.
+    let name =
+        if entry.name.contains(char::is_control) { entry.name.escape_debug().to_string() } else { entry.name.clone() };
+    writeln!(output, "{size:>10}  {time:17}  {sha256:DIGITS$}  {name}{slash}")
+}
+
+fn print_json(output: &mut impl Write, entry: &Entry) -> io::Result<()> {
+    serde_json::to_writer(&mut *output, entry)?;
+    writeln!(output)
+}

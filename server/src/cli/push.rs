@@ -1,0 +1,169 @@
+//! `lakeshore push`: the client does it, this asks and tells.
+
+use super::client::{connect, end, interruption, printed, tell};
+use crate::client::deliver::Counts;
+use crate::client::difference::Kind;
+use crate::client::error::{ClientError, INTERRUPTED};
+use crate::client::manifest::Manifest;
+use crate::client::pick::Pick;
+use crate::client::progress::Progress;
+use crate::client::push::{Outcome, Push, Report, push};
+use crate::client::walk::Source;
+use crate::config::PushOptions;
+use bytesize::ByteSize;
+use rustix::system::uname;
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+pub async fn run(options: &PushOptions) -> ExitCode {
+    end(run_to_report(options).await)
+}
+
+async fn run_to_report(options: &PushOptions) -> Result<u8, ClientError> {
+    let stop = interruption()?;
+    let source = Source::find(&options.source)?;
+    let pick = Pick::new(&options.include, &options.exclude)?;
+    let manifest = options.expect.as_deref().map(Manifest::read).transpose()?;
+    let progress = Progress::new(options.quiet);
+    let told = progress.clone();
+    let client = connect(&options.connect, stop, Arc::new(move |line| told.tell(line)))?;
+    let wanted = Push {
+        name: options.name.clone().unwrap_or_else(|| default_name(&source)),
+        source,
+        dataset: options.path.clone(),
+        sync_type: options.kind.sync_type(),
+        pick: Arc::new(pick),
+        follow_links: options.follow_links,
+        jobs: options.jobs.unwrap_or_else(default_jobs).get(),
+        manifest,
+        dry_run: options.dry_run,
+        resume: options.resume,
+        start_over: options.start_over,
+        read_all: options.read_all,
+        confirm: options.confirm,
+        keep_open: options.keep_open,
+        abort_on_failure: options.abort_on_failure,
+    };
+    let begun = Instant::now();
+    let report = push(&client, wanted, &progress).await;
+    let seconds = begun.elapsed().as_secs_f64();
+    if options.json {
+        let mut output = io::stdout().lock();
+        printed(print_json(&mut output, &report, seconds))?;
+    } else if report.error.is_none() {
+        printed(print(&mut io::stdout().lock(), &report, seconds))?;
+    }
+    explain(&report);
+    Ok(report.exit_code)
+}
+
+/// Requests that wait for the server's disk cost this machine nothing.
+fn default_jobs() -> NonZeroUsize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    NonZeroUsize::new((cores * 4).clamp(8, 32)).unwrap_or(NonZeroUsize::MIN)
+}
+
+fn default_name(source: &Source) -> String {
+    let host = uname().nodename().to_string_lossy().into_owned();
+    format!("push of {} from {host}", source.path().display())
+}
+
+fn print_json(output: &mut impl Write, report: &Report, seconds: f64) -> io::Result<()> {
+    #[derive(serde::Serialize)]
+    struct Timed<'a> {
+        #[serde(flatten)]
+        report: &'a Report,
+        seconds: f64,
+    }
+    serde_json::to_writer(&mut *output, &Timed { report, seconds })?;
+    writeln!(output)
+}
+
+/// What happened.
+fn print(output: &mut impl Write, report: &Report, seconds: f64) -> io::Result<()> {
+    let path = &report.path;
+    if let Some(difference) = &report.difference {
+        let kinds = [
+            ("added", &difference.added),
+            ("changed", &difference.changed),
+            ("removed", &difference.removed),
+            ("unchanged", &difference.unchanged),
+        ];
+        for (word, kind) in kinds {
+            writeln!(output, "{word:9}  {}", counts(&kind.counts))?;
+            if word != "unchanged" {
+                name(output, kind)?;
+            }
+        }
+        return writeln!(output, "nothing was sent to {path}: this was a dry run");
+    }
+    if report.outcome == Outcome::Nothing && report.failed.count == 0 {
+        return writeln!(output, "nothing to send to {path}");
+    }
+    if report.outcome == Outcome::Nothing {
+        return Ok(());
+    }
+    let taken_over = match report.taken_over {
+        0 => String::new(),
+        files => format!(" ({files} taken over from the dataset)"),
+    };
+    writeln!(output, "sent       {}", counts(&report.sent))?;
+    writeln!(output, "unchanged  {}{taken_over}", counts(&report.unchanged))?;
+    if report.failed.count > 0 {
+        writeln!(output, "failed     {} files", report.failed.count)?;
+    }
+    let rate = ByteSize((report.sent.bytes as f64 / seconds.max(0.001)) as u64);
+    writeln!(output, "in {seconds:.1} s, {rate}/s")?;
+    let sync = report.sync_id.map_or_else(|| "the sync".to_owned(), |id| format!("sync {id}"));
+    let end = match report.outcome {
+        Outcome::Published => format!("{sync} is published: {path} is what was sent, the old dataset is in the trash"),
+        Outcome::Finished => format!("{sync} has finished: all of it is in {path}"),
+        Outcome::KeptOpen => format!("{sync} is open; end it by a push with --resume, or by the API"),
+        Outcome::Held => format!("{sync} is held; the same command with --confirm publishes it"),
+        Outcome::Aborted => {
+            format!("{sync} is aborted; {path} is as it was, but for what an incremental sync had landed")
+        }
+        _ => format!("{sync} is open and not ended; the same command goes on with it"),
+    };
+    writeln!(output, "{end}")
+}
+
+fn counts(counts: &Counts) -> String {
+    format!("{} files, {}", counts.files, ByteSize(counts.bytes))
+}
+
+fn name(output: &mut impl Write, kind: &Kind) -> io::Result<()> {
+    for name in &kind.names {
+        writeln!(output, "           {name}")?;
+    }
+    let unnamed = kind.counts.files - kind.names.len() as u64;
+    if unnamed > 0 { writeln!(output, "           and {unnamed} more") } else { Ok(()) }
+}
+
+/// To standard error: why it did not come to its end, and how it goes on.
+fn explain(report: &Report) {
+    if report.outcome == Outcome::Nothing && report.failed.count > 0 {
+        for problem in &report.failed.named {
+            tell(&format!("{}: {}", problem.path, problem.why));
+        }
+        let count = report.failed.count;
+        tell(&format!(
+            "lakeshore: nothing was sent: {count} files are not as they should be; put them right, or leave them out by --exclude"
+        ));
+    }
+    if let Some(error) = &report.error {
+        tell(&format!("lakeshore: {error}"));
+    }
+    let went_on = matches!(report.outcome, Outcome::Failed | Outcome::Interrupted);
+    if let Some(sync_id) = report.sync_id.filter(|_| went_on) {
+        let sent = counts(&report.sent);
+        tell(&format!(
+            "sync {sync_id} is left as it is ({sent} sent this time); the same command goes on with it, from anywhere: --resume {sync_id}"
+        ));
+    } else if report.exit_code == INTERRUPTED {
+        tell("nothing was begun");
+    }
+}

@@ -1,0 +1,136 @@
+//! `lakeshore status`: the latest syncs, or one of them.
+
+use super::client::{connect_plainly, end, interruption, printed};
+use super::moment::moment;
+use super::table;
+use crate::client::call::Client;
+use crate::client::error::{ClientError, DONE, FAILED};
+use crate::config::StatusOptions;
+use bytesize::ByteSize;
+use lakeshore::Timestamp;
+use lakeshore::list::{ListParameters, Order};
+use lakeshore::sync::{Status, Sync, SyncId};
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How often `--follow` looks.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Failed uploads that are named.
+const FAILED_NAMED_MAX: u64 = 10;
+
+pub async fn run(options: &StatusOptions) -> ExitCode {
+    end(show(options).await)
+}
+
+async fn show(options: &StatusOptions) -> Result<u8, ClientError> {
+    let stop = interruption()?;
+    let client = connect_plainly(&options.connect, stop)?;
+    match options.sync {
+        Some(sync_id) => show_one(&client, sync_id, options).await,
+        None => show_list(&client, options).await,
+    }
+}
+
+async fn show_list(client: &Client, options: &StatusOptions) -> Result<u8, ClientError> {
+    let wanted = ListParameters {
+        size: Some(options.size),
+        order: Order::Desc,
+        path: options.path.clone(),
+        ..Default::default()
+    };
+    let syncs = client.syncs(&wanted).await?;
+    let mut output = io::stdout().lock();
+    if options.json {
+        for sync in &syncs {
+            printed(print_json(&mut output, sync))?;
+        }
+        return Ok(DONE);
+    }
+    let head = ["SYNC", "STATUS", "TYPE", "FILES", "FAILED", "SIZE", "STARTED", "PATH", "NAME"];
+    let mut rows = vec![head.map(str::to_owned)];
+    rows.extend(syncs.iter().map(row));
+    printed(table::print(&mut output, &rows, &[0, 3, 4, 5]))?;
+    Ok(DONE)
+}
+
+fn row(sync: &Sync) -> [String; 9] {
+    [
+        sync.sync_id.to_string(),
+        sync.sync_status.as_str().to_owned(),
+        sync.sync_type.as_str().trim_end_matches("Sync").to_owned(),
+        sync.total_files.to_string(),
+        sync.num_failed.to_string(),
+        ByteSize(sync.size_bytes).to_string(),
+        moment(Some(sync.start_time), "-"),
+        sync.path.to_string(),
+        sync.name.clone(),
+    ]
+}
+
+async fn show_one(client: &Client, sync_id: SyncId, options: &StatusOptions) -> Result<u8, ClientError> {
+    let mut sync = client.sync(sync_id).await?;
+    let mut told = None;
+    while options.follow && sync.sync_status == Status::Syncing {
+        let now = (sync.num_landed(), sync.num_in_flight, sync.num_failed, sync.size_bytes);
+        if told.replace(now) != Some(now) && !options.json {
+            printed(writeln!(io::stdout(), "{}", progress(&sync)))?;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = client.patience().stop.cancelled() => return Err(ClientError::Interrupted),
+        }
+        sync = client.sync(sync_id).await?;
+    }
+    let mut output = io::stdout().lock();
+    if options.json {
+        printed(print_json(&mut output, &sync))?;
+    } else {
+        printed(describe(&mut output, &sync))?;
+        if sync.num_failed > 0 {
+            let wanted = ListParameters {
+                size: Some(FAILED_NAMED_MAX),
+                order: Order::Desc,
+                sync_id: Some(sync_id),
+                status: Some(Status::Failed),
+                ..Default::default()
+            };
+            for upload in client.uploads(&wanted).await? {
+                printed(writeln!(output, "  failed: {:?}: {}", upload.file_name, upload.message))?;
+            }
+        }
+    }
+    Ok(if options.follow && sync.sync_status == Status::Failed { FAILED } else { DONE })
+}
+
+fn progress(sync: &Sync) -> String {
+    let size = ByteSize(sync.size_bytes);
+    format!("{} landed ({size}), {} in flight, {} failed", sync.num_landed(), sync.num_in_flight, sync.num_failed)
+}
+
+fn describe(output: &mut impl Write, sync: &Sync) -> io::Result<()> {
+    let Sync { sync_id, path, .. } = sync;
+    writeln!(
+        output,
+        "sync {sync_id} {:?}: {} to {path}, {}",
+        sync.name,
+        sync.sync_type.as_str(),
+        sync.sync_status.as_str()
+    )?;
+    let ended = moment(Some(sync.end_time).filter(|at| *at != Timestamp::NOT_YET), "-");
+    writeln!(output, "  started {} by {}, ended {ended}", moment(Some(sync.start_time), "-"), by(&sync.started_by))?;
+    writeln!(output, "  files: {}", progress(sync))?;
+    if !sync.message.is_empty() {
+        writeln!(output, "  {}", sync.message)?;
+    }
+    Ok(())
+}
+
+fn by(name: &str) -> &str {
+    if name.is_empty() { "nobody" } else { name }
+}
+
+fn print_json(output: &mut impl Write, sync: &Sync) -> io::Result<()> {
+    serde_json::to_writer(&mut *output, sync)?;
+    writeln!(output)
+}

@@ -1,0 +1,27 @@
+//! Rows for people: columns as wide as their widest cell.
+
+use std::io::{self, Write};
+
+/// Prints each row, its cells two blanks apart. `right` are the columns that hold numbers.
+pub fn print<const N: usize>(output: &mut impl Write, rows: &[[String; N]], right: &[usize]) -> io::Result<()> {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    for row in rows {
+        let cells: Vec<_> = row
+            .iter()
+            .zip(widths)
+            .enumerate()
+            .map(
+                |(at, (cell, width))| {
+                    if right.contains(&at) { format!("{cell:>width$}") } else { format!("{cell:width$}") }
+                },
+            )
+            .collect();
+        writeln!(output, "{}", cells.join("  ").trim_end())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! The bytes of a file of this machine, on their way into a request: read as the connection takes them, and watched.
+
+use super::digest::{CHANGED, PIECE_BYTES};
+use super::progress::FileProgress;
+use super::walk::Stamp;
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, stream};
+use std::io::{self, SeekFrom};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+
+/// Why a body has ended early, for whoever sent it: what the connection tells of it does not say.
+#[derive(Debug, Clone, Default)]
+pub struct Trouble(Arc<OnceLock<String>>);
+
+impl Trouble {
+    pub fn why(&self) -> Option<&str> {
+        self.0.get().map(String::as_str)
+    }
+
+    fn broken(&self, why: impl std::fmt::Display) -> io::Error {
+        let error = io::Error::other(why.to_string());
+        // The first is the cause.
+        let _ = self.0.set(why.to_string());
+        error
+    }
+}
+
+/// A file that was opened, and is what the plan says.
+pub struct SourceFile {
+    file: File,
+    stamp: Stamp,
+}
+
+impl SourceFile {
+    /// Gives the reason why it cannot be sent.
+    pub async fn open(path: &Path, stamp: &Stamp) -> Result<Self, String> {
+        let file = File::open(path).await.map_err(|error| error.to_string())?;
+        let source = Self { file, stamp: *stamp };
+        if source.is_unchanged().await { Ok(source) } else { Err(CHANGED.to_owned()) }
+    }
+
+    async fn is_unchanged(&self) -> bool {
+        self.file.metadata().await.is_ok_and(|metadata| Stamp::of(&metadata) == self.stamp)
+    }
+
+    /// All of it, at once: for small files.
+    pub async fn read_whole(mut self) -> Result<Bytes, String> {
+        let mut bytes = Vec::with_capacity(usize::try_from(self.stamp.size_bytes).unwrap_or_default() + 1);
+        let limit = self.stamp.size_bytes + 1;
+        (&mut self.file).take(limit).read_to_end(&mut bytes).await.map_err(|error| error.to_string())?;
+        let is_whole = bytes.len() as u64 == self.stamp.size_bytes && self.is_unchanged().await;
+        if is_whole { Ok(bytes.into()) } else { Err(CHANGED.to_owned()) }
+    }
+
+    /// The bytes from `offset` on, so many of them. Ends with an error, before the last piece is given, when the file has
+    /// changed.
+    pub fn stream(
+        self,
+        offset: u64,
+        length: u64,
+        progress: Arc<FileProgress>,
+        trouble: Trouble,
+    ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+        let begin = (self, None::<u64>);
+        stream::try_unfold(begin, move |(mut source, left)| {
+            let (progress, trouble) = (progress.clone(), trouble.clone());
+            async move {
+                let left = match left {
+                    Some(left) => left,
+                    None => {
+                        source.file.seek(SeekFrom::Start(offset)).await.map_err(|error| trouble.broken(error))?;
+                        length
+                    }
+                };
+                if left == 0 {
+                    return Ok(None);
+                }
+                let wanted = usize::try_from(left).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
+                let mut piece = BytesMut::with_capacity(wanted);
+                while piece.len() < wanted {
+                    let room = (wanted - piece.len()) as u64;
+                    let count = (&mut source.file).take(room).read_buf(&mut piece).await;
+                    if count.map_err(|error| trouble.broken(error))? == 0 {
+                        return Err(trouble.broken(CHANGED));
+                    }
+                }
+                let left = left - piece.len() as u64;
+                if left == 0 && !source.is_unchanged().await {
+                    return Err(trouble.broken(CHANGED));
+                }
+                progress.add(piece.len() as u64);
+                Ok(Some((piece.freeze(), (source, Some(left)))))
+            }
+        })
+    }
+}

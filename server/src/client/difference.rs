@@ -1,0 +1,160 @@
+//! `--dry-run`: what a push would add, change and remove, asked of the live dataset folder by folder. Nothing is changed.
+
+use super::call::Client;
+use super::deliver::Counts;
+use super::error::ClientError;
+use super::listing::Listing;
+use super::plan::{Plan, PlannedFile};
+use super::progress::Progress;
+use super::scan::NAMED_MAX;
+use lakeshore::LakePath;
+use lakeshore::sync::SyncType;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap};
+
+/// A full sync removes what it does not bring; an incremental one removes nothing.
+#[derive(Debug, Default, Clone, Serialize)]
+pub struct Difference {
+    pub added: Kind,
+    /// Of another size or digest, or of a digest that the lake does not know.
+    pub changed: Kind,
+    pub removed: Kind,
+    pub unchanged: Kind,
+}
+
+#[derive(Debug, Default, Clone, Serialize)]
+pub struct Kind {
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// The first of them.
+    pub names: Vec<String>,
+}
+
+impl Kind {
+    fn add(&mut self, name: String, bytes: u64) {
+        self.counts.files += 1;
+        self.counts.bytes += bytes;
+        if self.names.len() < NAMED_MAX {
+            self.names.push(name);
+        }
+    }
+}
+
+/// The files of one folder in the plan.
+#[derive(Debug, Clone, Copy)]
+struct Stretch {
+    offset: u64,
+    count: usize,
+}
+
+struct Comparing<'a> {
+    client: &'a Client,
+    dataset: &'a LakePath,
+    plan: &'a Plan,
+    progress: &'a Progress,
+    /// By folder, those that have not been looked at.
+    local: BTreeMap<String, Stretch>,
+    difference: Difference,
+}
+
+/// Holds the names of all folders, and the files of one.
+pub async fn difference(
+    client: &Client,
+    plan: &Plan,
+    dataset: &LakePath,
+    sync_type: SyncType,
+    progress: &Progress,
+) -> Result<Difference, ClientError> {
+    progress.begin("comparing", None, None);
+    let mut comparing =
+        Comparing { client, dataset, plan, progress, local: stretches(plan)?, difference: Difference::default() };
+    match sync_type {
+        SyncType::FullSync => comparing.compare_all().await?,
+        SyncType::IncrementalSync => {
+            let folders: Vec<_> = comparing.local.keys().cloned().collect();
+            for folder in folders {
+                comparing.compare(&folder, false).await?;
+            }
+        }
+    }
+    progress.end();
+    Ok(comparing.difference)
+}
+
+fn stretches(plan: &Plan) -> Result<BTreeMap<String, Stretch>, ClientError> {
+    let mut reader = plan.read()?;
+    let mut stretches = BTreeMap::new();
+    loop {
+        let offset = reader.offset();
+        let Some(file) = reader.next_file()? else { return Ok(stretches) };
+        // The files of a folder stand together.
+        stretches.entry(file.folder().to_owned()).or_insert(Stretch { offset, count: 0 }).count += 1;
+    }
+}
+
+impl Comparing<'_> {
+    async fn compare_all(&mut self) -> Result<(), ClientError> {
+        let mut folders = vec![String::new()];
+        while let Some(folder) = folders.pop() {
+            folders.extend(self.compare(&folder, true).await?);
+        }
+        // The lake has no such folders.
+        for (_, stretch) in std::mem::take(&mut self.local) {
+            for file in self.read(stretch)? {
+                let bytes = file.size_bytes();
+                self.difference.added.add(file.path, bytes);
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&self, stretch: Stretch) -> Result<Vec<PlannedFile>, ClientError> {
+        let mut reader = self.plan.read()?;
+        reader.go_to(stretch.offset)?;
+        reader.take(stretch.count)
+    }
+
+    /// Compares one folder, and gives the lake's folders in it.
+    async fn compare(&mut self, folder: &str, removes: bool) -> Result<Vec<String>, ClientError> {
+        if self.client.patience().stop.is_cancelled() {
+            return Err(ClientError::Interrupted);
+        }
+        let files = match self.local.remove(folder) {
+            Some(stretch) => self.read(stretch)?,
+            None => Vec::new(),
+        };
+        let mut files: HashMap<_, _> = files.into_iter().map(|file| (file.name().to_owned(), file)).collect();
+        let below = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+        let place = if folder.is_empty() { self.dataset.to_string() } else { format!("{}/{folder}", self.dataset) };
+        let mut listing = Listing::of(self.client, &place);
+        let mut folders = Vec::new();
+        let difference = &mut self.difference;
+        loop {
+            let page = listing.next_page_if_there().await?;
+            if page.is_empty() {
+                break;
+            }
+            self.progress.add_files(page.len() as u64);
+            for entry in page {
+                let size = entry.size_bytes.unwrap_or_default();
+                match files.remove(&entry.name) {
+                    _ if entry.is_folder => folders.push(below(&entry.name)),
+                    Some(file) if entry.sha256.as_ref() == Some(&file.sha256) => {
+                        difference.unchanged.add(file.path, size);
+                    }
+                    Some(file) => {
+                        let bytes = file.size_bytes();
+                        difference.changed.add(file.path, bytes);
+                    }
+                    None if removes => difference.removed.add(below(&entry.name), size),
+                    None => {}
+                }
+            }
+        }
+        for file in files.into_values() {
+            let bytes = file.size_bytes();
+            difference.added.add(file.path, bytes);
+        }
+        Ok(folders)
+    }
+}

@@ -1,0 +1,82 @@
+//! What can keep a command of the client from its end, and the exit code that says so to a script.
+
+use lakeshore::ErrorCode;
+use serde_json::Value;
+
+/// Done.
+pub const DONE: u8 = 0;
+/// Some files failed, or what was sent is not published.
+pub const FAILED: u8 = 1;
+/// The command line, the config file or the key file is wrong: nothing was begun. (clap ends with the same.)
+pub const USAGE: u8 = 2;
+/// The server refused: the key, a conflict, a path.
+pub const REFUSED: u8 = 3;
+/// The files are there, and the guard against an empty reload holds the sync.
+pub const HELD: u8 = 4;
+/// The server could not be reached, or not for as long as `--retry-for` said.
+pub const UNREACHABLE: u8 = 5;
+/// Ctrl-C, SIGTERM or SIGHUP: what a shell makes of an end by SIGINT.
+pub const INTERRUPTED: u8 = 130;
+
+/// The table of the codes, for `--help`; the README has the same.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    some files failed, or what was sent is not published
+  2    the command line, the config file or the key is wrong; nothing was begun
+  3    the server refused
+  4    the files were sent, and the guard against an empty reload holds the sync
+  5    the server could not be reached
+  130  interrupted; the same command goes on";
+
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("{0}")]
+    Usage(String),
+    /// A refusal in the words of the server, which say what to do.
+    #[error("the server refused: {msg} (code {code})")]
+    Refused { code: u32, msg: String, data: Value },
+    #[error("{server} cannot be reached: {cause}")]
+    Unreachable { server: String, cause: String },
+    /// Something that is not Lakeshore, or not this version of it.
+    #[error("{0}")]
+    Unexpected(String),
+    /// The files of this machine, or the state folder.
+    #[error("{0}")]
+    Local(String),
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl ClientError {
+    pub fn local(doing: impl std::fmt::Display, cause: impl std::fmt::Display) -> Self {
+        Self::Local(format!("{doing}: {cause}"))
+    }
+
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => USAGE,
+            Self::Refused { .. } | Self::Unexpected(_) => REFUSED,
+            Self::Unreachable { .. } => UNREACHABLE,
+            Self::Local(_) => FAILED,
+            Self::Interrupted => INTERRUPTED,
+        }
+    }
+
+    pub fn is_refusal(&self, wanted: ErrorCode) -> bool {
+        matches!(self, Self::Refused { code, .. } if *code == wanted.number())
+    }
+
+    /// True when the same call may succeed in a moment: the server is away, starts, stops, or is busy.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            // RFC 9110 and RFC 6585: timeout, too early, too many requests, and what a proxy says for a server that is
+            // away. 423 is tus's: another request still writes to this upload.
+            Self::Refused { code, .. } => {
+                matches!(code / 100, 408 | 423 | 425 | 429 | 502 | 503 | 504)
+            }
+            _ => false,
+        }
+    }
+}

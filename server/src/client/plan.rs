@@ -1,0 +1,195 @@
+//! The plan of a push: every file with its size and SHA-256, in a file of the state folder, in the order of the walk. A
+//! push of a million files holds a few of them in memory.
+
+use super::error::ClientError;
+use super::walk::{Stamp, order};
+use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// Changes of the file's form count here: a plan of another one is made anew.
+const FORM: u32 = 1;
+/// A file that was changed shortly before it was read may have been changed again within the same tick of its time.
+const SETTLED_MS: i64 = 2000;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedFile {
+    /// Below the folder, and below the dataset.
+    pub path: String,
+    /// In hexadecimal.
+    pub sha256: String,
+    pub stamp: Stamp,
+}
+
+impl PlannedFile {
+    pub fn size_bytes(&self) -> u64 {
+        self.stamp.size_bytes
+    }
+
+    /// The folder that it is in; empty for the dataset itself.
+    pub fn folder(&self) -> &str {
+        self.path.rsplit_once('/').map_or("", |(folder, _)| folder)
+    }
+
+    pub fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    form: u32,
+    /// When the walk began, in milliseconds since 1970.
+    begun_ms: i64,
+}
+
+/// A plan that is whole.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    place: PathBuf,
+    pub files: u64,
+    pub bytes: u64,
+}
+
+impl Plan {
+    pub fn read(&self) -> Result<PlanReader, ClientError> {
+        PlanReader::open(&self.place)?.ok_or_else(|| damaged(&self.place, "it is gone"))
+    }
+}
+
+/// Writes a plan, under its name only when it is whole.
+pub struct PlanWriter {
+    place: PathBuf,
+    unfinished: PathBuf,
+    output: BufWriter<File>,
+    files: u64,
+    bytes: u64,
+}
+
+impl PlanWriter {
+    pub fn create(place: &Path, begun_ms: i64) -> Result<Self, ClientError> {
+        let unfinished = place.with_extension("new");
+        let file = File::create(&unfinished).map_err(|error| unwritable(&unfinished, error))?;
+        let mut writer = Self { place: place.to_owned(), unfinished, output: BufWriter::new(file), files: 0, bytes: 0 };
+        writer.line(&Head { form: FORM, begun_ms })?;
+        Ok(writer)
+    }
+
+    pub fn add(&mut self, file: &PlannedFile) -> Result<(), ClientError> {
+        self.files += 1;
+        self.bytes += file.size_bytes();
+        self.line(file)
+    }
+
+    fn line(&mut self, value: &impl Serialize) -> Result<(), ClientError> {
+        serde_json::to_writer(&mut self.output, value)
+            .map_err(std::io::Error::from)
+            .and_then(|()| self.output.write_all(b"\n"))
+            .map_err(|error| unwritable(&self.unfinished, error))
+    }
+
+    /// It is a memory of what can be found out again: not synced.
+    pub fn finish(mut self) -> Result<Plan, ClientError> {
+        self.output
+            .flush()
+            .and_then(|()| std::fs::rename(&self.unfinished, &self.place))
+            .map_err(|error| unwritable(&self.place, error))?;
+        Ok(Plan { place: self.place, files: self.files, bytes: self.bytes })
+    }
+}
+
+pub struct PlanReader {
+    place: PathBuf,
+    input: BufReader<File>,
+    begun_ms: i64,
+    offset: u64,
+}
+
+impl PlanReader {
+    /// `None` where there is no plan, or one of another form.
+    pub fn open(place: &Path) -> Result<Option<Self>, ClientError> {
+        let file = match File::open(place) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(ClientError::local(format!("cannot read {}", place.display()), error)),
+        };
+        let mut reader = Self { place: place.to_owned(), input: BufReader::new(file), begun_ms: 0, offset: 0 };
+        match reader.line::<Head>() {
+            Ok(Some(head)) if head.form == FORM => {
+                reader.begun_ms = head.begun_ms;
+                Ok(Some(reader))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Where the next file stands, for [`Self::go_to`].
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    pub fn go_to(&mut self, offset: u64) -> Result<(), ClientError> {
+        self.input.seek(SeekFrom::Start(offset)).map_err(|error| damaged(&self.place, error))?;
+        self.offset = offset;
+        Ok(())
+    }
+
+    pub fn next_file(&mut self) -> Result<Option<PlannedFile>, ClientError> {
+        self.line()
+    }
+
+    /// At most `count` more.
+    pub fn take(&mut self, count: usize) -> Result<Vec<PlannedFile>, ClientError> {
+        let mut files = Vec::new();
+        while files.len() < count {
+            match self.next_file()? {
+                Some(file) => files.push(file),
+                None => break,
+            }
+        }
+        Ok(files)
+    }
+
+    fn line<T: for<'a> Deserialize<'a>>(&mut self) -> Result<Option<T>, ClientError> {
+        let mut line = String::new();
+        let read = self.input.read_line(&mut line).map_err(|error| damaged(&self.place, error))?;
+        self.offset += read as u64;
+        if read == 0 {
+            return Ok(None);
+        }
+        serde_json::from_str(&line).map(Some).map_err(|error| damaged(&self.place, error))
+    }
+}
+
+/// An earlier plan, asked for digests in the order of the walk.
+pub struct Earlier {
+    reader: PlanReader,
+    next: Option<PlannedFile>,
+}
+
+impl Earlier {
+    pub fn new(mut reader: PlanReader) -> Self {
+        let next = reader.next_file().ok().flatten();
+        Self { reader, next }
+    }
+
+    /// The digest of a file that has not changed since, when it was settled at that time.
+    pub fn digest(&mut self, path: &str, stamp: &Stamp) -> Option<String> {
+        while self.next.as_ref().is_some_and(|next| order(&next.path, path) == Ordering::Less) {
+            // A damaged rest is as good as none.
+            self.next = self.reader.next_file().ok().flatten();
+        }
+        let known = self.next.as_ref().filter(|next| next.path == path && next.stamp == *stamp)?;
+        (stamp.changed_ms() + SETTLED_MS < self.reader.begun_ms).then(|| known.sha256.clone())
+    }
+}
+
+fn unwritable(place: &Path, error: std::io::Error) -> ClientError {
+    ClientError::local(format!("cannot write the plan {}", place.display()), error)
+}
+
+fn damaged(place: &Path, why: impl std::fmt::Display) -> ClientError {
+    ClientError::local(format!("the plan {} cannot be read; run it again", place.display()), why)
+}

@@ -1,0 +1,449 @@
+//! `push`: one folder becomes one sync, from its start to its end.
+//!
+//! - Nothing is begun before every file was found, read and named: a sync does not hold its path while files are hashed,
+//!   and one file that cannot be sent is noticed before the first is.
+//! - What was begun is remembered before the server is told. The same command goes on where it was left.
+//! - A full sync is declared, file by file, so that its end seals what was found here, and nothing else.
+
+use super::call::Client;
+use super::deliver::{Counts, Delivered, deliver};
+use super::difference::{Difference, difference};
+use super::error::{ClientError, DONE, FAILED, HELD};
+use super::manifest::Manifest;
+use super::pick::Pick;
+use super::plan::Plan;
+use super::progress::Progress;
+use super::remembered::{OpenPush, Remembered};
+use super::scan::{Named, Problems, Scan, Scanned};
+use super::send::Sender;
+use super::walk::{Skipped, Source};
+use crate::clock::SystemRandomness;
+use lakeshore::expected::{Expected, FileOfBatch};
+use lakeshore::limits::EXPECTED_FILES_MAX;
+use lakeshore::list::ListParameters;
+use lakeshore::ports::Randomness;
+use lakeshore::service::ExpectFiles;
+use lakeshore::sync::{Status, Sync, SyncId, SyncType};
+use lakeshore::upload::hexadecimal;
+use lakeshore::{ErrorCode, LakePath};
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What is asked for.
+pub struct Push {
+    pub source: Source,
+    pub dataset: LakePath,
+    pub sync_type: SyncType,
+    pub name: String,
+    pub pick: Arc<Pick>,
+    pub follow_links: bool,
+    pub jobs: usize,
+    pub manifest: Option<Manifest>,
+    pub dry_run: bool,
+    pub resume: Option<SyncId>,
+    pub start_over: bool,
+    pub read_all: bool,
+    pub confirm: bool,
+    pub keep_open: bool,
+    pub abort_on_failure: bool,
+}
+
+/// How it has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// A full sync has become the dataset.
+    Published,
+    /// An incremental sync has ended.
+    Finished,
+    /// All was sent, and the sync left open, as was asked for.
+    KeptOpen,
+    /// All was sent; the guard against an empty reload waits for a confirmation.
+    Held,
+    /// Nothing was sent, as was asked for.
+    DryRun,
+    /// There was nothing to send.
+    Nothing,
+    /// Some files failed; the sync is open.
+    Incomplete,
+    /// The sync was aborted, because files failed.
+    Aborted,
+    /// It came to no end: `error` says why.
+    Failed,
+    Interrupted,
+}
+
+/// What happened, for `--json`; people are told the same.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub outcome: Outcome,
+    pub exit_code: u8,
+    pub sync_id: Option<SyncId>,
+    pub path: LakePath,
+    pub sync_type: SyncType,
+    /// It went on with a sync that was open.
+    pub resumed: bool,
+    /// All that was found to send.
+    pub found: Counts,
+    pub sent: Counts,
+    pub unchanged: Counts,
+    pub taken_over: u64,
+    pub failed: Problems,
+    pub skipped: BTreeMap<Skipped, Named>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Difference>,
+    /// Of a refusal: its code, and what it says beyond a sentence, such as the guard's figures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<RefusalOfEnd>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct RefusalOfEnd {
+    pub code: u32,
+    pub data: Value,
+}
+
+impl RefusalOfEnd {
+    fn of(error: ClientError) -> Option<Self> {
+        match error {
+            ClientError::Refused { code, data, .. } => Some(Self { code, data }),
+            _ => None,
+        }
+    }
+}
+
+/// Does all of it, and tells how it went.
+pub async fn push(client: &Client, push: Push, progress: &Arc<Progress>) -> Report {
+    let mut report = Report {
+        outcome: Outcome::Failed,
+        exit_code: FAILED,
+        sync_id: None,
+        path: push.dataset.clone(),
+        sync_type: push.sync_type,
+        resumed: false,
+        found: Counts::default(),
+        sent: Counts::default(),
+        unchanged: Counts::default(),
+        taken_over: 0,
+        failed: Problems::default(),
+        skipped: BTreeMap::new(),
+        difference: None,
+        refusal: None,
+        error: None,
+    };
+    let result = run(client, &push, progress, &mut report).await;
+    progress.end();
+    match result {
+        Ok(outcome) => {
+            report.outcome = outcome;
+            report.exit_code = match outcome {
+                Outcome::Published | Outcome::Finished | Outcome::KeptOpen | Outcome::DryRun => DONE,
+                Outcome::Nothing if report.failed.count == 0 => DONE,
+                Outcome::Held => HELD,
+                _ => FAILED,
+            };
+        }
+        Err(error) => {
+            report.outcome =
+                if matches!(error, ClientError::Interrupted) { Outcome::Interrupted } else { Outcome::Failed };
+            report.exit_code = error.exit_code();
+            report.error = Some(error.to_string());
+            report.refusal = RefusalOfEnd::of(error);
+        }
+    }
+    report
+}
+
+async fn run(
+    client: &Client,
+    push: &Push,
+    progress: &Arc<Progress>,
+    report: &mut Report,
+) -> Result<Outcome, ClientError> {
+    let Push { source, dataset, sync_type, .. } = push;
+    let remembered = Remembered::open(client.server(), &source.path(), dataset, *sync_type)?;
+    let open = if push.dry_run { None } else { find_open(client, push, &remembered, progress).await? };
+    let plan = plan(client, push, &remembered, progress, report).await?;
+    if report.failed.count > 0 {
+        // A sync that is open stays so: when the files are right, the same command goes on with it.
+        report.sync_id = open.map(|open| open.sync_id);
+        return Ok(Outcome::Nothing);
+    }
+    if push.dry_run {
+        report.difference = Some(difference(client, &plan, dataset, *sync_type, progress).await?);
+        return Ok(Outcome::DryRun);
+    }
+    match (sync_type, plan.files) {
+        (SyncType::FullSync, 0) if !push.confirm => {
+            return Err(ClientError::Local(format!(
+                "there is no file to send; --confirm publishes an empty dataset at {dataset}, if that is meant"
+            )));
+        }
+        (SyncType::IncrementalSync, 0) if open.is_none() => return Ok(Outcome::Nothing),
+        _ => {}
+    }
+    let OpenSync { sync_id, is_resumed } = match open {
+        Some(open) => open,
+        None => start(client, &remembered, push).await?,
+    };
+    (report.sync_id, report.resumed) = (Some(sync_id), is_resumed);
+    let sender = Sender { client, sync_id, folder: source.folder.clone(), remembered: &remembered, progress };
+    match fill_and_end(&sender, push, &plan, report).await {
+        Err(error) if is_held(&error) => {
+            progress.tell(&error.to_string());
+            report.refusal = RefusalOfEnd::of(error);
+            Ok(Outcome::Held)
+        }
+        // Whoever has ended it, this push cannot go on with it.
+        Err(error) if error.is_refusal(ErrorCode::SyncEnded) || error.is_refusal(ErrorCode::NoSuchSync) => {
+            remembered.forget()?;
+            Err(error)
+        }
+        result => result,
+    }
+}
+
+/// Looks at every file, and tells what is left out, what cannot be sent, and what is not as it should be.
+async fn plan(
+    client: &Client,
+    push: &Push,
+    remembered: &Remembered,
+    progress: &Arc<Progress>,
+    report: &mut Report,
+) -> Result<Plan, ClientError> {
+    let scan = Scan {
+        source: push.source.clone(),
+        dataset: push.dataset.clone(),
+        pick: push.pick.clone(),
+        follow_links: push.follow_links,
+        place: remembered.plan(),
+        read_all: push.read_all,
+    };
+    let Scanned { plan, skipped, problems, .. } = scan.run(progress, &client.patience().stop).await?;
+    report.found = Counts { files: plan.files, bytes: plan.bytes };
+    for (kind, named) in &skipped {
+        progress.tell(&format!("skipped: {} {}: {}", named.count, kind.describe(), named.names.join(", ")));
+    }
+    (report.skipped, report.failed) = (skipped, problems);
+    if let Some(manifest) = push.manifest.as_ref().filter(|_| report.failed.count == 0) {
+        report.failed = manifest.compare(&plan)?;
+    }
+    Ok(plan)
+}
+
+/// From an open sync to one that has ended, or that says why not.
+async fn fill_and_end(
+    sender: &Sender<'_>,
+    push: &Push,
+    plan: &Plan,
+    report: &mut Report,
+) -> Result<Outcome, ClientError> {
+    let Sender { client, sync_id, remembered, progress, .. } = *sender;
+    let is_full = push.sync_type == SyncType::FullSync;
+    // Where others send to the same sync, nobody knows what all of it will be.
+    let is_alone = !push.keep_open && push.resume.is_none();
+    if is_full && is_alone {
+        declare(client, sync_id, plan).await?;
+    }
+    send_all(sender, plan, push.jobs, report).await?;
+    if report.failed.count > 0 {
+        if !push.abort_on_failure {
+            return Ok(Outcome::Incomplete);
+        }
+        abort(client, sync_id).await?;
+        remembered.forget()?;
+        return Ok(Outcome::Aborted);
+    }
+    if push.keep_open {
+        return Ok(Outcome::KeptOpen);
+    }
+    progress.begin("ending the sync", None, None);
+    let ending = Ending { confirm: push.confirm, is_own: push.resume.is_none(), is_empty: plan.files == 0 };
+    ending.end(client, sync_id).await?;
+    remembered.forget()?;
+    Ok(if is_full { Outcome::Published } else { Outcome::Finished })
+}
+
+/// A sync to go on with.
+#[derive(Debug, Clone, Copy)]
+struct OpenSync {
+    sync_id: SyncId,
+    is_resumed: bool,
+}
+
+/// The sync that is to be gone on with. Also finds out, before anything is hashed, that the server is there and knows
+/// the key.
+async fn find_open(
+    client: &Client,
+    push: &Push,
+    remembered: &Remembered,
+    progress: &Progress,
+) -> Result<Option<OpenSync>, ClientError> {
+    let fits = |sync: &Sync| sync.path == push.dataset && sync.sync_type == push.sync_type;
+    if let Some(sync_id) = push.resume {
+        let sync = client.sync(sync_id).await?;
+        let (kind, path) = (sync.sync_type.as_str(), &sync.path);
+        return if sync.sync_status != Status::Syncing {
+            Err(ClientError::Usage(format!("sync {sync_id} has ended; leave --resume out to start a new one")))
+        } else if !fits(&sync) {
+            Err(ClientError::Usage(format!(
+                "sync {sync_id} is a {kind} to {path}; --resume takes one of the same type and path"
+            )))
+        } else {
+            Ok(Some(OpenSync { sync_id, is_resumed: true }))
+        };
+    }
+    let left = remembered.open_push().and_then(|left| left.sync_id);
+    if let Some(sync_id) = left.filter(|_| push.start_over) {
+        match abort(client, sync_id).await {
+            Ok(()) => progress.tell(&format!("sync {sync_id}, which was left open, is aborted")),
+            Err(error) if error.is_refusal(ErrorCode::SyncEnded) || error.is_refusal(ErrorCode::NoSuchSync) => {}
+            Err(error) => return Err(error),
+        }
+        remembered.forget()?;
+        return Ok(None);
+    }
+    let Some(sync_id) = left else {
+        let looked = ListParameters { size: Some(1), path: Some(push.dataset.clone()), ..Default::default() };
+        client.syncs(&looked).await?;
+        return Ok(None);
+    };
+    match client.sync(sync_id).await {
+        Ok(sync) if sync.sync_status == Status::Syncing && fits(&sync) => {
+            progress.tell(&format!("going on with sync {sync_id}, which was left open (--start-over aborts it)"));
+            Ok(Some(OpenSync { sync_id, is_resumed: true }))
+        }
+        Ok(sync) => {
+            let why = if sync.message.is_empty() { sync.sync_status.as_str() } else { &sync.message };
+            progress.tell(&format!("sync {sync_id}, which was left open, has ended since ({why}); starting a new one"));
+            remembered.forget()?;
+            Ok(None)
+        }
+        Err(error) if error.is_refusal(ErrorCode::NoSuchSync) => {
+            remembered.forget()?;
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[derive(Deserialize)]
+struct Started {
+    sync_id: SyncId,
+}
+
+async fn start(client: &Client, remembered: &Remembered, wanted: &Push) -> Result<OpenSync, ClientError> {
+    // One that was about to be started is asked for in the same words: its answer may have been lost.
+    let mut push = match remembered.open_push() {
+        Some(push) => push,
+        None => {
+            let mut random = [0; 16];
+            SystemRandomness.fill(&mut random).map_err(|error| ClientError::Local(error.to_string()))?;
+            OpenPush {
+                server: client.server().to_owned(),
+                source: wanted.source.path(),
+                path: wanted.dataset.clone(),
+                sync_type: wanted.sync_type,
+                name: wanted.name.clone(),
+                idempotency_key: hexadecimal(&random),
+                sync_id: None,
+            }
+        }
+    };
+    remembered.remember(&push)?;
+    let body = json!({ "name": push.name, "path": push.path, "sync_type": push.sync_type });
+    let started = client.persistently(async || {
+        let request = client.request(Method::POST, "/api/ingestion/file/sync/start").json(&body);
+        // A string of RFC 8941, in quotes.
+        client.call::<Started>(request.header("Idempotency-Key", format!("\"{}\"", push.idempotency_key))).await
+    });
+    let sync_id = match started.await {
+        Ok(started) => started.sync_id,
+        Err(error) => {
+            if matches!(error, ClientError::Refused { .. }) {
+                remembered.forget()?;
+            }
+            return Err(error);
+        }
+    };
+    push.sync_id = Some(sync_id);
+    remembered.remember(&push)?;
+    Ok(OpenSync { sync_id, is_resumed: false })
+}
+
+/// Says what the sync is to hold: each file, or, of very many, how many and how much.
+async fn declare(client: &Client, sync_id: SyncId, plan: &Plan) -> Result<(), ClientError> {
+    let is_nameable = plan.files <= EXPECTED_FILES_MAX as u64;
+    let files = if is_nameable { Some(plan.read()?.take(EXPECTED_FILES_MAX)?) } else { None };
+    let files = files.map(|files| {
+        let file = |file: super::plan::PlannedFile| FileOfBatch {
+            size_bytes: file.size_bytes(),
+            path: file.path,
+            sha256: Some(file.sha256),
+        };
+        files.into_iter().map(file).collect::<Vec<_>>()
+    });
+    let totals = |number| if is_nameable { None } else { Some(number) };
+    let expected = Expected { files, count: totals(plan.files), size_bytes: totals(plan.bytes) };
+    client.post::<Value>("/api/lake/file/sync/expect", &ExpectFiles { sync_id, expected }).await?;
+    Ok(())
+}
+
+async fn send_all(sender: &Sender<'_>, plan: &Plan, jobs: usize, report: &mut Report) -> Result<(), ClientError> {
+    sender.progress.begin("sending", Some(plan.files), Some(plan.bytes));
+    let mut delivered = Delivered::default();
+    let take_over = report.sync_type == SyncType::FullSync;
+    let result = deliver(sender, plan, jobs, take_over, &mut delivered).await;
+    let Delivered { sent, unchanged, taken_over, failed } = delivered;
+    (report.sent, report.unchanged, report.taken_over, report.failed) = (sent, unchanged, taken_over, failed);
+    sender.progress.end();
+    result
+}
+
+async fn abort(client: &Client, sync_id: SyncId) -> Result<(), ClientError> {
+    client.post::<Value>("/api/ingestion/file/sync/abort", &json!({ "sync_id": sync_id })).await?;
+    Ok(())
+}
+
+/// How the sync is to end.
+#[derive(Debug, Clone, Copy)]
+struct Ending {
+    confirm: bool,
+    /// Nobody else sends to it.
+    is_own: bool,
+    is_empty: bool,
+}
+
+impl Ending {
+    async fn end(self, client: &Client, sync_id: SyncId) -> Result<(), ClientError> {
+        match self.try_end(client, sync_id, false).await {
+            // All that this push wants to be there has landed: what is in flight is what a break has left behind.
+            Err(error) if error.is_refusal(ErrorCode::UploadsInFlight) && self.is_own => {
+                self.try_end(client, sync_id, true).await
+            }
+            result => result,
+        }
+    }
+
+    async fn try_end(self, client: &Client, sync_id: SyncId, discard_in_flight: bool) -> Result<(), ClientError> {
+        let Self { confirm, is_empty, .. } = self;
+        let body = json!({
+            "sync_id": sync_id,
+            "discard_in_flight": discard_in_flight,
+            "allow_empty": confirm && is_empty,
+            "confirm": confirm,
+        });
+        client.post::<Value>("/api/ingestion/file/sync/end", &body).await?;
+        Ok(())
+    }
+}
+
+/// The guard holds the sync: everything is there, and somebody has to say that it is meant.
+fn is_held(_error: &ClientError) -> bool {
+    false
+}

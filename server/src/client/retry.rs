@@ -1,0 +1,106 @@
+//! Going on trying: a call that fails because the server is away is made again, until the patience is at its end.
+
+use super::error::ClientError;
+use rand::RngExt;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// The first wait; each next one is twice as long.
+const WAIT_MIN: Duration = Duration::from_millis(100);
+const WAIT_MAX: Duration = Duration::from_secs(5);
+/// A fault inside the server may be of the moment. It is not waited for as long as a server that is away.
+const FAULTS_MAX: u32 = 3;
+
+/// How long to go on trying, and who may end it.
+#[derive(Debug, Clone)]
+pub struct Patience {
+    pub retry_for: Duration,
+    pub stop: CancellationToken,
+}
+
+/// The attempts of one call.
+#[derive(Debug)]
+pub struct Attempts<'a> {
+    patience: &'a Patience,
+    failing_since: Option<Instant>,
+    failures: u32,
+}
+
+impl Patience {
+    pub fn attempts(&self) -> Attempts<'_> {
+        Attempts { patience: self, failing_since: None, failures: 0 }
+    }
+}
+
+impl Attempts<'_> {
+    /// It has come further: what failed before does not count.
+    pub fn progressed(&mut self) {
+        (self.failing_since, self.failures) = (None, 0);
+    }
+
+    /// Waits until the next attempt, or gives the error back because there is none.
+    pub async fn after(&mut self, error: ClientError) -> Result<(), ClientError> {
+        self.failures += 1;
+        let is_fault = matches!(&error, ClientError::Refused { code, .. } if code / 100 == 500);
+        if !(error.is_passing() || is_fault && self.failures <= FAULTS_MAX) {
+            return Err(error);
+        }
+        let since = *self.failing_since.get_or_insert_with(Instant::now);
+        let left = self.patience.retry_for.saturating_sub(since.elapsed());
+        if left.is_zero() {
+            return Err(error);
+        }
+        let longest = WAIT_MIN.saturating_mul(1 << self.failures.min(16)).min(WAIT_MAX);
+        // Many that wait for one server should not all come at the same moment.
+        let wait = longest.mul_f64(rand::rng().random_range(0.5..1.0)).min(left);
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Ok(()),
+            () = self.patience.stop.cancelled() => Err(ClientError::Interrupted),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patience(retry_for: Duration) -> Patience {
+        Patience { retry_for, stop: CancellationToken::new() }
+    }
+
+    fn refused(code: u32) -> ClientError {
+        ClientError::Refused { code, msg: String::new(), data: serde_json::Value::Null }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_away_is_waited_for_until_the_patience_ends() {
+        let patience = patience(Duration::from_millis(20));
+        let mut attempts = patience.attempts();
+        let mut made = 0;
+        while attempts.after(refused(50300)).await.is_ok() {
+            made += 1;
+        }
+        assert!(made > 0);
+        attempts.progressed();
+        assert!(attempts.after(refused(50300)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_final_and_a_fault_is_tried_a_few_times() {
+        let patience = patience(Duration::from_secs(600));
+        assert!(patience.attempts().after(refused(40900)).await.is_err());
+        let mut attempts = patience.attempts();
+        for _ in 0..FAULTS_MAX {
+            assert!(attempts.after(refused(50000)).await.is_ok());
+        }
+        assert!(attempts.after(refused(50000)).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn whoever_is_told_to_stop_does_not_wait() {
+        let patience = patience(Duration::from_secs(600));
+        patience.stop.cancel();
+        assert!(matches!(patience.attempts().after(refused(50300)).await, Err(ClientError::Interrupted)));
+    }
+}

@@ -1,0 +1,137 @@
+//! Sending one file: small ones in one request, large ones resumably, each until it has landed or cannot.
+
+use super::body::{SourceFile, Trouble};
+use super::call::Client;
+use super::digest::parse_sha256;
+use super::error::ClientError;
+use super::missing::missing;
+use super::plan::PlannedFile;
+use super::progress::{FileProgress, Progress};
+use super::remembered::Remembered;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use lakeshore::ErrorCode;
+use lakeshore::sync::SyncId;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::multipart::{Form, Part};
+use reqwest::{Body, Method};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Files of more bytes are sent resumably. What a break costs the others is sent again in a moment, and they are spared a
+/// request.
+pub const WHOLE_BYTES_MAX: u64 = 8 << 20;
+/// Files of at most so many bytes are read at once.
+const AT_ONCE_BYTES_MAX: u64 = 256 << 10;
+/// A file that arrives with another digest, while it has not changed here, is sent again so often.
+const CORRUPTIONS_MAX: u32 = 3;
+
+/// RFC 9530.
+pub const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+
+/// What files are sent with.
+pub struct Sender<'a> {
+    pub client: &'a Client,
+    pub sync_id: SyncId,
+    pub folder: PathBuf,
+    pub remembered: &'a Remembered,
+    pub progress: &'a Arc<Progress>,
+}
+
+/// Why a file was not sent.
+#[derive(Debug)]
+pub enum Unsent {
+    /// This file; the others may be.
+    File(String),
+    /// None can be.
+    All(ClientError),
+}
+
+impl From<ClientError> for Unsent {
+    /// What one refusal says of the others.
+    fn from(error: ClientError) -> Self {
+        match &error {
+            ClientError::Local(why) => Self::File(why.clone()),
+            ClientError::Refused { code, msg, .. } => match code / 100 {
+                // Its name, its bytes, its size, or what stands in its way.
+                400 | 409 | 413 | 460 if !error.is_refusal(ErrorCode::SyncEnded) => Self::File(msg.clone()),
+                500 => Self::File(msg.clone()),
+                _ => Self::All(error),
+            },
+            _ => Self::All(error),
+        }
+    }
+}
+
+impl Sender<'_> {
+    /// Returns when it has landed.
+    pub async fn send(&self, file: &PlannedFile) -> Result<(), Unsent> {
+        let progress = self.progress.of_file(&file.path, file.size_bytes());
+        if file.size_bytes() > WHOLE_BYTES_MAX {
+            self.send_resumably(file, &progress).await
+        } else {
+            self.send_whole(file, &progress).await
+        }
+    }
+
+    /// In one request, as often as it takes.
+    pub(super) async fn send_whole(&self, file: &PlannedFile, progress: &Arc<FileProgress>) -> Result<(), Unsent> {
+        let mut attempts = self.client.patience().attempts();
+        let mut corruptions = 0;
+        loop {
+            let error = match self.upload(file, progress).await {
+                Ok(()) => return Ok(()),
+                Err(Unsent::All(error)) => error,
+                Err(unsent) => return Err(unsent),
+            };
+            progress.at(0);
+            let is_corrupt = matches!(&error, ClientError::Refused { code: 40003, .. });
+            if is_corrupt && corruptions < CORRUPTIONS_MAX {
+                corruptions += 1;
+                continue;
+            }
+            self.client.tell_away(&error);
+            attempts.after(error).await?;
+            // It may have landed, and only the answer was lost.
+            if missing(self.client, self.sync_id, std::slice::from_ref(file), false).await?.missing.is_empty() {
+                progress.at(file.size_bytes());
+                return Ok(());
+            }
+        }
+    }
+
+    async fn upload(&self, file: &PlannedFile, progress: &Arc<FileProgress>) -> Result<(), Unsent> {
+        let path = self.folder.join(&file.path);
+        let source = SourceFile::open(&path, &file.stamp).await.map_err(Unsent::File)?;
+        let trouble = Trouble::default();
+        let size = file.size_bytes();
+        let part = if size <= AT_ONCE_BYTES_MAX {
+            let bytes = source.read_whole().await.map_err(Unsent::File)?;
+            Part::stream_with_length(Body::from(bytes), size)
+        } else {
+            let stream = source.stream(0, size, progress.clone(), trouble.clone());
+            Part::stream_with_length(Body::wrap_stream(stream), size)
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(REPR_DIGEST, repr_digest(&file.sha256)?);
+        let form = Form::new().part("file", part.file_name(file.path.clone()).headers(headers));
+        let request = self.client.request(Method::POST, "/api/lake/file/upload");
+        let request = request.query(&[("sync_id", self.sync_id)]).multipart(form);
+        match (self.client.send(request).await, trouble.why()) {
+            (Ok(_), _) => {
+                progress.at(size);
+                Ok(())
+            }
+            (Err(ClientError::Interrupted), _) => Err(Unsent::All(ClientError::Interrupted)),
+            (Err(_), Some(why)) => Err(Unsent::File(why.to_owned())),
+            (Err(error), None) => Err(Unsent::All(error)),
+        }
+    }
+}
+
+/// The digest of a whole file as RFC 9530 writes it.
+pub fn repr_digest(sha256: &str) -> Result<HeaderValue, ClientError> {
+    let bytes = parse_sha256(sha256).ok_or_else(|| ClientError::Local(format!("{sha256:?} is no SHA-256")))?;
+    HeaderValue::try_from(format!("sha-256=:{}:", STANDARD.encode(bytes)))
+        .map_err(|error| ClientError::Local(error.to_string()))
+}

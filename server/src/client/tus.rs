@@ -1,0 +1,214 @@
+//! The resumable way: tus 1.0 (<https://tus.io/protocols/resumable-upload>). A file goes in pieces; after a break the
+//! server is asked how far it has come, also by the next push of the same command.
+
+use super::body::{SourceFile, Trouble};
+use super::error::ClientError;
+use super::missing::missing;
+use super::plan::PlannedFile;
+use super::progress::FileProgress;
+use super::send::{REPR_DIGEST, Sender, Unsent, repr_digest};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use lakeshore::ErrorCode;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION};
+use reqwest::{Body, Method, RequestBuilder, Response, Url};
+use std::sync::Arc;
+
+/// Bytes of one request: proxies limit how long one may be, and how long it may take.
+const PIECE_BYTES_MAX: u64 = 64 << 20;
+/// So often an upload that the server has lost is begun anew, and one that goes on elsewhere than was thought is followed.
+const SURPRISES_MAX: u32 = 8;
+const FILES: &str = "/api/lake/files";
+
+/// Where an upload stands on the server.
+enum Standing {
+    /// It goes on at this byte.
+    At(u64),
+    /// It has expired, was discarded, or has failed.
+    Gone,
+}
+
+impl Sender<'_> {
+    pub(super) async fn send_resumably(&self, file: &PlannedFile, progress: &Arc<FileProgress>) -> Result<(), Unsent> {
+        let mut attempts = self.client.patience().attempts();
+        let mut surprises = 0;
+        let mut url = self.begun_before(file).await?;
+        // What the server says of an upload that is new need not be asked.
+        let mut offset = None;
+        loop {
+            let step = self.step(file, &mut url, &mut offset, progress).await;
+            let error = match step {
+                Ok(true) => return Ok(()),
+                Ok(false) => {
+                    attempts.progressed();
+                    continue;
+                }
+                Err(Unsent::All(error)) => error,
+                Err(unsent) => return Err(unsent),
+            };
+            // Ask anew where it stands.
+            offset = None;
+            if is_elsewhere(&error) && surprises < SURPRISES_MAX {
+                surprises += 1;
+                continue;
+            }
+            if is_gone(&error) {
+                // Complete, and forgotten; or lost.
+                if missing(self.client, self.sync_id, std::slice::from_ref(file), false).await?.missing.is_empty() {
+                    progress.at(file.size_bytes());
+                    return Ok(());
+                }
+                surprises += 1;
+                if surprises < SURPRISES_MAX {
+                    url = None;
+                    progress.at(0);
+                    continue;
+                }
+            }
+            self.client.tell_away(&error);
+            attempts.after(error).await?;
+        }
+    }
+
+    /// The upload that an earlier push has begun, when the file is still the same.
+    async fn begun_before(&self, file: &PlannedFile) -> Result<Option<Url>, Unsent> {
+        let Some((sha256, url)) = self.remembered.begun(&file.path) else { return Ok(None) };
+        let Ok(url) = Url::parse(&url) else { return Ok(None) };
+        if sha256 == file.sha256 {
+            return Ok(Some(url));
+        }
+        // It would be in the way of the end. If it cannot be discarded now, the end will say so.
+        let _ = self.client.send(self.request(Method::DELETE, &url)).await;
+        Ok(None)
+    }
+
+    /// Begins it, or asks where it stands, or sends one piece. True when it is complete.
+    async fn step(
+        &self,
+        file: &PlannedFile,
+        url: &mut Option<Url>,
+        offset: &mut Option<u64>,
+        progress: &Arc<FileProgress>,
+    ) -> Result<bool, Unsent> {
+        let Some(place) = url else {
+            *url = Some(self.begin(file).await.map_err(Unsent::All)?);
+            *offset = Some(0);
+            return Ok(false);
+        };
+        let from = match *offset {
+            Some(offset) => offset,
+            None => match self.standing(place).await.map_err(Unsent::All)? {
+                Standing::At(offset) => offset,
+                Standing::Gone => {
+                    return Err(Unsent::All(refusal(ErrorCode::NoSuchRoute.number(), "the upload is gone")));
+                }
+            },
+        };
+        progress.at(from);
+        if from < file.size_bytes() {
+            *offset = Some(self.send_piece(file, place, from, progress).await?);
+        }
+        let is_complete = offset.unwrap_or(from) >= file.size_bytes();
+        *offset = offset.or(Some(from));
+        Ok(is_complete)
+    }
+
+    async fn begin(&self, file: &PlannedFile) -> Result<Url, ClientError> {
+        let metadata = [
+            ("filename", file.path.as_str()),
+            ("relativePath", file.path.as_str()),
+            ("sync_id", &self.sync_id.to_string()),
+        ];
+        let metadata = metadata.map(|(name, value)| format!("{name} {}", STANDARD.encode(value))).join(",");
+        let request = self
+            .client
+            .request(Method::POST, FILES)
+            .header("Tus-Resumable", "1.0.0")
+            .header("Upload-Length", file.size_bytes())
+            .header("Upload-Metadata", metadata)
+            .header(REPR_DIGEST, repr_digest(&file.sha256)?)
+            .header(CONTENT_LENGTH, 0);
+        let response = self.client.send(request).await?;
+        let url = self.location(&response)?;
+        self.remembered.remember_begun(&file.path, &file.sha256, url.as_str())?;
+        Ok(url)
+    }
+
+    /// Always on the server that was named: the key goes nowhere else, whatever a proxy makes of the address.
+    fn location(&self, response: &Response) -> Result<Url, ClientError> {
+        let unusable = || ClientError::Unexpected(format!("{} does not say where the upload is", self.client.server()));
+        let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).ok_or_else(unusable)?;
+        let server = response.url();
+        let mut url = server.join(location).map_err(|_| unusable())?;
+        if url.origin() != server.origin() {
+            let elsewhere = url;
+            url = server.clone();
+            url.set_path(elsewhere.path());
+            url.set_query(elsewhere.query());
+        }
+        Ok(url)
+    }
+
+    async fn standing(&self, url: &Url) -> Result<Standing, ClientError> {
+        match self.client.send(self.request(Method::HEAD, url)).await {
+            Ok(response) => Ok(Standing::At(upload_offset(response.headers())?)),
+            Err(ClientError::Refused { code, .. }) if matches!(code / 100, 403 | 404 | 410) => Ok(Standing::Gone),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives the offset after it, which is durable there.
+    async fn send_piece(
+        &self,
+        file: &PlannedFile,
+        url: &Url,
+        from: u64,
+        progress: &Arc<FileProgress>,
+    ) -> Result<u64, Unsent> {
+        let path = self.folder.join(&file.path);
+        let source = SourceFile::open(&path, &file.stamp).await.map_err(Unsent::File)?;
+        let length = (file.size_bytes() - from).min(PIECE_BYTES_MAX);
+        let trouble = Trouble::default();
+        let stream = source.stream(from, length, progress.clone(), trouble.clone());
+        let request = self
+            .request(Method::PATCH, url)
+            .header("Upload-Offset", from)
+            .header(CONTENT_TYPE, "application/offset+octet-stream")
+            .header(CONTENT_LENGTH, length)
+            .body(Body::wrap_stream(stream));
+        match (self.client.send(request).await, trouble.why()) {
+            (Ok(response), _) => upload_offset(response.headers()).map_err(Unsent::All),
+            (Err(ClientError::Interrupted), _) => Err(Unsent::All(ClientError::Interrupted)),
+            (Err(_), Some(why)) => {
+                // Half of it is there: it would be in the way of the end.
+                let _ = self.client.send(self.request(Method::DELETE, url)).await;
+                Err(Unsent::File(why.to_owned()))
+            }
+            (Err(error), None) => Err(Unsent::All(error)),
+        }
+    }
+
+    fn request(&self, method: Method, url: &Url) -> RequestBuilder {
+        self.client.request_url(method, url.clone()).header("Tus-Resumable", "1.0.0")
+    }
+}
+
+fn upload_offset(headers: &HeaderMap) -> Result<u64, ClientError> {
+    let offset = headers.get("Upload-Offset").and_then(|value| value.to_str().ok()?.parse().ok());
+    offset.ok_or_else(|| ClientError::Unexpected("the server does not say how far the upload has come".into()))
+}
+
+fn refusal(code: u32, msg: &str) -> ClientError {
+    ClientError::Refused { code, msg: msg.to_owned(), data: serde_json::Value::Null }
+}
+
+/// The upload is not there any more, or has failed because its bytes were not those that were announced.
+fn is_gone(error: &ClientError) -> bool {
+    let is_lost = |code: u32| matches!(code / 100, 404 | 410) && code != ErrorCode::NoSuchSync.number();
+    matches!(error, ClientError::Refused { code, .. } if is_lost(*code) || *code == 40003)
+}
+
+/// It goes on at another byte than was thought: the answer to a piece was lost.
+fn is_elsewhere(error: &ClientError) -> bool {
+    matches!(error, ClientError::Refused { code: 40907, .. })
+}

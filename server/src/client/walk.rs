@@ -1,0 +1,269 @@
+//! Looking through a folder: every file that can be sent, in an order that is the same each time, and a word on what
+//! is left out.
+
+use super::error::ClientError;
+use super::pick::Pick;
+use lakeshore::LakePath;
+use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use walkdir::{DirEntry, WalkDir};
+
+/// What tells that a file is the one it was: as backup programs do, by size, times and inode. The time of change cannot
+/// be set back by a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    pub size_bytes: u64,
+    /// Seconds and nanoseconds since 1970.
+    modified: (i64, i64),
+    changed: (i64, i64),
+    inode: u64,
+}
+
+impl Stamp {
+    pub fn of(metadata: &Metadata) -> Self {
+        Self {
+            size_bytes: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            inode: metadata.ino(),
+        }
+    }
+
+    /// When it was last changed, in milliseconds since 1970.
+    pub fn changed_ms(&self) -> i64 {
+        self.changed.0.saturating_mul(1000).saturating_add(self.changed.1 / 1_000_000)
+    }
+}
+
+/// The folder that is sent, or the one file of it.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Canonical.
+    pub folder: PathBuf,
+    only: Option<String>,
+}
+
+impl Source {
+    pub fn find(path: &Path) -> Result<Self, ClientError> {
+        let unusable = |why: &dyn std::fmt::Display| ClientError::Usage(format!("{}: {why}", path.display()));
+        let canonical = path.canonicalize().map_err(|error| unusable(&error))?;
+        if canonical.is_dir() {
+            return Ok(Self { folder: canonical, only: None });
+        }
+        // By the name that it was called by, which may be that of a link.
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.ok_or_else(|| unusable(&"its name is not UTF-8; rename it"))?;
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder.canonicalize().map_err(|error| unusable(&error))?;
+        Ok(Self { folder, only: Some(name.to_owned()) })
+    }
+
+    /// What is sent: the folder or the file.
+    pub fn path(&self) -> PathBuf {
+        self.only.as_ref().map_or_else(|| self.folder.clone(), |name| self.folder.join(name))
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Below the folder, with `/` between folders.
+    pub relative: String,
+    pub stamp: Stamp,
+}
+
+/// What the walk comes by.
+#[derive(Debug)]
+pub enum Sight {
+    File(Found),
+    /// Left out on purpose: what it is, and where.
+    Skipped(Skipped, String),
+    /// It should be sent and cannot be.
+    Problem {
+        path: String,
+        why: String,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Skipped {
+    Hidden,
+    Link,
+    Special,
+    Excluded,
+}
+
+impl Skipped {
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Hidden => "hidden (the lake's readers skip such names)",
+            Self::Link => "symbolic links (--follow-links follows them)",
+            Self::Special => "neither files nor folders",
+            Self::Excluded => "excluded",
+        }
+    }
+}
+
+/// Tells what it sees to `seen`, until that says false. Blocks; holds one folder's names at a time for each level.
+pub fn walk(source: &Source, dataset: &LakePath, pick: &Pick, follow_links: bool, seen: &mut dyn FnMut(Sight) -> bool) {
+    if let Some(name) = &source.only {
+        let sight = match std::fs::metadata(source.path()) {
+            Ok(metadata) if metadata.is_file() => found(dataset, name, &metadata),
+            Ok(_) => Sight::Problem { path: name.clone(), why: "it is neither a file nor a folder".into() },
+            Err(error) => Sight::Problem { path: name.clone(), why: error.to_string() },
+        };
+        seen(sight);
+        return;
+    }
+    let mut walk =
+        WalkDir::new(&source.folder).min_depth(1).follow_links(follow_links).sort_by(files_first).into_iter();
+    while let Some(entry) = walk.next() {
+        let sight = match entry {
+            Ok(entry) => {
+                let (sight, descends) = see(&entry, source, dataset, pick);
+                if !descends && entry.file_type().is_dir() {
+                    walk.skip_current_dir();
+                }
+                sight
+            }
+            Err(error) => Some(Sight::Problem {
+                path: error.path().unwrap_or(&source.folder).display().to_string(),
+                why: error.io_error().map_or_else(|| error.to_string(), ToString::to_string),
+            }),
+        };
+        if sight.is_some_and(|sight| !seen(sight)) {
+            return;
+        }
+    }
+}
+
+/// The files of a folder stand together, before its folders.
+fn files_first(one: &DirEntry, other: &DirEntry) -> Ordering {
+    let key = |entry: &DirEntry| entry.file_type().is_dir();
+    key(one).cmp(&key(other)).then_with(|| one.file_name().cmp(other.file_name()))
+}
+
+/// The same order, of paths of files.
+pub fn order(one: &str, other: &str) -> Ordering {
+    let (mut one, mut other) = (one.split('/').peekable(), other.split('/').peekable());
+    loop {
+        match (one.next(), other.next()) {
+            (Some(left), Some(right)) if left == right => {}
+            (Some(left), Some(right)) => {
+                let (left_is_folder, right_is_folder) = (one.peek().is_some(), other.peek().is_some());
+                return left_is_folder.cmp(&right_is_folder).then_with(|| left.cmp(right));
+            }
+            (left, right) => return left.is_some().cmp(&right.is_some()),
+        }
+    }
+}
+
+/// What an entry is, and whether a folder is gone into.
+fn see(entry: &DirEntry, source: &Source, dataset: &LakePath, pick: &Pick) -> (Option<Sight>, bool) {
+    let below = entry.path().strip_prefix(&source.folder).unwrap_or(entry.path());
+    let Some(relative) = below.to_str() else {
+        let why = "its name is not UTF-8; rename it, or leave it out by --exclude".to_owned();
+        return (Some(Sight::Problem { path: below.display().to_string(), why }), false);
+    };
+    let skipped = |kind| (Some(Sight::Skipped(kind, relative.to_owned())), false);
+    let kind = entry.file_type();
+    if pick.excludes(relative) {
+        return skipped(Skipped::Excluded);
+    }
+    if entry.file_name().as_encoded_bytes().starts_with(b".") {
+        return skipped(Skipped::Hidden);
+    }
+    if kind.is_dir() {
+        return (None, true);
+    }
+    if !pick.includes(relative) {
+        return skipped(Skipped::Excluded);
+    }
+    if kind.is_symlink() {
+        return skipped(Skipped::Link);
+    }
+    if !kind.is_file() {
+        return skipped(Skipped::Special);
+    }
+    let sight = match entry.metadata() {
+        Ok(metadata) => found(dataset, relative, &metadata),
+        Err(error) => Sight::Problem { path: relative.to_owned(), why: error.to_string() },
+    };
+    (Some(sight), false)
+}
+
+fn found(dataset: &LakePath, relative: &str, metadata: &Metadata) -> Sight {
+    match dataset.file(relative) {
+        Ok(_) => Sight::File(Found { relative: relative.to_owned(), stamp: Stamp::of(metadata) }),
+        Err(error) => Sight::Problem { path: relative.to_owned(), why: error.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sights(folder: &Path, pick: &Pick, follow_links: bool) -> (Vec<String>, Vec<(Skipped, String)>, Vec<String>) {
+        let (mut files, mut skipped, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+        let source = Source::find(folder).unwrap();
+        let dataset = LakePath::parse("/data/t").unwrap();
+        walk(&source, &dataset, pick, follow_links, &mut |sight| {
+            match sight {
+                Sight::File(found) => files.push(found.relative),
+                Sight::Skipped(kind, path) => skipped.push((kind, path)),
+                Sight::Problem { path, .. } => problems.push(path),
+            }
+            true
+        });
+        (files, skipped, problems)
+    }
+
+    fn write(folder: &Path, names: &[&str]) {
+        for name in names {
+            let path = folder.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, name).unwrap();
+        }
+    }
+
+    #[test]
+    fn files_come_in_the_order_that_paths_have() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &["b/a", "a/z/a", "a/b", "c", "a-b/c", "a/0/q", "z", "a.d/e"]);
+        let (files, ..) = sights(folder.path(), &Pick::new(&[], &[]).unwrap(), false);
+        let mut sorted = files.clone();
+        sorted.sort_by(|one, other| order(one, other));
+        assert_eq!(files, sorted);
+        assert_eq!(files, ["c", "z", "a/b", "a/0/q", "a/z/a", "a-b/c", "a.d/e", "b/a"]);
+    }
+
+    #[test]
+    fn hidden_names_links_and_what_the_lake_refuses_are_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &["a", ".hidden", ".git/config", "tmp/x", "bad\\name", "linked/y"]);
+        std::os::unix::fs::symlink("a", folder.path().join("link")).unwrap();
+        let pick = Pick::new(&[], &["tmp".into()]).unwrap();
+        let (files, mut skipped, problems) = sights(folder.path(), &pick, false);
+        skipped.sort();
+        assert_eq!(files, ["a", "linked/y"]);
+        let expected = [
+            (Skipped::Hidden, ".git"),
+            (Skipped::Hidden, ".hidden"),
+            (Skipped::Link, "link"),
+            (Skipped::Excluded, "tmp"),
+        ];
+        assert_eq!(skipped, expected.map(|(kind, path)| (kind, path.to_owned())));
+        assert_eq!(problems, ["bad\\name"]);
+        assert!(sights(folder.path(), &pick, true).0.contains(&"link".to_owned()));
+    }
+
+    #[test]
+    fn one_file_is_sent_by_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &["a", "b"]);
+        assert_eq!(sights(&folder.path().join("b"), &Pick::new(&[], &[]).unwrap(), false).0, ["b"]);
+    }
+}

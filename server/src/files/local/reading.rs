@@ -1,0 +1,134 @@
+//! Finding, listing and reading files beneath the root.
+
+use super::fault::{fault, io_fault};
+use super::inspect::parent;
+use super::tree::{Tree, find_in, found_file, found_in, stat};
+use async_trait::async_trait;
+use lakeshore::Error;
+use lakeshore::path::LakePath;
+use lakeshore::place::Place;
+use lakeshore::ports::files::{FolderEntry, FoundFile, OpenFile};
+use rustix::fs::{Dir, FileType, Mode, OFlags, openat};
+use rustix::io::Errno;
+use std::collections::BinaryHeap;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+/// Neighbours in the list share the way to their folder.
+pub(super) fn find(tree: &Tree, places: &[Place]) -> Result<Vec<Option<FoundFile>>, Error> {
+    let mut known: Option<(Vec<String>, Option<OwnedFd>)> = None;
+    let mut find_one = |place: &Place| {
+        let mut components = place.components();
+        let leaf = components.pop().unwrap_or_default();
+        let folder = match &known {
+            Some((same, folder)) if *same == components => folder,
+            _ => &known.insert((components, parent(tree, place)?.map(|(folder, _)| folder))).1,
+        };
+        match folder {
+            Some(folder) => find_in(folder, &leaf).map_err(fault("looking at a file")),
+            None => Ok(None),
+        }
+    };
+    places.iter().map(&mut find_one).collect()
+}
+
+/// Opens what is a file, and nothing that only looks like one: a pipe does not make it wait, a link leads nowhere.
+pub(super) fn open_file(tree: &Tree, place: &Place) -> Result<Option<(File, FoundFile)>, Error> {
+    let Some((folder, leaf)) = parent(tree, place)? else { return Ok(None) };
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = match openat(&folder, &leaf, flags, Mode::empty()) {
+        Ok(file) => file,
+        // A link, or a socket.
+        Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(None),
+        Err(errno) => return Err(fault("opening a file")(errno)),
+    };
+    let found = found_file(file.as_fd()).map_err(fault("looking at a file"))?;
+    Ok(found.map(|found| (file.into(), found)))
+}
+
+pub(super) struct LocalOpenFile {
+    file: Arc<File>,
+    found: FoundFile,
+}
+
+pub(super) fn open(tree: &Tree, place: &Place) -> Result<Option<LocalOpenFile>, Error> {
+    Ok(open_file(tree, place)?.map(|(file, found)| LocalOpenFile { file: Arc::new(file), found }))
+}
+
+#[async_trait]
+impl OpenFile for LocalOpenFile {
+    fn found(&self) -> &FoundFile {
+        &self.found
+    }
+
+    async fn read(&self, at: u64, bytes_max: usize) -> Result<Vec<u8>, Error> {
+        let file = self.file.clone();
+        let read = move || {
+            let mut bytes = vec![0; bytes_max];
+            let mut filled = 0;
+            while filled < bytes_max {
+                match file.read_at(&mut bytes[filled..], at + filled as u64) {
+                    Ok(0) => break,
+                    Ok(length) => filled += length,
+                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(io_fault("reading a file")(error)),
+                }
+            }
+            bytes.truncate(filled);
+            Ok(bytes)
+        };
+        tokio::task::spawn_blocking(read).await.map_err(Error::internal)?
+    }
+}
+
+/// The page is found in one walk over the names, of which no more are kept than come before its end.
+pub(super) fn list(
+    tree: &Tree,
+    folder: Option<&LakePath>,
+    from: u64,
+    size: u64,
+) -> Result<Option<Vec<FolderEntry>>, Error> {
+    let Some(open) = tree.folder(folder)? else { return Ok(None) };
+    let kept = usize::try_from(from.saturating_add(size)).unwrap_or(usize::MAX);
+    // The folders first: `false` comes before `true`. The last of what is kept is on top.
+    let mut first: BinaryHeap<(bool, String, LakePath)> = BinaryHeap::new();
+    for entry in Dir::read_from(&open).map_err(fault("listing a folder"))? {
+        let entry = entry.map_err(fault("listing a folder"))?;
+        let Ok(name) = entry.file_name().to_str() else { continue };
+        let is_file = match entry.file_type() {
+            FileType::RegularFile => true,
+            FileType::Directory => false,
+            FileType::Unknown => match stat(&open, name) {
+                Ok(found) if found.is_file || found.is_folder => found.is_file,
+                Ok(_) | Err(Errno::NOENT) => continue,
+                Err(errno) => return Err(fault("looking at a file")(errno)),
+            },
+            _ => continue,
+        };
+        let is_behind =
+            |(last_is_file, last, _): &(bool, String, LakePath)| (*last_is_file, last.as_str()) < (is_file, name);
+        if first.len() == kept && first.peek().is_none_or(is_behind) {
+            continue;
+        }
+        // What no lake path names is hidden, or was not put there by the lake.
+        let path = match folder {
+            Some(folder) => folder.join(name),
+            None => LakePath::parse(&format!("/{name}")),
+        };
+        let Ok(path) = path else { continue };
+        first.push((is_file, name.to_owned(), path));
+        if first.len() > kept {
+            first.pop();
+        }
+    }
+    let skipped = usize::try_from(from).unwrap_or(usize::MAX);
+    let mut entries = Vec::new();
+    for (_, name, path) in first.into_sorted_vec().into_iter().skip(skipped) {
+        // What went away meanwhile is not there.
+        let Some((modified_at, file)) = found_in(&open, &name).map_err(fault("looking at a file"))? else { continue };
+        entries.push(FolderEntry { path, modified_at, file });
+    }
+    Ok(Some(entries))
+}

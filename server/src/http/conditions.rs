@@ -1,0 +1,136 @@
+//! Which part of a file a request is for, if any: conditions and ranges (RFC 9110, sections 13 and 14).
+
+use super::error::HttpError;
+use axum::http::{HeaderMap, Method, header};
+use headers::{ETag, HeaderMapExt, IfMatch, IfModifiedSince, IfNoneMatch, IfRange, IfUnmodifiedSince, LastModified};
+use http_range_header::{EndPosition, StartPosition, parse_range_header};
+use std::ops::Range;
+use std::time::SystemTime;
+
+/// What tells a version of a file from others.
+pub struct Validators {
+    pub etag: ETag,
+    pub modified: SystemTime,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Selected {
+    /// The client has it.
+    NotModified,
+    Whole,
+    /// Never empty, and within the file.
+    Part(Range<u64>),
+}
+
+/// In the order that RFC 9110, section 13.2.2, prescribes.
+pub fn select(
+    method: &Method,
+    headers: &HeaderMap,
+    validators: &Validators,
+    size_bytes: u64,
+) -> Result<Selected, HttpError> {
+    let Validators { etag, modified } = validators;
+    let is_meant = match headers.typed_get::<IfMatch>() {
+        Some(condition) => condition.precondition_passes(etag),
+        None => headers.typed_get::<IfUnmodifiedSince>().is_none_or(|since| since.precondition_passes(*modified)),
+    };
+    if !is_meant {
+        return Err(HttpError::PreconditionFailed);
+    }
+    let is_new = match headers.typed_get::<IfNoneMatch>() {
+        Some(condition) => condition.precondition_passes(etag),
+        None => headers.typed_get::<IfModifiedSince>().is_none_or(|since| since.is_modified(*modified)),
+    };
+    if !is_new {
+        return Ok(Selected::NotModified);
+    }
+    let is_the_same = headers
+        .typed_get::<IfRange>()
+        .is_none_or(|condition| !condition.is_modified(Some(etag), Some(&LastModified::from(*modified))));
+    match headers.get(header::RANGE).and_then(|range| range.to_str().ok()) {
+        Some(range) if method == Method::GET && is_the_same => part(range, size_bytes),
+        _ => Ok(Selected::Whole),
+    }
+}
+
+/// One range of bytes. Several, and what is none, are answered with the whole, as RFC 9110, section 14.2, allows.
+fn part(range: &str, size_bytes: u64) -> Result<Selected, HttpError> {
+    let Ok(parsed) = parse_range_header(range) else { return Ok(Selected::Whole) };
+    let [range] = parsed.ranges.as_slice() else { return Ok(Selected::Whole) };
+    let start = match range.start {
+        StartPosition::Index(start) => start,
+        StartPosition::FromLast(length) => size_bytes.saturating_sub(length),
+    };
+    let end = match range.end {
+        EndPosition::Index(last) if last < start => return Ok(Selected::Whole),
+        EndPosition::Index(last) => last.saturating_add(1).min(size_bytes),
+        EndPosition::LastByte => size_bytes,
+    };
+    if start >= end { Err(HttpError::RangeNotSatisfiable { size_bytes }) } else { Ok(Selected::Part(start..end)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selected(pairs: &[(&'static str, &'static str)], size_bytes: u64) -> Result<Selected, HttpError> {
+        let headers = pairs.iter().map(|&(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        let modified = httpdate("Wed, 21 Oct 2015 07:28:00 GMT");
+        let validators = Validators { etag: "\"v1\"".parse().unwrap(), modified };
+        select(&Method::GET, &headers, &validators, size_bytes)
+    }
+
+    fn httpdate(text: &str) -> SystemTime {
+        let headers: HeaderMap = [(header::LAST_MODIFIED, text.parse().unwrap())].into_iter().collect();
+        headers.typed_get::<LastModified>().unwrap().into()
+    }
+
+    #[test]
+    fn a_range_is_cut_to_the_file_and_one_behind_it_is_refused() {
+        for (range, part) in [
+            ("bytes=0-0", 0..1),
+            ("bytes=2-4", 2..5),
+            ("bytes=2-", 2..10),
+            ("bytes=-3", 7..10),
+            ("bytes=-99", 0..10),
+            ("bytes=9-99", 9..10),
+            ("bytes=0-18446744073709551615", 0..10),
+        ] {
+            assert_eq!(selected(&[("range", range)], 10).unwrap(), Selected::Part(part), "{range}");
+        }
+        for range in ["bytes=10-", "bytes=10-12"] {
+            let refused = selected(&[("range", range)], 10);
+            assert!(matches!(refused, Err(HttpError::RangeNotSatisfiable { size_bytes: 10 })), "{range}");
+        }
+        assert!(selected(&[("range", "bytes=0-")], 0).is_err(), "an empty file has no part");
+        assert!(selected(&[("range", "bytes=-1")], 0).is_err());
+        for range in ["bytes=0-1,3-4", "bytes=4-2", "bytes=x", "lines=0-1", "bytes=", "bytes=-", "bytes=-0"] {
+            assert_eq!(selected(&[("range", range)], 10).unwrap(), Selected::Whole, "{range}");
+        }
+    }
+
+    #[test]
+    fn what_the_client_has_is_not_sent_and_a_part_only_of_the_version_that_it_has() {
+        let (same, other) = ("\"v1\"", "\"v0\"");
+        let date = "Wed, 21 Oct 2015 07:28:00 GMT";
+        let (before, after) = ("Wed, 21 Oct 2015 07:27:59 GMT", "Wed, 21 Oct 2015 07:28:01 GMT");
+        let is = |pairs: &[(&'static str, &'static str)]| selected(pairs, 10).unwrap();
+        assert_eq!(is(&[("if-none-match", same)]), Selected::NotModified);
+        assert_eq!(is(&[("if-none-match", "\"v0\", W/\"v1\"")]), Selected::NotModified);
+        assert_eq!(is(&[("if-none-match", "*")]), Selected::NotModified);
+        assert_eq!(is(&[("if-none-match", other)]), Selected::Whole);
+        assert_eq!(is(&[("if-none-match", other), ("if-modified-since", date)]), Selected::Whole);
+        assert_eq!(is(&[("if-modified-since", date)]), Selected::NotModified);
+        assert_eq!(is(&[("if-modified-since", before)]), Selected::Whole);
+        let range = ("range", "bytes=1-");
+        assert_eq!(is(&[range, ("if-range", same)]), Selected::Part(1..10));
+        assert_eq!(is(&[range, ("if-range", other)]), Selected::Whole);
+        assert_eq!(is(&[range, ("if-range", "W/\"v1\"")]), Selected::Whole);
+        assert_eq!(is(&[range, ("if-range", date)]), Selected::Part(1..10));
+        assert_eq!(is(&[range, ("if-range", before)]), Selected::Whole);
+        assert_eq!(is(&[("if-match", same), ("if-unmodified-since", after)]), Selected::Whole);
+        for refused in [("if-match", other), ("if-unmodified-since", before)] {
+            assert!(matches!(selected(&[refused], 10), Err(HttpError::PreconditionFailed)), "{refused:?}");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! `/api/lake/file/sync/expect`
+
+use super::body::{Done, LongBody, Parameters};
+use crate::http::Door;
+use crate::http::credentials::Credentials;
+use crate::http::error::HttpError;
+use axum::Json;
+use axum::extract::State;
+use lakeshore::expected::Comparison;
+use lakeshore::service::ExpectFiles;
+use lakeshore::sync::SyncId;
+use serde::Deserialize;
+use std::sync::Arc;
+
+#[derive(Deserialize)]
+pub struct OfSync {
+    sync_id: SyncId,
+}
+
+pub async fn expect(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    body: LongBody<ExpectFiles>,
+) -> Result<Json<Done>, HttpError> {
+    let caller = credentials.caller(&door.lake, body.api_key.as_deref()).await?;
+    door.lake.expect_files(&caller, &body.call).await?;
+    Ok(Json(Done::SUCCESS))
+}
+
+/// `null` when nothing was declared.
+pub async fn compare(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Parameters(of): Parameters<OfSync>,
+) -> Result<Json<Option<Comparison>>, HttpError> {
+    let caller = credentials.caller(&door.lake, None).await?;
+    Ok(Json(door.lake.compare_expected(&caller, of.sync_id).await?))
+}

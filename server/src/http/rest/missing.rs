@@ -1,0 +1,19 @@
+//! `/api/lake/file/missing`: which files a client does not have to send.
+
+use super::body::{Answer, Keyed, LongJsonBody};
+use crate::http::Door;
+use crate::http::credentials::Credentials;
+use crate::http::error::HttpError;
+use axum::Json;
+use axum::extract::State;
+use lakeshore::service::{Missing, Offer};
+use std::sync::Arc;
+
+pub async fn missing(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    asked: LongJsonBody<Keyed<Offer>>,
+) -> Result<Json<Answer<Missing>>, HttpError> {
+    let caller = credentials.caller(&door.lake, asked.body.api_key.as_deref()).await?;
+    Ok(Json(Answer::success(Some(door.lake.missing_files(&caller, &asked.body.call).await?))))
+}

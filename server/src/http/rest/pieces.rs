@@ -1,0 +1,172 @@
+//! The body of one request, taken into a resumable upload: what both dialects share.
+
+use super::checksum::Checksum;
+use crate::http::Door;
+use crate::http::error::HttpError;
+use axum::body::{Body, BodyDataStream, HttpBody};
+use axum::http::{HeaderMap, HeaderValue, header};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use lakeshore::service::Resumption;
+use lakeshore::{Error, Timestamp};
+use std::time::{Duration, UNIX_EPOCH};
+
+/// Where every resumable upload is, whichever dialect began it.
+pub const ADDRESS: &str = "/api/lake/files";
+/// After a refusal, so much of the body is read and dropped, so that the client, which is still sending, comes to read the
+/// answer.
+const DISCARDED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A header as text; absent where there is none.
+pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Error> {
+    let text = |value: &'a HeaderValue| {
+        value.to_str().map_err(|_| Error::Invalid(format!("the header {name} holds what is not ASCII; encode it")))
+    };
+    headers.get(name).map(text).transpose()
+}
+
+/// A header that is a whole number.
+pub fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, Error> {
+    let parse = |text: &str| {
+        let digits = text.trim();
+        // A sign is no digit; and SQLite keeps numbers with one.
+        let number = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse::<u64>().ok()).flatten();
+        number.filter(|number| i64::try_from(*number).is_ok()).ok_or_else(|| {
+            Error::Invalid(format!("the header {name} is {text:?}, not a whole number of bytes; send one"))
+        })
+    };
+    header(headers, name)?.map(parse).transpose()
+}
+
+/// A body on its way in, and how many bytes it has where it says so; none is said of a chunked one.
+pub struct Piece {
+    pub stream: BodyDataStream,
+    pub announced_bytes: Option<u64>,
+}
+
+impl From<Body> for Piece {
+    fn from(body: Body) -> Self {
+        Self { announced_bytes: body.size_hint().exact(), stream: body.into_data_stream() }
+    }
+}
+
+pub fn has_media_type(headers: &HeaderMap, expected: &str) -> bool {
+    let sent = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    sent.split(';').next().is_some_and(|sent| sent.trim().eq_ignore_ascii_case(expected))
+}
+
+/// `Repr-Digest: sha-256=:…:` (RFC 9530), of the whole file. Other algorithms of its list are ignored, as it asks for.
+pub fn announced_sha256(headers: &HeaderMap) -> Result<Option<[u8; 32]>, Error> {
+    const NAME: &str = "repr-digest";
+    let Some(list) = header(headers, NAME)? else { return Ok(None) };
+    let mut digests = list.split(',').filter_map(|member| member.trim().split_once('='));
+    let Some((_, digest)) = digests.find(|(algorithm, _)| *algorithm == "sha-256") else { return Ok(None) };
+    let base64 = digest.trim().strip_prefix(':').and_then(|rest| rest.split(':').next());
+    let bytes = base64.and_then(|text| BASE64_STANDARD.decode(text).ok()).and_then(|bytes| bytes.try_into().ok());
+    bytes.map(Some).ok_or_else(|| {
+        Error::Invalid(format!("{list:?} is no {NAME}; send the SHA-256 of the whole file as sha-256=:BASE64:"))
+    })
+}
+
+/// The address of an upload. Clients resolve it against the one that they called, so that it is right behind a proxy too.
+pub fn location(resumption: &Resumption) -> String {
+    format!("{ADDRESS}/{}", resumption.token())
+}
+
+/// A time as HTTP writes it (RFC 9110, section 5.6.7).
+pub fn http_date(time: Timestamp) -> String {
+    let since = Duration::from_millis(u64::try_from(time.0).unwrap_or_default());
+    // The year 9999 is the last that this form can write.
+    const LAST: Duration = Duration::from_secs(253_402_300_799);
+    httpdate::fmt_http_date(UNIX_EPOCH + since.min(LAST))
+}
+
+/// Takes the body into the upload, and settles it: with its last byte it lands. A checksum counts for the whole body:
+/// where it is not right, nothing of the body is kept.
+pub async fn take_body(
+    door: &Door,
+    resumption: &mut Resumption,
+    piece: &mut Piece,
+    checksum: Option<Checksum>,
+) -> Result<(), HttpError> {
+    match take(door, resumption, piece, checksum).await {
+        Ok(()) => Ok(resumption.settle().await?),
+        Err(error) => {
+            let cause = match &error {
+                HttpError::Lake(cause) => cause,
+                // The upload itself is none the worse for it.
+                _ => &Error::TakenOver,
+            };
+            if let Err(Error::Internal(fault)) = resumption.give_up(cause).await {
+                tracing::error!(%fault, "cannot keep what came of an upload that was cut off");
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn take(
+    door: &Door,
+    resumption: &mut Resumption,
+    piece: &mut Piece,
+    mut checksum: Option<Checksum>,
+) -> Result<(), HttpError> {
+    if checksum.is_some() {
+        resumption.await_confirmation();
+    }
+    while let Some(bytes) = next(door, resumption, piece).await? {
+        if let Some(checksum) = &mut checksum {
+            checksum.update(&bytes);
+        }
+        resumption.write(bytes).await?;
+    }
+    if let Some(checksum) = checksum {
+        let algorithm = checksum.algorithm();
+        if !checksum.is_right() {
+            return Err(HttpError::WrongChecksum { algorithm });
+        }
+        resumption.confirm();
+    }
+    Ok(())
+}
+
+/// The next bytes, unless another request goes on with the upload, or the server stops.
+async fn next(door: &Door, resumption: &mut Resumption, piece: &mut Piece) -> Result<Option<Bytes>, Error> {
+    tokio::select! {
+        next = tokio::time::timeout(door.upload_idle_max, piece.stream.next()) => match next {
+            Ok(None) => Ok(None),
+            Ok(Some(Ok(bytes))) => Ok(Some(bytes)),
+            Ok(Some(Err(error))) => {
+                Err(Error::IncompleteUpload(format!("the body broke off ({error}); ask for the offset, and send the rest")))
+            }
+            Err(_) => Err(Error::IncompleteUpload(format!(
+                "nothing came for {} seconds; ask for the offset, and send the rest, or raise --upload-idle-timeout",
+                door.upload_idle_max.as_secs()
+            ))),
+        },
+        () = resumption.stopped() => Err(Error::TakenOver),
+        () = door.interrupt.cancelled() => Err(Error::ShuttingDown),
+    }
+}
+
+/// Reads what a refused request goes on sending. A client that waits for a word before it sends is not asked to.
+pub async fn discard_body(headers: &HeaderMap, piece: &mut Piece, error: &HttpError) {
+    use Error::{IncompleteUpload, ShuttingDown, TakenOver};
+    let is_gone = matches!(error, HttpError::Lake(IncompleteUpload(_) | ShuttingDown | TakenOver));
+    if is_gone || headers.contains_key(header::EXPECT) {
+        return;
+    }
+    const DISCARDING_MAX: Duration = Duration::from_secs(10);
+    let discard = async {
+        let mut discarded = 0;
+        while let Some(Ok(bytes)) = piece.stream.next().await {
+            discarded += bytes.len();
+            if discarded > DISCARDED_BYTES_MAX {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(DISCARDING_MAX, discard).await;
+}

@@ -1,0 +1,167 @@
+//! `/api/lake/file/download` and `/api/lake/file/list`: what the lake holds.
+
+use super::body::Parameters;
+use crate::http::Door;
+use crate::http::conditions::{Selected, Validators, select};
+use crate::http::credentials::Credentials;
+use crate::http::download::body;
+use crate::http::error::HttpError;
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use headers::{AcceptRanges, ContentLength, ContentRange, ETag, HeaderMapExt, LastModified};
+use lakeshore::Error;
+use lakeshore::service::{Download, LakeEntry};
+use lakeshore::upload::hexadecimal;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+/// RFC 9530.
+const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+/// What a name may hold as it is (RFC 8187, `attr-char`).
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'!')
+    .remove(b'#')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'^')
+    .remove(b'_')
+    .remove(b'`')
+    .remove(b'|')
+    .remove(b'~');
+
+#[derive(Deserialize)]
+pub struct DownloadParameters {
+    path: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct FolderParameters {
+    path: Option<String>,
+    from: Option<u64>,
+    size: Option<u64>,
+}
+
+pub async fn list(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Parameters(parameters): Parameters<FolderParameters>,
+) -> Result<Json<Vec<LakeEntry>>, HttpError> {
+    let caller = credentials.caller(&door.lake, None).await?;
+    let FolderParameters { path, from, size } = parameters;
+    Ok(Json(door.lake.list_folder(&caller, path.as_deref(), from, size).await?))
+}
+
+pub async fn download(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Parameters(parameters): Parameters<DownloadParameters>,
+    method: Method,
+    asked: HeaderMap,
+) -> Result<Response, HttpError> {
+    let caller = credentials.caller(&door.lake, None).await?;
+    let path = parameters.path.ok_or_else(|| {
+        Error::Invalid("the parameter path is missing; add ?path=/data/db/t/a.parquet, as the list gives it".into())
+    })?;
+    let download = door.lake.download(&caller, &path).await?;
+    let validators = validators(&download)?;
+    let size_bytes = download.file.found().size_bytes;
+    let selected = select(&method, &asked, &validators, size_bytes)?;
+    let mut headers = headers_of(&download, validators);
+    let (status, range) = match selected {
+        Selected::NotModified => {
+            headers.remove(header::CONTENT_TYPE);
+            return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+        }
+        Selected::Whole => (StatusCode::OK, 0..size_bytes),
+        Selected::Part(range) => {
+            let content_range = ContentRange::bytes(range.clone(), size_bytes);
+            headers.typed_insert(content_range.map_err(|_| HttpError::RangeNotSatisfiable { size_bytes })?);
+            (StatusCode::PARTIAL_CONTENT, range)
+        }
+    };
+    headers.typed_insert(ContentLength(range.end - range.start));
+    let body = if method == Method::HEAD { Body::empty() } else { body(download.file, range) };
+    Ok((status, headers, body).into_response())
+}
+
+/// The digest says most, where it is known: a file keeps it also when a full sync takes it over.
+fn validators(download: &Download) -> Result<Validators, Error> {
+    let found = download.file.found();
+    let version = match download.sha256 {
+        Some(sha256) => format!("sha256-{}", hexadecimal(&sha256)),
+        None => {
+            let (modified, changed) = (found.modified_at.0, found.changed_at.0);
+            let version = format!("{} {} {modified} {changed}", found.identity.0, found.size_bytes);
+            format!("file-{}", hexadecimal(&Sha256::digest(version)[..16]))
+        }
+    };
+    let since = Duration::from_millis(u64::try_from(found.modified_at.0).unwrap_or(0));
+    let etag = format!("\"{version}\"").parse::<ETag>().map_err(Error::internal)?;
+    Ok(Validators { etag, modified: UNIX_EPOCH + since })
+}
+
+/// All that is said of the file, whichever part of it is sent.
+fn headers_of(download: &Download, validators: Validators) -> HeaderMap {
+    const SAID: [(HeaderName, HeaderValue); 4] = [
+        // A page of the lake is data, and must not run as one of the dashboard's.
+        (
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static("sandbox; default-src 'none'; frame-ancestors 'none'"),
+        ),
+        (header::HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        // Another file may have the name by now, and whose key reads it is asked each time.
+        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
+    ];
+    let name = download.path.leaf();
+    let mut headers = HeaderMap::from_iter(SAID);
+    headers.typed_insert(validators.etag);
+    headers.typed_insert(LastModified::from(validators.modified));
+    headers.typed_insert(AcceptRanges::bytes());
+    let media_type = mime_guess::from_path(name).first_raw().unwrap_or("application/octet-stream");
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    if let Ok(disposition) = HeaderValue::from_str(&disposition(name)) {
+        headers.insert(header::CONTENT_DISPOSITION, disposition);
+    }
+    if let Some(sha256) = download.sha256
+        && let Ok(digest) = HeaderValue::from_str(&format!("sha-256=:{}:", BASE64_STANDARD.encode(sha256)))
+    {
+        headers.insert(REPR_DIGEST, digest);
+    }
+    headers
+}
+
+/// RFC 6266: a name that every client reads, and the true one where that is another.
+fn disposition(name: &str) -> String {
+    let is_plain = |character: char| character.is_ascii() && !matches!(character, '"' | '\\' | '%');
+    let plain: String = name.chars().map(|character| if is_plain(character) { character } else { '_' }).collect();
+    if plain == name {
+        return format!("attachment; filename=\"{plain}\"");
+    }
+    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{}", utf8_percent_encode(name, ESCAPED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_given_as_every_client_reads_it_and_as_it_is() {
+        assert_eq!(disposition("a b;c.csv"), "attachment; filename=\"a b;c.csv\"");
+        assert_eq!(
+            disposition("hé \"1%\".csv"),
+            "attachment; filename=\"h_ _1__.csv\"; filename*=UTF-8''h%C3%A9%20%221%25%22.csv"
+        );
+    }
+}

@@ -1,0 +1,655 @@
+//! `/api/lake/files`: tus 1.0, every extension and every error.
+
+use crate::server::{TestServer, answer, assert_refused};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::io::Write;
+use std::net::TcpStream;
+
+pub const PIECE: &str = "application/offset+octet-stream";
+
+/// Bytes that differ from place to place.
+pub fn bytes(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at * 31 % 251) as u8 ^ (at >> 12) as u8).collect()
+}
+
+pub fn metadata(pairs: &[(&str, &str)]) -> String {
+    let pairs: Vec<_> = pairs.iter().map(|(key, value)| format!("{key} {}", BASE64_STANDARD.encode(value))).collect();
+    pairs.join(",")
+}
+
+/// One sender of tus.
+struct Tus<'a>(&'a TestServer);
+
+impl Tus<'_> {
+    fn request(&self, method: &str, address: &str) -> RequestBuilder {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let url = if address.starts_with('/') { format!("{}{address}", self.0.url) } else { address.to_owned() };
+        self.0.client.request(method, url).header("Tus-Resumable", "1.0.0")
+    }
+
+    fn creation(&self, sync_id: u64, name: &str) -> RequestBuilder {
+        let metadata = metadata(&[("filename", name), ("sync_id", &sync_id.to_string())]);
+        self.request("POST", "/api/lake/files").header("Upload-Metadata", metadata)
+    }
+
+    /// Begins an upload of so many bytes; gives its address.
+    async fn create(&self, sync_id: u64, name: &str, length: usize) -> String {
+        let created = self.creation(sync_id, name).header("Upload-Length", length).send().await.unwrap();
+        assert_eq!(created.status(), 201);
+        header(&created, "location").unwrap()
+    }
+
+    async fn part(&self, content: &[u8]) -> String {
+        let created = self.request("POST", "/api/lake/files").header("Upload-Concat", "partial");
+        let created = created.header("Upload-Length", content.len()).send().await.unwrap();
+        assert_eq!(created.status(), 201);
+        let address = header(&created, "location").unwrap();
+        assert_eq!(self.append(&address, 0, content).await, (204, Some(content.len() as u64)));
+        address
+    }
+
+    fn piece(&self, address: &str, offset: u64, content: &[u8]) -> RequestBuilder {
+        let piece = self.request("PATCH", address).header("Upload-Offset", offset).header("Content-Type", PIECE);
+        piece.body(content.to_vec())
+    }
+
+    async fn append(&self, address: &str, offset: u64, content: &[u8]) -> (u16, Option<u64>) {
+        let appended = self.piece(address, offset, content).send().await.unwrap();
+        assert_eq!(header(&appended, "tus-resumable").as_deref(), Some("1.0.0"));
+        (appended.status().as_u16(), offset_of(&appended))
+    }
+
+    async fn head(&self, address: &str) -> Response {
+        self.request("HEAD", address).send().await.unwrap()
+    }
+
+    async fn offset(&self, address: &str) -> u64 {
+        let head = self.head(address).await;
+        assert_eq!(head.status(), 200);
+        offset_of(&head).unwrap()
+    }
+
+    /// Sends the head of a piece and some of it, and keeps the connection open.
+    fn begin_piece(&self, address: &str, offset: u64, announced: usize, content: &[u8]) -> TcpStream {
+        let mut connection = TcpStream::connect(self.0.url.strip_prefix("http://").unwrap()).unwrap();
+        write!(
+            connection,
+            "PATCH {address} HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: {offset}\r\n\
+             Content-Type: {PIECE}\r\nContent-Length: {announced}\r\n\r\n"
+        )
+        .unwrap();
+        connection.write_all(content).unwrap();
+        connection
+    }
+}
+
+fn header(response: &Response, name: &str) -> Option<String> {
+    response.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
+}
+
+fn offset_of(response: &Response) -> Option<u64> {
+    header(response, "upload-offset").map(|offset| offset.parse().unwrap())
+}
+
+/// So many bytes of the one upload in flight lie on the disk.
+async fn eventually_on_disk(server: &TestServer, wanted: usize) {
+    let is_there = || server.files(".lakeshore/uploads").values().any(|bytes| bytes.len() >= wanted);
+    server.eventually(async || is_there().then_some(())).await;
+}
+
+async fn assert_landed(server: &TestServer, path: &str, content: &[u8]) {
+    assert!(server.files("data/t")[path] == content, "{path} has its bytes");
+    assert!(server.file_names(".lakeshore/uploads").is_empty());
+    let rows = server.history("").await;
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    let sha256: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!((&rows[0]["sync_status"], &rows[0]["sha256"]), (&json!("Finished"), &json!(sha256)));
+    assert_eq!((&rows[0]["file_name"], &rows[0]["size_bytes"]), (&json!(path), &json!(content.len())));
+}
+
+#[tokio::test]
+async fn the_options_say_what_is_spoken() {
+    let server = TestServer::start_with(&["--max-upload-size", "1MB"]).await;
+    let options =
+        server.client.request(Method::OPTIONS, format!("{}/api/lake/files", server.url)).send().await.unwrap();
+    assert_eq!(options.status(), 204);
+    let said = |name| header(&options, name).unwrap();
+    assert_eq!((said("tus-version"), said("tus-resumable")), ("1.0.0".into(), "1.0.0".into()));
+    assert_eq!(
+        (said("tus-max-size"), said("tus-checksum-algorithm")),
+        ("1000000".into(), "sha1,md5,crc32,sha256,blake3".into())
+    );
+    for extension in [
+        "creation",
+        "creation-with-upload",
+        "creation-defer-length",
+        "termination",
+        "expiration",
+        "checksum",
+        "concatenation",
+    ] {
+        assert!(said("tus-extension").split(',').any(|spoken| spoken == extension), "{extension}");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_in_pieces_lands_with_its_last_byte() {
+    let server = TestServer::start().await;
+    let tus = Tus(&server);
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let content = bytes(3_000_000);
+    let created = tus.creation(id, "large.csv").header("Upload-Length", content.len()).send().await.unwrap();
+    assert_eq!((created.status().as_u16(), offset_of(&created)), (201, Some(0)));
+    assert!(header(&created, "upload-expires").unwrap().ends_with(" GMT"));
+    let address = header(&created, "location").unwrap();
+    let row = &server.history("").await[0];
+    assert_eq!((&row["sync_status"], &row["file_name"]), (&json!("Syncing"), &json!("large.csv")));
+
+    assert_eq!(tus.append(&address, 0, &content[..1_000_000]).await, (204, Some(1_000_000)));
+    let head = tus.head(&address).await;
+    assert_eq!((head.status().as_u16(), offset_of(&head)), (200, Some(1_000_000)));
+    assert_eq!(header(&head, "upload-length").unwrap(), "3000000");
+    assert_eq!(header(&head, "cache-control").unwrap(), "no-store");
+    let known = metadata(&[("filename", "large.csv"), ("sync_id", &id.to_string())]);
+    assert_eq!(header(&head, "upload-metadata").unwrap(), known);
+    assert!(server.file_names("data").is_empty());
+    // An empty piece is one too.
+    assert_eq!(tus.append(&address, 1_000_000, b"").await, (204, Some(1_000_000)));
+    let rest = tus.piece(&address, 1_000_000, &content[1_000_000..]).send().await.unwrap();
+    assert_eq!((rest.status().as_u16(), offset_of(&rest)), (204, Some(3_000_000)));
+    assert_eq!(header(&rest, "upload-expires"), None, "what has landed does not expire");
+    assert_landed(&server, "large.csv", &content).await;
+
+    // Whoever did not hear it asks, and learns.
+    assert_eq!(tus.offset(&address).await, 3_000_000);
+    assert_eq!(tus.append(&address, 3_000_000, b"").await, (204, Some(3_000_000)));
+    assert_refused(answer(tus.piece(&address, 3_000_000, b"x")).await, 40908, "complete");
+    server.end_sync(id).await;
+    assert_eq!(tus.offset(&address).await, 3_000_000);
+}
+
+#[tokio::test]
+async fn a_creation_may_bring_the_first_bytes_or_all_of_them() {
+    let server = TestServer::start().await;
+    let tus = Tus(&server);
+    let id = server.start_sync("/data/t", "FullSync").await;
+    let creation = |name: &str, length: usize| tus.creation(id, name).header("Upload-Length", length);
+    let with =
+        |name, length, body: &'static [u8]| creation(name, length).header("Content-Type", PIECE).body(body).send();
+    let all = with("all", 5, b"hello").await.unwrap();
+    assert_eq!((all.status().as_u16(), offset_of(&all)), (201, Some(5)));
+    let some = with("some", 5, b"he").await.unwrap();
+    assert_eq!((some.status().as_u16(), offset_of(&some)), (201, Some(2)));
+    assert_eq!(tus.append(&header(&some, "location").unwrap(), 2, b"llo").await, (204, Some(5)));
+    let empty = creation("empty", 0).send().await.unwrap();
+    assert_eq!((empty.status().as_u16(), offset_of(&empty)), (201, Some(0)));
+    server.end_sync(id).await;
+    let files = server.files("data/t");
+    assert_eq!(files.keys().collect::<Vec<_>>(), ["all", "empty", "some"]);
+    assert_eq!((files["all"].as_slice(), files["some"].as_slice()), (b"hello".as_slice(), b"hello".as_slice()));
+    // More than was announced: the address is not known to anybody, and so nothing is left of it.
+    let id = server.start_sync("/data/u", "IncrementalSync").await;
+    let too_much = tus.creation(id, "x").header("Upload-Length", 2).header("Content-Type", PIECE).body("hello");
+    assert_refused(answer(too_much).await, 40004, "5 bytes");
+    assert!(server.file_names(".lakeshore/uploads").is_empty());
+    server.end_sync(id).await;
+}
+
+#[tokio::test]
+async fn the_sync_and_the_path_come_by_metadata_or_by_the_address_and_folders_are_kept() {
+    let server = TestServer::start().await;
+    let tus = Tus(&server);
+    let id = server.start_sync("/data/t", "IncrementalSync").await.to_string();
+    let create = async |query: &str, pairs: &[(&str, &str)]| {
+        let request = tus.request("POST", &format!("/api/lake/files{query}")).header("Upload-Length", 1);
+        let request = request.header("Content-Type", PIECE).body("x").header("Upload-Metadata", metadata(pairs));
+        answer(request).await
+    };
+    let sync = ("sync_id", id.as_str());
+    assert_eq!(create("", &[sync, ("filename", "a"), ("path", "dt=1"), ("relativePath", "null")]).await.0, 201);
+    assert_eq!(create(&format!("?sync_id={id}&path=/data/t/dt=2"), &[("name", "b")]).await.0, 201);
+    assert_eq!(create("", &[sync, ("name", "c"), ("relativePath", "/folder/sub/c")]).await.0, 201);
+    assert_eq!(server.file_names("data/t"), ["dt=1/a", "dt=2/b", "folder/sub/c"]);
+    for upward in ["../c", "a/../../c", "//etc/passwd"] {
+        assert_refused(create("", &[sync, ("relativePath", upward)]).await, 40001, "");
+    }
+    assert_refused(create("", &[sync, ("name", "a"), ("path", "/data")]).await, 40001, "outside");
+    assert_refused(create("", &[sync]).await, 40001, "no name");
+    assert_refused(create("", &[("name", "a")]).await, 40000, "no sync is named");
+    assert_refused(create("?sync_id=99", &[("name", "a")]).await, 40401, "no sync 99");
+    let malformed =
+        tus.request("POST", "/api/lake/files").header("Upload-Length", 1).header("Upload-Metadata", "name !");
+    assert_refused(answer(malformed).await, 40000, "base64");
+    let failed = server.history("status=Failed").await;
+    assert_eq!(failed.len(), 4, "a name that is refused is remembered, as of every upload: {failed:?}");
+    assert!(server.file_names(".lakeshore/uploads").is_empty());
+}
+
+#[tokio::test]
+async fn an_upload_is_gone_on_with_after_its_connection_broke_and_after_kills() {
+    let server = TestServer::start().await;
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let content = bytes(40_000_000);
+    let address = Tus(&server).create(id, "large.csv", content.len()).await;
+    let connection = Tus(&server).begin_piece(&address, 0, content.len(), &content[..2_500_000]);
+    eventually_on_disk(&server, 2_000_000).await;
+    drop(connection);
+    // What came before the break is kept.
+    let kept =
+        server.eventually(async || Some(Tus(&server).offset(&address).await).filter(|kept| *kept == 2_500_000)).await;
+    let _connection =
+        Tus(&server).begin_piece(&address, kept, content.len() - 2_500_000, &content[2_500_000..30_000_000]);
+    eventually_on_disk(&server, 20_000_000).await;
+
+    let server = server.kill_and_restart().await.kill_and_restart().await;
+    let tus = Tus(&server);
+    let kept = tus.offset(&address).await;
+    assert!(kept >= 2_500_000 + (16 << 20), "it was made durable on its way: {kept}");
+    assert_eq!(server.history("").await[0]["sync_status"], json!("Syncing"));
+    assert_eq!(server.sync(id).await["num_in_flight"], 1);
+    // Behind that, nothing is believed.
+    assert_refused(answer(tus.piece(&address, kept + 1, b"x")).await, 40907, &format!("at the byte {kept}"));
+    let rest = &content[kept as usize..];
+    assert_eq!(tus.append(&address, kept, rest).await, (204, Some(content.len() as u64)));
+    assert_landed(&server, "large.csv", &content).await;
+}
+
+#[tokio::test]
+async fn a_second_request_takes_over_from_one_whose_connection_is_dead() {
+    let server = TestServer::start().await;
+    let tus = Tus(&server);
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let content = bytes(3_000_000);
+    let address = tus.create(id, "large.csv", content.len()).await;
+    // Still open, and nothing more will ever come.
+    let _dead = tus.begin_piece(&address, 0, content.len(), &content[..2_000_000]);
+    eventually_on_disk(&server, 1_000_000).await;
+    let mut kept = tus.offset(&address).await;
+    assert!(kept >= 1_000_000, "{kept}");
+    // Without asking first: the offset of the one before is what counts.
+    let _dead_too = tus.begin_piece(&address, kept, content.len() - kept as usize, &content[kept as usize..2_500_000]);
+    eventually_on_disk(&server, 2_000_000).await;
+    let (status, _) = tus.append(&address, kept, &content[kept as usize..]).await;
+    assert_eq!(status, 409);
+    kept = tus.offset(&address).await;
+    assert_eq!(tus.append(&address, kept, &content[kept as usize..]).await, (204, Some(3_000_000)));
+    assert_landed(&server, "large.csv", &content).await;
+}
+
+#[tokio::test]
+async fn a_discard_takes_over_too_and_leaves_a_failed_row() {
+    let server = TestServer::start().await;
+    let tus = Tus(&server);
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let address = tus.create(id, "unwanted", 1_000_000).await;
+    let _dead = tus.begin_piece(&address, 0, 1_000_000, b"some of it");
+    let (status, _) = answer(tus.request("DELETE", &address)).await;
+    assert_eq!(status, 204);
+    assert!(server.file_names(".lakeshore").is_empty());
+    let row = &server.history("").await[0];
+    assert_eq!(row["sync_status"], json!("Failed"));
+    assert!(row["message"].as_str().unwrap().contains("discarded"), "{row}");
+    assert_eq!(tus.head(&address).await.status(), 404);
+    assert_eq!(answer(tus.request("DELETE", &address)).await.0, 404);
+    server.end_sync(id).await;
+
+    // Of what has landed, only the address goes.
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let landed = tus.create(id, "kept", 1).await;
+    assert_eq!(tus.append(&landed, 0, b"x").await.0, 204);
+    let post = tus.request("POST", &landed).header("X-HTTP-Method-Override", "DELETE");
+    assert_eq!(answer(post).await.0, 204);
+    assert_eq!(server.file_names("data/t"), ["kept"]);
+}
+
+#[tokio::test]
+async fn a_length_may_be_told_later() {
+    let server = TestServer::start().await;
+    let tus = Tus(&server);
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let deferred = async |name: &str| {
+        let created = tus.creation(id, name).header("Upload-Defer-Length", "1").send().await.unwrap();
+        assert_eq!(created.status(), 201);
+        header(&created, "location").unwrap()
+    };
+    let address = deferred("a").await;
+    assert_eq!(tus.append(&address, 0, b"hello").await, (204, Some(5)));
+    let head = tus.head(&address).await;
+    assert_eq!((header(&head, "upload-defer-length").as_deref(), header(&head, "upload-length")), (Some("1"), None));
+    let too_short = tus.piece(&address, 5, b"").header("Upload-Length", 4);
+    assert_refused(answer(too_short).await, 40004, "5 have come");
+    let told = tus.piece(&address, 5, b", ").header("Upload-Length", 11).send().await.unwrap();
+    assert_eq!((told.status().as_u16(), offset_of(&told)), (204, Some(7)));
+    let server_side = tus.head(&address).await;
+    assert_eq!(
+        (header(&server_side, "upload-length").as_deref(), header(&server_side, "upload-defer-length")),
+        (Some("11"), None)
+    );
+    let other = tus.piece(&address, 7, b"lake").header("Upload-Length", 12);
+    assert_refused(answer(other).await, 40004, "11 bytes");
+    assert_eq!(tus.append(&address, 7, b"lake").await, (204, Some(11)));
+    assert_landed(&server, "a", b"hello, lake").await;
+
+    // Told when all of it has come.
+    let address = deferred("b").await;
+    assert_eq!(tus.append(&address, 0, b"whole").await, (204, Some(5)));
+    let told = tus.piece(&address, 5, b"").header("Upload-Length", 5).send().await.unwrap();
+    assert_eq!((told.status().as_u16(), offset_of(&told)), (204, Some(5)));
+    assert_eq!(server.files("data/t")["b"], b"whole");
+    let neither = tus.creation(id, "c");
+    assert_refused(answer(neither).await, 40000, "Upload-Length is missing");
+    let both = tus.creation(id, "c").header("Upload-Length", 1).header("Upload-Defer-Length", "1");
+    assert_refused(answer(both).await, 40000, "exclude each other");
+    let two = tus.creation(id, "c").header("Upload-Defer-Length", "2");
+    assert_refused(answer(two).await, 40000, "is 1");
+}
+
+#[tokio::test]
+async fn a_piece_with_a_wrong_checksum_does_not_count() {
+    let server = TestServer::start().await;
+    let tus = Tus(&server);
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let address = tus.create(id, "a", 10).await;
+    let sha1 = "sha1 qvTGHdzF6KLavt4PO0gs2a6pQ00=";
+    let piece =
+        |offset, bytes: &[u8], checksum: &str| tus.piece(&address, offset, bytes).header("Upload-Checksum", checksum);
+    assert_refused(answer(piece(0, b"hallo", sha1)).await, 46000, "sha1");
+    assert_eq!(tus.offset(&address).await, 0);
+    assert_eq!(answer(piece(0, b"hello", sha1)).await.0, 204);
+    assert_refused(answer(piece(5, b"hello", "sha1 AAAA")).await, 46000, "sha1");
+    assert_refused(answer(piece(5, b"hello", "sha3 AAAA")).await, 40000, "sha256");
+    assert_eq!(tus.offset(&address).await, 5);
+    // The checksum counts for the whole piece: of one that breaks off, nothing does.
+    let mut broken = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
+    write!(
+        broken,
+        "PATCH {address} HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 5\r\nUpload-Checksum: {sha1}\r\n\
+         Content-Type: {PIECE}\r\nContent-Length: 5\r\n\r\nhel"
+    )
+    .unwrap();
+    drop(broken);
+    assert_eq!(tus.offset(&address).await, 5);
+    assert_eq!(answer(piece(5, b"hello", "md5 XUFAKrxLKna5cZ2REBfFkg==")).await.0, 204);
+    assert_landed(&server, "a", b"hellohello").await;
+    let created = tus.creation(id, "b").header("Upload-Length", 5).header("Content-Type", PIECE);
+    let created = created.header("Upload-Checksum", "crc32 AAAAAA==").body("hello");
+    assert_refused(answer(created).await, 46000, "crc32");
+    assert!(server.file_names(".lakeshore/uploads").is_empty());
+}
+
+#[tokio::test]
+async fn the_digest_of_the_whole_is_compared_before_it_lands() {
+    let server = TestServer::start().await;
+    let tus = Tus(&server);
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let create = async |name: &str, digest: &str| {
+        let created =
+            tus.creation(id, name).header("Upload-Length", 5).header("Repr-Digest", digest).send().await.unwrap();
+        assert_eq!(created.status(), 201);
+        header(&created, "location").unwrap()
+    };
+    let right = "md5=:AAAA:, sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:";
+    let address = create("right", right).await;
+    assert_eq!(tus.append(&address, 0, b"hello").await.0, 204);
+    let address = create("wrong", right).await;
+    assert_refused(
+        answer(tus.piece(&address, 0, b"hallo")).await,
+        40003,
+        "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+    );
+    assert_eq!(server.file_names("data/t"), ["right"]);
+    assert!(server.file_names(".lakeshore/uploads").is_empty());
+    let row = &server.history("status=Failed").await[0];
+    assert!(
+        row["message"].as_str().unwrap().contains("d3751d33f9cd5049c4af2b462735457e4d3baf130bcbb87f389e349fbaeb20b9"),
+        "{row}"
+    );
+    assert_eq!(tus.head(&address).await.status(), 410);
+    let malformed = tus.creation(id, "x").header("Upload-Length", 5).header("Repr-Digest", "sha-256=:AAAA:");
+    assert_refused(answer(malformed).await, 40000, "sha-256=:BASE64:");
+}
+
+#[tokio::test]
+async fn parts_are_joined_in_order_and_asking_twice_lands_once() {
+    let server = TestServer::start().await;
+    let tus = Tus(&server);
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let content = bytes(5_000_000);
+    let first = tus.part(&content[..2_000_000]).await;
+    let second = tus.part(&content[2_000_000..]).await;
+    assert!(server.history("").await.is_empty(), "parts are no files of a sync");
+    let head = tus.head(&first).await;
+    assert_eq!((offset_of(&head), header(&head, "upload-concat").as_deref()), (Some(2_000_000), Some("partial")));
+    let join =
+        |parts: &[&str]| tus.creation(id, "joined").header("Upload-Concat", format!("final;{}", parts.join(" ")));
+    let whole_address = format!("{}{second}", server.url);
+    let joined = join(&[&first, &whole_address]).send().await.unwrap();
+    assert_eq!((joined.status().as_u16(), offset_of(&joined)), (201, Some(5_000_000)));
+    let address = header(&joined, "location").unwrap();
+    assert_landed(&server, "joined", &content).await;
+    let head = tus.head(&address).await;
+    assert_eq!(header(&head, "upload-concat").unwrap(), format!("final;{first} {second}"));
+    assert_eq!(header(&head, "upload-length").unwrap(), "5000000");
+    assert_refused(answer(tus.piece(&address, 5_000_000, b"x")).await, 40303, "joined of parts");
+
+    // The answer was lost; parts that were joined stay whole to whoever asks.
+    let server = server.kill_and_restart().await;
+    let tus = Tus(&server);
+    assert_eq!((tus.offset(&first).await, tus.offset(&second).await), (2_000_000, 3_000_000));
+    let again =
+        tus.creation(id, "joined").header("Upload-Concat", format!("final;{first} {second}")).send().await.unwrap();
+    assert_eq!((again.status().as_u16(), header(&again, "location").unwrap()), (201, address));
+    assert_landed(&server, "joined", &content).await;
+    let other = tus.creation(id, "other").header("Upload-Concat", format!("final;{second} {first}"));
+    assert_refused(answer(other).await, 40404, "no resumable upload");
+}
+
+#[tokio::test]
+async fn only_whole_parts_are_joined() {
+    let server = TestServer::start().await;
+    let tus = Tus(&server);
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let join = |list: &str| answer(tus.creation(id, "joined").header("Upload-Concat", format!("final;{list}")));
+    let begun = tus.request("POST", "/api/lake/files").header("Upload-Concat", "partial").header("Upload-Length", 5);
+    let begun = header(&begun.send().await.unwrap(), "location").unwrap();
+    assert_eq!(tus.append(&begun, 0, b"he").await, (204, Some(2)));
+    assert_refused(join(&begun).await, 40909, "not whole yet");
+    assert_refused(join("/api/lake/files/nothing").await, 40404, "nothing");
+    assert_refused(join("").await, 40000, "Upload-Concat");
+    let whole = tus.create(id, "whole", 5).await;
+    assert_refused(join(&whole).await, 40000, "no part");
+    assert_eq!(tus.append(&begun, 2, b"llo").await, (204, Some(5)));
+    let (status, _) = join(&format!("{begun} {begun}")).await;
+    assert_eq!(status, 201);
+    assert_eq!(server.files("data/t")["joined"], b"hellohello");
+    // A part that nobody joins can be discarded.
+    let part = tus.part(b"unwanted").await;
+    assert_eq!(answer(tus.request("DELETE", &part)).await.0, 204);
+    assert_eq!(tus.head(&part).await.status(), 404);
+    assert_eq!(server.file_names(".lakeshore/uploads").len(), 1, "that of the one in flight");
+}
+
+#[tokio::test]
+async fn an_end_names_unfinished_uploads_and_discards_them_when_told_to() {
+    let server = TestServer::start().await;
+    let tus = Tus(&server);
+    for (how, sync_type) in
+        [("end", "FullSync"), ("abort", "FullSync"), ("end", "IncrementalSync"), ("abort", "IncrementalSync")]
+    {
+        let id = server.start_sync("/data/t", sync_type).await;
+        server.upload(id, "whole.csv", b"1").await;
+        let idle = tus.create(id, "idle.csv", 10).await;
+        assert_eq!(tus.append(&idle, 0, b"hello").await.0, 204);
+        let busy = tus.create(id, "busy.csv", 1_000_000).await;
+        let mut connection = tus.begin_piece(&busy, 0, 1_000_000, b"some of it");
+        if how == "end" {
+            assert_refused(server.try_end(id, json!({})).await, 40902, "idle.csv");
+            assert_eq!(server.try_end(id, json!({ "discard_in_flight": true })).await.0, 200);
+        } else {
+            assert_eq!(server.try_abort(id).await.0, 200);
+        }
+        let _ = connection.write_all(b"more of it");
+        assert_refused(answer(tus.piece(&idle, 5, b"more")).await, 41000, "discarded");
+        assert_eq!(tus.head(&busy).await.status(), 410);
+        drop(connection);
+        server.eventually(async || server.file_names(".lakeshore/uploads").is_empty().then_some(())).await;
+        let sync = server.sync(id).await;
+        assert_eq!(
+            (&sync["total_files"], &sync["num_failed"], &sync["num_in_flight"]),
+            (&json!(3), &json!(2), &json!(0))
+        );
+    }
+    assert_eq!(server.rows("/api/lake/files").await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn unfinished_uploads_are_listed() {
+    let server = TestServer::start().await;
+    let tus = Tus(&server);
+    let first = server.start_sync("/data/t", "IncrementalSync").await;
+    let second = server.start_sync("/data/u", "IncrementalSync").await;
+    let address = tus.create(first, "a", 10).await;
+    assert_eq!(tus.append(&address, 0, b"hello").await.0, 204);
+    tus.create(second, "b", 20).await;
+    tus.part(b"part").await;
+    let landed = tus.create(first, "landed", 1).await;
+    assert_eq!(tus.append(&landed, 0, b"x").await.0, 204);
+    let all = server.rows("/api/lake/files").await;
+    let names: Vec<_> = all.iter().map(|row| row["file_name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["a", "b", ""]);
+    let row = &all[0];
+    assert_eq!(format!("/api/lake/files/{}", row["token"].as_str().unwrap()), address);
+    assert_eq!((&row["sync_id"], &row["history_id"]), (&json!(first), &json!(1)));
+    assert_eq!((&row["offset"], &row["length"]), (&json!(5), &json!(10)));
+    assert!(row["expires"].as_i64().unwrap() > row["start_time"].as_i64().unwrap());
+    assert_eq!((&all[2]["sync_id"], &all[2]["offset"]), (&Value::Null, &json!(4)));
+    assert_eq!(server.rows(&format!("/api/lake/files?sync_id={second}")).await, [all[1].clone()]);
+    assert_eq!(server.rows("/api/lake/files?from=1&size=1").await, [all[1].clone()]);
+}
+
+#[tokio::test]
+async fn who_may_not_upload_may_not_go_on_with_an_upload_either() {
+    let server = TestServer::start_with(&["--auth", "required"]).await;
+    let tus = Tus(&server);
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let (reader, elsewhere) = (server.new_key(&["--role", "read"]), server.new_key(&["--path-prefix", "/other"]));
+    let writer = server.new_key(&["--path-prefix", "/data"]);
+    let creation = |key: &str| tus.creation(id, "a").header("Upload-Length", 5).bearer_auth(key);
+    assert_refused(answer(tus.creation(id, "a").header("Upload-Length", 5)).await, 40100, "no key");
+    assert_refused(answer(creation(&reader)).await, 40300, "read");
+    assert_refused(answer(creation(&elsewhere)).await, 40301, "/other");
+    let created = creation(&writer).send().await.unwrap();
+    let address = header(&created, "location").unwrap();
+    for (key, status) in [("", 401), (&*reader, 403), (&*elsewhere, 403), ("lks_unknown", 401)] {
+        let with_key =
+            |request: RequestBuilder| if key.is_empty() { request } else { request.header("X-API-Key", key) };
+        assert_eq!(answer(with_key(tus.piece(&address, 0, b"hello"))).await.0, status, "{key}");
+        assert_eq!(with_key(tus.request("HEAD", &address)).send().await.unwrap().status(), status, "{key}");
+        assert_eq!(answer(with_key(tus.request("DELETE", &address))).await.0, status, "{key}");
+    }
+    // Without a key nobody learns which uploads there are.
+    assert_eq!(answer(tus.request("DELETE", "/api/lake/files/nothing")).await.0, 401);
+    let listed =
+        async |key: &str| answer(server.get("/api/lake/files").bearer_auth(key)).await.1.as_array().unwrap().len();
+    assert_eq!((listed(&elsewhere).await, listed(&reader).await), (0, 1));
+    let part = tus.request("POST", "/api/lake/files").header("Upload-Concat", "partial").header("Upload-Length", 5);
+    assert_refused(answer(part.try_clone().unwrap().bearer_auth(&reader)).await, 40300, "read");
+    assert_eq!(answer(part.bearer_auth(&writer)).await.0, 201);
+    let across = tus.piece(&address, 0, b"hello").bearer_auth(&writer).header("Origin", "https://evil.example");
+    assert_refused(answer(across).await, 40302, "evil.example");
+    assert_eq!(answer(tus.piece(&address, 0, b"hello").bearer_auth(&writer)).await.0, 204);
+    assert_eq!(server.files("data/t")["a"], b"hello");
+}
+
+#[tokio::test]
+async fn an_upload_to_which_nothing_comes_expires() {
+    // Looked for every half minute, and once at the start.
+    let server = TestServer::start_with(&["--resumable-expiry", "1s"]).await;
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let address = Tus(&server).create(id, "abandoned", 5).await;
+    let landed = Tus(&server).create(id, "landed", 1).await;
+    assert_eq!(Tus(&server).append(&landed, 0, b"x").await.0, 204);
+    let part = Tus(&server).part(b"part").await;
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let server = server.kill_and_restart().await;
+    let row = server.eventually(async || server.history("status=Failed").await.first().cloned()).await;
+    assert_eq!(row["file_name"], json!("abandoned"));
+    assert!(row["message"].as_str().unwrap().contains("expired"), "{row}");
+    server.eventually(async || server.file_names(".lakeshore/uploads").is_empty().then_some(())).await;
+    for address in [&address, &landed, &part] {
+        assert_eq!(Tus(&server).head(address).await.status(), 404, "{address}");
+    }
+    assert_eq!(server.file_names("data/t"), ["landed"]);
+    server.end_sync(id).await;
+}
+
+#[tokio::test]
+async fn what_is_not_tus_is_told_what_is() {
+    let server = TestServer::start_with(&["--max-upload-size", "1MB"]).await;
+    let tus = Tus(&server);
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let address = tus.create(id, "a", 10).await;
+    let old = server.client.post(format!("{}/api/lake/files", server.url)).header("Tus-Resumable", "0.2.2");
+    let refused = old.send().await.unwrap();
+    assert_eq!((refused.status().as_u16(), header(&refused, "tus-version").as_deref()), (412, Some("1.0.0")));
+    let piece = |offset: &str| tus.request("PATCH", &address).header("Upload-Offset", offset).body("x");
+    assert_refused(answer(piece("0")).await, 41501, PIECE);
+    assert_refused(answer(piece("0").header("Content-Type", "text/plain")).await, 41501, PIECE);
+    let piece = |offset: &str| piece(offset).header("Content-Type", PIECE);
+    for malformed in ["-1", "one", "", "+1", "9223372036854775808"] {
+        assert_refused(answer(piece(malformed)).await, 40000, "whole number");
+    }
+    let without = tus.request("PATCH", &address).header("Content-Type", PIECE).body("x");
+    assert_refused(answer(without).await, 40000, "Upload-Offset");
+    assert_refused(answer(piece("7")).await, 40907, "at the byte 0, not at 7");
+    assert_refused(answer(tus.piece(&address, 0, b"eleven bytes")).await, 40004, "12 bytes");
+    assert_eq!(tus.offset(&address).await, 0, "it was refused before a byte was taken");
+    for unknown in ["/api/lake/files/x", "/api/lake/files/00000000000000000000000000000000"] {
+        assert_refused(answer(tus.piece(unknown, 0, b"x")).await, 40404, "begin a new one");
+    }
+    let large = tus.creation(id, "large").header("Upload-Length", 1_000_001);
+    assert_refused(answer(large).await, 41300, "1000000 bytes");
+    assert_refused(answer(tus.request("PUT", &address)).await, 40500, "HEAD, PATCH, DELETE");
+    assert_refused(answer(tus.request("POST", &address)).await, 40500, "HEAD, PATCH, DELETE");
+    assert_refused(answer(tus.request("PUT", "/api/lake/files")).await, 40500, "GET, POST");
+    // More than was announced, in a body of unknown length: that upload is broken for good.
+    let pieces = futures_util::stream::iter([Ok::<_, std::io::Error>(vec![1u8; 8]), Ok(vec![2; 8])]);
+    let endless = tus.request("PATCH", &address).header("Upload-Offset", 0).header("Content-Type", PIECE);
+    let endless = endless.body(reqwest::Body::wrap_stream(pieces));
+    assert_refused(answer(endless).await, 40004, "16 bytes");
+    assert_eq!(tus.head(&address).await.status(), 410);
+    assert_eq!(server.sync(id).await["num_in_flight"], 0);
+}
+
+#[tokio::test]
+async fn a_check_knows_unfinished_uploads_and_finds_those_whose_bytes_are_gone() {
+    let server = TestServer::start().await;
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let address = Tus(&server).create(id, "a", 10).await;
+    assert_eq!(Tus(&server).append(&address, 0, b"hello").await.0, 204);
+    let stopped = server.kill();
+    let check = |options: &[&str]| {
+        let arguments = [&["check", "--data-dir", stopped.data_dir().to_str().unwrap()], options].concat();
+        let output = crate::server::lakeshore(&arguments);
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(check(&[]), (0, String::new()));
+    assert_eq!(check(&["--repair"]), (0, String::new()));
+    let partial = std::fs::read_dir(stopped.lake().join(".lakeshore/uploads")).unwrap().next().unwrap().unwrap().path();
+    let whole = std::fs::read(&partial).unwrap();
+    std::fs::write(&partial, &whole[..3]).unwrap();
+    let (code, said) = check(&[]);
+    assert!(code == 1 && said.contains("are gone"), "{said}");
+    let (code, said) = check(&["--repair"]);
+    assert!(code == 0 && said.contains("[repaired]"), "{said}");
+    assert_eq!(check(&[]), (0, String::new()));
+    let server = stopped.start().await;
+    assert_eq!(Tus(&server).head(&address).await.status(), 410);
+    let row = &server.history("").await[0];
+    assert!(row["message"].as_str().unwrap().contains("gone"), "{row}");
+    server.end_sync(id).await;
+}

@@ -1,0 +1,30 @@
+//! What the lake knows of the bytes of a file without reading them.
+//!
+//! A file that has landed is known by its place and its identity. Its digest is relied on only while nothing but the lake
+//! can have touched it: its size is what landed, and it was not changed after it had landed. The time of change is the
+//! kernel's own, so a file that somebody wrote to by hand is not known any more, even where its size and its time of
+//! modification were kept; nor is one that was renamed, linked or restored by itself. Such a file is sent again, and
+//! known again.
+
+use super::Lake;
+use crate::error::Error;
+use crate::path::LakePath;
+use crate::ports::files::FoundFile;
+use crate::upload::Digest;
+
+impl Lake {
+    /// The digests of files that were found, each at the place where it is, or is to be once its sync is published.
+    pub(super) async fn known_digests(&self, files: &[(LakePath, FoundFile)]) -> Result<Vec<Option<Digest>>, Error> {
+        if files.is_empty() {
+            return Ok(Vec::new());
+        }
+        let asked: Vec<_> = files.iter().map(|(target, found)| (target.clone(), found.identity.clone())).collect();
+        let landed = self.0.state.landed_contents(&asked).await?;
+        let known = files.iter().zip(landed).map(|((_, found), landed)| {
+            let landed = landed?;
+            let is_untouched = found.changed_at <= landed.landed_at && found.size_bytes == landed.digest.size_bytes;
+            is_untouched.then_some(landed.digest)
+        });
+        Ok(known.collect())
+    }
+}

@@ -1,0 +1,87 @@
+//! Looking into the lake: what a folder holds, and the bytes of a file.
+
+use super::Lake;
+use crate::error::Error;
+use crate::key::Caller;
+use crate::list::{Order, Page};
+use crate::path::LakePath;
+use crate::place::Place;
+use crate::ports::files::OpenFile;
+use crate::time::Timestamp;
+use crate::upload::hexadecimal;
+use serde::{Deserialize, Serialize};
+
+/// A file or folder of the lake, as a list shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LakeEntry {
+    pub name: String,
+    pub path: LakePath,
+    pub is_folder: bool,
+    /// Of a folder 0: what is in it is not counted.
+    pub size_bytes: u64,
+    pub modified_time: Timestamp,
+    /// In hexadecimal; absent for folders, and for what nobody but the lake's readers knows the bytes of.
+    pub sha256: Option<String>,
+}
+
+/// A file that is open to be sent.
+pub struct Download {
+    pub path: LakePath,
+    pub file: Box<dyn OpenFile>,
+    /// Where it is known: see [`super::content`].
+    pub sha256: Option<[u8; 32]>,
+}
+
+impl Lake {
+    /// Opens a file of the lake. What is read is that file, whole, also when another takes its name meanwhile.
+    pub async fn download(&self, caller: &Caller, path: &str) -> Result<Download, Error> {
+        self.0.auth_mode.may_read(caller)?;
+        let path = LakePath::parse(path)?;
+        self.0.auth_mode.may_read_path(caller, &path)?;
+        let place = Place::Live(path.clone());
+        let file = self.0.files.open(&place).await?.ok_or_else(|| Error::NoSuchFile(path.clone()))?;
+        let known = self.known_digests(&[(path.clone(), file.found().clone())]).await?;
+        Ok(Download { path, file, sha256: known.into_iter().flatten().next().map(|digest| digest.sha256) })
+    }
+
+    /// A page of what a folder holds: the folders first, each by name. Names that no lake path has are left out, and so are
+    /// links. Without a path, or with `/`: the lake itself.
+    pub async fn list_folder(
+        &self,
+        caller: &Caller,
+        path: Option<&str>,
+        from: Option<u64>,
+        size: Option<u64>,
+    ) -> Result<Vec<LakeEntry>, Error> {
+        let scope = self.0.auth_mode.may_read(caller)?;
+        let folder = match path.unwrap_or_default() {
+            "" | "/" => None,
+            path => Some(LakePath::parse(path)?),
+        };
+        match (&folder, scope, caller) {
+            (Some(folder), ..) => self.0.auth_mode.may_read_path(caller, folder)?,
+            (None, Some(prefix), Caller::Known(grant)) => {
+                return Err(Error::WholeLake { name: grant.name.clone(), prefix });
+            }
+            (None, ..) => {}
+        }
+        let page = Page::new(from, size, Order::Asc)?;
+        let entries = self.0.files.list_folder(folder.as_ref(), page.from, page.size).await?;
+        let entries = entries.ok_or_else(|| match &folder {
+            Some(folder) => Error::NoSuchFolder(folder.clone()),
+            None => Error::InTheWay("the lake root is not there any more; somebody has removed it by hand".into()),
+        })?;
+        let files: Vec<_> =
+            entries.iter().filter_map(|entry| Some((entry.path.clone(), entry.file.clone()?))).collect();
+        let mut known = self.known_digests(&files).await?.into_iter();
+        let shown = entries.into_iter().map(|entry| LakeEntry {
+            name: entry.path.leaf().to_owned(),
+            is_folder: entry.file.is_none(),
+            size_bytes: entry.file.as_ref().map_or(0, |file| file.size_bytes),
+            modified_time: entry.modified_at,
+            sha256: entry.file.and_then(|_| known.next().flatten()).map(|digest| hexadecimal(&digest.sha256)),
+            path: entry.path,
+        });
+        Ok(shown.collect())
+    }
+}

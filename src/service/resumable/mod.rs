@@ -1,0 +1,326 @@
+//! Resumable uploads: begun once, gone on with by as many requests as it takes, ended by landing as every upload does.
+//!
+//! An upload has its row in the history, `Syncing`, from its beginning, and a partial file that outlives the server's end.
+//! Both dialects, tus and the IETF's, speak to this one engine. Parts, of which a client makes one upload in the end, have
+//! no row and belong to no sync.
+
+mod holders;
+mod join;
+mod resumption;
+
+pub(super) use holders::Holders;
+pub use resumption::Resumption;
+
+use super::uploads::bounded;
+use super::{Destination, Lake};
+use crate::error::Error;
+use crate::key::{AuthMode, Caller};
+use crate::limits::METADATA_BYTES_MAX;
+use crate::list::Page;
+use crate::place::Place;
+use crate::ports::resumables::{NewResumable, ResumableId, ResumableRecord};
+use crate::ports::state::NewUpload;
+use crate::resumable::{Checkpoint, Token, UnfinishedResumable};
+use crate::sync::{Status, Sync, SyncId};
+use crate::upload::{Identity, PartialName};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Records that are looked at together.
+pub(super) const TOGETHER: u64 = 1000;
+
+/// What a client says of an upload before its bytes come.
+#[derive(Debug, Clone, Default)]
+pub struct Announced {
+    pub file_name: String,
+    /// In bytes; absent when the client does not know it yet.
+    pub length: Option<u64>,
+    /// In the client's words, to be given back when it asks.
+    pub metadata: String,
+    /// SHA-256 that the whole must have.
+    pub sha256: Option<[u8; 32]>,
+    /// Parts that it is joined of, for [`Destination::join`].
+    pub parts: Vec<Token>,
+}
+
+impl Destination {
+    /// Begins an upload that may come in many requests. One that is refused is remembered as a failed upload.
+    pub async fn begin_resumable(&self, announced: Announced) -> Result<Resumption, Error> {
+        let lake = &self.lake;
+        let at = lake.now();
+        let file_name = bounded(&announced.file_name);
+        let target = match self.folder.file(&announced.file_name) {
+            Ok(target) => target,
+            Err(error) => return Err(self.refuse(&file_name, None, error.into(), at).await),
+        };
+        let is_allowed = refuse_long_metadata(&announced)
+            .and_then(|()| lake.refuse_length(announced.length))
+            .and_then(|()| lake.refuse_below_reserve(announced.length.unwrap_or(0)));
+        if let Err(error) = is_allowed {
+            return Err(self.refuse(&file_name, Some(target), error, at).await);
+        }
+        // Before the upload is remembered, so that an ending in between is noticed.
+        let pass = lake.0.gates.of(self.sync.sync_id).pass();
+        let upload = |partial: PartialName, identity| NewUpload {
+            sync_id: self.sync.sync_id,
+            file_name,
+            target,
+            partial,
+            identity,
+            at,
+        };
+        lake.begin(announced, self.by.clone(), Some(upload), Some((self.sync.clone(), pass))).await
+    }
+}
+
+fn refuse_long_metadata(announced: &Announced) -> Result<(), Error> {
+    if announced.metadata.len() <= METADATA_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!("the metadata is longer than {METADATA_BYTES_MAX} bytes; send less of it")))
+}
+
+impl Lake {
+    /// Begins a part. It has no row, and lands nowhere by itself.
+    pub async fn begin_part(&self, caller: &Caller, announced: Announced) -> Result<Resumption, Error> {
+        self.0.auth_mode.may_upload_parts(caller)?;
+        refuse_long_metadata(&announced)?;
+        self.refuse_length(announced.length)?;
+        self.refuse_below_reserve(announced.length.unwrap_or(0))?;
+        let no_upload = None::<fn(PartialName, Identity) -> NewUpload>;
+        self.begin(announced, caller.name().to_owned(), no_upload, None).await
+    }
+
+    async fn begin(
+        &self,
+        announced: Announced,
+        by: String,
+        upload: Option<impl FnOnce(PartialName, Identity) -> NewUpload>,
+        sync: Option<(Arc<Sync>, super::gate::Pass)>,
+    ) -> Result<Resumption, Error> {
+        let token = Token::from_random(self.random()?);
+        let name = PartialName::from_random(self.random()?);
+        let held = self.0.holders.take_over(&token).await;
+        let mut partial = self.0.files.create_partial(name.clone()).await?;
+        let at = self.now();
+        let mut new = NewResumable {
+            token: token.clone(),
+            identity: partial.identity().clone(),
+            upload: upload.map(|upload| upload(name.clone(), partial.identity().clone())),
+            partial: name.clone(),
+            parts: announced.parts,
+            checkpoint: Checkpoint::default(),
+            length: announced.length,
+            metadata: announced.metadata,
+            sha256: announced.sha256,
+            by,
+            at,
+            expires_at: at.plus(self.0.limits.resumable_idle_max),
+        };
+        let begun = async {
+            // Its name is durable with it.
+            new.checkpoint = partial.checkpoint().await?;
+            self.0.state.begin_resumable(&new).await
+        };
+        if let Err(error) = begun.await {
+            self.0.files.discard_partial(&name).await?;
+            return Err(error);
+        }
+        self.forget_space();
+        let record = self.known_resumable(&token).await?;
+        Ok(Resumption::new(self.clone(), held, record, sync, Some(partial)))
+    }
+
+    /// Refuses more bytes than a file may have.
+    pub(super) fn refuse_length(&self, length: Option<u64>) -> Result<(), Error> {
+        let limit_bytes = self.0.limits.upload_bytes_max;
+        match length {
+            Some(length) if length > limit_bytes => Err(Error::TooLarge { limit_bytes }),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) async fn known_resumable(&self, token: &Token) -> Result<ResumableRecord, Error> {
+        self.0.state.resumable(token).await?.ok_or_else(|| Error::NoSuchResumable(token.to_string()))
+    }
+
+    /// The upload, if it is there and the caller may go on with it.
+    async fn allowed_resumable(&self, caller: &Caller, token: &str) -> Result<ResumableRecord, Error> {
+        // Asked first: whoever may not upload must not learn which uploads there are.
+        if self.0.auth_mode == AuthMode::Required && *caller == Caller::Anonymous {
+            return Err(Error::NoKey);
+        }
+        let known = Token::parse(token).ok_or_else(|| Error::NoSuchResumable(token.chars().take(64).collect()))?;
+        let record = self.known_resumable(&known).await?;
+        match record.sync_id {
+            Some(sync_id) => self.0.auth_mode.may_upload(caller, &self.sync_of(sync_id).await?.path)?,
+            None => self.0.auth_mode.may_upload_parts(caller)?,
+        }
+        Ok(record)
+    }
+
+    async fn sync_of(&self, sync_id: SyncId) -> Result<Arc<Sync>, Error> {
+        match self.0.gates.open_sync(sync_id) {
+            Some(sync) => Ok(sync),
+            None => Ok(Arc::new(self.record(sync_id).await?.sync)),
+        }
+    }
+
+    /// Goes on with an upload, alone: a request that is still at it is asked to stop, and has kept what it got.
+    pub async fn resume(&self, caller: &Caller, token: &str) -> Result<Resumption, Error> {
+        let record = self.allowed_resumable(caller, token).await?;
+        self.hold(&record.token).await
+    }
+
+    async fn hold(&self, token: &Token) -> Result<Resumption, Error> {
+        let held = self.0.holders.take_over(token).await;
+        let resumption = self.held(held, token).await?;
+        match resumption.record.status {
+            Status::Failed => Err(Error::ResumableEnded { message: resumption.record.message }),
+            _ => Ok(resumption),
+        }
+    }
+
+    async fn held(&self, held: holders::Held, token: &Token) -> Result<Resumption, Error> {
+        let sync = match self.known_resumable(token).await?.sync_id {
+            Some(sync_id) => Some((self.sync_of(sync_id).await?, self.0.gates.of(sync_id).pass())),
+            None => None,
+        };
+        // Read again: the pass notices what comes behind it, this what came before.
+        let record = self.known_resumable(token).await?;
+        Ok(Resumption::new(self.clone(), held, record, sync, None))
+    }
+
+    /// Gives an upload up: what has come of it goes, and its row says so. Of one that has ended, only the token goes.
+    pub async fn discard_resumable(&self, caller: &Caller, token: &str) -> Result<(), Error> {
+        let record = self.allowed_resumable(caller, token).await?;
+        let held = self.0.holders.take_over(&record.token).await;
+        let mut resumption = self.held(held, &record.token).await?;
+        if resumption.record.status == Status::Syncing {
+            let by = caller.name();
+            let by = if by.is_empty() { String::new() } else { format!(" by {by}") };
+            resumption.fail(&Error::Invalid(format!("discarded{by} before it was whole"))).await?;
+        }
+        self.0.state.forget_resumable(&record.token).await
+    }
+
+    /// Uploads that have not ended, those that the caller may see, in the order in which they were begun.
+    pub async fn resumables(
+        &self,
+        caller: &Caller,
+        sync_id: Option<SyncId>,
+        page: &Page,
+    ) -> Result<Vec<UnfinishedResumable>, Error> {
+        let scope = self.0.auth_mode.may_read(caller)?;
+        let is_wanted = |record: &ResumableRecord| {
+            let is_in_scope = match (&scope, &record.target) {
+                (None, _) => true,
+                (Some(scope), Some(target)) => scope.contains(target),
+                // A part is nowhere yet: whoever sends it sees it.
+                (Some(_), None) => record.by == caller.name(),
+            };
+            is_in_scope && (sync_id.is_none() || record.sync_id == sync_id)
+        };
+        let (mut skipped, mut listed) = (0, Vec::new());
+        let mut after = ResumableId(0);
+        loop {
+            let records = self.0.state.unfinished_resumables(after, TOGETHER).await?;
+            let Some(last) = records.last() else { return Ok(listed) };
+            after = last.resumable_id;
+            for record in records.into_iter().filter(is_wanted) {
+                if listed.len() as u64 >= page.size {
+                    return Ok(listed);
+                }
+                if skipped < page.from {
+                    skipped += 1;
+                } else {
+                    listed.push(shown(record));
+                }
+            }
+        }
+    }
+
+    /// Gives up the uploads to which nothing came for [`crate::limits::Limits::resumable_idle_max`], and forgets those that
+    /// ended as long ago.
+    pub async fn expire_resumables(&self) -> Result<u64, Error> {
+        let mut expired = 0;
+        let now = self.now();
+        let minutes = self.0.limits.resumable_idle_max.as_secs() / 60;
+        loop {
+            let mut progress = false;
+            for token in self.0.state.expired_resumables(now, TOGETHER).await? {
+                // Somebody is at it: so it has not expired.
+                let Some(held) = self.0.holders.take_free(&token) else { continue };
+                let mut resumption = match self.held(held, &token).await {
+                    Ok(resumption) => resumption,
+                    Err(Error::NoSuchResumable(_)) => continue,
+                    Err(error) => return Err(error),
+                };
+                if resumption.record.expires_at >= now {
+                    continue;
+                }
+                if resumption.record.status == Status::Syncing {
+                    let message = format!("expired: nothing of it came for {minutes} minutes");
+                    resumption.fail(&Error::IncompleteUpload(message)).await?;
+                    expired += 1;
+                }
+                self.0.state.forget_resumable(&token).await?;
+                progress = true;
+            }
+            if !progress {
+                return Ok(expired);
+            }
+        }
+    }
+
+    /// The sync was closed, and with it uploads that nobody may be sending at this moment: what they left goes.
+    pub(super) async fn drop_failed_resumables(&self, sync_id: SyncId) -> Result<(), Error> {
+        for partial in self.0.state.failed_resumables_of(sync_id).await? {
+            self.0.files.discard_partial(&partial).await?;
+        }
+        Ok(())
+    }
+
+    /// Every upload that has not ended, by the name of its bytes.
+    pub(super) async fn unfinished_resumables(&self) -> Result<BTreeMap<PartialName, ResumableRecord>, Error> {
+        let mut unfinished = BTreeMap::new();
+        let mut after = ResumableId(0);
+        loop {
+            let records = self.0.state.unfinished_resumables(after, TOGETHER).await?;
+            let Some(last) = records.last() else { return Ok(unfinished) };
+            after = last.resumable_id;
+            unfinished.extend(records.into_iter().map(|record| (record.partial.clone(), record)));
+        }
+    }
+
+    /// Of those, the ones whose bytes are not all there: nobody can go on with them.
+    pub(super) async fn lost_resumables(
+        &self,
+        unfinished: &BTreeMap<PartialName, ResumableRecord>,
+    ) -> Result<Vec<ResumableRecord>, Error> {
+        let records: Vec<_> = unfinished.values().collect();
+        let mut lost = Vec::new();
+        for records in records.chunks(usize::try_from(TOGETHER).unwrap_or(usize::MAX)) {
+            let places: Vec<_> = records.iter().map(|record| Place::Partial(record.partial.clone())).collect();
+            for (record, size) in records.iter().zip(self.0.files.sizes(&places).await?) {
+                if size.is_none_or(|size| size < record.checkpoint.offset) {
+                    lost.push((*record).clone());
+                }
+            }
+        }
+        Ok(lost)
+    }
+}
+
+fn shown(record: ResumableRecord) -> UnfinishedResumable {
+    UnfinishedResumable {
+        token: record.token,
+        history_id: record.upload_id,
+        sync_id: record.sync_id,
+        file_name: record.file_name,
+        offset: record.checkpoint.offset,
+        length: record.length,
+        start_time: record.begun_at,
+        expires: record.expires_at,
+    }
+}

@@ -1,0 +1,309 @@
+//! One request's turn with a resumable upload: it takes bytes, and ends by [`Resumption::settle`] or
+//! [`Resumption::give_up`].
+//!
+//! What is answered as the offset was remembered before, and what was remembered was on stable storage before. The last
+//! byte of an upload is never remembered alone: with it the upload lands, so that nobody is told "complete" of a file that
+//! is not in the lake.
+
+use super::super::Lake;
+use super::super::failures::Failure;
+use super::super::gate::Pass;
+use super::super::landings::{Content, Ready};
+use super::holders::Held;
+use crate::error::Error;
+use crate::limits::{CHECKPOINT_BYTES, CHECKPOINT_MAX, SPACE_LOOK_BYTES};
+use crate::ports::Partial;
+use crate::ports::resumables::ResumableRecord;
+use crate::resumable::Token;
+use crate::sync::{Status, Sync};
+use crate::time::Timestamp;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// A resumable upload, held by this request alone.
+pub struct Resumption {
+    pub(super) lake: Lake,
+    pub(super) held: Held,
+    pub(super) record: ResumableRecord,
+    /// Absent for a part.
+    pub(super) sync: Option<(Arc<Sync>, Pass)>,
+    /// Open from the first byte on.
+    pub(super) partial: Option<Box<dyn Partial>>,
+    /// Bytes that were taken, durable or not.
+    received_bytes: u64,
+    /// When it was last made durable.
+    durable_at: Timestamp,
+    /// The length was announced by this request, and is not remembered yet.
+    has_new_length: bool,
+    /// What comes does not count before [`Self::confirm`].
+    is_unconfirmed: bool,
+}
+
+impl Resumption {
+    pub(super) fn new(
+        lake: Lake,
+        held: Held,
+        record: ResumableRecord,
+        sync: Option<(Arc<Sync>, Pass)>,
+        partial: Option<Box<dyn Partial>>,
+    ) -> Self {
+        let received_bytes = match (record.status, record.length) {
+            (Status::Finished, Some(length)) => length,
+            _ => record.checkpoint.offset,
+        };
+        let durable_at = lake.now();
+        let (has_new_length, is_unconfirmed) = (false, false);
+        Self { lake, held, record, sync, partial, received_bytes, durable_at, has_new_length, is_unconfirmed }
+    }
+
+    pub fn token(&self) -> &Token {
+        &self.record.token
+    }
+
+    /// The byte at which it goes on.
+    pub fn offset(&self) -> u64 {
+        if self.is_unconfirmed { self.record.checkpoint.offset } else { self.received_bytes }
+    }
+
+    pub fn length(&self) -> Option<u64> {
+        self.record.length
+    }
+
+    /// Whether it has landed; or, of a part, whether all of it is kept.
+    pub fn is_complete(&self) -> bool {
+        self.record.status == Status::Finished || (self.is_part() && self.is_whole())
+    }
+
+    pub fn is_part(&self) -> bool {
+        self.record.target.is_none()
+    }
+
+    /// The parts that it is joined of.
+    pub fn parts(&self) -> &[Token] {
+        &self.record.parts
+    }
+
+    pub fn metadata(&self) -> &str {
+        &self.record.metadata
+    }
+
+    pub fn expires_at(&self) -> Timestamp {
+        self.record.expires_at
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.record.length == Some(self.received_bytes)
+    }
+
+    /// The request says where its bytes belong, and how many there are where it knows.
+    pub fn go_on_at(&self, offset: u64, bytes: Option<u64>) -> Result<(), Error> {
+        let expected = self.offset();
+        if offset != expected {
+            return Err(Error::WrongOffset { expected, provided: offset });
+        }
+        if self.is_complete() && bytes != Some(0) {
+            return Err(Error::ResumableComplete { length: expected });
+        }
+        self.refuse_beyond_length(offset.saturating_add(bytes.unwrap_or(0)))
+    }
+
+    /// The client knows now how long the whole is.
+    pub fn announce_length(&mut self, length: u64) -> Result<(), Error> {
+        if let Some(known) = self.record.length {
+            return if known == length {
+                Ok(())
+            } else {
+                Err(Error::InconsistentLength(format!(
+                    "the length is {known} bytes, as was announced before, not {length}; send that, or none"
+                )))
+            };
+        }
+        let received = self.received_bytes;
+        if length < received {
+            return Err(Error::InconsistentLength(format!(
+                "the length cannot be {length} bytes: {received} have come already"
+            )));
+        }
+        self.lake.refuse_length(Some(length))?;
+        self.lake.refuse_below_reserve(length - received)?;
+        self.record.length = Some(length);
+        self.has_new_length = true;
+        Ok(())
+    }
+
+    /// What comes now counts only when it was confirmed: its checksum is compared when all of it is there.
+    pub fn await_confirmation(&mut self) {
+        self.is_unconfirmed = true;
+    }
+
+    pub fn confirm(&mut self) {
+        self.is_unconfirmed = false;
+    }
+
+    /// Comes to an end when another request wants to go on with the upload: give this one up then, by
+    /// [`Error::TakenOver`].
+    pub async fn stopped(&mut self) {
+        self.held.stopped().await;
+    }
+
+    /// Takes the next bytes. Waits while the disk is slower than the sender.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
+        if self.held.is_stopped() {
+            return Err(Error::TakenOver);
+        }
+        if let Some((_, pass)) = &self.sync {
+            pass.check()?;
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let received = self.received_bytes + bytes.len() as u64;
+        self.refuse_beyond_length(received)?;
+        self.lake.refuse_length(Some(received))?;
+        if received / SPACE_LOOK_BYTES > self.received_bytes / SPACE_LOOK_BYTES {
+            self.lake.refuse_promised_below_reserve()?;
+        }
+        self.open().await?.write(bytes).await?;
+        self.received_bytes = received;
+        let fresh_bytes = received - self.record.checkpoint.offset;
+        let is_due = fresh_bytes >= CHECKPOINT_BYTES || self.lake.now() >= self.durable_at.plus(CHECKPOINT_MAX);
+        if is_due && !self.is_unconfirmed && !self.is_whole() {
+            self.remember().await?;
+        }
+        Ok(())
+    }
+
+    fn refuse_beyond_length(&self, bytes: u64) -> Result<(), Error> {
+        match self.record.length {
+            Some(length) if bytes > length => Err(Error::InconsistentLength(format!(
+                "these are {bytes} bytes, more than the {length} that were announced; begin a new upload"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    async fn open(&mut self) -> Result<&mut Box<dyn Partial>, Error> {
+        let partial = match self.partial.take() {
+            Some(partial) => partial,
+            None => {
+                let ResumableRecord { partial, identity, checkpoint, .. } = &self.record;
+                self.lake.0.files.resume_partial(partial, identity, checkpoint).await?
+            }
+        };
+        Ok(self.partial.insert(partial))
+    }
+
+    /// Makes what has come durable, then remembers how far that is.
+    async fn remember(&mut self) -> Result<(), Error> {
+        let checkpoint = self.open().await?.checkpoint().await?;
+        let now = self.lake.now();
+        let expires_at = now.plus(self.lake.0.limits.resumable_idle_max);
+        let state = &self.lake.0.state;
+        state.advance_resumable(&self.record.token, &checkpoint, self.record.length, expires_at).await?;
+        self.record.checkpoint = checkpoint;
+        self.record.expires_at = expires_at;
+        self.durable_at = now;
+        self.has_new_length = false;
+        Ok(())
+    }
+
+    /// No more comes by this request. A whole upload lands; of another one, what has come is kept.
+    pub async fn settle(&mut self) -> Result<(), Error> {
+        let settled = self.try_settle().await;
+        // The next request opens the file anew: nothing may be writing to it then.
+        if let Some(mut partial) = self.partial.take() {
+            partial.rest().await;
+        }
+        settled
+    }
+
+    async fn try_settle(&mut self) -> Result<(), Error> {
+        if self.record.status != Status::Syncing || self.is_unconfirmed {
+            return Ok(());
+        }
+        if self.is_whole() && !self.is_part() {
+            return match self.land().await {
+                Err(error) if is_final(&error) => {
+                    self.fail(&error).await?;
+                    Err(error)
+                }
+                landed => landed,
+            };
+        }
+        if self.received_bytes > self.record.checkpoint.offset || self.has_new_length {
+            return self.remember().await;
+        }
+        Ok(())
+    }
+
+    /// The request came to nothing for this reason. What can be kept of what it brought is kept, unless the upload as a
+    /// whole has failed by it.
+    pub async fn give_up(&mut self, error: &Error) -> Result<(), Error> {
+        if is_final(error) {
+            let failed = self.fail(error).await;
+            if let Some(mut partial) = self.partial.take() {
+                partial.rest().await;
+            }
+            return failed;
+        }
+        self.settle().await
+    }
+
+    async fn land(&mut self) -> Result<(), Error> {
+        let Some((sync, pass)) = self.sync.clone() else { return Ok(()) };
+        let digest = self.open().await?.seal().await?;
+        if let Some(announced) = self.record.sha256.filter(|announced| *announced != digest.sha256) {
+            return Err(Error::WrongDigest { announced, found: digest.sha256 });
+        }
+        let Some(target) = self.record.target.clone() else { return Ok(()) };
+        let ready = Ready {
+            sync,
+            upload_id: self.record.upload_id,
+            file_name: self.record.file_name.clone(),
+            target,
+            partial: self.record.partial.clone(),
+            content: Content::Sealed(self.record.identity.clone(), digest),
+            begun_at: self.record.begun_at,
+            by: self.record.by.clone(),
+            taken_over: false,
+        };
+        // Keeps endings out until the landing is remembered.
+        let landing = pass.enter().await?;
+        self.lake.0.landings.land(&self.lake, ready).await?;
+        drop(landing);
+        self.record.status = Status::Finished;
+        if !self.record.parts.is_empty() {
+            self.lake.drop_parts(&self.record.parts).await?;
+        }
+        Ok(())
+    }
+
+    /// The upload ends here, without landing: the row says why, and its bytes go.
+    pub(super) async fn fail(&mut self, error: &Error) -> Result<(), Error> {
+        self.record.status = Status::Failed;
+        let lake = &self.lake;
+        // The row first, as for every upload.
+        match self.record.upload_id {
+            Some(upload_id) => {
+                let (message, at) = (error.to_string(), lake.now());
+                let size_bytes = self.received_bytes;
+                lake.remember_failure(Failure::Registered { upload_id, message, size_bytes, at }).await?;
+            }
+            None => lake.0.state.forget_resumable(&self.record.token).await?,
+        }
+        lake.0.files.discard_partial(&self.record.partial).await
+    }
+}
+
+/// Is it the end of the upload, or may its sender go on when the cause is gone?
+fn is_final(error: &Error) -> bool {
+    !matches!(
+        error,
+        Error::IncompleteUpload(_)
+            | Error::TakenOver
+            | Error::DiskFull
+            | Error::BelowReserve { .. }
+            | Error::ShuttingDown
+            | Error::Internal(_)
+    )
+}

@@ -1,0 +1,161 @@
+//! Taking over what is unchanged: files of the dataset become files of the full sync that is to replace it.
+//!
+//! Each is copied under a partial name and lands as an upload does, by [`super::landings`]: a crash on the way leaves what
+//! a crash of an upload leaves. The lake keeps a copy, not a second name of the same file: the new dataset must not change
+//! when somebody writes to the old one in the trash, and a restart tells files apart by what they are.
+
+use super::Lake;
+use super::gate::Pass;
+use super::landings::{Content, Ready};
+use super::missing::Wanted;
+use super::uploads::{Destination, bounded};
+use crate::error::Error;
+use crate::ports::files::{FoundFile, TakeOver, TakenOver};
+use crate::upload::PartialName;
+use async_lock::Semaphore;
+use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
+
+/// Files that are copied, synced and landed together.
+const TOGETHER_FILES_MAX: usize = 64;
+/// Bytes of them, unless one file alone has more.
+const TOGETHER_BYTES_MAX: u64 = 256 << 20;
+/// Copies that are made at the same time, of all requests: each holds a thread.
+const AT_ONCE_MAX: usize = 4;
+
+pub(super) struct TakeOvers(Semaphore);
+
+impl Default for TakeOvers {
+    fn default() -> Self {
+        Self(Semaphore::new(AT_ONCE_MAX))
+    }
+}
+
+/// A file that is unchanged, as it was found.
+type Unchanged = (Wanted, FoundFile);
+
+impl Lake {
+    /// Makes the files part of the full sync. Gives the indexes of those that could not be taken over and so have to be sent.
+    /// `names`: what the client calls each file.
+    pub(super) async fn take_over(
+        &self,
+        destination: &Destination,
+        files: Vec<Unchanged>,
+        names: &[&str],
+    ) -> Result<Vec<usize>, Error> {
+        let pass = self.0.gates.of(destination.sync.sync_id).pass();
+        let steps = stream::iter(together(files)).map(|files| self.take_over_some(destination, &pass, files, names));
+        // Each comes to its end, also when another has failed: what is half way must not be dropped.
+        let results: Vec<_> = steps.buffer_unordered(AT_ONCE_MAX).collect().await;
+        let left: Result<Vec<_>, _> = results.into_iter().collect();
+        Ok(left?.concat())
+    }
+
+    async fn take_over_some(
+        &self,
+        destination: &Destination,
+        pass: &Pass,
+        files: Vec<Unchanged>,
+        names: &[&str],
+    ) -> Result<Vec<usize>, Error> {
+        let lake = &self.0;
+        let begun_at = self.now();
+        pass.check()?;
+        self.refuse_below_reserve(files.iter().map(|(wanted, _)| wanted.digest.size_bytes).sum())?;
+        let mut copies = Vec::with_capacity(files.len());
+        for (wanted, found) in &files {
+            let partial = PartialName::from_random(self.random()?);
+            copies.push(TakeOver { from: wanted.target.clone(), found: found.clone(), partial });
+        }
+        let copied = {
+            let _turn = lake.take_overs.0.acquire().await;
+            lake.files.take_over(&copies).await
+        };
+        // Keeps endings out until the landings are remembered.
+        let entered = pass.enter().await;
+        let land = async |((wanted, _), copy, copied): (Unchanged, TakeOver, Result<Option<TakenOver>, Error>)| {
+            let TakenOver { identity, sha256 } = match copied {
+                Ok(Some(copied)) => copied,
+                Ok(None) => return Ok(Some(wanted.index)),
+                Err(error) => return Err(error),
+            };
+            let result = match &entered {
+                Err(error) => Err(error.repeated()),
+                // It has lain there for long: the bytes are not what they were.
+                Ok(_) if sha256.is_some_and(|sha256| sha256 != wanted.digest.sha256) => Ok(Some(wanted.index)),
+                Ok(_) => {
+                    let ready = Ready {
+                        sync: destination.sync.clone(),
+                        upload_id: None,
+                        file_name: bounded(names[wanted.index]),
+                        target: wanted.target,
+                        partial: copy.partial.clone(),
+                        content: Content::Sealed(identity, wanted.digest),
+                        begun_at,
+                        by: destination.by.clone(),
+                        taken_over: true,
+                    };
+                    match lake.landings.land(self, ready).await {
+                        Ok(()) => return Ok(None),
+                        // The upload of it will say so, and be remembered.
+                        Err(Error::InTheWay(_)) => Ok(Some(wanted.index)),
+                        Err(error) => Err(error),
+                    }
+                }
+            };
+            lake.files.discard_partial(&copy.partial).await?;
+            result
+        };
+        let each = files.into_iter().zip(copies).zip(copied);
+        let landed = join_all(each.map(|((file, copy), copied)| land((file, copy, copied)))).await;
+        if let Err(discarded) = entered {
+            return Err(discarded);
+        }
+        let left: Result<Vec<_>, _> = landed.into_iter().collect();
+        Ok(left?.into_iter().flatten().collect())
+    }
+}
+
+/// Parts the files, in their order, into what is taken over together.
+fn together(files: Vec<Unchanged>) -> Vec<Vec<Unchanged>> {
+    let mut groups: Vec<Vec<Unchanged>> = Vec::new();
+    let mut bytes = 0;
+    for file in files {
+        bytes += file.1.size_bytes;
+        match groups.last_mut() {
+            Some(group) if group.len() < TOGETHER_FILES_MAX && bytes <= TOGETHER_BYTES_MAX => group.push(file),
+            _ => {
+                bytes = file.1.size_bytes;
+                groups.push(vec![file]);
+            }
+        }
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::path::LakePath;
+    use crate::time::Timestamp;
+    use crate::upload::{Digest, Identity};
+
+    fn unchanged(size_bytes: u64) -> Unchanged {
+        let target = LakePath::parse("/a/b").unwrap();
+        let (modified_at, changed_at) = (Timestamp(0), Timestamp(0));
+        let found = FoundFile { identity: Identity(String::new()), size_bytes, modified_at, changed_at };
+        (Wanted { index: 0, target, digest: Digest { size_bytes, sha256: [0; 32] } }, found)
+    }
+
+    #[test]
+    fn files_are_taken_over_together_up_to_their_number_and_their_bytes() {
+        let sizes = |sizes: &[u64]| -> Vec<usize> {
+            together(sizes.iter().map(|&size| unchanged(size)).collect()).iter().map(Vec::len).collect()
+        };
+        assert_eq!(sizes(&[]), [0; 0]);
+        assert_eq!(sizes(&[1; 130]), [64, 64, 2]);
+        let most = TOGETHER_BYTES_MAX;
+        assert_eq!(sizes(&[most, 0, 1, most - 1, 1]), [2, 2, 1]);
+        assert_eq!(sizes(&[2 * most, 1, 2 * most]), [1, 1, 1]);
+    }
+}
