@@ -13,6 +13,7 @@ use crate::state::sqlite::SqliteState;
 use anyhow::{Context, anyhow};
 use lakeshore::Lake;
 use lakeshore::service::{Parts, Recovered};
+use std::convert::Infallible;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -64,7 +65,14 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         changes: TaskTracker::new(),
     });
     let housekeeping = tokio::spawn(housekeeping::run(lake.clone(), door.stopping.clone()));
-    lead_landings(lake.clone())?;
+    lead("landings", {
+        let lake = lake.clone();
+        async move { lake.lead_landings().await }
+    })?;
+    lead("rows", {
+        let lake = lake.clone();
+        async move { lake.lead_rows().await }
+    })?;
     let threads = Threads::start(thread::available_parallelism().map_or(1, usize::from))?;
     let router = http::router(door.clone());
     let serving = serve(listener, threads, router, options.connection_limits(), door.stopping.clone());
@@ -95,17 +103,17 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Gives the landings a thread of their own: each of their steps may block, and handing it to another thread would cost
-/// two wake-ups, more than most of the steps take.
-fn lead_landings(lake: Lake) -> std::io::Result<()> {
+/// Gives a part of the landings a thread of its own: each of its steps may block, and handing it to another thread would
+/// cost two wake-ups, more than most of the steps take.
+fn lead(part: &'static str, leading: impl Future<Output = Infallible> + Send + 'static) -> std::io::Result<()> {
     let runtime = Handle::current();
     let lead = move || {
-        let led = catch_unwind(AssertUnwindSafe(|| runtime.block_on(lake.lead_landings())));
+        let led = catch_unwind(AssertUnwindSafe(|| runtime.block_on(leading)));
         // Without it no upload would ever land: better a restart, which finishes what was begun.
-        tracing::error!(panicked = led.is_err(), "the landings have ended; so does the server");
+        tracing::error!(part, panicked = led.is_err(), "a part of the landings has ended; so does the server");
         std::process::abort();
     };
-    thread::Builder::new().name("landings".into()).spawn(lead).map(|_| ())
+    thread::Builder::new().name(part.into()).spawn(lead).map(|_| ())
 }
 
 /// To standard error. A reader who has gone away is no reason to stop serving.

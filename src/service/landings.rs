@@ -6,9 +6,12 @@
 //! are replaced and remembered in one order.
 //!
 //! The order is what the promises rest on: the bytes and the intent are on stable storage before the name, the name
-//! before the row, the row before the caller hears of it.
+//! before the row, the row before the caller hears of it. Where somebody leads the rows by themselves
+//! ([`Lake::lead_rows`]), the next group is written while the rows of the last are.
 
 use super::Lake;
+use super::led_queue::LedQueue;
+use super::rowless::Rowless;
 use crate::error::Error;
 use crate::path::LakePath;
 use crate::place::Place;
@@ -19,27 +22,27 @@ use crate::time::Timestamp;
 use crate::trash::{TrashKey, TrashKind, TrashReason};
 use crate::upload::{Digest, Identity, PartialName, UploadId};
 use futures_channel::oneshot;
-use futures_util::future::{Either, join, poll_fn, select};
-use futures_util::task::AtomicWaker;
+use futures_util::future::{Either, join, select};
 use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Uploads in one group.
 const GROUP_UPLOADS_MAX: usize = 128;
 /// Bytes of small uploads that all requests together may hold in memory before they have landed.
-const WHOLE_BYTES_IN_FLIGHT_MAX: usize = 16 * 1024 * 1024;
+const WHOLE_BYTES_IN_FLIGHT_MAX: usize = 8 * 1024 * 1024;
 
 #[derive(Default)]
 pub(super) struct Landings {
-    waiting: Mutex<Vec<Waiting>>,
-    /// Held by whoever takes the next group.
+    /// Led by [`Lake::lead_landings`].
+    waiting: LedQueue<Waiting>,
+    /// Held by whoever takes the next group, where nobody leads.
     turn: async_lock::Mutex<()>,
-    /// Somebody takes every group: see [`Lake::lead_landings`].
-    led: AtomicBool,
-    leader: AtomicWaker,
+    /// Led by [`Lake::lead_rows`].
+    named: LedQueue<Named>,
+    /// What is in the groups of `named`, and in the one that is being remembered.
+    rowless: Rowless,
     whole_bytes: Arc<AtomicUsize>,
 }
 
@@ -104,9 +107,8 @@ impl Landings {
     /// Lands the upload, with whatever else is ready. The caller keeps the sync's gate until it is done.
     pub(super) async fn land(&self, lake: &Lake, ready: Ready) -> Result<(), Error> {
         let (answer, mut answered) = oneshot::channel();
-        self.waiting().push(Waiting { ready, answer });
-        if self.led.load(Ordering::SeqCst) {
-            self.leader.wake();
+        self.waiting.push(Waiting { ready, answer });
+        if self.waiting.is_led() {
             return answered.await.unwrap_or_else(|dropped| Err(Error::internal(dropped)));
         }
         loop {
@@ -115,29 +117,10 @@ impl Landings {
                 Either::Left((answer, _)) => return answer.unwrap_or_else(|dropped| Err(Error::internal(dropped))),
                 Either::Right((_turn, unanswered)) => {
                     answered = unanswered;
-                    lake.land_group(self.take_group()).await;
+                    lake.land_group(self.waiting.take(GROUP_UPLOADS_MAX)).await;
                 }
             }
         }
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn take_group(&self) -> Vec<Waiting> {
-        let mut waiting = self.waiting();
-        let count = waiting.len().min(GROUP_UPLOADS_MAX);
-        waiting.drain(..count).collect()
-    }
-
-    async fn next_group(&self) -> Vec<Waiting> {
-        poll_fn(|context| {
-            self.leader.register(context.waker());
-            let group = self.take_group();
-            if group.is_empty() { Poll::Pending } else { Poll::Ready(group) }
-        })
-        .await
     }
 }
 
@@ -148,14 +131,40 @@ struct Step {
     answer: oneshot::Sender<Result<(), Error>>,
 }
 
+/// A group that has its names.
+struct Named {
+    id: LandingsId,
+    steps: Vec<Step>,
+    landed: Vec<LandedUpload>,
+}
+
+impl Named {
+    fn targets(&self) -> impl Iterator<Item = &LakePath> {
+        self.steps.iter().map(|step| &step.upload.target)
+    }
+}
+
 impl Lake {
     /// Lands what is ready, group after group, for as long as it is polled; from the first poll on it must be. Without it,
     /// the callers take turns. Give it a thread of its own: the steps of a landing may block it.
     pub async fn lead_landings(&self) -> Infallible {
-        self.0.landings.led.store(true, Ordering::SeqCst);
+        self.0.landings.waiting.lead();
         loop {
-            let group = self.0.landings.next_group().await;
+            let group = self.0.landings.waiting.next(GROUP_UPLOADS_MAX).await;
             self.land_group(group).await;
+        }
+    }
+
+    /// Gives the groups that [`Self::lead_landings`] has named their rows, beside it: the same holds for it.
+    pub async fn lead_rows(&self) -> Infallible {
+        let Landings { named, rowless, .. } = &self.0.landings;
+        named.lead();
+        loop {
+            for group in named.next(1).await {
+                let targets: Vec<_> = group.targets().cloned().collect();
+                self.remember(group).await;
+                rowless.remove(&targets);
+            }
         }
     }
 
@@ -163,7 +172,25 @@ impl Lake {
     async fn land_group(&self, group: Vec<Waiting>) {
         let (steps, written) = self.write(group).await;
         let Some((steps, id)) = self.seal_and_intend(steps, written).await else { return };
+        let Landings { waiting, named, rowless, .. } = &self.0.landings;
+        // What is replaced has its row. Else that could still be refused, and the two would have to be undone together.
+        if rowless.holds_any(steps.iter().map(|step| &step.upload.target)) {
+            rowless.emptied().await;
+        }
         let (steps, landed) = self.name(steps).await;
+        let group = Named { id, steps, landed };
+        // Alone, it is done sooner without another thread.
+        if named.is_led() && !(rowless.is_empty() && waiting.is_empty()) {
+            rowless.add(group.targets().cloned());
+            named.push(group);
+        } else {
+            self.remember(group).await;
+        }
+    }
+
+    /// Gives what has its name its row, and its caller the answer.
+    async fn remember(&self, group: Named) {
+        let Named { id, steps, landed } = group;
         match self.0.state.finish_landings(id, &landed, self.now()).await {
             Ok(()) => {
                 for step in steps {

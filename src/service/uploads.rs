@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Largest upload that is gathered in memory.
-const WHOLE_BYTES_MAX: usize = 256 * 1024;
+const WHOLE_BYTES_MAX: usize = 128 * 1024;
 
 /// The folder of an open sync that the caller may upload to.
 pub struct Destination {

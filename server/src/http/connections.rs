@@ -21,7 +21,7 @@ use tower::ServiceExt;
 
 /// How much is read of a connection at once, and so the longest head of a request. Few, large reads cost less; a
 /// thousand connections that send at once hold so much each.
-const READ_BYTES_MAX: usize = 128 * 1024;
+const READ_BYTES_MAX: usize = 64 * 1024;
 /// Lines in the head of a request.
 const HEAD_LINES_MAX: usize = 100;
 /// After a fault that lies with the machine (it has no more descriptors), before the next try.

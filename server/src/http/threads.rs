@@ -11,7 +11,7 @@ use std::thread;
 use tokio::runtime::{Builder, Handle};
 
 /// Threads of one runtime that may block at the same time: each holds an upload's next bytes, or a list.
-const BLOCKING_MAX: usize = 64;
+const BLOCKING_MAX: usize = 16;
 
 pub struct Threads(Vec<Serving>);
 

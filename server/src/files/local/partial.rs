@@ -13,11 +13,12 @@ use lakeshore::Error;
 use lakeshore::ports::Partial;
 use lakeshore::resumable::Checkpoint;
 use lakeshore::upload::{Digest, Identity, PartialName};
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{Advice, Mode, OFlags, fadvise, openat};
 use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{self, Write};
+use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -28,11 +29,16 @@ use tokio::task::JoinHandle;
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 const BATCH_BYTES_MIN: usize = 32 * 1024;
 /// What the batches of all uploads may hold, until they are so many that each has the least.
-const BATCHES_BYTES: usize = 24 * 1024 * 1024;
+const BATCHES_BYTES: usize = 12 * 1024 * 1024;
+/// So much is written before the disk is told to begin with it: it works while the rest comes, and the sync at the end
+/// finds little left to do.
+const WRITE_BACK_BYTES: u64 = 8 * 1024 * 1024;
 
-/// How large a batch may be while so many uploads are under way: each has two.
-fn batch_bytes(uploads: usize) -> usize {
-    (BATCHES_BYTES / 2 / uploads.max(1)).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX)
+/// How large a batch may be while so many uploads are under way: each has two. An upload begins with small ones, because
+/// more may be about to begin beside it.
+fn batch_bytes(uploads: usize, received_bytes: u64) -> usize {
+    let grown = usize::try_from(received_bytes / 4).unwrap_or(usize::MAX);
+    (BATCHES_BYTES / 2 / uploads.max(1)).min(grown).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX)
 }
 
 pub(super) struct LocalPartial {
@@ -41,6 +47,7 @@ pub(super) struct LocalPartial {
     /// The batch that is being gathered. What comes is copied, so that the connection can use its own buffer again; and
     /// is written in one piece.
     batch: Vec<u8>,
+    received_bytes: u64,
     /// Whether a power cut leaves the file its name.
     is_named: bool,
     /// The file and its hash so far: here, or with the batch that is being written.
@@ -55,11 +62,13 @@ enum Sink {
 }
 
 pub(super) struct HashedFile {
-    pub(super) file: File,
-    pub(super) hasher: Sha256,
-    pub(super) size_bytes: u64,
+    file: File,
+    hasher: Sha256,
+    size_bytes: u64,
+    /// How much of it the disk was told to begin with.
+    begun_bytes: u64,
     /// The memory of the last batch, for the next but one.
-    pub(super) written: Vec<u8>,
+    written: Vec<u8>,
 }
 
 /// A new file of that partial name, empty.
@@ -74,25 +83,42 @@ pub(super) fn create(tree: &Arc<Tree>, name: &PartialName) -> Result<LocalPartia
     let file = create_file(tree, name)?;
     crash_point!("partial.created");
     let identity = identity_of(file.as_fd())?;
-    let file = HashedFile { file, hasher: Sha256::new(), size_bytes: 0, written: Vec::new() };
-    Ok(LocalPartial::new(tree, identity, file, false))
+    Ok(LocalPartial::new(tree, identity, HashedFile::new(file, Sha256::new(), 0), false))
 }
 
 impl HashedFile {
+    /// A file that holds `size_bytes` so far, whose hash is `hasher`'s.
+    pub(super) fn new(file: File, hasher: Sha256, size_bytes: u64) -> Self {
+        Self { file, hasher, size_bytes, begun_bytes: size_bytes, written: Vec::new() }
+    }
+
     fn take(&mut self, mut batch: Vec<u8>) -> io::Result<()> {
         self.file.write_all(&batch)?;
         self.hasher.update(&batch);
         self.size_bytes += batch.len() as u64;
         batch.clear();
         self.written = batch;
+        self.begin_write_back();
         Ok(())
+    }
+
+    fn begin_write_back(&mut self) {
+        let waiting = self.size_bytes - self.begun_bytes;
+        if waiting >= WRITE_BACK_BYTES {
+            // What is not on the disk yet stays in the cache, for the first reader: only its writing begins. It is a hint,
+            // see posix_fadvise(2): where it is not understood, the sync does the work.
+            let _ = fadvise(&self.file, self.begun_bytes, NonZeroU64::new(waiting), Advice::DontNeed);
+            self.begun_bytes = self.size_bytes;
+        }
     }
 }
 
 impl LocalPartial {
     pub(super) fn new(tree: &Arc<Tree>, identity: Identity, file: HashedFile, is_named: bool) -> Self {
         tree.uploads_under_way().fetch_add(1, Ordering::Relaxed);
-        Self { tree: tree.clone(), identity, batch: Vec::new(), is_named, sink: Sink::Idle(Box::new(file)) }
+        let received_bytes = file.size_bytes;
+        let sink = Sink::Idle(Box::new(file));
+        Self { tree: tree.clone(), identity, batch: Vec::new(), received_bytes, is_named, sink }
     }
 
     /// Waits for the batch that is being written.
@@ -105,7 +131,7 @@ impl LocalPartial {
     }
 
     fn batch_bytes(&self) -> usize {
-        batch_bytes(self.tree.uploads_under_way().load(Ordering::Relaxed))
+        batch_bytes(self.tree.uploads_under_way().load(Ordering::Relaxed), self.received_bytes)
     }
 
     /// Hands the batch to the disk, when that has taken the one before.
@@ -133,10 +159,14 @@ impl Partial for LocalPartial {
     }
 
     async fn write(&mut self, mut bytes: Bytes) -> Result<(), Error> {
+        self.received_bytes += bytes.len() as u64;
         while !bytes.is_empty() {
             let batch_bytes = self.batch_bytes();
+            if self.batch.is_empty() && self.batch.capacity() != batch_bytes {
+                // Of another size, since more have come, or fewer are left.
+                self.batch = Vec::with_capacity(batch_bytes);
+            }
             let room = batch_bytes.saturating_sub(self.batch.len());
-            self.batch.reserve_exact(room);
             self.batch.extend_from_slice(&bytes.split_to(room.min(bytes.len())));
             if self.batch.len() >= batch_bytes {
                 self.flush().await?;
@@ -193,11 +223,12 @@ mod tests {
 
     #[test]
     fn many_uploads_share_what_few_have() {
-        assert_eq!(batch_bytes(1), BATCH_BYTES_MAX);
-        assert_eq!(batch_bytes(64), 192 * 1024);
-        assert_eq!(batch_bytes(100_000), BATCH_BYTES_MIN);
+        assert_eq!(batch_bytes(1, u64::MAX), BATCH_BYTES_MAX);
+        assert_eq!(batch_bytes(64, u64::MAX), 96 * 1024);
+        assert_eq!(batch_bytes(100_000, u64::MAX), BATCH_BYTES_MIN);
+        assert_eq!(batch_bytes(1, 0), BATCH_BYTES_MIN);
         for uploads in 1..=BATCHES_BYTES / 2 / BATCH_BYTES_MIN {
-            assert!(2 * uploads * batch_bytes(uploads) <= BATCHES_BYTES);
+            assert!(2 * uploads * batch_bytes(uploads, u64::MAX) <= BATCHES_BYTES);
         }
     }
 }

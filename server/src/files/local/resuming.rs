@@ -50,7 +50,7 @@ pub(super) fn resume(
         None => hash(&mut file, checkpoint.offset)?,
     };
     file.seek(SeekFrom::Start(checkpoint.offset)).map_err(io_fault("going on with an upload"))?;
-    let file = HashedFile { file, hasher, size_bytes: checkpoint.offset, written: Vec::new() };
+    let file = HashedFile::new(file, hasher, checkpoint.offset);
     Ok(LocalPartial::new(tree, identity.clone(), file, true))
 }
 

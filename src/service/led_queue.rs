@@ -1,0 +1,60 @@
+//! A queue with one leader: whoever has taken it on waits for what comes, and takes it in its order.
+
+use futures_util::future::poll_fn;
+use futures_util::task::AtomicWaker;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+pub(super) struct LedQueue<T> {
+    items: Mutex<Vec<T>>,
+    led: AtomicBool,
+    leader: AtomicWaker,
+}
+
+impl<T> Default for LedQueue<T> {
+    fn default() -> Self {
+        Self { items: Mutex::default(), led: AtomicBool::default(), leader: AtomicWaker::new() }
+    }
+}
+
+impl<T> LedQueue<T> {
+    /// From now on somebody calls [`Self::next`], again and again.
+    pub(super) fn lead(&self) {
+        self.led.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_led(&self) -> bool {
+        self.led.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.items().is_empty()
+    }
+
+    pub(super) fn push(&self, item: T) {
+        self.items().push(item);
+        self.leader.wake();
+    }
+
+    /// The first `size_max` of what waits, or fewer.
+    pub(super) fn take(&self, size_max: usize) -> Vec<T> {
+        let mut items = self.items();
+        let count = items.len().min(size_max);
+        items.drain(..count).collect()
+    }
+
+    /// The same, as soon as there is anything. For the leader only.
+    pub(super) async fn next(&self, size_max: usize) -> Vec<T> {
+        poll_fn(|context| {
+            self.leader.register(context.waker());
+            let taken = self.take(size_max);
+            if taken.is_empty() { Poll::Pending } else { Poll::Ready(taken) }
+        })
+        .await
+    }
+
+    fn items(&self) -> MutexGuard<'_, Vec<T>> {
+        self.items.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
