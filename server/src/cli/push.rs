@@ -50,13 +50,18 @@ async fn run_to_report(options: &PushOptions) -> Result<u8, ClientError> {
     let begun = Instant::now();
     let report = push(&client, wanted, &progress).await;
     let seconds = begun.elapsed().as_secs_f64();
-    if options.json {
-        let mut output = io::stdout().lock();
-        printed(print_json(&mut output, &report, seconds))?;
-    } else if report.error.is_none() {
-        printed(print(&mut io::stdout().lock(), &report, seconds))?;
-    }
+    let mut output = io::stdout().lock();
+    let told = match report.error {
+        _ if options.json => printed(print_json(&mut output, &report, seconds)),
+        None => printed(print(&mut output, &report, seconds)),
+        Some(_) => Ok(()),
+    };
     explain(&report);
+    // The exit code is that of the push, also where nobody reads what is printed.
+    match told {
+        Err(ClientError::Unread) | Ok(()) => {}
+        Err(error) => return Err(error),
+    }
     Ok(report.exit_code)
 }
 
@@ -67,8 +72,11 @@ fn default_jobs() -> NonZeroUsize {
 }
 
 fn default_name(source: &Source) -> String {
-    let host = uname().nodename().to_string_lossy().into_owned();
-    format!("push of {} from {host}", source.path().display())
+    /// A name has room for 512 bytes; the end of a path says most.
+    const CHARACTERS_MAX: usize = 80;
+    let (host, path) = (uname().nodename().to_string_lossy().into_owned(), source.path().display().to_string());
+    let path: String = path.chars().skip(path.chars().count().saturating_sub(CHARACTERS_MAX)).collect();
+    format!("push of {path} from {host}")
 }
 
 fn print_json(output: &mut impl Write, report: &Report, seconds: f64) -> io::Result<()> {
