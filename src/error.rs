@@ -1,6 +1,7 @@
 //! Every refusal of the lake: one variant for each thing that can happen, and one table of stable codes.
 
 use crate::expected::{Comparison, ExpectedTotals};
+use crate::guard::Hold;
 use crate::key::Role;
 use crate::path::{LakePath, PathError};
 use crate::sync::{Status, SyncId};
@@ -24,6 +25,8 @@ pub struct Refusal {
 pub enum Details {
     /// Of [`Error::NotAsExpected`].
     Comparison(Box<Comparison>),
+    /// Of [`Error::Held`].
+    Hold(Hold),
 }
 
 impl Refusal {
@@ -98,6 +101,11 @@ pub enum Error {
         tell(comparison)
     )]
     NotAsExpected { sync_id: SyncId, comparison: Box<Comparison> },
+    #[error(
+        "full sync {sync_id} is held: it would replace {} files ({} bytes) at {path} by {} ({} bytes), less than --shrink-guard allows; see GET /api/lake/file/sync/difference?sync_id={sync_id}, then send more files, or abort it, or send \"confirm\": true to publish it as it is",
+        hold.replaced.files, hold.replaced.bytes, hold.published.files, hold.published.bytes
+    )]
+    Held { sync_id: SyncId, path: LakePath, hold: Hold },
     #[error("{0}")]
     InTheWay(String),
     #[error("the staged files of sync {0} are gone from the lake's folder; send them again in a new sync")]
@@ -195,6 +203,7 @@ impl Error {
     pub fn details(&self) -> Option<Details> {
         match self {
             Self::NotAsExpected { comparison, .. } => Some(Details::Comparison(comparison.clone())),
+            Self::Held { hold, .. } => Some(Details::Hold(*hold)),
             _ => None,
         }
     }
@@ -217,6 +226,7 @@ impl Error {
             Self::UploadsInFlight { .. } => ErrorCode::UploadsInFlight,
             Self::EmptyFullSync(_) => ErrorCode::EmptyFullSync,
             Self::NotAsExpected { .. } => ErrorCode::NotAsExpected,
+            Self::Held { .. } => ErrorCode::Held,
             Self::InTheWay(_) => ErrorCode::InTheWay,
             Self::Discarded(_) => ErrorCode::Discarded,
             Self::TooLarge { .. } => ErrorCode::TooLarge,
@@ -267,6 +277,7 @@ error_codes! {
     InTheWay = 40905, "a file, folder or link of the lake is in the way";
     Discarded = 40906, "the upload was discarded by the end of its sync";
     NotAsExpected = 40910, "the sync is not what was declared";
+    Held = 40911, "a full sync that would shrink its dataset much, not confirmed";
     TooLarge = 41300, "the file, or the body, is too large";
     NotMultipart = 41500, "not multipart/form-data, or not JSON where JSON is due";
     IdempotencyKeyReused = 42200, "the Idempotency-Key was sent before, with another call";

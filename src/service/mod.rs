@@ -5,9 +5,11 @@
 
 mod batches;
 mod check;
+mod difference;
 mod emptying;
 mod failures;
 mod gate;
+mod guard;
 mod keys;
 mod landings;
 mod publish;
@@ -31,6 +33,7 @@ use crate::key::AuthMode;
 use crate::limits::Limits;
 use crate::ports::{Clock, Files, Randomness, State};
 use crate::time::Timestamp;
+use difference::Comparisons;
 use failures::Failures;
 use gate::Gates;
 use landings::Landings;
@@ -52,6 +55,7 @@ struct Inner {
     landings: Landings,
     failures: Failures,
     reserve: Reserve,
+    comparisons: Comparisons,
 }
 
 /// What a lake is made of.
@@ -78,6 +82,7 @@ impl Lake {
             landings: Landings::default(),
             failures: Failures::default(),
             reserve: Reserve::default(),
+            comparisons: Comparisons::default(),
         }))
     }
 

@@ -41,6 +41,7 @@ impl Lake {
             return Err(self.give_up_lost(&record, end.discard_in_flight, caller.name()).await);
         }
         self.refuse_unexpected(end).await?;
+        self.refuse_shrinking(&record, end).await?;
         let closing = match record.sync.sync_type {
             SyncType::IncrementalSync => Closing::Finish,
             SyncType::FullSync => Closing::Publish {
@@ -49,7 +50,13 @@ impl Lake {
                 by: caller.name().to_owned(),
             },
         };
-        self.0.state.close_sync(id, &closing, end.discard_in_flight, self.now()).await?;
+        match self.0.state.close_sync(id, &closing, end.discard_in_flight, self.now()).await {
+            Err(refused @ Error::EmptyFullSync(_)) => {
+                self.hold_empty(&record).await?;
+                return Err(refused);
+            }
+            closed => closed?,
+        }
         self.0.gates.forget_open(id);
         if end.discard_in_flight {
             gate.discard_in_flight();

@@ -10,6 +10,7 @@ mod contract;
 #[path = "../support/disk.rs"]
 mod disk;
 mod emptying;
+mod guard;
 mod idempotency;
 mod recovery;
 mod reserve;

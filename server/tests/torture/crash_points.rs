@@ -36,6 +36,7 @@ async fn scenario(sender: &Sender) -> Option<()> {
     let second = sender.stage("/full").await?;
     sender.publish("/full", second).await?;
     assert_eq!(sender.restore("/full").await?, "Replaced");
+    sender.hold_and_abort("/full").await?;
     let aborted = sender.stage("/full").await?;
     sender.close("abort", aborted).await?;
     assert_eq!(sender.restore("/full").await?, "Aborted");

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::expected::{Declaration, LandedFile};
+use crate::guard::Hold;
 use crate::key::{Key, KeyId, NewKey, SecretHash};
 use crate::limits::IN_FLIGHT_NAMED_MAX;
 use crate::list::{Order, Page, SyncQuery, TrashQuery, UploadQuery};
@@ -50,10 +51,10 @@ pub(super) enum Fate {
 
 pub(super) struct UploadRow {
     pub(super) upload: Upload,
-    target: LakePath,
+    pub(super) target: LakePath,
     partial: Option<PartialName>,
     /// Set when it has landed.
-    digest: Option<Digest>,
+    pub(super) digest: Option<Digest>,
 }
 
 impl MemoryState {
@@ -173,6 +174,7 @@ impl Data {
         let record = self.record(whole.sync_id)?;
         record.sync.num_in_flight -= 1;
         record.sync.size_bytes += whole.digest.size_bytes;
+        record.sync.held = None;
         let (path, sync_type) = (record.sync.path.clone(), record.sync.sync_type);
         self.syncs[index(whole.sync_id.0)].1 = at;
         if sync_type == SyncType::IncrementalSync {
@@ -305,6 +307,7 @@ impl SyncState for MemoryState {
             message: String::new(),
             started_by: new.started_by.clone(),
             expected: None,
+            held: None,
         };
         data.syncs.push((SyncRecord { sync, phase: Phase::Open, closing: None }, new.at));
         if let Some(expected) = &new.expected {
@@ -354,6 +357,7 @@ impl SyncState for MemoryState {
         let record = data.record(id)?;
         record.sync.num_failed += discarded;
         record.sync.num_in_flight = 0;
+        record.sync.held = None;
         match closing {
             Closing::Finish => {
                 record.phase = Phase::Ended;
@@ -386,6 +390,19 @@ impl SyncState for MemoryState {
             data.remember_dataset(path, settlement.sync_id);
         }
         Ok(())
+    }
+
+    async fn hold_sync(&self, id: SyncId, replaced: Totals, published: Totals, at: Timestamp) -> Result<Hold, Error> {
+        let mut data = self.data();
+        let record = data.record(id)?;
+        may_accept_uploads(record)?;
+        let earlier = record.sync.held;
+        let hold = Hold { since: earlier.map_or(at, |earlier| earlier.since), replaced, published };
+        record.sync.held = Some(hold);
+        if earlier.is_none() {
+            data.touch(id, at);
+        }
+        Ok(hold)
     }
 
     async fn reopen_sync(&self, id: SyncId) -> Result<(), Error> {
