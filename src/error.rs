@@ -1,6 +1,7 @@
 //! Every refusal of the lake: one variant for each thing that can happen, and one table of stable codes.
 
 use crate::expected::{Comparison, ExpectedTotals};
+use crate::guard::Hold;
 use crate::key::Role;
 use crate::path::{LakePath, PathError};
 use crate::resumable::Token;
@@ -25,6 +26,8 @@ pub struct Refusal {
 pub enum Details {
     /// Of [`Error::NotAsExpected`].
     Comparison(Box<Comparison>),
+    /// Of [`Error::Held`].
+    Hold(Hold),
 }
 
 impl Refusal {
@@ -103,6 +106,11 @@ pub enum Error {
         tell(comparison)
     )]
     NotAsExpected { sync_id: SyncId, comparison: Box<Comparison> },
+    #[error(
+        "full sync {sync_id} is held: it would replace {} files ({} bytes) at {path} by {} ({} bytes), less than --shrink-guard allows; see GET /api/lake/file/sync/difference?sync_id={sync_id}, then send more files, or abort it, or send \"confirm\": true to publish it as it is",
+        hold.replaced.files, hold.replaced.bytes, hold.published.files, hold.published.bytes
+    )]
+    Held { sync_id: SyncId, path: LakePath, hold: Hold },
     #[error("{0}")]
     InTheWay(String),
     #[error("the staged files of sync {0} are gone from the lake's folder; send them again in a new sync")]
@@ -222,6 +230,7 @@ impl Error {
     pub fn details(&self) -> Option<Details> {
         match self {
             Self::NotAsExpected { comparison, .. } => Some(Details::Comparison(comparison.clone())),
+            Self::Held { hold, .. } => Some(Details::Hold(*hold)),
             _ => None,
         }
     }
@@ -245,6 +254,7 @@ impl Error {
             Self::UploadsInFlight { .. } => ErrorCode::UploadsInFlight,
             Self::EmptyFullSync(_) => ErrorCode::EmptyFullSync,
             Self::NotAsExpected { .. } => ErrorCode::NotAsExpected,
+            Self::Held { .. } => ErrorCode::Held,
             Self::InTheWay(_) => ErrorCode::InTheWay,
             Self::NoSuchResumable(_) => ErrorCode::NoSuchResumable,
             Self::ResumableEnded { .. } | Self::BytesLost => ErrorCode::ResumableEnded,
@@ -311,6 +321,7 @@ error_codes! {
     ResumableComplete = 40908, "the resumable upload is complete";
     PartUnfinished = 40909, "a part of the upload is not whole yet";
     NotAsExpected = 40910, "the sync is not what was declared";
+    Held = 40911, "a full sync that would shrink its dataset much, not confirmed";
     ResumableEnded = 41000, "the resumable upload has failed";
     WrongVersion = 41200, "a version of tus that is not spoken here";
     PreconditionFailed = 41201, "the file is not the version that the request is for";

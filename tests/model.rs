@@ -45,6 +45,7 @@ enum Step {
     End {
         sync: usize,
         allow_empty: bool,
+        confirm: bool,
     },
     Abort {
         sync: usize,
@@ -71,7 +72,8 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0..4_usize, 0..NAMES.len()).prop_map(|(sync, name)| Step::Upload { sync, name }),
         1 => (0..4_usize).prop_map(|sync| Step::Refused { sync }),
         1 => (0..4_usize, 0..NAMES.len()).prop_map(|(sync, name)| Step::Broken { sync, name }),
-        3 => (0..4_usize, any::<bool>()).prop_map(|(sync, allow_empty)| Step::End { sync, allow_empty }),
+        3 => (0..4_usize, any::<bool>(), any::<bool>())
+            .prop_map(|(sync, allow_empty, confirm)| Step::End { sync, allow_empty, confirm }),
         1 => (0..4_usize).prop_map(|sync| Step::Abort { sync }),
         2 => (0..4_usize).prop_map(|piece| Step::Restore { piece }),
         1 => (0..4_usize).prop_map(|piece| Step::Empty { piece }),
@@ -93,6 +95,7 @@ struct ModelSync {
     total: u64,
     failed: u64,
     landed: u64,
+    is_held: bool,
     last_activity: i64,
 }
 
@@ -123,6 +126,16 @@ fn is_within(path: &str, place: &str) -> bool {
 
 fn overlap(one: &str, other: &str) -> bool {
     is_within(one, other) || is_within(other, one)
+}
+
+impl ModelSync {
+    /// Its time to be left alone begins anew.
+    fn hold(&mut self, now: i64) {
+        if !self.is_held {
+            self.last_activity = now;
+        }
+        self.is_held = true;
+    }
 }
 
 impl Model {
@@ -170,7 +183,9 @@ impl Model {
         }
         let last_activity = self.now;
         let (status, staged) = (Status::Syncing, Files::new());
-        self.syncs.push(ModelSync { path, sync_type, status, staged, total: 0, failed: 0, landed: 0, last_activity });
+        let (total, failed, landed) = (0, 0, 0);
+        let is_held = false;
+        self.syncs.push(ModelSync { path, sync_type, status, staged, total, failed, landed, is_held, last_activity });
         Ok(())
     }
 
@@ -184,6 +199,7 @@ impl Model {
         let found = self.open(sync)?;
         found.total += 1;
         found.landed += 1;
+        found.is_held = false;
         found.last_activity = now;
         let (path, target) = (found.path, format!("{}/{name}", found.path));
         let replaced = match found.sync_type {
@@ -208,7 +224,7 @@ impl Model {
         Err(code)
     }
 
-    fn end(&mut self, sync: usize, allow_empty: bool) -> Result<(), ErrorCode> {
+    fn end(&mut self, sync: usize, allow_empty: bool, confirm: bool) -> Result<(), ErrorCode> {
         let Some(found) = self.syncs.get_mut(sync) else { return Err(ErrorCode::NoSuchSync) };
         match found.status {
             Status::Finished => return Ok(()),
@@ -219,10 +235,22 @@ impl Model {
             found.status = Status::Finished;
             return Ok(());
         }
+        let old: Vec<_> = self.live.iter().filter(|(path, _)| is_within(path, found.path)).collect();
+        let bytes = |contents: &mut dyn Iterator<Item = &String>| contents.map(String::len).sum::<usize>();
+        let old_bytes = bytes(&mut old.iter().map(|(_, content)| *content));
+        let is_shrinking = found.staged.len() * 2 < old.len() || bytes(&mut found.staged.values()) * 2 < old_bytes;
         if found.landed == 0 && !allow_empty {
+            if !old.is_empty() {
+                found.hold(self.now);
+            }
             return Err(ErrorCode::EmptyFullSync);
         }
+        if found.landed > 0 && is_shrinking && !confirm {
+            found.hold(self.now);
+            return Err(ErrorCode::Held);
+        }
         found.status = Status::Finished;
+        found.is_held = false;
         let (path, staged) = (found.path, std::mem::take(&mut found.staged));
         let old = self.take(path);
         self.put(path, staged);
@@ -239,6 +267,7 @@ impl Model {
             Status::Syncing => {}
         }
         found.status = Status::Failed;
+        found.is_held = false;
         let (path, staged) = (found.path, std::mem::take(&mut found.staged));
         self.discard(path, TrashKind::Dataset, staged);
         Ok(())
@@ -362,6 +391,7 @@ async fn compare(engine: &Engine, model: &Model, after: &Step) {
     for (sync, model) in syncs.iter().zip(&model.syncs) {
         let seen = (sync.sync_status, sync.total_files, sync.num_failed, sync.num_in_flight);
         assert_eq!(seen, (model.status, model.total, model.failed, 0), "sync {}, after {after:?}", sync.sync_id);
+        assert_eq!(sync.held.is_some(), model.is_held, "sync {}, after {after:?}", sync.sync_id);
         assert_eq!(sync.end_time == Timestamp::NOT_YET, model.status == Status::Syncing);
     }
     engine.lake.count_trash().await.unwrap();
@@ -401,9 +431,9 @@ async fn take(step: &Step, serial: usize, engine: &mut Engine, model: &mut Model
             let seen = engine.upload(*sync, NAMES[*name], &content, true).await;
             (seen, model.fail_upload(*sync, ErrorCode::IncompleteUpload))
         }
-        Step::End { sync, allow_empty } => {
-            let end = EndSync { allow_empty: *allow_empty, ..EndSync::new(id(*sync)) };
-            (engine.lake.end_sync(&caller, &end).await, model.end(*sync, *allow_empty))
+        Step::End { sync, allow_empty, confirm } => {
+            let end = EndSync { allow_empty: *allow_empty, confirm: *confirm, ..EndSync::new(id(*sync)) };
+            (engine.lake.end_sync(&caller, &end).await, model.end(*sync, *allow_empty, *confirm))
         }
         Step::Abort { sync } => (engine.lake.abort_sync(&caller, &EndSync::new(id(*sync))).await, model.abort(*sync)),
         Step::Restore { piece } => {

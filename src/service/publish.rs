@@ -42,6 +42,7 @@ impl Lake {
             return Err(self.give_up_lost(&gate, &record, end.discard_in_flight, caller.name()).await);
         }
         self.refuse_unexpected(end).await?;
+        self.refuse_shrinking(&record, end).await?;
         let closing = match record.sync.sync_type {
             SyncType::IncrementalSync => Closing::Finish,
             SyncType::FullSync => Closing::Publish {
@@ -50,7 +51,13 @@ impl Lake {
                 by: caller.name().to_owned(),
             },
         };
-        self.close(&gate, &closing, end.discard_in_flight).await?;
+        match self.close(&gate, &closing, end.discard_in_flight).await {
+            Err(refused @ Error::EmptyFullSync(_)) => {
+                self.hold_empty(&record).await?;
+                return Err(refused);
+            }
+            closed => closed?,
+        }
         match &closing {
             Closing::Finish => Ok(()),
             _ => self.complete(&SyncRecord { closing: Some(closing.clone()), ..record }).await,

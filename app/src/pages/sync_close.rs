@@ -87,6 +87,7 @@ fn EndDialog(sync: RwSignal<Sync>, open: RwSignal<bool>, refresh: Callback<()>) 
     });
     let on_confirm = move |()| {
         close.run(EndSync {
+            confirm: false,
             sync_id: id,
             discard_in_flight: discard_in_flight.get_untracked(),
             allow_empty: empties.get_untracked() && allow_empty.get_untracked(),

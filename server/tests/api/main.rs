@@ -11,6 +11,7 @@ mod contract;
 mod disk;
 mod downloads;
 mod emptying;
+mod guard;
 mod idempotency;
 mod list;
 mod missing;

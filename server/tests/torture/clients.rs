@@ -137,7 +137,7 @@ impl Sender {
 
     /// `how`: `end` or `abort`.
     pub async fn close(&self, how: &str, sync_id: u64) -> Option<()> {
-        let body = json!({ "sync_id": sync_id, "api_key": self.key, "discard_in_flight": true });
+        let body = json!({ "sync_id": sync_id, "api_key": self.key, "discard_in_flight": true, "confirm": true });
         let (status, answer) = self.post(&format!("/api/ingestion/file/sync/{how}"), body).await?;
         assert_eq!(status, 200, "{answer}");
         Some(())
@@ -205,6 +205,18 @@ impl Sender {
         self.close("end", sync_id).await?;
         self.ledger.known().versions.insert(path.to_owned(), vec![sync_id]);
         Some(())
+    }
+
+    /// A sync that would shrink its dataset: it is held, then aborted.
+    #[cfg(feature = "failpoints")]
+    pub async fn hold_and_abort(&self, path: &str) -> Option<()> {
+        let sync_id = self.start(path, "FullSync").await?;
+        self.ledger.known().incomplete.insert(sync_id);
+        self.upload(sync_id, "part-0", format!("{sync_id}:held").into_bytes()).await?;
+        let body = json!({ "sync_id": sync_id, "api_key": self.key });
+        let (status, answer) = self.post("/api/ingestion/file/sync/end", body).await?;
+        assert_eq!((status, &answer["code"]), (409, &json!(40911)), "{answer}");
+        self.close("abort", sync_id).await
     }
 
     /// Aborts what a kill has left open, or it would hold its path.

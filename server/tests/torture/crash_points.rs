@@ -37,6 +37,7 @@ async fn scenario(sender: &Sender) -> Option<()> {
     sender.publish("/full", second).await?;
     sender.publish_unchanged("/full").await?;
     assert_eq!(sender.restore("/full").await?, "Replaced");
+    sender.hold_and_abort("/full").await?;
     let aborted = sender.stage("/full").await?;
     sender.close("abort", aborted).await?;
     assert_eq!(sender.restore("/full").await?, "Aborted");

@@ -1,13 +1,14 @@
 //! Declared batches: the table `expected_files`, and what a sync has landed beside it.
 
-use super::query::changed;
+use super::query::{Select, changed, clamp, found};
 use super::row::{id, number, path};
 use super::syncs::record;
 use super::writer::Durability::Synced;
 use super::{SqliteState, fault};
 use async_trait::async_trait;
 use lakeshore::expected::{Comparison, Declaration, DeclaredFile, LandedFile};
-use lakeshore::ports::state::BatchState;
+use lakeshore::path::LakePath;
+use lakeshore::ports::state::{BatchState, KnownContents, LandedChange};
 use lakeshore::sync::{SyncId, may_accept_uploads};
 use lakeshore::upload::Digest;
 use lakeshore::{Error, Timestamp};
@@ -30,6 +31,20 @@ impl BatchState for SqliteState {
 
     async fn compare_expected(&self, sync_id: SyncId) -> Result<Option<Comparison>, Error> {
         self.readers.list(move |connection| compare(connection, sync_id)).await
+    }
+
+    async fn landed_changes(&self, sync_id: SyncId, after: u64, size: u64) -> Result<Vec<LandedChange>, Error> {
+        let mut select = Select::new(LANDED_CHANGES);
+        select.bind(id(sync_id.0)).push(" AND u.ordinal > ").bind(clamp(after));
+        select.push(" ORDER BY u.ordinal LIMIT ").bind(clamp(size));
+        self.readers.list(move |connection| select.rows(connection, landed_change)).await
+    }
+
+    async fn known_contents(&self, sync_id: SyncId, targets: &[LakePath]) -> Result<Vec<KnownContents>, Error> {
+        let targets = targets.to_vec();
+        self.readers
+            .list(move |connection| targets.iter().map(|target| known_contents(connection, sync_id, target)).collect())
+            .await
     }
 }
 
@@ -67,6 +82,49 @@ fn compare(connection: &Connection, sync_id: SyncId) -> Result<Option<Comparison
     Comparison::of(&sync.path, expected, named, landed).map(Some).map_err(fault)
 }
 
+/// The last upload of a sync to each target. What a sync has overwritten of its own is in the trash too: it has replaced
+/// something that was there before when it has overwritten as often as it has landed. The plus keeps SQLite to the index
+/// of targets.
+const LANDED_CHANGES: &str = "SELECT u.ordinal, u.target, u.size_bytes, \
+     (SELECT count(*) FROM trash t WHERE t.sync_id = u.sync_id AND t.origin = u.target AND t.kind = 'File' \
+      AND t.reason = 'Overwritten') >= \
+     (SELECT count(*) FROM uploads e WHERE e.target = u.target AND +e.sync_id = u.sync_id AND e.status = 'Finished') \
+     AS has_replaced FROM uploads u WHERE u.status = 'Finished' AND NOT EXISTS (SELECT 1 FROM uploads l \
+     WHERE l.target = u.target AND l.history_id > u.history_id AND +l.sync_id = u.sync_id AND l.status = 'Finished') \
+     AND u.sync_id = ";
+
+fn landed_change(row: &Row<'_>) -> rusqlite::Result<LandedChange> {
+    let (ordinal, target) = (number(row, "ordinal")?, path(row, "target")?);
+    Ok(LandedChange { ordinal, target, size_bytes: size(row)?, has_replaced: row.get("has_replaced")? })
+}
+
+const LANDED_BY: &str = "SELECT size_bytes, sha256 FROM uploads WHERE target = ? AND +sync_id = ? \
+     AND status = 'Finished' AND sha256 IS NOT NULL ORDER BY history_id DESC LIMIT 1";
+/// What a full sync has landed is there since its end.
+const SEEN_BY_READERS: &str = "SELECT u.size_bytes, u.sha256, max(u.end_time, (s.sync_type = 'FullSync') * s.end_time) \
+     AS since FROM uploads u JOIN syncs s ON s.sync_id = u.sync_id WHERE u.target = ? AND +u.sync_id <> ? \
+     AND u.status = 'Finished' AND u.sha256 IS NOT NULL AND (s.sync_type = 'IncrementalSync' OR s.status = 'Finished') \
+     ORDER BY u.history_id DESC LIMIT 1";
+const RESTORED_SINCE: &str =
+    "SELECT 1 FROM trash WHERE origin = ? AND restored_at IS NOT NULL AND restored_at >= ? LIMIT 1";
+
+fn known_contents(connection: &Connection, sync_id: SyncId, target: &LakePath) -> Result<KnownContents, Error> {
+    let values = params![target.as_str(), id(sync_id.0)];
+    let digest = |row: &Row<'_>| Ok(Digest { size_bytes: size(row)?, sha256: row.get("sha256")? });
+    let landed = found(connection, LANDED_BY, values, digest)?;
+    let seen = found(connection, SEEN_BY_READERS, values, |row| Ok((digest(row)?, row.get::<_, i64>("since")?)))?;
+    let Some((seen, since)) = seen else { return Ok(KnownContents { landed, seen_by_readers: None }) };
+    // Of the place itself, or of a folder that holds it.
+    let mut place = target.as_str();
+    while !place.is_empty() {
+        if found(connection, RESTORED_SINCE, params![place, since], |_| Ok(()))?.is_some() {
+            return Ok(KnownContents { landed, seen_by_readers: None });
+        }
+        place = place.rsplit_once('/').map_or("", |(above, _)| above);
+    }
+    Ok(KnownContents { landed, seen_by_readers: Some(seen) })
+}
+
 fn declared_file(row: &Row<'_>) -> rusqlite::Result<DeclaredFile> {
     Ok(DeclaredFile { target: path(row, "target")?, size_bytes: size(row)?, sha256: row.get("sha256")? })
 }
@@ -83,15 +141,15 @@ fn size(row: &Row<'_>) -> rusqlite::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::sqlite::query::Select;
 
     #[test]
-    fn a_comparison_finds_its_rows_by_an_index() {
+    fn comparisons_find_their_rows_by_an_index() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("lakeshore.db");
         SqliteState::open(&file).unwrap().close();
         let connection = Connection::open(&file).unwrap();
-        for sql in [EXPECTED, LANDED] {
+        let changes = format!("{LANDED_CHANGES} 1 AND u.ordinal > 1 ORDER BY u.ordinal LIMIT 9");
+        for sql in [EXPECTED, LANDED, &changes, LANDED_BY, SEEN_BY_READERS, RESTORED_SINCE] {
             let plan = Select::new(sql.replace('?', "1")).plan(&connection);
             assert!(!plan.is_empty() && !plan.iter().any(|step| step.starts_with("SCAN")), "{plan:?}");
         }
