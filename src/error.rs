@@ -29,6 +29,8 @@ pub enum Error {
     Path(#[from] PathError),
     #[error("{0}")]
     IncompleteUpload(String),
+    #[error("the {algorithm} of the bytes that came is {arrived}, and {announced} was announced; send the file again")]
+    DigestMismatch { algorithm: &'static str, announced: String, arrived: String },
     #[error(
         "no key was given; send one as api_key in the body, as \"Authorization: Bearer KEY\" or as \"X-API-Key: KEY\""
     )]
@@ -150,6 +152,7 @@ impl Error {
             Self::Invalid(_) => ErrorCode::Invalid,
             Self::Path(_) => ErrorCode::InvalidPath,
             Self::IncompleteUpload(_) => ErrorCode::IncompleteUpload,
+            Self::DigestMismatch { .. } => ErrorCode::DigestMismatch,
             Self::NoKey => ErrorCode::NoKey,
             Self::BadKey | Self::BadSignInLink => ErrorCode::BadKey,
             Self::Role { .. } => ErrorCode::Role,
@@ -194,6 +197,7 @@ error_codes! {
     Invalid = 40000, "malformed or invalid request";
     InvalidPath = 40001, "a path or file name that the lake does not take";
     IncompleteUpload = 40002, "the upload broke off, stalled, or its body was malformed";
+    DigestMismatch = 40003, "the bytes that came are not those of the digest that was announced";
     NoKey = 40100, "no key";
     BadKey = 40101, "unknown, revoked or expired key";
     Role = 40300, "the key's role does not allow this";

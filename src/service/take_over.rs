@@ -94,9 +94,10 @@ impl Lake {
                         begun_at,
                         by: destination.by.clone(),
                         taken_over: true,
+                        announced_sha256: None,
                     };
                     match lake.landings.land(self, ready).await {
-                        Ok(()) => return Ok(None),
+                        Ok(_) => return Ok(None),
                         // The upload of it will say so, and be remembered.
                         Err(Error::InTheWay(_)) => Ok(Some(wanted.index)),
                         Err(error) => Err(error),
