@@ -109,9 +109,7 @@ impl Lake {
         };
         let each = files.into_iter().zip(copies).zip(copied);
         let landed = join_all(each.map(|((file, copy), copied)| land((file, copy, copied)))).await;
-        if let Err(discarded) = entered {
-            return Err(discarded);
-        }
+        entered?;
         let left: Result<Vec<_>, _> = landed.into_iter().collect();
         Ok(left?.into_iter().flatten().collect())
     }
