@@ -7,7 +7,7 @@ use crate::path::{LakePath, PathError};
 use crate::resumable::Token;
 use crate::sync::{Status, SyncId};
 use crate::trash::TrashId;
-use crate::upload::{Upload, hexadecimal};
+use crate::upload::Upload;
 use serde::{Deserialize, Serialize};
 
 /// A refusal as it travels: the body of every answer that is not a success.
@@ -51,6 +51,8 @@ pub enum Error {
     Path(#[from] PathError),
     #[error("{0}")]
     IncompleteUpload(String),
+    #[error("the {algorithm} of the bytes that came is {arrived}, and {announced} was announced; send the file again")]
+    DigestMismatch { algorithm: &'static str, announced: String, arrived: String },
     #[error(
         "no key was given; send one as api_key in the body, as \"Authorization: Bearer KEY\" or as \"X-API-Key: KEY\""
     )]
@@ -137,12 +139,6 @@ pub enum Error {
     InconsistentLength(String),
     #[error("the part {0} is not whole yet; send the rest of it first")]
     PartUnfinished(Token),
-    #[error(
-        "the file has the SHA-256 {}, and was announced with {}; send it again",
-        hexadecimal(found),
-        hexadecimal(announced)
-    )]
-    WrongDigest { announced: [u8; 32], found: [u8; 32] },
     #[error("the disk of the lake is full; make space, then send it again")]
     DiskFull,
     #[error(
@@ -240,6 +236,7 @@ impl Error {
             Self::Invalid(_) => ErrorCode::Invalid,
             Self::Path(_) => ErrorCode::InvalidPath,
             Self::IncompleteUpload(_) => ErrorCode::IncompleteUpload,
+            Self::DigestMismatch { .. } => ErrorCode::DigestMismatch,
             Self::NoKey => ErrorCode::NoKey,
             Self::BadKey | Self::BadSignInLink => ErrorCode::BadKey,
             Self::Role { .. } => ErrorCode::Role,
@@ -263,7 +260,6 @@ impl Error {
             Self::TakenOver => ErrorCode::TakenOver,
             Self::InconsistentLength(_) => ErrorCode::InconsistentLength,
             Self::PartUnfinished(_) => ErrorCode::PartUnfinished,
-            Self::WrongDigest { .. } => ErrorCode::WrongDigest,
             Self::Discarded(_) => ErrorCode::Discarded,
             Self::TooLarge { .. } => ErrorCode::TooLarge,
             Self::DiskFull | Self::BelowReserve { .. } => ErrorCode::DiskFull,
@@ -295,7 +291,7 @@ error_codes! {
     Invalid = 40000, "malformed or invalid request";
     InvalidPath = 40001, "a path or file name that the lake does not take";
     IncompleteUpload = 40002, "the upload broke off, stalled, or its body was malformed";
-    WrongDigest = 40003, "the file has another digest than the one announced";
+    DigestMismatch = 40003, "the bytes that came are not those of the digest that was announced";
     InconsistentLength = 40004, "a length that contradicts the one announced, or what was sent";
     NoKey = 40100, "no key";
     BadKey = 40101, "unknown, revoked or expired key";

@@ -8,12 +8,14 @@ use lakeshore::limits::Limits;
 use lakeshore::list::ListParameters;
 use lakeshore::ports::memory::{MemoryFiles, MemoryState};
 use lakeshore::ports::{Clock, Randomness};
-use lakeshore::service::{EmptyTrash, EndSync, Parts, StartSync};
+use lakeshore::service::{EmptyTrash, EndSync, Missing, Offer, OfferedFile, Parts, StartSync};
 use lakeshore::sync::{Status, SyncId, SyncType};
 use lakeshore::trash::{TrashId, TrashKind};
+use lakeshore::upload::hexadecimal;
 use lakeshore::{Caller, Error, ErrorCode, Grant, Lake, Role, Timestamp};
 use pollster::block_on;
 use proptest::prelude::*;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -41,6 +43,10 @@ enum Step {
     Broken {
         sync: usize,
         name: usize,
+    },
+    /// Offers what is live, and takes it over.
+    TakeOver {
+        sync: usize,
     },
     End {
         sync: usize,
@@ -72,6 +78,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0..4_usize, 0..NAMES.len()).prop_map(|(sync, name)| Step::Upload { sync, name }),
         1 => (0..4_usize).prop_map(|sync| Step::Refused { sync }),
         1 => (0..4_usize, 0..NAMES.len()).prop_map(|(sync, name)| Step::Broken { sync, name }),
+        2 => (0..4_usize).prop_map(|sync| Step::TakeOver { sync }),
         3 => (0..4_usize, any::<bool>(), any::<bool>())
             .prop_map(|(sync, allow_empty, confirm)| Step::End { sync, allow_empty, confirm }),
         1 => (0..4_usize).prop_map(|sync| Step::Abort { sync }),
@@ -213,6 +220,36 @@ impl Model {
             self.discard(&target, TrashKind::File, Files::from([(String::new(), old)]));
         }
         Ok(())
+    }
+
+    /// Of each name what an offer says: the live bytes, or others where nothing is live.
+    fn offer(&self, sync: usize) -> Vec<(&'static str, String)> {
+        let path = self.syncs.get(sync).map_or("/nowhere", |sync| sync.path);
+        let content = |name| self.live.get(&format!("{path}/{name}")).cloned().unwrap_or("never sent".into());
+        NAMES.map(|name| (name, content(name))).into()
+    }
+
+    /// What is missing, how much is unchanged, and how much was taken over.
+    fn take_over(&mut self, sync: usize) -> Result<Missing, ErrorCode> {
+        let is_full = self.open(sync)?.sync_type == SyncType::FullSync;
+        let mut answer = Missing::default();
+        let mut offer = self.offer(sync);
+        offer.sort();
+        for (name, content) in offer {
+            if is_full && self.open(sync)?.staged.get(&format!("/{name}")) == Some(&content) {
+                answer.unchanged += 1;
+            } else if content == "never sent" {
+                answer.missing.push(name.to_owned());
+            } else {
+                answer.unchanged += 1;
+                if is_full {
+                    answer.taken_over += 1;
+                    self.upload(sync, name, content)?;
+                }
+            }
+        }
+        answer.missing.sort_by_key(|name| NAMES.iter().position(|known| known == name));
+        Ok(answer)
     }
 
     fn fail_upload(&mut self, sync: usize, code: ErrorCode) -> Result<(), ErrorCode> {
@@ -430,6 +467,19 @@ async fn take(step: &Step, serial: usize, engine: &mut Engine, model: &mut Model
         Step::Broken { sync, name } => {
             let seen = engine.upload(*sync, NAMES[*name], &content, true).await;
             (seen, model.fail_upload(*sync, ErrorCode::IncompleteUpload))
+        }
+        Step::TakeOver { sync } => {
+            let file = |(name, content): (&str, String)| OfferedFile {
+                path: name.to_owned(),
+                size_bytes: content.len() as u64,
+                sha256: hexadecimal(&Sha256::digest(content)),
+            };
+            let files = model.offer(*sync).into_iter().map(file).collect();
+            let offer = Offer { sync_id: id(*sync), path: None, files, take_over: true };
+            let seen = engine.lake.missing_files(&caller, &offer).await;
+            let expected = model.take_over(*sync);
+            assert_eq!(seen.as_ref().ok(), expected.as_ref().ok(), "{step:?}");
+            (seen.map(drop), expected.map(drop))
         }
         Step::End { sync, allow_empty, confirm } => {
             let end = EndSync { allow_empty: *allow_empty, confirm: *confirm, ..EndSync::new(id(*sync)) };

@@ -3,6 +3,7 @@
 //! Nothing is copied but where a delimiter may lie across two pieces, and nothing is gathered but a part's head, whose
 //! length is bounded. So a body may be of any size and shape without filling memory.
 
+use super::digest_fields::DigestFields;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use memchr::memmem::Finder;
@@ -42,6 +43,7 @@ pub struct Part {
     pub name: String,
     /// Absent when the part is a plain field.
     pub file_name: Option<String>,
+    pub digests: DigestFields,
 }
 
 pub struct Multipart<S> {
@@ -170,14 +172,17 @@ fn parse_head(head: &[u8]) -> Result<Part, MultipartError> {
     let Ok(httparse::Status::Complete((_, lines))) = httparse::parse_headers(head, &mut lines) else {
         return Err(MultipartError::Malformed("the head of a part cannot be read"));
     };
+    let mut part = Part::default();
+    for line in lines.iter() {
+        part.digests.take(line.name, line.value);
+    }
     let disposition = lines.iter().find(|line| line.name.eq_ignore_ascii_case("content-disposition"));
     let Some(disposition) = disposition else {
-        return Ok(Part::default());
+        return Ok(part);
     };
     let Ok(text) = std::str::from_utf8(disposition.value) else {
         return Err(MultipartError::Malformed("the name of a part is not UTF-8"));
     };
-    let mut part = Part::default();
     let mut extended = None;
     for (name, value) in parameters_of(text.split_once(';').map_or("", |(_, parameters)| parameters)) {
         match name.as_str() {
@@ -353,7 +358,7 @@ mod tests {
             let parts = parse(pieces, boundary).unwrap();
             let expected: Parts = files
                 .into_iter()
-                .map(|(name, bytes)| (Part { name: "file".into(), file_name: Some(name) }, bytes))
+                .map(|(name, bytes)| (Part { name: "file".into(), file_name: Some(name), ..Part::default() }, bytes))
                 .collect();
             prop_assert_eq!(parts, expected);
         }

@@ -252,9 +252,6 @@ impl Resumption {
     async fn land(&mut self) -> Result<(), Error> {
         let Some((sync, pass)) = self.sync.clone() else { return Ok(()) };
         let digest = self.open().await?.seal().await?;
-        if let Some(announced) = self.record.sha256.filter(|announced| *announced != digest.sha256) {
-            return Err(Error::WrongDigest { announced, found: digest.sha256 });
-        }
         let Some(target) = self.record.target.clone() else { return Ok(()) };
         let ready = Ready {
             sync,
@@ -266,6 +263,7 @@ impl Resumption {
             begun_at: self.record.begun_at,
             by: self.record.by.clone(),
             taken_over: false,
+            announced_sha256: self.record.sha256,
         };
         // Keeps endings out until the landing is remembered.
         let landing = pass.enter().await?;

@@ -72,6 +72,9 @@ impl UploadState for SqliteState {
     }
 
     async fn landed_contents(&self, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedContent>>, Error> {
+        if files.len() <= content::FEW_FILES {
+            return self.readers.look(|connection| content::landed_contents(connection, files));
+        }
         let files = files.to_vec();
         self.readers.list(move |connection| content::landed_contents(connection, &files)).await
     }
