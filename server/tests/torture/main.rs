@@ -20,6 +20,7 @@ mod order_of_syncs;
 mod planted;
 mod power_cuts;
 mod races;
+mod resumers;
 #[path = "../support/server.rs"]
 mod server;
 mod slow_senders;
