@@ -92,6 +92,7 @@ async fn create(
             file_name: file_name(parameters.file_name, in_path, &headers)?,
             length: natural(&headers, "upload-length"),
             sha256: announced_sha256(&headers)?,
+            brings_bytes: piece.announced_bytes != Some(0),
             ..Announced::default()
         };
         match boolean(&headers, "upload-complete") {
