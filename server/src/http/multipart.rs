@@ -180,7 +180,12 @@ fn parse_head(head: &[u8]) -> Result<Part, MultipartError> {
     let Some(disposition) = disposition else {
         return Ok(part);
     };
-    let Ok(text) = std::str::from_utf8(disposition.value) else {
+    parse_disposition(disposition.value)
+}
+
+/// The names in a `Content-Disposition`, of a part or of a request.
+pub fn parse_disposition(value: &[u8]) -> Result<Part, MultipartError> {
+    let Ok(text) = std::str::from_utf8(value) else {
         return Err(MultipartError::Malformed("the name of a part is not UTF-8"));
     };
     let mut extended = None;

@@ -18,6 +18,7 @@ mod list;
 mod missing;
 mod recovery;
 mod reserve;
+mod resumable;
 mod sealed;
 #[path = "../support/server.rs"]
 mod server;

@@ -104,3 +104,40 @@ async fn the_disk_of_the_database_has_its_reserve_too() {
     server.end_sync(id).await;
     drop(server);
 }
+
+#[tokio::test]
+async fn what_an_unfinished_upload_has_announced_is_kept_for_it() {
+    let Some((stopped, disk)) = on_small_disk("lake", "8MiB") else { return };
+    let server = stopped.start().await;
+    let id = server.start_sync("/inc", "IncrementalSync").await;
+    disk.fill(40 * MIB);
+    let create = async |name: &str, length: u64| {
+        let url = format!("{}/api/lake/files?sync_id={id}", server.url);
+        let metadata = crate::tus::metadata(&[("filename", name)]);
+        let request = server.client.post(url).header("Tus-Resumable", "1.0.0").header("Upload-Metadata", metadata);
+        request.header("Upload-Length", length).send().await.unwrap()
+    };
+    let large = create("large", 28 * MIB).await;
+    assert_eq!(large.status(), 201);
+    let address = format!("{}{}", server.url, large.headers()["location"].to_str().unwrap());
+    assert_eq!(create("second", 8 * MIB).await.status(), 507, "there is room for one of them");
+    let small = vec![b'x'; 5 * MIB as usize];
+    assert_refused(server.try_upload(&format!("sync_id={id}"), &[("small", &small)]).await, 50700, "are to come");
+    // It has its room all the same.
+    let piece = |offset: u64, bytes: u64| {
+        let request = server.client.patch(&address).header("Tus-Resumable", "1.0.0").header("Upload-Offset", offset);
+        request.header("Content-Type", crate::tus::PIECE).body(vec![b'x'; bytes as usize])
+    };
+    assert_eq!(answer(piece(0, 20 * MIB)).await.0, 204);
+    assert_refused(server.try_upload(&format!("sync_id={id}"), &[("small", &small)]).await, 50700, "are to come");
+    assert_eq!(answer(piece(20 * MIB, 8 * MIB)).await.0, 204);
+    // What was discarded needs none.
+    let other = create("other", 3 * MIB).await;
+    assert_eq!(other.status(), 201);
+    let two = &small[..2 * MIB as usize];
+    assert_refused(server.try_upload(&format!("sync_id={id}"), &[("small", two)]).await, 50700, "are to come");
+    let other = format!("{}{}", server.url, other.headers()["location"].to_str().unwrap());
+    assert_eq!(answer(server.client.delete(other).header("Tus-Resumable", "1.0.0")).await.0, 204);
+    server.upload(id, "small", two).await;
+    drop(server);
+}

@@ -1,5 +1,6 @@
 //! Clients that outlive their server, and what they know: what was acknowledged, and what may be in the lake now.
 
+use crate::resumers::Begun;
 use crate::server::TestServer;
 use reqwest::Client;
 use reqwest::multipart::{Form, Part};
@@ -31,6 +32,8 @@ pub struct Known {
     pub versions: BTreeMap<String, Vec<u64>>,
     /// Full syncs that were aborted before they were whole: what they have staged is in the trash, and no version.
     pub incomplete: BTreeSet<u64>,
+    /// Resumable uploads that are to be gone on with.
+    pub begun: Vec<Begun>,
     /// SHA-256 of what was asked to be removed for good: it may be gone, or still be in the trash.
     pub emptied: BTreeSet<String>,
 }
@@ -96,9 +99,9 @@ pub fn version_in(folder: &Path) -> u64 {
 
 #[derive(Clone)]
 pub struct Sender {
-    url: String,
+    pub url: String,
     key: String,
-    client: Client,
+    pub client: Client,
     lake: PathBuf,
     pub ledger: Arc<Ledger>,
 }

@@ -30,6 +30,9 @@ async fn scenario(sender: &Sender) -> Option<()> {
     sender.upload_own(added, "/inc/large", 3_000_000).await?;
     sender.upload_own(added, "/inc/small", 50).await?;
     sender.upload_own(added, "/inc/large", 3_000_000).await?;
+    sender.upload_in_pieces(added, "/inc/large", 3_000_000, 2).await?;
+    sender.upload_in_parts(added, "/inc/joined", 5_000).await?;
+    sender.leave_unfinished(added, 10).await?;
     sender.replace_and_empty(added, "/inc/doomed").await?;
     let first = sender.stage("/full").await?;
     sender.publish("/full", first).await?;

@@ -21,6 +21,7 @@ mod planted;
 mod power_cuts;
 mod races;
 mod reflinks;
+mod resumers;
 #[path = "../support/server.rs"]
 mod server;
 mod slow_senders;

@@ -37,6 +37,8 @@ pub struct Resumption {
     has_new_length: bool,
     /// What comes does not count before [`Self::confirm`].
     is_unconfirmed: bool,
+    /// Its sender will say by itself that it is complete.
+    is_left_open: bool,
 }
 
 impl Resumption {
@@ -52,8 +54,18 @@ impl Resumption {
             _ => record.checkpoint.offset,
         };
         let durable_at = lake.now();
-        let (has_new_length, is_unconfirmed) = (false, false);
-        Self { lake, held, record, sync, partial, received_bytes, durable_at, has_new_length, is_unconfirmed }
+        Self {
+            lake,
+            held,
+            record,
+            sync,
+            partial,
+            received_bytes,
+            durable_at,
+            has_new_length: false,
+            is_unconfirmed: false,
+            is_left_open: false,
+        }
     }
 
     pub fn token(&self) -> &Token {
@@ -91,7 +103,13 @@ impl Resumption {
         self.record.expires_at
     }
 
-    pub(super) fn is_whole(&self) -> bool {
+    /// Whether it has failed, by this request or before it.
+    pub fn has_failed(&self) -> bool {
+        self.record.status == Status::Failed
+    }
+
+    /// Whether every byte has come. That is not to say that it has landed.
+    pub fn is_whole(&self) -> bool {
         self.record.length == Some(self.received_bytes)
     }
 
@@ -140,6 +158,22 @@ impl Resumption {
         self.is_unconfirmed = false;
     }
 
+    /// It does not land by this request, even when every byte of it has come.
+    pub fn leave_open(&mut self) {
+        self.is_left_open = true;
+    }
+
+    /// What has come is all that there is.
+    pub fn end_here(&mut self) -> Result<(), Error> {
+        let received = self.received_bytes;
+        match self.record.length {
+            Some(length) if length > received => Err(Error::InconsistentLength(format!(
+                "the upload cannot be complete with {received} bytes: {length} were announced; send the rest"
+            ))),
+            _ => self.announce_length(received),
+        }
+    }
+
     /// Comes to an end when another request wants to go on with the upload: give this one up then, by
     /// [`Error::TakenOver`].
     pub async fn stopped(&mut self) {
@@ -167,10 +201,14 @@ impl Resumption {
         self.received_bytes = received;
         let fresh_bytes = received - self.record.checkpoint.offset;
         let is_due = fresh_bytes >= CHECKPOINT_BYTES || self.lake.now() >= self.durable_at.plus(CHECKPOINT_MAX);
-        if is_due && !self.is_unconfirmed && !self.is_whole() {
+        if is_due && self.record.is_told && !self.is_unconfirmed && !self.is_to_land() {
             self.remember().await?;
         }
         Ok(())
+    }
+
+    fn is_to_land(&self) -> bool {
+        self.is_whole() && !self.is_part() && !self.is_left_open
     }
 
     fn refuse_beyond_length(&self, bytes: u64) -> Result<(), Error> {
@@ -202,6 +240,7 @@ impl Resumption {
         state.advance_resumable(&self.record.token, &checkpoint, self.record.length, expires_at).await?;
         self.record.checkpoint = checkpoint;
         self.record.expires_at = expires_at;
+        self.record.is_told = true;
         self.durable_at = now;
         self.has_new_length = false;
         Ok(())
@@ -221,7 +260,7 @@ impl Resumption {
         if self.record.status != Status::Syncing || self.is_unconfirmed {
             return Ok(());
         }
-        if self.is_whole() && !self.is_part() {
+        if self.is_to_land() {
             return match self.land().await {
                 Err(error) if is_final(&error) => {
                     self.fail(&error).await?;
@@ -230,7 +269,7 @@ impl Resumption {
                 landed => landed,
             };
         }
-        if self.received_bytes > self.record.checkpoint.offset || self.has_new_length {
+        if self.received_bytes > self.record.checkpoint.offset || self.has_new_length || !self.record.is_told {
             return self.remember().await;
         }
         Ok(())
@@ -251,6 +290,12 @@ impl Resumption {
 
     async fn land(&mut self) -> Result<(), Error> {
         let Some((sync, pass)) = self.sync.clone() else { return Ok(()) };
+        if self.has_new_length {
+            // For those who ask when it has landed. The offset stays what it was.
+            let ResumableRecord { token, checkpoint, length, expires_at, .. } = &self.record;
+            self.lake.0.state.advance_resumable(token, checkpoint, *length, *expires_at).await?;
+            self.has_new_length = false;
+        }
         let digest = self.open().await?.seal().await?;
         let Some(target) = self.record.target.clone() else { return Ok(()) };
         let ready = Ready {

@@ -3,7 +3,7 @@
 
 use super::body::Parameters;
 use super::pieces::ADDRESS;
-use super::tus;
+use super::{resumable, tus};
 use crate::http::Door;
 use crate::http::credentials::Credentials;
 use crate::http::error::HttpError;
@@ -40,7 +40,11 @@ async fn look(
     Path(token): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    tus::look(&door, &credentials, &token, &headers).await
+    if tus::is_spoken(&headers) {
+        tus::look(&door, &credentials, &token, &headers).await
+    } else {
+        resumable::look(&door, &credentials, &token).await
+    }
 }
 
 async fn append(
@@ -50,7 +54,11 @@ async fn append(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    tus::append(&door, &credentials, &token, &headers, body).await
+    if tus::is_spoken(&headers) {
+        tus::append(&door, &credentials, &token, &headers, body).await
+    } else {
+        resumable::append(&door, &credentials, &token, &headers, body).await
+    }
 }
 
 async fn discard(
@@ -59,7 +67,11 @@ async fn discard(
     Path(token): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    tus::discard(&door, &credentials, &token, &headers).await
+    if tus::is_spoken(&headers) {
+        tus::discard(&door, &credentials, &token, &headers).await
+    } else {
+        resumable::discard(&door, &credentials, &token).await
+    }
 }
 
 /// For clients that can send nothing but POST and GET.

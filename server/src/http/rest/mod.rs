@@ -7,6 +7,7 @@ mod files;
 mod missing;
 mod pieces;
 mod reading;
+mod resumable;
 mod syncs;
 mod trash;
 mod tus;
@@ -41,6 +42,7 @@ pub fn uploads_and_downloads() -> Router<Arc<Door>> {
     Router::new()
         .route("/api/lake/file/upload", post(uploads::upload))
         .merge(files::router())
+        .merge(resumable::router())
         .layer(DefaultBodyLimit::disable())
         .route("/api/lake/file/download", get(reading::download))
 }

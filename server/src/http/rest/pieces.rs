@@ -5,7 +5,8 @@ use crate::http::Door;
 use crate::http::digest_fields::DigestFields;
 use crate::http::error::HttpError;
 use axum::body::{Body, BodyDataStream, HttpBody};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::Response;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use lakeshore::service::Resumption;
@@ -70,6 +71,13 @@ pub fn location(resumption: &Resumption) -> String {
     format!("{ADDRESS}/{}", resumption.token())
 }
 
+/// Sets a header of our own, or of the client's own words given back.
+pub fn set(response: &mut Response, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(HeaderName::from_static(name), value);
+    }
+}
+
 /// A time as HTTP writes it (RFC 9110, section 5.6.7).
 pub fn http_date(time: Timestamp) -> String {
     let since = Duration::from_millis(u64::try_from(time.0).unwrap_or_default());
@@ -78,15 +86,30 @@ pub fn http_date(time: Timestamp) -> String {
     httpdate::fmt_http_date(UNIX_EPOCH + since.min(LAST))
 }
 
-/// Takes the body into the upload, and settles it: with its last byte it lands. A checksum counts for the whole body:
-/// where it is not right, nothing of the body is kept.
+/// What the end of a body means to its upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// The upload ends with the last byte of its length: tus.
+    ByLength,
+    /// More will come, be it only a word.
+    Later,
+    /// It ends with this body.
+    Here,
+}
+
+/// Takes the body into the upload, and settles it: when it ends, it lands. A checksum counts for the whole body: where it
+/// is not right, nothing of the body is kept.
 pub async fn take_body(
     door: &Door,
     resumption: &mut Resumption,
     piece: &mut Piece,
     checksum: Option<Checksum>,
+    ends: Ends,
 ) -> Result<(), HttpError> {
-    match take(door, resumption, piece, checksum).await {
+    if ends == Ends::Later {
+        resumption.leave_open();
+    }
+    match take(door, resumption, piece, checksum, ends).await {
         Ok(()) => Ok(resumption.settle().await?),
         Err(error) => {
             let cause = match &error {
@@ -107,6 +130,7 @@ async fn take(
     resumption: &mut Resumption,
     piece: &mut Piece,
     mut checksum: Option<Checksum>,
+    ends: Ends,
 ) -> Result<(), HttpError> {
     if checksum.is_some() {
         resumption.await_confirmation();
@@ -124,25 +148,34 @@ async fn take(
         }
         resumption.confirm();
     }
+    if ends == Ends::Here {
+        resumption.end_here()?;
+    }
     Ok(())
 }
 
-/// The next bytes, unless another request goes on with the upload, or the server stops.
+/// The next bytes, unless another request goes on with the upload.
 async fn next(door: &Door, resumption: &mut Resumption, piece: &mut Piece) -> Result<Option<Bytes>, Error> {
     tokio::select! {
-        next = tokio::time::timeout(door.upload_idle_max, piece.stream.next()) => match next {
-            Ok(None) => Ok(None),
-            Ok(Some(Ok(bytes))) => Ok(Some(bytes)),
-            Ok(Some(Err(error))) => {
-                Err(Error::IncompleteUpload(format!("the body broke off ({error}); ask for the offset, and send the rest")))
-            }
-            Err(_) => Err(Error::IncompleteUpload(format!(
-                "nothing came for {} seconds; ask for the offset, and send the rest, or raise --upload-idle-timeout",
-                door.upload_idle_max.as_secs()
-            ))),
-        },
+        next = next_bytes(door, piece) => next,
         () = resumption.stopped() => Err(Error::TakenOver),
-        () = door.interrupt.cancelled() => Err(Error::ShuttingDown),
+    }
+}
+
+/// The next bytes, unless none come, or the server stops.
+pub async fn next_bytes(door: &Door, piece: &mut Piece) -> Result<Option<Bytes>, Error> {
+    let next = tokio::select! {
+        next = tokio::time::timeout(door.upload_idle_max, piece.stream.next()) => next,
+        () = door.interrupt.cancelled() => return Err(Error::ShuttingDown),
+    };
+    match next {
+        Ok(None) => Ok(None),
+        Ok(Some(Ok(bytes))) => Ok(Some(bytes)),
+        Ok(Some(Err(error))) => Err(Error::IncompleteUpload(format!("the body broke off ({error}); send the rest"))),
+        Err(_) => Err(Error::IncompleteUpload(format!(
+            "nothing came for {} seconds; send the rest, or raise --upload-idle-timeout",
+            door.upload_idle_max.as_secs()
+        ))),
     }
 }
 

@@ -4,7 +4,8 @@
 use super::body::Parameters;
 use super::checksum::{ALGORITHMS, Checksum};
 use super::pieces::{
-    ADDRESS, Piece, announced_sha256, discard_body, has_media_type, header, http_date, location, number, take_body,
+    ADDRESS, Ends, Piece, announced_sha256, discard_body, has_media_type, header, http_date, location, number, set,
+    take_body,
 };
 use super::syncs::sync_id;
 use crate::http::Door;
@@ -12,7 +13,7 @@ use crate::http::credentials::Credentials;
 use crate::http::error::HttpError;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header as names};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header as names};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -66,7 +67,7 @@ async fn try_create(
 ) -> Result<Response, HttpError> {
     check_version(headers)?;
     let caller = credentials.caller(&door.lake, None).await?;
-    let brings_bytes = has_media_type(headers, MEDIA_TYPE);
+    let brings_bytes = has_media_type(headers, MEDIA_TYPE) && piece.announced_bytes != Some(0);
     let checksum = if brings_bytes { Checksum::announced(headers)? } else { None };
     let metadata = header(headers, "upload-metadata")?.unwrap_or_default();
     let known = parse_metadata(metadata)?;
@@ -75,6 +76,7 @@ async fn try_create(
         length: announced_length(headers)?,
         metadata: metadata.to_owned(),
         sha256: announced_sha256(headers)?,
+        brings_bytes,
         parts: Vec::new(),
     };
     let concatenation = header(headers, "upload-concat")?.map(str::trim);
@@ -122,7 +124,7 @@ async fn begun(
         upload.settle().await?;
         return Ok(created(&upload));
     }
-    match take_body(door, &mut upload, piece, checksum).await {
+    match take_body(door, &mut upload, piece, checksum, Ends::ByLength).await {
         Ok(()) => Ok(created(&upload)),
         Err(error) => {
             // Its client never learns the address: nobody could go on with it.
@@ -154,7 +156,11 @@ async fn try_look(
 ) -> Result<Response, HttpError> {
     check_version(headers)?;
     let caller = credentials.caller(&door.lake, None).await?;
-    let upload = door.lake.resume(&caller, token).await?;
+    let mut upload = door.lake.resume(&caller, token).await?;
+    // Begun by the other dialect, and left open there. Here, all bytes are all there is to it.
+    if upload.is_whole() && upload.parts().is_empty() {
+        upload.settle().await?;
+    }
     let mut response = StatusCode::OK.into_response();
     set(&mut response, "cache-control", "no-store");
     if upload.parts().is_empty() || upload.is_complete() {
@@ -207,7 +213,7 @@ async fn try_append(
         upload.announce_length(length)?;
     }
     upload.go_on_at(offset, piece.announced_bytes)?;
-    take_body(door, &mut upload, piece, checksum).await?;
+    take_body(door, &mut upload, piece, checksum, Ends::ByLength).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
     set(&mut response, "upload-offset", &upload.offset().to_string());
     set_expiry(&mut response, &upload);
@@ -254,13 +260,6 @@ fn of_tus(mut response: Response) -> Response {
         set(&mut response, "tus-version", VERSION);
     }
     response
-}
-
-/// Sets a header of our own, or of the client's own words given back.
-fn set(response: &mut Response, name: &'static str, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        response.headers_mut().insert(HeaderName::from_static(name), value);
-    }
 }
 
 fn set_expiry(response: &mut Response, upload: &Resumption) {

@@ -25,7 +25,7 @@ const FILES_MAX: usize = 10_000;
 /// sending, comes to read the answer.
 const DISCARDED_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// How long a small upload may wait for its next bytes before it shows in the history.
-const UNSEEN_MAX: Duration = Duration::from_millis(50);
+pub const UNSEEN_MAX: Duration = Duration::from_millis(50);
 
 #[derive(Deserialize)]
 pub struct UploadParameters {

@@ -1,0 +1,365 @@
+//! Resumable uploads as the IETF writes them down (draft-ietf-httpbis-resumable-upload, interop version 9). Every rule is
+//! the engine's; this knows the headers.
+//!
+//! `PUT` or `POST` to `/api/lake/file/resumable`, the file as the body. With `Upload-Complete: ?0` there is an upload with
+//! an address to go on at; without, or with `?1`, the file comes in one request and needs none: hyper cannot send the
+//! interim response (104) that would tell its client of one.
+
+use super::body::Answer;
+use super::body::Parameters;
+use super::pieces::{
+    Ends, Piece, announced_sha256, discard_body, has_media_type, header, location, next_bytes, set, take_body,
+};
+use super::syncs::sync_id;
+use super::uploads::UNSEEN_MAX;
+use crate::http::Door;
+use crate::http::credentials::Credentials;
+use crate::http::error::HttpError;
+use crate::http::multipart::parse_disposition;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header as names};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use bytes::Bytes;
+use lakeshore::service::{Announced, Destination, IncomingUpload, Resumption};
+use lakeshore::{Error, ErrorCode};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+const ADDRESS: &str = "/api/lake/file/resumable";
+const MEDIA_TYPE: &str = "application/partial-upload";
+/// Where the problem types of the draft are registered (RFC 9457).
+const PROBLEMS: &str = "https://iana.org/assignments/http-problem-types#";
+
+#[derive(Deserialize)]
+pub struct CreationParameters {
+    sync_id: Option<String>,
+    path: Option<String>,
+    file_name: Option<String>,
+}
+
+pub fn router() -> Router<Arc<Door>> {
+    let creation = || post(create).put(create).options(options).fallback(wrong_method);
+    // `curl -T sales.parquet http://…/resumable/?sync_id=1` adds the name itself.
+    Router::new()
+        .route(ADDRESS, creation())
+        .route(&format!("{ADDRESS}/"), creation())
+        .route(&format!("{ADDRESS}/{{*file_name}}"), creation())
+}
+
+async fn wrong_method(method: Method) -> HttpError {
+    HttpError::MethodNotAllowed { used: method.to_string(), allowed: "POST, PUT and OPTIONS" }
+}
+
+async fn options(State(door): State<Arc<Door>>) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    set(&mut response, "accept-patch", MEDIA_TYPE);
+    set(&mut response, "upload-limit", &limit(&door, None));
+    response
+}
+
+/// What of an upload is bounded; of one that has begun, also for how long nothing may come.
+fn limit(door: &Door, upload: Option<&Resumption>) -> String {
+    let limits = door.lake.limits();
+    let size = format!("max-size={}", limits.upload_bytes_max);
+    match upload {
+        Some(upload) if !upload.is_complete() => {
+            let left = (upload.expires_at().0 - door.lake.now().0).max(0) / 1000;
+            format!("{size}, max-age={left}")
+        }
+        _ => size,
+    }
+}
+
+async fn create(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Parameters(parameters): Parameters<CreationParameters>,
+    in_path: Option<Path<String>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let mut piece = Piece::from(body);
+    let created = async {
+        let caller = credentials.caller(&door.lake, None).await?;
+        let id = parameters.sync_id.as_deref().ok_or_else(|| {
+            Error::Invalid("the parameter sync_id is missing; add ?sync_id=N with the id that start gave".into())
+        })?;
+        let destination = door.lake.destination(&caller, sync_id(id)?, parameters.path.as_deref()).await?;
+        let announced = Announced {
+            file_name: file_name(parameters.file_name, in_path, &headers)?,
+            length: natural(&headers, "upload-length"),
+            sha256: announced_sha256(&headers)?,
+            brings_bytes: piece.announced_bytes != Some(0),
+            ..Announced::default()
+        };
+        match boolean(&headers, "upload-complete") {
+            Some(false) => begin(&door, &destination, announced, &mut piece).await,
+            _ => take_whole(&door, destination, announced, &mut piece).await,
+        }
+    };
+    answer(&door, created.await, &headers, &mut piece).await
+}
+
+async fn begin(
+    door: &Door,
+    destination: &Destination,
+    announced: Announced,
+    piece: &mut Piece,
+) -> Result<Response, HttpError> {
+    let mut upload = destination.begin_resumable(announced).await?;
+    take_body(door, &mut upload, piece, None, Ends::Later).await?;
+    let mut response = StatusCode::CREATED.into_response();
+    set(&mut response, "location", &location(&upload));
+    describe(door, &mut response, &upload);
+    Ok(response)
+}
+
+/// A file that comes in one request lands as every such file does.
+async fn take_whole(
+    door: &Door,
+    destination: Destination,
+    announced: Announced,
+    piece: &mut Piece,
+) -> Result<Response, HttpError> {
+    if let (Some(length), Some(bytes)) = (announced.length, piece.announced_bytes)
+        && length != bytes
+    {
+        return Err(differs(length, bytes).into());
+    }
+    let destination = destination.expecting(announced.length.or(piece.announced_bytes).unwrap_or(0));
+    let mut incoming = destination.begin(&announced.file_name).await?;
+    if let Err(error) = take_into(door, &mut incoming, &announced, piece).await {
+        incoming.fail(&error).await?;
+        return Err(error.into());
+    }
+    incoming.land().await?;
+    Ok(landed())
+}
+
+async fn take_into(
+    door: &Door,
+    incoming: &mut IncomingUpload,
+    announced: &Announced,
+    piece: &mut Piece,
+) -> Result<(), Error> {
+    let mut received = 0;
+    let mut hasher = announced.sha256.map(|announced| (announced, Sha256::new()));
+    while let Some(bytes) = next_of(door, incoming, piece).await? {
+        received += bytes.len() as u64;
+        if let Some((_, hasher)) = &mut hasher {
+            hasher.update(&bytes);
+        }
+        incoming.write(bytes).await?;
+    }
+    if let Some(length) = announced.length.filter(|length| *length != received) {
+        return Err(differs(length, received));
+    }
+    match hasher.map(|(announced, hasher)| (announced, hasher.finalize().into())) {
+        Some((announced, found)) if announced != found => Err(Error::WrongDigest { announced, found }),
+        _ => Ok(()),
+    }
+}
+
+/// The next bytes. When they do not come at once, the upload shows as in flight.
+async fn next_of(door: &Door, incoming: &mut IncomingUpload, piece: &mut Piece) -> Result<Option<Bytes>, Error> {
+    if !incoming.is_registered() {
+        match tokio::time::timeout(UNSEEN_MAX, next_bytes(door, piece)).await {
+            Ok(bytes) => return bytes,
+            Err(_) => incoming.register().await?,
+        }
+    }
+    next_bytes(door, piece).await
+}
+
+fn differs(length: u64, bytes: u64) -> Error {
+    Error::InconsistentLength(format!("the body has {bytes} bytes, and {length} were announced; send as many"))
+}
+
+/// As of every upload. That it is complete tells the answer apart from one about the upload itself.
+fn landed() -> Response {
+    let mut response = Json(Answer::<()>::success(None)).into_response();
+    set(&mut response, "upload-complete", "?1");
+    response
+}
+
+fn describe(door: &Door, response: &mut Response, upload: &Resumption) {
+    set(response, "upload-complete", if upload.is_complete() { "?1" } else { "?0" });
+    set(response, "upload-offset", &upload.offset().to_string());
+    if let Some(length) = upload.length() {
+        set(response, "upload-length", &length.to_string());
+    }
+    set(response, "upload-limit", &limit(door, Some(upload)));
+    response.headers_mut().insert(names::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
+
+pub async fn look(door: &Door, credentials: &Credentials, token: &str) -> Response {
+    let look = async {
+        let caller = credentials.caller(&door.lake, None).await?;
+        let upload = door.lake.resume(&caller, token).await?;
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        describe(door, &mut response, &upload);
+        Ok::<_, HttpError>(response)
+    };
+    look.await.unwrap_or_else(|error| refusal(door, error))
+}
+
+pub async fn append(door: &Door, credentials: &Credentials, token: &str, headers: &HeaderMap, body: Body) -> Response {
+    let mut piece = Piece::from(body);
+    let appended = try_append(door, credentials, token, headers, &mut piece).await;
+    answer(door, appended, headers, &mut piece).await
+}
+
+async fn try_append(
+    door: &Door,
+    credentials: &Credentials,
+    token: &str,
+    headers: &HeaderMap,
+    piece: &mut Piece,
+) -> Result<Response, HttpError> {
+    let caller = credentials.caller(&door.lake, None).await?;
+    if !has_media_type(headers, MEDIA_TYPE) {
+        return Err(HttpError::WrongMediaType { expected: MEDIA_TYPE });
+    }
+    let missing = |name: &str| Error::Invalid(format!("the header {name} is missing; send it with every piece"));
+    let offset = natural(headers, "upload-offset").ok_or_else(|| missing("Upload-Offset"))?;
+    let is_last = boolean(headers, "upload-complete").ok_or_else(|| missing("Upload-Complete"))?;
+    let mut upload = door.lake.resume(&caller, token).await?;
+    if !upload.parts().is_empty() {
+        return Err(HttpError::JoinedUpload);
+    }
+    if upload.is_complete() && !upload.is_part() {
+        let length = upload.offset();
+        return Err(Error::ResumableComplete { length }.into());
+    }
+    upload.go_on_at(offset, piece.announced_bytes)?;
+    let by_content = piece.announced_bytes.filter(|_| is_last).map(|bytes| offset + bytes);
+    for length in [natural(headers, "upload-length"), by_content].into_iter().flatten() {
+        upload.announce_length(length)?;
+    }
+    let ends = if is_last { Ends::Here } else { Ends::Later };
+    match take_body(door, &mut upload, piece, None, ends).await {
+        Ok(()) if is_last => Ok(landed()),
+        Ok(()) => {
+            let mut response = StatusCode::NO_CONTENT.into_response();
+            describe(door, &mut response, &upload);
+            Ok(response)
+        }
+        // All of it has come, and the lake did not take it: going on would not help.
+        Err(error) if is_last && upload.is_whole() && upload.has_failed() => {
+            let mut response = refusal(door, error);
+            set(&mut response, "upload-complete", "?1");
+            Ok(response)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+pub async fn discard(door: &Door, credentials: &Credentials, token: &str) -> Response {
+    let discard = async {
+        let caller = credentials.caller(&door.lake, None).await?;
+        door.lake.discard_resumable(&caller, token).await?;
+        Ok::<_, HttpError>(StatusCode::NO_CONTENT.into_response())
+    };
+    discard.await.unwrap_or_else(|error| refusal(door, error))
+}
+
+async fn answer(door: &Door, result: Result<Response, HttpError>, headers: &HeaderMap, piece: &mut Piece) -> Response {
+    match result {
+        Ok(response) => response,
+        Err(error) => {
+            discard_body(headers, piece, &error).await;
+            refusal(door, error)
+        }
+    }
+}
+
+/// A problem of the draft's own types, which says what every refusal says, too.
+#[derive(Serialize)]
+struct Problem {
+    r#type: String,
+    title: &'static str,
+    code: u32,
+    msg: String,
+    #[serde(rename = "expected-offset", skip_serializing_if = "Option::is_none")]
+    expected_offset: Option<u64>,
+    #[serde(rename = "provided-offset", skip_serializing_if = "Option::is_none")]
+    provided_offset: Option<u64>,
+}
+
+fn refusal(door: &Door, error: HttpError) -> Response {
+    let code = error.code();
+    let mut offsets = None;
+    let kind = match &error {
+        HttpError::Lake(Error::WrongOffset { expected, provided }) => {
+            offsets = Some((*expected, *provided));
+            Some("mismatching-upload-offset")
+        }
+        HttpError::Lake(Error::ResumableComplete { .. }) => Some("completed-upload"),
+        HttpError::Lake(Error::InconsistentLength(_)) => Some("inconsistent-upload-length"),
+        _ => None,
+    };
+    let msg = error.to_string();
+    let mut response = error.into_response();
+    if let Some(kind) = kind {
+        let problem = Problem {
+            r#type: format!("{PROBLEMS}{kind}"),
+            title: code.meaning(),
+            code: code.number(),
+            msg,
+            expected_offset: offsets.map(|(expected, _)| expected),
+            provided_offset: offsets.map(|(_, provided)| provided),
+        };
+        response = (response.status(), Json(problem)).into_response();
+        set(&mut response, "content-type", "application/problem+json");
+    }
+    if let Some((expected, _)) = offsets {
+        set(&mut response, "upload-offset", &expected.to_string());
+    }
+    match code {
+        ErrorCode::TooLarge => set(&mut response, "upload-limit", &limit(door, None)),
+        ErrorCode::WrongMediaType => set(&mut response, "accept-patch", MEDIA_TYPE),
+        _ => {}
+    }
+    response
+}
+
+/// The name by the parameter, by the address, or by `Content-Disposition`.
+fn file_name(
+    parameter: Option<String>,
+    in_path: Option<Path<String>>,
+    headers: &HeaderMap,
+) -> Result<String, HttpError> {
+    if let Some(name) = parameter.or(in_path.map(|Path(name)| name)) {
+        return Ok(name);
+    }
+    let Some(disposition) = headers.get(names::CONTENT_DISPOSITION) else { return Ok(String::new()) };
+    let named = parse_disposition(disposition.as_bytes()).map_err(|error| Error::Invalid(error.to_string()))?;
+    Ok(named.file_name.unwrap_or_default())
+}
+
+/// A structured field that is a whole number (RFC 9651). Whatever else it is, the draft wants it ignored.
+fn natural(headers: &HeaderMap, name: &str) -> Option<u64> {
+    // As many digits as the field's Integer may have.
+    const DIGITS_MAX: usize = 15;
+    let digits = item(headers, name)?;
+    (digits.len() <= DIGITS_MAX && digits.bytes().all(|byte| byte.is_ascii_digit()))
+        .then(|| digits.parse().ok())
+        .flatten()
+}
+
+fn boolean(headers: &HeaderMap, name: &str) -> Option<bool> {
+    match item(headers, name)? {
+        "?1" => Some(true),
+        "?0" => Some(false),
+        _ => None,
+    }
+}
+
+/// The bare item, without its parameters.
+fn item<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    header(headers, name).ok()??.split(';').next().map(str::trim)
+}
