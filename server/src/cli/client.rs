@@ -1,7 +1,7 @@
 //! What the commands of the client share: where the server is, who may end them, and how they end.
 
 use crate::client::call::{Client, Tell};
-use crate::client::error::ClientError;
+use crate::client::error::{ClientError, DONE};
 use crate::client::retry::Patience;
 use crate::client::settings::{Given, KEY_VARIABLE, Settings};
 use crate::config::ConnectOptions;
@@ -60,6 +60,7 @@ pub fn interruption() -> Result<CancellationToken, ClientError> {
 pub fn end(result: Result<u8, ClientError>) -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
+        Err(ClientError::Unread) => ExitCode::from(DONE),
         Err(error) => {
             tell(&format!("lakeshore: {error}"));
             ExitCode::from(error.exit_code())
@@ -67,10 +68,10 @@ pub fn end(result: Result<u8, ClientError>) -> ExitCode {
     }
 }
 
-/// Standard output that is a closed pipe (`lakeshore ls / | head`) is an end like another.
+/// A closed pipe (`lakeshore ls / | head`) is an end like another.
 pub fn printed(result: io::Result<()>) -> Result<(), ClientError> {
     match result {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ClientError::Interrupted),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ClientError::Unread),
         result => result.map_err(|error| ClientError::local("cannot print", error)),
     }
 }

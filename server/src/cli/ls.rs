@@ -3,9 +3,10 @@
 use super::client::{connect_plainly, end, interruption, printed};
 use super::moment::moment;
 use crate::client::error::{ClientError, DONE};
-use crate::client::listing::{Entry, Listing};
+use crate::client::listing::Listing;
 use crate::config::ListOptions;
 use bytesize::ByteSize;
+use lakeshore::service::LakeEntry;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -31,19 +32,18 @@ async fn list(options: &ListOptions) -> Result<u8, ClientError> {
     }
 }
 
-fn print(output: &mut impl Write, entry: &Entry) -> io::Result<()> {
-    let size =
-        if entry.is_folder { "-".to_owned() } else { ByteSize(entry.size_bytes.unwrap_or_default()).to_string() };
+fn print(output: &mut impl Write, entry: &LakeEntry) -> io::Result<()> {
+    let size = if entry.is_folder { "-".to_owned() } else { ByteSize(entry.size_bytes).to_string() };
     let sha256 = entry.sha256.as_deref().and_then(|digits| digits.get(..DIGITS)).unwrap_or("-");
     let slash = if entry.is_folder { "/" } else { "" };
-    let time = moment(entry.modified_time, "-");
+    let time = moment(Some(entry.modified_time), "-");
     // Somebody may have put a name into the lake by hand that would move the cursor.
     let name =
         if entry.name.contains(char::is_control) { entry.name.escape_debug().to_string() } else { entry.name.clone() };
     writeln!(output, "{size:>10}  {time:17}  {sha256:DIGITS$}  {name}{slash}")
 }
 
-fn print_json(output: &mut impl Write, entry: &Entry) -> io::Result<()> {
+fn print_json(output: &mut impl Write, entry: &LakeEntry) -> io::Result<()> {
     serde_json::to_writer(&mut *output, entry)?;
     writeln!(output)
 }

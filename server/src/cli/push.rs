@@ -50,25 +50,33 @@ async fn run_to_report(options: &PushOptions) -> Result<u8, ClientError> {
     let begun = Instant::now();
     let report = push(&client, wanted, &progress).await;
     let seconds = begun.elapsed().as_secs_f64();
-    if options.json {
-        let mut output = io::stdout().lock();
-        printed(print_json(&mut output, &report, seconds))?;
-    } else if report.error.is_none() {
-        printed(print(&mut io::stdout().lock(), &report, seconds))?;
-    }
+    let mut output = io::stdout().lock();
+    let told = match report.error {
+        _ if options.json => printed(print_json(&mut output, &report, seconds)),
+        None => printed(print(&mut output, &report, seconds)),
+        Some(_) => Ok(()),
+    };
     explain(&report);
+    // The exit code is that of the push, also where nobody reads what is printed.
+    match told {
+        Err(ClientError::Unread) | Ok(()) => {}
+        Err(error) => return Err(error),
+    }
     Ok(report.exit_code)
 }
 
-/// Requests that wait for the server's disk cost this machine nothing.
+/// Most of the time of a small file is the wait for the server's disk, which costs this machine nothing.
 fn default_jobs() -> NonZeroUsize {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    NonZeroUsize::new((cores * 4).clamp(8, 32)).unwrap_or(NonZeroUsize::MIN)
+    NonZeroUsize::new((cores * 8).clamp(16, 64)).unwrap_or(NonZeroUsize::MIN)
 }
 
 fn default_name(source: &Source) -> String {
-    let host = uname().nodename().to_string_lossy().into_owned();
-    format!("push of {} from {host}", source.path().display())
+    /// A name has room for 512 bytes; the end of a path says most.
+    const CHARACTERS_MAX: usize = 80;
+    let (host, path) = (uname().nodename().to_string_lossy().into_owned(), source.path().display().to_string());
+    let path: String = path.chars().skip(path.chars().count().saturating_sub(CHARACTERS_MAX)).collect();
+    format!("push of {path} from {host}")
 }
 
 fn print_json(output: &mut impl Write, report: &Report, seconds: f64) -> io::Result<()> {
@@ -119,7 +127,9 @@ fn print(output: &mut impl Write, report: &Report, seconds: f64) -> io::Result<(
     writeln!(output, "in {seconds:.1} s, {rate}/s")?;
     let sync = report.sync_id.map_or_else(|| "the sync".to_owned(), |id| format!("sync {id}"));
     let end = match report.outcome {
-        Outcome::Published => format!("{sync} is published: {path} is what was sent, the old dataset is in the trash"),
+        Outcome::Published => {
+            format!("{sync} is published: {path} is what was sent; what was there before is in the trash")
+        }
         Outcome::Finished => format!("{sync} has finished: all of it is in {path}"),
         Outcome::KeptOpen => format!("{sync} is open; end it by a push with --resume, or by the API"),
         Outcome::Held => format!("{sync} is held; the same command with --confirm publishes it"),

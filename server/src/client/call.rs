@@ -37,10 +37,15 @@ pub struct Client {
     is_away: AtomicBool,
 }
 
+/// Says by which library TLS is spoken; without that no client of reqwest can be made, not even for plain HTTP.
+pub fn provide_tls() {
+    // Installed before: all the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 impl Client {
     pub fn new(settings: Settings, patience: Patience, tell: Tell) -> Result<Self, ClientError> {
-        // A second client of this process would find it installed: all the same.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        provide_tls();
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("lakeshore/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())

@@ -136,7 +136,7 @@ impl Comparing<'_> {
             }
             self.progress.add_files(page.len() as u64);
             for entry in page {
-                let size = entry.size_bytes.unwrap_or_default();
+                let size = entry.size_bytes;
                 match files.remove(&entry.name) {
                     _ if entry.is_folder => folders.push(below(&entry.name)),
                     Some(file) if entry.sha256.as_ref() == Some(&file.sha256) => {

@@ -23,7 +23,7 @@ pub const EXIT_CODES: &str = "\
 Exit codes:
   0    done
   1    some files failed, or what was sent is not published
-  2    the command line, the config file or the key is wrong; nothing was begun
+  2    the command line, the config file or the key file is wrong; nothing was begun
   3    the server refused
   4    the files were sent, and the guard against an empty reload holds the sync
   5    the server could not be reached
@@ -46,6 +46,9 @@ pub enum ClientError {
     Local(String),
     #[error("interrupted")]
     Interrupted,
+    /// Standard output is a pipe that was closed, as by `head`.
+    #[error("nobody reads what is printed")]
+    Unread,
 }
 
 impl ClientError {
@@ -60,6 +63,7 @@ impl ClientError {
             Self::Unreachable { .. } => UNREACHABLE,
             Self::Local(_) => FAILED,
             Self::Interrupted => INTERRUPTED,
+            Self::Unread => DONE,
         }
     }
 

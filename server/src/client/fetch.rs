@@ -3,11 +3,12 @@
 use super::call::Client;
 use super::download::{Fetched, fetch};
 use super::error::ClientError;
-use super::listing::{Entry, Listing};
+use super::listing::Listing;
 use super::progress::Progress;
 use super::scan::Problems;
 use futures_util::{StreamExt, stream};
 use lakeshore::LakePath;
+use lakeshore::service::LakeEntry;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -64,9 +65,9 @@ pub async fn fetch_folder(
                 match place(&folder, &to, &entry) {
                     Ok((path, target)) if entry.is_folder => folders.push((path, target)),
                     Ok((path, target)) => {
-                        files.push(Wanted { path, target, size_bytes: entry.size_bytes.unwrap_or_default() });
+                        files.push(Wanted { path, target, size_bytes: entry.size_bytes });
                     }
-                    Err(why) => got.failed.add(entry.path, why),
+                    Err(why) => got.failed.add(entry.path.as_str(), why),
                 }
             }
             fetch_all(client, files, jobs, progress, &mut got).await?;
@@ -77,7 +78,7 @@ pub async fn fetch_folder(
 }
 
 /// Never outside `to`, whatever the server names.
-fn place(folder: &LakePath, to: &Path, entry: &Entry) -> Result<(LakePath, PathBuf), String> {
+fn place(folder: &LakePath, to: &Path, entry: &LakeEntry) -> Result<(LakePath, PathBuf), String> {
     if entry.name.contains('/') {
         return Err("its name is no name".into());
     }

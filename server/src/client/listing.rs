@@ -2,31 +2,12 @@
 
 use super::call::Client;
 use super::error::ClientError;
-use lakeshore::{ErrorCode, Timestamp};
-use reqwest::Method;
-use serde::{Deserialize, Serialize};
+use lakeshore::ErrorCode;
+use lakeshore::limits::LIST_SIZE_MAX;
+use lakeshore::service::LakeEntry;
 
 /// Entries of one page.
-const PAGE_SIZE: u64 = 1000;
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    pub name: String,
-    pub path: String,
-    pub is_folder: bool,
-    #[serde(default)]
-    pub size_bytes: Option<u64>,
-    #[serde(default)]
-    pub modified_time: Option<Timestamp>,
-    /// In hexadecimal, where the lake knows it.
-    #[serde(default)]
-    pub sha256: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    data: Vec<Entry>,
-}
+const PAGE_SIZE: u64 = LIST_SIZE_MAX;
 
 /// A folder that is read page by page.
 pub struct Listing<'a> {
@@ -43,23 +24,19 @@ impl<'a> Listing<'a> {
     }
 
     /// The next entries; none when there are no more.
-    pub async fn next_page(&mut self) -> Result<Vec<Entry>, ClientError> {
+    pub async fn next_page(&mut self) -> Result<Vec<LakeEntry>, ClientError> {
         if self.is_over {
             return Ok(Vec::new());
         }
         let query = [("path", self.path.clone()), ("from", self.from.to_string()), ("size", PAGE_SIZE.to_string())];
-        let request = async || {
-            let request = self.client.request(Method::GET, "/api/lake/file/list").query(&query);
-            self.client.call::<Answer>(request).await
-        };
-        let entries = self.client.persistently(request).await?.data;
+        let entries: Vec<LakeEntry> = self.client.get("/api/lake/file/list", &query).await?;
         self.from += entries.len() as u64;
         self.is_over = (entries.len() as u64) < PAGE_SIZE;
         Ok(entries)
     }
 
     /// The same, where a folder that is not there is an empty one.
-    pub async fn next_page_if_there(&mut self) -> Result<Vec<Entry>, ClientError> {
+    pub async fn next_page_if_there(&mut self) -> Result<Vec<LakeEntry>, ClientError> {
         match self.next_page().await {
             Err(error) if is_not_there(&error) => {
                 self.is_over = true;
@@ -70,7 +47,7 @@ impl<'a> Listing<'a> {
     }
 }
 
-/// There is nothing at that place of the lake. (An address that the server does not know is something else.)
+/// There is no such folder, or no such file, in the lake.
 pub fn is_not_there(error: &ClientError) -> bool {
-    matches!(error, ClientError::Refused { code, .. } if code / 100 == 404 && *code != ErrorCode::NoSuchRoute.number())
+    error.is_refusal(ErrorCode::NoSuchFile)
 }

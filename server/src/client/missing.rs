@@ -3,32 +3,13 @@
 use super::call::Client;
 use super::error::ClientError;
 use super::plan::PlannedFile;
+use lakeshore::service::{Missing, Offer, OfferedFile};
 use lakeshore::sync::SyncId;
-use serde::{Deserialize, Serialize};
-
-#[derive(Serialize)]
-struct Offer<'a> {
-    sync_id: SyncId,
-    files: Vec<OfferedFile<'a>>,
-    take_over: bool,
-}
-
-#[derive(Serialize)]
-struct OfferedFile<'a> {
-    path: &'a str,
-    size_bytes: u64,
-    sha256: &'a str,
-}
+use serde::Deserialize;
 
 #[derive(Deserialize)]
-struct Answer<T> {
-    data: T,
-}
-
-#[derive(Debug, Deserialize)]
-pub struct Missing {
-    pub missing: Vec<String>,
-    pub taken_over: u64,
+struct Answer {
+    data: Missing,
 }
 
 /// With `take_over`, what is unchanged becomes part of the full sync without being sent.
@@ -38,9 +19,17 @@ pub async fn missing(
     files: &[PlannedFile],
     take_over: bool,
 ) -> Result<Missing, ClientError> {
-    let files =
-        files.iter().map(|file| OfferedFile { path: &file.path, size_bytes: file.size_bytes(), sha256: &file.sha256 });
-    let offer = Offer { sync_id, files: files.collect(), take_over };
-    let answer: Answer<Missing> = client.post("/api/lake/file/missing", &offer).await?;
+    let files = files.iter().map(|file| OfferedFile {
+        path: file.path.clone(),
+        size_bytes: file.size_bytes(),
+        sha256: file.sha256.clone(),
+    });
+    let offer = Offer { sync_id, path: None, files: files.collect(), take_over };
+    let answer: Answer = client.post("/api/lake/file/missing", &offer).await?;
     Ok(answer.data)
+}
+
+/// Whether the sync has the file: what is not missing from it has landed.
+pub async fn has_landed(client: &Client, sync_id: SyncId, file: &PlannedFile) -> Result<bool, ClientError> {
+    Ok(missing(client, sync_id, std::slice::from_ref(file), false).await?.missing.is_empty())
 }

@@ -6,29 +6,23 @@
 //! - A full sync is declared, file by file, so that its end seals what was found here, and nothing else.
 
 use super::call::Client;
+use super::closing::{Ending, abort, declare, is_held};
 use super::deliver::{Counts, Delivered, deliver};
 use super::difference::{Difference, difference};
 use super::error::{ClientError, DONE, FAILED, HELD};
 use super::manifest::Manifest;
+use super::opening::{OpenSync, find_open, start};
 use super::pick::Pick;
 use super::plan::Plan;
 use super::progress::Progress;
-use super::remembered::{OpenPush, Remembered};
+use super::remembered::Remembered;
 use super::scan::{Named, Problems, Scan, Scanned};
 use super::send::Sender;
 use super::walk::{Skipped, Source};
-use crate::clock::SystemRandomness;
-use lakeshore::expected::{Expected, FileOfBatch};
-use lakeshore::limits::EXPECTED_FILES_MAX;
-use lakeshore::list::ListParameters;
-use lakeshore::ports::Randomness;
-use lakeshore::service::ExpectFiles;
-use lakeshore::sync::{Status, Sync, SyncId, SyncType};
-use lakeshore::upload::hexadecimal;
+use lakeshore::sync::{SyncId, SyncType};
 use lakeshore::{ErrorCode, LakePath};
-use reqwest::Method;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -269,131 +263,6 @@ async fn fill_and_end(
     Ok(if is_full { Outcome::Published } else { Outcome::Finished })
 }
 
-/// A sync to go on with.
-#[derive(Debug, Clone, Copy)]
-struct OpenSync {
-    sync_id: SyncId,
-    is_resumed: bool,
-}
-
-/// The sync that is to be gone on with. Also finds out, before anything is hashed, that the server is there and knows
-/// the key.
-async fn find_open(
-    client: &Client,
-    push: &Push,
-    remembered: &Remembered,
-    progress: &Progress,
-) -> Result<Option<OpenSync>, ClientError> {
-    let fits = |sync: &Sync| sync.path == push.dataset && sync.sync_type == push.sync_type;
-    if let Some(sync_id) = push.resume {
-        let sync = client.sync(sync_id).await?;
-        let (kind, path) = (sync.sync_type.as_str(), &sync.path);
-        return if sync.sync_status != Status::Syncing {
-            Err(ClientError::Usage(format!("sync {sync_id} has ended; leave --resume out to start a new one")))
-        } else if !fits(&sync) {
-            Err(ClientError::Usage(format!(
-                "sync {sync_id} is a {kind} to {path}; --resume takes one of the same type and path"
-            )))
-        } else {
-            Ok(Some(OpenSync { sync_id, is_resumed: true }))
-        };
-    }
-    let left = remembered.open_push().and_then(|left| left.sync_id);
-    if let Some(sync_id) = left.filter(|_| push.start_over) {
-        match abort(client, sync_id).await {
-            Ok(()) => progress.tell(&format!("sync {sync_id}, which was left open, is aborted")),
-            Err(error) if error.is_refusal(ErrorCode::SyncEnded) || error.is_refusal(ErrorCode::NoSuchSync) => {}
-            Err(error) => return Err(error),
-        }
-        remembered.forget()?;
-        return Ok(None);
-    }
-    let Some(sync_id) = left else {
-        let looked = ListParameters { size: Some(1), path: Some(push.dataset.clone()), ..Default::default() };
-        client.syncs(&looked).await?;
-        return Ok(None);
-    };
-    match client.sync(sync_id).await {
-        Ok(sync) if sync.sync_status == Status::Syncing && fits(&sync) => {
-            progress.tell(&format!("going on with sync {sync_id}, which was left open (--start-over aborts it)"));
-            Ok(Some(OpenSync { sync_id, is_resumed: true }))
-        }
-        Ok(sync) => {
-            let why = if sync.message.is_empty() { sync.sync_status.as_str() } else { &sync.message };
-            progress.tell(&format!("sync {sync_id}, which was left open, has ended since ({why}); starting a new one"));
-            remembered.forget()?;
-            Ok(None)
-        }
-        Err(error) if error.is_refusal(ErrorCode::NoSuchSync) => {
-            remembered.forget()?;
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-#[derive(Deserialize)]
-struct Started {
-    sync_id: SyncId,
-}
-
-async fn start(client: &Client, remembered: &Remembered, wanted: &Push) -> Result<OpenSync, ClientError> {
-    // One that was about to be started is asked for in the same words: its answer may have been lost.
-    let mut push = match remembered.open_push() {
-        Some(push) => push,
-        None => {
-            let mut random = [0; 16];
-            SystemRandomness.fill(&mut random).map_err(|error| ClientError::Local(error.to_string()))?;
-            OpenPush {
-                server: client.server().to_owned(),
-                source: wanted.source.path(),
-                path: wanted.dataset.clone(),
-                sync_type: wanted.sync_type,
-                name: wanted.name.clone(),
-                idempotency_key: hexadecimal(&random),
-                sync_id: None,
-            }
-        }
-    };
-    remembered.remember(&push)?;
-    let body = json!({ "name": push.name, "path": push.path, "sync_type": push.sync_type });
-    let started = client.persistently(async || {
-        let request = client.request(Method::POST, "/api/ingestion/file/sync/start").json(&body);
-        // A string of RFC 8941, in quotes.
-        client.call::<Started>(request.header("Idempotency-Key", format!("\"{}\"", push.idempotency_key))).await
-    });
-    let sync_id = match started.await {
-        Ok(started) => started.sync_id,
-        Err(error) => {
-            if matches!(error, ClientError::Refused { .. }) {
-                remembered.forget()?;
-            }
-            return Err(error);
-        }
-    };
-    push.sync_id = Some(sync_id);
-    remembered.remember(&push)?;
-    Ok(OpenSync { sync_id, is_resumed: false })
-}
-
-/// Says what the sync is to hold: each file, or, of very many, how many and how much.
-async fn declare(client: &Client, sync_id: SyncId, plan: &Plan) -> Result<(), ClientError> {
-    let is_nameable = plan.files <= EXPECTED_FILES_MAX as u64;
-    let files = if is_nameable { Some(plan.read()?.take(EXPECTED_FILES_MAX)?) } else { None };
-    let files = files.map(|files| {
-        let file = |file: super::plan::PlannedFile| FileOfBatch {
-            size_bytes: file.size_bytes(),
-            path: file.path,
-            sha256: Some(file.sha256),
-        };
-        files.into_iter().map(file).collect::<Vec<_>>()
-    });
-    let totals = |number| if is_nameable { None } else { Some(number) };
-    let expected = Expected { files, count: totals(plan.files), size_bytes: totals(plan.bytes) };
-    client.post::<Value>("/api/lake/file/sync/expect", &ExpectFiles { sync_id, expected }).await?;
-    Ok(())
-}
-
 async fn send_all(sender: &Sender<'_>, plan: &Plan, jobs: usize, report: &mut Report) -> Result<(), ClientError> {
     sender.progress.begin("sending", Some(plan.files), Some(plan.bytes));
     let mut delivered = Delivered::default();
@@ -403,47 +272,4 @@ async fn send_all(sender: &Sender<'_>, plan: &Plan, jobs: usize, report: &mut Re
     (report.sent, report.unchanged, report.taken_over, report.failed) = (sent, unchanged, taken_over, failed);
     sender.progress.end();
     result
-}
-
-async fn abort(client: &Client, sync_id: SyncId) -> Result<(), ClientError> {
-    client.post::<Value>("/api/ingestion/file/sync/abort", &json!({ "sync_id": sync_id })).await?;
-    Ok(())
-}
-
-/// How the sync is to end.
-#[derive(Debug, Clone, Copy)]
-struct Ending {
-    confirm: bool,
-    /// Nobody else sends to it.
-    is_own: bool,
-    is_empty: bool,
-}
-
-impl Ending {
-    async fn end(self, client: &Client, sync_id: SyncId) -> Result<(), ClientError> {
-        match self.try_end(client, sync_id, false).await {
-            // All that this push wants to be there has landed: what is in flight is what a break has left behind.
-            Err(error) if error.is_refusal(ErrorCode::UploadsInFlight) && self.is_own => {
-                self.try_end(client, sync_id, true).await
-            }
-            result => result,
-        }
-    }
-
-    async fn try_end(self, client: &Client, sync_id: SyncId, discard_in_flight: bool) -> Result<(), ClientError> {
-        let Self { confirm, is_empty, .. } = self;
-        let body = json!({
-            "sync_id": sync_id,
-            "discard_in_flight": discard_in_flight,
-            "allow_empty": confirm && is_empty,
-            "confirm": confirm,
-        });
-        client.post::<Value>("/api/ingestion/file/sync/end", &body).await?;
-        Ok(())
-    }
-}
-
-/// The guard holds the sync: everything is there, and somebody has to say that it is meant.
-fn is_held(_error: &ClientError) -> bool {
-    false
 }

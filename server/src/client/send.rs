@@ -4,7 +4,7 @@ use super::body::{SourceFile, Trouble};
 use super::call::Client;
 use super::digest::parse_sha256;
 use super::error::ClientError;
-use super::missing::missing;
+use super::missing::has_landed;
 use super::plan::PlannedFile;
 use super::progress::{FileProgress, Progress};
 use super::remembered::Remembered;
@@ -85,7 +85,7 @@ impl Sender<'_> {
                 Err(unsent) => return Err(unsent),
             };
             progress.at(0);
-            let is_corrupt = matches!(&error, ClientError::Refused { code: 40003, .. });
+            let is_corrupt = error.is_refusal(ErrorCode::WrongDigest);
             if is_corrupt && corruptions < CORRUPTIONS_MAX {
                 corruptions += 1;
                 continue;
@@ -93,7 +93,7 @@ impl Sender<'_> {
             self.client.tell_away(&error);
             attempts.after(error).await?;
             // It may have landed, and only the answer was lost.
-            if missing(self.client, self.sync_id, std::slice::from_ref(file), false).await?.missing.is_empty() {
+            if has_landed(self.client, self.sync_id, file).await? {
                 progress.at(file.size_bytes());
                 return Ok(());
             }

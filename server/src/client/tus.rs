@@ -3,7 +3,7 @@
 
 use super::body::{SourceFile, Trouble};
 use super::error::ClientError;
-use super::missing::missing;
+use super::missing::has_landed;
 use super::plan::PlannedFile;
 use super::progress::FileProgress;
 use super::send::{REPR_DIGEST, Sender, Unsent, repr_digest};
@@ -54,7 +54,7 @@ impl Sender<'_> {
             }
             if is_gone(&error) {
                 // Complete, and forgotten; or lost.
-                if missing(self.client, self.sync_id, std::slice::from_ref(file), false).await?.missing.is_empty() {
+                if has_landed(self.client, self.sync_id, file).await? {
                     progress.at(file.size_bytes());
                     return Ok(());
                 }
@@ -100,7 +100,7 @@ impl Sender<'_> {
             None => match self.standing(place).await.map_err(Unsent::All)? {
                 Standing::At(offset) => offset,
                 Standing::Gone => {
-                    return Err(Unsent::All(refusal(ErrorCode::NoSuchRoute.number(), "the upload is gone")));
+                    return Err(Unsent::All(refusal(ErrorCode::NoSuchResumable, "the upload is gone")));
                 }
             },
         };
@@ -198,17 +198,17 @@ fn upload_offset(headers: &HeaderMap) -> Result<u64, ClientError> {
     offset.ok_or_else(|| ClientError::Unexpected("the server does not say how far the upload has come".into()))
 }
 
-fn refusal(code: u32, msg: &str) -> ClientError {
-    ClientError::Refused { code, msg: msg.to_owned(), data: serde_json::Value::Null }
+fn refusal(code: ErrorCode, msg: &str) -> ClientError {
+    ClientError::Refused { code: code.number(), msg: msg.to_owned(), data: serde_json::Value::Null }
 }
 
 /// The upload is not there any more, or has failed because its bytes were not those that were announced.
 fn is_gone(error: &ClientError) -> bool {
     let is_lost = |code: u32| matches!(code / 100, 404 | 410) && code != ErrorCode::NoSuchSync.number();
-    matches!(error, ClientError::Refused { code, .. } if is_lost(*code) || *code == 40003)
+    matches!(error, ClientError::Refused { code, .. } if is_lost(*code) || *code == ErrorCode::WrongDigest.number())
 }
 
 /// It goes on at another byte than was thought: the answer to a piece was lost.
 fn is_elsewhere(error: &ClientError) -> bool {
-    matches!(error, ClientError::Refused { code: 40907, .. })
+    error.is_refusal(ErrorCode::WrongOffset)
 }

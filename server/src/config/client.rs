@@ -87,7 +87,7 @@ pub struct PushOptions {
     #[arg(long)]
     pub follow_links: bool,
 
-    /// Files on their way at the same time [default: 4 for each core, at least 8, at most 32]
+    /// Files on their way at the same time [default: 8 for each core, at least 16, at most 64]
     #[arg(long, value_name = "COUNT")]
     pub jobs: Option<NonZeroUsize>,
 

@@ -1,6 +1,6 @@
 //! A real server for a test: the binary, on a free port, with folders of its own, ended with the test.
 
-// Two test targets share this file, and each uses its part of it.
+// Three test targets share this file, and each uses its part of it.
 #![allow(dead_code)]
 
 use reqwest::multipart::{Form, Part};
@@ -121,6 +121,7 @@ impl Stopped {
                 sink.lock().unwrap().push_str(&(line + "\n"));
             }
         });
+        ::server::client::call::provide_tls();
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Ok(TestServer { url: url.unwrap(), client, key: self.key.clone(), rest: self.clone(), process, stderr })
     }

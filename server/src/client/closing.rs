@@ -1,0 +1,72 @@
+//! The end of the sync of a push: declared before, then ended or aborted.
+
+use super::call::Client;
+use super::error::ClientError;
+use super::plan::{Plan, PlannedFile};
+use lakeshore::ErrorCode;
+use lakeshore::expected::{Expected, FileOfBatch};
+use lakeshore::limits::EXPECTED_FILES_MAX;
+use lakeshore::service::ExpectFiles;
+use lakeshore::sync::SyncId;
+use serde_json::{Value, json};
+
+/// Says what the sync is to hold: each file, or, of very many, how many and how much.
+pub async fn declare(client: &Client, sync_id: SyncId, plan: &Plan) -> Result<(), ClientError> {
+    let is_nameable = plan.files <= EXPECTED_FILES_MAX as u64;
+    let files = if is_nameable { Some(plan.read()?.take(EXPECTED_FILES_MAX)?) } else { None };
+    let files = files.map(|files| {
+        let file = |file: PlannedFile| FileOfBatch {
+            size_bytes: file.size_bytes(),
+            path: file.path,
+            sha256: Some(file.sha256),
+        };
+        files.into_iter().map(file).collect::<Vec<_>>()
+    });
+    let totals = |number| if is_nameable { None } else { Some(number) };
+    let expected = Expected { files, count: totals(plan.files), size_bytes: totals(plan.bytes) };
+    client.post::<Value>("/api/lake/file/sync/expect", &ExpectFiles { sync_id, expected }).await?;
+    Ok(())
+}
+
+pub async fn abort(client: &Client, sync_id: SyncId) -> Result<(), ClientError> {
+    client.post::<Value>("/api/ingestion/file/sync/abort", &json!({ "sync_id": sync_id })).await?;
+    Ok(())
+}
+
+/// How the sync is to end.
+#[derive(Debug, Clone, Copy)]
+pub struct Ending {
+    pub confirm: bool,
+    /// Nobody else sends to it.
+    pub is_own: bool,
+    pub is_empty: bool,
+}
+
+impl Ending {
+    pub async fn end(self, client: &Client, sync_id: SyncId) -> Result<(), ClientError> {
+        match self.try_end(client, sync_id, false).await {
+            // All that this push wants to be there has landed: what is in flight is what a break has left behind.
+            Err(error) if error.is_refusal(ErrorCode::UploadsInFlight) && self.is_own => {
+                self.try_end(client, sync_id, true).await
+            }
+            result => result,
+        }
+    }
+
+    async fn try_end(self, client: &Client, sync_id: SyncId, discard_in_flight: bool) -> Result<(), ClientError> {
+        let Self { confirm, is_empty, .. } = self;
+        let body = json!({
+            "sync_id": sync_id,
+            "discard_in_flight": discard_in_flight,
+            "allow_empty": confirm && is_empty,
+            "confirm": confirm,
+        });
+        client.post::<Value>("/api/ingestion/file/sync/end", &body).await?;
+        Ok(())
+    }
+}
+
+/// The guard holds the sync: everything is there, and somebody has to say that it is meant.
+pub fn is_held(error: &ClientError) -> bool {
+    matches!(error, ClientError::Refused { code: 40911, .. })
+}
