@@ -172,15 +172,12 @@ fn parse_head(head: &[u8]) -> Result<Part, MultipartError> {
     let Ok(httparse::Status::Complete((_, lines))) = httparse::parse_headers(head, &mut lines) else {
         return Err(MultipartError::Malformed("the head of a part cannot be read"));
     };
-    let mut part = Part::default();
+    let disposition = lines.iter().find(|line| line.name.eq_ignore_ascii_case("content-disposition"));
+    let mut part = disposition.map(|line| parse_disposition(line.value)).transpose()?.unwrap_or_default();
     for line in lines.iter() {
         part.digests.take(line.name, line.value);
     }
-    let disposition = lines.iter().find(|line| line.name.eq_ignore_ascii_case("content-disposition"));
-    let Some(disposition) = disposition else {
-        return Ok(part);
-    };
-    parse_disposition(disposition.value)
+    Ok(part)
 }
 
 /// The names in a `Content-Disposition`, of a part or of a request.
@@ -188,6 +185,7 @@ pub fn parse_disposition(value: &[u8]) -> Result<Part, MultipartError> {
     let Ok(text) = std::str::from_utf8(value) else {
         return Err(MultipartError::Malformed("the name of a part is not UTF-8"));
     };
+    let mut part = Part::default();
     let mut extended = None;
     for (name, value) in parameters_of(text.split_once(';').map_or("", |(_, parameters)| parameters)) {
         match name.as_str() {

@@ -24,9 +24,8 @@ use axum::routing::post;
 use axum::{Json, Router};
 use bytes::Bytes;
 use lakeshore::service::{Announced, Destination, IncomingUpload, Resumption};
-use lakeshore::{Error, ErrorCode};
+use lakeshore::{Error, ErrorCode, upload};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 const ADDRESS: &str = "/api/lake/file/resumable";
@@ -131,7 +130,8 @@ async fn take_whole(
         return Err(differs(length, bytes).into());
     }
     let destination = destination.expecting(announced.length.or(piece.announced_bytes).unwrap_or(0));
-    let mut incoming = destination.begin(&announced.file_name).await?;
+    let digest = upload::Announced { sha256: announced.sha256, ..upload::Announced::default() };
+    let mut incoming = destination.begin(&announced.file_name).await?.announcing(digest);
     if let Err(error) = take_into(door, &mut incoming, &announced, piece).await {
         incoming.fail(&error).await?;
         return Err(error.into());
@@ -147,19 +147,12 @@ async fn take_into(
     piece: &mut Piece,
 ) -> Result<(), Error> {
     let mut received = 0;
-    let mut hasher = announced.sha256.map(|announced| (announced, Sha256::new()));
     while let Some(bytes) = next_of(door, incoming, piece).await? {
         received += bytes.len() as u64;
-        if let Some((_, hasher)) = &mut hasher {
-            hasher.update(&bytes);
-        }
         incoming.write(bytes).await?;
     }
-    if let Some(length) = announced.length.filter(|length| *length != received) {
-        return Err(differs(length, received));
-    }
-    match hasher.map(|(announced, hasher)| (announced, hasher.finalize().into())) {
-        Some((announced, found)) if announced != found => Err(Error::WrongDigest { announced, found }),
+    match announced.length {
+        Some(length) if length != received => Err(differs(length, received)),
         _ => Ok(()),
     }
 }
