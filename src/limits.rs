@@ -23,6 +23,8 @@ pub const EXPECTED_FILES_MAX: usize = 100_000;
 pub const MISMATCHES_NAMED_MAX: usize = 100;
 /// Comparisons of a sync with its dataset that run at the same time; more wait. Each visits every file.
 pub const DIFFERENCES_MAX: usize = 2;
+/// Files of each kind that such a comparison names in short.
+pub const DIFFERENCES_NAMED_MAX: u64 = 20;
 /// Files of such a comparison that are looked up in the history at once.
 pub const DIFFERENCE_LOOK_UPS_MAX: u64 = 1000;
 /// Longest `Idempotency-Key`, in bytes.

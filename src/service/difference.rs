@@ -8,12 +8,12 @@ use super::Lake;
 use crate::difference::{Change, ChangeKind, Difference, DifferenceQuery};
 use crate::error::Error;
 use crate::key::Caller;
-use crate::limits::{DIFFERENCE_LOOK_UPS_MAX, DIFFERENCES_MAX};
+use crate::limits::{DIFFERENCE_LOOK_UPS_MAX, DIFFERENCES_MAX, DIFFERENCES_NAMED_MAX};
 use crate::list::{Order, Page};
 use crate::path::LakePath;
 use crate::place::Place;
 use crate::ports::inspection::EntryKind;
-use crate::sync::{Sync, SyncType, may_accept_uploads};
+use crate::sync::{Sync, SyncId, SyncType, may_accept_uploads};
 use crate::trash::Totals;
 use async_lock::Semaphore;
 use std::collections::BTreeMap;
@@ -27,23 +27,31 @@ impl Default for Comparisons {
     }
 }
 
-/// Gathers one page of changes, and counts them all.
+/// Which of the changes are named.
+enum Named {
+    Page { kind: Option<ChangeKind>, skip: u64, size: u64 },
+    FirstOfEachKind(u64),
+}
+
+/// Names some of the changes, and counts them all.
 struct Pages {
     difference: Difference,
-    kind: Option<ChangeKind>,
-    skip: u64,
-    size: usize,
+    named: Named,
 }
 
 impl Pages {
     fn add(&mut self, change: Change) {
         self.difference.count(&change);
-        if self.kind.is_some_and(|kind| kind != change.kind) {
-            return;
-        }
-        if self.skip > 0 {
-            self.skip -= 1;
-        } else if self.difference.files.len() < self.size {
+        let is_named = match &mut self.named {
+            Named::Page { kind, .. } if kind.is_some_and(|kind| kind != change.kind) => false,
+            Named::Page { skip, size, .. } if *skip == 0 => (self.difference.files.len() as u64) < *size,
+            Named::Page { skip, .. } => {
+                *skip -= 1;
+                false
+            }
+            Named::FirstOfEachKind(size) => self.difference.totals(change.kind).files <= *size,
+        };
+        if is_named {
             self.difference.files.push(change);
         }
     }
@@ -53,8 +61,17 @@ impl Lake {
     /// What a sync changes: of a full one that is open, what publishing it would; of an incremental one, what it has
     /// changed so far. Visits each of its files, and those of the dataset.
     pub async fn difference(&self, caller: &Caller, wanted: &DifferenceQuery) -> Result<Difference, Error> {
-        let sync = self.sync(caller, wanted.sync_id).await?;
-        let page = Page::new(wanted.from, wanted.size, Order::Asc)?;
+        let Page { from, size, .. } = Page::new(wanted.from, wanted.size, Order::Asc)?;
+        self.compare(caller, wanted.sync_id, Named::Page { kind: wanted.kind, skip: from, size }).await
+    }
+
+    /// The same, with the first files of each kind.
+    pub async fn difference_in_short(&self, caller: &Caller, id: SyncId) -> Result<Difference, Error> {
+        self.compare(caller, id, Named::FirstOfEachKind(DIFFERENCES_NAMED_MAX)).await
+    }
+
+    async fn compare(&self, caller: &Caller, id: SyncId, named: Named) -> Result<Difference, Error> {
+        let sync = self.sync(caller, id).await?;
         let none = Totals::default();
         let difference = Difference {
             sync_id: sync.sync_id,
@@ -64,8 +81,7 @@ impl Lake {
             unchanged: none,
             files: Vec::new(),
         };
-        let size = usize::try_from(page.size).unwrap_or(usize::MAX);
-        let mut pages = Pages { difference, kind: wanted.kind, skip: page.from, size };
+        let mut pages = Pages { difference, named };
         let _turn = self.0.comparisons.0.acquire().await;
         match sync.sync_type {
             SyncType::IncrementalSync => self.compare_landed(&sync, &mut pages).await?,
