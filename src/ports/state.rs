@@ -117,20 +117,6 @@ pub struct LandedChange {
     pub has_replaced: bool,
 }
 
-/// Contents at one place, as far as the history knows them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KnownContents {
-    pub landed: Option<Digest>,
-    pub seen_by_readers: Option<Digest>,
-}
-
-impl KnownContents {
-    /// Are both known, and the same, and of the size that was found?
-    pub fn are_equal(&self, size_bytes: u64) -> bool {
-        self.landed.is_some_and(|landed| landed.size_bytes == size_bytes) && self.landed == self.seen_by_readers
-    }
-}
-
 /// An upload that a restart found in flight.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnfinishedUpload {
@@ -262,10 +248,6 @@ pub trait BatchState: Send + std::marker::Sync {
     /// What the sync has landed, each target once, in the order of their last uploads: at most `size` of those behind the
     /// upload of this ordinal. Of each, whether the first of its uploads found a file there.
     async fn landed_changes(&self, id: SyncId, after: u64, size: u64) -> Result<Vec<LandedChange>, Error>;
-
-    /// What the history knows of the contents of each target: of what the sync has landed there last, and of what readers
-    /// see there. What a restore has put there since is not known.
-    async fn known_contents(&self, id: SyncId, targets: &[LakePath]) -> Result<Vec<KnownContents>, Error>;
 }
 
 #[async_trait]

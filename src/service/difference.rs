@@ -10,11 +10,12 @@ use crate::error::Error;
 use crate::key::Caller;
 use crate::limits::{DIFFERENCE_LOOK_UPS_MAX, DIFFERENCES_MAX, DIFFERENCES_NAMED_MAX};
 use crate::list::{Order, Page};
-use crate::path::LakePath;
 use crate::place::Place;
+use crate::ports::files::FoundFile;
 use crate::ports::inspection::EntryKind;
 use crate::sync::{Sync, SyncId, SyncType, may_accept_uploads};
 use crate::trash::Totals;
+use crate::upload::Digest;
 use async_lock::Semaphore;
 use std::collections::BTreeMap;
 
@@ -32,6 +33,9 @@ enum Named {
     Page { kind: Option<ChangeKind>, skip: u64, size: u64 },
     FirstOfEachKind(u64),
 }
+
+/// Of a file in the dataset, and in the staging.
+type Sizes = (Option<u64>, Option<u64>);
 
 /// Names some of the changes, and counts them all.
 struct Pages {
@@ -123,7 +127,7 @@ impl Lake {
                     (Place::Live(sync.path.join(relative)?), staged)
                 }
             };
-            let mut files: BTreeMap<String, (Option<u64>, Option<u64>)> = BTreeMap::new();
+            let mut files: BTreeMap<String, Sizes> = BTreeMap::new();
             let mut below = Vec::new();
             for (place, is_new) in [(&live, false), (&staged, true)] {
                 for entry in self.0.files.list(place).await? {
@@ -151,33 +155,47 @@ impl Lake {
     async fn compare_folder(
         &self,
         sync: &Sync,
-        files: BTreeMap<String, (Option<u64>, Option<u64>)>,
+        files: BTreeMap<String, Sizes>,
         pages: &mut Pages,
     ) -> Result<(), Error> {
         let files: Vec<_> = files.into_iter().collect();
         for some in files.chunks(usize::try_from(DIFFERENCE_LOOK_UPS_MAX).unwrap_or(usize::MAX)) {
-            let of_equal_size = some.iter().filter(|(_, (old, new))| old == new);
-            let targets: Vec<LakePath> =
-                of_equal_size.map(|(path, _)| sync.path.join(path)).collect::<Result<_, _>>()?;
-            let known = if targets.is_empty() {
-                Vec::new()
-            } else {
-                self.0.state.known_contents(sync.sync_id, &targets).await?
-            };
-            let mut known = known.into_iter();
+            let mut equal = self.of_equal_size(sync, some).await?.into_iter();
             for (path, (old, new)) in some {
                 let kind = match (old, new) {
                     (None, _) => ChangeKind::Added,
                     (_, None) => ChangeKind::Removed,
-                    (Some(old), Some(new)) if old != new => ChangeKind::Changed,
-                    (Some(old), Some(_)) => match known.next() {
-                        Some(known) if known.are_equal(*old) => ChangeKind::Unchanged,
-                        _ => ChangeKind::Changed,
-                    },
+                    _ if old != new => ChangeKind::Changed,
+                    _ if equal.next() == Some(true) => ChangeKind::Unchanged,
+                    _ => ChangeKind::Changed,
                 };
                 pages.add(Change { path: path.clone(), kind, size_bytes: *new, old_size_bytes: *old });
             }
         }
         Ok(())
     }
+
+    /// Of each file that has one size in both places: are its bytes known, and the same?
+    async fn of_equal_size(&self, sync: &Sync, files: &[(String, Sizes)]) -> Result<Vec<bool>, Error> {
+        let mut targets = Vec::new();
+        let mut places = Vec::new();
+        for (path, _) in files.iter().filter(|(_, (old, new))| old == new) {
+            let target = sync.path.join(path)?;
+            places.push(Place::Live(target.clone()));
+            places.push(Place::Staged { sync: sync.sync_id, relative: path.clone() });
+            targets.push(target);
+        }
+        let found = self.0.files.find(&places).await?;
+        let at = targets.iter().flat_map(|target| [target, target]);
+        // What went away meanwhile is asked for as what nobody knows.
+        let asked: Vec<_> =
+            at.zip(&found).filter_map(|(target, found)| Some((target.clone(), found.clone()?))).collect();
+        let mut known = self.known_digests(&asked).await?.into_iter();
+        let mut digest = |found: &Option<FoundFile>| found.as_ref().and_then(|_| known.next().flatten());
+        Ok(found.chunks_exact(2).map(|both| (digest(&both[0]), digest(&both[1]))).map(are_equal).collect())
+    }
+}
+
+fn are_equal((live, staged): (Option<Digest>, Option<Digest>)) -> bool {
+    live.is_some() && live == staged
 }

@@ -1,11 +1,11 @@
 //! Declared batches in memory.
 
-use super::state::{Fate, MemoryState};
+use super::state::MemoryState;
 use crate::error::Error;
 use crate::expected::{Comparison, Declaration, LandedFile};
 use crate::path::LakePath;
-use crate::ports::state::{BatchState, KnownContents, LandedChange, TrashRecord};
-use crate::sync::{Status, SyncId, SyncType, may_accept_uploads};
+use crate::ports::state::{BatchState, LandedChange, TrashRecord};
+use crate::sync::{SyncId, may_accept_uploads};
 use crate::time::Timestamp;
 use crate::trash::TrashReason;
 use async_trait::async_trait;
@@ -59,33 +59,5 @@ impl BatchState for MemoryState {
             has_replaced: replaced(&row.target) >= landed(&row.target).count(),
         });
         Ok(changes.take(usize::try_from(size).unwrap_or(usize::MAX)).collect())
-    }
-
-    async fn known_contents(&self, id: SyncId, targets: &[LakePath]) -> Result<Vec<KnownContents>, Error> {
-        let mut data = self.data();
-        let mut known = Vec::with_capacity(targets.len());
-        for target in targets {
-            let rows: Vec<_> =
-                data.uploads.iter().filter(|row| row.target == *target && row.digest().is_some()).collect();
-            let rows: Vec<_> = rows.iter().map(|row| (row.upload.sync_id, row.upload.end_time, row.digest())).collect();
-            let landed = rows.iter().rev().find(|(sync_id, ..)| *sync_id == id).and_then(|(.., digest)| *digest);
-            let mut seen_by_readers = None;
-            for (sync_id, end_time, digest) in rows.into_iter().filter(|(sync_id, ..)| *sync_id != id) {
-                let sync = &data.record(sync_id)?.sync;
-                match (sync.sync_type, sync.sync_status) {
-                    (SyncType::IncrementalSync, _) => seen_by_readers = Some((end_time, digest)),
-                    (SyncType::FullSync, Status::Finished) => seen_by_readers = Some((sync.end_time, digest)),
-                    (SyncType::FullSync, _) => {}
-                }
-            }
-            let restored = data.trash.iter().filter_map(|(record, fate)| match fate {
-                Fate::Restored(at) if record.entry.origin.contains(target) => Some(*at),
-                _ => None,
-            });
-            let restored = restored.max();
-            let seen_by_readers = seen_by_readers.filter(|(since, _)| restored.is_none_or(|at| at < *since));
-            known.push(KnownContents { landed, seen_by_readers: seen_by_readers.and_then(|(_, digest)| digest) });
-        }
-        Ok(known)
     }
 }

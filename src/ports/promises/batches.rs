@@ -1,16 +1,16 @@
 //! Promises about declared batches.
 
-use super::{DIGEST, all_trash, finish, land_upload, new_sync, path, publish, record, start, trash_of, whole};
+use super::{DIGEST, finish, land_upload, new_sync, path, publish, record, start, trash_of, whole};
 use crate::error::Error;
 use crate::expected::{Declaration, DeclaredFile, ExpectedTotals};
 use crate::guard::Hold;
 use crate::idempotency::{Fingerprint, IdempotencyKey};
 use crate::list::{Page, SyncQuery};
-use crate::ports::state::{KnownContents, NewSync, NewTrash, OnceOnly, Settlement, State, WholeUpload};
+use crate::ports::state::{NewSync, NewTrash, OnceOnly, Settlement, State, WholeUpload};
 use crate::sync::{Closing, Status, SyncId, SyncType};
 use crate::time::Timestamp;
 use crate::trash::{Totals, TrashKey, TrashKind, TrashReason};
-use crate::upload::{Digest, Identity};
+use crate::upload::Digest;
 
 fn declared(files: &[(&str, u64, Option<[u8; 32]>)]) -> Declaration {
     let files =
@@ -139,46 +139,4 @@ pub async fn what_a_sync_has_landed_tells_new_from_replaced(state: &dyn State) {
     assert_eq!(changes(0, 10).await, all);
     assert_eq!(changes(3, 1).await, all[1..2]);
     assert_eq!(changes(5, 10).await, []);
-}
-
-pub async fn contents_are_known_by_the_history_until_a_restore(state: &dyn State) {
-    let other = Digest { size_bytes: 6, sha256: [8; 32] };
-    let earlier = start(state, "/a", SyncType::IncrementalSync).await;
-    finish(state, earlier, "/a/x/1").await;
-    finish(state, earlier, "/a/2").await;
-    state.close_sync(earlier, &Closing::Finish, false, Timestamp(40)).await.unwrap();
-    // What is aborted was never seen.
-    let aborted = start(state, "/a", SyncType::FullSync).await;
-    land_upload(state, WholeUpload { digest: other, ..whole(None, aborted, "/a/2") }, None, 41).await;
-    let abort = Closing::Abort { reason: TrashReason::Aborted, message: String::new(), by: String::new() };
-    state.close_sync(aborted, &abort, false, Timestamp(42)).await.unwrap();
-    let failed =
-        Settlement { sync_id: aborted, status: Status::Failed, message: String::new(), trash: None, at: Timestamp(43) };
-    state.settle_sync(&failed).await.unwrap();
-
-    let id = start(state, "/a", SyncType::FullSync).await;
-    land_upload(state, WholeUpload { digest: other, ..whole(None, id, "/a/2") }, None, 50).await;
-    land_upload(state, whole(None, id, "/a/2"), None, 51).await;
-    let targets = ["/a/x/1", "/a/2", "/a/3"].map(path);
-    let known = state.known_contents(id, &targets).await.unwrap();
-    assert_eq!(known[0], KnownContents { landed: None, seen_by_readers: Some(DIGEST) });
-    assert_eq!(known[1], KnownContents { landed: Some(DIGEST), seen_by_readers: Some(DIGEST) });
-    assert_eq!(known[2], KnownContents { landed: None, seen_by_readers: None });
-    assert!(known[1].are_equal(5) && !known[1].are_equal(6) && !known[0].are_equal(5));
-
-    state.close_sync(id, &publish(), false, Timestamp(60)).await.unwrap();
-    let published = Settlement {
-        sync_id: id,
-        status: Status::Finished,
-        message: String::new(),
-        trash: Some(trash_of(id, "/a")),
-        at: Timestamp(61),
-    };
-    state.settle_sync(&published).await.unwrap();
-    let piece = state.trash(&all_trash()).await.unwrap()[0].trash_id;
-    state.begin_restore(piece, &Identity("1".into()), "me").await.unwrap();
-    state.finish_restore(piece, None, Timestamp(70)).await.unwrap();
-    let next = start(state, "/a", SyncType::FullSync).await;
-    let known = state.known_contents(next, &targets).await.unwrap();
-    assert!(known.iter().all(|known| known.seen_by_readers.is_none()), "{known:?}");
 }

@@ -143,7 +143,7 @@ async fn take(
     }
     if let Some(checksum) = checksum {
         let algorithm = checksum.algorithm();
-        if !checksum.is_right() {
+        if !checksum.confirms() {
             return Err(HttpError::WrongChecksum { algorithm });
         }
         resumption.confirm();

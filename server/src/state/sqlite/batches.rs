@@ -1,14 +1,13 @@
 //! Declared batches: the table `expected_files`, and what a sync has landed beside it.
 
-use super::query::{Select, changed, clamp, found};
+use super::query::{Select, changed, clamp};
 use super::row::{id, number, path};
 use super::syncs::record;
 use super::writer::Durability::Synced;
 use super::{SqliteState, fault};
 use async_trait::async_trait;
 use lakeshore::expected::{Comparison, Declaration, DeclaredFile, LandedFile};
-use lakeshore::path::LakePath;
-use lakeshore::ports::state::{BatchState, KnownContents, LandedChange};
+use lakeshore::ports::state::{BatchState, LandedChange};
 use lakeshore::sync::{SyncId, may_accept_uploads};
 use lakeshore::upload::Digest;
 use lakeshore::{Error, Timestamp};
@@ -38,13 +37,6 @@ impl BatchState for SqliteState {
         select.bind(id(sync_id.0)).push(" AND u.ordinal > ").bind(clamp(after));
         select.push(" ORDER BY u.ordinal LIMIT ").bind(clamp(size));
         self.readers.list(move |connection| select.rows(connection, landed_change)).await
-    }
-
-    async fn known_contents(&self, sync_id: SyncId, targets: &[LakePath]) -> Result<Vec<KnownContents>, Error> {
-        let targets = targets.to_vec();
-        self.readers
-            .list(move |connection| targets.iter().map(|target| known_contents(connection, sync_id, target)).collect())
-            .await
     }
 }
 
@@ -98,33 +90,6 @@ fn landed_change(row: &Row<'_>) -> rusqlite::Result<LandedChange> {
     Ok(LandedChange { ordinal, target, size_bytes: size(row)?, has_replaced: row.get("has_replaced")? })
 }
 
-const LANDED_BY: &str = "SELECT size_bytes, sha256 FROM uploads WHERE target = ? AND +sync_id = ? \
-     AND status = 'Finished' AND sha256 IS NOT NULL ORDER BY history_id DESC LIMIT 1";
-/// What a full sync has landed is there since its end.
-const SEEN_BY_READERS: &str = "SELECT u.size_bytes, u.sha256, max(u.end_time, (s.sync_type = 'FullSync') * s.end_time) \
-     AS since FROM uploads u JOIN syncs s ON s.sync_id = u.sync_id WHERE u.target = ? AND +u.sync_id <> ? \
-     AND u.status = 'Finished' AND u.sha256 IS NOT NULL AND (s.sync_type = 'IncrementalSync' OR s.status = 'Finished') \
-     ORDER BY u.history_id DESC LIMIT 1";
-const RESTORED_SINCE: &str =
-    "SELECT 1 FROM trash WHERE origin = ? AND restored_at IS NOT NULL AND restored_at >= ? LIMIT 1";
-
-fn known_contents(connection: &Connection, sync_id: SyncId, target: &LakePath) -> Result<KnownContents, Error> {
-    let values = params![target.as_str(), id(sync_id.0)];
-    let digest = |row: &Row<'_>| Ok(Digest { size_bytes: size(row)?, sha256: row.get("sha256")? });
-    let landed = found(connection, LANDED_BY, values, digest)?;
-    let seen = found(connection, SEEN_BY_READERS, values, |row| Ok((digest(row)?, row.get::<_, i64>("since")?)))?;
-    let Some((seen, since)) = seen else { return Ok(KnownContents { landed, seen_by_readers: None }) };
-    // Of the place itself, or of a folder that holds it.
-    let mut place = target.as_str();
-    while !place.is_empty() {
-        if found(connection, RESTORED_SINCE, params![place, since], |_| Ok(()))?.is_some() {
-            return Ok(KnownContents { landed, seen_by_readers: None });
-        }
-        place = place.rsplit_once('/').map_or("", |(above, _)| above);
-    }
-    Ok(KnownContents { landed, seen_by_readers: Some(seen) })
-}
-
 fn declared_file(row: &Row<'_>) -> rusqlite::Result<DeclaredFile> {
     Ok(DeclaredFile { target: path(row, "target")?, size_bytes: size(row)?, sha256: row.get("sha256")? })
 }
@@ -149,7 +114,7 @@ mod tests {
         SqliteState::open(&file).unwrap().close();
         let connection = Connection::open(&file).unwrap();
         let changes = format!("{LANDED_CHANGES} 1 AND u.ordinal > 1 ORDER BY u.ordinal LIMIT 9");
-        for sql in [EXPECTED, LANDED, &changes, LANDED_BY, SEEN_BY_READERS, RESTORED_SINCE] {
+        for sql in [EXPECTED, LANDED, &changes] {
             let plan = Select::new(sql.replace('?', "1")).plan(&connection);
             assert!(!plan.is_empty() && !plan.iter().any(|step| step.starts_with("SCAN")), "{plan:?}");
         }
