@@ -16,15 +16,26 @@ export class Lakeshore {
   url = '';
   private process!: ChildProcess;
   private said = '';
+  private options: string[] = [];
 
-  async start(options: string[] = []): Promise<void> {
-    const listen = ['--listen', '127.0.0.1:0', '--data-dir', this.dataDir];
+  async start(options: string[] = [], address = '127.0.0.1:0'): Promise<void> {
+    this.options = options;
+    this.said = '';
+    const listen = ['--listen', address, '--data-dir', this.dataDir];
     this.process = spawn(BINARY, ['serve', ...listen, ...options], { stdio: ['ignore', 'ignore', 'pipe'] });
     this.process.stderr!.on('data', (bytes: Buffer) => {
       this.said += bytes.toString();
     });
     await expect.poll(() => /listening on (\S+)/.exec(this.said)?.[1] ?? '', { timeout: 20_000 }).not.toBe('');
     this.url = /listening on (\S+)/.exec(this.said)![1];
+  }
+
+  /** `kill -9`, and a new server on the same folders and the same address. */
+  async killAndRestart(): Promise<void> {
+    const ended = new Promise((resolve) => this.process.once('exit', resolve));
+    this.process.kill('SIGKILL');
+    await ended;
+    await this.start(this.options, new URL(this.url).host);
   }
 
   /** What the server has written to standard error. */

@@ -104,6 +104,7 @@ test('three dropped files, one of 200 MB, land whole; a full sync replaces them;
   await page.getByRole('button', { name: 'End sync' }).click();
   const question = page.getByRole('dialog');
   await expect(question).toContainText('Replaces 3 files, 210 MB');
+  await question.getByRole('checkbox', { name: /shrinks the dataset/ }).check();
   await question.getByRole('button', { name: 'End this sync' }).click();
   await expect(page.getByRole('button', { name: 'End sync' })).toHaveCount(0);
   expect(Object.keys(lakeshore.digests('data/db/transactions'))).toEqual(['new.csv']);

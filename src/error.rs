@@ -1,12 +1,13 @@
 //! Every refusal of the lake: one variant for each thing that can happen, and one table of stable codes.
 
 use crate::expected::{Comparison, ExpectedTotals};
+use crate::guard::Hold;
 use crate::key::Role;
 use crate::path::{LakePath, PathError};
 use crate::resumable::Token;
 use crate::sync::{Status, SyncId};
 use crate::trash::TrashId;
-use crate::upload::{Upload, hexadecimal};
+use crate::upload::Upload;
 use serde::{Deserialize, Serialize};
 
 /// A refusal as it travels: the body of every answer that is not a success.
@@ -25,6 +26,8 @@ pub struct Refusal {
 pub enum Details {
     /// Of [`Error::NotAsExpected`].
     Comparison(Box<Comparison>),
+    /// Of [`Error::Held`].
+    Hold(Hold),
 }
 
 impl Refusal {
@@ -48,6 +51,8 @@ pub enum Error {
     Path(#[from] PathError),
     #[error("{0}")]
     IncompleteUpload(String),
+    #[error("the {algorithm} of the bytes that came is {arrived}, and {announced} was announced; send the file again")]
+    DigestMismatch { algorithm: &'static str, announced: String, arrived: String },
     #[error(
         "no key was given; send one as api_key in the body, as \"Authorization: Bearer KEY\" or as \"X-API-Key: KEY\""
     )]
@@ -103,6 +108,11 @@ pub enum Error {
         tell(comparison)
     )]
     NotAsExpected { sync_id: SyncId, comparison: Box<Comparison> },
+    #[error(
+        "full sync {sync_id} is held: it would replace {} files ({} bytes) at {path} by {} ({} bytes), less than --shrink-guard allows; see GET /api/lake/file/sync/difference?sync_id={sync_id}, then send more files, or abort it, or send \"confirm\": true to publish it as it is",
+        hold.replaced.files, hold.replaced.bytes, hold.published.files, hold.published.bytes
+    )]
+    Held { sync_id: SyncId, path: LakePath, hold: Hold },
     #[error("{0}")]
     InTheWay(String),
     #[error("the staged files of sync {0} are gone from the lake's folder; send them again in a new sync")]
@@ -129,12 +139,6 @@ pub enum Error {
     InconsistentLength(String),
     #[error("the part {0} is not whole yet; send the rest of it first")]
     PartUnfinished(Token),
-    #[error(
-        "the file has the SHA-256 {}, and was announced with {}; send it again",
-        hexadecimal(found),
-        hexadecimal(announced)
-    )]
-    WrongDigest { announced: [u8; 32], found: [u8; 32] },
     #[error("the disk of the lake is full; make space, then send it again")]
     DiskFull,
     #[error(
@@ -222,6 +226,7 @@ impl Error {
     pub fn details(&self) -> Option<Details> {
         match self {
             Self::NotAsExpected { comparison, .. } => Some(Details::Comparison(comparison.clone())),
+            Self::Held { hold, .. } => Some(Details::Hold(*hold)),
             _ => None,
         }
     }
@@ -231,6 +236,7 @@ impl Error {
             Self::Invalid(_) => ErrorCode::Invalid,
             Self::Path(_) => ErrorCode::InvalidPath,
             Self::IncompleteUpload(_) => ErrorCode::IncompleteUpload,
+            Self::DigestMismatch { .. } => ErrorCode::DigestMismatch,
             Self::NoKey => ErrorCode::NoKey,
             Self::BadKey | Self::BadSignInLink => ErrorCode::BadKey,
             Self::Role { .. } => ErrorCode::Role,
@@ -245,6 +251,7 @@ impl Error {
             Self::UploadsInFlight { .. } => ErrorCode::UploadsInFlight,
             Self::EmptyFullSync(_) => ErrorCode::EmptyFullSync,
             Self::NotAsExpected { .. } => ErrorCode::NotAsExpected,
+            Self::Held { .. } => ErrorCode::Held,
             Self::InTheWay(_) => ErrorCode::InTheWay,
             Self::NoSuchResumable(_) => ErrorCode::NoSuchResumable,
             Self::ResumableEnded { .. } | Self::BytesLost => ErrorCode::ResumableEnded,
@@ -253,7 +260,6 @@ impl Error {
             Self::TakenOver => ErrorCode::TakenOver,
             Self::InconsistentLength(_) => ErrorCode::InconsistentLength,
             Self::PartUnfinished(_) => ErrorCode::PartUnfinished,
-            Self::WrongDigest { .. } => ErrorCode::WrongDigest,
             Self::Discarded(_) => ErrorCode::Discarded,
             Self::TooLarge { .. } => ErrorCode::TooLarge,
             Self::DiskFull | Self::BelowReserve { .. } => ErrorCode::DiskFull,
@@ -285,7 +291,7 @@ error_codes! {
     Invalid = 40000, "malformed or invalid request";
     InvalidPath = 40001, "a path or file name that the lake does not take";
     IncompleteUpload = 40002, "the upload broke off, stalled, or its body was malformed";
-    WrongDigest = 40003, "the file has another digest than the one announced";
+    DigestMismatch = 40003, "the bytes that came are not those of the digest that was announced";
     InconsistentLength = 40004, "a length that contradicts the one announced, or what was sent";
     NoKey = 40100, "no key";
     BadKey = 40101, "unknown, revoked or expired key";
@@ -311,6 +317,7 @@ error_codes! {
     ResumableComplete = 40908, "the resumable upload is complete";
     PartUnfinished = 40909, "a part of the upload is not whole yet";
     NotAsExpected = 40910, "the sync is not what was declared";
+    Held = 40911, "a full sync that would shrink its dataset much, not confirmed";
     ResumableEnded = 41000, "the resumable upload has failed";
     WrongVersion = 41200, "a version of tus that is not spoken here";
     PreconditionFailed = 41201, "the file is not the version that the request is for";

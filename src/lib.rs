@@ -3,8 +3,10 @@
 //! This crate knows no HTTP, no SQL, no disk and no runtime; it compiles to WebAssembly whole, so that the pages
 //! speak with the very types that the server keeps. What touches the machine comes in through [`ports`].
 
+pub mod difference;
 pub mod error;
 pub mod expected;
+pub mod guard;
 pub mod idempotency;
 pub mod key;
 pub mod limits;

@@ -1,5 +1,6 @@
 //! Every bound of the lake, with its unit. What a deployment may change is in [`Limits`]; the rest holds everywhere.
 
+use crate::guard::ShrinkGuard;
 use std::time::Duration;
 
 /// Longest lake path, in bytes of UTF-8: leaves room below `PATH_MAX` (4096) for the lake root and the engine's folders.
@@ -20,6 +21,12 @@ pub const IN_FLIGHT_NAMED_MAX: u64 = 20;
 pub const EXPECTED_FILES_MAX: usize = 100_000;
 /// Most files of each kind that a comparison with a declaration names; it counts them all.
 pub const MISMATCHES_NAMED_MAX: usize = 100;
+/// Comparisons of a sync with its dataset that run at the same time; more wait. Each visits every file.
+pub const DIFFERENCES_MAX: usize = 2;
+/// Files of each kind that such a comparison names in short.
+pub const DIFFERENCES_NAMED_MAX: u64 = 20;
+/// Files of such a comparison that are looked up in the history at once.
+pub const DIFFERENCE_LOOK_UPS_MAX: u64 = 1000;
 /// Longest `Idempotency-Key`, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// How long a start under an `Idempotency-Key` is remembered.
@@ -67,6 +74,8 @@ pub struct Limits {
     ///
     /// [`Space::reserve`]: crate::ports::Space::reserve
     pub free_bytes_min: Option<u64>,
+    /// What a full sync must leave of its dataset to be published unasked.
+    pub shrink_guard: ShrinkGuard,
 }
 
 impl Default for Limits {
@@ -78,6 +87,7 @@ impl Default for Limits {
             trash_age_max: Duration::from_secs(30 * 24 * 3600),
             trash_bytes_max: None,
             free_bytes_min: None,
+            shrink_guard: ShrinkGuard::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::expected::ExpectedTotals;
+use crate::guard::Hold;
 use crate::path::LakePath;
 use crate::time::Timestamp;
 use crate::trash::TrashReason;
@@ -132,6 +133,9 @@ pub struct Sync {
     /// What was declared of it; absent when nothing was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<ExpectedTotals>,
+    /// Set while its end was refused because it would shrink the dataset; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Hold>,
 }
 
 impl Sync {

@@ -1,5 +1,6 @@
 //! Uploads: one file of a sync, one row of the history.
 
+use crate::error::Error;
 use crate::path::LakePath;
 use crate::sync::{Status, SyncId};
 use crate::time::Timestamp;
@@ -72,6 +73,52 @@ pub struct Identity(pub String);
 pub struct Digest {
     pub size_bytes: u64,
     pub sha256: [u8; 32],
+}
+
+/// An upload that has landed, as its sender hears of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Landed {
+    /// Where readers find it, once a full sync is published.
+    pub path: LakePath,
+    pub digest: Digest,
+}
+
+/// What the bytes of an upload are to be, as its sender has announced it. Where nothing was announced, all are right.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Announced {
+    pub sha256: Option<[u8; 32]>,
+    /// Such an upload is hashed twice: the lake itself goes by SHA-256.
+    pub sha512: Option<[u8; 64]>,
+}
+
+impl Announced {
+    /// What was announced here and there together. An error where that is two things.
+    pub fn and(self, other: Self) -> Result<Self, Error> {
+        fn both<T: Eq>(one: Option<T>, other: Option<T>) -> Result<Option<T>, Error> {
+            match (one, other) {
+                (Some(one), Some(other)) if one != other => Err(Error::Invalid(
+                    "two different digests were announced for one file; send the one of its bytes".into(),
+                )),
+                (one, other) => Ok(one.or(other)),
+            }
+        }
+        Ok(Self { sha256: both(self.sha256, other.sha256)?, sha512: both(self.sha512, other.sha512)? })
+    }
+}
+
+/// Refuses bytes that are not those that were announced, if any were.
+pub(crate) fn must_match<const N: usize>(
+    algorithm: &'static str,
+    announced: Option<[u8; N]>,
+    arrived: [u8; N],
+) -> Result<(), Error> {
+    match announced {
+        Some(announced) if announced != arrived => {
+            let (announced, arrived) = (hexadecimal(&announced), hexadecimal(&arrived));
+            Err(Error::DigestMismatch { algorithm, announced, arrived })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The bytes that `text` spells in hexadecimal, in letters of either case; `None` when it spells no `N` bytes.

@@ -8,12 +8,14 @@ use lakeshore::limits::Limits;
 use lakeshore::list::ListParameters;
 use lakeshore::ports::memory::{MemoryFiles, MemoryState};
 use lakeshore::ports::{Clock, Randomness};
-use lakeshore::service::{EmptyTrash, EndSync, Parts, StartSync};
+use lakeshore::service::{EmptyTrash, EndSync, Missing, Offer, OfferedFile, Parts, StartSync};
 use lakeshore::sync::{Status, SyncId, SyncType};
 use lakeshore::trash::{TrashId, TrashKind};
+use lakeshore::upload::hexadecimal;
 use lakeshore::{Caller, Error, ErrorCode, Grant, Lake, Role, Timestamp};
 use pollster::block_on;
 use proptest::prelude::*;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -42,9 +44,14 @@ enum Step {
         sync: usize,
         name: usize,
     },
+    /// Offers what is live, and takes it over.
+    TakeOver {
+        sync: usize,
+    },
     End {
         sync: usize,
         allow_empty: bool,
+        confirm: bool,
     },
     Abort {
         sync: usize,
@@ -71,7 +78,9 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0..4_usize, 0..NAMES.len()).prop_map(|(sync, name)| Step::Upload { sync, name }),
         1 => (0..4_usize).prop_map(|sync| Step::Refused { sync }),
         1 => (0..4_usize, 0..NAMES.len()).prop_map(|(sync, name)| Step::Broken { sync, name }),
-        3 => (0..4_usize, any::<bool>()).prop_map(|(sync, allow_empty)| Step::End { sync, allow_empty }),
+        2 => (0..4_usize).prop_map(|sync| Step::TakeOver { sync }),
+        3 => (0..4_usize, any::<bool>(), any::<bool>())
+            .prop_map(|(sync, allow_empty, confirm)| Step::End { sync, allow_empty, confirm }),
         1 => (0..4_usize).prop_map(|sync| Step::Abort { sync }),
         2 => (0..4_usize).prop_map(|piece| Step::Restore { piece }),
         1 => (0..4_usize).prop_map(|piece| Step::Empty { piece }),
@@ -93,6 +102,7 @@ struct ModelSync {
     total: u64,
     failed: u64,
     landed: u64,
+    is_held: bool,
     last_activity: i64,
 }
 
@@ -123,6 +133,16 @@ fn is_within(path: &str, place: &str) -> bool {
 
 fn overlap(one: &str, other: &str) -> bool {
     is_within(one, other) || is_within(other, one)
+}
+
+impl ModelSync {
+    /// Its time to be left alone begins anew.
+    fn hold(&mut self, now: i64) {
+        if !self.is_held {
+            self.last_activity = now;
+        }
+        self.is_held = true;
+    }
 }
 
 impl Model {
@@ -170,7 +190,9 @@ impl Model {
         }
         let last_activity = self.now;
         let (status, staged) = (Status::Syncing, Files::new());
-        self.syncs.push(ModelSync { path, sync_type, status, staged, total: 0, failed: 0, landed: 0, last_activity });
+        let (total, failed, landed) = (0, 0, 0);
+        let is_held = false;
+        self.syncs.push(ModelSync { path, sync_type, status, staged, total, failed, landed, is_held, last_activity });
         Ok(())
     }
 
@@ -184,6 +206,7 @@ impl Model {
         let found = self.open(sync)?;
         found.total += 1;
         found.landed += 1;
+        found.is_held = false;
         found.last_activity = now;
         let (path, target) = (found.path, format!("{}/{name}", found.path));
         let replaced = match found.sync_type {
@@ -199,6 +222,36 @@ impl Model {
         Ok(())
     }
 
+    /// Of each name what an offer says: the live bytes, or others where nothing is live.
+    fn offer(&self, sync: usize) -> Vec<(&'static str, String)> {
+        let path = self.syncs.get(sync).map_or("/nowhere", |sync| sync.path);
+        let content = |name| self.live.get(&format!("{path}/{name}")).cloned().unwrap_or("never sent".into());
+        NAMES.map(|name| (name, content(name))).into()
+    }
+
+    /// What is missing, how much is unchanged, and how much was taken over.
+    fn take_over(&mut self, sync: usize) -> Result<Missing, ErrorCode> {
+        let is_full = self.open(sync)?.sync_type == SyncType::FullSync;
+        let mut answer = Missing::default();
+        let mut offer = self.offer(sync);
+        offer.sort();
+        for (name, content) in offer {
+            if is_full && self.open(sync)?.staged.get(&format!("/{name}")) == Some(&content) {
+                answer.unchanged += 1;
+            } else if content == "never sent" {
+                answer.missing.push(name.to_owned());
+            } else {
+                answer.unchanged += 1;
+                if is_full {
+                    answer.taken_over += 1;
+                    self.upload(sync, name, content)?;
+                }
+            }
+        }
+        answer.missing.sort_by_key(|name| NAMES.iter().position(|known| known == name));
+        Ok(answer)
+    }
+
     fn fail_upload(&mut self, sync: usize, code: ErrorCode) -> Result<(), ErrorCode> {
         let now = self.now;
         let found = self.open(sync)?;
@@ -208,7 +261,7 @@ impl Model {
         Err(code)
     }
 
-    fn end(&mut self, sync: usize, allow_empty: bool) -> Result<(), ErrorCode> {
+    fn end(&mut self, sync: usize, allow_empty: bool, confirm: bool) -> Result<(), ErrorCode> {
         let Some(found) = self.syncs.get_mut(sync) else { return Err(ErrorCode::NoSuchSync) };
         match found.status {
             Status::Finished => return Ok(()),
@@ -219,10 +272,22 @@ impl Model {
             found.status = Status::Finished;
             return Ok(());
         }
+        let old: Vec<_> = self.live.iter().filter(|(path, _)| is_within(path, found.path)).collect();
+        let bytes = |contents: &mut dyn Iterator<Item = &String>| contents.map(String::len).sum::<usize>();
+        let old_bytes = bytes(&mut old.iter().map(|(_, content)| *content));
+        let is_shrinking = found.staged.len() * 2 < old.len() || bytes(&mut found.staged.values()) * 2 < old_bytes;
         if found.landed == 0 && !allow_empty {
+            if !old.is_empty() {
+                found.hold(self.now);
+            }
             return Err(ErrorCode::EmptyFullSync);
         }
+        if found.landed > 0 && is_shrinking && !confirm {
+            found.hold(self.now);
+            return Err(ErrorCode::Held);
+        }
         found.status = Status::Finished;
+        found.is_held = false;
         let (path, staged) = (found.path, std::mem::take(&mut found.staged));
         let old = self.take(path);
         self.put(path, staged);
@@ -239,6 +304,7 @@ impl Model {
             Status::Syncing => {}
         }
         found.status = Status::Failed;
+        found.is_held = false;
         let (path, staged) = (found.path, std::mem::take(&mut found.staged));
         self.discard(path, TrashKind::Dataset, staged);
         Ok(())
@@ -362,6 +428,7 @@ async fn compare(engine: &Engine, model: &Model, after: &Step) {
     for (sync, model) in syncs.iter().zip(&model.syncs) {
         let seen = (sync.sync_status, sync.total_files, sync.num_failed, sync.num_in_flight);
         assert_eq!(seen, (model.status, model.total, model.failed, 0), "sync {}, after {after:?}", sync.sync_id);
+        assert_eq!(sync.held.is_some(), model.is_held, "sync {}, after {after:?}", sync.sync_id);
         assert_eq!(sync.end_time == Timestamp::NOT_YET, model.status == Status::Syncing);
     }
     engine.lake.count_trash().await.unwrap();
@@ -401,9 +468,22 @@ async fn take(step: &Step, serial: usize, engine: &mut Engine, model: &mut Model
             let seen = engine.upload(*sync, NAMES[*name], &content, true).await;
             (seen, model.fail_upload(*sync, ErrorCode::IncompleteUpload))
         }
-        Step::End { sync, allow_empty } => {
-            let end = EndSync { allow_empty: *allow_empty, ..EndSync::new(id(*sync)) };
-            (engine.lake.end_sync(&caller, &end).await, model.end(*sync, *allow_empty))
+        Step::TakeOver { sync } => {
+            let file = |(name, content): (&str, String)| OfferedFile {
+                path: name.to_owned(),
+                size_bytes: content.len() as u64,
+                sha256: hexadecimal(&Sha256::digest(content)),
+            };
+            let files = model.offer(*sync).into_iter().map(file).collect();
+            let offer = Offer { sync_id: id(*sync), path: None, files, take_over: true };
+            let seen = engine.lake.missing_files(&caller, &offer).await;
+            let expected = model.take_over(*sync);
+            assert_eq!(seen.as_ref().ok(), expected.as_ref().ok(), "{step:?}");
+            (seen.map(drop), expected.map(drop))
+        }
+        Step::End { sync, allow_empty, confirm } => {
+            let end = EndSync { allow_empty: *allow_empty, confirm: *confirm, ..EndSync::new(id(*sync)) };
+            (engine.lake.end_sync(&caller, &end).await, model.end(*sync, *allow_empty, *confirm))
         }
         Step::Abort { sync } => (engine.lake.abort_sync(&caller, &EndSync::new(id(*sync))).await, model.abort(*sync)),
         Step::Restore { piece } => {

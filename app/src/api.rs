@@ -3,6 +3,8 @@
 //! The server hands over the [`Lake`], the [`Caller`] and the [`Site`] by context.
 
 use crate::error::ApiError;
+use lakeshore::difference::Difference;
+use lakeshore::expected::Comparison;
 use lakeshore::key::{AuthMode, CreatedKey, Key, KeyId, NewKey, Role};
 use lakeshore::list::ListParameters;
 use lakeshore::path::LakePath;
@@ -115,6 +117,20 @@ pub async fn abort_sync(end: service::EndSync) -> Result<(), ApiError> {
 pub async fn end_preview(sync_id: SyncId) -> Result<service::EndPreview, ApiError> {
     let (lake, caller) = door()?;
     Ok(lake.end_preview(&caller, sync_id).await?)
+}
+
+/// What was declared of the sync beside what it has landed; absent when nothing was declared.
+#[server(prefix = "/fn", endpoint = "expected", input = Json)]
+pub async fn compare_expected(sync_id: SyncId) -> Result<Option<Comparison>, ApiError> {
+    let (lake, caller) = door()?;
+    Ok(lake.compare_expected(&caller, sync_id).await?)
+}
+
+/// What the sync changes, with the first files of each kind. Visits every file.
+#[server(prefix = "/fn", endpoint = "difference", input = Json)]
+pub async fn get_difference(sync_id: SyncId) -> Result<Difference, ApiError> {
+    let (lake, caller) = door()?;
+    Ok(lake.difference_in_short(&caller, sync_id).await?)
 }
 
 /// Known datasets whose path begins with the text.

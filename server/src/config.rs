@@ -5,6 +5,7 @@ mod client;
 use crate::http::connections::ConnectionLimits;
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use lakeshore::guard::{GuardRule, ShrinkGuard};
 use lakeshore::key::{AuthMode, Role};
 use lakeshore::limits::Limits;
 use lakeshore::path::LakePath;
@@ -99,6 +100,12 @@ pub struct ServeOptions {
     #[arg(long, env = "LAKESHORE_MIN_FREE_SPACE", value_name = "SIZE")]
     pub min_free_space: Option<ByteSize>,
 
+    /// What a full sync must leave of the files, and of the bytes, of its dataset, or it is held until somebody confirms it,
+    /// such as 0.5; or PATH=0.5 for a lake path and what is below it, the longest path rules; 0 holds nothing; may be given
+    /// several times
+    #[arg(long, env = "LAKESHORE_SHRINK_GUARD", default_value = "0.5", value_delimiter = ',', value_parser = GuardRule::parse, value_name = "[PATH=]FRACTION")]
+    pub shrink_guard: Vec<GuardRule>,
+
     /// How long a stop waits for what is running, such as 30s
     #[arg(long, env = "LAKESHORE_SHUTDOWN_GRACE", default_value = "30s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub shutdown_grace: Duration,
@@ -159,6 +166,7 @@ impl ServeOptions {
             trash_age_max: self.trash_retention,
             trash_bytes_max: self.trash_max_size.map(|size| size.as_u64()),
             free_bytes_min: self.min_free_space.map(|size| size.as_u64()),
+            shrink_guard: ShrinkGuard::of(&self.shrink_guard),
         }
     }
 }

@@ -18,6 +18,7 @@ pub const POINTS: &[&str] = &[
     "exchange.done",
     "exchange.synced",
     "drop.moved",
+    "hold.remembered",
     "emptying.removed",
     "emptying.synced",
     "sweep.begun",

@@ -73,6 +73,8 @@ pub struct Entry {
     /// Where it is not UTF-8, what comes nearest.
     pub name: String,
     pub kind: EntryKind,
+    /// Of a file; 0 of what else there is.
+    pub size_bytes: u64,
 }
 
 #[async_trait]

@@ -46,6 +46,8 @@ macro_rules! state_promises {
             what_is_declared_last_counts_and_is_compared_with_what_has_landed_last,
             a_start_under_the_same_key_is_the_same_start_until_it_is_forgotten,
             what_has_landed_is_known_by_its_place_and_its_identity,
+            a_hold_keeps_its_time_and_is_lifted_by_a_landing_and_by_closing,
+            what_a_sync_has_landed_tells_new_from_replaced,
             what_a_restart_needs_is_listed,
             a_resumable_upload_has_a_row_and_is_known_until_it_is_forgotten,
             a_resumable_upload_that_lands_is_finished,

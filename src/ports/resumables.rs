@@ -26,6 +26,8 @@ pub struct NewResumable {
     pub metadata: String,
     /// SHA-256 that the whole must have.
     pub sha256: Option<[u8; 32]>,
+    /// Whether its sender is told its token at once, and not only when more of it has come.
+    pub is_told: bool,
     pub by: String,
     pub at: Timestamp,
     pub expires_at: Timestamp,
@@ -54,6 +56,8 @@ pub struct ResumableRecord {
     pub length: Option<u64>,
     pub metadata: String,
     pub sha256: Option<[u8; 32]>,
+    /// Whether its sender may know its token.
+    pub is_told: bool,
     pub by: String,
     pub begun_at: Timestamp,
     pub expires_at: Timestamp,
@@ -71,7 +75,7 @@ pub trait ResumableState: Send + Sync {
 
     async fn resumable(&self, token: &Token) -> Result<Option<ResumableRecord>, Error>;
 
-    /// Remembers durably how far it has come. Does nothing to one that is not there.
+    /// Remembers durably how far it has come, and that its sender may be told its token. Does nothing to one that is not there.
     async fn advance_resumable(
         &self,
         token: &Token,

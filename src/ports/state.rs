@@ -5,6 +5,7 @@
 
 use crate::error::Error;
 use crate::expected::{Comparison, Declaration};
+use crate::guard::Hold;
 use crate::idempotency::{Fingerprint, IdempotencyKey};
 use crate::key::{Key, KeyId, NewKey, SecretHash};
 use crate::list::{SyncQuery, TrashQuery, UploadQuery};
@@ -105,6 +106,17 @@ pub struct LandedUpload {
     pub trash: Option<NewTrash>,
 }
 
+/// A file that an incremental sync has landed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LandedChange {
+    /// Of the last upload to it, in its sync.
+    pub ordinal: u64,
+    pub target: LakePath,
+    pub size_bytes: u64,
+    /// It took the place of a file that the sync had not brought itself.
+    pub has_replaced: bool,
+}
+
 /// An upload that a restart found in flight.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnfinishedUpload {
@@ -165,6 +177,10 @@ pub trait SyncState: Send + std::marker::Sync {
 
     /// Ends a sync that was closed, durably, and remembers what went to the trash. Doing it again changes nothing.
     async fn settle_sync(&self, settlement: &Settlement) -> Result<(), Error>;
+
+    /// Remembers durably that an open sync is held, with the figures of this time; since when stays what it was. The next
+    /// landing and the closing of the sync lift it.
+    async fn hold_sync(&self, id: SyncId, replaced: Totals, published: Totals, at: Timestamp) -> Result<Hold, Error>;
 
     /// Opens a closed sync again: what it was closed for could not be done.
     async fn reopen_sync(&self, id: SyncId) -> Result<(), Error>;
@@ -228,6 +244,10 @@ pub trait BatchState: Send + std::marker::Sync {
     /// What was declared beside what the sync has landed: the last of its uploads to each target. `None` when nothing was
     /// declared. Visits each of its files.
     async fn compare_expected(&self, id: SyncId) -> Result<Option<Comparison>, Error>;
+
+    /// What the sync has landed, each target once, in the order of their last uploads: at most `size` of those behind the
+    /// upload of this ordinal. Of each, whether the first of its uploads found a file there.
+    async fn landed_changes(&self, id: SyncId, after: u64, size: u64) -> Result<Vec<LandedChange>, Error>;
 }
 
 #[async_trait]

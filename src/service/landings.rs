@@ -20,7 +20,7 @@ use crate::ports::state::{LandedUpload, LandingsId, NewTrash, WholeUpload};
 use crate::sync::{Sync, SyncType};
 use crate::time::Timestamp;
 use crate::trash::{TrashKey, TrashKind, TrashReason};
-use crate::upload::{Digest, Identity, PartialName, UploadId};
+use crate::upload::{Digest, Identity, PartialName, UploadId, must_match};
 use futures_channel::oneshot;
 use futures_util::future::{Either, join, select};
 use std::convert::Infallible;
@@ -58,6 +58,7 @@ pub(super) struct Ready {
     pub(super) by: String,
     /// It is a copy of the dataset's own file.
     pub(super) taken_over: bool,
+    pub(super) announced_sha256: Option<[u8; 32]>,
 }
 
 pub(super) enum Content {
@@ -71,7 +72,7 @@ pub(super) enum Content {
 
 struct Waiting {
     ready: Ready,
-    answer: oneshot::Sender<Result<(), Error>>,
+    answer: oneshot::Sender<Result<Digest, Error>>,
 }
 
 /// Memory that small uploads hold; given back when dropped.
@@ -104,8 +105,9 @@ impl Landings {
         Reserved { bytes: 0, pool: self.whole_bytes.clone() }
     }
 
-    /// Lands the upload, with whatever else is ready. The caller keeps the sync's gate until it is done.
-    pub(super) async fn land(&self, lake: &Lake, ready: Ready) -> Result<(), Error> {
+    /// Lands the upload, with whatever else is ready, if its bytes are those that were announced. The caller keeps the
+    /// sync's gate until it is done.
+    pub(super) async fn land(&self, lake: &Lake, ready: Ready) -> Result<Digest, Error> {
         let (answer, mut answered) = oneshot::channel();
         self.waiting.push(Waiting { ready, answer });
         if self.waiting.is_led() {
@@ -128,7 +130,7 @@ impl Landings {
 struct Step {
     upload: WholeUpload,
     landing: Landing,
-    answer: oneshot::Sender<Result<(), Error>>,
+    answer: oneshot::Sender<Result<Digest, Error>>,
 }
 
 /// A group that has its names.
@@ -195,7 +197,7 @@ impl Lake {
             Ok(()) => {
                 for step in steps {
                     // A caller that is gone has no use for it.
-                    let _ = step.answer.send(Ok(()));
+                    let _ = step.answer.send(Ok(step.upload.digest));
                 }
             }
             // What has its name cannot be remembered. It loses it again, the last first, so that the lake holds nothing
@@ -233,7 +235,10 @@ impl Lake {
         let mut results = results.drain(..);
         let mut steps = Vec::with_capacity(jobs.len());
         for (ready, sealed, answer) in jobs {
-            match sealed.map(Ok).or_else(|| results.next()) {
+            let is_announced = |(identity, digest): (Identity, Digest)| {
+                must_match("SHA-256", ready.announced_sha256, digest.sha256).map(|()| (identity, digest))
+            };
+            match sealed.map(Ok).or_else(|| results.next()).map(|written| written.and_then(is_announced)) {
                 Some(Ok((identity, digest))) => steps.push(Step::new(ready, identity, digest, answer)),
                 Some(Err(error)) => {
                     let _ = answer.send(Err(error));
@@ -330,7 +335,7 @@ impl Lake {
 }
 
 impl Step {
-    fn new(ready: Ready, identity: Identity, digest: Digest, answer: oneshot::Sender<Result<(), Error>>) -> Self {
+    fn new(ready: Ready, identity: Identity, digest: Digest, answer: oneshot::Sender<Result<Digest, Error>>) -> Self {
         let Ready { sync, upload_id, file_name, target, partial, begun_at, by, taken_over, .. } = ready;
         let sync_id = sync.sync_id;
         let upload =

@@ -71,11 +71,11 @@ impl Lake {
         let mut unsent = wanted;
         if is_full {
             let staged = |wanted: &Wanted| Place::of_upload(Some(sync.sync_id), &sync.path, &wanted.target);
-            let (there, rest) = self.compare(unsent, staged).await?;
+            let (there, rest) = self.part(unsent, staged).await?;
             unchanged += there.len() as u64;
             unsent = rest;
         }
-        let (there, rest) = self.compare(unsent, |wanted| Place::Live(wanted.target.clone())).await?;
+        let (there, rest) = self.part(unsent, |wanted| Place::Live(wanted.target.clone())).await?;
         missing.extend(rest.iter().map(|wanted| wanted.index));
         unchanged += there.len() as u64;
         if is_full && offer.take_over {
@@ -94,7 +94,7 @@ impl Lake {
     }
 
     /// Parts the files into those whose bytes are in their place, as they were found there, and the rest.
-    async fn compare(
+    async fn part(
         &self,
         wanted: Vec<Wanted>,
         place: impl Fn(&Wanted) -> Place,

@@ -6,9 +6,11 @@
 mod batches;
 mod check;
 mod content;
+mod difference;
 mod emptying;
 mod failures;
 mod gate;
+mod guard;
 mod keys;
 mod landings;
 mod led_queue;
@@ -41,6 +43,7 @@ use crate::key::AuthMode;
 use crate::limits::Limits;
 use crate::ports::{Clock, Files, Randomness, State};
 use crate::time::Timestamp;
+use difference::Comparisons;
 use failures::Failures;
 use gate::Gates;
 use landings::Landings;
@@ -66,6 +69,7 @@ struct Inner {
     reserve: Reserve,
     holders: Holders,
     take_overs: TakeOvers,
+    comparisons: Comparisons,
 }
 
 /// What a lake is made of.
@@ -94,6 +98,7 @@ impl Lake {
             reserve: Reserve::default(),
             holders: Holders::default(),
             take_overs: TakeOvers::default(),
+            comparisons: Comparisons::default(),
         }))
     }
 

@@ -21,6 +21,8 @@ pub struct EndPreview {
     pub landed: Totals,
     /// What would go to the trash: the dataset as it is.
     pub replaced: Totals,
+    /// Whether the guard would hold it.
+    pub is_shrinking: bool,
 }
 
 impl Lake {
@@ -42,6 +44,7 @@ impl Lake {
             return Err(self.give_up_lost(&gate, &record, end.discard_in_flight, caller.name()).await);
         }
         self.refuse_unexpected(end).await?;
+        self.refuse_shrinking(&record, end).await?;
         let closing = match record.sync.sync_type {
             SyncType::IncrementalSync => Closing::Finish,
             SyncType::FullSync => Closing::Publish {
@@ -50,7 +53,13 @@ impl Lake {
                 by: caller.name().to_owned(),
             },
         };
-        self.close(&gate, &closing, end.discard_in_flight).await?;
+        match self.close(&gate, &closing, end.discard_in_flight).await {
+            Err(refused @ Error::EmptyFullSync(_)) => {
+                self.hold_empty(&record).await?;
+                return Err(refused);
+            }
+            closed => closed?,
+        }
         match &closing {
             Closing::Finish => Ok(()),
             _ => self.complete(&SyncRecord { closing: Some(closing.clone()), ..record }).await,
@@ -189,13 +198,17 @@ impl Lake {
     pub async fn end_preview(&self, caller: &Caller, id: SyncId) -> Result<EndPreview, Error> {
         let sync = self.sync(caller, id).await?;
         match sync.sync_type {
-            SyncType::FullSync => Ok(EndPreview {
-                landed: self.0.files.measure(&Place::Staging(id)).await?,
-                replaced: self.0.files.measure(&Place::Live(sync.path)).await?,
-            }),
+            SyncType::FullSync => {
+                let landed = self.0.files.measure(&Place::Staging(id)).await?;
+                let replaced = self.0.files.measure(&Place::Live(sync.path.clone())).await?;
+                let guard = &self.0.limits.shrink_guard;
+                let is_shrinking = landed.files > 0 && guard.holds(&sync.path, replaced, landed);
+                Ok(EndPreview { landed, replaced, is_shrinking })
+            }
             SyncType::IncrementalSync => Ok(EndPreview {
                 landed: Totals { files: sync.num_landed(), bytes: sync.size_bytes },
                 replaced: Totals::default(),
+                is_shrinking: false,
             }),
         }
     }

@@ -20,7 +20,7 @@ pub struct Recovered {
     pub faults: Vec<Error>,
 }
 
-const INTERRUPTED: &str = "the server stopped before the upload was whole; send it again";
+pub(super) const INTERRUPTED: &str = "the server stopped before the upload was whole; send it again";
 
 impl Lake {
     /// Finishes or undoes what a stop has interrupted. Only at start, before any request.
@@ -72,13 +72,12 @@ impl Lake {
         self.fail_lost_resumables(recovered).await
     }
 
-    /// Nobody can go on with an upload whose bytes are gone, as after the return of an older state.
+    /// Those that nobody can go on with.
     async fn fail_lost_resumables(&self, recovered: &mut Recovered) -> Result<(), Error> {
-        for record in self.lost_resumables(&self.unfinished_resumables().await?).await? {
+        for (record, message) in self.lost_resumables(&self.unfinished_resumables().await?).await? {
             match record.upload_id {
                 Some(upload_id) => {
-                    let (message, at) = (Error::BytesLost.to_string(), self.now());
-                    self.0.state.fail_upload(upload_id, &message, 0, at).await?;
+                    self.0.state.fail_upload(upload_id, &message, 0, self.now()).await?;
                 }
                 None => self.0.state.forget_resumable(&record.token).await?,
             }

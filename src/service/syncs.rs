@@ -36,11 +36,14 @@ pub struct EndSync {
     /// An empty full sync is meant: it empties the dataset.
     #[serde(default)]
     pub allow_empty: bool,
+    /// A full sync that the guard would hold is meant as it is.
+    #[serde(default)]
+    pub confirm: bool,
 }
 
 impl EndSync {
     pub fn new(sync_id: SyncId) -> Self {
-        Self { sync_id, discard_in_flight: false, allow_empty: false }
+        Self { sync_id, discard_in_flight: false, allow_empty: false, confirm: false }
     }
 }
 
@@ -150,7 +153,11 @@ impl Lake {
         let message = format!("expired: no upload for {} minutes", idle_max.as_secs() / 60);
         let mut expired = 0;
         for id in idle {
-            match self.abandon(id, TrashReason::Expired, message.clone(), String::new(), false).await {
+            let mut message = message.clone();
+            if self.record(id).await?.sync.held.is_some() {
+                message.push_str("; it was held, because it would have shrunk the dataset");
+            }
+            match self.abandon(id, TrashReason::Expired, message, String::new(), false).await {
                 Ok(()) => expired += 1,
                 // Somebody came back to it, or ended it, in between.
                 Err(Error::UploadsInFlight { .. } | Error::SyncEnded { .. } | Error::SyncEnding(_)) => {}

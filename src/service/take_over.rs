@@ -11,7 +11,8 @@ use super::missing::Wanted;
 use super::uploads::{Destination, bounded};
 use crate::error::Error;
 use crate::ports::files::{FoundFile, TakeOver, TakenOver};
-use crate::upload::PartialName;
+use crate::time::Timestamp;
+use crate::upload::{Digest, PartialName};
 use async_lock::Semaphore;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
@@ -74,45 +75,55 @@ impl Lake {
         // Keeps endings out until the landings are remembered.
         let entered = pass.enter().await;
         let land = async |((wanted, _), copy, copied): (Unchanged, TakeOver, Result<Option<TakenOver>, Error>)| {
-            let TakenOver { identity, sha256 } = match copied {
-                Ok(Some(copied)) => copied,
-                Ok(None) => return Ok(Some(wanted.index)),
-                Err(error) => return Err(error),
-            };
-            let result = match &entered {
-                Err(error) => Err(error.repeated()),
-                // It has lain there for long: the bytes are not what they were.
-                Ok(_) if sha256.is_some_and(|sha256| sha256 != wanted.digest.sha256) => Ok(Some(wanted.index)),
-                Ok(_) => {
-                    let ready = Ready {
-                        sync: destination.sync.clone(),
-                        upload_id: None,
-                        file_name: bounded(names[wanted.index]),
-                        target: wanted.target,
-                        partial: copy.partial.clone(),
-                        content: Content::Sealed(identity, wanted.digest),
-                        begun_at,
-                        by: destination.by.clone(),
-                        taken_over: true,
-                    };
+            let index = wanted.index;
+            let partial = copy.partial;
+            let result = match (copied, &entered) {
+                (Ok(Some(copied)), Ok(_)) => {
+                    let ready = ready(destination, wanted, names[index], partial.clone(), copied, begun_at);
                     match lake.landings.land(self, ready).await {
-                        Ok(()) => return Ok(None),
-                        // The upload of it will say so, and be remembered.
-                        Err(Error::InTheWay(_)) => Ok(Some(wanted.index)),
+                        Ok(_) => return Ok(None),
+                        // It has lain there for long, and the bytes are not what they were; or the upload of it will say
+                        // what is in its way, and that will be remembered.
+                        Err(Error::DigestMismatch { .. } | Error::InTheWay(_)) => Ok(Some(index)),
                         Err(error) => Err(error),
                     }
                 }
+                (Ok(_), _) => Ok(Some(index)),
+                (Err(error), _) => Err(error),
             };
-            lake.files.discard_partial(&copy.partial).await?;
+            lake.files.discard_partial(&partial).await?;
             result
         };
         let each = files.into_iter().zip(copies).zip(copied);
         let landed = join_all(each.map(|((file, copy), copied)| land((file, copy, copied)))).await;
-        if let Err(discarded) = entered {
-            return Err(discarded);
-        }
+        entered?;
         let left: Result<Vec<_>, _> = landed.into_iter().collect();
         Ok(left?.into_iter().flatten().collect())
+    }
+}
+
+/// The copy, about to land. Where its bytes were read, they have to be those of the row.
+fn ready(
+    destination: &Destination,
+    wanted: Wanted,
+    name: &str,
+    partial: PartialName,
+    copied: TakenOver,
+    begun_at: Timestamp,
+) -> Ready {
+    let size_bytes = wanted.digest.size_bytes;
+    let sha256 = copied.sha256.unwrap_or(wanted.digest.sha256);
+    Ready {
+        sync: destination.sync.clone(),
+        upload_id: None,
+        file_name: bounded(name),
+        target: wanted.target,
+        partial,
+        content: Content::Sealed(copied.identity, Digest { size_bytes, sha256 }),
+        begun_at,
+        by: destination.by.clone(),
+        taken_over: true,
+        announced_sha256: Some(wanted.digest.sha256),
     }
 }
 
@@ -137,8 +148,7 @@ fn together(files: Vec<Unchanged>) -> Vec<Vec<Unchanged>> {
 mod tests {
     use super::*;
     use crate::path::LakePath;
-    use crate::time::Timestamp;
-    use crate::upload::{Digest, Identity};
+    use crate::upload::Identity;
 
     fn unchanged(size_bytes: u64) -> Unchanged {
         let target = LakePath::parse("/a/b").unwrap();

@@ -15,8 +15,9 @@ use crate::ports::Partial;
 use crate::ports::state::{NewUpload, RefusedUpload};
 use crate::sync::{Sync, SyncId, may_accept_uploads};
 use crate::time::Timestamp;
-use crate::upload::{PartialName, UploadId};
+use crate::upload::{Announced, Digest, Landed, PartialName, UploadId, must_match};
 use bytes::Bytes;
+use sha2::{Digest as _, Sha512};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -44,6 +45,9 @@ pub struct IncomingUpload {
     body: Body,
     pass: Pass,
     received_bytes: u64,
+    announced: Announced,
+    /// Only where it was announced.
+    sha512: Option<Box<Sha512>>,
     begun_at: Timestamp,
     by: String,
 }
@@ -122,6 +126,8 @@ impl Destination {
             body: Body::Gathered(Vec::new(), lake.0.landings.reserve()),
             pass: lake.0.gates.of(self.sync.sync_id).pass(),
             received_bytes: 0,
+            announced: Announced::default(),
+            sha512: None,
             begun_at,
             by: self.by.clone(),
         })
@@ -161,6 +167,14 @@ impl IncomingUpload {
         matches!(self.body, Body::Registered(..))
     }
 
+    /// Its bytes have to be these. Call it before the first of them.
+    #[must_use]
+    pub fn announcing(mut self, announced: Announced) -> Self {
+        self.sha512 = announced.sha512.map(|_| Box::default());
+        self.announced = announced;
+        self
+    }
+
     /// Gives the upload its row, for everybody to see that it is in flight. Call it when the rest is slow to come.
     pub async fn register(&mut self) -> Result<(), Error> {
         let Body::Gathered(gathered, _) = &mut self.body else { return Ok(()) };
@@ -193,6 +207,9 @@ impl IncomingUpload {
         if self.received_bytes > limit_bytes {
             return Err(Error::TooLarge { limit_bytes });
         }
+        if let Some(hasher) = &mut self.sha512 {
+            hasher.update(&bytes);
+        }
         if let Body::Gathered(gathered, reserved) = &mut self.body {
             let whole = gathered.len() + bytes.len();
             if whole <= WHOLE_BYTES_MAX && reserved.grow_to(whole) {
@@ -208,9 +225,10 @@ impl IncomingUpload {
     }
 
     /// Every byte has come: makes them durable, gives them their name, and remembers it.
-    pub async fn land(mut self) -> Result<(), Error> {
+    /// Bytes that are not those that were announced do not land.
+    pub async fn land(mut self) -> Result<Landed, Error> {
         match self.try_land().await {
-            Ok(()) => Ok(()),
+            Ok(digest) => Ok(Landed { path: self.target, digest }),
             Err(error) => {
                 self.fail(&error).await?;
                 Err(error)
@@ -218,7 +236,10 @@ impl IncomingUpload {
         }
     }
 
-    async fn try_land(&mut self) -> Result<(), Error> {
+    async fn try_land(&mut self) -> Result<Digest, Error> {
+        if let Some(hasher) = self.sha512.take() {
+            must_match("SHA-512", self.announced.sha512, hasher.finalize().into())?;
+        }
         let (upload_id, content) = match &mut self.body {
             Body::Gathered(gathered, _) => (None, Content::Whole(std::mem::take(gathered))),
             Body::Registered(upload_id, partial) => {
@@ -238,6 +259,7 @@ impl IncomingUpload {
             begun_at: self.begun_at,
             by: self.by.clone(),
             taken_over: false,
+            announced_sha256: self.announced.sha256,
         };
         self.lake.0.landings.land(&self.lake, ready).await
     }

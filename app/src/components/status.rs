@@ -20,6 +20,21 @@ pub fn StatusPill(status: Status) -> impl IntoView {
     .into_any()
 }
 
+/// How a sync stands. One that is held is still open, but nothing moves until somebody decides.
+#[component]
+pub fn SyncPill(status: Status, is_held: bool) -> impl IntoView {
+    if !is_held {
+        return view! { <StatusPill status/> }.into_any();
+    }
+    view! {
+        <span class="pill pill-held" title="Syncing: its end would shrink the dataset, and waits for somebody to confirm it">
+            <Picture icon=Icon::Warning/>
+            "Held"
+        </span>
+    }
+    .into_any()
+}
+
 /// `Full` or `Incremental`, with what it means on hover.
 #[component]
 pub fn TypeLabel(sync_type: SyncType) -> impl IntoView {

@@ -1,9 +1,11 @@
 //! One sync: its facts, its files, and how to end or abort it. Kept up to date while it runs.
 
+use super::sync_batch::{Changes, ExpectedFiles};
 use super::sync_close::CloseButtons;
 use super::sync_files::FileTable;
+use super::sync_hold::HoldNotice;
 use super::tour::upload_command;
-use crate::api::{AsOf, Session, get_sync, list_uploads};
+use crate::api::{AsOf, Session, compare_expected, get_difference, get_sync, list_uploads};
 use crate::components::clock::Clock;
 use crate::components::copy::Command;
 use crate::components::fresh::Fresh;
@@ -11,31 +13,60 @@ use crate::components::icon::{Icon, Picture};
 use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
 use crate::components::sign_in_form::SignInHint;
-use crate::components::status::{StatusPill, meaning, short};
+use crate::components::status::{SyncPill, meaning, short};
 use crate::components::time::{Elapsed, RelativeTime};
 use crate::error::ApiError;
 use crate::format;
 use crate::query::{Filters, use_filters};
+use lakeshore::difference::Difference;
+use lakeshore::expected::Comparison;
 use lakeshore::key::{AuthMode, Role};
 use lakeshore::sync::{Status, Sync, SyncId};
 use lakeshore::time::Timestamp;
 use lakeshore::upload::Upload;
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
+use serde::{Deserialize, Serialize};
 
 const FRESH_SECONDS_RUNNING: u32 = 2;
 /// A sync that has ended changes no more.
 const FRESH_SECONDS_ENDED: u32 = 60;
 
-/// A sync and one page of its files.
-type View = (Filters, AsOf<Sync>, Vec<Upload>);
+/// A sync and one page of its files, and what it was declared to hold. A difference is asked for where a person has to
+/// decide.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct View {
+    filters: Filters,
+    sync: AsOf<Sync>,
+    uploads: Vec<Upload>,
+    comparison: Option<Comparison>,
+    difference: Option<Difference>,
+}
 
 async fn ask(sync_id: SyncId, filters: Filters) -> Result<View, ApiError> {
+    let (sync, uploads) = ask_rows(sync_id, &filters).await?;
+    let (comparison, difference) = ask_batch(&sync.value).await;
+    Ok(View { filters, sync, uploads, comparison, difference })
+}
+
+async fn ask_rows(sync_id: SyncId, filters: &Filters) -> Result<(AsOf<Sync>, Vec<Upload>), ApiError> {
     let sync = get_sync(sync_id).await?;
     let mut parameters = filters.parameters()?;
     parameters.sync_id = Some(sync_id);
-    let uploads = list_uploads(parameters).await?.value;
-    Ok((filters, sync, uploads))
+    Ok((sync, list_uploads(parameters).await?.value))
+}
+
+/// What cannot be told now, the page does without.
+async fn ask_batch(sync: &Sync) -> (Option<Comparison>, Option<Difference>) {
+    let comparison = match sync.expected {
+        Some(_) => compare_expected(sync.sync_id).await.ok().flatten(),
+        None => None,
+    };
+    let difference = match sync.held {
+        Some(_) => get_difference(sync.sync_id).await.ok(),
+        None => None,
+    };
+    (comparison, difference)
 }
 
 #[component]
@@ -51,21 +82,31 @@ pub fn SyncDetail() -> impl IntoView {
 
 #[component]
 fn SyncView(session: Session, view: View) -> impl IntoView {
-    let (filters, AsOf { now: as_of, value: sync }, uploads) = view;
+    let View { filters, sync: AsOf { now: as_of, value: sync }, uploads, comparison, difference } = view;
     Clock::here().observe(as_of);
     let id = sync.sync_id;
     let fixed = sync.clone();
     let sync = RwSignal::new(sync);
     let uploads = RwSignal::new(uploads);
+    let comparison = RwSignal::new(comparison);
+    let difference = RwSignal::new(difference);
     let asked = StoredValue::new(filters.clone());
     let is_open = Memo::new(move |_| sync.with(|sync| sync.sync_status == Status::Syncing));
     let fresh = Fresh::keep(
         move || if is_open.get() { FRESH_SECONDS_RUNNING } else { FRESH_SECONDS_ENDED },
         move || async move {
             let Some(filters) = asked.try_get_value() else { return };
-            if let Ok((_, now, files)) = ask(id, filters).await {
-                sync.try_set(now.value);
-                uploads.try_set(files);
+            let Ok((now, files)) = ask_rows(id, &filters).await else { return };
+            let stands = |sync: &Sync| (sync.num_landed(), sync.expected, sync.held);
+            let has_changed = sync.try_with_untracked(stands).is_some_and(|before| before != stands(&now.value));
+            sync.try_set(now.value.clone());
+            uploads.try_set(files);
+            if has_changed {
+                let (compared, differs) = ask_batch(&now.value).await;
+                comparison.try_set(compared);
+                if differs.is_some() {
+                    difference.try_set(differs);
+                }
             }
         },
     );
@@ -90,6 +131,7 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
                 <CloseButtons sync refresh/>
             </Show>
         </Heading>
+        <HoldNotice sync may_write as_of refresh/>
         <Facts sync fixed as_of/>
         <Show when=move || is_open.get() && !may_write>
             <SignInHint is_signed_in purpose="to add files, end or abort this sync"/>
@@ -100,6 +142,8 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
                 <Command text=command.clone() label="Copy the upload command"/>
             </details>
         </Show>
+        <ExpectedFiles comparison/>
+        <Changes sync difference/>
         <section class="section" aria-labelledby="files-title">
             <h2 id="files-title">"Files"</h2>
             <Show
@@ -119,6 +163,7 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
 #[component]
 fn Facts(sync: RwSignal<Sync>, fixed: Sync, as_of: Timestamp) -> impl IntoView {
     let status = Memo::new(move |_| sync.with(|sync| sync.sync_status));
+    let is_held = Memo::new(move |_| sync.with(|sync| sync.held.is_some()));
     let end = Memo::new(move |_| sync.with(|sync| sync.end_time));
     let message = Memo::new(move |_| sync.with(|sync| sync.message.clone()));
     let failed = Memo::new(move |_| sync.with(|sync| sync.num_failed));
@@ -134,7 +179,7 @@ fn Facts(sync: RwSignal<Sync>, fixed: Sync, as_of: Timestamp) -> impl IntoView {
             <div>
                 <dt>"Status"</dt>
                 <dd id="sync-status" aria-live="polite">
-                    {move || view! { <StatusPill status=status.get()/> }}
+                    {move || view! { <SyncPill status=status.get() is_held=is_held.get()/> }}
                 </dd>
             </div>
             <div class="fact-wide">

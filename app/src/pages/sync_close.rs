@@ -27,7 +27,7 @@ pub fn CloseButtons(sync: RwSignal<Sync>, refresh: Callback<()>) -> impl IntoVie
 }
 
 /// What a closing call has come to, and the dialog that asked for it.
-fn closing<F>(
+pub(super) fn closing<F>(
     open: RwSignal<bool>,
     refresh: Callback<()>,
     call: impl Fn(EndSync) -> F + Copy + Send + std::marker::Sync + 'static,
@@ -61,6 +61,7 @@ fn EndDialog(sync: RwSignal<Sync>, open: RwSignal<bool>, refresh: Callback<()>) 
     let preview = RwSignal::new(None::<Result<EndPreview, ApiError>>);
     let discard_in_flight = RwSignal::new(false);
     let allow_empty = RwSignal::new(false);
+    let allow_shrinking = RwSignal::new(false);
     let (is_pending, error, close) = closing(open, refresh, end_sync);
     // Asked when the dialog opens, since it counts every file.
     Effect::new(move |_| {
@@ -69,6 +70,7 @@ fn EndDialog(sync: RwSignal<Sync>, open: RwSignal<bool>, refresh: Callback<()>) 
             error.set(None);
             discard_in_flight.set(false);
             allow_empty.set(false);
+            allow_shrinking.set(false);
             spawn_local(async move {
                 let answer = end_preview(id).await;
                 preview.try_set(Some(answer));
@@ -80,16 +82,20 @@ fn EndDialog(sync: RwSignal<Sync>, open: RwSignal<bool>, refresh: Callback<()>) 
         sync_type == SyncType::FullSync
             && preview.with(|preview| matches!(preview, Some(Ok(preview)) if preview.landed.files == 0))
     });
+    let shrinks =
+        Memo::new(move |_| preview.with(|preview| matches!(preview, Some(Ok(preview)) if preview.is_shrinking)));
     let is_ready = Signal::derive(move || {
         preview.with(|preview| matches!(preview, Some(Ok(_))))
             && (in_flight.get() == 0 || discard_in_flight.get())
             && (!empties.get() || allow_empty.get())
+            && (!shrinks.get() || allow_shrinking.get())
     });
     let on_confirm = move |()| {
         close.run(EndSync {
             sync_id: id,
             discard_in_flight: discard_in_flight.get_untracked(),
             allow_empty: empties.get_untracked() && allow_empty.get_untracked(),
+            confirm: shrinks.get_untracked() && allow_shrinking.get_untracked(),
         });
     };
     view! {
@@ -117,6 +123,12 @@ fn EndDialog(sync: RwSignal<Sync>, open: RwSignal<bool>, refresh: Callback<()>) 
                     "Publish it without a file: this empties the dataset"
                 </label>
             </Show>
+            <Show when=move || shrinks.get()>
+                <label class="check check-danger">
+                    <input type="checkbox" prop:checked=allow_shrinking on:change=move |event| allow_shrinking.set(event_target_checked(&event))/>
+                    "Publish it although it shrinks the dataset so much"
+                </label>
+            </Show>
             <Show when=move || { in_flight.get() > 0 }>
                 <label class="check check-danger">
                     <input type="checkbox" prop:checked=discard_in_flight on:change=move |event| discard_in_flight.set(event_target_checked(&event))/>
@@ -129,7 +141,7 @@ fn EndDialog(sync: RwSignal<Sync>, open: RwSignal<bool>, refresh: Callback<()>) 
 
 /// What ending will do, in words.
 fn consequence(sync_type: SyncType, path: &str, preview: EndPreview) -> String {
-    let EndPreview { landed, replaced } = preview;
+    let EndPreview { landed, replaced, .. } = preview;
     match (sync_type, landed.files, replaced.files) {
         (SyncType::IncrementalSync, ..) => format!(
             "{} landed at {path}, and readers see them already. Ending says that nothing more will come.",
@@ -199,7 +211,9 @@ mod tests {
     #[test]
     fn the_question_says_what_will_happen() {
         let some = |files, bytes| Totals { files, bytes };
-        let full = |landed, replaced| consequence(SyncType::FullSync, "/d", EndPreview { landed, replaced });
+        let full = |landed, replaced| {
+            consequence(SyncType::FullSync, "/d", EndPreview { landed, replaced, is_shrinking: false })
+        };
         assert_eq!(
             full(some(4, 1_000_000_000), some(12, 3_100_000_000)),
             "Replaces 12 files, 3.1 GB at /d by 4 files, 1.0 GB; the old ones go to the trash."

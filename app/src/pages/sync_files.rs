@@ -66,6 +66,7 @@ fn FileRow(upload: Signal<Upload>, as_of: Timestamp, with_sync: bool) -> impl In
             <td class="cell-main">
                 <span class="row-name">{fixed.file_name}</span>
                 {move || place.get().map(|place| view! { <span class="path">{place}</span> })}
+                {fixed.taken_over.then(|| view! { <span class="path">"Unchanged: taken over, not sent"</span> })}
                 <Show when=move || !message.with(String::is_empty)>
                     <span class="message">{move || message.with(|message| sentence(message))}</span>
                 </Show>

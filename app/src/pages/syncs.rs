@@ -10,7 +10,7 @@ use crate::components::icon::{Icon, Picture};
 use crate::components::live_rows::LiveRows;
 use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
-use crate::components::status::{StatusPill, TypeLabel};
+use crate::components::status::{SyncPill, TypeLabel};
 use crate::components::time::{Elapsed, RelativeTime};
 use crate::format;
 use crate::query::{Filters, use_filters};
@@ -124,6 +124,7 @@ fn SyncRow(sync: Signal<Sync>, as_of: lakeshore::Timestamp) -> impl IntoView {
     let href = format!("/syncs/{}", fixed.sync_id);
     let name = if fixed.name.is_empty() { format!("Sync {}", fixed.sync_id) } else { fixed.name };
     let status = Memo::new(move |_| sync.with(|sync| sync.sync_status));
+    let is_held = Memo::new(move |_| sync.with(|sync| sync.held.is_some()));
     let end = Memo::new(move |_| sync.with(|sync| sync.end_time));
     let failed = Memo::new(move |_| sync.with(|sync| sync.num_failed));
     view! {
@@ -134,7 +135,9 @@ fn SyncRow(sync: Signal<Sync>, as_of: lakeshore::Timestamp) -> impl IntoView {
                 </a>
                 <span class="path">{fixed.path.to_string()}</span>
             </td>
-            <td data-label="Status">{move || view! { <StatusPill status=status.get()/> }}</td>
+            <td data-label="Status">
+                {move || view! { <SyncPill status=status.get() is_held=is_held.get()/> }}
+            </td>
             <td data-label="Type" class="secondary">
                 <TypeLabel sync_type=fixed.sync_type/>
             </td>

@@ -7,6 +7,7 @@ use crate::components::live_rows::next_generation;
 use crate::format;
 use crate::uploader::queue::{Item, ItemId, State, Totals};
 use crate::uploader::{LeftOut, Phase, Uploader};
+use lakeshore::ErrorCode;
 use leptos::prelude::*;
 
 /// How the upload stands, once it has started, and what the person may do about it.
@@ -89,6 +90,14 @@ fn PhaseButtons(phase: Phase) -> impl IntoView {
         .into_any(),
         Phase::Settled => view! {
             {retry}
+            <Show when=move || uploader.error.with(|error| error.as_ref().is_some_and(|error| error.is(ErrorCode::Held)))>
+                <a
+                    class="button button-primary"
+                    href=move || uploader.target.with(|target| target.as_ref().map(|target| format!("/syncs/{}", target.sync_id)))
+                >
+                    "See what it would change"
+                </a>
+            </Show>
             <button type="button" class="button" on:click=move |_| uploader.end()>
                 {move || if has_failed.get() { "End anyway" } else { "End the sync" }}
             </button>

@@ -19,6 +19,8 @@ CREATE TABLE resumables (
     metadata      TEXT    NOT NULL,
     -- What the whole must have.
     sha256        BLOB,
+    -- Whether the sender may know the token: it does not before the request that began it is answered.
+    is_told       INTEGER NOT NULL,
     -- Tokens, in order, parted by spaces.
     parts         TEXT    NOT NULL,
     -- The token of what a part was joined into.

@@ -34,7 +34,5 @@ ALTER TABLE syncs ADD COLUMN held_replaced_bytes INTEGER;
 ALTER TABLE syncs ADD COLUMN held_published_files INTEGER;
 ALTER TABLE syncs ADD COLUMN held_published_bytes INTEGER;
 
--- What a restore has put back is not what the history says of its place.
-CREATE INDEX trash_restored ON trash (origin, restored_at) WHERE restored_at IS NOT NULL;
 -- What an upload of a sync has replaced.
 CREATE INDEX trash_of_files ON trash (sync_id, origin) WHERE kind = 'File';

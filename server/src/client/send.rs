@@ -85,7 +85,7 @@ impl Sender<'_> {
                 Err(unsent) => return Err(unsent),
             };
             progress.at(0);
-            let is_corrupt = error.is_refusal(ErrorCode::WrongDigest);
+            let is_corrupt = error.is_refusal(ErrorCode::DigestMismatch);
             if is_corrupt && corruptions < CORRUPTIONS_MAX {
                 corruptions += 1;
                 continue;

@@ -205,7 +205,7 @@ fn refusal(code: ErrorCode, msg: &str) -> ClientError {
 /// The upload is not there any more, or has failed because its bytes were not those that were announced.
 fn is_gone(error: &ClientError) -> bool {
     let is_lost = |code: u32| matches!(code / 100, 404 | 410) && code != ErrorCode::NoSuchSync.number();
-    matches!(error, ClientError::Refused { code, .. } if is_lost(*code) || *code == ErrorCode::WrongDigest.number())
+    matches!(error, ClientError::Refused { code, .. } if is_lost(*code) || *code == ErrorCode::DigestMismatch.number())
 }
 
 /// It goes on at another byte than was thought: the answer to a piece was lost.

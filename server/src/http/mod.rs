@@ -3,6 +3,7 @@
 mod conditions;
 pub mod connections;
 pub mod credentials;
+mod digest_fields;
 mod download;
 pub mod error;
 pub mod multipart;

@@ -3,6 +3,7 @@
 //! Nothing is copied but where a delimiter may lie across two pieces, and nothing is gathered but a part's head, whose
 //! length is bounded. So a body may be of any size and shape without filling memory.
 
+use super::digest_fields::DigestFields;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use memchr::memmem::Finder;
@@ -42,6 +43,7 @@ pub struct Part {
     pub name: String,
     /// Absent when the part is a plain field.
     pub file_name: Option<String>,
+    pub digests: DigestFields,
 }
 
 pub struct Multipart<S> {
@@ -171,10 +173,11 @@ fn parse_head(head: &[u8]) -> Result<Part, MultipartError> {
         return Err(MultipartError::Malformed("the head of a part cannot be read"));
     };
     let disposition = lines.iter().find(|line| line.name.eq_ignore_ascii_case("content-disposition"));
-    let Some(disposition) = disposition else {
-        return Ok(Part::default());
-    };
-    parse_disposition(disposition.value)
+    let mut part = disposition.map(|line| parse_disposition(line.value)).transpose()?.unwrap_or_default();
+    for line in lines.iter() {
+        part.digests.take(line.name, line.value);
+    }
+    Ok(part)
 }
 
 /// The names in a `Content-Disposition`, of a part or of a request.
@@ -358,7 +361,7 @@ mod tests {
             let parts = parse(pieces, boundary).unwrap();
             let expected: Parts = files
                 .into_iter()
-                .map(|(name, bytes)| (Part { name: "file".into(), file_name: Some(name) }, bytes))
+                .map(|(name, bytes)| (Part { name: "file".into(), file_name: Some(name), ..Part::default() }, bytes))
                 .collect();
             prop_assert_eq!(parts, expected);
         }

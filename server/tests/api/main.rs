@@ -7,10 +7,12 @@ mod backup;
 mod check;
 mod command;
 mod contract;
+mod digests;
 #[path = "../support/disk.rs"]
 mod disk;
 mod downloads;
 mod emptying;
+mod guard;
 mod idempotency;
 mod list;
 mod missing;

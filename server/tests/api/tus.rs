@@ -259,6 +259,26 @@ async fn an_upload_is_gone_on_with_after_its_connection_broke_and_after_kills() 
 }
 
 #[tokio::test]
+async fn a_creation_whose_answer_a_kill_has_swallowed_leaves_a_failed_row() {
+    let server = TestServer::start().await;
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let mut connection = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
+    let metadata = metadata(&[("filename", "untold")]);
+    write!(
+        connection,
+        "POST /api/lake/files?sync_id={id} HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Length: 1000000\r\n\
+         Upload-Metadata: {metadata}\r\nContent-Type: {PIECE}\r\nContent-Length: 1000000\r\n\r\nsome of it"
+    )
+    .unwrap();
+    server.eventually(async || server.history("status=Syncing").await.first().cloned()).await;
+    let server = server.kill_and_restart().await;
+    let row = &server.history("").await[0];
+    assert_eq!((&row["sync_status"], &row["file_name"]), (&json!("Failed"), &json!("untold")));
+    assert!(server.file_names(".lakeshore/uploads").is_empty());
+    server.end_sync(id).await;
+}
+
+#[tokio::test]
 async fn a_second_request_takes_over_from_one_whose_connection_is_dead() {
     let server = TestServer::start().await;
     let tus = Tus(&server);
@@ -644,7 +664,7 @@ async fn a_check_knows_unfinished_uploads_and_finds_those_whose_bytes_are_gone()
     let whole = std::fs::read(&partial).unwrap();
     std::fs::write(&partial, &whole[..3]).unwrap();
     let (code, said) = check(&[]);
-    assert!(code == 1 && said.contains("are gone"), "{said}");
+    assert!(code == 1 && said.contains("nobody can go on with"), "{said}");
     let (code, said) = check(&["--repair"]);
     assert!(code == 0 && said.contains("[repaired]"), "{said}");
     assert_eq!(check(&[]), (0, String::new()));

@@ -1,5 +1,6 @@
 //! Clients that outlive their server, and what they know: what was acknowledged, and what may be in the lake now.
 
+use crate::resumers::Begun;
 use crate::server::TestServer;
 use reqwest::Client;
 use reqwest::multipart::{Form, Part};
@@ -31,6 +32,8 @@ pub struct Known {
     pub versions: BTreeMap<String, Vec<u64>>,
     /// Full syncs that were aborted before they were whole: what they have staged is in the trash, and no version.
     pub incomplete: BTreeSet<u64>,
+    /// Resumable uploads that are to be gone on with.
+    pub begun: Vec<Begun>,
     /// SHA-256 of what was asked to be removed for good: it may be gone, or still be in the trash.
     pub emptied: BTreeSet<String>,
 }
@@ -96,9 +99,9 @@ pub fn version_in(folder: &Path) -> u64 {
 
 #[derive(Clone)]
 pub struct Sender {
-    url: String,
+    pub url: String,
     key: String,
-    client: Client,
+    pub client: Client,
     lake: PathBuf,
     pub ledger: Arc<Ledger>,
 }
@@ -137,7 +140,7 @@ impl Sender {
 
     /// `how`: `end` or `abort`.
     pub async fn close(&self, how: &str, sync_id: u64) -> Option<()> {
-        let body = json!({ "sync_id": sync_id, "api_key": self.key, "discard_in_flight": true });
+        let body = json!({ "sync_id": sync_id, "api_key": self.key, "discard_in_flight": true, "confirm": true });
         let (status, answer) = self.post(&format!("/api/ingestion/file/sync/{how}"), body).await?;
         assert_eq!(status, 200, "{answer}");
         Some(())
@@ -205,6 +208,18 @@ impl Sender {
         self.close("end", sync_id).await?;
         self.ledger.known().versions.insert(path.to_owned(), vec![sync_id]);
         Some(())
+    }
+
+    /// A sync that would shrink its dataset: it is held, then aborted.
+    #[cfg(feature = "failpoints")]
+    pub async fn hold_and_abort(&self, path: &str) -> Option<()> {
+        let sync_id = self.start(path, "FullSync").await?;
+        self.ledger.known().incomplete.insert(sync_id);
+        self.upload(sync_id, "part-0", format!("{sync_id}:held").into_bytes()).await?;
+        let body = json!({ "sync_id": sync_id, "api_key": self.key });
+        let (status, answer) = self.post("/api/ingestion/file/sync/end", body).await?;
+        assert_eq!((status, &answer["code"]), (409, &json!(40911)), "{answer}");
+        self.close("abort", sync_id).await
     }
 
     /// Aborts what a kill has left open, or it would hold its path.

@@ -30,6 +30,9 @@ async fn scenario(sender: &Sender) -> Option<()> {
     sender.upload_own(added, "/inc/large", 3_000_000).await?;
     sender.upload_own(added, "/inc/small", 50).await?;
     sender.upload_own(added, "/inc/large", 3_000_000).await?;
+    sender.upload_in_pieces(added, "/inc/large", 3_000_000, 2).await?;
+    sender.upload_in_parts(added, "/inc/joined", 5_000).await?;
+    sender.leave_unfinished(added, 10).await?;
     sender.replace_and_empty(added, "/inc/doomed").await?;
     let first = sender.stage("/full").await?;
     sender.publish("/full", first).await?;
@@ -37,6 +40,7 @@ async fn scenario(sender: &Sender) -> Option<()> {
     sender.publish("/full", second).await?;
     sender.publish_unchanged("/full").await?;
     assert_eq!(sender.restore("/full").await?, "Replaced");
+    sender.hold_and_abort("/full").await?;
     let aborted = sender.stage("/full").await?;
     sender.close("abort", aborted).await?;
     assert_eq!(sender.restore("/full").await?, "Aborted");

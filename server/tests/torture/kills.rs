@@ -33,7 +33,13 @@ async fn add(sender: Sender, adder: u64, mut random: StdRng) -> Option<()> {
                     let name = format!("hot-{}", random.random_range(0..3));
                     sender.upload(sync_id, &name, sender.fresh_bytes(length)).await?;
                 }
-                3..6 => sender.upload_own(sync_id, &own, length).await?,
+                3..5 => sender.upload_own(sync_id, &own, length).await?,
+                5 => {
+                    // Now and then more than is made durable at once.
+                    let length = if random.random_bool(0.1) { 40_000_000 } else { 20 * length };
+                    sender.upload_in_pieces(sync_id, &own, length, random.random_range(1..5)).await?;
+                }
+                7 => sender.upload_in_parts(sync_id, &own, length).await?,
                 6 => drop(sender.restore(&own).await?),
                 _ => {
                     let bytes = sender.fresh_bytes(length);
@@ -41,6 +47,9 @@ async fn add(sender: Sender, adder: u64, mut random: StdRng) -> Option<()> {
                     sender.upload(sync_id, &name, bytes).await?;
                 }
             }
+        }
+        if random.random_bool(0.3) {
+            sender.leave_unfinished(sync_id, 50_000).await?;
         }
         sender.close(if random.random_bool(0.2) { "abort" } else { "end" }, sync_id).await?;
     }

@@ -20,6 +20,8 @@ mod order_of_syncs;
 mod planted;
 mod power_cuts;
 mod races;
+mod reflinks;
+mod resumers;
 #[path = "../support/server.rs"]
 mod server;
 mod slow_senders;

@@ -1,6 +1,7 @@
 //! After a restart nothing is in doubt: the state, the lake, the trash and what the clients were told agree.
 
 use crate::clients::{ABSENT, Ledger, digest, every_row, version_in};
+use crate::resumers::go_on;
 use crate::server::{TestServer, answer};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -30,6 +31,7 @@ struct Counters {
 
 impl Verifier {
     pub async fn verify(&mut self, server: &TestServer, ledger: &Ledger) {
+        go_on(server, ledger).await;
         // First, and last: what is being emptied goes in the background.
         check_trash(server).await;
         self.read_history(server).await;
@@ -52,7 +54,7 @@ impl Verifier {
             self.acknowledged += 1;
         }
         let open = self.check_syncs(server).await;
-        assert!(server.file_names(".lakeshore/uploads").is_empty(), "no upload is in flight after a restart");
+        assert!(server.file_names(".lakeshore/uploads").is_empty(), "no upload is in flight any more");
         self.check_staging(&places, &open);
         check_trash(server).await;
         check_live(server, ledger, &places);

@@ -3,9 +3,11 @@
 use super::state::MemoryState;
 use crate::error::Error;
 use crate::expected::{Comparison, Declaration, LandedFile};
-use crate::ports::state::BatchState;
+use crate::path::LakePath;
+use crate::ports::state::{BatchState, LandedChange, TrashRecord};
 use crate::sync::{SyncId, may_accept_uploads};
 use crate::time::Timestamp;
+use crate::trash::TrashReason;
 use async_trait::async_trait;
 
 #[async_trait]
@@ -31,5 +33,31 @@ impl BatchState for MemoryState {
         landed.sort_by(|one, other| one.target.cmp(&other.target));
         let (named, landed) = (named.into_iter().map(Ok), landed.into_iter().map(Ok));
         Comparison::of(&sync.path, expected.totals(), named, landed).map(Some)
+    }
+
+    async fn landed_changes(&self, id: SyncId, after: u64, size: u64) -> Result<Vec<LandedChange>, Error> {
+        let data = self.data();
+        let of_sync: Vec<_> = data.uploads.iter().filter(|row| row.upload.sync_id == id).zip(1..).collect();
+        let landed = |target: &LakePath| {
+            let target = target.clone();
+            of_sync.iter().filter(move |(row, _)| row.digest().is_some() && row.target == target)
+        };
+        let replaced = |target: &LakePath| {
+            let of_target = |record: &TrashRecord| {
+                let entry = &record.entry;
+                entry.sync_id == Some(id) && entry.origin == *target && entry.reason == TrashReason::Overwritten
+            };
+            data.trash.iter().filter(|(record, _)| of_target(record)).count()
+        };
+        let last_of_each = of_sync
+            .iter()
+            .filter(|(row, ordinal)| row.digest().is_some() && landed(&row.target).all(|(_, other)| other <= ordinal));
+        let changes = last_of_each.filter(|(_, ordinal)| *ordinal > after).map(|(row, ordinal)| LandedChange {
+            ordinal: *ordinal,
+            target: row.target.clone(),
+            size_bytes: row.upload.size_bytes,
+            has_replaced: replaced(&row.target) >= landed(&row.target).count(),
+        });
+        Ok(changes.take(usize::try_from(size).unwrap_or(usize::MAX)).collect())
     }
 }

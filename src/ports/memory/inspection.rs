@@ -120,10 +120,13 @@ impl FilesInspection for MemoryFiles {
         for (path, node) in &tree.nodes {
             let Some(rest) = path.strip_prefix(&below) else { continue };
             let (name, is_deeper) = rest.split_once('/').map_or((rest, false), |(name, _)| (name, true));
-            let kind = if is_deeper || node.bytes.is_none() { EntryKind::Folder } else { EntryKind::File };
-            entries.insert(name.to_owned(), kind);
+            let entry = match &node.bytes {
+                Some(bytes) if !is_deeper => (EntryKind::File, bytes.len() as u64),
+                _ => (EntryKind::Folder, 0),
+            };
+            entries.insert(name.to_owned(), entry);
         }
-        Ok(entries.into_iter().map(|(name, kind)| Entry { name, kind }).collect())
+        Ok(entries.into_iter().map(|(name, (kind, size_bytes))| Entry { name, kind, size_bytes }).collect())
     }
 
     async fn sizes(&self, files: &[Place]) -> Result<Vec<Option<u64>>, Error> {

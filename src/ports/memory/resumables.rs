@@ -63,6 +63,7 @@ impl ResumableState for MemoryState {
             length: new.length,
             metadata: new.metadata.clone(),
             sha256: new.sha256,
+            is_told: new.is_told,
             by: new.by.clone(),
             begun_at: new.at,
             expires_at: new.expires_at,
@@ -87,6 +88,7 @@ impl ResumableState for MemoryState {
         if let Some(record) = self.data().resumable_mut(token) {
             record.checkpoint = checkpoint.clone();
             record.length = length;
+            record.is_told = true;
             record.expires_at = expires_at;
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::expected::{Declaration, LandedFile};
+use crate::guard::Hold;
 use crate::key::{Key, KeyId, NewKey, SecretHash};
 use crate::limits::IN_FLIGHT_NAMED_MAX;
 use crate::list::{Order, Page, SyncQuery, TrashQuery, UploadQuery};
@@ -17,7 +18,7 @@ use crate::sync::{
 };
 use crate::time::Timestamp;
 use crate::trash::{Doomed, Totals, TrashEntry, TrashId, TrashKey, TrashKind};
-use crate::upload::{Identity, PartialName, Upload, UploadId, hexadecimal};
+use crate::upload::{Digest, Identity, PartialName, Upload, UploadId, hexadecimal};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,10 +53,16 @@ pub(super) enum Fate {
 
 pub(super) struct UploadRow {
     pub(super) upload: Upload,
-    target: LakePath,
+    pub(super) target: LakePath,
     partial: Option<PartialName>,
     /// Once it has landed.
     landed: Option<(Identity, LandedContent)>,
+}
+
+impl UploadRow {
+    pub(super) fn digest(&self) -> Option<Digest> {
+        self.landed.as_ref().map(|(_, content)| content.digest)
+    }
 }
 
 impl MemoryState {
@@ -105,7 +112,7 @@ impl Data {
     /// What the sync has landed, in the order of the history.
     pub(super) fn landed_by(&self, id: SyncId) -> impl Iterator<Item = LandedFile> {
         let of_sync = self.uploads.iter().filter(move |row| row.upload.sync_id == id);
-        of_sync.filter_map(|row| Some(LandedFile { target: row.target.clone(), digest: row.landed.as_ref()?.1.digest }))
+        of_sync.filter_map(|row| Some(LandedFile { target: row.target.clone(), digest: row.digest()? }))
     }
 
     fn refuse_if_held(&self, path: &LakePath, sync_type: SyncType) -> Result<(), Error> {
@@ -186,6 +193,7 @@ impl Data {
         let record = self.record(whole.sync_id)?;
         record.sync.num_in_flight -= 1;
         record.sync.size_bytes += whole.digest.size_bytes;
+        record.sync.held = None;
         let (path, sync_type) = (record.sync.path.clone(), record.sync.sync_type);
         self.syncs[index(whole.sync_id.0)].1 = at;
         if sync_type == SyncType::IncrementalSync {
@@ -319,6 +327,7 @@ impl SyncState for MemoryState {
             message: String::new(),
             started_by: new.started_by.clone(),
             expected: None,
+            held: None,
         };
         data.syncs.push((SyncRecord { sync, phase: Phase::Open, closing: None }, new.at));
         if let Some(expected) = &new.expected {
@@ -368,6 +377,7 @@ impl SyncState for MemoryState {
         let record = data.record(id)?;
         record.sync.num_failed += discarded;
         record.sync.num_in_flight = 0;
+        record.sync.held = None;
         match closing {
             Closing::Finish => {
                 record.phase = Phase::Ended;
@@ -400,6 +410,19 @@ impl SyncState for MemoryState {
             data.remember_dataset(path, settlement.sync_id);
         }
         Ok(())
+    }
+
+    async fn hold_sync(&self, id: SyncId, replaced: Totals, published: Totals, at: Timestamp) -> Result<Hold, Error> {
+        let mut data = self.data();
+        let record = data.record(id)?;
+        may_accept_uploads(record)?;
+        let earlier = record.sync.held;
+        let hold = Hold { since: earlier.map_or(at, |earlier| earlier.since), replaced, published };
+        record.sync.held = Some(hold);
+        if earlier.is_none() {
+            data.touch(id, at);
+        }
+        Ok(hold)
     }
 
     async fn reopen_sync(&self, id: SyncId) -> Result<(), Error> {

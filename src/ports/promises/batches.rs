@@ -1,13 +1,15 @@
 //! Promises about declared batches.
 
-use super::{DIGEST, finish, land_upload, new_sync, path, record, start, whole};
+use super::{DIGEST, finish, land_upload, new_sync, path, publish, record, start, trash_of, whole};
 use crate::error::Error;
 use crate::expected::{Declaration, DeclaredFile, ExpectedTotals};
+use crate::guard::Hold;
 use crate::idempotency::{Fingerprint, IdempotencyKey};
-use crate::ports::state::{NewSync, OnceOnly, Settlement, State, WholeUpload};
+use crate::list::{Page, SyncQuery};
+use crate::ports::state::{NewSync, NewTrash, OnceOnly, Settlement, State, WholeUpload};
 use crate::sync::{Closing, Status, SyncId, SyncType};
 use crate::time::Timestamp;
-use crate::trash::{Totals, TrashReason};
+use crate::trash::{Totals, TrashKey, TrashKind, TrashReason};
 use crate::upload::Digest;
 
 fn declared(files: &[(&str, u64, Option<[u8; 32]>)]) -> Declaration {
@@ -85,4 +87,56 @@ pub async fn a_start_under_the_same_key_is_the_same_start_until_it_is_forgotten(
     // Forgotten: the same key starts anew, and finds the path held.
     assert!(matches!(start(call("etl", "k", 1, 1101)).await, Err(Error::PathHeld { .. })));
     assert_eq!(start(call("etl", "l", 2, 1101)).await.unwrap(), other);
+}
+
+pub async fn a_hold_keeps_its_time_and_is_lifted_by_a_landing_and_by_closing(state: &dyn State) {
+    let id = start(state, "/a", SyncType::FullSync).await;
+    finish(state, id, "/a/1").await;
+    let (many, few) = (Totals { files: 9, bytes: 90 }, Totals { files: 1, bytes: 5 });
+    let held = async |since| {
+        record(state, id).await.sync.held == Some(Hold { since: Timestamp(since), replaced: many, published: few })
+    };
+    state.hold_sync(id, many, many, Timestamp(100)).await.unwrap();
+    let hold = state.hold_sync(id, many, few, Timestamp(101)).await.unwrap();
+    assert_eq!(hold, Hold { since: Timestamp(100), replaced: many, published: few });
+    assert!(held(100).await);
+    let query = SyncQuery { page: Page::FIRST, status: None, sync_type: None, path: None, text: None, scope: None };
+    assert_eq!(state.syncs(&query).await.unwrap()[0].held, Some(hold));
+    // Being held is no idleness, asking again is.
+    assert!(state.idle_syncs(Timestamp(100)).await.unwrap().is_empty());
+    assert_eq!(state.idle_syncs(Timestamp(101)).await.unwrap(), [id]);
+    finish(state, id, "/a/2").await;
+    assert_eq!(record(state, id).await.sync.held, None);
+    state.hold_sync(id, many, few, Timestamp(200)).await.unwrap();
+    assert!(held(200).await);
+    state.close_sync(id, &publish(), false, Timestamp(201)).await.unwrap();
+    assert_eq!(record(state, id).await.sync.held, None);
+    assert!(matches!(state.hold_sync(id, many, few, Timestamp(202)).await, Err(Error::SyncEnding(_))));
+    state.reopen_sync(id).await.unwrap();
+    assert_eq!(record(state, id).await.sync.held, None);
+}
+
+pub async fn what_a_sync_has_landed_tells_new_from_replaced(state: &dyn State) {
+    let earlier = start(state, "/a", SyncType::IncrementalSync).await;
+    finish(state, earlier, "/a/old").await;
+    let id = start(state, "/a", SyncType::IncrementalSync).await;
+    let replaced = |target: &str, key: &str| NewTrash {
+        key: TrashKey::remembered(key.to_owned()),
+        kind: TrashKind::File,
+        reason: TrashReason::Overwritten,
+        ..trash_of(id, target)
+    };
+    land_upload(state, whole(None, id, "/a/old"), Some(replaced("/a/old", "1")), 30).await;
+    land_upload(state, whole(None, id, "/a/new"), None, 31).await;
+    land_upload(state, whole(None, id, "/a/new"), Some(replaced("/a/new", "2")), 32).await;
+    land_upload(state, whole(None, id, "/a/old"), Some(replaced("/a/old", "3")), 33).await;
+    land_upload(state, whole(None, id, "/a/newer"), None, 34).await;
+    let changes = async |after, size| -> Vec<(u64, String, bool)> {
+        let landed = state.landed_changes(id, after, size).await.unwrap();
+        landed.into_iter().map(|file| (file.ordinal, file.target.as_str().to_owned(), file.has_replaced)).collect()
+    };
+    let all = [(3, "/a/new".into(), false), (4, "/a/old".into(), true), (5, "/a/newer".into(), false)];
+    assert_eq!(changes(0, 10).await, all);
+    assert_eq!(changes(3, 1).await, all[1..2]);
+    assert_eq!(changes(5, 10).await, []);
 }

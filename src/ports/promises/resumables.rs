@@ -33,6 +33,7 @@ fn new_resumable(name: u8, upload: Option<(SyncId, &str)>, length: Option<u64>) 
         length,
         metadata: "filename YQ==".into(),
         sha256: Some([9; 32]),
+        is_told: false,
         by: "etl".into(),
         at: Timestamp(20),
         expires_at: Timestamp(100 + i64::from(name)),
@@ -62,13 +63,14 @@ pub async fn a_resumable_upload_has_a_row_and_is_known_until_it_is_forgotten(sta
     assert!(state.unfinished_uploads().await.unwrap().is_empty(), "a restart does not end it");
     assert_eq!(state.promised_bytes().unwrap(), 0, "its length is not known");
 
+    assert!(!state.resumable(&token(1)).await.unwrap().unwrap().is_told);
     state.advance_resumable(&token(1), &at(4), Some(10), Timestamp(300)).await.unwrap();
     let known = state.resumable(&token(1)).await.unwrap().unwrap();
     assert_eq!((known.token, known.partial, known.identity), (new.token, new.partial, new.identity));
     assert_eq!((known.upload_id, known.sync_id, known.target), (Some(upload_id), Some(sync), Some(path("/a/1.csv"))));
     assert_eq!((known.checkpoint, known.length, known.sha256), (at(4), Some(10), Some([9; 32])));
     assert_eq!((known.metadata, known.by, known.begun_at), (new.metadata, "etl".into(), Timestamp(20)));
-    assert_eq!((known.expires_at, known.status), (Timestamp(300), Status::Syncing));
+    assert_eq!((known.expires_at, known.status, known.is_told), (Timestamp(300), Status::Syncing, true));
     assert_eq!(state.promised_bytes().unwrap(), 6);
     assert_eq!(unfinished(state).await, [token(1)]);
 

@@ -52,9 +52,9 @@ impl Check<'_> {
             partials.insert(upload.partial.as_str().to_owned());
         }
         let resumables = self.lake.unfinished_resumables().await?;
-        for record in self.lake.lost_resumables(&resumables).await? {
+        for (record, message) in self.lake.lost_resumables(&resumables).await? {
             let path = Place::Partial(record.partial).shown();
-            add(path, format!("the bytes of a resumable upload ({:?}) are gone", record.file_name));
+            add(path, format!("a resumable upload ({:?}) that nobody can go on with: {message}", record.file_name));
         }
         partials.extend(resumables.into_keys().map(|partial| partial.as_str().to_owned()));
         for record in state.closing_syncs().await? {

@@ -27,7 +27,7 @@ impl Destination {
                     return Err(Error::NoSuchResumable(spent.token.to_string()));
                 }
                 let length = parts.iter().filter_map(|part| part.length).sum();
-                self.begin_resumable(Announced { length: Some(length), ..announced }).await?
+                self.begin_resumable(Announced { length: Some(length), brings_bytes: false, ..announced }).await?
             }
         };
         match joined.take_parts(&parts).await {

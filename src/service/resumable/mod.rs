@@ -11,6 +11,7 @@ mod resumption;
 pub(super) use holders::Holders;
 pub use resumption::Resumption;
 
+use super::recovery::INTERRUPTED;
 use super::uploads::bounded;
 use super::{Destination, Lake};
 use crate::error::Error;
@@ -39,6 +40,8 @@ pub struct Announced {
     pub metadata: String,
     /// SHA-256 that the whole must have.
     pub sha256: Option<[u8; 32]>,
+    /// The request that begins it brings bytes, too: its sender is told the token when they have come.
+    pub brings_bytes: bool,
     /// Parts that it is joined of, for [`Destination::join`].
     pub parts: Vec<Token>,
 }
@@ -113,6 +116,7 @@ impl Lake {
             length: announced.length,
             metadata: announced.metadata,
             sha256: announced.sha256,
+            is_told: !announced.brings_bytes,
             by,
             at,
             expires_at: at.plus(self.0.limits.resumable_idle_max),
@@ -293,18 +297,21 @@ impl Lake {
         }
     }
 
-    /// Of those, the ones whose bytes are not all there: nobody can go on with them.
+    /// Of those, the ones that nobody can go on with, each with the reason: its bytes are not all there, or a stop has kept
+    /// its sender from learning its token.
     pub(super) async fn lost_resumables(
         &self,
         unfinished: &BTreeMap<PartialName, ResumableRecord>,
-    ) -> Result<Vec<ResumableRecord>, Error> {
+    ) -> Result<Vec<(ResumableRecord, String)>, Error> {
         let records: Vec<_> = unfinished.values().collect();
         let mut lost = Vec::new();
         for records in records.chunks(usize::try_from(TOGETHER).unwrap_or(usize::MAX)) {
             let places: Vec<_> = records.iter().map(|record| Place::Partial(record.partial.clone())).collect();
             for (record, size) in records.iter().zip(self.0.files.sizes(&places).await?) {
-                if size.is_none_or(|size| size < record.checkpoint.offset) {
-                    lost.push((*record).clone());
+                if !record.is_told {
+                    lost.push(((*record).clone(), INTERRUPTED.to_owned()));
+                } else if size.is_none_or(|size| size < record.checkpoint.offset) {
+                    lost.push(((*record).clone(), Error::BytesLost.to_string()));
                 }
             }
         }

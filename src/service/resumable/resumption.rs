@@ -201,7 +201,7 @@ impl Resumption {
         self.received_bytes = received;
         let fresh_bytes = received - self.record.checkpoint.offset;
         let is_due = fresh_bytes >= CHECKPOINT_BYTES || self.lake.now() >= self.durable_at.plus(CHECKPOINT_MAX);
-        if is_due && !self.is_unconfirmed && !self.is_to_land() {
+        if is_due && self.record.is_told && !self.is_unconfirmed && !self.is_to_land() {
             self.remember().await?;
         }
         Ok(())
@@ -240,6 +240,7 @@ impl Resumption {
         state.advance_resumable(&self.record.token, &checkpoint, self.record.length, expires_at).await?;
         self.record.checkpoint = checkpoint;
         self.record.expires_at = expires_at;
+        self.record.is_told = true;
         self.durable_at = now;
         self.has_new_length = false;
         Ok(())
@@ -268,7 +269,7 @@ impl Resumption {
                 landed => landed,
             };
         }
-        if self.received_bytes > self.record.checkpoint.offset || self.has_new_length {
+        if self.received_bytes > self.record.checkpoint.offset || self.has_new_length || !self.record.is_told {
             return self.remember().await;
         }
         Ok(())
@@ -296,9 +297,6 @@ impl Resumption {
             self.has_new_length = false;
         }
         let digest = self.open().await?.seal().await?;
-        if let Some(announced) = self.record.sha256.filter(|announced| *announced != digest.sha256) {
-            return Err(Error::WrongDigest { announced, found: digest.sha256 });
-        }
         let Some(target) = self.record.target.clone() else { return Ok(()) };
         let ready = Ready {
             sync,
@@ -310,6 +308,7 @@ impl Resumption {
             begun_at: self.record.begun_at,
             by: self.record.by.clone(),
             taken_over: false,
+            announced_sha256: self.record.sha256,
         };
         // Keeps endings out until the landing is remembered.
         let landing = pass.enter().await?;

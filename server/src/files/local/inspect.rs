@@ -38,14 +38,14 @@ pub(super) fn list(tree: &Tree, place: &Place) -> Result<Vec<Entry>, Error> {
         if name == c"." || name == c".." {
             continue;
         }
-        let kind = match stat(&folder, name) {
-            Ok(found) if found.is_folder => EntryKind::Folder,
-            Ok(found) if found.is_file => EntryKind::File,
-            Ok(_) => EntryKind::Other,
+        let (kind, size_bytes) = match stat(&folder, name) {
+            Ok(found) if found.is_folder => (EntryKind::Folder, 0),
+            Ok(found) if found.is_file => (EntryKind::File, found.bytes),
+            Ok(_) => (EntryKind::Other, 0),
             Err(Errno::NOENT) => continue,
             Err(errno) => return Err(fault("looking at a file")(errno)),
         };
-        entries.push(Entry { name: name.to_string_lossy().into_owned(), kind });
+        entries.push(Entry { name: name.to_string_lossy().into_owned(), kind, size_bytes });
     }
     Ok(entries)
 }

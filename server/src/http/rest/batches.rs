@@ -1,4 +1,4 @@
-//! `/api/lake/file/sync/expect`
+//! `/api/lake/file/sync/…`: what a sync is to hold, and what it changes.
 
 use super::body::{Done, LongBody, Parameters};
 use crate::http::Door;
@@ -6,6 +6,7 @@ use crate::http::credentials::Credentials;
 use crate::http::error::HttpError;
 use axum::Json;
 use axum::extract::State;
+use lakeshore::difference::{Difference, DifferenceQuery};
 use lakeshore::expected::Comparison;
 use lakeshore::service::ExpectFiles;
 use lakeshore::sync::SyncId;
@@ -35,4 +36,13 @@ pub async fn compare(
 ) -> Result<Json<Option<Comparison>>, HttpError> {
     let caller = credentials.caller(&door.lake, None).await?;
     Ok(Json(door.lake.compare_expected(&caller, of.sync_id).await?))
+}
+
+pub async fn difference(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Parameters(wanted): Parameters<DifferenceQuery>,
+) -> Result<Json<Difference>, HttpError> {
+    let caller = credentials.caller(&door.lake, None).await?;
+    Ok(Json(door.lake.difference(&caller, &wanted).await?))
 }

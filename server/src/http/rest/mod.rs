@@ -28,6 +28,7 @@ pub fn router() -> Router<Arc<Door>> {
         .route("/api/ingestion/file/sync/history", get(syncs::history))
         .route("/api/ingestion/file/sync/{id}", get(syncs::one))
         .route("/api/lake/file/sync/expect", get(batches::compare).post(batches::expect))
+        .route("/api/lake/file/sync/difference", get(batches::difference))
         .route("/api/lake/file/list", get(reading::list))
         .route("/api/lake/file/missing", post(missing::missing))
         .route("/api/lake/trash", get(trash::list))

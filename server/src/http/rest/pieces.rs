@@ -2,12 +2,11 @@
 
 use super::checksum::Checksum;
 use crate::http::Door;
+use crate::http::digest_fields::DigestFields;
 use crate::http::error::HttpError;
 use axum::body::{Body, BodyDataStream, HttpBody};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use lakeshore::service::Resumption;
@@ -58,17 +57,13 @@ pub fn has_media_type(headers: &HeaderMap, expected: &str) -> bool {
     sent.split(';').next().is_some_and(|sent| sent.trim().eq_ignore_ascii_case(expected))
 }
 
-/// `Repr-Digest: sha-256=:…:` (RFC 9530), of the whole file. Other algorithms of its list are ignored, as it asks for.
+/// `Repr-Digest: sha-256=:…:` (RFC 9530), of the whole file.
 pub fn announced_sha256(headers: &HeaderMap) -> Result<Option<[u8; 32]>, Error> {
-    const NAME: &str = "repr-digest";
-    let Some(list) = header(headers, NAME)? else { return Ok(None) };
-    let mut digests = list.split(',').filter_map(|member| member.trim().split_once('='));
-    let Some((_, digest)) = digests.find(|(algorithm, _)| *algorithm == "sha-256") else { return Ok(None) };
-    let base64 = digest.trim().strip_prefix(':').and_then(|rest| rest.split(':').next());
-    let bytes = base64.and_then(|text| BASE64_STANDARD.decode(text).ok()).and_then(|bytes| bytes.try_into().ok());
-    bytes.map(Some).ok_or_else(|| {
-        Error::Invalid(format!("{list:?} is no {NAME}; send the SHA-256 of the whole file as sha-256=:BASE64:"))
-    })
+    let announced = DigestFields::of_representation(headers).announced()?;
+    if announced.sha256.is_none() && announced.sha512.is_some() {
+        return Err(Error::Invalid("a resumable upload is checked by its SHA-256; send that as Repr-Digest".into()));
+    }
+    Ok(announced.sha256)
 }
 
 /// The address of an upload. Clients resolve it against the one that they called, so that it is right behind a proxy too.
@@ -148,7 +143,7 @@ async fn take(
     }
     if let Some(checksum) = checksum {
         let algorithm = checksum.algorithm();
-        if !checksum.is_right() {
+        if !checksum.confirms() {
             return Err(HttpError::WrongChecksum { algorithm });
         }
         resumption.confirm();

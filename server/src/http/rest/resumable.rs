@@ -5,12 +5,13 @@
 //! an address to go on at; without, or with `?1`, the file comes in one request and needs none: hyper cannot send the
 //! interim response (104) that would tell its client of one.
 
+use super::body::Answer;
 use super::body::Parameters;
 use super::pieces::{
     Ends, Piece, announced_sha256, discard_body, has_media_type, header, location, next_bytes, set, take_body,
 };
 use super::syncs::sync_id;
-use super::uploads::{UNSEEN_MAX, Uploaded};
+use super::uploads::UNSEEN_MAX;
 use crate::http::Door;
 use crate::http::credentials::Credentials;
 use crate::http::error::HttpError;
@@ -23,9 +24,8 @@ use axum::routing::post;
 use axum::{Json, Router};
 use bytes::Bytes;
 use lakeshore::service::{Announced, Destination, IncomingUpload, Resumption};
-use lakeshore::{Error, ErrorCode};
+use lakeshore::{Error, ErrorCode, upload};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 const ADDRESS: &str = "/api/lake/file/resumable";
@@ -92,6 +92,7 @@ async fn create(
             file_name: file_name(parameters.file_name, in_path, &headers)?,
             length: natural(&headers, "upload-length"),
             sha256: announced_sha256(&headers)?,
+            brings_bytes: piece.announced_bytes != Some(0),
             ..Announced::default()
         };
         match boolean(&headers, "upload-complete") {
@@ -129,7 +130,8 @@ async fn take_whole(
         return Err(differs(length, bytes).into());
     }
     let destination = destination.expecting(announced.length.or(piece.announced_bytes).unwrap_or(0));
-    let mut incoming = destination.begin(&announced.file_name).await?;
+    let digest = upload::Announced { sha256: announced.sha256, ..upload::Announced::default() };
+    let mut incoming = destination.begin(&announced.file_name).await?.announcing(digest);
     if let Err(error) = take_into(door, &mut incoming, &announced, piece).await {
         incoming.fail(&error).await?;
         return Err(error.into());
@@ -145,19 +147,12 @@ async fn take_into(
     piece: &mut Piece,
 ) -> Result<(), Error> {
     let mut received = 0;
-    let mut hasher = announced.sha256.map(|announced| (announced, Sha256::new()));
     while let Some(bytes) = next_of(door, incoming, piece).await? {
         received += bytes.len() as u64;
-        if let Some((_, hasher)) = &mut hasher {
-            hasher.update(&bytes);
-        }
         incoming.write(bytes).await?;
     }
-    if let Some(length) = announced.length.filter(|length| *length != received) {
-        return Err(differs(length, received));
-    }
-    match hasher.map(|(announced, hasher)| (announced, hasher.finalize().into())) {
-        Some((announced, found)) if announced != found => Err(Error::WrongDigest { announced, found }),
+    match announced.length {
+        Some(length) if length != received => Err(differs(length, received)),
         _ => Ok(()),
     }
 }
@@ -179,7 +174,7 @@ fn differs(length: u64, bytes: u64) -> Error {
 
 /// As of every upload. That it is complete tells the answer apart from one about the upload itself.
 fn landed() -> Response {
-    let mut response = Json(Uploaded::SUCCESS).into_response();
+    let mut response = Json(Answer::<()>::success(None)).into_response();
     set(&mut response, "upload-complete", "?1");
     response
 }

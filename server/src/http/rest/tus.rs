@@ -67,7 +67,7 @@ async fn try_create(
 ) -> Result<Response, HttpError> {
     check_version(headers)?;
     let caller = credentials.caller(&door.lake, None).await?;
-    let brings_bytes = has_media_type(headers, MEDIA_TYPE);
+    let brings_bytes = has_media_type(headers, MEDIA_TYPE) && piece.announced_bytes != Some(0);
     let checksum = if brings_bytes { Checksum::announced(headers)? } else { None };
     let metadata = header(headers, "upload-metadata")?.unwrap_or_default();
     let known = parse_metadata(metadata)?;
@@ -76,6 +76,7 @@ async fn try_create(
         length: announced_length(headers)?,
         metadata: metadata.to_owned(),
         sha256: announced_sha256(headers)?,
+        brings_bytes,
         parts: Vec::new(),
     };
     let concatenation = header(headers, "upload-concat")?.map(str::trim);

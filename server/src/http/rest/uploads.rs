@@ -1,9 +1,10 @@
 //! `/api/lake/file/upload`: the files of one multipart body, each streamed to its landing.
 
-use super::body::Parameters;
+use super::body::{Answer, Parameters};
 use super::syncs::sync_id;
 use crate::http::Door;
 use crate::http::credentials::Credentials;
+use crate::http::digest_fields::{DigestFields, wants_digest};
 use crate::http::error::{FAILED_NAMED_MAX, FailedFile, HttpError};
 use crate::http::multipart::{Multipart, MultipartError, boundary};
 use axum::Json;
@@ -11,8 +12,9 @@ use axum::body::{Body, BodyDataStream};
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
-use lakeshore::Error;
 use lakeshore::service::{Destination, IncomingUpload};
+use lakeshore::upload::{Announced, Landed, hexadecimal};
+use lakeshore::{Error, LakePath};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,15 +33,18 @@ pub struct UploadParameters {
     path: Option<String>,
 }
 
-/// As documented: `{"code": 0, "msg": null}`.
+/// A file that has landed, where its sender asks for its digest or has announced it.
 #[derive(Serialize)]
-pub struct Uploaded {
-    code: u32,
-    msg: Option<String>,
+pub struct LandedFile {
+    path: LakePath,
+    size_bytes: u64,
+    sha256: String,
 }
 
-impl Uploaded {
-    pub const SUCCESS: Self = Self { code: 0, msg: None };
+impl From<Landed> for LandedFile {
+    fn from(Landed { path, digest }: Landed) -> Self {
+        Self { path, size_bytes: digest.size_bytes, sha256: hexadecimal(&digest.sha256) }
+    }
 }
 
 pub async fn upload(
@@ -48,7 +53,7 @@ pub async fn upload(
     Parameters(parameters): Parameters<UploadParameters>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Uploaded>, HttpError> {
+) -> Result<Json<Answer<Vec<LandedFile>>>, HttpError> {
     let caller = credentials.caller(&door.lake, None).await?;
     let id = parameters.sync_id.as_deref().ok_or_else(|| {
         Error::Invalid("the parameter sync_id is missing; add ?sync_id=N with the id that start gave".into())
@@ -59,14 +64,24 @@ pub async fn upload(
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let boundary = content_type.and_then(boundary).ok_or(HttpError::NotMultipart)?;
     let body = Multipart::new(body.into_data_stream(), &boundary);
-    let mut reception = Reception { door: &door, body, sent: 0, failed: Vec::new(), num_failed: 0, discarded_bytes: 0 };
+    let mut reception = Reception {
+        door: &door,
+        body,
+        announced: DigestFields::of_upload(&headers)?,
+        wants_digests: wants_digest(&headers),
+        sent: 0,
+        landed: Vec::new(),
+        failed: Vec::new(),
+        num_failed: 0,
+        discarded_bytes: 0,
+    };
     reception.receive(&destination).await?;
-    let Reception { sent, mut failed, num_failed, .. } = reception;
+    let Reception { sent, landed, mut failed, num_failed, .. } = reception;
     match (sent, num_failed) {
         (0, _) => Err(HttpError::Lake(Error::Invalid(
             "the body holds no file; send it as the part \"file\", for example: curl --form file=@sales.parquet".into(),
         ))),
-        (_, 0) => Ok(Json(Uploaded::SUCCESS)),
+        (_, 0) => Ok(Json(Answer::success((!landed.is_empty()).then_some(landed)))),
         // With one file there is no doubt which failed.
         (1, _) => Err(failed.remove(0).error.into()),
         (_, _) => Err(HttpError::Files { failed, num_failed, sent }),
@@ -77,7 +92,12 @@ pub async fn upload(
 struct Reception<'a> {
     door: &'a Door,
     body: Multipart<BodyDataStream>,
+    /// By the request, for its one file.
+    announced: DigestFields,
+    /// The answer is to tell the digest of each file; else it does of those whose digest was announced.
+    wants_digests: bool,
     sent: usize,
+    landed: Vec<LandedFile>,
     /// The first of those that failed.
     failed: Vec<FailedFile>,
     num_failed: usize,
@@ -109,10 +129,19 @@ impl Reception<'_> {
                 .into());
             }
             let file_name = part.file_name.unwrap_or_default();
+            let is_told = self.wants_digests || !self.announced.is_empty() || !part.digests.is_empty();
             let received = match destination.begin(&file_name).await {
-                Ok(incoming) => self.receive_file(incoming).await,
+                Ok(incoming) => match self.announced(&part.digests) {
+                    Ok(announced) => self.receive_file(incoming.announcing(announced)).await,
+                    Err(error) => incoming.fail(&error).await.and(Err(error)),
+                },
                 Err(error) => Err(error),
             };
+            let received = received.map(|landed| {
+                if is_told {
+                    self.landed.push(landed.into());
+                }
+            });
             if let Err(error) = received {
                 let broken = matches!(error, Error::IncompleteUpload(_) | Error::ShuttingDown);
                 self.num_failed += 1;
@@ -126,7 +155,18 @@ impl Reception<'_> {
         }
     }
 
-    async fn receive_file(&mut self, mut incoming: IncomingUpload) -> Result<(), Error> {
+    /// What was announced for the file that has come last.
+    fn announced(&self, of_part: &DigestFields) -> Result<Announced, Error> {
+        if self.sent > 1 && !self.announced.is_empty() {
+            return Err(Error::Invalid(
+                "Upload-Checksum in the head of a request is that of its one file; with several, give each part its own"
+                    .into(),
+            ));
+        }
+        self.announced.announced()?.and(of_part.announced()?)
+    }
+
+    async fn receive_file(&mut self, mut incoming: IncomingUpload) -> Result<Landed, Error> {
         let result = loop {
             match self.chunk_of(&mut incoming).await {
                 Ok(Some(bytes)) => {

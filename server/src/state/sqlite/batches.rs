@@ -1,13 +1,13 @@
 //! Declared batches: the table `expected_files`, and what a sync has landed beside it.
 
-use super::query::changed;
+use super::query::{Select, changed, clamp};
 use super::row::{id, number, path};
 use super::syncs::record;
 use super::writer::Durability::Synced;
 use super::{SqliteState, fault};
 use async_trait::async_trait;
 use lakeshore::expected::{Comparison, Declaration, DeclaredFile, LandedFile};
-use lakeshore::ports::state::BatchState;
+use lakeshore::ports::state::{BatchState, LandedChange};
 use lakeshore::sync::{SyncId, may_accept_uploads};
 use lakeshore::upload::Digest;
 use lakeshore::{Error, Timestamp};
@@ -30,6 +30,13 @@ impl BatchState for SqliteState {
 
     async fn compare_expected(&self, sync_id: SyncId) -> Result<Option<Comparison>, Error> {
         self.readers.list(move |connection| compare(connection, sync_id)).await
+    }
+
+    async fn landed_changes(&self, sync_id: SyncId, after: u64, size: u64) -> Result<Vec<LandedChange>, Error> {
+        let mut select = Select::new(LANDED_CHANGES);
+        select.bind(id(sync_id.0)).push(" AND u.ordinal > ").bind(clamp(after));
+        select.push(" ORDER BY u.ordinal LIMIT ").bind(clamp(size));
+        self.readers.list(move |connection| select.rows(connection, landed_change)).await
     }
 }
 
@@ -67,6 +74,22 @@ fn compare(connection: &Connection, sync_id: SyncId) -> Result<Option<Comparison
     Comparison::of(&sync.path, expected, named, landed).map(Some).map_err(fault)
 }
 
+/// The last upload of a sync to each target. What a sync has overwritten of its own is in the trash too: it has replaced
+/// something that was there before when it has overwritten as often as it has landed. The plus keeps SQLite to the index
+/// of targets.
+const LANDED_CHANGES: &str = "SELECT u.ordinal, u.target, u.size_bytes, \
+     (SELECT count(*) FROM trash t WHERE t.sync_id = u.sync_id AND t.origin = u.target AND t.kind = 'File' \
+      AND t.reason = 'Overwritten') >= \
+     (SELECT count(*) FROM uploads e WHERE e.target = u.target AND +e.sync_id = u.sync_id AND e.status = 'Finished') \
+     AS has_replaced FROM uploads u WHERE u.status = 'Finished' AND NOT EXISTS (SELECT 1 FROM uploads l \
+     WHERE l.target = u.target AND l.history_id > u.history_id AND +l.sync_id = u.sync_id AND l.status = 'Finished') \
+     AND u.sync_id = ";
+
+fn landed_change(row: &Row<'_>) -> rusqlite::Result<LandedChange> {
+    let (ordinal, target) = (number(row, "ordinal")?, path(row, "target")?);
+    Ok(LandedChange { ordinal, target, size_bytes: size(row)?, has_replaced: row.get("has_replaced")? })
+}
+
 fn declared_file(row: &Row<'_>) -> rusqlite::Result<DeclaredFile> {
     Ok(DeclaredFile { target: path(row, "target")?, size_bytes: size(row)?, sha256: row.get("sha256")? })
 }
@@ -83,15 +106,15 @@ fn size(row: &Row<'_>) -> rusqlite::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::sqlite::query::Select;
 
     #[test]
-    fn a_comparison_finds_its_rows_by_an_index() {
+    fn comparisons_find_their_rows_by_an_index() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("lakeshore.db");
         SqliteState::open(&file).unwrap().close();
         let connection = Connection::open(&file).unwrap();
-        for sql in [EXPECTED, LANDED] {
+        let changes = format!("{LANDED_CHANGES} 1 AND u.ordinal > 1 ORDER BY u.ordinal LIMIT 9");
+        for sql in [EXPECTED, LANDED, &changes] {
             let plan = Select::new(sql.replace('?', "1")).plan(&connection);
             assert!(!plan.is_empty() && !plan.iter().any(|step| step.starts_with("SCAN")), "{plan:?}");
         }

@@ -7,6 +7,8 @@ use lakeshore::upload::{Digest, Identity};
 use lakeshore::{Error, Timestamp};
 use rusqlite::{Connection, Row};
 
+/// So few files are asked for in passing: a download does not wait for lists.
+pub(super) const FEW_FILES: usize = 16;
 /// The last hundred uploads to one place. The plus keeps SQLite from going by the index of statuses.
 const LANDED: &str = "SELECT identity, size_bytes, sha256, end_time FROM uploads \
      WHERE target = ? AND +status = 'Finished' ORDER BY history_id DESC LIMIT 100";

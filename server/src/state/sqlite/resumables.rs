@@ -17,8 +17,8 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params};
 
 const COLUMNS: &str = "r.resumable_id, r.token, r.upload_id, r.sync_id, r.file_name, r.target, r.partial, r.identity, \
-     r.length, r.durable_bytes, r.hash_state, r.metadata, r.sha256, r.parts, r.joined_into, r.started_by, r.begun_at, \
-     r.expires_at";
+     r.length, r.durable_bytes, r.hash_state, r.metadata, r.sha256, r.is_told, r.parts, r.joined_into, r.started_by, \
+     r.begun_at, r.expires_at";
 
 /// How a part stands: by what it was joined into.
 const OF_PARTS: &str = "FROM resumables r LEFT JOIN resumables j ON j.token = r.joined_into \
@@ -85,7 +85,8 @@ impl ResumableState for SqliteState {
         expires_at: Timestamp,
     ) -> Result<(), Error> {
         let (token, checkpoint) = (token.clone(), checkpoint.clone());
-        let sql = "UPDATE resumables SET durable_bytes = ?, hash_state = ?, length = ?, expires_at = ? WHERE token = ?";
+        let sql = "UPDATE resumables SET durable_bytes = ?, hash_state = ?, length = ?, is_told = 1, expires_at = ? \
+                   WHERE token = ?";
         self.writer
             .write(Synced, move |connection| {
                 let (offset, length) = (id(checkpoint.offset), length.map(id));
@@ -149,8 +150,8 @@ fn begin_resumable(connection: &Connection, new: &NewResumable) -> Result<Option
     let target = new.upload.as_ref().map(|upload| upload.target.as_str());
     let parts: Vec<_> = new.parts.iter().map(Token::as_str).collect();
     let sql = "INSERT INTO resumables (token, upload_id, sync_id, file_name, target, partial, identity, length, \
-               durable_bytes, hash_state, metadata, sha256, parts, started_by, begun_at, expires_at) \
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+               durable_bytes, hash_state, metadata, sha256, is_told, parts, started_by, begun_at, expires_at) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     changed(
         connection,
         sql,
@@ -167,6 +168,7 @@ fn begin_resumable(connection: &Connection, new: &NewResumable) -> Result<Option
             new.checkpoint.hash_state,
             new.metadata,
             new.sha256,
+            new.is_told,
             parts.join(" "),
             new.by,
             new.at.0,
@@ -219,6 +221,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<ResumableRecord> {
         length: optional("length")?,
         metadata: row.get("metadata")?,
         sha256,
+        is_told: row.get("is_told")?,
         by: row.get("started_by")?,
         begun_at: Timestamp(row.get("begun_at")?),
         expires_at: Timestamp(row.get("expires_at")?),

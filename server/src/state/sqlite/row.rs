@@ -2,6 +2,7 @@
 
 use lakeshore::Timestamp;
 use lakeshore::expected::ExpectedTotals;
+use lakeshore::guard::Hold;
 use lakeshore::key::{Key, KeyId, Role};
 use lakeshore::path::LakePath;
 use lakeshore::sync::{Closing, Phase, Status, Sync, SyncId, SyncRecord, SyncType};
@@ -41,7 +42,8 @@ pub(super) fn path(row: &Row<'_>, column: &str) -> Result<LakePath> {
 
 pub(super) const SYNC_COLUMNS: &str = "sync_id, org_id, name, path, sync_type, status, phase, start_time, end_time, \
      total_files, num_failed, num_in_flight, size_bytes, message, started_by, closing_staging, closing_allow_empty, \
-     closing_reason, closing_message, closing_by, expected_count, expected_bytes, expected_named";
+     closing_reason, closing_message, closing_by, expected_count, expected_bytes, expected_named, \
+     held_since, held_replaced_files, held_replaced_bytes, held_published_files, held_published_bytes";
 
 pub(super) fn sync(row: &Row<'_>) -> Result<Sync> {
     Ok(Sync {
@@ -60,7 +62,15 @@ pub(super) fn sync(row: &Row<'_>) -> Result<Sync> {
         message: row.get("message")?,
         started_by: row.get("started_by")?,
         expected: expected(row)?,
+        held: held(row)?,
     })
+}
+
+fn held(row: &Row<'_>) -> Result<Option<Hold>> {
+    let Some(since) = time_if_any(row, "held_since")? else { return Ok(None) };
+    let replaced = Totals { files: number(row, "held_replaced_files")?, bytes: number(row, "held_replaced_bytes")? };
+    let published = Totals { files: number(row, "held_published_files")?, bytes: number(row, "held_published_bytes")? };
+    Ok(Some(Hold { since, replaced, published }))
 }
 
 fn expected(row: &Row<'_>) -> Result<Option<ExpectedTotals>> {

@@ -8,13 +8,17 @@ use super::trash::insert_trash;
 use super::uploads::{in_flight, position};
 use super::writer::Durability::{Synced, Written};
 use super::{SqliteState, fault, idempotency};
+use crate::crash::crash_point;
 use async_trait::async_trait;
+use lakeshore::guard::Hold;
 use lakeshore::limits::IN_FLIGHT_NAMED_MAX;
 use lakeshore::list::SyncQuery;
 use lakeshore::path::LakePath;
 use lakeshore::ports::state::{NewSync, Settlement, SyncState};
-use lakeshore::sync::{Closing, OpenSync, Status, Sync, SyncId, SyncRecord, SyncType, may_close, obstacle};
-use lakeshore::trash::TrashId;
+use lakeshore::sync::{
+    Closing, OpenSync, Status, Sync, SyncId, SyncRecord, SyncType, may_accept_uploads, may_close, obstacle,
+};
+use lakeshore::trash::{Totals, TrashId};
 use lakeshore::{Error, Timestamp};
 use rusqlite::{Connection, params};
 
@@ -55,6 +59,19 @@ impl SyncState for SqliteState {
     async fn settle_sync(&self, settlement: &Settlement) -> Result<(), Error> {
         let settlement = settlement.clone();
         self.writer.write(Synced, move |connection| settle_sync(connection, settlement)).await
+    }
+
+    async fn hold_sync(
+        &self,
+        sync_id: SyncId,
+        replaced: Totals,
+        published: Totals,
+        at: Timestamp,
+    ) -> Result<Hold, Error> {
+        let held =
+            self.writer.write(Synced, move |connection| hold_sync(connection, sync_id, replaced, published, at)).await;
+        crash_point!("hold.remembered");
+        held
     }
 
     async fn reopen_sync(&self, sync_id: SyncId) -> Result<(), Error> {
@@ -212,7 +229,7 @@ fn close_sync(
     let mut tally = Tally::default();
     discarded.iter().for_each(|position| tally.ended(*position, Status::Failed));
     tally.write(connection)?;
-    let sql = "UPDATE syncs SET num_failed = num_failed + ?, num_in_flight = 0 WHERE sync_id = ?";
+    let sql = "UPDATE syncs SET num_failed = num_failed + ?, num_in_flight = 0, held_since = NULL WHERE sync_id = ?";
     changed(connection, sql, params![id(discarded.len() as u64), id(sync_id.0)])?;
     match closing {
         Closing::Finish => {
@@ -231,6 +248,27 @@ fn close_sync(
         }
     }?;
     Ok(())
+}
+
+fn hold_sync(
+    connection: &Connection,
+    sync_id: SyncId,
+    replaced: Totals,
+    published: Totals,
+    at: Timestamp,
+) -> Result<Hold, Error> {
+    let record = record(connection, sync_id)?.ok_or(Error::NoSuchSync(sync_id))?;
+    may_accept_uploads(&record)?;
+    let since = record.sync.held.map_or(at, |earlier| earlier.since);
+    if record.sync.held.is_none() {
+        // It is not left alone: somebody is to decide now.
+        changed(connection, "UPDATE syncs SET last_activity = ? WHERE sync_id = ?", params![at.0, id(sync_id.0)])?;
+    }
+    let sql = "UPDATE syncs SET held_since = ?, held_replaced_files = ?, held_replaced_bytes = ?, \
+           held_published_files = ?, held_published_bytes = ? WHERE sync_id = ?";
+    let (old, new) = ((id(replaced.files), id(replaced.bytes)), (id(published.files), id(published.bytes)));
+    changed(connection, sql, params![since.0, old.0, old.1, new.0, new.1, id(sync_id.0)])?;
+    Ok(Hold { since, replaced, published })
 }
 
 fn settle_sync(connection: &Connection, settlement: Settlement) -> Result<(), Error> {

@@ -72,6 +72,9 @@ impl UploadState for SqliteState {
     }
 
     async fn landed_contents(&self, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedContent>>, Error> {
+        if files.len() <= content::FEW_FILES {
+            return self.readers.look(|connection| content::landed_contents(connection, files));
+        }
         let files = files.to_vec();
         self.readers.list(move |connection| content::landed_contents(connection, &files)).await
     }
@@ -266,7 +269,7 @@ fn finish_landings(
     tally.write(connection)?;
     for (sync_id, change) in syncs {
         let sql = "UPDATE syncs SET total_files = total_files + ?, num_in_flight = num_in_flight - ?, \
-                   size_bytes = size_bytes + ?, last_activity = ? WHERE sync_id = ?";
+                   size_bytes = size_bytes + ?, last_activity = ?, held_since = NULL WHERE sync_id = ?";
         let SyncChange { added, no_longer_in_flight, size_bytes, .. } = change;
         changed(connection, sql, params![added, no_longer_in_flight, size_bytes, at.0, id(sync_id.0)])?;
         if change.sync_type == SyncType::IncrementalSync && added + no_longer_in_flight > 0 {

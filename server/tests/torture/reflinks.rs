@@ -1,0 +1,52 @@
+//! Taking files over where the file system can share their bytes.
+
+use crate::clients::digest;
+use crate::mounts::Mount;
+use crate::server::{Stopped, answer};
+use serde_json::json;
+use std::path::Path;
+use std::process::Command;
+
+fn free_bytes(at: &Path) -> u64 {
+    let output = Command::new("stat").args(["-f", "-c", "%f %S"]).arg(at).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (blocks, size) = text.trim().split_once(' ').unwrap();
+    blocks.parse::<u64>().unwrap() * size.parse::<u64>().unwrap()
+}
+
+#[tokio::test]
+async fn what_is_taken_over_shares_its_bytes_until_somebody_writes_to_one_of_the_two() {
+    const FILE_BYTES: usize = 60_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().join("disk");
+    let Some(mount) = Mount::new_xfs(&folder.path().join("image"), &disk) else { return };
+    let data_dir = disk.join("data");
+    std::fs::create_dir(&data_dir).unwrap();
+    let mut server = Stopped::new(folder, data_dir, &[]).with_key().start().await;
+    let bytes: Vec<u8> = (0..FILE_BYTES).map(|n| (n / 1000 % 251) as u8).collect();
+    let id = server.start_sync("/data/t", "FullSync").await;
+    server.upload(id, "large.bin", &bytes).await;
+    server.upload(id, "empty.bin", b"").await;
+    server.end_sync(id).await;
+
+    let before = free_bytes(&disk);
+    let offered =
+        |name: &str, bytes: &[u8]| json!({ "path": name, "size_bytes": bytes.len(), "sha256": digest(bytes) });
+    // More than the disk could hold copies of.
+    for taken_over in 1..=5 {
+        let id = server.start_sync("/data/t", "FullSync").await;
+        let files = json!([offered("large.bin", &bytes), offered("empty.bin", b"")]);
+        let body = json!({ "sync_id": id, "files": files, "take_over": true });
+        let (_, said) = answer(server.post("/api/lake/file/missing", &body)).await;
+        assert_eq!(said["data"]["taken_over"], json!(2), "the {taken_over}. time: {said}");
+        server.end_sync(id).await;
+    }
+    let used = before.saturating_sub(free_bytes(&disk));
+    assert!(used < FILE_BYTES as u64 / 2, "{used} bytes more are used");
+    assert!(server.files("data/t")["large.bin"] == bytes);
+    std::fs::write(server.lake().join("data/t/large.bin"), b"written through").unwrap();
+    assert!(server.files(".lakeshore/trash").values().all(|trashed| trashed.is_empty() || *trashed == bytes));
+    server.stop();
+    // Before the folder that it is mounted in goes.
+    drop(mount);
+}

@@ -1,0 +1,192 @@
+//! Senders of tus that outlive their server: what they were told of an upload holds after the restart, and they go on with
+//! it.
+
+use crate::clients::{ABSENT, Ledger, Sender, digest};
+use crate::server::TestServer;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use reqwest::header::HeaderMap;
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::Value;
+
+/// An upload whose sender does not know yet that it has landed.
+#[derive(Clone)]
+pub struct Begun {
+    /// Of the upload; or of each part, in order, where all of them are whole and only the joining may be missing.
+    addresses: Vec<String>,
+    is_joined: bool,
+    sync_id: u64,
+    /// Where it lands.
+    path: String,
+    bytes: Vec<u8>,
+    /// Bytes that the server has told are kept.
+    told: u64,
+}
+
+/// A connection to one server of the lake.
+struct Tus<'a> {
+    client: &'a Client,
+    url: &'a str,
+}
+
+type Answer = (u16, HeaderMap);
+
+impl Tus<'_> {
+    fn request(&self, method: &str, address: &str) -> RequestBuilder {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        self.client.request(method, format!("{}{address}", self.url)).header("Tus-Resumable", "1.0.0")
+    }
+
+    async fn answer(request: RequestBuilder) -> Option<Answer> {
+        let response = request.send().await.ok()?;
+        let answer = (response.status().as_u16(), response.headers().clone());
+        // The server is gone where its answer does not come to its end.
+        response.bytes().await.ok()?;
+        Some(answer)
+    }
+
+    fn creation(&self, sync_id: u64, path: &str) -> RequestBuilder {
+        let name = BASE64_STANDARD.encode(path.rsplit('/').next().unwrap());
+        self.request("POST", &format!("/api/lake/files?sync_id={sync_id}"))
+            .header("Upload-Metadata", format!("filename {name}"))
+    }
+
+    async fn create(request: RequestBuilder) -> Option<String> {
+        let (status, headers) = Self::answer(request).await?;
+        assert_eq!(status, 201);
+        Some(headers["location"].to_str().unwrap().to_owned())
+    }
+
+    fn piece(&self, address: &str, offset: u64, bytes: &[u8]) -> RequestBuilder {
+        let request = self.request("PATCH", address).header("Upload-Offset", offset);
+        request.header("Content-Type", "application/offset+octet-stream").body(bytes.to_vec())
+    }
+
+    async fn append(&self, address: &str, offset: u64, bytes: &[u8]) -> Option<()> {
+        let (status, headers) = Self::answer(self.piece(address, offset, bytes)).await?;
+        assert_eq!((status, offset_of(&headers)), (204, offset + bytes.len() as u64));
+        Some(())
+    }
+
+    async fn join(&self, sync_id: u64, path: &str, parts: &[String]) -> Option<()> {
+        let request = self.creation(sync_id, path).header("Upload-Concat", format!("final;{}", parts.join(" ")));
+        Self::create(request).await.map(drop)
+    }
+}
+
+fn offset_of(headers: &HeaderMap) -> u64 {
+    headers["upload-offset"].to_str().unwrap().parse().unwrap()
+}
+
+impl Sender {
+    fn tus(&self) -> Tus<'_> {
+        Tus { client: &self.client, url: &self.url }
+    }
+
+    /// From now on the file may hold these bytes, too.
+    fn expect(&self, path: &str, bytes: &[u8]) {
+        let absent = || vec![ABSENT.to_owned()];
+        self.ledger.known().files.entry(path.to_owned()).or_insert_with(absent).push(digest(bytes));
+    }
+
+    /// Sends a file that nobody else writes in so many pieces, the first of which has a wrong checksum once.
+    pub async fn upload_in_pieces(&self, sync_id: u64, path: &str, length: usize, pieces: usize) -> Option<()> {
+        let tus = self.tus();
+        let bytes = self.fresh_bytes(length);
+        let address = Tus::create(tus.creation(sync_id, path).header("Upload-Length", bytes.len())).await?;
+        self.expect(path, &bytes);
+        let begun = Begun {
+            addresses: vec![address.clone()],
+            is_joined: false,
+            sync_id,
+            path: path.to_owned(),
+            bytes: bytes.clone(),
+            told: 0,
+        };
+        self.ledger.known().begun.push(begun);
+        let sizes = bytes.len().div_ceil(pieces);
+        let wrong = tus.piece(&address, 0, &bytes[..sizes]).header("Upload-Checksum", "crc32 AAAAAA==");
+        assert_eq!(Tus::answer(wrong).await?.0, 460);
+        for (index, piece) in bytes.chunks(sizes).enumerate() {
+            let offset = (index * sizes) as u64;
+            tus.append(&address, offset, piece).await?;
+            self.ledger.told(&address, offset + piece.len() as u64);
+        }
+        self.ledger.landed(&address);
+        Some(())
+    }
+
+    /// Sends a file that nobody else writes as two parts, and joins them.
+    pub async fn upload_in_parts(&self, sync_id: u64, path: &str, length: usize) -> Option<()> {
+        let tus = self.tus();
+        let bytes = self.fresh_bytes(length);
+        let mut addresses = Vec::new();
+        for part in bytes.chunks(bytes.len().div_ceil(2)) {
+            let creation = tus.request("POST", "/api/lake/files").header("Upload-Concat", "partial");
+            let address = Tus::create(creation.header("Upload-Length", part.len())).await?;
+            tus.append(&address, 0, part).await?;
+            addresses.push(address);
+        }
+        self.expect(path, &bytes);
+        let first = addresses[0].clone();
+        let (path_owned, told) = (path.to_owned(), bytes.len() as u64);
+        let begun = Begun { addresses: addresses.clone(), is_joined: true, sync_id, path: path_owned, bytes, told };
+        self.ledger.known().begun.push(begun);
+        tus.join(sync_id, path, &addresses).await?;
+        self.ledger.landed(&first);
+        Some(())
+    }
+
+    /// Begins a file and leaves it to the end of its sync, which discards it.
+    pub async fn leave_unfinished(&self, sync_id: u64, length: usize) -> Option<()> {
+        let tus = self.tus();
+        let bytes = self.fresh_bytes(length);
+        let creation = tus.creation(sync_id, "left").header("Upload-Length", bytes.len() + 1);
+        let address = Tus::create(creation).await?;
+        tus.append(&address, 0, &bytes).await
+    }
+}
+
+impl Ledger {
+    fn told(&self, address: &str, offset: u64) {
+        let mut known = self.known();
+        if let Some(begun) = known.begun.iter_mut().find(|begun| begun.addresses[0] == address) {
+            begun.told = offset;
+        }
+    }
+
+    /// Its sender knows now that it has landed.
+    fn landed(&self, address: &str) {
+        let mut known = self.known();
+        let at = known.begun.iter().position(|begun| begun.addresses[0] == address).unwrap();
+        let begun = known.begun.remove(at);
+        let digest = digest(&begun.bytes);
+        known.files.insert(begun.path, vec![digest.clone()]);
+        known.acknowledged.push(digest);
+    }
+}
+
+/// After a restart: goes on with every upload that its sender knows the address of, and discards the others.
+pub async fn go_on(server: &TestServer, ledger: &Ledger) {
+    let tus = Tus { client: &server.client, url: &server.url };
+    let begun = ledger.known().begun.clone();
+    for Begun { addresses, is_joined, sync_id, path, bytes, told } in &begun {
+        if *is_joined {
+            tus.join(*sync_id, path, addresses).await.unwrap();
+        } else {
+            let address = &addresses[0];
+            let (status, headers) = Tus::answer(tus.request("HEAD", address)).await.unwrap();
+            assert_eq!(status, 200, "{address} of sync {sync_id} is known after the restart");
+            let offset = offset_of(&headers);
+            assert!(offset >= *told, "{told} bytes were told to be kept, and {offset} are");
+            tus.append(address, offset, &bytes[offset as usize..]).await.unwrap();
+        }
+        ledger.landed(&addresses[0]);
+    }
+    // Nobody was told of these.
+    for row in server.rows("/api/lake/files?size=1000").await {
+        let Value::String(token) = &row["token"] else { panic!("{row}") };
+        let (status, _) = Tus::answer(tus.request("DELETE", &format!("/api/lake/files/{token}"))).await.unwrap();
+        assert_eq!(status, 204, "{row}");
+    }
+}

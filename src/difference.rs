@@ -1,0 +1,89 @@
+//! What a sync changes: each file that it adds, changes, removes or leaves as it is.
+
+use crate::sync::SyncId;
+use crate::trash::Totals;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeKind {
+    Added,
+    /// Of another size or SHA-256; or of the same size, where the SHA-256 of one of the two is not known.
+    Changed,
+    Removed,
+    /// Of the same size and SHA-256.
+    Unchanged,
+}
+
+impl ChangeKind {
+    pub const ALL: [Self; 4] = [Self::Added, Self::Changed, Self::Removed, Self::Unchanged];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Changed => "changed",
+            Self::Removed => "removed",
+            Self::Unchanged => "unchanged",
+        }
+    }
+}
+
+/// One file of a difference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Below the sync's path.
+    pub path: String,
+    pub kind: ChangeKind,
+    /// What the sync brings; absent of a removed file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
+    /// What it replaces or removes, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_size_bytes: Option<u64>,
+}
+
+/// Which changes are asked for: `from` skipped, `size` given, of one kind or of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DifferenceQuery {
+    pub sync_id: SyncId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ChangeKind>,
+}
+
+/// What a sync changes: files and bytes of each kind, and one page of the files. Bytes are those that the sync brings; of
+/// removed files, those that go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    pub sync_id: SyncId,
+    pub added: Totals,
+    pub changed: Totals,
+    pub removed: Totals,
+    pub unchanged: Totals,
+    pub files: Vec<Change>,
+}
+
+impl Difference {
+    pub fn totals(&self, kind: ChangeKind) -> Totals {
+        match kind {
+            ChangeKind::Added => self.added,
+            ChangeKind::Changed => self.changed,
+            ChangeKind::Removed => self.removed,
+            ChangeKind::Unchanged => self.unchanged,
+        }
+    }
+
+    pub(crate) fn count(&mut self, change: &Change) {
+        let totals = match change.kind {
+            ChangeKind::Added => &mut self.added,
+            ChangeKind::Changed => &mut self.changed,
+            ChangeKind::Removed => &mut self.removed,
+            ChangeKind::Unchanged => &mut self.unchanged,
+        };
+        totals.files += 1;
+        totals.bytes += change.size_bytes.or(change.old_size_bytes).unwrap_or(0);
+    }
+}

@@ -1,0 +1,148 @@
+//! The guard against the empty reload: a full sync that would shrink its dataset too much is held, not published, until
+//! somebody confirms it.
+
+use crate::path::LakePath;
+use crate::time::Timestamp;
+use crate::trash::Totals;
+use serde::{Deserialize, Serialize};
+
+/// A part of a whole, from 0 to 1, in millionths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fraction(u32);
+
+const WHOLE: u32 = 1_000_000;
+
+impl Fraction {
+    pub const HALF: Self = Self(WHOLE / 2);
+
+    /// Such as `0.5`; finer than a millionth is rounded.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let number: f64 = text.parse().map_err(|_| format!("{text:?} is no number; write it like 0.5"))?;
+        if !(0.0..=1.0).contains(&number) {
+            return Err(format!("{text} is not between 0 and 1"));
+        }
+        // Between 0 and a million, so nothing is cut off.
+        Ok(Self((number * f64::from(WHOLE)).round() as u32))
+    }
+
+    /// Is `part` less than this fraction of `whole`?
+    fn is_above(self, part: u64, whole: u64) -> bool {
+        u128::from(part) * u128::from(WHOLE) < u128::from(whole) * u128::from(self.0)
+    }
+}
+
+/// What a dataset must keep of its files, and of its bytes, for a full sync to be published unasked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShrinkGuard {
+    everywhere: Fraction,
+    /// For a place and what is below it.
+    places: Vec<(LakePath, Fraction)>,
+}
+
+impl Default for ShrinkGuard {
+    fn default() -> Self {
+        Self { everywhere: Fraction::HALF, places: Vec::new() }
+    }
+}
+
+/// One rule, written as `0.5`, or as `/data/db=0.5` for a place and what is below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuardRule {
+    place: Option<LakePath>,
+    fraction: Fraction,
+}
+
+impl GuardRule {
+    pub fn parse(text: &str) -> Result<Self, String> {
+        // The last one: a path may hold the sign too, as in dt=1.
+        let Some((place, fraction)) = text.rsplit_once('=') else {
+            return Ok(Self { place: None, fraction: Fraction::parse(text)? });
+        };
+        let place = LakePath::parse(place).map_err(|error| error.to_string())?;
+        Ok(Self { place: Some(place), fraction: Fraction::parse(fraction)? })
+    }
+}
+
+impl ShrinkGuard {
+    /// Of rules for the same place, the last counts.
+    pub fn of(rules: &[GuardRule]) -> Self {
+        rules.iter().fold(Self::default(), |mut guard, rule| {
+            match &rule.place {
+                None => guard.everywhere = rule.fraction,
+                Some(place) => guard.places.push((place.clone(), rule.fraction)),
+            }
+            guard
+        })
+    }
+
+    /// The rule of the longest place that holds the dataset.
+    fn fraction_for(&self, dataset: &LakePath) -> Fraction {
+        let around = self.places.iter().filter(|(place, _)| place.contains(dataset));
+        around.max_by_key(|(place, _)| place.as_str().len()).map_or(self.everywhere, |(_, fraction)| *fraction)
+    }
+
+    /// Does it look at this dataset at all?
+    pub fn watches(&self, dataset: &LakePath) -> bool {
+        self.fraction_for(dataset) > Fraction(0)
+    }
+
+    /// Would publishing so much in the place of so much be held?
+    pub fn holds(&self, dataset: &LakePath, replaced: Totals, published: Totals) -> bool {
+        let kept = self.fraction_for(dataset);
+        kept.is_above(published.files, replaced.files) || kept.is_above(published.bytes, replaced.bytes)
+    }
+}
+
+/// That a full sync is held, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    pub since: Timestamp,
+    /// The dataset as it was when the end was asked for last.
+    pub replaced: Totals,
+    /// What would have become the dataset.
+    pub published: Totals,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> LakePath {
+        LakePath::parse(text).unwrap()
+    }
+
+    fn totals(files: u64, bytes: u64) -> Totals {
+        Totals { files, bytes }
+    }
+
+    #[test]
+    fn half_of_the_files_and_half_of_the_bytes_are_enough_and_one_less_is_not() {
+        let guard = ShrinkGuard::default();
+        let holds = |replaced, published| guard.holds(&path("/a"), replaced, published);
+        assert!(!holds(totals(10, 100), totals(5, 50)));
+        assert!(holds(totals(10, 100), totals(4, 100)));
+        assert!(holds(totals(10, 100), totals(10, 49)));
+        assert!(holds(totals(1, 0), totals(0, 0)));
+        assert!(!holds(totals(0, 0), totals(0, 0)));
+        assert!(!holds(totals(2, u64::MAX), totals(1, u64::MAX)));
+    }
+
+    #[test]
+    fn the_longest_place_rules_and_the_last_of_equals() {
+        let rules = ["0.9", "/data=0", "/data/db/dt=1=1", "/data/db=0.2", "/data/db=0.25"].map(GuardRule::parse);
+        let guard = ShrinkGuard::of(&rules.map(Result::unwrap));
+        let holds = |at: &str, published| guard.holds(&path(at), totals(100, 0), totals(published, 0));
+        assert!(holds("/other", 89) && !holds("/other", 90));
+        assert!(!holds("/data/x", 0) && !guard.watches(&path("/data/x")));
+        assert!(holds("/data/db", 24) && !holds("/data/db", 25));
+        assert!(holds("/data/db/dt=1", 99) && !holds("/data/db/dt=1", 100));
+        assert!(holds("/data2", 89), "a place is not a beginning of letters");
+    }
+
+    #[test]
+    fn a_rule_that_is_none_is_refused() {
+        for wrong in ["", "half", "-0.1", "1.01", "NaN", "inf", "data=0.5", "/a=", "/=0.5"] {
+            assert!(GuardRule::parse(wrong).is_err(), "{wrong} was taken");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Comparing what a sync brings with what is there, file by file.
+//!
+//! A full sync: its staging beside the dataset, folder by folder, so that no more than one folder's names are in memory.
+//! An incremental one: what it has landed so far, by the history. Names that a lake path cannot have, such as those that
+//! begin with a dot, are left out: readers skip them too.
+
+use super::Lake;
+use crate::difference::{Change, ChangeKind, Difference, DifferenceQuery};
+use crate::error::Error;
+use crate::key::Caller;
+use crate::limits::{DIFFERENCE_LOOK_UPS_MAX, DIFFERENCES_MAX, DIFFERENCES_NAMED_MAX};
+use crate::list::{Order, Page};
+use crate::place::Place;
+use crate::ports::files::FoundFile;
+use crate::ports::inspection::EntryKind;
+use crate::sync::{Sync, SyncId, SyncType, may_accept_uploads};
+use crate::trash::Totals;
+use crate::upload::Digest;
+use async_lock::Semaphore;
+use std::collections::BTreeMap;
+
+/// Comparisons at the same time; more wait.
+pub(super) struct Comparisons(Semaphore);
+
+impl Default for Comparisons {
+    fn default() -> Self {
+        Self(Semaphore::new(DIFFERENCES_MAX))
+    }
+}
+
+/// Which of the changes are named.
+enum Named {
+    Page { kind: Option<ChangeKind>, skip: u64, size: u64 },
+    FirstOfEachKind(u64),
+}
+
+/// Of a file in the dataset, and in the staging.
+type Sizes = (Option<u64>, Option<u64>);
+
+/// Names some of the changes, and counts them all.
+struct Pages {
+    difference: Difference,
+    named: Named,
+}
+
+impl Pages {
+    fn add(&mut self, change: Change) {
+        self.difference.count(&change);
+        let is_named = match &mut self.named {
+            Named::Page { kind, .. } if kind.is_some_and(|kind| kind != change.kind) => false,
+            Named::Page { skip, size, .. } if *skip == 0 => (self.difference.files.len() as u64) < *size,
+            Named::Page { skip, .. } => {
+                *skip -= 1;
+                false
+            }
+            Named::FirstOfEachKind(size) => self.difference.totals(change.kind).files <= *size,
+        };
+        if is_named {
+            self.difference.files.push(change);
+        }
+    }
+}
+
+impl Lake {
+    /// What a sync changes: of a full one that is open, what publishing it would; of an incremental one, what it has
+    /// changed so far. Visits each of its files, and those of the dataset.
+    pub async fn difference(&self, caller: &Caller, wanted: &DifferenceQuery) -> Result<Difference, Error> {
+        let Page { from, size, .. } = Page::new(wanted.from, wanted.size, Order::Asc)?;
+        self.compare(caller, wanted.sync_id, Named::Page { kind: wanted.kind, skip: from, size }).await
+    }
+
+    /// The same, with the first files of each kind.
+    pub async fn difference_in_short(&self, caller: &Caller, id: SyncId) -> Result<Difference, Error> {
+        self.compare(caller, id, Named::FirstOfEachKind(DIFFERENCES_NAMED_MAX)).await
+    }
+
+    async fn compare(&self, caller: &Caller, id: SyncId, named: Named) -> Result<Difference, Error> {
+        let sync = self.sync(caller, id).await?;
+        let none = Totals::default();
+        let difference = Difference {
+            sync_id: sync.sync_id,
+            added: none,
+            changed: none,
+            removed: none,
+            unchanged: none,
+            files: Vec::new(),
+        };
+        let mut pages = Pages { difference, named };
+        let _turn = self.0.comparisons.0.acquire().await;
+        match sync.sync_type {
+            SyncType::IncrementalSync => self.compare_landed(&sync, &mut pages).await?,
+            SyncType::FullSync => {
+                // Published or aborted, there is nothing to compare; also if that comes about meanwhile.
+                may_accept_uploads(&self.record(sync.sync_id).await?)?;
+                self.compare_staged(&sync, &mut pages).await?;
+                may_accept_uploads(&self.record(sync.sync_id).await?)?;
+            }
+        }
+        Ok(pages.difference)
+    }
+
+    async fn compare_landed(&self, sync: &Sync, pages: &mut Pages) -> Result<(), Error> {
+        let mut after = 0;
+        loop {
+            let landed = self.0.state.landed_changes(sync.sync_id, after, DIFFERENCE_LOOK_UPS_MAX).await?;
+            let Some(last) = landed.last() else { return Ok(()) };
+            after = last.ordinal;
+            for file in landed {
+                pages.add(Change {
+                    path: sync.path.relative(&file.target).unwrap_or(file.target.as_str()).to_owned(),
+                    kind: if file.has_replaced { ChangeKind::Changed } else { ChangeKind::Added },
+                    size_bytes: Some(file.size_bytes),
+                    old_size_bytes: None,
+                });
+            }
+        }
+    }
+
+    /// Each folder's files by name, then the folders in it.
+    async fn compare_staged(&self, sync: &Sync, pages: &mut Pages) -> Result<(), Error> {
+        let mut folders = vec![String::new()];
+        while let Some(folder) = folders.pop() {
+            let (live, staged) = match folder.as_str() {
+                "" => (Place::Live(sync.path.clone()), Place::Staging(sync.sync_id)),
+                relative => {
+                    let staged = Place::Staged { sync: sync.sync_id, relative: relative.to_owned() };
+                    (Place::Live(sync.path.join(relative)?), staged)
+                }
+            };
+            let mut files: BTreeMap<String, Sizes> = BTreeMap::new();
+            let mut below = Vec::new();
+            for (place, is_new) in [(&live, false), (&staged, true)] {
+                for entry in self.0.files.list(place).await? {
+                    let path = if folder.is_empty() { entry.name } else { format!("{folder}/{}", entry.name) };
+                    match entry.kind {
+                        _ if sync.path.join(&path).is_err() => {}
+                        EntryKind::Folder => below.push(path),
+                        EntryKind::File => {
+                            let sizes = files.entry(path).or_default();
+                            let size = if is_new { &mut sizes.1 } else { &mut sizes.0 };
+                            *size = Some(entry.size_bytes);
+                        }
+                        EntryKind::Other => {}
+                    }
+                }
+            }
+            below.sort_unstable_by(|one, other| other.cmp(one));
+            below.dedup();
+            folders.append(&mut below);
+            self.compare_folder(sync, files, pages).await?;
+        }
+        Ok(())
+    }
+
+    async fn compare_folder(
+        &self,
+        sync: &Sync,
+        files: BTreeMap<String, Sizes>,
+        pages: &mut Pages,
+    ) -> Result<(), Error> {
+        let files: Vec<_> = files.into_iter().collect();
+        for some in files.chunks(usize::try_from(DIFFERENCE_LOOK_UPS_MAX).unwrap_or(usize::MAX)) {
+            let mut equal = self.of_equal_size(sync, some).await?.into_iter();
+            for (path, (old, new)) in some {
+                let kind = match (old, new) {
+                    (None, _) => ChangeKind::Added,
+                    (_, None) => ChangeKind::Removed,
+                    _ if old != new => ChangeKind::Changed,
+                    _ if equal.next() == Some(true) => ChangeKind::Unchanged,
+                    _ => ChangeKind::Changed,
+                };
+                pages.add(Change { path: path.clone(), kind, size_bytes: *new, old_size_bytes: *old });
+            }
+        }
+        Ok(())
+    }
+
+    /// Of each file that has one size in both places: are its bytes known, and the same?
+    async fn of_equal_size(&self, sync: &Sync, files: &[(String, Sizes)]) -> Result<Vec<bool>, Error> {
+        let mut targets = Vec::new();
+        let mut places = Vec::new();
+        for (path, _) in files.iter().filter(|(_, (old, new))| old == new) {
+            let target = sync.path.join(path)?;
+            places.push(Place::Live(target.clone()));
+            places.push(Place::Staged { sync: sync.sync_id, relative: path.clone() });
+            targets.push(target);
+        }
+        let found = self.0.files.find(&places).await?;
+        let at = targets.iter().flat_map(|target| [target, target]);
+        // What went away meanwhile is asked for as what nobody knows.
+        let asked: Vec<_> =
+            at.zip(&found).filter_map(|(target, found)| Some((target.clone(), found.clone()?))).collect();
+        let mut known = self.known_digests(&asked).await?.into_iter();
+        let mut digest = |found: &Option<FoundFile>| found.as_ref().and_then(|_| known.next().flatten());
+        Ok(found.chunks_exact(2).map(|both| (digest(&both[0]), digest(&both[1]))).map(are_equal).collect())
+    }
+}
+
+fn are_equal((live, staged): (Option<Digest>, Option<Digest>)) -> bool {
+    live.is_some() && live == staged
+}

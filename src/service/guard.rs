@@ -1,0 +1,57 @@
+//! Holding a full sync that would shrink its dataset too much.
+
+use super::{EndSync, Lake};
+use crate::error::Error;
+use crate::path::LakePath;
+use crate::place::Place;
+use crate::sync::{SyncRecord, SyncType};
+use crate::trash::Totals;
+
+impl Lake {
+    /// Refuses to publish what would shrink the dataset beyond what the guard allows, and remembers that it is held. What
+    /// has not landed a file is left to [`crate::sync::may_close`]. Call it alone in the gate. Counts files, where the
+    /// backend does such work; the exchange itself does not wait for it.
+    pub(super) async fn refuse_shrinking(&self, record: &SyncRecord, end: &EndSync) -> Result<(), Error> {
+        let sync = &record.sync;
+        let guard = &self.0.limits.shrink_guard;
+        let is_watched = sync.sync_type == SyncType::FullSync && sync.num_landed() > 0 && guard.watches(&sync.path);
+        if end.confirm || !is_watched {
+            return Ok(());
+        }
+        let replaced = self.measure_dataset(&sync.path).await?;
+        if replaced.files == 0 {
+            return Ok(());
+        }
+        let published = self.0.files.measure(&Place::Staging(sync.sync_id)).await?;
+        if !guard.holds(&sync.path, replaced, published) {
+            return Ok(());
+        }
+        if let busy @ Error::UploadsInFlight { .. } =
+            self.after_in_flight(end, Error::EmptyFullSync(sync.sync_id)).await
+        {
+            return Err(busy);
+        }
+        let hold = self.0.state.hold_sync(sync.sync_id, replaced, published, self.now()).await?;
+        Err(Error::Held { sync_id: sync.sync_id, path: sync.path.clone(), hold })
+    }
+
+    /// A file where the dataset should be is none: it is in the way, as publishing will say.
+    async fn measure_dataset(&self, dataset: &LakePath) -> Result<Totals, Error> {
+        let place = Place::Live(dataset.clone());
+        match self.0.files.sizes(std::slice::from_ref(&place)).await?.first() {
+            Some(Some(_)) => Ok(Totals::default()),
+            _ => self.0.files.measure(&place).await,
+        }
+    }
+
+    /// An end was refused because nothing has landed: where there is something to lose, the sync shows as held, so that a
+    /// person hears of it too.
+    pub(super) async fn hold_empty(&self, record: &SyncRecord) -> Result<(), Error> {
+        let sync = &record.sync;
+        let replaced = self.measure_dataset(&sync.path).await?;
+        if replaced.files > 0 {
+            self.0.state.hold_sync(sync.sync_id, replaced, Totals::default(), self.now()).await?;
+        }
+        Ok(())
+    }
+}
