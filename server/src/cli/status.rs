@@ -8,6 +8,7 @@ use crate::client::error::{ClientError, DONE, FAILED};
 use crate::config::StatusOptions;
 use bytesize::ByteSize;
 use lakeshore::Timestamp;
+use lakeshore::guard::Hold;
 use lakeshore::list::{ListParameters, Order};
 use lakeshore::sync::{Status, Sync, SyncId};
 use std::io::{self, Write};
@@ -120,6 +121,16 @@ fn describe(output: &mut impl Write, sync: &Sync) -> io::Result<()> {
     let ended = moment(Some(sync.end_time).filter(|at| *at != Timestamp::NOT_YET), "-");
     writeln!(output, "  started {} by {}, ended {ended}", moment(Some(sync.start_time), "-"), by(&sync.started_by))?;
     writeln!(output, "  files: {}", progress(sync))?;
+    if let Some(count) = sync.expected.and_then(|expected| expected.count) {
+        writeln!(output, "  declared: {count} files")?;
+    }
+    if let Some(Hold { replaced, published, .. }) = &sync.held {
+        let (files, of) = (published.files, replaced.files);
+        writeln!(
+            output,
+            "  held by the guard: {files} files would replace {of}; an end with \"confirm\" publishes them"
+        )?;
+    }
     if !sync.message.is_empty() {
         writeln!(output, "  {}", sync.message)?;
     }

@@ -108,7 +108,12 @@ impl Client {
         if error.is_builder() {
             return ClientError::Unexpected(format!("the request cannot be sent: {}", cause(error)));
         }
-        ClientError::Unreachable { server: self.server().to_owned(), cause: cause(error) }
+        let (server, cause) = (self.server().to_owned(), cause(error));
+        if is_untrusted(error) {
+            ClientError::Untrusted { server, cause }
+        } else {
+            ClientError::Unreachable { server, cause }
+        }
     }
 
     async fn refusal(&self, response: Response) -> ClientError {
@@ -195,4 +200,20 @@ fn cause(error: &reqwest::Error) -> String {
         innermost = source;
     }
     innermost.to_string()
+}
+
+fn is_untrusted(error: &reqwest::Error) -> bool {
+    let is_certificate = |error: &(dyn std::error::Error + 'static)| {
+        matches!(error.downcast_ref::<rustls::Error>(), Some(rustls::Error::InvalidCertificate(_)))
+    };
+    let mut next = std::error::Error::source(error);
+    while let Some(source) = next {
+        // What an error of I/O was made of is not among its sources.
+        let inner = source.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if is_certificate(source) || inner.is_some_and(|inner| is_certificate(inner)) {
+            return true;
+        }
+        next = source.source();
+    }
+    false
 }

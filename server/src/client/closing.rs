@@ -6,9 +6,9 @@ use super::plan::{Plan, PlannedFile};
 use lakeshore::ErrorCode;
 use lakeshore::expected::{Expected, FileOfBatch};
 use lakeshore::limits::EXPECTED_FILES_MAX;
-use lakeshore::service::ExpectFiles;
+use lakeshore::service::{EndSync, ExpectFiles};
 use lakeshore::sync::SyncId;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Says what the sync is to hold: each file, or, of very many, how many and how much.
 pub async fn declare(client: &Client, sync_id: SyncId, plan: &Plan) -> Result<(), ClientError> {
@@ -29,7 +29,7 @@ pub async fn declare(client: &Client, sync_id: SyncId, plan: &Plan) -> Result<()
 }
 
 pub async fn abort(client: &Client, sync_id: SyncId) -> Result<(), ClientError> {
-    client.post::<Value>("/api/ingestion/file/sync/abort", &json!({ "sync_id": sync_id })).await?;
+    client.post::<Value>("/api/ingestion/file/sync/abort", &EndSync::new(sync_id)).await?;
     Ok(())
 }
 
@@ -55,12 +55,7 @@ impl Ending {
 
     async fn try_end(self, client: &Client, sync_id: SyncId, discard_in_flight: bool) -> Result<(), ClientError> {
         let Self { confirm, is_empty, .. } = self;
-        let body = json!({
-            "sync_id": sync_id,
-            "discard_in_flight": discard_in_flight,
-            "allow_empty": confirm && is_empty,
-            "confirm": confirm,
-        });
+        let body = EndSync { sync_id, discard_in_flight, allow_empty: confirm && is_empty, confirm };
         client.post::<Value>("/api/ingestion/file/sync/end", &body).await?;
         Ok(())
     }
@@ -68,5 +63,5 @@ impl Ending {
 
 /// The guard holds the sync: everything is there, and somebody has to say that it is meant.
 pub fn is_held(error: &ClientError) -> bool {
-    matches!(error, ClientError::Refused { code: 40911, .. })
+    error.is_refusal(ErrorCode::Held)
 }

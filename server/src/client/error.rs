@@ -38,6 +38,9 @@ pub enum ClientError {
     Refused { code: u32, msg: String, data: Value },
     #[error("{server} cannot be reached: {cause}")]
     Unreachable { server: String, cause: String },
+    /// Its certificate is not one that this machine trusts: waiting does not help.
+    #[error("{server} cannot be trusted: {cause}; SSL_CERT_FILE may name the certificates of your own authority")]
+    Untrusted { server: String, cause: String },
     /// Something that is not Lakeshore, or not this version of it.
     #[error("{0}")]
     Unexpected(String),
@@ -60,7 +63,7 @@ impl ClientError {
         match self {
             Self::Usage(_) => USAGE,
             Self::Refused { .. } | Self::Unexpected(_) => REFUSED,
-            Self::Unreachable { .. } => UNREACHABLE,
+            Self::Unreachable { .. } | Self::Untrusted { .. } => UNREACHABLE,
             Self::Local(_) => FAILED,
             Self::Interrupted => INTERRUPTED,
             Self::Unread => DONE,

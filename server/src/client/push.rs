@@ -165,10 +165,10 @@ async fn run(
     let Push { source, dataset, sync_type, .. } = push;
     let remembered = Remembered::open(client.server(), &source.path(), dataset, *sync_type)?;
     let open = if push.dry_run { None } else { find_open(client, push, &remembered, progress).await? };
+    (report.sync_id, report.sync_is_open) = (open.map(|open| open.sync_id), open.is_some());
     let plan = plan(client, push, &remembered, progress, report).await?;
     if report.failed.count > 0 {
         // A sync that is open stays so: when the files are right, the same command goes on with it.
-        (report.sync_id, report.sync_is_open) = (open.map(|open| open.sync_id), open.is_some());
         return Ok(Outcome::Nothing);
     }
     if push.dry_run {

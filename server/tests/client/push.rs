@@ -166,6 +166,27 @@ async fn an_empty_folder_does_not_empty_the_dataset_unless_that_is_confirmed() {
 }
 
 #[tokio::test]
+async fn what_the_guard_holds_is_told_by_its_own_code_and_published_when_confirmed() {
+    let server = TestServer::start().await;
+    let machine = Machine::of(&server);
+    small_folder(&machine);
+    machine.push(&["export", T, "--full"]);
+    std::fs::remove_dir_all(machine.path("export/dt=1")).unwrap();
+    std::fs::remove_dir_all(machine.path("export/dt=2")).unwrap();
+    let held = machine.run(&["push", "export", T, "--full", "--json"]);
+    held.assert(4, "5 files").assert(4, "by 2");
+    let report = held.json();
+    assert_eq!((&report["outcome"], &report["sync_is_open"]), (&json!("held"), &json!(true)));
+    assert_eq!(report["refusal"]["data"]["published"]["files"], 2, "{report}");
+    assert_eq!(server.file_names("data/t").len(), 5);
+    machine.run(&["push", "export", T, "--full"]).assert(4, "--confirm");
+    machine.run(&["status", "2"]).assert(0, "2 files would replace 5");
+    let report = machine.push(&["export", T, "--full", "--confirm"]);
+    assert_eq!((&report["sync_id"], &report["outcome"]), (&json!(2), &json!("published")));
+    assert_eq!(server.file_names("data/t"), ["a.csv", "b.csv"]);
+}
+
+#[tokio::test]
 async fn several_machines_fill_one_sync() {
     let server = TestServer::start().await;
     let (one, other) = (Machine::of(&server), Machine::of(&server));
