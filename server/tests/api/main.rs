@@ -18,4 +18,5 @@ mod server;
 mod syncs;
 mod trash;
 mod tus;
+mod tus_extensions;
 mod uploads;
