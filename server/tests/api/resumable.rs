@@ -170,7 +170,7 @@ async fn a_body_of_unknown_length_may_be_the_last() {
     let draft = Draft(&server);
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let chunked = || {
-        let pieces = ["hel", "lo"].map(|piece| Ok::<_, std::io::Error>(piece));
+        let pieces = ["hel", "lo"].map(Ok::<_, std::io::Error>);
         reqwest::Body::wrap_stream(futures_util::stream::iter(pieces))
     };
     let address = draft.begin(id, "streamed", b"").await;

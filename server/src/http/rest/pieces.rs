@@ -148,7 +148,7 @@ async fn take(
     }
     if let Some(checksum) = checksum {
         let algorithm = checksum.algorithm();
-        if !checksum.is_right() {
+        if !checksum.matches() {
             return Err(HttpError::WrongChecksum { algorithm });
         }
         resumption.confirm();
