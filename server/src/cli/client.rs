@@ -5,6 +5,7 @@ use crate::client::error::{ClientError, DONE};
 use crate::client::retry::Patience;
 use crate::client::settings::{Given, KEY_VARIABLE, Settings};
 use crate::config::ConnectOptions;
+use lakeshore::ErrorCode;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -63,8 +64,18 @@ pub fn end(result: Result<u8, ClientError>) -> ExitCode {
         Err(ClientError::Unread) => ExitCode::from(DONE),
         Err(error) => {
             tell(&format!("lakeshore: {error}"));
+            if let ClientError::Refused { code, .. } = error {
+                advise(code);
+            }
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+/// What can be done here about a refusal, beside what the server says.
+pub fn advise(code: u32) {
+    if code == ErrorCode::NoKey.number() {
+        tell(&format!("set {KEY_VARIABLE}, or api_key in the config file, or name a file by --api-key-file"));
     }
 }
 

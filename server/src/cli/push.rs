@@ -11,6 +11,7 @@ use crate::client::push::{Outcome, Push, Report, push};
 use crate::client::walk::Source;
 use crate::config::PushOptions;
 use bytesize::ByteSize;
+use lakeshore::ErrorCode;
 use rustix::system::uname;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
@@ -167,13 +168,31 @@ fn explain(report: &Report) {
     if let Some(error) = &report.error {
         tell(&format!("lakeshore: {error}"));
     }
-    let went_on = matches!(report.outcome, Outcome::Failed | Outcome::Interrupted);
-    if let Some(sync_id) = report.sync_id.filter(|_| went_on) {
-        let sent = counts(&report.sent);
-        tell(&format!(
-            "sync {sync_id} is left as it is ({sent} sent this time); the same command goes on with it, from anywhere: --resume {sync_id}"
-        ));
-    } else if report.exit_code == INTERRUPTED {
-        tell("nothing was begun");
+    advise(report);
+    let came_to_no_end = matches!(report.outcome, Outcome::Failed | Outcome::Interrupted);
+    match report.sync_id.filter(|_| came_to_no_end && report.sync_is_open) {
+        Some(sync_id) => {
+            let sent = counts(&report.sent);
+            tell(&format!(
+                "sync {sync_id} is left as it is ({sent} sent this time); the same command goes on with it, or, from elsewhere, --resume {sync_id}"
+            ));
+        }
+        None if report.exit_code == INTERRUPTED => tell("nothing was begun"),
+        None => {}
+    }
+}
+
+/// What the command can do about a refusal, beside what the server says.
+fn advise(report: &Report) {
+    let Some(refusal) = &report.refusal else { return };
+    super::client::advise(refusal.code);
+    let is = |code: ErrorCode| refusal.code == code.number();
+    if is(ErrorCode::PathHeld) {
+        tell("if that sync is yours, --resume and its number go on with it");
+    }
+    if is(ErrorCode::NotAsExpected) && report.resumed {
+        tell(
+            "files that were sent before and are not in the folder any more cannot be taken back: --start-over begins anew",
+        );
     }
 }

@@ -144,7 +144,10 @@ impl<W: AsyncWrite + Unpin> Sink<W> {
                 () = client.patience().stop.cancelled() => return Err(ClientError::Interrupted),
             };
             let Some(chunk) = chunk else { return Ok(()) };
-            self.write(&chunk).await.map_err(|error| ClientError::local("cannot write", error))?;
+            self.write(&chunk).await.map_err(|error| match error.kind() {
+                std::io::ErrorKind::BrokenPipe => ClientError::Unread,
+                _ => ClientError::local("cannot write", error),
+            })?;
             progress.at(self.written);
         }
     }

@@ -76,6 +76,8 @@ pub struct Report {
     pub outcome: Outcome,
     pub exit_code: u8,
     pub sync_id: Option<SyncId>,
+    /// The sync can be gone on with.
+    pub sync_is_open: bool,
     pub path: LakePath,
     pub sync_type: SyncType,
     /// It went on with a sync that was open.
@@ -117,6 +119,7 @@ pub async fn push(client: &Client, push: Push, progress: &Arc<Progress>) -> Repo
         outcome: Outcome::Failed,
         exit_code: FAILED,
         sync_id: None,
+        sync_is_open: false,
         path: push.dataset.clone(),
         sync_type: push.sync_type,
         resumed: false,
@@ -165,7 +168,7 @@ async fn run(
     let plan = plan(client, push, &remembered, progress, report).await?;
     if report.failed.count > 0 {
         // A sync that is open stays so: when the files are right, the same command goes on with it.
-        report.sync_id = open.map(|open| open.sync_id);
+        (report.sync_id, report.sync_is_open) = (open.map(|open| open.sync_id), open.is_some());
         return Ok(Outcome::Nothing);
     }
     if push.dry_run {
@@ -185,7 +188,7 @@ async fn run(
         Some(open) => open,
         None => start(client, &remembered, push).await?,
     };
-    (report.sync_id, report.resumed) = (Some(sync_id), is_resumed);
+    (report.sync_id, report.sync_is_open, report.resumed) = (Some(sync_id), true, is_resumed);
     let sender = Sender { client, sync_id, folder: source.folder.clone(), remembered: &remembered, progress };
     match fill_and_end(&sender, push, &plan, report).await {
         Err(error) if is_held(&error) => {
@@ -195,8 +198,13 @@ async fn run(
         }
         // Whoever has ended it, this push cannot go on with it.
         Err(error) if error.is_refusal(ErrorCode::SyncEnded) || error.is_refusal(ErrorCode::NoSuchSync) => {
+            report.sync_is_open = false;
             remembered.forget()?;
             Err(error)
+        }
+        Ok(outcome) => {
+            report.sync_is_open = matches!(outcome, Outcome::Incomplete | Outcome::KeptOpen);
+            Ok(outcome)
         }
         result => result,
     }

@@ -34,6 +34,7 @@ pub struct OpenPush {
 /// A resumable upload that was begun.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Begun {
+    sync_id: SyncId,
     path: String,
     sha256: String,
     url: String,
@@ -42,8 +43,8 @@ struct Begun {
 /// The folder of one push. Held by one process at a time.
 pub struct Remembered {
     folder: PathBuf,
-    /// By path: the digest, and where it goes on.
-    begun: Mutex<HashMap<String, (String, String)>>,
+    /// By path.
+    begun: Mutex<HashMap<String, Begun>>,
     _lock: File,
 }
 
@@ -126,33 +127,35 @@ impl Remembered {
         Ok(())
     }
 
-    /// Where an upload of this file was begun: its digest then, and its address.
-    pub fn begun(&self, path: &str) -> Option<(String, String)> {
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
+    /// Where an upload of this file to this sync was begun: its digest then, and its address.
+    pub fn begun(&self, sync_id: SyncId, path: &str) -> Option<(String, String)> {
+        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = begun.get(path).filter(|begun| begun.sync_id == sync_id)?;
+        Some((begun.sha256.clone(), begun.url.clone()))
     }
 
-    pub fn remember_begun(&self, path: &str, sha256: &str, url: &str) -> Result<(), ClientError> {
+    pub fn remember_begun(&self, sync_id: SyncId, path: &str, sha256: &str, url: &str) -> Result<(), ClientError> {
         let place = self.uploads();
-        let line = Begun { path: path.to_owned(), sha256: sha256.to_owned(), url: url.to_owned() };
+        let upload = Begun { sync_id, path: path.to_owned(), sha256: sha256.to_owned(), url: url.to_owned() };
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         let write = || -> std::io::Result<()> {
-            let mut text = serde_json::to_vec(&line)?;
+            let mut text = serde_json::to_vec(&upload)?;
             text.push(b'\n');
             // The address of an upload is as good as a key to it.
             OpenOptions::new().create(true).append(true).mode(0o600).open(&place)?.write_all(&text)
         };
         write().map_err(|error| ClientError::local(format!("cannot write {}", place.display()), error))?;
-        begun.insert(line.path, (line.sha256, line.url));
+        begun.insert(upload.path.clone(), upload);
         Ok(())
     }
 }
 
 /// The last line of a path counts. A line that was cut short is left out: its upload expires on the server.
-fn read_begun(place: &Path) -> HashMap<String, (String, String)> {
+fn read_begun(place: &Path) -> HashMap<String, Begun> {
     let Ok(file) = File::open(place) else { return HashMap::new() };
     let lines = BufReader::new(file).lines().map_while(Result::ok);
     let begun = lines.filter_map(|line| serde_json::from_str::<Begun>(&line).ok());
-    begun.map(|begun| (begun.path, (begun.sha256, begun.url))).collect()
+    begun.map(|begun| (begun.path.clone(), begun)).collect()
 }
 
 #[cfg(test)]
@@ -177,15 +180,16 @@ mod tests {
             sync_id: Some(SyncId(7)),
         };
         remembered.remember(&push).unwrap();
-        remembered.remember_begun("a", "1", "/1").unwrap();
-        remembered.remember_begun("a", "2", "/2").unwrap();
+        remembered.remember_begun(SyncId(7), "a", "1", "/1").unwrap();
+        remembered.remember_begun(SyncId(7), "a", "2", "/2").unwrap();
         drop(remembered);
         let remembered = open(SyncType::FullSync).unwrap();
         assert_eq!(remembered.open_push(), Some(push));
-        assert_eq!(remembered.begun("a"), Some(("2".into(), "/2".into())));
+        assert_eq!(remembered.begun(SyncId(7), "a"), Some(("2".into(), "/2".into())));
+        assert_eq!(remembered.begun(SyncId(8), "a"), None);
         remembered.forget().unwrap();
         drop(remembered);
         let remembered = open(SyncType::FullSync).unwrap();
-        assert_eq!((remembered.open_push(), remembered.begun("a")), (None, None));
+        assert_eq!((remembered.open_push(), remembered.begun(SyncId(7), "a")), (None, None));
     }
 }

@@ -72,7 +72,7 @@ impl Sender<'_> {
 
     /// The upload that an earlier push has begun, when the file is still the same.
     async fn begun_before(&self, file: &PlannedFile) -> Result<Option<Url>, Unsent> {
-        let Some((sha256, url)) = self.remembered.begun(&file.path) else { return Ok(None) };
+        let Some((sha256, url)) = self.remembered.begun(self.sync_id, &file.path) else { return Ok(None) };
         let Ok(url) = Url::parse(&url) else { return Ok(None) };
         if sha256 == file.sha256 {
             return Ok(Some(url));
@@ -130,7 +130,7 @@ impl Sender<'_> {
             .header(CONTENT_LENGTH, 0);
         let response = self.client.send(request).await?;
         let url = self.location(&response)?;
-        self.remembered.remember_begun(&file.path, &file.sha256, url.as_str())?;
+        self.remembered.remember_begun(self.sync_id, &file.path, &file.sha256, url.as_str())?;
         Ok(url)
     }
 

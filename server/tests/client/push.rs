@@ -183,6 +183,20 @@ async fn several_machines_fill_one_sync() {
 }
 
 #[tokio::test]
+async fn what_was_sent_before_and_is_gone_since_is_not_published() {
+    let server = TestServer::start().await;
+    let machine = Machine::of(&server);
+    machine.write("part/a", b"a");
+    machine.write("part/b", b"b");
+    machine.push(&["part", T, "--full", "--keep-open"]);
+    std::fs::remove_file(machine.path("part/b")).unwrap();
+    machine.run(&["push", "part", T, "--full"]).assert(3, "1 extra (b)").assert(3, "--start-over begins anew");
+    assert!(server.file_names("data/t").is_empty());
+    assert_eq!(machine.push(&["part", T, "--full", "--start-over"])["sync_id"], 2);
+    assert_eq!(server.file_names("data/t"), ["a"]);
+}
+
+#[tokio::test]
 async fn exit_codes_tell_a_script_what_it_needs() {
     let server = TestServer::start().await;
     let mut machine = Machine::of(&server);
@@ -197,7 +211,7 @@ async fn exit_codes_tell_a_script_what_it_needs() {
         machine.run(wrong).assert(2, "");
     }
     let held = server.start_sync(T, "FullSync").await;
-    machine.run(&["push", "export", T, "--full"]).assert(3, "is held by sync 1");
+    machine.run(&["push", "export", T, "--full"]).assert(3, "is held by sync 1").assert(3, "--resume");
     server.try_abort(held).await;
     let key = std::mem::replace(&mut machine.key, server.new_key(&["--role", "read"]));
     machine.run(&["push", "export", T, "--full"]).assert(3, "role");

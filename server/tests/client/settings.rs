@@ -34,7 +34,7 @@ async fn a_key_comes_from_a_file_or_the_environment_and_never_from_an_option() {
     let server = TestServer::start_with(&["--auth", "required"]).await;
     let machine = Machine::of(&server);
     machine.run(&["status"]).assert(0, "SYNC");
-    run(&machine, &["status", "--server", &server.url]).assert(3, "no key");
+    run(&machine, &["status", "--server", &server.url]).assert(3, "set LAKESHORE_API_KEY");
     machine.write("key", server.key.as_bytes());
     run(&machine, &["status", "--server", &server.url, "--api-key-file", "key"]).assert(0, "SYNC");
     run(&machine, &["status", "--api-key", &server.key]).assert(2, "--api-key");
