@@ -17,8 +17,9 @@ export class Lakeshore {
   private process!: ChildProcess;
   private said = '';
 
-  async start(options: string[] = []): Promise<void> {
-    const listen = ['--listen', '127.0.0.1:0', '--data-dir', this.dataDir];
+  async start(options: string[] = [], address = '127.0.0.1:0'): Promise<void> {
+    const listen = ['--listen', address, '--data-dir', this.dataDir];
+    this.said = '';
     this.process = spawn(BINARY, ['serve', ...listen, ...options], { stdio: ['ignore', 'ignore', 'pipe'] });
     this.process.stderr!.on('data', (bytes: Buffer) => {
       this.said += bytes.toString();
@@ -42,6 +43,15 @@ export class Lakeshore {
     const ended = new Promise<number | null>((resolve) => this.process.once('exit', resolve));
     this.process.kill('SIGTERM');
     expect(await ended).toBe(0);
+  }
+
+  /** Ends the server as a power cut would, and starts it again at the same address. */
+  async crash(whileDown: () => Promise<void>): Promise<void> {
+    const ended = new Promise((resolve) => this.process.once('exit', resolve));
+    this.process.kill('SIGKILL');
+    await ended;
+    await whileDown();
+    await this.start([], new URL(this.url).host);
   }
 
   remove(): void {
