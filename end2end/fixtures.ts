@@ -55,6 +55,15 @@ export class Lakeshore {
     expect(await ended).toBe(0);
   }
 
+  /** Ends the server as a power cut would, and starts it again at the same address. */
+  async crash(whileDown: () => Promise<void>): Promise<void> {
+    const ended = new Promise((resolve) => this.process.once('exit', resolve));
+    this.process.kill('SIGKILL');
+    await ended;
+    await whileDown();
+    await this.start([], new URL(this.url).host);
+  }
+
   remove(): void {
     this.process.kill('SIGKILL');
     rmSync(this.folder, { recursive: true, force: true });

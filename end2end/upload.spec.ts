@@ -1,61 +1,18 @@
 // The main job, in the browser: drop files, watch them go, end the sync, find them in the lake; replace them; restore.
 
-import { createWriteStream, mkdirSync, writeFileSync } from 'node:fs';
-import { randomBytes } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Page } from '@playwright/test';
-import { expect, hydrated, sha256, signIn, test, type Lakeshore } from './fixtures';
+import { expect, hydrated, sha256, signIn, test } from './fixtures';
+import { bigFile, drop, MIB, openUpload, slowDown } from './uploading';
 
-const BIG_BYTES = 200 * 1024 * 1024;
-
-/** A file of random bytes, written piece by piece. */
-async function bigFile(path: string): Promise<void> {
-  const stream = createWriteStream(path);
-  const piece = randomBytes(1024 * 1024);
-  for (let written = 0; written < BIG_BYTES; written += piece.length) {
-    piece.writeUInt32LE(written);
-    if (!stream.write(piece)) await new Promise<void>((resolve) => stream.once('drain', () => resolve()));
-  }
-  await new Promise<void>((resolve) => stream.end(() => resolve()));
-}
-
-/**
- * Drops real files on the page. Playwright cannot drag from outside, so the files are first chosen into an input of the
- * test's own, and what that holds is dropped: the page sees the same File objects as after a drag.
- */
-async function drop(page: Page, files: string[]): Promise<void> {
-  await page.evaluate(() => {
-    const input = document.createElement('input');
-    input.type = 'file';
-    input.multiple = true;
-    input.id = 'dragged';
-    input.hidden = true;
-    document.body.append(input);
-  });
-  await page.locator('#dragged').setInputFiles(files);
-  await page.evaluate(() => {
-    const input = document.querySelector<HTMLInputElement>('#dragged')!;
-    const dragged = new DataTransfer();
-    for (const file of input.files!) dragged.items.add(file);
-    const event = (name: string) => new DragEvent(name, { dataTransfer: dragged, bubbles: true, cancelable: true });
-    for (const name of ['dragenter', 'dragover', 'drop']) document.body.dispatchEvent(event(name));
-    input.remove();
-  });
-}
-
-async function openUpload(page: Page, lakeshore: Lakeshore, path: string, type: string): Promise<void> {
-  await page.goto(`${lakeshore.url}/upload`);
-  await hydrated(page);
-  await page.getByLabel('Lake path').fill(path);
-  await page.getByRole('radio', { name: type }).check();
-}
+const BIG_BYTES = 200 * MIB;
 
 test('three dropped files, one of 200 MB, land whole; a full sync replaces them; a restore brings them back', async ({ page, lakeshore }) => {
   test.setTimeout(300_000);
   const sources = join(lakeshore.folder, 'sources');
   mkdirSync(sources);
   const [big, first, second] = ['big.parquet', 'one.csv', 'two with a space.csv'].map((name) => join(sources, name));
-  await bigFile(big);
+  await bigFile(big, BIG_BYTES);
   writeFileSync(first, 'a,b\n1,2\n');
   writeFileSync(second, '');
   const dropped = {
@@ -67,13 +24,10 @@ test('three dropped files, one of 200 MB, land whole; a full sync replaces them;
   await signIn(page, lakeshore, lakeshore.key());
   await openUpload(page, lakeshore, '/data/db/transactions', 'Full');
   await drop(page, [big, first, second]);
-  await expect(page.getByRole('listitem').filter({ hasText: 'big.parquet' })).toBeVisible();
+  await expect(page.getByRole('row').filter({ hasText: 'big.parquet' })).toBeVisible();
 
   // Slowed down, so that the progress can be seen to move.
-  const network = await page.context().newCDPSession(page);
-  await network.send('Network.enable');
-  const slow = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: 60 * 1024 * 1024 };
-  await network.send('Network.emulateNetworkConditions', slow);
+  await slowDown(page, 60 * MIB);
   await page.getByRole('button', { name: 'Start upload' }).click();
   const total = page.getByRole('progressbar', { name: 'All files' });
   const seen = new Set<number>();
@@ -148,8 +102,8 @@ test.describe('a name that leads upward', () => {
       for (const name of ['dragenter', 'dragover', 'drop']) document.body.dispatchEvent(event(name));
     });
     await page.getByRole('button', { name: 'Start upload' }).click();
-    await expect(page.getByRole('listitem').filter({ hasText: 'passwd' })).toContainText('..');
-    await expect(page.getByRole('listitem').filter({ hasText: 'good.csv' })).toContainText('Arrived');
+    await expect(page.getByRole('row').filter({ hasText: 'passwd' })).toContainText('..');
+    await expect(page.getByRole('row').filter({ hasText: 'good.csv' })).toContainText('Arrived');
     await expect(page.getByText('1 file failed, 1 file arrived')).toBeVisible();
     expect(Object.keys(lakeshore.digests('data/t'))).toEqual(['good.csv']);
     expect((await lakeshore.get('/api/ingestion/file/sync/1')).sync_status).toBe('Syncing');
@@ -191,14 +145,11 @@ test('a running sync moves on the page without a reload', async ({ page, lakesho
 test.describe('an upload that runs', () => {
   test('asks before the page is left, and can be cancelled and retried', async ({ page, lakeshore }) => {
     const big = join(lakeshore.folder, 'big.bin');
-    await bigFile(big);
+    await bigFile(big, BIG_BYTES);
     await signIn(page, lakeshore, lakeshore.key());
     await openUpload(page, lakeshore, '/data/t', 'Incremental');
     await page.getByLabel('Files to upload').setInputFiles(big);
-    const network = await page.context().newCDPSession(page);
-    await network.send('Network.enable');
-    const slow = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: 4 * 1024 * 1024 };
-    await network.send('Network.emulateNetworkConditions', slow);
+    const speed = await slowDown(page, 4 * MIB);
     await page.getByRole('button', { name: 'Start upload' }).click();
     await expect(page.getByRole('progressbar', { name: 'Progress of big.bin' })).toBeVisible();
     const asked = page.waitForEvent('dialog');
@@ -209,7 +160,7 @@ test.describe('an upload that runs', () => {
     await leaving;
     await page.getByRole('button', { name: 'Cancel big.bin' }).click();
     await expect(page.getByText('1 cancelled')).toBeVisible();
-    await network.send('Network.emulateNetworkConditions', { ...slow, uploadThroughput: -1 });
+    await speed(-1);
     await page.getByRole('button', { name: 'Retry big.bin' }).click();
     await expect(page.getByText('1 file arrived')).toBeVisible({ timeout: 60_000 });
     expect(lakeshore.digests('data/t')).toEqual({ 'big.bin': sha256(big) });

@@ -133,6 +133,13 @@ pub async fn get_difference(sync_id: SyncId) -> Result<Difference, ApiError> {
     Ok(lake.difference_in_short(&caller, sync_id).await?)
 }
 
+/// Which of the files the lake lacks. In a full sync, what is unchanged becomes part of it where that is wanted.
+#[server(prefix = "/fn", endpoint = "missing", input = Json)]
+pub async fn missing_files(offer: service::Offer) -> Result<service::Missing, ApiError> {
+    let (lake, caller) = door()?;
+    Ok(lake.missing_files(&caller, &offer).await?)
+}
+
 /// Known datasets whose path begins with the text.
 #[server(prefix = "/fn", endpoint = "datasets", input = Json)]
 pub async fn list_datasets(beginning: String) -> Result<Vec<LakePath>, ApiError> {

@@ -11,6 +11,11 @@ pub fn now_ms() -> i64 {
     js_sys::Date::now() as i64
 }
 
+/// Chance, from 0 to 1.
+pub fn random() -> f64 {
+    js_sys::Math::random()
+}
+
 /// The time as the person's own clock and language write it.
 pub fn local_time(at: Timestamp) -> String {
     let date = js_sys::Date::new(&JsValue::from_f64(at.0 as f64));

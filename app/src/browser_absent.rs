@@ -6,6 +6,10 @@ pub fn now_ms() -> i64 {
     0
 }
 
+pub fn random() -> f64 {
+    0.0
+}
+
 pub fn local_time(_at: Timestamp) -> String {
     String::new()
 }

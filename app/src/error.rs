@@ -16,6 +16,11 @@ impl ApiError {
         self.0.code == code.number()
     }
 
+    /// It was not the lake that refused: nobody answered.
+    pub fn is_no_answer(&self) -> bool {
+        self.0.code == 0
+    }
+
     #[cfg(feature = "ssr")]
     pub(crate) fn no_context() -> Self {
         Self::from(lakeshore::Error::internal(std::io::Error::other("the server handed over no lake")))
@@ -55,12 +60,15 @@ impl FromServerFnError for ApiError {
 
     /// The server could not be asked at all, or did not understand.
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
-        let msg = match error {
+        match error {
             ServerFnErrorErr::Request(_) => {
-                "the server cannot be reached; it may be restarting, so try again".to_owned()
+                let msg = "the server cannot be reached; it may be restarting, so try again".to_owned();
+                Self(Refusal { code: 0, msg, data: None })
             }
-            other => format!("the server did not understand the page ({other}); reload it"),
-        };
-        Self(Refusal::new(ErrorCode::Internal, msg))
+            other => {
+                let msg = format!("the server did not understand the page ({other}); reload it");
+                Self(Refusal::new(ErrorCode::Internal, msg))
+            }
+        }
     }
 }

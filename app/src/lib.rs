@@ -19,10 +19,11 @@ mod uploader;
 
 pub use app::App;
 
-/// Where the browser begins: called by the script of the shell.
+/// Where the browser begins: called by the script of the shell. `hasher`: the address of the worker that takes digests.
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]
-pub fn hydrate() {
+pub fn hydrate(hasher: Option<String>) {
+    uploader::use_hasher(hasher);
     console_error_panic_hook::set_once();
     leptos::mount::hydrate_body(App);
     // Says that the page answers now: for tests, and for whoever looks into the document.

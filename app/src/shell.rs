@@ -11,13 +11,15 @@ pub struct Assets {
     pub script: Option<String>,
     pub wasm: Option<String>,
     pub stylesheet: Option<String>,
+    /// The script of the worker that takes the digests of files.
+    pub hasher: Option<String>,
     /// Set under `cargo leptos watch`.
     pub reload: Option<LeptosOptions>,
 }
 
 pub fn shell(assets: Assets) -> impl IntoView {
-    let Assets { script, wasm, stylesheet, reload } = assets;
-    let start = script.as_ref().zip(wasm.as_ref()).map(|(script, wasm)| start_script(script, wasm));
+    let Assets { script, wasm, stylesheet, hasher, reload } = assets;
+    let start = script.as_ref().zip(wasm.as_ref()).map(|(script, wasm)| start_script(script, wasm, hasher.as_deref()));
     view! {
         <!DOCTYPE html>
         <html lang="en">
@@ -54,11 +56,12 @@ pub fn shell(assets: Assets) -> impl IntoView {
     .into_any()
 }
 
-fn start_script(script: &str, wasm: &str) -> String {
+fn start_script(script: &str, wasm: &str, hasher: Option<&str>) -> String {
     format!(
-        "import start, {{ hydrate }} from {};\nawait start({{ module_or_path: {} }});\nhydrate();",
+        "import start, {{ hydrate }} from {};\nawait start({{ module_or_path: {} }});\nhydrate({});",
         quoted(script),
-        quoted(wasm)
+        quoted(wasm),
+        hasher.map(quoted).unwrap_or_default()
     )
 }
 
@@ -73,7 +76,8 @@ mod tests {
 
     #[test]
     fn the_script_cannot_be_left_by_an_address() {
-        let script = start_script("/pkg/a\".js", "</script>");
+        let script = start_script("/pkg/a\".js", "</script>", Some("</script>"));
+        assert!(start_script("a", "b", None).ends_with("hydrate();"));
         assert!(script.contains(r#""/pkg/a\".js""#) && !script.contains("</script>"));
     }
 }

@@ -141,6 +141,7 @@ fn assets() -> app::shell::Assets {
         script: manifest.script,
         wasm: manifest.wasm,
         stylesheet: manifest.stylesheet,
+        hasher: manifest.hasher,
         reload: site::reload_options(),
     }
 }

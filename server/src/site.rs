@@ -20,6 +20,10 @@ struct SiteFiles;
 
 const MANIFEST: &str = "manifest.json";
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+/// The worker's script has a policy of its own: it may load its parts, and nothing else.
+const WORKER: &str = "pkg/worker.";
+const WORKER_POLICY: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'");
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// Where the pages find their parts. Absent where no site was built.
@@ -28,12 +32,13 @@ pub struct Manifest {
     pub script: Option<String>,
     pub wasm: Option<String>,
     pub stylesheet: Option<String>,
+    pub hasher: Option<String>,
 }
 
 pub fn manifest() -> Manifest {
     if let Some(options) = reload_options() {
         let part = |extension| Some(format!("/{}/{}.{extension}", options.site_pkg_dir, options.output_name));
-        return Manifest { script: part("js"), wasm: part("wasm"), stylesheet: part("css") };
+        return Manifest { script: part("js"), wasm: part("wasm"), stylesheet: part("css"), hasher: None };
     }
     let file = SiteFiles::get(MANIFEST);
     file.and_then(|file| serde_json::from_slice(&file.data).ok()).unwrap_or_default()
@@ -78,6 +83,9 @@ fn serve(name: &str, asked: &HeaderMap) -> Response {
     let mut headers = HeaderMap::new();
     headers.insert(header::CACHE_CONTROL, kept);
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if name.starts_with(WORKER) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, WORKER_POLICY);
+    }
     insert(&mut headers, header::ETAG, &tag);
     if matches_tag(asked, &tag) {
         return (StatusCode::NOT_MODIFIED, headers).into_response();

@@ -77,7 +77,8 @@ impl Lake {
         for (record, message) in self.lost_resumables(&self.unfinished_resumables().await?).await? {
             match record.upload_id {
                 Some(upload_id) => {
-                    self.0.state.fail_upload(upload_id, &message, 0, self.now()).await?;
+                    let size_bytes = record.checkpoint.offset;
+                    self.0.state.fail_upload(upload_id, &message, size_bytes, self.now()).await?;
                 }
                 None => self.0.state.forget_resumable(&record.token).await?,
             }

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
+use wasm::{HASHER, PAGES};
 
 fn main() -> Result<()> {
     match std::env::args().nth(1).as_deref() {
@@ -40,27 +41,34 @@ impl Workspace {
 
 fn build_site() -> Result<()> {
     let workspace = Workspace::find()?;
-    let compiled = wasm::compile(&workspace)?;
+    let pages = wasm::compile(&workspace, PAGES)?;
+    let hasher = wasm::compile(&workspace, HASHER)?;
     let optimiser = wasm::find_optimiser(&workspace);
     let stamp_file = workspace.root.join("target/site.stamp");
-    let stamp = stamp(&workspace, &compiled, optimiser.as_deref())?;
+    let stamp = stamp(&workspace, [&pages, &hasher], optimiser.as_deref())?;
     if fs::read_to_string(&stamp_file).is_ok_and(|last| last == stamp)
         && workspace.site().join("manifest.json").exists()
     {
         eprintln!("site: up to date");
         return Ok(());
     }
-    let bound = wasm::bind(&workspace, &compiled)?;
-    wasm::optimise(&bound, optimiser.as_deref())?;
-    pack::pack(&workspace, &bound)?;
+    let mut bound = Vec::new();
+    for (artifact, compiled) in [(PAGES, &pages), (HASHER, &hasher)] {
+        let folder = wasm::bind(&workspace, artifact, compiled)?;
+        wasm::optimise(&folder, artifact, optimiser.as_deref())?;
+        bound.push(folder);
+    }
+    pack::pack(&workspace, &bound[0], &bound[1])?;
     fs::write(&stamp_file, stamp)?;
     Ok(())
 }
 
 /// What the site was made of: when it is the same as last time, there is nothing to do.
-fn stamp(workspace: &Workspace, compiled: &Path, optimiser: Option<&Path>) -> Result<String> {
+fn stamp(workspace: &Workspace, compiled: [&Path; 2], optimiser: Option<&Path>) -> Result<String> {
     let mut hasher = Sha256::new();
-    let mut inputs = vec![compiled.to_owned(), workspace.root.join("style/main.css"), std::env::current_exe()?];
+    let mut inputs: Vec<_> = compiled.map(Path::to_owned).into();
+    inputs.extend(["style/main.css", pack::WORKER].map(|source| workspace.root.join(source)));
+    inputs.push(std::env::current_exe()?);
     inputs.extend(pack::files_below(&workspace.root.join("public"))?);
     for input in inputs {
         hasher.update(input.to_string_lossy().as_bytes());

@@ -1,7 +1,7 @@
 //! Names by content, compressed copies, and the manifest by which the server finds them.
 
 use crate::Workspace;
-use crate::wasm::NAME;
+use crate::wasm::{Artifact, HASHER, PAGES};
 use anyhow::{Context, Result};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -17,25 +17,28 @@ const BROTLI_QUALITY_MAX: u32 = 11;
 const BROTLI_WINDOW_BITS: u32 = 22;
 const BUFFER_BYTES: usize = 64 * 1024;
 
+/// What the worker does, but for the addresses of its parts.
+pub const WORKER: &str = "hasher/worker.js";
+
 /// Writes the whole site aside, then puts it in the place of the old one.
-pub fn pack(workspace: &Workspace, bound: &Path) -> Result<()> {
+pub fn pack(workspace: &Workspace, pages: &Path, hasher: &Path) -> Result<()> {
     let site = workspace.site();
     let aside = site.with_extension("new");
     if aside.exists() {
         fs::remove_dir_all(&aside)?;
     }
-    let script = put_by_content(&aside, &bound.join(format!("{NAME}.js")), NAME, "js")?;
-    let wasm = put_by_content(&aside, &bound.join(format!("{NAME}_bg.wasm")), NAME, "wasm")?;
-    let stylesheet = put_by_content(&aside, &workspace.root.join("style/main.css"), "main", "css")?;
+    let (script, wasm) = put_bound(&aside, pages, PAGES)?;
+    let stylesheet = put_by_content(&aside, &read(&workspace.root.join("style/main.css"))?, "main", "css")?;
+    let hasher = put_worker(workspace, &aside, hasher)?;
     // What the JavaScript imports by name: their folders are named by content already.
-    for snippet in files_below(&bound.join("snippets"))? {
-        put(&aside, &Path::new("pkg").join(snippet.strip_prefix(bound)?), &fs::read(&snippet)?)?;
+    for snippet in files_below(&pages.join("snippets"))? {
+        put(&aside, &Path::new("pkg").join(snippet.strip_prefix(pages)?), &fs::read(&snippet)?)?;
     }
     let public = workspace.root.join("public");
     for file in files_below(&public)? {
         put(&aside, file.strip_prefix(&public)?, &fs::read(&file)?)?;
     }
-    let manifest = json!({ "script": script, "wasm": wasm, "stylesheet": stylesheet });
+    let manifest = json!({ "script": script, "wasm": wasm, "stylesheet": stylesheet, "hasher": hasher });
     fs::write(aside.join("manifest.json"), serde_json::to_vec_pretty(&manifest)?)?;
     if site.exists() {
         fs::remove_dir_all(&site)?;
@@ -43,12 +46,31 @@ pub fn pack(workspace: &Workspace, bound: &Path) -> Result<()> {
     fs::rename(&aside, &site).with_context(|| format!("putting {} in place", site.display()))
 }
 
-/// Puts a file under a name that changes with its content, and gives its address.
-fn put_by_content(site: &Path, file: &Path, name: &str, extension: &str) -> Result<String> {
-    let bytes = fs::read(file).with_context(|| format!("reading {}", file.display()))?;
-    let hash = hexadecimal(&Sha256::digest(&bytes));
+/// Puts the JavaScript and the WASM of an artifact, and gives their addresses.
+fn put_bound(site: &Path, bound: &Path, artifact: Artifact) -> Result<(String, String)> {
+    let name = artifact.name;
+    let script = put_by_content(site, &read(&bound.join(format!("{name}.js")))?, name, "js")?;
+    let wasm = put_by_content(site, &read(&bound.join(format!("{name}_bg.wasm")))?, name, "wasm")?;
+    Ok((script, wasm))
+}
+
+/// Puts the worker's script and what it loads, and gives the script's address.
+fn put_worker(workspace: &Workspace, site: &Path, bound: &Path) -> Result<String> {
+    let (script, wasm) = put_bound(site, bound, HASHER)?;
+    let mut worker = format!("import start, {{ Hasher }} from '{script}';\nconst WASM = '{wasm}';\n").into_bytes();
+    worker.extend(read(&workspace.root.join(WORKER))?);
+    put_by_content(site, &worker, "worker", "js")
+}
+
+fn read(file: &Path) -> Result<Vec<u8>> {
+    fs::read(file).with_context(|| format!("reading {}", file.display()))
+}
+
+/// Puts bytes under a name that changes with them, and gives their address.
+fn put_by_content(site: &Path, bytes: &[u8], name: &str, extension: &str) -> Result<String> {
+    let hash = hexadecimal(&Sha256::digest(bytes));
     let name = format!("pkg/{name}.{}.{extension}", &hash[..HASH_CHARACTERS]);
-    put(site, Path::new(&name), &bytes)?;
+    put(site, Path::new(&name), bytes)?;
     Ok(format!("/{name}"))
 }
 

@@ -1,4 +1,5 @@
-//! From the app's source to the WASM and JavaScript that browsers load.
+//! From the source to the WASM and JavaScript that browsers load: those of the pages, and those of the worker that takes
+//! digests.
 
 use crate::Workspace;
 use anyhow::{Context, Result, bail};
@@ -9,8 +10,22 @@ use wasm_bindgen_cli_support::Bindgen;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 const PROFILE: &str = "wasm-release";
-/// The name of the JavaScript and, with `_bg` behind it, of the WASM.
-pub const NAME: &str = "lakeshore";
+
+/// What is compiled to WASM.
+#[derive(Clone, Copy)]
+pub struct Artifact {
+    pub package: &'static str,
+    features: &'static [&'static str],
+    /// The name of the JavaScript and, with `_bg` behind it, of the WASM.
+    pub name: &'static str,
+    /// What wasm-opt is asked for.
+    optimisation: &'static str,
+}
+
+pub const PAGES: Artifact =
+    Artifact { package: "app", features: &["--features", "hydrate"], name: "lakeshore", optimisation: "-Oz" };
+/// Fast before small: it does nothing but calculate.
+pub const HASHER: Artifact = Artifact { package: "hasher", features: &[], name: "hasher", optimisation: "-O3" };
 
 /// What every browser of the last years understands, and Rust's compiler makes use of.
 const FEATURES: [&str; 6] = [
@@ -22,29 +37,31 @@ const FEATURES: [&str; 6] = [
     "--enable-reference-types",
 ];
 
-pub fn compile(workspace: &Workspace) -> Result<PathBuf> {
-    eprintln!("site: compiling the pages to WebAssembly");
+pub fn compile(workspace: &Workspace, artifact: Artifact) -> Result<PathBuf> {
+    let Artifact { package, features, .. } = artifact;
+    eprintln!("site: compiling {package} to WebAssembly");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .current_dir(&workspace.root)
-        .args(["build", "--package", "app", "--lib", "--target", TARGET, "--profile", PROFILE])
-        .args(["--no-default-features", "--features", "hydrate"])
+        .args(["build", "--package", package, "--lib", "--target", TARGET, "--profile", PROFILE])
+        .arg("--no-default-features")
+        .args(features)
         .status()
         .context("running cargo")?;
     if !status.success() {
-        bail!("the pages do not compile to WebAssembly; is the target there? rustup target add {TARGET}");
+        bail!("{package} does not compile to WebAssembly; is the target there? rustup target add {TARGET}");
     }
-    Ok(workspace.target.join(TARGET).join(PROFILE).join("app.wasm"))
+    Ok(workspace.target.join(TARGET).join(PROFILE).join(format!("{package}.wasm")))
 }
 
 /// Makes the JavaScript that loads the WASM, and gives the folder of both.
-pub fn bind(workspace: &Workspace, compiled: &Path) -> Result<PathBuf> {
-    eprintln!("site: binding it to JavaScript");
-    let folder = workspace.target.join("site-bound");
+pub fn bind(workspace: &Workspace, artifact: Artifact, compiled: &Path) -> Result<PathBuf> {
+    eprintln!("site: binding {} to JavaScript", artifact.package);
+    let folder = workspace.target.join("site-bound").join(artifact.package);
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
-    Bindgen::new().input_path(compiled).web(true)?.typescript(false).out_name(NAME).generate(&folder)?;
+    Bindgen::new().input_path(compiled).web(true)?.typescript(false).out_name(artifact.name).generate(&folder)?;
     Ok(folder)
 }
 
@@ -54,16 +71,16 @@ pub fn find_optimiser(workspace: &Workspace) -> Option<PathBuf> {
 }
 
 /// Makes the WASM smaller, where that can be done.
-pub fn optimise(folder: &Path, optimiser: Option<&Path>) -> Result<()> {
+pub fn optimise(folder: &Path, artifact: Artifact, optimiser: Option<&Path>) -> Result<()> {
     let Some(optimiser) = optimiser else {
         eprintln!("site: wasm-opt is not installed, so the pages load a larger file; Node and npm bring it");
         return Ok(());
     };
     eprintln!("site: making it smaller");
-    let wasm = folder.join(format!("{NAME}_bg.wasm"));
+    let wasm = folder.join(format!("{}_bg.wasm", artifact.name));
     let smaller = folder.join("smaller.wasm");
     let status = Command::new(optimiser)
-        .arg("-Oz")
+        .arg(artifact.optimisation)
         .args(FEATURES)
         .arg(&wasm)
         .arg("-o")

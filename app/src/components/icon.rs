@@ -21,6 +21,9 @@ pub enum Icon {
     Left,
     Right,
     Plus,
+    Pause,
+    Play,
+    Search,
 }
 
 impl Icon {
@@ -44,6 +47,9 @@ impl Icon {
             Self::Left => "M10 3 5 8l5 5",
             Self::Right => "M6 3l5 5-5 5",
             Self::Plus => "M8 3v10M3 8h10",
+            Self::Pause => "M5.5 3.5v9M10.5 3.5v9",
+            Self::Play => "M4.5 3 12.5 8l-8 5z",
+            Self::Search => "M7 2.8a4.2 4.2 0 1 1 0 8.4 4.2 4.2 0 0 1 0-8.4M10.2 10.2 13.5 13.5",
         }
     }
 }

@@ -16,7 +16,10 @@ mod trash;
 mod trash_empty;
 mod upload;
 mod upload_queue;
+mod upload_rows;
+mod upload_standing;
 mod upload_target;
+mod upload_unfinished;
 
 pub use history::History;
 pub use keys::Keys;

@@ -1,7 +1,9 @@
 //! Sending files from the browser: say where to, drop files or folders anywhere on the page, start.
 
-use super::upload_queue::{QueueView, Standing};
+use super::upload_queue::QueueView;
+use super::upload_standing::Standing;
 use super::upload_target::{Draft, DraftForm};
+use super::upload_unfinished::{LeftUnfinished, TakenUp};
 use crate::api::{Session, get_sync};
 use crate::components::error_box::MaybeError;
 use crate::components::icon::{Icon, Picture};
@@ -51,6 +53,8 @@ fn UploadPage(session: Session, sync: Option<Sync>) -> impl IntoView {
     let open = StoredValue::new(sync.filter(|sync| sync.sync_status == Status::Syncing));
     let draft = Draft::new();
     if let Some(closed) = closed {
+        // Nobody can go on with it.
+        Effect::new(move |_| uploader.forget(closed.sync_id));
         return view! {
             <Heading title="Upload"/>
             <section class="empty">
@@ -72,6 +76,10 @@ fn UploadPage(session: Session, sync: Option<Sync>) -> impl IntoView {
     Effect::new(move |_| {
         if uploader.phase.get_untracked() == Phase::Preparing {
             uploader.end_when_done.set(open.with_value(Option::is_none));
+            match open.with_value(|open| open.as_ref().map(|sync| sync.sync_id)) {
+                Some(sync_id) => uploader.take_up(sync_id),
+                None => uploader.before.set(None),
+            }
         }
     });
     let is_preparing = Memo::new(move |_| matches!(uploader.phase.get(), Phase::Preparing | Phase::Starting));
@@ -79,9 +87,16 @@ fn UploadPage(session: Session, sync: Option<Sync>) -> impl IntoView {
         <Heading title="Upload"/>
         <DropAnywhere bytes_max/>
         <Show when=move || is_preparing.get() fallback=move || view! { <Standing/> }>
+            {open.with_value(Option::is_none).then(|| view! { <LeftUnfinished/> })}
             <section class="section card" aria-label="Where the files go">
                 {match open.get_value() {
-                    Some(sync) => view! { <OpenSync sync/> }.into_any(),
+                    Some(sync) => {
+                        view! {
+                            <OpenSync sync/>
+                            <TakenUp/>
+                        }
+                            .into_any()
+                    }
                     None => view! { <DraftForm draft/> }.into_any(),
                 }}
             </section>
@@ -217,7 +232,7 @@ fn ChooseFiles(bytes_max: u64) -> impl IntoView {
     let chosen = move |input: NodeRef<Input>| {
         move |_| {
             if let Some(input) = input.get() {
-                uploader.add(picked(&input), bytes_max);
+                picked(&input, move |chosen| uploader.add(chosen, bytes_max));
             }
         }
     };

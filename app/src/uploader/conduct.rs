@@ -1,12 +1,10 @@
-//! The course of an upload: start the sync, send, retry, end or abort it.
+//! The course of an upload: start the sync, send to it, end or abort it; and what of it is remembered on the way.
 
-use super::browser::{self, Refused};
-use super::queue::{Item, ItemId};
-use super::{Phase, Target, Uploader};
+use super::browser;
+use super::{Phase, Target, Unfinished, Uploader};
 use crate::api;
 use crate::browser::now_ms;
 use crate::error::ApiError;
-use crate::query::percent_encoded;
 use lakeshore::ErrorCode;
 use lakeshore::list::{ListParameters, Order};
 use lakeshore::path::LakePath;
@@ -23,7 +21,10 @@ impl Uploader {
         self.phase.set(Phase::Starting);
         spawn_local(async move {
             match api::start_sync(start.clone()).await {
-                Ok(sync_id) => self.send_to(Target { sync_id, path: start.path }),
+                Ok(sync_id) => {
+                    browser::nothing_is_unfinished();
+                    self.send_to(Target { sync_id, path: start.path });
+                }
                 Err(error) => {
                     if error.is(ErrorCode::PathHeld) {
                         self.in_the_way.set(holder(&start.path).await);
@@ -40,40 +41,19 @@ impl Uploader {
         self.target.set(Some(target));
         self.phase.set(Phase::Sending);
         self.pump();
+        self.publish();
     }
 
-    pub fn cancel(self, id: ItemId) {
-        if self.queue.try_update_value(|queue| queue.cancel(id)) == Some(true) {
-            browser::abort(id);
-        }
-        self.resume();
-    }
-
-    pub fn cancel_all(self) {
-        for id in self.queue.try_update_value(|queue| queue.cancel_all()).unwrap_or_default() {
-            browser::abort(id);
-        }
-        self.resume();
-    }
-
-    pub fn retry(self, id: ItemId) {
-        self.queue.update_value(|queue| queue.retry(id));
-        self.resume();
-    }
-
-    pub fn retry_failed(self) {
-        self.queue.update_value(|queue| queue.retry_failed());
-        self.resume();
-    }
-
-    /// Ends the sync, whatever has arrived.
-    pub fn end(self) {
+    /// Ends the sync with what has arrived. `discards`: what was begun and never finished is dropped, instead of being in
+    /// the way.
+    pub fn end(self, discards: bool) {
         let Some(target) = self.target.get_untracked() else { return };
         self.error.set(None);
         self.phase.set(Phase::Ending);
         spawn_local(async move {
-            match api::end_sync(EndSync::new(target.sync_id)).await {
-                Ok(()) => self.phase.set(Phase::Ended),
+            let end = EndSync { discard_in_flight: discards, ..EndSync::new(target.sync_id) };
+            match api::end_sync(end).await {
+                Ok(()) => self.close(target.sync_id, Phase::Ended),
                 Err(error) => self.refused(error),
             }
         });
@@ -87,10 +67,15 @@ impl Uploader {
         self.cancel_all();
         spawn_local(async move {
             match api::abort_sync(EndSync::new(target.sync_id)).await {
-                Ok(()) => self.phase.set(Phase::Aborted),
+                Ok(()) => self.close(target.sync_id, Phase::Aborted),
                 Err(error) => self.refused(error),
             }
         });
+    }
+
+    fn close(self, sync_id: SyncId, phase: Phase) {
+        browser::forget(sync_id);
+        self.phase.set(phase);
     }
 
     fn refused(self, error: ApiError) {
@@ -98,59 +83,40 @@ impl Uploader {
         self.phase.set(Phase::Settled);
     }
 
-    /// Goes on with what the queue now holds.
-    pub(super) fn resume(self) {
-        match self.phase.get_untracked() {
-            Phase::Sending | Phase::Settled => {
-                self.phase.set(Phase::Sending);
-                self.pump();
-            }
-            _ => self.publish(),
-        }
+    /// What earlier pages left unfinished, the newest first.
+    pub fn left_unfinished(self) -> Vec<Unfinished> {
+        browser::recall().into_iter().filter(|record| record.missing() > 0).collect()
     }
 
-    /// Fills the free places, and settles when there is nothing left to do.
-    fn pump(self) {
-        let Some(target) = self.target.get_untracked() else { return };
-        while let Some(item) = self.queue.try_update_value(|queue| queue.next(now_ms())).flatten() {
-            self.send(target.sync_id, item);
+    pub fn forget(self, sync_id: SyncId) {
+        browser::forget(sync_id);
+    }
+
+    /// Takes up what an earlier page left of this sync.
+    pub fn take_up(self, sync_id: SyncId) {
+        let before = self.left_unfinished().into_iter().find(|record| record.sync_id == sync_id);
+        if let Some(before) = &before {
+            self.end_when_done.set(before.ends);
         }
-        self.publish();
-        let totals = self.totals.get_untracked();
-        if !totals.is_settled() || self.phase.get_untracked() != Phase::Sending {
+        self.before.set(before);
+    }
+
+    /// Remembers how the upload stands, for the case that the page ends before it.
+    pub(super) fn remember(self) {
+        let Some(target) = self.target.get_untracked() else { return };
+        if self.phase.get_untracked() != Phase::Sending {
             return;
         }
-        self.phase.set(Phase::Settled);
-        // What failed or was cancelled may be missed: then the person decides.
-        let all_arrived = totals.arrived > 0 && totals.failed == 0 && totals.cancelled == 0;
-        if all_arrived && self.end_when_done.get_untracked() {
-            self.end();
-        }
-    }
-
-    fn send(self, sync_id: SyncId, item: Item) {
-        let Item { id, name, folder, .. } = item;
-        let on_progress = move |bytes| self.queue.update_value(|queue| queue.progress(id, bytes, now_ms()));
-        let request = browser::send(id, address(sync_id, &folder), name, on_progress);
-        spawn_local(async move {
-            match request.await {
-                Ok(()) => {
-                    self.queue.update_value(|queue| queue.arrived(id, now_ms()));
-                    browser::release(id);
-                }
-                Err(Refused { message }) => self.queue.update_value(|queue| queue.failed(id, message)),
-            }
-            self.pump();
+        let ends = self.end_when_done.get_untracked();
+        let record = self.totals.with_untracked(|totals| {
+            let before = self.before.get_untracked();
+            Unfinished::new(target.sync_id, target.path.clone(), totals, ends, before.as_ref(), now_ms())
         });
-    }
-}
-
-/// The documented upload.
-fn address(sync_id: SyncId, folder: &str) -> String {
-    if folder.is_empty() {
-        format!("/api/lake/file/upload?sync_id={sync_id}")
-    } else {
-        format!("/api/lake/file/upload?sync_id={sync_id}&path={}", percent_encoded(folder))
+        let is_new = self.remembered.with_value(|last| last.as_ref().is_none_or(|last| record.differs(last)));
+        if is_new {
+            browser::remember(&record);
+            self.remembered.set_value(Some(record));
+        }
     }
 }
 
@@ -166,15 +132,4 @@ async fn holder(path: &str) -> Option<Sync> {
     };
     let syncs = api::list_syncs(parameters).await.ok()?.value;
     syncs.into_iter().find(|sync| sync.path.overlaps(&path))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folder_travels_in_the_address() {
-        assert_eq!(address(SyncId(8), ""), "/api/lake/file/upload?sync_id=8");
-        assert_eq!(address(SyncId(8), "dt=1/ä"), "/api/lake/file/upload?sync_id=8&path=dt%3D1/%C3%A4");
-    }
 }

@@ -1,8 +1,10 @@
 //! What comes into the queue, and what is left out of it.
 
 use super::browser::{self, Chosen};
-use super::{Phase, Uploader};
+use super::queue::Added;
+use super::{Phase, Uploader, View};
 use leptos::prelude::*;
+use leptos::task::spawn_local;
 
 /// Files that were chosen and are not sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,34 +36,65 @@ impl LeftOut {
     }
 }
 
+/// Files that are put into the queue without a pause: the page stays smooth.
+const AT_ONCE: usize = 500;
+
 impl Uploader {
     /// Puts files into the queue. During an upload they are sent with the others.
     pub fn add(self, chosen: Vec<Chosen>, bytes_max: u64) {
-        if chosen.is_empty() || matches!(self.phase.get_untracked(), Phase::Ending | Phase::Ended | Phase::Aborted) {
-            return;
-        }
-        self.left_out.update(|left_out| {
-            self.queue.update_value(|queue| {
-                for Chosen { folder, name, size_bytes, file } in chosen {
-                    if left_out.admits(&folder, &name, size_bytes, bytes_max) {
-                        browser::keep(queue.add(folder, name, size_bytes), file);
-                    }
-                }
-            });
+        spawn_local(async move {
+            let mut chosen = chosen.into_iter().peekable();
+            while chosen.peek().is_some() && self.takes_files() {
+                self.add_some(chosen.by_ref().take(AT_ONCE), bytes_max);
+                self.resume();
+                browser::breathe().await;
+            }
         });
-        self.resume();
+    }
+
+    fn takes_files(self) -> bool {
+        !matches!(self.phase.get_untracked(), Phase::Ending | Phase::Ended | Phase::Aborted)
+    }
+
+    fn add_some(self, chosen: impl Iterator<Item = Chosen>, bytes_max: u64) {
+        let mut left_out = self.left_out.get_untracked();
+        let mut replaced = Vec::new();
+        self.queue.update_value(|queue| {
+            for Chosen { folder, name, size_bytes, modified_ms, file } in chosen {
+                if !left_out.admits(&folder, &name, size_bytes, bytes_max) {
+                    continue;
+                }
+                match queue.add(folder, name, size_bytes, modified_ms) {
+                    Added::New(id) | Added::Again(id) => browser::keep(id, file),
+                    Added::Instead { new, old } => {
+                        browser::keep(new, file);
+                        replaced.push(old);
+                    }
+                    Added::Known => {}
+                }
+            }
+        });
+        if self.left_out.with_untracked(|now| *now != left_out) {
+            self.left_out.set(left_out);
+        }
+        for id in replaced {
+            self.cancel_one(id);
+        }
     }
 
     /// Empties the queue for another upload. Nothing is on its way then.
     pub fn reset(self) {
         browser::release_all();
-        self.queue.update_value(|queue| *queue = Default::default());
+        self.queue.update_value(|queue| *queue = Self::new_queue());
         self.phase.set(Phase::Preparing);
         self.target.set(None);
         self.left_out.set(LeftOut::default());
         self.end_when_done.set(true);
         self.error.set(None);
         self.in_the_way.set(None);
+        self.is_paused.set(false);
+        self.before.set(None);
+        self.view.set(View::default());
         self.publish();
     }
 }

@@ -2,32 +2,44 @@
 //! person looks at other pages.
 //!
 //! [`queue`] decides, `browser` moves bytes, and [`Uploader`] tells the pages by signals: a few times a second at most,
-//! and one signal per visible row, so that ten thousand files stay smooth.
+//! and one signal per row in view, so that ten thousand files stay smooth.
 
-#[cfg_attr(feature = "hydrate", path = "browser.rs")]
+#[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "only a browser sends"))]
+mod answer;
+#[cfg_attr(feature = "hydrate", path = "browser/mod.rs")]
 #[cfg_attr(not(feature = "hydrate"), path = "browser_absent.rs")]
 mod browser;
 mod conduct;
 mod intake;
+#[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "only a browser sends"))]
+pub mod item;
+#[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "only a browser sends"))]
+mod link;
 pub mod queue;
 mod rate;
+mod sending;
+pub mod totals;
+mod unfinished;
 
+#[cfg(feature = "hydrate")]
+pub use browser::use_hasher;
 pub use browser::{dropped, picked};
 pub use intake::LeftOut;
+pub use unfinished::Unfinished;
 
 use crate::browser::{ask_before_leaving, now_ms};
 use crate::error::ApiError;
+use item::{Failure, Item, ItemId};
 use lakeshore::sync::{Sync, SyncId};
 use leptos::ev;
 use leptos::prelude::*;
-use queue::{Item, ItemId, Queue, Totals};
+use queue::{FailureGroup, Queue, Shown};
 use std::collections::HashMap;
 use std::time::Duration;
+use totals::{Filter, Totals};
 
-/// Rows of the queue that the page shows; the rest is counted.
-const ROWS_MAX: usize = 200;
-/// How often the page hears of progress.
-const PUBLISH_EVERY: Duration = Duration::from_millis(250);
+/// How often the page hears of progress, and the queue of the time.
+const TICK: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -49,6 +61,55 @@ pub struct Target {
     pub path: String,
 }
 
+/// What is needed of an item to send it.
+#[derive(Debug, Clone)]
+#[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "only a browser sends"))]
+pub struct Job {
+    id: ItemId,
+    sync_id: SyncId,
+    folder: String,
+    name: String,
+    relative_path: String,
+    size_bytes: u64,
+    sha256: Option<String>,
+    is_small: bool,
+}
+
+/// How a file comes along.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "only a browser sends"))]
+pub enum Progress {
+    /// The server has so many bytes of it.
+    At(u64),
+    /// So many bytes of it have gone.
+    Sent(u64),
+}
+
+/// What the reader of the files tells.
+#[derive(Debug)]
+#[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "only a browser reads files"))]
+pub enum HashEvent {
+    /// So many bytes were read.
+    Read(ItemId, u64),
+    Hashed(ItemId, Result<String, Failure>),
+    /// This browser cannot.
+    Impossible,
+}
+
+/// Which rows are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    pub filter: Filter,
+    pub first: usize,
+    pub rows: usize,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self { filter: Filter::All, first: 0, rows: 30 }
+    }
+}
+
 /// A handle on the one uploader of the dashboard.
 #[derive(Clone, Copy)]
 pub struct Uploader {
@@ -57,33 +118,56 @@ pub struct Uploader {
     pub phase: RwSignal<Phase>,
     pub target: RwSignal<Option<Target>>,
     pub totals: RwSignal<Totals>,
-    /// The rows to show, in order.
-    pub shown: RwSignal<Vec<ItemId>>,
+    pub view: RwSignal<View>,
+    /// The rows in view, in order.
+    pub shown: RwSignal<Shown>,
+    pub failures: RwSignal<Vec<FailureGroup>>,
+    pub is_paused: RwSignal<bool>,
+    /// Seconds until the broken way to the server is tried again.
+    pub broken: RwSignal<Option<i64>>,
     pub left_out: RwSignal<LeftOut>,
     pub end_when_done: RwSignal<bool>,
     /// Why the start, the end or the abort was refused.
     pub error: RwSignal<Option<ApiError>>,
     /// The open sync that keeps this one from starting.
     pub in_the_way: RwSignal<Option<Sync>>,
+    /// How this upload stood when the page was left before its end.
+    pub before: RwSignal<Option<Unfinished>>,
+    remembered: StoredValue<Option<Unfinished>>,
 }
 
 impl Uploader {
     pub fn provide() {
         let uploader = Self {
-            queue: StoredValue::new(Queue::default()),
+            queue: StoredValue::new(Self::new_queue()),
             rows: StoredValue::new(HashMap::new()),
             phase: RwSignal::new(Phase::Preparing),
             target: RwSignal::new(None),
             totals: RwSignal::new(Totals::default()),
-            shown: RwSignal::new(Vec::new()),
+            view: RwSignal::new(View::default()),
+            shown: RwSignal::new(Shown::default()),
+            failures: RwSignal::new(Vec::new()),
+            is_paused: RwSignal::new(false),
+            broken: RwSignal::new(None),
             left_out: RwSignal::new(LeftOut::default()),
             end_when_done: RwSignal::new(true),
             error: RwSignal::new(None),
             in_the_way: RwSignal::new(None),
+            before: RwSignal::new(None),
+            remembered: StoredValue::new(None),
         };
         provide_context(uploader);
-        uploader.publish_while_busy();
+        uploader.tick_while_busy();
         uploader.guard_leaving();
+        browser::on_online(move || uploader.try_now());
+    }
+
+    fn new_queue() -> Queue {
+        let mut queue = Queue::default();
+        if !browser::is_hashing_possible() {
+            queue.send_unread();
+        }
+        queue
     }
 
     pub fn here() -> Self {
@@ -99,26 +183,52 @@ impl Uploader {
         self.rows.with_value(|rows| rows.get(&id).cloned())
     }
 
+    /// Looks at other rows.
+    pub fn look_at(self, view: View) {
+        if self.view.get_untracked() != view {
+            self.view.set(view);
+            self.publish_rows();
+        }
+    }
+
     /// Tells the pages how the queue stands.
     fn publish(self) {
+        self.publish_rows();
         self.queue.with_value(|queue| {
-            let shown = queue.shown(ROWS_MAX);
-            self.rows.update_value(|rows| publish_rows(rows, queue, &shown));
-            if self.shown.with_untracked(|now| *now != shown) {
-                self.shown.set(shown);
-            }
-            let totals = queue.totals(now_ms());
-            if self.totals.with_untracked(|now| *now != totals) {
-                self.totals.set(totals);
-            }
+            let now_ms = now_ms();
+            set_changed(self.totals, queue.totals(now_ms));
+            set_changed(self.failures, queue.failures());
+            set_changed(self.is_paused, queue.is_paused());
+            set_changed(self.broken, queue.link.wait_ms(now_ms).map(|wait_ms| (wait_ms + 999) / 1000));
+        });
+        self.remember();
+    }
+
+    /// One signal per row in view; only those that changed are set.
+    fn publish_rows(self) {
+        let View { filter, first, rows } = self.view.get_untracked();
+        self.queue.with_value(|queue| {
+            let shown = queue.shown(filter, first, rows);
+            self.rows.update_value(|rows| {
+                let mut kept = HashMap::with_capacity(shown.ids.len());
+                for item in shown.ids.iter().filter_map(|id| queue.item(*id)) {
+                    let row = rows.remove(&item.id).unwrap_or_else(|| ArcRwSignal::new(item.clone()));
+                    if row.with_untracked(|now| now != item) {
+                        row.set(item.clone());
+                    }
+                    kept.insert(item.id, row);
+                }
+                *rows = kept;
+            });
+            set_changed(self.shown, shown);
         });
     }
 
-    fn publish_while_busy(self) {
+    fn tick_while_busy(self) {
         let is_sending = Memo::new(move |_| self.phase.get() == Phase::Sending);
         Effect::new(move |_| {
             if is_sending.get()
-                && let Ok(interval) = set_interval_with_handle(move || self.publish(), PUBLISH_EVERY)
+                && let Ok(interval) = set_interval_with_handle(move || self.tick(), TICK)
             {
                 on_cleanup(move || interval.clear());
             }
@@ -138,20 +248,8 @@ impl Uploader {
     }
 }
 
-/// One signal per shown row; only those that changed are set.
-fn publish_rows(rows: &mut HashMap<ItemId, ArcRwSignal<Item>>, queue: &Queue, shown: &[ItemId]) {
-    let mut kept = HashMap::with_capacity(shown.len());
-    for item in shown.iter().filter_map(|id| queue.item(*id)) {
-        let row = match rows.remove(&item.id) {
-            Some(row) => {
-                if row.with_untracked(|now| now != item) {
-                    row.set(item.clone());
-                }
-                row
-            }
-            None => ArcRwSignal::new(item.clone()),
-        };
-        kept.insert(item.id, row);
+fn set_changed<T: PartialEq + Send + std::marker::Sync + 'static>(signal: RwSignal<T>, value: T) {
+    if signal.with_untracked(|now| *now != value) {
+        signal.set(value);
     }
-    *rows = kept;
 }

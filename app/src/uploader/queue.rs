@@ -1,219 +1,441 @@
-//! The queue of an upload: which file goes next, what has become of each, and how far it all is. It knows no browser
-//! and no clock: times are handed in.
+//! The queue of an upload: which file is read, asked about and sent next, what has become of each, and how far it all is.
+//! It knows no browser and no clock: times and chance are handed in.
+//!
+//! A file is read for its digest, the lake is asked whether it has it, and what it lacks is sent. What breaks off goes on
+//! by itself once the way is whole again; what the lake refuses waits for the person.
 
+use super::item::{Failure, Item, ItemId, State};
+use super::link::Link;
 use super::rate::{RateMeter, time_left_ms};
-use std::collections::VecDeque;
+use super::totals::{Filter, Totals};
+use lakeshore::service::{Missing, OfferedFile};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
-/// Files on their way at the same time. Browsers open at most six connections to one host over HTTP/1.1; the page
-/// itself needs some of them.
-pub const PARALLEL_MAX: usize = 3;
+/// Files on their way at the same time. Browsers open at most six connections to one host over HTTP/1.1; the page itself
+/// needs one of them.
+pub const PARALLEL_MAX: usize = 5;
+/// Of them, those that go in pieces: more would only share the link.
+pub const LARGE_PARALLEL_MAX: usize = 3;
+/// Files that are given to be read ahead.
+const HASHING_MAX: usize = 64;
+/// Most files of one question: its answer should not take long.
+const ASKED_MAX: usize = 500;
+/// Answers in a row that are no refusal and no success, after which a file has failed.
+const FAULTS_MAX: u32 = 5;
+/// A request of which nothing is seen for so long, in milliseconds, is broken off: some networks swallow without a word.
+const STALLED_MS: i64 = 90_000;
+/// Most reasons of failures that are told apart.
+const REASONS_MAX: usize = 8;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ItemId(pub usize);
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum State {
-    Waiting,
-    Sending { bytes_sent: u64, rate: RateMeter },
-    Arrived,
-    Failed { message: String },
-    Cancelled,
+/// What has become of a file that was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    New(ItemId),
+    /// It is in the queue already.
+    Known,
+    /// It is in the queue, had not come to its end, and does now with these bytes.
+    Again(ItemId),
+    /// It takes the place of an older version of the same file, which has not been sent.
+    Instead {
+        new: ItemId,
+        old: ItemId,
+    },
 }
 
-/// One file.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Item {
-    pub id: ItemId,
-    pub name: String,
-    /// Relative to the sync's path; empty for the path itself.
-    pub folder: String,
-    pub size_bytes: u64,
-    pub state: State,
+/// Files that failed for one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailureGroup {
+    pub failure: Failure,
+    pub files: usize,
 }
 
-impl Item {
-    /// Folder and name, as the lake will show it below the sync's path.
-    pub fn relative_path(&self) -> String {
-        if self.folder.is_empty() { self.name.clone() } else { format!("{}/{}", self.folder, self.name) }
-    }
-
-    pub fn bytes_sent(&self) -> u64 {
-        match &self.state {
-            State::Sending { bytes_sent, .. } => *bytes_sent,
-            State::Arrived => self.size_bytes,
-            _ => 0,
-        }
-    }
-
-    pub fn bytes_per_second(&self, now_ms: i64) -> Option<f64> {
-        match &self.state {
-            State::Sending { rate, .. } => rate.bytes_per_second(now_ms),
-            _ => None,
-        }
-    }
-
-    pub fn time_left_ms(&self, now_ms: i64) -> Option<i64> {
-        time_left_ms(self.size_bytes - self.bytes_sent(), self.bytes_per_second(now_ms))
-    }
-
-    pub fn may_retry(&self) -> bool {
-        matches!(self.state, State::Failed { .. } | State::Cancelled)
-    }
-
-    pub fn may_cancel(&self) -> bool {
-        matches!(self.state, State::Waiting | State::Sending { .. })
-    }
-}
-
-/// All files together. Cancelled ones count in `cancelled` only.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Totals {
-    pub waiting: usize,
-    pub sending: usize,
-    pub arrived: usize,
-    pub failed: usize,
-    pub cancelled: usize,
-    pub bytes: u64,
-    pub bytes_sent: u64,
-    pub bytes_per_second: Option<f64>,
-    pub time_left_ms: Option<i64>,
-}
-
-impl Totals {
-    /// Files that are to arrive, or have.
-    pub fn files(&self) -> usize {
-        self.waiting + self.sending + self.arrived + self.failed
-    }
-
-    pub fn is_settled(&self) -> bool {
-        self.waiting == 0 && self.sending == 0
-    }
-
-    /// Hundred only when everything has arrived.
-    pub fn percent(&self) -> u64 {
-        match (self.bytes_sent, self.bytes) {
-            (_, 0) if self.is_settled() => 100,
-            (_, 0) => 0,
-            (sent, all) if sent >= all => {
-                if self.arrived == self.files() {
-                    100
-                } else {
-                    99
-                }
-            }
-            (sent, all) => ((sent as f64 / all as f64) * 100.0) as u64,
-        }
-    }
+/// The rows that are in view.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// Rows that there are, in view or not.
+    pub all: usize,
+    /// Number of the first row in view, from 0.
+    pub first: usize,
+    pub ids: Vec<ItemId>,
 }
 
 #[derive(Debug, Default)]
 pub struct Queue {
     items: Vec<Item>,
-    waiting: VecDeque<ItemId>,
+    /// The newest item of each relative path.
+    paths: HashMap<String, ItemId>,
+    /// Lines may name a file that has moved on: what its state says counts.
+    to_read: VecDeque<ItemId>,
+    to_ask: VecDeque<ItemId>,
+    to_send: VecDeque<ItemId>,
+    to_send_large: VecDeque<ItemId>,
+    asked: Vec<ItemId>,
+    reading: usize,
     sending: usize,
+    sending_large: usize,
+    pub link: Link,
+    is_paused: bool,
+    /// Files are sent without being read before: the browser cannot.
+    is_blind: bool,
     /// Bytes that have gone over the wire in all, failed attempts too: for the rate.
     bytes_moved: u64,
     rate: RateMeter,
 }
 
 impl Queue {
-    pub fn add(&mut self, folder: String, name: String, size_bytes: u64) -> ItemId {
+    pub fn add(&mut self, folder: String, name: String, size_bytes: u64, modified_ms: i64) -> Added {
         let id = ItemId(self.items.len());
-        self.items.push(Item { id, name, folder, size_bytes, state: State::Waiting });
-        self.waiting.push_back(id);
-        id
+        let item = Item::new(id, folder, name, size_bytes, modified_ms);
+        let old = self.paths.get(&item.relative_path()).and_then(|id| self.items.get(id.0));
+        let old = old.map(|old| (old.id, (old.size_bytes, old.modified_ms) == (size_bytes, modified_ms), old.clone()));
+        if let Some((old, true, known)) = &old {
+            if !known.may_retry() {
+                return Added::Known;
+            }
+            self.retry(*old);
+            return Added::Again(*old);
+        }
+        self.paths.insert(item.relative_path(), id);
+        self.items.push(item);
+        self.line_up(id, false);
+        match old {
+            Some((old, _, known)) if !known.is_settled() => Added::Instead { new: id, old },
+            _ => Added::New(id),
+        }
     }
 
     pub fn item(&self, id: ItemId) -> Option<&Item> {
         self.items.get(id.0)
     }
 
-    /// Takes the next file to send, while there is room beside those on their way.
-    pub fn next(&mut self, now_ms: i64) -> Option<Item> {
-        if self.sending >= PARALLEL_MAX {
+    /// Puts a file into the line in which it belongs. `first`: before the others there.
+    fn line_up(&mut self, id: ItemId, first: bool) {
+        let Some(item) = self.items.get_mut(id.0) else { return };
+        let bytes_sent = item.bytes_done();
+        let line = if item.sha256.is_none() && !self.is_blind {
+            item.state = State::Waiting;
+            &mut self.to_read
+        } else if item.sha256.is_some() && !item.is_missing {
+            item.state = State::Asking;
+            &mut self.to_ask
+        } else {
+            item.state = State::Ready { bytes_sent };
+            if item.is_small() { &mut self.to_send } else { &mut self.to_send_large }
+        };
+        if first { line.push_front(id) } else { line.push_back(id) }
+    }
+
+    /// The next files to take the digest of, as long as not enough are being read.
+    pub fn next_to_read(&mut self) -> Vec<ItemId> {
+        let mut files = Vec::new();
+        // Half of them at least, so that they are handed over by the dozen.
+        if self.is_paused || self.reading > HASHING_MAX / 2 {
+            return files;
+        }
+        while self.reading < HASHING_MAX {
+            let Some(id) = self.to_read.pop_front() else { break };
+            let Some(item) = self.items.get_mut(id.0).filter(|item| item.state == State::Waiting) else { continue };
+            item.state = State::Hashing { bytes_read: 0 };
+            self.reading += 1;
+            files.push(id);
+        }
+        files
+    }
+
+    pub fn read(&mut self, id: ItemId, bytes: u64) {
+        if let Some(Item { state: State::Hashing { bytes_read }, .. }) = self.items.get_mut(id.0) {
+            *bytes_read = bytes;
+        }
+    }
+
+    /// The digest of a file, or why it cannot be read.
+    pub fn hashed(&mut self, id: ItemId, result: Result<String, Failure>) {
+        self.reading = self.reading.saturating_sub(1);
+        let Some(item) = self.items.get_mut(id.0) else { return };
+        let was_hashing = matches!(item.state, State::Hashing { .. });
+        match result {
+            Ok(sha256) => item.sha256 = Some(sha256),
+            Err(failure) if was_hashing => item.state = State::Failed(failure),
+            Err(_) => {}
+        }
+        if was_hashing && item.sha256.is_some() {
+            self.line_up(id, false);
+        }
+    }
+
+    /// The browser cannot take digests: files are sent as they are.
+    pub fn send_unread(&mut self) {
+        self.is_blind = true;
+        self.reading = 0;
+        let unread = |item: &&Item| matches!(item.state, State::Waiting | State::Hashing { .. });
+        let ids: Vec<_> = self.items.iter().filter(unread).map(|item| item.id).collect();
+        for id in ids {
+            self.line_up(id, false);
+        }
+    }
+
+    /// The files to ask the lake about now. One question at a time: what comes to it meanwhile is asked together.
+    pub fn next_question(&mut self, now_ms: i64) -> Option<Vec<OfferedFile>> {
+        if self.is_paused || !self.asked.is_empty() || !self.link.lets_through(now_ms, self.sending) {
             return None;
         }
-        while let Some(id) = self.waiting.pop_front() {
+        let mut files = Vec::new();
+        let mut paths = BTreeSet::new();
+        let mut twice = Vec::new();
+        while files.len() < ASKED_MAX {
+            let Some(id) = self.to_ask.pop_front() else { break };
+            let Some(item) = self.items.get(id.0).filter(|item| item.state == State::Asking) else { continue };
+            let Some(sha256) = item.sha256.clone() else { continue };
+            let path = item.relative_path();
+            if !paths.insert(path.clone()) {
+                twice.push(id);
+                continue;
+            }
+            files.push(OfferedFile { path, size_bytes: item.size_bytes, sha256 });
+            self.asked.push(id);
+        }
+        self.to_ask.extend(twice);
+        (!files.is_empty()).then_some(files)
+    }
+
+    /// The lake has told which it lacks. What could not be asked is sent: that tells more. Gives what is unchanged.
+    pub fn answered(&mut self, missing: Option<&Missing>) -> Vec<ItemId> {
+        self.link.answered();
+        let mut unchanged = Vec::new();
+        let missing = missing.map(|missing| missing.missing.iter().map(String::as_str).collect::<BTreeSet<_>>());
+        for id in std::mem::take(&mut self.asked) {
             let Some(item) = self.items.get_mut(id.0) else { continue };
-            // What was cancelled while it waited stands in line still.
-            if item.state == State::Waiting {
-                let mut rate = RateMeter::default();
-                rate.record(now_ms, 0);
-                item.state = State::Sending { bytes_sent: 0, rate };
-                self.sending += 1;
-                return Some(item.clone());
+            let is_missing = missing.as_ref().is_none_or(|missing| missing.contains(item.relative_path().as_str()));
+            item.is_missing = is_missing;
+            if item.state == State::Asking {
+                if is_missing {
+                    self.line_up(id, false);
+                } else {
+                    item.state = State::Unchanged;
+                    unchanged.push(id);
+                }
             }
         }
-        None
+        unchanged
+    }
+
+    /// The question had no answer.
+    pub fn unanswered(&mut self, now_ms: i64, random: f64) {
+        self.link.broke(now_ms, random);
+        for id in std::mem::take(&mut self.asked).into_iter().rev() {
+            if self.item(id).is_some_and(|item| item.state == State::Asking) {
+                self.to_ask.push_front(id);
+            }
+        }
+    }
+
+    /// Takes the next file to send, while there is room beside those on their way.
+    pub fn next(&mut self, now_ms: i64) -> Option<Item> {
+        let asking = usize::from(!self.asked.is_empty());
+        if self.is_paused || self.sending >= PARALLEL_MAX || !self.link.lets_through(now_ms, self.sending + asking) {
+            return None;
+        }
+        let small = Self::head(&self.items, &mut self.to_send);
+        let large = Self::head(&self.items, &mut self.to_send_large);
+        let large = large.filter(|_| self.sending_large < LARGE_PARALLEL_MAX);
+        // In the order in which they came.
+        let id = [small, large].into_iter().flatten().min()?;
+        let is_large = Some(id) == large;
+        let line = if is_large { &mut self.to_send_large } else { &mut self.to_send };
+        line.pop_front();
+        self.sending += 1;
+        self.sending_large += usize::from(is_large);
+        let item = self.items.get_mut(id.0)?;
+        let bytes_sent = item.bytes_done();
+        item.turn += 1;
+        item.state = State::Sending { bytes_sent, rate: begun_at(now_ms, bytes_sent), moved_at_ms: now_ms };
+        Some(item.clone())
+    }
+
+    /// The first of a line that is still to be sent.
+    fn head(items: &[Item], line: &mut VecDeque<ItemId>) -> Option<ItemId> {
+        loop {
+            let id = *line.front()?;
+            if items.get(id.0).is_some_and(|item| matches!(item.state, State::Ready { .. })) {
+                return Some(id);
+            }
+            line.pop_front();
+        }
+    }
+
+    /// The item, while it is on its way for the `turn`-th time.
+    fn sending(&mut self, id: ItemId, turn: u32) -> Option<&mut Item> {
+        self.items.get_mut(id.0).filter(|item| item.turn == turn && item.is_sending())
+    }
+
+    /// The server has so many bytes of the file: that is where it goes on.
+    pub fn goes_on_at(&mut self, id: ItemId, turn: u32, offset: u64, now_ms: i64) {
+        let Some(item) = self.sending(id, turn) else { return };
+        item.faults = 0;
+        if let State::Sending { bytes_sent, rate, moved_at_ms } = &mut item.state {
+            *moved_at_ms = now_ms;
+            if *bytes_sent != offset {
+                *bytes_sent = offset;
+                *rate = begun_at(now_ms, offset);
+            }
+        }
+        self.link.answered();
     }
 
     /// So many bytes of the file have gone. The form around it counts on the wire, but not here.
-    pub fn progress(&mut self, id: ItemId, bytes: u64, now_ms: i64) {
-        let Some(item) = self.items.get_mut(id.0) else { return };
+    pub fn progress(&mut self, id: ItemId, turn: u32, bytes: u64, now_ms: i64) {
+        let Some(item) = self.sending(id, turn) else { return };
         let size_bytes = item.size_bytes;
-        if let State::Sending { bytes_sent, rate } = &mut item.state {
+        if let State::Sending { bytes_sent, rate, moved_at_ms } = &mut item.state {
             let bytes = bytes.min(size_bytes);
-            self.bytes_moved += bytes.saturating_sub(*bytes_sent);
+            let moved = bytes.saturating_sub(*bytes_sent);
             *bytes_sent = bytes;
+            *moved_at_ms = now_ms;
             rate.record(now_ms, bytes);
+            self.bytes_moved += moved;
             self.rate.record(now_ms, self.bytes_moved);
         }
     }
 
-    pub fn arrived(&mut self, id: ItemId, now_ms: i64) {
+    pub fn arrived(&mut self, id: ItemId, turn: u32, now_ms: i64) {
         let size_bytes = self.item(id).map_or(0, |item| item.size_bytes);
-        self.progress(id, size_bytes, now_ms);
-        self.finish(id, State::Arrived);
+        self.progress(id, turn, size_bytes, now_ms);
+        if self.sending(id, turn).is_some() {
+            self.leave(id, State::Arrived);
+            self.link.answered();
+        }
     }
 
-    pub fn failed(&mut self, id: ItemId, message: String) {
-        self.finish(id, State::Failed { message });
+    pub fn failed(&mut self, id: ItemId, turn: u32, failure: Failure) {
+        if self.sending(id, turn).is_some() {
+            self.leave(id, State::Failed(failure));
+            self.link.answered();
+        }
     }
 
-    /// Ends what was on its way. What was cancelled meanwhile stays so.
-    fn finish(&mut self, id: ItemId, state: State) {
-        if let Some(item) = self.items.get_mut(id.0)
-            && matches!(item.state, State::Sending { .. })
-        {
-            item.state = state;
+    /// The way to the server broke: the file goes on from where it was, in its turn.
+    pub fn broke(&mut self, id: ItemId, turn: u32, now_ms: i64, random: f64) {
+        if self.sending(id, turn).is_some() {
+            self.link.broke(now_ms, random);
+            self.go_back(id);
+        }
+    }
+
+    /// The server answered that it could not just now. A file of which it says so again and again has failed.
+    pub fn faulted(&mut self, id: ItemId, turn: u32, failure: Failure, now_ms: i64, random: f64) {
+        let Some(item) = self.sending(id, turn) else { return };
+        item.faults += 1;
+        if item.faults >= FAULTS_MAX {
+            self.leave(id, State::Failed(failure));
+        } else {
+            self.broke(id, turn, now_ms, random);
+        }
+    }
+
+    /// Back into its line, before the others. A small file may have landed, although the answer was lost: so the lake is
+    /// asked again. Of a large one, its server tells.
+    fn go_back(&mut self, id: ItemId) {
+        let Some(item) = self.items.get(id.0) else { return };
+        let bytes_sent = item.bytes_done();
+        self.leave(id, State::Ready { bytes_sent });
+        if let Some(item) = self.items.get_mut(id.0) {
+            item.is_missing &= !item.is_small();
+        }
+        self.line_up(id, true);
+    }
+
+    /// Gives up the place of what was on its way.
+    fn leave(&mut self, id: ItemId, state: State) {
+        let Some(item) = self.items.get_mut(id.0) else { return };
+        if item.is_sending() {
             self.sending -= 1;
+            self.sending_large -= usize::from(!item.is_small());
+        }
+        item.state = state;
+    }
+
+    /// Requests of which nothing was seen for long, to be broken off.
+    pub fn stalled(&self, now_ms: i64) -> Vec<(ItemId, u32)> {
+        let is_stalled = |item: &&Item| match item.state {
+            State::Sending { moved_at_ms, .. } => now_ms - moved_at_ms > STALLED_MS,
+            _ => false,
+        };
+        self.items.iter().filter(is_stalled).map(|item| (item.id, item.turn)).collect()
+    }
+
+    /// Holds everything back. Gives what was on its way, so that its requests are broken off.
+    pub fn pause_all(&mut self) -> Vec<ItemId> {
+        self.is_paused = true;
+        let ids: Vec<_> = self.items.iter().filter(|item| item.is_sending()).map(|item| item.id).collect();
+        // The last first: each goes to the front of its line.
+        for id in ids.iter().rev() {
+            self.go_back(*id);
+        }
+        ids
+    }
+
+    /// Lets everything go on, what was paused by itself too.
+    pub fn resume_all(&mut self) {
+        self.is_paused = false;
+        self.link.try_now();
+        let ids: Vec<_> = self.items.iter().filter(|item| item.is_paused()).map(|item| item.id).collect();
+        for id in ids {
+            self.resume(id);
+        }
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.is_paused
+    }
+
+    /// Holds one file back. True when it was on its way, so that its request has to be broken off.
+    pub fn pause(&mut self, id: ItemId) -> bool {
+        let Some(item) = self.items.get(id.0).filter(|item| item.may_pause()) else { return false };
+        let (was_sending, bytes_sent) = (item.is_sending(), item.bytes_done());
+        self.leave(id, State::Paused { bytes_sent });
+        was_sending
+    }
+
+    pub fn resume(&mut self, id: ItemId) {
+        if self.item(id).is_some_and(Item::is_paused) {
+            self.line_up(id, true);
         }
     }
 
     /// True when the file was on its way, so that its request has to be broken off.
     pub fn cancel(&mut self, id: ItemId) -> bool {
-        let Some(item) = self.items.get_mut(id.0) else { return false };
-        let was_sending = matches!(item.state, State::Sending { .. });
-        if item.may_cancel() {
-            item.state = State::Cancelled;
-        }
-        if was_sending {
-            self.sending -= 1;
-        }
+        let Some(item) = self.items.get(id.0).filter(|item| item.may_cancel()) else { return false };
+        let was_sending = item.is_sending();
+        self.leave(id, State::Cancelled);
         was_sending
     }
 
-    /// Cancels everything that has not arrived. Gives what was on its way.
+    /// Cancels everything that has not come to its end. Gives what that was.
     pub fn cancel_all(&mut self) -> Vec<ItemId> {
         let ids: Vec<_> = self.items.iter().filter(|item| item.may_cancel()).map(|item| item.id).collect();
-        ids.into_iter().filter(|id| self.cancel(*id)).collect()
+        for id in &ids {
+            self.cancel(*id);
+        }
+        ids
     }
 
+    /// Begins a file anew, reading it too: it may have been changed since.
     pub fn retry(&mut self, id: ItemId) {
         if let Some(item) = self.items.get_mut(id.0)
             && item.may_retry()
         {
-            item.state = State::Waiting;
-            // It may stand in line still, from before it was cancelled.
-            if !self.waiting.contains(&id) {
-                self.waiting.push_back(id);
-            }
+            (item.sha256, item.is_missing, item.faults) = (None, false, 0);
+            self.line_up(id, false);
         }
     }
 
-    pub fn retry_failed(&mut self) {
-        let is_failed = |item: &&Item| matches!(item.state, State::Failed { .. });
-        let ids: Vec<_> = self.items.iter().filter(is_failed).map(|item| item.id).collect();
+    /// Retries what failed: all of it, or what failed like this.
+    pub fn retry_failed(&mut self, like: Option<&Failure>) {
+        let is_meant = |item: &&Item| match &item.state {
+            State::Failed(failure) => like.is_none_or(|like| failure.is_like(like)),
+            _ => false,
+        };
+        let ids: Vec<_> = self.items.iter().filter(is_meant).map(|item| item.id).collect();
         for id in ids {
             self.retry(id);
         }
@@ -222,154 +444,51 @@ impl Queue {
     pub fn totals(&self, now_ms: i64) -> Totals {
         let mut totals = Totals::default();
         for item in &self.items {
-            let count = match item.state {
-                State::Waiting => &mut totals.waiting,
-                State::Sending { .. } => &mut totals.sending,
-                State::Arrived => &mut totals.arrived,
-                State::Failed { .. } => &mut totals.failed,
-                State::Cancelled => &mut totals.cancelled,
-            };
-            *count += 1;
-            if item.state != State::Cancelled {
-                totals.bytes += item.size_bytes;
-                totals.bytes_sent += item.bytes_sent();
-            }
+            totals.count(item);
         }
         if totals.sending > 0 {
             totals.bytes_per_second = self.rate.bytes_per_second(now_ms);
-            totals.time_left_ms = time_left_ms(totals.bytes - totals.bytes_sent, totals.bytes_per_second);
+            totals.time_left_ms = time_left_ms(totals.bytes - totals.bytes_done, totals.bytes_per_second);
         }
         totals
     }
 
-    /// The rows to show, at most `rows_max`. When not all fit, those that failed or are on their way come first.
-    pub fn shown(&self, rows_max: usize) -> Vec<ItemId> {
-        if self.items.len() <= rows_max {
-            return self.items.iter().map(|item| item.id).collect();
+    /// The failures by their reason, those of most files first.
+    pub fn failures(&self) -> Vec<FailureGroup> {
+        let mut groups: Vec<FailureGroup> = Vec::new();
+        for item in &self.items {
+            let State::Failed(failure) = &item.state else { continue };
+            if let Some(group) = groups.iter_mut().find(|group| group.failure.is_like(failure)) {
+                group.files += 1;
+            } else if groups.len() < REASONS_MAX {
+                groups.push(FailureGroup { failure: failure.clone(), files: 1 });
+            }
         }
-        let of_rank = |rank: u8| self.items.iter().filter(move |item| urgency(&item.state) == rank).map(|item| item.id);
-        (0..=3).flat_map(of_rank).take(rows_max).collect()
+        groups.sort_by_key(|group| std::cmp::Reverse(group.files));
+        groups
+    }
+
+    /// At most `rows` of the files that the filter shows, from the `first` on; the last ones where there are not so many.
+    pub fn shown(&self, filter: Filter, first: usize, rows: usize) -> Shown {
+        if filter == Filter::All {
+            let all = self.items.len();
+            let first = first.min(all.saturating_sub(rows));
+            let ids = self.items.iter().skip(first).take(rows).map(|item| item.id).collect();
+            return Shown { all, first, ids };
+        }
+        let matching: Vec<_> = self.items.iter().filter(|item| filter.shows(item)).map(|item| item.id).collect();
+        let all = matching.len();
+        let first = first.min(all.saturating_sub(rows));
+        Shown { all, first, ids: matching.into_iter().skip(first).take(rows).collect() }
     }
 }
 
-fn urgency(state: &State) -> u8 {
-    match state {
-        State::Sending { .. } => 0,
-        State::Failed { .. } => 1,
-        State::Waiting => 2,
-        State::Arrived | State::Cancelled => 3,
-    }
+fn begun_at(now_ms: i64, bytes: u64) -> RateMeter {
+    let mut rate = RateMeter::default();
+    rate.record(now_ms, bytes);
+    rate
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn queue(files: usize) -> Queue {
-        let mut queue = Queue::default();
-        for index in 0..files {
-            queue.add(String::new(), format!("{index}.csv"), 100);
-        }
-        queue
-    }
-
-    fn next(queue: &mut Queue) -> Option<usize> {
-        queue.next(0).map(|item| item.id.0)
-    }
-
-    #[test]
-    fn files_go_in_order_and_only_so_many_at_once() {
-        let mut queue = queue(5);
-        let started: Vec<_> = std::iter::from_fn(|| next(&mut queue)).collect();
-        assert_eq!(started, [0, 1, 2]);
-        queue.arrived(ItemId(1), 10);
-        assert_eq!((next(&mut queue), next(&mut queue)), (Some(3), None));
-    }
-
-    #[test]
-    fn what_is_cancelled_while_it_waits_is_never_sent() {
-        let mut queue = queue(2);
-        assert!(!queue.cancel(ItemId(0)));
-        assert_eq!((next(&mut queue), next(&mut queue)), (Some(1), None));
-        assert!(queue.cancel(ItemId(1)));
-        assert!(queue.totals(0).is_settled());
-    }
-
-    #[test]
-    fn a_late_answer_to_a_cancelled_file_changes_nothing() {
-        let mut queue = queue(1);
-        next(&mut queue);
-        queue.cancel(ItemId(0));
-        queue.failed(ItemId(0), "aborted".into());
-        assert_eq!(queue.item(ItemId(0)).unwrap().state, State::Cancelled);
-        queue.retry(ItemId(0));
-        assert_eq!(next(&mut queue), Some(0));
-    }
-
-    #[test]
-    fn only_what_failed_is_retried() {
-        let mut queue = queue(3);
-        while next(&mut queue).is_some() {}
-        queue.arrived(ItemId(0), 1);
-        queue.failed(ItemId(1), "disk full".into());
-        queue.cancel(ItemId(2));
-        queue.retry_failed();
-        assert_eq!((next(&mut queue), next(&mut queue)), (Some(1), None));
-    }
-
-    #[test]
-    fn what_is_cancelled_and_retried_in_line_is_sent_once() {
-        let mut queue = queue(1);
-        queue.cancel(ItemId(0));
-        queue.retry(ItemId(0));
-        assert_eq!((next(&mut queue), next(&mut queue)), (Some(0), None));
-    }
-
-    #[test]
-    fn totals_count_every_file_once() {
-        let mut queue = queue(6);
-        while next(&mut queue).is_some() {}
-        queue.arrived(ItemId(0), 1);
-        queue.failed(ItemId(1), "refused".into());
-        queue.progress(ItemId(2), 1000, 1);
-        queue.cancel(ItemId(5));
-        let totals = queue.totals(1);
-        assert_eq!((totals.waiting, totals.sending, totals.arrived, totals.failed, totals.cancelled), (2, 1, 1, 1, 1));
-        assert_eq!((totals.files(), totals.bytes, totals.bytes_sent, totals.percent()), (5, 500, 200, 40));
-    }
-
-    #[test]
-    fn a_hundred_percent_means_that_all_has_arrived() {
-        let mut queue = queue(1);
-        next(&mut queue);
-        queue.progress(ItemId(0), 100, 1);
-        assert_eq!(queue.totals(1).percent(), 99);
-        queue.arrived(ItemId(0), 2);
-        assert_eq!(queue.totals(2).percent(), 100);
-    }
-
-    #[test]
-    fn a_long_queue_shows_what_matters_first() {
-        let mut queue = queue(1000);
-        for _ in 0..2 {
-            next(&mut queue);
-        }
-        queue.failed(ItemId(0), "refused".into());
-        let shown = queue.shown(3);
-        assert_eq!(shown, [ItemId(1), ItemId(0), ItemId(2)]);
-    }
-
-    #[test]
-    fn rate_and_time_left_are_told_while_something_is_sent() {
-        let mut queue = Queue::default();
-        queue.add("dt=1".into(), "a".into(), 10_000);
-        queue.next(0);
-        for second in 0..=4 {
-            queue.progress(ItemId(0), second * 1000, second as i64 * 1000);
-        }
-        let totals = queue.totals(4000);
-        assert_eq!(totals.time_left_ms, Some(6000));
-        assert_eq!(queue.item(ItemId(0)).unwrap().time_left_ms(4000), Some(6000));
-        assert_eq!(queue.item(ItemId(0)).unwrap().relative_path(), "dt=1/a");
-    }
-}
+#[path = "queue_tests.rs"]
+mod tests;

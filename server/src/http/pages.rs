@@ -82,7 +82,7 @@ fn content_security_policy(nonce: &str, reloads: bool) -> String {
     let reload = if reloads { " ws:" } else { "" };
     format!(
         "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; \
-         img-src 'self' data:; connect-src 'self'{reload}; font-src 'self'; form-action 'self'; base-uri 'none'; \
-         frame-ancestors 'none'; manifest-src 'self'"
+         worker-src 'self'; img-src 'self' data:; connect-src 'self'{reload}; font-src 'self'; form-action 'self'; \
+         base-uri 'none'; frame-ancestors 'none'; manifest-src 'self'"
     )
 }

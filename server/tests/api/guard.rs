@@ -151,14 +151,14 @@ async fn what_publishing_would_change_is_told_before_it_is_done() {
     let ended = answer(server.get(&format!("/api/lake/file/sync/difference?sync_id={id}"))).await;
     assert_refused(ended, 40900, "ended");
 
-    // After a restore the history does not know what is there.
+    // What a restore puts back is what had landed there.
     let piece = server.rows("/api/lake/trash").await[0]["trash_id"].clone();
     let body = json!({ "trash_id": piece, "api_key": server.key });
     assert_eq!(answer(server.post("/api/lake/trash/restore", &body)).await.0, 200);
     let third = stage(&server, "/data/t", &[]).await;
     server.upload(third, "same", b"same").await;
-    let restored = difference(&server, &format!("sync_id={third}&kind=changed")).await;
-    assert_eq!(names(&restored), ["changed same"]);
+    let restored = difference(&server, &format!("sync_id={third}&kind=unchanged")).await;
+    assert_eq!(names(&restored), ["unchanged same"]);
 }
 
 #[tokio::test]

@@ -25,4 +25,5 @@ mod server;
 mod syncs;
 mod trash;
 mod tus;
+mod tus_extensions;
 mod uploads;

@@ -224,6 +224,10 @@ async fn the_pages_and_rest_are_two_doors_to_the_same_answers() {
 
     let (status, refused) = door("sync", json!({ "sync_id": 99 })).await;
     assert_eq!((status, refused), answer(server.get("/api/ingestion/file/sync/99")).await);
+    let offer = json!({ "sync_id": id, "files": [{ "path": "a.csv", "size_bytes": 2, "sha256": "0".repeat(64) }] });
+    let (status, missing) = door("missing", json!({ "offer": offer })).await;
+    let (_, rest) = answer(server.post("/api/lake/file/missing", &offer)).await;
+    assert_eq!((status, &missing, &missing["missing"]), (200, &rest["data"], &json!(["a.csv"])));
     let end = json!({ "sync_id": id });
     let (status, refused) = door("end", json!({ "end": end })).await;
     assert_eq!((status, refused), answer(server.post("/api/ingestion/file/sync/end", &end)).await);

@@ -197,7 +197,10 @@ impl Resumption {
         if received / SPACE_LOOK_BYTES > self.received_bytes / SPACE_LOOK_BYTES {
             self.lake.refuse_promised_below_reserve()?;
         }
-        self.open().await?.write(bytes).await?;
+        if let Err(fault) = self.open().await?.write(bytes).await {
+            self.fall_back().await;
+            return Err(fault);
+        }
         self.received_bytes = received;
         let fresh_bytes = received - self.record.checkpoint.offset;
         let is_due = fresh_bytes >= CHECKPOINT_BYTES || self.lake.now() >= self.durable_at.plus(CHECKPOINT_MAX);
@@ -231,9 +234,23 @@ impl Resumption {
         Ok(self.partial.insert(partial))
     }
 
+    /// What the file holds behind its checkpoint is not known any more: from there the upload goes on.
+    async fn fall_back(&mut self) {
+        if let Some(mut partial) = self.partial.take() {
+            partial.rest().await;
+        }
+        self.received_bytes = self.record.checkpoint.offset;
+    }
+
     /// Makes what has come durable, then remembers how far that is.
     async fn remember(&mut self) -> Result<(), Error> {
-        let checkpoint = self.open().await?.checkpoint().await?;
+        let checkpoint = match self.open().await?.checkpoint().await {
+            Ok(checkpoint) => checkpoint,
+            Err(fault) => {
+                self.fall_back().await;
+                return Err(fault);
+            }
+        };
         let now = self.lake.now();
         let expires_at = now.plus(self.lake.0.limits.resumable_idle_max);
         let state = &self.lake.0.state;

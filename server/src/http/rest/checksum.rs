@@ -68,7 +68,7 @@ impl Checksum {
     }
 
     /// Whether all bytes together have the checksum that was announced.
-    pub fn confirms(self) -> bool {
+    pub fn matches(self) -> bool {
         let found = match self.hasher {
             Hasher::Sha1(hasher) => hasher.finalize().to_vec(),
             Hasher::Md5(hasher) => hasher.finalize().to_vec(),
@@ -104,7 +104,7 @@ mod tests {
                 assert!(ALGORITHMS.contains(checksum.algorithm()));
                 checksum.update(&bytes.as_bytes()[..2]);
                 checksum.update(&bytes.as_bytes()[2..]);
-                assert_eq!(checksum.confirms(), is_right, "{right} of {bytes}");
+                assert_eq!(checksum.matches(), is_right, "{right} of {bytes}");
             }
         }
     }

@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, head};
 use axum::{Json, Router};
+use lakeshore::Error;
 use lakeshore::list::{ListParameters, Page};
 use lakeshore::resumable::UnfinishedResumable;
 use std::sync::Arc;
@@ -40,11 +41,16 @@ async fn look(
     Path(token): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    if tus::is_spoken(&headers) {
-        tus::look(&door, &credentials, &token, &headers).await
-    } else {
-        resumable::look(&door, &credentials, &token).await
-    }
+    let changes = door.changes.clone();
+    // Looking may land what the other dialect has left open: that has to come to its end, whoever goes away.
+    let looking = changes.spawn(async move {
+        if tus::is_spoken(&headers) {
+            tus::look(&door, &credentials, &token, &headers).await
+        } else {
+            resumable::look(&door, &credentials, &token).await
+        }
+    });
+    looking.await.unwrap_or_else(|fault| HttpError::Lake(Error::internal(fault)).into_response())
 }
 
 async fn append(

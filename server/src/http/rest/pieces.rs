@@ -143,7 +143,7 @@ async fn take(
     }
     if let Some(checksum) = checksum {
         let algorithm = checksum.algorithm();
-        if !checksum.confirms() {
+        if !checksum.matches() {
             return Err(HttpError::WrongChecksum { algorithm });
         }
         resumption.confirm();

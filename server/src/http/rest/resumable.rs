@@ -62,8 +62,9 @@ async fn options(State(door): State<Arc<Door>>) -> Response {
 
 /// What of an upload is bounded; of one that has begun, also for how long nothing may come.
 fn limit(door: &Door, upload: Option<&Resumption>) -> String {
-    let limits = door.lake.limits();
-    let size = format!("max-size={}", limits.upload_bytes_max);
+    // The largest that a structured field can say (RFC 9651, section 3.3.1).
+    const INTEGER_MAX: u64 = 999_999_999_999_999;
+    let size = format!("max-size={}", door.lake.limits().upload_bytes_max.min(INTEGER_MAX));
     match upload {
         Some(upload) if !upload.is_complete() => {
             let left = (upload.expires_at().0 - door.lake.now().0).max(0) / 1000;
@@ -229,7 +230,7 @@ async fn try_append(
         return Err(Error::ResumableComplete { length }.into());
     }
     upload.go_on_at(offset, piece.announced_bytes)?;
-    let by_content = piece.announced_bytes.filter(|_| is_last).map(|bytes| offset + bytes);
+    let by_content = piece.announced_bytes.filter(|_| is_last).map(|bytes| offset.saturating_add(bytes));
     for length in [natural(headers, "upload-length"), by_content].into_iter().flatten() {
         upload.announce_length(length)?;
     }

@@ -1,5 +1,6 @@
 //! Reading what a person drops or chooses: files, and whole folders with everything below them.
 
+use super::breathe;
 use js_sys::{Array, Function, Promise};
 use leptos::task::spawn_local;
 use wasm_bindgen::{JsCast, JsValue};
@@ -15,30 +16,43 @@ pub struct Chosen {
     pub folder: String,
     pub name: String,
     pub size_bytes: u64,
+    /// Milliseconds since 1970.
+    pub modified_ms: i64,
     pub file: File,
 }
 
 impl Chosen {
     fn new(folder: &str, file: File) -> Self {
-        Self { folder: folder.trim_matches('/').to_owned(), name: file.name(), size_bytes: file.size() as u64, file }
+        let (size_bytes, modified_ms) = (file.size() as u64, file.last_modified() as i64);
+        Self { folder: folder.trim_matches('/').to_owned(), name: file.name(), size_bytes, modified_ms, file }
     }
 }
 
-/// The files of a file input. Of a chosen folder each file tells its own path, the folder's name first.
-pub fn picked(input: &HtmlInputElement) -> Vec<Chosen> {
-    let Some(list) = input.files() else { return Vec::new() };
-    let files = (0..list.length()).filter_map(|index| list.get(index));
-    let chosen = files
-        .map(|file| {
-            let path = js_sys::Reflect::get(&file, &JsValue::from_str("webkitRelativePath")).ok();
-            let path = path.and_then(|path| path.as_string()).unwrap_or_default();
-            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-            Chosen::new(folder, file)
-        })
-        .collect();
+/// Files that are looked at without a pause.
+const AT_ONCE: usize = 250;
+
+/// Hands over the files of a file input. Of a chosen folder each file tells its own path, the folder's name first.
+pub fn picked(input: &HtmlInputElement, then: impl FnOnce(Vec<Chosen>) + 'static) {
+    let Some(list) = input.files() else { return };
+    // Taken out of the list first: it empties with the input.
+    let files: Vec<_> = (0..list.length()).filter_map(|index| list.get(index)).collect();
     // So that choosing the same file again is a change again.
     input.set_value("");
-    chosen
+    spawn_local(async move {
+        let mut chosen = Vec::with_capacity(files.len());
+        for files in files.chunks(AT_ONCE) {
+            chosen.extend(files.iter().map(with_folder));
+            breathe().await;
+        }
+        then(chosen);
+    });
+}
+
+fn with_folder(file: &File) -> Chosen {
+    let path = js_sys::Reflect::get(file, &JsValue::from_str("webkitRelativePath")).ok();
+    let path = path.and_then(|path| path.as_string()).unwrap_or_default();
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    Chosen::new(folder, file.clone())
 }
 
 /// Reads what was dropped, folders to their ends, and hands it over. The event forgets what was dropped once it has

@@ -1,0 +1,347 @@
+//! How an upload stands as a whole, and what the person may do about it: pause, retry, end, abort.
+
+use crate::components::error_box::{MaybeError, sentence};
+use crate::components::icon::{Icon, Picture};
+use crate::format;
+use crate::uploader::totals::Totals;
+use crate::uploader::{Phase, Uploader};
+use lakeshore::ErrorCode;
+use leptos::prelude::*;
+
+/// How the upload stands, once it has started.
+#[component]
+pub fn Standing() -> impl IntoView {
+    let uploader = Uploader::here();
+    let phase = Memo::new(move |_| uploader.phase.get());
+    let is_broken = Memo::new(move |_| uploader.broken.with(Option::is_some));
+    let headline = Memo::new(move |_| {
+        let way = if uploader.is_paused.get() {
+            Way::Paused
+        } else if is_broken.get() {
+            Way::Broken
+        } else {
+            Way::Open
+        };
+        let missing = uploader.missing_files();
+        uploader.totals.with(|totals| headline(phase.get(), way, totals, missing))
+    });
+    view! {
+        <section class="section card standing" aria-label="Upload">
+            <p class="standing-title" role="status">
+                {move || headline.get()}
+            </p>
+            <TotalProgress/>
+            <p class="quiet">
+                {move || {
+                    uploader
+                        .target
+                        .get()
+                        .map(|target| {
+                            view! {
+                                "To "
+                                <span class="path">{target.path.clone()}</span>
+                                ", "
+                                <a href=format!("/syncs/{}", target.sync_id)>{format!("sync {}", target.sync_id)}</a>
+                            }
+                        })
+                }}
+            </p>
+            <MaybeError error=uploader.error/>
+            <BrokenWay/>
+            <div class="standing-buttons">
+                {move || view! { <PhaseButtons phase=phase.get()/> }}
+            </div>
+        </section>
+        <Failures/>
+    }
+    .into_any()
+}
+
+/// Whether bytes can go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Open,
+    Broken,
+    Paused,
+}
+
+/// The state of the whole, in a sentence that changes only when there is something to say.
+fn headline(phase: Phase, way: Way, totals: &Totals, missing: usize) -> String {
+    let files = |number: usize| format::counted(number as u64, "file");
+    let there = match (totals.arrived, totals.unchanged) {
+        (arrived, 0) => format!("{} arrived", files(arrived)),
+        (0, unchanged) => format!("{} unchanged", files(unchanged)),
+        (arrived, unchanged) => format!("{} arrived, {} unchanged", files(arrived), format::count(unchanged as u64)),
+    };
+    match phase {
+        Phase::Preparing | Phase::Starting => "Starting…".to_owned(),
+        Phase::Sending if way == Way::Paused => format!("Paused: {there}."),
+        Phase::Sending if way == Way::Broken => "The server cannot be reached. It goes on by itself.".to_owned(),
+        Phase::Sending if totals.sending == 0 && totals.checking > 0 => format!("Checking {}…", files(totals.files())),
+        Phase::Sending => format!("Sending {}…", files(totals.files())),
+        Phase::Ending => "Ending the sync…".to_owned(),
+        Phase::Ended => format!("Done: {there}, and the sync has ended."),
+        Phase::Aborted => "The sync was aborted.".to_owned(),
+        Phase::Settled if totals.failed > 0 => format!(
+            "{} failed, {there}. The sync is still open: retry what failed, or decide how to end.",
+            files(totals.failed)
+        ),
+        Phase::Settled if totals.cancelled > 0 => {
+            format!("Stopped: {there}, {} cancelled. The sync is still open.", totals.cancelled)
+        }
+        Phase::Settled if missing > 0 => format!(
+            "{there}. {} chosen before the reload, and not again since: drop the rest, or decide how to end.",
+            if missing == 1 { "1 more was".to_owned() } else { format!("{} more were", format::count(missing as u64)) }
+        ),
+        Phase::Settled => format!("{there}. The sync is still open."),
+    }
+}
+
+/// When the server is tried again, and the button to try it now.
+#[component]
+fn BrokenWay() -> impl IntoView {
+    let uploader = Uploader::here();
+    let is_shown = Memo::new(move |_| uploader.phase.get() == Phase::Sending && uploader.broken.with(Option::is_some));
+    view! {
+        <Show when=move || is_shown.get()>
+            <div class="notice notice-waiting">
+                <Picture icon=Icon::Warning/>
+                <p>
+                    {move || match uploader.broken.get() {
+                        Some(0) | None => "Trying…".to_owned(),
+                        Some(seconds) => format!("Next try in {}.", format::duration(seconds * 1000).replace(".0 s", " s")),
+                    }}
+                    " What was sent is kept."
+                </p>
+                <button type="button" class="button button-small" on:click=move |_| uploader.try_now()>
+                    <Picture icon=Icon::Retry/>
+                    "Try now"
+                </button>
+            </div>
+        </Show>
+    }
+}
+
+#[component]
+fn PhaseButtons(phase: Phase) -> impl IntoView {
+    let uploader = Uploader::here();
+    let has_failed = Memo::new(move |_| uploader.totals.with(|totals| totals.failed > 0));
+    let is_held_up = Memo::new(move |_| {
+        uploader.error.with(|error| error.as_ref().is_some_and(|error| error.is(ErrorCode::UploadsInFlight)))
+    });
+    let retry = move || {
+        has_failed.get().then(|| {
+            view! {
+                <button type="button" class="button button-primary" on:click=move |_| uploader.retry_failed(None)>
+                    <Picture icon=Icon::Retry/>
+                    "Retry failed"
+                </button>
+            }
+        })
+    };
+    match phase {
+        Phase::Sending => view! {
+            <PauseButton/>
+            {retry}
+            <button type="button" class="button button-quiet" on:click=move |_| uploader.cancel_all()>
+                "Cancel all"
+            </button>
+        }
+        .into_any(),
+        Phase::Settled => view! {
+            {retry}
+            <Show when=move || uploader.error.with(|error| error.as_ref().is_some_and(|error| error.is(ErrorCode::Held)))>
+                <a
+                    class="button button-primary"
+                    href=move || uploader.target.with(|target| target.as_ref().map(|target| format!("/syncs/{}", target.sync_id)))
+                >
+                    "See what it would change"
+                </a>
+            </Show>
+            <button type="button" class="button" on:click=move |_| uploader.end(is_held_up.get_untracked())>
+                {move || match (is_held_up.get(), has_failed.get()) {
+                    (true, _) => "Discard what is unfinished, and end",
+                    (false, true) => "End anyway",
+                    (false, false) => "End the sync",
+                }}
+            </button>
+            <button type="button" class="button button-danger-quiet" on:click=move |_| uploader.abort()>
+                "Abort the sync"
+            </button>
+            <button type="button" class="button button-quiet" on:click=move |_| uploader.reset()>
+                "Leave it open"
+            </button>
+        }
+        .into_any(),
+        Phase::Ended | Phase::Aborted => view! {
+            <a
+                class="button button-primary"
+                href=move || uploader.target.with(|target| target.as_ref().map(|target| format!("/syncs/{}", target.sync_id)))
+            >
+                "Show the sync"
+            </a>
+            <a class="button" href="/upload" on:click=move |_| uploader.reset()>
+                "New upload"
+            </a>
+        }
+        .into_any(),
+        Phase::Preparing | Phase::Starting | Phase::Ending => ().into_any(),
+    }
+}
+
+/// One button that says what it does, so that the focus stays on it.
+#[component]
+fn PauseButton() -> impl IntoView {
+    let uploader = Uploader::here();
+    let is_paused = Memo::new(move |_| uploader.is_paused.get());
+    let toggle = move |_| {
+        if is_paused.get_untracked() {
+            uploader.go_on_all();
+        } else {
+            uploader.pause_all();
+        }
+    };
+    view! {
+        <button type="button" class="button" on:click=toggle>
+            {move || {
+                let icon = if is_paused.get() { Icon::Play } else { Icon::Pause };
+                view! { <Picture icon/> }
+            }}
+            {move || if is_paused.get() { "Resume" } else { "Pause" }}
+        </button>
+    }
+}
+
+#[component]
+fn TotalProgress() -> impl IntoView {
+    let uploader = Uploader::here();
+    let totals = uploader.totals;
+    let text = move || {
+        totals.with(|totals| {
+            let mut text = format!(
+                "{} of {} · {} of {}",
+                format::count(totals.done() as u64),
+                format::counted(totals.files() as u64, "file"),
+                format::bytes(totals.bytes_done),
+                format::bytes(totals.bytes)
+            );
+            push_speed(&mut text, totals.bytes_per_second, totals.time_left_ms);
+            text
+        })
+    };
+    // Said aloud at each tenth, not each second.
+    let tenth = Memo::new(move |_| totals.with(|totals| totals.percent() / 10 * 10));
+    let said = move || match (uploader.phase.get(), tenth.get()) {
+        (Phase::Sending, percent @ 10..100) => {
+            let left = totals.with_untracked(|totals| totals.time_left_ms);
+            let left = left.map(|left| format!(", {} left", format::duration(left.max(1000) / 1000 * 1000)));
+            format!("{percent} percent{}", left.unwrap_or_default())
+        }
+        _ => String::new(),
+    };
+    view! {
+        <progress
+            class="progress"
+            aria-label="All files"
+            max="100"
+            prop:value=move || totals.with(|totals| totals.percent() as f64)
+        ></progress>
+        <p class="numbers" id="upload-totals">
+            {text}
+        </p>
+        <p class="visually-hidden" role="status">
+            {said}
+        </p>
+    }
+}
+
+pub fn push_speed(text: &mut String, bytes_per_second: Option<f64>, time_left_ms: Option<i64>) {
+    if let Some(rate) = bytes_per_second {
+        text.push_str(&format!(" · {}/s", format::bytes(rate as u64)));
+    }
+    if let Some(left) = time_left_ms {
+        // Tenths of a second would only flicker.
+        text.push_str(&format!(
+            " · {} left",
+            format::duration((left.max(1000) + 999) / 1000 * 1000).replace(".0 s", " s")
+        ));
+    }
+}
+
+/// The failures by their reason, each with one button for all of its files.
+#[component]
+fn Failures() -> impl IntoView {
+    let uploader = Uploader::here();
+    let is_open = Memo::new(move |_| matches!(uploader.phase.get(), Phase::Sending | Phase::Settled));
+    move || {
+        let groups = uploader.failures.get();
+        (!groups.is_empty()).then(|| {
+            let rows = groups.into_iter().map(|group| {
+                let files = format::count(group.files as u64);
+                let why = sentence(&group.failure.message);
+                let like = StoredValue::new(group.failure);
+                let retry = move |_| like.with_value(|like| uploader.retry_failed(Some(like)));
+                view! {
+                    <li class="failure">
+                        <span class="failure-files">{format::counted(group.files as u64, "file")}</span>
+                        <span class="message">{why}</span>
+                        {move || {
+                            is_open
+                                .get()
+                                .then(|| {
+                                    view! {
+                                        <button type="button" class="button button-small" on:click=retry>
+                                            <Picture icon=Icon::Retry/>
+                                            {format!("Retry {files}")}
+                                        </button>
+                                    }
+                                })
+                        }}
+                    </li>
+                }
+            });
+            view! {
+                <section class="section" aria-labelledby="failures-title">
+                    <h2 id="failures-title">"What failed"</h2>
+                    <ul class="failures">{rows.collect_view()}</ul>
+                </section>
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_left_is_told_in_whole_seconds() {
+        let mut text = String::new();
+        push_speed(&mut text, Some(5_000_000.0), Some(2_300));
+        assert_eq!(text, " · 5.0 MB/s · 3 s left");
+    }
+
+    #[test]
+    fn a_failure_is_said_and_left_to_the_person() {
+        let totals = Totals { failed: 1, arrived: 2, ..Totals::default() };
+        let text = headline(Phase::Settled, Way::Open, &totals, 0);
+        assert!(text.starts_with("1 file failed, 2 files arrived. The sync is still open"));
+    }
+
+    #[test]
+    fn what_is_unchanged_is_told_from_what_arrived() {
+        let done = |arrived, unchanged| {
+            headline(Phase::Ended, Way::Open, &Totals { arrived, unchanged, ..Totals::default() }, 0)
+        };
+        assert!(done(1, 0).starts_with("Done: 1 file arrived, and"));
+        assert!(done(0, 2).starts_with("Done: 2 files unchanged, and"));
+        assert!(done(1, 1000).starts_with("Done: 1 file arrived, 1,000 unchanged, and"));
+    }
+
+    #[test]
+    fn files_that_were_not_chosen_again_keep_the_sync_open_and_are_said() {
+        let totals = Totals { arrived: 2, ..Totals::default() };
+        let text = headline(Phase::Settled, Way::Open, &totals, 1);
+        assert!(text.starts_with("2 files arrived. 1 more was chosen before the reload"), "{text}");
+    }
+}

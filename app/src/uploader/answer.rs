@@ -1,0 +1,91 @@
+//! What an answer of the server means for the file that it is about.
+
+use super::item::Failure;
+use lakeshore::ErrorCode;
+
+/// Why a file did not arrive, by what is to be done about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// There was no answer, or the server is not there for anybody: everything waits and is tried again.
+    Broken,
+    /// The server could not, this time: the file is tried again, but not for ever.
+    Fault(Failure),
+    /// Trying again would end the same, unless the person changes something.
+    Final(Failure),
+}
+
+impl Refused {
+    pub fn here(message: &str) -> Self {
+        Self::Final(Failure::here(message))
+    }
+}
+
+/// An answer to an upload, or to a piece of one. Those of tus have no body where they are a success.
+#[derive(serde::Deserialize)]
+struct Body {
+    code: u32,
+    msg: Option<String>,
+}
+
+/// `status` is 0 where there was no answer.
+pub fn judge(status: u16, text: &str) -> Result<(), Refused> {
+    let body = leptos::serde_json::from_str::<Body>(text).ok();
+    match (status, body) {
+        // Too many requests, and what stands before a server says while it is away or too slow.
+        (0 | 408 | 429 | 502 | 503 | 504, _) => Err(Refused::Broken),
+        (200..300, None | Some(Body { code: 0, .. })) => Ok(()),
+        (_, Some(Body { code, msg: Some(message) })) if code != 0 => {
+            let failure = Failure { code, message };
+            Err(if is_passing(code) { Refused::Fault(failure) } else { Refused::Final(failure) })
+        }
+        (500.., _) => Err(Refused::Fault(unexpected(status))),
+        _ => Err(Refused::Final(unexpected(status))),
+    }
+}
+
+fn unexpected(status: u16) -> Failure {
+    Failure::here(&format!("the server, or something before it, answered {status}; retry"))
+}
+
+/// What may be otherwise the next time, without anybody's doing.
+fn is_passing(code: u32) -> bool {
+    use ErrorCode::{IncompleteUpload, Internal, NoSuchResumable, ResumableEnded, TakenOver, WrongOffset};
+    [IncompleteUpload, Internal, NoSuchResumable, ResumableEnded, TakenOver, WrongOffset]
+        .iter()
+        .any(|passing| passing.number() == code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(status: u16, code: u32) -> Refused {
+        judge(status, &format!(r#"{{"code": {code}, "msg": "why"}}"#)).unwrap_err()
+    }
+
+    #[test]
+    fn success_is_said_by_the_documented_answer_or_by_an_empty_one() {
+        assert_eq!(judge(200, r#"{"code": 0, "msg": null}"#), Ok(()));
+        assert_eq!(judge(204, ""), Ok(()));
+    }
+
+    #[test]
+    fn a_server_that_is_away_is_waited_for() {
+        for status in [0, 502, 503, 504, 429] {
+            assert_eq!(judge(status, "<html>"), Err(Refused::Broken), "{status}");
+        }
+        assert_eq!(refusal(503, 50300), Refused::Broken);
+    }
+
+    #[test]
+    fn what_passes_is_tried_again_and_what_does_not_is_left_to_the_person() {
+        let failure = |code| Failure { code, message: "why".into() };
+        assert_eq!(refusal(423, 42300), Refused::Fault(failure(42300)));
+        assert_eq!(refusal(409, 40907), Refused::Fault(failure(40907)));
+        assert_eq!(refusal(500, 50000), Refused::Fault(failure(50000)));
+        assert_eq!(refusal(400, 40003), Refused::Final(failure(40003)));
+        assert_eq!(refusal(507, 50700), Refused::Final(failure(50700)));
+        assert!(matches!(judge(413, "<html>"), Err(Refused::Final(Failure { code: 0, .. }))));
+        assert!(matches!(judge(200, r#"{"code": 40000, "msg": "why"}"#), Err(Refused::Final(_))));
+    }
+}

@@ -1,0 +1,131 @@
+//! The browser's part of an upload: the files' handles and the requests on their way, by the number of their item.
+//! `browser_absent.rs` stands in for it on the server.
+
+mod folder;
+mod hashing;
+mod storage;
+mod transport;
+mod tus;
+
+pub use folder::{Chosen, dropped, picked};
+pub use hashing::{cancel_hashing, hash, is_hashing_possible, use_hasher};
+pub use storage::{forget, recall, remember};
+
+use super::answer::Refused;
+use super::item::ItemId;
+use super::link::PieceSize;
+use super::{Job, Progress};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use wasm_bindgen::prelude::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{File, XmlHttpRequest};
+
+/// What the browser knows about files, but no signal can hold: handles belong to this thread alone.
+#[derive(Default)]
+struct Handles {
+    files: HashMap<ItemId, File>,
+    requests: HashMap<ItemId, XmlHttpRequest>,
+    begun: HashMap<ItemId, tus::Begun>,
+    /// Uploads of the sync that the server keeps unfinished: their addresses by relative path. Absent until it was asked.
+    unfinished: Option<HashMap<String, String>>,
+    piece: PieceSize,
+}
+
+thread_local! {
+    static HANDLES: RefCell<Handles> = RefCell::default();
+}
+
+pub fn keep(id: ItemId, file: File) {
+    HANDLES.with_borrow_mut(|handles| handles.files.insert(id, file));
+}
+
+/// Lets go of the file: it has arrived.
+pub fn release(id: ItemId) {
+    HANDLES.with_borrow_mut(|handles| {
+        handles.files.remove(&id);
+        handles.begun.remove(&id);
+    });
+}
+
+pub fn release_all() {
+    HANDLES.with_borrow_mut(|handles| *handles = Handles { piece: handles.piece, ..Handles::default() });
+}
+
+/// The sync was started just now: the server keeps nothing unfinished of it.
+pub fn nothing_is_unfinished() {
+    HANDLES.with_borrow_mut(|handles| handles.unfinished = Some(HashMap::new()));
+}
+
+/// Breaks the request off; [`send`] then ends with a refusal.
+pub fn abort(id: ItemId) {
+    // Out of the borrow first: breaking off may call back at once.
+    let request = HANDLES.with_borrow_mut(|handles| handles.requests.remove(&id));
+    if let Some(request) = request {
+        // One that has ended already needs no breaking off.
+        drop(request.abort());
+    }
+}
+
+/// Breaks the request off, and has the server drop what it got: else it would wait for the rest.
+pub fn discard(id: ItemId) {
+    abort(id);
+    if let Some(begun) = HANDLES.with_borrow_mut(|handles| handles.begun.remove(&id)) {
+        tus::discard(begun.address);
+    }
+}
+
+fn file_of(id: ItemId) -> Option<File> {
+    HANDLES.with_borrow(|handles| handles.files.get(&id).cloned())
+}
+
+/// Sends the file kept under the job's item: a small one in one request, a large one from where it was.
+pub async fn send(job: Job, on_progress: impl Fn(Progress) + Clone + 'static) -> Result<(), Refused> {
+    let file = file_of(job.id).ok_or_else(|| Refused::here("the browser has let go of this file; choose it again"))?;
+    let result = if job.is_small {
+        transport::send_whole(&job, &file, on_progress).await
+    } else {
+        tus::send(&job, &file, on_progress).await
+    };
+    match result {
+        // Browsers tell a file that they cannot read no otherwise than a network that broke.
+        Err(Refused::Broken) if !is_readable(&file).await => Err(JsValue::UNDEFINED.into()),
+        result => result,
+    }
+}
+
+/// Whether the file is there still, as it was when it was chosen.
+async fn is_readable(file: &File) -> bool {
+    match file.slice_with_f64_and_f64(0.0, 1.0) {
+        Ok(beginning) => JsFuture::from(beginning.array_buffer()).await.is_ok(),
+        Err(_) => false,
+    }
+}
+
+impl From<JsValue> for Refused {
+    fn from(_: JsValue) -> Self {
+        Self::here("the browser cannot read or send this file; it may have been moved or changed, so choose it again")
+    }
+}
+
+/// Lets the browser do what waits: paint, answer the person.
+pub async fn breathe() {
+    let pause = js_sys::Promise::new(&mut |resolve, _| {
+        let window = web_sys::window();
+        // Without a window there is nobody to wait for.
+        if window.is_none_or(|window| window.set_timeout_with_callback(&resolve).is_err()) {
+            drop(resolve.call0(&JsValue::UNDEFINED));
+        }
+    });
+    drop(JsFuture::from(pause).await);
+}
+
+/// Calls back whenever the browser believes that it is on line again. For as long as the page lives.
+pub fn on_online(then: impl Fn() + 'static) {
+    let Some(window) = web_sys::window() else { return };
+    let listener = Closure::<dyn Fn()>::new(then);
+    // Adding a listener cannot fail.
+    drop(window.add_event_listener_with_callback("online", listener.as_ref().unchecked_ref()));
+    listener.forget();
+}

@@ -1,0 +1,206 @@
+//! A large file, by tus 1.0 (https://tus.io/protocols/resumable-upload): begun once, sent in pieces that fit the link, and
+//! gone on with after whatever came between: a break, a pause, a restart of the server, or of the browser.
+
+use super::super::answer::{Refused, judge};
+use super::super::{Job, Progress};
+use super::transport::{Body, exchange, send_and_forget};
+use super::{HANDLES, ItemId};
+use lakeshore::ErrorCode;
+use lakeshore::resumable::UnfinishedResumable;
+use lakeshore::upload::from_hexadecimal;
+use std::collections::HashMap;
+use wasm_bindgen::JsValue;
+use web_sys::File;
+
+const ADDRESS: &str = "/api/lake/files";
+const VERSION: (&str, &str) = ("Tus-Resumable", "1.0.0");
+/// What one request lists of the unfinished uploads.
+const LISTED: usize = 1000;
+
+/// An upload that the server has begun.
+#[derive(Clone)]
+pub struct Begun {
+    pub address: String,
+    /// The digest that was announced to it.
+    sha256: Option<String>,
+}
+
+pub async fn send(job: &Job, file: &File, on_progress: impl Fn(Progress) + Clone + 'static) -> Result<(), Refused> {
+    let (address, mut offset) = match go_on(job).await? {
+        Some(found) => found,
+        None => (create(job).await?, 0),
+    };
+    on_progress(Progress::At(offset));
+    while offset < job.size_bytes {
+        offset = append(job, file, &address, offset, on_progress.clone()).await?;
+        on_progress(Progress::At(offset));
+    }
+    Ok(())
+}
+
+/// Has the server drop an upload.
+pub fn discard(address: String) {
+    send_and_forget("DELETE", &address, &[VERSION]);
+}
+
+/// The upload that was begun for this file, by this page or by an earlier one, and the byte at which it goes on.
+async fn go_on(job: &Job) -> Result<Option<(String, u64)>, Refused> {
+    let begun = HANDLES.with_borrow(|handles| handles.begun.get(&job.id).cloned());
+    if let Some(begun) = begun {
+        if begun.sha256 == job.sha256 {
+            if let Some((offset, _)) = look(job.id, &begun.address).await? {
+                return Ok(Some((begun.address, offset)));
+            }
+        } else {
+            // The file has been changed since.
+            discard(begun.address);
+        }
+        HANDLES.with_borrow_mut(|handles| handles.begun.remove(&job.id));
+    }
+    let Some(address) = unfinished(job).await? else { return Ok(None) };
+    let Some((offset, metadata)) = look(job.id, &address).await? else { return Ok(None) };
+    match (metadata.split(',').find(|pair| pair.starts_with("sha256 ")), digest_pair(job)?) {
+        (Some(kept), Some(ours)) if kept == ours => {
+            keep(job, &address);
+            Ok(Some((address, offset)))
+        }
+        (Some(_), Some(_)) => {
+            discard(address);
+            Ok(None)
+        }
+        // Somebody else's: nothing tells whether its bytes are those of this file.
+        _ => Ok(None),
+    }
+}
+
+/// Offset and metadata of an upload; nothing when there is none any more.
+async fn look(id: ItemId, address: &str) -> Result<Option<(u64, String)>, Refused> {
+    let answer = exchange(id, "HEAD", address, &[VERSION], Body::Nothing, |_| {}).await?;
+    if matches!(answer.status(), 404 | 410) {
+        return Ok(None);
+    }
+    answer.judge()?;
+    let offset = answer.header("Upload-Offset").and_then(|offset| offset.parse().ok());
+    Ok(offset.map(|offset| (offset, answer.header("Upload-Metadata").unwrap_or_default())))
+}
+
+/// The address of an upload of this path which the server keeps unfinished. Each is gone on with once.
+async fn unfinished(job: &Job) -> Result<Option<String>, Refused> {
+    if HANDLES.with_borrow(|handles| handles.unfinished.is_none()) {
+        let listed = list_unfinished(job).await?;
+        // Another file may have asked meanwhile, and taken its own out.
+        HANDLES.with_borrow_mut(|handles| {
+            handles.unfinished.get_or_insert(listed);
+        });
+    }
+    Ok(HANDLES.with_borrow_mut(|handles| handles.unfinished.as_mut()?.remove(&job.relative_path)))
+}
+
+async fn list_unfinished(job: &Job) -> Result<HashMap<String, String>, Refused> {
+    let mut found = HashMap::new();
+    for page in 0.. {
+        let from = page * LISTED;
+        let address = format!("{ADDRESS}?sync_id={}&from={from}&size={LISTED}", job.sync_id);
+        let answer = exchange(job.id, "GET", &address, &[], Body::Nothing, |_| {}).await?;
+        if answer.status() != 200 {
+            answer.judge()?;
+        }
+        let listed: Vec<UnfinishedResumable> = leptos::serde_json::from_str(&answer.text()).unwrap_or_default();
+        let is_last = listed.len() < LISTED;
+        // The browser sends names from the sync's path on, with this before them.
+        let named = listed
+            .into_iter()
+            .map(|upload| (upload.file_name.trim_start_matches('/').to_owned(), format!("{ADDRESS}/{}", upload.token)));
+        found.extend(named);
+        if is_last {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+async fn create(job: &Job) -> Result<String, Refused> {
+    let mut metadata = format!(
+        "relativePath {},filename {}",
+        // The slash keeps a file called "null" from being taken for none.
+        base64(format!("/{}", job.relative_path).as_bytes())?,
+        base64(job.name.as_bytes())?
+    );
+    let length = job.size_bytes.to_string();
+    let digest = match job.sha256.as_deref().and_then(from_hexadecimal::<32>) {
+        Some(digest) => Some(format!("sha-256=:{}:", base64(&digest)?)),
+        None => None,
+    };
+    if let Some(pair) = digest_pair(job)? {
+        metadata = format!("{metadata},{pair}");
+    }
+    let mut headers = vec![VERSION, ("Upload-Length", length.as_str()), ("Upload-Metadata", metadata.as_str())];
+    headers.extend(digest.as_deref().map(|digest| ("Repr-Digest", digest)));
+    let address = format!("{ADDRESS}?sync_id={}", job.sync_id);
+    let answer = exchange(job.id, "POST", &address, &headers, Body::Nothing, |_| {}).await?;
+    let created = answer.judge().and_then(|()| answer.header("Location").ok_or(Refused::Broken));
+    match created {
+        Ok(address) => {
+            keep(job, &address);
+            Ok(address)
+        }
+        Err(refused) => {
+            if refused == Refused::Broken {
+                // It may have been begun, and the answer lost: the next time looks for it.
+                HANDLES.with_borrow_mut(|handles| handles.unfinished = None);
+            }
+            Err(refused)
+        }
+    }
+}
+
+/// Sends the next piece, and gives the byte after it.
+async fn append(
+    job: &Job,
+    file: &File,
+    address: &str,
+    offset: u64,
+    on_progress: impl Fn(Progress) + 'static,
+) -> Result<u64, Refused> {
+    let end = job.size_bytes.min(offset + HANDLES.with_borrow(|handles| handles.piece.bytes()));
+    let piece = file.slice_with_f64_and_f64(offset as f64, end as f64)?;
+    let begun_at_ms = js_sys::Date::now();
+    let at = offset.to_string();
+    let headers = [VERSION, ("Upload-Offset", at.as_str()), ("Content-Type", "application/offset+octet-stream")];
+    let on_progress = move |bytes| on_progress(Progress::Sent(offset + bytes));
+    let answer = exchange(job.id, "PATCH", address, &headers, Body::Piece(piece), on_progress).await?;
+    let judged = judge(answer.status(), &answer.text());
+    HANDLES.with_borrow_mut(|handles| match &judged {
+        Ok(()) => handles.piece.learn(end - offset, js_sys::Date::now() - begun_at_ms),
+        Err(Refused::Broken) => handles.piece.broke(),
+        Err(Refused::Fault(failure) | Refused::Final(failure)) => {
+            // It has ended: what is sent next is begun anew.
+            if failure.code == ErrorCode::ResumableEnded.number() || failure.code == ErrorCode::DigestMismatch.number()
+            {
+                handles.begun.remove(&job.id);
+            }
+        }
+    });
+    judged?;
+    Ok(answer.header("Upload-Offset").and_then(|offset| offset.parse().ok()).unwrap_or(end))
+}
+
+fn keep(job: &Job, address: &str) {
+    let begun = Begun { address: address.to_owned(), sha256: job.sha256.clone() };
+    HANDLES.with_borrow_mut(|handles| handles.begun.insert(job.id, begun));
+}
+
+/// The digest among the metadata: what tells, after a restart of the browser, whether an upload is of the same bytes.
+fn digest_pair(job: &Job) -> Result<Option<String>, Refused> {
+    match &job.sha256 {
+        Some(sha256) => Ok(Some(format!("sha256 {}", base64(sha256.as_bytes())?))),
+        None => Ok(None),
+    }
+}
+
+fn base64(bytes: &[u8]) -> Result<String, Refused> {
+    // The browser's own takes a character for each byte.
+    let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
+    let window = web_sys::window().ok_or(JsValue::UNDEFINED)?;
+    Ok(window.btoa(&text)?)
+}

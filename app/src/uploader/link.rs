@@ -1,0 +1,154 @@
+//! What is known of the way to the server: whether it is broken and when to try it again, and how large a piece fits it.
+
+/// The first wait after a break, in milliseconds; each further one is twice as long,
+const WAIT_MS_MIN: i64 = 500;
+/// up to this.
+const WAIT_MS_MAX: i64 = 30_000;
+
+/// A break is of the whole way, not of one file: all wait together, and then one file alone tries it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Link {
+    breaks: u32,
+    retry_at_ms: i64,
+}
+
+impl Link {
+    /// A request had no answer. `random`, from 0 to 1, spreads what many browsers do after the same break.
+    pub fn broke(&mut self, now_ms: i64, random: f64) {
+        // Of several requests that break together, the first one counts.
+        if self.breaks > 0 && now_ms < self.retry_at_ms {
+            return;
+        }
+        let wait_ms = (WAIT_MS_MIN << self.breaks.min(16)).min(WAIT_MS_MAX);
+        self.breaks += 1;
+        self.retry_at_ms = now_ms + (wait_ms as f64 * (0.5 + random / 2.0)) as i64;
+    }
+
+    /// The server has answered.
+    pub fn answered(&mut self) {
+        *self = Self::default();
+    }
+
+    /// There is reason to believe that the way is whole again.
+    pub fn try_now(&mut self) {
+        self.retry_at_ms = 0;
+    }
+
+    /// Whether one more request may go beside those on their way.
+    pub fn lets_through(&self, now_ms: i64, on_their_way: usize) -> bool {
+        self.breaks == 0 || (on_their_way == 0 && now_ms >= self.retry_at_ms)
+    }
+
+    /// Milliseconds until the next try, while the way is broken.
+    pub fn wait_ms(&self, now_ms: i64) -> Option<i64> {
+        (self.breaks > 0).then(|| (self.retry_at_ms - now_ms).max(0))
+    }
+}
+
+/// A piece is to take about so long, in milliseconds: a break then costs little, and the requests between pieces too.
+const PIECE_MS: f64 = 6000.0;
+const PIECE_BYTES_MIN: u64 = 1 << 20;
+const PIECE_BYTES_MAX: u64 = 64 << 20;
+const PIECE_BYTES_FIRST: u64 = 8 << 20;
+
+/// Bytes of the next piece, learned from those before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PieceSize(u64);
+
+impl Default for PieceSize {
+    fn default() -> Self {
+        Self(PIECE_BYTES_FIRST)
+    }
+}
+
+impl PieceSize {
+    pub fn bytes(self) -> u64 {
+        self.0
+    }
+
+    /// A piece of so many bytes took so long.
+    pub fn learn(&mut self, bytes: u64, took_ms: f64) {
+        let fitting = bytes as f64 * PIECE_MS / took_ms.max(1.0);
+        // The last piece of a file is short, and says less.
+        let most = if bytes < self.0 { self.0 } else { self.0 * 4 };
+        self.set((fitting as u64).clamp(self.0 / 4, most));
+    }
+
+    pub fn broke(&mut self) {
+        self.set(self.0 / 2);
+    }
+
+    fn set(&mut self, bytes: u64) {
+        let whole = bytes / PIECE_BYTES_MIN * PIECE_BYTES_MIN;
+        self.0 = whole.clamp(PIECE_BYTES_MIN, PIECE_BYTES_MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_broken_way_is_tried_by_one_request_at_a_time_and_ever_more_rarely() {
+        let mut link = Link::default();
+        assert!(link.lets_through(0, 4));
+        let mut now_ms = 0;
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            link.broke(now_ms, 1.0);
+            link.broke(now_ms, 1.0);
+            assert!(!link.lets_through(now_ms, 0));
+            let wait_ms = link.wait_ms(now_ms).unwrap();
+            waits.push(wait_ms);
+            now_ms += wait_ms;
+            assert!(link.lets_through(now_ms, 0) && !link.lets_through(now_ms, 1));
+        }
+        assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
+        link.answered();
+        assert_eq!((link.lets_through(0, 4), link.wait_ms(0)), (true, None));
+    }
+
+    #[test]
+    fn a_word_that_the_network_is_back_ends_the_wait() {
+        let mut link = Link::default();
+        link.broke(1000, 0.0);
+        assert_eq!(link.wait_ms(1000), Some(250));
+        link.try_now();
+        assert!(link.lets_through(1000, 0) && !link.lets_through(1000, 1));
+    }
+
+    #[test]
+    fn pieces_grow_on_a_fast_link_and_shrink_on_a_slow_one() {
+        let mut piece = PieceSize::default();
+        for _ in 0..4 {
+            piece.learn(piece.bytes(), 50.0);
+        }
+        assert_eq!(piece.bytes(), PIECE_BYTES_MAX);
+        for _ in 0..8 {
+            // 200 kB a second.
+            piece.learn(piece.bytes(), piece.bytes() as f64 / 200.0);
+        }
+        assert_eq!(piece.bytes(), PIECE_BYTES_MIN);
+    }
+
+    #[test]
+    fn the_short_end_of_a_file_does_not_make_pieces_larger() {
+        let mut piece = PieceSize::default();
+        piece.learn(1000, 1.0);
+        assert_eq!(piece.bytes(), PIECE_BYTES_FIRST);
+    }
+
+    proptest! {
+        #[test]
+        fn a_piece_stays_within_its_bounds(steps in prop::collection::vec((0_u64..1 << 40, 0.0..1e9), 0..50)) {
+            let mut piece = PieceSize::default();
+            for (bytes, took_ms) in steps {
+                piece.learn(bytes, took_ms);
+                prop_assert!((PIECE_BYTES_MIN..=PIECE_BYTES_MAX).contains(&piece.bytes()));
+                if bytes % 3 == 0 { piece.broke(); }
+                prop_assert!((PIECE_BYTES_MIN..=PIECE_BYTES_MAX).contains(&piece.bytes()));
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+// What the tests of the Upload page share: large files, dropping them, a slow link.
+
+import { createWriteStream } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import type { Page } from '@playwright/test';
+import { hydrated, type Lakeshore } from './fixtures';
+
+export const MIB = 1024 * 1024;
+
+/** A file of random bytes, written piece by piece. */
+export async function bigFile(path: string, bytes: number): Promise<void> {
+  const stream = createWriteStream(path);
+  const piece = randomBytes(MIB);
+  for (let written = 0; written < bytes; written += piece.length) {
+    piece.writeUInt32LE(written);
+    if (!stream.write(piece)) await new Promise<void>((resolve) => stream.once('drain', () => resolve()));
+  }
+  await new Promise<void>((resolve) => stream.end(() => resolve()));
+}
+
+/**
+ * Drops real files on the page. Playwright cannot drag from outside, so the files are first chosen into an input of the
+ * test's own, and what that holds is dropped: the page sees the same File objects as after a drag.
+ */
+export async function drop(page: Page, files: string[]): Promise<void> {
+  await page.evaluate(() => {
+    const input = document.createElement('input');
+    input.type = 'file';
+    input.multiple = true;
+    input.id = 'dragged';
+    input.hidden = true;
+    document.body.append(input);
+  });
+  await page.locator('#dragged').setInputFiles(files);
+  await page.evaluate(() => {
+    const input = document.querySelector<HTMLInputElement>('#dragged')!;
+    const dragged = new DataTransfer();
+    for (const file of input.files!) dragged.items.add(file);
+    const event = (name: string) => new DragEvent(name, { dataTransfer: dragged, bubbles: true, cancelable: true });
+    for (const name of ['dragenter', 'dragover', 'drop']) document.body.dispatchEvent(event(name));
+    input.remove();
+  });
+}
+
+export async function openUpload(page: Page, lakeshore: Lakeshore, path: string, type: string): Promise<void> {
+  await page.goto(`${lakeshore.url}/upload`);
+  await hydrated(page);
+  await page.getByLabel('Lake path').fill(path);
+  await page.getByRole('radio', { name: type }).check();
+}
+
+/** Lets the page send so many bytes a second from now on; -1: as many as go. Gives the way to change it. */
+export async function slowDown(page: Page, bytesPerSecond: number): Promise<(bytesPerSecond: number) => Promise<void>> {
+  const network = await page.context().newCDPSession(page);
+  await network.send('Network.enable');
+  const set = async (uploadThroughput: number): Promise<void> => {
+    await network.send('Network.emulateNetworkConditions', {
+      offline: false, latency: 0, downloadThroughput: -1, uploadThroughput,
+    });
+  };
+  await set(bytesPerSecond);
+  return set;
+}
+
+/** The requests of an upload that the page makes from now on. */
+export class Requests {
+  /** The byte at which each piece of a large file begins. */
+  pieces: number[] = [];
+  /** Files that were sent in one request each. */
+  whole = 0;
+
+  constructor(page: Page) {
+    page.on('request', (request) => {
+      const path = new URL(request.url()).pathname;
+      if (request.method() === 'PATCH') this.pieces.push(Number(request.headers()['upload-offset']));
+      if (path === '/api/lake/file/upload') this.whole += 1;
+    });
+  }
+
+  forget(): void {
+    this.pieces = [];
+    this.whole = 0;
+  }
+}
