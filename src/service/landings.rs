@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Uploads in one group.
 const GROUP_UPLOADS_MAX: usize = 128;
 /// Bytes of small uploads that all requests together may hold in memory before they have landed.
-const WHOLE_BYTES_IN_FLIGHT_MAX: usize = 8 * 1024 * 1024;
+const WHOLE_BYTES_IN_FLIGHT_MAX: usize = 4 * 1024 * 1024;
 
 #[derive(Default)]
 pub(super) struct Landings {

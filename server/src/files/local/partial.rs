@@ -29,7 +29,7 @@ use tokio::task::JoinHandle;
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 const BATCH_BYTES_MIN: usize = 32 * 1024;
 /// What the batches of all uploads may hold, until they are so many that each has the least.
-const BATCHES_BYTES: usize = 12 * 1024 * 1024;
+const BATCHES_BYTES: usize = 8 * 1024 * 1024;
 /// So much is written before the disk is told to begin with it: it works while the rest comes, and the sync at the end
 /// finds little left to do.
 const WRITE_BACK_BYTES: u64 = 8 * 1024 * 1024;
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn many_uploads_share_what_few_have() {
         assert_eq!(batch_bytes(1, u64::MAX), BATCH_BYTES_MAX);
-        assert_eq!(batch_bytes(64, u64::MAX), 96 * 1024);
+        assert_eq!(batch_bytes(64, u64::MAX), 64 * 1024);
         assert_eq!(batch_bytes(100_000, u64::MAX), BATCH_BYTES_MIN);
         assert_eq!(batch_bytes(1, 0), BATCH_BYTES_MIN);
         for uploads in 1..=BATCHES_BYTES / 2 / BATCH_BYTES_MIN {
