@@ -68,10 +68,12 @@ impl PieceSize {
 
     /// A piece of so many bytes took so long.
     pub fn learn(&mut self, bytes: u64, took_ms: f64) {
+        // The last piece of a file is short: its time is that of the request, unless it took long.
+        if bytes < self.0 && took_ms < PIECE_MS {
+            return;
+        }
         let fitting = bytes as f64 * PIECE_MS / took_ms.max(1.0);
-        // The last piece of a file is short, and says less.
-        let most = if bytes < self.0 { self.0 } else { self.0 * 4 };
-        self.set((fitting as u64).clamp(self.0 / 4, most));
+        self.set((fitting as u64).clamp(self.0 / 4, self.0 * 4));
     }
 
     pub fn broke(&mut self) {

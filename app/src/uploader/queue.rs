@@ -4,10 +4,14 @@
 //! A file is read for its digest, the lake is asked whether it has it, and what it lacks is sent. What breaks off goes on
 //! by itself once the way is whole again; what the lake refuses waits for the person.
 
+mod holding;
+mod looking;
+
+pub use looking::{FailureGroup, Shown};
+
 use super::item::{Failure, Item, ItemId, State};
 use super::link::Link;
-use super::rate::{RateMeter, time_left_ms};
-use super::totals::{Filter, Totals};
+use super::rate::RateMeter;
 use lakeshore::service::{Missing, OfferedFile};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -24,8 +28,6 @@ const ASKED_MAX: usize = 500;
 const FAULTS_MAX: u32 = 5;
 /// A request of which nothing is seen for so long, in milliseconds, is broken off: some networks swallow without a word.
 const STALLED_MS: i64 = 90_000;
-/// Most reasons of failures that are told apart.
-const REASONS_MAX: usize = 8;
 
 /// What has become of a file that was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,23 +42,6 @@ pub enum Added {
         new: ItemId,
         old: ItemId,
     },
-}
-
-/// Files that failed for one reason.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FailureGroup {
-    pub failure: Failure,
-    pub files: usize,
-}
-
-/// The rows that are in view.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Shown {
-    /// Rows that there are, in view or not.
-    pub all: usize,
-    /// Number of the first row in view, from 0.
-    pub first: usize,
-    pub ids: Vec<ItemId>,
 }
 
 #[derive(Debug, Default)]
@@ -362,125 +347,6 @@ impl Queue {
         };
         self.items.iter().filter(is_stalled).map(|item| (item.id, item.turn)).collect()
     }
-
-    /// Holds everything back. Gives what was on its way, so that its requests are broken off.
-    pub fn pause_all(&mut self) -> Vec<ItemId> {
-        self.is_paused = true;
-        let ids: Vec<_> = self.items.iter().filter(|item| item.is_sending()).map(|item| item.id).collect();
-        // The last first: each goes to the front of its line.
-        for id in ids.iter().rev() {
-            self.go_back(*id);
-        }
-        ids
-    }
-
-    /// Lets everything go on, what was paused by itself too.
-    pub fn resume_all(&mut self) {
-        self.is_paused = false;
-        self.link.try_now();
-        let ids: Vec<_> = self.items.iter().filter(|item| item.is_paused()).map(|item| item.id).collect();
-        for id in ids {
-            self.resume(id);
-        }
-    }
-
-    pub fn is_paused(&self) -> bool {
-        self.is_paused
-    }
-
-    /// Holds one file back. True when it was on its way, so that its request has to be broken off.
-    pub fn pause(&mut self, id: ItemId) -> bool {
-        let Some(item) = self.items.get(id.0).filter(|item| item.may_pause()) else { return false };
-        let (was_sending, bytes_sent) = (item.is_sending(), item.bytes_done());
-        self.leave(id, State::Paused { bytes_sent });
-        was_sending
-    }
-
-    pub fn resume(&mut self, id: ItemId) {
-        if self.item(id).is_some_and(Item::is_paused) {
-            self.line_up(id, true);
-        }
-    }
-
-    /// True when the file was on its way, so that its request has to be broken off.
-    pub fn cancel(&mut self, id: ItemId) -> bool {
-        let Some(item) = self.items.get(id.0).filter(|item| item.may_cancel()) else { return false };
-        let was_sending = item.is_sending();
-        self.leave(id, State::Cancelled);
-        was_sending
-    }
-
-    /// Cancels everything that has not come to its end. Gives what that was.
-    pub fn cancel_all(&mut self) -> Vec<ItemId> {
-        let ids: Vec<_> = self.items.iter().filter(|item| item.may_cancel()).map(|item| item.id).collect();
-        for id in &ids {
-            self.cancel(*id);
-        }
-        ids
-    }
-
-    /// Begins a file anew, reading it too: it may have been changed since.
-    pub fn retry(&mut self, id: ItemId) {
-        if let Some(item) = self.items.get_mut(id.0)
-            && item.may_retry()
-        {
-            (item.sha256, item.is_missing, item.faults) = (None, false, 0);
-            self.line_up(id, false);
-        }
-    }
-
-    /// Retries what failed: all of it, or what failed like this.
-    pub fn retry_failed(&mut self, like: Option<&Failure>) {
-        let is_meant = |item: &&Item| match &item.state {
-            State::Failed(failure) => like.is_none_or(|like| failure.is_like(like)),
-            _ => false,
-        };
-        let ids: Vec<_> = self.items.iter().filter(is_meant).map(|item| item.id).collect();
-        for id in ids {
-            self.retry(id);
-        }
-    }
-
-    pub fn totals(&self, now_ms: i64) -> Totals {
-        let mut totals = Totals::default();
-        for item in &self.items {
-            totals.count(item);
-        }
-        if totals.sending > 0 {
-            totals.bytes_per_second = self.rate.bytes_per_second(now_ms);
-            totals.time_left_ms = time_left_ms(totals.bytes - totals.bytes_done, totals.bytes_per_second);
-        }
-        totals
-    }
-
-    /// The failures by their reason, those of most files first.
-    pub fn failures(&self) -> Vec<FailureGroup> {
-        let mut groups: Vec<FailureGroup> = Vec::new();
-        for item in &self.items {
-            let State::Failed(failure) = &item.state else { continue };
-            if let Some(group) = groups.iter_mut().find(|group| group.failure.is_like(failure)) {
-                group.files += 1;
-            } else if groups.len() < REASONS_MAX {
-                groups.push(FailureGroup { failure: failure.clone(), files: 1 });
-            }
-        }
-        groups.sort_by_key(|group| std::cmp::Reverse(group.files));
-        groups
-    }
-
-    /// At most `rows` of the files that the filter shows, from the `first` on; the last ones where there are not so many.
-    pub fn shown(&self, filter: Filter, first: usize, rows: usize) -> Shown {
-        if filter == Filter::All {
-            let all = self.items.len();
-            let first = first.min(all.saturating_sub(rows));
-            let ids = self.items.iter().skip(first).take(rows).map(|item| item.id).collect();
-            return Shown { all, first, ids };
-        }
-        let matching: Vec<_> = self.items.iter().filter(|item| filter.shows(item)).map(|item| item.id).collect();
-        let all = matching.len();
-        let first = first.min(all.saturating_sub(rows));
-        Shown { all, first, ids: matching.into_iter().skip(first).take(rows).collect() }
-    }
 }
 
 fn begun_at(now_ms: i64, bytes: u64) -> RateMeter {
@@ -490,5 +356,4 @@ fn begun_at(now_ms: i64, bytes: u64) -> RateMeter {
 }
 
 #[cfg(test)]
-#[path = "queue_tests.rs"]
 mod tests;

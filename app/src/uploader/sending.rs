@@ -127,7 +127,8 @@ impl Uploader {
     fn settle(self, target: &Target) {
         self.phase.set(Phase::Settled);
         let totals = self.totals.get_untracked();
-        let is_whole = totals.done() > 0 && totals.failed == 0 && totals.cancelled == 0 && self.missing_files() == 0;
+        let is_whole =
+            totals.done() > 0 && totals.failed == 0 && totals.cancelled == 0 && untrack(|| self.missing_files()) == 0;
         if is_whole {
             browser::forget(target.sync_id);
             if self.end_when_done.get_untracked() {

@@ -1,4 +1,5 @@
 use super::super::item::SMALL_BYTES;
+use super::super::totals::Filter;
 use super::*;
 use proptest::prelude::*;
 
