@@ -9,14 +9,10 @@ use lakeshore::Error;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 
 /// Largest JSON body, in bytes. The longest that makes sense is a path and a name.
 const JSON_BYTES_MAX: usize = 64 * 1024;
-/// Largest JSON body of a call that takes a list, in bytes: ten thousand files with long paths.
-const LIST_JSON_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Calls with such a body that are at work at the same time; more wait, and are not read meanwhile.
-const LONG_JSON_AT_ONCE: usize = 8;
 /// How long a JSON body may take.
 const JSON_MAX: Duration = Duration::from_secs(30);
 /// Largest JSON body of a call that may name files, in bytes: room for as many files as a declaration may name.
@@ -24,11 +20,9 @@ const LONG_JSON_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How long such a body may take.
 const LONG_JSON_MAX: Duration = Duration::from_secs(120);
 /// Bodies longer than [`JSON_BYTES_MAX`] that are taken at the same time; more wait. So the memory that they need is bounded.
-const LONG_BODIES_MAX: usize = 2;
+const LONG_BODIES_MAX: usize = 4;
 
 static LONG_BODIES: Semaphore = Semaphore::const_new(LONG_BODIES_MAX);
-
-static LONG_JSON: Semaphore = Semaphore::const_new(LONG_JSON_AT_ONCE);
 
 /// A JSON body, whatever Content-Type it comes with: curl's `--data` alone names another one.
 pub struct JsonBody<T>(pub T);
@@ -86,21 +80,6 @@ impl<T: DeserializeOwned + Send + 'static> LongBody<T> {
         };
         let (api_key, call) = parsed.map_err(malformed)?;
         Ok(Self { api_key, call })
-    }
-}
-
-/// The same for a call that takes a list. Keep it until the call is done: it is one of few.
-pub struct LongJsonBody<T> {
-    pub body: T,
-    _turn: SemaphorePermit<'static>,
-}
-
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for LongJsonBody<T> {
-    type Rejection = HttpError;
-
-    async fn from_request(request: Request<Body>, _state: &S) -> Result<Self, HttpError> {
-        let turn = LONG_JSON.acquire().await.map_err(|_| Error::ShuttingDown)?;
-        Ok(Self { body: read(request, LIST_JSON_BYTES_MAX).await?, _turn: turn })
     }
 }
 

@@ -1,6 +1,6 @@
 //! `/api/lake/file/missing`: which files a client does not have to send.
 
-use super::body::{Answer, Keyed, LongJsonBody};
+use super::body::{Answer, LongBody};
 use crate::http::Door;
 use crate::http::credentials::Credentials;
 use crate::http::error::HttpError;
@@ -12,8 +12,8 @@ use std::sync::Arc;
 pub async fn missing(
     State(door): State<Arc<Door>>,
     credentials: Credentials,
-    asked: LongJsonBody<Keyed<Offer>>,
+    asked: LongBody<Offer>,
 ) -> Result<Json<Answer<Missing>>, HttpError> {
-    let caller = credentials.caller(&door.lake, asked.body.api_key.as_deref()).await?;
-    Ok(Json(Answer::success(Some(door.lake.missing_files(&caller, &asked.body.call).await?))))
+    let caller = credentials.caller(&door.lake, asked.api_key.as_deref()).await?;
+    Ok(Json(Answer::success(Some(door.lake.missing_files(&caller, &asked.call).await?))))
 }
