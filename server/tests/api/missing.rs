@@ -280,7 +280,7 @@ async fn a_question_that_cannot_be_answered_is_refused_with_its_reason() {
     let many: Vec<_> = (0..=10_000).map(|n| offered(&format!("{n}.csv"), b"x")).collect();
     assert_refused(ask(id, &many, json!({})).await, 40000, "10000 files");
     assert_eq!(ask(id, &many[1..], json!({})).await.0, 200);
-    let long = [json!({ "path": "x".repeat(9_000_000), "size_bytes": 1, "sha256": "00" })];
+    let long = [json!({ "path": "x".repeat(34_000_000), "size_bytes": 1, "sha256": "00" })];
     assert_refused(ask(id, &long, json!({})).await, 41300, "several calls");
     assert_eq!(server.try_abort(id).await.0, 200);
     assert_refused(ask(id, &one, take_over()).await, 40900, "has ended");
