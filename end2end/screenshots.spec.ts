@@ -4,6 +4,7 @@ import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
 import { expect, hydrated, signIn, test, type Lakeshore } from './fixtures';
+import { openUpload, slowDown } from './uploading';
 
 const FOLDER = process.env.SCREENSHOTS ?? '';
 
@@ -83,24 +84,68 @@ test('busy', async ({ page, lakeshore }) => {
   await page.getByRole('button', { name: 'End sync' }).click();
   await expect(page.getByRole('dialog')).toContainText('landed');
   await page.screenshot({ path: join(FOLDER, 'end-dialog-busy-wide-light.png') });
+});
+
+/** The Upload page as it is at this moment, in each size and theme. */
+async function shootUpload(page: Page, state: string): Promise<void> {
   for (const [size, width] of [['wide', 1440], ['narrow', 390]] as const) {
-    await page.setViewportSize({ width, height: 844 });
+    await page.setViewportSize({ width, height: 900 });
+    for (const theme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme: theme });
+      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+      expect(overflow, `upload ${state} scrolls sideways at ${width} px`).toBeLessThanOrEqual(0);
+      await page.screenshot({ path: join(FOLDER, `upload-${state}-${size}-${theme}.png`) });
+    }
+  }
+}
+
+test.describe('an upload', () => {
+  test.use({ expectedComplaints: ['400', 'net::ERR'] });
+
+  test('in its states', async ({ page, lakeshore }) => {
+    test.setTimeout(300_000);
+    const key = lakeshore.key('write', 'nightly loader');
+    const before = await lakeshore.start_sync(key, '/data/db/orders', 'FullSync', 'orders');
+    for (let file = 0; file < 40; file += 1) await lakeshore.upload(before, `orders-${file}.csv`, `${file}`);
+    await lakeshore.end(key, before);
+    await signIn(page, lakeshore, lakeshore.key('admin', 'ana'));
+    await openUpload(page, lakeshore, '/data/db/orders', 'Full');
+    await page.evaluate(() => {
+      const dragged = new DataTransfer();
+      const add = (name: string, content: BlobPart) => dragged.items.add(new File([content], name));
+      for (let file = 0; file < 40; file += 1) add(`orders-${file}.csv`, `${file}`);
+      for (let file = 0; file < 3; file += 1) add(`events-${file}.parquet`, new Uint8Array(9_000_000 * (file + 1)));
+      for (let file = 0; file < 5; file += 1) add(`../orders-of-another-year-with-a-long-name-${file}.csv`, '1');
+      add('readme.txt', 'new');
+      document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: dragged, bubbles: true, cancelable: true }));
+    });
+    await expect(page.getByRole('button', { name: 'All 49' })).toBeVisible();
+    await shootUpload(page, 'queued');
+    const speed = await slowDown(page, 2_000_000);
+    await page.getByRole('button', { name: 'Start upload' }).click();
+    await expect(page.getByRole('region', { name: 'What failed' })).toBeVisible();
+    await page.getByRole('button', { name: /^Sending/ }).click();
+    await expect(page.getByRole('progressbar', { name: 'Progress of events-0.parquet' })).toBeVisible();
+    await shootUpload(page, 'running');
+    await page.getByRole('button', { name: 'Pause events-1.parquet' }).click();
+    await page.getByRole('button', { name: /^All/ }).click();
+    await page.locator('.queue-scroll').evaluate((rows) => { rows.scrollTop = rows.scrollHeight; });
+    await shootUpload(page, 'one-paused');
+    await speed(2_000_000, true);
+    await expect(page.getByText('Next try')).toBeVisible({ timeout: 30_000 });
+    await shootUpload(page, 'offline');
+    await speed(2_000_000);
+    page.on('dialog', (dialog) => void dialog.accept());
     await page.goto(`${lakeshore.url}/upload`);
     await hydrated(page);
-    await page.getByLabel('Lake path').fill('/data/db/orders');
-    const files = ['orders-1.csv', 'orders-2.csv', 'orders-3.parquet'];
-    await page.getByLabel('Files to upload').setInputFiles(
-      files.map((name, index) => ({ name, mimeType: 'text/csv', buffer: Buffer.alloc(8_000_000 * (index + 1), 'x') })),
-    );
-    await page.screenshot({ path: join(FOLDER, `upload-queued-${size}-light.png`) });
-    const network = await page.context().newCDPSession(page);
-    await network.send('Network.enable');
-    const slow = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: 3 * 1024 * 1024 };
-    await network.send('Network.emulateNetworkConditions', slow);
+    await expect(page.getByText('not finished')).toBeVisible();
+    await shootUpload(page, 'unfinished');
+    await page.getByRole('link', { name: 'Go on' }).click();
+    await expect(page.getByText('Drop or choose')).toBeVisible();
+    await speed(-1);
+    await page.getByLabel('Files to upload').setInputFiles({ name: 'readme.txt', mimeType: 'text/plain', buffer: Buffer.from('new') });
     await page.getByRole('button', { name: 'Start upload' }).click();
-    await page.waitForTimeout(2500);
-    await page.screenshot({ path: join(FOLDER, `upload-running-${size}-light.png`) });
-    await page.getByRole('button', { name: 'Cancel all' }).click();
-    page.once('dialog', (dialog) => void dialog.accept());
-  }
+    await expect(page.getByText('before the reload')).toBeVisible();
+    await shootUpload(page, 'settled');
+  });
 });

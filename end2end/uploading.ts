@@ -49,13 +49,16 @@ export async function openUpload(page: Page, lakeshore: Lakeshore, path: string,
   await page.getByRole('radio', { name: type }).check();
 }
 
-/** Lets the page send so many bytes a second from now on; -1: as many as go. Gives the way to change it. */
-export async function slowDown(page: Page, bytesPerSecond: number): Promise<(bytesPerSecond: number) => Promise<void>> {
+/** How the page's network is from now on: so many bytes a second (-1: as many as go), or gone. */
+export type SetNetwork = (bytesPerSecond: number, isGone?: boolean) => Promise<void>;
+
+/** Slows what the page sends, and gives the way to change it. */
+export async function slowDown(page: Page, bytesPerSecond: number): Promise<SetNetwork> {
   const network = await page.context().newCDPSession(page);
   await network.send('Network.enable');
-  const set = async (uploadThroughput: number): Promise<void> => {
+  const set: SetNetwork = async (uploadThroughput, offline = false) => {
     await network.send('Network.emulateNetworkConditions', {
-      offline: false, latency: 0, downloadThroughput: -1, uploadThroughput,
+      offline, latency: 0, downloadThroughput: -1, uploadThroughput,
     });
   };
   await set(bytesPerSecond);

@@ -40,7 +40,9 @@ async function run() {
   while (line.length > 0) {
     const [id, file] = line.shift();
     try {
-      events.push({ id, sha256: await digest(hasher, id, file) });
+      // Awaited first: the list may be another one by then.
+      const sha256 = await digest(hasher, id, file);
+      events.push({ id, sha256 });
     } catch {
       hasher.finish();
       events.push({ id });

@@ -1,0 +1,184 @@
+// Uploads that are interrupted: by the network, by the person, by a reload, by the server's end. Nothing that was sent is
+// sent again, nothing is lost, and what the lake has already is skipped.
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Page } from '@playwright/test';
+import { expect, hydrated, sha256, signIn, test, type Lakeshore } from './fixtures';
+import { bigFile, drop, MIB, openUpload, Requests, slowDown, type SetNetwork } from './uploading';
+
+const BYTES = 48 * MIB;
+const SLOW = 6 * MIB;
+
+/** Begins to send a large file over a slow link, and comes back once a part of it has gone. */
+async function beginLarge(page: Page, lakeshore: Lakeshore): Promise<{ big: string; speed: SetNetwork }> {
+  const big = join(lakeshore.folder, 'big.bin');
+  await bigFile(big, BYTES);
+  await signIn(page, lakeshore, lakeshore.key());
+  await openUpload(page, lakeshore, '/data/t', 'Incremental');
+  await drop(page, [big]);
+  const speed = await slowDown(page, SLOW);
+  await page.getByRole('button', { name: 'Start upload' }).click();
+  await percentIsAbove(page, 25);
+  return { big, speed };
+}
+
+async function percent(page: Page): Promise<number> {
+  return page.getByRole('progressbar', { name: 'All files' }).evaluate((bar: HTMLProgressElement) => bar.value);
+}
+
+async function percentIsAbove(page: Page, value: number): Promise<void> {
+  await expect.poll(() => percent(page), { timeout: 60_000, intervals: [100] }).toBeGreaterThan(value);
+}
+
+/** The file is in the lake, whole, by one upload. */
+async function arrivedOnce(page: Page, lakeshore: Lakeshore, big: string): Promise<void> {
+  await expect(page.getByText('Done: 1 file arrived')).toBeVisible({ timeout: 90_000 });
+  expect(lakeshore.digests('data/t')).toEqual({ 'big.bin': sha256(big) });
+  const history = await lakeshore.get('/api/ingestion/file/sync/history?sync_id=1');
+  expect(history.map((upload: any) => [upload.file_name.replace(/^\//, ''), upload.status ?? upload.sync_status])).toEqual([['big.bin', 'Finished']]);
+}
+
+test('a pause stops the bytes, and what was sent before is not sent again', async ({ page, lakeshore }) => {
+  const { big, speed } = await beginLarge(page, lakeshore);
+  await page.getByRole('button', { name: 'Pause', exact: true }).click();
+  await expect(page.getByText('Paused: 0 files arrived')).toBeVisible();
+  const requests = new Requests(page);
+  await speed(-1);
+  await page.getByRole('button', { name: 'Resume', exact: true }).click();
+  await arrivedOnce(page, lakeshore, big);
+  expect(requests.pieces[0]).toBeGreaterThan(0);
+});
+
+test('one file is paused and goes on by itself', async ({ page, lakeshore }) => {
+  const { big, speed } = await beginLarge(page, lakeshore);
+  await page.getByRole('button', { name: 'Pause big.bin' }).click();
+  await expect(page.getByRole('row', { name: /big\.bin/ })).toContainText('Paused');
+  const requests = new Requests(page);
+  await speed(-1);
+  await page.getByRole('button', { name: 'Resume big.bin' }).click();
+  await arrivedOnce(page, lakeshore, big);
+  expect(requests.pieces[0]).toBeGreaterThan(0);
+});
+
+test.describe('a network that goes away', () => {
+  test.use({ expectedComplaints: ['net::ERR'] });
+
+  test('is said, waited for, and the file goes on from where it was', async ({ page, lakeshore }) => {
+    const { big, speed } = await beginLarge(page, lakeshore);
+    await speed(SLOW, true);
+    await expect(page.getByText('The server cannot be reached. It goes on by itself.')).toBeVisible({ timeout: 30_000 });
+    const requests = new Requests(page);
+    await speed(-1);
+    await arrivedOnce(page, lakeshore, big);
+    expect(requests.pieces[0]).toBeGreaterThan(0);
+  });
+});
+
+test.describe('a server that is killed amid', () => {
+  test.use({ expectedComplaints: ['net::ERR'] });
+
+  test('goes on from what it had on the disk', async ({ page, lakeshore }) => {
+    const { big, speed } = await beginLarge(page, lakeshore);
+    await percentIsAbove(page, 60);
+    const requests = new Requests(page);
+    await lakeshore.crash(async () => {
+      await expect(page.getByText('The server cannot be reached. It goes on by itself.')).toBeVisible();
+      await speed(-1);
+    });
+    await page.getByRole('button', { name: 'Try now' }).click({ timeout: 5000 }).catch(() => undefined);
+    await arrivedOnce(page, lakeshore, big);
+    expect(requests.pieces[0]).toBeGreaterThan(0);
+  });
+});
+
+test('after a reload amid a large file, the same drop goes on where it was', async ({ page, lakeshore }) => {
+  const { big, speed } = await beginLarge(page, lakeshore);
+  page.on('dialog', (dialog) => void dialog.accept());
+  await page.reload();
+  await hydrated(page);
+  await expect(page.getByText('1 of 1 file (50.3 MB) was not finished.')).toBeVisible();
+  await page.getByRole('link', { name: 'Go on' }).click();
+  await expect(page.getByText('Drop or choose the same files or folders again')).toBeVisible();
+  await speed(-1);
+  const requests = new Requests(page);
+  await drop(page, [big]);
+  await page.getByRole('button', { name: 'Start upload' }).click();
+  await arrivedOnce(page, lakeshore, big);
+  expect(requests.pieces[0]).toBeGreaterThan(0);
+  await page.getByRole('link', { name: 'New upload' }).click();
+  await expect(page.getByText('not finished')).toHaveCount(0);
+});
+
+test('after a reload, files that are not chosen again keep the sync open', async ({ page, lakeshore }) => {
+  const small = join(lakeshore.folder, 'small.csv');
+  writeFileSync(small, 'a\n');
+  const big = join(lakeshore.folder, 'big.bin');
+  await bigFile(big, BYTES);
+  await signIn(page, lakeshore, lakeshore.key());
+  await openUpload(page, lakeshore, '/data/t', 'Full');
+  await drop(page, [big, small]);
+  await slowDown(page, SLOW);
+  await page.getByRole('button', { name: 'Start upload' }).click();
+  await expect(page.getByRole('row', { name: /small\.csv/ })).toContainText('Arrived');
+  page.on('dialog', (dialog) => void dialog.accept());
+  await page.reload();
+  await hydrated(page);
+  await page.getByRole('link', { name: 'Go on' }).click();
+  await expect(page.getByText('1 of 2 files')).toBeVisible();
+  await drop(page, [small]);
+  await page.getByRole('button', { name: 'Start upload' }).click();
+  await expect(page.getByText('1 file unchanged. 1 more was chosen before the reload')).toBeVisible();
+  expect((await lakeshore.get('/api/ingestion/file/sync/1')).sync_status).toBe('Syncing');
+});
+
+test('a second full sync sends only what has changed, and shows what has not', async ({ page, lakeshore }) => {
+  const folder = join(lakeshore.folder, 'export');
+  mkdirSync(folder);
+  await bigFile(join(folder, 'big.parquet'), 3 * MIB);
+  writeFileSync(join(folder, 'a.csv'), '1\n');
+  writeFileSync(join(folder, 'b.csv'), '2\n');
+  const files = ['a.csv', 'b.csv', 'big.parquet'].map((name) => join(folder, name));
+  await signIn(page, lakeshore, lakeshore.key());
+  await openUpload(page, lakeshore, '/data/t', 'Full');
+  await drop(page, files);
+  await page.getByRole('button', { name: 'Start upload' }).click();
+  await expect(page.getByText('Done: 3 files arrived')).toBeVisible();
+
+  writeFileSync(join(folder, 'a.csv'), 'changed\n');
+  await openUpload(page, lakeshore, '/data/t', 'Full');
+  const requests = new Requests(page);
+  await drop(page, files);
+  await page.getByRole('button', { name: 'Start upload' }).click();
+  await expect(page.getByText('Done: 1 file arrived, 2 unchanged')).toBeVisible();
+  expect([requests.whole, requests.pieces]).toEqual([1, []]);
+  expect(lakeshore.digests('data/t')).toEqual({
+    'a.csv': sha256(files[0]), 'b.csv': sha256(files[1]), 'big.parquet': sha256(files[2]),
+  });
+  await page.getByRole('button', { name: /^Unchanged/ }).click();
+  await expect(page.getByRole('table', { name: 'Files' }).getByText('Unchanged')).toHaveCount(2);
+  await expect(page.getByRole('row', { name: /a\.csv/ })).toHaveCount(0);
+});
+
+test.describe('files that are refused', () => {
+  test.use({ expectedComplaints: ['400'] });
+
+  test('are grouped by their reason, and retried by it', async ({ page, lakeshore }) => {
+    await signIn(page, lakeshore, lakeshore.key());
+    await openUpload(page, lakeshore, '/data/t', 'Incremental');
+    await page.evaluate(() => {
+      const dragged = new DataTransfer();
+      for (let index = 0; index < 12; index += 1) dragged.items.add(new File([`${index}`], `../${index}.csv`));
+      dragged.items.add(new File(['1'], 'good.csv'));
+      document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: dragged, bubbles: true, cancelable: true }));
+    });
+    await page.getByRole('button', { name: 'Start upload' }).click();
+    await expect(page.getByText('12 files failed, 1 file arrived')).toBeVisible();
+    const reasons = page.getByRole('region', { name: 'What failed' });
+    await expect(reasons.getByRole('listitem')).toHaveCount(1);
+    const requests = new Requests(page);
+    await reasons.getByRole('button', { name: 'Retry 12' }).click();
+    await expect.poll(() => requests.whole).toBe(12);
+    await expect(page.getByText('12 files failed, 1 file arrived')).toBeVisible();
+  });
+});
