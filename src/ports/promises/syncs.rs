@@ -1,0 +1,178 @@
+//! Promises about syncs: which may be open together, what they count, and how they close.
+
+use super::{
+    all_trash, begin, finish, new_sync, page, partial, path, publish, record, start, syncs, trash_of, uploads,
+};
+use crate::error::Error;
+use crate::list::{Order, Page, SyncQuery, UploadQuery};
+use crate::ports::state::{NewUpload, RefusedUpload, Settlement, State};
+use crate::sync::{Closing, Phase, Status, SyncId, SyncType};
+use crate::time::Timestamp;
+use crate::trash::TrashReason;
+use crate::upload::{Identity, UploadId};
+
+pub async fn ids_count_from_one_without_gaps_and_pages_skip_by_count(state: &dyn State) {
+    let kind = SyncType::IncrementalSync;
+    for n in 1..=5 {
+        assert_eq!(start(state, "/a", kind).await, SyncId(n));
+        // A refused start leaves no gap.
+        assert!(state.start_sync(&new_sync("/a", SyncType::FullSync)).await.is_err());
+    }
+    let ids = async |from, size, order| -> Vec<u64> {
+        state.syncs(&syncs(page(from, size, order))).await.unwrap().iter().map(|sync| sync.sync_id.0).collect()
+    };
+    assert_eq!(ids(0, 10, Order::Asc).await, [1, 2, 3, 4, 5]);
+    assert_eq!(ids(1, 2, Order::Asc).await, [2, 3]);
+    assert_eq!(ids(1, 2, Order::Desc).await, [4, 3]);
+    assert_eq!(ids(5, 2, Order::Asc).await, [0; 0]);
+    assert_eq!(ids(u64::MAX, 2, Order::Desc).await, [0; 0]);
+    assert_eq!(ids(0, 0, Order::Asc).await, [0; 0]);
+
+    for n in 1..=6 {
+        let sync = SyncId(1 + n % 2);
+        assert_eq!(finish(state, sync, &format!("/a/{n}.csv")).await, UploadId(n));
+    }
+    let history = async |sync_id, from, order| -> Vec<u64> {
+        let query = UploadQuery { sync_id, ..uploads(page(from, 2, order)) };
+        state.uploads(&query).await.unwrap().iter().map(|upload| upload.history_id.0).collect()
+    };
+    assert_eq!(history(None, 3, Order::Asc).await, [4, 5]);
+    assert_eq!(history(None, 1, Order::Desc).await, [5, 4]);
+    assert_eq!(history(Some(SyncId(1)), 1, Order::Asc).await, [4, 6]);
+    assert_eq!(history(Some(SyncId(1)), 1, Order::Desc).await, [4, 2]);
+    assert_eq!(history(Some(SyncId(9)), 0, Order::Asc).await, [0; 0]);
+}
+
+pub async fn a_full_sync_wants_its_path_for_itself(state: &dyn State) {
+    let full = start(state, "/data/db", SyncType::FullSync).await;
+    for on in ["/data", "/data/db", "/data/db/t"] {
+        let refused = state.start_sync(&new_sync(on, SyncType::IncrementalSync)).await;
+        assert!(matches!(refused, Err(Error::PathHeld { sync_id, .. }) if sync_id == full), "{on}");
+    }
+    start(state, "/data/db2", SyncType::FullSync).await;
+}
+
+pub async fn a_full_sync_is_refused_above_other_datasets(state: &dyn State) {
+    let below = start(state, "/data/db/t", SyncType::IncrementalSync).await;
+    finish(state, below, "/data/db/t/a.csv").await;
+    state.close_sync(below, &Closing::Finish, false, Timestamp(40)).await.unwrap();
+    let refused = state.start_sync(&new_sync("/data/db", SyncType::FullSync)).await;
+    assert!(matches!(refused, Err(Error::DatasetsBelow { below, .. }) if below == [path("/data/db/t")]));
+    start(state, "/data/db/t", SyncType::FullSync).await;
+    assert_eq!(state.datasets("/data/d", None, 10).await.unwrap(), [path("/data/db/t")]);
+    assert_eq!(state.datasets("/data/x", None, 10).await.unwrap(), []);
+    state.forget_dataset(&path("/data/db/t")).await.unwrap();
+    assert_eq!(state.datasets("", None, 10).await.unwrap(), []);
+}
+
+pub async fn counters_follow_every_upload(state: &dyn State) {
+    let id = start(state, "/a", SyncType::IncrementalSync).await;
+    finish(state, id, "/a/1.csv").await;
+    let failing = begin(state, id, "/a/2.csv").await;
+    begin(state, id, "/a/3.csv").await;
+    state.fail_upload(failing, "broke off", 3, Timestamp(30)).await.unwrap();
+    let refused = RefusedUpload {
+        sync_id: id,
+        file_name: "../x".into(),
+        folder: path("/a"),
+        target: None,
+        message: "no name".into(),
+        size_bytes: 7,
+        begun_at: Timestamp(25),
+        at: Timestamp(30),
+    };
+    let refused = state.refuse_upload(&refused).await.unwrap();
+    let sync = record(state, id).await.sync;
+    assert_eq!((sync.total_files, sync.num_failed, sync.num_in_flight, sync.size_bytes), (4, 2, 1, 5));
+    assert_eq!(sync.num_landed(), 1);
+    let row = state.upload(refused).await.unwrap().unwrap();
+    assert_eq!((row.sync_status, row.file_name.as_str(), row.landed_path), (Status::Failed, "../x", None));
+    assert_eq!((row.size_bytes, row.start_time, row.end_time), (7, Timestamp(25), Timestamp(30)));
+    let row = state.upload(failing).await.unwrap().unwrap();
+    assert_eq!((row.size_bytes, row.message.as_str(), row.end_time), (3, "broke off", Timestamp(30)));
+}
+
+pub async fn a_sync_with_uploads_in_flight_closes_only_when_told_to_discard_them(state: &dyn State) {
+    let id = start(state, "/a", SyncType::FullSync).await;
+    finish(state, id, "/a/1.csv").await;
+    let upload = begin(state, id, "/a/2.csv").await;
+    let refused = state.close_sync(id, &publish(), false, Timestamp(40)).await;
+    assert!(matches!(refused, Err(Error::UploadsInFlight { uploads, .. }) if uploads[0].history_id == upload));
+    state.close_sync(id, &publish(), true, Timestamp(40)).await.unwrap();
+    let row = state.upload(upload).await.unwrap().unwrap();
+    assert_eq!((row.sync_status, row.end_time), (Status::Failed, Timestamp(40)));
+    let sync = record(state, id).await.sync;
+    assert_eq!((sync.num_failed, sync.num_in_flight), (1, 0));
+}
+
+pub async fn closing_is_remembered_until_settled_and_settling_twice_changes_nothing(state: &dyn State) {
+    let id = start(state, "/a", SyncType::FullSync).await;
+    assert!(matches!(state.close_sync(id, &publish(), false, Timestamp(1)).await, Err(Error::EmptyFullSync(_))));
+    finish(state, id, "/a/1.csv").await;
+    state.close_sync(id, &publish(), false, Timestamp(40)).await.unwrap();
+    let closing = state.closing_syncs().await.unwrap();
+    assert_eq!(closing.len(), 1);
+    assert_eq!((closing[0].phase, closing[0].closing.clone()), (Phase::Publishing, Some(publish())));
+    assert_eq!(closing[0].sync.sync_status, Status::Syncing);
+    let upload = NewUpload {
+        sync_id: id,
+        file_name: "x".into(),
+        target: path("/a/x"),
+        partial: partial(1),
+        identity: Identity("1".into()),
+        at: Timestamp(41),
+    };
+    assert!(matches!(state.begin_upload(&upload).await, Err(Error::SyncEnding(_))));
+
+    state.reopen_sync(id).await.unwrap();
+    assert_eq!(record(state, id).await.phase, Phase::Open);
+    let abort = Closing::Abort { reason: TrashReason::Aborted, message: "aborted".into(), by: "me".into() };
+    state.close_sync(id, &abort, false, Timestamp(50)).await.unwrap();
+    assert_eq!(record(state, id).await.closing, Some(abort));
+    let settlement = Settlement {
+        sync_id: id,
+        status: Status::Failed,
+        message: "aborted".into(),
+        trash: Some(trash_of(id, "/a")),
+        at: Timestamp(60),
+    };
+    state.settle_sync(&settlement).await.unwrap();
+    state.settle_sync(&settlement).await.unwrap();
+    let ended = record(state, id).await;
+    assert_eq!(
+        (ended.phase, ended.sync.sync_status, ended.sync.end_time),
+        (Phase::Ended, Status::Failed, Timestamp(60))
+    );
+    assert_eq!(state.trash(&all_trash()).await.unwrap().len(), 1);
+    assert!(state.closing_syncs().await.unwrap().is_empty() && state.open_syncs().await.unwrap().is_empty());
+    assert!(matches!(state.begin_upload(&upload).await, Err(Error::SyncEnded { .. })));
+}
+
+pub async fn filters_find_rows_by_status_type_path_and_text(state: &dyn State) {
+    let incremental = start(state, "/data/orders", SyncType::IncrementalSync).await;
+    finish(state, incremental, "/data/orders/dt=1/a_b.csv").await;
+    begin(state, incremental, "/data/orders/dt=2/axb.csv").await;
+    let full = start(state, "/data/orders_old", SyncType::FullSync).await;
+
+    let found = async |query: SyncQuery| -> Vec<SyncId> {
+        state.syncs(&query).await.unwrap().iter().map(|sync| sync.sync_id).collect()
+    };
+    let any = || syncs(Page::FIRST);
+    assert_eq!(found(SyncQuery { sync_type: Some(SyncType::FullSync), ..any() }).await, [full]);
+    assert_eq!(found(SyncQuery { status: Some(Status::Finished), ..any() }).await, []);
+    assert_eq!(found(SyncQuery { path: Some(path("/data/orders")), ..any() }).await, [incremental]);
+    assert_eq!(found(SyncQuery { scope: Some(path("/data/orders_old")), ..any() }).await, [full]);
+    assert_eq!(found(SyncQuery { text: Some("ORDERS_OLD".into()), ..any() }).await, [full]);
+
+    let found = async |query: UploadQuery| -> Vec<u64> {
+        state.uploads(&query).await.unwrap().iter().map(|upload| upload.history_id.0).collect()
+    };
+    let any = || uploads(Page::FIRST);
+    assert_eq!(found(UploadQuery { status: Some(Status::Finished), ..any() }).await, [1]);
+    assert_eq!(found(UploadQuery { path: Some(path("/data/orders/dt=2")), ..any() }).await, [2]);
+    assert_eq!(found(UploadQuery { text: Some("a_b".into()), ..any() }).await, [1], "an underscore is no wildcard");
+    assert_eq!(found(UploadQuery { text: Some("%".into()), ..any() }).await, [0; 0], "nor is a per cent sign");
+    assert_eq!(found(UploadQuery { scope: Some(path("/data/x")), ..any() }).await, [0; 0]);
+    let second = UploadQuery { path: Some(path("/data")), ..uploads(page(1, 1, Order::Asc)) };
+    assert_eq!(found(second).await, [2]);
+}
