@@ -1,0 +1,191 @@
+//! Syncs.
+
+use super::{MemoryState, UploadRow, holds, index, page_of, within};
+use crate::error::Error;
+use crate::guard::Hold;
+use crate::limits::IN_FLIGHT_NAMED_MAX;
+use crate::list::SyncQuery;
+use crate::path::LakePath;
+use crate::ports::state::{NewSync, OnceOnly, Settlement, SyncState};
+use crate::sync::{Closing, Phase, Status, Sync, SyncId, SyncRecord, SyncType, may_accept_uploads, may_close};
+use crate::time::Timestamp;
+use crate::trash::Totals;
+use async_trait::async_trait;
+
+#[async_trait]
+impl SyncState for MemoryState {
+    async fn start_sync(&self, new: &NewSync) -> Result<SyncId, Error> {
+        let mut data = self.data();
+        if let Some(once) = &new.once {
+            data.started_once.retain(|(earlier, ..)| earlier.at >= once.forget_before);
+            let mut earlier = data.started_once.iter();
+            let is_same = |(earlier, by, _): &&(NewSync, OnceOnly, SyncId)| {
+                earlier.started_by == new.started_by && by.key == once.key
+            };
+            match earlier.find(is_same) {
+                Some((_, by, id)) if by.fingerprint == once.fingerprint => return Ok(*id),
+                Some(_) => return Err(Error::IdempotencyKeyReused),
+                None => {}
+            }
+        }
+        data.refuse_if_held(&new.path, new.sync_type)?;
+        if new.sync_type == SyncType::FullSync {
+            data.refuse_above_datasets(&new.path)?;
+        }
+        let sync_id = SyncId(data.syncs.len() as u64 + 1);
+        let sync = Sync {
+            org_id: 0,
+            sync_id,
+            name: new.name.clone(),
+            path: new.path.clone(),
+            sync_type: new.sync_type,
+            sync_status: Status::Syncing,
+            start_time: new.at,
+            end_time: Timestamp::NOT_YET,
+            total_files: 0,
+            num_failed: 0,
+            num_in_flight: 0,
+            size_bytes: 0,
+            message: String::new(),
+            started_by: new.started_by.clone(),
+            expected: None,
+            held: None,
+        };
+        data.syncs.push((SyncRecord { sync, phase: Phase::Open, closing: None }, new.at));
+        if let Some(expected) = &new.expected {
+            data.expect(sync_id, expected)?;
+        }
+        if let Some(once) = &new.once {
+            data.started_once.push((new.clone(), once.clone(), sync_id));
+        }
+        Ok(sync_id)
+    }
+
+    async fn sync(&self, id: SyncId) -> Result<Option<SyncRecord>, Error> {
+        Ok(self.data().syncs.get(index(id.0)).map(|(record, _)| record.clone()))
+    }
+
+    async fn syncs(&self, query: &SyncQuery) -> Result<Vec<Sync>, Error> {
+        let data = self.data();
+        let rows = data.syncs.iter().map(|(record, _)| &record.sync).filter(|sync| {
+            query.status.is_none_or(|status| sync.sync_status == status)
+                && query.sync_type.is_none_or(|sync_type| sync.sync_type == sync_type)
+                && within(query.path.as_ref(), &sync.path)
+                && within(query.scope.as_ref(), &sync.path)
+                && holds(query.text.as_deref(), [&sync.name, sync.path.as_str()])
+        });
+        Ok(page_of(rows.cloned().collect(), &query.page))
+    }
+
+    async fn close_sync(
+        &self,
+        id: SyncId,
+        closing: &Closing,
+        discard_in_flight: bool,
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        let mut data = self.data();
+        let open = |row: &&mut UploadRow| row.upload.sync_id == id && row.upload.sync_status == Status::Syncing;
+        let named = usize::try_from(IN_FLIGHT_NAMED_MAX).unwrap_or(usize::MAX);
+        let in_flight = data.uploads.iter_mut().filter(open).take(named).map(|row| row.upload.clone()).collect();
+        may_close(data.record(id)?, in_flight, closing, discard_in_flight)?;
+        let mut discarded = 0;
+        for row in data.uploads.iter_mut().filter(open) {
+            row.upload.sync_status = Status::Failed;
+            row.upload.end_time = at;
+            row.upload.message = Error::Discarded(id).to_string();
+            discarded += 1;
+        }
+        let record = data.record(id)?;
+        record.sync.num_failed += discarded;
+        record.sync.num_in_flight = 0;
+        record.sync.held = None;
+        match closing {
+            Closing::Finish => {
+                record.phase = Phase::Ended;
+                record.sync.sync_status = Status::Finished;
+                record.sync.end_time = at;
+            }
+            Closing::Publish { .. } => record.phase = Phase::Publishing,
+            Closing::Abort { .. } => record.phase = Phase::Aborting,
+        }
+        record.closing = (record.phase != Phase::Ended).then(|| closing.clone());
+        Ok(())
+    }
+
+    async fn settle_sync(&self, settlement: &Settlement) -> Result<(), Error> {
+        let mut data = self.data();
+        let record = data.record(settlement.sync_id)?;
+        if !matches!(record.phase, Phase::Publishing | Phase::Aborting) {
+            return Ok(());
+        }
+        record.phase = Phase::Ended;
+        record.closing = None;
+        record.sync.sync_status = settlement.status;
+        record.sync.message.clone_from(&settlement.message);
+        record.sync.end_time = settlement.at;
+        let path = record.sync.path.clone();
+        if let Some(trash) = &settlement.trash {
+            data.add_trash(trash);
+        }
+        if settlement.status == Status::Finished {
+            data.remember_dataset(path, settlement.sync_id);
+        }
+        Ok(())
+    }
+
+    async fn hold_sync(&self, id: SyncId, replaced: Totals, published: Totals, at: Timestamp) -> Result<Hold, Error> {
+        let mut data = self.data();
+        let record = data.record(id)?;
+        may_accept_uploads(record)?;
+        let earlier = record.sync.held;
+        let hold = Hold { since: earlier.map_or(at, |earlier| earlier.since), replaced, published };
+        record.sync.held = Some(hold);
+        if earlier.is_none() {
+            data.touch(id, at);
+        }
+        Ok(hold)
+    }
+
+    async fn reopen_sync(&self, id: SyncId) -> Result<(), Error> {
+        let mut data = self.data();
+        let record = data.record(id)?;
+        if record.phase != Phase::Ended {
+            record.phase = Phase::Open;
+            record.closing = None;
+        }
+        Ok(())
+    }
+
+    async fn closing_syncs(&self) -> Result<Vec<SyncRecord>, Error> {
+        let data = self.data();
+        Ok(data.syncs.iter().map(|(record, _)| record).filter(|record| record.closing.is_some()).cloned().collect())
+    }
+
+    async fn open_syncs(&self) -> Result<Vec<SyncId>, Error> {
+        let data = self.data();
+        let open = data.syncs.iter().filter(|(record, _)| record.phase != Phase::Ended);
+        Ok(open.map(|(record, _)| record.sync.sync_id).collect())
+    }
+
+    async fn idle_syncs(&self, before: Timestamp) -> Result<Vec<SyncId>, Error> {
+        let data = self.data();
+        let idle = data.syncs.iter().filter(|(record, last_activity)| {
+            record.phase == Phase::Open && record.sync.num_in_flight == 0 && *last_activity < before
+        });
+        Ok(idle.map(|(record, _)| record.sync.sync_id).collect())
+    }
+
+    async fn datasets(&self, beginning: &str, scope: Option<&LakePath>, size: u64) -> Result<Vec<LakePath>, Error> {
+        let mut datasets = self.data().datasets.clone();
+        datasets.retain(|(path, _)| path.as_str().starts_with(beginning) && within(scope, path));
+        datasets.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        datasets.truncate(usize::try_from(size).unwrap_or(usize::MAX));
+        Ok(datasets.into_iter().map(|(path, _)| path).collect())
+    }
+
+    async fn forget_dataset(&self, path: &LakePath) -> Result<(), Error> {
+        self.data().datasets.retain(|(dataset, _)| dataset != path);
+        Ok(())
+    }
+}
