@@ -3,24 +3,35 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Browser, Page } from '@playwright/test';
 import { expect, hydrated, signIn, test } from './fixtures';
 import { openUpload } from './uploading';
 
 const FILES = Number(process.env.FILES ?? 10_000);
 const FOLDERS = 20;
 const ROWS_MAX = 100;
-/** What is aimed at is 100; a machine that builds at the same time takes its share. */
-const TASK_MS_MAX = 500;
+/** Processor time of one task of the page's main thread, in milliseconds. What is aimed at is 100, on a machine of today. */
+const TASK_MS_MAX = 300;
+/** How long the sending is traced: a trace of all of it would be too large. */
+const TRACED_MS = 10_000;
 const MIB = 1024 * 1024;
 
-declare global {
-  interface Window {
-    longest: number;
-    tasks: number[];
-  }
+/**
+ * The longest tasks of the page's main thread meanwhile, in milliseconds of processor time: what others do on the same
+ * machine does not count. A trace tells it, where a PerformanceObserver tells only how long each took by the clock.
+ */
+async function longestTasks(browser: Browser, page: Page, meanwhile: () => Promise<void>): Promise<number[]> {
+  await browser.startTracing(page, { categories: ['toplevel', 'disabled-by-default-devtools.timeline'] });
+  await meanwhile();
+  const events: any[] = JSON.parse((await browser.stopTracing()).toString()).traceEvents;
+  const isMain = (event: any): boolean => event.name === 'thread_name' && event.args?.name === 'CrRendererMain';
+  const main = new Set(events.filter(isMain).map((event) => `${event.pid} ${event.tid}`));
+  const tasks = events.filter((event) => event.ph === 'X' && /RunTask$/.test(event.name) && main.has(`${event.pid} ${event.tid}`));
+  expect(tasks.length).toBeGreaterThan(0);
+  return tasks.map((task) => Math.round((task.tdur ?? task.dur) / 1000)).sort((one, other) => other - one);
 }
 
-test(`${FILES} files of a folder arrive, and the page stays smooth`, async ({ page, lakeshore }) => {
+test(`${FILES} files of a folder arrive, and the page stays smooth`, async ({ page, lakeshore, browser }) => {
   test.setTimeout(1_200_000);
   const folder = join(lakeshore.folder, 'export');
   for (let index = 0; index < FILES; index += 1) {
@@ -37,27 +48,23 @@ test(`${FILES} files of a folder arrive, and the page stays smooth`, async ({ pa
     return (usage.usedSize + (usage.backingStorageSize ?? 0)) / MIB;
   };
   const rows = page.getByRole('table', { name: 'Files' }).locator('.queue-row');
-  await page.evaluate(() => {
-    window.tasks = [];
-    new PerformanceObserver((list) => {
-      for (const entry of list.getEntries()) window.tasks.push(Math.round(entry.duration));
-    }).observe({ entryTypes: ['longtask'] });
-  });
-  const longTasks = (): Promise<number[]> => page.evaluate(() => [...window.tasks].sort((a, b) => b - a));
-
   const empty = await memory();
-  await page.getByLabel('Folder to upload').setInputFiles(folder);
   const count = FILES.toLocaleString('en-US');
-  await expect(page.getByRole('button', { name: `All ${count}` })).toBeVisible({ timeout: 60_000 });
+  const whileQueueing = await longestTasks(browser, page, async () => {
+    await page.getByLabel('Folder to upload').setInputFiles(folder);
+    await expect(page.getByRole('button', { name: `All ${count}` })).toBeVisible({ timeout: 60_000 });
+  });
   const queued = await memory();
-  const taskOfQueueing = await longTasks();
   expect(await rows.count()).toBeLessThan(ROWS_MAX);
 
   const begun = Date.now();
-  await page.getByRole('button', { name: 'Start upload' }).click();
   const scroller = page.locator('.queue-scroll');
+  const whileSending = await longestTasks(browser, page, async () => {
+    await page.getByRole('button', { name: 'Start upload' }).click();
+    await page.waitForTimeout(TRACED_MS);
+  });
   const done = page.getByText(`Done: ${count} files arrived`);
-  const samples: number[] = [];
+  const samples = [await memory()];
   for (let part = 0; !(await done.isVisible()); part = (part + 1) % 10) {
     // Somebody who looks through the rows meanwhile.
     await scroller.evaluate((element, part) => { element.scrollTop = (element.scrollHeight * part) / 10; }, part).catch(() => undefined);
@@ -67,17 +74,16 @@ test(`${FILES} files of a folder arrive, and the page stays smooth`, async ({ pa
   }
   const seconds = (Date.now() - begun) / 1000;
   const after = await memory();
-  const tasks = await longTasks();
   const mib = (value: number): string => `${value.toFixed(1)} MiB`;
   console.log(
     [
       `${FILES} files in ${seconds.toFixed(0)} s, ${(FILES / seconds).toFixed(0)} a second`,
-      `longest tasks while queueing: ${taskOfQueueing.slice(0, 5).join(', ') || 'none above 50'} ms`,
-      `longest tasks in all: ${tasks.slice(0, 5).join(', ') || 'none above 50'} ms; ${tasks.filter((task) => task > 100).length} above 100 ms`,
+      `longest tasks while queueing: ${whileQueueing.slice(0, 5).join(', ')} ms of processor time`,
+      `longest tasks while sending: ${whileSending.slice(0, 5).join(', ')} ms of processor time`,
       `memory: ${mib(empty)} empty, ${mib(queued)} queued, ${mib(Math.max(...samples))} at most while sending, ${mib(after)} after`,
     ].join('\n'),
   );
-  expect(tasks[0] ?? 0).toBeLessThan(TASK_MS_MAX);
+  expect(Math.max(whileQueueing[0], whileSending[0])).toBeLessThan(TASK_MS_MAX);
   expect(Math.max(...samples) - queued).toBeLessThan(60);
 
   // The last row is there to be looked at, with its place among all.
