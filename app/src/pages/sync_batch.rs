@@ -53,14 +53,15 @@ fn progress(comparison: &Comparison) -> String {
     if expected.is_named {
         let count = expected.count.unwrap_or(0);
         let done = comparison.num_as_expected;
-        return format!("{} of {} expected have landed.", format::count(done), format::counted(count, "file"));
+        return format!("{} of {} have landed.", format::count(done), format::counted(count, "expected file"));
     }
     let landed = comparison.landed;
-    let count =
-        expected.count.map(|count| format!("{} of {}", format::count(landed.files), format::counted(count, "file")));
+    let count = expected
+        .count
+        .map(|count| format!("{} of {}", format::count(landed.files), format::counted(count, "expected file")));
     let bytes = expected.size_bytes.map(|bytes| format!("{} of {}", format::bytes(landed.bytes), format::bytes(bytes)));
     let parts: Vec<_> = count.into_iter().chain(bytes).collect();
-    format!("{} expected have landed.", parts.join(", "))
+    format!("{} have landed.", parts.join(", "))
 }
 
 fn different(file: &DifferentFile) -> String {
@@ -187,9 +188,9 @@ mod tests {
 
     #[test]
     fn progress_says_how_much_of_what_was_declared_is_there() {
-        assert_eq!(progress(&comparison(Some(400), Some(9), true)), "312 of 400 files expected have landed.");
-        assert_eq!(progress(&comparison(Some(1), None, false)), "3 of 1 file expected have landed.");
+        assert_eq!(progress(&comparison(Some(400), Some(9), true)), "312 of 400 expected files have landed.");
+        assert_eq!(progress(&comparison(Some(1), None, false)), "3 of 1 expected file have landed.");
         let both = progress(&comparison(Some(4), Some(2000), false));
-        assert_eq!(both, "3 of 4 files, 1.2 kB of 2.0 kB expected have landed.");
+        assert_eq!(both, "3 of 4 expected files, 1.2 kB of 2.0 kB have landed.");
     }
 }
