@@ -22,9 +22,11 @@ export class Lakeshore {
     this.options = options;
     this.said = '';
     const listen = ['--listen', address, '--data-dir', this.dataDir];
-    this.process = spawn(BINARY, ['serve', ...listen, ...options], { stdio: ['ignore', 'ignore', 'pipe'] });
-    this.process.stderr!.on('data', (bytes: Buffer) => {
-      this.said += bytes.toString();
+    const process = spawn(BINARY, ['serve', ...listen, ...options], { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.process = process;
+    process.stderr!.on('data', (bytes: Buffer) => {
+      // What the one before still had to say does not count.
+      if (this.process === process) this.said += bytes.toString();
     });
     await expect.poll(() => /listening on (\S+)/.exec(this.said)?.[1] ?? '', { timeout: 20_000 }).not.toBe('');
     this.url = /listening on (\S+)/.exec(this.said)![1];

@@ -37,7 +37,7 @@ impl LeftOut {
 }
 
 /// Files that are put into the queue without a pause: the page stays smooth.
-const AT_ONCE: usize = 500;
+const AT_ONCE: usize = 200;
 
 impl Uploader {
     /// Puts files into the queue. During an upload they are sent with the others.
