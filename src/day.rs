@@ -60,9 +60,14 @@ impl Day {
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.splitn(3, '-').map(|part| part.parse::<i64>().ok());
         let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
-        // From here no calendar is needed twice: the day is looked for near where it must be.
-        let near = (year.checked_sub(1970)?.checked_mul(365_2425)? / 10_000).checked_add((month - 1) * 30 + day - 1)?;
-        Self(near + 4).since(Self(near - 4)).find(|found| found.civil() == (year, month, day))
+        if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+            return None;
+        }
+        // It is looked for where it must nearly be, so that the calendar is written once.
+        let of_year = (month - 1).checked_mul(61)? / 2;
+        let near = year.checked_sub(1970)?.checked_mul(3_652_425)?.div_euclid(10_000);
+        let near = Self(near.checked_add(of_year)?.checked_add(day - 1)?);
+        near.plus(6).since(near.plus(-6)).find(|found| found.civil() == (year, month, day))
     }
 }
 

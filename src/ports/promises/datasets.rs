@@ -67,8 +67,8 @@ pub async fn each_day_counts_what_landed_failed_and_began_on_it(state: &dyn Stat
     state.fail_upload(upload, "it broke off", 2, at(1, 2)).await.unwrap();
     begin(state, one, "/a/b/4.csv").await;
     state.close_sync(one, &Closing::Finish, true, at(2, 0)).await.unwrap();
-    let other = start_at(state, "/a", FullSync, at(2, 0)).await;
-    land_at(state, other, "/a/5.csv", at(2, 1)).await;
+    let other = start_at(state, "/b", FullSync, at(2, 0)).await;
+    land_at(state, other, "/b/5.csv", at(2, 1)).await;
     let closing = Closing::Abort { reason: TrashReason::Aborted, message: String::new(), by: String::new() };
     state.close_sync(other, &closing, false, at(2, 2)).await.unwrap();
     for _ in 0..2 {
@@ -84,14 +84,16 @@ pub async fn each_day_counts_what_landed_failed_and_began_on_it(state: &dyn Stat
     ];
     let of = async |of: DaysOf| state.days(&[of], Day(20), Day(23)).await.unwrap().remove(0);
     assert_eq!(of(DaysOf::Lake).await, days);
-    assert_eq!(of(DaysOf::Within(path("/a"))).await, days);
-    assert_eq!(of(DaysOf::Dataset(path("/a"))).await, [days[2], days[4]]);
-    assert_eq!(of(DaysOf::Within(path("/a/b"))).await, [days[0], days[1], days[3]]);
-    assert_eq!(of(DaysOf::Within(path("/b"))).await, []);
+    let of_one = [days[0], days[1], days[3]];
+    assert_eq!(of(DaysOf::Within(path("/a"))).await, of_one);
+    assert_eq!(of(DaysOf::Dataset(path("/a"))).await, []);
+    assert_eq!(of(DaysOf::Dataset(path("/a/b"))).await, of_one);
+    assert_eq!(of(DaysOf::Within(path("/b"))).await, [days[2], days[4]]);
+    assert_eq!(of(DaysOf::Within(path("/c"))).await, []);
     assert_eq!(state.days(&[DaysOf::Lake], Day(21), Day(21)).await.unwrap(), [&days[1..2]]);
-    assert_eq!(state.busiest(Day(20), None, 9).await.unwrap(), [path("/a/b"), path("/a")]);
-    assert_eq!(state.busiest(Day(22), None, 9).await.unwrap(), [path("/a")]);
-    assert_eq!(state.busiest(Day(20), Some(&path("/a/b")), 9).await.unwrap(), [path("/a/b")]);
+    assert_eq!(state.busiest(Day(20), None, 9).await.unwrap(), [path("/a/b"), path("/b")]);
+    assert_eq!(state.busiest(Day(22), None, 9).await.unwrap(), [path("/b")]);
+    assert_eq!(state.busiest(Day(20), Some(&path("/a")), 9).await.unwrap(), [path("/a/b")]);
     assert_eq!(state.busiest(Day(20), None, 1).await.unwrap(), [path("/a/b")]);
     assert_eq!(state.miscounts().await.unwrap(), []);
     state.recount().await.unwrap();

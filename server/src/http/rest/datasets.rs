@@ -8,6 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use lakeshore::Error;
 use lakeshore::dataset::{Dataset, DatasetDetail, DatasetParameters, SetRhythm};
+use lakeshore::difference::{Difference, VersionQuery};
 use lakeshore::overview::{Overview, OverviewParameters};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -45,6 +46,15 @@ pub async fn one(
         Error::Invalid("the parameter path is missing; add ?path=/data/db/t, as the list of datasets gives it".into())
     })?;
     Ok(Json(door.lake.dataset(&caller, &path).await?))
+}
+
+pub async fn difference(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Parameters(wanted): Parameters<VersionQuery>,
+) -> Result<Json<Difference>, HttpError> {
+    let caller = credentials.caller(&door.lake, None).await?;
+    Ok(Json(door.lake.version_difference(&caller, &wanted).await?))
 }
 
 pub async fn set_rhythm(

@@ -35,6 +35,7 @@ pub fn router() -> Router<Arc<Door>> {
         .route("/api/overview", get(datasets::overview))
         .route("/api/lake/datasets", get(datasets::list))
         .route("/api/lake/dataset", get(datasets::one))
+        .route("/api/lake/dataset/difference", get(datasets::difference))
         .route("/api/lake/dataset/rhythm", post(datasets::set_rhythm))
         .route("/api/lake/trash", get(trash::list))
         .route("/api/lake/trash/restore", post(trash::restore))

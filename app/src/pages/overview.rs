@@ -1,0 +1,211 @@
+//! The start page: today against the days before, what came day by day, what runs, what needs a person.
+
+use super::attention::NeedsAPerson;
+use super::syncs::SyncTable;
+use super::tour::Tour;
+use crate::api::Session;
+use crate::api::datasets::{Glance, get_overview};
+use crate::components::clock::Clock;
+use crate::components::fresh::Fresh;
+use crate::components::icon::{Icon, Picture};
+use crate::components::page::{Heading, page};
+use crate::format;
+use lakeshore::overview::{Breakdown, Disk, Mean};
+use lakeshore::sync::Sync;
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+
+const FRESH_SECONDS: u32 = 5;
+const FRESH_SECONDS_RUNNING: u32 = 2;
+
+#[component]
+pub fn OverviewPage() -> impl IntoView {
+    let map = use_query_map();
+    let by = Memo::new(move |_| match map.with(|map| map.get("by")).as_deref() {
+        Some("dataset") => Breakdown::Dataset,
+        _ => Breakdown::Type,
+    });
+    let glance = Resource::new(move || by.get(), get_overview);
+    page(|| "Overview".to_owned(), glance, |session, glance| view! { <Overview session glance/> })
+}
+
+#[component]
+fn Overview(session: Session, glance: Glance) -> impl IntoView {
+    let as_of = glance.overview.now;
+    Clock::here().observe(as_of);
+    let by = glance.overview.by;
+    let running = RwSignal::new(glance.overview.running.clone());
+    let glance = RwSignal::new(glance);
+    Fresh::keep(
+        move || if running.with(Vec::is_empty) { FRESH_SECONDS } else { FRESH_SECONDS_RUNNING },
+        move || async move {
+            if let Ok(fresh) = get_overview(by).await {
+                running.try_set(fresh.overview.running.clone());
+                glance.try_set(fresh);
+            }
+        },
+    );
+    let origin = StoredValue::new(session.site.origin);
+    let is_empty = Memo::new(move |_| glance.with(|glance| glance.overview.is_empty));
+    let attention = Memo::new(move |_| glance.with(|glance| glance.overview.attention.clone()));
+    let charts = [
+        Memo::new(move |_| glance.with(|glance| glance.bytes_chart.clone())),
+        Memo::new(move |_| glance.with(|glance| glance.files_chart.clone())),
+    ];
+    view! {
+        <Heading title="Overview">
+            <a class="button button-primary" href="/upload">
+                <Picture icon=Icon::Plus/>
+                "New upload"
+            </a>
+        </Heading>
+        {move || {
+            if is_empty.get() {
+                view! { <Tour origin=origin.get_value()/> }.into_any()
+            } else {
+                view! {
+                    <Figures glance/>
+                    {move || view! { <NeedsAPerson attention=attention.get() as_of/> }}
+                    <section class="section" aria-label="The last 30 days">
+                        <nav class="tabs" aria-label="Stacked by">
+                            <span class="quiet">"Stacked by"</span>
+                            <a href="/" aria-current=(by == Breakdown::Type).then_some("true")>
+                                "type of sync"
+                            </a>
+                            <a href="/?by=dataset" aria-current=(by == Breakdown::Dataset).then_some("true")>
+                                "dataset"
+                            </a>
+                        </nav>
+                        <div class="charts">
+                            {charts.map(|chart| view! { <div class="card" inner_html=move || chart.get()></div> }).collect_view()}
+                        </div>
+                    </section>
+                    <Running running as_of/>
+                }
+                    .into_any()
+            }
+        }}
+    }
+    .into_any()
+}
+
+/// The syncs that run now, as the page of all syncs shows them.
+#[component]
+pub fn Running(running: RwSignal<Vec<Sync>>, as_of: lakeshore::Timestamp) -> impl IntoView {
+    let is_empty = Memo::new(move |_| running.with(Vec::is_empty));
+    view! {
+        <section class="section" aria-labelledby="running-title">
+            <h2 id="running-title">"Running now"</h2>
+            {move || {
+                if is_empty.get() {
+                    view! {
+                        <p class="quiet">
+                            "No sync is running. " <a href="/syncs">"All syncs"</a>
+                        </p>
+                    }
+                        .into_any()
+                } else {
+                    view! { <SyncTable rows=running as_of/> }.into_any()
+                }
+            }}
+        </section>
+    }
+    .into_any()
+}
+
+/// What today has brought, beside the mean of the days before.
+#[component]
+fn Figures(glance: RwSignal<Glance>) -> impl IntoView {
+    move || {
+        let overview = glance.with(|glance| glance.overview.clone());
+        let (today, before) = (overview.today, overview.before);
+        let usual = |mean: f64, write: fn(u64) -> String| usual(before, mean, write);
+        let failures = today.failed + today.failed_syncs;
+        let figures = [
+            ("Bytes today", today.bytes, format::bytes(today.bytes), usual(before.bytes, format::bytes), false),
+            ("Files today", today.files, format::count(today.files), usual(before.files, format::count), false),
+            ("Syncs started", today.syncs, format::count(today.syncs), usual(before.syncs, format::count), false),
+            (
+                "Failures today",
+                failures,
+                format::count(failures),
+                usual(before.failed + before.failed_syncs, format::count),
+                failures > 0,
+            ),
+        ];
+        view! {
+            <dl class="figures">
+                {figures
+                    .into_iter()
+                    .map(|(name, exact, shown, usual, is_bad)| {
+                        view! {
+                            <div class="figure">
+                                <dt>{name}</dt>
+                                <dd>
+                                    <data value=exact.to_string() class="figure-number" class:bad=is_bad>
+                                        {shown}
+                                    </data>
+                                    <span class="figure-usual">{usual}</span>
+                                </dd>
+                            </div>
+                        }
+                    })
+                    .collect_view()}
+                {room(&overview.disks)}
+            </dl>
+            <p class="hint">
+                "Days are UTC. Files count when they have arrived, those of full syncs also before they are published; failures are uploads and syncs."
+            </p>
+        }
+    }
+}
+
+/// `usually 1,204 a day`
+fn usual(before: Mean, mean: f64, write: fn(u64) -> String) -> String {
+    match before.days {
+        0 => "the first day".to_owned(),
+        1 => format!("yesterday {}", write_mean(mean, write)),
+        days => format!("{} a day, mean of {days}", write_mean(mean, write)),
+    }
+}
+
+/// Small numbers with a tenth, so that less than one a day is not none.
+fn write_mean(mean: f64, write: fn(u64) -> String) -> String {
+    // Means are finite, and not below 0.
+    if mean > 0.0 && mean < 10.0 && mean.fract() != 0.0 { format!("{mean:.1}") } else { write(mean.round() as u64) }
+}
+
+/// The fullest of the disks.
+fn room(disks: &[Disk]) -> Option<impl IntoView + use<>> {
+    let disk = disks.iter().min_by_key(|disk| disk.free_bytes)?;
+    let (free, of) = (format::bytes(disk.free_bytes), format!("free of {}", format::bytes(disk.total_bytes)));
+    let used = disk.total_bytes.saturating_sub(disk.free_bytes);
+    let exact = disk.free_bytes.to_string();
+    let max = disk.total_bytes.max(1);
+    Some(view! {
+        <div class="figure">
+            <dt id="disk-title">{format!("Disk of the {}", disk.store.as_str())}</dt>
+            <dd>
+                <data value=exact class="figure-number">
+                    {free}
+                </data>
+                <span class="figure-usual">{of}</span>
+                <progress class="progress" max=max value=used aria-labelledby="disk-title"></progress>
+            </dd>
+        </div>
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mean_is_written_by_how_many_days_it_has() {
+        let before = |days| Mean { days, ..Mean::default() };
+        assert_eq!(usual(before(0), 0.0, format::count), "the first day");
+        assert_eq!(usual(before(1), 4.0, format::count), "yesterday 4");
+        assert_eq!(usual(before(7), 0.2, format::count), "0.2 a day, mean of 7");
+        assert_eq!(usual(before(7), 12_345.6, format::count), "12,346 a day, mean of 7");
+    }
+}
