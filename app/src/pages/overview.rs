@@ -119,25 +119,21 @@ fn Figures(glance: RwSignal<Glance>) -> impl IntoView {
     move || {
         let overview = glance.with(|glance| glance.overview.clone());
         let (today, before) = (overview.today, overview.before);
-        let usual = |mean: f64, write: fn(u64) -> String| usual(before, mean, write);
         let failures = today.failed + today.failed_syncs;
+        let of_bytes = format::bytes(before.bytes.round() as u64);
+        let (of_files, of_syncs) = (mean_count(before.files), mean_count(before.syncs));
+        let of_failures = mean_count(before.failed + before.failed_syncs);
         let figures = [
-            ("Bytes today", today.bytes, format::bytes(today.bytes), usual(before.bytes, format::bytes), false),
-            ("Files today", today.files, format::count(today.files), usual(before.files, format::count), false),
-            ("Syncs started", today.syncs, format::count(today.syncs), usual(before.syncs, format::count), false),
-            (
-                "Failures today",
-                failures,
-                format::count(failures),
-                usual(before.failed + before.failed_syncs, format::count),
-                failures > 0,
-            ),
+            ("Bytes today", today.bytes, format::bytes(today.bytes), of_bytes, false),
+            ("Files today", today.files, format::count(today.files), of_files, false),
+            ("Syncs started", today.syncs, format::count(today.syncs), of_syncs, false),
+            ("Failures today", failures, format::count(failures), of_failures, failures > 0),
         ];
         view! {
             <dl class="figures">
                 {figures
                     .into_iter()
-                    .map(|(name, exact, shown, usual, is_bad)| {
+                    .map(|(name, exact, shown, mean, is_bad)| {
                         view! {
                             <div class="figure">
                                 <dt>{name}</dt>
@@ -145,7 +141,7 @@ fn Figures(glance: RwSignal<Glance>) -> impl IntoView {
                                     <data value=exact.to_string() class="figure-number" class:bad=is_bad>
                                         {shown}
                                     </data>
-                                    <span class="figure-usual">{usual}</span>
+                                    <span class="figure-usual">{usual(before, mean)}</span>
                                 </dd>
                             </div>
                         }
@@ -160,19 +156,18 @@ fn Figures(glance: RwSignal<Glance>) -> impl IntoView {
     }
 }
 
-/// `usually 1,204 a day`
-fn usual(before: Mean, mean: f64, write: fn(u64) -> String) -> String {
+/// `1,204 a day, mean of 7`
+fn usual(before: Mean, mean: String) -> String {
     match before.days {
         0 => "the first day".to_owned(),
-        1 => format!("yesterday {}", write_mean(mean, write)),
-        days => format!("{} a day, mean of {days}", write_mean(mean, write)),
+        1 => format!("yesterday {mean}"),
+        days => format!("{mean} a day, mean of {days}"),
     }
 }
 
-/// Small numbers with a tenth, so that less than one a day is not none.
-fn write_mean(mean: f64, write: fn(u64) -> String) -> String {
-    // Means are finite, and not below 0.
-    if mean > 0.0 && mean < 10.0 && mean.fract() != 0.0 { format!("{mean:.1}") } else { write(mean.round() as u64) }
+/// Small numbers with a tenth, so that less than one a day is not none. Means are finite, and not below 0.
+fn mean_count(mean: f64) -> String {
+    if mean < 10.0 && mean.fract() != 0.0 { format!("{mean:.1}") } else { format::count(mean.round() as u64) }
 }
 
 /// The fullest of the disks.
@@ -202,10 +197,10 @@ mod tests {
 
     #[test]
     fn a_mean_is_written_by_how_many_days_it_has() {
-        let before = |days| Mean { days, ..Mean::default() };
-        assert_eq!(usual(before(0), 0.0, format::count), "the first day");
-        assert_eq!(usual(before(1), 4.0, format::count), "yesterday 4");
-        assert_eq!(usual(before(7), 0.2, format::count), "0.2 a day, mean of 7");
-        assert_eq!(usual(before(7), 12_345.6, format::count), "12,346 a day, mean of 7");
+        let usual = |days, mean| usual(Mean { days, ..Mean::default() }, mean_count(mean));
+        assert_eq!(usual(0, 0.0), "the first day");
+        assert_eq!(usual(1, 4.0), "yesterday 4");
+        assert_eq!(usual(7, 0.2), "0.2 a day, mean of 7");
+        assert_eq!(usual(7, 12_345.6), "12,346 a day, mean of 7");
     }
 }

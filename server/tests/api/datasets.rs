@@ -247,3 +247,37 @@ async fn a_key_with_a_prefix_sees_the_figures_of_its_part_alone() {
     assert_refused(get("/api/lake/dataset?path=/other").await, 40301, "/other");
     assert_refused(answer(server.get("/api/overview")).await, 40100, "key");
 }
+
+#[tokio::test]
+async fn a_version_in_the_trash_is_compared_with_what_took_its_place() {
+    let server = TestServer::start().await;
+    for files in [
+        [("a.csv", "same"), ("b.csv", "old"), ("c.csv", "gone!"), ("sub/d.csv", "x")],
+        [("a.csv", "same"), ("b.csv", "newer"), ("e.csv", "1"), ("sub/d.csv", "y")],
+    ] {
+        let id = server.start_sync("/data/t", "FullSync").await;
+        for (name, content) in files {
+            server.upload(id, name, content.as_bytes()).await;
+        }
+        server.end_sync(id).await;
+    }
+    let version = dataset(&server, "/data/t").await["versions"][0]["trash_id"].as_u64().unwrap();
+    let difference = async |path: &str, id: u64, more: &str| {
+        answer(server.get(&format!("/api/lake/dataset/difference?path={path}&trash_id={id}{more}"))).await
+    };
+    let (status, found) = difference("/data/t", version, "").await;
+    assert_eq!(status, 200, "{found}");
+    assert_eq!(found["trash_id"], version);
+    assert_eq!(found["added"], json!({ "files": 1, "bytes": 1 }));
+    assert_eq!(found["changed"], json!({ "files": 2, "bytes": 6 }));
+    assert_eq!(found["removed"], json!({ "files": 1, "bytes": 5 }));
+    assert_eq!(found["unchanged"], json!({ "files": 1, "bytes": 4 }));
+    let (_, changed) = difference("/data/t", version, "&kind=changed&from=1").await;
+    let file = json!({ "path": "sub/d.csv", "kind": "changed", "size_bytes": 1, "old_size_bytes": 1 });
+    assert_eq!(changed["files"], json!([file]));
+    assert_refused(difference("/data/t", version + 1, "").await, 40402, "no trash");
+    assert_refused(difference("/data", version, "").await, 40402, "no trash");
+    let body = json!({ "trash_id": version, "api_key": server.key });
+    assert_eq!(answer(server.post("/api/lake/trash/restore", &body)).await.0, 200);
+    assert_refused(difference("/data/t", version, "").await, 40402, "no trash");
+}
