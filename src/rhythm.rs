@@ -201,11 +201,14 @@ impl Rhythm {
                 return if arrival.slot < period.deadline { Standing::Landed } else { Standing::Late };
             }
         }
-        match () {
-            () if now < period.deadline => Standing::NotYet,
-            () if now < period.end => Standing::Overdue,
-            () if of_period.is_empty() => Standing::Missing,
-            () => Standing::Short,
+        if now < period.deadline {
+            Standing::NotYet
+        } else if now < period.end {
+            Standing::Overdue
+        } else if of_period.is_empty() {
+            Standing::Missing
+        } else {
+            Standing::Short
         }
     }
 

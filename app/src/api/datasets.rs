@@ -32,8 +32,15 @@ use {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Glance {
     pub overview: Overview,
-    pub bytes_chart: String,
-    pub files_chart: String,
+    pub bytes_chart: Drawn,
+    pub files_chart: Drawn,
+}
+
+/// A chart, and the table with the same figures, as HTML.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drawn {
+    pub bars: String,
+    pub table: String,
 }
 
 #[server(prefix = "/fn", endpoint = "overview", input = Json)]
@@ -42,8 +49,8 @@ pub async fn get_overview(by: Breakdown) -> Result<Glance, ApiError> {
     let mut overview = lake.overview(&caller, &OverviewParameters { by }).await?;
     let days = std::mem::take(&mut overview.days);
     let series = std::mem::take(&mut overview.series);
-    let bytes_chart = charts::bars("bytes", charts::Measure::Bytes, &days, &series);
-    let files_chart = charts::bars("files", charts::Measure::Files, &days, &series);
+    let bytes_chart = charts::bars(charts::Measure::Bytes, &days, &series);
+    let files_chart = charts::bars(charts::Measure::Files, &days, &series);
     Ok(Glance { overview, bytes_chart, files_chart })
 }
 
@@ -147,7 +154,11 @@ pub async fn get_dataset(path: String, wanted: TabParameters) -> Result<AsOf<Dat
         "rhythm" => Tab::Rhythm,
         _ => {
             let folder = path.join(&wanted.folder).map_err(Error::from)?;
-            let entries = lake.list_folder(&caller, Some(folder.as_str()), from, Some(FILES_PER_PAGE + 1)).await?;
+            let entries = match lake.list_folder(&caller, Some(folder.as_str()), from, Some(FILES_PER_PAGE + 1)).await {
+                // Somebody has removed it by hand: its history is there all the same.
+                Err(Error::NoSuchFolder(_)) if wanted.folder.is_empty() => Vec::new(),
+                entries => entries?,
+            };
             Tab::Files { folder: wanted.folder, entries }
         }
     };

@@ -1,6 +1,7 @@
 //! Bars of days, each stacked of the same parts.
 
 use super::{escaped, height, short_day};
+use crate::api::datasets::Drawn;
 use crate::format;
 use lakeshore::day::Day;
 use lakeshore::overview::Series;
@@ -26,13 +27,6 @@ impl Measure {
         }
     }
 
-    fn title(self) -> &'static str {
-        match self {
-            Self::Bytes => "Bytes per day",
-            Self::Files => "Files per day",
-        }
-    }
-
     fn write(self, number: u64) -> String {
         match self {
             Self::Bytes => format::bytes(number),
@@ -41,13 +35,13 @@ impl Measure {
     }
 }
 
-/// A round number at or above the greatest: 1, 2 or 5 and zeros.
+/// A round number at or above the greatest, of which half is whole too.
 fn ceiling(greatest: u64) -> u64 {
     let mut ten = 1_u64;
     loop {
-        for step in [1, 2, 5] {
+        for step in [1, 2, 3, 4, 5, 6, 8] {
             let round = ten.saturating_mul(step);
-            if round >= greatest || round == u64::MAX {
+            if round == u64::MAX || round >= greatest && (round == 1 || round.is_multiple_of(2)) {
                 return round;
             }
         }
@@ -60,8 +54,8 @@ fn class(index: usize, series: &Series, is_of_datasets: bool) -> String {
     if is_of_datasets && series.path.is_none() { "series-rest".to_owned() } else { format!("series-{index}") }
 }
 
-/// A figure with its bars, a legend, what each day says on hover, and the table. `id` tells it apart on its page.
-pub fn bars(id: &str, measure: Measure, days: &[Day], series: &[Series]) -> String {
+/// A legend, the bars, and what each day says on hover; and the table behind them.
+pub fn bars(measure: Measure, days: &[Day], series: &[Series]) -> Drawn {
     let is_of_datasets = series.iter().any(|series| series.path.is_some());
     let parts: Vec<_> = series
         .iter()
@@ -72,20 +66,15 @@ pub fn bars(id: &str, measure: Measure, days: &[Day], series: &[Series]) -> Stri
     let total = |day: usize| parts.iter().map(|(_, _, numbers)| number(numbers, day)).sum::<u64>();
     let greatest = (0..days.len()).map(total).max().unwrap_or(0);
     let top = ceiling(greatest.max(1));
-    let mut html = String::new();
+    let mut html = String::from("<ul class=\"legend\">");
     // Writing to a String cannot fail, here and below.
-    let _ = write!(
-        html,
-        "<figure class=\"chart\" aria-labelledby=\"{id}-title\"><figcaption><h2 id=\"{id}-title\">{}</h2><ul class=\"legend\">",
-        measure.title()
-    );
     for (class, name, _) in &parts {
         let _ =
             write!(html, "<li><span class=\"swatch {class}\"></span><span class=\"legend-name\">{name}</span></li>");
     }
     let _ = write!(
         html,
-        "</ul></figcaption><div class=\"chart-plot\" aria-hidden=\"true\"><div class=\"chart-scale\"><span>{}</span><span>{}</span><span>0</span></div><div class=\"chart-area\">",
+        "</ul><div class=\"chart-plot\" aria-hidden=\"true\"><div class=\"chart-scale\"><span>{}</span><span>{}</span><span>0</span></div><div class=\"chart-area\">",
         measure.write(top),
         if top > 1 { measure.write(top / 2) } else { String::new() },
     );
@@ -126,14 +115,13 @@ pub fn bars(id: &str, measure: Measure, days: &[Day], series: &[Series]) -> Stri
         }
     }
     html.push_str("</div></div>");
-    table(&mut html, measure, days, &parts.iter().map(|(_, name, numbers)| (&**name, *numbers)).collect::<Vec<_>>());
-    html.push_str("</figure>");
-    html
+    let of_table: Vec<_> = parts.iter().map(|(_, name, numbers)| (&**name, *numbers)).collect();
+    Drawn { bars: html, table: table(measure, days, &of_table) }
 }
 
 /// The newest day first. `<data>` holds each number exactly.
-fn table(html: &mut String, measure: Measure, days: &[Day], parts: &[(&str, &[u64])]) {
-    html.push_str("<details class=\"chart-table\"><summary>Table of these figures</summary><div class=\"table-scroll\"><table class=\"table-plain\"><thead><tr><th scope=\"col\">Day (UTC)</th>");
+fn table(measure: Measure, days: &[Day], parts: &[(&str, &[u64])]) -> String {
+    let mut html = String::from("<table class=\"table-plain\"><thead><tr><th scope=\"col\">Day (UTC)</th>");
     for (name, _) in parts {
         let _ = write!(html, "<th scope=\"col\" class=\"number\">{name}</th>");
     }
@@ -148,7 +136,8 @@ fn table(html: &mut String, measure: Measure, days: &[Day], parts: &[(&str, &[u6
         }
         let _ = write!(html, "<td class=\"number\"><data value=\"{total}\">{}</data></td></tr>", measure.write(total));
     }
-    html.push_str("</tbody></table></div></details>");
+    html.push_str("</tbody></table>");
+    html
 }
 
 #[cfg(test)]
@@ -163,23 +152,21 @@ mod tests {
 
     #[test]
     fn the_scale_ends_at_a_round_number() {
-        let ceilings = [1, 2, 3, 7, 10, 11, 480, 512, u64::MAX].map(ceiling);
-        assert_eq!(ceilings, [1, 2, 5, 10, 10, 20, 500, 1000, u64::MAX]);
+        let ceilings = [1, 2, 3, 7, 9, 11, 23, 480, 512, u64::MAX].map(ceiling);
+        assert_eq!(ceilings, [1, 2, 4, 8, 10, 20, 30, 500, 600, u64::MAX]);
     }
 
     #[test]
     fn bars_stand_on_each_other_and_the_table_says_the_same() {
         let days = [Day(100), Day(101)];
-        let series = [one("/a", Some("/a"), [4, 0]), one("<b>", None, [1, 3])];
-        let html = bars("files", Measure::Files, &days, &series);
-        assert!(
-            html.contains("<rect class=\"series-0\" x=\"0.12\" y=\"20.00\" width=\"0.76\" height=\"80.00\"/>"),
-            "{html}"
-        );
-        assert!(html.contains("<rect class=\"series-rest\" x=\"0.12\" y=\"0.00\""), "{html}");
-        assert_eq!(html.matches("<rect").count(), 3, "what is nothing has no bar: {html}");
-        assert!(html.contains("<td class=\"number\"><data value=\"5\">5</data></td></tr></tbody>"), "{html}");
-        assert!(!html.contains("<b>:") && html.contains("&lt;b&gt;"), "{html}");
-        assert!(!html.contains("style="), "the policy refuses inline styles");
+        let series = [one("/a", Some("/a"), [8, 0]), one("<b>", None, [2, 3])];
+        let Drawn { bars, table } = bars(Measure::Files, &days, &series);
+        let below = "<rect class=\"series-0\" x=\"0.12\" y=\"20.00\" width=\"0.76\" height=\"80.00\"/>";
+        assert!(bars.contains(below), "{bars}");
+        assert!(bars.contains("<rect class=\"series-rest\" x=\"0.12\" y=\"0.00\""), "{bars}");
+        assert_eq!(bars.matches("<rect").count(), 3, "what is nothing has no bar: {bars}");
+        assert!(table.contains("<td class=\"number\"><data value=\"10\">10</data></td></tr></tbody>"), "{table}");
+        assert!(!bars.contains("<b></span>") && table.contains("&lt;b&gt;"), "{table}");
+        assert!(!bars.contains("style=") && !table.contains("style="), "the policy refuses inline styles");
     }
 }

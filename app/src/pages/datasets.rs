@@ -7,6 +7,7 @@ use crate::components::empty::{Empty, NothingFound};
 use crate::components::filters::{FilterBar, Offered};
 use crate::components::fresh::Fresh;
 use crate::components::icon::{Icon, Picture};
+use crate::components::live_rows::next_generation;
 use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
 use crate::components::time::RelativeTime;
@@ -80,6 +81,8 @@ fn DatasetList(filters: Filters, listed: AsOf<Vec<DatasetRow>>) -> impl IntoView
 
 #[component]
 fn DatasetTable(rows: RwSignal<Vec<DatasetRow>>, as_of: Timestamp) -> impl IntoView {
+    // Only what has changed is rendered again.
+    let generation = next_generation();
     view! {
         <table class="table table-datasets">
             <thead>
@@ -101,13 +104,19 @@ fn DatasetTable(rows: RwSignal<Vec<DatasetRow>>, as_of: Timestamp) -> impl IntoV
                 </tr>
             </thead>
             <tbody>
-                {move || {
-                    rows.get()
-                        .into_iter()
-                        .take(ROWS_PER_PAGE as usize)
-                        .map(|row| view! { <DatasetLine row as_of/> })
-                        .collect_view()
-                }}
+                <For
+                    each=move || {
+                        let shown = rows.get().into_iter().take(ROWS_PER_PAGE as usize);
+                        shown.map(|row| row.dataset.path).collect::<Vec<_>>()
+                    }
+                    key=move |path| (generation, path.clone())
+                    children=move |path| {
+                        let row = Memo::new(move |_| {
+                            rows.with(|rows| rows.iter().find(|row| row.dataset.path == path).cloned())
+                        });
+                        move || row.get().map(|row| view! { <DatasetLine row as_of/> })
+                    }
+                />
             </tbody>
         </table>
         <p class="hint">

@@ -4,7 +4,7 @@ use super::attention::NeedsAPerson;
 use super::syncs::SyncTable;
 use super::tour::Tour;
 use crate::api::Session;
-use crate::api::datasets::{Glance, get_overview};
+use crate::api::datasets::{Drawn, Glance, get_overview};
 use crate::components::clock::Clock;
 use crate::components::fresh::Fresh;
 use crate::components::icon::{Icon, Picture};
@@ -48,10 +48,8 @@ fn Overview(session: Session, glance: Glance) -> impl IntoView {
     let origin = StoredValue::new(session.site.origin);
     let is_empty = Memo::new(move |_| glance.with(|glance| glance.overview.is_empty));
     let attention = Memo::new(move |_| glance.with(|glance| glance.overview.attention.clone()));
-    let charts = [
-        Memo::new(move |_| glance.with(|glance| glance.bytes_chart.clone())),
-        Memo::new(move |_| glance.with(|glance| glance.files_chart.clone())),
-    ];
+    let bytes = Memo::new(move |_| glance.with(|glance| glance.bytes_chart.clone()));
+    let files = Memo::new(move |_| glance.with(|glance| glance.files_chart.clone()));
     view! {
         <Heading title="Overview">
             <a class="button button-primary" href="/upload">
@@ -77,7 +75,8 @@ fn Overview(session: Session, glance: Glance) -> impl IntoView {
                             </a>
                         </nav>
                         <div class="charts">
-                            {charts.map(|chart| view! { <div class="card" inner_html=move || chart.get()></div> }).collect_view()}
+                            <Chart id="bytes-title" title="Bytes per day" drawn=bytes/>
+                            <Chart id="files-title" title="Files per day" drawn=files/>
                         </div>
                     </section>
                     <Running running as_of/>
@@ -85,6 +84,22 @@ fn Overview(session: Session, glance: Glance) -> impl IntoView {
                     .into_any()
             }
         }}
+    }
+    .into_any()
+}
+
+/// The table stays open while its figures change.
+#[component]
+fn Chart(id: &'static str, title: &'static str, drawn: Memo<Drawn>) -> impl IntoView {
+    view! {
+        <figure class="card chart" aria-labelledby=id>
+            <h2 id=id>{title}</h2>
+            <div inner_html=move || drawn.with(|drawn| drawn.bars.clone())></div>
+            <details class="chart-table">
+                <summary>"Table of these figures"</summary>
+                <div class="table-scroll" inner_html=move || drawn.with(|drawn| drawn.table.clone())></div>
+            </details>
+        </figure>
     }
     .into_any()
 }
