@@ -7,11 +7,12 @@ import { readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { buildSync } from 'esbuild';
+import type { Page } from '@playwright/test';
 import * as tus from 'tus-js-client';
-import { test as base, expect, type Lakeshore } from './fixtures';
+import { test as base, expect, sha256, type Lakeshore } from './fixtures';
 import { Interrupter, Link } from './link';
+import { bigFile, MIB } from './uploading';
 
-const MIB = 1024 * 1024;
 const FILE_BYTES = Number(process.env.SIZE_MIB ?? 48) * MIB + 4711;
 const INTERRUPTIONS = Number(process.env.INTERRUPTIONS ?? 5);
 const KILLS = Number(process.env.KILLS ?? 2);
@@ -50,17 +51,17 @@ async function startSync(lakeshore: Lakeshore): Promise<{ key: string; syncId: n
 async function expectLanded(
   lakeshore: Lakeshore,
   sync: { key: string; syncId: number },
-  sha256: string,
+  expected: string,
   mayHaveBegunAnew = false,
 ): Promise<void> {
   const all = await lakeshore.get(`/api/ingestion/file/sync/history?sync_id=${sync.syncId}`);
   const history = all.filter((row: any) => !mayHaveBegunAnew || row.sync_status !== 'Failed');
   expect(history.map((row: any) => [row.file_name, row.sync_status, row.sha256])).toEqual([
-    ['large.bin', 'Finished', sha256],
+    ['large.bin', 'Finished', expected],
   ]);
   expect(await lakeshore.get('/api/lake/files')).toEqual([]);
   await lakeshore.end(sync.key, sync.syncId);
-  expect(lakeshore.digests('data')).toEqual({ 't/large.bin': sha256 });
+  expect(lakeshore.digests('data')).toEqual({ 't/large.bin': expected });
   expect(lakeshore.digests('.lakeshore')).toEqual({});
 }
 
@@ -108,14 +109,14 @@ for (const [name, variant] of Object.entries(VARIANTS)) {
   });
 }
 
-/** Makes a file in the page and gives its SHA-256. */
-const MAKE_FILE = `async (size) => {
-  const bytes = new Uint8Array(size);
-  for (let at = 0; at < size; at += 65536) crypto.getRandomValues(bytes.subarray(at, Math.min(at + 65536, size)));
-  window.file = new File([bytes], 'large.bin');
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
-}`;
+/** Gives the page a file of the disk, as a person who chooses it does, and tells its SHA-256. */
+async function chooseFile(page: Page, folder: string): Promise<string> {
+  const file = join(folder, 'large.bin');
+  await bigFile(file, FILE_BYTES);
+  await page.evaluate(() => document.body.append(Object.assign(document.createElement('input'), { type: 'file', id: 'file' })));
+  await page.locator('#file').setInputFiles(file);
+  return sha256(file);
+}
 
 for (const [name, variant] of Object.entries(VARIANTS)) {
   test(`tus-js-client in Chromium sends a file ${name}, through interruptions`, async ({ lakeshore, link, interrupter, page }) => {
@@ -123,10 +124,11 @@ for (const [name, variant] of Object.entries(VARIANTS)) {
     await page.goto(`${link.url}/healthz`);
     await page.exposeFunction('seen', (offset: number) => interrupter.seen(offset));
     await page.addScriptTag({ path: join(__dirname, 'node_modules/tus-js-client/dist/tus.js') });
-    const sha256 = await page.evaluate<string>(`(${MAKE_FILE})(${FILE_BYTES})`);
+    const expected = await chooseFile(page, lakeshore.folder);
     await page.evaluate(
       ({ syncId, variant, retryDelays, interruptions }) => {
-        const { tus, file, seen } = window as any;
+        const { tus, seen } = window as any;
+        const file = document.querySelector<HTMLInputElement>('#file')!.files![0];
         const address = variant.protocol
           ? `/api/lake/file/resumable?sync_id=${syncId}&file_name=large.bin`
           : '/api/lake/files';
@@ -148,7 +150,7 @@ for (const [name, variant] of Object.entries(VARIANTS)) {
       { syncId: sync.syncId, variant, retryDelays: RETRIES, interruptions: INTERRUPTIONS },
     );
     await interrupter.ended();
-    await expectLanded(lakeshore, sync, sha256, 'uploadDataDuringCreation' in variant);
+    await expectLanded(lakeshore, sync, expected, 'uploadDataDuringCreation' in variant);
   });
 }
 
@@ -165,10 +167,11 @@ test('@uppy/tus sends a file of a dropped folder, through interruptions', async 
   await page.goto(`${link.url}/healthz`);
   await page.exposeFunction('seen', (offset: number) => interrupter.seen(offset));
   await page.addScriptTag({ content: bundle.outputFiles[0].text });
-  const sha256 = await page.evaluate<string>(`(${MAKE_FILE})(${FILE_BYTES})`);
+  const expected = await chooseFile(page, lakeshore.folder);
   const result = await page.evaluate(
     async ({ syncId, retryDelays }) => {
-      const { uppy: library, file, seen } = window as any;
+      const { uppy: library, seen } = window as any;
+      const file = document.querySelector<HTMLInputElement>('#file')!.files![0];
       const uppy = new library.Uppy({ meta: { sync_id: syncId } });
       uppy.use(library.Tus, { endpoint: `${location.origin}/api/lake/files`, retryDelays, chunkSize: 6 * 1024 * 1024 });
       uppy.on('upload-progress', (_: unknown, progress: any) => seen(progress.bytesUploaded));
@@ -188,7 +191,7 @@ test('@uppy/tus sends a file of a dropped folder, through interruptions', async 
   ]);
   expect(await lakeshore.get('/api/lake/files')).toEqual([]);
   await lakeshore.end(sync.key, sync.syncId);
-  expect(lakeshore.digests('data')).toEqual({ 't/dt=2021-12-06/large.bin': sha256 });
+  expect(lakeshore.digests('data')).toEqual({ 't/dt=2021-12-06/large.bin': expected });
   expect(lakeshore.digests('.lakeshore')).toEqual({});
 });
 

@@ -12,8 +12,8 @@ export async function bigFile(path: string, bytes: number): Promise<void> {
   const stream = createWriteStream(path);
   const piece = randomBytes(MIB);
   for (let written = 0; written < bytes; written += piece.length) {
-    piece.writeUInt32LE(written);
-    if (!stream.write(piece)) await new Promise<void>((resolve) => stream.once('drain', () => resolve()));
+    piece.writeDoubleLE(written);
+    if (!stream.write(Buffer.from(piece.subarray(0, bytes - written)))) await new Promise<void>((resolve) => stream.once('drain', () => resolve()));
   }
   await new Promise<void>((resolve) => stream.end(() => resolve()));
 }
