@@ -8,6 +8,12 @@ import type { Lakeshore } from './fixtures';
 export class Link {
   private readonly sockets = new Set<Socket>();
   private isDown = false;
+  /** When what has come until now is through, in milliseconds. */
+  private free = 0;
+  /** How fast clients can send, in bytes a second. */
+  rate = Infinity;
+  /** Bytes that came from clients. */
+  received = 0;
 
   private constructor(private readonly server: Server) {}
 
@@ -16,6 +22,7 @@ export class Link {
     const link = new Link(server);
     server.on('connection', (near) => {
       if (link.isDown) return void near.destroy();
+      near.on('data', (bytes) => link.took(near, bytes.length));
       const far = connect(Number(new URL(lakeshore.url).port), '127.0.0.1');
       for (const [one, other] of [[near, far], [far, near]]) {
         link.sockets.add(one);
@@ -33,6 +40,16 @@ export class Link {
 
   get url(): string {
     return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  private took(near: Socket, bytes: number): void {
+    this.received += bytes;
+    this.free = Math.max(this.free, performance.now()) + (1000 * bytes) / this.rate;
+    const wait = this.free - performance.now();
+    // Timers are no finer than this.
+    if (wait < 5) return;
+    near.pause();
+    setTimeout(() => near.resume(), wait);
   }
 
   cut(): void {
