@@ -110,7 +110,7 @@ const DERIVED: [&str; 5] = [
     "INSERT INTO arrivals
      SELECT folder_id, at / 900000, sum(files), sum(bytes) FROM arrival_facts JOIN folders USING (path) GROUP BY 1, 2",
     "INSERT INTO datasets (path, last_sync_id, first_landed, last_landed, rhythm)
-     SELECT path, max(sync_id), min(end_time), max(end_time), '{"every":"day","by":"07:00","files_min":10,"bytes_min":0}'
+     SELECT path, max(sync_id), min(end_time), max(end_time), '{\"every\":\"day\",\"by\":\"07:00\",\"files_min\":10}'
      FROM syncs WHERE end_time > 0 GROUP BY path",
     "INSERT INTO upload_counts
      SELECT scope, scope_id, span, position >> span, count(*), sum(status = 'Finished'), sum(status = 'Failed')
