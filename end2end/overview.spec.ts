@@ -157,7 +157,7 @@ test.describe('a known history', () => {
     await hydrated(page);
     await page.getByLabel('By (UTC').evaluate((input: HTMLInputElement) => { input.value = '07:10'; input.removeAttribute('pattern'); });
     await page.getByRole('button', { name: 'Save the rhythm' }).click();
-    await expect(page.getByRole('alert')).toContainText('by quarters of an hour');
+    await expect(page.getByRole('alert')).toContainText('by quarters of an hour', { timeout: 15_000 });
     await page.getByRole('button', { name: 'Expect nothing any more' }).click();
     await expect(page.getByText('Nothing is expected of this dataset')).toBeVisible();
   });

@@ -21,6 +21,13 @@ impl ApiError {
         self.0.code == 0
     }
 
+    /// Of a plain form: the answer leads back to it, with this in the address. So it keeps the status of a redirect.
+    #[cfg(feature = "ssr")]
+    pub(crate) fn of_form(error: &lakeshore::Error) -> Self {
+        log(error);
+        Self(Refusal::from(error))
+    }
+
     #[cfg(feature = "ssr")]
     pub(crate) fn no_context() -> Self {
         Self::from(lakeshore::Error::internal(std::io::Error::other("the server handed over no lake")))
@@ -38,15 +45,20 @@ impl std::error::Error for ApiError {}
 #[cfg(feature = "ssr")]
 impl From<lakeshore::Error> for ApiError {
     fn from(error: lakeshore::Error) -> Self {
-        if let lakeshore::Error::Internal(fault) = &error {
-            tracing::error!(fault = %fault, "a page was refused because of a fault");
-        }
+        log(&error);
         if let Some(response) = leptos::prelude::use_context::<leptos_axum::ResponseOptions>()
             && let Ok(status) = leptos_axum_status(error.code())
         {
             response.set_status(status);
         }
         Self(Refusal::from(&error))
+    }
+}
+
+#[cfg(feature = "ssr")]
+fn log(error: &lakeshore::Error) {
+    if let lakeshore::Error::Internal(fault) = error {
+        tracing::error!(fault = %fault, "a page was refused because of a fault");
     }
 }
 

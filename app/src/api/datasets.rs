@@ -176,17 +176,23 @@ pub async fn save_rhythm(
     #[server(default)] megabytes_min: String,
 ) -> Result<(), ApiError> {
     let (lake, caller) = door()?;
-    let invalid = |error: RhythmError| Error::Invalid(error.to_string());
-    let rhythm = if every.is_empty() {
-        None
-    } else {
-        let every = Every::parse(&every).ok_or_else(|| invalid(RhythmError::Every(every)))?;
-        let files_min = whole(&files_min, "files", 1)?;
-        let bytes_min = whole(&megabytes_min, "megabytes", 0)?.saturating_mul(1_000_000);
-        Some(Rhythm::new(every, Some(&by), files_min, bytes_min).map_err(invalid)?)
+    let set = async {
+        let rhythm = rhythm_of(every, &by, &files_min, &megabytes_min)?;
+        lake.set_rhythm(&caller, &SetRhythm { path: LakePath::parse(&path)?, rhythm }).await
     };
-    let path = LakePath::parse(&path).map_err(Error::from)?;
-    Ok(lake.set_rhythm(&caller, &SetRhythm { path, rhythm }).await?)
+    set.await.map_err(|error| ApiError::of_form(&error))
+}
+
+#[cfg(feature = "ssr")]
+fn rhythm_of(every: String, by: &str, files_min: &str, megabytes_min: &str) -> Result<Option<Rhythm>, Error> {
+    if every.is_empty() {
+        return Ok(None);
+    }
+    let invalid = |error: RhythmError| Error::Invalid(error.to_string());
+    let every = Every::parse(&every).ok_or_else(|| invalid(RhythmError::Every(every)))?;
+    let files_min = whole(files_min, "files", 1)?;
+    let bytes_min = whole(megabytes_min, "megabytes", 0)?.saturating_mul(1_000_000);
+    Rhythm::new(every, Some(by), files_min, bytes_min).map(Some).map_err(invalid)
 }
 
 #[cfg(feature = "ssr")]

@@ -126,8 +126,9 @@ pub(super) fn day_of_type(row: &rusqlite::Row<'_>) -> rusqlite::Result<DayOfType
 
 /// The query of the datasets with most bytes since a day.
 pub(super) fn busiest(first: Day, scope: Option<&LakePath>, size: i64) -> Select {
-    let mut select =
-        Select::new("SELECT path FROM (SELECT folder_id, sum(bytes) AS bytes FROM day_counts WHERE day >= ");
+    let mut select = Select::new(
+        "SELECT path FROM (SELECT folder_id, sum(bytes) AS bytes FROM day_counts INDEXED BY day_counts_by_day WHERE day >= ",
+    );
     select.bind(first.0).push(" AND folder_id > ").bind(LAKE);
     select.push(" GROUP BY folder_id) JOIN folders USING (folder_id) WHERE bytes > 0").within("path", scope);
     select.push(" ORDER BY bytes DESC, path LIMIT ").bind(size);
