@@ -1,4 +1,4 @@
-//! What happens without anybody asking: counting trash, emptying it, failing abandoned syncs, remembering what could not
+//! What happens without anybody asking: counting datasets, counting trash, emptying it, failing abandoned syncs, remembering what could not
 //! be remembered before.
 
 use lakeshore::trash::TrashId;
@@ -16,8 +16,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub async fn run(lake: Lake, stopping: CancellationToken) {
-    // Side by side: a large piece takes its time, and new trash is counted meanwhile.
-    tokio::join!(look_after(&lake, &stopping), empty(&lake, &stopping));
+    // Side by side: a large piece, or dataset, takes its time, and what is new is counted meanwhile.
+    tokio::join!(look_after(&lake, &stopping), empty(&lake, &stopping), count(&lake, &stopping));
 }
 
 /// False when the server stops meanwhile.
@@ -66,6 +66,13 @@ async fn look_after(lake: &Lake, stopping: &CancellationToken) {
             log(lake.expire_resumables().await, "give up abandoned uploads");
         }
         ticks = ticks.wrapping_add(1);
+    }
+}
+
+/// Counts the files of datasets that have changed.
+async fn count(lake: &Lake, stopping: &CancellationToken) {
+    while waited(INTERVAL, stopping).await {
+        log(lake.count_datasets().await, "count the files of a dataset");
     }
 }
 

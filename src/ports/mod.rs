@@ -2,6 +2,7 @@
 //! [`memory`](crate::ports::memory).
 
 pub mod clock;
+pub mod datasets;
 pub mod files;
 pub mod inspection;
 #[cfg(feature = "testing")]
@@ -13,6 +14,7 @@ pub mod space;
 pub mod state;
 
 pub use clock::{Clock, Randomness};
+pub use datasets::DatasetState;
 pub use files::{Files, Partial, WrittenGroup};
 pub use inspection::{FilesInspection, StateInspection};
 pub use resumables::ResumableState;

@@ -6,6 +6,7 @@
 mod batches;
 mod check;
 mod content;
+mod datasets;
 mod difference;
 mod emptying;
 mod failures;
@@ -15,6 +16,7 @@ mod keys;
 mod landings;
 mod led_queue;
 mod missing;
+mod overview;
 mod publish;
 mod reading;
 mod recovery;
