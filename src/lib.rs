@@ -5,9 +5,11 @@
 
 pub mod difference;
 pub mod error;
+pub mod event;
 pub mod expected;
 pub mod guard;
 pub mod idempotency;
+pub mod in_flight;
 pub mod key;
 pub mod limits;
 pub mod list;
