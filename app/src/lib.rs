@@ -11,6 +11,7 @@ mod browser;
 mod components;
 pub mod error;
 mod format;
+mod live;
 mod pages;
 mod query;
 #[cfg(feature = "ssr")]

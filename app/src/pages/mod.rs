@@ -10,6 +10,8 @@ mod sync_batch;
 mod sync_close;
 mod sync_files;
 mod sync_hold;
+mod sync_running;
+mod sync_timeline;
 mod syncs;
 mod tour;
 mod trash;
