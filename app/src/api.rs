@@ -20,7 +20,7 @@ use leptos::server_fn::codec::Json;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
-use lakeshore::{Caller, Lake, limits::LIST_SIZE_MAX};
+use lakeshore::{Caller, Lake};
 
 /// Where this server is reached, as the browser sees it: `http://127.0.0.1:3000`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +100,10 @@ pub async fn get_sync(sync_id: SyncId) -> Result<AsOf<Sync>, ApiError> {
     as_of(&lake, lake.sync(&caller, sync_id)).await
 }
 
+/// Uploads in flight that the page of a sync is told of at first.
+#[cfg(feature = "ssr")]
+const IN_FLIGHT_GIVEN_MAX: u64 = 200;
+
 /// A sync, a page of its uploads, and those that are in flight.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncRows {
@@ -116,7 +120,7 @@ pub async fn get_sync_rows(sync_id: SyncId, parameters: ListParameters) -> Resul
         let of_sync = ListParameters { sync_id: Some(sync_id), ..parameters };
         let sync = lake.sync(&caller, sync_id).await?;
         let uploads = lake.uploads(&caller, &of_sync).await?;
-        let all = ListParameters { sync_id: Some(sync_id), size: Some(LIST_SIZE_MAX), ..ListParameters::default() };
+        let all = ListParameters { sync_id: Some(sync_id), size: Some(IN_FLIGHT_GIVEN_MAX), ..ListParameters::default() };
         let in_flight = lake.in_flight(&caller, &all)?;
         Ok(SyncRows { sync, uploads, in_flight })
     };
