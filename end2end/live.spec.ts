@@ -38,7 +38,7 @@ test('what a script does moves on two pages of two people without a reload', asy
   await lakeshore.upload(id, '../x', 'not taken');
   await expect(row.getByRole('cell').nth(3)).toHaveText('4');
   await expect(row.getByRole('cell').nth(4)).toHaveText('1');
-  await expect(other.locator('#running-progress')).toContainText('3 of 3 files, 51 B have landed.');
+  await expect(other.locator('#running-progress')).toContainText('3 of 3 files, 54 B have landed.');
   await expect(other.locator('.table-files').getByText('c.csv').first()).toBeVisible();
   await expect(other.locator('.waterfall svg rect')).toHaveCount(4);
   await expect(other.locator('.waterfall .bar-failed')).toHaveCount(1);

@@ -3,6 +3,7 @@
 //! The server hands over the [`Lake`], the [`Caller`] and the [`Site`] by context.
 
 use crate::error::ApiError;
+use crate::pages::sync_timeline::Drawing;
 use lakeshore::difference::Difference;
 use lakeshore::event::EventId;
 use lakeshore::expected::Comparison;
@@ -120,18 +121,21 @@ pub async fn get_sync_rows(sync_id: SyncId, parameters: ListParameters) -> Resul
         let of_sync = ListParameters { sync_id: Some(sync_id), ..parameters };
         let sync = lake.sync(&caller, sync_id).await?;
         let uploads = lake.uploads(&caller, &of_sync).await?;
-        let all = ListParameters { sync_id: Some(sync_id), size: Some(IN_FLIGHT_GIVEN_MAX), ..ListParameters::default() };
+        let all =
+            ListParameters { sync_id: Some(sync_id), size: Some(IN_FLIGHT_GIVEN_MAX), ..ListParameters::default() };
         let in_flight = lake.in_flight(&caller, &all)?;
         Ok(SyncRows { sync, uploads, in_flight })
     };
     as_of(&lake, read).await
 }
 
-/// What the waterfall of a sync is drawn from.
+/// The waterfall of a sync.
 #[server(prefix = "/fn", endpoint = "timeline", input = Json)]
-pub async fn get_timeline(sync_id: SyncId) -> Result<AsOf<service::Timeline>, ApiError> {
+pub async fn get_timeline(sync_id: SyncId) -> Result<AsOf<Drawing>, ApiError> {
     let (lake, caller) = door()?;
-    as_of(&lake, lake.timeline(&caller, sync_id)).await
+    let timeline = as_of(&lake, lake.timeline(&caller, sync_id)).await?;
+    let value = crate::pages::sync_drawing::draw(&timeline.value, timeline.now);
+    Ok(AsOf { now: timeline.now, last_event: timeline.last_event, value })
 }
 
 #[server(prefix = "/fn", endpoint = "history", input = Json)]

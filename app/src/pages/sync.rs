@@ -5,7 +5,7 @@ use super::sync_close::CloseButtons;
 use super::sync_files::FileTable;
 use super::sync_hold::HoldNotice;
 use super::sync_running::{self, Running};
-use super::sync_timeline::Waterfall;
+use super::sync_timeline::{Drawing, Waterfall};
 use super::tour::upload_command;
 use crate::api::{AsOf, Session, SyncRows, compare_expected, get_difference, get_sync_rows, get_timeline};
 use crate::components::clock::Clock;
@@ -24,7 +24,6 @@ use crate::query::{Filters, use_filters};
 use lakeshore::difference::Difference;
 use lakeshore::expected::Comparison;
 use lakeshore::key::{AuthMode, Role};
-use lakeshore::service::Timeline;
 use lakeshore::sync::{Status, Sync, SyncId};
 use lakeshore::time::Timestamp;
 use leptos::prelude::*;
@@ -40,16 +39,16 @@ const BATCH_MS_MIN: i64 = 2000;
 struct View {
     filters: Filters,
     rows: AsOf<SyncRows>,
-    timeline: Timeline,
+    drawing: Drawing,
     comparison: Option<Comparison>,
     difference: Option<Difference>,
 }
 
 async fn ask(sync_id: SyncId, filters: Filters) -> Result<View, ApiError> {
     let rows = get_sync_rows(sync_id, filters.parameters()?).await?;
-    let timeline = get_timeline(sync_id).await?.value;
+    let drawing = get_timeline(sync_id).await?.value;
     let (comparison, difference) = ask_batch(&rows.value.sync).await;
-    Ok(View { filters, rows, timeline, comparison, difference })
+    Ok(View { filters, rows, drawing, comparison, difference })
 }
 
 /// What cannot be told now, the page does without.
@@ -78,7 +77,7 @@ pub fn SyncDetail() -> impl IntoView {
 
 #[component]
 fn SyncView(session: Session, view: View) -> impl IntoView {
-    let View { filters, rows, timeline, comparison, difference } = view;
+    let View { filters, rows, drawing, comparison, difference } = view;
     let AsOf { now: as_of, last_event, value: SyncRows { sync, uploads, in_flight } } = rows;
     Clock::here().observe(as_of);
     let id = sync.sync_id;
@@ -86,7 +85,7 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
     let sync = RwSignal::new(sync);
     let uploads = RwSignal::new(uploads);
     let in_flight = RwSignal::new(in_flight);
-    let timeline = RwSignal::new((as_of, timeline));
+    let drawing = RwSignal::new(drawing);
     let comparison = RwSignal::new(comparison);
     let difference = RwSignal::new(difference);
     let asked = StoredValue::new(filters.clone());
@@ -117,8 +116,8 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
         heard.sync_id() == Some(id) && !matches!(heard.kind.as_str(), "upload_progress" | "upload_left")
     };
     Fresh::keep(last_event, BATCH_MS_MIN, concerns, move || async move {
-        let AsOf { now, last_event, value } = get_timeline(id).await.ok()?;
-        timeline.try_set((now, value));
+        let AsOf { last_event, value, .. } = get_timeline(id).await.ok()?;
+        drawing.try_set(value);
         let (compared, differs) = ask_batch(&sync.try_get_untracked()?).await;
         comparison.try_set(compared);
         if differs.is_some() {
@@ -160,7 +159,7 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
             </details>
         </Show>
         <ExpectedFiles comparison/>
-        <Waterfall timeline sync_id=id.0 may_resend=Signal::derive(move || is_open.get() && may_write)/>
+        <Waterfall drawing sync_id=id.0 may_resend=Signal::derive(move || is_open.get() && may_write)/>
         <Changes sync difference/>
         <section class="section" aria-labelledby="files-title">
             <h2 id="files-title">"Files"</h2>
