@@ -1,0 +1,20 @@
+import { join } from 'node:path';
+import { signIn, test, expect } from './fixtures';
+import { Link } from './link';
+import { bigFile, drop, MIB, openUpload } from './uploading';
+test('dbg', async ({ page, lakeshore }) => {
+  test.setTimeout(300000);
+  const big = join(lakeshore.folder, 'big.bin');
+  await bigFile(big, 512*MIB);
+  const link = await Link.to(lakeshore);
+  await signIn(page, link, lakeshore.key());
+  await openUpload(page, link, '/data/t', process.env.TYPE ?? 'Full');
+  const t0 = Date.now();
+  page.on('request', (r) => console.log(Date.now()-t0, r.method(), new URL(r.url()).pathname, r.headers()['upload-offset']));
+  page.on('response', (r) => console.log(Date.now()-t0, 'answered', r.request().method(), r.status()));
+  await drop(page, [big]);
+  await page.getByRole('button', { name: 'Start upload' }).click();
+  await expect(page.getByText('Done: 1 file arrived')).toBeVisible({ timeout: 200_000 });
+  console.log(Date.now()-t0);
+  link.close();
+});
