@@ -32,6 +32,7 @@ impl Lake {
             return Err(busy);
         }
         let hold = self.0.state.hold_sync(sync.sync_id, replaced, published, self.now()).await?;
+        self.0.events.marks().sync(sync.sync_id).is_held = true;
         Err(Error::Held { sync_id: sync.sync_id, path: sync.path.clone(), hold })
     }
 
@@ -51,6 +52,7 @@ impl Lake {
         let replaced = self.measure_dataset(&sync.path).await?;
         if replaced.files > 0 {
             self.0.state.hold_sync(sync.sync_id, replaced, Totals::default(), self.now()).await?;
+            self.0.events.marks().sync(sync.sync_id).is_held = true;
         }
         Ok(())
     }

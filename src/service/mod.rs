@@ -9,9 +9,11 @@ mod content;
 mod datasets;
 mod difference;
 mod emptying;
+mod events;
 mod failures;
 mod gate;
 mod guard;
+mod in_flight;
 mod keys;
 mod landings;
 mod led_queue;
@@ -25,12 +27,14 @@ mod resumable;
 mod rowless;
 mod syncs;
 mod take_over;
+mod timeline;
 mod trash;
 mod uploads;
 
 pub use batches::ExpectFiles;
 pub use check::{CheckOptions, Checked, Finding, FindingKind};
 pub use emptying::{Emptied, EmptyTrash};
+pub use events::{EventFilter, Subscription, Told};
 pub use keys::KeyRing;
 pub use missing::{Missing, Offer, OfferedFile};
 pub use publish::EndPreview;
@@ -38,6 +42,7 @@ pub use reading::{Download, LakeEntry};
 pub use recovery::Recovered;
 pub use resumable::{Announced, Resumption};
 pub use syncs::{EndSync, StartSync};
+pub use timeline::{Timeline, TimelineUpload};
 pub use uploads::{Destination, IncomingUpload};
 
 use crate::error::Error;
@@ -46,8 +51,10 @@ use crate::limits::Limits;
 use crate::ports::{Clock, Files, Randomness, State};
 use crate::time::Timestamp;
 use difference::Comparisons;
+use events::Events;
 use failures::Failures;
 use gate::Gates;
+use in_flight::InFlight;
 use landings::Landings;
 use reserve::Reserve;
 use resumable::Holders;
@@ -72,6 +79,8 @@ struct Inner {
     holders: Holders,
     take_overs: TakeOvers,
     comparisons: Comparisons,
+    events: Events,
+    in_flight: InFlight,
 }
 
 /// What a lake is made of.
@@ -87,6 +96,7 @@ pub struct Parts {
 impl Lake {
     pub fn new(parts: Parts) -> Self {
         let Parts { state, files, clock, randomness, limits, auth_mode } = parts;
+        let events = Events::new(clock.now(), &*randomness);
         Self(Arc::new(Inner {
             state,
             files,
@@ -101,6 +111,8 @@ impl Lake {
             holders: Holders::default(),
             take_overs: TakeOvers::default(),
             comparisons: Comparisons::default(),
+            events,
+            in_flight: InFlight::default(),
         }))
     }
 

@@ -1,6 +1,7 @@
 //! The frame around every page: the brand, the way to each page, and who is signed in.
 
 use super::icon::{Icon, Mark, Picture};
+use super::live_sign::LiveSign;
 use super::page::SessionResource;
 use super::sign_in_form::current_address;
 use crate::api::Session;
@@ -31,6 +32,7 @@ pub fn Layout(children: Children) -> impl IntoView {
                     <NavLink href="/trash" icon=Icon::Trash label="Trash"/>
                     <NavLink href="/keys" icon=Icon::Keys label="Keys"/>
                 </nav>
+                <LiveSign/>
                 <Account/>
             </header>
             <main id="main" tabindex="-1">

@@ -4,6 +4,7 @@ mod batches;
 mod body;
 mod checksum;
 mod datasets;
+mod events;
 mod files;
 mod missing;
 mod pieces;
@@ -27,7 +28,9 @@ pub fn router() -> Router<Arc<Door>> {
         .route("/api/ingestion/file/sync/abort", post(syncs::abort))
         .route("/api/ingestion/file/sync/list", get(syncs::list))
         .route("/api/ingestion/file/sync/history", get(syncs::history))
+        .route("/api/ingestion/file/sync/in-flight", get(events::in_flight))
         .route("/api/ingestion/file/sync/{id}", get(syncs::one))
+        .route("/api/events", get(events::events))
         .route("/api/lake/file/sync/expect", get(batches::compare).post(batches::expect))
         .route("/api/lake/file/sync/difference", get(batches::difference))
         .route("/api/lake/file/list", get(reading::list))
