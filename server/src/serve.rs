@@ -4,6 +4,7 @@ use crate::clock::{SystemClock, SystemRandomness};
 use crate::config::ServeOptions;
 use crate::crash;
 use crate::files::local::LocalFiles;
+use crate::formats::FileFormats;
 use crate::housekeeping;
 use crate::http::connections::{allow_descriptors, serve};
 use crate::http::threads::Threads;
@@ -48,6 +49,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let lake = Lake::new(Parts {
         state: Arc::new(state.clone()),
         files: Arc::new(files),
+        formats: Arc::new(FileFormats::default()),
         clock: Arc::new(SystemClock),
         randomness: Arc::new(SystemRandomness),
         limits: options.limits(),

@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod files;
+pub mod formats;
 pub mod inspection;
 #[cfg(feature = "testing")]
 pub mod memory;
@@ -14,6 +15,7 @@ pub mod state;
 
 pub use clock::{Clock, Randomness};
 pub use files::{Files, Partial, WrittenGroup};
+pub use formats::Formats;
 pub use inspection::{FilesInspection, StateInspection};
 pub use resumables::ResumableState;
 pub use space::Space;

@@ -15,6 +15,7 @@ mod keys;
 mod landings;
 mod led_queue;
 mod missing;
+mod preview;
 mod publish;
 mod reading;
 mod recovery;
@@ -41,7 +42,7 @@ pub use uploads::{Destination, IncomingUpload};
 use crate::error::Error;
 use crate::key::AuthMode;
 use crate::limits::Limits;
-use crate::ports::{Clock, Files, Randomness, State};
+use crate::ports::{Clock, Files, Formats, Randomness, State};
 use crate::time::Timestamp;
 use difference::Comparisons;
 use failures::Failures;
@@ -59,6 +60,7 @@ pub struct Lake(Arc<Inner>);
 struct Inner {
     state: Arc<dyn State>,
     files: Arc<dyn Files>,
+    formats: Arc<dyn Formats>,
     clock: Arc<dyn Clock>,
     randomness: Arc<dyn Randomness>,
     limits: Limits,
@@ -76,6 +78,7 @@ struct Inner {
 pub struct Parts {
     pub state: Arc<dyn State>,
     pub files: Arc<dyn Files>,
+    pub formats: Arc<dyn Formats>,
     pub clock: Arc<dyn Clock>,
     pub randomness: Arc<dyn Randomness>,
     pub limits: Limits,
@@ -84,10 +87,11 @@ pub struct Parts {
 
 impl Lake {
     pub fn new(parts: Parts) -> Self {
-        let Parts { state, files, clock, randomness, limits, auth_mode } = parts;
+        let Parts { state, files, formats, clock, randomness, limits, auth_mode } = parts;
         Self(Arc::new(Inner {
             state,
             files,
+            formats,
             clock,
             randomness,
             limits,

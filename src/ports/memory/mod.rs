@@ -2,11 +2,13 @@
 
 mod batches;
 mod files;
+mod formats;
 mod inspection;
 mod resumables;
 mod state;
 
 pub use files::MemoryFiles;
+pub use formats::MemoryFormats;
 pub use state::MemoryState;
 
 use super::{Clock, Randomness};

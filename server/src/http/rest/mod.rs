@@ -30,6 +30,7 @@ pub fn router() -> Router<Arc<Door>> {
         .route("/api/lake/file/sync/expect", get(batches::compare).post(batches::expect))
         .route("/api/lake/file/sync/difference", get(batches::difference))
         .route("/api/lake/file/list", get(reading::list))
+        .route("/api/lake/file/preview", get(reading::preview))
         .route("/api/lake/file/missing", post(missing::missing))
         .route("/api/lake/trash", get(trash::list))
         .route("/api/lake/trash/restore", post(trash::restore))
