@@ -27,6 +27,8 @@ pub const DIFFERENCES_MAX: usize = 2;
 pub const DIFFERENCES_NAMED_MAX: u64 = 20;
 /// Files of such a comparison that are looked up in the history at once.
 pub const DIFFERENCE_LOOK_UPS_MAX: u64 = 1000;
+/// Names that are looked at to order a folder by size or time, or to find a text below it.
+pub const BROWSED_NAMES_MAX: u64 = 50_000;
 /// Longest `Idempotency-Key`, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// How long a start under an `Idempotency-Key` is remembered.

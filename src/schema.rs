@@ -64,6 +64,35 @@ pub struct Schema {
     pub columns: Vec<Column>,
 }
 
+/// What becomes of a file whose columns are not those of its dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SchemaPolicy {
+    /// Nothing.
+    Ignore,
+    /// It is marked.
+    #[default]
+    Warn,
+    /// It is marked, and a full sync that holds it is not published until somebody confirms it.
+    Hold,
+}
+
+impl SchemaPolicy {
+    pub const ALL: [Self; 3] = [Self::Ignore, Self::Warn, Self::Hold];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ignore => "ignore",
+            Self::Warn => "warn",
+            Self::Hold => "hold",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|policy| policy.as_str() == text)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetypedColumn {
     pub name: String,

@@ -8,6 +8,7 @@ use lakeshore::expected::Comparison;
 use lakeshore::key::{AuthMode, CreatedKey, Key, KeyId, NewKey, Role};
 use lakeshore::list::ListParameters;
 use lakeshore::path::LakePath;
+use lakeshore::preview::FilePreview;
 use lakeshore::service;
 use lakeshore::sync::{Sync, SyncId};
 use lakeshore::time::Timestamp;
@@ -32,6 +33,21 @@ pub struct Site {
 pub struct AsOf<T> {
     pub now: Timestamp,
     pub value: T,
+}
+
+/// The folder that the lake's readers read, on the server's disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LakeRoot(pub String);
+
+/// What is at a place of the lake.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InLake {
+    Folder(service::Browsed),
+    File {
+        file: Box<FilePreview>,
+        /// Where it lies on the server's disk, for those who may know.
+        disk_path: Option<String>,
+    },
 }
 
 /// Who is looking, and what that allows.
@@ -138,6 +154,30 @@ pub async fn get_difference(sync_id: SyncId) -> Result<Difference, ApiError> {
 pub async fn missing_files(offer: service::Offer) -> Result<service::Missing, ApiError> {
     let (lake, caller) = door()?;
     Ok(lake.missing_files(&caller, &offer).await?)
+}
+
+/// A page of a folder of the lake, or a file with its first rows.
+#[server(prefix = "/fn", endpoint = "lake", input = Json)]
+pub async fn look_into_lake(wanted: service::BrowseFolder) -> Result<AsOf<InLake>, ApiError> {
+    const ROWS: u64 = 100;
+    let (lake, caller) = door()?;
+    let now = lake.now();
+    let (refused, path) = match (lake.browse_folder(&caller, &wanted).await, wanted.path) {
+        (Ok(browsed), _) => return Ok(AsOf { now, value: InLake::Folder(browsed) }),
+        (Err(refused @ lakeshore::Error::NoSuchFolder(_)), Some(path)) => (refused, path),
+        (Err(refused), _) => return Err(refused.into()),
+    };
+    let file = match lake.preview(&caller, &path, Some(ROWS)).await {
+        Ok(file) => Box::new(file),
+        Err(lakeshore::Error::NoSuchFile(_)) => return Err(refused.into()),
+        Err(fault) => return Err(fault.into()),
+    };
+    // Everybody in the open mode, and who has signed in; but for those who are to see a part of the lake only.
+    let sees_all =
+        matches!(&caller, Caller::Known(grant) if grant.path_prefix.is_none()) || lake.auth_mode() == AuthMode::Open;
+    let root = use_context::<LakeRoot>().filter(|_| sees_all);
+    let disk_path = root.map(|LakeRoot(root)| format!("{}{}", root.trim_end_matches('/'), file.path));
+    Ok(AsOf { now, value: InLake::File { file, disk_path } })
 }
 
 /// Known datasets whose path begins with the text.

@@ -4,7 +4,7 @@ use crate::api::current_session;
 use crate::components::clock::Clock;
 use crate::components::layout::Layout;
 use crate::components::page::SessionResource;
-use crate::pages::{History, Keys, NotFound, SignIn, SyncDetail, Syncs, Trash, Upload};
+use crate::pages::{History, Keys, Lake, NotFound, SignIn, SyncDetail, Syncs, Trash, Upload};
 use crate::uploader::Uploader;
 use leptos::prelude::*;
 use leptos_meta::{Title, provide_meta_context};
@@ -27,6 +27,8 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/") view=Syncs ssr=SsrMode::Async/>
                     <Route path=path!("/syncs/:id") view=SyncDetail ssr=SsrMode::Async/>
                     <Route path=path!("/upload") view=Upload ssr=SsrMode::Async/>
+                    <Route path=path!("/lake") view=Lake ssr=SsrMode::Async/>
+                    <Route path=path!("/lake/*path") view=Lake ssr=SsrMode::Async/>
                     <Route path=path!("/history") view=History ssr=SsrMode::Async/>
                     <Route path=path!("/trash") view=Trash ssr=SsrMode::Async/>
                     <Route path=path!("/keys") view=Keys ssr=SsrMode::Async/>

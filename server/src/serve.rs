@@ -61,6 +61,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         lake: lake.clone(),
         state: state.clone(),
         assets: Arc::new(assets()),
+        lake_root: std::path::absolute(&root).unwrap_or(root),
         upload_idle_max: options.upload_idle_timeout,
         stopping: CancellationToken::new(),
         interrupt: CancellationToken::new(),

@@ -10,6 +10,7 @@ pub mod memory;
 #[cfg(feature = "testing")]
 pub mod promises;
 pub mod resumables;
+pub mod schemas;
 pub mod space;
 pub mod state;
 
@@ -18,5 +19,6 @@ pub use files::{Files, Partial, WrittenGroup};
 pub use formats::Formats;
 pub use inspection::{FilesInspection, StateInspection};
 pub use resumables::ResumableState;
+pub use schemas::SchemaState;
 pub use space::Space;
 pub use state::State;

@@ -4,6 +4,7 @@
 //! (the server runs each request as a task of its own). What a crash interrupts, [`recovery`] finishes.
 
 mod batches;
+mod browsing;
 mod check;
 mod content;
 mod difference;
@@ -22,12 +23,14 @@ mod recovery;
 mod reserve;
 mod resumable;
 mod rowless;
+mod schemas;
 mod syncs;
 mod take_over;
 mod trash;
 mod uploads;
 
 pub use batches::ExpectFiles;
+pub use browsing::{BrowseFolder, Browsed, FolderSort};
 pub use check::{CheckOptions, Checked, Finding, FindingKind};
 pub use emptying::{Emptied, EmptyTrash};
 pub use keys::KeyRing;
@@ -36,6 +39,7 @@ pub use publish::EndPreview;
 pub use reading::{Download, LakeEntry};
 pub use recovery::Recovered;
 pub use resumable::{Announced, Resumption};
+pub use schemas::{DatasetSchema, SetSchemaPolicy};
 pub use syncs::{EndSync, StartSync};
 pub use uploads::{Destination, IncomingUpload};
 

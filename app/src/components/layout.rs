@@ -25,6 +25,7 @@ pub fn Layout(children: Children) -> impl IntoView {
                 <nav class="main-nav" aria-label="Main">
                     <NavLink href="/" icon=Icon::Syncs label="Syncs"/>
                     <NavLink href="/upload" icon=Icon::Upload label="Upload"/>
+                    <NavLink href="/lake" icon=Icon::Folder label="Lake"/>
                     <NavLink href="/history" icon=Icon::History label="History"/>
                     <NavLink href="/trash" icon=Icon::Trash label="Trash"/>
                     <NavLink href="/keys" icon=Icon::Keys label="Keys"/>
@@ -48,6 +49,7 @@ fn NavLink(href: &'static str, icon: Icon, label: &'static str) -> impl IntoView
             // The page of one sync is found by the list of all.
             "/" if path.starts_with("/syncs/") => Some("true"),
             _ if path == href => Some("page"),
+            "/lake" if path.starts_with("/lake/") => Some("true"),
             _ => None,
         })
     };

@@ -3,6 +3,11 @@
 mod history;
 mod key_create;
 mod keys;
+mod lake;
+mod lake_file;
+mod lake_folder;
+mod lake_rows;
+mod lake_use;
 mod not_found;
 mod sign_in;
 mod sync;
@@ -23,6 +28,7 @@ mod upload_unfinished;
 
 pub use history::History;
 pub use keys::Keys;
+pub use lake::Lake;
 pub use not_found::NotFound;
 pub use sign_in::SignIn;
 pub use sync::SyncDetail;

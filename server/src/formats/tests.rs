@@ -89,7 +89,7 @@ fn a_parquet_file_shows_its_columns_rows_row_groups_and_statistics_in_every_comp
     for compression in [Compression::UNCOMPRESSED, Compression::SNAPPY, zstd, gzip, Compression::LZ4_RAW] {
         let preview = previewed("x.parquet", &small_parquet(compression));
         assert_eq!(preview.problem, None, "{compression}");
-        assert_eq!(columns(&preview), ["id int64", "name string?", "list list<int64>?"]);
+        assert_eq!(columns(&preview), ["id int64", "name string?", "list list<int64>"]);
         assert_eq!((preview.row_count, preview.num_row_groups), (Some(1000), 3));
         assert_eq!(row(&preview, 0), ["0", "NULL", "[0, null, 0]"]);
         assert_eq!(row(&preview, 4), ["4", "name 4", "[4, null, 8]"]);
@@ -203,11 +203,17 @@ fn csv_is_read_in_its_own_dialect() {
     let wide: Vec<u8> =
         [0xff, 0xfe].into_iter().chain("a\tb\n1\t✓\n".encode_utf16().flat_map(u16::to_le_bytes)).collect();
     let wide = previewed("x.tsv", &wide);
-    assert_eq!((row(&wide, 0), wide.dialect.as_ref().unwrap().encoding.as_str()), (vec!["1", "✓"], "UTF-16 little-endian"));
+    assert_eq!(
+        (row(&wide, 0), wide.dialect.as_ref().unwrap().encoding.as_str()),
+        (vec!["1", "✓"], "UTF-16 little-endian")
+    );
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packed.write_all(b"a,b\n1,2\n").unwrap();
     let packed = previewed("x.csv.gz", &packed.finish().unwrap());
-    assert_eq!((row(&packed, 0), packed.dialect.as_ref().unwrap().compression.as_deref()), (vec!["1", "2"], Some("gzip")));
+    assert_eq!(
+        (row(&packed, 0), packed.dialect.as_ref().unwrap().compression.as_deref()),
+        (vec!["1", "2"], Some("gzip"))
+    );
     let unnamed = previewed("export.dat", b"1|a\n2|b\n3|c\n4|d\n");
     assert_eq!(
         (unnamed.format, columns(&unnamed)),

@@ -5,6 +5,7 @@ mod files;
 mod formats;
 mod inspection;
 mod resumables;
+mod schemas;
 mod state;
 
 pub use files::MemoryFiles;

@@ -8,6 +8,7 @@ mod missing;
 mod pieces;
 mod reading;
 mod resumable;
+mod schemas;
 mod syncs;
 mod trash;
 mod tus;
@@ -32,6 +33,8 @@ pub fn router() -> Router<Arc<Door>> {
         .route("/api/lake/file/list", get(reading::list))
         .route("/api/lake/file/preview", get(reading::preview))
         .route("/api/lake/file/missing", post(missing::missing))
+        .route("/api/lake/dataset/schema", get(schemas::schema))
+        .route("/api/lake/dataset/schema-policy", post(schemas::set_policy))
         .route("/api/lake/trash", get(trash::list))
         .route("/api/lake/trash/restore", post(trash::restore))
         .route("/api/lake/trash/empty", post(trash::empty))

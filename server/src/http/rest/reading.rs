@@ -16,7 +16,7 @@ use base64::prelude::BASE64_STANDARD;
 use headers::{AcceptRanges, ContentLength, ContentRange, ETag, HeaderMapExt, LastModified};
 use lakeshore::Error;
 use lakeshore::preview::FilePreview;
-use lakeshore::service::{Download, LakeEntry};
+use lakeshore::service::{BrowseFolder, Download, LakeEntry};
 use lakeshore::upload::hexadecimal;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -52,21 +52,13 @@ pub struct PreviewParameters {
     rows: Option<u64>,
 }
 
-#[derive(Deserialize)]
-pub struct FolderParameters {
-    path: Option<String>,
-    from: Option<u64>,
-    size: Option<u64>,
-}
-
 pub async fn list(
     State(door): State<Arc<Door>>,
     credentials: Credentials,
-    Parameters(parameters): Parameters<FolderParameters>,
+    Parameters(wanted): Parameters<BrowseFolder>,
 ) -> Result<Json<Vec<LakeEntry>>, HttpError> {
     let caller = credentials.caller(&door.lake, None).await?;
-    let FolderParameters { path, from, size } = parameters;
-    Ok(Json(door.lake.list_folder(&caller, path.as_deref(), from, size).await?))
+    Ok(Json(door.lake.browse_folder(&caller, &wanted).await?.entries))
 }
 
 pub async fn preview(

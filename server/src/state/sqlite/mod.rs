@@ -2,7 +2,7 @@
 //!
 //! WAL mode, one writer that commits many requests in one transaction ([`writer`]), and readers that never wait for it
 //! ([`readers`]). The queries stand beside the types that they fill: [`syncs`], [`batches`], [`uploads`], [`resumables`],
-//! [`trash`], [`keys`].
+//! [`schemas`], [`trash`], [`keys`].
 
 mod backup;
 mod batches;
@@ -17,6 +17,7 @@ mod query;
 mod readers;
 mod resumables;
 mod row;
+mod schemas;
 mod syncs;
 mod trash;
 mod uploads;
