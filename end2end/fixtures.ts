@@ -2,7 +2,7 @@
 
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test as base, expect, type Page } from '@playwright/test';
@@ -115,10 +115,19 @@ export class Lakeshore {
 }
 
 export function sha256(file: string): string {
-  return createHash('sha256').update(readFileSync(file)).digest('hex');
+  // Piece by piece: a file may be larger than a buffer can be.
+  const hash = createHash('sha256');
+  const piece = Buffer.allocUnsafe(1024 * 1024);
+  const descriptor = openSync(file, 'r');
+  for (let read = readSync(descriptor, piece); read > 0; read = readSync(descriptor, piece)) hash.update(piece.subarray(0, read));
+  closeSync(descriptor);
+  return hash.digest('hex');
 }
 
-export async function signIn(page: Page, lakeshore: Lakeshore, key: string, next = '/'): Promise<void> {
+/** Where a page finds the server: by itself, or by what lies between. */
+export type Address = Pick<Lakeshore, 'url'>;
+
+export async function signIn(page: Page, lakeshore: Address, key: string, next = '/'): Promise<void> {
   await page.goto(`${lakeshore.url}/sign-in?next=${encodeURIComponent(next)}`);
   await page.getByLabel('Key', { exact: true }).fill(key);
   await page.getByRole('main').getByRole('button', { name: 'Sign in' }).click();

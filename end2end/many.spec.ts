@@ -3,31 +3,14 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Browser, Page } from '@playwright/test';
 import { expect, hydrated, signIn, test } from './fixtures';
-import { openUpload } from './uploading';
+import { heapMeter, longestTasks, openUpload } from './uploading';
 
 const FILES = Number(process.env.FILES ?? 1_000);
 const FOLDERS = 20;
 const ROWS_MAX = 100;
 /** How long the sending is traced: a trace of all of it would be too large. */
 const TRACED_MS = 10_000;
-const MIB = 1024 * 1024;
-
-/**
- * The longest tasks of the page's main thread meanwhile, in milliseconds of processor time: what others do on the same
- * machine does not count. A trace tells it, where a PerformanceObserver tells only how long each took by the clock.
- */
-async function longestTasks(browser: Browser, page: Page, meanwhile: () => Promise<void>): Promise<number[]> {
-  await browser.startTracing(page, { categories: ['toplevel', 'disabled-by-default-devtools.timeline'] });
-  await meanwhile();
-  const events: any[] = JSON.parse((await browser.stopTracing()).toString()).traceEvents;
-  const isMain = (event: any): boolean => event.name === 'thread_name' && event.args?.name === 'CrRendererMain';
-  const main = new Set(events.filter(isMain).map((event) => `${event.pid} ${event.tid}`));
-  const tasks = events.filter((event) => event.ph === 'X' && /RunTask$/.test(event.name) && main.has(`${event.pid} ${event.tid}`));
-  expect(tasks.length).toBeGreaterThan(0);
-  return tasks.map((task) => Math.round((task.tdur ?? task.dur) / 1000)).sort((one, other) => other - one);
-}
 
 test(`${FILES} files of a folder arrive, and the page stays smooth`, async ({ page, lakeshore, browser }) => {
   test.setTimeout(1_200_000);
@@ -39,12 +22,7 @@ test(`${FILES} files of a folder arrive, and the page stays smooth`, async ({ pa
   }
   await signIn(page, lakeshore, lakeshore.key());
   await openUpload(page, lakeshore, '/data/many', 'Full');
-  const devtools = await page.context().newCDPSession(page);
-  const memory = async (): Promise<number> => {
-    await devtools.send('HeapProfiler.collectGarbage');
-    const usage: any = await devtools.send('Runtime.getHeapUsage');
-    return (usage.usedSize + (usage.backingStorageSize ?? 0)) / MIB;
-  };
+  const memory = await heapMeter(page);
   const rows = page.getByRole('table', { name: 'Files' }).locator('.queue-row');
   const empty = await memory();
   const count = FILES.toLocaleString('en-US');

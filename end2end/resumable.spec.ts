@@ -1,49 +1,42 @@
-// Real clients of resumable uploads, each interrupted at random offsets: by kills of the server, and by themselves.
+// Real clients of resumable uploads, each interrupted at random offsets: by the network, by kills of the server, and by
+// themselves. A long run: SIZE_MIB=1024 INTERRUPTIONS=20 KILLS=1 npx playwright test resumable.spec
 
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { buildSync } from 'esbuild';
+import type { Page } from '@playwright/test';
 import * as tus from 'tus-js-client';
-import { test, expect, type Lakeshore } from './fixtures';
+import { test as base, expect, sha256, type Lakeshore } from './fixtures';
+import { Interrupter, Link } from './link';
+import { bigFile, MIB } from './uploading';
 
-const MIB = 1024 * 1024;
-const FILE_BYTES = 48 * MIB + 4711;
-const KILLS = 3;
+const FILE_BYTES = Number(process.env.SIZE_MIB ?? 48) * MIB + 4711;
+const INTERRUPTIONS = Number(process.env.INTERRUPTIONS ?? 5);
+const KILLS = Number(process.env.KILLS ?? 2);
 const RETRIES = [0, 100, 200, 400, 800, 1600, 1600, 1600];
 /** What tuspy_client.py exits with where it cannot set itself up. */
 const TUSPY_SKIPPED = 77;
 /** A browser says so of every request that a killed server leaves without an answer. */
 const CUT_OFF = ['Failed to load resource', 'net::ERR_'];
 
+/** A way to the server, and what interrupts uploads on it. */
+const test = base.extend<{ link: Link; interrupter: Interrupter }>({
+  link: async ({ lakeshore }, use) => {
+    const link = await Link.to(lakeshore);
+    await use(link);
+    link.close();
+  },
+  interrupter: async ({ lakeshore, link }, use) => {
+    // Where the last MiB goes, the client may not hear of its progress before its end.
+    await use(new Interrupter(lakeshore, link, INTERRUPTIONS, KILLS, FILE_BYTES - MIB));
+  },
+});
+
 test.use({ expectedComplaints: CUT_OFF, bypassCSP: true });
-
-/** Kills the server each time that the upload has come beyond one of some random offsets. */
-class Interrupter {
-  private readonly offsets = Array.from({ length: KILLS }, () => 1 + Math.floor(Math.random() * (FILE_BYTES - MIB))).sort(
-    (one, other) => one - other,
-  );
-  private restarting: Promise<void> = Promise.resolve();
-  kills = 0;
-
-  constructor(private readonly lakeshore: Lakeshore) {
-    console.log(`killing the server at ${this.offsets.join(', ')} of ${FILE_BYTES} bytes`);
-  }
-
-  seen(offset: number): void {
-    if (this.kills >= KILLS || offset < this.offsets[this.kills]) return;
-    this.kills += 1;
-    this.restarting = this.restarting.then(() => this.lakeshore.killAndRestart());
-  }
-
-  async ended(): Promise<void> {
-    // The last progress may be told after the end of the upload; the last restart begins with it.
-    await expect.poll(() => this.kills, 'the upload was interrupted as often as it was to be').toBe(KILLS);
-    await this.restarting;
-  }
-}
+test.setTimeout(120_000 + 400 * (FILE_BYTES / MIB));
 
 function digest(content: Uint8Array): string {
   return createHash('sha256').update(content).digest('hex');
@@ -58,17 +51,17 @@ async function startSync(lakeshore: Lakeshore): Promise<{ key: string; syncId: n
 async function expectLanded(
   lakeshore: Lakeshore,
   sync: { key: string; syncId: number },
-  sha256: string,
+  expected: string,
   mayHaveBegunAnew = false,
 ): Promise<void> {
   const all = await lakeshore.get(`/api/ingestion/file/sync/history?sync_id=${sync.syncId}`);
   const history = all.filter((row: any) => !mayHaveBegunAnew || row.sync_status !== 'Failed');
   expect(history.map((row: any) => [row.file_name, row.sync_status, row.sha256])).toEqual([
-    ['large.bin', 'Finished', sha256],
+    ['large.bin', 'Finished', expected],
   ]);
   expect(await lakeshore.get('/api/lake/files')).toEqual([]);
   await lakeshore.end(sync.key, sync.syncId);
-  expect(lakeshore.digests('data')).toEqual({ 't/large.bin': sha256 });
+  expect(lakeshore.digests('data')).toEqual({ 't/large.bin': expected });
   expect(lakeshore.digests('.lakeshore')).toEqual({});
 }
 
@@ -81,19 +74,18 @@ const VARIANTS: Record<string, any> = {
 };
 
 for (const [name, variant] of Object.entries(VARIANTS)) {
-  test(`tus-js-client in Node sends a file ${name}, through kills and its own breaks`, async ({ lakeshore }) => {
+  test(`tus-js-client in Node sends a file ${name}, through interruptions and its own breaks`, async ({ lakeshore, link, interrupter }) => {
     const sync = await startSync(lakeshore);
     const content = randomBytes(FILE_BYTES);
-    const interrupter = new Interrupter(lakeshore);
     const isDraft = 'protocol' in variant;
     const address = isDraft
       ? `/api/lake/file/resumable?sync_id=${sync.syncId}&file_name=large.bin`
       : '/api/lake/files';
     let breaks = variant.parallelUploads ? 0 : 2;
-    let again = KILLS;
+    let again = INTERRUPTIONS;
     await new Promise<void>((resolve, reject) => {
       const upload = new tus.Upload(content, {
-        endpoint: lakeshore.url + address,
+        endpoint: link.url + address,
         metadata: { filename: 'large.bin', filetype: 'application/octet-stream', sync_id: `${sync.syncId}` },
         retryDelays: RETRIES,
         ...variant,
@@ -117,30 +109,30 @@ for (const [name, variant] of Object.entries(VARIANTS)) {
   });
 }
 
-/** Makes a file in the page and gives its SHA-256. */
-const MAKE_FILE = `async (size) => {
-  const bytes = new Uint8Array(size);
-  for (let at = 0; at < size; at += 65536) crypto.getRandomValues(bytes.subarray(at, Math.min(at + 65536, size)));
-  window.file = new File([bytes], 'large.bin');
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
-}`;
+/** Gives the page a file of the disk, as a person who chooses it does, and tells its SHA-256. */
+async function chooseFile(page: Page, folder: string): Promise<string> {
+  const file = join(folder, 'large.bin');
+  await bigFile(file, FILE_BYTES);
+  await page.evaluate(() => document.body.append(Object.assign(document.createElement('input'), { type: 'file', id: 'file' })));
+  await page.locator('#file').setInputFiles(file);
+  return sha256(file);
+}
 
 for (const [name, variant] of Object.entries(VARIANTS)) {
-  test(`tus-js-client in Chromium sends a file ${name}, through kills`, async ({ lakeshore, page }) => {
+  test(`tus-js-client in Chromium sends a file ${name}, through interruptions`, async ({ lakeshore, link, interrupter, page }) => {
     const sync = await startSync(lakeshore);
-    const interrupter = new Interrupter(lakeshore);
-    await page.goto(`${lakeshore.url}/healthz`);
+    await page.goto(`${link.url}/healthz`);
     await page.exposeFunction('seen', (offset: number) => interrupter.seen(offset));
     await page.addScriptTag({ path: join(__dirname, 'node_modules/tus-js-client/dist/tus.js') });
-    const sha256 = await page.evaluate<string>(`(${MAKE_FILE})(${FILE_BYTES})`);
+    const expected = await chooseFile(page, lakeshore.folder);
     await page.evaluate(
-      ({ syncId, variant, retryDelays, kills }) => {
-        const { tus, file, seen } = window as any;
+      ({ syncId, variant, retryDelays, interruptions }) => {
+        const { tus, seen } = window as any;
+        const file = document.querySelector<HTMLInputElement>('#file')!.files![0];
         const address = variant.protocol
           ? `/api/lake/file/resumable?sync_id=${syncId}&file_name=large.bin`
           : '/api/lake/files';
-        let again = kills;
+        let again = interruptions;
         return new Promise<void>((resolve, reject) => {
           const upload = new tus.Upload(file, {
             endpoint: location.origin + address,
@@ -155,16 +147,15 @@ for (const [name, variant] of Object.entries(VARIANTS)) {
           upload.start();
         });
       },
-      { syncId: sync.syncId, variant, retryDelays: RETRIES, kills: KILLS },
+      { syncId: sync.syncId, variant, retryDelays: RETRIES, interruptions: INTERRUPTIONS },
     );
     await interrupter.ended();
-    await expectLanded(lakeshore, sync, sha256, 'uploadDataDuringCreation' in variant);
+    await expectLanded(lakeshore, sync, expected, 'uploadDataDuringCreation' in variant);
   });
 }
 
-test('@uppy/tus sends a file of a dropped folder, through kills', async ({ lakeshore, page }) => {
+test('@uppy/tus sends a file of a dropped folder, through interruptions', async ({ lakeshore, link, interrupter, page }) => {
   const sync = await startSync(lakeshore);
-  const interrupter = new Interrupter(lakeshore);
   const entry = 'export { default as Uppy } from "@uppy/core"; export { default as Tus } from "@uppy/tus";';
   const bundle = buildSync({
     stdin: { contents: entry, resolveDir: __dirname },
@@ -173,13 +164,14 @@ test('@uppy/tus sends a file of a dropped folder, through kills', async ({ lakes
     globalName: 'uppy',
     write: false,
   });
-  await page.goto(`${lakeshore.url}/healthz`);
+  await page.goto(`${link.url}/healthz`);
   await page.exposeFunction('seen', (offset: number) => interrupter.seen(offset));
   await page.addScriptTag({ content: bundle.outputFiles[0].text });
-  const sha256 = await page.evaluate<string>(`(${MAKE_FILE})(${FILE_BYTES})`);
+  const expected = await chooseFile(page, lakeshore.folder);
   const result = await page.evaluate(
     async ({ syncId, retryDelays }) => {
-      const { uppy: library, file, seen } = window as any;
+      const { uppy: library, seen } = window as any;
+      const file = document.querySelector<HTMLInputElement>('#file')!.files![0];
       const uppy = new library.Uppy({ meta: { sync_id: syncId } });
       uppy.use(library.Tus, { endpoint: `${location.origin}/api/lake/files`, retryDelays, chunkSize: 6 * 1024 * 1024 });
       uppy.on('upload-progress', (_: unknown, progress: any) => seen(progress.bytesUploaded));
@@ -199,18 +191,17 @@ test('@uppy/tus sends a file of a dropped folder, through kills', async ({ lakes
   ]);
   expect(await lakeshore.get('/api/lake/files')).toEqual([]);
   await lakeshore.end(sync.key, sync.syncId);
-  expect(lakeshore.digests('data')).toEqual({ 't/dt=2021-12-06/large.bin': sha256 });
+  expect(lakeshore.digests('data')).toEqual({ 't/dt=2021-12-06/large.bin': expected });
   expect(lakeshore.digests('.lakeshore')).toEqual({});
 });
 
-test('tuspy sends a file with checksums, through kills', async ({ lakeshore }) => {
+test('tuspy sends a file with checksums, through interruptions', async ({ lakeshore, link, interrupter }) => {
   const sync = await startSync(lakeshore);
-  const interrupter = new Interrupter(lakeshore);
   const content = randomBytes(FILE_BYTES);
   const file = join(lakeshore.folder, 'large.bin');
   writeFileSync(file, content);
   const script = join(__dirname, 'tuspy_client.py');
-  const options = [script, lakeshore.url, `${sync.syncId}`, file, `${MIB}`];
+  const options = [script, link.url, `${sync.syncId}`, file, `${MIB}`];
   const client = spawn('python3', options, { stdio: ['ignore', 'pipe', 'inherit'] });
   createInterface(client.stdout).on('line', (line) => interrupter.seen(Number(line)));
   const code = await new Promise<number | null>((resolve) => {
@@ -224,28 +215,31 @@ test('tuspy sends a file with checksums, through kills', async ({ lakeshore }) =
   await expectLanded(lakeshore, sync, digest(content));
 });
 
-test('curl goes on with a file at the offset that it asks for', async ({ lakeshore }) => {
+test('curl goes on with a file at the offset that it asks for, through interruptions', async ({ lakeshore, link, interrupter }) => {
   const sync = await startSync(lakeshore);
   const content = randomBytes(FILE_BYTES);
-  const file = join(lakeshore.folder, 'rest');
+  const file = join(lakeshore.folder, 'large.bin');
+  writeFileSync(file, content);
   const curl = (...options: string[]): string => execFileSync('curl', ['-sS', '--fail', ...options], { encoding: 'utf8' });
   const header = (said: string, name: string): string => new RegExp(`^${name}: (.*)\r$`, 'im').exec(said)![1];
-  const address = `${lakeshore.url}/api/lake/file/resumable?sync_id=${sync.syncId}&file_name=large.bin`;
-  const created = curl('-D', '-', '-H', 'Upload-Complete: ?0', '-X', 'POST', address);
-  const upload = lakeshore.url + header(created, 'location');
-  const piece = ['-X', 'PATCH', '-H', 'Content-Type: application/partial-upload', '-H', 'Upload-Complete: ?1'];
-  writeFileSync(file, content);
-  // Slower than the kill.
-  const slow = [...piece, '-H', 'Upload-Offset: 0', '--limit-rate', '20M', '-T', file, upload];
-  const first = spawn('curl', ['-sS', ...slow], { stdio: 'ignore' });
-  const ended = new Promise((resolve) => first.once('exit', resolve));
-  await expect.poll(() => Object.keys(lakeshore.digests('.lakeshore')).length).toBe(1);
-  await new Promise((resolve) => setTimeout(resolve, 200 + Math.random() * 1000));
-  await lakeshore.killAndRestart();
-  await ended;
-  const offset = Number(header(curl('-I', upload), 'upload-offset'));
-  expect(offset).toBeLessThan(FILE_BYTES);
-  writeFileSync(file, content.subarray(offset));
-  expect(curl(...piece, '-H', `Upload-Offset: ${offset}`, '-T', file, upload)).toBe('{"code":0,"msg":null}');
+  const address = `/api/lake/file/resumable?sync_id=${sync.syncId}&file_name=large.bin`;
+  const upload = header(curl('-D', '-', '-H', 'Upload-Complete: ?0', '-X', 'POST', lakeshore.url + address), 'location');
+  const uploads = join(lakeshore.lake, '.lakeshore/uploads');
+  const written = (): number => readdirSync(uploads).reduce((sum, name) => sum + (statSync(join(uploads, name), { throwIfNoEntry: false })?.size ?? 0), 0);
+  let answer = '';
+  for (let rounds = 0; answer === '' && rounds <= INTERRUPTIONS; rounds += 1) {
+    const offset = header(curl('-I', lakeshore.url + upload), 'upload-offset');
+    const options = ['-H', 'Content-Type: application/partial-upload', '-H', 'Upload-Complete: ?1', '-H', `Upload-Offset: ${offset}`];
+    const command = `tail -c +$(($1 + 1)) "$2" | curl -sS --fail -X PATCH --limit-rate 200M -T - "\${@:3}"`;
+    const client = spawn('bash', ['-c', command, 'bash', offset, file, ...options, link.url + upload], { stdio: ['ignore', 'pipe', 'ignore'] });
+    client.stdout.on('data', (bytes: Buffer) => { answer += bytes.toString(); });
+    const ended = new Promise((resolve) => client.once('close', resolve));
+    const watch = setInterval(() => interrupter.seen(written()), 5);
+    await ended;
+    clearInterval(watch);
+    await interrupter.restarted();
+  }
+  expect(answer).toBe('{"code":0,"msg":null}');
+  await interrupter.ended();
   await expectLanded(lakeshore, sync, digest(content));
 });

@@ -2,8 +2,8 @@
 
 import { createWriteStream } from 'node:fs';
 import { randomBytes } from 'node:crypto';
-import type { Page } from '@playwright/test';
-import { hydrated, type Lakeshore } from './fixtures';
+import { expect, type Browser, type Page } from '@playwright/test';
+import { hydrated, type Address } from './fixtures';
 
 export const MIB = 1024 * 1024;
 
@@ -12,8 +12,8 @@ export async function bigFile(path: string, bytes: number): Promise<void> {
   const stream = createWriteStream(path);
   const piece = randomBytes(MIB);
   for (let written = 0; written < bytes; written += piece.length) {
-    piece.writeUInt32LE(written);
-    if (!stream.write(piece)) await new Promise<void>((resolve) => stream.once('drain', () => resolve()));
+    piece.writeDoubleLE(written);
+    if (!stream.write(Buffer.from(piece.subarray(0, bytes - written)))) await new Promise<void>((resolve) => stream.once('drain', () => resolve()));
   }
   await new Promise<void>((resolve) => stream.end(() => resolve()));
 }
@@ -42,7 +42,7 @@ export async function drop(page: Page, files: string[]): Promise<void> {
   });
 }
 
-export async function openUpload(page: Page, lakeshore: Lakeshore, path: string, type: string): Promise<void> {
+export async function openUpload(page: Page, lakeshore: Address, path: string, type: string): Promise<void> {
   await page.goto(`${lakeshore.url}/upload`);
   await hydrated(page);
   await page.getByLabel('Lake path').fill(path);
@@ -84,4 +84,29 @@ export class Requests {
     this.pieces = [];
     this.whole = 0;
   }
+}
+
+/**
+ * The longest tasks of the page's main thread meanwhile, in milliseconds of processor time: what others do on the same
+ * machine does not count. A trace tells it, where a PerformanceObserver tells only how long each took by the clock.
+ */
+export async function longestTasks(browser: Browser, page: Page, meanwhile: () => Promise<void>): Promise<number[]> {
+  await browser.startTracing(page, { categories: ['toplevel', 'disabled-by-default-devtools.timeline'] });
+  await meanwhile();
+  const events: any[] = JSON.parse((await browser.stopTracing()).toString()).traceEvents;
+  const isMain = (event: any): boolean => event.name === 'thread_name' && event.args?.name === 'CrRendererMain';
+  const main = new Set(events.filter(isMain).map((event) => `${event.pid} ${event.tid}`));
+  const tasks = events.filter((event) => event.ph === 'X' && /RunTask$/.test(event.name) && main.has(`${event.pid} ${event.tid}`));
+  expect(tasks.length).toBeGreaterThan(0);
+  return tasks.map((task) => Math.round((task.tdur ?? task.dur) / 1000)).sort((one, other) => other - one);
+}
+
+/** How much memory the page's own heap takes, in MiB, each time that it is asked. */
+export async function heapMeter(page: Page): Promise<() => Promise<number>> {
+  const devtools = await page.context().newCDPSession(page);
+  return async () => {
+    await devtools.send('HeapProfiler.collectGarbage');
+    const usage: any = await devtools.send('Runtime.getHeapUsage');
+    return (usage.usedSize + (usage.backingStorageSize ?? 0)) / MIB;
+  };
 }

@@ -54,9 +54,14 @@ async function run() {
 }
 
 async function digest(hasher, id, file) {
+  const read = (at) => file.slice(at, at + PIECE_BYTES).arrayBuffer();
+  let next = read(0);
   for (let at = 0; at < file.size; at += PIECE_BYTES) {
     if (cancelled.has(id)) throw new Error('cancelled');
-    const piece = await file.slice(at, at + PIECE_BYTES).arrayBuffer();
+    const piece = await next;
+    // The disk reads while the processor calculates. Whether it could be read is asked for with the piece.
+    next = read(at + PIECE_BYTES);
+    next.catch(() => undefined);
     hasher.update(new Uint8Array(piece));
     if (file.size > PIECE_BYTES) {
       // Only the newest of a file counts.

@@ -20,28 +20,38 @@ pub struct Artifact {
     pub name: &'static str,
     /// What wasm-opt is asked for.
     optimisation: &'static str,
+    /// What is asked of the browser beyond what every build asks for.
+    simd: bool,
 }
 
 pub const PAGES: Artifact =
-    Artifact { package: "app", features: &["--features", "hydrate"], name: "lakeshore", optimisation: "-Oz" };
-/// Fast before small: it does nothing but calculate.
-pub const HASHER: Artifact = Artifact { package: "hasher", features: &[], name: "hasher", optimisation: "-O3" };
+    Artifact { package: "app", features: &["--features", "hydrate"], name: "lakeshore", optimisation: "-Oz", simd: false };
+/// Fast before small: it does nothing but calculate. Where a browser has no SIMD the worker says that it cannot be.
+pub const HASHER: Artifact =
+    Artifact { package: "hasher", features: &[], name: "hasher", optimisation: "-O3", simd: true };
+
+const SIMD: &str = r#"target.wasm32-unknown-unknown.rustflags=["-Ctarget-feature=+simd128"]"#;
 
 /// What every browser of the last years understands, and Rust's compiler makes use of.
-const FEATURES: [&str; 6] = [
+const FEATURES: [&str; 7] = [
     "--enable-bulk-memory",
     "--enable-nontrapping-float-to-int",
     "--enable-sign-ext",
     "--enable-mutable-globals",
     "--enable-multivalue",
     "--enable-reference-types",
+    "--enable-simd",
 ];
 
 pub fn compile(workspace: &Workspace, artifact: Artifact) -> Result<PathBuf> {
     let Artifact { package, features, .. } = artifact;
     eprintln!("site: compiling {package} to WebAssembly");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    if artifact.simd {
+        command.args(["--config", SIMD]);
+    }
+    let status = command
         .current_dir(&workspace.root)
         .args(["build", "--package", package, "--lib", "--target", TARGET, "--profile", PROFILE])
         .arg("--no-default-features")

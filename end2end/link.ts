@@ -1,0 +1,117 @@
+// The network between a client and the server, and what goes wrong with it at random: cut connections and kills.
+
+import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
+import { expect } from '@playwright/test';
+import type { Lakeshore } from './fixtures';
+
+/** Passes bytes on in both directions, from an address of its own, until it is told to cut all connections. */
+export class Link {
+  private readonly sockets = new Set<Socket>();
+  private isDown = false;
+  /** When what has come until now is through, in milliseconds. */
+  private free = 0;
+  /** How fast clients can send, in bytes a second. */
+  rate = Infinity;
+  /** Bytes that came from clients. */
+  received = 0;
+
+  private constructor(private readonly server: Server) {}
+
+  static async to(lakeshore: Lakeshore): Promise<Link> {
+    const server = createServer();
+    const link = new Link(server);
+    server.on('connection', (near) => {
+      if (link.isDown) return void near.destroy();
+      near.on('data', (bytes) => link.took(near, bytes.length));
+      const far = connect(Number(new URL(lakeshore.url).port), '127.0.0.1');
+      for (const [one, other] of [[near, far], [far, near]]) {
+        link.sockets.add(one);
+        one.on('error', () => other.destroy());
+        one.on('close', () => {
+          link.sockets.delete(one);
+          other.destroy();
+        });
+        one.pipe(other);
+      }
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return link;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  private took(near: Socket, bytes: number): void {
+    this.received += bytes;
+    this.free = Math.max(this.free, performance.now()) + (1000 * bytes) / this.rate;
+    const wait = this.free - performance.now();
+    // Timers are no finer than this.
+    if (wait < 5) return;
+    near.pause();
+    setTimeout(() => near.resume(), wait);
+  }
+
+  cut(): void {
+    for (const socket of this.sockets) socket.destroy();
+  }
+
+  /** Cuts all connections and takes no new ones, for so long. */
+  async down(milliseconds: number): Promise<void> {
+    this.isDown = true;
+    this.cut();
+    await new Promise((resolve) => setTimeout(resolve, milliseconds));
+    this.isDown = false;
+  }
+
+  close(): void {
+    this.server.close();
+    this.cut();
+  }
+}
+
+/** Interrupts an upload each time that it has come beyond one of some random offsets: mostly by the network, some times by a kill. */
+export class Interrupter {
+  private readonly plan: { offset: number; isKill: boolean }[];
+  private restarting: Promise<void> = Promise.resolve();
+  private done = 0;
+
+  constructor(
+    private readonly lakeshore: Lakeshore,
+    private readonly link: Link,
+    readonly interruptions: number,
+    kills: number,
+    bytes: number,
+  ) {
+    const offsets = Array.from({ length: interruptions }, () => 1 + Math.floor(Math.random() * bytes));
+    const order = offsets.map((_, index) => index).sort(() => Math.random() - 0.5);
+    this.plan = offsets
+      .sort((one, other) => one - other)
+      .map((offset, index) => ({ offset, isKill: order[index] < kills }));
+    console.log(this.plan.map(({ offset, isKill }) => `${isKill ? 'kill' : 'cut'} at ${offset}`).join(', '));
+  }
+
+  /** Where the next interruption is due, if one is. */
+  get next(): number | undefined {
+    return this.plan[this.done]?.offset;
+  }
+
+  seen(offset: number): void {
+    const due = this.plan[this.done];
+    if (due === undefined || offset < due.offset) return;
+    this.done += 1;
+    if (due.isKill) this.restarting = this.restarting.then(() => this.lakeshore.killAndRestart());
+    else this.link.cut();
+  }
+
+  /** Waits until a server that was killed serves again. */
+  async restarted(): Promise<void> {
+    await this.restarting;
+  }
+
+  async ended(): Promise<void> {
+    // The last progress may be told after the end of the upload; the last restart begins with it.
+    await expect.poll(() => this.done, 'the upload was interrupted as often as it was to be').toBe(this.interruptions);
+    await this.restarting;
+  }
+}
