@@ -9,6 +9,7 @@ use lakeshore::key::{AuthMode, CreatedKey, Key, KeyId, NewKey, Role};
 use lakeshore::list::ListParameters;
 use lakeshore::path::LakePath;
 use lakeshore::preview::FilePreview;
+use lakeshore::schema::SchemaPolicy;
 use lakeshore::service;
 use lakeshore::sync::{Sync, SyncId};
 use lakeshore::time::Timestamp;
@@ -42,7 +43,11 @@ pub struct LakeRoot(pub String);
 /// What is at a place of the lake.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InLake {
-    Folder(service::Browsed),
+    Folder {
+        folder: service::Browsed,
+        /// Absent for the lake itself.
+        schema: Option<Box<service::DatasetSchema>>,
+    },
     File {
         file: Box<FilePreview>,
         /// Where it lies on the server's disk, for those who may know.
@@ -163,7 +168,13 @@ pub async fn look_into_lake(wanted: service::BrowseFolder) -> Result<AsOf<InLake
     let (lake, caller) = door()?;
     let now = lake.now();
     let (refused, path) = match (lake.browse_folder(&caller, &wanted).await, wanted.path) {
-        (Ok(browsed), _) => return Ok(AsOf { now, value: InLake::Folder(browsed) }),
+        (Ok(folder), _) => {
+            let schema = match &folder.folder {
+                Some(path) => Some(Box::new(lake.dataset_schema(&caller, path.as_str()).await?)),
+                None => None,
+            };
+            return Ok(AsOf { now, value: InLake::Folder { folder, schema } });
+        }
         (Err(refused @ lakeshore::Error::NoSuchFolder(_)), Some(path)) => (refused, path),
         (Err(refused), _) => return Err(refused.into()),
     };
@@ -178,6 +189,13 @@ pub async fn look_into_lake(wanted: service::BrowseFolder) -> Result<AsOf<InLake
     let root = use_context::<LakeRoot>().filter(|_| sees_all);
     let disk_path = root.map(|LakeRoot(root)| format!("{}{}", root.trim_end_matches('/'), file.path));
     Ok(AsOf { now, value: InLake::File { file, disk_path } })
+}
+
+/// What becomes of files whose columns are not those of their dataset. The body is a form's.
+#[server(prefix = "/fn", endpoint = "schema-policy")]
+pub async fn set_schema_policy(path: String, policy: SchemaPolicy) -> Result<(), ApiError> {
+    let (lake, caller) = door()?;
+    Ok(lake.set_schema_policy(&caller, &service::SetSchemaPolicy { path, policy }).await?)
 }
 
 /// Known datasets whose path begins with the text.

@@ -31,6 +31,8 @@ pub struct DatasetSchema {
     pub schema: Option<Schema>,
     /// That sync.
     pub sync_id: Option<SyncId>,
+    /// Files of that sync that differ from what was there before it.
+    pub num_differences: u64,
 }
 
 /// The body of the call that sets a policy, without its key.
@@ -124,7 +126,11 @@ impl Lake {
         let policy = self.0.state.schema_policy(&path).await?;
         let good = self.0.state.good_schema(&path).await?;
         let (schema, sync_id) = good.map(|good| (good.schema, good.sync_id)).unzip();
-        Ok(DatasetSchema { path, policy, schema, sync_id })
+        let num_differences = match sync_id {
+            Some(sync_id) => self.record(sync_id).await?.sync.num_schema_differences,
+            None => 0,
+        };
+        Ok(DatasetSchema { path, policy, schema, sync_id, num_differences })
     }
 
     /// Says what becomes of files that differ, from the next that lands on.

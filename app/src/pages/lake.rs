@@ -116,7 +116,10 @@ pub fn Lake() -> impl IntoView {
     );
     let title = move || wanted.with(|wanted| wanted.path.clone().unwrap_or_else(|| "Lake".to_owned()));
     page(title, found, |session, (wanted, AsOf { now, value })| match value {
-        InLake::Folder(browsed) => view! { <FolderView session wanted browsed as_of=now/> }.into_any(),
+        InLake::Folder { folder, schema } => {
+            let schema = schema.map(|schema| *schema);
+            view! { <FolderView session wanted browsed=folder schema as_of=now/> }.into_any()
+        }
         InLake::File { file, disk_path } => {
             view! { <FileView session tab=wanted.tab file=*file disk_path as_of=now/> }.into_any()
         }

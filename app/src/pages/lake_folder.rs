@@ -1,6 +1,7 @@
 //! A folder of the lake: what is in it, in any order, and what is found below it.
 
 use super::lake::{Crumbs, NAMES_PER_PAGE, Wanted, address_of, download_of};
+use super::lake_schema::SchemaPanel;
 use crate::api::Session;
 use crate::components::empty::Empty;
 use crate::components::icon::{Icon, Picture};
@@ -8,14 +9,21 @@ use crate::components::page::Heading;
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::query::percent_encoded;
+use lakeshore::key::Role;
 use lakeshore::path::LakePath;
-use lakeshore::service::{Browsed, FolderSort, LakeEntry};
+use lakeshore::service::{Browsed, DatasetSchema, FolderSort, LakeEntry};
 use lakeshore::time::Timestamp;
 use leptos::prelude::*;
 use leptos_router::components::Form;
 
 #[component]
-pub(super) fn FolderView(session: Session, wanted: Wanted, browsed: Browsed, as_of: Timestamp) -> impl IntoView {
+pub(super) fn FolderView(
+    session: Session,
+    wanted: Wanted,
+    browsed: Browsed,
+    schema: Option<DatasetSchema>,
+    as_of: Timestamp,
+) -> impl IntoView {
     let Browsed { folder, mut entries, is_cut } = browsed;
     let has_next = entries.len() as u64 > NAMES_PER_PAGE;
     entries.truncate(NAMES_PER_PAGE as usize);
@@ -33,6 +41,7 @@ pub(super) fn FolderView(session: Session, wanted: Wanted, browsed: Browsed, as_
     };
     let text = wanted.text.clone().unwrap_or_default();
     let can_upload = session.signed_in.is_some();
+    let may_write = session.has_role(Role::Write);
     view! {
         <Crumbs path=folder.clone()/>
         <Heading title=title>
@@ -47,6 +56,7 @@ pub(super) fn FolderView(session: Session, wanted: Wanted, browsed: Browsed, as_
                     }
                 })}
         </Heading>
+        {schema.map(|schema| view! { <SchemaPanel schema may_write/> })}
         <search class="filters">
             <Form method="get" action=base.clone()>
                 <input

@@ -7,6 +7,7 @@ mod lake;
 mod lake_file;
 mod lake_folder;
 mod lake_rows;
+mod lake_schema;
 mod lake_use;
 mod not_found;
 mod sign_in;

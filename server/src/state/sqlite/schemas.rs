@@ -4,6 +4,7 @@ use super::SqliteState;
 use super::query::{Select, changed, clamp, found};
 use super::row::{UPLOAD_COLUMNS, id, parsed, path, upload};
 use super::writer::Durability::{Synced, Written};
+use crate::crash::crash_point;
 use async_trait::async_trait;
 use lakeshore::Error;
 use lakeshore::path::LakePath;
@@ -36,7 +37,8 @@ impl SchemaState for SqliteState {
 
     async fn remember_inspected(&self, files: &[InspectedUpload]) -> Result<(), Error> {
         let files = files.to_vec();
-        self.writer
+        let remembered = self
+            .writer
             .write(Written, move |connection| {
                 let mut syncs = BTreeSet::new();
                 for InspectedUpload { upload_id, inspected } in &files {
@@ -44,7 +46,9 @@ impl SchemaState for SqliteState {
                 }
                 syncs.into_iter().try_for_each(|sync_id| remember_good(connection, sync_id))
             })
-            .await
+            .await;
+        crash_point!("inspection.remembered");
+        remembered
     }
 
     async fn good_schema(&self, dataset: &LakePath) -> Result<Option<GoodSchema>, Error> {
