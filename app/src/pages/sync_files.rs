@@ -6,7 +6,6 @@ use crate::components::live_rows::LiveRows;
 use crate::components::status::StatusPill;
 use crate::components::time::{Elapsed, RelativeTime};
 use crate::format;
-use crate::query::percent_encoded;
 use lakeshore::schema::SchemaDifference;
 use lakeshore::time::Timestamp;
 use lakeshore::upload::Upload;
@@ -69,9 +68,7 @@ fn FileRow(upload: Signal<Upload>, as_of: Timestamp, with_sync: bool) -> impl In
         <tr>
             <td class="cell-main">
                 <span class="row-name">{fixed.file_name}</span>
-                {move || {
-                    place.get().map(|place| view! { <a class="path" href=format!("/lake{}", percent_encoded(&place))>{place}</a> })
-                }}
+                {move || place.get().map(|place| view! { <span class="path">{place}</span> })}
                 {fixed.taken_over.then(|| view! { <span class="path">"Unchanged: taken over, not sent"</span> })}
                 {move || difference.get().map(|difference| view! { <SchemaMark difference=*difference/> })}
                 <Show when=move || !message.with(String::is_empty)>
