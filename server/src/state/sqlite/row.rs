@@ -131,7 +131,7 @@ pub(super) fn upload(row: &Row<'_>) -> Result<Upload> {
 }
 
 fn schema_difference(row: &Row<'_>) -> Result<Option<Box<SchemaDifference>>> {
-    let schema = |column| {
+    let schema = |column| -> Result<Option<Schema>> {
         let content: Option<String> = row.get(column)?;
         Ok(content.and_then(|content| serde_json::from_str::<Schema>(&content).ok()))
     };
