@@ -35,6 +35,8 @@ pub const DATASET_REST_FACTOR: u32 = 30;
 pub const DATASET_REST_MIN: Duration = Duration::from_secs(1);
 /// Versions of a dataset in the trash that its page names.
 pub const VERSIONS_NAMED_MAX: u64 = 100;
+/// Names that are looked at to order a folder by size or time, or to find a text below it.
+pub const BROWSED_NAMES_MAX: u64 = 50_000;
 /// Longest `Idempotency-Key`, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// How long a start under an `Idempotency-Key` is remembered.

@@ -28,6 +28,7 @@ pub fn Layout(children: Children) -> impl IntoView {
                     <NavLink href="/datasets" icon=Icon::Dataset label="Datasets"/>
                     <NavLink href="/syncs" icon=Icon::Syncs label="Syncs"/>
                     <NavLink href="/upload" icon=Icon::Upload label="Upload"/>
+                    <NavLink href="/lake" icon=Icon::Folder label="Lake"/>
                     <NavLink href="/history" icon=Icon::History label="History"/>
                     <NavLink href="/trash" icon=Icon::Trash label="Trash"/>
                     <NavLink href="/keys" icon=Icon::Keys label="Keys"/>
@@ -52,6 +53,7 @@ fn NavLink(href: &'static str, icon: Icon, label: &'static str) -> impl IntoView
             // The page of one sync, or dataset, is found by the list of all.
             "/syncs" if path.starts_with("/syncs/") => Some("true"),
             "/datasets" if path.starts_with("/datasets/") => Some("true"),
+            "/lake" if path.starts_with("/lake/") => Some("true"),
             _ => None,
         })
     };

@@ -18,9 +18,11 @@ mod guard;
 mod idempotency;
 mod list;
 mod missing;
+mod previews;
 mod recovery;
 mod reserve;
 mod resumable;
+mod schemas;
 mod sealed;
 #[path = "../support/server.rs"]
 mod server;
