@@ -26,7 +26,7 @@ pub struct Refusal {
 pub enum Details {
     /// Of [`Error::NotAsExpected`].
     Comparison(Box<Comparison>),
-    /// Of [`Error::Held`].
+    /// Of [`Error::Held`] and [`Error::SchemaHeld`].
     Hold(Hold),
 }
 
@@ -117,6 +117,11 @@ pub enum Error {
         hold.replaced.files, hold.replaced.bytes, hold.published.files, hold.published.bytes
     )]
     Held { sync_id: SyncId, path: LakePath, hold: Hold },
+    #[error(
+        "full sync {sync_id} is held: {} of its files have other columns than {path} ({}), and its schema policy is hold; send them anew, or abort it, or send \"confirm\": true to publish it as it is",
+        hold.differing_files, named.join(". ")
+    )]
+    SchemaHeld { sync_id: SyncId, path: LakePath, hold: Hold, named: Vec<String> },
     #[error("{0}")]
     InTheWay(String),
     #[error("the staged files of sync {0} are gone from the lake's folder; send them again in a new sync")]
@@ -156,6 +161,8 @@ pub enum Error {
     IdempotencyKeyReused,
     #[error("the server is shutting down; send it again in a moment")]
     ShuttingDown,
+    #[error("{max} event streams are open, the most that there may be; close one, or come back in a moment", max = crate::limits::SUBSCRIBERS_MAX)]
+    TooManySubscribers,
     #[error(
         "something went wrong inside the server, which has logged it; try again, and tell its operator if it stays"
     )]
@@ -231,7 +238,7 @@ impl Error {
     pub fn details(&self) -> Option<Details> {
         match self {
             Self::NotAsExpected { comparison, .. } => Some(Details::Comparison(comparison.clone())),
-            Self::Held { hold, .. } => Some(Details::Hold(*hold)),
+            Self::Held { hold, .. } | Self::SchemaHeld { hold, .. } => Some(Details::Hold(*hold)),
             _ => None,
         }
     }
@@ -258,6 +265,7 @@ impl Error {
             Self::EmptyFullSync(_) => ErrorCode::EmptyFullSync,
             Self::NotAsExpected { .. } => ErrorCode::NotAsExpected,
             Self::Held { .. } => ErrorCode::Held,
+            Self::SchemaHeld { .. } => ErrorCode::SchemaHeld,
             Self::InTheWay(_) => ErrorCode::InTheWay,
             Self::NoSuchResumable(_) => ErrorCode::NoSuchResumable,
             Self::ResumableEnded { .. } | Self::BytesLost => ErrorCode::ResumableEnded,
@@ -271,6 +279,7 @@ impl Error {
             Self::DiskFull | Self::BelowReserve { .. } => ErrorCode::DiskFull,
             Self::IdempotencyKeyReused => ErrorCode::IdempotencyKeyReused,
             Self::ShuttingDown => ErrorCode::ShuttingDown,
+            Self::TooManySubscribers => ErrorCode::TooManySubscribers,
             Self::Internal(_) => ErrorCode::Internal,
         }
     }
@@ -325,6 +334,7 @@ error_codes! {
     PartUnfinished = 40909, "a part of the upload is not whole yet";
     NotAsExpected = 40910, "the sync is not what was declared";
     Held = 40911, "a full sync that would shrink its dataset much, not confirmed";
+    SchemaHeld = 40912, "a full sync whose files have other columns than its dataset, not confirmed";
     ResumableEnded = 41000, "the resumable upload has failed";
     WrongVersion = 41200, "a version of tus that is not spoken here";
     PreconditionFailed = 41201, "the file is not the version that the request is for";
@@ -337,6 +347,7 @@ error_codes! {
     WrongChecksum = 46000, "a piece has another checksum than the one sent with it";
     Internal = 50000, "a fault inside the server, logged there";
     ShuttingDown = 50300, "the server is shutting down";
+    TooManySubscribers = 50301, "too many event streams are open";
     DiskFull = 50700, "the disk is full, or so full that the rest is kept back";
 }
 

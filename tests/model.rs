@@ -8,7 +8,7 @@ use lakeshore::key::AuthMode;
 use lakeshore::limits::Limits;
 use lakeshore::list::ListParameters;
 use lakeshore::overview::OverviewParameters;
-use lakeshore::ports::memory::{MemoryFiles, MemoryState};
+use lakeshore::ports::memory::{MemoryFiles, MemoryFormats, MemoryState};
 use lakeshore::ports::{Clock, Randomness};
 use lakeshore::service::{EmptyTrash, EndSync, Missing, Offer, OfferedFile, Parts, StartSync};
 use lakeshore::sync::{Status, SyncId, SyncType};
@@ -386,6 +386,7 @@ impl Engine {
         Lake::new(Parts {
             state: Arc::new(state.clone()),
             files: Arc::new(files.clone()),
+            formats: Arc::new(MemoryFormats),
             clock: clock.clone(),
             randomness: randomness.clone(),
             limits: Limits { sync_idle_max: IDLE_MAX, ..Limits::default() },

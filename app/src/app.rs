@@ -4,8 +4,9 @@ use crate::api::current_session;
 use crate::components::clock::Clock;
 use crate::components::layout::Layout;
 use crate::components::page::SessionResource;
+use crate::live::Live;
 use crate::pages::{
-    DatasetDetail, Datasets, History, Keys, NotFound, OverviewPage, SignIn, SyncDetail, Syncs, Trash, Upload,
+    DatasetDetail, Datasets, History, Keys, Lake, NotFound, OverviewPage, SignIn, SyncDetail, Syncs, Trash, Upload,
 };
 use crate::uploader::Uploader;
 use leptos::prelude::*;
@@ -18,6 +19,7 @@ pub fn App() -> impl IntoView {
     provide_meta_context();
     provide_context(SessionResource(Resource::new(|| (), |()| current_session())));
     Clock::provide();
+    Live::provide();
     Uploader::provide();
 
     // Whole pages, so that they are complete, with their titles and statuses, where no script runs.
@@ -32,6 +34,8 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/datasets") view=Datasets ssr=SsrMode::Async/>
                     <Route path=path!("/datasets/*path") view=DatasetDetail ssr=SsrMode::Async/>
                     <Route path=path!("/upload") view=Upload ssr=SsrMode::Async/>
+                    <Route path=path!("/lake") view=Lake ssr=SsrMode::Async/>
+                    <Route path=path!("/lake/*path") view=Lake ssr=SsrMode::Async/>
                     <Route path=path!("/history") view=History ssr=SsrMode::Async/>
                     <Route path=path!("/trash") view=Trash ssr=SsrMode::Async/>
                     <Route path=path!("/keys") view=Keys ssr=SsrMode::Async/>

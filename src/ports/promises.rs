@@ -10,6 +10,7 @@ mod datasets;
 mod files;
 mod keys;
 mod resumables;
+mod schemas;
 mod syncs;
 mod trash;
 mod uploads;
@@ -20,6 +21,7 @@ pub use datasets::*;
 pub use files::*;
 pub use keys::*;
 pub use resumables::*;
+pub use schemas::*;
 pub use syncs::*;
 pub use trash::*;
 pub use uploads::*;
@@ -57,6 +59,10 @@ macro_rules! state_promises {
             what_has_landed_is_known_by_its_place_and_its_identity,
             a_hold_keeps_its_time_and_is_lifted_by_a_landing_and_by_closing,
             what_a_sync_has_landed_tells_new_from_replaced,
+            what_has_landed_is_to_be_inspected_until_it_was,
+            a_file_is_compared_with_what_the_last_finished_sync_has_left,
+            the_first_file_of_a_new_dataset_is_what_the_others_are_compared_with,
+            a_dataset_that_ignores_marks_nothing_and_others_warn_unless_told,
             what_a_restart_needs_is_listed,
             a_resumable_upload_has_a_row_and_is_known_until_it_is_forgotten,
             a_resumable_upload_that_lands_is_finished,

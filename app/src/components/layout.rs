@@ -1,6 +1,7 @@
 //! The frame around every page: the brand, the way to each page, and who is signed in.
 
 use super::icon::{Icon, Mark, Picture};
+use super::live_sign::LiveSign;
 use super::page::SessionResource;
 use super::sign_in_form::current_address;
 use crate::api::Session;
@@ -27,10 +28,12 @@ pub fn Layout(children: Children) -> impl IntoView {
                     <NavLink href="/datasets" icon=Icon::Dataset label="Datasets"/>
                     <NavLink href="/syncs" icon=Icon::Syncs label="Syncs"/>
                     <NavLink href="/upload" icon=Icon::Upload label="Upload"/>
+                    <NavLink href="/lake" icon=Icon::Folder label="Lake"/>
                     <NavLink href="/history" icon=Icon::History label="History"/>
                     <NavLink href="/trash" icon=Icon::Trash label="Trash"/>
                     <NavLink href="/keys" icon=Icon::Keys label="Keys"/>
                 </nav>
+                <LiveSign/>
                 <Account/>
             </header>
             <main id="main" tabindex="-1">
@@ -50,6 +53,7 @@ fn NavLink(href: &'static str, icon: Icon, label: &'static str) -> impl IntoView
             // The page of one sync, or dataset, is found by the list of all.
             "/syncs" if path.starts_with("/syncs/") => Some("true"),
             "/datasets" if path.starts_with("/datasets/") => Some("true"),
+            "/lake" if path.starts_with("/lake/") => Some("true"),
             _ => None,
         })
     };

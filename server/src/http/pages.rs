@@ -3,7 +3,7 @@
 use super::Door;
 use super::credentials::Credentials;
 use super::error::HttpError;
-use app::api::Site;
+use app::api::{LakeRoot, Site};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
@@ -73,10 +73,12 @@ async fn context(
     let caller: Caller = credentials.caller(&door.lake, None).await?;
     let site = site_of(headers);
     let lake = door.lake.clone();
+    let root = LakeRoot(door.lake_root.display().to_string());
     Ok(move || {
         provide_context(lake.clone());
         provide_context(caller.clone());
         provide_context(site.clone());
+        provide_context(root.clone());
     })
 }
 

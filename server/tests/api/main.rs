@@ -13,13 +13,16 @@ mod digests;
 mod disk;
 mod downloads;
 mod emptying;
+mod events;
 mod guard;
 mod idempotency;
 mod list;
 mod missing;
+mod previews;
 mod recovery;
 mod reserve;
 mod resumable;
+mod schemas;
 mod sealed;
 #[path = "../support/server.rs"]
 mod server;

@@ -3,11 +3,14 @@
 mod batches;
 mod datasets;
 mod files;
+mod formats;
 mod inspection;
 mod resumables;
+mod schemas;
 mod state;
 
 pub use files::MemoryFiles;
+pub use formats::MemoryFormats;
 pub use state::MemoryState;
 
 use super::{Clock, Randomness};

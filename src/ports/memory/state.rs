@@ -12,6 +12,7 @@ use crate::key::{Key, KeyId, SecretHash};
 use crate::list::{Order, Page};
 use crate::path::LakePath;
 use crate::ports::Space;
+use crate::ports::memory::schemas::Schemas;
 use crate::ports::resumables::ResumableRecord;
 use crate::ports::state::{LandedContent, NewSync, NewTrash, NewUpload, OnceOnly, State, TrashRecord, WholeUpload};
 use crate::sync::{OpenSync, Phase, Status, SyncId, SyncRecord, SyncType, may_accept_uploads, obstacle};
@@ -38,6 +39,7 @@ pub(super) struct Data {
     pub(super) expected: BTreeMap<SyncId, Declaration>,
     pub(super) resumables: BTreeMap<u64, ResumableRecord>,
     started_once: Vec<(NewSync, OnceOnly, SyncId)>,
+    pub(super) schemas: Schemas,
 }
 
 /// What has become of a piece of trash.
@@ -58,6 +60,10 @@ pub(super) struct UploadRow {
 }
 
 impl UploadRow {
+    pub(super) fn identity(&self) -> Option<&Identity> {
+        self.landed.as_ref().map(|(identity, _)| identity)
+    }
+
     pub(super) fn digest(&self) -> Option<Digest> {
         self.landed.as_ref().map(|(_, content)| content.digest)
     }
@@ -188,6 +194,7 @@ impl Data {
         row.upload.landed_path = Some(row.target.clone());
         row.upload.taken_over = whole.taken_over;
         row.landed = Some((whole.identity.clone(), LandedContent { digest: whole.digest, landed_at: at }));
+        self.schemas.uninspected.insert(id);
         let record = self.record(whole.sync_id)?;
         record.sync.num_in_flight -= 1;
         record.sync.size_bytes += whole.digest.size_bytes;
@@ -281,6 +288,8 @@ fn new_upload(sync_id: SyncId, file_name: &str, status: Status, message: &str, a
         landed_path: None,
         sha256: None,
         taken_over: false,
+        row_count: None,
+        schema_difference: None,
     }
 }
 

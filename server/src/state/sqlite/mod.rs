@@ -2,7 +2,7 @@
 //!
 //! WAL mode, one writer that commits many requests in one transaction ([`writer`]), and readers that never wait for it
 //! ([`readers`]). The queries stand beside the types that they fill: [`syncs`], [`batches`], [`uploads`], [`resumables`],
-//! [`trash`], [`keys`], [`datasets`]; what counts beside them in [`counts`] and [`days`].
+//! [`schemas`], [`trash`], [`keys`], [`datasets`]; what counts beside them in [`counts`] and [`days`].
 
 mod backup;
 mod batches;
@@ -19,6 +19,7 @@ mod query;
 mod readers;
 mod resumables;
 mod row;
+mod schemas;
 mod syncs;
 mod trash;
 mod uploads;

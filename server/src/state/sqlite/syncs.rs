@@ -8,7 +8,7 @@ use super::row::{SYNC_COLUMNS, id, parsed, path, sync, sync_record};
 use super::trash::insert_trash;
 use super::uploads::{folder_id, in_flight, position};
 use super::writer::Durability::{Synced, Written};
-use super::{SqliteState, datasets, fault, idempotency};
+use super::{SqliteState, datasets, fault, idempotency, schemas};
 use crate::crash::crash_point;
 use async_trait::async_trait;
 use lakeshore::dataset::DayCounts;
@@ -63,15 +63,8 @@ impl SyncState for SqliteState {
         self.writer.write(Synced, move |connection| settle_sync(connection, settlement)).await
     }
 
-    async fn hold_sync(
-        &self,
-        sync_id: SyncId,
-        replaced: Totals,
-        published: Totals,
-        at: Timestamp,
-    ) -> Result<Hold, Error> {
-        let held =
-            self.writer.write(Synced, move |connection| hold_sync(connection, sync_id, replaced, published, at)).await;
+    async fn hold_sync(&self, sync_id: SyncId, hold: Hold) -> Result<Hold, Error> {
+        let held = self.writer.write(Synced, move |connection| hold_sync(connection, sync_id, hold)).await;
         crash_point!("hold.remembered");
         held
     }
@@ -239,7 +232,9 @@ fn close_sync(
     match closing {
         Closing::Finish => {
             let sql = "UPDATE syncs SET phase = 'Ended', status = 'Finished', end_time = ? WHERE sync_id = ?";
-            changed(connection, sql, params![at.0, id(sync_id.0)])
+            let ended = changed(connection, sql, params![at.0, id(sync_id.0)]);
+            schemas::remember_good(connection, sync_id)?;
+            ended
         }
         Closing::Publish { staging, allow_empty, by } => {
             let sql = "UPDATE syncs SET phase = 'Publishing', closing_staging = ?, closing_allow_empty = ?, \
@@ -255,13 +250,8 @@ fn close_sync(
     Ok(())
 }
 
-fn hold_sync(
-    connection: &Connection,
-    sync_id: SyncId,
-    replaced: Totals,
-    published: Totals,
-    at: Timestamp,
-) -> Result<Hold, Error> {
+fn hold_sync(connection: &Connection, sync_id: SyncId, hold: Hold) -> Result<Hold, Error> {
+    let Hold { since: at, replaced, published, differing_files } = hold;
     let record = record(connection, sync_id)?.ok_or(Error::NoSuchSync(sync_id))?;
     may_accept_uploads(&record)?;
     let since = record.sync.held.map_or(at, |earlier| earlier.since);
@@ -270,10 +260,10 @@ fn hold_sync(
         changed(connection, "UPDATE syncs SET last_activity = ? WHERE sync_id = ?", params![at.0, id(sync_id.0)])?;
     }
     let sql = "UPDATE syncs SET held_since = ?, held_replaced_files = ?, held_replaced_bytes = ?, \
-           held_published_files = ?, held_published_bytes = ? WHERE sync_id = ?";
+           held_published_files = ?, held_published_bytes = ?, held_differing = ? WHERE sync_id = ?";
     let (old, new) = ((id(replaced.files), id(replaced.bytes)), (id(published.files), id(published.bytes)));
-    changed(connection, sql, params![since.0, old.0, old.1, new.0, new.1, id(sync_id.0)])?;
-    Ok(Hold { since, replaced, published })
+    changed(connection, sql, params![since.0, old.0, old.1, new.0, new.1, id(differing_files), id(sync_id.0)])?;
+    Ok(Hold { since, ..hold })
 }
 
 fn settle_sync(connection: &Connection, settlement: Settlement) -> Result<(), Error> {
@@ -291,6 +281,7 @@ fn settle_sync(connection: &Connection, settlement: Settlement) -> Result<(), Er
         let counts = DayCounts { failed_syncs: 1, ..DayCounts::default() };
         return DayTally::one(connection, sync_id, settlement.at, counts);
     }
+    schemas::remember_good(connection, sync_id)?;
     published(connection, sync_id, settlement.at)
 }
 

@@ -9,7 +9,6 @@ use crate::path::LakePath;
 use crate::ports::state::{NewSync, OnceOnly, Settlement, SyncState};
 use crate::sync::{Closing, Phase, Status, Sync, SyncId, SyncRecord, SyncType, may_accept_uploads, may_close};
 use crate::time::Timestamp;
-use crate::trash::Totals;
 use async_trait::async_trait;
 
 #[async_trait]
@@ -50,6 +49,7 @@ impl SyncState for MemoryState {
             started_by: new.started_by.clone(),
             expected: None,
             held: None,
+            num_schema_differences: 0,
         };
         data.syncs.push((SyncRecord { sync, phase: Phase::Open, closing: None }, new.at));
         if let Some(expected) = &new.expected {
@@ -110,6 +110,9 @@ impl SyncState for MemoryState {
             Closing::Abort { .. } => record.phase = Phase::Aborting,
         }
         record.closing = (record.phase != Phase::Ended).then(|| closing.clone());
+        if record.phase == Phase::Ended {
+            data.remember_good(id);
+        }
         Ok(())
     }
 
@@ -131,16 +134,18 @@ impl SyncState for MemoryState {
         if settlement.status == Status::Finished {
             data.remember_dataset(&path, settlement.sync_id, settlement.at);
             data.touch_datasets(&path);
+            data.remember_good(settlement.sync_id);
         }
         Ok(())
     }
 
-    async fn hold_sync(&self, id: SyncId, replaced: Totals, published: Totals, at: Timestamp) -> Result<Hold, Error> {
+    async fn hold_sync(&self, id: SyncId, hold: Hold) -> Result<Hold, Error> {
         let mut data = self.data();
         let record = data.record(id)?;
         may_accept_uploads(record)?;
         let earlier = record.sync.held;
-        let hold = Hold { since: earlier.map_or(at, |earlier| earlier.since), replaced, published };
+        let at = hold.since;
+        let hold = Hold { since: earlier.map_or(at, |earlier| earlier.since), ..hold };
         record.sync.held = Some(hold);
         if earlier.is_none() {
             data.touch(id, at);
