@@ -24,8 +24,13 @@ pub struct Artifact {
     simd: bool,
 }
 
-pub const PAGES: Artifact =
-    Artifact { package: "app", features: &["--features", "hydrate"], name: "lakeshore", optimisation: "-Oz", simd: false };
+pub const PAGES: Artifact = Artifact {
+    package: "app",
+    features: &["--features", "hydrate"],
+    name: "lakeshore",
+    optimisation: "-Oz",
+    simd: false,
+};
 /// Fast before small: it does nothing but calculate. Where a browser has no SIMD the worker says that it cannot be.
 pub const HASHER: Artifact =
     Artifact { package: "hasher", features: &[], name: "hasher", optimisation: "-O3", simd: true };
