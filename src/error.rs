@@ -26,7 +26,7 @@ pub struct Refusal {
 pub enum Details {
     /// Of [`Error::NotAsExpected`].
     Comparison(Box<Comparison>),
-    /// Of [`Error::Held`].
+    /// Of [`Error::Held`] and [`Error::SchemaHeld`].
     Hold(Hold),
 }
 
@@ -75,6 +75,10 @@ pub enum Error {
     NoSuchFile(LakePath),
     #[error("there is no folder {0} in the lake; list the one above it to see what there is")]
     NoSuchFolder(LakePath),
+    #[error(
+        "there is no dataset {0}: no sync has landed a file at this very path; /api/lake/datasets lists those there are"
+    )]
+    NoSuchDataset(LakePath),
     #[error("there is no trash {0}; it may have been restored already, or removed for good")]
     NoSuchTrash(TrashId),
     #[error("there is no active key of the id or name {0:?}; \"lakeshore key list\" shows them")]
@@ -113,6 +117,11 @@ pub enum Error {
         hold.replaced.files, hold.replaced.bytes, hold.published.files, hold.published.bytes
     )]
     Held { sync_id: SyncId, path: LakePath, hold: Hold },
+    #[error(
+        "full sync {sync_id} is held: {} of its files have other columns than {path} ({}), and its schema policy is hold; send them anew, or abort it, or send \"confirm\": true to publish it as it is",
+        hold.differing_files, named.join(". ")
+    )]
+    SchemaHeld { sync_id: SyncId, path: LakePath, hold: Hold, named: Vec<String> },
     #[error("{0}")]
     InTheWay(String),
     #[error("the staged files of sync {0} are gone from the lake's folder; send them again in a new sync")]
@@ -161,14 +170,15 @@ pub enum Error {
 }
 
 /// What a disk is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Store {
     Lake,
     State,
 }
 
 impl Store {
-    fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Lake => "lake",
             Self::State => "database",
@@ -228,7 +238,7 @@ impl Error {
     pub fn details(&self) -> Option<Details> {
         match self {
             Self::NotAsExpected { comparison, .. } => Some(Details::Comparison(comparison.clone())),
-            Self::Held { hold, .. } => Some(Details::Hold(*hold)),
+            Self::Held { hold, .. } | Self::SchemaHeld { hold, .. } => Some(Details::Hold(*hold)),
             _ => None,
         }
     }
@@ -245,6 +255,7 @@ impl Error {
             Self::Prefix { .. } | Self::WholeLake { .. } => ErrorCode::Prefix,
             Self::NoSuchSync(_) => ErrorCode::NoSuchSync,
             Self::NoSuchFile(_) | Self::NoSuchFolder(_) => ErrorCode::NoSuchFile,
+            Self::NoSuchDataset(_) => ErrorCode::NoSuchDataset,
             Self::NoSuchTrash(_) => ErrorCode::NoSuchTrash,
             Self::NoSuchKey(_) => ErrorCode::NoSuchKey,
             Self::SyncEnded { .. } | Self::SyncEnding(_) | Self::StagingLost(_) => ErrorCode::SyncEnded,
@@ -254,6 +265,7 @@ impl Error {
             Self::EmptyFullSync(_) => ErrorCode::EmptyFullSync,
             Self::NotAsExpected { .. } => ErrorCode::NotAsExpected,
             Self::Held { .. } => ErrorCode::Held,
+            Self::SchemaHeld { .. } => ErrorCode::SchemaHeld,
             Self::InTheWay(_) => ErrorCode::InTheWay,
             Self::NoSuchResumable(_) => ErrorCode::NoSuchResumable,
             Self::ResumableEnded { .. } | Self::BytesLost => ErrorCode::ResumableEnded,
@@ -308,6 +320,7 @@ error_codes! {
     NoSuchKey = 40403, "no such key";
     NoSuchResumable = 40404, "no such resumable upload";
     NoSuchFile = 40405, "no such file or folder in the lake";
+    NoSuchDataset = 40406, "no such dataset";
     MethodNotAllowed = 40500, "this address takes another method";
     SyncEnded = 40900, "the sync has ended";
     PathHeld = 40901, "the path is held by another sync or a restore";
@@ -321,6 +334,7 @@ error_codes! {
     PartUnfinished = 40909, "a part of the upload is not whole yet";
     NotAsExpected = 40910, "the sync is not what was declared";
     Held = 40911, "a full sync that would shrink its dataset much, not confirmed";
+    SchemaHeld = 40912, "a full sync whose files have other columns than its dataset, not confirmed";
     ResumableEnded = 41000, "the resumable upload has failed";
     WrongVersion = 41200, "a version of tus that is not spoken here";
     PreconditionFailed = 41201, "the file is not the version that the request is for";

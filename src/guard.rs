@@ -93,7 +93,7 @@ impl ShrinkGuard {
     }
 }
 
-/// That a full sync is held, and why.
+/// That a full sync is held, and why: it would shrink its dataset, or change its columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     pub since: Timestamp,
@@ -101,6 +101,13 @@ pub struct Hold {
     pub replaced: Totals,
     /// What would have become the dataset.
     pub published: Totals,
+    /// Files whose columns are not those of the dataset, where that is why; else 0.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub differing_files: u64,
+}
+
+fn is_none(files: &u64) -> bool {
+    *files == 0
 }
 
 #[cfg(test)]

@@ -136,6 +136,9 @@ pub struct Sync {
     /// Set while its end was refused because it would shrink the dataset; absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Hold>,
+    /// Files whose columns differ from those of the dataset before, as far as they were looked at.
+    #[serde(default)]
+    pub num_schema_differences: u64,
 }
 
 impl Sync {

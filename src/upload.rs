@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::path::LakePath;
+use crate::schema::SchemaDifference;
 use crate::sync::{Status, SyncId};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,12 @@ pub struct Upload {
     /// Its bytes were not sent: they are those of the file that the dataset had there before.
     #[serde(default)]
     pub taken_over: bool,
+    /// Absent until it was looked at, and where counting would mean reading it all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_count: Option<u64>,
+    /// In what its columns differ from those of its dataset before; absent where they do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_difference: Option<Box<SchemaDifference>>,
 }
 
 /// The name of an upload's bytes before they land: random, in hexadecimal.

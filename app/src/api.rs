@@ -2,6 +2,8 @@
 //!
 //! The server hands over the [`Lake`], the [`Caller`] and the [`Site`] by context.
 
+pub mod datasets;
+
 use crate::error::ApiError;
 use crate::pages::sync_timeline::Drawing;
 use lakeshore::difference::Difference;
@@ -11,6 +13,8 @@ use lakeshore::in_flight::UploadInFlight;
 use lakeshore::key::{AuthMode, CreatedKey, Key, KeyId, NewKey, Role};
 use lakeshore::list::ListParameters;
 use lakeshore::path::LakePath;
+use lakeshore::preview::FilePreview;
+use lakeshore::schema::SchemaPolicy;
 use lakeshore::service;
 use lakeshore::sync::{Sync, SyncId};
 use lakeshore::time::Timestamp;
@@ -37,6 +41,25 @@ pub struct AsOf<T> {
     /// The answer holds all that events up to this one say.
     pub last_event: EventId,
     pub value: T,
+}
+
+/// The folder that the lake's readers read, on the server's disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LakeRoot(pub String);
+
+/// What is at a place of the lake.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InLake {
+    Folder {
+        folder: service::Browsed,
+        /// Absent for the lake itself.
+        schema: Option<Box<service::DatasetSchema>>,
+    },
+    File {
+        file: Box<FilePreview>,
+        /// Where it lies on the server's disk, for those who may know.
+        disk_path: Option<String>,
+    },
 }
 
 /// Who is looking, and what that allows.
@@ -188,6 +211,43 @@ pub async fn get_difference(sync_id: SyncId) -> Result<Difference, ApiError> {
 pub async fn missing_files(offer: service::Offer) -> Result<service::Missing, ApiError> {
     let (lake, caller) = door()?;
     Ok(lake.missing_files(&caller, &offer).await?)
+}
+
+/// A page of a folder of the lake, or a file with its first rows.
+#[server(prefix = "/fn", endpoint = "lake", input = Json)]
+pub async fn look_into_lake(wanted: service::BrowseFolder) -> Result<AsOf<InLake>, ApiError> {
+    const ROWS: u64 = 100;
+    let (lake, caller) = door()?;
+    let (now, last_event) = (lake.now(), lake.last_event());
+    let (refused, path) = match (lake.browse_folder(&caller, &wanted).await, wanted.path) {
+        (Ok(folder), _) => {
+            let schema = match &folder.folder {
+                Some(path) => Some(Box::new(lake.dataset_schema(&caller, path.as_str()).await?)),
+                None => None,
+            };
+            return Ok(AsOf { now, last_event, value: InLake::Folder { folder, schema } });
+        }
+        (Err(refused @ lakeshore::Error::NoSuchFolder(_)), Some(path)) => (refused, path),
+        (Err(refused), _) => return Err(refused.into()),
+    };
+    let file = match lake.preview(&caller, &path, Some(ROWS)).await {
+        Ok(file) => Box::new(file),
+        Err(lakeshore::Error::NoSuchFile(_)) => return Err(refused.into()),
+        Err(fault) => return Err(fault.into()),
+    };
+    // Everybody in the open mode, and who has signed in; but for those who are to see a part of the lake only.
+    let sees_all =
+        matches!(&caller, Caller::Known(grant) if grant.path_prefix.is_none()) || lake.auth_mode() == AuthMode::Open;
+    let root = use_context::<LakeRoot>().filter(|_| sees_all);
+    let disk_path = root.map(|LakeRoot(root)| format!("{}{}", root.trim_end_matches('/'), file.path));
+    Ok(AsOf { now, last_event, value: InLake::File { file, disk_path } })
+}
+
+/// What becomes of files whose columns are not those of their dataset. The body is a form's.
+#[server(prefix = "/fn", endpoint = "schema-policy")]
+pub async fn set_schema_policy(path: String, policy: SchemaPolicy) -> Result<(), ApiError> {
+    let (lake, caller) = door()?;
+    Ok(lake.set_schema_policy(&caller, &service::SetSchemaPolicy { path, policy }).await?)
 }
 
 /// Known datasets whose path begins with the text.

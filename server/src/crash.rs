@@ -19,6 +19,7 @@ pub const POINTS: &[&str] = &[
     "exchange.synced",
     "drop.moved",
     "hold.remembered",
+    "inspection.remembered",
     "emptying.removed",
     "emptying.synced",
     "sweep.begun",

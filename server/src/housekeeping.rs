@@ -1,5 +1,5 @@
-//! What happens without anybody asking: counting trash, emptying it, failing abandoned syncs, remembering what could not
-//! be remembered before, telling what has happened.
+//! What happens without anybody asking: looking into what has landed, counting datasets and trash, emptying it, failing
+//! abandoned syncs, remembering what could not be remembered before, telling what has happened.
 
 use lakeshore::trash::TrashId;
 use lakeshore::{Error, Lake};
@@ -14,12 +14,40 @@ const TELLING_INTERVAL: Duration = Duration::from_millis(250);
 const EXPIRY_INTERVALS: u32 = 30;
 /// Between two steps of an emptying: the disk does something else for about half of the time.
 const PAUSE: Duration = Duration::from_millis(5);
+/// Between two looks for files that were not looked into; one that finds nothing costs next to nothing.
+const INSPECTION_INTERVAL: Duration = Duration::from_millis(250);
+/// Between two steps of looking into files, while uploads land.
+const INSPECTION_PAUSE: Duration = Duration::from_millis(200);
 /// After trash could not be removed, before it is tried again.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub async fn run(lake: Lake, stopping: CancellationToken) {
-    // Side by side: a large piece takes its time, and new trash is counted meanwhile.
-    tokio::join!(look_after(&lake, &stopping), empty(&lake, &stopping), tell(&lake, &stopping));
+    // Side by side: a large piece, or dataset, takes its time, and what is new is counted meanwhile.
+    tokio::join!(
+        look_after(&lake, &stopping),
+        empty(&lake, &stopping),
+        count(&lake, &stopping),
+        inspect(&lake, &stopping),
+        tell(&lake, &stopping),
+    );
+}
+
+/// Looks at what is in files that have landed. While uploads come, they go first: some files are looked at, then none for a
+/// while.
+async fn inspect(lake: &Lake, stopping: &CancellationToken) {
+    let mut landings = lake.landings_so_far();
+    loop {
+        let pause = match log(lake.inspect_some().await, "look at what has landed") {
+            Some(0) => INSPECTION_INTERVAL,
+            Some(_) if lake.landings_so_far() == landings => Duration::ZERO,
+            Some(_) => INSPECTION_PAUSE,
+            None => PATIENCE,
+        };
+        landings = lake.landings_so_far();
+        if !waited(pause, stopping).await {
+            return;
+        }
+    }
 }
 
 /// False when the server stops meanwhile.
@@ -68,6 +96,13 @@ async fn look_after(lake: &Lake, stopping: &CancellationToken) {
             log(lake.expire_resumables().await, "give up abandoned uploads");
         }
         ticks = ticks.wrapping_add(1);
+    }
+}
+
+/// Counts the files of datasets that have changed.
+async fn count(lake: &Lake, stopping: &CancellationToken) {
+    while waited(INTERVAL, stopping).await {
+        log(lake.count_datasets().await, "count the files of a dataset");
     }
 }
 

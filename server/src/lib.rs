@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod crash;
 pub mod files;
+pub mod formats;
 pub mod housekeeping;
 pub mod http;
 pub mod lock;

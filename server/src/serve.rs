@@ -4,6 +4,7 @@ use crate::clock::{SystemClock, SystemRandomness};
 use crate::config::ServeOptions;
 use crate::crash;
 use crate::files::local::LocalFiles;
+use crate::formats::FileFormats;
 use crate::housekeeping;
 use crate::http::connections::{allow_descriptors, serve};
 use crate::http::threads::Threads;
@@ -48,6 +49,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let lake = Lake::new(Parts {
         state: Arc::new(state.clone()),
         files: Arc::new(files),
+        formats: Arc::new(FileFormats::default()),
         clock: Arc::new(SystemClock),
         randomness: Arc::new(SystemRandomness),
         limits: options.limits(),
@@ -59,6 +61,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         lake: lake.clone(),
         state: state.clone(),
         assets: Arc::new(assets()),
+        lake_root: std::path::absolute(&root).unwrap_or(root),
         upload_idle_max: options.upload_idle_timeout,
         stopping: CancellationToken::new(),
         interrupt: CancellationToken::new(),

@@ -2,19 +2,25 @@
 //! [`memory`](crate::ports::memory).
 
 pub mod clock;
+pub mod datasets;
 pub mod files;
+pub mod formats;
 pub mod inspection;
 #[cfg(feature = "testing")]
 pub mod memory;
 #[cfg(feature = "testing")]
 pub mod promises;
 pub mod resumables;
+pub mod schemas;
 pub mod space;
 pub mod state;
 
 pub use clock::{Clock, Randomness};
+pub use datasets::DatasetState;
 pub use files::{Files, Partial, WrittenGroup};
+pub use formats::Formats;
 pub use inspection::{FilesInspection, StateInspection};
 pub use resumables::ResumableState;
+pub use schemas::SchemaState;
 pub use space::Space;
 pub use state::State;

@@ -6,18 +6,22 @@
 
 mod batches;
 mod content;
+mod datasets;
 mod files;
 mod keys;
 mod resumables;
+mod schemas;
 mod syncs;
 mod trash;
 mod uploads;
 
 pub use batches::*;
 pub use content::*;
+pub use datasets::*;
 pub use files::*;
 pub use keys::*;
 pub use resumables::*;
+pub use schemas::*;
 pub use syncs::*;
 pub use trash::*;
 pub use uploads::*;
@@ -55,6 +59,10 @@ macro_rules! state_promises {
             what_has_landed_is_known_by_its_place_and_its_identity,
             a_hold_keeps_its_time_and_is_lifted_by_a_landing_and_by_closing,
             what_a_sync_has_landed_tells_new_from_replaced,
+            what_has_landed_is_to_be_inspected_until_it_was,
+            a_file_is_compared_with_what_the_last_finished_sync_has_left,
+            the_first_file_of_a_new_dataset_is_what_the_others_are_compared_with,
+            a_dataset_that_ignores_marks_nothing_and_others_warn_unless_told,
             what_a_restart_needs_is_listed,
             a_resumable_upload_has_a_row_and_is_known_until_it_is_forgotten,
             a_resumable_upload_that_lands_is_finished,
@@ -66,6 +74,10 @@ macro_rules! state_promises {
             the_oldest_trash_is_doomed_first_and_never_what_is_being_restored,
             what_has_landed_is_listed_by_place_and_found_by_its_content,
             trash_that_has_a_folder_is_listed_adopted_and_restored,
+            each_day_counts_what_landed_failed_and_began_on_it,
+            a_file_has_arrived_when_readers_see_it,
+            datasets_are_listed_and_keep_their_rhythm,
+            a_dataset_is_counted_again_when_something_in_it_has_changed,
             filters_find_rows_by_status_type_path_and_text,
             a_key_is_found_by_its_secret_and_its_sessions_end_with_it,
             a_sign_in_link_works_once_and_in_time,

@@ -10,7 +10,7 @@ use crate::idempotency::{Fingerprint, IdempotencyKey};
 use crate::key::{Key, KeyId, NewKey, SecretHash};
 use crate::list::{SyncQuery, TrashQuery, UploadQuery};
 use crate::path::LakePath;
-use crate::ports::{ResumableState, Space, StateInspection};
+use crate::ports::{DatasetState, ResumableState, SchemaState, Space, StateInspection};
 use crate::sync::{Closing, Status, Sync, SyncId, SyncRecord, SyncType};
 use crate::time::Timestamp;
 use crate::trash::{Doomed, Totals, TrashEntry, TrashId, TrashKey, TrashKind, TrashReason};
@@ -178,9 +178,9 @@ pub trait SyncState: Send + std::marker::Sync {
     /// Ends a sync that was closed, durably, and remembers what went to the trash. Doing it again changes nothing.
     async fn settle_sync(&self, settlement: &Settlement) -> Result<(), Error>;
 
-    /// Remembers durably that an open sync is held, with the figures of this time; since when stays what it was. The next
-    /// landing and the closing of the sync lift it.
-    async fn hold_sync(&self, id: SyncId, replaced: Totals, published: Totals, at: Timestamp) -> Result<Hold, Error>;
+    /// Remembers durably that an open sync is held, with the figures of this time, unless it is so already: since when then
+    /// stays what it was. The next landing and the closing of the sync lift it.
+    async fn hold_sync(&self, id: SyncId, hold: Hold) -> Result<Hold, Error>;
 
     /// Opens a closed sync again: what it was closed for could not be done.
     async fn reopen_sync(&self, id: SyncId) -> Result<(), Error>;
@@ -327,7 +327,15 @@ pub trait KeyState: Send + std::marker::Sync {
 
 /// All that is remembered.
 pub trait State:
-    SyncState + UploadState + BatchState + ResumableState + TrashState + KeyState + StateInspection
+    SyncState
+    + UploadState
+    + BatchState
+    + ResumableState
+    + SchemaState
+    + TrashState
+    + KeyState
+    + DatasetState
+    + StateInspection
 {
     /// The room where the state is. Asked often: it answers at once.
     fn space(&self) -> Result<Space, Error>;

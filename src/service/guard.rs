@@ -2,9 +2,10 @@
 
 use super::{EndSync, Lake};
 use crate::error::Error;
+use crate::guard::Hold;
 use crate::path::LakePath;
 use crate::place::Place;
-use crate::sync::{SyncRecord, SyncType};
+use crate::sync::{Sync, SyncRecord, SyncType};
 use crate::trash::Totals;
 
 impl Lake {
@@ -18,11 +19,10 @@ impl Lake {
         if end.confirm || !is_watched {
             return Ok(());
         }
-        let replaced = self.measure_dataset(&sync.path).await?;
+        let (replaced, published) = self.totals_of_end(sync).await?;
         if replaced.files == 0 {
             return Ok(());
         }
-        let published = self.0.files.measure(&Place::Staging(sync.sync_id)).await?;
         if !guard.holds(&sync.path, replaced, published) {
             return Ok(());
         }
@@ -31,13 +31,23 @@ impl Lake {
         {
             return Err(busy);
         }
-        let hold = self.0.state.hold_sync(sync.sync_id, replaced, published, self.now()).await?;
+        let hold = self
+            .0
+            .state
+            .hold_sync(sync.sync_id, Hold { since: self.now(), replaced, published, differing_files: 0 })
+            .await?;
         self.0.events.marks().sync(sync.sync_id).is_held = true;
         Err(Error::Held { sync_id: sync.sync_id, path: sync.path.clone(), hold })
     }
 
+    /// What a full sync would replace, and by what.
+    pub(super) async fn totals_of_end(&self, sync: &Sync) -> Result<(Totals, Totals), Error> {
+        let replaced = self.measure_dataset(&sync.path).await?;
+        Ok((replaced, self.0.files.measure(&Place::Staging(sync.sync_id)).await?))
+    }
+
     /// A file where the dataset should be is none: it is in the way, as publishing will say.
-    async fn measure_dataset(&self, dataset: &LakePath) -> Result<Totals, Error> {
+    pub(super) async fn measure_dataset(&self, dataset: &LakePath) -> Result<Totals, Error> {
         let place = Place::Live(dataset.clone());
         match self.0.files.sizes(std::slice::from_ref(&place)).await?.first() {
             Some(Some(_)) => Ok(Totals::default()),
@@ -51,7 +61,9 @@ impl Lake {
         let sync = &record.sync;
         let replaced = self.measure_dataset(&sync.path).await?;
         if replaced.files > 0 {
-            self.0.state.hold_sync(sync.sync_id, replaced, Totals::default(), self.now()).await?;
+            let published = Totals::default();
+            let hold = Hold { since: self.now(), replaced, published, differing_files: 0 };
+            self.0.state.hold_sync(sync.sync_id, hold).await?;
             self.0.events.marks().sync(sync.sync_id).is_held = true;
         }
         Ok(())

@@ -26,7 +26,7 @@ use futures_util::future::{Either, join, select};
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Uploads in one group.
 const GROUP_UPLOADS_MAX: usize = 128;
@@ -44,6 +44,8 @@ pub(super) struct Landings {
     /// What is in the groups of `named`, and in the one that is being remembered.
     rowless: Rowless,
     whole_bytes: Arc<AtomicUsize>,
+    /// How many came so far.
+    come: AtomicU64,
 }
 
 /// An upload that is ready to land.
@@ -109,6 +111,7 @@ impl Landings {
     /// sync's gate until it is done.
     pub(super) async fn land(&self, lake: &Lake, ready: Ready) -> Result<Digest, Error> {
         let (answer, mut answered) = oneshot::channel();
+        self.come.fetch_add(1, Ordering::Relaxed);
         self.waiting.push(Waiting { ready, answer });
         if self.waiting.is_led() {
             return answered.await.unwrap_or_else(|dropped| Err(Error::internal(dropped)));
@@ -147,6 +150,11 @@ impl Named {
 }
 
 impl Lake {
+    /// How many landings there were since the start. What can wait looks at it, to see whether uploads come.
+    pub fn landings_so_far(&self) -> u64 {
+        self.0.landings.come.load(Ordering::Relaxed)
+    }
+
     /// Lands what is ready, group after group, for as long as it is polled; from the first poll on it must be. Without it,
     /// the callers take turns. Give it a thread of its own: the steps of a landing may block it.
     pub async fn lead_landings(&self) -> Infallible {

@@ -4,8 +4,10 @@
 //! (the server runs each request as a task of its own). What a crash interrupts, [`recovery`] finishes.
 
 mod batches;
+mod browsing;
 mod check;
 mod content;
+mod datasets;
 mod difference;
 mod emptying;
 mod events;
@@ -17,12 +19,15 @@ mod keys;
 mod landings;
 mod led_queue;
 mod missing;
+mod overview;
+mod preview;
 mod publish;
 mod reading;
 mod recovery;
 mod reserve;
 mod resumable;
 mod rowless;
+mod schemas;
 mod syncs;
 mod take_over;
 mod timeline;
@@ -30,6 +35,7 @@ mod trash;
 mod uploads;
 
 pub use batches::ExpectFiles;
+pub use browsing::{BrowseFolder, Browsed, FolderSort};
 pub use check::{CheckOptions, Checked, Finding, FindingKind};
 pub use emptying::{Emptied, EmptyTrash};
 pub use events::{EventFilter, Subscription, Told};
@@ -39,6 +45,7 @@ pub use publish::EndPreview;
 pub use reading::{Download, LakeEntry};
 pub use recovery::Recovered;
 pub use resumable::{Announced, Resumption};
+pub use schemas::{DatasetSchema, SetSchemaPolicy};
 pub use syncs::{EndSync, StartSync};
 pub use timeline::{Timeline, TimelineUpload};
 pub use uploads::{Destination, IncomingUpload};
@@ -46,7 +53,7 @@ pub use uploads::{Destination, IncomingUpload};
 use crate::error::Error;
 use crate::key::AuthMode;
 use crate::limits::Limits;
-use crate::ports::{Clock, Files, Randomness, State};
+use crate::ports::{Clock, Files, Formats, Randomness, State};
 use crate::time::Timestamp;
 use difference::Comparisons;
 use events::Events;
@@ -66,6 +73,7 @@ pub struct Lake(Arc<Inner>);
 struct Inner {
     state: Arc<dyn State>,
     files: Arc<dyn Files>,
+    formats: Arc<dyn Formats>,
     clock: Arc<dyn Clock>,
     randomness: Arc<dyn Randomness>,
     limits: Limits,
@@ -85,6 +93,7 @@ struct Inner {
 pub struct Parts {
     pub state: Arc<dyn State>,
     pub files: Arc<dyn Files>,
+    pub formats: Arc<dyn Formats>,
     pub clock: Arc<dyn Clock>,
     pub randomness: Arc<dyn Randomness>,
     pub limits: Limits,
@@ -93,11 +102,12 @@ pub struct Parts {
 
 impl Lake {
     pub fn new(parts: Parts) -> Self {
-        let Parts { state, files, clock, randomness, limits, auth_mode } = parts;
+        let Parts { state, files, formats, clock, randomness, limits, auth_mode } = parts;
         let events = Events::new(clock.now(), &*randomness);
         Self(Arc::new(Inner {
             state,
             files,
+            formats,
             clock,
             randomness,
             limits,

@@ -44,6 +44,7 @@ impl Lake {
             return Err(self.give_up_lost(&gate, &record, end.discard_in_flight, caller.name()).await);
         }
         self.refuse_unexpected(end).await?;
+        self.refuse_differing(&record, end).await?;
         self.refuse_shrinking(&record, end).await?;
         let closing = match record.sync.sync_type {
             SyncType::IncrementalSync => Closing::Finish,

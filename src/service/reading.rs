@@ -1,12 +1,11 @@
 //! Looking into the lake: what a folder holds, and the bytes of a file.
 
-use super::Lake;
+use super::{BrowseFolder, Lake};
 use crate::error::Error;
 use crate::key::Caller;
-use crate::list::{Order, Page};
 use crate::path::LakePath;
 use crate::place::Place;
-use crate::ports::files::OpenFile;
+use crate::ports::files::{FolderEntry, OpenFile};
 use crate::time::Timestamp;
 use crate::upload::hexadecimal;
 use serde::{Deserialize, Serialize};
@@ -53,6 +52,12 @@ impl Lake {
         from: Option<u64>,
         size: Option<u64>,
     ) -> Result<Vec<LakeEntry>, Error> {
+        let wanted = BrowseFolder { path: path.map(str::to_owned), from, size, ..BrowseFolder::default() };
+        Ok(self.browse_folder(caller, &wanted).await?.entries)
+    }
+
+    /// The folder, if the caller may look into it.
+    pub(super) fn readable_folder(&self, caller: &Caller, path: Option<&str>) -> Result<Option<LakePath>, Error> {
         let scope = self.0.auth_mode.may_read(caller)?;
         let folder = match path.unwrap_or_default() {
             "" | "/" => None,
@@ -65,12 +70,11 @@ impl Lake {
             }
             (None, ..) => {}
         }
-        let page = Page::new(from, size, Order::Asc)?;
-        let entries = self.0.files.list_folder(folder.as_ref(), page.from, page.size).await?;
-        let entries = entries.ok_or_else(|| match &folder {
-            Some(folder) => Error::NoSuchFolder(folder.clone()),
-            None => Error::InTheWay("the lake root is not there any more; somebody has removed it by hand".into()),
-        })?;
+        Ok(folder)
+    }
+
+    /// With the digests that are known.
+    pub(super) async fn shown(&self, entries: Vec<FolderEntry>) -> Result<Vec<LakeEntry>, Error> {
         let files: Vec<_> =
             entries.iter().filter_map(|entry| Some((entry.path.clone(), entry.file.clone()?))).collect();
         let mut known = self.known_digests(&files).await?.into_iter();
@@ -83,5 +87,12 @@ impl Lake {
             path: entry.path,
         });
         Ok(shown.collect())
+    }
+}
+
+pub(super) fn no_such_folder(folder: Option<&LakePath>) -> Error {
+    match folder {
+        Some(folder) => Error::NoSuchFolder(folder.clone()),
+        None => Error::InTheWay("the lake root is not there any more; somebody has removed it by hand".into()),
     }
 }

@@ -27,7 +27,7 @@ pub fn SyncPill(status: Status, is_held: bool) -> impl IntoView {
         return view! { <StatusPill status/> }.into_any();
     }
     view! {
-        <span class="pill pill-held" title="Syncing: its end would shrink the dataset, and waits for somebody to confirm it">
+        <span class="pill pill-held" title="Syncing: its end would shrink the dataset or change its columns, and waits for somebody to confirm it">
             <Picture icon=Icon::Warning/>
             "Held"
         </span>

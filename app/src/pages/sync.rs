@@ -135,7 +135,7 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
     let base = format!("/syncs/{id}");
     view! {
         <p class="crumb">
-            <a href="/">"Syncs"</a>
+            <a href="/syncs">"Syncs"</a>
         </p>
         <Heading title=title>
             <Show when=move || is_open.get() && may_write>
@@ -184,6 +184,7 @@ fn Facts(sync: RwSignal<Sync>, fixed: Sync, as_of: Timestamp) -> impl IntoView {
     let end = Memo::new(move |_| sync.with(|sync| sync.end_time));
     let message = Memo::new(move |_| sync.with(|sync| sync.message.clone()));
     let failed = Memo::new(move |_| sync.with(|sync| sync.num_failed));
+    let differing = Memo::new(move |_| sync.with(|sync| sync.num_schema_differences));
     let by = if fixed.started_by.is_empty() { "nobody signed in".to_owned() } else { fixed.started_by };
     view! {
         <Show when=move || !message.with(String::is_empty)>
@@ -219,6 +220,12 @@ fn Facts(sync: RwSignal<Sync>, fixed: Sync, as_of: Timestamp) -> impl IntoView {
                 <dt>"Failed"</dt>
                 <dd class:bad=move || { failed.get() > 0 }>{move || format::count(failed.get())}</dd>
             </div>
+            <Show when=move || { differing.get() > 0 }>
+                <div>
+                    <dt title="Files whose columns are not those of the dataset before">"Other columns"</dt>
+                    <dd class="warned">{move || format::counted(differing.get(), "file")}</dd>
+                </div>
+            </Show>
             <div>
                 <dt>"Size"</dt>
                 <dd>{move || sync.with(|sync| format::bytes(sync.size_bytes))}</dd>

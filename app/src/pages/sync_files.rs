@@ -6,6 +6,7 @@ use crate::components::live_rows::LiveRows;
 use crate::components::status::StatusPill;
 use crate::components::time::{Elapsed, RelativeTime};
 use crate::format;
+use lakeshore::schema::SchemaDifference;
 use lakeshore::time::Timestamp;
 use lakeshore::upload::Upload;
 use leptos::prelude::*;
@@ -60,6 +61,8 @@ fn FileRow(upload: Signal<Upload>, as_of: Timestamp, with_sync: bool) -> impl In
     let place = Memo::new(move |_| upload.with(|upload| upload.landed_path.as_ref().map(ToString::to_string)));
     let hash = Memo::new(move |_| upload.with(|upload| upload.sha256.clone()));
     let end = Memo::new(move |_| upload.with(|upload| upload.end_time));
+    let difference = Memo::new(move |_| upload.with(|upload| upload.schema_difference.clone()));
+    let rows = Memo::new(move |_| upload.with(|upload| upload.row_count));
     let sync_id = fixed.sync_id;
     view! {
         <tr>
@@ -67,6 +70,7 @@ fn FileRow(upload: Signal<Upload>, as_of: Timestamp, with_sync: bool) -> impl In
                 <span class="row-name">{fixed.file_name}</span>
                 {move || place.get().map(|place| view! { <span class="path">{place}</span> })}
                 {fixed.taken_over.then(|| view! { <span class="path">"Unchanged: taken over, not sent"</span> })}
+                {move || difference.get().map(|difference| view! { <SchemaMark difference=*difference/> })}
                 <Show when=move || !message.with(String::is_empty)>
                     <span class="message">{move || message.with(|message| sentence(message))}</span>
                 </Show>
@@ -82,6 +86,7 @@ fn FileRow(upload: Signal<Upload>, as_of: Timestamp, with_sync: bool) -> impl In
                 })}
             <td data-label="Size" class="number">
                 {move || upload.with(|upload| format::bytes(upload.size_bytes))}
+                {move || rows.get().map(|rows| view! { <span class="path">{format::counted(rows, "row")}</span> })}
             </td>
             <td data-label="SHA-256" class="secondary">
                 {move || {
@@ -104,6 +109,18 @@ fn FileRow(upload: Signal<Upload>, as_of: Timestamp, with_sync: bool) -> impl In
                 {move || view! { <Elapsed start=fixed.start_time end=end.get() as_of/> }}
             </td>
         </tr>
+    }
+    .into_any()
+}
+
+/// The columns of the file are not those of its dataset before.
+#[component]
+fn SchemaMark(difference: SchemaDifference) -> impl IntoView {
+    view! {
+        <span class="schema-difference">
+            <strong>"Other columns: "</strong>
+            {difference.in_words()}
+        </span>
     }
     .into_any()
 }

@@ -1,4 +1,4 @@
-//! A sync that is held, because publishing it would shrink its dataset: the figures, and a way to publish it all the same.
+//! A sync that is held, because publishing it would shrink its dataset or change its columns: the figures, and a way to publish it all the same.
 
 use super::sync_close::closing;
 use crate::api::end_sync;
@@ -61,6 +61,13 @@ pub fn HoldNotice(sync: RwSignal<Sync>, may_write: bool, as_of: Timestamp, refre
 
 /// What publishing would do, in words.
 fn consequence(path: &str, hold: Hold) -> String {
+    if hold.differing_files > 0 {
+        let files = format::counted(hold.differing_files, "file");
+        return format!(
+            "{files} of it {} other columns than {path}; they are marked below.",
+            if hold.differing_files == 1 { "has" } else { "have" }
+        );
+    }
     if hold.published.files == 0 {
         return format!(
             "No file has landed: publishing it would empty {path}, which holds {}.",
@@ -122,11 +129,14 @@ mod tests {
             since: Timestamp(1),
             replaced: Totals { files: 12, bytes: 3_100_000_000 },
             published: Totals { files, bytes },
+            differing_files: 0,
         };
         assert_eq!(
             consequence("/d", hold(1, 5)),
             "Publishing it would replace 12 files, 3.1 GB at /d by only 1 file, 5 B."
         );
+        let differing = Hold { differing_files: 2, ..hold(9, 9) };
+        assert_eq!(consequence("/d", differing), "2 files of it have other columns than /d; they are marked below.");
         assert!(consequence("/d", hold(0, 0)).contains("would empty /d, which holds 12 files"));
     }
 }

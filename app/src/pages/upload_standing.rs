@@ -150,7 +150,7 @@ fn PhaseButtons(phase: Phase) -> impl IntoView {
         .into_any(),
         Phase::Settled => view! {
             {retry}
-            <Show when=move || uploader.error.with(|error| error.as_ref().is_some_and(|error| error.is(ErrorCode::Held)))>
+            <Show when=move || uploader.error.with(|error| error.as_ref().is_some_and(|error| error.is(ErrorCode::Held) || error.is(ErrorCode::SchemaHeld)))>
                 <a
                     class="button button-primary"
                     href=move || uploader.target.with(|target| target.as_ref().map(|target| format!("/syncs/{}", target.sync_id)))

@@ -3,6 +3,7 @@
 use crate::clock::{SystemClock, SystemRandomness};
 use crate::config::CheckOptions;
 use crate::files::local::LocalFiles;
+use crate::formats::FileFormats;
 use crate::lock::lock;
 use crate::state::sqlite::SqliteState;
 use anyhow::{Context, bail};
@@ -34,6 +35,7 @@ pub async fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
     let lake = Lake::new(Parts {
         state: Arc::new(state.clone()),
         files: Arc::new(files),
+        formats: Arc::new(FileFormats::default()),
         clock: Arc::new(SystemClock),
         randomness: Arc::new(SystemRandomness),
         limits: Limits::default(),

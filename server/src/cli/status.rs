@@ -124,7 +124,12 @@ fn describe(output: &mut impl Write, sync: &Sync) -> io::Result<()> {
     if let Some(count) = sync.expected.and_then(|expected| expected.count) {
         writeln!(output, "  declared: {count} files")?;
     }
-    if let Some(Hold { replaced, published, .. }) = &sync.held {
+    if sync.num_schema_differences > 0 {
+        writeln!(output, "  files with other columns than the dataset: {}", sync.num_schema_differences)?;
+    }
+    if let Some(Hold { differing_files: 1.., .. }) = &sync.held {
+        writeln!(output, "  held, because of those; an end with \"confirm\" publishes them")?;
+    } else if let Some(Hold { replaced, published, .. }) = &sync.held {
         let (files, of) = (published.files, replaced.files);
         writeln!(
             output,

@@ -63,5 +63,5 @@ impl Ending {
 
 /// The guard holds the sync: everything is there, and somebody has to say that it is meant.
 pub fn is_held(error: &ClientError) -> bool {
-    error.is_refusal(ErrorCode::Held)
+    error.is_refusal(ErrorCode::Held) || error.is_refusal(ErrorCode::SchemaHeld)
 }

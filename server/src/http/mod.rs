@@ -23,6 +23,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use error::HttpError;
 use lakeshore::Lake;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +38,8 @@ pub struct Door {
     /// Asked whether it is ready.
     pub state: SqliteState,
     pub assets: Arc<app::shell::Assets>,
+    /// As the lake's readers on this machine name it.
+    pub lake_root: PathBuf,
     /// An upload that sends nothing for this long has broken off.
     pub upload_idle_max: Duration,
     /// The server accepts nothing new.

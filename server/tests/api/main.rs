@@ -7,6 +7,7 @@ mod backup;
 mod check;
 mod command;
 mod contract;
+mod datasets;
 mod digests;
 #[path = "../support/disk.rs"]
 mod disk;
@@ -17,9 +18,11 @@ mod guard;
 mod idempotency;
 mod list;
 mod missing;
+mod previews;
 mod recovery;
 mod reserve;
 mod resumable;
+mod schemas;
 mod sealed;
 #[path = "../support/server.rs"]
 mod server;

@@ -210,6 +210,15 @@ impl Sender {
         Some(())
     }
 
+    /// From now on an end looks at the columns of all that has landed.
+    #[cfg(feature = "failpoints")]
+    pub async fn hold_by_schema(&self, path: &str) -> Option<()> {
+        let body = json!({ "path": path, "policy": "hold", "api_key": self.key });
+        let (status, answer) = self.post("/api/lake/dataset/schema-policy", body).await?;
+        assert_eq!(status, 200, "{answer}");
+        Some(())
+    }
+
     /// A sync that would shrink its dataset: it is held, then aborted.
     #[cfg(feature = "failpoints")]
     pub async fn hold_and_abort(&self, path: &str) -> Option<()> {

@@ -34,6 +34,7 @@ async fn scenario(sender: &Sender) -> Option<()> {
     sender.upload_in_parts(added, "/inc/joined", 5_000).await?;
     sender.leave_unfinished(added, 10).await?;
     sender.replace_and_empty(added, "/inc/doomed").await?;
+    sender.hold_by_schema("/full").await?;
     let first = sender.stage("/full").await?;
     sender.publish("/full", first).await?;
     let second = sender.stage("/full").await?;

@@ -1,12 +1,16 @@
 //! The ports in memory, for tests: they keep every promise but that of stable storage.
 
 mod batches;
+mod datasets;
 mod files;
+mod formats;
 mod inspection;
 mod resumables;
+mod schemas;
 mod state;
 
 pub use files::MemoryFiles;
+pub use formats::MemoryFormats;
 pub use state::MemoryState;
 
 use super::{Clock, Randomness};

@@ -5,12 +5,14 @@ mod syncs;
 mod trash;
 mod uploads;
 
+use super::datasets::DatasetRow;
 use crate::error::Error;
 use crate::expected::{Declaration, LandedFile};
 use crate::key::{Key, KeyId, SecretHash};
 use crate::list::{Order, Page};
 use crate::path::LakePath;
 use crate::ports::Space;
+use crate::ports::memory::schemas::Schemas;
 use crate::ports::resumables::ResumableRecord;
 use crate::ports::state::{LandedContent, NewSync, NewTrash, NewUpload, OnceOnly, State, TrashRecord, WholeUpload};
 use crate::sync::{OpenSync, Phase, Status, SyncId, SyncRecord, SyncType, may_accept_uploads, obstacle};
@@ -28,7 +30,7 @@ pub struct MemoryState(Arc<Mutex<Data>>);
 pub(super) struct Data {
     pub(super) syncs: Vec<(SyncRecord, Timestamp)>,
     pub(super) uploads: Vec<UploadRow>,
-    datasets: Vec<(LakePath, SyncId)>,
+    pub(super) datasets: Vec<DatasetRow>,
     pub(super) trash: Vec<(TrashRecord, Fate)>,
     keys: Vec<(Key, SecretHash)>,
     sessions: Vec<(SecretHash, Option<KeyId>, Timestamp)>,
@@ -37,6 +39,7 @@ pub(super) struct Data {
     pub(super) expected: BTreeMap<SyncId, Declaration>,
     pub(super) resumables: BTreeMap<u64, ResumableRecord>,
     started_once: Vec<(NewSync, OnceOnly, SyncId)>,
+    pub(super) schemas: Schemas,
 }
 
 /// What has become of a piece of trash.
@@ -57,6 +60,10 @@ pub(super) struct UploadRow {
 }
 
 impl UploadRow {
+    pub(super) fn identity(&self) -> Option<&Identity> {
+        self.landed.as_ref().map(|(identity, _)| identity)
+    }
+
     pub(super) fn digest(&self) -> Option<Digest> {
         self.landed.as_ref().map(|(_, content)| content.digest)
     }
@@ -139,7 +146,7 @@ impl Data {
     }
 
     fn refuse_above_datasets(&self, path: &LakePath) -> Result<(), Error> {
-        let datasets = self.datasets.iter().map(|(dataset, _)| dataset);
+        let datasets = self.datasets.iter().map(|row| &row.record.path);
         let below: Vec<_> = datasets.filter(|dataset| path.contains(dataset) && *dataset != path).cloned().collect();
         if below.is_empty() { Ok(()) } else { Err(Error::DatasetsBelow { path: path.clone(), below }) }
     }
@@ -187,6 +194,7 @@ impl Data {
         row.upload.landed_path = Some(row.target.clone());
         row.upload.taken_over = whole.taken_over;
         row.landed = Some((whole.identity.clone(), LandedContent { digest: whole.digest, landed_at: at }));
+        self.schemas.uninspected.insert(id);
         let record = self.record(whole.sync_id)?;
         record.sync.num_in_flight -= 1;
         record.sync.size_bytes += whole.digest.size_bytes;
@@ -194,7 +202,8 @@ impl Data {
         let (path, sync_type) = (record.sync.path.clone(), record.sync.sync_type);
         self.syncs[index(whole.sync_id.0)].1 = at;
         if sync_type == SyncType::IncrementalSync {
-            self.remember_dataset(path, whole.sync_id);
+            self.remember_dataset(&path, whole.sync_id, at);
+            self.touch_datasets(&whole.target);
         }
         if let Some(trash) = trash {
             self.add_trash(trash);
@@ -219,11 +228,6 @@ impl Data {
             totals: None,
         };
         self.trash.push((TrashRecord { entry, key: new.key.clone(), restoring: None }, Fate::Kept));
-    }
-
-    fn remember_dataset(&mut self, path: LakePath, id: SyncId) {
-        self.datasets.retain(|(dataset, _)| *dataset != path);
-        self.datasets.push((path, id));
     }
 
     fn kept_trash(&mut self, id: TrashId) -> Option<&mut (TrashRecord, Fate)> {
@@ -284,6 +288,8 @@ fn new_upload(sync_id: SyncId, file_name: &str, status: Status, message: &str, a
         landed_path: None,
         sha256: None,
         taken_over: false,
+        row_count: None,
+        schema_difference: None,
     }
 }
 

@@ -93,25 +93,24 @@ pub async fn a_hold_keeps_its_time_and_is_lifted_by_a_landing_and_by_closing(sta
     let id = start(state, "/a", SyncType::FullSync).await;
     finish(state, id, "/a/1").await;
     let (many, few) = (Totals { files: 9, bytes: 90 }, Totals { files: 1, bytes: 5 });
-    let held = async |since| {
-        record(state, id).await.sync.held == Some(Hold { since: Timestamp(since), replaced: many, published: few })
-    };
-    state.hold_sync(id, many, many, Timestamp(100)).await.unwrap();
-    let hold = state.hold_sync(id, many, few, Timestamp(101)).await.unwrap();
-    assert_eq!(hold, Hold { since: Timestamp(100), replaced: many, published: few });
+    let hold = |at, published| Hold { since: Timestamp(at), replaced: many, published, differing_files: 3 };
+    let held = async |since| record(state, id).await.sync.held == Some(hold(since, few));
+    state.hold_sync(id, hold(100, many)).await.unwrap();
+    let last = state.hold_sync(id, hold(101, few)).await.unwrap();
+    assert_eq!(last, hold(100, few));
     assert!(held(100).await);
     let query = SyncQuery { page: Page::FIRST, status: None, sync_type: None, path: None, text: None, scope: None };
-    assert_eq!(state.syncs(&query).await.unwrap()[0].held, Some(hold));
+    assert_eq!(state.syncs(&query).await.unwrap()[0].held, Some(last));
     // Being held is no idleness, asking again is.
     assert!(state.idle_syncs(Timestamp(100)).await.unwrap().is_empty());
     assert_eq!(state.idle_syncs(Timestamp(101)).await.unwrap(), [id]);
     finish(state, id, "/a/2").await;
     assert_eq!(record(state, id).await.sync.held, None);
-    state.hold_sync(id, many, few, Timestamp(200)).await.unwrap();
+    state.hold_sync(id, hold(200, few)).await.unwrap();
     assert!(held(200).await);
     state.close_sync(id, &publish(), false, Timestamp(201)).await.unwrap();
     assert_eq!(record(state, id).await.sync.held, None);
-    assert!(matches!(state.hold_sync(id, many, few, Timestamp(202)).await, Err(Error::SyncEnding(_))));
+    assert!(matches!(state.hold_sync(id, hold(202, few)).await, Err(Error::SyncEnding(_))));
     state.reopen_sync(id).await.unwrap();
     assert_eq!(record(state, id).await.sync.held, None);
 }

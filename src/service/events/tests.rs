@@ -3,7 +3,7 @@ use crate::Caller;
 use crate::key::{AuthMode, Grant, Role};
 use crate::limits::Limits;
 use crate::ports::Clock;
-use crate::ports::memory::{CountingRandomness, ManualClock, MemoryFiles, MemoryState};
+use crate::ports::memory::{CountingRandomness, ManualClock, MemoryFiles, MemoryFormats, MemoryState};
 use crate::service::{EndSync, Parts, StartSync};
 use crate::sync::SyncType::{self, FullSync, IncrementalSync};
 use futures_util::FutureExt;
@@ -16,6 +16,7 @@ fn lake_of(auth_mode: AuthMode) -> (Lake, Arc<ManualClock>) {
     let lake = Lake::new(Parts {
         state: Arc::new(MemoryState::default()),
         files: Arc::new(MemoryFiles::default()),
+        formats: Arc::new(MemoryFormats),
         clock: clock.clone(),
         randomness: Arc::new(CountingRandomness::default()),
         limits: Limits::default(),

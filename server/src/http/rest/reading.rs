@@ -1,4 +1,4 @@
-//! `/api/lake/file/download` and `/api/lake/file/list`: what the lake holds.
+//! `/api/lake/file/download`, `/list` and `/preview`: what the lake holds.
 
 use super::body::Parameters;
 use crate::http::Door;
@@ -15,7 +15,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use headers::{AcceptRanges, ContentLength, ContentRange, ETag, HeaderMapExt, LastModified};
 use lakeshore::Error;
-use lakeshore::service::{Download, LakeEntry};
+use lakeshore::preview::FilePreview;
+use lakeshore::service::{BrowseFolder, Download, LakeEntry};
 use lakeshore::upload::hexadecimal;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -46,20 +47,35 @@ pub struct DownloadParameters {
 }
 
 #[derive(Deserialize)]
-pub struct FolderParameters {
+pub struct PreviewParameters {
     path: Option<String>,
-    from: Option<u64>,
-    size: Option<u64>,
+    rows: Option<u64>,
 }
 
 pub async fn list(
     State(door): State<Arc<Door>>,
     credentials: Credentials,
-    Parameters(parameters): Parameters<FolderParameters>,
+    Parameters(wanted): Parameters<BrowseFolder>,
 ) -> Result<Json<Vec<LakeEntry>>, HttpError> {
     let caller = credentials.caller(&door.lake, None).await?;
-    let FolderParameters { path, from, size } = parameters;
-    Ok(Json(door.lake.list_folder(&caller, path.as_deref(), from, size).await?))
+    Ok(Json(door.lake.browse_folder(&caller, &wanted).await?.entries))
+}
+
+pub async fn preview(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Parameters(parameters): Parameters<PreviewParameters>,
+) -> Result<Json<FilePreview>, HttpError> {
+    let caller = credentials.caller(&door.lake, None).await?;
+    let path = named(parameters.path)?;
+    Ok(Json(door.lake.preview(&caller, &path, parameters.rows).await?))
+}
+
+/// Which file is meant.
+fn named(path: Option<String>) -> Result<String, Error> {
+    path.ok_or_else(|| {
+        Error::Invalid("the parameter path is missing; add ?path=/data/db/t/a.parquet, as the list gives it".into())
+    })
 }
 
 pub async fn download(
@@ -70,9 +86,7 @@ pub async fn download(
     asked: HeaderMap,
 ) -> Result<Response, HttpError> {
     let caller = credentials.caller(&door.lake, None).await?;
-    let path = parameters.path.ok_or_else(|| {
-        Error::Invalid("the parameter path is missing; add ?path=/data/db/t/a.parquet, as the list gives it".into())
-    })?;
+    let path = named(parameters.path)?;
     let download = door.lake.download(&caller, &path).await?;
     let validators = validators(&download)?;
     let size_bytes = download.file.found().size_bytes;

@@ -5,6 +5,7 @@ use lakeshore::expected::ExpectedTotals;
 use lakeshore::guard::Hold;
 use lakeshore::key::{Key, KeyId, Role};
 use lakeshore::path::LakePath;
+use lakeshore::schema::{Schema, SchemaDifference};
 use lakeshore::sync::{Closing, Phase, Status, Sync, SyncId, SyncRecord, SyncType};
 use lakeshore::trash::{Totals, TrashEntry, TrashId, TrashKind, TrashReason};
 use lakeshore::upload::{Identity, Upload, UploadId, hexadecimal};
@@ -43,7 +44,7 @@ pub(super) fn path(row: &Row<'_>, column: &str) -> Result<LakePath> {
 pub(super) const SYNC_COLUMNS: &str = "sync_id, org_id, name, path, sync_type, status, phase, start_time, end_time, \
      total_files, num_failed, num_in_flight, size_bytes, message, started_by, closing_staging, closing_allow_empty, \
      closing_reason, closing_message, closing_by, expected_count, expected_bytes, expected_named, \
-     held_since, held_replaced_files, held_replaced_bytes, held_published_files, held_published_bytes";
+     held_since, held_replaced_files, held_replaced_bytes, held_published_files, held_published_bytes, held_differing, num_differing";
 
 pub(super) fn sync(row: &Row<'_>) -> Result<Sync> {
     Ok(Sync {
@@ -63,6 +64,7 @@ pub(super) fn sync(row: &Row<'_>) -> Result<Sync> {
         started_by: row.get("started_by")?,
         expected: expected(row)?,
         held: held(row)?,
+        num_schema_differences: number(row, "num_differing")?,
     })
 }
 
@@ -70,7 +72,7 @@ fn held(row: &Row<'_>) -> Result<Option<Hold>> {
     let Some(since) = time_if_any(row, "held_since")? else { return Ok(None) };
     let replaced = Totals { files: number(row, "held_replaced_files")?, bytes: number(row, "held_replaced_bytes")? };
     let published = Totals { files: number(row, "held_published_files")?, bytes: number(row, "held_published_bytes")? };
-    Ok(Some(Hold { since, replaced, published }))
+    Ok(Some(Hold { since, replaced, published, differing_files: number(row, "held_differing")? }))
 }
 
 fn expected(row: &Row<'_>) -> Result<Option<ExpectedTotals>> {
@@ -99,7 +101,12 @@ pub(super) fn sync_record(row: &Row<'_>) -> Result<SyncRecord> {
 }
 
 pub(super) const UPLOAD_COLUMNS: &str = "u.history_id, u.sync_id, u.file_name, u.target, u.status, u.start_time, \
-     u.end_time, u.message, u.size_bytes, u.sha256, u.taken_over";
+     u.end_time, u.message, u.size_bytes, u.sha256, u.taken_over, \
+     (SELECT row_count FROM file_schemas f WHERE f.history_id = u.history_id) AS row_count, \
+     (SELECT content FROM file_schemas f JOIN schemas s ON s.schema_id = f.schema_id \
+      WHERE f.history_id = u.history_id AND f.baseline_id IS NOT NULL) AS new_schema, \
+     (SELECT content FROM file_schemas f JOIN schemas s ON s.schema_id = f.baseline_id \
+      WHERE f.history_id = u.history_id) AS old_schema";
 
 pub(super) fn upload(row: &Row<'_>) -> Result<Upload> {
     let status = parsed(row, "status", Status::parse)?;
@@ -118,7 +125,18 @@ pub(super) fn upload(row: &Row<'_>) -> Result<Upload> {
         landed_path: if landed { Some(path(row, "target")?) } else { None },
         sha256: sha256.map(|bytes| hexadecimal(&bytes)),
         taken_over: row.get("taken_over")?,
+        row_count: number_if_any(row, "row_count")?,
+        schema_difference: schema_difference(row)?,
     })
+}
+
+fn schema_difference(row: &Row<'_>) -> Result<Option<Box<SchemaDifference>>> {
+    let schema = |column| -> Result<Option<Schema>> {
+        let content: Option<String> = row.get(column)?;
+        Ok(content.and_then(|content| serde_json::from_str::<Schema>(&content).ok()))
+    };
+    let (new, old) = (schema("new_schema")?, schema("old_schema")?);
+    Ok(new.zip(old).and_then(|(new, old)| new.differs_from(&old)).map(Box::new))
 }
 
 pub(super) fn trash_entry(row: &Row<'_>) -> Result<TrashEntry> {

@@ -1,15 +1,17 @@
-//! Syncs: the table `syncs`, and `datasets`, which they write.
+//! Syncs: the table `syncs`, and what changes with them elsewhere: the days, and the datasets that they write.
 
 use super::batches::insert_expected;
 use super::counts::{Tally, dense_page, page_of_slice, slice};
+use super::days::{DayTally, counted};
 use super::query::{Select, changed, clamp, found};
 use super::row::{SYNC_COLUMNS, id, parsed, path, sync, sync_record};
 use super::trash::insert_trash;
-use super::uploads::{in_flight, position};
+use super::uploads::{folder_id, in_flight, position};
 use super::writer::Durability::{Synced, Written};
-use super::{SqliteState, fault, idempotency};
+use super::{SqliteState, datasets, fault, idempotency, schemas};
 use crate::crash::crash_point;
 use async_trait::async_trait;
+use lakeshore::dataset::DayCounts;
 use lakeshore::guard::Hold;
 use lakeshore::limits::IN_FLIGHT_NAMED_MAX;
 use lakeshore::list::SyncQuery;
@@ -61,15 +63,8 @@ impl SyncState for SqliteState {
         self.writer.write(Synced, move |connection| settle_sync(connection, settlement)).await
     }
 
-    async fn hold_sync(
-        &self,
-        sync_id: SyncId,
-        replaced: Totals,
-        published: Totals,
-        at: Timestamp,
-    ) -> Result<Hold, Error> {
-        let held =
-            self.writer.write(Synced, move |connection| hold_sync(connection, sync_id, replaced, published, at)).await;
+    async fn hold_sync(&self, sync_id: SyncId, hold: Hold) -> Result<Hold, Error> {
+        let held = self.writer.write(Synced, move |connection| hold_sync(connection, sync_id, hold)).await;
         crash_point!("hold.remembered");
         held
     }
@@ -199,6 +194,8 @@ fn start_sync(connection: &Connection, new: NewSync) -> Result<SyncId, Error> {
     let values = params![new.name, new.path.as_str(), new.sync_type.as_str(), new.at.0, new.started_by, new.at.0];
     changed(connection, sql, values)?;
     let sync_id = SyncId(connection.last_insert_rowid().cast_unsigned());
+    folder_id(connection, new.path.as_str())?;
+    DayTally::one(connection, sync_id, new.at, DayCounts { syncs: 1, ..DayCounts::default() })?;
     if let Some(expected) = &new.expected {
         insert_expected(connection, sync_id, expected)?;
     }
@@ -229,12 +226,15 @@ fn close_sync(
     let mut tally = Tally::default();
     discarded.iter().for_each(|position| tally.ended(*position, Status::Failed));
     tally.write(connection)?;
+    DayTally::failed(connection, sync_id, at, discarded.len() as u64)?;
     let sql = "UPDATE syncs SET num_failed = num_failed + ?, num_in_flight = 0, held_since = NULL WHERE sync_id = ?";
     changed(connection, sql, params![id(discarded.len() as u64), id(sync_id.0)])?;
     match closing {
         Closing::Finish => {
             let sql = "UPDATE syncs SET phase = 'Ended', status = 'Finished', end_time = ? WHERE sync_id = ?";
-            changed(connection, sql, params![at.0, id(sync_id.0)])
+            let ended = changed(connection, sql, params![at.0, id(sync_id.0)]);
+            schemas::remember_good(connection, sync_id)?;
+            ended
         }
         Closing::Publish { staging, allow_empty, by } => {
             let sql = "UPDATE syncs SET phase = 'Publishing', closing_staging = ?, closing_allow_empty = ?, \
@@ -250,13 +250,8 @@ fn close_sync(
     Ok(())
 }
 
-fn hold_sync(
-    connection: &Connection,
-    sync_id: SyncId,
-    replaced: Totals,
-    published: Totals,
-    at: Timestamp,
-) -> Result<Hold, Error> {
+fn hold_sync(connection: &Connection, sync_id: SyncId, hold: Hold) -> Result<Hold, Error> {
+    let Hold { since: at, replaced, published, differing_files } = hold;
     let record = record(connection, sync_id)?.ok_or(Error::NoSuchSync(sync_id))?;
     may_accept_uploads(&record)?;
     let since = record.sync.held.map_or(at, |earlier| earlier.since);
@@ -265,10 +260,10 @@ fn hold_sync(
         changed(connection, "UPDATE syncs SET last_activity = ? WHERE sync_id = ?", params![at.0, id(sync_id.0)])?;
     }
     let sql = "UPDATE syncs SET held_since = ?, held_replaced_files = ?, held_replaced_bytes = ?, \
-           held_published_files = ?, held_published_bytes = ? WHERE sync_id = ?";
+           held_published_files = ?, held_published_bytes = ?, held_differing = ? WHERE sync_id = ?";
     let (old, new) = ((id(replaced.files), id(replaced.bytes)), (id(published.files), id(published.bytes)));
-    changed(connection, sql, params![since.0, old.0, old.1, new.0, new.1, id(sync_id.0)])?;
-    Ok(Hold { since, replaced, published })
+    changed(connection, sql, params![since.0, old.0, old.1, new.0, new.1, id(differing_files), id(sync_id.0)])?;
+    Ok(Hold { since, ..hold })
 }
 
 fn settle_sync(connection: &Connection, settlement: Settlement) -> Result<(), Error> {
@@ -282,16 +277,20 @@ fn settle_sync(connection: &Connection, settlement: Settlement) -> Result<(), Er
     if let Some(trash) = &settlement.trash {
         insert_trash(connection, trash)?;
     }
-    if settlement.status == Status::Finished {
-        remember_dataset(connection, sync_id)?;
+    if settlement.status == Status::Failed {
+        let counts = DayCounts { failed_syncs: 1, ..DayCounts::default() };
+        return DayTally::one(connection, sync_id, settlement.at, counts);
     }
-    Ok(())
+    schemas::remember_good(connection, sync_id)?;
+    published(connection, sync_id, settlement.at)
 }
 
-/// The path of the sync holds a dataset now.
-pub(super) fn remember_dataset(connection: &Connection, sync_id: SyncId) -> Result<(), Error> {
-    let sql = "INSERT INTO datasets (path, last_sync_id) SELECT path, sync_id FROM syncs WHERE sync_id = ? \
-               ON CONFLICT (path) DO UPDATE SET last_sync_id = excluded.last_sync_id \
-               WHERE excluded.last_sync_id > last_sync_id";
-    changed(connection, sql, [id(sync_id.0)]).map(|_| ())
+/// A full sync has become its dataset.
+fn published(connection: &Connection, sync_id: SyncId, at: Timestamp) -> Result<(), Error> {
+    let sync = record(connection, sync_id)?.ok_or(Error::NoSuchSync(sync_id))?.sync;
+    datasets::remember(connection, sync_id, at)?;
+    datasets::touch(connection, [sync.path.as_str()])?;
+    let mut days = DayTally::default();
+    days.arrived(counted(connection, sync_id)?, at, Totals { files: sync.num_landed(), bytes: sync.size_bytes });
+    days.write(connection)
 }

@@ -9,7 +9,6 @@ use crate::path::LakePath;
 use crate::ports::state::{NewSync, OnceOnly, Settlement, SyncState};
 use crate::sync::{Closing, Phase, Status, Sync, SyncId, SyncRecord, SyncType, may_accept_uploads, may_close};
 use crate::time::Timestamp;
-use crate::trash::Totals;
 use async_trait::async_trait;
 
 #[async_trait]
@@ -50,6 +49,7 @@ impl SyncState for MemoryState {
             started_by: new.started_by.clone(),
             expected: None,
             held: None,
+            num_schema_differences: 0,
         };
         data.syncs.push((SyncRecord { sync, phase: Phase::Open, closing: None }, new.at));
         if let Some(expected) = &new.expected {
@@ -110,6 +110,9 @@ impl SyncState for MemoryState {
             Closing::Abort { .. } => record.phase = Phase::Aborting,
         }
         record.closing = (record.phase != Phase::Ended).then(|| closing.clone());
+        if record.phase == Phase::Ended {
+            data.remember_good(id);
+        }
         Ok(())
     }
 
@@ -129,17 +132,20 @@ impl SyncState for MemoryState {
             data.add_trash(trash);
         }
         if settlement.status == Status::Finished {
-            data.remember_dataset(path, settlement.sync_id);
+            data.remember_dataset(&path, settlement.sync_id, settlement.at);
+            data.touch_datasets(&path);
+            data.remember_good(settlement.sync_id);
         }
         Ok(())
     }
 
-    async fn hold_sync(&self, id: SyncId, replaced: Totals, published: Totals, at: Timestamp) -> Result<Hold, Error> {
+    async fn hold_sync(&self, id: SyncId, hold: Hold) -> Result<Hold, Error> {
         let mut data = self.data();
         let record = data.record(id)?;
         may_accept_uploads(record)?;
         let earlier = record.sync.held;
-        let hold = Hold { since: earlier.map_or(at, |earlier| earlier.since), replaced, published };
+        let at = hold.since;
+        let hold = Hold { since: earlier.map_or(at, |earlier| earlier.since), ..hold };
         record.sync.held = Some(hold);
         if earlier.is_none() {
             data.touch(id, at);
@@ -177,7 +183,9 @@ impl SyncState for MemoryState {
     }
 
     async fn datasets(&self, beginning: &str, scope: Option<&LakePath>, size: u64) -> Result<Vec<LakePath>, Error> {
-        let mut datasets = self.data().datasets.clone();
+        let data = self.data();
+        let mut datasets: Vec<_> =
+            data.datasets.iter().map(|row| (row.record.path.clone(), row.record.last_sync_id)).collect();
         datasets.retain(|(path, _)| path.as_str().starts_with(beginning) && within(scope, path));
         datasets.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         datasets.truncate(usize::try_from(size).unwrap_or(usize::MAX));
@@ -185,7 +193,7 @@ impl SyncState for MemoryState {
     }
 
     async fn forget_dataset(&self, path: &LakePath) -> Result<(), Error> {
-        self.data().datasets.retain(|(dataset, _)| dataset != path);
+        self.data().datasets.retain(|row| row.record.path != *path);
         Ok(())
     }
 }

@@ -1,0 +1,124 @@
+//! Lines to copy: how DuckDB, Polars, pandas and Spark read this file.
+
+use crate::components::copy::Command;
+use lakeshore::path::LakePath;
+use lakeshore::preview::{Dialect, Preview};
+use lakeshore::schema::Format;
+use leptos::prelude::*;
+
+use super::lake::download_of;
+
+#[component]
+pub(super) fn UseIt(path: LakePath, preview: Preview, disk_path: Option<String>, origin: String) -> impl IntoView {
+    let url = format!("{origin}{}", download_of(&path));
+    let dialect = preview.dialect.as_ref();
+    let format = preview.format;
+    let on_disk = disk_path.map(|place| {
+        view! {
+            <section class="section" aria-labelledby="use-disk">
+                <h2 id="use-disk">"On the server's own disk"</h2>
+                <Lines lines=lines(format, dialect, &place)/>
+            </section>
+        }
+    });
+    let mut by_http = lines(format, dialect, &url);
+    // Spark reads file systems.
+    by_http.retain(|(name, ..)| *name != "Spark");
+    view! {
+        {on_disk}
+        <section class="section" aria-labelledby="use-http">
+            <h2 id="use-http">"From anywhere, by HTTP"</h2>
+            <p class="quiet">"Where reading needs a key, it goes along as a header: Authorization: Bearer KEY."</p>
+            <Lines lines=by_http/>
+        </section>
+    }
+    .into_any()
+}
+
+type Line = (&'static str, &'static str, String);
+
+#[component]
+fn Lines(lines: Vec<Line>) -> impl IntoView {
+    lines
+        .into_iter()
+        .map(|(name, label, line)| {
+            view! {
+                <h3>{name}</h3>
+                <Command text=line label/>
+            }
+        })
+        .collect_view()
+}
+
+/// What each program is told, to read the file at a place.
+fn lines(format: Format, dialect: Option<&Dialect>, place: &str) -> Vec<Line> {
+    let sql = format!("'{}'", place.replace('\'', "''"));
+    let code = format!("\"{}\"", place.replace('\\', "\\\\").replace('"', "\\\""));
+    let (delimiter, has_header) = dialect.map_or((',', true), |dialect| (dialect.delimiter, dialect.has_header));
+    let delimiter = if delimiter == '\t' { "\\t".to_owned() } else { delimiter.to_string() };
+    let [duckdb, polars, pandas, spark] = match format {
+        Format::JsonLines => [
+            format!("SELECT * FROM read_json({sql}, format = 'newline_delimited') LIMIT 100;"),
+            format!("import polars as pl\n\npl.read_ndjson({code})"),
+            format!("import pandas as pd\n\npd.read_json({code}, lines=True)"),
+            format!("spark.read.json({code})"),
+        ],
+        Format::Delimited => {
+            let is_usual = delimiter == "," && has_header;
+            let (header, python) =
+                (if has_header { "true" } else { "false" }, if has_header { "True" } else { "False" });
+            let with = |options: String| if is_usual { String::new() } else { options };
+            let names = if has_header { "" } else { ", header=None" };
+            [
+                format!(
+                    "SELECT * FROM read_csv({sql}{}) LIMIT 100;",
+                    with(format!(", delim = '{delimiter}', header = {header}"))
+                ),
+                format!(
+                    "import polars as pl\n\npl.read_csv({code}{})",
+                    with(format!(", separator=\"{delimiter}\", has_header={python}"))
+                ),
+                format!("import pandas as pd\n\npd.read_csv({code}{})", with(format!(", sep=\"{delimiter}\"{names}"))),
+                format!("spark.read.csv({code}, sep=\"{delimiter}\", header={python}, inferSchema=True)"),
+            ]
+        }
+        _ => [
+            format!("SELECT * FROM read_parquet({sql}) LIMIT 100;"),
+            format!("import polars as pl\n\npl.scan_parquet({code}).head(100).collect()"),
+            format!("import pandas as pd\n\npd.read_parquet({code})"),
+            format!("spark.read.parquet({code})"),
+        ],
+    };
+    vec![
+        ("DuckDB", "Copy the line for DuckDB", duckdb),
+        ("Polars", "Copy the lines for Polars", polars),
+        ("pandas", "Copy the lines for pandas", pandas),
+        ("Spark", "Copy the line for Spark", spark),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(format: Format, dialect: Option<&Dialect>, place: &str, wanted: &str) -> String {
+        lines(format, dialect, place).into_iter().find(|(name, ..)| *name == wanted).unwrap().2
+    }
+
+    #[test]
+    fn a_name_cannot_end_its_own_quotes() {
+        let place = "/lake/it's \"x\".parquet";
+        let duckdb = line(Format::Parquet, None, place, "DuckDB");
+        assert_eq!(duckdb, "SELECT * FROM read_parquet('/lake/it''s \"x\".parquet') LIMIT 100;");
+        assert_eq!(line(Format::Parquet, None, place, "Spark"), "spark.read.parquet(\"/lake/it's \\\"x\\\".parquet\")");
+    }
+
+    #[test]
+    fn an_unusual_dialect_is_told_to_each_program() {
+        let dialect = Dialect { delimiter: '\t', has_header: false, encoding: "UTF-8".into(), compression: None };
+        let told = |name| line(Format::Delimited, Some(&dialect), "/x.tsv", name);
+        assert!(told("DuckDB").contains("delim = '\\t', header = false"));
+        assert!(told("Polars").contains("separator=\"\\t\", has_header=False"));
+        assert!(told("pandas").contains("sep=\"\\t\", header=None"));
+    }
+}

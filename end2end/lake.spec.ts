@@ -1,0 +1,101 @@
+// The Lake pages: folders, what is in a file, and what differs from its dataset.
+
+import { expect, test } from './fixtures';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const GOOD = 'id,price,day\n1,2.5,2026-11-24\n2,,2026-11-25\n';
+const OTHER = 'id,price,note\nx,2.5,new\n';
+
+test('a folder is browsed, ordered and searched, and its files are downloaded', async ({ lakeshore, page }) => {
+  const key = lakeshore.key();
+  const id = await lakeshore.start_sync(key, '/data/orders', 'IncrementalSync');
+  await lakeshore.upload(id, 'small.csv', GOOD);
+  await lakeshore.upload(id, 'large file #1 ü.csv', GOOD.repeat(50));
+  for (let n = 0; n < 105; n++) await lakeshore.upload(id, `dt=1/part-${String(n).padStart(3, '0')}.csv`, GOOD);
+  await lakeshore.end(key, id);
+  await page.goto(lakeshore.url + '/lake');
+  await page.getByRole('link', { name: 'data', exact: true }).click();
+  await page.getByRole('link', { name: 'orders', exact: true }).click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('orders');
+  const names = page.locator('tbody .row-name');
+  await expect(names).toHaveText(['dt=1', 'large file #1 ü.csv', 'small.csv']);
+  await page.getByRole('link', { name: 'Size' }).click();
+  await expect(page.locator('th[aria-sort=descending]')).toContainText('Size');
+  await page.getByRole('link', { name: 'Size' }).click();
+  await expect(names).toHaveText(['dt=1', 'small.csv', 'large file #1 ü.csv']);
+  await page.getByRole('searchbox').fill('part-00');
+  await page.getByRole('button', { name: 'Search' }).click();
+  await expect(names).toHaveCount(10);
+  await page.getByRole('link', { name: 'Clear' }).click();
+  await page.getByRole('link', { name: 'dt=1' }).click();
+  await expect(names).toHaveCount(100);
+  await page.getByRole('link', { name: 'Next' }).click();
+  await expect(names).toHaveCount(5);
+  await page.getByRole('navigation', { name: 'Folders above' }).getByRole('link', { name: 'orders' }).click();
+  const waiting = page.waitForEvent('download');
+  await page.getByRole('link', { name: 'Download large file' }).click();
+  expect((await waiting).suggestedFilename()).toBe('large file #1 ü.csv');
+  await page.getByRole('link', { name: 'large file #1 ü.csv', exact: true }).click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('large file #1 ü.csv');
+  await page.reload();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('large file #1 ü.csv');
+});
+
+test('a file shows its first rows, its columns, and how to read it, without a script', async ({ lakeshore, browser }) => {
+  const key = lakeshore.key();
+  const id = await lakeshore.start_sync(key, '/data/orders', 'IncrementalSync');
+  await lakeshore.upload(id, 'a.csv', GOOD + '3\n');
+  await lakeshore.upload(id, 'notes.txt', 'hello\n');
+  await lakeshore.end(key, id);
+  const context = await browser.newContext({ javaScriptEnabled: false });
+  const page = await context.newPage();
+  await page.goto(lakeshore.url + '/lake/data/orders/a.csv');
+  await expect(page.locator('.data thead th')).toHaveText(['Row', 'idinteger', 'pricenumber', 'daydate']);
+  await expect(page.locator('.data tbody tr').nth(1).locator('td')).toHaveText(['2', 'null', '2026-11-25']);
+  await page.locator('summary').click();
+  await expect(page.getByText('Line 4: 1 value where the first line has 3')).toBeVisible();
+  await page.getByRole('link', { name: 'Schema' }).click();
+  await expect(page.locator('.data tbody tr').nth(1)).toContainText('number');
+  await page.getByRole('link', { name: 'Use it' }).click();
+  const place = join(lakeshore.lake, 'data/orders/a.csv');
+  await expect(page.getByText(`SELECT * FROM read_csv('${place}') LIMIT 100;`)).toBeVisible();
+  await page.getByRole('link', { name: `Sync ${id}` }).click();
+  await expect(page).toHaveURL(`${lakeshore.url}/syncs/${id}`);
+  await page.goto(lakeshore.url + '/lake/data/orders/notes.txt');
+  await expect(page.locator('.preview-text')).toHaveText('hello');
+  await page.goto(lakeshore.url + '/lake/data/orders/none.csv');
+  await expect(page.getByRole('alert')).toContainText('There is no');
+  await context.close();
+});
+
+test('an image is shown from the address of its download', async ({ lakeshore, page }) => {
+  const key = lakeshore.key();
+  const id = await lakeshore.start_sync(key, '/data/pictures', 'IncrementalSync');
+  await lakeshore.upload(id, 'first.png', 'x');
+  await lakeshore.end(key, id);
+  const pixel = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
+  writeFileSync(join(lakeshore.lake, 'data/pictures/dot.png'), Buffer.from(pixel, 'base64'));
+  await page.goto(lakeshore.url + '/lake/data/pictures/dot.png');
+  const image = page.getByRole('img', { name: 'The image dot.png' });
+  await expect.poll(() => image.evaluate((shown: HTMLImageElement) => shown.naturalWidth)).toBe(1);
+});
+
+test('a file of other columns is marked on its sync and in the history', async ({ lakeshore, page }) => {
+  const key = lakeshore.key();
+  const first = await lakeshore.start_sync(key, '/data/orders', 'FullSync');
+  await lakeshore.upload(first, 'a.csv', GOOD);
+  await lakeshore.end(key, first);
+  await expect.poll(async () => (await lakeshore.get('/api/lake/dataset/schema?path=/data/orders')).sync_id).toBe(first);
+  await lakeshore.post('/api/lake/dataset/schema-policy', { path: '/data/orders', policy: 'hold', api_key: key });
+  const second = await lakeshore.start_sync(key, '/data/orders', 'FullSync');
+  await lakeshore.upload(second, 'a.csv', OTHER);
+  await expect(lakeshore.end(key, second)).rejects.toThrow('40912');
+  await page.goto(`${lakeshore.url}/syncs/${second}`);
+  await expect(page.locator('#sync-status')).toHaveText('Held');
+  await expect(page.locator('.notice-held')).toContainText('1 file of it has other columns than /data/orders');
+  const mark = 'Other columns: added note (text); removed day (date); id integer, now text';
+  await expect(page.locator('.schema-difference')).toHaveText(mark);
+  await page.goto(lakeshore.url + '/history');
+  await expect(page.locator('.schema-difference')).toHaveText([mark]);
+});

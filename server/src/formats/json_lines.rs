@@ -1,0 +1,182 @@
+//! JSON lines: one object a line (jsonlines.org, and ndjson). The columns are the keys, in the order in which they come.
+
+use super::Fault;
+use super::head::Head;
+use super::sniffing::{Guess, cell};
+use lakeshore::preview::{BAD_LINES_SHOWN_MAX, BadLine, COLUMNS_SHOWN_MAX, Dialect, Preview};
+use lakeshore::schema::{Column, Format, Schema};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::fmt;
+
+/// Keys that are told apart; what else there is is left out.
+const COLUMNS_MAX: usize = 4096;
+
+/// An object with its keys in their order.
+struct Object(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Object(pairs))
+            }
+        }
+        deserializer.deserialize_map(Pairs)
+    }
+}
+
+/// A key, and what was seen of its values.
+#[derive(Default)]
+struct Seen {
+    name: String,
+    guess: Guess,
+    strings: bool,
+    numbers: bool,
+    others: Option<&'static str>,
+    is_mixed: bool,
+    values: u64,
+}
+
+pub(super) fn preview(head: &Head, rows_max: usize) -> Result<Preview, Fault> {
+    let mut seen: Vec<Seen> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let (mut objects, mut bad_lines, mut num_bad_lines) = (0_u64, Vec::new(), 0);
+    let mut shown: Vec<Vec<(usize, Option<String>)>> = Vec::new();
+    for (line, text) in head.lines().filter(|(_, text)| !text.trim_ascii().is_empty()) {
+        let object = match serde_json::from_slice::<Object>(text) {
+            Ok(Object(object)) => object,
+            Err(error) => {
+                num_bad_lines += 1;
+                if bad_lines.len() < BAD_LINES_SHOWN_MAX {
+                    bad_lines.push(BadLine { line, problem: cause(&error) });
+                }
+                continue;
+            }
+        };
+        objects += 1;
+        let mut row = Vec::new();
+        for (name, value) in object {
+            let place = match places.get(&name) {
+                Some(&place) => place,
+                None if seen.len() >= COLUMNS_MAX => continue,
+                None => {
+                    seen.push(Seen { name: cell(&name), ..Seen::default() });
+                    *places.entry(name).or_insert(seen.len() - 1)
+                }
+            };
+            if shown.len() < rows_max && place < COLUMNS_SHOWN_MAX {
+                row.push((place, shown_value(&value)));
+            }
+            seen[place].see(&value);
+        }
+        if shown.len() < rows_max {
+            shown.push(row);
+        }
+    }
+    if objects == 0 {
+        return Err(Fault::unreadable(match (num_bad_lines, head.is_whole) {
+            (0, true) => "it is empty",
+            (0, false) => "its first line does not end within the first megabyte",
+            _ => "none of its first lines is a JSON object",
+        }));
+    }
+    let num_columns = seen.len();
+    let kept = if rows_max == 0 { num_columns } else { num_columns.min(COLUMNS_SHOWN_MAX) };
+    let columns = seen.into_iter().take(kept).map(|seen| seen.column(objects)).collect();
+    let rows = shown.into_iter().map(|row| {
+        let mut cells = vec![None; kept];
+        for (place, value) in row {
+            cells[place] = value;
+        }
+        cells
+    });
+    let dialect = (head.compression.is_some() || head.encoding != "UTF-8").then(|| Dialect {
+        delimiter: '\n',
+        has_header: false,
+        encoding: head.encoding.to_owned(),
+        compression: head.compression.map(str::to_owned),
+    });
+    Ok(Preview {
+        schema: Some(Schema { format: Format::JsonLines, columns }),
+        num_columns: num_columns as u64,
+        row_count: head.is_whole.then_some(objects),
+        rows: rows.collect(),
+        dialect,
+        bad_lines,
+        num_bad_lines,
+        ..Preview::nothing(Format::JsonLines)
+    })
+}
+
+/// Its first line is an object by itself.
+pub(super) fn looks_like_it(head: &Head) -> bool {
+    let mut lines = head.lines().map(|(_, text)| text.trim_ascii()).filter(|text| !text.is_empty());
+    lines.next().is_some_and(|line| line.starts_with(b"{") && serde_json::from_slice::<Object>(line).is_ok())
+}
+
+impl Seen {
+    fn see(&mut self, value: &Value) {
+        self.values += u64::from(!value.is_null());
+        match value {
+            Value::Null => {}
+            Value::String(text) => {
+                self.strings = true;
+                self.guess.see(text);
+            }
+            Value::Number(number) => {
+                self.numbers = true;
+                self.guess.see(&number.to_string());
+            }
+            Value::Bool(_) => self.see_other("boolean"),
+            Value::Array(_) => self.see_other("list"),
+            Value::Object(_) => self.see_other("object"),
+        }
+    }
+
+    fn see_other(&mut self, kind: &'static str) {
+        self.is_mixed |= self.others.is_some_and(|other| other != kind);
+        self.others = Some(kind);
+    }
+
+    /// A text that looks like a number is a text all the same: JSON tells the two apart. Times it does not know.
+    fn column(self, objects: u64) -> Column {
+        let guessed = self.guess.column(self.name);
+        let kind = match (self.others, self.strings, self.numbers) {
+            (Some(kind), false, false) if !self.is_mixed => kind.to_owned(),
+            (None, false, true) => guessed.kind,
+            (None, true, false) if matches!(guessed.kind.as_str(), "date" | "timestamp") => guessed.kind,
+            (None, false, false) => "empty".to_owned(),
+            _ => "text".to_owned(),
+        };
+        Column { name: guessed.name, kind, nullable: self.values < objects }
+    }
+}
+
+fn shown_value(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(cell(text)),
+        other => Some(cell(&other.to_string())),
+    }
+}
+
+/// Without the place in the line's own text, which is always line 1.
+fn cause(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let cause = message.rsplit_once(" at line ").map_or(message.as_str(), |(cause, _)| cause);
+    format!("{cause} at character {}", error.column())
+}

@@ -1,0 +1,102 @@
+//! The types of Parquet's columns: in words, and as they are read.
+
+use arrow_schema::{DataType, Field, Fields, Schema, TimeUnit};
+use std::sync::Arc;
+
+/// Characters of a type's words: those of nested ones may go on for ever.
+const WORDS_CHARACTERS_MAX: usize = 300;
+
+pub(super) fn words(kind: &DataType) -> String {
+    let words = whole_words(kind);
+    match words.char_indices().nth(WORDS_CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}…", &words[..end]),
+        None => words,
+    }
+}
+
+fn whole_words(kind: &DataType) -> String {
+    match kind {
+        DataType::Float16 => "float16".into(),
+        DataType::Float32 => "float".into(),
+        DataType::Float64 => "double".into(),
+        DataType::Date32 | DataType::Date64 => "date".into(),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "string".into(),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "binary".into(),
+        DataType::FixedSizeBinary(length) => format!("binary({length})"),
+        DataType::Time32(unit) | DataType::Time64(unit) => format!("time[{}]", unit_words(*unit)),
+        DataType::Timestamp(unit, None) => format!("timestamp[{}]", unit_words(*unit)),
+        DataType::Timestamp(unit, Some(zone)) => {
+            let zone = if &**zone == "+00:00" { "UTC" } else { zone };
+            format!("timestamp[{}, {zone}]", unit_words(*unit))
+        }
+        DataType::Decimal32(precision, scale)
+        | DataType::Decimal64(precision, scale)
+        | DataType::Decimal128(precision, scale)
+        | DataType::Decimal256(precision, scale) => format!("decimal({precision}, {scale})"),
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            format!("list<{}>", whole_words(item.data_type()))
+        }
+        DataType::Struct(fields) => format!("struct<{}>", fields_words(fields)),
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(pair) if pair.len() == 2 => {
+                format!("map<{}, {}>", whole_words(pair[0].data_type()), whole_words(pair[1].data_type()))
+            }
+            other => format!("map<{}>", whole_words(other)),
+        },
+        // Whole numbers, truths: `int64`, `boolean`.
+        other => other.to_string().to_lowercase(),
+    }
+}
+
+fn fields_words(fields: &Fields) -> String {
+    let fields: Vec<_> =
+        fields.iter().map(|field| format!("{}: {}", field.name(), whole_words(field.data_type()))).collect();
+    fields.join(", ")
+}
+
+fn unit_words(unit: TimeUnit) -> &'static str {
+    match unit {
+        TimeUnit::Second => "s",
+        TimeUnit::Millisecond => "ms",
+        TimeUnit::Microsecond => "us",
+        TimeUnit::Nanosecond => "ns",
+    }
+}
+
+/// The same columns, with texts as views of their page: a large value that many rows repeat is in memory once.
+pub(super) fn viewed(schema: &Schema) -> Schema {
+    Schema::new(schema.fields().iter().map(|field| viewed_field(field)).collect::<Fields>())
+}
+
+fn viewed_field(field: &Field) -> Arc<Field> {
+    let kind = match field.data_type() {
+        DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
+        DataType::Binary | DataType::LargeBinary => DataType::BinaryView,
+        DataType::List(item) => DataType::List(viewed_field(item)),
+        DataType::LargeList(item) => DataType::LargeList(viewed_field(item)),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(|field| viewed_field(field)).collect()),
+        DataType::Map(entries, is_sorted) => DataType::Map(viewed_field(entries), *is_sorted),
+        other => other.clone(),
+    };
+    Arc::new(field.clone().with_data_type(kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_read_as_people_write_them() {
+        let item = |kind| Arc::new(Field::new("item", kind, true));
+        for (kind, expected) in [
+            (DataType::Int64, "int64"),
+            (DataType::Boolean, "boolean"),
+            (DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), "timestamp[us, UTC]"),
+            (DataType::Decimal128(18, 2), "decimal(18, 2)"),
+            (DataType::List(item(DataType::Utf8)), "list<string>"),
+            (DataType::Struct(vec![item(DataType::Float64)].into()), "struct<item: double>"),
+        ] {
+            assert_eq!(words(&kind), expected);
+        }
+    }
+}

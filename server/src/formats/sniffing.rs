@@ -1,0 +1,145 @@
+//! What the values of a column look like, where the file does not say it.
+
+use lakeshore::preview::CELL_CHARACTERS_MAX;
+use lakeshore::schema::Column;
+
+/// What every value of a column, so far, could be.
+#[derive(Debug, Clone)]
+pub(super) struct Guess {
+    could_be: [bool; KINDS.len()],
+    has_values: bool,
+    has_nulls: bool,
+}
+
+/// From the narrowest on: the first that all values are is the type.
+const KINDS: [(&str, fn(&str) -> bool); 5] = [
+    ("boolean", is_boolean),
+    ("integer", is_integer),
+    ("number", is_number),
+    ("date", is_date),
+    ("timestamp", |text| is_timestamp(text) || is_date(text)),
+];
+
+impl Default for Guess {
+    fn default() -> Self {
+        Self { could_be: [true; KINDS.len()], has_values: false, has_nulls: false }
+    }
+}
+
+impl Guess {
+    pub(super) fn see(&mut self, value: &str) {
+        self.has_values = true;
+        for (could_be, (_, is_one)) in self.could_be.iter_mut().zip(KINDS) {
+            *could_be = *could_be && is_one(value);
+        }
+    }
+
+    pub(super) fn see_null(&mut self) {
+        self.has_nulls = true;
+    }
+
+    pub(super) fn column(&self, name: String) -> Column {
+        let narrowest = self.could_be.iter().zip(KINDS).find(|(could_be, _)| **could_be).map(|(_, (kind, _))| kind);
+        let kind = if self.has_values { narrowest.unwrap_or("text") } else { "empty" };
+        Column { name, kind: kind.to_owned(), nullable: self.has_nulls }
+    }
+}
+
+/// It looks like anything narrower than a text.
+pub(super) fn is_typed(value: &str) -> bool {
+    KINDS.iter().any(|(_, is_one)| is_one(value))
+}
+
+/// The value as it is shown.
+pub(super) fn cell(value: &str) -> String {
+    match value.char_indices().nth(CELL_CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value.to_owned(),
+    }
+}
+
+fn is_boolean(text: &str) -> bool {
+    text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false")
+}
+
+/// A zero in front says that it is a code, such as a postal code, and no number.
+fn is_integer(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let is_plain = digits == "0" || !digits.starts_with('0');
+    is_plain && (1..=38).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_number(text: &str) -> bool {
+    let is_of_digits = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text).as_bytes();
+    let is_code = digits.len() > 1 && digits[0] == b'0' && digits[1].is_ascii_digit();
+    is_of_digits && !is_code && text.parse::<f64>().is_ok()
+}
+
+/// `2026-11-24`
+fn is_date(text: &str) -> bool {
+    let Some((date, "")) = text.split_at_checked(10) else { return false };
+    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let mut parts = date.split('-');
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(year), Some(month), Some(day), None) => {
+            let within = |part: &str, last: u8| part.parse::<u8>().is_ok_and(|number| (1..=last).contains(&number));
+            year.len() == 4 && [year, month, day].into_iter().all(is_number) && within(month, 12) && within(day, 31)
+        }
+        _ => false,
+    }
+}
+
+/// `2026-11-24T14:05`, with seconds, parts of them, and a zone, or without.
+fn is_timestamp(text: &str) -> bool {
+    let Some((date, time)) = text.split_at_checked(10) else { return false };
+    let Some(time) = time.strip_prefix(['T', ' ']) else { return false };
+    let end = time.find(|character: char| !(character.is_ascii_digit() || ":.".contains(character)));
+    let (time, zone) = time.split_at(end.unwrap_or(time.len()));
+    let is_of_day = |part: &str, last: u8| part.len() == 2 && part.parse::<u8>().is_ok_and(|number| number <= last);
+    let parts: Vec<_> = time.split(':').collect();
+    let is_time = match parts[..] {
+        [hour, minute] => is_of_day(hour, 23) && is_of_day(minute, 59),
+        [hour, minute, second] => {
+            let (whole, part) = second.split_once('.').unwrap_or((second, "0"));
+            is_of_day(hour, 23) && is_of_day(minute, 59) && is_of_day(whole, 60) && !part.is_empty()
+        }
+        _ => false,
+    };
+    let is_zone = matches!(zone, "" | "Z" | "z" | " UTC")
+        || zone.strip_prefix(['+', '-']).is_some_and(|offset| {
+            let digits = offset.replace(':', "");
+            matches!(digits.len(), 2 | 4) && digits.bytes().all(|byte| byte.is_ascii_digit())
+        });
+    is_date(date) && is_time && is_zone
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(values: &[&str]) -> String {
+        let mut guess = Guess::default();
+        values.iter().for_each(|value| guess.see(value));
+        guess.column(String::new()).kind
+    }
+
+    #[test]
+    fn a_column_is_the_narrowest_that_all_its_values_are() {
+        for (values, expected) in [
+            (&["1", "-20"] as &[&str], "integer"),
+            (&["1", "2.5", "1e9"], "number"),
+            (&["true", "FALSE"], "boolean"),
+            (&["2026-11-24", "1999-01-31"], "date"),
+            (&["2026-11-24", "2026-11-24T14:05:09.123+02:00", "2026-11-24 14:05"], "timestamp"),
+            (&["01234", "99999"], "text"),
+            (&["2026-13-01"], "text"),
+            (&["1", "x"], "text"),
+            (&["nan", "inf"], "text"),
+            (&["2026-11-24T25:00"], "text"),
+            (&[], "empty"),
+        ] {
+            assert_eq!(kind(values), expected, "{values:?}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The schema at the door: what lands is looked into, compared with its dataset, marked, and perhaps held.
+
+use crate::server::{TestServer, answer, assert_refused};
+use serde_json::{Value, json};
+
+/// Waits until every file that has landed was looked at: the count of its rows says so.
+async fn inspected(server: &TestServer, sync_id: u64, files: usize) -> Vec<Value> {
+    server
+        .eventually(async || {
+            let rows = server.history(&format!("sync_id={sync_id}&size=100")).await;
+            let done = rows.iter().filter(|row| row["row_count"].is_u64()).count();
+            (done == files).then_some(rows)
+        })
+        .await
+}
+
+async fn send(server: &TestServer, sync_type: &str, files: &[(&str, &str)]) -> u64 {
+    let id = server.start_sync("/data/t", sync_type).await;
+    for (name, text) in files {
+        server.upload(id, name, text.as_bytes()).await;
+    }
+    id
+}
+
+async fn set_policy(server: &TestServer, policy: &str) {
+    let body = json!({ "path": "/data/t", "policy": policy, "api_key": server.key });
+    let (status, body) = answer(server.post("/api/lake/dataset/schema-policy", &body)).await;
+    assert_eq!((status, body), (200, json!({ "success": true })));
+}
+
+async fn schema(server: &TestServer) -> Value {
+    answer(server.get("/api/lake/dataset/schema?path=/data/t")).await.1
+}
+
+const GOOD: &str = "id,price\n1,2.5\n2,3.5\n";
+const OTHER: &str = "id,price,note\nx,2.5,new\n";
+
+#[tokio::test]
+async fn a_file_of_other_columns_is_marked_with_the_columns_and_published_all_the_same() {
+    let server = TestServer::start().await;
+    let first = send(&server, "FullSync", &[("a.csv", GOOD), ("b.csv", GOOD)]).await;
+    let rows = inspected(&server, first, 2).await;
+    assert_eq!((&rows[0]["row_count"], rows[0].get("schema_difference")), (&json!(2), None));
+    server.end_sync(first).await;
+    let good = schema(&server).await;
+    assert_eq!((&good["policy"], &good["sync_id"]), (&json!("warn"), &json!(first)));
+    assert_eq!(good["schema"]["columns"][1], json!({ "name": "price", "type": "number", "nullable": false }));
+
+    let second = send(&server, "FullSync", &[("a.csv", GOOD), ("b.csv", OTHER), ("c.csv", OTHER)]).await;
+    let rows = inspected(&server, second, 3).await;
+    assert_eq!(rows[0].get("schema_difference"), None);
+    let difference = json!({
+        "added": [{ "name": "note", "type": "text", "nullable": false }],
+        "removed": [],
+        "retyped": [{ "name": "id", "old_type": "integer", "new_type": "text" }],
+        "is_reordered": false,
+    });
+    assert_eq!(rows[1]["schema_difference"], difference);
+    assert_eq!(server.sync(second).await["num_schema_differences"], 2);
+    server.end_sync(second).await;
+    assert_eq!(server.file_names("data/t"), ["a.csv", "b.csv", "c.csv"]);
+    // What was published is what the next is compared with; the marks stay.
+    assert_eq!(schema(&server).await["schema"]["columns"].as_array().unwrap().len(), 3);
+    let third = send(&server, "IncrementalSync", &[("d.csv", OTHER)]).await;
+    assert_eq!(inspected(&server, third, 1).await[0].get("schema_difference"), None);
+    assert_eq!(inspected(&server, second, 3).await[1]["schema_difference"], difference);
+}
+
+#[tokio::test]
+async fn a_dataset_that_holds_is_not_published_with_other_columns_until_somebody_confirms() {
+    let server = TestServer::start().await;
+    let first = send(&server, "FullSync", &[("a.csv", GOOD)]).await;
+    set_policy(&server, "hold").await;
+    server.end_sync(first).await;
+    let second = send(&server, "FullSync", &[("a.csv", OTHER), ("b.csv", GOOD)]).await;
+    // The end itself looks at what was not looked at yet.
+    let (status, body) = server.try_end(second, json!({})).await;
+    assert_refused((status, body.clone()), 40912, "a.csv: added note (text); id integer, now text");
+    assert_eq!(body["data"]["differing_files"], 1);
+    assert_eq!(server.sync(second).await["held"], body["data"]);
+    assert_eq!(server.file_names("data/t"), ["a.csv"], "nothing was published");
+    assert_eq!(server.files("data/t")["a.csv"], GOOD.as_bytes());
+    let (status, body) = server.try_end(second, json!({ "confirm": true })).await;
+    assert_eq!((status, body), (200, json!({ "success": true })));
+    let third = send(&server, "FullSync", &[("a.csv", GOOD), ("b.csv", GOOD)]).await;
+    server.end_sync(third).await;
+    assert_eq!(server.sync(third).await["sync_status"], "Finished", "what was confirmed has one file of each");
+    let narrow = server.new_key(&["--role", "write", "--path-prefix", "/data/u"]);
+    let body = json!({ "path": "/data/t", "policy": "ignore", "api_key": narrow });
+    assert_refused(answer(server.post("/api/lake/dataset/schema-policy", &body)).await, 40301, "/data/u");
+    set_policy(&server, "ignore").await;
+    let fourth = send(&server, "FullSync", &[("a.csv", OTHER), ("b.csv", OTHER)]).await;
+    server.end_sync(fourth).await;
+    assert_eq!(inspected(&server, fourth, 2).await[0].get("schema_difference"), None);
+}
+
+#[tokio::test]
+async fn what_was_not_looked_at_before_a_kill_is_looked_at_after_it() {
+    let mut server = TestServer::start().await;
+    let first = send(&server, "FullSync", &[("a.csv", GOOD)]).await;
+    server.end_sync(first).await;
+    inspected(&server, first, 1).await;
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    for round in 0..3 {
+        let names: Vec<_> = (0..40).map(|n| format!("{round}-{n}.csv")).collect();
+        let files: Vec<_> = names.iter().map(|name| (name.as_str(), OTHER.as_bytes())).collect();
+        assert_eq!(server.try_upload(&format!("sync_id={id}"), &files).await.0, 200);
+        // Whatever it had looked at by now.
+        server = server.kill_and_restart().await;
+    }
+    let rows = server
+        .eventually(async || {
+            let rows = server.history(&format!("sync_id={id}&size=1000")).await;
+            rows.iter().all(|row| row["row_count"].is_u64()).then_some(rows)
+        })
+        .await;
+    assert_eq!(rows.len(), 120);
+    assert!(rows.iter().all(|row| row["schema_difference"]["added"][0]["name"] == "note"));
+    assert_eq!(server.sync(id).await["num_schema_differences"], 120);
+}

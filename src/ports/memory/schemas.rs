@@ -1,0 +1,131 @@
+//! What is remembered of the columns of files.
+
+use super::MemoryState;
+use super::state::Data;
+use crate::error::Error;
+use crate::path::LakePath;
+use crate::ports::schemas::{GoodSchema, InspectedUpload, SchemaState, Uninspected};
+use crate::schema::{Schema, SchemaPolicy};
+use crate::sync::{Phase, Status, SyncId};
+use crate::upload::{Upload, UploadId};
+use async_trait::async_trait;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Default)]
+pub(super) struct Schemas {
+    pub(super) uninspected: BTreeSet<UploadId>,
+    /// How many files have which columns, in the order in which they came.
+    of_syncs: BTreeMap<SyncId, Vec<(Schema, u64)>>,
+    good: BTreeMap<LakePath, Good>,
+    policies: BTreeMap<LakePath, SchemaPolicy>,
+}
+
+struct Good {
+    sync_id: SyncId,
+    schema: Schema,
+    before: Option<Schema>,
+}
+
+impl Data {
+    /// The sync has finished, or more of it was looked at since.
+    pub(super) fn remember_good(&mut self, id: SyncId) {
+        let Ok(record) = self.record(id) else { return };
+        let (path, status) = (record.sync.path.clone(), record.sync.sync_status);
+        let schemas = self.schemas.of_syncs.get(&id).map(Vec::as_slice).unwrap_or_default();
+        // Of two that as many files have, the first.
+        let most = schemas.iter().rev().max_by_key(|(_, files)| *files);
+        let Some((schema, _)) = most.filter(|_| status == Status::Finished) else { return };
+        let schema = schema.clone();
+        let before = match self.schemas.good.remove(&path) {
+            Some(later) if later.sync_id > id => {
+                self.schemas.good.insert(path, later);
+                return;
+            }
+            Some(same) if same.sync_id == id => same.before,
+            Some(earlier) => Some(earlier.schema),
+            None => None,
+        };
+        self.schemas.good.insert(path, Good { sync_id: id, schema, before });
+    }
+
+    fn baseline(&mut self, id: SyncId) -> Option<Schema> {
+        let record = self.record(id).ok()?;
+        let (path, has_ended) = (record.sync.path.clone(), record.phase == Phase::Ended);
+        let before = match self.schemas.good.get(&path).map(|good| (good.sync_id.cmp(&id), good)) {
+            Some((Ordering::Greater, _)) if has_ended => return None,
+            Some((Ordering::Equal, good)) => good.before.clone(),
+            Some((_, good)) => Some(good.schema.clone()),
+            None => None,
+        };
+        before.or_else(|| Some(self.schemas.of_syncs.get(&id)?.first()?.0.clone()))
+    }
+}
+
+#[async_trait]
+impl SchemaState for MemoryState {
+    async fn uninspected(&self, of: Option<SyncId>, size: u64) -> Result<Vec<Uninspected>, Error> {
+        let data = self.data();
+        let rows = data.uploads.iter().filter(|row| {
+            data.schemas.uninspected.contains(&row.upload.history_id) && of.is_none_or(|id| row.upload.sync_id == id)
+        });
+        let rows = rows.map(|row| Uninspected {
+            upload_id: row.upload.history_id,
+            sync_id: row.upload.sync_id,
+            target: row.target.clone(),
+            identity: row.identity().cloned(),
+        });
+        Ok(rows.take(usize::try_from(size).unwrap_or(usize::MAX)).collect())
+    }
+
+    async fn remember_inspected(&self, files: &[InspectedUpload]) -> Result<(), Error> {
+        let mut data = self.data();
+        for InspectedUpload { upload_id, inspected } in files {
+            if !data.schemas.uninspected.remove(upload_id) {
+                continue;
+            }
+            let Some(id) = data.upload_row(*upload_id).map(|upload| upload.sync_id) else { continue };
+            let mut difference = None;
+            if let Some(schema) = &inspected.schema {
+                let path = data.record(id)?.sync.path.clone();
+                let is_ignored = data.schemas.policies.get(&path) == Some(&SchemaPolicy::Ignore);
+                let baseline = data.baseline(id).filter(|_| !is_ignored);
+                difference = baseline.and_then(|baseline| schema.differs_from(&baseline));
+                let of_sync = data.schemas.of_syncs.entry(id).or_default();
+                match of_sync.iter_mut().find(|(known, _)| known == schema) {
+                    Some((_, files)) => *files += 1,
+                    None => of_sync.push((schema.clone(), 1)),
+                }
+            }
+            data.record(id)?.sync.num_schema_differences += u64::from(difference.is_some());
+            if let Some(row) = data.uploads.iter_mut().find(|row| row.upload.history_id == *upload_id) {
+                row.upload.row_count = inspected.row_count;
+                row.upload.schema_difference = difference.map(Box::new);
+            }
+            data.remember_good(id);
+        }
+        Ok(())
+    }
+
+    async fn good_schema(&self, dataset: &LakePath) -> Result<Option<GoodSchema>, Error> {
+        let data = self.data();
+        let good = data.schemas.good.get(dataset);
+        Ok(good.map(|good| GoodSchema { sync_id: good.sync_id, schema: good.schema.clone() }))
+    }
+
+    async fn schema_policy(&self, dataset: &LakePath) -> Result<SchemaPolicy, Error> {
+        Ok(self.data().schemas.policies.get(dataset).copied().unwrap_or_default())
+    }
+
+    async fn set_schema_policy(&self, dataset: &LakePath, policy: SchemaPolicy) -> Result<(), Error> {
+        self.data().schemas.policies.insert(dataset.clone(), policy);
+        Ok(())
+    }
+
+    async fn differing_uploads(&self, id: SyncId, size: u64) -> Result<Vec<Upload>, Error> {
+        let data = self.data();
+        let differing = data.uploads.iter().map(|row| &row.upload);
+        let differing = differing.filter(|upload| upload.sync_id == id && upload.schema_difference.is_some());
+        Ok(differing.take(usize::try_from(size).unwrap_or(usize::MAX)).cloned().collect())
+    }
+}

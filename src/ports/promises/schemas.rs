@@ -1,0 +1,110 @@
+//! The columns of files and datasets.
+
+use super::*;
+use crate::ports::schemas::{InspectedUpload, Uninspected};
+use crate::ports::state::Settlement;
+use crate::preview::Inspected;
+use crate::schema::{Column, Format, Schema, SchemaPolicy};
+use crate::sync::Closing;
+
+fn schema(columns: &[&str]) -> Schema {
+    let column = |name: &&str| Column { name: (*name).to_owned(), kind: "int64".into(), nullable: false };
+    Schema { format: Format::Parquet, columns: columns.iter().map(column).collect() }
+}
+
+async fn inspect(state: &dyn State, upload_id: UploadId, columns: &[&str]) {
+    let inspected =
+        Inspected { format: Format::Parquet, row_count: Some(7), schema: Some(schema(columns)), problem: None };
+    state.remember_inspected(&[InspectedUpload { upload_id, inspected }]).await.unwrap();
+}
+
+async fn difference(state: &dyn State, id: UploadId) -> String {
+    let difference = state.upload(id).await.unwrap().unwrap().schema_difference;
+    difference.map(|difference| difference.in_words()).unwrap_or_default()
+}
+
+/// Lands a file of these columns in a sync of its own, and finishes that.
+async fn sync_of(state: &dyn State, columns: &[&str]) -> UploadId {
+    let sync_id = start(state, "/a", SyncType::IncrementalSync).await;
+    let upload_id = finish(state, sync_id, "/a/1").await;
+    inspect(state, upload_id, columns).await;
+    state.close_sync(sync_id, &Closing::Finish, false, Timestamp(50)).await.unwrap();
+    upload_id
+}
+
+pub async fn what_has_landed_is_to_be_inspected_until_it_was(state: &dyn State) {
+    let one = start(state, "/a", SyncType::IncrementalSync).await;
+    let other = start(state, "/b", SyncType::FullSync).await;
+    let begun = begin(state, one, "/a/0").await;
+    let first = finish(state, one, "/a/1").await;
+    land_upload(state, whole(None, other, "/b/1"), None, 30).await;
+    let of = async |sync| -> Vec<u64> {
+        state.uninspected(sync, 9).await.unwrap().iter().map(|file| file.upload_id.0).collect()
+    };
+    assert_eq!((of(None).await, of(Some(other)).await), (vec![2, 3], vec![3]));
+    land_upload(state, whole(Some(begun), one, "/a/0"), None, 31).await;
+    assert_eq!(of(None).await, [1, 2, 3]);
+    let identity = Some(Identity("1".into()));
+    let expected = Uninspected { upload_id: begun, sync_id: one, target: path("/a/0"), identity };
+    assert_eq!(state.uninspected(None, 1).await.unwrap(), [expected]);
+    inspect(state, first, &["x"]).await;
+    inspect(state, first, &["y"]).await;
+    assert_eq!(of(None).await, [1, 3]);
+    let upload = state.upload(first).await.unwrap().unwrap();
+    assert_eq!((upload.row_count, upload.schema_difference), (Some(7), None));
+}
+
+pub async fn a_file_is_compared_with_what_the_last_finished_sync_has_left(state: &dyn State) {
+    let first = sync_of(state, &["x", "y"]).await;
+    assert_eq!(difference(state, first).await, "");
+    let good = state.good_schema(&path("/a")).await.unwrap().unwrap();
+    assert_eq!((good.sync_id, good.schema), (SyncId(1), schema(&["x", "y"])));
+    let second = start(state, "/a", SyncType::IncrementalSync).await;
+    let (same, other) = (finish(state, second, "/a/2").await, finish(state, second, "/a/3").await);
+    let late = finish(state, second, "/a/4").await;
+    inspect(state, same, &["x", "y"]).await;
+    inspect(state, other, &["x", "z"]).await;
+    assert_eq!(difference(state, same).await, "");
+    assert_eq!(difference(state, other).await, "added z (int64); removed y (int64)");
+    assert_eq!(record(state, second).await.sync.num_schema_differences, 1);
+    state.close_sync(second, &Closing::Finish, false, Timestamp(60)).await.unwrap();
+    // Of two that as many files have, the first; a third decides. What is looked at late is still of its own sync.
+    assert_eq!(state.good_schema(&path("/a")).await.unwrap().unwrap().schema, schema(&["x", "y"]));
+    inspect(state, late, &["x", "z"]).await;
+    assert_eq!(difference(state, late).await, "added z (int64); removed y (int64)");
+    assert_eq!(state.good_schema(&path("/a")).await.unwrap().unwrap().schema, schema(&["x", "z"]));
+    let named: Vec<_> = state.differing_uploads(second, 9).await.unwrap().iter().map(|row| row.history_id).collect();
+    assert_eq!(named, [other, late]);
+    let third = sync_of(state, &["x", "z"]).await;
+    assert_eq!(difference(state, third).await, "");
+}
+
+pub async fn the_first_file_of_a_new_dataset_is_what_the_others_are_compared_with(state: &dyn State) {
+    let id = start(state, "/a", SyncType::FullSync).await;
+    let (one, other) = (finish(state, id, "/a/1").await, finish(state, id, "/a/2").await);
+    inspect(state, one, &["x"]).await;
+    inspect(state, other, &["y"]).await;
+    assert_eq!(difference(state, one).await, "");
+    assert_eq!(difference(state, other).await, "added y (int64); removed x (int64)");
+    assert_eq!(state.good_schema(&path("/a")).await.unwrap(), None, "it is not finished");
+    let abort = Closing::Abort { reason: TrashReason::Aborted, message: "aborted".into(), by: String::new() };
+    state.close_sync(id, &abort, false, Timestamp(60)).await.unwrap();
+    let settlement =
+        Settlement { sync_id: id, status: Status::Failed, message: String::new(), trash: None, at: Timestamp(61) };
+    state.settle_sync(&settlement).await.unwrap();
+    assert_eq!(state.good_schema(&path("/a")).await.unwrap(), None, "what was aborted is no measure");
+}
+
+pub async fn a_dataset_that_ignores_marks_nothing_and_others_warn_unless_told(state: &dyn State) {
+    let dataset = path("/a");
+    assert_eq!(state.schema_policy(&dataset).await.unwrap(), SchemaPolicy::Warn);
+    for policy in [SchemaPolicy::Hold, SchemaPolicy::Ignore] {
+        state.set_schema_policy(&dataset, policy).await.unwrap();
+        assert_eq!(state.schema_policy(&dataset).await.unwrap(), policy);
+    }
+    assert_eq!(state.schema_policy(&path("/a/b")).await.unwrap(), SchemaPolicy::Warn);
+    sync_of(state, &["x"]).await;
+    let other = sync_of(state, &["y"]).await;
+    assert_eq!(difference(state, other).await, "");
+    assert_eq!(state.good_schema(&dataset).await.unwrap().unwrap().schema, schema(&["y"]));
+}

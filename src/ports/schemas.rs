@@ -1,0 +1,55 @@
+//! What is remembered of the columns of files and datasets.
+
+use crate::error::Error;
+use crate::path::LakePath;
+use crate::preview::Inspected;
+use crate::schema::{Schema, SchemaPolicy};
+use crate::sync::SyncId;
+use crate::upload::{Identity, Upload, UploadId};
+use async_trait::async_trait;
+
+/// A file that has landed and was not looked at yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uninspected {
+    pub upload_id: UploadId,
+    pub sync_id: SyncId,
+    pub target: LakePath,
+    /// Absent for what landed before it was remembered.
+    pub identity: Option<Identity>,
+}
+
+/// What the last sync that finished has left in a dataset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoodSchema {
+    pub sync_id: SyncId,
+    pub schema: Schema,
+}
+
+/// A file that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InspectedUpload {
+    pub upload_id: UploadId,
+    pub inspected: Inspected,
+}
+
+#[async_trait]
+pub trait SchemaState: Send + Sync {
+    /// Uploads that have landed and were not looked at yet, in ascending order: at most `size`, of one sync or of all.
+    async fn uninspected(&self, of: Option<SyncId>, size: u64) -> Result<Vec<Uninspected>, Error>;
+
+    /// Remembers what was read of files, and compares each with what was there before its sync: with the columns that the last
+    /// sync left that had finished in its dataset; where none has, with those of the sync's own first file. What differs is
+    /// remembered as differing, unless the dataset's policy ignores it. Doing it again changes nothing.
+    async fn remember_inspected(&self, files: &[InspectedUpload]) -> Result<(), Error>;
+
+    /// What most files of the last sync have that finished in the dataset and brought columns.
+    async fn good_schema(&self, dataset: &LakePath) -> Result<Option<GoodSchema>, Error>;
+
+    async fn schema_policy(&self, dataset: &LakePath) -> Result<SchemaPolicy, Error>;
+
+    /// Remembers durably what is to become of files that differ, from now on.
+    async fn set_schema_policy(&self, dataset: &LakePath, policy: SchemaPolicy) -> Result<(), Error>;
+
+    /// Files of the sync that differ, the first `size` of them.
+    async fn differing_uploads(&self, id: SyncId, size: u64) -> Result<Vec<Upload>, Error>;
+}

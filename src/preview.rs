@@ -1,0 +1,161 @@
+//! What a person is shown of a file before they open it: its first rows, its columns, and what the file says of itself.
+//!
+//! Everything in it is bounded, whatever the file is: see the limits below. What cannot be shown is said in
+//! [`Preview::problem`], with the reason; no file is an error.
+
+use crate::path::LakePath;
+use crate::schema::{Format, Schema};
+use crate::sync::SyncId;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Most rows of a preview.
+pub const ROWS_MAX: u64 = 1000;
+/// Rows of a preview that asks for no number.
+pub const ROWS_DEFAULT: u64 = 50;
+/// Columns that a preview shows of a wide table; it counts them all.
+pub const COLUMNS_SHOWN_MAX: usize = 100;
+/// Characters of one value.
+pub const CELL_CHARACTERS_MAX: usize = 200;
+/// Row groups that a preview lists; it counts them all.
+pub const ROW_GROUPS_SHOWN_MAX: usize = 200;
+/// Bad lines that a preview names; it counts them all.
+pub const BAD_LINES_SHOWN_MAX: usize = 20;
+/// Characters of a text that a preview shows.
+pub const TEXT_CHARACTERS_MAX: usize = 32 * 1024;
+
+/// How a file of delimited values is written, as far as its first lines tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dialect {
+    pub delimiter: char,
+    pub has_header: bool,
+    /// `UTF-8`, `UTF-8 with a byte order mark`, `UTF-16 little-endian`.
+    pub encoding: String,
+    /// `gzip`; absent where it is not compressed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<String>,
+}
+
+/// A line that is not like the others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BadLine {
+    /// Counts from 1.
+    pub line: u64,
+    pub problem: String,
+}
+
+/// A part of a Parquet file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowGroup {
+    pub rows: u64,
+    /// As it lies in the file.
+    pub compressed_bytes: u64,
+    pub uncompressed_bytes: u64,
+}
+
+/// What a Parquet file says of a column, all its row groups together. What it does not say is absent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnStatistics {
+    pub name: String,
+    pub nulls: Option<u64>,
+    pub min: Option<String>,
+    pub max: Option<String>,
+    pub compressed_bytes: u64,
+    pub uncompressed_bytes: u64,
+    /// `ZSTD`, `SNAPPY`, or several.
+    pub compression: String,
+}
+
+/// What is shown of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preview {
+    pub format: Format,
+    /// The first [`COLUMNS_SHOWN_MAX`] columns; absent where there are none.
+    pub schema: Option<Schema>,
+    /// All columns.
+    pub num_columns: u64,
+    /// Absent where counting would mean reading it all.
+    pub row_count: Option<u64>,
+    /// The first rows, a value for each column of the schema. `None` is a null, or, in delimited values, nothing.
+    pub rows: Vec<Vec<Option<String>>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<Dialect>,
+    /// Among the lines that were read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bad_lines: Vec<BadLine>,
+    pub num_bad_lines: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub row_groups: Vec<RowGroup>,
+    pub num_row_groups: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statistics: Vec<ColumnStatistics>,
+    /// The program, as a Parquet file names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_by: Option<String>,
+    /// Of a text: its beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Of an image that a browser shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// Why all of it, or some of it, is not shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// How much of the file was read for this.
+    pub bytes_read: u64,
+}
+
+impl Preview {
+    /// Of a file of which nothing else is shown.
+    pub fn nothing(format: Format) -> Self {
+        Self {
+            format,
+            schema: None,
+            num_columns: 0,
+            row_count: None,
+            rows: Vec::new(),
+            dialect: None,
+            bad_lines: Vec::new(),
+            num_bad_lines: 0,
+            row_groups: Vec::new(),
+            num_row_groups: 0,
+            statistics: Vec::new(),
+            written_by: None,
+            text: None,
+            media_type: None,
+            problem: None,
+            bytes_read: 0,
+        }
+    }
+
+    /// `problem` begins small, as a part of a sentence: "the footer is cut off".
+    pub fn impossible(format: Format, problem: &str) -> Self {
+        Self { problem: Some(format!("it cannot be previewed, because {problem}")), ..Self::nothing(format) }
+    }
+}
+
+/// What was read of a file as it landed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspected {
+    pub format: Format,
+    /// Absent where counting would mean reading it all.
+    pub row_count: Option<u64>,
+    /// Absent where it has no columns, or they cannot be read.
+    pub schema: Option<Schema>,
+    /// Why they cannot.
+    pub problem: Option<String>,
+}
+
+/// A file of the lake: what is known of it, and what is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilePreview {
+    pub path: LakePath,
+    pub size_bytes: u64,
+    pub modified_time: Timestamp,
+    /// In hexadecimal; absent for what nobody but the lake's readers knows the bytes of.
+    pub sha256: Option<String>,
+    /// The sync that brought it, where that is known.
+    pub sync_id: Option<SyncId>,
+    #[serde(flatten)]
+    pub preview: Preview,
+}
