@@ -21,9 +21,18 @@ async function mark(page: Page): Promise<() => Promise<boolean>> {
   return async () => (await page.locator('html').getAttribute('data-seen')) === 'yes';
 }
 
+/** The number of the last event, which a new stream begins with. */
+async function lastEvent(lakeshore: Lakeshore): Promise<string> {
+  const closing = new AbortController();
+  const stream = await fetch(`${lakeshore.url}/api/events`, { signal: closing.signal });
+  const { value } = await stream.body!.getReader().read();
+  closing.abort();
+  return /id: \w+-(\d+)/.exec(new TextDecoder().decode(value))![1];
+}
+
 test('what a script does moves on two pages of two people without a reload', async ({ page, browser, lakeshore }) => {
   const key = lakeshore.key();
-  await signIn(page, lakeshore, key);
+  await signIn(page, lakeshore, key, '/syncs');
   await hydrated(page);
   await expect(standing(page)).toHaveText('Live');
   const id = await lakeshore.start_sync(key, '/data/orders', 'FullSync', 'nightly reload');
@@ -90,7 +99,7 @@ test.describe('with a short patience', () => {
 test('pages say that the server is away, and catch up when it is back', async ({ page, browser, lakeshore }) => {
   const key = lakeshore.key();
   const id = await lakeshore.start_sync(key, '/data/orders', 'IncrementalSync', 'hourly');
-  await page.goto(lakeshore.url);
+  await page.goto(`${lakeshore.url}/syncs`);
   await hydrated(page);
   const other = await another(browser, lakeshore, '/history');
   for (const one of [page, other]) await expect(standing(one)).toHaveText('Live');
@@ -122,7 +131,9 @@ test('the trash and what was restored from it show by themselves', async ({ page
 test('nothing is asked for while nothing happens', async ({ page, lakeshore }) => {
   const key = lakeshore.key();
   const id = await lakeshore.start_sync(key, '/data/orders', 'IncrementalSync');
-  for (const path of ['/', '/history', '/trash', `/syncs/${id}`]) {
+  // That has happened, and was told.
+  await expect.poll(() => lastEvent(lakeshore)).not.toBe('0');
+  for (const path of ['/', '/syncs', '/history', '/trash', `/syncs/${id}`]) {
     await page.goto(lakeshore.url + path);
     await hydrated(page);
     await expect(standing(page)).toHaveText('Live');

@@ -134,12 +134,12 @@ impl Progress {
 
     /// `24 MB/s, about 2 min 10 s left, 3 in flight`
     fn pace(&self, bytes_per_second: Option<f64>) -> String {
-        let rate =
-            bytes_per_second.map_or("measuring…".to_owned(), |rate| format!("{}/s", format::bytes(rate as u64)));
+        let rate = bytes_per_second.map(|rate| format!("{}/s", format::bytes(rate as u64)));
         let left = self.left_bytes.filter(|left| *left > 0).and_then(|left| time_left_ms(left, bytes_per_second));
-        let left =
-            left.map(|left| format!(", about {} left", format::duration(left / 1000 * 1000))).unwrap_or_default();
-        format!("{rate}{left}, {} in flight", format::count(self.in_flight))
+        let left = left.map(|left| format!("about {} left", format::duration(left / 1000 * 1000)));
+        let in_flight = format!("{} in flight", format::count(self.in_flight));
+        let known: Vec<_> = rate.into_iter().chain(left).chain([in_flight]).collect();
+        known.join(", ")
     }
 }
 
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn the_time_left_is_told_once_the_rate_is_known() {
         let expected = progress(Some((None, Some(3_000_000))));
-        assert_eq!(expected.pace(None), "measuring…, 2 in flight");
+        assert_eq!(expected.pace(None), "2 in flight");
         assert_eq!(expected.pace(Some(100_000.0)), "100 kB/s, about 15 s left, 2 in flight");
         assert_eq!(progress(None).pace(Some(0.0)), "0 B/s, 2 in flight");
     }
