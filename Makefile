@@ -18,7 +18,7 @@ SECONDS ?= 60
 # More options for `make run`, such as ARGS="--listen 127.0.0.1:4000".
 ARGS ?=
 
-.PHONY: help run build test dev lint fmt unit torture e2e bench bench-peers bench-scale bench-pieces fuzz screenshots clean site rust-target rust-components
+.PHONY: help run build test dev lint fmt unit torture e2e bench bench-peers bench-push bench-scale bench-pieces fuzz screenshots clean site rust-target rust-components
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,6 +96,10 @@ bench-peers: ## Install the servers that `make bench` compares with, below targe
 		echo "== installing dufs"; \
 		CARGO_TARGET_DIR=$(PEERS)/build cargo install --quiet --locked --root $(PEERS) dufs && rm -rf $(PEERS)/build; \
 	} || echo "dufs could not be installed"
+
+bench-push: build ## Measure `lakeshore push` and `get` beside rclone, which has to be installed (FILES, BYTES, ROUNDS)
+	@echo "== measuring push"
+	@LAKESHORE_BIN=$(abspath $(BINARY)) benches/push/run.sh
 
 bench-scale: ## Measure lists over BENCH_ROWS rows (default a million), and a publish of BENCH_FILES files (100,000)
 	@echo "== measuring lists and publishes"

@@ -114,7 +114,7 @@ test('pictures', async ({ page, lakeshore }) => {
     for (const theme of ['light', 'dark'] as const) {
       await page.setViewportSize({ width, height });
       await page.emulateMedia({ colorScheme: theme });
-      for (const [name, path] of [['syncs-held', '/'], ['sync-held', `/syncs/${id}`]]) {
+      for (const [name, path] of [['syncs-held', '/syncs'], ['sync-held', `/syncs/${id}`]]) {
         await page.goto(lakeshore.url + path);
         await hydrated(page);
         if (name === 'sync-held') {

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test as base, expect, type Page } from '@playwright/test';
 
-const BINARY = process.env.LAKESHORE_BIN ?? join(__dirname, '../target/release/lakeshore');
+export const BINARY = process.env.LAKESHORE_BIN ?? join(__dirname, '../target/release/lakeshore');
 
 export class Lakeshore {
   readonly folder = mkdtempSync(join(tmpdir(), 'lakeshore-'));

@@ -61,9 +61,9 @@ async function shoot(page: Page, lakeshore: Lakeshore, state: string, paths: [st
 }
 
 test('empty', async ({ page, lakeshore }) => {
-  await shoot(page, lakeshore, 'visitor', [['syncs', '/'], ['sign-in', '/sign-in?error=40101'], ['upload', '/upload']]);
+  await shoot(page, lakeshore, 'visitor', [['overview', '/'], ['syncs', '/syncs'], ['sign-in', '/sign-in?error=40101'], ['upload', '/upload']]);
   await signIn(page, lakeshore, lakeshore.key('admin', 'ana'));
-  await shoot(page, lakeshore, 'empty', [['syncs', '/'], ['history', '/history'], ['trash', '/trash'], ['upload', '/upload']]);
+  await shoot(page, lakeshore, 'empty', [['overview', '/'], ['syncs', '/syncs'], ['history', '/history'], ['trash', '/trash'], ['upload', '/upload']]);
 });
 
 test('busy', async ({ page, lakeshore }) => {
@@ -74,7 +74,7 @@ test('busy', async ({ page, lakeshore }) => {
   // The sizes in the trash are counted aside.
   await expect.poll(async () => (await lakeshore.get('/api/lake/trash?size=50')).every((entry: any) => entry.totals)).toBe(true);
   await shoot(page, lakeshore, 'busy', [
-    ['syncs', '/'], ['sync', '/syncs/10'], ['sync-finished', '/syncs/6'], ['history', '/history'],
+    ['overview', '/'], ['syncs', '/syncs'], ['sync', '/syncs/10'], ['sync-finished', '/syncs/6'], ['history', '/history'],
     ['history-failed', '/history?status=Failed'], ['trash', '/trash'], ['keys', '/keys'],
   ]);
   await page.setViewportSize({ width: 1440, height: 900 });

@@ -42,7 +42,9 @@ test('assets have names of their content, come compressed, and are kept for ever
 });
 
 const PAGES = [
-  ['/', 'Syncs'],
+  ['/', 'Overview'],
+  ['/syncs', 'Syncs'],
+  ['/datasets', 'Datasets'],
   ['/upload', 'Upload'],
   ['/history', 'History'],
   ['/trash', 'Trash'],
@@ -83,7 +85,7 @@ test.describe('without a script', () => {
     await lakeshore.upload(first, 'orders.csv', 'a,b\n1,2\n');
     await lakeshore.end(key, first);
     await lakeshore.start_sync(key, '/data/customers', 'FullSync', 'customers');
-    await page.goto(lakeshore.url);
+    await page.goto(`${lakeshore.url}/syncs`);
     await expect(page.getByRole('row')).toHaveCount(3);
     await page.getByRole('combobox').first().selectOption('Finished');
     await page.getByRole('button', { name: 'Filter' }).click();

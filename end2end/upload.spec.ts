@@ -126,7 +126,7 @@ test.describe('a path that another sync holds', () => {
 test('a running sync moves on the page without a reload', async ({ page, lakeshore }) => {
   const key = lakeshore.key();
   const sync = await lakeshore.start_sync(key, '/data/live', 'IncrementalSync', 'the live one');
-  await page.goto(lakeshore.url);
+  await page.goto(`${lakeshore.url}/syncs`);
   await hydrated(page);
   const row = page.getByRole('row', { name: /the live one/ });
   await expect(row).toContainText('Syncing');

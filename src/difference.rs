@@ -1,7 +1,9 @@
-//! What a sync changes: each file that it adds, changes, removes or leaves as it is.
+//! What a sync changes: each file that it adds, changes, removes or leaves as it is. And what has changed since a version of
+//! a dataset went to the trash.
 
+use crate::path::LakePath;
 use crate::sync::SyncId;
-use crate::trash::Totals;
+use crate::trash::{Totals, TrashId};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,11 +56,29 @@ pub struct DifferenceQuery {
     pub kind: Option<ChangeKind>,
 }
 
-/// What a sync changes: files and bytes of each kind, and one page of the files. Bytes are those that the sync brings; of
-/// removed files, those that go.
+/// Which changes are asked for between a version of a dataset, in the trash, and the dataset as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionQuery {
+    pub path: LakePath,
+    pub trash_id: TrashId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ChangeKind>,
+}
+
+/// What a sync changes, or what has changed since a version: files and bytes of each kind, and one page of the files. Bytes
+/// are those that the sync brings, or that are there now; of removed files, those that go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
-    pub sync_id: SyncId,
+    /// Set of a sync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync_id: Option<SyncId>,
+    /// Set of a version: the piece of trash that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trash_id: Option<TrashId>,
     pub added: Totals,
     pub changed: Totals,
     pub removed: Totals,

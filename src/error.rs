@@ -75,6 +75,10 @@ pub enum Error {
     NoSuchFile(LakePath),
     #[error("there is no folder {0} in the lake; list the one above it to see what there is")]
     NoSuchFolder(LakePath),
+    #[error(
+        "there is no dataset {0}: no sync has landed a file at this very path; /api/lake/datasets lists those there are"
+    )]
+    NoSuchDataset(LakePath),
     #[error("there is no trash {0}; it may have been restored already, or removed for good")]
     NoSuchTrash(TrashId),
     #[error("there is no active key of the id or name {0:?}; \"lakeshore key list\" shows them")]
@@ -164,14 +168,15 @@ pub enum Error {
 }
 
 /// What a disk is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Store {
     Lake,
     State,
 }
 
 impl Store {
-    fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Lake => "lake",
             Self::State => "database",
@@ -248,6 +253,7 @@ impl Error {
             Self::Prefix { .. } | Self::WholeLake { .. } => ErrorCode::Prefix,
             Self::NoSuchSync(_) => ErrorCode::NoSuchSync,
             Self::NoSuchFile(_) | Self::NoSuchFolder(_) => ErrorCode::NoSuchFile,
+            Self::NoSuchDataset(_) => ErrorCode::NoSuchDataset,
             Self::NoSuchTrash(_) => ErrorCode::NoSuchTrash,
             Self::NoSuchKey(_) => ErrorCode::NoSuchKey,
             Self::SyncEnded { .. } | Self::SyncEnding(_) | Self::StagingLost(_) => ErrorCode::SyncEnded,
@@ -311,6 +317,7 @@ error_codes! {
     NoSuchKey = 40403, "no such key";
     NoSuchResumable = 40404, "no such resumable upload";
     NoSuchFile = 40405, "no such file or folder in the lake";
+    NoSuchDataset = 40406, "no such dataset";
     MethodNotAllowed = 40500, "this address takes another method";
     SyncEnded = 40900, "the sync has ended";
     PathHeld = 40901, "the path is held by another sync or a restore";

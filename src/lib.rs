@@ -3,6 +3,8 @@
 //! This crate knows no HTTP, no SQL, no disk and no runtime; it compiles to WebAssembly whole, so that the pages
 //! speak with the very types that the server keeps. What touches the machine comes in through [`ports`].
 
+pub mod dataset;
+pub mod day;
 pub mod difference;
 pub mod error;
 pub mod expected;
@@ -11,11 +13,13 @@ pub mod idempotency;
 pub mod key;
 pub mod limits;
 pub mod list;
+pub mod overview;
 pub mod path;
 pub mod place;
 pub mod ports;
 pub mod preview;
 pub mod resumable;
+pub mod rhythm;
 pub mod schema;
 pub mod service;
 pub mod sync;

@@ -29,6 +29,14 @@ pub const DIFFERENCES_NAMED_MAX: u64 = 20;
 pub const DIFFERENCE_LOOK_UPS_MAX: u64 = 1000;
 /// Names that are looked at to order a folder by size or time, or to find a text below it.
 pub const BROWSED_NAMES_MAX: u64 = 50_000;
+/// Datasets that one step of counting them counts.
+pub const DATASET_COUNTS_MAX: u64 = 16;
+/// A dataset that was counted is not counted again for so many times as long as that took,
+pub const DATASET_REST_FACTOR: u32 = 30;
+/// and for so long at least.
+pub const DATASET_REST_MIN: Duration = Duration::from_secs(1);
+/// Versions of a dataset in the trash that its page names.
+pub const VERSIONS_NAMED_MAX: u64 = 100;
 /// Longest `Idempotency-Key`, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// How long a start under an `Idempotency-Key` is remembered.

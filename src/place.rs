@@ -29,6 +29,8 @@ pub enum Place {
     TrashSlot(TrashKey),
     /// The one thing in that folder, under the name that it had in the lake.
     Trashed { key: TrashKey, leaf: String },
+    /// Something in a dataset that lies in the trash.
+    InTrash { key: TrashKey, leaf: String, relative: String },
 }
 
 impl Place {
@@ -72,6 +74,11 @@ impl Place {
             }
             Self::TrashSlot(key) => own(&["trash", key.as_str()]),
             Self::Trashed { key, leaf } => own(&["trash", key.as_str(), leaf]),
+            Self::InTrash { key, leaf, relative } => {
+                let mut components = own(&["trash", key.as_str(), leaf]);
+                components.extend(relative.split('/').map(str::to_owned));
+                components
+            }
         }
     }
 

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;
+use lakeshore::dataset::DatasetParameters;
 use lakeshore::key::AuthMode;
 use lakeshore::limits::Limits;
 use lakeshore::list::ListParameters;
+use lakeshore::overview::OverviewParameters;
 use lakeshore::ports::memory::{MemoryFiles, MemoryFormats, MemoryState};
 use lakeshore::ports::{Clock, Randomness};
 use lakeshore::service::{EmptyTrash, EndSync, Missing, Offer, OfferedFile, Parts, StartSync};
@@ -447,6 +449,34 @@ async fn compare(engine: &Engine, model: &Model, after: &Step) {
         .map(|piece| (piece.id, piece.origin.as_str(), piece.kind, piece.files.len() as u64))
         .collect();
     assert_eq!(seen, expected, "after {after:?}");
+    compare_figures(engine, model, after).await;
+}
+
+/// What is counted as rows are written is what counting the rows says.
+async fn compare_figures(engine: &Engine, model: &Model, after: &Step) {
+    let overview = engine.lake.overview(&engine.caller, &OverviewParameters::default()).await.unwrap();
+    let sum = |number: fn(&ModelSync) -> u64| model.syncs.iter().map(number).sum::<u64>();
+    let (files, failed) = (sum(|sync| sync.landed), sum(|sync| sync.failed));
+    let failed_syncs = sum(|sync| u64::from(sync.status == Status::Failed));
+    // No run lasts longer than a day.
+    let today = overview.today;
+    let seen = (today.files, today.failed, today.syncs, today.failed_syncs);
+    assert_eq!(seen, (files, failed, model.syncs.len() as u64, failed_syncs), "after {after:?}");
+    assert_eq!(overview.attention.num_failed, failed_syncs, "after {after:?}");
+    assert_eq!(overview.attention.num_held, sum(|sync| u64::from(sync.is_held)), "after {after:?}");
+    engine.lake.count_datasets().await.unwrap();
+    let datasets = engine.lake.list_datasets(&engine.caller, &DatasetParameters::default()).await.unwrap();
+    let mut paths = model.datasets.clone();
+    paths.sort_unstable();
+    assert_eq!(datasets.iter().map(|dataset| dataset.path.as_str()).collect::<Vec<_>>(), paths, "after {after:?}");
+    for dataset in datasets {
+        let files = model.live.iter().filter(|(path, _)| is_within(path, dataset.path.as_str()));
+        let holds = files.fold((0, 0), |(files, bytes), (_, content)| (files + 1, bytes + content.len() as u64));
+        // One that was counted lately is not counted again at once.
+        if let Some(counted) = dataset.holds.filter(|counted| counted.is_current) {
+            assert_eq!((counted.totals.files, counted.totals.bytes), holds, "{}, after {after:?}", dataset.path);
+        }
+    }
 }
 
 async fn take(step: &Step, serial: usize, engine: &mut Engine, model: &mut Model) {

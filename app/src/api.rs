@@ -2,6 +2,8 @@
 //!
 //! The server hands over the [`Lake`], the [`Caller`] and the [`Site`] by context.
 
+pub mod datasets;
+
 use crate::error::ApiError;
 use lakeshore::difference::Difference;
 use lakeshore::expected::Comparison;

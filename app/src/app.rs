@@ -4,7 +4,9 @@ use crate::api::current_session;
 use crate::components::clock::Clock;
 use crate::components::layout::Layout;
 use crate::components::page::SessionResource;
-use crate::pages::{History, Keys, Lake, NotFound, SignIn, SyncDetail, Syncs, Trash, Upload};
+use crate::pages::{
+    DatasetDetail, Datasets, History, Keys, Lake, NotFound, OverviewPage, SignIn, SyncDetail, Syncs, Trash, Upload,
+};
 use crate::uploader::Uploader;
 use leptos::prelude::*;
 use leptos_meta::{Title, provide_meta_context};
@@ -24,8 +26,11 @@ pub fn App() -> impl IntoView {
         <Router>
             <Layout>
                 <FlatRoutes fallback=NotFound>
-                    <Route path=path!("/") view=Syncs ssr=SsrMode::Async/>
+                    <Route path=path!("/") view=OverviewPage ssr=SsrMode::Async/>
+                    <Route path=path!("/syncs") view=Syncs ssr=SsrMode::Async/>
                     <Route path=path!("/syncs/:id") view=SyncDetail ssr=SsrMode::Async/>
+                    <Route path=path!("/datasets") view=Datasets ssr=SsrMode::Async/>
+                    <Route path=path!("/datasets/*path") view=DatasetDetail ssr=SsrMode::Async/>
                     <Route path=path!("/upload") view=Upload ssr=SsrMode::Async/>
                     <Route path=path!("/lake") view=Lake ssr=SsrMode::Async/>
                     <Route path=path!("/lake/*path") view=Lake ssr=SsrMode::Async/>

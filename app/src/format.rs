@@ -1,12 +1,12 @@
 //! How numbers and times are written, the same on every page.
 
+use lakeshore::day::{DAY_MS, Day};
 use lakeshore::time::Timestamp;
 use lakeshore::trash::Totals;
 
 const SECOND_MS: i64 = 1000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
-const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// `1,234,567`
 pub fn count(number: u64) -> String {
@@ -85,8 +85,7 @@ pub fn relative(at: Timestamp, now: Timestamp) -> String {
 
 /// `2026-11-24`
 pub fn date(at: Timestamp) -> String {
-    let (year, month, day) = civil(at.0.div_euclid(DAY_MS));
-    format!("{year:04}-{month:02}-{day:02}")
+    Day::of(at).to_string()
 }
 
 /// `2026-11-24 14:05`
@@ -106,21 +105,6 @@ pub fn iso(at: Timestamp) -> String {
     let (seconds, milliseconds) = (of_day / SECOND_MS, of_day % SECOND_MS);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     format!("{}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z", date(at))
-}
-
-/// Year, month and day of a day counted from 1970-01-01: the proleptic Gregorian calendar, by eras of 400 years that
-/// begin on the first of March, so that the leap day is the last of its year.
-fn civil(day: i64) -> (i64, i64, i64) {
-    let day = day + 719_468;
-    let era = day.div_euclid(146_097);
-    let of_era = day.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let day_of_month = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month, day_of_month)
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ pub mod app;
 #[cfg_attr(feature = "hydrate", path = "browser.rs")]
 #[cfg_attr(not(feature = "hydrate"), path = "browser_absent.rs")]
 mod browser;
+#[cfg(feature = "ssr")]
+mod charts;
 mod components;
 pub mod error;
 mod format;

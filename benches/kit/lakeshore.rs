@@ -3,6 +3,7 @@
 use super::client::{Request, ask};
 use super::free_address;
 use super::process::Process;
+use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -73,6 +74,20 @@ pub fn upload(request: &mut Request, sync_id: u64, name: &str, file_bytes: usize
     .unwrap();
     request.body_bytes = file_bytes;
     request.tail = TAIL;
+}
+
+/// The request that creates a resumable upload and brings all of it.
+pub fn upload_by_tus(request: &mut Request, sync_id: u64, name: &str, file_bytes: usize) {
+    let (name, sync_id) = (BASE64_STANDARD.encode(name), BASE64_STANDARD.encode(sync_id.to_string()));
+    write!(
+        request.head,
+        "POST /api/lake/files HTTP/1.1\r\nHost: bench\r\nTus-Resumable: 1.0.0\r\nUpload-Length: {file_bytes}\r\n\
+         Upload-Metadata: filename {name},sync_id {sync_id}\r\n\
+         Content-Type: application/offset+octet-stream\r\nContent-Length: {file_bytes}\r\n\r\n"
+    )
+    .unwrap();
+    request.body_bytes = file_bytes;
+    request.tail = &[];
 }
 
 /// A server that is ready, with a key.

@@ -17,9 +17,10 @@ const FILES_OF_TEN_SYNCS: u64 = 1000;
 /// The files of ten syncs: which of the ten, and the number within it.
 const CYCLE: &str = "CREATE TEMP TABLE cycle (position INTEGER PRIMARY KEY, sync INTEGER, ordinal INTEGER)";
 
-/// Dataset `d` of 400, by way of the sync `i`.
+/// Dataset `d` of 400, by way of the sync `i`. The last of them begins now.
 const SYNCS: &str = "
     WITH RECURSIVE
+        now (began) AS (SELECT unixepoch() * 1000 - ?1 * 600000),
         n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1),
         chosen (i, d) AS (SELECT i, iif(i % 2 = 0, (i / 2) % 20, (i / 2) % 400) FROM n),
         placed (i, path) AS (
@@ -31,15 +32,16 @@ const SYNCS: &str = "
         )
     INSERT INTO syncs (sync_id, name, path, sync_type, status, phase, start_time, end_time, started_by, last_activity, message)
     SELECT i, iif(i % 3 = 0, 'nightly ', 'hourly ') || i, path, iif(i % 8 IN (0, 3), 'FullSync', 'IncrementalSync'),
-        iif(i % 101 = 57, 'Failed', 'Finished'), 'Ended', 1700000000000 + i * 600000, 1700000000000 + i * 600000 + 45000,
-        'key ' || (i % 9), 1700000000000 + i * 600000 + 40000, iif(i % 101 = 57, 'aborted by key 3', '')
-    FROM placed";
+        iif(i % 101 = 57, 'Failed', 'Finished'), 'Ended', began + i * 600000, began + i * 600000 + 45000,
+        'key ' || (i % 9), began + i * 600000 + 40000, iif(i % 101 = 57, 'aborted by key 3', '')
+    FROM placed, now";
 
 /// Where a sync's files go, and the folders above.
 const FOLDERS: [&str; 2] = [
     "INSERT INTO folders (path)
      WITH RECURSIVE up (path) AS (
          SELECT path || '/dt=' || date('2024-01-01', '+' || (sync_id / 400) || ' days') FROM syncs
+         UNION SELECT path FROM syncs
          UNION
          SELECT substr(path, 1, length(rtrim(path, replace(path, '/', ''))) - 1) FROM up
          WHERE instr(substr(path, 2), '/') > 0
@@ -92,7 +94,7 @@ const TRASH: [&str; 2] = [
 ];
 
 /// What the engine keeps up to date as rows come.
-const DERIVED: [&str; 3] = [
+const DERIVED: [&str; 5] = [
     "UPDATE syncs SET total_files = counted.total, num_failed = counted.failed, num_in_flight = counted.in_flight,
          size_bytes = counted.bytes
      FROM (
@@ -100,7 +102,16 @@ const DERIVED: [&str; 3] = [
              sum(iif(status = 'Finished', size_bytes, 0)) AS bytes
          FROM uploads GROUP BY sync_id
      ) AS counted WHERE counted.sync_id = syncs.sync_id",
-    "INSERT INTO datasets (path, last_sync_id) SELECT path, max(sync_id) FROM syncs GROUP BY path",
+    "INSERT INTO day_counts
+     SELECT folder_id, at / 86400000, sync_type, sum(files), sum(bytes), sum(failed), sum(syncs), sum(failed_syncs)
+     FROM day_facts JOIN folders USING (path) GROUP BY 1, 2, 3
+     UNION ALL SELECT 0, at / 86400000, sync_type, sum(files), sum(bytes), sum(failed), sum(syncs), sum(failed_syncs)
+     FROM day_facts GROUP BY 2, 3",
+    "INSERT INTO arrivals
+     SELECT folder_id, at / 900000, sum(files), sum(bytes) FROM arrival_facts JOIN folders USING (path) GROUP BY 1, 2",
+    "INSERT INTO datasets (path, last_sync_id, first_landed, last_landed, rhythm)
+     SELECT path, max(sync_id), min(end_time), max(end_time), '{\"every\":\"day\",\"by\":\"07:00\",\"files_min\":10}'
+     FROM syncs WHERE end_time > 0 GROUP BY path",
     "INSERT INTO upload_counts
      SELECT scope, scope_id, span, position >> span, count(*), sum(status = 'Finished'), sum(status = 'Failed')
      FROM upload_positions JOIN (SELECT 10 AS span UNION ALL SELECT 20) GROUP BY scope, scope_id, span, position >> span",

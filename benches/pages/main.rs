@@ -10,6 +10,7 @@
 mod kit;
 
 mod fill;
+mod glances;
 mod lists;
 
 use lakeshore::list::{Order, Page};
@@ -51,6 +52,7 @@ async fn main() {
         }
     }
     lists::others(&state).await;
+    glances::measure(&state).await;
     state.close();
 }
 

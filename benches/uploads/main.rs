@@ -10,7 +10,7 @@
 //! | `BENCH_SECONDS` | 2 | how long each load of small files lasts |
 //! | `BENCH_DIR` | the target folder | where to measure the disk |
 //! | `BENCH_SETTINGS` | all | some of `disk,memory` |
-//! | `BENCH_ONLY` | all | some of `bare,lakeshore,nginx,dufs,copyparty,tus` |
+//! | `BENCH_ONLY` | all | some of `bare,lakeshore,lakeshore-tus,nginx,dufs,copyparty,tus` |
 //! | `BENCH_LOADS` | all | some of `big,many,small-32,small-8,small-1` |
 //! | `BENCH_PEERS` | `target/bench-peers` | where `make bench-peers` has put what it installed |
 //! | `LAKESHORE_BIN` | of this build | the binary to measure |

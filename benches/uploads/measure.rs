@@ -124,7 +124,7 @@ impl<'a> Running<'a> {
             std::thread::sleep(Duration::from_millis(1));
         }
         let start_ms = process.spawned_at.elapsed().as_secs_f64() * 1000.0;
-        let key = if peer.kind == Kind::Lakeshore { lakeshore::new_key(&folder) } else { String::new() };
+        let key = if peer.kind.is_lakeshore() { lakeshore::new_key(&folder) } else { String::new() };
         std::thread::sleep(IDLE);
         let idle_mib = process.resident_mib();
         Some(Self { peer, process, address, folder, key, start_ms, idle_mib })
@@ -136,7 +136,7 @@ impl<'a> Running<'a> {
 
     /// Sends the load and reports its figures.
     fn take(&self, load: Load, block: &[u8], mut figure: impl FnMut(Figure, f64)) {
-        let is_lakeshore = self.peer.kind == Kind::Lakeshore;
+        let is_lakeshore = self.peer.kind.is_lakeshore();
         let path = format!("/bench/{}", load.name());
         let sync_id =
             if is_lakeshore { lakeshore::start_sync(self.address, &self.key, &path, "IncrementalSync") } else { 0 };

@@ -13,6 +13,8 @@ pub const BARE: &str = "bare loop";
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Lakeshore,
+    /// Lakeshore again, by the protocol for resumable uploads.
+    LakeshoreTus,
     /// `PUT` of its DAV module.
     Nginx,
     Dufs,
@@ -30,7 +32,7 @@ pub struct Peer {
 /// The peers that are installed, and the others with what installs them.
 pub fn find() -> (Vec<Peer>, Vec<(&'static str, &'static str)>) {
     let (mut found, mut missing) = (Vec::new(), Vec::new());
-    for kind in [Kind::Nginx, Kind::Lakeshore, Kind::Dufs, Kind::Copyparty, Kind::Tus] {
+    for kind in [Kind::Nginx, Kind::Lakeshore, Kind::LakeshoreTus, Kind::Dufs, Kind::Copyparty, Kind::Tus] {
         if !chosen("BENCH_ONLY", kind.name()) {
             continue;
         }
@@ -46,6 +48,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Lakeshore => "lakeshore",
+            Self::LakeshoreTus => "lakeshore-tus",
             Self::Nginx => "nginx",
             Self::Dufs => "dufs",
             Self::Copyparty => "copyparty",
@@ -55,12 +58,16 @@ impl Kind {
 
     /// Does it sync file and folder before it answers?
     pub fn syncs(self) -> bool {
-        self == Self::Lakeshore
+        self.is_lakeshore()
+    }
+
+    pub fn is_lakeshore(self) -> bool {
+        matches!(self, Self::Lakeshore | Self::LakeshoreTus)
     }
 
     fn program(self) -> Option<PathBuf> {
         match self {
-            Self::Lakeshore => Some(lakeshore::binary()),
+            Self::Lakeshore | Self::LakeshoreTus => Some(lakeshore::binary()),
             // Not in every user's PATH.
             Self::Nginx => on_path("nginx").or_else(|| Some(PathBuf::from("/usr/sbin/nginx")).filter(|it| it.exists())),
             Self::Dufs => installed("bin/dufs").or_else(|| on_path("dufs")),
@@ -90,7 +97,7 @@ impl Peer {
         let mut command = Command::new(&self.program);
         command.current_dir(folder);
         match self.kind {
-            Kind::Lakeshore => return lakeshore::serve(folder, address),
+            Kind::Lakeshore | Kind::LakeshoreTus => return lakeshore::serve(folder, address),
             Kind::Nginx => {
                 fs::write(folder.join("nginx.conf"), nginx_conf(folder, address)).unwrap();
                 command.arg("-c").arg(folder.join("nginx.conf")).arg("-p").arg(folder);
@@ -118,18 +125,19 @@ impl Peer {
 
     /// The folder below which the files arrive.
     pub fn files(&self, folder: &Path) -> PathBuf {
-        if self.kind == Kind::Lakeshore { lakeshore::lake(folder) } else { folder.join("files") }
+        if self.kind.is_lakeshore() { lakeshore::lake(folder) } else { folder.join("files") }
     }
 
     /// An address that answers as soon as the server serves.
     pub fn greeting(&self) -> &'static str {
-        if self.kind == Kind::Lakeshore { "/readyz" } else { "/" }
+        if self.kind.is_lakeshore() { "/readyz" } else { "/" }
     }
 
     /// The request that uploads one file. `sync_id` is Lakeshore's.
     pub fn upload(&self, request: &mut Request, sync_id: u64, name: &str, file_bytes: usize) {
         match self.kind {
             Kind::Lakeshore => return lakeshore::upload(request, sync_id, name, file_bytes),
+            Kind::LakeshoreTus => return lakeshore::upload_by_tus(request, sync_id, name, file_bytes),
             Kind::Nginx | Kind::Dufs | Kind::Copyparty => write!(
                 request.head,
                 "PUT /{name} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/octet-stream\r\n\

@@ -1,4 +1,4 @@
-//! What happens without anybody asking: looking into what has landed, counting trash, emptying it, failing abandoned syncs, remembering what could not
+//! What happens without anybody asking: looking into what has landed, counting datasets, counting trash, emptying it, failing abandoned syncs, remembering what could not
 //! be remembered before.
 
 use lakeshore::trash::TrashId;
@@ -20,8 +20,13 @@ const INSPECTION_PAUSE: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub async fn run(lake: Lake, stopping: CancellationToken) {
-    // Side by side: a large piece takes its time, and new trash is counted meanwhile.
-    tokio::join!(look_after(&lake, &stopping), empty(&lake, &stopping), inspect(&lake, &stopping));
+    // Side by side: a large piece, or dataset, takes its time, and what is new is counted meanwhile.
+    tokio::join!(
+        look_after(&lake, &stopping),
+        empty(&lake, &stopping),
+        count(&lake, &stopping),
+        inspect(&lake, &stopping)
+    );
 }
 
 /// Looks at what is in files that have landed. While uploads come, they go first: some files are looked at, then none for a
@@ -88,6 +93,13 @@ async fn look_after(lake: &Lake, stopping: &CancellationToken) {
             log(lake.expire_resumables().await, "give up abandoned uploads");
         }
         ticks = ticks.wrapping_add(1);
+    }
+}
+
+/// Counts the files of datasets that have changed.
+async fn count(lake: &Lake, stopping: &CancellationToken) {
+    while waited(INTERVAL, stopping).await {
+        log(lake.count_datasets().await, "count the files of a dataset");
     }
 }
 

@@ -2,6 +2,7 @@
 //! [`memory`](crate::ports::memory).
 
 pub mod clock;
+pub mod datasets;
 pub mod files;
 pub mod formats;
 pub mod inspection;
@@ -15,6 +16,7 @@ pub mod space;
 pub mod state;
 
 pub use clock::{Clock, Randomness};
+pub use datasets::DatasetState;
 pub use files::{Files, Partial, WrittenGroup};
 pub use formats::Formats;
 pub use inspection::{FilesInspection, StateInspection};

@@ -6,6 +6,7 @@
 
 mod batches;
 mod content;
+mod datasets;
 mod files;
 mod keys;
 mod resumables;
@@ -16,6 +17,7 @@ mod uploads;
 
 pub use batches::*;
 pub use content::*;
+pub use datasets::*;
 pub use files::*;
 pub use keys::*;
 pub use resumables::*;
@@ -72,6 +74,10 @@ macro_rules! state_promises {
             the_oldest_trash_is_doomed_first_and_never_what_is_being_restored,
             what_has_landed_is_listed_by_place_and_found_by_its_content,
             trash_that_has_a_folder_is_listed_adopted_and_restored,
+            each_day_counts_what_landed_failed_and_began_on_it,
+            a_file_has_arrived_when_readers_see_it,
+            datasets_are_listed_and_keep_their_rhythm,
+            a_dataset_is_counted_again_when_something_in_it_has_changed,
             filters_find_rows_by_status_type_path_and_text,
             a_key_is_found_by_its_secret_and_its_sessions_end_with_it,
             a_sign_in_link_works_once_and_in_time,

@@ -10,7 +10,7 @@ use crate::idempotency::{Fingerprint, IdempotencyKey};
 use crate::key::{Key, KeyId, NewKey, SecretHash};
 use crate::list::{SyncQuery, TrashQuery, UploadQuery};
 use crate::path::LakePath;
-use crate::ports::{ResumableState, SchemaState, Space, StateInspection};
+use crate::ports::{DatasetState, ResumableState, SchemaState, Space, StateInspection};
 use crate::sync::{Closing, Status, Sync, SyncId, SyncRecord, SyncType};
 use crate::time::Timestamp;
 use crate::trash::{Doomed, Totals, TrashEntry, TrashId, TrashKey, TrashKind, TrashReason};
@@ -327,7 +327,15 @@ pub trait KeyState: Send + std::marker::Sync {
 
 /// All that is remembered.
 pub trait State:
-    SyncState + UploadState + BatchState + ResumableState + SchemaState + TrashState + KeyState + StateInspection
+    SyncState
+    + UploadState
+    + BatchState
+    + ResumableState
+    + SchemaState
+    + TrashState
+    + KeyState
+    + DatasetState
+    + StateInspection
 {
     /// The room where the state is. Asked often: it answers at once.
     fn space(&self) -> Result<Space, Error>;

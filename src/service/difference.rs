@@ -1,20 +1,22 @@
 //! Comparing what a sync brings with what is there, file by file.
 //!
-//! A full sync: its staging beside the dataset, folder by folder, so that no more than one folder's names are in memory.
-//! An incremental one: what it has landed so far, by the history. Names that a lake path cannot have, such as those that
+//! A full sync: its staging beside the dataset, folder by folder, so that no more than one folder's names are in memory; and so
+//! a version in the trash beside the dataset that took its place. An incremental one: what it has landed so far, by the history. Names that a lake path cannot have, such as those that
 //! begin with a dot, are left out: readers skip them too.
 
 use super::Lake;
-use crate::difference::{Change, ChangeKind, Difference, DifferenceQuery};
+use crate::difference::{Change, ChangeKind, Difference, DifferenceQuery, VersionQuery};
 use crate::error::Error;
 use crate::key::Caller;
 use crate::limits::{DIFFERENCE_LOOK_UPS_MAX, DIFFERENCES_MAX, DIFFERENCES_NAMED_MAX};
 use crate::list::{Order, Page};
+use crate::path::LakePath;
 use crate::place::Place;
 use crate::ports::files::FoundFile;
 use crate::ports::inspection::EntryKind;
+use crate::ports::state::TrashRecord;
 use crate::sync::{Sync, SyncId, SyncType, may_accept_uploads};
-use crate::trash::Totals;
+use crate::trash::{Totals, TrashId, TrashKey, TrashKind};
 use crate::upload::Digest;
 use async_lock::Semaphore;
 use std::collections::BTreeMap;
@@ -34,8 +36,38 @@ enum Named {
     FirstOfEachKind(u64),
 }
 
-/// Of a file in the dataset, and in the staging.
+/// Of a file on the old side, and on the new one.
 type Sizes = (Option<u64>, Option<u64>);
+
+/// Where one of two versions of a dataset lies.
+enum Side {
+    Live,
+    Staged(SyncId),
+    Trashed(TrashKey),
+}
+
+impl Side {
+    /// The place of something in it; of itself, when there is nothing of the path.
+    fn place(&self, dataset: &LakePath, relative: &str) -> Result<Place, Error> {
+        Ok(match (self, relative) {
+            (Self::Live, _) => Place::Live(dataset.join(relative)?),
+            (Self::Staged(sync), "") => Place::Staging(*sync),
+            (Self::Staged(sync), _) => Place::Staged { sync: *sync, relative: relative.to_owned() },
+            (Self::Trashed(key), "") => Place::trashed(key, dataset),
+            (Self::Trashed(key), _) => {
+                let (key, leaf) = (key.clone(), dataset.leaf().to_owned());
+                Place::InTrash { key, leaf, relative: relative.to_owned() }
+            }
+        })
+    }
+}
+
+/// Two versions of a dataset.
+struct Sides {
+    dataset: LakePath,
+    old: Side,
+    new: Side,
+}
 
 /// Names some of the changes, and counts them all.
 struct Pages {
@@ -44,6 +76,12 @@ struct Pages {
 }
 
 impl Pages {
+    fn new(sync_id: Option<SyncId>, trash_id: Option<TrashId>, named: Named) -> Self {
+        let (none, files) = (Totals::default(), Vec::new());
+        let (added, changed, removed, unchanged) = (none, none, none, none);
+        Self { difference: Difference { sync_id, trash_id, added, changed, removed, unchanged, files }, named }
+    }
+
     fn add(&mut self, change: Change) {
         self.difference.count(&change);
         let is_named = match &mut self.named {
@@ -74,25 +112,36 @@ impl Lake {
         self.compare(caller, id, Named::FirstOfEachKind(DIFFERENCES_NAMED_MAX)).await
     }
 
+    /// What has changed in a dataset since one of its versions went to the trash. Visits each file of both.
+    pub async fn version_difference(&self, caller: &Caller, wanted: &VersionQuery) -> Result<Difference, Error> {
+        self.0.auth_mode.may_read_path(caller, &wanted.path)?;
+        let Page { from, size, .. } = Page::new(wanted.from, wanted.size, Order::Asc)?;
+        let id = wanted.trash_id;
+        let record = self.0.state.trash_record(id).await?;
+        let is_version = |record: &TrashRecord| {
+            record.entry.origin == wanted.path && record.entry.kind == TrashKind::Dataset && record.restoring.is_none()
+        };
+        let record = record.filter(is_version).ok_or(Error::NoSuchTrash(id))?;
+        let mut pages = Pages::new(None, Some(id), Named::Page { kind: wanted.kind, skip: from, size });
+        let _turn = self.0.comparisons.0.acquire().await;
+        let sides = Sides { dataset: wanted.path.clone(), old: Side::Trashed(record.key), new: Side::Live };
+        self.compare_sides(&sides, &mut pages).await?;
+        // It may have been restored meanwhile, or removed: then what was seen of it was not all of it.
+        self.0.state.trash_record(id).await?.filter(is_version).ok_or(Error::NoSuchTrash(id))?;
+        Ok(pages.difference)
+    }
+
     async fn compare(&self, caller: &Caller, id: SyncId, named: Named) -> Result<Difference, Error> {
         let sync = self.sync(caller, id).await?;
-        let none = Totals::default();
-        let difference = Difference {
-            sync_id: sync.sync_id,
-            added: none,
-            changed: none,
-            removed: none,
-            unchanged: none,
-            files: Vec::new(),
-        };
-        let mut pages = Pages { difference, named };
+        let mut pages = Pages::new(Some(sync.sync_id), None, named);
         let _turn = self.0.comparisons.0.acquire().await;
         match sync.sync_type {
             SyncType::IncrementalSync => self.compare_landed(&sync, &mut pages).await?,
             SyncType::FullSync => {
                 // Published or aborted, there is nothing to compare; also if that comes about meanwhile.
                 may_accept_uploads(&self.record(sync.sync_id).await?)?;
-                self.compare_staged(&sync, &mut pages).await?;
+                let (dataset, new) = (sync.path.clone(), Side::Staged(sync.sync_id));
+                self.compare_sides(&Sides { dataset, old: Side::Live, new }, &mut pages).await?;
                 may_accept_uploads(&self.record(sync.sync_id).await?)?;
             }
         }
@@ -117,23 +166,18 @@ impl Lake {
     }
 
     /// Each folder's files by name, then the folders in it.
-    async fn compare_staged(&self, sync: &Sync, pages: &mut Pages) -> Result<(), Error> {
+    async fn compare_sides(&self, sides: &Sides, pages: &mut Pages) -> Result<(), Error> {
         let mut folders = vec![String::new()];
         while let Some(folder) = folders.pop() {
-            let (live, staged) = match folder.as_str() {
-                "" => (Place::Live(sync.path.clone()), Place::Staging(sync.sync_id)),
-                relative => {
-                    let staged = Place::Staged { sync: sync.sync_id, relative: relative.to_owned() };
-                    (Place::Live(sync.path.join(relative)?), staged)
-                }
-            };
+            let old = sides.old.place(&sides.dataset, &folder)?;
+            let new = sides.new.place(&sides.dataset, &folder)?;
             let mut files: BTreeMap<String, Sizes> = BTreeMap::new();
             let mut below = Vec::new();
-            for (place, is_new) in [(&live, false), (&staged, true)] {
+            for (place, is_new) in [(&old, false), (&new, true)] {
                 for entry in self.0.files.list(place).await? {
                     let path = if folder.is_empty() { entry.name } else { format!("{folder}/{}", entry.name) };
                     match entry.kind {
-                        _ if sync.path.join(&path).is_err() => {}
+                        _ if sides.dataset.join(&path).is_err() => {}
                         EntryKind::Folder => below.push(path),
                         EntryKind::File => {
                             let sizes = files.entry(path).or_default();
@@ -147,20 +191,20 @@ impl Lake {
             below.sort_unstable_by(|one, other| other.cmp(one));
             below.dedup();
             folders.append(&mut below);
-            self.compare_folder(sync, files, pages).await?;
+            self.compare_folder(sides, files, pages).await?;
         }
         Ok(())
     }
 
     async fn compare_folder(
         &self,
-        sync: &Sync,
+        sides: &Sides,
         files: BTreeMap<String, Sizes>,
         pages: &mut Pages,
     ) -> Result<(), Error> {
         let files: Vec<_> = files.into_iter().collect();
         for some in files.chunks(usize::try_from(DIFFERENCE_LOOK_UPS_MAX).unwrap_or(usize::MAX)) {
-            let mut equal = self.of_equal_size(sync, some).await?.into_iter();
+            let mut equal = self.of_equal_size(sides, some).await?.into_iter();
             for (path, (old, new)) in some {
                 let kind = match (old, new) {
                     (None, _) => ChangeKind::Added,
@@ -176,14 +220,13 @@ impl Lake {
     }
 
     /// Of each file that has one size in both places: are its bytes known, and the same?
-    async fn of_equal_size(&self, sync: &Sync, files: &[(String, Sizes)]) -> Result<Vec<bool>, Error> {
+    async fn of_equal_size(&self, sides: &Sides, files: &[(String, Sizes)]) -> Result<Vec<bool>, Error> {
         let mut targets = Vec::new();
         let mut places = Vec::new();
         for (path, _) in files.iter().filter(|(_, (old, new))| old == new) {
-            let target = sync.path.join(path)?;
-            places.push(Place::Live(target.clone()));
-            places.push(Place::Staged { sync: sync.sync_id, relative: path.clone() });
-            targets.push(target);
+            places.push(sides.old.place(&sides.dataset, path)?);
+            places.push(sides.new.place(&sides.dataset, path)?);
+            targets.push(sides.dataset.join(path)?);
         }
         let found = self.0.files.find(&places).await?;
         let at = targets.iter().flat_map(|target| [target, target]);
@@ -196,6 +239,6 @@ impl Lake {
     }
 }
 
-fn are_equal((live, staged): (Option<Digest>, Option<Digest>)) -> bool {
-    live.is_some() && live == staged
+fn are_equal((old, new): (Option<Digest>, Option<Digest>)) -> bool {
+    old.is_some() && old == new
 }

@@ -46,7 +46,7 @@ impl Lake {
     }
 
     /// A file where the dataset should be is none: it is in the way, as publishing will say.
-    async fn measure_dataset(&self, dataset: &LakePath) -> Result<Totals, Error> {
+    pub(super) async fn measure_dataset(&self, dataset: &LakePath) -> Result<Totals, Error> {
         let place = Place::Live(dataset.clone());
         match self.0.files.sizes(std::slice::from_ref(&place)).await?.first() {
             Some(Some(_)) => Ok(Totals::default()),

@@ -4,6 +4,7 @@
 use super::Lake;
 use crate::error::{Error, Store};
 use crate::limits::SPACE_KNOWN_MAX;
+use crate::overview::Disk;
 use crate::ports::Space;
 use crate::time::Timestamp;
 use std::sync::{Mutex, PoisonError};
@@ -38,6 +39,20 @@ impl Lake {
         *self.0.reserve.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// The disks, and how much room they have. One that nobody knows a bound of is left out.
+    pub(super) fn disks(&self) -> Result<Vec<Disk>, Error> {
+        let spaces = [(Store::Lake, self.0.files.space()?), (Store::State, self.0.state.space()?)];
+        let bounded = spaces.into_iter().filter(|(_, space)| *space != Space::UNBOUNDED);
+        let disk = |(store, space): (Store, Space)| {
+            Disk::new(store, space.free_bytes, space.total_bytes, self.reserve_bytes(space))
+        };
+        Ok(bounded.map(disk).collect())
+    }
+
+    fn reserve_bytes(&self, space: Space) -> u64 {
+        self.0.limits.free_bytes_min.unwrap_or_else(|| space.reserve())
+    }
+
     fn look_for_room(&self, more_bytes: impl Fn(&Look) -> u64) -> Result<(), Error> {
         let now = self.now();
         let seen = *self.0.reserve.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,7 +72,7 @@ impl Lake {
 
     fn is_enough(&self, look: &Look, more_bytes: u64) -> Result<(), Error> {
         for (store, space, more_bytes) in [(Store::Lake, look.lake, more_bytes), (Store::State, look.state, 0)] {
-            let reserve_bytes = self.0.limits.free_bytes_min.unwrap_or_else(|| space.reserve());
+            let reserve_bytes = self.reserve_bytes(space);
             let free_bytes = space.free_bytes;
             if free_bytes < reserve_bytes.saturating_add(more_bytes) {
                 return Err(Error::BelowReserve { store, free_bytes, reserve_bytes, more_bytes });

@@ -4,6 +4,8 @@ use leptos::prelude::*;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Icon {
+    Overview,
+    Dataset,
     Syncs,
     Upload,
     History,
@@ -31,6 +33,12 @@ impl Icon {
     /// On a grid of 16 by 16.
     fn path(self) -> &'static str {
         match self {
+            Self::Overview => {
+                "M2.5 2.5h4.500v5h-4.500zM9 2.5h4.500v3h-4.500zM9 8h4.500v5.500h-4.500zM2.5 10h4.500v3.500h-4.500z"
+            }
+            Self::Dataset => {
+                "M2.5 4c0-1 2.500-1.700 5.500-1.700s5.500.7 5.500 1.700-2.500 1.700-5.500 1.700-5.500-.7-5.500-1.700zM2.5 4v8c0 1 2.500 1.700 5.500 1.700s5.500-.7 5.500-1.700V4M2.5 8c0 1 2.500 1.700 5.500 1.700s5.500-.7 5.500-1.700"
+            }
             Self::Syncs => "M2.5 6.5a5.6 5.6 0 0 1 10-1.9M13 2v3h-3M13.5 9.5a5.6 5.6 0 0 1-10 1.9M3 14v-3h3",
             Self::Upload => "M8 10.5v-8M4.8 5.4 8 2.2l3.2 3.2M2.5 10.5v3h11v-3",
             Self::History => "M2.5 3.5h11M2.5 8h11M2.5 12.5h7",

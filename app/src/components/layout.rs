@@ -23,7 +23,9 @@ pub fn Layout(children: Children) -> impl IntoView {
                     "Lakeshore"
                 </a>
                 <nav class="main-nav" aria-label="Main">
-                    <NavLink href="/" icon=Icon::Syncs label="Syncs"/>
+                    <NavLink href="/" icon=Icon::Overview label="Overview"/>
+                    <NavLink href="/datasets" icon=Icon::Dataset label="Datasets"/>
+                    <NavLink href="/syncs" icon=Icon::Syncs label="Syncs"/>
                     <NavLink href="/upload" icon=Icon::Upload label="Upload"/>
                     <NavLink href="/lake" icon=Icon::Folder label="Lake"/>
                     <NavLink href="/history" icon=Icon::History label="History"/>
@@ -45,11 +47,11 @@ fn NavLink(href: &'static str, icon: Icon, label: &'static str) -> impl IntoView
     let path = use_location().pathname;
     let current = move || {
         path.with(|path| match href {
-            "/" if path == "/" => Some("page"),
-            // The page of one sync is found by the list of all.
-            "/" if path.starts_with("/syncs/") => Some("true"),
             _ if path == href => Some("page"),
             "/lake" if path.starts_with("/lake/") => Some("true"),
+            // The page of one sync, or dataset, is found by the list of all.
+            "/syncs" if path.starts_with("/syncs/") => Some("true"),
+            "/datasets" if path.starts_with("/datasets/") => Some("true"),
             _ => None,
         })
     };

@@ -38,7 +38,7 @@ pub(super) fn FileView(
         let href = if one == Tab::Rows { base.clone() } else { format!("{base}?tab={name}") };
         let current = (one == tab).then_some("page");
         view! {
-            <a class="tab" href=href aria-current=current>
+            <a href=href aria-current=current>
                 {label}
             </a>
         }
@@ -64,7 +64,7 @@ pub(super) fn FileView(
         {has_columns
             .then(|| {
                 view! {
-                    <nav class="tabs" aria-label="Parts of this file">
+                    <nav class="tabs tabs-page" aria-label="Parts of this file">
                         {tabs.collect_view()}
                     </nav>
                 }

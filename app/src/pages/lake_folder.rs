@@ -30,7 +30,7 @@ pub(super) fn FolderView(
     let is_search = wanted.text.is_some();
     let title = folder.as_ref().map_or("Lake".to_owned(), |folder| folder.leaf().to_owned());
     let base = address_of(folder.as_ref().map(LakePath::as_str).unwrap_or_default());
-    let syncs = folder.as_ref().map(|folder| format!("/?path={}", percent_encoded(folder.as_str())));
+    let syncs = folder.as_ref().map(|folder| format!("/syncs?path={}", percent_encoded(folder.as_str())));
     let shown = entries.len() as u64;
     let is_empty = entries.is_empty();
     let list = if is_empty {

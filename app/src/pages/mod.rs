@@ -1,5 +1,11 @@
 //! The pages, one module each; a large one has modules of its own beside it.
 
+mod attention;
+mod dataset;
+mod dataset_diff;
+mod dataset_files;
+mod dataset_rhythm;
+mod datasets;
 mod history;
 mod key_create;
 mod keys;
@@ -10,6 +16,7 @@ mod lake_rows;
 mod lake_schema;
 mod lake_use;
 mod not_found;
+mod overview;
 mod sign_in;
 mod sync;
 mod sync_batch;
@@ -27,10 +34,13 @@ mod upload_standing;
 mod upload_target;
 mod upload_unfinished;
 
+pub use dataset::DatasetDetail;
+pub use datasets::Datasets;
 pub use history::History;
 pub use keys::Keys;
 pub use lake::Lake;
 pub use not_found::NotFound;
+pub use overview::OverviewPage;
 pub use sign_in::SignIn;
 pub use sync::SyncDetail;
 pub use syncs::Syncs;

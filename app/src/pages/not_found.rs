@@ -16,7 +16,7 @@ pub fn NotFound() -> impl IntoView {
         <p>"It may have been mistyped, or come from an older version of Lakeshore."</p>
         <p>
             <a class="button" href="/">
-                "To the syncs"
+                "To the overview"
             </a>
         </p>
     }

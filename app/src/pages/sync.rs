@@ -120,7 +120,7 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
     let base = format!("/syncs/{id}");
     view! {
         <p class="crumb">
-            <a href="/">"Syncs"</a>
+            <a href="/syncs">"Syncs"</a>
         </p>
         <Heading title=title>
             <Show when=move || is_open.get() && may_write>

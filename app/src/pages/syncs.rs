@@ -70,9 +70,9 @@ fn SyncList(session: Session, filters: Filters, listed: AsOf<Vec<Sync>>) -> impl
                 view! { <Tour origin=origin.get_value()/> }.into_any()
             } else {
                 view! {
-                    <FilterBar base="/" filters=bar.get_value() offered text_label="Name or path"/>
+                    <FilterBar base="/syncs" filters=bar.get_value() offered text_label="Name or path"/>
                     {if is_empty.get() && is_filtered {
-                        view! { <NothingFound base="/"/> }.into_any()
+                        view! { <NothingFound base="/syncs"/> }.into_any()
                     } else {
                         view! { <SyncTable rows as_of/> }.into_any()
                     }}
@@ -80,12 +80,12 @@ fn SyncList(session: Session, filters: Filters, listed: AsOf<Vec<Sync>>) -> impl
                     .into_any()
             }
         }}
-        {move || view! { <Pager base="/".to_owned() filters=bar.get_value() rows=rows.with(Vec::len)/> }}
+        {move || view! { <Pager base="/syncs".to_owned() filters=bar.get_value() rows=rows.with(Vec::len)/> }}
     }
 }
 
 #[component]
-fn SyncTable(rows: RwSignal<Vec<Sync>>, as_of: lakeshore::Timestamp) -> impl IntoView {
+pub(super) fn SyncTable(rows: RwSignal<Vec<Sync>>, as_of: lakeshore::Timestamp) -> impl IntoView {
     view! {
         <table class="table table-syncs">
             <thead>

@@ -6,8 +6,8 @@ use super::error::HttpError;
 use app::api::{LakeRoot, Site};
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
+use axum::response::{IntoResponse, Redirect, Response};
 use lakeshore::key::Caller;
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
@@ -22,6 +22,9 @@ pub async fn page(State(door): State<Arc<Door>>, credentials: Credentials, reque
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let used = request.method().to_string();
         return HttpError::MethodNotAllowed { used, allowed: "GET" }.into_response();
+    }
+    if let Some(moved) = moved(request.uri()) {
+        return Redirect::permanent(&moved).into_response();
     }
     let context = match context(&door, &credentials, request.headers()).await {
         Ok(context) => context,
@@ -51,6 +54,14 @@ pub async fn server_function(
         Ok(context) => leptos_axum::handle_server_fns_with_context(context, request).await.into_response(),
         Err(error) => HttpError::Lake(error).into_response(),
     }
+}
+
+/// The list of syncs was once the start page: links to what it filtered lead to it still.
+fn moved(uri: &Uri) -> Option<String> {
+    const FILTERS: [&str; 5] = ["status", "type", "q", "path", "page"];
+    let query = uri.query().filter(|_| uri.path() == "/")?;
+    let is_filtered = form_urlencoded::parse(query.as_bytes()).any(|(name, _)| FILTERS.contains(&&*name));
+    is_filtered.then(|| format!("/syncs?{query}"))
 }
 
 /// What the pages and the server functions find in their context.

@@ -7,6 +7,7 @@ mod backup;
 mod check;
 mod command;
 mod contract;
+mod datasets;
 mod digests;
 #[path = "../support/disk.rs"]
 mod disk;

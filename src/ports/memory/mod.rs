@@ -1,6 +1,7 @@
 //! The ports in memory, for tests: they keep every promise but that of stable storage.
 
 mod batches;
+mod datasets;
 mod files;
 mod formats;
 mod inspection;

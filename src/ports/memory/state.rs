@@ -5,6 +5,7 @@ mod syncs;
 mod trash;
 mod uploads;
 
+use super::datasets::DatasetRow;
 use crate::error::Error;
 use crate::expected::{Declaration, LandedFile};
 use crate::key::{Key, KeyId, SecretHash};
@@ -29,7 +30,7 @@ pub struct MemoryState(Arc<Mutex<Data>>);
 pub(super) struct Data {
     pub(super) syncs: Vec<(SyncRecord, Timestamp)>,
     pub(super) uploads: Vec<UploadRow>,
-    datasets: Vec<(LakePath, SyncId)>,
+    pub(super) datasets: Vec<DatasetRow>,
     pub(super) trash: Vec<(TrashRecord, Fate)>,
     keys: Vec<(Key, SecretHash)>,
     sessions: Vec<(SecretHash, Option<KeyId>, Timestamp)>,
@@ -145,7 +146,7 @@ impl Data {
     }
 
     fn refuse_above_datasets(&self, path: &LakePath) -> Result<(), Error> {
-        let datasets = self.datasets.iter().map(|(dataset, _)| dataset);
+        let datasets = self.datasets.iter().map(|row| &row.record.path);
         let below: Vec<_> = datasets.filter(|dataset| path.contains(dataset) && *dataset != path).cloned().collect();
         if below.is_empty() { Ok(()) } else { Err(Error::DatasetsBelow { path: path.clone(), below }) }
     }
@@ -201,7 +202,8 @@ impl Data {
         let (path, sync_type) = (record.sync.path.clone(), record.sync.sync_type);
         self.syncs[index(whole.sync_id.0)].1 = at;
         if sync_type == SyncType::IncrementalSync {
-            self.remember_dataset(path, whole.sync_id);
+            self.remember_dataset(&path, whole.sync_id, at);
+            self.touch_datasets(&whole.target);
         }
         if let Some(trash) = trash {
             self.add_trash(trash);
@@ -226,11 +228,6 @@ impl Data {
             totals: None,
         };
         self.trash.push((TrashRecord { entry, key: new.key.clone(), restoring: None }, Fate::Kept));
-    }
-
-    fn remember_dataset(&mut self, path: LakePath, id: SyncId) {
-        self.datasets.retain(|(dataset, _)| *dataset != path);
-        self.datasets.push((path, id));
     }
 
     fn kept_trash(&mut self, id: TrashId) -> Option<&mut (TrashRecord, Fate)> {

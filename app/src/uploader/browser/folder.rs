@@ -29,19 +29,21 @@ impl Chosen {
 }
 
 /// Files that are looked at without a pause.
-const AT_ONCE: usize = 250;
+const AT_ONCE: u32 = 250;
 
 /// Hands over the files of a file input. Of a chosen folder each file tells its own path, the folder's name first.
 pub fn picked(input: &HtmlInputElement, then: impl FnOnce(Vec<Chosen>) + 'static) {
     let Some(list) = input.files() else { return };
-    // Taken out of the list first: it empties with the input.
-    let files: Vec<_> = (0..list.length()).filter_map(|index| list.get(index)).collect();
+    // Taken out of the list first, all in one call: it empties with the input.
+    let files = Array::from(&list);
     // So that choosing the same file again is a change again.
     input.set_value("");
     spawn_local(async move {
-        let mut chosen = Vec::with_capacity(files.len());
-        for files in files.chunks(AT_ONCE) {
-            chosen.extend(files.iter().map(with_folder));
+        let count = files.length();
+        let mut chosen = Vec::with_capacity(count as usize);
+        for begin in (0..count).step_by(AT_ONCE as usize) {
+            let some = files.slice(begin, begin.saturating_add(AT_ONCE));
+            chosen.extend(some.iter().map(|file| with_folder(file.unchecked_ref())));
             breathe().await;
         }
         then(chosen);

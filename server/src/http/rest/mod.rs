@@ -3,6 +3,7 @@
 mod batches;
 mod body;
 mod checksum;
+mod datasets;
 mod files;
 mod missing;
 mod pieces;
@@ -35,6 +36,11 @@ pub fn router() -> Router<Arc<Door>> {
         .route("/api/lake/file/missing", post(missing::missing))
         .route("/api/lake/dataset/schema", get(schemas::schema))
         .route("/api/lake/dataset/schema-policy", post(schemas::set_policy))
+        .route("/api/overview", get(datasets::overview))
+        .route("/api/lake/datasets", get(datasets::list))
+        .route("/api/lake/dataset", get(datasets::one))
+        .route("/api/lake/dataset/difference", get(datasets::difference))
+        .route("/api/lake/dataset/rhythm", post(datasets::set_rhythm))
         .route("/api/lake/trash", get(trash::list))
         .route("/api/lake/trash/restore", post(trash::restore))
         .route("/api/lake/trash/empty", post(trash::empty))

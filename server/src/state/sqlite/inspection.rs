@@ -143,12 +143,37 @@ macro_rules! sync_counts {
     };
 }
 
-/// Blocks, by what they should say.
-const OF_BLOCKS: [(&str, &str, &str); 2] = [
-    ("upload_counts", upload_counts!(), "SELECT * FROM upload_counts"),
+macro_rules! day_counts {
+    () => {
+        "SELECT folder_id, at / 86400000, sync_type, sum(files), sum(bytes), sum(failed), sum(syncs), sum(failed_syncs)
+         FROM day_facts JOIN folders USING (path) GROUP BY 1, 2, 3
+         UNION ALL
+         SELECT 0, at / 86400000, sync_type, sum(files), sum(bytes), sum(failed), sum(syncs), sum(failed_syncs)
+         FROM day_facts GROUP BY 2, 3"
+    };
+}
+
+macro_rules! arrivals {
+    () => {
+        "SELECT folder_id, at / 900000, sum(files), sum(bytes) FROM arrival_facts JOIN folders USING (path) GROUP BY 1, 2"
+    };
+}
+
+/// Counts, by what they should say, what they say, and what comes of it where they are wrong.
+const COUNTS: [(&str, &str, &str, &str); 4] = [
+    ("upload_counts", upload_counts!(), "SELECT * FROM upload_counts", WRONG_PAGES),
     // A block that every sync has left stays, with nothing in it.
-    ("sync_counts", sync_counts!(), "SELECT * FROM sync_counts WHERE total <> 0"),
+    ("sync_counts", sync_counts!(), "SELECT * FROM sync_counts WHERE total <> 0", WRONG_PAGES),
+    ("day_counts", day_counts!(), "SELECT * FROM day_counts", "days disagree with the rows, so that charts are wrong"),
+    (
+        "arrivals",
+        arrivals!(),
+        "SELECT * FROM arrivals",
+        "quarters of an hour disagree with the rows, so that a dataset may look late",
+    ),
 ];
+
+const WRONG_PAGES: &str = "blocks disagree with the rows, so that pages of lists begin at a wrong row";
 
 const RECOUNT: &str = concat!(
     "UPDATE syncs SET (total_files, num_failed, num_in_flight, size_bytes) = (
@@ -162,6 +187,14 @@ const RECOUNT: &str = concat!(
      DELETE FROM sync_counts;
      INSERT INTO sync_counts ",
     sync_counts!(),
+    ";
+     DELETE FROM day_counts;
+     INSERT INTO day_counts ",
+    day_counts!(),
+    ";
+     DELETE FROM arrivals;
+     INSERT INTO arrivals ",
+    arrivals!(),
     ";"
 );
 
@@ -177,15 +210,14 @@ fn miscounts(connection: &Connection) -> Result<Vec<Miscount>, Error> {
         let sync_id: i64 = row.get(0)?;
         Ok(Miscount { of: format!("sync {sync_id}"), difference: differences.join("; ") })
     })?;
-    for (table, should_be, is) in OF_BLOCKS {
+    for (table, should_be, is, consequence) in COUNTS {
         let sql = format!(
             "SELECT (SELECT count(*) FROM (SELECT * FROM ({should_be}) EXCEPT {is})) + \
              (SELECT count(*) FROM (SELECT * FROM ({is}) EXCEPT SELECT * FROM ({should_be})))"
         );
         let wrong = found(connection, &sql, [], |row| row.get::<_, i64>(0))?;
         if let Some(wrong) = wrong.filter(|wrong| *wrong > 0) {
-            let difference =
-                format!("{wrong} blocks disagree with the rows, so that pages of lists begin at a wrong row");
+            let difference = format!("{wrong} {consequence}");
             miscounts.push(Miscount { of: table.to_owned(), difference });
         }
     }

@@ -10,6 +10,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("../../../migrations/sqlite/0004_resumables.sql")),
     M::up(include_str!("../../../migrations/sqlite/0005_batches.sql")),
     M::up(include_str!("../../../migrations/sqlite/0006_taken_over.sql")),
+    M::up(include_str!("../../../migrations/sqlite/0007_datasets.sql")),
     M::up(include_str!("../../../migrations/sqlite/0008_schemas.sql")),
 ];
 

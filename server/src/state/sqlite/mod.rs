@@ -2,12 +2,14 @@
 //!
 //! WAL mode, one writer that commits many requests in one transaction ([`writer`]), and readers that never wait for it
 //! ([`readers`]). The queries stand beside the types that they fill: [`syncs`], [`batches`], [`uploads`], [`resumables`],
-//! [`schemas`], [`trash`], [`keys`].
+//! [`schemas`], [`trash`], [`keys`], [`datasets`]; what counts beside them in [`counts`] and [`days`].
 
 mod backup;
 mod batches;
 mod content;
 mod counts;
+mod datasets;
+mod days;
 mod history;
 mod idempotency;
 mod inspection;

@@ -1,15 +1,17 @@
-//! Syncs: the table `syncs`, and `datasets`, which they write.
+//! Syncs: the table `syncs`, and what changes with them elsewhere: the days, and the datasets that they write.
 
 use super::batches::insert_expected;
 use super::counts::{Tally, dense_page, page_of_slice, slice};
+use super::days::{DayTally, counted};
 use super::query::{Select, changed, clamp, found};
 use super::row::{SYNC_COLUMNS, id, parsed, path, sync, sync_record};
 use super::trash::insert_trash;
-use super::uploads::{in_flight, position};
+use super::uploads::{folder_id, in_flight, position};
 use super::writer::Durability::{Synced, Written};
-use super::{SqliteState, fault, idempotency, schemas};
+use super::{SqliteState, datasets, fault, idempotency, schemas};
 use crate::crash::crash_point;
 use async_trait::async_trait;
+use lakeshore::dataset::DayCounts;
 use lakeshore::guard::Hold;
 use lakeshore::limits::IN_FLIGHT_NAMED_MAX;
 use lakeshore::list::SyncQuery;
@@ -192,6 +194,8 @@ fn start_sync(connection: &Connection, new: NewSync) -> Result<SyncId, Error> {
     let values = params![new.name, new.path.as_str(), new.sync_type.as_str(), new.at.0, new.started_by, new.at.0];
     changed(connection, sql, values)?;
     let sync_id = SyncId(connection.last_insert_rowid().cast_unsigned());
+    folder_id(connection, new.path.as_str())?;
+    DayTally::one(connection, sync_id, new.at, DayCounts { syncs: 1, ..DayCounts::default() })?;
     if let Some(expected) = &new.expected {
         insert_expected(connection, sync_id, expected)?;
     }
@@ -222,6 +226,7 @@ fn close_sync(
     let mut tally = Tally::default();
     discarded.iter().for_each(|position| tally.ended(*position, Status::Failed));
     tally.write(connection)?;
+    DayTally::failed(connection, sync_id, at, discarded.len() as u64)?;
     let sql = "UPDATE syncs SET num_failed = num_failed + ?, num_in_flight = 0, held_since = NULL WHERE sync_id = ?";
     changed(connection, sql, params![id(discarded.len() as u64), id(sync_id.0)])?;
     match closing {
@@ -272,17 +277,20 @@ fn settle_sync(connection: &Connection, settlement: Settlement) -> Result<(), Er
     if let Some(trash) = &settlement.trash {
         insert_trash(connection, trash)?;
     }
-    if settlement.status == Status::Finished {
-        remember_dataset(connection, sync_id)?;
-        schemas::remember_good(connection, sync_id)?;
+    if settlement.status == Status::Failed {
+        let counts = DayCounts { failed_syncs: 1, ..DayCounts::default() };
+        return DayTally::one(connection, sync_id, settlement.at, counts);
     }
-    Ok(())
+    published(connection, sync_id, settlement.at)
 }
 
-/// The path of the sync holds a dataset now.
-pub(super) fn remember_dataset(connection: &Connection, sync_id: SyncId) -> Result<(), Error> {
-    let sql = "INSERT INTO datasets (path, last_sync_id) SELECT path, sync_id FROM syncs WHERE sync_id = ? \
-               ON CONFLICT (path) DO UPDATE SET last_sync_id = excluded.last_sync_id \
-               WHERE excluded.last_sync_id > last_sync_id";
-    changed(connection, sql, [id(sync_id.0)]).map(|_| ())
+/// A full sync has become its dataset.
+fn published(connection: &Connection, sync_id: SyncId, at: Timestamp) -> Result<(), Error> {
+    let sync = record(connection, sync_id)?.ok_or(Error::NoSuchSync(sync_id))?.sync;
+    datasets::remember(connection, sync_id, at)?;
+    datasets::touch(connection, [sync.path.as_str()])?;
+    schemas::remember_good(connection, sync_id)?;
+    let mut days = DayTally::default();
+    days.arrived(counted(connection, sync_id)?, at, Totals { files: sync.num_landed(), bytes: sync.size_bytes });
+    days.write(connection)
 }

@@ -1,10 +1,10 @@
 //! Trash: the table `trash`. A piece that was put back, or removed for good, keeps its row, with the time of it.
 
-use super::SqliteState;
 use super::query::{Select, changed, clamp, found};
 use super::row::{id, trash_entry};
 use super::syncs::{refuse_above_datasets, refuse_if_held};
 use super::writer::Durability::{Synced, Written};
+use super::{SqliteState, datasets};
 use async_trait::async_trait;
 use lakeshore::list::TrashQuery;
 use lakeshore::ports::state::{NewTrash, TrashRecord, TrashState};
@@ -42,11 +42,13 @@ impl TrashState for SqliteState {
                    emptying_at IS NULL";
         self.writer
             .write(Synced, move |connection| {
-                let restored = changed(connection, sql, params![at.0, id(trash_id.0)])?;
-                match &replaced {
-                    Some(trash) if restored > 0 => insert_trash(connection, trash),
-                    _ => Ok(()),
+                if changed(connection, sql, params![at.0, id(trash_id.0)])? == 0 {
+                    return Ok(());
                 }
+                let origin = "SELECT origin FROM trash WHERE trash_id = ?";
+                let origin = found(connection, origin, [id(trash_id.0)], |row| row.get::<_, String>(0))?;
+                datasets::touch(connection, origin.as_deref())?;
+                replaced.as_ref().map_or(Ok(()), |trash| insert_trash(connection, trash))
             })
             .await
     }
@@ -152,7 +154,7 @@ fn begin_emptying(
     Ok(entries)
 }
 
-fn held_bytes(connection: &Connection) -> Result<u64, Error> {
+pub(super) fn held_bytes(connection: &Connection) -> Result<u64, Error> {
     let sql = format!("SELECT coalesce(sum(bytes), 0) FROM trash WHERE {KEPT}");
     Ok(found(connection, &sql, [], |row| row.get(0))?.map_or(0, i64::cast_unsigned))
 }

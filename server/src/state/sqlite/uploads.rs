@@ -2,24 +2,27 @@
 //! blocks, the folders.
 
 use super::counts::{Position, Tally};
+use super::days::{self, DayTally};
 use super::query::{Select, changed, clamp, found};
-use super::row::{UPLOAD_COLUMNS, id, parsed, upload};
-use super::syncs::{record, remember_dataset};
+use super::row::{UPLOAD_COLUMNS, id, upload};
+use super::syncs::record;
 use super::trash::insert_trash;
 use super::writer::Durability::{Synced, Written};
-use super::{SqliteState, content, fault, history};
+use super::{SqliteState, content, datasets, fault, history};
 use async_trait::async_trait;
+use lakeshore::dataset::DayCounts;
 use lakeshore::list::UploadQuery;
 use lakeshore::path::LakePath;
 use lakeshore::ports::state::{
     LandedContent, LandedUpload, LandingsId, NewUpload, RefusedUpload, UnfinishedUpload, UploadState, WholeUpload,
 };
-use lakeshore::sync::{Status, SyncId, SyncType, may_accept_uploads};
+use lakeshore::sync::{Status, SyncId, may_accept_uploads};
+use lakeshore::trash::Totals;
 use lakeshore::upload::{Identity, PartialName, Upload, UploadId};
 use lakeshore::{Error, Timestamp};
 use rusqlite::{Connection, Row, params};
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[async_trait]
 impl UploadState for SqliteState {
@@ -122,7 +125,7 @@ pub(super) fn position(row: &Row<'_>) -> rusqlite::Result<Position> {
 }
 
 /// The id of a folder, which gets one where it has none; so do those above it.
-fn folder_id(connection: &Connection, path: &str) -> Result<i64, Error> {
+pub(super) fn folder_id(connection: &Connection, path: &str) -> Result<i64, Error> {
     if let Some(id) = found(connection, "SELECT folder_id FROM folders WHERE path = ?", [path], |row| row.get(0))? {
         return Ok(id);
     }
@@ -188,6 +191,7 @@ fn refuse_upload(connection: &Connection, refused: &RefusedUpload) -> Result<Upl
     tally.began(position);
     tally.ended(position, Status::Failed);
     tally.write(connection)?;
+    DayTally::failed(connection, refused.sync_id, refused.at, 1)?;
     Ok(UploadId(history_id.cast_unsigned()))
 }
 
@@ -217,7 +221,7 @@ fn intend_landings(
 
 /// What a group of landings changes in one sync.
 struct SyncChange {
-    sync_type: SyncType,
+    of: days::Counted,
     /// Before the group.
     total_files: i64,
     added: i64,
@@ -237,6 +241,8 @@ fn finish_landings(
     let mut tally = Tally::default();
     let mut syncs: BTreeMap<SyncId, SyncChange> = BTreeMap::new();
     let mut folders: BTreeMap<&str, i64> = BTreeMap::new();
+    // Of datasets.
+    let mut touched: BTreeSet<&str> = BTreeSet::new();
     for LandedUpload { upload, trash } in landed {
         let sync = match syncs.entry(upload.sync_id) {
             Entry::Occupied(known) => known.into_mut(),
@@ -262,30 +268,41 @@ fn finish_landings(
         };
         tally.ended(position, Status::Finished);
         sync.size_bytes += id(upload.digest.size_bytes);
+        if !sync.of.is_full {
+            touched.insert(folder_of(&upload.target));
+        }
         if let Some(trash) = trash {
             insert_trash(connection, trash)?;
         }
     }
     tally.write(connection)?;
+    let mut days = DayTally::default();
     for (sync_id, change) in syncs {
         let sql = "UPDATE syncs SET total_files = total_files + ?, num_in_flight = num_in_flight - ?, \
                    size_bytes = size_bytes + ?, last_activity = ?, held_since = NULL WHERE sync_id = ?";
         let SyncChange { added, no_longer_in_flight, size_bytes, .. } = change;
         changed(connection, sql, params![added, no_longer_in_flight, size_bytes, at.0, id(sync_id.0)])?;
-        if change.sync_type == SyncType::IncrementalSync && added + no_longer_in_flight > 0 {
-            remember_dataset(connection, sync_id)?;
+        let files = (added + no_longer_in_flight).cast_unsigned();
+        if files == 0 {
+            continue;
+        }
+        let bytes = size_bytes.cast_unsigned();
+        days.add(change.of, at, DayCounts { files, bytes, ..DayCounts::default() });
+        if !change.of.is_full {
+            datasets::remember(connection, sync_id, at)?;
+            days.arrived(change.of, at, Totals { files, bytes });
         }
     }
-    Ok(())
+    days.write(connection)?;
+    datasets::touch(connection, touched)
 }
 
 fn unchanged(connection: &Connection, sync_id: SyncId) -> Result<SyncChange, Error> {
-    let sql = "SELECT sync_type, total_files FROM syncs WHERE sync_id = ?";
-    let change = found(connection, sql, [id(sync_id.0)], |row| {
-        let sync_type = parsed(row, "sync_type", SyncType::parse)?;
-        Ok(SyncChange { sync_type, total_files: row.get(1)?, added: 0, no_longer_in_flight: 0, size_bytes: 0 })
-    })?;
-    change.ok_or(Error::NoSuchSync(sync_id))
+    let sql = "SELECT total_files FROM syncs WHERE sync_id = ?";
+    let total_files = found(connection, sql, [id(sync_id.0)], |row| row.get(0))?;
+    let total_files = total_files.ok_or(Error::NoSuchSync(sync_id))?;
+    let of = days::counted(connection, sync_id)?;
+    Ok(SyncChange { of, total_files, added: 0, no_longer_in_flight: 0, size_bytes: 0 })
 }
 
 fn add_row(
@@ -345,5 +362,6 @@ fn fail_upload(
     changed(connection, sql, params![at.0, position.sync_id])?;
     let mut tally = Tally::default();
     tally.ended(position, Status::Failed);
-    tally.write(connection)
+    tally.write(connection)?;
+    DayTally::failed(connection, SyncId(position.sync_id.cast_unsigned()), at, 1)
 }

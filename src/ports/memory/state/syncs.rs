@@ -132,7 +132,8 @@ impl SyncState for MemoryState {
             data.add_trash(trash);
         }
         if settlement.status == Status::Finished {
-            data.remember_dataset(path, settlement.sync_id);
+            data.remember_dataset(&path, settlement.sync_id, settlement.at);
+            data.touch_datasets(&path);
             data.remember_good(settlement.sync_id);
         }
         Ok(())
@@ -182,7 +183,9 @@ impl SyncState for MemoryState {
     }
 
     async fn datasets(&self, beginning: &str, scope: Option<&LakePath>, size: u64) -> Result<Vec<LakePath>, Error> {
-        let mut datasets = self.data().datasets.clone();
+        let data = self.data();
+        let mut datasets: Vec<_> =
+            data.datasets.iter().map(|row| (row.record.path.clone(), row.record.last_sync_id)).collect();
         datasets.retain(|(path, _)| path.as_str().starts_with(beginning) && within(scope, path));
         datasets.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         datasets.truncate(usize::try_from(size).unwrap_or(usize::MAX));
@@ -190,7 +193,7 @@ impl SyncState for MemoryState {
     }
 
     async fn forget_dataset(&self, path: &LakePath) -> Result<(), Error> {
-        self.data().datasets.retain(|(dataset, _)| dataset != path);
+        self.data().datasets.retain(|row| row.record.path != *path);
         Ok(())
     }
 }

@@ -49,6 +49,8 @@ impl TrashState for MemoryState {
         let Some((record, fate)) = data.kept_trash(id) else { return Ok(()) };
         record.restoring = None;
         *fate = Fate::Restored(at);
+        let origin = record.entry.origin.clone();
+        data.touch_datasets(&origin);
         if let Some(trash) = replaced {
             data.add_trash(trash);
         }

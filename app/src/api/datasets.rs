@@ -1,0 +1,200 @@
+//! The server functions of the overview and of datasets. What is a chart comes drawn, as HTML: see `crate::charts`.
+
+use super::AsOf;
+use crate::error::ApiError;
+use crate::query::Filters;
+use lakeshore::dataset::Dataset;
+use lakeshore::difference::{ChangeKind, Difference};
+use lakeshore::overview::{Breakdown, Overview};
+use lakeshore::service::LakeEntry;
+use lakeshore::sync::Sync;
+use lakeshore::trash::{TrashEntry, TrashId};
+use leptos::prelude::*;
+use leptos::server_fn::codec::Json;
+use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "ssr")]
+use {
+    super::door,
+    crate::charts,
+    crate::query::ROWS_PER_PAGE,
+    lakeshore::Error,
+    lakeshore::dataset::{DatasetParameters, SetRhythm},
+    lakeshore::day::Day,
+    lakeshore::difference::VersionQuery,
+    lakeshore::list::{ListParameters, Order},
+    lakeshore::overview::OverviewParameters,
+    lakeshore::path::LakePath,
+    lakeshore::rhythm::{Every, Rhythm, RhythmError},
+};
+
+/// The overview, with its charts drawn. The series are in these.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Glance {
+    pub overview: Overview,
+    pub bytes_chart: Drawn,
+    pub files_chart: Drawn,
+}
+
+/// A chart, and the table with the same figures, as HTML.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drawn {
+    pub bars: String,
+    pub table: String,
+}
+
+#[server(prefix = "/fn", endpoint = "overview", input = Json)]
+pub async fn get_overview(by: Breakdown) -> Result<Glance, ApiError> {
+    let (lake, caller) = door()?;
+    let mut overview = lake.overview(&caller, &OverviewParameters { by }).await?;
+    let days = std::mem::take(&mut overview.days);
+    let series = std::mem::take(&mut overview.series);
+    let bytes_chart = charts::bars(charts::Measure::Bytes, &days, &series);
+    let files_chart = charts::bars(charts::Measure::Files, &days, &series);
+    Ok(Glance { overview, bytes_chart, files_chart })
+}
+
+/// A dataset in the list, and its last days drawn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetRow {
+    pub dataset: Dataset,
+    pub spark: String,
+}
+
+/// Of a list's page, one more than it shows.
+#[server(prefix = "/fn", endpoint = "dataset-list", input = Json)]
+pub async fn page_of_datasets(filters: Filters) -> Result<AsOf<Vec<DatasetRow>>, ApiError> {
+    let (lake, caller) = door()?;
+    let ListParameters { from, size, path, q, .. } = filters.parameters()?;
+    let datasets = lake.list_datasets(&caller, &DatasetParameters { from, size, path, q }).await?;
+    let now = lake.now();
+    let today = Day::of(now);
+    let row = |mut dataset: Dataset| {
+        let spark = charts::spark(&std::mem::take(&mut dataset.days), today);
+        DatasetRow { dataset, spark }
+    };
+    Ok(AsOf { now, value: datasets.into_iter().map(row).collect() })
+}
+
+/// What a tab of a dataset's page shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Tab {
+    /// A page of a folder of it, one more than are shown. The folder is below the dataset; empty: the dataset itself.
+    Files {
+        folder: String,
+        entries: Vec<LakeEntry>,
+    },
+    Syncs {
+        timeline: String,
+        syncs: Vec<Sync>,
+    },
+    Calendar {
+        calendar: String,
+    },
+    /// The versions in the trash, and the difference to the one that was chosen.
+    Diff {
+        versions: Vec<TrashEntry>,
+        chosen: Option<TrashId>,
+        difference: Option<Difference>,
+    },
+    Rhythm,
+}
+
+/// Which tab is asked for, as it stands in the page's address.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TabParameters {
+    pub tab: String,
+    pub folder: String,
+    pub version: Option<TrashId>,
+    pub kind: Option<ChangeKind>,
+    pub page: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetPage {
+    pub dataset: Dataset,
+    pub spark: String,
+    pub tab: Tab,
+}
+
+/// Rows of the lists that a dataset's page shows.
+pub const FILES_PER_PAGE: u64 = 100;
+
+#[server(prefix = "/fn", endpoint = "dataset", input = Json)]
+pub async fn get_dataset(path: String, wanted: TabParameters) -> Result<AsOf<DatasetPage>, ApiError> {
+    let (lake, caller) = door()?;
+    let detail = lake.dataset(&caller, &path).await?;
+    let now = lake.now();
+    let mut dataset = detail.dataset;
+    let path = dataset.path.clone();
+    let from = Some(wanted.page.saturating_mul(FILES_PER_PAGE));
+    let tab = match wanted.tab.as_str() {
+        "syncs" => {
+            let newest = Order::Desc;
+            let from = Some(wanted.page.saturating_mul(ROWS_PER_PAGE));
+            let parameters =
+                ListParameters { from, size: Some(200), order: newest, path: Some(path), ..ListParameters::default() };
+            let mut syncs = lake.syncs(&caller, &parameters).await?;
+            let timeline = charts::timeline(&syncs, now);
+            syncs.truncate(usize::try_from(ROWS_PER_PAGE).unwrap_or(usize::MAX) + 1);
+            Tab::Syncs { timeline, syncs }
+        }
+        "calendar" => Tab::Calendar { calendar: charts::calendar(&detail.calendar) },
+        "diff" => {
+            let chosen = wanted.version.or(detail.versions.first().map(|newest| newest.trash_id));
+            let difference = match chosen {
+                None => None,
+                Some(trash_id) => {
+                    let (kind, size) = (wanted.kind, Some(FILES_PER_PAGE + 1));
+                    Some(lake.version_difference(&caller, &VersionQuery { path, trash_id, from, size, kind }).await?)
+                }
+            };
+            Tab::Diff { versions: detail.versions, chosen, difference }
+        }
+        "rhythm" => Tab::Rhythm,
+        _ => {
+            let folder = path.join(&wanted.folder).map_err(Error::from)?;
+            let entries = match lake.list_folder(&caller, Some(folder.as_str()), from, Some(FILES_PER_PAGE + 1)).await {
+                // Somebody has removed it by hand: its history is there all the same.
+                Err(Error::NoSuchFolder(_)) if wanted.folder.is_empty() => Vec::new(),
+                entries => entries?,
+            };
+            Tab::Files { folder: wanted.folder, entries }
+        }
+    };
+    let spark = charts::spark(&std::mem::take(&mut dataset.days), Day::of(now));
+    Ok(AsOf { now, value: DatasetPage { dataset, spark, tab } })
+}
+
+/// The fields of the form; a plain post where no script runs. Nothing chosen: nothing is expected any more.
+#[server(prefix = "/fn", endpoint = "rhythm")]
+pub async fn save_rhythm(
+    path: String,
+    every: String,
+    #[server(default)] by: String,
+    #[server(default)] files_min: String,
+    #[server(default)] megabytes_min: String,
+) -> Result<(), ApiError> {
+    let (lake, caller) = door()?;
+    let invalid = |error: RhythmError| Error::Invalid(error.to_string());
+    let rhythm = if every.is_empty() {
+        None
+    } else {
+        let every = Every::parse(&every).ok_or_else(|| invalid(RhythmError::Every(every)))?;
+        let files_min = whole(&files_min, "files", 1)?;
+        let bytes_min = whole(&megabytes_min, "megabytes", 0)?.saturating_mul(1_000_000);
+        Some(Rhythm::new(every, Some(&by), files_min, bytes_min).map_err(invalid)?)
+    };
+    let path = LakePath::parse(&path).map_err(Error::from)?;
+    Ok(lake.set_rhythm(&caller, &SetRhythm { path, rhythm }).await?)
+}
+
+#[cfg(feature = "ssr")]
+fn whole(text: &str, what: &str, absent: u64) -> Result<u64, Error> {
+    match text.trim() {
+        "" => Ok(absent),
+        text => text
+            .parse()
+            .map_err(|_| Error::Invalid(format!("the least number of {what} is a whole number; {text:?} is none"))),
+    }
+}

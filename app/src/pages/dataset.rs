@@ -1,0 +1,179 @@
+//! One dataset: its facts, and what its tabs show. Tabs are addresses, so that each can be linked to.
+
+use super::dataset_diff::Versions;
+use super::dataset_files::Files;
+use super::dataset_rhythm::{RhythmForm, words};
+use super::datasets::{Freshness, Holds};
+use super::syncs::SyncTable;
+use crate::api::datasets::{DatasetPage, Tab, TabParameters, get_dataset};
+use crate::api::{AsOf, Session};
+use crate::components::clock::Clock;
+use crate::components::page::{Heading, page};
+use crate::components::time::RelativeTime;
+use crate::format;
+use crate::query::percent_encoded;
+use lakeshore::difference::ChangeKind;
+use lakeshore::key::Role;
+use lakeshore::sync::Sync;
+use lakeshore::trash::TrashId;
+use leptos::prelude::*;
+use leptos_router::hooks::{use_params_map, use_query_map};
+use leptos_router::params::ParamsMap;
+
+const TABS: [(&str, &str); 5] =
+    [("files", "Files"), ("syncs", "Syncs"), ("calendar", "Calendar"), ("diff", "Diff"), ("rhythm", "Rhythm")];
+
+fn parameters(map: &ParamsMap) -> TabParameters {
+    let text = |name| map.get(name).unwrap_or_default();
+    let kind = text("kind");
+    TabParameters {
+        tab: TABS.iter().find(|(tab, _)| *tab == text("tab")).unwrap_or(&TABS[0]).0.to_owned(),
+        folder: text("folder"),
+        version: text("version").parse().ok().map(TrashId),
+        kind: ChangeKind::ALL.into_iter().find(|known| known.as_str() == kind),
+        page: text("page").parse().unwrap_or(0),
+    }
+}
+
+#[component]
+pub fn DatasetDetail() -> impl IntoView {
+    let params = use_params_map();
+    let map = use_query_map();
+    let path = Memo::new(move |_| format!("/{}", params.with(|params| params.get("path")).unwrap_or_default()));
+    let wanted = Memo::new(move |_| map.with(parameters));
+    let fault = Memo::new(move |_| map.with(|map| map.get("__err")));
+    let data = Resource::new(
+        move || (path.get(), wanted.get()),
+        |(path, wanted)| async move {
+            let page = get_dataset(path, wanted.clone()).await?;
+            Ok((wanted, page))
+        },
+    );
+    page(
+        move || path.get(),
+        data,
+        move |session, (wanted, page)| view! { <DatasetView session wanted page fault=fault.get()/> },
+    )
+}
+
+#[component]
+fn DatasetView(
+    session: Session,
+    wanted: TabParameters,
+    page: AsOf<DatasetPage>,
+    fault: Option<String>,
+) -> impl IntoView {
+    let AsOf { now: as_of, value: DatasetPage { dataset, spark, tab } } = page;
+    Clock::here().observe(as_of);
+    let base = format!("/datasets{}", percent_encoded(dataset.path.as_str()));
+    let links = TABS.map(|(tab, label)| {
+        let href = if tab == TABS[0].0 { base.clone() } else { format!("{base}?tab={tab}") };
+        let current = (tab == wanted.tab).then_some("page");
+        view! {
+            <a href=href aria-current=current>
+                {label}
+            </a>
+        }
+    });
+    let shown = match tab {
+        Tab::Files { folder, entries } => {
+            view! { <Files base=base.clone() folder entries page=wanted.page as_of/> }.into_any()
+        }
+        Tab::Syncs { timeline, syncs } => {
+            view! { <SyncsOf timeline syncs as_of path=dataset.path.to_string()/> }.into_any()
+        }
+        Tab::Calendar { calendar } => {
+            let rhythm = dataset.rhythm;
+            let expected = rhythm.map_or_else(
+                || "Nothing is expected of it: a day on which something came is marked.".to_owned(),
+                |rhythm| format!("Expected: {}. Days are UTC.", words(&rhythm)),
+            );
+            let href = format!("{base}?tab=rhythm");
+            view! {
+                <p class="hint">
+                    {expected} " "
+                    <a href=href>{if rhythm.is_some() { "Change the rhythm" } else { "Set a rhythm" }}</a>
+                </p>
+                <div class="card" inner_html=calendar></div>
+            }
+            .into_any()
+        }
+        Tab::Diff { versions, chosen, difference } => {
+            view! { <Versions base=base.clone() versions chosen difference kind=wanted.kind page=wanted.page as_of/> }
+                .into_any()
+        }
+        Tab::Rhythm => {
+            let may_write = session.has_role(Role::Write);
+            let is_signed_in = session.signed_in.is_some();
+            view! { <RhythmForm dataset=dataset.clone() fault may_write is_signed_in/> }.into_any()
+        }
+    };
+    let last_sync = format!("/syncs/{}", dataset.last_sync_id);
+    let (holds, last, first) = (dataset.holds, dataset.last_landed, dataset.first_landed);
+    let path = dataset.path.to_string();
+    view! {
+        <p class="crumb">
+            <a href="/datasets">"Datasets"</a>
+        </p>
+        <Heading title=path/>
+        <dl class="facts">
+            <div>
+                <dt>"Files"</dt>
+                <dd>
+                    <Holds holds number=|counted| counted.totals.files write=format::count/>
+                </dd>
+            </div>
+            <div>
+                <dt>"Size"</dt>
+                <dd>
+                    <Holds holds number=|counted| counted.totals.bytes write=format::bytes/>
+                </dd>
+            </div>
+            <div>
+                <dt>"Freshness"</dt>
+                <dd>
+                    <Freshness dataset=dataset.clone() as_of/>
+                </dd>
+            </div>
+            <div>
+                <dt>"Last landed"</dt>
+                <dd>
+                    <RelativeTime at=last as_of/>
+                    ", "
+                    <a href=last_sync>{format!("sync {}", dataset.last_sync_id)}</a>
+                </dd>
+            </div>
+            <div>
+                <dt>"First landed"</dt>
+                <dd>
+                    <RelativeTime at=first as_of/>
+                </dd>
+            </div>
+            <div class="fact-spark">
+                <dt>"Bytes, 30 days"</dt>
+                <dd inner_html=spark></dd>
+            </div>
+        </dl>
+        <nav class="tabs tabs-page" aria-label="Of this dataset">
+            {links.collect_view()}
+        </nav>
+        {shown}
+    }
+    .into_any()
+}
+
+#[component]
+fn SyncsOf(timeline: String, syncs: Vec<Sync>, as_of: lakeshore::Timestamp, path: String) -> impl IntoView {
+    let all = format!("/syncs?path={}", percent_encoded(&path));
+    let rows = RwSignal::new(syncs);
+    view! {
+        <div class="card" inner_html=timeline></div>
+        <div class="section">
+            <SyncTable rows as_of/>
+        </div>
+        <p class="quiet">
+            "The newest syncs here and below. " <a href=all>"All of them"</a>
+        </p>
+    }
+    .into_any()
+}

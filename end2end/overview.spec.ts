@@ -1,0 +1,254 @@
+// The overview and the datasets: a history that is known, and every figure on the pages beside it.
+
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import type { Page } from '@playwright/test';
+import { BINARY, expect, hydrated, signIn, test, type Lakeshore } from './fixtures';
+
+interface Planned {
+  /** Days ago. */
+  ago: number;
+  path: string;
+  type: 'FullSync' | 'IncrementalSync';
+  /** In bytes, of each file. */
+  sizes: number[];
+  /** Uploads that are refused. */
+  refused?: number;
+  aborted?: boolean;
+}
+
+// In the order in which it happens.
+const HISTORY: Planned[] = [
+  { ago: 29, path: '/data/orders', type: 'IncrementalSync', sizes: [500] },
+  { ago: 12, path: '/data/orders', type: 'FullSync', sizes: [100, 200, 300] },
+  { ago: 6, path: '/data/events', type: 'IncrementalSync', sizes: [40, 50], refused: 2 },
+  { ago: 3, path: '/data/orders', type: 'FullSync', sizes: [100, 250, 300, 400] },
+  { ago: 3, path: '/data/stock', type: 'FullSync', sizes: [70], aborted: true },
+  { ago: 2, path: '/data/events', type: 'IncrementalSync', sizes: [60] },
+  { ago: 1, path: '/data/events', type: 'IncrementalSync', sizes: [10, 20] },
+  { ago: 0, path: '/data/rates', type: 'IncrementalSync', sizes: [1000, 2000, 3000], refused: 1 },
+  { ago: 0, path: '/data/stock', type: 'FullSync', sizes: [80], aborted: true },
+];
+
+/** Moves a sync and its uploads so many days into the past, in the database of a server that does not run. */
+const AGE = `
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1])
+for sync, days in enumerate(map(int, sys.argv[2:]), 1):
+    by = days * 86400000
+    for table in ('uploads', 'syncs'):
+        database.execute(f'UPDATE {table} SET start_time = start_time - ?, end_time = end_time - ? WHERE sync_id = ?', (by, by, sync))
+for (path,) in database.execute('SELECT path FROM datasets').fetchall():
+    # What readers saw: files of incremental syncs as they landed, full ones as they were published.
+    first, last = database.execute('SELECT min(at), max(at) FROM arrival_facts WHERE path = ?', (path,)).fetchone()
+    database.execute('UPDATE datasets SET first_landed = ?, last_landed = ? WHERE path = ?', (first, last, path))
+database.commit()
+`;
+
+async function makeHistory(lakeshore: Lakeshore, key: string): Promise<void> {
+  for (const planned of HISTORY) {
+    const sync = await lakeshore.start_sync(key, planned.path, planned.type, `${planned.ago} days ago`);
+    for (const [index, size] of planned.sizes.entries()) {
+      await lakeshore.upload(sync, `${planned.ago}-${index}.csv`, 'x'.repeat(size));
+    }
+    for (let refused = 0; refused < (planned.refused ?? 0); refused += 1) await lakeshore.upload(sync, '../up.csv', 'x');
+    const body = { sync_id: sync, api_key: key, confirm: true };
+    await lakeshore.post(`/api/ingestion/file/sync/${planned.aborted ? 'abort' : 'end'}`, body);
+  }
+  await lakeshore.stop();
+  const database = join(lakeshore.dataDir, 'lakeshore.db');
+  execFileSync('python3', ['-c', AGE, database, ...HISTORY.map((planned) => `${planned.ago}`)]);
+  execFileSync(BINARY, ['check', '--repair', '--data-dir', lakeshore.dataDir]);
+  await lakeshore.start();
+}
+
+const sum = (numbers: number[]): number => numbers.reduce((total, number) => total + number, 0);
+
+/** What the table behind a chart has to say: the newest day first, the parts in their order, and all. */
+function planned(parts: ((planned: Planned) => boolean)[], of: 'files' | 'bytes'): number[][] {
+  return Array.from({ length: 30 }, (_, ago) => {
+    const on = HISTORY.filter((planned) => planned.ago === ago);
+    const number = (planned: Planned) => (of === 'files' ? planned.sizes.length : sum(planned.sizes));
+    const row = parts.map((part) => sum(on.filter(part).map(number)));
+    return [...row, sum(row)];
+  });
+}
+
+async function shown(page: Page, chart: string): Promise<number[][]> {
+  const rows = page.getByRole('figure', { name: chart }).locator('tbody tr');
+  return rows.evaluateAll((rows) => rows.map((row) => [...row.querySelectorAll('data')].map((cell) => Number(cell.value))));
+}
+
+const figures = (page: Page): Promise<string[]> =>
+  page.locator('.figure').evaluateAll((all) => all.slice(0, 4).map((one) => one.querySelector('data')!.value));
+
+test.describe('a known history', () => {
+  // The first server of a test has another address than the second, which the browser may still ask.
+  test.use({ expectedComplaints: ['ERR_CONNECTION_REFUSED'] });
+
+  test('every figure of the overview is what happened', async ({ page, lakeshore }) => {
+    const key = lakeshore.key();
+    await makeHistory(lakeshore, key);
+    await page.goto(lakeshore.url);
+    await hydrated(page);
+    const today = HISTORY.filter((planned) => planned.ago === 0);
+    expect(await figures(page)).toEqual([`${sum(today.flatMap((one) => one.sizes))}`, '4', '2', '2']);
+    // 40 + 50, 1050 + 70, 60 and 30 bytes in the seven days before; 2, 5, 1 and 2 files; 1, 2, 1 and 1 syncs; 3 failures.
+    const usual = page.locator('.figure-usual');
+    await expect(usual.nth(0)).toHaveText('186 B a day, mean of 7');
+    await expect(usual.nth(1)).toHaveText('1.4 a day, mean of 7');
+    await expect(usual.nth(2)).toHaveText('0.7 a day, mean of 7');
+    await expect(usual.nth(3)).toHaveText('0.4 a day, mean of 7');
+    const types = ['FullSync', 'IncrementalSync'].map((type) => (planned: Planned) => planned.type === type);
+    expect(await shown(page, 'Bytes per day')).toEqual(planned(types, 'bytes'));
+    expect(await shown(page, 'Files per day')).toEqual(planned(types, 'files'));
+    const seen = await lakeshore.get('/api/overview');
+    expect(seen.series.map((series: any) => sum(series.bytes))).toEqual(types.map((type) => sum(HISTORY.filter(type).flatMap((one) => one.sizes))));
+
+    await page.getByRole('link', { name: 'dataset', exact: true }).click();
+    await expect(page.getByRole('figure', { name: 'Bytes per day' })).toContainText('/data/rates');
+    const datasets = ['/data/rates', '/data/orders', '/data/events', '/data/stock'].map((path) => (planned: Planned) => planned.path === path);
+    expect(await shown(page, 'Bytes per day')).toEqual(planned(datasets, 'bytes'));
+    expect(await shown(page, 'Files per day')).toEqual(planned(datasets, 'files'));
+
+    const needs = page.getByRole('region', { name: 'Needs a person' });
+    // The machine's disk may be filling.
+    await expect(needs.getByRole('listitem').filter({ hasNotText: 'The disk of' })).toHaveCount(1);
+    await expect(needs).toContainText('0 days ago, /data/stock');
+    await needs.getByRole('link', { name: 'See why' }).click();
+    await expect(page).toHaveURL(`${lakeshore.url}/syncs/9`);
+  });
+
+  test('a dataset holds what is on the disk, and its rhythm makes its days', async ({ page, lakeshore }) => {
+    const key = lakeshore.key();
+    await makeHistory(lakeshore, key);
+    await signIn(page, lakeshore, key, '/datasets');
+    await hydrated(page);
+    for (const path of ['/data/orders', '/data/events', '/data/rates']) {
+      const row = page.getByRole('row', { name: path });
+      const files = Object.keys(lakeshore.digests(path)).length;
+      await expect(row.locator('data').first()).toHaveAttribute('value', `${files}`, { timeout: 15_000 });
+      const seen = await lakeshore.get(`/api/lake/dataset?path=${path}`);
+      await expect(row.locator('data').nth(1)).toHaveAttribute('value', `${seen.dataset.holds.bytes}`);
+    }
+    await page.getByRole('link', { name: '/data/events' }).click();
+    await expect(page.getByRole('row', { name: /1-0\.csv/ })).toContainText('10 B');
+    await page.getByRole('navigation', { name: 'Of this dataset' }).getByRole('link', { name: 'Rhythm' }).click();
+    await page.getByLabel('By (UTC').fill('24:00');
+    await page.getByLabel('At least, files').fill('2');
+    await page.getByRole('button', { name: 'Save the rhythm' }).click();
+    await expect(page.getByText('every day by midnight UTC, at least 2 files')).toBeVisible();
+    await page.getByRole('link', { name: 'Calendar' }).click();
+    const first = Date.parse((await lakeshore.get('/api/overview')).days[29]);
+    const expected = ['not-yet', 'landed', 'short', 'missing', 'missing', 'missing', 'landed', 'not-expected'];
+    for (const [ago, standing] of expected.entries()) {
+      const day = new Date(first - ago * 86_400_000).toISOString().slice(0, 10);
+      await expect(page.locator(`[data-day="${day}"]`), `${ago} days ago`).toHaveClass(`standing-${standing}`);
+    }
+    // Late as soon as it is due at the beginning of the day: midnight is always past, but for the first quarter of an hour.
+    const rhythm = { every: 'day', by: '00:15', files_min: 3 };
+    await lakeshore.post('/api/lake/dataset/rhythm', { path: '/data/events', rhythm, api_key: key });
+    await page.goto(lakeshore.url);
+    await expect(page.getByRole('region', { name: 'Needs a person' })).toContainText('/data/events');
+    await page.goto(`${lakeshore.url}/datasets`);
+    await expect(page.getByRole('row', { name: '/data/events' })).toContainText('Late');
+
+    await page.goto(`${lakeshore.url}/datasets/data/events?tab=rhythm`);
+    await hydrated(page);
+    await page.getByLabel('By (UTC').evaluate((input: HTMLInputElement) => { input.value = '07:10'; input.removeAttribute('pattern'); });
+    await page.getByRole('button', { name: 'Save the rhythm' }).click();
+    await expect(page.getByRole('alert')).toContainText('by quarters of an hour');
+    await page.getByRole('button', { name: 'Expect nothing any more' }).click();
+    await expect(page.getByText('Nothing is expected of this dataset')).toBeVisible();
+  });
+
+  test('a version in the trash is compared with what took its place', async ({ page, lakeshore }) => {
+    await makeHistory(lakeshore, lakeshore.key());
+    await page.goto(`${lakeshore.url}/datasets/data/orders?tab=diff`);
+    // Three files of twelve days ago, then four of three days ago, under other names.
+    const counts = page.locator('.figure-link');
+    await expect(counts.filter({ hasText: 'added' }).locator('data')).toHaveAttribute('value', '4');
+    await expect(counts.filter({ hasText: 'removed' }).locator('data')).toHaveAttribute('value', '3');
+    await counts.filter({ hasText: 'removed' }).click();
+    await expect(page.getByRole('row')).toHaveCount(4);
+    await expect(page.getByRole('row', { name: /12-2\.csv/ })).toContainText('300 B');
+    await page.getByRole('navigation', { name: 'Of this dataset' }).getByRole('link', { name: 'Syncs' }).click();
+    await expect(page.getByRole('row', { name: /29 days ago/ })).toBeVisible();
+    await expect(page.locator('.timeline rect')).toHaveCount(3);
+  });
+});
+
+test('an empty lake teaches how to begin, and a sync that runs shows at once', async ({ page, lakeshore }) => {
+  await page.goto(lakeshore.url);
+  await hydrated(page);
+  await expect(page.getByRole('heading', { name: 'No syncs yet' })).toBeVisible();
+  const key = lakeshore.key();
+  const sync = await lakeshore.start_sync(key, '/data/live', 'IncrementalSync', 'the live one');
+  const row = page.getByRole('row', { name: /the live one/ });
+  await expect(row).toContainText('Syncing', { timeout: 15_000 });
+  await lakeshore.upload(sync, 'a.csv', '12345');
+  await expect(row).toContainText('5 B', { timeout: 15_000 });
+  await expect(page.locator('.figure data').first()).toHaveAttribute('value', '5', { timeout: 15_000 });
+  await lakeshore.end(key, sync);
+  await expect(page.getByText('No sync is running')).toBeVisible({ timeout: 15_000 });
+});
+
+test.describe('without a script', () => {
+  test.use({ javaScriptEnabled: false, expectedComplaints: ['preloaded using link preload'] });
+
+  test('the overview and the datasets are whole, and a rhythm can be set', async ({ page, lakeshore }) => {
+    const key = lakeshore.key();
+    const sync = await lakeshore.start_sync(key, '/data/orders', 'IncrementalSync', 'orders');
+    await lakeshore.upload(sync, 'orders.csv', 'a,b\n1,2\n');
+    await signIn(page, lakeshore, key, '/');
+    await expect(page.locator('.figure data').first()).toHaveAttribute('value', '8');
+    await page.getByText('Table of these figures').first().click();
+    await expect(page.getByRole('figure', { name: 'Bytes per day' }).getByRole('row').nth(1)).toContainText('8 B');
+    await page.getByRole('link', { name: 'Datasets' }).click();
+    await page.getByRole('link', { name: '/data/orders' }).click();
+    await page.getByRole('link', { name: 'Rhythm' }).click();
+    await page.getByRole('combobox').selectOption('6h');
+    await page.getByLabel('By (UTC').fill('');
+    await page.getByRole('button', { name: 'Save the rhythm' }).click();
+    await expect(page.getByText('every 6 hours within 06:00')).toBeVisible();
+    await page.goto(`${lakeshore.url}/?status=Failed&page=2`);
+    await expect(page).toHaveURL(`${lakeshore.url}/syncs?status=Failed&page=2`);
+  });
+});
+
+const FOLDER = process.env.SCREENSHOTS ?? '';
+
+test.describe('pictures', () => {
+  test.skip(FOLDER === '', 'only for `make screenshots`');
+  test.use({ expectedComplaints: ['ERR_CONNECTION_REFUSED'] });
+
+  test('of the overview and the datasets', async ({ page, lakeshore }) => {
+    test.setTimeout(300_000);
+    const key = lakeshore.key('admin', 'ana');
+    await makeHistory(lakeshore, key);
+    const rhythm = { every: 'day', by: '00:15', files_min: 2 };
+    await lakeshore.post('/api/lake/dataset/rhythm', { path: '/data/events', rhythm, api_key: key });
+    const running = await lakeshore.start_sync(key, '/data/clicks', 'IncrementalSync', 'clicks, every minute');
+    await lakeshore.upload(running, 'clicks.csv', 'x'.repeat(2500));
+    await signIn(page, lakeshore, key);
+    const pages = [
+      ['overview', '/'], ['overview-datasets', '/?by=dataset'], ['datasets', '/datasets'], ['dataset-files', '/datasets/data/orders'],
+      ['dataset-syncs', '/datasets/data/orders?tab=syncs'], ['dataset-calendar', '/datasets/data/events?tab=calendar'],
+      ['dataset-diff', '/datasets/data/orders?tab=diff'], ['dataset-rhythm', '/datasets/data/events?tab=rhythm'],
+    ] as const;
+    for (const [size, width, height] of [['wide', 1440, 900], ['narrow', 390, 844], ['smallest', 360, 740], ['widest', 2560, 1300]] as const) {
+      for (const theme of ['light', 'dark'] as const) {
+        if (theme === 'dark' && (size === 'smallest' || size === 'widest')) continue;
+        await page.setViewportSize({ width, height });
+        await page.emulateMedia({ colorScheme: theme });
+        for (const [name, path] of pages) {
+          await page.goto(lakeshore.url + path);
+          await hydrated(page);
+          const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+          expect(overflow, `${path} scrolls sideways at ${width} px`).toBeLessThanOrEqual(0);
+          await page.screenshot({ path: join(FOLDER, `${name}-${size}-${theme}.png`), fullPage: true });
+        }
+      }
+    }
+  });
+});

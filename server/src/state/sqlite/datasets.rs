@@ -1,0 +1,236 @@
+//! Datasets: the table `datasets`. When a sync writes to one, [`super::syncs`] and [`super::uploads`] say so here.
+
+use super::days::{arrival, arrivals, busiest, busiest_path, day_of_type, of_days};
+use super::query::{Select, changed, clamp, found};
+use super::row::{SYNC_COLUMNS, id, number, path, sync, trash_entry};
+use super::trash::held_bytes;
+use super::writer::Durability::{Synced, Written};
+use super::{SqliteState, fault};
+use async_trait::async_trait;
+use lakeshore::dataset::{Counted, DatasetRecord, DayOfType};
+use lakeshore::day::Day;
+use lakeshore::path::LakePath;
+use lakeshore::ports::datasets::{DatasetQuery, DatasetState, DaysOf, Uncounted};
+use lakeshore::rhythm::{Arrival, Rhythm};
+use lakeshore::sync::{Sync, SyncId};
+use lakeshore::trash::{Totals, TrashEntry};
+use lakeshore::{Error, Timestamp};
+use rusqlite::types::Type;
+use rusqlite::{Connection, Row, params};
+use std::collections::BTreeSet;
+
+const COLUMNS: &str = "path, last_sync_id, first_landed, last_landed, rhythm, files, bytes, counted_at, \
+     change = counted_change AS is_current";
+
+#[async_trait]
+impl DatasetState for SqliteState {
+    async fn dataset_records(&self, query: &DatasetQuery) -> Result<Vec<DatasetRecord>, Error> {
+        let select = records(query);
+        self.readers.list(move |connection| select.rows(connection, record)).await
+    }
+
+    async fn dataset_record(&self, path: &LakePath) -> Result<Option<DatasetRecord>, Error> {
+        let sql = format!("SELECT {COLUMNS} FROM datasets WHERE path = ?");
+        self.readers.look(|connection| found(connection, &sql, [path.as_str()], record))
+    }
+
+    async fn set_rhythm(&self, path: &LakePath, rhythm: Option<&Rhythm>) -> Result<bool, Error> {
+        let path = path.clone();
+        let rhythm = rhythm.map(serde_json::to_string).transpose().map_err(Error::internal)?;
+        let sql = "UPDATE datasets SET rhythm = ? WHERE path = ?";
+        self.writer
+            .write(Synced, move |connection| Ok(changed(connection, sql, params![rhythm, path.as_str()])? > 0))
+            .await
+    }
+
+    async fn days(&self, of: &[DaysOf], first: Day, last: Day) -> Result<Vec<Vec<DayOfType>>, Error> {
+        let selects: Vec<_> = of.iter().map(|of| of_days(of, first, last)).collect();
+        self.readers.list(move |connection| rows_of_each(connection, &selects, day_of_type)).await
+    }
+
+    async fn busiest(&self, first: Day, scope: Option<&LakePath>, size: u64) -> Result<Vec<LakePath>, Error> {
+        let select = busiest(first, scope, clamp(size));
+        self.readers.list(move |connection| select.rows(connection, busiest_path)).await
+    }
+
+    async fn arrivals(&self, paths: &[LakePath], since: Timestamp) -> Result<Vec<Vec<Arrival>>, Error> {
+        let selects: Vec<_> = paths.iter().map(|path| arrivals(path, since)).collect();
+        self.readers.list(move |connection| rows_of_each(connection, &selects, arrival)).await
+    }
+
+    async fn uncounted_datasets(&self, now: Timestamp, size: u64) -> Result<Vec<Uncounted>, Error> {
+        let select = uncounted(now, size);
+        self.readers.look(|connection| {
+            select.rows(connection, |row| Ok(Uncounted { path: path(row, "path")?, change: number(row, "change")? }))
+        })
+    }
+
+    async fn count_dataset(
+        &self,
+        counted: &Uncounted,
+        totals: Totals,
+        at: Timestamp,
+        next: Timestamp,
+    ) -> Result<(), Error> {
+        let counted = counted.clone();
+        let sql = "UPDATE datasets SET files = ?, bytes = ?, counted_at = ?, counted_change = ?, count_after = ? \
+                   WHERE path = ? AND counted_change < ?";
+        self.writer
+            .write(Written, move |connection| {
+                let (files, bytes, change) = (id(totals.files), id(totals.bytes), id(counted.change));
+                changed(connection, sql, params![files, bytes, at.0, change, next.0, counted.path.as_str(), change])
+                    .map(drop)
+            })
+            .await
+    }
+
+    async fn held_syncs(&self, scope: Option<&LakePath>) -> Result<Vec<Sync>, Error> {
+        let select = held(scope);
+        self.readers.list(move |connection| select.rows(connection, sync)).await
+    }
+
+    async fn failed_syncs(&self, since: Timestamp, scope: Option<&LakePath>, size: u64) -> Result<Vec<Sync>, Error> {
+        let select = failed(since, scope, size);
+        self.readers.list(move |connection| select.rows(connection, sync)).await
+    }
+
+    async fn versions(&self, path: &LakePath, size: u64) -> Result<Vec<TrashEntry>, Error> {
+        let select = versions(path, size);
+        self.readers.list(move |connection| select.rows(connection, trash_entry)).await
+    }
+
+    async fn trash_bytes(&self) -> Result<u64, Error> {
+        self.readers.list(held_bytes).await
+    }
+}
+
+fn rows_of_each<T>(
+    connection: &Connection,
+    selects: &[Select],
+    decode: fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<Vec<T>>, Error> {
+    selects.iter().map(|select| select.rows(connection, decode)).collect()
+}
+
+fn records(query: &DatasetQuery) -> Select {
+    let mut select = Select::new(format!("SELECT {COLUMNS} FROM datasets WHERE 1"));
+    if query.has_rhythm {
+        select.push(" AND rhythm IS NOT NULL");
+    }
+    select.within("path", query.path.as_ref()).within("path", query.scope.as_ref());
+    select.holding(["path", "path"], query.text.as_deref());
+    let page = &query.page;
+    select.page("path", page.order, page.size, page.from);
+    select
+}
+
+fn uncounted(now: Timestamp, size: u64) -> Select {
+    let mut select =
+        Select::new("SELECT path, change FROM datasets WHERE change <> counted_change AND count_after <= ");
+    select.bind(now.0).push(" ORDER BY count_after LIMIT ").bind(clamp(size));
+    select
+}
+
+fn held(scope: Option<&LakePath>) -> Select {
+    let mut select = Select::new(format!("SELECT {SYNC_COLUMNS} FROM syncs WHERE phase <> 'Ended'"));
+    select.push(" AND held_since IS NOT NULL").within("path", scope).push(" ORDER BY sync_id");
+    select
+}
+
+fn failed(since: Timestamp, scope: Option<&LakePath>, size: u64) -> Select {
+    let mut select =
+        Select::new(format!("SELECT {SYNC_COLUMNS} FROM syncs INDEXED BY syncs_failed WHERE status = 'Failed'"));
+    select.push(" AND end_time >= ").bind(since.0).within("path", scope);
+    select.push(" ORDER BY end_time DESC LIMIT ").bind(clamp(size));
+    select
+}
+
+fn versions(of: &LakePath, size: u64) -> Select {
+    let mut select = Select::new("SELECT * FROM trash WHERE kind = 'Dataset' AND restored_at IS NULL");
+    select.push(" AND emptying_at IS NULL AND origin = ").bind(of.as_str().to_owned());
+    select.push(" ORDER BY trash_id DESC LIMIT ").bind(clamp(size));
+    select
+}
+
+fn record(row: &Row<'_>) -> rusqlite::Result<DatasetRecord> {
+    let rhythm: Option<String> = row.get("rhythm")?;
+    let rhythm = rhythm.map(|text| serde_json::from_str(&text)).transpose();
+    let rhythm = rhythm.map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into()))?;
+    let counted_at: Option<i64> = row.get("counted_at")?;
+    let counted = match counted_at {
+        Some(at) => Some(Counted {
+            totals: Totals { files: number(row, "files")?, bytes: number(row, "bytes")? },
+            at: Timestamp(at),
+            is_current: row.get("is_current")?,
+        }),
+        None => None,
+    };
+    Ok(DatasetRecord {
+        path: path(row, "path")?,
+        last_sync_id: SyncId(number(row, "last_sync_id")?),
+        first_landed: Timestamp(row.get("first_landed")?),
+        last_landed: Timestamp(row.get("last_landed")?),
+        rhythm,
+        counted,
+    })
+}
+
+/// The path of the sync holds a dataset now, to which something has come.
+pub(super) fn remember(connection: &Connection, sync_id: SyncId, at: Timestamp) -> Result<(), Error> {
+    let sql = "INSERT INTO datasets (path, last_sync_id, first_landed, last_landed) \
+               SELECT path, sync_id, ?2, ?2 FROM syncs WHERE sync_id = ?1 ON CONFLICT (path) DO UPDATE SET \
+               last_sync_id = max(last_sync_id, excluded.last_sync_id), \
+               last_landed = max(last_landed, excluded.last_landed)";
+    changed(connection, sql, params![id(sync_id.0), at.0]).map(|_| ())
+}
+
+/// What lies in these folders has changed: the datasets that hold them are to be counted again.
+pub(super) fn touch<'a>(connection: &Connection, folders: impl IntoIterator<Item = &'a str>) -> Result<(), Error> {
+    let mut places: BTreeSet<&str> = BTreeSet::new();
+    for folder in folders {
+        let mut place = folder;
+        while !place.is_empty() && places.insert(place) {
+            place = place.rsplit_once('/').map_or("", |(above, _)| above);
+        }
+    }
+    let mut statement =
+        connection.prepare_cached("UPDATE datasets SET change = change + 1 WHERE path = ?").map_err(fault)?;
+    places.into_iter().try_for_each(|place| statement.execute([place]).map(drop)).map_err(fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lakeshore::list::{Order, Page};
+
+    #[test]
+    fn every_question_about_datasets_and_days_goes_by_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = SqliteState::open(&folder.path().join("lakeshore.db")).unwrap();
+        let path = LakePath::parse("/a/b").unwrap();
+        let page = Page { from: 0, size: 10, order: Order::Asc };
+        let by_path = DatasetQuery { page, path: Some(path.clone()), text: None, scope: None, has_rhythm: false };
+        let expected = DatasetQuery { path: None, has_rhythm: true, ..by_path.clone() };
+        let asked = [
+            (records(&by_path), "PRIMARY KEY (path="),
+            (records(&expected), "USING INDEX datasets_with_rhythm"),
+            (uncounted(Timestamp(9), 10), "USING INDEX datasets_uncounted (count_after<?)"),
+            (held(None), "USING INDEX syncs_not_ended"),
+            (failed(Timestamp(9), None, 10), "USING INDEX syncs_failed (end_time>?)"),
+            (versions(&path, 10), "USING INDEX trash_of_datasets (origin=?)"),
+            (of_days(&DaysOf::Lake, Day(1), Day(9)), "PRIMARY KEY (folder_id=? AND day>? AND day<?)"),
+            (of_days(&DaysOf::Dataset(path.clone()), Day(1), Day(9)), "PRIMARY KEY (folder_id=? AND day>? AND day<?)"),
+            (of_days(&DaysOf::Within(path.clone()), Day(1), Day(9)), "PRIMARY KEY (folder_id=? AND day>? AND day<?)"),
+            (busiest(Day(1), None, 5), "COVERING INDEX day_counts_by_day (day>?)"),
+            (arrivals(&path, Timestamp(9)), "PRIMARY KEY (folder_id=? AND slot>?)"),
+        ];
+        for (select, index) in asked {
+            let plan = state.readers.look(|connection| Ok(select.plan(connection))).unwrap().join("; ");
+            assert!(plan.contains(index), "{plan}");
+            // What is scanned is an index that holds nothing else than what is asked for.
+            let tables = ["uploads", "syncs", "trash", "datasets", "folders", "day_counts", "arrivals"];
+            let is_whole = |step: &str| tables.iter().any(|table| step == format!("SCAN {table}"));
+            assert!(!plan.split("; ").any(is_whole), "{plan}");
+        }
+    }
+}

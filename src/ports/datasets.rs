@@ -1,0 +1,89 @@
+//! Datasets as they are remembered, and what each day and each quarter of an hour has brought.
+//!
+//! Counted as rows are written, in their transactions, never by visiting them: so each answer costs what it shows.
+
+use crate::dataset::{DatasetRecord, DayOfType};
+use crate::day::Day;
+use crate::error::Error;
+use crate::list::Page;
+use crate::path::LakePath;
+use crate::rhythm::{Arrival, Rhythm};
+use crate::sync::Sync;
+use crate::time::Timestamp;
+use crate::trash::{Totals, TrashEntry};
+use async_trait::async_trait;
+
+/// Which datasets a list shows. `None` filters nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatasetQuery {
+    pub page: Page,
+    pub path: Option<LakePath>,
+    pub text: Option<String>,
+    pub scope: Option<LakePath>,
+    /// Only those of which something is expected.
+    pub has_rhythm: bool,
+}
+
+/// Whose days are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DaysOf {
+    Lake,
+    /// Of every sync on this path or below it.
+    Within(LakePath),
+    /// Of the syncs on this very path.
+    Dataset(LakePath),
+}
+
+/// A dataset that has changed since it was counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uncounted {
+    pub path: LakePath,
+    /// Tells the state of the dataset that is about to be counted from later ones.
+    pub change: u64,
+}
+
+#[async_trait]
+pub trait DatasetState: Send + std::marker::Sync {
+    /// Datasets by their paths.
+    async fn dataset_records(&self, query: &DatasetQuery) -> Result<Vec<DatasetRecord>, Error>;
+
+    async fn dataset_record(&self, path: &LakePath) -> Result<Option<DatasetRecord>, Error>;
+
+    /// Remembers durably what is expected of a dataset. False where there is no such dataset.
+    async fn set_rhythm(&self, path: &LakePath, rhythm: Option<&Rhythm>) -> Result<bool, Error>;
+
+    /// Of each that is asked for, what has happened on these days, those without anything left out, in their order; the days
+    /// of the syncs of each type apart. A file counts on the day on which it landed, or failed; a sync where it began, and where it failed.
+    async fn days(&self, of: &[DaysOf], first: Day, last: Day) -> Result<Vec<Vec<DayOfType>>, Error>;
+
+    /// The datasets to which most bytes have come since a day, at most `size`.
+    async fn busiest(&self, first: Day, scope: Option<&LakePath>, size: u64) -> Result<Vec<LakePath>, Error>;
+
+    /// Of each dataset, what has come to it since, by quarters of an hour, in their order: the files of incremental syncs as they
+    /// landed, those of full syncs as they were published.
+    async fn arrivals(&self, paths: &[LakePath], since: Timestamp) -> Result<Vec<Vec<Arrival>>, Error>;
+
+    /// Datasets in which something has changed since they were counted, and that may be counted again by now; at most `size`.
+    async fn uncounted_datasets(&self, now: Timestamp, size: u64) -> Result<Vec<Uncounted>, Error>;
+
+    /// Remembers what a dataset held at that change. It is not asked for again before `next`.
+    async fn count_dataset(
+        &self,
+        counted: &Uncounted,
+        totals: Totals,
+        at: Timestamp,
+        next: Timestamp,
+    ) -> Result<(), Error>;
+
+    /// Syncs that are held, in ascending order.
+    async fn held_syncs(&self, scope: Option<&LakePath>) -> Result<Vec<Sync>, Error>;
+
+    /// Syncs that have failed since, the last first, at most `size`.
+    async fn failed_syncs(&self, since: Timestamp, scope: Option<&LakePath>, size: u64) -> Result<Vec<Sync>, Error>;
+
+    /// What was at this very path as a dataset and lies in the trash, the newest first, at most `size`.
+    async fn versions(&self, path: &LakePath, size: u64) -> Result<Vec<TrashEntry>, Error>;
+
+    /// The bytes of all trash that was counted.
+    async fn trash_bytes(&self) -> Result<u64, Error>;
+}
