@@ -20,7 +20,7 @@ use lakeshore::ports::state::{NewSync, Settlement, SyncState};
 use lakeshore::sync::{
     Closing, OpenSync, Status, Sync, SyncId, SyncRecord, SyncType, may_accept_uploads, may_close, obstacle,
 };
-use lakeshore::trash::TrashId;
+use lakeshore::trash::{Totals, TrashId};
 use lakeshore::{Error, Timestamp};
 use rusqlite::{Connection, params};
 
