@@ -18,7 +18,7 @@ SECONDS ?= 60
 # More options for `make run`, such as ARGS="--listen 127.0.0.1:4000".
 ARGS ?=
 
-.PHONY: help run build test dev lint fmt unit torture e2e bench bench-peers bench-push bench-scale bench-pieces fuzz screenshots clean site rust-target rust-components
+.PHONY: help run build test dev lint fmt unit torture e2e bench bench-peers bench-push bench-scale bench-listeners bench-pieces fuzz screenshots clean site rust-target rust-components
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -104,6 +104,10 @@ bench-push: build ## Measure `lakeshore push` and `get` beside rclone, which has
 bench-scale: ## Measure lists over BENCH_ROWS rows (default a million), and a publish of BENCH_FILES files (100,000)
 	@echo "== measuring lists and publishes"
 	@cargo bench --package server --bench pages --bench publish
+
+bench-listeners: ## Measure what BENCH_LISTENERS open dashboards (default 200) cost the uploads
+	@echo "== measuring uploads with listeners and without"
+	@cargo bench --package server --bench listeners
 
 bench-pieces: ## Measure the hot pieces one by one: multipart, hash, paths, a page of history
 	@cargo bench --package server --bench pieces

@@ -161,6 +161,8 @@ pub enum Error {
     IdempotencyKeyReused,
     #[error("the server is shutting down; send it again in a moment")]
     ShuttingDown,
+    #[error("{max} event streams are open, the most that there may be; close one, or come back in a moment", max = crate::limits::SUBSCRIBERS_MAX)]
+    TooManySubscribers,
     #[error(
         "something went wrong inside the server, which has logged it; try again, and tell its operator if it stays"
     )]
@@ -277,6 +279,7 @@ impl Error {
             Self::DiskFull | Self::BelowReserve { .. } => ErrorCode::DiskFull,
             Self::IdempotencyKeyReused => ErrorCode::IdempotencyKeyReused,
             Self::ShuttingDown => ErrorCode::ShuttingDown,
+            Self::TooManySubscribers => ErrorCode::TooManySubscribers,
             Self::Internal(_) => ErrorCode::Internal,
         }
     }
@@ -344,6 +347,7 @@ error_codes! {
     WrongChecksum = 46000, "a piece has another checksum than the one sent with it";
     Internal = 50000, "a fault inside the server, logged there";
     ShuttingDown = 50300, "the server is shutting down";
+    TooManySubscribers = 50301, "too many event streams are open";
     DiskFull = 50700, "the disk is full, or so full that the rest is kept back";
 }
 

@@ -27,8 +27,6 @@ pub const DIFFERENCES_MAX: usize = 2;
 pub const DIFFERENCES_NAMED_MAX: u64 = 20;
 /// Files of such a comparison that are looked up in the history at once.
 pub const DIFFERENCE_LOOK_UPS_MAX: u64 = 1000;
-/// Names that are looked at to order a folder by size or time, or to find a text below it.
-pub const BROWSED_NAMES_MAX: u64 = 50_000;
 /// Datasets that one step of counting them counts.
 pub const DATASET_COUNTS_MAX: u64 = 16;
 /// A dataset that was counted is not counted again for so many times as long as that took,
@@ -37,6 +35,8 @@ pub const DATASET_REST_FACTOR: u32 = 30;
 pub const DATASET_REST_MIN: Duration = Duration::from_secs(1);
 /// Versions of a dataset in the trash that its page names.
 pub const VERSIONS_NAMED_MAX: u64 = 100;
+/// Names that are looked at to order a folder by size or time, or to find a text below it.
+pub const BROWSED_NAMES_MAX: u64 = 50_000;
 /// Longest `Idempotency-Key`, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// How long a start under an `Idempotency-Key` is remembered.
@@ -64,6 +64,30 @@ pub const CHECKPOINT_MAX: Duration = Duration::from_secs(5);
 pub const PARTS_MAX: usize = 1024;
 /// Longest text that a client has kept with a resumable upload, in bytes.
 pub const METADATA_BYTES_MAX: usize = 16 * 1024;
+/// Events that are kept for those who come back to the stream,
+pub const EVENTS_KEPT_MAX: usize = 4096;
+/// and bytes of them.
+pub const EVENTS_KEPT_BYTES_MAX: usize = 8 << 20;
+/// Event streams that are open at the same time; more are refused.
+pub const SUBSCRIBERS_MAX: usize = 1024;
+/// Events that one step of a stream gives.
+pub const EVENTS_AT_ONCE_MAX: usize = 256;
+/// Syncs of which one step of the telling tells; the rest come next.
+pub const SYNCS_TOLD_MAX: usize = 64;
+/// Files that an event names as landed, or uploads of one sync that are told as failed, in a moment.
+pub const LANDED_NAMED_MAX: usize = 10;
+/// Uploads in flight that are told of in one second; with more of them, each has its turn.
+pub const PROGRESS_TOLD_MAX: usize = 100;
+/// Between two samples of the uploads in flight; younger ones are not told of.
+pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+/// Uploads in flight that are known to the last byte; beyond, only their rows are.
+pub const IN_FLIGHT_KNOWN_MAX: usize = 10_000;
+/// Most uploads that the timeline of a sync shows;
+pub const TIMELINE_UPLOADS_MAX: u64 = 200;
+/// where there are more: so many stretches of them,
+pub const TIMELINE_STRETCHES: u64 = 16;
+/// and so many of the failed ones.
+pub const TIMELINE_FAILURES_MAX: u64 = 40;
 /// A key's last use is written at most this often, so that reading does not turn into writing.
 pub const LAST_USE_GRANULARITY: Duration = Duration::from_secs(60);
 
@@ -86,6 +110,8 @@ pub struct Limits {
     pub free_bytes_min: Option<u64>,
     /// What a full sync must leave of its dataset to be published unasked.
     pub shrink_guard: ShrinkGuard,
+    /// An upload in flight of which no byte comes for so long is shown as stalled, or as abandoned.
+    pub stalled_after: Duration,
 }
 
 impl Default for Limits {
@@ -98,6 +124,7 @@ impl Default for Limits {
             trash_bytes_max: None,
             free_bytes_min: None,
             shrink_guard: ShrinkGuard::default(),
+            stalled_after: Duration::from_secs(30),
         }
     }
 }

@@ -5,8 +5,11 @@
 pub mod datasets;
 
 use crate::error::ApiError;
+use crate::pages::sync_timeline::Drawing;
 use lakeshore::difference::Difference;
+use lakeshore::event::EventId;
 use lakeshore::expected::Comparison;
+use lakeshore::in_flight::UploadInFlight;
 use lakeshore::key::{AuthMode, CreatedKey, Key, KeyId, NewKey, Role};
 use lakeshore::list::ListParameters;
 use lakeshore::path::LakePath;
@@ -31,10 +34,12 @@ pub struct Site {
 }
 
 /// An answer with the server's time: "3 minutes ago" is reckoned from it, so that the server and the browser write
-/// the same, whatever the browser's clock says.
+/// the same, whatever the browser's clock says. And with its place among the events, so that none is missed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AsOf<T> {
     pub now: Timestamp,
+    /// The answer holds all that events up to this one say.
+    pub last_event: EventId,
     pub value: T,
 }
 
@@ -87,6 +92,14 @@ fn door() -> Result<(Lake, Caller), ApiError> {
     Ok((lake, caller))
 }
 
+#[cfg(feature = "ssr")]
+async fn as_of<T>(lake: &Lake, read: impl Future<Output = Result<T, lakeshore::Error>>) -> Result<AsOf<T>, ApiError> {
+    // Before it is read.
+    let last_event = lake.last_event();
+    let value = read.await?;
+    Ok(AsOf { now: lake.now(), last_event, value })
+}
+
 #[server(prefix = "/fn", endpoint = "session", input = Json)]
 pub async fn current_session() -> Result<Session, ApiError> {
     let (lake, caller) = door()?;
@@ -102,19 +115,56 @@ pub async fn current_session() -> Result<Session, ApiError> {
 #[server(prefix = "/fn", endpoint = "syncs", input = Json)]
 pub async fn list_syncs(parameters: ListParameters) -> Result<AsOf<Vec<Sync>>, ApiError> {
     let (lake, caller) = door()?;
-    Ok(AsOf { value: lake.syncs(&caller, &parameters).await?, now: lake.now() })
+    as_of(&lake, lake.syncs(&caller, &parameters)).await
 }
 
 #[server(prefix = "/fn", endpoint = "sync", input = Json)]
 pub async fn get_sync(sync_id: SyncId) -> Result<AsOf<Sync>, ApiError> {
     let (lake, caller) = door()?;
-    Ok(AsOf { value: lake.sync(&caller, sync_id).await?, now: lake.now() })
+    as_of(&lake, lake.sync(&caller, sync_id)).await
+}
+
+/// Uploads in flight that the page of a sync is told of at first.
+#[cfg(feature = "ssr")]
+const IN_FLIGHT_GIVEN_MAX: u64 = 200;
+
+/// A sync, a page of its uploads, and those that are in flight.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncRows {
+    pub sync: Sync,
+    pub uploads: Vec<Upload>,
+    pub in_flight: Vec<UploadInFlight>,
+}
+
+/// `parameters`: which page of its uploads.
+#[server(prefix = "/fn", endpoint = "sync-rows", input = Json)]
+pub async fn get_sync_rows(sync_id: SyncId, parameters: ListParameters) -> Result<AsOf<SyncRows>, ApiError> {
+    let (lake, caller) = door()?;
+    let read = async {
+        let of_sync = ListParameters { sync_id: Some(sync_id), ..parameters };
+        let sync = lake.sync(&caller, sync_id).await?;
+        let uploads = lake.uploads(&caller, &of_sync).await?;
+        let all =
+            ListParameters { sync_id: Some(sync_id), size: Some(IN_FLIGHT_GIVEN_MAX), ..ListParameters::default() };
+        let in_flight = lake.in_flight(&caller, &all)?;
+        Ok(SyncRows { sync, uploads, in_flight })
+    };
+    as_of(&lake, read).await
+}
+
+/// The waterfall of a sync.
+#[server(prefix = "/fn", endpoint = "timeline", input = Json)]
+pub async fn get_timeline(sync_id: SyncId) -> Result<AsOf<Drawing>, ApiError> {
+    let (lake, caller) = door()?;
+    let timeline = as_of(&lake, lake.timeline(&caller, sync_id)).await?;
+    let value = crate::pages::sync_drawing::draw(&timeline.value, timeline.now);
+    Ok(AsOf { now: timeline.now, last_event: timeline.last_event, value })
 }
 
 #[server(prefix = "/fn", endpoint = "history", input = Json)]
 pub async fn list_uploads(parameters: ListParameters) -> Result<AsOf<Vec<Upload>>, ApiError> {
     let (lake, caller) = door()?;
-    Ok(AsOf { value: lake.uploads(&caller, &parameters).await?, now: lake.now() })
+    as_of(&lake, lake.uploads(&caller, &parameters)).await
 }
 
 #[server(prefix = "/fn", endpoint = "start", input = Json)]
@@ -168,14 +218,14 @@ pub async fn missing_files(offer: service::Offer) -> Result<service::Missing, Ap
 pub async fn look_into_lake(wanted: service::BrowseFolder) -> Result<AsOf<InLake>, ApiError> {
     const ROWS: u64 = 100;
     let (lake, caller) = door()?;
-    let now = lake.now();
+    let (now, last_event) = (lake.now(), lake.last_event());
     let (refused, path) = match (lake.browse_folder(&caller, &wanted).await, wanted.path) {
         (Ok(folder), _) => {
             let schema = match &folder.folder {
                 Some(path) => Some(Box::new(lake.dataset_schema(&caller, path.as_str()).await?)),
                 None => None,
             };
-            return Ok(AsOf { now, value: InLake::Folder { folder, schema } });
+            return Ok(AsOf { now, last_event, value: InLake::Folder { folder, schema } });
         }
         (Err(refused @ lakeshore::Error::NoSuchFolder(_)), Some(path)) => (refused, path),
         (Err(refused), _) => return Err(refused.into()),
@@ -190,7 +240,7 @@ pub async fn look_into_lake(wanted: service::BrowseFolder) -> Result<AsOf<InLake
         matches!(&caller, Caller::Known(grant) if grant.path_prefix.is_none()) || lake.auth_mode() == AuthMode::Open;
     let root = use_context::<LakeRoot>().filter(|_| sees_all);
     let disk_path = root.map(|LakeRoot(root)| format!("{}{}", root.trim_end_matches('/'), file.path));
-    Ok(AsOf { now, value: InLake::File { file, disk_path } })
+    Ok(AsOf { now, last_event, value: InLake::File { file, disk_path } })
 }
 
 /// What becomes of files whose columns are not those of their dataset. The body is a form's.
@@ -210,7 +260,7 @@ pub async fn list_datasets(beginning: String) -> Result<Vec<LakePath>, ApiError>
 #[server(prefix = "/fn", endpoint = "trash", input = Json)]
 pub async fn list_trash(parameters: ListParameters) -> Result<AsOf<Vec<TrashEntry>>, ApiError> {
     let (lake, caller) = door()?;
-    Ok(AsOf { value: lake.trash(&caller, &parameters).await?, now: lake.now() })
+    as_of(&lake, lake.trash(&caller, &parameters)).await
 }
 
 #[server(prefix = "/fn", endpoint = "restore", input = Json)]
@@ -228,7 +278,7 @@ pub async fn empty_trash(wanted: service::EmptyTrash) -> Result<service::Emptied
 #[server(prefix = "/fn", endpoint = "keys", input = Json)]
 pub async fn list_keys() -> Result<AsOf<Vec<Key>>, ApiError> {
     let (lake, caller) = door()?;
-    Ok(AsOf { value: lake.keys(&caller).await?, now: lake.now() })
+    as_of(&lake, lake.keys(&caller)).await
 }
 
 #[server(prefix = "/fn", endpoint = "create-key", input = Json)]

@@ -4,6 +4,7 @@ use crate::api::current_session;
 use crate::components::clock::Clock;
 use crate::components::layout::Layout;
 use crate::components::page::SessionResource;
+use crate::live::Live;
 use crate::pages::{
     DatasetDetail, Datasets, History, Keys, Lake, NotFound, OverviewPage, SignIn, SyncDetail, Syncs, Trash, Upload,
 };
@@ -18,6 +19,7 @@ pub fn App() -> impl IntoView {
     provide_meta_context();
     provide_context(SessionResource(Resource::new(|| (), |()| current_session())));
     Clock::provide();
+    Live::provide();
     Uploader::provide();
 
     // Whole pages, so that they are complete, with their titles and statuses, where no script runs.

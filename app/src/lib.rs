@@ -13,6 +13,7 @@ mod charts;
 mod components;
 pub mod error;
 mod format;
+mod live;
 mod pages;
 mod query;
 #[cfg(feature = "ssr")]

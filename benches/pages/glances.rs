@@ -9,6 +9,7 @@ use lakeshore::ports::memory::MemoryFiles;
 use lakeshore::service::Parts;
 use lakeshore::{Caller, Lake};
 use server::clock::{SystemClock, SystemRandomness};
+use server::formats::FileFormats;
 use server::state::sqlite::SqliteState;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ pub async fn measure(state: &SqliteState) {
     let lake = Lake::new(Parts {
         state: Arc::new(state.clone()),
         files: Arc::new(MemoryFiles::default()),
+        formats: Arc::new(FileFormats::default()),
         clock: Arc::new(SystemClock),
         randomness: Arc::new(SystemRandomness),
         limits: Limits::default(),

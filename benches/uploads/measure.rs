@@ -10,7 +10,7 @@ use crate::kit::client::{self, Request};
 use crate::kit::process::Process;
 use crate::kit::{chosen, free_address, lakeshore, median, number};
 use crate::loads::{Load, Supply};
-use crate::peers::{BARE, Kind, Peer};
+use crate::peers::{BARE, Peer};
 use crate::table::Setting;
 use std::collections::BTreeMap;
 use std::fs::{self, File};

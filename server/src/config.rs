@@ -87,6 +87,10 @@ pub struct ServeOptions {
     #[arg(long, env = "LAKESHORE_RESUMABLE_EXPIRY", default_value = "24h", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub resumable_expiry: Duration,
 
+    /// An upload of which nothing has come for this long is shown as stalled, or as abandoned, such as 30s
+    #[arg(long, env = "LAKESHORE_STALLED_AFTER", default_value = "30s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub stalled_after: Duration,
+
     /// What has been in the trash for this long is removed for good, such as 30d; or "forever": it stays
     #[arg(long, env = "LAKESHORE_TRASH_RETENTION", default_value = "30d", value_parser = parse_retention, value_name = "TIME")]
     pub trash_retention: Duration,
@@ -163,6 +167,7 @@ impl ServeOptions {
             upload_bytes_max: self.max_upload_size.as_u64(),
             sync_idle_max: self.sync_idle_timeout,
             resumable_idle_max: self.resumable_expiry,
+            stalled_after: self.stalled_after,
             trash_age_max: self.trash_retention,
             trash_bytes_max: self.trash_max_size.map(|size| size.as_u64()),
             free_bytes_min: self.min_free_space.map(|size| size.as_u64()),

@@ -1,5 +1,5 @@
-//! What happens without anybody asking: looking into what has landed, counting datasets, counting trash, emptying it, failing abandoned syncs, remembering what could not
-//! be remembered before.
+//! What happens without anybody asking: looking into what has landed, counting datasets and trash, emptying it, failing
+//! abandoned syncs, remembering what could not be remembered before, telling what has happened.
 
 use lakeshore::trash::TrashId;
 use lakeshore::{Error, Lake};
@@ -8,6 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Short, so that the size of new trash shows soon; a look at an empty list costs next to nothing.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// What has happened in so much time is told together: soon enough for an eye, seldom enough for many listeners.
+const TELLING_INTERVAL: Duration = Duration::from_millis(250);
 /// Abandoned syncs are looked for once in so many intervals.
 const EXPIRY_INTERVALS: u32 = 30;
 /// Between two steps of an emptying: the disk does something else for about half of the time.
@@ -25,7 +27,8 @@ pub async fn run(lake: Lake, stopping: CancellationToken) {
         look_after(&lake, &stopping),
         empty(&lake, &stopping),
         count(&lake, &stopping),
-        inspect(&lake, &stopping)
+        inspect(&lake, &stopping),
+        tell(&lake, &stopping),
     );
 }
 
@@ -100,6 +103,13 @@ async fn look_after(lake: &Lake, stopping: &CancellationToken) {
 async fn count(lake: &Lake, stopping: &CancellationToken) {
     while waited(INTERVAL, stopping).await {
         log(lake.count_datasets().await, "count the files of a dataset");
+    }
+}
+
+/// Tells those who listen.
+async fn tell(lake: &Lake, stopping: &CancellationToken) {
+    while waited(TELLING_INTERVAL, stopping).await {
+        lake.tell_events().await;
     }
 }
 

@@ -27,7 +27,9 @@ impl Lake {
         may_write(caller, &record.sync.path)?;
         may_accept_uploads(&record)?;
         let declaration = wanted.expected.parse(&record.sync.path)?;
-        self.0.state.expect(id, &declaration, self.now()).await
+        self.0.state.expect(id, &declaration, self.now()).await?;
+        self.0.events.marks().sync(id);
+        Ok(())
     }
 
     /// What was declared of a sync beside what it has landed so far; `None` when nothing was declared. Visits each of its

@@ -64,6 +64,7 @@ impl Lake {
         }
         let mut emptied = Emptied::default();
         emptied.add(&self.0.state.begin_emptying(&Doomed::Piece(id), 1, caller.name(), self.now()).await?);
+        self.0.events.marks().trash_changed();
         Ok(emptied)
     }
 
@@ -96,6 +97,9 @@ impl Lake {
         loop {
             let entries = self.0.state.begin_emptying(&doomed, EMPTYING_PIECES_MAX, by, self.now()).await?;
             emptied.add(&entries);
+            if !entries.is_empty() {
+                self.0.events.marks().trash_changed();
+            }
             if (entries.len() as u64) < EMPTYING_PIECES_MAX {
                 return Ok(emptied);
             }

@@ -6,6 +6,7 @@
 use super::Lake;
 use crate::error::Error;
 use crate::ports::state::RefusedUpload;
+use crate::sync::SyncId;
 use crate::time::Timestamp;
 use crate::upload::UploadId;
 use std::sync::{Mutex, PoisonError};
@@ -18,8 +19,18 @@ pub(super) struct Failures(Mutex<Vec<Failure>>);
 
 /// An upload that has failed: with its row, or before it had one.
 pub(super) enum Failure {
-    Registered { upload_id: UploadId, message: String, size_bytes: u64, at: Timestamp },
+    Registered(RegisteredFailure),
     Unregistered(RefusedUpload),
+}
+
+/// An upload that has a row, and how it failed.
+pub(super) struct RegisteredFailure {
+    pub(super) upload_id: UploadId,
+    pub(super) sync_id: SyncId,
+    pub(super) file_name: String,
+    pub(super) message: String,
+    pub(super) size_bytes: u64,
+    pub(super) at: Timestamp,
 }
 
 impl Lake {
@@ -39,12 +50,19 @@ impl Lake {
 
     async fn tell_state(&self, failure: &Failure) -> Result<(), Error> {
         match failure {
-            Failure::Registered { upload_id, message, size_bytes, at } => {
-                self.0.state.fail_upload(*upload_id, message, *size_bytes, *at).await
+            Failure::Registered(failed) => {
+                let RegisteredFailure { upload_id, sync_id, file_name, message, size_bytes, at } = failed;
+                self.0.state.fail_upload(*upload_id, message, *size_bytes, *at).await?;
+                self.0.events.marks().failed(*sync_id, file_name, message);
+                Ok(())
             }
             Failure::Unregistered(refused) => match self.0.state.refuse_upload(refused).await {
+                Ok(_) => {
+                    self.0.events.marks().failed(refused.sync_id, &refused.file_name, &refused.message);
+                    Ok(())
+                }
                 // It has come too late to count.
-                Ok(_) | Err(Error::SyncEnded { .. } | Error::SyncEnding(_)) => Ok(()),
+                Err(Error::SyncEnded { .. } | Error::SyncEnding(_)) => Ok(()),
                 Err(fault) => Err(fault),
             },
         }

@@ -36,6 +36,7 @@ impl Lake {
             .state
             .hold_sync(sync.sync_id, Hold { since: self.now(), replaced, published, differing_files: 0 })
             .await?;
+        self.0.events.marks().sync(sync.sync_id).is_held = true;
         Err(Error::Held { sync_id: sync.sync_id, path: sync.path.clone(), hold })
     }
 
@@ -63,6 +64,7 @@ impl Lake {
             let published = Totals::default();
             let hold = Hold { since: self.now(), replaced, published, differing_files: 0 };
             self.0.state.hold_sync(sync.sync_id, hold).await?;
+            self.0.events.marks().sync(sync.sync_id).is_held = true;
         }
         Ok(())
     }

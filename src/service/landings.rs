@@ -203,6 +203,7 @@ impl Lake {
         let Named { id, steps, landed } = group;
         match self.0.state.finish_landings(id, &landed, self.now()).await {
             Ok(()) => {
+                self.0.events.marks().landed(&landed);
                 for step in steps {
                     // A caller that is gone has no use for it.
                     let _ = step.answer.send(Ok(step.upload.digest));

@@ -10,9 +10,11 @@ mod content;
 mod datasets;
 mod difference;
 mod emptying;
+mod events;
 mod failures;
 mod gate;
 mod guard;
+mod in_flight;
 mod keys;
 mod landings;
 mod led_queue;
@@ -28,6 +30,7 @@ mod rowless;
 mod schemas;
 mod syncs;
 mod take_over;
+mod timeline;
 mod trash;
 mod uploads;
 
@@ -35,6 +38,7 @@ pub use batches::ExpectFiles;
 pub use browsing::{BrowseFolder, Browsed, FolderSort};
 pub use check::{CheckOptions, Checked, Finding, FindingKind};
 pub use emptying::{Emptied, EmptyTrash};
+pub use events::{EventFilter, Subscription, Told};
 pub use keys::KeyRing;
 pub use missing::{Missing, Offer, OfferedFile};
 pub use publish::EndPreview;
@@ -43,6 +47,7 @@ pub use recovery::Recovered;
 pub use resumable::{Announced, Resumption};
 pub use schemas::{DatasetSchema, SetSchemaPolicy};
 pub use syncs::{EndSync, StartSync};
+pub use timeline::{Timeline, TimelineUpload};
 pub use uploads::{Destination, IncomingUpload};
 
 use crate::error::Error;
@@ -51,8 +56,10 @@ use crate::limits::Limits;
 use crate::ports::{Clock, Files, Formats, Randomness, State};
 use crate::time::Timestamp;
 use difference::Comparisons;
+use events::Events;
 use failures::Failures;
 use gate::Gates;
+use in_flight::InFlight;
 use landings::Landings;
 use reserve::Reserve;
 use resumable::Holders;
@@ -78,6 +85,8 @@ struct Inner {
     holders: Holders,
     take_overs: TakeOvers,
     comparisons: Comparisons,
+    events: Events,
+    in_flight: InFlight,
 }
 
 /// What a lake is made of.
@@ -94,6 +103,7 @@ pub struct Parts {
 impl Lake {
     pub fn new(parts: Parts) -> Self {
         let Parts { state, files, formats, clock, randomness, limits, auth_mode } = parts;
+        let events = Events::new(clock.now(), &*randomness);
         Self(Arc::new(Inner {
             state,
             files,
@@ -109,6 +119,8 @@ impl Lake {
             holders: Holders::default(),
             take_overs: TakeOvers::default(),
             comparisons: Comparisons::default(),
+            events,
+            in_flight: InFlight::default(),
         }))
     }
 

@@ -72,8 +72,10 @@ impl Lake {
         let id = gate.sync_id();
         self.0.state.close_sync(id, closing, discard_in_flight, self.now()).await?;
         self.0.gates.forget_open(id);
+        self.0.events.marks().sync(id).has_ended = true;
         if discard_in_flight || matches!(closing, Closing::Abort { .. }) {
             gate.discard_in_flight();
+            self.0.in_flight.remove_all_of(id);
             self.drop_failed_resumables(id).await?;
         }
         Ok(())
@@ -158,6 +160,7 @@ impl Lake {
                     Err(error @ Error::Internal(_)) => Err(error),
                     Err(error) => {
                         self.0.state.reopen_sync(sync.sync_id).await?;
+                        self.0.events.marks().sync(sync.sync_id);
                         Err(error)
                     }
                 }
@@ -192,7 +195,9 @@ impl Lake {
         message: String,
         trash: Option<NewTrash>,
     ) -> Result<(), Error> {
-        self.0.state.settle_sync(&Settlement { sync_id, status, message, trash, at: self.now() }).await
+        self.0.state.settle_sync(&Settlement { sync_id, status, message, trash, at: self.now() }).await?;
+        self.0.events.marks().sync(sync_id).has_ended = true;
+        Ok(())
     }
 
     /// What ending this sync would do. Visits every file of the dataset and of the staging.

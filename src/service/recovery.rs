@@ -44,6 +44,7 @@ impl Lake {
         }
         let kept = self.unfinished_resumables().await?.into_keys().collect();
         self.0.files.sweep(&self.0.state.open_syncs().await?, &kept).await?;
+        self.track_unfinished().await?;
         Ok(recovered)
     }
 

@@ -74,13 +74,18 @@ impl Lake {
             once: key.map(|key| self.once_only(key, start)).transpose()?,
             at: self.now(),
         };
-        match self.0.state.start_sync(&new).await {
+        let started = match self.0.state.start_sync(&new).await {
             // Datasets that somebody has removed from the lake by hand must not block the path for ever.
             Err(Error::DatasetsBelow { below, .. }) if self.forget_missing(&below).await? => {
                 self.0.state.start_sync(&new).await
             }
             result => result,
+        };
+        if let Ok(id) = &started {
+            // One that an earlier call has started is told by its time.
+            self.0.events.marks().sync(*id).started_at = Some(new.at);
         }
+        started
     }
 
     fn once_only(&self, key: &IdempotencyKey, start: &StartSync) -> Result<OnceOnly, Error> {

@@ -57,10 +57,12 @@ impl Lake {
                     kind: entry.kind,
                     reason: TrashReason::Restored,
                     sync_id: None,
-                    by,
+                    by: by.clone(),
                     at: self.now(),
                 });
-                self.0.state.finish_restore(entry.trash_id, replaced.as_ref(), self.now()).await
+                self.0.state.finish_restore(entry.trash_id, replaced.as_ref(), self.now()).await?;
+                self.0.events.marks().restored(entry.trash_id, &entry.origin, &by);
+                Ok(())
             }
             // How far it came is not known: the next start tries again.
             Err(error @ Error::Internal(_)) => Err(error),
@@ -79,6 +81,7 @@ impl Lake {
             let place = Place::trashed(&record.key, &record.entry.origin);
             let totals = self.0.files.measure(&place).await?;
             self.0.state.count_trash(record.entry.trash_id, totals).await?;
+            self.0.events.marks().trash_changed();
         }
         Ok(uncounted.len())
     }

@@ -4,10 +4,12 @@
 //! one has a row and a partial file from the moment it is seen to be so.
 
 use super::Lake;
-use super::failures::Failure;
+use super::failures::{Failure, RegisteredFailure};
 use super::gate::Pass;
+use super::in_flight::{Entering, Tracked};
 use super::landings::{Content, Ready, Reserved};
 use crate::error::Error;
+use crate::in_flight::Sender;
 use crate::key::Caller;
 use crate::limits::SPACE_LOOK_BYTES;
 use crate::path::LakePath;
@@ -30,6 +32,8 @@ pub struct Destination {
     pub(super) sync: Arc<Sync>,
     pub(super) folder: LakePath,
     pub(super) by: String,
+    /// The machine and the program that upload.
+    pub(super) sender: Arc<Sender>,
     /// What the request announced, until its first file has asked whether there is room for it.
     expected_bytes: AtomicU64,
 }
@@ -50,13 +54,16 @@ pub struct IncomingUpload {
     sha512: Option<Box<Sha512>>,
     begun_at: Timestamp,
     by: String,
+    sender: Arc<Sender>,
+    /// As its sender has announced it.
+    expected_bytes: Option<u64>,
 }
 
 enum Body {
     /// Only in memory.
     Gathered(Vec<u8>, Reserved),
     /// In a partial file, known by a row.
-    Registered(UploadId, Box<dyn Partial>),
+    Registered(UploadId, Box<dyn Partial>, Tracked),
 }
 
 impl Lake {
@@ -75,7 +82,8 @@ impl Lake {
         let folder = sync.path.upload_folder(path)?;
         // In the open mode an upload needs no key: it then counts as the starter's.
         let by = if *caller == Caller::Anonymous { sync.started_by.clone() } else { caller.name().to_owned() };
-        Ok(Destination { lake: self.clone(), sync, folder, by, expected_bytes: AtomicU64::new(0) })
+        let sender = Arc::default();
+        Ok(Destination { lake: self.clone(), sync, folder, by, sender, expected_bytes: AtomicU64::new(0) })
     }
 }
 
@@ -101,6 +109,12 @@ impl Destination {
     /// The request says that it brings so many bytes. More than a file may have is none of the disk's business.
     pub fn expecting(mut self, bytes: u64) -> Self {
         *self.expected_bytes.get_mut() = bytes.min(self.lake.0.limits.upload_bytes_max);
+        self
+    }
+
+    /// The machine and the program that upload, for others to see.
+    pub fn sent_by(mut self, sender: Sender) -> Self {
+        self.sender = Arc::new(sender);
         self
     }
 
@@ -130,6 +144,8 @@ impl Destination {
             sha512: None,
             begun_at,
             by: self.by.clone(),
+            sender: self.sender.clone(),
+            expected_bytes: None,
         })
     }
 
@@ -141,6 +157,7 @@ impl Destination {
         error: Error,
         begun_at: Timestamp,
     ) -> Error {
+        let lake = &self.lake.0;
         let refused = RefusedUpload {
             sync_id: self.sync.sync_id,
             file_name: bounded(file_name),
@@ -151,7 +168,13 @@ impl Destination {
             begun_at,
             at: begun_at,
         };
-        self.lake.0.state.refuse_upload(&refused).await.err().unwrap_or(error)
+        match lake.state.refuse_upload(&refused).await {
+            Ok(_) => {
+                lake.events.marks().failed(refused.sync_id, &refused.file_name, &refused.message);
+                error
+            }
+            Err(fault) => fault,
+        }
     }
 }
 
@@ -175,6 +198,13 @@ impl IncomingUpload {
         self
     }
 
+    /// So many bytes are to come, as its sender says.
+    #[must_use]
+    pub fn of_bytes(mut self, bytes: Option<u64>) -> Self {
+        self.expected_bytes = bytes;
+        self
+    }
+
     /// Gives the upload its row, for everybody to see that it is in flight. Call it when the rest is slow to come.
     pub async fn register(&mut self) -> Result<(), Error> {
         let Body::Gathered(gathered, _) = &mut self.body else { return Ok(()) };
@@ -190,9 +220,27 @@ impl IncomingUpload {
             at: self.begun_at,
         };
         let upload_id = lake.state.begin_upload(&new).await?;
+        let tracked = self.track(upload_id);
         let written = if gathered.is_empty() { Ok(()) } else { partial.write(gathered.into()).await };
-        self.body = Body::Registered(upload_id, partial);
+        self.body = Body::Registered(upload_id, partial, tracked);
         written
+    }
+
+    fn track(&self, upload_id: UploadId) -> Tracked {
+        let new = Entering {
+            upload_id,
+            sync_id: self.sync.sync_id,
+            dataset: self.sync.path.clone(),
+            file_name: self.file_name.clone(),
+            target: self.target.clone(),
+            is_resumable: false,
+            begun_at: self.begun_at,
+        };
+        let tracked = self.lake.track(new, &self.by, self.received_bytes);
+        tracked.expects(self.expected_bytes);
+        tracked.sent_by((*self.sender).clone());
+        self.lake.0.events.marks().sync(self.sync.sync_id);
+        tracked
     }
 
     /// Takes the next bytes.
@@ -219,7 +267,10 @@ impl IncomingUpload {
             self.register().await?;
         }
         match &mut self.body {
-            Body::Registered(_, partial) => partial.write(bytes).await,
+            Body::Registered(_, partial, tracked) => {
+                tracked.received(self.received_bytes);
+                partial.write(bytes).await
+            }
             Body::Gathered(..) => Ok(()),
         }
     }
@@ -242,7 +293,7 @@ impl IncomingUpload {
         }
         let (upload_id, content) = match &mut self.body {
             Body::Gathered(gathered, _) => (None, Content::Whole(std::mem::take(gathered))),
-            Body::Registered(upload_id, partial) => {
+            Body::Registered(upload_id, partial, _) => {
                 let digest = partial.seal().await?;
                 (Some(*upload_id), Content::Sealed(partial.identity().clone(), digest))
             }
@@ -268,12 +319,14 @@ impl IncomingUpload {
     pub async fn fail(self, error: &Error) -> Result<(), Error> {
         let lake = &self.lake;
         let failure = match &self.body {
-            Body::Registered(upload_id, _) => Failure::Registered {
+            Body::Registered(upload_id, ..) => Failure::Registered(RegisteredFailure {
                 upload_id: *upload_id,
+                sync_id: self.sync.sync_id,
+                file_name: self.file_name.clone(),
                 message: error.to_string(),
                 size_bytes: self.received_bytes,
                 at: lake.now(),
-            },
+            }),
             Body::Gathered(..) => Failure::Unregistered(RefusedUpload {
                 sync_id: self.sync.sync_id,
                 file_name: self.file_name.clone(),

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
 use {
-    super::door,
+    super::{as_of, door},
     crate::charts,
     crate::query::ROWS_PER_PAGE,
     lakeshore::Error,
@@ -44,14 +44,15 @@ pub struct Drawn {
 }
 
 #[server(prefix = "/fn", endpoint = "overview", input = Json)]
-pub async fn get_overview(by: Breakdown) -> Result<Glance, ApiError> {
+pub async fn get_overview(by: Breakdown) -> Result<AsOf<Glance>, ApiError> {
     let (lake, caller) = door()?;
-    let mut overview = lake.overview(&caller, &OverviewParameters { by }).await?;
+    let AsOf { now, last_event, value: mut overview } =
+        as_of(&lake, lake.overview(&caller, &OverviewParameters { by })).await?;
     let days = std::mem::take(&mut overview.days);
     let series = std::mem::take(&mut overview.series);
     let bytes_chart = charts::bars(charts::Measure::Bytes, &days, &series);
     let files_chart = charts::bars(charts::Measure::Files, &days, &series);
-    Ok(Glance { overview, bytes_chart, files_chart })
+    Ok(AsOf { now, last_event, value: Glance { overview, bytes_chart, files_chart } })
 }
 
 /// A dataset in the list, and its last days drawn.
@@ -66,14 +67,14 @@ pub struct DatasetRow {
 pub async fn page_of_datasets(filters: Filters) -> Result<AsOf<Vec<DatasetRow>>, ApiError> {
     let (lake, caller) = door()?;
     let ListParameters { from, size, path, q, .. } = filters.parameters()?;
-    let datasets = lake.list_datasets(&caller, &DatasetParameters { from, size, path, q }).await?;
-    let now = lake.now();
+    let AsOf { now, last_event, value: datasets } =
+        as_of(&lake, lake.list_datasets(&caller, &DatasetParameters { from, size, path, q })).await?;
     let today = Day::of(now);
     let row = |mut dataset: Dataset| {
         let spark = charts::spark(&std::mem::take(&mut dataset.days), today);
         DatasetRow { dataset, spark }
     };
-    Ok(AsOf { now, value: datasets.into_iter().map(row).collect() })
+    Ok(AsOf { now, last_event, value: datasets.into_iter().map(row).collect() })
 }
 
 /// What a tab of a dataset's page shows.
@@ -123,8 +124,7 @@ pub const FILES_PER_PAGE: u64 = 100;
 #[server(prefix = "/fn", endpoint = "dataset", input = Json)]
 pub async fn get_dataset(path: String, wanted: TabParameters) -> Result<AsOf<DatasetPage>, ApiError> {
     let (lake, caller) = door()?;
-    let detail = lake.dataset(&caller, &path).await?;
-    let now = lake.now();
+    let AsOf { now, last_event, value: detail } = as_of(&lake, lake.dataset(&caller, &path)).await?;
     let mut dataset = detail.dataset;
     let path = dataset.path.clone();
     let from = Some(wanted.page.saturating_mul(FILES_PER_PAGE));
@@ -163,7 +163,7 @@ pub async fn get_dataset(path: String, wanted: TabParameters) -> Result<AsOf<Dat
         }
     };
     let spark = charts::spark(&std::mem::take(&mut dataset.days), Day::of(now));
-    Ok(AsOf { now, value: DatasetPage { dataset, spark, tab } })
+    Ok(AsOf { now, last_event, value: DatasetPage { dataset, spark, tab } })
 }
 
 /// The fields of the form; a plain post where no script runs. Nothing chosen: nothing is expected any more.

@@ -1,58 +1,106 @@
-//! Asking again while a page is looked at.
+//! What keeps a page true while it is looked at: it hears what happens, and asks anew where hearing is not enough.
 
+use crate::browser::now_ms;
+use crate::live::{Heard, Live};
+use lakeshore::event::EventId;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use std::future::Future;
 use std::time::Duration;
 
-/// Asks again, now or from time to time. It stops with the page that made it.
+/// A page asks at most about twice a second, however much happens.
+pub const ASKING_MS_MIN: i64 = 500;
+
+/// Asks anew, now or when something has happened. It stops with the page that made it.
 #[derive(Clone, Copy)]
 pub struct Fresh {
-    waited_seconds: StoredValue<u32>,
-    is_asking: StoredValue<bool>,
+    asked_at_ms: StoredValue<i64>,
+    /// It is asking, or has set a time to.
+    is_busy: StoredValue<bool>,
+    is_due: StoredValue<bool>,
     ask: Callback<()>,
+    apart_ms: i64,
 }
 
 impl Fresh {
-    /// Calls `ask` every so many seconds, as `seconds` says each time; not while the page is hidden, and not while
-    /// the call before is under way.
+    /// `hear` takes in what it can of each event, and says whether the rest has to be asked for. `ask` does that, and gives up
+    /// to which event its answer holds everything; `None` when there was no answer. `read_at`: the same, of what the page
+    /// shows at first.
     pub fn keep<F>(
-        seconds: impl Fn() -> u32 + Send + Sync + 'static,
+        read_at: EventId,
+        apart_ms: i64,
+        hear: impl Fn(&Heard) -> bool + Send + Sync + 'static,
         ask: impl Fn() -> F + Send + Sync + 'static,
     ) -> Self
     where
-        F: Future<Output = ()> + 'static,
+        F: Future<Output = Option<EventId>> + 'static,
     {
-        let waited_seconds = StoredValue::new(0);
-        let is_asking = StoredValue::new(false);
+        let live = Live::here();
+        let is_busy = StoredValue::new(false);
+        let is_due = StoredValue::new(false);
+        let (asked_at_ms, callback) = (StoredValue::new(0), StoredValue::new(None::<Fresh>));
         let ask = Callback::new(move |()| {
             let answer = ask();
             spawn_local(async move {
-                answer.await;
+                let answered = answer.await;
                 // The page may have been left meanwhile.
-                is_asking.try_set_value(false);
+                if is_busy.try_set_value(false).is_some() {
+                    return;
+                }
+                // What happened behind the answer was heard before it came, and is overwritten by it.
+                let is_behind = answered.is_some_and(|read_at| !live.is_heard_in(read_at));
+                if (is_due.get_value() || is_behind)
+                    && let Some(fresh) = callback.get_value()
+                {
+                    fresh.want();
+                }
             });
         });
-        let fresh = Self { waited_seconds, is_asking, ask };
-        let seconds = StoredValue::new(seconds);
-        Effect::new(move |_| {
-            let tick = move || {
-                waited_seconds.update_value(|waited| *waited = waited.saturating_add(1));
-                let is_due = seconds.with_value(|seconds| waited_seconds.get_value() >= untrack(seconds));
-                if is_due && !is_asking.get_value() && !document().hidden() {
-                    fresh.now();
+        let fresh = Self { asked_at_ms, is_busy, is_due, ask, apart_ms };
+        callback.set_value(Some(fresh));
+        Effect::new({
+            let hear = std::sync::Arc::new(hear);
+            move |_| {
+                let hear = hear.clone();
+                let is_behind = live.listen(read_at, move |heard| {
+                    if heard.is_reset() || hear(heard) {
+                        fresh.want();
+                    }
+                });
+                if is_behind {
+                    fresh.want();
                 }
-            };
-            if let Ok(interval) = set_interval_with_handle(tick, Duration::from_secs(1)) {
-                on_cleanup(move || interval.clear());
             }
         });
         fresh
     }
 
-    pub fn now(self) {
-        self.waited_seconds.set_value(0);
-        self.is_asking.set_value(true);
+    /// As soon as it may.
+    pub fn want(self) {
+        self.is_due.try_set_value(true);
+        if self.is_busy.try_get_value() != Some(false) {
+            return;
+        }
+        self.is_busy.set_value(true);
+        let wait_ms = self.asked_at_ms.get_value() + self.apart_ms - now_ms();
+        match u64::try_from(wait_ms) {
+            Ok(wait_ms) if wait_ms > 0 => set_timeout(move || self.ask_now(), Duration::from_millis(wait_ms)),
+            _ => self.ask_now(),
+        }
+    }
+
+    fn ask_now(self) {
+        if self.is_due.try_set_value(false).is_some() {
+            // The page was left.
+            return;
+        }
+        self.asked_at_ms.set_value(now_ms());
         self.ask.run(());
+    }
+
+    /// At once: the person has done something.
+    pub fn now(self) {
+        self.asked_at_ms.set_value(0);
+        self.want();
     }
 }

@@ -1,6 +1,7 @@
 //! The frame around every page: the brand, the way to each page, and who is signed in.
 
 use super::icon::{Icon, Mark, Picture};
+use super::live_sign::LiveSign;
 use super::page::SessionResource;
 use super::sign_in_form::current_address;
 use crate::api::Session;
@@ -32,6 +33,7 @@ pub fn Layout(children: Children) -> impl IntoView {
                     <NavLink href="/trash" icon=Icon::Trash label="Trash"/>
                     <NavLink href="/keys" icon=Icon::Keys label="Keys"/>
                 </nav>
+                <LiveSign/>
                 <Account/>
             </header>
             <main id="main" tabindex="-1">
@@ -48,10 +50,10 @@ fn NavLink(href: &'static str, icon: Icon, label: &'static str) -> impl IntoView
     let current = move || {
         path.with(|path| match href {
             _ if path == href => Some("page"),
-            "/lake" if path.starts_with("/lake/") => Some("true"),
             // The page of one sync, or dataset, is found by the list of all.
             "/syncs" if path.starts_with("/syncs/") => Some("true"),
             "/datasets" if path.starts_with("/datasets/") => Some("true"),
+            "/lake" if path.starts_with("/lake/") => Some("true"),
             _ => None,
         })
     };

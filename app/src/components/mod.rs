@@ -10,6 +10,7 @@ pub mod fresh;
 pub mod icon;
 pub mod layout;
 pub mod live_rows;
+pub mod live_sign;
 pub mod page;
 pub mod pager;
 pub mod sign_in_form;

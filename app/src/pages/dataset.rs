@@ -63,7 +63,7 @@ fn DatasetView(
     page: AsOf<DatasetPage>,
     fault: Option<String>,
 ) -> impl IntoView {
-    let AsOf { now: as_of, value: DatasetPage { dataset, spark, tab } } = page;
+    let AsOf { now: as_of, value: DatasetPage { dataset, spark, tab }, .. } = page;
     Clock::here().observe(as_of);
     let base = format!("/datasets{}", percent_encoded(dataset.path.as_str()));
     let links = TABS.map(|(tab, label)| {

@@ -12,12 +12,14 @@ use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
 use crate::components::time::RelativeTime;
 use crate::format;
+use crate::live::Heard;
 use crate::query::{Filters, ROWS_PER_PAGE, percent_encoded, use_filters};
 use lakeshore::dataset::{Counted, Dataset};
 use lakeshore::time::Timestamp;
 use leptos::prelude::*;
 
-const FRESH_SECONDS: u32 = 5;
+/// How long lies between two questions at least: much may land, and each dataset's files are counted aside.
+const ASKING_APART_MS: i64 = 2000;
 
 #[component]
 pub fn Datasets() -> impl IntoView {
@@ -34,21 +36,31 @@ pub fn Datasets() -> impl IntoView {
 
 #[component]
 fn DatasetList(filters: Filters, listed: AsOf<Vec<DatasetRow>>) -> impl IntoView {
-    let AsOf { now: as_of, value: rows } = listed;
+    let AsOf { now: as_of, last_event, value: rows } = listed;
     Clock::here().observe(as_of);
     let rows = RwSignal::new(rows);
     let asked = StoredValue::new(filters.clone());
-    Fresh::keep(
-        || FRESH_SECONDS,
-        move || async move {
-            let Some(filters) = asked.try_get_value() else { return };
-            if let Ok(listed) = page_of_datasets(filters).await
-                && rows.try_with_untracked(|rows| *rows != listed.value) == Some(true)
-            {
-                rows.try_set(listed.value);
-            }
-        },
-    );
+    let concerns = |heard: &Heard| match heard.kind.as_str() {
+        "uploads_landed" | "upload_failed" | "trash_restored" => true,
+        _ => heard.is_end(),
+    };
+    let again = StoredValue::new(None::<Fresh>);
+    let fresh = Fresh::keep(last_event, ASKING_APART_MS, concerns, move || async move {
+        let filters = asked.try_get_value()?;
+        let listed = page_of_datasets(filters).await.ok()?;
+        let is_counted = |row: &DatasetRow| row.dataset.holds.as_ref().is_some_and(|holds| holds.is_current);
+        // Counted soon, and nobody tells of it.
+        if !listed.value.iter().all(is_counted)
+            && let Some(Some(fresh)) = again.try_get_value()
+        {
+            fresh.want();
+        }
+        if rows.try_with_untracked(|rows| *rows != listed.value) == Some(true) {
+            rows.try_set(listed.value);
+        }
+        Some(listed.last_event)
+    });
+    again.set_value(Some(fresh));
     let is_empty = Memo::new(move |_| rows.with(Vec::is_empty));
     let is_filtered = !filters.is_empty();
     let offered = Offered { path: true, ..Offered::default() };

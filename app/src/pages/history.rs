@@ -5,16 +5,14 @@ use crate::api::{AsOf, list_uploads};
 use crate::components::clock::Clock;
 use crate::components::empty::{Empty, NothingFound};
 use crate::components::filters::{FilterBar, Offered};
-use crate::components::fresh::Fresh;
+use crate::components::fresh::{ASKING_MS_MIN, Fresh};
 use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
+use crate::live::Heard;
 use crate::query::{Filters, use_filters};
 use lakeshore::sync::Status;
 use lakeshore::upload::Upload;
 use leptos::prelude::*;
-
-const FRESH_SECONDS_RUNNING: u32 = 2;
-const FRESH_SECONDS_QUIET: u32 = 5;
 
 #[component]
 pub fn History() -> impl IntoView {
@@ -35,18 +33,20 @@ fn UploadList(filters: Filters, listed: AsOf<Vec<Upload>>) -> impl IntoView {
     let as_of = listed.now;
     let rows = RwSignal::new(listed.value);
     let asked = StoredValue::new(filters.clone());
-    Fresh::keep(
-        move || {
-            let is_running = rows.with(|rows| rows.iter().any(|upload| upload.sync_status == Status::Syncing));
-            if is_running { FRESH_SECONDS_RUNNING } else { FRESH_SECONDS_QUIET }
-        },
-        move || async move {
-            let Some(Ok(parameters)) = asked.try_with_value(Filters::parameters) else { return };
-            if let Ok(listed) = list_uploads(parameters).await {
-                rows.try_set(listed.value);
-            }
-        },
-    );
+    // Uploads enter at the top: of another page than the first, only those in flight change.
+    let is_first = filters.page == 0;
+    let concerns = move |heard: &Heard| match heard.kind.as_str() {
+        "uploads_landed" | "upload_failed" | "sync_changed" | "sync_failed" => {
+            is_first || rows.with_untracked(|rows| rows.iter().any(|upload| upload.sync_status == Status::Syncing))
+        }
+        _ => false,
+    };
+    Fresh::keep(listed.last_event, ASKING_MS_MIN, concerns, move || async move {
+        let Some(Ok(parameters)) = asked.try_with_value(Filters::parameters) else { return None };
+        let listed = list_uploads(parameters).await.ok()?;
+        rows.try_set(listed.value);
+        Some(listed.last_event)
+    });
     let is_empty = Memo::new(move |_| rows.with(Vec::is_empty));
     let is_filtered = !filters.is_empty();
     let offered = Offered { status: true, sync_id: true, path: true, ..Offered::default() };

@@ -61,7 +61,7 @@ fn NotAllowed(session: Session) -> impl IntoView {
 
 #[component]
 fn KeyTable(listed: AsOf<Vec<Key>>, refresh: Callback<()>) -> impl IntoView {
-    let AsOf { now: as_of, value: mut keys } = listed;
+    let AsOf { now: as_of, value: mut keys, .. } = listed;
     Clock::here().observe(as_of);
     // Those that work first, then the newest.
     keys.sort_by_key(|key| (!key.is_active(as_of), std::cmp::Reverse(key.key_id)));

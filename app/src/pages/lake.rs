@@ -115,7 +115,7 @@ pub fn Lake() -> impl IntoView {
         },
     );
     let title = move || wanted.with(|wanted| wanted.path.clone().unwrap_or_else(|| "Lake".to_owned()));
-    page(title, found, |session, (wanted, AsOf { now, value })| match value {
+    page(title, found, |session, (wanted, AsOf { now, value, .. })| match value {
         InLake::Folder { folder, schema } => {
             let schema = schema.map(|schema| *schema);
             view! { <FolderView session wanted browsed=folder schema as_of=now/> }.into_any()

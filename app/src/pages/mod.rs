@@ -21,8 +21,12 @@ mod sign_in;
 mod sync;
 mod sync_batch;
 mod sync_close;
+#[cfg(feature = "ssr")]
+pub mod sync_drawing;
 mod sync_files;
 mod sync_hold;
+mod sync_running;
+pub mod sync_timeline;
 mod syncs;
 mod tour;
 mod trash;

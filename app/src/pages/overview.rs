@@ -3,20 +3,21 @@
 use super::attention::NeedsAPerson;
 use super::syncs::SyncTable;
 use super::tour::Tour;
-use crate::api::Session;
 use crate::api::datasets::{Drawn, Glance, get_overview};
+use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;
 use crate::components::fresh::Fresh;
 use crate::components::icon::{Icon, Picture};
 use crate::components::page::{Heading, page};
 use crate::format;
+use crate::live::Heard;
 use lakeshore::overview::{Breakdown, Disk, Mean};
 use lakeshore::sync::Sync;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-const FRESH_SECONDS: u32 = 5;
-const FRESH_SECONDS_RUNNING: u32 = 2;
+/// How long lies between two questions at least: the charts are drawn anew each time.
+const ASKING_APART_MS: i64 = 2000;
 
 #[component]
 pub fn OverviewPage() -> impl IntoView {
@@ -30,21 +31,27 @@ pub fn OverviewPage() -> impl IntoView {
 }
 
 #[component]
-fn Overview(session: Session, glance: Glance) -> impl IntoView {
-    let as_of = glance.overview.now;
+fn Overview(session: Session, glance: AsOf<Glance>) -> impl IntoView {
+    let AsOf { now: as_of, last_event, value: glance } = glance;
     Clock::here().observe(as_of);
     let by = glance.overview.by;
     let running = RwSignal::new(glance.overview.running.clone());
     let glance = RwSignal::new(glance);
-    Fresh::keep(
-        move || if running.with(Vec::is_empty) { FRESH_SECONDS } else { FRESH_SECONDS_RUNNING },
-        move || async move {
-            if let Ok(fresh) = get_overview(by).await {
-                running.try_set(fresh.overview.running.clone());
-                glance.try_set(fresh);
-            }
-        },
-    );
+    // The rows of what runs move with each event; the figures and charts are asked for.
+    let hear = move |heard: &Heard| {
+        let Some(sync) = &heard.sync else { return heard.kind != "upload_progress" && heard.kind != "upload_left" };
+        let at = running.with_untracked(|rows| rows.iter().position(|row| row.sync_id == sync.sync_id));
+        if let Some(at) = at {
+            running.update(|rows| rows[at] = sync.clone());
+        }
+        true
+    };
+    Fresh::keep(last_event, ASKING_APART_MS, hear, move || async move {
+        let fresh = get_overview(by).await.ok()?;
+        running.try_set(fresh.value.overview.running.clone());
+        glance.try_set(fresh.value);
+        Some(fresh.last_event)
+    });
     let origin = StoredValue::new(session.site.origin);
     let is_empty = Memo::new(move |_| glance.with(|glance| glance.overview.is_empty));
     let attention = Memo::new(move |_| glance.with(|glance| glance.overview.attention.clone()));

@@ -1,14 +1,16 @@
-//! One sync: its facts, its files, and how to end or abort it. Kept up to date while it runs.
+//! One sync: its facts, its files, and how to end or abort it. As they change.
 
 use super::sync_batch::{Changes, ExpectedFiles};
 use super::sync_close::CloseButtons;
 use super::sync_files::FileTable;
 use super::sync_hold::HoldNotice;
+use super::sync_running::{self, Running};
+use super::sync_timeline::{Drawing, Waterfall};
 use super::tour::upload_command;
-use crate::api::{AsOf, Session, compare_expected, get_difference, get_sync, list_uploads};
+use crate::api::{AsOf, Session, SyncRows, compare_expected, get_difference, get_sync_rows, get_timeline};
 use crate::components::clock::Clock;
 use crate::components::copy::Command;
-use crate::components::fresh::Fresh;
+use crate::components::fresh::{ASKING_MS_MIN, Fresh};
 use crate::components::icon::{Icon, Picture};
 use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
@@ -17,43 +19,36 @@ use crate::components::status::{SyncPill, meaning, short};
 use crate::components::time::{Elapsed, RelativeTime};
 use crate::error::ApiError;
 use crate::format;
+use crate::live::{Heard, Live};
 use crate::query::{Filters, use_filters};
 use lakeshore::difference::Difference;
 use lakeshore::expected::Comparison;
 use lakeshore::key::{AuthMode, Role};
 use lakeshore::sync::{Status, Sync, SyncId};
 use lakeshore::time::Timestamp;
-use lakeshore::upload::Upload;
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 use serde::{Deserialize, Serialize};
 
-const FRESH_SECONDS_RUNNING: u32 = 2;
-/// A sync that has ended changes no more.
-const FRESH_SECONDS_ENDED: u32 = 60;
+/// What visits many rows is asked for less often.
+const BATCH_MS_MIN: i64 = 2000;
 
-/// A sync and one page of its files, and what it was declared to hold. A difference is asked for where a person has to
-/// decide.
+/// A sync and one page of its files, how they came, and what it was declared to hold. A difference is asked for where a
+/// person has to decide.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct View {
     filters: Filters,
-    sync: AsOf<Sync>,
-    uploads: Vec<Upload>,
+    rows: AsOf<SyncRows>,
+    drawing: Drawing,
     comparison: Option<Comparison>,
     difference: Option<Difference>,
 }
 
 async fn ask(sync_id: SyncId, filters: Filters) -> Result<View, ApiError> {
-    let (sync, uploads) = ask_rows(sync_id, &filters).await?;
-    let (comparison, difference) = ask_batch(&sync.value).await;
-    Ok(View { filters, sync, uploads, comparison, difference })
-}
-
-async fn ask_rows(sync_id: SyncId, filters: &Filters) -> Result<(AsOf<Sync>, Vec<Upload>), ApiError> {
-    let sync = get_sync(sync_id).await?;
-    let mut parameters = filters.parameters()?;
-    parameters.sync_id = Some(sync_id);
-    Ok((sync, list_uploads(parameters).await?.value))
+    let rows = get_sync_rows(sync_id, filters.parameters()?).await?;
+    let drawing = get_timeline(sync_id).await?.value;
+    let (comparison, difference) = ask_batch(&rows.value.sync).await;
+    Ok(View { filters, rows, drawing, comparison, difference })
 }
 
 /// What cannot be told now, the page does without.
@@ -82,34 +77,54 @@ pub fn SyncDetail() -> impl IntoView {
 
 #[component]
 fn SyncView(session: Session, view: View) -> impl IntoView {
-    let View { filters, sync: AsOf { now: as_of, value: sync }, uploads, comparison, difference } = view;
+    let View { filters, rows, drawing, comparison, difference } = view;
+    let AsOf { now: as_of, last_event, value: SyncRows { sync, uploads, in_flight } } = rows;
     Clock::here().observe(as_of);
     let id = sync.sync_id;
     let fixed = sync.clone();
     let sync = RwSignal::new(sync);
     let uploads = RwSignal::new(uploads);
+    let in_flight = RwSignal::new(in_flight);
+    let drawing = RwSignal::new(drawing);
     let comparison = RwSignal::new(comparison);
     let difference = RwSignal::new(difference);
     let asked = StoredValue::new(filters.clone());
     let is_open = Memo::new(move |_| sync.with(|sync| sync.sync_status == Status::Syncing));
-    let fresh = Fresh::keep(
-        move || if is_open.get() { FRESH_SECONDS_RUNNING } else { FRESH_SECONDS_ENDED },
-        move || async move {
-            let Some(filters) = asked.try_get_value() else { return };
-            let Ok((now, files)) = ask_rows(id, &filters).await else { return };
-            let stands = |sync: &Sync| (sync.num_landed(), sync.expected, sync.held);
-            let has_changed = sync.try_with_untracked(stands).is_some_and(|before| before != stands(&now.value));
-            sync.try_set(now.value.clone());
-            uploads.try_set(files);
-            if has_changed {
-                let (compared, differs) = ask_batch(&now.value).await;
-                comparison.try_set(compared);
-                if differs.is_some() {
-                    difference.try_set(differs);
-                }
-            }
-        },
-    );
+    let live = Live::here();
+    let hear = move |heard: &Heard| {
+        if heard.sync_id() != Some(id) {
+            return false;
+        }
+        if let Some(now) = &heard.sync {
+            sync.set(now.clone());
+        }
+        in_flight.update(|uploads| sync_running::hear(uploads, heard));
+        !matches!(heard.kind.as_str(), "upload_progress" | "upload_left")
+    };
+    let fresh = Fresh::keep(last_event, ASKING_MS_MIN, hear, move || async move {
+        let parameters = asked.try_with_value(Filters::parameters)?.ok()?;
+        let AsOf { last_event, value: now, .. } = get_sync_rows(id, parameters).await.ok()?;
+        uploads.try_set(now.uploads);
+        // Else what was heard meanwhile is newer.
+        if live.is_heard_in(last_event) {
+            sync.try_set(now.sync);
+            in_flight.try_set(now.in_flight);
+        }
+        Some(last_event)
+    });
+    let concerns = move |heard: &Heard| {
+        heard.sync_id() == Some(id) && !matches!(heard.kind.as_str(), "upload_progress" | "upload_left")
+    };
+    Fresh::keep(last_event, BATCH_MS_MIN, concerns, move || async move {
+        let AsOf { last_event, value, .. } = get_timeline(id).await.ok()?;
+        drawing.try_set(value);
+        let (compared, differs) = ask_batch(&sync.try_get_untracked()?).await;
+        comparison.try_set(compared);
+        if differs.is_some() {
+            difference.try_set(differs);
+        }
+        Some(last_event)
+    });
     let refresh = Callback::new(move |()| fresh.now());
     let may_write = session.has_role(Role::Write);
     let is_signed_in = session.signed_in.is_some();
@@ -133,6 +148,7 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
         </Heading>
         <HoldNotice sync may_write as_of refresh/>
         <Facts sync fixed as_of/>
+        <Running sync in_flight as_of may_write/>
         <Show when=move || is_open.get() && !may_write>
             <SignInHint is_signed_in purpose="to add files, end or abort this sync"/>
         </Show>
@@ -143,6 +159,7 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
             </details>
         </Show>
         <ExpectedFiles comparison/>
+        <Waterfall drawing sync_id=id.0 may_resend=Signal::derive(move || is_open.get() && may_write)/>
         <Changes sync difference/>
         <section class="section" aria-labelledby="files-title">
             <h2 id="files-title">"Files"</h2>

@@ -1,11 +1,11 @@
-//! All syncs, newest first. Those that run are kept up to date while the page is looked at.
+//! All syncs, newest first, as they change.
 
 use super::tour::Tour;
 use crate::api::{AsOf, Session, list_syncs};
 use crate::components::clock::Clock;
 use crate::components::empty::NothingFound;
 use crate::components::filters::{FilterBar, Offered};
-use crate::components::fresh::Fresh;
+use crate::components::fresh::{ASKING_MS_MIN, Fresh};
 use crate::components::icon::{Icon, Picture};
 use crate::components::live_rows::LiveRows;
 use crate::components::page::{Heading, page};
@@ -13,12 +13,10 @@ use crate::components::pager::Pager;
 use crate::components::status::{SyncPill, TypeLabel};
 use crate::components::time::{Elapsed, RelativeTime};
 use crate::format;
+use crate::live::Heard;
 use crate::query::{Filters, use_filters};
-use lakeshore::sync::{Status, Sync};
+use lakeshore::sync::Sync;
 use leptos::prelude::*;
-
-const FRESH_SECONDS_RUNNING: u32 = 2;
-const FRESH_SECONDS_QUIET: u32 = 5;
 
 #[component]
 pub fn Syncs() -> impl IntoView {
@@ -40,16 +38,15 @@ fn SyncList(session: Session, filters: Filters, listed: AsOf<Vec<Sync>>) -> impl
     let rows = RwSignal::new(listed.value);
     let asked = StoredValue::new(filters.clone());
     Fresh::keep(
-        move || {
-            let is_running = rows.with(|rows| rows.iter().any(|sync| sync.sync_status == Status::Syncing));
-            if is_running { FRESH_SECONDS_RUNNING } else { FRESH_SECONDS_QUIET }
-        },
+        listed.last_event,
+        ASKING_MS_MIN,
+        move |heard| hear(rows, asked, heard),
         move || async move {
-            let Some(Ok(parameters)) = asked.try_with_value(Filters::parameters) else { return };
-            // A page that cannot be refreshed now stays as it is; the next time may do.
-            if let Ok(listed) = list_syncs(parameters).await {
-                rows.try_set(listed.value);
-            }
+            let Some(Ok(parameters)) = asked.try_with_value(Filters::parameters) else { return None };
+            // A page that cannot be asked for now stays as it is; the stream will say when the server is back.
+            let listed = list_syncs(parameters).await.ok()?;
+            rows.try_set(listed.value);
+            Some(listed.last_event)
         },
     );
     let origin = StoredValue::new(session.site.origin);
@@ -82,6 +79,18 @@ fn SyncList(session: Session, filters: Filters, listed: AsOf<Vec<Sync>>) -> impl
         }}
         {move || view! { <Pager base="/syncs".to_owned() filters=bar.get_value() rows=rows.with(Vec::len)/> }}
     }
+}
+
+/// Takes an event into the list. Gives whether it may have changed which syncs are on this page: that the lake has to say.
+fn hear(rows: RwSignal<Vec<Sync>>, asked: StoredValue<Filters>, heard: &Heard) -> bool {
+    let Some(sync) = &heard.sync else { return false };
+    let at = rows.with_untracked(|rows| rows.iter().position(|row| row.sync_id == sync.sync_id));
+    if let Some(at) = at {
+        rows.update(|rows| rows[at] = sync.clone());
+    }
+    let is_filtered = asked.with_value(|filters| !filters.is_empty());
+    let has_come = heard.kind == "sync_started" && at.is_none();
+    has_come || (is_filtered && heard.is_end())
 }
 
 #[component]

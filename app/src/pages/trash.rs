@@ -6,7 +6,7 @@ use crate::components::clock::Clock;
 use crate::components::dialog::Confirm;
 use crate::components::empty::{Empty, NothingFound};
 use crate::components::filters::{FilterBar, Offered};
-use crate::components::fresh::Fresh;
+use crate::components::fresh::{ASKING_MS_MIN, Fresh};
 use crate::components::icon::{Icon, Picture};
 use crate::components::live_rows::LiveRows;
 use crate::components::page::{Heading, page};
@@ -14,15 +14,13 @@ use crate::components::pager::Pager;
 use crate::components::sign_in_form::SignInHint;
 use crate::components::time::RelativeTime;
 use crate::format;
+use crate::live::Heard;
 use crate::query::{Filters, use_filters};
 use lakeshore::key::Role;
 use lakeshore::time::Timestamp;
 use lakeshore::trash::{TrashEntry, TrashKind, TrashReason};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-
-const FRESH_SECONDS_COUNTING: u32 = 2;
-const FRESH_SECONDS_QUIET: u32 = 10;
 
 #[component]
 pub fn Trash() -> impl IntoView {
@@ -43,18 +41,17 @@ fn TrashList(session: Session, filters: Filters, listed: AsOf<Vec<TrashEntry>>) 
     let as_of = listed.now;
     let rows = RwSignal::new(listed.value);
     let asked = StoredValue::new(filters.clone());
-    let fresh = Fresh::keep(
-        move || {
-            let is_counting = rows.with(|rows| rows.iter().any(|entry| entry.totals.is_none()));
-            if is_counting { FRESH_SECONDS_COUNTING } else { FRESH_SECONDS_QUIET }
-        },
-        move || async move {
-            let Some(Ok(parameters)) = asked.try_with_value(Filters::parameters) else { return };
-            if let Ok(listed) = list_trash(parameters).await {
-                rows.try_set(listed.value);
-            }
-        },
-    );
+    let concerns = |heard: &Heard| match heard.kind.as_str() {
+        "uploads_landed" => heard.num_replaced > 0,
+        "trash_changed" | "trash_restored" | "sync_published" | "sync_failed" => true,
+        _ => false,
+    };
+    let fresh = Fresh::keep(listed.last_event, ASKING_MS_MIN, concerns, move || async move {
+        let Some(Ok(parameters)) = asked.try_with_value(Filters::parameters) else { return None };
+        let listed = list_trash(parameters).await.ok()?;
+        rows.try_set(listed.value);
+        Some(listed.last_event)
+    });
     let may_restore = session.has_role(Role::Write);
     let may_empty = session.has_role(Role::Admin);
     let doomed = RwSignal::new(None::<Doomed>);

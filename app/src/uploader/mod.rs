@@ -16,7 +16,7 @@ pub mod item;
 #[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "only a browser sends"))]
 mod link;
 pub mod queue;
-mod rate;
+pub mod rate;
 mod sending;
 pub mod totals;
 mod unfinished;

@@ -1,5 +1,6 @@
 //! Connections: how many there may be, how long a request's head may take, how much of one is held in memory.
 
+use super::sender::Peer;
 use super::threads::Threads;
 use axum::Router;
 use axum::extract::Request;
@@ -122,8 +123,10 @@ async fn converse(
     stopping: CancellationToken,
 ) -> Result<(), ConnectionError> {
     let stream = TcpStream::from_std(stream)?;
-    let service = service_fn(move |request: Request<Incoming>| {
+    let peer = Peer(stream.peer_addr()?);
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let router = router.clone();
+        request.extensions_mut().insert(peer);
         async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
     });
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));

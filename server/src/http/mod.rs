@@ -9,6 +9,7 @@ pub mod error;
 pub mod multipart;
 mod pages;
 mod rest;
+mod sender;
 mod sign_in;
 pub mod threads;
 

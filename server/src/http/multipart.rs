@@ -50,6 +50,8 @@ pub struct Multipart<S> {
     stream: S,
     /// What has come and was not given yet.
     buffer: Bytes,
+    /// Bytes of the body that have come.
+    come_bytes: u64,
     delimiter: Finder<'static>,
     state: State,
 }
@@ -72,7 +74,7 @@ where
     pub fn new(stream: S, boundary: &str) -> Self {
         let delimiter = Finder::new(format!("\r\n--{boundary}").as_bytes()).into_owned();
         // As if a line break came first, so that the first delimiter looks like every other.
-        Self { stream, buffer: Bytes::from_static(b"\r\n"), delimiter, state: State::Inside }
+        Self { stream, buffer: Bytes::from_static(b"\r\n"), come_bytes: 0, delimiter, state: State::Inside }
     }
 
     /// The head of the next part; what is left of the one before is skipped. `None` behind the last.
@@ -91,6 +93,13 @@ where
         let head = self.head().await?;
         self.state = State::Inside;
         parse_head(&head).map(Some)
+    }
+
+    /// Bytes that the rest of the part would have, were it the last of a body of `length` bytes. `None` where it cannot be.
+    pub fn last_part_bytes(&self, length: u64) -> Option<u64> {
+        // The last delimiter is followed by two hyphens and, from all who write it, a line break.
+        let end = self.delimiter.needle().len() as u64 + 4;
+        length.checked_sub(self.come_bytes)?.checked_add(self.buffer.len() as u64)?.checked_sub(end)
     }
 
     /// The next bytes of the part; `None` at its end. Never empty.
@@ -153,10 +162,12 @@ where
             None => Err(MultipartError::Incomplete),
             Some(Err(error)) => Err(MultipartError::Broken(error.to_string())),
             Some(Ok(more)) if self.buffer.is_empty() => {
+                self.come_bytes += more.len() as u64;
                 self.buffer = more;
                 Ok(())
             }
             Some(Ok(more)) => {
+                self.come_bytes += more.len() as u64;
                 let mut joined = BytesMut::with_capacity(self.buffer.len() + more.len());
                 joined.extend_from_slice(&self.buffer);
                 joined.extend_from_slice(&more);

@@ -13,6 +13,7 @@ mod digests;
 mod disk;
 mod downloads;
 mod emptying;
+mod events;
 mod guard;
 mod idempotency;
 mod list;

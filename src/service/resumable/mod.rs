@@ -132,6 +132,9 @@ impl Lake {
         }
         self.forget_space();
         let record = self.known_resumable(&token).await?;
+        if let Some(sync_id) = record.sync_id {
+            self.0.events.marks().sync(sync_id);
+        }
         Ok(Resumption::new(self.clone(), held, record, sync, Some(partial)))
     }
 

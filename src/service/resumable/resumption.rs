@@ -6,11 +6,13 @@
 //! is not in the lake.
 
 use super::super::Lake;
-use super::super::failures::Failure;
+use super::super::failures::{Failure, RegisteredFailure};
 use super::super::gate::Pass;
+use super::super::in_flight::{Entering, Tracked};
 use super::super::landings::{Content, Ready};
 use super::holders::Held;
 use crate::error::Error;
+use crate::in_flight::Sender;
 use crate::limits::{CHECKPOINT_BYTES, CHECKPOINT_MAX, SPACE_LOOK_BYTES};
 use crate::ports::Partial;
 use crate::ports::resumables::ResumableRecord;
@@ -29,6 +31,8 @@ pub struct Resumption {
     pub(super) sync: Option<(Arc<Sync>, Pass)>,
     /// Open from the first byte on.
     pub(super) partial: Option<Box<dyn Partial>>,
+    /// Its entry in the register, while it is in flight; a part has none.
+    tracked: Option<Tracked>,
     /// Bytes that were taken, durable or not.
     received_bytes: u64,
     /// When it was last made durable.
@@ -54,17 +58,26 @@ impl Resumption {
             _ => record.checkpoint.offset,
         };
         let durable_at = lake.now();
+        let tracked = track(&lake, &record, sync.as_ref().map(|(sync, _)| &**sync), received_bytes);
         Self {
             lake,
             held,
             record,
             sync,
             partial,
+            tracked,
             received_bytes,
             durable_at,
             has_new_length: false,
             is_unconfirmed: false,
             is_left_open: false,
+        }
+    }
+
+    /// The machine and the program that send this request, for others to see.
+    pub fn sent_by(&self, sender: Sender) {
+        if let Some(tracked) = &self.tracked {
+            tracked.sent_by(sender);
         }
     }
 
@@ -145,6 +158,9 @@ impl Resumption {
         self.lake.refuse_length(Some(length))?;
         self.lake.refuse_below_reserve(length - received)?;
         self.record.length = Some(length);
+        if let Some(tracked) = &self.tracked {
+            tracked.expects(Some(length));
+        }
         self.has_new_length = true;
         Ok(())
     }
@@ -201,13 +217,28 @@ impl Resumption {
             self.fall_back().await;
             return Err(fault);
         }
-        self.received_bytes = received;
+        self.took(received);
         let fresh_bytes = received - self.record.checkpoint.offset;
         let is_due = fresh_bytes >= CHECKPOINT_BYTES || self.lake.now() >= self.durable_at.plus(CHECKPOINT_MAX);
         if is_due && self.record.is_told && !self.is_unconfirmed && !self.is_to_land() {
             self.remember().await?;
         }
         Ok(())
+    }
+
+    fn took(&mut self, received_bytes: u64) {
+        self.received_bytes = received_bytes;
+        if let Some(tracked) = &self.tracked {
+            tracked.received(received_bytes);
+        }
+    }
+
+    /// It is in flight no more.
+    fn untrack(&mut self) {
+        self.tracked = None;
+        if let Some(upload_id) = self.record.upload_id {
+            self.lake.0.in_flight.remove(upload_id);
+        }
     }
 
     fn is_to_land(&self) -> bool {
@@ -239,7 +270,7 @@ impl Resumption {
         if let Some(mut partial) = self.partial.take() {
             partial.rest().await;
         }
-        self.received_bytes = self.record.checkpoint.offset;
+        self.took(self.record.checkpoint.offset);
     }
 
     /// Makes what has come durable, then remembers how far that is.
@@ -332,6 +363,7 @@ impl Resumption {
         self.lake.0.landings.land(&self.lake, ready).await?;
         drop(landing);
         self.record.status = Status::Finished;
+        self.untrack();
         if !self.record.parts.is_empty() {
             self.lake.drop_parts(&self.record.parts).await?;
         }
@@ -341,18 +373,37 @@ impl Resumption {
     /// The upload ends here, without landing: the row says why, and its bytes go.
     pub(super) async fn fail(&mut self, error: &Error) -> Result<(), Error> {
         self.record.status = Status::Failed;
+        self.untrack();
         let lake = &self.lake;
         // The row first, as for every upload.
-        match self.record.upload_id {
-            Some(upload_id) => {
+        match self.record.upload_id.zip(self.record.sync_id) {
+            Some((upload_id, sync_id)) => {
                 let (message, at) = (error.to_string(), lake.now());
                 let size_bytes = self.received_bytes;
-                lake.remember_failure(Failure::Registered { upload_id, message, size_bytes, at }).await?;
+                let file_name = self.record.file_name.clone();
+                let failed = RegisteredFailure { upload_id, sync_id, file_name, message, size_bytes, at };
+                lake.remember_failure(Failure::Registered(failed)).await?;
             }
             None => lake.0.state.forget_resumable(&self.record.token).await?,
         }
         lake.0.files.discard_partial(&self.record.partial).await
     }
+}
+
+/// Enters an upload that is in flight.
+fn track(lake: &Lake, record: &ResumableRecord, sync: Option<&Sync>, received_bytes: u64) -> Option<Tracked> {
+    let new = Entering {
+        upload_id: record.upload_id.filter(|_| record.status == Status::Syncing)?,
+        sync_id: record.sync_id?,
+        dataset: sync?.path.clone(),
+        file_name: record.file_name.clone(),
+        target: record.target.clone()?,
+        is_resumable: true,
+        begun_at: record.begun_at,
+    };
+    let tracked = lake.track(new, &record.by, received_bytes);
+    tracked.expects(record.length);
+    Some(tracked)
 }
 
 /// Is it the end of the upload, or may its sender go on when the cause is gone?

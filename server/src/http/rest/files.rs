@@ -2,12 +2,11 @@
 //! dialects are spoken: a request of tus says so by `Tus-Resumable`.
 
 use super::body::Parameters;
-use super::pieces::ADDRESS;
+use super::pieces::{ADDRESS, Piece};
 use super::{resumable, tus};
 use crate::http::Door;
 use crate::http::credentials::Credentials;
 use crate::http::error::HttpError;
-use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
@@ -58,12 +57,12 @@ async fn append(
     credentials: Credentials,
     Path(token): Path<String>,
     headers: HeaderMap,
-    body: Body,
+    piece: Piece,
 ) -> Response {
     if tus::is_spoken(&headers) {
-        tus::append(&door, &credentials, &token, &headers, body).await
+        tus::append(&door, &credentials, &token, &headers, piece).await
     } else {
-        resumable::append(&door, &credentials, &token, &headers, body).await
+        resumable::append(&door, &credentials, &token, &headers, piece).await
     }
 }
 
@@ -86,10 +85,10 @@ async fn overridden(
     credentials: Credentials,
     Path(token): Path<String>,
     headers: HeaderMap,
-    body: Body,
+    piece: Piece,
 ) -> Response {
     match headers.get("x-http-method-override").map(|method| method.as_bytes()) {
-        Some(b"PATCH") => tus::append(&door, &credentials, &token, &headers, body).await,
+        Some(b"PATCH") => tus::append(&door, &credentials, &token, &headers, piece).await,
         Some(b"DELETE") => tus::discard(&door, &credentials, &token, &headers).await,
         Some(b"HEAD") => tus::look(&door, &credentials, &token, &headers).await,
         _ => wrong_method_of_one(Method::POST).await.into_response(),

@@ -4,6 +4,7 @@ mod batches;
 mod body;
 mod checksum;
 mod datasets;
+mod events;
 mod files;
 mod missing;
 mod pieces;
@@ -28,19 +29,21 @@ pub fn router() -> Router<Arc<Door>> {
         .route("/api/ingestion/file/sync/abort", post(syncs::abort))
         .route("/api/ingestion/file/sync/list", get(syncs::list))
         .route("/api/ingestion/file/sync/history", get(syncs::history))
+        .route("/api/ingestion/file/sync/in-flight", get(events::in_flight))
         .route("/api/ingestion/file/sync/{id}", get(syncs::one))
+        .route("/api/events", get(events::events))
         .route("/api/lake/file/sync/expect", get(batches::compare).post(batches::expect))
         .route("/api/lake/file/sync/difference", get(batches::difference))
         .route("/api/lake/file/list", get(reading::list))
         .route("/api/lake/file/preview", get(reading::preview))
         .route("/api/lake/file/missing", post(missing::missing))
-        .route("/api/lake/dataset/schema", get(schemas::schema))
-        .route("/api/lake/dataset/schema-policy", post(schemas::set_policy))
         .route("/api/overview", get(datasets::overview))
         .route("/api/lake/datasets", get(datasets::list))
         .route("/api/lake/dataset", get(datasets::one))
         .route("/api/lake/dataset/difference", get(datasets::difference))
         .route("/api/lake/dataset/rhythm", post(datasets::set_rhythm))
+        .route("/api/lake/dataset/schema", get(schemas::schema))
+        .route("/api/lake/dataset/schema-policy", post(schemas::set_policy))
         .route("/api/lake/trash", get(trash::list))
         .route("/api/lake/trash/restore", post(trash::restore))
         .route("/api/lake/trash/empty", post(trash::empty))

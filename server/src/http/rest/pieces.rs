@@ -4,13 +4,17 @@ use super::checksum::Checksum;
 use crate::http::Door;
 use crate::http::digest_fields::DigestFields;
 use crate::http::error::HttpError;
-use axum::body::{Body, BodyDataStream, HttpBody};
+use crate::http::sender::SentBy;
+use axum::body::{BodyDataStream, HttpBody};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::StreamExt;
+use lakeshore::in_flight::Sender;
 use lakeshore::service::Resumption;
 use lakeshore::{Error, Timestamp};
+use std::convert::Infallible;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Where every resumable upload is, whichever dialect began it.
@@ -40,15 +44,20 @@ pub fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, Error> {
     header(headers, name)?.map(parse).transpose()
 }
 
-/// A body on its way in, and how many bytes it has where it says so; none is said of a chunked one.
+/// A body on its way in, who sends it, and how many bytes it has where it says so; none is said of a chunked one.
 pub struct Piece {
     pub stream: BodyDataStream,
+    pub sender: Sender,
     pub announced_bytes: Option<u64>,
 }
 
-impl From<Body> for Piece {
-    fn from(body: Body) -> Self {
-        Self { announced_bytes: body.size_hint().exact(), stream: body.into_data_stream() }
+impl<S: Sync> FromRequest<S> for Piece {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Infallible> {
+        let (mut parts, body) = request.into_parts();
+        let SentBy(sender) = SentBy::from_request_parts(&mut parts, state).await?;
+        Ok(Self { announced_bytes: body.size_hint().exact(), sender, stream: body.into_data_stream() })
     }
 }
 
@@ -106,6 +115,7 @@ pub async fn take_body(
     checksum: Option<Checksum>,
     ends: Ends,
 ) -> Result<(), HttpError> {
+    resumption.sent_by(piece.sender.clone());
     if ends == Ends::Later {
         resumption.leave_open();
     }

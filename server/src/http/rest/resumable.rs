@@ -16,7 +16,6 @@ use crate::http::Door;
 use crate::http::credentials::Credentials;
 use crate::http::error::HttpError;
 use crate::http::multipart::parse_disposition;
-use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header as names};
 use axum::response::{IntoResponse, Response};
@@ -80,9 +79,8 @@ async fn create(
     Parameters(parameters): Parameters<CreationParameters>,
     in_path: Option<Path<String>>,
     headers: HeaderMap,
-    body: Body,
+    mut piece: Piece,
 ) -> Response {
-    let mut piece = Piece::from(body);
     let created = async {
         let caller = credentials.caller(&door.lake, None).await?;
         let id = parameters.sync_id.as_deref().ok_or_else(|| {
@@ -130,9 +128,10 @@ async fn take_whole(
     {
         return Err(differs(length, bytes).into());
     }
-    let destination = destination.expecting(announced.length.or(piece.announced_bytes).unwrap_or(0));
+    let length = announced.length.or(piece.announced_bytes);
+    let destination = destination.expecting(length.unwrap_or(0)).sent_by(piece.sender.clone());
     let digest = upload::Announced { sha256: announced.sha256, ..upload::Announced::default() };
-    let mut incoming = destination.begin(&announced.file_name).await?.announcing(digest);
+    let mut incoming = destination.begin(&announced.file_name).await?.announcing(digest).of_bytes(length);
     if let Err(error) = take_into(door, &mut incoming, &announced, piece).await {
         incoming.fail(&error).await?;
         return Err(error.into());
@@ -201,8 +200,13 @@ pub async fn look(door: &Door, credentials: &Credentials, token: &str) -> Respon
     look.await.unwrap_or_else(|error| refusal(door, error))
 }
 
-pub async fn append(door: &Door, credentials: &Credentials, token: &str, headers: &HeaderMap, body: Body) -> Response {
-    let mut piece = Piece::from(body);
+pub async fn append(
+    door: &Door,
+    credentials: &Credentials,
+    token: &str,
+    headers: &HeaderMap,
+    mut piece: Piece,
+) -> Response {
     let appended = try_append(door, credentials, token, headers, &mut piece).await;
     answer(door, appended, headers, &mut piece).await
 }

@@ -11,7 +11,6 @@ use super::syncs::sync_id;
 use crate::http::Door;
 use crate::http::credentials::Credentials;
 use crate::http::error::HttpError;
-use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header as names};
 use axum::response::{IntoResponse, Response};
@@ -51,9 +50,8 @@ pub async fn create(
     credentials: Credentials,
     Parameters(parameters): Parameters<CreationParameters>,
     headers: HeaderMap,
-    body: Body,
+    mut piece: Piece,
 ) -> Response {
-    let mut piece = Piece::from(body);
     let created = try_create(&door, &credentials, &parameters, &headers, &mut piece).await;
     answer(created, &headers, &mut piece).await
 }
@@ -183,8 +181,13 @@ async fn try_look(
     Ok(response)
 }
 
-pub async fn append(door: &Door, credentials: &Credentials, token: &str, headers: &HeaderMap, body: Body) -> Response {
-    let mut piece = Piece::from(body);
+pub async fn append(
+    door: &Door,
+    credentials: &Credentials,
+    token: &str,
+    headers: &HeaderMap,
+    mut piece: Piece,
+) -> Response {
     let appended = try_append(door, credentials, token, headers, &mut piece).await;
     answer(appended, headers, &mut piece).await
 }

@@ -7,6 +7,7 @@ use crate::http::credentials::Credentials;
 use crate::http::digest_fields::{DigestFields, wants_digest};
 use crate::http::error::{FAILED_NAMED_MAX, FailedFile, HttpError};
 use crate::http::multipart::{Multipart, MultipartError, boundary};
+use crate::http::sender::SentBy;
 use axum::Json;
 use axum::body::{Body, BodyDataStream};
 use axum::extract::State;
@@ -50,6 +51,7 @@ impl From<Landed> for LandedFile {
 pub async fn upload(
     State(door): State<Arc<Door>>,
     credentials: Credentials,
+    SentBy(sender): SentBy,
     Parameters(parameters): Parameters<UploadParameters>,
     headers: HeaderMap,
     body: Body,
@@ -60,13 +62,14 @@ pub async fn upload(
     })?;
     let destination = door.lake.destination(&caller, sync_id(id)?, parameters.path.as_deref()).await?;
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let destination = destination.expecting(length.unwrap_or(0));
+    let destination = destination.expecting(length.unwrap_or(0)).sent_by(sender);
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let boundary = content_type.and_then(boundary).ok_or(HttpError::NotMultipart)?;
     let body = Multipart::new(body.into_data_stream(), &boundary);
     let mut reception = Reception {
         door: &door,
         body,
+        length,
         announced: DigestFields::of_upload(&headers)?,
         wants_digests: wants_digest(&headers),
         sent: 0,
@@ -92,6 +95,8 @@ pub async fn upload(
 struct Reception<'a> {
     door: &'a Door,
     body: Multipart<BodyDataStream>,
+    /// Bytes of the whole body, where its head says so.
+    length: Option<u64>,
     /// By the request, for its one file.
     announced: DigestFields,
     /// The answer is to tell the digest of each file; else it does of those whose digest was announced.
@@ -132,7 +137,10 @@ impl Reception<'_> {
             let is_told = self.wants_digests || !self.announced.is_empty() || !part.digests.is_empty();
             let received = match destination.begin(&file_name).await {
                 Ok(incoming) => match self.announced(&part.digests) {
-                    Ok(announced) => self.receive_file(incoming.announcing(announced)).await,
+                    Ok(announced) => {
+                        let bytes = self.length.and_then(|length| self.body.last_part_bytes(length));
+                        self.receive_file(incoming.announcing(announced).of_bytes(bytes)).await
+                    }
                     Err(error) => incoming.fail(&error).await.and(Err(error)),
                 },
                 Err(error) => Err(error),

@@ -281,6 +281,7 @@ fn settle_sync(connection: &Connection, settlement: Settlement) -> Result<(), Er
         let counts = DayCounts { failed_syncs: 1, ..DayCounts::default() };
         return DayTally::one(connection, sync_id, settlement.at, counts);
     }
+    schemas::remember_good(connection, sync_id)?;
     published(connection, sync_id, settlement.at)
 }
 

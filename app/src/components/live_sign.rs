@@ -1,0 +1,30 @@
+//! Whether the page is live: a quiet word in the frame.
+
+use crate::live::{Live, Standing};
+use leptos::prelude::*;
+
+#[component]
+pub fn LiveSign() -> impl IntoView {
+    let standing = Live::here().standing;
+    let class = move || match standing.get() {
+        Standing::Off => "live-sign",
+        Standing::Live => "live-sign live-on",
+        Standing::Reconnecting => "live-sign live-broken",
+    };
+    let title = move || match standing.get() {
+        Standing::Off => "",
+        Standing::Live => "What happens in the lake shows here by itself",
+        Standing::Reconnecting => "The server does not answer: what you see may be out of date",
+    };
+    let word = move || match standing.get() {
+        Standing::Off => "",
+        Standing::Live => "Live",
+        Standing::Reconnecting => "Reconnecting…",
+    };
+    view! {
+        <p class=class role="status" title=title>
+            {word}
+        </p>
+    }
+    .into_any()
+}

@@ -1,0 +1,12 @@
+//! Stands in for `stream.rs` where there is no browser: on the server, which renders pages and never listens.
+
+use super::Live;
+use lakeshore::event::EventId;
+
+pub fn is_open() -> bool {
+    false
+}
+
+pub fn close() {}
+
+pub fn open(_live: Live, _last: Option<EventId>) {}

@@ -1,0 +1,136 @@
+// Pages that change by themselves: two people look on while a script works, and the server goes and comes back.
+
+import type { Browser, Page } from '@playwright/test';
+import { expect, hydrated, signIn, test, type Lakeshore } from './fixtures';
+
+test.use({ expectedComplaints: ['ERR_CONNECTION_REFUSED', 'ERR_INCOMPLETE_CHUNKED', 'ERR_CONNECTION_RESET', 'ERR_EMPTY_RESPONSE'] });
+
+const standing = (page: Page) => page.locator('.live-sign');
+
+/** Another person's browser. */
+async function another(browser: Browser, lakeshore: Lakeshore, path: string): Promise<Page> {
+  const page = await (await browser.newContext()).newPage();
+  await page.goto(lakeshore.url + path);
+  await hydrated(page);
+  return page;
+}
+
+/** Says if the page was loaded anew since. */
+async function mark(page: Page): Promise<() => Promise<boolean>> {
+  await page.evaluate(() => document.documentElement.setAttribute('data-seen', 'yes'));
+  return async () => (await page.locator('html').getAttribute('data-seen')) === 'yes';
+}
+
+test('what a script does moves on two pages of two people without a reload', async ({ page, browser, lakeshore }) => {
+  const key = lakeshore.key();
+  await signIn(page, lakeshore, key);
+  await hydrated(page);
+  await expect(standing(page)).toHaveText('Live');
+  const id = await lakeshore.start_sync(key, '/data/orders', 'FullSync', 'nightly reload');
+  const row = page.getByRole('row', { name: 'nightly reload' });
+  await expect(row).toBeVisible();
+  const other = await another(browser, lakeshore, `/syncs/${id}`);
+  await expect(standing(other)).toHaveText('Live');
+  const [isSame, isSameToo] = [await mark(page), await mark(other)];
+
+  await lakeshore.post('/api/lake/file/sync/expect', { sync_id: id, api_key: key, expected: { count: 3 } });
+  for (const name of ['a.csv', 'b.csv', 'c.csv']) await lakeshore.upload(id, name, `${name} of the night`);
+  await lakeshore.upload(id, '../x', 'not taken');
+  await expect(row.getByRole('cell').nth(3)).toHaveText('4');
+  await expect(row.getByRole('cell').nth(4)).toHaveText('1');
+  await expect(other.locator('#running-progress')).toContainText('3 of 3 files, 54 B have landed.');
+  await expect(other.locator('.table-files').getByText('c.csv').first()).toBeVisible();
+  await expect(other.locator('.waterfall svg rect')).toHaveCount(4);
+  await expect(other.locator('.waterfall .bar-failed')).toHaveCount(1);
+  await lakeshore.end(key, id);
+  await expect(row.getByText('Finished')).toBeVisible();
+  await expect(other.locator('#sync-status')).toHaveText('Finished');
+  await expect(other.getByRole('region', { name: 'Running' })).toBeHidden();
+  expect([await isSame(), await isSameToo()]).toEqual([true, true]);
+});
+
+test('an upload in flight shows to everybody, also after a reload, and whose it is', async ({ page, lakeshore }) => {
+  const key = lakeshore.key('admin', 'nightly export');
+  const id = await lakeshore.start_sync(key, '/data/orders', 'IncrementalSync');
+  await page.goto(`${lakeshore.url}/syncs/${id}`);
+  await hydrated(page);
+  const headers = {
+    'Tus-Resumable': '1.0.0', 'Upload-Length': '1000000', 'Content-Type': 'application/offset+octet-stream',
+    'Upload-Metadata': `filename ${btoa('big.parquet')}`, 'User-Agent': 'export/2', 'X-API-Key': key,
+  };
+  const begun = await fetch(`${lakeshore.url}/api/lake/files?sync_id=${id}`, { method: 'POST', headers, body: 'x'.repeat(250_000) });
+  expect(begun.status).toBe(201);
+  const row = page.locator('.table-in-flight').getByRole('row', { name: 'big.parquet' });
+  for (const look of ['at once', 'after a reload']) {
+    if (look === 'after a reload') await page.reload();
+    await expect(row, look).toContainText('250 kB of 1.0 MB');
+    await expect(row, look).toContainText('nightly export');
+    await expect(row, look).toContainText('export/2');
+  }
+  await hydrated(page);
+  await fetch(lakeshore.url + begun.headers.get('location')!, { method: 'DELETE', headers: { 'Tus-Resumable': '1.0.0', 'X-API-Key': key } });
+  await expect(row).toBeHidden();
+});
+
+test.describe('with a short patience', () => {
+  test.use({ serveOptions: ['--stalled-after', '100ms'] });
+
+  test('an upload that nobody sends is marked, with the way to go on with it', async ({ page, lakeshore }) => {
+    const key = lakeshore.key();
+    const id = await lakeshore.start_sync(key, '/data/orders', 'IncrementalSync');
+    const headers = { 'Tus-Resumable': '1.0.0', 'Upload-Length': '10', 'Upload-Metadata': `filename ${btoa('a.csv')}` };
+    await fetch(`${lakeshore.url}/api/lake/files?sync_id=${id}`, { method: 'POST', headers });
+    await signIn(page, lakeshore, key, `/syncs/${id}`);
+    await expect(page.getByText('Abandoned')).toBeVisible();
+    await page.getByRole('link', { name: 'Resume…' }).click();
+    await expect(page).toHaveURL(`${lakeshore.url}/upload?sync=${id}`);
+  });
+});
+
+test('pages say that the server is away, and catch up when it is back', async ({ page, browser, lakeshore }) => {
+  const key = lakeshore.key();
+  const id = await lakeshore.start_sync(key, '/data/orders', 'IncrementalSync', 'hourly');
+  await page.goto(lakeshore.url);
+  await hydrated(page);
+  const other = await another(browser, lakeshore, '/history');
+  for (const one of [page, other]) await expect(standing(one)).toHaveText('Live');
+  const [isSame, isSameToo] = [await mark(page), await mark(other)];
+  await lakeshore.crash(async () => {
+    for (const one of [page, other]) await expect(standing(one)).toHaveText('Reconnecting…');
+  });
+  // Before the pages are back: nobody tells them of it.
+  await lakeshore.upload(id, 'meanwhile.csv', 'a,b');
+  for (const one of [page, other]) await expect(standing(one)).toHaveText('Live', { timeout: 20_000 });
+  await expect(page.getByRole('row', { name: 'hourly' }).getByRole('cell').nth(3)).toHaveText('1');
+  await expect(other.getByText('meanwhile.csv').first()).toBeVisible();
+  expect([await isSame(), await isSameToo()]).toEqual([true, true]);
+});
+
+test('the trash and what was restored from it show by themselves', async ({ page, lakeshore }) => {
+  const key = lakeshore.key();
+  await signIn(page, lakeshore, key, '/trash');
+  await hydrated(page);
+  await expect(page.getByText('The trash is empty')).toBeVisible();
+  const id = await lakeshore.start_sync(key, '/data/orders', 'IncrementalSync');
+  for (const content of ['first', 'second']) await lakeshore.upload(id, 'a.csv', content);
+  const row = page.getByRole('row', { name: '/data/orders/a.csv' });
+  await expect(row).toContainText('5 B');
+  await lakeshore.post('/api/lake/trash/restore', { trash_id: 1, api_key: key });
+  await expect(row).toContainText('6 B');
+});
+
+test('nothing is asked for while nothing happens', async ({ page, lakeshore }) => {
+  const key = lakeshore.key();
+  const id = await lakeshore.start_sync(key, '/data/orders', 'IncrementalSync');
+  for (const path of ['/', '/history', '/trash', `/syncs/${id}`]) {
+    await page.goto(lakeshore.url + path);
+    await hydrated(page);
+    await expect(standing(page)).toHaveText('Live');
+    const asked: string[] = [];
+    page.on('request', (request) => asked.push(request.url()));
+    // Longer than any page used to wait between two questions but the trash.
+    await page.waitForTimeout(6000);
+    expect(asked, path).toEqual([]);
+    page.removeAllListeners('request');
+  }
+});

@@ -1,0 +1,59 @@
+//! Who sends an upload, as far as the request tells: its address, and what the program calls itself. For people to look at;
+//! nothing is allowed or refused by it.
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::header::{HeaderName, USER_AGENT};
+use axum::http::request::Parts;
+use lakeshore::in_flight::Sender;
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+
+/// Of what a program calls itself, what is kept.
+const PROGRAM_CHARACTERS_MAX: usize = 120;
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The other end of the connection, kept with each of its requests.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
+/// The sender of a request; its key is known elsewhere.
+pub struct SentBy(pub Sender);
+
+impl<S: Sync> FromRequestParts<S> for SentBy {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self(sender(&parts.headers, parts.extensions.get::<Peer>().copied())))
+    }
+}
+
+/// Behind a proxy, the address that the proxy saw: the last that `X-Forwarded-For` names.
+fn sender(headers: &HeaderMap, peer: Option<Peer>) -> Sender {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let forwarded = text(FORWARDED_FOR).and_then(|list| list.rsplit(',').next()?.trim().parse::<IpAddr>().ok());
+    let address = forwarded.or(peer.map(|Peer(address)| address.ip()));
+    Sender {
+        by: String::new(),
+        address: address.map(|address| address.to_canonical().to_string()),
+        program: text(USER_AGENT).map(|program| program.chars().take(PROGRAM_CHARACTERS_MAX).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn behind_a_proxy_the_address_is_the_one_that_the_proxy_saw() {
+        let peer = Some(Peer("127.0.0.1:4000".parse().unwrap()));
+        let mut headers = HeaderMap::new();
+        assert_eq!(sender(&headers, peer).address.unwrap(), "127.0.0.1");
+        headers.insert(FORWARDED_FOR, "10.0.0.1, ::ffff:192.0.2.7".parse().unwrap());
+        headers.insert(USER_AGENT, "curl/8.5.0".parse().unwrap());
+        let seen = sender(&headers, peer);
+        assert_eq!((seen.address.unwrap(), seen.program.unwrap()), ("192.0.2.7".to_owned(), "curl/8.5.0".to_owned()));
+        headers.insert(FORWARDED_FOR, "unknown".parse().unwrap());
+        assert_eq!(sender(&headers, peer).address.unwrap(), "127.0.0.1");
+    }
+}

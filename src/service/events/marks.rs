@@ -1,0 +1,91 @@
+//! What has happened since the last telling, in few words: left behind each commit, taken up by the teller.
+
+use crate::event::FileLanded;
+use crate::limits::{LANDED_NAMED_MAX, SYNCS_TOLD_MAX};
+use crate::path::LakePath;
+use crate::ports::state::LandedUpload;
+use crate::sync::SyncId;
+use crate::time::Timestamp;
+use crate::trash::TrashId;
+use std::collections::{HashMap, VecDeque};
+
+#[derive(Default)]
+pub(in super::super) struct Marks {
+    syncs: HashMap<SyncId, Marked>,
+    /// Those of `syncs` in the order of their first mark, so that each has its turn.
+    order: VecDeque<SyncId>,
+    rest: Rest,
+}
+
+/// What has happened to one sync.
+#[derive(Default)]
+pub(in super::super) struct Marked {
+    /// Set when a start was asked for, which may have been there before.
+    pub(in super::super) started_at: Option<Timestamp>,
+    pub(in super::super) landed: Vec<FileLanded>,
+    pub(in super::super) num_landed: u64,
+    pub(in super::super) landed_bytes: u64,
+    pub(in super::super) num_replaced: u64,
+    pub(in super::super) failed: Vec<FailedUpload>,
+    pub(in super::super) is_held: bool,
+    pub(in super::super) has_ended: bool,
+}
+
+pub(in super::super) struct FailedUpload {
+    pub(in super::super) file_name: String,
+    pub(in super::super) message: String,
+}
+
+/// What is of no sync.
+#[derive(Default)]
+pub(in super::super) struct Rest {
+    pub(in super::super) restored: Vec<(TrashId, LakePath, String)>,
+    pub(in super::super) trash_changed: bool,
+}
+
+impl Marks {
+    /// Something about the sync has changed; what it returns takes more to say.
+    pub(in super::super) fn sync(&mut self, sync_id: SyncId) -> &mut Marked {
+        self.syncs.entry(sync_id).or_insert_with(|| {
+            self.order.push_back(sync_id);
+            Marked::default()
+        })
+    }
+
+    pub(in super::super) fn landed(&mut self, landed: &[LandedUpload]) {
+        for LandedUpload { upload, trash } in landed {
+            let marked = self.sync(upload.sync_id);
+            marked.num_landed += 1;
+            marked.landed_bytes += upload.digest.size_bytes;
+            marked.num_replaced += u64::from(trash.is_some());
+            if marked.landed.len() < LANDED_NAMED_MAX {
+                let (path, size_bytes) = (upload.target.clone(), upload.digest.size_bytes);
+                marked.landed.push(FileLanded { path, size_bytes });
+            }
+        }
+    }
+
+    pub(in super::super) fn failed(&mut self, sync_id: SyncId, file_name: &str, message: &str) {
+        let marked = self.sync(sync_id);
+        if marked.failed.len() < LANDED_NAMED_MAX {
+            marked.failed.push(FailedUpload { file_name: file_name.to_owned(), message: message.to_owned() });
+        }
+    }
+
+    pub(in super::super) fn restored(&mut self, trash_id: TrashId, path: &LakePath, by: &str) {
+        self.rest.restored.push((trash_id, path.clone(), by.to_owned()));
+    }
+
+    pub(in super::super) fn trash_changed(&mut self) {
+        self.rest.trash_changed = true;
+    }
+
+    pub(in super::super) fn take_syncs(&mut self) -> Vec<(SyncId, Marked)> {
+        let count = self.order.len().min(SYNCS_TOLD_MAX);
+        self.order.drain(..count).filter_map(|id| Some((id, self.syncs.remove(&id)?))).collect()
+    }
+
+    pub(in super::super) fn take_rest(&mut self) -> Rest {
+        std::mem::take(&mut self.rest)
+    }
+}

@@ -1,0 +1,297 @@
+//! Telling what happens, to all who listen.
+//!
+//! Whoever changes something leaves a mark ([`Marks`]) behind the commit, which costs a lock and a few words; nothing waits
+//! for a listener. One teller ([`Lake::tell_events`]), called a few times a second, takes the marks up, reads how the syncs
+//! stand now, and adds that to the ring of the last events. So thousands of landings are one event, events of one sync are
+//! in one order, and each is serialised once, however many listen.
+
+mod marks;
+#[cfg(test)]
+mod tests;
+
+use super::Lake;
+use super::in_flight::Told as ToldUploads;
+use crate::error::Error;
+use crate::event::{Event, EventId, Happened};
+use crate::key::Caller;
+use crate::limits::{EVENTS_AT_ONCE_MAX, EVENTS_KEPT_BYTES_MAX, EVENTS_KEPT_MAX, SUBSCRIBERS_MAX};
+use crate::path::LakePath;
+use crate::ports::Randomness;
+use crate::sync::{Status, Sync, SyncId, SyncType};
+use crate::time::Timestamp;
+use marks::{Marked, Marks};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// An event that was told, ready to be sent.
+#[derive(Debug)]
+pub struct Told {
+    pub id: EventId,
+    pub kind: &'static str,
+    /// The [`Event`].
+    pub json: String,
+    sync_id: Option<SyncId>,
+    path: Option<LakePath>,
+}
+
+/// Which events somebody wants. `None` filters nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct EventFilter {
+    pub sync_id: Option<SyncId>,
+    /// What happens on this path and below it.
+    pub path: Option<LakePath>,
+}
+
+pub(super) struct Events {
+    start: u64,
+    ring: Mutex<Ring>,
+    arrived: event_listener::Event,
+    subscribers: Arc<AtomicUsize>,
+    marks: Mutex<Marks>,
+    /// Held by the one who tells.
+    telling: async_lock::Mutex<ToldUploads>,
+}
+
+/// The last events, in their order.
+#[derive(Default)]
+struct Ring {
+    told: VecDeque<Arc<Told>>,
+    /// The number of the last.
+    number: u64,
+    bytes: usize,
+}
+
+impl Ring {
+    fn push(&mut self, told: Told) {
+        self.number = told.id.number;
+        self.bytes += told.json.len();
+        self.told.push_back(Arc::new(told));
+        while self.told.len() > EVENTS_KEPT_MAX || self.bytes > EVENTS_KEPT_BYTES_MAX {
+            let Some(oldest) = self.told.pop_front() else { return };
+            self.bytes -= oldest.json.len();
+        }
+    }
+
+    /// What was told behind the event of this number, at most so many; `None` when some of it is gone.
+    fn after(&self, number: u64, count_max: usize) -> Option<Vec<Arc<Told>>> {
+        let behind = usize::try_from(self.number.checked_sub(number)?).ok()?;
+        let skipped = self.told.len().checked_sub(behind)?;
+        Some(self.told.iter().skip(skipped).take(count_max).cloned().collect())
+    }
+}
+
+impl Events {
+    pub(super) fn new(now: Timestamp, randomness: &dyn Randomness) -> Self {
+        let mut start = [0; 8];
+        let start = match randomness.fill(&mut start) {
+            Ok(()) => u64::from_le_bytes(start),
+            // The time of a start tells it from others nearly as well.
+            Err(_) => now.0.unsigned_abs(),
+        };
+        Self {
+            start,
+            ring: Mutex::default(),
+            arrived: event_listener::Event::new(),
+            subscribers: Arc::default(),
+            marks: Mutex::default(),
+            telling: async_lock::Mutex::default(),
+        }
+    }
+
+    /// For a word on what has just been committed.
+    pub(super) fn marks(&self) -> MutexGuard<'_, Marks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn id(&self, number: u64) -> EventId {
+        EventId { start: self.start, number }
+    }
+
+    fn publish(&self, at: Timestamp, happened: Happened) {
+        let mut ring = self.ring();
+        let id = self.id(ring.number + 1);
+        ring.push(told(id, at, happened));
+    }
+}
+
+fn told(id: EventId, at: Timestamp, happened: Happened) -> Told {
+    let (kind, sync_id, path) = (happened.kind(), happened.sync_id(), happened.path().cloned());
+    // Plain structs of text and numbers: that cannot fail.
+    let json = serde_json::to_string(&Event { at, happened }).unwrap_or_default();
+    Told { id, kind, json, sync_id, path }
+}
+
+/// Somebody who listens. Gives up its place when dropped.
+pub struct Subscription {
+    lake: Lake,
+    /// The number of the last event that was given, or passed over.
+    after: u64,
+    /// What is said before all else.
+    greeting: Option<Happened>,
+    filter: EventFilter,
+    scope: Option<LakePath>,
+    _place: Place,
+}
+
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Lake {
+    /// The last event. What was read behind this call holds all that events up to it say.
+    pub fn last_event(&self) -> EventId {
+        let events = &self.0.events;
+        events.id(events.ring().number)
+    }
+
+    /// Listens from now on, or, for those who come back, from behind the event that was their last.
+    pub fn subscribe(
+        &self,
+        caller: &Caller,
+        filter: EventFilter,
+        last: Option<EventId>,
+    ) -> Result<Subscription, Error> {
+        let scope = self.0.auth_mode.may_read(caller)?;
+        let events = &self.0.events;
+        let place = Place(events.subscribers.clone());
+        if events.subscribers.fetch_add(1, Ordering::Relaxed) >= SUBSCRIBERS_MAX {
+            return Err(Error::TooManySubscribers);
+        }
+        let ring = events.ring();
+        let known = last.filter(|last| last.start == events.start && ring.after(last.number, 0).is_some());
+        let (after, greeting) = match (last, known) {
+            (_, Some(known)) => (known.number, Happened::Ready),
+            (None, None) => (ring.number, Happened::Ready),
+            (Some(_), None) => (ring.number, Happened::Reset),
+        };
+        drop(ring);
+        Ok(Subscription { lake: self.clone(), after, greeting: Some(greeting), filter, scope, _place: place })
+    }
+
+    /// Takes up what was marked since the last time, and tells it. Call it a few times a second.
+    pub async fn tell_events(&self) {
+        let events = &self.0.events;
+        let mut uploads = events.telling.lock().await;
+        let before = events.ring().number;
+        let (syncs, rest) = {
+            let mut marks = events.marks();
+            (marks.take_syncs(), marks.take_rest())
+        };
+        let now = self.now();
+        for (sync_id, marked) in syncs {
+            match self.0.state.sync(sync_id).await {
+                Ok(Some(record)) => self.tell_sync(now, record.sync, marked),
+                Ok(None) => {}
+                // What happened cannot be said: all are to look for themselves.
+                Err(_) => events.publish(now, Happened::Reset),
+            }
+        }
+        for (trash_id, path, by) in rest.restored {
+            events.publish(now, Happened::TrashRestored { trash_id, path, by });
+        }
+        if rest.trash_changed {
+            events.publish(now, Happened::TrashChanged);
+        }
+        for happened in uploads.told(&self.0.in_flight, now, self.0.limits.stalled_after) {
+            events.publish(now, happened);
+        }
+        if events.ring().number > before {
+            events.arrived.notify(usize::MAX);
+        }
+    }
+
+    fn tell_sync(&self, now: Timestamp, sync: Sync, marked: Marked) {
+        let tell = |happened| self.0.events.publish(now, happened);
+        let has_started = marked.started_at == Some(sync.start_time);
+        if has_started {
+            tell(Happened::SyncStarted { sync: sync.clone() });
+        }
+        for failed in marked.failed {
+            let (sync_id, path) = (sync.sync_id, sync.path.clone());
+            tell(Happened::UploadFailed { sync_id, path, file_name: failed.file_name, message: failed.message });
+        }
+        if marked.num_landed > 0 {
+            tell(Happened::UploadsLanded {
+                sync: sync.clone(),
+                num_files: marked.num_landed,
+                size_bytes: marked.landed_bytes,
+                num_replaced: marked.num_replaced,
+                files: marked.landed,
+            });
+        }
+        let is_told = has_started || marked.num_landed > 0;
+        match (sync.sync_status, sync.sync_type) {
+            (Status::Finished, SyncType::FullSync) if marked.has_ended => tell(Happened::SyncPublished { sync }),
+            (Status::Finished, SyncType::IncrementalSync) if marked.has_ended => tell(Happened::SyncFinished { sync }),
+            (Status::Failed, _) if marked.has_ended => tell(Happened::SyncFailed { sync }),
+            (Status::Syncing, _) if marked.is_held && sync.held.is_some() => tell(Happened::SyncHeld { sync }),
+            _ if !is_told => tell(Happened::SyncChanged { sync }),
+            _ => {}
+        }
+    }
+}
+
+impl Subscription {
+    /// What comes next, in its order, at most [`EVENTS_AT_ONCE_MAX`]; waits for it. May be dropped and called again:
+    /// nothing is lost by it.
+    pub async fn next(&mut self) -> Vec<Arc<Told>> {
+        loop {
+            let listener = self.lake.0.events.arrived.listen();
+            if let Some(found) = self.take() {
+                return found;
+            }
+            listener.await;
+        }
+    }
+
+    /// The last event that was given, or that was not wanted: where to come back to.
+    pub fn last(&self) -> EventId {
+        self.lake.0.events.id(self.after)
+    }
+
+    fn take(&mut self) -> Option<Vec<Arc<Told>>> {
+        let events = &self.lake.0.events;
+        if let Some(greeting) = self.greeting.take() {
+            return Some(vec![Arc::new(told(self.last(), self.lake.now(), greeting))]);
+        }
+        loop {
+            let ring = events.ring();
+            let Some(found) = ring.after(self.after, EVENTS_AT_ONCE_MAX) else {
+                // It was too slow, and what it has not seen is gone.
+                self.after = ring.number;
+                drop(ring);
+                return Some(vec![Arc::new(told(self.last(), self.lake.now(), Happened::Reset))]);
+            };
+            drop(ring);
+            self.after = found.last()?.id.number;
+            let wanted: Vec<_> = found.into_iter().filter(|told| self.wants(told)).collect();
+            if !wanted.is_empty() {
+                return Some(wanted);
+            }
+        }
+    }
+
+    fn wants(&self, told: &Told) -> bool {
+        let EventFilter { sync_id, path } = &self.filter;
+        if told.kind == "reset" {
+            return true;
+        }
+        let is_within = |prefix: &Option<LakePath>, otherwise: bool| match (prefix, &told.path) {
+            (None, _) => true,
+            (Some(prefix), Some(path)) => prefix.contains(path),
+            (Some(_), None) => otherwise,
+        };
+        // What says nothing of any place is told to all but those who want a certain one.
+        is_within(&self.scope, true) && is_within(path, false) && (sync_id.is_none() || told.sync_id == *sync_id)
+    }
+}

@@ -1,0 +1,267 @@
+use super::*;
+use crate::Caller;
+use crate::key::{AuthMode, Grant, Role};
+use crate::limits::Limits;
+use crate::ports::Clock;
+use crate::ports::memory::{CountingRandomness, ManualClock, MemoryFiles, MemoryFormats, MemoryState};
+use crate::service::{EndSync, Parts, StartSync};
+use crate::sync::SyncType::{self, FullSync, IncrementalSync};
+use futures_util::FutureExt;
+use pollster::block_on;
+use proptest::prelude::*;
+use std::time::Duration;
+
+fn lake_of(auth_mode: AuthMode) -> (Lake, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::at(Timestamp(1_000_000)));
+    let lake = Lake::new(Parts {
+        state: Arc::new(MemoryState::default()),
+        files: Arc::new(MemoryFiles::default()),
+        formats: Arc::new(MemoryFormats),
+        clock: clock.clone(),
+        randomness: Arc::new(CountingRandomness::default()),
+        limits: Limits::default(),
+        auth_mode,
+    });
+    (lake, clock)
+}
+
+fn caller(prefix: Option<&str>) -> Caller {
+    let path_prefix = prefix.map(|prefix| LakePath::parse(prefix).unwrap());
+    Caller::Known(Grant { name: "etl".into(), role: Role::Admin, path_prefix })
+}
+
+fn start(lake: &Lake, path: &str, sync_type: SyncType) -> SyncId {
+    let start = StartSync { name: "n".into(), path: path.into(), sync_type, expected: None };
+    block_on(lake.start_sync(&caller(None), &start)).unwrap()
+}
+
+fn upload(lake: &Lake, id: SyncId, name: &str) {
+    block_on(async {
+        let destination = lake.destination(&caller(None), id, None).await.unwrap();
+        let mut upload = destination.begin(name).await.unwrap();
+        upload.write(vec![7; 10].into()).await.unwrap();
+        upload.land().await.unwrap();
+    });
+}
+
+fn tell(lake: &Lake) {
+    block_on(lake.tell_events());
+}
+
+/// What the subscription has, without waiting for more.
+fn heard(subscription: &mut Subscription) -> Vec<Arc<Told>> {
+    let mut heard = Vec::new();
+    while let Some(told) = subscription.next().now_or_never() {
+        heard.extend(told);
+    }
+    heard
+}
+
+fn kinds(told: &[Arc<Told>]) -> Vec<&'static str> {
+    told.iter().map(|told| told.kind).collect()
+}
+
+fn subscribe(lake: &Lake, last: Option<EventId>) -> Subscription {
+    lake.subscribe(&caller(None), EventFilter::default(), last).unwrap()
+}
+
+#[test]
+fn landings_between_two_tellings_are_one_event_that_counts_them_all_and_names_some() {
+    let (lake, _) = lake_of(AuthMode::Open);
+    let mut listener = subscribe(&lake, None);
+    let id = start(&lake, "/a", IncrementalSync);
+    for number in 0..30 {
+        upload(&lake, id, &format!("{number}.csv"));
+    }
+    upload(&lake, id, "0.csv");
+    tell(&lake);
+    let told = heard(&mut listener);
+    assert_eq!(kinds(&told), ["ready", "sync_started", "uploads_landed"]);
+    let Event { happened: Happened::UploadsLanded { sync, num_files, size_bytes, num_replaced, files }, .. } =
+        serde_json::from_str(&told[2].json).unwrap()
+    else {
+        panic!("{}", told[2].json)
+    };
+    assert_eq!((num_files, size_bytes, num_replaced, files.len()), (31, 310, 1, 10));
+    assert_eq!((sync.total_files, files[1].path.as_str()), (31, "/a/1.csv"));
+    tell(&lake);
+    assert_eq!(heard(&mut listener).len(), 0, "told once");
+}
+
+#[test]
+fn an_end_is_told_behind_the_landings_before_it_by_what_has_become_of_the_sync() {
+    let (lake, _) = lake_of(AuthMode::Open);
+    let mut listener = subscribe(&lake, None);
+    let full = start(&lake, "/a", FullSync);
+    upload(&lake, full, "a");
+    block_on(lake.end_sync(&caller(None), &EndSync::new(full))).unwrap();
+    tell(&lake);
+    let incremental = start(&lake, "/b", IncrementalSync);
+    block_on(lake.end_sync(&caller(None), &EndSync::new(incremental))).unwrap();
+    tell(&lake);
+    let aborted = start(&lake, "/b", FullSync);
+    block_on(lake.abort_sync(&caller(None), &EndSync::new(aborted))).unwrap();
+    tell(&lake);
+    let expected = [
+        "ready",
+        "sync_started",
+        "uploads_landed",
+        "sync_published",
+        "sync_started",
+        "sync_finished",
+        "sync_started",
+        "sync_failed",
+    ];
+    assert_eq!(kinds(&heard(&mut listener)), expected);
+}
+
+#[test]
+fn a_refused_upload_is_told_and_so_is_what_comes_back_from_the_trash() {
+    let (lake, _) = lake_of(AuthMode::Open);
+    let id = start(&lake, "/a", IncrementalSync);
+    upload(&lake, id, "a");
+    upload(&lake, id, "a");
+    block_on(async {
+        let destination = lake.destination(&caller(None), id, None).await.unwrap();
+        assert!(destination.begin("../x").await.is_err());
+    });
+    tell(&lake);
+    let mut listener = subscribe(&lake, None);
+    block_on(lake.restore(&caller(None), crate::trash::TrashId(1))).unwrap();
+    tell(&lake);
+    assert_eq!(kinds(&heard(&mut listener)), ["ready", "trash_restored"]);
+    let mut again = subscribe(&lake, Some(EventId { number: 0, ..lake.last_event() }));
+    let all = heard(&mut again);
+    let failed = all.iter().find(|told| told.kind == "upload_failed").unwrap();
+    assert!(failed.json.contains("../x") && failed.json.contains(r#""path":"/a""#), "{}", failed.json);
+}
+
+#[test]
+fn a_key_with_a_prefix_hears_of_nothing_outside_of_it_and_nobody_hears_without_a_key() {
+    let (lake, _) = lake_of(AuthMode::Required);
+    assert!(matches!(lake.subscribe(&Caller::Anonymous, EventFilter::default(), None), Err(Error::NoKey)));
+    let mut narrow = lake.subscribe(&caller(Some("/data/a")), EventFilter::default(), None).unwrap();
+    let by_path = EventFilter { path: Some(LakePath::parse("/data").unwrap()), sync_id: None };
+    let mut by_path = lake.subscribe(&caller(None), by_path, None).unwrap();
+    let by_sync = EventFilter { sync_id: Some(SyncId(2)), path: None };
+    let mut by_sync = lake.subscribe(&caller(None), by_sync, None).unwrap();
+    for path in ["/data/a/t", "/data/ab", "/other"] {
+        start(&lake, path, IncrementalSync);
+    }
+    tell(&lake);
+    assert_eq!(kinds(&heard(&mut narrow)), ["ready", "sync_started"]);
+    assert_eq!(heard(&mut by_path).len(), 3);
+    let told = heard(&mut by_sync);
+    assert!(told.len() == 2 && told[1].json.contains("/data/ab"));
+    // What was passed over was heard, too: nobody has to come back to it.
+    assert_eq!(narrow.last(), lake.last_event());
+}
+
+#[test]
+fn who_comes_back_from_an_earlier_start_or_too_late_is_told_so() {
+    let (lake, _) = lake_of(AuthMode::Open);
+    let before = lake.last_event();
+    for last in [EventId { start: before.start ^ 1, ..before }, EventId { number: 1, ..before }] {
+        let told = heard(&mut subscribe(&lake, Some(last)));
+        assert_eq!((kinds(&told), told[0].id), (vec!["reset"], before));
+    }
+    let id = start(&lake, "/a", IncrementalSync);
+    let mut slow = subscribe(&lake, None);
+    for number in 0..=EVENTS_KEPT_MAX {
+        lake.0.events.marks().failed(id, &number.to_string(), "no");
+        tell(&lake);
+    }
+    let told = heard(&mut subscribe(&lake, Some(before)));
+    assert_eq!(kinds(&told), ["reset"]);
+    assert_eq!(kinds(&heard(&mut slow)), ["ready", "reset"], "so is who listens too slowly");
+    assert!(lake.0.events.ring().told.len() <= EVENTS_KEPT_MAX);
+}
+
+#[test]
+fn more_listeners_than_there_may_be_are_refused_until_one_goes() {
+    let (lake, _) = lake_of(AuthMode::Open);
+    let mut all: Vec<_> = (0..SUBSCRIBERS_MAX).map(|_| subscribe(&lake, None)).collect();
+    let refused = || lake.subscribe(&caller(None), EventFilter::default(), None);
+    assert!(matches!(refused(), Err(Error::TooManySubscribers)));
+    all.pop();
+    assert!(refused().is_ok());
+}
+
+#[test]
+fn an_upload_in_flight_is_told_each_second_while_it_moves_and_once_when_it_stalls_or_leaves() {
+    let (lake, clock) = lake_of(AuthMode::Open);
+    let id = start(&lake, "/a", IncrementalSync);
+    let mut incoming = block_on(async {
+        let destination = lake.destination(&caller(None), id, None).await.unwrap();
+        destination.begin("big").await.unwrap().of_bytes(Some(400_000))
+    });
+    block_on(incoming.write(vec![7; 200_000].into())).unwrap();
+    tell(&lake);
+    let mut listener = subscribe(&lake, None);
+    heard(&mut listener);
+    let mut after = |milliseconds: u64| {
+        clock.set(clock.now().plus(Duration::from_millis(milliseconds)));
+        tell(&lake);
+        heard(&mut listener)
+    };
+    let first = after(1000);
+    assert_eq!(kinds(&first), ["upload_progress"]);
+    let Event { happened: Happened::UploadProgress { upload }, .. } = serde_json::from_str(&first[0].json).unwrap()
+    else {
+        panic!("{}", first[0].json)
+    };
+    assert_eq!(
+        (upload.received_bytes, upload.expected_bytes, upload.sender.by.as_str()),
+        (200_000, Some(400_000), "etl")
+    );
+    assert_eq!(after(1000).len(), 0, "it stands");
+    block_on(incoming.write(vec![7; 100_000].into())).unwrap();
+    assert_eq!(after(500).len(), 0, "not more often than each second");
+    assert_eq!(kinds(&after(500)), ["upload_progress"]);
+    let stalled = after(30_000);
+    assert!(stalled.len() == 1 && stalled[0].json.contains(r#""activity":"stalled""#), "{stalled:?}");
+    block_on(incoming.land()).unwrap();
+    assert_eq!(kinds(&after(1000)), ["uploads_landed", "upload_left"]);
+    assert!(lake.in_flight(&caller(None), &Default::default()).unwrap().is_empty());
+}
+
+proptest! {
+    /// A listener that breaks off and comes back, again and again, hears what a constant one hears.
+    #[test]
+    fn a_listener_that_comes_back_misses_nothing(steps in prop::collection::vec((0..4_u8, 1..40_usize), 1..60)) {
+        let (lake, _) = lake_of(AuthMode::Open);
+        let id = start(&lake, "/a", IncrementalSync);
+        let mut constant = subscribe(&lake, None);
+        let mut all: Vec<u64> = Vec::new();
+        let mut flaky = Some(subscribe(&lake, None));
+        let (mut seen, mut last) = (Vec::new(), lake.last_event());
+        let note = |told: Vec<Arc<Told>>, seen: &mut Vec<u64>| {
+            for told in told {
+                assert!(told.kind != "reset");
+                if told.kind != "ready" {
+                    seen.push(told.id.number);
+                }
+            }
+        };
+        for (step, count) in steps {
+            match step {
+                0 | 1 => {
+                    for _ in 0..count {
+                        lake.0.events.marks().sync(id);
+                        tell(&lake);
+                    }
+                }
+                2 => flaky = None,
+                _ => {
+                    let listener = flaky.get_or_insert_with(|| subscribe(&lake, Some(last)));
+                    note(heard(listener), &mut seen);
+                    last = listener.last();
+                }
+            }
+        }
+        let mut listener = subscribe(&lake, Some(last));
+        note(heard(&mut listener), &mut seen);
+        note(heard(&mut constant), &mut all);
+        prop_assert_eq!(seen, all);
+    }
+}
