@@ -290,7 +290,6 @@ fn published(connection: &Connection, sync_id: SyncId, at: Timestamp) -> Result<
     let sync = record(connection, sync_id)?.ok_or(Error::NoSuchSync(sync_id))?.sync;
     datasets::remember(connection, sync_id, at)?;
     datasets::touch(connection, [sync.path.as_str()])?;
-    schemas::remember_good(connection, sync_id)?;
     let mut days = DayTally::default();
     days.arrived(counted(connection, sync_id)?, at, Totals { files: sync.num_landed(), bytes: sync.size_bytes });
     days.write(connection)
