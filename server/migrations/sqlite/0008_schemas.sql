@@ -8,7 +8,7 @@ CREATE TABLE schemas (
 ) STRICT;
 
 CREATE TABLE file_schemas (
-    history_id  INTEGER PRIMARY KEY REFERENCES uploads (history_id),
+    history_id  INTEGER PRIMARY KEY,
     -- Absent where counting would mean reading it all.
     row_count   INTEGER,
     -- Absent where it has no columns, or they cannot be read.
@@ -44,7 +44,7 @@ CREATE TABLE schema_policies (
 -- Files of a sync that differ.
 CREATE TABLE differing_files (
     sync_id    INTEGER NOT NULL REFERENCES syncs (sync_id),
-    history_id INTEGER NOT NULL REFERENCES uploads (history_id),
+    history_id INTEGER NOT NULL,
     PRIMARY KEY (sync_id, history_id)
 ) STRICT, WITHOUT ROWID;
 

@@ -83,7 +83,7 @@ impl Formats for FileFormats {
             schema: preview.schema,
             problem: preview.problem,
         };
-        read_aside(&self.inspections, file, name, |source, name| inspect(source, name)).await.map(inspected)
+        read_aside(&self.inspections, file, name, inspect).await.map(inspected)
     }
 }
 

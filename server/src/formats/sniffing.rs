@@ -11,8 +11,11 @@ pub(super) struct Guess {
     has_nulls: bool,
 }
 
+/// A type, and what is one of its values.
+type Kind = (&'static str, fn(&str) -> bool);
+
 /// From the narrowest on: the first that all values are is the type.
-const KINDS: [(&str, fn(&str) -> bool); 5] = [
+const KINDS: [Kind; 5] = [
     ("boolean", is_boolean),
     ("integer", is_integer),
     ("number", is_number),

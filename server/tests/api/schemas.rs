@@ -82,14 +82,14 @@ async fn a_dataset_that_holds_is_not_published_with_other_columns_until_somebody
     assert_eq!(server.files("data/t")["a.csv"], GOOD.as_bytes());
     let (status, body) = server.try_end(second, json!({ "confirm": true })).await;
     assert_eq!((status, body), (200, json!({ "success": true })));
-    let third = send(&server, "FullSync", &[("a.csv", GOOD), ("b.csv", GOOD)]).await;
+    let third = send(&server, "FullSync", &[("a.csv", OTHER), ("b.csv", OTHER)]).await;
     server.end_sync(third).await;
-    assert_eq!(server.sync(third).await["sync_status"], "Finished", "what was confirmed has one file of each");
+    assert_eq!(server.sync(third).await["sync_status"], "Finished", "what was confirmed is the measure now");
     let narrow = server.new_key(&["--role", "write", "--path-prefix", "/data/u"]);
     let body = json!({ "path": "/data/t", "policy": "ignore", "api_key": narrow });
     assert_refused(answer(server.post("/api/lake/dataset/schema-policy", &body)).await, 40301, "/data/u");
     set_policy(&server, "ignore").await;
-    let fourth = send(&server, "FullSync", &[("a.csv", OTHER), ("b.csv", OTHER)]).await;
+    let fourth = send(&server, "FullSync", &[("a.csv", GOOD), ("b.csv", GOOD)]).await;
     server.end_sync(fourth).await;
     assert_eq!(inspected(&server, fourth, 2).await[0].get("schema_difference"), None);
 }
