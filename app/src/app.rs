@@ -4,23 +4,27 @@ use crate::api::current_session;
 use crate::components::clock::Clock;
 use crate::components::layout::Layout;
 use crate::components::page::SessionResource;
+use crate::json;
 use crate::live::Live;
-use crate::pages::{
-    DatasetDetail, Datasets, History, Keys, Lake, NotFound, OverviewPage, SignIn, SyncDetail, Syncs, Trash, Upload,
+use crate::pages::NotFound;
+use crate::parts::{
+    DatasetRoute, DatasetsRoute, HistoryRoute, KeysRoute, LakeRoute, OverviewRoute, SignInRoute, SyncRoute, SyncsRoute,
+    TrashRoute, UploadRoute, load_ahead,
 };
 use crate::uploader::Uploader;
 use leptos::prelude::*;
 use leptos_meta::{Title, provide_meta_context};
 use leptos_router::components::{FlatRoutes, Route, Router};
-use leptos_router::{SsrMode, path};
+use leptos_router::{Lazy, SsrMode, path};
 
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
-    provide_context(SessionResource(Resource::new(|| (), |()| current_session())));
+    provide_context(SessionResource(json::ask(|| (), |()| current_session())));
     Clock::provide();
     Live::provide();
     Uploader::provide();
+    load_ahead();
 
     // Whole pages, so that they are complete, with their titles and statuses, where no script runs.
     view! {
@@ -28,18 +32,18 @@ pub fn App() -> impl IntoView {
         <Router>
             <Layout>
                 <FlatRoutes fallback=NotFound>
-                    <Route path=path!("/") view=OverviewPage ssr=SsrMode::Async/>
-                    <Route path=path!("/syncs") view=Syncs ssr=SsrMode::Async/>
-                    <Route path=path!("/syncs/:id") view=SyncDetail ssr=SsrMode::Async/>
-                    <Route path=path!("/datasets") view=Datasets ssr=SsrMode::Async/>
-                    <Route path=path!("/datasets/*path") view=DatasetDetail ssr=SsrMode::Async/>
-                    <Route path=path!("/upload") view=Upload ssr=SsrMode::Async/>
-                    <Route path=path!("/lake") view=Lake ssr=SsrMode::Async/>
-                    <Route path=path!("/lake/*path") view=Lake ssr=SsrMode::Async/>
-                    <Route path=path!("/history") view=History ssr=SsrMode::Async/>
-                    <Route path=path!("/trash") view=Trash ssr=SsrMode::Async/>
-                    <Route path=path!("/keys") view=Keys ssr=SsrMode::Async/>
-                    <Route path=path!("/sign-in") view=SignIn ssr=SsrMode::Async/>
+                    <Route path=path!("/") view={Lazy::<OverviewRoute>::new()} ssr=SsrMode::Async/>
+                    <Route path=path!("/syncs") view={Lazy::<SyncsRoute>::new()} ssr=SsrMode::Async/>
+                    <Route path=path!("/syncs/:id") view={Lazy::<SyncRoute>::new()} ssr=SsrMode::Async/>
+                    <Route path=path!("/datasets") view={Lazy::<DatasetsRoute>::new()} ssr=SsrMode::Async/>
+                    <Route path=path!("/datasets/*path") view={Lazy::<DatasetRoute>::new()} ssr=SsrMode::Async/>
+                    <Route path=path!("/upload") view={Lazy::<UploadRoute>::new()} ssr=SsrMode::Async/>
+                    <Route path=path!("/lake") view={Lazy::<LakeRoute>::new()} ssr=SsrMode::Async/>
+                    <Route path=path!("/lake/*path") view={Lazy::<LakeRoute>::new()} ssr=SsrMode::Async/>
+                    <Route path=path!("/history") view={Lazy::<HistoryRoute>::new()} ssr=SsrMode::Async/>
+                    <Route path=path!("/trash") view={Lazy::<TrashRoute>::new()} ssr=SsrMode::Async/>
+                    <Route path=path!("/keys") view={Lazy::<KeysRoute>::new()} ssr=SsrMode::Async/>
+                    <Route path=path!("/sign-in") view={Lazy::<SignInRoute>::new()} ssr=SsrMode::Async/>
                 </FlatRoutes>
             </Layout>
         </Router>

@@ -2,7 +2,7 @@
 //! `browser_absent.rs` stands in for it on the server, where none of this is ever called.
 
 use lakeshore::time::Timestamp;
-use leptos::prelude::document;
+use leptos::prelude::{document, window_event_listener_untyped};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
@@ -58,4 +58,25 @@ pub fn ask_before_leaving(event: &web_sys::BeforeUnloadEvent) {
     event.prevent_default();
     // Older browsers ask only when this is set to something.
     event.set_return_value("Files are being sent.");
+}
+
+/// Calls `then` with the address of a link of this site as soon as somebody points at it, or comes to it by the keyboard.
+pub fn on_pointing_at_link(then: impl Fn(&str) + Clone + 'static) {
+    for kind in ["pointerover", "focusin"] {
+        let then = then.clone();
+        // It stays for as long as the document does.
+        let _ = window_event_listener_untyped(kind, move |event| {
+            let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+            let link = target.and_then(|target| target.closest("a[href^='/']").ok().flatten());
+            if let Some(address) = link.and_then(|link| link.get_attribute("href")) {
+                then(&address);
+            }
+        });
+    }
+}
+
+/// Loads the document of this address anew.
+pub fn reload() {
+    // Where it cannot, the page stays.
+    let _ = leptos::prelude::location().reload();
 }

@@ -23,3 +23,7 @@ pub async fn copy(_text: String) -> bool {
 }
 
 pub fn ask_before_leaving(_event: &leptos::web_sys::BeforeUnloadEvent) {}
+
+pub fn on_pointing_at_link(_then: impl Fn(&str) + Clone + 'static) {}
+
+pub fn reload() {}

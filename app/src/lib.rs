@@ -13,8 +13,10 @@ mod charts;
 mod components;
 pub mod error;
 mod format;
+mod json;
 mod live;
 mod pages;
+pub mod parts;
 mod query;
 #[cfg(feature = "ssr")]
 pub mod shell;
@@ -25,9 +27,16 @@ pub use app::App;
 /// Where the browser begins: called by the script of the shell. `hasher`: the address of the worker that takes digests.
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]
-pub fn hydrate(hasher: Option<String>) {
+pub async fn hydrate(hasher: Option<String>) {
     uploader::use_hasher(hasher);
     console_error_panic_hook::set_once();
+    // The page's own part first: what takes over has to be there at once.
+    if let Some(part) = leptos::prelude::location().pathname().ok().as_deref().and_then(parts::Part::at)
+        && !part.load().await
+    {
+        // The page stays as the server has rendered it, whole, and works by links and forms.
+        return;
+    }
     leptos::mount::hydrate_body(App);
     // Says that the page answers now: for tests, and for whoever looks into the document.
     if let Some(root) = leptos::prelude::document().document_element() {

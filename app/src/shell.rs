@@ -2,14 +2,20 @@
 //! script, with the nonce of the answer, and no inline style.
 
 use crate::app::App;
+use crate::parts::Part;
 use leptos::prelude::*;
 use leptos_meta::MetaTags;
+use std::collections::BTreeMap;
 
 /// Addresses of what the pages load. Absent where no site was built: the pages then work without scripts.
 #[derive(Clone)]
 pub struct Assets {
     pub script: Option<String>,
     pub wasm: Option<String>,
+    /// What loads the parts of the pages.
+    pub loader: Option<String>,
+    /// The WASM of each part, by its name.
+    pub parts: BTreeMap<String, Vec<String>>,
     pub stylesheet: Option<String>,
     /// The script of the worker that takes the digests of files.
     pub hasher: Option<String>,
@@ -17,8 +23,10 @@ pub struct Assets {
     pub reload: Option<LeptosOptions>,
 }
 
-pub fn shell(assets: Assets) -> impl IntoView {
-    let Assets { script, wasm, stylesheet, hasher, reload } = assets;
+/// `path`: of the page that is asked for.
+pub fn shell(assets: Assets, path: &str) -> impl IntoView {
+    let Assets { script, wasm, loader, mut parts, stylesheet, hasher, reload } = assets;
+    let part = Part::at(path).and_then(|part| parts.remove(part.name())).unwrap_or_default();
     let start = script.as_ref().zip(wasm.as_ref()).map(|(script, wasm)| start_script(script, wasm, hasher.as_deref()));
     view! {
         <!DOCTYPE html>
@@ -31,8 +39,10 @@ pub fn shell(assets: Assets) -> impl IntoView {
                 <meta name="theme-color" content="#0e1518" media="(prefers-color-scheme: dark)"/>
                 {stylesheet.map(|href| view! { <link rel="stylesheet" href=href/> })}
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
-                {script.map(|href| view! { <link rel="modulepreload" href=href/> })}
+                {script.into_iter().chain(loader).map(|href| view! { <link rel="modulepreload" href=href/> }).collect_view()}
                 {wasm
+                    .into_iter()
+                    .chain(part)
                     .map(|href| {
                         view! {
                             <link
@@ -43,7 +53,8 @@ pub fn shell(assets: Assets) -> impl IntoView {
                                 crossorigin="anonymous"
                             />
                         }
-                    })}
+                    })
+                    .collect_view()}
                 {start.map(|start| view! { <script type="module" nonce=leptos::nonce::use_nonce()>{start}</script> })}
                 {reload.map(|options| view! { <AutoReload options/> })}
                 <MetaTags/>
@@ -58,7 +69,7 @@ pub fn shell(assets: Assets) -> impl IntoView {
 
 fn start_script(script: &str, wasm: &str, hasher: Option<&str>) -> String {
     format!(
-        "import start, {{ hydrate }} from {};\nawait start({{ module_or_path: {} }});\nhydrate({});",
+        "import start, {{ hydrate }} from {};\nawait start({{ module_or_path: {} }});\nawait hydrate({});",
         quoted(script),
         quoted(wasm),
         hasher.map(quoted).unwrap_or_default()

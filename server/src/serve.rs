@@ -143,6 +143,8 @@ fn assets() -> app::shell::Assets {
     app::shell::Assets {
         script: manifest.script,
         wasm: manifest.wasm,
+        loader: manifest.loader,
+        parts: manifest.parts,
         stylesheet: manifest.stylesheet,
         hasher: manifest.hasher,
         reload: site::reload_options(),

@@ -10,6 +10,7 @@ use axum::routing::get;
 use leptos::config::LeptosOptions;
 use rust_embed::{EmbeddedFile, RustEmbed};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use tower_http::services::{ServeDir, ServeFile};
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -31,6 +32,11 @@ const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
 pub struct Manifest {
     pub script: Option<String>,
     pub wasm: Option<String>,
+    /// What loads the parts that the pages' WASM is cut into.
+    pub loader: Option<String>,
+    /// The WASM of each part, by its name.
+    #[serde(default)]
+    pub parts: BTreeMap<String, Vec<String>>,
     pub stylesheet: Option<String>,
     pub hasher: Option<String>,
 }
@@ -38,7 +44,7 @@ pub struct Manifest {
 pub fn manifest() -> Manifest {
     if let Some(options) = reload_options() {
         let part = |extension| Some(format!("/{}/{}.{extension}", options.site_pkg_dir, options.output_name));
-        return Manifest { script: part("js"), wasm: part("wasm"), stylesheet: part("css"), hasher: None };
+        return Manifest { script: part("js"), wasm: part("wasm"), stylesheet: part("css"), ..Manifest::default() };
     }
     let file = SiteFiles::get(MANIFEST);
     file.and_then(|file| serde_json::from_slice(&file.data).ok()).unwrap_or_default()

@@ -3,7 +3,9 @@
 //! It needs no installed tool but cargo: wasm-bindgen is linked as a library, at the version of Cargo.lock. Where npm has
 //! installed binaryen (`make` does), the WASM is made smaller by its wasm-opt.
 
+mod bundles;
 mod pack;
+mod split;
 mod wasm;
 
 use anyhow::{Context, Result, bail};
@@ -13,6 +15,11 @@ use std::path::{Path, PathBuf};
 use wasm::{HASHER, PAGES};
 
 fn main() -> Result<()> {
+    // What cuts the WASM warns in this way.
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+        .with_writer(std::io::stderr)
+        .init();
     match std::env::args().nth(1).as_deref() {
         Some("site") => build_site(),
         _ => bail!("usage: cargo xtask site"),
@@ -52,13 +59,14 @@ fn build_site() -> Result<()> {
         eprintln!("site: up to date");
         return Ok(());
     }
-    let mut bound = Vec::new();
-    for (artifact, compiled) in [(PAGES, &pages), (HASHER, &hasher)] {
-        let folder = wasm::bind(&workspace, artifact, compiled)?;
-        wasm::optimise(&folder, artifact, optimiser.as_deref())?;
-        bound.push(folder);
+    let split = split::split(&workspace, &pages)?;
+    let pages = wasm::bind(&workspace, PAGES, &split.shared)?;
+    let hasher = wasm::bind(&workspace, HASHER, &hasher)?;
+    for (artifact, folder) in [(PAGES, &pages), (PAGES, &split.folder), (HASHER, &hasher)] {
+        wasm::optimise(folder, artifact, optimiser.as_deref())?;
     }
-    pack::pack(&workspace, &bound[0], &bound[1])?;
+    let parts = bundles::bundle(&workspace, &split, &pages)?;
+    pack::pack(&workspace, &pages, &parts, &hasher)?;
     fs::write(&stamp_file, stamp)?;
     Ok(())
 }
@@ -67,7 +75,7 @@ fn build_site() -> Result<()> {
 fn stamp(workspace: &Workspace, compiled: [&Path; 2], optimiser: Option<&Path>) -> Result<String> {
     let mut hasher = Sha256::new();
     let mut inputs: Vec<_> = compiled.map(Path::to_owned).into();
-    inputs.extend(["style/main.css", pack::WORKER].map(|source| workspace.root.join(source)));
+    inputs.extend(["style/main.css", bundles::SOURCE, pack::WORKER].map(|source| workspace.root.join(source)));
     inputs.push(std::env::current_exe()?);
     inputs.extend(pack::files_below(&workspace.root.join("public"))?);
     for input in inputs {

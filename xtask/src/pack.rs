@@ -1,12 +1,14 @@
 //! Names by content, compressed copies, and the manifest by which the server finds them.
 
 use crate::Workspace;
+use crate::split::LOADER;
 use crate::wasm::{Artifact, HASHER, PAGES};
 use anyhow::{Context, Result};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -21,29 +23,54 @@ const BUFFER_BYTES: usize = 64 * 1024;
 pub const WORKER: &str = "hasher/worker.js";
 
 /// Writes the whole site aside, then puts it in the place of the old one.
-pub fn pack(workspace: &Workspace, pages: &Path, hasher: &Path) -> Result<()> {
+pub fn pack(workspace: &Workspace, pages: &Path, parts: &BTreeMap<String, Vec<String>>, hasher: &Path) -> Result<()> {
     let site = workspace.site();
     let aside = site.with_extension("new");
     if aside.exists() {
         fs::remove_dir_all(&aside)?;
     }
-    let (script, wasm) = put_bound(&aside, pages, PAGES)?;
+    let folder = put_pages(&aside, pages)?;
+    let addresses = |files: &Vec<String>| files.iter().map(|file| format!("{folder}/{file}")).collect::<Vec<_>>();
+    let parts: BTreeMap<_, _> = parts.iter().map(|(part, files)| (part, addresses(files))).collect();
+    let (script, wasm) = (format!("{folder}/{}.js", PAGES.name), format!("{folder}/{}_bg.wasm", PAGES.name));
     let stylesheet = put_by_content(&aside, &read(&workspace.root.join("style/main.css"))?, "main", "css")?;
     let hasher = put_worker(workspace, &aside, hasher)?;
-    // What the JavaScript imports by name: their folders are named by content already.
-    for snippet in files_below(&pages.join("snippets"))? {
-        put(&aside, &Path::new("pkg").join(snippet.strip_prefix(pages)?), &fs::read(&snippet)?)?;
-    }
     let public = workspace.root.join("public");
     for file in files_below(&public)? {
         put(&aside, file.strip_prefix(&public)?, &fs::read(&file)?)?;
     }
-    let manifest = json!({ "script": script, "wasm": wasm, "stylesheet": stylesheet, "hasher": hasher });
+    let manifest = json!({
+        "script": script,
+        "wasm": wasm,
+        "loader": format!("{folder}/{LOADER}"),
+        "parts": parts,
+        "stylesheet": stylesheet,
+        "hasher": hasher,
+    });
     fs::write(aside.join("manifest.json"), serde_json::to_vec_pretty(&manifest)?)?;
     if site.exists() {
         fs::remove_dir_all(&site)?;
     }
     fs::rename(&aside, &site).with_context(|| format!("putting {} in place", site.display()))
+}
+
+/// Puts all files of the pages' code into a folder that is named by their content, as they import each other by name. Gives its
+/// address.
+fn put_pages(site: &Path, bound: &Path) -> Result<String> {
+    let mut files = Vec::new();
+    let mut hash = Sha256::new();
+    for file in files_below(bound)? {
+        let bytes = read(&file)?;
+        let name = file.strip_prefix(bound)?.to_owned();
+        hash.update(name.to_string_lossy().as_bytes());
+        hash.update(&bytes);
+        files.push((name, bytes));
+    }
+    let folder = format!("pkg/{}.{}", PAGES.name, &hexadecimal(&hash.finalize())[..HASH_CHARACTERS]);
+    for (name, bytes) in files {
+        put(site, &Path::new(&folder).join(name), &bytes)?;
+    }
+    Ok(format!("/{folder}"))
 }
 
 /// Puts the JavaScript and the WASM of an artifact, and gives their addresses.

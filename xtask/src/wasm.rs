@@ -1,7 +1,7 @@
 //! From the source to the WASM and JavaScript that browsers load: those of the pages, and those of the worker that takes
 //! digests.
 
-use crate::Workspace;
+use crate::{Workspace, pack};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,8 @@ pub struct Artifact {
     optimisation: &'static str,
     /// What is asked of the browser beyond what every build asks for.
     simd: bool,
+    /// Whether it is cut into parts: the linker then leaves what that needs.
+    is_cut: bool,
 }
 
 pub const PAGES: Artifact = Artifact {
@@ -30,10 +32,11 @@ pub const PAGES: Artifact = Artifact {
     name: "lakeshore",
     optimisation: "-Oz",
     simd: false,
+    is_cut: true,
 };
 /// Fast before small: it does nothing but calculate. Where a browser has no SIMD the worker says that it cannot be.
 pub const HASHER: Artifact =
-    Artifact { package: "hasher", features: &[], name: "hasher", optimisation: "-O3", simd: true };
+    Artifact { package: "hasher", features: &[], name: "hasher", optimisation: "-O3", simd: true, is_cut: false };
 
 const SIMD: &str = r#"target.wasm32-unknown-unknown.rustflags=["-Ctarget-feature=+simd128"]"#;
 
@@ -58,9 +61,10 @@ pub fn compile(workspace: &Workspace, artifact: Artifact) -> Result<PathBuf> {
     }
     let status = command
         .current_dir(&workspace.root)
-        .args(["build", "--package", package, "--lib", "--target", TARGET, "--profile", PROFILE])
-        .arg("--no-default-features")
+        .args(["rustc", "--package", package, "--lib", "--target", TARGET, "--profile", PROFILE])
+        .args(["--crate-type", "cdylib", "--no-default-features"])
         .args(features)
+        .args(artifact.is_cut.then_some(["--", "-Clink-arg=--emit-relocs"]).into_iter().flatten())
         .status()
         .context("running cargo")?;
     if !status.success() {
@@ -76,7 +80,14 @@ pub fn bind(workspace: &Workspace, artifact: Artifact, compiled: &Path) -> Resul
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
-    Bindgen::new().input_path(compiled).web(true)?.typescript(false).out_name(artifact.name).generate(&folder)?;
+    Bindgen::new()
+        .input_path(compiled)
+        .web(true)?
+        .typescript(false)
+        // The parts of the pages find what they share by the names that the linker gave.
+        .keep_lld_exports(artifact.is_cut)
+        .out_name(artifact.name)
+        .generate(&folder)?;
     Ok(folder)
 }
 
@@ -91,20 +102,20 @@ pub fn optimise(folder: &Path, artifact: Artifact, optimiser: Option<&Path>) -> 
         eprintln!("site: wasm-opt is not installed, so the pages load a larger file; Node and npm bring it");
         return Ok(());
     };
-    eprintln!("site: making it smaller");
-    let wasm = folder.join(format!("{}_bg.wasm", artifact.name));
-    let smaller = folder.join("smaller.wasm");
-    let status = Command::new(optimiser)
-        .arg(artifact.optimisation)
-        .args(FEATURES)
-        .arg(&wasm)
-        .arg("-o")
-        .arg(&smaller)
-        .status()
-        .context("running wasm-opt")?;
-    if !status.success() {
-        bail!("wasm-opt failed");
+    eprintln!("site: making {} smaller", artifact.package);
+    let is_wasm = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "wasm");
+    for wasm in pack::files_below(folder)?.into_iter().filter(is_wasm) {
+        let status = Command::new(optimiser)
+            .arg(artifact.optimisation)
+            .args(FEATURES)
+            .arg(&wasm)
+            .arg("-o")
+            .arg(&wasm)
+            .status()
+            .context("running wasm-opt")?;
+        if !status.success() {
+            bail!("wasm-opt failed");
+        }
     }
-    fs::rename(&smaller, &wasm)?;
     Ok(())
 }

@@ -33,7 +33,8 @@ pub fn MaybeError(#[prop(into)] error: Signal<Option<ApiError>>) -> impl IntoVie
 pub fn sentence(message: &str) -> String {
     let mut characters = message.chars();
     let Some(first) = characters.next() else { return String::new() };
-    let mut text: String = first.to_uppercase().collect();
+    // Of ASCII: the tables for all other letters would be a large part of what the browser loads.
+    let mut text = String::from(first.to_ascii_uppercase());
     text.push_str(characters.as_str());
     if !text.ends_with(['.', '!', '?']) {
         text.push('.');

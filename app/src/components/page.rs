@@ -4,15 +4,18 @@ use super::error_box::ErrorBox;
 use super::sign_in_form::{SignInForm, current_address};
 use crate::api::Session;
 use crate::error::ApiError;
+use crate::json::Asked;
 use lakeshore::ErrorCode;
 use leptos::prelude::*;
 use leptos_meta::Title;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::pin::Pin;
+use std::sync::Arc;
 
 /// Who is looking: asked once, as signing in and out loads the page anew.
 #[derive(Clone, Copy)]
-pub struct SessionResource(pub Resource<Result<Session, ApiError>>);
+pub struct SessionResource(pub Asked<Result<Session, ApiError>>);
 
 impl SessionResource {
     pub fn here() -> Self {
@@ -24,7 +27,7 @@ impl SessionResource {
 /// Before, a skeleton of the same shape stands in; where reading needs a sign-in, the form does.
 pub fn page<T, V>(
     title: impl Fn() -> String + Clone + Send + Sync + 'static,
-    data: Resource<Result<T, ApiError>>,
+    data: Asked<Result<T, ApiError>>,
     content: impl Fn(Session, T) -> V + Clone + Send + Sync + 'static,
 ) -> impl IntoView
 where
@@ -32,15 +35,39 @@ where
     V: IntoView + 'static,
 {
     let session = SessionResource::here().0;
-    let address = current_address();
     let retry = Callback::new(move |()| {
         session.refetch();
         data.refetch();
     });
-    let skeleton_title = title.clone();
-    let error_title = title.clone();
+    let render = move || -> Rendering {
+        let content = content.clone();
+        Box::pin(async move {
+            let session = session.await;
+            let data = data.await;
+            match (session, data) {
+                (Ok(session), _) if session.must_sign_in() => Ok(None),
+                (_, Err(error)) if error.is(ErrorCode::NoKey) => Ok(None),
+                (Ok(session), Ok(data)) => Ok(Some(content(session, data).into_any())),
+                (Err(error), _) | (_, Err(error)) => Err(error),
+            }
+        })
+    };
+    frame(Arc::new(title), Arc::new(render), retry)
+}
+
+/// Gives what is shown; `None` where that needs a sign-in.
+type Rendering = Pin<Box<dyn Future<Output = Result<Option<AnyView>, ApiError>> + Send>>;
+
+/// What is the same for every page, so that its code is there but once.
+fn frame(
+    title: Arc<dyn Fn() -> String + Send + Sync>,
+    render: Arc<dyn Fn() -> Rendering + Send + Sync>,
+    retry: Callback<()>,
+) -> AnyView {
+    let address = current_address();
+    let (skeleton_title, error_title) = (title.clone(), title.clone());
     view! {
-        <Title text=title/>
+        <Title text=move || title()/>
         <Transition fallback=move || {
             view! {
                 <Heading title=skeleton_title()/>
@@ -48,18 +75,15 @@ where
             }
         }>
             {move || {
-                let content = content.clone();
+                let rendering = render();
                 let error_title = error_title.clone();
                 Suspend::new(async move {
-                    let session = session.await;
-                    let data = data.await;
-                    match (session, data) {
-                        (Ok(session), _) if session.must_sign_in() => view! { <MustSignIn next=address/> }.into_any(),
-                        (_, Err(error)) if error.is(ErrorCode::NoKey) => view! { <MustSignIn next=address/> }.into_any(),
-                        (Ok(session), Ok(data)) => content(session, data).into_any(),
-                        (Err(error), _) | (_, Err(error)) => {
+                    match rendering.await {
+                        Ok(Some(content)) => content,
+                        Ok(None) => view! { <MustSignIn next=address/> }.into_any(),
+                        Err(error) => {
                             view! {
-                                <Heading title=untrack(&error_title)/>
+                                <Heading title=untrack(|| error_title())/>
                                 <ErrorBox error retry/>
                             }
                                 .into_any()
@@ -69,6 +93,7 @@ where
             }}
         </Transition>
     }
+    .into_any()
 }
 
 /// The page's one h1, and what stands beside it.

@@ -134,7 +134,7 @@ impl Live {
 
     #[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "only a browser hears"))]
     fn on_event(self, id: &str, json: &str) {
-        let Ok(heard) = leptos::serde_json::from_str::<Heard>(json) else { return };
+        let Ok(heard) = crate::json::read::<Heard>(json) else { return };
         if let Ok(id) = id.parse() {
             self.last.set_value(Some(id));
         }

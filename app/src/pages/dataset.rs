@@ -11,6 +11,7 @@ use crate::components::clock::Clock;
 use crate::components::page::{Heading, page};
 use crate::components::time::RelativeTime;
 use crate::format;
+use crate::json;
 use crate::query::percent_encoded;
 use lakeshore::difference::ChangeKind;
 use lakeshore::key::Role;
@@ -42,7 +43,7 @@ pub fn DatasetDetail() -> impl IntoView {
     let path = Memo::new(move |_| format!("/{}", params.with(|params| params.get("path")).unwrap_or_default()));
     let wanted = Memo::new(move |_| map.with(parameters));
     let fault = Memo::new(move |_| map.with(|map| map.get("__err")));
-    let data = Resource::new(
+    let data = json::ask(
         move || (path.get(), wanted.get()),
         |(path, wanted)| async move {
             let page = get_dataset(path, wanted.clone()).await?;

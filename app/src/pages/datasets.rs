@@ -12,6 +12,7 @@ use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
 use crate::components::time::RelativeTime;
 use crate::format;
+use crate::json;
 use crate::live::Heard;
 use crate::query::{Filters, ROWS_PER_PAGE, percent_encoded, use_filters};
 use lakeshore::dataset::{Counted, Dataset};
@@ -24,7 +25,7 @@ const ASKING_APART_MS: i64 = 2000;
 #[component]
 pub fn Datasets() -> impl IntoView {
     let filters = use_filters();
-    let datasets = Resource::new(
+    let datasets = json::ask(
         move || filters.get(),
         |filters| async move {
             let listed = page_of_datasets(filters.clone()).await?;

@@ -8,6 +8,7 @@ use crate::components::filters::{FilterBar, Offered};
 use crate::components::fresh::{ASKING_MS_MIN, Fresh};
 use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
+use crate::json;
 use crate::live::Heard;
 use crate::query::{Filters, use_filters};
 use lakeshore::sync::Status;
@@ -17,7 +18,7 @@ use leptos::prelude::*;
 #[component]
 pub fn History() -> impl IntoView {
     let filters = use_filters();
-    let uploads = Resource::new(
+    let uploads = json::ask(
         move || filters.get(),
         |filters| async move {
             let listed = list_uploads(filters.parameters()?).await?;

@@ -8,6 +8,7 @@ use crate::components::icon::{Icon, Picture};
 use crate::components::page::{Heading, SessionResource, page};
 use crate::components::sign_in_form::SignInHint;
 use crate::components::time::RelativeTime;
+use crate::json;
 use lakeshore::key::{Key, Role};
 use lakeshore::time::Timestamp;
 use leptos::prelude::*;
@@ -16,7 +17,7 @@ use leptos::task::spawn_local;
 #[component]
 pub fn Keys() -> impl IntoView {
     let session = SessionResource::here().0;
-    let keys = Resource::new(
+    let keys = json::ask(
         || (),
         move |()| async move {
             // Whoever may not see them is told so by the page, not by a refusal.

@@ -4,6 +4,7 @@ use super::lake_file::FileView;
 use super::lake_folder::FolderView;
 use crate::api::{AsOf, InLake, look_into_lake};
 use crate::components::page::page;
+use crate::json;
 use crate::query::percent_encoded;
 use lakeshore::list::Order;
 use lakeshore::path::LakePath;
@@ -107,7 +108,7 @@ pub fn Lake() -> impl IntoView {
     let (params, query) = (use_params_map(), use_query_map());
     let wanted = Memo::new(move |_| params.with(|params| query.with(|query| Wanted::of(params, query))));
     // Another tab of the same file is another page: each is whole without a script.
-    let found = Resource::new(
+    let found = json::ask(
         move || wanted.get(),
         |wanted| async move {
             let found = look_into_lake(wanted.folder()).await?;

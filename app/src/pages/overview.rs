@@ -10,6 +10,7 @@ use crate::components::fresh::Fresh;
 use crate::components::icon::{Icon, Picture};
 use crate::components::page::{Heading, page};
 use crate::format;
+use crate::json;
 use crate::live::Heard;
 use lakeshore::overview::{Breakdown, Disk, Mean};
 use lakeshore::sync::Sync;
@@ -26,7 +27,7 @@ pub fn OverviewPage() -> impl IntoView {
         Some("dataset") => Breakdown::Dataset,
         _ => Breakdown::Type,
     });
-    let glance = Resource::new(move || by.get(), get_overview);
+    let glance = json::ask(move || by.get(), get_overview);
     page(|| "Overview".to_owned(), glance, |session, glance| view! { <Overview session glance/> })
 }
 

@@ -19,6 +19,7 @@ use crate::components::status::{SyncPill, meaning, short};
 use crate::components::time::{Elapsed, RelativeTime};
 use crate::error::ApiError;
 use crate::format;
+use crate::json;
 use crate::live::{Heard, Live};
 use crate::query::{Filters, use_filters};
 use lakeshore::difference::Difference;
@@ -71,7 +72,7 @@ pub fn SyncDetail() -> impl IntoView {
     // What is no number names no sync: none has the number 0.
     let id =
         Memo::new(move |_| SyncId(params.with(|params| params.get("id")).and_then(|id| id.parse().ok()).unwrap_or(0)));
-    let data = Resource::new(move || (id.get(), filters.get()), |(id, filters)| ask(id, filters));
+    let data = json::ask(move || (id.get(), filters.get()), |(id, filters)| ask(id, filters));
     page(move || format!("Sync {}", id.get()), data, |session, view| view! { <SyncView session view/> })
 }
 

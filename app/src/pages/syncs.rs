@@ -13,6 +13,7 @@ use crate::components::pager::Pager;
 use crate::components::status::{SyncPill, TypeLabel};
 use crate::components::time::{Elapsed, RelativeTime};
 use crate::format;
+use crate::json;
 use crate::live::Heard;
 use crate::query::{Filters, use_filters};
 use lakeshore::sync::Sync;
@@ -21,7 +22,7 @@ use leptos::prelude::*;
 #[component]
 pub fn Syncs() -> impl IntoView {
     let filters = use_filters();
-    let syncs = Resource::new(
+    let syncs = json::ask(
         move || filters.get(),
         |filters| async move {
             let listed = list_syncs(filters.parameters()?).await?;

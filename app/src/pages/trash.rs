@@ -14,6 +14,7 @@ use crate::components::pager::Pager;
 use crate::components::sign_in_form::SignInHint;
 use crate::components::time::RelativeTime;
 use crate::format;
+use crate::json;
 use crate::live::Heard;
 use crate::query::{Filters, use_filters};
 use lakeshore::key::Role;
@@ -25,7 +26,7 @@ use leptos::task::spawn_local;
 #[component]
 pub fn Trash() -> impl IntoView {
     let filters = use_filters();
-    let trash = Resource::new(
+    let trash = json::ask(
         move || filters.get(),
         |filters| async move {
             let listed = list_trash(filters.parameters()?).await?;

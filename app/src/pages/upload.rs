@@ -10,6 +10,7 @@ use crate::components::icon::{Icon, Picture};
 use crate::components::page::{Heading, page};
 use crate::components::sign_in_form::SignInHint;
 use crate::components::status::{StatusPill, meaning, short};
+use crate::json;
 use crate::uploader::{Phase, Target, Uploader, dropped, picked};
 use lakeshore::key::Role;
 use lakeshore::sync::{Status, Sync, SyncId};
@@ -22,7 +23,7 @@ use leptos_router::hooks::use_query_map;
 pub fn Upload() -> impl IntoView {
     let query = use_query_map();
     let asked = Memo::new(move |_| query.with(|query| query.get("sync")).and_then(|id| id.parse::<SyncId>().ok()));
-    let sync = Resource::new(
+    let sync = json::ask(
         move || asked.get(),
         |asked| async move {
             match asked {
@@ -47,7 +48,7 @@ fn UploadPage(session: Session, sync: Option<Sync>) -> impl IntoView {
         }
         .into_any();
     }
-    let uploader = Uploader::here();
+    let uploader = Uploader::awake();
     let bytes_max = session.upload_bytes_max;
     let closed = sync.clone().filter(|sync| sync.sync_status != Status::Syncing);
     let open = StoredValue::new(sync.filter(|sync| sync.sync_status == Status::Syncing));

@@ -29,7 +29,7 @@ struct Body {
 
 /// `status` is 0 where there was no answer.
 pub fn judge(status: u16, text: &str) -> Result<(), Refused> {
-    let body = leptos::serde_json::from_str::<Body>(text).ok();
+    let body = crate::json::read::<Body>(text).ok();
     match (status, body) {
         // Too many requests, and what stands before a server says while it is away or too slow.
         (0 | 408 | 429 | 502 | 503 | 504, _) => Err(Refused::Broken),

@@ -33,6 +33,7 @@ use item::{Failure, Item, ItemId};
 use lakeshore::sync::{Sync, SyncId};
 use leptos::ev;
 use leptos::prelude::*;
+use leptos::reactive::owner::WeakOwner;
 use queue::{FailureGroup, Queue, Shown};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -134,6 +135,9 @@ pub struct Uploader {
     /// How this upload stood when the page was left before its end.
     pub before: RwSignal<Option<Unfinished>>,
     remembered: StoredValue<Option<Unfinished>>,
+    /// That of the dashboard; weak, as the uploader is among what it owns.
+    owner: StoredValue<Option<WeakOwner>>,
+    is_awake: StoredValue<bool>,
 }
 
 impl Uploader {
@@ -155,11 +159,27 @@ impl Uploader {
             in_the_way: RwSignal::new(None),
             before: RwSignal::new(None),
             remembered: StoredValue::new(None),
+            owner: StoredValue::new(Owner::current().map(|owner| owner.downgrade())),
+            is_awake: StoredValue::new(false),
         };
         provide_context(uploader);
-        uploader.tick_while_busy();
-        uploader.guard_leaving();
-        browser::on_online(move || uploader.try_now());
+    }
+
+    /// The one uploader, able to send from now on, whatever page is shown. Only the pages that send call it: so what sends
+    /// is loaded with them.
+    pub fn awake() -> Self {
+        let uploader = Self::here();
+        if !uploader.is_awake.get_value()
+            && let Some(owner) = uploader.owner.get_value().and_then(|owner| owner.upgrade())
+        {
+            uploader.is_awake.set_value(true);
+            owner.with(|| {
+                uploader.tick_while_busy();
+                uploader.guard_leaving();
+                browser::on_online(move || uploader.try_now());
+            });
+        }
+        uploader
     }
 
     fn new_queue() -> Queue {

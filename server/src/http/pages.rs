@@ -31,6 +31,7 @@ pub async fn page(State(door): State<Arc<Door>>, credentials: Credentials, reque
         Err(error) => return HttpError::Lake(error).into_response(),
     };
     let assets = door.assets.clone();
+    let path = path.to_owned();
     let render = leptos_axum::render_app_async_with_context(context, move || {
         if let (Some(nonce), Some(response)) = (leptos::nonce::use_nonce(), use_context::<ResponseOptions>())
             && let Ok(policy) =
@@ -40,7 +41,7 @@ pub async fn page(State(door): State<Arc<Door>>, credentials: Credentials, reque
             // What is shown depends on who looks.
             response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
-        app::shell::shell((*assets).clone())
+        app::shell::shell((*assets).clone(), &path)
     });
     render(request).await.into_response()
 }

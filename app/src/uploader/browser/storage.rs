@@ -37,7 +37,7 @@ pub fn recall() -> Vec<Unfinished> {
     let keys = (0..storage.length().unwrap_or(0)).filter_map(|index| storage.key(index).ok().flatten());
     let ours = keys.filter(|key| key.starts_with(KEY));
     let texts = ours.filter_map(|key| storage.get_item(&key).ok().flatten());
-    let mut records: Vec<Unfinished> = texts.filter_map(|text| leptos::serde_json::from_str(&text).ok()).collect();
+    let mut records: Vec<Unfinished> = texts.filter_map(|text| crate::json::read(&text).ok()).collect();
     records.sort_by_key(|record| std::cmp::Reverse(record.at_ms));
     records
 }

@@ -105,7 +105,7 @@ async fn list_unfinished(job: &Job) -> Result<HashMap<String, String>, Refused> 
         if answer.status() != 200 {
             answer.judge()?;
         }
-        let listed: Vec<UnfinishedResumable> = leptos::serde_json::from_str(&answer.text()).unwrap_or_default();
+        let listed: Vec<UnfinishedResumable> = crate::json::read(&answer.text()).unwrap_or_default();
         let is_last = listed.len() < LISTED;
         // The browser sends names from the sync's path on, with this before them.
         let named = listed

@@ -1,0 +1,128 @@
+//! Puts the pieces that the pages' WASM is cut into together in a few bundles.
+//!
+//! There is a piece for each set of parts that have something in common, so there are dozens, most of them tiny. Each part is
+//! to come in a few requests, and to bring little that only others need.
+
+use crate::Workspace;
+use crate::split::{LOADER, Split};
+use anyhow::{Context, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+/// Bundles that a part may need.
+const BUNDLES_MAX: usize = 4;
+
+/// What loads the bundles, but for which part needs which.
+pub const SOURCE: &str = "app/parts.js";
+
+struct Bundle {
+    pieces: Vec<Vec<u8>>,
+    bytes: usize,
+    parts: BTreeSet<String>,
+}
+
+/// Writes the bundles, and what loads them, into the folder of the pages' JavaScript. Gives the files that each part needs.
+pub fn bundle(workspace: &Workspace, split: &Split, pages: &Path) -> Result<BTreeMap<String, Vec<String>>> {
+    let bundles = together(pieces(split)?);
+    let mut needed: BTreeMap<String, Vec<String>> = split.parts.keys().map(|part| (part.clone(), Vec::new())).collect();
+    for (number, bundle) in bundles.iter().enumerate() {
+        let name = format!("part-{number}.bin");
+        fs::write(pages.join(&name), written(&bundle.pieces)?)?;
+        for part in &bundle.parts {
+            needed.entry(part.clone()).or_default().push(name.clone());
+        }
+    }
+    let source = workspace.root.join(SOURCE);
+    let mut loader = fs::read_to_string(&source).with_context(|| format!("reading {}", source.display()))?;
+    for (part, names) in &needed {
+        let names: Vec<_> = names.iter().map(|name| format!("'{name}'")).collect();
+        writeln!(loader, "export const __wasm_split_load_{part} = part({});", names.join(", "))?;
+    }
+    fs::write(pages.join(LOADER), loader)?;
+    Ok(needed)
+}
+
+/// A bundle for each piece.
+fn pieces(split: &Split) -> Result<Vec<Bundle>> {
+    let mut parts: BTreeMap<&String, BTreeSet<String>> = BTreeMap::new();
+    for (part, pieces) in &split.parts {
+        for piece in pieces {
+            parts.entry(piece).or_default().insert(part.clone());
+        }
+    }
+    let bundle = |(piece, parts): (&String, _)| {
+        let path = split.folder.join(piece);
+        let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        Ok(Bundle { bytes: bytes.len(), pieces: vec![bytes], parts })
+    };
+    parts.into_iter().map(bundle).collect()
+}
+
+/// Puts two together, again and again: those by which the parts grow least by what they do not need.
+fn together(mut bundles: Vec<Bundle>) -> Vec<Bundle> {
+    while has_too_many(&bundles) {
+        let pairs = (0..bundles.len()).flat_map(|one| (0..one).map(move |other| (other, one)));
+        let Some((kept, gone)) = pairs.min_by_key(|&(one, other)| growth(&bundles[one], &bundles[other])) else {
+            break;
+        };
+        let gone = bundles.remove(gone);
+        let kept = &mut bundles[kept];
+        kept.pieces.extend(gone.pieces);
+        kept.bytes += gone.bytes;
+        kept.parts.extend(gone.parts);
+    }
+    bundles
+}
+
+fn has_too_many(bundles: &[Bundle]) -> bool {
+    let mut counts: BTreeMap<&String, usize> = BTreeMap::new();
+    for part in bundles.iter().flat_map(|bundle| &bundle.parts) {
+        *counts.entry(part).or_default() += 1;
+    }
+    counts.values().any(|&count| count > BUNDLES_MAX)
+}
+
+/// Bytes that parts would load without need, all together.
+fn growth(one: &Bundle, other: &Bundle) -> usize {
+    let only = |one: &Bundle, other: &Bundle| one.parts.difference(&other.parts).count() * other.bytes;
+    only(one, other) + only(other, one)
+}
+
+/// As `app/parts.js` reads it.
+fn written(pieces: &[Vec<u8>]) -> Result<Vec<u8>> {
+    let mut bytes = u32::try_from(pieces.len())?.to_le_bytes().to_vec();
+    for piece in pieces {
+        bytes.extend(u32::try_from(piece.len())?.to_le_bytes());
+    }
+    bytes.extend(pieces.iter().flatten());
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(bytes: usize, parts: &[&str]) -> Bundle {
+        let parts = parts.iter().map(|part| (*part).to_owned()).collect();
+        Bundle { pieces: vec![vec![0; bytes]], bytes, parts }
+    }
+
+    #[test]
+    fn a_part_comes_in_few_bundles_and_brings_little_that_only_others_need() {
+        let mut pieces: Vec<_> = (1..20).map(|bytes| piece(bytes, &["a", "b"])).collect();
+        pieces.push(piece(1_000_000, &["b"]));
+        pieces.push(piece(10, &["a"]));
+        let bundles = together(pieces);
+        assert!(!has_too_many(&bundles));
+        let of_a: usize = bundles.iter().filter(|bundle| bundle.parts.contains("a")).map(|bundle| bundle.bytes).sum();
+        assert_eq!(of_a, (1..20).sum::<usize>() + 10);
+    }
+
+    #[test]
+    fn a_bundle_says_where_its_pieces_begin() {
+        let bundle = written(&[b"ab".to_vec(), b"c".to_vec()]).unwrap();
+        assert_eq!(bundle, b"\x02\0\0\0\x02\0\0\0\x01\0\0\0abc");
+    }
+}
