@@ -1,47 +1,14 @@
 // Pictures of every page, for people to look at: `make screenshots`.
 
-import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
 import { expect, hydrated, signIn, test, type Lakeshore } from './fixtures';
+import { fill } from './filling';
 import { openUpload, slowDown } from './uploading';
 
 const FOLDER = process.env.SCREENSHOTS ?? '';
 
 test.skip(FOLDER === '', 'only for `make screenshots`');
-
-/** An upload that has begun and sends no more, to be seen in flight. */
-function hang(lakeshore: Lakeshore, syncId: number, name: string): void {
-  const url = `${lakeshore.url}/api/lake/file/upload?sync_id=${syncId}`;
-  const headers = { 'Content-Type': 'multipart/form-data; boundary=b', 'Content-Length': '50000000' };
-  const upload = httpRequest(url, { method: 'POST', headers });
-  upload.on('error', () => undefined);
-  upload.write(`--b\r\nContent-Disposition: form-data; name="file"; filename="${name}"\r\n\r\n`);
-  upload.write('x'.repeat(300_000));
-}
-
-async function fill(lakeshore: Lakeshore, key: string): Promise<void> {
-  const rows = (count: number) => 'id,amount,currency\n' + '1,19.90,EUR\n'.repeat(count);
-  for (const [name, path, files] of [
-    ['orders nightly', '/data/db/orders', 5],
-    ['customers reload', '/data/db/customers', 3],
-    ['web events 06/12/21', '/data/web/events', 12],
-    ['exchange rates', '/data/reference/rates', 1],
-  ] as const) {
-    for (const day of ['06', '07']) {
-      const sync = await lakeshore.start_sync(key, path, 'FullSync', `${name}, day ${day}`);
-      for (let file = 0; file < files; file += 1) await lakeshore.upload(sync, `part-${file}.csv`, rows(900 * (file + 1)));
-      await lakeshore.end(key, sync);
-    }
-  }
-  const aborted = await lakeshore.start_sync(key, '/data/db/stock', 'FullSync', 'stock reload');
-  await lakeshore.upload(aborted, 'stock.csv', rows(20));
-  await lakeshore.post('/api/ingestion/file/sync/abort', { sync_id: aborted, api_key: key });
-  const running = await lakeshore.start_sync(key, '/data/web/clicks', 'IncrementalSync', 'clicks, every minute');
-  for (let file = 0; file < 4; file += 1) await lakeshore.upload(running, `clicks-${file}.csv`, rows(5000));
-  await lakeshore.upload(running, '../outside.csv', 'x');
-  hang(lakeshore, running, 'clicks-5.csv');
-}
 
 async function shoot(page: Page, lakeshore: Lakeshore, state: string, paths: [string, string][]): Promise<void> {
   for (const [size, width, height] of [['wide', 1440, 900], ['narrow', 390, 844], ['smallest', 360, 740]] as const) {

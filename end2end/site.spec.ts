@@ -23,7 +23,7 @@ function ask(url: string, headers: Record<string, string>): Promise<Answer> {
 test('assets have names of their content, come compressed, and are kept for ever', async ({ page, lakeshore }) => {
   await page.goto(lakeshore.url);
   const html = await page.content();
-  for (const pattern of [/\/pkg\/lakeshore\.[0-9a-f]{10}\.js/, /\/pkg\/lakeshore\.[0-9a-f]{10}\.wasm/, /\/pkg\/main\.[0-9a-f]{10}\.css/]) {
+  for (const pattern of [/\/pkg\/lakeshore\.[0-9a-f]{10}\/lakeshore\.js/, /\/pkg\/lakeshore\.[0-9a-f]{10}\/lakeshore_bg\.wasm/, /\/pkg\/lakeshore\.[0-9a-f]{10}\/part-\d+\.bin/, /\/pkg\/main\.[0-9a-f]{10}\.css/]) {
     const url = lakeshore.url + pattern.exec(html)![0];
     const lengths: Record<string, number> = {};
     for (const encoding of ['br', 'gzip', 'identity']) {

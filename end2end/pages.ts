@@ -1,0 +1,30 @@
+// Every page, for the checks that look at all of them. Pages of one thing are those of what `fill` leaves.
+
+export const EMPTY_PAGES = [
+  ['Overview', '/'],
+  ['Syncs', '/syncs'],
+  ['Datasets', '/datasets'],
+  ['Upload', '/upload'],
+  ['Lake', '/lake'],
+  ['History', '/history'],
+  ['Trash', '/trash'],
+  ['Keys', '/keys'],
+  ['Sign in', '/sign-in'],
+] as const;
+
+export const FULL_PAGES = [
+  ...EMPTY_PAGES,
+  ['Running sync', '/syncs/10'],
+  ['Finished sync', '/syncs/6'],
+  ['Aborted sync', '/syncs/9'],
+  ['Dataset', '/datasets/data/db/orders'],
+  ['Folder', '/lake/data/db/orders'],
+  ['File', '/lake/data/db/orders/part-0.csv'],
+  ['Schema of a file', '/lake/data/db/orders/part-0.csv?tab=schema'],
+  ['Use of a file', '/lake/data/db/orders/part-0.csv?tab=use'],
+  ['Failed uploads', '/history?status=Failed'],
+  ['Nothing found', '/syncs?q=nothing-has-this-name'],
+] as const;
+
+export const THEMES = ['light', 'dark'] as const;
+export type Theme = (typeof THEMES)[number];
