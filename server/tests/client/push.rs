@@ -92,7 +92,13 @@ async fn a_dry_run_tells_the_difference_and_changes_nothing() {
     let first = machine.push(&["export", T, "--full", "--dry-run"]);
     assert_eq!(first["difference"]["added"]["files"], 5);
     machine.push(&["export", T, "--full"]);
-    let before = (server.files(""), server.rows("/api/ingestion/file/sync/list").await);
+    let state = async || {
+        let mut syncs = server.rows("/api/ingestion/file/sync/list").await;
+        // Counted in the background, perhaps meanwhile: each of the five has other columns.
+        syncs.iter_mut().for_each(|sync| sync["num_schema_differences"] = Value::Null);
+        (server.files(""), syncs)
+    };
+    let before = state().await;
 
     machine.write("export/dt=3/new.csv", b"new");
     machine.write("export/b.csv", b"other");
@@ -107,7 +113,7 @@ async fn a_dry_run_tells_the_difference_and_changes_nothing() {
     let incremental = machine.push(&["export", T, "--incremental", "--dry-run"]);
     assert_eq!(incremental["difference"]["removed"]["files"], 0);
     assert_eq!(incremental["difference"]["added"]["files"], 1);
-    assert_eq!(before, (server.files(""), server.rows("/api/ingestion/file/sync/list").await));
+    assert_eq!(before, state().await);
     machine.run(&["push", "export", T, "--full", "--dry-run"]).assert(0, "removed    2 files");
 }
 

@@ -5,6 +5,7 @@
 
 use crate::server::TestServer;
 use crate::strace::{Call, Tracer};
+use rusqlite::Connection;
 use std::path::PathBuf;
 
 const RECORDED: &str = "trace=openat,write,pwrite64,writev,pwritev,pwritev2,copy_file_range,ftruncate,fallocate,fsync,\
@@ -69,10 +70,11 @@ impl Record {
         assert!(is_synced, "the answer comes before {folder} is synced: {:#?}", self.calls);
     }
 
-    /// A row is written after the move, and synced before the answer.
+    /// A row is written after the move, and synced before the answer. It is the first that is written: what is read out of
+    /// the file comes after it, has a transaction of its own, and nobody waits for that.
     fn assert_row_before_answer(&self, moved: &Call) {
         let is_row = |call: &&Call| call.is_a_write() && call.file().ends_with("-wal");
-        let row = self.calls.iter().filter(is_row).rfind(|call| call.began > moved.ended && call.ended < self.answer());
+        let row = self.calls.iter().filter(is_row).find(|call| call.began > moved.ended && call.ended < self.answer());
         let row = row.unwrap_or_else(|| panic!("no row is written between name and answer: {:#?}", self.calls));
         let is_synced = self.is_synced_between(row.file(), row.ended, self.answer());
         assert!(is_synced, "the answer comes before the row is synced: {:#?}", self.calls);
@@ -91,6 +93,11 @@ impl Record {
 
 /// Records what the server does for one request. `None` where that cannot be seen.
 async fn record(server: &TestServer, request: impl Future<Output = ()>) -> Option<Record> {
+    // What landed before is looked into in the background, which writes rows too.
+    let database = Connection::open(server.data_dir().join("lakeshore.db")).unwrap();
+    let left = || database.query_row("SELECT count(*) FROM uninspected", [], |row| row.get::<_, i64>(0));
+    server.eventually(async || (left() == Ok(0)).then_some(())).await;
+    drop(database);
     let tracer = Tracer::attach(server, &["-e", RECORDED])?;
     request.await;
     let folder = server.data_dir().canonicalize().unwrap();

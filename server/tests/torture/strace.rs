@@ -73,7 +73,8 @@ fn parse(record: &str) -> Vec<Call> {
     for (at, line) in record.lines().enumerate() {
         let Some((thread, rest)) = line.split_once(' ') else { continue };
         let rest = rest.trim_start();
-        if let Some(begun) = rest.strip_suffix("<unfinished ...>") {
+        // The last calls may be left open: what they asked for happened perhaps before strace was told to stop.
+        if let Some(begun) = rest.strip_suffix("<unfinished ...>").or_else(|| rest.strip_suffix("<detached ...>")) {
             let Some((name, arguments)) = begun.split_once('(') else { continue };
             unfinished.insert(thread, (at, name.to_owned(), arguments.to_owned()));
             continue;
@@ -93,12 +94,21 @@ fn parse(record: &str) -> Vec<Call> {
         let (arguments, result) = (arguments.trim_end().trim_end_matches(')').to_owned(), result.trim().to_owned());
         calls.push(Call { name, arguments, result, began, ended: at });
     }
+    let open = unfinished.into_values().map(|(began, name, arguments)| Call {
+        name,
+        arguments,
+        result: "?".to_owned(),
+        began,
+        ended: usize::MAX,
+    });
+    calls.extend(open);
+    calls.sort_by_key(|call| call.ended);
     calls
 }
 
 impl Call {
     pub fn succeeded(&self) -> bool {
-        !self.result.starts_with('-')
+        !self.result.starts_with(['-', '?'])
     }
 
     /// The file of the first argument, as `-y` tells it: `7</lake/a.csv>`.
