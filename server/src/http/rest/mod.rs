@@ -15,6 +15,7 @@ mod syncs;
 mod trash;
 mod tus;
 mod uploads;
+mod waiting;
 
 use super::Door;
 use axum::Router;

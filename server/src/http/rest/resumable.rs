@@ -11,7 +11,7 @@ use super::pieces::{
     Ends, Piece, announced_sha256, discard_body, has_media_type, header, location, next_bytes, set, take_body,
 };
 use super::syncs::sync_id;
-use super::uploads::UNSEEN_MAX;
+use super::waiting::seen;
 use crate::http::Door;
 use crate::http::credentials::Credentials;
 use crate::http::error::HttpError;
@@ -21,7 +21,6 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header as names};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use bytes::Bytes;
 use lakeshore::service::{Announced, Destination, IncomingUpload, Resumption};
 use lakeshore::{Error, ErrorCode, upload};
 use serde::{Deserialize, Serialize};
@@ -147,7 +146,7 @@ async fn take_into(
     piece: &mut Piece,
 ) -> Result<(), Error> {
     let mut received = 0;
-    while let Some(bytes) = next_of(door, incoming, piece).await? {
+    while let Some(bytes) = seen(incoming, next_bytes(door, piece)).await? {
         received += bytes.len() as u64;
         incoming.write(bytes).await?;
     }
@@ -155,17 +154,6 @@ async fn take_into(
         Some(length) if length != received => Err(differs(length, received)),
         _ => Ok(()),
     }
-}
-
-/// The next bytes. When they do not come at once, the upload shows as in flight.
-async fn next_of(door: &Door, incoming: &mut IncomingUpload, piece: &mut Piece) -> Result<Option<Bytes>, Error> {
-    if !incoming.is_registered() {
-        match tokio::time::timeout(UNSEEN_MAX, next_bytes(door, piece)).await {
-            Ok(bytes) => return bytes,
-            Err(_) => incoming.register().await?,
-        }
-    }
-    next_bytes(door, piece).await
 }
 
 fn differs(length: u64, bytes: u64) -> Error {
