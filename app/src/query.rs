@@ -7,7 +7,7 @@ use lakeshore::list::{ListParameters, Order};
 use lakeshore::path::LakePath;
 use lakeshore::sync::{Status, SyncId, SyncType};
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
+use leptos_router::hooks::{use_location, use_params_map, use_url};
 use leptos_router::params::ParamsMap;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
@@ -27,9 +27,23 @@ pub struct Filters {
     pub page: u64,
 }
 
+/// The query of the page's address, now and after each navigation that stays on the page.
+///
+/// The router's own (`use_query_map`) keeps the old query when the path changes too, within one route: from the second page
+/// of a folder to the folder above. The address of the whole site is right, but changes for pages that are being left as
+/// well: so it is read when the route says that it was taken again.
+pub fn use_query() -> Memo<ParamsMap> {
+    let (of_route, params, of_site) = (use_url(), use_params_map(), use_location().query);
+    Memo::new(move |_| {
+        of_route.track();
+        params.track();
+        of_site.get_untracked()
+    })
+}
+
 /// The filters of the page's address, now and after each navigation.
 pub fn use_filters() -> Memo<Filters> {
-    let map = use_query_map();
+    let map = use_query();
     Memo::new(move |_| map.with(Filters::from_map))
 }
 
@@ -99,10 +113,11 @@ fn refusal(code: ErrorCode, msg: String) -> ApiError {
     ApiError(Refusal::new(code, msg))
 }
 
-/// For a value in a query (RFC 3986, "unreserved" stays as it is).
+/// For a path, or a value in a query: what may stand in both (RFC 3986) stays as it is, so that `dt=1` is read as such, and
+/// an address that was typed is the same as the link's.
 pub fn percent_encoded(text: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+        if byte.is_ascii_alphanumeric() || b"-._~/=:@,".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
             // Writing to a String cannot fail.

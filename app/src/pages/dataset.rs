@@ -11,13 +11,13 @@ use crate::components::clock::Clock;
 use crate::components::page::{Heading, page};
 use crate::components::time::RelativeTime;
 use crate::format;
-use crate::query::percent_encoded;
+use crate::query::{percent_encoded, use_query};
 use lakeshore::difference::ChangeKind;
 use lakeshore::key::Role;
 use lakeshore::sync::Sync;
 use lakeshore::trash::TrashId;
 use leptos::prelude::*;
-use leptos_router::hooks::{use_params_map, use_query_map};
+use leptos_router::hooks::use_params_map;
 use leptos_router::params::ParamsMap;
 
 const TABS: [(&str, &str); 5] =
@@ -38,7 +38,7 @@ fn parameters(map: &ParamsMap) -> TabParameters {
 #[component]
 pub fn DatasetDetail() -> impl IntoView {
     let params = use_params_map();
-    let map = use_query_map();
+    let map = use_query();
     let path = Memo::new(move |_| format!("/{}", params.with(|params| params.get("path")).unwrap_or_default()));
     let wanted = Memo::new(move |_| map.with(parameters));
     let fault = Memo::new(move |_| map.with(|map| map.get("__err")));

@@ -44,13 +44,16 @@ fn DatasetList(filters: Filters, listed: AsOf<Vec<DatasetRow>>) -> impl IntoView
         "uploads_landed" | "upload_failed" | "trash_restored" => true,
         _ => heard.is_end(),
     };
+    // Counted soon, and nobody tells of it.
+    let is_counting = |rows: &[DatasetRow]| {
+        let is_current = |row: &DatasetRow| row.dataset.holds.as_ref().is_some_and(|holds| holds.is_current);
+        !rows.iter().all(is_current)
+    };
     let again = StoredValue::new(None::<Fresh>);
     let fresh = Fresh::keep(last_event, ASKING_APART_MS, concerns, move || async move {
         let filters = asked.try_get_value()?;
         let listed = page_of_datasets(filters).await.ok()?;
-        let is_counted = |row: &DatasetRow| row.dataset.holds.as_ref().is_some_and(|holds| holds.is_current);
-        // Counted soon, and nobody tells of it.
-        if !listed.value.iter().all(is_counted)
+        if is_counting(&listed.value)
             && let Some(Some(fresh)) = again.try_get_value()
         {
             fresh.want();
@@ -61,6 +64,11 @@ fn DatasetList(filters: Filters, listed: AsOf<Vec<DatasetRow>>) -> impl IntoView
         Some(listed.last_event)
     });
     again.set_value(Some(fresh));
+    Effect::new(move |_| {
+        if rows.with_untracked(|rows| is_counting(rows)) {
+            fresh.want();
+        }
+    });
     let is_empty = Memo::new(move |_| rows.with(Vec::is_empty));
     let is_filtered = !filters.is_empty();
     let offered = Offered { path: true, ..Offered::default() };

@@ -3,14 +3,14 @@
 use crate::components::icon::{Icon, Picture};
 use crate::components::page::SessionResource;
 use crate::components::sign_in_form::SignInForm;
+use crate::query::use_query;
 use lakeshore::ErrorCode;
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
 
 #[component]
 pub fn SignIn() -> impl IntoView {
-    let query = use_query_map();
+    let query = use_query();
     let next = Signal::derive(move || query.with(|query| local(query.get("next"))));
     let message = move || query.with(|query| query.get("error").map(|code| message(&code)));
     let session = SessionResource::here().0;
