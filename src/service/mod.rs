@@ -44,7 +44,7 @@ pub use missing::{Missing, Offer, OfferedFile};
 pub use publish::EndPreview;
 pub use reading::{Download, LakeEntry};
 pub use recovery::Recovered;
-pub use resumable::{Announced, Resumption};
+pub use resumable::{NewResumption, Resumption};
 pub use schemas::{DatasetSchema, SetSchemaPolicy};
 pub use syncs::{EndSync, StartSync};
 pub use timeline::{Timeline, TimelineUpload};

@@ -3,7 +3,7 @@
 use super::*;
 use crate::ports::resumables::{NewResumable, ResumableId};
 use crate::resumable::{Checkpoint, Token};
-use crate::upload::UploadId;
+use crate::upload::{Announced, UploadId};
 
 fn token(name: u8) -> Token {
     Token::from_random([name; 16])
@@ -32,7 +32,7 @@ fn new_resumable(name: u8, upload: Option<(SyncId, &str)>, length: Option<u64>) 
         checkpoint: at(0),
         length,
         metadata: "filename YQ==".into(),
-        sha256: Some([9; 32]),
+        digests: Announced { sha256: Some([9; 32]), sha512: Some([8; 64]) },
         is_told: false,
         by: "etl".into(),
         at: Timestamp(20),
@@ -68,7 +68,7 @@ pub async fn a_resumable_upload_has_a_row_and_is_known_until_it_is_forgotten(sta
     let known = state.resumable(&token(1)).await.unwrap().unwrap();
     assert_eq!((known.token, known.partial, known.identity), (new.token, new.partial, new.identity));
     assert_eq!((known.upload_id, known.sync_id, known.target), (Some(upload_id), Some(sync), Some(path("/a/1.csv"))));
-    assert_eq!((known.checkpoint, known.length, known.sha256), (at(4), Some(10), Some([9; 32])));
+    assert_eq!((known.checkpoint, known.length, known.digests), (at(4), Some(10), new.digests));
     assert_eq!((known.metadata, known.by, known.begun_at), (new.metadata, "etl".into(), Timestamp(20)));
     assert_eq!((known.expires_at, known.status, known.is_told), (Timestamp(300), Status::Syncing, true));
     assert_eq!(state.promised_bytes().unwrap(), 6);

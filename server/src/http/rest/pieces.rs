@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryFutureExt, TryStreamExt};
 use lakeshore::in_flight::Sender;
 use lakeshore::service::Resumption;
+use lakeshore::upload::Announced;
 use lakeshore::{Error, Timestamp};
 use std::convert::Infallible;
 use std::time::{Duration, UNIX_EPOCH};
@@ -68,12 +69,8 @@ pub fn has_media_type(headers: &HeaderMap, expected: &str) -> bool {
 }
 
 /// `Repr-Digest: sha-256=:…:` (RFC 9530), of the whole file.
-pub fn announced_sha256(headers: &HeaderMap) -> Result<Option<[u8; 32]>, Error> {
-    let announced = DigestFields::of_representation(headers).announced()?;
-    if announced.sha256.is_none() && announced.sha512.is_some() {
-        return Err(Error::Invalid("a resumable upload is checked by its SHA-256; send that as Repr-Digest".into()));
-    }
-    Ok(announced.sha256)
+pub fn announced_digests(headers: &HeaderMap) -> Result<Announced, Error> {
+    DigestFields::of_representation(headers).announced()
 }
 
 /// The address of an upload. Clients resolve it against the one that they called, so that it is right behind a proxy too.
