@@ -2,6 +2,7 @@
 //!
 //! The server hands over the [`Lake`], the [`Caller`] and the [`Site`] by context.
 
+pub mod activity;
 pub mod datasets;
 
 use crate::error::ApiError;

@@ -57,6 +57,8 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     });
     report(&lake.recover().await.context("finishing what the last stop has interrupted")?);
 
+    lake.remember_settings(options.in_words()).await?;
+
     let door = Arc::new(Door {
         lake: lake.clone(),
         state: state.clone(),

@@ -31,6 +31,7 @@ pub fn Layout(children: Children) -> impl IntoView {
                     <NavLink href="/lake" icon=Icon::Folder label="Lake"/>
                     <NavLink href="/history" icon=Icon::History label="History"/>
                     <NavLink href="/trash" icon=Icon::Trash label="Trash"/>
+                    <NavLink href="/activity" icon=Icon::Activity label="Activity"/>
                     <NavLink href="/keys" icon=Icon::Keys label="Keys"/>
                 </nav>
                 <LiveSign/>

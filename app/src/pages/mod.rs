@@ -1,5 +1,8 @@
 //! The pages, one module each; a large one has modules of its own beside it.
 
+mod activity;
+mod activity_filters;
+mod activity_words;
 mod attention;
 mod dataset;
 mod dataset_diff;
@@ -38,6 +41,7 @@ mod upload_standing;
 mod upload_target;
 mod upload_unfinished;
 
+pub use activity::Activity;
 pub use dataset::DatasetDetail;
 pub use datasets::Datasets;
 pub use history::History;

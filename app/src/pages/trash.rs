@@ -327,6 +327,7 @@ mod tests {
             trashed_by: String::new(),
             trashed_at: Timestamp(1),
             totals: Some(Totals { files: 12, bytes: 3_100_000_000 }),
+            expires_at: None,
         };
         let text = "Puts 12 files, 3.1 GB, back to /data/x. What is there now goes to the trash.";
         assert_eq!(consequence(&entry), text);

@@ -177,6 +177,7 @@ mod tests {
             trashed_by: String::new(),
             trashed_at: Timestamp(1),
             totals: Some(Totals { files: 12, bytes: 3_100_000_000 }),
+            expires_at: None,
         };
         let piece = Doomed::Piece(entry);
         let text = "Deletes 12 files, 3.1 GB, that came from /data/x. It cannot be restored any more.";
