@@ -54,6 +54,7 @@ fn NavLink(href: &'static str, icon: Icon, label: &'static str) -> impl IntoView
             // The page of one sync, or dataset, is found by the list of all.
             "/syncs" if path.starts_with("/syncs/") => Some("true"),
             "/datasets" if path.starts_with("/datasets/") => Some("true"),
+            "/trash" if path.starts_with("/trash/") => Some("true"),
             "/lake" if path.starts_with("/lake/") => Some("true"),
             _ => None,
         })
