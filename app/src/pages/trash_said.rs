@@ -22,6 +22,7 @@ pub enum Said {
 }
 
 impl Said {
+    #[cfg_attr(not(feature = "ssr"), allow(dead_code, reason = "the server leads there"))]
     pub fn address(&self) -> String {
         let (restored, failed, why, emptied, bytes) = match self {
             Self::Restored { pieces, failed, why } => (Some(*pieces), Some(*failed), Some(why.as_str()), None, None),
