@@ -416,8 +416,9 @@ fn failed_in_words(sync: &Sync) -> String {
 
 fn held_in_words(hold: &Hold) -> String {
     let Hold { replaced, published, differing_files, .. } = hold;
-    let shrinks = format!("{} files would take the place of {}", published.files, replaced.files);
-    if *differing_files > 0 { format!("{differing_files} files have other columns; {shrinks}") } else { shrinks }
+    let counted = |files: u64| if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+    let shrinks = format!("{} instead of {}", counted(published.files), counted(replaced.files));
+    if *differing_files > 0 { format!("{shrinks}; with other columns: {}", counted(*differing_files)) } else { shrinks }
 }
 
 fn rhythm_in_words(rhythm: &Rhythm) -> String {

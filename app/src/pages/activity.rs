@@ -12,7 +12,7 @@ use crate::components::live_rows::LiveRows;
 use crate::components::page::{Heading, page};
 use crate::components::time::RelativeTime;
 use crate::live::Heard;
-use crate::query::{ROWS_PER_PAGE, percent_encoded};
+use crate::query::ROWS_PER_PAGE;
 use lakeshore::Timestamp;
 use lakeshore::activity::{Activity as Row, Deed, Outcome};
 use leptos::prelude::*;
@@ -159,7 +159,7 @@ fn ActivityRow(row: Signal<Row>, as_of: Timestamp) -> impl IntoView {
                 <span class="row-name">{headline(&deed)} <OutcomePill outcome=deed.outcome/></span>
                 <span class="row-detail">{detail(&deed)}</span>
             </td>
-            <td data-label="Where">
+            <td data-label="Where" class="cell-where">
                 <Where deed=deed.clone()/>
             </td>
             <td data-label="Who">
@@ -200,13 +200,14 @@ fn Where(deed: Deed) -> impl IntoView {
         {deed
             .path
             .map(|path| {
-                let of_path = ActivityFilters::of_path(path.as_str());
                 view! {
-                    <a class="path path-main" href=format!("/lake{}", percent_encoded(path.as_str()))>
+                    <a
+                        class="path path-main"
+                        href=ActivityFilters::of_path(path.as_str())
+                        aria-label=format!("Activity at {path}")
+                        title="What was done here"
+                    >
                         {path.to_string()}
-                    </a>
-                    <a class="row-detail" href=of_path aria-label=format!("All activity at {path}")>
-                        "Activity here"
                     </a>
                 }
             })}

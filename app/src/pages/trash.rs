@@ -19,6 +19,7 @@ use crate::error::ApiError;
 use crate::format;
 use crate::live::Heard;
 use crate::query::{Filters, use_filters};
+use lakeshore::day::DAY_MS;
 use lakeshore::key::Role;
 use lakeshore::sync::SyncId;
 use lakeshore::time::Timestamp;
@@ -127,6 +128,10 @@ fn in_words(summary: &TrashSummary) -> String {
         }
     };
     let kept = match summary.kept_ms {
+        Some(kept_ms) if kept_ms > 0 && kept_ms % DAY_MS == 0 => {
+            let days = format::counted((kept_ms / DAY_MS).unsigned_abs(), "day");
+            format!("What comes here is removed for good after {days}")
+        }
         Some(kept_ms) => format!("What comes here is removed for good after {}", format::duration(kept_ms)),
         None => "What comes here stays until somebody removes it".to_owned(),
     };
@@ -247,16 +252,15 @@ mod tests {
 
     #[test]
     fn the_trash_is_told_in_a_sentence() {
-        let day_ms = 24 * 3600 * 1000;
         let totals = Totals { files: 12, bytes: 3_100_000_000 };
         let summary = TrashSummary {
             pieces: 3,
             totals,
             num_uncounted: 0,
-            kept_ms: Some(30 * day_ms),
+            kept_ms: Some(30 * DAY_MS),
             bytes_max: Some(5_000_000_000),
         };
-        let words = "3 pieces, 12 files, 3.1 GB. What comes here is removed for good after 30 d 0 h; beyond 5.0 GB the oldest goes first.";
+        let words = "3 pieces, 12 files, 3.1 GB. What comes here is removed for good after 30 days; beyond 5.0 GB the oldest goes first.";
         assert_eq!(in_words(&summary), words);
         let none =
             TrashSummary { pieces: 0, totals: Totals::default(), num_uncounted: 0, kept_ms: None, bytes_max: None };

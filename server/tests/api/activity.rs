@@ -84,7 +84,7 @@ async fn what_is_held_confirmed_aborted_restored_and_emptied_is_told() {
     assert_eq!(told[3..], expected);
     let held = &deeds(&server, "what=sync_held").await[0];
     assert_eq!((&held["outcome"], &held["sync_id"]), (&json!("refused"), &json!(id)));
-    assert_eq!(held["message"], "1 files would take the place of 4");
+    assert_eq!(held["message"], "1 file instead of 4 files");
 }
 
 #[tokio::test]
