@@ -6,7 +6,8 @@ use crate::components::layout::Layout;
 use crate::components::page::SessionResource;
 use crate::live::Live;
 use crate::pages::{
-    DatasetDetail, Datasets, History, Keys, Lake, NotFound, OverviewPage, SignIn, SyncDetail, Syncs, Trash, Upload,
+    Activity, DatasetDetail, Datasets, History, Keys, Lake, NotFound, OverviewPage, SignIn, SyncDetail, Syncs, Trash,
+    TrashPiece, TrashSync, Upload,
 };
 use crate::uploader::Uploader;
 use leptos::prelude::*;
@@ -38,6 +39,9 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/lake/*path") view=Lake ssr=SsrMode::Async/>
                     <Route path=path!("/history") view=History ssr=SsrMode::Async/>
                     <Route path=path!("/trash") view=Trash ssr=SsrMode::Async/>
+                    <Route path=path!("/trash/syncs/:id") view=TrashSync ssr=SsrMode::Async/>
+                    <Route path=path!("/trash/pieces/:id") view=TrashPiece ssr=SsrMode::Async/>
+                    <Route path=path!("/activity") view=Activity ssr=SsrMode::Async/>
                     <Route path=path!("/keys") view=Keys ssr=SsrMode::Async/>
                     <Route path=path!("/sign-in") view=SignIn ssr=SsrMode::Async/>
                 </FlatRoutes>

@@ -67,29 +67,20 @@ impl Filters {
 
     /// What to ask the lake: newest first, and one row more than a page shows, to know whether there is another page.
     pub fn parameters(&self) -> Result<ListParameters, ApiError> {
-        let path = match &self.path {
-            None => None,
-            Some(text) if text.starts_with('/') => Some(LakePath::parse(text)),
-            Some(text) => Some(LakePath::parse(&format!("/{text}"))),
-        };
-        let sync_id = self.sync_id.as_deref().map(|text| text.parse::<SyncId>());
         Ok(ListParameters {
             from: Some(self.page.saturating_mul(ROWS_PER_PAGE)),
             size: Some(ROWS_PER_PAGE + 1),
             order: Order::Desc,
-            sync_id: sync_id.transpose().map_err(|_| {
-                refusal(ErrorCode::Invalid, "the filter \"sync\" takes the number of a sync".to_owned())
-            })?,
+            sync_id: sync_number(self.sync_id.as_deref())?,
             status: self.status,
             sync_type: self.sync_type,
-            path: path.transpose().map_err(|error| refusal(ErrorCode::InvalidPath, error.to_string()))?,
+            path: lake_path(self.path.as_deref())?,
             q: self.text.clone(),
         })
     }
 
     /// The address of another page of the same list.
     pub fn address(&self, base: &str, page: u64) -> String {
-        let mut address = base.to_owned();
         let page = (page > 0).then(|| page.to_string());
         let pairs = [
             ("status", self.status.map(Status::as_str)),
@@ -99,14 +90,36 @@ impl Filters {
             ("sync_id", self.sync_id.as_deref()),
             ("page", page.as_deref()),
         ];
-        let set = pairs.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        for (index, (name, value)) in set.enumerate() {
-            let separator = if index == 0 { '?' } else { '&' };
-            // Writing to a String cannot fail.
-            let _ = write!(address, "{separator}{name}={}", percent_encoded(value));
-        }
-        address
+        query_string(base, pairs)
     }
+}
+
+/// An address with those of the pairs that have a value.
+pub fn query_string<const N: usize>(base: &str, pairs: [(&str, Option<&str>); N]) -> String {
+    let mut address = base.to_owned();
+    let set = pairs.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    for (index, (name, value)) in set.enumerate() {
+        let separator = if index == 0 { '?' } else { '&' };
+        // Writing to a String cannot fail.
+        let _ = write!(address, "{separator}{name}={}", percent_encoded(value));
+    }
+    address
+}
+
+/// The filter by path, with or without its first slash.
+pub fn lake_path(typed: Option<&str>) -> Result<Option<LakePath>, ApiError> {
+    let path = match typed {
+        None => None,
+        Some(text) if text.starts_with('/') => Some(LakePath::parse(text)),
+        Some(text) => Some(LakePath::parse(&format!("/{text}"))),
+    };
+    path.transpose().map_err(|error| refusal(ErrorCode::InvalidPath, error.to_string()))
+}
+
+/// The filter by sync.
+pub fn sync_number(typed: Option<&str>) -> Result<Option<SyncId>, ApiError> {
+    let sync_id = typed.map(|text| text.parse::<SyncId>()).transpose();
+    sync_id.map_err(|_| refusal(ErrorCode::Invalid, "the filter \"sync\" takes the number of a sync".to_owned()))
 }
 
 fn refusal(code: ErrorCode, msg: String) -> ApiError {

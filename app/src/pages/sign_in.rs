@@ -56,7 +56,9 @@ fn local(next: Option<String>) -> String {
 fn message(code: &str) -> &'static str {
     let code = code.parse().unwrap_or(0);
     if code == ErrorCode::BadKey.number() {
-        "This key or sign-in link is not known here, was revoked, used before, or has expired. Check that it was copied whole, or make a new key with: lakeshore key create --name NAME"
+        "This key or sign-in link is not known here, was revoked, or was used before. Check that it was copied whole, or make a new key with: lakeshore key create --name NAME"
+    } else if code == ErrorCode::ExpiredKey.number() {
+        "This key has expired. Sign in with another, or make a new one with: lakeshore key create --name NAME"
     } else if code == ErrorCode::NoKey.number() {
         "Enter a key to sign in."
     } else if code == ErrorCode::CrossSite.number() {

@@ -90,7 +90,7 @@ pub async fn a_resumable_upload_that_lands_is_finished(state: &dyn State) {
     land_upload(state, whole(upload_id, sync, "/a/1.csv"), None, 30).await;
     assert_eq!(status(state, 1).await, Status::Finished);
     assert_eq!(unfinished(state).await, []);
-    state.close_sync(sync, &Closing::Finish, false, Timestamp(40)).await.unwrap();
+    state.close_sync(sync, &finishing(), false, Timestamp(40)).await.unwrap();
     let late = state.begin_resumable(&new_resumable(2, Some((sync, "/a/2.csv")), None)).await;
     assert!(matches!(late, Err(Error::SyncEnded { .. })));
     assert_eq!(state.resumable(&token(2)).await.unwrap(), None);
@@ -101,10 +101,10 @@ pub async fn a_sync_that_closes_names_the_resumable_uploads_that_it_has_failed(s
     let landed = begin_one(state, new_resumable(1, Some((sync, "/a/1.csv")), Some(5))).await;
     land_upload(state, whole(landed, sync, "/a/1.csv"), None, 30).await;
     let open = begin_one(state, new_resumable(2, Some((sync, "/a/2.csv")), Some(5))).await.unwrap();
-    let refused = state.close_sync(sync, &Closing::Finish, false, Timestamp(40)).await;
+    let refused = state.close_sync(sync, &finishing(), false, Timestamp(40)).await;
     assert!(matches!(refused, Err(Error::UploadsInFlight { uploads, .. }) if uploads[0].history_id == open));
     assert!(state.failed_resumables_of(sync).await.unwrap().is_empty());
-    state.close_sync(sync, &Closing::Finish, true, Timestamp(40)).await.unwrap();
+    state.close_sync(sync, &finishing(), true, Timestamp(40)).await.unwrap();
     assert_eq!(state.failed_resumables_of(sync).await.unwrap(), [partial(2)]);
     assert_eq!(status(state, 2).await, Status::Failed);
 }
