@@ -83,11 +83,11 @@ export class Interrupter {
     kills: number,
     bytes: number,
   ) {
-    const offsets = Array.from({ length: interruptions }, () => 1 + Math.floor(Math.random() * bytes));
+    // Apart from each other, so that no client passes two of them between two words about its progress.
+    const apart = bytes / interruptions;
+    const offsets = Array.from({ length: interruptions }, (_, index) => Math.ceil(apart * (index + 0.6 * Math.random())));
     const order = offsets.map((_, index) => index).sort(() => Math.random() - 0.5);
-    this.plan = offsets
-      .sort((one, other) => one - other)
-      .map((offset, index) => ({ offset, isKill: order[index] < kills }));
+    this.plan = offsets.map((offset, index) => ({ offset, isKill: order[index] < kills }));
     console.log(this.plan.map(({ offset, isKill }) => `${isKill ? 'kill' : 'cut'} at ${offset}`).join(', '));
   }
 

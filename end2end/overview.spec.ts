@@ -193,6 +193,19 @@ test('an empty lake teaches how to begin, and a sync that runs shows at once', a
   await expect(page.getByText('No sync is running')).toBeVisible({ timeout: 15_000 });
 });
 
+test('a dataset that is looked at shows what lands in it', async ({ page, lakeshore }) => {
+  const key = lakeshore.key();
+  const sync = await lakeshore.start_sync(key, '/data/live', 'IncrementalSync');
+  await lakeshore.upload(sync, 'a.csv', '12345');
+  await page.goto(`${lakeshore.url}/datasets/data/live`);
+  await hydrated(page);
+  const size = page.locator('.facts data').nth(1);
+  await expect(size).toHaveAttribute('value', '5', { timeout: 15_000 });
+  await lakeshore.upload(sync, 'b.csv', '1234567');
+  await expect(page.getByRole('row', { name: /b\.csv/ })).toContainText('7 B', { timeout: 15_000 });
+  await expect(size).toHaveAttribute('value', '12', { timeout: 15_000 });
+});
+
 test.describe('without a script', () => {
   test.use({ javaScriptEnabled: false, expectedComplaints: ['preloaded using link preload'] });
 

@@ -42,7 +42,7 @@ test('busy', async ({ page, lakeshore }) => {
   await expect.poll(async () => (await lakeshore.get('/api/lake/trash?size=50')).every((entry: any) => entry.totals)).toBe(true);
   await shoot(page, lakeshore, 'busy', [
     ['overview', '/'], ['syncs', '/syncs'], ['sync', '/syncs/10'], ['sync-finished', '/syncs/6'], ['history', '/history'],
-    ['history-failed', '/history?status=Failed'], ['trash', '/trash'], ['keys', '/keys'],
+    ['history-failed', '/history?status=Failed'], ['trash', '/trash'], ['trash-sync', '/trash/syncs/3'], ['trash-piece', '/trash/pieces/1'], ['activity', '/activity'], ['keys', '/keys'],
   ]);
   await page.setViewportSize({ width: 1440, height: 900 });
   await page.emulateMedia({ colorScheme: 'light' });

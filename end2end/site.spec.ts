@@ -48,6 +48,7 @@ const PAGES = [
   ['/upload', 'Upload'],
   ['/history', 'History'],
   ['/trash', 'Trash'],
+  ['/activity', 'Activity'],
   ['/keys', 'Keys'],
   ['/sign-in', 'Sign in'],
 ] as const;

@@ -1,5 +1,6 @@
 //! Every refusal of the lake: one variant for each thing that can happen, and one table of stable codes.
 
+use crate::day::Day;
 use crate::expected::{Comparison, ExpectedTotals};
 use crate::guard::Hold;
 use crate::key::Role;
@@ -57,10 +58,12 @@ pub enum Error {
         "no key was given; send one as api_key in the body, as \"Authorization: Bearer KEY\" or as \"X-API-Key: KEY\""
     )]
     NoKey,
-    #[error(
-        "this key is not known here, was revoked or has expired; make one with \"lakeshore key create --name NAME\""
-    )]
+    #[error("this key is not known here or was revoked; make one with \"lakeshore key create --name NAME\"")]
     BadKey,
+    #[error(
+        "the key {name:?} has expired on {day}; make a new one, on the page of keys or with \"lakeshore key create --name NAME\", and send that"
+    )]
+    ExpiredKey { name: String, day: Day },
     #[error("this sign-in link is not known here, was used before or has expired; sign in with a key instead")]
     BadSignInLink,
     #[error("this needs a key of the role {needed}; the key {name:?} has the role {role}")]
@@ -251,6 +254,7 @@ impl Error {
             Self::DigestMismatch { .. } => ErrorCode::DigestMismatch,
             Self::NoKey => ErrorCode::NoKey,
             Self::BadKey | Self::BadSignInLink => ErrorCode::BadKey,
+            Self::ExpiredKey { .. } => ErrorCode::ExpiredKey,
             Self::Role { .. } => ErrorCode::Role,
             Self::Prefix { .. } | Self::WholeLake { .. } => ErrorCode::Prefix,
             Self::NoSuchSync(_) => ErrorCode::NoSuchSync,
@@ -309,7 +313,8 @@ error_codes! {
     DigestMismatch = 40003, "the bytes that came are not those of the digest that was announced";
     InconsistentLength = 40004, "a length that contradicts the one announced, or what was sent";
     NoKey = 40100, "no key";
-    BadKey = 40101, "unknown, revoked or expired key";
+    BadKey = 40101, "unknown or revoked key, or a used sign-in link";
+    ExpiredKey = 40102, "expired key";
     Role = 40300, "the key's role does not allow this";
     Prefix = 40301, "the key is not for this path";
     CrossSite = 40302, "a change asked for by a page of another site";

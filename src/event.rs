@@ -139,6 +139,8 @@ pub enum Happened {
     },
     /// Trash was emptied or counted: list it anew.
     TrashChanged,
+    /// A deed was remembered that no other event tells of, such as a new key or a sign-in: list the activity anew.
+    ActivityChanged,
 }
 
 /// A file that has landed.
@@ -151,7 +153,7 @@ pub struct FileLanded {
 
 impl Happened {
     /// Every kind that there is, as [`Self::kind`] names them.
-    pub const KINDS: [&str; 14] = [
+    pub const KINDS: [&str; 15] = [
         "ready",
         "reset",
         "sync_started",
@@ -166,6 +168,7 @@ impl Happened {
         "sync_failed",
         "trash_restored",
         "trash_changed",
+        "activity_changed",
     ];
 
     pub fn kind(&self) -> &'static str {
@@ -184,6 +187,7 @@ impl Happened {
             Self::SyncFailed { .. } => "sync_failed",
             Self::TrashRestored { .. } => "trash_restored",
             Self::TrashChanged => "trash_changed",
+            Self::ActivityChanged => "activity_changed",
         }
     }
 
@@ -245,7 +249,7 @@ mod tests {
 
     #[test]
     fn the_type_in_the_json_is_the_kind() {
-        for happened in [Happened::Ready, Happened::Reset, Happened::TrashChanged] {
+        for happened in [Happened::Ready, Happened::Reset, Happened::TrashChanged, Happened::ActivityChanged] {
             let kind = happened.kind();
             assert!(Happened::KINDS.contains(&kind));
             let json = serde_json::to_value(Event { at: Timestamp(7), happened }).unwrap();

@@ -5,6 +5,7 @@ use crate::path::LakePath;
 use crate::time::Timestamp;
 use crate::trash::Totals;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// A part of a whole, from 0 to 1, in millionths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +61,15 @@ impl GuardRule {
         };
         let place = LakePath::parse(place).map_err(|error| error.to_string())?;
         Ok(Self { place: Some(place), fraction: Fraction::parse(fraction)? })
+    }
+}
+
+/// As the rules are written: `0.5, /data/db=0.9`.
+impl fmt::Display for ShrinkGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let written = |fraction: Fraction| f64::from(fraction.0) / f64::from(WHOLE);
+        write!(f, "{}", written(self.everywhere))?;
+        self.places.iter().try_for_each(|(place, fraction)| write!(f, ", {place}={}", written(*fraction)))
     }
 }
 

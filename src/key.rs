@@ -1,6 +1,8 @@
 //! API keys: who may do what, and how a key is made and recognised.
 
+use crate::activity::{Actor, Means, Origin, Trace};
 use crate::error::Error;
+use crate::limits::LAST_USE_GRANULARITY;
 use crate::path::LakePath;
 use crate::time::Timestamp;
 use crate::upload::hexadecimal;
@@ -58,6 +60,9 @@ pub struct Key {
     pub expires_at: Option<Timestamp>,
     pub last_used_at: Option<Timestamp>,
     pub revoked_at: Option<Timestamp>,
+    /// The name of the key that made it; empty where nobody knows any more.
+    #[serde(default)]
+    pub created_by: String,
 }
 
 impl Key {
@@ -65,8 +70,15 @@ impl Key {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|expires_at| now < expires_at)
     }
 
-    pub fn grant(&self) -> Grant {
-        Grant { name: self.name.clone(), role: self.role, path_prefix: self.path_prefix.clone() }
+    /// Whether its last use is so long ago that one at this time is to be written.
+    pub fn is_last_used_before(&self, at: Timestamp) -> bool {
+        self.last_used_at.is_none_or(|last| last.plus(LAST_USE_GRANULARITY) <= at)
+    }
+
+    /// What whoever came by these means of the key is allowed.
+    pub fn grant(&self, means: Means) -> Grant {
+        let trace = Trace { means, key_id: Some(self.key_id), ..Trace::default() };
+        Grant { trace, ..Grant::new(&self.name, self.role, self.path_prefix.clone()) }
     }
 }
 
@@ -86,6 +98,8 @@ pub struct Grant {
     pub name: String,
     pub role: Role,
     pub path_prefix: Option<LakePath>,
+    /// For the record only: nothing is allowed or refused by it.
+    pub trace: Trace,
 }
 
 /// Who is calling.
@@ -172,6 +186,24 @@ impl Caller {
         }
     }
 
+    /// The same, with where the request came from.
+    pub fn coming_from(mut self, origin: Origin) -> Self {
+        if let Self::Known(grant) = &mut self {
+            grant.trace.origin = origin;
+        }
+        self
+    }
+
+    /// Whom the lake remembers as the one who did something.
+    pub fn actor(&self) -> Actor {
+        match self {
+            Self::Known(Grant { name, role, trace, .. }) => {
+                Actor { name: name.clone(), role: Some(*role), trace: trace.clone() }
+            }
+            Self::Anonymous => Actor::default(),
+        }
+    }
+
     /// The name that the lake remembers.
     pub fn name(&self) -> &str {
         match self {
@@ -182,6 +214,10 @@ impl Caller {
 }
 
 impl Grant {
+    pub fn new(name: &str, role: Role, path_prefix: Option<LakePath>) -> Self {
+        Self { name: name.to_owned(), role, path_prefix, trace: Trace::default() }
+    }
+
     pub fn has_role(&self, needed: Role) -> Result<(), Error> {
         if self.role >= needed { Ok(()) } else { Err(Error::Role { name: self.name.clone(), role: self.role, needed }) }
     }
@@ -262,7 +298,7 @@ mod tests {
 
     fn caller(role: Role, prefix: Option<&str>) -> Caller {
         let path_prefix = prefix.map(|prefix| LakePath::parse(prefix).unwrap());
-        Caller::Known(Grant { name: "etl".into(), role, path_prefix })
+        Caller::Known(Grant::new("etl", role, path_prefix))
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! This crate knows no HTTP, no SQL, no disk and no runtime; it compiles to WebAssembly whole, so that the pages
 //! speak with the very types that the server keeps. What touches the machine comes in through [`ports`].
 
+pub mod activity;
 pub mod dataset;
 pub mod day;
 pub mod difference;

@@ -13,6 +13,10 @@ pub const LABEL_BYTES_MAX: usize = 512;
 pub const LIST_SIZE_MAX: u64 = 1000;
 /// Rows that a list request gives when it names no size: as documented.
 pub const LIST_SIZE_DEFAULT: u64 = 10;
+/// Deeds that a list of them gives when no size is named.
+pub const ACTIVITY_SIZE_DEFAULT: u64 = 50;
+/// Refused sign-ins that are listed in one minute. More are counted, so that nobody fills the disk by guessing.
+pub const REFUSED_SIGN_INS_LISTED_MAX: u32 = 20;
 /// Most files that one question for missing files may name.
 pub const OFFERED_FILES_MAX: usize = 10_000;
 /// Most uploads in flight that a refusal names.
@@ -43,6 +47,10 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 pub const IDEMPOTENCY_LIFETIME: Duration = Duration::from_secs(48 * 3600);
 /// Pieces of trash that one transaction marks for removal, and that one step of the removal looks at.
 pub const EMPTYING_PIECES_MAX: u64 = 256;
+/// Most pieces of trash that one call puts back.
+pub const RESTORED_PIECES_MAX: u64 = 10_000;
+/// Of pieces that could not be put back, how many an answer names.
+pub const NOT_RESTORED_NAMED_MAX: usize = 100;
 /// Files and folders that one step of the removal takes away, before it lets others go first.
 pub const EMPTYING_REMOVALS_MAX: u64 = 256;
 /// What is kept free where nothing else was said: a hundredth of the disk, and at most so many bytes.
@@ -112,6 +120,14 @@ pub struct Limits {
     pub shrink_guard: ShrinkGuard,
     /// An upload in flight of which no byte comes for so long is shown as stalled, or as abandoned.
     pub stalled_after: Duration,
+}
+
+impl Limits {
+    /// How long a piece of trash stays; `None`: until somebody removes it.
+    pub fn trash_kept(&self) -> Option<Duration> {
+        const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+        Some(self.trash_age_max).filter(|age| *age < FOR_EVER)
+    }
 }
 
 impl Default for Limits {

@@ -66,6 +66,8 @@ pub struct UploadQuery {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrashQuery {
     pub page: Page,
+    /// What this sync has put there; of 0, what none has.
+    pub sync_id: Option<SyncId>,
     pub path: Option<LakePath>,
     pub text: Option<String>,
     pub scope: Option<LakePath>,

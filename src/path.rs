@@ -115,6 +115,13 @@ impl LakePath {
         other.0.strip_prefix(&self.0)?.strip_prefix('/')
     }
 
+    /// The lowest place that holds both; `None` where that is the lake itself.
+    pub fn common(&self, other: &Self) -> Option<Self> {
+        let both = self.components().zip(other.components());
+        let shared: usize = both.take_while(|(one, other)| one == other).map(|(one, _)| one.len() + 1).sum();
+        (shared > 0).then(|| Self(self.0[..shared].to_owned()))
+    }
+
     pub fn components(&self) -> impl Iterator<Item = &str> {
         self.0.split('/').skip(1)
     }

@@ -1,5 +1,6 @@
 //! Syncs: one job from start to end, and the rule that says which of them may be open together.
 
+use crate::activity::Actor;
 use crate::error::Error;
 use crate::expected::ExpectedTotals;
 use crate::guard::Hold;
@@ -185,11 +186,20 @@ pub struct SyncRecord {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Closing {
     /// An incremental sync: its files are there already.
-    Finish,
+    Finish { by: Actor },
     /// A full sync: the staged folder of this identity becomes the dataset.
-    Publish { staging: Identity, allow_empty: bool, by: String },
+    Publish { staging: Identity, allow_empty: bool, by: Actor },
     /// Either: what was staged goes to the trash.
-    Abort { reason: TrashReason, message: String, by: String },
+    Abort { reason: TrashReason, message: String, by: Actor },
+}
+
+impl Closing {
+    /// Who has asked for it.
+    pub fn by(&self) -> &Actor {
+        match self {
+            Self::Finish { by } | Self::Publish { by, .. } | Self::Abort { by, .. } => by,
+        }
+    }
 }
 
 /// May an upload begin in this sync?

@@ -96,6 +96,8 @@ impl TrashReason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doomed {
     Piece(TrashId),
+    /// Those that this sync has put there; of 0, those that none has.
+    OfSync(SyncId),
     /// Those that came before this time.
     Before(Timestamp),
     /// The oldest ones, until the rest holds no more than so many bytes. What was not counted yet counts as nothing.
@@ -145,4 +147,50 @@ pub struct TrashEntry {
     pub trashed_at: Timestamp,
     /// Absent until it has been counted, which happens aside, shortly after.
     pub totals: Option<Totals>,
+    /// When it is removed for good, unless the trash grows too large before; absent where it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What one sync has put into the trash and is there still, as a list shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrashGroup {
+    /// 0 for what no sync has put there: what a restore has displaced.
+    pub sync_id: SyncId,
+    pub sync_name: String,
+    /// The dataset of the sync.
+    pub path: Option<LakePath>,
+    pub reason: TrashReason,
+    pub pieces: u64,
+    /// Of the pieces that were counted.
+    pub totals: Totals,
+    pub num_uncounted: u64,
+    pub first_at: Timestamp,
+    pub last_at: Timestamp,
+    /// When the first of its pieces is removed for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// All of the trash that somebody may see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrashSummary {
+    pub pieces: u64,
+    pub totals: Totals,
+    pub num_uncounted: u64,
+    /// How long a piece stays; absent: until somebody removes it.
+    pub kept_ms: Option<i64>,
+    /// Beyond so many bytes the oldest pieces go, whatever their age.
+    pub bytes_max: Option<u64>,
+}
+
+/// Something in a dataset that lies in the trash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrashedFile {
+    pub name: String,
+    /// From the top of the piece; parted by slashes.
+    pub relative: String,
+    pub is_folder: bool,
+    /// Of a folder 0.
+    pub size_bytes: u64,
 }

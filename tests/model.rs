@@ -377,7 +377,7 @@ impl Engine {
     fn new() -> Self {
         let (state, files) = (MemoryState::default(), MemoryFiles::default());
         let (clock, randomness) = (Arc::<TestClock>::default(), Arc::<Counting>::default());
-        let caller = Caller::Known(Grant { name: "model".into(), role: Role::Admin, path_prefix: None });
+        let caller = Caller::Known(Grant::new("model", Role::Admin, None));
         let lake = Self::lake(&state, &files, &clock, &randomness);
         Self { lake, state, files, clock, randomness, caller }
     }

@@ -2,7 +2,9 @@
 //!
 //! The server hands over the [`Lake`], the [`Caller`] and the [`Site`] by context.
 
+pub mod activity;
 pub mod datasets;
+pub mod trash;
 
 use crate::error::ApiError;
 use crate::pages::sync_timeline::Drawing;
@@ -18,7 +20,6 @@ use lakeshore::schema::SchemaPolicy;
 use lakeshore::service;
 use lakeshore::sync::{Sync, SyncId};
 use lakeshore::time::Timestamp;
-use lakeshore::trash::{TrashEntry, TrashId};
 use lakeshore::upload::Upload;
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
@@ -255,24 +256,6 @@ pub async fn set_schema_policy(path: String, policy: SchemaPolicy) -> Result<(),
 pub async fn list_datasets(beginning: String) -> Result<Vec<LakePath>, ApiError> {
     let (lake, caller) = door()?;
     Ok(lake.datasets(&caller, &beginning).await?)
-}
-
-#[server(prefix = "/fn", endpoint = "trash", input = Json)]
-pub async fn list_trash(parameters: ListParameters) -> Result<AsOf<Vec<TrashEntry>>, ApiError> {
-    let (lake, caller) = door()?;
-    as_of(&lake, lake.trash(&caller, &parameters)).await
-}
-
-#[server(prefix = "/fn", endpoint = "restore", input = Json)]
-pub async fn restore_trash(trash_id: TrashId) -> Result<(), ApiError> {
-    let (lake, caller) = door()?;
-    Ok(lake.restore(&caller, trash_id).await?)
-}
-
-#[server(prefix = "/fn", endpoint = "empty-trash", input = Json)]
-pub async fn empty_trash(wanted: service::EmptyTrash) -> Result<service::Emptied, ApiError> {
-    let (lake, caller) = door()?;
-    Ok(lake.empty_trash(&caller, &wanted).await?)
 }
 
 #[server(prefix = "/fn", endpoint = "keys", input = Json)]

@@ -8,8 +8,8 @@ use crate::json;
 use crate::live::Live;
 use crate::pages::NotFound;
 use crate::parts::{
-    DatasetRoute, DatasetsRoute, HistoryRoute, KeysRoute, LakeRoute, OverviewRoute, SignInRoute, SyncRoute, SyncsRoute,
-    TrashRoute, UploadRoute, load_ahead,
+    ActivityRoute, DatasetRoute, DatasetsRoute, HistoryRoute, KeysRoute, LakeRoute, OverviewRoute, SignInRoute, SyncRoute,
+    SyncsRoute, TrashPieceRoute, TrashRoute, TrashSyncRoute, UploadRoute, load_ahead,
 };
 use crate::uploader::Uploader;
 use leptos::prelude::*;
@@ -42,6 +42,9 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/lake/*path") view={Lazy::<LakeRoute>::new()} ssr=SsrMode::Async/>
                     <Route path=path!("/history") view={Lazy::<HistoryRoute>::new()} ssr=SsrMode::Async/>
                     <Route path=path!("/trash") view={Lazy::<TrashRoute>::new()} ssr=SsrMode::Async/>
+                    <Route path=path!("/trash/syncs/:id") view={Lazy::<TrashSyncRoute>::new()} ssr=SsrMode::Async/>
+                    <Route path=path!("/trash/pieces/:id") view={Lazy::<TrashPieceRoute>::new()} ssr=SsrMode::Async/>
+                    <Route path=path!("/activity") view={Lazy::<ActivityRoute>::new()} ssr=SsrMode::Async/>
                     <Route path=path!("/keys") view={Lazy::<KeysRoute>::new()} ssr=SsrMode::Async/>
                     <Route path=path!("/sign-in") view={Lazy::<SignInRoute>::new()} ssr=SsrMode::Async/>
                 </FlatRoutes>

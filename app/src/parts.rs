@@ -5,7 +5,8 @@
 use crate::components::error_box::ErrorBox;
 use crate::error::ApiError;
 use crate::pages::{
-    DatasetDetail, Datasets, History, Keys, Lake, OverviewPage, SignIn, SyncDetail, Syncs, Trash, Upload,
+    Activity, DatasetDetail, Datasets, History, Keys, Lake, OverviewPage, SignIn, SyncDetail, Syncs, Trash, TrashPiece,
+    TrashSync, Upload,
 };
 use lakeshore::error::Refusal;
 use leptos::prelude::*;
@@ -70,8 +71,11 @@ parts! {
     datasets: DatasetRoute, dataset_view, load_dataset, DatasetDetail;
     upload: UploadRoute, upload_view, load_upload, Upload;
     lake: LakeRoute, lake_view, load_lake, Lake;
-    keeping: TrashRoute, trash_view, load_trash, Trash;
-    keeping: KeysRoute, keys_view, load_keys, Keys;
+    trash: TrashRoute, trash_view, load_trash, Trash;
+    trash: TrashSyncRoute, trash_sync_view, load_trash_sync, TrashSync;
+    trash: TrashPieceRoute, trash_piece_view, load_trash_piece, TrashPiece;
+    deeds: ActivityRoute, activity_view, load_activity, Activity;
+    deeds: KeysRoute, keys_view, load_keys, Keys;
 }
 
 impl Part {
@@ -88,6 +92,9 @@ impl Part {
             ("lake", _) => Self::LakeRoute,
             ("history", "") => Self::HistoryRoute,
             ("trash", "") => Self::TrashRoute,
+            ("trash", rest) if rest.starts_with("syncs/") => Self::TrashSyncRoute,
+            ("trash", rest) if rest.starts_with("pieces/") => Self::TrashPieceRoute,
+            ("activity", "") => Self::ActivityRoute,
             ("keys", "") => Self::KeysRoute,
             ("sign-in", "") => Self::SignInRoute,
             _ => return None,

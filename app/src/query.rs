@@ -7,7 +7,7 @@ use lakeshore::list::{ListParameters, Order};
 use lakeshore::path::LakePath;
 use lakeshore::sync::{Status, SyncId, SyncType};
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
+use leptos_router::hooks::{use_location, use_params_map, use_url};
 use leptos_router::params::ParamsMap;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
@@ -27,9 +27,23 @@ pub struct Filters {
     pub page: u64,
 }
 
+/// The query of the page's address, now and after each navigation that stays on the page.
+///
+/// The router's own (`use_query_map`) keeps the old query when the path changes too, within one route: from the second page
+/// of a folder to the folder above. The address of the whole site is right, but changes for pages that are being left as
+/// well: so it is read when the route says that it was taken again.
+pub fn use_query() -> Memo<ParamsMap> {
+    let (of_route, params, of_site) = (use_url(), use_params_map(), use_location().query);
+    Memo::new(move |_| {
+        of_route.track();
+        params.track();
+        of_site.get_untracked()
+    })
+}
+
 /// The filters of the page's address, now and after each navigation.
 pub fn use_filters() -> Memo<Filters> {
-    let map = use_query_map();
+    let map = use_query();
     Memo::new(move |_| map.with(Filters::from_map))
 }
 
@@ -53,29 +67,20 @@ impl Filters {
 
     /// What to ask the lake: newest first, and one row more than a page shows, to know whether there is another page.
     pub fn parameters(&self) -> Result<ListParameters, ApiError> {
-        let path = match &self.path {
-            None => None,
-            Some(text) if text.starts_with('/') => Some(LakePath::parse(text)),
-            Some(text) => Some(LakePath::parse(&format!("/{text}"))),
-        };
-        let sync_id = self.sync_id.as_deref().map(|text| text.parse::<SyncId>());
         Ok(ListParameters {
             from: Some(self.page.saturating_mul(ROWS_PER_PAGE)),
             size: Some(ROWS_PER_PAGE + 1),
             order: Order::Desc,
-            sync_id: sync_id.transpose().map_err(|_| {
-                refusal(ErrorCode::Invalid, "the filter \"sync\" takes the number of a sync".to_owned())
-            })?,
+            sync_id: sync_number(self.sync_id.as_deref())?,
             status: self.status,
             sync_type: self.sync_type,
-            path: path.transpose().map_err(|error| refusal(ErrorCode::InvalidPath, error.to_string()))?,
+            path: lake_path(self.path.as_deref())?,
             q: self.text.clone(),
         })
     }
 
     /// The address of another page of the same list.
     pub fn address(&self, base: &str, page: u64) -> String {
-        let mut address = base.to_owned();
         let page = (page > 0).then(|| page.to_string());
         let pairs = [
             ("status", self.status.map(Status::as_str)),
@@ -85,24 +90,47 @@ impl Filters {
             ("sync_id", self.sync_id.as_deref()),
             ("page", page.as_deref()),
         ];
-        let set = pairs.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        for (index, (name, value)) in set.enumerate() {
-            let separator = if index == 0 { '?' } else { '&' };
-            // Writing to a String cannot fail.
-            let _ = write!(address, "{separator}{name}={}", percent_encoded(value));
-        }
-        address
+        query_string(base, pairs)
     }
+}
+
+/// An address with those of the pairs that have a value.
+pub fn query_string<const N: usize>(base: &str, pairs: [(&str, Option<&str>); N]) -> String {
+    let mut address = base.to_owned();
+    let set = pairs.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    for (index, (name, value)) in set.enumerate() {
+        let separator = if index == 0 { '?' } else { '&' };
+        // Writing to a String cannot fail.
+        let _ = write!(address, "{separator}{name}={}", percent_encoded(value));
+    }
+    address
+}
+
+/// The filter by path, with or without its first slash.
+pub fn lake_path(typed: Option<&str>) -> Result<Option<LakePath>, ApiError> {
+    let path = match typed {
+        None => None,
+        Some(text) if text.starts_with('/') => Some(LakePath::parse(text)),
+        Some(text) => Some(LakePath::parse(&format!("/{text}"))),
+    };
+    path.transpose().map_err(|error| refusal(ErrorCode::InvalidPath, error.to_string()))
+}
+
+/// The filter by sync.
+pub fn sync_number(typed: Option<&str>) -> Result<Option<SyncId>, ApiError> {
+    let sync_id = typed.map(|text| text.parse::<SyncId>()).transpose();
+    sync_id.map_err(|_| refusal(ErrorCode::Invalid, "the filter \"sync\" takes the number of a sync".to_owned()))
 }
 
 fn refusal(code: ErrorCode, msg: String) -> ApiError {
     ApiError(Refusal::new(code, msg))
 }
 
-/// For a value in a query (RFC 3986, "unreserved" stays as it is).
+/// For a path, or a value in a query: what may stand in both (RFC 3986) stays as it is, so that `dt=1` is read as such, and
+/// an address that was typed is the same as the link's.
 pub fn percent_encoded(text: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+        if byte.is_ascii_alphanumeric() || b"-._~/=:@,".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
             // Writing to a String cannot fail.

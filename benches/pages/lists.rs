@@ -35,7 +35,7 @@ const UPLOADS: UploadQuery =
     UploadQuery { page: Page::FIRST, sync_id: None, status: None, path: None, text: None, scope: None };
 const SYNCS: SyncQuery =
     SyncQuery { page: Page::FIRST, status: None, sync_type: None, path: None, text: None, scope: None };
-const TRASH: TrashQuery = TrashQuery { page: Page::FIRST, path: None, text: None, scope: None };
+const TRASH: TrashQuery = TrashQuery { page: Page::FIRST, sync_id: None, path: None, text: None, scope: None };
 
 /// Every list of the history, of the syncs and of the trash, with each filter.
 pub fn all(counter: &Counter) -> Vec<List> {

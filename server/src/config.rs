@@ -162,6 +162,22 @@ impl ServeOptions {
         ConnectionLimits { connections_max: self.max_connections as usize, head_max: self.request_head_timeout }
     }
 
+    /// What people may do, and what becomes of their files: the settings of which it is worth knowing when they changed.
+    pub fn in_words(&self) -> String {
+        let limits = self.limits();
+        let auth = match self.auth_mode() {
+            AuthMode::Open => "open",
+            AuthMode::Required => "required",
+        };
+        let days = limits.trash_age_max.as_secs() / 86_400;
+        let kept = if days > 36_500 { "for ever".to_owned() } else { format!("for {days} days") };
+        let trash_max = limits.trash_bytes_max.map_or("of any size".to_owned(), |bytes| format!("up to {bytes} bytes"));
+        format!(
+            "auth {auth} at {}; uploads up to {} bytes; trash kept {kept}, {trash_max}; shrink guard {}",
+            self.listen, limits.upload_bytes_max, limits.shrink_guard
+        )
+    }
+
     pub fn limits(&self) -> Limits {
         Limits {
             upload_bytes_max: self.max_upload_size.as_u64(),

@@ -57,6 +57,11 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     });
     report(&lake.recover().await.context("finishing what the last stop has interrupted")?);
 
+    if let Err(error) = lake.remember_settings(options.in_words()).await {
+        // A full disk is no reason not to serve.
+        tracing::warn!(%error, "the settings of this start could not be remembered");
+    }
+
     let door = Arc::new(Door {
         lake: lake.clone(),
         state: state.clone(),

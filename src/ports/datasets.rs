@@ -2,6 +2,7 @@
 //!
 //! Counted as rows are written, in their transactions, never by visiting them: so each answer costs what it shows.
 
+use crate::activity::Actor;
 use crate::dataset::{DatasetRecord, DayOfType};
 use crate::day::Day;
 use crate::error::Error;
@@ -50,7 +51,13 @@ pub trait DatasetState: Send + std::marker::Sync {
     async fn dataset_record(&self, path: &LakePath) -> Result<Option<DatasetRecord>, Error>;
 
     /// Remembers durably what is expected of a dataset. False where there is no such dataset.
-    async fn set_rhythm(&self, path: &LakePath, rhythm: Option<&Rhythm>) -> Result<bool, Error>;
+    async fn set_rhythm(
+        &self,
+        path: &LakePath,
+        rhythm: Option<&Rhythm>,
+        by: &Actor,
+        at: Timestamp,
+    ) -> Result<bool, Error>;
 
     /// Of each that is asked for, what has happened on these days, those without anything left out, in their order; the days
     /// of the syncs of each type apart. A file counts on the day on which it landed, or failed; a sync where it began, and where it failed.

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod activity;
 mod batches;
 mod content;
 mod datasets;
@@ -15,6 +16,7 @@ mod syncs;
 mod trash;
 mod uploads;
 
+pub use activity::*;
 pub use batches::*;
 pub use content::*;
 pub use datasets::*;
@@ -28,6 +30,7 @@ pub use uploads::*;
 
 use super::files::{Files, Landing, Outcome};
 use super::state::{LandedUpload, NewSync, NewTrash, NewUpload, State, WholeUpload};
+use crate::activity::Actor;
 use crate::error::Error;
 use crate::list::{Order, Page, SyncQuery, TrashQuery, UploadQuery};
 use crate::path::LakePath;
@@ -71,6 +74,7 @@ macro_rules! state_promises {
             resumable_uploads_expire_by_their_time_ended_or_not,
             trash_leaves_the_list_when_restored_and_holds_its_path_meanwhile,
             doomed_trash_is_in_no_list_and_cannot_be_restored,
+            trash_is_grouped_by_the_sync_that_has_put_it_there,
             the_oldest_trash_is_doomed_first_and_never_what_is_being_restored,
             what_has_landed_is_listed_by_place_and_found_by_its_content,
             trash_that_has_a_folder_is_listed_adopted_and_restored,
@@ -81,6 +85,9 @@ macro_rules! state_promises {
             filters_find_rows_by_status_type_path_and_text,
             a_key_is_found_by_its_secret_and_its_sessions_end_with_it,
             a_sign_in_link_works_once_and_in_time,
+            each_deed_is_remembered_with_who_and_what_and_found_by_them,
+            what_is_held_and_confirmed_and_discarded_is_remembered_with_its_sync,
+            deeds_are_paged_by_their_ids_and_found_by_time,
         );
     };
 }
@@ -207,6 +214,10 @@ fn uploads(page: Page) -> UploadQuery {
     UploadQuery { page, sync_id: None, status: None, path: None, text: None, scope: None }
 }
 
+fn finishing() -> Closing {
+    Closing::Finish { by: Actor::default() }
+}
+
 fn publish() -> Closing {
     Closing::Publish { staging: Identity("9".into()), allow_empty: false, by: "etl".into() }
 }
@@ -232,7 +243,7 @@ fn uploads_of(sync_id: SyncId) -> UploadQuery {
 }
 
 fn all_trash() -> TrashQuery {
-    TrashQuery { page: Page::FIRST, path: None, text: None, scope: None }
+    TrashQuery { page: Page::FIRST, sync_id: None, path: None, text: None, scope: None }
 }
 
 /// Writes a partial and seals it.

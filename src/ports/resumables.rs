@@ -6,7 +6,7 @@ use crate::ports::state::NewUpload;
 use crate::resumable::{Checkpoint, Token};
 use crate::sync::{Status, SyncId};
 use crate::time::Timestamp;
-use crate::upload::{Identity, PartialName, UploadId};
+use crate::upload::{Announced, Identity, PartialName, UploadId};
 use async_trait::async_trait;
 
 /// A resumable upload whose bytes are about to come.
@@ -24,8 +24,8 @@ pub struct NewResumable {
     pub length: Option<u64>,
     /// What the client said of it, in the client's words, to be given back when it asks.
     pub metadata: String,
-    /// SHA-256 that the whole must have.
-    pub sha256: Option<[u8; 32]>,
+    /// What the whole must have.
+    pub digests: Announced,
     /// Whether its sender is told its token at once, and not only when more of it has come.
     pub is_told: bool,
     pub by: String,
@@ -55,7 +55,7 @@ pub struct ResumableRecord {
     pub checkpoint: Checkpoint,
     pub length: Option<u64>,
     pub metadata: String,
-    pub sha256: Option<[u8; 32]>,
+    pub digests: Announced,
     /// Whether its sender may know its token.
     pub is_told: bool,
     pub by: String,

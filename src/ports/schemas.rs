@@ -1,10 +1,12 @@
 //! What is remembered of the columns of files and datasets.
 
+use crate::activity::Actor;
 use crate::error::Error;
 use crate::path::LakePath;
 use crate::preview::Inspected;
 use crate::schema::{Schema, SchemaPolicy};
 use crate::sync::SyncId;
+use crate::time::Timestamp;
 use crate::upload::{Identity, Upload, UploadId};
 use async_trait::async_trait;
 
@@ -48,7 +50,13 @@ pub trait SchemaState: Send + Sync {
     async fn schema_policy(&self, dataset: &LakePath) -> Result<SchemaPolicy, Error>;
 
     /// Remembers durably what is to become of files that differ, from now on.
-    async fn set_schema_policy(&self, dataset: &LakePath, policy: SchemaPolicy) -> Result<(), Error>;
+    async fn set_schema_policy(
+        &self,
+        dataset: &LakePath,
+        policy: SchemaPolicy,
+        by: &Actor,
+        at: Timestamp,
+    ) -> Result<(), Error>;
 
     /// Files of the sync that differ, the first `size` of them.
     async fn differing_uploads(&self, id: SyncId, size: u64) -> Result<Vec<Upload>, Error>;

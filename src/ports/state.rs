@@ -1,8 +1,11 @@
 //! What is remembered. Each call is one transaction; "durably" means on stable storage when the call returns.
 //!
+//! A call that is a deed of somebody remembers it in the same transaction: what as, says [`Deed`].
+//!
 //! The rules that a transaction has to check (who may start beside whom, when a sync may close) are functions of
 //! [`crate::sync`], which every backend calls inside its transaction.
 
+use crate::activity::{Activity, ActivityQuery, Actor, Deed};
 use crate::error::Error;
 use crate::expected::{Comparison, Declaration};
 use crate::guard::Hold;
@@ -13,7 +16,7 @@ use crate::path::LakePath;
 use crate::ports::{DatasetState, ResumableState, SchemaState, Space, StateInspection};
 use crate::sync::{Closing, Status, Sync, SyncId, SyncRecord, SyncType};
 use crate::time::Timestamp;
-use crate::trash::{Doomed, Totals, TrashEntry, TrashId, TrashKey, TrashKind, TrashReason};
+use crate::trash::{Doomed, Totals, TrashEntry, TrashGroup, TrashId, TrashKey, TrashKind, TrashReason};
 use crate::upload::{Digest, Identity, PartialName, Upload, UploadId};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -23,7 +26,7 @@ pub struct NewSync {
     pub name: String,
     pub path: LakePath,
     pub sync_type: SyncType,
-    pub started_by: String,
+    pub started_by: Actor,
     /// What it is to hold when it ends.
     pub expected: Option<Declaration>,
     /// Set for a start that may be asked for again.
@@ -141,7 +144,15 @@ pub struct TrashRecord {
     pub entry: TrashEntry,
     pub key: TrashKey,
     /// Set while it is being put back: what is moving, and who asked for it.
-    pub restoring: Option<(Identity, String)>,
+    pub restoring: Option<(Identity, Actor)>,
+}
+
+/// How much of the trash there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TrashSum {
+    pub pieces: u64,
+    pub totals: Totals,
+    pub num_uncounted: u64,
 }
 
 /// How a sync has ended.
@@ -180,10 +191,10 @@ pub trait SyncState: Send + std::marker::Sync {
 
     /// Remembers durably that an open sync is held, with the figures of this time, unless it is so already: since when then
     /// stays what it was. The next landing and the closing of the sync lift it.
-    async fn hold_sync(&self, id: SyncId, hold: Hold) -> Result<Hold, Error>;
+    async fn hold_sync(&self, id: SyncId, hold: Hold, by: &Actor) -> Result<Hold, Error>;
 
     /// Opens a closed sync again: what it was closed for could not be done.
-    async fn reopen_sync(&self, id: SyncId) -> Result<(), Error>;
+    async fn reopen_sync(&self, id: SyncId, why: &str, at: Timestamp) -> Result<(), Error>;
 
     /// Syncs that a restart found `Publishing` or `Aborting`.
     async fn closing_syncs(&self) -> Result<Vec<SyncRecord>, Error>;
@@ -255,11 +266,18 @@ pub trait TrashState: Send + std::marker::Sync {
     /// What is in the trash, in the order in which it came.
     async fn trash(&self, query: &TrashQuery) -> Result<Vec<TrashEntry>, Error>;
 
+    /// The same by what has put it there, the newest sync first and what none has put there last. Of the query's page the
+    /// order counts for nothing.
+    async fn trash_groups(&self, query: &TrashQuery) -> Result<Vec<TrashGroup>, Error>;
+
+    /// All of the trash, in one group.
+    async fn trash_sum(&self, scope: Option<&LakePath>) -> Result<TrashSum, Error>;
+
     async fn trash_record(&self, id: TrashId) -> Result<Option<TrashRecord>, Error>;
 
     /// Remembers durably that a piece is about to be put back, unless an open sync (or another restore) holds the path:
     /// a dataset wants it for itself, as a full sync does; a file shares it, as an incremental one does.
-    async fn begin_restore(&self, id: TrashId, identity: &Identity, by: &str) -> Result<(), Error>;
+    async fn begin_restore(&self, id: TrashId, identity: &Identity, by: &Actor) -> Result<(), Error>;
 
     /// The piece is back: it leaves the list, and what it replaced enters it. Durably.
     async fn finish_restore(&self, id: TrashId, replaced: Option<&NewTrash>, at: Timestamp) -> Result<(), Error>;
@@ -282,7 +300,7 @@ pub trait TrashState: Send + std::marker::Sync {
         &self,
         doomed: &Doomed,
         size: u64,
-        by: &str,
+        by: &Actor,
         at: Timestamp,
     ) -> Result<Vec<TrashEntry>, Error>;
 
@@ -295,7 +313,14 @@ pub trait TrashState: Send + std::marker::Sync {
 
 #[async_trait]
 pub trait KeyState: Send + std::marker::Sync {
-    async fn create_key(&self, new: &NewKey, hint: &str, hash: &SecretHash, at: Timestamp) -> Result<Key, Error>;
+    async fn create_key(
+        &self,
+        new: &NewKey,
+        hint: &str,
+        hash: &SecretHash,
+        by: &Actor,
+        at: Timestamp,
+    ) -> Result<Key, Error>;
 
     async fn keys(&self) -> Result<Vec<Key>, Error>;
 
@@ -303,12 +328,20 @@ pub trait KeyState: Send + std::marker::Sync {
     async fn key_of(&self, hash: &SecretHash) -> Result<Option<Key>, Error>;
 
     /// Revokes a key, durably, and ends the sessions that were begun with it. False when there was none to revoke.
-    async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<bool, Error>;
+    async fn revoke_key(&self, id: KeyId, by: &Actor, at: Timestamp) -> Result<bool, Error>;
 
+    /// Remembers that the key was used, unless that was remembered less than [`crate::limits::LAST_USE_GRANULARITY`] ago.
     async fn touch_key(&self, id: KeyId, at: Timestamp) -> Result<(), Error>;
 
     /// Remembers a session; `key` is absent for the one that a sign-in link begins.
-    async fn begin_session(&self, hash: &SecretHash, key: Option<KeyId>, expires_at: Timestamp) -> Result<(), Error>;
+    async fn begin_session(
+        &self,
+        hash: &SecretHash,
+        key: Option<KeyId>,
+        expires_at: Timestamp,
+        by: &Actor,
+        at: Timestamp,
+    ) -> Result<(), Error>;
 
     /// The session of this secret, if it lasts at `now`: the key that began it, or `None` in `Some` for a sign-in link.
     async fn session(&self, hash: &SecretHash, now: Timestamp) -> Result<Option<Option<Key>>, Error>;
@@ -325,6 +358,15 @@ pub trait KeyState: Send + std::marker::Sync {
     async fn is_unclaimed(&self) -> Result<bool, Error>;
 }
 
+#[async_trait]
+pub trait ActivityState: Send + std::marker::Sync {
+    /// Remembers a deed that changes nothing else.
+    async fn record(&self, deed: &Deed) -> Result<(), Error>;
+
+    /// Deeds, the newest first; behind one that is named, the oldest first.
+    async fn activity(&self, query: &ActivityQuery) -> Result<Vec<Activity>, Error>;
+}
+
 /// All that is remembered.
 pub trait State:
     SyncState
@@ -334,6 +376,7 @@ pub trait State:
     + SchemaState
     + TrashState
     + KeyState
+    + ActivityState
     + DatasetState
     + StateInspection
 {

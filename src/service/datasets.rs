@@ -51,7 +51,9 @@ impl Lake {
     /// Says what is expected of a dataset from now on. The calendar shows how it would have stood before, too.
     pub async fn set_rhythm(&self, caller: &Caller, wanted: &SetRhythm) -> Result<(), Error> {
         may_write(caller, &wanted.path)?;
-        if self.0.state.set_rhythm(&wanted.path, wanted.rhythm.as_ref()).await? {
+        let by = caller.actor();
+        if self.0.state.set_rhythm(&wanted.path, wanted.rhythm.as_ref(), &by, self.now()).await? {
+            self.0.events.marks().activity();
             Ok(())
         } else {
             Err(Error::NoSuchDataset(wanted.path.clone()))

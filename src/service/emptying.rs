@@ -5,19 +5,23 @@
 //! leaves a marked piece, and the next start goes on with it.
 
 use super::Lake;
+use crate::activity::Actor;
 use crate::error::Error;
 use crate::key::{Caller, may_administer, may_destroy};
 use crate::limits::{EMPTYING_PIECES_MAX, EMPTYING_REMOVALS_MAX};
 use crate::place::Place;
+use crate::sync::SyncId;
 use crate::trash::{Doomed, TrashEntry, TrashId};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The body of the call, without its key: one piece, or all of them, or all that are older than some days.
+/// The body of the call, without its key: one piece, what one sync has put there, all, or all that is older than some days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EmptyTrash {
     pub trash_id: Option<TrashId>,
+    /// What this sync has put there; of 0, what none has.
+    pub sync_id: Option<SyncId>,
     pub all: bool,
     pub older_than_days: Option<u32>,
 }
@@ -39,17 +43,29 @@ impl Emptied {
 impl Lake {
     /// Begins to remove trash for good. It is out of the list when this returns; its bytes go in the background.
     pub async fn empty_trash(&self, caller: &Caller, wanted: &EmptyTrash) -> Result<Emptied, Error> {
-        match (wanted.trash_id, wanted.all, wanted.older_than_days) {
-            (Some(id), false, None) => self.empty_piece(caller, id).await,
-            (None, true, days) => self.empty_all(caller, days.unwrap_or(0)).await,
-            (Some(_), ..) => Err(Error::Invalid(
-                "trash_id names one piece; leave \"all\" and \"older_than_days\" out, or leave it out itself".into(),
+        match (wanted.trash_id, wanted.sync_id, wanted.all, wanted.older_than_days) {
+            (Some(id), None, false, None) => self.empty_piece(caller, id).await,
+            (None, Some(id), false, None) => self.empty_group(caller, id).await,
+            (None, None, true, days) => self.empty_all(caller, days.unwrap_or(0)).await,
+            (None, None, false, _) => Err(Error::Invalid(
+                "say what to remove for good: \"trash_id\", \"sync_id\", or \"all\": true, with \"older_than_days\" if you like"
+                    .into(),
             )),
-            (None, false, _) => Err(Error::Invalid(
-                "say what to remove for good: \"trash_id\", or \"all\": true, with \"older_than_days\" if you like"
+            _ => Err(Error::Invalid(
+                "trash_id names one piece, and sync_id what one sync has put there; send one of them, and leave \"all\" and \"older_than_days\" out"
                     .into(),
             )),
         }
+    }
+
+    async fn empty_group(&self, caller: &Caller, sync_id: SyncId) -> Result<Emptied, Error> {
+        may_administer_somewhere(caller)?;
+        match sync_id {
+            // Of all places.
+            SyncId(0) => may_administer(caller)?,
+            _ => may_destroy(caller, &self.record(sync_id).await?.sync.path)?,
+        }
+        self.doom(Doomed::OfSync(sync_id), &caller.actor()).await
     }
 
     async fn empty_piece(&self, caller: &Caller, id: TrashId) -> Result<Emptied, Error> {
@@ -63,7 +79,7 @@ impl Lake {
             self.0.state.count_trash(id, totals).await?;
         }
         let mut emptied = Emptied::default();
-        emptied.add(&self.0.state.begin_emptying(&Doomed::Piece(id), 1, caller.name(), self.now()).await?);
+        emptied.add(&self.0.state.begin_emptying(&Doomed::Piece(id), 1, &caller.actor(), self.now()).await?);
         self.0.events.marks().trash_changed();
         Ok(emptied)
     }
@@ -75,24 +91,24 @@ impl Lake {
         let age = Duration::from_secs(u64::from(older_than_days) * 24 * 3600);
         // What came in this very millisecond too.
         let before = self.now().minus(age).plus(Duration::from_millis(1));
-        self.doom(Doomed::Before(before), caller.name()).await
+        self.doom(Doomed::Before(before), &caller.actor()).await
     }
 
     /// Marks what has been in the trash for too long.
     pub async fn doom_old_trash(&self) -> Result<Emptied, Error> {
-        self.doom(Doomed::Before(self.now().minus(self.0.limits.trash_age_max)), "").await
+        self.doom(Doomed::Before(self.now().minus(self.0.limits.trash_age_max)), &Actor::lake()).await
     }
 
     /// Marks the oldest pieces while the trash holds too many bytes. What was not counted yet is not seen.
     pub async fn doom_excess_trash(&self) -> Result<Emptied, Error> {
         match self.0.limits.trash_bytes_max {
-            Some(bytes_max) => self.doom(Doomed::Beyond { bytes_max }, "").await,
+            Some(bytes_max) => self.doom(Doomed::Beyond { bytes_max }, &Actor::lake()).await,
             None => Ok(Emptied::default()),
         }
     }
 
     /// In transactions of a bounded size, between which others have theirs.
-    async fn doom(&self, doomed: Doomed, by: &str) -> Result<Emptied, Error> {
+    async fn doom(&self, doomed: Doomed, by: &Actor) -> Result<Emptied, Error> {
         let mut emptied = Emptied::default();
         loop {
             let entries = self.0.state.begin_emptying(&doomed, EMPTYING_PIECES_MAX, by, self.now()).await?;

@@ -3,6 +3,7 @@
 use super::{EndSync, Lake};
 use crate::error::Error;
 use crate::guard::Hold;
+use crate::key::Caller;
 use crate::path::LakePath;
 use crate::place::Place;
 use crate::sync::{Sync, SyncRecord, SyncType};
@@ -12,7 +13,12 @@ impl Lake {
     /// Refuses to publish what would shrink the dataset beyond what the guard allows, and remembers that it is held. What
     /// has not landed a file is left to [`crate::sync::may_close`]. Call it alone in the gate. Counts files, where the
     /// backend does such work; the exchange itself does not wait for it.
-    pub(super) async fn refuse_shrinking(&self, record: &SyncRecord, end: &EndSync) -> Result<(), Error> {
+    pub(super) async fn refuse_shrinking(
+        &self,
+        caller: &Caller,
+        record: &SyncRecord,
+        end: &EndSync,
+    ) -> Result<(), Error> {
         let sync = &record.sync;
         let guard = &self.0.limits.shrink_guard;
         let is_watched = sync.sync_type == SyncType::FullSync && sync.num_landed() > 0 && guard.watches(&sync.path);
@@ -31,11 +37,8 @@ impl Lake {
         {
             return Err(busy);
         }
-        let hold = self
-            .0
-            .state
-            .hold_sync(sync.sync_id, Hold { since: self.now(), replaced, published, differing_files: 0 })
-            .await?;
+        let hold = Hold { since: self.now(), replaced, published, differing_files: 0 };
+        let hold = self.0.state.hold_sync(sync.sync_id, hold, &caller.actor()).await?;
         self.0.events.marks().sync(sync.sync_id).is_held = true;
         Err(Error::Held { sync_id: sync.sync_id, path: sync.path.clone(), hold })
     }
@@ -57,13 +60,13 @@ impl Lake {
 
     /// An end was refused because nothing has landed: where there is something to lose, the sync shows as held, so that a
     /// person hears of it too.
-    pub(super) async fn hold_empty(&self, record: &SyncRecord) -> Result<(), Error> {
+    pub(super) async fn hold_empty(&self, caller: &Caller, record: &SyncRecord) -> Result<(), Error> {
         let sync = &record.sync;
         let replaced = self.measure_dataset(&sync.path).await?;
         if replaced.files > 0 {
             let published = Totals::default();
             let hold = Hold { since: self.now(), replaced, published, differing_files: 0 };
-            self.0.state.hold_sync(sync.sync_id, hold).await?;
+            self.0.state.hold_sync(sync.sync_id, hold, &caller.actor()).await?;
             self.0.events.marks().sync(sync.sync_id).is_held = true;
         }
         Ok(())

@@ -1,24 +1,33 @@
 //! Recognising callers, and managing keys, sessions and the first sign-in.
 
 use super::Lake;
+use crate::activity::{Actor, Means, Origin, Trace};
+use crate::day::Day;
 use crate::error::Error;
 use crate::key::{Caller, CreatedKey, Grant, Key, KeyId, NewKey, Role, Secret, may_administer};
-use crate::limits::{LABEL_BYTES_MAX, LAST_USE_GRANULARITY, SESSION_LIFETIME, SIGN_IN_LINK_LIFETIME};
+use crate::limits::{LABEL_BYTES_MAX, SESSION_LIFETIME, SIGN_IN_LINK_LIFETIME};
 use crate::ports::{Clock, Randomness, State};
+use crate::time::Timestamp;
 
 impl Lake {
     /// Recognises a key. One that is not active is refused, never taken for nobody.
     pub async fn caller_of_key(&self, secret: &Secret) -> Result<Caller, Error> {
-        self.active_key(secret).await.map(|key| Caller::Known(key.grant()))
+        self.active_key(secret).await.map(|key| Caller::Known(key.grant(Means::Key)))
     }
 
     async fn active_key(&self, secret: &Secret) -> Result<Key, Error> {
         let now = self.now();
-        let key = self.0.state.key_of(&secret.hash()).await?.filter(|key| key.is_active(now)).ok_or(Error::BadKey)?;
-        if key.last_used_at.is_none_or(|last| last.plus(LAST_USE_GRANULARITY) <= now) {
-            self.0.state.touch_key(key.key_id, now).await?;
+        let key = self.0.state.key_of(&secret.hash()).await?.ok_or(Error::BadKey)?;
+        match (key.is_active(now), key.revoked_at, key.expires_at) {
+            (true, ..) => self.touch(&key, now).await.map(|()| key),
+            (false, None, Some(expired_at)) => Err(Error::ExpiredKey { name: key.name, day: Day::of(expired_at) }),
+            (false, ..) => Err(Error::BadKey),
         }
-        Ok(key)
+    }
+
+    /// Writes rarely, so that reading does not turn into writing.
+    async fn touch(&self, key: &Key, now: Timestamp) -> Result<(), Error> {
+        if key.is_last_used_before(now) { self.0.state.touch_key(key.key_id, now).await } else { Ok(()) }
     }
 
     /// Recognises a session. One that has ended is nobody: the page then offers to sign in.
@@ -26,30 +35,41 @@ impl Lake {
         let now = self.now();
         Ok(match self.0.state.session(&session.hash(), now).await? {
             None => Caller::Anonymous,
-            Some(None) => Caller::Known(Grant { name: "first sign-in".into(), role: Role::Admin, path_prefix: None }),
-            Some(Some(key)) if key.is_active(now) => Caller::Known(key.grant()),
+            Some(None) => Caller::Known(first_sign_in()),
+            Some(Some(key)) if key.is_active(now) => {
+                self.touch(&key, now).await?;
+                Caller::Known(key.grant(Means::Session))
+            }
             Some(Some(_)) => Caller::Anonymous,
         })
     }
 
     /// Begins a session with a key. Gives the session's secret.
-    pub async fn sign_in(&self, secret: &Secret) -> Result<Secret, Error> {
-        let key = self.active_key(secret).await?;
-        self.begin_session(Some(key.key_id)).await
+    pub async fn sign_in(&self, secret: &Secret, origin: &Origin) -> Result<Secret, Error> {
+        match self.active_key(secret).await {
+            Ok(key) => self.begin_session(Some(key.key_id), key.grant(Means::Session), origin).await,
+            Err(refusal) => {
+                self.record_refused(&refusal, origin).await;
+                Err(refusal)
+            }
+        }
     }
 
     /// Begins a session with the one-time link, which is used up by it.
-    pub async fn sign_in_by_link(&self, link: &Secret) -> Result<Secret, Error> {
+    pub async fn sign_in_by_link(&self, link: &Secret, origin: &Origin) -> Result<Secret, Error> {
         if self.0.state.take_sign_in(&link.hash(), self.now()).await? {
-            self.begin_session(None).await
+            self.begin_session(None, first_sign_in(), origin).await
         } else {
+            self.record_refused(&Error::BadSignInLink, origin).await;
             Err(Error::BadSignInLink)
         }
     }
 
-    async fn begin_session(&self, key: Option<KeyId>) -> Result<Secret, Error> {
+    async fn begin_session(&self, key: Option<KeyId>, grant: Grant, origin: &Origin) -> Result<Secret, Error> {
         let session = Secret::from_random(self.random()?);
-        self.0.state.begin_session(&session.hash(), key, self.now().plus(SESSION_LIFETIME)).await?;
+        let (by, now) = (Caller::Known(grant).coming_from(origin.clone()).actor(), self.now());
+        self.0.state.begin_session(&session.hash(), key, now.plus(SESSION_LIFETIME), &by, now).await?;
+        self.0.events.marks().activity();
         Ok(session)
     }
 
@@ -69,7 +89,9 @@ impl Lake {
 
     pub async fn create_key(&self, caller: &Caller, new: &NewKey) -> Result<CreatedKey, Error> {
         may_administer(caller)?;
-        self.key_ring().create(new).await
+        let created = self.key_ring().create(new, &caller.actor()).await?;
+        self.0.events.marks().activity();
+        Ok(created)
     }
 
     pub async fn keys(&self, caller: &Caller) -> Result<Vec<Key>, Error> {
@@ -79,12 +101,20 @@ impl Lake {
 
     pub async fn revoke_key(&self, caller: &Caller, id: KeyId) -> Result<(), Error> {
         may_administer(caller)?;
-        self.key_ring().revoke(id).await
+        self.key_ring().revoke(id, &caller.actor()).await?;
+        self.0.events.marks().activity();
+        Ok(())
     }
 
     fn key_ring(&self) -> KeyRing<'_> {
         KeyRing { state: &*self.0.state, clock: &*self.0.clock, randomness: &*self.0.randomness }
     }
+}
+
+/// Whoever came by the link of the first start.
+fn first_sign_in() -> Grant {
+    let trace = Trace { means: Means::Session, ..Trace::default() };
+    Grant { trace, ..Grant::new("first sign-in", Role::Admin, None) }
 }
 
 /// The keys without the question who asks: for the lake, which has asked, and for whoever holds the data folder (the
@@ -96,14 +126,14 @@ pub struct KeyRing<'a> {
 }
 
 impl KeyRing<'_> {
-    pub async fn create(&self, new: &NewKey) -> Result<CreatedKey, Error> {
+    pub async fn create(&self, new: &NewKey, by: &Actor) -> Result<CreatedKey, Error> {
         if new.name.trim().is_empty() || new.name.len() > LABEL_BYTES_MAX {
             return Err(Error::Invalid(format!("a key has a name of 1 to {LABEL_BYTES_MAX} bytes; give it one")));
         }
         let mut bytes = [0; 32];
         self.randomness.fill(&mut bytes)?;
         let secret = Secret::from_random(bytes);
-        let key = self.state.create_key(new, &secret.hint(), &secret.hash(), self.clock.now()).await?;
+        let key = self.state.create_key(new, &secret.hint(), &secret.hash(), by, self.clock.now()).await?;
         Ok(CreatedKey { key, secret: secret.expose().to_owned() })
     }
 
@@ -111,8 +141,8 @@ impl KeyRing<'_> {
         self.state.keys().await
     }
 
-    pub async fn revoke(&self, id: KeyId) -> Result<(), Error> {
-        if self.state.revoke_key(id, self.clock.now()).await? {
+    pub async fn revoke(&self, id: KeyId, by: &Actor) -> Result<(), Error> {
+        if self.state.revoke_key(id, by, self.clock.now()).await? {
             Ok(())
         } else {
             Err(Error::NoSuchKey(id.0.to_string()))

@@ -3,6 +3,7 @@
 //! A call that changes something must run to its end once begun: whoever holds the future must not drop it half way
 //! (the server runs each request as a task of its own). What a crash interrupts, [`recovery`] finishes.
 
+mod activity;
 mod batches;
 mod browsing;
 mod check;
@@ -25,6 +26,7 @@ mod publish;
 mod reading;
 mod recovery;
 mod reserve;
+mod restoring;
 mod resumable;
 mod rowless;
 mod schemas;
@@ -32,6 +34,7 @@ mod syncs;
 mod take_over;
 mod timeline;
 mod trash;
+mod trash_contents;
 mod uploads;
 
 pub use batches::ExpectFiles;
@@ -44,10 +47,12 @@ pub use missing::{Missing, Offer, OfferedFile};
 pub use publish::EndPreview;
 pub use reading::{Download, LakeEntry};
 pub use recovery::Recovered;
-pub use resumable::{Announced, Resumption};
+pub use restoring::{NotRestored, RestoreTrash, RestoredTrash};
+pub use resumable::{NewResumption, Resumption};
 pub use schemas::{DatasetSchema, SetSchemaPolicy};
 pub use syncs::{EndSync, StartSync};
 pub use timeline::{Timeline, TimelineUpload};
+pub use trash_contents::{InTrash, LookIntoTrash, TrashContent};
 pub use uploads::{Destination, IncomingUpload};
 
 use crate::error::Error;
@@ -55,6 +60,7 @@ use crate::key::AuthMode;
 use crate::limits::Limits;
 use crate::ports::{Clock, Files, Formats, Randomness, State};
 use crate::time::Timestamp;
+use activity::Refusals;
 use difference::Comparisons;
 use events::Events;
 use failures::Failures;
@@ -87,6 +93,7 @@ struct Inner {
     comparisons: Comparisons,
     events: Events,
     in_flight: InFlight,
+    refusals: Refusals,
 }
 
 /// What a lake is made of.
@@ -121,6 +128,7 @@ impl Lake {
             comparisons: Comparisons::default(),
             events,
             in_flight: InFlight::default(),
+            refusals: Refusals::default(),
         }))
     }
 

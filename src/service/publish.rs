@@ -5,6 +5,7 @@
 
 use super::gate::Gate;
 use super::{EndSync, Lake};
+use crate::activity::Actor;
 use crate::error::Error;
 use crate::key::{Caller, may_write};
 use crate::place::Place;
@@ -41,28 +42,28 @@ impl Lake {
             && record.sync.num_landed() > 0
             && !self.0.files.exists(&Place::Staging(id)).await?
         {
-            return Err(self.give_up_lost(&gate, &record, end.discard_in_flight, caller.name()).await);
+            return Err(self.give_up_lost(&gate, &record, end.discard_in_flight, caller.actor()).await);
         }
         self.refuse_unexpected(end).await?;
-        self.refuse_differing(&record, end).await?;
-        self.refuse_shrinking(&record, end).await?;
+        self.refuse_differing(caller, &record, end).await?;
+        self.refuse_shrinking(caller, &record, end).await?;
         let closing = match record.sync.sync_type {
-            SyncType::IncrementalSync => Closing::Finish,
+            SyncType::IncrementalSync => Closing::Finish { by: caller.actor() },
             SyncType::FullSync => Closing::Publish {
                 staging: self.0.files.stage(id).await?,
                 allow_empty: end.allow_empty,
-                by: caller.name().to_owned(),
+                by: caller.actor(),
             },
         };
         match self.close(&gate, &closing, end.discard_in_flight).await {
             Err(refused @ Error::EmptyFullSync(_)) => {
-                self.hold_empty(&record).await?;
+                self.hold_empty(caller, &record).await?;
                 return Err(refused);
             }
             closed => closed?,
         }
         match &closing {
-            Closing::Finish => Ok(()),
+            Closing::Finish { .. } => Ok(()),
             _ => self.complete(&SyncRecord { closing: Some(closing.clone()), ..record }).await,
         }
     }
@@ -83,10 +84,10 @@ impl Lake {
 
     /// Fails a sync whose staged files are gone, as after the return of an older state: an empty folder published in their
     /// place would empty the dataset. Gives what its sender is to hear.
-    async fn give_up_lost(&self, gate: &Gate, record: &SyncRecord, discard_in_flight: bool, by: &str) -> Error {
+    async fn give_up_lost(&self, gate: &Gate, record: &SyncRecord, discard_in_flight: bool, by: Actor) -> Error {
         let id = record.sync.sync_id;
         let lost = Error::StagingLost(id);
-        let closing = Closing::Abort { reason: TrashReason::Aborted, message: lost.to_string(), by: by.to_owned() };
+        let closing = Closing::Abort { reason: TrashReason::Aborted, message: lost.to_string(), by };
         if let Err(refused) = self.close(gate, &closing, discard_in_flight).await {
             return refused;
         }
@@ -98,8 +99,8 @@ impl Lake {
     /// flight are dropped. Safe to repeat.
     pub async fn abort_sync(&self, caller: &Caller, end: &EndSync) -> Result<(), Error> {
         may_write(caller, &self.record(end.sync_id).await?.sync.path)?;
-        let by = caller.name().to_owned();
-        let message = if by.is_empty() { "aborted".to_owned() } else { format!("aborted by {by}") };
+        let by = caller.actor();
+        let message = if by.name.is_empty() { "aborted".to_owned() } else { format!("aborted by {}", by.name) };
         self.abandon(end.sync_id, TrashReason::Aborted, message, by, true).await
     }
 
@@ -109,7 +110,7 @@ impl Lake {
         id: SyncId,
         reason: TrashReason,
         message: String,
-        by: String,
+        by: Actor,
         discard_in_flight: bool,
     ) -> Result<(), Error> {
         let gate = self.0.gates.of(id);
@@ -149,7 +150,7 @@ impl Lake {
                 match self.0.files.publish(&publication).await {
                     Ok(outcome) => {
                         let replaced = outcome == Outcome::Replaced;
-                        let trash = replaced.then(|| self.trash_of(sync, TrashReason::Replaced, by));
+                        let trash = replaced.then(|| self.trash_of(sync, TrashReason::Replaced, &by.name));
                         self.settle(sync.sync_id, Status::Finished, String::new(), trash).await
                     }
                     Err(error @ Error::StagingLost(_)) => {
@@ -159,7 +160,7 @@ impl Lake {
                     // How far it came is not known: it stays closed, and is tried again by the next end or start.
                     Err(error @ Error::Internal(_)) => Err(error),
                     Err(error) => {
-                        self.0.state.reopen_sync(sync.sync_id).await?;
+                        self.0.state.reopen_sync(sync.sync_id, &error.to_string(), self.now()).await?;
                         self.0.events.marks().sync(sync.sync_id);
                         Err(error)
                     }
@@ -169,10 +170,10 @@ impl Lake {
                 let key = TrashKey::of_sync(sync.sync_id);
                 let dropped = sync.sync_type == SyncType::FullSync
                     && self.0.files.drop_staging(sync.sync_id, &sync.path, &key).await?;
-                let trash = dropped.then(|| self.trash_of(sync, *reason, by));
+                let trash = dropped.then(|| self.trash_of(sync, *reason, &by.name));
                 self.settle(sync.sync_id, Status::Failed, message.clone(), trash).await
             }
-            Some(Closing::Finish) | None => Ok(()),
+            Some(Closing::Finish { .. }) | None => Ok(()),
         }
     }
 

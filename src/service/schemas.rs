@@ -94,7 +94,12 @@ impl Lake {
 
     /// Refuses to publish files whose columns are not those of the dataset, where that is its policy, and remembers that the
     /// sync is held. Looks at what was not looked at yet. Call it alone in the gate.
-    pub(super) async fn refuse_differing(&self, record: &SyncRecord, end: &EndSync) -> Result<(), Error> {
+    pub(super) async fn refuse_differing(
+        &self,
+        caller: &Caller,
+        record: &SyncRecord,
+        end: &EndSync,
+    ) -> Result<(), Error> {
         let sync = &record.sync;
         if end.confirm || sync.sync_type != SyncType::FullSync || sync.num_landed() == 0 {
             return Ok(());
@@ -109,7 +114,7 @@ impl Lake {
         }
         let (replaced, published) = self.totals_of_end(sync).await?;
         let hold = Hold { since: self.now(), replaced, published, differing_files };
-        let hold = self.0.state.hold_sync(sync.sync_id, hold).await?;
+        let hold = self.0.state.hold_sync(sync.sync_id, hold, &caller.actor()).await?;
         self.0.events.marks().sync(sync.sync_id).is_held = true;
         let first = self.0.state.differing_uploads(sync.sync_id, DIFFERING_NAMED_MAX).await?;
         let named = first.into_iter().filter_map(|upload| {
@@ -138,6 +143,8 @@ impl Lake {
     pub async fn set_schema_policy(&self, caller: &Caller, set: &SetSchemaPolicy) -> Result<(), Error> {
         let path = LakePath::parse(&set.path)?;
         may_write(caller, &path)?;
-        self.0.state.set_schema_policy(&path, set.policy).await
+        self.0.state.set_schema_policy(&path, set.policy, &caller.actor(), self.now()).await?;
+        self.0.events.marks().activity();
+        Ok(())
     }
 }

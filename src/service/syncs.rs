@@ -1,6 +1,7 @@
 //! Starting syncs, looking at them, and failing those that were left alone.
 
 use super::Lake;
+use crate::activity::Actor;
 use crate::error::Error;
 use crate::expected::Expected;
 use crate::idempotency::{Fingerprint, IdempotencyKey};
@@ -69,7 +70,7 @@ impl Lake {
             name: start.name.clone(),
             path,
             sync_type: start.sync_type,
-            started_by: caller.name().to_owned(),
+            started_by: caller.actor(),
             expected,
             once: key.map(|key| self.once_only(key, start)).transpose()?,
             at: self.now(),
@@ -162,7 +163,7 @@ impl Lake {
             if self.record(id).await?.sync.held.is_some() {
                 message.push_str("; it was held, because it would have shrunk the dataset");
             }
-            match self.abandon(id, TrashReason::Expired, message, String::new(), false).await {
+            match self.abandon(id, TrashReason::Expired, message, Actor::lake(), false).await {
                 Ok(()) => expired += 1,
                 // Somebody came back to it, or ended it, in between.
                 Err(Error::UploadsInFlight { .. } | Error::SyncEnded { .. } | Error::SyncEnding(_)) => {}

@@ -1,25 +1,55 @@
 //! Looking into the trash, counting it, and putting things back. Removing it is [`super::emptying`]'s.
 
 use super::Lake;
+use crate::activity::Actor;
 use crate::error::Error;
 use crate::key::{Caller, may_write};
 use crate::list::{ListParameters, Page, TrashQuery};
+use crate::path::LakePath;
 use crate::place::Place;
 use crate::ports::files::{Outcome, Restoration};
-use crate::ports::state::{NewTrash, TrashRecord};
-use crate::trash::{TrashEntry, TrashId, TrashReason};
+use crate::ports::state::{NewTrash, TrashRecord, TrashSum};
+use crate::time::Timestamp;
+use crate::trash::{TrashEntry, TrashGroup, TrashId, TrashReason, TrashSummary};
 use crate::upload::Identity;
+
+fn query(parameters: &ListParameters, scope: Option<LakePath>) -> Result<TrashQuery, Error> {
+    Ok(TrashQuery {
+        page: Page::new(parameters.from, parameters.size, parameters.order)?,
+        sync_id: parameters.sync_id,
+        path: parameters.path.clone(),
+        text: parameters.q.clone().filter(|text| !text.is_empty()),
+        scope,
+    })
+}
 
 impl Lake {
     pub async fn trash(&self, caller: &Caller, parameters: &ListParameters) -> Result<Vec<TrashEntry>, Error> {
         let scope = self.0.auth_mode.may_read(caller)?;
-        let query = TrashQuery {
-            page: Page::new(parameters.from, parameters.size, parameters.order)?,
-            path: parameters.path.clone(),
-            text: parameters.q.clone().filter(|text| !text.is_empty()),
-            scope,
-        };
-        self.0.state.trash(&query).await
+        let mut entries = self.0.state.trash(&query(parameters, scope)?).await?;
+        entries.iter_mut().for_each(|entry| entry.expires_at = self.trash_ends(entry.trashed_at));
+        Ok(entries)
+    }
+
+    /// The trash by the syncs that have put it there, the newest first.
+    pub async fn trash_groups(&self, caller: &Caller, parameters: &ListParameters) -> Result<Vec<TrashGroup>, Error> {
+        let scope = self.0.auth_mode.may_read(caller)?;
+        let mut groups = self.0.state.trash_groups(&query(parameters, scope)?).await?;
+        groups.iter_mut().for_each(|group| group.expires_at = self.trash_ends(group.first_at));
+        Ok(groups)
+    }
+
+    /// How much there is, and how long it stays.
+    pub async fn trash_summary(&self, caller: &Caller) -> Result<TrashSummary, Error> {
+        let scope = self.0.auth_mode.may_read(caller)?;
+        let TrashSum { pieces, totals, num_uncounted } = self.0.state.trash_sum(scope.as_ref()).await?;
+        let limits = &self.0.limits;
+        let kept_ms = limits.trash_kept().map(|kept| i64::try_from(kept.as_millis()).unwrap_or(i64::MAX));
+        Ok(TrashSummary { pieces, totals, num_uncounted, kept_ms, bytes_max: limits.trash_bytes_max })
+    }
+
+    pub(super) fn trash_ends(&self, trashed_at: Timestamp) -> Option<Timestamp> {
+        self.0.limits.trash_kept().map(|kept| trashed_at.plus(kept))
     }
 
     /// Puts a piece of trash back where it was. What is there now takes its place in the trash.
@@ -28,7 +58,7 @@ impl Lake {
         may_write(caller, &record.entry.origin)?;
         let identity = self.0.files.identify_trash(&record.key, &record.entry.origin).await?;
         let identity = identity.ok_or(Error::NoSuchTrash(id))?;
-        let by = caller.name().to_owned();
+        let by = caller.actor();
         match self.0.state.begin_restore(id, &identity, &by).await {
             // Datasets that somebody has removed from the lake by hand must not keep it in the trash.
             Err(Error::DatasetsBelow { below, .. }) if self.forget_missing(&below).await? => {
@@ -44,7 +74,7 @@ impl Lake {
         &self,
         record: &TrashRecord,
         identity: Identity,
-        by: String,
+        by: Actor,
     ) -> Result<(), Error> {
         let entry = &record.entry;
         let restoration =
@@ -57,11 +87,11 @@ impl Lake {
                     kind: entry.kind,
                     reason: TrashReason::Restored,
                     sync_id: None,
-                    by: by.clone(),
+                    by: by.name.clone(),
                     at: self.now(),
                 });
                 self.0.state.finish_restore(entry.trash_id, replaced.as_ref(), self.now()).await?;
-                self.0.events.marks().restored(entry.trash_id, &entry.origin, &by);
+                self.0.events.marks().restored(entry.trash_id, &entry.origin, &by.name);
                 Ok(())
             }
             // How far it came is not known: the next start tries again.

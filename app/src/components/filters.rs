@@ -57,7 +57,7 @@ pub fn FilterBar(base: &'static str, filters: Filters, offered: Offered, text_la
 }
 
 #[component]
-fn Field(name: &'static str, label: &'static str, kind: &'static str, value: Option<String>) -> impl IntoView {
+pub fn Field(name: &'static str, label: &'static str, kind: &'static str, value: Option<String>) -> impl IntoView {
     let value = value.unwrap_or_default();
     view! {
         <input
@@ -73,7 +73,7 @@ fn Field(name: &'static str, label: &'static str, kind: &'static str, value: Opt
 }
 
 #[component]
-fn Choice(
+pub fn Choice(
     name: &'static str,
     label: &'static str,
     all: &'static str,

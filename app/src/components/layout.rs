@@ -31,6 +31,7 @@ pub fn Layout(children: Children) -> impl IntoView {
                     <NavLink href="/lake" icon=Icon::Folder label="Lake"/>
                     <NavLink href="/history" icon=Icon::History label="History"/>
                     <NavLink href="/trash" icon=Icon::Trash label="Trash"/>
+                    <NavLink href="/activity" icon=Icon::Activity label="Activity"/>
                     <NavLink href="/keys" icon=Icon::Keys label="Keys"/>
                 </nav>
                 <LiveSign/>
@@ -53,6 +54,7 @@ fn NavLink(href: &'static str, icon: Icon, label: &'static str) -> impl IntoView
             // The page of one sync, or dataset, is found by the list of all.
             "/syncs" if path.starts_with("/syncs/") => Some("true"),
             "/datasets" if path.starts_with("/datasets/") => Some("true"),
+            "/trash" if path.starts_with("/trash/") => Some("true"),
             "/lake" if path.starts_with("/lake/") => Some("true"),
             _ => None,
         })

@@ -3,7 +3,7 @@
 use super::dataset_diff::Versions;
 use super::dataset_files::Files;
 use super::dataset_rhythm::{RhythmForm, words};
-use super::datasets::{Freshness, Holds};
+use super::datasets::{Freshness, Holds, is_counting, keep_counted};
 use super::syncs::SyncTable;
 use crate::api::datasets::{DatasetPage, Tab, TabParameters, get_dataset};
 use crate::api::{AsOf, Session};
@@ -12,13 +12,14 @@ use crate::components::page::{Heading, page};
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::json;
-use crate::query::percent_encoded;
+use crate::query::{percent_encoded, use_query};
 use lakeshore::difference::ChangeKind;
 use lakeshore::key::Role;
 use lakeshore::sync::Sync;
+use lakeshore::time::Timestamp;
 use lakeshore::trash::TrashId;
 use leptos::prelude::*;
-use leptos_router::hooks::{use_params_map, use_query_map};
+use leptos_router::hooks::use_params_map;
 use leptos_router::params::ParamsMap;
 
 const TABS: [(&str, &str); 5] =
@@ -39,7 +40,7 @@ fn parameters(map: &ParamsMap) -> TabParameters {
 #[component]
 pub fn DatasetDetail() -> impl IntoView {
     let params = use_params_map();
-    let map = use_query_map();
+    let map = use_query();
     let path = Memo::new(move |_| format!("/{}", params.with(|params| params.get("path")).unwrap_or_default()));
     let wanted = Memo::new(move |_| map.with(parameters));
     let fault = Memo::new(move |_| map.with(|map| map.get("__err")));
@@ -64,8 +65,34 @@ fn DatasetView(
     page: AsOf<DatasetPage>,
     fault: Option<String>,
 ) -> impl IntoView {
-    let AsOf { now: as_of, value: DatasetPage { dataset, spark, tab }, .. } = page;
+    let AsOf { now: as_of, last_event, value } = page;
     Clock::here().observe(as_of);
+    let shown = RwSignal::new(value);
+    // What somebody types is not rendered anew.
+    if wanted.tab != "rhythm" {
+        let asked = StoredValue::new((shown.with_untracked(|page| page.dataset.path.to_string()), wanted.clone()));
+        keep_counted(
+            last_event,
+            shown,
+            |page: &DatasetPage| is_counting(&page.dataset),
+            move || async move {
+                let (path, wanted) = asked.try_get_value()?;
+                get_dataset(path, wanted).await.ok()
+            },
+        );
+    }
+    move || view! { <DatasetNow session=session.clone() wanted=wanted.clone() page=shown.get() fault=fault.clone() as_of/> }
+}
+
+#[component]
+fn DatasetNow(
+    session: Session,
+    wanted: TabParameters,
+    page: DatasetPage,
+    fault: Option<String>,
+    as_of: Timestamp,
+) -> impl IntoView {
+    let DatasetPage { dataset, spark, tab } = page;
     let base = format!("/datasets{}", percent_encoded(dataset.path.as_str()));
     let links = TABS.map(|(tab, label)| {
         let href = if tab == TABS[0].0 { base.clone() } else { format!("{base}?tab={tab}") };

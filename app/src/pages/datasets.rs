@@ -16,6 +16,7 @@ use crate::json;
 use crate::live::Heard;
 use crate::query::{Filters, ROWS_PER_PAGE, percent_encoded, use_filters};
 use lakeshore::dataset::{Counted, Dataset};
+use lakeshore::event::EventId;
 use lakeshore::time::Timestamp;
 use leptos::prelude::*;
 
@@ -41,27 +42,11 @@ fn DatasetList(filters: Filters, listed: AsOf<Vec<DatasetRow>>) -> impl IntoView
     Clock::here().observe(as_of);
     let rows = RwSignal::new(rows);
     let asked = StoredValue::new(filters.clone());
-    let concerns = |heard: &Heard| match heard.kind.as_str() {
-        "uploads_landed" | "upload_failed" | "trash_restored" => true,
-        _ => heard.is_end(),
-    };
-    let again = StoredValue::new(None::<Fresh>);
-    let fresh = Fresh::keep(last_event, ASKING_APART_MS, concerns, move || async move {
+    let is_any_counting = |rows: &Vec<DatasetRow>| rows.iter().any(|row| is_counting(&row.dataset));
+    keep_counted(last_event, rows, is_any_counting, move || async move {
         let filters = asked.try_get_value()?;
-        let listed = page_of_datasets(filters).await.ok()?;
-        let is_counted = |row: &DatasetRow| row.dataset.holds.as_ref().is_some_and(|holds| holds.is_current);
-        // Counted soon, and nobody tells of it.
-        if !listed.value.iter().all(is_counted)
-            && let Some(Some(fresh)) = again.try_get_value()
-        {
-            fresh.want();
-        }
-        if rows.try_with_untracked(|rows| *rows != listed.value) == Some(true) {
-            rows.try_set(listed.value);
-        }
-        Some(listed.last_event)
+        page_of_datasets(filters).await.ok()
     });
-    again.set_value(Some(fresh));
     let is_empty = Memo::new(move |_| rows.with(Vec::is_empty));
     let is_filtered = !filters.is_empty();
     let offered = Offered { path: true, ..Offered::default() };
@@ -90,6 +75,50 @@ fn DatasetList(filters: Filters, listed: AsOf<Vec<DatasetRow>>) -> impl IntoView
         {move || view! { <Pager base="/datasets".to_owned() filters=asked.get_value() rows=rows.with(Vec::len)/> }}
     }
     .into_any()
+}
+
+/// What its files are is not known yet, or changed after they were counted.
+pub(super) fn is_counting(dataset: &Dataset) -> bool {
+    !dataset.holds.as_ref().is_some_and(|holds| holds.is_current)
+}
+
+/// Keeps what is shown of datasets true: asks anew when something has landed, and while files are still being counted, of
+/// which nobody tells. `read_at`: up to which event `shown` holds everything.
+pub(super) fn keep_counted<T, F>(
+    read_at: EventId,
+    shown: RwSignal<T>,
+    is_counting: impl Fn(&T) -> bool + Copy + Send + Sync + 'static,
+    ask: impl Fn() -> F + Send + Sync + 'static,
+) where
+    T: PartialEq + Send + Sync + 'static,
+    F: Future<Output = Option<AsOf<T>>> + 'static,
+{
+    let concerns = |heard: &Heard| match heard.kind.as_str() {
+        "uploads_landed" | "upload_failed" | "trash_restored" => true,
+        _ => heard.is_end(),
+    };
+    let again = StoredValue::new(None::<Fresh>);
+    let fresh = Fresh::keep(read_at, ASKING_APART_MS, concerns, move || {
+        let answer = ask();
+        async move {
+            let AsOf { last_event, value, .. } = answer.await?;
+            if is_counting(&value)
+                && let Some(Some(fresh)) = again.try_get_value()
+            {
+                fresh.want();
+            }
+            if shown.try_with_untracked(|shown| *shown != value) == Some(true) {
+                shown.try_set(value);
+            }
+            Some(last_event)
+        }
+    });
+    again.set_value(Some(fresh));
+    Effect::new(move |_| {
+        if shown.with_untracked(|shown| is_counting(shown)) {
+            fresh.want();
+        }
+    });
 }
 
 #[component]

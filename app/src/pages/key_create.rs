@@ -8,6 +8,7 @@ use crate::components::error_box::MaybeError;
 use crate::components::icon::{Icon, Picture};
 use crate::error::ApiError;
 use lakeshore::ErrorCode;
+use lakeshore::day::Day;
 use lakeshore::error::Refusal;
 use lakeshore::key::{CreatedKey, NewKey, Role};
 use lakeshore::path::LakePath;
@@ -17,12 +18,36 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use std::time::Duration;
 
+/// When the new key ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expires {
+    Never,
+    InDays(u64),
+    /// With the end of a day that is chosen.
+    After,
+}
+
+impl Expires {
+    fn parse(text: &str) -> Self {
+        match text {
+            "after" => Self::After,
+            days => days.parse().map_or(Self::Never, Self::InDays),
+        }
+    }
+}
+
+/// The end of a day, if that is still to come.
+fn end_of(day: &str, now_ms: i64) -> Option<Timestamp> {
+    Day::parse(day).map(|day| day.plus(1).start()).filter(|end| end.0 > now_ms)
+}
+
 #[component]
 pub fn CreateKey(session: Session, created: RwSignal<Option<CreatedKey>>, refresh: Callback<()>) -> impl IntoView {
     let name = RwSignal::new(String::new());
     let role = RwSignal::new(Role::Write);
     let prefix = RwSignal::new(String::new());
-    let days = RwSignal::new(0_u64);
+    let expires = RwSignal::new(Expires::Never);
+    let last_day = RwSignal::new(String::new());
     let is_pending = RwSignal::new(false);
     let error = RwSignal::new(None::<ApiError>);
     let submit = move |event: SubmitEvent| {
@@ -39,12 +64,23 @@ pub fn CreateKey(session: Session, created: RwSignal<Option<CreatedKey>>, refres
                 return;
             }
         };
-        let lifetime = Duration::from_secs(days.get_untracked() * 24 * 3600);
+        let expires_at = match expires.get_untracked() {
+            Expires::Never => None,
+            Expires::InDays(days) => Some(Timestamp(now_ms()).plus(Duration::from_secs(days * 24 * 3600))),
+            Expires::After => match end_of(&last_day.get_untracked(), now_ms()) {
+                Some(end) => Some(end),
+                None => {
+                    let msg = "choose the last day of the key: today or later".to_owned();
+                    error.set(Some(ApiError(Refusal::new(ErrorCode::Invalid, msg))));
+                    return;
+                }
+            },
+        };
         let new = NewKey {
             name: name.get_untracked().trim().to_owned(),
             role: role.get_untracked(),
             path_prefix,
-            expires_at: (!lifetime.is_zero()).then(|| Timestamp(now_ms()).plus(lifetime)),
+            expires_at,
         };
         is_pending.set(true);
         spawn_local(async move {
@@ -110,14 +146,29 @@ pub fn CreateKey(session: Session, created: RwSignal<Option<CreatedKey>>, refres
                     <select
                         class="input"
                         name="expires"
-                        on:change=move |event| days.set(event_target_value(&event).parse().unwrap_or(0))
+                        on:change=move |event| expires.set(Expires::parse(&event_target_value(&event)))
                     >
-                        <option value="0">"never"</option>
+                        <option value="never">"never"</option>
+                        <option value="7">"in 7 days"</option>
                         <option value="30">"in 30 days"</option>
                         <option value="90">"in 90 days"</option>
                         <option value="365">"in a year"</option>
+                        <option value="after">"after a day…"</option>
                     </select>
                 </label>
+                <Show when=move || expires.get() == Expires::After>
+                    <label class="field">
+                        <span>"Last day, UTC"</span>
+                        <input
+                            class="input"
+                            name="last-day"
+                            type="date"
+                            required
+                            prop:value=last_day
+                            on:input=move |event| last_day.set(event_target_value(&event))
+                        />
+                    </label>
+                </Show>
                 <button type="submit" class="button button-primary" disabled=move || is_pending.get()>
                     "Create key"
                 </button>
@@ -158,5 +209,18 @@ fn Created(key: CreatedKey, origin: String, #[prop(into)] on_done: Callback<()>)
                 </p>
             </div>
         </section>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_lasts_through_its_last_day_and_no_day_is_taken_that_is_past() {
+        let noon = 12 * 3600 * 1000;
+        assert_eq!(end_of("1970-01-01", noon), Some(Timestamp(24 * 3600 * 1000)));
+        assert_eq!(end_of("1969-12-31", noon), None);
+        assert_eq!(end_of("", noon), None);
     }
 }

@@ -1,5 +1,6 @@
 //! The keys: who may send to the lake. For administrators.
 
+use super::activity_filters::ActivityFilters;
 use super::key_create::CreateKey;
 use crate::api::{AsOf, Session, list_keys, revoke_key};
 use crate::components::clock::Clock;
@@ -13,6 +14,10 @@ use lakeshore::key::{Key, Role};
 use lakeshore::time::Timestamp;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use std::time::Duration;
+
+/// How long before its end a key is said to expire soon.
+const ENDING: Duration = Duration::from_secs(7 * 24 * 3600);
 
 #[component]
 pub fn Keys() -> impl IntoView {
@@ -84,6 +89,9 @@ fn KeyTable(listed: AsOf<Vec<Key>>, refresh: Callback<()>) -> impl IntoView {
                         <th scope="col" class="secondary">
                             "Created"
                         </th>
+                        <th scope="col" class="secondary">
+                            "By"
+                        </th>
                         <th scope="col">"Last used"</th>
                         <th scope="col">"Expires"</th>
                         <th scope="col">
@@ -105,7 +113,9 @@ fn KeyTable(listed: AsOf<Vec<Key>>, refresh: Callback<()>) -> impl IntoView {
 #[component]
 fn KeyRow(key: Key, as_of: Timestamp, chosen: RwSignal<Option<Key>>) -> impl IntoView {
     let is_active = key.is_active(as_of);
+    let is_ending = is_active && key.expires_at.is_some_and(|at| at.minus(ENDING) <= as_of);
     let (class, icon, status) = match (is_active, key.revoked_at.is_some()) {
+        (true, _) if is_ending => ("pill pill-held", Icon::Warning, "Expires soon"),
         (true, _) => ("pill pill-finished", Icon::Check, "Active"),
         (false, true) => ("pill pill-off", Icon::Cross, "Revoked"),
         (false, false) => ("pill pill-off", Icon::History, "Expired"),
@@ -117,12 +127,16 @@ fn KeyRow(key: Key, as_of: Timestamp, chosen: RwSignal<Option<Key>>) -> impl Int
     let label = format!("Revoke {}", key.name);
     let prefix = key.path_prefix.as_ref().map(ToString::to_string);
     let name = key.name.clone();
+    let activity = ActivityFilters::of_who(&name);
+    let created_by = if key.created_by.is_empty() { "—".to_owned() } else { key.created_by.clone() };
     let (created_at, last_used_at, expires_at) = (key.created_at, key.last_used_at, key.expires_at);
     let (role, hint) = (key.role, key.hint.clone());
     view! {
         <tr>
             <td class="cell-main">
-                <span class="row-name">{name}</span>
+                <a class="row-name" href=activity title="What this key has done">
+                    {name}
+                </a>
             </td>
             <td data-label="Status">
                 <span class=class>
@@ -142,6 +156,9 @@ fn KeyRow(key: Key, as_of: Timestamp, chosen: RwSignal<Option<Key>>) -> impl Int
             </td>
             <td data-label="Created" class="secondary">
                 {time(Some(created_at), "")}
+            </td>
+            <td data-label="By" class="secondary">
+                {created_by}
             </td>
             <td data-label="Last used">{time(last_used_at, "Never")}</td>
             <td data-label="Expires">{time(expires_at, "Never")}</td>

@@ -5,12 +5,12 @@ use super::lake_folder::FolderView;
 use crate::api::{AsOf, InLake, look_into_lake};
 use crate::components::page::page;
 use crate::json;
-use crate::query::percent_encoded;
+use crate::query::{percent_encoded, use_query};
 use lakeshore::list::Order;
 use lakeshore::path::LakePath;
 use lakeshore::service::{BrowseFolder, FolderSort};
 use leptos::prelude::*;
-use leptos_router::hooks::{use_params_map, use_query_map};
+use leptos_router::hooks::use_params_map;
 use leptos_router::params::ParamsMap;
 use serde::{Deserialize, Serialize};
 
@@ -105,7 +105,7 @@ pub(super) fn download_of(path: &LakePath) -> String {
 
 #[component]
 pub fn Lake() -> impl IntoView {
-    let (params, query) = (use_params_map(), use_query_map());
+    let (params, query) = (use_params_map(), use_query());
     let wanted = Memo::new(move |_| params.with(|params| query.with(|query| Wanted::of(params, query))));
     // Another tab of the same file is another page: each is whole without a script.
     let found = json::ask(
@@ -160,10 +160,10 @@ mod tests {
 
     #[test]
     fn an_address_keeps_what_is_asked_for_and_no_more() {
-        let wanted = Wanted { path: Some("/data/a b#".into()), ..Wanted::default() };
-        assert_eq!(wanted.address(), "/lake/data/a%20b%23");
+        let wanted = Wanted { path: Some("/data/dt=1/a b#".into()), ..Wanted::default() };
+        assert_eq!(wanted.address(), "/lake/data/dt=1/a%20b%23");
         let sorted =
             Wanted { sort: FolderSort::Size, is_descending: true, page: 2, text: Some("x&y".into()), ..wanted };
-        assert_eq!(sorted.address(), "/lake/data/a%20b%23?q=x%26y&sort=size&order=desc&page=2");
+        assert_eq!(sorted.address(), "/lake/data/dt=1/a%20b%23?q=x%26y&sort=size&order=desc&page=2");
     }
 }

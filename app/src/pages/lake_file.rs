@@ -44,7 +44,7 @@ pub(super) fn FileView(
         }
     });
     let content = match tab {
-        Tab::Rows => content(&file),
+        Tab::Rows => content(file.preview.clone(), Some((file.path.leaf().to_owned(), download_of(&file.path)))),
         Tab::Schema => view! { <SchemaTable preview=file.preview.clone()/> }.into_any(),
         Tab::RowGroups => view! { <RowGroups preview=file.preview.clone()/> }.into_any(),
         Tab::Use => {
@@ -150,13 +150,13 @@ fn kind(format: Format, dialect: &Dialect) -> String {
     words.join(", ")
 }
 
-fn content(file: &FilePreview) -> AnyView {
-    let preview = file.preview.clone();
-    let image = preview.media_type.is_some().then(|| {
-        let alt = format!("The image {}", file.path.leaf());
+/// `image`: its name, and where a browser finds it.
+pub(super) fn content(preview: Preview, image: Option<(String, String)>) -> AnyView {
+    let image = image.filter(|_| preview.media_type.is_some()).map(|(name, address)| {
+        let alt = format!("The image {name}");
         view! {
             <figure class="preview-image">
-                <img src=download_of(&file.path) alt=alt/>
+                <img src=address alt=alt/>
             </figure>
         }
     });

@@ -65,7 +65,8 @@ pub(super) fn FolderView(
                     name="q"
                     aria-label="Names here and below"
                     placeholder="Names here and below"
-                    value=text
+                    value=text.clone()
+                    prop:value=text
                 />
                 <button type="submit" class="button">
                     "Search"

@@ -1,5 +1,8 @@
 //! The pages, one module each; a large one has modules of its own beside it.
 
+mod activity;
+mod activity_filters;
+mod activity_words;
 mod attention;
 mod dataset;
 mod dataset_diff;
@@ -30,7 +33,10 @@ pub mod sync_timeline;
 mod syncs;
 mod tour;
 mod trash;
-mod trash_empty;
+mod trash_of_sync;
+mod trash_parts;
+mod trash_piece;
+pub mod trash_said;
 mod upload;
 mod upload_queue;
 mod upload_rows;
@@ -38,6 +44,7 @@ mod upload_standing;
 mod upload_target;
 mod upload_unfinished;
 
+pub use activity::Activity;
 pub use dataset::DatasetDetail;
 pub use datasets::Datasets;
 pub use history::History;
@@ -49,4 +56,6 @@ pub use sign_in::SignIn;
 pub use sync::SyncDetail;
 pub use syncs::Syncs;
 pub use trash::Trash;
+pub use trash_of_sync::TrashSync;
+pub use trash_piece::TrashPiece;
 pub use upload::Upload;

@@ -12,17 +12,17 @@ use crate::components::page::{Heading, page};
 use crate::format;
 use crate::json;
 use crate::live::Heard;
+use crate::query::use_query;
 use lakeshore::overview::{Breakdown, Disk, Mean};
 use lakeshore::sync::Sync;
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
 
 /// How long lies between two questions at least: the charts are drawn anew each time.
 const ASKING_APART_MS: i64 = 2000;
 
 #[component]
 pub fn OverviewPage() -> impl IntoView {
-    let map = use_query_map();
+    let map = use_query();
     let by = Memo::new(move |_| match map.with(|map| map.get("by")).as_deref() {
         Some("dataset") => Breakdown::Dataset,
         _ => Breakdown::Type,

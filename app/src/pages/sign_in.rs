@@ -3,14 +3,14 @@
 use crate::components::icon::{Icon, Picture};
 use crate::components::page::SessionResource;
 use crate::components::sign_in_form::SignInForm;
+use crate::query::use_query;
 use lakeshore::ErrorCode;
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
 
 #[component]
 pub fn SignIn() -> impl IntoView {
-    let query = use_query_map();
+    let query = use_query();
     let next = Signal::derive(move || query.with(|query| local(query.get("next"))));
     let message = move || query.with(|query| query.get("error").map(|code| message(&code)));
     let session = SessionResource::here().0;
@@ -56,7 +56,9 @@ fn local(next: Option<String>) -> String {
 fn message(code: &str) -> &'static str {
     let code = code.parse().unwrap_or(0);
     if code == ErrorCode::BadKey.number() {
-        "This key or sign-in link is not known here, was revoked, used before, or has expired. Check that it was copied whole, or make a new key with: lakeshore key create --name NAME"
+        "This key or sign-in link is not known here, was revoked, or was used before. Check that it was copied whole, or make a new key with: lakeshore key create --name NAME"
+    } else if code == ErrorCode::ExpiredKey.number() {
+        "This key has expired. Sign in with another, or make a new one with: lakeshore key create --name NAME"
     } else if code == ErrorCode::NoKey.number() {
         "Enter a key to sign in."
     } else if code == ErrorCode::CrossSite.number() {

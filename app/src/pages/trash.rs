@@ -1,10 +1,12 @@
-//! What syncs and uploads have replaced or dropped, and the way back; or, for an admin, out of the lake.
+//! What syncs have replaced or dropped, by the sync that did, and the way back; or, for an admin, out of the lake.
 
-use super::trash_empty::{Doomed, EmptyDialog, outcome};
-use crate::api::{AsOf, Session, list_trash, restore_trash};
+use super::trash_parts::{Doomed, EmptyForm, Leaves, reason, size, title};
+use super::trash_said::{Said, SaidNotice};
+use crate::api::trash::{TrashPage, get_trash};
+use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;
-use crate::components::dialog::Confirm;
 use crate::components::empty::{Empty, NothingFound};
+use crate::components::error_box::ErrorBox;
 use crate::components::filters::{FilterBar, Offered};
 use crate::components::fresh::{ASKING_MS_MIN, Fresh};
 use crate::components::icon::{Icon, Picture};
@@ -13,15 +15,19 @@ use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
 use crate::components::sign_in_form::SignInHint;
 use crate::components::time::RelativeTime;
+use crate::error::ApiError;
 use crate::format;
 use crate::json;
 use crate::live::Heard;
 use crate::query::{Filters, use_filters};
+use lakeshore::day::DAY_MS;
 use lakeshore::key::Role;
+use lakeshore::sync::SyncId;
 use lakeshore::time::Timestamp;
-use lakeshore::trash::{TrashEntry, TrashKind, TrashReason};
+use lakeshore::trash::{TrashGroup, TrashSummary};
 use leptos::prelude::*;
-use leptos::task::spawn_local;
+use leptos::server_fn::error::ServerFnUrlError;
+use leptos_router::hooks::use_query_map;
 
 #[component]
 pub fn Trash() -> impl IntoView {
@@ -29,69 +35,49 @@ pub fn Trash() -> impl IntoView {
     let trash = json::ask(
         move || filters.get(),
         |filters| async move {
-            let listed = list_trash(filters.parameters()?).await?;
+            let listed = get_trash(filters.clone()).await?;
             Ok((filters, listed))
         },
     );
-    page(|| "Trash".to_owned(), trash, |session, (filters, listed)| view! { <TrashList session filters listed/> })
+    page(|| "Trash".to_owned(), trash, |session, (filters, listed)| view! { <TrashView session filters listed/> })
 }
 
-#[component]
-fn TrashList(session: Session, filters: Filters, listed: AsOf<Vec<TrashEntry>>) -> impl IntoView {
-    Clock::here().observe(listed.now);
-    let as_of = listed.now;
-    let rows = RwSignal::new(listed.value);
-    let asked = StoredValue::new(filters.clone());
-    let concerns = |heard: &Heard| match heard.kind.as_str() {
+/// What may change a page of the trash.
+pub(super) fn concerns(heard: &Heard) -> bool {
+    match heard.kind.as_str() {
         "uploads_landed" => heard.num_replaced > 0,
         "trash_changed" | "trash_restored" | "sync_published" | "sync_failed" => true,
         _ => false,
-    };
-    let fresh = Fresh::keep(listed.last_event, ASKING_MS_MIN, concerns, move || async move {
-        let Some(Ok(parameters)) = asked.try_with_value(Filters::parameters) else { return None };
-        let listed = list_trash(parameters).await.ok()?;
-        rows.try_set(listed.value);
+    }
+}
+
+#[component]
+fn TrashView(session: Session, filters: Filters, listed: AsOf<TrashPage>) -> impl IntoView {
+    Clock::here().observe(listed.now);
+    let as_of = listed.now;
+    let summary = RwSignal::new(listed.value.summary);
+    let rows = RwSignal::new(listed.value.groups);
+    let asked = StoredValue::new(filters.clone());
+    Fresh::keep(listed.last_event, ASKING_MS_MIN, concerns, move || async move {
+        let listed = get_trash(asked.try_get_value()?).await.ok()?;
+        summary.try_set(listed.value.summary);
+        rows.try_set(listed.value.groups);
         Some(listed.last_event)
     });
     let may_restore = session.has_role(Role::Write);
     let may_empty = session.has_role(Role::Admin);
-    let doomed = RwSignal::new(None::<Doomed>);
-    let chosen = RwSignal::new(None::<TrashEntry>);
-    let notice = RwSignal::new(String::new());
     let is_empty = Memo::new(move |_| rows.with(Vec::is_empty));
     let is_filtered = !filters.is_empty();
     let offered = Offered { path: true, ..Offered::default() };
-    let on_restored = Callback::new(move |entry: TrashEntry| {
-        notice.set(format!("{} is back in the lake.", entry.origin));
-        fresh.now();
-    });
-    let on_emptied = Callback::new(move |emptied| {
-        notice.set(outcome(emptied));
-        fresh.now();
-    });
     view! {
-        <Heading title="Trash">
-            {may_empty
-                .then(|| {
-                    view! {
-                        <button
-                            type="button"
-                            class="button button-danger-quiet"
-                            on:click=move |_| doomed.set(Some(Doomed::All))
-                        >
-                            "Empty trash…"
-                        </button>
-                    }
-                })}
-        </Heading>
+        <Heading title="Trash"/>
+        <Told/>
         {(!may_restore)
             .then(|| view! { <SignInHint is_signed_in=session.signed_in.is_some() purpose="to restore something"/> })}
+        <p class="lead quiet">{move || summary.with(in_words)}</p>
         <FilterBar base="/trash" filters offered text_label="Name or path"/>
-        <div role="status">
-            {move || (!notice.with(String::is_empty)).then(|| view! { <p class="notice notice-good">{notice.get()}</p> })}
-        </div>
         {move || match (is_empty.get(), is_filtered) {
-            (false, _) => view! { <TrashTable rows as_of chosen doomed may_restore may_empty/> }.into_any(),
+            (false, _) => view! { <GroupTable rows as_of may_restore/> }.into_any(),
             (true, true) => view! { <NothingFound base="/trash"/> }.into_any(),
             (true, false) => {
                 view! {
@@ -107,37 +93,74 @@ fn TrashList(session: Session, filters: Filters, listed: AsOf<Vec<TrashEntry>>) 
         {move || {
             view! { <Pager base="/trash".to_owned() filters=asked.get_value() rows=rows.with(Vec::len)/> }
         }}
-        {may_restore.then(|| view! { <RestoreDialog chosen on_restored/> })}
-        {may_empty.then(|| view! { <EmptyDialog wanted=doomed on_emptied/> })}
+        {move || {
+            (may_empty && summary.with(|summary| summary.pieces > 0))
+                .then(|| {
+                    let what = "Deletes what is in the trash of the whole lake, whatever the filter shows.".to_owned();
+                    view! { <EmptyForm doomed=Doomed::All what/> }
+                })
+        }}
+    }
+    .into_any()
+}
+
+/// What has come of the form that led here, or what the server had to say of it.
+#[component]
+pub(super) fn Told() -> impl IntoView {
+    let map = use_query_map();
+    move || {
+        map.with(|map| {
+            let fault = map.get("__err").map(|fault| ServerFnUrlError::<ApiError>::decode_err(&fault));
+            view! {
+                {Said::from_map(map).map(|said| view! { <SaidNotice said/> })}
+                {fault.map(|error| view! { <ErrorBox error/> })}
+            }
+        })
     }
 }
 
+/// `3 pieces, 12 files, 3.1 GB. Each is removed for good 30 d after it came.`
+fn in_words(summary: &TrashSummary) -> String {
+    let held = match summary.pieces {
+        0 => String::new(),
+        pieces => {
+            let counting = if summary.num_uncounted > 0 { " counted so far" } else { "" };
+            format!("{}, {}{counting}. ", format::counted(pieces, "piece"), format::totals(summary.totals))
+        }
+    };
+    let kept = match summary.kept_ms {
+        Some(kept_ms) if kept_ms > 0 && kept_ms % DAY_MS == 0 => {
+            let days = format::counted((kept_ms / DAY_MS).unsigned_abs(), "day");
+            format!("What comes here is removed for good after {days}")
+        }
+        Some(kept_ms) => format!("What comes here is removed for good after {}", format::duration(kept_ms)),
+        None => "What comes here stays until somebody removes it".to_owned(),
+    };
+    let beyond = match summary.bytes_max {
+        Some(bytes_max) => format!("; beyond {} the oldest goes first", format::bytes(bytes_max)),
+        None => String::new(),
+    };
+    format!("{held}{kept}{beyond}.")
+}
+
 #[component]
-fn TrashTable(
-    rows: RwSignal<Vec<TrashEntry>>,
-    as_of: Timestamp,
-    chosen: RwSignal<Option<TrashEntry>>,
-    doomed: RwSignal<Option<Doomed>>,
-    may_restore: bool,
-    may_empty: bool,
-) -> impl IntoView {
+fn GroupTable(rows: RwSignal<Vec<TrashGroup>>, as_of: Timestamp, may_restore: bool) -> impl IntoView {
     view! {
         <table class="table table-trash">
             <thead>
                 <tr>
-                    <th scope="col">"What"</th>
-                    <th scope="col">"Why"</th>
-                    <th scope="col">"Sync"</th>
+                    <th scope="col">"Put here by"</th>
+                    <th scope="col" class="number">
+                        "Pieces"
+                    </th>
                     <th scope="col" class="number">
                         "Files"
                     </th>
                     <th scope="col" class="number">
                         "Size"
                     </th>
-                    <th scope="col">"When"</th>
-                    <th scope="col" class="secondary">
-                        "By"
-                    </th>
+                    <th scope="col">"Came"</th>
+                    <th scope="col">"Goes"</th>
                     {may_restore
                         .then(|| {
                             view! {
@@ -151,8 +174,8 @@ fn TrashTable(
             <tbody>
                 <LiveRows
                     rows
-                    id=|entry: &TrashEntry| entry.trash_id.0
-                    row=move |entry| view! { <TrashRow entry as_of chosen doomed may_restore may_empty/> }
+                    id=|group: &TrashGroup| group.sync_id.0
+                    row=move |group| view! { <GroupRow group as_of may_restore/> }
                 />
             </tbody>
         </table>
@@ -160,73 +183,61 @@ fn TrashTable(
 }
 
 #[component]
-fn TrashRow(
-    entry: Signal<TrashEntry>,
-    as_of: Timestamp,
-    chosen: RwSignal<Option<TrashEntry>>,
-    doomed: RwSignal<Option<Doomed>>,
-    may_restore: bool,
-    may_empty: bool,
-) -> impl IntoView {
-    let fixed = entry.get_untracked();
-    let icon = if fixed.kind == TrashKind::Dataset { Icon::Folder } else { Icon::File };
-    let totals = Memo::new(move |_| entry.with(|entry| entry.totals));
-    let by = if fixed.trashed_by.is_empty() { "—".to_owned() } else { fixed.trashed_by };
-    let label = format!("Restore {}", fixed.origin);
-    let delete_label = format!("Delete {} for good", fixed.origin);
+fn GroupRow(group: Signal<TrashGroup>, as_of: Timestamp, may_restore: bool) -> impl IntoView {
+    let fixed = group.get_untracked();
+    let id = fixed.sync_id;
+    let name = title(&fixed);
+    let path = fixed.path.as_ref().map(ToString::to_string);
+    let of_what = path.clone().unwrap_or_else(|| name.clone());
+    let why = (id != SyncId(0)).then(|| reason(fixed.reason));
+    let counted = Memo::new(move |_| group.with(|group| (group.totals, group.num_uncounted)));
     view! {
         <tr>
             <td class="cell-main">
-                <span class="with-icon">
-                    <Picture icon/>
-                    <span class="path path-main">{fixed.origin.to_string()}</span>
-                </span>
+                <a class="row-name" href=format!("/trash/syncs/{id}")>
+                    {name}
+                </a>
+                {path.map(|path| view! { <span class="path">{path}</span> })}
+                {why.map(|why| view! { <span class="row-detail">{why}</span> })}
             </td>
-            <td data-label="Why">{reason(fixed.reason)}</td>
-            <td data-label="Sync">
-                {match fixed.sync_id {
-                    Some(id) => view! { <a href=format!("/syncs/{id}")>{format!("Sync {id}")}</a> }.into_any(),
-                    None => view! { <span class="quiet">"—"</span> }.into_any(),
-                }}
+            <td data-label="Pieces" class="number">
+                {move || format::count(group.with(|group| group.pieces))}
             </td>
             <td data-label="Files" class="number">
-                {move || totals.get().map_or("counting…".to_owned(), |totals| format::count(totals.files))}
+                {move || {
+                    let (totals, uncounted) = counted.get();
+                    if uncounted > 0 && totals.files == 0 { "counting…".to_owned() } else { format::count(totals.files) }
+                }}
             </td>
             <td data-label="Size" class="number">
-                {move || totals.get().map_or("counting…".to_owned(), |totals| format::bytes(totals.bytes))}
+                {move || {
+                    let (totals, uncounted) = counted.get();
+                    size(totals, uncounted)
+                }}
             </td>
-            <td data-label="When">
-                <RelativeTime at=fixed.trashed_at as_of/>
+            <td data-label="Came">
+                {move || view! { <RelativeTime at=group.with(|group| group.last_at) as_of/> }}
             </td>
-            <td data-label="By" class="secondary">
-                {by}
+            <td data-label="Goes">
+                {move || view! { <Leaves at=group.with(|group| group.expires_at) as_of/> }}
             </td>
             {may_restore
                 .then(|| {
                     view! {
                         <td class="cell-actions">
-                            <button
-                                type="button"
-                                class="button button-small"
-                                aria-label=label
-                                on:click=move |_| chosen.set(Some(entry.get_untracked()))
-                            >
-                                <Picture icon=Icon::Restore/>
-                                "Restore"
-                            </button>
-                            {may_empty
-                                .then(|| {
-                                    view! {
-                                        <button
-                                            type="button"
-                                            class="button button-small button-danger-quiet"
-                                            aria-label=delete_label
-                                            on:click=move |_| doomed.set(Some(Doomed::Piece(entry.get_untracked())))
-                                        >
-                                            "Delete for good"
-                                        </button>
-                                    }
-                                })}
+                            <form method="post" action="/fn/restore-trash">
+                                <button
+                                    type="submit"
+                                    class="button button-small"
+                                    name="sync_id"
+                                    value=id.to_string()
+                                    aria-label=format!("Restore {of_what}")
+                                    title="Puts back what was there before. What is there now comes here."
+                                >
+                                    <Picture icon=Icon::Restore/>
+                                    "Restore"
+                                </button>
+                            </form>
                         </td>
                     }
                 })}
@@ -235,101 +246,25 @@ fn TrashRow(
     .into_any()
 }
 
-fn reason(reason: TrashReason) -> &'static str {
-    match reason {
-        TrashReason::Replaced => "Replaced by a full sync",
-        TrashReason::Overwritten => "Overwritten by an upload of the same name",
-        TrashReason::Aborted => "Sent to a full sync that was aborted",
-        TrashReason::Expired => "Sent to a full sync that was left alone",
-        TrashReason::Restored => "Displaced by a restore",
-    }
-}
-
-#[component]
-fn RestoreDialog(chosen: RwSignal<Option<TrashEntry>>, on_restored: Callback<TrashEntry>) -> impl IntoView {
-    let open = RwSignal::new(false);
-    let is_pending = RwSignal::new(false);
-    let error = RwSignal::new(None);
-    Effect::new(move |_| {
-        if chosen.with(Option::is_some) {
-            error.set(None);
-            open.set(true);
-        }
-    });
-    // Closed by Escape or Cancel: the same piece may be chosen again.
-    Effect::new(move |was_open: Option<bool>| {
-        let is_open = open.get();
-        if was_open == Some(true) && !is_open {
-            chosen.set(None);
-        }
-        is_open
-    });
-    let text = move || chosen.with(|chosen| chosen.as_ref().map(consequence).unwrap_or_default());
-    let on_confirm = move |()| {
-        let Some(entry) = chosen.get_untracked() else { return };
-        is_pending.set(true);
-        spawn_local(async move {
-            let result = restore_trash(entry.trash_id).await;
-            is_pending.try_set(false);
-            match result {
-                Ok(()) => {
-                    open.try_set(false);
-                    on_restored.try_run(entry);
-                }
-                Err(refused) => drop(error.try_set(Some(refused))),
-            }
-        });
-    };
-    view! {
-        <Confirm
-            id="restore-title"
-            open
-            title="Restore this?"
-            confirm="Restore"
-            is_ready=true
-            is_pending
-            error
-            on_confirm
-        >
-            <p>{text}</p>
-        </Confirm>
-    }
-}
-
-/// What restoring will do, in words.
-fn consequence(entry: &TrashEntry) -> String {
-    format!("Puts {} back to {}. What is there now goes to the trash.", named(entry), entry.origin)
-}
-
-/// The piece, as a question about it names it.
-pub(super) fn named(entry: &TrashEntry) -> String {
-    match (entry.kind, entry.totals) {
-        (TrashKind::File, Some(totals)) => format!("this file, {},", format::bytes(totals.bytes)),
-        (TrashKind::File, None) => "this file".to_owned(),
-        (TrashKind::Dataset, Some(totals)) => format!("{},", format::totals(totals)),
-        (TrashKind::Dataset, None) => "this dataset".to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lakeshore::path::LakePath;
-    use lakeshore::trash::{Totals, TrashId};
+    use lakeshore::trash::Totals;
 
     #[test]
-    fn the_question_says_what_comes_back() {
-        let entry = TrashEntry {
-            trash_id: TrashId(1),
-            origin: LakePath::parse("/data/x").unwrap(),
-            kind: TrashKind::Dataset,
-            reason: TrashReason::Replaced,
-            sync_id: None,
-            trashed_by: String::new(),
-            trashed_at: Timestamp(1),
-            totals: Some(Totals { files: 12, bytes: 3_100_000_000 }),
+    fn the_trash_is_told_in_a_sentence() {
+        let totals = Totals { files: 12, bytes: 3_100_000_000 };
+        let summary = TrashSummary {
+            pieces: 3,
+            totals,
+            num_uncounted: 0,
+            kept_ms: Some(30 * DAY_MS),
+            bytes_max: Some(5_000_000_000),
         };
-        let text = "Puts 12 files, 3.1 GB, back to /data/x. What is there now goes to the trash.";
-        assert_eq!(consequence(&entry), text);
+        let words = "3 pieces, 12 files, 3.1 GB. What comes here is removed for good after 30 days; beyond 5.0 GB the oldest goes first.";
+        assert_eq!(in_words(&summary), words);
+        let none =
+            TrashSummary { pieces: 0, totals: Totals::default(), num_uncounted: 0, kept_ms: None, bytes_max: None };
+        assert_eq!(in_words(&none), "What comes here stays until somebody removes it.");
     }
 }

@@ -11,17 +11,17 @@ use crate::components::page::{Heading, page};
 use crate::components::sign_in_form::SignInHint;
 use crate::components::status::{StatusPill, meaning, short};
 use crate::json;
+use crate::query::use_query;
 use crate::uploader::{Phase, Target, Uploader, dropped, picked};
 use lakeshore::key::Role;
 use lakeshore::sync::{Status, Sync, SyncId};
 use leptos::ev;
 use leptos::html::Input;
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
 
 #[component]
 pub fn Upload() -> impl IntoView {
-    let query = use_query_map();
+    let query = use_query();
     let asked = Memo::new(move |_| query.with(|query| query.get("sync")).and_then(|id| id.parse::<SyncId>().ok()));
     let sync = json::ask(
         move || asked.get(),

@@ -7,6 +7,7 @@ use crate::config::{CreateKey, DataDir, KeyAction};
 use crate::state::sqlite::SqliteState;
 use anyhow::{Context, anyhow};
 use lakeshore::Timestamp;
+use lakeshore::activity::Actor;
 use lakeshore::key::{Key, KeyId, NewKey};
 use lakeshore::ports::Clock;
 use lakeshore::service::KeyRing;
@@ -42,21 +43,21 @@ async fn create_key(ring: &KeyRing<'_>, create: &CreateKey) -> anyhow::Result<()
         path_prefix: create.path_prefix.clone(),
         expires_at: create.expires.map(|lifetime| SystemClock.now().plus(lifetime)),
     };
-    let created = ring.create(&new).await?;
+    let created = ring.create(&new, &Actor::command_line()).await?;
     writeln!(std::io::stdout(), "{}", created.secret)?;
     Ok(())
 }
 
 async fn list_keys(ring: &KeyRing<'_>) -> anyhow::Result<()> {
     let now = SystemClock.now();
-    let head = ["ID", "NAME", "ROLE", "PATH", "KEY", "CREATED", "LAST USED", "EXPIRES", "STATUS"];
+    let head = ["ID", "NAME", "ROLE", "PATH", "KEY", "CREATED", "BY", "LAST USED", "EXPIRES", "STATUS"];
     let mut rows = vec![head.map(str::to_owned)];
     rows.extend(ring.list().await?.iter().map(|key| row(key, now)));
     table::print(&mut std::io::stdout().lock(), &rows, &[])?;
     Ok(())
 }
 
-fn row(key: &Key, now: Timestamp) -> [String; 9] {
+fn row(key: &Key, now: Timestamp) -> [String; 10] {
     let status = match (key.revoked_at, key.is_active(now)) {
         (Some(_), _) => "revoked",
         (None, true) => "active",
@@ -69,6 +70,7 @@ fn row(key: &Key, now: Timestamp) -> [String; 9] {
         key.path_prefix.as_ref().map_or("/".to_owned(), ToString::to_string),
         format!("{}…", key.hint),
         moment(Some(key.created_at), "-"),
+        if key.created_by.is_empty() { "-".to_owned() } else { key.created_by.clone() },
         moment(key.last_used_at, "never"),
         moment(key.expires_at, "never"),
         status.to_owned(),
@@ -88,6 +90,6 @@ async fn revoke_key(ring: &KeyRing<'_>, wanted: &str) -> anyhow::Result<()> {
             return Err(anyhow!("several keys have the name {wanted:?}; revoke one by its id: {}", ids.join(", ")));
         }
     };
-    ring.revoke(id).await?;
+    ring.revoke(id, &Actor::command_line()).await?;
     Ok(())
 }

@@ -1,9 +1,11 @@
 //! Whose request it is: a key in the body, in a header, or a session cookie.
 
+use super::sender::Traces;
 use axum::extract::FromRequestParts;
 use axum::http::{HeaderMap, header, request::Parts};
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 use lakeshore::Lake;
+use lakeshore::activity::Origin;
 use lakeshore::key::{Caller, Secret};
 use lakeshore::limits::SESSION_LIFETIME;
 use std::convert::Infallible;
@@ -16,10 +18,11 @@ pub struct Credentials {
     /// `Authorization: Bearer KEY` (RFC 6750) or `X-API-Key: KEY`.
     key: Option<Secret>,
     session: Option<Secret>,
+    traces: Traces,
 }
 
 impl Credentials {
-    pub fn of(headers: &HeaderMap) -> Self {
+    fn of(headers: &HeaderMap, traces: Traces) -> Self {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let bearer = text(header::AUTHORIZATION).and_then(|value| {
             let (scheme, key) = value.split_once(' ')?;
@@ -28,7 +31,7 @@ impl Credentials {
         let key = bearer.or_else(|| text(header::HeaderName::from_static("x-api-key")));
         let session =
             CookieJar::from_headers(headers).get(SESSION_COOKIE).map(|cookie| Secret::presented(cookie.value()));
-        Self { key: key.filter(|key| !key.trim().is_empty()).map(Secret::presented), session }
+        Self { key: key.filter(|key| !key.trim().is_empty()).map(Secret::presented), session, traces }
     }
 
     pub fn session(&self) -> Option<&Secret> {
@@ -38,11 +41,17 @@ impl Credentials {
     /// The key of the body counts first, then that of a header, then the session.
     pub async fn caller(&self, lake: &Lake, api_key: Option<&str>) -> Result<Caller, lakeshore::Error> {
         let in_body = api_key.filter(|key| !key.trim().is_empty()).map(Secret::presented);
-        match (in_body.as_ref().or(self.key.as_ref()), &self.session) {
-            (Some(key), _) => lake.caller_of_key(key).await,
-            (None, Some(session)) => lake.caller_of_session(session).await,
-            (None, None) => Ok(Caller::Anonymous),
-        }
+        let caller = match (in_body.as_ref().or(self.key.as_ref()), &self.session) {
+            (Some(key), _) => lake.caller_of_key(key).await?,
+            (None, Some(session)) => lake.caller_of_session(session).await?,
+            (None, None) => return Ok(Caller::Anonymous),
+        };
+        Ok(caller.coming_from(self.origin()))
+    }
+
+    /// Where the request came from.
+    pub fn origin(&self) -> Origin {
+        self.traces.origin()
     }
 }
 
@@ -50,7 +59,7 @@ impl<S: Sync> FromRequestParts<S> for Credentials {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        Ok(Self::of(&parts.headers))
+        Ok(Self::of(&parts.headers, Traces::of(&parts.headers, parts.extensions.get().copied())))
     }
 }
 

@@ -1,10 +1,11 @@
-//! Who sends an upload, as far as the request tells: its address, and what the program calls itself. For people to look at;
+//! Who sends a request, as far as it tells: the address, and what the program calls itself. For people to look at;
 //! nothing is allowed or refused by it.
 
 use axum::extract::FromRequestParts;
-use axum::http::HeaderMap;
 use axum::http::header::{HeaderName, USER_AGENT};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
+use lakeshore::activity::Origin;
 use lakeshore::in_flight::Sender;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -40,9 +41,48 @@ fn sender(headers: &HeaderMap, peer: Option<Peer>) -> Sender {
     }
 }
 
+/// What a request has of its origin. Kept as it came: few requests are ever asked for it in words.
+#[derive(Debug, Default)]
+pub struct Traces {
+    peer: Option<Peer>,
+    forwarded_for: Option<HeaderValue>,
+    program: Option<HeaderValue>,
+}
+
+impl Traces {
+    pub fn of(headers: &HeaderMap, peer: Option<Peer>) -> Self {
+        let kept = |name: HeaderName| headers.get(name).cloned();
+        Self { peer, forwarded_for: kept(FORWARDED_FOR), program: kept(USER_AGENT) }
+    }
+
+    /// The other end of the connection for certain; beside it what the request says of itself, whoever wrote that.
+    pub fn origin(&self) -> Origin {
+        let text = |value: &Option<HeaderValue>| {
+            let text = value.as_ref()?.to_str().ok()?;
+            Some(text.chars().take(PROGRAM_CHARACTERS_MAX).collect())
+        };
+        Origin {
+            address: self.peer.map(|Peer(address)| address.ip().to_canonical().to_string()),
+            forwarded_for: text(&self.forwarded_for),
+            program: text(&self.program),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_origin_names_the_peer_and_apart_from_it_what_the_request_claims() {
+        let mut headers = HeaderMap::new();
+        headers.insert(FORWARDED_FOR, "198.51.100.4".parse().unwrap());
+        headers.insert(USER_AGENT, "x".repeat(500).parse().unwrap());
+        let origin = Traces::of(&headers, Some(Peer("[::ffff:192.0.2.7]:4000".parse().unwrap()))).origin();
+        assert_eq!(origin.address.unwrap(), "192.0.2.7");
+        assert_eq!(origin.forwarded_for.unwrap(), "198.51.100.4");
+        assert_eq!(origin.program.unwrap().len(), PROGRAM_CHARACTERS_MAX);
+    }
 
     #[test]
     fn behind_a_proxy_the_address_is_the_one_that_the_proxy_saw() {

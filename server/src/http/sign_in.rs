@@ -22,14 +22,15 @@ pub struct SignIn {
 
 pub async fn sign_in(
     State(door): State<Arc<Door>>,
+    credentials: Credentials,
     headers: HeaderMap,
     jar: CookieJar,
     Form(form): Form<SignIn>,
 ) -> Result<Response, HttpError> {
     let next = local(&form.next);
-    match door.lake.sign_in(&Secret::presented(&form.key)).await {
+    match door.lake.sign_in(&Secret::presented(&form.key), &credentials.origin()).await {
         Ok(session) => Ok((jar.add(session_cookie(&session, &headers)), Redirect::to(next)).into_response()),
-        Err(error @ Error::BadKey) => Ok(refused(error.code(), next)),
+        Err(error @ (Error::BadKey | Error::ExpiredKey { .. })) => Ok(refused(error.code(), next)),
         Err(error) => Err(error.into()),
     }
 }
@@ -42,11 +43,12 @@ pub struct Link {
 
 pub async fn sign_in_by_link(
     State(door): State<Arc<Door>>,
+    credentials: Credentials,
     headers: HeaderMap,
     jar: CookieJar,
     Query(link): Query<Link>,
 ) -> Result<Response, HttpError> {
-    match door.lake.sign_in_by_link(&Secret::presented(&link.token)).await {
+    match door.lake.sign_in_by_link(&Secret::presented(&link.token), &credentials.origin()).await {
         Ok(session) => Ok((jar.add(session_cookie(&session, &headers)), Redirect::to("/keys")).into_response()),
         Err(error @ Error::BadSignInLink) => Ok(refused(error.code(), "/")),
         Err(error) => Err(error.into()),

@@ -57,9 +57,14 @@ async fn a_key_is_bounded_by_its_role_its_path_and_its_time() {
     assert_refused(answer(server.post("/api/ingestion/file/sync/end", &end)).await, 40301, "/data/b");
 
     let brief = server.new_key(&["--expires", "1ms"]);
-    server
-        .eventually(async || (answer(server.get(LIST).bearer_auth(&brief)).await.1["code"] == 40101).then_some(()))
+    let refused = server
+        .eventually(async || {
+            Some(answer(server.get(LIST).bearer_auth(&brief)).await).filter(|(status, _)| *status == 401)
+        })
         .await;
+    assert_refused(refused, 40102, "the key \"test\" has expired on 20");
+    let sign_in = server.client.post(format!("{}/sign-in", server.url)).form(&[("key", &brief)]);
+    assert!(location(&sign_in.send().await.unwrap()).starts_with("/sign-in?error=40102"), "the page says so too");
 }
 
 #[tokio::test]

@@ -136,6 +136,10 @@ async fn a_database_from_before_the_days_is_counted_when_it_is_opened() {
             "DROP TRIGGER uploads_landed; DROP TRIGGER uploads_landed_later; DROP TABLE uninspected;
              DROP TABLE differing_files; DROP TABLE schema_policies; DROP TABLE dataset_schemas;
              DROP TABLE sync_schemas; DROP TABLE file_schemas; DROP TABLE schemas;
+             ALTER TABLE resumables DROP COLUMN sha512;
+             DROP TABLE activity_places; DROP TABLE activity; DROP INDEX trash_of_syncs;
+             ALTER TABLE syncs DROP COLUMN closing_actor; ALTER TABLE trash DROP COLUMN restoring_actor;
+             ALTER TABLE api_keys DROP COLUMN created_by;
              ALTER TABLE syncs DROP COLUMN num_differing; ALTER TABLE syncs DROP COLUMN held_differing;
              DROP VIEW day_facts; DROP VIEW arrival_facts; DROP TABLE day_counts; DROP TABLE arrivals;
              DROP INDEX datasets_uncounted; DROP INDEX datasets_with_rhythm; DROP INDEX syncs_failed;

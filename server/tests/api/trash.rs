@@ -108,3 +108,100 @@ async fn a_dataset_is_not_restored_above_datasets_that_have_come_since_unless_th
     assert_eq!(restore().await.0, 200);
     assert_eq!(server.file_names("data/t"), ["a.csv"]);
 }
+
+#[tokio::test]
+async fn the_trash_is_grouped_by_sync_and_what_a_sync_has_overwritten_comes_back_as_it_was_before() {
+    let server = TestServer::start_with(&["--trash-retention", "7d"]).await;
+    let first = server.start_sync("/data/t", "IncrementalSync").await;
+    for name in ["a.csv", "b.csv"] {
+        server.upload(first, name, b"old").await;
+    }
+    server.end_sync(first).await;
+    let second = server.start_sync("/data/t", "IncrementalSync").await;
+    for (name, bytes) in [("a.csv", b"new"), ("b.csv", b"new"), ("a.csv", b"yet")] {
+        server.upload(second, name, bytes).await;
+    }
+    server.end_sync(second).await;
+
+    let counted = async || {
+        let groups = server.rows("/api/lake/trash/groups").await;
+        (groups[0]["num_uncounted"] == 0).then_some(groups)
+    };
+    let groups = server.eventually(counted).await;
+    assert_eq!((groups.len(), &groups[0]["sync_id"], &groups[0]["pieces"]), (1, &json!(second), &json!(3)));
+    assert_eq!((&groups[0]["path"], &groups[0]["totals"]["bytes"]), (&json!("/data/t"), &json!(9)));
+    let (first_at, expires_at) = (groups[0]["first_at"].as_i64().unwrap(), groups[0]["expires_at"].as_i64().unwrap());
+    assert_eq!(expires_at - first_at, 7 * 24 * 3600 * 1000, "it says when the first piece goes");
+    let summary = answer(server.get("/api/lake/trash/summary")).await.1;
+    assert_eq!((&summary["pieces"], &summary["totals"]["bytes"]), (&json!(3), &json!(9)));
+
+    let restore = json!({ "sync_id": second, "api_key": server.key });
+    let restored = answer(server.post("/api/lake/trash/restore", &restore)).await;
+    assert_eq!(restored, (200, json!({ "success": true, "restored": 2, "num_failed": 0 })));
+    for name in ["a.csv", "b.csv"] {
+        assert_eq!(server.files("data/t")[name], b"old", "{name} is what it was before the sync");
+    }
+    let left = server.rows(&format!("/api/lake/trash?sync_id={second}")).await;
+    assert_eq!(left.len(), 1, "a version of the sync's own is left");
+    assert_eq!(server.rows("/api/lake/trash?sync_id=0").await.len(), 2, "what was displaced");
+}
+
+#[tokio::test]
+async fn some_pieces_are_restored_and_each_that_cannot_be_says_why() {
+    let server = TestServer::start().await;
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    for bytes in [b"one", b"two"] {
+        for name in ["a.csv", "b.csv"] {
+            server.upload(id, name, bytes).await;
+        }
+    }
+    let restore = json!({ "trash_ids": [1, 99], "api_key": server.key });
+    let (status, body) = answer(server.post("/api/lake/trash/restore", &restore)).await;
+    assert_eq!((status, &body["success"], &body["restored"]), (200, &json!(false), &json!(1)), "{body}");
+    assert_eq!((&body["failed"][0]["trash_id"], &body["failed"][0]["code"]), (&json!(99), &json!(40402)));
+    assert_eq!(server.files("data/t")["a.csv"], b"one");
+    for wrong in [json!({}), json!({ "trash_id": 1, "sync_id": id })] {
+        assert_refused(answer(server.post("/api/lake/trash/restore", &wrong)).await, 40000, "one of");
+    }
+}
+
+#[tokio::test]
+async fn one_looks_into_a_piece_before_it_is_restored_and_sees_its_files_and_their_rows() {
+    let server = TestServer::start_with(&["--shrink-guard", "0"]).await;
+    let id = server.start_sync("/data/t", "FullSync").await;
+    for (folder, name) in [("dt=1", "a.csv"), ("dt=1", "b.csv"), ("", "c.csv")] {
+        let query = format!("sync_id={id}&path={folder}");
+        assert_eq!(server.try_upload(&query, &[(name, b"x,y\n1,2\n")]).await.0, 200);
+    }
+    server.end_sync(id).await;
+    publish(&server, "new.csv", b"new").await;
+    let look = async |query: &str| answer(server.get(&format!("/api/lake/trash/look?trash_id=1{query}"))).await;
+    let (_, top) = look("").await;
+    let names = |body: &Value| -> Vec<String> {
+        body["files"].as_array().unwrap().iter().map(|file| file["relative"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!((names(&top), &top["entry"]["origin"]), (vec!["dt=1".into(), "c.csv".to_owned()], &json!("/data/t")));
+    assert_eq!(names(&look("&relative=dt=1&from=1").await.1), ["dt=1/b.csv"]);
+    let (_, file) = look("&relative=dt=1/a.csv").await;
+    assert_eq!(file["preview"]["rows"][0], json!(["1", "2"]), "{file}");
+    assert_refused(look("&relative=none").await, 40405, "/data/t/none");
+    assert_refused(look("&relative=../x").await, 40001, "..");
+    assert_refused(answer(server.get("/api/lake/trash/look?trash_id=9")).await, 40402, "9");
+}
+
+#[tokio::test]
+async fn what_one_sync_has_put_into_the_trash_is_removed_for_good_by_itself() {
+    let server = TestServer::start().await;
+    publish(&server, "old.csv", b"old").await;
+    publish(&server, "new.csv", b"new").await;
+    publish(&server, "newest.csv", b"newest").await;
+    let writer = server.new_key(&["--role", "write"]);
+    let empty = |key: &str| json!({ "sync_id": 2, "api_key": key });
+    assert_refused(answer(server.post("/api/lake/trash/empty", &empty(&writer))).await, 40300, "admin");
+    let (status, body) = answer(server.post("/api/lake/trash/empty", &empty(&server.key))).await;
+    assert_eq!((status, &body["pieces"]), (200, &json!(1)), "{body}");
+    let left = server.rows("/api/lake/trash").await;
+    assert_eq!((left.len(), &left[0]["sync_id"]), (1, &json!(3)));
+    let told = answer(server.get("/api/lake/activity?what=trash_emptied")).await.1;
+    assert_eq!((&told[0]["sync_id"], &told[0]["path"]), (&json!(2), &json!("/data/t")));
+}

@@ -2,7 +2,10 @@
 
 use crate::server::{TestServer, answer, assert_refused};
 use crate::tus::{PIECE, Tus, assert_landed, bytes, header, metadata, offset_of};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
+use sha2::{Digest, Sha512};
 use std::io::Write;
 use std::net::TcpStream;
 
@@ -187,6 +190,28 @@ async fn the_digest_of_the_whole_is_compared_before_it_lands() {
     assert_eq!(tus.head(&address).await.status(), 410);
     let malformed = tus.creation(id, "x").header("Upload-Length", 5).header("Repr-Digest", "sha-256=:AAAA:");
     assert_refused(answer(malformed).await, 40000, "sha-256=:");
+}
+
+#[tokio::test]
+async fn the_sha_512_of_the_whole_is_compared_too_over_pieces_and_a_restart() {
+    let mut server = TestServer::start().await;
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let content = bytes(3_000_000);
+    let digest = |bytes: &[u8]| format!("sha-512=:{}:", BASE64_STANDARD.encode(Sha512::digest(bytes)));
+    for (name, announced) in [("right", digest(&content)), ("wrong", digest(b"other"))] {
+        let tus = Tus(&server);
+        let created = tus.creation(id, name).header("Upload-Length", content.len()).header("Repr-Digest", announced);
+        let address = header(&created.send().await.unwrap(), "location").unwrap();
+        assert_eq!(tus.append(&address, 0, &content[..1_000_000]).await.0, 204);
+        server = server.kill_and_restart().await;
+        let rest = Tus(&server).piece(&address, 1_000_000, &content[1_000_000..]);
+        match name {
+            "right" => assert_eq!(rest.send().await.unwrap().status(), 204),
+            _ => assert_refused(answer(rest).await, 40003, "SHA-512"),
+        }
+    }
+    assert_eq!(server.files("data/t"), [("right".to_owned(), content)].into());
+    assert!(server.file_names(".lakeshore/uploads").is_empty());
 }
 
 #[tokio::test]

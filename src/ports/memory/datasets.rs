@@ -1,6 +1,7 @@
 //! Datasets in memory: their days are counted from the rows, anew each time.
 
 use super::state::{Data, Fate, MemoryState};
+use crate::activity::{Actor, Deed};
 use crate::dataset::{Counted, DatasetRecord, DayCounts, DayOfType};
 use crate::day::Day;
 use crate::error::Error;
@@ -163,10 +164,17 @@ impl DatasetState for MemoryState {
         Ok(self.data().datasets.iter().find(|row| row.record.path == *path).map(DatasetRow::record))
     }
 
-    async fn set_rhythm(&self, path: &LakePath, rhythm: Option<&Rhythm>) -> Result<bool, Error> {
+    async fn set_rhythm(
+        &self,
+        path: &LakePath,
+        rhythm: Option<&Rhythm>,
+        by: &Actor,
+        at: Timestamp,
+    ) -> Result<bool, Error> {
         let mut data = self.data();
         let Some(row) = data.datasets.iter_mut().find(|row| row.record.path == *path) else { return Ok(false) };
         row.record.rhythm = rhythm.copied();
+        data.remember(Deed::rhythm_set(path, rhythm, by, at));
         Ok(true)
     }
 

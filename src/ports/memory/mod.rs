@@ -1,5 +1,6 @@
 //! The ports in memory, for tests: they keep every promise but that of stable storage.
 
+mod activity;
 mod batches;
 mod datasets;
 mod files;

@@ -62,7 +62,7 @@ impl ResumableState for MemoryState {
             checkpoint: new.checkpoint.clone(),
             length: new.length,
             metadata: new.metadata.clone(),
-            sha256: new.sha256,
+            digests: new.digests.clone(),
             is_told: new.is_told,
             by: new.by.clone(),
             begun_at: new.at,

@@ -2,11 +2,13 @@
 
 use super::MemoryState;
 use super::state::Data;
+use crate::activity::{Actor, Deed};
 use crate::error::Error;
 use crate::path::LakePath;
 use crate::ports::schemas::{GoodSchema, InspectedUpload, SchemaState, Uninspected};
 use crate::schema::{Schema, SchemaPolicy};
 use crate::sync::{Phase, Status, SyncId};
+use crate::time::Timestamp;
 use crate::upload::{Upload, UploadId};
 use async_trait::async_trait;
 use std::cmp::Ordering;
@@ -117,8 +119,16 @@ impl SchemaState for MemoryState {
         Ok(self.data().schemas.policies.get(dataset).copied().unwrap_or_default())
     }
 
-    async fn set_schema_policy(&self, dataset: &LakePath, policy: SchemaPolicy) -> Result<(), Error> {
-        self.data().schemas.policies.insert(dataset.clone(), policy);
+    async fn set_schema_policy(
+        &self,
+        dataset: &LakePath,
+        policy: SchemaPolicy,
+        by: &Actor,
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        let mut data = self.data();
+        data.remember(Deed::schema_policy_set(dataset, policy, by, at));
+        data.schemas.policies.insert(dataset.clone(), policy);
         Ok(())
     }
 

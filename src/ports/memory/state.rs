@@ -6,6 +6,7 @@ mod trash;
 mod uploads;
 
 use super::datasets::DatasetRow;
+use crate::activity::Activity;
 use crate::error::Error;
 use crate::expected::{Declaration, LandedFile};
 use crate::key::{Key, KeyId, SecretHash};
@@ -40,6 +41,7 @@ pub(super) struct Data {
     pub(super) resumables: BTreeMap<u64, ResumableRecord>,
     started_once: Vec<(NewSync, OnceOnly, SyncId)>,
     pub(super) schemas: Schemas,
+    pub(super) activity: Vec<Activity>,
 }
 
 /// What has become of a piece of trash.
@@ -226,6 +228,7 @@ impl Data {
             trashed_by: new.by.clone(),
             trashed_at: new.at,
             totals: None,
+            expires_at: None,
         };
         self.trash.push((TrashRecord { entry, key: new.key.clone(), restoring: None }, Fate::Kept));
     }
@@ -252,6 +255,7 @@ impl Data {
                 }
                 removable.retain(|entry| entry.trash_id == id);
             }
+            Doomed::OfSync(sync_id) => removable.retain(|entry| entry.sync_id.unwrap_or(SyncId(0)) == sync_id),
             Doomed::Before(before) => removable.retain(|entry| entry.trashed_at < before),
             Doomed::Beyond { bytes_max } => {
                 let bytes = |entry: &TrashEntry| entry.totals.map_or(0, |totals| totals.bytes);

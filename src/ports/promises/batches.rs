@@ -1,6 +1,6 @@
 //! Promises about declared batches.
 
-use super::{DIGEST, finish, land_upload, new_sync, path, publish, record, start, trash_of, whole};
+use super::{DIGEST, finish, finishing, land_upload, new_sync, path, publish, record, start, trash_of, whole};
 use crate::error::Error;
 use crate::expected::{Declaration, DeclaredFile, ExpectedTotals};
 use crate::guard::Hold;
@@ -50,7 +50,7 @@ pub async fn what_is_declared_last_counts_and_is_compared_with_what_has_landed_l
     let compared = state.compare_expected(id).await.unwrap().unwrap();
     assert!(compared.agrees() && compared.extra.is_empty(), "{compared:?}");
 
-    state.close_sync(undeclared, &Closing::Finish, false, Timestamp(50)).await.unwrap();
+    state.close_sync(undeclared, &finishing(), false, Timestamp(50)).await.unwrap();
     let late = state.expect(undeclared, &second, Timestamp(51)).await;
     assert!(matches!(late, Err(Error::SyncEnded { .. })));
     assert_eq!(record(state, undeclared).await.sync.expected, None);
@@ -75,7 +75,7 @@ pub async fn a_start_under_the_same_key_is_the_same_start_until_it_is_forgotten(
     assert!(matches!(start(call("etl", "l", 1, 1003)).await, Err(Error::PathHeld { .. })));
     assert!(matches!(start(call("you", "k", 1, 1004)).await, Err(Error::PathHeld { .. })));
     finish(state, first, "/a/1").await;
-    let abort = Closing::Abort { reason: TrashReason::Aborted, message: String::new(), by: String::new() };
+    let abort = Closing::Abort { reason: TrashReason::Aborted, message: String::new(), by: "".into() };
     state.close_sync(first, &abort, false, Timestamp(1050)).await.unwrap();
     let settlement =
         Settlement { sync_id: first, status: Status::Failed, message: String::new(), trash: None, at: Timestamp(1051) };
@@ -95,8 +95,8 @@ pub async fn a_hold_keeps_its_time_and_is_lifted_by_a_landing_and_by_closing(sta
     let (many, few) = (Totals { files: 9, bytes: 90 }, Totals { files: 1, bytes: 5 });
     let hold = |at, published| Hold { since: Timestamp(at), replaced: many, published, differing_files: 3 };
     let held = async |since| record(state, id).await.sync.held == Some(hold(since, few));
-    state.hold_sync(id, hold(100, many)).await.unwrap();
-    let last = state.hold_sync(id, hold(101, few)).await.unwrap();
+    state.hold_sync(id, hold(100, many), &"me".into()).await.unwrap();
+    let last = state.hold_sync(id, hold(101, few), &"me".into()).await.unwrap();
     assert_eq!(last, hold(100, few));
     assert!(held(100).await);
     let query = SyncQuery { page: Page::FIRST, status: None, sync_type: None, path: None, text: None, scope: None };
@@ -106,12 +106,12 @@ pub async fn a_hold_keeps_its_time_and_is_lifted_by_a_landing_and_by_closing(sta
     assert_eq!(state.idle_syncs(Timestamp(101)).await.unwrap(), [id]);
     finish(state, id, "/a/2").await;
     assert_eq!(record(state, id).await.sync.held, None);
-    state.hold_sync(id, hold(200, few)).await.unwrap();
+    state.hold_sync(id, hold(200, few), &"me".into()).await.unwrap();
     assert!(held(200).await);
     state.close_sync(id, &publish(), false, Timestamp(201)).await.unwrap();
     assert_eq!(record(state, id).await.sync.held, None);
-    assert!(matches!(state.hold_sync(id, hold(202, few)).await, Err(Error::SyncEnding(_))));
-    state.reopen_sync(id).await.unwrap();
+    assert!(matches!(state.hold_sync(id, hold(202, few), &"me".into()).await, Err(Error::SyncEnding(_))));
+    state.reopen_sync(id, "in the way", Timestamp(45)).await.unwrap();
     assert_eq!(record(state, id).await.sync.held, None);
 }
 

@@ -1,6 +1,6 @@
 //! Promises about datasets, and about what each day has brought.
 
-use super::{DIGEST, begin, land_upload, new_sync, path, publish, start, trash_of, whole};
+use super::{DIGEST, begin, finishing, land_upload, new_sync, path, publish, start, trash_of, whole};
 use crate::dataset::{DayCounts, DayOfType};
 use crate::day::{DAY_MS, Day};
 use crate::list::{Order, Page};
@@ -66,10 +66,10 @@ pub async fn each_day_counts_what_landed_failed_and_began_on_it(state: &dyn Stat
     let upload = begin(state, one, "/a/b/3.csv").await;
     state.fail_upload(upload, "it broke off", 2, at(1, 2)).await.unwrap();
     begin(state, one, "/a/b/4.csv").await;
-    state.close_sync(one, &Closing::Finish, true, at(2, 0)).await.unwrap();
+    state.close_sync(one, &finishing(), true, at(2, 0)).await.unwrap();
     let other = start_at(state, "/b", FullSync, at(2, 0)).await;
     land_at(state, other, "/b/5.csv", at(2, 1)).await;
-    let closing = Closing::Abort { reason: TrashReason::Aborted, message: String::new(), by: String::new() };
+    let closing = Closing::Abort { reason: TrashReason::Aborted, message: String::new(), by: "".into() };
     state.close_sync(other, &closing, false, at(2, 2)).await.unwrap();
     for _ in 0..2 {
         settle(state, other, Status::Failed, None, at(3, 0)).await;
@@ -112,7 +112,7 @@ pub async fn a_file_has_arrived_when_readers_see_it(state: &dyn State) {
     for slot in [1, 1, 3] {
         land_at(state, one, "/a/1.csv", at(0, slot)).await;
     }
-    state.close_sync(one, &Closing::Finish, false, at(0, 4)).await.unwrap();
+    state.close_sync(one, &finishing(), false, at(0, 4)).await.unwrap();
     let other = start_at(state, "/a", SyncType::FullSync, at(0, 5)).await;
     land_at(state, other, "/a/1.csv", at(0, 5)).await;
     land_at(state, other, "/a/2.csv", at(0, 6)).await;
@@ -140,7 +140,7 @@ pub async fn datasets_are_listed_and_keep_their_rhythm(state: &dyn State) {
     for dataset in ["/b", "/a/c", "/a", "/a-b"] {
         let id = start(state, dataset, SyncType::IncrementalSync).await;
         land_at(state, id, &format!("{dataset}/1.csv"), at(0, 0)).await;
-        state.close_sync(id, &Closing::Finish, false, at(0, 1)).await.unwrap();
+        state.close_sync(id, &finishing(), false, at(0, 1)).await.unwrap();
     }
     start(state, "/nothing/has/landed", SyncType::IncrementalSync).await;
     assert_eq!(listed(state, all_datasets()).await, ["/a", "/a-b", "/a/c", "/b"]);
@@ -153,11 +153,11 @@ pub async fn datasets_are_listed_and_keep_their_rhythm(state: &dyn State) {
 
     let rhythm = Rhythm::new(Every::Day, Some("07:00"), 10, 0).unwrap();
     let expected = DatasetQuery { has_rhythm: true, ..all_datasets() };
-    assert!(state.set_rhythm(&path("/a"), Some(&rhythm)).await.unwrap());
-    assert!(!state.set_rhythm(&path("/none"), Some(&rhythm)).await.unwrap());
+    assert!(state.set_rhythm(&path("/a"), Some(&rhythm), &"me".into(), Timestamp(5)).await.unwrap());
+    assert!(!state.set_rhythm(&path("/none"), Some(&rhythm), &"me".into(), Timestamp(5)).await.unwrap());
     assert_eq!(listed(state, expected.clone()).await, ["/a"]);
     assert_eq!(state.dataset_record(&path("/a")).await.unwrap().unwrap().rhythm, Some(rhythm));
-    assert!(state.set_rhythm(&path("/a"), None).await.unwrap());
+    assert!(state.set_rhythm(&path("/a"), None, &"me".into(), Timestamp(5)).await.unwrap());
     assert_eq!(listed(state, expected).await, Vec::<String>::new());
     assert_eq!(state.dataset_record(&path("/none")).await.unwrap(), None);
 }
@@ -201,7 +201,7 @@ pub async fn a_dataset_is_counted_again_when_something_in_it_has_changed(state: 
     assert_eq!(counted(&recounted).await, (Totals { files: 3, bytes: 15 }, at(0, 4), true));
 
     for id in [inner, outer] {
-        state.close_sync(id, &Closing::Finish, false, at(0, 6)).await.unwrap();
+        state.close_sync(id, &finishing(), false, at(0, 6)).await.unwrap();
     }
     let full = start(state, "/a/b", SyncType::FullSync).await;
     land_at(state, full, "/a/b/1.csv", at(0, 7)).await;
@@ -217,7 +217,7 @@ pub async fn a_dataset_is_counted_again_when_something_in_it_has_changed(state: 
         state.count_dataset(counted, totals, at(0, 9), at(0, 9)).await.unwrap();
     }
     let piece = state.versions(&path("/a/b"), 1).await.unwrap().remove(0).trash_id;
-    state.begin_restore(piece, &crate::upload::Identity("5".into()), "me").await.unwrap();
+    state.begin_restore(piece, &crate::upload::Identity("5".into()), &"me".into()).await.unwrap();
     for _ in 0..2 {
         state.finish_restore(piece, None, at(0, 10)).await.unwrap();
     }

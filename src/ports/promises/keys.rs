@@ -14,7 +14,7 @@ pub async fn a_key_is_found_by_its_secret_and_its_sessions_end_with_it(state: &d
         path_prefix: Some(path("/data")),
         expires_at: Some(Timestamp(100)),
     };
-    let key = state.create_key(&new, &secret.hint(), &secret.hash(), Timestamp(1)).await.unwrap();
+    let key = state.create_key(&new, &secret.hint(), &secret.hash(), &"me".into(), Timestamp(1)).await.unwrap();
     assert!(!state.is_unclaimed().await.unwrap());
     assert_eq!(state.key_of(&secret.hash()).await.unwrap(), Some(key.clone()));
     assert_eq!(state.key_of(&Secret::from_random([4; 32]).hash()).await.unwrap(), None);
@@ -22,12 +22,12 @@ pub async fn a_key_is_found_by_its_secret_and_its_sessions_end_with_it(state: &d
     assert_eq!(state.keys().await.unwrap()[0].last_used_at, Some(Timestamp(7)));
 
     let session = Secret::from_random([5; 32]).hash();
-    state.begin_session(&session, Some(key.key_id), Timestamp(50)).await.unwrap();
+    state.begin_session(&session, Some(key.key_id), Timestamp(50), &"me".into(), Timestamp(1)).await.unwrap();
     let found = state.session(&session, Timestamp(49)).await.unwrap();
     assert_eq!(found.unwrap().unwrap().key_id, key.key_id);
     assert!(state.session(&session, Timestamp(50)).await.unwrap().is_none(), "it lasts until its end");
-    assert!(state.revoke_key(key.key_id, Timestamp(60)).await.unwrap());
-    assert!(!state.revoke_key(key.key_id, Timestamp(60)).await.unwrap(), "revoked once");
+    assert!(state.revoke_key(key.key_id, &"me".into(), Timestamp(60)).await.unwrap());
+    assert!(!state.revoke_key(key.key_id, &"me".into(), Timestamp(60)).await.unwrap(), "revoked once");
     assert!(state.session(&session, Timestamp(49)).await.unwrap().is_none());
     assert_eq!(state.keys().await.unwrap()[0].revoked_at, Some(Timestamp(60)));
 }
@@ -41,7 +41,7 @@ pub async fn a_sign_in_link_works_once_and_in_time(state: &dyn State) {
     assert!(state.take_sign_in(&second, Timestamp(99)).await.unwrap());
     assert!(!state.take_sign_in(&second, Timestamp(99)).await.unwrap(), "it was used");
     let session = Secret::from_random([5; 32]).hash();
-    state.begin_session(&session, None, Timestamp(50)).await.unwrap();
+    state.begin_session(&session, None, Timestamp(50), &"me".into(), Timestamp(1)).await.unwrap();
     assert_eq!(state.session(&session, Timestamp(1)).await.unwrap(), Some(None));
     assert!(!state.is_unclaimed().await.unwrap());
     state.end_session(&session).await.unwrap();

@@ -3,7 +3,7 @@
 use super::*;
 use crate::ports::resumables::{NewResumable, ResumableId};
 use crate::resumable::{Checkpoint, Token};
-use crate::upload::UploadId;
+use crate::upload::{Announced, UploadId};
 
 fn token(name: u8) -> Token {
     Token::from_random([name; 16])
@@ -32,7 +32,7 @@ fn new_resumable(name: u8, upload: Option<(SyncId, &str)>, length: Option<u64>) 
         checkpoint: at(0),
         length,
         metadata: "filename YQ==".into(),
-        sha256: Some([9; 32]),
+        digests: Announced { sha256: Some([9; 32]), sha512: Some([8; 64]) },
         is_told: false,
         by: "etl".into(),
         at: Timestamp(20),
@@ -68,7 +68,7 @@ pub async fn a_resumable_upload_has_a_row_and_is_known_until_it_is_forgotten(sta
     let known = state.resumable(&token(1)).await.unwrap().unwrap();
     assert_eq!((known.token, known.partial, known.identity), (new.token, new.partial, new.identity));
     assert_eq!((known.upload_id, known.sync_id, known.target), (Some(upload_id), Some(sync), Some(path("/a/1.csv"))));
-    assert_eq!((known.checkpoint, known.length, known.sha256), (at(4), Some(10), Some([9; 32])));
+    assert_eq!((known.checkpoint, known.length, known.digests), (at(4), Some(10), new.digests));
     assert_eq!((known.metadata, known.by, known.begun_at), (new.metadata, "etl".into(), Timestamp(20)));
     assert_eq!((known.expires_at, known.status, known.is_told), (Timestamp(300), Status::Syncing, true));
     assert_eq!(state.promised_bytes().unwrap(), 6);
@@ -90,7 +90,7 @@ pub async fn a_resumable_upload_that_lands_is_finished(state: &dyn State) {
     land_upload(state, whole(upload_id, sync, "/a/1.csv"), None, 30).await;
     assert_eq!(status(state, 1).await, Status::Finished);
     assert_eq!(unfinished(state).await, []);
-    state.close_sync(sync, &Closing::Finish, false, Timestamp(40)).await.unwrap();
+    state.close_sync(sync, &finishing(), false, Timestamp(40)).await.unwrap();
     let late = state.begin_resumable(&new_resumable(2, Some((sync, "/a/2.csv")), None)).await;
     assert!(matches!(late, Err(Error::SyncEnded { .. })));
     assert_eq!(state.resumable(&token(2)).await.unwrap(), None);
@@ -101,10 +101,10 @@ pub async fn a_sync_that_closes_names_the_resumable_uploads_that_it_has_failed(s
     let landed = begin_one(state, new_resumable(1, Some((sync, "/a/1.csv")), Some(5))).await;
     land_upload(state, whole(landed, sync, "/a/1.csv"), None, 30).await;
     let open = begin_one(state, new_resumable(2, Some((sync, "/a/2.csv")), Some(5))).await.unwrap();
-    let refused = state.close_sync(sync, &Closing::Finish, false, Timestamp(40)).await;
+    let refused = state.close_sync(sync, &finishing(), false, Timestamp(40)).await;
     assert!(matches!(refused, Err(Error::UploadsInFlight { uploads, .. }) if uploads[0].history_id == open));
     assert!(state.failed_resumables_of(sync).await.unwrap().is_empty());
-    state.close_sync(sync, &Closing::Finish, true, Timestamp(40)).await.unwrap();
+    state.close_sync(sync, &finishing(), true, Timestamp(40)).await.unwrap();
     assert_eq!(state.failed_resumables_of(sync).await.unwrap(), [partial(2)]);
     assert_eq!(status(state, 2).await, Status::Failed);
 }

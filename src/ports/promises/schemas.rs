@@ -28,7 +28,7 @@ async fn sync_of(state: &dyn State, columns: &[&str]) -> UploadId {
     let sync_id = start(state, "/a", SyncType::IncrementalSync).await;
     let upload_id = finish(state, sync_id, "/a/1").await;
     inspect(state, upload_id, columns).await;
-    state.close_sync(sync_id, &Closing::Finish, false, Timestamp(50)).await.unwrap();
+    state.close_sync(sync_id, &finishing(), false, Timestamp(50)).await.unwrap();
     upload_id
 }
 
@@ -67,7 +67,7 @@ pub async fn a_file_is_compared_with_what_the_last_finished_sync_has_left(state:
     assert_eq!(difference(state, same).await, "");
     assert_eq!(difference(state, other).await, "added z (int64); removed y (int64)");
     assert_eq!(record(state, second).await.sync.num_schema_differences, 1);
-    state.close_sync(second, &Closing::Finish, false, Timestamp(60)).await.unwrap();
+    state.close_sync(second, &finishing(), false, Timestamp(60)).await.unwrap();
     // Of two that as many files have, the first; a third decides. What is looked at late is still of its own sync.
     assert_eq!(state.good_schema(&path("/a")).await.unwrap().unwrap().schema, schema(&["x", "y"]));
     inspect(state, late, &["x", "z"]).await;
@@ -87,7 +87,7 @@ pub async fn the_first_file_of_a_new_dataset_is_what_the_others_are_compared_wit
     assert_eq!(difference(state, one).await, "");
     assert_eq!(difference(state, other).await, "added y (int64); removed x (int64)");
     assert_eq!(state.good_schema(&path("/a")).await.unwrap(), None, "it is not finished");
-    let abort = Closing::Abort { reason: TrashReason::Aborted, message: "aborted".into(), by: String::new() };
+    let abort = Closing::Abort { reason: TrashReason::Aborted, message: "aborted".into(), by: "".into() };
     state.close_sync(id, &abort, false, Timestamp(60)).await.unwrap();
     let settlement =
         Settlement { sync_id: id, status: Status::Failed, message: String::new(), trash: None, at: Timestamp(61) };
@@ -99,7 +99,7 @@ pub async fn a_dataset_that_ignores_marks_nothing_and_others_warn_unless_told(st
     let dataset = path("/a");
     assert_eq!(state.schema_policy(&dataset).await.unwrap(), SchemaPolicy::Warn);
     for policy in [SchemaPolicy::Hold, SchemaPolicy::Ignore] {
-        state.set_schema_policy(&dataset, policy).await.unwrap();
+        state.set_schema_policy(&dataset, policy, &"me".into(), Timestamp(5)).await.unwrap();
         assert_eq!(state.schema_policy(&dataset).await.unwrap(), policy);
     }
     assert_eq!(state.schema_policy(&path("/a/b")).await.unwrap(), SchemaPolicy::Warn);

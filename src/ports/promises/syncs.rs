@@ -1,7 +1,8 @@
 //! Promises about syncs: which may be open together, what they count, and how they close.
 
 use super::{
-    all_trash, begin, finish, new_sync, page, partial, path, publish, record, start, syncs, trash_of, uploads,
+    all_trash, begin, finish, finishing, new_sync, page, partial, path, publish, record, start, syncs, trash_of,
+    uploads,
 };
 use crate::error::Error;
 use crate::list::{Order, Page, SyncQuery, UploadQuery};
@@ -55,7 +56,7 @@ pub async fn a_full_sync_wants_its_path_for_itself(state: &dyn State) {
 pub async fn a_full_sync_is_refused_above_other_datasets(state: &dyn State) {
     let below = start(state, "/data/db/t", SyncType::IncrementalSync).await;
     finish(state, below, "/data/db/t/a.csv").await;
-    state.close_sync(below, &Closing::Finish, false, Timestamp(40)).await.unwrap();
+    state.close_sync(below, &finishing(), false, Timestamp(40)).await.unwrap();
     let refused = state.start_sync(&new_sync("/data/db", SyncType::FullSync)).await;
     assert!(matches!(refused, Err(Error::DatasetsBelow { below, .. }) if below == [path("/data/db/t")]));
     start(state, "/data/db/t", SyncType::FullSync).await;
@@ -124,7 +125,7 @@ pub async fn closing_is_remembered_until_settled_and_settling_twice_changes_noth
     };
     assert!(matches!(state.begin_upload(&upload).await, Err(Error::SyncEnding(_))));
 
-    state.reopen_sync(id).await.unwrap();
+    state.reopen_sync(id, "in the way", Timestamp(45)).await.unwrap();
     assert_eq!(record(state, id).await.phase, Phase::Open);
     let abort = Closing::Abort { reason: TrashReason::Aborted, message: "aborted".into(), by: "me".into() };
     state.close_sync(id, &abort, false, Timestamp(50)).await.unwrap();

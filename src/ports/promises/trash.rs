@@ -1,11 +1,15 @@
 //! Promises about the trash as it is remembered.
 
-use super::{DIGEST, all_trash, begin, finish, new_sync, path, publish, record, start, trash_of};
+use super::{
+    DIGEST, all_trash, begin, finish, finishing, land_upload, new_sync, partial, path, publish, record, start,
+    trash_of, whole,
+};
 use crate::error::Error;
-use crate::ports::state::{NewTrash, Settlement, State};
-use crate::sync::{Closing, Status, SyncId, SyncType};
+use crate::list::TrashQuery;
+use crate::ports::state::{NewTrash, Settlement, State, WholeUpload};
+use crate::sync::{Status, SyncId, SyncType};
 use crate::time::Timestamp;
-use crate::trash::{Doomed, Totals, TrashId, TrashKey, TrashReason};
+use crate::trash::{Doomed, Totals, TrashId, TrashKey, TrashKind, TrashReason};
 use crate::upload::{Digest, Identity};
 
 pub async fn trash_leaves_the_list_when_restored_and_holds_its_path_meanwhile(state: &dyn State) {
@@ -24,15 +28,18 @@ pub async fn trash_leaves_the_list_when_restored_and_holds_its_path_meanwhile(st
     assert_eq!(state.trash(&all_trash()).await.unwrap()[0].totals, Some(Totals { files: 3, bytes: 9 }));
 
     let sync = start(state, "/a/b", SyncType::IncrementalSync).await;
-    let held = state.begin_restore(trash_id, &Identity("5".into()), "me").await;
+    let held = state.begin_restore(trash_id, &Identity("5".into()), &"me".into()).await;
     assert!(matches!(held, Err(Error::PathHeld { sync_id, .. }) if sync_id == sync));
-    state.close_sync(sync, &Closing::Finish, false, Timestamp(70)).await.unwrap();
-    state.begin_restore(trash_id, &Identity("5".into()), "me").await.unwrap();
+    state.close_sync(sync, &finishing(), false, Timestamp(70)).await.unwrap();
+    state.begin_restore(trash_id, &Identity("5".into()), &"me".into()).await.unwrap();
     assert!(matches!(
         state.start_sync(&new_sync("/a/b", SyncType::IncrementalSync)).await,
         Err(Error::PathRestoring { .. })
     ));
-    assert!(state.begin_restore(trash_id, &Identity("5".into()), "me").await.is_err(), "restored twice at once");
+    assert!(
+        state.begin_restore(trash_id, &Identity("5".into()), &"me".into()).await.is_err(),
+        "restored twice at once"
+    );
     let unfinished = state.unfinished_restores().await.unwrap();
     assert_eq!(unfinished[0].restoring, Some((Identity("5".into()), "me".into())));
 
@@ -44,7 +51,10 @@ pub async fn trash_leaves_the_list_when_restored_and_holds_its_path_meanwhile(st
     assert_eq!(left.len(), 1);
     assert_eq!((left[0].reason, left[0].trash_id != trash_id), (TrashReason::Restored, true));
     assert!(state.trash_record(trash_id).await.unwrap().is_none());
-    assert!(matches!(state.begin_restore(TrashId(99), &Identity("5".into()), "me").await, Err(Error::NoSuchTrash(_))));
+    assert!(matches!(
+        state.begin_restore(TrashId(99), &Identity("5".into()), &"me".into()).await,
+        Err(Error::NoSuchTrash(_))
+    ));
 }
 
 /// Puts three pieces into the trash, of 10, 20 and 30 bytes, which came at the times 1, 2 and 3.
@@ -66,12 +76,12 @@ async fn three_pieces(state: &dyn State) -> [TrashId; 3] {
 }
 
 async fn doom(state: &dyn State, doomed: Doomed, size: u64) -> Vec<TrashId> {
-    let entries = state.begin_emptying(&doomed, size, "me", Timestamp(90)).await.unwrap();
+    let entries = state.begin_emptying(&doomed, size, &"me".into(), Timestamp(90)).await.unwrap();
     entries.iter().map(|entry| entry.trash_id).collect()
 }
 
 async fn restore_begun(state: &dyn State, id: TrashId) -> Result<(), Error> {
-    state.begin_restore(id, &Identity("5".into()), "me").await
+    state.begin_restore(id, &Identity("5".into()), &"me".into()).await
 }
 
 pub async fn doomed_trash_is_in_no_list_and_cannot_be_restored(state: &dyn State) {
@@ -81,7 +91,7 @@ pub async fn doomed_trash_is_in_no_list_and_cannot_be_restored(state: &dyn State
     assert_eq!(listed.iter().map(|piece| piece.trash_id).collect::<Vec<_>>(), [first, third]);
     assert!(state.trash_record(second).await.unwrap().is_none());
     assert!(matches!(restore_begun(state, second).await, Err(Error::NoSuchTrash(_))));
-    let again = state.begin_emptying(&Doomed::Piece(second), 1, "me", Timestamp(90)).await;
+    let again = state.begin_emptying(&Doomed::Piece(second), 1, &"me".into(), Timestamp(90)).await;
     assert!(matches!(again, Err(Error::NoSuchTrash(_))));
     let key = TrashKey::of_sync(SyncId(2));
     assert_eq!(state.emptying_trash(TrashId(0), 10).await.unwrap(), [(second, key)]);
@@ -97,7 +107,7 @@ pub async fn the_oldest_trash_is_doomed_first_and_never_what_is_being_restored(s
     let [first, second, third] = three_pieces(state).await;
     assert_eq!(doom(state, Doomed::Beyond { bytes_max: 60 }, 9).await, []);
     restore_begun(state, first).await.unwrap();
-    let refused = state.begin_emptying(&Doomed::Piece(first), 1, "me", Timestamp(90)).await;
+    let refused = state.begin_emptying(&Doomed::Piece(first), 1, &"me".into(), Timestamp(90)).await;
     assert!(matches!(refused, Err(Error::PathRestoring { trash_id, .. }) if trash_id == first));
     assert_eq!(doom(state, Doomed::Before(Timestamp(2)), 9).await, []);
     state.cancel_restore(first).await.unwrap();
@@ -153,4 +163,40 @@ pub async fn trash_that_has_a_folder_is_listed_adopted_and_restored(state: &dyn 
     let found = state.trash_slots(third, 9).await.unwrap();
     assert_eq!((found.len(), &found[0].key, &found[0].origin), (1, &key, &path("/b")));
     assert_eq!(state.trash(&all_trash()).await.unwrap().len(), 2);
+}
+
+pub async fn trash_is_grouped_by_the_sync_that_has_put_it_there(state: &dyn State) {
+    let (first, second) =
+        (start(state, "/a/x", SyncType::IncrementalSync).await, start(state, "/b", SyncType::IncrementalSync).await);
+    for (name, sync_id, target, at) in [(1, first, "/a/x/f", 30), (2, second, "/b/f", 31), (3, first, "/a/x/g", 32)] {
+        let of_file = NewTrash {
+            key: TrashKey::of_upload(&partial(name)),
+            kind: TrashKind::File,
+            reason: TrashReason::Overwritten,
+            at: Timestamp(at),
+            ..trash_of(sync_id, target)
+        };
+        let whole = WholeUpload { partial: partial(name), ..whole(None, sync_id, target) };
+        land_upload(state, whole, Some(of_file), at).await;
+    }
+    state.count_trash(TrashId(1), Totals { files: 1, bytes: 5 }).await.unwrap();
+    state.begin_restore(TrashId(2), &Identity("5".into()), &"me".into()).await.unwrap();
+    let displaced = NewTrash { sync_id: None, reason: TrashReason::Restored, ..trash_of(second, "/b/f") };
+    state.finish_restore(TrashId(2), Some(&displaced), Timestamp(50)).await.unwrap();
+
+    let groups = state.trash_groups(&all_trash()).await.unwrap();
+    assert_eq!(
+        groups.iter().map(|group| (group.sync_id, group.pieces)).collect::<Vec<_>>(),
+        [(first, 2), (SyncId(0), 1)]
+    );
+    assert_eq!((groups[0].totals.bytes, groups[0].num_uncounted), (5, 1));
+    assert_eq!((groups[0].first_at, groups[0].last_at), (Timestamp(30), Timestamp(32)));
+    assert_eq!((&groups[0].path, groups[0].sync_name.as_str()), (&Some(path("/a/x")), "sync of /a/x"));
+    assert_eq!((&groups[1].path, groups[1].reason), (&None, TrashReason::Restored));
+    let sum = state.trash_sum(Some(&path("/a"))).await.unwrap();
+    assert_eq!((sum.pieces, sum.totals.bytes, sum.num_uncounted), (2, 5, 1));
+    let of_none = TrashQuery { sync_id: Some(SyncId(0)), ..all_trash() };
+    assert_eq!(state.trash(&of_none).await.unwrap().len(), 1);
+    assert_eq!(doom(state, Doomed::OfSync(first), 9).await, [TrashId(1), TrashId(3)]);
+    assert_eq!(doom(state, Doomed::OfSync(SyncId(0)), 9).await.len(), 1);
 }

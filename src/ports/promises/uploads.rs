@@ -1,8 +1,10 @@
 //! Promises about uploads and their landings.
 
-use super::{all_trash, begin, finish, land_upload, partial, path, record, start, trash_of, uploads_of, whole};
+use super::{
+    all_trash, begin, finish, finishing, land_upload, partial, path, record, start, trash_of, uploads_of, whole,
+};
 use crate::ports::state::{LandedUpload, NewTrash, State};
-use crate::sync::{Closing, Status, SyncType};
+use crate::sync::{Status, SyncType};
 use crate::time::Timestamp;
 use crate::trash::{TrashKey, TrashKind};
 
@@ -23,7 +25,7 @@ pub async fn an_upload_ends_once(state: &dyn State) {
 pub async fn landings_are_known_from_the_intent_to_the_end(state: &dyn State) {
     let open = start(state, "/a", SyncType::IncrementalSync).await;
     let closed = start(state, "/b", SyncType::IncrementalSync).await;
-    state.close_sync(closed, &Closing::Finish, false, Timestamp(25)).await.unwrap();
+    state.close_sync(closed, &finishing(), false, Timestamp(25)).await.unwrap();
     let registered = begin(state, open, "/a/1.csv").await;
     let uploads =
         [whole(Some(registered), open, "/a/1.csv"), whole(None, closed, "/b/2.csv"), whole(None, open, "/a/3.csv")];

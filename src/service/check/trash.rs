@@ -52,7 +52,7 @@ impl Check<'_> {
         let mut finding = Finding::new(FindingKind::MissingTrash, path, detail).repair("takes it off the list");
         if self.options.repair {
             let state = &self.lake.0.state;
-            state.begin_emptying(&Doomed::Piece(slot.trash_id), 1, BY, self.lake.now()).await?;
+            state.begin_emptying(&Doomed::Piece(slot.trash_id), 1, &BY.into(), self.lake.now()).await?;
             state.finish_emptying(&[slot.trash_id], self.lake.now()).await?;
             finding.repaired = true;
         }

@@ -41,6 +41,7 @@ pub(in super::super) struct FailedUpload {
 pub(in super::super) struct Rest {
     pub(in super::super) restored: Vec<(TrashId, LakePath, String)>,
     pub(in super::super) trash_changed: bool,
+    pub(in super::super) has_activity: bool,
 }
 
 impl Marks {
@@ -78,6 +79,11 @@ impl Marks {
 
     pub(in super::super) fn trash_changed(&mut self) {
         self.rest.trash_changed = true;
+    }
+
+    /// Somebody has done something that no other event tells of.
+    pub(in super::super) fn activity(&mut self) {
+        self.rest.has_activity = true;
     }
 
     pub(in super::super) fn take_syncs(&mut self) -> Vec<(SyncId, Marked)> {

@@ -202,6 +202,9 @@ impl Lake {
         if rest.trash_changed {
             events.publish(now, Happened::TrashChanged);
         }
+        if rest.has_activity {
+            events.publish(now, Happened::ActivityChanged);
+        }
         for happened in uploads.told(&self.0.in_flight, now, self.0.limits.stalled_after) {
             events.publish(now, happened);
         }

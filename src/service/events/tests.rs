@@ -27,7 +27,7 @@ fn lake_of(auth_mode: AuthMode) -> (Lake, Arc<ManualClock>) {
 
 fn caller(prefix: Option<&str>) -> Caller {
     let path_prefix = prefix.map(|prefix| LakePath::parse(prefix).unwrap());
-    Caller::Known(Grant { name: "etl".into(), role: Role::Admin, path_prefix })
+    Caller::Known(Grant::new("etl", Role::Admin, path_prefix))
 }
 
 fn start(lake: &Lake, path: &str, sync_type: SyncType) -> SyncId {

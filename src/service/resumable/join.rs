@@ -1,7 +1,7 @@
 //! Joining parts into one upload, as clients do that send the parts of a file side by side.
 
 use super::super::{Destination, Lake};
-use super::{Announced, Resumption};
+use super::{NewResumption, Resumption};
 use crate::error::Error;
 use crate::limits::PARTS_MAX;
 use crate::ports::resumables::ResumableRecord;
@@ -14,7 +14,7 @@ const JOINED_BYTES: usize = 1 << 20;
 impl Destination {
     /// Joins parts, each of them whole, into one upload, and lands it. Asking again for the same gives the same upload: the
     /// first answer may have been lost.
-    pub async fn join(&self, announced: Announced) -> Result<Resumption, Error> {
+    pub async fn join(&self, announced: NewResumption) -> Result<Resumption, Error> {
         let lake = &self.lake;
         if announced.parts.len() > PARTS_MAX {
             return Err(Error::Invalid(format!("an upload is joined of at most {PARTS_MAX} parts; send fewer")));
@@ -27,7 +27,7 @@ impl Destination {
                     return Err(Error::NoSuchResumable(spent.token.to_string()));
                 }
                 let length = parts.iter().filter_map(|part| part.length).sum();
-                self.begin_resumable(Announced { length: Some(length), brings_bytes: false, ..announced }).await?
+                self.begin_resumable(NewResumption { length: Some(length), brings_bytes: false, ..announced }).await?
             }
         };
         match joined.take_parts(&parts).await {

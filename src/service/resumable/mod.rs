@@ -23,7 +23,7 @@ use crate::ports::resumables::{NewResumable, ResumableId, ResumableRecord};
 use crate::ports::state::NewUpload;
 use crate::resumable::{Checkpoint, Token, UnfinishedResumable};
 use crate::sync::{Status, Sync, SyncId};
-use crate::upload::{Identity, PartialName};
+use crate::upload::{Announced, Identity, PartialName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -32,14 +32,14 @@ pub(super) const TOGETHER: u64 = 1000;
 
 /// What a client says of an upload before its bytes come.
 #[derive(Debug, Clone, Default)]
-pub struct Announced {
+pub struct NewResumption {
     pub file_name: String,
     /// In bytes; absent when the client does not know it yet.
     pub length: Option<u64>,
     /// In the client's words, to be given back when it asks.
     pub metadata: String,
-    /// SHA-256 that the whole must have.
-    pub sha256: Option<[u8; 32]>,
+    /// What the whole must have.
+    pub digests: Announced,
     /// The request that begins it brings bytes, too: its sender is told the token when they have come.
     pub brings_bytes: bool,
     /// Parts that it is joined of, for [`Destination::join`].
@@ -48,7 +48,7 @@ pub struct Announced {
 
 impl Destination {
     /// Begins an upload that may come in many requests. One that is refused is remembered as a failed upload.
-    pub async fn begin_resumable(&self, announced: Announced) -> Result<Resumption, Error> {
+    pub async fn begin_resumable(&self, announced: NewResumption) -> Result<Resumption, Error> {
         let lake = &self.lake;
         let at = lake.now();
         let file_name = bounded(&announced.file_name);
@@ -76,7 +76,7 @@ impl Destination {
     }
 }
 
-fn refuse_long_metadata(announced: &Announced) -> Result<(), Error> {
+fn refuse_long_metadata(announced: &NewResumption) -> Result<(), Error> {
     if announced.metadata.len() <= METADATA_BYTES_MAX {
         return Ok(());
     }
@@ -85,7 +85,7 @@ fn refuse_long_metadata(announced: &Announced) -> Result<(), Error> {
 
 impl Lake {
     /// Begins a part. It has no row, and lands nowhere by itself.
-    pub async fn begin_part(&self, caller: &Caller, announced: Announced) -> Result<Resumption, Error> {
+    pub async fn begin_part(&self, caller: &Caller, announced: NewResumption) -> Result<Resumption, Error> {
         self.0.auth_mode.may_upload_parts(caller)?;
         refuse_long_metadata(&announced)?;
         self.refuse_length(announced.length)?;
@@ -96,7 +96,7 @@ impl Lake {
 
     async fn begin(
         &self,
-        announced: Announced,
+        announced: NewResumption,
         by: String,
         upload: Option<impl FnOnce(PartialName, Identity) -> NewUpload>,
         sync: Option<(Arc<Sync>, super::gate::Pass)>,
@@ -115,7 +115,7 @@ impl Lake {
             checkpoint: Checkpoint::default(),
             length: announced.length,
             metadata: announced.metadata,
-            sha256: announced.sha256,
+            digests: announced.digests,
             is_told: !announced.brings_bytes,
             by,
             at,

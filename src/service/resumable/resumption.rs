@@ -19,8 +19,13 @@ use crate::ports::resumables::ResumableRecord;
 use crate::resumable::Token;
 use crate::sync::{Status, Sync};
 use crate::time::Timestamp;
+use crate::upload::must_match;
 use bytes::Bytes;
+use sha2::{Digest, Sha512};
 use std::sync::Arc;
+
+/// So much of a file is read and hashed at once: a millisecond's work.
+const HASHED_BYTES: usize = 512 * 1024;
 
 /// A resumable upload, held by this request alone.
 pub struct Resumption {
@@ -345,6 +350,7 @@ impl Resumption {
             self.has_new_length = false;
         }
         let digest = self.open().await?.seal().await?;
+        self.check_sha512().await?;
         let Some(target) = self.record.target.clone() else { return Ok(()) };
         let ready = Ready {
             sync,
@@ -356,7 +362,7 @@ impl Resumption {
             begun_at: self.record.begun_at,
             by: self.record.by.clone(),
             taken_over: false,
-            announced_sha256: self.record.sha256,
+            announced_sha256: self.record.digests.sha256,
         };
         // Keeps endings out until the landing is remembered.
         let landing = pass.enter().await?;
@@ -368,6 +374,21 @@ impl Resumption {
             self.lake.drop_parts(&self.record.parts).await?;
         }
         Ok(())
+    }
+
+    /// The lake goes by SHA-256 and keeps the state of no other hash over restarts: where its sender has announced the
+    /// SHA-512, the file is read once more.
+    async fn check_sha512(&self) -> Result<(), Error> {
+        let Some(announced) = self.record.digests.sha512 else { return Ok(()) };
+        let (mut hasher, mut offset) = (Sha512::new(), 0);
+        loop {
+            let bytes = self.lake.0.files.read_partial(&self.record.partial, offset, HASHED_BYTES).await?;
+            if bytes.is_empty() {
+                return must_match("SHA-512", Some(announced), hasher.finalize().into());
+            }
+            offset += bytes.len() as u64;
+            hasher.update(&bytes);
+        }
     }
 
     /// The upload ends here, without landing: the row says why, and its bytes go.

@@ -1,5 +1,6 @@
 //! The documented API, and what goes beyond it: each handler a few lines over one call of the lake.
 
+mod activity;
 mod batches;
 mod body;
 mod checksum;
@@ -15,6 +16,7 @@ mod syncs;
 mod trash;
 mod tus;
 mod uploads;
+mod waiting;
 
 use super::Door;
 use axum::Router;
@@ -44,7 +46,11 @@ pub fn router() -> Router<Arc<Door>> {
         .route("/api/lake/dataset/rhythm", post(datasets::set_rhythm))
         .route("/api/lake/dataset/schema", get(schemas::schema))
         .route("/api/lake/dataset/schema-policy", post(schemas::set_policy))
+        .route("/api/lake/activity", get(activity::list))
         .route("/api/lake/trash", get(trash::list))
+        .route("/api/lake/trash/groups", get(trash::groups))
+        .route("/api/lake/trash/summary", get(trash::summary))
+        .route("/api/lake/trash/look", get(trash::look))
         .route("/api/lake/trash/restore", post(trash::restore))
         .route("/api/lake/trash/empty", post(trash::empty))
 }

@@ -1,6 +1,7 @@
 //! The body of one request, taken into a resumable upload: what both dialects share.
 
 use super::checksum::Checksum;
+use super::waiting::in_time;
 use crate::http::Door;
 use crate::http::digest_fields::DigestFields;
 use crate::http::error::HttpError;
@@ -10,9 +11,10 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryFutureExt, TryStreamExt};
 use lakeshore::in_flight::Sender;
 use lakeshore::service::Resumption;
+use lakeshore::upload::Announced;
 use lakeshore::{Error, Timestamp};
 use std::convert::Infallible;
 use std::time::{Duration, UNIX_EPOCH};
@@ -67,12 +69,8 @@ pub fn has_media_type(headers: &HeaderMap, expected: &str) -> bool {
 }
 
 /// `Repr-Digest: sha-256=:…:` (RFC 9530), of the whole file.
-pub fn announced_sha256(headers: &HeaderMap) -> Result<Option<[u8; 32]>, Error> {
-    let announced = DigestFields::of_representation(headers).announced()?;
-    if announced.sha256.is_none() && announced.sha512.is_some() {
-        return Err(Error::Invalid("a resumable upload is checked by its SHA-256; send that as Repr-Digest".into()));
-    }
-    Ok(announced.sha256)
+pub fn announced_digests(headers: &HeaderMap) -> Result<Announced, Error> {
+    DigestFields::of_representation(headers).announced()
 }
 
 /// The address of an upload. Clients resolve it against the one that they called, so that it is right behind a proxy too.
@@ -174,19 +172,8 @@ async fn next(door: &Door, resumption: &mut Resumption, piece: &mut Piece) -> Re
 
 /// The next bytes, unless none come, or the server stops.
 pub async fn next_bytes(door: &Door, piece: &mut Piece) -> Result<Option<Bytes>, Error> {
-    let next = tokio::select! {
-        next = tokio::time::timeout(door.upload_idle_max, piece.stream.next()) => next,
-        () = door.interrupt.cancelled() => return Err(Error::ShuttingDown),
-    };
-    match next {
-        Ok(None) => Ok(None),
-        Ok(Some(Ok(bytes))) => Ok(Some(bytes)),
-        Ok(Some(Err(error))) => Err(Error::IncompleteUpload(format!("the body broke off ({error}); send the rest"))),
-        Err(_) => Err(Error::IncompleteUpload(format!(
-            "nothing came for {} seconds; send the rest, or raise --upload-idle-timeout",
-            door.upload_idle_max.as_secs()
-        ))),
-    }
+    let next = piece.stream.try_next().map_err(|error| format!("the body broke off ({error})"));
+    in_time(door, next, "send the rest").await
 }
 
 /// Reads what a refused request goes on sending. A client that waits for a word before it sends is not asked to.

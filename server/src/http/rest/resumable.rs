@@ -8,10 +8,10 @@
 use super::body::Answer;
 use super::body::Parameters;
 use super::pieces::{
-    Ends, Piece, announced_sha256, discard_body, has_media_type, header, location, next_bytes, set, take_body,
+    Ends, Piece, announced_digests, discard_body, has_media_type, header, location, next_bytes, set, take_body,
 };
 use super::syncs::sync_id;
-use super::uploads::UNSEEN_MAX;
+use super::waiting::seen;
 use crate::http::Door;
 use crate::http::credentials::Credentials;
 use crate::http::error::HttpError;
@@ -21,9 +21,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header as names};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use bytes::Bytes;
-use lakeshore::service::{Announced, Destination, IncomingUpload, Resumption};
-use lakeshore::{Error, ErrorCode, upload};
+use lakeshore::service::{Destination, IncomingUpload, NewResumption, Resumption};
+use lakeshore::{Error, ErrorCode};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -87,12 +86,12 @@ async fn create(
             Error::Invalid("the parameter sync_id is missing; add ?sync_id=N with the id that start gave".into())
         })?;
         let destination = door.lake.destination(&caller, sync_id(id)?, parameters.path.as_deref()).await?;
-        let announced = Announced {
+        let announced = NewResumption {
             file_name: file_name(parameters.file_name, in_path, &headers)?,
             length: natural(&headers, "upload-length"),
-            sha256: announced_sha256(&headers)?,
+            digests: announced_digests(&headers)?,
             brings_bytes: piece.announced_bytes != Some(0),
-            ..Announced::default()
+            ..NewResumption::default()
         };
         match boolean(&headers, "upload-complete") {
             Some(false) => begin(&door, &destination, announced, &mut piece).await,
@@ -105,7 +104,7 @@ async fn create(
 async fn begin(
     door: &Door,
     destination: &Destination,
-    announced: Announced,
+    announced: NewResumption,
     piece: &mut Piece,
 ) -> Result<Response, HttpError> {
     let mut upload = destination.begin_resumable(announced).await?;
@@ -120,7 +119,7 @@ async fn begin(
 async fn take_whole(
     door: &Door,
     destination: Destination,
-    announced: Announced,
+    announced: NewResumption,
     piece: &mut Piece,
 ) -> Result<Response, HttpError> {
     if let (Some(length), Some(bytes)) = (announced.length, piece.announced_bytes)
@@ -130,8 +129,8 @@ async fn take_whole(
     }
     let length = announced.length.or(piece.announced_bytes);
     let destination = destination.expecting(length.unwrap_or(0)).sent_by(piece.sender.clone());
-    let digest = upload::Announced { sha256: announced.sha256, ..upload::Announced::default() };
-    let mut incoming = destination.begin(&announced.file_name).await?.announcing(digest).of_bytes(length);
+    let mut incoming =
+        destination.begin(&announced.file_name).await?.announcing(announced.digests.clone()).of_bytes(length);
     if let Err(error) = take_into(door, &mut incoming, &announced, piece).await {
         incoming.fail(&error).await?;
         return Err(error.into());
@@ -143,11 +142,11 @@ async fn take_whole(
 async fn take_into(
     door: &Door,
     incoming: &mut IncomingUpload,
-    announced: &Announced,
+    announced: &NewResumption,
     piece: &mut Piece,
 ) -> Result<(), Error> {
     let mut received = 0;
-    while let Some(bytes) = next_of(door, incoming, piece).await? {
+    while let Some(bytes) = seen(incoming, next_bytes(door, piece)).await? {
         received += bytes.len() as u64;
         incoming.write(bytes).await?;
     }
@@ -155,17 +154,6 @@ async fn take_into(
         Some(length) if length != received => Err(differs(length, received)),
         _ => Ok(()),
     }
-}
-
-/// The next bytes. When they do not come at once, the upload shows as in flight.
-async fn next_of(door: &Door, incoming: &mut IncomingUpload, piece: &mut Piece) -> Result<Option<Bytes>, Error> {
-    if !incoming.is_registered() {
-        match tokio::time::timeout(UNSEEN_MAX, next_bytes(door, piece)).await {
-            Ok(bytes) => return bytes,
-            Err(_) => incoming.register().await?,
-        }
-    }
-    next_bytes(door, piece).await
 }
 
 fn differs(length: u64, bytes: u64) -> Error {

@@ -1,20 +1,23 @@
 //! `/api/lake/trash`
 
-use super::body::{Done, JsonBody, Keyed, Parameters};
+use super::body::{JsonBody, Keyed, Parameters};
 use crate::http::Door;
 use crate::http::credentials::Credentials;
 use crate::http::error::HttpError;
 use axum::Json;
 use axum::extract::State;
 use lakeshore::list::ListParameters;
-use lakeshore::service::{Emptied, EmptyTrash};
-use lakeshore::trash::{TrashEntry, TrashId};
-use serde::{Deserialize, Serialize};
+use lakeshore::service::{Emptied, EmptyTrash, InTrash, LookIntoTrash, RestoreTrash, RestoredTrash};
+use lakeshore::trash::{TrashEntry, TrashGroup, TrashSummary};
+use serde::Serialize;
 use std::sync::Arc;
 
-#[derive(Deserialize)]
-pub struct Restore {
-    trash_id: TrashId,
+/// What was put back. Of one piece asked for by itself there is no more to say than that it was.
+#[derive(Serialize)]
+pub struct Restoring {
+    success: bool,
+    #[serde(flatten)]
+    several: Option<RestoredTrash>,
 }
 
 /// What has begun to be removed.
@@ -34,14 +37,38 @@ pub async fn list(
     Ok(Json(door.lake.trash(&caller, &parameters).await?))
 }
 
+pub async fn groups(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Parameters(parameters): Parameters<ListParameters>,
+) -> Result<Json<Vec<TrashGroup>>, HttpError> {
+    let caller = credentials.caller(&door.lake, None).await?;
+    Ok(Json(door.lake.trash_groups(&caller, &parameters).await?))
+}
+
+pub async fn summary(State(door): State<Arc<Door>>, credentials: Credentials) -> Result<Json<TrashSummary>, HttpError> {
+    let caller = credentials.caller(&door.lake, None).await?;
+    Ok(Json(door.lake.trash_summary(&caller).await?))
+}
+
+pub async fn look(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Parameters(wanted): Parameters<LookIntoTrash>,
+) -> Result<Json<InTrash>, HttpError> {
+    let caller = credentials.caller(&door.lake, None).await?;
+    Ok(Json(door.lake.look_into_trash(&caller, &wanted).await?))
+}
+
 pub async fn restore(
     State(door): State<Arc<Door>>,
     credentials: Credentials,
-    JsonBody(body): JsonBody<Keyed<Restore>>,
-) -> Result<Json<Done>, HttpError> {
+    JsonBody(body): JsonBody<Keyed<RestoreTrash>>,
+) -> Result<Json<Restoring>, HttpError> {
     let caller = credentials.caller(&door.lake, body.api_key.as_deref()).await?;
-    door.lake.restore(&caller, body.call.trash_id).await?;
-    Ok(Json(Done::SUCCESS))
+    let is_one = body.call.trash_id.is_some();
+    let restored = door.lake.restore_trash(&caller, &body.call).await?;
+    Ok(Json(Restoring { success: restored.num_failed == 0, several: (!is_one).then_some(restored) }))
 }
 
 pub async fn empty(

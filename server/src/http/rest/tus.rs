@@ -4,7 +4,7 @@
 use super::body::Parameters;
 use super::checksum::{ALGORITHMS, Checksum};
 use super::pieces::{
-    ADDRESS, Ends, Piece, announced_sha256, discard_body, has_media_type, header, http_date, location, number, set,
+    ADDRESS, Ends, Piece, announced_digests, discard_body, has_media_type, header, http_date, location, number, set,
     take_body,
 };
 use super::syncs::sync_id;
@@ -19,7 +19,7 @@ use base64::prelude::BASE64_STANDARD;
 use lakeshore::Error;
 use lakeshore::key::Caller;
 use lakeshore::resumable::Token;
-use lakeshore::service::{Announced, Resumption};
+use lakeshore::service::{NewResumption, Resumption};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -69,11 +69,11 @@ async fn try_create(
     let checksum = if brings_bytes { Checksum::announced(headers)? } else { None };
     let metadata = header(headers, "upload-metadata")?.unwrap_or_default();
     let known = parse_metadata(metadata)?;
-    let mut announced = Announced {
+    let mut announced = NewResumption {
         file_name: file_name(&known).to_owned(),
         length: announced_length(headers)?,
         metadata: metadata.to_owned(),
-        sha256: announced_sha256(headers)?,
+        digests: announced_digests(headers)?,
         brings_bytes,
         parts: Vec::new(),
     };

@@ -2,11 +2,12 @@
 
 use super::body::{Answer, Parameters};
 use super::syncs::sync_id;
+use super::waiting::{in_time, seen};
 use crate::http::Door;
 use crate::http::credentials::Credentials;
 use crate::http::digest_fields::{DigestFields, wants_digest};
 use crate::http::error::{FAILED_NAMED_MAX, FailedFile, HttpError};
-use crate::http::multipart::{Multipart, MultipartError, boundary};
+use crate::http::multipart::{Multipart, boundary};
 use crate::http::sender::SentBy;
 use axum::Json;
 use axum::body::{Body, BodyDataStream};
@@ -18,15 +19,14 @@ use lakeshore::upload::{Announced, Landed, hexadecimal};
 use lakeshore::{Error, LakePath};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Most files in one request.
 const FILES_MAX: usize = 10_000;
 /// After a file was refused, so much of the rest of the body is read and dropped, so that the client, which is still
 /// sending, comes to read the answer.
 const DISCARDED_BYTES_MAX: u64 = 256 * 1024 * 1024;
-/// How long a small upload may wait for its next bytes before it shows in the history.
-pub const UNSEEN_MAX: Duration = Duration::from_millis(50);
+/// What to do about an upload that broke off.
+const AGAIN: &str = "send the file again";
 
 #[derive(Deserialize)]
 pub struct UploadParameters {
@@ -176,7 +176,7 @@ impl Reception<'_> {
 
     async fn receive_file(&mut self, mut incoming: IncomingUpload) -> Result<Landed, Error> {
         let result = loop {
-            match self.chunk_of(&mut incoming).await {
+            match seen(&mut incoming, self.chunk()).await {
                 Ok(Some(bytes)) => {
                     if let Err(error) = incoming.write(bytes).await {
                         break Err(error);
@@ -207,41 +207,11 @@ impl Reception<'_> {
         false
     }
 
-    /// The next bytes of an upload. When they do not come at once, the upload shows as in flight.
-    async fn chunk_of(&mut self, incoming: &mut IncomingUpload) -> Result<Option<Bytes>, Error> {
-        if !incoming.is_registered() {
-            match tokio::time::timeout(UNSEEN_MAX, self.chunk()).await {
-                Ok(chunk) => return chunk,
-                Err(_) => incoming.register().await?,
-            }
-        }
-        self.chunk().await
-    }
-
     async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        let next = tokio::time::timeout(self.door.upload_idle_max, self.body.chunk());
-        tokio::select! {
-            chunk = next => self.in_time(chunk),
-            () = self.door.interrupt.cancelled() => Err(Error::ShuttingDown),
-        }
+        in_time(self.door, self.body.chunk(), AGAIN).await
     }
 
     async fn next_part(&mut self) -> Result<Option<crate::http::multipart::Part>, Error> {
-        let next = tokio::time::timeout(self.door.upload_idle_max, self.body.next_part());
-        tokio::select! {
-            part = next => self.in_time(part),
-            () = self.door.interrupt.cancelled() => Err(Error::ShuttingDown),
-        }
-    }
-
-    fn in_time<T>(&self, result: Result<Result<T, MultipartError>, tokio::time::error::Elapsed>) -> Result<T, Error> {
-        match result {
-            Ok(Ok(given)) => Ok(given),
-            Ok(Err(error)) => Err(Error::IncompleteUpload(format!("{error}; send the file again"))),
-            Err(_) => Err(Error::IncompleteUpload(format!(
-                "nothing came for {} seconds; send the file again, or raise --upload-idle-timeout",
-                self.door.upload_idle_max.as_secs()
-            ))),
-        }
+        in_time(self.door, self.body.next_part(), AGAIN).await
     }
 }

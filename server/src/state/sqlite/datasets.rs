@@ -1,5 +1,6 @@
 //! Datasets: the table `datasets`. When a sync writes to one, [`super::syncs`] and [`super::uploads`] say so here.
 
+use super::activity;
 use super::days::{arrival, arrivals, busiest, busiest_path, day_of_type, of_days};
 use super::query::{Select, changed, clamp, found};
 use super::row::{SYNC_COLUMNS, id, number, path, sync, trash_entry};
@@ -7,6 +8,7 @@ use super::trash::held_bytes;
 use super::writer::Durability::{Synced, Written};
 use super::{SqliteState, fault};
 use async_trait::async_trait;
+use lakeshore::activity::{Actor, Deed};
 use lakeshore::dataset::{Counted, DatasetRecord, DayOfType};
 use lakeshore::day::Day;
 use lakeshore::path::LakePath;
@@ -34,12 +36,24 @@ impl DatasetState for SqliteState {
         self.readers.look(|connection| found(connection, &sql, [path.as_str()], record))
     }
 
-    async fn set_rhythm(&self, path: &LakePath, rhythm: Option<&Rhythm>) -> Result<bool, Error> {
-        let path = path.clone();
+    async fn set_rhythm(
+        &self,
+        path: &LakePath,
+        rhythm: Option<&Rhythm>,
+        by: &Actor,
+        at: Timestamp,
+    ) -> Result<bool, Error> {
+        let (path, deed) = (path.clone(), Deed::rhythm_set(path, rhythm, by, at));
         let rhythm = rhythm.map(serde_json::to_string).transpose().map_err(Error::internal)?;
         let sql = "UPDATE datasets SET rhythm = ? WHERE path = ?";
         self.writer
-            .write(Synced, move |connection| Ok(changed(connection, sql, params![rhythm, path.as_str()])? > 0))
+            .write(Synced, move |connection| {
+                let is_there = changed(connection, sql, params![rhythm, path.as_str()])? > 0;
+                if is_there {
+                    activity::record(connection, &deed)?;
+                }
+                Ok(is_there)
+            })
             .await
     }
 

@@ -11,7 +11,7 @@ use rusqlite::{Connection, params};
 pub(super) fn earlier(connection: &Connection, new: &NewSync, once: &OnceOnly) -> Result<Option<SyncId>, Error> {
     changed(connection, "DELETE FROM idempotency_keys WHERE at < ?", [once.forget_before.0])?;
     let sql = "SELECT fingerprint, sync_id FROM idempotency_keys WHERE caller = ? AND key = ?";
-    let earlier = found(connection, sql, [&new.started_by, once.key.as_str()], |row| {
+    let earlier = found(connection, sql, [&new.started_by.name, once.key.as_str()], |row| {
         Ok((row.get::<_, [u8; 32]>(0)?, SyncId(row.get::<_, i64>(1)?.cast_unsigned())))
     })?;
     match earlier {
@@ -22,6 +22,6 @@ pub(super) fn earlier(connection: &Connection, new: &NewSync, once: &OnceOnly) -
 
 pub(super) fn remember(connection: &Connection, new: &NewSync, once: &OnceOnly, sync_id: SyncId) -> Result<(), Error> {
     let sql = "INSERT INTO idempotency_keys (caller, key, fingerprint, sync_id, at) VALUES (?, ?, ?, ?, ?)";
-    let values = params![new.started_by, once.key.as_str(), once.fingerprint.0, id(sync_id.0), new.at.0];
+    let values = params![new.started_by.name, once.key.as_str(), once.fingerprint.0, id(sync_id.0), new.at.0];
     changed(connection, sql, values).map(|_| ())
 }

@@ -12,6 +12,8 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("../../../migrations/sqlite/0006_taken_over.sql")),
     M::up(include_str!("../../../migrations/sqlite/0007_datasets.sql")),
     M::up(include_str!("../../../migrations/sqlite/0008_schemas.sql")),
+    M::up(include_str!("../../../migrations/sqlite/0009_activity.sql")),
+    M::up(include_str!("../../../migrations/sqlite/0010_sha512_of_resumables.sql")),
 ];
 
 pub(super) fn run(connection: &mut Connection) -> rusqlite_migration::Result<()> {

@@ -2,8 +2,9 @@
 //!
 //! WAL mode, one writer that commits many requests in one transaction ([`writer`]), and readers that never wait for it
 //! ([`readers`]). The queries stand beside the types that they fill: [`syncs`], [`batches`], [`uploads`], [`resumables`],
-//! [`schemas`], [`trash`], [`keys`], [`datasets`]; what counts beside them in [`counts`] and [`days`].
+//! [`schemas`], [`trash`], [`keys`], [`datasets`], [`activity`]; what counts beside them in [`counts`] and [`days`].
 
+mod activity;
 mod backup;
 mod batches;
 mod content;

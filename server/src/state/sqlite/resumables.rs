@@ -11,13 +11,13 @@ use lakeshore::ports::ResumableState;
 use lakeshore::ports::resumables::{NewResumable, ResumableId, ResumableRecord};
 use lakeshore::resumable::{Checkpoint, Token};
 use lakeshore::sync::{Status, SyncId};
-use lakeshore::upload::{Identity, PartialName, UploadId};
+use lakeshore::upload::{Announced, Identity, PartialName, UploadId};
 use lakeshore::{Error, Timestamp};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params};
 
 const COLUMNS: &str = "r.resumable_id, r.token, r.upload_id, r.sync_id, r.file_name, r.target, r.partial, r.identity, \
-     r.length, r.durable_bytes, r.hash_state, r.metadata, r.sha256, r.is_told, r.parts, r.joined_into, r.started_by, \
+     r.length, r.durable_bytes, r.hash_state, r.metadata, r.sha256, r.sha512, r.is_told, r.parts, r.joined_into, r.started_by, \
      r.begun_at, r.expires_at";
 
 /// How a part stands: by what it was joined into.
@@ -150,8 +150,8 @@ fn begin_resumable(connection: &Connection, new: &NewResumable) -> Result<Option
     let target = new.upload.as_ref().map(|upload| upload.target.as_str());
     let parts: Vec<_> = new.parts.iter().map(Token::as_str).collect();
     let sql = "INSERT INTO resumables (token, upload_id, sync_id, file_name, target, partial, identity, length, \
-               durable_bytes, hash_state, metadata, sha256, is_told, parts, started_by, begun_at, expires_at) \
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+               durable_bytes, hash_state, metadata, sha256, sha512, is_told, parts, started_by, begun_at, expires_at) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     changed(
         connection,
         sql,
@@ -167,7 +167,8 @@ fn begin_resumable(connection: &Connection, new: &NewResumable) -> Result<Option
             id(new.checkpoint.offset),
             new.checkpoint.hash_state,
             new.metadata,
-            new.sha256,
+            new.digests.sha256,
+            new.digests.sha512,
             new.is_told,
             parts.join(" "),
             new.by,
@@ -194,16 +195,18 @@ fn resumable(connection: &Connection, token: &Token) -> Result<Option<ResumableR
     found(connection, &of_part, [token.as_str()], record)
 }
 
+/// `None` where none was announced.
+fn digest<const N: usize>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<[u8; N]>> {
+    let bytes: Option<Vec<u8>> = row.get(column)?;
+    let wrong = |bytes: Vec<u8>| {
+        let said = format!("the column {column} holds {} bytes", bytes.len());
+        rusqlite::Error::FromSqlConversionFailure(0, Type::Blob, said.into())
+    };
+    bytes.map(|bytes| bytes.try_into().map_err(wrong)).transpose()
+}
+
 fn record(row: &Row<'_>) -> rusqlite::Result<ResumableRecord> {
     let optional = |column: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(i64::cast_unsigned));
-    let sha256 = match row.get::<_, Option<Vec<u8>>>("sha256")? {
-        Some(bytes) => {
-            let wrong = |bytes: Vec<u8>| format!("the column sha256 holds {} bytes", bytes.len()).into();
-            let wrong = |bytes| rusqlite::Error::FromSqlConversionFailure(0, Type::Blob, wrong(bytes));
-            Some(bytes.try_into().map_err(wrong)?)
-        }
-        None => None,
-    };
     let is_to_land = row.get_ref("target")? != rusqlite::types::ValueRef::Null;
     let parts: String = row.get("parts")?;
     Ok(ResumableRecord {
@@ -220,7 +223,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<ResumableRecord> {
         checkpoint: Checkpoint { offset: number(row, "durable_bytes")?, hash_state: row.get("hash_state")? },
         length: optional("length")?,
         metadata: row.get("metadata")?,
-        sha256,
+        digests: Announced { sha256: digest(row, "sha256")?, sha512: digest(row, "sha512")? },
         is_told: row.get("is_told")?,
         by: row.get("started_by")?,
         begun_at: Timestamp(row.get("begun_at")?),

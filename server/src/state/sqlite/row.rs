@@ -1,13 +1,14 @@
 //! Rows and the engine's types: decoding.
 
 use lakeshore::Timestamp;
+use lakeshore::activity::{Activity, ActivityId, Actor, Deed, Means, Origin, Outcome, Trace, What};
 use lakeshore::expected::ExpectedTotals;
 use lakeshore::guard::Hold;
 use lakeshore::key::{Key, KeyId, Role};
 use lakeshore::path::LakePath;
 use lakeshore::schema::{Schema, SchemaDifference};
 use lakeshore::sync::{Closing, Phase, Status, Sync, SyncId, SyncRecord, SyncType};
-use lakeshore::trash::{Totals, TrashEntry, TrashId, TrashKind, TrashReason};
+use lakeshore::trash::{Totals, TrashEntry, TrashGroup, TrashId, TrashKind, TrashReason};
 use lakeshore::upload::{Identity, Upload, UploadId, hexadecimal};
 use rusqlite::types::Type;
 use rusqlite::{Error, Result, Row};
@@ -43,7 +44,7 @@ pub(super) fn path(row: &Row<'_>, column: &str) -> Result<LakePath> {
 
 pub(super) const SYNC_COLUMNS: &str = "sync_id, org_id, name, path, sync_type, status, phase, start_time, end_time, \
      total_files, num_failed, num_in_flight, size_bytes, message, started_by, closing_staging, closing_allow_empty, \
-     closing_reason, closing_message, closing_by, expected_count, expected_bytes, expected_named, \
+     closing_reason, closing_message, closing_by, closing_actor, expected_count, expected_bytes, expected_named, \
      held_since, held_replaced_files, held_replaced_bytes, held_published_files, held_published_bytes, held_differing, num_differing";
 
 pub(super) fn sync(row: &Row<'_>) -> Result<Sync> {
@@ -89,12 +90,12 @@ pub(super) fn sync_record(row: &Row<'_>) -> Result<SyncRecord> {
         Phase::Publishing => Some(Closing::Publish {
             staging: Identity(row.get("closing_staging")?),
             allow_empty: row.get("closing_allow_empty")?,
-            by: row.get("closing_by")?,
+            by: actor(row, "closing_actor", "closing_by")?,
         }),
         Phase::Aborting => Some(Closing::Abort {
             reason: parsed(row, "closing_reason", TrashReason::parse)?,
             message: row.get("closing_message")?,
-            by: row.get("closing_by")?,
+            by: actor(row, "closing_actor", "closing_by")?,
         }),
     };
     Ok(SyncRecord { sync: sync(row)?, phase, closing })
@@ -154,7 +155,55 @@ pub(super) fn trash_entry(row: &Row<'_>) -> Result<TrashEntry> {
         totals: files
             .zip(bytes)
             .map(|(files, bytes)| Totals { files: files.cast_unsigned(), bytes: bytes.cast_unsigned() }),
+        expires_at: None,
     })
+}
+
+pub(super) fn trash_group(row: &Row<'_>) -> Result<TrashGroup> {
+    let has_path = row.get::<_, Option<String>>("sync_path")?.is_some();
+    Ok(TrashGroup {
+        sync_id: SyncId(number_if_any(row, "sync_id")?.unwrap_or(0)),
+        sync_name: row.get::<_, Option<String>>("sync_name")?.unwrap_or_default(),
+        path: if has_path { Some(path(row, "sync_path")?) } else { None },
+        reason: parsed(row, "reason", TrashReason::parse)?,
+        pieces: number(row, "pieces")?,
+        totals: Totals { files: number(row, "files")?, bytes: number(row, "bytes")? },
+        num_uncounted: number(row, "uncounted")?,
+        first_at: time(row, "first_at")?,
+        last_at: time(row, "last_at")?,
+        expires_at: None,
+    })
+}
+
+/// Who was remembered as asking for something; where there is no more, their name.
+pub(super) fn actor(row: &Row<'_>, column: &str, name: &str) -> Result<Actor> {
+    let kept: Option<String> = row.get(column)?;
+    match kept.and_then(|kept| serde_json::from_str(&kept).ok()) {
+        Some(actor) => Ok(actor),
+        None => Ok(Actor::from(row.get::<_, Option<String>>(name)?.unwrap_or_default().as_str())),
+    }
+}
+
+pub(super) fn activity(row: &Row<'_>) -> Result<Activity> {
+    let if_any = |column| Ok::<_, Error>(row.get_ref(column)? != rusqlite::types::ValueRef::Null);
+    let origin =
+        Origin { address: row.get("address")?, forwarded_for: row.get("forwarded_for")?, program: row.get("program")? };
+    let means = parsed(row, "means", Means::parse)?;
+    let trace = Trace { means, key_id: number_if_any(row, "key_id")?.map(KeyId), origin };
+    let role = if if_any("role")? { Some(parsed(row, "role", Role::parse)?) } else { None };
+    let counted = number_if_any(row, "files")?.zip(number_if_any(row, "bytes")?);
+    let deed = Deed {
+        at: time(row, "at")?,
+        what: parsed(row, "what", What::parse)?,
+        outcome: parsed(row, "outcome", Outcome::parse)?,
+        by: Actor { name: row.get("who")?, role, trace },
+        path: if if_any("path")? { Some(path(row, "path")?) } else { None },
+        sync_id: number_if_any(row, "sync_id")?.map(SyncId),
+        subject: row.get("subject")?,
+        message: row.get("message")?,
+        totals: counted.map(|(files, bytes)| Totals { files, bytes }),
+    };
+    Ok(Activity { activity_id: ActivityId(number(row, "activity_id")?), deed })
 }
 
 pub(super) fn key(row: &Row<'_>) -> Result<Key> {
@@ -169,6 +218,7 @@ pub(super) fn key(row: &Row<'_>) -> Result<Key> {
         expires_at: time_if_any(row, "expires_at")?,
         last_used_at: time_if_any(row, "last_used_at")?,
         revoked_at: time_if_any(row, "revoked_at")?,
+        created_by: row.get("created_by")?,
     })
 }
 

@@ -1,12 +1,13 @@
 //! The columns of files and datasets: the tables of migration 8.
 
 use super::SqliteState;
+use super::activity::record;
 use super::query::{Select, changed, clamp, found};
 use super::row::{UPLOAD_COLUMNS, id, parsed, path, upload};
 use super::writer::Durability::{Synced, Written};
 use crate::crash::crash_point;
 use async_trait::async_trait;
-use lakeshore::Error;
+use lakeshore::activity::{Actor, Deed};
 use lakeshore::path::LakePath;
 use lakeshore::ports::SchemaState;
 use lakeshore::ports::schemas::{GoodSchema, InspectedUpload, Uninspected};
@@ -14,6 +15,7 @@ use lakeshore::preview::Inspected;
 use lakeshore::schema::{Schema, SchemaPolicy};
 use lakeshore::sync::{Phase, SyncId};
 use lakeshore::upload::{Identity, Upload, UploadId};
+use lakeshore::{Error, Timestamp};
 use rusqlite::{Connection, params};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -64,12 +66,20 @@ impl SchemaState for SqliteState {
         self.readers.look(|connection| policy(connection, dataset.as_str()))
     }
 
-    async fn set_schema_policy(&self, dataset: &LakePath, policy: SchemaPolicy) -> Result<(), Error> {
-        let dataset = dataset.clone();
+    async fn set_schema_policy(
+        &self,
+        dataset: &LakePath,
+        policy: SchemaPolicy,
+        by: &Actor,
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        let (dataset, deed) = (dataset.clone(), Deed::schema_policy_set(dataset, policy, by, at));
         let sql = "INSERT INTO schema_policies (path, policy) VALUES (?, ?) \
                    ON CONFLICT (path) DO UPDATE SET policy = excluded.policy";
-        let set =
-            move |connection: &Connection| changed(connection, sql, [dataset.as_str(), policy.as_str()]).map(|_| ());
+        let set = move |connection: &Connection| {
+            changed(connection, sql, [dataset.as_str(), policy.as_str()])?;
+            record(connection, &deed)
+        };
         self.writer.write(Synced, set).await
     }
 

@@ -1,5 +1,6 @@
 //! Syncs: the table `syncs`, and what changes with them elsewhere: the days, and the datasets that they write.
 
+use super::activity;
 use super::batches::insert_expected;
 use super::counts::{Tally, dense_page, page_of_slice, slice};
 use super::days::{DayTally, counted};
@@ -11,6 +12,7 @@ use super::writer::Durability::{Synced, Written};
 use super::{SqliteState, datasets, fault, idempotency, schemas};
 use crate::crash::crash_point;
 use async_trait::async_trait;
+use lakeshore::activity::{Actor, Deed};
 use lakeshore::dataset::DayCounts;
 use lakeshore::guard::Hold;
 use lakeshore::limits::IN_FLIGHT_NAMED_MAX;
@@ -63,15 +65,16 @@ impl SyncState for SqliteState {
         self.writer.write(Synced, move |connection| settle_sync(connection, settlement)).await
     }
 
-    async fn hold_sync(&self, sync_id: SyncId, hold: Hold) -> Result<Hold, Error> {
-        let held = self.writer.write(Synced, move |connection| hold_sync(connection, sync_id, hold)).await;
+    async fn hold_sync(&self, sync_id: SyncId, hold: Hold, by: &Actor) -> Result<Hold, Error> {
+        let by = by.clone();
+        let held = self.writer.write(Synced, move |connection| hold_sync(connection, sync_id, hold, &by)).await;
         crash_point!("hold.remembered");
         held
     }
 
-    async fn reopen_sync(&self, sync_id: SyncId) -> Result<(), Error> {
-        let sql = "UPDATE syncs SET phase = 'Open' WHERE sync_id = ? AND phase IN ('Publishing', 'Aborting')";
-        self.writer.write(Synced, move |connection| changed(connection, sql, [id(sync_id.0)]).map(|_| ())).await
+    async fn reopen_sync(&self, sync_id: SyncId, why: &str, at: Timestamp) -> Result<(), Error> {
+        let why = why.to_owned();
+        self.writer.write(Synced, move |connection| reopen_sync(connection, sync_id, &why, at)).await
     }
 
     async fn closing_syncs(&self) -> Result<Vec<SyncRecord>, Error> {
@@ -191,7 +194,7 @@ fn start_sync(connection: &Connection, new: NewSync) -> Result<SyncId, Error> {
     }
     let sql =
         "INSERT INTO syncs (name, path, sync_type, start_time, started_by, last_activity) VALUES (?, ?, ?, ?, ?, ?)";
-    let values = params![new.name, new.path.as_str(), new.sync_type.as_str(), new.at.0, new.started_by, new.at.0];
+    let values = params![new.name, new.path.as_str(), new.sync_type.as_str(), new.at.0, new.started_by.name, new.at.0];
     changed(connection, sql, values)?;
     let sync_id = SyncId(connection.last_insert_rowid().cast_unsigned());
     folder_id(connection, new.path.as_str())?;
@@ -202,6 +205,7 @@ fn start_sync(connection: &Connection, new: NewSync) -> Result<SyncId, Error> {
     if let Some(once) = &new.once {
         idempotency::remember(connection, &new, once, sync_id)?;
     }
+    activity::record(connection, &Deed::sync_started(sync_id, &new))?;
     Ok(sync_id)
 }
 
@@ -229,28 +233,34 @@ fn close_sync(
     DayTally::failed(connection, sync_id, at, discarded.len() as u64)?;
     let sql = "UPDATE syncs SET num_failed = num_failed + ?, num_in_flight = 0, held_since = NULL WHERE sync_id = ?";
     changed(connection, sql, params![id(discarded.len() as u64), id(sync_id.0)])?;
+    for deed in Deed::closing(&record, &closing, discarded.len() as u64, at) {
+        activity::record(connection, &deed)?;
+    }
+    let actor = serde_json::to_string(closing.by()).map_err(Error::internal)?;
     match closing {
-        Closing::Finish => {
+        Closing::Finish { by } => {
             let sql = "UPDATE syncs SET phase = 'Ended', status = 'Finished', end_time = ? WHERE sync_id = ?";
             let ended = changed(connection, sql, params![at.0, id(sync_id.0)]);
             schemas::remember_good(connection, sync_id)?;
+            let finished = self::record(connection, sync_id)?.ok_or(Error::NoSuchSync(sync_id))?.sync;
+            activity::record(connection, &Deed::sync_finished(&finished, &by, at))?;
             ended
         }
         Closing::Publish { staging, allow_empty, by } => {
             let sql = "UPDATE syncs SET phase = 'Publishing', closing_staging = ?, closing_allow_empty = ?, \
-                       closing_by = ? WHERE sync_id = ?";
-            changed(connection, sql, params![staging.0, allow_empty, by, id(sync_id.0)])
+                       closing_by = ?, closing_actor = ? WHERE sync_id = ?";
+            changed(connection, sql, params![staging.0, allow_empty, by.name, actor, id(sync_id.0)])
         }
         Closing::Abort { reason, message, by } => {
-            let sql = "UPDATE syncs SET phase = 'Aborting', closing_reason = ?, closing_message = ?, closing_by = ? \
-                       WHERE sync_id = ?";
-            changed(connection, sql, params![reason.as_str(), message, by, id(sync_id.0)])
+            let sql = "UPDATE syncs SET phase = 'Aborting', closing_reason = ?, closing_message = ?, closing_by = ?, \
+                       closing_actor = ? WHERE sync_id = ?";
+            changed(connection, sql, params![reason.as_str(), message, by.name, actor, id(sync_id.0)])
         }
     }?;
     Ok(())
 }
 
-fn hold_sync(connection: &Connection, sync_id: SyncId, hold: Hold) -> Result<Hold, Error> {
+fn hold_sync(connection: &Connection, sync_id: SyncId, hold: Hold, by: &Actor) -> Result<Hold, Error> {
     let Hold { since: at, replaced, published, differing_files } = hold;
     let record = record(connection, sync_id)?.ok_or(Error::NoSuchSync(sync_id))?;
     may_accept_uploads(&record)?;
@@ -258,6 +268,7 @@ fn hold_sync(connection: &Connection, sync_id: SyncId, hold: Hold) -> Result<Hol
     if record.sync.held.is_none() {
         // It is not left alone: somebody is to decide now.
         changed(connection, "UPDATE syncs SET last_activity = ? WHERE sync_id = ?", params![at.0, id(sync_id.0)])?;
+        activity::record(connection, &Deed::sync_held(&record.sync, &hold, by))?;
     }
     let sql = "UPDATE syncs SET held_since = ?, held_replaced_files = ?, held_replaced_bytes = ?, \
            held_published_files = ?, held_published_bytes = ?, held_differing = ? WHERE sync_id = ?";
@@ -266,13 +277,24 @@ fn hold_sync(connection: &Connection, sync_id: SyncId, hold: Hold) -> Result<Hol
     Ok(Hold { since, ..hold })
 }
 
+/// What it was closed for could not be done.
+fn reopen_sync(connection: &Connection, sync_id: SyncId, why: &str, at: Timestamp) -> Result<(), Error> {
+    let Some(SyncRecord { sync, closing: Some(closing), .. }) = record(connection, sync_id)? else { return Ok(()) };
+    changed(connection, "UPDATE syncs SET phase = 'Open' WHERE sync_id = ?", [id(sync_id.0)])?;
+    activity::record(connection, &Deed::sync_reopened(&sync, &closing, why, at))
+}
+
 fn settle_sync(connection: &Connection, settlement: Settlement) -> Result<(), Error> {
     let sync_id = settlement.sync_id;
+    let before = record(connection, sync_id)?.ok_or(Error::NoSuchSync(sync_id))?;
     let sql = "UPDATE syncs SET phase = 'Ended', status = ?, message = ?, end_time = ? \
                WHERE sync_id = ? AND phase IN ('Publishing', 'Aborting')";
     let values = params![settlement.status.as_str(), settlement.message, settlement.at.0, id(sync_id.0)];
     if changed(connection, sql, values)? == 0 {
         return Ok(());
+    }
+    if let Some(closing) = &before.closing {
+        activity::record(connection, &Deed::sync_settled(&before.sync, closing, &settlement))?;
     }
     if let Some(trash) = &settlement.trash {
         insert_trash(connection, trash)?;

@@ -1,15 +1,18 @@
 //! Trash: the table `trash`. A piece that was put back, or removed for good, keeps its row, with the time of it.
 
+use super::activity::record;
 use super::query::{Select, changed, clamp, found};
-use super::row::{id, trash_entry};
+use super::row::{actor, id, number, trash_entry, trash_group};
 use super::syncs::{refuse_above_datasets, refuse_if_held};
 use super::writer::Durability::{Synced, Written};
 use super::{SqliteState, datasets};
 use async_trait::async_trait;
+use lakeshore::activity::{Actor, Deed};
 use lakeshore::list::TrashQuery;
-use lakeshore::ports::state::{NewTrash, TrashRecord, TrashState};
-use lakeshore::sync::SyncType;
-use lakeshore::trash::{Doomed, Totals, TrashEntry, TrashId, TrashKey, TrashKind};
+use lakeshore::path::LakePath;
+use lakeshore::ports::state::{NewTrash, TrashRecord, TrashState, TrashSum};
+use lakeshore::sync::{SyncId, SyncType};
+use lakeshore::trash::{Doomed, Totals, TrashEntry, TrashGroup, TrashId, TrashKey, TrashKind};
 use lakeshore::upload::Identity;
 use lakeshore::{Error, Timestamp};
 use rusqlite::{Connection, Row, params};
@@ -21,40 +24,56 @@ const KEPT: &str = "restored_at IS NULL AND emptying_at IS NULL";
 impl TrashState for SqliteState {
     async fn trash(&self, wanted: &TrashQuery) -> Result<Vec<TrashEntry>, Error> {
         let mut select = Select::new(format!("SELECT * FROM trash WHERE {KEPT}"));
-        select.within("origin", wanted.path.as_ref()).within("origin", wanted.scope.as_ref());
-        select.holding(["origin", "trashed_by"], wanted.text.as_deref());
+        filter(&mut select, wanted);
         select.page("trash_id", wanted.page.order, wanted.page.size, wanted.page.from);
         self.readers.list(move |connection| select.rows(connection, trash_entry)).await
+    }
+
+    async fn trash_groups(&self, wanted: &TrashQuery) -> Result<Vec<TrashGroup>, Error> {
+        let select = groups(wanted);
+        self.readers.list(move |connection| select.rows(connection, trash_group)).await
+    }
+
+    async fn trash_sum(&self, scope: Option<&LakePath>) -> Result<TrashSum, Error> {
+        let mut select = Select::new("SELECT count(*) AS pieces, count(*) - count(files) AS uncounted, ");
+        select.push("coalesce(sum(files), 0) AS files, coalesce(sum(bytes), 0) AS bytes FROM trash WHERE ").push(KEPT);
+        select.within("origin", scope);
+        let sum = |row: &Row<'_>| {
+            let totals = Totals { files: number(row, "files")?, bytes: number(row, "bytes")? };
+            Ok(TrashSum { pieces: number(row, "pieces")?, totals, num_uncounted: number(row, "uncounted")? })
+        };
+        let rows = self.readers.list(move |connection| select.rows(connection, sum)).await?;
+        Ok(rows.into_iter().next().unwrap_or_default())
     }
 
     async fn trash_record(&self, trash_id: TrashId) -> Result<Option<TrashRecord>, Error> {
         self.readers.look(|connection| kept(connection, trash_id))
     }
 
-    async fn begin_restore(&self, trash_id: TrashId, identity: &Identity, by: &str) -> Result<(), Error> {
-        let (identity, by) = (identity.clone(), by.to_owned());
+    async fn begin_restore(&self, trash_id: TrashId, identity: &Identity, by: &Actor) -> Result<(), Error> {
+        let (identity, by) = (identity.clone(), by.clone());
         self.writer.write(Synced, move |connection| begin_restore(connection, trash_id, &identity, &by)).await
     }
 
     async fn finish_restore(&self, trash_id: TrashId, replaced: Option<&NewTrash>, at: Timestamp) -> Result<(), Error> {
         let replaced = replaced.cloned();
         let sql = "UPDATE trash SET restored_at = ?, restoring = NULL WHERE trash_id = ? AND restored_at IS NULL AND \
-                   emptying_at IS NULL";
+                   emptying_at IS NULL RETURNING *";
         self.writer
             .write(Synced, move |connection| {
-                if changed(connection, sql, params![at.0, id(trash_id.0)])? == 0 {
+                let restored = |row: &Row<'_>| Ok((trash_entry(row)?, actor(row, "restoring_actor", "restoring_by")?));
+                let Some((entry, by)) = found(connection, sql, params![at.0, id(trash_id.0)], restored)? else {
                     return Ok(());
-                }
-                let origin = "SELECT origin FROM trash WHERE trash_id = ?";
-                let origin = found(connection, origin, [id(trash_id.0)], |row| row.get::<_, String>(0))?;
-                datasets::touch(connection, origin.as_deref())?;
+                };
+                datasets::touch(connection, [entry.origin.as_str()])?;
+                record(connection, &Deed::trash_restored(&entry, &by, at))?;
                 replaced.as_ref().map_or(Ok(()), |trash| insert_trash(connection, trash))
             })
             .await
     }
 
     async fn cancel_restore(&self, trash_id: TrashId) -> Result<(), Error> {
-        let sql = "UPDATE trash SET restoring = NULL, restoring_by = NULL WHERE trash_id = ?";
+        let sql = "UPDATE trash SET restoring = NULL, restoring_by = NULL, restoring_actor = NULL WHERE trash_id = ?";
         self.writer.write(Synced, move |connection| changed(connection, sql, [id(trash_id.0)]).map(|_| ())).await
     }
 
@@ -85,10 +104,10 @@ impl TrashState for SqliteState {
         &self,
         doomed: &Doomed,
         size: u64,
-        by: &str,
+        by: &Actor,
         at: Timestamp,
     ) -> Result<Vec<TrashEntry>, Error> {
-        let (doomed, by) = (*doomed, by.to_owned());
+        let (doomed, by) = (*doomed, by.clone());
         // Asked of a reader first: adding up a large trash must not hold up the writer for nothing.
         if let Doomed::Beyond { bytes_max } = doomed
             && self.readers.list(held_bytes).await? <= bytes_max
@@ -120,11 +139,41 @@ impl TrashState for SqliteState {
     }
 }
 
+fn filter(select: &mut Select, wanted: &TrashQuery) {
+    if let Some(sync_id) = wanted.sync_id {
+        of_sync(select, sync_id);
+    }
+    select.within("origin", wanted.path.as_ref()).within("origin", wanted.scope.as_ref());
+    select.holding(["origin", "trashed_by"], wanted.text.as_deref());
+}
+
+fn of_sync(select: &mut Select, sync_id: SyncId) {
+    match sync_id {
+        SyncId(0) => select.push(" AND sync_id IS NULL"),
+        SyncId(number) => select.push(" AND sync_id = ").bind(id(number)),
+    };
+}
+
+/// A page of the syncs that have something in the trash.
+fn groups(wanted: &TrashQuery) -> Select {
+    let mut select = Select::new(
+        "SELECT sync_id, min(reason) AS reason, count(*) AS pieces, count(*) - count(files) AS uncounted, \
+         coalesce(sum(files), 0) AS files, coalesce(sum(bytes), 0) AS bytes, min(trashed_at) AS first_at, \
+         max(trashed_at) AS last_at, (SELECT name FROM syncs WHERE syncs.sync_id = trash.sync_id) AS sync_name, \
+         (SELECT path FROM syncs WHERE syncs.sync_id = trash.sync_id) AS sync_path FROM trash WHERE ",
+    );
+    select.push(KEPT);
+    filter(&mut select, wanted);
+    select.push(" GROUP BY sync_id ORDER BY sync_id DESC");
+    select.push(" LIMIT ").bind(clamp(wanted.page.size)).push(" OFFSET ").bind(clamp(wanted.page.from));
+    select
+}
+
 fn begin_emptying(
     connection: &Connection,
     doomed: Doomed,
     size: u64,
-    by: &str,
+    by: &Actor,
     at: Timestamp,
 ) -> Result<Vec<TrashEntry>, Error> {
     let entries = match doomed {
@@ -134,6 +183,12 @@ fn begin_emptying(
                 return Err(Error::PathRestoring { path: record.entry.origin, trash_id });
             }
             vec![record.entry]
+        }
+        Doomed::OfSync(sync_id) => {
+            let mut select = Select::new(format!("SELECT * FROM trash WHERE {KEPT} AND restoring IS NULL"));
+            of_sync(&mut select, sync_id);
+            select.push(" ORDER BY trash_id LIMIT ").bind(clamp(size));
+            select.rows(connection, trash_entry)?
         }
         Doomed::Before(before) => oldest(before, size).rows(connection, trash_entry)?,
         Doomed::Beyond { bytes_max } => {
@@ -149,7 +204,10 @@ fn begin_emptying(
     };
     let sql = "UPDATE trash SET emptying_at = ?, emptying_by = ? WHERE trash_id = ?";
     for entry in &entries {
-        changed(connection, sql, params![at.0, by, id(entry.trash_id.0)])?;
+        changed(connection, sql, params![at.0, by.name, id(entry.trash_id.0)])?;
+    }
+    if let Some(deed) = Deed::trash_emptied(&entries, by, at) {
+        record(connection, &deed)?;
     }
     Ok(entries)
 }
@@ -169,11 +227,11 @@ fn oldest(before: Timestamp, size: u64) -> Select {
 
 fn trash_record(row: &Row<'_>) -> rusqlite::Result<TrashRecord> {
     let restoring: Option<String> = row.get("restoring")?;
-    let by: Option<String> = row.get("restoring_by")?;
+    let by = actor(row, "restoring_actor", "restoring_by")?;
     Ok(TrashRecord {
         entry: trash_entry(row)?,
         key: TrashKey::remembered(row.get("trash_key")?),
-        restoring: restoring.map(|identity| (Identity(identity), by.unwrap_or_default())),
+        restoring: restoring.map(|identity| (Identity(identity), by)),
     })
 }
 
@@ -181,7 +239,7 @@ fn kept(connection: &Connection, trash_id: TrashId) -> Result<Option<TrashRecord
     found(connection, &format!("SELECT * FROM trash WHERE trash_id = ? AND {KEPT}"), [id(trash_id.0)], trash_record)
 }
 
-fn begin_restore(connection: &Connection, trash_id: TrashId, identity: &Identity, by: &str) -> Result<(), Error> {
+fn begin_restore(connection: &Connection, trash_id: TrashId, identity: &Identity, by: &Actor) -> Result<(), Error> {
     let record = kept(connection, trash_id)?.ok_or(Error::NoSuchTrash(trash_id))?;
     let shares_as = match record.entry.kind {
         TrashKind::Dataset => SyncType::FullSync,
@@ -191,8 +249,9 @@ fn begin_restore(connection: &Connection, trash_id: TrashId, identity: &Identity
     if record.entry.kind == TrashKind::Dataset {
         refuse_above_datasets(connection, &record.entry.origin)?;
     }
-    let sql = "UPDATE trash SET restoring = ?, restoring_by = ? WHERE trash_id = ?";
-    changed(connection, sql, params![identity.0, by, id(trash_id.0)]).map(|_| ())
+    let sql = "UPDATE trash SET restoring = ?, restoring_by = ?, restoring_actor = ? WHERE trash_id = ?";
+    let kept = serde_json::to_string(by).map_err(Error::internal)?;
+    changed(connection, sql, params![identity.0, by.name, kept, id(trash_id.0)]).map(|_| ())
 }
 
 pub(super) fn insert_trash(connection: &Connection, trash: &NewTrash) -> Result<(), Error> {
@@ -213,6 +272,7 @@ pub(super) fn insert_trash(connection: &Connection, trash: &NewTrash) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lakeshore::list::{Order, Page};
 
     #[test]
     fn finding_what_to_remove_goes_by_an_index_and_sorts_nothing() {
@@ -220,6 +280,15 @@ mod tests {
         let state = SqliteState::open(&folder.path().join("lakeshore.db")).unwrap();
         let plan = state.readers.look(|connection| Ok(oldest(Timestamp(9), 10).plan(connection))).unwrap().join("; ");
         assert!(plan.contains("USING INDEX trash_by_age (trashed_at<?)") && !plan.contains("B-TREE"), "{plan}");
+        let all = TrashQuery { page: Page::FIRST, sync_id: None, path: None, text: None, scope: None };
+        let plan = state.readers.look(|connection| Ok(groups(&all).plan(connection))).unwrap().join("; ");
+        assert!(plan.contains("COVERING INDEX trash_of_syncs") && !plan.contains("B-TREE"), "{plan}");
+        let of_sync = TrashQuery { sync_id: Some(SyncId(3)), ..all };
+        let mut pieces = Select::new(format!("SELECT * FROM trash WHERE {KEPT}"));
+        filter(&mut pieces, &of_sync);
+        pieces.page("trash_id", Order::Asc, 10, 0);
+        let plan = state.readers.look(|connection| Ok(pieces.plan(connection))).unwrap().join("; ");
+        assert!(plan.contains("trash_of_syncs (sync_id=?)") && !plan.contains("B-TREE"), "{plan}");
         let sum = Select::new(format!("SELECT coalesce(sum(bytes), 0) FROM trash WHERE {KEPT}"));
         let plan = state.readers.look(|connection| Ok(sum.plan(connection))).unwrap().join("; ");
         assert!(plan.contains("COVERING INDEX trash_by_age"), "{plan}");

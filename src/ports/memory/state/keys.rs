@@ -1,6 +1,7 @@
 //! Keys, sessions and the sign-in link.
 
 use super::{MemoryState, index};
+use crate::activity::{Actor, Deed};
 use crate::error::Error;
 use crate::key::{Key, KeyId, NewKey, SecretHash};
 use crate::ports::state::KeyState;
@@ -9,7 +10,14 @@ use async_trait::async_trait;
 
 #[async_trait]
 impl KeyState for MemoryState {
-    async fn create_key(&self, new: &NewKey, hint: &str, hash: &SecretHash, at: Timestamp) -> Result<Key, Error> {
+    async fn create_key(
+        &self,
+        new: &NewKey,
+        hint: &str,
+        hash: &SecretHash,
+        by: &Actor,
+        at: Timestamp,
+    ) -> Result<Key, Error> {
         let mut data = self.data();
         let key = Key {
             key_id: KeyId(data.keys.len() as u64 + 1),
@@ -21,8 +29,10 @@ impl KeyState for MemoryState {
             expires_at: new.expires_at,
             last_used_at: None,
             revoked_at: None,
+            created_by: by.name.clone(),
         };
         data.keys.push((key.clone(), *hash));
+        data.remember(Deed::key_created(new, by, at));
         Ok(key)
     }
 
@@ -34,12 +44,14 @@ impl KeyState for MemoryState {
         Ok(self.data().keys.iter().find(|(_, kept)| kept == hash).map(|(key, _)| key.clone()))
     }
 
-    async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<bool, Error> {
+    async fn revoke_key(&self, id: KeyId, by: &Actor, at: Timestamp) -> Result<bool, Error> {
         let mut data = self.data();
         data.sessions.retain(|(_, key, _)| *key != Some(id));
         match data.keys.get_mut(index(id.0)) {
             Some((key, _)) if key.revoked_at.is_none() => {
                 key.revoked_at = Some(at);
+                let deed = Deed::key_revoked(key, by, at);
+                data.remember(deed);
                 Ok(true)
             }
             _ => Ok(false),
@@ -47,14 +59,25 @@ impl KeyState for MemoryState {
     }
 
     async fn touch_key(&self, id: KeyId, at: Timestamp) -> Result<(), Error> {
-        if let Some((key, _)) = self.data().keys.get_mut(index(id.0)) {
+        if let Some((key, _)) = self.data().keys.get_mut(index(id.0))
+            && key.is_last_used_before(at)
+        {
             key.last_used_at = Some(at);
         }
         Ok(())
     }
 
-    async fn begin_session(&self, hash: &SecretHash, key: Option<KeyId>, expires_at: Timestamp) -> Result<(), Error> {
-        self.data().sessions.push((*hash, key, expires_at));
+    async fn begin_session(
+        &self,
+        hash: &SecretHash,
+        key: Option<KeyId>,
+        expires_at: Timestamp,
+        by: &Actor,
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        let mut data = self.data();
+        data.sessions.push((*hash, key, expires_at));
+        data.remember(Deed::signed_in(by, at));
         Ok(())
     }
 

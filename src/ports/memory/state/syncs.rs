@@ -1,6 +1,7 @@
 //! Syncs.
 
 use super::{MemoryState, UploadRow, holds, index, page_of, within};
+use crate::activity::{Actor, Deed};
 use crate::error::Error;
 use crate::guard::Hold;
 use crate::limits::IN_FLIGHT_NAMED_MAX;
@@ -19,7 +20,7 @@ impl SyncState for MemoryState {
             data.started_once.retain(|(earlier, ..)| earlier.at >= once.forget_before);
             let mut earlier = data.started_once.iter();
             let is_same = |(earlier, by, _): &&(NewSync, OnceOnly, SyncId)| {
-                earlier.started_by == new.started_by && by.key == once.key
+                earlier.started_by.name == new.started_by.name && by.key == once.key
             };
             match earlier.find(is_same) {
                 Some((_, by, id)) if by.fingerprint == once.fingerprint => return Ok(*id),
@@ -46,7 +47,7 @@ impl SyncState for MemoryState {
             num_in_flight: 0,
             size_bytes: 0,
             message: String::new(),
-            started_by: new.started_by.clone(),
+            started_by: new.started_by.name.clone(),
             expected: None,
             held: None,
             num_schema_differences: 0,
@@ -58,6 +59,7 @@ impl SyncState for MemoryState {
         if let Some(once) = &new.once {
             data.started_once.push((new.clone(), once.clone(), sync_id));
         }
+        data.remember(Deed::sync_started(sync_id, new));
         Ok(sync_id)
     }
 
@@ -97,14 +99,16 @@ impl SyncState for MemoryState {
             discarded += 1;
         }
         let record = data.record(id)?;
+        let mut deeds = Deed::closing(record, closing, discarded, at);
         record.sync.num_failed += discarded;
         record.sync.num_in_flight = 0;
         record.sync.held = None;
         match closing {
-            Closing::Finish => {
+            Closing::Finish { by } => {
                 record.phase = Phase::Ended;
                 record.sync.sync_status = Status::Finished;
                 record.sync.end_time = at;
+                deeds.push(Deed::sync_finished(&record.sync, by, at));
             }
             Closing::Publish { .. } => record.phase = Phase::Publishing,
             Closing::Abort { .. } => record.phase = Phase::Aborting,
@@ -113,6 +117,7 @@ impl SyncState for MemoryState {
         if record.phase == Phase::Ended {
             data.remember_good(id);
         }
+        deeds.into_iter().for_each(|deed| data.remember(deed));
         Ok(())
     }
 
@@ -123,11 +128,13 @@ impl SyncState for MemoryState {
             return Ok(());
         }
         record.phase = Phase::Ended;
-        record.closing = None;
+        let closing = record.closing.take();
         record.sync.sync_status = settlement.status;
         record.sync.message.clone_from(&settlement.message);
         record.sync.end_time = settlement.at;
         let path = record.sync.path.clone();
+        let deed = closing.map(|closing| Deed::sync_settled(&record.sync, &closing, settlement));
+        deed.into_iter().for_each(|deed| data.remember(deed));
         if let Some(trash) = &settlement.trash {
             data.add_trash(trash);
         }
@@ -139,7 +146,7 @@ impl SyncState for MemoryState {
         Ok(())
     }
 
-    async fn hold_sync(&self, id: SyncId, hold: Hold) -> Result<Hold, Error> {
+    async fn hold_sync(&self, id: SyncId, hold: Hold, by: &Actor) -> Result<Hold, Error> {
         let mut data = self.data();
         let record = data.record(id)?;
         may_accept_uploads(record)?;
@@ -148,17 +155,21 @@ impl SyncState for MemoryState {
         let hold = Hold { since: earlier.map_or(at, |earlier| earlier.since), ..hold };
         record.sync.held = Some(hold);
         if earlier.is_none() {
+            let deed = Deed::sync_held(&record.sync, &hold, by);
+            data.remember(deed);
             data.touch(id, at);
         }
         Ok(hold)
     }
 
-    async fn reopen_sync(&self, id: SyncId) -> Result<(), Error> {
+    async fn reopen_sync(&self, id: SyncId, why: &str, at: Timestamp) -> Result<(), Error> {
         let mut data = self.data();
         let record = data.record(id)?;
         if record.phase != Phase::Ended {
             record.phase = Phase::Open;
-            record.closing = None;
+            let closing = record.closing.take();
+            let deed = closing.map(|closing| Deed::sync_reopened(&record.sync, &closing, why, at));
+            deed.into_iter().for_each(|deed| data.remember(deed));
         }
         Ok(())
     }

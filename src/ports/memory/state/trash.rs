@@ -1,14 +1,17 @@
 //! The trash.
 
 use super::{Fate, MemoryState, holds, index, page_of, within};
+use crate::activity::{Actor, Deed};
 use crate::error::Error;
-use crate::list::TrashQuery;
-use crate::ports::state::{NewTrash, TrashRecord, TrashState};
-use crate::sync::SyncType;
+use crate::list::{Order, Page, TrashQuery};
+use crate::path::LakePath;
+use crate::ports::state::{NewTrash, TrashRecord, TrashState, TrashSum};
+use crate::sync::{SyncId, SyncType};
 use crate::time::Timestamp;
-use crate::trash::{Doomed, Totals, TrashEntry, TrashId, TrashKey, TrashKind};
+use crate::trash::{Doomed, Totals, TrashEntry, TrashGroup, TrashId, TrashKey, TrashKind};
 use crate::upload::Identity;
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 
 #[async_trait]
 impl TrashState for MemoryState {
@@ -16,18 +19,64 @@ impl TrashState for MemoryState {
         let data = self.data();
         let kept = data.trash.iter().filter(|(_, fate)| *fate == Fate::Kept).map(|(record, _)| &record.entry);
         let rows = kept.filter(|entry| {
-            within(query.path.as_ref(), &entry.origin)
+            query.sync_id.is_none_or(|sync_id| entry.sync_id.unwrap_or(SyncId(0)) == sync_id)
+                && within(query.path.as_ref(), &entry.origin)
                 && within(query.scope.as_ref(), &entry.origin)
                 && holds(query.text.as_deref(), [entry.origin.as_str(), &entry.trashed_by])
         });
         Ok(page_of(rows.cloned().collect(), &query.page))
     }
 
+    async fn trash_groups(&self, query: &TrashQuery) -> Result<Vec<TrashGroup>, Error> {
+        let all = TrashQuery { page: Page { from: 0, size: u64::MAX, order: Order::Asc }, ..query.clone() };
+        let entries = self.trash(&all).await?;
+        let data = self.data();
+        let mut groups: BTreeMap<SyncId, TrashGroup> = BTreeMap::new();
+        for entry in entries {
+            let sync_id = entry.sync_id.unwrap_or(SyncId(0));
+            let sync = data.syncs.get(index(sync_id.0)).map(|(record, _)| &record.sync);
+            let group = groups.entry(sync_id).or_insert_with(|| TrashGroup {
+                sync_id,
+                sync_name: sync.map(|sync| sync.name.clone()).unwrap_or_default(),
+                path: sync.map(|sync| sync.path.clone()),
+                reason: entry.reason,
+                pieces: 0,
+                totals: Totals::default(),
+                num_uncounted: 0,
+                first_at: entry.trashed_at,
+                last_at: entry.trashed_at,
+                expires_at: None,
+            });
+            group.pieces += 1;
+            group.first_at = group.first_at.min(entry.trashed_at);
+            group.last_at = group.last_at.max(entry.trashed_at);
+            group.num_uncounted += u64::from(entry.totals.is_none());
+            let totals = entry.totals.unwrap_or_default();
+            group.totals.files += totals.files;
+            group.totals.bytes += totals.bytes;
+        }
+        let clamp = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        Ok(groups.into_values().rev().skip(clamp(query.page.from)).take(clamp(query.page.size)).collect())
+    }
+
+    async fn trash_sum(&self, scope: Option<&LakePath>) -> Result<TrashSum, Error> {
+        let page = Page { from: 0, size: u64::MAX, order: Order::Asc };
+        let all = TrashQuery { page, sync_id: None, path: None, text: None, scope: scope.cloned() };
+        let mut sum = TrashSum::default();
+        for group in self.trash_groups(&all).await? {
+            sum.pieces += group.pieces;
+            sum.num_uncounted += group.num_uncounted;
+            sum.totals.files += group.totals.files;
+            sum.totals.bytes += group.totals.bytes;
+        }
+        Ok(sum)
+    }
+
     async fn trash_record(&self, id: TrashId) -> Result<Option<TrashRecord>, Error> {
         Ok(self.data().kept_trash(id).map(|(record, _)| record.clone()))
     }
 
-    async fn begin_restore(&self, id: TrashId, identity: &Identity, by: &str) -> Result<(), Error> {
+    async fn begin_restore(&self, id: TrashId, identity: &Identity, by: &Actor) -> Result<(), Error> {
         let mut data = self.data();
         let entry = data.kept_trash(id).map(|(record, _)| record.entry.clone()).ok_or(Error::NoSuchTrash(id))?;
         let shares_as = match entry.kind {
@@ -39,7 +88,7 @@ impl TrashState for MemoryState {
             data.refuse_above_datasets(&entry.origin)?;
         }
         if let Some((record, _)) = data.kept_trash(id) {
-            record.restoring = Some((identity.clone(), by.to_owned()));
+            record.restoring = Some((identity.clone(), by.clone()));
         }
         Ok(())
     }
@@ -47,10 +96,12 @@ impl TrashState for MemoryState {
     async fn finish_restore(&self, id: TrashId, replaced: Option<&NewTrash>, at: Timestamp) -> Result<(), Error> {
         let mut data = self.data();
         let Some((record, fate)) = data.kept_trash(id) else { return Ok(()) };
-        record.restoring = None;
+        let by = record.restoring.take().map(|(_, by)| by).unwrap_or_default();
+        let deed = Deed::trash_restored(&record.entry, &by, at);
         *fate = Fate::Restored(at);
         let origin = record.entry.origin.clone();
         data.touch_datasets(&origin);
+        data.remember(deed);
         if let Some(trash) = replaced {
             data.add_trash(trash);
         }
@@ -87,10 +138,13 @@ impl TrashState for MemoryState {
         &self,
         doomed: &Doomed,
         size: u64,
-        _by: &str,
-        _at: Timestamp,
+        by: &Actor,
+        at: Timestamp,
     ) -> Result<Vec<TrashEntry>, Error> {
-        self.data().doom(doomed, size)
+        let mut data = self.data();
+        let entries = data.doom(doomed, size)?;
+        Deed::trash_emptied(&entries, by, at).into_iter().for_each(|deed| data.remember(deed));
+        Ok(entries)
     }
 
     async fn emptying_trash(&self, after: TrashId, size: u64) -> Result<Vec<(TrashId, TrashKey)>, Error> {

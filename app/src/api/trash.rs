@@ -1,0 +1,109 @@
+//! The server functions of the trash. What changes it are plain forms, which work without a script.
+
+use super::AsOf;
+use crate::error::ApiError;
+use crate::query::Filters;
+use lakeshore::service;
+use lakeshore::sync::SyncId;
+use lakeshore::trash::{TrashEntry, TrashGroup, TrashId, TrashSummary};
+use leptos::prelude::*;
+use leptos::server_fn::codec::Json;
+use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "ssr")]
+use {
+    super::{as_of, door},
+    crate::pages::trash_said::Said,
+    lakeshore::Error,
+    lakeshore::list::{ListParameters, Order},
+};
+
+/// The trash at a glance, and a page of the syncs that have put something there, one more than are shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrashPage {
+    pub summary: TrashSummary,
+    pub groups: Vec<TrashGroup>,
+}
+
+#[server(prefix = "/fn", endpoint = "trash", input = Json)]
+pub async fn get_trash(filters: Filters) -> Result<AsOf<TrashPage>, ApiError> {
+    let (lake, caller) = door()?;
+    let parameters = filters.parameters()?;
+    let read = async {
+        let groups = lake.trash_groups(&caller, &parameters).await?;
+        Ok(TrashPage { summary: lake.trash_summary(&caller).await?, groups })
+    };
+    as_of(&lake, read).await
+}
+
+/// What one sync has put into the trash: a page of its pieces, one more than are shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrashOfSync {
+    /// Absent where nothing of it is left.
+    pub group: Option<TrashGroup>,
+    pub pieces: Vec<TrashEntry>,
+}
+
+#[server(prefix = "/fn", endpoint = "trash-of-sync", input = Json)]
+pub async fn get_trash_of_sync(sync_id: SyncId, filters: Filters) -> Result<AsOf<TrashOfSync>, ApiError> {
+    let (lake, caller) = door()?;
+    // In the order in which they came, so that restoring one does not move the others.
+    let pieces = ListParameters { sync_id: Some(sync_id), order: Order::Asc, ..filters.parameters()? };
+    let read = async {
+        let of_sync = ListParameters { sync_id: Some(sync_id), size: Some(1), ..ListParameters::default() };
+        let group = lake.trash_groups(&caller, &of_sync).await?.into_iter().next();
+        Ok(TrashOfSync { group, pieces: lake.trash(&caller, &pieces).await? })
+    };
+    as_of(&lake, read).await
+}
+
+#[server(prefix = "/fn", endpoint = "trash-piece", input = Json)]
+pub async fn look_into_trash(wanted: service::LookIntoTrash) -> Result<AsOf<service::InTrash>, ApiError> {
+    let (lake, caller) = door()?;
+    as_of(&lake, lake.look_into_trash(&caller, &wanted)).await
+}
+
+/// The fields of the forms: a piece of a button of its own, all that a sync has replaced, or the pieces that are ticked.
+#[server(prefix = "/fn", endpoint = "restore-trash")]
+pub async fn restore_trash(
+    #[server(default)] trash_id: Option<TrashId>,
+    #[server(default)] trash_ids: Vec<TrashId>,
+    #[server(default)] sync_id: Option<SyncId>,
+) -> Result<(), ApiError> {
+    let (lake, caller) = door()?;
+    let wanted = match (trash_id, sync_id) {
+        (Some(_), _) => service::RestoreTrash { trash_id, ..service::RestoreTrash::default() },
+        (None, Some(_)) => service::RestoreTrash { sync_id, ..service::RestoreTrash::default() },
+        (None, None) if trash_ids.is_empty() => {
+            return Err(ApiError::of_form(&Error::Invalid("nothing is chosen; tick what is to come back".into())));
+        }
+        (None, None) => service::RestoreTrash { trash_ids, ..service::RestoreTrash::default() },
+    };
+    let restored = lake.restore_trash(&caller, &wanted).await.map_err(|error| ApiError::of_form(&error))?;
+    let why = restored.failed.first().map(|failed| failed.refusal.msg.clone()).unwrap_or_default();
+    leptos_axum::redirect(&Said::Restored { pieces: restored.restored, failed: restored.num_failed, why }.address());
+    Ok(())
+}
+
+/// The fields of the forms. `word`: what was typed to confirm it.
+#[server(prefix = "/fn", endpoint = "empty-trash")]
+pub async fn empty_trash(
+    #[server(default)] word: String,
+    #[server(default)] trash_id: Option<TrashId>,
+    #[server(default)] sync_id: Option<SyncId>,
+    #[server(default)] older_than_days: Option<u32>,
+) -> Result<(), ApiError> {
+    let (lake, caller) = door()?;
+    let empty = async {
+        let all = trash_id.is_none() && sync_id.is_none();
+        let due = if all { "empty" } else { "delete" };
+        if word.trim() != due {
+            return Err(Error::Invalid(format!("type {due:?} to confirm that it is to be removed for good")));
+        }
+        let older_than_days = older_than_days.filter(|days| all && *days > 0);
+        lake.empty_trash(&caller, &service::EmptyTrash { trash_id, sync_id, all, older_than_days }).await
+    };
+    let emptied = empty.await.map_err(|error| ApiError::of_form(&error))?;
+    leptos_axum::redirect(&Said::Emptied { pieces: emptied.pieces, bytes: emptied.bytes }.address());
+    Ok(())
+}

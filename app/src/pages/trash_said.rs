@@ -1,0 +1,124 @@
+//! What has come of a form of the trash, as it stands in the address that the form leads to.
+
+use crate::components::error_box::sentence;
+use crate::components::icon::{Icon, Picture};
+use crate::format;
+use crate::query::query_string;
+use leptos::prelude::*;
+use leptos_router::params::ParamsMap;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// `why`: the reason of the first that could not be.
+    Restored {
+        pieces: u64,
+        failed: u64,
+        why: String,
+    },
+    Emptied {
+        pieces: u64,
+        bytes: u64,
+    },
+}
+
+impl Said {
+    #[cfg_attr(not(feature = "ssr"), allow(dead_code, reason = "the server leads there"))]
+    pub fn address(&self) -> String {
+        let (restored, failed, why, emptied, bytes) = match self {
+            Self::Restored { pieces, failed, why } => (Some(*pieces), Some(*failed), Some(why.as_str()), None, None),
+            Self::Emptied { pieces, bytes } => (None, None, None, Some(*pieces), Some(*bytes)),
+        };
+        let text = |number: Option<u64>| number.filter(|number| *number > 0).map(|number| number.to_string());
+        let [restored, failed, bytes] = [restored.map(|n| n.to_string()), text(failed), text(bytes)];
+        let emptied = emptied.map(|pieces| pieces.to_string());
+        query_string(
+            "/trash",
+            [
+                ("restored", restored.as_deref()),
+                ("failed", failed.as_deref()),
+                ("why", why.filter(|why| !why.is_empty())),
+                ("emptied", emptied.as_deref()),
+                ("bytes", bytes.as_deref()),
+            ],
+        )
+    }
+
+    pub fn from_map(map: &ParamsMap) -> Option<Self> {
+        let number = |name: &str| map.get(name).and_then(|text| text.parse::<u64>().ok());
+        match (number("restored"), number("emptied")) {
+            (Some(pieces), _) => {
+                let why = map.get("why").unwrap_or_default();
+                Some(Self::Restored { pieces, failed: number("failed").unwrap_or(0), why })
+            }
+            (None, Some(pieces)) => Some(Self::Emptied { pieces, bytes: number("bytes").unwrap_or(0) }),
+            (None, None) => None,
+        }
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Self::Restored { pieces: 0, failed: 0, .. } => "There was nothing to restore.".to_owned(),
+            Self::Restored { pieces, failed: 0, .. } => {
+                let are = if *pieces == 1 { "is" } else { "are" };
+                format!(
+                    "{} {are} back in the lake. What was in their place is here now.",
+                    format::counted(*pieces, "piece")
+                )
+            }
+            Self::Restored { pieces, failed, why } => {
+                let counted = format::counted(*failed, "piece");
+                format!("{counted} could not be restored, {} could. {}", format::count(*pieces), sentence(why))
+            }
+            Self::Emptied { pieces: 0, .. } => "There was nothing to delete.".to_owned(),
+            Self::Emptied { pieces, bytes } => format!(
+                "{}, {}, gone from the trash for good. The disk has the space again in a moment.",
+                format::counted(*pieces, "piece"),
+                format::bytes(*bytes)
+            ),
+        }
+    }
+}
+
+#[component]
+pub fn SaidNotice(said: Said) -> impl IntoView {
+    let is_bad = matches!(said, Said::Restored { failed, .. } if failed > 0);
+    let (class, icon) =
+        if is_bad { ("notice notice-held", Icon::Warning) } else { ("notice notice-good", Icon::Check) };
+    view! {
+        <div class=class role="status">
+            <Picture icon/>
+            <p>{said.words()}</p>
+        </div>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_is_read_back_from_the_address() {
+        let said = [
+            Said::Restored { pieces: 2, failed: 1, why: "the path is held".into() },
+            Said::Restored { pieces: 0, failed: 0, why: String::new() },
+            Said::Emptied { pieces: 2, bytes: 1_000_000_000 },
+        ];
+        for one in said {
+            let address = one.address();
+            let (_, query) = address.split_once('?').unwrap();
+            let mut map = ParamsMap::new();
+            for pair in query.split('&') {
+                let (name, value) = pair.split_once('=').unwrap();
+                map.insert(name.to_owned(), value.replace("%20", " "));
+            }
+            assert_eq!(Said::from_map(&map), Some(one));
+        }
+    }
+
+    #[test]
+    fn it_is_said_in_words() {
+        let restored = Said::Restored { pieces: 2, failed: 1, why: "the path is held".into() };
+        assert_eq!(restored.words(), "1 piece could not be restored, 2 could. The path is held.");
+        assert!(Said::Emptied { pieces: 2, bytes: 1_000_000_000 }.words().starts_with("2 pieces, 1.0 GB, gone"));
+    }
+}

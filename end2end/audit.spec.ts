@@ -1,0 +1,116 @@
+// Who did what, with which keys, and what lies in the trash.
+
+import { expect, hydrated, signIn, test, type Lakeshore } from './fixtures';
+
+/** A dataset that a full sync has replaced, and a file that an incremental one has overwritten twice. */
+async function fillTrash(lakeshore: Lakeshore, key: string): Promise<void> {
+  for (const content of ['a,b\n1,old\n', 'a,b\n1,new\n']) {
+    const id = await lakeshore.start_sync(key, '/data/full', 'FullSync', 'full load');
+    await lakeshore.upload(id, 'rows.csv', content);
+    await lakeshore.end(key, id);
+  }
+  const id = await lakeshore.start_sync(key, '/data/hourly', 'IncrementalSync', 'hourly');
+  for (const content of ['one', 'two', 'three']) await lakeshore.upload(id, 'x.csv', content);
+  await lakeshore.upload(id, 'y.csv', 'kept');
+  await lakeshore.upload(id, 'y.csv', 'newer');
+  await lakeshore.end(key, id);
+}
+
+test('the activity tells who did what, as it happens, and its filters are addresses', async ({ page, lakeshore }) => {
+  const key = lakeshore.key('admin', 'ada');
+  await signIn(page, lakeshore, key, '/activity');
+  await hydrated(page);
+  await expect(page.getByRole('row', { name: /Signed in/ })).toContainText('ada');
+  // Told by the event of a sync, and by that of what has no event of its own.
+  const id = await lakeshore.start_sync(key, '/data/orders', 'FullSync', 'orders of the day');
+  const started = page.getByRole('row', { name: /Sync started/ });
+  await expect(started).toContainText('orders of the day');
+  await expect(started).toContainText('127.0.0.1');
+  await lakeshore.upload(id, 'a.csv', '12345');
+  await lakeshore.end(key, id);
+  await expect(page.getByRole('row', { name: /Sync ended/ })).toContainText('1 file, 5 B');
+  const refused = await fetch(`${lakeshore.url}/sign-in`, { method: 'POST', body: new URLSearchParams({ key: 'lks_wrong' }), redirect: 'manual' });
+  expect(refused.status).toBe(303);
+  await expect(page.getByRole('row', { name: /Sign-in refused/ })).toContainText('Nobody known');
+
+  await page.getByLabel('What').selectOption('Sync ended');
+  await expect(page).toHaveURL(/what=sync_ended/);
+  await expect(page.getByRole('row')).toHaveCount(2);
+  await page.getByRole('link', { name: 'Activity at /data/orders' }).click();
+  await expect(page).toHaveURL(/path=\/data\/orders/);
+  await expect(page.getByRole('row')).toHaveCount(3);
+  await page.goto(`${lakeshore.url}/activity?who=nobody`);
+  await expect(page.getByRole('heading', { name: 'Nothing matches' })).toBeVisible();
+});
+
+test('a key shows who made it, until when it lasts, and when it was used', async ({ page, lakeshore }) => {
+  await signIn(page, lakeshore, lakeshore.key('admin', 'ada'), '/keys');
+  await hydrated(page);
+  await page.getByLabel('Name').fill('nightly');
+  await page.getByLabel('Expires').selectOption('in 7 days');
+  await page.getByRole('button', { name: 'Create key' }).click();
+  const row = page.getByRole('row', { name: /nightly/ });
+  await expect(row).toContainText('Expires soon');
+  await expect(row).toContainText('ada');
+  await expect(row).toContainText('Never');
+  const secret = await page.getByText(/^lks_[0-9a-f]{64}$/).textContent();
+  await lakeshore.start_sync(secret!, '/data/t', 'IncrementalSync');
+  await page.reload();
+  await expect(row).not.toContainText('Never');
+  await row.getByRole('link', { name: 'nightly' }).click();
+  await expect(page).toHaveURL(/\/activity\?who=nightly/);
+  await expect(page.getByRole('row', { name: /Sync started/ })).toContainText('/data/t');
+});
+
+test('the trash is grouped by sync, looked into, and some of it or all comes back', async ({ page, lakeshore }) => {
+  const key = lakeshore.key();
+  await fillTrash(lakeshore, key);
+  await signIn(page, lakeshore, key, '/trash');
+  await hydrated(page);
+  await expect(page.getByText(/4 pieces, 4 files/)).toBeVisible();
+  await expect(page.getByRole('row')).toHaveCount(3);
+  await expect(page.getByRole('row', { name: /full load/ })).toContainText('in 29 d');
+
+  await page.getByRole('link', { name: 'full load' }).click();
+  await page.getByRole('link', { name: '/data/full' }).click();
+  await page.getByRole('link', { name: 'rows.csv' }).click();
+  await expect(page.getByRole('cell', { name: 'old' })).toBeVisible();
+  await page.getByRole('button', { name: 'Restore all of it' }).click();
+  await expect(page.getByRole('status').filter({ hasText: '1 piece is back' })).toBeVisible();
+
+  await page.getByRole('link', { name: 'hourly' }).click();
+  await page.getByRole('checkbox', { name: 'Choose /data/hourly/y.csv' }).check();
+  await page.getByRole('button', { name: 'Restore the chosen' }).click();
+  await expect(page.getByRole('status').filter({ hasText: '1 piece is back' })).toBeVisible();
+  await page.getByRole('button', { name: 'Restore /data/hourly' }).click();
+  await expect(page.getByRole('status').filter({ hasText: '1 piece is back' })).toBeVisible();
+  const first = await (await fetch(`${lakeshore.url}/api/lake/file/download?path=/data/hourly/x.csv`)).text();
+  expect(first, 'what was there before the sync').toBe('one');
+});
+
+test.describe('without a script', () => {
+  test.use({ javaScriptEnabled: false, expectedComplaints: ['preloaded using link preload'] });
+
+  test('the activity is read, and the trash is restored and emptied by a word', async ({ page, lakeshore }) => {
+    const key = lakeshore.key();
+    await fillTrash(lakeshore, key);
+    await signIn(page, lakeshore, key, '/activity');
+    await page.getByLabel('What').selectOption('Sync ended');
+    await page.getByRole('button', { name: 'Filter' }).click();
+    await expect(page.getByRole('row')).toHaveCount(4);
+
+    await page.goto(`${lakeshore.url}/trash`);
+    await page.getByRole('button', { name: 'Restore /data/full' }).click();
+    await expect(page.getByText('1 piece is back in the lake')).toBeVisible();
+    await page.getByRole('link', { name: 'hourly' }).click();
+    await page.getByRole('button', { name: 'Restore the chosen' }).click();
+    await expect(page.getByRole('alert')).toContainText('Nothing is chosen');
+
+    await page.goto(`${lakeshore.url}/trash`);
+    await page.getByText('Empty the trash…').click();
+    await page.getByLabel('Type "empty" to confirm').fill('empty');
+    await page.getByRole('button', { name: 'Empty the trash' }).click();
+    await expect(page.getByText('gone from the trash for good')).toBeVisible();
+    await expect(page.getByRole('heading', { name: 'The trash is empty' })).toBeVisible();
+  });
+});
