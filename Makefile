@@ -37,7 +37,7 @@ test: lint unit e2e ## Run every check and test
 dev: rust-target ## Serve, rebuild and reload on change (cargo-leptos; its first installation takes about ten minutes)
 	@command -v cargo-leptos > /dev/null || { echo "== installing cargo-leptos"; cargo install --locked cargo-leptos --version $(CARGO_LEPTOS_VERSION); }
 	@wasm-bindgen --version 2> /dev/null | grep -qF "$(WASM_BINDGEN_VERSION)" || { echo "== installing wasm-bindgen"; cargo install wasm-bindgen-cli --version $(WASM_BINDGEN_VERSION); }
-	cargo leptos watch -- serve $(ARGS)
+	cargo leptos watch --split -- serve $(ARGS)
 
 lint: rust-components rust-target end2end/node_modules ## Check formatting, lints and types
 	@echo "== formatting"

@@ -8,6 +8,7 @@ export const EMPTY_PAGES = [
   ['Lake', '/lake'],
   ['History', '/history'],
   ['Trash', '/trash'],
+  ['Activity', '/activity'],
   ['Keys', '/keys'],
   ['Sign in', '/sign-in'],
 ] as const;
@@ -22,6 +23,8 @@ export const FULL_PAGES = [
   ['File', '/lake/data/db/orders/part-0.csv'],
   ['Schema of a file', '/lake/data/db/orders/part-0.csv?tab=schema'],
   ['Use of a file', '/lake/data/db/orders/part-0.csv?tab=use'],
+  ['Trash of a sync', '/trash/syncs/2'],
+  ['Piece of the trash', '/trash/pieces/1'],
   ['Failed uploads', '/history?status=Failed'],
   ['Nothing found', '/syncs?q=nothing-has-this-name'],
 ] as const;
