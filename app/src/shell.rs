@@ -24,7 +24,7 @@ pub struct Assets {
 }
 
 /// `path`: of the page that is asked for.
-pub fn shell(assets: Assets, path: &str) -> impl IntoView {
+pub fn shell(assets: Assets, path: &str) -> impl IntoView + use<> {
     let Assets { script, wasm, loader, mut parts, stylesheet, hasher, reload } = assets;
     let part = Part::at(path).and_then(|part| parts.remove(part.name())).unwrap_or_default();
     let start = script.as_ref().zip(wasm.as_ref()).map(|(script, wasm)| start_script(script, wasm, hasher.as_deref()));
