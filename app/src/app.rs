@@ -8,8 +8,8 @@ use crate::json;
 use crate::live::Live;
 use crate::pages::NotFound;
 use crate::parts::{
-    ActivityRoute, DatasetRoute, DatasetsRoute, HistoryRoute, KeysRoute, LakeRoute, OverviewRoute, SignInRoute, SyncRoute,
-    SyncsRoute, TrashPieceRoute, TrashRoute, TrashSyncRoute, UploadRoute, load_ahead,
+    ActivityRoute, DatasetRoute, DatasetsRoute, HistoryRoute, KeysRoute, LakeRoute, OverviewRoute, SignInRoute,
+    SyncRoute, SyncsRoute, TrashPieceRoute, TrashRoute, TrashSyncRoute, UploadRoute, load_ahead,
 };
 use crate::uploader::Uploader;
 use leptos::prelude::*;

@@ -32,10 +32,9 @@ pub(super) fn SchemaPanel(schema: DatasetSchema, may_write: bool) -> impl IntoVi
             {mark}
             <details class="card dataset-schema">
                 <summary>
-                    {format!("{count}, {}", schema.format.words())} " as left by "
-                    <a href=format!("/syncs/{sync_id}")>{format!("Sync {sync_id}")}</a>
-                    {format!(". Files with other columns: {}.", meaning(policy))}
+                    {format!("{count}, {}. Files with other columns: {}.", schema.format.words(), meaning(policy))}
                 </summary>
+                <p>"As left by " <a href=format!("/syncs/{sync_id}")>{format!("Sync {sync_id}")}</a> "."</p>
                 <ul class="column-list">
                     {schema
                         .columns
