@@ -5,6 +5,7 @@ pub mod copy;
 pub mod dialog;
 pub mod empty;
 pub mod error_box;
+pub mod fact;
 pub mod filters;
 pub mod fresh;
 pub mod icon;

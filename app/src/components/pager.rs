@@ -13,6 +13,21 @@ pub fn Pager(base: String, filters: Filters, rows: usize) -> impl IntoView {
     let first = page.saturating_mul(ROWS_PER_PAGE);
     let previous = (page > 0).then(|| filters.address(&base, page - 1));
     let next = has_next.then(|| filters.address(&base, page + 1));
+    let shows =
+        if shown == 0 { "Nothing on this page".to_owned() } else { format!("{} to {}", first + 1, first + shown) };
+    view! { <PageLinks previous next words=["Newer", "Older"] shows/> }
+}
+
+/// The links to the page before and to the one after, by these words, and between them what this one shows. Nothing where
+/// there is no other page.
+#[component]
+pub fn PageLinks(
+    previous: Option<String>,
+    next: Option<String>,
+    words: [&'static str; 2],
+    #[prop(optional, into)] shows: Option<String>,
+) -> impl IntoView {
+    let [before, after] = words;
     (previous.is_some() || next.is_some()).then(|| {
         view! {
             <nav class="pager" aria-label="Pages">
@@ -21,27 +36,22 @@ pub fn Pager(base: String, filters: Filters, rows: usize) -> impl IntoView {
                         view! {
                             <a class="button button-small" href=href rel="prev">
                                 <Picture icon=Icon::Left/>
-                                "Newer"
+                                {before}
                             </a>
                         }
                     })}
-                <span class="quiet">
-                    {if shown == 0 {
-                        "Nothing on this page".to_owned()
-                    } else {
-                        format!("{} to {}", first + 1, first + shown)
-                    }}
-                </span>
+                {shows.map(|shows| view! { <span class="quiet">{shows}</span> })}
                 {next
                     .map(|href| {
                         view! {
                             <a class="button button-small" href=href rel="next">
-                                "Older"
+                                {after}
                                 <Picture icon=Icon::Right/>
                             </a>
                         }
                     })}
             </nav>
         }
+        .into_any()
     })
 }

@@ -2,6 +2,7 @@
 
 use crate::api::datasets::FILES_PER_PAGE;
 use crate::components::icon::{Icon, Picture};
+use crate::components::pager::PageLinks;
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::query::percent_encoded;
@@ -137,30 +138,6 @@ pub fn Pages(page: u64, number: u64, address: impl Fn(u64) -> String) -> impl In
     let next = (number > FILES_PER_PAGE).then(|| address(page + 1));
     let first = page.saturating_mul(FILES_PER_PAGE);
     let last = first + number.min(FILES_PER_PAGE);
-    (previous.is_some() || next.is_some()).then(|| {
-        view! {
-            <nav class="pager" aria-label="Pages">
-                {previous
-                    .map(|href| {
-                        view! {
-                            <a class="button button-small" href=href rel="prev">
-                                <Picture icon=Icon::Left/>
-                                "Before"
-                            </a>
-                        }
-                    })}
-                <span class="quiet">{format!("{} to {}", format::count(first + 1), format::count(last))}</span>
-                {next
-                    .map(|href| {
-                        view! {
-                            <a class="button button-small" href=href rel="next">
-                                "After"
-                                <Picture icon=Icon::Right/>
-                            </a>
-                        }
-                    })}
-            </nav>
-        }
-        .into_any()
-    })
+    let shows = format!("{} to {}", format::count(first + 1), format::count(last));
+    view! { <PageLinks previous next words=["Before", "After"] shows/> }
 }

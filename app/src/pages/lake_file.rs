@@ -6,6 +6,7 @@ use super::lake_use::UseIt;
 use crate::api::Session;
 use crate::components::copy::CopyButton;
 use crate::components::error_box::sentence;
+use crate::components::fact::fact;
 use crate::components::icon::{Icon, Picture};
 use crate::components::page::Heading;
 use crate::components::time::RelativeTime;
@@ -79,14 +80,6 @@ fn Facts(file: FilePreview, as_of: Timestamp) -> impl IntoView {
     let FilePreview { size_bytes, modified_time, sha256, sync_id, preview, .. } = file;
     let Preview { format, row_count, num_columns, dialect, written_by, bytes_read, .. } = preview;
     let kind = dialect.as_ref().map_or(format.words().to_owned(), |dialect| kind(format, dialect));
-    let fact = |name: &'static str, value: String| {
-        view! {
-            <div>
-                <dt>{name}</dt>
-                <dd>{value}</dd>
-            </div>
-        }
-    };
     view! {
         <dl class="facts">
             {fact("Format", kind)} {fact("Size", format::bytes(size_bytes))}

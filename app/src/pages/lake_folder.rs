@@ -6,6 +6,7 @@ use crate::api::Session;
 use crate::components::empty::Empty;
 use crate::components::icon::{Icon, Picture};
 use crate::components::page::Heading;
+use crate::components::pager::PageLinks;
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::query::percent_encoded;
@@ -261,29 +262,6 @@ fn Pages(wanted: Wanted, shown: u64, has_next: bool) -> impl IntoView {
     let at = |page| Wanted { page, ..wanted.clone() }.address();
     let previous = (wanted.page > 0).then(|| at(wanted.page - 1));
     let next = has_next.then(|| at(wanted.page + 1));
-    (previous.is_some() || next.is_some()).then(|| {
-        view! {
-            <nav class="pager" aria-label="Pages">
-                {previous
-                    .map(|href| {
-                        view! {
-                            <a class="button button-small" href=href rel="prev">
-                                <Picture icon=Icon::Left/>
-                                "Before"
-                            </a>
-                        }
-                    })}
-                <span class="quiet">{format!("{} to {}", format::count(first + shown.min(1)), format::count(first + shown))}</span>
-                {next
-                    .map(|href| {
-                        view! {
-                            <a class="button button-small" href=href rel="next">
-                                "Next"
-                                <Picture icon=Icon::Right/>
-                            </a>
-                        }
-                    })}
-            </nav>
-        }
-    })
+    let shows = format!("{} to {}", format::count(first + shown.min(1)), format::count(first + shown));
+    view! { <PageLinks previous next words=["Before", "Next"] shows/> }
 }

@@ -6,8 +6,10 @@ use super::trash_parts::{Doomed, EmptyForm, Leaves, reason};
 use crate::api::trash::look_into_trash;
 use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;
+use crate::components::fact::fact;
 use crate::components::icon::{Icon, Picture};
 use crate::components::page::{Heading, page};
+use crate::components::pager::PageLinks;
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::json;
@@ -132,14 +134,6 @@ fn Crumbs(entry: TrashEntry, relative: String) -> impl IntoView {
 #[component]
 fn Facts(entry: TrashEntry, as_of: Timestamp) -> impl IntoView {
     let by = if entry.trashed_by.is_empty() { "—".to_owned() } else { entry.trashed_by };
-    let fact = |name: &'static str, value: String| {
-        view! {
-            <div>
-                <dt>{name}</dt>
-                <dd>{value}</dd>
-            </div>
-        }
-    };
     view! {
         <dl class="facts">
             <div>
@@ -201,31 +195,7 @@ fn Files(id: TrashId, relative: String, files: Vec<TrashedFile>, page: u64) -> i
             <tbody>{rows.collect_view()}</tbody>
         </table>
         {is_empty.then(|| view! { <p class="quiet">"There is no file in it."</p> })}
-        {(previous.is_some() || next.is_some())
-            .then(|| {
-                view! {
-                    <nav class="pager" aria-label="Pages">
-                        {previous
-                            .map(|href| {
-                                view! {
-                                    <a class="button button-small" href=href rel="prev">
-                                        <Picture icon=Icon::Left/>
-                                        "Before"
-                                    </a>
-                                }
-                            })}
-                        {next
-                            .map(|href| {
-                                view! {
-                                    <a class="button button-small" href=href rel="next">
-                                        "More"
-                                        <Picture icon=Icon::Right/>
-                                    </a>
-                                }
-                            })}
-                    </nav>
-                }
-            })}
+        <PageLinks previous next words=["Before", "More"]/>
     }
     .into_any()
 }

@@ -1,0 +1,13 @@
+//! One of the facts of a page: what it is, and its value.
+
+use leptos::prelude::*;
+
+/// Within a list of facts (`dl`).
+pub fn fact(name: &'static str, value: String) -> impl IntoView {
+    view! {
+        <div>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+        </div>
+    }
+}
