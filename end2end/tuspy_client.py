@@ -1,4 +1,4 @@
-"""Sends a file by tuspy: URL, sync id, file, size of a piece. Prints the offset after each piece, goes on after each
+"""Sends a file by tuspy: URL, sync id, file, size of a piece. Goes on after each
 interruption, and ends when all of it has come.
 
 It sets its own environment up, beside it. Where PyPI cannot be reached it says so and exits with 77.
@@ -45,7 +45,6 @@ def send(url, sync_id, file, chunk_bytes):
             while uploader.offset < size:
                 uploader.upload_chunk()
                 address = uploader.url
-                print(uploader.offset, flush=True)
             return
         except (TusCommunicationError, requests.exceptions.ConnectionError) as interrupted:
             print(f"interrupted: {interrupted}", file=sys.stderr, flush=True)
