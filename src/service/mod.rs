@@ -28,6 +28,7 @@ mod recovery;
 mod reserve;
 mod restoring;
 mod resumable;
+mod row_tally;
 mod rowless;
 mod schemas;
 mod syncs;
