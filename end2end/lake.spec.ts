@@ -1,6 +1,6 @@
 // The Lake pages: folders, what is in a file, and what differs from its dataset.
 
-import { expect, test } from './fixtures';
+import { expect, hydrated, test } from './fixtures';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
