@@ -21,6 +21,8 @@ export default defineConfig({
   // What passes only the second time is listed as flaky: a fault of the test, to be mended, but no reason to hold a change back.
   retries: 1,
   timeout: 120_000,
+  // Of pages on a busy machine; what is there sooner is not waited for.
+  expect: { timeout: 15_000 },
   reporter: 'list',
   use: {
     trace: 'retain-on-failure',
