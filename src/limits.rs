@@ -37,6 +37,11 @@ pub const DATASET_COUNTS_MAX: u64 = 16;
 pub const DATASET_REST_FACTOR: u32 = 30;
 /// and for so long at least.
 pub const DATASET_REST_MIN: Duration = Duration::from_secs(1);
+/// Folders of a dataset whose states are kept, to know later that no file has come or gone; one with more is counted anew.
+pub const FOLDERS_KNOWN_MAX: usize = 1024;
+/// Datasets whose counts are kept so; and the fewest files that are worth it.
+pub const MEASURES_MAX: usize = 64;
+pub const MEASURE_WORTH_FILES: u64 = 64;
 /// Versions of a dataset in the trash that its page names.
 pub const VERSIONS_NAMED_MAX: u64 = 100;
 /// Names that are looked at to order a folder by size or time, or to find a text below it.

@@ -23,6 +23,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 const PREVIEWED: &str = "id,name,amount\n1,one,1.5\n2,two,2.5\n3,three,3.5\n";
+const TRASHED_FILES: usize = 400;
 /// Nobody waits longer for a page.
 const P99_MAX: Duration = Duration::from_millis(30);
 
@@ -41,6 +42,7 @@ fn main() {
     let counter = fill::Counter::open(&database);
     let examples = counter.examples();
     fs::write(lakeshore::lake(&folder).join(&examples.file[1..]), PREVIEWED).unwrap();
+    make_trash(&database, &lakeshore::lake(&folder));
     println!(
         "{} syncs, {} files in the history, {files} in the lake; made in {} s",
         counter.count("syncs", "1"),
@@ -86,6 +88,19 @@ fn make_files(database: &Path, lake: &Path) -> usize {
         files += 1;
     }
     files
+}
+
+/// The dataset that was replaced last: the one whose page is asked for.
+fn make_trash(database: &Path, lake: &Path) {
+    let connection = Connection::open(database).unwrap();
+    let sql = "SELECT trash_key, origin FROM trash WHERE kind = 'Dataset' ORDER BY trash_id DESC LIMIT 1";
+    let found = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
+    let (key, origin) = connection.query_row(sql, [], found).unwrap();
+    let folder = lake.join(".lakeshore/trash").join(key).join(origin.rsplit('/').next().unwrap());
+    fs::create_dir_all(&folder).unwrap();
+    for number in 0..TRASHED_FILES {
+        File::create(folder.join(format!("part-{number:05}.parquet"))).unwrap();
+    }
 }
 
 fn pages(counter: &fill::Counter, examples: &fill::Examples) -> Vec<(&'static str, String)> {

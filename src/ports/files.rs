@@ -79,6 +79,22 @@ impl FoundFile {
     }
 }
 
+/// What lies at a place and below.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Measured {
+    pub totals: Totals,
+    /// How its folders were, where a later change of any of them will show.
+    pub folders: Option<Vec<FolderState>>,
+}
+
+/// How a folder was at a moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderState {
+    /// Below the place; empty for itself.
+    pub path: String,
+    pub state: Identity,
+}
+
 /// A file that is open. It stays what it was when it was opened, whatever takes its name.
 #[async_trait]
 pub trait OpenFile: Send + Sync {
@@ -230,6 +246,14 @@ pub trait Files: FilesInspection {
 
     /// Counts the files at a place and below. Slow work: it visits each of them. A place that is not there has none.
     async fn measure(&self, place: &Place) -> Result<Totals, Error>;
+
+    /// The same, with how each folder was meanwhile. Of more than `folders_max`, and where one has changed so shortly before
+    /// that a later change might not show, that is not told.
+    async fn measure_folders(&self, place: &Place, folders_max: usize) -> Result<Measured, Error>;
+
+    /// Whether the folders of a place are as they were: no name in them has come, gone, or become another file's. Visits the
+    /// folders, not the files.
+    async fn are_unchanged(&self, place: &Place, folders: &[FolderState]) -> Result<bool, Error>;
 
     /// The room where the lake is. Asked often: it answers at once.
     fn space(&self) -> Result<Space, Error>;

@@ -103,6 +103,7 @@ macro_rules! files_promises {
             a_landed_file_has_its_bytes_and_its_digest,
             an_upload_goes_on_at_its_checkpoint,
             a_replaced_file_is_in_the_trash,
+            what_was_measured_is_told_from_what_has_changed_since,
             a_file_does_not_replace_a_folder,
             recovery_tells_landed_from_not_landed,
             a_group_lands_in_order_and_what_is_taken_back_was_never_there,

@@ -136,7 +136,7 @@ impl Lake {
         let uncounted = self.0.state.uncounted_datasets(self.now(), DATASET_COUNTS_MAX).await?;
         for dataset in &uncounted {
             let begun_at = self.now();
-            let totals = self.measure_dataset(&dataset.path).await?;
+            let totals = self.count_dataset(&dataset.path).await?;
             let at = self.now();
             let took = Duration::from_millis(u64::try_from(at.0 - begun_at.0).unwrap_or(0));
             let rest = (took * DATASET_REST_FACTOR).max(DATASET_REST_MIN);

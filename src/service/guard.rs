@@ -4,15 +4,13 @@ use super::{EndSync, Lake};
 use crate::error::Error;
 use crate::guard::Hold;
 use crate::key::Caller;
-use crate::path::LakePath;
-use crate::place::Place;
 use crate::sync::{Sync, SyncRecord, SyncType};
 use crate::trash::Totals;
 
 impl Lake {
     /// Refuses to publish what would shrink the dataset beyond what the guard allows, and remembers that it is held. What
-    /// has not landed a file is left to [`crate::sync::may_close`]. Call it alone in the gate. Counts files, where the
-    /// backend does such work; the exchange itself does not wait for it.
+    /// has not landed a file is left to [`crate::sync::may_close`]. Call it alone in the gate. Counts files where their number is
+    /// not known; the exchange itself does not wait for it.
     pub(super) async fn refuse_shrinking(
         &self,
         caller: &Caller,
@@ -26,10 +24,7 @@ impl Lake {
             return Ok(());
         }
         let (replaced, published) = self.totals_of_end(sync).await?;
-        if replaced.files == 0 {
-            return Ok(());
-        }
-        if !guard.holds(&sync.path, replaced, published) {
+        if replaced.files == 0 || !guard.holds(&sync.path, replaced, published) {
             return Ok(());
         }
         if let busy @ Error::UploadsInFlight { .. } =
@@ -45,17 +40,7 @@ impl Lake {
 
     /// What a full sync would replace, and by what.
     pub(super) async fn totals_of_end(&self, sync: &Sync) -> Result<(Totals, Totals), Error> {
-        let replaced = self.measure_dataset(&sync.path).await?;
-        Ok((replaced, self.0.files.measure(&Place::Staging(sync.sync_id)).await?))
-    }
-
-    /// A file where the dataset should be is none: it is in the way, as publishing will say.
-    pub(super) async fn measure_dataset(&self, dataset: &LakePath) -> Result<Totals, Error> {
-        let place = Place::Live(dataset.clone());
-        match self.0.files.sizes(std::slice::from_ref(&place)).await?.first() {
-            Some(Some(_)) => Ok(Totals::default()),
-            _ => self.0.files.measure(&place).await,
-        }
+        Ok((self.measure_dataset(&sync.path).await?, self.measure_staging(sync).await?))
     }
 
     /// An end was refused because nothing has landed: where there is something to lose, the sync shows as held, so that a

@@ -317,6 +317,7 @@ impl Lake {
         for (step, outcome) in steps.into_iter().zip(outcomes) {
             match outcome {
                 Ok(outcome) => {
+                    self.0.measures.landed(step.upload.sync_id, outcome);
                     landed.push(self.landed(step.upload.clone(), outcome));
                     named.push(step);
                 }

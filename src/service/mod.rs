@@ -20,6 +20,7 @@ mod keys;
 mod landings;
 mod lateness;
 mod led_queue;
+mod measures;
 mod missing;
 mod overview;
 mod preview;
@@ -70,6 +71,7 @@ use gate::Gates;
 use in_flight::InFlight;
 use landings::Landings;
 use lateness::Lateness;
+use measures::Measures;
 use reserve::Reserve;
 use resumable::Holders;
 use std::sync::Arc;
@@ -97,6 +99,7 @@ struct Inner {
     events: Events,
     in_flight: InFlight,
     lateness: Lateness,
+    measures: Measures,
     refusals: Refusals,
 }
 
@@ -133,6 +136,7 @@ impl Lake {
             events,
             in_flight: InFlight::default(),
             lateness: Lateness::default(),
+            measures: Measures::default(),
             refusals: Refusals::default(),
         }))
     }

@@ -73,6 +73,7 @@ impl Lake {
         let id = gate.sync_id();
         self.0.state.close_sync(id, closing, discard_in_flight, self.now()).await?;
         self.0.gates.forget_open(id);
+        self.0.measures.ended(id);
         self.0.events.marks().sync(id).has_ended = true;
         if discard_in_flight || matches!(closing, Closing::Abort { .. }) {
             gate.discard_in_flight();
@@ -201,13 +202,12 @@ impl Lake {
         Ok(())
     }
 
-    /// What ending this sync would do. Visits every file of the dataset and of the staging.
+    /// What ending this sync would do. Visits every file of the dataset and of the staging, where their number is not known.
     pub async fn end_preview(&self, caller: &Caller, id: SyncId) -> Result<EndPreview, Error> {
         let sync = self.sync(caller, id).await?;
         match sync.sync_type {
             SyncType::FullSync => {
-                let landed = self.0.files.measure(&Place::Staging(id)).await?;
-                let replaced = self.0.files.measure(&Place::Live(sync.path.clone())).await?;
+                let (replaced, landed) = self.totals_of_end(&sync).await?;
                 let guard = &self.0.limits.shrink_guard;
                 let is_shrinking = landed.files > 0 && guard.holds(&sync.path, replaced, landed);
                 Ok(EndPreview { landed, replaced, is_shrinking })

@@ -78,6 +78,44 @@ async fn an_upload_lifts_the_hold_and_enough_of_them_publish_it_unasked() {
 }
 
 #[tokio::test]
+async fn what_a_sync_has_overwritten_itself_does_not_count_twice() {
+    let server = TestServer::start().await;
+    publish(&server, "/data/t", &["a", "b", "c"]).await;
+    let id = stage(&server, "/data/t", &["a", "a", "a"]).await;
+    assert_refused(server.try_end(id, json!({})).await, 40911, "3 files (3 bytes) at /data/t by 1 (1 bytes)");
+}
+
+/// The dataset holds so many files, and they were counted.
+async fn counted(server: &TestServer, path: &str, files: u64) {
+    server
+        .eventually(async || {
+            let (_, found) = answer(server.get(&format!("/api/lake/dataset?path={path}"))).await;
+            let holds = &found["dataset"]["holds"];
+            (holds["files"] == files && holds["is_current"] == true).then_some(())
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn files_that_somebody_adds_or_removes_by_hand_count_as_they_are() {
+    let server = TestServer::start().await;
+    let names: Vec<_> = (0..100).map(|number| format!("dt={}/{number}", number % 3)).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    publish(&server, "/data/t", &names).await;
+    counted(&server, "/data/t", 100).await;
+    let by_hand = |number: u32| server.lake().join(format!("data/t/dt=2/by-hand-{number}"));
+    (0..101).for_each(|number| std::fs::write(by_hand(number), "1").unwrap());
+    let same = stage(&server, "/data/t", &names).await;
+    assert_refused(server.try_end(same, json!({})).await, 40911, "201 files");
+    assert_eq!(server.try_end(same, json!({ "confirm": true })).await.0, 200);
+    counted(&server, "/data/t", 100).await;
+    std::fs::remove_dir_all(server.lake().join("data/t/dt=1")).unwrap();
+    std::fs::remove_dir_all(server.lake().join("data/t/dt=2")).unwrap();
+    let fewer = stage(&server, "/data/t", &names[..20]).await;
+    assert_eq!(server.try_end(fewer, json!({})).await, (200, json!({ "success": true })));
+}
+
+#[tokio::test]
 async fn an_empty_full_sync_shows_as_held_and_is_published_only_as_empty() {
     let server = TestServer::start().await;
     publish(&server, "/data/t", &["a"]).await;

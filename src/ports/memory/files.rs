@@ -5,8 +5,8 @@ use crate::path::LakePath;
 use crate::place::Place;
 use crate::ports::Space;
 use crate::ports::files::{
-    Files, FolderEntry, FoundFile, Landing, OpenFile, Outcome, Partial, Publication, Removed, Restoration, TakeOver,
-    TakenOver, WholeFile, WrittenFiles, WrittenGroup,
+    Files, FolderEntry, FolderState, FoundFile, Landing, Measured, OpenFile, Outcome, Partial, Publication, Removed,
+    Restoration, TakeOver, TakenOver, WholeFile, WrittenFiles, WrittenGroup,
 };
 use crate::resumable::Checkpoint;
 use crate::sync::SyncId;
@@ -137,6 +137,12 @@ impl Tree {
     pub(super) fn below(&self, path: &str) -> impl DoubleEndedIterator<Item = (&String, &Node)> {
         let below = format!("{path}/");
         self.nodes.iter().filter(move |(other, _)| *other == below.trim_end_matches('/') || other.starts_with(&below))
+    }
+
+    /// Each name below, and what it is.
+    fn state(&self, path: &str) -> Identity {
+        let names = self.below(path).map(|(path, node)| format!("{path}={}", node.identity.0));
+        Identity(names.collect::<Vec<_>>().join("/"))
     }
 
     fn totals(&self, path: &str) -> Totals {
@@ -419,6 +425,17 @@ impl Files for MemoryFiles {
 
     async fn measure(&self, place: &Place) -> Result<Totals, Error> {
         Ok(self.tree().totals(&at(place)))
+    }
+
+    async fn measure_folders(&self, place: &Place, _folders_max: usize) -> Result<Measured, Error> {
+        let tree = self.tree();
+        let state = FolderState { path: String::new(), state: tree.state(&at(place)) };
+        Ok(Measured { totals: tree.totals(&at(place)), folders: Some(vec![state]) })
+    }
+
+    async fn are_unchanged(&self, place: &Place, folders: &[FolderState]) -> Result<bool, Error> {
+        let state = self.tree().state(&at(place));
+        Ok(folders.iter().all(|folder| folder.state == state))
     }
 
     fn space(&self) -> Result<Space, Error> {

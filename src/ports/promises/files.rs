@@ -3,7 +3,7 @@
 use super::{bytes_at, land, land_one, landing, live_bytes, partial, path, sealed, stage};
 use crate::error::Error;
 use crate::place::Place;
-use crate::ports::files::{Files, Outcome, Publication, Restoration, WholeFile};
+use crate::ports::files::{Files, FolderState, Measured, Outcome, Publication, Restoration, WholeFile};
 use crate::ports::inspection::EntryKind;
 use crate::sync::SyncId;
 use crate::trash::{Totals, TrashKey, TrashKind};
@@ -35,6 +35,38 @@ pub async fn a_replaced_file_is_in_the_trash(files: &dyn Files) {
     assert_eq!(live_bytes(files, "/data").await, 5);
     let key = TrashKey::of_upload(&partial(2));
     assert_eq!(bytes_at(files, &Place::trashed(&key, &path("/data/a.csv"))).await, 3);
+}
+
+/// Measures until a later change would show: a folder that has just changed has to rest for a moment.
+async fn measured(files: &dyn Files, place: &Place) -> (Totals, Vec<FolderState>) {
+    loop {
+        let Measured { totals, folders } = files.measure_folders(place, 9).await.unwrap();
+        if let Some(folders) = folders {
+            return (totals, folders);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
+pub async fn what_was_measured_is_told_from_what_has_changed_since(files: &dyn Files) {
+    for (name, file) in (1..).zip(["/data/t/a.csv", "/data/t/dt=1/b.csv", "/data/t/dt=2/deep/c.csv", "/data/u/d.csv"]) {
+        land(files, name, file, b"12").await;
+    }
+    let place = Place::Live(path("/data/t"));
+    let (totals, folders) = measured(files, &place).await;
+    assert_eq!(totals, Totals { files: 3, bytes: 6 });
+    land(files, 5, "/data/u/e.csv", b"beside it").await;
+    assert!(files.are_unchanged(&place, &folders).await.unwrap());
+    assert!(!files.are_unchanged(&Place::Live(path("/data/u")), &folders).await.unwrap());
+    assert!(!files.are_unchanged(&Place::Live(path("/data/none")), &folders).await.unwrap());
+    // Added at some depth, put in the place of another, and in a folder of its own.
+    for (name, file) in (6..).zip(["/data/t/dt=2/deep/f.csv", "/data/t/dt=1/b.csv", "/data/t/dt=3/g.csv"]) {
+        let (_, before) = measured(files, &place).await;
+        land(files, name, file, b"123").await;
+        assert!(!files.are_unchanged(&place, &before).await.unwrap(), "{file}");
+    }
+    let (totals, _) = measured(files, &place).await;
+    assert_eq!(totals, Totals { files: 5, bytes: 13 });
 }
 
 pub async fn a_file_does_not_replace_a_folder(files: &dyn Files) {

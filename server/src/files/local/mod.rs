@@ -11,6 +11,7 @@ mod fault;
 mod group;
 mod inspect;
 mod landing;
+mod measuring;
 mod partial;
 mod publish;
 mod reading;
@@ -25,8 +26,8 @@ use lakeshore::Error;
 use lakeshore::path::LakePath;
 use lakeshore::place::Place;
 use lakeshore::ports::files::{
-    FolderEntry, FoundFile, Landing, OpenFile, Outcome, Publication, Removed, Restoration, TakeOver, TakenOver,
-    WholeFile, WrittenFiles,
+    FolderEntry, FolderState, FoundFile, Landing, Measured, OpenFile, Outcome, Publication, Removed, Restoration,
+    TakeOver, TakenOver, WholeFile, WrittenFiles,
 };
 use lakeshore::ports::inspection::Entry;
 use lakeshore::ports::{Files, FilesInspection, Partial, Space, WrittenGroup};
@@ -174,7 +175,17 @@ impl Files for LocalFiles {
 
     async fn measure(&self, place: &Place) -> Result<Totals, Error> {
         let place = place.clone();
-        self.blocking(move |tree| tree.measure(&place)).await
+        self.blocking(move |tree| measuring::measure(tree, &place)).await
+    }
+
+    async fn measure_folders(&self, place: &Place, folders_max: usize) -> Result<Measured, Error> {
+        let place = place.clone();
+        self.blocking(move |tree| measuring::measure_folders(tree, &place, folders_max)).await
+    }
+
+    async fn are_unchanged(&self, place: &Place, folders: &[FolderState]) -> Result<bool, Error> {
+        let (place, folders) = (place.clone(), folders.to_vec());
+        self.blocking(move |tree| measuring::are_unchanged(tree, &place, &folders)).await
     }
 
     fn space(&self) -> Result<Space, Error> {

@@ -2,6 +2,7 @@
 
 use super::exchange::Slot;
 use super::fault::fault;
+use super::measuring::measure;
 use super::tree::{Tree, identity_of, sync_folder};
 use crate::crash::crash_point;
 use lakeshore::Error;
@@ -65,7 +66,7 @@ pub(super) fn drop_staging(tree: &Tree, sync: SyncId, trashed: &Place) -> Result
     if tree.look(&staging)?.is_none() {
         return Ok(tree.look(trashed)?.is_some());
     }
-    if tree.measure(&staging)?.files == 0 {
+    if measure(tree, &staging)?.files == 0 {
         super::sweep::remove_tree(tree, &staging)?;
         return Ok(false);
     }

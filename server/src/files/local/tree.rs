@@ -9,7 +9,6 @@ use lakeshore::path::LakePath;
 use lakeshore::place::{ENGINE_FOLDER, ENGINE_SUBFOLDERS, Place, UPLOADS_FOLDER};
 use lakeshore::ports::Space;
 use lakeshore::ports::files::FoundFile;
-use lakeshore::trash::Totals;
 use lakeshore::upload::Identity;
 use lakeshore::{Error, Timestamp};
 use rustix::fs::{
@@ -173,37 +172,6 @@ impl Tree {
             Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
             Err(errno) => Err(fault("removing an empty folder")(errno)),
         }
-    }
-
-    pub(super) fn measure(&self, place: &Place) -> Result<Totals, Error> {
-        let Some((folder, leaf)) = self.parent(place)? else { return Ok(Totals::default()) };
-        let mut totals = Totals::default();
-        let mut open = match stat(&folder, &leaf) {
-            Err(Errno::NOENT) => return Ok(totals),
-            Err(errno) => return Err(fault("looking at a place")(errno)),
-            Ok(found) if found.is_file => return Ok(Totals { files: 1, bytes: found.bytes }),
-            Ok(found) if !found.is_folder => return Ok(totals),
-            Ok(_) => vec![open_folder(&folder, &leaf).map_err(fault("opening a folder"))?],
-        };
-        while let Some(folder) = open.pop() {
-            for entry in names(&folder)? {
-                match stat(&folder, &entry) {
-                    Ok(found) if found.is_folder => match open_folder(&folder, &entry) {
-                        Ok(below) => open.push(below),
-                        Err(Errno::NOENT) => {}
-                        Err(errno) => return Err(fault("opening a folder")(errno)),
-                    },
-                    Ok(found) if found.is_file => {
-                        totals.files += 1;
-                        totals.bytes += found.bytes;
-                    }
-                    // Links and pipes hold no bytes of the lake; what went away meanwhile is not there.
-                    Ok(_) | Err(Errno::NOENT) => {}
-                    Err(errno) => return Err(fault("looking at a file")(errno)),
-                }
-            }
-        }
-        Ok(totals)
     }
 
     pub(super) fn space(&self) -> Result<Space, Error> {
