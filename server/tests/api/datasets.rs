@@ -3,6 +3,8 @@
 use crate::server::{Stopped, TestServer, answer, assert_refused, lakeshore};
 use rusqlite::Connection;
 use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -124,34 +126,46 @@ async fn the_counts_of_the_days_survive_a_kill_and_are_those_of_the_rows() {
     assert_eq!(overview(&server).await["series"], before["series"]);
 }
 
+/// Puts a database of an earlier version in the place of the one that is there, with the same rows as far as it had them.
+fn make_older(data_dir: &Path, version: usize) {
+    let (database, older) = (data_dir.join("lakeshore.db"), data_dir.join("older.db"));
+    let connection = Connection::open(&older).unwrap();
+    let mut migrations: Vec<_> =
+        fs::read_dir("migrations/sqlite").unwrap().map(|entry| entry.unwrap().path()).collect();
+    migrations.sort();
+    for migration in &migrations[..version] {
+        connection.execute_batch(&fs::read_to_string(migration).unwrap()).unwrap();
+    }
+    connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+    connection.execute("ATTACH ? AS newer", [database.to_str().unwrap()]).unwrap();
+    let texts = |sql: &str, table: &str| -> Vec<String> {
+        let mut statement = connection.prepare(sql).unwrap();
+        statement.query_map([table], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let tables = texts("SELECT name FROM main.sqlite_schema WHERE type = ? AND name NOT LIKE 'sqlite_%'", "table");
+    // Twice, for what triggers have counted of the rows that came the first time.
+    for table in tables.iter().chain(&tables) {
+        let columns = "SELECT name FROM pragma_table_info(?1, 'main') JOIN pragma_table_info(?1, 'newer') USING (name)";
+        let columns = texts(columns, table).join(", ");
+        let copy = format!("INSERT OR IGNORE INTO main.{table} ({columns}) SELECT {columns} FROM newer.{table}");
+        let again = if table.ends_with("_counts") { format!("DELETE FROM main.{table};") } else { String::new() };
+        connection.execute_batch(&format!("{again}{copy}")).unwrap();
+    }
+    connection.execute_batch(&format!("PRAGMA user_version = {version}")).unwrap();
+    connection.close().unwrap();
+    for behind in ["-wal", "-shm"] {
+        let _ = fs::remove_file(data_dir.join(format!("lakeshore.db{behind}")));
+    }
+    fs::rename(older, database).unwrap();
+}
+
 #[tokio::test]
 async fn a_database_from_before_the_days_is_counted_when_it_is_opened() {
     let server = TestServer::start().await;
     known_history(&server).await;
     let (before, listed) = (overview(&server).await, server.rows("/api/lake/datasets").await);
     let stopped = server.kill();
-    let connection = Connection::open(stopped.data_dir().join("lakeshore.db")).unwrap();
-    connection
-        .execute_batch(
-            "DROP TRIGGER uploads_landed; DROP TRIGGER uploads_landed_later; DROP TABLE uninspected;
-             DROP TABLE differing_files; DROP TABLE schema_policies; DROP TABLE dataset_schemas;
-             DROP TABLE sync_schemas; DROP TABLE file_schemas; DROP TABLE schemas;
-             ALTER TABLE resumables DROP COLUMN sha512;
-             DROP TABLE activity_places; DROP TABLE activity; DROP INDEX trash_of_syncs;
-             ALTER TABLE syncs DROP COLUMN closing_actor; ALTER TABLE trash DROP COLUMN restoring_actor;
-             ALTER TABLE api_keys DROP COLUMN created_by;
-             ALTER TABLE syncs DROP COLUMN num_differing; ALTER TABLE syncs DROP COLUMN held_differing;
-             DROP VIEW day_facts; DROP VIEW arrival_facts; DROP TABLE day_counts; DROP TABLE arrivals;
-             DROP INDEX datasets_uncounted; DROP INDEX datasets_with_rhythm; DROP INDEX syncs_failed;
-             DROP INDEX trash_of_datasets; DROP TABLE folders_above;
-             CREATE TABLE folders_above (folder_id INTEGER NOT NULL, above_id INTEGER NOT NULL,
-                 PRIMARY KEY (folder_id, above_id)) STRICT, WITHOUT ROWID;
-             CREATE TABLE old (path TEXT PRIMARY KEY, last_sync_id INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-             INSERT INTO old SELECT path, last_sync_id FROM datasets; DROP TABLE datasets;
-             ALTER TABLE old RENAME TO datasets; PRAGMA user_version = 6;",
-        )
-        .unwrap();
-    drop(connection);
+    make_older(stopped.data_dir(), 6);
     let server = stopped.start().await;
     assert_eq!(overview(&server).await["series"], before["series"]);
     let datasets = server.rows("/api/lake/datasets").await;
@@ -260,8 +274,8 @@ async fn a_key_with_a_prefix_sees_the_figures_of_its_part_alone() {
 async fn a_version_in_the_trash_is_compared_with_what_took_its_place() {
     let server = TestServer::start().await;
     for files in [
-        [("a.csv", "same"), ("b.csv", "old"), ("c.csv", "gone!"), ("sub/d.csv", "x")],
-        [("a.csv", "same"), ("b.csv", "newer"), ("e.csv", "1"), ("sub/d.csv", "y")],
+        [("a.csv", "same"), ("b.csv", "old"), ("c.csv", "gone!"), ("sub/d.bin", "x")],
+        [("a.csv", "same"), ("b.csv", "newer"), ("e.csv", "1"), ("sub/d.bin", "y")],
     ] {
         let id = server.start_sync("/data/t", "FullSync").await;
         for (name, content) in files {
@@ -281,7 +295,7 @@ async fn a_version_in_the_trash_is_compared_with_what_took_its_place() {
     assert_eq!(found["removed"], json!({ "files": 1, "bytes": 5 }));
     assert_eq!(found["unchanged"], json!({ "files": 1, "bytes": 4 }));
     let (_, changed) = difference("/data/t", version, "&kind=changed&from=1").await;
-    let file = json!({ "path": "sub/d.csv", "kind": "changed", "size_bytes": 1, "old_size_bytes": 1 });
+    let file = json!({ "path": "sub/d.bin", "kind": "changed", "size_bytes": 1, "old_size_bytes": 1 });
     assert_eq!(changed["files"], json!([file]));
     assert_refused(difference("/data/t", version + 1, "").await, 40402, "no trash");
     assert_refused(difference("/data", version, "").await, 40402, "no trash");

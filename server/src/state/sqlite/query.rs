@@ -40,6 +40,16 @@ impl Select {
         self
     }
 
+    /// The same, of one range first, which an index is searched by.
+    pub(super) fn within_range(&mut self, column: &str, place: Option<&LakePath>) -> &mut Self {
+        if let Some(place) = place {
+            let (_, last) = place.range_below();
+            self.push(" AND ").push(column).push(" >= ").bind(place.as_str().to_owned());
+            self.push(" AND ").push(column).push(" < ").bind(last);
+        }
+        self.within(column, place)
+    }
+
     /// ` AND` what limits to rows that hold `text` in one of two columns, letters of either case.
     pub(super) fn holding(&mut self, columns: [&str; 2], text: Option<&str>) -> &mut Self {
         if let Some(text) = text {
@@ -54,6 +64,13 @@ impl Select {
     pub(super) fn page(&mut self, column: &str, order: Order, size: u64, skipped: u64) -> &mut Self {
         self.push(" ORDER BY ").push(column).push(direction(order));
         self.push(" LIMIT ").bind(clamp(size)).push(" OFFSET ").bind(clamp(skipped))
+    }
+
+    /// Whole rows of a table, of the ids that this query finds: what lies before a page is then stepped over in an index.
+    pub(super) fn whole_rows(self, columns: &str, table: &str, id: &str, order: Order) -> Self {
+        let Self { sql, values } = self;
+        let direction = direction(order);
+        Self { sql: format!("SELECT {columns} FROM {table} WHERE {id} IN ({sql}) ORDER BY {id}{direction}"), values }
     }
 
     pub(super) fn rows<T>(
@@ -73,6 +90,16 @@ impl Select {
         let steps = statement.query_map(params_from_iter(&self.values), |row| row.get("detail")).unwrap();
         steps.map(Result::unwrap).collect()
     }
+}
+
+/// Rows of a place that are looked up by it and then brought in order; where there are more, the list is gone through in its order,
+/// as there they are many in it.
+const ROWS_IN_ORDER_MAX: u64 = 2000;
+
+/// Whether a place has so few rows that a list of them is best found by it.
+pub(super) fn is_small(connection: &Connection, mut place: Select) -> Result<bool, Error> {
+    place.push(" LIMIT ").bind(clamp(ROWS_IN_ORDER_MAX + 1));
+    Ok(place.rows(connection, |_| Ok(()))?.len() as u64 <= ROWS_IN_ORDER_MAX)
 }
 
 pub(super) fn direction(order: Order) -> &'static str {

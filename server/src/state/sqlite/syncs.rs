@@ -4,7 +4,7 @@ use super::activity;
 use super::batches::insert_expected;
 use super::counts::{Tally, dense_page, page_of_slice, slice};
 use super::days::{DayTally, counted};
-use super::query::{Select, changed, clamp, found};
+use super::query::{Select, changed, clamp, found, is_small};
 use super::row::{SYNC_COLUMNS, id, parsed, path, sync, sync_record};
 use super::trash::insert_trash;
 use super::uploads::{folder_id, in_flight, position};
@@ -115,21 +115,31 @@ fn sync_id(row: &rusqlite::Row<'_>) -> rusqlite::Result<SyncId> {
 
 /// The query of a page of the list; `None` when there can be no row.
 pub(super) fn select(connection: &Connection, wanted: &SyncQuery) -> Result<Option<Select>, Error> {
-    let mut select = Select::new(format!("SELECT {SYNC_COLUMNS} FROM syncs WHERE 1"));
-    if let Some(status) = wanted.status {
-        select.push(" AND status = ").bind(status.as_str().to_owned());
-    }
-    if let Some(sync_type) = wanted.sync_type {
-        select.push(" AND sync_type = ").bind(sync_type.as_str().to_owned());
-    }
     let page = &wanted.page;
+    let whole_rows = |ids: Select| ids.whole_rows(SYNC_COLUMNS, "syncs", "sync_id", page.order);
     if wanted.path.is_some() || wanted.scope.is_some() || wanted.text.is_some() {
-        select.within("path", wanted.path.as_ref()).within("path", wanted.scope.as_ref());
-        select.holding(["name", "path"], wanted.text.as_deref());
-        select.page("sync_id", page.order, page.size, page.from);
-        return Ok(Some(select));
+        // The narrower of the two, where one is within the other.
+        let place = wanted.path.as_ref().or(wanted.scope.as_ref());
+        let is_few = |place: &LakePath| {
+            let mut rows = Select::new("SELECT 1 FROM syncs INDEXED BY syncs_by_path WHERE 1");
+            rows.within_range("path", Some(place));
+            is_small(connection, rows)
+        };
+        let mut ids = match place {
+            Some(place) if is_few(place)? => {
+                let mut ids = matching(wanted, "syncs_by_path");
+                ids.within_range("path", Some(place));
+                ids
+            }
+            _ => matching(wanted, "syncs_in_order"),
+        };
+        ids.within("path", wanted.path.as_ref()).within("path", wanted.scope.as_ref());
+        ids.holding(["name", "path"], wanted.text.as_deref());
+        ids.page("sync_id", page.order, page.size, page.from);
+        return Ok(Some(whole_rows(ids)));
     }
     if wanted.status.is_none() && wanted.sync_type.is_none() {
+        let mut select = Select::new(format!("SELECT {SYNC_COLUMNS} FROM syncs WHERE 1"));
         dense_page(&mut select, "sync_id", "(SELECT max(sync_id) FROM syncs)", page);
         return Ok(Some(select));
     }
@@ -139,10 +149,28 @@ pub(super) fn select(connection: &Connection, wanted: &SyncQuery) -> Result<Opti
         counts.push("SELECT block, sum(total) FROM sync_counts WHERE sync_type IN (").push(&types);
         counts.push(") AND status IN (").push(&statuses).push(")");
     })?;
+    let index = match (wanted.status, wanted.sync_type) {
+        (Some(_), Some(_)) => "syncs_by_status",
+        (None, Some(_)) => "syncs_by_type",
+        (_, None) => "syncs_in_order",
+    };
     Ok(slice.map(|slice| {
-        page_of_slice(&mut select, "sync_id", page, &slice);
-        select
+        let mut ids = matching(wanted, index);
+        page_of_slice(&mut ids, "sync_id", page, &slice);
+        whole_rows(ids)
     }))
+}
+
+/// The ids of the syncs of a status and a type, by an index that has both.
+fn matching(wanted: &SyncQuery, index: &str) -> Select {
+    let mut ids = Select::new(format!("SELECT sync_id FROM syncs INDEXED BY {index} WHERE 1"));
+    if let Some(status) = wanted.status {
+        ids.push(" AND status = ").bind(status.as_str().to_owned());
+    }
+    if let Some(sync_type) = wanted.sync_type {
+        ids.push(" AND sync_type = ").bind(sync_type.as_str().to_owned());
+    }
+    ids
 }
 
 pub(super) fn record(connection: &Connection, sync_id: SyncId) -> Result<Option<SyncRecord>, Error> {

@@ -1,14 +1,14 @@
 //! Trash: the table `trash`. A piece that was put back, or removed for good, keeps its row, with the time of it.
 
 use super::activity::record;
-use super::query::{Select, changed, clamp, found};
+use super::query::{Select, changed, clamp, found, is_small};
 use super::row::{actor, id, number, trash_entry, trash_group};
 use super::syncs::{refuse_above_datasets, refuse_if_held};
 use super::writer::Durability::{Synced, Written};
 use super::{SqliteState, datasets};
 use async_trait::async_trait;
 use lakeshore::activity::{Actor, Deed};
-use lakeshore::list::TrashQuery;
+use lakeshore::list::{Page, TrashQuery};
 use lakeshore::path::LakePath;
 use lakeshore::ports::state::{NewTrash, TrashRecord, TrashState, TrashSum};
 use lakeshore::sync::{SyncId, SyncType};
@@ -23,10 +23,8 @@ const KEPT: &str = "restored_at IS NULL AND emptying_at IS NULL";
 #[async_trait]
 impl TrashState for SqliteState {
     async fn trash(&self, wanted: &TrashQuery) -> Result<Vec<TrashEntry>, Error> {
-        let mut select = Select::new(format!("SELECT * FROM trash WHERE {KEPT}"));
-        filter(&mut select, wanted);
-        select.page("trash_id", wanted.page.order, wanted.page.size, wanted.page.from);
-        self.readers.list(move |connection| select.rows(connection, trash_entry)).await
+        let wanted = wanted.clone();
+        self.readers.list(move |connection| page(connection, &wanted)?.rows(connection, trash_entry)).await
     }
 
     async fn trash_groups(&self, wanted: &TrashQuery) -> Result<Vec<TrashGroup>, Error> {
@@ -137,6 +135,29 @@ impl TrashState for SqliteState {
             })
             .await
     }
+}
+
+fn page(connection: &Connection, wanted: &TrashQuery) -> Result<Select, Error> {
+    let place = wanted.path.as_ref().or(wanted.scope.as_ref());
+    let is_few = |place: &LakePath| {
+        let mut rows = Select::new(format!("SELECT 1 FROM trash INDEXED BY trash_by_place WHERE {KEPT}"));
+        rows.within_range("origin", Some(place));
+        is_small(connection, rows)
+    };
+    let of = |index: &str| Select::new(format!("SELECT trash_id FROM trash INDEXED BY {index} WHERE {KEPT}"));
+    let mut ids = match (wanted.sync_id, place) {
+        (Some(_), _) => of("trash_of_syncs"),
+        (None, Some(place)) if is_few(place)? => {
+            let mut ids = of("trash_by_place");
+            ids.within_range("origin", Some(place));
+            ids
+        }
+        (None, _) => of("trash_kept"),
+    };
+    filter(&mut ids, wanted);
+    let Page { order, size, from } = wanted.page;
+    ids.page("trash_id", order, size, from);
+    Ok(ids.whole_rows("*", "trash", "trash_id", order))
 }
 
 fn filter(select: &mut Select, wanted: &TrashQuery) {
@@ -272,7 +293,7 @@ pub(super) fn insert_trash(connection: &Connection, trash: &NewTrash) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lakeshore::list::{Order, Page};
+    use lakeshore::list::Order;
 
     #[test]
     fn finding_what_to_remove_goes_by_an_index_and_sorts_nothing() {
