@@ -94,7 +94,7 @@ impl Select {
 
 /// Rows of a place that are looked up by it and then brought in order; where there are more, the list is gone through in its order,
 /// as there they are many in it.
-const ROWS_IN_ORDER_MAX: u64 = 2000;
+const ROWS_IN_ORDER_MAX: u64 = 8000;
 
 /// Whether a place has so few rows that a list of them is best found by it.
 pub(super) fn is_small(connection: &Connection, mut place: Select) -> Result<bool, Error> {
