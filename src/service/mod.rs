@@ -30,6 +30,7 @@ mod restoring;
 mod resumable;
 mod rowless;
 mod schemas;
+mod search;
 mod syncs;
 mod take_over;
 mod timeline;
