@@ -18,6 +18,7 @@ mod guard;
 mod in_flight;
 mod keys;
 mod landings;
+mod lateness;
 mod led_queue;
 mod missing;
 mod overview;
@@ -28,6 +29,7 @@ mod recovery;
 mod reserve;
 mod restoring;
 mod resumable;
+mod row_tally;
 mod rowless;
 mod schemas;
 mod search;
@@ -68,6 +70,7 @@ use failures::Failures;
 use gate::Gates;
 use in_flight::InFlight;
 use landings::Landings;
+use lateness::Lateness;
 use reserve::Reserve;
 use resumable::Holders;
 use std::sync::Arc;
@@ -94,6 +97,7 @@ struct Inner {
     comparisons: Comparisons,
     events: Events,
     in_flight: InFlight,
+    lateness: Lateness,
     refusals: Refusals,
 }
 
@@ -129,6 +133,7 @@ impl Lake {
             comparisons: Comparisons::default(),
             events,
             in_flight: InFlight::default(),
+            lateness: Lateness::default(),
             refusals: Refusals::default(),
         }))
     }
