@@ -5,6 +5,7 @@ use super::{Palette, Shown};
 use crate::api::AsOf;
 use crate::api::search::search;
 use crate::browser;
+use crate::components::clock::Clock;
 use crate::components::dialog::show_while;
 use crate::components::error_box::sentence;
 use crate::components::icon::{Icon, Picture};
@@ -31,6 +32,7 @@ struct Asking {
     text: RwSignal<String>,
     answer: RwSignal<Option<Result<AsOf<Found>, ApiError>>>,
     is_asking: RwSignal<bool>,
+    clock: Clock,
     /// Counts what was typed: an answer to what was typed before comes too late.
     asked: StoredValue<u64>,
 }
@@ -41,6 +43,7 @@ impl Asking {
             text: RwSignal::new(String::new()),
             answer: RwSignal::new(None),
             is_asking: RwSignal::new(false),
+            clock: Clock::here(),
             asked: StoredValue::new(0),
         }
     }
@@ -62,6 +65,9 @@ impl Asking {
             spawn_local(async move {
                 let answer = search(SearchParameters { q: text, size: Some(FOUND_MAX) }).await;
                 if self.asked.get_value() == number {
+                    if let Ok(found) = &answer {
+                        self.clock.observe(found.now);
+                    }
                     self.answer.set(Some(answer));
                     self.is_asking.set(false);
                 }
@@ -78,6 +84,8 @@ pub fn PaletteDialog() -> impl IntoView {
     let session = Memo::new(move |_| session.get().and_then(Result::ok));
     let asking = Asking::new();
     let chosen = RwSignal::new(0);
+    // Whether the address of the page was, where that was chosen.
+    let copied = RwSignal::new(None);
     // Enter came before the answer did: it means what will be first.
     let is_hurried = StoredValue::new(false);
     let dialog = NodeRef::<leptos::html::Dialog>::new();
@@ -90,8 +98,10 @@ pub fn PaletteDialog() -> impl IntoView {
     };
     // Each time it opens, it begins anew.
     Effect::new(move |_| {
+        is_hurried.set_value(false);
         if is_open.get() {
             asking.type_in(String::new());
+            copied.set(None);
             chosen.set(0);
         }
     });
@@ -119,7 +129,8 @@ pub fn PaletteDialog() -> impl IntoView {
         asking.answer.track();
         if !asking.is_asking.get() && is_hurried.get_value() {
             is_hurried.set_value(false);
-            take(0);
+            // Once what came is shown.
+            set_timeout(move || take(0), Duration::ZERO);
         }
     });
     let choose = move |at: usize| {
@@ -147,10 +158,16 @@ pub fn PaletteDialog() -> impl IntoView {
     };
     let type_in = move |event| {
         is_hurried.set_value(false);
+        copied.set(None);
         asking.type_in(event_target_value(&event));
         choose(0);
     };
     let said = move || {
+        match copied.get() {
+            Some(true) => return "Copied".to_owned(),
+            Some(false) => return "The browser does not let this page copy: take it from the address bar.".to_owned(),
+            None => {}
+        }
         let is_typed = asking.text.with(|text| !text.trim().is_empty());
         match asking.answer.get() {
             _ if !is_typed => "Type some of a path, or the name or number of a sync.".to_owned(),
@@ -199,7 +216,7 @@ pub fn PaletteDialog() -> impl IntoView {
                         <kbd>"Esc"</kbd>
                     </button>
                 </div>
-                <div id="palette-list" role="listbox" aria-label="Results" class="palette-list" on:click=move |_| close()>
+                <div id="palette-list" role="listbox" aria-label="Results" class="palette-list">
                     {move || {
                         let words = words(&asking.text.get_untracked());
                         let as_of = untrack(as_of);
@@ -212,7 +229,7 @@ pub fn PaletteDialog() -> impl IntoView {
                                     .into_iter()
                                     .map(|entry| {
                                         at += 1;
-                                        view! { <Choice entry words=words.clone() at=at - 1 chosen as_of/> }
+                                        view! { <Choice entry words=words.clone() at=at - 1 chosen copied as_of/> }
                                     })
                                     .collect_view();
                                 view! {
@@ -245,7 +262,14 @@ pub fn PaletteDialog() -> impl IntoView {
 }
 
 #[component]
-fn Choice(entry: Entry, words: Vec<String>, at: usize, chosen: RwSignal<usize>, as_of: Timestamp) -> impl IntoView {
+fn Choice(
+    entry: Entry,
+    words: Vec<String>,
+    at: usize,
+    chosen: RwSignal<usize>,
+    copied: RwSignal<Option<bool>>,
+    as_of: Timestamp,
+) -> impl IntoView {
     let Entry { icon, title, beside, act } = entry;
     let palette = Palette::here();
     let id = format!("{OPTION}{at}");
@@ -257,34 +281,53 @@ fn Choice(entry: Entry, words: Vec<String>, at: usize, chosen: RwSignal<usize>, 
         <span class="palette-title"><Marked text=title words=words.clone()/></span>
         <Aside beside words as_of/>
     };
-    match act {
-        Act::Go(href) => view! {
-            <a id=id role="option" tabindex="-1" class="palette-option" href=href aria-selected=is_chosen on:pointermove=point>
+    let close = move || palette.shown.set(None);
+    if let Act::Go(href) = act {
+        return view! {
+            <a
+                id=id
+                role="option"
+                tabindex="-1"
+                class="palette-option"
+                href=href
+                aria-selected=is_chosen
+                on:pointermove=point
+                on:click=move |_| close()
+            >
                 {inside}
             </a>
         }
-        .into_any(),
-        act => {
-            let is_sign_out = act == Act::SignOut;
-            let do_it = move |_| match act {
-                Act::CopyAddress => spawn_local(async {
-                    browser::copy(browser::address()).await;
-                }),
-                Act::Shortcuts => {
-                    // After this dialog has closed, and given the focus back.
-                    set_timeout(move || palette.shown.set(Some(Shown::Sheet)), Duration::ZERO);
-                }
-                Act::SignOut | Act::Go(_) => {}
-            };
-            let (kind, form) = if is_sign_out { ("submit", Some("palette-sign-out")) } else { ("button", None) };
-            view! {
-                <button id=id type=kind form=form role="option" tabindex="-1" class="palette-option" aria-selected=is_chosen on:pointermove=point on:click=do_it>
-                    {inside}
-                </button>
-            }
-            .into_any()
-        }
+        .into_any();
     }
+    let (kind, form) = if act == Act::SignOut { ("submit", Some("palette-sign-out")) } else { ("button", None) };
+    let do_it = move |_| match act {
+        Act::CopyAddress => spawn_local(async move {
+            let is_copied = browser::copy(browser::address()).await;
+            copied.set(Some(is_copied));
+        }),
+        Act::Shortcuts => {
+            close();
+            // After this dialog has closed, and given the focus back.
+            set_timeout(move || palette.shown.set(Some(Shown::Sheet)), Duration::ZERO);
+        }
+        Act::SignOut | Act::Go(_) => close(),
+    };
+    view! {
+        <button
+            id=id
+            type=kind
+            form=form
+            role="option"
+            tabindex="-1"
+            class="palette-option"
+            aria-selected=is_chosen
+            on:pointermove=point
+            on:click=do_it
+        >
+            {inside}
+        </button>
+    }
+    .into_any()
 }
 
 /// The text, with what was typed marked in it.
