@@ -11,6 +11,7 @@ export const EMPTY_PAGES = [
   ['Activity', '/activity'],
   ['Keys', '/keys'],
   ['Sign in', '/sign-in'],
+  ['Search', '/search'],
 ] as const;
 
 export const FULL_PAGES = [
@@ -26,6 +27,8 @@ export const FULL_PAGES = [
   ['Trash of a sync', '/trash/syncs/2'],
   ['Piece of the trash', '/trash/pieces/1'],
   ['Failed uploads', '/history?status=Failed'],
+  ['Found', '/search?q=orders'],
+  ['Found nothing', '/search?q=nothing-has-this-name'],
   ['Nothing found', '/syncs?q=nothing-has-this-name'],
 ] as const;
 

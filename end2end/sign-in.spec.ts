@@ -56,7 +56,7 @@ test.describe('in the required mode', () => {
   test.use({ serveOptions: ['--auth', 'required'], expectedComplaints: ['401'] });
 
   test('every page asks for a key first and then leads on', async ({ page, lakeshore }) => {
-    for (const path of ['/', '/syncs', '/datasets', '/datasets/data/t', '/history', '/trash', '/activity', '/keys', '/upload', '/syncs/1']) {
+    for (const path of ['/', '/syncs', '/datasets', '/datasets/data/t', '/history', '/trash', '/activity', '/keys', '/upload', '/search', '/syncs/1']) {
       await page.goto(lakeshore.url + path);
       await expect(page.getByLabel('Key', { exact: true })).toBeVisible();
     }

@@ -51,6 +51,7 @@ const PAGES = [
   ['/activity', 'Activity'],
   ['/keys', 'Keys'],
   ['/sign-in', 'Sign in'],
+  ['/search', 'Search'],
 ] as const;
 
 test('each page has a title, one heading and a strict policy', async ({ page, lakeshore }) => {

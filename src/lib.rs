@@ -24,6 +24,7 @@ pub mod preview;
 pub mod resumable;
 pub mod rhythm;
 pub mod schema;
+pub mod search;
 pub mod service;
 pub mod sync;
 pub mod time;

@@ -101,6 +101,12 @@ pub const TIMELINE_UPLOADS_MAX: u64 = 200;
 pub const TIMELINE_STRETCHES: u64 = 16;
 /// and so many of the failed ones.
 pub const TIMELINE_FAILURES_MAX: u64 = 40;
+/// Longest text that is searched for, in bytes.
+pub const SEARCH_BYTES_MAX: usize = 200;
+/// Of the datasets that a search finds, so many are weighed against each other; there may be more.
+pub const SEARCH_RANKED_MAX: u64 = 200;
+/// Where a search has no word that is long enough for an index: datasets, and syncs, that are looked at.
+pub const SHORT_WORDS_LOOKED_AT: u64 = 1000;
 /// A key's last use is written at most this often, so that reading does not turn into writing.
 pub const LAST_USE_GRANULARITY: Duration = Duration::from_secs(60);
 

@@ -4,6 +4,7 @@
 
 pub mod activity;
 pub mod datasets;
+pub mod search;
 pub mod trash;
 
 use crate::error::ApiError;

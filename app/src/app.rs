@@ -7,9 +7,10 @@ use crate::components::page::SessionResource;
 use crate::json;
 use crate::live::Live;
 use crate::pages::NotFound;
+use crate::palette::Palette;
 use crate::parts::{
-    ActivityRoute, DatasetRoute, DatasetsRoute, HistoryRoute, KeysRoute, LakeRoute, OverviewRoute, SignInRoute,
-    SyncRoute, SyncsRoute, TrashPieceRoute, TrashRoute, TrashSyncRoute, UploadRoute, load_ahead,
+    ActivityRoute, DatasetRoute, DatasetsRoute, HistoryRoute, KeysRoute, LakeRoute, OverviewRoute, SearchRoute,
+    SignInRoute, SyncRoute, SyncsRoute, TrashPieceRoute, TrashRoute, TrashSyncRoute, UploadRoute, load_ahead,
 };
 use crate::uploader::Uploader;
 use leptos::prelude::*;
@@ -24,6 +25,7 @@ pub fn App() -> impl IntoView {
     Clock::provide();
     Live::provide();
     Uploader::provide();
+    Palette::provide();
     load_ahead();
 
     // Whole pages, so that they are complete, with their titles and statuses, where no script runs.
@@ -46,6 +48,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/trash/pieces/:id") view={Lazy::<TrashPieceRoute>::new()} ssr=SsrMode::Async/>
                     <Route path=path!("/activity") view={Lazy::<ActivityRoute>::new()} ssr=SsrMode::Async/>
                     <Route path=path!("/keys") view={Lazy::<KeysRoute>::new()} ssr=SsrMode::Async/>
+                    <Route path=path!("/search") view={Lazy::<SearchRoute>::new()} ssr=SsrMode::Async/>
                     <Route path=path!("/sign-in") view={Lazy::<SignInRoute>::new()} ssr=SsrMode::Async/>
                 </FlatRoutes>
             </Layout>

@@ -1,8 +1,8 @@
-//! What the pages ask of the browser besides Leptos: its clock, its clipboard, and asking before it is left.
+//! What the pages ask of the browser besides Leptos: its clock, its clipboard, its keys, and asking before it is left.
 //! `browser_absent.rs` stands in for it on the server, where none of this is ever called.
 
 use lakeshore::time::Timestamp;
-use leptos::prelude::{document, window_event_listener_untyped};
+use leptos::prelude::{document, window_event_listener, window_event_listener_untyped};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
@@ -79,4 +79,108 @@ pub fn on_pointing_at_link(then: impl Fn(&str) + Clone + 'static) {
 pub fn reload() {
     // Where it cannot, the page stays.
     let _ = leptos::prelude::location().reload();
+}
+
+/// A key, as it was pressed.
+pub struct Pressed {
+    pub key: String,
+    /// With Ctrl, or the Command key of a Mac, and nothing else.
+    pub is_command: bool,
+    /// Where letters are typed, or a choice is made by them.
+    pub is_in_field: bool,
+    pub is_in_dialog: bool,
+}
+
+impl Pressed {
+    /// On a page, where a key types nothing.
+    pub fn is_plain(&self) -> bool {
+        !self.is_command && !self.is_in_field && !self.is_in_dialog
+    }
+}
+
+/// Calls `then` with each key that is pressed alone, or as a command. The browser does nothing of its own where it says so.
+pub fn on_key(then: impl Fn(Pressed) -> bool + 'static) {
+    // It stays for as long as the document does.
+    let _ = window_event_listener(leptos::ev::keydown, move |event| {
+        let is_command = event.ctrl_key() != event.meta_key();
+        if event.alt_key() || event.is_composing() || (event.ctrl_key() && event.meta_key()) {
+            return;
+        }
+        let found = |selector| document().query_selector(selector).ok().flatten().is_some();
+        let pressed = Pressed {
+            key: event.key(),
+            is_command,
+            is_in_field: found("input:focus, textarea:focus, select:focus"),
+            is_in_dialog: found("dialog[open]"),
+        };
+        if then(pressed) {
+            event.prevent_default();
+        }
+    });
+}
+
+/// What the browser remembers under a name.
+pub fn kept(name: &str) -> Option<String> {
+    web_sys::window()?.local_storage().ok()??.get_item(name).ok()?
+}
+
+/// Remembers it, or forgets what was.
+pub fn keep(name: &str, value: Option<&str>) {
+    let Some(storage) = web_sys::window().and_then(|window| window.local_storage().ok().flatten()) else { return };
+    // Where it cannot, it holds until the page is left.
+    match value {
+        Some(value) => drop(storage.set_item(name, value)),
+        None => drop(storage.remove_item(name)),
+    }
+}
+
+/// To another page, in a document of its own.
+pub fn go_to(address: &str) {
+    // Where it cannot, the page stays.
+    let _ = leptos::prelude::location().set_href(address);
+}
+
+/// The address of the page, as another person would open it.
+pub fn address() -> String {
+    leptos::prelude::location().href().unwrap_or_default()
+}
+
+fn first(selector: &str) -> Option<web_sys::HtmlElement> {
+    document().query_selector(selector).ok().flatten()?.dyn_into().ok()
+}
+
+/// Clicks the first that the selector finds. False when there is none.
+pub fn click(selector: &str) -> bool {
+    first(selector).inspect(web_sys::HtmlElement::click).is_some()
+}
+
+/// Scrolls no more than it takes to see the first that the selector finds.
+pub fn show(selector: &str) {
+    if let Some(element) = first(selector) {
+        let options = web_sys::ScrollIntoViewOptions::new();
+        options.set_block(web_sys::ScrollLogicalPosition::Nearest);
+        element.scroll_into_view_with_scroll_into_view_options(&options);
+    }
+}
+
+/// Gives the focus to one of those that the selector finds: `step` behind the one that has it, else the first. False when there is none.
+pub fn focus(selector: &str, step: i32) -> bool {
+    let Ok(all) = document().query_selector_all(selector) else { return false };
+    let focused = document().active_element();
+    let at = |index: u32| all.get(index).and_then(|node| node.dyn_into::<web_sys::HtmlElement>().ok());
+    let now = (0..all.length()).find(|&index| at(index).as_deref() == focused.as_ref());
+    let next = match now {
+        Some(now) => now.saturating_add_signed(step).min(all.length().saturating_sub(1)),
+        None => 0,
+    };
+    at(next).is_some_and(|element| element.focus().is_ok())
+}
+
+/// Takes the focus from the field that has it.
+pub fn leave_field() {
+    let focused = document().active_element().and_then(|element| element.dyn_into::<web_sys::HtmlElement>().ok());
+    if let Some(focused) = focused {
+        // What has no focus any more has left already.
+        let _ = focused.blur();
+    }
 }

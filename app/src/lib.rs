@@ -15,7 +15,9 @@ pub mod error;
 mod format;
 mod json;
 mod live;
+mod navigation;
 mod pages;
+mod palette;
 pub mod parts;
 mod query;
 #[cfg(feature = "ssr")]

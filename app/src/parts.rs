@@ -5,9 +5,10 @@
 use crate::components::error_box::ErrorBox;
 use crate::error::ApiError;
 use crate::pages::{
-    Activity, DatasetDetail, Datasets, History, Keys, Lake, OverviewPage, SignIn, SyncDetail, Syncs, Trash, TrashPiece,
-    TrashSync, Upload,
+    Activity, DatasetDetail, Datasets, History, Keys, Lake, OverviewPage, Search, SignIn, SyncDetail, Syncs, Trash,
+    TrashPiece, TrashSync, Upload,
 };
+use crate::palette::Loaded;
 use lakeshore::error::Refusal;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -76,6 +77,18 @@ parts! {
     trash: TrashPieceRoute, trash_piece_view, load_trash_piece, TrashPiece;
     deeds: ActivityRoute, activity_view, load_activity, Activity;
     deeds: KeysRoute, keys_view, load_keys, Keys;
+    palette: SearchRoute, search_view, load_search, Search;
+}
+
+/// The palette and the shortcuts: the page of the search shares their part.
+#[wasm_split(palette, fallible)]
+fn palette() -> Result<Loaded, SplitLoaderError> {
+    Ok(Loaded::part())
+}
+
+/// Loads them; nothing where that fails.
+pub async fn load_palette() -> Option<Loaded> {
+    palette().await.ok()
 }
 
 impl Part {
@@ -96,6 +109,7 @@ impl Part {
             ("trash", rest) if rest.starts_with("pieces/") => Self::TrashPieceRoute,
             ("activity", "") => Self::ActivityRoute,
             ("keys", "") => Self::KeysRoute,
+            ("search", "") => Self::SearchRoute,
             ("sign-in", "") => Self::SignInRoute,
             _ => return None,
         })

@@ -12,6 +12,7 @@ pub mod memory;
 pub mod promises;
 pub mod resumables;
 pub mod schemas;
+pub mod search;
 pub mod space;
 pub mod state;
 
@@ -22,5 +23,6 @@ pub use formats::Formats;
 pub use inspection::{FilesInspection, StateInspection};
 pub use resumables::ResumableState;
 pub use schemas::SchemaState;
+pub use search::SearchState;
 pub use space::Space;
 pub use state::State;

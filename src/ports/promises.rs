@@ -12,6 +12,7 @@ mod files;
 mod keys;
 mod resumables;
 mod schemas;
+mod search;
 mod syncs;
 mod trash;
 mod uploads;
@@ -24,6 +25,7 @@ pub use files::*;
 pub use keys::*;
 pub use resumables::*;
 pub use schemas::*;
+pub use search::*;
 pub use syncs::*;
 pub use trash::*;
 pub use uploads::*;
@@ -84,6 +86,7 @@ macro_rules! state_promises {
             datasets_are_listed_and_keep_their_rhythm,
             a_dataset_is_counted_again_when_something_in_it_has_changed,
             filters_find_rows_by_status_type_path_and_text,
+            datasets_and_syncs_are_found_by_any_part_of_their_words,
             a_key_is_found_by_its_secret_and_its_sessions_end_with_it,
             a_sign_in_link_works_once_and_in_time,
             each_deed_is_remembered_with_who_and_what_and_found_by_them,

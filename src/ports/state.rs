@@ -13,7 +13,7 @@ use crate::idempotency::{Fingerprint, IdempotencyKey};
 use crate::key::{Key, KeyId, NewKey, SecretHash};
 use crate::list::{SyncQuery, TrashQuery, UploadQuery};
 use crate::path::LakePath;
-use crate::ports::{DatasetState, ResumableState, SchemaState, Space, StateInspection};
+use crate::ports::{DatasetState, ResumableState, SchemaState, SearchState, Space, StateInspection};
 use crate::sync::{Closing, Status, Sync, SyncId, SyncRecord, SyncType};
 use crate::time::Timestamp;
 use crate::trash::{Doomed, Totals, TrashEntry, TrashGroup, TrashId, TrashKey, TrashKind, TrashReason};
@@ -380,6 +380,7 @@ pub trait State:
     + KeyState
     + ActivityState
     + DatasetState
+    + SearchState
     + StateInspection
 {
     /// The room where the state is. Asked often: it answers at once.

@@ -33,6 +33,7 @@ mod resumable;
 mod row_tally;
 mod rowless;
 mod schemas;
+mod search;
 mod syncs;
 mod take_over;
 mod timeline;

@@ -127,7 +127,10 @@ fn table(measure: Measure, days: &[Day], parts: &[(&str, &[u64])]) -> String {
     }
     html.push_str("<th scope=\"col\" class=\"number\">All</th></tr></thead><tbody>");
     for (index, day) in days.iter().enumerate().rev() {
-        let _ = write!(html, "<tr><th scope=\"row\">{day}</th>");
+        let _ = write!(
+            html,
+            "<tr><th scope=\"row\"><time datetime=\"{day}\" title=\"{day}, from 00:00 to 24:00 UTC\">{day}</time></th>"
+        );
         let mut total = 0;
         for (_, numbers) in parts {
             let number = numbers.get(index).copied().unwrap_or(0);

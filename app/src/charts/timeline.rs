@@ -55,7 +55,7 @@ pub fn timeline(syncs: &[Sync], now: Timestamp) -> String {
             LANE_HEIGHT - 2,
             escaped(&sync.name),
             status.as_str(),
-            format::minute(sync.start_time),
+            format::utc(sync.start_time),
         );
     }
     let height = lanes.len().max(1) * LANE_HEIGHT;

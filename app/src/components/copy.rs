@@ -1,4 +1,4 @@
-//! Text to copy: a button, and a command with one.
+//! Text to copy: a button, a command with one, and a digest.
 
 use super::icon::{Icon, Picture};
 use crate::browser;
@@ -6,7 +6,11 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use std::time::Duration;
 
-/// Copies `text`. `label` is its accessible name: "Copy key".
+/// Characters of a digest that tell two files apart at a glance.
+const DIGEST_CHARACTERS: usize = 10;
+
+/// Copies `text`. `label` is its accessible name: "Copy key". What comes of it is said beside the button, not within, where
+/// nobody would hear it.
 #[component]
 pub fn CopyButton(#[prop(into)] text: Signal<String>, label: &'static str) -> impl IntoView {
     let outcome = RwSignal::new("");
@@ -24,10 +28,14 @@ pub fn CopyButton(#[prop(into)] text: Signal<String>, label: &'static str) -> im
         });
     };
     view! {
-        <button type="button" class="button button-small button-quiet copy" aria-label=label title=label on:click=copy>
-            <Picture icon=Icon::Copy/>
-            <span role="status">{move || outcome.get()}</span>
-        </button>
+        <span class="copy">
+            <button type="button" class="button button-small button-quiet" aria-label=label title=label on:click=copy>
+                <Picture icon=Icon::Copy/>
+            </button>
+            <span class="copy-said" role="status">
+                {move || outcome.get()}
+            </span>
+        </span>
     }
     .into_any()
 }
@@ -42,6 +50,19 @@ pub fn Command(#[prop(into)] text: Signal<String>, label: &'static str) -> impl 
             </pre>
             <CopyButton text label/>
         </div>
+    }
+    .into_any()
+}
+
+/// A SHA-256, short to read, whole on hover and to copy.
+#[component]
+pub fn Digest(sha256: String) -> impl IntoView {
+    let short: String = sha256.chars().take(DIGEST_CHARACTERS).collect();
+    view! {
+        <span class="hash">
+            <code title=sha256.clone()>{short} "…"</code>
+            <CopyButton text=sha256 label="Copy the SHA-256"/>
+        </span>
     }
     .into_any()
 }

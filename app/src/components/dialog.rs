@@ -4,6 +4,19 @@ use super::error_box::MaybeError;
 use crate::error::ApiError;
 use leptos::prelude::*;
 
+/// Shows a modal dialog while `open`. The focus goes back to where it was.
+pub fn show_while(dialog: NodeRef<leptos::html::Dialog>, open: Signal<bool>) {
+    Effect::new(move |_| {
+        let Some(dialog) = dialog.get() else { return };
+        match (open.get(), dialog.open()) {
+            // A dialog that is not in the document any more cannot be shown; then there is nobody to ask either.
+            (true, false) => drop(dialog.show_modal()),
+            (false, true) => dialog.close(),
+            _ => {}
+        }
+    });
+}
+
 /// A modal dialog, shown while `open`. The children say exactly what will happen; `confirm` is the button that does it.
 #[component]
 pub fn Confirm(
@@ -22,15 +35,7 @@ pub fn Confirm(
     children: ChildrenFn,
 ) -> impl IntoView {
     let dialog = NodeRef::<leptos::html::Dialog>::new();
-    Effect::new(move |_| {
-        let Some(dialog) = dialog.get() else { return };
-        match (open.get(), dialog.open()) {
-            // A dialog that is not in the document any more cannot be shown; then there is nobody to ask either.
-            (true, false) => drop(dialog.show_modal()),
-            (false, true) => dialog.close(),
-            _ => {}
-        }
-    });
+    show_while(dialog, open.into());
     let confirm_class = if is_danger { "button button-danger" } else { "button button-primary" };
     view! {
         <dialog class="dialog" node_ref=dialog aria-labelledby=id on:close=move |_| open.set(false)>

@@ -5,8 +5,11 @@ use super::live_sign::LiveSign;
 use super::page::SessionResource;
 use super::sign_in_form::current_address;
 use crate::api::Session;
+use crate::navigation::DESTINATIONS;
+use crate::palette::{PAGE, Palette, PalettePlace};
 use crate::query::percent_encoded;
 use crate::uploader::Uploader;
+use leptos::ev::MouseEvent;
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 
@@ -23,16 +26,12 @@ pub fn Layout(children: Children) -> impl IntoView {
                     <Mark/>
                     "Lakeshore"
                 </a>
+                <SearchLink/>
                 <nav class="main-nav" aria-label="Main">
-                    <NavLink href="/" icon=Icon::Overview label="Overview"/>
-                    <NavLink href="/datasets" icon=Icon::Dataset label="Datasets"/>
-                    <NavLink href="/syncs" icon=Icon::Syncs label="Syncs"/>
-                    <NavLink href="/upload" icon=Icon::Upload label="Upload"/>
-                    <NavLink href="/lake" icon=Icon::Folder label="Lake"/>
-                    <NavLink href="/history" icon=Icon::History label="History"/>
-                    <NavLink href="/trash" icon=Icon::Trash label="Trash"/>
-                    <NavLink href="/activity" icon=Icon::Activity label="Activity"/>
-                    <NavLink href="/keys" icon=Icon::Keys label="Keys"/>
+                    {DESTINATIONS
+                        .iter()
+                        .map(|page| view! { <NavLink href=page.href icon=page.icon label=page.label/> })
+                        .collect_view()}
                 </nav>
                 <LiveSign/>
                 <Account/>
@@ -41,8 +40,29 @@ pub fn Layout(children: Children) -> impl IntoView {
                 {children()}
             </main>
         </div>
+        <PalettePlace/>
     }
     .into_any()
+}
+
+/// To the page of the search; once the browser has taken over, its quick form opens instead.
+#[component]
+fn SearchLink() -> impl IntoView {
+    let palette = Palette::here();
+    let open = move |event: MouseEvent| {
+        // Another tab, another window: these want the page.
+        if !(event.ctrl_key() || event.meta_key() || event.shift_key()) {
+            event.prevent_default();
+            palette.open();
+        }
+    };
+    view! {
+        <a class="nav-search" href=PAGE title="Search the lake, or do something" aria-keyshortcuts="Control+K Meta+K" on:click=open>
+            <Picture icon=Icon::Search/>
+            "Search"
+            <kbd aria-hidden="true">"Ctrl K"</kbd>
+        </a>
+    }
 }
 
 #[component]

@@ -1,5 +1,6 @@
 //! What every page is made of: a title, a heading, and content that waits for the session and the page's data.
 
+use super::copy::CopyButton;
 use super::error_box::ErrorBox;
 use super::sign_in_form::{SignInForm, current_address};
 use crate::api::Session;
@@ -96,12 +97,17 @@ fn frame(
     .into_any()
 }
 
-/// The page's one h1, and what stands beside it.
+/// The page's one h1, and what stands beside it. `copied`: what can be copied there, and what that is called.
 #[component]
-pub fn Heading(#[prop(into)] title: Signal<String>, #[prop(optional)] children: Option<Children>) -> impl IntoView {
+pub fn Heading(
+    #[prop(into)] title: Signal<String>,
+    #[prop(default = None)] copied: Option<(&'static str, String)>,
+    #[prop(optional)] children: Option<Children>,
+) -> impl IntoView {
     view! {
         <header class="heading">
             <h1>{move || title.get()}</h1>
+            {copied.map(|(label, text)| view! { <CopyButton text label/> })}
             {children.map(|children| view! { <div class="heading-side">{children()}</div> })}
         </header>
     }

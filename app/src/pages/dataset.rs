@@ -143,7 +143,7 @@ fn DatasetNow(
         <p class="crumb">
             <a href="/datasets">"Datasets"</a>
         </p>
-        <Heading title=path/>
+        <Heading title=path.clone() copied=Some(("Copy the lake path", path))/>
         <dl class="facts">
             <div>
                 <dt>"Files"</dt>

@@ -1,6 +1,7 @@
 //! The files of a dataset, folder by folder.
 
 use crate::api::datasets::FILES_PER_PAGE;
+use crate::components::copy::Digest;
 use crate::components::icon::{Icon, Picture};
 use crate::components::pager::PageLinks;
 use crate::components::time::RelativeTime;
@@ -79,10 +80,7 @@ pub fn Files(base: String, folder: String, entries: Vec<LakeEntry>, page: u64, a
                         <RelativeTime at=entry.modified_time as_of/>
                     </td>
                     <td data-label="SHA-256" class="secondary">
-                        {sha256.map(|sha256| {
-                            let short: String = sha256.chars().take(12).collect();
-                            view! { <code title=sha256>{format!("{short}…")}</code> }
-                        })}
+                        {sha256.map(|sha256| view! { <Digest sha256/> })}
                     </td>
                 </tr>
             }

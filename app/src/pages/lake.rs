@@ -3,6 +3,7 @@
 use super::lake_file::FileView;
 use super::lake_folder::FolderView;
 use crate::api::{AsOf, InLake, look_into_lake};
+use crate::components::clock::Clock;
 use crate::components::page::page;
 use crate::json;
 use crate::query::{percent_encoded, use_query};
@@ -80,12 +81,17 @@ impl Wanted {
         }
     }
 
+    /// In what order, as the address says it.
+    pub(super) fn order(&self) -> [(&'static str, Option<&'static str>); 2] {
+        let sort = (self.sort != FolderSort::Name).then_some(self.sort.as_str());
+        [("sort", sort), ("order", self.is_descending.then_some("desc"))]
+    }
+
     /// The address of the same folder, asked for otherwise.
     pub(super) fn address(&self) -> String {
-        let order = self.is_descending.then_some("desc");
-        let sort = (self.sort != FolderSort::Name).then_some(self.sort.as_str());
         let page = (self.page > 0).then(|| self.page.to_string());
-        let pairs = [("q", self.text.as_deref()), ("sort", sort), ("order", order), ("page", page.as_deref())];
+        let [sort, order] = self.order();
+        let pairs = [("q", self.text.as_deref()), sort, order, ("page", page.as_deref())];
         let pairs = pairs.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", percent_encoded(value?))));
         let query = pairs.collect::<Vec<_>>().join("&");
         let base = address_of(self.path.as_deref().unwrap_or_default());
@@ -116,13 +122,16 @@ pub fn Lake() -> impl IntoView {
         },
     );
     let title = move || wanted.with(|wanted| wanted.path.clone().unwrap_or_else(|| "Lake".to_owned()));
-    page(title, found, |session, (wanted, AsOf { now, value, .. })| match value {
-        InLake::Folder { folder, schema } => {
-            let schema = schema.map(|schema| *schema);
-            view! { <FolderView session wanted browsed=folder schema as_of=now/> }.into_any()
-        }
-        InLake::File { file, disk_path } => {
-            view! { <FileView session tab=wanted.tab file=*file disk_path as_of=now/> }.into_any()
+    page(title, found, |session, (wanted, AsOf { now, value, .. })| {
+        Clock::here().observe(now);
+        match value {
+            InLake::Folder { folder, schema } => {
+                let schema = schema.map(|schema| *schema);
+                view! { <FolderView session wanted browsed=folder schema as_of=now/> }.into_any()
+            }
+            InLake::File { file, disk_path } => {
+                view! { <FileView session tab=wanted.tab file=*file disk_path as_of=now/> }.into_any()
+            }
         }
     })
 }

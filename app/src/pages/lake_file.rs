@@ -4,7 +4,7 @@ use super::lake::{Crumbs, Tab, address_of, download_of};
 use super::lake_rows::{BadLines, RowGroups, Rows, SchemaTable};
 use super::lake_use::UseIt;
 use crate::api::Session;
-use crate::components::copy::CopyButton;
+use crate::components::copy::Digest;
 use crate::components::error_box::sentence;
 use crate::components::fact::fact;
 use crate::components::icon::{Icon, Picture};
@@ -54,8 +54,8 @@ pub(super) fn FileView(
         }
     };
     view! {
-        <Crumbs path=Some(path)/>
-        <Heading title=title>
+        <Crumbs path=Some(path.clone())/>
+        <Heading title=title copied=Some(("Copy the lake path", path.to_string()))>
             <a class="button button-primary" href=download rel="external" download="">
                 <Picture icon=Icon::Download/>
                 "Download"
@@ -107,13 +107,11 @@ fn Facts(file: FilePreview, as_of: Timestamp) -> impl IntoView {
             </div>
             {sha256
                 .map(|sha256| {
-                    let short: String = sha256.chars().take(10).collect();
                     view! {
                         <div>
                             <dt>"SHA-256"</dt>
-                            <dd class="hash">
-                                <code title=sha256.clone()>{short} "…"</code>
-                                <CopyButton text=sha256 label="Copy the SHA-256"/>
+                            <dd>
+                                <Digest sha256/>
                             </dd>
                         </div>
                     }

@@ -3,6 +3,7 @@
 use super::lake::{Crumbs, NAMES_PER_PAGE, Wanted, address_of, download_of};
 use super::lake_schema::SchemaPanel;
 use crate::api::Session;
+use crate::components::copy::Digest;
 use crate::components::empty::Empty;
 use crate::components::icon::{Icon, Picture};
 use crate::components::page::Heading;
@@ -32,6 +33,7 @@ pub(super) fn FolderView(
     let title = folder.as_ref().map_or("Lake".to_owned(), |folder| folder.leaf().to_owned());
     let base = address_of(folder.as_ref().map(LakePath::as_str).unwrap_or_default());
     let syncs = folder.as_ref().map(|folder| format!("/syncs?path={}", percent_encoded(folder.as_str())));
+    let copied = folder.as_ref().map(|folder| ("Copy the lake path", folder.to_string()));
     let shown = entries.len() as u64;
     let is_empty = entries.is_empty();
     let list = if is_empty {
@@ -41,11 +43,14 @@ pub(super) fn FolderView(
         view! { <Entries entries wanted=wanted.clone() folder=base_folder as_of/> }.into_any()
     };
     let text = wanted.text.clone().unwrap_or_default();
+    // What is looked for stands in the order that was chosen.
+    let order = wanted.order().into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let whole = Wanted { text: None, page: 0, ..wanted.clone() }.address();
     let can_upload = session.signed_in.is_some();
     let may_write = session.has_role(Role::Write);
     view! {
         <Crumbs path=folder.clone()/>
-        <Heading title=title>
+        <Heading title=title copied>
             {syncs.map(|href| view! { <a class="button" href=href>"Its syncs"</a> })}
             {can_upload
                 .then(|| {
@@ -69,13 +74,16 @@ pub(super) fn FolderView(
                     value=text.clone()
                     prop:value=text
                 />
+                {order
+                    .map(|(name, value)| view! { <input type="hidden" name=name value=value/> })
+                    .collect_view()}
                 <button type="submit" class="button">
                     "Search"
                 </button>
                 {is_search
                     .then(|| {
                         view! {
-                            <a class="button button-quiet" href=base.clone()>
+                            <a class="button button-quiet" href=whole>
                                 "Clear"
                             </a>
                         }
@@ -228,11 +236,7 @@ fn Row(entry: LakeEntry, within: Option<String>, as_of: Timestamp) -> impl IntoV
                 <RelativeTime at=modified_time as_of/>
             </td>
             <td data-label="SHA-256" class="secondary">
-                {sha256
-                    .map(|sha256| {
-                        let short: String = sha256.chars().take(10).collect();
-                        view! { <code title=sha256>{short} "…"</code> }
-                    })}
+                {sha256.map(|sha256| view! { <Digest sha256/> })}
             </td>
             <td class="cell-actions">
                 {(!is_folder)

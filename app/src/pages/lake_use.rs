@@ -24,12 +24,24 @@ pub(super) fn UseIt(path: LakePath, preview: Preview, disk_path: Option<String>,
     let mut by_http = lines(format, dialect, &url);
     // Spark reads file systems.
     by_http.retain(|(name, ..)| *name != "Spark");
+    let fetched = vec![
+        ("curl", "Copy the line for curl", format!("curl --output {} {}", shell(path.leaf()), shell(&url))),
+        (
+            "lakeshore",
+            "Copy the line for lakeshore",
+            format!("lakeshore get {} --server {origin}", shell(path.as_str())),
+        ),
+    ];
     view! {
         {on_disk}
         <section class="section" aria-labelledby="use-http">
             <h2 id="use-http">"From anywhere, by HTTP"</h2>
             <p class="quiet">"Where reading needs a key, it goes along as a header: Authorization: Bearer KEY."</p>
             <Lines lines=by_http/>
+        </section>
+        <section class="section" aria-labelledby="use-copy">
+            <h2 id="use-copy">"As a file of your own"</h2>
+            <Lines lines=fetched/>
         </section>
     }
     .into_any()
@@ -48,6 +60,11 @@ fn Lines(lines: Vec<Line>) -> impl IntoView {
             }
         })
         .collect_view()
+}
+
+/// One word of a command line.
+fn shell(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 /// What each program is told, to read the file at a place.
@@ -111,6 +128,11 @@ mod tests {
         let duckdb = line(Format::Parquet, None, place, "DuckDB");
         assert_eq!(duckdb, "SELECT * FROM read_parquet('/lake/it''s \"x\".parquet') LIMIT 100;");
         assert_eq!(line(Format::Parquet, None, place, "Spark"), "spark.read.parquet(\"/lake/it's \\\"x\\\".parquet\")");
+    }
+
+    #[test]
+    fn a_name_is_one_word_of_a_command_line() {
+        assert_eq!(shell("it's a $file"), r"'it'\''s a $file'");
     }
 
     #[test]

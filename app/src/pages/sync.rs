@@ -9,7 +9,7 @@ use super::sync_timeline::{Drawing, Waterfall};
 use super::tour::upload_command;
 use crate::api::{AsOf, Session, SyncRows, compare_expected, get_difference, get_sync_rows, get_timeline};
 use crate::components::clock::Clock;
-use crate::components::copy::Command;
+use crate::components::copy::{Command, CopyButton};
 use crate::components::fresh::{ASKING_MS_MIN, Fresh};
 use crate::components::icon::{Icon, Picture};
 use crate::components::page::{Heading, page};
@@ -186,6 +186,7 @@ fn Facts(sync: RwSignal<Sync>, fixed: Sync, as_of: Timestamp) -> impl IntoView {
     let message = Memo::new(move |_| sync.with(|sync| sync.message.clone()));
     let failed = Memo::new(move |_| sync.with(|sync| sync.num_failed));
     let differing = Memo::new(move |_| sync.with(|sync| sync.num_schema_differences));
+    let (number, path) = (fixed.sync_id.to_string(), fixed.path.to_string());
     let by = if fixed.started_by.is_empty() { "nobody signed in".to_owned() } else { fixed.started_by };
     view! {
         <Show when=move || !message.with(String::is_empty)>
@@ -201,9 +202,18 @@ fn Facts(sync: RwSignal<Sync>, fixed: Sync, as_of: Timestamp) -> impl IntoView {
                     {move || view! { <SyncPill status=status.get() is_held=is_held.get()/> }}
                 </dd>
             </div>
+            <div>
+                <dt>"Number"</dt>
+                <dd class="copied">
+                    {number.clone()} <CopyButton text=number label="Copy the number of the sync"/>
+                </dd>
+            </div>
             <div class="fact-wide">
                 <dt>"Path"</dt>
-                <dd class="path">{fixed.path.to_string()}</dd>
+                <dd class="copied">
+                    <span class="path">{path.clone()}</span>
+                    <CopyButton text=path label="Copy the lake path"/>
+                </dd>
             </div>
             <div>
                 <dt>"Type"</dt>

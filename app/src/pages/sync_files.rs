@@ -1,6 +1,6 @@
 //! The files of a list, as the page of a sync and the history show them.
 
-use crate::components::copy::CopyButton;
+use crate::components::copy::Digest;
 use crate::components::error_box::sentence;
 use crate::components::live_rows::LiveRows;
 use crate::components::status::StatusPill;
@@ -10,9 +10,6 @@ use lakeshore::schema::SchemaDifference;
 use lakeshore::time::Timestamp;
 use lakeshore::upload::Upload;
 use leptos::prelude::*;
-
-/// Characters of a hash that tell two files apart at a glance.
-const HASH_CHARACTERS: usize = 10;
 
 #[component]
 pub fn FileTable(
@@ -90,16 +87,7 @@ fn FileRow(upload: Signal<Upload>, as_of: Timestamp, with_sync: bool) -> impl In
             </td>
             <td data-label="SHA-256" class="secondary">
                 {move || {
-                    hash.get()
-                        .map(|hash| {
-                            let short: String = hash.chars().take(HASH_CHARACTERS).collect();
-                            view! {
-                                <span class="hash">
-                                    <code title=hash.clone()>{short} "…"</code>
-                                    <CopyButton text=hash label="Copy the SHA-256"/>
-                                </span>
-                            }
-                        })
+                    hash.get().map(|sha256| view! { <Digest sha256/> })
                 }}
             </td>
             <td data-label="Sent">

@@ -55,7 +55,7 @@ fn SyncList(session: Session, filters: Filters, listed: AsOf<Vec<Sync>>) -> impl
     let is_filtered = !filters.is_empty();
     let is_empty = Memo::new(move |_| rows.with(Vec::is_empty));
     let bar = StoredValue::new(filters.clone());
-    let offered = Offered { status: true, sync_type: true, ..Offered::default() };
+    let offered = Offered { status: true, sync_type: true, path: true, ..Offered::default() };
     view! {
         <Heading title="Syncs">
             <a class="button button-primary" href="/upload">

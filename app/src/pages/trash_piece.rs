@@ -6,6 +6,7 @@ use super::trash_parts::{Doomed, EmptyForm, Leaves, reason};
 use crate::api::trash::look_into_trash;
 use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;
+use crate::components::copy::CopyButton;
 use crate::components::fact::fact;
 use crate::components::icon::{Icon, Picture};
 use crate::components::page::{Heading, page};
@@ -13,13 +14,13 @@ use crate::components::pager::PageLinks;
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::json;
-use crate::query::percent_encoded;
+use crate::query::{percent_encoded, use_query};
 use lakeshore::key::Role;
 use lakeshore::service::{InTrash, LookIntoTrash, TrashContent};
 use lakeshore::time::Timestamp;
 use lakeshore::trash::{TrashEntry, TrashId, TrashedFile};
 use leptos::prelude::*;
-use leptos_router::hooks::{use_params_map, use_query_map};
+use leptos_router::hooks::use_params_map;
 
 /// Rows of a folder on one page.
 const FILES_PER_PAGE: u64 = 100;
@@ -27,7 +28,7 @@ const FILES_PER_PAGE: u64 = 100;
 #[component]
 pub fn TrashPiece() -> impl IntoView {
     let params = use_params_map();
-    let map = use_query_map();
+    let map = use_query();
     let id = Memo::new(move |_| params.with(|params| params.get("id")).and_then(|id| id.parse().ok()).unwrap_or(0));
     let at = Memo::new(move |_| {
         map.with(|map| {
@@ -133,12 +134,16 @@ fn Crumbs(entry: TrashEntry, relative: String) -> impl IntoView {
 
 #[component]
 fn Facts(entry: TrashEntry, as_of: Timestamp) -> impl IntoView {
+    let origin = entry.origin.to_string();
     let by = if entry.trashed_by.is_empty() { "—".to_owned() } else { entry.trashed_by };
     view! {
         <dl class="facts">
             <div>
                 <dt>"It was"</dt>
-                <dd class="path">{entry.origin.to_string()}</dd>
+                <dd class="copied">
+                    <span class="path">{origin.clone()}</span>
+                    <CopyButton text=origin label="Copy the lake path"/>
+                </dd>
             </div>
             {fact("Why", reason(entry.reason).to_owned())} {fact("By", by)}
             {entry.totals.map(|totals| fact("Holds", format::totals(totals)))} <div>

@@ -52,7 +52,8 @@ fn UploadPage(session: Session, sync: Option<Sync>) -> impl IntoView {
     let bytes_max = session.upload_bytes_max;
     let closed = sync.clone().filter(|sync| sync.sync_status != Status::Syncing);
     let open = StoredValue::new(sync.filter(|sync| sync.sync_status == Status::Syncing));
-    let draft = Draft::new();
+    let query = use_query();
+    let draft = Draft::new(untrack(|| query.with(|query| query.get("path"))).unwrap_or_default());
     if let Some(closed) = closed {
         // Nobody can go on with it.
         Effect::new(move |_| uploader.forget(closed.sync_id));

@@ -23,9 +23,10 @@ pub struct Draft {
 }
 
 impl Draft {
-    pub fn new() -> Self {
+    /// `path`: where to, as the address of the page says it.
+    pub fn new(path: String) -> Self {
         let draft = Self {
-            path: RwSignal::new(String::new()),
+            path: RwSignal::new(path),
             sync_type: RwSignal::new(SyncType::IncrementalSync),
             name: RwSignal::new(None),
             opened_at: RwSignal::new(None),
@@ -93,6 +94,7 @@ pub fn DraftForm(draft: Draft) -> impl IntoView {
                     placeholder="/data/db/transactions"
                     aria-describedby="lake-path-fault"
                     aria-invalid=move || fault.get().is_some().then_some("true")
+                    value=draft.path.get_untracked()
                     prop:value=draft.path
                     on:input=move |event| draft.path.set(event_target_value(&event))
                 />

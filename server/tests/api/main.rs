@@ -25,6 +25,7 @@ mod reserve;
 mod resumable;
 mod schemas;
 mod sealed;
+mod search;
 #[path = "../support/server.rs"]
 mod server;
 mod syncs;

@@ -8,6 +8,7 @@ mod formats;
 mod inspection;
 mod resumables;
 mod schemas;
+mod search;
 mod state;
 
 pub use files::MemoryFiles;

@@ -100,7 +100,7 @@ fn holds(text: Option<&str>, fields: [&str; 2]) -> bool {
     text.is_none_or(|text| fields.iter().any(|field| field.to_lowercase().contains(&text.to_lowercase())))
 }
 
-fn within(place: Option<&LakePath>, path: &LakePath) -> bool {
+pub(super) fn within(place: Option<&LakePath>, path: &LakePath) -> bool {
     place.is_none_or(|place| place.contains(path))
 }
 

@@ -12,6 +12,7 @@ mod pieces;
 mod reading;
 mod resumable;
 mod schemas;
+mod search;
 mod syncs;
 mod trash;
 mod tus;
@@ -46,6 +47,7 @@ pub fn router() -> Router<Arc<Door>> {
         .route("/api/lake/dataset/rhythm", post(datasets::set_rhythm))
         .route("/api/lake/dataset/schema", get(schemas::schema))
         .route("/api/lake/dataset/schema-policy", post(schemas::set_policy))
+        .route("/api/lake/search", get(search::search))
         .route("/api/lake/activity", get(activity::list))
         .route("/api/lake/trash", get(trash::list))
         .route("/api/lake/trash/groups", get(trash::groups))

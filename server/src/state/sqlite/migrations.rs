@@ -14,6 +14,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("../../../migrations/sqlite/0008_schemas.sql")),
     M::up(include_str!("../../../migrations/sqlite/0009_activity.sql")),
     M::up(include_str!("../../../migrations/sqlite/0010_sha512_of_resumables.sql")),
+    M::up(include_str!("../../../migrations/sqlite/0011_search.sql")),
     M::up(include_str!("../../../migrations/sqlite/0012_pages_of_syncs_and_trash.sql")),
 ];
 

@@ -2,7 +2,7 @@
 //!
 //! WAL mode, one writer that commits many requests in one transaction ([`writer`]), and readers that never wait for it
 //! ([`readers`]). The queries stand beside the types that they fill: [`syncs`], [`batches`], [`uploads`], [`resumables`],
-//! [`schemas`], [`trash`], [`keys`], [`datasets`], [`activity`]; what counts beside them in [`counts`] and [`days`].
+//! [`schemas`], [`trash`], [`keys`], [`datasets`], [`activity`], [`search`]; what counts beside them in [`counts`] and [`days`].
 
 mod activity;
 mod backup;
@@ -21,6 +21,7 @@ mod readers;
 mod resumables;
 mod row;
 mod schemas;
+mod search;
 mod syncs;
 mod trash;
 mod uploads;

@@ -1,0 +1,27 @@
+//! The pages that the navigation leads to: one table for the frame, the palette and the shortcuts.
+
+use crate::components::icon::Icon;
+
+pub struct Destination {
+    pub href: &'static str,
+    pub icon: Icon,
+    pub label: &'static str,
+    /// After `g`, this letter leads there.
+    pub letter: &'static str,
+}
+
+const fn destination(href: &'static str, icon: Icon, label: &'static str, letter: &'static str) -> Destination {
+    Destination { href, icon, label, letter }
+}
+
+pub static DESTINATIONS: [Destination; 9] = [
+    destination("/", Icon::Overview, "Overview", "o"),
+    destination("/datasets", Icon::Dataset, "Datasets", "d"),
+    destination("/syncs", Icon::Syncs, "Syncs", "s"),
+    destination("/upload", Icon::Upload, "Upload", "u"),
+    destination("/lake", Icon::Folder, "Lake", "l"),
+    destination("/history", Icon::History, "History", "h"),
+    destination("/trash", Icon::Trash, "Trash", "t"),
+    destination("/activity", Icon::Activity, "Activity", "a"),
+    destination("/keys", Icon::Keys, "Keys", "k"),
+];

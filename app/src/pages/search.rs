@@ -1,0 +1,109 @@
+//! Searching the lake: what the palette does, as a page that needs no script and has an address.
+
+use crate::api::search::search;
+use crate::api::{AsOf, Session};
+use crate::components::clock::Clock;
+use crate::components::empty::Empty;
+use crate::components::filters::Field;
+use crate::components::icon::Picture;
+use crate::components::page::{Heading, page};
+use crate::json;
+use crate::palette::PAGE;
+use crate::palette::dialog::{Aside, Marked};
+use crate::palette::entries::{Act, Entry, Group, elsewhere, of_lake, pages, words};
+use crate::query::use_query;
+use lakeshore::Timestamp;
+use lakeshore::search::{Found, SearchParameters};
+use leptos::prelude::*;
+use leptos_router::components::Form;
+
+/// Of each kind.
+const FOUND_MAX: u64 = 25;
+
+#[component]
+pub fn Search() -> impl IntoView {
+    let query = use_query();
+    let text = Memo::new(move |_| query.with(|query| query.get("q")).unwrap_or_default().trim().to_owned());
+    let found = json::ask(
+        move || text.get(),
+        |text| async move {
+            let found = search(SearchParameters { q: text.clone(), size: Some(FOUND_MAX) }).await?;
+            Ok((text, found))
+        },
+    );
+    page(|| "Search".to_owned(), found, |session, (text, found)| view! { <Results session text found/> })
+}
+
+#[component]
+fn Results(session: Session, text: String, found: AsOf<Found>) -> impl IntoView {
+    let AsOf { now: as_of, value: found, .. } = found;
+    Clock::here().observe(as_of);
+    let words = words(&text);
+    let is_asked = !text.is_empty();
+    let is_found = found != Found::default();
+    let mut groups = vec![pages(&words)];
+    groups.extend(of_lake(found, Some(&session)));
+    groups.push(elsewhere(&text));
+    groups.retain(|group| !group.entries.is_empty());
+    view! {
+        <Heading title="Search"/>
+        <search class="filters">
+            <Form method="get" action=PAGE>
+                <Field name="q" label="Path, sync name or number" kind="search" value=Some(text)/>
+                <button type="submit" class="button button-primary">
+                    "Search"
+                </button>
+            </Form>
+        </search>
+        {(is_asked && !is_found)
+            .then(|| {
+                view! {
+                    <Empty title="No dataset or sync holds that">
+                        <p>
+                            "Datasets are found by any parts of their path (" <code>"orders"</code> ", " <code>"db/orders"</code>
+                            ", or several, parted by spaces), syncs by their number, their name, or their path. Files are found in the history, and below a folder of the lake."
+                        </p>
+                    </Empty>
+                }
+            })}
+        {(!is_asked)
+            .then(|| {
+                view! {
+                    <p class="lead quiet">
+                        "Datasets are found by any parts of their path, syncs by their number, name or path. On every page, Ctrl K opens the same as a quick form, and ? shows the other keys."
+                    </p>
+                }
+            })}
+        {groups
+            .into_iter()
+            .map(|group| view! { <Section group words=words.clone() as_of/> })
+            .collect_view()}
+    }
+    .into_any()
+}
+
+#[component]
+fn Section(group: Group, words: Vec<String>, as_of: Timestamp) -> impl IntoView {
+    let id = group.name.to_ascii_lowercase().replace(' ', "-");
+    let named_by = id.clone();
+    let results = group.entries.into_iter().filter_map(|Entry { icon, title, beside, act }| {
+        let Act::Go(href) = act else { return None };
+        let words = words.clone();
+        Some(view! {
+            <li>
+                <a class="palette-option" href=href>
+                    <Picture icon/>
+                    <span class="palette-title"><Marked text=title words=words.clone()/></span>
+                    <Aside beside words as_of/>
+                </a>
+            </li>
+        })
+    });
+    view! {
+        <section class="section" aria-labelledby=named_by>
+            <h2 id=id>{group.name}</h2>
+            <ul class="results">{results.collect_view()}</ul>
+        </section>
+    }
+    .into_any()
+}

@@ -1,0 +1,180 @@
+//! What a search shows, in groups: for the palette, and for the page that does the same.
+
+use crate::api::Session;
+use crate::components::icon::Icon;
+use crate::navigation::DESTINATIONS;
+use crate::query::percent_encoded;
+use lakeshore::key::Role;
+use lakeshore::search::Found;
+use lakeshore::sync::Status;
+use lakeshore::time::Timestamp;
+
+/// Of the datasets that were found, so many are offered to be uploaded to.
+const UPLOADS_OFFERED_MAX: usize = 2;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    pub name: &'static str,
+    pub entries: Vec<Entry>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub icon: Icon,
+    pub title: String,
+    pub beside: Beside,
+    pub act: Act,
+}
+
+/// What stands beside the title.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Beside {
+    Nothing,
+    Key(&'static str),
+    Landed(Timestamp),
+    Sync { path: String, status: Status, is_held: bool },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    Go(String),
+    CopyAddress,
+    Shortcuts,
+    SignOut,
+}
+
+impl Entry {
+    fn link(icon: Icon, title: impl Into<String>, href: impl Into<String>) -> Self {
+        Self { icon, title: title.into(), beside: Beside::Nothing, act: Act::Go(href.into()) }
+    }
+}
+
+/// The words of what was typed.
+pub fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_ascii_lowercase).collect()
+}
+
+fn holds(title: &str, words: &[String]) -> bool {
+    let title = title.to_ascii_lowercase();
+    words.iter().all(|word| title.contains(word.as_str()))
+}
+
+/// Pages whose name holds the words; of no words, all.
+pub fn pages(words: &[String]) -> Group {
+    let pages = DESTINATIONS.iter().filter(|page| holds(page.label, words));
+    let entry = |page: &crate::navigation::Destination| Entry {
+        beside: Beside::Key(page.letter),
+        ..Entry::link(page.icon, page.label, page.href)
+    };
+    Group { name: "Pages", entries: pages.map(entry).collect() }
+}
+
+/// What can be done wherever one is.
+pub fn actions(words: &[String], session: Option<&Session>) -> Group {
+    let act = |icon, title: &str, act| Entry { icon, title: title.to_owned(), beside: Beside::Nothing, act };
+    let signing = match session {
+        Some(session) if session.signed_in.is_some() => act(Icon::Keys, "Sign out", Act::SignOut),
+        _ => Entry::link(Icon::Keys, "Sign in", "/sign-in"),
+    };
+    let shortcuts =
+        Entry { beside: Beside::Key("?"), ..act(Icon::Play, "Show the keyboard shortcuts", Act::Shortcuts) };
+    let all = [act(Icon::Copy, "Copy the address of this page", Act::CopyAddress), shortcuts, signing];
+    Group { name: "Actions", entries: all.into_iter().filter(|entry| holds(&entry.title, words)).collect() }
+}
+
+/// What the lake has found, and what can be sent there.
+pub fn of_lake(found: Found, session: Option<&Session>) -> [Group; 3] {
+    let uploads = if session.is_some_and(|session| session.has_role(Role::Write)) { UPLOADS_OFFERED_MAX } else { 0 };
+    let upload = |path: &str| {
+        Entry::link(Icon::Upload, format!("Upload to {path}"), format!("/upload?path={}", percent_encoded(path)))
+    };
+    let uploads = found.datasets.iter().take(uploads).map(|dataset| upload(dataset.path.as_str())).collect();
+    let datasets = found.datasets.into_iter().map(|dataset| {
+        let href = format!("/datasets{}", percent_encoded(dataset.path.as_str()));
+        Entry { beside: Beside::Landed(dataset.last_landed), ..Entry::link(Icon::Dataset, dataset.path.as_str(), href) }
+    });
+    let syncs = found.syncs.into_iter().map(|sync| {
+        let id = sync.sync_id;
+        let title = if sync.name.is_empty() { format!("Sync {id}") } else { format!("{} · {id}", sync.name) };
+        let (path, status, is_held) = (sync.path.to_string(), sync.sync_status, sync.held.is_some());
+        Entry {
+            beside: Beside::Sync { path, status, is_held },
+            ..Entry::link(Icon::Syncs, title, format!("/syncs/{id}"))
+        }
+    });
+    [
+        Group { name: "Datasets", entries: datasets.collect() },
+        Group { name: "Syncs", entries: syncs.collect() },
+        Group { name: "Send files", entries: uploads },
+    ]
+}
+
+/// Where else the text may be found: lists that filter by it, and the place of the lake that it names.
+pub fn elsewhere(text: &str) -> Group {
+    let text = text.trim();
+    let mut entries = Vec::new();
+    if text.is_empty() {
+        return Group { name: "Look further", entries };
+    }
+    if text.starts_with('/') {
+        entries.push(Entry::link(Icon::Folder, format!("Look into {text}"), format!("/lake{}", percent_encoded(text))));
+    }
+    let q = percent_encoded(text);
+    entries.push(Entry::link(Icon::History, format!("Files sent that hold “{text}”"), format!("/history?q={q}")));
+    entries.push(Entry::link(Icon::Syncs, format!("All syncs that hold “{text}”"), format!("/syncs?q={q}")));
+    entries.push(Entry::link(Icon::Dataset, format!("All datasets that hold “{text}”"), format!("/datasets?q={q}")));
+    Group { name: "Look further", entries }
+}
+
+/// The text in pieces, each with whether it is one of the words: of the letters of ASCII, either case.
+pub fn marked(text: &str, words: &[String]) -> Vec<(bool, String)> {
+    let lower = text.to_ascii_lowercase();
+    let mut is_marked = vec![false; text.len()];
+    for word in words.iter().filter(|word| !word.is_empty()) {
+        for (at, _) in lower.match_indices(word.as_str()) {
+            is_marked[at..at + word.len()].fill(true);
+        }
+    }
+    let mut pieces: Vec<(bool, String)> = Vec::new();
+    for (at, character) in text.char_indices() {
+        match pieces.last_mut() {
+            Some((marked, piece)) if *marked == is_marked[at] => piece.push(character),
+            _ => pieces.push((is_marked[at], character.to_string())),
+        }
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_typed_is_marked_wherever_it_is() {
+        let marks = |text, typed| {
+            let pieces = marked(text, &words(typed)).into_iter();
+            pieces.map(|(is_marked, piece)| if is_marked { format!("[{piece}]") } else { piece }).collect::<String>()
+        };
+        assert_eq!(marks("/data/db/Orders", "or DATA"), "/[data]/db/[Or]ders");
+        assert_eq!(marks("aaa", "aa"), "[aa]a");
+        assert_eq!(marks("überall", "ber übe"), "[über]all");
+        assert_eq!(marks("plain", ""), "plain");
+    }
+
+    #[test]
+    fn pages_and_actions_are_found_by_their_words_and_all_show_at_first() {
+        assert_eq!(pages(&[]).entries.len(), DESTINATIONS.len());
+        let titles = |group: Group| group.entries.into_iter().map(|entry| entry.title).collect::<Vec<_>>();
+        assert_eq!(titles(pages(&words("hist"))), ["History"]);
+        assert_eq!(titles(actions(&words("this copy"), None)), ["Copy the address of this page"]);
+        assert_eq!(titles(actions(&words("sign"), None)), ["Sign in"]);
+    }
+
+    #[test]
+    fn what_names_a_place_can_be_looked_into() {
+        let first = |text| elsewhere(text).entries.into_iter().next().map(|entry| entry.act);
+        assert_eq!(first(" /data/a b "), Some(Act::Go("/lake/data/a%20b".into())));
+        assert_eq!(first("a&b"), Some(Act::Go("/history?q=a%26b".into())));
+        assert_eq!(first(" "), None);
+    }
+}

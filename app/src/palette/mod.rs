@@ -1,0 +1,124 @@
+//! The command palette, and the shortcuts of the keyboard.
+//!
+//! All pages carry what listens to the keyboard. What a key does is a part of its own ([`crate::parts`]), which comes with the
+//! first key that may mean something.
+
+pub mod dialog;
+pub mod entries;
+mod sheet;
+pub mod shortcuts;
+
+use crate::browser::{self, Pressed};
+use crate::parts::load_palette;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+
+/// In the browser's storage: set where a person has switched the shortcuts of single keys off.
+pub const OFF: &str = "lakeshore.shortcuts-off";
+/// The page that finds the same without a script.
+pub const PAGE: &str = "/search";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    Palette,
+    Sheet,
+}
+
+/// What the part brings.
+#[derive(Clone, Copy)]
+pub struct Loaded {
+    /// Both dialogs, closed.
+    render: fn() -> AnyView,
+    /// Does what a key means. Gives whether the browser is not to do anything itself.
+    press: fn(Palette, &Pressed) -> bool,
+}
+
+impl Loaded {
+    /// Called in the part alone, so that all of it is there.
+    pub fn part() -> Self {
+        Self { render: || view! { <dialog::PaletteDialog/> <sheet::Sheet/> }.into_any(), press: shortcuts::press }
+    }
+}
+
+#[derive(Clone, Copy)]
+pub struct Palette {
+    pub shown: RwSignal<Option<Shown>>,
+    loaded: RwSignal<Option<Loaded>>,
+    is_loading: StoredValue<bool>,
+    /// When `g` was pressed, by the browser's clock.
+    led_at_ms: StoredValue<i64>,
+}
+
+impl Palette {
+    pub fn provide() {
+        let palette = Self {
+            shown: RwSignal::new(None),
+            loaded: RwSignal::new(None),
+            is_loading: StoredValue::new(false),
+            led_at_ms: StoredValue::new(0),
+        };
+        provide_context(palette);
+        Effect::new(move |_| browser::on_key(move |pressed| palette.hear(pressed)));
+    }
+
+    pub fn here() -> Self {
+        expect_context()
+    }
+
+    /// Opens the palette; where its part cannot be loaded, the page that does the same.
+    pub fn open(self) {
+        self.with_part(move |loaded| match loaded {
+            Some(_) => self.shown.set(Some(Shown::Palette)),
+            None => browser::go_to(PAGE),
+        });
+    }
+
+    fn with_part(self, then: impl FnOnce(Option<Loaded>) + 'static) {
+        self.is_loading.set_value(true);
+        spawn_local(async move {
+            let loaded = load_palette().await;
+            self.is_loading.set_value(false);
+            if self.loaded.with_untracked(Option::is_none) {
+                self.loaded.set(loaded);
+            }
+            then(loaded);
+        });
+    }
+
+    fn hear(self, pressed: Pressed) -> bool {
+        if pressed.is_command {
+            let is_ours = pressed.key == "k";
+            if is_ours && self.shown.get_untracked().is_some() {
+                self.shown.set(None);
+            } else if is_ours && !pressed.is_in_dialog {
+                self.open();
+            }
+            return is_ours;
+        }
+        if browser::kept(OFF).is_some() {
+            return false;
+        }
+        if let Some(loaded) = self.loaded.get_untracked() {
+            return (loaded.press)(self, &pressed);
+        }
+        let may_mean_something = self.is_loading.get_value() || shortcuts::FIRST.contains(&pressed.key.as_str());
+        if !pressed.is_plain() || !may_mean_something {
+            return false;
+        }
+        let is_search = pressed.key == shortcuts::TO_SEARCH;
+        self.with_part(move |loaded| {
+            if let Some(loaded) = loaded {
+                (loaded.press)(self, &pressed);
+            }
+        });
+        // A browser may search within the page by this one.
+        is_search
+    }
+}
+
+/// Where the part's dialogs stand once it is there.
+#[component]
+pub fn PalettePlace() -> impl IntoView {
+    let loaded = Palette::here().loaded;
+    move || loaded.get().map(|loaded| (loaded.render)())
+}

@@ -1,0 +1,90 @@
+// What a list shows is in its address: it comes back on reload, by Back, and to whoever is sent the link. And what is copied.
+
+import { expect, hydrated, test } from './fixtures';
+
+test('filters add up in the address, and come back on reload and by Back', async ({ page, lakeshore }) => {
+  const key = lakeshore.key();
+  for (const path of ['/data/a', '/data/b']) {
+    const id = await lakeshore.start_sync(key, path, 'IncrementalSync', `of ${path}`);
+    await lakeshore.upload(id, 'x.csv', '1\n');
+    if (path === '/data/a') await lakeshore.end(key, id);
+  }
+  await page.goto(`${lakeshore.url}/syncs?path=/data/a`);
+  await hydrated(page);
+  await expect(page.getByRole('row')).toHaveCount(2);
+  await expect(page.getByRole('textbox', { name: 'Path' })).toHaveValue('/data/a');
+  await page.getByRole('combobox', { name: 'Status' }).selectOption('Syncing');
+  await expect(page).toHaveURL(/path=%2Fdata%2Fa.*status=Syncing|status=Syncing.*path=/);
+  await expect(page.getByRole('heading', { name: 'Nothing matches' })).toBeVisible();
+  await page.reload();
+  await hydrated(page);
+  await expect(page.getByRole('heading', { name: 'Nothing matches' })).toBeVisible();
+  await expect(page.getByRole('combobox', { name: 'Status' })).toHaveValue('Syncing');
+  await page.goBack();
+  await expect(page.getByRole('row')).toHaveCount(2);
+  await expect(page.getByRole('combobox', { name: 'Status' })).toHaveValue('');
+});
+
+test('what is looked for in a folder stands in the order that was chosen', async ({ page, lakeshore }) => {
+  const key = lakeshore.key();
+  const id = await lakeshore.start_sync(key, '/data/t', 'IncrementalSync');
+  for (const [name, size] of [['a-one.csv', 10], ['b-one.csv', 30], ['c-one.csv', 20], ['d.csv', 40]] as const) {
+    await lakeshore.upload(id, name, 'x'.repeat(size));
+  }
+  await page.goto(`${lakeshore.url}/lake/data/t`);
+  await hydrated(page);
+  await page.getByRole('link', { name: 'Size' }).click();
+  await expect(page).toHaveURL(/sort=size&order=desc/);
+  await page.getByRole('searchbox').fill('one');
+  await page.getByRole('button', { name: 'Search' }).click();
+  const names = page.locator('tbody .row-name');
+  await expect(names).toHaveText(['b-one.csv', 'c-one.csv', 'a-one.csv']);
+  await page.reload();
+  await expect(names).toHaveText(['b-one.csv', 'c-one.csv', 'a-one.csv']);
+  await page.getByRole('link', { name: 'Clear' }).click();
+  await expect(names).toHaveText(['d.csv', 'b-one.csv', 'c-one.csv', 'a-one.csv']);
+  await page.goBack();
+  await expect(names).toHaveText(['b-one.csv', 'c-one.csv', 'a-one.csv']);
+});
+
+test('numbers, paths and digests are copied, and that is said', async ({ page, lakeshore, context }) => {
+  await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+  const key = lakeshore.key();
+  const id = await lakeshore.start_sync(key, '/data/t', 'FullSync');
+  await lakeshore.upload(id, 'a.csv', 'id\n1\n');
+  await lakeshore.end(key, id);
+  const digest = Object.values(lakeshore.digests('/data/t'))[0];
+  const copied = () => page.evaluate(() => navigator.clipboard.readText());
+  for (const [path, label, text] of [
+    [`/syncs/${id}`, 'Copy the number of the sync', `${id}`],
+    [`/syncs/${id}`, 'Copy the lake path', '/data/t'],
+    [`/syncs/${id}`, 'Copy the SHA-256', digest],
+    ['/datasets/data/t', 'Copy the lake path', '/data/t'],
+    ['/datasets/data/t', 'Copy the SHA-256', digest],
+    ['/lake/data/t', 'Copy the lake path', '/data/t'],
+    ['/lake/data/t', 'Copy the SHA-256', digest],
+    ['/lake/data/t/a.csv', 'Copy the lake path', '/data/t/a.csv'],
+    ['/lake/data/t/a.csv', 'Copy the SHA-256', digest],
+    ['/lake/data/t/a.csv?tab=use', 'Copy the line for lakeshore', `lakeshore get '/data/t/a.csv' --server ${lakeshore.url}`],
+  ]) {
+    await page.goto(lakeshore.url + path);
+    await hydrated(page);
+    await page.getByRole('button', { name: label }).click();
+    await expect(page.getByRole('status').filter({ hasText: 'Copied' })).toBeVisible();
+    expect(await copied(), `${label} on ${path}`).toBe(text);
+  }
+});
+
+test('a time that is told in words says on hover when that was, in UTC and here', async ({ page, lakeshore }) => {
+  const key = lakeshore.key();
+  const id = await lakeshore.start_sync(key, '/data/t', 'FullSync');
+  await lakeshore.upload(id, 'a.csv', 'id\n1\n');
+  await lakeshore.end(key, id);
+  for (const path of ['/syncs', `/syncs/${id}`, '/datasets', '/datasets/data/t', '/lake/data/t', '/lake/data/t/a.csv', '/history', '/activity', '/search?q=data/t']) {
+    await page.goto(lakeshore.url + path);
+    await hydrated(page);
+    const time = page.locator('main time').first();
+    await expect(time, path).toHaveAttribute('title', /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\n.+ here$/);
+    await expect(time).toHaveAttribute('datetime', /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+  }
+});

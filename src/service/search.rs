@@ -1,0 +1,44 @@
+//! Finding datasets and syncs by a few words.
+
+use super::Lake;
+use crate::error::Error;
+use crate::key::Caller;
+use crate::limits::{SEARCH_BYTES_MAX, SEARCH_RANKED_MAX};
+use crate::list::{Order, Page};
+use crate::ports::search::SearchQuery;
+use crate::search::{Found, SearchParameters, Words};
+use crate::sync::Sync;
+
+impl Lake {
+    /// What the caller may see of datasets and syncs that hold the words. No words find nothing.
+    pub async fn search(&self, caller: &Caller, wanted: &SearchParameters) -> Result<Found, Error> {
+        let scope = self.0.auth_mode.may_read(caller)?;
+        let size = Page::new(None, wanted.size, Order::Asc)?.size;
+        if wanted.q.len() > SEARCH_BYTES_MAX {
+            return Err(Error::Invalid(format!("the text is longer than {SEARCH_BYTES_MAX} bytes; shorten it")));
+        }
+        let words = Words::of(&wanted.q);
+        if words.is_empty() {
+            return Ok(Found::default());
+        }
+        let clamp = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+        let query = SearchQuery { words, scope, size: size.max(SEARCH_RANKED_MAX) };
+        let mut datasets = self.0.state.find_datasets(&query).await?;
+        datasets.sort_by_cached_key(|found| (query.words.rank(&found.path), found.path.clone()));
+        datasets.truncate(clamp(size));
+        let query = SearchQuery { size, ..query };
+        let mut syncs = self.0.state.find_syncs(&query).await?;
+        if let Some(named) = self.named(&query).await? {
+            syncs.retain(|sync| sync.sync_id != named.sync_id);
+            syncs.insert(0, named);
+            syncs.truncate(clamp(size));
+        }
+        Ok(Found { datasets, syncs })
+    }
+
+    async fn named(&self, query: &SearchQuery) -> Result<Option<Sync>, Error> {
+        let Some(sync_id) = query.words.sync_id() else { return Ok(None) };
+        let sync = self.0.state.sync(sync_id).await?.map(|record| record.sync);
+        Ok(sync.filter(|sync| query.scope.as_ref().is_none_or(|scope| scope.contains(&sync.path))))
+    }
+}
