@@ -40,14 +40,14 @@ async fn datasets_are_found_by_parts_of_their_path_and_syncs_by_number_name_or_p
     let server = lake().await;
     let found = async |query: &str| found(&server, &server.key, query).await;
     let (datasets, syncs) = found("q=orders").await;
-    assert_eq!(datasets, ["/finance/orders", "/data/db/orders", "/data/web/orders_raw"], "the best first");
+    assert_eq!(datasets, ["/data/db/orders", "/finance/orders", "/data/web/orders_raw"], "the best first");
     assert_eq!(syncs, [4, 2, 1]);
     assert_eq!(found("q=ORD%20db").await.0, ["/data/db/orders"]);
     assert_eq!(found("q=nightly").await, (vec![], vec![4, 2]));
     assert_eq!(found("q=3").await.1, [3]);
     assert_eq!(found("q=%233").await.1, [3]);
     assert_eq!(found("q=99").await.1, [0; 0]);
-    assert_eq!(found("q=orders&size=1").await, (vec!["/finance/orders".to_owned()], vec![4]));
+    assert_eq!(found("q=orders&size=1").await, (vec!["/data/db/orders".to_owned()], vec![4]));
     for nothing in ["", "q=", "q=%20", "q=%25%25%25", "q=%22"] {
         assert_eq!(found(nothing).await, (vec![], vec![]), "{nothing}");
     }
