@@ -106,9 +106,9 @@ bench-push: build ## Measure `lakeshore push` and `get` beside rclone, which has
 	@echo "== measuring push"
 	@LAKESHORE_BIN=$(abspath $(BINARY)) benches/push/run.sh
 
-bench-scale: ## Measure lists over BENCH_ROWS rows (default a million), and a publish of BENCH_FILES files (100,000)
-	@echo "== measuring lists and publishes"
-	@cargo bench --package server --bench pages --bench publish
+bench-scale: ## Measure lists and pages over BENCH_ROWS rows (default a million), and a publish of BENCH_FILES files (100,000)
+	@echo "== measuring lists, pages and publishes"
+	@cargo bench --package server --bench pages --bench site --bench publish
 
 bench-listeners: ## Measure what BENCH_LISTENERS open dashboards (default 200) cost the uploads
 	@echo "== measuring uploads with listeners and without"

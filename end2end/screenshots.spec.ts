@@ -11,9 +11,9 @@ const FOLDER = process.env.SCREENSHOTS ?? '';
 test.skip(FOLDER === '', 'only for `make screenshots`');
 
 async function shoot(page: Page, lakeshore: Lakeshore, state: string, paths: [string, string][]): Promise<void> {
-  for (const [size, width, height] of [['wide', 1440, 900], ['narrow', 390, 844], ['smallest', 360, 740]] as const) {
+  for (const [size, width, height] of [['widest', 2560, 1440], ['wide', 1440, 900], ['narrow', 390, 844], ['smallest', 360, 740]] as const) {
     for (const theme of ['light', 'dark'] as const) {
-      if (size === 'smallest' && theme === 'dark') continue;
+      if ((size === 'smallest' || size === 'widest') && theme === 'dark') continue;
       await page.setViewportSize({ width, height });
       await page.emulateMedia({ colorScheme: theme });
       for (const [name, path] of paths) {

@@ -2,6 +2,7 @@
 //! a dataset went to the trash.
 
 use crate::path::LakePath;
+use crate::schema::SchemaDifference;
 use crate::sync::SyncId;
 use crate::trash::{Totals, TrashId};
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,22 @@ pub struct Change {
     /// What it replaces or removes, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old_size_bytes: Option<u64>,
+    /// Of what the sync brings, where they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// Of what it replaces or removes, where they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_rows: Option<u64>,
+}
+
+/// The rows of all files, as far as they are known: of files that were looked at as they landed, and are as they were then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RowTotals {
+    /// Of what is replaced or compared with; 0 of an incremental sync, which is compared with nothing.
+    pub old: u64,
+    pub new: u64,
+    /// Files, old and new ones, whose rows are not known.
+    pub num_unknown: u64,
 }
 
 /// Which changes are asked for: `from` skipped, `size` given, of one kind or of all.
@@ -83,6 +100,11 @@ pub struct Difference {
     pub changed: Totals,
     pub removed: Totals,
     pub unchanged: Totals,
+    pub rows: RowTotals,
+    /// In what the columns of most files now differ from those of most files before. Absent where they do not, or where either
+    /// are not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<SchemaDifference>,
     pub files: Vec<Change>,
 }
 

@@ -4,6 +4,7 @@
 //! so that whoever hears of it twice, or misses the one before, is right all the same.
 
 use crate::in_flight::UploadInFlight;
+use crate::overview::LateDataset;
 use crate::path::LakePath;
 use crate::sync::{Sync, SyncId};
 use crate::time::Timestamp;
@@ -131,6 +132,10 @@ pub enum Happened {
     SyncFailed {
         sync: Sync,
     },
+    /// Its files have not come in time, by its rhythm. Told once, within moments of the deadline.
+    DatasetLate {
+        dataset: LateDataset,
+    },
     TrashRestored {
         trash_id: TrashId,
         /// Where it is again.
@@ -153,7 +158,7 @@ pub struct FileLanded {
 
 impl Happened {
     /// Every kind that there is, as [`Self::kind`] names them.
-    pub const KINDS: [&str; 15] = [
+    pub const KINDS: [&str; 16] = [
         "ready",
         "reset",
         "sync_started",
@@ -166,6 +171,7 @@ impl Happened {
         "sync_published",
         "sync_finished",
         "sync_failed",
+        "dataset_late",
         "trash_restored",
         "trash_changed",
         "activity_changed",
@@ -185,6 +191,7 @@ impl Happened {
             Self::SyncPublished { .. } => "sync_published",
             Self::SyncFinished { .. } => "sync_finished",
             Self::SyncFailed { .. } => "sync_failed",
+            Self::DatasetLate { .. } => "dataset_late",
             Self::TrashRestored { .. } => "trash_restored",
             Self::TrashChanged => "trash_changed",
             Self::ActivityChanged => "activity_changed",
@@ -220,6 +227,7 @@ impl Happened {
                 Some(path)
             }
             Self::UploadProgress { upload } => Some(&upload.dataset),
+            Self::DatasetLate { dataset } => Some(&dataset.path),
             other => other.sync().map(|sync| &sync.path),
         }
     }

@@ -44,8 +44,8 @@ pub fn start_sync(address: SocketAddr, key: &str, path: &str, sync_type: &str) -
     post(address, "/api/ingestion/file/sync/start", &call)["sync_id"].as_u64().unwrap()
 }
 
-pub fn end_sync(address: SocketAddr, key: &str, sync_id: u64) {
-    post(address, "/api/ingestion/file/sync/end", &json!({ "sync_id": sync_id, "api_key": key }));
+pub fn end_sync(address: SocketAddr, key: &str, sync_id: u64, confirm: bool) {
+    post(address, "/api/ingestion/file/sync/end", &json!({ "sync_id": sync_id, "api_key": key, "confirm": confirm }));
 }
 
 fn post(address: SocketAddr, path: &str, call: &Value) -> Value {
@@ -114,6 +114,11 @@ impl Server {
     }
 
     pub fn end_sync(&self, sync_id: u64) {
-        end_sync(self.address, &self.key, sync_id);
+        end_sync(self.address, &self.key, sync_id, false);
+    }
+
+    /// Without a look at whether the dataset shrinks.
+    pub fn end_sync_confirmed(&self, sync_id: u64) {
+        end_sync(self.address, &self.key, sync_id, true);
     }
 }

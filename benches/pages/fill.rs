@@ -174,6 +174,12 @@ impl Counter {
         self.connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap().cast_unsigned()
     }
 
+    /// The highest number in a column of the rows that a condition holds for.
+    pub fn highest(&self, column: &str, table: &str, condition: &str) -> u64 {
+        let sql = format!("SELECT max({column}) FROM {table} WHERE {condition}");
+        self.connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap().cast_unsigned()
+    }
+
     pub fn examples(&self) -> Examples {
         // The largest sync of ten, in the middle, and a full one before it with the names that its like share.
         let sync_id = (self.count("syncs", "1") / 20 * 10).max(10);

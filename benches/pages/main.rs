@@ -9,6 +9,8 @@
 #[path = "../kit/mod.rs"]
 mod kit;
 
+// Each bench takes what it needs of this.
+#[allow(dead_code)]
 mod fill;
 mod glances;
 mod lists;

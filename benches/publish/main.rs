@@ -1,5 +1,6 @@
 //! Publishing a full sync of very many files against one of ten, by the real server: how long its `end` takes, and what
-//! an upload at the same time notices of it. The two ratios count.
+//! an upload at the same time notices of it. The ratios count: of a confirmed end, which is the exchange alone, and of
+//! one before which the guard counts the files of the dataset and of what is to take its place.
 //!
 //! `BENCH_FILES` says how many files are many (a hundred thousand, where it is silent), `BENCH_ROUNDS` how often (3);
 //! `BENCH_DIR` and `LAKESHORE_BIN` as for the uploads.
@@ -28,7 +29,8 @@ const WATCHED: Duration = Duration::from_secs(2);
 /// What was seen of the publishes of one size.
 #[derive(Default)]
 struct Seen {
-    alone_ms: Vec<f64>,
+    confirmed_ms: Vec<f64>,
+    guarded_ms: Vec<f64>,
     beside_ms: Vec<f64>,
     /// Latencies of the other client, without a publish and with one.
     without_us: Vec<u128>,
@@ -47,9 +49,9 @@ fn main() {
     for round in 0..rounds {
         println!("round {} of {rounds}", round + 1);
         for _ in 0..FEW_TIMES {
-            few.alone_ms.push(publish(&server, FEW_FILES, &block));
+            few.publish_alone(&server, FEW_FILES, &block);
         }
-        many.alone_ms.push(publish(&server, many_files, &block));
+        many.publish_alone(&server, many_files, &block);
         publish_beside(&server, FEW_FILES, &block, &mut few);
         publish_beside(&server, many_files, &block, &mut many);
     }
@@ -58,15 +60,18 @@ fn main() {
     print(&few, &many, many_files);
 }
 
-/// Sends a full sync and ends it; milliseconds of the end.
-fn publish(server: &Server, files: usize, block: &[u8]) -> f64 {
-    let sync_id = send_full(server, files, block);
-    end(server, sync_id)
+impl Seen {
+    fn publish_alone(&mut self, server: &Server, files: usize, block: &[u8]) {
+        let sync_id = send_full(server, files, block);
+        self.confirmed_ms.push(milliseconds(|| server.end_sync_confirmed(sync_id)));
+        let sync_id = send_full(server, files, block);
+        self.guarded_ms.push(milliseconds(|| server.end_sync(sync_id)));
+    }
 }
 
-fn end(server: &Server, sync_id: u64) -> f64 {
+fn milliseconds(of: impl FnOnce()) -> f64 {
     let start = Instant::now();
-    server.end_sync(sync_id);
+    of();
     start.elapsed().as_secs_f64() * 1000.0
 }
 
@@ -101,7 +106,7 @@ fn publish_beside(server: &Server, files: usize, block: &[u8], seen: &mut Seen) 
         let watched_from = Instant::now();
         std::thread::sleep(WATCHED);
         let ended_from = Instant::now();
-        seen.beside_ms.push(end(server, sync_id));
+        seen.beside_ms.push(milliseconds(|| server.end_sync(sync_id)));
         let ended_at = Instant::now();
         std::thread::sleep(WATCHED);
         stop.store(true, Ordering::Relaxed);
@@ -124,8 +129,9 @@ fn print(few: &Seen, many: &Seen, many_files: usize) {
         "\n| end of a full sync, ms, median | {FEW_FILES} files | {many_files} files | ratio |\n|---|--:|--:|--:|"
     );
     for (name, few, many) in [
-        ("nothing else going on", &few.alone_ms, &many.alone_ms),
-        ("beside another client", &few.beside_ms, &many.beside_ms),
+        ("the exchange: confirmed", &few.confirmed_ms, &many.confirmed_ms),
+        ("the guard counts first", &few.guarded_ms, &many.guarded_ms),
+        ("the same beside another client", &few.beside_ms, &many.beside_ms),
     ] {
         let (few, many) = (median(few.clone()), median(many.clone()));
         println!("| {name} | {few:.2} | {many:.2} | {:.2} |", many / few);

@@ -158,7 +158,7 @@ impl<'a> Running<'a> {
             figure(Figure::PeakMib(load), self.process.peak_mib());
         }
         if is_lakeshore {
-            lakeshore::end_sync(self.address, &self.key, sync_id);
+            lakeshore::end_sync(self.address, &self.key, sync_id, false);
         }
     }
 

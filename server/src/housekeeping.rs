@@ -1,4 +1,4 @@
-//! What happens without anybody asking: looking into what has landed, counting datasets and trash, emptying it, failing
+//! What happens without anybody asking: looking into what has landed, counting datasets and trash, seeing what is late, emptying it, failing
 //! abandoned syncs, remembering what could not be remembered before, telling what has happened.
 
 use lakeshore::trash::TrashId;
@@ -99,10 +99,11 @@ async fn look_after(lake: &Lake, stopping: &CancellationToken) {
     }
 }
 
-/// Counts the files of datasets that have changed.
+/// Counts the files of datasets that have changed, and sees which are late.
 async fn count(lake: &Lake, stopping: &CancellationToken) {
     while waited(INTERVAL, stopping).await {
         log(lake.count_datasets().await, "count the files of a dataset");
+        log(lake.watch_lateness().await, "see which datasets are late");
     }
 }
 

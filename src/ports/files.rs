@@ -72,6 +72,13 @@ pub struct FoundFile {
     pub changed_at: Timestamp,
 }
 
+impl FoundFile {
+    /// Nothing has changed it since it landed so.
+    pub fn is_as_landed(&self, size_bytes: u64, landed_at: Timestamp) -> bool {
+        self.changed_at <= landed_at && self.size_bytes == size_bytes
+    }
+}
+
 /// A file that is open. It stays what it was when it was opened, whatever takes its name.
 #[async_trait]
 pub trait OpenFile: Send + Sync {

@@ -9,6 +9,7 @@ use crate::sync::SyncId;
 use crate::time::Timestamp;
 use crate::upload::{Identity, Upload, UploadId};
 use async_trait::async_trait;
+use std::sync::Arc;
 
 /// A file that has landed and was not looked at yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,17 @@ pub struct InspectedUpload {
     pub inspected: Inspected,
 }
 
+/// What was read of a file that has landed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LandedRows {
+    pub size_bytes: u64,
+    /// When it had landed: whatever changed the file later was not the lake.
+    pub landed_at: Timestamp,
+    /// Absent where it was not looked at yet, or where counting would mean reading it all.
+    pub row_count: Option<u64>,
+    pub schema: Option<Arc<Schema>>,
+}
+
 #[async_trait]
 pub trait SchemaState: Send + Sync {
     /// Uploads that have landed and were not looked at yet, in ascending order: at most `size`, of one sync or of all.
@@ -46,6 +58,9 @@ pub trait SchemaState: Send + Sync {
 
     /// What most files of the last sync have that finished in the dataset and brought columns.
     async fn good_schema(&self, dataset: &LakePath) -> Result<Option<GoodSchema>, Error>;
+
+    /// What was read of each file that has landed at a place, if it is still the one of this identity.
+    async fn landed_rows(&self, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedRows>>, Error>;
 
     async fn schema_policy(&self, dataset: &LakePath) -> Result<SchemaPolicy, Error>;
 

@@ -118,6 +118,8 @@ pub struct LandedChange {
     pub size_bytes: u64,
     /// It took the place of a file that the sync had not brought itself.
     pub has_replaced: bool,
+    /// Where they are known.
+    pub row_count: Option<u64>,
 }
 
 /// An upload that a restart found in flight.

@@ -22,8 +22,7 @@ impl Lake {
         let landed = self.0.state.landed_contents(&asked).await?;
         let known = files.iter().zip(landed).map(|((_, found), landed)| {
             let landed = landed?;
-            let is_untouched = found.changed_at <= landed.landed_at && found.size_bytes == landed.digest.size_bytes;
-            is_untouched.then_some(landed.digest)
+            found.is_as_landed(landed.digest.size_bytes, landed.landed_at).then_some(landed.digest)
         });
         Ok(known.collect())
     }

@@ -5,7 +5,8 @@
 //! begin with a dot, are left out: readers skip them too.
 
 use super::Lake;
-use crate::difference::{Change, ChangeKind, Difference, DifferenceQuery, VersionQuery};
+use super::row_tally::{KnownRows, RowTally};
+use crate::difference::{Change, ChangeKind, Difference, DifferenceQuery, RowTotals, VersionQuery};
 use crate::error::Error;
 use crate::key::Caller;
 use crate::limits::{DIFFERENCE_LOOK_UPS_MAX, DIFFERENCES_MAX, DIFFERENCES_NAMED_MAX};
@@ -38,6 +39,7 @@ enum Named {
 
 /// Of a file on the old side, and on the new one.
 type Sizes = (Option<u64>, Option<u64>);
+type FoundFiles = (Option<FoundFile>, Option<FoundFile>);
 
 /// Where one of two versions of a dataset lies.
 enum Side {
@@ -73,13 +75,16 @@ struct Sides {
 struct Pages {
     difference: Difference,
     named: Named,
+    rows: RowTally,
 }
 
 impl Pages {
     fn new(sync_id: Option<SyncId>, trash_id: Option<TrashId>, named: Named) -> Self {
         let (none, files) = (Totals::default(), Vec::new());
         let (added, changed, removed, unchanged) = (none, none, none, none);
-        Self { difference: Difference { sync_id, trash_id, added, changed, removed, unchanged, files }, named }
+        let (rows, schema) = (RowTotals::default(), None);
+        let difference = Difference { sync_id, trash_id, added, changed, removed, unchanged, rows, schema, files };
+        Self { difference, named, rows: RowTally::default() }
     }
 
     fn add(&mut self, change: Change) {
@@ -96,6 +101,11 @@ impl Pages {
         if is_named {
             self.difference.files.push(change);
         }
+    }
+
+    fn into_difference(self) -> Difference {
+        let (rows, schema) = self.rows.totals();
+        Difference { rows, schema, ..self.difference }
     }
 }
 
@@ -128,7 +138,7 @@ impl Lake {
         self.compare_sides(&sides, &mut pages).await?;
         // It may have been restored meanwhile, or removed: then what was seen of it was not all of it.
         self.0.state.trash_record(id).await?.filter(is_version).ok_or(Error::NoSuchTrash(id))?;
-        Ok(pages.difference)
+        Ok(pages.into_difference())
     }
 
     async fn compare(&self, caller: &Caller, id: SyncId, named: Named) -> Result<Difference, Error> {
@@ -145,7 +155,7 @@ impl Lake {
                 may_accept_uploads(&self.record(sync.sync_id).await?)?;
             }
         }
-        Ok(pages.difference)
+        Ok(pages.into_difference())
     }
 
     async fn compare_landed(&self, sync: &Sync, pages: &mut Pages) -> Result<(), Error> {
@@ -155,11 +165,14 @@ impl Lake {
             let Some(last) = landed.last() else { return Ok(()) };
             after = last.ordinal;
             for file in landed {
+                pages.rows.add_new(KnownRows { count: file.row_count, schema: None });
                 pages.add(Change {
                     path: sync.path.relative(&file.target).unwrap_or(file.target.as_str()).to_owned(),
                     kind: if file.has_replaced { ChangeKind::Changed } else { ChangeKind::Added },
                     size_bytes: Some(file.size_bytes),
                     old_size_bytes: None,
+                    rows: file.row_count,
+                    old_rows: None,
                 });
             }
         }
@@ -204,41 +217,96 @@ impl Lake {
     ) -> Result<(), Error> {
         let files: Vec<_> = files.into_iter().collect();
         for some in files.chunks(usize::try_from(DIFFERENCE_LOOK_UPS_MAX).unwrap_or(usize::MAX)) {
-            let mut equal = self.of_equal_size(sides, some).await?.into_iter();
-            for (path, (old, new)) in some {
+            let found = self.find_both(sides, some).await?;
+            let equal = self.are_equal(sides, some, &found).await?;
+            let rows = self.rows_of_both(sides, some, &found).await?;
+            for (((path, (old, new)), are_equal), (old_rows, new_rows)) in some.iter().zip(equal).zip(rows) {
                 let kind = match (old, new) {
                     (None, _) => ChangeKind::Added,
                     (_, None) => ChangeKind::Removed,
-                    _ if old != new => ChangeKind::Changed,
-                    _ if equal.next() == Some(true) => ChangeKind::Unchanged,
+                    _ if are_equal => ChangeKind::Unchanged,
                     _ => ChangeKind::Changed,
                 };
-                pages.add(Change { path: path.clone(), kind, size_bytes: *new, old_size_bytes: *old });
+                let rows_of = |known: &Option<KnownRows>| known.as_ref().and_then(|known| known.count);
+                pages.add(Change {
+                    path: path.clone(),
+                    kind,
+                    size_bytes: *new,
+                    old_size_bytes: *old,
+                    rows: rows_of(&new_rows),
+                    old_rows: rows_of(&old_rows),
+                });
+                old_rows.into_iter().for_each(|known| pages.rows.add_old(known));
+                new_rows.into_iter().for_each(|known| pages.rows.add_new(known));
             }
         }
         Ok(())
     }
 
-    /// Of each file that has one size in both places: are its bytes known, and the same?
-    async fn of_equal_size(&self, sides: &Sides, files: &[(String, Sizes)]) -> Result<Vec<bool>, Error> {
-        let mut targets = Vec::new();
-        let mut places = Vec::new();
-        for (path, _) in files.iter().filter(|(_, (old, new))| old == new) {
+    /// What went away meanwhile is not there.
+    async fn find_both(&self, sides: &Sides, files: &[(String, Sizes)]) -> Result<Vec<FoundFiles>, Error> {
+        let mut places = Vec::with_capacity(2 * files.len());
+        for (path, _) in files {
             places.push(sides.old.place(&sides.dataset, path)?);
             places.push(sides.new.place(&sides.dataset, path)?);
-            targets.push(sides.dataset.join(path)?);
         }
-        let found = self.0.files.find(&places).await?;
-        let at = targets.iter().flat_map(|target| [target, target]);
-        // What went away meanwhile is asked for as what nobody knows.
-        let asked: Vec<_> =
-            at.zip(&found).filter_map(|(target, found)| Some((target.clone(), found.clone()?))).collect();
+        let mut found = self.0.files.find(&places).await?.into_iter();
+        Ok(files.iter().map(|_| (found.next().flatten(), found.next().flatten())).collect())
+    }
+
+    /// Of each file: has it one size in both places, and are its bytes known, and the same?
+    async fn are_equal(
+        &self,
+        sides: &Sides,
+        files: &[(String, Sizes)],
+        found: &[FoundFiles],
+    ) -> Result<Vec<bool>, Error> {
+        let mut asked = Vec::new();
+        let pairs: Vec<_> = files
+            .iter()
+            .zip(found)
+            .map(|((path, (old, new)), found)| match found {
+                (Some(one), Some(other)) if old == new => Some((path, one, other)),
+                _ => None,
+            })
+            .collect();
+        for (path, one, other) in pairs.iter().flatten() {
+            let target = sides.dataset.join(path)?;
+            asked.push((target.clone(), (*one).clone()));
+            asked.push((target, (*other).clone()));
+        }
         let mut known = self.known_digests(&asked).await?.into_iter();
-        let mut digest = |found: &Option<FoundFile>| found.as_ref().and_then(|_| known.next().flatten());
-        Ok(found.chunks_exact(2).map(|both| (digest(&both[0]), digest(&both[1]))).map(are_equal).collect())
+        let mut digest = || known.next().flatten();
+        Ok(pairs.iter().map(|pair| pair.is_some_and(|_| are_equal(digest(), digest()))).collect())
+    }
+
+    /// What is known of the rows of each file on each side where there is one.
+    async fn rows_of_both(
+        &self,
+        sides: &Sides,
+        files: &[(String, Sizes)],
+        found: &[FoundFiles],
+    ) -> Result<Vec<(Option<KnownRows>, Option<KnownRows>)>, Error> {
+        let mut asked = Vec::new();
+        for ((path, _), (old, new)) in files.iter().zip(found) {
+            let target = sides.dataset.join(path)?;
+            asked.extend(old.iter().chain(new).map(|file| (target.clone(), file.identity.clone())));
+        }
+        let mut landed = self.0.state.landed_rows(&asked).await?.into_iter();
+        let mut known = |size: Option<u64>, file: &Option<FoundFile>| {
+            let landed = file.as_ref().and_then(|file| {
+                landed.next().flatten().filter(|landed| file.is_as_landed(landed.size_bytes, landed.landed_at))
+            });
+            size.map(|_| landed.map_or_else(KnownRows::default, KnownRows::from))
+        };
+        let both = files
+            .iter()
+            .zip(found)
+            .map(|((_, (old_size, new_size)), (old, new))| (known(*old_size, old), known(*new_size, new)));
+        Ok(both.collect())
     }
 }
 
-fn are_equal((old, new): (Option<Digest>, Option<Digest>)) -> bool {
+fn are_equal(old: Option<Digest>, new: Option<Digest>) -> bool {
     old.is_some() && old == new
 }

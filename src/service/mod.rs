@@ -18,6 +18,7 @@ mod guard;
 mod in_flight;
 mod keys;
 mod landings;
+mod lateness;
 mod led_queue;
 mod missing;
 mod overview;
@@ -28,6 +29,7 @@ mod recovery;
 mod reserve;
 mod restoring;
 mod resumable;
+mod row_tally;
 mod rowless;
 mod schemas;
 mod syncs;
@@ -67,6 +69,7 @@ use failures::Failures;
 use gate::Gates;
 use in_flight::InFlight;
 use landings::Landings;
+use lateness::Lateness;
 use reserve::Reserve;
 use resumable::Holders;
 use std::sync::Arc;
@@ -93,6 +96,7 @@ struct Inner {
     comparisons: Comparisons,
     events: Events,
     in_flight: InFlight,
+    lateness: Lateness,
     refusals: Refusals,
 }
 
@@ -128,6 +132,7 @@ impl Lake {
             comparisons: Comparisons::default(),
             events,
             in_flight: InFlight::default(),
+            lateness: Lateness::default(),
             refusals: Refusals::default(),
         }))
     }

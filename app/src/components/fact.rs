@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 /// Within a list of facts (`dl`).
-pub fn fact(name: &'static str, value: String) -> impl IntoView {
+pub fn fact(name: &'static str, value: impl IntoView + 'static) -> impl IntoView {
     view! {
         <div>
             <dt>{name}</dt>

@@ -14,6 +14,7 @@ pub mod live_rows;
 pub mod live_sign;
 pub mod page;
 pub mod pager;
+pub mod row_changes;
 pub mod sign_in_form;
 pub mod status;
 pub mod time;

@@ -3,6 +3,7 @@
 use super::dataset_files::Pages;
 use crate::api::datasets::FILES_PER_PAGE;
 use crate::components::empty::Empty;
+use crate::components::row_changes::{RowChanges, columns_of};
 use crate::components::time::RelativeTime;
 use crate::format;
 use lakeshore::difference::{Change, ChangeKind, Difference};
@@ -65,6 +66,7 @@ fn Changes(
 ) -> impl IntoView {
     let of = format!("{base}?tab=diff&version={chosen}");
     let number = difference.files.len() as u64;
+    let (row_totals, columns) = (difference.rows, columns_of(&difference));
     let counts = ChangeKind::ALL.map(|counted| {
         let totals = difference.totals(counted);
         let is_chosen = kind == Some(counted);
@@ -85,6 +87,7 @@ fn Changes(
     let address = move |page: u64| if page == 0 { with_kind.clone() } else { format!("{with_kind}&page={page}") };
     view! {
         <div class="figures">{counts.collect_view()}</div>
+        <RowChanges rows=row_totals columns/>
         {if number == 0 {
             view! { <p class="hint">"No file of this kind."</p> }.into_any()
         } else {
@@ -113,7 +116,12 @@ fn Changes(
 }
 
 fn row(change: Change) -> impl IntoView {
-    let size = |bytes: Option<u64>| bytes.map_or_else(|| "—".to_owned(), format::bytes);
+    let size = |bytes: Option<u64>, rows: Option<u64>| {
+        view! {
+            {bytes.map_or_else(|| "—".to_owned(), format::bytes)}
+            {rows.map(|rows| view! { <span class="path">{format::counted(rows, "row")}</span> })}
+        }
+    };
     let class = match change.kind {
         ChangeKind::Added => "pill pill-finished",
         ChangeKind::Changed => "pill pill-syncing-still",
@@ -129,10 +137,10 @@ fn row(change: Change) -> impl IntoView {
                 <span class=format!("{class} change-kind")>{change.kind.as_str()}</span>
             </td>
             <td data-label="Was" class="number">
-                {size(change.old_size_bytes)}
+                {size(change.old_size_bytes, change.old_rows)}
             </td>
             <td data-label="Is" class="number">
-                {size(change.size_bytes)}
+                {size(change.size_bytes, change.rows)}
             </td>
         </tr>
     }

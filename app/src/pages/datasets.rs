@@ -94,7 +94,7 @@ pub(super) fn keep_counted<T, F>(
     F: Future<Output = Option<AsOf<T>>> + 'static,
 {
     let concerns = |heard: &Heard| match heard.kind.as_str() {
-        "uploads_landed" | "upload_failed" | "trash_restored" => true,
+        "uploads_landed" | "upload_failed" | "trash_restored" | "dataset_late" => true,
         _ => heard.is_end(),
     };
     let again = StoredValue::new(None::<Fresh>);

@@ -2,6 +2,7 @@
 
 use crate::api::get_difference;
 use crate::components::error_box::MaybeError;
+use crate::components::row_changes::{RowChanges, columns_of};
 use crate::error::ApiError;
 use crate::format;
 use lakeshore::difference::{Change, ChangeKind, Difference};
@@ -119,7 +120,7 @@ pub fn Changes(sync: RwSignal<Sync>, difference: RwSignal<Option<Difference>>) -
                     {if is_full { "What publishing it would change" } else { "What it has changed" }}
                 </h2>
                 <MaybeError error/>
-                {move || difference.get().map(|difference| view! { <ChangeCounts difference/> })}
+                {move || difference.get().map(|difference| view! { <ChangeCounts difference is_full/> })}
                 <button type="button" class="button button-small" disabled=is_pending on:click=ask>
                     {move || match (is_pending.get(), difference.with(Option::is_some)) {
                         (true, _) => "Comparing…",
@@ -134,7 +135,7 @@ pub fn Changes(sync: RwSignal<Sync>, difference: RwSignal<Option<Difference>>) -
 }
 
 #[component]
-fn ChangeCounts(difference: Difference) -> impl IntoView {
+fn ChangeCounts(difference: Difference, is_full: bool) -> impl IntoView {
     let line = |change: &Change| {
         let size = change.size_bytes.or(change.old_size_bytes);
         let size = size.map(format::bytes).unwrap_or_default();
@@ -161,6 +162,7 @@ fn ChangeCounts(difference: Difference) -> impl IntoView {
     });
     view! {
         <dl class="facts">{counts.into_iter().collect_view()}</dl>
+        <RowChanges rows=difference.rows columns=columns_of(&difference) only_new=!is_full/>
         {lists.into_iter().collect_view()}
     }
     .into_any()

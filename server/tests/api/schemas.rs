@@ -118,3 +118,43 @@ async fn what_was_not_looked_at_before_a_kill_is_looked_at_after_it() {
     assert!(rows.iter().all(|row| row["schema_difference"]["added"][0]["name"] == "note"));
     assert_eq!(server.sync(id).await["num_schema_differences"], 120);
 }
+
+#[tokio::test]
+async fn a_comparison_tells_rows_and_columns_of_both_sides() {
+    let server = TestServer::start().await;
+    let first = send(&server, "FullSync", &[("a.csv", GOOD), ("b.csv", GOOD), ("gone.csv", GOOD)]).await;
+    inspected(&server, first, 3).await;
+    server.end_sync(first).await;
+    let second =
+        send(&server, "FullSync", &[("a.csv", GOOD), ("b.csv", OTHER), ("c.csv", OTHER), ("d.bin", "?")]).await;
+    inspected(&server, second, 3).await;
+    let before = answer(server.get(&format!("/api/lake/file/sync/difference?sync_id={second}"))).await.1;
+    server.end_sync(second).await;
+    let version = answer(server.get("/api/lake/dataset?path=/data/t")).await.1["versions"][0]["trash_id"].clone();
+    let address = format!("/api/lake/dataset/difference?path=/data/t&trash_id={version}");
+    let after = answer(server.get(&address)).await.1;
+    for difference in [&before, &after] {
+        // The bytes that nothing reads are the one unknown.
+        assert_eq!(difference["rows"], json!({ "old": 6, "new": 4, "num_unknown": 1 }));
+        assert_eq!(difference["schema"]["added"][0]["name"], "note");
+        let rows = |name: &str| {
+            let files = difference["files"].as_array().unwrap();
+            let file = files.iter().find(|file| file["path"] == name).unwrap();
+            (file["rows"].as_u64(), file["old_rows"].as_u64())
+        };
+        assert_eq!(
+            [rows("a.csv"), rows("b.csv"), rows("c.csv")],
+            [(Some(2), Some(2)), (Some(1), Some(2)), (Some(1), None)]
+        );
+        assert_eq!([rows("gone.csv"), rows("d.bin")], [(None, Some(2)), (None, None)]);
+    }
+    // What somebody has changed by hand is not what was read.
+    std::fs::write(server.lake().join("data/t/a.csv"), "id,price\n1,2.5\n").unwrap();
+    let by_hand = answer(server.get(&address)).await.1;
+    assert_eq!(by_hand["rows"], json!({ "old": 6, "new": 2, "num_unknown": 2 }));
+
+    let third = send(&server, "IncrementalSync", &[("e.csv", GOOD), ("b.csv", OTHER)]).await;
+    inspected(&server, third, 2).await;
+    let brought = answer(server.get(&format!("/api/lake/file/sync/difference?sync_id={third}"))).await.1;
+    assert_eq!(brought["rows"], json!({ "old": 0, "new": 3, "num_unknown": 0 }));
+}

@@ -57,6 +57,7 @@ impl BatchState for MemoryState {
             target: row.target.clone(),
             size_bytes: row.upload.size_bytes,
             has_replaced: replaced(&row.target) >= landed(&row.target).count(),
+            row_count: row.upload.row_count,
         });
         Ok(changes.take(usize::try_from(size).unwrap_or(usize::MAX)).collect())
     }

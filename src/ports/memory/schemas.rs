@@ -5,14 +5,15 @@ use super::state::Data;
 use crate::activity::{Actor, Deed};
 use crate::error::Error;
 use crate::path::LakePath;
-use crate::ports::schemas::{GoodSchema, InspectedUpload, SchemaState, Uninspected};
+use crate::ports::schemas::{GoodSchema, InspectedUpload, LandedRows, SchemaState, Uninspected};
 use crate::schema::{Schema, SchemaPolicy};
 use crate::sync::{Phase, Status, SyncId};
 use crate::time::Timestamp;
-use crate::upload::{Upload, UploadId};
+use crate::upload::{Identity, Upload, UploadId};
 use async_trait::async_trait;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 #[derive(Default)]
 pub(super) struct Schemas {
@@ -102,6 +103,7 @@ impl SchemaState for MemoryState {
             data.record(id)?.sync.num_schema_differences += u64::from(difference.is_some());
             if let Some(row) = data.uploads.iter_mut().find(|row| row.upload.history_id == *upload_id) {
                 row.upload.row_count = inspected.row_count;
+                row.schema = inspected.schema.clone().map(Arc::new);
                 row.upload.schema_difference = difference.map(Box::new);
             }
             data.remember_good(id);
@@ -113,6 +115,22 @@ impl SchemaState for MemoryState {
         let data = self.data();
         let good = data.schemas.good.get(dataset);
         Ok(good.map(|good| GoodSchema { sync_id: good.sync_id, schema: good.schema.clone() }))
+    }
+
+    async fn landed_rows(&self, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedRows>>, Error> {
+        let data = self.data();
+        let rows = |(target, identity): &(LakePath, Identity)| {
+            data.uploads.iter().rev().filter(|row| row.target == *target).find_map(|row| {
+                let (_, content) = row.landed().filter(|(landed, _)| landed == identity)?;
+                Some(LandedRows {
+                    size_bytes: content.digest.size_bytes,
+                    landed_at: content.landed_at,
+                    row_count: row.upload.row_count,
+                    schema: row.schema.clone(),
+                })
+            })
+        };
+        Ok(files.iter().map(rows).collect())
     }
 
     async fn schema_policy(&self, dataset: &LakePath) -> Result<SchemaPolicy, Error> {

@@ -16,6 +16,7 @@ use crate::ports::Space;
 use crate::ports::memory::schemas::Schemas;
 use crate::ports::resumables::ResumableRecord;
 use crate::ports::state::{LandedContent, NewSync, NewTrash, NewUpload, OnceOnly, State, TrashRecord, WholeUpload};
+use crate::schema::Schema;
 use crate::sync::{OpenSync, Phase, Status, SyncId, SyncRecord, SyncType, may_accept_uploads, obstacle};
 use crate::time::Timestamp;
 use crate::trash::{Doomed, TrashEntry, TrashId};
@@ -59,11 +60,17 @@ pub(super) struct UploadRow {
     partial: Option<PartialName>,
     /// Once it has landed.
     landed: Option<(Identity, LandedContent)>,
+    /// Once it was looked at.
+    pub(super) schema: Option<Arc<Schema>>,
 }
 
 impl UploadRow {
     pub(super) fn identity(&self) -> Option<&Identity> {
         self.landed.as_ref().map(|(identity, _)| identity)
+    }
+
+    pub(super) fn landed(&self) -> Option<&(Identity, LandedContent)> {
+        self.landed.as_ref()
     }
 
     pub(super) fn digest(&self) -> Option<Digest> {
@@ -156,7 +163,7 @@ impl Data {
     pub(super) fn begin_upload(&mut self, new: &NewUpload) -> Result<UploadId, Error> {
         let upload = new_upload(new.sync_id, &new.file_name, Status::Syncing, "", new.at);
         let partial = Some(new.partial.clone());
-        self.add_upload(UploadRow { upload, target: new.target.clone(), partial, landed: None }, false)
+        self.add_upload(UploadRow { upload, target: new.target.clone(), partial, landed: None, schema: None }, false)
     }
 
     pub(super) fn upload_row(&self, id: UploadId) -> Option<&Upload> {
@@ -185,7 +192,10 @@ impl Data {
             Some(id) => id,
             None => {
                 let upload = new_upload(whole.sync_id, &whole.file_name, Status::Syncing, "", whole.begun_at);
-                self.add_upload(UploadRow { upload, target: whole.target.clone(), partial: None, landed: None }, false)?
+                self.add_upload(
+                    UploadRow { upload, target: whole.target.clone(), partial: None, landed: None, schema: None },
+                    false,
+                )?
             }
         };
         let Some(row) = self.in_flight(id) else { return Ok(()) };

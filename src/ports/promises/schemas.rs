@@ -1,11 +1,12 @@
 //! The columns of files and datasets.
 
 use super::*;
-use crate::ports::schemas::{InspectedUpload, Uninspected};
+use crate::ports::schemas::{InspectedUpload, LandedRows, Uninspected};
 use crate::ports::state::Settlement;
 use crate::preview::Inspected;
 use crate::schema::{Column, Format, Schema, SchemaPolicy};
 use crate::sync::Closing;
+use std::sync::Arc;
 
 fn schema(columns: &[&str]) -> Schema {
     let column = |name: &&str| Column { name: (*name).to_owned(), kind: "int64".into(), nullable: false };
@@ -52,6 +53,26 @@ pub async fn what_has_landed_is_to_be_inspected_until_it_was(state: &dyn State) 
     assert_eq!(of(None).await, [1, 3]);
     let upload = state.upload(first).await.unwrap().unwrap();
     assert_eq!((upload.row_count, upload.schema_difference), (Some(7), None));
+}
+
+pub async fn what_was_read_of_a_file_is_known_by_its_place_and_its_identity(state: &dyn State) {
+    let id = start(state, "/a", SyncType::IncrementalSync).await;
+    let read = finish(state, id, "/a/1").await;
+    inspect(state, read, &["x"]).await;
+    finish(state, id, "/a/2").await;
+    let identity = Identity("1".into());
+    let asked = [
+        (path("/a/1"), identity.clone()),
+        (path("/a/2"), identity.clone()),
+        (path("/a/1"), Identity("2".into())),
+        (path("/a/3"), identity),
+    ];
+    let known = state.landed_rows(&asked).await.unwrap();
+    let unread = LandedRows { size_bytes: DIGEST.size_bytes, landed_at: Timestamp(30), row_count: None, schema: None };
+    let of_first = LandedRows { row_count: Some(7), schema: Some(Arc::new(schema(&["x"]))), ..unread.clone() };
+    assert_eq!(known, [Some(of_first), Some(unread), None, None]);
+    let changes = state.landed_changes(id, 0, 9).await.unwrap();
+    assert_eq!(changes.iter().map(|change| change.row_count).collect::<Vec<_>>(), [Some(7), None]);
 }
 
 pub async fn a_file_is_compared_with_what_the_last_finished_sync_has_left(state: &dyn State) {

@@ -2,6 +2,7 @@
 
 use crate::event::FileLanded;
 use crate::limits::{LANDED_NAMED_MAX, SYNCS_TOLD_MAX};
+use crate::overview::LateDataset;
 use crate::path::LakePath;
 use crate::ports::state::LandedUpload;
 use crate::sync::SyncId;
@@ -41,6 +42,7 @@ pub(in super::super) struct FailedUpload {
 pub(in super::super) struct Rest {
     pub(in super::super) restored: Vec<(TrashId, LakePath, String)>,
     pub(in super::super) trash_changed: bool,
+    pub(in super::super) late: Vec<LateDataset>,
     pub(in super::super) has_activity: bool,
 }
 
@@ -79,6 +81,10 @@ impl Marks {
 
     pub(in super::super) fn trash_changed(&mut self) {
         self.rest.trash_changed = true;
+    }
+
+    pub(in super::super) fn late(&mut self, datasets: impl Iterator<Item = LateDataset>) {
+        self.rest.late.extend(datasets);
     }
 
     /// Somebody has done something that no other event tells of.

@@ -202,6 +202,9 @@ impl Lake {
         if rest.trash_changed {
             events.publish(now, Happened::TrashChanged);
         }
+        for dataset in rest.late {
+            events.publish(now, Happened::DatasetLate { dataset });
+        }
         if rest.has_activity {
             events.publish(now, Happened::ActivityChanged);
         }

@@ -1,9 +1,11 @@
 use super::*;
 use crate::Caller;
+use crate::dataset::SetRhythm;
 use crate::key::{AuthMode, Grant, Role};
 use crate::limits::Limits;
 use crate::ports::Clock;
 use crate::ports::memory::{CountingRandomness, ManualClock, MemoryFiles, MemoryFormats, MemoryState};
+use crate::rhythm::{Every, Rhythm};
 use crate::service::{EndSync, Parts, StartSync};
 use crate::sync::SyncType::{self, FullSync, IncrementalSync};
 use futures_util::FutureExt;
@@ -264,4 +266,46 @@ proptest! {
         note(heard(&mut constant), &mut all);
         prop_assert_eq!(seen, all);
     }
+}
+
+#[test]
+fn a_dataset_that_becomes_late_is_told_once_and_again_when_it_is_late_again() {
+    let (lake, clock) = lake_of(AuthMode::Open);
+    let watch = || {
+        block_on(lake.watch_lateness()).unwrap();
+        tell(&lake);
+    };
+    let land = || {
+        let id = start(&lake, "/a", IncrementalSync);
+        upload(&lake, id, "1.csv");
+        block_on(lake.end_sync(&caller(None), &EndSync::new(id))).unwrap();
+    };
+    land();
+    let mut listener = subscribe(&lake, None);
+    let late = |listener: &mut Subscription| {
+        let told = heard(listener).into_iter().filter(|told| told.kind == "dataset_late");
+        told.map(|told| told.path.as_ref().map(ToString::to_string).unwrap()).collect::<Vec<_>>()
+    };
+    watch();
+    let rhythm = Rhythm::new(Every::Day, Some("07:00"), 1, 0).unwrap();
+    let set = SetRhythm { path: LakePath::parse("/a").unwrap(), rhythm: Some(rhythm) };
+    block_on(lake.set_rhythm(&caller(None), &set)).unwrap();
+    watch();
+    assert_eq!(late(&mut listener), [""; 0], "it came today");
+    let pass = |hours: u64| clock.set(clock.now().plus(Duration::from_secs(hours * 3600)));
+    pass(30);
+    watch();
+    assert_eq!(late(&mut listener), [""; 0], "it is 06:16 of the next day");
+    pass(1);
+    watch();
+    watch();
+    pass(1);
+    watch();
+    assert_eq!(late(&mut listener), ["/a"]);
+    land();
+    pass(1);
+    watch();
+    pass(24);
+    watch();
+    assert_eq!(late(&mut listener), ["/a"]);
 }

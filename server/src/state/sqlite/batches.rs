@@ -78,6 +78,7 @@ fn compare(connection: &Connection, sync_id: SyncId) -> Result<Option<Comparison
 /// something that was there before when it has overwritten as often as it has landed. The plus keeps SQLite to the index
 /// of targets.
 const LANDED_CHANGES: &str = "SELECT u.ordinal, u.target, u.size_bytes, \
+     (SELECT row_count FROM file_schemas f WHERE f.history_id = u.history_id) AS row_count, \
      (SELECT count(*) FROM trash t WHERE t.sync_id = u.sync_id AND t.origin = u.target AND t.kind = 'File' \
       AND t.reason = 'Overwritten') >= \
      (SELECT count(*) FROM uploads e WHERE e.target = u.target AND +e.sync_id = u.sync_id AND e.status = 'Finished') \
@@ -87,7 +88,14 @@ const LANDED_CHANGES: &str = "SELECT u.ordinal, u.target, u.size_bytes, \
 
 fn landed_change(row: &Row<'_>) -> rusqlite::Result<LandedChange> {
     let (ordinal, target) = (number(row, "ordinal")?, path(row, "target")?);
-    Ok(LandedChange { ordinal, target, size_bytes: size(row)?, has_replaced: row.get("has_replaced")? })
+    let row_count: Option<i64> = row.get("row_count")?;
+    Ok(LandedChange {
+        ordinal,
+        target,
+        size_bytes: size(row)?,
+        has_replaced: row.get("has_replaced")?,
+        row_count: row_count.map(i64::cast_unsigned),
+    })
 }
 
 fn declared_file(row: &Row<'_>) -> rusqlite::Result<DeclaredFile> {

@@ -1,24 +1,25 @@
 //! The columns of files and datasets: the tables of migration 8.
 
-use super::SqliteState;
 use super::activity::record;
 use super::query::{Select, changed, clamp, found};
 use super::row::{UPLOAD_COLUMNS, id, parsed, path, upload};
 use super::writer::Durability::{Synced, Written};
+use super::{SqliteState, fault};
 use crate::crash::crash_point;
 use async_trait::async_trait;
 use lakeshore::activity::{Actor, Deed};
 use lakeshore::path::LakePath;
 use lakeshore::ports::SchemaState;
-use lakeshore::ports::schemas::{GoodSchema, InspectedUpload, Uninspected};
+use lakeshore::ports::schemas::{GoodSchema, InspectedUpload, LandedRows, Uninspected};
 use lakeshore::preview::Inspected;
 use lakeshore::schema::{Schema, SchemaPolicy};
 use lakeshore::sync::{Phase, SyncId};
 use lakeshore::upload::{Identity, Upload, UploadId};
 use lakeshore::{Error, Timestamp};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 #[async_trait]
 impl SchemaState for SqliteState {
@@ -60,6 +61,11 @@ impl SchemaState for SqliteState {
             })?;
             good.map(|(sync_id, content)| Ok(GoodSchema { sync_id, schema: parse(&content)? })).transpose()
         })
+    }
+
+    async fn landed_rows(&self, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedRows>>, Error> {
+        let files = files.to_vec();
+        self.readers.list(move |connection| landed_rows(connection, &files)).await
     }
 
     async fn schema_policy(&self, dataset: &LakePath) -> Result<SchemaPolicy, Error> {
@@ -121,6 +127,50 @@ const FIRST: &str = "SELECT schema_id FROM sync_schemas WHERE sync_id = ? ORDER 
 const BEFORE: &str = "SELECT d.sync_id, d.schema_id, d.before_id, s.phase FROM syncs s \
      CROSS JOIN dataset_schemas d ON d.path = s.path WHERE s.sync_id = ?";
 
+/// The last hundred uploads to one place. The plus keeps SQLite from going by the index of statuses.
+const LANDED: &str = "SELECT u.identity, u.size_bytes, u.end_time, f.row_count, f.schema_id FROM uploads u \
+     LEFT JOIN file_schemas f USING (history_id) \
+     WHERE u.target = ? AND +u.status = 'Finished' ORDER BY u.history_id DESC LIMIT 100";
+const CONTENT: &str = "SELECT content FROM schemas WHERE schema_id = ?";
+
+fn landed_rows(connection: &Connection, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedRows>>, Error> {
+    let mut statement = connection.prepare_cached(LANDED).map_err(fault)?;
+    let mut schemas: BTreeMap<i64, Arc<Schema>> = BTreeMap::new();
+    let mut landed = Vec::with_capacity(files.len());
+    for (target, identity) in files {
+        let rows = statement.query_map([target.as_str()], |row| rows_of(row, identity)).map_err(fault)?;
+        let of_file = rows.filter_map(Result::transpose).next().transpose().map_err(fault)?;
+        let Some((mut rows, schema_id)) = of_file else {
+            landed.push(None);
+            continue;
+        };
+        if let Some(schema_id) = schema_id {
+            if !schemas.contains_key(&schema_id) {
+                if let Some(content) = found(connection, CONTENT, [schema_id], |row| row.get::<_, String>(0))? {
+                    schemas.insert(schema_id, Arc::new(parse(&content)?));
+                }
+            }
+            rows.schema = schemas.get(&schema_id).cloned();
+        }
+        landed.push(Some(rows));
+    }
+    Ok(landed)
+}
+
+/// What was read of the file that landed, if it was this one, and the number of its columns.
+fn rows_of(row: &Row<'_>, identity: &Identity) -> rusqlite::Result<Option<(LandedRows, Option<i64>)>> {
+    if row.get_ref(0)?.as_str_or_null()? != Some(identity.0.as_str()) {
+        return Ok(None);
+    }
+    let landed = LandedRows {
+        size_bytes: row.get::<_, i64>(1)?.cast_unsigned(),
+        landed_at: Timestamp(row.get(2)?),
+        row_count: row.get::<_, Option<i64>>(3)?.map(i64::cast_unsigned),
+        schema: None,
+    };
+    Ok(Some((landed, row.get(4)?)))
+}
+
 fn parse(content: &str) -> Result<Schema, Error> {
     serde_json::from_str(content).map_err(Error::internal)
 }
@@ -151,8 +201,7 @@ fn remember(connection: &Connection, upload_id: UploadId, inspected: &Inspected)
             baseline_id = baseline(connection, sync_id)?;
         }
         if let Some(baseline) = baseline_id {
-            let sql = "SELECT content FROM schemas WHERE schema_id = ?";
-            let old = found(connection, sql, [baseline], |row| row.get::<_, String>(0))?;
+            let old = found(connection, CONTENT, [baseline], |row| row.get::<_, String>(0))?;
             let old = old.as_deref().filter(|_| baseline != of_file).map(parse).transpose()?;
             if old.and_then(|old| schema.differs_from(&old)).is_none() {
                 baseline_id = None;
@@ -224,7 +273,7 @@ mod tests {
         SqliteState::open(&file).unwrap().close();
         let connection = Connection::open(&file).unwrap();
         let selects = [uninspected(None, 9), uninspected(Some(SyncId(1)), 9), differing(SyncId(1), 9)];
-        let plain = [GOOD, MOST, FIRST, BEFORE].map(|sql| Select::new(sql.replace('?', "1")));
+        let plain = [GOOD, MOST, FIRST, BEFORE, LANDED, CONTENT].map(|sql| Select::new(sql.replace('?', "1")));
         for select in selects.iter().chain(&plain) {
             let plan = select.plan(&connection);
             assert!(!plan.is_empty() && !plan.iter().any(|step| step.starts_with("SCAN")), "{plan:?}");

@@ -24,7 +24,7 @@ impl UploadState for MemoryState {
         upload.end_time = refused.at;
         upload.size_bytes = refused.size_bytes;
         let target = refused.target.clone().unwrap_or_else(|| refused.folder.clone());
-        self.data().add_upload(UploadRow { upload, target, partial: None, landed: None }, true)
+        self.data().add_upload(UploadRow { upload, target, partial: None, landed: None, schema: None }, true)
     }
 
     async fn intend_landings(&self, uploads: &[WholeUpload]) -> Result<(LandingsId, Vec<Result<(), Error>>), Error> {

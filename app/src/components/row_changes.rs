@@ -1,0 +1,63 @@
+//! What a comparison says of rows and columns, beside its files.
+
+use crate::components::fact::fact;
+use crate::format;
+use lakeshore::difference::{Difference, RowTotals};
+use leptos::prelude::*;
+
+/// Nothing where no rows are known of either side.
+#[component]
+pub fn RowChanges(
+    rows: RowTotals,
+    /// The columns that differ, in words.
+    columns: Option<String>,
+    /// An incremental sync is compared with nothing.
+    #[prop(optional)]
+    only_new: bool,
+) -> impl IntoView {
+    let is_known = rows.old > 0 || rows.new > 0;
+    let unknown = (is_known && rows.num_unknown > 0)
+        .then(|| format!("without {}, of which they are not known", format::counted(rows.num_unknown, "file")));
+    let fell = !only_new && rows.new < rows.old;
+    let rows = is_known.then(|| {
+        fact(
+            "Rows",
+            view! {
+                <span class:bad=fell>{if only_new { format::count(rows.new) } else { in_words(rows) }}</span>
+                {unknown.map(|unknown| view! { <span class="path">{unknown}</span> })}
+            },
+        )
+    });
+    let columns = columns.map(|columns| fact("Columns", columns));
+    (rows.is_some() || columns.is_some())
+        .then(|| view! { <dl class="facts row-changes">{rows} {columns}</dl> }.into_any())
+}
+
+/// The columns that differ, in words.
+pub fn columns_of(difference: &Difference) -> Option<String> {
+    difference.schema.as_ref().map(|schema| schema.in_words())
+}
+
+/// `1,200, before 1,000 (+200)`.
+fn in_words(rows: RowTotals) -> String {
+    let (new, old) = (format::count(rows.new), format::count(rows.old));
+    let change = match rows.new.cmp(&rows.old) {
+        std::cmp::Ordering::Equal => return format!("{new}, as before"),
+        std::cmp::Ordering::Greater => format!("+{}", format::count(rows.new - rows.old)),
+        std::cmp::Ordering::Less => format!("\u{2212}{}", format::count(rows.old - rows.new)),
+    };
+    format!("{new}, before {old} ({change})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_told_beside_those_before() {
+        let told = |old, new| in_words(RowTotals { old, new, num_unknown: 0 });
+        assert_eq!(told(1000, 1200), "1,200, before 1,000 (+200)");
+        assert_eq!(told(1000, 3), "3, before 1,000 (\u{2212}997)");
+        assert_eq!(told(7, 7), "7, as before");
+    }
+}

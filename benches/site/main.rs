@@ -1,0 +1,155 @@
+//! Every page of the dashboard over a lake of many files, by the real server, as a browser asks for it: how long until the
+//! whole page is there. Nothing else goes on.
+//!
+//! `BENCH_ROWS` says how many files the history tells of (a million, where it is silent: then there are ten thousand syncs);
+//! each that has landed lies in the lake, empty but for one that is previewed. `BENCH_ASKS` says how often each page is
+//! asked for (300); `BENCH_DIR` and `LAKESHORE_BIN` as for the uploads.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout)]
+
+#[path = "../pages/fill.rs"]
+mod fill;
+#[path = "../kit/mod.rs"]
+mod kit;
+
+use kit::client::ask;
+use kit::lakeshore::{self, Server};
+use kit::percentile;
+use rusqlite::Connection;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const PREVIEWED: &str = "id,name,amount\n1,one,1.5\n2,two,2.5\n3,three,3.5\n";
+/// Nobody waits longer for a page.
+const P99_MAX: Duration = Duration::from_millis(30);
+
+fn main() {
+    let rows = kit::number("BENCH_ROWS", 1_000_000);
+    let asks = usize::try_from(kit::number("BENCH_ASKS", 300)).unwrap();
+    let folder = kit::folder_on_disk("bench-site");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    // It makes the database and its tables.
+    drop(Server::start(&folder));
+    let database = folder.join("data/lakeshore.db");
+    let start = Instant::now();
+    fill::fill(&database, rows);
+    let files = make_files(&database, &lakeshore::lake(&folder));
+    let counter = fill::Counter::open(&database);
+    let examples = counter.examples();
+    fs::write(lakeshore::lake(&folder).join(&examples.file[1..]), PREVIEWED).unwrap();
+    println!(
+        "{} syncs, {} files in the history, {files} in the lake; made in {} s",
+        counter.count("syncs", "1"),
+        counter.count("uploads", "1"),
+        start.elapsed().as_secs()
+    );
+    let server = Server::start(&folder);
+    let start = Instant::now();
+    // The server counts what datasets hold aside, as after any start; that is no part of a page.
+    while counter.count("datasets", "counted_at IS NULL") > 0 {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    println!("its datasets were counted {} s after the start\n", start.elapsed().as_secs());
+    println!("| page, ms | address | KiB | median | p99 | longest |\n|---|---|--:|--:|--:|--:|");
+    let mut slow = Vec::new();
+    for (name, address) in pages(&counter, &examples) {
+        let p99 = measure(server.address, name, &address, asks);
+        if p99 > P99_MAX {
+            slow.push(name);
+        }
+    }
+    drop(server);
+    fs::remove_dir_all(&folder).unwrap();
+    match slow.as_slice() {
+        [] => println!("\nevery p99 is within {} ms", P99_MAX.as_millis()),
+        slow => println!("\np99 beyond {} ms: {}", P99_MAX.as_millis(), slow.join(", ")),
+    }
+}
+
+/// Every file that the history says has landed.
+fn make_files(database: &Path, lake: &Path) -> usize {
+    let connection = Connection::open(database).unwrap();
+    let mut select = connection.prepare("SELECT DISTINCT target FROM uploads WHERE status = 'Finished'").unwrap();
+    let targets = select.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    let mut folders = BTreeSet::new();
+    let mut files = 0;
+    for target in targets.map(Result::unwrap) {
+        let (folder, _) = target[1..].rsplit_once('/').unwrap();
+        if folders.insert(folder.to_owned()) {
+            fs::create_dir_all(lake.join(folder)).unwrap();
+        }
+        File::create(lake.join(&target[1..])).unwrap();
+        files += 1;
+    }
+    files
+}
+
+fn pages(counter: &fill::Counter, examples: &fill::Examples) -> Vec<(&'static str, String)> {
+    let fill::Examples { sync_id, dataset, folder, file, rare_text } = examples;
+    let last = |table, condition| counter.count(table, condition).saturating_sub(50);
+    let of_sync = format!("sync_id = {sync_id}");
+    let running = counter.highest("sync_id", "syncs", "phase = 'Open'");
+    let piece = counter.highest("trash_id", "trash", "kind = 'Dataset'");
+    let full = counter.highest("sync_id", "trash", "kind = 'Dataset'");
+    let wide = file.rsplit_once('/').unwrap().0;
+    vec![
+        ("Overview", "/".to_owned()),
+        ("Overview, by dataset", "/?by=dataset".to_owned()),
+        ("Syncs", "/syncs".to_owned()),
+        ("Syncs, the last page", format!("/syncs?from={}", last("syncs", "1"))),
+        ("Syncs, those that failed", "/syncs?status=Failed".to_owned()),
+        ("Syncs below a folder", format!("/syncs?path={folder}")),
+        ("A sync that runs", format!("/syncs/{running}")),
+        ("A sync of 400 files", format!("/syncs/{sync_id}")),
+        ("Datasets", "/datasets".to_owned()),
+        ("Datasets, the last page", format!("/datasets?from={}", last("datasets", "1"))),
+        ("Datasets, by text", "/datasets?q=table_7".to_owned()),
+        ("A dataset", format!("/datasets{dataset}")),
+        ("Upload", "/upload".to_owned()),
+        ("Lake", "/lake".to_owned()),
+        ("Lake, a folder", format!("/lake{dataset}")),
+        ("Lake, a folder of files", format!("/lake{wide}")),
+        ("Lake, the same by size", format!("/lake{wide}?sort=size&order=desc")),
+        ("A file", format!("/lake{file}")),
+        ("History", "/history".to_owned()),
+        ("History, the middle", format!("/history?from={}", last("uploads", "1") / 2)),
+        ("History, the last page", format!("/history?from={}", last("uploads", "1"))),
+        ("History, failures", "/history?status=Failed".to_owned()),
+        ("History, the last failures", format!("/history?status=Failed&from={}", last("uploads", "status = 'Failed'"))),
+        ("History of a sync", format!("/history?sync_id={sync_id}&from={}", last("uploads", &of_sync))),
+        ("History below a folder", format!("/history?path={folder}")),
+        ("History of a file", format!("/history?path={file}")),
+        ("History, by text", format!("/history?q={rare_text}")),
+        ("Trash", "/trash".to_owned()),
+        ("Trash of a sync", format!("/trash/syncs/{full}")),
+        ("A piece of trash", format!("/trash/pieces/{piece}")),
+        ("Activity", "/activity".to_owned()),
+        ("Keys", "/keys".to_owned()),
+        ("Sign in", "/sign-in".to_owned()),
+    ]
+}
+
+/// Gives the time that ninety-nine of a hundred asks did not exceed.
+fn measure(address: SocketAddr, name: &str, page: &str, asks: usize) -> Duration {
+    let request = format!(
+        "GET {page} HTTP/1.1\r\nHost: {address}\r\nAccept: text/html\r\nAccept-Encoding: gzip, br\r\nConnection: close\r\n\r\n"
+    );
+    let mut times = Vec::with_capacity(asks);
+    let mut bytes = 0;
+    for _ in 0..asks {
+        let start = Instant::now();
+        let answer = ask(address, &request).unwrap();
+        times.push(start.elapsed());
+        assert_eq!(answer.status, 200, "{page}: {}", String::from_utf8_lossy(&answer.body));
+        bytes = answer.body.len();
+    }
+    times.sort_unstable();
+    let milliseconds = |percent| percentile(&times, percent).as_secs_f64() * 1000.0;
+    let (median, p99, longest) = (milliseconds(50), milliseconds(99), milliseconds(100));
+    println!("| {name} | `{page}` | {:.1} | {median:.1} | {p99:.1} | {longest:.1} |", bytes as f64 / 1024.0);
+    percentile(&times, 99)
+}
