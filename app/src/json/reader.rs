@@ -1,8 +1,8 @@
 //! Reads JSON for the browser: what this server has written, into the types that it was written from.
 //!
-//! serde_json takes more than that: an array for a struct, and text that is no JSON, with a message that says where. Its code for that
-//! a tenth of what the first page loads, so the browser has this reader, and the server, which has to read what anybody sends,
-//! has serde_json.
+//! serde_json takes more than that: an array for a struct, and what is no JSON, with a message that says where. Its code for that
+//! was a tenth of what the first page loads. So the browser has this reader, and the server, which has to read what anybody
+//! sends, has serde_json.
 
 use serde::Deserialize;
 use serde::de::value::StrDeserializer;
