@@ -32,7 +32,7 @@ const CODE: &str = "code";
 pub fn shell(assets: Assets, path: &str) -> impl IntoView + use<> {
     let Assets { script, wasm, loader, mut parts, stylesheet, hasher, reload } = assets;
     let part = Page::at(path).and_then(|page| parts.remove(page.part())).unwrap_or_default();
-    let code = links(script.iter().chain(&loader), wasm.iter().chain(&part));
+    let code = links(script.iter().cloned().chain(loader).collect(), wasm.iter().cloned().chain(part).collect());
     let start = script.as_ref().zip(wasm.as_ref()).map(|(script, wasm)| start_script(script, wasm, hasher.as_deref()));
     view! {
         <!DOCTYPE html>
@@ -60,15 +60,12 @@ pub fn shell(assets: Assets, path: &str) -> impl IntoView + use<> {
 }
 
 /// What is loaded side by side, though each is found by the one before it.
-fn links<'a>(
-    scripts: impl Iterator<Item = &'a String>,
-    wasm: impl Iterator<Item = &'a String>,
-) -> impl IntoView + use<> {
-    let scripts = scripts.cloned().map(|href| view! { <link rel="modulepreload" href=href/> }).collect_view();
+fn links(scripts: Vec<String>, wasm: Vec<String>) -> AnyView {
+    let scripts = scripts.into_iter().map(|href| view! { <link rel="modulepreload" href=href/> }).collect_view();
     let preload = |href| {
         view! { <link rel="preload" href=href r#as="fetch" r#type="application/wasm" crossorigin="anonymous"/> }
     };
-    (scripts, wasm.cloned().map(preload).collect_view())
+    (scripts, wasm.into_iter().map(preload).collect_view()).into_any()
 }
 
 /// The page is complete as it comes, so it is shown first: its code would take the line from it. Links in a template are not
