@@ -18,7 +18,7 @@ SECONDS ?= 60
 # More options for `make run`, such as ARGS="--listen 127.0.0.1:4000".
 ARGS ?=
 
-.PHONY: help run build test dev lint fmt unit torture e2e bench bench-peers bench-push bench-scale bench-listeners bench-pieces fuzz screenshots clean site rust-target rust-components
+.PHONY: help run build test dev lint fmt unit torture e2e audit bench bench-peers bench-push bench-scale bench-listeners bench-pieces fuzz screenshots clean site rust-target rust-components
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,11 @@ torture: build ## Kill the release binary KILLS times (default 100) amid a load,
 e2e: build chromium end2end/node_modules ## Test the release binary in a browser
 	@echo "== tests in the browser"
 	@cd end2end && LAKESHORE_BIN=$(abspath $(BINARY)) npx playwright test
+
+# Apart from the tests: Lighthouse brings 200 MB of packages, and one of its figures is a time.
+audit: build chromium end2end/node_modules end2end/audit/node_modules ## Measure the pages: Lighthouse, axe and bytes, into target/audit
+	@echo "== measuring the pages"
+	@cd end2end && LAKESHORE_BIN=$(abspath $(BINARY)) npx playwright test --config audit/playwright.config.ts
 
 screenshots: build chromium end2end/node_modules ## Take a picture of each page into docs/screenshots
 	@cd end2end && LAKESHORE_BIN=$(abspath $(BINARY)) SCREENSHOTS=$(abspath docs/screenshots) npx playwright test screenshots
@@ -126,7 +131,7 @@ fuzz: ## Fuzz paths, multipart and content types, each for SECONDS (default 60)
 
 clean: ## Remove what was built
 	@cargo clean
-	@rm -rf end2end/node_modules xtask/node_modules
+	@rm -rf end2end/node_modules end2end/audit/node_modules xtask/node_modules
 
 # The site that the server carries inside it. xtask itself sees whether anything has changed.
 site: rust-target

@@ -89,7 +89,7 @@ test('the trash is grouped by sync, looked into, and some of it or all comes bac
 });
 
 test.describe('without a script', () => {
-  test.use({ javaScriptEnabled: false, expectedComplaints: ['preloaded using link preload'] });
+  test.use({ javaScriptEnabled: false });
 
   test('the activity is read, and the trash is restored and emptied by a word', async ({ page, lakeshore }) => {
     const key = lakeshore.key();

@@ -90,7 +90,7 @@ test.describe('a declared sync', () => {
 });
 
 test.describe('without a script', () => {
-  test.use({ javaScriptEnabled: false, expectedComplaints: ['preloaded using link preload'] });
+  test.use({ javaScriptEnabled: false });
 
   test('a held sync shows its figures and what it would change', async ({ page, lakeshore }) => {
     const id = await held(lakeshore, lakeshore.key());

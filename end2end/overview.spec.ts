@@ -207,7 +207,7 @@ test('a dataset that is looked at shows what lands in it', async ({ page, lakesh
 });
 
 test.describe('without a script', () => {
-  test.use({ javaScriptEnabled: false, expectedComplaints: ['preloaded using link preload'] });
+  test.use({ javaScriptEnabled: false });
 
   test('the overview and the datasets are whole, and a rhythm can be set', async ({ page, lakeshore }) => {
     const key = lakeshore.key();

@@ -66,6 +66,22 @@ test('each page has a title, one heading and a strict policy', async ({ page, la
   }
 });
 
+test('a page is shown before its code is asked for', async ({ page, lakeshore }) => {
+  const order: string[] = [];
+  page.on('request', (request) => {
+    if (request.url().endsWith('.wasm')) order.push('code asked for');
+  });
+  // What the page looks like comes late.
+  await page.route('**/*.css', async (route) => {
+    const response = await route.fetch();
+    order.push('style has come');
+    await route.fulfill({ response });
+  });
+  await page.goto(lakeshore.url);
+  await hydrated(page);
+  expect(order.slice(0, 2)).toEqual(['style has come', 'code asked for']);
+});
+
 test.describe('a page that is not there', () => {
   test.use({ expectedComplaints: ['404'] });
 
@@ -78,10 +94,13 @@ test.describe('a page that is not there', () => {
 });
 
 test.describe('without a script', () => {
-  // The script is announced, and does not run; on a slow machine the browser says so.
-  test.use({ javaScriptEnabled: false, expectedComplaints: ['preloaded using link preload'] });
+  test.use({ javaScriptEnabled: false });
 
-  test('pages are whole, and filters work', async ({ page, lakeshore }) => {
+  test('pages are whole, filters work, and no code is loaded', async ({ page, lakeshore }) => {
+    const code: string[] = [];
+    page.on('request', (request) => {
+      if (request.url().includes('/pkg/lakeshore.')) code.push(request.url());
+    });
     const key = lakeshore.key();
     const first = await lakeshore.start_sync(key, '/data/orders', 'IncrementalSync', 'orders of the day');
     await lakeshore.upload(first, 'orders.csv', 'a,b\n1,2\n');
@@ -94,5 +113,6 @@ test.describe('without a script', () => {
     await expect(page.getByRole('row')).toHaveCount(2);
     await page.getByRole('link', { name: 'orders of the day' }).click();
     await expect(page.getByRole('cell', { name: 'orders.csv' })).toBeVisible();
+    expect(code).toEqual([]);
   });
 });

@@ -8,6 +8,7 @@ pub mod search;
 pub mod trash;
 
 use crate::error::ApiError;
+use crate::json::Call;
 use crate::pages::sync_timeline::Drawing;
 use lakeshore::difference::Difference;
 use lakeshore::event::EventId;
@@ -23,7 +24,6 @@ use lakeshore::sync::{Sync, SyncId};
 use lakeshore::time::Timestamp;
 use lakeshore::upload::Upload;
 use leptos::prelude::*;
-use leptos::server_fn::codec::Json;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
@@ -102,7 +102,7 @@ async fn as_of<T>(lake: &Lake, read: impl Future<Output = Result<T, lakeshore::E
     Ok(AsOf { now: lake.now(), last_event, value })
 }
 
-#[server(prefix = "/fn", endpoint = "session", input = Json)]
+#[server(prefix = "/fn", endpoint = "session", input = Call, output = Call)]
 pub async fn current_session() -> Result<Session, ApiError> {
     let (lake, caller) = door()?;
     let signed_in = match caller {
@@ -114,13 +114,13 @@ pub async fn current_session() -> Result<Session, ApiError> {
     Ok(Session { auth_mode: lake.auth_mode(), signed_in, site, upload_bytes_max })
 }
 
-#[server(prefix = "/fn", endpoint = "syncs", input = Json)]
+#[server(prefix = "/fn", endpoint = "syncs", input = Call, output = Call)]
 pub async fn list_syncs(parameters: ListParameters) -> Result<AsOf<Vec<Sync>>, ApiError> {
     let (lake, caller) = door()?;
     as_of(&lake, lake.syncs(&caller, &parameters)).await
 }
 
-#[server(prefix = "/fn", endpoint = "sync", input = Json)]
+#[server(prefix = "/fn", endpoint = "sync", input = Call, output = Call)]
 pub async fn get_sync(sync_id: SyncId) -> Result<AsOf<Sync>, ApiError> {
     let (lake, caller) = door()?;
     as_of(&lake, lake.sync(&caller, sync_id)).await
@@ -139,7 +139,7 @@ pub struct SyncRows {
 }
 
 /// `parameters`: which page of its uploads.
-#[server(prefix = "/fn", endpoint = "sync-rows", input = Json)]
+#[server(prefix = "/fn", endpoint = "sync-rows", input = Call, output = Call)]
 pub async fn get_sync_rows(sync_id: SyncId, parameters: ListParameters) -> Result<AsOf<SyncRows>, ApiError> {
     let (lake, caller) = door()?;
     let read = async {
@@ -155,7 +155,7 @@ pub async fn get_sync_rows(sync_id: SyncId, parameters: ListParameters) -> Resul
 }
 
 /// The waterfall of a sync.
-#[server(prefix = "/fn", endpoint = "timeline", input = Json)]
+#[server(prefix = "/fn", endpoint = "timeline", input = Call, output = Call)]
 pub async fn get_timeline(sync_id: SyncId) -> Result<AsOf<Drawing>, ApiError> {
     let (lake, caller) = door()?;
     let timeline = as_of(&lake, lake.timeline(&caller, sync_id)).await?;
@@ -163,60 +163,60 @@ pub async fn get_timeline(sync_id: SyncId) -> Result<AsOf<Drawing>, ApiError> {
     Ok(AsOf { now: timeline.now, last_event: timeline.last_event, value })
 }
 
-#[server(prefix = "/fn", endpoint = "history", input = Json)]
+#[server(prefix = "/fn", endpoint = "history", input = Call, output = Call)]
 pub async fn list_uploads(parameters: ListParameters) -> Result<AsOf<Vec<Upload>>, ApiError> {
     let (lake, caller) = door()?;
     as_of(&lake, lake.uploads(&caller, &parameters)).await
 }
 
-#[server(prefix = "/fn", endpoint = "start", input = Json)]
+#[server(prefix = "/fn", endpoint = "start", input = Call, output = Call)]
 pub async fn start_sync(start: service::StartSync) -> Result<SyncId, ApiError> {
     let (lake, caller) = door()?;
     Ok(lake.start_sync(&caller, &start).await?)
 }
 
-#[server(prefix = "/fn", endpoint = "end", input = Json)]
+#[server(prefix = "/fn", endpoint = "end", input = Call, output = Call)]
 pub async fn end_sync(end: service::EndSync) -> Result<(), ApiError> {
     let (lake, caller) = door()?;
     Ok(lake.end_sync(&caller, &end).await?)
 }
 
-#[server(prefix = "/fn", endpoint = "abort", input = Json)]
+#[server(prefix = "/fn", endpoint = "abort", input = Call, output = Call)]
 pub async fn abort_sync(end: service::EndSync) -> Result<(), ApiError> {
     let (lake, caller) = door()?;
     Ok(lake.abort_sync(&caller, &end).await?)
 }
 
 /// What ending the sync would do: asked when the confirmation opens, as it counts files.
-#[server(prefix = "/fn", endpoint = "end-preview", input = Json)]
+#[server(prefix = "/fn", endpoint = "end-preview", input = Call, output = Call)]
 pub async fn end_preview(sync_id: SyncId) -> Result<service::EndPreview, ApiError> {
     let (lake, caller) = door()?;
     Ok(lake.end_preview(&caller, sync_id).await?)
 }
 
 /// What was declared of the sync beside what it has landed; absent when nothing was declared.
-#[server(prefix = "/fn", endpoint = "expected", input = Json)]
+#[server(prefix = "/fn", endpoint = "expected", input = Call, output = Call)]
 pub async fn compare_expected(sync_id: SyncId) -> Result<Option<Comparison>, ApiError> {
     let (lake, caller) = door()?;
     Ok(lake.compare_expected(&caller, sync_id).await?)
 }
 
 /// What the sync changes, with the first files of each kind. Visits every file.
-#[server(prefix = "/fn", endpoint = "difference", input = Json)]
+#[server(prefix = "/fn", endpoint = "difference", input = Call, output = Call)]
 pub async fn get_difference(sync_id: SyncId) -> Result<Difference, ApiError> {
     let (lake, caller) = door()?;
     Ok(lake.difference_in_short(&caller, sync_id).await?)
 }
 
 /// Which of the files the lake lacks. In a full sync, what is unchanged becomes part of it where that is wanted.
-#[server(prefix = "/fn", endpoint = "missing", input = Json)]
+#[server(prefix = "/fn", endpoint = "missing", input = Call, output = Call)]
 pub async fn missing_files(offer: service::Offer) -> Result<service::Missing, ApiError> {
     let (lake, caller) = door()?;
     Ok(lake.missing_files(&caller, &offer).await?)
 }
 
 /// A page of a folder of the lake, or a file with its first rows.
-#[server(prefix = "/fn", endpoint = "lake", input = Json)]
+#[server(prefix = "/fn", endpoint = "lake", input = Call, output = Call)]
 pub async fn look_into_lake(wanted: service::BrowseFolder) -> Result<AsOf<InLake>, ApiError> {
     const ROWS: u64 = 100;
     let (lake, caller) = door()?;
@@ -253,25 +253,25 @@ pub async fn set_schema_policy(path: String, policy: SchemaPolicy) -> Result<(),
 }
 
 /// Known datasets whose path begins with the text.
-#[server(prefix = "/fn", endpoint = "datasets", input = Json)]
+#[server(prefix = "/fn", endpoint = "datasets", input = Call, output = Call)]
 pub async fn list_datasets(beginning: String) -> Result<Vec<LakePath>, ApiError> {
     let (lake, caller) = door()?;
     Ok(lake.datasets(&caller, &beginning).await?)
 }
 
-#[server(prefix = "/fn", endpoint = "keys", input = Json)]
+#[server(prefix = "/fn", endpoint = "keys", input = Call, output = Call)]
 pub async fn list_keys() -> Result<AsOf<Vec<Key>>, ApiError> {
     let (lake, caller) = door()?;
     as_of(&lake, lake.keys(&caller)).await
 }
 
-#[server(prefix = "/fn", endpoint = "create-key", input = Json)]
+#[server(prefix = "/fn", endpoint = "create-key", input = Call, output = Call)]
 pub async fn create_key(new: NewKey) -> Result<CreatedKey, ApiError> {
     let (lake, caller) = door()?;
     Ok(lake.create_key(&caller, &new).await?)
 }
 
-#[server(prefix = "/fn", endpoint = "revoke-key", input = Json)]
+#[server(prefix = "/fn", endpoint = "revoke-key", input = Call, output = Call)]
 pub async fn revoke_key(key_id: KeyId) -> Result<(), ApiError> {
     let (lake, caller) = door()?;
     Ok(lake.revoke_key(&caller, key_id).await?)

@@ -8,15 +8,15 @@ use crate::json;
 use crate::live::Live;
 use crate::pages::NotFound;
 use crate::palette::Palette;
-use crate::parts::{
-    ActivityRoute, DatasetRoute, DatasetsRoute, HistoryRoute, KeysRoute, LakeRoute, OverviewRoute, SearchRoute,
-    SignInRoute, SyncRoute, SyncsRoute, TrashPieceRoute, TrashRoute, TrashSyncRoute, UploadRoute, load_ahead,
-};
+use crate::parts::{Page, load_ahead};
 use crate::uploader::Uploader;
 use leptos::prelude::*;
+use leptos::tachys::view::iterators::StaticVec;
 use leptos_meta::{Title, provide_meta_context};
-use leptos_router::components::{FlatRoutes, Route, Router};
-use leptos_router::{Lazy, SsrMode, path};
+use leptos_router::any_nested_route::{AnyNestedRoute, IntoAnyNestedRoute};
+use leptos_router::components::{FlatRoutes, Router};
+use leptos_router::{NestedRoute, PossibleRouteMatch, SsrMode, path};
+use std::sync::Arc;
 
 #[component]
 pub fn App() -> impl IntoView {
@@ -28,31 +28,40 @@ pub fn App() -> impl IntoView {
     Palette::provide();
     load_ahead();
 
-    // Whole pages, so that they are complete, with their titles and statuses, where no script runs.
     view! {
         <Title formatter=|page: String| if page.is_empty() { "Lakeshore".to_owned() } else { format!("{page} · Lakeshore") }/>
         <Router>
             <Layout>
-                <FlatRoutes fallback=NotFound>
-                    <Route path=path!("/") view={Lazy::<OverviewRoute>::new()} ssr=SsrMode::Async/>
-                    <Route path=path!("/syncs") view={Lazy::<SyncsRoute>::new()} ssr=SsrMode::Async/>
-                    <Route path=path!("/syncs/:id") view={Lazy::<SyncRoute>::new()} ssr=SsrMode::Async/>
-                    <Route path=path!("/datasets") view={Lazy::<DatasetsRoute>::new()} ssr=SsrMode::Async/>
-                    <Route path=path!("/datasets/*path") view={Lazy::<DatasetRoute>::new()} ssr=SsrMode::Async/>
-                    <Route path=path!("/upload") view={Lazy::<UploadRoute>::new()} ssr=SsrMode::Async/>
-                    <Route path=path!("/lake") view={Lazy::<LakeRoute>::new()} ssr=SsrMode::Async/>
-                    <Route path=path!("/lake/*path") view={Lazy::<LakeRoute>::new()} ssr=SsrMode::Async/>
-                    <Route path=path!("/history") view={Lazy::<HistoryRoute>::new()} ssr=SsrMode::Async/>
-                    <Route path=path!("/trash") view={Lazy::<TrashRoute>::new()} ssr=SsrMode::Async/>
-                    <Route path=path!("/trash/syncs/:id") view={Lazy::<TrashSyncRoute>::new()} ssr=SsrMode::Async/>
-                    <Route path=path!("/trash/pieces/:id") view={Lazy::<TrashPieceRoute>::new()} ssr=SsrMode::Async/>
-                    <Route path=path!("/activity") view={Lazy::<ActivityRoute>::new()} ssr=SsrMode::Async/>
-                    <Route path=path!("/keys") view={Lazy::<KeysRoute>::new()} ssr=SsrMode::Async/>
-                    <Route path=path!("/search") view={Lazy::<SearchRoute>::new()} ssr=SsrMode::Async/>
-                    <Route path=path!("/sign-in") view={Lazy::<SignInRoute>::new()} ssr=SsrMode::Async/>
-                </FlatRoutes>
+                <FlatRoutes fallback=NotFound children=ToChildren::to_children(routes)/>
             </Layout>
         </Router>
     }
     .into_any()
+}
+
+/// All of one type, so that the router's code is in the WASM but once.
+fn routes() -> StaticVec<AnyNestedRoute> {
+    StaticVec::from(vec![
+        route(Arc::new(path!("/")), Page::Overview),
+        route(Arc::new(path!("/syncs")), Page::Syncs),
+        route(Arc::new(path!("/syncs/:id")), Page::Sync),
+        route(Arc::new(path!("/datasets")), Page::Datasets),
+        route(Arc::new(path!("/datasets/*path")), Page::Dataset),
+        route(Arc::new(path!("/upload")), Page::Upload),
+        route(Arc::new(path!("/lake")), Page::Lake),
+        route(Arc::new(path!("/lake/*path")), Page::Lake),
+        route(Arc::new(path!("/history")), Page::History),
+        route(Arc::new(path!("/trash")), Page::Trash),
+        route(Arc::new(path!("/trash/syncs/:id")), Page::TrashSync),
+        route(Arc::new(path!("/trash/pieces/:id")), Page::TrashPiece),
+        route(Arc::new(path!("/activity")), Page::Activity),
+        route(Arc::new(path!("/keys")), Page::Keys),
+        route(Arc::new(path!("/search")), Page::Search),
+        route(Arc::new(path!("/sign-in")), Page::SignIn),
+    ])
+}
+
+/// The page is rendered whole, so that it is complete, with its title and status, where no script runs.
+fn route(path: Arc<dyn PossibleRouteMatch + Send + Sync>, page: Page) -> AnyNestedRoute {
+    NestedRoute::new(path, page).ssr_mode(SsrMode::Async).into_any_nested_route()
 }

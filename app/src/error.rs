@@ -1,15 +1,28 @@
 //! What a server function says when the lake refuses: the same code and message as REST.
 
+use crate::json::Json;
 use lakeshore::ErrorCode;
 use lakeshore::error::Refusal;
 use leptos::prelude::{FromServerFnError, ServerFnErrorErr};
-use leptos::server_fn::codec::JsonEncoding;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "Heard")]
 pub struct ApiError(pub Refusal);
+
+/// What a page reads of a refusal. It shows no more, and to read the rest is code that each page would load.
+#[derive(Deserialize)]
+struct Heard {
+    code: u32,
+    msg: String,
+}
+
+impl From<Heard> for ApiError {
+    fn from(Heard { code, msg }: Heard) -> Self {
+        Self(Refusal { code, msg, data: None })
+    }
+}
 
 impl ApiError {
     pub fn is(&self, code: ErrorCode) -> bool {
@@ -68,7 +81,7 @@ fn leptos_axum_status(code: ErrorCode) -> Result<http::StatusCode, http::status:
 }
 
 impl FromServerFnError for ApiError {
-    type Encoder = JsonEncoding;
+    type Encoder = Json;
 
     /// The server could not be asked at all, or did not understand.
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {

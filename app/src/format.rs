@@ -32,15 +32,21 @@ pub fn bytes(number: u64) -> String {
     if number < 1000 {
         return format!("{number} B");
     }
-    let mut value = number as f64 / 1000.0;
-    let mut unit = 0;
-    // Past 999.5 the rounded number would have four digits.
-    while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1000.0;
+    let (mut unit, mut size) = (0, 1000);
+    let whole = |size: u64| number.saturating_add(size / 2) / size;
+    // Rounded, it would have four digits.
+    while whole(size) >= 1000 && unit + 1 < UNITS.len() {
+        size *= 1000;
         unit += 1;
     }
     let unit = UNITS[unit];
-    if value < 99.95 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+    let in_tenths = number.saturating_add(size / 20) / (size / 10);
+    if in_tenths < 1000 { format!("{} {unit}", tenths(in_tenths)) } else { format!("{} {unit}", whole(size)) }
+}
+
+/// `1.4`, of 14. To write a fraction that a processor calculates with takes code that each page would load.
+pub fn tenths(number: u64) -> String {
+    format!("{}.{}", number / 10, number % 10)
 }
 
 /// `12 files, 3.1 GB`
@@ -55,7 +61,7 @@ pub fn duration(milliseconds: i64) -> String {
     if milliseconds < SECOND_MS {
         format!("{milliseconds} ms")
     } else if milliseconds < 10 * SECOND_MS {
-        format!("{:.1} s", milliseconds as f64 / 1000.0)
+        format!("{} s", tenths((milliseconds.unsigned_abs() + 50) / 100))
     } else if milliseconds < MINUTE_MS {
         format!("{seconds} s")
     } else if milliseconds < HOUR_MS {
@@ -120,8 +126,9 @@ mod tests {
 
     #[test]
     fn bytes_never_show_four_digits() {
-        let written = [0, 999, 1000, 3_100_000_000, 999_949, 999_500_000, 200_000_000].map(bytes);
-        assert_eq!(written, ["0 B", "999 B", "1.0 kB", "3.1 GB", "1.0 MB", "1.0 GB", "200 MB"].map(str::to_owned));
+        let written = [0, 999, 1000, 3_100_000_000, 99_949, 999_949, 999_500_000, 200_000_000, u64::MAX].map(bytes);
+        let expected = ["0 B", "999 B", "1.0 kB", "3.1 GB", "99.9 kB", "1.0 MB", "1.0 GB", "200 MB", "18.4 EB"];
+        assert_eq!(written, expected.map(str::to_owned));
     }
 
     #[test]

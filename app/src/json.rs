@@ -1,15 +1,29 @@
 //! The one way in which the browser reads JSON: what the server has put into the page, answers of server functions, events.
 //!
-//! serde makes the code that reads a type anew for each source that it is read from, so there is one: bytes.
+//! serde makes the code that reads a type anew for each source that it is read from, so there is one: text.
+
+#[cfg(any(feature = "hydrate", test))]
+mod reader;
 
 use leptos::prelude::Resource;
 use leptos::serde_json;
 use leptos::server::codee::{Decoder, Encoder};
+use leptos::server_fn::codec::Post;
+use leptos::server_fn::{Bytes, ContentType, Decodes, Encodes, Format, FormatType};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::str;
 
-/// How a resource's value travels in the page.
+#[cfg(feature = "hydrate")]
+pub use reader::{Unreadable, read};
+#[cfg(not(feature = "hydrate"))]
+pub use serde_json::{Error as Unreadable, from_str as read};
+
+/// How a value travels: that of a resource in the page, and that of a server function.
 pub struct Json;
+
+/// How a server function is called, and how it answers.
+pub type Call = Post<Json>;
 
 /// What a page asks of the server.
 pub type Asked<T> = Resource<T, Json>;
@@ -24,16 +38,37 @@ impl<T: Serialize> Encoder<T> for Json {
 }
 
 impl<T: DeserializeOwned> Decoder<T> for Json {
-    type Error = serde_json::Error;
+    type Error = Unreadable;
     type Encoded = str;
 
-    fn decode(text: &str) -> Result<T, serde_json::Error> {
+    fn decode(text: &str) -> Result<T, Unreadable> {
         read(text)
     }
 }
 
-pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
-    serde_json::from_slice(text.as_bytes())
+impl ContentType for Json {
+    const CONTENT_TYPE: &'static str = "application/json";
+}
+
+impl FormatType for Json {
+    const FORMAT_TYPE: Format = Format::Text;
+}
+
+impl<T: Serialize> Encodes<T> for Json {
+    type Error = serde_json::Error;
+
+    fn encode(value: &T) -> Result<Bytes, serde_json::Error> {
+        serde_json::to_vec(value).map(Bytes::from)
+    }
+}
+
+impl<T: DeserializeOwned> Decodes<T> for Json {
+    type Error = String;
+
+    fn decode(bytes: Bytes) -> Result<T, String> {
+        let text = str::from_utf8(&bytes).map_err(|error| error.to_string())?;
+        read(text).map_err(|error| error.to_string())
+    }
 }
 
 /// Asks, and asks again when `source` changes.

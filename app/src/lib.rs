@@ -33,8 +33,8 @@ pub async fn hydrate(hasher: Option<String>) {
     uploader::use_hasher(hasher);
     console_error_panic_hook::set_once();
     // The page's own part first: what takes over has to be there at once.
-    if let Some(part) = leptos::prelude::location().pathname().ok().as_deref().and_then(parts::Part::at)
-        && !part.load().await
+    if let Some(page) = leptos::prelude::location().pathname().ok().as_deref().and_then(parts::Page::at)
+        && !page.load().await
     {
         // The page stays as the server has rendered it, whole, and works by links and forms.
         return;

@@ -12,72 +12,64 @@ use crate::palette::Loaded;
 use lakeshore::error::Refusal;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use leptos_router::LazyRoute;
+use leptos_router::ChooseView;
 use wasm_split_helpers::{SplitLoaderError, wasm_split};
 
-/// For each page: its part, its route, and what it renders. Pages that share a part are few or small: each part more, and what
-/// two of them share is in more pieces.
+/// For each part: what shows its pages, what loads it, and the pages. Pages that share a part are few or small: each part more,
+/// and what two of them share is in more pieces.
 macro_rules! parts {
-    ($($part:ident: $route:ident, $view:ident, $load:ident, $page:ident;)*) => {
-        /// The part of a page.
+    ($($part:ident: $view:ident, $load:ident, { $($page:ident => $component:ident),* };)*) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Part {
-            $($route,)*
+        pub enum Page {
+            $($($page,)*)*
         }
 
-        impl Part {
-            /// As the site's manifest names it.
-            pub fn name(self) -> &'static str {
+        impl Page {
+            /// The part that it comes in, as the site's manifest names it.
+            pub fn part(self) -> &'static str {
                 match self {
-                    $(Self::$route => stringify!($part),)*
+                    $($(Self::$page)|* => stringify!($part),)*
                 }
             }
 
-            /// Loads it, unless it is there. Gives whether it is.
+            /// Loads its part, unless it is there. Gives whether it is.
             pub async fn load(self) -> bool {
                 match self {
-                    $(Self::$route => $load().await.is_ok(),)*
+                    $($(Self::$page)|* => $load().await.is_ok(),)*
+                }
+            }
+
+            async fn view(self) -> Result<AnyView, SplitLoaderError> {
+                match self {
+                    $($(Self::$page)|* => $view(self).await,)*
                 }
             }
         }
 
         $(
             #[wasm_split($part, fallible, preload($load))]
-            fn $view() -> Result<AnyView, SplitLoaderError> {
-                Ok(view! { <$page/> }.into_any())
-            }
-
-            pub struct $route;
-
-            impl LazyRoute for $route {
-                fn data() -> Self {
-                    Self
-                }
-
-                async fn view(_: Self) -> AnyView {
-                    $view().await.unwrap_or_else(|_| view! { <NotLoaded/> }.into_any())
-                }
+            fn $view(page: Page) -> Result<AnyView, SplitLoaderError> {
+                Ok(match page {
+                    $(Page::$page => view! { <$component/> }.into_any(),)*
+                    #[allow(unreachable_patterns, reason = "where there is one part")]
+                    // Those of the other parts are shown by them.
+                    _ => ().into_any(),
+                })
             }
         )*
     };
 }
 
 parts! {
-    overview: OverviewRoute, overview_view, load_overview, OverviewPage;
-    lists: SyncsRoute, syncs_view, load_syncs, Syncs;
-    lists: HistoryRoute, history_view, load_history, History;
-    lists: SignInRoute, sign_in_view, load_sign_in, SignIn;
-    sync: SyncRoute, sync_view, load_sync, SyncDetail;
-    datasets: DatasetsRoute, datasets_view, load_datasets, Datasets;
-    datasets: DatasetRoute, dataset_view, load_dataset, DatasetDetail;
-    upload: UploadRoute, upload_view, load_upload, Upload;
-    lake: LakeRoute, lake_view, load_lake, Lake;
-    trash: TrashRoute, trash_view, load_trash, Trash;
-    trash: TrashSyncRoute, trash_sync_view, load_trash_sync, TrashSync;
-    trash: TrashPieceRoute, trash_piece_view, load_trash_piece, TrashPiece;
-    deeds: ActivityRoute, activity_view, load_activity, Activity;
-    deeds: KeysRoute, keys_view, load_keys, Keys;
-    palette: SearchRoute, search_view, load_search, Search;
+    overview: overview_view, load_overview, { Overview => OverviewPage };
+    lists: lists_view, load_lists, { Syncs => Syncs, History => History, SignIn => SignIn };
+    sync: sync_view, load_sync, { Sync => SyncDetail };
+    datasets: datasets_view, load_datasets, { Datasets => Datasets, Dataset => DatasetDetail };
+    upload: upload_view, load_upload, { Upload => Upload };
+    lake: lake_view, load_lake, { Lake => Lake };
+    trash: trash_view, load_trash, { Trash => Trash, TrashSync => TrashSync, TrashPiece => TrashPiece };
+    deeds: deeds_view, load_deeds, { Activity => Activity, Keys => Keys };
+    palette: palette_view, load_search, { Search => Search };
 }
 
 /// The palette and the shortcuts: the page of the search shares their part.
@@ -91,29 +83,38 @@ pub async fn load_palette() -> Option<Loaded> {
     palette().await.ok()
 }
 
-impl Part {
-    /// The part of the page at this address; absent where there is no page.
+impl Page {
+    /// The page at this address; absent where there is none.
     pub fn at(path: &str) -> Option<Self> {
         let (first, rest) = path.trim_matches('/').split_once('/').unwrap_or((path.trim_matches('/'), ""));
         Some(match (first, rest) {
-            ("", _) => Self::OverviewRoute,
-            ("syncs", "") => Self::SyncsRoute,
-            ("syncs", _) => Self::SyncRoute,
-            ("datasets", "") => Self::DatasetsRoute,
-            ("datasets", _) => Self::DatasetRoute,
-            ("upload", "") => Self::UploadRoute,
-            ("lake", _) => Self::LakeRoute,
-            ("history", "") => Self::HistoryRoute,
-            ("trash", "") => Self::TrashRoute,
-            ("trash", rest) if rest.starts_with("syncs/") => Self::TrashSyncRoute,
-            ("trash", rest) if rest.starts_with("pieces/") => Self::TrashPieceRoute,
-            ("activity", "") => Self::ActivityRoute,
-            ("keys", "") => Self::KeysRoute,
-            ("search", "") => Self::SearchRoute,
-            ("sign-in", "") => Self::SignInRoute,
+            ("", _) => Self::Overview,
+            ("syncs", "") => Self::Syncs,
+            ("syncs", _) => Self::Sync,
+            ("datasets", "") => Self::Datasets,
+            ("datasets", _) => Self::Dataset,
+            ("upload", "") => Self::Upload,
+            ("lake", _) => Self::Lake,
+            ("history", "") => Self::History,
+            ("trash", "") => Self::Trash,
+            ("trash", rest) if rest.starts_with("syncs/") => Self::TrashSync,
+            ("trash", rest) if rest.starts_with("pieces/") => Self::TrashPiece,
+            ("activity", "") => Self::Activity,
+            ("keys", "") => Self::Keys,
+            ("search", "") => Self::Search,
+            ("sign-in", "") => Self::SignIn,
             _ => return None,
         })
     }
+}
+
+/// What the router shows of a page.
+impl ChooseView for Page {
+    async fn choose(self) -> AnyView {
+        self.view().await.unwrap_or_else(|_| view! { <NotLoaded/> }.into_any())
+    }
+
+    async fn preload(&self) {}
 }
 
 /// Loads the part of a page as soon as somebody points at a link to it: it is there when the click comes.
@@ -121,10 +122,10 @@ pub fn load_ahead() {
     Effect::new(|_| {
         crate::browser::on_pointing_at_link(|address| {
             let path = address.split(['?', '#']).next().unwrap_or_default();
-            if let Some(part) = Part::at(path) {
+            if let Some(page) = Page::at(path) {
                 // What cannot be loaded now is asked for again with the page.
                 spawn_local(async move {
-                    let _ = part.load().await;
+                    let _ = page.load().await;
                 });
             }
         });

@@ -2,7 +2,7 @@
 //! script, with the nonce of the answer, and no inline style.
 
 use crate::app::App;
-use crate::parts::Part;
+use crate::parts::Page;
 use leptos::prelude::*;
 use leptos_meta::MetaTags;
 use std::collections::BTreeMap;
@@ -23,10 +23,16 @@ pub struct Assets {
     pub reload: Option<LeptosOptions>,
 }
 
+const DESCRIPTION: &str = "Lakeshore, the way into a data lake: what has landed, what is late or failed, and files sent by script or by hand.";
+
+/// The element with the links to the page's code.
+const CODE: &str = "code";
+
 /// `path`: of the page that is asked for.
 pub fn shell(assets: Assets, path: &str) -> impl IntoView + use<> {
     let Assets { script, wasm, loader, mut parts, stylesheet, hasher, reload } = assets;
-    let part = Part::at(path).and_then(|part| parts.remove(part.name())).unwrap_or_default();
+    let part = Page::at(path).and_then(|page| parts.remove(page.part())).unwrap_or_default();
+    let code = links(script.iter().cloned().chain(loader).collect(), wasm.iter().cloned().chain(part).collect());
     let start = script.as_ref().zip(wasm.as_ref()).map(|(script, wasm)| start_script(script, wasm, hasher.as_deref()));
     view! {
         <!DOCTYPE html>
@@ -34,27 +40,13 @@ pub fn shell(assets: Assets, path: &str) -> impl IntoView + use<> {
             <head>
                 <meta charset="utf-8"/>
                 <meta name="viewport" content="width=device-width, initial-scale=1"/>
+                <meta name="description" content=DESCRIPTION/>
                 <meta name="color-scheme" content="light dark"/>
                 <meta name="theme-color" content="#f6f8f9" media="(prefers-color-scheme: light)"/>
                 <meta name="theme-color" content="#0e1518" media="(prefers-color-scheme: dark)"/>
                 {stylesheet.map(|href| view! { <link rel="stylesheet" href=href/> })}
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
-                {script.into_iter().chain(loader).map(|href| view! { <link rel="modulepreload" href=href/> }).collect_view()}
-                {wasm
-                    .into_iter()
-                    .chain(part)
-                    .map(|href| {
-                        view! {
-                            <link
-                                rel="preload"
-                                href=href
-                                r#as="fetch"
-                                r#type="application/wasm"
-                                crossorigin="anonymous"
-                            />
-                        }
-                    })
-                    .collect_view()}
+                {start.is_some().then(|| view! { <template id=CODE>{code}</template> })}
                 {start.map(|start| view! { <script type="module" nonce=leptos::nonce::use_nonce()>{start}</script> })}
                 {reload.map(|options| view! { <AutoReload options/> })}
                 <MetaTags/>
@@ -67,9 +59,25 @@ pub fn shell(assets: Assets, path: &str) -> impl IntoView + use<> {
     .into_any()
 }
 
+/// What is loaded side by side, though each is found by the one before it.
+fn links(scripts: Vec<String>, wasm: Vec<String>) -> AnyView {
+    let scripts = scripts.into_iter().map(|href| view! { <link rel="modulepreload" href=href/> }).collect_view();
+    let preload = |href| {
+        view! { <link rel="preload" href=href r#as="fetch" r#type="application/wasm" crossorigin="anonymous"/> }
+    };
+    (scripts, wasm.into_iter().map(preload).collect_view()).into_any()
+}
+
+/// The page is complete as it comes, so it is shown first: its code would take the line from it. Links in a template are not
+/// followed until they are taken out. What is not looked at is never painted, so there is nothing to wait for.
 fn start_script(script: &str, wasm: &str, hasher: Option<&str>) -> String {
     format!(
-        "import start, {{ hydrate }} from {};\nawait start({{ module_or_path: {} }});\nawait hydrate({});",
+        "await new Promise((shown) => (document.hidden ? shown() : requestAnimationFrame(() => setTimeout(shown))));\n\
+         document.head.append(document.getElementById({}).content);\n\
+         const {{ default: start, hydrate }} = await import({});\n\
+         await start({{ module_or_path: {} }});\n\
+         await hydrate({});",
+        quoted(CODE),
         quoted(script),
         quoted(wasm),
         hasher.map(quoted).unwrap_or_default()

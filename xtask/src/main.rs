@@ -1,10 +1,11 @@
 //! `cargo xtask site`: builds the site (WASM, style, public files) that the server carries inside it.
 //!
 //! It needs no installed tool but cargo: wasm-bindgen is linked as a library, at the version of Cargo.lock. Where npm has
-//! installed binaryen (`make` does), the WASM is made smaller by its wasm-opt.
+//! installed binaryen (`make` does), the WASM is made smaller by it.
 
 mod bundles;
 mod pack;
+mod sections;
 mod split;
 mod wasm;
 
@@ -77,11 +78,11 @@ fn stamp(workspace: &Workspace, compiled: [&Path; 2], optimiser: Option<&Path>) 
     let mut inputs: Vec<_> = compiled.map(Path::to_owned).into();
     inputs.extend(["style/main.css", bundles::SOURCE, pack::WORKER].map(|source| workspace.root.join(source)));
     inputs.push(std::env::current_exe()?);
+    inputs.extend(optimiser.map(Path::to_owned));
     inputs.extend(pack::files_below(&workspace.root.join("public"))?);
     for input in inputs {
         hasher.update(input.to_string_lossy().as_bytes());
         hasher.update(fs::read(&input).with_context(|| format!("reading {}", input.display()))?);
     }
-    hasher.update([u8::from(optimiser.is_some())]);
     Ok(pack::hexadecimal(&hasher.finalize()))
 }

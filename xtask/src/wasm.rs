@@ -1,7 +1,7 @@
 //! From the source to the WASM and JavaScript that browsers load: those of the pages, and those of the worker that takes
 //! digests.
 
-use crate::{Workspace, pack};
+use crate::{Workspace, pack, sections};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,8 +18,8 @@ pub struct Artifact {
     features: &'static [&'static str],
     /// The name of the JavaScript and, with `_bg` behind it, of the WASM.
     pub name: &'static str,
-    /// What wasm-opt is asked for.
-    optimisation: &'static str,
+    /// What binaryen is asked for: a level of speed, and one of smallness.
+    optimisation: [&'static str; 2],
     /// What is asked of the browser beyond what every build asks for.
     simd: bool,
     /// Whether it is cut into parts: the linker then leaves what that needs.
@@ -30,39 +30,31 @@ pub const PAGES: Artifact = Artifact {
     package: "app",
     features: &["--features", "hydrate"],
     name: "lakeshore",
-    optimisation: "-Oz",
+    optimisation: ["2", "2"],
     simd: false,
     is_cut: true,
 };
 /// Fast before small: it does nothing but calculate. Where a browser has no SIMD the worker says that it cannot be.
 pub const HASHER: Artifact =
-    Artifact { package: "hasher", features: &[], name: "hasher", optimisation: "-O3", simd: true, is_cut: false };
+    Artifact { package: "hasher", features: &[], name: "hasher", optimisation: ["3", "0"], simd: true, is_cut: false };
 
-const SIMD: &str = r#"target.wasm32-unknown-unknown.rustflags=["-Ctarget-feature=+simd128"]"#;
+const SIMD: &str = "-Ctarget-feature=+simd128";
 
-/// What every browser of the last years understands, and Rust's compiler makes use of.
-const FEATURES: [&str; 7] = [
-    "--enable-bulk-memory",
-    "--enable-nontrapping-float-to-int",
-    "--enable-sign-ext",
-    "--enable-mutable-globals",
-    "--enable-multivalue",
-    "--enable-reference-types",
-    "--enable-simd",
-];
+const OPTIMISER: &str = "xtask/optimise.mjs";
 
 pub fn compile(workspace: &Workspace, artifact: Artifact) -> Result<PathBuf> {
     let Artifact { package, features, .. } = artifact;
     eprintln!("site: compiling {package} to WebAssembly");
+    // Where folders are left out, cargo takes crates of other flags for the same, and would compile them anew each time.
+    let target = if artifact.simd { workspace.target.join("site-simd") } else { workspace.target.clone() };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    if artifact.simd {
-        command.args(["--config", SIMD]);
-    }
-    let status = command
+    let status = Command::new(cargo)
         .current_dir(&workspace.root)
+        .args(["--config", &flags(artifact)?])
         .args(["rustc", "--package", package, "--lib", "--target", TARGET, "--profile", PROFILE])
         .args(["--crate-type", "cdylib", "--no-default-features"])
+        .arg("--target-dir")
+        .arg(&target)
         .args(features)
         .args(artifact.is_cut.then_some(["--", "-Clink-arg=--emit-relocs"]).into_iter().flatten())
         .status()
@@ -70,7 +62,30 @@ pub fn compile(workspace: &Workspace, artifact: Artifact) -> Result<PathBuf> {
     if !status.success() {
         bail!("{package} does not compile to WebAssembly; is the target there? rustup target add {TARGET}");
     }
-    Ok(workspace.target.join(TARGET).join(PROFILE).join(format!("{package}.wasm")))
+    Ok(target.join(TARGET).join(PROFILE).join(format!("{package}.wasm")))
+}
+
+/// What is asked of the compiler beyond what every build is, as a setting of cargo. Panics say where they are, and the folders of
+/// this machine are nobody's business.
+fn flags(artifact: Artifact) -> Result<String> {
+    let mut flags: Vec<_> =
+        crate_folders()?.iter().map(|folder| format!("--remap-path-prefix={}=", folder.display())).collect();
+    // Cargo adds flags of the build to those of its configuration, and takes flags of a target instead of them.
+    let key = if artifact.simd { format!("target.{TARGET}.rustflags") } else { "build.rustflags".to_owned() };
+    flags.extend(artifact.simd.then(|| SIMD.to_owned()));
+    Ok(format!("{key}={}", serde_json::to_string(&flags)?))
+}
+
+/// Where cargo keeps the sources of other crates: a folder for each registry.
+fn crate_folders() -> Result<Vec<PathBuf>> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let Some(sources) = home.map(|home| home.join("registry/src")).filter(|sources| sources.exists()) else {
+        return Ok(Vec::new());
+    };
+    let mut folders = fs::read_dir(sources)?.map(|entry| Ok(entry?.path().join(""))).collect::<Result<Vec<_>>>()?;
+    folders.sort();
+    Ok(folders)
 }
 
 /// Makes the JavaScript that loads the WASM, and gives the folder of both.
@@ -91,31 +106,27 @@ pub fn bind(workspace: &Workspace, artifact: Artifact, compiled: &Path) -> Resul
     Ok(folder)
 }
 
-/// The wasm-opt of npm's binaryen, where it is installed.
+/// The program around npm's binaryen, where that is installed.
 pub fn find_optimiser(workspace: &Workspace) -> Option<PathBuf> {
-    Some(workspace.root.join("xtask/node_modules/.bin/wasm-opt")).filter(|path| path.exists())
+    let is_installed = workspace.root.join("xtask/node_modules/binaryen").exists();
+    is_installed.then(|| workspace.root.join(OPTIMISER))
 }
 
-/// Makes the WASM smaller, where that can be done.
+/// Makes the WASM smaller: what only people read is left out, and binaryen does the rest, where that can be done.
 pub fn optimise(folder: &Path, artifact: Artifact, optimiser: Option<&Path>) -> Result<()> {
+    let is_wasm = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "wasm");
+    let files: Vec<_> = pack::files_below(folder)?.into_iter().filter(is_wasm).collect();
+    for file in &files {
+        fs::write(file, sections::without_custom(&fs::read(file)?)?)?;
+    }
     let Some(optimiser) = optimiser else {
-        eprintln!("site: wasm-opt is not installed, so the pages load a larger file; Node and npm bring it");
+        eprintln!("site: binaryen is not installed, so the pages load a larger file; Node and npm bring it");
         return Ok(());
     };
     eprintln!("site: making {} smaller", artifact.package);
-    let is_wasm = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "wasm");
-    for wasm in pack::files_below(folder)?.into_iter().filter(is_wasm) {
-        let status = Command::new(optimiser)
-            .arg(artifact.optimisation)
-            .args(FEATURES)
-            .arg(&wasm)
-            .arg("-o")
-            .arg(&wasm)
-            .status()
-            .context("running wasm-opt")?;
-        if !status.success() {
-            bail!("wasm-opt failed");
-        }
+    let status = Command::new("node").arg(optimiser).args(artifact.optimisation).args(files).status();
+    if !status.context("running node")?.success() {
+        bail!("binaryen failed");
     }
     Ok(())
 }

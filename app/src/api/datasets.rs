@@ -2,6 +2,7 @@
 
 use super::AsOf;
 use crate::error::ApiError;
+use crate::json::Call;
 use crate::query::Filters;
 use lakeshore::dataset::Dataset;
 use lakeshore::difference::{ChangeKind, Difference};
@@ -10,7 +11,6 @@ use lakeshore::service::LakeEntry;
 use lakeshore::sync::Sync;
 use lakeshore::trash::{TrashEntry, TrashId};
 use leptos::prelude::*;
-use leptos::server_fn::codec::Json;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
@@ -43,7 +43,7 @@ pub struct Drawn {
     pub table: String,
 }
 
-#[server(prefix = "/fn", endpoint = "overview", input = Json)]
+#[server(prefix = "/fn", endpoint = "overview", input = Call, output = Call)]
 pub async fn get_overview(by: Breakdown) -> Result<AsOf<Glance>, ApiError> {
     let (lake, caller) = door()?;
     let AsOf { now, last_event, value: mut overview } =
@@ -63,7 +63,7 @@ pub struct DatasetRow {
 }
 
 /// Of a list's page, one more than it shows.
-#[server(prefix = "/fn", endpoint = "dataset-list", input = Json)]
+#[server(prefix = "/fn", endpoint = "dataset-list", input = Call, output = Call)]
 pub async fn page_of_datasets(filters: Filters) -> Result<AsOf<Vec<DatasetRow>>, ApiError> {
     let (lake, caller) = door()?;
     let ListParameters { from, size, path, q, .. } = filters.parameters()?;
@@ -121,7 +121,7 @@ pub struct DatasetPage {
 /// Rows of the lists that a dataset's page shows.
 pub const FILES_PER_PAGE: u64 = 100;
 
-#[server(prefix = "/fn", endpoint = "dataset", input = Json)]
+#[server(prefix = "/fn", endpoint = "dataset", input = Call, output = Call)]
 pub async fn get_dataset(path: String, wanted: TabParameters) -> Result<AsOf<DatasetPage>, ApiError> {
     let (lake, caller) = door()?;
     let AsOf { now, last_event, value: detail } = as_of(&lake, lake.dataset(&caller, &path)).await?;

@@ -2,12 +2,12 @@
 
 use super::AsOf;
 use crate::error::ApiError;
+use crate::json::Call;
 use crate::query::Filters;
 use lakeshore::service;
 use lakeshore::sync::SyncId;
 use lakeshore::trash::{TrashEntry, TrashGroup, TrashId, TrashSummary};
 use leptos::prelude::*;
-use leptos::server_fn::codec::Json;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
@@ -25,7 +25,7 @@ pub struct TrashPage {
     pub groups: Vec<TrashGroup>,
 }
 
-#[server(prefix = "/fn", endpoint = "trash", input = Json)]
+#[server(prefix = "/fn", endpoint = "trash", input = Call, output = Call)]
 pub async fn get_trash(filters: Filters) -> Result<AsOf<TrashPage>, ApiError> {
     let (lake, caller) = door()?;
     let parameters = filters.parameters()?;
@@ -44,7 +44,7 @@ pub struct TrashOfSync {
     pub pieces: Vec<TrashEntry>,
 }
 
-#[server(prefix = "/fn", endpoint = "trash-of-sync", input = Json)]
+#[server(prefix = "/fn", endpoint = "trash-of-sync", input = Call, output = Call)]
 pub async fn get_trash_of_sync(sync_id: SyncId, filters: Filters) -> Result<AsOf<TrashOfSync>, ApiError> {
     let (lake, caller) = door()?;
     // In the order in which they came, so that restoring one does not move the others.
@@ -57,7 +57,7 @@ pub async fn get_trash_of_sync(sync_id: SyncId, filters: Filters) -> Result<AsOf
     as_of(&lake, read).await
 }
 
-#[server(prefix = "/fn", endpoint = "trash-piece", input = Json)]
+#[server(prefix = "/fn", endpoint = "trash-piece", input = Call, output = Call)]
 pub async fn look_into_trash(wanted: service::LookIntoTrash) -> Result<AsOf<service::InTrash>, ApiError> {
     let (lake, caller) = door()?;
     as_of(&lake, lake.look_into_trash(&caller, &wanted)).await

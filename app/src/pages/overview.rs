@@ -190,7 +190,8 @@ fn usual(before: Mean, mean: String) -> String {
 
 /// Small numbers with a tenth, so that less than one a day is not none. Means are finite, and not below 0.
 fn mean_count(mean: f64) -> String {
-    if mean < 10.0 && mean.fract() != 0.0 { format!("{mean:.1}") } else { format::count(mean.round() as u64) }
+    let tenths = (mean * 10.0).round() as u64;
+    if tenths < 100 && mean.fract() != 0.0 { format::tenths(tenths) } else { format::count(mean.round() as u64) }
 }
 
 /// The fullest of the disks.

@@ -1,0 +1,635 @@
+//! Reads JSON for the browser: what this server has written, into the types that it was written from.
+//!
+//! serde_json takes more than that: an array for a struct, and what is no JSON, with a message that says where. Its code for that
+//! was a tenth of what the first page loads. So the browser has this reader, and the server, which has to read what anybody
+//! sends, has serde_json.
+
+use serde::Deserialize;
+use serde::de::value::StrDeserializer;
+use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, Expected, MapAccess, SeqAccess, Unexpected, Visitor};
+use std::borrow::Cow;
+use std::fmt;
+
+/// The text is no JSON, or not that of the type. As the server has written it, it is that of another version: no detail helps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unreadable;
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an answer that is not understood")
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+/// All that would be said is left out here, so that the code that says it is left out of the WASM.
+impl de::Error for Unreadable {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Self
+    }
+
+    fn invalid_type(_: Unexpected, _: &dyn Expected) -> Self {
+        Self
+    }
+
+    fn invalid_value(_: Unexpected, _: &dyn Expected) -> Self {
+        Self
+    }
+
+    fn invalid_length(_: usize, _: &dyn Expected) -> Self {
+        Self
+    }
+
+    fn unknown_variant(_: &str, _: &'static [&'static str]) -> Self {
+        Self
+    }
+
+    fn unknown_field(_: &str, _: &'static [&'static str]) -> Self {
+        Self
+    }
+
+    fn missing_field(_: &'static str) -> Self {
+        Self
+    }
+
+    fn duplicate_field(_: &'static str) -> Self {
+        Self
+    }
+}
+
+type Result<T> = std::result::Result<T, Unreadable>;
+
+pub fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T> {
+    let mut reader = Reader { text, at: 0 };
+    let value = T::deserialize(&mut reader)?;
+    if reader.next_byte().is_none() { Ok(value) } else { Err(Unreadable) }
+}
+
+enum Number {
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+}
+
+struct Reader<'de> {
+    text: &'de str,
+    /// Of the first byte that is not read yet.
+    at: usize,
+}
+
+impl<'de> Reader<'de> {
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// The next byte that is no white space, not read yet.
+    fn next_byte(&mut self) -> Option<u8> {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.byte() {
+            self.at += 1;
+        }
+        self.byte()
+    }
+
+    /// Reads that byte, if it is the next one.
+    fn takes(&mut self, byte: u8) -> bool {
+        let is_next = self.next_byte() == Some(byte);
+        self.at += usize::from(is_next);
+        is_next
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<()> {
+        if self.takes(byte) { Ok(()) } else { Err(Unreadable) }
+    }
+
+    fn takes_word(&mut self, word: &str) -> bool {
+        self.next_byte();
+        let is_next = self.text.as_bytes()[self.at..].starts_with(word.as_bytes());
+        self.at += if is_next { word.len() } else { 0 };
+        is_next
+    }
+
+    fn boolean(&mut self) -> Result<bool> {
+        if self.takes_word("true") {
+            Ok(true)
+        } else if self.takes_word("false") {
+            Ok(false)
+        } else {
+            Err(Unreadable)
+        }
+    }
+
+    fn digits(&mut self, mut each: impl FnMut(u8)) -> Result<()> {
+        let first = self.at;
+        while let Some(digit @ b'0'..=b'9') = self.byte() {
+            each(digit - b'0');
+            self.at += 1;
+        }
+        if self.at > first { Ok(()) } else { Err(Unreadable) }
+    }
+
+    fn number(&mut self) -> Result<Number> {
+        let is_negative = self.takes(b'-');
+        let (mut significand, mut exponent, mut is_whole) = (0_u64, 0_i32, true);
+        // Digits beyond what the number holds are of no weight in a fraction, and make a whole number one.
+        let mut push =
+            |digit: u8, places: i32| match significand.checked_mul(10).and_then(|ten| ten.checked_add(digit.into())) {
+                Some(longer) if exponent <= 0 || places > 0 => {
+                    significand = longer;
+                    exponent -= places;
+                }
+                _ => exponent += 1 - places,
+            };
+        self.digits(|digit| push(digit, 0))?;
+        if self.byte() == Some(b'.') {
+            self.at += 1;
+            is_whole = false;
+            self.digits(|digit| push(digit, 1))?;
+        }
+        if let Some(b'e' | b'E') = self.byte() {
+            self.at += 1;
+            is_whole = false;
+            let is_small = self.byte() == Some(b'-');
+            self.at += usize::from(is_small || self.byte() == Some(b'+'));
+            let mut power = 0_i32;
+            self.digits(|digit| power = power.saturating_mul(10).saturating_add(digit.into()))?;
+            exponent = exponent.saturating_add(if is_small { -power } else { power });
+        }
+        if is_whole && exponent == 0 {
+            return match (is_negative, i64::try_from(significand)) {
+                (false, _) => Ok(Number::Unsigned(significand)),
+                (true, Ok(number)) => Ok(Number::Signed(-number)),
+                (true, Err(_)) => Err(Unreadable),
+            };
+        }
+        let scale = 10_f64.powi(exponent.abs());
+        let number = if exponent < 0 { significand as f64 / scale } else { significand as f64 * scale };
+        Ok(Number::Float(if is_negative { -number } else { number }))
+    }
+
+    fn unsigned(&mut self) -> Result<u64> {
+        self.next_byte();
+        if let Number::Unsigned(number) = self.number()? { Ok(number) } else { Err(Unreadable) }
+    }
+
+    fn signed(&mut self) -> Result<i64> {
+        self.next_byte();
+        match self.number()? {
+            Number::Unsigned(number) => i64::try_from(number).map_err(|_| Unreadable),
+            Number::Signed(number) => Ok(number),
+            Number::Float(_) => Err(Unreadable),
+        }
+    }
+
+    fn float(&mut self) -> Result<f64> {
+        self.next_byte();
+        Ok(match self.number()? {
+            Number::Unsigned(number) => number as f64,
+            Number::Signed(number) => number as f64,
+            Number::Float(number) => number,
+        })
+    }
+
+    fn string(&mut self) -> Result<Cow<'de, str>> {
+        self.expect(b'"')?;
+        let mut text = Cow::Borrowed("");
+        loop {
+            let first = self.at;
+            while !matches!(self.byte().ok_or(Unreadable)?, b'"' | b'\\') {
+                self.at += 1;
+            }
+            // Neither byte is within a character.
+            text += &self.text[first..self.at];
+            let is_end = self.byte() == Some(b'"');
+            self.at += 1;
+            if is_end {
+                return Ok(text);
+            }
+            let escaped = self.escaped()?;
+            text.to_mut().push(escaped);
+        }
+    }
+
+    /// What stands behind a backslash.
+    fn escaped(&mut self) -> Result<char> {
+        let byte = self.byte().ok_or(Unreadable)?;
+        self.at += 1;
+        Ok(match byte {
+            b'"' | b'\\' | b'/' => char::from(byte),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let first = self.unit()?;
+                let units = match first {
+                    0xD800..0xDC00 if self.takes_word("\\u") => [first, self.unit()?],
+                    _ => [first, 0],
+                };
+                char::decode_utf16(units).next().ok_or(Unreadable)?.map_err(|_| Unreadable)?
+            }
+            _ => return Err(Unreadable),
+        })
+    }
+
+    /// Four hexadecimal digits.
+    fn unit(&mut self) -> Result<u16> {
+        let digits = self.text.get(self.at..self.at + 4).ok_or(Unreadable)?;
+        self.at += 4;
+        u16::from_str_radix(digits, 16).map_err(|_| Unreadable)
+    }
+
+    /// Reads a value that nobody wants.
+    fn skip(&mut self) -> Result<()> {
+        let mut depth = 0_usize;
+        loop {
+            match self.next_byte().ok_or(Unreadable)? {
+                b'"' => drop(self.string()?),
+                b'[' | b'{' => {
+                    self.at += 1;
+                    depth += 1;
+                }
+                b']' | b'}' => {
+                    self.at += 1;
+                    depth = depth.checked_sub(1).ok_or(Unreadable)?;
+                }
+                b',' | b':' if depth > 0 => self.at += 1,
+                b'-' | b'0'..=b'9' => {
+                    self.number()?;
+                }
+                b'n' if self.takes_word("null") => {}
+                _ => drop(self.boolean()?),
+            }
+            // A comma or a colon is within, so this is behind a value.
+            if depth == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn array<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
+        self.expect(b'[')?;
+        let mut values = Values { reader: self, end: b']', is_first: true, is_over: false };
+        let value = visitor.visit_seq(&mut values)?;
+        values.finish()?;
+        Ok(value)
+    }
+
+    fn object<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
+        self.expect(b'{')?;
+        let mut values = Values { reader: self, end: b'}', is_first: true, is_over: false };
+        let value = visitor.visit_map(&mut values)?;
+        values.finish()?;
+        Ok(value)
+    }
+}
+
+macro_rules! read_by {
+    ($($method:ident: $read:ident, $visit:ident;)*) => {
+        $(
+            fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+                visitor.$visit(self.$read()?)
+            }
+        )*
+    };
+}
+
+/// A type says what it is written as, and nothing else is taken for it.
+impl<'de> Deserializer<'de> for &mut Reader<'de> {
+    type Error = Unreadable;
+
+    read_by! {
+        deserialize_bool: boolean, visit_bool;
+        deserialize_i8: signed, visit_i64;
+        deserialize_i16: signed, visit_i64;
+        deserialize_i32: signed, visit_i64;
+        deserialize_i64: signed, visit_i64;
+        deserialize_u8: unsigned, visit_u64;
+        deserialize_u16: unsigned, visit_u64;
+        deserialize_u32: unsigned, visit_u64;
+        deserialize_u64: unsigned, visit_u64;
+        deserialize_f32: float, visit_f64;
+        deserialize_f64: float, visit_f64;
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        match self.next_byte().ok_or(Unreadable)? {
+            b'{' => self.object(visitor),
+            b'[' => self.array(visitor),
+            b'"' => self.deserialize_str(visitor),
+            b't' | b'f' => self.deserialize_bool(visitor),
+            b'n' => self.deserialize_unit(visitor),
+            _ => match self.number()? {
+                Number::Unsigned(number) => visitor.visit_u64(number),
+                Number::Signed(number) => visitor.visit_i64(number),
+                Number::Float(number) => visitor.visit_f64(number),
+            },
+        }
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        visitor.visit_str(&self.string()?)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        if self.takes_word("null") { visitor.visit_none() } else { visitor.visit_some(self) }
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        if self.takes_word("null") { visitor.visit_unit() } else { Err(Unreadable) }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.array(visitor)
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value> {
+        self.array(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(self, _: &'static str, _: usize, visitor: V) -> Result<V::Value> {
+        self.array(visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.object(visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value> {
+        self.object(visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value> {
+        if self.next_byte() == Some(b'"') {
+            return visitor.visit_enum(StrDeserializer::new(&self.string()?));
+        }
+        self.expect(b'{')?;
+        let value = visitor.visit_enum(&mut *self)?;
+        self.expect(b'}')?;
+        Ok(value)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.skip()?;
+        visitor.visit_unit()
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.deserialize_str(visitor)
+    }
+
+    serde::forward_to_deserialize_any! { char bytes byte_buf unit_struct }
+}
+
+/// A variant that holds something: an object of one name, which is the variant's.
+impl<'de> EnumAccess<'de> for &mut Reader<'de> {
+    type Error = Unreadable;
+    type Variant = Self;
+
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self)> {
+        let variant = seed.deserialize(&mut *self)?;
+        self.expect(b':')?;
+        Ok((variant, self))
+    }
+}
+
+impl<'de> de::VariantAccess<'de> for &mut Reader<'de> {
+    type Error = Unreadable;
+
+    fn unit_variant(self) -> Result<()> {
+        Deserialize::deserialize(self)
+    }
+
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value> {
+        seed.deserialize(self)
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value> {
+        self.array(visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value> {
+        self.object(visitor)
+    }
+}
+
+/// What is within an array or an object.
+struct Values<'a, 'de> {
+    reader: &'a mut Reader<'de>,
+    /// What closes it.
+    end: u8,
+    is_first: bool,
+    is_over: bool,
+}
+
+impl Values<'_, '_> {
+    /// Goes to the next value or name. Gives whether there is one.
+    fn go_on(&mut self) -> Result<bool> {
+        self.is_over = self.is_over || self.reader.takes(self.end);
+        if self.is_over {
+            return Ok(false);
+        }
+        if !self.is_first {
+            self.reader.expect(b',')?;
+        }
+        self.is_first = false;
+        Ok(true)
+    }
+
+    /// A tuple has asked for no more than it holds.
+    fn finish(mut self) -> Result<()> {
+        if self.go_on()? { Err(Unreadable) } else { Ok(()) }
+    }
+}
+
+impl<'de> SeqAccess<'de> for &mut Values<'_, 'de> {
+    type Error = Unreadable;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>> {
+        if self.go_on()? { seed.deserialize(&mut *self.reader).map(Some) } else { Ok(None) }
+    }
+}
+
+impl<'de> MapAccess<'de> for &mut Values<'_, 'de> {
+    type Error = Unreadable;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>> {
+        if self.go_on()? { seed.deserialize(&mut *self.reader).map(Some) } else { Ok(None) }
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value> {
+        self.reader.expect(b':')?;
+        seed.deserialize(&mut *self.reader)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leptos::serde_json::{self, Value, json};
+    use proptest::prelude::*;
+    use serde::Serialize;
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    enum Choice {
+        Unit,
+        New(u32),
+        Pair(i64, String),
+        Named { at: Option<f64> },
+    }
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "type", rename_all = "snake_case")]
+    enum Tagged {
+        Nothing,
+        Something { choices: Vec<Choice> },
+    }
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct Id(u64);
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct Inner {
+        id: Id,
+        is_known: bool,
+    }
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct Outer {
+        #[serde(flatten)]
+        inner: Inner,
+        text: String,
+        pair: (i8, u16),
+        tagged: Tagged,
+        #[serde(default)]
+        missing: Option<String>,
+    }
+
+    fn outer() -> impl Strategy<Value = Outer> {
+        let choice = prop_oneof![
+            Just(Choice::Unit),
+            any::<u32>().prop_map(Choice::New),
+            (any::<i64>(), ".*").prop_map(|(number, text)| Choice::Pair(number, text)),
+            prop::option::of(-1.0e6..1.0e6).prop_map(|at: Option<f64>| Choice::Named { at: at.map(f64::round) }),
+        ];
+        let tagged = prop_oneof![
+            Just(Tagged::Nothing),
+            prop::collection::vec(choice, 0..4).prop_map(|choices| Tagged::Something { choices }),
+        ];
+        (any::<u64>(), any::<bool>(), ".*", any::<(i8, u16)>(), tagged, prop::option::of(".*")).prop_map(
+            |(id, is_known, text, pair, tagged, missing)| Outer {
+                inner: Inner { id: Id(id), is_known },
+                text,
+                pair,
+                tagged,
+                missing,
+            },
+        )
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            ".*".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 40, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::hash_map(".*", inner, 0..6).prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_serde_json_writes_is_read_as_it_was(outer in outer(), other in any_json()) {
+            prop_assert_eq!(read::<Outer>(&serde_json::to_string(&outer).unwrap()).unwrap(), outer.clone());
+            prop_assert_eq!(read::<Value>(&serde_json::to_string_pretty(&other).unwrap()).unwrap(), other.clone());
+            // A newer server says more than this page knows.
+            let mut more = serde_json::to_value(&outer.inner).unwrap();
+            more["more"] = other;
+            prop_assert_eq!(read::<Inner>(&more.to_string()).unwrap(), outer.inner);
+        }
+
+        #[test]
+        fn a_text_that_breaks_off_is_refused(other in any_json(), at in any::<prop::sample::Index>()) {
+            let text = json!([other]).to_string();
+            let cut = text.floor_char_boundary(at.index(text.len()));
+            prop_assert!(read::<Value>(&text[..cut]).is_err());
+            prop_assert!(read::<de::IgnoredAny>(&text[..cut]).is_err());
+        }
+
+        #[test]
+        fn no_text_breaks_the_reader(text in r#"[\[\]{}",:\\u0-9a-fnrtls .+eE-]{0,40}"#) {
+            let _ = read::<Value>(&text);
+            let _ = read::<Outer>(&text);
+            let _ = read::<de::IgnoredAny>(&text);
+        }
+
+        /// Far beyond whatever a page shows.
+        #[test]
+        fn a_fraction_is_what_it_was_but_for_the_last_digit(of_one in 0.1..1.0_f64, power in -200..200) {
+            let number = of_one * 10_f64.powi(power);
+            let read = read::<f64>(&serde_json::to_string(&number).unwrap()).unwrap();
+            prop_assert!((read / number - 1.0).abs() < 1.0e-14, "{number} was read as {read}");
+        }
+    }
+
+    #[test]
+    fn escapes_are_what_they_stand_for() {
+        assert_eq!(
+            read::<String>(r#" "\"\\\/\b\f\n\r\tA\u00e9\ud83d\ude00é" "#).unwrap(),
+            "\"\\/\u{8}\u{c}\n\r\tAé😀é"
+        );
+        for broken in [r#""\ud83d""#, r#""\ud83dx""#, r#""\ud83d\u0041""#, r#""\x""#, r#""\u00g0""#, r#""\u00"#] {
+            assert!(read::<String>(broken).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_those_of_their_type() {
+        assert_eq!(read::<u64>("18446744073709551615").unwrap(), u64::MAX);
+        assert_eq!(read::<i64>("-9223372036854775807").unwrap(), -i64::MAX);
+        assert_eq!(read::<f64>("0.1").unwrap(), 0.1);
+        assert_eq!(read::<f64>("-12").unwrap(), -12.0);
+        assert_eq!(read::<f64>("123456789012345678901234567890").unwrap(), 1.2345678901234568e29);
+        for (broken, read) in
+            [("300", read::<u8>("300").is_ok()), ("-1", read::<u64>("-1").is_ok()), ("1.5", read::<i64>("1.5").is_ok())]
+        {
+            assert!(!read, "{broken}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_or_no_such_type_is_refused() {
+        for broken in
+            ["", "[1 2]", "[1,]", "[,1]", "{\"a\" 1}", "{\"a\":1,}", "[1] 2", "tru", "1.", "1e", "-", "[1}", "\u{1}"]
+        {
+            assert!(read::<Value>(broken).is_err(), "{broken}");
+        }
+        assert!(read::<(u8, u8)>("[1,2,3]").is_err());
+        assert!(read::<Inner>("[1,true]").is_err());
+        assert!(read::<Choice>("\"Other\"").is_err());
+    }
+}
