@@ -261,7 +261,7 @@ test.describe('where its code cannot be loaded', () => {
 });
 
 test.describe('without a script', () => {
-  test.use({ javaScriptEnabled: false, expectedComplaints: ['preloaded using link preload'] });
+  test.use({ javaScriptEnabled: false });
 
   test('the page of the search finds the same', async ({ page, lakeshore }) => {
     const key = lakeshore.key();
