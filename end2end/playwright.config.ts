@@ -20,7 +20,7 @@ export default defineConfig({
   workers: 1,
   // What passes only the second time is listed as flaky: a fault of the test, to be mended, but no reason to hold a change back.
   retries: 1,
-  timeout: 120_000,
+  timeout: 240_000,
   // Of pages on a busy machine; what is there sooner is not waited for.
   expect: { timeout: 15_000 },
   reporter: 'list',
