@@ -59,7 +59,7 @@ fn SearchLink() -> impl IntoView {
     view! {
         <a class="nav-search" href=PAGE title="Search the lake, or do something" aria-keyshortcuts="Control+K Meta+K" on:click=open>
             <Picture icon=Icon::Search/>
-            "Search"
+            <span>"Search"</span>
             <kbd aria-hidden="true">"Ctrl K"</kbd>
         </a>
     }

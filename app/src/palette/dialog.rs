@@ -242,7 +242,7 @@ pub fn PaletteDialog() -> impl IntoView {
                             .collect_view()
                     }}
                 </div>
-                <footer class="palette-foot">
+                <div class="palette-foot">
                     <p role="status">{said}</p>
                     <p class="palette-keys" aria-hidden="true">
                         <kbd>"↑"</kbd>
@@ -253,7 +253,7 @@ pub fn PaletteDialog() -> impl IntoView {
                         <kbd>"?"</kbd>
                         " on a page: shortcuts"
                     </p>
-                </footer>
+                </div>
             </div>
             <form id="palette-sign-out" method="post" action="/sign-out" hidden></form>
         </dialog>
