@@ -96,7 +96,7 @@ pub enum Tab {
     Diff {
         versions: Vec<TrashEntry>,
         chosen: Option<TrashId>,
-        difference: Option<Difference>,
+        difference: Option<Box<Difference>>,
     },
     Rhythm,
 }
@@ -149,7 +149,7 @@ pub async fn get_dataset(path: String, wanted: TabParameters) -> Result<AsOf<Dat
                     Some(lake.version_difference(&caller, &VersionQuery { path, trash_id, from, size, kind }).await?)
                 }
             };
-            Tab::Diff { versions: detail.versions, chosen, difference }
+            Tab::Diff { versions: detail.versions, chosen, difference: difference.map(Box::new) }
         }
         "rhythm" => Tab::Rhythm,
         _ => {

@@ -127,8 +127,8 @@ fn DatasetNow(
             .into_any()
         }
         Tab::Diff { versions, chosen, difference } => {
-            view! { <Versions base=base.clone() versions chosen difference kind=wanted.kind page=wanted.page as_of/> }
-                .into_any()
+            let (base, difference) = (base.clone(), difference.map(|difference| *difference));
+            view! { <Versions base versions chosen difference kind=wanted.kind page=wanted.page as_of/> }.into_any()
         }
         Tab::Rhythm => {
             let may_write = session.has_role(Role::Write);

@@ -110,6 +110,11 @@ fn steady_state(folder: &OwnedFd) -> Result<Option<Identity>, Error> {
     let found = statx(folder, "", AtFlags::EMPTY_PATH, wanted).map_err(fault("looking at a folder"))?;
     let (seconds, nanoseconds) = (found.stx_ctime.tv_sec, found.stx_ctime.tv_nsec);
     let changed = Duration::new(u64::try_from(seconds).unwrap_or(0), nanoseconds);
-    let age = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + changed);
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "it is compared with the kernel's times of files, not with the lake's"
+    )]
+    let now = SystemTime::now();
+    let age = now.duration_since(SystemTime::UNIX_EPOCH + changed);
     Ok(age.is_ok_and(|age| age > TICK_MAX).then(|| state(&found)))
 }

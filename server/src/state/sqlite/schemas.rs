@@ -18,6 +18,7 @@ use lakeshore::upload::{Identity, Upload, UploadId};
 use lakeshore::{Error, Timestamp};
 use rusqlite::{Connection, Row, params};
 use std::cmp::Ordering;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -145,10 +146,10 @@ fn landed_rows(connection: &Connection, files: &[(LakePath, Identity)]) -> Resul
             continue;
         };
         if let Some(schema_id) = schema_id {
-            if !schemas.contains_key(&schema_id) {
-                if let Some(content) = found(connection, CONTENT, [schema_id], |row| row.get::<_, String>(0))? {
-                    schemas.insert(schema_id, Arc::new(parse(&content)?));
-                }
+            if let Entry::Vacant(unknown) = schemas.entry(schema_id)
+                && let Some(content) = found(connection, CONTENT, [schema_id], |row| row.get::<_, String>(0))?
+            {
+                unknown.insert(Arc::new(parse(&content)?));
             }
             rows.schema = schemas.get(&schema_id).cloned();
         }
