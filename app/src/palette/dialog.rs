@@ -184,7 +184,12 @@ pub fn PaletteDialog() -> impl IntoView {
             class="palette"
             node_ref=dialog
             aria-label="Search and commands"
-            on:close=move |_| close()
+            on:close=move |_| {
+                // It may have been opened again since.
+                if dialog.get_untracked().is_none_or(|dialog| !dialog.open()) {
+                    close();
+                }
+            }
             on:click=move |event| {
                 // What is clicked of the dialog itself is the ground around it.
                 if dialog.get_untracked().is_some_and(|dialog| event_target::<leptos::web_sys::Element>(&event) == **dialog) {

@@ -95,6 +95,11 @@ impl Palette {
             }
             return is_ours;
         }
+        if pressed.key == "Escape" && self.shown.get_untracked().is_some() {
+            // The browser closes the dialog and tells of it later: a key that comes before is to find it closed.
+            self.shown.set(None);
+            return false;
+        }
         if browser::kept(OFF).is_some() {
             return false;
         }
