@@ -13,15 +13,16 @@ const DIGEST_CHARACTERS: usize = 10;
 /// nobody would hear it.
 #[component]
 pub fn CopyButton(#[prop(into)] text: Signal<String>, label: &'static str) -> impl IntoView {
-    let outcome = RwSignal::new("");
+    // Absent, not empty: an empty text is rendered as a space, and that shows.
+    let outcome = RwSignal::new(None::<&str>);
     let copy = move |_| {
         let text = text.get_untracked();
         spawn_local(async move {
             let copied = browser::copy(text).await;
-            outcome.try_set(if copied { "Copied" } else { "Select it and press Ctrl+C" });
+            outcome.try_set(Some(if copied { "Copied" } else { "Select it and press Ctrl+C" }));
             set_timeout(
                 move || {
-                    outcome.try_set("");
+                    outcome.try_set(None);
                 },
                 Duration::from_secs(2),
             );

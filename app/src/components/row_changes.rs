@@ -18,7 +18,7 @@ pub fn RowChanges(
     let is_known = rows.old > 0 || rows.new > 0;
     let unknown = (is_known && rows.num_unknown > 0)
         .then(|| format!("without {}, of which they are not known", format::counted(rows.num_unknown, "file")));
-    let fell = !only_new && rows.new < rows.old;
+    let fell = !only_new && rows.num_unknown == 0 && rows.new < rows.old;
     let rows = is_known.then(|| {
         fact(
             "Rows",
@@ -38,9 +38,12 @@ pub fn columns_of(difference: &Difference) -> Option<String> {
     difference.schema.as_ref().map(|schema| schema.in_words())
 }
 
-/// `1,200, before 1,000 (+200)`.
+/// `1,200, before 1,000 (+200)`. What is not known of all files is no difference.
 fn in_words(rows: RowTotals) -> String {
     let (new, old) = (format::count(rows.new), format::count(rows.old));
+    if rows.num_unknown > 0 {
+        return format!("{new} now, {old} before");
+    }
     let change = match rows.new.cmp(&rows.old) {
         std::cmp::Ordering::Equal => return format!("{new}, as before"),
         std::cmp::Ordering::Greater => format!("+{}", format::count(rows.new - rows.old)),
@@ -59,5 +62,6 @@ mod tests {
         assert_eq!(told(1000, 1200), "1,200, before 1,000 (+200)");
         assert_eq!(told(1000, 3), "3, before 1,000 (\u{2212}997)");
         assert_eq!(told(7, 7), "7, as before");
+        assert_eq!(in_words(RowTotals { old: 0, new: 9, num_unknown: 2 }), "9 now, 0 before");
     }
 }
