@@ -35,9 +35,10 @@ test('what is looked for in a folder stands in the order that was chosen', async
   await hydrated(page);
   await page.getByRole('link', { name: 'Size' }).click();
   await expect(page).toHaveURL(/sort=size&order=desc/);
+  const names = page.locator('tbody .row-name');
+  await expect(names).toHaveText(['d.csv', 'b-one.csv', 'c-one.csv', 'a-one.csv']);
   await page.getByRole('searchbox').fill('one');
   await page.getByRole('button', { name: 'Search' }).click();
-  const names = page.locator('tbody .row-name');
   await expect(names).toHaveText(['b-one.csv', 'c-one.csv', 'a-one.csv']);
   await page.reload();
   await expect(names).toHaveText(['b-one.csv', 'c-one.csv', 'a-one.csv']);
