@@ -13,28 +13,36 @@ pub(super) const FEW_FILES: usize = 16;
 const LANDED: &str = "SELECT identity, size_bytes, sha256, end_time FROM uploads \
      WHERE target = ? AND +status = 'Finished' ORDER BY history_id DESC LIMIT 100";
 
+/// Of each file, what the query tells of the upload that landed as it. The query is given the place; its first column is the
+/// identity.
+pub(super) fn of_landed<T>(
+    connection: &Connection,
+    sql: &str,
+    files: &[(LakePath, Identity)],
+    decode: fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<Option<T>>, Error> {
+    let mut statement = connection.prepare_cached(sql).map_err(fault)?;
+    let mut of_files = Vec::with_capacity(files.len());
+    for (target, identity) in files {
+        let if_it_is = |row: &Row<'_>| {
+            let is_it = row.get_ref(0)?.as_str_or_null()? == Some(identity.0.as_str());
+            is_it.then(|| decode(row)).transpose()
+        };
+        let rows = statement.query_map([target.as_str()], if_it_is).map_err(fault)?;
+        // Most often the first: what lies there has landed last.
+        of_files.push(rows.filter_map(Result::transpose).next().transpose().map_err(fault)?);
+    }
+    Ok(of_files)
+}
+
 pub(super) fn landed_contents(
     connection: &Connection,
     files: &[(LakePath, Identity)],
 ) -> Result<Vec<Option<LandedContent>>, Error> {
-    let mut statement = connection.prepare_cached(LANDED).map_err(fault)?;
-    let mut contents = Vec::with_capacity(files.len());
-    for (target, identity) in files {
-        let rows = statement.query_map([target.as_str()], |row| landed_content(row, identity)).map_err(fault)?;
-        // Most often the first: what lies there has landed last.
-        let found = rows.filter_map(Result::transpose).next();
-        contents.push(found.transpose().map_err(fault)?);
-    }
-    Ok(contents)
-}
-
-/// What landed, if it was this file.
-fn landed_content(row: &Row<'_>, identity: &Identity) -> rusqlite::Result<Option<LandedContent>> {
-    if row.get_ref(0)?.as_str_or_null()? != Some(identity.0.as_str()) {
-        return Ok(None);
-    }
-    let digest = Digest { size_bytes: row.get::<_, i64>(1)?.cast_unsigned(), sha256: row.get(2)? };
-    Ok(Some(LandedContent { digest, landed_at: Timestamp(row.get(3)?) }))
+    of_landed(connection, LANDED, files, |row| {
+        let digest = Digest { size_bytes: row.get::<_, i64>(1)?.cast_unsigned(), sha256: row.get(2)? };
+        Ok(LandedContent { digest, landed_at: Timestamp(row.get(3)?) })
+    })
 }
 
 #[cfg(test)]

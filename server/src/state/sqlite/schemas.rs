@@ -1,10 +1,11 @@
 //! The columns of files and datasets: the tables of migration 8.
 
+use super::SqliteState;
 use super::activity::record;
+use super::content::of_landed;
 use super::query::{Select, changed, clamp, found};
 use super::row::{UPLOAD_COLUMNS, id, parsed, path, upload};
 use super::writer::Durability::{Synced, Written};
-use super::{SqliteState, fault};
 use crate::crash::crash_point;
 use async_trait::async_trait;
 use lakeshore::activity::{Actor, Deed};
@@ -135,16 +136,8 @@ const LANDED: &str = "SELECT u.identity, u.size_bytes, u.end_time, f.row_count, 
 const CONTENT: &str = "SELECT content FROM schemas WHERE schema_id = ?";
 
 fn landed_rows(connection: &Connection, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedRows>>, Error> {
-    let mut statement = connection.prepare_cached(LANDED).map_err(fault)?;
     let mut schemas: BTreeMap<i64, Arc<Schema>> = BTreeMap::new();
-    let mut landed = Vec::with_capacity(files.len());
-    for (target, identity) in files {
-        let rows = statement.query_map([target.as_str()], |row| rows_of(row, identity)).map_err(fault)?;
-        let of_file = rows.filter_map(Result::transpose).next().transpose().map_err(fault)?;
-        let Some((mut rows, schema_id)) = of_file else {
-            landed.push(None);
-            continue;
-        };
+    let mut with_schema = |(mut rows, schema_id): (LandedRows, Option<i64>)| -> Result<LandedRows, Error> {
         if let Some(schema_id) = schema_id {
             if let Entry::Vacant(unknown) = schemas.entry(schema_id)
                 && let Some(content) = found(connection, CONTENT, [schema_id], |row| row.get::<_, String>(0))?
@@ -153,23 +146,21 @@ fn landed_rows(connection: &Connection, files: &[(LakePath, Identity)]) -> Resul
             }
             rows.schema = schemas.get(&schema_id).cloned();
         }
-        landed.push(Some(rows));
-    }
-    Ok(landed)
+        Ok(rows)
+    };
+    let landed = of_landed(connection, LANDED, files, rows_of)?;
+    landed.into_iter().map(|landed| landed.map(&mut with_schema).transpose()).collect()
 }
 
-/// What was read of the file that landed, if it was this one, and the number of its columns.
-fn rows_of(row: &Row<'_>, identity: &Identity) -> rusqlite::Result<Option<(LandedRows, Option<i64>)>> {
-    if row.get_ref(0)?.as_str_or_null()? != Some(identity.0.as_str()) {
-        return Ok(None);
-    }
+/// What was read of a file that landed, and the number of its columns.
+fn rows_of(row: &Row<'_>) -> rusqlite::Result<(LandedRows, Option<i64>)> {
     let landed = LandedRows {
         size_bytes: row.get::<_, i64>(1)?.cast_unsigned(),
         landed_at: Timestamp(row.get(2)?),
         row_count: row.get::<_, Option<i64>>(3)?.map(i64::cast_unsigned),
         schema: None,
     };
-    Ok(Some((landed, row.get(4)?)))
+    Ok((landed, row.get(4)?))
 }
 
 fn parse(content: &str) -> Result<Schema, Error> {
