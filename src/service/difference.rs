@@ -165,7 +165,7 @@ impl Lake {
             let Some(last) = landed.last() else { return Ok(()) };
             after = last.ordinal;
             for file in landed {
-                pages.rows.add_new(KnownRows { count: file.row_count, schema: None });
+                pages.rows.new.add(KnownRows { count: file.row_count, schema: None });
                 pages.add(Change {
                     path: sync.path.relative(&file.target).unwrap_or(file.target.as_str()).to_owned(),
                     kind: if file.has_replaced { ChangeKind::Changed } else { ChangeKind::Added },
@@ -236,8 +236,8 @@ impl Lake {
                     rows: rows_of(&new_rows),
                     old_rows: rows_of(&old_rows),
                 });
-                old_rows.into_iter().for_each(|known| pages.rows.add_old(known));
-                new_rows.into_iter().for_each(|known| pages.rows.add_new(known));
+                old_rows.into_iter().for_each(|known| pages.rows.old.add(known));
+                new_rows.into_iter().for_each(|known| pages.rows.new.add(known));
             }
         }
         Ok(())

@@ -20,44 +20,39 @@ impl From<LandedRows> for KnownRows {
 
 #[derive(Default)]
 pub(super) struct RowTally {
-    totals: RowTotals,
-    old: Schemas,
-    new: Schemas,
+    pub(super) old: Side,
+    pub(super) new: Side,
 }
 
-/// How many files have which columns, in the order in which they came.
 #[derive(Default)]
-struct Schemas(Vec<(Arc<Schema>, u64)>);
+pub(super) struct Side {
+    rows: u64,
+    num_unknown: u64,
+    /// How many files have which columns, in the order in which they came.
+    schemas: Vec<(Arc<Schema>, u64)>,
+}
 
-impl Schemas {
-    fn add(&mut self, schema: Arc<Schema>) {
-        match self.0.iter_mut().find(|(known, _)| *known == schema) {
+impl Side {
+    pub(super) fn add(&mut self, known: KnownRows) {
+        self.rows += known.count.unwrap_or(0);
+        self.num_unknown += u64::from(known.count.is_none());
+        let Some(schema) = known.schema else { return };
+        match self.schemas.iter_mut().find(|(known, _)| *known == schema) {
             Some((_, files)) => *files += 1,
-            None => self.0.push((schema, 1)),
+            None => self.schemas.push((schema, 1)),
         }
     }
 
-    /// Of two that as many files have, the first.
-    fn most(&self) -> Option<&Schema> {
-        self.0.iter().rev().max_by_key(|(_, files)| *files).map(|(schema, _)| schema.as_ref())
+    /// What most files have; of two that as many have, the first.
+    fn schema(&self) -> Option<&Schema> {
+        self.schemas.iter().rev().max_by_key(|(_, files)| *files).map(|(schema, _)| schema.as_ref())
     }
 }
 
 impl RowTally {
-    pub(super) fn add_old(&mut self, known: KnownRows) {
-        self.totals.old += known.count.unwrap_or(0);
-        self.totals.num_unknown += u64::from(known.count.is_none());
-        known.schema.into_iter().for_each(|schema| self.old.add(schema));
-    }
-
-    pub(super) fn add_new(&mut self, known: KnownRows) {
-        self.totals.new += known.count.unwrap_or(0);
-        self.totals.num_unknown += u64::from(known.count.is_none());
-        known.schema.into_iter().for_each(|schema| self.new.add(schema));
-    }
-
     pub(super) fn totals(&self) -> (RowTotals, Option<SchemaDifference>) {
-        let schema = self.new.most().zip(self.old.most()).and_then(|(new, old)| new.differs_from(old));
-        (self.totals, schema)
+        let Self { old, new } = self;
+        let schema = new.schema().zip(old.schema()).and_then(|(new, old)| new.differs_from(old));
+        (RowTotals { old: old.rows, new: new.rows, num_unknown: old.num_unknown + new.num_unknown }, schema)
     }
 }
