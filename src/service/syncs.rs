@@ -86,7 +86,9 @@ impl Lake {
             // One that an earlier call has started is told by its time.
             self.0.events.marks().sync(*id).started_at = Some(new.at);
             // What has a key may be one that began long ago.
-            if new.once.is_none() || self.record(*id).await.is_ok_and(|record| record.sync.start_time == new.at) {
+            if new.sync_type == SyncType::FullSync
+                && (new.once.is_none() || self.record(*id).await.is_ok_and(|record| record.sync.start_time == new.at))
+            {
                 self.0.measures.began(*id);
             }
         }

@@ -1,7 +1,7 @@
 //! Counting the files below a place, and knowing without counting that they are the same as before.
 
 use super::fault::fault;
-use super::tree::{Tree, names, open_folder};
+use super::tree::{Tree, identity, names, open_folder};
 use lakeshore::Error;
 use lakeshore::place::Place;
 use lakeshore::ports::files::{FolderState, Measured};
@@ -99,9 +99,8 @@ fn kind(found: &Statx) -> FileType {
 
 /// What changes whenever a name in the folder does.
 fn state(found: &Statx) -> Identity {
-    let (born, changed) = (found.stx_btime, found.stx_ctime);
-    let (ino, mode) = (found.stx_ino, found.stx_mode);
-    Identity(format!("{ino}:{}.{} {mode:o} {}.{}", born.tv_sec, born.tv_nsec, changed.tv_sec, changed.tv_nsec))
+    let (mode, changed) = (found.stx_mode, found.stx_ctime);
+    Identity(format!("{} {mode:o} {}.{}", identity(found).0, changed.tv_sec, changed.tv_nsec))
 }
 
 /// The state of an open folder; `None` where it changed a moment ago.

@@ -224,7 +224,7 @@ pub(super) fn stat(folder: &OwnedFd, name: impl Arg) -> Result<Stat, Errno> {
     })
 }
 
-fn identity(found: &rustix::fs::Statx) -> Identity {
+pub(super) fn identity(found: &rustix::fs::Statx) -> Identity {
     Identity(format!("{}:{}.{}", found.stx_ino, found.stx_btime.tv_sec, found.stx_btime.tv_nsec))
 }
 
