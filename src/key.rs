@@ -105,53 +105,13 @@ pub struct Grant {
 /// Who is calling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
+    /// No key, from a network to which the lake is not open: every call is refused.
     Anonymous,
+    /// No key, from a network to which the lake is open: as documented, reading is free, an upload needs the id of an open
+    /// sync, and everything else needs a key.
+    Guest,
+    /// Held to the role and the prefix of the key, from an open network too.
     Known(Grant),
-}
-
-/// Whether reading is free.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AuthMode {
-    /// As documented: reading is free, an upload needs the id of an open sync, everything else a key.
-    Open,
-    /// Every call needs a key.
-    Required,
-}
-
-impl AuthMode {
-    /// May `caller` look at the lake? Gives the prefix that limits what is shown.
-    pub fn may_read(self, caller: &Caller) -> Result<Option<LakePath>, Error> {
-        match (self, caller) {
-            (Self::Open, _) => Ok(None),
-            (Self::Required, Caller::Known(grant)) => Ok(grant.path_prefix.clone()),
-            (Self::Required, Caller::Anonymous) => Err(Error::NoKey),
-        }
-    }
-
-    /// May `caller` look at `path`?
-    pub fn may_read_path(self, caller: &Caller, path: &LakePath) -> Result<(), Error> {
-        match (self.may_read(caller)?, caller) {
-            (Some(_), Caller::Known(grant)) => grant.covers(path),
-            _ => Ok(()),
-        }
-    }
-
-    /// May `caller` upload to the open sync on `path`?
-    pub fn may_upload(self, caller: &Caller, path: &LakePath) -> Result<(), Error> {
-        match (self, caller) {
-            (Self::Open, Caller::Anonymous) => Ok(()),
-            _ => may_write(caller, path),
-        }
-    }
-
-    /// May `caller` upload a part, which lies nowhere until it is joined with others?
-    pub fn may_upload_parts(self, caller: &Caller) -> Result<(), Error> {
-        match (self, caller) {
-            (Self::Open, Caller::Anonymous) => Ok(()),
-            _ => caller.known()?.has_role(Role::Write),
-        }
-    }
 }
 
 /// May `caller` change what lies at `path`? Gives the name to remember.
@@ -182,7 +142,49 @@ impl Caller {
     fn known(&self) -> Result<&Grant, Error> {
         match self {
             Self::Known(grant) => Ok(grant),
+            Self::Guest | Self::Anonymous => Err(Error::NoKey),
+        }
+    }
+
+    /// Refuses a caller who may do nothing at all. Asked before anything is looked up.
+    pub fn may_do_anything(&self) -> Result<(), Error> {
+        match self {
+            Self::Known(_) | Self::Guest => Ok(()),
             Self::Anonymous => Err(Error::NoKey),
+        }
+    }
+
+    /// May this caller read? Returns the prefix that limits what is shown.
+    pub fn may_read(&self) -> Result<Option<LakePath>, Error> {
+        match self {
+            Self::Known(grant) => Ok(grant.path_prefix.clone()),
+            Self::Guest => Ok(None),
+            Self::Anonymous => Err(Error::NoKey),
+        }
+    }
+
+    /// May this caller read what lies at `path`?
+    pub fn may_read_path(&self, path: &LakePath) -> Result<(), Error> {
+        match self {
+            Self::Known(grant) => grant.covers(path),
+            Self::Guest => Ok(()),
+            Self::Anonymous => Err(Error::NoKey),
+        }
+    }
+
+    /// May this caller upload to the open sync on `path`?
+    pub fn may_upload(&self, path: &LakePath) -> Result<(), Error> {
+        match self {
+            Self::Guest => Ok(()),
+            Self::Known(_) | Self::Anonymous => may_write(self, path),
+        }
+    }
+
+    /// May this caller upload a part, which lies nowhere until it is joined with others?
+    pub fn may_upload_parts(&self) -> Result<(), Error> {
+        match self {
+            Self::Guest => Ok(()),
+            Self::Known(_) | Self::Anonymous => self.known()?.has_role(Role::Write),
         }
     }
 
@@ -200,7 +202,7 @@ impl Caller {
             Self::Known(Grant { name, role, trace, .. }) => {
                 Actor { name: name.clone(), role: Some(*role), trace: trace.clone() }
             }
-            Self::Anonymous => Actor::default(),
+            Self::Guest | Self::Anonymous => Actor::default(),
         }
     }
 
@@ -208,7 +210,7 @@ impl Caller {
     pub fn name(&self) -> &str {
         match self {
             Self::Known(grant) => &grant.name,
-            Self::Anonymous => "",
+            Self::Guest | Self::Anonymous => "",
         }
     }
 }
@@ -311,11 +313,18 @@ mod tests {
     }
 
     #[test]
-    fn reading_is_free_in_the_open_mode_only() {
-        assert!(AuthMode::Open.may_read(&Caller::Anonymous).is_ok());
-        assert!(matches!(AuthMode::Required.may_read(&Caller::Anonymous), Err(Error::NoKey)));
-        let scope = AuthMode::Required.may_read(&caller(Role::Read, Some("/data"))).unwrap();
-        assert_eq!(scope.unwrap().as_str(), "/data");
+    fn a_guest_reads_and_uploads_and_a_key_is_held_to_its_own_rights() {
+        let path = LakePath::parse("/data/db").unwrap();
+        assert!(Caller::Guest.may_read().unwrap().is_none() && Caller::Guest.may_upload(&path).is_ok());
+        assert!(matches!(may_write(&Caller::Guest, &path), Err(Error::NoKey)));
+        assert!(matches!(Caller::Anonymous.may_read(), Err(Error::NoKey)));
+        assert!(matches!(Caller::Anonymous.may_upload(&path), Err(Error::NoKey)));
+        let reader = caller(Role::Read, Some("/data"));
+        assert_eq!(reader.may_read().unwrap().unwrap().as_str(), "/data");
+        assert!(matches!(reader.may_upload(&path), Err(Error::Role { .. })));
+        assert!(matches!(reader.may_upload_parts(), Err(Error::Role { .. })));
+        let elsewhere = LakePath::parse("/other").unwrap();
+        assert!(matches!(reader.may_read_path(&elsewhere), Err(Error::Prefix { .. })));
     }
 
     #[test]

@@ -4,7 +4,6 @@
 
 use bytes::Bytes;
 use lakeshore::dataset::DatasetParameters;
-use lakeshore::key::AuthMode;
 use lakeshore::limits::Limits;
 use lakeshore::list::ListParameters;
 use lakeshore::overview::OverviewParameters;
@@ -390,7 +389,6 @@ impl Engine {
             clock: clock.clone(),
             randomness: randomness.clone(),
             limits: Limits { sync_idle_max: IDLE_MAX, ..Limits::default() },
-            auth_mode: AuthMode::Open,
         })
     }
 

@@ -14,7 +14,7 @@ use lakeshore::difference::Difference;
 use lakeshore::event::EventId;
 use lakeshore::expected::Comparison;
 use lakeshore::in_flight::UploadInFlight;
-use lakeshore::key::{AuthMode, CreatedKey, Key, KeyId, NewKey, Role};
+use lakeshore::key::{CreatedKey, Key, KeyId, NewKey, Role};
 use lakeshore::list::ListParameters;
 use lakeshore::path::LakePath;
 use lakeshore::preview::FilePreview;
@@ -33,6 +33,8 @@ use lakeshore::{Caller, Lake};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Site {
     pub origin: String,
+    /// This visitor needs no key to look: the lake is open to their network.
+    pub is_open: bool,
 }
 
 /// An answer with the server's time: "3 minutes ago" is reckoned from it, so that the server and the browser write
@@ -67,7 +69,6 @@ pub enum InLake {
 /// Who is looking, and what that allows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    pub auth_mode: AuthMode,
     /// The name and role of the key that signed in; absent for a visitor.
     pub signed_in: Option<(String, Role)>,
     pub site: Site,
@@ -82,7 +83,7 @@ impl Session {
 
     /// True when nothing may be shown before a sign-in.
     pub fn must_sign_in(&self) -> bool {
-        self.auth_mode == AuthMode::Required && self.signed_in.is_none()
+        !self.site.is_open && self.signed_in.is_none()
     }
 }
 
@@ -107,11 +108,11 @@ pub async fn current_session() -> Result<Session, ApiError> {
     let (lake, caller) = door()?;
     let signed_in = match caller {
         Caller::Known(grant) => Some((grant.name, grant.role)),
-        Caller::Anonymous => None,
+        Caller::Guest | Caller::Anonymous => None,
     };
     let site = use_context::<Site>().ok_or_else(ApiError::no_context)?;
     let upload_bytes_max = lake.limits().upload_bytes_max;
-    Ok(Session { auth_mode: lake.auth_mode(), signed_in, site, upload_bytes_max })
+    Ok(Session { signed_in, site, upload_bytes_max })
 }
 
 #[server(prefix = "/fn", endpoint = "syncs", input = Call, output = Call)]
@@ -237,9 +238,8 @@ pub async fn look_into_lake(wanted: service::BrowseFolder) -> Result<AsOf<InLake
         Err(lakeshore::Error::NoSuchFile(_)) => return Err(refused.into()),
         Err(fault) => return Err(fault.into()),
     };
-    // Everybody in the open mode, and who has signed in; but for those who are to see a part of the lake only.
-    let sees_all =
-        matches!(&caller, Caller::Known(grant) if grant.path_prefix.is_none()) || lake.auth_mode() == AuthMode::Open;
+    // Not for those who may see only a part of the lake.
+    let sees_all = caller.may_read()?.is_none();
     let root = use_context::<LakeRoot>().filter(|_| sees_all);
     let disk_path = root.map(|LakeRoot(root)| format!("{}{}", root.trim_end_matches('/'), file.path));
     Ok(AsOf { now, last_event, value: InLake::File { file, disk_path } })

@@ -2,7 +2,6 @@
 
 use crate::{print_row, summary};
 use lakeshore::dataset::DatasetParameters;
-use lakeshore::key::AuthMode;
 use lakeshore::limits::Limits;
 use lakeshore::overview::{Breakdown, OverviewParameters};
 use lakeshore::ports::memory::MemoryFiles;
@@ -25,9 +24,8 @@ pub async fn measure(state: &SqliteState) {
         clock: Arc::new(SystemClock),
         randomness: Arc::new(SystemRandomness),
         limits: Limits::default(),
-        auth_mode: AuthMode::Open,
     });
-    let caller = Caller::Anonymous;
+    let caller = Caller::Guest;
     let size = Some(26);
     let list = DatasetParameters { size, ..DatasetParameters::default() };
     let datasets = lake.list_datasets(&caller, &list).await.unwrap();

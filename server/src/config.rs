@@ -3,10 +3,11 @@
 mod client;
 
 use crate::http::connections::ConnectionLimits;
+use crate::http::networks::NetworkPolicy;
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lakeshore::guard::{GuardRule, ShrinkGuard};
-use lakeshore::key::{AuthMode, Role};
+use lakeshore::key::Role;
 use lakeshore::limits::Limits;
 use lakeshore::path::LakePath;
 use std::net::SocketAddr;
@@ -149,13 +150,13 @@ impl ServeOptions {
     }
 
     /// Open, as documented, only where nobody else can reach it, unless told so.
-    pub fn auth_mode(&self) -> AuthMode {
-        match self.auth {
-            Some(Auth::Open) => AuthMode::Open,
-            Some(Auth::Required) => AuthMode::Required,
-            None if self.listen.ip().is_loopback() => AuthMode::Open,
-            None => AuthMode::Required,
-        }
+    pub fn network_policy(&self) -> NetworkPolicy {
+        let is_open = match self.auth {
+            Some(Auth::Open) => true,
+            Some(Auth::Required) => false,
+            None => self.listen.ip().is_loopback(),
+        };
+        NetworkPolicy { is_open }
     }
 
     pub fn connection_limits(&self) -> ConnectionLimits {
@@ -165,10 +166,7 @@ impl ServeOptions {
     /// What people may do, and what becomes of their files: the settings of which it is worth knowing when they changed.
     pub fn in_words(&self) -> String {
         let limits = self.limits();
-        let auth = match self.auth_mode() {
-            AuthMode::Open => "open",
-            AuthMode::Required => "required",
-        };
+        let auth = if self.network_policy().is_open { "open" } else { "required" };
         let days = limits.trash_age_max.as_secs() / 86_400;
         let kept = if days > 36_500 { "for ever".to_owned() } else { format!("for {days} days") };
         let trash_max = limits.trash_bytes_max.map_or("of any size".to_owned(), |bytes| format!("up to {bytes} bytes"));
@@ -296,11 +294,11 @@ mod tests {
 
     #[test]
     fn everything_is_open_on_a_loopback_address_only_unless_told_so() {
-        assert_eq!(serve(&[]).auth_mode(), AuthMode::Open);
-        assert_eq!(serve(&["--listen", "[::1]:0"]).auth_mode(), AuthMode::Open);
-        assert_eq!(serve(&["--listen", "0.0.0.0:3000"]).auth_mode(), AuthMode::Required);
-        assert_eq!(serve(&["--listen", "0.0.0.0:3000", "--auth", "open"]).auth_mode(), AuthMode::Open);
-        assert_eq!(serve(&["--auth", "required"]).auth_mode(), AuthMode::Required);
+        assert!(serve(&[]).network_policy().is_open);
+        assert!(serve(&["--listen", "[::1]:0"]).network_policy().is_open);
+        assert!(!serve(&["--listen", "0.0.0.0:3000"]).network_policy().is_open);
+        assert!(serve(&["--listen", "0.0.0.0:3000", "--auth", "open"]).network_policy().is_open);
+        assert!(!serve(&["--auth", "required"]).network_policy().is_open);
     }
 
     #[test]

@@ -53,7 +53,6 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         clock: Arc::new(SystemClock),
         randomness: Arc::new(SystemRandomness),
         limits: options.limits(),
-        auth_mode: options.auth_mode(),
     });
     report(&lake.recover().await.context("finishing what the last stop has interrupted")?);
 
@@ -83,7 +82,8 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     })?;
     let threads = Threads::start(thread::available_parallelism().map_or(1, usize::from))?;
     let router = http::router(door.clone());
-    let serving = serve(listener, threads, router, options.connection_limits(), door.stopping.clone());
+    let networks = Arc::new(options.network_policy());
+    let serving = serve(listener, threads, router, networks, options.connection_limits(), door.stopping.clone());
     let mut server = tokio::spawn(serving);
     say(&format!("listening on http://{address}"));
     greet(&lake, address, options).await?;

@@ -41,7 +41,7 @@ impl Lake {
     /// Deeds, the newest first. Whoever looks after the whole lake sees all of them; others what was done to places that they
     /// may see, and not from where.
     pub async fn activity(&self, caller: &Caller, wanted: &ActivityParameters) -> Result<Vec<Activity>, Error> {
-        let scope = self.0.auth_mode.may_read(caller)?;
+        let scope = caller.may_read()?;
         let sees_all = may_administer(caller).is_ok();
         let Some(query) = wanted.query(scope, !sees_all)? else { return Ok(Vec::new()) };
         let mut deeds = self.0.state.activity(&query).await?;

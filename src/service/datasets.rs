@@ -19,7 +19,7 @@ use std::time::Duration;
 impl Lake {
     /// Datasets by their paths.
     pub async fn list_datasets(&self, caller: &Caller, wanted: &DatasetParameters) -> Result<Vec<Dataset>, Error> {
-        let scope = self.0.auth_mode.may_read(caller)?;
+        let scope = caller.may_read()?;
         let query = DatasetQuery {
             page: Page::new(wanted.from, wanted.size, Order::Asc)?,
             path: wanted.path.clone(),
@@ -33,7 +33,7 @@ impl Lake {
 
     pub async fn dataset(&self, caller: &Caller, path: &str) -> Result<DatasetDetail, Error> {
         let path = LakePath::parse(path)?;
-        self.0.auth_mode.may_read_path(caller, &path)?;
+        caller.may_read_path(&path)?;
         let record = self.0.state.dataset_record(&path).await?;
         let record = record.ok_or_else(|| Error::NoSuchDataset(path.clone()))?;
         let now = self.now();

@@ -143,6 +143,6 @@ impl Lake {
 fn may_administer_somewhere(caller: &Caller) -> Result<(), Error> {
     match caller {
         Caller::Known(grant) => grant.has_role(crate::key::Role::Admin),
-        Caller::Anonymous => Err(Error::NoKey),
+        Caller::Guest | Caller::Anonymous => Err(Error::NoKey),
     }
 }

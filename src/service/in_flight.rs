@@ -192,7 +192,7 @@ impl Lake {
 
     /// Uploads in flight, in the order in which they began; those of one sync where `sync_id` names it.
     pub fn in_flight(&self, caller: &Caller, parameters: &ListParameters) -> Result<Vec<UploadInFlight>, Error> {
-        let scope = self.0.auth_mode.may_read(caller)?;
+        let scope = caller.may_read()?;
         let page = Page::new(parameters.from, parameters.size, parameters.order)?;
         let is_wanted = |entry: &&Arc<Entry>| {
             scope.as_ref().is_none_or(|scope| scope.contains(&entry.new.dataset))

@@ -60,7 +60,6 @@ pub use trash_contents::{InTrash, LookIntoTrash, TrashContent};
 pub use uploads::{Destination, IncomingUpload};
 
 use crate::error::Error;
-use crate::key::AuthMode;
 use crate::limits::Limits;
 use crate::ports::{Clock, Files, Formats, Randomness, State};
 use crate::time::Timestamp;
@@ -89,7 +88,6 @@ struct Inner {
     clock: Arc<dyn Clock>,
     randomness: Arc<dyn Randomness>,
     limits: Limits,
-    auth_mode: AuthMode,
     gates: Gates,
     landings: Landings,
     failures: Failures,
@@ -112,12 +110,11 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     pub randomness: Arc<dyn Randomness>,
     pub limits: Limits,
-    pub auth_mode: AuthMode,
 }
 
 impl Lake {
     pub fn new(parts: Parts) -> Self {
-        let Parts { state, files, formats, clock, randomness, limits, auth_mode } = parts;
+        let Parts { state, files, formats, clock, randomness, limits } = parts;
         let events = Events::new(clock.now(), &*randomness);
         Self(Arc::new(Inner {
             state,
@@ -126,7 +123,6 @@ impl Lake {
             clock,
             randomness,
             limits,
-            auth_mode,
             gates: Gates::default(),
             landings: Landings::default(),
             failures: Failures::default(),
@@ -140,10 +136,6 @@ impl Lake {
             measures: Measures::default(),
             refusals: Refusals::default(),
         }))
-    }
-
-    pub fn auth_mode(&self) -> AuthMode {
-        self.0.auth_mode
     }
 
     pub fn limits(&self) -> &Limits {

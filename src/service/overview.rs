@@ -40,7 +40,7 @@ fn series(name: String, path: Option<LakePath>, days: &[Day], of_days: &[DayOfTy
 
 impl Lake {
     pub async fn overview(&self, caller: &Caller, wanted: &OverviewParameters) -> Result<Overview, Error> {
-        let scope = self.0.auth_mode.may_read(caller)?;
+        let scope = caller.may_read()?;
         let scope = scope.as_ref();
         let now = self.now();
         let today = Day::of(now);

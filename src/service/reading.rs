@@ -34,9 +34,9 @@ pub struct Download {
 impl Lake {
     /// Opens a file of the lake. What is read is that file, whole, also when another takes its name meanwhile.
     pub async fn download(&self, caller: &Caller, path: &str) -> Result<Download, Error> {
-        self.0.auth_mode.may_read(caller)?;
+        caller.may_read()?;
         let path = LakePath::parse(path)?;
-        self.0.auth_mode.may_read_path(caller, &path)?;
+        caller.may_read_path(&path)?;
         let place = Place::Live(path.clone());
         let file = self.0.files.open(&place).await?.ok_or_else(|| Error::NoSuchFile(path.clone()))?;
         let known = self.known_digests(&[(path.clone(), file.found().clone())]).await?;
@@ -58,13 +58,13 @@ impl Lake {
 
     /// The folder, if the caller may look into it.
     pub(super) fn readable_folder(&self, caller: &Caller, path: Option<&str>) -> Result<Option<LakePath>, Error> {
-        let scope = self.0.auth_mode.may_read(caller)?;
+        let scope = caller.may_read()?;
         let folder = match path.unwrap_or_default() {
             "" | "/" => None,
             path => Some(LakePath::parse(path)?),
         };
         match (&folder, scope, caller) {
-            (Some(folder), ..) => self.0.auth_mode.may_read_path(caller, folder)?,
+            (Some(folder), ..) => caller.may_read_path(folder)?,
             (None, Some(prefix), Caller::Known(grant)) => {
                 return Err(Error::WholeLake { name: grant.name.clone(), prefix });
             }

@@ -12,7 +12,7 @@ use crate::sync::Sync;
 impl Lake {
     /// What the caller may see of datasets and syncs that hold the words. No words find nothing.
     pub async fn search(&self, caller: &Caller, wanted: &SearchParameters) -> Result<Found, Error> {
-        let scope = self.0.auth_mode.may_read(caller)?;
+        let scope = caller.may_read()?;
         let size = Page::new(None, wanted.size, Order::Asc)?.size;
         if wanted.q.len() > SEARCH_BYTES_MAX {
             return Err(Error::Invalid(format!("the text is longer than {SEARCH_BYTES_MAX} bytes; shorten it")));

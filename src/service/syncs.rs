@@ -118,14 +118,14 @@ impl Lake {
     }
 
     pub async fn sync(&self, caller: &Caller, id: SyncId) -> Result<Sync, Error> {
-        self.0.auth_mode.may_read(caller)?;
+        caller.may_read()?;
         let sync = self.record(id).await?.sync;
-        self.0.auth_mode.may_read_path(caller, &sync.path)?;
+        caller.may_read_path(&sync.path)?;
         Ok(sync)
     }
 
     pub async fn syncs(&self, caller: &Caller, parameters: &ListParameters) -> Result<Vec<Sync>, Error> {
-        let scope = self.0.auth_mode.may_read(caller)?;
+        let scope = caller.may_read()?;
         let query = SyncQuery {
             page: Page::new(parameters.from, parameters.size, parameters.order)?,
             status: parameters.status,
@@ -138,7 +138,7 @@ impl Lake {
     }
 
     pub async fn uploads(&self, caller: &Caller, parameters: &ListParameters) -> Result<Vec<Upload>, Error> {
-        let scope = self.0.auth_mode.may_read(caller)?;
+        let scope = caller.may_read()?;
         let query = UploadQuery {
             page: Page::new(parameters.from, parameters.size, parameters.order)?,
             sync_id: parameters.sync_id,
@@ -153,7 +153,7 @@ impl Lake {
     /// Datasets that begin with the text, for suggestions: at most 20.
     pub async fn datasets(&self, caller: &Caller, beginning: &str) -> Result<Vec<LakePath>, Error> {
         const SUGGESTIONS_MAX: u64 = 20;
-        let scope = self.0.auth_mode.may_read(caller)?;
+        let scope = caller.may_read()?;
         self.0.state.datasets(beginning, scope.as_ref(), SUGGESTIONS_MAX).await
     }
 

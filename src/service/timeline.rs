@@ -42,7 +42,7 @@ impl Lake {
     /// other, and besides the first that failed, up to [`TIMELINE_FAILURES_MAX`].
     pub async fn timeline(&self, caller: &Caller, sync_id: SyncId) -> Result<Timeline, Error> {
         let num_uploads = self.sync(caller, sync_id).await?.total_files;
-        let scope = self.0.auth_mode.may_read(caller)?;
+        let scope = caller.may_read()?;
         let read = async |from, size, status| {
             let page = Page { from, size, order: Order::Asc };
             let scope = scope.clone();

@@ -25,7 +25,7 @@ fn query(parameters: &ListParameters, scope: Option<LakePath>) -> Result<TrashQu
 
 impl Lake {
     pub async fn trash(&self, caller: &Caller, parameters: &ListParameters) -> Result<Vec<TrashEntry>, Error> {
-        let scope = self.0.auth_mode.may_read(caller)?;
+        let scope = caller.may_read()?;
         let mut entries = self.0.state.trash(&query(parameters, scope)?).await?;
         entries.iter_mut().for_each(|entry| entry.expires_at = self.trash_ends(entry.trashed_at));
         Ok(entries)
@@ -33,7 +33,7 @@ impl Lake {
 
     /// The trash by the syncs that have put it there, the newest first.
     pub async fn trash_groups(&self, caller: &Caller, parameters: &ListParameters) -> Result<Vec<TrashGroup>, Error> {
-        let scope = self.0.auth_mode.may_read(caller)?;
+        let scope = caller.may_read()?;
         let mut groups = self.0.state.trash_groups(&query(parameters, scope)?).await?;
         groups.iter_mut().for_each(|group| group.expires_at = self.trash_ends(group.first_at));
         Ok(groups)
@@ -41,7 +41,7 @@ impl Lake {
 
     /// How much there is, and how long it stays.
     pub async fn trash_summary(&self, caller: &Caller) -> Result<TrashSummary, Error> {
-        let scope = self.0.auth_mode.may_read(caller)?;
+        let scope = caller.may_read()?;
         let TrashSum { pieces, totals, num_uncounted } = self.0.state.trash_sum(scope.as_ref()).await?;
         let limits = &self.0.limits;
         let kept_ms = limits.trash_kept().map(|kept| i64::try_from(kept.as_millis()).unwrap_or(i64::MAX));

@@ -49,11 +49,11 @@ pub enum TrashContent {
 
 impl Lake {
     pub async fn look_into_trash(&self, caller: &Caller, wanted: &LookIntoTrash) -> Result<InTrash, Error> {
-        self.0.auth_mode.may_read(caller)?;
+        caller.may_read()?;
         let page = Page::new(wanted.from, wanted.size, Order::Asc)?;
         let record = self.0.state.trash_record(wanted.trash_id).await?.ok_or(Error::NoSuchTrash(wanted.trash_id))?;
         let TrashRecord { mut entry, key, .. } = record;
-        self.0.auth_mode.may_read_path(caller, &entry.origin)?;
+        caller.may_read_path(&entry.origin)?;
         entry.expires_at = self.trash_ends(entry.trashed_at);
         let path = entry.origin.join(wanted.relative.as_deref().unwrap_or_default())?;
         let relative = entry.origin.relative(&path).unwrap_or_default().to_owned();

@@ -24,7 +24,7 @@ use crate::live::{Heard, Live};
 use crate::query::{Filters, use_filters};
 use lakeshore::difference::Difference;
 use lakeshore::expected::Comparison;
-use lakeshore::key::{AuthMode, Role};
+use lakeshore::key::Role;
 use lakeshore::sync::{Status, Sync, SyncId};
 use lakeshore::time::Timestamp;
 use leptos::prelude::*;
@@ -129,8 +129,7 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
     let refresh = Callback::new(move |()| fresh.now());
     let may_write = session.has_role(Role::Write);
     let is_signed_in = session.signed_in.is_some();
-    let command =
-        upload_command(&session.site.origin, &id.to_string(), "sales.parquet", session.auth_mode == AuthMode::Required);
+    let command = upload_command(&session.site.origin, &id.to_string(), "sales.parquet", !session.site.is_open);
     let title = if fixed.name.is_empty() { format!("Sync {id}") } else { fixed.name.clone() };
     let is_empty = Memo::new(move |_| uploads.with(Vec::is_empty));
     let base = format!("/syncs/{id}");

@@ -8,7 +8,6 @@ use crate::lock::lock;
 use crate::state::sqlite::SqliteState;
 use anyhow::{Context, bail};
 use lakeshore::Lake;
-use lakeshore::key::AuthMode;
 use lakeshore::limits::Limits;
 use lakeshore::service::{self, Checked, Finding, Parts};
 use std::io::{self, Write};
@@ -39,7 +38,6 @@ pub async fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
         clock: Arc::new(SystemClock),
         randomness: Arc::new(SystemRandomness),
         limits: Limits::default(),
-        auth_mode: AuthMode::Required,
     });
     let mut printed = Ok(());
     let mut print = |finding: &Finding| {

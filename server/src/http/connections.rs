@@ -1,6 +1,6 @@
 //! Connections: how many there may be, how long a request's head may take, how much of one is held in memory.
 
-use super::sender::Peer;
+use super::networks::NetworkPolicy;
 use super::threads::Threads;
 use axum::Router;
 use axum::extract::Request;
@@ -42,6 +42,7 @@ pub async fn serve(
     listener: TcpListener,
     threads: Threads,
     router: Router,
+    networks: Arc<NetworkPolicy>,
     limits: ConnectionLimits,
     stopping: CancellationToken,
 ) {
@@ -59,10 +60,10 @@ pub async fn serve(
         };
         let Some((stream, place)) = accepted else { continue };
         let Some((thread, claim)) = threads.claim() else { continue };
-        let (http, router, stopping) = (http.clone(), router.clone(), stopping.clone());
+        let (http, router, networks, stopping) = (http.clone(), router.clone(), networks.clone(), stopping.clone());
         let conversation = async move {
             let _held = (place, claim);
-            if let Err(error) = converse(&http, stream, router, stopping).await {
+            if let Err(error) = converse(&http, stream, router, networks, stopping).await {
                 tracing::debug!(%error, "a connection broke");
             }
         };
@@ -120,13 +121,15 @@ async fn converse(
     http: &http1::Builder,
     stream: std::net::TcpStream,
     router: Router,
+    networks: Arc<NetworkPolicy>,
     stopping: CancellationToken,
 ) -> Result<(), ConnectionError> {
     let stream = TcpStream::from_std(stream)?;
-    let peer = Peer(stream.peer_addr()?);
+    let peer = stream.peer_addr()?;
     let service = service_fn(move |mut request: Request<Incoming>| {
         let router = router.clone();
-        request.extensions_mut().insert(peer);
+        let client = networks.client(peer, &request);
+        request.extensions_mut().insert(client);
         async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
     });
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));

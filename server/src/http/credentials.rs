@@ -1,5 +1,6 @@
 //! Whose request it is: a key in the body, in a header, or a session cookie.
 
+use super::networks::ClientInfo;
 use super::sender::Traces;
 use axum::extract::FromRequestParts;
 use axum::http::{HeaderMap, header, request::Parts};
@@ -19,10 +20,12 @@ pub struct Credentials {
     key: Option<Secret>,
     session: Option<Secret>,
     traces: Traces,
+    /// The lake is open to the network that the request comes from.
+    is_guest: bool,
 }
 
 impl Credentials {
-    fn of(headers: &HeaderMap, traces: Traces) -> Self {
+    fn of(headers: &HeaderMap, client: Option<ClientInfo>) -> Self {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let bearer = text(header::AUTHORIZATION).and_then(|value| {
             let (scheme, key) = value.split_once(' ')?;
@@ -31,7 +34,9 @@ impl Credentials {
         let key = bearer.or_else(|| text(header::HeaderName::from_static("x-api-key")));
         let session =
             CookieJar::from_headers(headers).get(SESSION_COOKIE).map(|cookie| Secret::presented(cookie.value()));
-        Self { key: key.filter(|key| !key.trim().is_empty()).map(Secret::presented), session, traces }
+        let traces = Traces::of(headers, client);
+        let is_guest = client.is_some_and(|client| client.is_guest);
+        Self { key: key.filter(|key| !key.trim().is_empty()).map(Secret::presented), session, traces, is_guest }
     }
 
     pub fn session(&self) -> Option<&Secret> {
@@ -44,9 +49,17 @@ impl Credentials {
         let caller = match (in_body.as_ref().or(self.key.as_ref()), &self.session) {
             (Some(key), _) => lake.caller_of_key(key).await?,
             (None, Some(session)) => lake.caller_of_session(session).await?,
-            (None, None) => return Ok(Caller::Anonymous),
+            (None, None) => Caller::Anonymous,
         };
-        Ok(caller.coming_from(self.origin()))
+        Ok(match caller {
+            Caller::Anonymous if self.is_guest => Caller::Guest,
+            caller => caller.coming_from(self.origin()),
+        })
+    }
+
+    /// Whether the request would be served without a key.
+    pub fn is_guest(&self) -> bool {
+        self.is_guest
     }
 
     /// Where the request came from.
@@ -59,7 +72,7 @@ impl<S: Sync> FromRequestParts<S> for Credentials {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        Ok(Self::of(&parts.headers, Traces::of(&parts.headers, parts.extensions.get().copied())))
+        Ok(Self::of(&parts.headers, parts.extensions.get().copied()))
     }
 }
 

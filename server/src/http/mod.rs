@@ -7,6 +7,7 @@ mod digest_fields;
 mod download;
 pub mod error;
 pub mod multipart;
+pub mod networks;
 mod pages;
 mod rest;
 mod sender;

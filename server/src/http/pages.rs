@@ -72,7 +72,7 @@ async fn context(
     headers: &HeaderMap,
 ) -> Result<impl Fn() + Clone + Send + Sync + 'static, lakeshore::Error> {
     let caller: Caller = credentials.caller(&door.lake, None).await?;
-    let site = site_of(headers);
+    let site = site_of(headers, credentials.is_guest());
     let lake = door.lake.clone();
     let root = LakeRoot(door.lake_root.display().to_string());
     Ok(move || {
@@ -84,11 +84,11 @@ async fn context(
 }
 
 /// The server's address as the browser wrote it.
-pub fn site_of(headers: &HeaderMap) -> Site {
+pub fn site_of(headers: &HeaderMap, is_open: bool) -> Site {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text("x-forwarded-host").or(text("host")).unwrap_or("127.0.0.1:3000");
     let scheme = text("x-forwarded-proto").filter(|&scheme| scheme == "https").unwrap_or("http");
-    Site { origin: format!("{scheme}://{host}") }
+    Site { origin: format!("{scheme}://{host}"), is_open }
 }
 
 /// `reloads`: cargo-leptos tells the page by a WebSocket of another port when to reload.

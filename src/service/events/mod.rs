@@ -161,7 +161,7 @@ impl Lake {
         filter: EventFilter,
         last: Option<EventId>,
     ) -> Result<Subscription, Error> {
-        let scope = self.0.auth_mode.may_read(caller)?;
+        let scope = caller.may_read()?;
         let events = &self.0.events;
         let place = Place(events.subscribers.clone());
         if events.subscribers.fetch_add(1, Ordering::Relaxed) >= SUBSCRIBERS_MAX {

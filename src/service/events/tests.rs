@@ -1,7 +1,7 @@
 use super::*;
 use crate::Caller;
 use crate::dataset::SetRhythm;
-use crate::key::{AuthMode, Grant, Role};
+use crate::key::{Grant, Role};
 use crate::limits::Limits;
 use crate::ports::Clock;
 use crate::ports::memory::{CountingRandomness, ManualClock, MemoryFiles, MemoryFormats, MemoryState};
@@ -13,7 +13,7 @@ use pollster::block_on;
 use proptest::prelude::*;
 use std::time::Duration;
 
-fn lake_of(auth_mode: AuthMode) -> (Lake, Arc<ManualClock>) {
+fn new_lake() -> (Lake, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at(Timestamp(1_000_000)));
     let lake = Lake::new(Parts {
         state: Arc::new(MemoryState::default()),
@@ -22,7 +22,6 @@ fn lake_of(auth_mode: AuthMode) -> (Lake, Arc<ManualClock>) {
         clock: clock.clone(),
         randomness: Arc::new(CountingRandomness::default()),
         limits: Limits::default(),
-        auth_mode,
     });
     (lake, clock)
 }
@@ -69,7 +68,7 @@ fn subscribe(lake: &Lake, last: Option<EventId>) -> Subscription {
 
 #[test]
 fn landings_between_two_tellings_are_one_event_that_counts_them_all_and_names_some() {
-    let (lake, _) = lake_of(AuthMode::Open);
+    let (lake, _) = new_lake();
     let mut listener = subscribe(&lake, None);
     let id = start(&lake, "/a", IncrementalSync);
     for number in 0..30 {
@@ -92,7 +91,7 @@ fn landings_between_two_tellings_are_one_event_that_counts_them_all_and_names_so
 
 #[test]
 fn an_end_is_told_behind_the_landings_before_it_by_what_has_become_of_the_sync() {
-    let (lake, _) = lake_of(AuthMode::Open);
+    let (lake, _) = new_lake();
     let mut listener = subscribe(&lake, None);
     let full = start(&lake, "/a", FullSync);
     upload(&lake, full, "a");
@@ -119,7 +118,7 @@ fn an_end_is_told_behind_the_landings_before_it_by_what_has_become_of_the_sync()
 
 #[test]
 fn a_refused_upload_is_told_and_so_is_what_comes_back_from_the_trash() {
-    let (lake, _) = lake_of(AuthMode::Open);
+    let (lake, _) = new_lake();
     let id = start(&lake, "/a", IncrementalSync);
     upload(&lake, id, "a");
     upload(&lake, id, "a");
@@ -140,7 +139,7 @@ fn a_refused_upload_is_told_and_so_is_what_comes_back_from_the_trash() {
 
 #[test]
 fn a_key_with_a_prefix_hears_of_nothing_outside_of_it_and_nobody_hears_without_a_key() {
-    let (lake, _) = lake_of(AuthMode::Required);
+    let (lake, _) = new_lake();
     assert!(matches!(lake.subscribe(&Caller::Anonymous, EventFilter::default(), None), Err(Error::NoKey)));
     let mut narrow = lake.subscribe(&caller(Some("/data/a")), EventFilter::default(), None).unwrap();
     let by_path = EventFilter { path: Some(LakePath::parse("/data").unwrap()), sync_id: None };
@@ -161,7 +160,7 @@ fn a_key_with_a_prefix_hears_of_nothing_outside_of_it_and_nobody_hears_without_a
 
 #[test]
 fn who_comes_back_from_an_earlier_start_or_too_late_is_told_so() {
-    let (lake, _) = lake_of(AuthMode::Open);
+    let (lake, _) = new_lake();
     let before = lake.last_event();
     for last in [EventId { start: before.start ^ 1, ..before }, EventId { number: 1, ..before }] {
         let told = heard(&mut subscribe(&lake, Some(last)));
@@ -181,7 +180,7 @@ fn who_comes_back_from_an_earlier_start_or_too_late_is_told_so() {
 
 #[test]
 fn more_listeners_than_there_may_be_are_refused_until_one_goes() {
-    let (lake, _) = lake_of(AuthMode::Open);
+    let (lake, _) = new_lake();
     let mut all: Vec<_> = (0..SUBSCRIBERS_MAX).map(|_| subscribe(&lake, None)).collect();
     let refused = || lake.subscribe(&caller(None), EventFilter::default(), None);
     assert!(matches!(refused(), Err(Error::TooManySubscribers)));
@@ -191,7 +190,7 @@ fn more_listeners_than_there_may_be_are_refused_until_one_goes() {
 
 #[test]
 fn an_upload_in_flight_is_told_each_second_while_it_moves_and_once_when_it_stalls_or_leaves() {
-    let (lake, clock) = lake_of(AuthMode::Open);
+    let (lake, clock) = new_lake();
     let id = start(&lake, "/a", IncrementalSync);
     let mut incoming = block_on(async {
         let destination = lake.destination(&caller(None), id, None).await.unwrap();
@@ -231,7 +230,7 @@ proptest! {
     /// A listener that breaks off and comes back, again and again, hears what a constant one hears.
     #[test]
     fn a_listener_that_comes_back_misses_nothing(steps in prop::collection::vec((0..4_u8, 1..40_usize), 1..60)) {
-        let (lake, _) = lake_of(AuthMode::Open);
+        let (lake, _) = new_lake();
         let id = start(&lake, "/a", IncrementalSync);
         let mut constant = subscribe(&lake, None);
         let mut all: Vec<u64> = Vec::new();
@@ -270,7 +269,7 @@ proptest! {
 
 #[test]
 fn a_dataset_that_becomes_late_is_told_once_and_again_when_it_is_late_again() {
-    let (lake, clock) = lake_of(AuthMode::Open);
+    let (lake, clock) = new_lake();
     let watch = || {
         block_on(lake.watch_lateness()).unwrap();
         tell(&lake);
