@@ -35,6 +35,8 @@ pub enum What {
     SyncAborted,
     /// Left alone for too long.
     SyncExpired,
+    /// Held or silent, it gave way to a new start on its path.
+    SyncSuperseded,
     /// Uploads in flight, dropped with the end of their sync.
     UploadsDiscarded,
     TrashRestored,
@@ -49,13 +51,14 @@ pub enum What {
 }
 
 impl What {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::SyncStarted,
         Self::SyncEnded,
         Self::SyncHeld,
         Self::SyncConfirmed,
         Self::SyncAborted,
         Self::SyncExpired,
+        Self::SyncSuperseded,
         Self::UploadsDiscarded,
         Self::TrashRestored,
         Self::TrashEmptied,
@@ -75,6 +78,7 @@ impl What {
             Self::SyncConfirmed => "sync_confirmed",
             Self::SyncAborted => "sync_aborted",
             Self::SyncExpired => "sync_expired",
+            Self::SyncSuperseded => "sync_superseded",
             Self::UploadsDiscarded => "uploads_discarded",
             Self::TrashRestored => "trash_restored",
             Self::TrashEmptied => "trash_emptied",
@@ -304,6 +308,7 @@ impl Deed {
         let (by, at) = (closing.by(), settlement.at);
         let what = match closing {
             Closing::Abort { reason: TrashReason::Expired, .. } => What::SyncExpired,
+            Closing::Abort { reason: TrashReason::Superseded, .. } => What::SyncSuperseded,
             Closing::Abort { .. } => What::SyncAborted,
             Closing::Publish { .. } | Closing::Finish { .. } => What::SyncEnded,
         };
@@ -312,7 +317,7 @@ impl Deed {
             (What::SyncEnded, Status::Failed) => {
                 Self { outcome: Outcome::Failed, message: settlement.message.clone(), ..deed }
             }
-            (What::SyncExpired, _) => Self { message: settlement.message.clone(), ..deed },
+            (What::SyncExpired | What::SyncSuperseded, _) => Self { message: settlement.message.clone(), ..deed },
             _ => Self { message: failed_in_words(sync), ..deed },
         }
     }

@@ -107,7 +107,7 @@ pub enum Error {
     )]
     UploadsInFlight { sync_id: SyncId, uploads: Vec<Upload> },
     #[error(
-        "full sync {0} has no file that landed, so publishing it would empty the dataset; send \"allow_empty\": true if that is meant, or abort it"
+        "full sync {0} is held: no file has landed in it, so publishing it would empty the dataset; send files, or \"allow_empty\": true if that is meant, or abort it, or start a new one in its place"
     )]
     EmptyFullSync(SyncId),
     #[error(

@@ -117,6 +117,9 @@ pub struct Limits {
     pub upload_bytes_max: u64,
     /// A sync without any upload for this long fails by itself.
     pub sync_idle_max: Duration,
+    /// A full sync that is held, or of which nobody heard anything for this long, gives way to a new start on its path. `None`:
+    /// none does.
+    pub supersede_after: Option<Duration>,
     /// A resumable upload to which nothing came for this long is given up.
     pub resumable_idle_max: Duration,
     /// What has been in the trash for longer is removed for good.
@@ -146,6 +149,7 @@ impl Default for Limits {
         Self {
             upload_bytes_max: 1 << 40,
             sync_idle_max: Duration::from_secs(24 * 3600),
+            supersede_after: Some(Duration::from_secs(15 * 60)),
             resumable_idle_max: Duration::from_secs(24 * 3600),
             trash_age_max: Duration::from_secs(30 * 24 * 3600),
             trash_bytes_max: None,

@@ -200,6 +200,42 @@ impl Closing {
             Self::Finish { by } | Self::Publish { by, .. } | Self::Abort { by, .. } => by,
         }
     }
+
+    /// The message of an upload in flight of `sync_id` that this ending drops.
+    pub fn discard_message(&self, sync_id: SyncId) -> String {
+        match self {
+            Self::Abort { reason: TrashReason::Superseded, message, .. } => {
+                format!("the upload was discarded, because sync {sync_id} was {message}; send it in a new sync")
+            }
+            _ => Error::Discarded(sync_id).to_string(),
+        }
+    }
+}
+
+/// A full sync that is in the way of a new start on its own path, and until when it had to be silent to give way to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Supersede {
+    pub sync_id: SyncId,
+    pub silent_since: Timestamp,
+    /// Of its uploads in flight, the resumable ones to which nothing came since then.
+    pub num_idle_uploads: u64,
+}
+
+/// Does this sync give way to a new start on `path`? A full sync does on its own path, while its end was not asked for, once it
+/// is held or was silent for long enough, unless an upload of it is in flight. `last_activity` is that of the metadata.
+pub fn gives_way(record: &SyncRecord, last_activity: Timestamp, path: &LakePath, supersede: &Supersede) -> bool {
+    let sync = &record.sync;
+    sync.sync_id == supersede.sync_id
+        && record.phase == Phase::Open
+        && sync.sync_type == SyncType::FullSync
+        && sync.path == *path
+        && sync.num_in_flight <= supersede.num_idle_uploads
+        && (sync.held.is_some() || last_activity <= supersede.silent_since)
+}
+
+/// How a sync ends that gives way.
+pub fn superseded_by(successor: SyncId, by: Actor) -> Closing {
+    Closing::Abort { reason: TrashReason::Superseded, message: format!("superseded by sync {successor}"), by }
 }
 
 /// May an upload begin in this sync?
@@ -207,7 +243,13 @@ pub fn may_accept_uploads(record: &SyncRecord) -> Result<(), Error> {
     let sync = &record.sync;
     match record.phase {
         Phase::Open => Ok(()),
-        Phase::Publishing | Phase::Aborting => Err(Error::SyncEnding(sync.sync_id)),
+        Phase::Publishing | Phase::Aborting => match &record.closing {
+            // It says which sync to go on with.
+            Some(Closing::Abort { reason: TrashReason::Superseded, message, .. }) => {
+                Err(Error::SyncEnded { sync_id: sync.sync_id, status: Status::Failed, message: message.clone() })
+            }
+            _ => Err(Error::SyncEnding(sync.sync_id)),
+        },
         Phase::Ended => {
             Err(Error::SyncEnded { sync_id: sync.sync_id, status: sync.sync_status, message: sync.message.clone() })
         }

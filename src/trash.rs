@@ -70,6 +70,8 @@ pub enum TrashReason {
     Aborted,
     /// The staged files of a full sync that was left alone for too long.
     Expired,
+    /// The staged files of a full sync that gave way to a new start on its path.
+    Superseded,
     /// A restore put something else in its place.
     Restored,
 }
@@ -81,12 +83,13 @@ impl TrashReason {
             Self::Overwritten => "Overwritten",
             Self::Aborted => "Aborted",
             Self::Expired => "Expired",
+            Self::Superseded => "Superseded",
             Self::Restored => "Restored",
         }
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Replaced, Self::Overwritten, Self::Aborted, Self::Expired, Self::Restored]
+        [Self::Replaced, Self::Overwritten, Self::Aborted, Self::Expired, Self::Superseded, Self::Restored]
             .into_iter()
             .find(|reason| reason.as_str() == text)
     }

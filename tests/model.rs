@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use lakeshore::dataset::DatasetParameters;
+use lakeshore::guard::{GuardRule, ShrinkGuard};
 use lakeshore::limits::Limits;
 use lakeshore::list::ListParameters;
 use lakeshore::overview::OverviewParameters;
@@ -25,6 +26,8 @@ use std::time::Duration;
 const PATHS: [&str; 3] = ["/a", "/a/b", "/c"];
 const NAMES: [&str; 3] = ["one", "two", "sub/three"];
 const IDLE_MAX: Duration = Duration::from_secs(3600);
+/// Shorter than a wait.
+const SUPERSEDE_AFTER: Duration = Duration::from_secs(900);
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -105,6 +108,8 @@ struct ModelSync {
     landed: u64,
     is_held: bool,
     last_activity: i64,
+    /// When something that its row does not tell of was asked of it.
+    last_call: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +131,7 @@ struct Model {
     /// Pieces that were ever in the trash.
     pieces: u64,
     now: i64,
+    started_at: i64,
 }
 
 fn is_within(path: &str, place: &str) -> bool {
@@ -175,6 +181,18 @@ impl Model {
         })
     }
 
+    /// The full sync on this very path that gives way to a new start.
+    fn ghost(&self, path: &str) -> Option<usize> {
+        let silent_since = self.now - SUPERSEDE_AFTER.as_millis() as i64;
+        let is_silent = |sync: &ModelSync| {
+            [sync.last_activity, sync.last_call, self.started_at].into_iter().all(|heard| heard <= silent_since)
+        };
+        self.syncs.iter().position(|sync| {
+            let is_open = sync.status == Status::Syncing && sync.sync_type == SyncType::FullSync;
+            is_open && sync.path == path && (sync.is_held || is_silent(sync))
+        })
+    }
+
     fn remember(&mut self, dataset: &'static str) {
         if !self.datasets.contains(&dataset) {
             self.datasets.push(dataset);
@@ -183,17 +201,32 @@ impl Model {
 
     fn start(&mut self, path: &'static str, sync_type: SyncType) -> Result<(), ErrorCode> {
         let is_full = sync_type == SyncType::FullSync;
-        if self.is_held(path, is_full) {
+        let ghost = self.ghost(path);
+        if ghost.is_none() && self.is_held(path, is_full) {
             return Err(ErrorCode::PathHeld);
         }
         if is_full && self.has_datasets_below(path) {
             return Err(ErrorCode::DatasetsBelow);
         }
-        let last_activity = self.now;
+        if let Some(ghost) = ghost {
+            self.abort(ghost)?;
+        }
+        let (last_activity, last_call) = (self.now, 0);
         let (status, staged) = (Status::Syncing, Files::new());
         let (total, failed, landed) = (0, 0, 0);
         let is_held = false;
-        self.syncs.push(ModelSync { path, sync_type, status, staged, total, failed, landed, is_held, last_activity });
+        self.syncs.push(ModelSync {
+            path,
+            sync_type,
+            status,
+            staged,
+            total,
+            failed,
+            landed,
+            is_held,
+            last_activity,
+            last_call,
+        });
         Ok(())
     }
 
@@ -232,7 +265,9 @@ impl Model {
 
     /// What is missing, how much is unchanged, and how much was taken over.
     fn take_over(&mut self, sync: usize) -> Result<Missing, ErrorCode> {
+        let now = self.now;
         let is_full = self.open(sync)?.sync_type == SyncType::FullSync;
+        self.open(sync)?.last_call = now;
         let mut answer = Missing::default();
         let mut offer = self.offer(sync);
         offer.sort();
@@ -273,14 +308,13 @@ impl Model {
             found.status = Status::Finished;
             return Ok(());
         }
+        found.last_call = self.now;
         let old: Vec<_> = self.live.iter().filter(|(path, _)| is_within(path, found.path)).collect();
         let bytes = |contents: &mut dyn Iterator<Item = &String>| contents.map(String::len).sum::<usize>();
         let old_bytes = bytes(&mut old.iter().map(|(_, content)| *content));
         let is_shrinking = found.staged.len() * 2 < old.len() || bytes(&mut found.staged.values()) * 2 < old_bytes;
         if found.landed == 0 && !allow_empty {
-            if !old.is_empty() {
-                found.hold(self.now);
-            }
+            found.hold(self.now);
             return Err(ErrorCode::EmptyFullSync);
         }
         if found.landed > 0 && is_shrinking && !confirm {
@@ -388,7 +422,12 @@ impl Engine {
             formats: Arc::new(MemoryFormats),
             clock: clock.clone(),
             randomness: randomness.clone(),
-            limits: Limits { sync_idle_max: IDLE_MAX, ..Limits::default() },
+            limits: Limits {
+                sync_idle_max: IDLE_MAX,
+                supersede_after: Some(SUPERSEDE_AFTER),
+                shrink_guard: ShrinkGuard::of(&[GuardRule::parse("0.5").unwrap()]),
+                ..Limits::default()
+            },
         })
     }
 
@@ -543,6 +582,7 @@ async fn take(step: &Step, serial: usize, engine: &mut Engine, model: &mut Model
         }
         Step::Restart => {
             engine.restart().await;
+            model.started_at = model.now;
             (Ok(()), Ok(()))
         }
     };

@@ -84,6 +84,11 @@ pub struct ServeOptions {
     #[arg(long, env = "LAKESHORE_SYNC_IDLE_TIMEOUT", default_value = "24h", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub sync_idle_timeout: Duration,
 
+    /// A full sync that is held, or that has nothing in flight and was silent for this long, gives way to a new start on its path:
+    /// it fails, and its files go to the trash; never (or 0): it stays in the way
+    #[arg(long, env = "LAKESHORE_SUPERSEDE_AFTER", default_value = "15min", value_parser = parse_supersede, value_name = "TIME")]
+    pub supersede_after: Patience,
+
     /// A resumable upload to which nothing comes for this long is given up, such as 24h
     #[arg(long, env = "LAKESHORE_RESUMABLE_EXPIRY", default_value = "24h", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub resumable_expiry: Duration,
@@ -106,9 +111,9 @@ pub struct ServeOptions {
     pub min_free_space: Option<ByteSize>,
 
     /// What a full sync must leave of the files, and of the bytes, of its dataset, or it is held until somebody confirms it,
-    /// such as 0.5; or PATH=0.5 for a lake path and what is below it, the longest path rules; 0 holds nothing; may be given
-    /// several times
-    #[arg(long, env = "LAKESHORE_SHRINK_GUARD", default_value = "0.5", value_delimiter = ',', value_parser = GuardRule::parse, value_name = "[PATH=]FRACTION")]
+    /// such as 0.5; 0.1@16MiB: of the bytes alone, of datasets of at least 16 MiB; PATH=0.5 for a lake path and what is below
+    /// it, the longest path rules; 0 holds nothing but an empty full sync; may be given several times
+    #[arg(long, env = "LAKESHORE_SHRINK_GUARD", default_value = "0.1@16MiB", value_delimiter = ',', value_parser = GuardRule::parse, value_name = "[PATH=]FRACTION[@SIZE]")]
     pub shrink_guard: Vec<GuardRule>,
 
     /// How long a stop waits for what is running, such as 30s
@@ -180,6 +185,7 @@ impl ServeOptions {
         Limits {
             upload_bytes_max: self.max_upload_size.as_u64(),
             sync_idle_max: self.sync_idle_timeout,
+            supersede_after: self.supersede_after.0,
             resumable_idle_max: self.resumable_expiry,
             stalled_after: self.stalled_after,
             trash_age_max: self.trash_retention,
@@ -272,6 +278,15 @@ pub struct RevokeKey {
 
 fn parse_role(text: &str) -> Result<Role, String> {
     Role::parse(text).ok_or_else(|| "one of admin, write and read".to_owned())
+}
+
+/// A time, or never. Not an `Option`, which the parser of options takes for one that may be left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience(Option<Duration>);
+
+fn parse_supersede(text: &str) -> Result<Patience, humantime::DurationError> {
+    let time = if text == "never" || text == "0" { Duration::ZERO } else { humantime::parse_duration(text)? };
+    Ok(Patience(Some(time).filter(|time| !time.is_zero())))
 }
 
 fn parse_retention(text: &str) -> Result<Duration, humantime::DurationError> {

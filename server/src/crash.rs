@@ -19,6 +19,7 @@ pub const POINTS: &[&str] = &[
     "exchange.synced",
     "drop.moved",
     "hold.remembered",
+    "supersede.remembered",
     "inspection.remembered",
     "emptying.removed",
     "emptying.synced",

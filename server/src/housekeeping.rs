@@ -92,6 +92,7 @@ async fn look_after(lake: &Lake, stopping: &CancellationToken) {
             );
         }
         if ticks.is_multiple_of(EXPIRY_INTERVALS) {
+            log(lake.resume_aborts().await, "go on with aborting a sync");
             log(lake.expire_idle_syncs().await, "fail abandoned syncs");
             log(lake.expire_resumables().await, "give up abandoned uploads");
         }

@@ -57,6 +57,7 @@ macro_rules! state_promises {
             counters_follow_every_upload,
             a_sync_with_uploads_in_flight_closes_only_when_told_to_discard_them,
             closing_is_remembered_until_settled_and_settling_twice_changes_nothing,
+            a_full_sync_that_is_held_or_silent_gives_way_to_a_start_on_its_own_path_alone,
             an_upload_ends_once,
             landings_are_known_from_the_intent_to_the_end,
             what_is_declared_last_counts_and_is_compared_with_what_has_landed_last,

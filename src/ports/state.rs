@@ -14,7 +14,7 @@ use crate::key::{Key, KeyId, NewKey, SecretHash};
 use crate::list::{SyncQuery, TrashQuery, UploadQuery};
 use crate::path::LakePath;
 use crate::ports::{DatasetState, ResumableState, SchemaState, SearchState, Space, StateInspection};
-use crate::sync::{Closing, Status, Sync, SyncId, SyncRecord, SyncType};
+use crate::sync::{Closing, Status, Supersede, Sync, SyncId, SyncRecord, SyncType};
 use crate::time::Timestamp;
 use crate::trash::{Doomed, Totals, TrashEntry, TrashGroup, TrashId, TrashKey, TrashKind, TrashReason};
 use crate::upload::{Digest, Identity, PartialName, Upload, UploadId};
@@ -173,6 +173,11 @@ pub trait SyncState: Send + std::marker::Sync {
     /// overlapping path, or a full sync has other datasets below its path. One that an earlier call under the same key has
     /// started is given again, however it stands; under the key of another call it is refused.
     async fn start_sync(&self, new: &NewSync) -> Result<SyncId, Error>;
+
+    /// The same where a full sync is in the way that [`crate::sync::gives_way`]: that one is closed, as by [`Self::close_sync`]
+    /// with [`crate::sync::superseded_by`], in the transaction that remembers the new one. Where it does not give way, it is
+    /// refused as by [`Self::start_sync`].
+    async fn supersede_sync(&self, new: &NewSync, supersede: &Supersede) -> Result<SyncId, Error>;
 
     async fn sync(&self, id: SyncId) -> Result<Option<SyncRecord>, Error>;
 

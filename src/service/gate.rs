@@ -4,7 +4,8 @@
 //! finds out at its next step, and never lands behind the ending's back.
 
 use crate::error::Error;
-use crate::sync::{Sync, SyncId};
+use crate::sync::{Status, Sync, SyncId};
+use crate::time::Timestamp;
 use async_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,12 +19,16 @@ pub(super) struct Gates {
     gates: Mutex<HashMap<SyncId, Weak<Gate>>>,
     /// Syncs that were open when they were last looked up, and whose ending has not begun since.
     open: Mutex<HashMap<SyncId, Arc<Sync>>>,
+    /// When a call came to a sync that its row does not tell of, of late.
+    calls: Mutex<HashMap<SyncId, Timestamp>>,
 }
 
 pub(super) struct Gate {
     sync_id: SyncId,
     lock: RwLock<()>,
     generation: AtomicU64,
+    /// The sync that has superseded it; 0: none has.
+    successor: AtomicU64,
 }
 
 /// An upload's permission to land, as long as the gate is of the same generation.
@@ -40,7 +45,12 @@ impl Gates {
             return gate;
         }
         gates.retain(|_, gate| gate.strong_count() > 0);
-        let gate = Arc::new(Gate { sync_id, lock: RwLock::new(()), generation: AtomicU64::new(0) });
+        let gate = Arc::new(Gate {
+            sync_id,
+            lock: RwLock::new(()),
+            generation: AtomicU64::new(0),
+            successor: AtomicU64::new(0),
+        });
         gates.insert(sync_id, Arc::downgrade(&gate));
         gate
     }
@@ -60,6 +70,22 @@ impl Gates {
     /// Call it when the ending has been remembered, alone in the gate.
     pub(super) fn forget_open(&self, sync_id: SyncId) {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&sync_id);
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).remove(&sync_id);
+    }
+
+    /// Somebody is at work on the sync, though its row may not tell of it.
+    pub(super) fn called(&self, sync_id: SyncId, now: Timestamp) {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        if calls.len() >= OPEN_SYNCS_MAX
+            && let Some(oldest) = calls.iter().min_by_key(|(_, at)| **at).map(|(id, _)| *id)
+        {
+            calls.remove(&oldest);
+        }
+        calls.insert(sync_id, now);
+    }
+
+    pub(super) fn last_call(&self, sync_id: SyncId) -> Option<Timestamp> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).get(&sync_id).copied()
     }
 }
 
@@ -78,6 +104,12 @@ impl Gate {
         self.lock.write().await
     }
 
+    /// What is in flight will not land, as another sync has taken the place of this one.
+    pub(super) fn supersede(&self, successor: SyncId) {
+        self.successor.store(successor.0, Ordering::SeqCst);
+        self.discard_in_flight();
+    }
+
     /// What is in flight will not land.
     pub(super) fn discard_in_flight(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);
@@ -87,9 +119,15 @@ impl Gate {
 impl Pass {
     pub(super) fn check(&self) -> Result<(), Error> {
         if self.gate.generation.load(Ordering::SeqCst) == self.generation {
-            Ok(())
-        } else {
-            Err(Error::Discarded(self.gate.sync_id))
+            return Ok(());
+        }
+        let sync_id = self.gate.sync_id;
+        match self.gate.successor.load(Ordering::SeqCst) {
+            0 => Err(Error::Discarded(sync_id)),
+            successor => {
+                let message = format!("superseded by sync {successor}");
+                Err(Error::SyncEnded { sync_id, status: Status::Failed, message })
+            }
         }
     }
 

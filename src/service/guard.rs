@@ -43,17 +43,14 @@ impl Lake {
         Ok((self.measure_dataset(&sync.path).await?, self.measure_staging(sync).await?))
     }
 
-    /// An end was refused because nothing has landed: where there is something to lose, the sync shows as held, so that a
-    /// person hears of it too.
+    /// An end was refused because nothing has landed: the sync is held, so that a person hears of it, and so that it gives way to
+    /// the next start.
     pub(super) async fn hold_empty(&self, caller: &Caller, record: &SyncRecord) -> Result<(), Error> {
         let sync = &record.sync;
         let replaced = self.measure_dataset(&sync.path).await?;
-        if replaced.files > 0 {
-            let published = Totals::default();
-            let hold = Hold { since: self.now(), replaced, published, differing_files: 0 };
-            self.0.state.hold_sync(sync.sync_id, hold, &caller.actor()).await?;
-            self.0.events.marks().sync(sync.sync_id).is_held = true;
-        }
+        let hold = Hold { since: self.now(), replaced, published: Totals::default(), differing_files: 0 };
+        self.0.state.hold_sync(sync.sync_id, hold, &caller.actor()).await?;
+        self.0.events.marks().sync(sync.sync_id).is_held = true;
         Ok(())
     }
 }

@@ -101,6 +101,16 @@ impl InFlight {
         self.entries().retain(|_, entry| entry.new.sync_id != sync_id);
     }
 
+    /// Resumable uploads of the sync to which nothing came since `since`, and that no request brings.
+    pub(super) fn num_idle_of(&self, sync_id: SyncId, since: Timestamp, now: Timestamp) -> u64 {
+        let entries: Vec<_> = self.entries().values().filter(|entry| entry.new.sync_id == sync_id).cloned().collect();
+        let is_idle = |entry: &&Arc<Entry>| {
+            let seen = entry.look(now, Duration::MAX);
+            seen.is_resumable && seen.last_byte_time <= since && entry.requests.load(Ordering::Relaxed) == 0
+        };
+        entries.iter().filter(is_idle).count() as u64
+    }
+
     /// The entry of the upload, new or known.
     fn enter(&self, new: Entering, by: &str, received_bytes: u64, last_byte_at: Timestamp) -> Arc<Entry> {
         let mut entries = self.entries();

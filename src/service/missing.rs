@@ -63,6 +63,7 @@ impl Lake {
     /// too: what was sent or taken over before is not missing.
     pub async fn missing_files(&self, caller: &Caller, offer: &Offer) -> Result<Missing, Error> {
         let destination = self.destination(caller, offer.sync_id, offer.path.as_deref()).await?;
+        self.0.gates.called(offer.sync_id, self.now());
         let (wanted, mut missing) = wanted(&destination, offer)?;
         let sync = destination.sync.clone();
         let is_full = sync.sync_type == SyncType::FullSync;

@@ -88,6 +88,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     randomness: Arc<dyn Randomness>,
     limits: Limits,
+    /// Nobody could call before.
+    started_at: Timestamp,
     gates: Gates,
     landings: Landings,
     failures: Failures,
@@ -116,7 +118,9 @@ impl Lake {
     pub fn new(parts: Parts) -> Self {
         let Parts { state, files, formats, clock, randomness, limits } = parts;
         let events = Events::new(clock.now(), &*randomness);
+        let started_at = clock.now();
         Self(Arc::new(Inner {
+            started_at,
             state,
             files,
             formats,

@@ -33,6 +33,7 @@ impl Lake {
         let gate = self.0.gates.of(id);
         let _alone = gate.alone().await;
         may_write(caller, &self.record(id).await?.sync.path)?;
+        self.0.gates.called(id, self.now());
         let record = self.resume_closing(id).await?;
         if record.sync.sync_status == Status::Finished {
             return Ok(());
@@ -83,6 +84,20 @@ impl Lake {
         Ok(())
     }
 
+    /// Ends a sync that was closed because another has superseded it. The other stands, whatever becomes of this one's files:
+    /// [`Self::resume_aborts`] goes on with them after a fault, as does a restart. Call it alone in the gate.
+    pub(super) async fn follow_supersession(&self, gate: &Gate, record: &SyncRecord, successor: SyncId) {
+        let id = gate.sync_id();
+        gate.supersede(successor);
+        self.0.gates.forget_open(id);
+        self.0.measures.ended(id);
+        self.0.in_flight.remove_all_of(id);
+        // What a fault leaves of the partial files, the next start sweeps.
+        let _ = self.drop_failed_resumables(id).await;
+        let _ = self.complete(record).await;
+        self.0.events.marks().sync(id).has_ended = true;
+    }
+
     /// Fails a sync whose staged files are gone, as after the return of an older state: an empty folder published in their
     /// place would empty the dataset. Gives what its sender is to hear.
     async fn give_up_lost(&self, gate: &Gate, record: &SyncRecord, discard_in_flight: bool, by: Actor) -> Error {
@@ -126,7 +141,7 @@ impl Lake {
     }
 
     /// The sync, after an ending that an earlier fault has interrupted was tried again. Call it alone in the gate.
-    async fn resume_closing(&self, id: SyncId) -> Result<SyncRecord, Error> {
+    pub(super) async fn resume_closing(&self, id: SyncId) -> Result<SyncRecord, Error> {
         // Else an upload that has failed would count as in flight.
         self.remember_failures().await?;
         let record = self.record(id).await?;

@@ -11,7 +11,7 @@ use crate::list::{ListParameters, Page, SyncQuery, UploadQuery};
 use crate::path::LakePath;
 use crate::place::Place;
 use crate::ports::state::{NewSync, OnceOnly};
-use crate::sync::{Sync, SyncId, SyncRecord, SyncType};
+use crate::sync::{Phase, Supersede, Sync, SyncId, SyncRecord, SyncType};
 use crate::trash::TrashReason;
 use crate::upload::Upload;
 use serde::{Deserialize, Serialize};
@@ -75,11 +75,8 @@ impl Lake {
             once: key.map(|key| self.once_only(key, start)).transpose()?,
             at: self.now(),
         };
-        let started = match self.0.state.start_sync(&new).await {
-            // Datasets that somebody has removed from the lake by hand must not block the path for ever.
-            Err(Error::DatasetsBelow { below, .. }) if self.forget_missing(&below).await? => {
-                self.0.state.start_sync(&new).await
-            }
+        let started = match self.remember_start(&new, None).await {
+            Err(refusal @ Error::PathHeld { .. }) => self.supersede(&new, refusal).await,
             result => result,
         };
         if let Ok(id) = &started {
@@ -93,6 +90,47 @@ impl Lake {
             }
         }
         started
+    }
+
+    async fn remember_start(&self, new: &NewSync, supersede: Option<&Supersede>) -> Result<SyncId, Error> {
+        let attempt = async || match supersede {
+            None => self.0.state.start_sync(new).await,
+            Some(supersede) => self.0.state.supersede_sync(new, supersede).await,
+        };
+        match attempt().await {
+            // Datasets that somebody has removed from the lake by hand must not block the path for ever.
+            Err(Error::DatasetsBelow { below, .. }) if self.forget_missing(&below).await? => attempt().await,
+            result => result,
+        }
+    }
+
+    /// Starts a sync in the place of the one in its way, where that gives way; else it is refused as it was.
+    async fn supersede(&self, new: &NewSync, refusal: Error) -> Result<SyncId, Error> {
+        let (Some(silence), Error::PathHeld { sync_id: old, sync_type: SyncType::FullSync, held_path, .. }) =
+            (self.0.limits.supersede_after, &refusal)
+        else {
+            return Err(refusal);
+        };
+        let old = *old;
+        let silent_since = self.now().minus(silence);
+        let is_called = self.0.started_at > silent_since || self.0.gates.last_call(old) > Some(silent_since);
+        // Most starts that meet another sync end here, without waiting for its landings.
+        if *held_path != new.path || (is_called && self.record(old).await?.sync.held.is_none()) {
+            return Err(refusal);
+        }
+        let gate = self.0.gates.of(old);
+        // No landing is half way, and no ending begins.
+        let _alone = gate.alone().await;
+        // An upload that has failed would count as in flight.
+        self.remember_failures().await?;
+        let num_idle_uploads = self.0.in_flight.num_idle_of(old, silent_since, self.now());
+        let supersede = Supersede { sync_id: old, silent_since, num_idle_uploads };
+        let started = self.remember_start(new, Some(&supersede)).await?;
+        let record = self.record(old).await?;
+        if record.phase == Phase::Aborting {
+            self.follow_supersession(&gate, &record, started).await;
+        }
+        Ok(started)
     }
 
     fn once_only(&self, key: &IdempotencyKey, start: &StartSync) -> Result<OnceOnly, Error> {
@@ -155,6 +193,17 @@ impl Lake {
         const SUGGESTIONS_MAX: u64 = 20;
         let scope = caller.may_read()?;
         self.0.state.datasets(beginning, scope.as_ref(), SUGGESTIONS_MAX).await
+    }
+
+    /// Goes on with the syncs that were to fail, and whose files a fault has kept from the trash.
+    pub async fn resume_aborts(&self) -> Result<(), Error> {
+        let closing = self.0.state.closing_syncs().await?;
+        for record in closing.iter().filter(|record| record.phase == Phase::Aborting) {
+            let gate = self.0.gates.of(record.sync.sync_id);
+            let _alone = gate.alone().await;
+            self.resume_closing(record.sync.sync_id).await?;
+        }
+        Ok(())
     }
 
     /// Fails the syncs that nobody has sent anything to for [`crate::limits::Limits::sync_idle_max`].

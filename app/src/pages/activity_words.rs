@@ -12,6 +12,7 @@ pub fn title(what: What) -> &'static str {
         What::SyncConfirmed => "Held sync confirmed",
         What::SyncAborted => "Sync aborted",
         What::SyncExpired => "Sync expired",
+        What::SyncSuperseded => "Sync superseded",
         What::UploadsDiscarded => "Uploads discarded",
         What::TrashRestored => "Trash restored",
         What::TrashEmptied => "Trash emptied",

@@ -93,11 +93,14 @@ fn name(sync: &Sync) -> String {
 fn of_held(sync: Sync, as_of: Timestamp) -> Need {
     let why = match sync.held {
         Some(hold) => {
-            let would = format!(
-                "Would leave {} of {}; held since ",
-                format::totals(hold.published),
-                format::totals(hold.replaced)
-            );
+            let would = match hold.replaced.files {
+                0 => "Would publish no file; held since ".to_owned(),
+                _ => format!(
+                    "Would leave {} of {}; held since ",
+                    format::totals(hold.published),
+                    format::totals(hold.replaced)
+                ),
+            };
             view! {
                 {would}
                 <RelativeTime at=hold.since as_of/>

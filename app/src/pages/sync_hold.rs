@@ -34,7 +34,7 @@ pub fn HoldNotice(sync: RwSignal<Sync>, may_write: bool, as_of: Timestamp, refre
                                         {consequence(&path, hold)}
                                     </p>
                                     <p class="quiet">
-                                        "If more files are to come, send them and end it again; if it went wrong, abort it."
+                                        "If more files are to come, send them and end it again; if it went wrong, abort it, or start a new sync: that takes its place."
                                     </p>
                                 </div>
                                 {may_write
@@ -67,6 +67,9 @@ fn consequence(path: &str, hold: Hold) -> String {
             "{files} of it {} other columns than {path}; they are marked below.",
             if hold.differing_files == 1 { "has" } else { "have" }
         );
+    }
+    if hold.published.files == 0 && hold.replaced.files == 0 {
+        return format!("No file has landed, and {path} holds none: publishing it would change nothing.");
     }
     if hold.published.files == 0 {
         return format!(

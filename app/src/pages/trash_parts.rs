@@ -18,6 +18,7 @@ pub fn reason(reason: TrashReason) -> &'static str {
         TrashReason::Overwritten => "Overwritten by an upload of the same name",
         TrashReason::Aborted => "Sent to a full sync that was aborted",
         TrashReason::Expired => "Sent to a full sync that was left alone",
+        TrashReason::Superseded => "Sent to a full sync that gave way to a new one",
         TrashReason::Restored => "Displaced by a restore",
     }
 }

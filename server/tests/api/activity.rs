@@ -57,7 +57,7 @@ async fn a_sync_is_told_from_its_start_to_its_end_with_who_and_from_where_and_no
 
 #[tokio::test]
 async fn what_is_held_confirmed_aborted_restored_and_emptied_is_told() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_with(&["--shrink-guard", "0.5"]).await;
     publish(&server, "/data/t", &["a", "b", "c", "d"]).await;
     let id = server.start_sync("/data/t", "FullSync").await;
     server.upload(id, "a", b"1").await;

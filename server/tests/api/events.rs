@@ -104,7 +104,7 @@ async fn a_sync_is_told_from_its_start_to_its_publishing_and_the_restore_behind_
 
 #[tokio::test]
 async fn a_held_sync_and_one_that_fails_are_told_with_the_reason() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_with(&["--shrink-guard", "0.5"]).await;
     let first = server.start_sync("/data/t", "FullSync").await;
     for name in ["a", "b", "c"] {
         server.upload(first, name, b"1").await;

@@ -28,6 +28,7 @@ mod sealed;
 mod search;
 #[path = "../support/server.rs"]
 mod server;
+mod supersede;
 mod syncs;
 mod trash;
 mod tus;

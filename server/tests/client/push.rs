@@ -173,7 +173,7 @@ async fn an_empty_folder_does_not_empty_the_dataset_unless_that_is_confirmed() {
 
 #[tokio::test]
 async fn what_the_guard_holds_is_told_by_its_own_code_and_published_when_confirmed() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_with(&["--shrink-guard", "0.5"]).await;
     let machine = Machine::of(&server);
     small_folder(&machine);
     machine.push(&["export", T, "--full"]);

@@ -219,16 +219,18 @@ impl Sender {
         Some(())
     }
 
-    /// A sync that would shrink its dataset: it is held, then aborted.
+    /// A sync that would shrink its dataset: it is held, then gives way to another, which is aborted.
     #[cfg(feature = "failpoints")]
-    pub async fn hold_and_abort(&self, path: &str) -> Option<()> {
+    pub async fn hold_and_supersede(&self, path: &str) -> Option<()> {
         let sync_id = self.start(path, "FullSync").await?;
         self.ledger.known().incomplete.insert(sync_id);
         self.upload(sync_id, "part-0", format!("{sync_id}:held").into_bytes()).await?;
         let body = json!({ "sync_id": sync_id, "api_key": self.key });
         let (status, answer) = self.post("/api/ingestion/file/sync/end", body).await?;
         assert_eq!((status, &answer["code"]), (409, &json!(40911)), "{answer}");
-        self.close("abort", sync_id).await
+        let successor = self.start(path, "FullSync").await?;
+        self.ledger.known().incomplete.insert(successor);
+        self.close("abort", successor).await
     }
 
     /// Aborts what a kill has left open, or it would hold its path.
@@ -274,7 +276,7 @@ impl Sender {
         let url = format!("{}/api/lake/trash?size=20&order=desc&path={path}", self.url);
         let trash: Value = self.client.get(url).send().await.ok()?.json().await.ok()?;
         let is_whole = |entry: &&Value| match (&entry["reason"], entry["sync_id"].as_u64()) {
-            (Value::String(reason), Some(sync_id)) if reason == "Aborted" => {
+            (Value::String(reason), Some(sync_id)) if reason == "Aborted" || reason == "Superseded" => {
                 !self.ledger.known().incomplete.contains(&sync_id)
             }
             _ => true,

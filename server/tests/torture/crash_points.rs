@@ -41,7 +41,7 @@ async fn scenario(sender: &Sender) -> Option<()> {
     sender.publish("/full", second).await?;
     sender.publish_unchanged("/full").await?;
     assert_eq!(sender.restore("/full").await?, "Replaced");
-    sender.hold_and_abort("/full").await?;
+    sender.hold_and_supersede("/full").await?;
     let aborted = sender.stage("/full").await?;
     sender.close("abort", aborted).await?;
     assert_eq!(sender.restore("/full").await?, "Aborted");
@@ -77,7 +77,7 @@ async fn run_scenario(server: &TestServer, ledger: &Arc<Ledger>) -> Option<()> {
 async fn crash_at(point: &str, passing: u64) -> bool {
     let folder = fast_folder();
     let data_dir = folder.path().to_owned();
-    let stopped = Stopped::new(folder, data_dir, &[]).with_key();
+    let stopped = Stopped::new(folder, data_dir, &["--shrink-guard", "0.5"]).with_key();
     let ledger = Arc::new(Ledger::default());
     let armed = format!("{point}:{passing}");
     match stopped.try_start(&[(VARIABLE, &armed)]).await {

@@ -128,11 +128,11 @@ impl Data {
         of_sync.filter_map(|row| Some(LandedFile { target: row.target.clone(), digest: row.digest()? }))
     }
 
-    fn refuse_if_held(&self, path: &LakePath, sync_type: SyncType) -> Result<(), Error> {
+    fn refuse_if_held(&self, path: &LakePath, sync_type: SyncType, superseded: Option<SyncId>) -> Result<(), Error> {
         let open: Vec<_> = self
             .syncs
             .iter()
-            .filter(|(record, _)| record.phase != Phase::Ended)
+            .filter(|(record, _)| record.phase != Phase::Ended && Some(record.sync.sync_id) != superseded)
             .map(|(SyncRecord { sync, .. }, _)| OpenSync {
                 sync_id: sync.sync_id,
                 path: sync.path.clone(),

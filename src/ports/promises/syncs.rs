@@ -5,11 +5,12 @@ use super::{
     uploads,
 };
 use crate::error::Error;
+use crate::guard::Hold;
 use crate::list::{Order, Page, SyncQuery, UploadQuery};
 use crate::ports::state::{NewUpload, RefusedUpload, Settlement, State};
-use crate::sync::{Closing, Phase, Status, SyncId, SyncType};
+use crate::sync::{Closing, Phase, Status, Supersede, SyncId, SyncType, superseded_by};
 use crate::time::Timestamp;
-use crate::trash::TrashReason;
+use crate::trash::{Totals, TrashReason};
 use crate::upload::{Identity, UploadId};
 
 pub async fn ids_count_from_one_without_gaps_and_pages_skip_by_count(state: &dyn State) {
@@ -176,4 +177,54 @@ pub async fn filters_find_rows_by_status_type_path_and_text(state: &dyn State) {
     assert_eq!(found(UploadQuery { scope: Some(path("/data/x")), ..any() }).await, [0; 0]);
     let second = UploadQuery { path: Some(path("/data")), ..uploads(page(1, 1, Order::Asc)) };
     assert_eq!(found(second).await, [2]);
+}
+
+pub async fn a_full_sync_that_is_held_or_silent_gives_way_to_a_start_on_its_own_path_alone(state: &dyn State) {
+    let old = start(state, "/a", SyncType::FullSync).await;
+    let upload = begin(state, old, "/a/1.csv").await;
+    let supersede = Supersede { sync_id: old, silent_since: Timestamp(20), num_idle_uploads: 1 };
+    let is_refused = async |on: &str, supersede: Supersede| {
+        let refused = state.supersede_sync(&new_sync(on, SyncType::FullSync), &supersede).await;
+        assert!(matches!(refused, Err(Error::PathHeld { sync_id, .. }) if sync_id == old), "{on}, {supersede:?}");
+        assert_eq!(record(state, old).await.phase, Phase::Open);
+    };
+    is_refused("/a", Supersede { num_idle_uploads: 0, ..supersede }).await;
+    is_refused("/a", Supersede { silent_since: Timestamp(19), ..supersede }).await;
+    is_refused("/a", Supersede { sync_id: SyncId(9), ..supersede }).await;
+    is_refused("/a/b", supersede).await;
+    let new = new_sync("/a", SyncType::IncrementalSync);
+    let successor = state.supersede_sync(&new, &supersede).await.unwrap();
+    assert_eq!(successor, SyncId(2));
+    let closed = record(state, old).await;
+    assert_eq!((closed.phase, closed.closing), (Phase::Aborting, Some(superseded_by(successor, "etl".into()))));
+    let row = state.upload(upload).await.unwrap().unwrap();
+    assert_eq!(row.sync_status, Status::Failed);
+    assert!(row.message.contains("superseded by sync 2"), "{}", row.message);
+    // Uploads hear at once where to go on.
+    let late = RefusedUpload {
+        sync_id: old,
+        file_name: "x".into(),
+        folder: path("/a"),
+        target: None,
+        message: String::new(),
+        size_bytes: 0,
+        begun_at: Timestamp(25),
+        at: Timestamp(30),
+    };
+    let refused = state.refuse_upload(&late).await;
+    assert!(matches!(refused, Err(Error::SyncEnded { message, .. }) if message == "superseded by sync 2"));
+    // An incremental sync does not give way, however silent.
+    let supersede = Supersede { sync_id: successor, silent_since: Timestamp(99), num_idle_uploads: 9 };
+    let refused = state.supersede_sync(&new_sync("/a", SyncType::FullSync), &supersede).await;
+    assert!(refused.is_err());
+
+    // One that is held gives way at once.
+    let held = start(state, "/b", SyncType::FullSync).await;
+    let totals = Totals { files: 1, bytes: 1 };
+    let hold = Hold { since: Timestamp(50), replaced: totals, published: Totals::default(), differing_files: 0 };
+    state.hold_sync(held, hold, &"etl".into()).await.unwrap();
+    let supersede = Supersede { sync_id: held, silent_since: Timestamp(1), num_idle_uploads: 0 };
+    state.supersede_sync(&new_sync("/b", SyncType::FullSync), &supersede).await.unwrap();
+    let closed = record(state, held).await;
+    assert_eq!((closed.phase, closed.sync.held), (Phase::Aborting, None));
 }

@@ -20,7 +20,8 @@ use lakeshore::list::SyncQuery;
 use lakeshore::path::LakePath;
 use lakeshore::ports::state::{NewSync, Settlement, SyncState};
 use lakeshore::sync::{
-    Closing, OpenSync, Status, Sync, SyncId, SyncRecord, SyncType, may_accept_uploads, may_close, obstacle,
+    Closing, OpenSync, Status, Supersede, Sync, SyncId, SyncRecord, SyncType, gives_way, may_accept_uploads, may_close,
+    obstacle, superseded_by,
 };
 use lakeshore::trash::{Totals, TrashId};
 use lakeshore::{Error, Timestamp};
@@ -30,7 +31,15 @@ use rusqlite::{Connection, params};
 impl SyncState for SqliteState {
     async fn start_sync(&self, new: &NewSync) -> Result<SyncId, Error> {
         let new = new.clone();
-        self.writer.write(Synced, move |connection| start_sync(connection, new)).await
+        self.writer.write(Synced, move |connection| start_sync(connection, &new, None).map(|started| started.id)).await
+    }
+
+    async fn supersede_sync(&self, new: &NewSync, supersede: &Supersede) -> Result<SyncId, Error> {
+        let (new, supersede) = (new.clone(), *supersede);
+        let superseded =
+            self.writer.write(Synced, move |connection| supersede_sync(connection, &new, &supersede)).await;
+        crash_point!("supersede.remembered");
+        superseded
     }
 
     async fn sync(&self, sync_id: SyncId) -> Result<Option<SyncRecord>, Error> {
@@ -178,12 +187,19 @@ pub(super) fn record(connection: &Connection, sync_id: SyncId) -> Result<Option<
 }
 
 /// Refuses what an open sync or a restore on an overlapping path keeps from starting.
-pub(super) fn refuse_if_held(connection: &Connection, wanted: &LakePath, sync_type: SyncType) -> Result<(), Error> {
+/// `superseded` is about to be closed, and keeps nobody.
+pub(super) fn refuse_if_held(
+    connection: &Connection,
+    wanted: &LakePath,
+    sync_type: SyncType,
+    superseded: Option<SyncId>,
+) -> Result<(), Error> {
     let open = Select::new("SELECT sync_id, path, sync_type FROM syncs WHERE phase <> 'Ended' ORDER BY sync_id");
-    let open = open.rows(connection, |row| {
+    let mut open = open.rows(connection, |row| {
         let sync_type = parsed(row, "sync_type", SyncType::parse)?;
         Ok(OpenSync { sync_id: sync_id(row)?, path: path(row, "path")?, sync_type })
     })?;
+    open.retain(|open| Some(open.sync_id) != superseded);
     if let Some(held) = obstacle(wanted, sync_type, &open) {
         return Err(Error::PathHeld {
             path: wanted.clone(),
@@ -210,13 +226,19 @@ pub(super) fn refuse_above_datasets(connection: &Connection, wanted: &LakePath) 
     if below.is_empty() { Ok(()) } else { Err(Error::DatasetsBelow { path: wanted.clone(), below }) }
 }
 
-fn start_sync(connection: &Connection, new: NewSync) -> Result<SyncId, Error> {
+struct Started {
+    id: SyncId,
+    /// Not by an earlier call under the same key.
+    is_new: bool,
+}
+
+fn start_sync(connection: &Connection, new: &NewSync, superseded: Option<SyncId>) -> Result<Started, Error> {
     if let Some(once) = &new.once
-        && let Some(sync_id) = idempotency::earlier(connection, &new, once)?
+        && let Some(id) = idempotency::earlier(connection, new, once)?
     {
-        return Ok(sync_id);
+        return Ok(Started { id, is_new: false });
     }
-    refuse_if_held(connection, &new.path, new.sync_type)?;
+    refuse_if_held(connection, &new.path, new.sync_type, superseded)?;
     if new.sync_type == SyncType::FullSync {
         refuse_above_datasets(connection, &new.path)?;
     }
@@ -231,10 +253,25 @@ fn start_sync(connection: &Connection, new: NewSync) -> Result<SyncId, Error> {
         insert_expected(connection, sync_id, expected)?;
     }
     if let Some(once) = &new.once {
-        idempotency::remember(connection, &new, once, sync_id)?;
+        idempotency::remember(connection, new, once, sync_id)?;
     }
-    activity::record(connection, &Deed::sync_started(sync_id, &new))?;
-    Ok(sync_id)
+    activity::record(connection, &Deed::sync_started(sync_id, new))?;
+    Ok(Started { id: sync_id, is_new: true })
+}
+
+fn supersede_sync(connection: &Connection, new: &NewSync, supersede: &Supersede) -> Result<SyncId, Error> {
+    let last_activity =
+        found(connection, "SELECT last_activity FROM syncs WHERE sync_id = ?", [id(supersede.sync_id.0)], |row| {
+            Ok(Timestamp(row.get(0)?))
+        })?;
+    let record = record(connection, supersede.sync_id)?;
+    let superseded = record.zip(last_activity).filter(|(record, at)| gives_way(record, *at, &new.path, supersede));
+    let started = start_sync(connection, new, superseded.as_ref().map(|_| supersede.sync_id))?;
+    if superseded.is_some() && started.is_new {
+        let closing = superseded_by(started.id, new.started_by.clone());
+        close_sync(connection, supersede.sync_id, closing, true, new.at)?;
+    }
+    Ok(started.id)
 }
 
 fn close_sync(
@@ -251,7 +288,7 @@ fn close_sync(
         let sql = "UPDATE uploads SET status = 'Failed', end_time = ?, message = ? WHERE sync_id = ? AND \
                    status = 'Syncing' RETURNING history_id, sync_id, ordinal, folder_id";
         let mut statement = connection.prepare_cached(sql).map_err(fault)?;
-        let message = Error::Discarded(sync_id).to_string();
+        let message = closing.discard_message(sync_id);
         let rows = statement.query_map(params![at.0, message, id(sync_id.0)], position).map_err(fault)?;
         rows.collect::<rusqlite::Result<Vec<_>>>().map_err(fault)?
     };

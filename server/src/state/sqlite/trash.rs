@@ -266,7 +266,7 @@ fn begin_restore(connection: &Connection, trash_id: TrashId, identity: &Identity
         TrashKind::Dataset => SyncType::FullSync,
         TrashKind::File => SyncType::IncrementalSync,
     };
-    refuse_if_held(connection, &record.entry.origin, shares_as)?;
+    refuse_if_held(connection, &record.entry.origin, shares_as, None)?;
     if record.entry.kind == TrashKind::Dataset {
         refuse_above_datasets(connection, &record.entry.origin)?;
     }

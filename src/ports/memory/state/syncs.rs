@@ -1,6 +1,6 @@
 //! Syncs.
 
-use super::{MemoryState, UploadRow, holds, index, page_of, within};
+use super::{Data, MemoryState, UploadRow, holds, index, page_of, within};
 use crate::activity::{Actor, Deed};
 use crate::error::Error;
 use crate::guard::Hold;
@@ -8,61 +8,34 @@ use crate::limits::IN_FLIGHT_NAMED_MAX;
 use crate::list::SyncQuery;
 use crate::path::LakePath;
 use crate::ports::state::{NewSync, OnceOnly, Settlement, SyncState};
-use crate::sync::{Closing, Phase, Status, Sync, SyncId, SyncRecord, SyncType, may_accept_uploads, may_close};
+use crate::sync::{
+    Closing, Phase, Status, Supersede, Sync, SyncId, SyncRecord, SyncType, gives_way, may_accept_uploads, may_close,
+    superseded_by,
+};
 use crate::time::Timestamp;
 use async_trait::async_trait;
 
 #[async_trait]
 impl SyncState for MemoryState {
     async fn start_sync(&self, new: &NewSync) -> Result<SyncId, Error> {
-        let mut data = self.data();
-        if let Some(once) = &new.once {
-            data.started_once.retain(|(earlier, ..)| earlier.at >= once.forget_before);
-            let mut earlier = data.started_once.iter();
-            let is_same = |(earlier, by, _): &&(NewSync, OnceOnly, SyncId)| {
-                earlier.started_by.name == new.started_by.name && by.key == once.key
-            };
-            match earlier.find(is_same) {
-                Some((_, by, id)) if by.fingerprint == once.fingerprint => return Ok(*id),
-                Some(_) => return Err(Error::IdempotencyKeyReused),
-                None => {}
-            }
-        }
-        data.refuse_if_held(&new.path, new.sync_type)?;
-        if new.sync_type == SyncType::FullSync {
-            data.refuse_above_datasets(&new.path)?;
-        }
-        let sync_id = SyncId(data.syncs.len() as u64 + 1);
-        let sync = Sync {
-            org_id: 0,
-            sync_id,
-            name: new.name.clone(),
-            path: new.path.clone(),
-            sync_type: new.sync_type,
-            sync_status: Status::Syncing,
-            start_time: new.at,
-            end_time: Timestamp::NOT_YET,
-            total_files: 0,
-            num_failed: 0,
-            num_in_flight: 0,
-            size_bytes: 0,
-            message: String::new(),
-            started_by: new.started_by.name.clone(),
-            expected: None,
-            held: None,
-            num_schema_differences: 0,
-        };
-        data.syncs.push((SyncRecord { sync, phase: Phase::Open, closing: None }, new.at));
-        if let Some(expected) = &new.expected {
-            data.expect(sync_id, expected)?;
-        }
-        if let Some(once) = &new.once {
-            data.started_once.push((new.clone(), once.clone(), sync_id));
-        }
-        data.remember(Deed::sync_started(sync_id, new));
-        Ok(sync_id)
+        self.data().start_sync(new, None)
     }
 
+    async fn supersede_sync(&self, new: &NewSync, supersede: &Supersede) -> Result<SyncId, Error> {
+        let mut data = self.data();
+        let gives_way = data
+            .syncs
+            .get(index(supersede.sync_id.0))
+            .is_some_and(|(record, last_activity)| gives_way(record, *last_activity, &new.path, supersede));
+        let superseded = gives_way.then_some(supersede.sync_id);
+        let known = data.syncs.len();
+        let sync_id = data.start_sync(new, superseded)?;
+        // One that an earlier call has started supersedes nothing.
+        if let Some(superseded) = superseded.filter(|_| data.syncs.len() > known) {
+            data.close_sync(superseded, &superseded_by(sync_id, new.started_by.clone()), true, new.at)?;
+        }
+        Ok(sync_id)
+    }
     async fn sync(&self, id: SyncId) -> Result<Option<SyncRecord>, Error> {
         Ok(self.data().syncs.get(index(id.0)).map(|(record, _)| record.clone()))
     }
@@ -86,39 +59,7 @@ impl SyncState for MemoryState {
         discard_in_flight: bool,
         at: Timestamp,
     ) -> Result<(), Error> {
-        let mut data = self.data();
-        let open = |row: &&mut UploadRow| row.upload.sync_id == id && row.upload.sync_status == Status::Syncing;
-        let named = usize::try_from(IN_FLIGHT_NAMED_MAX).unwrap_or(usize::MAX);
-        let in_flight = data.uploads.iter_mut().filter(open).take(named).map(|row| row.upload.clone()).collect();
-        may_close(data.record(id)?, in_flight, closing, discard_in_flight)?;
-        let mut discarded = 0;
-        for row in data.uploads.iter_mut().filter(open) {
-            row.upload.sync_status = Status::Failed;
-            row.upload.end_time = at;
-            row.upload.message = Error::Discarded(id).to_string();
-            discarded += 1;
-        }
-        let record = data.record(id)?;
-        let mut deeds = Deed::closing(record, closing, discarded, at);
-        record.sync.num_failed += discarded;
-        record.sync.num_in_flight = 0;
-        record.sync.held = None;
-        match closing {
-            Closing::Finish { by } => {
-                record.phase = Phase::Ended;
-                record.sync.sync_status = Status::Finished;
-                record.sync.end_time = at;
-                deeds.push(Deed::sync_finished(&record.sync, by, at));
-            }
-            Closing::Publish { .. } => record.phase = Phase::Publishing,
-            Closing::Abort { .. } => record.phase = Phase::Aborting,
-        }
-        record.closing = (record.phase != Phase::Ended).then(|| closing.clone());
-        if record.phase == Phase::Ended {
-            data.remember_good(id);
-        }
-        deeds.into_iter().for_each(|deed| data.remember(deed));
-        Ok(())
+        self.data().close_sync(id, closing, discard_in_flight, at)
     }
 
     async fn settle_sync(&self, settlement: &Settlement) -> Result<(), Error> {
@@ -205,6 +146,98 @@ impl SyncState for MemoryState {
 
     async fn forget_dataset(&self, path: &LakePath) -> Result<(), Error> {
         self.data().datasets.retain(|row| row.record.path != *path);
+        Ok(())
+    }
+}
+
+impl Data {
+    /// Starts a sync beside `superseded`, which is about to be closed.
+    fn start_sync(&mut self, new: &NewSync, superseded: Option<SyncId>) -> Result<SyncId, Error> {
+        if let Some(once) = &new.once {
+            self.started_once.retain(|(earlier, ..)| earlier.at >= once.forget_before);
+            let mut earlier = self.started_once.iter();
+            let is_same = |(earlier, by, _): &&(NewSync, OnceOnly, SyncId)| {
+                earlier.started_by.name == new.started_by.name && by.key == once.key
+            };
+            match earlier.find(is_same) {
+                Some((_, by, id)) if by.fingerprint == once.fingerprint => return Ok(*id),
+                Some(_) => return Err(Error::IdempotencyKeyReused),
+                None => {}
+            }
+        }
+        self.refuse_if_held(&new.path, new.sync_type, superseded)?;
+        if new.sync_type == SyncType::FullSync {
+            self.refuse_above_datasets(&new.path)?;
+        }
+        let sync_id = SyncId(self.syncs.len() as u64 + 1);
+        let sync = Sync {
+            org_id: 0,
+            sync_id,
+            name: new.name.clone(),
+            path: new.path.clone(),
+            sync_type: new.sync_type,
+            sync_status: Status::Syncing,
+            start_time: new.at,
+            end_time: Timestamp::NOT_YET,
+            total_files: 0,
+            num_failed: 0,
+            num_in_flight: 0,
+            size_bytes: 0,
+            message: String::new(),
+            started_by: new.started_by.name.clone(),
+            expected: None,
+            held: None,
+            num_schema_differences: 0,
+        };
+        self.syncs.push((SyncRecord { sync, phase: Phase::Open, closing: None }, new.at));
+        if let Some(expected) = &new.expected {
+            self.expect(sync_id, expected)?;
+        }
+        if let Some(once) = &new.once {
+            self.started_once.push((new.clone(), once.clone(), sync_id));
+        }
+        self.remember(Deed::sync_started(sync_id, new));
+        Ok(sync_id)
+    }
+
+    fn close_sync(
+        &mut self,
+        id: SyncId,
+        closing: &Closing,
+        discard_in_flight: bool,
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        let open = |row: &&mut UploadRow| row.upload.sync_id == id && row.upload.sync_status == Status::Syncing;
+        let named = usize::try_from(IN_FLIGHT_NAMED_MAX).unwrap_or(usize::MAX);
+        let in_flight = self.uploads.iter_mut().filter(open).take(named).map(|row| row.upload.clone()).collect();
+        may_close(self.record(id)?, in_flight, closing, discard_in_flight)?;
+        let mut discarded = 0;
+        for row in self.uploads.iter_mut().filter(open) {
+            row.upload.sync_status = Status::Failed;
+            row.upload.end_time = at;
+            row.upload.message = closing.discard_message(id);
+            discarded += 1;
+        }
+        let record = self.record(id)?;
+        let mut deeds = Deed::closing(record, closing, discarded, at);
+        record.sync.num_failed += discarded;
+        record.sync.num_in_flight = 0;
+        record.sync.held = None;
+        match closing {
+            Closing::Finish { by } => {
+                record.phase = Phase::Ended;
+                record.sync.sync_status = Status::Finished;
+                record.sync.end_time = at;
+                deeds.push(Deed::sync_finished(&record.sync, by, at));
+            }
+            Closing::Publish { .. } => record.phase = Phase::Publishing,
+            Closing::Abort { .. } => record.phase = Phase::Aborting,
+        }
+        record.closing = (record.phase != Phase::Ended).then(|| closing.clone());
+        if record.phase == Phase::Ended {
+            self.remember_good(id);
+        }
+        deeds.into_iter().for_each(|deed| self.remember(deed));
         Ok(())
     }
 }

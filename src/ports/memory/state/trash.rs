@@ -83,7 +83,7 @@ impl TrashState for MemoryState {
             TrashKind::Dataset => SyncType::FullSync,
             TrashKind::File => SyncType::IncrementalSync,
         };
-        data.refuse_if_held(&entry.origin, shares_as)?;
+        data.refuse_if_held(&entry.origin, shares_as, None)?;
         if entry.kind == TrashKind::Dataset {
             data.refuse_above_datasets(&entry.origin)?;
         }
