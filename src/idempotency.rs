@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use sha2::{Digest as _, Sha256};
 
-/// A client's name for one call, random as a rule. Each caller has names of its own.
+/// A client's name for one call, random as a rule. Each principal has names of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 

@@ -4,6 +4,7 @@ use crate::activity::{Actor, Means, Origin, Trace};
 use crate::error::Error;
 use crate::limits::LAST_USE_GRANULARITY;
 use crate::path::LakePath;
+use crate::principal::Principal;
 use crate::time::Timestamp;
 use crate::upload::hexadecimal;
 use serde::{Deserialize, Serialize};
@@ -78,7 +79,8 @@ impl Key {
     /// What whoever came by these means of the key is allowed.
     pub fn grant(&self, means: Means) -> Grant {
         let trace = Trace { means, key_id: Some(self.key_id), ..Trace::default() };
-        Grant { trace, ..Grant::new(&self.name, self.role, self.path_prefix.clone()) }
+        let principal = Principal::Key(self.key_id);
+        Grant { principal, trace, ..Grant::new(&self.name, self.role, self.path_prefix.clone()) }
     }
 }
 
@@ -94,7 +96,9 @@ pub struct NewKey {
 /// What somebody is allowed, once recognised.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
-    /// The key's name: what the lake remembers as "who".
+    /// Who it is, for every rule.
+    pub principal: Principal,
+    /// The key's name, for people to read: nothing is allowed or refused by it.
     pub name: String,
     pub role: Role,
     pub path_prefix: Option<LakePath>,
@@ -206,7 +210,15 @@ impl Caller {
         }
     }
 
-    /// The name that the lake remembers.
+    /// Who owns what this caller begins.
+    pub fn principal(&self) -> Principal {
+        match self {
+            Self::Known(grant) => grant.principal,
+            Self::Guest | Self::Anonymous => Principal::Guest,
+        }
+    }
+
+    /// The name that the lake shows.
     pub fn name(&self) -> &str {
         match self {
             Self::Known(grant) => &grant.name,
@@ -216,8 +228,10 @@ impl Caller {
 }
 
 impl Grant {
+    /// Of somebody without a key: see [`Key::grant`].
     pub fn new(name: &str, role: Role, path_prefix: Option<LakePath>) -> Self {
-        Self { name: name.to_owned(), role, path_prefix, trace: Trace::default() }
+        let principal = Principal::FirstSignIn;
+        Self { principal, name: name.to_owned(), role, path_prefix, trace: Trace::default() }
     }
 
     pub fn has_role(&self, needed: Role) -> Result<(), Error> {

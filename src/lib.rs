@@ -21,6 +21,7 @@ pub mod path;
 pub mod place;
 pub mod ports;
 pub mod preview;
+pub mod principal;
 pub mod resumable;
 pub mod rhythm;
 pub mod schema;

@@ -9,8 +9,9 @@ use crate::upload::{UploadId, hexadecimal};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The public name of a resumable upload: 128 random bits in hexadecimal. Whoever may upload and knows it goes on with it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// The public name of a resumable upload: 128 random bits in hexadecimal. What was begun with a key
+/// needs that key beside it; what a guest has begun is gone on with by whoever knows it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Token(String);
 
@@ -37,6 +38,13 @@ impl Token {
     }
 }
 
+/// Not by this: it would be in a log.
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -56,7 +64,9 @@ pub struct Checkpoint {
 /// An unfinished upload as the API lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnfinishedResumable {
-    pub token: Token,
+    /// Only for those who may use it: who has begun the upload, and who may discard it as an administrator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Token>,
     /// Its row in the history, and its sync; absent for a part, of which several become one upload.
     pub history_id: Option<UploadId>,
     pub sync_id: Option<SyncId>,

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::path::LakePath;
 use crate::ports::state::NewUpload;
+use crate::principal::Principal;
 use crate::resumable::{Checkpoint, Token};
 use crate::sync::{Status, SyncId};
 use crate::time::Timestamp;
@@ -28,6 +29,9 @@ pub struct NewResumable {
     pub digests: Announced,
     /// Whether its sender is told its token at once, and not only when more of it has come.
     pub is_told: bool,
+    /// Who may go on with it.
+    pub owner: Principal,
+    /// The name that is shown.
     pub by: String,
     pub at: Timestamp,
     pub expires_at: Timestamp,
@@ -58,6 +62,9 @@ pub struct ResumableRecord {
     pub digests: Announced,
     /// Whether its sender may know its token.
     pub is_told: bool,
+    /// Who may go on with it.
+    pub owner: Principal,
+    /// The name that is shown.
     pub by: String,
     pub begun_at: Timestamp,
     pub expires_at: Timestamp,

@@ -14,6 +14,7 @@ use crate::key::{Key, KeyId, NewKey, SecretHash};
 use crate::list::{SyncQuery, TrashQuery, UploadQuery};
 use crate::path::LakePath;
 use crate::ports::{DatasetState, ResumableState, SchemaState, SearchState, Space, StateInspection};
+use crate::principal::Principal;
 use crate::sync::{Closing, Status, Supersede, Sync, SyncId, SyncRecord, SyncType};
 use crate::time::Timestamp;
 use crate::trash::{Doomed, Totals, TrashEntry, TrashGroup, TrashId, TrashKey, TrashKind, TrashReason};
@@ -37,6 +38,8 @@ pub struct NewSync {
 /// What makes a start the same as an earlier one of the same caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OnceOnly {
+    /// Whose key it is: the same text under another owner is another key.
+    pub owner: Principal,
     pub key: IdempotencyKey,
     pub fingerprint: Fingerprint,
     /// Keys that came before this time are forgotten first.

@@ -72,7 +72,7 @@ impl Lake {
             sync_type: start.sync_type,
             started_by: caller.actor(),
             expected,
-            once: key.map(|key| self.once_only(key, start)).transpose()?,
+            once: key.map(|key| self.once_only(caller, key, start)).transpose()?,
             at: self.now(),
         };
         let started = match self.remember_start(&new, None).await {
@@ -133,9 +133,10 @@ impl Lake {
         Ok(started)
     }
 
-    fn once_only(&self, key: &IdempotencyKey, start: &StartSync) -> Result<OnceOnly, Error> {
+    fn once_only(&self, caller: &Caller, key: &IdempotencyKey, start: &StartSync) -> Result<OnceOnly, Error> {
         let fingerprint = Fingerprint::of(start)?;
-        Ok(OnceOnly { key: key.clone(), fingerprint, forget_before: self.now().minus(IDEMPOTENCY_LIFETIME) })
+        let (owner, forget_before) = (caller.principal(), self.now().minus(IDEMPOTENCY_LIFETIME));
+        Ok(OnceOnly { owner, key: key.clone(), fingerprint, forget_before })
     }
 
     /// True when at least one of `datasets` was no longer there.

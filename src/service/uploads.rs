@@ -15,6 +15,7 @@ use crate::limits::SPACE_LOOK_BYTES;
 use crate::path::LakePath;
 use crate::ports::Partial;
 use crate::ports::state::{NewUpload, RefusedUpload};
+use crate::principal::Principal;
 use crate::sync::{Sync, SyncId, may_accept_uploads};
 use crate::time::Timestamp;
 use crate::upload::{Announced, Digest, Landed, PartialName, UploadId, must_match};
@@ -31,6 +32,9 @@ pub struct Destination {
     pub(super) lake: Lake,
     pub(super) sync: Arc<Sync>,
     pub(super) folder: LakePath,
+    /// Who owns what is begun here.
+    pub(super) owner: Principal,
+    /// The name that is shown.
     pub(super) by: String,
     /// The machine and the program that upload.
     pub(super) sender: Arc<Sender>,
@@ -81,7 +85,8 @@ impl Lake {
         // A guest's upload counts as the starter's.
         let by = if *caller == Caller::Guest { sync.started_by.clone() } else { caller.name().to_owned() };
         let sender = Arc::default();
-        Ok(Destination { lake: self.clone(), sync, folder, by, sender, expected_bytes: AtomicU64::new(0) })
+        let owner = caller.principal();
+        Ok(Destination { lake: self.clone(), sync, folder, owner, by, sender, expected_bytes: AtomicU64::new(0) })
     }
 }
 

@@ -17,6 +17,7 @@ mod emptying;
 mod events;
 mod guard;
 mod idempotency;
+mod identity;
 mod list;
 mod missing;
 mod previews;

@@ -64,6 +64,7 @@ impl ResumableState for MemoryState {
             metadata: new.metadata.clone(),
             digests: new.digests.clone(),
             is_told: new.is_told,
+            owner: new.owner,
             by: new.by.clone(),
             begun_at: new.at,
             expires_at: new.expires_at,

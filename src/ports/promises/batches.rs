@@ -5,8 +5,10 @@ use crate::error::Error;
 use crate::expected::{Declaration, DeclaredFile, ExpectedTotals};
 use crate::guard::Hold;
 use crate::idempotency::{Fingerprint, IdempotencyKey};
+use crate::key::KeyId;
 use crate::list::{Page, SyncQuery};
 use crate::ports::state::{NewSync, NewTrash, OnceOnly, Settlement, State, WholeUpload};
+use crate::principal::Principal;
 use crate::sync::{Closing, Status, SyncId, SyncType};
 use crate::time::Timestamp;
 use crate::trash::{Totals, TrashKey, TrashKind, TrashReason};
@@ -57,9 +59,10 @@ pub async fn what_is_declared_last_counts_and_is_compared_with_what_has_landed_l
 }
 
 pub async fn a_start_under_the_same_key_is_the_same_start_until_it_is_forgotten(state: &dyn State) {
-    let call = |started_by: &str, key: &str, fingerprint: u8, at: i64| NewSync {
-        started_by: started_by.into(),
+    // All of one name.
+    let call = |owner: u64, key: &str, fingerprint: u8, at: i64| NewSync {
         once: Some(OnceOnly {
+            owner: Principal::Key(KeyId(owner)),
             key: IdempotencyKey::parse(key).unwrap(),
             fingerprint: Fingerprint([fingerprint; 32]),
             forget_before: Timestamp(at - 100),
@@ -68,12 +71,12 @@ pub async fn a_start_under_the_same_key_is_the_same_start_until_it_is_forgotten(
         ..new_sync("/a", SyncType::FullSync)
     };
     let start = async |call: NewSync| state.start_sync(&call).await;
-    let first = start(call("etl", "k", 1, 1000)).await.unwrap();
-    assert_eq!(start(call("etl", "k", 1, 1001)).await.unwrap(), first);
-    assert!(matches!(start(call("etl", "k", 2, 1002)).await, Err(Error::IdempotencyKeyReused)));
+    let first = start(call(1, "k", 1, 1000)).await.unwrap();
+    assert_eq!(start(call(1, "k", 1, 1001)).await.unwrap(), first);
+    assert!(matches!(start(call(1, "k", 2, 1002)).await, Err(Error::IdempotencyKeyReused)));
     // Another key, and another caller, ask for another sync: the path is held.
-    assert!(matches!(start(call("etl", "l", 1, 1003)).await, Err(Error::PathHeld { .. })));
-    assert!(matches!(start(call("you", "k", 1, 1004)).await, Err(Error::PathHeld { .. })));
+    assert!(matches!(start(call(1, "l", 1, 1003)).await, Err(Error::PathHeld { .. })));
+    assert!(matches!(start(call(2, "k", 1, 1004)).await, Err(Error::PathHeld { .. })));
     finish(state, first, "/a/1").await;
     let abort = Closing::Abort { reason: TrashReason::Aborted, message: String::new(), by: "".into() };
     state.close_sync(first, &abort, false, Timestamp(1050)).await.unwrap();
@@ -81,12 +84,12 @@ pub async fn a_start_under_the_same_key_is_the_same_start_until_it_is_forgotten(
         Settlement { sync_id: first, status: Status::Failed, message: String::new(), trash: None, at: Timestamp(1051) };
     state.settle_sync(&settlement).await.unwrap();
     // What was refused was not remembered, and what has ended is given all the same.
-    assert_eq!(start(call("etl", "k", 1, 1100)).await.unwrap(), first);
-    let other = start(call("etl", "l", 2, 1100)).await.unwrap();
+    assert_eq!(start(call(1, "k", 1, 1100)).await.unwrap(), first);
+    let other = start(call(1, "l", 2, 1100)).await.unwrap();
     assert_ne!(other, first);
     // Forgotten: the same key starts anew, and finds the path held.
-    assert!(matches!(start(call("etl", "k", 1, 1101)).await, Err(Error::PathHeld { .. })));
-    assert_eq!(start(call("etl", "l", 2, 1101)).await.unwrap(), other);
+    assert!(matches!(start(call(1, "k", 1, 1101)).await, Err(Error::PathHeld { .. })));
+    assert_eq!(start(call(1, "l", 2, 1101)).await.unwrap(), other);
 }
 
 pub async fn a_hold_keeps_its_time_and_is_lifted_by_a_landing_and_by_closing(state: &dyn State) {

@@ -1,7 +1,9 @@
 //! What every backend promises of resumable uploads.
 
 use super::*;
+use crate::key::KeyId;
 use crate::ports::resumables::{NewResumable, ResumableId};
+use crate::principal::Principal;
 use crate::resumable::{Checkpoint, Token};
 use crate::upload::{Announced, UploadId};
 
@@ -34,6 +36,7 @@ fn new_resumable(name: u8, upload: Option<(SyncId, &str)>, length: Option<u64>) 
         metadata: "filename YQ==".into(),
         digests: Announced { sha256: Some([9; 32]), sha512: Some([8; 64]) },
         is_told: false,
+        owner: Principal::Key(KeyId(3)),
         by: "etl".into(),
         at: Timestamp(20),
         expires_at: Timestamp(100 + i64::from(name)),
@@ -69,6 +72,7 @@ pub async fn a_resumable_upload_has_a_row_and_is_known_until_it_is_forgotten(sta
     assert_eq!((known.token, known.partial, known.identity), (new.token, new.partial, new.identity));
     assert_eq!((known.upload_id, known.sync_id, known.target), (Some(upload_id), Some(sync), Some(path("/a/1.csv"))));
     assert_eq!((known.checkpoint, known.length, known.digests), (at(4), Some(10), new.digests));
+    assert_eq!(known.owner, Principal::Key(KeyId(3)));
     assert_eq!((known.metadata, known.by, known.begun_at), (new.metadata, "etl".into(), Timestamp(20)));
     assert_eq!((known.expires_at, known.status, known.is_told), (Timestamp(300), Status::Syncing, true));
     assert_eq!(state.promised_bytes().unwrap(), 6);

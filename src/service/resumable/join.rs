@@ -1,6 +1,7 @@
 //! Joining parts into one upload, as clients do that send the parts of a file side by side.
 
 use super::super::{Destination, Lake};
+use super::access::may_go_on;
 use super::{NewResumption, Resumption};
 use crate::error::Error;
 use crate::limits::PARTS_MAX;
@@ -15,11 +16,10 @@ impl Destination {
     /// Joins parts, each of them whole, into one upload, and lands it. Asking again for the same gives the same upload: the
     /// first answer may have been lost.
     pub async fn join(&self, announced: NewResumption) -> Result<Resumption, Error> {
-        let lake = &self.lake;
         if announced.parts.len() > PARTS_MAX {
             return Err(Error::Invalid(format!("an upload is joined of at most {PARTS_MAX} parts; send fewer")));
         }
-        let parts = lake.parts(&announced.parts).await?;
+        let parts = self.parts(&announced.parts).await?;
         let mut joined = match self.joined_before(&announced.parts, &parts).await? {
             Some(joined) => joined,
             None => {
@@ -43,7 +43,8 @@ impl Destination {
     async fn joined_before(&self, tokens: &[Token], parts: &[ResumableRecord]) -> Result<Option<Resumption>, Error> {
         let Some(into) = parts.first().and_then(|part| part.joined_into.clone()) else { return Ok(None) };
         let Some(record) = self.lake.0.state.resumable(&into).await? else { return Ok(None) };
-        if record.parts != tokens || record.sync_id != Some(self.sync.sync_id) || record.status == Status::Failed {
+        let is_same = record.parts == tokens && record.sync_id == Some(self.sync.sync_id);
+        if !is_same || !may_go_on(self.owner, record.owner) || record.status == Status::Failed {
             return Ok(None);
         }
         match self.lake.hold(&into).await {
@@ -53,13 +54,15 @@ impl Destination {
             Err(error) => Err(error),
         }
     }
-}
 
-impl Lake {
+    /// The parts, each of them one that this sender may use: another's answers as one that is not there.
     async fn parts(&self, tokens: &[Token]) -> Result<Vec<ResumableRecord>, Error> {
         let mut parts = Vec::with_capacity(tokens.len());
         for token in tokens {
-            let part = self.known_resumable(token).await?;
+            let part = self.lake.known_resumable(token).await?;
+            if !may_go_on(self.owner, part.owner) {
+                return Err(Error::NoSuchResumable(token.to_string()));
+            }
             if part.upload_id.is_some() {
                 return Err(Error::Invalid(format!(
                     "{token} is an upload by itself, no part; begin parts with \"Upload-Concat: partial\""
@@ -72,7 +75,9 @@ impl Lake {
         }
         Ok(parts)
     }
+}
 
+impl Lake {
     /// The parts were joined, and that has landed: what they were made of goes. That they were whole stays known.
     pub(super) async fn drop_parts(&self, tokens: &[Token]) -> Result<(), Error> {
         for token in tokens {

@@ -4,6 +4,7 @@
 //! Both dialects, tus and the IETF's, speak to this one engine. Parts, of which a client makes one upload in the end, have
 //! no row and belong to no sync.
 
+mod access;
 mod holders;
 mod join;
 mod resumption;
@@ -17,13 +18,14 @@ use super::{Destination, Lake};
 use crate::error::Error;
 use crate::key::Caller;
 use crate::limits::METADATA_BYTES_MAX;
-use crate::list::Page;
 use crate::place::Place;
 use crate::ports::resumables::{NewResumable, ResumableId, ResumableRecord};
 use crate::ports::state::NewUpload;
-use crate::resumable::{Checkpoint, Token, UnfinishedResumable};
+use crate::principal::Principal;
+use crate::resumable::{Checkpoint, Token};
 use crate::sync::{Status, Sync, SyncId};
 use crate::upload::{Announced, Identity, PartialName};
+use access::Wanted;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -72,7 +74,7 @@ impl Destination {
             identity,
             at,
         };
-        lake.begin(announced, self.by.clone(), Some(upload), Some((self.sync.clone(), pass))).await
+        lake.begin(announced, self.owner, self.by.clone(), Some(upload), Some((self.sync.clone(), pass))).await
     }
 }
 
@@ -91,12 +93,13 @@ impl Lake {
         self.refuse_length(announced.length)?;
         self.refuse_below_reserve(announced.length.unwrap_or(0))?;
         let no_upload = None::<fn(PartialName, Identity) -> NewUpload>;
-        self.begin(announced, caller.name().to_owned(), no_upload, None).await
+        self.begin(announced, caller.principal(), caller.name().to_owned(), no_upload, None).await
     }
 
     async fn begin(
         &self,
         announced: NewResumption,
+        owner: Principal,
         by: String,
         upload: Option<impl FnOnce(PartialName, Identity) -> NewUpload>,
         sync: Option<(Arc<Sync>, super::gate::Pass)>,
@@ -117,6 +120,7 @@ impl Lake {
             metadata: announced.metadata,
             digests: announced.digests,
             is_told: !announced.brings_bytes,
+            owner,
             by,
             at,
             expires_at: at.plus(self.0.limits.resumable_idle_max),
@@ -151,19 +155,6 @@ impl Lake {
         self.0.state.resumable(token).await?.ok_or_else(|| Error::NoSuchResumable(token.to_string()))
     }
 
-    /// The upload, if it is there and the caller may go on with it.
-    async fn allowed_resumable(&self, caller: &Caller, token: &str) -> Result<ResumableRecord, Error> {
-        // Asked first: whoever may not upload must not learn which uploads there are.
-        caller.may_do_anything()?;
-        let known = Token::parse(token).ok_or_else(|| Error::NoSuchResumable(token.chars().take(64).collect()))?;
-        let record = self.known_resumable(&known).await?;
-        match record.sync_id {
-            Some(sync_id) => caller.may_upload(&self.sync_of(sync_id).await?.path)?,
-            None => caller.may_upload_parts()?,
-        }
-        Ok(record)
-    }
-
     async fn sync_of(&self, sync_id: SyncId) -> Result<Arc<Sync>, Error> {
         match self.0.gates.open_sync(sync_id) {
             Some(sync) => Ok(sync),
@@ -173,7 +164,7 @@ impl Lake {
 
     /// Goes on with an upload, alone: a request that is still at it is asked to stop, and has kept what it got.
     pub async fn resume(&self, caller: &Caller, token: &str) -> Result<Resumption, Error> {
-        let record = self.allowed_resumable(caller, token).await?;
+        let record = self.allowed_resumable(caller, token, Wanted::GoOn).await?;
         self.hold(&record.token).await
     }
 
@@ -198,7 +189,7 @@ impl Lake {
 
     /// Gives an upload up: what has come of it goes, and its row says so. Of one that has ended, only the token goes.
     pub async fn discard_resumable(&self, caller: &Caller, token: &str) -> Result<(), Error> {
-        let record = self.allowed_resumable(caller, token).await?;
+        let record = self.allowed_resumable(caller, token, Wanted::Discard).await?;
         let held = self.0.holders.take_over(&record.token).await;
         let mut resumption = self.held(held, &record.token).await?;
         if resumption.record.status == Status::Syncing {
@@ -207,42 +198,6 @@ impl Lake {
             resumption.fail(&Error::Invalid(format!("discarded{by} before it was whole"))).await?;
         }
         self.0.state.forget_resumable(&record.token).await
-    }
-
-    /// Uploads that have not ended, those that the caller may see, in the order in which they were begun.
-    pub async fn resumables(
-        &self,
-        caller: &Caller,
-        sync_id: Option<SyncId>,
-        page: &Page,
-    ) -> Result<Vec<UnfinishedResumable>, Error> {
-        let scope = caller.may_read()?;
-        let is_wanted = |record: &ResumableRecord| {
-            let is_in_scope = match (&scope, &record.target) {
-                (None, _) => true,
-                (Some(scope), Some(target)) => scope.contains(target),
-                // A part is nowhere yet: whoever sends it sees it.
-                (Some(_), None) => record.by == caller.name(),
-            };
-            is_in_scope && (sync_id.is_none() || record.sync_id == sync_id)
-        };
-        let (mut skipped, mut listed) = (0, Vec::new());
-        let mut after = ResumableId(0);
-        loop {
-            let records = self.0.state.unfinished_resumables(after, TOGETHER).await?;
-            let Some(last) = records.last() else { return Ok(listed) };
-            after = last.resumable_id;
-            for record in records.into_iter().filter(is_wanted) {
-                if listed.len() as u64 >= page.size {
-                    return Ok(listed);
-                }
-                if skipped < page.from {
-                    skipped += 1;
-                } else {
-                    listed.push(shown(record));
-                }
-            }
-        }
     }
 
     /// Gives up the uploads to which nothing came for [`crate::limits::Limits::resumable_idle_max`], and forgets those that
@@ -317,18 +272,5 @@ impl Lake {
             }
         }
         Ok(lost)
-    }
-}
-
-fn shown(record: ResumableRecord) -> UnfinishedResumable {
-    UnfinishedResumable {
-        token: record.token,
-        history_id: record.upload_id,
-        sync_id: record.sync_id,
-        file_name: record.file_name,
-        offset: record.checkpoint.offset,
-        length: record.length,
-        start_time: record.begun_at,
-        expires: record.expires_at,
     }
 }

@@ -107,10 +107,12 @@ async fn list_unfinished(job: &Job) -> Result<HashMap<String, String>, Refused> 
         }
         let listed: Vec<UnfinishedResumable> = crate::json::read(&answer.text()).unwrap_or_default();
         let is_last = listed.len() < LISTED;
-        // The browser sends names from the sync's path on, with this before them.
-        let named = listed
-            .into_iter()
-            .map(|upload| (upload.file_name.trim_start_matches('/').to_owned(), format!("{ADDRESS}/{}", upload.token)));
+        // The browser sends names from the sync's path on, with this before them. What somebody else has begun has no token
+        // here.
+        let named = listed.into_iter().filter_map(|upload| {
+            let token = upload.token?;
+            Some((upload.file_name.trim_start_matches('/').to_owned(), format!("{ADDRESS}/{token}")))
+        });
         found.extend(named);
         if is_last {
             break;

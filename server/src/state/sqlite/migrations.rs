@@ -3,6 +3,9 @@
 use rusqlite::Connection;
 use rusqlite_migration::{M, Migrations};
 
+/// What was a name is the id of a key from here on.
+const OWNERS: M<'_> = M::up(include_str!("../../../migrations/sqlite/0014_owners.sql"));
+
 const STEPS: &[M<'_>] = &[
     M::up(include_str!("../../../migrations/sqlite/0001_lake.sql")),
     M::up(include_str!("../../../migrations/sqlite/0002_history_at_scale.sql")),
@@ -16,6 +19,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("../../../migrations/sqlite/0010_sha512_of_resumables.sql")),
     M::up(include_str!("../../../migrations/sqlite/0011_search.sql")),
     M::up(include_str!("../../../migrations/sqlite/0012_pages_of_syncs_and_trash.sql")),
+    OWNERS,
 ];
 
 pub(super) fn run(connection: &mut Connection) -> rusqlite_migration::Result<()> {
@@ -62,5 +66,39 @@ mod tests {
         for scope in 0..3 {
             assert_eq!(count(scope), (2, 1, 1), "scope {scope}");
         }
+    }
+
+    #[test]
+    fn what_was_owned_by_a_name_is_owned_by_the_one_key_of_that_name_or_by_nobody() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let before = STEPS.len() - STEPS.iter().rev().position(|step| *step == OWNERS).unwrap() - 1;
+        Migrations::from_slice(STEPS).to_version(&mut connection, before).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO api_keys (key_id, name, role, hint, hash, created_at, revoked_at) VALUES
+                     (1, 'once', 'write', '', x'01', 1, NULL), (2, 'twice', 'write', '', x'02', 1, 5),
+                     (3, 'twice', 'write', '', x'03', 6, NULL), (4, 'revoked', 'write', '', x'04', 1, 5);
+                 INSERT INTO syncs (name, path, sync_type, start_time, started_by, last_activity)
+                 VALUES ('n', '/a', 'IncrementalSync', 1, 'once', 1);
+                 INSERT INTO idempotency_keys (caller, key, fingerprint, sync_id, at)
+                 VALUES ('once', 'k', x'00', 1, 7), ('twice', 'k', x'00', 1, 7), ('first sign-in', 'k', x'00', 1, 7);",
+            )
+            .unwrap();
+        for (id, by) in ["once", "twice", "revoked", "", "first sign-in", "gone"].into_iter().enumerate() {
+            let sql = "INSERT INTO resumables (token, file_name, partial, identity, durable_bytes, hash_state, metadata, \
+                       is_told, parts, started_by, begun_at, expires_at) VALUES (?, '', '', '', 0, x'', '', 1, '', ?, 1, 9)";
+            connection.execute(sql, (id, by)).unwrap();
+        }
+        run(&mut connection).unwrap();
+        let owners = |sql: &str| -> Vec<String> {
+            let mut statement = connection.prepare(sql).unwrap();
+            let rows = statement.query_map([], |row| row.get(0)).unwrap();
+            rows.collect::<rusqlite::Result<_>>().unwrap()
+        };
+        assert_eq!(
+            owners("SELECT owner FROM resumables ORDER BY resumable_id"),
+            ["key-1", "unknown", "key-4", "guest", "first-sign-in", "unknown"]
+        );
+        assert_eq!(owners("SELECT owner FROM idempotency_keys ORDER BY owner"), ["first-sign-in", "key-1"]);
     }
 }

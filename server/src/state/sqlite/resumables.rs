@@ -9,6 +9,7 @@ use super::{SqliteState, fault};
 use async_trait::async_trait;
 use lakeshore::ports::ResumableState;
 use lakeshore::ports::resumables::{NewResumable, ResumableId, ResumableRecord};
+use lakeshore::principal::Principal;
 use lakeshore::resumable::{Checkpoint, Token};
 use lakeshore::sync::{Status, SyncId};
 use lakeshore::upload::{Announced, Identity, PartialName, UploadId};
@@ -17,7 +18,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params};
 
 const COLUMNS: &str = "r.resumable_id, r.token, r.upload_id, r.sync_id, r.file_name, r.target, r.partial, r.identity, \
-     r.length, r.durable_bytes, r.hash_state, r.metadata, r.sha256, r.sha512, r.is_told, r.parts, r.joined_into, r.started_by, \
+     r.length, r.durable_bytes, r.hash_state, r.metadata, r.sha256, r.sha512, r.is_told, r.parts, r.joined_into, r.owner, r.started_by, \
      r.begun_at, r.expires_at";
 
 /// How a part stands: by what it was joined into.
@@ -150,8 +151,8 @@ fn begin_resumable(connection: &Connection, new: &NewResumable) -> Result<Option
     let target = new.upload.as_ref().map(|upload| upload.target.as_str());
     let parts: Vec<_> = new.parts.iter().map(Token::as_str).collect();
     let sql = "INSERT INTO resumables (token, upload_id, sync_id, file_name, target, partial, identity, length, \
-               durable_bytes, hash_state, metadata, sha256, sha512, is_told, parts, started_by, begun_at, expires_at) \
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+               durable_bytes, hash_state, metadata, sha256, sha512, is_told, parts, owner, started_by, begun_at, expires_at) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     changed(
         connection,
         sql,
@@ -171,6 +172,7 @@ fn begin_resumable(connection: &Connection, new: &NewResumable) -> Result<Option
             new.digests.sha512,
             new.is_told,
             parts.join(" "),
+            new.owner.to_string(),
             new.by,
             new.at.0,
             new.expires_at.0,
@@ -225,6 +227,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<ResumableRecord> {
         metadata: row.get("metadata")?,
         digests: Announced { sha256: digest(row, "sha256")?, sha512: digest(row, "sha512")? },
         is_told: row.get("is_told")?,
+        owner: Principal::parse(row.get_ref("owner")?.as_str()?),
         by: row.get("started_by")?,
         begun_at: Timestamp(row.get("begun_at")?),
         expires_at: Timestamp(row.get("expires_at")?),

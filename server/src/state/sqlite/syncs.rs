@@ -234,7 +234,7 @@ struct Started {
 
 fn start_sync(connection: &Connection, new: &NewSync, superseded: Option<SyncId>) -> Result<Started, Error> {
     if let Some(once) = &new.once
-        && let Some(id) = idempotency::earlier(connection, new, once)?
+        && let Some(id) = idempotency::earlier(connection, once)?
     {
         return Ok(Started { id, is_new: false });
     }

@@ -156,9 +156,7 @@ impl Data {
         if let Some(once) = &new.once {
             self.started_once.retain(|(earlier, ..)| earlier.at >= once.forget_before);
             let mut earlier = self.started_once.iter();
-            let is_same = |(earlier, by, _): &&(NewSync, OnceOnly, SyncId)| {
-                earlier.started_by.name == new.started_by.name && by.key == once.key
-            };
+            let is_same = |(_, by, _): &&(NewSync, OnceOnly, SyncId)| by.owner == once.owner && by.key == once.key;
             match earlier.find(is_same) {
                 Some((_, by, id)) if by.fingerprint == once.fingerprint => return Ok(*id),
                 Some(_) => return Err(Error::IdempotencyKeyReused),

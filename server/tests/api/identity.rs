@@ -1,0 +1,200 @@
+//! Who owns what: by the id of a key, never by its name. Every key of these tests has the same name.
+
+use crate::server::{TestServer, answer, assert_refused, lakeshore, location};
+use crate::tus::{PIECE, Tus, header, offset_of};
+use reqwest::RequestBuilder;
+use serde_json::{Value, json};
+
+const FILES: &str = "/api/lake/files";
+
+async fn start(server: &TestServer, key: &str, path: &str) -> u64 {
+    let body = json!({ "name": "n", "path": path, "api_key": key, "sync_type": "IncrementalSync" });
+    answer(server.post("/api/ingestion/file/sync/start", &body)).await.1["sync_id"].as_u64().unwrap()
+}
+
+/// Sends it, and gives the address of what was begun.
+async fn begun(request: RequestBuilder) -> String {
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), 201);
+    header(&response, "location").unwrap()
+}
+
+async fn begin_as(server: &TestServer, key: &str, sync_id: u64, name: &str) -> String {
+    let creation = Tus(server).creation(sync_id, name).header("Upload-Length", 10).header("Content-Type", PIECE);
+    begun(creation.body("GOOD").bearer_auth(key)).await
+}
+
+async fn part_as(server: &TestServer, key: &str, content: &'static str) -> String {
+    let creation = Tus(server).request("POST", FILES).header("Upload-Concat", "partial");
+    let creation = creation.header("Upload-Length", content.len()).header("Content-Type", PIECE).body(content);
+    begun(creation.bearer_auth(key)).await
+}
+
+async fn listed(server: &TestServer, key: Option<&str>) -> Vec<Value> {
+    let request = server.get(FILES);
+    let request = key.into_iter().fold(request, |request, key| request.bearer_auth(key));
+    answer(request).await.1.as_array().unwrap().clone()
+}
+
+fn tokens(rows: &[Value]) -> Vec<Option<String>> {
+    rows.iter().map(|row| row.get("token").and_then(Value::as_str).map(|token| format!("{FILES}/{token}"))).collect()
+}
+
+/// What each call at the address of an upload answers: HEAD, PATCH, DELETE, of both dialects.
+async fn answers(server: &TestServer, address: &str, key: Option<&str>) -> Vec<(u16, String)> {
+    let tus = Tus(server);
+    let plain = |method: &str| server.client.request(method.parse().unwrap(), format!("{}{address}", server.url));
+    let draft = plain("PATCH").header("Upload-Offset", "4").header("Upload-Complete", "?0").body("EVIL");
+    let draft = draft.header("Content-Type", "application/partial-upload");
+    let override_delete = tus.request("POST", address).header("X-HTTP-Method-Override", "DELETE");
+    let calls = [
+        tus.head_request(address),
+        plain("HEAD"),
+        tus.piece(address, 4, b"EVIL"),
+        draft,
+        tus.request("DELETE", address),
+        plain("DELETE"),
+        override_delete,
+    ];
+    let mut answers = Vec::new();
+    for call in calls {
+        let call = key.into_iter().fold(call, |call, key| call.bearer_auth(key));
+        let response = call.send().await.unwrap();
+        answers.push((response.status().as_u16(), response.text().await.unwrap()));
+    }
+    answers
+}
+
+/// That the upload is there answers as if it were not.
+async fn assert_unknown(server: &TestServer, address: &str, key: Option<&str>) {
+    let nowhere = format!("{FILES}/{}", "0123456789abcdef".repeat(2));
+    let of_nothing: Vec<_> = answers(server, &nowhere, key).await;
+    let text = |text: String| text.replace(&nowhere[FILES.len() + 1..], &address[FILES.len() + 1..]);
+    let of_nothing: Vec<_> = of_nothing.into_iter().map(|(status, body)| (status, text(body))).collect();
+    assert_eq!(answers(server, address, key).await, of_nothing);
+    assert!(of_nothing.iter().all(|(status, _)| *status == 404), "{of_nothing:?}");
+}
+
+#[tokio::test]
+async fn a_key_of_the_same_name_neither_sees_nor_joins_the_parts_of_another() {
+    let server = TestServer::start_with(&["--auth", "required"]).await;
+    let of = |prefix: &str| server.new_key(&["--role", "write", "--path-prefix", prefix]);
+    let (a, b) = (of("/a"), of("/b"));
+    let part = part_as(&server, &a, "the secret of a").await;
+    assert_eq!(tokens(&listed(&server, Some(&a)).await), [Some(part.clone())]);
+    assert!(listed(&server, Some(&b)).await.is_empty());
+    assert_unknown(&server, &part, Some(&b)).await;
+    let id = start(&server, &b, "/b/x").await;
+    let join = |part: &str, key: &str| {
+        let join = Tus(&server).creation(id, "loot").header("Upload-Concat", format!("final;{part}"));
+        join.bearer_auth(key)
+    };
+    assert_refused(answer(join(&part, &b)).await, 40404, "no resumable upload");
+    assert!(server.file_names("b").is_empty());
+    // A key for the whole lake may join what it has begun, and nothing else.
+    assert_refused(answer(join(&part, &server.key)).await, 40404, "no resumable upload");
+    let own = part_as(&server, &server.key, "my own").await;
+    assert_eq!(answer(join(&own, &server.key)).await.0, 201);
+    assert_eq!(server.files("b")["x/loot"], b"my own");
+    assert_eq!(offset_of(&Tus(&server).head_request(&part).bearer_auth(&a).send().await.unwrap()), Some(15));
+}
+
+#[tokio::test]
+async fn an_upload_begun_with_a_key_needs_that_key_or_an_admin_to_discard_it() {
+    for mode in ["required", "open"] {
+        let server = TestServer::start_with(&["--auth", mode]).await;
+        let write = |prefix: &str| server.new_key(&["--role", "write", "--path-prefix", prefix]);
+        let admin = |prefix: &str| server.new_key(&["--role", "admin", "--path-prefix", prefix]);
+        let (own, same, whole) = (write("/d"), write("/d"), server.new_key(&["--role", "write"]));
+        let id = start(&server, &own, "/d/x").await;
+        let address = begin_as(&server, &own, id, "a.csv").await;
+        assert_eq!(tokens(&listed(&server, Some(&own)).await), [Some(address.clone())]);
+        for other in [&same, &whole, &write("/d/x"), &admin("/e"), &admin("/d2")] {
+            assert_unknown(&server, &address, Some(other)).await;
+            assert!(tokens(&listed(&server, Some(other)).await).iter().all(Option::is_none));
+        }
+        if mode == "open" {
+            assert_unknown(&server, &address, None).await;
+            assert_eq!(tokens(&listed(&server, None).await), [None], "it is seen, and out of reach");
+        }
+        let upper = format!("{FILES}/{}", address[FILES.len() + 1..].to_uppercase());
+        assert_unknown(&server, &upper, Some(&own)).await;
+        // An administrator of the place sees it, does not send for others, and may end it.
+        let of_place = admin("/d");
+        assert_eq!(tokens(&listed(&server, Some(&of_place)).await), [Some(address.clone())]);
+        let as_admin = Tus(&server).piece(&address, 4, b"EVIL").bearer_auth(&of_place);
+        assert_refused(answer(as_admin).await, 40404, "no resumable upload");
+        let piece = Tus(&server).piece(&address, 4, b" bytes").bearer_auth(&own).send().await.unwrap();
+        assert_eq!((piece.status().as_u16(), offset_of(&piece)), (204, Some(10)));
+        assert_eq!(server.files("d")["x/a.csv"], b"GOOD bytes");
+        let second = begin_as(&server, &own, id, "b.csv").await;
+        assert_eq!(answer(Tus(&server).request("DELETE", &second).bearer_auth(&of_place)).await.0, 204);
+        assert_unknown(&server, &second, Some(&own)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_its_key_and_goes_on_with_what_that_has_begun() {
+    let server = TestServer::start_with(&["--auth", "required"]).await;
+    let (own, same) = (server.new_key(&["--role", "write"]), server.new_key(&["--role", "write"]));
+    let id = start(&server, &own, "/d/x").await;
+    let address = begin_as(&server, &own, id, "a.csv").await;
+    let session = async |key: &str| {
+        let sign_in = server.client.post(format!("{}/sign-in", server.url)).form(&[("key", key)]).send().await.unwrap();
+        location(&sign_in);
+        sign_in.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
+    };
+    let piece = |cookie: &str| Tus(&server).piece(&address, 4, b" bytes").header("cookie", cookie);
+    assert_refused(answer(piece(&session(&same).await)).await, 40404, "no resumable upload");
+    assert_eq!(answer(piece(&session(&own).await)).await.0, 204);
+}
+
+#[tokio::test]
+async fn what_a_guest_has_begun_is_reached_by_its_token_and_listed_to_no_other() {
+    let server = TestServer::start().await;
+    let writer = server.new_key(&["--role", "write"]);
+    let id = server.start_sync("/d/x", "IncrementalSync").await;
+    let tus = Tus(&server);
+    let address = tus.create(id, "a.csv", 4).await;
+    let part = tus.part(b"part").await;
+    assert_eq!(tokens(&listed(&server, None).await), [None]);
+    assert_eq!(tokens(&listed(&server, Some(&writer)).await), [None]);
+    let of_admin = tokens(&listed(&server, Some(&server.key)).await);
+    assert_eq!(of_admin, [Some(address.clone()), Some(part.clone())]);
+    for row in [server.rows("/api/ingestion/file/sync/in-flight").await, server.history("").await].concat() {
+        assert!(!row.to_string().contains(&address[FILES.len() + 1..]), "{row}");
+    }
+    assert_eq!(tus.append(&address, 0, b"mine").await.0, 204);
+    let join = tus.creation(id, "joined").header("Upload-Concat", format!("final;{part}")).bearer_auth(&writer);
+    assert_eq!(answer(join).await.0, 201, "whoever was given the token");
+    assert_eq!(server.files("d/x").into_values().collect::<Vec<_>>(), [b"mine", b"part"]);
+}
+
+#[tokio::test]
+async fn an_idempotency_key_is_that_of_one_key_and_a_new_key_of_a_name_inherits_nothing() {
+    let server = TestServer::start_with(&["--auth", "required"]).await;
+    let [one, other] = [(); 2].map(|()| server.new_key(&["--role", "write"]));
+    let start = |key: &str, path: &str| {
+        let body = json!({ "name": "n", "path": path, "api_key": key, "sync_type": "IncrementalSync" });
+        server.post("/api/ingestion/file/sync/start", &body).header("Idempotency-Key", "\"k1\"")
+    };
+    assert_eq!(answer(start(&one, "/a")).await, (200, json!({ "sync_id": 1 })));
+    // The same call of somebody else starts another sync, and another call of theirs is no fault.
+    assert_eq!(answer(start(&other, "/a")).await, (200, json!({ "sync_id": 2 })));
+    let third = server.new_key(&["--role", "write"]);
+    assert_eq!(answer(start(&third, "/b")).await, (200, json!({ "sync_id": 3 })));
+    assert_eq!(answer(start(&one, "/a")).await, (200, json!({ "sync_id": 1 })));
+    let address = begin_as(&server, &one, 1, "a.csv").await;
+    let part = part_as(&server, &one, "part").await;
+    let data_dir = server.data_dir().to_str().unwrap();
+    // 1 is the administrator's.
+    assert!(lakeshore(&["key", "revoke", "2", "--data-dir", data_dir]).status.success());
+    assert_refused(answer(Tus(&server).piece(&address, 4, b" bytes").bearer_auth(&one)).await, 40101, "revoked");
+    let heir = server.new_key(&["--role", "write"]);
+    for address in [&address, &part] {
+        assert_unknown(&server, address, Some(&heir)).await;
+    }
+    assert_eq!(answer(start(&heir, "/a")).await, (200, json!({ "sync_id": 4 })));
+    assert_eq!(tokens(&listed(&server, Some(&heir)).await), [None]);
+    assert_eq!(tokens(&listed(&server, Some(&server.key)).await), [Some(address), Some(part)]);
+}
