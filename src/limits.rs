@@ -75,6 +75,15 @@ pub const CHECKPOINT_BYTES: u64 = 16 << 20;
 pub const CHECKPOINT_MAX: Duration = Duration::from_secs(5);
 /// Most parts of which one upload is joined.
 pub const PARTS_MAX: usize = 1024;
+/// Refused uploads that get a row in the history, of one request,
+pub const REFUSED_ROWS_OF_REQUEST_MAX: u64 = 10;
+/// and of one sync. More are counted, so that nobody fills the database with names that the lake does not take.
+pub const REFUSED_ROWS_MAX: u64 = 100;
+/// The same of small uploads that fail before they have a row, for other reasons, with those that were refused.
+pub const FAILED_ROWS_MAX: u64 = 1000;
+/// Of a name that was refused, and of why, the characters that are kept.
+pub const REFUSED_NAME_CHARACTERS_MAX: usize = 255;
+pub const REFUSED_MESSAGE_CHARACTERS_MAX: usize = 500;
 /// Longest text that a client has kept with a resumable upload, in bytes.
 pub const METADATA_BYTES_MAX: usize = 16 * 1024;
 /// Events that are kept for those who come back to the stream,

@@ -125,6 +125,9 @@ pub struct Sync {
     pub num_failed: u64,
     /// Uploads that have begun and neither landed nor failed.
     pub num_in_flight: u64,
+    /// Failed uploads that are counted only, and have no row in the history: there were too many of them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub num_unlisted: u64,
     /// Bytes of the uploads that landed.
     pub size_bytes: u64,
     /// Why it failed; empty otherwise.
@@ -142,7 +145,16 @@ pub struct Sync {
     pub num_schema_differences: u64,
 }
 
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl Sync {
+    /// Uploads that have a row in the history.
+    pub fn num_listed(&self) -> u64 {
+        self.total_files.saturating_sub(self.num_unlisted)
+    }
+
     pub fn num_landed(&self) -> u64 {
         self.total_files.saturating_sub(self.num_failed).saturating_sub(self.num_in_flight)
     }

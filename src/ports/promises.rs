@@ -55,6 +55,7 @@ macro_rules! state_promises {
             a_full_sync_wants_its_path_for_itself,
             a_full_sync_is_refused_above_other_datasets,
             counters_follow_every_upload,
+            refused_uploads_beyond_a_bound_are_counted_without_a_row,
             a_sync_with_uploads_in_flight_closes_only_when_told_to_discard_them,
             closing_is_remembered_until_settled_and_settling_twice_changes_nothing,
             a_full_sync_that_is_held_or_silent_gives_way_to_a_start_on_its_own_path_alone,

@@ -58,7 +58,7 @@ pub struct NewUpload {
     pub at: Timestamp,
 }
 
-/// An upload that failed before it had a row; it counts all the same.
+/// An upload that failed before it had a row. It gets one as long as its sync has few of such, and counts in any case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusedUpload {
     pub sync_id: SyncId,
@@ -69,6 +69,8 @@ pub struct RefusedUpload {
     pub message: String,
     /// Bytes that had arrived.
     pub size_bytes: u64,
+    /// Rows of such uploads that the sync may have: where it has as many, this one is counted only.
+    pub rows_max: u64,
     pub begun_at: Timestamp,
     pub at: Timestamp,
 }
@@ -227,8 +229,9 @@ pub trait UploadState: Send + std::marker::Sync {
     /// Remembers an upload as `Syncing`, if [`crate::sync::may_accept_uploads`] allows it. Not durable by itself.
     async fn begin_upload(&self, new: &NewUpload) -> Result<UploadId, Error>;
 
-    /// Remembers an upload that has no row as `Failed`, if [`crate::sync::may_accept_uploads`] allows it.
-    async fn refuse_upload(&self, refused: &RefusedUpload) -> Result<UploadId, Error>;
+    /// Remembers an upload that has no row as `Failed`, if [`crate::sync::may_accept_uploads`] allows it. `None`: it was
+    /// counted only.
+    async fn refuse_upload(&self, refused: &RefusedUpload) -> Result<Option<UploadId>, Error>;
 
     /// Remembers durably that these uploads are about to get their names, so that a restart knows them even where they
     /// have no row yet. Each is asked for by [`crate::sync::may_accept_uploads`]; a refused one is not in the group.

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 /// Uploads of a sync in the order of their rows: all, or some from everywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeline {
-    /// Uploads that the sync has.
+    /// Uploads that the sync has in the history.
     pub num_uploads: u64,
     pub uploads: Vec<TimelineUpload>,
 }
@@ -41,7 +41,7 @@ impl Lake {
     /// At most [`TIMELINE_UPLOADS_MAX`] uploads of the sync: where it has more, some stretches of them, as far apart from each
     /// other, and besides the first that failed, up to [`TIMELINE_FAILURES_MAX`].
     pub async fn timeline(&self, caller: &Caller, sync_id: SyncId) -> Result<Timeline, Error> {
-        let num_uploads = self.sync(caller, sync_id).await?.total_files;
+        let num_uploads = self.sync(caller, sync_id).await?.num_listed();
         let scope = caller.may_read()?;
         let read = async |from, size, status| {
             let page = Page { from, size, order: Order::Asc };

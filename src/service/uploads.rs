@@ -11,7 +11,10 @@ use super::landings::{Content, Ready, Reserved};
 use crate::error::Error;
 use crate::in_flight::Sender;
 use crate::key::Caller;
-use crate::limits::SPACE_LOOK_BYTES;
+use crate::limits::{
+    FAILED_ROWS_MAX, REFUSED_MESSAGE_CHARACTERS_MAX, REFUSED_NAME_CHARACTERS_MAX, REFUSED_ROWS_MAX,
+    REFUSED_ROWS_OF_REQUEST_MAX, SPACE_LOOK_BYTES,
+};
 use crate::path::LakePath;
 use crate::ports::Partial;
 use crate::ports::state::{NewUpload, RefusedUpload};
@@ -40,6 +43,8 @@ pub struct Destination {
     pub(super) sender: Arc<Sender>,
     /// What the request announced, until its first file has asked whether there is room for it.
     expected_bytes: AtomicU64,
+    /// Uploads of this request that were refused and got a row.
+    refused_rows: AtomicU64,
 }
 
 /// An upload in flight. It ends by [`Self::land`] or by [`Self::fail`].
@@ -86,7 +91,16 @@ impl Lake {
         let by = if *caller == Caller::Guest { sync.started_by.clone() } else { caller.name().to_owned() };
         let sender = Arc::default();
         let owner = caller.principal();
-        Ok(Destination { lake: self.clone(), sync, folder, owner, by, sender, expected_bytes: AtomicU64::new(0) })
+        Ok(Destination {
+            lake: self.clone(),
+            sync,
+            folder,
+            owner,
+            by,
+            sender,
+            expected_bytes: AtomicU64::new(0),
+            refused_rows: AtomicU64::new(0),
+        })
     }
 }
 
@@ -152,7 +166,8 @@ impl Destination {
         })
     }
 
-    /// Remembers an upload that does not begin. Gives what its sender is to hear.
+    /// Remembers an upload that does not begin; beyond some of a request and of a sync, that there was one more. Gives what
+    /// its sender is to hear.
     pub(super) async fn refuse(
         &self,
         file_name: &str,
@@ -161,18 +176,21 @@ impl Destination {
         begun_at: Timestamp,
     ) -> Error {
         let lake = &self.lake.0;
+        let is_listed = self.refused_rows.load(Ordering::Relaxed) < REFUSED_ROWS_OF_REQUEST_MAX;
         let refused = RefusedUpload {
             sync_id: self.sync.sync_id,
-            file_name: bounded(file_name),
+            file_name: cut(file_name, REFUSED_NAME_CHARACTERS_MAX),
             folder: self.folder.clone(),
             target,
-            message: error.to_string(),
+            message: cut(&error.to_string(), REFUSED_MESSAGE_CHARACTERS_MAX),
             size_bytes: 0,
+            rows_max: if is_listed { REFUSED_ROWS_MAX } else { 0 },
             begun_at,
             at: begun_at,
         };
         match lake.state.refuse_upload(&refused).await {
-            Ok(_) => {
+            Ok(row) => {
+                self.refused_rows.fetch_add(u64::from(row.is_some()), Ordering::Relaxed);
                 lake.events.marks().failed(refused.sync_id, &refused.file_name, &refused.message);
                 error
             }
@@ -184,7 +202,11 @@ impl Destination {
 /// File names are remembered as they came, but not at any length.
 pub(super) fn bounded(file_name: &str) -> String {
     const CHARACTERS_MAX: usize = 1024;
-    file_name.chars().take(CHARACTERS_MAX).collect()
+    cut(file_name, CHARACTERS_MAX)
+}
+
+fn cut(text: &str, characters: usize) -> String {
+    text.chars().take(characters).collect()
 }
 
 impl IncomingUpload {
@@ -335,8 +357,9 @@ impl IncomingUpload {
                 file_name: self.file_name.clone(),
                 folder: self.folder.clone(),
                 target: Some(self.target.clone()),
-                message: error.to_string(),
+                message: cut(&error.to_string(), REFUSED_MESSAGE_CHARACTERS_MAX),
                 size_bytes: self.received_bytes,
+                rows_max: FAILED_ROWS_MAX,
                 begun_at: self.begun_at,
                 at: lake.now(),
             }),

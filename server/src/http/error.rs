@@ -45,10 +45,12 @@ pub enum HttpError {
     Files { failed: Vec<FailedFile>, num_failed: usize, sent: usize },
 }
 
-/// Files of one request that an answer names as failed. The history names them all.
-pub const FAILED_NAMED_MAX: usize = 100;
+/// Files of one request that an answer names as failed. It counts them all.
+pub const FAILED_NAMED_MAX: usize = 20;
 /// Of a file's name, what an answer repeats.
 const NAME_CHARACTERS_MAX: usize = 255;
+/// Of what there is to say of one of several files, what an answer holds.
+const MESSAGE_CHARACTERS_MAX: usize = 1000;
 
 /// A file of a request that did not land.
 #[derive(Debug)]
@@ -64,12 +66,17 @@ impl FailedFile {
 }
 
 fn tell(failed: &[FailedFile], num_failed: usize, sent: usize) -> String {
-    let each: Vec<_> = failed.iter().map(|file| format!("{:?}: {}", file.file_name, file.error)).collect();
+    let each = failed.iter().map(|file| cut(&format!("{:?}: {}", file.file_name, file.error)));
+    let each: Vec<_> = each.collect();
     let kept = sent - num_failed;
     let rest = if kept > 0 { format!("; the other {kept} landed") } else { String::new() };
     let unnamed = num_failed - failed.len();
-    let more = if unnamed > 0 { format!(". And {unnamed} more, see the history") } else { String::new() };
+    let more = if unnamed > 0 { format!(". And {unnamed} more") } else { String::new() };
     format!("{num_failed} of {sent} files failed{rest}. {}{more}", each.join(". "))
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(MESSAGE_CHARACTERS_MAX).collect()
 }
 
 impl HttpError {
@@ -138,7 +145,10 @@ impl IntoResponse for HttpError {
         let failed = match self {
             Self::Files { failed, .. } => failed
                 .into_iter()
-                .map(|file| FailedBody { refusal: Refusal::from(&file.error), file_name: file.file_name })
+                .map(|FailedFile { file_name, error }| {
+                    let refusal = Refusal::from(&error);
+                    FailedBody { refusal: Refusal { msg: cut(&refusal.msg), ..refusal }, file_name }
+                })
                 .collect(),
             _ => Vec::new(),
         };

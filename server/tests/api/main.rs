@@ -22,6 +22,7 @@ mod list;
 mod missing;
 mod previews;
 mod recovery;
+mod refused;
 mod reserve;
 mod resumable;
 mod schemas;

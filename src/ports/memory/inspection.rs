@@ -30,7 +30,7 @@ impl StateInspection for MemoryState {
         for (record, _) in &data.syncs {
             let sync = &record.sync;
             let rows = data.uploads.iter().map(|row| &row.upload).filter(|upload| upload.sync_id == sync.sync_id);
-            let mut counted = (0, 0, 0, 0);
+            let mut counted = (sync.num_unlisted, sync.num_unlisted, 0, 0);
             for upload in rows {
                 counted.0 += 1;
                 match upload.sync_status {

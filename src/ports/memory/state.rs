@@ -40,6 +40,8 @@ pub(super) struct Data {
     landings: BTreeMap<u64, Vec<WholeUpload>>,
     pub(super) expected: BTreeMap<SyncId, Declaration>,
     pub(super) resumables: BTreeMap<u64, ResumableRecord>,
+    /// Of each sync, how many rows of uploads that failed before they had one.
+    refused_rows: BTreeMap<SyncId, u64>,
     started_once: Vec<(NewSync, OnceOnly, SyncId)>,
     pub(super) schemas: Schemas,
     pub(super) activity: Vec<Activity>,

@@ -59,6 +59,7 @@ pub async fn each_day_counts_what_landed_failed_and_began_on_it(state: &dyn Stat
         target: None,
         message: "no".into(),
         size_bytes: 9,
+        rows_max: 9,
         begun_at: at(0, 2),
         at: at(1, 1),
     };

@@ -1,8 +1,8 @@
 //! Promises about syncs: which may be open together, what they count, and how they close.
 
 use super::{
-    all_trash, begin, finish, finishing, new_sync, page, partial, path, publish, record, start, syncs, trash_of,
-    uploads,
+    all_trash, begin, finish, finishing, land_upload, new_sync, page, partial, path, publish, record, start, syncs,
+    trash_of, uploads, whole,
 };
 use crate::error::Error;
 use crate::guard::Hold;
@@ -80,10 +80,11 @@ pub async fn counters_follow_every_upload(state: &dyn State) {
         target: None,
         message: "no name".into(),
         size_bytes: 7,
+        rows_max: 9,
         begun_at: Timestamp(25),
         at: Timestamp(30),
     };
-    let refused = state.refuse_upload(&refused).await.unwrap();
+    let refused = state.refuse_upload(&refused).await.unwrap().unwrap();
     let sync = record(state, id).await.sync;
     assert_eq!((sync.total_files, sync.num_failed, sync.num_in_flight, sync.size_bytes), (4, 2, 1, 5));
     assert_eq!(sync.num_landed(), 1);
@@ -92,6 +93,44 @@ pub async fn counters_follow_every_upload(state: &dyn State) {
     assert_eq!((row.size_bytes, row.start_time, row.end_time), (7, Timestamp(25), Timestamp(30)));
     let row = state.upload(failing).await.unwrap().unwrap();
     assert_eq!((row.size_bytes, row.message.as_str(), row.end_time), (3, "broke off", Timestamp(30)));
+}
+
+pub async fn refused_uploads_beyond_a_bound_are_counted_without_a_row(state: &dyn State) {
+    let id = start(state, "/a", SyncType::IncrementalSync).await;
+    let refuse = async |rows_max: u64| {
+        let refused = RefusedUpload {
+            sync_id: id,
+            file_name: "../x".into(),
+            folder: path("/a"),
+            target: None,
+            message: "no name".into(),
+            size_bytes: 0,
+            rows_max,
+            begun_at: Timestamp(25),
+            at: Timestamp(30),
+        };
+        state.refuse_upload(&refused).await.unwrap()
+    };
+    assert_eq!((refuse(2).await, refuse(0).await), (Some(UploadId(1)), None));
+    assert_eq!((refuse(2).await, refuse(2).await, refuse(3).await), (Some(UploadId(2)), None, Some(UploadId(3))));
+    // Rows stay dense behind them, in the history and in the sync.
+    assert_eq!(finish(state, id, "/a/1.csv").await, UploadId(4));
+    land_upload(state, whole(None, id, "/a/2.csv"), None, 31).await;
+    let sync = record(state, id).await.sync;
+    assert_eq!((sync.total_files, sync.num_failed, sync.num_unlisted), (7, 5, 2));
+    assert_eq!((sync.num_landed(), sync.num_listed()), (2, 5));
+    let rows = async |from, size, order, status| -> Vec<u64> {
+        let query = UploadQuery { sync_id: Some(id), status, ..uploads(page(from, size, order)) };
+        state.uploads(&query).await.unwrap().iter().map(|upload| upload.history_id.0).collect()
+    };
+    assert_eq!(rows(0, 10, Order::Asc, None).await, [1, 2, 3, 4, 5]);
+    assert_eq!(rows(1, 2, Order::Desc, None).await, [4, 3]);
+    assert_eq!(rows(3, 9, Order::Asc, None).await, [4, 5]);
+    assert_eq!(rows(1, 9, Order::Asc, Some(Status::Failed)).await, [2, 3]);
+    assert!(state.miscounts().await.unwrap().is_empty());
+    state.recount().await.unwrap();
+    assert_eq!(record(state, id).await.sync, sync);
+    assert!(state.miscounts().await.unwrap().is_empty());
 }
 
 pub async fn a_sync_with_uploads_in_flight_closes_only_when_told_to_discard_them(state: &dyn State) {

@@ -39,7 +39,7 @@ pub(super) fn select(connection: &Connection, wanted: &UploadQuery) -> Result<Op
         }
         (Some(sync_id), None, None) => {
             let mut select = matching(wanted, None);
-            let last = format!("(SELECT total_files FROM syncs s WHERE s.sync_id = {sync_id})");
+            let last = format!("(SELECT total_files - num_unlisted FROM syncs s WHERE s.sync_id = {sync_id})");
             dense_page(&mut select, "u.ordinal", &last, &wanted.page);
             Ok(Some(select))
         }

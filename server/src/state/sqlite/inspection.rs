@@ -122,11 +122,12 @@ fn damage(connection: &Connection) -> Result<Vec<String>, Error> {
 
 /// What each sync should say, by its uploads.
 const OF_SYNCS: &str = "SELECT s.sync_id, s.total_files, s.num_failed, s.num_in_flight, s.size_bytes, \
-     coalesce(u.total, 0), coalesce(u.failed, 0), coalesce(u.in_flight, 0), coalesce(u.bytes, 0) \
+     coalesce(u.total, 0) + s.num_unlisted, coalesce(u.failed, 0) + s.num_unlisted, coalesce(u.in_flight, 0), coalesce(u.bytes, 0) \
      FROM syncs s LEFT JOIN (SELECT sync_id, count(*) AS total, sum(status = 'Failed') AS failed, \
      sum(status = 'Syncing') AS in_flight, sum(CASE status WHEN 'Finished' THEN size_bytes ELSE 0 END) AS bytes \
      FROM uploads GROUP BY sync_id) u USING (sync_id) \
-     WHERE s.total_files <> coalesce(u.total, 0) OR s.num_failed <> coalesce(u.failed, 0) \
+     WHERE s.total_files - s.num_unlisted <> coalesce(u.total, 0) \
+     OR s.num_failed - s.num_unlisted <> coalesce(u.failed, 0) \
      OR s.num_in_flight <> coalesce(u.in_flight, 0) OR s.size_bytes <> coalesce(u.bytes, 0) ORDER BY s.sync_id";
 
 macro_rules! upload_counts {
@@ -177,7 +178,7 @@ const WRONG_PAGES: &str = "blocks disagree with the rows, so that pages of lists
 
 const RECOUNT: &str = concat!(
     "UPDATE syncs SET (total_files, num_failed, num_in_flight, size_bytes) = (
-         SELECT count(*), coalesce(sum(status = 'Failed'), 0), coalesce(sum(status = 'Syncing'), 0),
+         SELECT count(*) + num_unlisted, coalesce(sum(status = 'Failed'), 0) + num_unlisted, coalesce(sum(status = 'Syncing'), 0),
                 coalesce(sum(CASE status WHEN 'Finished' THEN size_bytes END), 0)
          FROM uploads WHERE uploads.sync_id = syncs.sync_id);
      DELETE FROM upload_counts;

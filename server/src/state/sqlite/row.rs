@@ -45,7 +45,8 @@ pub(super) fn path(row: &Row<'_>, column: &str) -> Result<LakePath> {
 pub(super) const SYNC_COLUMNS: &str = "sync_id, org_id, name, path, sync_type, status, phase, start_time, end_time, \
      total_files, num_failed, num_in_flight, size_bytes, message, started_by, closing_staging, closing_allow_empty, \
      closing_reason, closing_message, closing_by, closing_actor, expected_count, expected_bytes, expected_named, \
-     held_since, held_replaced_files, held_replaced_bytes, held_published_files, held_published_bytes, held_differing, num_differing";
+     held_since, held_replaced_files, held_replaced_bytes, held_published_files, held_published_bytes, held_differing, num_differing, \
+     num_unlisted";
 
 pub(super) fn sync(row: &Row<'_>) -> Result<Sync> {
     Ok(Sync {
@@ -60,6 +61,7 @@ pub(super) fn sync(row: &Row<'_>) -> Result<Sync> {
         total_files: number(row, "total_files")?,
         num_failed: number(row, "num_failed")?,
         num_in_flight: number(row, "num_in_flight")?,
+        num_unlisted: number(row, "num_unlisted")?,
         size_bytes: number(row, "size_bytes")?,
         message: row.get("message")?,
         started_by: row.get("started_by")?,

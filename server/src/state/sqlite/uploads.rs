@@ -31,7 +31,7 @@ impl UploadState for SqliteState {
         self.writer.write(Written, move |connection| begin_upload(connection, &new)).await
     }
 
-    async fn refuse_upload(&self, refused: &RefusedUpload) -> Result<UploadId, Error> {
+    async fn refuse_upload(&self, refused: &RefusedUpload) -> Result<Option<UploadId>, Error> {
         let refused = refused.clone();
         self.writer.write(Written, move |connection| refuse_upload(connection, &refused)).await
     }
@@ -152,7 +152,7 @@ pub(super) fn begin_upload(connection: &Connection, new: &NewUpload) -> Result<U
     let sql = "UPDATE syncs SET total_files = total_files + 1, num_in_flight = num_in_flight + 1, last_activity = ? \
                WHERE sync_id = ?";
     changed(connection, sql, params![new.at.0, sync_id])?;
-    let ordinal = id(record.sync.total_files + 1);
+    let ordinal = id(record.sync.num_listed() + 1);
     let folder_id = folder_id(connection, folder_of(&new.target))?;
     let sql = "INSERT INTO uploads (sync_id, ordinal, file_name, target, folder_id, status, start_time, partial, \
                identity) VALUES (?, ?, ?, ?, ?, 'Syncing', ?, ?, ?)";
@@ -166,14 +166,20 @@ pub(super) fn begin_upload(connection: &Connection, new: &NewUpload) -> Result<U
     Ok(UploadId(history_id.cast_unsigned()))
 }
 
-fn refuse_upload(connection: &Connection, refused: &RefusedUpload) -> Result<UploadId, Error> {
+fn refuse_upload(connection: &Connection, refused: &RefusedUpload) -> Result<Option<UploadId>, Error> {
     let record = record(connection, refused.sync_id)?.ok_or(Error::NoSuchSync(refused.sync_id))?;
     may_accept_uploads(&record)?;
     let sync_id = id(refused.sync_id.0);
-    let sql = "UPDATE syncs SET total_files = total_files + 1, num_failed = num_failed + 1, last_activity = ? \
-               WHERE sync_id = ?";
-    changed(connection, sql, params![refused.at.0, sync_id])?;
-    let ordinal = id(record.sync.total_files + 1);
+    let sql = "UPDATE syncs SET total_files = total_files + 1, num_failed = num_failed + 1, last_activity = ?1, \
+               num_unlisted = num_unlisted + (refused_rows >= ?2), refused_rows = refused_rows + (refused_rows < ?2) \
+               WHERE sync_id = ?3 RETURNING num_unlisted";
+    let values = params![refused.at.0, id(refused.rows_max), sync_id];
+    let unlisted = found(connection, sql, values, |row| row.get::<_, i64>(0))?;
+    // Neither are they in the counts of pages and of days, which are those of the rows.
+    if unlisted.is_some_and(|unlisted| id(record.sync.num_unlisted) < unlisted) {
+        return Ok(None);
+    }
+    let ordinal = id(record.sync.num_listed() + 1);
     let folder = refused.target.as_ref().map_or(refused.folder.as_str(), folder_of);
     let folder_id = folder_id(connection, folder)?;
     let sql = "INSERT INTO uploads (sync_id, ordinal, file_name, target, folder_id, status, start_time, end_time, \
@@ -192,7 +198,7 @@ fn refuse_upload(connection: &Connection, refused: &RefusedUpload) -> Result<Upl
     tally.ended(position, Status::Failed);
     tally.write(connection)?;
     DayTally::failed(connection, refused.sync_id, refused.at, 1)?;
-    Ok(UploadId(history_id.cast_unsigned()))
+    Ok(Some(UploadId(history_id.cast_unsigned())))
 }
 
 fn intend_landings(
@@ -222,8 +228,8 @@ fn intend_landings(
 /// What a group of landings changes in one sync.
 struct SyncChange {
     of: days::Counted,
-    /// Before the group.
-    total_files: i64,
+    /// Its rows before the group.
+    listed: i64,
     added: i64,
     no_longer_in_flight: i64,
     size_bytes: i64,
@@ -261,7 +267,7 @@ fn finish_landings(
                     None => *folders.entry(path).or_insert(folder_id(connection, path)?),
                 };
                 sync.added += 1;
-                let position = add_row(connection, upload, sync.total_files + sync.added, folder_id, at)?;
+                let position = add_row(connection, upload, sync.listed + sync.added, folder_id, at)?;
                 tally.began(position);
                 position
             }
@@ -298,11 +304,11 @@ fn finish_landings(
 }
 
 fn unchanged(connection: &Connection, sync_id: SyncId) -> Result<SyncChange, Error> {
-    let sql = "SELECT total_files FROM syncs WHERE sync_id = ?";
-    let total_files = found(connection, sql, [id(sync_id.0)], |row| row.get(0))?;
-    let total_files = total_files.ok_or(Error::NoSuchSync(sync_id))?;
+    let sql = "SELECT total_files - num_unlisted FROM syncs WHERE sync_id = ?";
+    let listed = found(connection, sql, [id(sync_id.0)], |row| row.get(0))?;
+    let listed = listed.ok_or(Error::NoSuchSync(sync_id))?;
     let of = days::counted(connection, sync_id)?;
-    Ok(SyncChange { of, total_files, added: 0, no_longer_in_flight: 0, size_bytes: 0 })
+    Ok(SyncChange { of, listed, added: 0, no_longer_in_flight: 0, size_bytes: 0 })
 }
 
 fn add_row(

@@ -180,6 +180,7 @@ impl Data {
             total_files: 0,
             num_failed: 0,
             num_in_flight: 0,
+            num_unlisted: 0,
             size_bytes: 0,
             message: String::new(),
             started_by: new.started_by.name.clone(),

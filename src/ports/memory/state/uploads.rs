@@ -18,13 +18,26 @@ impl UploadState for MemoryState {
         self.data().begin_upload(new)
     }
 
-    async fn refuse_upload(&self, refused: &RefusedUpload) -> Result<UploadId, Error> {
+    async fn refuse_upload(&self, refused: &RefusedUpload) -> Result<Option<UploadId>, Error> {
+        let mut data = self.data();
+        let sync_id = refused.sync_id;
+        may_accept_uploads(data.record(sync_id)?)?;
+        if data.refused_rows.get(&sync_id).is_some_and(|rows| *rows >= refused.rows_max) || refused.rows_max == 0 {
+            let sync = &mut data.record(sync_id)?.sync;
+            sync.total_files += 1;
+            sync.num_failed += 1;
+            sync.num_unlisted += 1;
+            data.touch(sync_id, refused.at);
+            return Ok(None);
+        }
+        *data.refused_rows.entry(sync_id).or_default() += 1;
         let mut upload =
             new_upload(refused.sync_id, &refused.file_name, Status::Failed, &refused.message, refused.begun_at);
         upload.end_time = refused.at;
         upload.size_bytes = refused.size_bytes;
         let target = refused.target.clone().unwrap_or_else(|| refused.folder.clone());
-        self.data().add_upload(UploadRow { upload, target, partial: None, landed: None, schema: None }, true)
+        let row = UploadRow { upload, target, partial: None, landed: None, schema: None };
+        data.add_upload(row, true).map(Some)
     }
 
     async fn intend_landings(&self, uploads: &[WholeUpload]) -> Result<(LandingsId, Vec<Result<(), Error>>), Error> {
