@@ -8,7 +8,7 @@ use crate::path::{LakePath, PathError};
 use crate::resumable::Token;
 use crate::sync::{Status, SyncId};
 use crate::trash::TrashId;
-use crate::upload::Upload;
+use crate::upload::{Upload, UploadId};
 use serde::{Deserialize, Serialize};
 
 /// A refusal as it travels: the body of every answer that is not a success.
@@ -74,6 +74,8 @@ pub enum Error {
     WholeLake { name: String, prefix: LakePath },
     #[error("there is no sync {0}; start one to get its id")]
     NoSuchSync(SyncId),
+    #[error("there is no upload {0}; /api/ingestion/file/sync/history lists those there are")]
+    NoSuchUpload(UploadId),
     #[error("there is no file {0} in the lake; a folder is shown by /api/lake/file/list")]
     NoSuchFile(LakePath),
     #[error("there is no folder {0} in the lake; list the one above it to see what there is")]
@@ -125,6 +127,10 @@ pub enum Error {
         hold.differing_files, named.join(". ")
     )]
     SchemaHeld { sync_id: SyncId, path: LakePath, hold: Hold, named: Vec<String> },
+    #[error(
+        "the columns of {files} files of full sync {sync_id} could not be read yet, and its schema policy is hold; end it again in a minute, or send \"confirm\": true to publish it as it is"
+    )]
+    ColumnsUnread { sync_id: SyncId, files: u64 },
     #[error("{0}")]
     InTheWay(String),
     #[error("the staged files of sync {0} are gone from the lake's folder; send them again in a new sync")]
@@ -258,6 +264,7 @@ impl Error {
             Self::Role { .. } => ErrorCode::Role,
             Self::Prefix { .. } | Self::WholeLake { .. } => ErrorCode::Prefix,
             Self::NoSuchSync(_) => ErrorCode::NoSuchSync,
+            Self::NoSuchUpload(_) => ErrorCode::NoSuchUpload,
             Self::NoSuchFile(_) | Self::NoSuchFolder(_) => ErrorCode::NoSuchFile,
             Self::NoSuchDataset(_) => ErrorCode::NoSuchDataset,
             Self::NoSuchTrash(_) => ErrorCode::NoSuchTrash,
@@ -270,6 +277,7 @@ impl Error {
             Self::NotAsExpected { .. } => ErrorCode::NotAsExpected,
             Self::Held { .. } => ErrorCode::Held,
             Self::SchemaHeld { .. } => ErrorCode::SchemaHeld,
+            Self::ColumnsUnread { .. } => ErrorCode::ColumnsUnread,
             Self::InTheWay(_) => ErrorCode::InTheWay,
             Self::NoSuchResumable(_) => ErrorCode::NoSuchResumable,
             Self::ResumableEnded { .. } | Self::BytesLost => ErrorCode::ResumableEnded,
@@ -326,6 +334,7 @@ error_codes! {
     NoSuchResumable = 40404, "no such resumable upload";
     NoSuchFile = 40405, "no such file or folder in the lake";
     NoSuchDataset = 40406, "no such dataset";
+    NoSuchUpload = 40408, "no such upload";
     MethodNotAllowed = 40500, "this address takes another method";
     SyncEnded = 40900, "the sync has ended";
     PathHeld = 40901, "the path is held by another sync or a restore";
@@ -353,6 +362,7 @@ error_codes! {
     Internal = 50000, "a fault inside the server, logged there";
     ShuttingDown = 50300, "the server is shutting down";
     TooManySubscribers = 50301, "too many event streams are open";
+    ColumnsUnread = 50305, "columns of files of the sync could not be read yet";
     DiskFull = 50700, "the disk is full, or so full that the rest is kept back";
 }
 

@@ -7,7 +7,10 @@ use crate::path::LakePath;
 use crate::schema::{Format, Schema};
 use crate::sync::SyncId;
 use crate::time::Timestamp;
+use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
 
 /// Most rows of a preview.
 pub const ROWS_MAX: u64 = 1000;
@@ -23,6 +26,11 @@ pub const ROW_GROUPS_SHOWN_MAX: usize = 200;
 pub const BAD_LINES_SHOWN_MAX: usize = 20;
 /// Characters of a text that a preview shows.
 pub const TEXT_CHARACTERS_MAX: usize = 32 * 1024;
+
+/// Characters of a sentence that says why something is not shown.
+pub const PROBLEM_CHARACTERS_MAX: usize = 2000;
+/// The same, in bytes of UTF-8.
+pub const PROBLEM_BYTES_MAX: usize = 4 * PROBLEM_CHARACTERS_MAX;
 
 /// How a file of delimited values is written, as far as its first lines tell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +85,7 @@ pub struct Preview {
     /// Absent where counting would mean reading it all.
     pub row_count: Option<u64>,
     /// The first rows, a value for each column of the schema. `None` is a null, or, in delimited values, nothing.
+    #[serde(deserialize_with = "bounded_rows")]
     pub rows: Vec<Vec<Option<String>>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dialect: Option<Dialect>,
@@ -128,9 +137,68 @@ impl Preview {
         }
     }
 
+    /// Whether it is what these bounds allow: it may come from a process that has read a hostile file.
+    pub fn is_within_bounds(&self) -> bool {
+        // With an ellipsis.
+        const CELL_BYTES_MAX: usize = 4 * (CELL_CHARACTERS_MAX + 1);
+        let is_short = |text: &str| text.len() <= CELL_BYTES_MAX;
+        let is_short_if_any = |text: &Option<String>| text.as_deref().is_none_or(is_short);
+        let dialect = self.dialect.as_ref();
+        self.rows.iter().flatten().all(is_short_if_any)
+            && dialect.is_none_or(|dialect| is_short(&dialect.encoding) && is_short_if_any(&dialect.compression))
+            && self.bad_lines.len() <= BAD_LINES_SHOWN_MAX
+            && self.bad_lines.iter().all(|bad| is_short(&bad.problem))
+            && self.row_groups.len() <= ROW_GROUPS_SHOWN_MAX
+            && self.statistics.len() <= COLUMNS_SHOWN_MAX
+            && self.statistics.iter().all(|column| {
+                is_short(&column.name)
+                    && is_short(&column.compression)
+                    && is_short_if_any(&column.min)
+                    && is_short_if_any(&column.max)
+            })
+            && is_short_if_any(&self.written_by)
+            && is_short_if_any(&self.media_type)
+            && self.text.as_ref().is_none_or(|text| text.len() <= 4 * TEXT_CHARACTERS_MAX)
+            && self.problem.as_ref().is_none_or(|problem| problem.len() <= PROBLEM_BYTES_MAX)
+    }
+
     /// `problem` begins small, as a part of a sentence: "the footer is cut off".
     pub fn impossible(format: Format, problem: &str) -> Self {
         Self { problem: Some(format!("it cannot be previewed, because {problem}")), ..Self::nothing(format) }
+    }
+}
+
+/// Rows that are too many, or too wide, are refused before they are in memory.
+fn bounded_rows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Vec<Option<String>>>, D::Error> {
+    let rows = Bounded::<Bounded<Option<String>, COLUMNS_SHOWN_MAX>, { ROWS_MAX as usize }>::deserialize(deserializer)?;
+    Ok(rows.0.into_iter().map(|row| row.0).collect())
+}
+
+/// A list of at most so many.
+struct Bounded<T, const MAX: usize>(Vec<T>);
+
+impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for Bounded<T, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Items<T, const MAX: usize>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for Items<T, MAX> {
+            type Value = Bounded<T, MAX>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a list of at most {MAX}")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Bounded<T, MAX>, A::Error> {
+                let mut kept = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    if kept.len() == MAX {
+                        return Err(serde::de::Error::invalid_length(MAX + 1, &self));
+                    }
+                    kept.push(item);
+                }
+                Ok(Bounded(kept))
+            }
+        }
+        deserializer.deserialize_seq(Items(PhantomData))
     }
 }
 

@@ -3,8 +3,21 @@
 //! A Parquet file says its types itself. Those of a CSV or JSON lines file are what its first lines look like, so another
 //! file of the same columns may look narrower by chance: that is no difference, see [`Schema::differs_from`].
 
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
+
+/// Columns of a file that are kept; it counts them all.
+pub const COLUMNS_KEPT_MAX: usize = 4096;
+/// Characters of a column's name, and of its type in words; what is longer is cut.
+pub const COLUMN_TEXT_CHARACTERS_MAX: usize = 300;
+/// What the names and types of a file's columns may be together, in bytes; columns beyond are not kept.
+pub const SCHEMA_BYTES_MAX: usize = 1 << 20;
+/// Columns of each kind that a difference names in short,
+pub const DIFFERENCES_SHOWN_MAX: usize = 8;
+/// and characters of their names and types.
+pub const SHOWN_TEXT_CHARACTERS_MAX: usize = 100;
 
 /// What kind of file it is, as far as its rows can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,11 +70,98 @@ impl Column {
     }
 }
 
-/// The columns of a file, in its order.
+/// The columns of a file, in its order. Bounded however it comes about: by [`Schema::of`], or by being read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "ReadSchema")]
 pub struct Schema {
     pub format: Format,
     pub columns: Vec<Column>,
+    /// Columns that the file has beyond these, see [`COLUMNS_KEPT_MAX`] and [`SCHEMA_BYTES_MAX`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub num_omitted: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// Columns are kept until there are too many of them.
+#[derive(Default)]
+struct KeptColumns {
+    columns: Vec<Column>,
+    bytes: usize,
+    num_omitted: u64,
+}
+
+impl KeptColumns {
+    fn has_room(&self) -> bool {
+        self.num_omitted == 0 && self.columns.len() < COLUMNS_KEPT_MAX
+    }
+
+    fn add(&mut self, column: Column) {
+        let Column { name, kind, nullable } = column;
+        let column = Column { name: cut(name), kind: cut(kind), nullable };
+        let bytes = self.bytes + column.name.len() + column.kind.len();
+        if self.has_room() && bytes <= SCHEMA_BYTES_MAX {
+            self.bytes = bytes;
+            self.columns.push(column);
+        } else {
+            self.num_omitted += 1;
+        }
+    }
+}
+
+/// With an ellipsis where it was longer.
+fn cut(text: String) -> String {
+    shortened(&text, COLUMN_TEXT_CHARACTERS_MAX).unwrap_or(text)
+}
+
+/// `None` where it is short enough.
+fn shortened(text: &str, characters_max: usize) -> Option<String> {
+    // The ellipsis is one of them, so that what was cut is not cut again.
+    let is_longer = text.len() > characters_max && text.chars().nth(characters_max).is_some();
+    is_longer.then(|| text.chars().take(characters_max - 1).chain(['…']).collect())
+}
+
+#[derive(Deserialize)]
+struct ReadSchema {
+    format: Format,
+    columns: KeptColumns,
+    #[serde(default)]
+    num_omitted: u64,
+}
+
+impl From<ReadSchema> for Schema {
+    fn from(ReadSchema { format, columns: kept, num_omitted }: ReadSchema) -> Self {
+        Self { format, columns: kept.columns, num_omitted: num_omitted.saturating_add(kept.num_omitted) }
+    }
+}
+
+impl<'de> Deserialize<'de> for KeptColumns {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Columns;
+        impl<'de> Visitor<'de> for Columns {
+            type Value = KeptColumns;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of columns")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut columns: A) -> Result<KeptColumns, A::Error> {
+                let mut kept = KeptColumns::default();
+                while kept.has_room() {
+                    let Some(column) = columns.next_element()? else { return Ok(kept) };
+                    kept.add(column);
+                }
+                while columns.next_element::<IgnoredAny>()?.is_some() {
+                    kept.num_omitted += 1;
+                }
+                Ok(kept)
+            }
+        }
+        deserializer.deserialize_seq(Columns)
+    }
 }
 
 /// What becomes of a file whose columns are not those of its dataset.
@@ -106,32 +206,75 @@ pub struct SchemaDifference {
     /// The old and the new one, where they are two. Their types are two languages then, and are not compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<(Format, Format)>,
+    /// In lists the first few, see [`Self::in_short`]; the numbers are those of all.
     pub added: Vec<Column>,
     pub removed: Vec<Column>,
     pub retyped: Vec<RetypedColumn>,
+    #[serde(default)]
+    pub num_added: u64,
+    #[serde(default)]
+    pub num_removed: u64,
+    #[serde(default)]
+    pub num_retyped: u64,
+    /// Columns beyond those that are kept of the old file and of the new one, where their numbers differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub omitted: Option<(u64, u64)>,
     /// The same columns in another order, of a format whose readers go by it.
     pub is_reordered: bool,
 }
 
 impl SchemaDifference {
+    /// For a list: the first columns of each kind, with their names and types cut.
+    pub fn in_short(&self) -> Self {
+        fn first<T>(all: &[T], short: impl Fn(&T) -> T) -> Vec<T> {
+            all.iter().take(DIFFERENCES_SHOWN_MAX).map(short).collect()
+        }
+        let cut = |text: &str| shortened(text, SHOWN_TEXT_CHARACTERS_MAX).unwrap_or_else(|| text.to_owned());
+        let column =
+            |column: &Column| Column { name: cut(&column.name), kind: cut(&column.kind), nullable: column.nullable };
+        Self {
+            added: first(&self.added, column),
+            removed: first(&self.removed, column),
+            retyped: first(&self.retyped, |column| RetypedColumn {
+                name: cut(&column.name),
+                old_type: cut(&column.old_type),
+                new_type: cut(&column.new_type),
+            }),
+            ..*self
+        }
+    }
+
     /// In one line: `added note (string); removed price (double); id int64, now string`.
     pub fn in_words(&self) -> String {
-        let listed = |columns: &[Column]| {
-            let columns: Vec<_> = columns.iter().map(|column| format!("{} ({})", column.name, column.kind)).collect();
-            columns.join(", ")
+        let more = |number: u64, named: usize| match number.saturating_sub(named as u64) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let listed = |columns: &[Column], number: u64| {
+            let named = &columns[..columns.len().min(DIFFERENCES_SHOWN_MAX)];
+            let words: Vec<_> = named.iter().map(|column| format!("{} ({})", column.name, column.kind)).collect();
+            words.join(", ") + &more(number, named.len())
         };
         let mut parts = Vec::new();
         if let Some((old, new)) = self.format {
             parts.push(format!("{} instead of {}", new.words(), old.words()));
         }
         if !self.added.is_empty() {
-            parts.push(format!("added {}", listed(&self.added)));
+            parts.push(format!("added {}", listed(&self.added, self.num_added)));
         }
         if !self.removed.is_empty() {
-            parts.push(format!("removed {}", listed(&self.removed)));
+            parts.push(format!("removed {}", listed(&self.removed, self.num_removed)));
         }
-        let retyped = self.retyped.iter();
-        parts.extend(retyped.map(|column| format!("{} {}, now {}", column.name, column.old_type, column.new_type)));
+        let retyped = &self.retyped[..self.retyped.len().min(DIFFERENCES_SHOWN_MAX)];
+        parts.extend(
+            retyped.iter().map(|column| format!("{} {}, now {}", column.name, column.old_type, column.new_type)),
+        );
+        if self.num_retyped > retyped.len() as u64 {
+            parts.push(format!("{} more of another type", self.num_retyped - retyped.len() as u64));
+        }
+        if let Some((old, new)) = self.omitted {
+            parts.push(format!("{new} columns beyond those that are kept, where there were {old}"));
+        }
         if self.is_reordered {
             parts.push("the columns in another order".to_owned());
         }
@@ -140,6 +283,13 @@ impl SchemaDifference {
 }
 
 impl Schema {
+    /// Keeps as many columns as there may be, and counts the others.
+    pub fn of(format: Format, columns: impl IntoIterator<Item = Column>) -> Self {
+        let mut kept = KeptColumns::default();
+        columns.into_iter().for_each(|column| kept.add(column));
+        Self { format, columns: kept.columns, num_omitted: kept.num_omitted }
+    }
+
     /// In what a new file of this schema differs from `old`; `None` when its readers need not notice.
     ///
     /// Columns are told by their names; of several of one name, the first by the first. Whether a column may hold nulls is not
@@ -171,10 +321,25 @@ impl Schema {
             };
             common_of(&self.columns, &old_ones) != common_of(&old.columns, &new_ones)
         };
-        let difference = SchemaDifference { format, added, removed, retyped, is_reordered };
-        let SchemaDifference { format, added, removed, retyped, is_reordered } = &difference;
-        let is_none = format.is_none() && added.is_empty() && removed.is_empty() && retyped.is_empty() && !is_reordered;
-        (!is_none).then_some(difference)
+        let omitted = (old.num_omitted != self.num_omitted).then_some((old.num_omitted, self.num_omitted));
+        let is_none = format.is_none()
+            && added.is_empty()
+            && removed.is_empty()
+            && retyped.is_empty()
+            && omitted.is_none()
+            && !is_reordered;
+        let (num_added, num_removed, num_retyped) = (added.len() as u64, removed.len() as u64, retyped.len() as u64);
+        (!is_none).then_some(SchemaDifference {
+            format,
+            added,
+            removed,
+            retyped,
+            num_added,
+            num_removed,
+            num_retyped,
+            omitted,
+            is_reordered,
+        })
     }
 
     fn columns_not_in(
@@ -222,7 +387,7 @@ mod tests {
 
     fn schema(format: Format, columns: &[(&str, &str)]) -> Schema {
         let column = |&(name, kind): &(&str, &str)| Column { name: name.into(), kind: kind.into(), nullable: true };
-        Schema { format, columns: columns.iter().map(column).collect() }
+        Schema::of(format, columns.iter().map(column))
     }
 
     #[test]
@@ -261,13 +426,50 @@ mod tests {
 
     fn any_schema(format: Format) -> impl Strategy<Value = Schema> {
         let kind = prop::sample::select(vec!["int64", "string", "text", "integer", "number", "empty"]);
-        prop::collection::vec(("[a-d]", kind), 0..8).prop_map(move |columns| Schema {
-            format,
-            columns: columns
-                .into_iter()
-                .map(|(name, kind)| Column { name, kind: kind.to_owned(), nullable: false })
-                .collect(),
+        prop::collection::vec(("[a-d]", kind), 0..8).prop_map(move |columns| {
+            let column = |(name, kind): (String, &str)| Column { name, kind: kind.to_owned(), nullable: false };
+            Schema::of(format, columns.into_iter().map(column))
         })
+    }
+
+    #[test]
+    fn of_too_many_columns_the_first_are_kept_and_all_are_counted() {
+        let columns = |count: usize, name: &str, kind: &str| {
+            let column = |number| Column { name: format!("{number}{name}"), kind: kind.into(), nullable: true };
+            (0..count).map(column).collect::<Vec<_>>()
+        };
+        let just = Schema::of(Format::Parquet, columns(COLUMNS_KEPT_MAX, "c", "int64"));
+        assert_eq!((just.columns.len(), just.num_omitted), (COLUMNS_KEPT_MAX, 0));
+        let beyond = Schema::of(Format::Parquet, columns(COLUMNS_KEPT_MAX + 1, "c", "int64"));
+        assert_eq!((beyond.columns.len(), beyond.num_omitted), (COLUMNS_KEPT_MAX, 1));
+        assert_eq!(beyond.differs_from(&just).unwrap().omitted, Some((0, 1)));
+        let long = Schema::of(Format::Parquet, columns(5000, &"n".repeat(1 << 20), &"t".repeat(1 << 20)));
+        let bytes: usize = long.columns.iter().map(|column| column.name.len() + column.kind.len()).sum();
+        assert!(bytes <= SCHEMA_BYTES_MAX && bytes > SCHEMA_BYTES_MAX - 1000, "{bytes}");
+        assert_eq!(long.columns.len() as u64 + long.num_omitted, 5000);
+        assert_eq!(long.columns[0].name.chars().count(), COLUMN_TEXT_CHARACTERS_MAX);
+    }
+
+    #[test]
+    fn a_schema_that_was_kept_without_bounds_is_bounded_when_it_is_read() {
+        let columns: Vec<_> =
+            (0..5000).map(|n| format!(r#"{{"name":"c{n}","type":"int64","nullable":true}}"#)).collect();
+        let kept = format!(r#"{{"format":"parquet","columns":[{}]}}"#, columns.join(","));
+        let read: Schema = serde_json::from_str(&kept).unwrap();
+        assert_eq!((read.columns.len(), read.num_omitted), (COLUMNS_KEPT_MAX, 904));
+        let again: Schema = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
+        assert_eq!(again, read);
+    }
+
+    #[test]
+    fn a_difference_in_short_names_a_few_and_counts_all() {
+        let names: Vec<_> = (0..100).map(|number| format!("{number}{}", "x".repeat(250))).collect();
+        let columns: Vec<_> = names.iter().map(|name| (name.as_str(), "int64")).collect();
+        let difference = schema(Format::Parquet, &columns).differs_from(&schema(Format::Parquet, &[])).unwrap();
+        assert_eq!(difference.added.len(), 100);
+        let short = difference.in_short();
+        assert_eq!((short.added.len(), short.num_added, short.added[0].name.chars().count()), (8, 100, 100));
+        assert!(short.in_words().ends_with(" and 92 more"), "{}", short.in_words());
     }
 
     proptest! {

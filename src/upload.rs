@@ -44,7 +44,10 @@ pub struct Upload {
     /// Absent until it was looked at, and where counting would mean reading it all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row_count: Option<u64>,
-    /// In what its columns differ from those of its dataset before; absent where they do not.
+    /// Why its rows and columns are not known; absent where they are, and where it was not looked at yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inspection_problem: Option<String>,
+    /// In what its columns differ from those of its dataset before, in short; absent where they do not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema_difference: Option<Box<SchemaDifference>>,
 }

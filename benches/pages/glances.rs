@@ -8,7 +8,8 @@ use lakeshore::ports::memory::MemoryFiles;
 use lakeshore::service::Parts;
 use lakeshore::{Caller, Lake};
 use server::clock::{SystemClock, SystemRandomness};
-use server::formats::FileFormats;
+use server::files::local::reopen;
+use server::formats::{FileFormats, TIME_MAX};
 use server::state::sqlite::SqliteState;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ pub async fn measure(state: &SqliteState) {
     let lake = Lake::new(Parts {
         state: Arc::new(state.clone()),
         files: Arc::new(MemoryFiles::default()),
-        formats: Arc::new(FileFormats::default()),
+        formats: Arc::new(FileFormats::start(reopen, TIME_MAX).unwrap()),
         clock: Arc::new(SystemClock),
         randomness: Arc::new(SystemRandomness),
         limits: Limits::default(),

@@ -44,6 +44,9 @@ pub enum Action {
     Ls(ListOptions),
     /// Fetch a file or a folder of the lake
     Get(GetOptions),
+    /// Read files for the server that has started this
+    #[command(hide = true)]
+    InspectWorker,
 }
 
 #[derive(Debug, Args)]
@@ -115,6 +118,10 @@ pub struct ServeOptions {
     /// it, the longest path rules; 0 holds nothing but an empty full sync; may be given several times
     #[arg(long, env = "LAKESHORE_SHRINK_GUARD", default_value = "0.1@16MiB", value_delimiter = ',', value_parser = GuardRule::parse, value_name = "[PATH=]FRACTION[@SIZE]")]
     pub shrink_guard: Vec<GuardRule>,
+
+    /// Reading a file for its preview, or for its columns, may take this long, such as 20s
+    #[arg(long, env = "LAKESHORE_PREVIEW_TIMEOUT", default_value = "20s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub preview_timeout: Duration,
 
     /// How long a stop waits for what is running, such as 30s
     #[arg(long, env = "LAKESHORE_SHUTDOWN_GRACE", default_value = "30s", value_parser = humantime::parse_duration, value_name = "TIME")]

@@ -20,6 +20,7 @@ pub const POINTS: &[&str] = &[
     "drop.moved",
     "hold.remembered",
     "supersede.remembered",
+    "inspection.begun",
     "inspection.remembered",
     "emptying.removed",
     "emptying.synced",

@@ -1,6 +1,7 @@
 //! What happens without anybody asking: looking into what has landed, counting datasets and trash, seeing what is late, emptying it, failing
 //! abandoned syncs, remembering what could not be remembered before, telling what has happened.
 
+use lakeshore::service::InspectedFiles;
 use lakeshore::trash::TrashId;
 use lakeshore::{Error, Lake};
 use std::time::Duration;
@@ -36,12 +37,27 @@ pub async fn run(lake: Lake, stopping: CancellationToken) {
 /// while.
 async fn inspect(lake: &Lake, stopping: &CancellationToken) {
     let mut landings = lake.landings_so_far();
+    let mut failures: u32 = 0;
     loop {
-        let pause = match log(lake.inspect_some().await, "look at what has landed") {
-            Some(0) => INSPECTION_INTERVAL,
-            Some(_) if lake.landings_so_far() == landings => Duration::ZERO,
-            Some(_) => INSPECTION_PAUSE,
-            None => PATIENCE,
+        let pause = match lake.inspect_some().await {
+            Err(Error::ShuttingDown) => return,
+            Err(error) => {
+                // The database's, so no file can be looked at.
+                tracing::error!(fault = ?error, "cannot look at what has landed");
+                failures = failures.saturating_add(1);
+                INTERVAL.saturating_mul(failures).min(PATIENCE)
+            }
+            Ok(InspectedFiles { tried, faults }) => {
+                failures = 0;
+                for fault in faults {
+                    tracing::warn!(?fault, "a file that has landed could not be read; it is tried again, a few times");
+                }
+                match tried {
+                    0 => INSPECTION_INTERVAL,
+                    _ if lake.landings_so_far() == landings => Duration::ZERO,
+                    _ => INSPECTION_PAUSE,
+                }
+            }
         };
         landings = lake.landings_so_far();
         if !waited(pause, stopping).await {

@@ -1,5 +1,6 @@
 //! The `lakeshore` command.
 
+use anyhow::Context;
 use clap::Parser;
 use server::config::{Action, Command};
 use std::io::IsTerminal;
@@ -27,6 +28,11 @@ fn main() -> ExitCode {
 }
 
 fn run(command: &Command) -> anyhow::Result<ExitCode> {
+    // Before there is a runtime: this process is to have no threads, and nothing that is open.
+    if matches!(command.action, Action::InspectWorker) {
+        server::formats::worker::child::run().context("\"lakeshore inspect-worker\" is started by the server alone")?;
+        return Ok(ExitCode::SUCCESS);
+    }
     // Connections have threads of their own, see `server::http::threads`; what is left for this one is little.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -47,6 +53,7 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
             Action::Ls(options) => return Ok(server::cli::run_ls(options).await),
             Action::Get(options) => return Ok(server::cli::run_get(options).await),
             Action::Status(options) => return Ok(server::cli::run_status(options).await),
+            Action::InspectWorker => {}
         }
         Ok(ExitCode::SUCCESS)
     })

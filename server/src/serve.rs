@@ -3,7 +3,7 @@
 use crate::clock::{SystemClock, SystemRandomness};
 use crate::config::ServeOptions;
 use crate::crash;
-use crate::files::local::LocalFiles;
+use crate::files::local::{LocalFiles, reopen};
 use crate::formats::FileFormats;
 use crate::housekeeping;
 use crate::http::connections::{allow_descriptors, serve};
@@ -46,10 +46,12 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let root = options.lake_root();
     let files = LocalFiles::open(&root).with_context(|| format!("the lake root {}", root.display()))?;
     let state = SqliteState::open(&options.data.database())?;
+    let formats = FileFormats::start(reopen, options.preview_timeout).context("starting the readers of files")?;
+    let formats = Arc::new(formats);
     let lake = Lake::new(Parts {
         state: Arc::new(state.clone()),
         files: Arc::new(files),
-        formats: Arc::new(FileFormats::default()),
+        formats: formats.clone(),
         clock: Arc::new(SystemClock),
         randomness: Arc::new(SystemRandomness),
         limits: options.limits(),
@@ -95,6 +97,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     }
     tracing::info!("stopping: finishing what is running");
     door.stopping.cancel();
+    formats.stop_inspecting();
     let in_grace = tokio::select! {
         ended = tokio::time::timeout(options.shutdown_grace, &mut server) => ended.is_ok(),
         _ = interrupt.recv() => false,

@@ -11,6 +11,7 @@ use crate::trash::{Totals, TrashKey, TrashKind};
 use crate::upload::{Digest, Identity, PartialName};
 use async_trait::async_trait;
 use bytes::Bytes;
+use std::any::Any;
 use std::collections::BTreeSet;
 
 /// The bytes of one upload on their way in. Dropping it leaves them to [`Files::discard_partial`] or to the sweep.
@@ -95,9 +96,10 @@ pub struct FolderState {
     pub state: Identity,
 }
 
-/// A file that is open. It stays what it was when it was opened, whatever takes its name.
+/// A file that is open. It stays what it was when it was opened, whatever takes its name. Its own backend may know it as more
+/// than that, such as a descriptor.
 #[async_trait]
-pub trait OpenFile: Send + Sync {
+pub trait OpenFile: Any + Send + Sync {
     fn found(&self) -> &FoundFile;
 
     /// The bytes from `at` on, `bytes_max` of them; fewer where the file ends before.

@@ -67,6 +67,7 @@ macro_rules! state_promises {
             a_hold_keeps_its_time_and_is_lifted_by_a_landing_and_by_closing,
             what_a_sync_has_landed_tells_new_from_replaced,
             what_has_landed_is_to_be_inspected_until_it_was,
+            attempts_at_reading_a_file_are_counted_and_one_is_tried_again_when_its_time_has_come,
             what_was_read_of_a_file_is_known_by_its_place_and_its_identity,
             a_file_is_compared_with_what_the_last_finished_sync_has_left,
             the_first_file_of_a_new_dataset_is_what_the_others_are_compared_with,

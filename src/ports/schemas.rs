@@ -4,22 +4,36 @@ use crate::activity::Actor;
 use crate::error::Error;
 use crate::path::LakePath;
 use crate::preview::Inspected;
-use crate::schema::{Schema, SchemaPolicy};
+use crate::schema::{Schema, SchemaDifference, SchemaPolicy};
 use crate::sync::SyncId;
 use crate::time::Timestamp;
 use crate::upload::{Identity, Upload, UploadId};
 use async_trait::async_trait;
-use std::sync::Arc;
 
 /// A file that has landed and was not looked at yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uninspected {
     pub upload_id: UploadId,
     pub sync_id: SyncId,
-    pub target: LakePath,
+    /// Absent where it is a name that this version does not take any more.
+    pub target: Option<LakePath>,
     /// Absent for what landed before it was remembered.
     pub identity: Option<Identity>,
+    pub attempts: Attempts,
 }
+
+/// How often it was tried to read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Attempts {
+    /// Attempts of which no end is known: the server may have ended with them.
+    pub begun: u32,
+    /// Attempts that failed for a reason that may pass.
+    pub failed: u32,
+}
+
+/// A list of columns that the state keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SchemaId(pub u64);
 
 /// What the last sync that finished has left in a dataset.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,18 +57,36 @@ pub struct LandedRows {
     pub landed_at: Timestamp,
     /// Absent where it was not looked at yet, or where counting would mean reading it all.
     pub row_count: Option<u64>,
-    pub schema: Option<Arc<Schema>>,
+    pub schema: Option<SchemaId>,
 }
 
 #[async_trait]
 pub trait SchemaState: Send + Sync {
-    /// Uploads that have landed and were not looked at yet, in ascending order: at most `size`, of one sync or of all.
-    async fn uninspected(&self, of: Option<SyncId>, size: u64) -> Result<Vec<Uninspected>, Error>;
+    /// Uploads that have landed and were not looked at yet, of one sync or of all: at most `size`, in ascending order, and one
+    /// besides that was tried before, if the time for that has come.
+    async fn uninspected(&self, of: Option<SyncId>, now: Timestamp, size: u64) -> Result<Vec<Uninspected>, Error>;
+
+    /// Of a sync, all of them, whether it is time for them or not.
+    async fn count_uninspected(&self, of: SyncId) -> Result<u64, Error>;
+
+    /// An attempt at each of them begins. That is remembered before it does: the file may end the server.
+    async fn begin_inspections(&self, ids: &[UploadId]) -> Result<(), Error>;
+
+    /// The attempts have come to nothing by no fault of the files: they do not count.
+    async fn release_inspections(&self, ids: &[UploadId]) -> Result<(), Error>;
+
+    /// The attempt has failed for a reason that may pass; the next one is due then.
+    async fn fail_inspection(&self, id: UploadId, due: Timestamp) -> Result<(), Error>;
 
     /// Remembers what was read of files, and compares each with what was there before its sync: with the columns that the last
     /// sync left that had finished in its dataset; where none has, with those of the sync's own first file. What differs is
     /// remembered as differing, unless the dataset's policy ignores it. Doing it again changes nothing.
     async fn remember_inspected(&self, files: &[InspectedUpload]) -> Result<(), Error>;
+
+    /// In what the columns of a file differ, with all of them; `None` where they do not.
+    async fn schema_difference(&self, id: UploadId) -> Result<Option<SchemaDifference>, Error>;
+
+    async fn schema(&self, id: SchemaId) -> Result<Option<Schema>, Error>;
 
     /// What most files of the last sync have that finished in the dataset and brought columns.
     async fn good_schema(&self, dataset: &LakePath) -> Result<Option<GoodSchema>, Error>;

@@ -102,11 +102,6 @@ impl Pages {
             self.difference.files.push(change);
         }
     }
-
-    fn into_difference(self) -> Difference {
-        let (rows, schema) = self.rows.totals();
-        Difference { rows, schema, ..self.difference }
-    }
 }
 
 impl Lake {
@@ -138,7 +133,7 @@ impl Lake {
         self.compare_sides(&sides, &mut pages).await?;
         // It may have been restored meanwhile, or removed: then what was seen of it was not all of it.
         self.0.state.trash_record(id).await?.filter(is_version).ok_or(Error::NoSuchTrash(id))?;
-        Ok(pages.into_difference())
+        self.finished(pages).await
     }
 
     async fn compare(&self, caller: &Caller, id: SyncId, named: Named) -> Result<Difference, Error> {
@@ -155,7 +150,20 @@ impl Lake {
                 may_accept_uploads(&self.record(sync.sync_id).await?)?;
             }
         }
-        Ok(pages.into_difference())
+        self.finished(pages).await
+    }
+
+    /// With the rows of both sides, and in what the columns of most files differ.
+    async fn finished(&self, pages: Pages) -> Result<Difference, Error> {
+        let Pages { mut difference, rows, .. } = pages;
+        difference.rows = rows.totals();
+        if let (Some(new), Some(old)) = (rows.new.schema(), rows.old.schema())
+            && new != old
+            && let (Some(new), Some(old)) = (self.0.state.schema(new).await?, self.0.state.schema(old).await?)
+        {
+            difference.schema = new.differs_from(&old).map(|schema| schema.in_short());
+        }
+        Ok(difference)
     }
 
     async fn compare_landed(&self, sync: &Sync, pages: &mut Pages) -> Result<(), Error> {

@@ -53,7 +53,7 @@ pub use reading::{Download, LakeEntry};
 pub use recovery::Recovered;
 pub use restoring::{NotRestored, RestoreTrash, RestoredTrash};
 pub use resumable::{NewResumption, Resumption};
-pub use schemas::{DatasetSchema, SetSchemaPolicy};
+pub use schemas::{DatasetSchema, InspectedFiles, SetSchemaPolicy};
 pub use syncs::{EndSync, StartSync};
 pub use timeline::{Timeline, TimelineUpload};
 pub use trash_contents::{InTrash, LookIntoTrash, TrashContent};
@@ -102,6 +102,8 @@ struct Inner {
     lateness: Lateness,
     measures: Measures,
     refusals: Refusals,
+    /// One at a time looks into files that have landed.
+    inspecting: async_lock::Mutex<()>,
 }
 
 /// What a lake is made of.
@@ -139,6 +141,7 @@ impl Lake {
             lateness: Lateness::default(),
             measures: Measures::default(),
             refusals: Refusals::default(),
+            inspecting: async_lock::Mutex::default(),
         }))
     }
 

@@ -1,15 +1,17 @@
 //! Adding up the rows of two sides that are compared, and finding the columns that most files of each have.
 
 use crate::difference::RowTotals;
-use crate::ports::schemas::LandedRows;
-use crate::schema::{Schema, SchemaDifference};
-use std::sync::Arc;
+use crate::ports::schemas::{LandedRows, SchemaId};
+use std::collections::BTreeMap;
+
+/// Different columns of one side that are told apart. What comes later is not among those that most files have.
+const SCHEMAS_MAX: usize = 10_000;
 
 /// What is known of the rows of a file.
 #[derive(Debug, Clone, Default)]
 pub(super) struct KnownRows {
     pub(super) count: Option<u64>,
-    pub(super) schema: Option<Arc<Schema>>,
+    pub(super) schema: Option<SchemaId>,
 }
 
 impl From<LandedRows> for KnownRows {
@@ -28,8 +30,8 @@ pub(super) struct RowTally {
 pub(super) struct Side {
     rows: u64,
     num_unknown: u64,
-    /// How many files have which columns, in the order in which they came.
-    schemas: Vec<(Arc<Schema>, u64)>,
+    /// How many files have which columns, and when the first of them came.
+    schemas: BTreeMap<SchemaId, (u64, usize)>,
 }
 
 impl Side {
@@ -37,22 +39,22 @@ impl Side {
         self.rows += known.count.unwrap_or(0);
         self.num_unknown += u64::from(known.count.is_none());
         let Some(schema) = known.schema else { return };
-        match self.schemas.iter_mut().find(|(known, _)| *known == schema) {
-            Some((_, files)) => *files += 1,
-            None => self.schemas.push((schema, 1)),
+        let came = self.schemas.len();
+        if came < SCHEMAS_MAX || self.schemas.contains_key(&schema) {
+            self.schemas.entry(schema).or_insert((0, came)).0 += 1;
         }
     }
 
     /// What most files have; of two that as many have, the first.
-    fn schema(&self) -> Option<&Schema> {
-        self.schemas.iter().rev().max_by_key(|(_, files)| *files).map(|(schema, _)| schema.as_ref())
+    pub(super) fn schema(&self) -> Option<SchemaId> {
+        let most = self.schemas.iter().max_by_key(|(_, (files, came))| (*files, std::cmp::Reverse(*came)));
+        most.map(|(schema, _)| *schema)
     }
 }
 
 impl RowTally {
-    pub(super) fn totals(&self) -> (RowTotals, Option<SchemaDifference>) {
+    pub(super) fn totals(&self) -> RowTotals {
         let Self { old, new } = self;
-        let schema = new.schema().zip(old.schema()).and_then(|(new, old)| new.differs_from(old));
-        (RowTotals { old: old.rows, new: new.rows, num_unknown: old.num_unknown + new.num_unknown }, schema)
+        RowTotals { old: old.rows, new: new.rows, num_unknown: old.num_unknown + new.num_unknown }
     }
 }

@@ -10,17 +10,34 @@ use crate::key::{Caller, may_write};
 use crate::path::LakePath;
 use crate::place::Place;
 use crate::ports::files::OpenFile;
-use crate::ports::schemas::{InspectedUpload, Uninspected};
+use crate::ports::schemas::{Attempts, InspectedUpload, Uninspected};
 use crate::preview::Inspected;
 use crate::schema::{Format, Schema, SchemaPolicy};
 use crate::sync::{SyncId, SyncRecord, SyncType};
+use crate::time::Timestamp;
+use crate::upload::{Upload, UploadId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Files that are remembered together.
 const INSPECTED_TOGETHER: u64 = 16;
+/// After an attempt that failed for a reason that may pass, until the next one.
+const ATTEMPT_PAUSES: [Duration; ATTEMPTS_MAX - 1] =
+    [Duration::from_secs(1), Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(300)];
+/// Attempts that may fail so.
+const ATTEMPTS_MAX: usize = 5;
+/// After what was read could not be remembered.
+const UNREMEMBERED_PAUSE: Duration = Duration::from_secs(60);
+/// Attempts that may begin and never come to an end, because the server did.
+const BEGUN_MAX: u32 = 3;
 /// Differing files that a refusal names.
 const DIFFERING_NAMED_MAX: u64 = 3;
+
+/// A file of which nothing is known, and why.
+fn unread(problem: String) -> Inspected {
+    Inspected { format: Format::Other, row_count: None, schema: None, problem: Some(problem) }
+}
 
 /// The columns of a dataset, and what becomes of files that have others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,45 +59,109 @@ pub struct SetSchemaPolicy {
     pub policy: SchemaPolicy,
 }
 
+/// What has come of looking at some files.
+#[derive(Debug, Default)]
+pub struct InspectedFiles {
+    /// How many were tried; 0 when there is none whose time has come.
+    pub tried: usize,
+    /// Why some could not be read. They are tried again later.
+    pub faults: Vec<Error>,
+}
+
 impl Lake {
-    /// Looks at some of the files that have landed, the oldest first. Gives how many: 0 when all were looked at.
-    pub async fn inspect_some(&self) -> Result<usize, Error> {
+    /// Looks at some of the files that have landed, the oldest first.
+    pub async fn inspect_some(&self) -> Result<InspectedFiles, Error> {
         self.inspect_some_of(None).await
     }
 
-    async fn inspect_some_of(&self, sync: Option<SyncId>) -> Result<usize, Error> {
-        let files = self.0.state.uninspected(sync, INSPECTED_TOGETHER).await?;
-        let mut inspected = Vec::with_capacity(files.len());
-        for file in files {
-            inspected.push(InspectedUpload { upload_id: file.upload_id, inspected: self.inspect(&file).await });
+    async fn inspect_some_of(&self, sync: Option<SyncId>) -> Result<InspectedFiles, Error> {
+        // Else a file would be read twice at once, and each of the two would look like one that never came to an end.
+        let _alone = self.0.inspecting.lock().await;
+        let files = self.0.state.uninspected(sync, self.now(), INSPECTED_TOGETHER).await?;
+        let (fresh, tried): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.attempts == Attempts::default());
+        let mut inspected = InspectedFiles::default();
+        // By itself, so that a file that ends the server brings no suspicion on its neighbours but once.
+        for file in &tried {
+            self.inspect_together(std::slice::from_ref(file), &mut inspected).await?;
         }
-        if !inspected.is_empty() {
-            self.0.state.remember_inspected(&inspected).await?;
-        }
-        Ok(inspected.len())
+        self.inspect_together(&fresh, &mut inspected).await?;
+        Ok(inspected)
     }
 
-    /// What cannot be read is remembered so, and not tried for ever.
-    async fn inspect(&self, file: &Uninspected) -> Inspected {
-        let nothing = Inspected { format: Format::Other, row_count: None, schema: None, problem: None };
-        let read = async {
-            match self.landed_file(file).await? {
-                Some(open) => self.0.formats.inspect(Arc::from(open), file.target.leaf()).await,
-                // Another has its name by now, or its sync was aborted.
-                None => Ok(nothing.clone()),
+    async fn inspect_together(&self, files: &[Uninspected], inspected: &mut InspectedFiles) -> Result<(), Error> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<_> = files.iter().map(|file| file.upload_id).collect();
+        self.0.state.begin_inspections(&ids).await?;
+        let mut read = Vec::with_capacity(files.len());
+        for (at, file) in files.iter().enumerate() {
+            inspected.tried += 1;
+            let fault = match self.inspect(file).await {
+                Ok(inspected) => {
+                    read.push(InspectedUpload { upload_id: file.upload_id, inspected });
+                    continue;
+                }
+                Err(fault) => fault,
+            };
+            if matches!(fault, Error::ShuttingDown) {
+                self.remember_read(&read, inspected).await?;
+                self.0.state.release_inspections(&ids[at..]).await?;
+                return Err(fault);
             }
+            match self.next_attempt(file) {
+                Some(due) => self.0.state.fail_inspection(file.upload_id, due).await?,
+                None => {
+                    let inspected = unread(format!("it could not be read in {ATTEMPTS_MAX} attempts: {fault}"));
+                    read.push(InspectedUpload { upload_id: file.upload_id, inspected });
+                }
+            }
+            inspected.faults.push(fault);
+        }
+        self.remember_read(&read, inspected).await
+    }
+
+    /// All at once; where that fails, one by one, so that one that cannot be remembered is in nobody's way.
+    async fn remember_read(&self, read: &[InspectedUpload], inspected: &mut InspectedFiles) -> Result<(), Error> {
+        if read.is_empty() || self.0.state.remember_inspected(read).await.is_ok() {
+            return Ok(());
+        }
+        for file in read {
+            if let Err(fault) = self.0.state.remember_inspected(std::slice::from_ref(file)).await {
+                inspected.faults.push(fault);
+                // Where even this fails, it is one of those that were begun and never ended.
+                let _ = self.0.state.fail_inspection(file.upload_id, self.now().plus(UNREMEMBERED_PAUSE)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// When a file that could not be read is tried again; `None` when it was tried often enough.
+    fn next_attempt(&self, file: &Uninspected) -> Option<Timestamp> {
+        let pause = ATTEMPT_PAUSES.get(usize::try_from(file.attempts.failed).unwrap_or(usize::MAX))?;
+        Some(self.now().plus(*pause))
+    }
+
+    /// An error is one that may pass. What is the file's own fault is remembered with it, and it is not tried again.
+    async fn inspect(&self, file: &Uninspected) -> Result<Inspected, Error> {
+        if file.attempts.begun >= BEGUN_MAX {
+            return Ok(unread(format!("the server ended {BEGUN_MAX} times while it was read")));
+        }
+        let Some(target) = &file.target else {
+            return Ok(unread("its name is not one that a file of the lake can have".into()));
         };
-        match read.await {
-            Ok(inspected) => inspected,
-            Err(fault) => Inspected { problem: Some(fault.to_string()), ..nothing },
+        match self.landed_file(file, target).await? {
+            Some(open) => self.0.formats.inspect(Arc::from(open), target.leaf()).await,
+            // Another has its name by now, or its sync was aborted.
+            None => Ok(Inspected { problem: None, ..unread(String::new()) }),
         }
     }
 
     /// The file of an upload, in the staging of its sync or where readers see it, if it is still that one.
-    async fn landed_file(&self, file: &Uninspected) -> Result<Option<Box<dyn OpenFile>>, Error> {
+    async fn landed_file(&self, file: &Uninspected, target: &LakePath) -> Result<Option<Box<dyn OpenFile>>, Error> {
         let sync = self.record(file.sync_id).await?.sync;
-        let staged = Place::of_upload(Some(file.sync_id), &sync.path, &file.target);
-        let live = Place::Live(file.target.clone());
+        let staged = Place::of_upload(Some(file.sync_id), &sync.path, target);
+        let live = Place::Live(target.clone());
         let places = if sync.sync_type == SyncType::FullSync { vec![staged, live] } else { vec![live] };
         for place in places {
             if let Some(open) = self.0.files.open(&place).await?
@@ -107,7 +188,11 @@ impl Lake {
         if self.0.state.schema_policy(&sync.path).await? != SchemaPolicy::Hold {
             return Ok(());
         }
-        while self.inspect_some_of(Some(sync.sync_id)).await? > 0 {}
+        while self.inspect_some_of(Some(sync.sync_id)).await?.tried > 0 {}
+        let left = self.0.state.count_uninspected(sync.sync_id).await?;
+        if left > 0 {
+            return Err(Error::ColumnsUnread { sync_id: sync.sync_id, files: left });
+        }
         let differing_files = self.record(sync.sync_id).await?.sync.num_schema_differences;
         if differing_files == 0 {
             return Ok(());
@@ -139,6 +224,22 @@ impl Lake {
         Ok(DatasetSchema { path, policy, schema, sync_id, num_differences })
     }
 
+    /// One row of the history, with all columns that differ.
+    pub async fn upload(&self, caller: &Caller, id: UploadId) -> Result<Upload, Error> {
+        self.0.auth_mode.may_read(caller)?;
+        let mut upload = self.0.state.upload(id).await?.ok_or(Error::NoSuchUpload(id))?;
+        // Who may see its sync may see it.
+        match self.sync(caller, upload.sync_id).await {
+            Ok(_) => {}
+            Err(Error::NoSuchSync(_)) => return Err(Error::NoSuchUpload(id)),
+            Err(refused) => return Err(refused),
+        }
+        if upload.schema_difference.is_some() {
+            upload.schema_difference = self.0.state.schema_difference(id).await?.map(Box::new);
+        }
+        Ok(upload)
+    }
+
     /// Says what becomes of files that differ, from the next that lands on.
     pub async fn set_schema_policy(&self, caller: &Caller, set: &SetSchemaPolicy) -> Result<(), Error> {
         let path = LakePath::parse(&set.path)?;
@@ -146,5 +247,132 @@ impl Lake {
         self.0.state.set_schema_policy(&path, set.policy, &caller.actor(), self.now()).await?;
         self.0.events.marks().activity();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{AuthMode, Grant, Role};
+    use crate::limits::Limits;
+    use crate::ports::Formats;
+    use crate::ports::memory::{CountingRandomness, ManualClock, MemoryFiles, MemoryFormats, MemoryState};
+    use crate::preview::Preview;
+    use crate::service::{Parts, StartSync};
+    use async_trait::async_trait;
+    use pollster::block_on;
+    use std::sync::Mutex;
+
+    /// What reading `bad` comes to, each time; the last is repeated.
+    struct Unsteady(Mutex<Vec<Error>>, Mutex<u32>);
+
+    #[async_trait]
+    impl Formats for Unsteady {
+        async fn preview(&self, file: Arc<dyn OpenFile>, name: &str, rows: u64) -> Result<Preview, Error> {
+            MemoryFormats.preview(file, name, rows).await
+        }
+
+        async fn inspect(&self, file: Arc<dyn OpenFile>, name: &str) -> Result<Inspected, Error> {
+            if name != "bad" {
+                return MemoryFormats.inspect(file, name).await;
+            }
+            *self.1.lock().unwrap() += 1;
+            let mut faults = self.0.lock().unwrap();
+            let fault = if faults.len() > 1 { faults.remove(0) } else { faults[0].repeated() };
+            Err(fault)
+        }
+    }
+
+    fn lake(faults: Vec<Error>) -> (Lake, Arc<ManualClock>, Arc<Unsteady>) {
+        let clock = Arc::new(ManualClock::at(Timestamp(1000)));
+        let formats = Arc::new(Unsteady(Mutex::new(faults), Mutex::default()));
+        let lake = Lake::new(Parts {
+            state: Arc::new(MemoryState::default()),
+            files: Arc::new(MemoryFiles::default()),
+            formats: formats.clone(),
+            clock: clock.clone(),
+            randomness: Arc::new(CountingRandomness::default()),
+            limits: Limits::default(),
+            auth_mode: AuthMode::Open,
+        });
+        (lake, clock, formats)
+    }
+
+    fn caller() -> Caller {
+        Caller::Known(Grant::new("etl", Role::Admin, None))
+    }
+
+    async fn sync_of(lake: &Lake, sync_type: SyncType, names: &[&str]) -> SyncId {
+        let start = StartSync { name: "n".into(), path: "/a".into(), sync_type, expected: None };
+        let id = lake.start_sync(&caller(), &start).await.unwrap();
+        for name in names {
+            let mut upload = lake.destination(&caller(), id, None).await.unwrap().begin(name).await.unwrap();
+            upload.write(b"x:int64".to_vec().into()).await.unwrap();
+            upload.land().await.unwrap();
+        }
+        id
+    }
+
+    async fn looked_at(lake: &Lake, id: u64) -> (Option<u64>, Option<String>) {
+        let upload = lake.upload(&caller(), UploadId(id)).await.unwrap();
+        (upload.row_count, upload.inspection_problem)
+    }
+
+    fn failing_disk() -> Error {
+        Error::internal(std::io::Error::other("the disk failed"))
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_for_now_is_tried_again_with_growing_pauses_and_is_in_nobodys_way() {
+        block_on(async {
+            let (lake, clock, formats) = lake(vec![failing_disk()]);
+            sync_of(&lake, SyncType::IncrementalSync, &["bad", "good"]).await;
+            let mut tried_at = Vec::new();
+            for second in 0..1000 {
+                clock.set(Timestamp(1000 + second * 1000));
+                let before = *formats.1.lock().unwrap();
+                while lake.inspect_some().await.unwrap().tried > 0 {}
+                if *formats.1.lock().unwrap() > before {
+                    tried_at.push(second);
+                }
+                assert_eq!(looked_at(&lake, 2).await, (Some(0), None));
+            }
+            assert_eq!(tried_at, [0, 1, 11, 71, 371]);
+            let problem = looked_at(&lake, 1).await.1.unwrap();
+            assert!(problem.starts_with("it could not be read in 5 attempts"), "{problem}");
+        });
+    }
+
+    #[test]
+    fn a_stop_amid_the_reading_counts_as_no_attempt() {
+        block_on(async {
+            let faults = [Error::ShuttingDown, Error::ShuttingDown, Error::ShuttingDown, Error::ShuttingDown];
+            let (lake, _, _) = lake(faults.into_iter().chain([failing_disk()]).collect());
+            sync_of(&lake, SyncType::IncrementalSync, &["good", "bad", "late"]).await;
+            for _ in 0..4 {
+                assert!(matches!(lake.inspect_some().await, Err(Error::ShuttingDown)));
+                assert_eq!(looked_at(&lake, 1).await, (Some(0), None), "what was read before is kept");
+            }
+            while lake.inspect_some().await.unwrap().tried > 0 {}
+            assert_eq!((looked_at(&lake, 2).await, looked_at(&lake, 3).await.0), ((None, None), Some(0)));
+        });
+    }
+
+    #[test]
+    fn a_full_sync_whose_columns_cannot_be_read_for_now_is_not_published_where_the_policy_is_hold() {
+        block_on(async {
+            let (lake, clock, _) = lake(vec![failing_disk()]);
+            let hold = SetSchemaPolicy { path: "/a".into(), policy: SchemaPolicy::Hold };
+            lake.set_schema_policy(&caller(), &hold).await.unwrap();
+            let id = sync_of(&lake, SyncType::FullSync, &["bad", "good"]).await;
+            let end = EndSync { sync_id: id, ..serde_json::from_str(r#"{"sync_id":1}"#).unwrap() };
+            for seconds in [0, 1, 11, 71] {
+                clock.set(Timestamp(1000 + seconds * 1000));
+                let refused = lake.end_sync(&caller(), &end).await.unwrap_err();
+                assert!(matches!(refused, Error::ColumnsUnread { files: 1, .. }), "{refused}");
+            }
+            clock.set(Timestamp(1000 + 371_000));
+            lake.end_sync(&caller(), &end).await.unwrap();
+        });
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::clock::{SystemClock, SystemRandomness};
 use crate::config::CheckOptions;
-use crate::files::local::LocalFiles;
-use crate::formats::FileFormats;
+use crate::files::local::{LocalFiles, reopen};
+use crate::formats::{FileFormats, TIME_MAX};
 use crate::lock::lock;
 use crate::state::sqlite::SqliteState;
 use anyhow::{Context, bail};
@@ -34,7 +34,7 @@ pub async fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
     let lake = Lake::new(Parts {
         state: Arc::new(state.clone()),
         files: Arc::new(files),
-        formats: Arc::new(FileFormats::default()),
+        formats: Arc::new(FileFormats::start(reopen, TIME_MAX)?),
         clock: Arc::new(SystemClock),
         randomness: Arc::new(SystemRandomness),
         limits: Limits::default(),

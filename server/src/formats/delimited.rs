@@ -8,7 +8,7 @@ use super::head::{Head, plain_name};
 use super::sniffing::{Guess, cell, is_typed};
 use csv::{ByteRecord, ReaderBuilder};
 use lakeshore::preview::{BAD_LINES_SHOWN_MAX, BadLine, COLUMNS_SHOWN_MAX, Dialect, Preview};
-use lakeshore::schema::{Column, Format, Schema};
+use lakeshore::schema::{Format, Schema};
 
 const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
 /// Records that are looked at to find the delimiter.
@@ -54,10 +54,10 @@ pub(super) fn preview(head: &Head, name: &str, rows_max: usize) -> Result<Previe
         Some(name) if has_header => cell(String::from_utf8_lossy(name).trim()),
         _ => format!("column{}", index + 1),
     };
-    let columns: Vec<Column> = guesses.iter().enumerate().map(|(index, guess)| guess.column(named(index))).collect();
+    let columns = guesses.iter().enumerate().map(|(index, guess)| guess.column(named(index)));
     // Inspections compare all columns; previews show some.
     let kept = if rows_max == 0 { num_columns } else { shown };
-    let schema = Schema { format: Format::Delimited, columns: columns.into_iter().take(kept).collect() };
+    let schema = Schema::of(Format::Delimited, columns.take(kept));
     let dialect = Dialect {
         delimiter: char::from(delimiter),
         has_header,

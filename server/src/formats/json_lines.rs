@@ -14,6 +14,9 @@ use std::fmt;
 /// Keys that are told apart; what else there is is left out.
 const COLUMNS_MAX: usize = 4096;
 
+/// Characters of what is said to be wrong with a line.
+const CAUSE_CHARACTERS_MAX: usize = 120;
+
 /// An object with its keys in their order.
 struct Object(Vec<(String, Value)>);
 
@@ -96,7 +99,7 @@ pub(super) fn preview(head: &Head, rows_max: usize) -> Result<Preview, Fault> {
     }
     let num_columns = seen.len();
     let kept = if rows_max == 0 { num_columns } else { num_columns.min(COLUMNS_SHOWN_MAX) };
-    let columns = seen.into_iter().take(kept).map(|seen| seen.column(objects)).collect();
+    let schema = Schema::of(Format::JsonLines, seen.into_iter().take(kept).map(|seen| seen.column(objects)));
     let rows = shown.into_iter().map(|row| {
         let mut cells = vec![None; kept];
         for (place, value) in row {
@@ -111,7 +114,7 @@ pub(super) fn preview(head: &Head, rows_max: usize) -> Result<Preview, Fault> {
         compression: head.compression.map(str::to_owned),
     });
     Ok(Preview {
-        schema: Some(Schema { format: Format::JsonLines, columns }),
+        schema: Some(schema),
         num_columns: num_columns as u64,
         row_count: head.is_whole.then_some(objects),
         rows: rows.collect(),
@@ -178,5 +181,7 @@ fn shown_value(value: &Value) -> Option<String> {
 fn cause(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let cause = message.rsplit_once(" at line ").map_or(message.as_str(), |(cause, _)| cause);
+    // It may quote what it found, whole.
+    let cause: String = cause.chars().take(CAUSE_CHARACTERS_MAX).collect();
     format!("{cause} at character {}", error.column())
 }

@@ -1,61 +1,84 @@
-//! A file as its readers get it: pieces at a place, counted and bounded.
+//! A file as its readers get it: pieces at an offset, counted and bounded.
 
 use super::Fault;
 use bytes::Bytes;
-use lakeshore::ports::files::OpenFile;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use tokio::runtime::Handle;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What may be read of a file in all.
 const BYTES_MAX: u64 = 512 << 20;
 /// What may be read of it at once.
 const PIECE_BYTES_MAX: usize = 128 << 20;
 
-pub(super) struct Source {
-    file: Arc<dyn OpenFile>,
-    runtime: Handle,
+/// Bytes that are read at an offset: of a file, or of memory.
+pub trait ReadAt: Send + Sync {
+    /// The bytes from `at` on; fewer than fit where the file ends, or as it comes.
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize>;
+}
+
+impl ReadAt for File {
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        FileExt::read_at(self, buffer, at)
+    }
+}
+
+impl ReadAt for Vec<u8> {
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        let rest = usize::try_from(at).ok().and_then(|at| self.get(at..)).unwrap_or_default();
+        let length = rest.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&rest[..length]);
+        Ok(length)
+    }
+}
+
+pub struct Source {
+    bytes: Box<dyn ReadAt>,
+    size_bytes: u64,
     bytes_read: AtomicU64,
-    is_given_up: AtomicBool,
 }
 
 impl Source {
-    pub(super) fn new(file: Arc<dyn OpenFile>, runtime: Handle) -> Self {
-        Self { file, runtime, bytes_read: AtomicU64::new(0), is_given_up: AtomicBool::new(false) }
+    /// A file that had this size when it was opened.
+    pub fn new(bytes: impl ReadAt + 'static, size_bytes: u64) -> Self {
+        Self { bytes: Box::new(bytes), size_bytes, bytes_read: AtomicU64::new(0) }
     }
 
     /// In bytes, when it was opened.
     pub(super) fn len(&self) -> u64 {
-        self.file.found().size_bytes
+        self.size_bytes
     }
 
     pub(super) fn bytes_read(&self) -> u64 {
         self.bytes_read.load(Ordering::Relaxed)
     }
 
-    /// Nobody waits for it any more: the next read fails.
-    pub(super) fn give_up(&self) {
-        self.is_given_up.store(true, Ordering::Relaxed);
-    }
-
-    /// The bytes from `at` on, `length` of them; fewer at the end of the file. Blocks.
+    /// The bytes from `at` on, `length` of them; fewer at the end of the file.
     pub(super) fn read(&self, at: u64, length: usize) -> Result<Bytes, Fault> {
         let length = length.min(usize::try_from(self.len().saturating_sub(at)).unwrap_or(usize::MAX));
         if length == 0 {
             return Ok(Bytes::new());
         }
-        if self.is_given_up.load(Ordering::Relaxed) {
-            return Err(Fault::unreadable("reading it takes too long"));
-        }
         if length > PIECE_BYTES_MAX || self.bytes_read() + length as u64 > BYTES_MAX {
             return Err(Fault::unreadable("too much of it would have to be read"));
         }
-        let bytes = self.runtime.block_on(self.file.read(at, length))?;
-        self.bytes_read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let mut bytes = vec![0; length];
+        let mut filled = 0;
+        while filled < length {
+            match self.bytes.read_at(&mut bytes[filled..], at + filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Fault::Disk(error)),
+            }
+        }
+        bytes.truncate(filled);
+        self.bytes_read.fetch_add(filled as u64, Ordering::Relaxed);
         Ok(bytes.into())
     }
 
-    /// Just so many bytes.
+    /// As many bytes as were asked for.
     pub(super) fn read_exactly(&self, at: u64, length: usize) -> Result<Bytes, Fault> {
         let bytes = self.read(at, length)?;
         if bytes.len() < length {

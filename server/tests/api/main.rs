@@ -16,6 +16,8 @@ mod downloads;
 mod emptying;
 mod events;
 mod guard;
+mod hostile_files;
+mod hostile_parquet;
 mod idempotency;
 mod identity;
 mod list;

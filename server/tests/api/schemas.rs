@@ -53,6 +53,9 @@ async fn a_file_of_other_columns_is_marked_with_the_columns_and_published_all_th
         "added": [{ "name": "note", "type": "text", "nullable": false }],
         "removed": [],
         "retyped": [{ "name": "id", "old_type": "integer", "new_type": "text" }],
+        "num_added": 1,
+        "num_removed": 0,
+        "num_retyped": 1,
         "is_reordered": false,
     });
     assert_eq!(rows[1]["schema_difference"], difference);

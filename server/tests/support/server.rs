@@ -86,8 +86,17 @@ impl Stopped {
         self.try_start(&[]).await.unwrap_or_else(|ended| panic!("the server ended: {}", ended.said))
     }
 
+    /// Starts another copy of the program.
+    pub async fn start_program(&self, program: &Path) -> TestServer {
+        self.run(&mut self.command_of(program)).await.unwrap_or_else(|ended| panic!("the server ended: {}", ended.said))
+    }
+
     fn command(&self) -> Command {
-        let mut command = Command::new(&*BINARY);
+        self.command_of(Path::new(&*BINARY))
+    }
+
+    fn command_of(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&self.data_dir).args(&self.options);
         command
     }
@@ -102,7 +111,11 @@ impl Stopped {
 
     /// Starts the server with more in its environment.
     pub async fn try_start(&self, environment: &[(&str, &str)]) -> Result<TestServer, Ended> {
-        let mut process = self.command().envs(environment.iter().copied()).stderr(Stdio::piped()).spawn().unwrap();
+        self.run(self.command().envs(environment.iter().copied())).await
+    }
+
+    async fn run(&self, command: &mut Command) -> Result<TestServer, Ended> {
+        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap());
         let stderr = Arc::new(Mutex::new(String::new()));
         let mut url = None;

@@ -95,7 +95,13 @@ impl Record {
 async fn record(server: &TestServer, request: impl Future<Output = ()>) -> Option<Record> {
     // What landed before is looked into in the background, which writes rows too.
     let database = Connection::open(server.data_dir().join("lakeshore.db")).unwrap();
-    let left = || database.query_row("SELECT count(*) FROM uninspected", [], |row| row.get::<_, i64>(0));
+    let left = || {
+        database.query_row(
+            "SELECT (SELECT count(*) FROM uninspected) + (SELECT count(*) FROM inspection_attempts)",
+            [],
+            |row| row.get::<_, i64>(0),
+        )
+    };
     server.eventually(async || (left() == Ok(0)).then_some(())).await;
     drop(database);
     let tracer = Tracer::attach(server, &["-e", RECORDED])?;

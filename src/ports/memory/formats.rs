@@ -32,7 +32,7 @@ impl Formats for MemoryFormats {
         let columns: Option<Vec<Column>> = text.split(',').map(column).collect();
         Ok(match columns {
             Some(columns) => {
-                let schema = Some(Schema { format: Format::Parquet, columns });
+                let schema = Some(Schema::of(Format::Parquet, columns));
                 Inspected { format: Format::Parquet, row_count: Some(0), schema, problem: None }
             }
             None => Inspected { format: Format::Other, row_count: None, schema: None, problem: None },

@@ -5,19 +5,22 @@ use super::state::Data;
 use crate::activity::{Actor, Deed};
 use crate::error::Error;
 use crate::path::LakePath;
-use crate::ports::schemas::{GoodSchema, InspectedUpload, LandedRows, SchemaState, Uninspected};
-use crate::schema::{Schema, SchemaPolicy};
+use crate::ports::schemas::{Attempts, GoodSchema, InspectedUpload, LandedRows, SchemaId, SchemaState, Uninspected};
+use crate::schema::{Schema, SchemaDifference, SchemaPolicy};
 use crate::sync::{Phase, Status, SyncId};
 use crate::time::Timestamp;
 use crate::upload::{Identity, Upload, UploadId};
 use async_trait::async_trait;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 #[derive(Default)]
 pub(super) struct Schemas {
     pub(super) uninspected: BTreeSet<UploadId>,
+    attempts: BTreeMap<UploadId, (Attempts, Timestamp)>,
+    /// Each once; its id is its place, from 1.
+    known: Vec<Schema>,
+    differences: BTreeMap<UploadId, SchemaDifference>,
     /// How many files have which columns, in the order in which they came.
     of_syncs: BTreeMap<SyncId, Vec<(Schema, u64)>>,
     good: BTreeMap<LakePath, Good>,
@@ -28,6 +31,16 @@ struct Good {
     sync_id: SyncId,
     schema: Schema,
     before: Option<Schema>,
+}
+
+impl Schemas {
+    fn id_of(&mut self, schema: &Schema) -> SchemaId {
+        let at = self.known.iter().position(|known| known == schema).unwrap_or_else(|| {
+            self.known.push(schema.clone());
+            self.known.len() - 1
+        });
+        SchemaId(at as u64 + 1)
+    }
 }
 
 impl Data {
@@ -67,24 +80,73 @@ impl Data {
 
 #[async_trait]
 impl SchemaState for MemoryState {
-    async fn uninspected(&self, of: Option<SyncId>, size: u64) -> Result<Vec<Uninspected>, Error> {
+    async fn uninspected(&self, of: Option<SyncId>, now: Timestamp, size: u64) -> Result<Vec<Uninspected>, Error> {
         let data = self.data();
-        let rows = data.uploads.iter().filter(|row| {
-            data.schemas.uninspected.contains(&row.upload.history_id) && of.is_none_or(|id| row.upload.sync_id == id)
-        });
-        let rows = rows.map(|row| Uninspected {
-            upload_id: row.upload.history_id,
-            sync_id: row.upload.sync_id,
-            target: row.target.clone(),
-            identity: row.identity().cloned(),
-        });
-        Ok(rows.take(usize::try_from(size).unwrap_or(usize::MAX)).collect())
+        let row = |id: &UploadId, attempts| {
+            let row = data.uploads.iter().find(|row| row.upload.history_id == *id)?;
+            of.is_none_or(|id| row.upload.sync_id == id).then(|| Uninspected {
+                upload_id: row.upload.history_id,
+                sync_id: row.upload.sync_id,
+                target: Some(row.target.clone()),
+                identity: row.identity().cloned(),
+                attempts,
+            })
+        };
+        let fresh = data.schemas.uninspected.iter().filter_map(|id| row(id, Attempts::default()));
+        let due = data.schemas.attempts.iter().filter(|(_, (_, due))| *due <= now);
+        let tried = due.filter_map(|(id, (attempts, _))| row(id, *attempts)).take(1);
+        Ok(fresh.take(usize::try_from(size).unwrap_or(usize::MAX)).chain(tried).collect())
+    }
+
+    async fn count_uninspected(&self, of: SyncId) -> Result<u64, Error> {
+        let data = self.data();
+        let is_of = |id: &&UploadId| data.upload_row(**id).is_some_and(|upload| upload.sync_id == of);
+        let count = data.schemas.uninspected.iter().chain(data.schemas.attempts.keys()).filter(is_of).count();
+        Ok(count as u64)
+    }
+
+    async fn begin_inspections(&self, ids: &[UploadId]) -> Result<(), Error> {
+        let schemas = &mut self.data().schemas;
+        for id in ids {
+            schemas.uninspected.remove(id);
+            schemas.attempts.entry(*id).or_default().0.begun += 1;
+        }
+        Ok(())
+    }
+
+    async fn release_inspections(&self, ids: &[UploadId]) -> Result<(), Error> {
+        let schemas = &mut self.data().schemas;
+        for id in ids {
+            if let Some((attempts, _)) = schemas.attempts.get_mut(id) {
+                attempts.begun = attempts.begun.saturating_sub(1);
+            }
+        }
+        Ok(())
+    }
+
+    async fn fail_inspection(&self, id: UploadId, due: Timestamp) -> Result<(), Error> {
+        if let Some((attempts, due_time)) = self.data().schemas.attempts.get_mut(&id) {
+            attempts.begun = attempts.begun.saturating_sub(1);
+            attempts.failed += 1;
+            *due_time = due;
+        }
+        Ok(())
+    }
+
+    async fn schema_difference(&self, id: UploadId) -> Result<Option<SchemaDifference>, Error> {
+        Ok(self.data().schemas.differences.get(&id).cloned())
+    }
+
+    async fn schema(&self, id: SchemaId) -> Result<Option<Schema>, Error> {
+        let at = usize::try_from(id.0).unwrap_or(usize::MAX).wrapping_sub(1);
+        Ok(self.data().schemas.known.get(at).cloned())
     }
 
     async fn remember_inspected(&self, files: &[InspectedUpload]) -> Result<(), Error> {
         let mut data = self.data();
         for InspectedUpload { upload_id, inspected } in files {
-            if !data.schemas.uninspected.remove(upload_id) {
+            let was_tried = data.schemas.attempts.remove(upload_id).is_some();
+            if !data.schemas.uninspected.remove(upload_id) && !was_tried {
                 continue;
             }
             let Some(id) = data.upload_row(*upload_id).map(|upload| upload.sync_id) else { continue };
@@ -101,11 +163,14 @@ impl SchemaState for MemoryState {
                 }
             }
             data.record(id)?.sync.num_schema_differences += u64::from(difference.is_some());
+            let schema_id = inspected.schema.as_ref().map(|schema| data.schemas.id_of(schema));
             if let Some(row) = data.uploads.iter_mut().find(|row| row.upload.history_id == *upload_id) {
                 row.upload.row_count = inspected.row_count;
-                row.schema = inspected.schema.clone().map(Arc::new);
-                row.upload.schema_difference = difference.map(Box::new);
+                row.upload.inspection_problem = inspected.problem.clone();
+                row.schema = schema_id;
+                row.upload.schema_difference = difference.as_ref().map(|difference| Box::new(difference.in_short()));
             }
+            data.schemas.differences.extend(difference.map(|difference| (*upload_id, difference)));
             data.remember_good(id);
         }
         Ok(())
@@ -126,7 +191,7 @@ impl SchemaState for MemoryState {
                     size_bytes: content.digest.size_bytes,
                     landed_at: content.landed_at,
                     row_count: row.upload.row_count,
-                    schema: row.schema.clone(),
+                    schema: row.schema,
                 })
             })
         };

@@ -15,8 +15,8 @@ use crate::path::LakePath;
 use crate::ports::Space;
 use crate::ports::memory::schemas::Schemas;
 use crate::ports::resumables::ResumableRecord;
+use crate::ports::schemas::SchemaId;
 use crate::ports::state::{LandedContent, NewSync, NewTrash, NewUpload, OnceOnly, State, TrashRecord, WholeUpload};
-use crate::schema::Schema;
 use crate::sync::{OpenSync, Phase, Status, SyncId, SyncRecord, SyncType, may_accept_uploads, obstacle};
 use crate::time::Timestamp;
 use crate::trash::{Doomed, TrashEntry, TrashId};
@@ -63,7 +63,7 @@ pub(super) struct UploadRow {
     /// Once it has landed.
     landed: Option<(Identity, LandedContent)>,
     /// Once it was looked at.
-    pub(super) schema: Option<Arc<Schema>>,
+    pub(super) schema: Option<SchemaId>,
 }
 
 impl UploadRow {
@@ -305,6 +305,7 @@ fn new_upload(sync_id: SyncId, file_name: &str, status: Status, message: &str, a
         sha256: None,
         taken_over: false,
         row_count: None,
+        inspection_problem: None,
         schema_difference: None,
     }
 }

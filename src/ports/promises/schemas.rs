@@ -1,16 +1,15 @@
 //! The columns of files and datasets.
 
 use super::*;
-use crate::ports::schemas::{InspectedUpload, LandedRows, Uninspected};
+use crate::ports::schemas::{Attempts, InspectedUpload, LandedRows, Uninspected};
 use crate::ports::state::Settlement;
 use crate::preview::Inspected;
 use crate::schema::{Column, Format, Schema, SchemaPolicy};
 use crate::sync::Closing;
-use std::sync::Arc;
 
 fn schema(columns: &[&str]) -> Schema {
     let column = |name: &&str| Column { name: (*name).to_owned(), kind: "int64".into(), nullable: false };
-    Schema { format: Format::Parquet, columns: columns.iter().map(column).collect() }
+    Schema::of(Format::Parquet, columns.iter().map(column))
 }
 
 async fn inspect(state: &dyn State, upload_id: UploadId, columns: &[&str]) {
@@ -40,19 +39,43 @@ pub async fn what_has_landed_is_to_be_inspected_until_it_was(state: &dyn State) 
     let first = finish(state, one, "/a/1").await;
     land_upload(state, whole(None, other, "/b/1"), None, 30).await;
     let of = async |sync| -> Vec<u64> {
-        state.uninspected(sync, 9).await.unwrap().iter().map(|file| file.upload_id.0).collect()
+        state.uninspected(sync, Timestamp(99), 9).await.unwrap().iter().map(|file| file.upload_id.0).collect()
     };
     assert_eq!((of(None).await, of(Some(other)).await), (vec![2, 3], vec![3]));
     land_upload(state, whole(Some(begun), one, "/a/0"), None, 31).await;
     assert_eq!(of(None).await, [1, 2, 3]);
     let identity = Some(Identity("1".into()));
-    let expected = Uninspected { upload_id: begun, sync_id: one, target: path("/a/0"), identity };
-    assert_eq!(state.uninspected(None, 1).await.unwrap(), [expected]);
+    let (target, attempts) = (Some(path("/a/0")), Attempts::default());
+    let expected = Uninspected { upload_id: begun, sync_id: one, target, identity, attempts };
+    assert_eq!(state.uninspected(None, Timestamp(99), 1).await.unwrap(), [expected]);
     inspect(state, first, &["x"]).await;
     inspect(state, first, &["y"]).await;
     assert_eq!(of(None).await, [1, 3]);
     let upload = state.upload(first).await.unwrap().unwrap();
     assert_eq!((upload.row_count, upload.schema_difference), (Some(7), None));
+}
+
+pub async fn attempts_at_reading_a_file_are_counted_and_one_is_tried_again_when_its_time_has_come(state: &dyn State) {
+    let id = start(state, "/a", SyncType::IncrementalSync).await;
+    let uploads = [finish(state, id, "/a/1").await, finish(state, id, "/a/2").await, finish(state, id, "/a/3").await];
+    let attempts = async |at| -> Vec<(u64, u32, u32)> {
+        let files = state.uninspected(None, Timestamp(at), 2).await.unwrap();
+        files.iter().map(|file| (file.upload_id.0, file.attempts.begun, file.attempts.failed)).collect()
+    };
+    assert_eq!(attempts(0).await, [(1, 0, 0), (2, 0, 0)]);
+    state.begin_inspections(&uploads[..2]).await.unwrap();
+    assert_eq!(attempts(0).await, [(3, 0, 0), (1, 1, 0)], "one that was tried besides those that were not");
+    state.fail_inspection(uploads[0], Timestamp(70)).await.unwrap();
+    state.begin_inspections(&uploads[1..2]).await.unwrap();
+    assert_eq!(attempts(69).await, [(3, 0, 0), (2, 2, 0)]);
+    state.release_inspections(&uploads[1..2]).await.unwrap();
+    inspect(state, uploads[2], &["x"]).await;
+    assert_eq!(attempts(69).await, [(2, 1, 0)]);
+    inspect(state, uploads[1], &["x"]).await;
+    assert_eq!((attempts(69).await, attempts(70).await), (vec![], vec![(1, 0, 1)]));
+    assert_eq!(state.count_uninspected(id).await.unwrap(), 1);
+    inspect(state, uploads[0], &["x"]).await;
+    assert_eq!((attempts(99).await, state.count_uninspected(id).await.unwrap()), (vec![], 0));
 }
 
 pub async fn what_was_read_of_a_file_is_known_by_its_place_and_its_identity(state: &dyn State) {
@@ -69,7 +92,9 @@ pub async fn what_was_read_of_a_file_is_known_by_its_place_and_its_identity(stat
     ];
     let known = state.landed_rows(&asked).await.unwrap();
     let unread = LandedRows { size_bytes: DIGEST.size_bytes, landed_at: Timestamp(30), row_count: None, schema: None };
-    let of_first = LandedRows { row_count: Some(7), schema: Some(Arc::new(schema(&["x"]))), ..unread.clone() };
+    let schema_id = known[0].as_ref().and_then(|known| known.schema);
+    assert_eq!(state.schema(schema_id.unwrap()).await.unwrap(), Some(schema(&["x"])));
+    let of_first = LandedRows { row_count: Some(7), schema: schema_id, ..unread.clone() };
     assert_eq!(known, [Some(of_first), Some(unread), None, None]);
     let changes = state.landed_changes(id, 0, 9).await.unwrap();
     assert_eq!(changes.iter().map(|change| change.row_count).collect::<Vec<_>>(), [Some(7), None]);

@@ -41,6 +41,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tree::Tree;
 
+pub use reading::reopen;
 pub use tree::OpenError;
 
 /// Folders that are listed side by side; more wait. A folder may hold many names, and each list holds a thread.

@@ -10,9 +10,11 @@ use lakeshore::place::Place;
 use lakeshore::ports::files::{FolderEntry, FoundFile, OpenFile};
 use rustix::fs::{Dir, FileType, Mode, OFlags, openat};
 use rustix::io::Errno;
+use std::any::Any;
 use std::collections::BinaryHeap;
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -55,6 +57,17 @@ pub(super) struct LocalOpenFile {
 
 pub(super) fn open(tree: &Tree, place: &Place) -> Result<Option<LocalOpenFile>, Error> {
     Ok(open_file(tree, place)?.map(|(file, found)| LocalOpenFile { file: Arc::new(file), found }))
+}
+
+/// Opens a file of this backend once more, for reading alone. Nobody shares its place in the file, or its flags.
+pub fn reopen(file: &dyn OpenFile) -> Result<File, Error> {
+    let any: &dyn Any = file;
+    let Some(local) = any.downcast_ref::<LocalOpenFile>() else {
+        return Err(Error::internal(io::Error::other("a file that lies in no folder has no descriptor")));
+    };
+    let itself = format!("/proc/self/fd/{}", local.file.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    rustix::fs::open(&itself, flags, Mode::empty()).map(File::from).map_err(fault("opening a file once more"))
 }
 
 #[async_trait]

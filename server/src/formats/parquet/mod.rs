@@ -4,8 +4,7 @@
 //! The columns are read one after the other, so that one of them at a time is in memory, and one that cannot be read leaves
 //! the others readable.
 
-mod guard;
-mod header;
+mod file;
 mod statistics;
 mod types;
 
@@ -13,8 +12,10 @@ use super::Fault;
 use super::source::Source;
 use arrow_array::Array;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
-use guard::Guard;
-use lakeshore::preview::{CELL_CHARACTERS_MAX, COLUMNS_SHOWN_MAX, Preview, ROW_GROUPS_SHOWN_MAX, RowGroup};
+use file::ParquetFile;
+use lakeshore::preview::{
+    CELL_CHARACTERS_MAX, COLUMNS_SHOWN_MAX, PROBLEM_CHARACTERS_MAX, Preview, ROW_GROUPS_SHOWN_MAX, RowGroup,
+};
 use lakeshore::schema::{Column, Format, Schema};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
@@ -29,15 +30,15 @@ const BATCH_ROWS: usize = 128;
 
 /// A file whose footer was read.
 struct Opened {
-    guard: Guard,
+    file: ParquetFile,
     metadata: ArrowReaderMetadata,
 }
 
 impl Opened {
     fn new(source: &Arc<Source>) -> Result<Self, Fault> {
-        let guard = Guard::new(source)?;
-        let metadata = ArrowReaderMetadata::load(&guard, options()).map_err(|error| guard.cause(error))?;
-        Ok(Self { guard, metadata })
+        let file = ParquetFile::new(source)?;
+        let metadata = ArrowReaderMetadata::load(&file, options()).map_err(|error| file.cause(error))?;
+        Ok(Self { file, metadata })
     }
 
     fn footer(&self) -> &Arc<ParquetMetaData> {
@@ -51,7 +52,7 @@ impl Opened {
             kind: types::words(field.data_type()),
             nullable: field.is_nullable(),
         };
-        Schema { format: Format::Parquet, columns: fields.map(column).collect() }
+        Schema::of(Format::Parquet, fields.map(column))
     }
 
     fn row_count(&self) -> u64 {
@@ -67,7 +68,7 @@ fn options() -> ArrowReaderOptions {
 pub(super) fn inspect(source: &Arc<Source>) -> Result<Preview, Fault> {
     let opened = Opened::new(source)?;
     let schema = opened.schema(usize::MAX);
-    let num_columns = schema.columns.len() as u64;
+    let num_columns = schema.columns.len() as u64 + schema.num_omitted;
     let row_count = Some(opened.row_count());
     Ok(Preview { schema: Some(schema), num_columns, row_count, ..Preview::nothing(Format::Parquet) })
 }
@@ -83,7 +84,8 @@ pub(super) fn preview(source: &Arc<Source>, rows_max: usize) -> Result<Preview, 
         let named: Vec<_> = problems.iter().take(3).map(|(name, problem)| format!("{name}: {problem}")).collect();
         let more = problems.len().saturating_sub(named.len());
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-        format!("some columns are not shown ({}{more})", named.join("; "))
+        let words = format!("some columns are not shown ({}{more})", named.join("; "));
+        words.chars().take(PROBLEM_CHARACTERS_MAX).collect()
     });
     Ok(Preview {
         schema: Some(opened.schema(shown)),
@@ -134,7 +136,7 @@ fn first_rows(opened: &Opened, columns: usize, rows_max: usize) -> Result<(Rows,
         }
         let values = match read_column(opened, &metadata, column, &groups, num_rows) {
             Ok(values) => values,
-            Err(fault @ Fault::Lake(_)) => return Err(fault),
+            Err(fault @ Fault::Disk(_)) => return Err(fault),
             Err(Fault::Unreadable(problem)) => {
                 problems.push((cut(opened.metadata.schema().field(column).name()), problem));
                 Vec::new()
@@ -155,19 +157,20 @@ fn read_column(
 ) -> Result<Vec<Option<String>>, Fault> {
     let parquet_schema = opened.footer().file_metadata().schema_descr();
     let leaf = (0..parquet_schema.num_columns()).find(|&leaf| parquet_schema.get_column_root_idx(leaf) == column);
-    let first_group = opened.footer().row_group(groups[0]);
-    let Some(chunk) = leaf.and_then(|leaf| first_group.columns().get(leaf)) else { return Ok(Vec::new()) };
-    let guard = opened.guard.of_column(chunk);
-    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(guard.clone(), metadata.clone())
+    if leaf.is_none() {
+        return Ok(Vec::new());
+    }
+    let file = &opened.file;
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), metadata.clone())
         .with_projection(ProjectionMask::roots(parquet_schema, [column]))
         .with_row_groups(groups.to_vec())
         .with_batch_size(BATCH_ROWS.min(num_rows))
         .with_limit(num_rows)
         .build()
-        .map_err(|error| guard.cause(error))?;
+        .map_err(|error| file.cause(error))?;
     let mut values = Vec::with_capacity(num_rows);
     for batch in reader {
-        let batch = batch.map_err(|error| guard.cause(error))?;
+        let batch = batch.map_err(|error| file.cause(error))?;
         if let Some(array) = batch.columns().first() {
             shown_values(array, &mut values);
         }

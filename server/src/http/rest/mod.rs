@@ -33,6 +33,7 @@ pub fn router() -> Router<Arc<Door>> {
         .route("/api/ingestion/file/sync/list", get(syncs::list))
         .route("/api/ingestion/file/sync/history", get(syncs::history))
         .route("/api/ingestion/file/sync/in-flight", get(events::in_flight))
+        .route("/api/ingestion/file/sync/upload/{id}", get(syncs::upload))
         .route("/api/ingestion/file/sync/{id}", get(syncs::one))
         .route("/api/events", get(events::events))
         .route("/api/lake/file/sync/expect", get(batches::compare).post(batches::expect))

@@ -12,7 +12,7 @@ use lakeshore::idempotency::IdempotencyKey;
 use lakeshore::list::ListParameters;
 use lakeshore::service::{EndSync, StartSync};
 use lakeshore::sync::{Sync, SyncId};
-use lakeshore::upload::Upload;
+use lakeshore::upload::{Upload, UploadId};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -90,6 +90,20 @@ pub async fn one(
 ) -> Result<Json<Sync>, HttpError> {
     let caller = credentials.caller(&door.lake, None).await?;
     Ok(Json(door.lake.sync(&caller, sync_id(&id)?).await?))
+}
+
+/// One row of the history, with all columns that differ.
+pub async fn upload(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Path(id): Path<String>,
+) -> Result<Json<Upload>, HttpError> {
+    let caller = credentials.caller(&door.lake, None).await?;
+    let id = id
+        .parse()
+        .map(UploadId)
+        .map_err(|_| Error::Invalid(format!("the history_id {id:?} is not a whole number; the history gives it")))?;
+    Ok(Json(door.lake.upload(&caller, id).await?))
 }
 
 /// An id from an address.

@@ -19,6 +19,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("../../../migrations/sqlite/0010_sha512_of_resumables.sql")),
     M::up(include_str!("../../../migrations/sqlite/0011_search.sql")),
     M::up(include_str!("../../../migrations/sqlite/0012_pages_of_syncs_and_trash.sql")),
+    M::up(include_str!("../../../migrations/sqlite/0013_inspections.sql")),
     OWNERS,
 ];
 

@@ -106,10 +106,12 @@ pub(super) fn sync_record(row: &Row<'_>) -> Result<SyncRecord> {
 pub(super) const UPLOAD_COLUMNS: &str = "u.history_id, u.sync_id, u.file_name, u.target, u.status, u.start_time, \
      u.end_time, u.message, u.size_bytes, u.sha256, u.taken_over, \
      (SELECT row_count FROM file_schemas f WHERE f.history_id = u.history_id) AS row_count, \
+     (SELECT problem FROM file_schemas f WHERE f.history_id = u.history_id) AS problem, \
+     (SELECT difference FROM file_schemas f WHERE f.history_id = u.history_id) AS difference, \
      (SELECT content FROM file_schemas f JOIN schemas s ON s.schema_id = f.schema_id \
-      WHERE f.history_id = u.history_id AND f.baseline_id IS NOT NULL) AS new_schema, \
+      WHERE f.history_id = u.history_id AND f.baseline_id IS NOT NULL AND f.difference IS NULL) AS new_schema, \
      (SELECT content FROM file_schemas f JOIN schemas s ON s.schema_id = f.baseline_id \
-      WHERE f.history_id = u.history_id) AS old_schema";
+      WHERE f.history_id = u.history_id AND f.difference IS NULL) AS old_schema";
 
 pub(super) fn upload(row: &Row<'_>) -> Result<Upload> {
     let status = parsed(row, "status", Status::parse)?;
@@ -129,17 +131,24 @@ pub(super) fn upload(row: &Row<'_>) -> Result<Upload> {
         sha256: sha256.map(|bytes| hexadecimal(&bytes)),
         taken_over: row.get("taken_over")?,
         row_count: number_if_any(row, "row_count")?,
+        inspection_problem: row.get("problem")?,
         schema_difference: schema_difference(row)?,
     })
 }
 
 fn schema_difference(row: &Row<'_>) -> Result<Option<Box<SchemaDifference>>> {
+    let kept: Option<String> = row.get("difference")?;
+    if let Some(kept) = kept {
+        return Ok(serde_json::from_str(&kept).ok());
+    }
+    // Of a row that keeps none.
     let schema = |column| -> Result<Option<Schema>> {
         let content: Option<String> = row.get(column)?;
         Ok(content.and_then(|content| serde_json::from_str::<Schema>(&content).ok()))
     };
     let (new, old) = (schema("new_schema")?, schema("old_schema")?);
-    Ok(new.zip(old).and_then(|(new, old)| new.differs_from(&old)).map(Box::new))
+    let difference = new.zip(old).and_then(|(new, old)| new.differs_from(&old));
+    Ok(difference.map(|difference| Box::new(difference.in_short())))
 }
 
 pub(super) fn trash_entry(row: &Row<'_>) -> Result<TrashEntry> {

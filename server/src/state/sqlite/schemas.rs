@@ -4,40 +4,96 @@ use super::SqliteState;
 use super::activity::record;
 use super::content::of_landed;
 use super::query::{Select, changed, clamp, found};
-use super::row::{UPLOAD_COLUMNS, id, parsed, path, upload};
+use super::row::{UPLOAD_COLUMNS, id, parsed, upload};
 use super::writer::Durability::{Synced, Written};
 use crate::crash::crash_point;
 use async_trait::async_trait;
 use lakeshore::activity::{Actor, Deed};
 use lakeshore::path::LakePath;
 use lakeshore::ports::SchemaState;
-use lakeshore::ports::schemas::{GoodSchema, InspectedUpload, LandedRows, Uninspected};
+use lakeshore::ports::schemas::{Attempts, GoodSchema, InspectedUpload, LandedRows, SchemaId, Uninspected};
 use lakeshore::preview::Inspected;
-use lakeshore::schema::{Schema, SchemaPolicy};
+use lakeshore::schema::{Schema, SchemaDifference, SchemaPolicy};
 use lakeshore::sync::{Phase, SyncId};
 use lakeshore::upload::{Identity, Upload, UploadId};
 use lakeshore::{Error, Timestamp};
 use rusqlite::{Connection, Row, params};
 use std::cmp::Ordering;
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 #[async_trait]
 impl SchemaState for SqliteState {
-    async fn uninspected(&self, of: Option<SyncId>, size: u64) -> Result<Vec<Uninspected>, Error> {
-        let select = uninspected(of, size);
+    async fn uninspected(&self, of: Option<SyncId>, now: Timestamp, size: u64) -> Result<Vec<Uninspected>, Error> {
+        let (fresh, tried) = (uninspected(of, size), tried(of, now));
         // Asked often, and most often there is nothing.
         self.readers.look(|connection| {
-            select.rows(connection, |row| {
-                Ok(Uninspected {
-                    upload_id: UploadId(row.get::<_, i64>("history_id")?.cast_unsigned()),
-                    sync_id: SyncId(row.get::<_, i64>("sync_id")?.cast_unsigned()),
-                    target: path(row, "target")?,
-                    identity: row.get::<_, Option<String>>("identity")?.map(Identity),
-                })
-            })
+            let mut files = fresh.rows(connection, |row| uninspected_of(row, Attempts::default()))?;
+            files.extend(tried.rows(connection, |row| {
+                uninspected_of(row, Attempts { begun: row.get("begun")?, failed: row.get("failed")? })
+            })?);
+            Ok(files)
         })
+    }
+
+    async fn count_uninspected(&self, of: SyncId) -> Result<u64, Error> {
+        let count = |connection: &Connection, table| -> Result<u64, Error> {
+            let sql =
+                format!("SELECT count(*) FROM uploads u CROSS JOIN {table} USING (history_id) WHERE u.sync_id = ?");
+            let counted = found(connection, &sql, [id(of.0)], |row| row.get::<_, i64>(0))?;
+            Ok(counted.unwrap_or(0).cast_unsigned())
+        };
+        self.readers
+            .look(|connection| Ok(count(connection, "uninspected")? + count(connection, "inspection_attempts")?))
+    }
+
+    async fn begin_inspections(&self, ids: &[UploadId]) -> Result<(), Error> {
+        let begin = "INSERT INTO inspection_attempts (history_id, begun) VALUES (?, 1) \
+                     ON CONFLICT (history_id) DO UPDATE SET begun = begun + 1";
+        let ids = ids.to_vec();
+        let begun = self
+            .writer
+            .write(Written, move |connection| {
+                for upload_id in ids {
+                    changed(connection, begin, [id(upload_id.0)])?;
+                    changed(connection, "DELETE FROM uninspected WHERE history_id = ?", [id(upload_id.0)])?;
+                }
+                Ok(())
+            })
+            .await;
+        crash_point!("inspection.begun");
+        begun
+    }
+
+    async fn release_inspections(&self, ids: &[UploadId]) -> Result<(), Error> {
+        let sql = "UPDATE inspection_attempts SET begun = max(begun - 1, 0) WHERE history_id = ?";
+        let ids = ids.to_vec();
+        let release = move |connection: &Connection| {
+            ids.iter().try_for_each(|upload_id| changed(connection, sql, [id(upload_id.0)]).map(|_| ()))
+        };
+        self.writer.write(Written, release).await
+    }
+
+    async fn fail_inspection(&self, upload_id: UploadId, due: Timestamp) -> Result<(), Error> {
+        let sql = "UPDATE inspection_attempts SET begun = max(begun - 1, 0), failed = failed + 1, due_time = ? \
+                   WHERE history_id = ?";
+        let fail = move |connection: &Connection| changed(connection, sql, [due.0, id(upload_id.0)]).map(|_| ());
+        self.writer.write(Written, fail).await
+    }
+
+    async fn schema_difference(&self, upload_id: UploadId) -> Result<Option<SchemaDifference>, Error> {
+        let schemas = self.readers.look(|connection| {
+            found(connection, OLD_AND_NEW, [id(upload_id.0)], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+            })
+        })?;
+        let Some((old, new)) = schemas else { return Ok(None) };
+        Ok(parse(&new)?.differs_from(&parse(&old)?))
+    }
+
+    async fn schema(&self, schema_id: SchemaId) -> Result<Option<Schema>, Error> {
+        let content =
+            |connection: &Connection| found(connection, CONTENT, [id(schema_id.0)], |row| row.get::<_, String>(0));
+        self.readers.look(content)?.as_deref().map(parse).transpose()
     }
 
     async fn remember_inspected(&self, files: &[InspectedUpload]) -> Result<(), Error> {
@@ -114,6 +170,33 @@ fn uninspected(of: Option<SyncId>, size: u64) -> Select {
     select
 }
 
+/// The first that was tried before and whose time has come.
+fn tried(of: Option<SyncId>, now: Timestamp) -> Select {
+    let mut select = Select::new("SELECT u.history_id, u.sync_id, u.target, u.identity, a.begun, a.failed FROM ");
+    match of {
+        Some(sync_id) => {
+            select.push("uploads u CROSS JOIN inspection_attempts a USING (history_id) WHERE u.sync_id = ");
+            select.bind(id(sync_id.0)).push(" AND a.due_time <= ").bind(now.0).push(" ORDER BY u.ordinal");
+        }
+        None => {
+            select.push("inspection_attempts a CROSS JOIN uploads u USING (history_id) WHERE a.due_time <= ");
+            select.bind(now.0).push(" ORDER BY a.due_time");
+        }
+    }
+    select.push(" LIMIT 1");
+    select
+}
+
+fn uninspected_of(row: &Row<'_>, attempts: Attempts) -> rusqlite::Result<Uninspected> {
+    Ok(Uninspected {
+        upload_id: UploadId(row.get::<_, i64>("history_id")?.cast_unsigned()),
+        sync_id: SyncId(row.get::<_, i64>("sync_id")?.cast_unsigned()),
+        target: LakePath::parse(row.get_ref("target")?.as_str()?).ok(),
+        identity: row.get::<_, Option<String>>("identity")?.map(Identity),
+        attempts,
+    })
+}
+
 fn differing(sync_id: SyncId, size: u64) -> Select {
     let mut select = Select::new(format!("SELECT {UPLOAD_COLUMNS} FROM differing_files d CROSS JOIN uploads u"));
     select.push(" ON u.history_id = d.history_id WHERE d.sync_id = ").bind(id(sync_id.0));
@@ -134,33 +217,21 @@ const LANDED: &str = "SELECT u.identity, u.size_bytes, u.end_time, f.row_count, 
      LEFT JOIN file_schemas f USING (history_id) \
      WHERE u.target = ? AND +u.status = 'Finished' ORDER BY u.history_id DESC LIMIT 100";
 const CONTENT: &str = "SELECT content FROM schemas WHERE schema_id = ?";
+const OLD_AND_NEW: &str = "SELECT old.content, new.content FROM file_schemas f CROSS JOIN schemas old \
+     ON old.schema_id = f.baseline_id CROSS JOIN schemas new ON new.schema_id = f.schema_id WHERE f.history_id = ?";
 
 fn landed_rows(connection: &Connection, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedRows>>, Error> {
-    let mut schemas: BTreeMap<i64, Arc<Schema>> = BTreeMap::new();
-    let mut with_schema = |(mut rows, schema_id): (LandedRows, Option<i64>)| -> Result<LandedRows, Error> {
-        if let Some(schema_id) = schema_id {
-            if let Entry::Vacant(unknown) = schemas.entry(schema_id)
-                && let Some(content) = found(connection, CONTENT, [schema_id], |row| row.get::<_, String>(0))?
-            {
-                unknown.insert(Arc::new(parse(&content)?));
-            }
-            rows.schema = schemas.get(&schema_id).cloned();
-        }
-        Ok(rows)
-    };
-    let landed = of_landed(connection, LANDED, files, rows_of)?;
-    landed.into_iter().map(|landed| landed.map(&mut with_schema).transpose()).collect()
+    of_landed(connection, LANDED, files, rows_of)
 }
 
-/// What was read of a file that landed, and the number of its columns.
-fn rows_of(row: &Row<'_>) -> rusqlite::Result<(LandedRows, Option<i64>)> {
-    let landed = LandedRows {
+/// What was read of a file that landed.
+fn rows_of(row: &Row<'_>) -> rusqlite::Result<LandedRows> {
+    Ok(LandedRows {
         size_bytes: row.get::<_, i64>(1)?.cast_unsigned(),
         landed_at: Timestamp(row.get(2)?),
         row_count: row.get::<_, Option<i64>>(3)?.map(i64::cast_unsigned),
-        schema: None,
-    };
-    Ok((landed, row.get(4)?))
+        schema: row.get::<_, Option<i64>>(4)?.map(|id| SchemaId(id.cast_unsigned())),
+    })
 }
 
 fn parse(content: &str) -> Result<Schema, Error> {
@@ -176,7 +247,8 @@ fn policy(connection: &Connection, dataset: &str) -> Result<SchemaPolicy, Error>
 /// Remembers what was read of a file; gives its sync. `None` when that was done before.
 fn remember(connection: &Connection, upload_id: UploadId, inspected: &Inspected) -> Result<Option<SyncId>, Error> {
     let history_id = id(upload_id.0);
-    if changed(connection, "DELETE FROM uninspected WHERE history_id = ?", [history_id])? == 0 {
+    let was_tried = changed(connection, "DELETE FROM inspection_attempts WHERE history_id = ?", [history_id])?;
+    if changed(connection, "DELETE FROM uninspected WHERE history_id = ?", [history_id])? + was_tried == 0 {
         return Ok(None);
     }
     let Inspected { row_count, schema, problem, .. } = inspected;
@@ -186,7 +258,7 @@ fn remember(connection: &Connection, upload_id: UploadId, inspected: &Inspected)
     let sql = "SELECT sync_id, path FROM syncs JOIN uploads USING (sync_id) WHERE history_id = ?";
     let sync = found(connection, sql, [history_id], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
     let Some((sync_id, dataset)) = sync else { return Ok(None) };
-    let (mut schema_id, mut baseline_id) = (None, None);
+    let (mut schema_id, mut baseline_id, mut difference) = (None, None, None);
     if let Some(schema) = schema {
         let of_file = schema_id_of(connection, schema)?;
         if policy(connection, &dataset)? != SchemaPolicy::Ignore {
@@ -195,7 +267,8 @@ fn remember(connection: &Connection, upload_id: UploadId, inspected: &Inspected)
         if let Some(baseline) = baseline_id {
             let old = found(connection, CONTENT, [baseline], |row| row.get::<_, String>(0))?;
             let old = old.as_deref().filter(|_| baseline != of_file).map(parse).transpose()?;
-            if old.and_then(|old| schema.differs_from(&old)).is_none() {
+            difference = old.and_then(|old| schema.differs_from(&old)).map(|difference| difference.in_short());
+            if difference.is_none() {
                 baseline_id = None;
             }
         }
@@ -204,9 +277,11 @@ fn remember(connection: &Connection, upload_id: UploadId, inspected: &Inspected)
         changed(connection, sql, [sync_id, of_file, history_id])?;
         schema_id = Some(of_file);
     }
-    let sql =
-        "INSERT INTO file_schemas (history_id, row_count, schema_id, baseline_id, problem) VALUES (?, ?, ?, ?, ?)";
-    changed(connection, sql, params![history_id, row_count.map(id), schema_id, baseline_id, problem])?;
+    let difference =
+        difference.map(|difference| serde_json::to_string(&difference)).transpose().map_err(Error::internal)?;
+    let sql = "INSERT INTO file_schemas (history_id, row_count, schema_id, baseline_id, problem, difference) \
+               VALUES (?, ?, ?, ?, ?, ?)";
+    changed(connection, sql, params![history_id, row_count.map(id), schema_id, baseline_id, problem, difference])?;
     if baseline_id.is_some() {
         let sql = "INSERT INTO differing_files (sync_id, history_id) VALUES (?, ?)";
         changed(connection, sql, [sync_id, history_id])?;
@@ -264,8 +339,11 @@ mod tests {
         let file = folder.path().join("lakeshore.db");
         SqliteState::open(&file).unwrap().close();
         let connection = Connection::open(&file).unwrap();
-        let selects = [uninspected(None, 9), uninspected(Some(SyncId(1)), 9), differing(SyncId(1), 9)];
-        let plain = [GOOD, MOST, FIRST, BEFORE, LANDED, CONTENT].map(|sql| Select::new(sql.replace('?', "1")));
+        let (one, now) = (Some(SyncId(1)), Timestamp(1));
+        let selects =
+            [uninspected(None, 9), uninspected(one, 9), tried(None, now), tried(one, now), differing(SyncId(1), 9)];
+        let plain =
+            [GOOD, MOST, FIRST, BEFORE, LANDED, CONTENT, OLD_AND_NEW].map(|sql| Select::new(sql.replace('?', "1")));
         for select in selects.iter().chain(&plain) {
             let plan = select.plan(&connection);
             assert!(!plan.is_empty() && !plan.iter().any(|step| step.starts_with("SCAN")), "{plan:?}");

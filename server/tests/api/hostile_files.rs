@@ -1,0 +1,291 @@
+//! Files that were made to hurt whoever reads them. They are read by processes of their own, which the server outlives.
+
+use crate::hostile_parquet as parquet;
+use crate::server::{Stopped, TestServer, answer, assert_refused, skipped};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// What the server may have had in memory at any time, in kB. It has some 60 MB of its own, in a build without optimisation.
+const MEMORY_KB_MAX: u64 = 150_000;
+const SMALL: &[u8] = b"id,name\n1,a\n2,b\n";
+
+async fn preview(server: &TestServer, name: &str) -> Value {
+    let query = [("path", format!("/data/t/{name}"))];
+    let (status, body) = answer(server.get("/api/lake/file/preview").query(&query)).await;
+    assert_eq!(status, 200, "{name}: {body}");
+    body
+}
+
+/// The history of the sync, when all its files were looked at.
+async fn inspected(server: &TestServer, sync_id: u64) -> Vec<Value> {
+    let is_looked_at = |row: &Value| row.get("row_count").is_some() || row.get("inspection_problem").is_some();
+    server
+        .eventually(async || {
+            let rows = server.history(&format!("sync_id={sync_id}&size=1000")).await;
+            rows.iter().all(is_looked_at).then_some(rows)
+        })
+        .await
+}
+
+async fn sync_of(server: &TestServer, files: &[(&str, &[u8])]) -> u64 {
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    for (name, bytes) in files {
+        server.upload(id, name, bytes).await;
+    }
+    id
+}
+
+fn figure(process: u32, name: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(&format!("{name}:"))).unwrap();
+    line.trim().to_owned()
+}
+
+fn memory_kb_max(server: &TestServer) -> u64 {
+    figure(server.process_id(), "VmHWM").trim_end_matches(" kB").parse().unwrap()
+}
+
+/// The readers of files that the server has started.
+fn readers(server: &TestServer) -> Vec<u32> {
+    let mut readers = Vec::new();
+    for thread in fs::read_dir(format!("/proc/{}/task", server.process_id())).unwrap() {
+        let children = fs::read_to_string(thread.unwrap().path().join("children")).unwrap_or_default();
+        readers.extend(children.split_whitespace().map(|id| id.parse::<u32>().unwrap()));
+    }
+    readers
+}
+
+fn is_running(process: u32) -> bool {
+    fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+fn kill(process: u32) {
+    assert!(Command::new("kill").args(["-KILL", &process.to_string()]).status().unwrap().success());
+}
+
+fn gzip_of(bytes: u64) -> Vec<u8> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    let zeros = vec![b'0'; 1 << 20];
+    (0..bytes >> 20).for_each(|_| packed.write_all(&zeros).unwrap());
+    packed.finish().unwrap()
+}
+
+#[tokio::test]
+async fn files_that_end_their_reader_cost_one_answer_and_are_not_tried_again() {
+    let server = TestServer::start().await;
+    let files: [(&str, Vec<u8>); 7] = [
+        ("deep.parquet", parquet::deep(100_000)),
+        ("children.parquet", parquet::many_children_announced()),
+        ("names.parquet", parquet::deep_and_wide(500, 40_000)),
+        ("list.parquet", parquet::endless_list(1 << 28)),
+        ("bomb.csv.gz", gzip_of(64 << 20)),
+        ("nested.jsonl", [vec![b'['; 900_000], b"\n".to_vec()].concat()),
+        ("values.jsonl", format!("{{\"a\":[{}0]}}\n", "0,".repeat(400_000)).into_bytes()),
+    ];
+    let mut all: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
+    all.push(("small.csv", SMALL));
+    let id = sync_of(&server, &all).await;
+    let rows = inspected(&server, id).await;
+    for (row, words) in rows.iter().zip(["nested too deeply", "needs more memory", "needs more memory"]) {
+        assert!(row["inspection_problem"].as_str().unwrap().contains(words), "{row}");
+    }
+    assert_eq!(rows[7]["row_count"], 2, "its neighbour was read");
+    assert_eq!(server.sync(id).await["total_files"], 8);
+    for (name, _) in &files[..4] {
+        let body = preview(&server, name).await;
+        assert!(body["problem"].as_str().unwrap().contains("reading it needs more memory") || *name == "deep.parquet");
+        assert_eq!(preview(&server, "small.csv").await["rows"][1], json!(["2", "b"]), "after {name}");
+    }
+    for name in ["bomb.csv.gz", "nested.jsonl", "values.jsonl"] {
+        preview(&server, name).await;
+    }
+    assert!(memory_kb_max(&server) < MEMORY_KB_MAX, "{} kB", memory_kb_max(&server));
+    let server = server.kill_and_restart().await;
+    assert_eq!(inspected(&server, id).await, rows);
+    let database = Connection::open(server.data_dir().join("lakeshore.db")).unwrap();
+    let left = "SELECT (SELECT count(*) FROM uninspected) + (SELECT count(*) FROM inspection_attempts)";
+    assert_eq!(database.query_row(left, [], |row| row.get::<_, i64>(0)), Ok(0), "nothing is tried again");
+}
+
+#[tokio::test]
+async fn a_reader_that_hangs_grows_aborts_or_babbles_is_replaced_and_the_answer_says_so() {
+    let server = TestServer::start_with(&["--preview-timeout", "3s"]).await;
+    let files = [
+        ("hangs.failpoint", "longer than 3 s"),
+        ("grows.failpoint", "more memory than a file may take"),
+        ("aborts.failpoint", "ended unexpectedly (signal 6)"),
+        ("babbles.failpoint", "no usable answer"),
+    ];
+    let id = sync_of(&server, &files.map(|(name, _)| (name, SMALL))).await;
+    for (row, (name, words)) in inspected(&server, id).await.iter().zip(files) {
+        assert!(row["inspection_problem"].as_str().unwrap().contains(words), "{row}");
+        let body = preview(&server, name).await;
+        assert!(body["problem"].as_str().unwrap().contains(words), "{body}");
+    }
+    server.upload(id, "small.csv", SMALL).await;
+    assert_eq!(inspected(&server, id).await[4]["row_count"], 2);
+    assert_eq!(preview(&server, "small.csv").await["rows"][0], json!(["1", "a"]));
+}
+
+#[tokio::test]
+async fn a_reader_holds_nothing_of_the_server_and_can_reach_nothing() {
+    // An earlier program has left a descriptor open.
+    let server = TestServer::start().await;
+    let id = sync_of(&server, &[("small.csv", SMALL)]).await;
+    inspected(&server, id).await;
+    preview(&server, "small.csv").await;
+    let readers = readers(&server);
+    assert_eq!(readers.len(), 2, "one for previews, one for what lands");
+    for reader in readers {
+        if fs::read_dir(format!("/proc/{reader}/fd")).is_err() {
+            return skipped("only root may look into a reader");
+        }
+        let read = |name: &str| fs::read(format!("/proc/{reader}/{name}")).unwrap();
+        assert_eq!(read("environ"), b"MIMALLOC_DISALLOW_ARENA_ALLOC=1\0");
+        assert_eq!(read("cmdline"), b"lakeshore\0inspect-worker\0");
+        assert_eq!(fs::read_link(format!("/proc/{reader}/cwd")).unwrap(), PathBuf::from("/"));
+        let mut open: Vec<_> = fs::read_dir(format!("/proc/{reader}/fd")).unwrap().map(Result::unwrap).collect();
+        open.sort_by_key(std::fs::DirEntry::file_name);
+        let open: Vec<_> = open
+            .iter()
+            .map(|entry| fs::read_link(entry.path()).unwrap().display().to_string())
+            .map(|target| target.split(':').next().unwrap().to_owned())
+            .collect();
+        assert_eq!(open, ["socket", "/dev/null", "pipe", &format!("/proc/{reader}/statm")]);
+        let figures = ["NoNewPrivs", "Seccomp", "Threads"].map(|name| figure(reader, name));
+        assert_eq!(figures, ["1", "2", "1"]);
+        let limits = String::from_utf8(read("limits")).unwrap();
+        let limit = |name: &str| {
+            let line = limits.lines().find(|line| line.starts_with(name)).unwrap();
+            line[name.len()..].split_whitespace().next().unwrap().to_owned()
+        };
+        assert_eq!(["Max core file size", "Max file size", "Max processes"].map(limit), ["0", "0", "0"]);
+        assert_eq!(limit("Max open files"), "16");
+        assert!(limit("Max address space").parse::<u64>().unwrap() < 2 << 30, "{limits}");
+        assert!(limit("Max cpu time").parse::<u64>().unwrap() < 20, "{limits}");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_somebody_kills_costs_one_answer_and_none_outlives_the_server() {
+    let server = TestServer::start().await;
+    let id = sync_of(&server, &[("small.csv", SMALL)]).await;
+    inspected(&server, id).await;
+    let inspecting = readers(&server);
+    server.end_sync(id).await;
+    fs::write(server.lake().join("data/t/hangs.failpoint"), SMALL).unwrap();
+    let at_work = || readers(&server).into_iter().find(|reader| !inspecting.contains(reader));
+    let (body, killed) = tokio::join!(preview(&server, "hangs.failpoint"), async {
+        let busy =
+            server.eventually(async || at_work().filter(|reader| figure(*reader, "State").starts_with('R'))).await;
+        kill(busy);
+        busy
+    });
+    assert!(body["problem"].as_str().unwrap().contains("ended unexpectedly (signal 9)"), "{body}");
+    assert_eq!(preview(&server, "small.csv").await["rows"][0], json!(["1", "a"]));
+    let readers = readers(&server);
+    assert!(readers.len() == 2 && !readers.contains(&killed), "{readers:?}");
+    let stopped = server.kill();
+    let server = stopped.start().await;
+    server.eventually(async || readers.iter().all(|reader| !is_running(*reader)).then_some(())).await;
+}
+
+#[tokio::test]
+async fn the_program_may_be_removed_while_the_server_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let binary = folder.path().join("lakeshore");
+    fs::copy(&*crate::server::BINARY, &binary).unwrap();
+    let data_dir = folder.path().join("data");
+    let server = Stopped::new(folder, data_dir, &[]).with_key().start_program(&binary).await;
+    fs::remove_file(&binary).unwrap();
+    let id = sync_of(&server, &[("small.csv", SMALL)]).await;
+    assert_eq!(inspected(&server, id).await[0]["row_count"], 2);
+}
+
+#[tokio::test]
+async fn of_a_file_with_very_many_columns_some_are_kept_and_lists_name_a_few() {
+    let server = TestServer::start().await;
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    for letter in ["a", "b", "c", "d"] {
+        let file = parquet::wide(20_000, |number| format!("{letter}{number}"));
+        server.upload(id, &format!("{letter}.parquet"), &file).await;
+    }
+    let long = parquet::wide(30, |number| format!("{number}{}", "long".repeat(250_000)));
+    server.upload(id, "long.parquet", &long).await;
+    let rows = inspected(&server, id).await;
+    assert_eq!(server.sync(id).await["num_schema_differences"], 4);
+    let difference = &rows[1]["schema_difference"];
+    let named = ["added", "removed"].map(|kind| difference[kind].as_array().unwrap().len());
+    assert_eq!((named, &difference["num_added"], &difference["num_removed"]), ([8, 8], &json!(4096), &json!(4096)));
+    let length = async |path: &str| server.get(path).send().await.unwrap().bytes().await.unwrap().len();
+    assert!(length(&format!("/api/ingestion/file/sync/history?sync_id={id}")).await < 40_000);
+    assert!(length(&format!("/syncs/{id}")).await < 200_000);
+    let in_full = answer(server.get(&format!("/api/ingestion/file/sync/upload/{}", rows[1]["history_id"]))).await.1;
+    assert_eq!(in_full["schema_difference"]["added"].as_array().unwrap().len(), 4096);
+    assert_eq!(in_full["file_name"], rows[1]["file_name"]);
+    server.end_sync(id).await;
+    let address = "/api/lake/dataset/schema?path=/data/t";
+    let schema = answer(server.get(address)).await.1["schema"].clone();
+    assert_eq!((schema["columns"].as_array().unwrap().len(), &schema["num_omitted"]), (4096, &json!(20_000 - 4096)));
+    assert!(length(address).await < 500_000);
+    assert!(length("/lake/data/t").await < 500_000);
+    let shown = preview(&server, "a.parquet").await;
+    assert_eq!((&shown["num_columns"], shown["schema"]["columns"].as_array().unwrap().len()), (&json!(20_000), 100));
+    let long = preview(&server, "long.parquet").await;
+    assert!(long.to_string().len() < 100_000);
+    assert!(memory_kb_max(&server) < MEMORY_KB_MAX, "{} kB", memory_kb_max(&server));
+}
+
+#[tokio::test]
+async fn one_upload_is_shown_to_those_who_may_see_its_sync() {
+    let server = TestServer::start_with(&["--auth", "required"]).await;
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let (status, body) =
+        answer(server.upload_request(&format!("sync_id={id}"), &[("a.csv", SMALL)]).bearer_auth(&server.key)).await;
+    assert_eq!(status, 200, "{body}");
+    let one = |history_id: &str| server.get(&format!("/api/ingestion/file/sync/upload/{history_id}"));
+    let (status, body) = answer(one("1").bearer_auth(&server.key)).await;
+    assert_eq!((status, &body["file_name"], &body["sync_id"]), (200, &json!("a.csv"), &json!(id)));
+    assert_refused(answer(one("2").bearer_auth(&server.key)).await, 40408, "no upload 2");
+    assert_refused(answer(one("x").bearer_auth(&server.key)).await, 40000, "not a whole number");
+    assert_refused(answer(one("1")).await, 40100, "no key");
+    let elsewhere = server.new_key(&["--role", "write", "--path-prefix", "/other"]);
+    assert!([403, 404].contains(&answer(one("1").bearer_auth(&elsewhere)).await.0));
+}
+
+#[tokio::test]
+async fn a_file_amid_whose_reading_the_server_ends_three_times_is_marked_and_its_neighbours_are_read() {
+    let server = TestServer::start_with(&["--preview-timeout", "30s"]).await;
+    let id = sync_of(&server, &[("hangs.failpoint", SMALL), ("small.csv", SMALL), ("other.csv", SMALL)]).await;
+    let mut server = server;
+    for _ in 0..3 {
+        server
+            .eventually(async || readers(&server).into_iter().find(|reader| figure(*reader, "State").starts_with('R')))
+            .await;
+        server = server.kill_and_restart().await;
+    }
+    let rows = inspected(&server, id).await;
+    let problem = rows[0]["inspection_problem"].as_str().unwrap();
+    assert!(problem.contains("the server ended 3 times while it was read"), "{problem}");
+    assert_eq!((&rows[1]["row_count"], &rows[2]["row_count"]), (&json!(2), &json!(2)));
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_no_reader_and_the_file_counts_as_untried() {
+    let mut server = TestServer::start_with(&["--preview-timeout", "600s"]).await;
+    sync_of(&server, &[("hangs.failpoint", SMALL)]).await;
+    server
+        .eventually(async || readers(&server).into_iter().find(|reader| figure(*reader, "State").starts_with('R')))
+        .await;
+    assert_eq!(server.stop(), Some(0));
+    let database = Connection::open(server.data_dir().join("lakeshore.db")).unwrap();
+    let attempts = "SELECT history_id, begun, failed FROM inspection_attempts";
+    let attempts = database.query_row(attempts, [], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?)));
+    assert_eq!(attempts, Ok((1, 0, 0)));
+}
