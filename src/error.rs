@@ -320,6 +320,7 @@ error_codes! {
     IncompleteUpload = 40002, "the upload broke off, stalled, or its body was malformed";
     DigestMismatch = 40003, "the bytes that came are not those of the digest that was announced";
     InconsistentLength = 40004, "a length that contradicts the one announced, or what was sent";
+    RequestHead = 40010, "a head of a request that is ambiguous, or names no host or several";
     NoKey = 40100, "no key";
     BadKey = 40101, "unknown or revoked key, or a used sign-in link";
     ExpiredKey = 40102, "expired key";
@@ -356,12 +357,14 @@ error_codes! {
     NotMultipart = 41500, "not multipart/form-data, or not JSON where JSON is due";
     WrongMediaType = 41501, "not the media type of a piece of a resumable upload";
     RangeNotSatisfiable = 41600, "the file ends before the range that was asked for";
+    UnknownHost = 42100, "the host that the request names is not this server";
     IdempotencyKeyReused = 42200, "the Idempotency-Key was sent before, with another call";
     TakenOver = 42300, "another request has gone on with the resumable upload";
     WrongChecksum = 46000, "a piece has another checksum than the one sent with it";
     Internal = 50000, "a fault inside the server, logged there";
     ShuttingDown = 50300, "the server is shutting down";
     TooManySubscribers = 50301, "too many event streams are open";
+    OpenedAhead = 50303, "a sign-in link that was fetched ahead of its use";
     ColumnsUnread = 50305, "columns of files of the sync could not be read yet";
     DiskFull = 50700, "the disk is full, or so full that the rest is kept back";
 }

@@ -52,7 +52,7 @@ fn post(address: SocketAddr, path: &str, call: &Value) -> Value {
     let body = call.to_string();
     let length = body.len();
     let request = format!(
-        "POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
     );
     let answer = ask(address, &request).unwrap();
     assert_eq!(answer.status, 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
@@ -67,7 +67,7 @@ pub fn upload(request: &mut Request, sync_id: u64, name: &str, file_bytes: usize
     );
     write!(
         request.head,
-        "POST /api/lake/file/upload?sync_id={sync_id} HTTP/1.1\r\nHost: bench\r\n\
+        "POST /api/lake/file/upload?sync_id={sync_id} HTTP/1.1\r\nHost: localhost\r\n\
          Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {}\r\n\r\n{part}",
         part.len() + file_bytes + TAIL.len(),
     )
@@ -81,7 +81,7 @@ pub fn upload_by_tus(request: &mut Request, sync_id: u64, name: &str, file_bytes
     let (name, sync_id) = (BASE64_STANDARD.encode(name), BASE64_STANDARD.encode(sync_id.to_string()));
     write!(
         request.head,
-        "POST /api/lake/files HTTP/1.1\r\nHost: bench\r\nTus-Resumable: 1.0.0\r\nUpload-Length: {file_bytes}\r\n\
+        "POST /api/lake/files HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\nUpload-Length: {file_bytes}\r\n\
          Upload-Metadata: filename {name},sync_id {sync_id}\r\n\
          Content-Type: application/offset+octet-stream\r\nContent-Length: {file_bytes}\r\n\r\n"
     )
@@ -102,7 +102,8 @@ impl Server {
     pub fn start(folder: &Path) -> Self {
         let address = free_address();
         let mut process = Process::spawn(&mut serve(folder, address), &folder.join("log"));
-        while !ask(address, "GET /readyz HTTP/1.1\r\nHost: bench\r\n\r\n").is_ok_and(|answer| answer.status == 200) {
+        while !ask(address, "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n").is_ok_and(|answer| answer.status == 200)
+        {
             assert!(!process.has_ended(), "{}", std::fs::read_to_string(folder.join("log")).unwrap());
             std::thread::sleep(Duration::from_millis(1));
         }

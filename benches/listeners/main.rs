@@ -105,7 +105,7 @@ impl Crowd {
         let mut poll = Poll::new().unwrap();
         let open = |at| {
             let mut stream = std::net::TcpStream::connect(address).unwrap();
-            stream.write_all(b"GET /api/events HTTP/1.1\r\nHost: bench\r\n\r\n").unwrap();
+            stream.write_all(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
             // The head, and the first event.
             let mut piece = [0; 4096];
             let length = stream.read(&mut piece).unwrap();

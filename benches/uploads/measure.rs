@@ -113,7 +113,7 @@ impl<'a> Running<'a> {
         let address = free_address();
         let log = folder.join("log");
         let mut process = Process::spawn(&mut peer.command(&folder, address), &log);
-        let greeting = format!("GET {} HTTP/1.1\r\nHost: bench\r\n\r\n", peer.greeting());
+        let greeting = format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", peer.greeting());
         // A server without an index refuses "/", and that is an answer too.
         while !client::ask(address, &greeting).is_ok_and(|answer| answer.status < 500) {
             if process.has_ended() || process.spawned_at.elapsed() > START_MAX {

@@ -3,9 +3,11 @@
 mod client;
 
 use crate::http::connections::ConnectionLimits;
-use crate::http::networks::NetworkPolicy;
+use crate::http::hosts::AllowedHost;
+use crate::http::networks::{NetworkPolicy, everywhere, loopback, parse_network};
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
 use lakeshore::guard::{GuardRule, ShrinkGuard};
 use lakeshore::key::Role;
 use lakeshore::limits::Limits;
@@ -62,10 +64,23 @@ pub struct ServeOptions {
     #[arg(long, env = "LAKESHORE_LAKE_ROOT", value_name = "FOLDER")]
     pub lake_root: Option<PathBuf>,
 
-    /// Who may look without a key: everybody (open), or nobody (required) [default: open on a loopback address, else
-    /// required]
+    /// Networks from which reading, and uploads to open syncs, need no key, such as 10.0.0.0/8,fd00::/8 [default: loopback
+    /// where --listen is a loopback address, else none]
+    #[arg(long, env = "LAKESHORE_OPEN_TO", value_delimiter = ',', value_parser = parse_network, value_name = "CIDR,…")]
+    pub open_to: Vec<IpNet>,
+
+    /// In place of --open-to: every network (open), or none (required)
     #[arg(long, env = "LAKESHORE_AUTH", value_enum, value_name = "MODE")]
     pub auth: Option<Auth>,
+
+    /// Proxies whose X-Forwarded-For, -Proto and -Host are believed, such as 127.0.0.1
+    #[arg(long, env = "LAKESHORE_TRUSTED_PROXY", value_delimiter = ',', value_parser = parse_network, value_name = "CIDR,…")]
+    pub trusted_proxy: Vec<IpNet>,
+
+    /// Host names by which this server is called, beside localhost and IP addresses, such as lake.example.com or
+    /// *.example.com
+    #[arg(long, env = "LAKESHORE_ALLOWED_HOST", value_delimiter = ',', value_parser = AllowedHost::parse, value_name = "NAME,…")]
+    pub allowed_host: Vec<AllowedHost>,
 
     /// Largest file, such as 500MB or 2GiB
     #[arg(long, env = "LAKESHORE_MAX_UPLOAD_SIZE", default_value = "1TiB", value_name = "SIZE")]
@@ -161,14 +176,27 @@ impl ServeOptions {
         self.lake_root.clone().unwrap_or_else(|| self.data.lake())
     }
 
-    /// Open, as documented, only where nobody else can reach it, unless told so.
-    pub fn network_policy(&self) -> NetworkPolicy {
-        let is_open = match self.auth {
-            Some(Auth::Open) => true,
-            Some(Auth::Required) => false,
-            None => self.listen.ip().is_loopback(),
+    /// Says how the options contradict each other.
+    pub fn refuse_contradictions(&self) -> Result<(), String> {
+        let (Some(auth), false) = (self.auth, self.open_to.is_empty()) else { return Ok(()) };
+        let meaning = match auth {
+            Auth::Open => "--auth open opens the lake to every network",
+            Auth::Required => "--auth required opens it to none",
         };
-        NetworkPolicy { is_open }
+        Err(format!(
+            "{meaning}, and --open-to names some; leave one of them out (see LAKESHORE_AUTH and LAKESHORE_OPEN_TO too)"
+        ))
+    }
+
+    /// Open, as documented, only to those who are on this machine, unless told so.
+    pub fn network_policy(&self) -> NetworkPolicy {
+        let open_to = match self.auth {
+            Some(Auth::Open) => everywhere(),
+            Some(Auth::Required) => Vec::new(),
+            None if self.open_to.is_empty() && self.listen.ip().to_canonical().is_loopback() => loopback(),
+            None => self.open_to.clone(),
+        };
+        NetworkPolicy { open_to, trusted_proxies: self.trusted_proxy.clone(), allowed_hosts: self.allowed_host.clone() }
     }
 
     pub fn connection_limits(&self) -> ConnectionLimits {
@@ -178,12 +206,12 @@ impl ServeOptions {
     /// What people may do, and what becomes of their files: the settings of which it is worth knowing when they changed.
     pub fn in_words(&self) -> String {
         let limits = self.limits();
-        let auth = if self.network_policy().is_open { "open" } else { "required" };
+        let networks = self.network_policy();
         let days = limits.trash_age_max.as_secs() / 86_400;
         let kept = if days > 36_500 { "for ever".to_owned() } else { format!("for {days} days") };
         let trash_max = limits.trash_bytes_max.map_or("of any size".to_owned(), |bytes| format!("up to {bytes} bytes"));
         format!(
-            "auth {auth} at {}; uploads up to {} bytes; trash kept {kept}, {trash_max}; shrink guard {}",
+            "{networks}, at {}; uploads up to {} bytes; trash kept {kept}, {trash_max}; shrink guard {}",
             self.listen, limits.upload_bytes_max, limits.shrink_guard
         )
     }
@@ -315,12 +343,21 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_open_on_a_loopback_address_only_unless_told_so() {
-        assert!(serve(&[]).network_policy().is_open);
-        assert!(serve(&["--listen", "[::1]:0"]).network_policy().is_open);
-        assert!(!serve(&["--listen", "0.0.0.0:3000"]).network_policy().is_open);
-        assert!(serve(&["--listen", "0.0.0.0:3000", "--auth", "open"]).network_policy().is_open);
-        assert!(!serve(&["--auth", "required"]).network_policy().is_open);
+    fn the_lake_is_open_to_its_own_machine_where_it_listens_there_only_unless_told_so() {
+        let open_to = |arguments: &[&str]| {
+            let open_to = serve(arguments).network_policy().open_to;
+            open_to.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(open_to(&[]), "127.0.0.0/8 ::1/128");
+        assert_eq!(open_to(&["--listen", "[::1]:0"]), "127.0.0.0/8 ::1/128");
+        assert_eq!(open_to(&["--listen", "0.0.0.0:3000"]), "");
+        assert_eq!(open_to(&["--listen", "0.0.0.0:3000", "--open-to", "10.0.0.0/8,::1"]), "10.0.0.0/8 ::1/128");
+        assert_eq!(open_to(&["--open-to", "10.0.0.0/8"]), "10.0.0.0/8");
+        assert_eq!(open_to(&["--listen", "0.0.0.0:3000", "--auth", "open"]), "0.0.0.0/0 ::/0");
+        assert_eq!(open_to(&["--auth", "required"]), "");
+        assert!(serve(&["--auth", "open"]).refuse_contradictions().is_ok());
+        let both = serve(&["--auth", "required", "--open-to", "10.0.0.0/8"]).refuse_contradictions();
+        assert!(both.unwrap_err().contains("--open-to"));
     }
 
     #[test]

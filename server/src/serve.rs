@@ -23,21 +23,23 @@ use std::thread;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// After the grace of a stop, how long what was told to end may take to write down that it has.
 const INTERRUPT_MAX: Duration = Duration::from_secs(5);
 
-/// Serves until SIGTERM or Ctrl-C.
+/// Serves until SIGTERM, SIGHUP or Ctrl-C.
 pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     // Leptos spawns by way of this; a second call, by a test, changes nothing.
     let _ = any_spawner::Executor::init_tokio();
+    options.refuse_contradictions().map_err(anyhow::Error::msg)?;
     crash::arm()?;
     allow_descriptors();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = hangup()?;
     let data_dir = options.data.path.display();
     std::fs::create_dir_all(&options.data.path).with_context(|| format!("cannot make the data folder {data_dir}"))?;
     let _lock = crate::lock::lock(&options.data.path).with_context(|| data_dir.to_string())?;
@@ -85,17 +87,19 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let threads = Threads::start(thread::available_parallelism().map_or(1, usize::from))?;
     let router = http::router(door.clone());
     let networks = Arc::new(options.network_policy());
+    tracing::info!("{networks}");
     let serving = serve(listener, threads, router, networks, options.connection_limits(), door.stopping.clone());
     let mut server = tokio::spawn(serving);
     say(&format!("listening on http://{address}"));
     greet(&lake, address, options).await?;
 
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let signal = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+        () = hung_up(&mut hangup) => "SIGHUP",
         ended = &mut server => return Ok(ended?),
-    }
-    tracing::info!("stopping: finishing what is running");
+    };
+    tracing::info!("stopping by {signal}: finishing what is running");
     door.stopping.cancel();
     formats.stop_inspecting();
     let in_grace = tokio::select! {
@@ -112,6 +116,23 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let _ = housekeeping.await;
     state.close();
     Ok(())
+}
+
+/// The end of the terminal or session, where it is meant to end the server: `nohup` has its programs ignore it, and a handler
+/// would undo that.
+fn hangup() -> anyhow::Result<Option<Signal>> {
+    const SIGHUP_MASK: u64 = 1;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    Ok(if ignored & SIGHUP_MASK == 0 { Some(signal(SignalKind::hangup())?) } else { None })
+}
+
+async fn hung_up(hangup: &mut Option<Signal>) {
+    match hangup {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
 }
 
 /// Gives a part of the landings a thread of its own: each of its steps may block, and handing it to another thread would

@@ -237,7 +237,7 @@ fn From(deed: Deed) -> impl IntoView {
             .forwarded_for
             .map(|address| {
                 view! {
-                    <span class="row-detail" title="As the request says; whoever connects without a proxy can write anything here">
+                    <span class="row-detail" title="The addresses that the proxy has given">
                         {format!("for {address}")}
                     </span>
                 }

@@ -1,9 +1,14 @@
 //! Connections: how many there may be, how long a request's head may take, how much of one is held in memory.
 
+use super::error::HttpError;
+use super::heads::{CheckedStream, NotedFault};
 use super::networks::NetworkPolicy;
+use super::protect;
 use super::threads::Threads;
 use axum::Router;
 use axum::extract::Request;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -117,6 +122,13 @@ fn is_of_the_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
+/// Whatever else comes by the connection cannot be trusted to be a request of the same client.
+async fn refused(refusal: HttpError) -> Response {
+    let mut response = protect(refusal.into_response()).await;
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 async fn converse(
     http: &http1::Builder,
     stream: std::net::TcpStream,
@@ -125,13 +137,26 @@ async fn converse(
     stopping: CancellationToken,
 ) -> Result<(), ConnectionError> {
     let stream = TcpStream::from_std(stream)?;
+    let fault = NotedFault::default();
     let peer = stream.peer_addr()?;
+    let noted = fault.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
-        let router = router.clone();
-        let client = networks.client(peer, &request);
-        request.extensions_mut().insert(client);
-        async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
+        let admitted = match noted.get() {
+            Some(fault) => networks.refuse_head(peer, &request, *fault),
+            None => networks.admit(peer, &mut request),
+        };
+        let answer = admitted.map(|client| {
+            request.extensions_mut().insert(client);
+            router.clone().oneshot(request)
+        });
+        async move {
+            match answer {
+                Ok(answer) => answer.await,
+                Err(refusal) => Ok::<_, Infallible>(refused(refusal).await),
+            }
+        }
     });
+    let stream = CheckedStream::new(stream, fault);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         ended = connection.as_mut() => ended?,

@@ -1,6 +1,6 @@
 //! Whose request it is: a key in the body, in a header, or a session cookie.
 
-use super::networks::ClientInfo;
+use super::networks::{Access, ClientInfo};
 use super::sender::Traces;
 use axum::extract::FromRequestParts;
 use axum::http::{HeaderMap, header, request::Parts};
@@ -20,8 +20,7 @@ pub struct Credentials {
     key: Option<Secret>,
     session: Option<Secret>,
     traces: Traces,
-    /// The lake is open to the network that the request comes from.
-    is_guest: bool,
+    access: Access,
 }
 
 impl Credentials {
@@ -35,8 +34,8 @@ impl Credentials {
         let session =
             CookieJar::from_headers(headers).get(SESSION_COOKIE).map(|cookie| Secret::presented(cookie.value()));
         let traces = Traces::of(headers, client);
-        let is_guest = client.is_some_and(|client| client.is_guest);
-        Self { key: key.filter(|key| !key.trim().is_empty()).map(Secret::presented), session, traces, is_guest }
+        let access = client.map_or(Access::KeyNeeded, |client| client.access);
+        Self { key: key.filter(|key| !key.trim().is_empty()).map(Secret::presented), session, traces, access }
     }
 
     pub fn session(&self) -> Option<&Secret> {
@@ -52,14 +51,19 @@ impl Credentials {
             (None, None) => Caller::Anonymous,
         };
         Ok(match caller {
-            Caller::Anonymous if self.is_guest => Caller::Guest,
+            Caller::Anonymous if self.access == Access::Open => Caller::Guest,
+            Caller::Anonymous if self.access == Access::KeyNeededBehindProxy => {
+                let peer = self.traces.peer().map(tracing::field::display);
+                tracing::info!(peer, "a request without a key came through a proxy that --trusted-proxy does not name");
+                Caller::Anonymous
+            }
             caller => caller.coming_from(self.origin()),
         })
     }
 
     /// Whether the request would be served without a key.
     pub fn is_guest(&self) -> bool {
-        self.is_guest
+        self.access == Access::Open
     }
 
     /// Where the request came from.
@@ -76,29 +80,30 @@ impl<S: Sync> FromRequestParts<S> for Credentials {
     }
 }
 
-/// The cookie of a session. `Secure` where the request came by TLS, of which only a proxy in front knows.
-pub fn session_cookie(session: &Secret, headers: &HeaderMap) -> Cookie<'static> {
-    let by_tls = headers.get("x-forwarded-proto").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https"));
+/// The cookie of a session. `Secure` where the request came by TLS, of which only a trusted proxy in front knows.
+pub fn session_cookie(session: &Secret, client: &ClientInfo) -> Cookie<'static> {
     let lifetime = i64::try_from(SESSION_LIFETIME.as_secs()).unwrap_or(i64::MAX);
     Cookie::build((SESSION_COOKIE, session.expose().to_owned()))
         .path("/")
         .http_only(true)
         .same_site(SameSite::Lax)
-        .secure(by_tls)
+        .secure(client.is_by_tls)
         .max_age(time::Duration::seconds(lifetime))
         .build()
 }
 
 /// Where the request comes from, when that is another site. Browsers say so (Fetch Metadata's `Sec-Fetch-Site`, or
 /// `Origin`); scripts say nothing, and hold no cookie that could be misused.
-pub fn cross_site(headers: &HeaderMap) -> Option<String> {
+pub fn cross_site(headers: &HeaderMap, client: Option<&ClientInfo>) -> Option<String> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     match (text("sec-fetch-site"), text("origin")) {
         (Some("same-origin" | "none"), _) | (None, None) => None,
         (Some(_), origin) => Some(origin.unwrap_or("unknown").to_owned()),
         (None, Some(origin)) => {
-            let host = origin.split_once("://").map(|(_, host)| host);
-            (host.is_none() || host != text("host")).then(|| origin.to_owned())
+            let of_origin = origin.split_once("://").map(|(_, host)| host);
+            let is_own = |host: &str| of_origin.is_some_and(|origin| origin.eq_ignore_ascii_case(host));
+            let is_same = client.is_some_and(|client| client.hosts(headers).any(is_own));
+            (!is_same).then(|| origin.to_owned())
         }
     }
 }
@@ -106,14 +111,25 @@ pub fn cross_site(headers: &HeaderMap) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::networks::NetworkPolicy;
+    use axum::http::Request;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|&(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
     }
 
+    fn request(pairs: &[(&'static str, &'static str)]) -> Request<()> {
+        let mut request = Request::new(());
+        *request.headers_mut() = headers(pairs);
+        request
+    }
+
     #[test]
     fn a_change_from_another_site_is_recognised_by_either_header() {
         let host = ("host", "127.0.0.1:3000");
+        let peer = "127.0.0.1:4000".parse().unwrap();
+        let client = NetworkPolicy::default().admit(peer, &mut request(&[host])).unwrap();
+        let cross_site = |headers: &HeaderMap| super::cross_site(headers, Some(&client));
         assert!(cross_site(&headers(&[host])).is_none());
         assert!(cross_site(&headers(&[host, ("sec-fetch-site", "same-origin")])).is_none());
         assert!(cross_site(&headers(&[host, ("origin", "http://127.0.0.1:3000")])).is_none());

@@ -7,6 +7,7 @@ use headers::{ContentRange, HeaderMapExt};
 use lakeshore::error::Refusal;
 use lakeshore::{Error, ErrorCode};
 use serde::Serialize;
+use std::borrow::Cow;
 
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
@@ -16,6 +17,15 @@ pub enum HttpError {
         "this change was asked for by a page of another site ({0}); open the dashboard itself, or call from a script"
     )]
     CrossSite(String),
+    #[error(
+        "{name} ({field}) is no name of this server; call it by its IP address or as localhost, or start it with --allowed-host {name} if it is meant to have this name"
+    )]
+    UnknownHost { name: String, field: &'static str },
+    /// Two readers could read the head differently, or not know for whom it is.
+    #[error("{0}")]
+    RequestHead(Cow<'static, str>),
+    #[error("a sign-in link is used when it is opened, not before; open it in the browser")]
+    OpenedAhead,
     #[error("there is nothing at {0}; the README lists the addresses of the API")]
     NoSuchRoute(String),
     #[error("this address takes {allowed}, not {used}")]
@@ -84,6 +94,9 @@ impl HttpError {
         match self {
             Self::Lake(error) => error.code(),
             Self::CrossSite(_) => ErrorCode::CrossSite,
+            Self::UnknownHost { .. } => ErrorCode::UnknownHost,
+            Self::RequestHead(_) => ErrorCode::RequestHead,
+            Self::OpenedAhead => ErrorCode::OpenedAhead,
             Self::NoSuchRoute(_) => ErrorCode::NoSuchRoute,
             Self::MethodNotAllowed { .. } => ErrorCode::MethodNotAllowed,
             Self::NotMultipart => ErrorCode::NotMultipart,

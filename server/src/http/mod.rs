@@ -6,6 +6,9 @@ pub mod credentials;
 mod digest_fields;
 mod download;
 pub mod error;
+mod forwarded;
+mod heads;
+pub mod hosts;
 pub mod multipart;
 pub mod networks;
 mod pages;
@@ -24,6 +27,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use error::HttpError;
 use lakeshore::Lake;
+use networks::ClientInfo;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,8 +84,10 @@ pub fn router(door: Arc<Door>) -> Router {
 }
 
 /// What browsers are told of every answer. Pages bring a policy of their own; nothing else is meant to be shown.
-async fn protect(mut response: Response) -> Response {
-    const HEADERS: [(HeaderName, HeaderValue); 4] = [
+pub(crate) async fn protect(mut response: Response) -> Response {
+    const HEADERS: [(HeaderName, HeaderValue); 5] = [
+        // Nearly every answer depends on who asks. What does not says itself how long it may be kept.
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
         (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
@@ -99,7 +105,8 @@ async fn guard_changes(State(door): State<Arc<Door>>, request: Request, next: Ne
     if request.method().is_safe() {
         return next.run(request).await;
     }
-    if let Some(from) = credentials::cross_site(request.headers()) {
+    let client = request.extensions().get::<ClientInfo>();
+    if let Some(from) = credentials::cross_site(request.headers(), client) {
         return HttpError::CrossSite(from).into_response();
     }
     match door.changes.spawn(next.run(request)).await {

@@ -3,7 +3,9 @@
 use super::Door;
 use super::credentials::Credentials;
 use super::error::HttpError;
+use super::networks::ClientInfo;
 use app::api::{LakeRoot, Site};
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
@@ -14,7 +16,12 @@ use leptos_axum::ResponseOptions;
 use std::sync::Arc;
 
 /// Any address that is nothing else is a page, or the page that says that there is none.
-pub async fn page(State(door): State<Arc<Door>>, credentials: Credentials, request: Request) -> Response {
+pub async fn page(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Extension(client): Extension<ClientInfo>,
+    request: Request,
+) -> Response {
     let path = request.uri().path();
     if path.starts_with("/api/") || path.starts_with("/fn/") || path.starts_with("/pkg/") {
         return HttpError::NoSuchRoute(path.to_owned()).into_response();
@@ -26,7 +33,7 @@ pub async fn page(State(door): State<Arc<Door>>, credentials: Credentials, reque
     if let Some(moved) = moved(request.uri()) {
         return Redirect::permanent(&moved).into_response();
     }
-    let context = match context(&door, &credentials, request.headers()).await {
+    let context = match context(&door, &credentials, &client, request.headers()).await {
         Ok(context) => context,
         Err(error) => return HttpError::Lake(error).into_response(),
     };
@@ -49,9 +56,10 @@ pub async fn page(State(door): State<Arc<Door>>, credentials: Credentials, reque
 pub async fn server_function(
     State(door): State<Arc<Door>>,
     credentials: Credentials,
+    Extension(client): Extension<ClientInfo>,
     request: Request<Body>,
 ) -> Response {
-    match context(&door, &credentials, request.headers()).await {
+    match context(&door, &credentials, &client, request.headers()).await {
         Ok(context) => leptos_axum::handle_server_fns_with_context(context, request).await.into_response(),
         Err(error) => HttpError::Lake(error).into_response(),
     }
@@ -69,10 +77,11 @@ fn moved(uri: &Uri) -> Option<String> {
 async fn context(
     door: &Door,
     credentials: &Credentials,
+    client: &ClientInfo,
     headers: &HeaderMap,
 ) -> Result<impl Fn() + Clone + Send + Sync + 'static, lakeshore::Error> {
     let caller: Caller = credentials.caller(&door.lake, None).await?;
-    let site = site_of(headers, credentials.is_guest());
+    let site = site_of(headers, client, credentials.is_guest());
     let lake = door.lake.clone();
     let root = LakeRoot(door.lake_root.display().to_string());
     Ok(move || {
@@ -84,10 +93,9 @@ async fn context(
 }
 
 /// The server's address as the browser wrote it.
-pub fn site_of(headers: &HeaderMap, is_open: bool) -> Site {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let host = text("x-forwarded-host").or(text("host")).unwrap_or("127.0.0.1:3000");
-    let scheme = text("x-forwarded-proto").filter(|&scheme| scheme == "https").unwrap_or("http");
+fn site_of(headers: &HeaderMap, client: &ClientInfo, is_open: bool) -> Site {
+    let host = client.hosts(headers).next().unwrap_or("127.0.0.1:3000");
+    let scheme = if client.is_by_tls { "https" } else { "http" };
     Site { origin: format!("{scheme}://{host}"), is_open }
 }
 

@@ -1,6 +1,7 @@
 //! Who sends a request, as far as it tells: the address, and what the program calls itself. For people to look at;
 //! nothing is allowed or refused by it.
 
+use super::forwarded::X_FORWARDED_FOR;
 use super::networks::ClientInfo;
 use axum::extract::FromRequestParts;
 use axum::http::header::{HeaderName, USER_AGENT};
@@ -9,11 +10,12 @@ use axum::http::{HeaderMap, HeaderValue};
 use lakeshore::activity::Origin;
 use lakeshore::in_flight::Sender;
 use std::convert::Infallible;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 /// Of what a program calls itself, what is kept.
 const PROGRAM_CHARACTERS_MAX: usize = 120;
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// Of what a client has written, what the log repeats.
+const LOGGED_BYTES_MAX: usize = 200;
 
 /// The sender of a request; its key is known elsewhere.
 pub struct SentBy(pub Sender);
@@ -26,14 +28,17 @@ impl<S: Sync> FromRequestParts<S> for SentBy {
     }
 }
 
-/// Behind a proxy, the address that the proxy saw: the last that `X-Forwarded-For` names.
+/// A value as the log shows it: shortened, and whatever is not printable ASCII escaped.
+pub fn printable(value: &HeaderValue) -> String {
+    let bytes = value.as_bytes();
+    bytes[..bytes.len().min(LOGGED_BYTES_MAX)].escape_ascii().to_string()
+}
+
 fn sender(headers: &HeaderMap, client: Option<ClientInfo>) -> Sender {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let forwarded = text(FORWARDED_FOR).and_then(|list| list.rsplit(',').next()?.trim().parse::<IpAddr>().ok());
-    let address = forwarded.or(client.map(|client| client.address));
     Sender {
         by: String::new(),
-        address: address.map(|address| address.to_canonical().to_string()),
+        address: client.map(|client| client.address.to_string()),
         program: text(USER_AGENT).map(|program| program.chars().take(PROGRAM_CHARACTERS_MAX).collect()),
     }
 }
@@ -49,17 +54,23 @@ pub struct Traces {
 impl Traces {
     pub fn of(headers: &HeaderMap, client: Option<ClientInfo>) -> Self {
         let kept = |name: HeaderName| headers.get(name).cloned();
-        Self { client, forwarded_for: kept(FORWARDED_FOR), program: kept(USER_AGENT) }
+        let is_trusted = client.is_some_and(|client| client.is_by_trusted_proxy);
+        Self { client, forwarded_for: kept(X_FORWARDED_FOR).filter(|_| is_trusted), program: kept(USER_AGENT) }
     }
 
-    /// The other end of the connection for certain; beside it what the request says of itself, whoever wrote that.
+    /// The other end of the connection, for the log.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.client.map(|client| client.peer)
+    }
+
+    /// The client's address, and the chain of addresses that a trusted proxy has given; the program is what the request claims.
     pub fn origin(&self) -> Origin {
         let text = |value: &Option<HeaderValue>| {
             let text = value.as_ref()?.to_str().ok()?;
             Some(text.chars().take(PROGRAM_CHARACTERS_MAX).collect())
         };
         Origin {
-            address: self.client.map(|client| client.peer.ip().to_canonical().to_string()),
+            address: self.client.map(|client| client.address.to_string()),
             forwarded_for: text(&self.forwarded_for),
             program: text(&self.program),
         }
@@ -69,33 +80,30 @@ impl Traces {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::networks::Access;
 
-    fn client(peer: &str) -> Option<ClientInfo> {
-        let peer: std::net::SocketAddr = peer.parse().unwrap();
-        Some(ClientInfo { peer, address: peer.ip(), is_guest: false })
+    fn client(is_by_trusted_proxy: bool) -> Option<ClientInfo> {
+        let (peer, address) = ("127.0.0.1:4000".parse().unwrap(), "192.0.2.7".parse().unwrap());
+        Some(ClientInfo { peer, address, access: Access::KeyNeeded, is_by_trusted_proxy, is_by_tls: false })
     }
 
     #[test]
-    fn the_origin_names_the_peer_and_apart_from_it_what_the_request_claims() {
+    fn the_origin_names_the_client_and_the_chain_of_a_trusted_proxy_alone() {
         let mut headers = HeaderMap::new();
-        headers.insert(FORWARDED_FOR, "198.51.100.4".parse().unwrap());
+        headers.insert(X_FORWARDED_FOR, "198.51.100.4, 192.0.2.7".parse().unwrap());
         headers.insert(USER_AGENT, "x".repeat(500).parse().unwrap());
-        let origin = Traces::of(&headers, client("[::ffff:192.0.2.7]:4000")).origin();
+        let origin = Traces::of(&headers, client(true)).origin();
         assert_eq!(origin.address.unwrap(), "192.0.2.7");
-        assert_eq!(origin.forwarded_for.unwrap(), "198.51.100.4");
+        assert_eq!(origin.forwarded_for.unwrap(), "198.51.100.4, 192.0.2.7");
         assert_eq!(origin.program.unwrap().len(), PROGRAM_CHARACTERS_MAX);
+        assert!(Traces::of(&headers, client(false)).origin().forwarded_for.is_none());
+        assert_eq!(sender(&headers, client(true)).address.unwrap(), "192.0.2.7");
     }
 
     #[test]
-    fn behind_a_proxy_the_address_is_the_one_that_the_proxy_saw() {
-        let peer = client("127.0.0.1:4000");
-        let mut headers = HeaderMap::new();
-        assert_eq!(sender(&headers, peer).address.unwrap(), "127.0.0.1");
-        headers.insert(FORWARDED_FOR, "10.0.0.1, ::ffff:192.0.2.7".parse().unwrap());
-        headers.insert(USER_AGENT, "curl/8.5.0".parse().unwrap());
-        let seen = sender(&headers, peer);
-        assert_eq!((seen.address.unwrap(), seen.program.unwrap()), ("192.0.2.7".to_owned(), "curl/8.5.0".to_owned()));
-        headers.insert(FORWARDED_FOR, "unknown".parse().unwrap());
-        assert_eq!(sender(&headers, peer).address.unwrap(), "127.0.0.1");
+    fn what_a_client_wrote_is_logged_short_and_without_control_characters() {
+        let value = HeaderValue::from_bytes(&[b"a\t\xff".as_slice(), &[b'x'; 500]].concat()).unwrap();
+        let logged = printable(&value);
+        assert!(logged.starts_with("a\\t\\xffxxx") && logged.len() < 300, "{logged}");
     }
 }

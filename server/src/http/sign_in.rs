@@ -3,8 +3,10 @@
 use super::Door;
 use super::credentials::{Credentials, SESSION_COOKIE, session_cookie};
 use super::error::HttpError;
+use super::networks::ClientInfo;
+use axum::Extension;
 use axum::extract::{Form, Query, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::cookie::{Cookie, CookieJar};
 use lakeshore::key::Secret;
@@ -23,13 +25,13 @@ pub struct SignIn {
 pub async fn sign_in(
     State(door): State<Arc<Door>>,
     credentials: Credentials,
-    headers: HeaderMap,
+    Extension(client): Extension<ClientInfo>,
     jar: CookieJar,
     Form(form): Form<SignIn>,
 ) -> Result<Response, HttpError> {
     let next = local(&form.next);
     match door.lake.sign_in(&Secret::presented(&form.key), &credentials.origin()).await {
-        Ok(session) => Ok((jar.add(session_cookie(&session, &headers)), Redirect::to(next)).into_response()),
+        Ok(session) => Ok((jar.add(session_cookie(&session, &client)), Redirect::to(next)).into_response()),
         Err(error @ (Error::BadKey | Error::ExpiredKey { .. })) => Ok(refused(error.code(), next)),
         Err(error) => Err(error.into()),
     }
@@ -44,15 +46,25 @@ pub struct Link {
 pub async fn sign_in_by_link(
     State(door): State<Arc<Door>>,
     credentials: Credentials,
+    Extension(client): Extension<ClientInfo>,
+    method: Method,
     headers: HeaderMap,
     jar: CookieJar,
     Query(link): Query<Link>,
 ) -> Result<Response, HttpError> {
+    if method != Method::GET || is_ahead(&headers) {
+        return Err(HttpError::OpenedAhead);
+    }
     match door.lake.sign_in_by_link(&Secret::presented(&link.token), &credentials.origin()).await {
-        Ok(session) => Ok((jar.add(session_cookie(&session, &headers)), Redirect::to("/keys")).into_response()),
+        Ok(session) => Ok((jar.add(session_cookie(&session, &client)), Redirect::to("/keys")).into_response()),
         Err(error @ Error::BadSignInLink) => Ok(refused(error.code(), "/")),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether a program fetches the address before, or without, a person opening it.
+fn is_ahead(headers: &HeaderMap) -> bool {
+    ["sec-purpose", "purpose", "x-purpose", "x-moz"].iter().any(|name| headers.contains_key(*name))
 }
 
 pub async fn sign_out(

@@ -92,6 +92,11 @@ async fn the_first_start_prints_a_sign_in_link_that_works_once() {
     let server = TestServer::start().await;
     let said = server.eventually(async || Some(server.stderr()).filter(|said| said.contains("/sign-in/link"))).await;
     let link = said.split_whitespace().find(|word| word.contains("/sign-in/link?token=")).unwrap().to_owned();
+    // Neither one who only asks about the link, nor a browser that fetches it ahead, uses it up.
+    assert_eq!(server.client.head(&link).send().await.unwrap().status(), 503);
+    for (field, value) in [("Sec-Purpose", "prefetch;prerender"), ("Purpose", "prefetch")] {
+        assert_refused(answer(server.client.get(&link).header(field, value)).await, 50303, "open it");
+    }
     let response = server.client.get(&link).send().await.unwrap();
     let cookie = response.headers()["set-cookie"].to_str().unwrap().to_owned();
     assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");

@@ -1,10 +1,11 @@
 //! `lakeshore serve`: how it starts, refuses to start, and ends.
 
-use crate::server::{TestServer, answer, lakeshore};
+use crate::server::{BINARY, TestServer, answer, lakeshore};
 use crate::uploads::begin_upload;
 use serde_json::json;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 
 /// One clear line, and a failure.
 fn assert_fails(arguments: &[&str], words: &str) {
@@ -20,6 +21,10 @@ fn what_cannot_work_fails_with_one_clear_line() {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().to_str().unwrap();
     assert_fails(&["serve", "--listen", "nowhere"], "nowhere");
+    let contradicting = ["serve", "--data-dir", data_dir, "--auth", "required", "--open-to", "10.0.0.0/8"];
+    assert_fails(&contradicting, "leave one of them out");
+    assert_fails(&["serve", "--open-to", "lan"], "such as 10.0.0.0/8");
+    assert_fails(&["serve", "--allowed-host", "https://lake.example.com"], "give \"lake.example.com\"");
     assert_fails(&["serve", "--no-such-flag"], "--no-such-flag");
     assert_fails(&["serve", "--max-upload-size", "much"], "much");
     assert_fails(&["key", "create", "--name", "x", "--role", "king", "--data-dir", data_dir], "admin, write and read");
@@ -55,7 +60,7 @@ async fn sigterm_lets_a_running_upload_finish_and_exits_with_success() {
     let length = body.len();
     write!(
         connection,
-        "POST /api/lake/file/upload?sync_id={id} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\
+        "POST /api/lake/file/upload?sync_id={id} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\
          Connection: close\r\nContent-Type: multipart/form-data; boundary=b\r\n\r\n{first}"
     )
     .unwrap();
@@ -68,6 +73,39 @@ async fn sigterm_lets_a_running_upload_finish_and_exits_with_success() {
     assert!(response.starts_with("HTTP/1.1 200") && response.ends_with(r#"{"code":0,"msg":null}"#), "{response}");
     assert_eq!(server.exit_code(), Some(0));
     assert_eq!(server.file_names("data/t"), ["a.csv"]);
+}
+
+#[tokio::test]
+async fn sighup_stops_gracefully_unless_the_server_was_started_to_outlast_it() {
+    let mut server = TestServer::start().await;
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    server.signal("HUP");
+    assert_eq!(server.exit_code(), Some(0), "{}", server.stderr());
+    assert!(server.stderr().contains("stopping"), "{}", server.stderr());
+    let server = server.kill_and_restart().await;
+    assert_eq!(server.sync(id).await["sync_status"], "Syncing");
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = Command::new("nohup")
+        .args([BINARY.as_str(), "serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(folder.path())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let signal = |name: &str, id: u32| {
+        assert!(Command::new("kill").args([format!("-{name}"), id.to_string()]).status().unwrap().success());
+    };
+    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.starts_with("listening on")));
+    signal("HUP", process.id());
+    signal("TERM", process.id());
+    // Had it taken the first for a stop, the second would be none at all; so it says which it is about.
+    let said: Vec<_> = lines.collect();
+    assert!(
+        said.iter().any(|line| line.contains("SIGTERM")) && !said.iter().any(|line| line.contains("SIGHUP")),
+        "{said:?}"
+    );
+    assert!(process.wait().unwrap().success());
 }
 
 #[tokio::test]

@@ -90,7 +90,7 @@ async fn a_file_in_one_request_lands_by_curl_and_by_a_client_of_the_draft() {
     assert!(files.values().all(|found| *found == content));
     // What breaks off cannot be gone on with: its client knows of no address.
     let mut broken = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
-    let head = "Host: x\r\nUpload-Complete: ?1\r\nContent-Length: 1000000";
+    let head = "Host: localhost\r\nUpload-Complete: ?1\r\nContent-Length: 1000000";
     write!(broken, "PUT /api/lake/file/resumable?sync_id={id}&file_name=half HTTP/1.1\r\n{head}\r\n\r\nsome").unwrap();
     server.eventually(async || server.history("status=Syncing").await.first().cloned()).await;
     drop(broken);
@@ -194,7 +194,7 @@ async fn a_request_takes_over_from_a_dead_one_and_a_discard_too() {
         let head = format!("Content-Type: {PIECE}\r\nUpload-Complete: ?1\r\nUpload-Offset: {offset}");
         write!(
             connection,
-            "PATCH {address} HTTP/1.1\r\nHost: x\r\n{head}\r\nContent-Length: {}\r\n\r\n",
+            "PATCH {address} HTTP/1.1\r\nHost: localhost\r\n{head}\r\nContent-Length: {}\r\n\r\n",
             2_500_000 - offset
         )
         .unwrap();

@@ -82,7 +82,7 @@ impl Tus<'_> {
         let mut connection = TcpStream::connect(self.0.url.strip_prefix("http://").unwrap()).unwrap();
         write!(
             connection,
-            "PATCH {address} HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: {offset}\r\n\
+            "PATCH {address} HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: {offset}\r\n\
              Content-Type: {PIECE}\r\nContent-Length: {announced}\r\n\r\n"
         )
         .unwrap();

@@ -44,7 +44,7 @@ async fn a_creation_whose_answer_a_kill_has_swallowed_leaves_a_failed_row() {
     let metadata = metadata(&[("filename", "untold")]);
     write!(
         connection,
-        "POST /api/lake/files?sync_id={id} HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Length: 1000000\r\n\
+        "POST /api/lake/files?sync_id={id} HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\nUpload-Length: 1000000\r\n\
          Upload-Metadata: {metadata}\r\nContent-Type: {PIECE}\r\nContent-Length: 1000000\r\n\r\nsome of it"
     )
     .unwrap();
@@ -144,7 +144,7 @@ async fn a_piece_with_a_wrong_checksum_does_not_count() {
     let mut broken = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
     write!(
         broken,
-        "PATCH {address} HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 5\r\nUpload-Checksum: {sha1}\r\n\
+        "PATCH {address} HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 5\r\nUpload-Checksum: {sha1}\r\n\
          Content-Type: {PIECE}\r\nContent-Length: 5\r\n\r\nhel"
     )
     .unwrap();

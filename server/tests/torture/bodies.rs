@@ -18,7 +18,7 @@ pub fn connect(server: &TestServer) -> TcpStream {
 
 pub fn head(sync_id: u64, length: impl std::fmt::Display) -> String {
     format!(
-        "POST /api/lake/file/upload?sync_id={sync_id} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\
+        "POST /api/lake/file/upload?sync_id={sync_id} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\
          Content-Type: multipart/form-data; boundary=b\r\n\r\n"
     )
 }
@@ -208,9 +208,9 @@ pub fn assert_peak_below(server: &TestServer, mebibytes: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_of_a_megabyte_and_rubbish_instead_of_http_are_refused_at_once() {
     let mut server = TestServer::start().await;
-    let long_line = format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n", "x".repeat(1_000_000));
-    let many_lines = format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{}\r\n", "X-Many: y\r\n".repeat(100_000));
-    let long_address = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(1_000_000));
+    let long_line = format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: {}\r\n\r\n", "x".repeat(1_000_000));
+    let many_lines = format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "X-Many: y\r\n".repeat(100_000));
+    let long_address = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(1_000_000));
     for request in
         [long_line.as_str(), &many_lines, &long_address, "\0\0\0\0\r\n\r\n", "GET\r\n\r\n", "SSH-2.0-x\r\n\r\n"]
     {

@@ -57,7 +57,7 @@ fn begin_upload(server: &TestServer, sync_id: u64) -> Option<TcpStream> {
     let mut connection = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).ok()?;
     write!(
         connection,
-        "POST /api/lake/file/upload?sync_id={sync_id} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\
+        "POST /api/lake/file/upload?sync_id={sync_id} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\
          Content-Type: multipart/form-data; boundary=b\r\n\r\n\
          --b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"half\"\r\n\r\nsome of it"
     )

@@ -136,7 +136,7 @@ fn headers_of(download: &Download, validators: Validators) -> HeaderMap {
         (header::HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         // Another file may have the name by now, and whose key reads it is asked each time.
-        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
     let name = download.path.leaf();
     let mut headers = HeaderMap::from_iter(SAID);
