@@ -1,5 +1,9 @@
 //! What touches the machine: HTTP, the database, the disk, configuration, and the `lakeshore` command.
 
+// Lines for people go by `terminal`.
+#![deny(clippy::print_stderr)]
+
+pub mod beneath;
 pub mod cli;
 pub mod client;
 pub mod clock;
@@ -10,7 +14,9 @@ pub mod formats;
 pub mod housekeeping;
 pub mod http;
 pub mod lock;
+pub mod logging;
 pub mod serve;
 pub mod site;
 pub mod space;
 pub mod state;
+pub mod terminal;

@@ -1,11 +1,13 @@
 //! The `lakeshore` command.
 
+#![deny(clippy::print_stderr)]
+
 use anyhow::Context;
 use clap::Parser;
+use clap::error::ErrorKind;
 use server::config::{Action, Command};
-use std::io::IsTerminal;
+use server::{logging, terminal};
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
 
 /// An upload is many short-lived pieces on several threads: glibc's allocator took an eighth of the processor time, and
 /// kept what it had freed.
@@ -13,18 +15,34 @@ use tracing_subscriber::EnvFilter;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let command = Command::parse();
+    terminal::guard_panics();
+    let command = match Command::try_parse() {
+        Ok(command) => command,
+        Err(error) => return refuse(&error),
+    };
     match run(&command) {
         Ok(code) => code,
         Err(error) => {
             // One line: the cause behind each "while".
-            eprintln!("lakeshore: {error:#}");
+            terminal::say(&format!("lakeshore: {error:#}"));
             match command.action {
                 Action::Check(_) => ExitCode::from(server::cli::COULD_NOT),
                 _ => ExitCode::FAILURE,
             }
         }
     }
+}
+
+/// Help, or what is wrong with the command line. That repeats words of it, which may be names of somebody else.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
+        || text.lines().all(|line| terminal::visible(line) == line)
+    {
+        error.exit();
+    }
+    text.lines().for_each(terminal::say);
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(u8::MAX))
 }
 
 fn run(command: &Command) -> anyhow::Result<ExitCode> {
@@ -38,12 +56,7 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         match &command.action {
             Action::Serve(options) => {
-                let filter = EnvFilter::try_new(&options.log)?;
-                tracing_subscriber::fmt()
-                    .with_env_filter(filter)
-                    .with_writer(std::io::stderr)
-                    .with_ansi(std::io::stderr().is_terminal())
-                    .init();
+                logging::start(&options.log)?;
                 server::serve::run(options).await?;
             }
             Action::Key(action) => server::cli::run_key_action(action).await?,

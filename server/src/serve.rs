@@ -11,11 +11,11 @@ use crate::http::threads::Threads;
 use crate::http::{self, Door};
 use crate::site;
 use crate::state::sqlite::SqliteState;
+use crate::terminal::say;
 use anyhow::{Context, anyhow};
 use lakeshore::Lake;
 use lakeshore::service::{Parts, Recovered};
 use std::convert::Infallible;
-use std::io::Write;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -146,11 +146,6 @@ fn lead(part: &'static str, leading: impl Future<Output = Infallible> + Send + '
         std::process::abort();
     };
     thread::Builder::new().name(part.into()).spawn(lead).map(|_| ())
-}
-
-/// To standard error. A reader who has gone away is no reason to stop serving.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {

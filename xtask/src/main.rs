@@ -15,6 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use wasm::{HASHER, PAGES};
 
+#[allow(clippy::disallowed_methods)]
 fn main() -> Result<()> {
     // What cuts the WASM warns in this way.
     tracing_subscriber::fmt()

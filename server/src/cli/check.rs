@@ -6,6 +6,7 @@ use crate::files::local::{LocalFiles, reopen};
 use crate::formats::{FileFormats, TIME_MAX};
 use crate::lock::lock;
 use crate::state::sqlite::SqliteState;
+use crate::terminal;
 use anyhow::{Context, bail};
 use lakeshore::Lake;
 use lakeshore::limits::Limits;
@@ -50,29 +51,29 @@ pub async fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
     state.close();
     let checked = checked.map_err(with_cause)?;
     printed.context("cannot print what was found")?;
-    sum_up(&checked)?;
+    sum_up(&checked);
     Ok(if checked.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
 }
 
 /// To standard output: the kind, where, what, and what a repair does.
 fn print(finding: &Finding, options: &CheckOptions) -> io::Result<()> {
-    let mut output = io::stdout().lock();
+    let mut output = terminal::output();
     if options.json {
-        serde_json::to_writer(&mut output, finding)?;
-        return writeln!(output);
+        return terminal::json_line(&mut output, finding);
     }
     let repair = match (finding.repaired, finding.repair) {
         (true, _) => " [repaired]".to_owned(),
         (false, Some(repair)) => format!(" [--repair {repair}]"),
         (false, None) => String::new(),
     };
-    writeln!(output, "{}\t{}\t{}{repair}", finding.kind.as_str(), finding.path.escape_debug(), finding.detail)
+    let (path, detail) = (terminal::visible(&finding.path), terminal::visible(&finding.detail));
+    writeln!(output, "{}\t{path}\t{detail}{repair}", finding.kind.as_str())
 }
 
 /// To standard error, so that standard output holds findings only.
-fn sum_up(checked: &Checked) -> io::Result<()> {
+fn sum_up(checked: &Checked) {
     let Checked { findings, repaired, notes } = checked;
-    writeln!(io::stderr(), "{findings} findings, {repaired} of them repaired; {notes} notes")
+    terminal::say(&format!("{findings} findings, {repaired} of them repaired; {notes} notes"));
 }
 
 /// What a client must not learn, the operator has to.

@@ -5,8 +5,9 @@ use crate::client::error::{ClientError, DONE};
 use crate::client::retry::Patience;
 use crate::client::settings::{Given, KEY_VARIABLE, Settings};
 use crate::config::ConnectOptions;
+use crate::terminal;
 use lakeshore::ErrorCode;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,8 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 /// A line on standard error, which is for people; standard output is for what was asked for.
 pub fn tell(line: &str) {
-    // Nobody is left to be told of a failure to tell.
-    let _ = writeln!(io::stderr(), "{line}");
+    terminal::say(line);
 }
 
 pub fn connect(options: &ConnectOptions, stop: CancellationToken, tell: Tell) -> Result<Client, ClientError> {

@@ -7,12 +7,13 @@ use crate::client::error::{ClientError, DONE, FAILED};
 use crate::client::fetch::{Got, fetch_folder};
 use crate::client::listing::{Listing, is_not_there};
 use crate::client::progress::Progress;
+use crate::client::target::{Folder, Records, Target};
 use crate::config::GetOptions;
+use crate::terminal;
 use bytesize::ByteSize;
 use lakeshore::LakePath;
 use serde::Serialize;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -35,30 +36,50 @@ async fn get(options: &GetOptions) -> Result<u8, ClientError> {
         print(&client, path, &progress.of_file(path.as_str(), 0)).await?;
         return Ok(DONE);
     }
-    let to = options.to.clone().unwrap_or_else(|| PathBuf::from(path.leaf()));
+    // Without a place to remember it in, what breaks off is begun again by the next command.
+    let records = Records::open().inspect_err(|error| progress.tell(&format!("warning: {error}"))).ok();
+    let records = records.as_ref();
     let (to, got) = if is_folder {
-        let got = fetch_folder(&client, path, &to, options.jobs.get(), &progress).await?;
-        (to, got)
+        let to = match &options.to {
+            Some(to) => Folder::named(to)?,
+            // A name that nobody has typed: a link that waits here under it is not followed.
+            None => Folder::named(Path::new(""))?.below([path.leaf()])?,
+        };
+        let got = fetch_folder(&client, records, path, &to, options.jobs.get(), &progress).await?;
+        (to.path().to_owned(), got)
     } else {
-        fetch_one(&client, path, to, &progress).await?
+        let target = target(path, options.to.as_deref())?;
+        (target.path(), fetch_one(&client, records, path, &target, &progress).await?)
     };
     tell_what(options, &to, &got)?;
     Ok(if got.failed.count > 0 { FAILED } else { DONE })
 }
 
+/// Where one file goes: into the folder, or to the name, that was given.
+fn target(path: &LakePath, to: Option<&Path>) -> Result<Target, ClientError> {
+    let Some(to) = to else { return Ok(Folder::named(Path::new(""))?.file(path.leaf())) };
+    if to.is_dir() {
+        return Ok(Folder::named(to)?.file(path.leaf()));
+    }
+    match (to.parent(), to.file_name()) {
+        (Some(folder), Some(name)) => Ok(Folder::named(folder)?.file(name)),
+        _ => Err(ClientError::Usage(format!("{} is not the name of a file", to.display()))),
+    }
+}
+
 async fn fetch_one(
     client: &Client,
+    records: Option<&Records>,
     path: &LakePath,
-    to: PathBuf,
+    target: &Target,
     progress: &Arc<Progress>,
-) -> Result<(PathBuf, Got), ClientError> {
-    let to = if to.is_dir() { to.join(path.leaf()) } else { to };
+) -> Result<Got, ClientError> {
     progress.begin("fetching", Some(1), None);
     let mut got = Got::default();
-    let fetched: Fetched = fetch(client, path, &to, &progress.of_file(path.leaf(), 0)).await?;
+    let fetched: Fetched = fetch(client, records, path, target, &progress.of_file(path.leaf(), 0)).await?;
     progress.end();
     got.add(fetched);
-    Ok((to, got))
+    Ok(got)
 }
 
 /// Asks the folder that it is in.
@@ -81,9 +102,7 @@ fn tell_what(options: &GetOptions, to: &Path, got: &Got) -> Result<(), ClientErr
             got: &'a Got,
         }
         let report = Report { path: &options.path, to, got };
-        let mut output = io::stdout().lock();
-        let written = serde_json::to_writer(&mut output, &report).map_err(io::Error::from);
-        return printed(written.and_then(|()| writeln!(output)));
+        return printed(terminal::json_line(&mut terminal::output(), &report));
     }
     let Got { files, bytes, unchanged, failed } = got;
     tell(&format!("{files} files ({}) fetched to {}, {unchanged} were there already", ByteSize(*bytes), to.display()));

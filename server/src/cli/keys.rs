@@ -5,13 +5,13 @@ use super::table;
 use crate::clock::{SystemClock, SystemRandomness};
 use crate::config::{CreateKey, DataDir, KeyAction};
 use crate::state::sqlite::SqliteState;
+use crate::terminal;
 use anyhow::{Context, anyhow};
 use lakeshore::Timestamp;
 use lakeshore::activity::Actor;
 use lakeshore::key::{Key, KeyId, NewKey};
 use lakeshore::ports::Clock;
 use lakeshore::service::KeyRing;
-use std::io::Write;
 
 pub async fn run(action: &KeyAction) -> anyhow::Result<()> {
     let data = match action {
@@ -44,7 +44,7 @@ async fn create_key(ring: &KeyRing<'_>, create: &CreateKey) -> anyhow::Result<()
         expires_at: create.expires.map(|lifetime| SystemClock.now().plus(lifetime)),
     };
     let created = ring.create(&new, &Actor::command_line()).await?;
-    writeln!(std::io::stdout(), "{}", created.secret)?;
+    terminal::line(&mut terminal::output(), &created.secret)?;
     Ok(())
 }
 
@@ -53,7 +53,7 @@ async fn list_keys(ring: &KeyRing<'_>) -> anyhow::Result<()> {
     let head = ["ID", "NAME", "ROLE", "PATH", "KEY", "CREATED", "BY", "LAST USED", "EXPIRES", "STATUS"];
     let mut rows = vec![head.map(str::to_owned)];
     rows.extend(ring.list().await?.iter().map(|key| row(key, now)));
-    table::print(&mut std::io::stdout().lock(), &rows, &[])?;
+    table::print(&mut terminal::output(), &rows, &[])?;
     Ok(())
 }
 

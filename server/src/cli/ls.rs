@@ -5,6 +5,7 @@ use super::moment::moment;
 use crate::client::error::{ClientError, DONE};
 use crate::client::listing::Listing;
 use crate::config::ListOptions;
+use crate::terminal::{self, json_line, line};
 use bytesize::ByteSize;
 use lakeshore::service::LakeEntry;
 use std::io::{self, Write};
@@ -25,9 +26,9 @@ async fn list(options: &ListOptions) -> Result<u8, ClientError> {
         if page.is_empty() {
             return Ok(DONE);
         }
-        let mut output = io::stdout().lock();
+        let mut output = terminal::output();
         for entry in &page {
-            printed(if options.json { print_json(&mut output, entry) } else { print(&mut output, entry) })?;
+            printed(if options.json { json_line(&mut output, entry) } else { print(&mut output, entry) })?;
         }
     }
 }
@@ -37,13 +38,5 @@ fn print(output: &mut impl Write, entry: &LakeEntry) -> io::Result<()> {
     let sha256 = entry.sha256.as_deref().and_then(|digits| digits.get(..DIGITS)).unwrap_or("-");
     let slash = if entry.is_folder { "/" } else { "" };
     let time = moment(Some(entry.modified_time), "-");
-    // Somebody may have put a name into the lake by hand that would move the cursor.
-    let name =
-        if entry.name.contains(char::is_control) { entry.name.escape_debug().to_string() } else { entry.name.clone() };
-    writeln!(output, "{size:>10}  {time:17}  {sha256:DIGITS$}  {name}{slash}")
-}
-
-fn print_json(output: &mut impl Write, entry: &LakeEntry) -> io::Result<()> {
-    serde_json::to_writer(&mut *output, entry)?;
-    writeln!(output)
+    line(output, &format!("{size:>10}  {time:17}  {sha256:DIGITS$}  {}{slash}", entry.name))
 }

@@ -10,6 +10,7 @@ use crate::client::progress::Progress;
 use crate::client::push::{Outcome, Push, Report, push};
 use crate::client::walk::Source;
 use crate::config::PushOptions;
+use crate::terminal::{self, line};
 use bytesize::ByteSize;
 use lakeshore::ErrorCode;
 use rustix::system::uname;
@@ -51,7 +52,7 @@ async fn run_to_report(options: &PushOptions) -> Result<u8, ClientError> {
     let begun = Instant::now();
     let report = push(&client, wanted, &progress).await;
     let seconds = begun.elapsed().as_secs_f64();
-    let mut output = io::stdout().lock();
+    let mut output = terminal::output();
     let told = match report.error {
         _ if options.json => printed(print_json(&mut output, &report, seconds)),
         None => printed(print(&mut output, &report, seconds)),
@@ -87,8 +88,7 @@ fn print_json(output: &mut impl Write, report: &Report, seconds: f64) -> io::Res
         report: &'a Report,
         seconds: f64,
     }
-    serde_json::to_writer(&mut *output, &Timed { report, seconds })?;
-    writeln!(output)
+    terminal::json_line(output, &Timed { report, seconds })
 }
 
 /// What happened.
@@ -102,15 +102,15 @@ fn print(output: &mut impl Write, report: &Report, seconds: f64) -> io::Result<(
             ("unchanged", &difference.unchanged),
         ];
         for (word, kind) in kinds {
-            writeln!(output, "{word:9}  {}", counts(&kind.counts))?;
+            line(output, &format!("{word:9}  {}", counts(&kind.counts)))?;
             if word != "unchanged" {
                 name(output, kind)?;
             }
         }
-        return writeln!(output, "nothing was sent to {path}: this was a dry run");
+        return line(output, &format!("nothing was sent to {path}: this was a dry run"));
     }
     if report.outcome == Outcome::Nothing && report.failed.count == 0 {
-        return writeln!(output, "nothing to send to {path}");
+        return line(output, &format!("nothing to send to {path}"));
     }
     if report.outcome == Outcome::Nothing {
         return Ok(());
@@ -119,13 +119,13 @@ fn print(output: &mut impl Write, report: &Report, seconds: f64) -> io::Result<(
         0 => String::new(),
         files => format!(" ({files} taken over from the dataset)"),
     };
-    writeln!(output, "sent       {}", counts(&report.sent))?;
-    writeln!(output, "unchanged  {}{taken_over}", counts(&report.unchanged))?;
+    line(output, &format!("sent       {}", counts(&report.sent)))?;
+    line(output, &format!("unchanged  {}{taken_over}", counts(&report.unchanged)))?;
     if report.failed.count > 0 {
-        writeln!(output, "failed     {} files", report.failed.count)?;
+        line(output, &format!("failed     {} files", report.failed.count))?;
     }
     let rate = ByteSize((report.sent.bytes as f64 / seconds.max(0.001)) as u64);
-    writeln!(output, "in {seconds:.1} s, {rate}/s")?;
+    line(output, &format!("in {seconds:.1} s, {rate}/s"))?;
     let sync = report.sync_id.map_or_else(|| "the sync".to_owned(), |id| format!("sync {id}"));
     let end = match report.outcome {
         Outcome::Published => {
@@ -139,7 +139,7 @@ fn print(output: &mut impl Write, report: &Report, seconds: f64) -> io::Result<(
         }
         _ => format!("{sync} is open and not ended; the same command goes on with it"),
     };
-    writeln!(output, "{end}")
+    line(output, &end)
 }
 
 fn counts(counts: &Counts) -> String {
@@ -148,10 +148,10 @@ fn counts(counts: &Counts) -> String {
 
 fn name(output: &mut impl Write, kind: &Kind) -> io::Result<()> {
     for name in &kind.names {
-        writeln!(output, "           {name}")?;
+        line(output, &format!("           {name}"))?;
     }
     let unnamed = kind.counts.files - kind.names.len() as u64;
-    if unnamed > 0 { writeln!(output, "           and {unnamed} more") } else { Ok(()) }
+    if unnamed > 0 { line(output, &format!("           and {unnamed} more")) } else { Ok(()) }
 }
 
 /// To standard error: why it did not come to its end, and how it goes on.

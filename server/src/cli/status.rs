@@ -6,6 +6,7 @@ use super::table;
 use crate::client::call::Client;
 use crate::client::error::{ClientError, DONE, FAILED};
 use crate::config::StatusOptions;
+use crate::terminal::{self, json_line, line};
 use bytesize::ByteSize;
 use lakeshore::Timestamp;
 use lakeshore::guard::Hold;
@@ -41,10 +42,10 @@ async fn show_list(client: &Client, options: &StatusOptions) -> Result<u8, Clien
         ..Default::default()
     };
     let syncs = client.syncs(&wanted).await?;
-    let mut output = io::stdout().lock();
+    let mut output = terminal::output();
     if options.json {
         for sync in &syncs {
-            printed(print_json(&mut output, sync))?;
+            printed(json_line(&mut output, sync))?;
         }
         return Ok(DONE);
     }
@@ -75,7 +76,7 @@ async fn show_one(client: &Client, sync_id: SyncId, options: &StatusOptions) -> 
     while options.follow && sync.sync_status == Status::Syncing {
         let now = (sync.num_landed(), sync.num_in_flight, sync.num_failed, sync.size_bytes);
         if told.replace(now) != Some(now) && !options.json {
-            printed(writeln!(io::stdout(), "{}", progress(&sync)))?;
+            printed(line(&mut terminal::output(), &progress(&sync)))?;
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -83,9 +84,9 @@ async fn show_one(client: &Client, sync_id: SyncId, options: &StatusOptions) -> 
         }
         sync = client.sync(sync_id).await?;
     }
-    let mut output = io::stdout().lock();
+    let mut output = terminal::output();
     if options.json {
-        printed(print_json(&mut output, &sync))?;
+        printed(json_line(&mut output, &sync))?;
     } else {
         printed(describe(&mut output, &sync))?;
         if sync.num_failed > 0 {
@@ -97,7 +98,7 @@ async fn show_one(client: &Client, sync_id: SyncId, options: &StatusOptions) -> 
                 ..Default::default()
             };
             for upload in client.uploads(&wanted).await? {
-                printed(writeln!(output, "  failed: {:?}: {}", upload.file_name, upload.message))?;
+                printed(line(&mut output, &format!("  failed: {:?}: {}", upload.file_name, upload.message)))?;
             }
         }
     }
@@ -111,42 +112,42 @@ fn progress(sync: &Sync) -> String {
 
 fn describe(output: &mut impl Write, sync: &Sync) -> io::Result<()> {
     let Sync { sync_id, path, .. } = sync;
-    writeln!(
+    line(
         output,
-        "sync {sync_id} {:?}: {} to {path}, {}",
-        sync.name,
-        sync.sync_type.as_str(),
-        sync.sync_status.as_str()
+        &format!(
+            "sync {sync_id} {:?}: {} to {path}, {}",
+            sync.name,
+            sync.sync_type.as_str(),
+            sync.sync_status.as_str()
+        ),
     )?;
     let ended = moment(Some(sync.end_time).filter(|at| *at != Timestamp::NOT_YET), "-");
-    writeln!(output, "  started {} by {}, ended {ended}", moment(Some(sync.start_time), "-"), by(&sync.started_by))?;
-    writeln!(output, "  files: {}", progress(sync))?;
+    line(
+        output,
+        &format!("  started {} by {}, ended {ended}", moment(Some(sync.start_time), "-"), by(&sync.started_by)),
+    )?;
+    line(output, &format!("  files: {}", progress(sync)))?;
     if let Some(count) = sync.expected.and_then(|expected| expected.count) {
-        writeln!(output, "  declared: {count} files")?;
+        line(output, &format!("  declared: {count} files"))?;
     }
     if sync.num_schema_differences > 0 {
-        writeln!(output, "  files with other columns than the dataset: {}", sync.num_schema_differences)?;
+        line(output, &format!("  files with other columns than the dataset: {}", sync.num_schema_differences))?;
     }
     if let Some(Hold { differing_files: 1.., .. }) = &sync.held {
-        writeln!(output, "  held, because of those; an end with \"confirm\" publishes them")?;
+        line(output, "  held, because of those; an end with \"confirm\" publishes them")?;
     } else if let Some(Hold { replaced, published, .. }) = &sync.held {
         let (files, of) = (published.files, replaced.files);
-        writeln!(
+        line(
             output,
-            "  held by the guard: {files} files would replace {of}; an end with \"confirm\" publishes them"
+            &format!("  held by the guard: {files} files would replace {of}; an end with \"confirm\" publishes them"),
         )?;
     }
     if !sync.message.is_empty() {
-        writeln!(output, "  {}", sync.message)?;
+        line(output, &format!("  {}", sync.message))?;
     }
     Ok(())
 }
 
 fn by(name: &str) -> &str {
     if name.is_empty() { "nobody" } else { name }
-}
-
-fn print_json(output: &mut impl Write, sync: &Sync) -> io::Result<()> {
-    serde_json::to_writer(&mut *output, sync)?;
-    writeln!(output)
 }

@@ -1,16 +1,18 @@
 //! Rows for people: columns as wide as their widest cell.
 
+use crate::terminal::{line, visible};
 use std::io::{self, Write};
 
 /// Prints each row, its cells two blanks apart. `right` are the columns that hold numbers.
 pub fn print<const N: usize>(output: &mut impl Write, rows: &[[String; N]], right: &[usize]) -> io::Result<()> {
+    let rows: Vec<_> = rows.iter().map(|row| row.each_ref().map(|cell| visible(cell))).collect();
     let mut widths = [0; N];
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    for row in rows {
+    for row in &rows {
         let cells: Vec<_> = row
             .iter()
             .zip(widths)
@@ -21,7 +23,7 @@ pub fn print<const N: usize>(output: &mut impl Write, rows: &[[String; N]], righ
                 },
             )
             .collect();
-        writeln!(output, "{}", cells.join("  ").trim_end())?;
+        line(output, cells.join("  ").trim_end())?;
     }
     Ok(())
 }

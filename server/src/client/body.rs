@@ -1,6 +1,6 @@
 //! The bytes of a file of this machine, on their way into a request: read as the connection takes them, and watched.
 
-use super::digest::{CHANGED, PIECE_BYTES};
+use super::digest::{CHANGED, PIECE_BYTES, SOURCE_FLAGS};
 use super::progress::FileProgress;
 use super::walk::Stamp;
 use bytes::{Bytes, BytesMut};
@@ -8,7 +8,7 @@ use futures_util::{Stream, stream};
 use std::io::{self, SeekFrom};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use tokio::fs::File;
+use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 /// Why a body has ended early, for whoever sent it: what the connection tells of it does not say.
@@ -37,7 +37,8 @@ pub struct SourceFile {
 impl SourceFile {
     /// Gives the reason why it cannot be sent.
     pub async fn open(path: &Path, stamp: &Stamp) -> Result<Self, String> {
-        let file = File::open(path).await.map_err(|error| error.to_string())?;
+        let opened = OpenOptions::new().read(true).custom_flags(SOURCE_FLAGS).open(path).await;
+        let file = opened.map_err(|error| error.to_string())?;
         let source = Self { file, stamp: *stamp };
         if source.is_unchanged().await { Ok(source) } else { Err(CHANGED.to_owned()) }
     }

@@ -3,11 +3,13 @@
 use super::error::ClientError;
 use super::retry::Patience;
 use super::settings::{Settings, is_loopback};
+use crate::clock::SystemClock;
 use lakeshore::key::Secret;
 use lakeshore::list::ListParameters;
+use lakeshore::ports::Clock;
 use lakeshore::sync::{Sync, SyncId};
 use lakeshore::upload::Upload;
-use reqwest::header::LOCATION;
+use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, Response, Url, redirect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,6 +25,11 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVE_RETRIES: u32 = 3;
 /// Of an answer that is no refusal of Lakeshore's, what is shown.
 const EXCERPT_CHARACTERS: usize = 200;
+
+/// The longest answer that is read whole: a page of a list, or ten thousand paths that are missing, has some megabytes.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// The longest refusal that is read: it may name a hundred files.
+const REFUSAL_BYTES_MAX: usize = 4 << 20;
 
 /// Told in passing: that the server has gone, and that it is back.
 pub type Tell = Arc<dyn Fn(&str) + Send + std::marker::Sync>;
@@ -109,10 +116,9 @@ impl Client {
             return ClientError::Unexpected(format!("the request cannot be sent: {}", cause(error)));
         }
         let (server, cause) = (self.server().to_owned(), cause(error));
-        if is_untrusted(error) {
-            ClientError::Untrusted { server, cause }
-        } else {
-            ClientError::Unreachable { server, cause }
+        match untrusted(error) {
+            Some(remedy) => ClientError::Untrusted { server, cause, remedy },
+            None => ClientError::Unreachable { server, cause },
         }
     }
 
@@ -122,26 +128,49 @@ impl Client {
             let elsewhere = elsewhere.to_str().unwrap_or_default();
             return ClientError::Unexpected(format!("{server} points to {elsewhere}; name that as the --server"));
         }
-        let text = match response.text().await {
-            Ok(text) => text,
-            Err(error) => return self.unreachable(&error),
+        let retry_after = retry_after(response.headers());
+        let text = match self.bytes(response, REFUSAL_BYTES_MAX).await {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(error) => return error,
         };
         let body = serde_json::from_str::<Value>(&text).unwrap_or_default();
         match (body["code"].as_u64().and_then(|code| u32::try_from(code).ok()), body["msg"].as_str()) {
-            (Some(code), Some(msg)) => ClientError::Refused { code, msg: msg.to_owned(), data: body["data"].clone() },
+            (Some(code), Some(msg)) => {
+                ClientError::Refused { code, msg: msg.to_owned(), data: body["data"].clone(), retry_after }
+            }
             // A proxy in between, whose statuses mean the same.
             _ => {
                 let excerpt: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
                 let excerpt: String = excerpt.chars().take(EXCERPT_CHARACTERS).collect();
                 let code = u32::from(status.as_u16()) * 100;
-                ClientError::Refused { code, msg: format!("{status} {excerpt}"), data: Value::Null }
+                ClientError::Refused { code, msg: format!("{status} {excerpt}"), data: Value::Null, retry_after }
             }
+        }
+    }
+
+    /// The whole body of an answer, unless it is longer than any that this client asks for.
+    async fn bytes(&self, mut response: Response, bytes_max: usize) -> Result<Vec<u8>, ClientError> {
+        let mut bytes = Vec::new();
+        loop {
+            let chunk = tokio::select! {
+                chunk = response.chunk() => chunk.map_err(|error| self.unreachable(&error))?,
+                () = self.patience.stop.cancelled() => return Err(ClientError::Interrupted),
+            };
+            let Some(chunk) = chunk else { return Ok(bytes) };
+            if bytes.len() + chunk.len() > bytes_max {
+                let server = self.server();
+                return Err(ClientError::Unexpected(format!(
+                    "{server} gives an answer of more than {bytes_max} bytes; is it a Lakeshore?"
+                )));
+            }
+            bytes.extend_from_slice(&chunk);
         }
     }
 
     /// Sends it once, and reads the answer.
     pub async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
-        let bytes = self.send(request).await?.bytes().await.map_err(|error| self.unreachable(&error))?;
+        let response = self.send(request).await?;
+        let bytes = self.bytes(response, ANSWER_BYTES_MAX).await?;
         serde_json::from_slice(&bytes).map_err(|error| {
             let server = self.server();
             ClientError::Unexpected(format!(
@@ -202,18 +231,54 @@ fn cause(error: &reqwest::Error) -> String {
     innermost.to_string()
 }
 
-fn is_untrusted(error: &reqwest::Error) -> bool {
-    let is_certificate = |error: &(dyn std::error::Error + 'static)| {
-        matches!(error.downcast_ref::<rustls::Error>(), Some(rustls::Error::InvalidCertificate(_)))
-    };
-    let mut next = std::error::Error::source(error);
-    while let Some(source) = next {
-        // What an error of I/O was made of is not among its sources.
-        let inner = source.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if is_certificate(source) || inner.is_some_and(|inner| is_certificate(inner)) {
-            return true;
+/// What to do about a fault of TLS that waiting does not mend; `None` for any other fault.
+fn untrusted(error: &reqwest::Error) -> Option<&'static str> {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(fault) = next {
+        match fault.downcast_ref::<rustls::Error>() {
+            Some(rustls::Error::InvalidCertificate(why)) => return Some(certificate_remedy(why)),
+            // Once a connection stands, a fault of TLS is one of the line.
+            Some(_) => return error.is_connect().then_some(HANDSHAKE_REMEDY),
+            // What an error of I/O was made of is not among its sources.
+            None => match fault.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+                Some(inner) => next = Some(inner),
+                None => next = fault.source(),
+            },
         }
-        next = source.source();
     }
-    false
+    None
+}
+
+const HANDSHAKE_REMEDY: &str =
+    "no connection by TLS comes about; look whether the server speaks TLS at this port, and TLS 1.2 or later";
+
+fn certificate_remedy(why: &rustls::CertificateError) -> &'static str {
+    use rustls::CertificateError as Why;
+    match why {
+        Why::Expired | Why::ExpiredContext { .. } => {
+            "its certificate has expired: have it renewed, or set the clock of this machine right"
+        }
+        Why::NotValidYet | Why::NotValidYetContext { .. } => {
+            "its certificate is not valid yet: set the clock of this machine right"
+        }
+        Why::NotValidForName | Why::NotValidForNameContext { .. } => {
+            "its certificate is for another name: write --server with a name that the certificate has"
+        }
+        Why::Revoked => "its certificate was revoked: ask who runs the server",
+        Why::UnknownIssuer => {
+            "nobody whom this machine trusts has signed its certificate: for an authority of your own, let SSL_CERT_FILE name its certificate"
+        }
+        _ => "ask who runs the server; for an authority of your own, let SSL_CERT_FILE name its certificate",
+    }
+}
+
+/// RFC 9110, section 10.2.3: seconds, or a date.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let now = u64::try_from(SystemClock.now().0).ok()?;
+    Some(at.saturating_sub(Duration::from_millis(now)))
 }

@@ -1,11 +1,12 @@
 //! SHA-256 of the files of this machine.
 
-use super::error::ClientError;
 use super::walk::Stamp;
 use lakeshore::upload::hexadecimal;
+use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
@@ -28,27 +29,41 @@ impl From<std::io::Error> for Unread {
     }
 }
 
+/// How a file of the plan is opened: whatever has taken its name since, opening it does not wait.
+pub const SOURCE_FLAGS: i32 = OFlags::NONBLOCK.union(OFlags::CLOEXEC).bits() as i32;
+
 /// The digest of a file that is, and stays, as the walk has seen it. Blocks; `read` is told how far it comes.
 pub fn digest(path: &Path, stamp: &Stamp, stop: &CancellationToken, read: &dyn Fn(u64)) -> Result<String, Unread> {
-    let mut file = File::open(path)?;
+    let mut file = OpenOptions::new().read(true).custom_flags(SOURCE_FLAGS).open(path)?;
+    let has_changed = |file: &File| Ok::<_, std::io::Error>(Stamp::of(&file.metadata()?) != *stamp);
+    if has_changed(&file)? {
+        return Err(Unread::Problem(CHANGED.to_owned()));
+    }
+    let piece_bytes = PIECE_BYTES.min(usize::try_from(stamp.size_bytes).unwrap_or(PIECE_BYTES) + 1);
+    let sha256 = hash(&mut file, piece_bytes, stop, read)?;
+    if has_changed(&file)? { Err(Unread::Problem(CHANGED.to_owned())) } else { Ok(sha256) }
+}
+
+/// The SHA-256 of a file that is open, from where it stands to its end.
+pub fn digest_of(file: &mut File, stop: &CancellationToken) -> Result<String, Unread> {
+    hash(file, PIECE_BYTES, stop, &|_| ())
+}
+
+fn hash(file: &mut File, piece_bytes: usize, stop: &CancellationToken, read: &dyn Fn(u64)) -> Result<String, Unread> {
     let mut hasher = Sha256::new();
-    let mut piece = vec![0; PIECE_BYTES.min(usize::try_from(stamp.size_bytes).unwrap_or(PIECE_BYTES) + 1)];
+    let mut piece = vec![0; piece_bytes];
     loop {
         if stop.is_cancelled() {
             return Err(Unread::Stopped);
         }
         match file.read(&mut piece)? {
-            0 => break,
+            0 => return Ok(hexadecimal(&hasher.finalize())),
             count => {
                 hasher.update(&piece[..count]);
                 read(count as u64);
             }
         }
     }
-    if Stamp::of(&file.metadata()?) != *stamp {
-        return Err(Unread::Problem(CHANGED.to_owned()));
-    }
-    Ok(hexadecimal(&hasher.finalize()))
 }
 
 /// 32 bytes from their 64 hexadecimal digits.
@@ -62,14 +77,4 @@ pub fn parse_sha256(text: &str) -> Option<[u8; 32]> {
             u8::from_str_radix(std::str::from_utf8(digits).ok().filter(|digits| !digits.contains('+'))?, 16).ok()?;
     }
     Some(bytes)
-}
-
-/// The SHA-256 of a file, whatever it is at the moment.
-pub fn digest_now(path: &Path, stop: &CancellationToken) -> Result<String, ClientError> {
-    let stamp = std::fs::metadata(path).map(|metadata| Stamp::of(&metadata));
-    let stamp = stamp.map_err(|error| ClientError::local(path.display(), error))?;
-    digest(path, &stamp, stop, &|_| ()).map_err(|unread| match unread {
-        Unread::Stopped => ClientError::Interrupted,
-        Unread::Problem(why) => ClientError::local(path.display(), why),
-    })
 }

@@ -1,26 +1,26 @@
 //! Fetching a file of the lake: never half under its name, gone on with after a break, and compared with its digest.
 //!
-//! It grows under a hidden name beside its own, with a note of the ETag that it belongs to. When it is whole, compared and
-//! synced, it takes its name in one step.
+//! It grows under a hidden name beside its own, and which version of which file it is of is remembered, see [`super::target`].
+//! When it is whole, compared and synced, it takes its name in one step.
 
 use super::call::Client;
-use super::digest::{PIECE_BYTES, digest_now};
+use super::digest::{PIECE_BYTES, Unread, digest_of};
 use super::error::ClientError;
 use super::progress::FileProgress;
 use super::send::REPR_DIGEST;
+use super::target::{Growing, Records, Target};
+use crate::terminal;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lakeshore::LakePath;
 use lakeshore::upload::hexadecimal;
 use reqwest::header::{ETAG, HeaderMap, IF_RANGE, RANGE};
 use reqwest::{Method, Response, StatusCode};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::fs::{File, OpenOptions};
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter};
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWrite, AsyncWriteExt, BufWriter};
 
 const ADDRESS: &str = "/api/lake/file/download";
 /// A file that arrives with another digest is fetched again so often.
@@ -74,48 +74,6 @@ fn sha256_of(headers: &HeaderMap) -> Option<String> {
     Some(hexadecimal(&STANDARD.decode(value).ok()?))
 }
 
-/// What is to be remembered of bytes that are not whole.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Note {
-    server: String,
-    path: LakePath,
-    etag: String,
-}
-
-/// Where a file grows.
-struct Part {
-    target: PathBuf,
-    bytes: PathBuf,
-    note: PathBuf,
-}
-
-impl Part {
-    /// The lake has no hidden names: this is none of its files.
-    fn of(target: &Path) -> Self {
-        let name = target.file_name().unwrap_or_default().as_encoded_bytes();
-        let name = format!(".lakeshore-{}.part", hexadecimal(&Sha256::digest(name)[..8]));
-        Self {
-            bytes: target.with_file_name(&name),
-            note: target.with_file_name(name + ".json"),
-            target: target.to_owned(),
-        }
-    }
-
-    fn noted(&self) -> Option<Note> {
-        serde_json::from_slice(&std::fs::read(&self.note).ok()?).ok()
-    }
-
-    fn discard(&self) {
-        // What is left of it is begun anew by the next.
-        let _ = std::fs::remove_file(&self.note);
-        let _ = std::fs::remove_file(&self.bytes);
-    }
-
-    fn failed(&self, error: impl std::fmt::Display) -> ClientError {
-        ClientError::local(format!("cannot write {}", self.target.display()), error)
-    }
-}
-
 /// Bytes on their way to a place, hashed as they pass.
 struct Sink<W> {
     output: W,
@@ -165,111 +123,143 @@ async fn ask(client: &Client, path: &LakePath, from: u64, etag: Option<&str>) ->
 /// Fetches a file to its name. Whatever is there under the name is replaced, in one step.
 pub async fn fetch(
     client: &Client,
+    records: Option<&Records>,
     path: &LakePath,
-    target: &Path,
+    target: &Target,
     progress: &Arc<FileProgress>,
 ) -> Result<Fetched, ClientError> {
-    let part = Part::of(target);
-    let mut attempts = client.patience().attempts();
-    let mut corruptions = 0;
-    let mut received = 0;
-    loop {
-        let before = received;
-        match fetch_once(client, path, &part, progress, &mut received).await {
-            Ok(Some(fetched)) => return Ok(fetched),
-            Ok(None) if corruptions < CORRUPTIONS_MAX => corruptions += 1,
-            Ok(None) => {
-                return Err(ClientError::Local(format!(
-                    "{path} comes with other bytes than its digest says; \"lakeshore check --digests\" on the server compares it"
-                )));
-            }
-            Err(error) => {
-                if received > before {
-                    attempts.progressed();
+    let mut fetch = Fetch { client, records, path, target, progress, growing: None, received: 0 };
+    let fetched = fetch.persistently().await;
+    if let Some(growing) = fetch.growing.take() {
+        growing.leave(records);
+    }
+    fetched
+}
+
+struct Fetch<'a> {
+    client: &'a Client,
+    records: Option<&'a Records>,
+    path: &'a LakePath,
+    target: &'a Target,
+    progress: &'a Arc<FileProgress>,
+    growing: Option<Growing>,
+    /// Bytes that came, of all attempts.
+    received: u64,
+}
+
+impl Fetch<'_> {
+    async fn persistently(&mut self) -> Result<Fetched, ClientError> {
+        self.growing =
+            self.records.and_then(|records| Growing::find(self.target, records, self.client.server(), self.path));
+        let mut attempts = self.client.patience().attempts();
+        let mut corruptions = 0;
+        loop {
+            let before = self.received;
+            match self.once().await {
+                Ok(Some(fetched)) => return Ok(fetched),
+                Ok(None) if corruptions < CORRUPTIONS_MAX => corruptions += 1,
+                Ok(None) => {
+                    let path = self.path;
+                    return Err(ClientError::Local(format!(
+                        "{path} comes with other bytes than its digest says; \"lakeshore check --digests\" on the server compares it"
+                    )));
                 }
-                client.tell_away(&error);
-                attempts.after(error).await?;
+                Err(error) => {
+                    if self.received > before {
+                        attempts.progressed();
+                    }
+                    self.client.tell_away(&error);
+                    attempts.after(error).await?;
+                }
             }
+        }
+    }
+
+    /// `None`: the bytes that came do not have the digest; they are gone.
+    async fn once(&mut self) -> Result<Option<Fetched>, ClientError> {
+        let (client, path, target) = (self.client, self.path, self.target);
+        let failed = |error: std::io::Error| target.failed(error);
+        let etag = self.growing.as_ref().and_then(|growing| growing.etag.clone());
+        let from = match &self.growing {
+            Some(growing) if etag.is_some() => growing.file().metadata().map_err(failed)?.len(),
+            _ => 0,
+        };
+        let response = match ask(client, path, from, etag.as_deref()).await {
+            // It is as long already, or longer.
+            Err(ClientError::Refused { code, .. }) if code / 100 == 416 => ask(client, path, 0, None).await?,
+            response => response?,
+        };
+        let head = Head::of(&response);
+        if head.from != 0 && head.from != from {
+            let server = client.server();
+            return Err(ClientError::Unexpected(format!(
+                "{server} sends {path} from the byte {} on, and was asked for it from {from} on; is it a Lakeshore?",
+                head.from
+            )));
+        }
+        if head.from == 0 && self.is_there(&head).await? {
+            self.progress.at(head.size_bytes.unwrap_or_default());
+            if let Some(growing) = self.growing.take() {
+                growing.discard(self.records);
+            }
+            return Ok(Some(Fetched::Unchanged));
+        }
+        let growing = match &mut self.growing {
+            Some(growing) => growing,
+            none => none.insert(Growing::begin(target, client.server(), path)?),
+        };
+        let mut sink = open(growing, &head).await.map_err(failed)?;
+        growing.record(self.records, client.server(), path, head.etag.as_deref());
+        let begun_at = sink.written;
+        self.progress.at(begun_at);
+        let taken = sink.take(client, response, self.progress).await;
+        self.received += sink.written - begun_at;
+        // Also of what broke off: it is gone on with.
+        sink.output.flush().await.map_err(failed)?;
+        taken?;
+        if head.size_bytes.is_some_and(|size| size != sink.written) {
+            return Err(ClientError::Unreachable {
+                server: client.server().to_owned(),
+                cause: "the answer broke off".into(),
+            });
+        }
+        let sha256 = hexadecimal(&sink.hasher.finalize());
+        let Some(growing) = self.growing.take() else { return Ok(None) };
+        if head.sha256.is_some_and(|expected| expected != sha256) {
+            growing.discard(self.records);
+            return Ok(None);
+        }
+        sink.output.get_ref().sync_all().await.map_err(failed)?;
+        growing.finish(self.records).map_err(failed)?;
+        Ok(Some(Fetched::New { bytes: self.received }))
+    }
+
+    async fn is_there(&self, head: &Head) -> Result<bool, ClientError> {
+        let (Some(size), Some(sha256)) = (head.size_bytes, &head.sha256) else { return Ok(false) };
+        let Some(mut file) = self.target.there() else { return Ok(false) };
+        if file.metadata().is_ok_and(|metadata| metadata.len() != size) {
+            return Ok(false);
+        }
+        let stop = self.client.patience().stop.clone();
+        let digest = tokio::task::spawn_blocking(move || digest_of(&mut file, &stop)).await;
+        match digest.map_err(|error| ClientError::Local(error.to_string()))? {
+            Ok(digest) => Ok(digest == *sha256),
+            Err(Unread::Stopped) => Err(ClientError::Interrupted),
+            Err(Unread::Problem(_)) => Ok(false),
         }
     }
 }
 
-/// `None`: the bytes that came do not have the digest; they are gone.
-async fn fetch_once(
-    client: &Client,
-    path: &LakePath,
-    part: &Part,
-    progress: &Arc<FileProgress>,
-    received: &mut u64,
-) -> Result<Option<Fetched>, ClientError> {
-    let noted = part.noted().filter(|noted| noted.path == *path && noted.server == client.server());
-    let there = tokio::fs::metadata(&part.bytes).await.map_or(0, |metadata| metadata.len());
-    let from = if noted.is_some() { there } else { 0 };
-    let response = match ask(client, path, from, noted.as_ref().map(|noted| noted.etag.as_str())).await {
-        // It is as long already, or longer.
-        Err(ClientError::Refused { code, .. }) if code / 100 == 416 => ask(client, path, 0, None).await?,
-        response => response?,
-    };
-    let head = Head::of(&response);
-    if head.from == 0 && is_there(&part.target, &head, client).await? {
-        progress.at(head.size_bytes.unwrap_or_default());
-        return Ok(Some(Fetched::Unchanged));
-    }
-    let mut sink = open(part, &head).await?;
-    note(part, &head, client, path)?;
-    let begun_at = sink.written;
-    progress.at(begun_at);
-    let taken = sink.take(client, response, progress).await;
-    *received += sink.written - begun_at;
-    // Also of what broke off: it is gone on with.
-    sink.output.flush().await.map_err(|error| part.failed(error))?;
-    taken?;
-    if head.size_bytes.is_some_and(|size| size != sink.written) {
-        return Err(ClientError::Unreachable {
-            server: client.server().to_owned(),
-            cause: "the answer broke off".into(),
-        });
-    }
-    let sha256 = hexadecimal(&sink.hasher.finalize());
-    if head.sha256.is_some_and(|expected| expected != sha256) {
-        part.discard();
-        return Ok(None);
-    }
-    sink.output.get_ref().sync_all().await.map_err(|error| part.failed(error))?;
-    give_name(part).map_err(|error| part.failed(error))?;
-    Ok(Some(Fetched::New { bytes: *received }))
-}
-
-async fn is_there(target: &Path, head: &Head, client: &Client) -> Result<bool, ClientError> {
-    let (Some(size), Some(sha256)) = (head.size_bytes, &head.sha256) else { return Ok(false) };
-    if !tokio::fs::metadata(target).await.is_ok_and(|metadata| metadata.is_file() && metadata.len() == size) {
-        return Ok(false);
-    }
-    let (target, stop) = (target.to_owned(), client.patience().stop.clone());
-    let digest = tokio::task::spawn_blocking(move || digest_now(&target, &stop)).await;
-    Ok(digest.map_err(|error| ClientError::Local(error.to_string()))?? == *sha256)
-}
-
-/// Opens what is there, hashes it as far as the answer goes on from, and cuts off the rest.
-async fn open(part: &Part, head: &Head) -> Result<Sink<BufWriter<File>>, ClientError> {
-    let failed = |error| part.failed(error);
-    if let Some(folder) = part.target.parent() {
-        tokio::fs::create_dir_all(folder).await.map_err(failed)?;
-    }
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(&part.bytes)
-        .await
-        .map_err(failed)?;
-    file.set_len(head.from).await.map_err(failed)?;
+/// Hashes what is there, as far as the answer goes on from, and cuts off the rest.
+async fn open(growing: &Growing, head: &Head) -> std::io::Result<Sink<BufWriter<File>>> {
+    let mut file = File::from_std(growing.file().try_clone()?);
+    file.set_len(head.from).await?;
+    file.rewind().await?;
     let mut hasher = Sha256::new();
-    let mut piece = vec![0; PIECE_BYTES];
+    let mut piece = vec![0; PIECE_BYTES.min(usize::try_from(head.from).unwrap_or(PIECE_BYTES) + 1)];
     let mut read = 0;
     loop {
-        match file.read(&mut piece).await.map_err(failed)? {
+        match file.read(&mut piece).await? {
             0 => break,
             count => {
                 hasher.update(&piece[..count]);
@@ -280,32 +270,11 @@ async fn open(part: &Part, head: &Head) -> Result<Sink<BufWriter<File>>, ClientE
     Ok(Sink { output: BufWriter::with_capacity(PIECE_BYTES, file), hasher, written: read })
 }
 
-/// Without an ETag, what breaks off is begun anew.
-fn note(part: &Part, head: &Head, client: &Client, path: &LakePath) -> Result<(), ClientError> {
-    let Some(etag) = head.etag.clone() else {
-        let _ = std::fs::remove_file(&part.note);
-        return Ok(());
-    };
-    let note = Note { server: client.server().to_owned(), path: path.clone(), etag };
-    if part.noted().as_ref() == Some(&note) {
-        return Ok(());
-    }
-    let text = serde_json::to_vec(&note).map_err(|error| part.failed(error))?;
-    std::fs::write(&part.note, text).map_err(|error| part.failed(error))
-}
-
-fn give_name(part: &Part) -> std::io::Result<()> {
-    std::fs::rename(&part.bytes, &part.target)?;
-    // The name is given: a note that stays is of no part.
-    let _ = std::fs::remove_file(&part.note);
-    let folder = part.target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::File::open(folder)?.sync_all()
-}
-
 /// Writes a file to standard output, going on after a break where it was. Gives its bytes.
 pub async fn print(client: &Client, path: &LakePath, progress: &Arc<FileProgress>) -> Result<u64, ClientError> {
+    // The bytes of a file, as they are: what was asked for.
     let stdout =
-        std::io::stdout().as_fd().try_clone_to_owned().map_err(|error| ClientError::local("cannot print", error))?;
+        terminal::output().as_fd().try_clone_to_owned().map_err(|error| ClientError::local("cannot print", error))?;
     let output = File::from_std(std::fs::File::from(stdout));
     let mut sink = Sink { output, hasher: Sha256::new(), written: 0 };
     let mut attempts = client.patience().attempts();

@@ -2,6 +2,7 @@
 
 use lakeshore::ErrorCode;
 use serde_json::Value;
+use std::time::Duration;
 
 /// Done.
 pub const DONE: u8 = 0;
@@ -35,12 +36,18 @@ pub enum ClientError {
     Usage(String),
     /// A refusal in the words of the server, which say what to do.
     #[error("the server refused: {msg} (code {code})")]
-    Refused { code: u32, msg: String, data: Value },
+    Refused {
+        code: u32,
+        msg: String,
+        data: Value,
+        /// When to come back at the earliest, where the answer says so.
+        retry_after: Option<Duration>,
+    },
     #[error("{server} cannot be reached: {cause}")]
     Unreachable { server: String, cause: String },
-    /// Its certificate is not one that this machine trusts: waiting does not help.
-    #[error("{server} cannot be trusted: {cause}; SSL_CERT_FILE may name the certificates of your own authority")]
-    Untrusted { server: String, cause: String },
+    /// TLS with it fails, as when its certificate is not one that this machine trusts: waiting does not help.
+    #[error("{server} cannot be trusted: {cause}; {remedy}")]
+    Untrusted { server: String, cause: String, remedy: &'static str },
     /// Something that is not Lakeshore, or not this version of it.
     #[error("{0}")]
     Unexpected(String),
@@ -67,6 +74,19 @@ impl ClientError {
             Self::Local(_) => FAILED,
             Self::Interrupted => INTERRUPTED,
             Self::Unread => DONE,
+        }
+    }
+
+    /// A refusal that says no more than its code and its words.
+    pub fn refused(code: u32, msg: impl Into<String>) -> Self {
+        Self::Refused { code, msg: msg.into(), data: Value::Null, retry_after: None }
+    }
+
+    /// How long the server asks to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
         }
     }
 

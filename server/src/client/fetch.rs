@@ -5,12 +5,12 @@ use super::download::{Fetched, fetch};
 use super::error::ClientError;
 use super::listing::Listing;
 use super::progress::Progress;
-use super::scan::Problems;
+use super::scan::{PROBLEMS_NAMED_MAX, Problems};
+use super::target::{Folder, Records, Target};
 use futures_util::{StreamExt, stream};
 use lakeshore::LakePath;
 use lakeshore::service::LakeEntry;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What was fetched.
@@ -38,22 +38,34 @@ impl Got {
 /// A file of a folder, and where it goes.
 struct Wanted {
     path: LakePath,
-    target: PathBuf,
+    target: Target,
     size_bytes: u64,
 }
+
+/// Folders that are still to be looked into. A server that names more has no end.
+const FOLDERS_MAX: usize = 1_000_000;
 
 /// Fetches all that is below `path` to below `to`, many files at a time. Holds a page of the list for each level.
 pub async fn fetch_folder(
     client: &Client,
+    records: Option<&Records>,
     path: &LakePath,
-    to: &Path,
+    to: &Folder,
     jobs: usize,
     progress: &Arc<Progress>,
 ) -> Result<Got, ClientError> {
     progress.begin("fetching", None, None);
     let mut got = Got::default();
-    let mut folders = vec![(path.clone(), to.to_owned())];
-    while let Some((folder, to)) = folders.pop() {
+    let mut folders = vec![path.clone()];
+    while let Some(folder) = folders.pop() {
+        let below = path.relative(&folder).unwrap_or_default();
+        let to = match to.below(below.split('/').filter(|name| !name.is_empty())) {
+            Ok(to) => to,
+            Err(error) => {
+                fail(&mut got, progress, folder.as_str(), error.to_string());
+                continue;
+            }
+        };
         let mut listing = Listing::of(client, folder.as_str());
         loop {
             let page = listing.next_page().await?;
@@ -62,32 +74,39 @@ pub async fn fetch_folder(
             }
             let mut files = Vec::new();
             for entry in page {
-                match place(&folder, &to, &entry) {
-                    Ok((path, target)) if entry.is_folder => folders.push((path, target)),
-                    Ok((path, target)) => {
+                match name(&folder, &entry) {
+                    Ok(path) if entry.is_folder => folders.push(path),
+                    Ok(path) => {
+                        let target = to.file(&*entry.name);
                         files.push(Wanted { path, target, size_bytes: entry.size_bytes });
                     }
-                    Err(why) => got.failed.add(entry.path.as_str(), why),
+                    Err(why) => fail(&mut got, progress, &format!("{folder}/{}", entry.name), why),
                 }
             }
-            fetch_all(client, files, jobs, progress, &mut got).await?;
+            if folders.len() > FOLDERS_MAX {
+                let server = client.server();
+                return Err(ClientError::Unexpected(format!(
+                    "{server} names more than {FOLDERS_MAX} folders to look into; fetch them one by one"
+                )));
+            }
+            fetch_all(client, records, files, jobs, progress, &mut got).await?;
         }
     }
     progress.end();
     Ok(got)
 }
 
-/// Never outside `to`, whatever the server names.
-fn place(folder: &LakePath, to: &Path, entry: &LakeEntry) -> Result<(LakePath, PathBuf), String> {
+/// The place of an entry in the lake, if its name is a name: it is going to be one on this machine too.
+fn name(folder: &LakePath, entry: &LakeEntry) -> Result<LakePath, String> {
     if entry.name.contains('/') {
         return Err("its name is no name".into());
     }
-    let path = folder.file(&entry.name).map_err(|error| error.to_string())?;
-    Ok((path, to.join(&entry.name)))
+    folder.file(&entry.name).map_err(|error| error.to_string())
 }
 
 async fn fetch_all(
     client: &Client,
+    records: Option<&Records>,
     files: Vec<Wanted>,
     jobs: usize,
     progress: &Arc<Progress>,
@@ -95,16 +114,16 @@ async fn fetch_all(
 ) -> Result<(), ClientError> {
     let fetches = stream::iter(files).map(|wanted| async move {
         let of_file = progress.of_file(wanted.path.as_str(), wanted.size_bytes);
-        (fetch(client, &wanted.path, &wanted.target, &of_file).await, wanted.path)
+        (fetch(client, records, &wanted.path, &wanted.target, &of_file).await, wanted.path)
     });
     let mut fetches = fetches.buffer_unordered(jobs);
     while let Some((result, path)) = fetches.next().await {
         match result {
             Ok(fetched) => got.add(fetched),
             // This file: it was removed meanwhile, or cannot be written here.
-            Err(ClientError::Local(why)) => fail(got, progress, &path, why),
+            Err(ClientError::Local(why)) => fail(got, progress, path.as_str(), why),
             Err(ClientError::Refused { code, msg, .. }) if !matches!(code / 100, 401 | 403) => {
-                fail(got, progress, &path, msg)
+                fail(got, progress, path.as_str(), msg)
             }
             Err(error) => return Err(error),
         }
@@ -113,7 +132,9 @@ async fn fetch_all(
     Ok(())
 }
 
-fn fail(got: &mut Got, progress: &Progress, path: &LakePath, why: String) {
-    progress.tell(&format!("failed: {path}: {why}"));
-    got.failed.add(path.as_str(), why);
+fn fail(got: &mut Got, progress: &Progress, path: &str, why: String) {
+    if got.failed.count < PROBLEMS_NAMED_MAX as u64 {
+        progress.tell(&format!("failed: {path}: {why}"));
+    }
+    got.failed.add(path, why);
 }

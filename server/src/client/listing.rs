@@ -9,6 +9,9 @@ use lakeshore::service::LakeEntry;
 /// Entries of one page.
 const PAGE_SIZE: u64 = LIST_SIZE_MAX;
 
+/// Entries of one folder: a list that goes on behind that has no end.
+const ENTRIES_MAX: u64 = 100_000_000;
+
 /// A folder that is read page by page.
 pub struct Listing<'a> {
     client: &'a Client,
@@ -30,6 +33,12 @@ impl<'a> Listing<'a> {
         }
         let query = [("path", self.path.clone()), ("from", self.from.to_string()), ("size", PAGE_SIZE.to_string())];
         let entries: Vec<LakeEntry> = self.client.get("/api/lake/file/list", &query).await?;
+        if entries.len() as u64 > PAGE_SIZE || self.from >= ENTRIES_MAX {
+            let server = self.client.server();
+            return Err(ClientError::Unexpected(format!(
+                "{server} lists more entries than it was asked for, or than a folder has; is it a Lakeshore?"
+            )));
+        }
         self.from += entries.len() as u64;
         self.is_over = (entries.len() as u64) < PAGE_SIZE;
         Ok(entries)

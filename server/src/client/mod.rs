@@ -5,8 +5,8 @@
 //! - [`walk`], [`pick`], [`digest`], [`scan`]: from a folder to a [`plan`], which a [`manifest`] may contradict;
 //! - [`push`]: from the plan to a sync that has ended, which is [`opening`], and [`closing`] it. [`missing`] asks,
 //!   [`deliver`] sends many files at a time, [`send`] and [`tus`] one, [`body`] its bytes; [`difference`] only looks;
-//! - [`listing`], [`fetch`], [`download`]: folders and files of the lake;
-//! - [`remembered`]: what lets the same command go on where the last one ended;
+//! - [`listing`], [`fetch`], [`download`]: folders and files of the lake, to a [`target`] on this machine;
+//! - [`remembered`]: what lets the same command go on where the last one ended, in a [`private`] folder;
 //! - [`progress`]: how far it has come.
 
 pub mod body;
@@ -24,6 +24,7 @@ pub mod missing;
 pub mod opening;
 pub mod pick;
 pub mod plan;
+pub mod private;
 pub mod progress;
 pub mod push;
 pub mod remembered;
@@ -31,5 +32,6 @@ pub mod retry;
 pub mod scan;
 pub mod send;
 pub mod settings;
+pub mod target;
 pub mod tus;
 pub mod walk;

@@ -2,12 +2,14 @@
 //! push of a million files holds a few of them in memory.
 
 use super::error::ClientError;
+use super::private::PrivateFolder;
 use super::walk::{Stamp, order};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Changes of the file's form count here: a plan of another one is made anew.
 const FORM: u32 = 1;
@@ -45,34 +47,36 @@ struct Head {
     begun_ms: i64,
 }
 
+const NAME: &str = "plan.jsonl";
+/// Until it is whole.
+const UNFINISHED: &str = "plan.new";
+
 /// A plan that is whole.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    place: PathBuf,
+    folder: Arc<PrivateFolder>,
     pub files: u64,
     pub bytes: u64,
 }
 
 impl Plan {
     pub fn read(&self) -> Result<PlanReader, ClientError> {
-        PlanReader::open(&self.place)?.ok_or_else(|| damaged(&self.place, "it is gone"))
+        PlanReader::open(&self.folder)?.ok_or_else(|| damaged(&self.folder.path(NAME), "it is gone"))
     }
 }
 
 /// Writes a plan, under its name only when it is whole.
 pub struct PlanWriter {
-    place: PathBuf,
-    unfinished: PathBuf,
+    folder: Arc<PrivateFolder>,
     output: BufWriter<File>,
     files: u64,
     bytes: u64,
 }
 
 impl PlanWriter {
-    pub fn create(place: &Path, begun_ms: i64) -> Result<Self, ClientError> {
-        let unfinished = place.with_extension("new");
-        let file = File::create(&unfinished).map_err(|error| unwritable(&unfinished, error))?;
-        let mut writer = Self { place: place.to_owned(), unfinished, output: BufWriter::new(file), files: 0, bytes: 0 };
+    pub fn create(folder: &Arc<PrivateFolder>, begun_ms: i64) -> Result<Self, ClientError> {
+        let file = folder.create(UNFINISHED).map_err(|error| unwritable(folder, error))?;
+        let mut writer = Self { folder: folder.clone(), output: BufWriter::new(file), files: 0, bytes: 0 };
         writer.line(&Head { form: FORM, begun_ms })?;
         Ok(writer)
     }
@@ -87,16 +91,16 @@ impl PlanWriter {
         serde_json::to_writer(&mut self.output, value)
             .map_err(std::io::Error::from)
             .and_then(|()| self.output.write_all(b"\n"))
-            .map_err(|error| unwritable(&self.unfinished, error))
+            .map_err(|error| unwritable(&self.folder, error))
     }
 
     /// It is a memory of what can be found out again: not synced.
     pub fn finish(mut self) -> Result<Plan, ClientError> {
         self.output
             .flush()
-            .and_then(|()| std::fs::rename(&self.unfinished, &self.place))
-            .map_err(|error| unwritable(&self.place, error))?;
-        Ok(Plan { place: self.place, files: self.files, bytes: self.bytes })
+            .and_then(|()| self.folder.rename(UNFINISHED, NAME))
+            .map_err(|error| unwritable(&self.folder, error))?;
+        Ok(Plan { folder: self.folder, files: self.files, bytes: self.bytes })
     }
 }
 
@@ -109,13 +113,14 @@ pub struct PlanReader {
 
 impl PlanReader {
     /// `None` where there is no plan, or one of another form.
-    pub fn open(place: &Path) -> Result<Option<Self>, ClientError> {
-        let file = match File::open(place) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+    pub fn open(folder: &PrivateFolder) -> Result<Option<Self>, ClientError> {
+        let place = folder.path(NAME);
+        let file = match folder.read(NAME) {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(None),
             Err(error) => return Err(ClientError::local(format!("cannot read {}", place.display()), error)),
         };
-        let mut reader = Self { place: place.to_owned(), input: BufReader::new(file), begun_ms: 0, offset: 0 };
+        let mut reader = Self { place, input: BufReader::new(file), begun_ms: 0, offset: 0 };
         match reader.line::<Head>() {
             Ok(Some(head)) if head.form == FORM => {
                 reader.begun_ms = head.begun_ms;
@@ -186,8 +191,8 @@ impl Earlier {
     }
 }
 
-fn unwritable(place: &Path, error: std::io::Error) -> ClientError {
-    ClientError::local(format!("cannot write the plan {}", place.display()), error)
+fn unwritable(folder: &PrivateFolder, error: std::io::Error) -> ClientError {
+    ClientError::local(format!("cannot write the plan {}", folder.path(UNFINISHED).display()), error)
 }
 
 fn damaged(place: &Path, why: impl std::fmt::Display) -> ClientError {

@@ -1,8 +1,8 @@
 //! How far it has come: bars where somebody looks at a terminal, else a line now and then. All on standard error.
 
+use crate::terminal;
 use bytesize::ByteSize;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -38,7 +38,7 @@ struct Stage {
 
 impl Progress {
     pub fn new(quiet: bool) -> Arc<Self> {
-        let manner = match (quiet, io::stderr().is_terminal()) {
+        let manner = match (quiet, terminal::is_watched()) {
             (true, _) => Manner::Quiet,
             (false, true) => Manner::Bars,
             (false, false) => Manner::Lines,
@@ -125,16 +125,16 @@ impl Progress {
         let wanted = self.manner == Manner::Bars && size_bytes >= LARGE_BYTES_MIN;
         let bar = wanted.then(|| {
             let style = style("  {binary_bytes}/{binary_total_bytes} {wide_msg}");
-            self.bars.add(ProgressBar::new(size_bytes).with_style(style).with_message(name.to_owned()))
+            self.bars
+                .add(ProgressBar::new(size_bytes).with_style(style).with_message(terminal::visible(name).into_owned()))
         });
         Arc::new(FileProgress { all: self.clone(), bar, position: AtomicU64::new(0) })
     }
 
     /// A line for people, above the bars.
     pub fn tell(&self, line: &str) {
-        // Nobody is left to be told of a failure to tell.
         self.bars.suspend(|| {
-            let _ = writeln!(io::stderr(), "{line}");
+            terminal::say(line);
         });
     }
 
@@ -148,7 +148,7 @@ impl Progress {
             _ => format!("{}: {files} files, {bytes}", stage.doing),
         };
         if !stage.doing.is_empty() {
-            let _ = writeln!(io::stderr(), "{line}");
+            terminal::say(&line);
         }
     }
 }

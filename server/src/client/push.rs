@@ -223,7 +223,7 @@ async fn plan(
         dataset: push.dataset.clone(),
         pick: push.pick.clone(),
         follow_links: push.follow_links,
-        place: remembered.plan(),
+        state: remembered.folder(),
         read_all: push.read_all,
     };
     let Scanned { plan, skipped, problems, .. } = scan.run(progress, &client.patience().stop).await?;

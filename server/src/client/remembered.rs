@@ -2,7 +2,7 @@
 //! `$XDG_STATE_HOME/lakeshore/pushes/`, a folder for each server, source, dataset and type.
 
 use super::error::ClientError;
-use super::settings::base;
+use super::private::PrivateFolder;
 use lakeshore::LakePath;
 use lakeshore::sync::{SyncId, SyncType};
 use lakeshore::upload::hexadecimal;
@@ -10,11 +10,10 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A sync that this push has started, or is about to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,22 +41,22 @@ struct Begun {
 
 /// The folder of one push. Held by one process at a time.
 pub struct Remembered {
-    folder: PathBuf,
+    folder: Arc<PrivateFolder>,
     /// By path.
     begun: Mutex<HashMap<String, Begun>>,
     _lock: File,
 }
 
+const PUSH: &str = "push.json";
+const UPLOADS: &str = "uploads.jsonl";
+
 impl Remembered {
     pub fn open(server: &str, source: &Path, path: &LakePath, sync_type: SyncType) -> Result<Self, ClientError> {
-        let base = base("XDG_STATE_HOME", ".local/state").ok_or_else(|| {
-            ClientError::Usage("there is no place to remember a push in; set HOME or XDG_STATE_HOME".into())
-        })?;
-        Self::open_below(&base.join("pushes"), server, source, path, sync_type)
+        Self::open_below(&PrivateFolder::of_state()?.folder("pushes")?, server, source, path, sync_type)
     }
 
     fn open_below(
-        base: &Path,
+        base: &PrivateFolder,
         server: &str,
         source: &Path,
         path: &LakePath,
@@ -70,59 +69,39 @@ impl Remembered {
             sync_type.as_str().as_bytes(),
         ];
         let digest = Sha256::digest(parts.join(&0));
-        let folder = base.join(hexadecimal(&digest[..12]));
-        let failed =
-            |error: &dyn std::fmt::Display| ClientError::local(format!("cannot use {}", folder.display()), error);
-        DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|error| failed(&error))?;
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("lock"));
-        let lock = lock.map_err(|error| failed(&error))?;
+        let folder = base.folder(&hexadecimal(&digest[..12]))?;
+        let failed = |error| ClientError::local(format!("cannot use {}", folder.path("lock").display()), error);
+        let lock = folder.append("lock").map_err(failed)?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| ClientError::Local(format!("another push of {} to {path} is running", source.display())))?;
-        let begun = Mutex::new(read_begun(&folder.join("uploads.jsonl")));
-        Ok(Self { folder, begun, _lock: lock })
+        let begun = Mutex::new(read_begun(&folder));
+        Ok(Self { folder: Arc::new(folder), begun, _lock: lock })
     }
 
     /// Where the plan is.
-    pub fn plan(&self) -> PathBuf {
-        self.folder.join("plan.jsonl")
-    }
-
-    fn push(&self) -> PathBuf {
-        self.folder.join("push.json")
-    }
-
-    fn uploads(&self) -> PathBuf {
-        self.folder.join("uploads.jsonl")
+    pub fn folder(&self) -> Arc<PrivateFolder> {
+        self.folder.clone()
     }
 
     /// The push that was left open. One that cannot be read is as good as none: the server still has its sync.
     pub fn open_push(&self) -> Option<OpenPush> {
-        serde_json::from_slice(&std::fs::read(self.push()).ok()?).ok()
+        serde_json::from_slice(&self.folder.read_all(PUSH).ok()??).ok()
     }
 
     /// Remembers it durably, before the server is told.
     pub fn remember(&self, push: &OpenPush) -> Result<(), ClientError> {
-        let (place, unfinished) = (self.push(), self.folder.join("push.new"));
-        let write = || -> std::io::Result<()> {
-            let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?;
-            serde_json::to_writer_pretty(&mut file, push)?;
-            file.sync_all()?;
-            std::fs::rename(&unfinished, &place)?;
-            File::open(&self.folder)?.sync_all()
-        };
-        write().map_err(|error| ClientError::local(format!("cannot write {}", place.display()), error))
+        let written = serde_json::to_vec_pretty(push).map_err(std::io::Error::from);
+        let written = written.and_then(|text| self.folder.write_durably(PUSH, &text));
+        written.map_err(|error| ClientError::local(format!("cannot write {}", self.folder.path(PUSH).display()), error))
     }
 
     /// The sync has ended: the next push starts one of its own. The plan stays, for its digests.
     pub fn forget(&self) -> Result<(), ClientError> {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        for place in [self.uploads(), self.push()] {
-            match std::fs::remove_file(&place) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(ClientError::local(format!("cannot remove {}", place.display()), error));
-                }
-                _ => {}
-            }
+        for name in [UPLOADS, PUSH] {
+            self.folder.remove(name).map_err(|error| {
+                ClientError::local(format!("cannot remove {}", self.folder.path(name).display()), error)
+            })?;
         }
         Ok(())
     }
@@ -135,24 +114,25 @@ impl Remembered {
     }
 
     pub fn remember_begun(&self, sync_id: SyncId, path: &str, sha256: &str, url: &str) -> Result<(), ClientError> {
-        let place = self.uploads();
         let upload = Begun { sync_id, path: path.to_owned(), sha256: sha256.to_owned(), url: url.to_owned() };
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         let write = || -> std::io::Result<()> {
             let mut text = serde_json::to_vec(&upload)?;
             text.push(b'\n');
             // The address of an upload is as good as a key to it.
-            OpenOptions::new().create(true).append(true).mode(0o600).open(&place)?.write_all(&text)
+            self.folder.append(UPLOADS)?.write_all(&text)
         };
-        write().map_err(|error| ClientError::local(format!("cannot write {}", place.display()), error))?;
+        write().map_err(|error| {
+            ClientError::local(format!("cannot write {}", self.folder.path(UPLOADS).display()), error)
+        })?;
         begun.insert(upload.path.clone(), upload);
         Ok(())
     }
 }
 
 /// The last line of a path counts. A line that was cut short is left out: its upload expires on the server.
-fn read_begun(place: &Path) -> HashMap<String, Begun> {
-    let Ok(file) = File::open(place) else { return HashMap::new() };
+fn read_begun(folder: &PrivateFolder) -> HashMap<String, Begun> {
+    let Ok(Some(file)) = folder.read(UPLOADS) else { return HashMap::new() };
     let lines = BufReader::new(file).lines().map_while(Result::ok);
     let begun = lines.filter_map(|line| serde_json::from_str::<Begun>(&line).ok());
     begun.map(|begun| (begun.path.clone(), begun)).collect()
@@ -166,7 +146,8 @@ mod tests {
     fn a_push_is_remembered_until_it_is_forgotten_and_held_by_one() {
         let base = tempfile::tempdir().unwrap();
         let path = LakePath::parse("/data/t").unwrap();
-        let open = |sync_type| Remembered::open_below(base.path(), "http://x", Path::new("/f"), &path, sync_type);
+        let state = PrivateFolder::open(&base.path().join("pushes")).unwrap();
+        let open = |sync_type| Remembered::open_below(&state, "http://x", Path::new("/f"), &path, sync_type);
         let remembered = open(SyncType::FullSync).unwrap();
         assert!(matches!(open(SyncType::FullSync), Err(ClientError::Local(_))));
         assert!(open(SyncType::IncrementalSync).is_ok());

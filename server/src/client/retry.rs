@@ -53,7 +53,9 @@ impl Attempts<'_> {
         }
         let longest = WAIT_MIN.saturating_mul(1 << self.failures.min(16)).min(WAIT_MAX);
         // Many that wait for one server should not all come at the same moment.
-        let wait = longest.mul_f64(rand::rng().random_range(0.5..1.0)).min(left);
+        let wait = longest.mul_f64(rand::rng().random_range(0.5..1.0));
+        // Who knows when it will be back is not asked before, but for once more at the end.
+        let wait = wait.max(error.retry_after().unwrap_or_default()).min(left);
         tokio::select! {
             () = tokio::time::sleep(wait) => Ok(()),
             () = self.patience.stop.cancelled() => Err(ClientError::Interrupted),
@@ -70,7 +72,7 @@ mod tests {
     }
 
     fn refused(code: u32) -> ClientError {
-        ClientError::Refused { code, msg: String::new(), data: serde_json::Value::Null }
+        ClientError::refused(code, "")
     }
 
     #[tokio::test]
@@ -95,6 +97,24 @@ mod tests {
             assert!(attempts.after(refused(50000)).await.is_ok());
         }
         assert!(attempts.after(refused(50000)).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_says_when_it_is_back_is_not_asked_before_and_the_patience_ends_all_the_same() {
+        let busy = |retry_after| {
+            let mut refused = refused(42900);
+            if let ClientError::Refused { retry_after: asked, .. } = &mut refused {
+                *asked = Some(retry_after);
+            }
+            refused
+        };
+        let patience = patience(Duration::from_millis(600));
+        let mut attempts = patience.attempts();
+        let begun = Instant::now();
+        attempts.after(busy(Duration::from_millis(300))).await.unwrap();
+        assert!(begun.elapsed() >= Duration::from_millis(300));
+        attempts.after(busy(Duration::MAX)).await.unwrap();
+        assert!(attempts.after(busy(Duration::ZERO)).await.is_err());
     }
 
     #[tokio::test]

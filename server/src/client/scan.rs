@@ -4,6 +4,7 @@ use super::digest::{Unread, digest};
 use super::error::ClientError;
 use super::pick::Pick;
 use super::plan::{Earlier, Plan, PlanReader, PlanWriter, PlannedFile};
+use super::private::PrivateFolder;
 use super::progress::Progress;
 use super::walk::{Found, Sight, Skipped, Source, walk};
 use crate::clock::SystemClock;
@@ -29,7 +30,7 @@ pub struct Scan {
     pub pick: Arc<Pick>,
     pub follow_links: bool,
     /// Where the plan is written; the one that is there is asked for digests.
-    pub place: PathBuf,
+    pub state: Arc<PrivateFolder>,
     /// No earlier digest is trusted.
     pub read_all: bool,
 }
@@ -94,8 +95,8 @@ impl Scan {
     pub async fn run(self, progress: &Arc<Progress>, stop: &CancellationToken) -> Result<Scanned, ClientError> {
         progress.begin("hashing", None, None);
         // Before the walk begins: what changes after that may be missed by it.
-        let mut writer = PlanWriter::create(&self.place, SystemClock.now().0)?;
-        let earlier = if self.read_all { None } else { PlanReader::open(&self.place)?.map(Earlier::new) };
+        let mut writer = PlanWriter::create(&self.state, SystemClock.now().0)?;
+        let earlier = if self.read_all { None } else { PlanReader::open(&self.state)?.map(Earlier::new) };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let hashers = Arc::new(Semaphore::new(cores));
         let folder = self.source.folder.clone();
@@ -181,13 +182,13 @@ mod tests {
     use std::path::Path;
     use std::time::Duration;
 
-    async fn scan(folder: &Path, place: &Path, read_all: bool) -> Scanned {
+    async fn scan(folder: &Path, state: &Arc<PrivateFolder>, read_all: bool) -> Scanned {
         let scan = Scan {
             source: Source::find(folder).unwrap(),
             dataset: LakePath::parse("/data/t").unwrap(),
             pick: Arc::new(Pick::new(&[], &[]).unwrap()),
             follow_links: false,
-            place: place.to_owned(),
+            state: state.clone(),
             read_all,
         };
         scan.run(&Progress::new(true), &CancellationToken::new()).await.unwrap()
@@ -196,7 +197,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_is_read_again_only_when_it_may_have_changed() {
         let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let place = state.path().join("plan.jsonl");
+        let place = Arc::new(PrivateFolder::open(&state.path().join("state")).unwrap());
         std::fs::create_dir(folder.path().join("b")).unwrap();
         for name in ["a", "b/c", "d"] {
             std::fs::write(folder.path().join(name), name).unwrap();

@@ -199,7 +199,7 @@ fn upload_offset(headers: &HeaderMap) -> Result<u64, ClientError> {
 }
 
 fn refusal(code: ErrorCode, msg: &str) -> ClientError {
-    ClientError::Refused { code: code.number(), msg: msg.to_owned(), data: serde_json::Value::Null }
+    ClientError::refused(code.number(), msg)
 }
 
 /// The upload is not there any more, or has failed because its bytes were not those that were announced.

@@ -17,6 +17,7 @@ mod sender;
 mod sign_in;
 pub mod threads;
 
+use crate::logging;
 use crate::site;
 use crate::state::sqlite::SqliteState;
 use axum::Router;
@@ -72,7 +73,15 @@ pub fn router(door: Arc<Door>) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(CompressionLayer::new())
         .layer(middleware::map_response(protect))
-        .layer(TraceLayer::new_for_http());
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(logging::request_span)
+                .on_request(())
+                .on_response(logging::answered)
+                .on_body_chunk(())
+                .on_eos(())
+                .on_failure(()),
+        );
     // Uploads come by the ten thousand a second; each layer that they do not need would be felt. A panic of theirs ends
     // the task that they run in, and is answered by `guard_changes`.
     // Downloads too: a file is sent as it is, and only so can a part of it be.

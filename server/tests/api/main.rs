@@ -22,6 +22,7 @@ mod hosts;
 mod idempotency;
 mod identity;
 mod list;
+mod log_secrets;
 mod missing;
 mod previews;
 mod proxies;

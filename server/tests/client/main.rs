@@ -3,10 +3,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod gate;
+mod hostile;
 mod interruptions;
 mod machine;
+mod planted;
 mod push;
 mod reading;
 #[path = "../support/server.rs"]
 mod server;
 mod settings;
+mod terminal;
+mod trying_again;

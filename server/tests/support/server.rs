@@ -48,7 +48,7 @@ pub struct Ended {
 }
 
 /// Says that a test cannot test here, past the harness, which would keep it to itself.
-#[allow(clippy::explicit_write)]
+#[allow(clippy::explicit_write, clippy::disallowed_methods)]
 pub fn skipped(reason: &str) {
     let name = std::thread::current().name().unwrap_or_default().to_owned();
     writeln!(std::io::stderr(), "SKIPPED {name}: {reason}").unwrap();

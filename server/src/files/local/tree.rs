@@ -1,9 +1,10 @@
 //! The lake root's own handle, and every name resolved beneath it.
 //!
-//! Names are walked component by component with `O_NOFOLLOW`, from a directory handle, never as a path string: a
-//! symlink planted in the lake leads nowhere, and a race between check and use cannot lead outside.
+//! Names are walked component by component, see [`crate::beneath`], never as a path string.
 
 use super::fault::fault;
+use crate::beneath::make_folder;
+pub(super) use crate::beneath::open_folder;
 use crate::space::space_of;
 use lakeshore::path::LakePath;
 use lakeshore::place::{ENGINE_FOLDER, ENGINE_SUBFOLDERS, Place, UPLOADS_FOLDER};
@@ -13,7 +14,7 @@ use lakeshore::upload::Identity;
 use lakeshore::{Error, Timestamp};
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, StatxFlags, StatxTimestamp, fstatfs,
-    fstatvfs, fsync, mkdirat, openat, renameat_with, statx, unlinkat,
+    fstatvfs, fsync, openat, renameat_with, statx, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::path::Arg;
@@ -55,7 +56,6 @@ pub(super) struct Found {
 
 /// What `statfs(2)` says of tmpfs.
 const TMPFS_MAGIC: i64 = 0x0102_1994;
-const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::RDONLY);
 /// As everybody else makes them: the umask decides who reads the lake.
 const FOLDER_MODE: Mode = Mode::RWXU.union(Mode::RWXG).union(Mode::RWXO);
 /// What has not landed is nobody's business.
@@ -274,20 +274,6 @@ pub(super) fn look_in(folder: &OwnedFd, name: &str) -> Result<Option<Found>, Err
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(fault("looking at a place")(errno)),
     }
-}
-
-pub(super) fn open_folder(parent: &OwnedFd, name: impl Arg) -> Result<OwnedFd, Errno> {
-    openat(parent, name, FOLDER, Mode::empty())
-}
-
-/// Makes a folder, unless it is there, and makes its name durable.
-fn make_folder(parent: &OwnedFd, name: &str, mode: Mode) -> Result<OwnedFd, Errno> {
-    match mkdirat(parent, name, mode) {
-        Ok(()) => fsync(parent)?,
-        Err(Errno::EXIST) => {}
-        Err(errno) => return Err(errno),
-    }
-    open_folder(parent, name)
 }
 
 pub(super) fn sync_folder(folder: impl AsFd) -> Result<(), Error> {

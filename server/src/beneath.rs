@@ -1,0 +1,26 @@
+//! Names resolved beneath the handle of a folder, one at a time, and never through a link: what somebody has planted leads
+//! nowhere, and a race between check and use cannot lead outside. The lake and the downloads of `get` both rest on it.
+
+use rustix::fs::{Mode, OFlags, fsync, mkdirat, openat};
+use rustix::io::Errno;
+use rustix::path::Arg;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Of a folder, a handle; where a link or something else has the name, `ENOTDIR` or `ELOOP`.
+const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::RDONLY);
+
+/// Opens the folder of that name, which is one component.
+pub fn open_folder(parent: impl AsFd, name: impl Arg) -> Result<OwnedFd, Errno> {
+    openat(parent, name, FOLDER, Mode::empty())
+}
+
+/// Makes the folder of that name, unless it is there, makes its name durable, and opens it.
+pub fn make_folder(parent: impl AsFd, name: impl Arg + Copy, mode: Mode) -> Result<OwnedFd, Errno> {
+    let parent = parent.as_fd();
+    match mkdirat(parent, name, mode) {
+        Ok(()) => fsync(parent)?,
+        Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno),
+    }
+    open_folder(parent, name)
+}
