@@ -10,6 +10,7 @@ use crate::sync::{Status, SyncId};
 use crate::trash::TrashId;
 use crate::upload::{Upload, UploadId};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// A refusal as it travels: the body of every answer that is not a success.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,6 +174,15 @@ pub enum Error {
     #[error("{max} event streams are open, the most that there may be; close one, or come back in a moment", max = crate::limits::SUBSCRIBERS_MAX)]
     TooManySubscribers,
     #[error(
+        "nothing was found within {} seconds, for the text q is looked for in too many rows; narrow it by a path, a sync or a status, or ask for an earlier page",
+        max.as_secs()
+    )]
+    SearchTooLong { max: Duration },
+    #[error(
+        "you have {share_max} {what} already, the most that one key may have, or one address without a key; end one, or come back in a moment"
+    )]
+    OverShare { what: &'static str, share_max: usize },
+    #[error(
         "something went wrong inside the server, which has logged it; try again, and tell its operator if it stays"
     )]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -292,6 +302,8 @@ impl Error {
             Self::IdempotencyKeyReused => ErrorCode::IdempotencyKeyReused,
             Self::ShuttingDown => ErrorCode::ShuttingDown,
             Self::TooManySubscribers => ErrorCode::TooManySubscribers,
+            Self::SearchTooLong { .. } => ErrorCode::SearchTooLong,
+            Self::OverShare { .. } => ErrorCode::OverShare,
             Self::Internal(_) => ErrorCode::Internal,
         }
     }
@@ -359,11 +371,14 @@ error_codes! {
     RangeNotSatisfiable = 41600, "the file ends before the range that was asked for";
     UnknownHost = 42100, "the host that the request names is not this server";
     IdempotencyKeyReused = 42200, "the Idempotency-Key was sent before, with another call";
+    SearchTooLong = 42201, "a search by text that would take too long";
     TakenOver = 42300, "another request has gone on with the resumable upload";
+    OverShare = 42900, "the key, or the address, has its share of what is bounded";
     WrongChecksum = 46000, "a piece has another checksum than the one sent with it";
     Internal = 50000, "a fault inside the server, logged there";
     ShuttingDown = 50300, "the server is shutting down";
     TooManySubscribers = 50301, "too many event streams are open";
+    TooManyConnections = 50302, "the client's address has its share of the connections";
     OpenedAhead = 50303, "a sign-in link that was fetched ahead of its use";
     ColumnsUnread = 50305, "columns of files of the sync could not be read yet";
     DiskFull = 50700, "the disk is full, or so full that the rest is kept back";

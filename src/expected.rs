@@ -2,6 +2,7 @@
 //!
 //! A sync that was declared ends when it holds exactly that, and not before.
 
+use crate::bounded_list::just_beyond_if_any;
 use crate::error::Error;
 use crate::limits::{EXPECTED_FILES_MAX, MISMATCHES_NAMED_MAX};
 use crate::path::LakePath;
@@ -25,7 +26,11 @@ pub struct FileOfBatch {
 /// A declaration as it travels: `files`, each by name; or `count` and `size_bytes`, or one of them, of all together.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Expected {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "just_beyond_if_any::<_, _, EXPECTED_FILES_MAX>"
+    )]
     pub files: Option<Vec<FileOfBatch>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
@@ -121,8 +126,7 @@ impl Expected {
 fn declared(dataset: &LakePath, files: &[FileOfBatch]) -> Result<Vec<DeclaredFile>, Error> {
     if files.len() > EXPECTED_FILES_MAX {
         return Err(Error::Invalid(format!(
-            "\"expected\" names {} files, and at most {EXPECTED_FILES_MAX} may be named; send \"count\" and \"size_bytes\" instead, or several syncs",
-            files.len()
+            "\"expected\" names more than {EXPECTED_FILES_MAX} files, the most that may be named; send \"count\" and \"size_bytes\" instead, or several syncs"
         )));
     }
     let mut declared = Vec::with_capacity(files.len());

@@ -4,6 +4,7 @@
 //! speak with the very types that the server keeps. What touches the machine comes in through [`ports`].
 
 pub mod activity;
+mod bounded_list;
 pub mod dataset;
 pub mod day;
 pub mod difference;
@@ -27,6 +28,7 @@ pub mod rhythm;
 pub mod schema;
 pub mod search;
 pub mod service;
+pub mod shares;
 pub mod sync;
 pub mod time;
 pub mod trash;

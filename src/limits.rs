@@ -27,6 +27,8 @@ pub const EXPECTED_FILES_MAX: usize = 100_000;
 pub const MISMATCHES_NAMED_MAX: usize = 100;
 /// Comparisons of a sync with its dataset that run at the same time; more wait. Each visits every file.
 pub const DIFFERENCES_MAX: usize = 2;
+/// Comparisons of one caller that run, one at a time, or wait; more are refused.
+pub const DIFFERENCES_SHARE_MAX: usize = 8;
 /// Files of each kind that such a comparison names in short.
 pub const DIFFERENCES_NAMED_MAX: u64 = 20;
 /// Files of such a comparison that are looked up in the history at once.
@@ -92,6 +94,8 @@ pub const EVENTS_KEPT_MAX: usize = 4096;
 pub const EVENTS_KEPT_BYTES_MAX: usize = 8 << 20;
 /// Event streams that are open at the same time; more are refused.
 pub const SUBSCRIBERS_MAX: usize = 1024;
+/// Of them, those that one key may have open, or one network without a key; so none takes the last ones.
+pub const SUBSCRIBERS_SHARE_MAX: usize = 256;
 /// Events that one step of a stream gives.
 pub const EVENTS_AT_ONCE_MAX: usize = 256;
 /// Syncs of which one step of the telling tells; the rest come next.
@@ -112,6 +116,8 @@ pub const TIMELINE_STRETCHES: u64 = 16;
 pub const TIMELINE_FAILURES_MAX: u64 = 40;
 /// Longest text that is searched for, in bytes.
 pub const SEARCH_BYTES_MAX: usize = 200;
+/// Searches of one caller that run, one at a time, or wait; more are refused.
+pub const SEARCHES_SHARE_MAX: usize = 8;
 /// Of the datasets that a search finds, so many are weighed against each other; there may be more.
 pub const SEARCH_RANKED_MAX: u64 = 200;
 /// Where a search has no word that is long enough for an index: datasets, and syncs, that are looked at.

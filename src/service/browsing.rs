@@ -68,6 +68,7 @@ impl Lake {
             let listed = listed.ok_or_else(|| reading::no_such_folder(folder.as_ref()))?;
             return Ok(Browsed { entries: self.shown(listed).await?, folder, is_cut: false });
         }
+        let _turn = self.search_turn(caller, text.as_deref()).await?;
         let (mut found, is_cut) = self.names_below(folder.as_ref(), text.as_deref()).await?;
         found.sort_by(|one, other| {
             let size = |entry: &FolderEntry| entry.file.as_ref().map_or(0, |file| file.size_bytes);

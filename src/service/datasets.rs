@@ -27,6 +27,7 @@ impl Lake {
             scope,
             has_rhythm: false,
         };
+        let _turn = self.search_turn(caller, query.text.as_deref()).await?;
         let records = self.0.state.dataset_records(&query).await?;
         self.datasets_of(records, self.now()).await
     }

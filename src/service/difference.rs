@@ -5,11 +5,12 @@
 //! begin with a dot, are left out: readers skip them too.
 
 use super::Lake;
+use super::caller_turns::CallerTurns;
 use super::row_tally::{KnownRows, RowTally};
 use crate::difference::{Change, ChangeKind, Difference, DifferenceQuery, RowTotals, VersionQuery};
 use crate::error::Error;
 use crate::key::Caller;
-use crate::limits::{DIFFERENCE_LOOK_UPS_MAX, DIFFERENCES_MAX, DIFFERENCES_NAMED_MAX};
+use crate::limits::{DIFFERENCE_LOOK_UPS_MAX, DIFFERENCES_MAX, DIFFERENCES_NAMED_MAX, DIFFERENCES_SHARE_MAX};
 use crate::list::{Order, Page};
 use crate::path::LakePath;
 use crate::place::Place;
@@ -22,12 +23,16 @@ use crate::upload::Digest;
 use async_lock::Semaphore;
 use std::collections::BTreeMap;
 
-/// Comparisons at the same time; more wait.
-pub(super) struct Comparisons(Semaphore);
+/// Comparisons at the same time; more wait, and each caller has one.
+pub(super) struct Comparisons {
+    all: Semaphore,
+    of_callers: CallerTurns,
+}
 
 impl Default for Comparisons {
     fn default() -> Self {
-        Self(Semaphore::new(DIFFERENCES_MAX))
+        let of_callers = CallerTurns::new("comparisons", DIFFERENCES_SHARE_MAX);
+        Self { all: Semaphore::new(DIFFERENCES_MAX), of_callers }
     }
 }
 
@@ -128,7 +133,8 @@ impl Lake {
         };
         let record = record.filter(is_version).ok_or(Error::NoSuchTrash(id))?;
         let mut pages = Pages::new(None, Some(id), Named::Page { kind: wanted.kind, skip: from, size });
-        let _turn = self.0.comparisons.0.acquire().await;
+        let _own = self.0.comparisons.of_callers.turn(caller).await?;
+        let _turn = self.0.comparisons.all.acquire().await;
         let sides = Sides { dataset: wanted.path.clone(), old: Side::Trashed(record.key), new: Side::Live };
         self.compare_sides(&sides, &mut pages).await?;
         // It may have been restored meanwhile, or removed: then what was seen of it was not all of it.
@@ -139,7 +145,8 @@ impl Lake {
     async fn compare(&self, caller: &Caller, id: SyncId, named: Named) -> Result<Difference, Error> {
         let sync = self.sync(caller, id).await?;
         let mut pages = Pages::new(Some(sync.sync_id), None, named);
-        let _turn = self.0.comparisons.0.acquire().await;
+        let _own = self.0.comparisons.of_callers.turn(caller).await?;
+        let _turn = self.0.comparisons.all.acquire().await;
         match sync.sync_type {
             SyncType::IncrementalSync => self.compare_landed(&sync, &mut pages).await?,
             SyncType::FullSync => {

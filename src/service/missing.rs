@@ -5,6 +5,7 @@
 
 use super::Lake;
 use super::uploads::Destination;
+use crate::bounded_list::just_beyond;
 use crate::error::Error;
 use crate::key::Caller;
 use crate::limits::OFFERED_FILES_MAX;
@@ -24,6 +25,7 @@ pub struct Offer {
     #[serde(default)]
     pub path: Option<String>,
     /// At most [`OFFERED_FILES_MAX`], none of them twice.
+    #[serde(deserialize_with = "just_beyond::<_, _, OFFERED_FILES_MAX>")]
     pub files: Vec<OfferedFile>,
     /// In a full sync: what is unchanged is to be part of it, without being sent.
     #[serde(default)]
@@ -129,8 +131,7 @@ impl Lake {
 fn wanted(destination: &Destination, offer: &Offer) -> Result<(Vec<Wanted>, Vec<usize>), Error> {
     if offer.files.len() > OFFERED_FILES_MAX {
         return Err(Error::Invalid(format!(
-            "a call asks for at most {OFFERED_FILES_MAX} files, not {}; ask for the rest in another",
-            offer.files.len()
+            "a call asks for at most {OFFERED_FILES_MAX} files; ask for the rest in another"
         )));
     }
     let mut wanted = Vec::with_capacity(offer.files.len());

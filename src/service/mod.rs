@@ -6,6 +6,7 @@
 mod activity;
 mod batches;
 mod browsing;
+mod caller_turns;
 mod check;
 mod content;
 mod datasets;
@@ -60,10 +61,11 @@ pub use trash_contents::{InTrash, LookIntoTrash, TrashContent};
 pub use uploads::{Destination, IncomingUpload};
 
 use crate::error::Error;
-use crate::limits::Limits;
+use crate::limits::{Limits, SEARCHES_SHARE_MAX};
 use crate::ports::{Clock, Files, Formats, Randomness, State};
 use crate::time::Timestamp;
 use activity::Refusals;
+use caller_turns::CallerTurns;
 use difference::Comparisons;
 use events::Events;
 use failures::Failures;
@@ -104,6 +106,7 @@ struct Inner {
     refusals: Refusals,
     /// One at a time looks into files that have landed.
     inspecting: async_lock::Mutex<()>,
+    searches: CallerTurns,
 }
 
 /// What a lake is made of.
@@ -142,6 +145,7 @@ impl Lake {
             measures: Measures::default(),
             refusals: Refusals::default(),
             inspecting: async_lock::Mutex::default(),
+            searches: CallerTurns::new("searches", SEARCHES_SHARE_MAX),
         }))
     }
 

@@ -21,6 +21,7 @@ impl Lake {
         if words.is_empty() {
             return Ok(Found::default());
         }
+        let _turn = self.search_turn(caller, Some(&wanted.q)).await?;
         let clamp = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
         let query = SearchQuery { words, scope, size: size.max(SEARCH_RANKED_MAX) };
         let mut datasets = self.0.state.find_datasets(&query).await?;

@@ -173,6 +173,7 @@ impl Lake {
             text: parameters.q.clone().filter(|text| !text.is_empty()),
             scope,
         };
+        let _turn = self.search_turn(caller, query.text.as_deref()).await?;
         self.0.state.syncs(&query).await
     }
 
@@ -186,6 +187,7 @@ impl Lake {
             text: parameters.q.clone().filter(|text| !text.is_empty()),
             scope,
         };
+        let _turn = self.search_turn(caller, query.text.as_deref()).await?;
         self.0.state.uploads(&query).await
     }
 

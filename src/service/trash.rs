@@ -26,7 +26,9 @@ fn query(parameters: &ListParameters, scope: Option<LakePath>) -> Result<TrashQu
 impl Lake {
     pub async fn trash(&self, caller: &Caller, parameters: &ListParameters) -> Result<Vec<TrashEntry>, Error> {
         let scope = caller.may_read()?;
-        let mut entries = self.0.state.trash(&query(parameters, scope)?).await?;
+        let query = query(parameters, scope)?;
+        let _turn = self.search_turn(caller, query.text.as_deref()).await?;
+        let mut entries = self.0.state.trash(&query).await?;
         entries.iter_mut().for_each(|entry| entry.expires_at = self.trash_ends(entry.trashed_at));
         Ok(entries)
     }
@@ -34,7 +36,9 @@ impl Lake {
     /// The trash by the syncs that have put it there, the newest first.
     pub async fn trash_groups(&self, caller: &Caller, parameters: &ListParameters) -> Result<Vec<TrashGroup>, Error> {
         let scope = caller.may_read()?;
-        let mut groups = self.0.state.trash_groups(&query(parameters, scope)?).await?;
+        let query = query(parameters, scope)?;
+        let _turn = self.search_turn(caller, query.text.as_deref()).await?;
+        let mut groups = self.0.state.trash_groups(&query).await?;
         groups.iter_mut().for_each(|group| group.expires_at = self.trash_ends(group.first_at));
         Ok(groups)
     }

@@ -9,6 +9,9 @@ use lakeshore::{Error, ErrorCode};
 use serde::Serialize;
 use std::borrow::Cow;
 
+/// What is refused because too much goes on may be asked for again after so long.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     #[error(transparent)]
@@ -46,6 +49,10 @@ pub enum HttpError {
         "the body is larger than {limit_bytes} bytes; it should hold only the fields of the call, and a long list goes into several calls"
     )]
     BodyTooLarge { limit_bytes: usize },
+    #[error(
+        "more long bodies are on their way than there is room for, and of those who have the most this was the oldest; send it again, in several calls if it can be parted"
+    )]
+    BodyGaveWay,
     #[error("the file is not the version that If-Match or If-Unmodified-Since asks for; ask for it without them")]
     PreconditionFailed,
     #[error("the file has {size_bytes} bytes, and the range begins behind them; ask for bytes before its end")]
@@ -105,6 +112,7 @@ impl HttpError {
             Self::WrongChecksum { .. } => ErrorCode::WrongChecksum,
             Self::JoinedUpload => ErrorCode::JoinedUpload,
             Self::BodyTooLarge { .. } => ErrorCode::TooLarge,
+            Self::BodyGaveWay => ErrorCode::OverShare,
             Self::PreconditionFailed => ErrorCode::PreconditionFailed,
             Self::RangeNotSatisfiable { .. } => ErrorCode::RangeNotSatisfiable,
             Self::Files { failed, .. } => failed.first().map_or(ErrorCode::Internal, |file| file.error.code()),
@@ -169,6 +177,9 @@ impl IntoResponse for HttpError {
         let mut response = (status, Json(Body { refusal, failed })).into_response();
         if let Some(content_range) = unsatisfied {
             response.headers_mut().typed_insert(content_range);
+        }
+        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110, section 11.6.1: a 401 names the scheme.

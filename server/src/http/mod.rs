@@ -1,5 +1,6 @@
 //! HTTP: one list of all routes, and what every request passes on its way.
 
+mod client_network;
 mod conditions;
 pub mod connections;
 pub mod credentials;

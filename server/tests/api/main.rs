@@ -36,6 +36,7 @@ mod search;
 #[path = "../support/server.rs"]
 mod server;
 mod supersede;
+mod shares;
 mod syncs;
 mod trash;
 mod tus;

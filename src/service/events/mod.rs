@@ -14,9 +14,12 @@ use super::in_flight::Told as ToldUploads;
 use crate::error::Error;
 use crate::event::{Event, EventId, Happened};
 use crate::key::Caller;
-use crate::limits::{EVENTS_AT_ONCE_MAX, EVENTS_KEPT_BYTES_MAX, EVENTS_KEPT_MAX, SUBSCRIBERS_MAX};
+use crate::limits::{
+    EVENTS_AT_ONCE_MAX, EVENTS_KEPT_BYTES_MAX, EVENTS_KEPT_MAX, SUBSCRIBERS_MAX, SUBSCRIBERS_SHARE_MAX,
+};
 use crate::path::LakePath;
 use crate::ports::Randomness;
+use crate::shares::{Holder, Network, Share, Shares};
 use crate::sync::{Status, Sync, SyncId, SyncType};
 use crate::time::Timestamp;
 use marks::{Marked, Marks};
@@ -49,6 +52,7 @@ pub(super) struct Events {
     ring: Mutex<Ring>,
     arrived: event_listener::Event,
     subscribers: Arc<AtomicUsize>,
+    shares: Shares<Holder>,
     marks: Mutex<Marks>,
     /// Held by the one who tells.
     telling: async_lock::Mutex<ToldUploads>,
@@ -95,6 +99,7 @@ impl Events {
             ring: Mutex::default(),
             arrived: event_listener::Event::new(),
             subscribers: Arc::default(),
+            shares: Shares::new(SUBSCRIBERS_SHARE_MAX),
             marks: Mutex::default(),
             telling: async_lock::Mutex::default(),
         }
@@ -137,6 +142,7 @@ pub struct Subscription {
     filter: EventFilter,
     scope: Option<LakePath>,
     _place: Place,
+    _share: Share<Holder>,
 }
 
 struct Place(Arc<AtomicUsize>);
@@ -154,15 +160,19 @@ impl Lake {
         events.id(events.ring().number)
     }
 
-    /// Listens from now on, or, for those who come back, from behind the event that was their last.
+    /// Listens from now on, or, for those who come back, from behind the event that was their last. `network`: where the
+    /// caller is.
     pub fn subscribe(
         &self,
         caller: &Caller,
+        network: Network,
         filter: EventFilter,
         last: Option<EventId>,
     ) -> Result<Subscription, Error> {
         let scope = caller.may_read()?;
         let events = &self.0.events;
+        let over = Error::OverShare { what: "event streams", share_max: SUBSCRIBERS_SHARE_MAX };
+        let share = events.shares.take(Holder::new(caller, network)).ok_or(over)?;
         let place = Place(events.subscribers.clone());
         if events.subscribers.fetch_add(1, Ordering::Relaxed) >= SUBSCRIBERS_MAX {
             return Err(Error::TooManySubscribers);
@@ -175,7 +185,15 @@ impl Lake {
             (Some(_), None) => (ring.number, Happened::Reset),
         };
         drop(ring);
-        Ok(Subscription { lake: self.clone(), after, greeting: Some(greeting), filter, scope, _place: place })
+        Ok(Subscription {
+            lake: self.clone(),
+            after,
+            greeting: Some(greeting),
+            filter,
+            scope,
+            _place: place,
+            _share: share,
+        })
     }
 
     /// Takes up what was marked since the last time, and tells it. Call it a few times a second.

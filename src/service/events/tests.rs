@@ -1,10 +1,11 @@
 use super::*;
 use crate::Caller;
 use crate::dataset::SetRhythm;
-use crate::key::{Grant, Role};
+use crate::key::{Grant, KeyId, Role};
 use crate::limits::Limits;
 use crate::ports::Clock;
 use crate::ports::memory::{CountingRandomness, ManualClock, MemoryFiles, MemoryFormats, MemoryState};
+use crate::principal::Principal;
 use crate::rhythm::{Every, Rhythm};
 use crate::service::{EndSync, Parts, StartSync};
 use crate::sync::SyncType::{self, FullSync, IncrementalSync};
@@ -62,8 +63,10 @@ fn kinds(told: &[Arc<Told>]) -> Vec<&'static str> {
     told.iter().map(|told| told.kind).collect()
 }
 
+const HERE: Network = Network::V4([192, 0, 2, 1]);
+
 fn subscribe(lake: &Lake, last: Option<EventId>) -> Subscription {
-    lake.subscribe(&caller(None), EventFilter::default(), last).unwrap()
+    lake.subscribe(&caller(None), HERE, EventFilter::default(), last).unwrap()
 }
 
 #[test]
@@ -140,12 +143,12 @@ fn a_refused_upload_is_told_and_so_is_what_comes_back_from_the_trash() {
 #[test]
 fn a_key_with_a_prefix_hears_of_nothing_outside_of_it_and_nobody_hears_without_a_key() {
     let (lake, _) = new_lake();
-    assert!(matches!(lake.subscribe(&Caller::Anonymous, EventFilter::default(), None), Err(Error::NoKey)));
-    let mut narrow = lake.subscribe(&caller(Some("/data/a")), EventFilter::default(), None).unwrap();
+    assert!(matches!(lake.subscribe(&Caller::Anonymous, HERE, EventFilter::default(), None), Err(Error::NoKey)));
+    let mut narrow = lake.subscribe(&caller(Some("/data/a")), HERE, EventFilter::default(), None).unwrap();
     let by_path = EventFilter { path: Some(LakePath::parse("/data").unwrap()), sync_id: None };
-    let mut by_path = lake.subscribe(&caller(None), by_path, None).unwrap();
+    let mut by_path = lake.subscribe(&caller(None), HERE, by_path, None).unwrap();
     let by_sync = EventFilter { sync_id: Some(SyncId(2)), path: None };
-    let mut by_sync = lake.subscribe(&caller(None), by_sync, None).unwrap();
+    let mut by_sync = lake.subscribe(&caller(None), HERE, by_sync, None).unwrap();
     for path in ["/data/a/t", "/data/ab", "/other"] {
         start(&lake, path, IncrementalSync);
     }
@@ -181,11 +184,32 @@ fn who_comes_back_from_an_earlier_start_or_too_late_is_told_so() {
 #[test]
 fn more_listeners_than_there_may_be_are_refused_until_one_goes() {
     let (lake, _) = new_lake();
-    let mut all: Vec<_> = (0..SUBSCRIBERS_MAX).map(|_| subscribe(&lake, None)).collect();
-    let refused = || lake.subscribe(&caller(None), EventFilter::default(), None);
-    assert!(matches!(refused(), Err(Error::TooManySubscribers)));
+    let network = |number: usize| Network::V4([192, 0, 2, (number / SUBSCRIBERS_SHARE_MAX) as u8]);
+    let listen = |number| lake.subscribe(&caller(None), network(number), EventFilter::default(), None);
+    let mut all: Vec<_> = (0..SUBSCRIBERS_MAX).map(|number| listen(number).unwrap()).collect();
+    assert!(matches!(listen(SUBSCRIBERS_MAX), Err(Error::TooManySubscribers)));
     all.pop();
-    assert!(refused().is_ok());
+    assert!(listen(SUBSCRIBERS_MAX).is_ok());
+}
+
+#[test]
+fn one_caller_leaves_places_for_others() {
+    let (lake, _) = new_lake();
+    let listen = |key: Option<u64>, network| {
+        let grant = |id| Grant { principal: Principal::Key(KeyId(id)), ..Grant::new("dashboard", Role::Read, None) };
+        let caller = key.map_or(Caller::Guest, |id| Caller::Known(grant(id)));
+        lake.subscribe(&caller, network, EventFilter::default(), None)
+    };
+    let elsewhere = Network::V4([192, 0, 2, 2]);
+    for key in [None, Some(1)] {
+        let mut all: Vec<_> = (0..SUBSCRIBERS_SHARE_MAX).map(|_| listen(key, HERE).unwrap()).collect();
+        assert!(matches!(listen(key, HERE), Err(Error::OverShare { .. })));
+        // A key is one caller, wherever it is used.
+        assert_eq!(listen(key, elsewhere).is_ok(), key.is_none());
+        assert!(listen(Some(2), HERE).is_ok());
+        all.pop();
+        assert!(listen(key, HERE).is_ok());
+    }
 }
 
 #[test]

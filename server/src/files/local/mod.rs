@@ -133,8 +133,13 @@ impl Files for LocalFiles {
         size: u64,
     ) -> Result<Option<Vec<FolderEntry>>, Error> {
         let folder = folder.cloned();
-        let _turn = LISTS.acquire().await.map_err(|_| Error::ShuttingDown)?;
-        self.blocking(move |tree| reading::list(tree, folder.as_ref(), from, size)).await
+        let turn = LISTS.acquire().await.map_err(|_| Error::ShuttingDown)?;
+        self.blocking(move |tree| {
+            // It runs to its end also when nobody waits for it any more.
+            let _turn = turn;
+            reading::list(tree, folder.as_ref(), from, size)
+        })
+        .await
     }
 
     async fn take_over(&self, files: &[TakeOver]) -> Vec<Result<Option<TakenOver>, Error>> {

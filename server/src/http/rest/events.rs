@@ -5,6 +5,7 @@
 
 use super::body::Parameters;
 use crate::http::Door;
+use crate::http::client_network::ClientNetwork;
 use crate::http::credentials::Credentials;
 use crate::http::error::HttpError;
 use axum::Json;
@@ -44,6 +45,7 @@ pub struct EventParameters {
 pub async fn events(
     State(door): State<Arc<Door>>,
     credentials: Credentials,
+    ClientNetwork(network): ClientNetwork,
     Parameters(parameters): Parameters<EventParameters>,
     headers: HeaderMap,
 ) -> Result<Response, HttpError> {
@@ -58,7 +60,7 @@ pub async fn events(
     // An id that cannot be read is one that is not known: that is what the client is told.
     let unknown = EventId { start: 0, number: 0 };
     let last = last.filter(|id| !id.is_empty()).map(|id| id.parse().unwrap_or(unknown));
-    let subscription = door.lake.subscribe(&caller, filter, last)?;
+    let subscription = door.lake.subscribe(&caller, network, filter, last)?;
     let listener = Listener { allowed_at: door.lake.now(), door, credentials, subscription, is_greeted: false };
     let body = Body::from_stream(stream::unfold(listener, Listener::step));
     let mut response = body.into_response();

@@ -28,7 +28,7 @@ const COLUMNS: &str = "path, last_sync_id, first_landed, last_landed, rhythm, fi
 impl DatasetState for SqliteState {
     async fn dataset_records(&self, query: &DatasetQuery) -> Result<Vec<DatasetRecord>, Error> {
         let select = records(query);
-        self.readers.list(move |connection| select.rows(connection, record)).await
+        self.readers.list_by(query.text.as_deref(), move |connection| select.rows(connection, record)).await
     }
 
     async fn dataset_record(&self, path: &LakePath) -> Result<Option<DatasetRecord>, Error> {

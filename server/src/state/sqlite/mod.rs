@@ -7,6 +7,7 @@
 mod activity;
 mod backup;
 mod batches;
+mod bounded;
 mod content;
 mod counts;
 mod datasets;

@@ -19,12 +19,12 @@ const INDEXED_LETTERS: usize = 3;
 impl SearchState for SqliteState {
     async fn find_datasets(&self, query: &SearchQuery) -> Result<Vec<FoundDataset>, Error> {
         let select = datasets(query);
-        self.readers.list(move |connection| select.rows(connection, found_dataset)).await
+        self.readers.search(move |connection| select.rows(connection, found_dataset)).await
     }
 
     async fn find_syncs(&self, query: &SearchQuery) -> Result<Vec<Sync>, Error> {
         let select = syncs(query);
-        self.readers.list(move |connection| select.rows(connection, sync)).await
+        self.readers.search(move |connection| select.rows(connection, sync)).await
     }
 }
 

@@ -47,9 +47,10 @@ impl SyncState for SqliteState {
     }
 
     async fn syncs(&self, wanted: &SyncQuery) -> Result<Vec<Sync>, Error> {
+        let text = wanted.text.clone();
         let wanted = wanted.clone();
         self.readers
-            .list(move |connection| match select(connection, &wanted)? {
+            .list_by(text.as_deref(), move |connection| match select(connection, &wanted)? {
                 Some(select) => select.rows(connection, sync),
                 None => Ok(Vec::new()),
             })

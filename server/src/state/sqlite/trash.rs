@@ -24,12 +24,15 @@ const KEPT: &str = "restored_at IS NULL AND emptying_at IS NULL";
 impl TrashState for SqliteState {
     async fn trash(&self, wanted: &TrashQuery) -> Result<Vec<TrashEntry>, Error> {
         let wanted = wanted.clone();
-        self.readers.list(move |connection| page(connection, &wanted)?.rows(connection, trash_entry)).await
+        let text = wanted.text.clone();
+        let entries = move |connection: &Connection| page(connection, &wanted)?.rows(connection, trash_entry);
+        self.readers.list_by(text.as_deref(), entries).await
     }
 
     async fn trash_groups(&self, wanted: &TrashQuery) -> Result<Vec<TrashGroup>, Error> {
         let select = groups(wanted);
-        self.readers.list(move |connection| select.rows(connection, trash_group)).await
+        let groups = move |connection: &Connection| select.rows(connection, trash_group);
+        self.readers.list_by(wanted.text.as_deref(), groups).await
     }
 
     async fn trash_sum(&self, scope: Option<&LakePath>) -> Result<TrashSum, Error> {

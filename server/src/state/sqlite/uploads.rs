@@ -83,9 +83,10 @@ impl UploadState for SqliteState {
     }
 
     async fn uploads(&self, wanted: &UploadQuery) -> Result<Vec<Upload>, Error> {
+        let text = wanted.text.clone();
         let wanted = wanted.clone();
         self.readers
-            .list(move |connection| {
+            .list_by(text.as_deref(), move |connection| {
                 // One view of the counts and of the rows.
                 let view = connection.unchecked_transaction().map_err(fault)?;
                 match history::select(&view, &wanted)? {

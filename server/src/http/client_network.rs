@@ -1,0 +1,26 @@
+//! Where the client of a request is, for shares that are counted by network.
+
+use super::networks::ClientInfo;
+use axum::extract::FromRequestParts;
+use axum::http::Extensions;
+use axum::http::request::Parts;
+use lakeshore::shares::Network;
+use std::convert::Infallible;
+
+/// The client's own address, also behind a proxy that is trusted.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientNetwork(pub Network);
+
+impl ClientNetwork {
+    pub fn of(extensions: &Extensions) -> Self {
+        Self(extensions.get::<ClientInfo>().map_or(Network::Unknown, |client| Network::of(client.address)))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for ClientNetwork {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.extensions))
+    }
+}
