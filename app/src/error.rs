@@ -59,12 +59,18 @@ impl std::error::Error for ApiError {}
 impl From<lakeshore::Error> for ApiError {
     fn from(error: lakeshore::Error) -> Self {
         log(&error);
-        if let Some(response) = leptos::prelude::use_context::<leptos_axum::ResponseOptions>()
-            && let Ok(status) = leptos_axum_status(error.code())
-        {
-            response.set_status(status);
-        }
+        set_status(error.code());
         Self(Refusal::from(&error))
+    }
+}
+
+/// Of the answer to the call that is being served.
+#[cfg(feature = "ssr")]
+fn set_status(code: ErrorCode) {
+    if let Some(response) = leptos::prelude::use_context::<leptos_axum::ResponseOptions>()
+        && let Ok(status) = http::StatusCode::from_u16(code.http_status())
+    {
+        response.set_status(status);
     }
 }
 
@@ -73,11 +79,6 @@ fn log(error: &lakeshore::Error) {
     if let lakeshore::Error::Internal(fault) = error {
         tracing::error!(fault = %fault, "a page was refused because of a fault");
     }
-}
-
-#[cfg(feature = "ssr")]
-fn leptos_axum_status(code: ErrorCode) -> Result<http::StatusCode, http::status::InvalidStatusCode> {
-    http::StatusCode::from_u16(code.http_status())
 }
 
 impl FromServerFnError for ApiError {
@@ -89,6 +90,13 @@ impl FromServerFnError for ApiError {
             ServerFnErrorErr::Request(_) => {
                 let msg = "the server cannot be reached; it may be restarting, so try again".to_owned();
                 Self(Refusal { code: 0, msg, data: None })
+            }
+            // On the server these are of what the client has sent; in a browser, of what the server has answered.
+            #[cfg(feature = "ssr")]
+            ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) | ServerFnErrorErr::Deserialization(_) => {
+                set_status(ErrorCode::Invalid);
+                let msg = format!("the server did not understand the call ({error}); reload the page");
+                Self(Refusal::new(ErrorCode::Invalid, msg))
             }
             other => {
                 let msg = format!("the server did not understand the page ({other}); reload it");

@@ -86,13 +86,18 @@ pub struct ServeOptions {
     #[arg(long, env = "LAKESHORE_MAX_UPLOAD_SIZE", default_value = "1TiB", value_name = "SIZE")]
     pub max_upload_size: ByteSize,
 
-    /// An upload that sends nothing for this long has failed, such as 60s
+    /// A request's body of which nothing comes for this long ends, and so its upload fails; an answer of which nothing is
+    /// taken, too, such as 60s
     #[arg(long, env = "LAKESHORE_UPLOAD_IDLE_TIMEOUT", default_value = "60s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub upload_idle_timeout: Duration,
 
     /// Connections at the same time; more wait
     #[arg(long, env = "LAKESHORE_MAX_CONNECTIONS", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..), value_name = "COUNT")]
     pub max_connections: u32,
+
+    /// Connections of one address at the same time; more are refused [default: a quarter of --max-connections, at least 64]
+    #[arg(long, env = "LAKESHORE_MAX_CONNECTIONS_PER_ADDRESS", value_parser = clap::value_parser!(u32).range(1..), value_name = "COUNT")]
+    pub max_connections_per_address: Option<u32>,
 
     /// A connection that sends no request, or the head of one more slowly than this, is closed, such as 60s
     #[arg(long, env = "LAKESHORE_REQUEST_HEAD_TIMEOUT", default_value = "60s", value_parser = humantime::parse_duration, value_name = "TIME")]
@@ -200,7 +205,13 @@ impl ServeOptions {
     }
 
     pub fn connection_limits(&self) -> ConnectionLimits {
-        ConnectionLimits { connections_max: self.max_connections as usize, head_max: self.request_head_timeout }
+        let share = self.max_connections_per_address.unwrap_or((self.max_connections / 4).max(64));
+        ConnectionLimits {
+            connections_max: self.max_connections as usize,
+            head_max: self.request_head_timeout,
+            idle_max: self.upload_idle_timeout,
+            per_address_max: share as usize,
+        }
     }
 
     /// What people may do, and what becomes of their files: the settings of which it is worth knowing when they changed.

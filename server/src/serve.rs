@@ -7,6 +7,7 @@ use crate::files::local::{LocalFiles, reopen};
 use crate::formats::FileFormats;
 use crate::housekeeping;
 use crate::http::connections::{allow_descriptors, serve};
+use crate::http::spool::Spool;
 use crate::http::threads::Threads;
 use crate::http::{self, Door};
 use crate::site;
@@ -70,7 +71,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         state: state.clone(),
         assets: Arc::new(assets()),
         lake_root: std::path::absolute(&root).unwrap_or(root),
-        upload_idle_max: options.upload_idle_timeout,
+        spool: Spool::new(options.data.path.clone()),
         stopping: CancellationToken::new(),
         interrupt: CancellationToken::new(),
         changes: TaskTracker::new(),

@@ -1,10 +1,13 @@
-//! Connections: how many there may be, how long a request's head may take, how much of one is held in memory.
+//! Connections: how many there may be, how many of them one address may have, how long a request's head may take, how
+//! much of one is held in memory.
 
 use super::error::HttpError;
 use super::heads::{CheckedStream, NotedFault};
 use super::networks::NetworkPolicy;
+use super::pace::{PacedBody, PacedStream};
 use super::protect;
-use super::threads::Threads;
+use super::proxied::{ProxiedRequests, holding};
+use super::threads::{Claim, Threads};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};
@@ -13,14 +16,19 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use lakeshore::error::Refusal;
+use lakeshore::shares::{Network, Share, Shares};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -30,6 +38,10 @@ use tower::ServiceExt;
 const READ_BYTES_MAX: usize = 64 * 1024;
 /// Lines in the head of a request.
 const HEAD_LINES_MAX: usize = 100;
+/// Connections beyond their share that are told so at the same time; more are closed without a word.
+const REFUSALS_MAX: usize = 64;
+/// How long such a connection may take to read its refusal.
+const REFUSAL_MAX: Duration = Duration::from_secs(1);
 /// After a fault that lies with the machine (it has no more descriptors), before the next try.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -40,6 +52,19 @@ pub struct ConnectionLimits {
     pub connections_max: usize,
     /// A connection whose next request's head takes longer is closed, one without a request too.
     pub head_max: Duration,
+    /// A body of which nothing comes, or an answer of which nothing is taken, for longer, ends.
+    pub idle_max: Duration,
+    /// Connections that one address may have; more are refused.
+    pub per_address_max: usize,
+}
+
+/// What serves the requests of each connection.
+#[derive(Clone)]
+struct Service {
+    router: Router,
+    networks: Arc<NetworkPolicy>,
+    proxied: ProxiedRequests,
+    idle_max: Duration,
 }
 
 /// Serves until `stopping`; then until every request that was begun has its answer.
@@ -57,18 +82,33 @@ pub async fn serve(
         .max_buf_size(READ_BYTES_MAX)
         .max_headers(HEAD_LINES_MAX);
     let free = Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS)));
+    let shares = Shares::new(limits.per_address_max);
+    let proxied = ProxiedRequests::new(limits.per_address_max);
+    let service = Service { router, networks: networks.clone(), proxied, idle_max: limits.idle_max };
+    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &free) => accepted,
             () = stopping.cancelled() => break,
         };
-        let Some((stream, place)) = accepted else { continue };
+        let Some((stream, peer, place)) = accepted else { continue };
+        // A trusted proxy's connections are those of all its clients, whose requests are counted instead.
+        let is_proxy = networks.is_trusted(peer.ip().to_canonical());
+        let share = if is_proxy { None } else { shares.take(Network::of(peer.ip())) };
+        if share.is_none() && !is_proxy {
+            if let Ok(turn) = refusals.clone().try_acquire_owned() {
+                connections.spawn(refuse(stream, limits.per_address_max, turn));
+            }
+            continue;
+        }
         let Some((thread, claim)) = threads.claim() else { continue };
-        let (http, router, networks, stopping) = (http.clone(), router.clone(), networks.clone(), stopping.clone());
+        // It leaves this thread's runtime for that of the thread that is going to serve it.
+        let Ok(stream) = stream.into_std() else { continue };
+        let (http, service, stopping) = (http.clone(), service.clone(), stopping.clone());
         let conversation = async move {
-            let _held = (place, claim);
-            if let Err(error) = converse(&http, stream, router, networks, stopping).await {
+            let _held: (Place, Option<Share<Network>>, Claim) = (place, share, claim);
+            if let Err(error) = converse(&http, stream, peer, service, stopping).await {
                 tracing::debug!(%error, "a connection broke");
             }
         };
@@ -76,6 +116,23 @@ pub async fn serve(
     }
     connections.close();
     connections.wait().await;
+}
+
+/// Tells a client whose address has its share of connections already.
+async fn refuse(mut stream: TcpStream, share_max: usize, _turn: Place) {
+    let refusal = HttpError::TooManyConnections { share_max };
+    let refusal = Refusal::new(refusal.code(), refusal.to_string());
+    let body = serde_json::to_string(&refusal).unwrap_or_default();
+    let head =
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close";
+    let answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let tell = async {
+        stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await?;
+        // Closed before its request is read, the connection would be reset, and the refusal lost.
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+    };
+    let _ = timeout(REFUSAL_MAX, tell).await;
 }
 
 /// Lets the process have as many descriptors as its operator allows: shells give few until they are asked for more.
@@ -96,16 +153,15 @@ enum ConnectionError {
 
 type Place = tokio::sync::OwnedSemaphorePermit;
 
-async fn accept(listener: &TcpListener, free: &Arc<Semaphore>) -> Option<(std::net::TcpStream, Place)> {
+async fn accept(listener: &TcpListener, free: &Arc<Semaphore>) -> Option<(TcpStream, SocketAddr, Place)> {
     let place = free.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => {
+        Ok((stream, peer)) => {
             // An answer is small and waited for: Nagle's algorithm would only delay it.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "cannot set TCP_NODELAY");
             }
-            // It leaves this thread's runtime for that of the thread that is going to serve it.
-            Some((stream.into_std().ok()?, place))
+            Some((stream, peer, place))
         }
         Err(error) if is_of_the_connection(&error) => None,
         Err(error) => {
@@ -132,32 +188,33 @@ async fn refused(refusal: HttpError) -> Response {
 async fn converse(
     http: &http1::Builder,
     stream: std::net::TcpStream,
-    router: Router,
-    networks: Arc<NetworkPolicy>,
+    peer: SocketAddr,
+    Service { router, networks, proxied, idle_max }: Service,
     stopping: CancellationToken,
 ) -> Result<(), ConnectionError> {
-    let stream = TcpStream::from_std(stream)?;
     let fault = NotedFault::default();
-    let peer = stream.peer_addr()?;
     let noted = fault.clone();
-    let service = service_fn(move |mut request: Request<Incoming>| {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(|body| PacedBody::new(body, idle_max));
         let admitted = match noted.get() {
             Some(fault) => networks.refuse_head(peer, &request, *fault),
             None => networks.admit(peer, &mut request),
         };
-        let answer = admitted.map(|client| {
+        let answer = admitted.and_then(|client| {
+            let share = proxied.share_of(&client)?;
             request.extensions_mut().insert(client);
-            router.clone().oneshot(request)
+            Ok((router.clone().oneshot(request), share))
         });
         async move {
             match answer {
-                Ok(answer) => answer.await,
+                Ok((answer, None)) => answer.await,
+                Ok((answer, Some(share))) => Ok(holding(share, answer.await?)),
                 Err(refusal) => Ok::<_, Infallible>(refused(refusal).await),
             }
         }
     });
-    let stream = CheckedStream::new(stream, fault);
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let stream = CheckedStream::new(TcpStream::from_std(stream)?, fault);
+    let mut connection = pin!(http.serve_connection(PacedStream::new(TokioIo::new(stream), idle_max), service));
     tokio::select! {
         ended = connection.as_mut() => ended?,
         () = stopping.cancelled() => {

@@ -50,6 +50,10 @@ pub enum HttpError {
     )]
     BodyTooLarge { limit_bytes: usize },
     #[error(
+        "your address has {share_max} connections, or requests by a proxy, already, the most that one may have; close some, or raise --max-connections-per-address"
+    )]
+    TooManyConnections { share_max: usize },
+    #[error(
         "more long bodies are on their way than there is room for, and of those who have the most this was the oldest; send it again, in several calls if it can be parted"
     )]
     BodyGaveWay,
@@ -112,6 +116,7 @@ impl HttpError {
             Self::WrongChecksum { .. } => ErrorCode::WrongChecksum,
             Self::JoinedUpload => ErrorCode::JoinedUpload,
             Self::BodyTooLarge { .. } => ErrorCode::TooLarge,
+            Self::TooManyConnections { .. } => ErrorCode::TooManyConnections,
             Self::BodyGaveWay => ErrorCode::OverShare,
             Self::PreconditionFailed => ErrorCode::PreconditionFailed,
             Self::RangeNotSatisfiable { .. } => ErrorCode::RangeNotSatisfiable,

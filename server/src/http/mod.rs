@@ -8,14 +8,18 @@ mod digest_fields;
 mod download;
 pub mod error;
 mod forwarded;
+mod gather;
 mod heads;
 pub mod hosts;
 pub mod multipart;
 pub mod networks;
+mod pace;
 mod pages;
+mod proxied;
 mod rest;
 mod sender;
 mod sign_in;
+pub mod spool;
 pub mod threads;
 
 use crate::logging;
@@ -30,9 +34,9 @@ use axum::routing::{get, post};
 use error::HttpError;
 use lakeshore::Lake;
 use networks::ClientInfo;
+use spool::Spool;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -47,8 +51,8 @@ pub struct Door {
     pub assets: Arc<app::shell::Assets>,
     /// As the lake's readers on this machine name it.
     pub lake_root: PathBuf,
-    /// An upload that sends nothing for this long has broken off.
-    pub upload_idle_max: Duration,
+    /// Where long bodies are gathered.
+    pub spool: Spool,
     /// The server accepts nothing new.
     pub stopping: CancellationToken,
     /// What is still in flight has to end.
@@ -59,10 +63,11 @@ pub struct Door {
 
 pub fn router(door: Arc<Door>) -> Router {
     let pages = Router::new()
-        .route("/fn/{*name}", post(pages::server_function))
         .route("/sign-in", get(pages::page).post(sign_in::sign_in))
-        .route("/sign-in/link", get(sign_in::sign_in_by_link))
         .route("/sign-out", post(sign_in::sign_out))
+        .route_layer(middleware::from_fn(gather::small_bodies))
+        .route("/fn/{*name}", post(pages::server_function))
+        .route("/sign-in/link", get(sign_in::sign_in_by_link))
         .merge(site::router())
         .fallback(pages::page);
     let rest = rest::router()

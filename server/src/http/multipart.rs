@@ -18,7 +18,7 @@ const BOUNDARY_BYTES_MAX: usize = 70;
 
 #[derive(Debug, thiserror::Error)]
 pub enum MultipartError {
-    #[error("the connection broke off: {0}")]
+    #[error("the body broke off: {0}")]
     Broken(String),
     #[error("the body ended in the middle of a part")]
     Incomplete,

@@ -153,7 +153,7 @@ impl NetworkPolicy {
         }
     }
 
-    fn is_trusted(&self, address: IpAddr) -> bool {
+    pub fn is_trusted(&self, address: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|network| network.contains(&address))
     }
 

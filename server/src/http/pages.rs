@@ -1,9 +1,12 @@
 //! The dashboard's pages and the server functions behind them.
 
 use super::Door;
+use super::client_network::ClientNetwork;
 use super::credentials::Credentials;
 use super::error::HttpError;
+use super::gather::SMALL_BODY_BYTES_MAX;
 use super::networks::ClientInfo;
+use super::spool::Whole;
 use app::api::{LakeRoot, Site};
 use axum::Extension;
 use axum::body::Body;
@@ -11,9 +14,15 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use lakeshore::key::Caller;
+use lakeshore::shares::Holder;
 use leptos::prelude::*;
+use leptos::server_fn::axum::get_server_fn_service;
 use leptos_axum::ResponseOptions;
 use std::sync::Arc;
+use tokio::task::spawn_blocking;
+
+/// Largest call of a server function, in bytes: the uploader asks for 500 files at once, with paths of up to 1 KiB each.
+const CALL_BYTES_MAX: usize = 1024 * 1024;
 
 /// Any address that is nothing else is a page, or the page that says that there is none.
 pub async fn page(
@@ -59,10 +68,39 @@ pub async fn server_function(
     Extension(client): Extension<ClientInfo>,
     request: Request<Body>,
 ) -> Response {
-    match context(&door, &credentials, &client, request.headers()).await {
-        Ok(context) => leptos_axum::handle_server_fns_with_context(context, request).await.into_response(),
-        Err(error) => HttpError::Lake(error).into_response(),
+    let path = request.uri().path();
+    if get_server_fn_service(path, request.method().clone()).is_none() {
+        return HttpError::NoSuchRoute(path.to_owned()).into_response();
     }
+    match call(&door, &credentials, &client, request).await {
+        Ok(response) => response,
+        Err(error) => error.into_response(),
+    }
+}
+
+/// The caller is known and the body is whole before anything is made of it.
+async fn call(
+    door: &Door,
+    credentials: &Credentials,
+    client: &ClientInfo,
+    request: Request<Body>,
+) -> Result<Response, HttpError> {
+    let context = context(door, credentials, client, request.headers()).await?;
+    let caller = credentials.caller(&door.lake, None).await?;
+    let is_stranger = caller.may_do_anything().is_err();
+    let ClientNetwork(network) = ClientNetwork::of(request.extensions());
+    let limit_bytes = if is_stranger { SMALL_BODY_BYTES_MAX } else { CALL_BYTES_MAX };
+    let (head, body) = request.into_parts();
+    let (bytes, _memory) = match door.spool.gather(body, Holder::new(&caller, network), limit_bytes).await? {
+        Whole::Small(bytes) => (bytes, None),
+        Whole::Long(body) => {
+            let memory = door.spool.memory_for(&body).await?;
+            let bytes = spawn_blocking(move || body.into_bytes()).await.map_err(lakeshore::Error::internal)?;
+            (bytes.map_err(lakeshore::Error::internal)?, Some(memory))
+        }
+    };
+    let request = Request::from_parts(head, Body::from(bytes));
+    Ok(leptos_axum::handle_server_fns_with_context(context, request).await.into_response())
 }
 
 /// The list of syncs was once the start page: links to what it filtered lead to it still.

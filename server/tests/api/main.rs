@@ -23,6 +23,7 @@ mod idempotency;
 mod identity;
 mod list;
 mod log_secrets;
+mod long_bodies;
 mod missing;
 mod previews;
 mod proxies;
@@ -35,8 +36,9 @@ mod sealed;
 mod search;
 #[path = "../support/server.rs"]
 mod server;
-mod supersede;
 mod shares;
+mod slow_clients;
+mod supersede;
 mod syncs;
 mod trash;
 mod tus;

@@ -1,6 +1,6 @@
 //! `/api/lake/file/sync/…`: what a sync is to hold, and what it changes.
 
-use super::body::{Done, LongBody, Parameters};
+use super::body::{Done, LongCall, Parameters};
 use crate::http::Door;
 use crate::http::credentials::Credentials;
 use crate::http::error::HttpError;
@@ -18,13 +18,8 @@ pub struct OfSync {
     sync_id: SyncId,
 }
 
-pub async fn expect(
-    State(door): State<Arc<Door>>,
-    credentials: Credentials,
-    body: LongBody<ExpectFiles>,
-) -> Result<Json<Done>, HttpError> {
-    let caller = credentials.caller(&door.lake, body.api_key.as_deref()).await?;
-    door.lake.expect_files(&caller, &body.call).await?;
+pub async fn expect(State(door): State<Arc<Door>>, called: LongCall<ExpectFiles>) -> Result<Json<Done>, HttpError> {
+    door.lake.expect_files(&called.caller, &called.call).await?;
     Ok(Json(Done::SUCCESS))
 }
 

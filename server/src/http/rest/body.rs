@@ -1,42 +1,40 @@
 //! Reading what a call sends: JSON bodies and query parameters, with refusals that say what is wrong.
 
+use crate::http::Door;
+use crate::http::client_network::ClientNetwork;
+use crate::http::credentials::Credentials;
 use crate::http::error::HttpError;
-use axum::body::{Body, to_bytes};
+use crate::http::gather::gather_small;
+use crate::http::spool::{LongBody, Memory, Whole};
+use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use futures_util::StreamExt;
 use lakeshore::Error;
+use lakeshore::key::Caller;
+use lakeshore::shares::Holder;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
-use tokio::sync::Semaphore;
+use std::io;
+use std::sync::Arc;
 
-/// Largest JSON body, in bytes. The longest that makes sense is a path and a name.
-const JSON_BYTES_MAX: usize = 64 * 1024;
-/// How long a JSON body may take.
-const JSON_MAX: Duration = Duration::from_secs(30);
 /// Largest JSON body of a call that may name files, in bytes: room for as many files as a declaration may name.
 const LONG_JSON_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// How long such a body may take.
-const LONG_JSON_MAX: Duration = Duration::from_secs(120);
-/// Bodies longer than [`JSON_BYTES_MAX`] that are taken at the same time; more wait. So the memory that they need is bounded.
-const LONG_BODIES_MAX: usize = 4;
-
-static LONG_BODIES: Semaphore = Semaphore::const_new(LONG_BODIES_MAX);
 
 /// A JSON body, whatever Content-Type it comes with: curl's `--data` alone names another one.
 pub struct JsonBody<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<Keyed<T>> {
     type Rejection = HttpError;
 
     async fn from_request(request: Request<Body>, _state: &S) -> Result<Self, HttpError> {
-        read(request, JSON_BYTES_MAX).await.map(Self)
+        let bytes = gather_small(request.into_body()).await?;
+        let KeyOnly { api_key } = serde_json::from_slice(&bytes).map_err(malformed)?;
+        Ok(Self(Keyed { api_key, call: serde_json::from_slice(&bytes).map_err(malformed)? }))
     }
 }
 
-/// The JSON body of a call that may name many files, with the documented `api_key` beside the fields of the call.
-pub struct LongBody<T> {
+/// A body with the documented `api_key` beside the fields of the call. Unknown fields are ignored, and not built.
+pub struct Keyed<T> {
     pub api_key: Option<String>,
     pub call: T,
 }
@@ -48,60 +46,74 @@ struct KeyOnly {
     api_key: Option<String>,
 }
 
-impl<S: Send + Sync, T: DeserializeOwned + Send + 'static> FromRequest<S> for LongBody<T> {
+/// A call that may name many files, and who calls. Its body is whole and its caller known before it is parsed, and it keeps
+/// the memory that it may take until it is answered.
+pub struct LongCall<T> {
+    pub caller: Caller,
+    pub call: T,
+    _memory: Option<Memory>,
+}
+
+impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<Door>> for LongCall<T> {
     type Rejection = HttpError;
 
-    async fn from_request(request: Request<Body>, _state: &S) -> Result<Self, HttpError> {
-        let late = |_| Error::Invalid(format!("the body did not come within {} seconds", LONG_JSON_MAX.as_secs()));
-        tokio::time::timeout(LONG_JSON_MAX, Self::read(request.into_body())).await.map_err(late)?
-    }
-}
-
-impl<T: DeserializeOwned + Send + 'static> LongBody<T> {
-    async fn read(body: Body) -> Result<Self, HttpError> {
-        let mut stream = body.into_data_stream();
-        let mut bytes = Vec::new();
-        let mut turn = None;
-        while let Some(piece) = stream.next().await {
-            let piece = piece.map_err(|error| Error::Invalid(format!("the body broke off: {error}")))?;
-            if bytes.len() + piece.len() > LONG_JSON_BYTES_MAX {
-                return Err(HttpError::BodyTooLarge { limit_bytes: LONG_JSON_BYTES_MAX });
-            }
-            if bytes.len() + piece.len() > JSON_BYTES_MAX && turn.is_none() {
-                turn = Some(LONG_BODIES.acquire().await.map_err(|_| Error::ShuttingDown)?);
-            }
-            bytes.extend_from_slice(&piece);
-        }
-        let parse = move || Ok((serde_json::from_slice::<KeyOnly>(&bytes)?.api_key, serde_json::from_slice(&bytes)?));
-        // A long one takes long to read: not on the thread of other connections.
-        let parsed: serde_json::Result<_> = match &turn {
-            None => parse(),
-            Some(_) => tokio::task::spawn_blocking(parse).await.map_err(Error::internal)?,
+    async fn from_request(request: Request<Body>, door: &Arc<Door>) -> Result<Self, HttpError> {
+        let (mut parts, body) = request.into_parts();
+        let Ok(credentials) = Credentials::from_request_parts(&mut parts, door).await;
+        let ClientNetwork(network) = ClientNetwork::of(&parts.extensions);
+        // Whom the head does not tell, the body may.
+        let holder = match credentials.caller(&door.lake, None).await {
+            Ok(caller) => Holder::new(&caller, network),
+            Err(_) => Holder::Network(network),
         };
-        let (api_key, call) = parsed.map_err(malformed)?;
-        Ok(Self { api_key, call })
+        match door.spool.gather(body, holder, LONG_JSON_BYTES_MAX).await? {
+            Whole::Small(bytes) => {
+                let caller = Self::caller(door, &credentials, serde_json::from_slice(&bytes)).await?;
+                Ok(Self { caller, call: serde_json::from_slice(&bytes).map_err(malformed)?, _memory: None })
+            }
+            Whole::Long(body) => {
+                let turn = door.spool.turn_to_look(&body).await?;
+                let (body, key) = parse(body).await?;
+                drop(turn);
+                let caller = Self::caller(door, &credentials, key).await?;
+                let memory = door.spool.memory_for(&body).await?;
+                let (_, call) = parse(body).await?;
+                Ok(Self { caller, call: call.map_err(malformed)?, _memory: Some(memory) })
+            }
+        }
     }
 }
 
-async fn read<T: DeserializeOwned>(request: Request<Body>, limit_bytes: usize) -> Result<T, HttpError> {
-    let bytes = tokio::time::timeout(JSON_MAX, to_bytes(request.into_body(), limit_bytes))
+impl<T> LongCall<T> {
+    /// Refuses whoever may do nothing here.
+    async fn caller(
+        door: &Door,
+        credentials: &Credentials,
+        key: serde_json::Result<KeyOnly>,
+    ) -> Result<Caller, HttpError> {
+        let KeyOnly { api_key } = key.map_err(malformed)?;
+        let caller = credentials.caller(&door.lake, api_key.as_deref()).await?;
+        caller.may_do_anything()?;
+        Ok(caller)
+    }
+}
+
+/// Reads a value from a long body, as a stream. That takes long: not on the thread of other connections.
+async fn parse<T: DeserializeOwned + Send + 'static>(
+    mut body: LongBody,
+) -> Result<(LongBody, serde_json::Result<T>), Error> {
+    let parse = move || {
+        let parsed = serde_json::from_reader(body.read()?);
+        Ok((body, parsed))
+    };
+    tokio::task::spawn_blocking(parse)
         .await
-        .map_err(|_| Error::Invalid(format!("the body did not come within {} seconds", JSON_MAX.as_secs())))?
-        .map_err(|_| HttpError::BodyTooLarge { limit_bytes })?;
-    Ok(serde_json::from_slice(&bytes).map_err(malformed)?)
+        .map_err(Error::internal)?
+        .map_err(|error: io::Error| Error::internal(error))
 }
 
 fn malformed(error: serde_json::Error) -> Error {
     Error::Invalid(format!("the body is not the JSON that this call takes: {error}"))
-}
-
-/// A body with the documented `api_key` beside the fields of the call. Unknown fields are ignored.
-#[derive(Deserialize)]
-pub struct Keyed<T> {
-    #[serde(default)]
-    pub api_key: Option<String>,
-    #[serde(flatten)]
-    pub call: T,
 }
 
 /// What the calls answer that have nothing else to say: as documented for the end call.

@@ -1,8 +1,7 @@
 //! `/api/lake/file/missing`: which files a client does not have to send.
 
-use super::body::{Answer, LongBody};
+use super::body::{Answer, LongCall};
 use crate::http::Door;
-use crate::http::credentials::Credentials;
 use crate::http::error::HttpError;
 use axum::Json;
 use axum::extract::State;
@@ -11,9 +10,7 @@ use std::sync::Arc;
 
 pub async fn missing(
     State(door): State<Arc<Door>>,
-    credentials: Credentials,
-    asked: LongBody<Offer>,
+    asked: LongCall<Offer>,
 ) -> Result<Json<Answer<Missing>>, HttpError> {
-    let caller = credentials.caller(&door.lake, asked.api_key.as_deref()).await?;
-    Ok(Json(Answer::success(Some(door.lake.missing_files(&caller, &asked.call).await?))))
+    Ok(Json(Answer::success(Some(door.lake.missing_files(&asked.caller, &asked.call).await?))))
 }

@@ -1,17 +1,18 @@
 //! The body of one request, taken into a resumable upload: what both dialects share.
 
 use super::checksum::Checksum;
-use super::waiting::in_time;
+use super::waiting::uninterrupted;
 use crate::http::Door;
 use crate::http::digest_fields::DigestFields;
 use crate::http::error::HttpError;
+use crate::http::gather::discard;
 use crate::http::sender::SentBy;
 use axum::body::{BodyDataStream, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::{StreamExt, TryFutureExt, TryStreamExt};
+use futures_util::{TryFutureExt, TryStreamExt};
 use lakeshore::in_flight::Sender;
 use lakeshore::service::Resumption;
 use lakeshore::upload::Announced;
@@ -21,10 +22,6 @@ use std::time::{Duration, UNIX_EPOCH};
 
 /// Where every resumable upload is, whichever dialect began it.
 pub const ADDRESS: &str = "/api/lake/files";
-/// After a refusal, so much of the body is read and dropped, so that the client, which is still sending, comes to read the
-/// answer.
-const DISCARDED_BYTES_MAX: usize = 16 * 1024 * 1024;
-
 /// A header as text; absent where there is none.
 pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Error> {
     let text = |value: &'a HeaderValue| {
@@ -173,7 +170,7 @@ async fn next(door: &Door, resumption: &mut Resumption, piece: &mut Piece) -> Re
 /// The next bytes, unless none come, or the server stops.
 pub async fn next_bytes(door: &Door, piece: &mut Piece) -> Result<Option<Bytes>, Error> {
     let next = piece.stream.try_next().map_err(|error| format!("the body broke off ({error})"));
-    in_time(door, next, "send the rest").await
+    uninterrupted(door, next, "send the rest").await
 }
 
 /// Reads what a refused request goes on sending. A client that waits for a word before it sends is not asked to.
@@ -183,15 +180,5 @@ pub async fn discard_body(headers: &HeaderMap, piece: &mut Piece, error: &HttpEr
     if is_gone || headers.contains_key(header::EXPECT) {
         return;
     }
-    const DISCARDING_MAX: Duration = Duration::from_secs(10);
-    let discard = async {
-        let mut discarded = 0;
-        while let Some(Ok(bytes)) = piece.stream.next().await {
-            discarded += bytes.len();
-            if discarded > DISCARDED_BYTES_MAX {
-                return;
-            }
-        }
-    };
-    let _ = tokio::time::timeout(DISCARDING_MAX, discard).await;
+    discard(&mut piece.stream).await;
 }

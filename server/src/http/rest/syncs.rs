@@ -1,6 +1,6 @@
 //! `/api/ingestion/file/sync/…`
 
-use super::body::{Done, JsonBody, Keyed, LongBody, Parameters};
+use super::body::{Done, JsonBody, Keyed, LongCall, Parameters};
 use crate::http::Door;
 use crate::http::credentials::Credentials;
 use crate::http::error::HttpError;
@@ -23,13 +23,11 @@ pub struct Started {
 
 pub async fn start(
     State(door): State<Arc<Door>>,
-    credentials: Credentials,
     headers: HeaderMap,
-    body: LongBody<StartSync>,
+    called: LongCall<StartSync>,
 ) -> Result<Json<Started>, HttpError> {
-    let caller = credentials.caller(&door.lake, body.api_key.as_deref()).await?;
     let key = idempotency_key(&headers)?;
-    Ok(Json(Started { sync_id: door.lake.start_sync_once(&caller, &body.call, key.as_ref()).await? }))
+    Ok(Json(Started { sync_id: door.lake.start_sync_once(&called.caller, &called.call, key.as_ref()).await? }))
 }
 
 /// The header `Idempotency-Key`, sent once or not at all.

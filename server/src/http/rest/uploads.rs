@@ -2,7 +2,7 @@
 
 use super::body::{Answer, Parameters};
 use super::syncs::sync_id;
-use super::waiting::{in_time, seen};
+use super::waiting::{seen, uninterrupted};
 use crate::http::Door;
 use crate::http::credentials::Credentials;
 use crate::http::digest_fields::{DigestFields, wants_digest};
@@ -208,10 +208,10 @@ impl Reception<'_> {
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        in_time(self.door, self.body.chunk(), AGAIN).await
+        uninterrupted(self.door, self.body.chunk(), AGAIN).await
     }
 
     async fn next_part(&mut self) -> Result<Option<crate::http::multipart::Part>, Error> {
-        in_time(self.door, self.body.next_part(), AGAIN).await
+        uninterrupted(self.door, self.body.next_part(), AGAIN).await
     }
 }

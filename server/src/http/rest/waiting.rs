@@ -11,24 +11,16 @@ use tokio::time::timeout;
 /// How long a small upload may wait for its next bytes before it shows in the history.
 const UNSEEN_MAX: Duration = Duration::from_millis(50);
 
-/// What `next` gives, unless nothing comes for `--upload-idle-timeout`, or the server stops. `remedy` tells the sender what
-/// to do about an upload that broke off.
-pub async fn in_time<T, E: Display>(
+/// What `next` gives, unless the body breaks off, its client among the slow ones (see [`crate::http::pace`]), or the server
+/// stops. `remedy` tells the sender what to do about an upload that broke off.
+pub async fn uninterrupted<T, E: Display>(
     door: &Door,
     next: impl Future<Output = Result<T, E>>,
     remedy: &str,
 ) -> Result<T, Error> {
-    let next = tokio::select! {
-        next = timeout(door.upload_idle_max, next) => next,
-        () = door.interrupt.cancelled() => return Err(Error::ShuttingDown),
-    };
-    match next {
-        Ok(Ok(given)) => Ok(given),
-        Ok(Err(error)) => Err(Error::IncompleteUpload(format!("{error}; {remedy}"))),
-        Err(_) => Err(Error::IncompleteUpload(format!(
-            "nothing came for {} seconds; {remedy}, or raise --upload-idle-timeout",
-            door.upload_idle_max.as_secs()
-        ))),
+    tokio::select! {
+        next = next => next.map_err(|error| Error::IncompleteUpload(format!("{error}; {remedy}"))),
+        () = door.interrupt.cancelled() => Err(Error::ShuttingDown),
     }
 }
 

@@ -1,0 +1,71 @@
+//! Small bodies, gathered whole before anything is made of them: bounded in bytes and in time.
+
+use super::error::HttpError;
+use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
+use bytes::BytesMut;
+use futures_util::StreamExt;
+use lakeshore::Error;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Largest small body, in bytes: a call with a path and a name, or a form.
+pub const SMALL_BODY_BYTES_MAX: usize = 64 * 1024;
+/// How long a small body may take from its first byte to its last.
+const SMALL_BODY_MAX: Duration = Duration::from_secs(30);
+/// After a refusal, so much of a body is read and dropped,
+const DISCARDED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// and for no longer than this.
+const DISCARDING_MAX: Duration = Duration::from_secs(10);
+
+/// The whole body.
+pub async fn gather_small(body: Body) -> Result<Bytes, HttpError> {
+    let late = |_| Error::Invalid(format!("the body did not come within {} seconds", SMALL_BODY_MAX.as_secs()));
+    timeout(SMALL_BODY_MAX, gather(body, SMALL_BODY_BYTES_MAX)).await.map_err(late)?
+}
+
+async fn gather(body: Body, limit_bytes: usize) -> Result<Bytes, HttpError> {
+    let is_announced = body.size_hint().lower() > limit_bytes as u64;
+    let mut stream = body.into_data_stream();
+    if is_announced {
+        return Err(too_large(&mut stream, limit_bytes).await);
+    }
+    let mut gathered = BytesMut::new();
+    while let Some(piece) = stream.next().await {
+        let piece = piece.map_err(|error| Error::Invalid(format!("the body broke off: {error}")))?;
+        if gathered.len() + piece.len() > limit_bytes {
+            return Err(too_large(&mut stream, limit_bytes).await);
+        }
+        gathered.extend_from_slice(&piece);
+    }
+    Ok(gathered.freeze())
+}
+
+/// The refusal of a body that is too large, of which no more is kept.
+pub async fn too_large(stream: &mut BodyDataStream, limit_bytes: usize) -> HttpError {
+    discard(stream).await;
+    HttpError::BodyTooLarge { limit_bytes }
+}
+
+/// Reads what a refused request goes on sending, so that its client comes to read the answer.
+pub async fn discard(stream: &mut BodyDataStream) {
+    let discard = async {
+        let mut discarded = 0;
+        while let Some(Ok(bytes)) = stream.next().await {
+            discarded += bytes.len();
+            if discarded > DISCARDED_BYTES_MAX {
+                return;
+            }
+        }
+    };
+    let _ = timeout(DISCARDING_MAX, discard).await;
+}
+
+/// For routes whose bodies are small, whoever reads them.
+pub async fn small_bodies(request: Request, next: Next) -> Result<Response, HttpError> {
+    let (head, body) = request.into_parts();
+    let body = gather_small(body).await?;
+    Ok(next.run(Request::from_parts(head, Body::from(body))).await)
+}

@@ -1,0 +1,284 @@
+//! How long a client may keep the server waiting: one bound on the progress of every request's body and every answer,
+//! on all routes.
+//!
+//! Only the time in which the server waits for the client counts, never the time in which the client waits for the
+//! server's disk. Waiting uses patience up, and each byte that moves gives a little of it back: so the bound covers
+//! a client that sends nothing, and one that sends a byte a minute to hold its connection for ever.
+
+use bytes::Bytes;
+use humantime::format_duration;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// The slowest average at which a client may send or take for longer than the idle timeout, in bytes a second. A
+/// phone line of 16 KiB a second may carry 64 transfers at once.
+const BYTES_PER_SECOND_MIN: u32 = 256;
+/// Longer than this is as good as for ever, and can be added to any time.
+const MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// What is left of the time for which one direction of one connection may wait.
+struct Allowance {
+    max: Duration,
+    left: Duration,
+    waiting_since: Option<Instant>,
+}
+
+impl Allowance {
+    fn new(max: Duration) -> Self {
+        let max = max.min(MAX);
+        Self { max, left: max, waiting_since: None }
+    }
+
+    /// The client has to be waited for. Gives the time at which it has been for too long.
+    fn wait(&mut self, now: Instant) -> Instant {
+        *self.waiting_since.get_or_insert(now) + self.left
+    }
+
+    /// Bytes have moved.
+    fn moved(&mut self, now: impl FnOnce() -> Instant, bytes: usize) {
+        let Some(since) = self.waiting_since.take() else { return };
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let earned = Duration::from_secs(1) * bytes / BYTES_PER_SECOND_MIN;
+        self.left = (self.left.saturating_sub(now().duration_since(since)) + earned).min(self.max);
+    }
+
+    fn reason(&self) -> TooSlow {
+        let max = self.max;
+        if self.left < max { TooSlow::Dripping { max } } else { TooSlow::Silent { max } }
+    }
+}
+
+/// An allowance, and what wakes the task that waits when it is used up.
+struct Patience {
+    allowance: Allowance,
+    /// Set once and never moved while it lies ahead: it fires at the deadline or before, so that a wait costs no new timer.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    fn new(max: Duration) -> Self {
+        Self { allowance: Allowance::new(max), timer: None }
+    }
+
+    /// To be called when the client has to be waited for. Ready when it was waited for too long.
+    fn poll_exhausted(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
+        let deadline = self.allowance.wait(now);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        while timer.as_mut().poll(context).is_ready() {
+            if now >= deadline {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+
+    fn moved(&mut self, bytes: usize) {
+        self.allowance.moved(Instant::now, bytes);
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum TooSlow {
+    #[error("nothing came for {} (--upload-idle-timeout)", format_duration(*max))]
+    Silent { max: Duration },
+    #[error(
+        "less than {BYTES_PER_SECOND_MIN} bytes a second came for {} (--upload-idle-timeout)",
+        format_duration(*max)
+    )]
+    Dripping { max: Duration },
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    #[error(transparent)]
+    TooSlow(#[from] TooSlow),
+    #[error(transparent)]
+    Broken(#[from] hyper::Error),
+}
+
+/// A request's body that ends with an error when its client is too slow.
+pub struct PacedBody {
+    body: Incoming,
+    patience: Patience,
+}
+
+impl PacedBody {
+    pub fn new(body: Incoming, idle_max: Duration) -> Self {
+        Self { body, patience: Patience::new(idle_max) }
+    }
+}
+
+impl Body for PacedBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Self { body, patience } = &mut *self;
+        match Pin::new(body).poll_frame(context) {
+            Poll::Ready(frame) => {
+                if let Some(Ok(frame)) = &frame {
+                    patience.moved(frame.data_ref().map_or(0, Bytes::len));
+                }
+                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
+            }
+            Poll::Pending => {
+                ready!(patience.poll_exhausted(context));
+                Poll::Ready(Some(Err(patience.allowance.reason().into())))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A connection that breaks when its client does not take what is sent.
+pub struct PacedStream<S> {
+    stream: S,
+    patience: Patience,
+}
+
+impl<S> PacedStream<S> {
+    pub fn new(stream: S, idle_max: Duration) -> Self {
+        Self { stream, patience: Patience::new(idle_max) }
+    }
+
+    fn written(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(Ok(bytes)) => self.patience.moved(bytes),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => {
+                ready!(self.patience.poll_exhausted(context));
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the answer is not read")));
+            }
+        }
+        written
+    }
+}
+
+/// Reading is bounded elsewhere: the head of a request by its own time, a body by [`PacedBody`].
+impl<S: Read + Unpin> Read for PacedStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: Write + Unpin> Write for PacedStream<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.written(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.written(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(60);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A client that lets itself be waited for.
+    struct Client {
+        allowance: Allowance,
+        now: Instant,
+    }
+
+    impl Client {
+        fn new() -> Self {
+            Self { allowance: Allowance::new(IDLE), now: Instant::now() }
+        }
+
+        /// Whether it was waited for too long before its bytes came.
+        fn is_too_slow(&mut self, wait: Duration, bytes: usize) -> bool {
+            let deadline = self.allowance.wait(self.now);
+            self.now += wait;
+            if self.now >= deadline {
+                return true;
+            }
+            self.allowance.moved(|| self.now, bytes);
+            false
+        }
+    }
+
+    #[test]
+    fn silence_ends_at_the_idle_timeout_and_not_before() {
+        let mut client = Client::new();
+        assert!(!client.is_too_slow(IDLE - SECOND, 1 << 20));
+        assert!(client.is_too_slow(IDLE, 1));
+        assert!(matches!(client.allowance.reason(), TooSlow::Silent { .. }));
+    }
+
+    #[test]
+    fn a_byte_now_and_then_holds_a_connection_no_longer_than_silence() {
+        for wait in [1, 7, 59] {
+            let mut client = Client::new();
+            let start = client.now;
+            while !client.is_too_slow(SECOND * wait, 1) {}
+            assert!(client.now - start <= IDLE + SECOND * 60, "a byte each {wait} seconds");
+            assert!(matches!(client.allowance.reason(), TooSlow::Dripping { .. }));
+        }
+    }
+
+    #[test]
+    fn a_slow_line_a_pause_and_a_burst_a_minute_live() {
+        let mut client = Client::new();
+        for _ in 0..600 {
+            assert!(!client.is_too_slow(SECOND, 300), "a line of 300 bytes a second");
+        }
+        assert!(!client.is_too_slow(SECOND * 55, 300), "a pause");
+        for _ in 0..20 {
+            assert!(!client.is_too_slow(SECOND, 16 * 1024), "a line of 16 KiB a second");
+            assert!(!client.is_too_slow(SECOND * 55, 16 * 1024), "a burst a minute");
+        }
+    }
+
+    #[test]
+    fn the_time_in_which_nobody_waits_for_the_client_does_not_count() {
+        let mut client = Client::new();
+        for _ in 0..10 {
+            assert!(!client.is_too_slow(SECOND, 10));
+            client.now += IDLE * 10;
+        }
+        assert!(!client.is_too_slow(SECOND * 45, 1));
+    }
+}

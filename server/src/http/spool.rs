@@ -1,0 +1,282 @@
+//! Long bodies, gathered whole before anything is made of them: on the disk, not in memory, and without a place that
+//! others wait for. What is on its way is bounded in bytes; beyond, a body of whoever has the most gives way.
+
+use super::error::HttpError;
+use super::gather::{SMALL_BODY_BYTES_MAX, too_large};
+use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
+use bytes::BytesMut;
+use futures_util::StreamExt;
+use lakeshore::Error;
+use lakeshore::shares::Holder;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// What all bodies on their way may have on the disk, in bytes.
+const SPOOLED_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// How long a long body may take from its first byte to its last.
+const LONG_BODY_MAX: Duration = Duration::from_secs(120);
+/// What all calls of long bodies together may take of memory, in KiB; more wait, all of them on this server alone.
+const MEMORY_KIB: u32 = 96 * 1024;
+/// What a call takes of memory, as a multiple of its body: short entries take more room than their text.
+const MEMORY_FACTOR: usize = 8;
+
+/// Long bodies in which a key is looked for at the same time; more wait. That takes time, and no memory.
+const LOOKS_MAX: usize = 2;
+
+pub struct Spool {
+    /// Files without a name are made here.
+    folder: PathBuf,
+    on_their_way: Arc<Mutex<OnTheirWay>>,
+    memory: Arc<Semaphore>,
+    looks: Arc<Semaphore>,
+}
+
+#[derive(Default)]
+struct OnTheirWay {
+    last: u64,
+    bodies: BTreeMap<u64, Entry>,
+    /// Bytes of each holder that has any.
+    held: HashMap<Holder, usize>,
+    bytes: usize,
+}
+
+struct Entry {
+    holder: Holder,
+    bytes: usize,
+    give_way: CancellationToken,
+}
+
+/// A body that is whole.
+pub enum Whole {
+    Small(Bytes),
+    Long(LongBody),
+}
+
+pub struct LongBody {
+    file: File,
+    len: usize,
+    give_way: CancellationToken,
+    _place: Place,
+}
+
+/// Memory that a call may take until this is dropped.
+pub struct Memory(#[allow(dead_code)] OwnedSemaphorePermit);
+
+/// The room of one body on the disk.
+struct Place {
+    number: u64,
+    on_their_way: Arc<Mutex<OnTheirWay>>,
+}
+
+fn lock(on_their_way: &Mutex<OnTheirWay>) -> MutexGuard<'_, OnTheirWay> {
+    on_their_way.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl OnTheirWay {
+    fn remove(&mut self, number: u64) -> Option<Entry> {
+        let entry = self.bodies.remove(&number)?;
+        self.bytes -= entry.bytes;
+        if let Some(held) = self.held.get_mut(&entry.holder) {
+            *held -= entry.bytes;
+            if *held == 0 {
+                self.held.remove(&entry.holder);
+            }
+        }
+        Some(entry)
+    }
+
+    /// Makes room: the oldest body of the holder with the most bytes gives way, until the rest fits. Those without a key
+    /// in the head of their request go before those with one.
+    fn shrink(&mut self, bytes_max: usize) {
+        while self.bytes > bytes_max {
+            let Some((&fullest, _)) = self.held.iter().max_by_key(|(holder, bytes)| (holder.is_network(), **bytes))
+            else {
+                return;
+            };
+            let oldest = self.bodies.iter().find(|(_, entry)| entry.holder == fullest && entry.bytes > 0);
+            let Some(entry) = oldest.map(|(&number, _)| number).and_then(|number| self.remove(number)) else { return };
+            entry.give_way.cancel();
+        }
+    }
+}
+
+impl Place {
+    /// More of the body has come.
+    fn grow(&self, bytes: usize) {
+        let mut all = lock(&self.on_their_way);
+        let Some(entry) = all.bodies.get_mut(&self.number) else { return };
+        entry.bytes += bytes;
+        let holder = entry.holder;
+        all.bytes += bytes;
+        *all.held.entry(holder).or_default() += bytes;
+        all.shrink(SPOOLED_BYTES_MAX);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.on_their_way).remove(self.number);
+    }
+}
+
+impl Spool {
+    pub fn new(folder: PathBuf) -> Self {
+        let (memory, looks) = (Semaphore::new(MEMORY_KIB as usize), Semaphore::new(LOOKS_MAX));
+        Self { folder, on_their_way: Arc::default(), memory: Arc::new(memory), looks: Arc::new(looks) }
+    }
+
+    /// Gathers a body of at most `limit_bytes`.
+    pub async fn gather(&self, body: Body, holder: Holder, limit_bytes: usize) -> Result<Whole, HttpError> {
+        let is_announced = body.size_hint().lower() > limit_bytes as u64;
+        let mut stream = body.into_data_stream();
+        if is_announced {
+            return Err(too_large(&mut stream, limit_bytes).await);
+        }
+        let late = |_| Error::Invalid(format!("the body did not come within {} seconds", LONG_BODY_MAX.as_secs()));
+        timeout(LONG_BODY_MAX, self.gather_all(stream, holder, limit_bytes)).await.map_err(late)?
+    }
+
+    async fn gather_all(
+        &self,
+        mut stream: BodyDataStream,
+        holder: Holder,
+        limit_bytes: usize,
+    ) -> Result<Whole, HttpError> {
+        let mut beginning = BytesMut::new();
+        while let Some(piece) = stream.next().await {
+            let piece = piece.map_err(broken)?;
+            if beginning.len() + piece.len() > SMALL_BODY_BYTES_MAX.min(limit_bytes) {
+                return self.spool(&beginning.freeze(), &piece, stream, holder, limit_bytes).await.map(Whole::Long);
+            }
+            beginning.extend_from_slice(&piece);
+        }
+        Ok(Whole::Small(beginning.freeze()))
+    }
+
+    async fn spool(
+        &self,
+        beginning: &[u8],
+        piece: &[u8],
+        mut stream: BodyDataStream,
+        holder: Holder,
+        limit_bytes: usize,
+    ) -> Result<LongBody, HttpError> {
+        let (place, give_way) = self.place(holder);
+        let folder = self.folder.clone();
+        let file = tokio::task::spawn_blocking(move || tempfile::tempfile_in(folder)).await.map_err(Error::internal)?;
+        let mut file = tokio::fs::File::from_std(file.map_err(unwritten)?);
+        let mut len = 0;
+        for piece in [beginning, piece] {
+            len += write(&mut file, &place, piece).await?;
+        }
+        loop {
+            if len > limit_bytes {
+                return Err(too_large(&mut stream, limit_bytes).await);
+            }
+            let piece = tokio::select! {
+                piece = stream.next() => piece,
+                () = give_way.cancelled() => return Err(HttpError::BodyGaveWay),
+            };
+            let Some(piece) = piece else { break };
+            len += write(&mut file, &place, &piece.map_err(broken)?).await?;
+        }
+        file.flush().await.map_err(unwritten)?;
+        Ok(LongBody { file: file.into_std().await, len, give_way, _place: place })
+    }
+
+    fn place(&self, holder: Holder) -> (Place, CancellationToken) {
+        let give_way = CancellationToken::new();
+        let mut all = lock(&self.on_their_way);
+        all.last += 1;
+        let number = all.last;
+        all.bodies.insert(number, Entry { holder, bytes: 0, give_way: give_way.clone() });
+        (Place { number, on_their_way: self.on_their_way.clone() }, give_way)
+    }
+
+    /// Waits until the call of this body may take its memory. Its client is known by now, and is not waited for any more.
+    pub async fn memory_for(&self, body: &LongBody) -> Result<Memory, HttpError> {
+        let kib = u32::try_from(body.len * MEMORY_FACTOR / 1024).unwrap_or(u32::MAX).clamp(1, MEMORY_KIB);
+        body.turn(self.memory.clone().acquire_many_owned(kib)).await.map(Memory)
+    }
+
+    /// Waits for the turn to look for the key in this body, which may be anybody's.
+    pub async fn turn_to_look(&self, body: &LongBody) -> Result<OwnedSemaphorePermit, HttpError> {
+        body.turn(self.looks.clone().acquire_owned()).await
+    }
+}
+
+impl LongBody {
+    /// A body that waits for its turn still counts, and may have to give way.
+    async fn turn(
+        &self,
+        turn: impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>>,
+    ) -> Result<OwnedSemaphorePermit, HttpError> {
+        tokio::select! {
+            turn = turn => Ok(turn.map_err(|_| Error::ShuttingDown)?),
+            () = self.give_way.cancelled() => Err(HttpError::BodyGaveWay),
+        }
+    }
+
+    /// The body from its beginning. Blocks.
+    pub fn read(&mut self) -> io::Result<impl Read> {
+        self.file.rewind()?;
+        Ok(BufReader::with_capacity(SMALL_BODY_BYTES_MAX, &self.file))
+    }
+
+    /// All of it, in memory. Blocks.
+    pub fn into_bytes(mut self) -> io::Result<Bytes> {
+        let mut bytes = Vec::with_capacity(self.len);
+        self.read()?.read_to_end(&mut bytes)?;
+        Ok(bytes.into())
+    }
+}
+
+async fn write(file: &mut tokio::fs::File, place: &Place, piece: &[u8]) -> Result<usize, HttpError> {
+    place.grow(piece.len());
+    file.write_all(piece).await.map_err(unwritten)?;
+    Ok(piece.len())
+}
+
+fn broken(error: axum::Error) -> Error {
+    Error::Invalid(format!("the body broke off: {error}"))
+}
+
+fn unwritten(error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::StorageFull { Error::DiskFull } else { Error::internal(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lakeshore::key::KeyId;
+
+    #[test]
+    fn who_has_the_most_on_its_way_gives_way_its_oldest_body_first() {
+        let spool = Spool::new(PathBuf::new());
+        let (large, small) = (Holder::Key(KeyId(1)), Holder::Key(KeyId(2)));
+        let (old, old_gives_way) = spool.place(large);
+        let (young, young_gives_way) = spool.place(large);
+        let (other, other_gives_way) = spool.place(small);
+        let half = SPOOLED_BYTES_MAX / 2;
+        old.grow(half);
+        young.grow(half - 1);
+        other.grow(1);
+        assert!(!old_gives_way.is_cancelled(), "all of it fits");
+        other.grow(1);
+        assert!(old_gives_way.is_cancelled() && !young_gives_way.is_cancelled() && !other_gives_way.is_cancelled());
+        old.grow(half);
+        drop(old);
+        assert_eq!(lock(&spool.on_their_way).bytes, half + 1, "what has given way counts no more");
+        drop((young, other));
+        let all = lock(&spool.on_their_way);
+        assert!(all.bytes == 0 && all.held.is_empty() && all.bodies.is_empty());
+    }
+}
