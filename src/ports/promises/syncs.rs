@@ -249,6 +249,7 @@ pub async fn a_full_sync_that_is_held_or_silent_gives_way_to_a_start_on_its_own_
         size_bytes: 0,
         begun_at: Timestamp(25),
         at: Timestamp(30),
+        rows_max: 9,
     };
     let refused = state.refuse_upload(&late).await;
     assert!(matches!(refused, Err(Error::SyncEnded { message, .. }) if message == "superseded by sync 2"));

@@ -85,7 +85,7 @@ mod tests {
                  VALUES ('once', 'k', x'00', 1, 7), ('twice', 'k', x'00', 1, 7), ('first sign-in', 'k', x'00', 1, 7);",
             )
             .unwrap();
-        for (id, by) in ["once", "twice", "revoked", "", "first sign-in", "gone"].into_iter().enumerate() {
+        for (id, by) in (0_i64..).zip(["once", "twice", "revoked", "", "first sign-in", "gone"]) {
             let sql = "INSERT INTO resumables (token, file_name, partial, identity, durable_bytes, hash_state, metadata, \
                        is_told, parts, started_by, begun_at, expires_at) VALUES (?, '', '', '', 0, x'', '', 1, '', ?, 1, 9)";
             connection.execute(sql, (id, by)).unwrap();
