@@ -253,7 +253,7 @@ impl Lake {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::{AuthMode, Grant, Role};
+    use crate::key::{Grant, Role};
     use crate::limits::Limits;
     use crate::ports::Formats;
     use crate::ports::memory::{CountingRandomness, ManualClock, MemoryFiles, MemoryFormats, MemoryState};
@@ -293,7 +293,6 @@ mod tests {
             clock: clock.clone(),
             randomness: Arc::new(CountingRandomness::default()),
             limits: Limits::default(),
-            auth_mode: AuthMode::Open,
         });
         (lake, clock, formats)
     }
