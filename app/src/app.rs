@@ -10,6 +10,7 @@ use crate::pages::NotFound;
 use crate::palette::Palette;
 use crate::parts::{Page, load_ahead};
 use crate::uploader::Uploader;
+use crate::visible::visible;
 use leptos::prelude::*;
 use leptos::tachys::view::iterators::StaticVec;
 use leptos_meta::{Title, provide_meta_context};
@@ -29,7 +30,7 @@ pub fn App() -> impl IntoView {
     load_ahead();
 
     view! {
-        <Title formatter=|page: String| if page.is_empty() { "Lakeshore".to_owned() } else { format!("{page} · Lakeshore") }/>
+        <Title formatter=document_title/>
         <Router>
             <Layout>
                 <FlatRoutes fallback=NotFound children=ToChildren::to_children(routes)/>
@@ -37,6 +38,18 @@ pub fn App() -> impl IntoView {
         </Router>
     }
     .into_any()
+}
+
+/// The title of the document, of that of its page. Every title goes through here: it is the one formatter.
+///
+/// leptos_meta writes into `<title>` what it is given. A parser takes that for text in which `&` begins a character and `</title>`
+/// ends the element, so the server escapes it. In the browser `document.title` is set, which takes a plain text.
+fn document_title(page: String) -> String {
+    let page = visible(page);
+    let title = if page.is_empty() { "Lakeshore".to_owned() } else { format!("{page} · Lakeshore") };
+    #[cfg(feature = "ssr")]
+    let title = crate::charts::escaped(&title).into_owned();
+    title
 }
 
 /// All of one type, so that the router's code is in the WASM but once.
@@ -64,4 +77,16 @@ fn routes() -> StaticVec<AnyNestedRoute> {
 /// The page is rendered whole, so that it is complete, with its title and status, where no script runs.
 fn route(path: Arc<dyn PossibleRouteMatch + Send + Sync>, page: Page) -> AnyNestedRoute {
     NestedRoute::new(path, page).ssr_mode(SsrMode::Async).into_any_nested_route()
+}
+
+#[cfg(all(test, feature = "ssr"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_cannot_end_its_element() {
+        let title = document_title("/team/</title><script src=/x></script>&lt;\u{202E}".into());
+        assert_eq!(title, "/team/&lt;/title&gt;&lt;script src=/x&gt;&lt;/script&gt;&amp;lt;⟨U+202E⟩ · Lakeshore");
+        assert_eq!(document_title(String::new()), "Lakeshore");
+    }
 }

@@ -19,10 +19,12 @@ mod navigation;
 mod pages;
 mod palette;
 pub mod parts;
-mod query;
+pub mod query;
+pub mod refusal;
 #[cfg(feature = "ssr")]
 pub mod shell;
 mod uploader;
+pub mod visible;
 
 pub use app::App;
 

@@ -126,6 +126,13 @@ fn refusal(code: ErrorCode, msg: String) -> ApiError {
     ApiError(Refusal::new(code, msg))
 }
 
+/// Where a form leads on to: only ever a place of this site, as an address may come from anybody. Else to the start.
+pub fn local(next: &str) -> &str {
+    // A browser takes "/\\" for "//", which begins another host, and drops tabs and line breaks.
+    let leads_elsewhere = next.starts_with("//") || next.contains('\\') || next.contains(|c: char| c.is_control());
+    if next.starts_with('/') && !leads_elsewhere { next } else { "/" }
+}
+
 /// For a path, or a value in a query: what may stand in both (RFC 3986) stays as it is, so that `dt=1` is read as such, and
 /// an address that was typed is the same as the link's.
 pub fn percent_encoded(text: &str) -> String {
@@ -149,6 +156,16 @@ mod tests {
         let filters = Filters { status: Some(Status::Failed), text: Some("a&b ö".into()), ..Filters::default() };
         assert_eq!(filters.address("/history", 0), "/history?status=Failed&q=a%26b%20%C3%B6");
         assert_eq!(Filters::default().address("/", 2), "/?page=2");
+    }
+
+    #[test]
+    fn a_form_leads_on_to_this_site_alone() {
+        assert_eq!(local("/upload?sync=1"), "/upload?sync=1");
+        let elsewhere =
+            ["", "//evil.example", "https://evil.example", "/\\evil.example", "/\t/evil.example", "/\u{85}", "x"];
+        for next in elsewhere {
+            assert_eq!(local(next), "/", "{next:?}");
+        }
     }
 
     #[test]

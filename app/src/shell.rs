@@ -1,8 +1,9 @@
 //! The HTML document around the pages. It keeps to the Content-Security-Policy that the server sends: one inline
-//! script, with the nonce of the answer, and no inline style.
+//! script, and what it loads, with the nonce of the answer; no inline style; and types that are trusted.
 
 use crate::app::App;
 use crate::parts::Page;
+use leptos::nonce::use_nonce;
 use leptos::prelude::*;
 use leptos_meta::MetaTags;
 use std::collections::BTreeMap;
@@ -44,10 +45,10 @@ pub fn shell(assets: Assets, path: &str) -> impl IntoView + use<> {
                 <meta name="color-scheme" content="light dark"/>
                 <meta name="theme-color" content="#f6f8f9" media="(prefers-color-scheme: light)"/>
                 <meta name="theme-color" content="#0e1518" media="(prefers-color-scheme: dark)"/>
-                {stylesheet.map(|href| view! { <link rel="stylesheet" href=href/> })}
+                {stylesheet.map(|href| view! { <link rel="stylesheet" href=href nonce=use_nonce()/> })}
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
                 {start.is_some().then(|| view! { <template id=CODE>{code}</template> })}
-                {start.map(|start| view! { <script type="module" nonce=leptos::nonce::use_nonce()>{start}</script> })}
+                {start.map(|start| view! { <script type="module" nonce=use_nonce()>{start}</script> })}
                 {reload.map(|options| view! { <AutoReload options/> })}
                 <MetaTags/>
             </head>
@@ -61,7 +62,10 @@ pub fn shell(assets: Assets, path: &str) -> impl IntoView + use<> {
 
 /// What is loaded side by side, though each is found by the one before it.
 fn links(scripts: Vec<String>, wasm: Vec<String>) -> AnyView {
-    let scripts = scripts.into_iter().map(|href| view! { <link rel="modulepreload" href=href/> }).collect_view();
+    let scripts = scripts
+        .into_iter()
+        .map(|href| view! { <link rel="modulepreload" href=href nonce=use_nonce()/> })
+        .collect_view();
     let preload = |href| {
         view! { <link rel="preload" href=href r#as="fetch" r#type="application/wasm" crossorigin="anonymous"/> }
     };
@@ -72,15 +76,27 @@ fn links(scripts: Vec<String>, wasm: Vec<String>) -> AnyView {
 /// followed until they are taken out. What is not looked at is never painted, so there is nothing to wait for.
 fn start_script(script: &str, wasm: &str, hasher: Option<&str>) -> String {
     format!(
-        "await new Promise((shown) => (document.hidden ? shown() : requestAnimationFrame(() => setTimeout(shown))));\n\
+        "{}\n\
+         await new Promise((shown) => (document.hidden ? shown() : requestAnimationFrame(() => setTimeout(shown))));\n\
          document.head.append(document.getElementById({}).content);\n\
          const {{ default: start, hydrate }} = await import({});\n\
          await start({{ module_or_path: {} }});\n\
          await hydrate({});",
+        trusted_types(hasher),
         quoted(CODE),
         quoted(script),
         quoted(wasm),
         hasher.map(quoted).unwrap_or_default()
+    )
+}
+
+/// Under the policy, a text becomes HTML or the address of a script only by this (where the browser has no such types, the
+/// policy asks for none). HTML is what the server has drawn and what Leptos has compiled, and runs no script anyway, as none in
+/// it has the nonce. The only address is that of the worker. A text that would be run has no way at all.
+fn trusted_types(hasher: Option<&str>) -> String {
+    let hasher = hasher.map_or_else(|| "undefined".to_owned(), quoted);
+    format!(
+        "globalThis.trustedTypes?.createPolicy('default', {{ createHTML: (html) => html, createScriptURL: (url) => (url === {hasher} ? url : null) }});"
     )
 }
 

@@ -80,7 +80,7 @@ pub async fn restore_trash(
         (None, None) => service::RestoreTrash { trash_ids, ..service::RestoreTrash::default() },
     };
     let restored = lake.restore_trash(&caller, &wanted).await.map_err(|error| ApiError::of_form(&error))?;
-    let why = restored.failed.first().map(|failed| failed.refusal.msg.clone()).unwrap_or_default();
+    let why = restored.failed.first().map_or(0, |failed| failed.refusal.code);
     leptos_axum::redirect(&Said::Restored { pieces: restored.restored, failed: restored.num_failed, why }.address());
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::{escaped, height, short_day};
 use crate::api::datasets::Drawn;
 use crate::format;
+use crate::visible::visible;
 use lakeshore::day::Day;
 use lakeshore::overview::Series;
 use std::fmt::Write;
@@ -60,7 +61,13 @@ pub fn bars(measure: Measure, days: &[Day], series: &[Series]) -> Drawn {
     let parts: Vec<_> = series
         .iter()
         .enumerate()
-        .map(|(index, series)| (class(index, series, is_of_datasets), escaped(&series.name), measure.of(series)))
+        .map(|(index, series)| {
+            (
+                class(index, series, is_of_datasets),
+                escaped(&visible(series.name.clone())).into_owned(),
+                measure.of(series),
+            )
+        })
         .collect();
     let number = |numbers: &[u64], day: usize| numbers.get(day).copied().unwrap_or(0);
     let total = |day: usize| parts.iter().map(|(_, _, numbers)| number(numbers, day)).sum::<u64>();

@@ -21,8 +21,8 @@ use std::borrow::Cow;
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// A text as it stands in HTML, in an attribute too.
-fn escaped(text: &str) -> Cow<'_, str> {
+/// A text as it stands in HTML, in an attribute in double quotes too.
+pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(['&', '<', '>', '"', '\'']) {
         return Cow::Borrowed(text);
     }

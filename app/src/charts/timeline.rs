@@ -2,6 +2,7 @@
 
 use super::{escaped, short_day};
 use crate::format;
+use crate::visible::visible;
 use lakeshore::dataset::RECENT_DAYS;
 use lakeshore::day::{DAY_MS, Day};
 use lakeshore::sync::{Status, Sync};
@@ -53,7 +54,7 @@ pub fn timeline(syncs: &[Sync], now: Timestamp) -> String {
             sync.sync_id,
             lane * LANE_HEIGHT + 1,
             LANE_HEIGHT - 2,
-            escaped(&sync.name),
+            escaped(&visible(sync.name.clone())),
             status.as_str(),
             format::utc(sync.start_time),
         );

@@ -2,6 +2,7 @@
 
 use super::icon::{Icon, Picture};
 use crate::browser;
+use crate::visible::visible_lines;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use std::time::Duration;
@@ -47,7 +48,7 @@ pub fn Command(#[prop(into)] text: Signal<String>, label: &'static str) -> impl 
     view! {
         <div class="command">
             <pre>
-                <code>{move || text.get()}</code>
+                <code>{move || visible_lines(text.get())}</code>
             </pre>
             <CopyButton text label/>
         </div>

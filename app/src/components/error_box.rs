@@ -2,6 +2,7 @@
 
 use super::icon::{Icon, Picture};
 use crate::error::ApiError;
+use crate::visible::visible;
 use leptos::prelude::*;
 
 #[component]
@@ -36,6 +37,7 @@ pub fn sentence(message: &str) -> String {
     // Of ASCII: the tables for all other letters would be a large part of what the browser loads.
     let mut text = String::from(first.to_ascii_uppercase());
     text.push_str(characters.as_str());
+    let mut text = visible(text);
     if !text.ends_with(['.', '!', '?']) {
         text.push('.');
     }

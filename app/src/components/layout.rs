@@ -9,6 +9,7 @@ use crate::navigation::DESTINATIONS;
 use crate::palette::{PAGE, Palette, PalettePlace};
 use crate::query::percent_encoded;
 use crate::uploader::Uploader;
+use crate::visible::visible;
 use leptos::ev::MouseEvent;
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
@@ -132,8 +133,8 @@ fn AccountOf(session: Session) -> impl IntoView {
     };
     match session.signed_in {
         Some((name, role)) => view! {
-            <p class="account-name" title=name.clone()>
-                {name.clone()}
+            <p class="account-name" title=visible(name.clone())>
+                {visible(name.clone())}
             </p>
             <p class="quiet account-role">{format!("role {role}")}</p>
             <form method="post" action="/sign-out">

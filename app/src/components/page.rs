@@ -6,6 +6,8 @@ use super::sign_in_form::{SignInForm, current_address};
 use crate::api::Session;
 use crate::error::ApiError;
 use crate::json::Asked;
+use crate::refusal;
+use crate::visible::visible;
 use lakeshore::ErrorCode;
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -85,7 +87,7 @@ fn frame(
                         Err(error) => {
                             view! {
                                 <Heading title=untrack(|| error_title())/>
-                                <ErrorBox error retry/>
+                                <ErrorBox error=refusal::of_page(error) retry/>
                             }
                                 .into_any()
                         }
@@ -106,7 +108,7 @@ pub fn Heading(
 ) -> impl IntoView {
     view! {
         <header class="heading">
-            <h1>{move || title.get()}</h1>
+            <h1>{move || visible(title.get())}</h1>
             {copied.map(|(label, text)| view! { <CopyButton text label/> })}
             {children.map(|children| view! { <div class="heading-side">{children()}</div> })}
         </header>

@@ -2,6 +2,7 @@
 
 use crate::components::fact::fact;
 use crate::format;
+use crate::visible::visible;
 use lakeshore::difference::{Difference, RowTotals};
 use leptos::prelude::*;
 
@@ -28,7 +29,7 @@ pub fn RowChanges(
             },
         )
     });
-    let columns = columns.map(|columns| fact("Columns", columns));
+    let columns = columns.map(|columns| fact("Columns", visible(columns)));
     (rows.is_some() || columns.is_some())
         .then(|| view! { <dl class="facts row-changes">{rows} {columns}</dl> }.into_any())
 }

@@ -14,6 +14,7 @@ use crate::components::time::RelativeTime;
 use crate::json;
 use crate::live::Heard;
 use crate::query::ROWS_PER_PAGE;
+use crate::visible::visible;
 use lakeshore::Timestamp;
 use lakeshore::activity::{Activity as Row, Deed, Outcome};
 use leptos::prelude::*;
@@ -150,15 +151,15 @@ fn ActivityRow(row: Signal<Row>, as_of: Timestamp) -> impl IntoView {
         None => {
             let name = deed.by.name.clone();
             let href = ActivityFilters::of_who(&name);
-            view! { <a href=href>{name}</a> }.into_any()
+            view! { <a href=href>{visible(name)}</a> }.into_any()
         }
     };
     let recognised = recognised(&deed);
     view! {
         <tr>
             <td class="cell-main">
-                <span class="row-name">{headline(&deed)} <OutcomePill outcome=deed.outcome/></span>
-                <span class="row-detail">{detail(&deed)}</span>
+                <span class="row-name">{visible(headline(&deed))} <OutcomePill outcome=deed.outcome/></span>
+                <span class="row-detail">{visible(detail(&deed))}</span>
             </td>
             <td data-label="Where" class="cell-where">
                 <Where deed=deed.clone()/>
@@ -205,10 +206,10 @@ fn Where(deed: Deed) -> impl IntoView {
                     <a
                         class="path path-main"
                         href=ActivityFilters::of_path(path.as_str())
-                        aria-label=format!("Activity at {path}")
+                        aria-label=visible(format!("Activity at {path}"))
                         title="What was done here"
                     >
-                        {path.to_string()}
+                        {visible(path.to_string())}
                     </a>
                 }
             })}
@@ -218,7 +219,7 @@ fn Where(deed: Deed) -> impl IntoView {
                 let words = if deed.subject.is_empty() { format!("Sync {id}") } else { format!("Sync {id}: {}", deed.subject) };
                 view! {
                     <a class="row-detail" href=format!("/syncs/{id}")>
-                        {words}
+                        {visible(words)}
                     </a>
                 }
             })}
@@ -232,13 +233,13 @@ fn From(deed: Deed) -> impl IntoView {
     let origin = deed.by.trace.origin;
     let is_unknown = origin.address.is_none();
     view! {
-        {origin.address.map(|address| view! { <span class="address">{address}</span> })}
+        {origin.address.map(|address| view! { <span class="address">{visible(address)}</span> })}
         {origin
             .forwarded_for
             .map(|address| {
                 view! {
                     <span class="row-detail" title="The addresses that the proxy has given">
-                        {format!("for {address}")}
+                        {visible(format!("for {address}"))}
                     </span>
                 }
             })}
@@ -246,8 +247,8 @@ fn From(deed: Deed) -> impl IntoView {
             .program
             .map(|program| {
                 view! {
-                    <span class="row-detail program" title=program.clone()>
-                        {program.clone()}
+                    <span class="row-detail program" title=visible(program.clone())>
+                        {visible(program.clone())}
                     </span>
                 }
             })}

@@ -4,6 +4,7 @@ use crate::components::icon::{Icon, Picture};
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::query::percent_encoded;
+use crate::visible::visible;
 use lakeshore::overview::{Attention, Disk, FullTrash, LateDataset, Room};
 use lakeshore::sync::Sync;
 use lakeshore::time::Timestamp;
@@ -59,7 +60,7 @@ pub fn NeedsAPerson(attention: Attention, as_of: Timestamp) -> impl IntoView {
                                 </span>
                                 <div class="need-what">
                                     <p>
-                                        <strong>{need.what}</strong>
+                                        <strong>{visible(need.what)}</strong>
                                     </p>
                                     <p class="quiet">{need.why}</p>
                                 </div>
@@ -116,7 +117,7 @@ fn of_held(sync: Sync, as_of: Timestamp) -> Need {
 fn of_failed(sync: Sync, as_of: Timestamp) -> Need {
     let message = if sync.message.is_empty() { "failed".to_owned() } else { sync.message.clone() };
     let why = view! {
-        {format!("{message}, ")}
+        {visible(format!("{message}, "))}
         <RelativeTime at=sync.end_time as_of/>
     }
     .into_any();

@@ -10,9 +10,11 @@ use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;
 use crate::components::page::{Heading, page};
 use crate::components::time::RelativeTime;
+use crate::error::ApiError;
 use crate::format;
 use crate::json;
 use crate::query::{percent_encoded, use_query};
+use crate::refusal;
 use lakeshore::difference::ChangeKind;
 use lakeshore::key::Role;
 use lakeshore::sync::Sync;
@@ -43,7 +45,7 @@ pub fn DatasetDetail() -> impl IntoView {
     let map = use_query();
     let path = Memo::new(move |_| format!("/{}", params.with(|params| params.get("path")).unwrap_or_default()));
     let wanted = Memo::new(move |_| map.with(parameters));
-    let fault = Memo::new(move |_| map.with(|map| map.get("__err")));
+    let fault = Memo::new(move |_| map.with(refusal::of_address));
     let data = json::ask(
         move || (path.get(), wanted.get()),
         |(path, wanted)| async move {
@@ -63,7 +65,7 @@ fn DatasetView(
     session: Session,
     wanted: TabParameters,
     page: AsOf<DatasetPage>,
-    fault: Option<String>,
+    fault: Option<ApiError>,
 ) -> impl IntoView {
     let AsOf { now: as_of, last_event, value } = page;
     Clock::here().observe(as_of);
@@ -89,7 +91,7 @@ fn DatasetNow(
     session: Session,
     wanted: TabParameters,
     page: DatasetPage,
-    fault: Option<String>,
+    fault: Option<ApiError>,
     as_of: Timestamp,
 ) -> impl IntoView {
     let DatasetPage { dataset, spark, tab } = page;

@@ -6,6 +6,7 @@ use crate::components::empty::Empty;
 use crate::components::row_changes::{RowChanges, columns_of};
 use crate::components::time::RelativeTime;
 use crate::format;
+use crate::visible::visible;
 use lakeshore::difference::{Change, ChangeKind, Difference};
 use lakeshore::time::Timestamp;
 use lakeshore::trash::{TrashEntry, TrashId};
@@ -131,7 +132,7 @@ fn row(change: Change) -> impl IntoView {
     view! {
         <tr>
             <td class="cell-main">
-                <span class="path-main path">{change.path}</span>
+                <span class="path-main path">{visible(change.path)}</span>
             </td>
             <td data-label="Change">
                 <span class=format!("{class} change-kind")>{change.kind.as_str()}</span>

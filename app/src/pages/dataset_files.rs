@@ -7,6 +7,7 @@ use crate::components::pager::PageLinks;
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::query::percent_encoded;
+use crate::visible::visible;
 use lakeshore::service::LakeEntry;
 use lakeshore::time::Timestamp;
 use leptos::prelude::*;
@@ -38,7 +39,7 @@ pub fn Files(base: String, folder: String, entries: Vec<LakeEntry>, page: u64, a
                     .map(|(href, part)| {
                         view! {
                             " / "
-                            <a href=href>{part}</a>
+                            <a href=href>{visible(part)}</a>
                         }
                     })
                     .collect_view()}
@@ -69,7 +70,7 @@ pub fn Files(base: String, folder: String, entries: Vec<LakeEntry>, page: u64, a
                         <span class="with-icon">
                             <Picture icon/>
                             <a href=href rel=rel class="path-main">
-                                {entry.name.clone()}
+                                {visible(entry.name.clone())}
                             </a>
                         </span>
                     </td>

@@ -7,7 +7,6 @@ use crate::format;
 use lakeshore::dataset::Dataset;
 use lakeshore::rhythm::{Every, Rhythm};
 use leptos::prelude::*;
-use leptos::server_fn::error::ServerFnUrlError;
 
 fn every_words(every: Every) -> String {
     match every {
@@ -40,9 +39,8 @@ pub fn words(rhythm: &Rhythm) -> String {
 
 /// `fault`: what the server had to say of the form that was sent, as it stands in the address.
 #[component]
-pub fn RhythmForm(dataset: Dataset, fault: Option<String>, may_write: bool, is_signed_in: bool) -> impl IntoView {
+pub fn RhythmForm(dataset: Dataset, fault: Option<ApiError>, may_write: bool, is_signed_in: bool) -> impl IntoView {
     let rhythm = dataset.rhythm;
-    let fault = fault.map(|fault| ServerFnUrlError::<ApiError>::decode_err(&fault));
     let said = rhythm.map_or_else(
         || "Nothing is expected of this dataset. Say how often something is to come and by when; then its calendar shows which days were late, short or missing, and the overview names it while it is late.".to_owned(),
         |rhythm| format!("Expected: {}.", words(&rhythm)),

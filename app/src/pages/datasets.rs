@@ -15,6 +15,7 @@ use crate::format;
 use crate::json;
 use crate::live::Heard;
 use crate::query::{Filters, ROWS_PER_PAGE, percent_encoded, use_filters};
+use crate::visible::visible;
 use lakeshore::dataset::{Counted, Dataset};
 use lakeshore::event::EventId;
 use lakeshore::time::Timestamp;
@@ -178,7 +179,7 @@ fn DatasetLine(row: DatasetRow, as_of: Timestamp) -> impl IntoView {
         <tr class="row-link">
             <td class="cell-main">
                 <a class="row-name path-main" href=href>
-                    {path}
+                    {visible(path)}
                 </a>
             </td>
             <td data-label="Freshness">

@@ -7,6 +7,7 @@ use crate::components::copy::{Command, CopyButton};
 use crate::components::error_box::MaybeError;
 use crate::components::icon::{Icon, Picture};
 use crate::error::ApiError;
+use crate::visible::visible;
 use lakeshore::ErrorCode;
 use lakeshore::day::Day;
 use lakeshore::error::Refusal;
@@ -188,7 +189,7 @@ fn Created(key: CreatedKey, origin: String, #[prop(into)] on_done: Callback<()>)
             <Picture icon=Icon::Check/>
             <div>
                 <p>
-                    <strong>{format!("The key \"{}\" is made. ", key.name)}</strong>
+                    <strong>{visible(format!("The key \"{}\" is made. ", key.name))}</strong>
                     "Copy it now: it is not shown again."
                 </p>
                 <p class="secret">

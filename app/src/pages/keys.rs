@@ -10,6 +10,7 @@ use crate::components::page::{Heading, SessionResource, page};
 use crate::components::sign_in_form::SignInHint;
 use crate::components::time::RelativeTime;
 use crate::json;
+use crate::visible::visible;
 use lakeshore::key::{Key, Role};
 use lakeshore::time::Timestamp;
 use leptos::prelude::*;
@@ -135,7 +136,7 @@ fn KeyRow(key: Key, as_of: Timestamp, chosen: RwSignal<Option<Key>>) -> impl Int
         <tr>
             <td class="cell-main">
                 <a class="row-name" href=activity title="What this key has done">
-                    {name}
+                    {visible(name)}
                 </a>
             </td>
             <td data-label="Status">
@@ -147,7 +148,7 @@ fn KeyRow(key: Key, as_of: Timestamp, chosen: RwSignal<Option<Key>>) -> impl Int
             <td data-label="Role">{role.as_str()}</td>
             <td data-label="Path">
                 {match prefix {
-                    Some(prefix) => view! { <span class="path">{prefix}</span> }.into_any(),
+                    Some(prefix) => view! { <span class="path">{visible(prefix)}</span> }.into_any(),
                     None => view! { <span class="quiet whole">"Whole lake"</span> }.into_any(),
                 }}
             </td>
@@ -169,7 +170,7 @@ fn KeyRow(key: Key, as_of: Timestamp, chosen: RwSignal<Option<Key>>) -> impl Int
                             <button
                                 type="button"
                                 class="button button-small button-danger-quiet"
-                                aria-label=label
+                                aria-label=visible(label)
                                 on:click=move |_| chosen.set(Some(key.clone()))
                             >
                                 "Revoke"
@@ -233,7 +234,7 @@ fn RevokeDialog(chosen: RwSignal<Option<Key>>, refresh: Callback<()>) -> impl In
             error
             on_confirm
         >
-            <p>{text}</p>
+            <p>{move || visible(text())}</p>
         </Confirm>
     }
 }

@@ -7,6 +7,7 @@ use crate::components::clock::Clock;
 use crate::components::page::page;
 use crate::json;
 use crate::query::{percent_encoded, use_query};
+use crate::visible::visible;
 use lakeshore::list::Order;
 use lakeshore::path::LakePath;
 use lakeshore::service::{BrowseFolder, FolderSort};
@@ -156,7 +157,7 @@ pub(super) fn Crumbs(path: Option<LakePath>) -> impl IntoView {
                 {components
                     .into_iter()
                     .take(above)
-                    .map(|(name, at)| view! { <a href=address_of(&at)>{name}</a> })
+                    .map(|(name, at)| view! { <a href=address_of(&at)>{visible(name)}</a> })
                     .collect_view()}
             </nav>
         }

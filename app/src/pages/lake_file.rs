@@ -11,6 +11,7 @@ use crate::components::icon::{Icon, Picture};
 use crate::components::page::Heading;
 use crate::components::time::RelativeTime;
 use crate::format;
+use crate::visible::{visible, visible_lines};
 use lakeshore::preview::{Dialect, FilePreview, Preview};
 use lakeshore::schema::Format;
 use lakeshore::time::Timestamp;
@@ -115,7 +116,7 @@ fn Facts(file: FilePreview, as_of: Timestamp) -> impl IntoView {
                             </dd>
                         </div>
                     }
-                })} {written_by.map(|program| fact("Written by", program))}
+                })} {written_by.map(|program| fact("Written by", visible(program)))}
             {fact("Read for this page", format::bytes(bytes_read))}
         </dl>
     }
@@ -144,14 +145,15 @@ fn kind(format: Format, dialect: &Dialect) -> String {
 /// `image`: its name, and where a browser finds it.
 pub(super) fn content(preview: Preview, image: Option<(String, String)>) -> AnyView {
     let image = image.filter(|_| preview.media_type.is_some()).map(|(name, address)| {
-        let alt = format!("The image {name}");
+        let alt = visible(format!("The image {name}"));
         view! {
             <figure class="preview-image">
                 <img src=address alt=alt/>
             </figure>
         }
     });
-    let text = preview.text.clone().map(|text| view! { <pre class="preview-text" tabindex="0">{text}</pre> });
+    let text =
+        preview.text.clone().map(|text| view! { <pre class="preview-text" tabindex="0">{visible_lines(text)}</pre> });
     let problem = preview.problem.clone().map(|problem| {
         view! {
             <div class="notice notice-held">

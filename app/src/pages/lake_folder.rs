@@ -11,6 +11,7 @@ use crate::components::pager::PageLinks;
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::query::percent_encoded;
+use crate::visible::visible;
 use lakeshore::key::Role;
 use lakeshore::path::LakePath;
 use lakeshore::service::{Browsed, DatasetSchema, FolderSort, LakeEntry};
@@ -214,7 +215,7 @@ fn SortHead(wanted: Wanted, sort: FolderSort, label: &'static str, class: &'stat
 fn Row(entry: LakeEntry, within: Option<String>, as_of: Timestamp) -> impl IntoView {
     let LakeEntry { name, path, is_folder, size_bytes, modified_time, sha256 } = entry;
     let icon = if is_folder { Icon::Folder } else { Icon::File };
-    let label = format!("Download {name}");
+    let label = visible(format!("Download {name}"));
     let size = if is_folder { "—".to_owned() } else { format::bytes(size_bytes) };
     view! {
         <tr>
@@ -223,7 +224,7 @@ fn Row(entry: LakeEntry, within: Option<String>, as_of: Timestamp) -> impl IntoV
                     <Picture icon/>
                     <span>
                         <a class="row-name" href=address_of(path.as_str())>
-                            {name}
+                            {visible(name)}
                         </a>
                         {within.map(|within| view! { <span class="path">{within}</span> })}
                     </span>

@@ -2,6 +2,7 @@
 
 use crate::components::icon::{Icon, Picture};
 use crate::format;
+use crate::visible::visible;
 use lakeshore::preview::Preview;
 use lakeshore::schema::{Column, Format};
 use leptos::prelude::*;
@@ -16,8 +17,8 @@ pub(super) fn Rows(preview: Preview) -> impl IntoView {
         let class = if column.is_number() { "number" } else { "" };
         view! {
             <th scope="col" class=class>
-                {column.name}
-                <span class="column-type">{column.kind}</span>
+                {visible(column.name)}
+                <span class="column-type">{visible(column.kind)}</span>
             </th>
         }
     });
@@ -25,7 +26,7 @@ pub(super) fn Rows(preview: Preview) -> impl IntoView {
         let cells = row.into_iter().zip(&numbers).map(|(value, is_number)| match value {
             Some(value) => {
                 let class = if *is_number { "number" } else { "" };
-                view! { <td class=class>{value}</td> }.into_any()
+                view! { <td class=class>{visible(value)}</td> }.into_any()
             }
             None => view! { <td class="null">"null"</td> }.into_any(),
         });
@@ -90,7 +91,7 @@ pub(super) fn BadLines(preview: Preview) -> impl IntoView {
                     <ul>
                         {bad_lines
                             .into_iter()
-                            .map(|bad| view! { <li>{format!("Line {}: {}", format::count(bad.line), bad.problem)}</li> })
+                            .map(|bad| view! { <li>{visible(format!("Line {}: {}", format::count(bad.line), bad.problem))}</li> })
                             .collect_view()}
                         {(more > 0).then(|| view! { <li>{format!("and {} more", format::count(more))}</li> })}
                     </ul>
@@ -112,21 +113,21 @@ pub(super) fn SchemaTable(preview: Preview) -> impl IntoView {
         let nulls = if column.nullable { "yes" } else { "no" };
         let of_column = statistics.next();
         let more = of_column.map(|of| {
-            let or_dash = |text: Option<String>| text.unwrap_or_else(|| "—".to_owned());
+            let or_dash = |text: Option<String>| text.map_or_else(|| "—".to_owned(), visible);
             view! {
                 <td class="number">{or_dash(of.nulls.map(format::count))}</td>
                 <td>{or_dash(of.min)}</td>
                 <td>{or_dash(of.max)}</td>
                 <td class="number">{format::bytes(of.compressed_bytes)}</td>
                 <td class="number">{format::bytes(of.uncompressed_bytes)}</td>
-                <td>{of.compression}</td>
+                <td>{visible(of.compression)}</td>
             }
         });
         view! {
             <tr>
-                <th scope="row">{column.name}</th>
+                <th scope="row">{visible(column.name)}</th>
                 <td>
-                    <code>{column.kind}</code>
+                    <code>{visible(column.kind)}</code>
                 </td>
                 <td>{nulls}</td>
                 {more}

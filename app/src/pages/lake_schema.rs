@@ -3,6 +3,7 @@
 use crate::api::SetSchemaPolicy;
 use crate::components::icon::{Icon, Picture};
 use crate::format;
+use crate::visible::visible;
 use lakeshore::schema::{Column, SchemaPolicy};
 use lakeshore::service::DatasetSchema;
 use leptos::form::ActionForm;
@@ -42,9 +43,9 @@ pub(super) fn SchemaPanel(schema: DatasetSchema, may_write: bool) -> impl IntoVi
                         .map(|Column { name, kind, .. }| {
                             view! {
                                 <li>
-                                    {name}
+                                    {visible(name)}
                                     " "
-                                    <code class="quiet">{kind}</code>
+                                    <code class="quiet">{visible(kind)}</code>
                                 </li>
                             }
                         })

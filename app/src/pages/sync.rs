@@ -22,6 +22,7 @@ use crate::format;
 use crate::json;
 use crate::live::{Heard, Live};
 use crate::query::{Filters, use_filters};
+use crate::visible::visible;
 use lakeshore::difference::Difference;
 use lakeshore::expected::Comparison;
 use lakeshore::key::Role;
@@ -210,7 +211,7 @@ fn Facts(sync: RwSignal<Sync>, fixed: Sync, as_of: Timestamp) -> impl IntoView {
             <div class="fact-wide">
                 <dt>"Path"</dt>
                 <dd class="copied">
-                    <span class="path">{path.clone()}</span>
+                    <span class="path">{visible(path.clone())}</span>
                     <CopyButton text=path label="Copy the lake path"/>
                 </dd>
             </div>

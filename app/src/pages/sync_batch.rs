@@ -5,6 +5,7 @@ use crate::components::error_box::MaybeError;
 use crate::components::row_changes::{RowChanges, columns_of};
 use crate::error::ApiError;
 use crate::format;
+use crate::visible::visible;
 use lakeshore::difference::{Change, ChangeKind, Difference};
 use lakeshore::expected::{Comparison, DifferentFile, FileOfBatch};
 use lakeshore::sync::{Status, Sync, SyncType};
@@ -83,7 +84,7 @@ fn names(kind: &'static str, number: u64, lines: impl Iterator<Item = String>) -
             <details class="names">
                 <summary>{format!("{} {kind}", format::counted(number, "file"))}</summary>
                 <ul>
-                    {lines.into_iter().map(|line| view! { <li class="path">{line}</li> }).collect_view()}
+                    {lines.into_iter().map(|line| view! { <li class="path">{visible(line)}</li> }).collect_view()}
                     {(more > 0).then(|| view! { <li class="quiet">{format!("and {} more", format::count(more))}</li> })}
                 </ul>
             </details>

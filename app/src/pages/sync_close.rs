@@ -5,6 +5,7 @@ use crate::components::dialog::Confirm;
 use crate::components::error_box::ErrorBox;
 use crate::error::ApiError;
 use crate::format;
+use crate::visible::visible;
 use lakeshore::service::{EndPreview, EndSync};
 use lakeshore::sync::{Sync, SyncType};
 use leptos::prelude::*;
@@ -114,7 +115,7 @@ fn EndDialog(sync: RwSignal<Sync>, open: RwSignal<bool>, refresh: Callback<()>) 
                 Some(Err(error)) => view! { <ErrorBox error/> }.into_any(),
                 Some(Ok(preview)) => {
                     let path = sync.with_untracked(|sync| sync.path.to_string());
-                    view! { <p>{consequence(sync_type, &path, preview)}</p> }.into_any()
+                    view! { <p>{visible(consequence(sync_type, &path, preview))}</p> }.into_any()
                 }
             }}
             <Show when=move || empties.get()>
@@ -198,7 +199,7 @@ fn AbortDialog(sync: RwSignal<Sync>, open: RwSignal<bool>, refresh: Callback<()>
             error
             on_confirm=move |()| close.run(EndSync::new(id))
         >
-            <p>{text}</p>
+            <p>{move || visible(text())}</p>
         </Confirm>
     }
 }

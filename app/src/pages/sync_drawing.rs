@@ -4,6 +4,7 @@
 use super::sync_timeline::Drawing;
 use crate::components::status::StatusPill;
 use crate::format;
+use crate::visible::visible;
 use lakeshore::service::{Timeline, TimelineUpload};
 use lakeshore::sync::Status;
 use lakeshore::time::Timestamp;
@@ -65,7 +66,7 @@ fn picture(timeline: &Timeline, now: Timestamp) -> AnyView {
         let took = format::duration(end_of(upload, now) - upload.start_time.0);
         let title = format!(
             "{}: {}, {took}, {}",
-            upload.file_name,
+            visible(upload.file_name.clone()),
             upload.sync_status.as_str(),
             format::bytes(upload.size_bytes)
         );
@@ -114,7 +115,7 @@ fn table(timeline: &Timeline, now: Timestamp) -> AnyView {
     let rows = timeline.uploads.iter().map(|upload| {
         view! {
             <tr>
-                <td class="cell-main">{upload.file_name.clone()}</td>
+                <td class="cell-main">{visible(upload.file_name.clone())}</td>
                 <td data-label="Status">
                     <StatusPill status=upload.sync_status/>
                 </td>

@@ -6,6 +6,7 @@ use crate::components::live_rows::LiveRows;
 use crate::components::status::StatusPill;
 use crate::components::time::{Elapsed, RelativeTime};
 use crate::format;
+use crate::visible::visible;
 use lakeshore::schema::SchemaDifference;
 use lakeshore::time::Timestamp;
 use lakeshore::upload::Upload;
@@ -64,8 +65,8 @@ fn FileRow(upload: Signal<Upload>, as_of: Timestamp, with_sync: bool) -> impl In
     view! {
         <tr>
             <td class="cell-main">
-                <span class="row-name">{fixed.file_name}</span>
-                {move || place.get().map(|place| view! { <span class="path">{place}</span> })}
+                <span class="row-name">{visible(fixed.file_name)}</span>
+                {move || place.get().map(|place| view! { <span class="path">{visible(place)}</span> })}
                 {fixed.taken_over.then(|| view! { <span class="path">"Unchanged: taken over, not sent"</span> })}
                 {move || difference.get().map(|difference| view! { <SchemaMark difference=*difference/> })}
                 <Show when=move || !message.with(String::is_empty)>

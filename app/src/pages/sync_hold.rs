@@ -6,6 +6,7 @@ use crate::components::dialog::Confirm;
 use crate::components::icon::{Icon, Picture};
 use crate::components::time::RelativeTime;
 use crate::format;
+use crate::visible::visible;
 use lakeshore::guard::Hold;
 use lakeshore::service::EndSync;
 use lakeshore::sync::Sync;
@@ -31,7 +32,7 @@ pub fn HoldNotice(sync: RwSignal<Sync>, may_write: bool, as_of: Timestamp, refre
                                         " since "
                                         <RelativeTime at=hold.since as_of/>
                                         ". "
-                                        {consequence(&path, hold)}
+                                        {visible(consequence(&path, hold))}
                                     </p>
                                     <p class="quiet">
                                         "If more files are to come, send them and end it again; if it went wrong, abort it, or start a new sync: that takes its place."
@@ -112,7 +113,7 @@ fn PublishDialog(
         >
             <p>
                 {move || match held.get() {
-                    Some(hold) => consequence(&path.get_value(), hold),
+                    Some(hold) => visible(consequence(&path.get_value(), hold)),
                     None => "It is not held any more: close this, and end it as usual.".to_owned(),
                 }}
             </p>

@@ -6,6 +6,7 @@ use crate::components::time::RelativeTime;
 use crate::format;
 use crate::live::Heard;
 use crate::uploader::rate::{RateMeter, time_left_ms};
+use crate::visible::visible;
 use lakeshore::expected::ExpectedTotals;
 use lakeshore::in_flight::{Activity, UploadInFlight};
 use lakeshore::sync::{Status, Sync};
@@ -198,21 +199,21 @@ fn InFlightRow(upload: Memo<UploadInFlight>, as_of: Timestamp, may_write: bool) 
     view! {
         <tr>
             <td class="cell-main">
-                <span class="row-name">{name.clone()}</span>
-                <span class="path">{fixed.path.to_string()}</span>
+                <span class="row-name">{visible(name.clone())}</span>
+                <span class="path">{visible(fixed.path.to_string())}</span>
             </td>
             <td data-label="Progress" class="cell-progress">
                 {move || {
                     let (done, of) = upload.with(|upload| (upload.received_bytes, upload.expected_bytes));
-                    view! { <UploadProgress done of name=name.clone()/> }
+                    view! { <UploadProgress done of name=visible(name.clone())/> }
                 }}
             </td>
             <td data-label="Sender">
                 <span>{move || {
                     let by = sender.with(|sender| sender.by.clone());
-                    if by.is_empty() { "Nobody signed in".to_owned() } else { by }
+                    if by.is_empty() { "Nobody signed in".to_owned() } else { visible(by) }
                 }}</span>
-                <span class="path">{place}</span>
+                <span class="path">{move || visible(place())}</span>
             </td>
             <td data-label="Last byte">
                 {move || view! { <RelativeTime at=last.get() as_of/> }}

@@ -16,6 +16,7 @@ use crate::format;
 use crate::json;
 use crate::live::Heard;
 use crate::query::{Filters, use_filters};
+use crate::visible::visible;
 use lakeshore::sync::Sync;
 use leptos::prelude::*;
 
@@ -141,9 +142,9 @@ fn SyncRow(sync: Signal<Sync>, as_of: lakeshore::Timestamp) -> impl IntoView {
         <tr class="row-link">
             <td class="cell-main">
                 <a class="row-name" href=href>
-                    {name}
+                    {visible(name)}
                 </a>
-                <span class="path">{fixed.path.to_string()}</span>
+                <span class="path">{visible(fixed.path.to_string())}</span>
             </td>
             <td data-label="Status">
                 {move || view! { <SyncPill status=status.get() is_held=is_held.get()/> }}

@@ -15,18 +15,18 @@ use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
 use crate::components::sign_in_form::SignInHint;
 use crate::components::time::RelativeTime;
-use crate::error::ApiError;
 use crate::format;
 use crate::json;
 use crate::live::Heard;
 use crate::query::{Filters, use_filters};
+use crate::refusal;
+use crate::visible::visible;
 use lakeshore::day::DAY_MS;
 use lakeshore::key::Role;
 use lakeshore::sync::SyncId;
 use lakeshore::time::Timestamp;
 use lakeshore::trash::{TrashGroup, TrashSummary};
 use leptos::prelude::*;
-use leptos::server_fn::error::ServerFnUrlError;
 use leptos_router::hooks::use_query_map;
 
 #[component]
@@ -110,10 +110,9 @@ pub(super) fn Told() -> impl IntoView {
     let map = use_query_map();
     move || {
         map.with(|map| {
-            let fault = map.get("__err").map(|fault| ServerFnUrlError::<ApiError>::decode_err(&fault));
             view! {
                 {Said::from_map(map).map(|said| view! { <SaidNotice said/> })}
-                {fault.map(|error| view! { <ErrorBox error/> })}
+                {refusal::of_address(map).map(|error| view! { <ErrorBox error/> })}
             }
         })
     }
@@ -195,9 +194,9 @@ fn GroupRow(group: Signal<TrashGroup>, as_of: Timestamp, may_restore: bool) -> i
         <tr>
             <td class="cell-main">
                 <a class="row-name" href=format!("/trash/syncs/{id}")>
-                    {name}
+                    {visible(name)}
                 </a>
-                {path.map(|path| view! { <span class="path">{path}</span> })}
+                {path.map(|path| view! { <span class="path">{visible(path)}</span> })}
                 {why.map(|why| view! { <span class="row-detail">{why}</span> })}
             </td>
             <td data-label="Pieces" class="number">
@@ -231,7 +230,7 @@ fn GroupRow(group: Signal<TrashGroup>, as_of: Timestamp, may_restore: bool) -> i
                                     class="button button-small"
                                     name="sync_id"
                                     value=id.to_string()
-                                    aria-label=format!("Restore {of_what}")
+                                    aria-label=visible(format!("Restore {of_what}"))
                                     title="Puts back what was there before. What is there now comes here."
                                 >
                                     <Picture icon=Icon::Restore/>

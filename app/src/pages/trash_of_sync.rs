@@ -15,6 +15,7 @@ use crate::components::time::RelativeTime;
 use crate::format;
 use crate::json;
 use crate::query::{Filters, use_filters};
+use crate::visible::visible;
 use lakeshore::key::Role;
 use lakeshore::sync::SyncId;
 use lakeshore::time::Timestamp;
@@ -108,7 +109,7 @@ fn Facts(group: TrashGroup, as_of: Timestamp) -> impl IntoView {
                     view! {
                         <div>
                             <dt>"Dataset"</dt>
-                            <dd class="path">{path.to_string()}</dd>
+                            <dd class="path">{visible(path.to_string())}</dd>
                         </div>
                     }
                 })}
@@ -220,7 +221,7 @@ fn PieceRow(entry: Signal<TrashEntry>, as_of: Timestamp, may_restore: bool) -> i
     let icon = if fixed.kind == TrashKind::Dataset { Icon::Folder } else { Icon::File };
     let totals = Memo::new(move |_| entry.with(|entry| entry.totals));
     let origin = fixed.origin.to_string();
-    let (choose, restore) = (format!("Choose {origin}"), format!("Restore {origin}"));
+    let (choose, restore) = (visible(format!("Choose {origin}")), visible(format!("Restore {origin}")));
     view! {
         <tr>
             {may_restore
@@ -235,7 +236,7 @@ fn PieceRow(entry: Signal<TrashEntry>, as_of: Timestamp, may_restore: bool) -> i
                 <span class="with-icon">
                     <Picture icon/>
                     <a class="path path-main" href=format!("/trash/pieces/{id}") title="Look into it">
-                        {origin}
+                        {visible(origin)}
                     </a>
                 </span>
             </td>

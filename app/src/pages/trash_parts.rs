@@ -3,6 +3,7 @@
 use crate::components::icon::{Icon, Picture};
 use crate::components::time::RelativeTime;
 use crate::format;
+use crate::visible::visible;
 use lakeshore::sync::SyncId;
 use lakeshore::time::Timestamp;
 use lakeshore::trash::{Totals, TrashGroup, TrashId, TrashReason};
@@ -83,7 +84,7 @@ pub fn EmptyForm(doomed: Doomed, what: String) -> impl IntoView {
         <details class="danger-zone section">
             <summary>{format!("{label}…")}</summary>
             <form method="post" action="/fn/empty-trash" class="card">
-                <p>{what} " It cannot be restored any more."</p>
+                <p>{visible(what)} " It cannot be restored any more."</p>
                 {hidden.map(|(name, id)| view! { <input type="hidden" name=name value=id.to_string()/> })}
                 <div class="form-row">
                     {(doomed == Doomed::All)

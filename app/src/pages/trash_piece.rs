@@ -15,6 +15,7 @@ use crate::components::time::RelativeTime;
 use crate::format;
 use crate::json;
 use crate::query::{percent_encoded, use_query};
+use crate::visible::visible;
 use lakeshore::key::Role;
 use lakeshore::service::{InTrash, LookIntoTrash, TrashContent};
 use lakeshore::time::Timestamp;
@@ -81,7 +82,7 @@ fn Piece(session: Session, page: u64, found: AsOf<InTrash>) -> impl IntoView {
                                 class="button button-primary"
                                 name="trash_id"
                                 value=id.to_string()
-                                title=format!("Puts it back to {origin}. What is there now goes to the trash.")
+                                title=visible(format!("Puts it back to {origin}. What is there now goes to the trash."))
                             >
                                 <Picture icon=Icon::Restore/>
                                 "Restore all of it"
@@ -126,7 +127,7 @@ fn Crumbs(entry: TrashEntry, relative: String) -> impl IntoView {
             {above
                 .into_iter()
                 .take(shown)
-                .map(|(name, href)| view! { <a href=href>{name}</a> })
+                .map(|(name, href)| view! { <a href=href>{visible(name)}</a> })
                 .collect_view()}
         </nav>
     }
@@ -141,7 +142,7 @@ fn Facts(entry: TrashEntry, as_of: Timestamp) -> impl IntoView {
             <div>
                 <dt>"It was"</dt>
                 <dd class="copied">
-                    <span class="path">{origin.clone()}</span>
+                    <span class="path">{visible(origin.clone())}</span>
                     <CopyButton text=origin label="Copy the lake path"/>
                 </dd>
             </div>
@@ -177,7 +178,7 @@ fn Files(id: TrashId, relative: String, files: Vec<TrashedFile>, page: u64) -> i
                     <span class="with-icon">
                         <Picture icon/>
                         <a class="row-name" href=address(id, &file.relative, 0)>
-                            {file.name}
+                            {visible(file.name)}
                         </a>
                     </span>
                 </td>

@@ -4,16 +4,17 @@ use crate::components::error_box::sentence;
 use crate::components::icon::{Icon, Picture};
 use crate::format;
 use crate::query::query_string;
+use crate::refusal;
 use leptos::prelude::*;
 use leptos_router::params::ParamsMap;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
-    /// `why`: the reason of the first that could not be.
+    /// `why`: the number of the refusal of the first that could not be; 0 where that is none.
     Restored {
         pieces: u64,
         failed: u64,
-        why: String,
+        why: u32,
     },
     Emptied {
         pieces: u64,
@@ -25,18 +26,18 @@ impl Said {
     #[cfg_attr(not(feature = "ssr"), allow(dead_code, reason = "the server leads there"))]
     pub fn address(&self) -> String {
         let (restored, failed, why, emptied, bytes) = match self {
-            Self::Restored { pieces, failed, why } => (Some(*pieces), Some(*failed), Some(why.as_str()), None, None),
+            Self::Restored { pieces, failed, why } => (Some(*pieces), Some(*failed), Some(u64::from(*why)), None, None),
             Self::Emptied { pieces, bytes } => (None, None, None, Some(*pieces), Some(*bytes)),
         };
         let text = |number: Option<u64>| number.filter(|number| *number > 0).map(|number| number.to_string());
-        let [restored, failed, bytes] = [restored.map(|n| n.to_string()), text(failed), text(bytes)];
+        let [restored, failed, why, bytes] = [restored.map(|n| n.to_string()), text(failed), text(why), text(bytes)];
         let emptied = emptied.map(|pieces| pieces.to_string());
         query_string(
             "/trash",
             [
                 ("restored", restored.as_deref()),
                 ("failed", failed.as_deref()),
-                ("why", why.filter(|why| !why.is_empty())),
+                ("why", why.as_deref()),
                 ("emptied", emptied.as_deref()),
                 ("bytes", bytes.as_deref()),
             ],
@@ -47,7 +48,7 @@ impl Said {
         let number = |name: &str| map.get(name).and_then(|text| text.parse::<u64>().ok());
         match (number("restored"), number("emptied")) {
             (Some(pieces), _) => {
-                let why = map.get("why").unwrap_or_default();
+                let why = map.get("why").and_then(|code| code.parse().ok()).unwrap_or(0);
                 Some(Self::Restored { pieces, failed: number("failed").unwrap_or(0), why })
             }
             (None, Some(pieces)) => Some(Self::Emptied { pieces, bytes: number("bytes").unwrap_or(0) }),
@@ -67,7 +68,8 @@ impl Said {
             }
             Self::Restored { pieces, failed, why } => {
                 let counted = format::counted(*failed, "piece");
-                format!("{counted} could not be restored, {} could. {}", format::count(*pieces), sentence(why))
+                let why = refusal::words(*why).map(|words| format!(" {}", sentence(words))).unwrap_or_default();
+                format!("{counted} could not be restored, {} could.{why}", format::count(*pieces))
             }
             Self::Emptied { pieces: 0, .. } => "There was nothing to delete.".to_owned(),
             Self::Emptied { pieces, bytes } => format!(
@@ -99,8 +101,8 @@ mod tests {
     #[test]
     fn what_was_said_is_read_back_from_the_address() {
         let said = [
-            Said::Restored { pieces: 2, failed: 1, why: "the path is held".into() },
-            Said::Restored { pieces: 0, failed: 0, why: String::new() },
+            Said::Restored { pieces: 2, failed: 1, why: 40901 },
+            Said::Restored { pieces: 0, failed: 0, why: 0 },
             Said::Emptied { pieces: 2, bytes: 1_000_000_000 },
         ];
         for one in said {
@@ -117,8 +119,11 @@ mod tests {
 
     #[test]
     fn it_is_said_in_words() {
-        let restored = Said::Restored { pieces: 2, failed: 1, why: "the path is held".into() };
-        assert_eq!(restored.words(), "1 piece could not be restored, 2 could. The path is held.");
+        let restored = Said::Restored { pieces: 2, failed: 1, why: 40901 };
+        let words = restored.words();
+        assert!(words.starts_with("1 piece could not be restored, 2 could. An open sync or a restore"), "{words}");
+        let unknown = Said::Restored { pieces: 2, failed: 1, why: 1 };
+        assert_eq!(unknown.words(), "1 piece could not be restored, 2 could.");
         assert!(Said::Emptied { pieces: 2, bytes: 1_000_000_000 }.words().starts_with("2 pieces, 1.0 GB, gone"));
     }
 }

@@ -13,6 +13,7 @@ use crate::components::status::{StatusPill, meaning, short};
 use crate::json;
 use crate::query::use_query;
 use crate::uploader::{Phase, Target, Uploader, dropped, picked};
+use crate::visible::visible;
 use lakeshore::key::Role;
 use lakeshore::sync::{Status, Sync, SyncId};
 use leptos::ev;
@@ -119,13 +120,13 @@ fn OpenSync(sync: Sync) -> impl IntoView {
     view! {
         <p>
             "Adds files to "
-            <a href=format!("/syncs/{}", sync.sync_id)>{name}</a>
+            <a href=format!("/syncs/{}", sync.sync_id)>{visible(name)}</a>
             ", which is open."
         </p>
         <dl class="facts">
             <div class="fact-wide">
                 <dt>"Path"</dt>
-                <dd class="path">{sync.path.to_string()}</dd>
+                <dd class="path">{visible(sync.path.to_string())}</dd>
             </div>
             <div>
                 <dt>"Type"</dt>
@@ -182,7 +183,7 @@ fn StartButton(draft: Draft, open: StoredValue<Option<Sync>>) -> impl IntoView {
                         <p class="hint">
                             "In the way: "
                             <a href=format!("/syncs/{}", sync.sync_id)>
-                                {format!("Sync {} on {}", sync.sync_id, sync.path)}
+                                {visible(format!("Sync {} on {}", sync.sync_id, sync.path))}
                             </a>
                             ". End or abort it first, or add your files to it."
                         </p>

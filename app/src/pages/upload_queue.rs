@@ -5,6 +5,7 @@ use crate::components::icon::{Icon, Picture};
 use crate::format;
 use crate::uploader::totals::Filter;
 use crate::uploader::{LeftOut, Uploader, View};
+use crate::visible::visible;
 use leptos::prelude::*;
 
 #[component]
@@ -112,7 +113,7 @@ fn LeftOutNotice(bytes_max: u64) -> impl IntoView {
                                     </p>
                                 }
                             })}
-                        {(left_out.too_large_count > 0).then(|| view! { <p>{too_large(&left_out, bytes_max)}</p> })}
+                        {(left_out.too_large_count > 0).then(|| view! { <p>{visible(too_large(&left_out, bytes_max))}</p> })}
                     </div>
                 </div>
             }

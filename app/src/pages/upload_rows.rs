@@ -9,6 +9,7 @@ use crate::components::live_rows::next_generation;
 use crate::format;
 use crate::uploader::item::{Item, ItemId, State};
 use crate::uploader::{Phase, Uploader, View};
+use crate::visible::visible;
 use leptos::ev;
 use leptos::html::Div;
 use leptos::prelude::*;
@@ -98,7 +99,7 @@ fn QueueRow(id: ItemId, item: ArcRwSignal<Item>) -> impl IntoView {
         // Counted from 1, and the heading is a row too.
         place.map(|place| (place + 2).to_string())
     });
-    let progress_label = format!("Progress of {path}");
+    let progress_label = visible(format!("Progress of {path}"));
     let is_moving = Memo::new(move |_| {
         item.with(|item| match item.state {
             State::Sending { .. } => true,
@@ -128,8 +129,8 @@ fn QueueRow(id: ItemId, item: ArcRwSignal<Item>) -> impl IntoView {
                 }}
             </span>
             <span class="queue-file" role="cell">
-                <span class="queue-name" title=path.clone()>
-                    {path.clone()}
+                <span class="queue-name" title=visible(path.clone())>
+                    {visible(path.clone())}
                 </span>
                 <Show when=move || is_moving.get()>
                     <progress
@@ -140,7 +141,7 @@ fn QueueRow(id: ItemId, item: ArcRwSignal<Item>) -> impl IntoView {
                     ></progress>
                 </Show>
                 {move || {
-                    message.get().map(|message| view! { <span class="queue-message message" title=message.clone()>{message.clone()}</span> })
+                    message.get().map(|message| view! { <span class="queue-message message" title=visible(message.clone())>{visible(message.clone())}</span> })
                 }}
             </span>
             <span class="queue-numbers numbers" role="cell">
@@ -164,7 +165,7 @@ fn RowButtons(id: ItemId, item: RwSignal<Item>, path: String) -> impl IntoView {
     let may_resume = Memo::new(move |_| is_running() && item.with(Item::is_paused));
     let may_cancel = Memo::new(move |_| item.with(Item::may_cancel));
     let path = StoredValue::new(path);
-    let label = move |verb: &str| path.with_value(|path| format!("{verb} {path}"));
+    let label = move |verb: &str| path.with_value(|path| visible(format!("{verb} {path}")));
     view! {
         <Show when=move || may_retry.get()>
             <button type="button" class="button button-small" aria-label=label("Retry") on:click=move |_| uploader.retry(id)>

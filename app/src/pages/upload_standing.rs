@@ -5,6 +5,7 @@ use crate::components::icon::{Icon, Picture};
 use crate::format;
 use crate::uploader::totals::Totals;
 use crate::uploader::{Phase, Uploader};
+use crate::visible::visible;
 use lakeshore::ErrorCode;
 use leptos::prelude::*;
 
@@ -39,7 +40,7 @@ pub fn Standing() -> impl IntoView {
                         .map(|target| {
                             view! {
                                 "To "
-                                <span class="path">{target.path.clone()}</span>
+                                <span class="path">{visible(target.path.clone())}</span>
                                 ", "
                                 <a href=format!("/syncs/{}", target.sync_id)>{format!("sync {}", target.sync_id)}</a>
                             }

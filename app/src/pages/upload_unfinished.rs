@@ -3,6 +3,7 @@
 use crate::components::icon::{Icon, Picture};
 use crate::format;
 use crate::uploader::{Unfinished, Uploader};
+use crate::visible::visible;
 use leptos::prelude::*;
 
 /// On the page of a new upload: the uploads that were not finished, each with a link to go on.
@@ -26,7 +27,7 @@ pub fn LeftUnfinished() -> impl IntoView {
                         <Picture icon=Icon::Warning/>
                         <p>
                             {unfinished(&record)} " To "
-                            <span class="path">{record.path}</span>
+                            <span class="path">{visible(record.path)}</span>
                             {format!(", sync {sync_id}.")}
                         </p>
                         <a class="button button-small" href=format!("/upload?sync={sync_id}")>

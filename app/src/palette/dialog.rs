@@ -13,6 +13,7 @@ use crate::components::page::SessionResource;
 use crate::components::status::SyncPill;
 use crate::components::time::RelativeTime;
 use crate::error::ApiError;
+use crate::visible::visible;
 use lakeshore::Timestamp;
 use lakeshore::search::{Found, SearchParameters};
 use leptos::ev::KeyboardEvent;
@@ -340,6 +341,7 @@ fn Choice(
 pub fn Marked(text: String, words: Vec<String>) -> impl IntoView {
     marked(&text, &words)
         .into_iter()
+        .map(|(is_marked, piece)| (is_marked, visible(piece)))
         .map(|(is_marked, piece)| if is_marked { view! { <mark>{piece}</mark> }.into_any() } else { piece.into_any() })
         .collect_view()
 }

@@ -8,21 +8,27 @@ use super::gather::SMALL_BODY_BYTES_MAX;
 use super::networks::ClientInfo;
 use super::spool::Whole;
 use app::api::{LakeRoot, Site};
+use app::error::ApiError;
+use app::query::local;
+use app::refusal;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use lakeshore::key::Caller;
 use lakeshore::shares::Holder;
 use leptos::prelude::*;
 use leptos::server_fn::axum::get_server_fn_service;
+use leptos::server_fn::error::{SERVER_FN_ERROR_HEADER, ServerFnUrlError};
 use leptos_axum::ResponseOptions;
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 /// Largest call of a server function, in bytes: the uploader asks for 500 files at once, with paths of up to 1 KiB each.
 const CALL_BYTES_MAX: usize = 1024 * 1024;
+
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
 /// Any address that is nothing else is a page, or the page that says that there is none.
 pub async fn page(
@@ -56,6 +62,8 @@ pub async fn page(
             response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
             // What is shown depends on who looks.
             response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            // A window that another site has opened, or that opens one, is none of theirs.
+            response.insert_header(OPENER_POLICY, HeaderValue::from_static("same-origin"));
         }
         app::shell::shell((*assets).clone(), &path)
     });
@@ -100,7 +108,45 @@ async fn call(
         }
     };
     let request = Request::from_parts(head, Body::from(bytes));
-    Ok(leptos_axum::handle_server_fns_with_context(context, request).await.into_response())
+    Ok(answered(leptos_axum::handle_server_fns_with_context(context, request).await.into_response()))
+}
+
+/// The answer of a server function, with what Leptos leaves open.
+fn answered(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    if let Some(place) = headers.get(header::LOCATION).and_then(|place| place.to_str().ok()).map(place_of_form)
+        && let Ok(place) = HeaderValue::from_str(&place)
+    {
+        headers.insert(header::LOCATION, place);
+    }
+    // A refusal comes without a type, which would leave it to the browser what it is.
+    let is_refusal = headers.contains_key(SERVER_FN_ERROR_HEADER);
+    let kind = if is_refusal { "application/json" } else { "text/plain; charset=utf-8" };
+    headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static(kind));
+    response
+}
+
+/// Where the answer to a plain form leads: back to its page, on this site. Leptos writes the whole refusal into the address,
+/// from where it would be read as the server's own words; only its number stays.
+fn place_of_form(place: &str) -> String {
+    let after_scheme = place.split_once("://").map_or(place, |(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
+    let place = local(after_scheme);
+    let Some((path, query)) = place.split_once('?') else { return place.to_owned() };
+    let mut kept = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "__path" | refusal::PARAMETER => {}
+            "__err" => {
+                let refused = ServerFnUrlError::<ApiError>::decode_err(&value);
+                kept.append_pair(refusal::PARAMETER, &refused.0.code.to_string());
+            }
+            _ => {
+                kept.append_pair(&name, &value);
+            }
+        }
+    }
+    let query = kept.finish();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
 /// The list of syncs was once the start page: links to what it filtered lead to it still.
@@ -132,17 +178,51 @@ async fn context(
 
 /// The server's address as the browser wrote it.
 fn site_of(headers: &HeaderMap, client: &ClientInfo, is_open: bool) -> Site {
+    // It stands in command lines that people copy. Its characters were judged before (`hosts.rs`).
     let host = client.hosts(headers).next().unwrap_or("127.0.0.1:3000");
     let scheme = if client.is_by_tls { "https" } else { "http" };
     Site { origin: format!("{scheme}://{host}"), is_open }
 }
 
-/// `reloads`: cargo-leptos tells the page by a WebSocket of another port when to reload.
+/// The policy of a page. What the server serves is not trusted because it is served here, as people put files into the lake:
+///
+/// - Scripts and styles are those with the nonce of this answer, and what such a script imports (`strict-dynamic`).
+/// - A worker cannot have a nonce, and its address cannot be named here, as behind a proxy the server does not know its own
+///   name for sure. So `worker-src` has to be `'self'`, and the trusted types (`app::shell`) let no other address be one.
+/// - Trusted types: no text becomes a script, and no page registers a service worker.
+///
+/// `reloads`: cargo-leptos tells the page by a WebSocket of another port when to reload, and its script is no friend of types.
 fn content_security_policy(nonce: &str, reloads: bool) -> String {
     let reload = if reloads { " ws:" } else { "" };
+    let types = if reloads { "" } else { "; require-trusted-types-for 'script'; trusted-types default" };
     format!(
-        "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; \
-         worker-src 'self'; img-src 'self' data:; connect-src 'self'{reload}; font-src 'self'; form-action 'self'; \
-         base-uri 'none'; frame-ancestors 'none'; manifest-src 'self'"
+        "default-src 'none'; script-src 'nonce-{nonce}' 'strict-dynamic' 'wasm-unsafe-eval'; style-src 'nonce-{nonce}'; \
+         worker-src 'self'; img-src 'self'; connect-src 'self'{reload}; object-src 'none'; form-action 'self'; \
+         base-uri 'none'; frame-ancestors 'none'{types}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lakeshore::ErrorCode;
+    use lakeshore::error::Refusal;
+
+    #[test]
+    fn a_form_leads_back_to_this_site_with_the_number_of_its_refusal() {
+        let error = ApiError(Refusal::new(ErrorCode::PathHeld, "anything at all".to_owned()));
+        let full =
+            ServerFnUrlError::new("/fn/restore-trash", error).to_url("http://lake:3000/trash?page=1&refused=40000");
+        assert_eq!(place_of_form(full.unwrap().as_str()), "/trash?page=1&refused=40901");
+        assert_eq!(place_of_form("https://lake/trash?__path=x"), "/trash");
+        assert_eq!(place_of_form("/trash?restored=1"), "/trash?restored=1");
+        for elsewhere in
+            ["https://evil.example", "//evil.example/x", "https:///evil.example", "javascript:alert(1)", ""]
+        {
+            let place = place_of_form(elsewhere);
+            assert!(place.starts_with('/') && !place.starts_with("//"), "{elsewhere} leads to {place}");
+        }
+        let unreadable = place_of_form("/trash?__err=call-555-0100");
+        assert_eq!(unreadable, format!("/trash?refused={}", ErrorCode::Internal.number()));
+    }
 }

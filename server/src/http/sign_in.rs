@@ -4,6 +4,7 @@ use super::Door;
 use super::credentials::{Credentials, SESSION_COOKIE, session_cookie};
 use super::error::HttpError;
 use super::networks::ClientInfo;
+use app::query::local;
 use axum::Extension;
 use axum::extract::{Form, Query, State};
 use axum::http::{HeaderMap, Method};
@@ -83,23 +84,4 @@ fn refused(code: ErrorCode, next: &str) -> Response {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("error", &code.number().to_string()).append_pair("next", next);
     Redirect::to(&format!("/sign-in?{}", query.finish())).into_response()
-}
-
-/// Only a path of this server is a place to go on to: anything else could lead a person elsewhere.
-fn local(next: &str) -> &str {
-    let leads_elsewhere = next.starts_with("//") || next.contains('\\') || next.chars().any(char::is_control);
-    if next.starts_with('/') && !leads_elsewhere { next } else { "/" }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::local;
-
-    #[test]
-    fn after_signing_in_one_stays_on_this_server() {
-        assert_eq!(local("/upload?sync=1"), "/upload?sync=1");
-        for elsewhere in ["", "//evil.example", "https://evil.example", "/\\evil.example", "/\t/evil.example", "x"] {
-            assert_eq!(local(elsewhere), "/", "{elsewhere:?}");
-        }
-    }
 }
