@@ -340,6 +340,7 @@ error_codes! {
     Prefix = 40301, "the key is not for this path";
     CrossSite = 40302, "a change asked for by a page of another site";
     JoinedUpload = 40303, "an upload that is joined of parts takes no bytes of its own";
+    Embedded = 40304, "a browser asked for data as a part of a page, such as a script or a frame";
     NoSuchRoute = 40400, "no such address";
     NoSuchSync = 40401, "no such sync";
     NoSuchTrash = 40402, "no such trash";

@@ -124,7 +124,7 @@ fn nothing(source: &Source) -> Result<Preview, Fault> {
 }
 
 /// What browsers show, but no SVG, which is a program too.
-fn image_type(first: &[u8]) -> Option<&'static str> {
+pub(crate) fn image_type(first: &[u8]) -> Option<&'static str> {
     match first {
         [0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, ..] => Some("image/png"),
         [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),

@@ -3,9 +3,9 @@
 
 use super::error::HttpError;
 use super::heads::{CheckedStream, NotedFault};
+use super::isolation::protected;
 use super::networks::NetworkPolicy;
 use super::pace::{PacedBody, PacedStream};
-use super::protect;
 use super::proxied::{ProxiedRequests, holding};
 use super::threads::{Claim, Threads};
 use axum::Router;
@@ -180,7 +180,7 @@ fn is_of_the_connection(error: &io::Error) -> bool {
 
 /// Whatever else comes by the connection cannot be trusted to be a request of the same client.
 async fn refused(refusal: HttpError) -> Response {
-    let mut response = protect(refusal.into_response()).await;
+    let mut response = protected(refusal.into_response());
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }

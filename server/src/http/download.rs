@@ -1,9 +1,13 @@
-//! The bytes of a file on their way out: a bounded number of pieces at a time, however slowly they are taken.
+//! A file on its way out: as what it is served, and its bytes, a bounded number of pieces at a time, however slowly they are
+//! taken.
 
+use crate::formats::reading::image_type;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
+use lakeshore::Error;
 use lakeshore::ports::files::OpenFile;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,6 +21,29 @@ const PIECE_BYTES_MAX: usize = 256 * 1024;
 const PIECE_BYTES_MIN: usize = 16 * 1024;
 /// What the pieces of all downloads may hold, until they are so many that each has the least.
 const PIECES_BYTES: usize = 64 * 1024 * 1024;
+
+/// What a name may hold as it is (RFC 8187, `attr-char`).
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'!')
+    .remove(b'#')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'^')
+    .remove(b'_')
+    .remove(b'`')
+    .remove(b'|')
+    .remove(b'~');
+
+/// Of a file's beginning, what tells an image from others.
+const HEAD_BYTES: usize = 16;
+/// A file of the lake that is served as what no browser runs, shows or guesses at.
+const BYTES: &str = "application/octet-stream";
+const TEXT: &str = "text/plain; charset=utf-8";
+/// Names of files that are served as text.
+const TEXT_EXTENSIONS: [&str; 9] = ["txt", "text", "log", "csv", "tsv", "md", "json", "jsonl", "ndjson"];
 
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 
@@ -88,9 +115,51 @@ impl Download {
     }
 }
 
+/// As what a file is served. Only images of pixels are what their content and their name agree on; pages, scripts, styles
+/// and SVG, which is a page too, are bytes. A file that is an image and a script at once is an image, which is never run.
+pub async fn media_type(file: &dyn OpenFile, name: &str) -> Result<&'static str, Error> {
+    let guess = mime_guess::from_path(name).first_raw().unwrap_or_default();
+    if guess.starts_with("image/") {
+        let head = file.read(0, HEAD_BYTES).await?;
+        return Ok(image_type(&head).filter(|found| *found == guess).unwrap_or(BYTES));
+    }
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).unwrap_or_default();
+    Ok(if TEXT_EXTENSIONS.contains(&extension.as_str()) { TEXT } else { BYTES })
+}
+
+/// RFC 6266: a name that every client reads, and the true one where that is another. Characters that would end the header,
+/// hide a part of the name or turn it round are in neither.
+pub fn disposition(name: &str) -> String {
+    let is_plain = |character: char| {
+        character.is_ascii() && !character.is_ascii_control() && !matches!(character, '"' | '\\' | '%')
+    };
+    let plain: String = name.chars().map(|character| if is_plain(character) { character } else { '_' }).collect();
+    if plain == name {
+        return format!("attachment; filename=\"{plain}\"");
+    }
+    let true_name: String = name.chars().map(|one| if app::visible::is_hidden(one) { '_' } else { one }).collect();
+    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{}", utf8_percent_encode(&true_name, ESCAPED))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_given_as_every_client_reads_it_and_as_it_is() {
+        assert_eq!(disposition("a b;c.csv"), "attachment; filename=\"a b;c.csv\"");
+        assert_eq!(
+            disposition("hé \"1%\".csv"),
+            "attachment; filename=\"h_ _1__.csv\"; filename*=UTF-8''h%C3%A9%20%221%25%22.csv"
+        );
+    }
+
+    #[test]
+    fn a_name_can_neither_end_its_header_nor_hide_what_it_ends_in() {
+        let header = disposition("a\r\nX: 1\u{202E}gpj.exe");
+        assert_eq!(header, "attachment; filename=\"a__X: 1_gpj.exe\"; filename*=UTF-8''a__X%3A%201_gpj.exe");
+        assert_eq!(disposition("\0"), "attachment; filename=\"_\"; filename*=UTF-8''_");
+    }
 
     #[test]
     fn many_downloads_share_what_few_have() {

@@ -21,6 +21,10 @@ pub enum HttpError {
     )]
     CrossSite(String),
     #[error(
+        "this address is data, and a browser asked for it as {0}; open it by a link, or call it from a script of your own"
+    )]
+    Embedded(String),
+    #[error(
         "{name} ({field}) is no name of this server; call it by its IP address or as localhost, or start it with --allowed-host {name} if it is meant to have this name"
     )]
     UnknownHost { name: String, field: &'static str },
@@ -108,6 +112,7 @@ impl HttpError {
             Self::UnknownHost { .. } => ErrorCode::UnknownHost,
             Self::RequestHead(_) => ErrorCode::RequestHead,
             Self::OpenedAhead => ErrorCode::OpenedAhead,
+            Self::Embedded(_) => ErrorCode::Embedded,
             Self::NoSuchRoute(_) => ErrorCode::NoSuchRoute,
             Self::MethodNotAllowed { .. } => ErrorCode::MethodNotAllowed,
             Self::NotMultipart => ErrorCode::NotMultipart,

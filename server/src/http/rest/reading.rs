@@ -4,8 +4,9 @@ use super::body::Parameters;
 use crate::http::Door;
 use crate::http::conditions::{Selected, Validators, select};
 use crate::http::credentials::Credentials;
-use crate::http::download::body;
+use crate::http::download::{body, disposition, media_type};
 use crate::http::error::HttpError;
+use crate::http::isolation::{RESOURCE_POLICY, is_for_image};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -18,7 +19,6 @@ use lakeshore::Error;
 use lakeshore::preview::FilePreview;
 use lakeshore::service::{BrowseFolder, Download, LakeEntry};
 use lakeshore::upload::hexadecimal;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -26,20 +26,6 @@ use std::time::{Duration, UNIX_EPOCH};
 
 /// RFC 9530.
 const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
-/// What a name may hold as it is (RFC 8187, `attr-char`).
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'!')
-    .remove(b'#')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'+')
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'^')
-    .remove(b'_')
-    .remove(b'`')
-    .remove(b'|')
-    .remove(b'~');
 
 #[derive(Deserialize)]
 pub struct DownloadParameters {
@@ -88,10 +74,14 @@ pub async fn download(
     let caller = credentials.caller(&door.lake, None).await?;
     let path = named(parameters.path)?;
     let download = door.lake.download(&caller, &path).await?;
+    let media_type = media_type(&*download.file, download.path.leaf()).await?;
+    if is_for_image(&asked) && !media_type.starts_with("image/") {
+        return Err(HttpError::Embedded("an image, which the file is not".to_owned()));
+    }
     let validators = validators(&download)?;
     let size_bytes = download.file.found().size_bytes;
     let selected = select(&method, &asked, &validators, size_bytes)?;
-    let mut headers = headers_of(&download, validators);
+    let mut headers = headers_of(&download, validators, media_type);
     let (status, range) = match selected {
         Selected::NotModified => {
             headers.remove(header::CONTENT_TYPE);
@@ -126,14 +116,16 @@ fn validators(download: &Download) -> Result<Validators, Error> {
 }
 
 /// All that is said of the file, whichever part of it is sent.
-fn headers_of(download: &Download, validators: Validators) -> HeaderMap {
+fn headers_of(download: &Download, validators: Validators, media_type: &'static str) -> HeaderMap {
     const SAID: [(HeaderName, HeaderValue); 4] = [
         // A page of the lake is data, and must not run as one of the dashboard's.
         (
             header::CONTENT_SECURITY_POLICY,
-            HeaderValue::from_static("sandbox; default-src 'none'; frame-ancestors 'none'"),
+            HeaderValue::from_static(
+                "default-src 'none'; sandbox; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+            ),
         ),
-        (header::HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+        (RESOURCE_POLICY, HeaderValue::from_static("same-origin")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         // Another file may have the name by now, and whose key reads it is asked each time.
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -143,7 +135,6 @@ fn headers_of(download: &Download, validators: Validators) -> HeaderMap {
     headers.typed_insert(validators.etag);
     headers.typed_insert(LastModified::from(validators.modified));
     headers.typed_insert(AcceptRanges::bytes());
-    let media_type = mime_guess::from_path(name).first_raw().unwrap_or("application/octet-stream");
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     if let Ok(disposition) = HeaderValue::from_str(&disposition(name)) {
         headers.insert(header::CONTENT_DISPOSITION, disposition);
@@ -154,28 +145,4 @@ fn headers_of(download: &Download, validators: Validators) -> HeaderMap {
         headers.insert(REPR_DIGEST, digest);
     }
     headers
-}
-
-/// RFC 6266: a name that every client reads, and the true one where that is another.
-fn disposition(name: &str) -> String {
-    let is_plain = |character: char| character.is_ascii() && !matches!(character, '"' | '\\' | '%');
-    let plain: String = name.chars().map(|character| if is_plain(character) { character } else { '_' }).collect();
-    if plain == name {
-        return format!("attachment; filename=\"{plain}\"");
-    }
-    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{}", utf8_percent_encode(name, ESCAPED))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_given_as_every_client_reads_it_and_as_it_is() {
-        assert_eq!(disposition("a b;c.csv"), "attachment; filename=\"a b;c.csv\"");
-        assert_eq!(
-            disposition("hé \"1%\".csv"),
-            "attachment; filename=\"h_ _1__.csv\"; filename*=UTF-8''h%C3%A9%20%221%25%22.csv"
-        );
-    }
 }
