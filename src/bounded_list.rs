@@ -57,7 +57,7 @@ impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for Bounded<T, MAX
 mod tests {
     use super::*;
 
-    #[derive(Deserialize)]
+    #[derive(serde::Deserialize)]
     struct Call {
         #[serde(deserialize_with = "just_beyond::<_, _, 3>")]
         list: Vec<u8>,
