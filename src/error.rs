@@ -3,7 +3,7 @@
 use crate::day::Day;
 use crate::expected::{Comparison, ExpectedTotals};
 use crate::guard::Hold;
-use crate::key::Role;
+use crate::key::{Caller, Role};
 use crate::path::{LakePath, PathError};
 use crate::resumable::Token;
 use crate::sync::{Status, SyncId};
@@ -73,19 +73,29 @@ pub enum Error {
     Prefix { name: String, prefix: LakePath, path: LakePath },
     #[error("the key {name:?} is for {prefix} and what is below it; this needs a key for the whole lake")]
     WholeLake { name: String, prefix: LakePath },
-    #[error("there is no sync {0}; start one to get its id")]
+    #[error(
+        "there is no sync {0}, or it lies outside what this key is for; start one to get its id, or use the key for it"
+    )]
     NoSuchSync(SyncId),
-    #[error("there is no upload {0}; /api/ingestion/file/sync/history lists those there are")]
+    #[error(
+        "there is no upload {0}, or it lies outside what this key is for; /api/ingestion/file/sync/history lists those there are"
+    )]
     NoSuchUpload(UploadId),
-    #[error("there is no file {0} in the lake; a folder is shown by /api/lake/file/list")]
+    #[error(
+        "there is no file {0} in the lake, or it lies outside what this key is for; a folder is shown by /api/lake/file/list"
+    )]
     NoSuchFile(LakePath),
-    #[error("there is no folder {0} in the lake; list the one above it to see what there is")]
+    #[error(
+        "there is no folder {0} in the lake, or it lies outside what this key is for; list the one above it to see what there is"
+    )]
     NoSuchFolder(LakePath),
     #[error(
-        "there is no dataset {0}: no sync has landed a file at this very path; /api/lake/datasets lists those there are"
+        "there is no dataset {0}, or it lies outside what this key is for; /api/lake/datasets lists those there are"
     )]
     NoSuchDataset(LakePath),
-    #[error("there is no trash {0}; it may have been restored already, or removed for good")]
+    #[error(
+        "there is no trash {0}, or it lies outside what this key is for; it may have been restored already, or removed for good"
+    )]
     NoSuchTrash(TrashId),
     #[error("there is no active key of the id or name {0:?}; \"lakeshore key list\" shows them")]
     NoSuchKey(String),
@@ -98,7 +108,11 @@ pub enum Error {
     )]
     PathHeld { path: LakePath, sync_id: SyncId, sync_type: crate::sync::SyncType, held_path: LakePath },
     #[error("{path} is being restored from the trash (trash {trash_id}); try again when that is done")]
-    PathRestoring { path: LakePath, trash_id: TrashId },
+    PathRestoring { path: LakePath, trash_id: TrashId, origin: LakePath },
+    #[error(
+        "{0} is held by a sync, or by a restore, on a path above it, which lies outside what this key is for; try again later, or ask who looks after the lake"
+    )]
+    PathHeldAbove(LakePath),
     #[error(
         "a dataset at {path} would replace the datasets below it: {}; sync, or restore, each of them instead",
         join(below)
@@ -142,7 +156,9 @@ pub enum Error {
         "the file is larger than {limit_bytes} bytes, the limit of this server; split it, or raise --max-upload-size"
     )]
     TooLarge { limit_bytes: u64 },
-    #[error("there is no resumable upload {0}; it may have expired, or been discarded: begin a new one")]
+    #[error(
+        "there is no resumable upload {0}, or it is another's; it may have expired, or been discarded: begin a new one"
+    )]
     NoSuchResumable(String),
     #[error("this upload has ended: {message}; begin a new one")]
     ResumableEnded { message: String },
@@ -171,6 +187,10 @@ pub enum Error {
     IdempotencyKeyReused,
     #[error("the server is shutting down; send it again in a moment")]
     ShuttingDown,
+    #[error(
+        "{unfinished_max} resumable uploads of this key are unfinished, the most that there may be; finish some, or discard them, see GET /api/lake/files"
+    )]
+    TooManyUnfinished { unfinished_max: u64 },
     #[error("{max} event streams are open, the most that there may be; close one, or come back in a moment", max = crate::limits::SUBSCRIBERS_MAX)]
     TooManySubscribers,
     #[error(
@@ -253,6 +273,17 @@ impl Error {
         }
     }
 
+    /// The same refusal without what `caller` may not know: the sync, or the piece of trash, in the way of a path may lie
+    /// above all that the key is for.
+    #[must_use]
+    pub fn for_caller(self, caller: &Caller) -> Self {
+        match self {
+            Self::PathHeld { path, held_path, .. } if !caller.sees(&held_path) => Self::PathHeldAbove(path),
+            Self::PathRestoring { path, origin, .. } if !caller.sees(&origin) => Self::PathHeldAbove(path),
+            other => other,
+        }
+    }
+
     /// What travels beside the message.
     pub fn details(&self) -> Option<Details> {
         match self {
@@ -280,7 +311,7 @@ impl Error {
             Self::NoSuchTrash(_) => ErrorCode::NoSuchTrash,
             Self::NoSuchKey(_) => ErrorCode::NoSuchKey,
             Self::SyncEnded { .. } | Self::SyncEnding(_) | Self::StagingLost(_) => ErrorCode::SyncEnded,
-            Self::PathHeld { .. } | Self::PathRestoring { .. } => ErrorCode::PathHeld,
+            Self::PathHeld { .. } | Self::PathRestoring { .. } | Self::PathHeldAbove(_) => ErrorCode::PathHeld,
             Self::DatasetsBelow { .. } => ErrorCode::DatasetsBelow,
             Self::UploadsInFlight { .. } => ErrorCode::UploadsInFlight,
             Self::EmptyFullSync(_) => ErrorCode::EmptyFullSync,
@@ -301,6 +332,7 @@ impl Error {
             Self::DiskFull | Self::BelowReserve { .. } => ErrorCode::DiskFull,
             Self::IdempotencyKeyReused => ErrorCode::IdempotencyKeyReused,
             Self::ShuttingDown => ErrorCode::ShuttingDown,
+            Self::TooManyUnfinished { .. } => ErrorCode::TooManyUnfinished,
             Self::TooManySubscribers => ErrorCode::TooManySubscribers,
             Self::SearchTooLong { .. } => ErrorCode::SearchTooLong,
             Self::OverShare { .. } => ErrorCode::OverShare,
@@ -375,6 +407,7 @@ error_codes! {
     SearchTooLong = 42201, "a search by text that would take too long";
     TakenOver = 42300, "another request has gone on with the resumable upload";
     OverShare = 42900, "the key, or the address, has its share of what is bounded";
+    TooManyUnfinished = 42901, "too many resumable uploads of one key are unfinished";
     WrongChecksum = 46000, "a piece has another checksum than the one sent with it";
     Internal = 50000, "a fault inside the server, logged there";
     ShuttingDown = 50300, "the server is shutting down";

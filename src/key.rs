@@ -167,6 +167,21 @@ impl Caller {
         }
     }
 
+    /// Refuses a caller who may change nothing anywhere. Asked before anything is looked up.
+    pub fn may_write_somewhere(&self) -> Result<(), Error> {
+        self.known()?.has_role(Role::Write)
+    }
+
+    /// Refuses a caller who may destroy nothing anywhere. Asked before anything is looked up.
+    pub fn may_destroy_somewhere(&self) -> Result<(), Error> {
+        self.known()?.has_role(Role::Admin)
+    }
+
+    /// Whether this caller may know what lies at `path`. What it may not know answers as what is not there.
+    pub fn sees(&self, path: &LakePath) -> bool {
+        self.may_read_path(path).is_ok()
+    }
+
     /// May this caller read what lies at `path`?
     pub fn may_read_path(&self, path: &LakePath) -> Result<(), Error> {
         match self {

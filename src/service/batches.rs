@@ -3,7 +3,7 @@
 use super::{EndSync, Lake};
 use crate::error::Error;
 use crate::expected::{Comparison, Expected};
-use crate::key::{Caller, may_write};
+use crate::key::Caller;
 use crate::limits::IN_FLIGHT_NAMED_MAX;
 use crate::list::{Order, Page, UploadQuery};
 use crate::sync::{Status, SyncId, may_accept_uploads};
@@ -20,11 +20,11 @@ impl Lake {
     /// Declares what a sync is to hold when it ends, in place of what was declared before. Safe to repeat.
     pub async fn expect_files(&self, caller: &Caller, wanted: &ExpectFiles) -> Result<(), Error> {
         let id = wanted.sync_id;
+        self.writable(caller, id).await?;
         let gate = self.0.gates.of(id);
         // Not while an ending compares.
         let _alone = gate.alone().await;
         let record = self.record(id).await?;
-        may_write(caller, &record.sync.path)?;
         may_accept_uploads(&record)?;
         let declaration = wanted.expected.parse(&record.sync.path)?;
         self.0.state.expect(id, &declaration, self.now()).await?;

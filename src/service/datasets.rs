@@ -6,7 +6,7 @@ use crate::dataset::{
 };
 use crate::day::Day;
 use crate::error::Error;
-use crate::key::{Caller, may_write};
+use crate::key::Caller;
 use crate::limits::{DATASET_COUNTS_MAX, DATASET_REST_FACTOR, DATASET_REST_MIN, VERSIONS_NAMED_MAX};
 use crate::list::{Order, Page};
 use crate::overview::LateDataset;
@@ -33,8 +33,11 @@ impl Lake {
     }
 
     pub async fn dataset(&self, caller: &Caller, path: &str) -> Result<DatasetDetail, Error> {
+        caller.may_read()?;
         let path = LakePath::parse(path)?;
-        caller.may_read_path(&path)?;
+        if !caller.sees(&path) {
+            return Err(Error::NoSuchDataset(path));
+        }
         let record = self.0.state.dataset_record(&path).await?;
         let record = record.ok_or_else(|| Error::NoSuchDataset(path.clone()))?;
         let now = self.now();
@@ -51,7 +54,10 @@ impl Lake {
 
     /// Says what is expected of a dataset from now on. The calendar shows how it would have stood before, too.
     pub async fn set_rhythm(&self, caller: &Caller, wanted: &SetRhythm) -> Result<(), Error> {
-        may_write(caller, &wanted.path)?;
+        caller.may_write_somewhere()?;
+        if !caller.sees(&wanted.path) {
+            return Err(Error::NoSuchDataset(wanted.path.clone()));
+        }
         let by = caller.actor();
         if self.0.state.set_rhythm(&wanted.path, wanted.rhythm.as_ref(), &by, self.now()).await? {
             self.0.events.marks().activity();

@@ -113,6 +113,7 @@ impl Lake {
     /// What a sync changes: of a full one that is open, what publishing it would; of an incremental one, what it has
     /// changed so far. Visits each of its files, and those of the dataset.
     pub async fn difference(&self, caller: &Caller, wanted: &DifferenceQuery) -> Result<Difference, Error> {
+        caller.may_read()?;
         let Page { from, size, .. } = Page::new(wanted.from, wanted.size, Order::Asc)?;
         self.compare(caller, wanted.sync_id, Named::Page { kind: wanted.kind, skip: from, size }).await
     }
@@ -124,9 +125,12 @@ impl Lake {
 
     /// What has changed in a dataset since one of its versions went to the trash. Visits each file of both.
     pub async fn version_difference(&self, caller: &Caller, wanted: &VersionQuery) -> Result<Difference, Error> {
-        caller.may_read_path(&wanted.path)?;
+        caller.may_read()?;
         let Page { from, size, .. } = Page::new(wanted.from, wanted.size, Order::Asc)?;
         let id = wanted.trash_id;
+        if !caller.sees(&wanted.path) {
+            return Err(Error::NoSuchTrash(id));
+        }
         let record = self.0.state.trash_record(id).await?;
         let is_version = |record: &TrashRecord| {
             record.entry.origin == wanted.path && record.entry.kind == TrashKind::Dataset && record.restoring.is_none()

@@ -7,7 +7,7 @@
 use super::Lake;
 use crate::activity::Actor;
 use crate::error::Error;
-use crate::key::{Caller, may_administer, may_destroy};
+use crate::key::{Caller, may_administer};
 use crate::limits::{EMPTYING_PIECES_MAX, EMPTYING_REMOVALS_MAX};
 use crate::place::Place;
 use crate::sync::SyncId;
@@ -43,6 +43,7 @@ impl Emptied {
 impl Lake {
     /// Begins to remove trash for good. It is out of the list when this returns; its bytes go in the background.
     pub async fn empty_trash(&self, caller: &Caller, wanted: &EmptyTrash) -> Result<Emptied, Error> {
+        caller.may_destroy_somewhere()?;
         match (wanted.trash_id, wanted.sync_id, wanted.all, wanted.older_than_days) {
             (Some(id), None, false, None) => self.empty_piece(caller, id).await,
             (None, Some(id), false, None) => self.empty_group(caller, id).await,
@@ -59,19 +60,16 @@ impl Lake {
     }
 
     async fn empty_group(&self, caller: &Caller, sync_id: SyncId) -> Result<Emptied, Error> {
-        may_administer_somewhere(caller)?;
         match sync_id {
             // Of all places.
             SyncId(0) => may_administer(caller)?,
-            _ => may_destroy(caller, &self.record(sync_id).await?.sync.path)?,
+            _ => drop(self.sync(caller, sync_id).await?),
         }
         self.doom(Doomed::OfSync(sync_id), &caller.actor()).await
     }
 
     async fn empty_piece(&self, caller: &Caller, id: TrashId) -> Result<Emptied, Error> {
-        may_administer_somewhere(caller)?;
-        let record = self.0.state.trash_record(id).await?.ok_or(Error::NoSuchTrash(id))?;
-        may_destroy(caller, &record.entry.origin)?;
+        let record = self.seen_trash(caller, id).await?;
         // For the answer only. What cannot be counted can be removed all the same.
         if record.entry.totals.is_none()
             && let Ok(totals) = self.0.files.measure(&Place::trashed(&record.key, &record.entry.origin)).await
@@ -136,13 +134,5 @@ impl Lake {
         }
         // What is gone is not found again; what is left of the rest comes next.
         Ok((Some(if removed.has_more { after } else { *last }), removed.faults))
-    }
-}
-
-/// Asked before the piece is looked up: whoever may remove none must not learn which there are.
-fn may_administer_somewhere(caller: &Caller) -> Result<(), Error> {
-    match caller {
-        Caller::Known(grant) => grant.has_role(crate::key::Role::Admin),
-        Caller::Guest | Caller::Anonymous => Err(Error::NoKey),
     }
 }

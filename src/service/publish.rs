@@ -7,7 +7,7 @@ use super::gate::Gate;
 use super::{EndSync, Lake};
 use crate::activity::Actor;
 use crate::error::Error;
-use crate::key::{Caller, may_write};
+use crate::key::Caller;
 use crate::place::Place;
 use crate::ports::files::{Outcome, Publication};
 use crate::ports::state::{NewTrash, Settlement};
@@ -30,9 +30,10 @@ impl Lake {
     /// Ends a sync: a full one is published. Safe to repeat.
     pub async fn end_sync(&self, caller: &Caller, end: &EndSync) -> Result<(), Error> {
         let id = end.sync_id;
+        // Before it waits for its turn: whoever may not end it must not hold it up, nor learn that it is busy.
+        self.writable(caller, id).await?;
         let gate = self.0.gates.of(id);
         let _alone = gate.alone().await;
-        may_write(caller, &self.record(id).await?.sync.path)?;
         self.0.gates.called(id, self.now());
         let record = self.resume_closing(id).await?;
         if record.sync.sync_status == Status::Finished {
@@ -114,7 +115,7 @@ impl Lake {
     /// Aborts a sync: what a full one has staged goes to the trash; what an incremental one has landed stays. Uploads in
     /// flight are dropped. Safe to repeat.
     pub async fn abort_sync(&self, caller: &Caller, end: &EndSync) -> Result<(), Error> {
-        may_write(caller, &self.record(end.sync_id).await?.sync.path)?;
+        self.writable(caller, end.sync_id).await?;
         let by = caller.actor();
         let message = if by.name.is_empty() { "aborted".to_owned() } else { format!("aborted by {}", by.name) };
         self.abandon(end.sync_id, TrashReason::Aborted, message, by, true).await

@@ -36,9 +36,12 @@ impl Lake {
     pub async fn download(&self, caller: &Caller, path: &str) -> Result<Download, Error> {
         caller.may_read()?;
         let path = LakePath::parse(path)?;
-        caller.may_read_path(&path)?;
+        let unknown = || Error::NoSuchFile(path.clone());
+        if !caller.sees(&path) {
+            return Err(unknown());
+        }
         let place = Place::Live(path.clone());
-        let file = self.0.files.open(&place).await?.ok_or_else(|| Error::NoSuchFile(path.clone()))?;
+        let file = self.0.files.open(&place).await?.ok_or_else(unknown)?;
         let known = self.known_digests(&[(path.clone(), file.found().clone())]).await?;
         Ok(Download { path, file, sha256: known.into_iter().flatten().next().map(|digest| digest.sha256) })
     }
@@ -56,7 +59,7 @@ impl Lake {
         Ok(self.browse_folder(caller, &wanted).await?.entries)
     }
 
-    /// The folder, if the caller may look into it.
+    /// The folder, if the caller may look into it: one outside of its prefix answers as one that is not there.
     pub(super) fn readable_folder(&self, caller: &Caller, path: Option<&str>) -> Result<Option<LakePath>, Error> {
         let scope = caller.may_read()?;
         let folder = match path.unwrap_or_default() {
@@ -64,7 +67,8 @@ impl Lake {
             path => Some(LakePath::parse(path)?),
         };
         match (&folder, scope, caller) {
-            (Some(folder), ..) => caller.may_read_path(folder)?,
+            (Some(folder), ..) if !caller.sees(folder) => return Err(Error::NoSuchFolder(folder.clone())),
+            (Some(_), ..) => {}
             (None, Some(prefix), Caller::Known(grant)) => {
                 return Err(Error::WholeLake { name: grant.name.clone(), prefix });
             }

@@ -40,6 +40,7 @@ pub struct NotRestored {
 impl Lake {
     /// Puts pieces back. One that is asked for by itself and cannot be is a refusal; of several, each stands for itself.
     pub async fn restore_trash(&self, caller: &Caller, wanted: &RestoreTrash) -> Result<RestoredTrash, Error> {
+        caller.may_write_somewhere()?;
         let ids = match (wanted.trash_id, wanted.sync_id, wanted.trash_ids.as_slice()) {
             (Some(id), None, []) => {
                 self.restore(caller, id).await?;

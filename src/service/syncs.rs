@@ -60,6 +60,7 @@ impl Lake {
         start: &StartSync,
         key: Option<&IdempotencyKey>,
     ) -> Result<SyncId, Error> {
+        caller.may_write_somewhere()?;
         let path = LakePath::parse(&start.path)?;
         may_write(caller, &path)?;
         if start.name.len() > LABEL_BYTES_MAX {
@@ -79,6 +80,7 @@ impl Lake {
             Err(refusal @ Error::PathHeld { .. }) => self.supersede(&new, refusal).await,
             result => result,
         };
+        let started = started.map_err(|refusal| refusal.for_caller(caller));
         if let Ok(id) = &started {
             // One that an earlier call has started is told by its time.
             self.0.events.marks().sync(*id).started_at = Some(new.at);
@@ -156,11 +158,21 @@ impl Lake {
         self.0.state.sync(id).await?.ok_or(Error::NoSuchSync(id))
     }
 
+    /// The sync, if the caller may know of it: one outside of its prefix answers as one that is not there.
     pub async fn sync(&self, caller: &Caller, id: SyncId) -> Result<Sync, Error> {
         caller.may_read()?;
-        let sync = self.record(id).await?.sync;
-        caller.may_read_path(&sync.path)?;
-        Ok(sync)
+        Ok(self.seen(caller, id).await?.sync)
+    }
+
+    async fn seen(&self, caller: &Caller, id: SyncId) -> Result<SyncRecord, Error> {
+        let record = self.record(id).await?;
+        if caller.sees(&record.sync.path) { Ok(record) } else { Err(Error::NoSuchSync(id)) }
+    }
+
+    /// The sync, if the caller may change it. Asks what the caller may do anywhere before it looks.
+    pub(super) async fn writable(&self, caller: &Caller, id: SyncId) -> Result<SyncRecord, Error> {
+        caller.may_write_somewhere()?;
+        self.seen(caller, id).await
     }
 
     pub async fn syncs(&self, caller: &Caller, parameters: &ListParameters) -> Result<Vec<Sync>, Error> {

@@ -3,7 +3,7 @@
 use super::Lake;
 use crate::activity::Actor;
 use crate::error::Error;
-use crate::key::{Caller, may_write};
+use crate::key::Caller;
 use crate::list::{ListParameters, Page, TrashQuery};
 use crate::path::LakePath;
 use crate::place::Place;
@@ -58,19 +58,26 @@ impl Lake {
 
     /// Puts a piece of trash back where it was. What is there now takes its place in the trash.
     pub async fn restore(&self, caller: &Caller, id: TrashId) -> Result<(), Error> {
-        let record = self.0.state.trash_record(id).await?.ok_or(Error::NoSuchTrash(id))?;
-        may_write(caller, &record.entry.origin)?;
+        caller.may_write_somewhere()?;
+        let record = self.seen_trash(caller, id).await?;
         let identity = self.0.files.identify_trash(&record.key, &record.entry.origin).await?;
         let identity = identity.ok_or(Error::NoSuchTrash(id))?;
         let by = caller.actor();
         match self.0.state.begin_restore(id, &identity, &by).await {
             // Datasets that somebody has removed from the lake by hand must not keep it in the trash.
             Err(Error::DatasetsBelow { below, .. }) if self.forget_missing(&below).await? => {
-                self.0.state.begin_restore(id, &identity, &by).await?;
+                let begun = self.0.state.begin_restore(id, &identity, &by).await;
+                begun.map_err(|refused| refused.for_caller(caller))?;
             }
-            begun => begun?,
+            begun => begun.map_err(|refused| refused.for_caller(caller))?,
         }
         self.complete_restore(&record, identity, by).await
+    }
+
+    /// A piece, if the caller may know of it: one from outside of its prefix answers as one that is not there.
+    pub(super) async fn seen_trash(&self, caller: &Caller, id: TrashId) -> Result<TrashRecord, Error> {
+        let record = self.0.state.trash_record(id).await?;
+        record.filter(|record| caller.sees(&record.entry.origin)).ok_or(Error::NoSuchTrash(id))
     }
 
     /// Puts it back and remembers so. Safe to repeat: a restart calls it again.

@@ -51,9 +51,7 @@ impl Lake {
     pub async fn look_into_trash(&self, caller: &Caller, wanted: &LookIntoTrash) -> Result<InTrash, Error> {
         caller.may_read()?;
         let page = Page::new(wanted.from, wanted.size, Order::Asc)?;
-        let record = self.0.state.trash_record(wanted.trash_id).await?.ok_or(Error::NoSuchTrash(wanted.trash_id))?;
-        let TrashRecord { mut entry, key, .. } = record;
-        caller.may_read_path(&entry.origin)?;
+        let TrashRecord { mut entry, key, .. } = self.seen_trash(caller, wanted.trash_id).await?;
         entry.expires_at = self.trash_ends(entry.trashed_at);
         let path = entry.origin.join(wanted.relative.as_deref().unwrap_or_default())?;
         let relative = entry.origin.relative(&path).unwrap_or_default().to_owned();

@@ -76,7 +76,8 @@ enum Body {
 }
 
 impl Lake {
-    /// Checks that the sync is open, that the caller may upload to it, and that `path` lies within it.
+    /// Checks that the caller may upload to the sync, that it is open, and that `path` lies within it. A sync outside of the
+    /// caller's prefix answers as one that is not there.
     pub async fn destination(
         &self,
         caller: &Caller,
@@ -84,7 +85,7 @@ impl Lake {
         path: Option<&str>,
     ) -> Result<Destination, Error> {
         // Asked before the sync is looked up: whoever may not upload must not learn which syncs there are.
-        caller.may_do_anything()?;
+        caller.may_upload_parts()?;
         let sync = self.open_sync(caller, sync_id).await?;
         let folder = sync.path.upload_folder(path)?;
         // A guest's upload counts as the starter's.
@@ -109,12 +110,13 @@ impl Lake {
     async fn open_sync(&self, caller: &Caller, sync_id: SyncId) -> Result<Arc<Sync>, Error> {
         // Not for every upload: what an upload needs of its sync does not change while it is open, and whether it is
         // open is asked again when the upload gets its row.
+        let unknown = |_| Error::NoSuchSync(sync_id);
         if let Some(sync) = self.0.gates.open_sync(sync_id) {
-            caller.may_upload(&sync.path)?;
+            caller.may_upload(&sync.path).map_err(unknown)?;
             return Ok(sync);
         }
         let record = self.record(sync_id).await?;
-        caller.may_upload(&record.sync.path)?;
+        caller.may_upload(&record.sync.path).map_err(unknown)?;
         may_accept_uploads(&record)?;
         let sync = Arc::new(record.sync);
         self.0.gates.remember_open(sync.clone());

@@ -61,6 +61,19 @@ impl Credentials {
         })
     }
 
+    /// The same, of a call for which some key, or an open network, is needed in any case: nobody without either learns more,
+    /// whatever the call names.
+    pub async fn allowed_caller(&self, lake: &Lake, api_key: Option<&str>) -> Result<Caller, lakeshore::Error> {
+        let caller = self.caller(lake, api_key).await?;
+        caller.may_do_anything()?;
+        Ok(caller)
+    }
+
+    /// Whether the head of the request brings nothing to be recognised by.
+    pub fn is_nobodys(&self) -> bool {
+        self.key.is_none() && self.session.is_none() && !self.is_guest()
+    }
+
     /// Whether the request would be served without a key.
     pub fn is_guest(&self) -> bool {
         self.access == Access::Open

@@ -52,9 +52,9 @@ async fn a_key_is_bounded_by_its_role_its_path_and_its_time() {
     server.start_sync("/data/b", "IncrementalSync").await;
     let (_, seen) = answer(server.get(LIST).bearer_auth(&narrow)).await;
     assert_eq!(seen.as_array().unwrap().len(), 1, "others' syncs are not shown");
-    assert_refused(answer(server.get("/api/ingestion/file/sync/2").bearer_auth(&narrow)).await, 40301, "/data/b");
+    assert_refused(answer(server.get("/api/ingestion/file/sync/2").bearer_auth(&narrow)).await, 40401, "no sync 2");
     let end = json!({ "sync_id": 2, "api_key": narrow });
-    assert_refused(answer(server.post("/api/ingestion/file/sync/end", &end)).await, 40301, "/data/b");
+    assert_refused(answer(server.post("/api/ingestion/file/sync/end", &end)).await, 40401, "no sync 2");
 
     let brief = server.new_key(&["--expires", "1ms"]);
     let refused = server

@@ -243,7 +243,7 @@ async fn a_rhythm_needs_a_key_for_its_path_a_dataset_and_sense() {
     }
     let unsigned = json!({ "path": "/data/t", "rhythm": daily });
     assert_refused(answer(server.post("/api/lake/dataset/rhythm", &unsigned)).await, 40100, "key");
-    for (options, code) in [(["--role", "read"], 40300), (["--path-prefix", "/other"], 40301)] {
+    for (options, code) in [(["--role", "read"], 40300), (["--path-prefix", "/other"], 40406)] {
         server.key = server.new_key(&options);
         assert_refused(set_rhythm(&server, "/data/t", daily.clone()).await, code, "/data/t".split('/').next().unwrap());
     }
@@ -266,7 +266,7 @@ async fn a_key_with_a_prefix_sees_the_figures_of_its_part_alone() {
     assert_eq!((seen["running"].as_array().unwrap().len(), &seen["disks"]), (2, &json!([])));
     let (_, datasets) = get("/api/lake/datasets").await;
     assert_eq!(datasets.as_array().unwrap().len(), 2);
-    assert_refused(get("/api/lake/dataset?path=/other").await, 40301, "/other");
+    assert_refused(get("/api/lake/dataset?path=/other").await, 40406, "/other");
     assert_refused(answer(server.get("/api/overview")).await, 40100, "key");
 }
 

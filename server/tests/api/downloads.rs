@@ -195,8 +195,8 @@ async fn downloading_needs_what_reading_needs() {
     assert_refused(answer(get()).await, 40100, "no key");
     assert_refused(answer(get().bearer_auth("wrong")).await, 40101, "");
     let narrow = server.new_key(&["--role", "read", "--path-prefix", "/data/u"]);
-    assert_refused(answer(get().bearer_auth(&narrow)).await, 40301, "/data/u");
-    assert_refused(answer(request(&server, "/data/t/none").bearer_auth(&narrow)).await, 40301, "/data/u");
+    assert_refused(answer(get().bearer_auth(&narrow)).await, 40405, "no file");
+    assert_refused(answer(request(&server, "/data/t/none").bearer_auth(&narrow)).await, 40405, "no file");
     let reader = server.new_key(&["--role", "read", "--path-prefix", "/data/t"]);
     assert_eq!(downloaded(get().bearer_auth(&reader)).await.2, b"one");
 }

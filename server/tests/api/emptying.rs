@@ -88,7 +88,7 @@ async fn only_an_admin_empties_the_trash() {
         assert_refused(answer(server.post("/api/lake/trash/empty", &wanted)).await, 40100, "no key");
         assert_refused(empty_with(&server, &writer, wanted).await, 40300, "role admin");
     }
-    assert_refused(empty_with(&server, &elsewhere, json!({ "trash_id": id })).await, 40301, "/other");
+    assert_refused(empty_with(&server, &elsewhere, json!({ "trash_id": id })).await, 40402, "no trash");
     assert_refused(empty_with(&server, &here, json!({ "all": true })).await, 40301, "whole lake");
     assert_eq!(origins(&server).await.len(), 1);
     assert_eq!(empty_with(&server, &here, json!({ "trash_id": id })).await.0, 200);

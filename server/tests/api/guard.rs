@@ -248,5 +248,5 @@ async fn an_incremental_sync_tells_what_it_has_added_and_replaced_so_far() {
         (&json!({ "files": 1, "bytes": 2 }), &json!({ "files": 1, "bytes": 5 }))
     );
     let elsewhere = server.new_key(&["--role", "read", "--path-prefix", "/other"]);
-    assert_refused(answer(server.get(&address).bearer_auth(&elsewhere)).await, 40301, "/other");
+    assert_refused(answer(server.get(&address).bearer_auth(&elsewhere)).await, 40401, "no sync");
 }

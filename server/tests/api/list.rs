@@ -104,7 +104,7 @@ async fn listing_needs_what_reading_needs() {
     let narrow = server.new_key(&["--role", "read", "--path-prefix", "/data/t"]);
     assert_eq!(get("/data/t", &narrow).await.1[0]["path"], "/data/t/sub");
     for above in ["/data", "/data/u"] {
-        assert_refused(get(above, &narrow).await, 40301, "/data/t");
+        assert_refused(get(above, &narrow).await, 40405, "no folder");
     }
     assert_refused(get("/", &narrow).await, 40301, "whole lake");
     assert_eq!(get("/", &server.key).await.1[0]["path"], "/data");

@@ -15,6 +15,7 @@ mod disk;
 mod downloads;
 mod emptying;
 mod events;
+mod existence;
 mod guard;
 mod hostile_files;
 mod hostile_parquet;

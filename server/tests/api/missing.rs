@@ -295,7 +295,7 @@ async fn asking_needs_what_an_upload_needs() {
     let reader = server.new_key(&["--role", "read"]);
     assert_refused(try_missing(&server, id, &one, json!({ "api_key": reader })).await, 40300, "role write");
     let elsewhere = server.new_key(&["--role", "write", "--path-prefix", "/data/u"]);
-    assert_refused(try_missing(&server, id, &one, json!({ "api_key": elsewhere })).await, 40301, "/data/u");
+    assert_refused(try_missing(&server, id, &one, json!({ "api_key": elsewhere })).await, 40401, "no sync");
     let writer = server.new_key(&["--role", "write"]);
     assert_eq!(try_missing(&server, id, &one, json!({ "api_key": writer })).await.0, 200);
 }

@@ -84,7 +84,7 @@ async fn previewing_needs_what_downloading_needs() {
     let get = || server.get("/api/lake/file/preview").query(&[("path", "/data/t/a.csv")]);
     assert_refused(answer(get()).await, 40100, "no key");
     let narrow = server.new_key(&["--role", "read", "--path-prefix", "/data/u"]);
-    assert_refused(answer(get().bearer_auth(&narrow)).await, 40301, "/data/u");
+    assert_refused(answer(get().bearer_auth(&narrow)).await, 40405, "no file");
     let reader = server.new_key(&["--role", "read", "--path-prefix", "/data/t"]);
     let (status, body) = answer(get().bearer_auth(&reader)).await;
     assert_eq!((status, &body["rows"]), (200, &json!([["1", "2"]])));

@@ -84,7 +84,7 @@ async fn restoring_needs_a_key_that_may_write_there() {
     assert_refused(refused, 40100, "no key");
     let other = server.new_key(&["--path-prefix", "/other"]);
     let body = json!({ "trash_id": id, "api_key": other });
-    assert_refused(answer(server.post("/api/lake/trash/restore", &body)).await, 40301, "/other");
+    assert_refused(answer(server.post("/api/lake/trash/restore", &body)).await, 40402, "no trash");
     assert_refused(restore(&server, 99).await, 40402, "trash 99");
 }
 
@@ -160,7 +160,8 @@ async fn some_pieces_are_restored_and_each_that_cannot_be_says_why() {
     assert_eq!((status, &body["success"], &body["restored"]), (200, &json!(false), &json!(1)), "{body}");
     assert_eq!((&body["failed"][0]["trash_id"], &body["failed"][0]["code"]), (&json!(99), &json!(40402)));
     assert_eq!(server.files("data/t")["a.csv"], b"one");
-    for wrong in [json!({}), json!({ "trash_id": 1, "sync_id": id })] {
+    let key = &server.key;
+    for wrong in [json!({ "api_key": key }), json!({ "trash_id": 1, "sync_id": id, "api_key": key })] {
         assert_refused(answer(server.post("/api/lake/trash/restore", &wrong)).await, 40000, "one of");
     }
 }

@@ -328,7 +328,7 @@ async fn who_may_not_upload_may_not_go_on_with_an_upload_either() {
     let creation = |key: &str| tus.creation(id, "a").header("Upload-Length", 5).bearer_auth(key);
     assert_refused(answer(tus.creation(id, "a").header("Upload-Length", 5)).await, 40100, "no key");
     assert_refused(answer(creation(&reader)).await, 40300, "read");
-    assert_refused(answer(creation(&elsewhere)).await, 40301, "/other");
+    assert_refused(answer(creation(&elsewhere)).await, 40401, "no sync");
     let created = creation(&writer).send().await.unwrap();
     let address = header(&created, "location").unwrap();
     for (key, status) in [("", 401), (&*reader, 403), (&*elsewhere, 404), ("lks_unknown", 401)] {

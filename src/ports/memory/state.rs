@@ -151,7 +151,10 @@ impl Data {
         }
         let mut restoring = self.trash.iter().filter(|(record, _)| record.restoring.is_some());
         match restoring.find(|(record, _)| record.entry.origin.overlaps(path)) {
-            Some((record, _)) => Err(Error::PathRestoring { path: path.clone(), trash_id: record.entry.trash_id }),
+            Some((record, _)) => {
+                let TrashEntry { trash_id, origin, .. } = record.entry.clone();
+                Err(Error::PathRestoring { path: path.clone(), trash_id, origin })
+            }
             None => Ok(()),
         }
     }
@@ -263,7 +266,8 @@ impl Data {
             Doomed::Piece(id) => {
                 let (record, _) = self.kept_trash(id).ok_or(Error::NoSuchTrash(id))?;
                 if record.restoring.is_some() {
-                    return Err(Error::PathRestoring { path: record.entry.origin.clone(), trash_id: id });
+                    let origin = record.entry.origin.clone();
+                    return Err(Error::PathRestoring { path: origin.clone(), trash_id: id, origin });
                 }
                 removable.retain(|entry| entry.trash_id == id);
             }

@@ -29,7 +29,7 @@ pub async fn compare(
     credentials: Credentials,
     Parameters(of): Parameters<OfSync>,
 ) -> Result<Json<Option<Comparison>>, HttpError> {
-    let caller = credentials.caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     Ok(Json(door.lake.compare_expected(&caller, of.sync_id).await?))
 }
 
@@ -38,6 +38,6 @@ pub async fn difference(
     credentials: Credentials,
     Parameters(wanted): Parameters<DifferenceQuery>,
 ) -> Result<Json<Difference>, HttpError> {
-    let caller = credentials.caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     Ok(Json(door.lake.difference(&caller, &wanted).await?))
 }

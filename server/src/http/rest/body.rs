@@ -23,19 +23,22 @@ const LONG_JSON_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// A JSON body, whatever Content-Type it comes with: curl's `--data` alone names another one.
 pub struct JsonBody<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<Keyed<T>> {
+impl<T: DeserializeOwned> FromRequest<Arc<Door>> for JsonBody<Keyed<T>> {
     type Rejection = HttpError;
 
-    async fn from_request(request: Request<Body>, _state: &S) -> Result<Self, HttpError> {
-        let bytes = gather_small(request.into_body()).await?;
-        let KeyOnly { api_key } = serde_json::from_slice(&bytes).map_err(malformed)?;
-        Ok(Self(Keyed { api_key, call: serde_json::from_slice(&bytes).map_err(malformed)? }))
+    async fn from_request(request: Request<Body>, door: &Arc<Door>) -> Result<Self, HttpError> {
+        let (mut parts, body) = request.into_parts();
+        let Ok(credentials) = Credentials::from_request_parts(&mut parts, door).await;
+        let bytes = gather_small(body).await?;
+        let caller = caller_of(door, &credentials, serde_json::from_slice(&bytes)).await?;
+        Ok(Self(Keyed { caller, call: serde_json::from_slice(&bytes).map_err(malformed)? }))
     }
 }
 
-/// A body with the documented `api_key` beside the fields of the call. Unknown fields are ignored, and not built.
+/// A call with the documented `api_key` beside its fields, and who calls: known before the rest is parsed. Unknown fields are
+/// ignored, and not built.
 pub struct Keyed<T> {
-    pub api_key: Option<String>,
+    pub caller: Caller,
     pub call: T,
 }
 
@@ -68,14 +71,14 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<Door>> for LongCall<T
         };
         match door.spool.gather(body, holder, LONG_JSON_BYTES_MAX).await? {
             Whole::Small(bytes) => {
-                let caller = Self::caller(door, &credentials, serde_json::from_slice(&bytes)).await?;
+                let caller = caller_of(door, &credentials, serde_json::from_slice(&bytes)).await?;
                 Ok(Self { caller, call: serde_json::from_slice(&bytes).map_err(malformed)?, _memory: None })
             }
             Whole::Long(body) => {
                 let turn = door.spool.turn_to_look(&body).await?;
                 let (body, key) = parse(body).await?;
                 drop(turn);
-                let caller = Self::caller(door, &credentials, key).await?;
+                let caller = caller_of(door, &credentials, key).await?;
                 let memory = door.spool.memory_for(&body).await?;
                 let (_, call) = parse(body).await?;
                 Ok(Self { caller, call: call.map_err(malformed)?, _memory: Some(memory) })
@@ -84,18 +87,18 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<Door>> for LongCall<T
     }
 }
 
-impl<T> LongCall<T> {
-    /// Refuses whoever may do nothing here.
-    async fn caller(
-        door: &Door,
-        credentials: &Credentials,
-        key: serde_json::Result<KeyOnly>,
-    ) -> Result<Caller, HttpError> {
-        let KeyOnly { api_key } = key.map_err(malformed)?;
-        let caller = credentials.caller(&door.lake, api_key.as_deref()).await?;
-        caller.may_do_anything()?;
-        Ok(caller)
-    }
+/// Refuses whoever may do nothing here, before what is wrong with the call.
+async fn caller_of(
+    door: &Door,
+    credentials: &Credentials,
+    key: serde_json::Result<KeyOnly>,
+) -> Result<Caller, HttpError> {
+    let api_key = match key {
+        Ok(KeyOnly { api_key }) => api_key,
+        Err(_) if credentials.is_nobodys() => return Err(Error::NoKey.into()),
+        Err(error) => return Err(malformed(error).into()),
+    };
+    Ok(credentials.allowed_caller(&door.lake, api_key.as_deref()).await?)
 }
 
 /// Reads a value from a long body, as a stream. That takes long: not on the thread of other connections.
@@ -147,11 +150,16 @@ pub struct Parameters<T>(pub T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> {
     type Rejection = HttpError;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, HttpError> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpError> {
+        let Ok(credentials) = Credentials::from_request_parts(parts, state).await;
         let given = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
         let mut kept = form_urlencoded::Serializer::new(String::new());
         kept.extend_pairs(given.filter(|(_, value)| !value.is_empty()));
         serde_urlencoded::from_str(&kept.finish()).map(Self).map_err(|error| {
+            // Before what is wrong, who is asking.
+            if credentials.is_nobodys() {
+                return Error::NoKey.into();
+            }
             Error::Invalid(format!("the query parameters are not what this call takes: {error}")).into()
         })
     }

@@ -23,7 +23,7 @@ pub async fn overview(
     credentials: Credentials,
     Parameters(wanted): Parameters<OverviewParameters>,
 ) -> Result<Json<Overview>, HttpError> {
-    let caller = credentials.caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     Ok(Json(door.lake.overview(&caller, &wanted).await?))
 }
 
@@ -32,7 +32,7 @@ pub async fn list(
     credentials: Credentials,
     Parameters(wanted): Parameters<DatasetParameters>,
 ) -> Result<Json<Vec<Dataset>>, HttpError> {
-    let caller = credentials.caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     Ok(Json(door.lake.list_datasets(&caller, &wanted).await?))
 }
 
@@ -41,7 +41,7 @@ pub async fn one(
     credentials: Credentials,
     Parameters(of): Parameters<OfDataset>,
 ) -> Result<Json<DatasetDetail>, HttpError> {
-    let caller = credentials.caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     let path = of.path.ok_or_else(|| {
         Error::Invalid("the parameter path is missing; add ?path=/data/db/t, as the list of datasets gives it".into())
     })?;
@@ -53,16 +53,14 @@ pub async fn difference(
     credentials: Credentials,
     Parameters(wanted): Parameters<VersionQuery>,
 ) -> Result<Json<Difference>, HttpError> {
-    let caller = credentials.caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     Ok(Json(door.lake.version_difference(&caller, &wanted).await?))
 }
 
 pub async fn set_rhythm(
     State(door): State<Arc<Door>>,
-    credentials: Credentials,
     JsonBody(body): JsonBody<Keyed<SetRhythm>>,
 ) -> Result<Json<Done>, HttpError> {
-    let caller = credentials.caller(&door.lake, body.api_key.as_deref()).await?;
-    door.lake.set_rhythm(&caller, &body.call).await?;
+    door.lake.set_rhythm(&body.caller, &body.call).await?;
     Ok(Json(Done::SUCCESS))
 }

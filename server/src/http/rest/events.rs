@@ -49,7 +49,7 @@ pub async fn events(
     Parameters(parameters): Parameters<EventParameters>,
     headers: HeaderMap,
 ) -> Result<Response, HttpError> {
-    let caller = credentials.caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     if door.stopping.is_cancelled() {
         return Err(Error::ShuttingDown.into());
     }
@@ -120,6 +120,6 @@ pub async fn in_flight(
     credentials: Credentials,
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Json<Vec<UploadInFlight>>, HttpError> {
-    let caller = credentials.caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     Ok(Json(door.lake.in_flight(&caller, &parameters)?))
 }

@@ -29,7 +29,7 @@ async fn list(
     credentials: Credentials,
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Json<Vec<UnfinishedResumable>>, HttpError> {
-    let caller = credentials.caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     let page = Page::new(parameters.from, parameters.size, parameters.order)?;
     Ok(Json(door.lake.resumables(&caller, parameters.sync_id, &page).await?))
 }

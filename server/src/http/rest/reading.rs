@@ -43,7 +43,7 @@ pub async fn list(
     credentials: Credentials,
     Parameters(wanted): Parameters<BrowseFolder>,
 ) -> Result<Json<Vec<LakeEntry>>, HttpError> {
-    let caller = credentials.caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     Ok(Json(door.lake.browse_folder(&caller, &wanted).await?.entries))
 }
 
@@ -52,7 +52,7 @@ pub async fn preview(
     credentials: Credentials,
     Parameters(parameters): Parameters<PreviewParameters>,
 ) -> Result<Json<FilePreview>, HttpError> {
-    let caller = credentials.caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     let path = named(parameters.path)?;
     Ok(Json(door.lake.preview(&caller, &path, parameters.rows).await?))
 }
@@ -71,7 +71,7 @@ pub async fn download(
     method: Method,
     asked: HeaderMap,
 ) -> Result<Response, HttpError> {
-    let caller = credentials.caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     let path = named(parameters.path)?;
     let download = door.lake.download(&caller, &path).await?;
     let media_type = media_type(&*download.file, download.path.leaf()).await?;

@@ -81,7 +81,7 @@ async fn create(
     mut piece: Piece,
 ) -> Response {
     let created = async {
-        let caller = credentials.caller(&door.lake, None).await?;
+        let caller = credentials.allowed_caller(&door.lake, None).await?;
         let id = parameters.sync_id.as_deref().ok_or_else(|| {
             Error::Invalid("the parameter sync_id is missing; add ?sync_id=N with the id that start gave".into())
         })?;
@@ -179,7 +179,7 @@ fn describe(door: &Door, response: &mut Response, upload: &Resumption) {
 
 pub async fn look(door: &Door, credentials: &Credentials, token: &str) -> Response {
     let look = async {
-        let caller = credentials.caller(&door.lake, None).await?;
+        let caller = credentials.allowed_caller(&door.lake, None).await?;
         let upload = door.lake.resume(&caller, token).await?;
         let mut response = StatusCode::NO_CONTENT.into_response();
         describe(door, &mut response, &upload);
@@ -206,7 +206,7 @@ async fn try_append(
     headers: &HeaderMap,
     piece: &mut Piece,
 ) -> Result<Response, HttpError> {
-    let caller = credentials.caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     if !has_media_type(headers, MEDIA_TYPE) {
         return Err(HttpError::WrongMediaType { expected: MEDIA_TYPE });
     }
@@ -246,7 +246,7 @@ async fn try_append(
 
 pub async fn discard(door: &Door, credentials: &Credentials, token: &str) -> Response {
     let discard = async {
-        let caller = credentials.caller(&door.lake, None).await?;
+        let caller = credentials.allowed_caller(&door.lake, None).await?;
         door.lake.discard_resumable(&caller, token).await?;
         Ok::<_, HttpError>(StatusCode::NO_CONTENT.into_response())
     };

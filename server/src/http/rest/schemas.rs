@@ -21,17 +21,15 @@ pub async fn schema(
     credentials: Credentials,
     Parameters(of): Parameters<OfDataset>,
 ) -> Result<Json<DatasetSchema>, HttpError> {
-    let caller = credentials.caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     let path = of.path.ok_or_else(|| Error::Invalid("the parameter path is missing; add ?path=/data/db/t".into()))?;
     Ok(Json(door.lake.dataset_schema(&caller, &path).await?))
 }
 
 pub async fn set_policy(
     State(door): State<Arc<Door>>,
-    credentials: Credentials,
     JsonBody(body): JsonBody<Keyed<SetSchemaPolicy>>,
 ) -> Result<Json<Done>, HttpError> {
-    let caller = credentials.caller(&door.lake, body.api_key.as_deref()).await?;
-    door.lake.set_schema_policy(&caller, &body.call).await?;
+    door.lake.set_schema_policy(&body.caller, &body.call).await?;
     Ok(Json(Done::SUCCESS))
 }

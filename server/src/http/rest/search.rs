@@ -14,6 +14,6 @@ pub async fn search(
     credentials: Credentials,
     Parameters(wanted): Parameters<SearchParameters>,
 ) -> Result<Json<Found>, HttpError> {
-    let caller = credentials.caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     Ok(Json(door.lake.search(&caller, &wanted).await?))
 }

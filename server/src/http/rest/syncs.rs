@@ -45,21 +45,17 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Error>
 
 pub async fn end(
     State(door): State<Arc<Door>>,
-    credentials: Credentials,
     JsonBody(body): JsonBody<Keyed<EndSync>>,
 ) -> Result<Json<Done>, HttpError> {
-    let caller = credentials.caller(&door.lake, body.api_key.as_deref()).await?;
-    door.lake.end_sync(&caller, &body.call).await?;
+    door.lake.end_sync(&body.caller, &body.call).await?;
     Ok(Json(Done::SUCCESS))
 }
 
 pub async fn abort(
     State(door): State<Arc<Door>>,
-    credentials: Credentials,
     JsonBody(body): JsonBody<Keyed<EndSync>>,
 ) -> Result<Json<Done>, HttpError> {
-    let caller = credentials.caller(&door.lake, body.api_key.as_deref()).await?;
-    door.lake.abort_sync(&caller, &body.call).await?;
+    door.lake.abort_sync(&body.caller, &body.call).await?;
     Ok(Json(Done::SUCCESS))
 }
 
@@ -68,7 +64,7 @@ pub async fn list(
     credentials: Credentials,
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Json<Vec<Sync>>, HttpError> {
-    let caller = credentials.caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     Ok(Json(door.lake.syncs(&caller, &parameters).await?))
 }
 
@@ -77,7 +73,7 @@ pub async fn history(
     credentials: Credentials,
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Json<Vec<Upload>>, HttpError> {
-    let caller = credentials.caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     Ok(Json(door.lake.uploads(&caller, &parameters).await?))
 }
 
@@ -86,7 +82,7 @@ pub async fn one(
     credentials: Credentials,
     Path(id): Path<String>,
 ) -> Result<Json<Sync>, HttpError> {
-    let caller = credentials.caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     Ok(Json(door.lake.sync(&caller, sync_id(&id)?).await?))
 }
 
@@ -96,7 +92,7 @@ pub async fn upload(
     credentials: Credentials,
     Path(id): Path<String>,
 ) -> Result<Json<Upload>, HttpError> {
-    let caller = credentials.caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     let id = id
         .parse()
         .map(UploadId)

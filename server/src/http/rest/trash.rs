@@ -33,7 +33,7 @@ pub async fn list(
     credentials: Credentials,
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Json<Vec<TrashEntry>>, HttpError> {
-    let caller = credentials.caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     Ok(Json(door.lake.trash(&caller, &parameters).await?))
 }
 
@@ -42,12 +42,12 @@ pub async fn groups(
     credentials: Credentials,
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Json<Vec<TrashGroup>>, HttpError> {
-    let caller = credentials.caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     Ok(Json(door.lake.trash_groups(&caller, &parameters).await?))
 }
 
 pub async fn summary(State(door): State<Arc<Door>>, credentials: Credentials) -> Result<Json<TrashSummary>, HttpError> {
-    let caller = credentials.caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     Ok(Json(door.lake.trash_summary(&caller).await?))
 }
 
@@ -56,26 +56,22 @@ pub async fn look(
     credentials: Credentials,
     Parameters(wanted): Parameters<LookIntoTrash>,
 ) -> Result<Json<InTrash>, HttpError> {
-    let caller = credentials.caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     Ok(Json(door.lake.look_into_trash(&caller, &wanted).await?))
 }
 
 pub async fn restore(
     State(door): State<Arc<Door>>,
-    credentials: Credentials,
     JsonBody(body): JsonBody<Keyed<RestoreTrash>>,
 ) -> Result<Json<Restoring>, HttpError> {
-    let caller = credentials.caller(&door.lake, body.api_key.as_deref()).await?;
     let is_one = body.call.trash_id.is_some();
-    let restored = door.lake.restore_trash(&caller, &body.call).await?;
+    let restored = door.lake.restore_trash(&body.caller, &body.call).await?;
     Ok(Json(Restoring { success: restored.num_failed == 0, several: (!is_one).then_some(restored) }))
 }
 
 pub async fn empty(
     State(door): State<Arc<Door>>,
-    credentials: Credentials,
     JsonBody(body): JsonBody<Keyed<EmptyTrash>>,
 ) -> Result<Json<Emptying>, HttpError> {
-    let caller = credentials.caller(&door.lake, body.api_key.as_deref()).await?;
-    Ok(Json(Emptying { emptied: door.lake.empty_trash(&caller, &body.call).await?, success: true }))
+    Ok(Json(Emptying { emptied: door.lake.empty_trash(&body.caller, &body.call).await?, success: true }))
 }

@@ -63,8 +63,8 @@ async fn try_create(
     headers: &HeaderMap,
     piece: &mut Piece,
 ) -> Result<Response, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     check_version(headers)?;
-    let caller = credentials.caller(&door.lake, None).await?;
     let brings_bytes = has_media_type(headers, MEDIA_TYPE) && piece.announced_bytes != Some(0);
     let checksum = if brings_bytes { Checksum::announced(headers)? } else { None };
     let metadata = header(headers, "upload-metadata")?.unwrap_or_default();
@@ -152,8 +152,8 @@ async fn try_look(
     token: &str,
     headers: &HeaderMap,
 ) -> Result<Response, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     check_version(headers)?;
-    let caller = credentials.caller(&door.lake, None).await?;
     let mut upload = door.lake.resume(&caller, token).await?;
     // Begun by the other dialect, and left open there. Here, all bytes are all there is to it.
     if upload.is_whole() && upload.parts().is_empty() {
@@ -199,6 +199,7 @@ async fn try_append(
     headers: &HeaderMap,
     piece: &mut Piece,
 ) -> Result<Response, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     check_version(headers)?;
     if !has_media_type(headers, MEDIA_TYPE) {
         return Err(HttpError::WrongMediaType { expected: MEDIA_TYPE });
@@ -207,7 +208,6 @@ async fn try_append(
         Error::Invalid("the header Upload-Offset is missing; send the byte at which this piece goes on".into())
     })?;
     let checksum = Checksum::announced(headers)?;
-    let caller = credentials.caller(&door.lake, None).await?;
     let mut upload = door.lake.resume(&caller, token).await?;
     if !upload.parts().is_empty() {
         return Err(HttpError::JoinedUpload);
@@ -225,8 +225,8 @@ async fn try_append(
 
 pub async fn discard(door: &Door, credentials: &Credentials, token: &str, headers: &HeaderMap) -> Response {
     let discard = async {
+        let caller = credentials.allowed_caller(&door.lake, None).await?;
         check_version(headers)?;
-        let caller = credentials.caller(&door.lake, None).await?;
         door.lake.discard_resumable(&caller, token).await?;
         Ok::<_, HttpError>(StatusCode::NO_CONTENT.into_response())
     };

@@ -56,7 +56,7 @@ pub async fn upload(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Answer<Vec<LandedFile>>>, HttpError> {
-    let caller = credentials.caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
     let id = parameters.sync_id.as_deref().ok_or_else(|| {
         Error::Invalid("the parameter sync_id is missing; add ?sync_id=N with the id that start gave".into())
     })?;

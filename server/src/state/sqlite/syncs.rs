@@ -211,8 +211,10 @@ pub(super) fn refuse_if_held(
     }
     let restoring = Select::new("SELECT trash_id, origin FROM trash WHERE restoring IS NOT NULL");
     let restoring = restoring.rows(connection, |row| Ok((row.get::<_, i64>(0)?, path(row, "origin")?)))?;
-    match restoring.iter().find(|(_, origin)| origin.overlaps(wanted)) {
-        Some((id, _)) => Err(Error::PathRestoring { path: wanted.clone(), trash_id: TrashId(id.cast_unsigned()) }),
+    match restoring.into_iter().find(|(_, origin)| origin.overlaps(wanted)) {
+        Some((id, origin)) => {
+            Err(Error::PathRestoring { path: wanted.clone(), trash_id: TrashId(id.cast_unsigned()), origin })
+        }
         None => Ok(()),
     }
 }

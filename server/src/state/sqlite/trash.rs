@@ -204,7 +204,8 @@ fn begin_emptying(
         Doomed::Piece(trash_id) => {
             let record = kept(connection, trash_id)?.ok_or(Error::NoSuchTrash(trash_id))?;
             if record.restoring.is_some() {
-                return Err(Error::PathRestoring { path: record.entry.origin, trash_id });
+                let origin = record.entry.origin;
+                return Err(Error::PathRestoring { path: origin.clone(), trash_id, origin });
             }
             vec![record.entry]
         }

@@ -1,0 +1,461 @@
+//! What lies outside a key's prefix answers as what is not there: every call, by every role, in every form of an answer.
+
+use crate::server::{TestServer, answer};
+use crate::tus::{PIECE, Tus, header};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+/// Where something is, out of reach; and where nothing is: there, and within reach.
+const THERE: &str = "/hr/layoffs";
+const NOWHERE: &str = "/hr/nothing";
+const NOTHING_OWN: &str = "/pub/nothing";
+/// Ids of nothing.
+const NO_ID: u64 = 987;
+
+/// What a call names: a sync, a row of the history, a piece of trash, a place, or a resumable upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Names {
+    Sync,
+    Row,
+    Trash,
+    Place,
+    Upload,
+}
+
+/// The least role that a call needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Needs {
+    Read,
+    Write,
+    Admin,
+}
+
+struct Call {
+    names: Names,
+    needs: Needs,
+    method: &'static str,
+    /// With `@` where the name stands.
+    address: &'static str,
+    /// The same; empty: there is none.
+    body: &'static str,
+}
+
+const fn call(names: Names, needs: Needs, method: &'static str, address: &'static str, body: &'static str) -> Call {
+    Call { names, needs, method, address, body }
+}
+
+/// Every call of the API, and every server function, that names something.
+const CALLS: &[Call] = {
+    use Names::{Place, Row, Sync, Trash, Upload};
+    use Needs::{Admin, Read, Write};
+    &[
+        call(Sync, Read, "GET", "/api/ingestion/file/sync/@", ""),
+        call(Sync, Read, "GET", "/api/ingestion/file/sync/history?sync_id=@", ""),
+        call(Sync, Read, "GET", "/api/ingestion/file/sync/history?sync_id=@&status=Failed", ""),
+        call(Sync, Read, "GET", "/api/ingestion/file/sync/history?sync_id=@&order=desc&q=list", ""),
+        call(Sync, Read, "GET", "/api/ingestion/file/sync/in-flight?sync_id=@", ""),
+        call(Sync, Read, "GET", "/api/lake/files?sync_id=@", ""),
+        call(Sync, Read, "GET", "/api/lake/file/sync/expect?sync_id=@", ""),
+        call(Sync, Read, "GET", "/api/lake/file/sync/difference?sync_id=@", ""),
+        call(Sync, Read, "GET", "/api/lake/trash?sync_id=@", ""),
+        call(Sync, Read, "GET", "/api/lake/trash/groups?sync_id=@", ""),
+        call(Sync, Read, "GET", "/api/lake/activity?sync_id=@", ""),
+        call(Sync, Read, "GET", "/api/lake/search?q=@", ""),
+        call(Sync, Write, "POST", "/api/ingestion/file/sync/end", "{\"sync_id\":@}"),
+        call(
+            Sync,
+            Write,
+            "POST",
+            "/api/ingestion/file/sync/end",
+            "{\"sync_id\":@,\"confirm\":true,\"allow_empty\":true}",
+        ),
+        call(Sync, Write, "POST", "/api/ingestion/file/sync/abort", "{\"sync_id\":@}"),
+        call(Sync, Write, "POST", "/api/lake/file/sync/expect", "{\"sync_id\":@,\"expected\":{\"count\":1}}"),
+        call(Sync, Write, "POST", "/api/lake/file/missing", "{\"sync_id\":@,\"files\":[]}"),
+        call(
+            Sync,
+            Write,
+            "POST",
+            "/api/lake/file/missing",
+            "{\"sync_id\":@,\"files\":[],\"path\":\"/hr\",\"take_over\":true}",
+        ),
+        call(Sync, Write, "POST", "/api/lake/file/upload?sync_id=@", "multipart"),
+        call(Sync, Write, "POST", "/api/lake/file/upload?sync_id=@&path=/hr/layoffs/x", "multipart"),
+        call(Sync, Write, "POST", "/api/lake/file/resumable/a?sync_id=@", "bytes"),
+        call(Sync, Write, "PUT", "/api/lake/file/resumable/a?sync_id=@", "bytes"),
+        call(Sync, Write, "POST", "/api/lake/files?sync_id=@", "tus"),
+        call(Sync, Write, "POST", "/api/lake/trash/restore", "{\"sync_id\":@}"),
+        call(Sync, Admin, "POST", "/api/lake/trash/empty", "{\"sync_id\":@}"),
+        call(Row, Read, "GET", "/api/ingestion/file/sync/upload/@", ""),
+        call(Trash, Read, "GET", "/api/lake/trash/look?trash_id=@", ""),
+        call(Trash, Read, "GET", "/api/lake/trash/look?trash_id=@&relative=a", ""),
+        call(Trash, Read, "GET", "/api/lake/dataset/difference?path=/hr/layoffs&trash_id=@", ""),
+        call(Trash, Write, "POST", "/api/lake/trash/restore", "{\"trash_id\":@}"),
+        call(Trash, Write, "POST", "/api/lake/trash/restore", "{\"trash_ids\":[@,@]}"),
+        call(Trash, Admin, "POST", "/api/lake/trash/empty", "{\"trash_id\":@}"),
+        call(Place, Read, "GET", "/api/ingestion/file/sync/list?path=@", ""),
+        call(Place, Read, "GET", "/api/ingestion/file/sync/history?path=@", ""),
+        call(Place, Read, "GET", "/api/lake/file/list?path=@", ""),
+        call(Place, Read, "GET", "/api/lake/file/list?path=@&sort=size&order=desc", ""),
+        call(Place, Read, "GET", "/api/lake/file/list?path=@&q=list", ""),
+        call(Place, Read, "GET", "/api/lake/file/download?path=@", ""),
+        call(Place, Read, "GET", "/api/lake/file/download?path=@/list.csv", ""),
+        call(Place, Read, "HEAD", "/api/lake/file/download?path=@/list.csv", ""),
+        call(Place, Read, "GET", "/api/lake/file/preview?path=@/list.csv", ""),
+        call(Place, Read, "GET", "/api/lake/datasets?path=@", ""),
+        call(Place, Read, "GET", "/api/lake/datasets?q=@", ""),
+        call(Place, Read, "GET", "/api/lake/dataset?path=@", ""),
+        call(Place, Read, "GET", "/api/lake/dataset/schema?path=@", ""),
+        call(Place, Read, "GET", "/api/lake/search?q=@", ""),
+        call(Place, Read, "GET", "/api/lake/activity?path=@", ""),
+        call(Place, Read, "GET", "/api/lake/trash?path=@", ""),
+        call(Place, Read, "GET", "/api/lake/trash/groups?path=@", ""),
+        call(Place, Write, "POST", "/api/lake/dataset/rhythm", "{\"path\":\"@\",\"rhythm\":null}"),
+        call(Upload, Write, "HEAD", "/api/lake/files/@", ""),
+        call(Upload, Write, "DELETE", "/api/lake/files/@", ""),
+        call(Upload, Write, "PATCH", "/api/lake/files/@", "tus"),
+        call(Upload, Write, "PATCH", "/api/lake/files/@", "draft"),
+        call(Sync, Read, "POST", "/fn/sync", "{\"sync_id\":@}"),
+        call(Sync, Read, "POST", "/fn/sync-rows", "{\"sync_id\":@,\"parameters\":{}}"),
+        call(Sync, Read, "POST", "/fn/timeline", "{\"sync_id\":@}"),
+        call(Sync, Read, "POST", "/fn/end-preview", "{\"sync_id\":@}"),
+        call(Sync, Read, "POST", "/fn/expected", "{\"sync_id\":@}"),
+        call(Sync, Read, "POST", "/fn/difference", "{\"sync_id\":@}"),
+        call(Sync, Write, "POST", "/fn/end", "{\"end\":{\"sync_id\":@}}"),
+        call(Sync, Write, "POST", "/fn/abort", "{\"end\":{\"sync_id\":@}}"),
+        call(Sync, Write, "POST", "/fn/missing", "{\"offer\":{\"sync_id\":@,\"files\":[]}}"),
+        call(Sync, Write, "POST", "/fn/restore-trash", "form:sync_id=@"),
+        call(Sync, Admin, "POST", "/fn/empty-trash", "form:word=delete&sync_id=@"),
+        call(Trash, Read, "POST", "/fn/trash-piece", "{\"wanted\":{\"trash_id\":@}}"),
+        call(Trash, Write, "POST", "/fn/restore-trash", "form:trash_id=@"),
+        call(Trash, Write, "POST", "/fn/restore-trash", "form:trash_ids[0]=@"),
+        call(Trash, Admin, "POST", "/fn/empty-trash", "form:word=delete&trash_id=@"),
+        call(Place, Read, "POST", "/fn/lake", "{\"wanted\":{\"path\":\"@\"}}"),
+        call(Place, Read, "POST", "/fn/lake", "{\"wanted\":{\"path\":\"@/list.csv\"}}"),
+        call(
+            Place,
+            Read,
+            "POST",
+            "/fn/dataset",
+            "{\"path\":\"@\",\"wanted\":{\"tab\":\"\",\"folder\":\"\",\"page\":0}}",
+        ),
+        call(Place, Read, "POST", "/fn/datasets", "{\"beginning\":\"@\"}"),
+        call(Place, Read, "POST", "/fn/search", "{\"wanted\":{\"q\":\"@\"}}"),
+        call(Place, Write, "POST", "/fn/rhythm", "form:path=@&every="),
+    ]
+};
+
+/// Pages that name something.
+const PAGES: &[(Names, &str)] = &[
+    (Names::Sync, "/syncs/@"),
+    (Names::Sync, "/trash/syncs/@"),
+    (Names::Trash, "/trash/@"),
+    (Names::Place, "/lake@"),
+    (Names::Place, "/lake@/list.csv"),
+    (Names::Place, "/datasets@"),
+];
+
+fn request(server: &TestServer, call: &Call, name: &str) -> RequestBuilder {
+    let address = call.address.replace('@', name);
+    let request =
+        server.client.request(Method::from_bytes(call.method.as_bytes()).unwrap(), server.url.clone() + &address);
+    let body = call.body.replace('@', name);
+    match call.body {
+        "" => request,
+        "multipart" => {
+            let part = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nx\r\n--b--\r\n";
+            request.header("content-type", "multipart/form-data; boundary=b").body(part)
+        }
+        "bytes" => request.body("x"),
+        "draft" => {
+            let request = request.header("Content-Type", "application/partial-upload");
+            request.header("Upload-Offset", "4").header("Upload-Complete", "?0").body("x")
+        }
+        "tus" => {
+            let request = request.header("Tus-Resumable", "1.0.0").header("Content-Type", PIECE);
+            let request = request.header("Upload-Metadata", crate::tus::metadata(&[("filename", "a")]));
+            request.header("Upload-Length", 9).header("Upload-Offset", 4).body("x")
+        }
+        form if form.starts_with("form:") => {
+            request.header("content-type", "application/x-www-form-urlencoded").body(body["form:".len()..].to_owned())
+        }
+        _ => request.header("content-type", "application/json").body(body),
+    }
+}
+
+/// The whole answer but for what was asked for, and what time it is.
+async fn answered(request: RequestBuilder, names: &[&str]) -> String {
+    let response = request.send().await.unwrap();
+    let head = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+    let head =
+        [head("location"), head("content-type"), head("content-length").filter(|_| false), head("upload-offset")];
+    let mut text = format!("{} {head:?} ", response.status());
+    let body = response.text().await.unwrap();
+    match serde_json::from_str::<Value>(&body) {
+        Ok(mut json) => {
+            for of_moment in ["now", "last_event"] {
+                if let Some(moment) = json.get_mut(of_moment) {
+                    *moment = Value::Null;
+                }
+            }
+            text += &json.to_string();
+        }
+        Err(_) => text += &body,
+    }
+    for name in names {
+        text = text.replace(name, "NAME").replace(&name.replace('/', "%2F"), "NAME");
+    }
+    text
+}
+
+struct Lake {
+    server: TestServer,
+    /// Out of reach.
+    syncs: Vec<u64>,
+    rows: Vec<u64>,
+    trash: Vec<u64>,
+    token: String,
+}
+
+impl Lake {
+    /// With open and ended syncs, versions, files in the trash and uploads in flight, none of them within reach of `/pub`.
+    async fn new() -> Self {
+        let server = TestServer::start_with(&["--auth", "required"]).await;
+        let upload = async |id: u64, name: &str, bytes: &[u8]| {
+            let request = server.upload_request(&format!("sync_id={id}"), &[(name, bytes)]);
+            assert_eq!(answer(request.bearer_auth(&server.key)).await.0, 200);
+        };
+        let mut syncs = Vec::new();
+        for bytes in [b"a\n1\n", b"a\n2\n"] {
+            let id = server.start_sync(THERE, "FullSync").await;
+            upload(id, "list.csv", bytes).await;
+            server.end_sync(id).await;
+            syncs.push(id);
+        }
+        let incremental = server.start_sync(THERE, "IncrementalSync").await;
+        upload(incremental, "list.csv", b"a\n3\n").await;
+        let full = server.start_sync("/hr/staged", "FullSync").await;
+        upload(full, "list.csv", b"a\n4\n").await;
+        syncs.extend([incremental, full]);
+        let own = server.start_sync("/pub/x", "IncrementalSync").await;
+        upload(own, "ok.csv", b"a\n1\n").await;
+        let creation = Tus(&server).creation(incremental, "slow").header("Upload-Length", 9);
+        let created =
+            creation.header("Content-Type", PIECE).body("slow").bearer_auth(&server.key).send().await.unwrap();
+        let token = header(&created, "location").unwrap().rsplit('/').next().unwrap().to_owned();
+        let rows = answer(server.get("/api/ingestion/file/sync/history?path=/hr").bearer_auth(&server.key)).await.1;
+        let rows = rows.as_array().unwrap().iter().map(|row| row["history_id"].as_u64().unwrap()).collect();
+        let trash = answer(server.get("/api/lake/trash").bearer_auth(&server.key)).await.1;
+        let trash: Vec<_> = trash.as_array().unwrap().iter().map(|piece| piece["trash_id"].as_u64().unwrap()).collect();
+        assert_eq!(trash.len(), 2, "a version, and a file");
+        Self { server, syncs, rows, trash, token }
+    }
+
+    fn there(&self, names: Names) -> Vec<String> {
+        let texts = |ids: &[u64]| ids.iter().map(u64::to_string).collect();
+        match names {
+            Names::Sync => texts(&self.syncs),
+            Names::Row => texts(&self.rows),
+            Names::Trash => texts(&self.trash),
+            Names::Place => vec![THERE.to_owned()],
+            Names::Upload => vec![self.token.clone()],
+        }
+    }
+
+    /// Names of nothing.
+    fn nowhere(names: Names) -> Vec<String> {
+        match names {
+            Names::Sync | Names::Row | Names::Trash => vec![NO_ID.to_string()],
+            Names::Place => vec![NOWHERE.to_owned(), NOTHING_OWN.to_owned()],
+            Names::Upload => vec!["0123456789abcdef".repeat(2)],
+        }
+    }
+
+    fn key(&self, role: &str, prefix: &str) -> String {
+        self.server.new_key(&["--role", role, "--path-prefix", prefix])
+    }
+}
+
+/// Without the id that was asked for, where an answer repeats it.
+fn without(text: &str, name: &str) -> String {
+    const BEFORE: [&str; 9] =
+        ["sync ", "trash ", "upload ", "sync%20", "trash%20", "sync+", "trash+", "\"trash_id\":", "\"sync_id\":"];
+    BEFORE.iter().fold(text.to_owned(), |text, before| {
+        let named = format!("{before}{name}");
+        let mut kept = String::new();
+        let mut rest = text.as_str();
+        while let Some(at) = rest.find(&named) {
+            let behind = rest[at + named.len()..].chars().next();
+            let is_whole = behind.is_none_or(|next| !next.is_ascii_digit());
+            kept += &rest[..at];
+            kept += if is_whole { "NAME" } else { &named };
+            rest = &rest[at + named.len()..];
+        }
+        kept + rest
+    })
+}
+
+async fn asked(lake: &Lake, call: &Call, name: &str, key: &str) -> String {
+    let names: &[&str] = if call.names == Names::Place || call.names == Names::Upload { &[name] } else { &[] };
+    let text = answered(request(&lake.server, call, name).bearer_auth(key), names).await;
+    if names.is_empty() { without(&text, name) } else { text }
+}
+
+#[tokio::test]
+async fn what_lies_outside_a_prefix_answers_as_what_is_not_there() {
+    let lake = Lake::new().await;
+    // Names that begin alike are no nearer.
+    let keys =
+        [lake.key("read", "/pub"), lake.key("write", "/pub"), lake.key("admin", "/pub"), lake.key("admin", "/hr/lay")];
+    for call in CALLS {
+        for (number, key) in keys.iter().enumerate() {
+            let nowhere = Lake::nowhere(call.names);
+            let expected = asked(&lake, call, &nowhere[0], key).await;
+            // The last of them is within reach of the first three keys.
+            for name in lake.there(call.names).iter().chain(&nowhere[1..]) {
+                if name == NOTHING_OWN && (number == 3 || call.address.starts_with("/api/lake/dataset/rhythm")) {
+                    continue;
+                }
+                let given = asked(&lake, call, name, key).await;
+                assert_eq!(given, expected, "{} {} {} by key {number}, {name}", call.method, call.address, call.body);
+            }
+        }
+    }
+    // It is all as it was, and its owner sees it.
+    let seen = answer(lake.server.get("/api/ingestion/file/sync/list").bearer_auth(&lake.server.key)).await.1;
+    let open = seen.as_array().unwrap().iter().filter(|sync| sync["sync_status"] == "Syncing").count();
+    assert_eq!((seen.as_array().unwrap().len(), open), (5, 3));
+    for call in CALLS.iter().filter(|call| call.needs == Needs::Read && call.names == Names::Place) {
+        let there = asked(&lake, call, THERE, &lake.server.key).await;
+        let nowhere = asked(&lake, call, NOWHERE, &lake.server.key).await;
+        let is_about_what_is_there = there != nowhere;
+        assert!(
+            is_about_what_is_there || call.method == "HEAD" || call.address.contains("download?path=@"),
+            "{}",
+            call.address
+        );
+    }
+}
+
+#[tokio::test]
+async fn without_a_key_or_with_too_small_a_role_nothing_is_looked_up() {
+    let lake = Lake::new().await;
+    let keys = [(Needs::Read, lake.key("read", "/hr")), (Needs::Write, lake.key("write", "/hr"))];
+    for call in CALLS {
+        let names = lake.there(call.names).into_iter().chain(Lake::nowhere(call.names));
+        for name in names.chain(["x y".to_owned()]) {
+            if name == "x y" && !call.address.contains('@') {
+                continue;
+            }
+            let context = || format!("{} {} {}, {name}", call.method, call.address, call.body);
+            let response = request(&lake.server, call, &name).send().await.unwrap();
+            assert_eq!(status_of(response).await, Some(401), "without a key: {}", context());
+            for (role, key) in &keys {
+                if *role < call.needs && name != "x y" {
+                    let response = request(&lake.server, call, &name).bearer_auth(key).send().await.unwrap();
+                    assert_eq!(status_of(response).await, Some(403), "{role:?}: {}", context());
+                }
+            }
+        }
+    }
+}
+
+/// The status of a refusal, in whichever form it comes.
+async fn status_of(response: reqwest::Response) -> Option<u64> {
+    let status = u64::from(response.status().as_u16());
+    let location = header(&response, "location");
+    let body = response.text().await.unwrap();
+    let code = serde_json::from_str::<Value>(&body).ok().and_then(|body| body["code"].as_u64()).map(|code| code / 100);
+    let in_location = location.and_then(|location| {
+        [401, 403]
+            .into_iter()
+            .find(|status| location.contains(&format!("code%22%3A{status}")) || location.contains("key"))
+    });
+    code.or(in_location).or(Some(status))
+}
+
+fn without_nonces(html: &str) -> String {
+    let mut pieces = html.split("nonce=\"");
+    let first = pieces.next().unwrap().to_owned();
+    pieces.fold(first, |html, piece| html + piece.split_once('"').unwrap().1)
+}
+
+#[tokio::test]
+async fn pages_of_what_lies_outside_a_prefix_are_those_of_what_is_not_there() {
+    let lake = Lake::new().await;
+    let key = lake.key("admin", "/pub");
+    let page = async |names: Names, address: &str, name: &str| {
+        let response = lake.server.get(&address.replace('@', name)).bearer_auth(&key).send().await.unwrap();
+        let status = response.status();
+        let html = without_nonces(&response.text().await.unwrap());
+        assert!(!html.contains("layoffs") || name == THERE, "{address}");
+        let text = if names == Names::Place { html.replace(name, "NAME").replace(&name[1..], "NAME") } else { html };
+        // Ids and times.
+        let text: String = text.chars().filter(|sign| !sign.is_ascii_digit()).collect();
+        (status, text)
+    };
+    for (names, address) in PAGES {
+        let expected = page(*names, address, &Lake::nowhere(*names)[0]).await;
+        for name in lake.there(*names) {
+            assert_eq!(page(*names, address, &name).await, expected, "{address}, {name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn lists_searches_and_figures_tell_a_key_of_its_own_place_alone() {
+    let lake = Lake::new().await;
+    let key = lake.key("admin", "/pub");
+    let addresses = [
+        "/api/ingestion/file/sync/list",
+        "/api/ingestion/file/sync/list?order=desc&status=Syncing",
+        "/api/ingestion/file/sync/history?size=1000",
+        "/api/ingestion/file/sync/in-flight",
+        "/api/lake/files",
+        "/api/lake/datasets",
+        "/api/lake/trash",
+        "/api/lake/trash/groups",
+        "/api/lake/trash/summary",
+        "/api/lake/activity",
+        "/api/lake/search?q=list%20hr%20layoffs%20staged",
+        "/api/overview",
+        "/api/overview?by=dataset",
+    ];
+    for address in addresses {
+        let (status, body) = answer(lake.server.get(address).bearer_auth(&key)).await;
+        assert_eq!(status, 200, "{address}: {body}");
+        let text = body.to_string();
+        for secret in ["/hr", "layoffs", "list.csv", "slow", &lake.token] {
+            assert!(!text.contains(secret), "{address} tells of {secret}: {text}");
+        }
+    }
+    let summary = answer(lake.server.get("/api/lake/trash/summary").bearer_auth(&key)).await.1;
+    assert_eq!((&summary["pieces"], &summary["totals"]["files"]), (&json!(0), &json!(0)));
+}
+
+#[tokio::test]
+async fn a_conflict_above_a_prefix_names_nothing_and_one_within_it_does() {
+    let server = TestServer::start_with(&["--auth", "required"]).await;
+    let key = server.new_key(&["--role", "write", "--path-prefix", "/team/a"]);
+    let start = async |path: &str, sync_type: &str| {
+        let body = json!({ "name": "n", "path": path, "api_key": key, "sync_type": sync_type });
+        answer(server.post("/api/ingestion/file/sync/start", &body)).await
+    };
+    let above = server.start_sync("/team", "FullSync").await;
+    for sync_type in ["FullSync", "IncrementalSync"] {
+        let (status, body) = start("/team/a/x", sync_type).await;
+        assert_eq!((status, body["code"].as_u64()), (409, Some(40901)));
+        let msg = body["msg"].as_str().unwrap();
+        assert!(!msg.contains("/team ") && !msg.contains("/team,") && !msg.contains(&format!("sync {above}")), "{msg}");
+        assert!(msg.contains("/team/a/x"), "{msg}");
+    }
+    assert_eq!(server.try_abort(above).await.0, 200);
+    assert_eq!(start("/team/a/x", "FullSync").await.0, 200);
+    let (status, body) = start("/team/a/x/y", "IncrementalSync").await;
+    assert_eq!(status, 409);
+    assert!(body["msg"].as_str().unwrap().contains("sync 2"), "{body}");
+    // A path outside is refused by itself, whatever is there.
+    for outside in ["/team", "/team/a2", "/team/A", "/other"] {
+        assert_eq!(start(outside, "FullSync").await.1["code"].as_u64(), Some(40301), "{outside}");
+    }
+}
