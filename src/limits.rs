@@ -75,6 +75,15 @@ pub const SIGN_IN_LINK_LIFETIME: Duration = Duration::from_secs(3600);
 pub const CHECKPOINT_BYTES: u64 = 16 << 20;
 /// or so much time has passed.
 pub const CHECKPOINT_MAX: Duration = Duration::from_secs(5);
+/// A resumable upload of which no byte has come is given up after so long, or after `resumable_idle_max` where that is
+/// shorter.
+pub const UNTOUCHED_RESUMABLE_MAX: Duration = Duration::from_secs(15 * 60);
+/// Resumable uploads and parts that one key, or all guests together, may have unfinished.
+pub const UNFINISHED_UPLOADS_MAX: u64 = 4096;
+/// Of the room on the disk, what the announced bytes of one owner may keep from others: one part in so many;
+pub const ANNOUNCED_SHARE: u64 = 4;
+/// and those of all owners together.
+pub const ANNOUNCED_SHARE_OF_ALL: u64 = 2;
 /// Most parts of which one upload is joined.
 pub const PARTS_MAX: usize = 1024;
 /// Refused uploads that get a row in the history, of one request,
@@ -135,7 +144,7 @@ pub struct Limits {
     /// A full sync that is held, or of which nobody heard anything for this long, gives way to a new start on its path. `None`:
     /// none does.
     pub supersede_after: Option<Duration>,
-    /// A resumable upload to which nothing came for this long is given up.
+    /// A resumable upload to which nothing came for this long is given up; see [`Self::idle_max`].
     pub resumable_idle_max: Duration,
     /// What has been in the trash for longer is removed for good.
     pub trash_age_max: Duration,
@@ -152,6 +161,14 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// For how long nothing may come to a resumable upload that has come so far.
+    pub fn idle_max(&self, received_bytes: u64) -> Duration {
+        match received_bytes {
+            0 => self.resumable_idle_max.min(UNTOUCHED_RESUMABLE_MAX),
+            _ => self.resumable_idle_max,
+        }
+    }
+
     /// How long a piece of trash stays; `None`: until somebody removes it.
     pub fn trash_kept(&self) -> Option<Duration> {
         const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);

@@ -77,6 +77,7 @@ macro_rules! state_promises {
             a_resumable_upload_that_lands_is_finished,
             a_sync_that_closes_names_the_resumable_uploads_that_it_has_failed,
             a_part_has_no_row_and_is_finished_when_what_it_was_joined_into_is,
+            announced_bytes_and_unfinished_uploads_are_counted_by_their_owners,
             resumable_uploads_expire_by_their_time_ended_or_not,
             trash_leaves_the_list_when_restored_and_holds_its_path_meanwhile,
             doomed_trash_is_in_no_list_and_cannot_be_restored,

@@ -74,11 +74,21 @@ pub struct ResumableRecord {
     pub message: String,
 }
 
+/// What the unfinished uploads of one owner have announced, and what has not come yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnnouncedBytes {
+    pub owner: Principal,
+    /// Of all of them.
+    pub bytes: u64,
+    /// Of those of which something has come.
+    pub begun_bytes: u64,
+}
+
 #[async_trait]
 pub trait ResumableState: Send + Sync {
     /// Remembers a resumable upload durably, with its row in the history, if [`crate::sync::may_accept_uploads`] allows
-    /// it. Its parts are from now on joined into it.
-    async fn begin_resumable(&self, new: &NewResumable) -> Result<Option<UploadId>, Error>;
+    /// it, and if its owner has fewer than `unfinished_max` unfinished ones. Its parts are from now on joined into it.
+    async fn begin_resumable(&self, new: &NewResumable, unfinished_max: u64) -> Result<Option<UploadId>, Error>;
 
     async fn resumable(&self, token: &Token) -> Result<Option<ResumableRecord>, Error>;
 
@@ -103,6 +113,7 @@ pub trait ResumableState: Send + Sync {
     /// Forgets one. What the history says of it stays.
     async fn forget_resumable(&self, token: &Token) -> Result<(), Error>;
 
-    /// Bytes that those that have not ended have announced, and that have not come yet. Asked often: it answers at once.
-    fn promised_bytes(&self) -> Result<u64, Error>;
+    /// Bytes that those that have not ended have announced, and that have not come yet, by their owners. Asked often: it
+    /// answers at once.
+    fn announced_bytes(&self) -> Result<Vec<AnnouncedBytes>, Error>;
 }

@@ -190,7 +190,7 @@ impl Lake {
                 None => syncs.entry(sync_id).or_insert(self.record(sync_id).await?.sync).path.clone(),
             };
             // A checkpoint puts the expiry off: that was when its last bytes came.
-            let last_byte_at = record.expires_at.minus(self.0.limits.resumable_idle_max);
+            let last_byte_at = record.expires_at.minus(self.0.limits.idle_max(record.checkpoint.offset));
             let last_byte_at = last_byte_at.clamp(record.begun_at, self.now().max(record.begun_at));
             let (file_name, begun_at) = (record.file_name, record.begun_at);
             let new = Entering { upload_id, sync_id, dataset, file_name, target, is_resumable: true, begun_at };

@@ -3,35 +3,50 @@
 
 use super::Lake;
 use crate::error::{Error, Store};
-use crate::limits::SPACE_KNOWN_MAX;
+use crate::limits::{ANNOUNCED_SHARE, ANNOUNCED_SHARE_OF_ALL, SPACE_KNOWN_MAX};
 use crate::overview::Disk;
 use crate::ports::Space;
+use crate::ports::resumables::AnnouncedBytes;
+use crate::principal::Principal;
 use crate::time::Timestamp;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What the last look has seen.
 #[derive(Default)]
 pub(super) struct Reserve(Mutex<Option<Look>>);
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Look {
     at: Timestamp,
     lake: Space,
     state: Space,
     /// What resumable uploads have announced and not sent yet.
-    promised_bytes: u64,
+    announced: Arc<[AnnouncedBytes]>,
+}
+
+impl Look {
+    /// Of `room_bytes`, what is kept from `owner` for uploads that were begun before. Its own announcements count whole: it
+    /// should not begin what it has no room for. Those of others count only where a byte has come, and up to a share: so
+    /// nobody takes the room of all by a word. Guests are not told apart, so none of them has announcements of its own.
+    fn kept_bytes(&self, owner: Principal, room_bytes: u64) -> u64 {
+        let share = room_bytes / ANNOUNCED_SHARE;
+        let is_own = |one: &&AnnouncedBytes| owner.owns(one.owner);
+        let own: u64 = self.announced.iter().filter(is_own).map(|one| one.bytes).sum();
+        let of_others = self.announced.iter().filter(|one| !is_own(one));
+        let of_others: u64 = of_others.map(|one| one.begun_bytes.min(share)).sum();
+        own.saturating_add(of_others.min(room_bytes / ANNOUNCED_SHARE_OF_ALL))
+    }
 }
 
 impl Lake {
-    /// Refuses what would leave too little room: `more_bytes` are about to come into the lake, beside those that resumable
-    /// uploads were promised room for.
-    pub(super) fn refuse_below_reserve(&self, more_bytes: u64) -> Result<(), Error> {
-        self.look_for_room(|look| look.promised_bytes.saturating_add(more_bytes))
+    /// Refuses what would leave too little room: `more_bytes` of `owner` are about to come into the lake.
+    pub(super) fn refuse_below_reserve(&self, owner: Principal, more_bytes: u64) -> Result<(), Error> {
+        self.look_for_room(|look, room_bytes| look.kept_bytes(owner, room_bytes).saturating_add(more_bytes))
     }
 
-    /// Refuses what was promised room, when that has gone all the same.
-    pub(super) fn refuse_promised_below_reserve(&self) -> Result<(), Error> {
-        self.look_for_room(|_| 0)
+    /// Refuses to go on with what was announced, when there is no room left for it all the same.
+    pub(super) fn refuse_announced_below_reserve(&self) -> Result<(), Error> {
+        self.look_for_room(|_, _| 0)
     }
 
     /// The next question is not answered by what was seen before: more was promised since.
@@ -53,24 +68,27 @@ impl Lake {
         self.0.limits.free_bytes_min.unwrap_or_else(|| space.reserve())
     }
 
-    fn look_for_room(&self, more_bytes: impl Fn(&Look) -> u64) -> Result<(), Error> {
+    /// `more_bytes`: by what was seen, and by how many bytes the lake has room for.
+    fn look_for_room(&self, more_bytes: impl Fn(&Look, u64) -> u64) -> Result<(), Error> {
         let now = self.now();
-        let seen = *self.0.reserve.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.0.reserve.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(look) = seen
             && look.at <= now
             && now < look.at.plus(SPACE_KNOWN_MAX)
-            && self.is_enough(&look, more_bytes(&look)).is_ok()
+            && self.is_enough(&look, &more_bytes).is_ok()
         {
             return Ok(());
         }
         // Nobody is refused for what was seen before: there may be space again.
         let (lake, state) = (self.0.files.space()?, self.0.state.space()?);
-        let look = Look { at: now, lake, state, promised_bytes: self.0.state.promised_bytes()? };
-        *self.0.reserve.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(look);
-        self.is_enough(&look, more_bytes(&look))
+        let look = Look { at: now, lake, state, announced: self.0.state.announced_bytes()?.into() };
+        *self.0.reserve.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(look.clone());
+        self.is_enough(&look, &more_bytes)
     }
 
-    fn is_enough(&self, look: &Look, more_bytes: u64) -> Result<(), Error> {
+    fn is_enough(&self, look: &Look, more_bytes: &impl Fn(&Look, u64) -> u64) -> Result<(), Error> {
+        let room_bytes = look.lake.free_bytes.saturating_sub(self.reserve_bytes(look.lake));
+        let more_bytes = more_bytes(look, room_bytes);
         for (store, space, more_bytes) in [(Store::Lake, look.lake, more_bytes), (Store::State, look.state, 0)] {
             let reserve_bytes = self.reserve_bytes(space);
             let free_bytes = space.free_bytes;
@@ -79,5 +97,27 @@ impl Lake {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::KeyId;
+
+    #[test]
+    fn own_announcements_count_whole_and_those_of_others_up_to_a_share_once_a_byte_has_come() {
+        let key = |id| Principal::Key(KeyId(id));
+        let announced = |owner, bytes, begun_bytes| AnnouncedBytes { owner, bytes, begun_bytes };
+        let kept = |announced: &[AnnouncedBytes], owner: Principal| {
+            let (lake, state) = (Space::UNBOUNDED, Space::UNBOUNDED);
+            Look { at: Timestamp(0), lake, state, announced: announced.into() }.kept_bytes(owner, 100)
+        };
+        let silent = [announced(key(1), 90, 0), announced(Principal::Guest, 90, 0)];
+        assert_eq!((kept(&silent, key(1)), kept(&silent, key(2)), kept(&silent, Principal::Guest)), (90, 0, 0));
+        let begun = [announced(key(1), 90, 20), announced(Principal::Guest, 90, 90)];
+        assert_eq!((kept(&begun, key(1)), kept(&begun, key(2)), kept(&begun, Principal::Guest)), (115, 45, 45));
+        let many: Vec<_> = (1..9).map(|id| announced(key(id), u64::MAX / 9, u64::MAX / 9)).collect();
+        assert_eq!(kept(&many, key(9)), 50, "half of the room is for everybody, however many have announced");
     }
 }

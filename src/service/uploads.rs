@@ -62,6 +62,7 @@ pub struct IncomingUpload {
     /// Only where it was announced.
     sha512: Option<Box<Sha512>>,
     begun_at: Timestamp,
+    owner: Principal,
     by: String,
     sender: Arc<Sender>,
     /// As its sender has announced it.
@@ -146,7 +147,7 @@ impl Destination {
             Ok(target) => target,
             Err(error) => return Err(self.refuse(file_name, None, error.into(), begun_at).await),
         };
-        if let Err(error) = lake.refuse_below_reserve(self.expected_bytes.swap(0, Ordering::Relaxed)) {
+        if let Err(error) = lake.refuse_below_reserve(self.owner, self.expected_bytes.swap(0, Ordering::Relaxed)) {
             return Err(self.refuse(file_name, Some(target), error, begun_at).await);
         }
         Ok(IncomingUpload {
@@ -162,6 +163,7 @@ impl Destination {
             announced: Announced::default(),
             sha512: None,
             begun_at,
+            owner: self.owner,
             by: self.by.clone(),
             sender: self.sender.clone(),
             expected_bytes: None,
@@ -276,7 +278,7 @@ impl IncomingUpload {
         let looks = self.received_bytes / SPACE_LOOK_BYTES;
         self.received_bytes += bytes.len() as u64;
         if self.received_bytes / SPACE_LOOK_BYTES > looks {
-            self.lake.refuse_below_reserve(0)?;
+            self.lake.refuse_below_reserve(self.owner, 0)?;
         }
         let limit_bytes = self.lake.0.limits.upload_bytes_max;
         if self.received_bytes > limit_bytes {

@@ -1,7 +1,8 @@
 //! `--min-free-space`: uploads are refused early, and everything that brings relief still works.
 
 use crate::disk::SmallDisk;
-use crate::server::{Stopped, answer, assert_refused};
+use crate::server::{Stopped, TestServer, answer, assert_refused};
+use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
 const MIB: u64 = 1 << 20;
@@ -105,39 +106,95 @@ async fn the_disk_of_the_database_has_its_reserve_too() {
     drop(server);
 }
 
+/// As whoever has the key.
+fn create(server: &TestServer, key: Option<&str>, sync_id: u64, name: &str, length: u64) -> RequestBuilder {
+    let request = crate::tus::Tus(server).creation(sync_id, name).header("Upload-Length", length);
+    key.into_iter().fold(request, |request, key| request.bearer_auth(key))
+}
+
+fn small(server: &TestServer, key: Option<&str>, sync_id: u64, bytes: u64) -> RequestBuilder {
+    let content = vec![b'x'; bytes as usize];
+    let request = server.upload_request(&format!("sync_id={sync_id}"), &[("small", &content)]);
+    key.into_iter().fold(request, |request, key| request.bearer_auth(key))
+}
+
 #[tokio::test]
-async fn what_an_unfinished_upload_has_announced_is_kept_for_it() {
+async fn a_key_has_no_more_room_than_its_unfinished_uploads_leave_it() {
     let Some((stopped, disk)) = on_small_disk("lake", "8MiB") else { return };
     let server = stopped.start().await;
     let id = server.start_sync("/inc", "IncrementalSync").await;
+    let key = Some(&*server.key);
     disk.fill(40 * MIB);
-    let create = async |name: &str, length: u64| {
-        let url = format!("{}/api/lake/files?sync_id={id}", server.url);
-        let metadata = crate::tus::metadata(&[("filename", name)]);
-        let request = server.client.post(url).header("Tus-Resumable", "1.0.0").header("Upload-Metadata", metadata);
-        request.header("Upload-Length", length).send().await.unwrap()
-    };
-    let large = create("large", 28 * MIB).await;
+    let created = async |name: &str, length: u64| create(&server, key, id, name, length).send().await.unwrap();
+    let large = created("large", 28 * MIB).await;
     assert_eq!(large.status(), 201);
-    let address = format!("{}{}", server.url, large.headers()["location"].to_str().unwrap());
-    assert_eq!(create("second", 8 * MIB).await.status(), 507, "there is room for one of them");
-    let small = vec![b'x'; 5 * MIB as usize];
-    assert_refused(server.try_upload(&format!("sync_id={id}"), &[("small", &small)]).await, 50700, "are to come");
+    let address = large.headers()["location"].to_str().unwrap();
+    assert_eq!(created("second", 8 * MIB).await.status(), 507, "there is room for one of them");
+    assert_refused(answer(small(&server, key, id, 5 * MIB)).await, 50700, "are to come");
     // It has its room all the same.
     let piece = |offset: u64, bytes: u64| {
-        let request = server.client.patch(&address).header("Tus-Resumable", "1.0.0").header("Upload-Offset", offset);
-        request.header("Content-Type", crate::tus::PIECE).body(vec![b'x'; bytes as usize])
+        crate::tus::Tus(&server).piece(address, offset, &vec![b'x'; bytes as usize]).bearer_auth(&server.key)
     };
     assert_eq!(answer(piece(0, 20 * MIB)).await.0, 204);
-    assert_refused(server.try_upload(&format!("sync_id={id}"), &[("small", &small)]).await, 50700, "are to come");
+    assert_refused(answer(small(&server, key, id, 5 * MIB)).await, 50700, "are to come");
     assert_eq!(answer(piece(20 * MIB, 8 * MIB)).await.0, 204);
     // What was discarded needs none.
-    let other = create("other", 3 * MIB).await;
+    let other = created("other", 3 * MIB).await;
     assert_eq!(other.status(), 201);
-    let two = &small[..2 * MIB as usize];
-    assert_refused(server.try_upload(&format!("sync_id={id}"), &[("small", two)]).await, 50700, "are to come");
-    let other = format!("{}{}", server.url, other.headers()["location"].to_str().unwrap());
-    assert_eq!(answer(server.client.delete(other).header("Tus-Resumable", "1.0.0")).await.0, 204);
-    server.upload(id, "small", two).await;
+    assert_refused(answer(small(&server, key, id, 2 * MIB)).await, 50700, "are to come");
+    let discard = crate::tus::Tus(&server).request("DELETE", other.headers()["location"].to_str().unwrap());
+    assert_eq!(answer(discard.bearer_auth(&server.key)).await.0, 204);
+    assert_eq!(answer(small(&server, key, id, 2 * MIB)).await.0, 200);
     drop(server);
+}
+
+#[tokio::test]
+async fn announced_bytes_keep_nothing_from_others_before_one_comes_and_then_a_share() {
+    let Some((stopped, disk)) = on_small_disk("lake", "8MiB") else { return };
+    let server = stopped.start().await;
+    let id = server.start_sync("/inc", "IncrementalSync").await;
+    let [one, other] = [(); 2].map(|()| server.new_key(&["--role", "write"]));
+    disk.fill(48 * MIB);
+    // By a key, by another, and by a visitor: each of them all there is.
+    let mut addresses = Vec::new();
+    for (key, name) in [(Some(&*one), "a"), (Some(&*other), "b"), (None, "c")] {
+        let created = create(&server, key, id, name, 39 * MIB).send().await.unwrap();
+        assert_eq!(created.status(), 201, "{name}");
+        addresses.push((key, created.headers()["location"].to_str().unwrap().to_owned()));
+    }
+    let admin = Some(&*server.key);
+    for key in [admin, None] {
+        assert_eq!(answer(small(&server, key, id, 9 * MIB)).await.0, 200);
+    }
+    assert_refused(answer(small(&server, Some(&one), id, 9 * MIB)).await, 50700, "are to come");
+    // A byte of each: what they keep together is half of what is left, and nobody has it all.
+    for (key, address) in &addresses {
+        let piece = crate::tus::Tus(&server).piece(address, 0, b"x");
+        assert_eq!(answer(key.iter().fold(piece, |piece, key| piece.bearer_auth(key))).await.0, 204);
+    }
+    assert_refused(answer(small(&server, admin, id, 14 * MIB)).await, 50700, "are to come");
+    assert_refused(answer(small(&server, None, id, 14 * MIB)).await, 50700, "are to come");
+    assert_eq!(answer(small(&server, admin, id, 4 * MIB)).await.0, 200);
+    assert_eq!(answer(small(&server, None, id, 4 * MIB)).await.0, 200);
+    // A part has no sync, and keeps no more.
+    let part = crate::tus::Tus(&server).request("POST", "/api/lake/files").header("Upload-Concat", "partial");
+    assert_eq!(answer(part.header("Upload-Length", 11 * MIB).bearer_auth(&server.key)).await.0, 507);
+    drop(server);
+}
+
+#[tokio::test]
+async fn an_upload_of_which_no_byte_comes_is_kept_for_minutes_and_one_that_was_begun_for_its_time() {
+    let server = TestServer::start().await;
+    let id = server.start_sync("/inc", "IncrementalSync").await;
+    let address = crate::tus::Tus(&server).create(id, "a", 10).await;
+    let minutes = async || {
+        let row = server.rows("/api/lake/files").await.remove(0);
+        (row["expires"].as_i64().unwrap() - row["start_time"].as_i64().unwrap()) / 60_000
+    };
+    assert_eq!(minutes().await, 15);
+    let empty = crate::tus::Tus(&server).piece(&address, 0, b"");
+    assert_eq!(answer(empty).await.0, 204);
+    assert_eq!(minutes().await, 15, "a word is no byte");
+    assert_eq!(crate::tus::Tus(&server).append(&address, 0, b"x").await.0, 204);
+    assert!(minutes().await >= 24 * 60);
 }

@@ -2,12 +2,13 @@
 
 use super::state::{Data, MemoryState};
 use crate::error::Error;
-use crate::ports::resumables::{NewResumable, ResumableId, ResumableRecord, ResumableState};
+use crate::ports::resumables::{AnnouncedBytes, NewResumable, ResumableId, ResumableRecord, ResumableState};
 use crate::resumable::{Checkpoint, Token};
 use crate::sync::{Status, SyncId};
 use crate::time::Timestamp;
 use crate::upload::{PartialName, UploadId};
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 
 impl Data {
     fn resumable_mut(&mut self, token: &Token) -> Option<&mut ResumableRecord> {
@@ -36,8 +37,12 @@ impl Data {
 
 #[async_trait]
 impl ResumableState for MemoryState {
-    async fn begin_resumable(&self, new: &NewResumable) -> Result<Option<UploadId>, Error> {
+    async fn begin_resumable(&self, new: &NewResumable, unfinished_max: u64) -> Result<Option<UploadId>, Error> {
         let mut data = self.data();
+        let unfinished = data.all_standing().filter(|one| one.owner == new.owner && one.status == Status::Syncing);
+        if unfinished.count() as u64 >= unfinished_max {
+            return Err(Error::TooManyUnfinished { unfinished_max });
+        }
         let upload_id = match &new.upload {
             Some(upload) => Some(data.begin_upload(upload)?),
             None => None,
@@ -118,9 +123,16 @@ impl ResumableState for MemoryState {
         Ok(())
     }
 
-    fn promised_bytes(&self) -> Result<u64, Error> {
+    fn announced_bytes(&self) -> Result<Vec<AnnouncedBytes>, Error> {
         let data = self.data();
-        let unfinished = data.all_standing().filter(|record| record.status == Status::Syncing);
-        Ok(unfinished.map(|record| record.length.map_or(0, |length| length - record.checkpoint.offset)).sum())
+        let mut by_owner = BTreeMap::new();
+        for record in data.all_standing().filter(|record| record.status == Status::Syncing) {
+            let owner = record.owner;
+            let announced = by_owner.entry(owner).or_insert(AnnouncedBytes { owner, bytes: 0, begun_bytes: 0 });
+            let bytes = record.length.map_or(0, |length| length - record.checkpoint.offset);
+            announced.bytes += bytes;
+            announced.begun_bytes += if record.checkpoint.offset > 0 { bytes } else { 0 };
+        }
+        Ok(by_owner.into_values().collect())
     }
 }

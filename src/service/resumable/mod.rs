@@ -17,7 +17,7 @@ use super::uploads::bounded;
 use super::{Destination, Lake};
 use crate::error::Error;
 use crate::key::Caller;
-use crate::limits::METADATA_BYTES_MAX;
+use crate::limits::{METADATA_BYTES_MAX, UNFINISHED_UPLOADS_MAX};
 use crate::place::Place;
 use crate::ports::resumables::{NewResumable, ResumableId, ResumableRecord};
 use crate::ports::state::NewUpload;
@@ -60,7 +60,7 @@ impl Destination {
         };
         let is_allowed = refuse_long_metadata(&announced)
             .and_then(|()| lake.refuse_length(announced.length))
-            .and_then(|()| lake.refuse_below_reserve(announced.length.unwrap_or(0)));
+            .and_then(|()| lake.refuse_below_reserve(self.owner, announced.length.unwrap_or(0)));
         if let Err(error) = is_allowed {
             return Err(self.refuse(&file_name, Some(target), error, at).await);
         }
@@ -91,7 +91,7 @@ impl Lake {
         caller.may_upload_parts()?;
         refuse_long_metadata(&announced)?;
         self.refuse_length(announced.length)?;
-        self.refuse_below_reserve(announced.length.unwrap_or(0))?;
+        self.refuse_below_reserve(caller.principal(), announced.length.unwrap_or(0))?;
         let no_upload = None::<fn(PartialName, Identity) -> NewUpload>;
         self.begin(announced, caller.principal(), caller.name().to_owned(), no_upload, None).await
     }
@@ -123,12 +123,12 @@ impl Lake {
             owner,
             by,
             at,
-            expires_at: at.plus(self.0.limits.resumable_idle_max),
+            expires_at: at.plus(self.0.limits.idle_max(0)),
         };
         let begun = async {
             // Its name is durable with it.
             new.checkpoint = partial.checkpoint().await?;
-            self.0.state.begin_resumable(&new).await
+            self.0.state.begin_resumable(&new, UNFINISHED_UPLOADS_MAX).await
         };
         if let Err(error) = begun.await {
             self.0.files.discard_partial(&name).await?;
@@ -205,7 +205,6 @@ impl Lake {
     pub async fn expire_resumables(&self) -> Result<u64, Error> {
         let mut expired = 0;
         let now = self.now();
-        let minutes = self.0.limits.resumable_idle_max.as_secs() / 60;
         loop {
             let mut progress = false;
             for token in self.0.state.expired_resumables(now, TOGETHER).await? {
@@ -220,6 +219,8 @@ impl Lake {
                     continue;
                 }
                 if resumption.record.status == Status::Syncing {
+                    let idle_max = self.0.limits.idle_max(resumption.record.checkpoint.offset);
+                    let minutes = idle_max.as_secs() / 60;
                     let message = format!("expired: nothing of it came for {minutes} minutes");
                     resumption.fail(&Error::IncompleteUpload(message)).await?;
                     expired += 1;

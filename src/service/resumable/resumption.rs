@@ -161,7 +161,7 @@ impl Resumption {
             )));
         }
         self.lake.refuse_length(Some(length))?;
-        self.lake.refuse_below_reserve(length - received)?;
+        self.lake.refuse_below_reserve(self.record.owner, length - received)?;
         self.record.length = Some(length);
         if let Some(tracked) = &self.tracked {
             tracked.expects(Some(length));
@@ -216,7 +216,7 @@ impl Resumption {
         self.refuse_beyond_length(received)?;
         self.lake.refuse_length(Some(received))?;
         if received / SPACE_LOOK_BYTES > self.received_bytes / SPACE_LOOK_BYTES {
-            self.lake.refuse_promised_below_reserve()?;
+            self.lake.refuse_announced_below_reserve()?;
         }
         if let Err(fault) = self.open().await?.write(bytes).await {
             self.fall_back().await;
@@ -288,7 +288,7 @@ impl Resumption {
             }
         };
         let now = self.lake.now();
-        let expires_at = now.plus(self.lake.0.limits.resumable_idle_max);
+        let expires_at = now.plus(self.lake.0.limits.idle_max(checkpoint.offset));
         let state = &self.lake.0.state;
         state.advance_resumable(&self.record.token, &checkpoint, self.record.length, expires_at).await?;
         self.record.checkpoint = checkpoint;

@@ -8,7 +8,7 @@ use super::writer::Durability::{Synced, Written};
 use super::{SqliteState, fault};
 use async_trait::async_trait;
 use lakeshore::ports::ResumableState;
-use lakeshore::ports::resumables::{NewResumable, ResumableId, ResumableRecord};
+use lakeshore::ports::resumables::{AnnouncedBytes, NewResumable, ResumableId, ResumableRecord};
 use lakeshore::principal::Principal;
 use lakeshore::resumable::{Checkpoint, Token};
 use lakeshore::sync::{Status, SyncId};
@@ -16,6 +16,7 @@ use lakeshore::upload::{Announced, Identity, PartialName, UploadId};
 use lakeshore::{Error, Timestamp};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params};
+use std::collections::BTreeMap;
 
 const COLUMNS: &str = "r.resumable_id, r.token, r.upload_id, r.sync_id, r.file_name, r.target, r.partial, r.identity, \
      r.length, r.durable_bytes, r.hash_state, r.metadata, r.sha256, r.sha512, r.is_told, r.parts, r.joined_into, r.owner, r.started_by, \
@@ -47,9 +48,23 @@ fn unfinished_page(after: ResumableId, size: u64) -> [Select; 2] {
     selects
 }
 
-fn promised() -> [Select; 2] {
-    let select = "SELECT coalesce(sum(r.length - r.durable_bytes), 0)";
-    unfinished(select, select)
+fn announced() -> [Select; 2] {
+    let select = "SELECT r.owner, coalesce(sum(r.length - r.durable_bytes), 0) AS bytes, \
+                  coalesce(sum(CASE WHEN r.durable_bytes > 0 THEN r.length - r.durable_bytes END), 0) AS begun_bytes";
+    let mut selects = unfinished(select, select);
+    for select in &mut selects {
+        select.push(" GROUP BY r.owner");
+    }
+    selects
+}
+
+/// One row for each that the owner has unfinished, at most `size` of each kind.
+fn unfinished_of(owner: Principal, size: u64) -> [Select; 2] {
+    let mut selects = unfinished("SELECT 1", "SELECT 1");
+    for select in &mut selects {
+        select.push(" AND r.owner = ").bind(owner.to_string()).push(" LIMIT ").bind(clamp(size));
+    }
+    selects
 }
 
 fn failed_of(sync_id: SyncId) -> Select {
@@ -69,9 +84,9 @@ fn expired(before: Timestamp, size: u64) -> Select {
 
 #[async_trait]
 impl ResumableState for SqliteState {
-    async fn begin_resumable(&self, new: &NewResumable) -> Result<Option<UploadId>, Error> {
+    async fn begin_resumable(&self, new: &NewResumable, unfinished_max: u64) -> Result<Option<UploadId>, Error> {
         let new = new.clone();
-        self.writer.write(Synced, move |connection| begin_resumable(connection, &new)).await
+        self.writer.write(Synced, move |connection| begin_resumable(connection, &new, unfinished_max)).await
     }
 
     async fn resumable(&self, token: &Token) -> Result<Option<ResumableRecord>, Error> {
@@ -133,18 +148,38 @@ impl ResumableState for SqliteState {
         self.writer.write(Written, move |connection| changed(connection, sql, [token.as_str()]).map(|_| ())).await
     }
 
-    fn promised_bytes(&self) -> Result<u64, Error> {
+    fn announced_bytes(&self) -> Result<Vec<AnnouncedBytes>, Error> {
         self.readers.look(|connection| {
-            let mut promised_bytes = 0;
-            for select in promised() {
-                promised_bytes += select.rows(connection, |row| row.get::<_, i64>(0))?.into_iter().sum::<i64>();
+            let mut by_owner: BTreeMap<Principal, AnnouncedBytes> = BTreeMap::new();
+            for select in announced() {
+                for AnnouncedBytes { owner, bytes, begun_bytes } in select.rows(connection, announced_bytes)? {
+                    let sum = by_owner.entry(owner).or_insert(AnnouncedBytes { owner, bytes: 0, begun_bytes: 0 });
+                    sum.bytes += bytes;
+                    sum.begun_bytes += begun_bytes;
+                }
             }
-            Ok(promised_bytes.cast_unsigned())
+            Ok(by_owner.into_values().collect())
         })
     }
 }
 
-fn begin_resumable(connection: &Connection, new: &NewResumable) -> Result<Option<UploadId>, Error> {
+fn announced_bytes(row: &Row<'_>) -> rusqlite::Result<AnnouncedBytes> {
+    let owner = Principal::parse(row.get_ref("owner")?.as_str()?);
+    Ok(AnnouncedBytes { owner, bytes: number(row, "bytes")?, begun_bytes: number(row, "begun_bytes")? })
+}
+
+fn begin_resumable(
+    connection: &Connection,
+    new: &NewResumable,
+    unfinished_max: u64,
+) -> Result<Option<UploadId>, Error> {
+    let mut count = 0;
+    for select in unfinished_of(new.owner, unfinished_max) {
+        count += select.rows(connection, |_| Ok(()))?.len() as u64;
+    }
+    if count >= unfinished_max {
+        return Err(Error::TooManyUnfinished { unfinished_max });
+    }
     let upload_id = new.upload.as_ref().map(|upload| begin_upload(connection, upload)).transpose()?;
     let sync_id = new.upload.as_ref().map(|upload| id(upload.sync_id.0));
     let file_name = new.upload.as_ref().map_or("", |upload| &upload.file_name);
@@ -244,7 +279,8 @@ mod tests {
     fn every_query_goes_by_an_index() {
         let folder = tempfile::tempdir().unwrap();
         let state = SqliteState::open(&folder.path().join("lakeshore.db")).unwrap();
-        let selects = unfinished_page(ResumableId(7), 9).into_iter().chain(promised());
+        let selects = unfinished_page(ResumableId(7), 9).into_iter().chain(announced());
+        let selects = selects.chain(unfinished_of(Principal::Guest, 9));
         for select in selects.chain([failed_of(SyncId(1)), expired(Timestamp(9), 9)]) {
             let plan = state.readers.look(|connection| Ok(select.plan(connection))).unwrap();
             // Parts are few, and have an index of their own.
