@@ -11,6 +11,7 @@ use crate::path::LakePath;
 use crate::ports::state::{NewSync, Settlement};
 use crate::rhythm::Rhythm;
 use crate::schema::SchemaPolicy;
+use crate::session::{SessionEntry, SessionId};
 use crate::sync::{Closing, Status, Sync, SyncId, SyncRecord};
 use crate::time::Timestamp;
 use crate::trash::{Totals, TrashEntry, TrashReason};
@@ -44,6 +45,8 @@ pub enum What {
     KeyCreated,
     KeyRevoked,
     SignIn,
+    /// Sessions that somebody has ended.
+    SessionsEnded,
     RhythmSet,
     SchemaPolicySet,
     /// The server has started with other settings than before.
@@ -51,7 +54,7 @@ pub enum What {
 }
 
 impl What {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::SyncStarted,
         Self::SyncEnded,
         Self::SyncHeld,
@@ -65,6 +68,7 @@ impl What {
         Self::KeyCreated,
         Self::KeyRevoked,
         Self::SignIn,
+        Self::SessionsEnded,
         Self::RhythmSet,
         Self::SchemaPolicySet,
         Self::SettingsChanged,
@@ -85,6 +89,7 @@ impl What {
             Self::KeyCreated => "key_created",
             Self::KeyRevoked => "key_revoked",
             Self::SignIn => "sign_in",
+            Self::SessionsEnded => "sessions_ended",
             Self::RhythmSet => "rhythm_set",
             Self::SchemaPolicySet => "schema_policy_set",
             Self::SettingsChanged => "settings_changed",
@@ -178,6 +183,9 @@ pub struct Trace {
     pub means: Means,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_id: Option<KeyId>,
+    /// By which session; not remembered.
+    #[serde(skip)]
+    pub session_id: Option<SessionId>,
     #[serde(flatten)]
     pub origin: Origin,
 }
@@ -379,6 +387,15 @@ impl Deed {
     pub fn key_revoked(key: &Key, by: &Actor, at: Timestamp) -> Self {
         let message = format!("role {}, {}…", key.role, key.hint);
         Self { subject: key.name.clone(), message, ..Self::new(What::KeyRevoked, by, at) }
+    }
+
+    /// Sessions that were ended, the newest first.
+    pub fn sessions_ended(sessions: &[SessionEntry], by: &Actor, at: Timestamp) -> Self {
+        let mut names: Vec<_> = sessions.iter().map(|session| session.key_name.as_str()).collect();
+        names.dedup();
+        let subject = if let [name] = names[..] { name.to_owned() } else { String::new() };
+        let message = if sessions.len() == 1 { "1 session".to_owned() } else { format!("{} sessions", sessions.len()) };
+        Self { subject, message, ..Self::new(What::SessionsEnded, by, at) }
     }
 
     pub fn signed_in(by: &Actor, at: Timestamp) -> Self {

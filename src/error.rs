@@ -67,6 +67,8 @@ pub enum Error {
     ExpiredKey { name: String, day: Day },
     #[error("this sign-in link is not known here, was used before or has expired; sign in with a key instead")]
     BadSignInLink,
+    #[error("too many wrong sign-ins came from this address; try again in {seconds} seconds")]
+    TooManySignIns { seconds: u64 },
     #[error("this needs a key of the role {needed}; the key {name:?} has the role {role}")]
     Role { name: String, role: Role, needed: Role },
     #[error("the key {name:?} is for {prefix} and what is below it, not for {path}")]
@@ -302,6 +304,7 @@ impl Error {
             Self::NoKey => ErrorCode::NoKey,
             Self::BadKey | Self::BadSignInLink => ErrorCode::BadKey,
             Self::ExpiredKey { .. } => ErrorCode::ExpiredKey,
+            Self::TooManySignIns { .. } => ErrorCode::TooManySignIns,
             Self::Role { .. } => ErrorCode::Role,
             Self::Prefix { .. } | Self::WholeLake { .. } => ErrorCode::Prefix,
             Self::NoSuchSync(_) => ErrorCode::NoSuchSync,
@@ -408,6 +411,7 @@ error_codes! {
     TakenOver = 42300, "another request has gone on with the resumable upload";
     OverShare = 42900, "the key, or the address, has its share of what is bounded";
     TooManyUnfinished = 42901, "too many resumable uploads of one key are unfinished";
+    TooManySignIns = 42902, "too many wrong sign-ins from this address";
     WrongChecksum = 46000, "a piece has another checksum than the one sent with it";
     Internal = 50000, "a fault inside the server, logged there";
     ShuttingDown = 50300, "the server is shutting down";

@@ -143,7 +143,7 @@ pub fn may_destroy(caller: &Caller, path: &LakePath) -> Result<(), Error> {
 }
 
 impl Caller {
-    fn known(&self) -> Result<&Grant, Error> {
+    pub fn known(&self) -> Result<&Grant, Error> {
         match self {
             Self::Known(grant) => Ok(grant),
             Self::Guest | Self::Anonymous => Err(Error::NoKey),
@@ -247,6 +247,11 @@ impl Grant {
     pub fn new(name: &str, role: Role, path_prefix: Option<LakePath>) -> Self {
         let principal = Principal::FirstSignIn;
         Self { principal, name: name.to_owned(), role, path_prefix, trace: Trace::default() }
+    }
+
+    /// Whether it is of the sign-in link of the first start, not of a key.
+    pub fn is_first_sign_in(&self) -> bool {
+        self.trace.means == Means::Session && self.trace.key_id.is_none()
     }
 
     pub fn has_role(&self, needed: Role) -> Result<(), Error> {

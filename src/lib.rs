@@ -28,6 +28,7 @@ pub mod rhythm;
 pub mod schema;
 pub mod search;
 pub mod service;
+pub mod session;
 pub mod shares;
 pub mod sync;
 pub mod time;

@@ -33,6 +33,8 @@ pub const DIFFERENCES_SHARE_MAX: usize = 8;
 pub const DIFFERENCES_NAMED_MAX: u64 = 20;
 /// Files of such a comparison that are looked up in the history at once.
 pub const DIFFERENCE_LOOK_UPS_MAX: u64 = 1000;
+/// Names that came twice in a sync, of which it tells; it counts them all.
+pub const DUPLICATES_NAMED_MAX: usize = 3;
 /// Datasets that one step of counting them counts.
 pub const DATASET_COUNTS_MAX: u64 = 16;
 /// A dataset that was counted is not counted again for so many times as long as that took,
@@ -66,8 +68,23 @@ pub const RESERVE_BYTES_MAX: u64 = 1 << 30;
 pub const SPACE_KNOWN_MAX: Duration = Duration::from_millis(100);
 /// A large upload looks again each time that so many bytes of it have come.
 pub const SPACE_LOOK_BYTES: u64 = 64 << 20;
-/// How long a sign-in lasts.
+/// How long a session lasts, however much it is used,
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+/// and how long when nobody uses it.
+pub const SESSION_IDLE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long the session of the first sign-in lasts: time enough to make a key.
+pub const FIRST_SESSION_LIFETIME: Duration = Duration::from_secs(3600);
+/// The last use of a session is written at most this often.
+pub const SESSION_SEEN_GRANULARITY: Duration = Duration::from_secs(60);
+/// Sessions that one key may have; the oldest ends when there are more.
+pub const SESSIONS_OF_KEY_MAX: u64 = 100;
+/// Sessions that a list of them gives.
+pub const SESSIONS_LISTED_MAX: u64 = 1000;
+/// Wrong sign-ins that one address may try in [`WRONG_SIGN_INS_WINDOW`] before it is told to wait,
+pub const WRONG_SIGN_INS_MAX: u32 = 10;
+pub const WRONG_SIGN_INS_WINDOW: Duration = Duration::from_secs(60);
+/// for so many addresses at once.
+pub const WRONG_SIGN_IN_ADDRESSES_MAX: usize = 4096;
 /// How long the sign-in link of a start lasts.
 pub const SIGN_IN_LINK_LIFETIME: Duration = Duration::from_secs(3600);
 /// A resumable upload on its way is made durable, for its sender to go on from there after a crash, each time that so many

@@ -5,6 +5,7 @@
 pub mod activity;
 pub mod datasets;
 pub mod search;
+pub mod sessions;
 pub mod trash;
 
 use crate::error::ApiError;
@@ -14,7 +15,7 @@ use lakeshore::difference::Difference;
 use lakeshore::event::EventId;
 use lakeshore::expected::Comparison;
 use lakeshore::in_flight::UploadInFlight;
-use lakeshore::key::{CreatedKey, Key, KeyId, NewKey, Role};
+use lakeshore::key::Role;
 use lakeshore::list::ListParameters;
 use lakeshore::path::LakePath;
 use lakeshore::preview::FilePreview;
@@ -27,7 +28,7 @@ use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
-use lakeshore::{Caller, Lake};
+use lakeshore::{Caller, Grant, Lake};
 
 /// Where this server is reached, as the browser sees it: `http://127.0.0.1:3000`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +72,9 @@ pub enum InLake {
 pub struct Session {
     /// The name and role of the key that signed in; absent for a visitor.
     pub signed_in: Option<(String, Role)>,
+    /// By the link of the first start, which lasts until there is a key.
+    #[serde(default)]
+    pub is_first_sign_in: bool,
     pub site: Site,
     /// Largest file that the server takes, in bytes.
     pub upload_bytes_max: u64,
@@ -106,13 +110,14 @@ async fn as_of<T>(lake: &Lake, read: impl Future<Output = Result<T, lakeshore::E
 #[server(prefix = "/fn", endpoint = "session", input = Call, output = Call)]
 pub async fn current_session() -> Result<Session, ApiError> {
     let (lake, caller) = door()?;
+    let is_first_sign_in = caller.known().is_ok_and(Grant::is_first_sign_in);
     let signed_in = match caller {
         Caller::Known(grant) => Some((grant.name, grant.role)),
         Caller::Guest | Caller::Anonymous => None,
     };
     let site = use_context::<Site>().ok_or_else(ApiError::no_context)?;
     let upload_bytes_max = lake.limits().upload_bytes_max;
-    Ok(Session { signed_in, site, upload_bytes_max })
+    Ok(Session { signed_in, is_first_sign_in, site, upload_bytes_max })
 }
 
 #[server(prefix = "/fn", endpoint = "syncs", input = Call, output = Call)]
@@ -257,22 +262,4 @@ pub async fn set_schema_policy(path: String, policy: SchemaPolicy) -> Result<(),
 pub async fn list_datasets(beginning: String) -> Result<Vec<LakePath>, ApiError> {
     let (lake, caller) = door()?;
     Ok(lake.datasets(&caller, &beginning).await?)
-}
-
-#[server(prefix = "/fn", endpoint = "keys", input = Call, output = Call)]
-pub async fn list_keys() -> Result<AsOf<Vec<Key>>, ApiError> {
-    let (lake, caller) = door()?;
-    as_of(&lake, lake.keys(&caller)).await
-}
-
-#[server(prefix = "/fn", endpoint = "create-key", input = Call, output = Call)]
-pub async fn create_key(new: NewKey) -> Result<CreatedKey, ApiError> {
-    let (lake, caller) = door()?;
-    Ok(lake.create_key(&caller, &new).await?)
-}
-
-#[server(prefix = "/fn", endpoint = "revoke-key", input = Call, output = Call)]
-pub async fn revoke_key(key_id: KeyId) -> Result<(), ApiError> {
-    let (lake, caller) = door()?;
-    Ok(lake.revoke_key(&caller, key_id).await?)
 }

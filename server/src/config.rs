@@ -33,6 +33,9 @@ pub enum Action {
     /// Make, list and revoke API keys; works while the server runs
     #[command(subcommand)]
     Key(KeyAction),
+    /// List the sessions of the dashboard and end them; works while the server runs
+    #[command(subcommand)]
+    Session(SessionAction),
     /// Compare the database, the lake and the trash, while no server runs; exit code 0: they agree, 1: findings, 2: it
     /// could not check
     Check(CheckOptions),
@@ -317,6 +320,33 @@ pub struct RevokeKey {
     /// The id or the name
     #[arg(value_name = "KEY")]
     pub key: String,
+
+    #[command(flatten)]
+    pub data: DataDir,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SessionAction {
+    /// List who is signed in: by which key, since when, and from where
+    List(DataDir),
+    /// End one session, those of a key, or all
+    End(EndSession),
+}
+
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct EndSession {
+    /// The id of a session, as the list shows it
+    #[arg(value_name = "SESSION", required_unless_present_any = ["key", "all"], conflicts_with_all = ["key", "all"])]
+    pub session: Option<u64>,
+
+    /// All sessions of this key, by its id or its name
+    #[arg(long, value_name = "KEY", conflicts_with = "all")]
+    pub key: Option<String>,
+
+    /// All sessions
+    #[arg(long)]
+    pub all: bool,
 
     #[command(flatten)]
     pub data: DataDir,

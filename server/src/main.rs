@@ -60,6 +60,7 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
                 server::serve::run(options).await?;
             }
             Action::Key(action) => server::cli::run_key_action(action).await?,
+            Action::Session(action) => server::cli::run_session_action(action).await?,
             Action::Check(options) => return server::cli::run_check(options).await,
             Action::Backup(options) => server::cli::run_backup(options)?,
             Action::Push(options) => return Ok(server::cli::run_push(options).await),

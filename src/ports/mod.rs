@@ -13,6 +13,7 @@ pub mod promises;
 pub mod resumables;
 pub mod schemas;
 pub mod search;
+pub mod sessions;
 pub mod space;
 pub mod state;
 
@@ -24,5 +25,6 @@ pub use inspection::{FilesInspection, StateInspection};
 pub use resumables::ResumableState;
 pub use schemas::SchemaState;
 pub use search::SearchState;
+pub use sessions::SessionState;
 pub use space::Space;
 pub use state::State;

@@ -13,6 +13,7 @@ mod keys;
 mod resumables;
 mod schemas;
 mod search;
+mod sessions;
 mod syncs;
 mod trash;
 mod uploads;
@@ -26,6 +27,7 @@ pub use keys::*;
 pub use resumables::*;
 pub use schemas::*;
 pub use search::*;
+pub use sessions::*;
 pub use syncs::*;
 pub use trash::*;
 pub use uploads::*;
@@ -92,7 +94,9 @@ macro_rules! state_promises {
             filters_find_rows_by_status_type_path_and_text,
             datasets_and_syncs_are_found_by_any_part_of_their_words,
             a_key_is_found_by_its_secret_and_its_sessions_end_with_it,
-            a_sign_in_link_works_once_and_in_time,
+            a_sign_in_link_works_once_and_in_time_and_until_there_is_a_key,
+            sessions_are_listed_and_ended_and_end_when_nobody_uses_them,
+            one_key_has_a_bounded_number_of_sessions_and_the_oldest_goes,
             each_deed_is_remembered_with_who_and_what_and_found_by_them,
             what_is_held_and_confirmed_and_discarded_is_remembered_with_its_sync,
             deeds_are_paged_by_their_ids_and_found_by_time,

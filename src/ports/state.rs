@@ -13,7 +13,7 @@ use crate::idempotency::{Fingerprint, IdempotencyKey};
 use crate::key::{Key, KeyId, NewKey, SecretHash};
 use crate::list::{SyncQuery, TrashQuery, UploadQuery};
 use crate::path::LakePath;
-use crate::ports::{DatasetState, ResumableState, SchemaState, SearchState, Space, StateInspection};
+use crate::ports::{DatasetState, ResumableState, SchemaState, SearchState, SessionState, Space, StateInspection};
 use crate::principal::Principal;
 use crate::sync::{Closing, Status, Supersede, Sync, SyncId, SyncRecord, SyncType};
 use crate::time::Timestamp;
@@ -326,6 +326,7 @@ pub trait TrashState: Send + std::marker::Sync {
 
 #[async_trait]
 pub trait KeyState: Send + std::marker::Sync {
+    /// Remembers a key, durably. The session of the first sign-in ends with it, and its link.
     async fn create_key(
         &self,
         new: &NewKey,
@@ -345,30 +346,6 @@ pub trait KeyState: Send + std::marker::Sync {
 
     /// Remembers that the key was used, unless that was remembered less than [`crate::limits::LAST_USE_GRANULARITY`] ago.
     async fn touch_key(&self, id: KeyId, at: Timestamp) -> Result<(), Error>;
-
-    /// Remembers a session; `key` is absent for the one that a sign-in link begins.
-    async fn begin_session(
-        &self,
-        hash: &SecretHash,
-        key: Option<KeyId>,
-        expires_at: Timestamp,
-        by: &Actor,
-        at: Timestamp,
-    ) -> Result<(), Error>;
-
-    /// The session of this secret, if it lasts at `now`: the key that began it, or `None` in `Some` for a sign-in link.
-    async fn session(&self, hash: &SecretHash, now: Timestamp) -> Result<Option<Option<Key>>, Error>;
-
-    async fn end_session(&self, hash: &SecretHash) -> Result<(), Error>;
-
-    /// Remembers a one-time sign-in link, in place of any earlier one.
-    async fn offer_sign_in(&self, hash: &SecretHash, expires_at: Timestamp) -> Result<(), Error>;
-
-    /// Uses the link up. False when it is not the one on offer, or too old.
-    async fn take_sign_in(&self, hash: &SecretHash, now: Timestamp) -> Result<bool, Error>;
-
-    /// True when there is neither a key nor a session yet: nobody could sign in.
-    async fn is_unclaimed(&self) -> Result<bool, Error>;
 }
 
 #[async_trait]
@@ -389,6 +366,7 @@ pub trait State:
     + SchemaState
     + TrashState
     + KeyState
+    + SessionState
     + ActivityState
     + DatasetState
     + SearchState

@@ -1,11 +1,11 @@
-//! Recognising callers, and managing keys, sessions and the first sign-in.
+//! Recognising callers by their keys, and managing those.
 
-use super::Lake;
-use crate::activity::{Actor, Means, Origin, Trace};
+use super::{BegunSession, Lake};
+use crate::activity::{Actor, Means};
 use crate::day::Day;
 use crate::error::Error;
-use crate::key::{Caller, CreatedKey, Grant, Key, KeyId, NewKey, Role, Secret, may_administer};
-use crate::limits::{LABEL_BYTES_MAX, SESSION_LIFETIME, SIGN_IN_LINK_LIFETIME};
+use crate::key::{Caller, CreatedKey, Key, KeyId, NewKey, Secret, may_administer};
+use crate::limits::LABEL_BYTES_MAX;
 use crate::ports::{Clock, Randomness, State};
 use crate::time::Timestamp;
 
@@ -15,7 +15,7 @@ impl Lake {
         self.active_key(secret).await.map(|key| Caller::Known(key.grant(Means::Key)))
     }
 
-    async fn active_key(&self, secret: &Secret) -> Result<Key, Error> {
+    pub(super) async fn active_key(&self, secret: &Secret) -> Result<Key, Error> {
         let now = self.now();
         let key = self.0.state.key_of(&secret.hash()).await?.ok_or(Error::BadKey)?;
         match (key.is_active(now), key.revoked_at, key.expires_at) {
@@ -26,72 +26,23 @@ impl Lake {
     }
 
     /// Writes rarely, so that reading does not turn into writing.
-    async fn touch(&self, key: &Key, now: Timestamp) -> Result<(), Error> {
+    pub(super) async fn touch(&self, key: &Key, now: Timestamp) -> Result<(), Error> {
         if key.is_last_used_before(now) { self.0.state.touch_key(key.key_id, now).await } else { Ok(()) }
     }
 
-    /// Recognises a session. One that has ended is nobody: the page then offers to sign in.
-    pub async fn caller_of_session(&self, session: &Secret) -> Result<Caller, Error> {
-        let now = self.now();
-        Ok(match self.0.state.session(&session.hash(), now).await? {
-            None => Caller::Anonymous,
-            Some(None) => Caller::Known(first_sign_in()),
-            Some(Some(key)) if key.is_active(now) => {
-                self.touch(&key, now).await?;
-                Caller::Known(key.grant(Means::Session))
-            }
-            Some(Some(_)) => Caller::Anonymous,
-        })
-    }
-
-    /// Begins a session with a key. Gives the session's secret.
-    pub async fn sign_in(&self, secret: &Secret, origin: &Origin) -> Result<Secret, Error> {
-        match self.active_key(secret).await {
-            Ok(key) => self.begin_session(Some(key.key_id), key.grant(Means::Session), origin).await,
-            Err(refusal) => {
-                self.record_refused(&refusal, origin).await;
-                Err(refusal)
-            }
-        }
-    }
-
-    /// Begins a session with the one-time link, which is used up by it.
-    pub async fn sign_in_by_link(&self, link: &Secret, origin: &Origin) -> Result<Secret, Error> {
-        if self.0.state.take_sign_in(&link.hash(), self.now()).await? {
-            self.begin_session(None, first_sign_in(), origin).await
-        } else {
-            self.record_refused(&Error::BadSignInLink, origin).await;
-            Err(Error::BadSignInLink)
-        }
-    }
-
-    async fn begin_session(&self, key: Option<KeyId>, grant: Grant, origin: &Origin) -> Result<Secret, Error> {
-        let session = Secret::from_random(self.random()?);
-        let (by, now) = (Caller::Known(grant).coming_from(origin.clone()).actor(), self.now());
-        self.0.state.begin_session(&session.hash(), key, now.plus(SESSION_LIFETIME), &by, now).await?;
-        self.0.events.marks().activity();
-        Ok(session)
-    }
-
-    pub async fn sign_out(&self, session: &Secret) -> Result<(), Error> {
-        self.0.state.end_session(&session.hash()).await
-    }
-
-    /// A new one-time sign-in link, if nobody could sign in otherwise.
-    pub async fn offer_first_sign_in(&self) -> Result<Option<Secret>, Error> {
-        if !self.0.state.is_unclaimed().await? {
-            return Ok(None);
-        }
-        let link = Secret::from_random(self.random()?);
-        self.0.state.offer_sign_in(&link.hash(), self.now().plus(SIGN_IN_LINK_LIFETIME)).await?;
-        Ok(Some(link))
-    }
-
-    pub async fn create_key(&self, caller: &Caller, new: &NewKey) -> Result<CreatedKey, Error> {
+    /// Makes a key. The first one ends the session of the first sign-in: where that has made it, one of the key takes its place.
+    pub async fn create_key(&self, caller: &Caller, new: &NewKey) -> Result<(CreatedKey, Option<BegunSession>), Error> {
         may_administer(caller)?;
         let created = self.key_ring().create(new, &caller.actor()).await?;
         self.0.events.marks().activity();
-        Ok(created)
+        let session = match caller {
+            // The key is there and shown once: whoever cannot be signed in with it now does so by hand.
+            Caller::Known(grant) if grant.is_first_sign_in() => {
+                self.begin_session(&created.key, &grant.trace.origin).await.ok()
+            }
+            _ => None,
+        };
+        Ok((created, session))
     }
 
     pub async fn keys(&self, caller: &Caller) -> Result<Vec<Key>, Error> {
@@ -109,12 +60,6 @@ impl Lake {
     fn key_ring(&self) -> KeyRing<'_> {
         KeyRing { state: &*self.0.state, clock: &*self.0.clock, randomness: &*self.0.randomness }
     }
-}
-
-/// Whoever came by the link of the first start.
-fn first_sign_in() -> Grant {
-    let trace = Trace { means: Means::Session, ..Trace::default() };
-    Grant { trace, ..Grant::new("first sign-in", Role::Admin, None) }
 }
 
 /// The keys without the question who asks: for the lake, which has asked, and for whoever holds the data folder (the

@@ -35,12 +35,14 @@ mod row_tally;
 mod rowless;
 mod schemas;
 mod search;
+mod sessions;
 mod syncs;
 mod take_over;
 mod timeline;
 mod trash;
 mod trash_contents;
 mod uploads;
+mod wrong_sign_ins;
 
 pub use batches::ExpectFiles;
 pub use browsing::{BrowseFolder, Browsed, FolderSort};
@@ -55,6 +57,7 @@ pub use recovery::Recovered;
 pub use restoring::{NotRestored, RestoreTrash, RestoredTrash};
 pub use resumable::{NewResumption, Resumption};
 pub use schemas::{DatasetSchema, InspectedFiles, SetSchemaPolicy};
+pub use sessions::BegunSession;
 pub use syncs::{EndSync, StartSync};
 pub use timeline::{Timeline, TimelineUpload};
 pub use trash_contents::{InTrash, LookIntoTrash, TrashContent};
@@ -78,6 +81,7 @@ use reserve::Reserve;
 use resumable::Holders;
 use std::sync::Arc;
 use take_over::TakeOvers;
+use wrong_sign_ins::WrongSignIns;
 
 /// The lake. Cheap to clone.
 #[derive(Clone)]
@@ -107,6 +111,7 @@ struct Inner {
     /// One at a time looks into files that have landed.
     inspecting: async_lock::Mutex<()>,
     searches: CallerTurns,
+    wrong_sign_ins: WrongSignIns,
 }
 
 /// What a lake is made of.
@@ -146,6 +151,7 @@ impl Lake {
             refusals: Refusals::default(),
             inspecting: async_lock::Mutex::default(),
             searches: CallerTurns::new("searches", SEARCHES_SHARE_MAX),
+            wrong_sign_ins: WrongSignIns::default(),
         }))
     }
 

@@ -213,12 +213,14 @@ impl Lake {
     /// Goes on with the syncs that were to fail, and whose files a fault has kept from the trash.
     pub async fn resume_aborts(&self) -> Result<(), Error> {
         let closing = self.0.state.closing_syncs().await?;
+        let mut resumed = Ok(());
         for record in closing.iter().filter(|record| record.phase == Phase::Aborting) {
             let gate = self.0.gates.of(record.sync.sync_id);
             let _alone = gate.alone().await;
-            self.resume_closing(record.sync.sync_id).await?;
+            // One that stays half way does not keep the others there.
+            resumed = self.resume_closing(record.sync.sync_id).await.map(drop).and(resumed);
         }
-        Ok(())
+        resumed
     }
 
     /// Fails the syncs that nobody has sent anything to for [`crate::limits::Limits::sync_idle_max`].

@@ -19,6 +19,7 @@ pub fn title(what: What) -> &'static str {
         What::KeyCreated => "Key created",
         What::KeyRevoked => "Key revoked",
         What::SignIn => "Signed in",
+        What::SessionsEnded => "Sessions ended",
         What::RhythmSet => "Rhythm set",
         What::SchemaPolicySet => "Schema policy set",
         What::SettingsChanged => "Settings changed",
@@ -33,7 +34,8 @@ pub fn headline(deed: &Deed) -> String {
         (what, _) => title(what),
     };
     match deed.what {
-        What::KeyCreated | What::KeyRevoked => format!("{verb}: {}", deed.subject),
+        What::SessionsEnded if deed.subject.is_empty() => verb.to_owned(),
+        What::KeyCreated | What::KeyRevoked | What::SessionsEnded => format!("{verb}: {}", deed.subject),
         _ => verb.to_owned(),
     }
 }

@@ -1,7 +1,8 @@
 //! Making a key. Its secret is shown once, here and now.
 
 use super::tour::upload_command;
-use crate::api::{Session, create_key};
+use crate::api::Session;
+use crate::api::sessions::create_key;
 use crate::browser::now_ms;
 use crate::components::copy::{Command, CopyButton};
 use crate::components::error_box::MaybeError;
@@ -45,7 +46,9 @@ fn end_of(day: &str, now_ms: i64) -> Option<Timestamp> {
 #[component]
 pub fn CreateKey(session: Session, created: RwSignal<Option<CreatedKey>>, refresh: Callback<()>) -> impl IntoView {
     let name = RwSignal::new(String::new());
-    let role = RwSignal::new(Role::Write);
+    // The first key is the only way in when this session has ended.
+    let is_first = session.is_first_sign_in;
+    let role = RwSignal::new(if is_first { Role::Admin } else { Role::Write });
     let prefix = RwSignal::new(String::new());
     let expires = RwSignal::new(Expires::Never);
     let last_day = RwSignal::new(String::new());
@@ -104,6 +107,14 @@ pub fn CreateKey(session: Session, created: RwSignal<Option<CreatedKey>>, refres
         }}
         <section class="section card" aria-labelledby="create-title">
             <h2 id="create-title">"New key"</h2>
+            {is_first
+                .then(|| {
+                    view! {
+                        <p>
+                            "You came by the link of the first start. This sign-in ends after an hour, and with the first key: you are then signed in with that key, so make it one of the role admin."
+                        </p>
+                    }
+                })}
             <form class="form-row" on:submit=submit>
                 <label class="field">
                     <span>"Name"</span>
@@ -128,7 +139,9 @@ pub fn CreateKey(session: Session, created: RwSignal<Option<CreatedKey>>, refres
                     >
                         <option value="write">"write: upload, end, restore"</option>
                         <option value="read">"read: look only"</option>
-                        <option value="admin">"admin: everything, keys too"</option>
+                        <option value="admin" selected=is_first>
+                            "admin: everything, keys too"
+                        </option>
                     </select>
                 </label>
                 <label class="field">

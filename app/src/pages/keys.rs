@@ -1,8 +1,10 @@
-//! The keys: who may send to the lake. For administrators.
+//! The keys: who may send to the lake, for administrators. And who is signed in with them.
 
 use super::activity_filters::ActivityFilters;
 use super::key_create::CreateKey;
-use crate::api::{AsOf, Session, list_keys, revoke_key};
+use super::sessions::SessionTable;
+use crate::api::sessions::{list_keys, list_sessions, revoke_key};
+use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;
 use crate::components::dialog::Confirm;
 use crate::components::icon::{Icon, Picture};
@@ -27,25 +29,35 @@ pub fn Keys() -> impl IntoView {
         || (),
         move |()| async move {
             // Whoever may not see them is told so by the page, not by a refusal.
-            if session.await?.has_role(Role::Admin) { list_keys().await.map(Some) } else { Ok(None) }
+            let session = session.await?;
+            let keys = if session.has_role(Role::Admin) { Some(list_keys().await?) } else { None };
+            let sessions = if session.signed_in.is_some() { Some(list_sessions().await?) } else { None };
+            Ok((keys, sessions))
         },
     );
-    let refresh = Callback::new(move |()| keys.refetch());
+    // The first key changes who is signed in.
+    let who = SessionResource::here().0;
+    let refresh = Callback::new(move |()| {
+        who.refetch();
+        keys.refetch();
+    });
     // Here, not in the list: the list is made anew when a key was added to it.
     let created = RwSignal::new(None);
     page(
         || "Keys".to_owned(),
         keys,
-        move |session, listed| match listed {
+        move |session, (listed, sessions)| match listed {
             Some(listed) => view! {
                 <Heading title="Keys"/>
                 <CreateKey session created refresh/>
                 <KeyTable listed refresh/>
+                {sessions.map(|listed| view! { <SessionTable listed/> })}
             }
             .into_any(),
             None => view! {
                 <Heading title="Keys"/>
                 <NotAllowed session/>
+                {sessions.map(|listed| view! { <SessionTable listed/> })}
             }
             .into_any(),
         },

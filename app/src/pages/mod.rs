@@ -21,6 +21,7 @@ mod lake_use;
 mod not_found;
 mod overview;
 mod search;
+mod sessions;
 mod sign_in;
 mod sync;
 mod sync_batch;

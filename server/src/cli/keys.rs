@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow};
 use lakeshore::Timestamp;
 use lakeshore::activity::Actor;
 use lakeshore::key::{Key, KeyId, NewKey};
-use lakeshore::ports::Clock;
+use lakeshore::ports::{Clock, State};
 use lakeshore::service::KeyRing;
 
 pub async fn run(action: &KeyAction) -> anyhow::Result<()> {
@@ -30,7 +30,7 @@ pub async fn run(action: &KeyAction) -> anyhow::Result<()> {
     result
 }
 
-async fn open(data: &DataDir) -> anyhow::Result<SqliteState> {
+pub(super) async fn open(data: &DataDir) -> anyhow::Result<SqliteState> {
     std::fs::create_dir_all(&data.path)
         .with_context(|| format!("cannot make the data folder {}", data.path.display()))?;
     Ok(SqliteState::open(&data.database())?)
@@ -78,18 +78,23 @@ fn row(key: &Key, now: Timestamp) -> [String; 10] {
 }
 
 async fn revoke_key(ring: &KeyRing<'_>, wanted: &str) -> anyhow::Result<()> {
-    let active: Vec<_> = ring.list().await?.into_iter().filter(|key| key.revoked_at.is_none()).collect();
-    let by_id: Option<KeyId> = wanted.parse().ok().map(KeyId).filter(|id| active.iter().any(|key| key.key_id == *id));
-    let named: Vec<_> = active.iter().filter(|key| key.name == wanted).collect();
-    let id = match (by_id, named.as_slice()) {
-        (Some(id), _) => id,
-        (None, [key]) => key.key_id,
-        (None, []) => return Err(lakeshore::Error::NoSuchKey(wanted.to_owned()).into()),
-        (None, several) => {
-            let ids: Vec<_> = several.iter().map(|key| key.key_id.0.to_string()).collect();
-            return Err(anyhow!("several keys have the name {wanted:?}; revoke one by its id: {}", ids.join(", ")));
-        }
-    };
+    let id = active_key(ring.state, wanted).await?;
     ring.revoke(id, &Actor::command_line()).await?;
     Ok(())
+}
+
+/// The active key of this id or name.
+pub(super) async fn active_key(state: &dyn State, wanted: &str) -> anyhow::Result<KeyId> {
+    let active: Vec<_> = state.keys().await?.into_iter().filter(|key| key.revoked_at.is_none()).collect();
+    let by_id: Option<KeyId> = wanted.parse().ok().map(KeyId).filter(|id| active.iter().any(|key| key.key_id == *id));
+    let named: Vec<_> = active.iter().filter(|key| key.name == wanted).collect();
+    match (by_id, named.as_slice()) {
+        (Some(id), _) => Ok(id),
+        (None, [key]) => Ok(key.key_id),
+        (None, []) => Err(lakeshore::Error::NoSuchKey(wanted.to_owned()).into()),
+        (None, several) => {
+            let ids: Vec<_> = several.iter().map(|key| key.key_id.0.to_string()).collect();
+            Err(anyhow!("several keys have the name {wanted:?}; name one by its id: {}", ids.join(", ")))
+        }
+    }
 }

@@ -8,6 +8,7 @@ mod keys;
 mod ls;
 mod moment;
 mod push;
+mod sessions;
 mod status;
 mod table;
 
@@ -17,4 +18,5 @@ pub use get::run as run_get;
 pub use keys::run as run_key_action;
 pub use ls::run as run_ls;
 pub use push::run as run_push;
+pub use sessions::run as run_session_action;
 pub use status::run as run_status;

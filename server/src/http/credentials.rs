@@ -8,7 +8,7 @@ use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 use lakeshore::Lake;
 use lakeshore::activity::Origin;
 use lakeshore::key::{Caller, Secret};
-use lakeshore::limits::SESSION_LIFETIME;
+use lakeshore::service::BegunSession;
 use std::convert::Infallible;
 
 pub const SESSION_COOKIE: &str = "lakeshore_session";
@@ -35,7 +35,8 @@ impl Credentials {
             CookieJar::from_headers(headers).get(SESSION_COOKIE).map(|cookie| Secret::presented(cookie.value()));
         let traces = Traces::of(headers, client);
         let access = client.map_or(Access::KeyNeeded, |client| client.access);
-        Self { key: key.filter(|key| !key.trim().is_empty()).map(Secret::presented), session, traces, access }
+        let key = key.filter(|key| !key.trim().is_empty()).map(Secret::presented);
+        Self { key, session, traces, access }
     }
 
     pub fn session(&self) -> Option<&Secret> {
@@ -94,9 +95,9 @@ impl<S: Sync> FromRequestParts<S> for Credentials {
 }
 
 /// The cookie of a session. `Secure` where the request came by TLS, of which only a trusted proxy in front knows.
-pub fn session_cookie(session: &Secret, client: &ClientInfo) -> Cookie<'static> {
-    let lifetime = i64::try_from(SESSION_LIFETIME.as_secs()).unwrap_or(i64::MAX);
-    Cookie::build((SESSION_COOKIE, session.expose().to_owned()))
+pub fn session_cookie(session: &BegunSession, client: &ClientInfo) -> Cookie<'static> {
+    let lifetime = i64::try_from(session.lasts.as_secs()).unwrap_or(i64::MAX);
+    Cookie::build((SESSION_COOKIE, session.secret.expose().to_owned()))
         .path("/")
         .http_only(true)
         .same_site(SameSite::Lax)

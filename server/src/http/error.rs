@@ -173,6 +173,10 @@ impl IntoResponse for HttpError {
             Self::RangeNotSatisfiable { size_bytes } => Some(ContentRange::unsatisfied_bytes(size_bytes)),
             _ => None,
         };
+        let wait_seconds = match &self {
+            Self::Lake(Error::TooManySignIns { seconds }) => Some(*seconds),
+            _ => None,
+        };
         let failed = match self {
             Self::Files { failed, .. } => failed
                 .into_iter()
@@ -188,7 +192,9 @@ impl IntoResponse for HttpError {
         if let Some(content_range) = unsatisfied {
             response.headers_mut().typed_insert(content_range);
         }
-        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        if let Some(seconds) = wait_seconds {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        } else if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
         if status == StatusCode::UNAUTHORIZED {

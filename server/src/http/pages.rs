@@ -2,11 +2,12 @@
 
 use super::Door;
 use super::client_network::ClientNetwork;
-use super::credentials::Credentials;
+use super::credentials::{Credentials, session_cookie};
 use super::error::HttpError;
 use super::gather::SMALL_BODY_BYTES_MAX;
 use super::networks::ClientInfo;
 use super::spool::Whole;
+use app::api::sessions::WriteCookie;
 use app::api::{LakeRoot, Site};
 use app::error::ApiError;
 use app::query::local;
@@ -167,12 +168,15 @@ async fn context(
     let caller: Caller = credentials.caller(&door.lake, None).await?;
     let site = site_of(headers, client, credentials.is_guest());
     let lake = door.lake.clone();
+    let client = *client;
+    let cookie = WriteCookie(Arc::new(move |session| session_cookie(session, &client).to_string()));
     let root = LakeRoot(door.lake_root.display().to_string());
     Ok(move || {
         provide_context(lake.clone());
         provide_context(caller.clone());
         provide_context(site.clone());
         provide_context(root.clone());
+        provide_context(cookie.clone());
     })
 }
 

@@ -38,6 +38,7 @@ mod sealed;
 mod search;
 #[path = "../support/server.rs"]
 mod server;
+mod sessions;
 mod shares;
 mod slow_clients;
 mod supersede;

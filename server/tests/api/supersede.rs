@@ -2,6 +2,7 @@
 //! have no abort, is never blocked by what an earlier run has left.
 
 use crate::server::{TestServer, answer, assert_refused};
+use crate::tus::Tus;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -178,4 +179,26 @@ async fn a_kill_between_the_old_sync_and_the_new_one_leaves_neither_a_ghost_nor_
     server.upload(2, "b.csv", b"2").await;
     server.end_sync(2).await;
     assert_eq!(server.file_names("data/t"), ["b.csv"]);
+}
+
+#[tokio::test]
+async fn a_resumable_upload_that_was_left_alone_keeps_no_path_and_hears_of_the_successor() {
+    let server = TestServer::start_with(&AT_ONCE).await;
+    let tus = Tus(&server);
+    let old = server.start_sync("/data/t", "FullSync").await;
+    let address = tus.create(old, "big", 10).await;
+    assert_eq!(tus.append(&address, 0, b"some").await, (204, Some(4)));
+    // When its last byte came is known to a second.
+    let attempt = async || Some(start(&server, "/data/t", "FullSync").await).filter(|(status, _)| *status == 200);
+    let new = server.eventually(attempt).await.1["sync_id"].as_u64().unwrap();
+    let row = server.rows(&format!("/api/ingestion/file/sync/history?sync_id={old}")).await[0].clone();
+    assert_eq!(row["sync_status"], "Failed");
+    assert!(row["message"].as_str().unwrap().contains(&format!("superseded by sync {new}")), "{row}");
+    assert_refused(answer(tus.piece(&address, 4, b"things")).await, 41000, &format!("superseded by sync {new}"));
+    // One to which something came lately is in flight.
+    let server = TestServer::start_with(&["--supersede-after", "1h"]).await;
+    let old = server.start_sync("/data/t", "FullSync").await;
+    Tus(&server).create(old, "big", 10).await;
+    assert_refused(server.try_end(old, json!({})).await, 40902, "big");
+    assert_refused(start(&server, "/data/t", "FullSync").await, 40901, &format!("sync {old}"));
 }

@@ -9,6 +9,7 @@ mod inspection;
 mod resumables;
 mod schemas;
 mod search;
+mod sessions;
 mod state;
 
 pub use files::MemoryFiles;

@@ -9,11 +9,12 @@ use super::datasets::DatasetRow;
 use crate::activity::Activity;
 use crate::error::Error;
 use crate::expected::{Declaration, LandedFile};
-use crate::key::{Key, KeyId, SecretHash};
+use crate::key::{Key, SecretHash};
 use crate::list::{Order, Page};
 use crate::path::LakePath;
 use crate::ports::Space;
 use crate::ports::memory::schemas::Schemas;
+use crate::ports::memory::sessions::Sessions;
 use crate::ports::resumables::ResumableRecord;
 use crate::ports::schemas::SchemaId;
 use crate::ports::state::{LandedContent, NewSync, NewTrash, NewUpload, OnceOnly, State, TrashRecord, WholeUpload};
@@ -35,8 +36,7 @@ pub(super) struct Data {
     pub(super) datasets: Vec<DatasetRow>,
     pub(super) trash: Vec<(TrashRecord, Fate)>,
     keys: Vec<(Key, SecretHash)>,
-    sessions: Vec<(SecretHash, Option<KeyId>, Timestamp)>,
-    sign_in: Option<(SecretHash, Timestamp)>,
+    pub(super) sessions: Sessions,
     landings: BTreeMap<u64, Vec<WholeUpload>>,
     pub(super) expected: BTreeMap<SyncId, Declaration>,
     pub(super) resumables: BTreeMap<u64, ResumableRecord>,

@@ -8,6 +8,7 @@ use crate::path::LakePath;
 use crate::ports::state::{NewSync, NewUpload, Settlement, State};
 use crate::rhythm::{Every, Rhythm};
 use crate::schema::SchemaPolicy;
+use crate::session::NewSession;
 use crate::sync::{Closing, Status, SyncId, SyncType};
 use crate::time::Timestamp;
 use crate::trash::{Doomed, TrashId, TrashReason};
@@ -19,7 +20,7 @@ fn ada() -> Actor {
         forwarded_for: Some("198.51.100.4".into()),
         program: Some("curl/8".into()),
     };
-    let trace = Trace { means: Means::Key, key_id: Some(crate::key::KeyId(3)), origin };
+    let trace = Trace { means: Means::Key, key_id: Some(crate::key::KeyId(3)), origin, ..Trace::default() };
     Actor { name: "ada".into(), role: Some(Role::Admin), trace }
 }
 
@@ -69,7 +70,8 @@ pub async fn each_deed_is_remembered_with_who_and_what_and_found_by_them(state: 
     let secret = Secret::from_random([3; 32]);
     let new = NewKey { name: "etl".into(), role: Role::Write, path_prefix: None, expires_at: None };
     let key = state.create_key(&new, &secret.hint(), &secret.hash(), &ada(), Timestamp(92)).await.unwrap();
-    state.begin_session(&secret.hash(), Some(key.key_id), Timestamp(900), &ada(), Timestamp(93)).await.unwrap();
+    let new = NewSession { hash: secret.hash(), key_id: Some(key.key_id), expires_at: Timestamp(900) };
+    state.begin_session(&new, &ada(), Timestamp(93)).await.unwrap();
     assert!(state.revoke_key(key.key_id, &ada(), Timestamp(94)).await.unwrap());
     assert!(!state.revoke_key(key.key_id, &ada(), Timestamp(94)).await.unwrap());
 

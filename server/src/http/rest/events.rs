@@ -29,8 +29,8 @@ use tokio::time::timeout;
 
 /// A stream that has nothing to say gives a sign of life so often, for proxies that close what is silent.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// What a request asks once, whether its key may read, a stream asks again after so long.
-const ALLOWED_MAX: Duration = Duration::from_secs(10);
+/// What a request asks once, who it is and whether that may read, a stream asks again after so long.
+const ALLOWED_MAX: Duration = Duration::from_secs(5);
 /// How long a client waits before it comes back, in milliseconds.
 const RETRY_MS: u64 = 1000;
 
@@ -61,7 +61,9 @@ pub async fn events(
     let unknown = EventId { start: 0, number: 0 };
     let last = last.filter(|id| !id.is_empty()).map(|id| id.parse().unwrap_or(unknown));
     let subscription = door.lake.subscribe(&caller, network, filter, last)?;
-    let listener = Listener { allowed_at: door.lake.now(), door, credentials, subscription, is_greeted: false };
+    let is_known = caller.known().is_ok();
+    let listener =
+        Listener { allowed_at: door.lake.now(), door, credentials, subscription, is_greeted: false, is_known };
     let body = Body::from_stream(stream::unfold(listener, Listener::step));
     let mut response = body.into_response();
     let head = response.headers_mut();
@@ -78,22 +80,47 @@ struct Listener {
     credentials: Credentials,
     subscription: Subscription,
     is_greeted: bool,
-    /// When it was last asked whether its key still may read.
+    /// It was opened with a key or a session, and ends with that.
+    is_known: bool,
+    /// When it was last asked whether its caller still may read.
     allowed_at: Timestamp,
 }
 
 impl Listener {
+    fn until_asked_again(&self) -> Duration {
+        let left_ms = self.allowed_at.plus(ALLOWED_MAX).0.saturating_sub(self.door.lake.now().0);
+        Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)).clamp(Duration::from_millis(1), ALLOWED_MAX)
+    }
+
+    /// `None` when the key or the session that it was opened with is gone, or may read no more.
+    async fn ask_again(&mut self) -> Option<()> {
+        let lake = &self.door.lake;
+        if lake.now() >= self.allowed_at.plus(ALLOWED_MAX) {
+            let caller = self.credentials.caller(lake, None).await.ok()?;
+            caller.may_read().ok()?;
+            if self.is_known {
+                caller.known().ok()?;
+            }
+            self.allowed_at = lake.now();
+        }
+        Some(())
+    }
+
     async fn step(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         let door = self.door.clone();
-        let told = tokio::select! {
-            told = timeout(KEEP_ALIVE, self.subscription.next()) => told,
-            () = door.stopping.cancelled() => return None,
+        let mut silence = Duration::ZERO;
+        let told = loop {
+            let wait = self.until_asked_again().min(KEEP_ALIVE - silence);
+            let told = tokio::select! {
+                told = timeout(wait, self.subscription.next()) => told,
+                () = door.stopping.cancelled() => return None,
+            };
+            self.ask_again().await?;
+            silence += wait;
+            if told.is_ok() || silence >= KEEP_ALIVE {
+                break told;
+            }
         };
-        if door.lake.now() >= self.allowed_at.plus(ALLOWED_MAX) {
-            let caller = self.credentials.caller(&door.lake, None).await.ok()?;
-            caller.may_read().ok()?;
-            self.allowed_at = door.lake.now();
-        }
         let text = match told {
             Ok(told) if self.is_greeted => told.iter().map(|told| block(told)).collect(),
             Ok(told) => {

@@ -1,4 +1,4 @@
-//! Keys, sessions and the first sign-in: the tables `api_keys`, `sessions` and `sign_in_link`.
+//! Keys: the table `api_keys`.
 //!
 //! A secret's row is found by its hash. The hash is of 256 random bits, so the time that the look-up takes tells nothing
 //! about a key; it is compared once more, in constant time.
@@ -6,6 +6,7 @@
 use super::activity::record;
 use super::query::{changed, found};
 use super::row::{id, key};
+use super::sessions::end_first_sign_in;
 use super::writer::Durability::{Synced, Written};
 use super::{SqliteState, fault};
 use async_trait::async_trait;
@@ -36,6 +37,7 @@ impl KeyState for SqliteState {
                 let expires_at = new.expires_at.map(|at| at.0);
                 let values = params![new.name, new.role.as_str(), prefix, hint, hash.0, at.0, expires_at, by.name];
                 let key = connection.query_row(sql, values, key).map_err(fault)?;
+                end_first_sign_in(connection)?;
                 record(connection, &Deed::key_created(&new, &by, at))?;
                 Ok(key)
             })
@@ -86,75 +88,8 @@ impl KeyState for SqliteState {
         };
         self.writer.write(Written, touch).await
     }
-
-    async fn begin_session(
-        &self,
-        hash: &SecretHash,
-        key_id: Option<KeyId>,
-        expires_at: Timestamp,
-        by: &Actor,
-        at: Timestamp,
-    ) -> Result<(), Error> {
-        let (hash, key_id, by) = (*hash, key_id.map(|key_id| id(key_id.0)), by.clone());
-        let sql = "INSERT INTO sessions (hash, key_id, expires_at) VALUES (?, ?, ?)";
-        self.writer
-            .write(Written, move |connection| {
-                changed(connection, sql, params![hash.0, key_id, expires_at.0])?;
-                record(connection, &Deed::signed_in(&by, at))
-            })
-            .await
-    }
-
-    async fn session(&self, hash: &SecretHash, now: Timestamp) -> Result<Option<Option<Key>>, Error> {
-        let sql = "SELECT s.hash AS session_hash, s.key_id AS session_key, k.* FROM sessions s \
-                   LEFT JOIN api_keys k ON k.key_id = s.key_id WHERE s.hash = ? AND s.expires_at > ?";
-        self.readers.look(|connection| {
-            let found = found(connection, sql, params![hash.0, now.0], |row| {
-                let by_key = row.get::<_, Option<i64>>("session_key")?.is_some();
-                Ok((kept(row, "session_hash")?, if by_key { Some(key(row)?) } else { None }))
-            })?;
-            Ok(found.filter(|(kept, _)| kept == hash).map(|(_, key)| key))
-        })
-    }
-
-    async fn end_session(&self, hash: &SecretHash) -> Result<(), Error> {
-        let hash = *hash;
-        self.writer
-            .write(Written, move |connection| {
-                changed(connection, "DELETE FROM sessions WHERE hash = ?", [hash.0]).map(|_| ())
-            })
-            .await
-    }
-
-    async fn offer_sign_in(&self, hash: &SecretHash, expires_at: Timestamp) -> Result<(), Error> {
-        let hash = *hash;
-        let sql = "INSERT OR REPLACE INTO sign_in_link (only_row, hash, expires_at) VALUES (1, ?, ?)";
-        self.writer
-            .write(Written, move |connection| changed(connection, sql, params![hash.0, expires_at.0]).map(|_| ()))
-            .await
-    }
-
-    async fn take_sign_in(&self, hash: &SecretHash, now: Timestamp) -> Result<bool, Error> {
-        let hash = *hash;
-        self.writer
-            .write(Synced, move |connection| {
-                let sql = "SELECT hash FROM sign_in_link WHERE expires_at > ?";
-                let offered = found(connection, sql, [now.0], |row| kept(row, "hash"))?;
-                if offered != Some(hash) {
-                    return Ok(false);
-                }
-                changed(connection, "DELETE FROM sign_in_link", [])?;
-                Ok(true)
-            })
-            .await
-    }
-
-    async fn is_unclaimed(&self) -> Result<bool, Error> {
-        let sql = "SELECT NOT EXISTS (SELECT 1 FROM api_keys) AND NOT EXISTS (SELECT 1 FROM sessions)";
-        self.readers.look(|connection| connection.query_row(sql, [], |row| row.get(0)).map_err(fault))
-    }
 }
 
-fn kept(row: &Row<'_>, column: &str) -> rusqlite::Result<SecretHash> {
+pub(super) fn kept(row: &Row<'_>, column: &str) -> rusqlite::Result<SecretHash> {
     Ok(SecretHash(row.get(column)?))
 }

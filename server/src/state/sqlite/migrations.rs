@@ -21,6 +21,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("../../../migrations/sqlite/0012_pages_of_syncs_and_trash.sql")),
     M::up(include_str!("../../../migrations/sqlite/0013_inspections.sql")),
     OWNERS,
+    M::up(include_str!("../../../migrations/sqlite/0015_sessions_and_duplicates.sql")),
 ];
 
 pub(super) fn run(connection: &mut Connection) -> rusqlite_migration::Result<()> {

@@ -23,6 +23,7 @@ mod resumables;
 mod row;
 mod schemas;
 mod search;
+mod sessions;
 mod syncs;
 mod trash;
 mod uploads;

@@ -1,4 +1,4 @@
-//! Keys, sessions and the sign-in link.
+//! Keys.
 
 use super::{MemoryState, index};
 use crate::activity::{Actor, Deed};
@@ -32,6 +32,7 @@ impl KeyState for MemoryState {
             created_by: by.name.clone(),
         };
         data.keys.push((key.clone(), *hash));
+        data.sessions.end_first_sign_in();
         data.remember(Deed::key_created(new, by, at));
         Ok(key)
     }
@@ -46,7 +47,7 @@ impl KeyState for MemoryState {
 
     async fn revoke_key(&self, id: KeyId, by: &Actor, at: Timestamp) -> Result<bool, Error> {
         let mut data = self.data();
-        data.sessions.retain(|(_, key, _)| *key != Some(id));
+        data.sessions.end_of_key(id);
         match data.keys.get_mut(index(id.0)) {
             Some((key, _)) if key.revoked_at.is_none() => {
                 key.revoked_at = Some(at);
@@ -66,45 +67,14 @@ impl KeyState for MemoryState {
         }
         Ok(())
     }
+}
 
-    async fn begin_session(
-        &self,
-        hash: &SecretHash,
-        key: Option<KeyId>,
-        expires_at: Timestamp,
-        by: &Actor,
-        at: Timestamp,
-    ) -> Result<(), Error> {
-        let mut data = self.data();
-        data.sessions.push((*hash, key, expires_at));
-        data.remember(Deed::signed_in(by, at));
-        Ok(())
+impl super::Data {
+    pub(in crate::ports::memory) fn key(&self, id: KeyId) -> Option<&Key> {
+        self.keys.get(index(id.0)).map(|(key, _)| key)
     }
 
-    async fn session(&self, hash: &SecretHash, now: Timestamp) -> Result<Option<Option<Key>>, Error> {
-        let data = self.data();
-        let session = data.sessions.iter().find(|(kept, _, expires_at)| kept == hash && now < *expires_at);
-        let key_of = |id: KeyId| data.keys.get(index(id.0)).map(|(key, _)| key.clone());
-        Ok(session.map(|(_, key, _)| key.and_then(key_of)))
-    }
-
-    async fn end_session(&self, hash: &SecretHash) -> Result<(), Error> {
-        self.data().sessions.retain(|(kept, _, _)| kept != hash);
-        Ok(())
-    }
-
-    async fn offer_sign_in(&self, hash: &SecretHash, expires_at: Timestamp) -> Result<(), Error> {
-        self.data().sign_in = Some((*hash, expires_at));
-        Ok(())
-    }
-
-    async fn take_sign_in(&self, hash: &SecretHash, now: Timestamp) -> Result<bool, Error> {
-        let taken = self.data().sign_in.take_if(|(kept, expires_at)| kept == hash && now < *expires_at);
-        Ok(taken.is_some())
-    }
-
-    async fn is_unclaimed(&self) -> Result<bool, Error> {
-        let data = self.data();
-        Ok(data.keys.is_empty() && data.sessions.is_empty())
+    pub(in crate::ports::memory) fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
     }
 }

@@ -1,0 +1,67 @@
+//! `lakeshore session …`: straight into the database, beside a server that may be running on it.
+
+use super::moment::moment;
+use super::table;
+use crate::clock::SystemClock;
+use crate::config::{EndSession, SessionAction};
+use crate::state::sqlite::SqliteState;
+use anyhow::anyhow;
+use lakeshore::activity::Actor;
+use lakeshore::limits::SESSIONS_LISTED_MAX;
+use lakeshore::ports::{Clock, SessionState};
+use lakeshore::session::{EndSessions, SessionEntry, SessionId};
+use std::io::Write;
+
+pub async fn run(action: &SessionAction) -> anyhow::Result<()> {
+    let data = match action {
+        SessionAction::List(data) => data,
+        SessionAction::End(end) => &end.data,
+    };
+    let state = super::keys::open(data).await?;
+    let result = match action {
+        SessionAction::List(_) => list(&state).await,
+        SessionAction::End(end) => self::end(&state, end).await,
+    };
+    state.close();
+    result
+}
+
+async fn list(state: &SqliteState) -> anyhow::Result<()> {
+    let head = ["ID", "KEY", "NAME", "BEGUN", "LAST SEEN", "ENDS", "ADDRESS", "PROGRAM"];
+    let mut rows = vec![head.map(str::to_owned)];
+    rows.extend(state.sessions(None, SystemClock.now(), SESSIONS_LISTED_MAX).await?.iter().map(row));
+    table::print(&mut std::io::stdout().lock(), &rows, &[])?;
+    Ok(())
+}
+
+fn row(session: &SessionEntry) -> [String; 8] {
+    let or_unknown = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    [
+        session.session_id.0.to_string(),
+        session.key_id.map_or("-".to_owned(), |key_id| key_id.0.to_string()),
+        if session.key_id.is_some() { session.key_name.clone() } else { "first sign-in".to_owned() },
+        moment(Some(session.begun_at), "-"),
+        moment(Some(session.last_seen_at), "-"),
+        moment(Some(session.expires_at), "-"),
+        or_unknown(&session.address),
+        or_unknown(&session.program),
+    ]
+}
+
+async fn end(state: &SqliteState, end: &EndSession) -> anyhow::Result<()> {
+    let wanted = match (end.session, &end.key) {
+        (Some(id), _) => EndSessions::One(SessionId(id)),
+        (None, Some(key)) => EndSessions::OfKey(super::keys::active_key(state, key).await?),
+        (None, None) => EndSessions::Others,
+    };
+    let ended = state.end_sessions(wanted, None, None, &Actor::command_line(), SystemClock.now()).await?;
+    if let (0, EndSessions::One(SessionId(id))) = (ended, wanted) {
+        return Err(anyhow!("there is no session {id}; \"lakeshore session list\" shows them"));
+    }
+    writeln!(
+        std::io::stdout(),
+        "{}",
+        if ended == 1 { "1 session ended".to_owned() } else { format!("{ended} sessions ended") }
+    )?;
+    Ok(())
+}
