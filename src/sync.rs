@@ -4,6 +4,7 @@ use crate::activity::Actor;
 use crate::error::Error;
 use crate::expected::ExpectedTotals;
 use crate::guard::Hold;
+use crate::limits::{DUPLICATES_NAMED_MAX, NAME_BYTES_MAX};
 use crate::path::LakePath;
 use crate::time::Timestamp;
 use crate::trash::TrashReason;
@@ -143,6 +144,21 @@ pub struct Sync {
     /// Files whose columns differ from those of the dataset before, as far as they were looked at.
     #[serde(default)]
     pub num_schema_differences: u64,
+    /// Uploads that took the place of another content which this sync had brought under the same name; absent when none did.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub num_duplicates: u64,
+    /// The first of those names, below the sync's path.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub duplicate_names: Vec<String>,
+}
+
+/// Adds a name that came twice to those that a sync on `path` tells of.
+pub fn note_duplicate(names: &mut Vec<String>, path: &LakePath, target: &LakePath) {
+    let name = target.as_str().strip_prefix(path.as_str()).unwrap_or(target.as_str()).trim_start_matches('/');
+    let name: String = name.chars().take(NAME_BYTES_MAX).collect();
+    if names.len() < DUPLICATES_NAMED_MAX && !names.contains(&name) {
+        names.push(name);
+    }
 }
 
 fn is_zero(number: &u64) -> bool {

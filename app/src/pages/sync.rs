@@ -148,6 +148,7 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
             </Show>
         </Heading>
         <HoldNotice sync may_write as_of refresh/>
+        <DuplicateNotice sync/>
         <Facts sync fixed as_of/>
         <Running sync in_flight as_of may_write/>
         <Show when=move || is_open.get() && !may_write>
@@ -178,6 +179,41 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
     .into_any()
 }
 
+/// Names that came twice, of which only the last is there: two folders of one name each, most often.
+#[component]
+fn DuplicateNotice(sync: RwSignal<Sync>) -> impl IntoView {
+    let duplicates = Memo::new(move |_| sync.with(|sync| (sync.num_duplicates, sync.duplicate_names.clone())));
+    view! {
+        {move || {
+            let (count, names) = duplicates.get();
+            (count > 0)
+                .then(|| {
+                    let more = if count > names.len() as u64 { ", …" } else { "" };
+                    let named = format!("{}{more}", names.join(", "));
+                    view! {
+                        <div class="notice">
+                            <Picture icon=Icon::Warning/>
+                            <p>
+                                {format!(
+                                    "{} replaced another file of this sync with the same name: ",
+                                    format::counted(count, "upload"),
+                                )}
+                                <span class="path">{named}</span>
+                                ". The earlier ones are in the trash; give files names of their own, or a path each."
+                            </p>
+                        </div>
+                    }
+                })
+        }}
+    }
+    .into_any()
+}
+
+/// The sync that a superseded one has given way to.
+fn successor(message: &str) -> Option<SyncId> {
+    message.strip_prefix("superseded by sync ")?.parse().ok()
+}
+
 #[component]
 fn Facts(sync: RwSignal<Sync>, fixed: Sync, as_of: Timestamp) -> impl IntoView {
     let status = Memo::new(move |_| sync.with(|sync| sync.sync_status));
@@ -192,7 +228,14 @@ fn Facts(sync: RwSignal<Sync>, fixed: Sync, as_of: Timestamp) -> impl IntoView {
         <Show when=move || !message.with(String::is_empty)>
             <div class="notice notice-error">
                 <Picture icon=Icon::Warning/>
-                <p>{move || message.with(|message| crate::components::error_box::sentence(message))}</p>
+                <p>
+                    {move || message.with(|message| crate::components::error_box::sentence(message))}
+                    {move || {
+                        message
+                            .with(|message| successor(message))
+                            .map(|successor| view! { " " <a href=format!("/syncs/{successor}")>"Go to it"</a> })
+                    }}
+                </p>
             </div>
         </Show>
         <dl class="facts">

@@ -133,6 +133,9 @@ fn describe(output: &mut impl Write, sync: &Sync) -> io::Result<()> {
     if sync.num_schema_differences > 0 {
         line(output, &format!("  files with other columns than the dataset: {}", sync.num_schema_differences))?;
     }
+    if sync.num_duplicates > 0 {
+        writeln!(output, "  uploads that replaced another file of this sync: {}", sync.num_duplicates)?;
+    }
     if let Some(Hold { differing_files: 1.., .. }) = &sync.held {
         line(output, "  held, because of those; an end with \"confirm\" publishes them")?;
     } else if let Some(Hold { replaced, published, .. }) = &sync.held {

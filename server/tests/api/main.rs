@@ -13,6 +13,7 @@ mod digests;
 #[path = "../support/disk.rs"]
 mod disk;
 mod downloads;
+mod duplicates;
 mod emptying;
 mod events;
 mod existence;

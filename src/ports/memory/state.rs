@@ -18,7 +18,9 @@ use crate::ports::memory::sessions::Sessions;
 use crate::ports::resumables::ResumableRecord;
 use crate::ports::schemas::SchemaId;
 use crate::ports::state::{LandedContent, NewSync, NewTrash, NewUpload, OnceOnly, State, TrashRecord, WholeUpload};
-use crate::sync::{OpenSync, Phase, Status, SyncId, SyncRecord, SyncType, may_accept_uploads, obstacle};
+use crate::sync::{
+    OpenSync, Phase, Status, SyncId, SyncRecord, SyncType, may_accept_uploads, note_duplicate, obstacle,
+};
 use crate::time::Timestamp;
 use crate::trash::{Doomed, TrashEntry, TrashId};
 use crate::upload::{Digest, Identity, PartialName, Upload, UploadId, hexadecimal};
@@ -203,6 +205,11 @@ impl Data {
                 )?
             }
         };
+        let earlier = self.uploads.iter().rev().find(|row| {
+            let is_of_sync = row.upload.sync_id == whole.sync_id && row.target == whole.target;
+            is_of_sync && row.upload.sync_status == Status::Finished
+        });
+        let is_duplicate = earlier.and_then(UploadRow::digest).is_some_and(|digest| digest != whole.digest);
         let Some(row) = self.in_flight(id) else { return Ok(()) };
         row.upload.sync_status = Status::Finished;
         row.upload.end_time = at;
@@ -216,6 +223,10 @@ impl Data {
         record.sync.num_in_flight -= 1;
         record.sync.size_bytes += whole.digest.size_bytes;
         record.sync.held = None;
+        if is_duplicate {
+            record.sync.num_duplicates += 1;
+            note_duplicate(&mut record.sync.duplicate_names, &record.sync.path, &whole.target);
+        }
         let (path, sync_type) = (record.sync.path.clone(), record.sync.sync_type);
         self.syncs[index(whole.sync_id.0)].1 = at;
         if sync_type == SyncType::IncrementalSync {

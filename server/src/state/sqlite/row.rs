@@ -46,7 +46,7 @@ pub(super) const SYNC_COLUMNS: &str = "sync_id, org_id, name, path, sync_type, s
      total_files, num_failed, num_in_flight, size_bytes, message, started_by, closing_staging, closing_allow_empty, \
      closing_reason, closing_message, closing_by, closing_actor, expected_count, expected_bytes, expected_named, \
      held_since, held_replaced_files, held_replaced_bytes, held_published_files, held_published_bytes, held_differing, num_differing, \
-     num_unlisted";
+     num_unlisted, num_duplicates, duplicate_names";
 
 pub(super) fn sync(row: &Row<'_>) -> Result<Sync> {
     Ok(Sync {
@@ -68,7 +68,15 @@ pub(super) fn sync(row: &Row<'_>) -> Result<Sync> {
         expected: expected(row)?,
         held: held(row)?,
         num_schema_differences: number(row, "num_differing")?,
+        num_duplicates: number(row, "num_duplicates")?,
+        duplicate_names: duplicate_names(row)?,
     })
+}
+
+/// A JSON array.
+pub(super) fn duplicate_names(row: &Row<'_>) -> Result<Vec<String>> {
+    let names: Option<String> = row.get("duplicate_names")?;
+    Ok(names.and_then(|names| serde_json::from_str(&names).ok()).unwrap_or_default())
 }
 
 fn held(row: &Row<'_>) -> Result<Option<Hold>> {
@@ -200,7 +208,7 @@ pub(super) fn activity(row: &Row<'_>) -> Result<Activity> {
     let origin =
         Origin { address: row.get("address")?, forwarded_for: row.get("forwarded_for")?, program: row.get("program")? };
     let means = parsed(row, "means", Means::parse)?;
-    let trace = Trace { means, key_id: number_if_any(row, "key_id")?.map(KeyId), origin };
+    let trace = Trace { means, key_id: number_if_any(row, "key_id")?.map(KeyId), origin, ..Trace::default() };
     let role = if if_any("role")? { Some(parsed(row, "role", Role::parse)?) } else { None };
     let counted = number_if_any(row, "files")?.zip(number_if_any(row, "bytes")?);
     let deed = Deed {

@@ -4,7 +4,7 @@
 use super::counts::{Position, Tally};
 use super::days::{self, DayTally};
 use super::query::{Select, changed, clamp, found};
-use super::row::{UPLOAD_COLUMNS, id, upload};
+use super::row::{UPLOAD_COLUMNS, duplicate_names, id, path, upload};
 use super::syncs::record;
 use super::trash::insert_trash;
 use super::writer::Durability::{Synced, Written};
@@ -16,7 +16,7 @@ use lakeshore::path::LakePath;
 use lakeshore::ports::state::{
     LandedContent, LandedUpload, LandingsId, NewUpload, RefusedUpload, UnfinishedUpload, UploadState, WholeUpload,
 };
-use lakeshore::sync::{Status, SyncId, may_accept_uploads};
+use lakeshore::sync::{self, Status, SyncId, may_accept_uploads};
 use lakeshore::trash::Totals;
 use lakeshore::upload::{Identity, PartialName, Upload, UploadId};
 use lakeshore::{Error, Timestamp};
@@ -251,6 +251,10 @@ fn finish_landings(
     // Of datasets.
     let mut touched: BTreeSet<&str> = BTreeSet::new();
     for LandedUpload { upload, trash } in landed {
+        // Before it has its own row.
+        if trash.is_some() && replaces_own(connection, upload)? {
+            note_duplicate(connection, upload)?;
+        }
         let sync = match syncs.entry(upload.sync_id) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(unchanged(connection, upload.sync_id)?),
@@ -302,6 +306,28 @@ fn finish_landings(
     }
     days.write(connection)?;
     datasets::touch(connection, touched)
+}
+
+/// Of the last hundred uploads to its place, the last that its own sync has landed there: had it other bytes? A sender that sends
+/// the same file again has lost nothing.
+const EARLIER: &str = "SELECT sha256 FROM (SELECT sync_id, status, sha256 FROM uploads WHERE target = ? \
+     ORDER BY history_id DESC LIMIT 100) WHERE sync_id = ? AND status = 'Finished' LIMIT 1";
+
+fn replaces_own(connection: &Connection, upload: &WholeUpload) -> Result<bool, Error> {
+    let values = params![upload.target.as_str(), id(upload.sync_id.0)];
+    let earlier: Option<Option<[u8; 32]>> = found(connection, EARLIER, values, |row| row.get(0))?;
+    Ok(earlier.flatten().is_some_and(|sha256| sha256 != upload.digest.sha256))
+}
+
+fn note_duplicate(connection: &Connection, upload: &WholeUpload) -> Result<(), Error> {
+    let sql = "SELECT path, duplicate_names FROM syncs WHERE sync_id = ?";
+    let sync_id = id(upload.sync_id.0);
+    let noted = found(connection, sql, [sync_id], |row| Ok((path(row, "path")?, duplicate_names(row)?)))?;
+    let Some((path, mut names)) = noted else { return Ok(()) };
+    sync::note_duplicate(&mut names, &path, &upload.target);
+    let names = serde_json::to_string(&names).map_err(Error::internal)?;
+    let sql = "UPDATE syncs SET num_duplicates = num_duplicates + 1, duplicate_names = ? WHERE sync_id = ?";
+    changed(connection, sql, params![names, sync_id]).map(|_| ())
 }
 
 fn unchanged(connection: &Connection, sync_id: SyncId) -> Result<SyncChange, Error> {

@@ -187,6 +187,8 @@ impl Data {
             expected: None,
             held: None,
             num_schema_differences: 0,
+            num_duplicates: 0,
+            duplicate_names: Vec::new(),
         };
         self.syncs.push((SyncRecord { sync, phase: Phase::Open, closing: None }, new.at));
         if let Some(expected) = &new.expected {
