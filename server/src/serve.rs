@@ -7,6 +7,7 @@ use crate::files::local::{LocalFiles, reopen};
 use crate::formats::FileFormats;
 use crate::housekeeping;
 use crate::http::connections::{allow_descriptors, serve};
+use crate::http::refusal_log::RefusalLog;
 use crate::http::spool::Spool;
 use crate::http::threads::Threads;
 use crate::http::{self, Door};
@@ -75,6 +76,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         stopping: CancellationToken::new(),
         interrupt: CancellationToken::new(),
         changes: TaskTracker::new(),
+        refusal_log: RefusalLog::default(),
     });
     let housekeeping = tokio::spawn(housekeeping::run(lake.clone(), door.stopping.clone()));
     lead("landings", {

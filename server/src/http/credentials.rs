@@ -7,9 +7,10 @@ use axum::http::{HeaderMap, header, request::Parts};
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 use lakeshore::Lake;
 use lakeshore::activity::Origin;
-use lakeshore::key::{Caller, Secret};
+use lakeshore::key::{Caller, KeyId, Secret};
 use lakeshore::service::BegunSession;
 use std::convert::Infallible;
+use std::sync::{Arc, OnceLock};
 
 pub const SESSION_COOKIE: &str = "lakeshore_session";
 
@@ -21,10 +22,29 @@ pub struct Credentials {
     session: Option<Secret>,
     traces: Traces,
     access: Access,
+    recognised: Recognised,
+}
+
+/// Who a request was recognised as: a place for the log to look, beside the request.
+#[derive(Debug, Clone, Default)]
+pub struct Recognised(Arc<OnceLock<(String, Option<KeyId>)>>);
+
+impl Recognised {
+    /// The name of the key, and the key itself.
+    pub fn who(&self) -> Option<&(String, Option<KeyId>)> {
+        self.0.get()
+    }
+
+    fn set(&self, caller: &Caller) {
+        if let Caller::Known(grant) = caller {
+            // Asked twice, it is the same.
+            let _ = self.0.set((grant.name.clone(), grant.trace.key_id));
+        }
+    }
 }
 
 impl Credentials {
-    fn of(headers: &HeaderMap, client: Option<ClientInfo>) -> Self {
+    fn of(headers: &HeaderMap, client: Option<ClientInfo>, recognised: Recognised) -> Self {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let bearer = text(header::AUTHORIZATION).and_then(|value| {
             let (scheme, key) = value.split_once(' ')?;
@@ -36,7 +56,7 @@ impl Credentials {
         let traces = Traces::of(headers, client);
         let access = client.map_or(Access::KeyNeeded, |client| client.access);
         let key = key.filter(|key| !key.trim().is_empty()).map(Secret::presented);
-        Self { key, session, traces, access }
+        Self { key, session, traces, access, recognised }
     }
 
     pub fn session(&self) -> Option<&Secret> {
@@ -58,7 +78,10 @@ impl Credentials {
                 tracing::info!(peer, "a request without a key came through a proxy that --trusted-proxy does not name");
                 Caller::Anonymous
             }
-            caller => caller.coming_from(self.origin()),
+            caller => {
+                self.recognised.set(&caller);
+                caller.coming_from(self.origin())
+            }
         })
     }
 
@@ -90,7 +113,8 @@ impl<S: Sync> FromRequestParts<S> for Credentials {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        Ok(Self::of(&parts.headers, parts.extensions.get().copied()))
+        let recognised = parts.extensions.get().cloned().unwrap_or_default();
+        Ok(Self::of(&parts.headers, parts.extensions.get().copied(), recognised))
     }
 }
 

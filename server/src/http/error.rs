@@ -1,5 +1,6 @@
 //! Every refusal that HTTP gives, mapped to a status and a body in one place: `{"code": n, "msg": "…"}`.
 
+use super::refusal_log::Refused;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -169,6 +170,7 @@ impl IntoResponse for HttpError {
             _ => None,
         };
         let refusal = Refusal { data, ..Refusal::new(code, self.to_string()) };
+        let refused = Refused { code: refusal.code, message: refusal.msg.clone() };
         let unsatisfied = match self {
             Self::RangeNotSatisfiable { size_bytes } => Some(ContentRange::unsatisfied_bytes(size_bytes)),
             _ => None,
@@ -189,6 +191,7 @@ impl IntoResponse for HttpError {
         };
         let status = StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(Body { refusal, failed })).into_response();
+        response.extensions_mut().insert(refused);
         if let Some(content_range) = unsatisfied {
             response.headers_mut().typed_insert(content_range);
         }

@@ -17,6 +17,7 @@ pub mod networks;
 mod pace;
 mod pages;
 mod proxied;
+pub mod refusal_log;
 mod rest;
 mod sender;
 mod sign_in;
@@ -35,6 +36,7 @@ use axum::routing::{get, post};
 use error::HttpError;
 use lakeshore::Lake;
 use networks::ClientInfo;
+use refusal_log::Asked;
 use spool::Spool;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -60,6 +62,7 @@ pub struct Door {
     pub interrupt: CancellationToken,
     /// The changes that are under way.
     pub changes: TaskTracker,
+    pub refusal_log: refusal_log::RefusalLog,
 }
 
 pub fn router(door: Arc<Door>) -> Router {
@@ -101,15 +104,29 @@ pub fn router(door: Arc<Door>) -> Router {
 
 /// A change is refused when a page of another site asks for it. Else it goes on to its end, even when the client that
 /// asked for it goes away: the engine relies on it.
-async fn guard_changes(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+async fn guard_changes(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Response {
+    let asked = Asked::of(&mut request);
     if request.method().is_safe() {
-        return next.run(request).await;
+        let response = next.run(request).await;
+        asked.answered(&door, &response);
+        return response;
     }
     let client = request.extensions().get::<ClientInfo>();
     if let Some(from) = credentials::cross_site(request.headers(), client) {
-        return HttpError::CrossSite(from).into_response();
+        let response = HttpError::CrossSite(from).into_response();
+        asked.answered(&door, &response);
+        return response;
     }
-    match door.changes.spawn(next.run(request)).await {
+    let change = {
+        let door = door.clone();
+        async move {
+            let response = next.run(request).await;
+            // Here, where it is known even when nobody waits for it any more.
+            asked.answered(&door, &response);
+            response
+        }
+    };
+    match door.changes.spawn(change).await {
         Ok(response) => response,
         Err(error) => HttpError::Lake(lakeshore::Error::internal(error)).into_response(),
     }

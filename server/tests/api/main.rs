@@ -25,6 +25,7 @@ mod idempotency;
 mod identity;
 mod inert;
 mod list;
+mod log;
 mod log_secrets;
 mod long_bodies;
 mod missing;

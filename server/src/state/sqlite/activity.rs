@@ -3,7 +3,7 @@
 use super::query::{Select, changed, clamp};
 use super::row::{activity, id};
 use super::writer::Durability::Written;
-use super::{SqliteState, fault};
+use super::{SqliteState, deed_log, fault};
 use async_trait::async_trait;
 use lakeshore::Error;
 use lakeshore::activity::{Activity, ActivityQuery, Deed};
@@ -49,6 +49,7 @@ pub(super) fn record(connection: &Connection, deed: &Deed) -> Result<(), Error> 
         deed.totals.map(|totals| id(totals.bytes)),
     ];
     changed(connection, sql, values)?;
+    deed_log::push(deed);
     let activity_id = connection.last_insert_rowid();
     let Some(path) = &deed.path else { return Ok(()) };
     let mut statement =

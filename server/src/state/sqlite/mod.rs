@@ -12,6 +12,7 @@ mod content;
 mod counts;
 mod datasets;
 mod days;
+mod deed_log;
 mod history;
 mod idempotency;
 mod inspection;

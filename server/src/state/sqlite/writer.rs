@@ -1,7 +1,7 @@
 //! The one writer. Requests queue up; whoever comes first runs all that wait, each in a savepoint of one transaction,
 //! commits once, and only then answers them. So the cost of a durable commit is shared by everybody who came meanwhile.
 
-use super::is_disk_full;
+use super::{deed_log, is_disk_full};
 use crate::crash::crash_point;
 use lakeshore::Error;
 use rusqlite::Connection;
@@ -180,6 +180,10 @@ impl Open {
     fn commit(&mut self, jobs: Vec<Job>) {
         let mut answers = Vec::with_capacity(jobs.len());
         let ended = self.transact(jobs, &mut answers);
+        match &ended {
+            Ok(()) => deed_log::flush(),
+            Err(_) => deed_log::truncate(0),
+        }
         if let Err(fault) = &ended {
             tracing::error!(%fault, "a transaction failed");
             if !self.connection.is_autocommit() {
@@ -204,7 +208,11 @@ impl Open {
                 answers.push(job.refuse);
                 continue;
             }
+            let deeds = deed_log::len();
             let Done { refused, answer } = (job.work)(&self.connection);
+            if refused.is_some() {
+                deed_log::truncate(deeds);
+            }
             answers.push(answer);
             ended = match refused {
                 // A fault such as a full disk may undo the whole transaction, not this job alone.

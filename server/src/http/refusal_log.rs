@@ -1,0 +1,181 @@
+//! Refusals in the log: who was refused what, and from where. A bounded number a minute, so that nobody fills a disk by asking.
+//!
+//! Every text is written as `Debug` writes it: with line breaks and other control characters escaped, so that no name can forge
+//! a line or reach a terminal. The address of a request is told by its route, since an address may hold a secret.
+
+use super::Door;
+use super::credentials::Recognised;
+use super::networks::ClientInfo;
+use axum::extract::{MatchedPath, Request};
+use axum::http::{Method, Uri};
+use axum::response::Response;
+use lakeshore::{ErrorCode, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+const WINDOW: Duration = Duration::from_secs(60);
+/// Lines of one code in a window,
+const OF_A_CODE_MAX: u32 = 60;
+/// and of all.
+const OF_ALL_MAX: u32 = 300;
+/// Of what a caller has sent, what a line shows.
+const TEXT_CHARACTERS_MAX: usize = 300;
+
+/// What an answer was refused for; kept with it until it is logged.
+#[derive(Clone)]
+pub struct Refused {
+    pub code: u32,
+    pub message: String,
+}
+
+#[derive(Default)]
+pub struct RefusalLog(Mutex<Minute>);
+
+#[derive(Default)]
+struct Minute {
+    since: Option<Timestamp>,
+    lines: u32,
+    of_codes: BTreeMap<u32, OfCode>,
+}
+
+#[derive(Default)]
+struct OfCode {
+    lines: u32,
+    unlogged: u64,
+}
+
+impl RefusalLog {
+    /// Whether one more is to be logged; then with how many of its code were not, before.
+    fn admit(&self, code: u32, now: Timestamp) -> Option<u64> {
+        let mut minute = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if minute.since.is_none_or(|since| now < since || now >= since.plus(WINDOW)) {
+            (minute.since, minute.lines) = (Some(now), 0);
+            minute.of_codes.retain(|_, of_code| of_code.unlogged > 0);
+            minute.of_codes.values_mut().for_each(|of_code| of_code.lines = 0);
+        }
+        let has_room = minute.lines < OF_ALL_MAX;
+        let of_code = minute.of_codes.entry(code).or_default();
+        if !has_room || of_code.lines >= OF_A_CODE_MAX {
+            of_code.unlogged += 1;
+            return None;
+        }
+        of_code.lines += 1;
+        let unlogged = std::mem::take(&mut of_code.unlogged);
+        minute.lines += 1;
+        Some(unlogged)
+    }
+}
+
+/// What a line tells of a request. Cheap to take along: nothing is copied but references.
+pub struct Asked {
+    method: Method,
+    uri: Uri,
+    route: Option<MatchedPath>,
+    client: Option<ClientInfo>,
+    caller: Recognised,
+}
+
+impl Asked {
+    /// Leaves a place with the request, for whoever recognises its caller.
+    pub fn of(request: &mut Request) -> Self {
+        let caller = Recognised::default();
+        request.extensions_mut().insert(caller.clone());
+        Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            route: request.extensions().get().cloned(),
+            client: request.extensions().get().copied(),
+            caller,
+        }
+    }
+
+    fn route(&self) -> String {
+        self.route.as_ref().map_or_else(|| first_segment(self.uri.path()), |route| route.as_str().to_owned())
+    }
+
+    /// Logs the answer, if it is a refusal.
+    pub fn answered(&self, door: &Door, response: &Response) {
+        let status = response.status();
+        if !status.is_client_error() && !status.is_server_error() {
+            return;
+        }
+        let refused = response.extensions().get::<Refused>();
+        let code = refused.map_or(u32::from(status.as_u16()) * 100, |refused| refused.code);
+        let Some(unlogged) = door.refusal_log.admit(code, door.lake.now()) else { return };
+        let parameter = |wanted: &str| {
+            let query = self.uri.query().unwrap_or_default();
+            let mut pairs = form_urlencoded::parse(query.as_bytes());
+            pairs.find(|(name, _)| name == wanted).map(|(_, value)| bounded(&value))
+        };
+        let who = self.caller.who();
+        tracing::info!(
+            who = who.map(|(name, _)| tracing::field::debug(bounded(name))),
+            key_id = who.and_then(|(_, key_id)| *key_id).map(|key_id| key_id.0),
+            address = self.client.map(|client| tracing::field::debug(client.address)),
+            method = ?bounded(self.method.as_str()),
+            route = ?self.route(),
+            sync_id = parameter("sync_id").map(tracing::field::debug),
+            path = parameter("path").map(tracing::field::debug),
+            code,
+            detail = refused.filter(|_| !names_an_address(code)).map(|refused| tracing::field::debug(bounded(&refused.message))),
+            unlogged_before = (unlogged > 0).then_some(unlogged),
+            "refused"
+        );
+    }
+}
+
+/// Of an address without a route, as much as holds no secret.
+fn first_segment(path: &str) -> String {
+    let segment = path.split('/').nth(1).unwrap_or_default();
+    bounded(&format!("/{segment}/…"))
+}
+
+/// The message holds an address: that of a resumable upload, by which anybody could go on with it, or one that was meant to be.
+fn names_an_address(code: u32) -> bool {
+    let of_addresses = [ErrorCode::NoSuchResumable, ErrorCode::PartUnfinished, ErrorCode::NoSuchRoute];
+    of_addresses.iter().any(|of_address| of_address.number() == code)
+}
+
+/// Of a text that somebody has sent, what a line shows: not all of a long one, and of a key only that there was one.
+fn bounded(text: &str) -> String {
+    const KEY: &str = "lks_";
+    let text: String = text.chars().take(TEXT_CHARACTERS_MAX).collect();
+    let mut pieces = text.split(KEY);
+    let mut shown = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let rest = piece.trim_start_matches(|character: char| character.is_ascii_alphanumeric());
+        shown.extend([KEY, "…", rest]);
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_of_a_code_are_logged_in_a_minute_and_the_next_line_tells_how_many_were_not() {
+        let log = RefusalLog::default();
+        for _ in 0..OF_A_CODE_MAX {
+            assert_eq!(log.admit(40100, Timestamp(1)), Some(0));
+        }
+        assert_eq!((log.admit(40100, Timestamp(2)), log.admit(40100, Timestamp(3))), (None, None));
+        assert_eq!(log.admit(40400, Timestamp(4)), Some(0), "another code has its own");
+        assert_eq!(log.admit(40100, Timestamp(60_001)), Some(2));
+    }
+
+    #[test]
+    fn of_a_key_in_a_text_nothing_is_shown_but_that_it_was_there() {
+        assert_eq!(bounded("invalid value: \"lks_0123abc\", expected"), "invalid value: \"lks_…\", expected");
+        assert_eq!(bounded("lks_lks_01 /lks_"), "lks_…lks_… /lks_…");
+        assert_eq!(bounded(&"x".repeat(999)).len(), TEXT_CHARACTERS_MAX);
+    }
+
+    #[test]
+    fn all_codes_together_are_bounded_too() {
+        let log = RefusalLog::default();
+        let logged = (0..1000).filter(|code| log.admit(*code, Timestamp(1)).is_some()).count();
+        assert_eq!(logged, OF_ALL_MAX as usize);
+    }
+}
