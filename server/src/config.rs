@@ -29,7 +29,7 @@ pub struct Command {
 #[derive(Debug, Subcommand)]
 pub enum Action {
     /// Serve the API and the dashboard
-    Serve(ServeOptions),
+    Serve(Box<ServeOptions>),
     /// Make, list and revoke API keys; works while the server runs
     #[command(subcommand)]
     Key(KeyAction),
@@ -378,7 +378,7 @@ mod tests {
     fn serve(arguments: &[&str]) -> ServeOptions {
         let command = Command::try_parse_from(["lakeshore", "serve"].iter().chain(arguments)).unwrap();
         match command.action {
-            Action::Serve(options) => options,
+            Action::Serve(options) => *options,
             _ => unreachable!("serve was asked for"),
         }
     }
