@@ -178,10 +178,13 @@ fn is_of_the_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// Whatever else comes by the connection cannot be trusted to be a request of the same client.
 async fn refused(refusal: HttpError) -> Response {
+    let is_ambiguous = matches!(refusal, HttpError::RequestHead(_));
     let mut response = protected(refusal.into_response());
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    if is_ambiguous {
+        // Where the next request begins is not certain.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 

@@ -29,9 +29,7 @@ pub enum HeadFault {
     Length,
     #[error("the request has a Transfer-Encoding other than chunked; send the body as it is, or chunked")]
     Encoding,
-    #[error(
-        "the chunks of a body before this request are malformed; send each as its size in hexadecimal, CR LF, and its bytes"
-    )]
+    #[error("the chunks of a body are malformed; send each as its size in hexadecimal, CR LF, its bytes, and CR LF")]
     Chunks,
 }
 

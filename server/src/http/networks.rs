@@ -198,14 +198,17 @@ impl NetworkPolicy {
 
 /// Logs a refusal. Nothing that the client wrote reaches the log but escaped.
 fn told<B>(peer: SocketAddr, request: &Request<B>, refusal: HttpError) -> HttpError {
-    let claimed = |name| request.headers().get_all(name).iter().map(printable).collect::<Vec<_>>().join(", ");
+    let claimed = |name| {
+        request.headers().get_all(name).iter().map(|value| printable(value.as_bytes())).collect::<Vec<_>>().join(", ")
+    };
     tracing::info!(
         %peer,
         forwarded_for = claimed(X_FORWARDED_FOR),
         host = claimed(header::HOST),
         forwarded_host = claimed(X_FORWARDED_HOST),
-        method = %request.method(),
-        path = ?request.uri().path(),
+        forwarded = claimed(header::FORWARDED),
+        method = printable(request.method().as_str().as_bytes()),
+        path = printable(request.uri().path().as_bytes()),
         reason = %refusal,
         "refused a request"
     );

@@ -28,9 +28,8 @@ impl<S: Sync> FromRequestParts<S> for SentBy {
     }
 }
 
-/// A value as the log shows it: shortened, and whatever is not printable ASCII escaped.
-pub fn printable(value: &HeaderValue) -> String {
-    let bytes = value.as_bytes();
+/// What a client wrote, as the log shows it: shortened, and whatever is not printable ASCII escaped.
+pub fn printable(bytes: &[u8]) -> String {
     bytes[..bytes.len().min(LOGGED_BYTES_MAX)].escape_ascii().to_string()
 }
 
@@ -102,8 +101,7 @@ mod tests {
 
     #[test]
     fn what_a_client_wrote_is_logged_short_and_without_control_characters() {
-        let value = HeaderValue::from_bytes(&[b"a\t\xff".as_slice(), &[b'x'; 500]].concat()).unwrap();
-        let logged = printable(&value);
+        let logged = printable(&[b"a\t\xff".as_slice(), &[b'x'; 500]].concat());
         assert!(logged.starts_with("a\\t\\xffxxx") && logged.len() < 300, "{logged}");
     }
 }

@@ -63,7 +63,7 @@ async fn a_request_by_a_name_that_is_not_this_server_is_refused_on_every_route()
             &server,
             format!(
                 "{method} {path} HTTP/1.1\r\nHost: {named}\r\nOrigin: http://{named}\r\nSec-Fetch-Site: same-origin\r\n\
-                 Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {}\r\n\r\n{body}",
+                 Connection: close\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: {}\r\n\r\n{body}",
                 body.len()
             )
             .as_bytes(),
@@ -140,7 +140,7 @@ async fn a_head_without_one_plain_host_is_refused() {
     }
     let whole = "GET http://LOCALHOST/healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     assert!(exchange(&server, whole.as_bytes()).starts_with("HTTP/1.1 200 "), "a whole address of this server is one");
-    let evil = "GET http://evil.example/ HTTP/1.1\r\nHost: evil.example\r\n\r\n";
+    let evil = "GET http://evil.example/ HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
     assert!(exchange(&server, evil.as_bytes()).starts_with("HTTP/1.1 421 "));
 }
 
