@@ -1,7 +1,8 @@
 // Names, cells, files and addresses that try to run as scripts, in a real browser: none does, none asks another server, and
 // the policy has nothing to stop, as everything is text already.
 
-import { request as httpRequest } from 'node:http';
+import { createServer, request as httpRequest } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { Page } from '@playwright/test';
 import { expect, hydrated, signIn, test, type Lakeshore } from './fixtures';
 
@@ -57,7 +58,7 @@ function upload(lakeshore: Lakeshore, syncId: number, name: string, content: str
     Buffer.from(content),
     Buffer.from('\r\n--b--\r\n'),
   ]);
-  const headers = { 'Content-Type': 'multipart/form-data; boundary=b', 'Content-Length': body.length, 'User-Agent': program, 'X-Forwarded-For': program };
+  const headers = { 'Content-Type': 'multipart/form-data; boundary=b', 'Content-Length': body.length, 'User-Agent': program };
   return new Promise((resolve, reject) => {
     const call = httpRequest(`${lakeshore.url}/api/lake/file/upload?sync_id=${syncId}`, { method: 'POST', headers }, (response) => {
       response.resume();
@@ -330,11 +331,11 @@ test('another site reads nothing, shows nothing and opens nothing of the lake', 
   const id = await lakeshore.start_sync(lakeshore.key(), '/data/t', 'IncrementalSync');
   const pixel = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64');
   expect(await upload(lakeshore, id, 'dot.png', pixel)).toBe(200);
-  // The same machine by another name is another site.
-  const elsewhere = lakeshore.url.replace('127.0.0.1', 'localhost');
+  // The same machine by another name, and from another port, is another site.
+  const elsewhere = createServer((_, response) => response.setHeader('Content-Type', 'text/html').end('<h1>elsewhere</h1>'));
+  await new Promise<void>((resolve) => elsewhere.listen(0, '127.0.0.1', resolve));
   const other = await context.newPage();
-  await other.route(`${elsewhere}/**`, (route) => route.fulfill({ contentType: 'text/html', body: '<h1>elsewhere</h1>' }));
-  await other.goto(`${elsewhere}/page`);
+  await other.goto(`http://localhost:${(elsewhere.address() as AddressInfo).port}/`);
   const came = await other.evaluate(async (url) => {
     const image = (address: string): Promise<boolean> =>
       new Promise((resolve) => {
@@ -343,7 +344,7 @@ test('another site reads nothing, shows nothing and opens nothing of the lake', 
         element.onerror = () => resolve(false);
         element.src = address;
       });
-    const read = (address: string): Promise<boolean> => fetch(address, { mode: 'no-cors' }).then((answer) => answer.ok, () => false);
+    const read = (address: string): Promise<boolean> => fetch(address, { mode: 'no-cors' }).then(() => true, () => false);
     const framed = document.createElement('iframe');
     framed.src = `${url}/keys`;
     document.body.append(framed);
@@ -355,6 +356,8 @@ test('another site reads nothing, shows nothing and opens nothing of the lake', 
     ];
   }, lakeshore.url);
   expect(came).toEqual([false, false, false]);
+  expect(other.frames().map((frame) => frame.url()).filter((url) => url.startsWith(lakeshore.url))).toEqual([]);
+  elsewhere.close();
   await page.goto(`${lakeshore.url}/lake/data/t/dot.png`);
   await hydrated(page);
   const image = page.getByRole('img', { name: 'The image dot.png' });
