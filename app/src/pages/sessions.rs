@@ -1,7 +1,11 @@
 //! Who is signed in, as part of the page of keys. Its forms are plain: they work without a script.
 
 use crate::api::AsOf;
+use crate::components::error_box::ErrorBox;
 use crate::components::time::RelativeTime;
+use crate::query::use_query;
+use crate::refusal;
+use crate::visible::visible;
 use lakeshore::session::SessionEntry;
 use lakeshore::time::Timestamp;
 use leptos::prelude::*;
@@ -10,6 +14,8 @@ use std::collections::BTreeMap;
 #[component]
 pub fn SessionTable(listed: AsOf<Vec<SessionEntry>>) -> impl IntoView {
     let AsOf { now: as_of, value: sessions, .. } = listed;
+    // What the server had to say of the form that was sent.
+    let refused = use_query();
     // A key with several sessions has a button for all of them.
     let mut of_keys = BTreeMap::<_, (String, usize)>::new();
     for session in &sessions {
@@ -23,6 +29,7 @@ pub fn SessionTable(listed: AsOf<Vec<SessionEntry>>) -> impl IntoView {
     view! {
         <section class="section" aria-labelledby="sessions-title">
             <h2 id="sessions-title">"Sessions"</h2>
+            {move || refused.with(refusal::of_address).map(|error| view! { <ErrorBox error/> })}
             <p class="quiet">
                 "Browsers that are signed in. A session ends with its key, after 30 days, or when nobody has used it for 7 days."
             </p>
@@ -85,13 +92,13 @@ fn SessionRow(session: SessionEntry, as_of: Timestamp) -> impl IntoView {
     let name = if key_id.is_some() { key_name } else { "first sign-in".to_owned() };
     let label = format!("End the session of {name} from {}", address.as_deref().unwrap_or("an unknown address"));
     let text = |text: Option<String>| match text {
-        Some(text) => view! { <span>{text}</span> }.into_any(),
+        Some(text) => view! { <span>{visible(text)}</span> }.into_any(),
         None => view! { <span class="quiet">"Not known"</span> }.into_any(),
     };
     view! {
         <tr>
             <td class="cell-main">
-                <span class="row-name">{name}</span>
+                <span class="row-name">{visible(name)}</span>
                 {is_own.then(|| view! { <span class="quiet">" (this browser)"</span> })}
             </td>
             <td data-label="Begun">
@@ -121,8 +128,8 @@ fn EndForm(field: &'static str, value: String, label: String, text: String) -> i
     view! {
         <form method="post" action="/fn/end-sessions">
             <input type="hidden" name=field value=value/>
-            <button type="submit" class="button button-small button-danger-quiet" aria-label=label>
-                {text}
+            <button type="submit" class="button button-small button-danger-quiet" aria-label=visible(label)>
+                {visible(text)}
             </button>
         </form>
     }

@@ -132,7 +132,9 @@ fn answered(mut response: Response) -> Response {
 fn place_of_form(place: &str) -> String {
     let after_scheme = place.split_once("://").map_or(place, |(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
     let place = local(after_scheme);
-    let Some((path, query)) = place.split_once('?') else { return place.to_owned() };
+    let (place, fragment) = place.split_once('#').unwrap_or((place, ""));
+    let fragment = if fragment.is_empty() { String::new() } else { format!("#{fragment}") };
+    let Some((path, query)) = place.split_once('?') else { return format!("{place}{fragment}") };
     let mut kept = form_urlencoded::Serializer::new(String::new());
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         match &*name {
@@ -147,7 +149,7 @@ fn place_of_form(place: &str) -> String {
         }
     }
     let query = kept.finish();
-    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+    if query.is_empty() { format!("{path}{fragment}") } else { format!("{path}?{query}{fragment}") }
 }
 
 /// The list of syncs was once the start page: links to what it filtered lead to it still.
@@ -220,6 +222,7 @@ mod tests {
         assert_eq!(place_of_form(full.unwrap().as_str()), "/trash?page=1&refused=40901");
         assert_eq!(place_of_form("https://lake/trash?__path=x"), "/trash");
         assert_eq!(place_of_form("/trash?restored=1"), "/trash?restored=1");
+        assert_eq!(place_of_form("/keys?__path=x&a=b#sessions"), "/keys?a=b#sessions");
         for elsewhere in
             ["https://evil.example", "//evil.example/x", "https:///evil.example", "javascript:alert(1)", ""]
         {
