@@ -5,12 +5,12 @@ use super::table;
 use crate::clock::SystemClock;
 use crate::config::{EndSession, SessionAction};
 use crate::state::sqlite::SqliteState;
+use crate::terminal;
 use anyhow::anyhow;
 use lakeshore::activity::Actor;
 use lakeshore::limits::SESSIONS_LISTED_MAX;
 use lakeshore::ports::{Clock, SessionState};
 use lakeshore::session::{EndSessions, SessionEntry, SessionId};
-use std::io::Write;
 
 pub async fn run(action: &SessionAction) -> anyhow::Result<()> {
     let data = match action {
@@ -30,7 +30,7 @@ async fn list(state: &SqliteState) -> anyhow::Result<()> {
     let head = ["ID", "KEY", "NAME", "BEGUN", "LAST SEEN", "ENDS", "ADDRESS", "PROGRAM"];
     let mut rows = vec![head.map(str::to_owned)];
     rows.extend(state.sessions(None, SystemClock.now(), SESSIONS_LISTED_MAX).await?.iter().map(row));
-    table::print(&mut std::io::stdout().lock(), &rows, &[])?;
+    table::print(&mut terminal::output(), &rows, &[])?;
     Ok(())
 }
 
@@ -58,10 +58,7 @@ async fn end(state: &SqliteState, end: &EndSession) -> anyhow::Result<()> {
     if let (0, EndSessions::One(SessionId(id))) = (ended, wanted) {
         return Err(anyhow!("there is no session {id}; \"lakeshore session list\" shows them"));
     }
-    writeln!(
-        std::io::stdout(),
-        "{}",
-        if ended == 1 { "1 session ended".to_owned() } else { format!("{ended} sessions ended") }
-    )?;
+    let said = if ended == 1 { "1 session ended".to_owned() } else { format!("{ended} sessions ended") };
+    terminal::line(&mut terminal::output(), &said)?;
     Ok(())
 }
