@@ -11,7 +11,7 @@ BINARY := target/release/lakeshore
 WASM_BINDGEN_VERSION = $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
 CARGO_LEPTOS_VERSION := 0.3.10
 PEERS := target/bench-peers
-FUZZ_TARGETS ?= lake_path multipart content_type
+FUZZ_TARGETS ?= lake_path multipart content_type parquet_footer reader
 # What fuzzing finds interesting goes there; the corpus that it begins with is fuzz/corpus/.
 FUZZ_FOUND := target/fuzz
 SECONDS ?= 60
@@ -119,7 +119,7 @@ bench-pieces: ## Measure the hot pieces one by one: multipart, hash, paths, a pa
 
 # No sanitizer: there is no unsafe code of ours to look into, and so a stable compiler does. Most of the first build is
 # Leptos, which the server brings along.
-fuzz: ## Fuzz paths, multipart and content types, each for SECONDS (default 60)
+fuzz: ## Fuzz paths, multipart, content types, and the readers of files, each for SECONDS (default 60)
 	@command -v cargo-fuzz > /dev/null || { echo "== installing cargo-fuzz"; cargo install --quiet --locked cargo-fuzz; }
 	@for target in $(FUZZ_TARGETS); do \
 		echo "== fuzzing $$target for $(SECONDS) s"; \

@@ -1,0 +1,91 @@
+//! A file read by the readers that the server has, and in this process for those that survived it.
+
+use lakeshore::ports::Formats;
+use lakeshore::ports::files::{FoundFile, OpenFile};
+use lakeshore::preview::Preview;
+use lakeshore::upload::Identity;
+use lakeshore::{Error, Timestamp};
+use rustix::fs::{MemfdFlags, memfd_create};
+use server::formats::FileFormats;
+use server::formats::reading::{self, Depth, Reading};
+use server::formats::source::Source;
+use std::any::Any;
+use std::fs::File;
+use std::io::Write;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+/// What one file may take, and what is added for a reader to start and to be ended.
+const TIME_MAX: Duration = Duration::from_secs(5);
+const OVERHEAD_MAX: Duration = Duration::from_secs(5);
+/// What the side of the server may have in memory, in kB.
+const MEMORY_KB_MAX: u64 = 150_000;
+const ROWS: u64 = 20;
+
+static FORMATS: LazyLock<FileFormats> =
+    LazyLock::new(|| FileFormats::start(reopen, TIME_MAX).expect("the threads of the readers start"));
+
+struct InMemory(File, FoundFile);
+
+#[async_trait::async_trait]
+impl OpenFile for InMemory {
+    fn found(&self) -> &FoundFile {
+        &self.1
+    }
+
+    async fn read(&self, _: u64, _: usize) -> Result<Vec<u8>, Error> {
+        unreachable!("only readers read")
+    }
+}
+
+fn reopen(file: &dyn OpenFile) -> Result<File, Error> {
+    let any: &dyn Any = file;
+    let file = any.downcast_ref::<InMemory>().expect("every file here is of this kind");
+    file.0.try_clone().map_err(Error::internal)
+}
+
+/// This program is its own reader, as the server is: its readers begin here, and end here.
+pub fn be_a_reader_if_asked() {
+    if std::env::args().nth(1).as_deref() == Some("inspect-worker") {
+        let ended = server::formats::worker::child::run();
+        std::process::exit(i32::from(ended.is_err()));
+    }
+}
+
+/// Whatever the file is: an answer in time, within its bounds, and little memory here.
+pub fn read(name: &str, bytes: &[u8]) {
+    let mut file = File::from(memfd_create("file", MemfdFlags::CLOEXEC).expect("memory for a file"));
+    file.write_all(bytes).expect("memory for a file");
+    let (identity, at) = (Identity(String::new()), Timestamp(1));
+    let found = FoundFile { identity, size_bytes: bytes.len() as u64, modified_at: at, changed_at: at };
+    let file: Arc<dyn OpenFile> = Arc::new(InMemory(file, found));
+    let begun = Instant::now();
+    let preview = pollster::block_on(FORMATS.preview(file.clone(), name, ROWS)).expect("no disk fails");
+    let inspected = pollster::block_on(FORMATS.inspect(file, name)).expect("no disk fails");
+    assert!(begun.elapsed() < 2 * (TIME_MAX + OVERHEAD_MAX), "late: {:?}", begun.elapsed());
+    assert!(preview.is_within_bounds());
+    assert!(memory_kb() < MEMORY_KB_MAX || bytes.len() > 1 << 20, "{} kB", memory_kb());
+    // What its reader has survived is read here too, for its branches to be seen.
+    if has_survived(preview.problem.as_deref()) && has_survived(inspected.problem.as_deref()) {
+        let here = reading::read(Source::new(bytes.to_vec(), bytes.len() as u64), name, Depth::Rows(ROWS));
+        if let Reading::Preview(here) = here {
+            assert_eq!(json(&preview), json(&here));
+        }
+    }
+}
+
+fn json(preview: &Preview) -> String {
+    serde_json::to_string(preview).expect("it is plain data")
+}
+
+fn has_survived(problem: Option<&str>) -> bool {
+    !problem.is_some_and(|problem| {
+        ["reading it", "its reader", "nested too deeply"].iter().any(|words| problem.contains(words))
+    })
+}
+
+fn memory_kb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse().unwrap_or(0)
+}
