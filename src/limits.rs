@@ -29,6 +29,8 @@ pub const MISMATCHES_NAMED_MAX: usize = 100;
 pub const DIFFERENCES_MAX: usize = 2;
 /// Comparisons of one caller that run, one at a time, or wait; more are refused.
 pub const DIFFERENCES_SHARE_MAX: usize = 8;
+/// Previews of one caller that run or wait at the same time; more are refused, and one runs.
+pub const PREVIEWS_SHARE_MAX: usize = 32;
 /// Files of each kind that such a comparison names in short.
 pub const DIFFERENCES_NAMED_MAX: u64 = 20;
 /// Files of such a comparison that are looked up in the history at once.

@@ -64,7 +64,7 @@ pub use trash_contents::{InTrash, LookIntoTrash, TrashContent};
 pub use uploads::{Destination, IncomingUpload};
 
 use crate::error::Error;
-use crate::limits::{Limits, SEARCHES_SHARE_MAX};
+use crate::limits::{Limits, PREVIEWS_SHARE_MAX, SEARCHES_SHARE_MAX};
 use crate::ports::{Clock, Files, Formats, Randomness, State};
 use crate::time::Timestamp;
 use activity::Refusals;
@@ -108,6 +108,7 @@ struct Inner {
     lateness: Lateness,
     measures: Measures,
     refusals: Refusals,
+    previews: CallerTurns,
     /// One at a time looks into files that have landed.
     inspecting: async_lock::Mutex<()>,
     searches: CallerTurns,
@@ -149,6 +150,7 @@ impl Lake {
             lateness: Lateness::default(),
             measures: Measures::default(),
             refusals: Refusals::default(),
+            previews: CallerTurns::new("previews", PREVIEWS_SHARE_MAX),
             inspecting: async_lock::Mutex::default(),
             searches: CallerTurns::new("searches", SEARCHES_SHARE_MAX),
             wrong_sign_ins: WrongSignIns::default(),

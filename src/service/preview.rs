@@ -17,6 +17,7 @@ impl Lake {
         if rows > ROWS_MAX {
             return Err(Error::Invalid(format!("rows is at most {ROWS_MAX}; download the file to see more")));
         }
+        let _turn = self.0.previews.turn(caller).await?;
         let Download { path, file, sha256 } = self.download(caller, path).await?;
         let (size_bytes, modified_time) = (file.found().size_bytes, file.found().modified_at);
         let sync_id = match sha256 {

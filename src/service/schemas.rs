@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Files that are read one after the other take so long, then others have their turn: the end of a sync may wait for it.
+const TOGETHER_MAX: Duration = Duration::from_secs(1);
 /// Files that are remembered together.
 const INSPECTED_TOGETHER: u64 = 16;
 /// After an attempt that failed for a reason that may pass, until the next one.
@@ -95,7 +97,12 @@ impl Lake {
         let ids: Vec<_> = files.iter().map(|file| file.upload_id).collect();
         self.0.state.begin_inspections(&ids).await?;
         let mut read = Vec::with_capacity(files.len());
+        let until = self.now().plus(TOGETHER_MAX);
         for (at, file) in files.iter().enumerate() {
+            if at > 0 && self.now() > until {
+                self.remember_read(&read, inspected).await?;
+                return self.0.state.release_inspections(&ids[at..]).await;
+            }
             inspected.tried += 1;
             let fault = match self.inspect(file).await {
                 Ok(inspected) => {
@@ -260,8 +267,8 @@ mod tests {
     use super::*;
     use crate::key::{Grant, Role};
     use crate::limits::Limits;
-    use crate::ports::Formats;
     use crate::ports::memory::{CountingRandomness, ManualClock, MemoryFiles, MemoryFormats, MemoryState};
+    use crate::ports::{Clock, Formats};
     use crate::preview::Preview;
     use crate::service::{Parts, StartSync};
     use async_trait::async_trait;
@@ -269,7 +276,8 @@ mod tests {
     use std::sync::Mutex;
 
     /// What reading `bad` comes to, each time; the last is repeated.
-    struct Unsteady(Mutex<Vec<Error>>, Mutex<u32>);
+    /// Where there is a clock, each takes ten seconds.
+    struct Unsteady(Mutex<Vec<Error>>, Mutex<u32>, Mutex<Option<Arc<ManualClock>>>);
 
     #[async_trait]
     impl Formats for Unsteady {
@@ -278,6 +286,9 @@ mod tests {
         }
 
         async fn inspect(&self, file: Arc<dyn OpenFile>, name: &str) -> Result<Inspected, Error> {
+            if let Some(clock) = &*self.2.lock().unwrap() {
+                clock.set(clock.now().plus(Duration::from_secs(10)));
+            }
             if name != "bad" {
                 return MemoryFormats.inspect(file, name).await;
             }
@@ -290,7 +301,7 @@ mod tests {
 
     fn lake(faults: Vec<Error>) -> (Lake, Arc<ManualClock>, Arc<Unsteady>) {
         let clock = Arc::new(ManualClock::at(Timestamp(1000)));
-        let formats = Arc::new(Unsteady(Mutex::new(faults), Mutex::default()));
+        let formats = Arc::new(Unsteady(Mutex::new(faults), Mutex::default(), Mutex::default()));
         let lake = Lake::new(Parts {
             state: Arc::new(MemoryState::default()),
             files: Arc::new(MemoryFiles::default()),
@@ -344,6 +355,20 @@ mod tests {
             assert_eq!(tried_at, [0, 1, 11, 71, 371]);
             let problem = looked_at(&lake, 1).await.1.unwrap();
             assert!(problem.starts_with("it could not be read in 5 attempts"), "{problem}");
+        });
+    }
+
+    #[test]
+    fn files_that_take_long_are_read_one_at_a_time_so_that_others_have_their_turn() {
+        block_on(async {
+            let (lake, clock, formats) = lake(vec![failing_disk()]);
+            *formats.2.lock().unwrap() = Some(clock);
+            let id = sync_of(&lake, SyncType::IncrementalSync, &["one", "two", "three"]).await;
+            for number in 1..=3 {
+                assert_eq!(lake.inspect_some().await.unwrap().tried, 1);
+                assert_eq!(looked_at(&lake, number).await, (Some(0), None));
+                assert_eq!(lake.0.state.count_uninspected(id).await.unwrap(), 3 - number);
+            }
         });
     }
 

@@ -14,7 +14,10 @@ use leptos::prelude::*;
 pub(super) fn SchemaPanel(schema: DatasetSchema, may_write: bool) -> impl IntoView {
     let DatasetSchema { path, policy, schema, sync_id, num_differences } = schema;
     schema.zip(sync_id).map(|(schema, sync_id)| {
-        let count = format::counted(schema.columns.len() as u64, "column");
+        let count = format::counted(schema.columns.len() as u64 + schema.num_omitted, "column");
+        let omitted = (schema.num_omitted > 0).then(
+            || view! { <li>{format!("and {} more, which are not kept", format::count(schema.num_omitted))}</li> },
+        );
         let mark = (num_differences > 0).then(|| {
             view! {
                 <p class="notice notice-held">
@@ -50,6 +53,7 @@ pub(super) fn SchemaPanel(schema: DatasetSchema, may_write: bool) -> impl IntoVi
                             }
                         })
                         .collect_view()}
+                    {omitted}
                 </ul>
                 {form}
             </details>

@@ -60,6 +60,7 @@ fn FileRow(upload: Signal<Upload>, as_of: Timestamp, with_sync: bool) -> impl In
     let hash = Memo::new(move |_| upload.with(|upload| upload.sha256.clone()));
     let end = Memo::new(move |_| upload.with(|upload| upload.end_time));
     let difference = Memo::new(move |_| upload.with(|upload| upload.schema_difference.clone()));
+    let unread = Memo::new(move |_| upload.with(|upload| upload.inspection_problem.clone()));
     let rows = Memo::new(move |_| upload.with(|upload| upload.row_count));
     let sync_id = fixed.sync_id;
     view! {
@@ -69,6 +70,11 @@ fn FileRow(upload: Signal<Upload>, as_of: Timestamp, with_sync: bool) -> impl In
                 {move || place.get().map(|place| view! { <span class="path">{visible(place)}</span> })}
                 {fixed.taken_over.then(|| view! { <span class="path">"Unchanged: taken over, not sent"</span> })}
                 {move || difference.get().map(|difference| view! { <SchemaMark difference=*difference/> })}
+                {move || {
+                    unread
+                        .get()
+                        .map(|problem| view! { <span class="path">{format!("Not looked into: {problem}")}</span> })
+                }}
                 <Show when=move || !message.with(String::is_empty)>
                     <span class="message">{move || message.with(|message| sentence(message))}</span>
                 </Show>
