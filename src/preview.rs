@@ -3,14 +3,12 @@
 //! Everything in it is bounded, whatever the file is: see the limits below. What cannot be shown is said in
 //! [`Preview::problem`], with the reason; no file is an error.
 
+use crate::bounded_list::just_beyond;
 use crate::path::LakePath;
 use crate::schema::{Format, Schema};
 use crate::sync::SyncId;
 use crate::time::Timestamp;
-use serde::de::{Deserializer, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
-use std::fmt;
-use std::marker::PhantomData;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Most rows of a preview.
 pub const ROWS_MAX: u64 = 1000;
@@ -85,7 +83,7 @@ pub struct Preview {
     /// Absent where counting would mean reading it all.
     pub row_count: Option<u64>,
     /// The first rows, a value for each column of the schema. `None` is a null, or, in delimited values, nothing.
-    #[serde(deserialize_with = "bounded_rows")]
+    #[serde(deserialize_with = "rows_just_beyond")]
     pub rows: Vec<Vec<Option<String>>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dialect: Option<Dialect>,
@@ -144,7 +142,9 @@ impl Preview {
         let is_short = |text: &str| text.len() <= CELL_BYTES_MAX;
         let is_short_if_any = |text: &Option<String>| text.as_deref().is_none_or(is_short);
         let dialect = self.dialect.as_ref();
-        self.rows.iter().flatten().all(is_short_if_any)
+        self.rows.len() as u64 <= ROWS_MAX
+            && self.rows.iter().all(|row| row.len() <= COLUMNS_SHOWN_MAX)
+            && self.rows.iter().flatten().all(is_short_if_any)
             && dialect.is_none_or(|dialect| is_short(&dialect.encoding) && is_short_if_any(&dialect.compression))
             && self.bad_lines.len() <= BAD_LINES_SHOWN_MAX
             && self.bad_lines.iter().all(|bad| is_short(&bad.problem))
@@ -168,38 +168,13 @@ impl Preview {
     }
 }
 
-/// Rows that are too many, or too wide, are refused before they are in memory.
-fn bounded_rows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Vec<Option<String>>>, D::Error> {
-    let rows = Bounded::<Bounded<Option<String>, COLUMNS_SHOWN_MAX>, { ROWS_MAX as usize }>::deserialize(deserializer)?;
-    Ok(rows.0.into_iter().map(|row| row.0).collect())
-}
-
-/// A list of at most so many.
-struct Bounded<T, const MAX: usize>(Vec<T>);
-
-impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for Bounded<T, MAX> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Items<T, const MAX: usize>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for Items<T, MAX> {
-            type Value = Bounded<T, MAX>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "a list of at most {MAX}")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Bounded<T, MAX>, A::Error> {
-                let mut kept = Vec::new();
-                while let Some(item) = items.next_element()? {
-                    if kept.len() == MAX {
-                        return Err(serde::de::Error::invalid_length(MAX + 1, &self));
-                    }
-                    kept.push(item);
-                }
-                Ok(Bounded(kept))
-            }
-        }
-        deserializer.deserialize_seq(Items(PhantomData))
-    }
+/// Rows that are too many, or too wide, are not built: see [`Preview::is_within_bounds`].
+fn rows_just_beyond<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Vec<Option<String>>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(transparent)]
+    struct Row(#[serde(deserialize_with = "just_beyond::<_, _, COLUMNS_SHOWN_MAX>")] Vec<Option<String>>);
+    let rows = just_beyond::<D, Row, { ROWS_MAX as usize }>(deserializer)?;
+    Ok(rows.into_iter().map(|Row(row)| row).collect())
 }
 
 /// What was read of a file as it landed.

@@ -90,7 +90,7 @@ impl FileFormats {
                 Ok(Reading::Unreadable { format: Format::Other, problem, bytes_read: 0 })
             }
             Err(NoAnswer::Closed) => Err(Error::ShuttingDown),
-            Err(error @ (NoAnswer::Told | NoAnswer::NotStarted(_))) => Err(Error::internal(error)),
+            Err(error @ (NoAnswer::Told | NoAnswer::Gone | NoAnswer::NotStarted(_))) => Err(Error::internal(error)),
         }
     }
 }

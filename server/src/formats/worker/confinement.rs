@@ -5,8 +5,8 @@
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{
-    DumpableBehavior, Resource, Rlimit, Signal, chdir, getpid, set_dumpable_behavior, set_parent_process_death_signal,
-    setrlimit,
+    DumpableBehavior, Resource, Rlimit, Signal, chdir, getpid, getrlimit, set_dumpable_behavior,
+    set_parent_process_death_signal, setrlimit,
 };
 use rustix::thread::set_no_new_privs;
 use rustix::time::{ClockId, clock_gettime};
@@ -36,6 +36,7 @@ pub(super) struct Confined {
     figures: File,
     /// The address space at the start, in bytes.
     begun_with: u64,
+    processor_seconds_max: u64,
     /// Why its system calls are not filtered.
     pub(super) unfiltered: Option<String>,
 }
@@ -46,8 +47,9 @@ impl Confined {
         // The server may end before this is said; then the socket says it.
         set_parent_process_death_signal(Some(Signal::KILL))?;
         set_no_new_privs(true)?;
-        set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
         be_the_first_to_go();
+        // Behind what is written below /proc/self, which is root's from here on.
+        set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
         let figures = File::open("/proc/self/statm")?;
         let begun_with = address_space(&figures)?;
         for (resource, limit) in [
@@ -57,24 +59,32 @@ impl Confined {
             (Resource::Nofile, DESCRIPTORS_MAX),
             (Resource::Nproc, 0),
         ] {
+            let limit = no_more_than_allowed(resource, limit);
             setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })?;
         }
+        let processor_seconds_max = no_more_than_allowed(Resource::Cpu, PROCESSOR_SECONDS_MAX);
         let unfiltered = filter_system_calls().err().map(|error| error.to_string());
-        Ok(Self { figures, begun_with, unfiltered })
+        Ok(Self { figures, begun_with, processor_seconds_max, unfiltered })
     }
 
     /// The next file may take so much time of the processor; then the kernel ends this process.
     pub(super) fn allow_processor_seconds(&self, seconds: u64) -> io::Result<()> {
         let used = clock_gettime(ClockId::ProcessCPUTime).tv_sec.cast_unsigned();
         // The limit counts whole seconds.
-        let current = (used + 1 + seconds).min(PROCESSOR_SECONDS_MAX);
-        Ok(setrlimit(Resource::Cpu, Rlimit { current: Some(current), maximum: Some(PROCESSOR_SECONDS_MAX) })?)
+        let maximum = self.processor_seconds_max;
+        let current = used.saturating_add(1).saturating_add(seconds).min(maximum);
+        Ok(setrlimit(Resource::Cpu, Rlimit { current: Some(current), maximum: Some(maximum) })?)
     }
 
     /// Whether earlier files have left so much behind that the next would find its memory short.
     pub(super) fn has_grown(&self) -> bool {
         address_space(&self.figures).is_ok_and(|now| now > self.begun_with + KEPT_BYTES_MAX)
     }
+}
+
+/// Whoever has started the server may have set a lower limit, which cannot be raised.
+fn no_more_than_allowed(resource: Resource, wanted: u64) -> u64 {
+    getrlimit(resource).maximum.map_or(wanted, |allowed| allowed.min(wanted))
 }
 
 /// Where the machine runs out of memory, the kernel is to end this process and not the server.

@@ -45,6 +45,8 @@ struct Shared {
 struct State {
     jobs: VecDeque<Job>,
     is_closed: bool,
+    /// Threads without work that have a reader: they go first, so that no more readers are started than are needed.
+    ready: usize,
     /// The sockets of readers at work, to interrupt the wait for them.
     at_work: Vec<Option<UnixStream>>,
 }
@@ -90,7 +92,7 @@ impl Lane {
             }
             state.jobs.push_back(Job { request, file, answer });
         }
-        self.shared.changed.notify_one();
+        self.shared.changed.notify_all();
         answered.await.unwrap_or(Err(NoAnswer::Closed))
     }
 
@@ -144,24 +146,36 @@ impl Thread {
     }
 
     fn next(&self) -> Next {
+        let is_ready = self.process.is_some();
         let mut state = self.shared.state();
-        loop {
+        state.ready += usize::from(is_ready);
+        let next = loop {
             if state.is_closed {
-                return Next::Closed;
+                break Next::Closed;
             }
-            if let Some(job) = state.jobs.pop_front() {
-                return Next::Job(job);
+            let left_to_others = if is_ready { 0 } else { state.ready };
+            if state.jobs.len() > left_to_others
+                && let Some(job) = state.jobs.pop_front()
+            {
+                break Next::Job(job);
             }
             let waited = self.shared.changed.wait_timeout(state, IDLE_MAX).unwrap_or_else(PoisonError::into_inner);
             state = waited.0;
-            if waited.1.timed_out() && state.jobs.is_empty() && self.process.is_some() {
-                return Next::Idle;
+            if waited.1.timed_out() && state.jobs.is_empty() && is_ready {
+                break Next::Idle;
             }
-        }
+        };
+        state.ready -= usize::from(is_ready);
+        next
     }
 
     fn read(&mut self, request: &Request, file: &File) -> Result<Reading, NoAnswer> {
-        let read = self.try_read(request, file);
+        let mut read = self.try_read(request, file);
+        if let Err(NoAnswer::Gone | NoAnswer::NotStarted(_)) = read {
+            self.process = None;
+            self.failures = self.failures.saturating_add(1);
+            read = self.try_read(request, file);
+        }
         match &read {
             Ok(_) => self.failures = 0,
             Err(_) => {

@@ -35,6 +35,9 @@ pub(crate) enum NoAnswer {
     Told,
     #[error("the reader of files could not be started: {0}")]
     NotStarted(String),
+    /// It had ended before it was asked: the file has no part in it.
+    #[error("the reader of files had ended by itself")]
+    Gone,
     #[error("the server is stopping")]
     Closed,
 }
@@ -92,8 +95,10 @@ impl Process {
     /// Has it read the file. After an error this reader is of no use any more.
     pub(super) fn ask(&mut self, request: &Request, file: &File, time_max: Duration) -> Result<Reading, NoAnswer> {
         let until = Instant::now() + time_max;
-        let asked = self.send(request, file).and_then(|()| self.receive::<Answer>(ANSWER_BYTES_MAX, until));
-        match asked {
+        if self.child.try_wait().is_ok_and(|ended| ended.is_some()) || self.send(request, file).is_err() {
+            return Err(NoAnswer::Gone);
+        }
+        match self.receive::<Answer>(ANSWER_BYTES_MAX, until) {
             Ok(Answer { reading, is_last }) if is_plausible(&reading) => {
                 self.is_last = is_last;
                 self.answers += 1;
