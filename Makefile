@@ -39,7 +39,7 @@ dev: rust-target ## Serve, rebuild and reload on change (cargo-leptos; its first
 	@wasm-bindgen --version 2> /dev/null | grep -qF "$(WASM_BINDGEN_VERSION)" || { echo "== installing wasm-bindgen"; cargo install wasm-bindgen-cli --version $(WASM_BINDGEN_VERSION); }
 	cargo leptos watch --split -- serve $(ARGS)
 
-lint: rust-components rust-target end2end/node_modules ## Check formatting, lints and types
+lint: rust-components rust-target end2end/node_modules ## Check formatting, lints, dependencies and types
 	@echo "== formatting"
 	@cargo fmt --all --check
 	@cargo fmt --manifest-path fuzz/Cargo.toml --check
@@ -47,6 +47,15 @@ lint: rust-components rust-target end2end/node_modules ## Check formatting, lint
 	@cargo clippy --workspace --all-targets --quiet -- --deny warnings
 	@cargo clippy --workspace --all-targets --features server/failpoints --quiet -- --deny warnings
 	@cargo clippy --package lakeshore --package app --lib --target $(WASM) --no-default-features --features app/hydrate --quiet -- --deny warnings
+	@echo "== licences, sources and advisories of the dependencies"
+	@if ! cargo deny --version > /dev/null 2>&1; then \
+		echo "not checked: cargo-deny is not installed (cargo install --locked cargo-deny)"; \
+	elif ls -d $${CARGO_HOME:-$$HOME/.cargo}/advisory-db*/*/ > /dev/null 2>&1; then \
+		cargo deny --offline --log-level error check advisories bans licenses sources; \
+	else \
+		cargo deny --offline --log-level error check bans licenses sources; \
+		echo "advisories not checked: their data is not on this machine (cargo deny fetch brings it)"; \
+	fi
 	@echo "== types of the browser tests"
 	@cd end2end && npx tsc --noEmit
 
