@@ -419,6 +419,7 @@ error_codes! {
     TooManyConnections = 50302, "the client's address has its share of the connections";
     OpenedAhead = 50303, "a sign-in link that was fetched ahead of its use";
     ColumnsUnread = 50305, "columns of files of the sync could not be read yet";
+    NotReady = 50306, "a write would not succeed now, and why";
     DiskFull = 50700, "the disk is full, or so full that the rest is kept back";
 }
 

@@ -90,6 +90,8 @@ impl Place {
 
 /// The folders of [`ENGINE_FOLDER`], which a backend makes at its start.
 pub const ENGINE_SUBFOLDERS: [&str; 3] = [UPLOADS_FOLDER, "staging", "trash"];
+/// In [`ENGINE_FOLDER`], the beginning of the name of an empty folder that says which lake it is.
+pub const IDENTITY_PREFIX: &str = "identity-";
 /// The folder of the partial files, in [`ENGINE_FOLDER`].
 pub const UPLOADS_FOLDER: &str = "uploads";
 

@@ -41,6 +41,9 @@ pub enum Action {
     Check(CheckOptions),
     /// Copy the database to a new file, consistently, while the server may run
     Backup(BackupOptions),
+    /// Make the lake at --lake-root the one of the database in --data-dir, after a move or a restore; else a lake and a database
+    /// that do not know each other are refused
+    Adopt(AdoptOptions),
     /// Send a folder to a server: the whole dataset (--full), or more of it (--incremental)
     Push(Box<PushOptions>),
     /// Show the latest syncs of a server, or one
@@ -268,6 +271,22 @@ pub struct CheckOptions {
 }
 
 impl CheckOptions {
+    pub fn lake_root(&self) -> PathBuf {
+        self.lake_root.clone().unwrap_or_else(|| self.data.lake())
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct AdoptOptions {
+    #[command(flatten)]
+    pub data: DataDir,
+
+    /// The folder that readers of the lake read [default: DATA_DIR/lake]
+    #[arg(long, env = "LAKESHORE_LAKE_ROOT", value_name = "FOLDER")]
+    pub lake_root: Option<PathBuf>,
+}
+
+impl AdoptOptions {
     pub fn lake_root(&self) -> PathBuf {
         self.lake_root.clone().unwrap_or_else(|| self.data.lake())
     }

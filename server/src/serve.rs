@@ -3,7 +3,7 @@
 use crate::clock::{SystemClock, SystemRandomness};
 use crate::config::ServeOptions;
 use crate::crash;
-use crate::files::local::{LocalFiles, reopen};
+use crate::files::local::reopen;
 use crate::formats::FileFormats;
 use crate::housekeeping;
 use crate::http::connections::{allow_descriptors, serve};
@@ -11,8 +11,9 @@ use crate::http::refusal_log::RefusalLog;
 use crate::http::spool::Spool;
 use crate::http::threads::Threads;
 use crate::http::{self, Door};
+use crate::opening::{self, Opened};
+use crate::readiness::Readiness;
 use crate::site;
-use crate::state::sqlite::SqliteState;
 use crate::terminal::say;
 use anyhow::{Context, anyhow};
 use lakeshore::Lake;
@@ -42,19 +43,17 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = hangup()?;
-    let data_dir = options.data.path.display();
-    std::fs::create_dir_all(&options.data.path).with_context(|| format!("cannot make the data folder {data_dir}"))?;
-    let _lock = crate::lock::lock(&options.data.path).with_context(|| data_dir.to_string())?;
     let listener = TcpListener::bind(options.listen).await.map_err(|error| cannot_listen(options.listen, &error))?;
     let address = listener.local_addr()?;
     let root = options.lake_root();
-    let files = LocalFiles::open(&root).with_context(|| format!("the lake root {}", root.display()))?;
-    let state = SqliteState::open(&options.data.database())?;
+    // Until the end: it holds the locks.
+    let opened = opening::open(&options.data, &root).await?;
+    let Opened { state, files, .. } = &opened;
     let formats = FileFormats::start(reopen, options.preview_timeout).context("starting the readers of files")?;
     let formats = Arc::new(formats);
     let lake = Lake::new(Parts {
         state: Arc::new(state.clone()),
-        files: Arc::new(files),
+        files: Arc::new(files.clone()),
         formats: formats.clone(),
         clock: Arc::new(SystemClock),
         randomness: Arc::new(SystemRandomness),
@@ -69,7 +68,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
 
     let door = Arc::new(Door {
         lake: lake.clone(),
-        state: state.clone(),
+        readiness: Readiness::new(lake.clone(), state.clone(), files.clone(), options.data.database()),
         assets: Arc::new(assets()),
         lake_root: std::path::absolute(&root).unwrap_or(root),
         spool: Spool::new(options.data.path.clone()),
@@ -78,6 +77,8 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         changes: TaskTracker::new(),
         refusal_log: RefusalLog::default(),
     });
+    // Said now, and served all the same: reading goes on, and emptying the trash may be what helps.
+    let _ = door.readiness.look().await;
     let housekeeping = tokio::spawn(housekeeping::run(lake.clone(), door.stopping.clone()));
     lead("landings", {
         let lake = lake.clone();

@@ -39,6 +39,11 @@ impl Look {
 }
 
 impl Lake {
+    /// Whether there is more than the room that is kept back.
+    pub fn has_room(&self) -> Result<(), Error> {
+        self.look_for_room(|_, _| 0)
+    }
+
     /// Refuses what would leave too little room: `more_bytes` of `owner` are about to come into the lake.
     pub(super) fn refuse_below_reserve(&self, owner: Principal, more_bytes: u64) -> Result<(), Error> {
         self.look_for_room(|look, room_bytes| look.kept_bytes(owner, room_bytes).saturating_add(more_bytes))

@@ -2,10 +2,9 @@
 
 use crate::clock::{SystemClock, SystemRandomness};
 use crate::config::CheckOptions;
-use crate::files::local::{LocalFiles, reopen};
+use crate::files::local::reopen;
 use crate::formats::{FileFormats, TIME_MAX};
-use crate::lock::lock;
-use crate::state::sqlite::SqliteState;
+use crate::opening::{self, Opened};
 use crate::terminal;
 use anyhow::{Context, bail};
 use lakeshore::Lake;
@@ -21,7 +20,7 @@ const FOUND: u8 = 1;
 pub const COULD_NOT: u8 = 2;
 
 pub async fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
-    let (data_dir, root) = (&options.data.path, options.lake_root());
+    let root = options.lake_root();
     // Looking must not make what it looks for.
     if !options.data.database().is_file() {
         bail!("there is no database at {}; name the data folder with --data-dir", options.data.database().display());
@@ -29,12 +28,12 @@ pub async fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
     if !root.is_dir() {
         bail!("there is no lake at {}; name its folder with --lake-root", root.display());
     }
-    let _lock = lock(data_dir).with_context(|| data_dir.display().to_string())?;
-    let files = LocalFiles::open(&root).with_context(|| format!("the lake root {}", root.display()))?;
-    let state = SqliteState::open(&options.data.database())?;
+    // Until the end: it holds the locks.
+    let opened = opening::open(&options.data, &root).await?;
+    let Opened { state, files, .. } = &opened;
     let lake = Lake::new(Parts {
         state: Arc::new(state.clone()),
-        files: Arc::new(files),
+        files: Arc::new(files.clone()),
         formats: Arc::new(FileFormats::start(reopen, TIME_MAX)?),
         clock: Arc::new(SystemClock),
         randomness: Arc::new(SystemRandomness),

@@ -4,9 +4,10 @@ use super::moment::moment;
 use super::table;
 use crate::clock::{SystemClock, SystemRandomness};
 use crate::config::{CreateKey, DataDir, KeyAction};
+use crate::opening;
 use crate::state::sqlite::SqliteState;
 use crate::terminal;
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use lakeshore::Timestamp;
 use lakeshore::activity::Actor;
 use lakeshore::key::{Key, KeyId, NewKey};
@@ -31,9 +32,7 @@ pub async fn run(action: &KeyAction) -> anyhow::Result<()> {
 }
 
 pub(super) async fn open(data: &DataDir) -> anyhow::Result<SqliteState> {
-    std::fs::create_dir_all(&data.path)
-        .with_context(|| format!("cannot make the data folder {}", data.path.display()))?;
-    Ok(SqliteState::open(&data.database())?)
+    opening::open_database(data)
 }
 
 async fn create_key(ring: &KeyRing<'_>, create: &CreateKey) -> anyhow::Result<()> {

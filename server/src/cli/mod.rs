@@ -1,5 +1,6 @@
 //! The commands of `lakeshore`, but for the server itself.
 
+mod adopt;
 mod backup;
 mod check;
 mod client;
@@ -12,6 +13,7 @@ mod sessions;
 mod status;
 mod table;
 
+pub use adopt::run as run_adopt;
 pub use backup::run as run_backup;
 pub use check::{COULD_NOT, run as run_check};
 pub use get::run as run_get;

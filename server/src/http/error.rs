@@ -66,6 +66,8 @@ pub enum HttpError {
     PreconditionFailed,
     #[error("the file has {size_bytes} bytes, and the range begins behind them; ask for bytes before its end")]
     RangeNotSatisfiable { size_bytes: u64 },
+    #[error("not ready: {0}")]
+    NotReady(String),
     /// Some files of one request failed; the others were kept. The first [`FAILED_NAMED_MAX`] of them are named.
     #[error("{}", tell(failed, *num_failed, *sent))]
     Files { failed: Vec<FailedFile>, num_failed: usize, sent: usize },
@@ -126,6 +128,7 @@ impl HttpError {
             Self::BodyGaveWay => ErrorCode::OverShare,
             Self::PreconditionFailed => ErrorCode::PreconditionFailed,
             Self::RangeNotSatisfiable { .. } => ErrorCode::RangeNotSatisfiable,
+            Self::NotReady(_) => ErrorCode::NotReady,
             Self::Files { failed, .. } => failed.first().map_or(ErrorCode::Internal, |file| file.error.code()),
         }
     }

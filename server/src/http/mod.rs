@@ -25,8 +25,8 @@ pub mod spool;
 pub mod threads;
 
 use crate::logging;
+use crate::readiness::Readiness;
 use crate::site;
-use crate::state::sqlite::SqliteState;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
@@ -49,8 +49,7 @@ use tower_http::trace::TraceLayer;
 /// What the handlers share.
 pub struct Door {
     pub lake: Lake,
-    /// Asked whether it is ready.
-    pub state: SqliteState,
+    pub readiness: Readiness,
     pub assets: Arc<app::shell::Assets>,
     /// As the lake's readers on this machine name it.
     pub lake_root: PathBuf,
@@ -148,11 +147,11 @@ async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Requests are welcome.
+/// Requests are welcome, and a write would succeed.
 async fn readyz(State(door): State<Arc<Door>>) -> Result<Response, HttpError> {
     if door.stopping.is_cancelled() {
         return Err(lakeshore::Error::ShuttingDown.into());
     }
-    door.state.check()?;
+    door.readiness.look().await.map_err(HttpError::NotReady)?;
     Ok((StatusCode::OK, "ready\n").into_response())
 }

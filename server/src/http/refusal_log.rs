@@ -102,6 +102,10 @@ impl Asked {
         }
         let refused = response.extensions().get::<Refused>();
         let code = refused.map_or(u32::from(status.as_u16()) * 100, |refused| refused.code);
+        // Asked every few seconds; a change is logged by whoever finds it.
+        if code == ErrorCode::NotReady.number() {
+            return;
+        }
         let Some(unlogged) = door.refusal_log.admit(code, door.lake.now()) else { return };
         let parameter = |wanted: &str| {
             let query = self.uri.query().unwrap_or_default();
@@ -125,6 +129,12 @@ impl Asked {
     }
 }
 
+/// A path, without the token of a resumable upload or a key.
+pub(super) fn without_token(path: &str) -> String {
+    const UPLOADS: &str = "/api/lake/files/";
+    if path.starts_with(UPLOADS) { format!("{UPLOADS}…") } else { bounded(path) }
+}
+
 /// Of an address without a route, as much as holds no secret.
 fn first_segment(path: &str) -> String {
     let segment = path.split('/').nth(1).unwrap_or_default();
@@ -138,7 +148,7 @@ fn names_an_address(code: u32) -> bool {
 }
 
 /// Of a text that somebody has sent, what a line shows: not all of a long one, and of a key only that there was one.
-fn bounded(text: &str) -> String {
+pub(super) fn bounded(text: &str) -> String {
     const KEY: &str = "lks_";
     let text: String = text.chars().take(TEXT_CHARACTERS_MAX).collect();
     let mut pieces = text.split(KEY);

@@ -157,6 +157,12 @@ fn make_older(data_dir: &Path, version: usize) {
         let _ = fs::remove_file(data_dir.join(format!("lakeshore.db{behind}")));
     }
     fs::rename(older, database).unwrap();
+    // Nor had its lake an identity.
+    for entry in fs::read_dir(data_dir.join("lake/.lakeshore")).unwrap().map(Result::unwrap) {
+        if entry.file_name().to_str().unwrap().starts_with("identity-") {
+            fs::remove_dir(entry.path()).unwrap();
+        }
+    }
 }
 
 #[tokio::test]

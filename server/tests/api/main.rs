@@ -1,6 +1,6 @@
 //! The API as its callers see it: the real binary, real HTTP, real files.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod activity;
 mod authorisation;
@@ -24,13 +24,16 @@ mod hosts;
 mod idempotency;
 mod identity;
 mod inert;
+mod lake_identity;
 mod list;
 mod log;
 mod log_secrets;
 mod long_bodies;
 mod missing;
+mod permissions;
 mod previews;
 mod proxies;
+mod readiness;
 mod recovery;
 mod refused;
 mod reserve;

@@ -10,6 +10,7 @@ mod exchange;
 mod fault;
 mod group;
 mod inspect;
+mod lake_identity;
 mod landing;
 mod measuring;
 mod partial;
@@ -41,6 +42,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tree::Tree;
 
+pub use lake_identity::{IdentityError, LakeSight, ProbeError, look};
 pub use reading::reopen;
 pub use tree::OpenError;
 
@@ -55,6 +57,20 @@ impl LocalFiles {
     /// serves it and that its file system can do what publishing needs.
     pub fn open(root: &Path) -> Result<Self, OpenError> {
         Ok(Self(Arc::new(Tree::open(root)?)))
+    }
+
+    /// Which lake it is.
+    pub fn identity(&self) -> Result<Option<String>, IdentityError> {
+        lake_identity::identity(&self.0)
+    }
+
+    pub fn set_identity(&self, identity: &str) -> Result<(), IdentityError> {
+        lake_identity::set_identity(&self.0, identity)
+    }
+
+    /// Finds out, by writing, whether a write would succeed. Blocks.
+    pub fn probe(&self) -> Result<(), ProbeError> {
+        lake_identity::probe(&self.0)
     }
 
     /// Runs disk work where it may block.

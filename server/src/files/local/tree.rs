@@ -13,14 +13,14 @@ use lakeshore::ports::files::FoundFile;
 use lakeshore::upload::Identity;
 use lakeshore::{Error, Timestamp};
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, StatxFlags, StatxTimestamp, fstatfs,
-    fstatvfs, fsync, openat, renameat_with, statx, unlinkat,
+    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, StatxFlags, StatxTimestamp, fchmod, fstat,
+    fstatfs, fstatvfs, fsync, openat, renameat_with, statx, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::path::Arg;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 
 /// Why a folder cannot be the lake root.
@@ -39,9 +39,10 @@ pub enum OpenError {
 }
 
 pub(super) struct Tree {
+    path: PathBuf,
     root: OwnedFd,
     /// The engine's folder. Holding it holds the lock on the lake.
-    _engine: OwnedFd,
+    engine: OwnedFd,
     /// Where partial files are.
     uploads: OwnedFd,
     syncs_wait: bool,
@@ -68,6 +69,7 @@ impl Tree {
         let root = openat(CWD, path, flags, Mode::empty()).map_err(|errno| OpenError::Root(errno.into()))?;
         let unwritable = |errno: Errno| OpenError::Unwritable(errno.into());
         let engine = make_folder(&root, ENGINE_FOLDER, ENGINE_MODE).map_err(unwritable)?;
+        close_to_others(&engine, path);
         for name in ENGINE_SUBFOLDERS {
             make_folder(&engine, name, ENGINE_MODE).map_err(unwritable)?;
         }
@@ -79,7 +81,7 @@ impl Tree {
         probe_exchange(&engine)?;
         let uploads = open_folder(&engine, UPLOADS_FOLDER).map_err(unwritable)?;
         let syncs_wait = fstatfs(&root).map_err(unwritable)?.f_type != TMPFS_MAGIC;
-        Ok(Self { root, _engine: engine, uploads, syncs_wait, uploads_under_way: AtomicUsize::new(0) })
+        Ok(Self { path: path.to_owned(), root, engine, uploads, syncs_wait, uploads_under_way: AtomicUsize::new(0) })
     }
 
     /// Whether a sync takes its time. On a file system in memory there is nothing to wait for.
@@ -90,6 +92,21 @@ impl Tree {
     /// Uploads that are being written, but for small ones.
     pub(super) fn uploads_under_way(&self) -> &AtomicUsize {
         &self.uploads_under_way
+    }
+
+    /// The lake root, as it was named.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The lake root.
+    pub(super) fn root_handle(&self) -> &OwnedFd {
+        &self.root
+    }
+
+    /// The engine's folder.
+    pub(super) fn engine(&self) -> &OwnedFd {
+        &self.engine
     }
 
     /// The folder of the partial files.
@@ -184,6 +201,22 @@ impl Tree {
     }
 }
 
+/// Readers read datasets: what has not landed, and what is in the trash, are none of theirs.
+fn close_to_others(engine: &OwnedFd, root: &Path) {
+    let others = Mode::RWXG | Mode::RWXO;
+    let closed = fstat(engine).map(|found| Mode::from_raw_mode(found.st_mode)).and_then(|mode| {
+        if mode.intersects(others) { fchmod(engine, mode - others).map(|()| true) } else { Ok(false) }
+    });
+    let root = root.display();
+    match closed {
+        Ok(false) => {}
+        Ok(true) => tracing::info!(%root, "others could read the trash of the lake; from now on its owner alone can"),
+        Err(errno) => {
+            tracing::warn!(%root, %errno, "others can read the trash of the lake, and that cannot be changed")
+        }
+    }
+}
+
 /// Publishing rests on this call: better refused at the start than at the first publish.
 fn probe_exchange(engine: &OwnedFd) -> Result<(), OpenError> {
     const NAMES: [&str; 2] = ["probe-a", "probe-b"];
@@ -198,7 +231,12 @@ fn probe_exchange(engine: &OwnedFd) -> Result<(), OpenError> {
         // What cannot be removed now is found, and used, by the next start.
         let _ = unlinkat(engine, name, AtFlags::REMOVEDIR);
     }
-    result.map_err(|errno| match errno {
+    match result {
+        // A full disk has to be served, so that the trash can be emptied.
+        Err(Errno::NOSPC | Errno::DQUOT) => return Ok(()),
+        result => result,
+    }
+    .map_err(|errno| match errno {
         Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP => OpenError::NoExchange(errno.into()),
         errno => OpenError::Unwritable(errno.into()),
     })

@@ -22,6 +22,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("../../../migrations/sqlite/0013_inspections.sql")),
     OWNERS,
     M::up(include_str!("../../../migrations/sqlite/0015_sessions_and_duplicates.sql")),
+    M::up(include_str!("../../../migrations/sqlite/0016_lake_identity.sql")),
 ];
 
 pub(super) fn run(connection: &mut Connection) -> rusqlite_migration::Result<()> {

@@ -2,7 +2,7 @@
 //!
 //! WAL mode, one writer that commits many requests in one transaction ([`writer`]), and readers that never wait for it
 //! ([`readers`]). The queries stand beside the types that they fill: [`syncs`], [`batches`], [`uploads`], [`resumables`],
-//! [`schemas`], [`trash`], [`keys`], [`datasets`], [`activity`], [`search`]; what counts beside them in [`counts`] and [`days`].
+//! [`schemas`], [`trash`], [`keys`], [`datasets`], [`activity`], [`search`], [`identity`]; what counts beside them in [`counts`] and [`days`].
 
 mod activity;
 mod backup;
@@ -15,12 +15,14 @@ mod days;
 mod deed_log;
 mod history;
 mod idempotency;
+mod identity;
 mod inspection;
 mod keys;
 mod migrations;
 mod query;
 mod readers;
 mod resumables;
+mod rights;
 mod row;
 mod schemas;
 mod search;
@@ -31,6 +33,7 @@ mod uploads;
 mod writer;
 
 pub use backup::{BackupError, backup};
+pub use identity::{Evidence, KnownLake};
 
 use crate::space::space_of;
 use lakeshore::Error;
@@ -58,6 +61,12 @@ pub struct SqliteState {
 pub enum OpenError {
     #[error("cannot open the database {path}: {source}")]
     Open { path: String, source: rusqlite::Error },
+    #[error("cannot make sure that only its owner reads the database {path}: {source}")]
+    Rights { path: String, source: io::Error },
+    #[error(
+        "the database {path} cannot be written to; look at the rights of the file and its folder, and whether its disk is mounted read-only"
+    )]
+    ReadOnly { path: String },
     #[error("cannot bring the database {path} up to date: {source}; it may be of a newer version of Lakeshore")]
     Migrate { path: String, source: rusqlite_migration::Error },
 }
@@ -67,7 +76,11 @@ impl SqliteState {
     pub fn open(file: &Path) -> Result<Self, OpenError> {
         let path = file.display().to_string();
         let open_error = |source| OpenError::Open { path: path.clone(), source };
+        rights::close_to_others(file).map_err(|source| OpenError::Rights { path: path.clone(), source })?;
         let mut connection = open_writing(file).map_err(open_error)?;
+        if connection.is_readonly("main").map_err(open_error)? {
+            return Err(OpenError::ReadOnly { path });
+        }
         migrations::run(&mut connection).map_err(|source| OpenError::Migrate { path: path.clone(), source })?;
         let readers = Readers::open(file.to_owned()).map_err(open_error)?;
         Ok(Self { writer: Arc::new(Writer::new(connection)), readers: Arc::new(readers) })
@@ -77,11 +90,6 @@ impl SqliteState {
     pub fn close(&self) {
         self.readers.close();
         self.writer.close();
-    }
-
-    /// Can the database be read?
-    pub fn check(&self) -> Result<(), Error> {
-        self.readers.look(|connection| connection.query_row("SELECT 1", [], |_| Ok(())).map_err(fault))
     }
 }
 

@@ -1,0 +1,22 @@
+//! `lakeshore adopt`: a lake that was moved, restored, or is to have a new database.
+
+use crate::config::AdoptOptions;
+use crate::opening::{self, Opened};
+use crate::terminal::say;
+use anyhow::bail;
+
+pub async fn run(options: &AdoptOptions) -> anyhow::Result<()> {
+    let root = options.lake_root();
+    // A name that was mistyped is no new lake.
+    if !root.is_dir() {
+        bail!("there is no lake at {}; name its folder with --lake-root", root.display());
+    }
+    let Opened { state, .. } = opening::adopt(&options.data, &root).await?;
+    state.close();
+    say(&format!(
+        "{} is the lake of the database in {} now; \"lakeshore check\" tells where they differ",
+        root.display(),
+        options.data.path.display()
+    ));
+    Ok(())
+}

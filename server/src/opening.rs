@@ -1,0 +1,176 @@
+//! Opening a lake and its database, for every command that needs both. They know each other by an identity that both hold:
+//! a lake that is not mounted, another lake, or another database is refused before anything is written.
+
+use crate::clock::SystemRandomness;
+use crate::config::DataDir;
+use crate::files::local::{LakeSight, LocalFiles, OpenError, look};
+use crate::lock::lock;
+use crate::placement;
+use crate::state::sqlite::{KnownLake, SqliteState};
+use anyhow::{Context, bail};
+use lakeshore::place::Place;
+use lakeshore::ports::Randomness;
+use lakeshore::upload::hexadecimal;
+use std::fs::DirBuilder;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// What may be read in the data folder is its owner's business.
+const CLOSED: u32 = 0o700;
+/// The same, and others may pass through it, to a lake that is in it.
+const PASSABLE: u32 = 0o711;
+
+/// A database and its lake, held by this process alone.
+pub struct Opened {
+    pub state: SqliteState,
+    pub files: LocalFiles,
+    _lock: OwnedFd,
+}
+
+/// Opens both, making them where they are missing.
+pub async fn open(data: &DataDir, root: &Path) -> anyhow::Result<Opened> {
+    open_pair(data, root, false).await
+}
+
+/// Makes the lake that of the database, whatever either knew before. Each of them is refused by its former partner.
+pub async fn adopt(data: &DataDir, root: &Path) -> anyhow::Result<Opened> {
+    open_pair(data, root, true).await
+}
+
+async fn open_pair(data: &DataDir, root: &Path, adopts: bool) -> anyhow::Result<Opened> {
+    let (data_dir, database) = (&data.path, data.database());
+    placement::check(data_dir, &database, root)?;
+    let lake = || format!("the lake root {}", root.display());
+    let sight = if adopts { LakeSight::default() } else { look(root).with_context(lake)? };
+    if sight.is_served {
+        return Err(OpenError::InUse).with_context(lake);
+    }
+    if sight.identity.is_some() && !database.exists() {
+        // Not even an empty database is left where it was looked for by mistake.
+        bail!(Mismatch::OtherDatabase { data_dir: data_dir.clone(), root: root.to_owned() });
+    }
+    make_data_folder(data_dir, is_below(root, data_dir))?;
+    let lock = lock(data_dir).with_context(|| data_dir.display().to_string())?;
+    let state = SqliteState::open(&database)?;
+    let identity = if adopts { new_identity()? } else { agree(&state, &sight, data_dir, root)? };
+    // Only now is anything made in the lake root: it may be the empty folder where a disk should be mounted.
+    let files = LocalFiles::open(root).with_context(lake)?;
+    pair(&state, &files, identity, root, adopts).await.with_context(lake)?;
+    Ok(Opened { state, files, _lock: lock })
+}
+
+/// The database alone, made where it is missing.
+pub fn open_database(data: &DataDir) -> anyhow::Result<SqliteState> {
+    placement::refuse_inside_a_lake(&data.database())?;
+    // Whether the lake is in it is not known here.
+    make_data_folder(&data.path, true)?;
+    Ok(SqliteState::open(&data.database())?)
+}
+
+fn make_data_folder(path: &Path, holds_lake: bool) -> anyhow::Result<()> {
+    let mode = if holds_lake { PASSABLE } else { CLOSED };
+    let made = DirBuilder::new().recursive(true).mode(mode).create(path);
+    made.with_context(|| format!("cannot make the data folder {}", path.display()))
+}
+
+fn is_below(root: &Path, data_dir: &Path) -> bool {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    absolute(root).starts_with(absolute(data_dir))
+}
+
+fn new_identity() -> anyhow::Result<String> {
+    let mut random = [0; 16];
+    SystemRandomness.fill(&mut random)?;
+    Ok(hexadecimal(&random))
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Mismatch {
+    #[error(
+        "the database in {} belongs to the lake {identity}{}, and {} is not that lake: it has no identity. Is its disk mounted? Else name the lake's folder by --lake-root, or make this folder its lake by \"lakeshore adopt\"",
+        data_dir.display(), was_at(was_at_root), root.display()
+    )]
+    NoLake { data_dir: PathBuf, identity: String, was_at_root: String, root: PathBuf },
+    #[error(
+        "the database in {} belongs to the lake {known}{}, and {} is another lake, {found}; name the right --lake-root or --data-dir, or make the two belong together by \"lakeshore adopt\"",
+        data_dir.display(), was_at(was_at_root), root.display()
+    )]
+    OtherLake { data_dir: PathBuf, known: String, was_at_root: String, root: PathBuf, found: String },
+    #[error(
+        "the lake {} belongs to another database than the one in {}, which knows of no lake; name its database by --data-dir, or make the two belong together by \"lakeshore adopt\"",
+        root.display(), data_dir.display()
+    )]
+    OtherDatabase { data_dir: PathBuf, root: PathBuf },
+    #[error(
+        "the database in {} knows of datasets, and {} holds none of them. Is its disk mounted? Else name the lake's folder by --lake-root, or make this folder its lake by \"lakeshore adopt\"",
+        data_dir.display(), root.display()
+    )]
+    NothingThere { data_dir: PathBuf, root: PathBuf },
+}
+
+fn was_at(root: &str) -> String {
+    if root.is_empty() { String::new() } else { format!(" (last at {root})") }
+}
+
+/// The identity that the two have, or are to have; or why they do not belong together.
+fn agree(state: &SqliteState, sight: &LakeSight, data_dir: &Path, root: &Path) -> anyhow::Result<String> {
+    let (data_dir, root) = (data_dir.to_owned(), root.to_owned());
+    match (state.known_lake()?, &sight.identity) {
+        (Some(known), Some(found)) if known.identity == *found => Ok(known.identity),
+        // A first start that was cut short.
+        (Some(known), None) if !known.is_paired => Ok(known.identity),
+        (Some(KnownLake { identity, root: was_at_root, .. }), None) => {
+            bail!(Mismatch::NoLake { data_dir, identity, was_at_root, root })
+        }
+        (Some(KnownLake { identity: known, root: was_at_root, .. }), Some(found)) => {
+            bail!(Mismatch::OtherLake { data_dir, known, was_at_root, root, found: found.clone() })
+        }
+        (None, Some(_)) => bail!(Mismatch::OtherDatabase { data_dir, root }),
+        // Both new, or both of a version that had no identities.
+        (None, None) if state.is_unused()? => {
+            if sight.has_engine_folder && sight.holds_something {
+                bail!(Mismatch::OtherDatabase { data_dir, root });
+            }
+            new_identity()
+        }
+        (None, None) if sight.has_engine_folder && holds_what_it_should(state, &root)? => new_identity(),
+        (None, None) => bail!(Mismatch::NothingThere { data_dir, root }),
+    }
+}
+
+/// Of what an older database speaks of, something has to be there: else its lake is elsewhere.
+fn holds_what_it_should(state: &SqliteState, root: &Path) -> anyhow::Result<bool> {
+    let evidence = state.evidence()?;
+    let is_there = |place: Place| root.join(place.shown()).symlink_metadata().is_ok();
+    let datasets = evidence.datasets.into_iter().map(Place::Live);
+    let trash = evidence.trash.into_iter().map(Place::TrashSlot);
+    let mut expected = datasets.chain(trash).peekable();
+    Ok(expected.peek().is_none() || expected.any(is_there))
+}
+
+/// Writes the identity down on both sides, so that a start that is cut short is finished by the next.
+async fn pair(
+    state: &SqliteState,
+    files: &LocalFiles,
+    identity: String,
+    root: &Path,
+    adopts: bool,
+) -> anyhow::Result<()> {
+    let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned()).display().to_string();
+    let known = KnownLake { identity, is_paired: true, root };
+    // Read anew, now that nobody else can serve it.
+    let found = if adopts { None } else { files.identity()? };
+    if state.known_lake()?.as_ref() == Some(&known) && found.as_ref() == Some(&known.identity) {
+        return Ok(());
+    }
+    match found {
+        Some(found) if found == known.identity => {}
+        Some(_) => bail!("its identity was changed meanwhile; start again"),
+        None => {
+            state.know_lake(&KnownLake { is_paired: false, ..known.clone() }).await?;
+            files.set_identity(&known.identity)?;
+        }
+    }
+    Ok(state.know_lake(&known).await?)
+}

@@ -1,0 +1,118 @@
+//! Ready is a server at which a write would succeed. That is found out by writing: to the database, to the lake, and by asking
+//! for the room that is kept back. A look is relied on for a moment, so that many questions cost no more than one.
+
+use crate::clock::SystemClock;
+use crate::files::local::LocalFiles;
+use crate::state::sqlite::SqliteState;
+use lakeshore::Lake;
+use lakeshore::ports::Clock;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+
+/// How long a look is relied on.
+const KNOWN_MAX: Duration = Duration::from_secs(2);
+/// What takes longer is not ready: whoever asks has a limit of their own.
+const LOOK_MAX: Duration = Duration::from_secs(4);
+
+/// Why a write would fail: each reason says what to do.
+type Reasons = Vec<String>;
+
+#[derive(Clone)]
+struct Probe {
+    lake: Lake,
+    state: SqliteState,
+    files: LocalFiles,
+    database: PathBuf,
+    /// Device and inode of the database that is open.
+    opened: Option<(u64, u64)>,
+}
+
+pub struct Readiness {
+    probe: Probe,
+    looked: Mutex<Looked>,
+}
+
+#[derive(Default)]
+struct Looked {
+    at: Option<Instant>,
+    reasons: Reasons,
+    /// A look that has not come back yet. There is never a second beside it.
+    running: Option<JoinHandle<Reasons>>,
+}
+
+impl Readiness {
+    pub fn new(lake: Lake, state: SqliteState, files: LocalFiles, database: PathBuf) -> Self {
+        let opened = place(&database);
+        Self { probe: Probe { lake, state, files, database, opened }, looked: Mutex::default() }
+    }
+
+    /// Gives every reason why a write would fail. A change is logged.
+    pub async fn look(&self) -> Result<(), String> {
+        let mut looked = self.looked.lock().await;
+        if looked.at.is_none_or(|at| at.elapsed() > KNOWN_MAX) {
+            let mut running = looked.running.take().unwrap_or_else(|| tokio::spawn(self.probe.clone().run()));
+            let reasons = match timeout(LOOK_MAX, &mut running).await {
+                Ok(Ok(reasons)) => reasons,
+                Ok(Err(error)) => vec![error.to_string()],
+                Err(_) => {
+                    looked.running = Some(running);
+                    let limit = humantime::format_duration(LOOK_MAX);
+                    vec![format!(
+                        "a write takes longer than {limit}; look at the disks, and at who else uses the database"
+                    )]
+                }
+            };
+            report(&looked.reasons, &reasons);
+            (looked.at, looked.reasons) = (Some(Instant::now()), reasons);
+        }
+        if looked.reasons.is_empty() { Ok(()) } else { Err(looked.reasons.join("; and ")) }
+    }
+}
+
+fn report(before: &Reasons, now: &Reasons) {
+    // Figures in the words change all the time: what counts is whether there are any.
+    match (before.is_empty(), now.is_empty()) {
+        (true, false) => now.iter().for_each(|reason| tracing::warn!(%reason, "not ready: a write would not succeed")),
+        (false, true) => tracing::info!("ready again: a write succeeds"),
+        _ => {}
+    }
+}
+
+impl Probe {
+    async fn run(self) -> Reasons {
+        let mut reasons = Vec::new();
+        let files = self.files.clone();
+        match tokio::task::spawn_blocking(move || files.probe()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(fault)) => reasons.push(fault.to_string()),
+            Err(error) => reasons.push(error.to_string()),
+        }
+        if self.opened.is_none() || place(&self.database) != self.opened {
+            reasons.push("the database is not at its path any more; move it back, then restart the server".into());
+        }
+        match self.state.probe(SystemClock.now()).await {
+            Ok(()) => {}
+            Err(lakeshore::Error::DiskFull) => reasons.push("the disk of the database is full; make space".into()),
+            // Its words are the operator's: they are in the log.
+            Err(_) => reasons.push(
+                "the database cannot be written to; look at the log, at the rights of the data folder, and whether its disk is mounted read-only".into(),
+            ),
+        }
+        match self.lake.has_room() {
+            Ok(()) => {}
+            Err(error @ lakeshore::Error::BelowReserve { .. }) => reasons.push(error.to_string()),
+            // The database that is gone is named already.
+            Err(_) if !reasons.is_empty() => {}
+            Err(_) => reasons.push("the room on the disks cannot be asked for; look at them".into()),
+        }
+        reasons
+    }
+}
+
+fn place(file: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(file).ok().map(|found| (found.dev(), found.ino()))
+}

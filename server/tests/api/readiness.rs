@@ -1,0 +1,117 @@
+//! `/readyz`: ready is a server at which a write would succeed; else it says which store, why, and what to do.
+
+use crate::disk::SmallDisk;
+use crate::server::{Stopped, TestServer, answer, assert_refused};
+use serde_json::Value;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+async fn ready(server: &TestServer) -> (u16, Value) {
+    answer(server.get("/readyz")).await
+}
+
+async fn eventually_ready(server: &TestServer) {
+    server.eventually(async || (ready(server).await.0 == 200).then_some(())).await;
+}
+
+async fn eventually_not_ready(server: &TestServer, words: &str) {
+    let refused = server.eventually(async || Some(ready(server).await).filter(|(status, _)| *status != 200)).await;
+    assert_refused(refused, 50306, words);
+}
+
+#[tokio::test]
+async fn a_lake_or_a_database_that_is_not_where_it_was_is_named() {
+    let server = TestServer::start().await;
+    assert_eq!(ready(&server).await.0, 200);
+    let (lake, database) = (server.lake(), server.data_dir().join("lakeshore.db"));
+    let moved = |path: &PathBuf| path.with_extension("moved");
+    fs::rename(&lake, moved(&lake)).unwrap();
+    eventually_not_ready(&server, "the lake root is not at its path").await;
+    // Another folder in its place is not the lake.
+    fs::create_dir(&lake).unwrap();
+    eventually_not_ready(&server, "mount its disk").await;
+    fs::remove_dir(&lake).unwrap();
+    fs::rename(moved(&lake), &lake).unwrap();
+    eventually_ready(&server).await;
+    fs::rename(&database, moved(&database)).unwrap();
+    eventually_not_ready(&server, "the database is not at its path").await;
+    fs::rename(moved(&database), &database).unwrap();
+    eventually_ready(&server).await;
+    let said = server.stderr();
+    assert_eq!((said.matches("not ready: a write").count(), said.matches("ready again").count()), (2, 2), "{said}");
+}
+
+#[tokio::test]
+async fn a_lake_in_which_nothing_can_be_made_is_named() {
+    let server = TestServer::start().await;
+    let uploads = server.lake().join(".lakeshore/uploads");
+    fs::remove_dir(&uploads).unwrap();
+    eventually_not_ready(&server, "the lake cannot be written to: uploads").await;
+    fs::create_dir(&uploads).unwrap();
+    eventually_ready(&server).await;
+    assert!(server.file_names(".lakeshore/uploads").is_empty(), "a probe leaves nothing");
+}
+
+fn on_small_disk(of: &str) -> Option<(Stopped, SmallDisk, PathBuf)> {
+    let folder = tempfile::tempdir().unwrap();
+    let (data_dir, lake) = (folder.path().join("data"), folder.path().join("lake"));
+    let at = folder.path().join(of);
+    let disk = SmallDisk::mount(&at, "size=64m")?;
+    fs::create_dir_all(&data_dir).unwrap();
+    let options = ["--min-free-space", "8MiB", "--lake-root", lake.to_str().unwrap()];
+    Some((Stopped::new(folder, data_dir, &options).with_key(), disk, at))
+}
+
+#[tokio::test]
+async fn a_disk_that_was_mounted_read_only_is_named_and_refused_at_a_start() {
+    let Some((stopped, disk, at)) = on_small_disk("lake") else { return };
+    let server = stopped.start().await;
+    let remount = |how: &str| {
+        let done = Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(&at).status().unwrap();
+        assert!(done.success());
+    };
+    remount("ro");
+    eventually_not_ready(&server, "read-only").await;
+    let stopped = server.kill();
+    let refused = stopped.try_start(&[]).await.err().unwrap().said;
+    assert!(refused.contains("cannot write to the lake root"), "{refused}");
+    remount("rw");
+    let server = stopped.start().await;
+    eventually_ready(&server).await;
+    drop(server);
+    drop(disk);
+}
+
+#[tokio::test]
+async fn a_disk_below_its_reserve_is_named_while_it_is_and_at_a_start_which_serves_all_the_same() {
+    for (of, name) in [("lake", "the disk of the lake"), ("data", "the disk of the database")] {
+        let Some((stopped, disk, _)) = on_small_disk(of) else { return };
+        let server = stopped.start().await;
+        assert_eq!(ready(&server).await.0, 200);
+        disk.fill(4 << 20);
+        eventually_not_ready(&server, name).await;
+        let server = server.kill_and_restart().await;
+        assert!(server.stderr().contains("not ready") && server.stderr().contains(name), "{}", server.stderr());
+        eventually_not_ready(&server, "--min-free-space").await;
+        assert_eq!(server.rows("/api/ingestion/file/sync/list").await.len(), 0, "reading goes on");
+        disk.make_space();
+        eventually_ready(&server).await;
+        drop(server);
+    }
+}
+
+#[tokio::test]
+async fn many_questions_cost_no_more_than_one() {
+    let server = TestServer::start().await;
+    let probed = || {
+        let database = rusqlite::Connection::open(server.data_dir().join("lakeshore.db")).unwrap();
+        database.query_row("SELECT probed_at FROM lake_identity", [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let mut times = std::collections::BTreeSet::from([probed()]);
+    for _ in 0..200 {
+        assert_eq!(ready(&server).await.0, 200);
+        times.insert(probed());
+    }
+    assert!(times.len() < 100, "the database was written {} times", times.len());
+}
