@@ -5,6 +5,7 @@ use super::error::HttpError;
 use super::forwarded::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, client_address, first_of, is_proxied};
 use super::heads::HeadFault;
 use super::hosts::{AllowedHost, Host};
+use super::refusal_log::{bounded, without_token};
 use super::sender::printable;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, Method, Request, Uri, header};
@@ -196,7 +197,7 @@ impl NetworkPolicy {
     }
 }
 
-/// Logs a refusal. Nothing that the client wrote reaches the log but escaped.
+/// Logs a refusal. Nothing that the client wrote reaches the log but escaped, and no secret of an address.
 fn told<B>(peer: SocketAddr, request: &Request<B>, refusal: HttpError) -> HttpError {
     let claimed = |name| {
         request.headers().get_all(name).iter().map(|value| printable(value.as_bytes())).collect::<Vec<_>>().join(", ")
@@ -207,8 +208,8 @@ fn told<B>(peer: SocketAddr, request: &Request<B>, refusal: HttpError) -> HttpEr
         host = claimed(header::HOST),
         forwarded_host = claimed(X_FORWARDED_HOST),
         forwarded = claimed(header::FORWARDED),
-        method = printable(request.method().as_str().as_bytes()),
-        path = printable(request.uri().path().as_bytes()),
+        method = printable(bounded(request.method().as_str()).as_bytes()),
+        path = printable(without_token(request.uri().path()).as_bytes()),
         reason = %refusal,
         "refused a request"
     );

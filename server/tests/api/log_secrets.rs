@@ -43,6 +43,8 @@ async fn no_level_of_the_log_holds_a_secret() {
     for method in [reqwest::Method::HEAD, reqwest::Method::PATCH, reqwest::Method::DELETE, reqwest::Method::GET] {
         bearer(server.client.request(method, &address)).header("Tus-Resumable", "1.0.0").send().await.unwrap();
     }
+    bearer(server.client.head(&address)).header("Host", "evil.example").send().await.unwrap();
+    bearer(server.get(&format!("/syncs/{key}"))).header("Host", "evil.example").send().await.unwrap();
     // Signing in, and the cookie that comes of it.
     let form = [("key", key.as_str())];
     let signed_in = server.client.post(format!("{}/sign-in", server.url)).form(&form).send().await.unwrap();
