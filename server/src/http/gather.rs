@@ -14,7 +14,7 @@ use tokio::time::timeout;
 /// Largest small body, in bytes: a call with a path and a name, or a form.
 pub const SMALL_BODY_BYTES_MAX: usize = 64 * 1024;
 /// How long a small body may take from its first byte to its last.
-const SMALL_BODY_MAX: Duration = Duration::from_secs(30);
+pub const SMALL_BODY_MAX: Duration = Duration::from_secs(30);
 /// After a refusal, so much of a body is read and dropped,
 const DISCARDED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// and for no longer than this.
@@ -22,8 +22,16 @@ const DISCARDING_MAX: Duration = Duration::from_secs(10);
 
 /// The whole body.
 pub async fn gather_small(body: Body) -> Result<Bytes, HttpError> {
-    let late = |_| Error::Invalid(format!("the body did not come within {} seconds", SMALL_BODY_MAX.as_secs()));
-    timeout(SMALL_BODY_MAX, gather(body, SMALL_BODY_BYTES_MAX)).await.map_err(late)?
+    within(SMALL_BODY_MAX, gather(body, SMALL_BODY_BYTES_MAX)).await
+}
+
+/// What of a body is gathered, unless that takes too long in all.
+pub async fn within<T>(
+    time_max: Duration,
+    gathering: impl Future<Output = Result<T, HttpError>>,
+) -> Result<T, HttpError> {
+    let late = |_| Error::Invalid(format!("the body did not come within {} seconds", time_max.as_secs()));
+    timeout(time_max, gathering).await.map_err(late)?
 }
 
 async fn gather(body: Body, limit_bytes: usize) -> Result<Bytes, HttpError> {

@@ -2,7 +2,7 @@
 //! others wait for. What is on its way is bounded in bytes; beyond, a body of whoever has the most gives way.
 
 use super::error::HttpError;
-use super::gather::{SMALL_BODY_BYTES_MAX, too_large};
+use super::gather::{SMALL_BODY_BYTES_MAX, SMALL_BODY_MAX, too_large, within};
 use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
 use bytes::BytesMut;
 use futures_util::StreamExt;
@@ -16,12 +16,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// What all bodies on their way may have on the disk, in bytes.
 const SPOOLED_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// How long a long body may take from its first byte to its last.
+/// How long a long body may take beyond its first bytes, for which it has the time of a small one.
 const LONG_BODY_MAX: Duration = Duration::from_secs(120);
 /// What all calls of long bodies together may take of memory, in KiB; more wait, all of them on this server alone.
 const MEMORY_KIB: u32 = 96 * 1024;
@@ -140,25 +139,15 @@ impl Spool {
         if is_announced {
             return Err(too_large(&mut stream, limit_bytes).await);
         }
-        let late = |_| Error::Invalid(format!("the body did not come within {} seconds", LONG_BODY_MAX.as_secs()));
-        timeout(LONG_BODY_MAX, self.gather_all(stream, holder, limit_bytes)).await.map_err(late)?
-    }
-
-    async fn gather_all(
-        &self,
-        mut stream: BodyDataStream,
-        holder: Holder,
-        limit_bytes: usize,
-    ) -> Result<Whole, HttpError> {
         let mut beginning = BytesMut::new();
-        while let Some(piece) = stream.next().await {
-            let piece = piece.map_err(broken)?;
-            if beginning.len() + piece.len() > SMALL_BODY_BYTES_MAX.min(limit_bytes) {
-                return self.spool(&beginning.freeze(), &piece, stream, holder, limit_bytes).await.map(Whole::Long);
-            }
-            beginning.extend_from_slice(&piece);
+        let small_max = SMALL_BODY_BYTES_MAX.min(limit_bytes);
+        let next = within(SMALL_BODY_MAX, gather_beginning(&mut stream, &mut beginning, small_max)).await?;
+        match next {
+            None => Ok(Whole::Small(beginning.freeze())),
+            Some(next) => within(LONG_BODY_MAX, self.spool(&beginning.freeze(), &next, stream, holder, limit_bytes))
+                .await
+                .map(Whole::Long),
         }
-        Ok(Whole::Small(beginning.freeze()))
     }
 
     async fn spool(
@@ -237,6 +226,22 @@ impl LongBody {
         self.read()?.read_to_end(&mut bytes)?;
         Ok(bytes.into())
     }
+}
+
+/// Gathers at most `bytes_max`; the piece that is beyond is returned.
+async fn gather_beginning(
+    stream: &mut BodyDataStream,
+    beginning: &mut BytesMut,
+    bytes_max: usize,
+) -> Result<Option<Bytes>, HttpError> {
+    while let Some(piece) = stream.next().await {
+        let piece = piece.map_err(broken)?;
+        if beginning.len() + piece.len() > bytes_max {
+            return Ok(Some(piece));
+        }
+        beginning.extend_from_slice(&piece);
+    }
+    Ok(None)
 }
 
 async fn write(file: &mut tokio::fs::File, place: &Place, piece: &[u8]) -> Result<usize, HttpError> {
