@@ -19,3 +19,21 @@ async fn one_key_opens_its_share_of_event_streams_and_leaves_the_rest_to_others(
     open.pop();
     server.eventually(async || (listen(&visitor).await.status() == 200).then_some(())).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clients_of_a_trusted_proxy_have_a_share_each() {
+    let options = ["--trusted-proxy", "127.0.0.1", "--max-connections-per-address", "2"];
+    let server = TestServer::start_with(&options).await;
+    let ask = async |client: &str, to: &str| -> Response {
+        let request = server.get(to).bearer_auth(&server.key).header("x-forwarded-for", client);
+        request.send().await.unwrap()
+    };
+    let open = [ask("192.0.2.1", "/api/events").await, ask("192.0.2.1", "/api/events").await];
+    assert!(open.iter().all(|answer| answer.status() == 200));
+    let refused = ask("192.0.2.1", "/healthz").await;
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_refused((refused.status().as_u16(), refused.json().await.unwrap()), 50302, "--max-connections-per-address");
+    assert_eq!(ask("192.0.2.2", "/healthz").await.status(), 200);
+    drop(open);
+    server.eventually(async || (ask("192.0.2.1", "/healthz").await.status() == 200).then_some(())).await;
+}
