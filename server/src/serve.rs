@@ -92,7 +92,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let router = http::router(door.clone());
     let networks = Arc::new(options.network_policy());
     tracing::info!("{networks}");
-    let serving = serve(listener, threads, router, networks, options.connection_limits(), door.stopping.clone());
+    let serving = serve(listener, threads, door.clone(), router, networks, options.connection_limits());
     let mut server = tokio::spawn(serving);
     say(&format!("listening on http://{address}"));
     greet(&lake, address, options).await?;

@@ -1,12 +1,14 @@
 //! Connections: how many there may be, how many of them one address may have, how long a request's head may take, how
 //! much of one is held in memory.
 
+use super::Door;
 use super::error::HttpError;
 use super::heads::{CheckedStream, NotedFault};
 use super::isolation::protected;
 use super::networks::NetworkPolicy;
 use super::pace::{PacedBody, PacedStream};
 use super::proxied::{ProxiedRequests, holding};
+use super::refusal_log;
 use super::threads::{Claim, Threads};
 use axum::Router;
 use axum::extract::Request;
@@ -61,6 +63,7 @@ pub struct ConnectionLimits {
 /// What serves the requests of each connection.
 #[derive(Clone)]
 struct Service {
+    door: Arc<Door>,
     router: Router,
     networks: Arc<NetworkPolicy>,
     proxied: ProxiedRequests,
@@ -71,11 +74,12 @@ struct Service {
 pub async fn serve(
     listener: TcpListener,
     threads: Threads,
+    door: Arc<Door>,
     router: Router,
     networks: Arc<NetworkPolicy>,
     limits: ConnectionLimits,
-    stopping: CancellationToken,
 ) {
+    let stopping = door.stopping.clone();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.head_max)
@@ -84,7 +88,7 @@ pub async fn serve(
     let free = Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS)));
     let shares = Shares::new(limits.per_address_max);
     let proxied = ProxiedRequests::new(limits.per_address_max);
-    let service = Service { router, networks: networks.clone(), proxied, idle_max: limits.idle_max };
+    let service = Service { door, router, networks: networks.clone(), proxied, idle_max: limits.idle_max };
     let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
     let connections = TaskTracker::new();
     loop {
@@ -192,7 +196,7 @@ async fn converse(
     http: &http1::Builder,
     stream: std::net::TcpStream,
     peer: SocketAddr,
-    Service { router, networks, proxied, idle_max }: Service,
+    Service { door, router, networks, proxied, idle_max }: Service,
     stopping: CancellationToken,
 ) -> Result<(), ConnectionError> {
     let fault = NotedFault::default();
@@ -200,9 +204,12 @@ async fn converse(
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(|body| PacedBody::new(body, idle_max));
         let admitted = match noted.get() {
-            Some(fault) => networks.refuse_head(peer, &request, *fault),
+            Some(fault) => Err(HttpError::RequestHead(fault.to_string().into())),
             None => networks.admit(peer, &mut request),
         };
+        if let Err(refusal) = &admitted {
+            refusal_log::not_admitted(&door, peer, &request, refusal);
+        }
         let answer = admitted.and_then(|client| {
             let share = proxied.share_of(&client)?;
             request.extensions_mut().insert(client);

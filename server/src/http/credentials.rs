@@ -10,7 +10,7 @@ use lakeshore::activity::Origin;
 use lakeshore::key::{Caller, KeyId, Secret};
 use lakeshore::service::BegunSession;
 use std::convert::Infallible;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Once, OnceLock};
 
 pub const SESSION_COOKIE: &str = "lakeshore_session";
 
@@ -75,7 +75,11 @@ impl Credentials {
             Caller::Anonymous if self.access == Access::Open => Caller::Guest,
             Caller::Anonymous if self.access == Access::KeyNeededBehindProxy => {
                 let peer = self.traces.peer().map(tracing::field::display);
-                tracing::info!(peer, "a request without a key came through a proxy that --trusted-proxy does not name");
+                // A matter of the deployment: once is enough, and each refusal is logged by itself.
+                static TOLD: Once = Once::new();
+                TOLD.call_once(|| {
+                    tracing::info!(peer, "a request without a key came through a proxy that --trusted-proxy does not name, so it is not taken for one of an open network");
+                });
                 Caller::Anonymous
             }
             caller => {

@@ -2,11 +2,8 @@
 //! connection is known, before anything else looks at it.
 
 use super::error::HttpError;
-use super::forwarded::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, client_address, first_of, is_proxied};
-use super::heads::HeadFault;
+use super::forwarded::{X_FORWARDED_HOST, X_FORWARDED_PROTO, client_address, first_of, is_proxied};
 use super::hosts::{AllowedHost, Host};
-use super::refusal_log::{bounded, without_token};
-use super::sender::printable;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, Method, Request, Uri, header};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -106,20 +103,8 @@ fn listed(items: &[impl fmt::Display]) -> String {
 impl NetworkPolicy {
     /// Recognises the client, and refuses a request that is not for this server. The target becomes a plain path.
     pub fn admit<B>(&self, peer: SocketAddr, request: &mut Request<B>) -> Result<ClientInfo, HttpError> {
-        match self.refuse_other_hosts(peer, request) {
-            Ok(()) => Ok(self.client(peer, request)),
-            Err(refusal) => Err(told(peer, request, refusal)),
-        }
-    }
-
-    /// Refuses a request whose head, or whatever came before it, is ambiguous.
-    pub fn refuse_head<B>(
-        &self,
-        peer: SocketAddr,
-        request: &Request<B>,
-        fault: HeadFault,
-    ) -> Result<ClientInfo, HttpError> {
-        Err(told(peer, request, HttpError::RequestHead(fault.to_string().into())))
+        self.refuse_other_hosts(peer, request)?;
+        Ok(self.client(peer, request))
     }
 
     fn refuse_other_hosts<B>(&self, peer: SocketAddr, request: &mut Request<B>) -> Result<(), HttpError> {
@@ -195,25 +180,6 @@ impl NetworkPolicy {
     pub fn is_open_to_all(&self) -> bool {
         everywhere().iter().all(|network| self.open_to.contains(network))
     }
-}
-
-/// Logs a refusal. Nothing that the client wrote reaches the log but escaped, and no secret of an address.
-fn told<B>(peer: SocketAddr, request: &Request<B>, refusal: HttpError) -> HttpError {
-    let claimed = |name| {
-        request.headers().get_all(name).iter().map(|value| printable(value.as_bytes())).collect::<Vec<_>>().join(", ")
-    };
-    tracing::info!(
-        %peer,
-        forwarded_for = claimed(X_FORWARDED_FOR),
-        host = claimed(header::HOST),
-        forwarded_host = claimed(X_FORWARDED_HOST),
-        forwarded = claimed(header::FORWARDED),
-        method = printable(bounded(request.method().as_str()).as_bytes()),
-        path = printable(without_token(request.uri().path()).as_bytes()),
-        reason = %refusal,
-        "refused a request"
-    );
-    refusal
 }
 
 fn malformed_host() -> HttpError {

@@ -5,12 +5,15 @@
 
 use super::Door;
 use super::credentials::Recognised;
+use super::error::HttpError;
+use super::forwarded::{X_FORWARDED_FOR, X_FORWARDED_HOST};
 use super::networks::ClientInfo;
 use axum::extract::{MatchedPath, Request};
-use axum::http::{Method, Uri};
+use axum::http::{HeaderName, Method, Uri, header};
 use axum::response::Response;
 use lakeshore::{ErrorCode, Timestamp};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -129,10 +132,28 @@ impl Asked {
     }
 }
 
-/// A path, without the token of a resumable upload or a key.
-pub(super) fn without_token(path: &str) -> String {
-    const UPLOADS: &str = "/api/lake/files/";
-    if path.starts_with(UPLOADS) { format!("{UPLOADS}…") } else { bounded(path) }
+/// Logs that a request was refused before it was routed: it is not for this server, or its head is ambiguous.
+pub fn not_admitted<B>(door: &Door, peer: SocketAddr, request: &axum::http::Request<B>, refusal: &HttpError) {
+    let code = refusal.code().number();
+    let Some(unlogged) = door.refusal_log.admit(code, door.lake.now()) else { return };
+    let claimed = |name: HeaderName| {
+        let values = request.headers().get_all(&name).iter();
+        let values: Vec<_> = values.map(|value| value.as_bytes().escape_ascii().to_string()).collect();
+        (!values.is_empty()).then(|| tracing::field::debug(bounded(&values.join(", "))))
+    };
+    tracing::info!(
+        address = ?peer.ip().to_canonical(),
+        forwarded_for = claimed(X_FORWARDED_FOR),
+        forwarded = claimed(header::FORWARDED),
+        host = claimed(header::HOST),
+        forwarded_host = claimed(X_FORWARDED_HOST),
+        method = ?bounded(request.method().as_str()),
+        route = ?first_segment(request.uri().path()),
+        code,
+        detail = ?bounded(&refusal.to_string()),
+        unlogged_before = (unlogged > 0).then_some(unlogged),
+        "refused"
+    );
 }
 
 /// Of an address without a route, as much as holds no secret.
@@ -148,7 +169,7 @@ fn names_an_address(code: u32) -> bool {
 }
 
 /// Of a text that somebody has sent, what a line shows: not all of a long one, and of a key only that there was one.
-pub(super) fn bounded(text: &str) -> String {
+fn bounded(text: &str) -> String {
     const KEY: &str = "lks_";
     let text: String = text.chars().take(TEXT_CHARACTERS_MAX).collect();
     let mut pieces = text.split(KEY);

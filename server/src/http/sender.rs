@@ -14,8 +14,6 @@ use std::net::SocketAddr;
 
 /// Of what a program calls itself, what is kept.
 const PROGRAM_CHARACTERS_MAX: usize = 120;
-/// Of what a client has written, what the log repeats.
-const LOGGED_BYTES_MAX: usize = 200;
 
 /// The sender of a request; its key is known elsewhere.
 pub struct SentBy(pub Sender);
@@ -26,11 +24,6 @@ impl<S: Sync> FromRequestParts<S> for SentBy {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
         Ok(Self(sender(&parts.headers, parts.extensions.get::<ClientInfo>().copied())))
     }
-}
-
-/// What a client wrote, as the log shows it: shortened, and whatever is not printable ASCII escaped.
-pub fn printable(bytes: &[u8]) -> String {
-    bytes[..bytes.len().min(LOGGED_BYTES_MAX)].escape_ascii().to_string()
 }
 
 fn sender(headers: &HeaderMap, client: Option<ClientInfo>) -> Sender {
@@ -97,11 +90,5 @@ mod tests {
         assert_eq!(origin.program.unwrap().len(), PROGRAM_CHARACTERS_MAX);
         assert!(Traces::of(&headers, client(false)).origin().forwarded_for.is_none());
         assert_eq!(sender(&headers, client(true)).address.unwrap(), "192.0.2.7");
-    }
-
-    #[test]
-    fn what_a_client_wrote_is_logged_short_and_without_control_characters() {
-        let logged = printable(&[b"a\t\xff".as_slice(), &[b'x'; 500]].concat());
-        assert!(logged.starts_with("a\\t\\xffxxx") && logged.len() < 300, "{logged}");
     }
 }
