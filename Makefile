@@ -126,16 +126,18 @@ bench-listeners: ## Measure what BENCH_LISTENERS open dashboards (default 200) c
 bench-pieces: ## Measure the hot pieces one by one: multipart, hash, paths, a page of history
 	@cargo bench --package server --bench pieces
 
+# What reads files may take as much time and memory as its readers, which have survived the same file.
 # No sanitizer: there is no unsafe code of ours to look into, and so a stable compiler does. Most of the first build is
 # Leptos, which the server brings along.
 fuzz: ## Fuzz paths, multipart, content types, and the readers of files, each for SECONDS (default 60)
 	@command -v cargo-fuzz > /dev/null || { echo "== installing cargo-fuzz"; cargo install --quiet --locked cargo-fuzz; }
 	@for target in $(FUZZ_TARGETS); do \
 		echo "== fuzzing $$target for $(SECONDS) s"; \
+		case $$target in parquet_footer | reader) limits="-timeout=25 -malloc_limit_mb=512" ;; *) limits="-timeout=10 -malloc_limit_mb=64" ;; esac; \
 		mkdir -p $(FUZZ_FOUND)/$$target; \
 		RUSTFLAGS="--cfg erase_components" cargo fuzz run --sanitizer none --target-dir $(FUZZ_FOUND)/build $$target \
 			$(FUZZ_FOUND)/$$target fuzz/corpus/$$target -- \
-			-max_total_time=$(SECONDS) -max_len=65536 -len_control=50 -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=64 -print_final_stats=1; \
+			-max_total_time=$(SECONDS) -max_len=65536 -len_control=50 $$limits -rss_limit_mb=1024 -print_final_stats=1; \
 	done
 
 clean: ## Remove what was built

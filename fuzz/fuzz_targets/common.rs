@@ -16,7 +16,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 /// What one file may take, and what is added for a reader to start and to be ended.
-const TIME_MAX: Duration = Duration::from_secs(5);
+const TIME_MAX: Duration = Duration::from_secs(2);
 const OVERHEAD_MAX: Duration = Duration::from_secs(5);
 /// What the side of the server may have in memory, in kB.
 const MEMORY_KB_MAX: u64 = 150_000;
