@@ -15,6 +15,12 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
+/// For deadlines, which block a thread; no time of it is told to anybody.
+#[allow(clippy::disallowed_methods)]
+fn now() -> Instant {
+    Instant::now()
+}
+
 /// The program that runs now, also when its file was replaced or removed since.
 const PROGRAM: &str = "/proc/self/exe";
 /// How long a reader may take to start.
@@ -53,7 +59,7 @@ pub(super) struct Process {
 impl Process {
     pub(super) fn start() -> Result<Self, NoAnswer> {
         let mut process = Self::spawn().map_err(|error| NoAnswer::NotStarted(error.to_string()))?;
-        match process.receive::<Hello>(REQUEST_BYTES_MAX, Instant::now() + START_MAX) {
+        match process.receive::<Hello>(REQUEST_BYTES_MAX, now() + START_MAX) {
             Ok(hello) => {
                 static LOGGED: Once = Once::new();
                 if let Some(reason) = hello.unfiltered {
@@ -94,7 +100,7 @@ impl Process {
 
     /// Has it read the file. After an error this reader is of no use any more.
     pub(super) fn ask(&mut self, request: &Request, file: &File, time_max: Duration) -> Result<Reading, NoAnswer> {
-        let until = Instant::now() + time_max;
+        let until = now() + time_max;
         if self.child.try_wait().is_ok_and(|ended| ended.is_some()) || self.send(request, file).is_err() {
             return Err(NoAnswer::Gone);
         }
@@ -198,7 +204,7 @@ struct Until<'a> {
 
 impl Read for Until<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.until.saturating_duration_since(Instant::now());
+        let left = self.until.saturating_duration_since(now());
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }
