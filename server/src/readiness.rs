@@ -94,6 +94,9 @@ impl Probe {
         if self.opened.is_none() || place(&self.database) != self.opened {
             reasons.push("the database is not at its path any more; move it back, then restart the server".into());
         }
+        if self.state.is_damaged() {
+            reasons.push("the database is damaged; stop the server, and put a backup in its place".into());
+        }
         match self.state.probe(SystemClock.now()).await {
             Ok(()) => {}
             Err(lakeshore::Error::DiskFull) => reasons.push("the disk of the database is full; make space".into()),

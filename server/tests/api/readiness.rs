@@ -102,6 +102,33 @@ async fn a_disk_below_its_reserve_is_named_while_it_is_and_at_a_start_which_serv
 }
 
 #[tokio::test]
+async fn a_database_that_is_found_to_be_damaged_is_named_until_it_is_replaced() {
+    let server = TestServer::start().await;
+    let id = server.start_sync("/d", "IncrementalSync").await;
+    for n in 0..50 {
+        server.upload(id, &format!("a-{n}"), b"1").await;
+    }
+    let mut stopping = server;
+    assert_eq!(stopping.stop(), Some(0));
+    let stopped = stopping.kill();
+    let server = stopped.start().await;
+    assert_eq!(ready(&server).await.0, 200);
+    // Of the page that the rows of the history begin at, under the server's hands.
+    let database = server.data_dir().join("lakeshore.db");
+    let page = rusqlite::Connection::open(&database)
+        .unwrap()
+        .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'uploads'", [], |row| row.get::<_, i64>(0))
+        .unwrap();
+    let mut file = fs::OpenOptions::new().write(true).open(&database).unwrap();
+    std::io::Seek::seek(&mut file, std::io::SeekFrom::Start((page as u64 - 1) * 4096)).unwrap();
+    std::io::Write::write_all(&mut file, &[0xa5; 4096]).unwrap();
+    server
+        .eventually(async || (answer(server.get("/api/ingestion/file/sync/history")).await.0 == 500).then_some(()))
+        .await;
+    eventually_not_ready(&server, "the database is damaged").await;
+}
+
+#[tokio::test]
 async fn many_questions_cost_no_more_than_one() {
     let server = TestServer::start().await;
     let probed = || {

@@ -43,6 +43,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use writer::Writer;
 
@@ -59,9 +60,9 @@ pub struct SqliteState {
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("cannot open the database {path}: {source}")]
+    #[error("cannot open the database {path} (where it is damaged, put a backup in its place)")]
     Open { path: String, source: rusqlite::Error },
-    #[error("cannot make sure that only its owner reads the database {path}: {source}")]
+    #[error("cannot make sure that only its owner reads the database {path}")]
     Rights { path: String, source: io::Error },
     #[error(
         "the database {path} cannot be written to; look at the rights of the file and its folder, and whether its disk is mounted read-only"
@@ -84,6 +85,11 @@ impl SqliteState {
         migrations::run(&mut connection).map_err(|source| OpenError::Migrate { path: path.clone(), source })?;
         let readers = Readers::open(file.to_owned()).map_err(open_error)?;
         Ok(Self { writer: Arc::new(Writer::new(connection)), readers: Arc::new(readers) })
+    }
+
+    /// A query has found it damaged.
+    pub fn is_damaged(&self) -> bool {
+        IS_DAMAGED.load(Ordering::Relaxed)
     }
 
     /// Closes the database. What comes later is refused.
@@ -124,7 +130,17 @@ fn open_reading(file: &Path) -> rusqlite::Result<Connection> {
 
 /// A failed query: a full disk is the client's business, everything else the operator's.
 fn fault(error: rusqlite::Error) -> Error {
+    note_damage(&error);
     if is_disk_full(&error) { Error::DiskFull } else { Error::internal(error) }
+}
+
+/// SQLite has found that the database is damaged. It stays so: a process has one database, until a backup takes its place.
+static IS_DAMAGED: AtomicBool = AtomicBool::new(false);
+
+fn note_damage(error: &rusqlite::Error) {
+    if matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) {
+        IS_DAMAGED.store(true, Ordering::Relaxed);
+    }
 }
 
 fn is_disk_full(error: &rusqlite::Error) -> bool {

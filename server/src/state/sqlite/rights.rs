@@ -30,6 +30,7 @@ pub(super) fn close_to_others(database: &Path) -> io::Result<()> {
 
 fn narrow(file: &Path) -> io::Result<()> {
     let mode = match std::fs::metadata(file) {
+        Ok(found) if !found.is_file() => return Ok(()),
         Ok(found) => found.permissions().mode() & 0o7777,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),

@@ -1,7 +1,7 @@
 //! The one writer. Requests queue up; whoever comes first runs all that wait, each in a savepoint of one transaction,
 //! commits once, and only then answers them. So the cost of a durable commit is shared by everybody who came meanwhile.
 
-use super::{deed_log, is_disk_full};
+use super::{deed_log, is_disk_full, note_damage};
 use crate::crash::crash_point;
 use lakeshore::Error;
 use rusqlite::Connection;
@@ -31,6 +31,7 @@ enum Fault {
 
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
+        note_damage(&error);
         if is_disk_full(&error) { Self::DiskFull } else { Self::Other(error.to_string()) }
     }
 }
