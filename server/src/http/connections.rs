@@ -26,6 +26,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -201,9 +202,10 @@ async fn converse(
 ) -> Result<(), ConnectionError> {
     let fault = NotedFault::default();
     let noted = fault.clone();
+    let requests = AtomicU64::new(0);
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(|body| PacedBody::new(body, idle_max));
-        let admitted = match noted.get() {
+        let admitted = match noted.of_request(requests.fetch_add(1, Ordering::Relaxed)) {
             Some(fault) => Err(HttpError::RequestHead(fault.to_string().into())),
             None => networks.admit(peer, &mut request),
         };

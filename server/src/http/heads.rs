@@ -34,7 +34,22 @@ pub enum HeadFault {
 }
 
 /// The first fault of a connection, once there is one.
-pub type NotedFault = Arc<OnceLock<HeadFault>>;
+#[derive(Debug, Clone, Default)]
+pub struct NotedFault(Arc<OnceLock<Noted>>);
+
+#[derive(Debug)]
+struct Noted {
+    fault: HeadFault,
+    /// Counted from 0. The requests before it are whole and certain, also when they came by the same read.
+    request: u64,
+}
+
+impl NotedFault {
+    /// The fault by which this request of the connection, counted from 0, cannot be trusted.
+    pub fn of_request(&self, number: u64) -> Option<HeadFault> {
+        self.0.get().filter(|noted| noted.request <= number).map(|noted| noted.fault)
+    }
+}
 
 /// A connection whose incoming bytes are checked.
 pub struct CheckedStream<S> {
@@ -53,11 +68,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for CheckedStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let filled = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        if self.fault.get().is_none()
+        if self.fault.0.get().is_none()
             && let Err(fault) = self.requests.check(&buffer.filled()[filled..])
         {
             // The first one counts.
-            let _ = self.fault.set(fault);
+            let _ = self.fault.0.set(Noted { fault, request: self.requests.current() });
         }
         Poll::Ready(Ok(()))
     }
@@ -95,6 +110,8 @@ struct Requests {
     at: At,
     head: Head,
     line: Line,
+    /// Heads that have come whole.
+    heads: u64,
 }
 
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +157,11 @@ struct Line {
 }
 
 impl Requests {
+    /// The number, from 0, of the request that the next byte belongs to.
+    fn current(&self) -> u64 {
+        if self.at == At::Head { self.heads } else { self.heads.saturating_sub(1) }
+    }
+
     fn check(&mut self, mut bytes: &[u8]) -> Result<(), HeadFault> {
         while !bytes.is_empty() {
             bytes = match self.at {
@@ -191,6 +213,7 @@ impl Requests {
             (At::Trailer, false) => {}
             (_, true) if self.head.has_request_line => {
                 let head = std::mem::take(&mut self.head);
+                self.heads += 1;
                 self.at = match (head.is_chunked, head.length.unwrap_or(0)) {
                     (true, _) => At::ChunkSize { size: 0, digits: 0 },
                     (false, 0) => At::Head,
@@ -318,6 +341,20 @@ mod tests {
             for piece in [1, 7, 1000] {
                 assert_eq!(fault(head(fields).as_bytes(), piece), Some(expected), "{fields:?} by {piece}");
             }
+        }
+    }
+
+    #[test]
+    fn a_fault_behind_a_request_is_none_of_its_own() {
+        for (bytes, expected) in [
+            ([UPLOAD, b"rubbish\n"].concat(), 1),
+            ([UPLOAD, CHUNKED, b"\n"].concat(), 2),
+            ([CHUNKED, b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx"].concat(), 1),
+            (b"GET / HTTP/1.1\nHost: x\r\n\r\n".to_vec(), 0),
+        ] {
+            let mut requests = Requests::default();
+            requests.check(&bytes).unwrap_err();
+            assert_eq!(requests.current(), expected, "{:?}", String::from_utf8_lossy(&bytes));
         }
     }
 
