@@ -230,6 +230,6 @@ mod tests {
             assert!(place.starts_with('/') && !place.starts_with("//"), "{elsewhere} leads to {place}");
         }
         let unreadable = place_of_form("/trash?__err=call-555-0100");
-        assert_eq!(unreadable, format!("/trash?refused={}", ErrorCode::Internal.number()));
+        assert_eq!(unreadable, format!("/trash?refused={}", ErrorCode::Invalid.number()));
     }
 }

@@ -232,6 +232,9 @@ impl Lake {
             server.end_sync(id).await;
             syncs.push(id);
         }
+        // Its columns are read aside, while the file is there.
+        let schema = || server.get(&format!("/api/lake/dataset/schema?path={THERE}")).bearer_auth(&server.key);
+        server.eventually(async || answer(schema()).await.1["schema"].is_object().then_some(())).await;
         let incremental = server.start_sync(THERE, "IncrementalSync").await;
         upload(incremental, "list.csv", b"a\n3\n").await;
         let full = server.start_sync("/hr/staged", "FullSync").await;
