@@ -100,7 +100,7 @@ pub fn version_in(folder: &Path) -> u64 {
 #[derive(Clone)]
 pub struct Sender {
     pub url: String,
-    key: String,
+    pub key: String,
     pub client: Client,
     lake: PathBuf,
     pub ledger: Arc<Ledger>,

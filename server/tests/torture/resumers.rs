@@ -2,7 +2,7 @@
 //! it.
 
 use crate::clients::{ABSENT, Ledger, Sender, digest};
-use crate::server::TestServer;
+use crate::server::{TestServer, answer};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use reqwest::header::HeaderMap;
@@ -27,6 +27,8 @@ pub struct Begun {
 struct Tus<'a> {
     client: &'a Client,
     url: &'a str,
+    /// An upload that was begun with a key needs that key.
+    key: &'a str,
 }
 
 type Answer = (u16, HeaderMap);
@@ -34,7 +36,8 @@ type Answer = (u16, HeaderMap);
 impl Tus<'_> {
     fn request(&self, method: &str, address: &str) -> RequestBuilder {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        self.client.request(method, format!("{}{address}", self.url)).header("Tus-Resumable", "1.0.0")
+        let request = self.client.request(method, format!("{}{address}", self.url));
+        request.bearer_auth(self.key).header("Tus-Resumable", "1.0.0")
     }
 
     async fn answer(request: RequestBuilder) -> Option<Answer> {
@@ -80,7 +83,7 @@ fn offset_of(headers: &HeaderMap) -> u64 {
 
 impl Sender {
     fn tus(&self) -> Tus<'_> {
-        Tus { client: &self.client, url: &self.url }
+        Tus { client: &self.client, url: &self.url, key: &self.key }
     }
 
     /// From now on the file may hold these bytes, too.
@@ -168,7 +171,7 @@ impl Ledger {
 
 /// After a restart: goes on with every upload that its sender knows the address of, and discards the others.
 pub async fn go_on(server: &TestServer, ledger: &Ledger) {
-    let tus = Tus { client: &server.client, url: &server.url };
+    let tus = Tus { client: &server.client, url: &server.url, key: &server.key };
     let begun = ledger.known().begun.clone();
     for Begun { addresses, is_joined, sync_id, path, bytes, told } in &begun {
         if *is_joined {
@@ -184,7 +187,9 @@ pub async fn go_on(server: &TestServer, ledger: &Ledger) {
         ledger.landed(&addresses[0]);
     }
     // Nobody was told of these.
-    for row in server.rows("/api/lake/files?size=1000").await {
+    let (status, rows) = answer(server.get("/api/lake/files?size=1000").bearer_auth(&server.key)).await;
+    assert_eq!(status, 200, "{rows}");
+    for row in rows.as_array().unwrap() {
         let Value::String(token) = &row["token"] else { panic!("{row}") };
         let (status, _) = Tus::answer(tus.request("DELETE", &format!("/api/lake/files/{token}"))).await.unwrap();
         assert_eq!(status, 204, "{row}");
