@@ -30,7 +30,8 @@ async fn replace_under_fault(sync_type: &str) {
                 let id = server.start_sync("/data/t", sync_type).await;
                 let inject = format!("inject={call}:error={error}:when={passing}");
                 let trace = format!("trace={call}");
-                let Some(tracer) = Tracer::attach(&server, &["-e", &trace, "-e", &inject]) else { return };
+                let tracer = Tracer::attach(&server, &["-e", &trace, "-e", &inject]).await;
+                let Some(tracer) = tracer else { return };
                 let (uploaded, said) = server.try_upload(&format!("sync_id={id}"), &[("a.csv", b"new")]).await;
                 let (ended, _) = server.try_end(id, json!({})).await;
                 drop(tracer);

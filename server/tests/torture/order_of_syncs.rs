@@ -5,7 +5,6 @@
 
 use crate::server::TestServer;
 use crate::strace::{Call, Tracer};
-use rusqlite::Connection;
 use std::path::PathBuf;
 
 const RECORDED: &str = "trace=openat,write,pwrite64,writev,pwritev,pwritev2,copy_file_range,ftruncate,fallocate,fsync,\
@@ -93,18 +92,7 @@ impl Record {
 
 /// Records what the server does for one request. `None` where that cannot be seen.
 async fn record(server: &TestServer, request: impl Future<Output = ()>) -> Option<Record> {
-    // What landed before is looked into in the background, which writes rows too.
-    let database = Connection::open(server.data_dir().join("lakeshore.db")).unwrap();
-    let left = || {
-        database.query_row(
-            "SELECT (SELECT count(*) FROM uninspected) + (SELECT count(*) FROM inspection_attempts)",
-            [],
-            |row| row.get::<_, i64>(0),
-        )
-    };
-    server.eventually(async || (left() == Ok(0)).then_some(())).await;
-    drop(database);
-    let tracer = Tracer::attach(server, &["-e", RECORDED])?;
+    let tracer = Tracer::attach(server, &["-e", RECORDED]).await?;
     request.await;
     let folder = server.data_dir().canonicalize().unwrap();
     Some(Record { calls: tracer.stop(), folder })

@@ -1,6 +1,7 @@
 //! The system calls of a running server, recorded, or made to fail, by strace.
 
 use crate::server::TestServer;
+use rusqlite::Connection;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -24,8 +25,21 @@ pub struct Tracer {
 }
 
 impl Tracer {
+    /// Waits until the server is done with what has landed before, as it reads files in the background, writes rows of
+    /// them, and may be starting a process for it: strace waits for ever for one that is amid its `vfork`.
+    ///
     /// `None`, said loudly, where there is no strace or it may not attach.
-    pub fn attach(server: &TestServer, options: &[&str]) -> Option<Self> {
+    pub async fn attach(server: &TestServer, options: &[&str]) -> Option<Self> {
+        let database = Connection::open(server.data_dir().join("lakeshore.db")).unwrap();
+        let left = || {
+            database.query_row(
+                "SELECT (SELECT count(*) FROM uninspected) + (SELECT count(*) FROM inspection_attempts)",
+                [],
+                |row| row.get::<_, i64>(0),
+            )
+        };
+        server.eventually(async || (left() == Ok(0)).then_some(())).await;
+        drop(database);
         let folder = tempfile::tempdir().unwrap();
         let record = folder.path().join("record");
         let spawned = Command::new("strace")
