@@ -2,6 +2,9 @@
 
 import { expect, hydrated, signIn, test, type Lakeshore } from './fixtures';
 
+// Stricter than the default, which lets small datasets shrink.
+test.use({ serveOptions: ['--shrink-guard', '0.5'] });
+
 /** A dataset of four files, and a full sync of one that was asked to end. */
 async function held(lakeshore: Lakeshore, key: string): Promise<number> {
   const first = await lakeshore.start_sync(key, '/data/orders', 'FullSync', 'first load');

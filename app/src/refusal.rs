@@ -42,7 +42,7 @@ pub fn of_page(error: ApiError) -> ApiError {
 }
 
 const WORDS: [(ErrorCode, &str); 17] = [
-    (ErrorCode::Invalid, "something that was chosen or typed is not valid; check it and try again"),
+    (ErrorCode::Invalid, "nothing is chosen, or what was chosen or typed is not valid; check it and try again"),
     (
         ErrorCode::InvalidPath,
         "this is not a path of the lake: \"/\" between folders, plain names, none that begins with a dot",

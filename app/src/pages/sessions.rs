@@ -30,7 +30,7 @@ pub fn SessionTable(listed: AsOf<Vec<SessionEntry>>) -> impl IntoView {
         <section class="section" aria-labelledby="sessions-title">
             <h2 id="sessions-title">"Sessions"</h2>
             {move || refused.with(refusal::of_address).map(|error| view! { <ErrorBox error/> })}
-            <p class="quiet">
+            <p class="lead quiet">
                 "Browsers that are signed in. A session ends with its key, after 30 days, or when nobody has used it for 7 days."
             </p>
             <table class="table table-keys" hidden=is_empty>
@@ -91,6 +91,7 @@ fn SessionRow(session: SessionEntry, as_of: Timestamp) -> impl IntoView {
         session;
     let name = if key_id.is_some() { key_name } else { "first sign-in".to_owned() };
     let label = format!("End the session of {name} from {}", address.as_deref().unwrap_or("an unknown address"));
+    let whole_program = program.clone().map(visible);
     let text = |text: Option<String>| match text {
         Some(text) => view! { <span>{visible(text)}</span> }.into_any(),
         None => view! { <span class="quiet">"Not known"</span> }.into_any(),
@@ -112,7 +113,9 @@ fn SessionRow(session: SessionEntry, as_of: Timestamp) -> impl IntoView {
             </td>
             <td data-label="From">{text(address)}</td>
             <td data-label="Program" class="secondary">
-                {text(program)}
+                <span class="program" title=whole_program>
+                    {text(program)}
+                </span>
             </td>
             <td class="cell-actions">
                 <EndForm field="session_id" value=session_id.0.to_string() label text="End".to_owned()/>
