@@ -199,6 +199,10 @@ impl Requests {
             if last != Some(b'\r') {
                 return Err(HeadFault::BareLineFeed);
             }
+            // What was not kept may be digits that hyper has read.
+            if kept.len() == LINE_KEPT_BYTES_MAX && Head::frames(&kept) {
+                return Err(HeadFault::Length);
+            }
             if kept.last() == Some(&b'\r') {
                 kept.pop();
             }
@@ -264,6 +268,12 @@ impl Line {
 }
 
 impl Head {
+    /// Whether the line says where the body ends.
+    fn frames(line: &[u8]) -> bool {
+        let name = &line[..memchr(b':', line).unwrap_or(line.len())];
+        name.eq_ignore_ascii_case(b"content-length") || name.eq_ignore_ascii_case(b"transfer-encoding")
+    }
+
     /// Keeps what frames the body. Whatever hyper refuses by itself, such as a space before the colon, may pass here.
     fn field(&mut self, line: &[u8]) -> Result<(), HeadFault> {
         let Some(colon) = memchr(b':', line) else { return Ok(()) };
@@ -342,6 +352,16 @@ mod tests {
                 assert_eq!(fault(head(fields).as_bytes(), piece), Some(expected), "{fields:?} by {piece}");
             }
         }
+    }
+
+    #[test]
+    fn a_length_of_more_digits_than_are_kept_is_a_fault_where_it_comes_in_pieces() {
+        let head = format!("POST / HTTP/1.1\r\nContent-Length: {}55\r\n\r\n", "0".repeat(300));
+        for piece in [1, 100, 299, 320] {
+            assert_eq!(fault(head.as_bytes(), piece), Some(HeadFault::Length), "by {piece}");
+        }
+        let body = [head.as_bytes(), &[b'\n'; 55], b"GET / HTTP/1.1\r\n\r\n"].concat();
+        assert_eq!(fault(&body, 10_000), None, "whole, it is read as hyper reads it");
     }
 
     #[test]
