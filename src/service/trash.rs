@@ -39,7 +39,14 @@ impl Lake {
         let query = query(parameters, scope)?;
         let _turn = self.search_turn(caller, query.text.as_deref()).await?;
         let mut groups = self.0.state.trash_groups(&query).await?;
-        groups.iter_mut().for_each(|group| group.expires_at = self.trash_ends(group.first_at));
+        for group in &mut groups {
+            group.expires_at = self.trash_ends(group.first_at);
+            // A sync from above the caller's prefix may have replaced what lies below it.
+            if group.path.as_ref().is_some_and(|path| !caller.sees(path)) {
+                group.sync_name.clear();
+                group.path = None;
+            }
+        }
         Ok(groups)
     }
 

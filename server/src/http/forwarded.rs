@@ -9,19 +9,29 @@ pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-ho
 pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What proxies and content delivery networks add, and clients do not.
-const ADDED_BY_PROXIES: [HeaderName; 12] = [
+const ADDED_BY_PROXIES: [HeaderName; 22] = [
     FORWARDED,
     VIA,
     HeaderName::from_static("cdn-loop"),
     HeaderName::from_static("cf-connecting-ip"),
+    HeaderName::from_static("cf-connecting-ipv6"),
+    HeaderName::from_static("cf-ray"),
+    HeaderName::from_static("client-ip"),
     HeaderName::from_static("fastly-client-ip"),
+    HeaderName::from_static("fly-client-ip"),
+    HeaderName::from_static("proxy-client-ip"),
     HeaderName::from_static("true-client-ip"),
+    HeaderName::from_static("wl-proxy-client-ip"),
+    HeaderName::from_static("x-amzn-trace-id"),
+    HeaderName::from_static("x-azure-clientip"),
     HeaderName::from_static("x-client-ip"),
     HeaderName::from_static("x-cluster-client-ip"),
     HeaderName::from_static("x-envoy-external-address"),
     HeaderName::from_static("x-original-forwarded-for"),
     HeaderName::from_static("x-original-host"),
     HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("x-remote-addr"),
+    HeaderName::from_static("x-varnish"),
 ];
 
 /// Whether a request shows that a proxy has passed it on. One without any of these fields may have come through a proxy all

@@ -462,3 +462,21 @@ async fn a_conflict_above_a_prefix_names_nothing_and_one_within_it_does() {
         assert_eq!(start(outside, "FullSync").await.1["code"].as_u64(), Some(40301), "{outside}");
     }
 }
+
+#[tokio::test]
+async fn a_sync_from_above_a_prefix_is_not_named_by_what_it_replaced_below() {
+    let server = TestServer::start_with(&["--auth", "required"]).await;
+    let id = server.start_sync("/data", "IncrementalSync").await;
+    for bytes in [b"a\n1\n", b"a\n2\n"] {
+        let request = server.upload_request(&format!("sync_id={id}&path=db"), &[("x.csv", bytes)]);
+        assert_eq!(answer(request.bearer_auth(&server.key)).await.0, 200);
+    }
+    let key = server.new_key(&["--role", "read", "--path-prefix", "/data/db"]);
+    let groups = answer(server.get("/api/lake/trash/groups").bearer_auth(&key)).await.1;
+    assert_eq!(
+        (&groups[0]["pieces"], &groups[0]["sync_name"], &groups[0]["path"]),
+        (&1.into(), &"".into(), &Value::Null)
+    );
+    let groups = answer(server.get("/api/lake/trash/groups").bearer_auth(&server.key)).await.1;
+    assert_eq!(groups[0]["path"], "/data");
+}

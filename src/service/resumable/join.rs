@@ -64,8 +64,10 @@ impl Destination {
                 return Err(Error::NoSuchResumable(token.to_string()));
             }
             if part.upload_id.is_some() {
+                // Not by its token: messages stand in the log.
                 return Err(Error::Invalid(format!(
-                    "{token} is an upload by itself, no part; begin parts with \"Upload-Concat: partial\""
+                    "number {} of the list is no part, but an upload by itself; begin parts with \"Upload-Concat: partial\"",
+                    parts.len() + 1
                 )));
             }
             if part.length != Some(part.checkpoint.offset) {
