@@ -11,7 +11,7 @@ use leptos_router::params::ParamsMap;
 /// The parameter that holds the number.
 pub const PARAMETER: &str = "refused";
 
-/// What is said of it.
+/// The words for a code; `None` for one that has none.
 pub fn words(code: u32) -> Option<&'static str> {
     WORDS.iter().find(|(known, _)| known.number() == code).map(|(_, words)| *words)
 }

@@ -65,7 +65,7 @@ pub fn read(name: &str, bytes: &[u8]) {
     assert!(begun.elapsed() < 2 * (TIME_MAX + OVERHEAD_MAX), "late: {:?}", begun.elapsed());
     assert!(preview.is_within_bounds());
     assert!(memory_kb() < MEMORY_KB_MAX || bytes.len() > 1 << 20, "{} kB", memory_kb());
-    // What its reader has survived is read here too, for its branches to be seen.
+    // Files that its reader survived are read here too, so that their branches are covered.
     if has_survived(preview.problem.as_deref()) && has_survived(inspected.problem.as_deref()) {
         let here = reading::read(Source::new(bytes.to_vec(), bytes.len() as u64), name, Depth::Rows(ROWS));
         if let Reading::Preview(here) = here {

@@ -27,7 +27,7 @@ pub async fn list_keys() -> Result<AsOf<Vec<Key>>, ApiError> {
     as_of(&lake, lake.keys(&caller)).await
 }
 
-/// Whoever has come by the first sign-in is signed in with the new key from now on.
+/// Creates a key. The session of the first sign-in is replaced by one of the new key.
 #[server(prefix = "/fn", endpoint = "create-key", input = Call, output = Call)]
 pub async fn create_key(new: NewKey) -> Result<CreatedKey, ApiError> {
     let (lake, caller) = door()?;

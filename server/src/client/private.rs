@@ -86,7 +86,7 @@ impl PrivateFolder {
 
     /// All of a small file, where there is one.
     pub fn read_all(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        /// What is remembered so is some names and numbers.
+        /// A record holds a few names and numbers.
         const BYTES_MAX: u64 = 1 << 20;
         let Some(file) = self.read(name)? else { return Ok(None) };
         let mut bytes = Vec::new();

@@ -109,7 +109,7 @@ impl Target {
     }
 }
 
-/// What is remembered of a file that is not whole yet.
+/// The resume record of a partial file.
 #[derive(Debug, Serialize, Deserialize)]
 struct Record {
     /// For people who look into it.

@@ -22,7 +22,7 @@ pub enum Depth {
     Rows(u64),
 }
 
-/// What was read: a preview, or why there is none.
+/// The result of reading a file: a preview, or why there is none.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reading {
     /// Of an inspection without rows.

@@ -51,7 +51,7 @@ impl ParquetFile {
         Ok(Self { source: source.clone(), tail: (begins_at, tail), fault: Arc::default() })
     }
 
-    /// What was wrong, where the crate has said that something was.
+    /// The cause of an error that the crate has returned.
     pub(super) fn cause(&self, error: impl std::fmt::Display) -> Fault {
         let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
         fault.unwrap_or_else(|| {
