@@ -17,6 +17,17 @@ fn on_small_disk(of: &str, reserve: &str) -> Option<(Stopped, SmallDisk)> {
     Some((Stopped::new(folder, data_dir, &options).with_key(), disk))
 }
 
+/// Until the server looks at its disks anew: what it has seen of them, it goes by for a moment.
+async fn moment() {
+    tokio::time::sleep(2 * lakeshore::limits::SPACE_KNOWN_MAX).await;
+}
+
+/// Takes all the space but for so many bytes.
+async fn fill(disk: &SmallDisk, free_bytes: u64) {
+    disk.fill(free_bytes);
+    moment().await;
+}
+
 #[tokio::test]
 async fn below_the_reserve_uploads_are_refused_and_all_that_brings_relief_works() {
     let Some((stopped, disk)) = on_small_disk("lake", "8MiB") else { return };
@@ -29,9 +40,7 @@ async fn below_the_reserve_uploads_are_refused_and_all_that_brings_relief_works(
     let aborted = server.start_sync("/aborted", "FullSync").await;
     server.upload(aborted, "part", b"staged").await;
 
-    disk.fill(8 * MIB - 1);
-    // What is free is known for a moment.
-    tokio::time::sleep(2 * lakeshore::limits::SPACE_KNOWN_MAX).await;
+    fill(&disk, 8 * MIB - 1).await;
     let refused = server.try_upload(&format!("sync_id={incremental}"), &[("b.csv", b"1")]).await;
     assert_refused(refused, 50700, "disk of the lake");
     let row = &server.history(&format!("sync_id={incremental}&order=desc")).await[0];
@@ -63,7 +72,7 @@ async fn an_upload_that_announces_more_than_there_is_room_for_is_refused_before_
     let Some((stopped, disk)) = on_small_disk("lake", "8MiB") else { return };
     let server = stopped.start().await;
     let id = server.start_sync("/inc", "IncrementalSync").await;
-    disk.fill(10 * MIB);
+    fill(&disk, 10 * MIB).await;
     let large = vec![b'x'; 3 * MIB as usize];
     let refused = server.try_upload(&format!("sync_id={id}"), &[("large", &large)]).await;
     assert_refused(refused, 50700, "are to come");
@@ -78,7 +87,7 @@ async fn a_large_upload_is_refused_on_its_way_when_there_is_no_room_for_the_rest
     let Some((stopped, disk)) = on_small_disk("lake", "40MiB") else { return };
     let server = stopped.start().await;
     let id = server.start_sync("/inc", "IncrementalSync").await;
-    disk.fill(100 * MIB);
+    fill(&disk, 100 * MIB).await;
     // It announces nothing.
     let piece = bytes::Bytes::from(vec![b'x'; MIB as usize]);
     let head = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"large\"\r\n\r\n";
@@ -99,7 +108,7 @@ async fn the_disk_of_the_database_has_its_reserve_too() {
     let Some((stopped, disk)) = on_small_disk("data", "8MiB") else { return };
     let server = stopped.start().await;
     let id = server.start_sync("/inc", "IncrementalSync").await;
-    disk.fill(7 * MIB);
+    fill(&disk, 7 * MIB).await;
     let refused = server.try_upload(&format!("sync_id={id}"), &[("a.csv", b"1")]).await;
     assert_refused(refused, 50700, "disk of the database");
     server.end_sync(id).await;
@@ -124,11 +133,12 @@ async fn a_key_has_no_more_room_than_its_unfinished_uploads_leave_it() {
     let server = stopped.start().await;
     let id = server.start_sync("/inc", "IncrementalSync").await;
     let key = Some(&*server.key);
-    disk.fill(40 * MIB);
+    fill(&disk, 40 * MIB).await;
     let created = async |name: &str, length: u64| create(&server, key, id, name, length).send().await.unwrap();
     let large = created("large", 28 * MIB).await;
     assert_eq!(large.status(), 201);
     let address = large.headers()["location"].to_str().unwrap();
+    moment().await;
     assert_eq!(created("second", 8 * MIB).await.status(), 507, "there is room for one of them");
     assert_refused(answer(small(&server, key, id, 5 * MIB)).await, 50700, "are to come");
     // It has its room all the same.
@@ -136,11 +146,13 @@ async fn a_key_has_no_more_room_than_its_unfinished_uploads_leave_it() {
         crate::tus::Tus(&server).piece(address, offset, &vec![b'x'; bytes as usize]).bearer_auth(&server.key)
     };
     assert_eq!(answer(piece(0, 20 * MIB)).await.0, 204);
+    moment().await;
     assert_refused(answer(small(&server, key, id, 5 * MIB)).await, 50700, "are to come");
     assert_eq!(answer(piece(20 * MIB, 8 * MIB)).await.0, 204);
     // What was discarded needs none.
     let other = created("other", 3 * MIB).await;
     assert_eq!(other.status(), 201);
+    moment().await;
     assert_refused(answer(small(&server, key, id, 2 * MIB)).await, 50700, "are to come");
     let discard = crate::tus::Tus(&server).request("DELETE", other.headers()["location"].to_str().unwrap());
     assert_eq!(answer(discard.bearer_auth(&server.key)).await.0, 204);
@@ -154,7 +166,7 @@ async fn announced_bytes_keep_nothing_from_others_before_one_comes_and_then_a_sh
     let server = stopped.start().await;
     let id = server.start_sync("/inc", "IncrementalSync").await;
     let [one, other] = [(); 2].map(|()| server.new_key(&["--role", "write"]));
-    disk.fill(48 * MIB);
+    fill(&disk, 48 * MIB).await;
     // By a key, by another, and by a visitor: each of them all there is.
     let mut addresses = Vec::new();
     for (key, name) in [(Some(&*one), "a"), (Some(&*other), "b"), (None, "c")] {
@@ -166,18 +178,21 @@ async fn announced_bytes_keep_nothing_from_others_before_one_comes_and_then_a_sh
     for key in [admin, None] {
         assert_eq!(answer(small(&server, key, id, 9 * MIB)).await.0, 200);
     }
+    moment().await;
     assert_refused(answer(small(&server, Some(&one), id, 9 * MIB)).await, 50700, "are to come");
     // A byte of each: what they keep together is half of what is left, and nobody has it all.
     for (key, address) in &addresses {
         let piece = crate::tus::Tus(&server).piece(address, 0, b"x");
         assert_eq!(answer(key.iter().fold(piece, |piece, key| piece.bearer_auth(key))).await.0, 204);
     }
+    moment().await;
     assert_refused(answer(small(&server, admin, id, 14 * MIB)).await, 50700, "are to come");
     assert_refused(answer(small(&server, None, id, 14 * MIB)).await, 50700, "are to come");
     assert_eq!(answer(small(&server, admin, id, 4 * MIB)).await.0, 200);
     assert_eq!(answer(small(&server, None, id, 4 * MIB)).await.0, 200);
     // A part has no sync, and keeps no more.
     let part = crate::tus::Tus(&server).request("POST", "/api/lake/files").header("Upload-Concat", "partial");
+    moment().await;
     assert_eq!(answer(part.header("Upload-Length", 11 * MIB).bearer_auth(&server.key)).await.0, 507);
     drop(server);
 }

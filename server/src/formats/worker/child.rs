@@ -105,6 +105,9 @@ fn next(socket: &mut Socket<'_>) -> Result<Option<(Request, OwnedFd)>, FrameErro
 #[cfg(feature = "failpoints")]
 fn misbehave(name: &str) {
     match name {
+        "waits.failpoint" => loop {
+            std::thread::park();
+        },
         "hangs.failpoint" => loop {
             std::hint::spin_loop();
         },
