@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::limits::LAST_USE_GRANULARITY;
 use crate::path::LakePath;
 use crate::principal::Principal;
+use crate::shares::Network;
 use crate::time::Timestamp;
 use crate::upload::hexadecimal;
 use serde::{Deserialize, Serialize};
@@ -112,8 +113,8 @@ pub enum Caller {
     /// No key, from a network to which the lake is not open: every call is refused.
     Anonymous,
     /// No key, from a network to which the lake is open: as documented, reading is free, an upload needs the id of an open
-    /// sync, and everything else needs a key.
-    Guest,
+    /// sync, and everything else needs a key. With its network, by which guests are told apart where they share something.
+    Guest(Network),
     /// Held to the role and the prefix of the key, from an open network too.
     Known(Grant),
 }
@@ -146,14 +147,14 @@ impl Caller {
     pub fn known(&self) -> Result<&Grant, Error> {
         match self {
             Self::Known(grant) => Ok(grant),
-            Self::Guest | Self::Anonymous => Err(Error::NoKey),
+            Self::Guest(_) | Self::Anonymous => Err(Error::NoKey),
         }
     }
 
     /// Refuses a caller who may do nothing at all. Asked before anything is looked up.
     pub fn may_do_anything(&self) -> Result<(), Error> {
         match self {
-            Self::Known(_) | Self::Guest => Ok(()),
+            Self::Known(_) | Self::Guest(_) => Ok(()),
             Self::Anonymous => Err(Error::NoKey),
         }
     }
@@ -162,7 +163,7 @@ impl Caller {
     pub fn may_read(&self) -> Result<Option<LakePath>, Error> {
         match self {
             Self::Known(grant) => Ok(grant.path_prefix.clone()),
-            Self::Guest => Ok(None),
+            Self::Guest(_) => Ok(None),
             Self::Anonymous => Err(Error::NoKey),
         }
     }
@@ -186,7 +187,7 @@ impl Caller {
     pub fn may_read_path(&self, path: &LakePath) -> Result<(), Error> {
         match self {
             Self::Known(grant) => grant.covers(path),
-            Self::Guest => Ok(()),
+            Self::Guest(_) => Ok(()),
             Self::Anonymous => Err(Error::NoKey),
         }
     }
@@ -194,7 +195,7 @@ impl Caller {
     /// May this caller upload to the open sync on `path`?
     pub fn may_upload(&self, path: &LakePath) -> Result<(), Error> {
         match self {
-            Self::Guest => Ok(()),
+            Self::Guest(_) => Ok(()),
             Self::Known(_) | Self::Anonymous => may_write(self, path),
         }
     }
@@ -202,7 +203,7 @@ impl Caller {
     /// May this caller upload a part, which lies nowhere until it is joined with others?
     pub fn may_upload_parts(&self) -> Result<(), Error> {
         match self {
-            Self::Guest => Ok(()),
+            Self::Guest(_) => Ok(()),
             Self::Known(_) | Self::Anonymous => self.known()?.has_role(Role::Write),
         }
     }
@@ -221,7 +222,7 @@ impl Caller {
             Self::Known(Grant { name, role, trace, .. }) => {
                 Actor { name: name.clone(), role: Some(*role), trace: trace.clone() }
             }
-            Self::Guest | Self::Anonymous => Actor::default(),
+            Self::Guest(_) | Self::Anonymous => Actor::default(),
         }
     }
 
@@ -229,7 +230,7 @@ impl Caller {
     pub fn principal(&self) -> Principal {
         match self {
             Self::Known(grant) => grant.principal,
-            Self::Guest | Self::Anonymous => Principal::Guest,
+            Self::Guest(_) | Self::Anonymous => Principal::Guest,
         }
     }
 
@@ -237,7 +238,7 @@ impl Caller {
     pub fn name(&self) -> &str {
         match self {
             Self::Known(grant) => &grant.name,
-            Self::Guest | Self::Anonymous => "",
+            Self::Guest(_) | Self::Anonymous => "",
         }
     }
 }
@@ -349,8 +350,9 @@ mod tests {
     #[test]
     fn a_guest_reads_and_uploads_and_a_key_is_held_to_its_own_rights() {
         let path = LakePath::parse("/data/db").unwrap();
-        assert!(Caller::Guest.may_read().unwrap().is_none() && Caller::Guest.may_upload(&path).is_ok());
-        assert!(matches!(may_write(&Caller::Guest, &path), Err(Error::NoKey)));
+        const GUEST: Caller = Caller::Guest(Network::Unknown);
+        assert!(GUEST.may_read().unwrap().is_none() && GUEST.may_upload(&path).is_ok());
+        assert!(matches!(may_write(&GUEST, &path), Err(Error::NoKey)));
         assert!(matches!(Caller::Anonymous.may_read(), Err(Error::NoKey)));
         assert!(matches!(Caller::Anonymous.may_upload(&path), Err(Error::NoKey)));
         let reader = caller(Role::Read, Some("/data"));

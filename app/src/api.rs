@@ -113,7 +113,7 @@ pub async fn current_session() -> Result<Session, ApiError> {
     let is_first_sign_in = caller.known().is_ok_and(Grant::is_first_sign_in);
     let signed_in = match caller {
         Caller::Known(grant) => Some((grant.name, grant.role)),
-        Caller::Guest | Caller::Anonymous => None,
+        Caller::Guest(_) | Caller::Anonymous => None,
     };
     let site = use_context::<Site>().ok_or_else(ApiError::no_context)?;
     let upload_bytes_max = lake.limits().upload_bytes_max;

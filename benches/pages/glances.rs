@@ -6,6 +6,7 @@ use lakeshore::limits::Limits;
 use lakeshore::overview::{Breakdown, OverviewParameters};
 use lakeshore::ports::memory::MemoryFiles;
 use lakeshore::service::Parts;
+use lakeshore::shares::Network;
 use lakeshore::{Caller, Lake};
 use server::clock::{SystemClock, SystemRandomness};
 use server::files::local::reopen;
@@ -26,7 +27,7 @@ pub async fn measure(state: &SqliteState) {
         randomness: Arc::new(SystemRandomness),
         limits: Limits::default(),
     });
-    let caller = Caller::Guest;
+    let caller = Caller::Guest(Network::Unknown);
     let size = Some(26);
     let list = DatasetParameters { size, ..DatasetParameters::default() };
     let datasets = lake.list_datasets(&caller, &list).await.unwrap();

@@ -32,7 +32,8 @@ impl CallerTurns {
 
     /// The caller's turn; refused where too many of its calls wait already.
     pub(super) async fn turn(&self, caller: &Caller) -> Result<CallerTurn, Error> {
-        self.turn_of(Holder::new(caller, Network::Unknown)).await
+        let network = if let Caller::Guest(network) = caller { *network } else { Network::Unknown };
+        self.turn_of(Holder::new(caller, network)).await
     }
 
     async fn turn_of(&self, holder: Holder) -> Result<CallerTurn, Error> {
@@ -72,6 +73,16 @@ mod tests {
     use futures_util::FutureExt;
 
     const SHARE: usize = 8;
+
+    #[test]
+    fn a_guest_keeps_no_guest_of_another_network_waiting() {
+        let lane = CallerTurns::new("searches", SHARE);
+        let guest = |last: u8| Caller::Guest(Network::V4([192, 0, 2, last]));
+        let (one, other) = (guest(1), guest(2));
+        let _first = lane.turn(&one).now_or_never().unwrap().unwrap();
+        assert!(lane.turn(&one).now_or_never().is_none());
+        assert!(lane.turn(&other).now_or_never().unwrap().is_ok());
+    }
 
     #[test]
     fn a_caller_with_many_calls_keeps_none_of_another_waiting() {

@@ -90,7 +90,7 @@ impl Lake {
         let sync = self.open_sync(caller, sync_id).await?;
         let folder = sync.path.upload_folder(path)?;
         // A guest's upload counts as the starter's.
-        let by = if *caller == Caller::Guest { sync.started_by.clone() } else { caller.name().to_owned() };
+        let by = if matches!(caller, Caller::Guest(_)) { sync.started_by.clone() } else { caller.name().to_owned() };
         let sender = Arc::default();
         let owner = caller.principal();
         Ok(Destination {

@@ -72,7 +72,7 @@ impl Credentials {
             (None, None) => Caller::Anonymous,
         };
         Ok(match caller {
-            Caller::Anonymous if self.access == Access::Open => Caller::Guest,
+            Caller::Anonymous if self.access == Access::Open => Caller::Guest(self.traces.network()),
             Caller::Anonymous if self.access == Access::KeyNeededBehindProxy => {
                 let peer = self.traces.peer().map(tracing::field::display);
                 // A matter of the deployment: once is enough, and each refusal is logged by itself.

@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use lakeshore::activity::Origin;
 use lakeshore::in_flight::Sender;
+use lakeshore::shares::Network;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 
@@ -53,6 +54,11 @@ impl Traces {
     /// The other end of the connection, for the log.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.client.map(|client| client.peer)
+    }
+
+    /// Where the client is, as shares count.
+    pub fn network(&self) -> Network {
+        self.client.map_or(Network::Unknown, |client| Network::of(client.address))
     }
 
     /// The client's address, and the chain of addresses that a trusted proxy has given; the program is what the request claims.

@@ -197,7 +197,7 @@ fn one_caller_leaves_places_for_others() {
     let (lake, _) = new_lake();
     let listen = |key: Option<u64>, network| {
         let grant = |id| Grant { principal: Principal::Key(KeyId(id)), ..Grant::new("dashboard", Role::Read, None) };
-        let caller = key.map_or(Caller::Guest, |id| Caller::Known(grant(id)));
+        let caller = key.map_or(Caller::Guest(Network::Unknown), |id| Caller::Known(grant(id)));
         lake.subscribe(&caller, network, EventFilter::default(), None)
     };
     let elsewhere = Network::V4([192, 0, 2, 2]);
