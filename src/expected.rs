@@ -11,6 +11,7 @@ use crate::upload::{Digest, hexadecimal};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::iter::Peekable;
+use std::sync::Arc;
 
 /// A file as it is declared, and as a comparison names one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,8 +42,8 @@ pub struct Expected {
 /// A declaration that holds together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Declaration {
-    /// In the order of their targets, each target once.
-    Files(Vec<DeclaredFile>),
+    /// In the order of their targets, each target once. Shared: there may be a hundred thousand.
+    Files(Arc<Vec<DeclaredFile>>),
     /// At least one of the two.
     Totals { count: Option<u64>, size_bytes: Option<u64> },
 }
@@ -104,11 +105,11 @@ pub struct Comparison {
 }
 
 impl Expected {
-    /// Checks a declaration for a sync on `dataset`.
-    pub fn parse(&self, dataset: &LakePath) -> Result<Declaration, Error> {
+    /// Checks a declaration for a sync on `dataset`. What is checked is given up on the way: there is one of each file.
+    pub fn parse(self, dataset: &LakePath) -> Result<Declaration, Error> {
         let invalid = |text: String| Err(Error::Invalid(text));
-        match (&self.files, self.count, self.size_bytes) {
-            (Some(files), None, None) => declared(dataset, files).map(Declaration::Files),
+        match (self.files, self.count, self.size_bytes) {
+            (Some(files), None, None) => declared(dataset, files).map(|files| Declaration::Files(Arc::new(files))),
             (Some(_), ..) => invalid("\"expected\" names files and totals; send either \"files\", or \"count\" and \"size_bytes\"".into()),
             (None, None, None) => invalid(
                 "\"expected\" says nothing; send \"files\": [{\"path\": …, \"size_bytes\": …}], or \"count\" and \"size_bytes\"".into(),
@@ -123,7 +124,7 @@ impl Expected {
     }
 }
 
-fn declared(dataset: &LakePath, files: &[FileOfBatch]) -> Result<Vec<DeclaredFile>, Error> {
+fn declared(dataset: &LakePath, files: Vec<FileOfBatch>) -> Result<Vec<DeclaredFile>, Error> {
     if files.len() > EXPECTED_FILES_MAX {
         return Err(Error::Invalid(format!(
             "\"expected\" names more than {EXPECTED_FILES_MAX} files, the most that may be named; send \"count\" and \"size_bytes\" instead, or several syncs"
@@ -365,7 +366,7 @@ mod tests {
         let Declaration::Files(files) = named(many).unwrap() else { panic!() };
         let totals = Declaration::Files(files.clone()).totals();
         let nothing: Vec<Result<LandedFile, Infallible>> = Vec::new();
-        let compared = Comparison::of(&dataset(), totals, files.into_iter().map(Ok), nothing).unwrap();
+        let compared = Comparison::of(&dataset(), totals, files.iter().cloned().map(Ok), nothing).unwrap();
         assert_eq!(
             (compared.missing.len(), compared.num_missing),
             (MISMATCHES_NAMED_MAX, MISMATCHES_NAMED_MAX as u64 + 1)

@@ -4,6 +4,7 @@
 use crate::error::Error;
 use crate::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use sha2::{Digest as _, Sha256};
+use std::io;
 
 /// A client's name for one call, random as a rule. Each principal has names of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,8 +56,23 @@ pub struct Fingerprint(pub [u8; 32]);
 
 impl Fingerprint {
     pub fn of(call: &impl serde::Serialize) -> Result<Self, Error> {
-        let text = serde_json::to_vec(call).map_err(Error::internal)?;
-        Ok(Self(Sha256::digest(text).into()))
+        let mut hashed = Hashed(Sha256::new());
+        serde_json::to_writer(&mut hashed, call).map_err(Error::internal)?;
+        Ok(Self(hashed.0.finalize().into()))
+    }
+}
+
+/// Hashes what is written to it, and keeps nothing: a call may be long.
+struct Hashed(Sha256);
+
+impl io::Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

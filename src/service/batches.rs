@@ -18,7 +18,7 @@ pub struct ExpectFiles {
 
 impl Lake {
     /// Declares what a sync is to hold when it ends, in place of what was declared before. Safe to repeat.
-    pub async fn expect_files(&self, caller: &Caller, wanted: &ExpectFiles) -> Result<(), Error> {
+    pub async fn expect_files(&self, caller: &Caller, wanted: ExpectFiles) -> Result<(), Error> {
         let id = wanted.sync_id;
         self.writable(caller, id).await?;
         let gate = self.0.gates.of(id);

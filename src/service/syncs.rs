@@ -50,14 +50,14 @@ impl EndSync {
 
 impl Lake {
     pub async fn start_sync(&self, caller: &Caller, start: &StartSync) -> Result<SyncId, Error> {
-        self.start_sync_once(caller, start, None).await
+        self.start_sync_once(caller, start.clone(), None).await
     }
 
     /// Starts a sync. Under a key that the caller has sent before with the same call, gives the sync that was started then.
     pub async fn start_sync_once(
         &self,
         caller: &Caller,
-        start: &StartSync,
+        start: StartSync,
         key: Option<&IdempotencyKey>,
     ) -> Result<SyncId, Error> {
         caller.may_write_somewhere()?;
@@ -66,14 +66,15 @@ impl Lake {
         if start.name.len() > LABEL_BYTES_MAX {
             return Err(Error::Invalid(format!("the name is longer than {LABEL_BYTES_MAX} bytes; shorten it")));
         }
-        let expected = start.expected.as_ref().map(|expected| expected.parse(&path)).transpose()?;
+        let once = key.map(|key| self.once_only(caller, key, &start)).transpose()?;
+        let expected = start.expected.map(|expected| expected.parse(&path)).transpose()?;
         let new = NewSync {
-            name: start.name.clone(),
+            name: start.name,
             path,
             sync_type: start.sync_type,
             started_by: caller.actor(),
             expected,
-            once: key.map(|key| self.once_only(caller, key, start)).transpose()?,
+            once,
             at: self.now(),
         };
         let started = match self.remember_start(&new, None).await {

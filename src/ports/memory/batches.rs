@@ -25,7 +25,7 @@ impl BatchState for MemoryState {
         let sync = data.record(id)?.sync.clone();
         let Some(expected) = data.expected.get(&id) else { return Ok(None) };
         let named = match expected {
-            Declaration::Files(files) => files.clone(),
+            Declaration::Files(files) => files.to_vec(),
             Declaration::Totals { .. } => Vec::new(),
         };
         let mut landed: Vec<LandedFile> = data.landed_by(id).collect();

@@ -13,11 +13,12 @@ use crate::sync::{Closing, Status, SyncId, SyncType};
 use crate::time::Timestamp;
 use crate::trash::{Totals, TrashKey, TrashKind, TrashReason};
 use crate::upload::Digest;
+use std::sync::Arc;
 
 fn declared(files: &[(&str, u64, Option<[u8; 32]>)]) -> Declaration {
     let files =
         files.iter().map(|&(target, size_bytes, sha256)| DeclaredFile { target: path(target), size_bytes, sha256 });
-    Declaration::Files(files.collect())
+    Declaration::Files(Arc::new(files.collect()))
 }
 
 pub async fn what_is_declared_last_counts_and_is_compared_with_what_has_landed_last(state: &dyn State) {

@@ -19,7 +19,7 @@ pub struct OfSync {
 }
 
 pub async fn expect(State(door): State<Arc<Door>>, called: LongCall<ExpectFiles>) -> Result<Json<Done>, HttpError> {
-    door.lake.expect_files(&called.caller, &called.call).await?;
+    door.lake.expect_files(&called.caller, called.call).await?;
     Ok(Json(Done::SUCCESS))
 }
 

@@ -27,7 +27,7 @@ pub async fn start(
     called: LongCall<StartSync>,
 ) -> Result<Json<Started>, HttpError> {
     let key = idempotency_key(&headers)?;
-    Ok(Json(Started { sync_id: door.lake.start_sync_once(&called.caller, &called.call, key.as_ref()).await? }))
+    Ok(Json(Started { sync_id: door.lake.start_sync_once(&called.caller, called.call, key.as_ref()).await? }))
 }
 
 /// The header `Idempotency-Key`, sent once or not at all.

@@ -50,7 +50,7 @@ pub(super) fn insert_expected(connection: &Connection, sync_id: SyncId, expected
     let Declaration::Files(files) = expected else { return Ok(()) };
     let sql = "INSERT INTO expected_files (sync_id, target, size_bytes, sha256) VALUES (?, ?, ?, ?)";
     let mut insert = connection.prepare_cached(sql).map_err(fault)?;
-    for file in files {
+    for file in files.iter() {
         let values = params![id(sync_id.0), file.target.as_str(), id(file.size_bytes), file.sha256];
         insert.execute(values).map_err(fault)?;
     }
