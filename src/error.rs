@@ -10,6 +10,7 @@ use crate::sync::{Status, SyncId};
 use crate::trash::TrashId;
 use crate::upload::{Upload, UploadId};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::time::Duration;
 
 /// A refusal as it travels: the body of every answer that is not a success.
@@ -207,7 +208,33 @@ pub enum Error {
     #[error(
         "something went wrong inside the server, which has logged it; try again, and tell its operator if it stays"
     )]
-    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Internal(#[source] Fault),
+}
+
+/// What went wrong inside. The operator is told, clients are not.
+#[derive(Debug)]
+pub struct Fault {
+    source: Box<dyn std::error::Error + Send + Sync>,
+    may_pass: bool,
+}
+
+impl Fault {
+    /// The cause, where it is of this type.
+    pub fn downcast_ref<T: std::error::Error + 'static>(&self) -> Option<&T> {
+        self.source.downcast_ref()
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(f)
+    }
+}
+
+impl std::error::Error for Fault {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.source()
+    }
 }
 
 /// What a disk is for.
@@ -262,7 +289,26 @@ fn name_uploads(uploads: &[Upload]) -> String {
 
 impl Error {
     pub fn internal(source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::Internal(Box::new(source))
+        Self::Internal(Fault { source: Box::new(source), may_pass: false })
+    }
+
+    /// A fault that has changed nothing, and whose reason may be gone in a moment: the same step may be tried again.
+    pub fn passing(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Internal(Fault { source: Box::new(source), may_pass: true })
+    }
+
+    /// The same error, where the step must not be tried again: it has changed something, or what it has done is not known.
+    #[must_use]
+    pub fn lasting(self) -> Self {
+        match self {
+            Self::Internal(fault) => Self::Internal(Fault { may_pass: false, ..fault }),
+            other => other,
+        }
+    }
+
+    /// Whether the step that failed has changed nothing and may succeed in a moment.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Internal(Fault { may_pass: true, .. }))
     }
 
     /// The same fault, for another who suffers it.
@@ -270,8 +316,10 @@ impl Error {
         match self {
             Self::DiskFull | Self::BelowReserve { .. } => Self::DiskFull,
             Self::ShuttingDown => Self::ShuttingDown,
-            Self::Internal(source) => Self::Internal(source.to_string().into()),
-            other => Self::Internal(other.to_string().into()),
+            Self::Internal(Fault { source, may_pass }) => {
+                Self::Internal(Fault { source: source.to_string().into(), may_pass: *may_pass })
+            }
+            other => Self::Internal(Fault { source: other.to_string().into(), may_pass: false }),
         }
     }
 

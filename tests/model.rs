@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use lakeshore::dataset::DatasetParameters;
 use lakeshore::guard::{GuardRule, ShrinkGuard};
@@ -378,10 +379,13 @@ impl Model {
 #[derive(Default)]
 struct TestClock(AtomicI64);
 
+#[async_trait]
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.0.load(Ordering::SeqCst))
     }
+
+    async fn pause(&self, _length: Duration) {}
 }
 
 /// Never the same twice.

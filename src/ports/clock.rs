@@ -2,9 +2,15 @@
 
 use crate::error::Error;
 use crate::time::Timestamp;
+use async_trait::async_trait;
+use std::time::Duration;
 
+#[async_trait]
 pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
+
+    /// Returns when so much time has gone by.
+    async fn pause(&self, length: Duration);
 }
 
 pub trait Randomness: Send + Sync {

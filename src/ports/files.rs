@@ -1,4 +1,7 @@
 //! Where the bytes are. Every promise here is about stable storage: what a call has done survives a power cut.
+//!
+//! An error says whether its reason may pass ([`Error::may_pass`]): then the call has changed nothing and can be made again.
+//! A failed sync is never such an error.
 
 use crate::error::Error;
 use crate::path::LakePath;
@@ -36,7 +39,7 @@ pub trait Partial: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WholeFile {
     pub name: PartialName,
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
 }
 
 /// Small uploads that were written together and are not on stable storage yet.

@@ -5,12 +5,16 @@
 //! alone, an upload lands at once. One group at a time, so that the next is as large as it can be, and uploads of one name
 //! are replaced and remembered in one order.
 //!
+//! An upload whose step failed for a reason that may pass, with nothing changed, steps out of its group and comes again with a
+//! later one; the others go on meanwhile.
+//!
 //! The order is what the promises rest on: the bytes and the intent are on stable storage before the name, the name
 //! before the row, the row before the caller hears of it. Where somebody leads the rows by themselves
 //! ([`Lake::lead_rows`]), the next group is written while the rows of the last are.
 
 use super::Lake;
 use super::led_queue::LedQueue;
+use super::patience::ATTEMPT_PAUSES;
 use super::rowless::Rowless;
 use crate::error::Error;
 use crate::path::LakePath;
@@ -21,6 +25,7 @@ use crate::sync::{Sync, SyncType};
 use crate::time::Timestamp;
 use crate::trash::{TrashKey, TrashKind, TrashReason};
 use crate::upload::{Digest, Identity, PartialName, UploadId, must_match};
+use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_util::future::{Either, join, select};
 use std::convert::Infallible;
@@ -65,16 +70,41 @@ pub(super) struct Ready {
 
 pub(super) enum Content {
     /// All bytes, in memory.
-    Whole(Vec<u8>),
+    Whole(Bytes),
     /// On stable storage, under the partial name.
     Sealed(Identity, Digest),
-    /// Handed on.
-    Taken,
 }
 
 struct Waiting {
     ready: Ready,
-    answer: oneshot::Sender<Result<Digest, Error>>,
+    answer: Answer,
+}
+
+/// How an attempt to land ended.
+enum Attempt {
+    Ended(Result<Digest, Error>),
+    /// By an error that may pass, with nothing changed: the upload as it is now.
+    Failed(Box<Ready>, Error),
+}
+
+/// To the caller. One that is gone has no use for it.
+struct Answer(oneshot::Sender<Attempt>);
+
+impl Answer {
+    fn landed(self, digest: Digest) {
+        let _ = self.0.send(Attempt::Ended(Ok(digest)));
+    }
+
+    fn refuse(self, error: Error) {
+        let _ = self.0.send(Attempt::Ended(Err(error)));
+    }
+
+    /// It may be tried again where the error allows it.
+    fn fail(self, error: Error, ready: impl FnOnce() -> Ready) {
+        let attempt =
+            if error.may_pass() { Attempt::Failed(Box::new(ready()), error) } else { Attempt::Ended(Err(error)) };
+        let _ = self.0.send(attempt);
+    }
 }
 
 /// Memory that small uploads hold; given back when dropped.
@@ -109,17 +139,32 @@ impl Landings {
 
     /// Lands the upload, with whatever else is ready, if its bytes are those that were announced. The caller keeps the
     /// sync's gate until it is done.
-    pub(super) async fn land(&self, lake: &Lake, ready: Ready) -> Result<Digest, Error> {
-        let (answer, mut answered) = oneshot::channel();
+    pub(super) async fn land(&self, lake: &Lake, mut ready: Ready) -> Result<Digest, Error> {
         self.come.fetch_add(1, Ordering::Relaxed);
-        self.waiting.push(Waiting { ready, answer });
+        for pause in ATTEMPT_PAUSES {
+            match self.attempt(lake, ready).await {
+                Attempt::Ended(result) => return result,
+                Attempt::Failed(again, _) => ready = *again,
+            }
+            lake.pause(pause).await;
+        }
+        match self.attempt(lake, ready).await {
+            Attempt::Ended(result) => result,
+            Attempt::Failed(_, error) => Err(error),
+        }
+    }
+
+    async fn attempt(&self, lake: &Lake, ready: Ready) -> Attempt {
+        let (answer, mut answered) = oneshot::channel();
+        self.waiting.push(Waiting { ready, answer: Answer(answer) });
+        let dropped = |dropped| Attempt::Ended(Err(Error::internal(dropped)));
         if self.waiting.is_led() {
-            return answered.await.unwrap_or_else(|dropped| Err(Error::internal(dropped)));
+            return answered.await.unwrap_or_else(dropped);
         }
         loop {
             // Whoever waits is ready to take the next turn: so what was queued is always taken up.
             match select(answered, pin!(self.turn.lock())).await {
-                Either::Left((answer, _)) => return answer.unwrap_or_else(|dropped| Err(Error::internal(dropped))),
+                Either::Left((answer, _)) => return answer.unwrap_or_else(dropped),
                 Either::Right((_turn, unanswered)) => {
                     answered = unanswered;
                     lake.land_group(self.waiting.take(GROUP_UPLOADS_MAX)).await;
@@ -131,15 +176,19 @@ impl Landings {
 
 /// One upload of a group on its way: what it is to be remembered as, where it goes, and who waits for it.
 struct Step {
+    sync: Arc<Sync>,
     upload: WholeUpload,
     landing: Landing,
-    answer: oneshot::Sender<Result<Digest, Error>>,
+    answer: Answer,
 }
 
 /// A group that has its names.
 struct Named {
     id: LandingsId,
     steps: Vec<Step>,
+    /// Those that have none, by a fault that may pass. They come again when the intent of this group is gone: of one upload
+    /// there is one intent at a time.
+    unnamed: Vec<(Step, Error)>,
     landed: Vec<LandedUpload>,
 }
 
@@ -187,8 +236,7 @@ impl Lake {
         if rowless.holds_any(steps.iter().map(|step| &step.upload.target)) {
             rowless.emptied().await;
         }
-        let (steps, landed) = self.name(steps).await;
-        let group = Named { id, steps, landed };
+        let group = self.name(id, steps).await;
         // Alone, it is done sooner without another thread.
         if named.is_led() && !(rowless.is_empty() && waiting.is_empty()) {
             rowless.add(group.targets().cloned());
@@ -200,21 +248,28 @@ impl Lake {
 
     /// Gives what has its name its row, and its caller the answer.
     async fn remember(&self, group: Named) {
-        let Named { id, steps, landed } = group;
-        match self.0.state.finish_landings(id, &landed, self.now()).await {
+        let Named { id, steps, unnamed, landed } = group;
+        // Tried again here, where others wait for it: they need the same state, and a name without a row should not last.
+        match self.patiently(|| self.0.state.finish_landings(id, &landed, self.now())).await {
             Ok(()) => {
                 self.0.events.marks().landed(&landed);
                 for step in steps {
-                    // A caller that is gone has no use for it.
-                    let _ = step.answer.send(Ok(step.upload.digest));
+                    step.answer.landed(step.upload.digest);
+                }
+                for (step, error) in unnamed {
+                    step.fail(error);
                 }
             }
             // What has its name cannot be remembered. It loses it again, the last first, so that the lake holds nothing
             // that nobody knows of.
             Err(cause) => {
                 for step in steps.into_iter().rev() {
-                    let taken_back = self.0.files.take_back(&step.landing).await;
-                    let _ = step.answer.send(Err(taken_back.err().unwrap_or_else(|| cause.repeated())));
+                    let taken_back = self.patiently(|| self.0.files.take_back(&step.landing)).await;
+                    // Not tried again: the intent is still there.
+                    step.answer.refuse(taken_back.err().unwrap_or_else(|| cause.repeated()).lasting());
+                }
+                for (step, error) in unnamed {
+                    step.answer.refuse(error.lasting());
                 }
             }
         }
@@ -224,14 +279,13 @@ impl Lake {
     async fn write(&self, group: Vec<Waiting>) -> (Vec<Step>, Option<Box<dyn WrittenGroup>>) {
         let mut files = Vec::new();
         let mut jobs = Vec::with_capacity(group.len());
-        for Waiting { mut ready, answer } in group {
-            let sealed = match std::mem::replace(&mut ready.content, Content::Taken) {
+        for Waiting { ready, answer } in group {
+            let sealed = match &ready.content {
                 Content::Whole(bytes) => {
-                    files.push(WholeFile { name: ready.partial.clone(), bytes });
+                    files.push(WholeFile { name: ready.partial.clone(), bytes: bytes.clone() });
                     None
                 }
-                Content::Sealed(identity, digest) => Some((identity, digest)),
-                Content::Taken => continue,
+                Content::Sealed(identity, digest) => Some((identity.clone(), *digest)),
             };
             jobs.push((ready, sealed, answer));
         }
@@ -249,9 +303,7 @@ impl Lake {
             };
             match sealed.map(Ok).or_else(|| results.next()).map(|written| written.and_then(is_announced)) {
                 Some(Ok((identity, digest))) => steps.push(Step::new(ready, identity, digest, answer)),
-                Some(Err(error)) => {
-                    let _ = answer.send(Err(error));
-                }
+                Some(Err(error)) => answer.fail(error, || ready),
                 // Dropped: its caller hears of a fault.
                 None => {}
             }
@@ -276,43 +328,46 @@ impl Lake {
         };
         let uploads: Vec<_> = steps.iter().map(|step| step.upload.clone()).collect();
         let (sealed, intended) = join(seal, self.0.state.intend_landings(&uploads)).await;
-        let refuse_all = |steps: Vec<Step>, cause: &Error| {
+        let refuse_all = |steps: Vec<Step>, cause: Error| {
             for step in steps {
-                let _ = step.answer.send(Err(cause.repeated()));
+                step.answer.refuse(cause.repeated().lasting());
             }
         };
-        let (id, permissions) = match intended {
-            Ok(intended) => intended,
-            Err(error) => {
-                refuse_all(steps, &error);
+        let (id, permissions) = match (intended, sealed) {
+            (Ok(intended), Ok(())) => intended,
+            // The bytes are safe: they need not be written again.
+            (Err(error), Ok(())) => {
+                for step in steps {
+                    step.fail(error.repeated());
+                }
+                return None;
+            }
+            (Ok((id, _)), Err(error)) => {
+                let forgotten = self.patiently(|| self.0.state.finish_landings(id, &[], self.now())).await;
+                // Else the intent stays behind; the next start finds that nothing came of it.
+                refuse_all(steps, forgotten.err().unwrap_or(error));
+                return None;
+            }
+            (Err(error), Err(_)) => {
+                refuse_all(steps, error);
                 return None;
             }
         };
-        if let Err(error) = sealed {
-            if let Err(fault) = self.0.state.finish_landings(id, &[], self.now()).await {
-                // The intent stays behind; the next start finds that nothing came of it.
-                refuse_all(steps, &fault);
-            } else {
-                refuse_all(steps, &error);
-            }
-            return None;
-        }
         let mut allowed = Vec::with_capacity(steps.len());
         for (step, permission) in steps.into_iter().zip(permissions) {
             match permission {
                 Ok(()) => allowed.push(step),
-                Err(error) => {
-                    let _ = step.answer.send(Err(error));
-                }
+                Err(error) => step.answer.refuse(error),
             }
         }
         Some((allowed, id))
     }
 
-    async fn name(&self, steps: Vec<Step>) -> (Vec<Step>, Vec<LandedUpload>) {
+    async fn name(&self, id: LandingsId, steps: Vec<Step>) -> Named {
         let landings: Vec<_> = steps.iter().map(|step| step.landing.clone()).collect();
         let outcomes = self.0.files.land(&landings).await;
         let mut named = Vec::with_capacity(steps.len());
+        let mut unnamed = Vec::new();
         let mut landed = Vec::with_capacity(steps.len());
         for (step, outcome) in steps.into_iter().zip(outcomes) {
             match outcome {
@@ -321,12 +376,11 @@ impl Lake {
                     landed.push(self.landed(step.upload.clone(), outcome));
                     named.push(step);
                 }
-                Err(error) => {
-                    let _ = step.answer.send(Err(error));
-                }
+                Err(error) if error.may_pass() => unnamed.push((step, error)),
+                Err(error) => step.answer.refuse(error),
             }
         }
-        (named, landed)
+        Named { id, steps: named, unnamed, landed }
     }
 
     /// What is remembered of an upload that has its name.
@@ -345,12 +399,35 @@ impl Lake {
 }
 
 impl Step {
-    fn new(ready: Ready, identity: Identity, digest: Digest, answer: oneshot::Sender<Result<Digest, Error>>) -> Self {
+    fn new(ready: Ready, identity: Identity, digest: Digest, answer: Answer) -> Self {
         let Ready { sync, upload_id, file_name, target, partial, begun_at, by, taken_over, .. } = ready;
         let sync_id = sync.sync_id;
         let upload =
             WholeUpload { upload_id, sync_id, file_name, target, partial, identity, digest, begun_at, by, taken_over };
-        Self { landing: landing_of(&sync, &upload), upload, answer }
+        Self { landing: landing_of(&sync, &upload), sync, upload, answer }
+    }
+
+    /// The bytes are on stable storage, under the partial name.
+    fn fail(self, error: Error) {
+        let Self { sync, upload, answer, .. } = self;
+        answer.fail(error, || {
+            let WholeUpload {
+                upload_id, file_name, target, partial, identity, digest, begun_at, by, taken_over, ..
+            } = upload;
+            Ready {
+                sync,
+                upload_id,
+                file_name,
+                target,
+                partial,
+                content: Content::Sealed(identity, digest),
+                begun_at,
+                by,
+                taken_over,
+                // It was compared with what came.
+                announced_sha256: None,
+            }
+        });
     }
 }
 

@@ -24,6 +24,7 @@ mod led_queue;
 mod measures;
 mod missing;
 mod overview;
+mod patience;
 mod preview;
 mod publish;
 mod reading;

@@ -239,7 +239,7 @@ impl IncomingUpload {
         let Body::Gathered(gathered, _) = &mut self.body else { return Ok(()) };
         let gathered = std::mem::take(gathered);
         let lake = &self.lake.0;
-        let mut partial = lake.files.create_partial(self.name.clone()).await?;
+        let mut partial = self.lake.patiently(|| lake.files.create_partial(self.name.clone())).await?;
         let new = NewUpload {
             sync_id: self.sync.sync_id,
             file_name: self.file_name.clone(),
@@ -248,7 +248,7 @@ impl IncomingUpload {
             identity: partial.identity().clone(),
             at: self.begun_at,
         };
-        let upload_id = lake.state.begin_upload(&new).await?;
+        let upload_id = self.lake.patiently(|| lake.state.begin_upload(&new)).await?;
         let tracked = self.track(upload_id);
         let written = if gathered.is_empty() { Ok(()) } else { partial.write(gathered.into()).await };
         self.body = Body::Registered(upload_id, partial, tracked);
@@ -321,7 +321,7 @@ impl IncomingUpload {
             must_match("SHA-512", self.announced.sha512, hasher.finalize().into())?;
         }
         let (upload_id, content) = match &mut self.body {
-            Body::Gathered(gathered, _) => (None, Content::Whole(std::mem::take(gathered))),
+            Body::Gathered(gathered, _) => (None, Content::Whole(std::mem::take(gathered).into())),
             Body::Registered(upload_id, partial, _) => {
                 let digest = partial.seal().await?;
                 (Some(*upload_id), Content::Sealed(partial.identity().clone(), digest))

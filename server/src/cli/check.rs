@@ -78,7 +78,7 @@ fn sum_up(checked: &Checked) {
 /// What a client must not learn, the operator has to.
 fn with_cause(error: lakeshore::Error) -> anyhow::Error {
     match error {
-        lakeshore::Error::Internal(source) => anyhow::Error::from_boxed(source),
+        lakeshore::Error::Internal(fault) => anyhow::Error::new(fault),
         other => other.into(),
     }
 }

@@ -43,12 +43,12 @@ impl PrivateFolder {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
         let parent = openat(CWD, parent, flags, Mode::empty()).map_err(|errno| unusable(&errno))?;
         let name = path.file_name().unwrap_or_default();
-        Self::closed(make_folder(&parent, name, FOLDER_MODE), path.to_owned())
+        Self::closed(make_folder(&parent, name, FOLDER_MODE).map_err(Errno::from), path.to_owned())
     }
 
     /// A folder in this one, made where it is missing.
     pub fn folder(&self, name: &str) -> Result<Self, ClientError> {
-        Self::closed(make_folder(&self.handle, name, FOLDER_MODE), self.path.join(name))
+        Self::closed(make_folder(&self.handle, name, FOLDER_MODE).map_err(Errno::from), self.path.join(name))
     }
 
     /// Makes sure that it is this user's, and nobody else's.

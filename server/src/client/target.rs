@@ -55,7 +55,7 @@ impl Folder {
         let mut folder = self.clone();
         for name in names {
             let path = folder.path.join(name);
-            let handle = make_folder(&*folder.handle, name, FOLDER_MODE).map_err(|errno| match errno {
+            let handle = make_folder(&*folder.handle, name, FOLDER_MODE).map_err(|unmade| match unmade.into() {
                 Errno::LOOP | Errno::NOTDIR => ClientError::Local(format!(
                     "{} is a link or a file, and a folder has to be there; remove it, or fetch to another place",
                     path.display()

@@ -17,6 +17,7 @@ mod hostile_names;
 mod kills;
 mod mounts;
 mod order_of_syncs;
+mod passing_faults;
 mod planted;
 mod power_cuts;
 mod races;

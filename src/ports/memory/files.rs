@@ -1,8 +1,9 @@
 //! The lake as a map from places to bytes.
 
+use super::faults::Faults;
 use crate::error::Error;
 use crate::path::LakePath;
-use crate::place::Place;
+use crate::place::{ENGINE_FOLDER, Place, UPLOADS_FOLDER};
 use crate::ports::Space;
 use crate::ports::files::{
     Files, FolderEntry, FolderState, FoundFile, Landing, Measured, OpenFile, Outcome, Partial, Publication, Removed,
@@ -30,6 +31,7 @@ pub(super) struct Tree {
     made: u64,
     /// Unbounded unless somebody has said otherwise.
     space: Option<Space>,
+    faults: Faults,
 }
 
 #[derive(Clone)]
@@ -50,6 +52,18 @@ impl MemoryFiles {
     /// From now on there is so much room.
     pub fn set_space(&self, space: Space) {
         self.tree().space = Some(space);
+    }
+
+    /// The next calls of `create_partial`, `write_group`, `seal` of a group, or `land` fail, having changed nothing: of several
+    /// files, the first.
+    pub fn fail_next(&self, call: &'static str, errors: Vec<Error>) {
+        self.tree().faults.add(call, errors);
+    }
+
+    /// Uploads that lie under their partial names.
+    pub fn partials(&self) -> usize {
+        let uploads = format!("{ENGINE_FOLDER}/{UPLOADS_FOLDER}");
+        self.tree().nodes.keys().filter(|path| path.starts_with(&uploads)).count()
     }
 
     pub(super) fn tree(&self) -> MutexGuard<'_, Tree> {
@@ -210,12 +224,12 @@ impl OpenFile for MemoryOpenFile {
     }
 }
 
-struct NothingToSeal;
+struct MemoryGroup(MemoryFiles);
 
 #[async_trait]
-impl WrittenGroup for NothingToSeal {
+impl WrittenGroup for MemoryGroup {
     async fn seal(self: Box<Self>) -> Result<(), Error> {
-        Ok(())
+        self.0.tree().faults.next("seal")
     }
 }
 
@@ -226,6 +240,7 @@ pub(super) fn digest(bytes: &[u8]) -> Digest {
 #[async_trait]
 impl Files for MemoryFiles {
     async fn create_partial(&self, name: PartialName) -> Result<Box<dyn Partial>, Error> {
+        self.tree().faults.next("create_partial")?;
         let path = at(&Place::Partial(name));
         let identity = self.tree().make(path.clone(), Some(Vec::new()));
         Ok(Box::new(MemoryPartial { files: self.clone(), path, identity, bytes: Vec::new() }))
@@ -264,15 +279,18 @@ impl Files for MemoryFiles {
     async fn write_group(&self, files: Vec<WholeFile>) -> (WrittenFiles, Box<dyn WrittenGroup>) {
         let mut tree = self.tree();
         let written = files.into_iter().map(|WholeFile { name, bytes }| {
+            tree.faults.next("write_group")?;
             let digest = digest(&bytes);
-            Ok((tree.make(at(&Place::Partial(name)), Some(bytes)), digest))
+            Ok((tree.make(at(&Place::Partial(name)), Some(bytes.into())), digest))
         });
-        (written.collect(), Box::new(NothingToSeal))
+        let written = written.collect();
+        (written, Box::new(MemoryGroup(self.clone())))
     }
 
     async fn land(&self, landings: &[Landing]) -> Vec<Result<Outcome, Error>> {
         let mut tree = self.tree();
         let mut land = |landing: &Landing| {
+            tree.faults.next("land")?;
             let slot = Place::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
             tree.swap(&at(&Place::Partial(landing.partial.clone())), &at(&landing.place), &at(&slot))
         };

@@ -3,6 +3,7 @@
 mod activity;
 mod batches;
 mod datasets;
+mod faults;
 mod files;
 mod formats;
 mod inspection;
@@ -19,7 +20,9 @@ pub use state::MemoryState;
 use super::{Clock, Randomness};
 use crate::error::Error;
 use crate::time::Timestamp;
+use async_trait::async_trait;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// A clock that stands until it is set.
 pub struct ManualClock(AtomicI64);
@@ -34,9 +37,15 @@ impl ManualClock {
     }
 }
 
+#[async_trait]
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.0.load(Ordering::SeqCst))
+    }
+
+    /// Nobody waits: the clock goes on by so much.
+    async fn pause(&self, length: Duration) {
+        self.set(self.now().plus(length));
     }
 }
 

@@ -6,6 +6,7 @@ mod trash;
 mod uploads;
 
 use super::datasets::DatasetRow;
+use super::faults::Faults;
 use crate::activity::Activity;
 use crate::error::Error;
 use crate::expected::{Declaration, LandedFile};
@@ -47,6 +48,7 @@ pub(super) struct Data {
     started_once: Vec<(NewSync, OnceOnly, SyncId)>,
     pub(super) schemas: Schemas,
     pub(super) activity: Vec<Activity>,
+    pub(super) faults: Faults,
 }
 
 /// What has become of a piece of trash.
@@ -83,6 +85,11 @@ impl UploadRow {
 }
 
 impl MemoryState {
+    /// The next calls of `begin_upload`, `intend_landings` or `finish_landings` fail, having changed nothing.
+    pub fn fail_next(&self, call: &'static str, errors: Vec<Error>) {
+        self.data().faults.add(call, errors);
+    }
+
     pub(super) fn data(&self) -> MutexGuard<'_, Data> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,12 +4,34 @@ use lakeshore::Error;
 use rustix::io::Errno;
 use std::io;
 
-/// A failed call of the disk: a full disk is the client's business, everything else the operator's.
+/// A failed call of the disk that has changed nothing: a full disk is the client's business, everything else the operator's.
 pub(super) fn fault(doing: &'static str) -> impl Fn(Errno) -> Error {
     move |errno| match errno {
         Errno::NOSPC | Errno::DQUOT => Error::DiskFull,
+        errno if may_pass(errno) => Error::passing(DiskFault { doing, source: errno.into() }),
         errno => Error::internal(DiskFault { doing, source: errno.into() }),
     }
+}
+
+/// A failed call after which it is not known how things are: a write, or a sync, of which the kernel tells once and then drops
+/// what it could not write; or a step that was to undo another. It must not be tried again.
+pub(super) fn unsure_fault<E: Into<io::Error>>(doing: &'static str) -> impl Fn(E) -> Error {
+    move |error| io_fault(doing)(error.into()).lasting()
+}
+
+/// Whether the reason may be gone in a moment: descriptors or memory that others have, a disk that is busy or answers badly.
+fn may_pass(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::MFILE
+            | Errno::NFILE
+            | Errno::NOMEM
+            | Errno::AGAIN
+            | Errno::INTR
+            | Errno::BUSY
+            | Errno::TIMEDOUT
+            | Errno::IO
+    )
 }
 
 pub(super) fn io_fault(doing: &'static str) -> impl Fn(io::Error) -> Error {

@@ -1,6 +1,6 @@
 //! Small uploads, written together and synced together.
 
-use super::fault::{fault, io_fault};
+use super::fault::unsure_fault;
 use super::partial::create_file;
 use super::tree::{Tree, identity_of};
 use crate::crash::crash_point;
@@ -27,8 +27,9 @@ pub(super) fn write(tree: &Tree, files: Vec<WholeFile>) -> (WrittenFiles, LocalG
     let mut write_one = |file: WholeFile| -> Result<(Identity, Digest), Error> {
         let mut partial = create_file(tree, &file.name)?;
         crash_point!("partial.created");
-        let identity = identity_of(partial.as_fd())?;
-        partial.write_all(&file.bytes).map_err(io_fault("writing an upload"))?;
+        // From here on its name is taken: not to be tried again.
+        let identity = identity_of(partial.as_fd()).map_err(Error::lasting)?;
+        partial.write_all(&file.bytes).map_err(unsure_fault("writing an upload"))?;
         open.push(partial);
         let digest = Digest { size_bytes: file.bytes.len() as u64, sha256: Sha256::digest(&file.bytes).into() };
         Ok((identity, digest))
@@ -47,7 +48,7 @@ impl LocalGroup {
             }
         }
         for file in &self.files {
-            rustix::fs::fdatasync(file).map_err(fault("syncing an upload"))?;
+            rustix::fs::fdatasync(file).map_err(unsure_fault("syncing an upload"))?;
         }
         crash_point!("partial.synced");
         Ok(())

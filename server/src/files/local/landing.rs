@@ -1,7 +1,7 @@
 //! Giving sealed uploads their names, and taking them again.
 
 use super::exchange::{Slot, cannot_move, wrong_kind};
-use super::fault::fault;
+use super::fault::{fault, unsure_fault};
 use super::tree::{Tree, look_in, names, open_folder, sync_folder};
 use crate::crash::crash_point;
 use lakeshore::Error;
@@ -74,12 +74,16 @@ fn name(tree: &Tree, landing: &Landing, index: usize, folders: &mut Folders) -> 
     let slot = Slot::make(tree, &landing.trash, &landing.leaf)?;
     // Never over what a power cut, or somebody's hand, has left there.
     renameat_with(tree.uploads(), partial, &slot.folder, &slot.leaf, RenameFlags::NOREPLACE)
-        .map_err(fault("moving an upload to its slot"))?;
+        .map_err(fault("moving an upload to its slot"))
+        .inspect_err(|_| {
+            let _ = slot.remove_if_empty(tree);
+        })?;
     crash_point!("landing.in_slot");
     match slot.exchange(tree, &landing.place, false) {
         Ok(outcome) => Ok(outcome),
         Err(error) => {
-            renameat(&slot.folder, &slot.leaf, tree.uploads(), partial).map_err(fault("taking an upload back"))?;
+            renameat(&slot.folder, &slot.leaf, tree.uploads(), partial)
+                .map_err(unsure_fault("taking an upload back"))?;
             slot.remove_if_empty(tree)?;
             Err(error)
         }
@@ -98,9 +102,9 @@ pub(super) fn take_back(tree: &Tree, landing: &Landing) -> Result<(), Error> {
     let replaced = Place::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
     if tree.look(&replaced)?.is_some() {
         let slot = tree.make_folder_at(&slot_place)?;
-        let doing = fault("taking a landed upload back");
-        renameat_with(&slot, &landing.leaf, &folder, &leaf, RenameFlags::EXCHANGE).map_err(&doing)?;
-        renameat(&slot, &landing.leaf, tree.uploads(), partial).map_err(&doing)?;
+        const DOING: &str = "taking a landed upload back";
+        renameat_with(&slot, &landing.leaf, &folder, &leaf, RenameFlags::EXCHANGE).map_err(fault(DOING))?;
+        renameat(&slot, &landing.leaf, tree.uploads(), partial).map_err(unsure_fault(DOING))?;
         sync_folder(&folder)?;
         return tree.remove_empty_folder(&slot_place);
     }

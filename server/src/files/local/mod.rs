@@ -109,8 +109,8 @@ impl Files for LocalFiles {
     }
 
     async fn discard_partial(&self, name: &PartialName) -> Result<(), Error> {
-        let place = Place::Partial(name.clone());
-        self.blocking(move |tree| tree.remove_file(&place)).await
+        let name = name.clone();
+        self.blocking(move |tree| tree.remove_partial(&name)).await
     }
 
     async fn write_group(&self, files: Vec<WholeFile>) -> (WrittenFiles, Box<dyn WrittenGroup>) {

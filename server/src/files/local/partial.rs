@@ -4,7 +4,7 @@
 //! being written the next is gathered, and then the sender waits. So an upload holds two batches at most, whose memory it
 //! uses again and again.
 
-use super::fault::{fault, io_fault};
+use super::fault::{fault, unsure_fault};
 use super::tree::{Tree, identity_of, sync_folder};
 use crate::crash::crash_point;
 use async_trait::async_trait;
@@ -82,7 +82,8 @@ pub(super) fn create_file(tree: &Tree, name: &PartialName) -> Result<File, Error
 pub(super) fn create(tree: &Arc<Tree>, name: &PartialName) -> Result<LocalPartial, Error> {
     let file = create_file(tree, name)?;
     crash_point!("partial.created");
-    let identity = identity_of(file.as_fd())?;
+    // Its name is taken: not to be tried again.
+    let identity = identity_of(file.as_fd()).map_err(Error::lasting)?;
     Ok(LocalPartial::new(tree, identity, HashedFile::new(file, Sha256::new(), 0), false))
 }
 
@@ -139,7 +140,7 @@ impl LocalPartial {
         let mut file = self.idle().await?;
         let batch = std::mem::replace(&mut self.batch, std::mem::take(&mut file.written));
         self.sink = Sink::Writing(tokio::task::spawn_blocking(move || {
-            file.take(batch).map_err(io_fault("writing an upload"))?;
+            file.take(batch).map_err(unsure_fault("writing an upload"))?;
             Ok(file)
         }));
         Ok(())
@@ -188,8 +189,8 @@ impl Partial for LocalPartial {
         let batch = std::mem::take(&mut self.batch);
         let tree = (!self.is_named).then(|| self.tree.clone());
         let synced = tokio::task::spawn_blocking(move || {
-            file.take(batch).map_err(io_fault("writing an upload"))?;
-            file.file.sync_data().map_err(io_fault("syncing an upload"))?;
+            file.take(batch).map_err(unsure_fault("writing an upload"))?;
+            file.file.sync_data().map_err(unsure_fault("syncing an upload"))?;
             if let Some(tree) = tree {
                 sync_folder(tree.uploads())?;
             }
@@ -207,8 +208,8 @@ impl Partial for LocalPartial {
         let mut file = self.idle().await?;
         let batch = std::mem::take(&mut self.batch);
         let sealed = tokio::task::spawn_blocking(move || {
-            file.take(batch).map_err(io_fault("writing an upload"))?;
-            file.file.sync_data().map_err(io_fault("syncing an upload"))?;
+            file.take(batch).map_err(unsure_fault("writing an upload"))?;
+            file.file.sync_data().map_err(unsure_fault("syncing an upload"))?;
             crash_point!("partial.synced");
             let HashedFile { hasher, size_bytes, .. } = *file;
             Ok(Digest { size_bytes, sha256: hasher.finalize().into() })

@@ -3,7 +3,7 @@
 //! Where the file system can share the bytes of two files until one is written to (`FICLONE`: Btrfs, XFS), a copy costs
 //! next to nothing. Elsewhere the bytes are read, hashed and written.
 
-use super::fault::{fault, io_fault};
+use super::fault::{fault, io_fault, unsure_fault};
 use super::partial::create_file;
 use super::reading::open_file;
 use super::tree::{Tree, found_file, identity_of};
@@ -30,7 +30,7 @@ pub(super) fn take_over(tree: &Tree, files: &[TakeOver]) -> Vec<Result<Option<Ta
     // The first sync takes most of the others' work with it.
     let sealed = copied.into_iter().map(|copied| match copied? {
         Some((copy, taken_over)) => {
-            fdatasync(&copy).map_err(fault("syncing a file that is taken over"))?;
+            fdatasync(&copy).map_err(unsure_fault("syncing a file that is taken over"))?;
             Ok(Some(taken_over))
         }
         None => Ok(None),
@@ -56,7 +56,7 @@ fn copy(tree: &Tree, file: &TakeOver, piece: &mut Vec<u8>) -> Result<Copied, Err
     match result {
         Ok(Some(taken_over)) => Ok(Some((copy, taken_over))),
         other => {
-            tree.remove_file(&Place::Partial(file.partial.clone()))?;
+            tree.remove_partial(&file.partial)?;
             other.map(|_| None)
         }
     }
@@ -83,6 +83,6 @@ fn fill(original: &File, mut copy: &File, piece: &mut Vec<u8>) -> Result<Option<
             return Ok(Some(hasher.finalize().into()));
         }
         hasher.update(&piece[..length]);
-        copy.write_all(&piece[..length]).map_err(io_fault("writing a file that is taken over"))?;
+        copy.write_all(&piece[..length]).map_err(unsure_fault("writing a file that is taken over"))?;
     }
 }

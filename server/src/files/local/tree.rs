@@ -2,15 +2,15 @@
 //!
 //! Names are walked component by component, see [`crate::beneath`], never as a path string.
 
-use super::fault::fault;
-use crate::beneath::make_folder;
+use super::fault::{fault, unsure_fault};
 pub(super) use crate::beneath::open_folder;
+use crate::beneath::{Unmade, make_folder};
 use crate::space::space_of;
 use lakeshore::path::LakePath;
 use lakeshore::place::{ENGINE_FOLDER, ENGINE_SUBFOLDERS, Place, UPLOADS_FOLDER};
 use lakeshore::ports::Space;
 use lakeshore::ports::files::FoundFile;
-use lakeshore::upload::Identity;
+use lakeshore::upload::{Identity, PartialName};
 use lakeshore::{Error, Timestamp};
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, StatxFlags, StatxTimestamp, fchmod, fstat,
@@ -68,10 +68,10 @@ impl Tree {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
         let root = openat(CWD, path, flags, Mode::empty()).map_err(|errno| OpenError::Root(errno.into()))?;
         let unwritable = |errno: Errno| OpenError::Unwritable(errno.into());
-        let engine = make_folder(&root, ENGINE_FOLDER, ENGINE_MODE).map_err(unwritable)?;
+        let engine = make_folder(&root, ENGINE_FOLDER, ENGINE_MODE).map_err(|unmade| unwritable(unmade.into()))?;
         close_to_others(&engine, path);
         for name in ENGINE_SUBFOLDERS {
-            make_folder(&engine, name, ENGINE_MODE).map_err(unwritable)?;
+            make_folder(&engine, name, ENGINE_MODE).map_err(|unmade| unwritable(unmade.into()))?;
         }
         match rustix::fs::flock(&engine, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
@@ -138,7 +138,7 @@ impl Tree {
             folder = match open_folder(&folder, component) {
                 Ok(next) => next,
                 Err(Errno::NOENT) => {
-                    make_folder(&folder, component, FOLDER_MODE).map_err(|errno| obstructed(errno, component))?
+                    make_folder(&folder, component, FOLDER_MODE).map_err(|unmade| not_made(unmade, component))?
                 }
                 Err(errno) => return Err(obstructed(errno, component)),
             };
@@ -149,7 +149,7 @@ impl Tree {
     /// Makes the folder at `place` where it is missing, durably.
     pub(super) fn make_folder_at(&self, place: &Place) -> Result<OwnedFd, Error> {
         let (parent, leaf) = self.make_parent(place)?;
-        make_folder(&parent, &leaf, FOLDER_MODE).map_err(|errno| obstructed(errno, &leaf))
+        make_folder(&parent, &leaf, FOLDER_MODE).map_err(|unmade| not_made(unmade, &leaf))
     }
 
     /// A folder of the lake, or the lake root. `None` where there is none.
@@ -172,10 +172,10 @@ impl Tree {
         }
     }
 
-    /// Removes a file. One that is not there is no error.
-    pub(super) fn remove_file(&self, place: &Place) -> Result<(), Error> {
-        let Some((folder, leaf)) = self.parent(place)? else { return Ok(()) };
-        match unlinkat(&folder, &leaf, AtFlags::empty()) {
+    /// Removes a partial file. One that is not there is no error. Needs no descriptor: where there are none left, what has
+    /// failed for that can still be removed.
+    pub(super) fn remove_partial(&self, name: &PartialName) -> Result<(), Error> {
+        match unlinkat(&self.uploads, name.as_str(), AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(fault("removing a file")(errno)),
         }
@@ -315,7 +315,7 @@ pub(super) fn look_in(folder: &OwnedFd, name: &str) -> Result<Option<Found>, Err
 }
 
 pub(super) fn sync_folder(folder: impl AsFd) -> Result<(), Error> {
-    fsync(folder).map_err(fault("syncing a folder"))
+    fsync(folder).map_err(unsure_fault("syncing a folder"))
 }
 
 /// The names in a folder, but for `.` and `..`.
@@ -333,6 +333,13 @@ pub(super) fn names(folder: &OwnedFd) -> Result<Vec<String>, Error> {
         }
     }
     Ok(names)
+}
+
+fn not_made(unmade: Unmade, component: &str) -> Error {
+    match unmade {
+        Unmade::Unsynced(errno) => unsure_fault("syncing a folder")(errno),
+        Unmade::Failed(errno) => obstructed(errno, component),
+    }
 }
 
 fn obstructed(errno: Errno, component: &str) -> Error {

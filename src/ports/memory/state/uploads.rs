@@ -15,7 +15,9 @@ use async_trait::async_trait;
 #[async_trait]
 impl UploadState for MemoryState {
     async fn begin_upload(&self, new: &NewUpload) -> Result<UploadId, Error> {
-        self.data().begin_upload(new)
+        let mut data = self.data();
+        data.faults.next("begin_upload")?;
+        data.begin_upload(new)
     }
 
     async fn refuse_upload(&self, refused: &RefusedUpload) -> Result<Option<UploadId>, Error> {
@@ -42,6 +44,7 @@ impl UploadState for MemoryState {
 
     async fn intend_landings(&self, uploads: &[WholeUpload]) -> Result<(LandingsId, Vec<Result<(), Error>>), Error> {
         let mut data = self.data();
+        data.faults.next("intend_landings")?;
         let permissions: Vec<_> =
             uploads.iter().map(|upload| may_accept_uploads(data.record(upload.sync_id)?)).collect();
         let allowed = uploads.iter().zip(&permissions).filter(|(_, permission)| permission.is_ok());
@@ -53,6 +56,7 @@ impl UploadState for MemoryState {
 
     async fn finish_landings(&self, id: LandingsId, landed: &[LandedUpload], at: Timestamp) -> Result<(), Error> {
         let mut data = self.data();
+        data.faults.next("finish_landings")?;
         if data.landings.remove(&id.0).is_none() {
             return Ok(());
         }

@@ -1,0 +1,155 @@
+//! Faults that pass: a call of the server fails a few times, or for ever, for a reason that may be gone in a moment.
+
+use crate::server::TestServer;
+use crate::strace::{Call, Tracer};
+use rusqlite::Connection;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use serde_json::json;
+use std::time::Duration;
+
+/// Larger than what is gathered in memory: it has a file from its beginning.
+static LARGE: [u8; 300 * 1024] = [b'x'; 300 * 1024];
+const TRACE: &str = "trace=openat,mkdirat,renameat2,renameat,fsync,fdatasync";
+/// Attempts at a step that fails so.
+const ATTEMPTS: usize = 3;
+
+/// A server with a sync that has landed something: what it opens once is open.
+async fn warm() -> (TestServer, u64) {
+    let server = TestServer::start().await;
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    server.upload(id, "warm.csv", b"warm").await;
+    server.upload(id, "warm-large.csv", &LARGE).await;
+    (server, id)
+}
+
+fn assert_nothing_is_left_over(server: &TestServer, fault: &str) {
+    let partials = server.file_names(".lakeshore/uploads");
+    assert!(partials.is_empty(), "{fault}: {partials:?} are left");
+}
+
+fn injected(calls: &[Call]) -> usize {
+    calls.iter().filter(|call| call.result.contains("INJECTED")).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_fails_for_a_moment_costs_an_upload_nothing_but_time() {
+    let faults = [("openat", "EMFILE", 5), ("openat", "EIO", 2), ("mkdirat", "ENOMEM", 2), ("renameat2", "EIO", 5)];
+    let (server, id) = warm().await;
+    for (call, error, times) in faults {
+        let mut any = 0;
+        // Counted on each thread by itself.
+        for time in 1..=times {
+            let fault = format!("{call} fails with {error} at its {time}. time");
+            let inject = format!("inject={call}:error={error}:when={time}");
+            let Some(tracer) = Tracer::attach(&server, &["-e", TRACE, "-e", &inject]).await else { return };
+            let query = format!("sync_id={id}&path={call}-{error}-{time}");
+            for (name, bytes) in [("a.csv", &b"old"[..]), ("a.csv", b"new"), ("large.csv", &LARGE)] {
+                let (status, body) = server.try_upload(&query, &[(name, bytes)]).await;
+                assert_eq!((status, &body["code"]), (200, &json!(0)), "{fault}, {name}: {body} {}", server.stderr());
+            }
+            any += injected(&tracer.stop());
+            let files = server.files(&format!("data/t/{call}-{error}-{time}"));
+            assert_eq!((files["a.csv"].as_slice(), files["large.csv"].len()), (&b"new"[..], LARGE.len()), "{fault}");
+            assert_nothing_is_left_over(&server, &fault);
+        }
+        assert!(any >= times, "{call} was made to fail {any} times only");
+    }
+    let rows = server.history(&format!("sync_id={id}&size=1000")).await;
+    let failed: Vec<_> = rows.iter().filter(|row| row["sync_status"] != json!("Finished")).collect();
+    assert!(failed.is_empty(), "{failed:?}");
+    let on_disk = server.files(".lakeshore/trash").len();
+    assert_eq!(server.rows("/api/lake/trash?size=1000").await.len(), on_disk, "the trash is what its list says");
+    assert_eq!(on_disk, rows.len() / 3, "one of three was replaced");
+    server.end_sync(id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_goes_on_failing_is_answered_after_a_few_attempts_and_nothing_lands_by_half() {
+    let (server, id) = warm().await;
+    let before = server.files("data");
+    let faults = [("renameat2", "EIO", "moving into place"), ("mkdirat", "ENOMEM", "opening a folder")];
+    for (call, error, doing) in faults {
+        let inject = format!("inject={call}:error={error}");
+        let Some(tracer) = Tracer::attach(&server, &["-e", TRACE, "-e", &inject]).await else { return };
+        for (name, bytes) in [("a.csv", &b"new"[..]), ("large.csv", &LARGE)] {
+            let answered = server.try_upload(&format!("sync_id={id}&path={call}"), &[(name, bytes)]).await;
+            assert_eq!((answered.0, &answered.1["code"]), (500, &json!(50000)), "{call}: {answered:?}");
+        }
+        assert!(server.stderr().contains(doing), "the operator reads the cause: {}", server.stderr());
+        let calls = tracer.stop();
+        assert_eq!(injected(&calls), 2 * ATTEMPTS, "{call}: {calls:?}");
+        assert_nothing_is_left_over(&server, call);
+        assert_eq!(server.files("data"), before, "{call}");
+        let failed = server.history(&format!("sync_id={id}&size=1000")).await;
+        let failed = failed.iter().filter(|row| row["sync_status"] == json!("Failed")).count();
+        assert_eq!(failed, if call == "renameat2" { 2 } else { 4 });
+    }
+    server.upload(id, "after.csv", b"after").await;
+    server.end_sync(id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_a_free_descriptor_refuses_uploads_and_takes_them_when_it_has_some() {
+    let (server, id) = warm().await;
+    let before = server.files("data");
+    let process = Pid::from_raw(server.process_id().cast_signed()).unwrap();
+    let old = getrlimit(Resource::Nofile);
+    // No number below it is free.
+    prlimit(Some(process), Resource::Nofile, Rlimit { current: Some(3), ..old }).unwrap();
+    for (name, bytes) in [("a.csv", &b"new"[..]), ("large.csv", &LARGE)] {
+        let answered = server.try_upload(&format!("sync_id={id}"), &[(name, bytes)]).await;
+        assert_eq!(answered.0, 500, "{name}: {answered:?}");
+    }
+    assert!(server.stderr().contains("Too many open files"), "{}", server.stderr());
+    prlimit(Some(process), Resource::Nofile, old).unwrap();
+    assert_eq!(server.files("data"), before);
+    assert_nothing_is_left_over(&server, "no descriptor");
+    server.upload(id, "a.csv", b"new").await;
+    server.upload(id, "large.csv", &LARGE).await;
+    server.end_sync(id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_that_failed_is_not_repeated_and_what_it_was_for_does_not_land() {
+    for call in ["fdatasync", "fsync"] {
+        for (name, bytes) in [("a.csv", &b"new"[..]), ("large.csv", &LARGE)] {
+            let (server, id) = warm().await;
+            let before = server.files("data");
+            // The first of each thread. The database's own fail with them.
+            let inject = format!("inject={call}:error=EIO:when=1");
+            let Some(tracer) = Tracer::attach(&server, &["-e", TRACE, "-e", &inject]).await else { return };
+            let answered = server.try_upload(&format!("sync_id={id}&path=new"), &[(name, bytes)]).await;
+            assert_eq!(answered.0, 500, "{call} of {name}: {answered:?}");
+            let calls = tracer.stop();
+            assert!(injected(&calls) > 0, "{call} of {name} was not made to fail");
+            let failed = calls.iter().filter(|call| call.result.contains("INJECTED"));
+            for failed in failed.filter(|failed| !failed.file().contains("lakeshore.db")) {
+                let again = calls.iter().filter(|other| other.name == failed.name && other.file() == failed.file());
+                assert_eq!(again.count(), 1, "{} was synced again after it failed: {calls:?}", failed.file());
+            }
+            assert_eq!(server.files("data"), before, "{call} of {name}");
+            assert!(!server.lake().join("data/t/new").exists(), "a folder whose name is not durable stays behind");
+            assert_nothing_is_left_over(&server, call);
+            // The disk is well again.
+            let (status, body) = server.try_upload(&format!("sync_id={id}&path=new"), &[(name, bytes)]).await;
+            assert_eq!(status, 200, "{body}");
+            let server = server.kill_and_restart().await;
+            assert_eq!(server.files("data/t/new")[name], bytes);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_another_program_holds_for_a_moment_costs_an_upload_nothing_but_time() {
+    let (server, id) = warm().await;
+    let holder = Connection::open(server.data_dir().join("lakeshore.db")).unwrap();
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let query = format!("sync_id={id}");
+    let mut upload = Box::pin(server.try_upload(&query, &[("a.csv", b"new")]));
+    let early = tokio::time::timeout(Duration::from_secs(1), &mut upload).await;
+    assert!(early.is_err(), "it is answered when its row is written: {early:?}");
+    holder.execute_batch("COMMIT").unwrap();
+    assert_eq!(upload.await.0, 200);
+    assert_eq!(server.files("data/t")["a.csv"], b"new");
+    server.end_sync(id).await;
+}
