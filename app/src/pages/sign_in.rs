@@ -59,6 +59,8 @@ fn message(code: &str) -> Option<&'static str> {
         "Enter a key to sign in."
     } else if code == ErrorCode::CrossSite.number() {
         "The sign-in came from a page of another site, so it was refused. Sign in here."
+    } else if code == ErrorCode::TooManySignIns.number() {
+        "Too many wrong keys came from your address, so none is looked at for a while. Wait a minute, then sign in again."
     } else {
         return None;
     })
@@ -70,7 +72,7 @@ mod tests {
 
     #[test]
     fn an_address_says_a_number_that_is_known_or_nothing() {
-        assert!(message("40100").is_some());
+        assert!(message("40100").is_some() && message("42902").is_some());
         for unknown in ["", "0", "40000", "call 555-0100", "40100 or call 555-0100"] {
             assert_eq!(message(unknown), None, "{unknown:?}");
         }

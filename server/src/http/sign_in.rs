@@ -7,7 +7,7 @@ use super::networks::ClientInfo;
 use app::query::local;
 use axum::Extension;
 use axum::extract::{Form, Query, State};
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, Method, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::cookie::{Cookie, CookieJar};
 use lakeshore::key::Secret;
@@ -27,6 +27,7 @@ pub async fn sign_in(
     State(door): State<Arc<Door>>,
     credentials: Credentials,
     Extension(client): Extension<ClientInfo>,
+    headers: HeaderMap,
     jar: CookieJar,
     Form(form): Form<SignIn>,
 ) -> Result<Response, HttpError> {
@@ -34,6 +35,7 @@ pub async fn sign_in(
     match door.lake.sign_in(&Secret::presented(&form.key), &credentials.origin()).await {
         Ok(session) => Ok((jar.add(session_cookie(&session, &client)), Redirect::to(next)).into_response()),
         Err(error @ (Error::BadKey | Error::ExpiredKey { .. })) => Ok(refused(error.code(), next)),
+        Err(error @ Error::TooManySignIns { .. }) => Ok(put_off(error, next, &headers)),
         Err(error) => Err(error.into()),
     }
 }
@@ -59,6 +61,7 @@ pub async fn sign_in_by_link(
     match door.lake.sign_in_by_link(&Secret::presented(&link.token), &credentials.origin()).await {
         Ok(session) => Ok((jar.add(session_cookie(&session, &client)), Redirect::to("/keys")).into_response()),
         Err(error @ Error::BadSignInLink) => Ok(refused(error.code(), "/")),
+        Err(error @ Error::TooManySignIns { .. }) => Ok(put_off(error, "/", &headers)),
         Err(error) => Err(error.into()),
     }
 }
@@ -78,6 +81,27 @@ pub async fn sign_out(
     }
     let removal = Cookie::build(SESSION_COOKIE).path("/").build();
     Ok((jar.remove(removal), Redirect::to("/")).into_response())
+}
+
+/// A sign-in that is refused for now: a browser is shown the page, which says so; everybody else has the refusal itself. Both
+/// hear when to come back.
+fn put_off(error: Error, next: &str, headers: &HeaderMap) -> Response {
+    let code = error.code();
+    let mut refusal = HttpError::from(error).into_response();
+    if !wants_a_page(headers) {
+        return refusal;
+    }
+    let mut page = refused(code, next);
+    if let Some(moment) = refusal.headers_mut().remove(header::RETRY_AFTER) {
+        page.headers_mut().insert(header::RETRY_AFTER, moment);
+    }
+    // For the log.
+    *page.extensions_mut() = std::mem::take(refusal.extensions_mut());
+    page
+}
+
+fn wants_a_page(headers: &HeaderMap) -> bool {
+    headers.get_all(header::ACCEPT).iter().any(|types| types.to_str().is_ok_and(|types| types.contains("text/html")))
 }
 
 fn refused(code: ErrorCode, next: &str) -> Response {

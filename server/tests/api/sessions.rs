@@ -203,6 +203,18 @@ async fn whoever_guesses_keys_has_to_wait_and_fills_no_disk() {
         429,
         "a link is guessed as a key is"
     );
+    // A browser shows a page of it.
+    let form = server.client.post(format!("{}/sign-in", server.url)).form(&[("key", "lks_wrong"), ("next", "/trash")]);
+    let browsers = [form, server.get("/sign-in/link?token=x")];
+    for (request, next) in browsers.into_iter().zip(["%2Ftrash", "%2F"]) {
+        let accepted = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        let shown = request.header("accept", accepted).send().await.unwrap();
+        let wait: u64 = shown.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+        assert!((1..=60).contains(&wait) && !shown.headers().contains_key("set-cookie"));
+        assert_eq!(location(&shown), format!("/sign-in?error=42902&next={next}"));
+        let page = server.get(&location(&shown)).send().await.unwrap().text().await.unwrap();
+        assert!(page.contains("Too many wrong keys came from your address"), "{page}");
+    }
     // Whoever has a right one is not locked out by others of the same address.
     assert!(guess(&server.key).await.headers().contains_key("set-cookie"));
     for _ in 0..60 {
