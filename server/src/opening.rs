@@ -30,15 +30,29 @@ pub struct Opened {
 
 /// Opens both, making them where they are missing.
 pub async fn open(data: &DataDir, root: &Path) -> anyhow::Result<Opened> {
-    open_pair(data, root, false).await
+    open_pair(data, root, Purpose::Serve).await
+}
+
+/// Opens both to look at them: where the lake lies now is not recorded.
+pub async fn open_to_check(data: &DataDir, root: &Path) -> anyhow::Result<Opened> {
+    open_pair(data, root, Purpose::Check).await
 }
 
 /// Makes the lake that of the database, whatever either knew before. Each of them is refused by its former partner.
 pub async fn adopt(data: &DataDir, root: &Path) -> anyhow::Result<Opened> {
-    open_pair(data, root, true).await
+    open_pair(data, root, Purpose::Adopt).await
 }
 
-async fn open_pair(data: &DataDir, root: &Path, adopts: bool) -> anyhow::Result<Opened> {
+/// What the two are opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Serve,
+    Check,
+    Adopt,
+}
+
+async fn open_pair(data: &DataDir, root: &Path, purpose: Purpose) -> anyhow::Result<Opened> {
+    let adopts = purpose == Purpose::Adopt;
     let (data_dir, database) = (&data.path, data.database());
     placement::check(data_dir, &database, root)?;
     let lake = || format!("the lake root {}", root.display());
@@ -56,7 +70,7 @@ async fn open_pair(data: &DataDir, root: &Path, adopts: bool) -> anyhow::Result<
     let identity = if adopts { new_identity()? } else { agree(&state, &sight, data_dir, root)? };
     // Only now is anything made in the lake root: it may be the empty folder where a disk should be mounted.
     let files = LocalFiles::open(root).with_context(lake)?;
-    pair(&state, &files, identity, root, adopts).await.with_context(lake)?;
+    pair(&state, &files, identity, root, purpose).await.with_context(lake)?;
     Ok(Opened { state, files, _lock: lock })
 }
 
@@ -155,13 +169,16 @@ async fn pair(
     files: &LocalFiles,
     identity: String,
     root: &Path,
-    adopts: bool,
+    purpose: Purpose,
 ) -> anyhow::Result<()> {
     let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned()).display().to_string();
     let known = KnownLake { identity, is_paired: true, root };
     // Read anew, now that nobody else can serve it.
-    let found = if adopts { None } else { files.identity()? };
-    if state.known_lake()?.as_ref() == Some(&known) && found.as_ref() == Some(&known.identity) {
+    let found = if purpose == Purpose::Adopt { None } else { files.identity()? };
+    if let Some(before) = state.known_lake()?
+        && found.as_ref() == Some(&known.identity)
+        && (before == known || purpose == Purpose::Check && before.is_paired && before.identity == known.identity)
+    {
         return Ok(());
     }
     match found {

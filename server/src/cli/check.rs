@@ -29,7 +29,7 @@ pub async fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
         bail!("there is no lake at {}; name its folder with --lake-root", root.display());
     }
     // Until the end: it holds the locks.
-    let opened = opening::open(&options.data, &root).await?;
+    let opened = opening::open_to_check(&options.data, &root).await?;
     let Opened { state, files, .. } = &opened;
     let lake = Lake::new(Parts {
         state: Arc::new(state.clone()),

@@ -79,6 +79,18 @@ async fn a_lake_whose_disk_is_not_mounted_is_refused_and_nothing_is_made_in_its_
     assert_eq!(server.file_names("data/t"), ["a.csv"]);
 }
 
+#[tokio::test]
+async fn a_check_does_not_record_where_it_found_the_lake() {
+    let (stopped, base) = served().await;
+    let (data, lake, moved) = (base.join("data"), base.join("lake"), base.join("moved"));
+    fs::rename(&lake, &moved).unwrap();
+    assert_eq!(checked(&data, &moved).0, Some(0));
+    let said = assert_refused(&["--data-dir", text(&data), "--lake-root", text(&lake)], "Is its disk mounted?");
+    assert!(said.contains(&format!("(last at {})", lake.display())), "{said}");
+    fs::rename(&moved, &lake).unwrap();
+    assert_eq!(stopped.start().await.file_names("data/t"), ["a.csv"]);
+}
+
 fn checked(data: &Path, lake: &Path) -> (Option<i32>, String) {
     let output = lakeshore(&["check", "--data-dir", text(data), "--lake-root", text(lake)]);
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
