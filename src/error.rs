@@ -450,7 +450,7 @@ error_codes! {
     WrongVersion = 41200, "a version of tus that is not spoken here";
     PreconditionFailed = 41201, "the file is not the version that the request is for";
     TooLarge = 41300, "the file, or the body, is too large";
-    NotMultipart = 41500, "not multipart/form-data, or not JSON where JSON is due";
+    NotMultipart = 41500, "an upload that is not multipart/form-data";
     WrongMediaType = 41501, "not the media type of a piece of a resumable upload";
     RangeNotSatisfiable = 41600, "the file ends before the range that was asked for";
     UnknownHost = 42100, "the host that the request names is not this server";

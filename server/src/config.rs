@@ -6,7 +6,7 @@ use crate::http::connections::ConnectionLimits;
 use crate::http::hosts::AllowedHost;
 use crate::http::networks::{NetworkPolicy, everywhere, loopback, parse_network};
 use bytesize::ByteSize;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use lakeshore::guard::{GuardRule, ShrinkGuard};
 use lakeshore::key::Role;
@@ -79,7 +79,7 @@ pub struct ServeOptions {
     #[arg(long, env = "LAKESHORE_AUTH", value_enum, value_name = "MODE")]
     pub auth: Option<Auth>,
 
-    /// Proxies whose X-Forwarded-For, -Proto and -Host are believed, such as 127.0.0.1
+    /// Proxies whose Forwarded and X-Forwarded-For, -Proto and -Host are believed, such as 127.0.0.1
     #[arg(long, env = "LAKESHORE_TRUSTED_PROXY", value_delimiter = ',', value_parser = parse_network, value_name = "CIDR,…")]
     pub trusted_proxy: Vec<IpNet>,
 
@@ -354,13 +354,14 @@ pub enum SessionAction {
 
 #[derive(Debug, Args)]
 #[group(skip)]
+#[command(group = ArgGroup::new("which").required(true).args(["session", "key", "all"]))]
 pub struct EndSession {
     /// The id of a session, as the list shows it
-    #[arg(value_name = "SESSION", required_unless_present_any = ["key", "all"], conflicts_with_all = ["key", "all"])]
+    #[arg(value_name = "SESSION")]
     pub session: Option<u64>,
 
     /// All sessions of this key, by its id or its name
-    #[arg(long, value_name = "KEY", conflicts_with = "all")]
+    #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
 
     /// All sessions

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// Done.
 pub const DONE: u8 = 0;
-/// Some files failed, or what was sent is not published.
+/// Some files failed, what was sent is not published, or the folder is not what `--expect` says.
 pub const FAILED: u8 = 1;
 /// The command line, the config file or the key file is wrong: nothing was begun. (clap ends with the same.)
 pub const USAGE: u8 = 2;
@@ -23,7 +23,8 @@ pub const INTERRUPTED: u8 = 130;
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    some files failed, or what was sent is not published
+  1    some files failed, what was sent is not published, or the folder is not what --expect
+       says, and nothing was sent
   2    the command line, the config file or the key file is wrong; nothing was begun
   3    the server refused
   4    the files were sent, and the guard against an empty reload holds the sync

@@ -157,7 +157,7 @@ impl Kind {
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct ListOptions {
-    /// A folder or file of the lake [default: the whole lake]
+    /// A folder or file of the lake; / is all of it
     #[arg(value_name = "PATH", default_value = "/")]
     pub path: String,
 

@@ -39,7 +39,7 @@ pub async fn page(
     request: Request,
 ) -> Response {
     let path = request.uri().path();
-    if path.starts_with("/api/") || path.starts_with("/fn/") || path.starts_with("/pkg/") {
+    if path == "/api" || path.starts_with("/api/") || path.starts_with("/fn/") || path.starts_with("/pkg/") {
         return HttpError::NoSuchRoute(path.to_owned()).into_response();
     }
     if request.method() != Method::GET && request.method() != Method::HEAD {

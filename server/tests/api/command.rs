@@ -43,6 +43,17 @@ fn what_cannot_work_fails_with_one_clear_line() {
     assert_fails(&unusable, "lake root");
 }
 
+#[test]
+fn no_help_names_two_defaults_for_one_option() {
+    for command in ["serve", "key create", "session end", "check", "backup", "push", "status", "ls", "get"] {
+        let arguments: Vec<_> = command.split(' ').chain(["--help"]).collect();
+        let said = String::from_utf8(lakeshore(&arguments).stdout).unwrap();
+        assert!(said.contains("Usage:"), "{command}: {said}");
+        let twice = said.lines().find(|line| line.matches("[default:").count() > 1);
+        assert_eq!(twice, None, "{command}");
+    }
+}
+
 #[tokio::test]
 async fn a_second_server_on_the_same_lake_refuses_to_start() {
     let server = TestServer::start().await;

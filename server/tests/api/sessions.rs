@@ -164,7 +164,9 @@ async fn the_command_line_lists_and_ends_sessions_while_the_server_runs() {
     assert_eq!(run(&["end", "1"]), (true, "1 session ended\n".to_owned()));
     assert!(!is_signed_in(&server, &one).await && is_signed_in(&server, &two).await);
     assert!(!run(&["end", "1"]).0, "it has ended already");
-    assert!(!run(&["end"]).0 && !run(&["end", "2", "--all"]).0, "say which");
+    let (done, said) = run(&["end"]);
+    assert!(!done && said.contains("<SESSION|--key <KEY>|--all>"), "say which: {said}");
+    assert!(!run(&["end", "2", "--all"]).0 && !run(&["end", "2", "--key", "test"]).0, "say which");
     assert_eq!(run(&["end", "--key", "test"]).1, "1 session ended\n");
     assert!(!is_signed_in(&server, &two).await);
     let third = sign_in(&server, &server.key).await;

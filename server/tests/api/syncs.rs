@@ -50,7 +50,10 @@ async fn a_malformed_request_is_refused_with_what_is_wrong() {
     }
     assert_refused(answer(server.get("/api/ingestion/file/sync/7")).await, 40401, "no sync 7");
     assert_refused(answer(server.get("/api/ingestion/file/sync/seven")).await, 40000, "whole number");
-    assert_refused(answer(server.get("/api/ingestion/nowhere")).await, 40400, "nothing");
+    for nowhere in ["/api/ingestion/nowhere", "/api", "/api/", "/api/lake/nowhere?a=b", "/api/nowhere/"] {
+        assert_refused(answer(server.get(nowhere)).await, 40400, "nothing");
+        assert_refused(answer(server.post(nowhere, &json!({}))).await, 40400, "nothing");
+    }
     assert_refused(answer(server.get(start)).await, 40500, "POST");
     assert!(server.rows("/api/ingestion/file/sync/list").await.is_empty());
 }
