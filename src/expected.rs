@@ -9,8 +9,6 @@ use crate::path::LakePath;
 use crate::trash::Totals;
 use crate::upload::{Digest, hexadecimal};
 use serde::{Deserialize, Serialize};
-use std::cmp::Ordering;
-use std::iter::Peekable;
 use std::sync::Arc;
 
 /// A file as it is declared, and as a comparison names one.
@@ -186,41 +184,22 @@ impl Declaration {
 impl Comparison {
     /// Compares what was declared of a sync on `dataset` with what it has landed. Both in the order of their targets; of
     /// `landed`, the last of each target counts.
-    pub fn of<E>(
+    pub fn of(
         dataset: &LakePath,
         expected: ExpectedTotals,
-        named: impl IntoIterator<Item = Result<DeclaredFile, E>>,
-        landed: impl IntoIterator<Item = Result<LandedFile, E>>,
-    ) -> Result<Self, E> {
-        let mut comparison = Self {
-            expected,
-            landed: Totals::default(),
-            num_as_expected: 0,
-            missing: Vec::new(),
-            num_missing: 0,
-            extra: Vec::new(),
-            num_extra: 0,
-            different: Vec::new(),
-            num_different: 0,
-        };
-        let mut named = named.into_iter().peekable();
-        let mut landed = LastOfEach(landed.into_iter().peekable());
-        let mut next_landed = landed.next().transpose()?;
-        loop {
-            let order = match (named.peek(), &next_landed) {
-                (None, None) => return Ok(comparison),
-                (Some(Err(_)), _) => Ordering::Less,
-                (Some(Ok(declared)), Some(landed)) => declared.target.cmp(&landed.target),
-                (Some(Ok(_)), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-            };
-            let declared = if order.is_le() { named.next().transpose()? } else { None };
-            let found = if order.is_ge() { next_landed.take() } else { None };
-            comparison.add(dataset, declared, found.as_ref());
-            if found.is_some() {
-                next_landed = landed.next().transpose()?;
+        named: impl IntoIterator<Item = DeclaredFile>,
+        landed: impl IntoIterator<Item = LandedFile>,
+    ) -> Self {
+        let mut comparing = Comparing::begin(dataset, expected);
+        let mut landed = landed.into_iter().peekable();
+        for declared in named {
+            while let Some(earlier) = landed.next_if(|landed| landed.target < declared.target) {
+                comparing.landed(earlier);
             }
+            comparing.declared(declared);
         }
+        landed.for_each(|file| comparing.landed(file));
+        comparing.end()
     }
 
     fn add(&mut self, dataset: &LakePath, declared: Option<DeclaredFile>, landed: Option<&LandedFile>) {
@@ -285,31 +264,59 @@ impl DeclaredFile {
     }
 }
 
-/// Of files in the order of their targets, the last of each target.
-struct LastOfEach<I: Iterator>(Peekable<I>);
+/// A comparison amid its files, none of which it keeps. They come in the order of their targets; of one target, first the file
+/// that was declared, then those that have landed, of which the last counts.
+pub struct Comparing {
+    dataset: LakePath,
+    comparison: Comparison,
+    declared: Option<DeclaredFile>,
+    landed: Option<LandedFile>,
+}
 
-impl<E, I: Iterator<Item = Result<LandedFile, E>>> Iterator for LastOfEach<I> {
-    type Item = Result<LandedFile, E>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let mut last = match self.0.next()? {
-            Ok(file) => file,
-            Err(error) => return Some(Err(error)),
+impl Comparing {
+    pub fn begin(dataset: &LakePath, expected: ExpectedTotals) -> Self {
+        let comparison = Comparison {
+            expected,
+            landed: Totals::default(),
+            num_as_expected: 0,
+            missing: Vec::new(),
+            num_missing: 0,
+            extra: Vec::new(),
+            num_extra: 0,
+            different: Vec::new(),
+            num_different: 0,
         };
-        while let Some(next) = self.0.next_if(|next| next.as_ref().is_ok_and(|next| next.target == last.target)) {
-            match next {
-                Ok(file) => last = file,
-                Err(error) => return Some(Err(error)),
-            }
+        Self { dataset: dataset.clone(), comparison, declared: None, landed: None }
+    }
+
+    pub fn declared(&mut self, file: DeclaredFile) {
+        self.end_target();
+        self.declared = Some(file);
+    }
+
+    pub fn landed(&mut self, file: LandedFile) {
+        let of_target = self.landed.as_ref().map(|landed| &landed.target);
+        let of_target = of_target.or(self.declared.as_ref().map(|declared| &declared.target));
+        if of_target != Some(&file.target) {
+            self.end_target();
         }
-        Some(Ok(last))
+        self.landed = Some(file);
+    }
+
+    pub fn end(mut self) -> Comparison {
+        self.end_target();
+        self.comparison
+    }
+
+    fn end_target(&mut self) {
+        let (declared, landed) = (self.declared.take(), self.landed.take());
+        self.comparison.add(&self.dataset, declared, landed.as_ref());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::convert::Infallible;
 
     fn dataset() -> LakePath {
         LakePath::parse("/d").unwrap()
@@ -323,8 +330,8 @@ mod tests {
         Expected { files: Some(files), ..Expected::default() }.parse(&dataset())
     }
 
-    fn landed(path: &str, size_bytes: u64, sha256: u8) -> Result<LandedFile, Infallible> {
-        Ok(LandedFile { target: dataset().file(path).unwrap(), digest: Digest { size_bytes, sha256: [sha256; 32] } })
+    fn landed(path: &str, size_bytes: u64, sha256: u8) -> LandedFile {
+        LandedFile { target: dataset().file(path).unwrap(), digest: Digest { size_bytes, sha256: [sha256; 32] } }
     }
 
     #[test]
@@ -334,9 +341,7 @@ mod tests {
         let Declaration::Files(files) = named(vec![exact, file("a", 1), file("sub/b", 2)]).unwrap() else { panic!() };
         let totals = Declaration::Files(files.clone()).totals();
         assert_eq!((totals.count, totals.size_bytes), (Some(3), Some(6)));
-        let compare = |landed: Vec<_>| {
-            Comparison::of(&dataset(), totals, files.iter().cloned().map(Ok::<_, Infallible>), landed).unwrap()
-        };
+        let compare = |landed: Vec<_>| Comparison::of(&dataset(), totals, files.iter().cloned(), landed);
         // The second "a" replaces the first.
         let whole = compare(vec![landed("a", 9, 1), landed("a", 1, 1), landed("c", 3, 10), landed("sub/b", 2, 1)]);
         assert!(whole.agrees());
@@ -354,7 +359,7 @@ mod tests {
         let compare = |count, size_bytes| {
             let expected = ExpectedTotals { count, size_bytes, is_named: false };
             let landed = vec![landed("a", 1, 1), landed("a", 4, 1), landed("b", 2, 1)];
-            Comparison::of(&dataset(), expected, Vec::new(), landed).unwrap().agrees()
+            Comparison::of(&dataset(), expected, Vec::new(), landed).agrees()
         };
         assert!(compare(Some(2), Some(6)) && compare(Some(2), None) && compare(None, Some(6)));
         assert!(!compare(Some(3), Some(6)) && !compare(Some(2), Some(7)));
@@ -365,8 +370,7 @@ mod tests {
         let many = (0..MISMATCHES_NAMED_MAX + 1).map(|n| file(&format!("{n:05}"), 1)).collect();
         let Declaration::Files(files) = named(many).unwrap() else { panic!() };
         let totals = Declaration::Files(files.clone()).totals();
-        let nothing: Vec<Result<LandedFile, Infallible>> = Vec::new();
-        let compared = Comparison::of(&dataset(), totals, files.iter().cloned().map(Ok), nothing).unwrap();
+        let compared = Comparison::of(&dataset(), totals, files.iter().cloned(), Vec::new());
         assert_eq!(
             (compared.missing.len(), compared.num_missing),
             (MISMATCHES_NAMED_MAX, MISMATCHES_NAMED_MAX as u64 + 1)

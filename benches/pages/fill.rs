@@ -7,8 +7,11 @@
 //! 100 on average; a quarter are full ones; one in a hundred has failed. A day's full syncs of a dataset write the same names
 //! below `dt=…`. Two uploads of a hundred have failed. The last sync is open, with uploads in flight.
 
-use rusqlite::Connection;
+use futures_util::TryStreamExt;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
+use sqlx::{AssertSqlSafe, ConnectOptions, FromRow, SqliteConnection};
 use std::path::Path;
+use tokio::sync::Mutex;
 
 /// How many files ten syncs in a row have: a thousand together.
 const FILES_OF_SYNCS: [u64; 10] = [1, 2, 7, 20, 40, 60, 100, 120, 250, 400];
@@ -117,32 +120,41 @@ const DERIVED: [&str; 5] = [
      FROM upload_positions JOIN (SELECT 10 AS span UNION ALL SELECT 20) GROUP BY scope, scope_id, span, position >> span",
 ];
 
+async fn open(file: &Path) -> SqliteConnection {
+    SqliteConnectOptions::new().filename(file).disable_statement_logging().connect().await.unwrap()
+}
+
+/// Runs statements without values.
+async fn execute(connection: &mut SqliteConnection, sql: impl Into<String>) {
+    sqlx::raw_sql(AssertSqlSafe(sql.into())).execute(connection).await.unwrap();
+}
+
 /// Fills the database, whose tables are there and empty, with about so many rows of history.
-pub fn fill(file: &Path, rows: u64) {
+pub async fn fill(file: &Path, rows: u64) {
     let rows = rows.div_ceil(FILES_OF_TEN_SYNCS) * FILES_OF_TEN_SYNCS;
-    let connection = Connection::open(file).unwrap();
+    let connection = &mut open(file).await;
     let pragmas = "PRAGMA synchronous = OFF; PRAGMA cache_size = -1000000; PRAGMA temp_store = MEMORY; BEGIN";
-    connection.execute_batch(pragmas).unwrap();
-    connection.execute(CYCLE, []).unwrap();
+    execute(connection, pragmas).await;
+    execute(connection, CYCLE).await;
     let mut position = 0;
     for (files, sync) in FILES_OF_SYNCS.into_iter().zip(1_u32..) {
         let sql = format!(
             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {files})
              INSERT INTO cycle SELECT {position} + i - 1, {sync}, i FROM n"
         );
-        connection.execute(&sql, []).unwrap();
+        execute(connection, sql).await;
         position += files;
     }
-    connection.execute(SYNCS, [(rows / 100).cast_signed()]).unwrap();
+    sqlx::query(SYNCS).bind((rows / 100).cast_signed()).execute(&mut *connection).await.unwrap();
     for sql in FOLDERS {
-        connection.execute(sql, []).unwrap();
+        execute(connection, sql).await;
     }
-    connection.execute(UPLOADS, [rows.cast_signed()]).unwrap();
+    sqlx::query(UPLOADS).bind(rows.cast_signed()).execute(&mut *connection).await.unwrap();
     for sql in IN_FLIGHT.into_iter().chain(TRASH).chain(DERIVED) {
-        connection.execute(sql, []).unwrap();
+        execute(connection, sql).await;
     }
     // SQLite would choose as the server's own databases do: without statistics.
-    connection.execute_batch("COMMIT; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    execute(connection, "COMMIT; PRAGMA wal_checkpoint(TRUNCATE)").await;
 }
 
 /// What the filters look for.
@@ -160,35 +172,50 @@ pub struct Examples {
 
 /// Counts what a list has to give.
 pub struct Counter {
-    connection: Connection,
+    connection: Mutex<SqliteConnection>,
 }
 
 impl Counter {
-    pub fn open(file: &Path) -> Self {
-        Self { connection: Connection::open(file).unwrap() }
+    pub async fn open(file: &Path) -> Self {
+        Self { connection: Mutex::new(open(file).await) }
     }
 
     /// Rows of a table that a condition holds for.
-    pub fn count(&self, table: &str, condition: &str) -> u64 {
-        let sql = format!("SELECT count(*) FROM {table} WHERE {condition}");
-        self.connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap().cast_unsigned()
+    pub async fn count(&self, table: &str, condition: &str) -> u64 {
+        let (count,): (i64,) = self.row(format!("SELECT count(*) FROM {table} WHERE {condition}")).await;
+        count.cast_unsigned()
     }
 
     /// The highest number in a column of the rows that a condition holds for.
-    pub fn highest(&self, column: &str, table: &str, condition: &str) -> u64 {
-        let sql = format!("SELECT max({column}) FROM {table} WHERE {condition}");
-        self.connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap().cast_unsigned()
+    pub async fn highest(&self, column: &str, table: &str, condition: &str) -> u64 {
+        let (highest,): (i64,) = self.row(format!("SELECT max({column}) FROM {table} WHERE {condition}")).await;
+        highest.cast_unsigned()
     }
 
-    pub fn examples(&self) -> Examples {
+    pub async fn examples(&self) -> Examples {
         // The largest sync of ten, in the middle, and a full one before it with the names that its like share.
-        let sync_id = (self.count("syncs", "1") / 20 * 10).max(10);
-        let sql = "SELECT path, file_name FROM syncs JOIN uploads USING (sync_id) WHERE sync_id = ?1 ORDER BY history_id LIMIT 1";
-        let found = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
-        let (dataset, rare_text) = self.connection.query_row(sql, [sync_id.cast_signed()], found).unwrap();
+        let sync_id = (self.count("syncs", "1").await / 20 * 10).max(10);
+        let sql = format!(
+            "SELECT path, file_name FROM syncs JOIN uploads USING (sync_id) WHERE sync_id = {sync_id} ORDER BY history_id LIMIT 1"
+        );
+        let (dataset, rare_text): (String, String) = self.row(sql).await;
         let folder = dataset.rsplit_once('/').unwrap().0.to_owned();
-        let sql = "SELECT target FROM uploads WHERE sync_id = ?1 / 8 * 8 LIMIT 1";
-        let file = self.connection.query_row(sql, [sync_id.cast_signed()], |row| row.get(0)).unwrap();
+        let (file,) = self.row(format!("SELECT target FROM uploads WHERE sync_id = {sync_id} / 8 * 8 LIMIT 1")).await;
         Examples { sync_id, dataset, folder, file, rare_text }
+    }
+
+    /// The first row of a query, as a tuple.
+    pub async fn row<T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin>(&self, sql: impl Into<String>) -> T {
+        let mut connection = self.connection.lock().await;
+        sqlx::query_as(AssertSqlSafe(sql.into())).fetch_one(&mut *connection).await.unwrap()
+    }
+
+    /// The first column of all rows, one after the other.
+    pub async fn each(&self, sql: &'static str, mut look: impl FnMut(String)) {
+        let mut connection = self.connection.lock().await;
+        let mut rows = sqlx::query_scalar(sql).fetch(&mut *connection);
+        while let Some(text) = rows.try_next().await.unwrap() {
+            look(text);
+        }
     }
 }

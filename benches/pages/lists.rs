@@ -38,19 +38,19 @@ const SYNCS: SyncQuery =
 const TRASH: TrashQuery = TrashQuery { page: Page::FIRST, sync_id: None, path: None, text: None, scope: None };
 
 /// Every list of the history, of the syncs and of the trash, with each filter.
-pub fn all(counter: &Counter) -> Vec<List> {
-    let examples = counter.examples();
+pub async fn all(counter: &Counter) -> Vec<List> {
+    let examples = counter.examples().await;
     let mut lists = Vec::new();
     for (name, query, condition) in uploads(&examples) {
-        let rows = counter.count("uploads", &condition);
+        let rows = counter.count("uploads", &condition).await;
         lists.push(List { name, rows, query: Query::Uploads(query) });
     }
     for (name, query, condition) in syncs(&examples) {
-        let rows = counter.count("syncs", &condition);
+        let rows = counter.count("syncs", &condition).await;
         lists.push(List { name, rows, query: Query::Syncs(query) });
     }
     for (name, query, condition) in trash(&examples) {
-        let rows = counter.count("trash", &condition);
+        let rows = counter.count("trash", &condition).await;
         lists.push(List { name, rows, query: Query::Trash(query) });
     }
     lists

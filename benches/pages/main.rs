@@ -34,28 +34,28 @@ async fn main() {
     let kept = std::env::var_os("BENCH_DATABASE").map(PathBuf::from);
     let file = kept.unwrap_or_else(|| folder.path().join("lakeshore.db"));
     let is_filled = file.exists();
-    SqliteState::open(&file).unwrap().close();
+    SqliteState::open(&file).await.unwrap().close().await;
     let start = Instant::now();
     if !is_filled {
-        fill::fill(&file, rows);
+        fill::fill(&file, rows).await;
     }
-    let counter = fill::Counter::open(&file);
-    let filled = counter.count("uploads", "1");
+    let counter = fill::Counter::open(&file).await;
+    let filled = counter.count("uploads", "1").await;
     println!(
         "{filled} rows, filled in {} s; pages of {PAGE_ROWS}, in microseconds: median (p99)\n",
         start.elapsed().as_secs()
     );
-    let state = SqliteState::open(&file).unwrap();
+    let state = SqliteState::open(&file).await.unwrap();
     print_row(&["list", "order", "rows", "first", "middle", "last", "last / first"].map(str::to_owned));
     print_row(&["---", "---", "--:", "--:", "--:", "--:", "--:"].map(str::to_owned));
-    for list in lists::all(&counter) {
+    for list in lists::all(&counter).await {
         for order in [Order::Asc, Order::Desc] {
             measure(&state, &list, order).await;
         }
     }
     lists::others(&state).await;
     glances::measure(&state).await;
-    state.close();
+    state.close().await;
 }
 
 async fn measure(state: &dyn State, list: &List, order: Order) {

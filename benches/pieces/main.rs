@@ -1,4 +1,5 @@
-//! The hot pieces one by one: the multipart scan, the hash, lake paths, a page of history. For a change to one of them,
+//! The hot pieces one by one: the multipart scan, the hash, lake paths, a page of history, the rows of
+//! a landing. For a change to one of them,
 //! before the whole is measured: criterion compares with the run before.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout)]
@@ -7,6 +8,7 @@
 // Only the filling is wanted here.
 #[allow(dead_code)]
 mod fill;
+mod rows;
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -30,7 +32,7 @@ const HISTORY_ROWS: u64 = 100_000;
 criterion_group! {
     name = pieces;
     config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2)).sample_size(20);
-    targets = multipart, hash, paths, history
+    targets = multipart, hash, paths, history, rows::rows
 }
 criterion_main!(pieces);
 
@@ -112,9 +114,9 @@ fn history(criterion: &mut Criterion) {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let file = folder.path().join("lakeshore.db");
     let state = runtime.block_on(async {
-        SqliteState::open(&file).unwrap().close();
-        fill::fill(&file, HISTORY_ROWS);
-        SqliteState::open(&file).unwrap()
+        SqliteState::open(&file).await.unwrap().close().await;
+        fill::fill(&file, HISTORY_ROWS).await;
+        SqliteState::open(&file).await.unwrap()
     });
     let mut group = criterion.benchmark_group("history");
     for (name, from) in [("first page", 0), ("last page", HISTORY_ROWS - 50)] {
@@ -123,5 +125,5 @@ fn history(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| bencher.iter(|| runtime.block_on(state.uploads(&query)).unwrap()));
     }
     group.finish();
-    state.close();
+    runtime.block_on(state.close());
 }

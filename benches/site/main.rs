@@ -15,7 +15,6 @@ mod kit;
 use kit::client::ask;
 use kit::lakeshore::{self, Server};
 use kit::percentile;
-use rusqlite::Connection;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -27,7 +26,8 @@ const TRASHED_FILES: usize = 400;
 /// Nobody waits longer for a page.
 const P99_MAX: Duration = Duration::from_millis(30);
 
-fn main() {
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
     let rows = kit::number("BENCH_ROWS", 1_000_000);
     let asks = usize::try_from(kit::number("BENCH_ASKS", 300)).unwrap();
     let folder = kit::folder_on_disk("bench-site");
@@ -37,28 +37,28 @@ fn main() {
     drop(Server::start(&folder));
     let database = folder.join("data/lakeshore.db");
     let start = Instant::now();
-    fill::fill(&database, rows);
-    let files = make_files(&database, &lakeshore::lake(&folder));
-    let counter = fill::Counter::open(&database);
-    let examples = counter.examples();
+    fill::fill(&database, rows).await;
+    let counter = fill::Counter::open(&database).await;
+    let files = make_files(&counter, &lakeshore::lake(&folder)).await;
+    let examples = counter.examples().await;
     fs::write(lakeshore::lake(&folder).join(&examples.file[1..]), PREVIEWED).unwrap();
-    make_trash(&database, &lakeshore::lake(&folder));
+    make_trash(&counter, &lakeshore::lake(&folder)).await;
     println!(
         "{} syncs, {} files in the history, {files} in the lake; made in {} s",
-        counter.count("syncs", "1"),
-        counter.count("uploads", "1"),
+        counter.count("syncs", "1").await,
+        counter.count("uploads", "1").await,
         start.elapsed().as_secs()
     );
     let server = Server::start(&folder);
     let start = Instant::now();
     // The server counts what datasets hold aside, as after any start; that is no part of a page.
-    while counter.count("datasets", "counted_at IS NULL") > 0 {
+    while counter.count("datasets", "counted_at IS NULL").await > 0 {
         std::thread::sleep(Duration::from_millis(100));
     }
     println!("its datasets were counted {} s after the start\n", start.elapsed().as_secs());
     println!("| page, ms | address | KiB | median | p99 | longest |\n|---|---|--:|--:|--:|--:|");
     let mut slow = Vec::new();
-    for (name, address) in pages(&counter, &examples) {
+    for (name, address) in pages(&counter, &examples).await {
         let p99 = measure(server.address, name, &address, asks);
         if p99 > P99_MAX {
             slow.push(name);
@@ -73,29 +73,25 @@ fn main() {
 }
 
 /// Every file that the history says has landed.
-fn make_files(database: &Path, lake: &Path) -> usize {
-    let connection = Connection::open(database).unwrap();
-    let mut select = connection.prepare("SELECT DISTINCT target FROM uploads WHERE status = 'Finished'").unwrap();
-    let targets = select.query_map([], |row| row.get::<_, String>(0)).unwrap();
+async fn make_files(counter: &fill::Counter, lake: &Path) -> usize {
     let mut folders = BTreeSet::new();
     let mut files = 0;
-    for target in targets.map(Result::unwrap) {
+    let make = |target: String| {
         let (folder, _) = target[1..].rsplit_once('/').unwrap();
         if folders.insert(folder.to_owned()) {
             fs::create_dir_all(lake.join(folder)).unwrap();
         }
         File::create(lake.join(&target[1..])).unwrap();
         files += 1;
-    }
+    };
+    counter.each("SELECT DISTINCT target FROM uploads WHERE status = 'Finished'", make).await;
     files
 }
 
 /// The dataset that was replaced last: the one whose page is asked for.
-fn make_trash(database: &Path, lake: &Path) {
-    let connection = Connection::open(database).unwrap();
+async fn make_trash(counter: &fill::Counter, lake: &Path) {
     let sql = "SELECT trash_key, origin FROM trash WHERE kind = 'Dataset' ORDER BY trash_id DESC LIMIT 1";
-    let found = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
-    let (key, origin) = connection.query_row(sql, [], found).unwrap();
+    let (key, origin): (String, String) = counter.row(sql).await;
     let folder = lake.join(".lakeshore/trash").join(key).join(origin.rsplit('/').next().unwrap());
     fs::create_dir_all(&folder).unwrap();
     for number in 0..TRASHED_FILES {
@@ -103,25 +99,25 @@ fn make_trash(database: &Path, lake: &Path) {
     }
 }
 
-fn pages(counter: &fill::Counter, examples: &fill::Examples) -> Vec<(&'static str, String)> {
+async fn pages(counter: &fill::Counter, examples: &fill::Examples) -> Vec<(&'static str, String)> {
     let fill::Examples { sync_id, dataset, folder, file, rare_text } = examples;
-    let last = |table, condition| counter.count(table, condition).saturating_sub(50);
+    let last = async |table: &str, condition: &str| counter.count(table, condition).await.saturating_sub(50);
     let of_sync = format!("sync_id = {sync_id}");
-    let running = counter.highest("sync_id", "syncs", "phase = 'Open'");
-    let piece = counter.highest("trash_id", "trash", "kind = 'Dataset'");
-    let full = counter.highest("sync_id", "trash", "kind = 'Dataset'");
+    let running = counter.highest("sync_id", "syncs", "phase = 'Open'").await;
+    let piece = counter.highest("trash_id", "trash", "kind = 'Dataset'").await;
+    let full = counter.highest("sync_id", "trash", "kind = 'Dataset'").await;
     let wide = file.rsplit_once('/').unwrap().0;
     vec![
         ("Overview", "/".to_owned()),
         ("Overview, by dataset", "/?by=dataset".to_owned()),
         ("Syncs", "/syncs".to_owned()),
-        ("Syncs, the last page", format!("/syncs?from={}", last("syncs", "1"))),
+        ("Syncs, the last page", format!("/syncs?from={}", last("syncs", "1").await)),
         ("Syncs, those that failed", "/syncs?status=Failed".to_owned()),
         ("Syncs below a folder", format!("/syncs?path={folder}")),
         ("A sync that runs", format!("/syncs/{running}")),
         ("A sync of 400 files", format!("/syncs/{sync_id}")),
         ("Datasets", "/datasets".to_owned()),
-        ("Datasets, the last page", format!("/datasets?from={}", last("datasets", "1"))),
+        ("Datasets, the last page", format!("/datasets?from={}", last("datasets", "1").await)),
         ("Datasets, by text", "/datasets?q=table_7".to_owned()),
         ("A dataset", format!("/datasets{dataset}")),
         ("Upload", "/upload".to_owned()),
@@ -131,11 +127,14 @@ fn pages(counter: &fill::Counter, examples: &fill::Examples) -> Vec<(&'static st
         ("Lake, the same by size", format!("/lake{wide}?sort=size&order=desc")),
         ("A file", format!("/lake{file}")),
         ("History", "/history".to_owned()),
-        ("History, the middle", format!("/history?from={}", last("uploads", "1") / 2)),
-        ("History, the last page", format!("/history?from={}", last("uploads", "1"))),
+        ("History, the middle", format!("/history?from={}", last("uploads", "1").await / 2)),
+        ("History, the last page", format!("/history?from={}", last("uploads", "1").await)),
         ("History, failures", "/history?status=Failed".to_owned()),
-        ("History, the last failures", format!("/history?status=Failed&from={}", last("uploads", "status = 'Failed'"))),
-        ("History of a sync", format!("/history?sync_id={sync_id}&from={}", last("uploads", &of_sync))),
+        (
+            "History, the last failures",
+            format!("/history?status=Failed&from={}", last("uploads", "status = 'Failed'").await),
+        ),
+        ("History of a sync", format!("/history?sync_id={sync_id}&from={}", last("uploads", &of_sync).await)),
         ("History below a folder", format!("/history?path={folder}")),
         ("History of a file", format!("/history?path={file}")),
         ("History, by text", format!("/history?q={rare_text}")),

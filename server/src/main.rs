@@ -62,7 +62,7 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
             Action::Key(action) => server::cli::run_key_action(action).await?,
             Action::Session(action) => server::cli::run_session_action(action).await?,
             Action::Check(options) => return server::cli::run_check(options).await,
-            Action::Backup(options) => server::cli::run_backup(options)?,
+            Action::Backup(options) => server::cli::run_backup(options).await?,
             Action::Adopt(options) => server::cli::run_adopt(options).await?,
             Action::Push(options) => return Ok(server::cli::run_push(options).await),
             Action::Ls(options) => return Ok(server::cli::run_ls(options).await),

@@ -6,7 +6,7 @@ use crate::config::DataDir;
 use crate::files::local::{LakeSight, LocalFiles, OpenError, look};
 use crate::lock::lock;
 use crate::placement;
-use crate::state::sqlite::{KnownLake, SqliteState};
+use crate::state::sqlite::{KnownLake, Opening, SqliteState};
 use anyhow::{Context, bail};
 use lakeshore::place::Place;
 use lakeshore::ports::Randomness;
@@ -28,12 +28,12 @@ pub struct Opened {
     _lock: OwnedFd,
 }
 
-/// Opens both, making them where they are missing.
+/// Opens both, for a server: makes them where they are missing, and brings an older database up to date.
 pub async fn open(data: &DataDir, root: &Path) -> anyhow::Result<Opened> {
     open_pair(data, root, Purpose::Serve).await
 }
 
-/// Opens both to look at them: where the lake lies now is not recorded.
+/// Opens both to look at them, as they are: where the lake lies now is not recorded.
 pub async fn open_to_check(data: &DataDir, root: &Path) -> anyhow::Result<Opened> {
     open_pair(data, root, Purpose::Check).await
 }
@@ -51,6 +51,16 @@ enum Purpose {
     Adopt,
 }
 
+impl Purpose {
+    fn opening(self) -> Opening {
+        match self {
+            Self::Serve => Opening::Migrate,
+            Self::Check => Opening::Existing,
+            Self::Adopt => Opening::Make,
+        }
+    }
+}
+
 async fn open_pair(data: &DataDir, root: &Path, purpose: Purpose) -> anyhow::Result<Opened> {
     let adopts = purpose == Purpose::Adopt;
     let (data_dir, database) = (&data.path, data.database());
@@ -66,20 +76,22 @@ async fn open_pair(data: &DataDir, root: &Path, purpose: Purpose) -> anyhow::Res
     }
     make_data_folder(data_dir, is_below(root, data_dir))?;
     let lock = lock(data_dir).with_context(|| data_dir.display().to_string())?;
-    let state = SqliteState::open(&database)?;
-    let identity = if adopts { new_identity()? } else { agree(&state, &sight, data_dir, root)? };
+    let state = SqliteState::open_for(&database, purpose.opening()).await?;
+    let identity = if adopts { new_identity()? } else { agree(&state, &sight, data_dir, root).await? };
     // Only now is anything made in the lake root: it may be the empty folder where a disk should be mounted.
     let files = LocalFiles::open(root).with_context(lake)?;
     pair(&state, &files, identity, root, purpose).await.with_context(lake)?;
     Ok(Opened { state, files, _lock: lock })
 }
 
-/// The database alone, made where it is missing.
-pub fn open_database(data: &DataDir) -> anyhow::Result<SqliteState> {
+/// The database alone, as far as `opening` allows. A server may be running on it.
+pub async fn open_database(data: &DataDir, opening: Opening) -> anyhow::Result<SqliteState> {
     placement::refuse_inside_a_lake(&data.database())?;
-    // Whether the lake is in it is not known here.
-    make_data_folder(&data.path, true)?;
-    Ok(SqliteState::open(&data.database())?)
+    if opening != Opening::Existing {
+        // Whether the lake is in it is not known here.
+        make_data_folder(&data.path, true)?;
+    }
+    Ok(SqliteState::open_for(&data.database(), opening).await?)
 }
 
 fn make_data_folder(path: &Path, holds_lake: bool) -> anyhow::Result<()> {
@@ -128,9 +140,9 @@ fn was_at(root: &str) -> String {
 }
 
 /// The identity that the two have, or are to have; or why they do not belong together.
-fn agree(state: &SqliteState, sight: &LakeSight, data_dir: &Path, root: &Path) -> anyhow::Result<String> {
+async fn agree(state: &SqliteState, sight: &LakeSight, data_dir: &Path, root: &Path) -> anyhow::Result<String> {
     let (data_dir, root) = (data_dir.to_owned(), root.to_owned());
-    match (state.known_lake()?, &sight.identity) {
+    match (state.known_lake().await?, &sight.identity) {
         (Some(known), Some(found)) if known.identity == *found => Ok(known.identity),
         // A first start that was cut short.
         (Some(known), None) if !known.is_paired => Ok(known.identity),
@@ -142,20 +154,20 @@ fn agree(state: &SqliteState, sight: &LakeSight, data_dir: &Path, root: &Path) -
         }
         (None, Some(_)) => bail!(Mismatch::OtherDatabase { data_dir, root }),
         // Both new, or both of a version that had no identities.
-        (None, None) if state.is_unused()? => {
+        (None, None) if state.is_unused().await? => {
             if sight.has_engine_folder && sight.holds_something {
                 bail!(Mismatch::OtherDatabase { data_dir, root });
             }
             new_identity()
         }
-        (None, None) if sight.has_engine_folder && holds_what_it_should(state, &root)? => new_identity(),
+        (None, None) if sight.has_engine_folder && holds_what_it_should(state, &root).await? => new_identity(),
         (None, None) => bail!(Mismatch::NothingThere { data_dir, root }),
     }
 }
 
 /// Of what an older database speaks of, something has to be there: else its lake is elsewhere.
-fn holds_what_it_should(state: &SqliteState, root: &Path) -> anyhow::Result<bool> {
-    let evidence = state.evidence()?;
+async fn holds_what_it_should(state: &SqliteState, root: &Path) -> anyhow::Result<bool> {
+    let evidence = state.evidence().await?;
     let is_there = |place: Place| root.join(place.shown()).symlink_metadata().is_ok();
     let datasets = evidence.datasets.into_iter().map(Place::Live);
     let trash = evidence.trash.into_iter().map(Place::TrashSlot);
@@ -175,7 +187,7 @@ async fn pair(
     let known = KnownLake { identity, is_paired: true, root };
     // Read anew, now that nobody else can serve it.
     let found = if purpose == Purpose::Adopt { None } else { files.identity()? };
-    if let Some(before) = state.known_lake()?
+    if let Some(before) = state.known_lake().await?
         && found.as_ref() == Some(&known.identity)
         && (before == known || purpose == Purpose::Check && before.is_paired && before.identity == known.identity)
     {

@@ -105,7 +105,7 @@ impl Probe {
                 "the database cannot be written to; look at the log, at the rights of the data folder, and whether its disk is mounted read-only".into(),
             ),
         }
-        match self.lake.has_room() {
+        match self.lake.has_room().await {
             Ok(()) => {}
             Err(error @ lakeshore::Error::BelowReserve { .. }) => reasons.push(error.to_string()),
             // The database that is gone is named already.

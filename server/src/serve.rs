@@ -118,7 +118,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     door.changes.close();
     let _ = tokio::time::timeout(INTERRUPT_MAX, door.changes.wait()).await;
     let _ = housekeeping.await;
-    state.close();
+    state.close().await;
     Ok(())
 }
 

@@ -12,7 +12,7 @@ mod state {
 
     async fn fresh() -> (SqliteState, TempDir) {
         let folder = tempfile::tempdir().unwrap();
-        (SqliteState::open(&folder.path().join("lakeshore.db")).unwrap(), folder)
+        (SqliteState::open(&folder.path().join("lakeshore.db")).await.unwrap(), folder)
     }
 
     lakeshore::state_promises!(super::run, fresh());

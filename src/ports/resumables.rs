@@ -115,5 +115,5 @@ pub trait ResumableState: Send + Sync {
 
     /// Bytes that those that have not ended have announced, and that have not come yet, by their owners. Asked often: it
     /// answers at once.
-    fn announced_bytes(&self) -> Result<Vec<AnnouncedBytes>, Error>;
+    async fn announced_bytes(&self) -> Result<Vec<AnnouncedBytes>, Error>;
 }

@@ -9,11 +9,18 @@ use crate::ports::Space;
 use crate::ports::resumables::AnnouncedBytes;
 use crate::principal::Principal;
 use crate::time::Timestamp;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What the last look has seen.
 #[derive(Default)]
-pub(super) struct Reserve(Mutex<Option<Look>>);
+pub(super) struct Reserve(Mutex<Seen>);
+
+#[derive(Default)]
+struct Seen {
+    /// What the last look has seen.
+    look: Option<Look>,
+    /// How often that was forgotten: a look that was under way meanwhile may have missed something.
+    forgotten: u64,
+}
 
 #[derive(Clone)]
 struct Look {
@@ -38,25 +45,33 @@ impl Look {
     }
 }
 
+impl Reserve {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Lake {
     /// Whether there is more than the room that is kept back.
-    pub fn has_room(&self) -> Result<(), Error> {
-        self.look_for_room(|_, _| 0)
+    pub async fn has_room(&self) -> Result<(), Error> {
+        self.look_for_room(|_, _| 0).await
     }
 
     /// Refuses what would leave too little room: `more_bytes` of `owner` are about to come into the lake.
-    pub(super) fn refuse_below_reserve(&self, owner: Principal, more_bytes: u64) -> Result<(), Error> {
-        self.look_for_room(|look, room_bytes| look.kept_bytes(owner, room_bytes).saturating_add(more_bytes))
+    pub(super) async fn refuse_below_reserve(&self, owner: Principal, more_bytes: u64) -> Result<(), Error> {
+        self.look_for_room(|look, room_bytes| look.kept_bytes(owner, room_bytes).saturating_add(more_bytes)).await
     }
 
     /// Refuses to go on with what was announced, when there is no room left for it all the same.
-    pub(super) fn refuse_announced_below_reserve(&self) -> Result<(), Error> {
-        self.look_for_room(|_, _| 0)
+    pub(super) async fn refuse_announced_below_reserve(&self) -> Result<(), Error> {
+        self.look_for_room(|_, _| 0).await
     }
 
     /// The next question is not answered by what was seen before: more was promised since.
     pub(super) fn forget_space(&self) {
-        *self.0.reserve.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut seen = self.0.reserve.seen();
+        seen.look = None;
+        seen.forgotten += 1;
     }
 
     /// The disks, and how much room they have. One that nobody knows a bound of is left out.
@@ -74,9 +89,15 @@ impl Lake {
     }
 
     /// `more_bytes`: by what was seen, and by how many bytes the lake has room for.
-    fn look_for_room(&self, more_bytes: impl Fn(&Look, u64) -> u64) -> Result<(), Error> {
+    async fn look_for_room(
+        &self,
+        more_bytes: impl Fn(&Look, u64) -> u64 + Send + std::marker::Sync,
+    ) -> Result<(), Error> {
         let now = self.now();
-        let seen = self.0.reserve.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (seen, forgotten) = {
+            let seen = self.0.reserve.seen();
+            (seen.look.clone(), seen.forgotten)
+        };
         if let Some(look) = seen
             && look.at <= now
             && now < look.at.plus(SPACE_KNOWN_MAX)
@@ -86,8 +107,13 @@ impl Lake {
         }
         // Nobody is refused for what was seen before: there may be space again.
         let (lake, state) = (self.0.files.space()?, self.0.state.space()?);
-        let look = Look { at: now, lake, state, announced: self.0.state.announced_bytes()?.into() };
-        *self.0.reserve.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(look.clone());
+        let look = Look { at: now, lake, state, announced: self.0.state.announced_bytes().await?.into() };
+        {
+            let mut seen = self.0.reserve.seen();
+            if seen.forgotten == forgotten {
+                seen.look = Some(look.clone());
+            }
+        }
         self.is_enough(&look, &more_bytes)
     }
 

@@ -62,7 +62,8 @@ impl Lake {
         let lake = &self.0;
         let begun_at = self.now();
         pass.check()?;
-        self.refuse_below_reserve(destination.owner, files.iter().map(|(wanted, _)| wanted.digest.size_bytes).sum())?;
+        self.refuse_below_reserve(destination.owner, files.iter().map(|(wanted, _)| wanted.digest.size_bytes).sum())
+            .await?;
         let mut copies = Vec::with_capacity(files.len());
         for (wanted, found) in &files {
             let partial = PartialName::from_random(self.random()?);

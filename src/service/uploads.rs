@@ -147,7 +147,8 @@ impl Destination {
             Ok(target) => target,
             Err(error) => return Err(self.refuse(file_name, None, error.into(), begun_at).await),
         };
-        if let Err(error) = lake.refuse_below_reserve(self.owner, self.expected_bytes.swap(0, Ordering::Relaxed)) {
+        if let Err(error) = lake.refuse_below_reserve(self.owner, self.expected_bytes.swap(0, Ordering::Relaxed)).await
+        {
             return Err(self.refuse(file_name, Some(target), error, begun_at).await);
         }
         Ok(IncomingUpload {
@@ -278,7 +279,7 @@ impl IncomingUpload {
         let looks = self.received_bytes / SPACE_LOOK_BYTES;
         self.received_bytes += bytes.len() as u64;
         if self.received_bytes / SPACE_LOOK_BYTES > looks {
-            self.lake.refuse_below_reserve(self.owner, 0)?;
+            self.lake.refuse_below_reserve(self.owner, 0).await?;
         }
         let limit_bytes = self.lake.0.limits.upload_bytes_max;
         if self.received_bytes > limit_bytes {

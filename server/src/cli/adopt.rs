@@ -12,7 +12,7 @@ pub async fn run(options: &AdoptOptions) -> anyhow::Result<()> {
         bail!("there is no lake at {}; name its folder with --lake-root", root.display());
     }
     let Opened { state, .. } = opening::adopt(&options.data, &root).await?;
-    state.close();
+    state.close().await;
     say(&format!(
         "{} is the lake of the database in {} now; \"lakeshore check\" tells where they differ",
         root.display(),

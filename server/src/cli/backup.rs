@@ -4,7 +4,7 @@ use crate::config::BackupOptions;
 use crate::placement;
 use crate::state::sqlite;
 
-pub fn run(options: &BackupOptions) -> anyhow::Result<()> {
+pub async fn run(options: &BackupOptions) -> anyhow::Result<()> {
     placement::refuse_inside_a_lake(&options.file)?;
-    Ok(sqlite::backup(&options.data.database(), &options.file)?)
+    Ok(sqlite::backup(&options.data.database(), &options.file).await?)
 }

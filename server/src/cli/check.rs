@@ -47,7 +47,7 @@ pub async fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
     };
     let wanted = service::CheckOptions { repair: options.repair, digests: options.digests };
     let checked = lake.check(wanted, &mut print).await;
-    state.close();
+    state.close().await;
     let checked = checked.map_err(with_cause)?;
     printed.context("cannot print what was found")?;
     sum_up(&checked);

@@ -3,9 +3,9 @@
 use super::moment::moment;
 use super::table;
 use crate::clock::{SystemClock, SystemRandomness};
-use crate::config::{CreateKey, DataDir, KeyAction};
+use crate::config::{CreateKey, KeyAction};
 use crate::opening;
-use crate::state::sqlite::SqliteState;
+use crate::state::sqlite::Opening;
 use crate::terminal;
 use anyhow::anyhow;
 use lakeshore::Timestamp;
@@ -15,24 +15,25 @@ use lakeshore::ports::{Clock, State};
 use lakeshore::service::KeyRing;
 
 pub async fn run(action: &KeyAction) -> anyhow::Result<()> {
-    let data = match action {
-        KeyAction::Create(create) => &create.data,
-        KeyAction::List(data) => data,
-        KeyAction::Revoke(revoke) => &revoke.data,
+    let (data, opening) = match action {
+        // The first key may be made before the first start.
+        KeyAction::Create(create) => (&create.data, Opening::Make),
+        KeyAction::List(data) => (data, Opening::Existing),
+        KeyAction::Revoke(revoke) => (&revoke.data, Opening::Existing),
     };
-    let state = open(data).await?;
+    let was_there = data.database().exists();
+    let state = opening::open_database(data, opening).await?;
+    if !was_there {
+        terminal::say(&format!("made a new database at {}", data.database().display()));
+    }
     let ring = KeyRing { state: &state, clock: &SystemClock, randomness: &SystemRandomness };
     let result = match action {
         KeyAction::Create(create) => create_key(&ring, create).await,
         KeyAction::List(_) => list_keys(&ring).await,
         KeyAction::Revoke(revoke) => revoke_key(&ring, &revoke.key).await,
     };
-    state.close();
+    state.close().await;
     result
-}
-
-pub(super) async fn open(data: &DataDir) -> anyhow::Result<SqliteState> {
-    opening::open_database(data)
 }
 
 async fn create_key(ring: &KeyRing<'_>, create: &CreateKey) -> anyhow::Result<()> {

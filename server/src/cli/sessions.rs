@@ -4,7 +4,8 @@ use super::moment::moment;
 use super::table;
 use crate::clock::SystemClock;
 use crate::config::{EndSession, SessionAction};
-use crate::state::sqlite::SqliteState;
+use crate::opening;
+use crate::state::sqlite::{Opening, SqliteState};
 use crate::terminal;
 use anyhow::anyhow;
 use lakeshore::activity::Actor;
@@ -17,12 +18,12 @@ pub async fn run(action: &SessionAction) -> anyhow::Result<()> {
         SessionAction::List(data) => data,
         SessionAction::End(end) => &end.data,
     };
-    let state = super::keys::open(data).await?;
+    let state = opening::open_database(data, Opening::Existing).await?;
     let result = match action {
         SessionAction::List(_) => list(&state).await,
         SessionAction::End(end) => self::end(&state, end).await,
     };
-    state.close();
+    state.close().await;
     result
 }
 

@@ -1,8 +1,8 @@
 //! `lakeshore check`: what it finds, what it repairs, and what it leaves to a person.
 
+use crate::database::Database;
 use crate::server::{Stopped, TestServer, answer, lakeshore};
 use crate::uploads::begin_upload;
-use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -29,10 +29,6 @@ fn assert_found(stopped: &Stopped, options: &[&str], code: i32, expected: &[(&st
     let expected: Vec<_> =
         expected.iter().map(|(kind, path, repaired)| ((*kind).into(), (*path).into(), *repaired)).collect();
     assert_eq!(check(stopped, options), (code, expected), "{options:?}");
-}
-
-fn database(stopped: &Stopped) -> Connection {
-    Connection::open(stopped.data_dir().join("lakeshore.db")).unwrap()
 }
 
 async fn publish(server: &TestServer, path: &str, name: &str, bytes: &[u8]) -> u64 {
@@ -159,19 +155,22 @@ async fn trash_without_a_row_is_listed_again_and_a_row_without_its_trash_leaves_
     let pieces = server.rows("/api/lake/trash").await;
     let stopped = server.kill();
     let lake = stopped.lake();
-    let connection = database(&stopped);
-    let key = |origin: &str, reason: &str| -> String {
-        let sql = "SELECT trash_key FROM trash WHERE origin = ? AND reason = ? AND restored_at IS NULL \
-                   AND emptying_at IS NULL";
-        connection.query_row(sql, [origin, reason], |row| row.get(0)).unwrap()
+    let database = Database::of(stopped.data_dir()).await;
+    let key = async |origin: &str, reason: &str| -> String {
+        let sql = format!(
+            "SELECT trash_key FROM trash WHERE origin = '{origin}' AND reason = '{reason}' AND restored_at IS NULL \
+             AND emptying_at IS NULL"
+        );
+        database.value(sql).await
     };
-    let (dataset, file, gone) = (key("/full", "Replaced"), key("/inc/a.csv", "Restored"), key("/back", "Restored"));
+    let (dataset, file) = (key("/full", "Replaced").await, key("/inc/a.csv", "Restored").await);
+    let gone = key("/back", "Restored").await;
     for key in [&dataset, &file] {
-        let sql = "DELETE FROM trash WHERE trash_key = ? AND restored_at IS NULL";
-        assert_eq!(connection.execute(sql, [key]).unwrap(), 1);
+        let sql = format!("DELETE FROM trash WHERE trash_key = '{key}' AND restored_at IS NULL");
+        assert_eq!(database.execute(sql).await, 1);
     }
     fs::remove_dir_all(lake.join(".lakeshore/trash").join(&gone)).unwrap();
-    drop(connection);
+    database.close().await;
     let (missing, of_dataset, of_file) = (
         format!(".lakeshore/trash/{gone}/back"),
         format!(".lakeshore/trash/{dataset}"),
@@ -199,15 +198,15 @@ async fn trash_without_a_row_is_listed_again_and_a_row_without_its_trash_leaves_
 #[tokio::test]
 async fn counters_are_counted_anew() {
     let stopped = busy_lake().await.kill();
-    let connection = database(&stopped);
-    connection
-        .execute_batch(
+    let database = Database::of(stopped.data_dir()).await;
+    database
+        .execute(
             "UPDATE syncs SET total_files = 9, size_bytes = 0 WHERE sync_id = 1;
              UPDATE upload_counts SET finished = finished + 1 WHERE scope = 0;
              DELETE FROM sync_counts WHERE sync_type = 'IncrementalSync';",
         )
-        .unwrap();
-    drop(connection);
+        .await;
+    database.close().await;
     let found = |repaired| {
         [
             ("miscount", "sync 1", repaired),
@@ -243,9 +242,9 @@ async fn what_a_kill_has_cut_short_is_said_to_be_unfinished_until_a_repair_or_a_
 #[tokio::test]
 async fn rows_that_are_missing_are_damage_that_only_a_backup_can_mend() {
     let stopped = busy_lake().await.kill();
-    let connection = database(&stopped);
-    connection.execute("DELETE FROM uploads WHERE history_id = 2", []).unwrap();
-    drop(connection);
+    let database = Database::of(stopped.data_dir()).await;
+    database.execute("DELETE FROM uploads WHERE history_id = 2").await;
+    database.close().await;
     assert_found(&stopped, &["--repair"], 1, &[("damaged", "the database", false)]);
 }
 

@@ -1,7 +1,7 @@
 //! `/api/overview`, `/api/lake/datasets`, `/api/lake/dataset`: every figure after a history that is known.
 
+use crate::database::{Database, in_folder};
 use crate::server::{Stopped, TestServer, answer, assert_refused, lakeshore};
-use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -116,8 +116,9 @@ async fn the_counts_of_the_days_survive_a_kill_and_are_those_of_the_rows() {
     let data_dir = stopped.data_dir().to_str().unwrap();
     let check = lakeshore(&["check", "--data-dir", data_dir]);
     assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
-    let database = stopped.data_dir().join("lakeshore.db");
-    Connection::open(&database).unwrap().execute("UPDATE day_counts SET files = files + 1", []).unwrap();
+    let database = Database::of(stopped.data_dir()).await;
+    database.execute("UPDATE day_counts SET files = files + 1").await;
+    database.close().await;
     let check = lakeshore(&["check", "--data-dir", data_dir]);
     assert!(!check.status.success());
     assert!(String::from_utf8_lossy(&check.stdout).contains("day_counts"), "{check:?}");
@@ -127,36 +128,39 @@ async fn the_counts_of_the_days_survive_a_kill_and_are_those_of_the_rows() {
 }
 
 /// Puts a database of an earlier version in the place of the one that is there, with the same rows as far as it had them.
-fn make_older(data_dir: &Path, version: usize) {
-    let (database, older) = (data_dir.join("lakeshore.db"), data_dir.join("older.db"));
-    let connection = Connection::open(&older).unwrap();
+async fn make_older(data_dir: &Path, version: usize) {
+    let (newer, older) = (in_folder(data_dir), data_dir.join("older.db"));
+    let database = Database::open(&older).await;
     let mut migrations: Vec<_> =
         fs::read_dir("migrations/sqlite").unwrap().map(|entry| entry.unwrap().path()).collect();
     migrations.sort();
     for migration in &migrations[..version] {
-        connection.execute_batch(&fs::read_to_string(migration).unwrap()).unwrap();
+        database.execute(fs::read_to_string(migration).unwrap()).await;
     }
-    connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
-    connection.execute("ATTACH ? AS newer", [database.to_str().unwrap()]).unwrap();
-    let texts = |sql: &str, table: &str| -> Vec<String> {
-        let mut statement = connection.prepare(sql).unwrap();
-        statement.query_map([table], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    database.execute(format!("PRAGMA foreign_keys = OFF; ATTACH '{}' AS newer", newer.display())).await;
+    let texts = async |sql: String| {
+        let texts = database.rows::<(String,)>(sql).await;
+        texts.into_iter().map(|(text,)| text).collect::<Vec<_>>()
     };
-    let tables = texts("SELECT name FROM main.sqlite_schema WHERE type = ? AND name NOT LIKE 'sqlite_%'", "table");
+    let tables = "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+    let tables = texts(tables.to_owned()).await;
     // Twice, for what triggers have counted of the rows that came the first time.
     for table in tables.iter().chain(&tables) {
-        let columns = "SELECT name FROM pragma_table_info(?1, 'main') JOIN pragma_table_info(?1, 'newer') USING (name)";
-        let columns = texts(columns, table).join(", ");
+        let columns = format!(
+            "SELECT name FROM pragma_table_info('{table}', 'main') \
+             JOIN pragma_table_info('{table}', 'newer') USING (name)"
+        );
+        let columns = texts(columns).await.join(", ");
         let copy = format!("INSERT OR IGNORE INTO main.{table} ({columns}) SELECT {columns} FROM newer.{table}");
         let again = if table.ends_with("_counts") { format!("DELETE FROM main.{table};") } else { String::new() };
-        connection.execute_batch(&format!("{again}{copy}")).unwrap();
+        database.execute(format!("{again}{copy}")).await;
     }
-    connection.execute_batch(&format!("PRAGMA user_version = {version}")).unwrap();
-    connection.close().unwrap();
+    database.execute(format!("PRAGMA user_version = {version}")).await;
+    database.close().await;
     for behind in ["-wal", "-shm"] {
         let _ = fs::remove_file(data_dir.join(format!("lakeshore.db{behind}")));
     }
-    fs::rename(older, database).unwrap();
+    fs::rename(older, newer).unwrap();
     // Nor had its lake an identity.
     for entry in fs::read_dir(data_dir.join("lake/.lakeshore")).unwrap().map(Result::unwrap) {
         if entry.file_name().to_str().unwrap().starts_with("identity-") {
@@ -171,7 +175,7 @@ async fn a_database_from_before_the_days_is_counted_when_it_is_opened() {
     known_history(&server).await;
     let (before, listed) = (overview(&server).await, server.rows("/api/lake/datasets").await);
     let stopped = server.kill();
-    make_older(stopped.data_dir(), 6);
+    make_older(stopped.data_dir(), 6).await;
     let server = stopped.start().await;
     assert_eq!(overview(&server).await["series"], before["series"]);
     let datasets = server.rows("/api/lake/datasets").await;
@@ -182,17 +186,16 @@ async fn a_database_from_before_the_days_is_counted_when_it_is_opened() {
 }
 
 /// Moves all that has happened so many days into the past, and counts it anew.
-fn age(stopped: &Stopped, days: i64) {
-    let connection = Connection::open(stopped.data_dir().join("lakeshore.db")).unwrap();
+async fn age(stopped: &Stopped, days: i64) {
+    let database = Database::of(stopped.data_dir()).await;
     let by = days * DAY_MS;
-    for change in [
-        "uploads SET start_time = start_time - ?1, end_time = end_time - ?1",
-        "syncs SET start_time = start_time - ?1, end_time = end_time - ?1",
-        "datasets SET first_landed = first_landed - ?1, last_landed = last_landed - ?1",
-    ] {
-        connection.execute(&format!("UPDATE {change}"), [by]).unwrap();
-    }
-    drop(connection);
+    let changes = format!(
+        "UPDATE uploads SET start_time = start_time - {by}, end_time = end_time - {by};
+         UPDATE syncs SET start_time = start_time - {by}, end_time = end_time - {by};
+         UPDATE datasets SET first_landed = first_landed - {by}, last_landed = last_landed - {by};"
+    );
+    database.execute(changes).await;
+    database.close().await;
     let repaired = lakeshore(&["check", "--repair", "--data-dir", stopped.data_dir().to_str().unwrap()]);
     assert!(repaired.status.success(), "{repaired:?}");
 }
@@ -202,7 +205,7 @@ async fn a_dataset_is_late_when_its_rhythm_is_not_kept_and_says_so_where_people_
     let server = TestServer::start().await;
     known_history(&server).await;
     let stopped = server.kill();
-    age(&stopped, 3);
+    age(&stopped, 3).await;
     let server = stopped.start().await;
     let seen = overview(&server).await;
     assert_eq!((&seen["today"]["files"], &seen["before"]["days"]), (&json!(0), &json!(3)), "{seen}");

@@ -1,10 +1,10 @@
 //! Files that were made to hurt whoever reads them. They are read by processes of their own, which the server outlives.
 
+use crate::database::Database;
 use crate::hostile_parquet as parquet;
 use crate::server::{Stopped, TestServer, answer, assert_refused, skipped};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
@@ -114,9 +114,9 @@ async fn files_that_end_their_reader_cost_one_answer_and_are_not_tried_again() {
     assert!(memory_kb_max(&server) < MEMORY_KB_MAX, "{} kB", memory_kb_max(&server));
     let server = server.kill_and_restart().await;
     assert_eq!(inspected(&server, id).await, rows);
-    let database = Connection::open(server.data_dir().join("lakeshore.db")).unwrap();
+    let database = Database::of(server.data_dir()).await;
     let left = "SELECT (SELECT count(*) FROM uninspected) + (SELECT count(*) FROM inspection_attempts)";
-    assert_eq!(database.query_row(left, [], |row| row.get::<_, i64>(0)), Ok(0), "nothing is tried again");
+    assert_eq!(database.value::<i64>(left).await, 0, "nothing is tried again");
 }
 
 #[tokio::test]
@@ -299,8 +299,7 @@ async fn a_stop_waits_for_no_reader_and_the_file_counts_as_untried() {
     sync_of(&server, &[("hangs.failpoint", SMALL)]).await;
     server.eventually(async || readers(&server).into_iter().find(is_reading)).await;
     assert_eq!(server.stop(), Some(0));
-    let database = Connection::open(server.data_dir().join("lakeshore.db")).unwrap();
+    let database = Database::of(server.data_dir()).await;
     let attempts = "SELECT history_id, begun, failed FROM inspection_attempts";
-    let attempts = database.query_row(attempts, [], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?)));
-    assert_eq!(attempts, Ok((1, 0, 0)));
+    assert_eq!(database.rows::<(i64, i64, i64)>(attempts).await, [(1, 0, 0)]);
 }

@@ -2,8 +2,8 @@
 //! the start, before anything is written.
 
 use crate::check::check;
+use crate::database::Database;
 use crate::server::{Stopped, TestServer, create_key, lakeshore};
-use rusqlite::Connection;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -52,8 +52,10 @@ fn identity(lake: &Path) -> String {
     identity_folder(lake).to_str().unwrap().rsplit('-').next().unwrap().to_owned()
 }
 
-fn execute(data_dir: &Path, sql: &str) {
-    Connection::open(data_dir.join("lakeshore.db")).unwrap().execute_batch(sql).unwrap();
+async fn execute(data_dir: &Path, sql: &str) {
+    let database = Database::of(data_dir).await;
+    database.execute(sql).await;
+    database.close().await;
 }
 
 #[tokio::test]
@@ -163,11 +165,8 @@ async fn a_lake_is_adopted_by_another_database_when_that_is_asked_for() {
 async fn a_lake_and_a_database_of_an_older_version_find_each_other_unless_the_disk_is_not_mounted() {
     let (stopped, base) = served().await;
     let (data, lake) = (base.join("data"), base.join("lake"));
-    let forget = || {
-        execute(&data, "DELETE FROM lake_identity");
-        fs::remove_dir(identity_folder(&lake)).unwrap();
-    };
-    forget();
+    execute(&data, "DELETE FROM lake_identity").await;
+    fs::remove_dir(identity_folder(&lake)).unwrap();
     let arguments = ["--data-dir", text(&data), "--lake-root", text(&lake)];
     // Not mounted: empty, or with the folder of a start by mistake.
     fs::rename(&lake, base.join("disk")).unwrap();
@@ -194,14 +193,14 @@ async fn a_lake_and_a_database_of_an_older_version_find_each_other_unless_the_di
 async fn a_first_start_that_was_cut_short_is_finished_by_the_next() {
     let (stopped, base) = served().await;
     let before = identity(&base.join("lake"));
-    execute(&base.join("data"), "UPDATE lake_identity SET is_paired = 0");
+    execute(&base.join("data"), "UPDATE lake_identity SET is_paired = 0").await;
     fs::remove_dir(identity_folder(&base.join("lake"))).unwrap();
     let stopped = stop(stopped.start().await);
     assert_eq!(identity(&base.join("lake")), before);
-    execute(&base.join("data"), "UPDATE lake_identity SET is_paired = 0");
+    execute(&base.join("data"), "UPDATE lake_identity SET is_paired = 0").await;
     stop(stopped.start().await);
-    let database = Connection::open(base.join("data/lakeshore.db")).unwrap();
-    assert_eq!(database.query_row("SELECT is_paired FROM lake_identity", [], |row| row.get(0)), Ok(1));
+    let database = Database::of(&base.join("data")).await;
+    assert!(database.value::<bool>("SELECT is_paired FROM lake_identity").await);
 }
 
 #[tokio::test]

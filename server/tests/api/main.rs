@@ -8,6 +8,8 @@ mod backup;
 mod check;
 mod command;
 mod contract;
+#[path = "../support/database.rs"]
+mod database;
 mod datasets;
 mod digests;
 #[path = "../support/disk.rs"]

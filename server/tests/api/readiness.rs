@@ -1,5 +1,6 @@
 //! `/readyz`: ready is a server at which a write would succeed; else it says which store, why, and what to do.
 
+use crate::database::{Database, in_folder};
 use crate::disk::SmallDisk;
 use crate::server::{Stopped, TestServer, answer, assert_refused};
 use serde_json::Value;
@@ -119,12 +120,10 @@ async fn a_database_that_is_found_to_be_damaged_is_named_until_it_is_replaced() 
     let server = stopped.start().await;
     assert_eq!(ready(&server).await.0, 200);
     // Of the page that the rows of the history begin at, under the server's hands.
-    let database = server.data_dir().join("lakeshore.db");
-    let page = rusqlite::Connection::open(&database)
-        .unwrap()
-        .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'uploads'", [], |row| row.get::<_, i64>(0))
-        .unwrap();
-    let mut file = fs::OpenOptions::new().write(true).open(&database).unwrap();
+    let database = Database::of(server.data_dir()).await;
+    let page: i64 = database.value("SELECT rootpage FROM sqlite_schema WHERE name = 'uploads'").await;
+    database.close().await;
+    let mut file = fs::OpenOptions::new().write(true).open(in_folder(server.data_dir())).unwrap();
     std::io::Seek::seek(&mut file, std::io::SeekFrom::Start((page as u64 - 1) * 4096)).unwrap();
     std::io::Write::write_all(&mut file, &[0xa5; 4096]).unwrap();
     server
@@ -136,14 +135,12 @@ async fn a_database_that_is_found_to_be_damaged_is_named_until_it_is_replaced() 
 #[tokio::test]
 async fn many_questions_cost_no_more_than_one() {
     let server = TestServer::start().await;
-    let probed = || {
-        let database = rusqlite::Connection::open(server.data_dir().join("lakeshore.db")).unwrap();
-        database.query_row("SELECT probed_at FROM lake_identity", [], |row| row.get::<_, i64>(0)).unwrap()
-    };
-    let mut times = std::collections::BTreeSet::from([probed()]);
+    let database = Database::of(server.data_dir()).await;
+    let probed = async || database.value::<i64>("SELECT probed_at FROM lake_identity").await;
+    let mut times = std::collections::BTreeSet::from([probed().await]);
     for _ in 0..200 {
         assert_eq!(ready(&server).await.0, 200);
-        times.insert(probed());
+        times.insert(probed().await);
     }
     assert!(times.len() < 100, "the database was written {} times", times.len());
 }

@@ -9,6 +9,8 @@ mod clients;
 // The points are compiled in for tests only: `cargo test --features server/failpoints`.
 #[cfg(feature = "failpoints")]
 mod crash_points;
+#[path = "../support/database.rs"]
+mod database;
 #[path = "../support/disk.rs"]
 mod disk;
 mod disk_full;
@@ -16,6 +18,7 @@ mod faulty_disk;
 mod hostile_names;
 mod kills;
 mod mounts;
+mod openings;
 mod order_of_syncs;
 mod passing_faults;
 mod planted;

@@ -1,10 +1,12 @@
 //! Faults that pass: a call of the server fails a few times, or for ever, for a reason that may be gone in a moment.
 
-use crate::server::TestServer;
+use crate::database::Database;
+use crate::server::{BINARY, Stopped, TestServer};
 use crate::strace::{Call, Tracer};
-use rusqlite::Connection;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::json;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 /// Larger than what is gathered in memory: it has a file from its beginning.
@@ -13,9 +15,14 @@ const TRACE: &str = "trace=openat,mkdirat,renameat2,renameat,fsync,fdatasync";
 /// Attempts at a step that fails so.
 const ATTEMPTS: usize = 3;
 
-/// A server with a sync that has landed something: what it opens once is open.
+/// A server with a sync that has landed something: what it opens once is open. On one processor, so that it has few threads: a
+/// call is made to fail on each of them, and an attempt that meets a new one each time would fail each time.
 async fn warm() -> (TestServer, u64) {
-    let server = TestServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (script, data_dir) = (folder.path().join("start"), folder.path().join("data"));
+    fs::write(&script, format!("#!/bin/sh\nexec taskset -c 0 {} \"$@\"\n", *BINARY)).unwrap();
+    fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+    let server = Stopped::new(folder, data_dir, &[]).with_key().start_program(&script).await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     server.upload(id, "warm.csv", b"warm").await;
     server.upload(id, "warm-large.csv", &LARGE).await;
@@ -142,13 +149,13 @@ async fn a_sync_that_failed_is_not_repeated_and_what_it_was_for_does_not_land() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_another_program_holds_for_a_moment_costs_an_upload_nothing_but_time() {
     let (server, id) = warm().await;
-    let holder = Connection::open(server.data_dir().join("lakeshore.db")).unwrap();
-    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let holder = Database::of(server.data_dir()).await;
+    holder.execute("BEGIN IMMEDIATE").await;
     let query = format!("sync_id={id}");
     let mut upload = Box::pin(server.try_upload(&query, &[("a.csv", b"new")]));
     let early = tokio::time::timeout(Duration::from_secs(1), &mut upload).await;
     assert!(early.is_err(), "it is answered when its row is written: {early:?}");
-    holder.execute_batch("COMMIT").unwrap();
+    holder.execute("COMMIT").await;
     assert_eq!(upload.await.0, 200);
     assert_eq!(server.files("data/t")["a.csv"], b"new");
     server.end_sync(id).await;

@@ -1,7 +1,7 @@
 //! The system calls of a running server, recorded, or made to fail, by strace.
 
+use crate::database::Database;
 use crate::server::TestServer;
-use rusqlite::Connection;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -30,16 +30,10 @@ impl Tracer {
     ///
     /// `None`, said loudly, where there is no strace or it may not attach.
     pub async fn attach(server: &TestServer, options: &[&str]) -> Option<Self> {
-        let database = Connection::open(server.data_dir().join("lakeshore.db")).unwrap();
-        let left = || {
-            database.query_row(
-                "SELECT (SELECT count(*) FROM uninspected) + (SELECT count(*) FROM inspection_attempts)",
-                [],
-                |row| row.get::<_, i64>(0),
-            )
-        };
-        server.eventually(async || (left() == Ok(0)).then_some(())).await;
-        drop(database);
+        let database = Database::of(server.data_dir()).await;
+        let left = "SELECT (SELECT count(*) FROM uninspected) + (SELECT count(*) FROM inspection_attempts)";
+        server.eventually(async || (database.value::<i64>(left).await == 0).then_some(())).await;
+        database.close().await;
         let folder = tempfile::tempdir().unwrap();
         let record = folder.path().join("record");
         let spawned = Command::new("strace")

@@ -31,8 +31,7 @@ impl BatchState for MemoryState {
         let mut landed: Vec<LandedFile> = data.landed_by(id).collect();
         // Stable: the last of a target stays the last.
         landed.sort_by(|one, other| one.target.cmp(&other.target));
-        let (named, landed) = (named.into_iter().map(Ok), landed.into_iter().map(Ok));
-        Comparison::of(&sync.path, expected.totals(), named, landed).map(Some)
+        Ok(Some(Comparison::of(&sync.path, expected.totals(), named, landed)))
     }
 
     async fn landed_changes(&self, id: SyncId, after: u64, size: u64) -> Result<Vec<LandedChange>, Error> {

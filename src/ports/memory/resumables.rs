@@ -123,7 +123,7 @@ impl ResumableState for MemoryState {
         Ok(())
     }
 
-    fn announced_bytes(&self) -> Result<Vec<AnnouncedBytes>, Error> {
+    async fn announced_bytes(&self) -> Result<Vec<AnnouncedBytes>, Error> {
         let data = self.data();
         let mut by_owner = BTreeMap::new();
         for record in data.all_standing().filter(|record| record.status == Status::Syncing) {

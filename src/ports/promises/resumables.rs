@@ -47,8 +47,8 @@ async fn begin_one(state: &dyn State, new: NewResumable) -> Option<UploadId> {
     state.begin_resumable(&new, 9).await.unwrap()
 }
 
-fn announced(state: &dyn State) -> u64 {
-    state.announced_bytes().unwrap().iter().map(|announced| announced.bytes).sum()
+async fn announced(state: &dyn State) -> u64 {
+    state.announced_bytes().await.unwrap().iter().map(|announced| announced.bytes).sum()
 }
 
 async fn status(state: &dyn State, name: u8) -> Status {
@@ -68,7 +68,7 @@ pub async fn a_resumable_upload_has_a_row_and_is_known_until_it_is_forgotten(sta
     assert_eq!((row.sync_status, row.file_name.as_str(), row.start_time), (Status::Syncing, "1.csv", Timestamp(20)));
     assert_eq!(record(state, sync).await.sync.num_in_flight, 1);
     assert!(state.unfinished_uploads().await.unwrap().is_empty(), "a restart does not end it");
-    assert_eq!(announced(state), 0, "its length is not known");
+    assert_eq!(announced(state).await, 0, "its length is not known");
 
     assert!(!state.resumable(&token(1)).await.unwrap().unwrap().is_told);
     state.advance_resumable(&token(1), &at(4), Some(10), Timestamp(300)).await.unwrap();
@@ -79,13 +79,13 @@ pub async fn a_resumable_upload_has_a_row_and_is_known_until_it_is_forgotten(sta
     assert_eq!(known.owner, Principal::Key(KeyId(3)));
     assert_eq!((known.metadata, known.by, known.begun_at), (new.metadata, "etl".into(), Timestamp(20)));
     assert_eq!((known.expires_at, known.status, known.is_told), (Timestamp(300), Status::Syncing, true));
-    assert_eq!(announced(state), 6);
+    assert_eq!(announced(state).await, 6);
     assert_eq!(unfinished(state).await, [token(1)]);
 
     state.fail_upload(upload_id, "broke off", 4, Timestamp(30)).await.unwrap();
     let failed = state.resumable(&token(1)).await.unwrap().unwrap();
     assert_eq!((failed.status, failed.message.as_str()), (Status::Failed, "broke off"));
-    assert_eq!((unfinished(state).await, announced(state)), (vec![], 0));
+    assert_eq!((unfinished(state).await, announced(state).await), (vec![], 0));
     state.forget_resumable(&token(1)).await.unwrap();
     assert_eq!(state.resumable(&token(1)).await.unwrap(), None);
     assert!(state.upload(upload_id).await.unwrap().is_some(), "the history stays");
@@ -121,7 +121,7 @@ pub async fn a_part_has_no_row_and_is_finished_when_what_it_was_joined_into_is(s
     let sync = start(state, "/a", SyncType::IncrementalSync).await;
     assert_eq!(begin_one(state, new_resumable(1, None, Some(3))).await, None);
     assert_eq!(begin_one(state, new_resumable(2, None, Some(3))).await, None);
-    assert_eq!(announced(state), 6);
+    assert_eq!(announced(state).await, 6);
     assert_eq!(record(state, sync).await.sync.total_files, 0);
     let parts = vec![token(1), token(2)];
     let joined = NewResumable { parts: parts.clone(), ..new_resumable(3, Some((sync, "/a/1.csv")), Some(6)) };
@@ -148,12 +148,12 @@ pub async fn announced_bytes_and_unfinished_uploads_are_counted_by_their_owners(
     begin_one(state, new(3, Principal::Guest, Some("/a/3.csv"), Some(40))).await;
     begin_one(state, new(4, Principal::Guest, None, None)).await;
     state.advance_resumable(&token(1), &at(4), Some(10), Timestamp(900)).await.unwrap();
-    let by_owner = |state: &dyn State| {
-        let mut announced = state.announced_bytes().unwrap();
+    let by_owner = async |state: &dyn State| {
+        let mut announced = state.announced_bytes().await.unwrap();
         announced.sort_by_key(|announced| announced.owner);
         announced.into_iter().map(|one| (one.owner, one.bytes, one.begun_bytes)).collect::<Vec<_>>()
     };
-    assert_eq!(by_owner(state), [(Principal::Guest, 40, 0), (key, 26, 6)]);
+    assert_eq!(by_owner(state).await, [(Principal::Guest, 40, 0), (key, 26, 6)]);
     // Uploads and parts alike.
     for (name, target) in [(5, Some("/a/5.csv")), (6, None)] {
         let one_more = state.begin_resumable(&new(name, key, target, None), 2).await;

@@ -58,10 +58,12 @@ impl Destination {
             Ok(target) => target,
             Err(error) => return Err(self.refuse(&file_name, None, error.into(), at).await),
         };
-        let is_allowed = refuse_long_metadata(&announced)
-            .and_then(|()| lake.refuse_length(announced.length))
-            .and_then(|()| lake.refuse_below_reserve(self.owner, announced.length.unwrap_or(0)));
-        if let Err(error) = is_allowed {
+        let is_allowed = async {
+            refuse_long_metadata(&announced)?;
+            lake.refuse_length(announced.length)?;
+            lake.refuse_below_reserve(self.owner, announced.length.unwrap_or(0)).await
+        };
+        if let Err(error) = is_allowed.await {
             return Err(self.refuse(&file_name, Some(target), error, at).await);
         }
         // Before the upload is remembered, so that an ending in between is noticed.
@@ -91,7 +93,7 @@ impl Lake {
         caller.may_upload_parts()?;
         refuse_long_metadata(&announced)?;
         self.refuse_length(announced.length)?;
-        self.refuse_below_reserve(caller.principal(), announced.length.unwrap_or(0))?;
+        self.refuse_below_reserve(caller.principal(), announced.length.unwrap_or(0)).await?;
         let no_upload = None::<fn(PartialName, Identity) -> NewUpload>;
         self.begin(announced, caller.principal(), caller.name().to_owned(), no_upload, None).await
     }

@@ -144,7 +144,7 @@ impl Resumption {
     }
 
     /// The client knows now how long the whole is.
-    pub fn announce_length(&mut self, length: u64) -> Result<(), Error> {
+    pub async fn announce_length(&mut self, length: u64) -> Result<(), Error> {
         if let Some(known) = self.record.length {
             return if known == length {
                 Ok(())
@@ -161,7 +161,7 @@ impl Resumption {
             )));
         }
         self.lake.refuse_length(Some(length))?;
-        self.lake.refuse_below_reserve(self.record.owner, length - received)?;
+        self.lake.refuse_below_reserve(self.record.owner, length - received).await?;
         self.record.length = Some(length);
         if let Some(tracked) = &self.tracked {
             tracked.expects(Some(length));
@@ -185,13 +185,13 @@ impl Resumption {
     }
 
     /// What has come is all that there is.
-    pub fn end_here(&mut self) -> Result<(), Error> {
+    pub async fn end_here(&mut self) -> Result<(), Error> {
         let received = self.received_bytes;
         match self.record.length {
             Some(length) if length > received => Err(Error::InconsistentLength(format!(
                 "the upload cannot be complete with {received} bytes: {length} were announced; send the rest"
             ))),
-            _ => self.announce_length(received),
+            _ => self.announce_length(received).await,
         }
     }
 
@@ -216,7 +216,7 @@ impl Resumption {
         self.refuse_beyond_length(received)?;
         self.lake.refuse_length(Some(received))?;
         if received / SPACE_LOOK_BYTES > self.received_bytes / SPACE_LOOK_BYTES {
-            self.lake.refuse_announced_below_reserve()?;
+            self.lake.refuse_announced_below_reserve().await?;
         }
         if let Err(fault) = self.open().await?.write(bytes).await {
             self.fall_back().await;

@@ -154,7 +154,7 @@ async fn take(
         resumption.confirm();
     }
     if ends == Ends::Here {
-        resumption.end_here()?;
+        resumption.end_here().await?;
     }
     Ok(())
 }

@@ -224,7 +224,7 @@ async fn try_append(
     upload.go_on_at(offset, piece.announced_bytes)?;
     let by_content = piece.announced_bytes.filter(|_| is_last).map(|bytes| offset.saturating_add(bytes));
     for length in [natural(headers, "upload-length"), by_content].into_iter().flatten() {
-        upload.announce_length(length)?;
+        upload.announce_length(length).await?;
     }
     let ends = if is_last { Ends::Here } else { Ends::Later };
     match take_body(door, &mut upload, piece, None, ends).await {

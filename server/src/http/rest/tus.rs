@@ -213,7 +213,7 @@ async fn try_append(
         return Err(HttpError::JoinedUpload);
     }
     if let Some(length) = number(headers, "upload-length")? {
-        upload.announce_length(length)?;
+        upload.announce_length(length).await?;
     }
     upload.go_on_at(offset, piece.announced_bytes)?;
     take_body(door, &mut upload, piece, checksum, Ends::ByLength).await?;

@@ -1,36 +1,38 @@
 //! What was done: the tables `activity`, to which rows are only added, and `activity_places`.
 
-use super::query::{Select, changed, clamp};
+use super::SqliteState;
+use super::query::{Select, Value, changed, clamp, values};
 use super::row::{activity, id};
 use super::writer::Durability::Written;
-use super::{SqliteState, deed_log, fault};
+use super::writer::Writing;
 use async_trait::async_trait;
 use lakeshore::Error;
 use lakeshore::activity::{Activity, ActivityQuery, Deed};
 use lakeshore::list::Order;
 use lakeshore::path::LakePath;
 use lakeshore::ports::state::ActivityState;
-use rusqlite::{Connection, params};
 
 #[async_trait]
 impl ActivityState for SqliteState {
     async fn record(&self, deed: &Deed) -> Result<(), Error> {
         let deed = deed.clone();
-        self.writer.write(Written, move |connection| record(connection, &deed)).await
+        self.writer.write(Written, move |writing| Box::pin(async move { record(writing, &deed).await })).await
     }
 
     async fn activity(&self, wanted: &ActivityQuery) -> Result<Vec<Activity>, Error> {
-        let select = select(wanted);
-        self.readers.list(move |connection| select.rows(connection, activity)).await
+        let mut connection = self.readers.list().await?;
+        select(wanted).rows(&mut connection, activity).await
     }
 }
 
-/// Remembers a deed, in the transaction that it is done in.
-pub(super) fn record(connection: &Connection, deed: &Deed) -> Result<(), Error> {
+/// Remembers a deed, in the transaction that it is done in; logs it when that is committed.
+pub(super) async fn record(writing: &mut Writing, deed: &Deed) -> Result<(), Error> {
     let sql = "INSERT INTO activity (at, what, outcome, who, role, means, key_id, address, forwarded_for, program, path, \
-               sync_id, subject, message, files, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    let trace = &deed.by.trace;
-    let values = params![
+               sync_id, subject, message, files, bytes) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16); \
+               INSERT INTO activity_places (path, activity_id) SELECT value, last_insert_rowid() FROM json_each($17)";
+    let (trace, path) = (&deed.by.trace, deed.path.as_ref().map(LakePath::as_str));
+    let values = values![
         deed.at.0,
         deed.what.as_str(),
         deed.outcome.as_str(),
@@ -41,24 +43,23 @@ pub(super) fn record(connection: &Connection, deed: &Deed) -> Result<(), Error> 
         trace.origin.address,
         trace.origin.forwarded_for,
         trace.origin.program,
-        deed.path.as_ref().map(LakePath::as_str),
+        path,
         deed.sync_id.map(|sync_id| id(sync_id.0)),
         deed.subject,
         deed.message,
         deed.totals.map(|totals| id(totals.files)),
         deed.totals.map(|totals| id(totals.bytes)),
+        Value::rows(&path.map(places).unwrap_or_default())?,
     ];
-    changed(connection, sql, values)?;
-    deed_log::push(deed);
-    let activity_id = connection.last_insert_rowid();
-    let Some(path) = &deed.path else { return Ok(()) };
-    let mut statement =
-        connection.prepare_cached("INSERT INTO activity_places (path, activity_id) VALUES (?, ?)").map_err(fault)?;
-    let ends = path.as_str().match_indices('/').map(|(at, _)| at).skip(1).chain([path.as_str().len()]);
-    for end in ends {
-        statement.execute(params![&path.as_str()[..end], activity_id]).map_err(fault)?;
-    }
+    changed(writing, sql, values).await?;
+    writing.log(deed);
     Ok(())
+}
+
+/// The place, and each above it.
+fn places(path: &str) -> Vec<&str> {
+    let ends = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
+    ends.map(|end| &path[..end]).collect()
 }
 
 /// A page, found by the narrowest that is asked for: each filter has an index in which its deeds stand in their order.
@@ -68,17 +69,17 @@ fn select(wanted: &ActivityQuery) -> Select {
         Some(place) => {
             let joined = "SELECT a.* FROM activity_places p CROSS JOIN activity a ON a.activity_id = p.activity_id";
             let mut select = Select::new(format!("{joined} WHERE p.path = "));
-            select.bind(place.as_str().to_owned());
+            select.bind(place.as_str());
             select
         }
         None => Select::new("SELECT a.* FROM activity a WHERE 1"),
     };
     let key = if wanted.place.is_some() { "p.activity_id" } else { "a.activity_id" };
     if let Some(who) = &asked.who {
-        select.push(" AND a.who = ").bind(who.clone());
+        select.push(" AND a.who = ").bind(who);
     }
     if let Some(what) = asked.what {
-        select.push(" AND a.what = ").bind(what.as_str().to_owned());
+        select.push(" AND a.what = ").bind(what.as_str());
     }
     if let Some(sync_id) = asked.sync_id {
         select.push(" AND a.sync_id = ").bind(id(sync_id.0));
@@ -112,18 +113,21 @@ fn select(wanted: &ActivityQuery) -> Select {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::sqlite::connection::open_writing;
+    use crate::state::sqlite::query::{Row, rows};
     use lakeshore::Timestamp;
     use lakeshore::activity::{ActivityId, ActivityParameters, What};
     use lakeshore::sync::SyncId;
+    use sqlx::{Executor, Row as _};
 
-    fn opened() -> (SqliteState, tempfile::TempDir) {
+    async fn opened() -> (SqliteState, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
-        (SqliteState::open(&folder.path().join("lakeshore.db")).unwrap(), folder)
+        (SqliteState::open(&folder.path().join("lakeshore.db")).await.unwrap(), folder)
     }
 
-    #[test]
-    fn each_filter_finds_its_page_by_an_index_and_sorts_nothing() {
-        let (state, _folder) = opened();
+    #[tokio::test]
+    async fn each_filter_finds_its_page_by_an_index_and_sorts_nothing() {
+        let (state, _folder) = opened().await;
         let place = Some(LakePath::parse("/a").unwrap());
         let none = ActivityParameters::default();
         let plans = [
@@ -140,19 +144,19 @@ mod tests {
         ];
         for (wanted, expected) in plans {
             let select = select(&wanted.query(None, false).unwrap().unwrap());
-            let plan = state.readers.look(|connection| Ok(select.plan(connection))).unwrap().join("; ");
+            let plan = select.plan(&mut state.readers.look().await.unwrap()).await.join("; ");
             assert!(plan.contains(expected) && !plan.contains("B-TREE"), "{wanted:?}: {plan}");
             assert!(!plan.contains("SCAN a ") || !plan.contains("a.what"), "{plan}");
         }
     }
 
-    #[test]
-    fn what_was_done_cannot_be_changed_removed_or_replaced() {
-        let (state, folder) = opened();
-        let connection = Connection::open(folder.path().join("lakeshore.db")).unwrap();
+    #[tokio::test]
+    async fn what_was_done_cannot_be_changed_removed_or_replaced() {
+        let (state, folder) = opened().await;
         let mut deed = Deed::settings_changed("x".into(), Timestamp(1));
         deed.path = Some(LakePath::parse("/a/b").unwrap());
-        record(&connection, &deed).unwrap();
+        state.record(&deed).await.unwrap();
+        let mut connection = open_writing(&folder.path().join("lakeshore.db")).await.unwrap();
         for sql in [
             "UPDATE activity SET who = 'eve'",
             "DELETE FROM activity",
@@ -161,11 +165,29 @@ mod tests {
             "UPDATE activity_places SET path = '/c'",
             "DELETE FROM activity_places",
         ] {
-            let refused = connection.execute(sql, []).unwrap_err().to_string();
+            let refused = connection.execute(sql).await.unwrap_err().to_string();
             assert!(refused.contains("activity is only added to"), "{sql}: {refused}");
         }
         let places = "SELECT group_concat(path, ' ') FROM (SELECT path FROM activity_places ORDER BY path)";
-        assert_eq!(connection.query_row(places, [], |row| row.get::<_, String>(0)).unwrap(), "/a /a/b");
-        state.close();
+        let places: String = sqlx::query_scalar(places).fetch_one(&mut connection).await.unwrap();
+        assert_eq!(places, "/a /a/b");
+        state.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_deed_at_no_place_has_none_and_each_that_has_one_has_its_own() {
+        let (state, _folder) = opened().await;
+        for (what, path) in [("x", Some("/a/b")), ("y", None), ("z", Some("/a"))] {
+            let path = path.map(|path| LakePath::parse(path).unwrap());
+            let deed = Deed { path, ..Deed::settings_changed(what.into(), Timestamp(1)) };
+            state.record(&deed).await.unwrap();
+        }
+        let sql = "SELECT p.path, subject || message AS what FROM activity_places p JOIN activity USING (activity_id) \
+                   ORDER BY activity_id, p.path";
+        let decode = |row: &Row| Ok((row.try_get("path")?, row.try_get("what")?));
+        let mut connection = state.readers.look().await.unwrap();
+        let found: Vec<(String, String)> = rows(&mut connection, sql, vec![], decode).await.unwrap();
+        let found: Vec<_> = found.iter().map(|(path, what)| (path.as_str(), what.as_str())).collect();
+        assert_eq!(found, [("/a", "x"), ("/a/b", "x"), ("/a", "z")]);
     }
 }

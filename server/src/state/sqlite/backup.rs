@@ -1,9 +1,10 @@
 //! A consistent copy of the database, while a server may be writing to it.
 
-use super::open_reading;
-use rusqlite::Connection;
+use super::connection::{is_disk_full, open_reading};
+use super::open::{Turn, version};
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags, fsync, open, openat, renameat_with};
 use rustix::io::Errno;
+use sqlx::{Connection, SqliteConnection};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,17 +18,35 @@ pub enum BackupError {
     #[error("{0} is not the name of a file")]
     NoFileName(PathBuf),
     #[error("cannot read the database {path}: {source}")]
-    Read { path: PathBuf, source: rusqlite::Error },
+    Read { path: PathBuf, source: sqlx::Error },
+    #[error("cannot wait for others that open the database {path}: {source}")]
+    Turn { path: PathBuf, source: io::Error },
     #[error("cannot write the backup {path}: {source}")]
     Write { path: PathBuf, source: io::Error },
 }
 
 /// Copies the database to a new file, which appears whole and on stable storage, or not at all. `VACUUM INTO` reads one
 /// state of it, in one read transaction: the server writes on meanwhile, and nobody waits.
-pub fn backup(database: &Path, to: &Path) -> Result<(), BackupError> {
+///
+/// A database that is being made is waited for; of one that holds nothing there is no backup.
+pub async fn backup(database: &Path, to: &Path) -> Result<(), BackupError> {
     if !database.is_file() {
         return Err(BackupError::NoDatabase(database.to_owned()));
     }
+    let turn = Turn::wait(database).await;
+    let turn = turn.map_err(|source| BackupError::Turn { path: database.to_owned(), source })?;
+    let found = version(database).await;
+    // Not longer: it may take minutes, and a server may start meanwhile.
+    drop(turn);
+    match found {
+        Ok(0) => Err(BackupError::NoDatabase(database.to_owned())),
+        Ok(_) => copy(database, to).await,
+        Err(source) => Err(BackupError::Read { path: database.to_owned(), source }),
+    }
+}
+
+/// The same, of a database that nobody is making.
+pub(super) async fn copy(database: &Path, to: &Path) -> Result<(), BackupError> {
     if to.symlink_metadata().is_ok() {
         return Err(BackupError::Exists(to.to_owned()));
     }
@@ -37,7 +56,7 @@ pub fn backup(database: &Path, to: &Path) -> Result<(), BackupError> {
         _ => Path::new("."),
     };
     let unfinished = folder.join(format!(".{}.unfinished-{}", name.to_string_lossy(), std::process::id()));
-    let written = write(database, &unfinished, to, folder);
+    let written = write(database, &unfinished, to, folder).await;
     if written.is_err() {
         // Of no use to anybody; what cannot be removed is at least called unfinished.
         let _ = std::fs::remove_file(&unfinished);
@@ -45,17 +64,20 @@ pub fn backup(database: &Path, to: &Path) -> Result<(), BackupError> {
     written
 }
 
-fn write(database: &Path, unfinished: &Path, to: &Path, folder: &Path) -> Result<(), BackupError> {
+async fn write(database: &Path, unfinished: &Path, to: &Path, folder: &Path) -> Result<(), BackupError> {
     let cannot_write = |errno: Errno| BackupError::Write { path: to.to_owned(), source: errno.into() };
     // Whoever reads it could act as everybody who is signed in: it is its owner's alone.
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let file = openat(CWD, unfinished, flags, Mode::RUSR | Mode::WUSR).map(File::from).map_err(cannot_write)?;
-    let connection =
-        open_reading(database).map_err(|source| BackupError::Read { path: database.to_owned(), source })?;
-    copy(&connection, unfinished).map_err(|error| match error {
-        Failed::Read(source) => BackupError::Read { path: database.to_owned(), source },
+    let cannot_read = |source| BackupError::Read { path: database.to_owned(), source };
+    let mut connection = open_reading(database).await.map_err(cannot_read)?;
+    let copied = vacuum_into(&mut connection, unfinished).await;
+    let closed = connection.close().await;
+    copied.map_err(|error| match error {
+        Failed::Read(source) => cannot_read(source),
         Failed::Write(source) => BackupError::Write { path: to.to_owned(), source },
     })?;
+    closed.map_err(cannot_read)?;
     fsync(&file).map_err(cannot_write)?;
     match renameat_with(CWD, unfinished, CWD, to, RenameFlags::NOREPLACE) {
         Ok(()) => {}
@@ -71,15 +93,15 @@ fn write(database: &Path, unfinished: &Path, to: &Path, folder: &Path) -> Result
 }
 
 enum Failed {
-    Read(rusqlite::Error),
+    Read(sqlx::Error),
     Write(io::Error),
 }
 
-fn copy(connection: &Connection, to: &Path) -> Result<(), Failed> {
+async fn vacuum_into(connection: &mut SqliteConnection, to: &Path) -> Result<(), Failed> {
     let name = to.to_str().ok_or_else(|| Failed::Write(io::Error::other("the name is not UTF-8")))?;
-    match connection.execute("VACUUM INTO ?", [name]) {
+    match sqlx::query("VACUUM INTO ?").bind(name).execute(connection).await {
         Ok(_) => Ok(()),
-        Err(error) if super::is_disk_full(&error) => {
+        Err(error) if is_disk_full(&error) => {
             Err(Failed::Write(io::Error::other("the disk is full; make space, or write it to another disk")))
         }
         Err(error) => Err(Failed::Read(error)),

@@ -1,77 +1,99 @@
 //! Declared batches: the table `expected_files`, and what a sync has landed beside it.
 
-use super::query::{Select, changed, clamp};
-use super::row::{id, number, path};
+use super::query::{Row, Select, Value, changed, clamp, rows, values};
+use super::row::{bytes, bytes_if_any, id, number, number_if_any, path};
 use super::syncs::record;
 use super::writer::Durability::Synced;
+use super::writer::Writing;
 use super::{SqliteState, fault};
 use async_trait::async_trait;
-use lakeshore::expected::{Comparison, Declaration, DeclaredFile, LandedFile};
+use lakeshore::expected::{Comparing, Comparison, Declaration, DeclaredFile, LandedFile};
 use lakeshore::ports::state::{BatchState, LandedChange};
 use lakeshore::sync::{SyncId, may_accept_uploads};
-use lakeshore::upload::Digest;
+use lakeshore::upload::{Digest, hexadecimal};
 use lakeshore::{Error, Timestamp};
-use rusqlite::{Connection, Row, params};
+use sqlx::{Connection, Row as _, SqliteConnection};
+
+/// Files that one statement inserts: so few are written out beside their declaration at a time.
+const FILES_AT_ONCE: usize = 4096;
 
 #[async_trait]
 impl BatchState for SqliteState {
     async fn expect(&self, sync_id: SyncId, expected: &Declaration, at: Timestamp) -> Result<(), Error> {
         let expected = expected.clone();
         self.writer
-            .write(Synced, move |connection| {
-                let record = record(connection, sync_id)?.ok_or(Error::NoSuchSync(sync_id))?;
-                may_accept_uploads(&record)?;
-                let sql = "UPDATE syncs SET last_activity = ? WHERE sync_id = ?";
-                changed(connection, sql, params![at.0, id(sync_id.0)])?;
-                insert_expected(connection, sync_id, &expected)
+            .write(Synced, move |writing| {
+                Box::pin(async move {
+                    let record = record(writing, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?;
+                    may_accept_uploads(&record)?;
+                    let sql = "UPDATE syncs SET last_activity = ? WHERE sync_id = ?";
+                    changed(writing, sql, values![at.0, id(sync_id.0)]).await?;
+                    insert_expected(writing, sync_id, &expected).await
+                })
             })
             .await
     }
 
     async fn compare_expected(&self, sync_id: SyncId) -> Result<Option<Comparison>, Error> {
-        self.readers.list(move |connection| compare(connection, sync_id)).await
+        let mut connection = self.readers.list().await?;
+        compare(&mut connection, sync_id).await
     }
 
     async fn landed_changes(&self, sync_id: SyncId, after: u64, size: u64) -> Result<Vec<LandedChange>, Error> {
         let mut select = Select::new(LANDED_CHANGES);
         select.bind(id(sync_id.0)).push(" AND u.ordinal > ").bind(clamp(after));
         select.push(" ORDER BY u.ordinal LIMIT ").bind(clamp(size));
-        self.readers.list(move |connection| select.rows(connection, landed_change)).await
+        let mut connection = self.readers.list().await?;
+        select.rows(&mut connection, landed_change).await
     }
 }
 
 /// Remembers what a sync is to hold, in place of what was said before.
-pub(super) fn insert_expected(connection: &Connection, sync_id: SyncId, expected: &Declaration) -> Result<(), Error> {
+pub(super) async fn insert_expected(
+    writing: &mut Writing,
+    sync_id: SyncId,
+    expected: &Declaration,
+) -> Result<(), Error> {
     let totals = expected.totals();
-    let sql = "UPDATE syncs SET expected_count = ?, expected_bytes = ?, expected_named = ? WHERE sync_id = ?";
-    let (count, bytes) = (totals.count.map(id), totals.size_bytes.map(id));
-    changed(connection, sql, params![count, bytes, totals.is_named, id(sync_id.0)])?;
-    changed(connection, "DELETE FROM expected_files WHERE sync_id = ?", [id(sync_id.0)])?;
+    let sql = "UPDATE syncs SET expected_count = $2, expected_bytes = $3, expected_named = $4 WHERE sync_id = $1; \
+               DELETE FROM expected_files WHERE sync_id = $1";
+    let (count, size_bytes) = (totals.count.map(id), totals.size_bytes.map(id));
+    changed(writing, sql, values![id(sync_id.0), count, size_bytes, totals.is_named]).await?;
     let Declaration::Files(files) = expected else { return Ok(()) };
-    let sql = "INSERT INTO expected_files (sync_id, target, size_bytes, sha256) VALUES (?, ?, ?, ?)";
-    let mut insert = connection.prepare_cached(sql).map_err(fault)?;
-    for file in files.iter() {
-        let values = params![id(sync_id.0), file.target.as_str(), id(file.size_bytes), file.sha256];
-        insert.execute(values).map_err(fault)?;
+    let sql = "INSERT INTO expected_files (sync_id, target, size_bytes, sha256) \
+               SELECT ?, value ->> 0, value ->> 1, unhex(value ->> 2) FROM json_each(?)";
+    for some in files.chunks(FILES_AT_ONCE) {
+        let row = |file: &DeclaredFile| {
+            let sha256 = file.sha256.map(|sha256| hexadecimal(&sha256));
+            (file.target.to_string(), id(file.size_bytes), sha256)
+        };
+        let some: Vec<_> = some.iter().map(row).collect();
+        changed(writing, sql, values![id(sync_id.0), Value::rows(&some)?]).await?;
     }
     Ok(())
 }
 
-const EXPECTED: &str = "SELECT target, size_bytes, sha256 FROM expected_files WHERE sync_id = ? ORDER BY target";
-const LANDED: &str = "SELECT target, size_bytes, sha256 FROM uploads \
-     WHERE sync_id = ? AND status = 'Finished' AND sha256 IS NOT NULL ORDER BY target, history_id";
+/// What was declared, without a `history_id`, and what has landed, in the order that [`Comparing`] wants them in. Both are read
+/// by an index side by side, and neither is gathered: there may be a hundred thousand of them.
+const BOTH_SIDES: &str = "SELECT NULL AS history_id, target, size_bytes, sha256 FROM expected_files WHERE sync_id = $1 \
+     UNION ALL SELECT history_id, target, size_bytes, sha256 FROM uploads \
+     WHERE sync_id = $1 AND status = 'Finished' AND sha256 IS NOT NULL ORDER BY target, history_id";
 
-/// Both are read side by side, and neither is gathered: there may be a hundred thousand of them.
-fn compare(connection: &Connection, sync_id: SyncId) -> Result<Option<Comparison>, Error> {
+async fn compare(connection: &mut SqliteConnection, sync_id: SyncId) -> Result<Option<Comparison>, Error> {
     // One view of all three tables.
-    let view = connection.unchecked_transaction().map_err(fault)?;
-    let sync = record(&view, sync_id)?.ok_or(Error::NoSuchSync(sync_id))?.sync;
+    let mut view = connection.begin().await.map_err(fault)?;
+    let sync = record(&mut view, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?.sync;
     let Some(expected) = sync.expected else { return Ok(None) };
-    let mut named = view.prepare_cached(EXPECTED).map_err(fault)?;
-    let named = named.query_map([id(sync_id.0)], declared_file).map_err(fault)?;
-    let mut landed = view.prepare_cached(LANDED).map_err(fault)?;
-    let landed = landed.query_map([id(sync_id.0)], landed_file).map_err(fault)?;
-    Comparison::of(&sync.path, expected, named, landed).map(Some).map_err(fault)
+    let mut comparing = Comparing::begin(&sync.path, expected);
+    let add = |row: &Row| {
+        match number_if_any(row, "history_id")? {
+            None => comparing.declared(declared_file(row)?),
+            Some(_) => comparing.landed(landed_file(row)?),
+        }
+        Ok(())
+    };
+    rows(&mut view, BOTH_SIDES, values![id(sync_id.0)], add).await?;
+    Ok(Some(comparing.end()))
 }
 
 /// The last upload of a sync to each target. What a sync has overwritten of its own is in the trash too: it has replaced
@@ -86,45 +108,84 @@ const LANDED_CHANGES: &str = "SELECT u.ordinal, u.target, u.size_bytes, \
      WHERE l.target = u.target AND l.history_id > u.history_id AND +l.sync_id = u.sync_id AND l.status = 'Finished') \
      AND u.sync_id = ";
 
-fn landed_change(row: &Row<'_>) -> rusqlite::Result<LandedChange> {
-    let (ordinal, target) = (number(row, "ordinal")?, path(row, "target")?);
-    let row_count: Option<i64> = row.get("row_count")?;
+fn landed_change(row: &Row) -> sqlx::Result<LandedChange> {
     Ok(LandedChange {
-        ordinal,
-        target,
-        size_bytes: size(row)?,
-        has_replaced: row.get("has_replaced")?,
-        row_count: row_count.map(i64::cast_unsigned),
+        ordinal: number(row, "ordinal")?,
+        target: path(row, "target")?,
+        size_bytes: number(row, "size_bytes")?,
+        has_replaced: row.try_get("has_replaced")?,
+        row_count: number_if_any(row, "row_count")?,
     })
 }
 
-fn declared_file(row: &Row<'_>) -> rusqlite::Result<DeclaredFile> {
-    Ok(DeclaredFile { target: path(row, "target")?, size_bytes: size(row)?, sha256: row.get("sha256")? })
+fn declared_file(row: &Row) -> sqlx::Result<DeclaredFile> {
+    let (size_bytes, sha256) = (number(row, "size_bytes")?, bytes_if_any(row, "sha256")?);
+    Ok(DeclaredFile { target: path(row, "target")?, size_bytes, sha256 })
 }
 
-fn landed_file(row: &Row<'_>) -> rusqlite::Result<LandedFile> {
-    let digest = Digest { size_bytes: size(row)?, sha256: row.get("sha256")? };
+fn landed_file(row: &Row) -> sqlx::Result<LandedFile> {
+    let digest = Digest { size_bytes: number(row, "size_bytes")?, sha256: bytes(row, "sha256")? };
     Ok(LandedFile { target: path(row, "target")?, digest })
-}
-
-fn size(row: &Row<'_>) -> rusqlite::Result<u64> {
-    number(row, "size_bytes")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lakeshore::activity::Actor;
+    use lakeshore::path::LakePath;
+    use lakeshore::ports::state::{NewSync, SyncState};
+    use lakeshore::sync::SyncType;
+    use std::sync::Arc;
 
-    #[test]
-    fn comparisons_find_their_rows_by_an_index() {
+    #[tokio::test]
+    async fn a_declaration_of_more_files_than_one_statement_inserts_is_kept_whole() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("lakeshore.db");
-        SqliteState::open(&file).unwrap().close();
-        let connection = Connection::open(&file).unwrap();
+        let state = SqliteState::open(&folder.path().join("lakeshore.db")).await.unwrap();
+        let path = LakePath::parse("/d").unwrap();
+        let mut files: Vec<_> = (0..=FILES_AT_ONCE)
+            .map(|number| {
+                let target = path.file(&format!("it's a \"{number:05}\" ünï.csv")).unwrap();
+                DeclaredFile { target, size_bytes: 0, sha256: (number % 2 == 1).then_some([0xa5; 32]) }
+            })
+            .collect();
+        files[0].size_bytes = i64::MAX.cast_unsigned();
+        let new = NewSync {
+            name: "n".into(),
+            path: path.clone(),
+            sync_type: SyncType::FullSync,
+            started_by: Actor::command_line(),
+            expected: None,
+            once: None,
+            at: Timestamp(1),
+        };
+        let sync_id = state.start_sync(&new).await.unwrap();
+        let declaration = Declaration::Files(Arc::new(files.clone()));
+        // The second takes the place of the first.
+        for at in [2, 3] {
+            state.expect(sync_id, &declaration, Timestamp(at)).await.unwrap();
+        }
+        let compared = state.compare_expected(sync_id).await.unwrap().unwrap();
+        assert_eq!(compared, Comparison::of(&path, declaration.totals(), files, []));
+        assert_eq!(compared.num_missing, FILES_AT_ONCE as u64 + 1);
+        let sql = "SELECT target, size_bytes, sha256 FROM expected_files ORDER BY target DESC LIMIT 2";
+        let mut connection = state.readers.look().await.unwrap();
+        let last = rows(&mut connection, sql, vec![], declared_file).await.unwrap();
+        let Declaration::Files(files) = declaration else { panic!() };
+        assert_eq!(last, files.iter().rev().take(2).cloned().collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn comparisons_find_their_rows_by_an_index_and_gather_no_declaration() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = SqliteState::open(&folder.path().join("lakeshore.db")).await.unwrap();
+        let mut connection = state.readers.look().await.unwrap();
         let changes = format!("{LANDED_CHANGES} 1 AND u.ordinal > 1 ORDER BY u.ordinal LIMIT 9");
-        for sql in [EXPECTED, LANDED, &changes] {
-            let plan = Select::new(sql.replace('?', "1")).plan(&connection);
+        for sql in [BOTH_SIDES.replace("$1", "1"), changes] {
+            let plan = Select::new(sql).plan(&mut connection).await;
             assert!(!plan.is_empty() && !plan.iter().any(|step| step.starts_with("SCAN")), "{plan:?}");
         }
+        let plan = Select::new(BOTH_SIDES.replace("$1", "1")).plan(&mut connection).await;
+        let declared = "SEARCH expected_files USING PRIMARY KEY (sync_id=?)";
+        assert_eq!(plan[..4], ["MERGE (UNION ALL)", "LEFT", declared, "RIGHT"], "{plan:?}");
     }
 }

@@ -1,79 +1,61 @@
-//! A query that ends when it takes too long, and when nobody waits for what it finds.
+//! A connection whose queries end when they take too long, and when nobody waits for what they find.
 
-use lakeshore::Error;
-use rusqlite::{Connection, ErrorCode};
+use super::connection::open_reading;
+use sqlx::SqliteConnection;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Steps of SQLite's machine between two looks at the time: some tens of microseconds.
 const STEPS_BETWEEN_LOOKS: i32 = 4096;
 
-/// Whoever waits for a query. The query ends soon after this is dropped.
-pub(super) struct Waiting(Arc<AtomicBool>);
-
 /// What a running query asks whether to go on.
-pub(super) struct Bound {
-    is_given_up: Arc<AtomicBool>,
-    time_max: Duration,
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
+#[derive(Debug)]
+struct Bound {
+    is_given_up: AtomicBool,
+    /// Milliseconds since the opening.
+    end: AtomicU64,
+    opened: Instant,
 }
 
 impl Bound {
-    pub(super) fn new(time_max: Duration) -> (Waiting, Self) {
-        let is_given_up = Arc::<AtomicBool>::default();
-        (Waiting(is_given_up.clone()), Self { is_given_up, time_max })
+    fn may_go_on(&self) -> bool {
+        !self.is_given_up.load(Ordering::Relaxed) && self.now() < self.end.load(Ordering::Relaxed)
     }
 
-    /// Runs the query; the connection is as before when it has ended.
-    pub(super) fn run<T>(
-        self,
-        connection: &Connection,
-        query: impl FnOnce(&Connection) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let Self { is_given_up, time_max } = self;
-        let end = Instant::now() + time_max;
-        let has_to_end = move || is_given_up.load(Ordering::Relaxed) || Instant::now() >= end;
-        connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(has_to_end)).map_err(super::fault)?;
-        let result = query(connection);
-        connection.progress_handler(0, None::<fn() -> bool>).map_err(super::fault)?;
-        result.map_err(|error| if is_interrupted(&error) { Error::SearchTooLong { max: time_max } } else { error })
+    fn now(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
-fn is_interrupted(error: &Error) -> bool {
-    let Error::Internal(source) = error else { return false };
-    let source = source.downcast_ref::<rusqlite::Error>();
-    source.is_some_and(|source| source.sqlite_error_code() == Some(ErrorCode::OperationInterrupted))
+pub(super) struct Bounded {
+    pub(super) connection: SqliteConnection,
+    bound: Arc<Bound>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::state::sqlite::fault;
-
-    fn count(connection: &Connection, rows: i64) -> Result<i64, Error> {
-        let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT count(*) FROM n";
-        connection.query_row(sql, [rows], |row| row.get(0)).map_err(fault)
+impl Bounded {
+    pub(super) async fn open(file: &Path) -> sqlx::Result<Self> {
+        let mut connection = open_reading(file).await?;
+        let bound =
+            Bound { is_given_up: AtomicBool::new(false), end: AtomicU64::new(u64::MAX), opened: Instant::now() };
+        let bound = Arc::new(bound);
+        let asked = bound.clone();
+        connection.lock_handle().await?.set_progress_handler(STEPS_BETWEEN_LOOKS, move || asked.may_go_on());
+        Ok(Self { connection, bound })
     }
 
-    #[test]
-    fn a_query_ends_at_its_time_or_with_whoever_waits_and_its_connection_goes_on() {
-        let connection = Connection::open_in_memory().unwrap();
-        let endless = |connection: &Connection| count(connection, 1 << 50);
-        let (_waiting, bound) = Bound::new(Duration::from_millis(10));
-        assert!(matches!(bound.run(&connection, endless), Err(Error::SearchTooLong { .. })));
-        let (waiting, bound) = Bound::new(Duration::from_secs(600));
-        drop(waiting);
-        assert!(matches!(bound.run(&connection, endless), Err(Error::SearchTooLong { .. })));
-        let (_waiting, bound) = Bound::new(Duration::from_secs(600));
-        assert_eq!(bound.run(&connection, |connection| count(connection, 100_000)).unwrap(), 100_000);
-        assert_eq!(count(&connection, 100_000).unwrap(), 100_000);
+    /// From now on its queries may take so long in all; without a time, as long as somebody waits for them.
+    pub(super) fn begin(&self, time_max: Option<Duration>) {
+        let millis = time_max.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let end = millis.map_or(u64::MAX, |millis| self.bound.now().saturating_add(millis));
+        self.bound.end.store(end, Ordering::Relaxed);
+        self.bound.is_given_up.store(false, Ordering::Relaxed);
+    }
+
+    /// Nobody waits any more: what runs ends soon.
+    pub(super) fn give_up(&self) {
+        self.bound.is_given_up.store(true, Ordering::Relaxed);
     }
 }

@@ -4,13 +4,15 @@
 //! history, of its sync, and of its folder and each folder above. So the n-th Failed upload of ten million is found by
 //! adding ten large counts, then at most a thousand small ones, then stepping over at most a thousand rows.
 
-use super::query::{Select, changed, clamp};
+use super::query::{Row, Select, Value, changed, clamp};
+use super::writer::Writing;
 use lakeshore::Error;
 use lakeshore::list::{Order, Page};
 use lakeshore::sync::Status;
-use rusqlite::{Connection, params};
+use sqlx::{Row as _, SqliteConnection};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// Blocks of 2^SPAN positions; the wide ones first.
 const WIDE: u32 = 20;
@@ -61,30 +63,6 @@ impl Tally {
         self.add(position, [0, i64::from(status == Status::Finished), i64::from(status == Status::Failed)]);
     }
 
-    /// What counts in a folder counts in those above it.
-    fn count_above(&mut self, connection: &Connection) -> Result<(), Error> {
-        let of_folders: Vec<_> = self
-            .0
-            .iter()
-            .filter_map(|((scope, span, block), counts)| match scope {
-                Scope::Folder(id) => Some((*id, *span, *block, *counts)),
-                Scope::History | Scope::Sync(_) => None,
-            })
-            .collect();
-        let mut known: Option<(i64, Vec<i64>)> = None;
-        for (folder_id, span, block, change) in of_folders {
-            if known.as_ref().is_none_or(|(id, _)| *id != folder_id) {
-                let mut above = Select::new("SELECT above_id FROM folders_above WHERE folder_id = ");
-                above.bind(folder_id).push(" AND above_id <> ").bind(folder_id);
-                known = Some((folder_id, above.rows(connection, |row| row.get(0))?));
-            }
-            for above_id in known.iter().flat_map(|(_, above)| above) {
-                self.change((Scope::Folder(*above_id), span, block), change);
-            }
-        }
-        Ok(())
-    }
-
     fn add(&mut self, Position { history_id, sync_id, ordinal, folder_id }: Position, change: [i64; 3]) {
         let scopes =
             [(Scope::History, history_id), (Scope::Sync(sync_id), ordinal), (Scope::Folder(folder_id), history_id)];
@@ -100,17 +78,40 @@ impl Tally {
         counts.iter_mut().zip(change).for_each(|(count, change)| *count += change);
     }
 
-    pub(super) fn write(mut self, connection: &Connection) -> Result<(), Error> {
-        self.count_above(connection)?;
-        let sql = "INSERT INTO upload_counts VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET \
-                   total = total + excluded.total, finished = finished + excluded.finished, \
-                   failed = failed + excluded.failed";
-        for ((scope, span, block), [total, finished, failed]) in self.0 {
+    /// For [`add_counts`].
+    pub(super) fn rows(&self) -> Result<Value, Error> {
+        let row = |((scope, span, block), [total, finished, failed]): (&(Scope, u32, i64), &[i64; 3])| {
             let (scope, scope_id) = scope.key();
-            changed(connection, sql, params![scope, scope_id, span, block, total, finished, failed])?;
-        }
-        Ok(())
+            (scope, scope_id, *span, *block, *total, *finished, *failed)
+        };
+        Value::rows(&self.0.iter().map(row).collect::<Vec<_>>())
     }
+
+    pub(super) async fn write(self, writing: &mut Writing) -> Result<(), Error> {
+        static ADD_COUNTS: LazyLock<String> = LazyLock::new(|| add_counts("$1"));
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        changed(writing, ADD_COUNTS.as_str(), vec![self.rows()?]).await.map(drop)
+    }
+}
+
+/// The statement that adds the rows of a [`Tally`], which are bound at this place. What counts in a folder counts in those
+/// above it.
+pub(super) fn add_counts(place: &str) -> String {
+    format!(
+        "INSERT INTO upload_counts \
+         SELECT scope, scope_id, span, block, sum(total), sum(finished), sum(failed) FROM ( \
+             SELECT value ->> 0 AS scope, value ->> 1 AS scope_id, value ->> 2 AS span, value ->> 3 AS block, \
+                 value ->> 4 AS total, value ->> 5 AS finished, value ->> 6 AS failed FROM json_each({place}) \
+             UNION ALL \
+             SELECT 2, above_id, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6 \
+             FROM json_each({place}) CROSS JOIN folders_above ON folder_id = value ->> 1 \
+             WHERE value ->> 0 = 2 AND above_id <> folder_id \
+         ) GROUP BY scope, scope_id, span, block \
+         ON CONFLICT DO UPDATE SET total = total + excluded.total, finished = finished + excluded.finished, \
+             failed = failed + excluded.failed"
+    )
 }
 
 /// The rows of a page, among positions: leave out the first `skipped` that match, in the order of the page.
@@ -122,18 +123,18 @@ pub(super) struct Slice {
 
 /// Where the page lies. `blocks` selects `block, sum(…)` up to its WHERE, from the counts of the rows that match; `None`
 /// when the page is behind the last of them.
-pub(super) fn slice(
-    connection: &Connection,
+pub(super) async fn slice(
+    connection: &mut SqliteConnection,
     page: &Page,
     blocks: impl Fn(&mut Select),
 ) -> Result<Option<Slice>, Error> {
-    let counted = |span: u32, range: Range<i64>| -> Result<Vec<(i64, u64)>, Error> {
+    let counts_of = |span: u32, range: Range<i64>| {
         let mut select = Select::new("");
         blocks(&mut select);
-        select.push(" AND span = ").bind(i64::from(span));
+        select.push(" AND span = ").bind(span);
         select.push(" AND block >= ").bind(range.start).push(" AND block < ").bind(range.end);
         select.push(" GROUP BY block ORDER BY block").push(super::query::direction(page.order));
-        select.rows(connection, |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))
+        select
     };
     if page.size == 0 {
         return Ok(None);
@@ -141,13 +142,14 @@ pub(super) fn slice(
     let wanted = page.from.saturating_add(page.size);
     let mut passed = 0;
     let mut slice: Option<Slice> = None;
-    for (wide, count) in counted(WIDE, 0..i64::MAX)? {
+    for (wide, count) in counts_of(WIDE, 0..i64::MAX).rows(connection, counted).await? {
         if passed + count <= page.from {
             passed += count;
             continue;
         }
         let ratio = 1 << (WIDE - NARROW);
-        for (narrow, count) in counted(NARROW, wide * ratio..(wide + 1) * ratio)? {
+        let of_wide = counts_of(NARROW, wide * ratio..(wide + 1) * ratio);
+        for (narrow, count) in of_wide.rows(connection, counted).await? {
             let positions = narrow << NARROW..(narrow + 1) << NARROW;
             match &mut slice {
                 None if passed + count <= page.from => {}
@@ -164,6 +166,10 @@ pub(super) fn slice(
         }
     }
     Ok(slice)
+}
+
+fn counted(row: &Row) -> sqlx::Result<(i64, u64)> {
+    Ok((row.try_get(0)?, row.try_get::<i64, _>(1)?.cast_unsigned()))
 }
 
 /// The order and the page of a slice.

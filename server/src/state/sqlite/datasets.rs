@@ -1,12 +1,13 @@
 //! Datasets: the table `datasets`. When a sync writes to one, [`super::syncs`] and [`super::uploads`] say so here.
 
+use super::SqliteState;
 use super::activity;
 use super::days::{arrival, arrivals, busiest, busiest_path, day_of_type, of_days};
-use super::query::{Select, changed, clamp, found};
-use super::row::{SYNC_COLUMNS, id, number, path, sync, trash_entry};
+use super::query::{Row, Select, Value, changed, clamp, found, values};
+use super::row::{SYNC_COLUMNS, id, number, path, sync, time, trash_entry, unexpected};
 use super::trash::held_bytes;
 use super::writer::Durability::{Synced, Written};
-use super::{SqliteState, fault};
+use super::writer::Writing;
 use async_trait::async_trait;
 use lakeshore::activity::{Actor, Deed};
 use lakeshore::dataset::{Counted, DatasetRecord, DayOfType};
@@ -17,8 +18,7 @@ use lakeshore::rhythm::{Arrival, Rhythm};
 use lakeshore::sync::{Sync, SyncId};
 use lakeshore::trash::{Totals, TrashEntry};
 use lakeshore::{Error, Timestamp};
-use rusqlite::types::Type;
-use rusqlite::{Connection, Row, params};
+use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 use std::collections::BTreeSet;
 
 const COLUMNS: &str = "path, last_sync_id, first_landed, last_landed, rhythm, files, bytes, counted_at, \
@@ -27,13 +27,14 @@ const COLUMNS: &str = "path, last_sync_id, first_landed, last_landed, rhythm, fi
 #[async_trait]
 impl DatasetState for SqliteState {
     async fn dataset_records(&self, query: &DatasetQuery) -> Result<Vec<DatasetRecord>, Error> {
-        let select = records(query);
-        self.readers.list_by(query.text.as_deref(), move |connection| select.rows(connection, record)).await
+        let mut connection = self.readers.list_by(query.text.as_deref()).await?;
+        records(query).rows(&mut connection, record).await
     }
 
     async fn dataset_record(&self, path: &LakePath) -> Result<Option<DatasetRecord>, Error> {
         let sql = format!("SELECT {COLUMNS} FROM datasets WHERE path = ?");
-        self.readers.look(|connection| found(connection, &sql, [path.as_str()], record))
+        let mut connection = self.readers.look().await?;
+        found(&mut connection, AssertSqlSafe(sql), values![path.as_str()], record).await
     }
 
     async fn set_rhythm(
@@ -47,36 +48,35 @@ impl DatasetState for SqliteState {
         let rhythm = rhythm.map(serde_json::to_string).transpose().map_err(Error::internal)?;
         let sql = "UPDATE datasets SET rhythm = ? WHERE path = ?";
         self.writer
-            .write(Synced, move |connection| {
-                let is_there = changed(connection, sql, params![rhythm, path.as_str()])? > 0;
-                if is_there {
-                    activity::record(connection, &deed)?;
-                }
-                Ok(is_there)
+            .write(Synced, move |writing| {
+                Box::pin(async move {
+                    let is_there = changed(writing, sql, values![rhythm, path.as_str()]).await? > 0;
+                    if is_there {
+                        activity::record(writing, &deed).await?;
+                    }
+                    Ok(is_there)
+                })
             })
             .await
     }
 
     async fn days(&self, of: &[DaysOf], first: Day, last: Day) -> Result<Vec<Vec<DayOfType>>, Error> {
-        let selects: Vec<_> = of.iter().map(|of| of_days(of, first, last)).collect();
-        self.readers.list(move |connection| rows_of_each(connection, &selects, day_of_type)).await
+        let selects = of.iter().map(|of| of_days(of, first, last)).collect();
+        rows_of_each(&mut *self.readers.list().await?, selects, day_of_type).await
     }
 
     async fn busiest(&self, first: Day, scope: Option<&LakePath>, size: u64) -> Result<Vec<LakePath>, Error> {
-        let select = busiest(first, scope, clamp(size));
-        self.readers.list(move |connection| select.rows(connection, busiest_path)).await
+        busiest(first, scope, clamp(size)).rows(&mut *self.readers.list().await?, busiest_path).await
     }
 
     async fn arrivals(&self, paths: &[LakePath], since: Timestamp) -> Result<Vec<Vec<Arrival>>, Error> {
-        let selects: Vec<_> = paths.iter().map(|path| arrivals(path, since)).collect();
-        self.readers.list(move |connection| rows_of_each(connection, &selects, arrival)).await
+        let selects = paths.iter().map(|path| arrivals(path, since)).collect();
+        rows_of_each(&mut *self.readers.list().await?, selects, arrival).await
     }
 
     async fn uncounted_datasets(&self, now: Timestamp, size: u64) -> Result<Vec<Uncounted>, Error> {
-        let select = uncounted(now, size);
-        self.readers.look(|connection| {
-            select.rows(connection, |row| Ok(Uncounted { path: path(row, "path")?, change: number(row, "change")? }))
-        })
+        let one = |row: &Row| Ok(Uncounted { path: path(row, "path")?, change: number(row, "change")? });
+        uncounted(now, size).rows(&mut *self.readers.look().await?, one).await
     }
 
     async fn count_dataset(
@@ -86,44 +86,42 @@ impl DatasetState for SqliteState {
         at: Timestamp,
         next: Timestamp,
     ) -> Result<(), Error> {
-        let counted = counted.clone();
         let sql = "UPDATE datasets SET files = ?, bytes = ?, counted_at = ?, counted_change = ?, count_after = ? \
                    WHERE path = ? AND counted_change < ?";
+        let (files, bytes, change) = (id(totals.files), id(totals.bytes), id(counted.change));
+        let values = values![files, bytes, at.0, change, next.0, counted.path.as_str(), change];
         self.writer
-            .write(Written, move |connection| {
-                let (files, bytes, change) = (id(totals.files), id(totals.bytes), id(counted.change));
-                changed(connection, sql, params![files, bytes, at.0, change, next.0, counted.path.as_str(), change])
-                    .map(drop)
-            })
+            .write(Written, move |writing| Box::pin(async move { changed(writing, sql, values).await.map(drop) }))
             .await
     }
 
     async fn held_syncs(&self, scope: Option<&LakePath>) -> Result<Vec<Sync>, Error> {
-        let select = held(scope);
-        self.readers.list(move |connection| select.rows(connection, sync)).await
+        held(scope).rows(&mut *self.readers.list().await?, sync).await
     }
 
     async fn failed_syncs(&self, since: Timestamp, scope: Option<&LakePath>, size: u64) -> Result<Vec<Sync>, Error> {
-        let select = failed(since, scope, size);
-        self.readers.list(move |connection| select.rows(connection, sync)).await
+        failed(since, scope, size).rows(&mut *self.readers.list().await?, sync).await
     }
 
     async fn versions(&self, path: &LakePath, size: u64) -> Result<Vec<TrashEntry>, Error> {
-        let select = versions(path, size);
-        self.readers.list(move |connection| select.rows(connection, trash_entry)).await
+        versions(path, size).rows(&mut *self.readers.list().await?, trash_entry).await
     }
 
     async fn trash_bytes(&self) -> Result<u64, Error> {
-        self.readers.list(held_bytes).await
+        held_bytes(&mut *self.readers.list().await?).await
     }
 }
 
-fn rows_of_each<T>(
-    connection: &Connection,
-    selects: &[Select],
-    decode: fn(&Row<'_>) -> rusqlite::Result<T>,
+async fn rows_of_each<T: Send>(
+    connection: &mut SqliteConnection,
+    selects: Vec<Select>,
+    decode: fn(&Row) -> sqlx::Result<T>,
 ) -> Result<Vec<Vec<T>>, Error> {
-    selects.iter().map(|select| select.rows(connection, decode)).collect()
+    let mut of_each = Vec::with_capacity(selects.len());
+    for select in selects {
+        of_each.push(select.rows(connection, decode).await?);
+    }
+    Ok(of_each)
 }
 
 fn records(query: &DatasetQuery) -> Select {
@@ -161,45 +159,75 @@ fn failed(since: Timestamp, scope: Option<&LakePath>, size: u64) -> Select {
 
 fn versions(of: &LakePath, size: u64) -> Select {
     let mut select = Select::new("SELECT * FROM trash WHERE kind = 'Dataset' AND restored_at IS NULL");
-    select.push(" AND emptying_at IS NULL AND origin = ").bind(of.as_str().to_owned());
+    select.push(" AND emptying_at IS NULL AND origin = ").bind(of.as_str());
     select.push(" ORDER BY trash_id DESC LIMIT ").bind(clamp(size));
     select
 }
 
-fn record(row: &Row<'_>) -> rusqlite::Result<DatasetRecord> {
-    let rhythm: Option<String> = row.get("rhythm")?;
+fn record(row: &Row) -> sqlx::Result<DatasetRecord> {
+    let rhythm: Option<String> = row.try_get("rhythm")?;
     let rhythm = rhythm.map(|text| serde_json::from_str(&text)).transpose();
-    let rhythm = rhythm.map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into()))?;
-    let counted_at: Option<i64> = row.get("counted_at")?;
+    let rhythm = rhythm.map_err(|error| unexpected("rhythm", &error.to_string()))?;
+    let counted_at: Option<i64> = row.try_get("counted_at")?;
     let counted = match counted_at {
         Some(at) => Some(Counted {
             totals: Totals { files: number(row, "files")?, bytes: number(row, "bytes")? },
             at: Timestamp(at),
-            is_current: row.get("is_current")?,
+            is_current: row.try_get("is_current")?,
         }),
         None => None,
     };
     Ok(DatasetRecord {
         path: path(row, "path")?,
         last_sync_id: SyncId(number(row, "last_sync_id")?),
-        first_landed: Timestamp(row.get("first_landed")?),
-        last_landed: Timestamp(row.get("last_landed")?),
+        first_landed: time(row, "first_landed")?,
+        last_landed: time(row, "last_landed")?,
         rhythm,
         counted,
     })
 }
 
+/// The statement of [`remember`], by where the ids of the syncs and the time are bound.
+macro_rules! remember {
+    ($syncs:literal, $at:literal) => {
+        concat!(
+            "INSERT INTO datasets (path, last_sync_id, first_landed, last_landed) SELECT s.path, s.sync_id, ",
+            $at,
+            ", ",
+            $at,
+            " FROM json_each(",
+            $syncs,
+            ") CROSS JOIN syncs s ON s.sync_id = value WHERE true ON CONFLICT (path) DO UPDATE SET \
+             last_sync_id = max(last_sync_id, excluded.last_sync_id), \
+             last_landed = max(last_landed, excluded.last_landed)"
+        )
+    };
+}
+
+/// The statement of [`touch`], by where the places are bound.
+macro_rules! touch {
+    ($places:literal) => {
+        concat!("UPDATE datasets SET change = change + 1 WHERE path IN (SELECT value FROM json_each(", $places, "))")
+    };
+}
+
+/// For the group of landings, among whose values they are: [`remember`], and [`touch`] with [`folders_to_touch`].
+pub(super) const REMEMBER: &str = remember!("$8", "$2");
+pub(super) const TOUCH: &str = touch!("$9");
+
 /// The path of the sync holds a dataset now, to which something has come.
-pub(super) fn remember(connection: &Connection, sync_id: SyncId, at: Timestamp) -> Result<(), Error> {
-    let sql = "INSERT INTO datasets (path, last_sync_id, first_landed, last_landed) \
-               SELECT path, sync_id, ?2, ?2 FROM syncs WHERE sync_id = ?1 ON CONFLICT (path) DO UPDATE SET \
-               last_sync_id = max(last_sync_id, excluded.last_sync_id), \
-               last_landed = max(last_landed, excluded.last_landed)";
-    changed(connection, sql, params![id(sync_id.0), at.0]).map(|_| ())
+pub(super) async fn remember(writing: &mut Writing, sync_id: SyncId, at: Timestamp) -> Result<(), Error> {
+    changed(writing, remember!("$1", "$2"), values![Value::rows(&[id(sync_id.0)])?, at.0]).await.map(drop)
 }
 
 /// What lies in these folders has changed: the datasets that hold them are to be counted again.
-pub(super) fn touch<'a>(connection: &Connection, folders: impl IntoIterator<Item = &'a str>) -> Result<(), Error> {
+pub(super) async fn touch<'a>(writing: &mut Writing, folders: impl IntoIterator<Item = &'a str>) -> Result<(), Error> {
+    let places = Value::rows(&folders_to_touch(folders).into_iter().collect::<Vec<_>>())?;
+    changed(writing, touch!("$1"), vec![places]).await.map(drop)
+}
+
+/// Where a dataset may be that holds one of the folders: at it, and above it.
+pub(super) fn folders_to_touch<'a>(folders: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
     let mut places: BTreeSet<&str> = BTreeSet::new();
     for folder in folders {
         let mut place = folder;
@@ -207,9 +235,7 @@ pub(super) fn touch<'a>(connection: &Connection, folders: impl IntoIterator<Item
             place = place.rsplit_once('/').map_or("", |(above, _)| above);
         }
     }
-    let mut statement =
-        connection.prepare_cached("UPDATE datasets SET change = change + 1 WHERE path = ?").map_err(fault)?;
-    places.into_iter().try_for_each(|place| statement.execute([place]).map(drop)).map_err(fault)
+    places
 }
 
 #[cfg(test)]
@@ -217,10 +243,11 @@ mod tests {
     use super::*;
     use lakeshore::list::{Order, Page};
 
-    #[test]
-    fn every_question_about_datasets_and_days_goes_by_an_index() {
+    #[tokio::test]
+    async fn every_question_about_datasets_and_days_goes_by_an_index() {
         let folder = tempfile::tempdir().unwrap();
-        let state = SqliteState::open(&folder.path().join("lakeshore.db")).unwrap();
+        let state = SqliteState::open(&folder.path().join("lakeshore.db")).await.unwrap();
+        let mut connection = state.readers.look().await.unwrap();
         let path = LakePath::parse("/a/b").unwrap();
         let page = Page { from: 0, size: 10, order: Order::Asc };
         let by_path = DatasetQuery { page, path: Some(path.clone()), text: None, scope: None, has_rhythm: false };
@@ -237,9 +264,11 @@ mod tests {
             (of_days(&DaysOf::Within(path.clone()), Day(1), Day(9)), "PRIMARY KEY (folder_id=? AND day>? AND day<?)"),
             (busiest(Day(1), None, 5), "COVERING INDEX day_counts_by_day (day>?)"),
             (arrivals(&path, Timestamp(9)), "PRIMARY KEY (folder_id=? AND slot>?)"),
+            (Select::new(touch!("'[]'")), "SEARCH datasets USING PRIMARY KEY (path=?)"),
+            (Select::new(remember!("'[]'", "9")), "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"),
         ];
         for (select, index) in asked {
-            let plan = state.readers.look(|connection| Ok(select.plan(connection))).unwrap().join("; ");
+            let plan = select.plan(&mut connection).await.join("; ");
             assert!(plan.contains(index), "{plan}");
             // What is scanned is an index that holds nothing else than what is asked for.
             let tables = ["uploads", "syncs", "trash", "datasets", "folders", "day_counts", "arrivals"];

@@ -1,7 +1,8 @@
 //! What each day has brought, and each quarter of an hour: counted beside the rows, in their transactions.
 
-use super::query::{Select, changed, found};
+use super::query::{Row, Select, Value, changed, found, values};
 use super::row::{id, parsed, path};
+use super::writer::Writing;
 use lakeshore::dataset::{DayCounts, DayOfType};
 use lakeshore::day::Day;
 use lakeshore::path::LakePath;
@@ -10,8 +11,9 @@ use lakeshore::rhythm::{Arrival, SLOT_MS};
 use lakeshore::sync::{SyncId, SyncType};
 use lakeshore::trash::Totals;
 use lakeshore::{Error, Timestamp};
-use rusqlite::{Connection, params};
+use sqlx::{Row as _, SqliteConnection};
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// Stands for the whole lake among folders.
 const LAKE: i64 = 0;
@@ -24,13 +26,16 @@ pub(super) struct Counted {
     pub(super) is_full: bool,
 }
 
-pub(super) fn counted(connection: &Connection, sync_id: SyncId) -> Result<Counted, Error> {
+pub(super) async fn counted(connection: &mut SqliteConnection, sync_id: SyncId) -> Result<Counted, Error> {
     let sql = "SELECT folder_id, sync_type FROM syncs JOIN folders USING (path) WHERE sync_id = ?";
-    let counted = found(connection, sql, [id(sync_id.0)], |row| {
-        let is_full = parsed(row, "sync_type", SyncType::parse)? == SyncType::FullSync;
-        Ok(Counted { folder_id: row.get(0)?, is_full })
-    })?;
+    let counted = found(connection, sql, values![id(sync_id.0)], counted_of).await?;
     counted.ok_or(Error::NoSuchSync(sync_id))
+}
+
+/// From `folder_id, sync_type`.
+pub(super) fn counted_of(row: &Row) -> sqlx::Result<Counted> {
+    let is_full = parsed(row, "sync_type", SyncType::parse)? == SyncType::FullSync;
+    Ok(Counted { folder_id: row.try_get("folder_id")?, is_full })
 }
 
 /// Changes of counts, gathered over a transaction.
@@ -55,37 +60,68 @@ impl DayTally {
     }
 
     /// So many uploads of a sync have failed.
-    pub(super) fn failed(connection: &Connection, sync_id: SyncId, at: Timestamp, failed: u64) -> Result<(), Error> {
+    pub(super) async fn failed(
+        writing: &mut Writing,
+        sync_id: SyncId,
+        at: Timestamp,
+        failed: u64,
+    ) -> Result<(), Error> {
         if failed == 0 {
             return Ok(());
         }
-        Self::one(connection, sync_id, at, DayCounts { failed, ..DayCounts::default() })
+        Self::one(writing, sync_id, at, DayCounts { failed, ..DayCounts::default() }).await
     }
 
-    pub(super) fn one(connection: &Connection, sync_id: SyncId, at: Timestamp, counts: DayCounts) -> Result<(), Error> {
+    pub(super) async fn one(
+        writing: &mut Writing,
+        sync_id: SyncId,
+        at: Timestamp,
+        counts: DayCounts,
+    ) -> Result<(), Error> {
         let mut tally = Self::default();
-        tally.add(counted(connection, sync_id)?, at, counts);
-        tally.write(connection)
+        tally.add(counted(writing, sync_id).await?, at, counts);
+        tally.write(writing).await
     }
 
-    pub(super) fn write(self, connection: &Connection) -> Result<(), Error> {
-        let sql = "INSERT INTO day_counts VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET \
-                   files = files + excluded.files, bytes = bytes + excluded.bytes, failed = failed + excluded.failed, \
-                   syncs = syncs + excluded.syncs, failed_syncs = failed_syncs + excluded.failed_syncs";
-        for ((folder_id, day, is_full), counts) in self.days {
-            let sync_type = if is_full { SyncType::FullSync } else { SyncType::IncrementalSync }.as_str();
-            let DayCounts { files, bytes, failed, syncs, failed_syncs } = counts;
-            let counts = (id(files), id(bytes), id(failed), id(syncs), id(failed_syncs));
-            let values = params![folder_id, day.0, sync_type, counts.0, counts.1, counts.2, counts.3, counts.4];
-            changed(connection, sql, values)?;
-        }
-        let sql = "INSERT INTO arrivals VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET \
-                   files = files + excluded.files, bytes = bytes + excluded.bytes";
-        for ((folder_id, slot), totals) in self.arrivals {
-            changed(connection, sql, params![folder_id, slot, id(totals.files), id(totals.bytes)])?;
-        }
-        Ok(())
+    /// For [`add_days`].
+    pub(super) fn days(&self) -> Result<Value, Error> {
+        let row = |((folder_id, day, is_full), counts): (&(i64, Day, bool), &DayCounts)| {
+            let sync_type = if *is_full { SyncType::FullSync } else { SyncType::IncrementalSync }.as_str();
+            let DayCounts { files, bytes, failed, syncs, failed_syncs } = *counts;
+            (*folder_id, day.0, sync_type, files, bytes, failed, syncs, failed_syncs)
+        };
+        Value::rows(&self.days.iter().map(row).collect::<Vec<_>>())
     }
+
+    /// For [`add_arrivals`].
+    pub(super) fn arrivals(&self) -> Result<Value, Error> {
+        let row = |((folder_id, slot), totals): (&(i64, i64), &Totals)| (*folder_id, *slot, totals.files, totals.bytes);
+        Value::rows(&self.arrivals.iter().map(row).collect::<Vec<_>>())
+    }
+
+    pub(super) async fn write(self, writing: &mut Writing) -> Result<(), Error> {
+        static ADD: LazyLock<String> = LazyLock::new(|| format!("{}; {}", add_days("$1"), add_arrivals("$2")));
+        changed(writing, ADD.as_str(), vec![self.days()?, self.arrivals()?]).await.map(drop)
+    }
+}
+
+/// The statement that adds the days of a [`DayTally`], which are bound at this place.
+pub(super) fn add_days(place: &str) -> String {
+    format!(
+        "INSERT INTO day_counts SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
+             value ->> 6, value ->> 7 FROM json_each({place}) WHERE true \
+         ON CONFLICT DO UPDATE SET files = files + excluded.files, bytes = bytes + excluded.bytes, \
+             failed = failed + excluded.failed, syncs = syncs + excluded.syncs, \
+             failed_syncs = failed_syncs + excluded.failed_syncs"
+    )
+}
+
+/// The same of its arrivals.
+pub(super) fn add_arrivals(place: &str) -> String {
+    format!(
+        "INSERT INTO arrivals SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each({place}) WHERE true \
+         ON CONFLICT DO UPDATE SET files = files + excluded.files, bytes = bytes + excluded.bytes"
+    )
 }
 
 /// The query of some days, of each type apart.
@@ -101,7 +137,7 @@ pub(super) fn of_days(of: &DaysOf, first: Day, last: Day) -> Select {
         }
         DaysOf::Dataset(path) => {
             select.push("folder_id = (SELECT folder_id FROM folders WHERE path = ");
-            select.bind(path.as_str().to_owned()).push(")")
+            select.bind(path.as_str()).push(")")
         }
     };
     select.push(" AND day >= ").bind(first.0).push(" AND day <= ").bind(last.0);
@@ -109,10 +145,10 @@ pub(super) fn of_days(of: &DaysOf, first: Day, last: Day) -> Select {
     select
 }
 
-pub(super) fn day_of_type(row: &rusqlite::Row<'_>) -> rusqlite::Result<DayOfType> {
-    let count = |column: usize| row.get::<_, i64>(column).map(i64::cast_unsigned);
+pub(super) fn day_of_type(row: &Row) -> sqlx::Result<DayOfType> {
+    let count = |column: usize| row.try_get::<i64, _>(column).map(i64::cast_unsigned);
     Ok(DayOfType {
-        day: Day(row.get(0)?),
+        day: Day(row.try_get(0)?),
         sync_type: parsed(row, "sync_type", SyncType::parse)?,
         counts: DayCounts {
             files: count(2)?,
@@ -135,22 +171,22 @@ pub(super) fn busiest(first: Day, scope: Option<&LakePath>, size: i64) -> Select
     select
 }
 
-pub(super) fn busiest_path(row: &rusqlite::Row<'_>) -> rusqlite::Result<LakePath> {
+pub(super) fn busiest_path(row: &Row) -> sqlx::Result<LakePath> {
     path(row, "path")
 }
 
 /// The query of what came to a dataset since a time.
 pub(super) fn arrivals(of: &LakePath, since: Timestamp) -> Select {
     let mut select = Select::new("SELECT slot, files, bytes FROM arrivals WHERE folder_id = ");
-    select.push("(SELECT folder_id FROM folders WHERE path = ").bind(of.as_str().to_owned());
+    select.push("(SELECT folder_id FROM folders WHERE path = ").bind(of.as_str());
     select.push(") AND slot >= ").bind(since.0.div_euclid(SLOT_MS)).push(" ORDER BY slot");
     select
 }
 
-pub(super) fn arrival(row: &rusqlite::Row<'_>) -> rusqlite::Result<Arrival> {
+pub(super) fn arrival(row: &Row) -> sqlx::Result<Arrival> {
     Ok(Arrival {
-        slot: Timestamp(row.get::<_, i64>(0)? * SLOT_MS),
-        files: row.get::<_, i64>(1)?.cast_unsigned(),
-        bytes: row.get::<_, i64>(2)?.cast_unsigned(),
+        slot: Timestamp(row.try_get::<i64, _>(0)? * SLOT_MS),
+        files: row.try_get::<i64, _>(1)?.cast_unsigned(),
+        bytes: row.try_get::<i64, _>(2)?.cast_unsigned(),
     })
 }

@@ -1,37 +1,10 @@
 //! Deeds in the log: one line for each that was remembered, once its transaction has committed.
-//!
-//! The one writer runs a transaction on one thread from its beginning to its end, so what waits for the commit waits there.
 
 use lakeshore::activity::Deed;
 use lakeshore::path::LakePath;
-use std::cell::RefCell;
-
-thread_local! {
-    static WAITING: RefCell<Vec<Deed>> = const { RefCell::new(Vec::new()) };
-}
-
-/// It is logged when the transaction commits.
-pub(super) fn push(deed: &Deed) {
-    WAITING.with_borrow_mut(|waiting| waiting.push(deed.clone()));
-}
-
-/// How many wait: the place to come back to with [`truncate`].
-pub(super) fn len() -> usize {
-    WAITING.with_borrow(Vec::len)
-}
-
-/// What came later was rolled back.
-pub(super) fn truncate(len: usize) {
-    WAITING.with_borrow_mut(|waiting| waiting.truncate(len));
-}
-
-/// They are committed.
-pub(super) fn flush() {
-    WAITING.take().iter().for_each(log);
-}
 
 /// Every text as `Debug` writes it: with control characters escaped, so that no name can forge a line.
-fn log(deed: &Deed) {
+pub(super) fn log(deed: &Deed) {
     let (trace, origin) = (&deed.by.trace, &deed.by.trace.origin);
     tracing::info!(
         who = ?deed.by.name,

@@ -1,27 +1,38 @@
 //! Starts that may be asked for again: the table `idempotency_keys`.
 
-use super::query::{changed, found};
-use super::row::id;
+use super::query::{changed, found, values};
+use super::row::{bytes, id, number};
+use super::writer::Writing;
 use lakeshore::Error;
 use lakeshore::ports::state::{NewSync, OnceOnly};
 use lakeshore::sync::SyncId;
-use rusqlite::{Connection, params};
 
-/// The sync that an earlier call under the same key has started.
-pub(super) fn earlier(connection: &Connection, once: &OnceOnly) -> Result<Option<SyncId>, Error> {
-    changed(connection, "DELETE FROM idempotency_keys WHERE at < ?", [once.forget_before.0])?;
-    let sql = "SELECT fingerprint, sync_id FROM idempotency_keys WHERE owner = ? AND key = ?";
-    let earlier = found(connection, sql, [&once.owner.to_string(), once.key.as_str()], |row| {
-        Ok((row.get::<_, [u8; 32]>(0)?, SyncId(row.get::<_, i64>(1)?.cast_unsigned())))
-    })?;
-    match earlier {
+/// The sync that an earlier call under the same key has started. Where there is none, nothing is written yet.
+pub(super) async fn earlier(writing: &mut Writing, once: &OnceOnly) -> Result<Option<SyncId>, Error> {
+    let sql = "SELECT fingerprint, sync_id FROM idempotency_keys WHERE owner = ? AND key = ? AND at >= ?";
+    let values = values![once.owner.to_string(), once.key.as_str(), once.forget_before.0];
+    let earlier =
+        found(writing, sql, values, |row| Ok((bytes::<32>(row, "fingerprint")?, SyncId(number(row, "sync_id")?))));
+    match earlier.await? {
         Some((fingerprint, _)) if fingerprint != once.fingerprint.0 => Err(Error::IdempotencyKeyReused),
-        earlier => Ok(earlier.map(|(_, sync_id)| sync_id)),
+        Some((_, sync_id)) => {
+            changed(writing, "DELETE FROM idempotency_keys WHERE at < ?", values![once.forget_before.0]).await?;
+            Ok(Some(sync_id))
+        }
+        None => Ok(None),
     }
 }
 
-pub(super) fn remember(connection: &Connection, new: &NewSync, once: &OnceOnly, sync_id: SyncId) -> Result<(), Error> {
-    let sql = "INSERT INTO idempotency_keys (owner, key, fingerprint, sync_id, at) VALUES (?, ?, ?, ?, ?)";
-    let values = params![once.owner.to_string(), once.key.as_str(), once.fingerprint.0, id(sync_id.0), new.at.0];
-    changed(connection, sql, values).map(|_| ())
+/// Remembers who has started it, and forgets the keys that are too old.
+pub(super) async fn remember(
+    writing: &mut Writing,
+    new: &NewSync,
+    once: &OnceOnly,
+    sync_id: SyncId,
+) -> Result<(), Error> {
+    let sql = "DELETE FROM idempotency_keys WHERE at < $6; \
+               INSERT INTO idempotency_keys (owner, key, fingerprint, sync_id, at) VALUES ($1, $2, $3, $4, $5)";
+    let (owner, fingerprint, forget_before) = (once.owner.to_string(), once.fingerprint.0, once.forget_before.0);
+    let values = values![owner, once.key.as_str(), fingerprint, id(sync_id.0), new.at.0, forget_before];
+    changed(writing, sql, values).await.map(drop)
 }

@@ -1,11 +1,12 @@
 //! Which lake the database belongs to: the table `lake_identity`. And whether a write would succeed.
 
-use super::query::{changed, found};
+use super::SqliteState;
+use super::query::{changed, found, rows, values};
 use super::writer::Durability::Synced;
-use super::{SqliteState, fault};
 use lakeshore::path::LakePath;
 use lakeshore::trash::TrashKey;
 use lakeshore::{Error, Timestamp};
+use sqlx::Row;
 
 /// Rows that are looked at to tell whether a lake is the one that they speak of.
 const EVIDENCE_MAX: i64 = 64;
@@ -29,56 +30,49 @@ pub struct Evidence {
 }
 
 impl SqliteState {
-    pub fn known_lake(&self) -> Result<Option<KnownLake>, Error> {
-        self.readers.look(|connection| {
-            found(connection, "SELECT identity, is_paired, root FROM lake_identity", [], |row| {
-                Ok(KnownLake { identity: row.get(0)?, is_paired: row.get(1)?, root: row.get(2)? })
-            })
+    pub async fn known_lake(&self) -> Result<Option<KnownLake>, Error> {
+        let mut connection = self.readers.look().await?;
+        found(&mut connection, "SELECT identity, is_paired, root FROM lake_identity", vec![], |row| {
+            let (identity, is_paired) = (row.try_get("identity")?, row.try_get("is_paired")?);
+            Ok(KnownLake { identity, is_paired, root: row.try_get("root")? })
         })
+        .await
     }
 
     /// Knows this lake from now on, durably, and no other.
     pub async fn know_lake(&self, lake: &KnownLake) -> Result<(), Error> {
-        let lake = lake.clone();
         let sql = "INSERT INTO lake_identity (only_row, identity, is_paired, root) VALUES (1, ?, ?, ?) \
                    ON CONFLICT (only_row) DO UPDATE SET identity = excluded.identity, \
                    is_paired = excluded.is_paired, root = excluded.root";
+        let values = values![lake.identity, lake.is_paired, lake.root];
         self.writer
-            .write(Synced, move |connection| {
-                changed(connection, sql, (lake.identity, lake.is_paired, lake.root)).map(|_| ())
-            })
+            .write(Synced, move |writing| Box::pin(async move { changed(writing, sql, values).await.map(drop) }))
             .await
     }
 
     /// True when no sync was ever started: the database speaks of no lake.
-    pub fn is_unused(&self) -> Result<bool, Error> {
-        self.readers.look(|connection| {
-            connection.query_row("SELECT NOT EXISTS (SELECT 1 FROM syncs)", [], |row| row.get(0)).map_err(fault)
-        })
+    pub async fn is_unused(&self) -> Result<bool, Error> {
+        let mut connection = self.readers.look().await?;
+        let is_unused = "SELECT NOT EXISTS (SELECT 1 FROM syncs)";
+        Ok(found(&mut connection, is_unused, vec![], |row| row.try_get(0)).await?.unwrap_or(false))
     }
 
-    pub fn evidence(&self) -> Result<Evidence, Error> {
-        self.readers.look(|connection| {
-            let names = |sql: &str| -> Result<Vec<String>, Error> {
-                let mut statement = connection.prepare(sql).map_err(fault)?;
-                let names = statement.query_map([EVIDENCE_MAX], |row| row.get(0)).map_err(fault)?;
-                names.collect::<rusqlite::Result<_>>().map_err(fault)
-            };
-            let datasets = names("SELECT path FROM datasets LIMIT ?")?;
-            let trash = names(
-                "SELECT trash_key FROM trash WHERE restored_at IS NULL AND emptying_at IS NULL ORDER BY trash_id DESC LIMIT ?",
-            )?;
-            let datasets = datasets.iter().filter_map(|path| LakePath::parse(path).ok()).collect();
-            Ok(Evidence { datasets, trash: trash.into_iter().map(TrashKey::remembered).collect() })
-        })
+    pub async fn evidence(&self) -> Result<Evidence, Error> {
+        let mut connection = self.readers.look().await?;
+        let sql = "SELECT path FROM datasets LIMIT ?";
+        let datasets: Vec<String> = rows(&mut connection, sql, values![EVIDENCE_MAX], |row| row.try_get(0)).await?;
+        let sql = "SELECT trash_key FROM trash WHERE restored_at IS NULL AND emptying_at IS NULL \
+                   ORDER BY trash_id DESC LIMIT ?";
+        let trash: Vec<String> = rows(&mut connection, sql, values![EVIDENCE_MAX], |row| row.try_get(0)).await?;
+        let datasets = datasets.iter().filter_map(|path| LakePath::parse(path).ok()).collect();
+        Ok(Evidence { datasets, trash: trash.into_iter().map(TrashKey::remembered).collect() })
     }
 
     /// Writes, durably, to find out whether that succeeds.
     pub async fn probe(&self, at: Timestamp) -> Result<(), Error> {
+        let (sql, values) = ("UPDATE lake_identity SET probed_at = ?", values![at.0]);
         self.writer
-            .write(Synced, move |connection| {
-                changed(connection, "UPDATE lake_identity SET probed_at = ?", [at.0]).map(|_| ())
-            })
+            .write(Synced, move |writing| Box::pin(async move { changed(writing, sql, values).await.map(drop) }))
             .await
     }
 }

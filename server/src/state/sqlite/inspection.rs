@@ -1,10 +1,10 @@
 //! Looking at every row, and counting anew: what `lakeshore check` asks for while no server runs.
 
-use super::query::{Select, clamp, found};
-use super::row::{UPLOAD_COLUMNS, id, path, upload};
+use super::SqliteState;
+use super::query::{Row, Select, Value, changed, clamp, found, rows, values};
+use super::row::{UPLOAD_COLUMNS, id, is_null, number, path, time, upload};
 use super::trash::insert_trash;
 use super::writer::Durability::Synced;
-use super::{SqliteState, fault};
 use async_trait::async_trait;
 use lakeshore::path::LakePath;
 use lakeshore::ports::StateInspection;
@@ -13,105 +13,98 @@ use lakeshore::ports::state::NewTrash;
 use lakeshore::trash::{TrashId, TrashKey};
 use lakeshore::upload::{Digest, Upload, UploadId};
 use lakeshore::{Error, Timestamp};
-use rusqlite::Connection;
+use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
 #[async_trait]
 impl StateInspection for SqliteState {
     async fn damage(&self) -> Result<Vec<String>, Error> {
-        self.readers.list(damage).await
+        damage(&mut *self.readers.list().await?).await
     }
 
     async fn miscounts(&self) -> Result<Vec<Miscount>, Error> {
-        self.readers.list(miscounts).await
+        miscounts(&mut *self.readers.list().await?).await
     }
 
     async fn recount(&self) -> Result<(), Error> {
-        self.writer.write(Synced, |connection| connection.execute_batch(RECOUNT).map_err(fault)).await
+        self.writer
+            .write(Synced, |writing| Box::pin(async move { changed(writing, RECOUNT, values![]).await.map(drop) }))
+            .await
     }
 
     async fn landed(&self, after: Option<&(LakePath, UploadId)>, size: u64) -> Result<Vec<Upload>, Error> {
         let mut select = Select::new(format!("SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE status = 'Finished'"));
         if let Some((target, upload_id)) = after {
-            select.push(" AND (target, history_id) > (").bind(target.as_str().to_owned());
+            select.push(" AND (target, history_id) > (").bind(target.as_str());
             select.push(", ").bind(id(upload_id.0)).push(")");
         }
         select.push(" ORDER BY target, history_id LIMIT ").bind(clamp(size));
-        self.readers.list(move |connection| select.rows(connection, upload)).await
+        select.rows(&mut *self.readers.list().await?, upload).await
     }
 
     async fn never_landed(&self, files: &[LakePath]) -> Result<Vec<LakePath>, Error> {
-        let files = files.to_vec();
-        let sql = "SELECT 1 FROM uploads WHERE target = ? AND status = 'Finished' LIMIT 1";
-        self.readers
-            .list(move |connection| {
-                let mut never = Vec::new();
-                for file in files {
-                    if found(connection, sql, [file.as_str()], |_| Ok(()))?.is_none() {
-                        never.push(file);
-                    }
-                }
-                Ok(never)
-            })
-            .await
+        // The plus keeps SQLite from going by the index of statuses.
+        let sql = "SELECT key AS number FROM json_each(?) WHERE NOT EXISTS \
+                   (SELECT 1 FROM uploads WHERE target = value AND +status = 'Finished') ORDER BY key";
+        let asked = Value::rows(&files.iter().map(LakePath::as_str).collect::<Vec<_>>())?;
+        let mut connection = self.readers.list().await?;
+        let never = rows(&mut connection, sql, vec![asked], |row| number(row, "number")).await?;
+        let file = |number| usize::try_from(number).ok().and_then(|number| files.get(number)).cloned();
+        Ok(never.into_iter().filter_map(file).collect())
     }
 
     async fn landed_as(&self, content: &Digest, leaf: &str, size: u64) -> Result<Vec<LakePath>, Error> {
         let mut select = Select::new("SELECT DISTINCT target FROM uploads WHERE status = 'Finished' AND size_bytes = ");
-        select.bind(id(content.size_bytes)).push(" AND sha256 = ").bind(content.sha256.to_vec());
+        select.bind(id(content.size_bytes)).push(" AND sha256 = ").bind(content.sha256);
         let leaf = format!("/{leaf}");
-        select.push(" AND substr(target, -length(").bind(leaf.clone()).push(")) = ").bind(leaf);
+        select.push(" AND substr(target, -length(").bind(&leaf).push(")) = ").bind(&leaf);
         select.push(" ORDER BY target LIMIT ").bind(clamp(size));
-        self.readers.list(move |connection| select.rows(connection, |row| path(row, "target"))).await
+        select.rows(&mut *self.readers.list().await?, |row| path(row, "target")).await
     }
 
     async fn restored(&self) -> Result<Vec<(LakePath, Timestamp)>, Error> {
         let select = Select::new(
             "SELECT origin, max(restored_at) AS at FROM trash WHERE restored_at IS NOT NULL GROUP BY origin",
         );
-        self.readers
-            .list(move |connection| {
-                select.rows(connection, |row| Ok((path(row, "origin")?, Timestamp(row.get("at")?))))
-            })
-            .await
+        let one = |row: &Row| Ok((path(row, "origin")?, time(row, "at")?));
+        select.rows(&mut *self.readers.list().await?, one).await
     }
 
     async fn trash_slots(&self, after: TrashId, size: u64) -> Result<Vec<TrashSlot>, Error> {
         let mut select = Select::new("SELECT trash_id, trash_key, origin, emptying_at FROM trash");
         select.push(" WHERE restored_at IS NULL AND emptied_at IS NULL AND trash_id > ").bind(id(after.0));
         select.push(" ORDER BY trash_id LIMIT ").bind(clamp(size));
-        self.readers
-            .list(move |connection| {
-                select.rows(connection, |row| {
-                    Ok(TrashSlot {
-                        trash_id: TrashId(row.get::<_, i64>("trash_id")?.cast_unsigned()),
-                        key: TrashKey::remembered(row.get("trash_key")?),
-                        origin: path(row, "origin")?,
-                        is_emptying: row.get::<_, Option<i64>>("emptying_at")?.is_some(),
-                    })
-                })
+        let slot = |row: &Row| {
+            Ok(TrashSlot {
+                trash_id: TrashId(number(row, "trash_id")?),
+                key: TrashKey::remembered(row.try_get("trash_key")?),
+                origin: path(row, "origin")?,
+                is_emptying: !is_null(row, "emptying_at")?,
             })
-            .await
+        };
+        select.rows(&mut *self.readers.list().await?, slot).await
     }
 
     async fn adopt_trash(&self, adopted: &NewTrash) -> Result<(), Error> {
-        let adopted = adopted.clone();
-        self.writer.write(Synced, move |connection| insert_trash(connection, &adopted)).await
+        let adopted = [adopted.clone()];
+        self.writer.write(Synced, move |writing| Box::pin(async move { insert_trash(writing, &adopted).await })).await
     }
 }
 
-fn damage(connection: &Connection) -> Result<Vec<String>, Error> {
-    let mut damage = Select::new("PRAGMA integrity_check(100)").rows(connection, |row| row.get::<_, String>(0))?;
+async fn damage(connection: &mut SqliteConnection) -> Result<Vec<String>, Error> {
+    let mut damage: Vec<String> =
+        rows(connection, "PRAGMA integrity_check(100)", values![], |row| row.try_get(0)).await?;
     damage.retain(|line| line != "ok");
-    damage.extend(Select::new("PRAGMA foreign_key_check").rows(connection, |row| {
-        let (table, of): (String, String) = (row.get(0)?, row.get(2)?);
-        let row: Option<i64> = row.get(1)?;
+    let dangling = rows(connection, "PRAGMA foreign_key_check", values![], |row| {
+        let (table, of): (String, String) = (row.try_get(0)?, row.try_get(2)?);
+        let row: Option<i64> = row.try_get(1)?;
         Ok(format!("row {} of {table} names a row of {of} that is not there", row.unwrap_or_default()))
-    })?);
+    });
+    damage.extend(dangling.await?);
     // "Skip N rows" is "id > N": see 0001_lake.sql.
     for (table, key) in [("syncs", "sync_id"), ("uploads", "history_id")] {
         let sql = format!("SELECT count(*), coalesce(max({key}), 0) FROM {table}");
-        let counted = found(connection, &sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
-        if let Some((count, last)) = counted
+        let counts = |row: &Row| Ok((row.try_get::<i64, _>(0)?, row.try_get::<i64, _>(1)?));
+        if let Some((count, last)) = found(connection, AssertSqlSafe(sql), values![], counts).await?
             && count != last
         {
             damage.push(format!("{table} has {count} rows, and the last has the {key} {last}: some are missing"));
@@ -195,28 +188,28 @@ const RECOUNT: &str = concat!(
     ";
      DELETE FROM arrivals;
      INSERT INTO arrivals ",
-    arrivals!(),
-    ";"
+    arrivals!()
 );
 
-fn miscounts(connection: &Connection) -> Result<Vec<Miscount>, Error> {
-    let mut miscounts = Select::new(OF_SYNCS).rows(connection, |row| {
+async fn miscounts(connection: &mut SqliteConnection) -> Result<Vec<Miscount>, Error> {
+    let of_sync = |row: &Row| {
         let mut differences = Vec::new();
         for (column, name) in ["total_files", "num_failed", "num_in_flight", "size_bytes"].into_iter().enumerate() {
-            let (says, is): (i64, i64) = (row.get(column + 1)?, row.get(column + 5)?);
+            let (says, is): (i64, i64) = (row.try_get(column + 1)?, row.try_get(column + 5)?);
             if says != is {
                 differences.push(format!("{name} says {says}, the history {is}"));
             }
         }
-        let sync_id: i64 = row.get(0)?;
+        let sync_id: i64 = row.try_get(0)?;
         Ok(Miscount { of: format!("sync {sync_id}"), difference: differences.join("; ") })
-    })?;
+    };
+    let mut miscounts = rows(connection, OF_SYNCS, values![], of_sync).await?;
     for (table, should_be, is, consequence) in COUNTS {
         let sql = format!(
             "SELECT (SELECT count(*) FROM (SELECT * FROM ({should_be}) EXCEPT {is})) + \
              (SELECT count(*) FROM (SELECT * FROM ({is}) EXCEPT SELECT * FROM ({should_be})))"
         );
-        let wrong = found(connection, &sql, [], |row| row.get::<_, i64>(0))?;
+        let wrong = found(connection, AssertSqlSafe(sql), values![], |row| row.try_get::<i64, _>(0)).await?;
         if let Some(wrong) = wrong.filter(|wrong| *wrong > 0) {
             let difference = format!("{wrong} {consequence}");
             miscounts.push(Miscount { of: table.to_owned(), difference });

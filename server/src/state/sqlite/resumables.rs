@@ -1,10 +1,11 @@
 //! Resumable uploads: the table `resumables`. Those that have a row in the history are found by it where they are unfinished,
 //! so that what ends an upload ends it here too.
 
-use super::query::{Select, changed, clamp, found};
-use super::row::{id, number, parsed, path};
+use super::query::{Row, Select, Value, changed, clamp, found, rows, values};
+use super::row::{bytes_if_any, id, is_null, number, number_if_any, parsed, path, time};
 use super::uploads::begin_upload;
 use super::writer::Durability::{Synced, Written};
+use super::writer::Writing;
 use super::{SqliteState, fault};
 use async_trait::async_trait;
 use lakeshore::ports::ResumableState;
@@ -14,9 +15,9 @@ use lakeshore::resumable::{Checkpoint, Token};
 use lakeshore::sync::{Status, SyncId};
 use lakeshore::upload::{Announced, Identity, PartialName, UploadId};
 use lakeshore::{Error, Timestamp};
-use rusqlite::types::Type;
-use rusqlite::{Connection, Row, params};
+use sqlx::{AssertSqlSafe, Connection, Row as _};
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 const COLUMNS: &str = "r.resumable_id, r.token, r.upload_id, r.sync_id, r.file_name, r.target, r.partial, r.identity, \
      r.length, r.durable_bytes, r.hash_state, r.metadata, r.sha256, r.sha512, r.is_told, r.parts, r.joined_into, r.owner, r.started_by, \
@@ -28,43 +29,45 @@ const OF_PARTS: &str = "FROM resumables r LEFT JOIN resumables j ON j.token = r.
 const STATUS_OF_PARTS: &str = "coalesce(u.status, 'Syncing') AS status, '' AS message";
 
 /// Those of uploads, and those of parts, that have not ended.
-fn unfinished(select: &str, select_of_parts: &str) -> [Select; 2] {
+fn unfinished(select: &str, select_of_parts: &str) -> [String; 2] {
     let of_uploads = format!(
         "{select} FROM uploads u JOIN resumables r ON r.upload_id = u.history_id \
          WHERE u.status = 'Syncing'"
     );
     let of_parts = format!("{select_of_parts} {OF_PARTS} WHERE r.upload_id IS NULL AND u.status IS NULL");
-    [Select::new(of_uploads), Select::new(of_parts)]
+    [of_uploads, of_parts]
 }
 
 fn unfinished_page(after: ResumableId, size: u64) -> [Select; 2] {
     let select = format!("SELECT {COLUMNS}, u.status, u.message");
     let select_of_parts = format!("SELECT {COLUMNS}, {STATUS_OF_PARTS}");
-    let mut selects = unfinished(&select, &select_of_parts);
-    for select in &mut selects {
+    unfinished(&select, &select_of_parts).map(|sql| {
+        let mut select = Select::new(sql);
         select.push(" AND r.resumable_id > ").bind(id(after.0));
         select.push(" ORDER BY r.resumable_id LIMIT ").bind(clamp(size));
-    }
-    selects
+        select
+    })
 }
 
-fn announced() -> [Select; 2] {
+fn announced() -> [String; 2] {
     let select = "SELECT r.owner, coalesce(sum(r.length - r.durable_bytes), 0) AS bytes, \
                   coalesce(sum(CASE WHEN r.durable_bytes > 0 THEN r.length - r.durable_bytes END), 0) AS begun_bytes";
-    let mut selects = unfinished(select, select);
-    for select in &mut selects {
-        select.push(" GROUP BY r.owner");
-    }
-    selects
+    unfinished(select, select).map(|sql| format!("{sql} GROUP BY r.owner"))
 }
 
-/// One row for each that the owner has unfinished, at most `size` of each kind.
-fn unfinished_of(owner: Principal, size: u64) -> [Select; 2] {
-    let mut selects = unfinished("SELECT 1", "SELECT 1");
-    for select in &mut selects {
-        select.push(" AND r.owner = ").bind(owner.to_string()).push(" LIMIT ").bind(clamp(size));
-    }
-    selects
+/// One row for each that an owner has unfinished, of each kind at most a number.
+fn unfinished_of() -> [String; 2] {
+    unfinished("SELECT 1", "SELECT 1").map(|sql| format!("{sql} AND r.owner = $1 LIMIT $2"))
+}
+
+/// The upload of a token, and the part.
+fn of_token() -> [String; 2] {
+    let of_upload = format!(
+        "SELECT {COLUMNS}, u.status, u.message FROM resumables r JOIN uploads u ON u.history_id = r.upload_id \
+         WHERE r.token = $1"
+    );
+    let of_part = format!("SELECT {COLUMNS}, {STATUS_OF_PARTS} {OF_PARTS} WHERE r.token = $1 AND r.upload_id IS NULL");
+    [of_upload, of_part]
 }
 
 fn failed_of(sync_id: SyncId) -> Select {
@@ -86,11 +89,15 @@ fn expired(before: Timestamp, size: u64) -> Select {
 impl ResumableState for SqliteState {
     async fn begin_resumable(&self, new: &NewResumable, unfinished_max: u64) -> Result<Option<UploadId>, Error> {
         let new = new.clone();
-        self.writer.write(Synced, move |connection| begin_resumable(connection, &new, unfinished_max)).await
+        self.writer
+            .write(Synced, move |writing| Box::pin(async move { begin_resumable(writing, &new, unfinished_max).await }))
+            .await
     }
 
     async fn resumable(&self, token: &Token) -> Result<Option<ResumableRecord>, Error> {
-        self.readers.look(|connection| resumable(connection, token))
+        static OF_TOKEN: LazyLock<String> = LazyLock::new(|| of_token().join("; "));
+        let mut connection = self.readers.look().await?;
+        found(&mut connection, OF_TOKEN.as_str(), values![token.as_str()], record).await
     }
 
     async fn advance_resumable(
@@ -100,174 +107,135 @@ impl ResumableState for SqliteState {
         length: Option<u64>,
         expires_at: Timestamp,
     ) -> Result<(), Error> {
-        let (token, checkpoint) = (token.clone(), checkpoint.clone());
         let sql = "UPDATE resumables SET durable_bytes = ?, hash_state = ?, length = ?, is_told = 1, expires_at = ? \
                    WHERE token = ?";
+        let (offset, length) = (id(checkpoint.offset), length.map(id));
+        let values = values![offset, checkpoint.hash_state, length, expires_at.0, token.as_str()];
         self.writer
-            .write(Synced, move |connection| {
-                let (offset, length) = (id(checkpoint.offset), length.map(id));
-                let values = params![offset, checkpoint.hash_state, length, expires_at.0, token.as_str()];
-                changed(connection, sql, values).map(|_| ())
-            })
+            .write(Synced, move |writing| Box::pin(async move { changed(writing, sql, values).await.map(drop) }))
             .await
     }
 
     async fn unfinished_resumables(&self, after: ResumableId, size: u64) -> Result<Vec<ResumableRecord>, Error> {
-        self.readers
-            .list(move |connection| {
-                let mut records = Vec::new();
-                // One view of both.
-                let view = connection.unchecked_transaction().map_err(fault)?;
-                for select in unfinished_page(after, size) {
-                    records.extend(select.rows(&view, record)?);
-                }
-                records.sort_by_key(|record| record.resumable_id);
-                records.truncate(usize::try_from(size).unwrap_or(usize::MAX));
-                Ok(records)
-            })
-            .await
+        let mut connection = self.readers.list().await?;
+        let mut records = Vec::new();
+        // One view of both.
+        let mut view = connection.begin().await.map_err(fault)?;
+        for select in unfinished_page(after, size) {
+            records.extend(select.rows(&mut view, record).await?);
+        }
+        records.sort_by_key(|record| record.resumable_id);
+        records.truncate(usize::try_from(size).unwrap_or(usize::MAX));
+        Ok(records)
     }
 
     async fn failed_resumables_of(&self, sync_id: SyncId) -> Result<Vec<PartialName>, Error> {
-        let select = failed_of(sync_id);
-        self.readers
-            .list(move |connection| select.rows(connection, |row| Ok(PartialName::remembered(row.get("partial")?))))
-            .await
+        let partial = |row: &Row| row.try_get("partial").map(PartialName::remembered);
+        failed_of(sync_id).rows(&mut *self.readers.list().await?, partial).await
     }
 
     async fn expired_resumables(&self, before: Timestamp, size: u64) -> Result<Vec<Token>, Error> {
-        let select = expired(before, size);
-        self.readers
-            .list(move |connection| select.rows(connection, |row| Ok(Token::remembered(row.get("token")?))))
-            .await
+        let token = |row: &Row| row.try_get("token").map(Token::remembered);
+        expired(before, size).rows(&mut *self.readers.list().await?, token).await
     }
 
     async fn forget_resumable(&self, token: &Token) -> Result<(), Error> {
-        let token = token.clone();
         let sql = "DELETE FROM resumables WHERE token = ?";
-        self.writer.write(Written, move |connection| changed(connection, sql, [token.as_str()]).map(|_| ())).await
+        let values = values![token.as_str()];
+        self.writer
+            .write(Written, move |writing| Box::pin(async move { changed(writing, sql, values).await.map(drop) }))
+            .await
     }
 
-    fn announced_bytes(&self) -> Result<Vec<AnnouncedBytes>, Error> {
-        self.readers.look(|connection| {
-            let mut by_owner: BTreeMap<Principal, AnnouncedBytes> = BTreeMap::new();
-            for select in announced() {
-                for AnnouncedBytes { owner, bytes, begun_bytes } in select.rows(connection, announced_bytes)? {
-                    let sum = by_owner.entry(owner).or_insert(AnnouncedBytes { owner, bytes: 0, begun_bytes: 0 });
-                    sum.bytes += bytes;
-                    sum.begun_bytes += begun_bytes;
-                }
-            }
-            Ok(by_owner.into_values().collect())
-        })
+    async fn announced_bytes(&self) -> Result<Vec<AnnouncedBytes>, Error> {
+        static ANNOUNCED: LazyLock<String> = LazyLock::new(|| announced().join("; "));
+        let mut connection = self.readers.look().await?;
+        let mut by_owner: BTreeMap<Principal, AnnouncedBytes> = BTreeMap::new();
+        for one in rows(&mut connection, ANNOUNCED.as_str(), values![], announced_bytes).await? {
+            let AnnouncedBytes { owner, bytes, begun_bytes } = one;
+            let sum = by_owner.entry(owner).or_insert(AnnouncedBytes { owner, bytes: 0, begun_bytes: 0 });
+            sum.bytes += bytes;
+            sum.begun_bytes += begun_bytes;
+        }
+        Ok(by_owner.into_values().collect())
     }
 }
 
-fn announced_bytes(row: &Row<'_>) -> rusqlite::Result<AnnouncedBytes> {
-    let owner = Principal::parse(row.get_ref("owner")?.as_str()?);
+fn announced_bytes(row: &Row) -> sqlx::Result<AnnouncedBytes> {
+    let owner = Principal::parse(row.try_get("owner")?);
     Ok(AnnouncedBytes { owner, bytes: number(row, "bytes")?, begun_bytes: number(row, "begun_bytes")? })
 }
 
-fn begin_resumable(
-    connection: &Connection,
+async fn begin_resumable(
+    writing: &mut Writing,
     new: &NewResumable,
     unfinished_max: u64,
 ) -> Result<Option<UploadId>, Error> {
-    let mut count = 0;
-    for select in unfinished_of(new.owner, unfinished_max) {
-        count += select.rows(connection, |_| Ok(()))?.len() as u64;
-    }
-    if count >= unfinished_max {
+    let asked = values![new.owner.to_string(), clamp(unfinished_max)];
+    let unfinished = rows(writing, AssertSqlSafe(unfinished_of().join("; ")), asked, |_| Ok(())).await?;
+    if unfinished.len() as u64 >= unfinished_max {
         return Err(Error::TooManyUnfinished { unfinished_max });
     }
-    let upload_id = new.upload.as_ref().map(|upload| begin_upload(connection, upload)).transpose()?;
-    let sync_id = new.upload.as_ref().map(|upload| id(upload.sync_id.0));
-    let file_name = new.upload.as_ref().map_or("", |upload| &upload.file_name);
-    let target = new.upload.as_ref().map(|upload| upload.target.as_str());
+    let upload_id = match &new.upload {
+        Some(upload) => Some(begin_upload(writing, upload).await?),
+        None => None,
+    };
     let parts: Vec<_> = new.parts.iter().map(Token::as_str).collect();
     let sql = "INSERT INTO resumables (token, upload_id, sync_id, file_name, target, partial, identity, length, \
                durable_bytes, hash_state, metadata, sha256, sha512, is_told, parts, owner, started_by, begun_at, expires_at) \
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    changed(
-        connection,
-        sql,
-        params![
-            new.token.as_str(),
-            upload_id.map(|upload_id| id(upload_id.0)),
-            sync_id,
-            file_name,
-            target,
-            new.partial.as_str(),
-            new.identity.0,
-            new.length.map(id),
-            id(new.checkpoint.offset),
-            new.checkpoint.hash_state,
-            new.metadata,
-            new.digests.sha256,
-            new.digests.sha512,
-            new.is_told,
-            parts.join(" "),
-            new.owner.to_string(),
-            new.by,
-            new.at.0,
-            new.expires_at.0,
-        ],
-    )?;
-    for part in &new.parts {
-        let sql = "UPDATE resumables SET joined_into = ? WHERE token = ?";
-        changed(connection, sql, [new.token.as_str(), part.as_str()])?;
-    }
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19); \
+               UPDATE resumables SET joined_into = $1 WHERE token IN (SELECT value FROM json_each($20))";
+    let values = values![
+        new.token.as_str(),
+        upload_id.map(|upload_id| id(upload_id.0)),
+        new.upload.as_ref().map(|upload| id(upload.sync_id.0)),
+        new.upload.as_ref().map_or("", |upload| &upload.file_name),
+        new.upload.as_ref().map(|upload| upload.target.as_str()),
+        new.partial.as_str(),
+        new.identity.0,
+        new.length.map(id),
+        id(new.checkpoint.offset),
+        new.checkpoint.hash_state,
+        new.metadata,
+        new.digests.sha256,
+        new.digests.sha512,
+        new.is_told,
+        parts.join(" "),
+        new.owner.to_string(),
+        new.by,
+        new.at.0,
+        new.expires_at.0,
+        Value::rows(&parts)?,
+    ];
+    changed(writing, sql, values).await?;
     Ok(upload_id)
 }
 
-fn resumable(connection: &Connection, token: &Token) -> Result<Option<ResumableRecord>, Error> {
-    let of_upload = format!(
-        "SELECT {COLUMNS}, u.status, u.message FROM resumables r JOIN uploads u ON u.history_id = r.upload_id \
-         WHERE r.token = ?"
-    );
-    if let Some(found) = found(connection, &of_upload, [token.as_str()], record)? {
-        return Ok(Some(found));
-    }
-    let of_part = format!("SELECT {COLUMNS}, {STATUS_OF_PARTS} {OF_PARTS} WHERE r.token = ? AND r.upload_id IS NULL");
-    found(connection, &of_part, [token.as_str()], record)
-}
-
-/// `None` where none was announced.
-fn digest<const N: usize>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<[u8; N]>> {
-    let bytes: Option<Vec<u8>> = row.get(column)?;
-    let wrong = |bytes: Vec<u8>| {
-        let said = format!("the column {column} holds {} bytes", bytes.len());
-        rusqlite::Error::FromSqlConversionFailure(0, Type::Blob, said.into())
-    };
-    bytes.map(|bytes| bytes.try_into().map_err(wrong)).transpose()
-}
-
-fn record(row: &Row<'_>) -> rusqlite::Result<ResumableRecord> {
-    let optional = |column: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(i64::cast_unsigned));
-    let is_to_land = row.get_ref("target")? != rusqlite::types::ValueRef::Null;
-    let parts: String = row.get("parts")?;
+fn record(row: &Row) -> sqlx::Result<ResumableRecord> {
+    let is_to_land = !is_null(row, "target")?;
+    let parts: &str = row.try_get("parts")?;
     Ok(ResumableRecord {
         resumable_id: ResumableId(number(row, "resumable_id")?),
-        token: Token::remembered(row.get("token")?),
-        partial: PartialName::remembered(row.get("partial")?),
-        identity: Identity(row.get("identity")?),
-        upload_id: optional("upload_id")?.map(UploadId),
-        sync_id: optional("sync_id")?.map(SyncId),
-        file_name: row.get("file_name")?,
+        token: Token::remembered(row.try_get("token")?),
+        partial: PartialName::remembered(row.try_get("partial")?),
+        identity: Identity(row.try_get("identity")?),
+        upload_id: number_if_any(row, "upload_id")?.map(UploadId),
+        sync_id: number_if_any(row, "sync_id")?.map(SyncId),
+        file_name: row.try_get("file_name")?,
         target: if is_to_land { Some(path(row, "target")?) } else { None },
         parts: parts.split_whitespace().map(|part| Token::remembered(part.to_owned())).collect(),
-        joined_into: row.get::<_, Option<String>>("joined_into")?.map(Token::remembered),
-        checkpoint: Checkpoint { offset: number(row, "durable_bytes")?, hash_state: row.get("hash_state")? },
-        length: optional("length")?,
-        metadata: row.get("metadata")?,
-        digests: Announced { sha256: digest(row, "sha256")?, sha512: digest(row, "sha512")? },
-        is_told: row.get("is_told")?,
-        owner: Principal::parse(row.get_ref("owner")?.as_str()?),
-        by: row.get("started_by")?,
-        begun_at: Timestamp(row.get("begun_at")?),
-        expires_at: Timestamp(row.get("expires_at")?),
+        joined_into: row.try_get::<Option<String>, _>("joined_into")?.map(Token::remembered),
+        checkpoint: Checkpoint { offset: number(row, "durable_bytes")?, hash_state: row.try_get("hash_state")? },
+        length: number_if_any(row, "length")?,
+        metadata: row.try_get("metadata")?,
+        digests: Announced { sha256: bytes_if_any(row, "sha256")?, sha512: bytes_if_any(row, "sha512")? },
+        is_told: row.try_get("is_told")?,
+        owner: Principal::parse(row.try_get("owner")?),
+        by: row.try_get("started_by")?,
+        begun_at: time(row, "begun_at")?,
+        expires_at: time(row, "expires_at")?,
         status: parsed(row, "status", Status::parse)?,
-        message: row.get("message")?,
+        message: row.try_get("message")?,
     })
 }
 
@@ -275,14 +243,15 @@ fn record(row: &Row<'_>) -> rusqlite::Result<ResumableRecord> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_query_goes_by_an_index() {
+    #[tokio::test]
+    async fn every_query_goes_by_an_index() {
         let folder = tempfile::tempdir().unwrap();
-        let state = SqliteState::open(&folder.path().join("lakeshore.db")).unwrap();
-        let selects = unfinished_page(ResumableId(7), 9).into_iter().chain(announced());
-        let selects = selects.chain(unfinished_of(Principal::Guest, 9));
+        let state = SqliteState::open(&folder.path().join("lakeshore.db")).await.unwrap();
+        let plain = [announced(), unfinished_of(), of_token()].into_iter().flatten().map(Select::new);
+        let selects = plain.chain(unfinished_page(ResumableId(7), 9));
         for select in selects.chain([failed_of(SyncId(1)), expired(Timestamp(9), 9)]) {
-            let plan = state.readers.look(|connection| Ok(select.plan(connection))).unwrap();
+            let plan = select.plan(&mut state.readers.look().await.unwrap()).await;
+            assert!(!plan.is_empty());
             // Parts are few, and have an index of their own.
             let is_scan = |step: &&String| step.starts_with("SCAN") && !step.contains("resumables_that_are_parts");
             assert_eq!(plan.iter().find(is_scan), None, "{plan:?}");

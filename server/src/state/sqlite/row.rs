@@ -1,5 +1,6 @@
 //! Rows and the engine's types: decoding.
 
+use super::query::Row;
 use lakeshore::Timestamp;
 use lakeshore::activity::{Activity, ActivityId, Actor, Deed, Means, Origin, Outcome, Trace, What};
 use lakeshore::expected::ExpectedTotals;
@@ -10,35 +11,52 @@ use lakeshore::schema::{Schema, SchemaDifference};
 use lakeshore::sync::{Closing, Phase, Status, Sync, SyncId, SyncRecord, SyncType};
 use lakeshore::trash::{Totals, TrashEntry, TrashGroup, TrashId, TrashKind, TrashReason};
 use lakeshore::upload::{Identity, Upload, UploadId, hexadecimal};
-use rusqlite::types::Type;
-use rusqlite::{Error, Result, Row};
+use sqlx::{Error, Result, Row as _, ValueRef};
 
 /// A text that the lake wrote itself, read back.
-pub(super) fn parsed<T>(row: &Row<'_>, column: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T> {
-    let text = row.get_ref(column)?.as_str()?;
-    parse(text).ok_or_else(|| {
-        let what = format!("the column {column} holds {text:?}");
-        Error::FromSqlConversionFailure(0, Type::Text, what.into())
-    })
+pub(super) fn parsed<T>(row: &Row, column: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T> {
+    let text: &str = row.try_get(column)?;
+    parse(text).ok_or_else(|| unexpected(column, &format!("{text:?}")))
 }
 
-pub(super) fn number(row: &Row<'_>, column: &str) -> Result<u64> {
-    Ok(row.get::<_, i64>(column)?.cast_unsigned())
+/// What a column holds cannot be.
+pub(super) fn unexpected(column: &str, what: &str) -> Error {
+    let source = format!("the column {column} holds {what}").into();
+    Error::ColumnDecode { index: column.to_owned(), source }
 }
 
-fn number_if_any(row: &Row<'_>, column: &str) -> Result<Option<u64>> {
-    Ok(row.get::<_, Option<i64>>(column)?.map(i64::cast_unsigned))
+/// A digest, or what is kept like one.
+pub(super) fn bytes<const N: usize>(row: &Row, column: &str) -> Result<[u8; N]> {
+    let bytes: &[u8] = row.try_get(column)?;
+    bytes.try_into().map_err(|_| unexpected(column, &format!("{} bytes", bytes.len())))
 }
 
-fn time(row: &Row<'_>, column: &str) -> Result<Timestamp> {
-    Ok(Timestamp(row.get(column)?))
+/// `None` where there is none.
+pub(super) fn bytes_if_any<const N: usize>(row: &Row, column: &str) -> Result<Option<[u8; N]>> {
+    if is_null(row, column)? { Ok(None) } else { bytes(row, column).map(Some) }
 }
 
-fn time_if_any(row: &Row<'_>, column: &str) -> Result<Option<Timestamp>> {
-    Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp))
+pub(super) fn is_null(row: &Row, column: &str) -> Result<bool> {
+    Ok(row.try_get_raw(column)?.is_null())
 }
 
-pub(super) fn path(row: &Row<'_>, column: &str) -> Result<LakePath> {
+pub(super) fn number(row: &Row, column: &str) -> Result<u64> {
+    Ok(row.try_get::<i64, _>(column)?.cast_unsigned())
+}
+
+pub(super) fn number_if_any(row: &Row, column: &str) -> Result<Option<u64>> {
+    Ok(row.try_get::<Option<i64>, _>(column)?.map(i64::cast_unsigned))
+}
+
+pub(super) fn time(row: &Row, column: &str) -> Result<Timestamp> {
+    Ok(Timestamp(row.try_get(column)?))
+}
+
+pub(super) fn time_if_any(row: &Row, column: &str) -> Result<Option<Timestamp>> {
+    Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp))
+}
+
+pub(super) fn path(row: &Row, column: &str) -> Result<LakePath> {
     parsed(row, column, |text| LakePath::parse(text).ok())
 }
 
@@ -48,11 +66,11 @@ pub(super) const SYNC_COLUMNS: &str = "sync_id, org_id, name, path, sync_type, s
      held_since, held_replaced_files, held_replaced_bytes, held_published_files, held_published_bytes, held_differing, num_differing, \
      num_unlisted, num_duplicates, duplicate_names";
 
-pub(super) fn sync(row: &Row<'_>) -> Result<Sync> {
+pub(super) fn sync(row: &Row) -> Result<Sync> {
     Ok(Sync {
         org_id: number(row, "org_id")?,
         sync_id: SyncId(number(row, "sync_id")?),
-        name: row.get("name")?,
+        name: row.try_get("name")?,
         path: path(row, "path")?,
         sync_type: parsed(row, "sync_type", SyncType::parse)?,
         sync_status: parsed(row, "status", Status::parse)?,
@@ -63,8 +81,8 @@ pub(super) fn sync(row: &Row<'_>) -> Result<Sync> {
         num_in_flight: number(row, "num_in_flight")?,
         num_unlisted: number(row, "num_unlisted")?,
         size_bytes: number(row, "size_bytes")?,
-        message: row.get("message")?,
-        started_by: row.get("started_by")?,
+        message: row.try_get("message")?,
+        started_by: row.try_get("started_by")?,
         expected: expected(row)?,
         held: held(row)?,
         num_schema_differences: number(row, "num_differing")?,
@@ -74,37 +92,37 @@ pub(super) fn sync(row: &Row<'_>) -> Result<Sync> {
 }
 
 /// A JSON array.
-pub(super) fn duplicate_names(row: &Row<'_>) -> Result<Vec<String>> {
-    let names: Option<String> = row.get("duplicate_names")?;
+pub(super) fn duplicate_names(row: &Row) -> Result<Vec<String>> {
+    let names: Option<String> = row.try_get("duplicate_names")?;
     Ok(names.and_then(|names| serde_json::from_str(&names).ok()).unwrap_or_default())
 }
 
-fn held(row: &Row<'_>) -> Result<Option<Hold>> {
+fn held(row: &Row) -> Result<Option<Hold>> {
     let Some(since) = time_if_any(row, "held_since")? else { return Ok(None) };
     let replaced = Totals { files: number(row, "held_replaced_files")?, bytes: number(row, "held_replaced_bytes")? };
     let published = Totals { files: number(row, "held_published_files")?, bytes: number(row, "held_published_bytes")? };
     Ok(Some(Hold { since, replaced, published, differing_files: number(row, "held_differing")? }))
 }
 
-fn expected(row: &Row<'_>) -> Result<Option<ExpectedTotals>> {
+fn expected(row: &Row) -> Result<Option<ExpectedTotals>> {
     let count = number_if_any(row, "expected_count")?;
     let size_bytes = number_if_any(row, "expected_bytes")?;
     let is_declared = count.is_some() || size_bytes.is_some();
-    Ok(is_declared.then_some(ExpectedTotals { count, size_bytes, is_named: row.get("expected_named")? }))
+    Ok(is_declared.then_some(ExpectedTotals { count, size_bytes, is_named: row.try_get("expected_named")? }))
 }
 
-pub(super) fn sync_record(row: &Row<'_>) -> Result<SyncRecord> {
+pub(super) fn sync_record(row: &Row) -> Result<SyncRecord> {
     let phase = parsed(row, "phase", Phase::parse)?;
     let closing = match phase {
         Phase::Open | Phase::Ended => None,
         Phase::Publishing => Some(Closing::Publish {
-            staging: Identity(row.get("closing_staging")?),
-            allow_empty: row.get("closing_allow_empty")?,
+            staging: Identity(row.try_get("closing_staging")?),
+            allow_empty: row.try_get("closing_allow_empty")?,
             by: actor(row, "closing_actor", "closing_by")?,
         }),
         Phase::Aborting => Some(Closing::Abort {
             reason: parsed(row, "closing_reason", TrashReason::parse)?,
-            message: row.get("closing_message")?,
+            message: row.try_get("closing_message")?,
             by: actor(row, "closing_actor", "closing_by")?,
         }),
     };
@@ -121,37 +139,37 @@ pub(super) const UPLOAD_COLUMNS: &str = "u.history_id, u.sync_id, u.file_name, u
      (SELECT content FROM file_schemas f JOIN schemas s ON s.schema_id = f.baseline_id \
       WHERE f.history_id = u.history_id AND f.difference IS NULL) AS old_schema";
 
-pub(super) fn upload(row: &Row<'_>) -> Result<Upload> {
+pub(super) fn upload(row: &Row) -> Result<Upload> {
     let status = parsed(row, "status", Status::parse)?;
     let landed = status == Status::Finished;
-    let sha256: Option<Vec<u8>> = row.get("sha256")?;
+    let sha256: Option<Vec<u8>> = row.try_get("sha256")?;
     Ok(Upload {
         org_id: 0,
         history_id: UploadId(number(row, "history_id")?),
         sync_id: SyncId(number(row, "sync_id")?),
-        file_name: row.get("file_name")?,
+        file_name: row.try_get("file_name")?,
         start_time: time(row, "start_time")?,
         end_time: time(row, "end_time")?,
         sync_status: status,
-        message: row.get("message")?,
+        message: row.try_get("message")?,
         size_bytes: number(row, "size_bytes")?,
         landed_path: if landed { Some(path(row, "target")?) } else { None },
         sha256: sha256.map(|bytes| hexadecimal(&bytes)),
-        taken_over: row.get("taken_over")?,
+        taken_over: row.try_get("taken_over")?,
         row_count: number_if_any(row, "row_count")?,
-        inspection_problem: row.get("problem")?,
+        inspection_problem: row.try_get("problem")?,
         schema_difference: schema_difference(row)?,
     })
 }
 
-fn schema_difference(row: &Row<'_>) -> Result<Option<Box<SchemaDifference>>> {
-    let kept: Option<String> = row.get("difference")?;
+fn schema_difference(row: &Row) -> Result<Option<Box<SchemaDifference>>> {
+    let kept: Option<String> = row.try_get("difference")?;
     if let Some(kept) = kept {
         return Ok(serde_json::from_str(&kept).ok());
     }
     // Of a row that keeps none.
     let schema = |column| -> Result<Option<Schema>> {
-        let content: Option<String> = row.get(column)?;
+        let content: Option<String> = row.try_get(column)?;
         Ok(content.and_then(|content| serde_json::from_str::<Schema>(&content).ok()))
     };
     let (new, old) = (schema("new_schema")?, schema("old_schema")?);
@@ -159,17 +177,17 @@ fn schema_difference(row: &Row<'_>) -> Result<Option<Box<SchemaDifference>>> {
     Ok(difference.map(|difference| Box::new(difference.in_short())))
 }
 
-pub(super) fn trash_entry(row: &Row<'_>) -> Result<TrashEntry> {
-    let files: Option<i64> = row.get("files")?;
-    let bytes: Option<i64> = row.get("bytes")?;
-    let sync_id: Option<i64> = row.get("sync_id")?;
+pub(super) fn trash_entry(row: &Row) -> Result<TrashEntry> {
+    let files: Option<i64> = row.try_get("files")?;
+    let bytes: Option<i64> = row.try_get("bytes")?;
+    let sync_id: Option<i64> = row.try_get("sync_id")?;
     Ok(TrashEntry {
         trash_id: TrashId(number(row, "trash_id")?),
         origin: path(row, "origin")?,
         kind: parsed(row, "kind", TrashKind::parse)?,
         reason: parsed(row, "reason", TrashReason::parse)?,
         sync_id: sync_id.map(|id| SyncId(id.cast_unsigned())),
-        trashed_by: row.get("trashed_by")?,
+        trashed_by: row.try_get("trashed_by")?,
         trashed_at: time(row, "trashed_at")?,
         totals: files
             .zip(bytes)
@@ -178,11 +196,11 @@ pub(super) fn trash_entry(row: &Row<'_>) -> Result<TrashEntry> {
     })
 }
 
-pub(super) fn trash_group(row: &Row<'_>) -> Result<TrashGroup> {
-    let has_path = row.get::<_, Option<String>>("sync_path")?.is_some();
+pub(super) fn trash_group(row: &Row) -> Result<TrashGroup> {
+    let has_path = row.try_get::<Option<String>, _>("sync_path")?.is_some();
     Ok(TrashGroup {
         sync_id: SyncId(number_if_any(row, "sync_id")?.unwrap_or(0)),
-        sync_name: row.get::<_, Option<String>>("sync_name")?.unwrap_or_default(),
+        sync_name: row.try_get::<Option<String>, _>("sync_name")?.unwrap_or_default(),
         path: if has_path { Some(path(row, "sync_path")?) } else { None },
         reason: parsed(row, "reason", TrashReason::parse)?,
         pieces: number(row, "pieces")?,
@@ -195,18 +213,21 @@ pub(super) fn trash_group(row: &Row<'_>) -> Result<TrashGroup> {
 }
 
 /// Who was remembered as asking for something; where there is no more, their name.
-pub(super) fn actor(row: &Row<'_>, column: &str, name: &str) -> Result<Actor> {
-    let kept: Option<String> = row.get(column)?;
+pub(super) fn actor(row: &Row, column: &str, name: &str) -> Result<Actor> {
+    let kept: Option<String> = row.try_get(column)?;
     match kept.and_then(|kept| serde_json::from_str(&kept).ok()) {
         Some(actor) => Ok(actor),
-        None => Ok(Actor::from(row.get::<_, Option<String>>(name)?.unwrap_or_default().as_str())),
+        None => Ok(Actor::from(row.try_get::<Option<String>, _>(name)?.unwrap_or_default().as_str())),
     }
 }
 
-pub(super) fn activity(row: &Row<'_>) -> Result<Activity> {
-    let if_any = |column| Ok::<_, Error>(row.get_ref(column)? != rusqlite::types::ValueRef::Null);
-    let origin =
-        Origin { address: row.get("address")?, forwarded_for: row.get("forwarded_for")?, program: row.get("program")? };
+pub(super) fn activity(row: &Row) -> Result<Activity> {
+    let if_any = |column| is_null(row, column).map(|is_null| !is_null);
+    let origin = Origin {
+        address: row.try_get("address")?,
+        forwarded_for: row.try_get("forwarded_for")?,
+        program: row.try_get("program")?,
+    };
     let means = parsed(row, "means", Means::parse)?;
     let trace = Trace { means, key_id: number_if_any(row, "key_id")?.map(KeyId), origin, ..Trace::default() };
     let role = if if_any("role")? { Some(parsed(row, "role", Role::parse)?) } else { None };
@@ -215,29 +236,29 @@ pub(super) fn activity(row: &Row<'_>) -> Result<Activity> {
         at: time(row, "at")?,
         what: parsed(row, "what", What::parse)?,
         outcome: parsed(row, "outcome", Outcome::parse)?,
-        by: Actor { name: row.get("who")?, role, trace },
+        by: Actor { name: row.try_get("who")?, role, trace },
         path: if if_any("path")? { Some(path(row, "path")?) } else { None },
         sync_id: number_if_any(row, "sync_id")?.map(SyncId),
-        subject: row.get("subject")?,
-        message: row.get("message")?,
+        subject: row.try_get("subject")?,
+        message: row.try_get("message")?,
         totals: counted.map(|(files, bytes)| Totals { files, bytes }),
     };
     Ok(Activity { activity_id: ActivityId(number(row, "activity_id")?), deed })
 }
 
-pub(super) fn key(row: &Row<'_>) -> Result<Key> {
-    let prefixed = row.get::<_, Option<String>>("path_prefix")?.is_some();
+pub(super) fn key(row: &Row) -> Result<Key> {
+    let prefixed = row.try_get::<Option<String>, _>("path_prefix")?.is_some();
     Ok(Key {
         key_id: KeyId(number(row, "key_id")?),
-        name: row.get("name")?,
+        name: row.try_get("name")?,
         role: parsed(row, "role", Role::parse)?,
         path_prefix: if prefixed { Some(path(row, "path_prefix")?) } else { None },
-        hint: row.get("hint")?,
+        hint: row.try_get("hint")?,
         created_at: time(row, "created_at")?,
         expires_at: time_if_any(row, "expires_at")?,
         last_used_at: time_if_any(row, "last_used_at")?,
         revoked_at: time_if_any(row, "revoked_at")?,
-        created_by: row.get("created_by")?,
+        created_by: row.try_get("created_by")?,
     })
 }
 

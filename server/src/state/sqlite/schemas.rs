@@ -3,131 +3,117 @@
 use super::SqliteState;
 use super::activity::record;
 use super::content::of_landed;
-use super::query::{Select, changed, clamp, found};
-use super::row::{UPLOAD_COLUMNS, id, parsed, upload};
+use super::inspected::remember_inspected;
+use super::query::{Row, Select, Value, changed, clamp, found, values};
+use super::row::{UPLOAD_COLUMNS, id, number, number_if_any, parsed, time, upload};
 use super::writer::Durability::{Synced, Written};
+use super::writer::Writing;
 use crate::crash::crash_point;
 use async_trait::async_trait;
 use lakeshore::activity::{Actor, Deed};
 use lakeshore::path::LakePath;
 use lakeshore::ports::SchemaState;
 use lakeshore::ports::schemas::{Attempts, GoodSchema, InspectedUpload, LandedRows, SchemaId, Uninspected};
-use lakeshore::preview::Inspected;
 use lakeshore::schema::{Schema, SchemaDifference, SchemaPolicy};
-use lakeshore::sync::{Phase, SyncId};
+use lakeshore::sync::SyncId;
 use lakeshore::upload::{Identity, Upload, UploadId};
 use lakeshore::{Error, Timestamp};
-use rusqlite::{Connection, Row, params};
-use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use sqlx::Row as _;
 
 #[async_trait]
 impl SchemaState for SqliteState {
     async fn uninspected(&self, of: Option<SyncId>, now: Timestamp, size: u64) -> Result<Vec<Uninspected>, Error> {
-        let (fresh, tried) = (uninspected(of, size), tried(of, now));
         // Asked often, and most often there is nothing.
-        self.readers.look(|connection| {
-            let mut files = fresh.rows(connection, |row| uninspected_of(row, Attempts::default()))?;
-            files.extend(tried.rows(connection, |row| {
-                uninspected_of(row, Attempts { begun: row.get("begun")?, failed: row.get("failed")? })
-            })?);
-            Ok(files)
-        })
+        let mut connection = self.readers.look().await?;
+        let fresh = |row: &Row| uninspected_of(row, Attempts::default());
+        let mut files = uninspected(of, size).rows(&mut connection, fresh).await?;
+        let begun =
+            |row: &Row| uninspected_of(row, Attempts { begun: row.try_get("begun")?, failed: row.try_get("failed")? });
+        files.extend(tried(of, now).rows(&mut connection, begun).await?);
+        Ok(files)
     }
 
     async fn count_uninspected(&self, of: SyncId) -> Result<u64, Error> {
-        let count = |connection: &Connection, table| -> Result<u64, Error> {
-            let sql =
-                format!("SELECT count(*) FROM uploads u CROSS JOIN {table} USING (history_id) WHERE u.sync_id = ?");
-            let counted = found(connection, &sql, [id(of.0)], |row| row.get::<_, i64>(0))?;
-            Ok(counted.unwrap_or(0).cast_unsigned())
-        };
-        self.readers
-            .look(|connection| Ok(count(connection, "uninspected")? + count(connection, "inspection_attempts")?))
+        let mut connection = self.readers.look().await?;
+        let counted = found(&mut connection, UNINSPECTED, values![id(of.0)], |row| number(row, "files")).await?;
+        Ok(counted.unwrap_or(0))
     }
 
     async fn begin_inspections(&self, ids: &[UploadId]) -> Result<(), Error> {
-        let begin = "INSERT INTO inspection_attempts (history_id, begun) VALUES (?, 1) \
-                     ON CONFLICT (history_id) DO UPDATE SET begun = begun + 1";
-        let ids = ids.to_vec();
+        let ids = rows_of(ids)?;
+        let sql = "INSERT INTO inspection_attempts (history_id, begun) SELECT value, 1 FROM json_each($1) WHERE true \
+                   ON CONFLICT (history_id) DO UPDATE SET begun = begun + 1; \
+                   DELETE FROM uninspected WHERE history_id IN (SELECT value FROM json_each($1))";
         let begun = self
             .writer
-            .write(Written, move |connection| {
-                for upload_id in ids {
-                    changed(connection, begin, [id(upload_id.0)])?;
-                    changed(connection, "DELETE FROM uninspected WHERE history_id = ?", [id(upload_id.0)])?;
-                }
-                Ok(())
-            })
+            .write(Written, move |writing| Box::pin(async move { changed(writing, sql, vec![ids]).await.map(drop) }))
             .await;
         crash_point!("inspection.begun");
         begun
     }
 
     async fn release_inspections(&self, ids: &[UploadId]) -> Result<(), Error> {
-        let sql = "UPDATE inspection_attempts SET begun = max(begun - 1, 0) WHERE history_id = ?";
-        let ids = ids.to_vec();
-        let release = move |connection: &Connection| {
-            ids.iter().try_for_each(|upload_id| changed(connection, sql, [id(upload_id.0)]).map(|_| ()))
-        };
-        self.writer.write(Written, release).await
+        let ids = rows_of(ids)?;
+        let sql = "UPDATE inspection_attempts SET begun = max(begun - 1, 0) \
+                   WHERE history_id IN (SELECT value FROM json_each(?))";
+        self.writer
+            .write(Written, move |writing| Box::pin(async move { changed(writing, sql, vec![ids]).await.map(drop) }))
+            .await
     }
 
     async fn fail_inspection(&self, upload_id: UploadId, due: Timestamp) -> Result<(), Error> {
         let sql = "UPDATE inspection_attempts SET begun = max(begun - 1, 0), failed = failed + 1, due_time = ? \
                    WHERE history_id = ?";
-        let fail = move |connection: &Connection| changed(connection, sql, [due.0, id(upload_id.0)]).map(|_| ());
-        self.writer.write(Written, fail).await
+        self.writer
+            .write(Written, move |writing| {
+                Box::pin(async move { changed(writing, sql, values![due.0, id(upload_id.0)]).await.map(drop) })
+            })
+            .await
     }
 
     async fn schema_difference(&self, upload_id: UploadId) -> Result<Option<SchemaDifference>, Error> {
-        let schemas = self.readers.look(|connection| {
-            found(connection, OLD_AND_NEW, [id(upload_id.0)], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
-            })
-        })?;
+        let contents = |row: &Row| Ok((row.try_get::<String, _>("old")?, row.try_get::<String, _>("new")?));
+        let mut connection = self.readers.look().await?;
+        let schemas = found(&mut connection, OLD_AND_NEW, values![id(upload_id.0)], contents).await?;
         let Some((old, new)) = schemas else { return Ok(None) };
         Ok(parse(&new)?.differs_from(&parse(&old)?))
     }
 
     async fn schema(&self, schema_id: SchemaId) -> Result<Option<Schema>, Error> {
-        let content =
-            |connection: &Connection| found(connection, CONTENT, [id(schema_id.0)], |row| row.get::<_, String>(0));
-        self.readers.look(content)?.as_deref().map(parse).transpose()
+        let content = |row: &Row| row.try_get::<String, _>("content");
+        let mut connection = self.readers.look().await?;
+        let content = found(&mut connection, CONTENT, values![id(schema_id.0)], content).await?;
+        content.as_deref().map(parse).transpose()
     }
 
     async fn remember_inspected(&self, files: &[InspectedUpload]) -> Result<(), Error> {
         let files = files.to_vec();
         let remembered = self
             .writer
-            .write(Written, move |connection| {
-                let mut syncs = BTreeSet::new();
-                for InspectedUpload { upload_id, inspected } in &files {
-                    syncs.extend(remember(connection, *upload_id, inspected)?);
-                }
-                syncs.into_iter().try_for_each(|sync_id| remember_good(connection, sync_id))
-            })
+            .write(Written, move |writing| Box::pin(async move { remember_inspected(writing, &files).await }))
             .await;
         crash_point!("inspection.remembered");
         remembered
     }
 
     async fn good_schema(&self, dataset: &LakePath) -> Result<Option<GoodSchema>, Error> {
-        self.readers.look(|connection| {
-            let good = found(connection, GOOD, [dataset.as_str()], |row| {
-                Ok((SyncId(row.get::<_, i64>(0)?.cast_unsigned()), row.get::<_, String>(1)?))
-            })?;
-            good.map(|(sync_id, content)| Ok(GoodSchema { sync_id, schema: parse(&content)? })).transpose()
-        })
+        let good = |row: &Row| Ok((SyncId(number(row, "sync_id")?), row.try_get::<String, _>("content")?));
+        let mut connection = self.readers.look().await?;
+        let good = found(&mut connection, GOOD, values![dataset.as_str()], good).await?;
+        good.map(|(sync_id, content)| Ok(GoodSchema { sync_id, schema: parse(&content)? })).transpose()
     }
 
     async fn landed_rows(&self, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedRows>>, Error> {
-        let files = files.to_vec();
-        self.readers.list(move |connection| landed_rows(connection, &files)).await
+        let columns = "u.size_bytes, u.end_time, f.row_count, f.schema_id";
+        let joined = "LEFT JOIN file_schemas f ON f.history_id = u.history_id";
+        of_landed(&mut *self.readers.list().await?, columns, joined, files, landed_rows_of).await
     }
 
     async fn schema_policy(&self, dataset: &LakePath) -> Result<SchemaPolicy, Error> {
-        self.readers.look(|connection| policy(connection, dataset.as_str()))
+        let sql = "SELECT policy FROM schema_policies WHERE path = ?";
+        let policy = |row: &Row| parsed(row, "policy", SchemaPolicy::parse);
+        let mut connection = self.readers.look().await?;
+        Ok(found(&mut connection, sql, values![dataset.as_str()], policy).await?.unwrap_or_default())
     }
 
     async fn set_schema_policy(
@@ -140,17 +126,24 @@ impl SchemaState for SqliteState {
         let (dataset, deed) = (dataset.clone(), Deed::schema_policy_set(dataset, policy, by, at));
         let sql = "INSERT INTO schema_policies (path, policy) VALUES (?, ?) \
                    ON CONFLICT (path) DO UPDATE SET policy = excluded.policy";
-        let set = move |connection: &Connection| {
-            changed(connection, sql, [dataset.as_str(), policy.as_str()])?;
-            record(connection, &deed)
-        };
-        self.writer.write(Synced, set).await
+        self.writer
+            .write(Synced, move |writing| {
+                Box::pin(async move {
+                    changed(writing, sql, values![dataset.as_str(), policy.as_str()]).await?;
+                    record(writing, &deed).await
+                })
+            })
+            .await
     }
 
     async fn differing_uploads(&self, sync_id: SyncId, size: u64) -> Result<Vec<Upload>, Error> {
-        let select = differing(sync_id, size);
-        self.readers.list(move |connection| select.rows(connection, upload)).await
+        differing(sync_id, size).rows(&mut *self.readers.list().await?, upload).await
     }
+}
+
+/// For `json_each`.
+pub(super) fn rows_of(ids: &[UploadId]) -> Result<Value, Error> {
+    Value::rows(&ids.iter().map(|upload_id| id(upload_id.0)).collect::<Vec<_>>())
 }
 
 fn uninspected(of: Option<SyncId>, size: u64) -> Select {
@@ -187,12 +180,12 @@ fn tried(of: Option<SyncId>, now: Timestamp) -> Select {
     select
 }
 
-fn uninspected_of(row: &Row<'_>, attempts: Attempts) -> rusqlite::Result<Uninspected> {
+fn uninspected_of(row: &Row, attempts: Attempts) -> sqlx::Result<Uninspected> {
     Ok(Uninspected {
-        upload_id: UploadId(row.get::<_, i64>("history_id")?.cast_unsigned()),
-        sync_id: SyncId(row.get::<_, i64>("sync_id")?.cast_unsigned()),
-        target: LakePath::parse(row.get_ref("target")?.as_str()?).ok(),
-        identity: row.get::<_, Option<String>>("identity")?.map(Identity),
+        upload_id: UploadId(number(row, "history_id")?),
+        sync_id: SyncId(number(row, "sync_id")?),
+        target: LakePath::parse(row.try_get("target")?).ok(),
+        identity: row.try_get::<Option<String>, _>("identity")?.map(Identity),
         attempts,
     })
 }
@@ -204,149 +197,76 @@ fn differing(sync_id: SyncId, size: u64) -> Select {
     select
 }
 
+const UNINSPECTED: &str = "SELECT \
+     (SELECT count(*) FROM uploads u CROSS JOIN uninspected USING (history_id) WHERE u.sync_id = $1) + \
+     (SELECT count(*) FROM uploads u CROSS JOIN inspection_attempts USING (history_id) WHERE u.sync_id = $1) AS files";
 const GOOD: &str = "SELECT d.sync_id, s.content FROM dataset_schemas d CROSS JOIN schemas s \
      ON s.schema_id = d.schema_id WHERE d.path = ?";
-/// What most files have; of two that as many have, what came first.
-const MOST: &str = "SELECT schema_id FROM sync_schemas WHERE sync_id = ? ORDER BY files DESC, first_id LIMIT 1";
-const FIRST: &str = "SELECT schema_id FROM sync_schemas WHERE sync_id = ? ORDER BY first_id LIMIT 1";
-const BEFORE: &str = "SELECT d.sync_id, d.schema_id, d.before_id, s.phase FROM syncs s \
-     CROSS JOIN dataset_schemas d ON d.path = s.path WHERE s.sync_id = ?";
-
-/// The last hundred uploads to one place. The plus keeps SQLite from going by the index of statuses.
-const LANDED: &str = "SELECT u.identity, u.size_bytes, u.end_time, f.row_count, f.schema_id FROM uploads u \
-     LEFT JOIN file_schemas f USING (history_id) \
-     WHERE u.target = ? AND +u.status = 'Finished' ORDER BY u.history_id DESC LIMIT 100";
 const CONTENT: &str = "SELECT content FROM schemas WHERE schema_id = ?";
-const OLD_AND_NEW: &str = "SELECT old.content, new.content FROM file_schemas f CROSS JOIN schemas old \
+const OLD_AND_NEW: &str = "SELECT old.content AS old, new.content AS new FROM file_schemas f CROSS JOIN schemas old \
      ON old.schema_id = f.baseline_id CROSS JOIN schemas new ON new.schema_id = f.schema_id WHERE f.history_id = ?";
 
-fn landed_rows(connection: &Connection, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedRows>>, Error> {
-    of_landed(connection, LANDED, files, rows_of)
-}
-
 /// What was read of a file that landed.
-fn rows_of(row: &Row<'_>) -> rusqlite::Result<LandedRows> {
+fn landed_rows_of(row: &Row) -> sqlx::Result<LandedRows> {
     Ok(LandedRows {
-        size_bytes: row.get::<_, i64>(1)?.cast_unsigned(),
-        landed_at: Timestamp(row.get(2)?),
-        row_count: row.get::<_, Option<i64>>(3)?.map(i64::cast_unsigned),
-        schema: row.get::<_, Option<i64>>(4)?.map(|id| SchemaId(id.cast_unsigned())),
+        size_bytes: number(row, "size_bytes")?,
+        landed_at: time(row, "end_time")?,
+        row_count: number_if_any(row, "row_count")?,
+        schema: number_if_any(row, "schema_id")?.map(SchemaId),
     })
 }
 
-fn parse(content: &str) -> Result<Schema, Error> {
+pub(super) fn parse(content: &str) -> Result<Schema, Error> {
     serde_json::from_str(content).map_err(Error::internal)
 }
 
-fn policy(connection: &Connection, dataset: &str) -> Result<SchemaPolicy, Error> {
-    let sql = "SELECT policy FROM schema_policies WHERE path = ?";
-    let set = found(connection, sql, [dataset], |row| parsed(row, "policy", SchemaPolicy::parse))?;
-    Ok(set.unwrap_or_default())
-}
-
-/// Remembers what was read of a file; gives its sync. `None` when that was done before.
-fn remember(connection: &Connection, upload_id: UploadId, inspected: &Inspected) -> Result<Option<SyncId>, Error> {
-    let history_id = id(upload_id.0);
-    let was_tried = changed(connection, "DELETE FROM inspection_attempts WHERE history_id = ?", [history_id])?;
-    if changed(connection, "DELETE FROM uninspected WHERE history_id = ?", [history_id])? + was_tried == 0 {
-        return Ok(None);
-    }
-    let Inspected { row_count, schema, problem, .. } = inspected;
-    if row_count.is_none() && schema.is_none() && problem.is_none() {
-        return Ok(None);
-    }
-    let sql = "SELECT sync_id, path FROM syncs JOIN uploads USING (sync_id) WHERE history_id = ?";
-    let sync = found(connection, sql, [history_id], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
-    let Some((sync_id, dataset)) = sync else { return Ok(None) };
-    let (mut schema_id, mut baseline_id, mut difference) = (None, None, None);
-    if let Some(schema) = schema {
-        let of_file = schema_id_of(connection, schema)?;
-        if policy(connection, &dataset)? != SchemaPolicy::Ignore {
-            baseline_id = baseline(connection, sync_id)?;
-        }
-        if let Some(baseline) = baseline_id {
-            let old = found(connection, CONTENT, [baseline], |row| row.get::<_, String>(0))?;
-            let old = old.as_deref().filter(|_| baseline != of_file).map(parse).transpose()?;
-            difference = old.and_then(|old| schema.differs_from(&old)).map(|difference| difference.in_short());
-            if difference.is_none() {
-                baseline_id = None;
-            }
-        }
-        let sql = "INSERT INTO sync_schemas (sync_id, schema_id, files, first_id) VALUES (?, ?, 1, ?) \
-                   ON CONFLICT (sync_id, schema_id) DO UPDATE SET files = files + 1";
-        changed(connection, sql, [sync_id, of_file, history_id])?;
-        schema_id = Some(of_file);
-    }
-    let difference =
-        difference.map(|difference| serde_json::to_string(&difference)).transpose().map_err(Error::internal)?;
-    let sql = "INSERT INTO file_schemas (history_id, row_count, schema_id, baseline_id, problem, difference) \
-               VALUES (?, ?, ?, ?, ?, ?)";
-    changed(connection, sql, params![history_id, row_count.map(id), schema_id, baseline_id, problem, difference])?;
-    if baseline_id.is_some() {
-        let sql = "INSERT INTO differing_files (sync_id, history_id) VALUES (?, ?)";
-        changed(connection, sql, [sync_id, history_id])?;
-        changed(connection, "UPDATE syncs SET num_differing = num_differing + 1 WHERE sync_id = ?", [sync_id])?;
-    }
-    Ok(schema_id.map(|_| SyncId(sync_id.cast_unsigned())))
-}
-
-fn schema_id_of(connection: &Connection, schema: &Schema) -> Result<i64, Error> {
-    let content = serde_json::to_string(schema).map_err(Error::internal)?;
-    let sql = "SELECT schema_id FROM schemas WHERE content = ?";
-    if let Some(known) = found(connection, sql, [&content], |row| row.get(0))? {
-        return Ok(known);
-    }
-    changed(connection, "INSERT INTO schemas (content) VALUES (?)", [&content])?;
-    Ok(connection.last_insert_rowid())
-}
-
-/// What a file of the sync is compared with.
-fn baseline(connection: &Connection, sync_id: i64) -> Result<Option<i64>, Error> {
-    let before = found(connection, BEFORE, [sync_id], |row| {
-        let (good_sync, schema_id, before_id): (i64, i64, Option<i64>) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok((good_sync.cmp(&sync_id), schema_id, before_id, parsed(row, "phase", Phase::parse)?))
-    })?;
-    let before = match before {
-        // What is late is not measured by what came after it.
-        Some((Ordering::Greater, .., Phase::Ended)) => return Ok(None),
-        Some((Ordering::Equal, _, before_id, _)) => before_id,
-        Some((_, schema_id, ..)) => Some(schema_id),
-        None => None,
+/// The statement of [`remember_good`], by where the ids of the syncs are bound. What most files have; of two that as many have,
+/// what came first.
+macro_rules! good_of {
+    ($syncs:literal) => {
+        concat!(
+            "INSERT INTO dataset_schemas (path, sync_id, schema_id) SELECT s.path, s.sync_id, m.schema_id FROM json_each(",
+            $syncs,
+            ") CROSS JOIN syncs s ON s.sync_id = value CROSS JOIN sync_schemas m ON m.sync_id = s.sync_id AND m.schema_id = \
+             (SELECT schema_id FROM sync_schemas WHERE sync_id = s.sync_id ORDER BY files DESC, first_id LIMIT 1) \
+             WHERE s.status = 'Finished' ORDER BY s.sync_id \
+             ON CONFLICT (path) DO UPDATE SET before_id = iif(excluded.sync_id > sync_id, schema_id, before_id), \
+             sync_id = excluded.sync_id, schema_id = excluded.schema_id WHERE excluded.sync_id >= sync_id"
+        )
     };
-    match before {
-        Some(before) => Ok(Some(before)),
-        None => found(connection, FIRST, [sync_id], |row| row.get(0)),
-    }
 }
+pub(super) use good_of;
 
 /// The sync has finished, or more of it was looked at since: what it has left is what later files are compared with.
-pub(super) fn remember_good(connection: &Connection, sync_id: SyncId) -> Result<(), Error> {
-    let Some(most) = found(connection, MOST, [id(sync_id.0)], |row| row.get::<_, i64>(0))? else { return Ok(()) };
-    let sql = "INSERT INTO dataset_schemas (path, sync_id, schema_id) \
-               SELECT path, sync_id, ?1 FROM syncs WHERE sync_id = ?2 AND status = 'Finished' \
-               ON CONFLICT (path) DO UPDATE SET before_id = iif(excluded.sync_id > sync_id, schema_id, before_id), \
-               sync_id = excluded.sync_id, schema_id = excluded.schema_id WHERE excluded.sync_id >= sync_id";
-    changed(connection, sql, [most, id(sync_id.0)]).map(|_| ())
+pub(super) async fn remember_good(writing: &mut Writing, sync_id: SyncId) -> Result<(), Error> {
+    changed(writing, good_of!("?"), vec![Value::rows(&[id(sync_id.0)])?]).await.map(drop)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use sqlx::SqliteConnection;
 
-    #[test]
-    fn schemas_are_found_by_an_index() {
+    /// What is gone through is only what is asked for.
+    pub(in crate::state::sqlite) async fn goes_by_an_index(select: Select, connection: &mut SqliteConnection) {
+        let plan = select.plan(connection).await;
+        let is_scan = |step: &String| {
+            step.starts_with("SCAN") && !step.starts_with("SCAN json_each VIRTUAL TABLE") && step != "SCAN CONSTANT ROW"
+        };
+        assert!(!plan.is_empty() && !plan.iter().any(is_scan), "{plan:?}");
+    }
+
+    #[tokio::test]
+    async fn schemas_are_found_by_an_index() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("lakeshore.db");
-        SqliteState::open(&file).unwrap().close();
-        let connection = Connection::open(&file).unwrap();
+        let state = SqliteState::open(&folder.path().join("lakeshore.db")).await.unwrap();
+        let mut connection = state.readers.look().await.unwrap();
         let (one, now) = (Some(SyncId(1)), Timestamp(1));
         let selects =
             [uninspected(None, 9), uninspected(one, 9), tried(None, now), tried(one, now), differing(SyncId(1), 9)];
-        let plain =
-            [GOOD, MOST, FIRST, BEFORE, LANDED, CONTENT, OLD_AND_NEW].map(|sql| Select::new(sql.replace('?', "1")));
-        for select in selects.iter().chain(&plain) {
-            let plan = select.plan(&connection);
-            assert!(!plan.is_empty() && !plan.iter().any(|step| step.starts_with("SCAN")), "{plan:?}");
+        let plain = [UNINSPECTED, GOOD, CONTENT, OLD_AND_NEW, good_of!("?")].map(Select::new);
+        for select in selects.into_iter().chain(plain) {
+            goes_by_an_index(select, &mut connection).await;
         }
     }
 }

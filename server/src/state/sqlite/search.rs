@@ -1,16 +1,15 @@
 //! What is found by words: an index of each three letters, `dataset_search` and `sync_search`.
 
 use super::SqliteState;
-use super::query::{Select, clamp};
-use super::row::{SYNC_COLUMNS, number, path, sync};
+use super::query::{Row, Select, clamp};
+use super::row::{SYNC_COLUMNS, number, path, sync, time};
 use async_trait::async_trait;
+use lakeshore::Error;
 use lakeshore::limits::SHORT_WORDS_LOOKED_AT;
 use lakeshore::path::LakePath;
 use lakeshore::ports::search::{SearchQuery, SearchState};
 use lakeshore::search::FoundDataset;
 use lakeshore::sync::{Sync, SyncId};
-use lakeshore::{Error, Timestamp};
-use rusqlite::Row;
 
 /// Letters that an entry of the index has: shorter words are not in it.
 const INDEXED_LETTERS: usize = 3;
@@ -18,13 +17,13 @@ const INDEXED_LETTERS: usize = 3;
 #[async_trait]
 impl SearchState for SqliteState {
     async fn find_datasets(&self, query: &SearchQuery) -> Result<Vec<FoundDataset>, Error> {
-        let select = datasets(query);
-        self.readers.search(move |connection| select.rows(connection, found_dataset)).await
+        let mut connection = self.readers.search().await?;
+        datasets(query).rows(&mut connection, found_dataset).await
     }
 
     async fn find_syncs(&self, query: &SearchQuery) -> Result<Vec<Sync>, Error> {
-        let select = syncs(query);
-        self.readers.search(move |connection| select.rows(connection, sync)).await
+        let mut connection = self.readers.search().await?;
+        syncs(query).rows(&mut connection, sync).await
     }
 }
 
@@ -38,7 +37,7 @@ fn datasets(query: &SearchQuery) -> Select {
                 "{columns} dataset_search s CROSS JOIN folders f ON f.folder_id = s.rowid \
                  CROSS JOIN datasets d ON d.path = f.path WHERE s.path MATCH "
             ));
-            select.bind(expression.clone());
+            select.bind(expression);
             select
         }
         None => {
@@ -89,11 +88,11 @@ fn indexed(query: &SearchQuery, of_path: &str) -> Option<String> {
     (!words.is_empty()).then(|| words.into_iter().chain(scope).collect::<Vec<_>>().join(" AND "))
 }
 
-fn found_dataset(row: &Row<'_>) -> rusqlite::Result<FoundDataset> {
+fn found_dataset(row: &Row) -> sqlx::Result<FoundDataset> {
     Ok(FoundDataset {
         path: path(row, "path")?,
         last_sync_id: SyncId(number(row, "last_sync_id")?),
-        last_landed: Timestamp(row.get("last_landed")?),
+        last_landed: time(row, "last_landed")?,
     })
 }
 
@@ -102,10 +101,10 @@ mod tests {
     use super::*;
     use lakeshore::search::Words;
 
-    #[test]
-    fn every_search_goes_by_an_index() {
+    #[tokio::test]
+    async fn every_search_goes_by_an_index() {
         let folder = tempfile::tempdir().unwrap();
-        let state = SqliteState::open(&folder.path().join("lakeshore.db")).unwrap();
+        let state = SqliteState::open(&folder.path().join("lakeshore.db")).await.unwrap();
         let scope = Some(LakePath::parse("/data").unwrap());
         let query = |text| SearchQuery { words: Words::of(text), scope: scope.clone(), size: 10 };
         let asked = [
@@ -115,7 +114,7 @@ mod tests {
             (syncs(&query("or")), "SEARCH syncs USING INTEGER PRIMARY KEY (rowid>?)"),
         ];
         for (select, index) in asked {
-            let plan = state.readers.look(|connection| Ok(select.plan(connection))).unwrap().join("; ");
+            let plan = select.plan(&mut state.readers.look().await.unwrap()).await.join("; ");
             assert!(plan.contains(index), "{plan}");
             // What is read one by one are the few rows that the index gave before.
             let plan = plan.replace("CO-ROUTINE d; SEARCH datasets USING PRIMARY KEY (path>?); SCAN d", "");

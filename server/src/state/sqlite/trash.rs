@@ -1,10 +1,11 @@
 //! Trash: the table `trash`. A piece that was put back, or removed for good, keeps its row, with the time of it.
 
 use super::activity::record;
-use super::query::{Select, changed, clamp, found, is_small};
+use super::query::{Row, Select, Value, changed, clamp, found, is_small, returned, values};
 use super::row::{actor, id, number, trash_entry, trash_group};
 use super::syncs::{refuse_above_datasets, refuse_if_held};
 use super::writer::Durability::{Synced, Written};
+use super::writer::Writing;
 use super::{SqliteState, datasets};
 use async_trait::async_trait;
 use lakeshore::activity::{Actor, Deed};
@@ -15,7 +16,7 @@ use lakeshore::sync::{SyncId, SyncType};
 use lakeshore::trash::{Doomed, Totals, TrashEntry, TrashGroup, TrashId, TrashKey, TrashKind};
 use lakeshore::upload::Identity;
 use lakeshore::{Error, Timestamp};
-use rusqlite::{Connection, Row, params};
+use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
 /// What can be restored, or is being restored.
 const KEPT: &str = "restored_at IS NULL AND emptying_at IS NULL";
@@ -23,70 +24,67 @@ const KEPT: &str = "restored_at IS NULL AND emptying_at IS NULL";
 #[async_trait]
 impl TrashState for SqliteState {
     async fn trash(&self, wanted: &TrashQuery) -> Result<Vec<TrashEntry>, Error> {
-        let wanted = wanted.clone();
-        let text = wanted.text.clone();
-        let entries = move |connection: &Connection| page(connection, &wanted)?.rows(connection, trash_entry);
-        self.readers.list_by(text.as_deref(), entries).await
+        let mut connection = self.readers.list_by(wanted.text.as_deref()).await?;
+        page(&mut connection, wanted).await?.rows(&mut connection, trash_entry).await
     }
 
     async fn trash_groups(&self, wanted: &TrashQuery) -> Result<Vec<TrashGroup>, Error> {
-        let select = groups(wanted);
-        let groups = move |connection: &Connection| select.rows(connection, trash_group);
-        self.readers.list_by(wanted.text.as_deref(), groups).await
+        let mut connection = self.readers.list_by(wanted.text.as_deref()).await?;
+        groups(wanted).rows(&mut connection, trash_group).await
     }
 
     async fn trash_sum(&self, scope: Option<&LakePath>) -> Result<TrashSum, Error> {
         let mut select = Select::new("SELECT count(*) AS pieces, count(*) - count(files) AS uncounted, ");
         select.push("coalesce(sum(files), 0) AS files, coalesce(sum(bytes), 0) AS bytes FROM trash WHERE ").push(KEPT);
         select.within("origin", scope);
-        let sum = |row: &Row<'_>| {
+        let sum = |row: &Row| {
             let totals = Totals { files: number(row, "files")?, bytes: number(row, "bytes")? };
             Ok(TrashSum { pieces: number(row, "pieces")?, totals, num_uncounted: number(row, "uncounted")? })
         };
-        let rows = self.readers.list(move |connection| select.rows(connection, sum)).await?;
+        let rows = select.rows(&mut *self.readers.list().await?, sum).await?;
         Ok(rows.into_iter().next().unwrap_or_default())
     }
 
     async fn trash_record(&self, trash_id: TrashId) -> Result<Option<TrashRecord>, Error> {
-        self.readers.look(|connection| kept(connection, trash_id))
+        kept(&mut *self.readers.look().await?, trash_id).await
     }
 
     async fn begin_restore(&self, trash_id: TrashId, identity: &Identity, by: &Actor) -> Result<(), Error> {
         let (identity, by) = (identity.clone(), by.clone());
-        self.writer.write(Synced, move |connection| begin_restore(connection, trash_id, &identity, &by)).await
+        self.writer
+            .write(Synced, move |writing| {
+                Box::pin(async move { begin_restore(writing, trash_id, &identity, &by).await })
+            })
+            .await
     }
 
     async fn finish_restore(&self, trash_id: TrashId, replaced: Option<&NewTrash>, at: Timestamp) -> Result<(), Error> {
         let replaced = replaced.cloned();
-        let sql = "UPDATE trash SET restored_at = ?, restoring = NULL WHERE trash_id = ? AND restored_at IS NULL AND \
-                   emptying_at IS NULL RETURNING *";
         self.writer
-            .write(Synced, move |connection| {
-                let restored = |row: &Row<'_>| Ok((trash_entry(row)?, actor(row, "restoring_actor", "restoring_by")?));
-                let Some((entry, by)) = found(connection, sql, params![at.0, id(trash_id.0)], restored)? else {
-                    return Ok(());
-                };
-                datasets::touch(connection, [entry.origin.as_str()])?;
-                record(connection, &Deed::trash_restored(&entry, &by, at))?;
-                replaced.as_ref().map_or(Ok(()), |trash| insert_trash(connection, trash))
+            .write(Synced, move |writing| {
+                Box::pin(async move { finish_restore(writing, trash_id, replaced.as_slice(), at).await })
             })
             .await
     }
 
     async fn cancel_restore(&self, trash_id: TrashId) -> Result<(), Error> {
         let sql = "UPDATE trash SET restoring = NULL, restoring_by = NULL, restoring_actor = NULL WHERE trash_id = ?";
-        self.writer.write(Synced, move |connection| changed(connection, sql, [id(trash_id.0)]).map(|_| ())).await
+        self.writer
+            .write(Synced, move |writing| {
+                Box::pin(async move { changed(writing, sql, values![id(trash_id.0)]).await.map(drop) })
+            })
+            .await
     }
 
     async fn unfinished_restores(&self) -> Result<Vec<TrashRecord>, Error> {
         let select = Select::new("SELECT * FROM trash WHERE restoring IS NOT NULL ORDER BY trash_id");
-        self.readers.list(move |connection| select.rows(connection, trash_record)).await
+        select.rows(&mut *self.readers.list().await?, trash_record).await
     }
 
     async fn uncounted_trash(&self, size: u64) -> Result<Vec<TrashRecord>, Error> {
         let mut select = Select::new(format!("SELECT * FROM trash WHERE {KEPT} AND files IS NULL"));
         select.push(" AND restoring IS NULL ORDER BY trash_id LIMIT ").bind(clamp(size));
-        self.readers.list(move |connection| select.rows(connection, trash_record)).await
+        select.rows(&mut *self.readers.list().await?, trash_record).await
     }
 
     async fn count_trash(&self, trash_id: TrashId, totals: Totals) -> Result<(), Error> {
@@ -94,9 +92,9 @@ impl TrashState for SqliteState {
         let sql = "UPDATE trash SET files = ?, bytes = ? WHERE trash_id = ? AND restored_at IS NULL \
                    AND emptying_at IS NULL AND restoring IS NULL";
         self.writer
-            .write(Written, move |connection| {
-                let values = params![id(totals.files), id(totals.bytes), id(trash_id.0)];
-                changed(connection, sql, values).map(|_| ())
+            .write(Written, move |writing| {
+                let values = values![id(totals.files), id(totals.bytes), id(trash_id.0)];
+                Box::pin(async move { changed(writing, sql, values).await.map(drop) })
             })
             .await
     }
@@ -111,51 +109,59 @@ impl TrashState for SqliteState {
         let (doomed, by) = (*doomed, by.clone());
         // Asked of a reader first: adding up a large trash must not hold up the writer for nothing.
         if let Doomed::Beyond { bytes_max } = doomed
-            && self.readers.list(held_bytes).await? <= bytes_max
+            && held_bytes(&mut *self.readers.list().await?).await? <= bytes_max
         {
             return Ok(Vec::new());
         }
-        self.writer.write(Synced, move |connection| begin_emptying(connection, doomed, size, &by, at)).await
+        self.writer
+            .write(Synced, move |writing| Box::pin(async move { begin_emptying(writing, doomed, size, &by, at).await }))
+            .await
     }
 
     async fn emptying_trash(&self, after: TrashId, size: u64) -> Result<Vec<(TrashId, TrashKey)>, Error> {
         let mut select = Select::new("SELECT trash_id, trash_key FROM trash");
         select.push(" WHERE emptying_at IS NOT NULL AND emptied_at IS NULL AND trash_id > ").bind(id(after.0));
         select.push(" ORDER BY trash_id LIMIT ").bind(clamp(size));
-        let piece = |row: &Row<'_>| {
-            Ok((TrashId(row.get::<_, i64>(0)?.cast_unsigned()), TrashKey::remembered(row.get("trash_key")?)))
-        };
-        self.readers.list(move |connection| select.rows(connection, piece)).await
+        let piece =
+            |row: &Row| Ok((TrashId(number(row, "trash_id")?), TrashKey::remembered(row.try_get("trash_key")?)));
+        select.rows(&mut *self.readers.list().await?, piece).await
     }
 
     async fn finish_emptying(&self, ids: &[TrashId], at: Timestamp) -> Result<(), Error> {
-        let ids = ids.to_vec();
-        let sql = "UPDATE trash SET emptied_at = ? WHERE trash_id = ? AND emptying_at IS NOT NULL AND \
-                   emptied_at IS NULL";
+        let ids = rows_of(ids)?;
+        let sql = "UPDATE trash SET emptied_at = $1 WHERE trash_id IN (SELECT value FROM json_each($2)) AND \
+                   emptying_at IS NOT NULL AND emptied_at IS NULL";
         self.writer
-            .write(Synced, move |connection| {
-                ids.iter().try_for_each(|trash_id| changed(connection, sql, params![at.0, id(trash_id.0)]).map(drop))
+            .write(Synced, move |writing| {
+                Box::pin(async move { changed(writing, sql, values![at.0, ids]).await.map(drop) })
             })
             .await
     }
 }
 
-fn page(connection: &Connection, wanted: &TrashQuery) -> Result<Select, Error> {
+/// For `json_each`.
+fn rows_of(ids: &[TrashId]) -> Result<Value, Error> {
+    Value::rows(&ids.iter().map(|trash_id| id(trash_id.0)).collect::<Vec<_>>())
+}
+
+async fn page(connection: &mut SqliteConnection, wanted: &TrashQuery) -> Result<Select, Error> {
     let place = wanted.path.as_ref().or(wanted.scope.as_ref());
-    let is_few = |place: &LakePath| {
+    let few = |place: &LakePath| {
         let mut rows = Select::new(format!("SELECT 1 FROM trash INDEXED BY trash_by_place WHERE {KEPT}"));
         rows.within_range("origin", Some(place));
-        is_small(connection, rows)
+        rows
     };
     let of = |index: &str| Select::new(format!("SELECT trash_id FROM trash INDEXED BY {index} WHERE {KEPT}"));
-    let mut ids = match (wanted.sync_id, place) {
-        (Some(_), _) => of("trash_of_syncs"),
-        (None, Some(place)) if is_few(place)? => {
-            let mut ids = of("trash_by_place");
-            ids.within_range("origin", Some(place));
-            ids
-        }
-        (None, _) => of("trash_kept"),
+    let mut ids = if wanted.sync_id.is_some() {
+        of("trash_of_syncs")
+    } else if let Some(place) = place
+        && is_small(connection, few(place)).await?
+    {
+        let mut ids = of("trash_by_place");
+        ids.within_range("origin", Some(place));
+        ids
+    } else {
+        of("trash_kept")
     };
     filter(&mut ids, wanted);
     let Page { order, size, from } = wanted.page;
@@ -193,8 +199,8 @@ fn groups(wanted: &TrashQuery) -> Select {
     select
 }
 
-fn begin_emptying(
-    connection: &Connection,
+async fn begin_emptying(
+    writing: &mut Writing,
     doomed: Doomed,
     size: u64,
     by: &Actor,
@@ -202,7 +208,7 @@ fn begin_emptying(
 ) -> Result<Vec<TrashEntry>, Error> {
     let entries = match doomed {
         Doomed::Piece(trash_id) => {
-            let record = kept(connection, trash_id)?.ok_or(Error::NoSuchTrash(trash_id))?;
+            let record = kept(writing, trash_id).await?.ok_or(Error::NoSuchTrash(trash_id))?;
             if record.restoring.is_some() {
                 let origin = record.entry.origin;
                 return Err(Error::PathRestoring { path: origin.clone(), trash_id, origin });
@@ -213,12 +219,12 @@ fn begin_emptying(
             let mut select = Select::new(format!("SELECT * FROM trash WHERE {KEPT} AND restoring IS NULL"));
             of_sync(&mut select, sync_id);
             select.push(" ORDER BY trash_id LIMIT ").bind(clamp(size));
-            select.rows(connection, trash_entry)?
+            select.rows(writing, trash_entry).await?
         }
-        Doomed::Before(before) => oldest(before, size).rows(connection, trash_entry)?,
+        Doomed::Before(before) => oldest(before, size).rows(writing, trash_entry).await?,
         Doomed::Beyond { bytes_max } => {
-            let mut held = held_bytes(connection)?;
-            let mut entries = oldest(Timestamp(i64::MAX), size).rows(connection, trash_entry)?;
+            let mut held = held_bytes(writing).await?;
+            let mut entries = oldest(Timestamp(i64::MAX), size).rows(writing, trash_entry).await?;
             entries.retain(|entry| {
                 let is_beyond = held > bytes_max;
                 held -= if is_beyond { entry.totals.map_or(0, |totals| totals.bytes) } else { 0 };
@@ -227,19 +233,17 @@ fn begin_emptying(
             entries
         }
     };
-    let sql = "UPDATE trash SET emptying_at = ?, emptying_by = ? WHERE trash_id = ?";
-    for entry in &entries {
-        changed(connection, sql, params![at.0, by.name, id(entry.trash_id.0)])?;
-    }
-    if let Some(deed) = Deed::trash_emptied(&entries, by, at) {
-        record(connection, &deed)?;
-    }
+    let Some(deed) = Deed::trash_emptied(&entries, by, at) else { return Ok(entries) };
+    let ids: Vec<_> = entries.iter().map(|entry| entry.trash_id).collect();
+    let sql = "UPDATE trash SET emptying_at = $1, emptying_by = $2 WHERE trash_id IN (SELECT value FROM json_each($3))";
+    changed(writing, sql, values![at.0, by.name, rows_of(&ids)?]).await?;
+    record(writing, &deed).await?;
     Ok(entries)
 }
 
-pub(super) fn held_bytes(connection: &Connection) -> Result<u64, Error> {
-    let sql = format!("SELECT coalesce(sum(bytes), 0) FROM trash WHERE {KEPT}");
-    Ok(found(connection, &sql, [], |row| row.get(0))?.map_or(0, i64::cast_unsigned))
+pub(super) async fn held_bytes(connection: &mut SqliteConnection) -> Result<u64, Error> {
+    let sql = format!("SELECT coalesce(sum(bytes), 0) AS bytes FROM trash WHERE {KEPT}");
+    Ok(found(connection, AssertSqlSafe(sql), values![], |row| number(row, "bytes")).await?.unwrap_or(0))
 }
 
 /// Pieces from before a time that may be removed, the oldest first.
@@ -250,48 +254,65 @@ fn oldest(before: Timestamp, size: u64) -> Select {
     select
 }
 
-fn trash_record(row: &Row<'_>) -> rusqlite::Result<TrashRecord> {
-    let restoring: Option<String> = row.get("restoring")?;
+fn trash_record(row: &Row) -> sqlx::Result<TrashRecord> {
+    let restoring: Option<String> = row.try_get("restoring")?;
     let by = actor(row, "restoring_actor", "restoring_by")?;
     Ok(TrashRecord {
         entry: trash_entry(row)?,
-        key: TrashKey::remembered(row.get("trash_key")?),
+        key: TrashKey::remembered(row.try_get("trash_key")?),
         restoring: restoring.map(|identity| (Identity(identity), by)),
     })
 }
 
-fn kept(connection: &Connection, trash_id: TrashId) -> Result<Option<TrashRecord>, Error> {
-    found(connection, &format!("SELECT * FROM trash WHERE trash_id = ? AND {KEPT}"), [id(trash_id.0)], trash_record)
+async fn kept(connection: &mut SqliteConnection, trash_id: TrashId) -> Result<Option<TrashRecord>, Error> {
+    let sql = format!("SELECT * FROM trash WHERE trash_id = ? AND {KEPT}");
+    found(connection, AssertSqlSafe(sql), values![id(trash_id.0)], trash_record).await
 }
 
-fn begin_restore(connection: &Connection, trash_id: TrashId, identity: &Identity, by: &Actor) -> Result<(), Error> {
-    let record = kept(connection, trash_id)?.ok_or(Error::NoSuchTrash(trash_id))?;
+async fn begin_restore(writing: &mut Writing, trash_id: TrashId, identity: &Identity, by: &Actor) -> Result<(), Error> {
+    let record = kept(writing, trash_id).await?.ok_or(Error::NoSuchTrash(trash_id))?;
     let shares_as = match record.entry.kind {
         TrashKind::Dataset => SyncType::FullSync,
         TrashKind::File => SyncType::IncrementalSync,
     };
-    refuse_if_held(connection, &record.entry.origin, shares_as, None)?;
+    refuse_if_held(writing, &record.entry.origin, shares_as, None).await?;
     if record.entry.kind == TrashKind::Dataset {
-        refuse_above_datasets(connection, &record.entry.origin)?;
+        refuse_above_datasets(writing, &record.entry.origin).await?;
     }
     let sql = "UPDATE trash SET restoring = ?, restoring_by = ?, restoring_actor = ? WHERE trash_id = ?";
     let kept = serde_json::to_string(by).map_err(Error::internal)?;
-    changed(connection, sql, params![identity.0, by.name, kept, id(trash_id.0)]).map(|_| ())
+    changed(writing, sql, values![identity.0, by.name, kept, id(trash_id.0)]).await.map(drop)
 }
 
-pub(super) fn insert_trash(connection: &Connection, trash: &NewTrash) -> Result<(), Error> {
+async fn finish_restore(
+    writing: &mut Writing,
+    trash_id: TrashId,
+    replaced: &[NewTrash],
+    at: Timestamp,
+) -> Result<(), Error> {
+    let sql = "UPDATE trash SET restored_at = ?, restoring = NULL WHERE trash_id = ? AND restored_at IS NULL AND \
+               emptying_at IS NULL RETURNING *";
+    let restored = |row: &Row| Ok((trash_entry(row)?, actor(row, "restoring_actor", "restoring_by")?));
+    let restored = returned(writing, sql, values![at.0, id(trash_id.0)], restored).await?;
+    let Some((entry, by)) = restored.into_iter().next() else { return Ok(()) };
+    datasets::touch(writing, [entry.origin.as_str()]).await?;
+    record(writing, &Deed::trash_restored(&entry, &by, at)).await?;
+    insert_trash(writing, replaced).await
+}
+
+/// Each gets an id above those before it.
+pub(super) async fn insert_trash(writing: &mut Writing, trash: &[NewTrash]) -> Result<(), Error> {
+    if trash.is_empty() {
+        return Ok(());
+    }
+    let rows = trash.iter().map(|NewTrash { key, origin, kind, reason, sync_id, by, at }| {
+        let sync_id = sync_id.map(|sync_id| id(sync_id.0));
+        (key.as_str(), origin.as_str(), kind.as_str(), reason.as_str(), sync_id, by, at.0)
+    });
     let sql = "INSERT INTO trash (trash_key, origin, kind, reason, sync_id, trashed_by, trashed_at) \
-               VALUES (?, ?, ?, ?, ?, ?, ?)";
-    let values = params![
-        trash.key.as_str(),
-        trash.origin.as_str(),
-        trash.kind.as_str(),
-        trash.reason.as_str(),
-        trash.sync_id.map(|sync_id| id(sync_id.0)),
-        trash.by,
-        trash.at.0
-    ];
-    changed(connection, sql, values).map(|_| ())
+               SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6 \
+               FROM json_each(?) ORDER BY key";
+    changed(writing, sql, vec![Value::rows(&rows.collect::<Vec<_>>())?]).await.map(drop)
 }
 
 #[cfg(test)]
@@ -299,23 +320,24 @@ mod tests {
     use super::*;
     use lakeshore::list::Order;
 
-    #[test]
-    fn finding_what_to_remove_goes_by_an_index_and_sorts_nothing() {
+    #[tokio::test]
+    async fn finding_what_to_remove_goes_by_an_index_and_sorts_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let state = SqliteState::open(&folder.path().join("lakeshore.db")).unwrap();
-        let plan = state.readers.look(|connection| Ok(oldest(Timestamp(9), 10).plan(connection))).unwrap().join("; ");
+        let state = SqliteState::open(&folder.path().join("lakeshore.db")).await.unwrap();
+        let mut connection = state.readers.look().await.unwrap();
+        let plan = oldest(Timestamp(9), 10).plan(&mut connection).await.join("; ");
         assert!(plan.contains("USING INDEX trash_by_age (trashed_at<?)") && !plan.contains("B-TREE"), "{plan}");
         let all = TrashQuery { page: Page::FIRST, sync_id: None, path: None, text: None, scope: None };
-        let plan = state.readers.look(|connection| Ok(groups(&all).plan(connection))).unwrap().join("; ");
+        let plan = groups(&all).plan(&mut connection).await.join("; ");
         assert!(plan.contains("COVERING INDEX trash_of_syncs") && !plan.contains("B-TREE"), "{plan}");
         let of_sync = TrashQuery { sync_id: Some(SyncId(3)), ..all };
         let mut pieces = Select::new(format!("SELECT * FROM trash WHERE {KEPT}"));
         filter(&mut pieces, &of_sync);
         pieces.page("trash_id", Order::Asc, 10, 0);
-        let plan = state.readers.look(|connection| Ok(pieces.plan(connection))).unwrap().join("; ");
+        let plan = pieces.plan(&mut connection).await.join("; ");
         assert!(plan.contains("trash_of_syncs (sync_id=?)") && !plan.contains("B-TREE"), "{plan}");
         let sum = Select::new(format!("SELECT coalesce(sum(bytes), 0) FROM trash WHERE {KEPT}"));
-        let plan = state.readers.look(|connection| Ok(sum.plan(connection))).unwrap().join("; ");
+        let plan = sum.plan(&mut connection).await.join("; ");
         assert!(plan.contains("COVERING INDEX trash_by_age"), "{plan}");
     }
 }

@@ -1,57 +1,65 @@
 //! Uploads: the table `uploads`, and what changes in the same transaction: the counters of their syncs, the counts of
-//! blocks, the folders.
+//! blocks, the folders. Those that land do so in groups, see [`super::landings`].
 
 use super::counts::{Position, Tally};
-use super::days::{self, DayTally};
-use super::query::{Select, changed, clamp, found};
-use super::row::{UPLOAD_COLUMNS, duplicate_names, id, path, upload};
+use super::days::DayTally;
+use super::landings::{finish_landings, intend_landings};
+use super::query::{Row, Select, Value, changed, clamp, found, inserted, rows, values};
+use super::row::{UPLOAD_COLUMNS, id, upload};
 use super::syncs::record;
-use super::trash::insert_trash;
 use super::writer::Durability::{Synced, Written};
-use super::{SqliteState, content, datasets, fault, history};
+use super::writer::Writing;
+use super::{SqliteState, content, fault, history};
 use async_trait::async_trait;
-use lakeshore::dataset::DayCounts;
 use lakeshore::list::UploadQuery;
 use lakeshore::path::LakePath;
 use lakeshore::ports::state::{
     LandedContent, LandedUpload, LandingsId, NewUpload, RefusedUpload, UnfinishedUpload, UploadState, WholeUpload,
 };
-use lakeshore::sync::{self, Status, SyncId, may_accept_uploads};
-use lakeshore::trash::Totals;
+use lakeshore::sync::{Status, SyncId, may_accept_uploads};
 use lakeshore::upload::{Identity, PartialName, Upload, UploadId};
 use lakeshore::{Error, Timestamp};
-use rusqlite::{Connection, Row, params};
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use sqlx::{AssertSqlSafe, Connection, Row as _, SqliteConnection};
+use std::collections::{BTreeSet, HashMap};
 
 #[async_trait]
 impl UploadState for SqliteState {
     async fn begin_upload(&self, new: &NewUpload) -> Result<UploadId, Error> {
         let new = new.clone();
-        self.writer.write(Written, move |connection| begin_upload(connection, &new)).await
+        self.writer.write(Written, move |writing| Box::pin(async move { begin_upload(writing, &new).await })).await
     }
 
     async fn refuse_upload(&self, refused: &RefusedUpload) -> Result<Option<UploadId>, Error> {
         let refused = refused.clone();
-        self.writer.write(Written, move |connection| refuse_upload(connection, &refused)).await
+        self.writer.write(Written, move |writing| Box::pin(async move { refuse_upload(writing, &refused).await })).await
     }
 
     async fn intend_landings(&self, uploads: &[WholeUpload]) -> Result<(LandingsId, Vec<Result<(), Error>>), Error> {
         let uploads = uploads.to_vec();
-        self.writer.write_in_place(Synced, move |connection| intend_landings(connection, &uploads)).await
+        self.writer
+            .write_in_place(Synced, move |writing| Box::pin(async move { intend_landings(writing, &uploads).await }))
+            .await
     }
 
-    async fn finish_landings(&self, id: LandingsId, landed: &[LandedUpload], at: Timestamp) -> Result<(), Error> {
+    async fn finish_landings(
+        &self,
+        landings_id: LandingsId,
+        landed: &[LandedUpload],
+        at: Timestamp,
+    ) -> Result<(), Error> {
         let landed = landed.to_vec();
-        self.writer.write_in_place(Synced, move |connection| finish_landings(connection, id, &landed, at)).await
+        self.writer
+            .write_in_place(Synced, move |writing| {
+                Box::pin(async move { finish_landings(writing, landings_id, &landed, at).await })
+            })
+            .await
     }
 
     async fn unfinished_landings(&self) -> Result<Vec<(LandingsId, Vec<WholeUpload>)>, Error> {
-        let select = Select::new("SELECT landings_id, intended FROM landings ORDER BY landings_id");
-        let rows = move |connection: &Connection| {
-            select.rows(connection, |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, String>(1)?)))
-        };
-        let rows = self.readers.list(rows).await?;
+        let mut connection = self.readers.list().await?;
+        let sql = "SELECT landings_id, intended FROM landings ORDER BY landings_id";
+        let decode = |row: &Row| Ok((row.try_get::<i64, _>(0)?.cast_unsigned(), row.try_get::<String, _>(1)?));
+        let rows = rows(&mut connection, sql, values![], decode).await?;
         let read = |(id, text): (u64, String)| {
             serde_json::from_str(&text).map(|uploads| (LandingsId(id), uploads)).map_err(Error::internal)
         };
@@ -66,320 +74,167 @@ impl UploadState for SqliteState {
         at: Timestamp,
     ) -> Result<(), Error> {
         let message = message.to_owned();
-        self.writer.write(Written, move |connection| fail_upload(connection, upload_id, &message, size_bytes, at)).await
+        self.writer
+            .write(Written, move |writing| {
+                Box::pin(async move { fail_upload(writing, upload_id, &message, size_bytes, at).await })
+            })
+            .await
     }
 
     async fn upload(&self, upload_id: UploadId) -> Result<Option<Upload>, Error> {
-        let sql = format!("SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE history_id = ?");
-        self.readers.look(|connection| found(connection, &sql, [id(upload_id.0)], upload))
+        let sql = AssertSqlSafe(format!("SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE history_id = ?"));
+        found(&mut *self.readers.look().await?, sql, values![id(upload_id.0)], upload).await
     }
 
     async fn landed_contents(&self, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedContent>>, Error> {
+        // A download does not wait for lists.
         if files.len() <= content::FEW_FILES {
-            return self.readers.look(|connection| content::landed_contents(connection, files));
+            return content::landed_contents(&mut *self.readers.look().await?, files).await;
         }
-        let files = files.to_vec();
-        self.readers.list(move |connection| content::landed_contents(connection, &files)).await
+        content::landed_contents(&mut *self.readers.list().await?, files).await
     }
 
     async fn uploads(&self, wanted: &UploadQuery) -> Result<Vec<Upload>, Error> {
-        let text = wanted.text.clone();
-        let wanted = wanted.clone();
-        self.readers
-            .list_by(text.as_deref(), move |connection| {
-                // One view of the counts and of the rows.
-                let view = connection.unchecked_transaction().map_err(fault)?;
-                match history::select(&view, &wanted)? {
-                    Some(select) => select.rows(&view, upload),
-                    None => Ok(Vec::new()),
-                }
-            })
-            .await
+        let mut connection = self.readers.list_by(wanted.text.as_deref()).await?;
+        // One view of the counts and of the rows.
+        let mut view = connection.begin().await.map_err(fault)?;
+        match history::select(&mut view, wanted).await? {
+            Some(select) => select.rows(&mut view, upload).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     async fn unfinished_uploads(&self) -> Result<Vec<UnfinishedUpload>, Error> {
-        let select = Select::new(
-            "SELECT history_id, partial FROM uploads WHERE status = 'Syncing' AND NOT EXISTS \
-             (SELECT 1 FROM resumables WHERE upload_id = history_id) ORDER BY history_id",
-        );
-        self.readers
-            .list(move |connection| {
-                select.rows(connection, |row| {
-                    let upload_id = UploadId(row.get::<_, i64>("history_id")?.cast_unsigned());
-                    Ok(UnfinishedUpload { upload_id, partial: PartialName::remembered(row.get("partial")?) })
-                })
-            })
-            .await
+        let sql = "SELECT history_id, partial FROM uploads WHERE status = 'Syncing' AND NOT EXISTS \
+                   (SELECT 1 FROM resumables WHERE upload_id = history_id) ORDER BY history_id";
+        let unfinished = |row: &Row| {
+            let upload_id = UploadId(row.try_get::<i64, _>("history_id")?.cast_unsigned());
+            Ok(UnfinishedUpload { upload_id, partial: PartialName::remembered(row.try_get("partial")?) })
+        };
+        rows(&mut *self.readers.list().await?, sql, values![], unfinished).await
     }
 }
 
 /// Uploads of the sync that are in flight, the first `size` of them.
-pub(super) fn in_flight(connection: &Connection, sync_id: SyncId, size: u64) -> Result<Vec<Upload>, Error> {
+pub(super) async fn in_flight(
+    connection: &mut SqliteConnection,
+    sync_id: SyncId,
+    size: u64,
+) -> Result<Vec<Upload>, Error> {
     let mut select = Select::new(format!("SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE sync_id = "));
     select.bind(id(sync_id.0)).push(" AND status = 'Syncing' ORDER BY history_id LIMIT ").bind(clamp(size));
-    select.rows(connection, upload)
+    select.rows(connection, upload).await
 }
 
-/// From `RETURNING history_id, sync_id, ordinal, folder_id`.
-pub(super) fn position(row: &Row<'_>) -> rusqlite::Result<Position> {
-    Ok(Position { history_id: row.get(0)?, sync_id: row.get(1)?, ordinal: row.get(2)?, folder_id: row.get(3)? })
+/// From `history_id, sync_id, ordinal, folder_id`.
+pub(super) fn position(row: &Row) -> sqlx::Result<Position> {
+    Ok(Position {
+        history_id: row.try_get("history_id")?,
+        sync_id: row.try_get("sync_id")?,
+        ordinal: row.try_get("ordinal")?,
+        folder_id: row.try_get("folder_id")?,
+    })
 }
 
 /// The id of a folder, which gets one where it has none; so do those above it.
-pub(super) fn folder_id(connection: &Connection, path: &str) -> Result<i64, Error> {
-    if let Some(id) = found(connection, "SELECT folder_id FROM folders WHERE path = ?", [path], |row| row.get(0))? {
+pub(super) async fn folder_id(writing: &mut Writing, path: &str) -> Result<i64, Error> {
+    let sql = "SELECT folder_id FROM folders WHERE path = ?";
+    if let Some(id) = found(writing, sql, values![path], |row| row.try_get(0)).await? {
         return Ok(id);
     }
-    let above = match path.rsplit_once('/') {
-        Some((above, _)) if !above.is_empty() => Some(folder_id(connection, above)?),
-        _ => None,
-    };
-    changed(connection, "INSERT INTO folders (path) VALUES (?)", [path])?;
-    let id = connection.last_insert_rowid();
-    let sql = "INSERT INTO folders_above SELECT ?1, ?1 UNION ALL SELECT ?1, above_id FROM folders_above \
-               WHERE folder_id = ?2";
-    changed(connection, sql, params![id, above])?;
-    Ok(id)
+    let made = ensure_folders(writing, &BTreeSet::from([path])).await?;
+    made.get(path).copied().ok_or_else(|| Error::internal(sqlx::Error::RowNotFound))
 }
 
-fn folder_of(target: &LakePath) -> &str {
+/// Each folder, with itself and all above it.
+const ENSURE_FOLDERS: &str = "\
+    INSERT OR IGNORE INTO folders (path) SELECT value FROM json_each($1); \
+    INSERT OR IGNORE INTO folders_above SELECT below.folder_id, above.folder_id \
+    FROM json_each($1) b CROSS JOIN folders below ON below.path = b.value \
+    CROSS JOIN json_each($1) a CROSS JOIN folders above ON above.path = a.value \
+    WHERE above.path = below.path OR \
+        (above.path <> '' AND substr(below.path, 1, length(above.path) + 1) = above.path || '/')";
+
+/// The ids of folders, which get one where they have none.
+pub(super) async fn ensure_folders(
+    writing: &mut Writing,
+    folders: &BTreeSet<&str>,
+) -> Result<HashMap<String, i64>, Error> {
+    let mut all = BTreeSet::new();
+    for folder in folders {
+        all.insert(*folder);
+        let mut place = *folder;
+        while let Some((above, _)) = place.rsplit_once('/').filter(|(above, _)| !above.is_empty()) {
+            all.insert(above);
+            place = above;
+        }
+    }
+    // Sorted: what is above comes first.
+    let all = Value::rows(&all.into_iter().collect::<Vec<_>>())?;
+    changed(writing, ENSURE_FOLDERS, vec![all]).await?;
+    let named = Value::rows(&folders.iter().collect::<Vec<_>>())?;
+    let sql = "SELECT f.path, f.folder_id FROM json_each($1) CROSS JOIN folders f ON f.path = value";
+    let made = rows(writing, sql, vec![named], |row| Ok((row.try_get(0)?, row.try_get(1)?))).await?;
+    Ok(made.into_iter().collect())
+}
+
+pub(super) fn folder_of(target: &LakePath) -> &str {
     target.as_str().rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-pub(super) fn begin_upload(connection: &Connection, new: &NewUpload) -> Result<UploadId, Error> {
-    let record = record(connection, new.sync_id)?.ok_or(Error::NoSuchSync(new.sync_id))?;
+pub(super) async fn begin_upload(writing: &mut Writing, new: &NewUpload) -> Result<UploadId, Error> {
+    let record = record(writing, new.sync_id).await?.ok_or(Error::NoSuchSync(new.sync_id))?;
     may_accept_uploads(&record)?;
     let sync_id = id(new.sync_id.0);
-    let sql = "UPDATE syncs SET total_files = total_files + 1, num_in_flight = num_in_flight + 1, last_activity = ? \
-               WHERE sync_id = ?";
-    changed(connection, sql, params![new.at.0, sync_id])?;
     let ordinal = id(record.sync.num_listed() + 1);
-    let folder_id = folder_id(connection, folder_of(&new.target))?;
-    let sql = "INSERT INTO uploads (sync_id, ordinal, file_name, target, folder_id, status, start_time, partial, \
-               identity) VALUES (?, ?, ?, ?, ?, 'Syncing', ?, ?, ?)";
-    let target = new.target.as_str();
-    let (partial, identity) = (new.partial.as_str(), &new.identity.0);
-    changed(connection, sql, params![sync_id, ordinal, new.file_name, target, folder_id, new.at.0, partial, identity])?;
-    let history_id = connection.last_insert_rowid();
+    let folder_id = folder_id(writing, folder_of(&new.target)).await?;
+    let sql = "UPDATE syncs SET total_files = total_files + 1, num_in_flight = num_in_flight + 1, last_activity = $1 \
+               WHERE sync_id = $2; \
+               INSERT INTO uploads (sync_id, ordinal, file_name, target, folder_id, status, start_time, partial, identity) \
+               VALUES ($2, $3, $4, $5, $6, 'Syncing', $1, $7, $8)";
+    let (target, partial, identity) = (new.target.as_str(), new.partial.as_str(), &new.identity.0);
+    let values = values![new.at.0, sync_id, ordinal, new.file_name, target, folder_id, partial, identity];
+    let history_id = inserted(writing, sql, values).await?;
     let mut tally = Tally::default();
     tally.began(Position { history_id, sync_id, ordinal, folder_id });
-    tally.write(connection)?;
+    tally.write(writing).await?;
     Ok(UploadId(history_id.cast_unsigned()))
 }
 
-fn refuse_upload(connection: &Connection, refused: &RefusedUpload) -> Result<Option<UploadId>, Error> {
-    let record = record(connection, refused.sync_id)?.ok_or(Error::NoSuchSync(refused.sync_id))?;
+async fn refuse_upload(writing: &mut Writing, refused: &RefusedUpload) -> Result<Option<UploadId>, Error> {
+    let record = record(writing, refused.sync_id).await?.ok_or(Error::NoSuchSync(refused.sync_id))?;
     may_accept_uploads(&record)?;
     let sync_id = id(refused.sync_id.0);
-    let sql = "UPDATE syncs SET total_files = total_files + 1, num_failed = num_failed + 1, last_activity = ?1, \
-               num_unlisted = num_unlisted + (refused_rows >= ?2), refused_rows = refused_rows + (refused_rows < ?2) \
-               WHERE sync_id = ?3 RETURNING num_unlisted";
-    let values = params![refused.at.0, id(refused.rows_max), sync_id];
-    let unlisted = found(connection, sql, values, |row| row.get::<_, i64>(0))?;
+    let sql = "UPDATE syncs SET total_files = total_files + 1, num_failed = num_failed + 1, last_activity = $1, \
+               num_unlisted = num_unlisted + (refused_rows >= $2), refused_rows = refused_rows + (refused_rows < $2) \
+               WHERE sync_id = $3 RETURNING num_unlisted";
+    let values = values![refused.at.0, id(refused.rows_max), sync_id];
+    let unlisted: Option<i64> = found(writing.ready_to_write().await?, sql, values, |row| row.try_get(0)).await?;
     // Neither are they in the counts of pages and of days, which are those of the rows.
     if unlisted.is_some_and(|unlisted| id(record.sync.num_unlisted) < unlisted) {
         return Ok(None);
     }
     let ordinal = id(record.sync.num_listed() + 1);
     let folder = refused.target.as_ref().map_or(refused.folder.as_str(), folder_of);
-    let folder_id = folder_id(connection, folder)?;
+    let folder_id = folder_id(writing, folder).await?;
     let sql = "INSERT INTO uploads (sync_id, ordinal, file_name, target, folder_id, status, start_time, end_time, \
                message, size_bytes) VALUES (?, ?, ?, ?, ?, 'Failed', ?, ?, ?, ?)";
     let target = refused.target.as_ref().unwrap_or(&refused.folder).as_str();
     let (begun_at, at, size_bytes) = (refused.begun_at.0, refused.at.0, id(refused.size_bytes));
-    changed(
-        connection,
-        sql,
-        params![sync_id, ordinal, refused.file_name, target, folder_id, begun_at, at, refused.message, size_bytes],
-    )?;
-    let history_id = connection.last_insert_rowid();
+    let values =
+        values![sync_id, ordinal, refused.file_name, target, folder_id, begun_at, at, refused.message, size_bytes];
+    let history_id = inserted(writing, sql, values).await?;
     let position = Position { history_id, sync_id, ordinal, folder_id };
     let mut tally = Tally::default();
     tally.began(position);
     tally.ended(position, Status::Failed);
-    tally.write(connection)?;
-    DayTally::failed(connection, refused.sync_id, refused.at, 1)?;
+    tally.write(writing).await?;
+    DayTally::failed(writing, refused.sync_id, refused.at, 1).await?;
     Ok(Some(UploadId(history_id.cast_unsigned())))
 }
 
-fn intend_landings(
-    connection: &Connection,
-    uploads: &[WholeUpload],
-) -> Result<(LandingsId, Vec<Result<(), Error>>), Error> {
-    let mut records = BTreeMap::new();
-    let mut permissions = Vec::with_capacity(uploads.len());
-    let mut allowed = Vec::with_capacity(uploads.len());
-    for upload in uploads {
-        let sync_id = upload.sync_id;
-        let record = match records.entry(sync_id) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(record(connection, sync_id)?),
-        };
-        let permission = record.as_ref().map_or(Err(Error::NoSuchSync(sync_id)), may_accept_uploads);
-        if permission.is_ok() {
-            allowed.push(upload);
-        }
-        permissions.push(permission);
-    }
-    let intended = serde_json::to_string(&allowed).map_err(Error::internal)?;
-    changed(connection, "INSERT INTO landings (intended) VALUES (?)", [intended])?;
-    Ok((LandingsId(connection.last_insert_rowid().cast_unsigned()), permissions))
-}
-
-/// What a group of landings changes in one sync.
-struct SyncChange {
-    of: days::Counted,
-    /// Its rows before the group.
-    listed: i64,
-    added: i64,
-    no_longer_in_flight: i64,
-    size_bytes: i64,
-}
-
-fn finish_landings(
-    connection: &Connection,
-    landings: LandingsId,
-    landed: &[LandedUpload],
-    at: Timestamp,
-) -> Result<(), Error> {
-    if changed(connection, "DELETE FROM landings WHERE landings_id = ?", [id(landings.0)])? == 0 {
-        return Ok(());
-    }
-    let mut tally = Tally::default();
-    let mut syncs: BTreeMap<SyncId, SyncChange> = BTreeMap::new();
-    let mut folders: BTreeMap<&str, i64> = BTreeMap::new();
-    // Of datasets.
-    let mut touched: BTreeSet<&str> = BTreeSet::new();
-    for LandedUpload { upload, trash } in landed {
-        // Before it has its own row.
-        if trash.is_some() && replaces_own(connection, upload)? {
-            note_duplicate(connection, upload)?;
-        }
-        let sync = match syncs.entry(upload.sync_id) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(unchanged(connection, upload.sync_id)?),
-        };
-        let position = match upload.upload_id {
-            Some(upload_id) => {
-                let Some(position) = finish_row(connection, upload_id, upload, at)? else { continue };
-                sync.no_longer_in_flight += 1;
-                position
-            }
-            None => {
-                let path = folder_of(&upload.target);
-                let folder_id = match folders.get(path) {
-                    Some(id) => *id,
-                    None => *folders.entry(path).or_insert(folder_id(connection, path)?),
-                };
-                sync.added += 1;
-                let position = add_row(connection, upload, sync.listed + sync.added, folder_id, at)?;
-                tally.began(position);
-                position
-            }
-        };
-        tally.ended(position, Status::Finished);
-        sync.size_bytes += id(upload.digest.size_bytes);
-        if !sync.of.is_full {
-            touched.insert(folder_of(&upload.target));
-        }
-        if let Some(trash) = trash {
-            insert_trash(connection, trash)?;
-        }
-    }
-    tally.write(connection)?;
-    let mut days = DayTally::default();
-    for (sync_id, change) in syncs {
-        let sql = "UPDATE syncs SET total_files = total_files + ?, num_in_flight = num_in_flight - ?, \
-                   size_bytes = size_bytes + ?, last_activity = ?, held_since = NULL WHERE sync_id = ?";
-        let SyncChange { added, no_longer_in_flight, size_bytes, .. } = change;
-        changed(connection, sql, params![added, no_longer_in_flight, size_bytes, at.0, id(sync_id.0)])?;
-        let files = (added + no_longer_in_flight).cast_unsigned();
-        if files == 0 {
-            continue;
-        }
-        let bytes = size_bytes.cast_unsigned();
-        days.add(change.of, at, DayCounts { files, bytes, ..DayCounts::default() });
-        if !change.of.is_full {
-            datasets::remember(connection, sync_id, at)?;
-            days.arrived(change.of, at, Totals { files, bytes });
-        }
-    }
-    days.write(connection)?;
-    datasets::touch(connection, touched)
-}
-
-/// Of the last hundred uploads to its place, the last that its own sync has landed there: had it other bytes? A sender that sends
-/// the same file again has lost nothing.
-const EARLIER: &str = "SELECT sha256 FROM (SELECT sync_id, status, sha256 FROM uploads WHERE target = ? \
-     ORDER BY history_id DESC LIMIT 100) WHERE sync_id = ? AND status = 'Finished' LIMIT 1";
-
-fn replaces_own(connection: &Connection, upload: &WholeUpload) -> Result<bool, Error> {
-    let values = params![upload.target.as_str(), id(upload.sync_id.0)];
-    let earlier: Option<Option<[u8; 32]>> = found(connection, EARLIER, values, |row| row.get(0))?;
-    Ok(earlier.flatten().is_some_and(|sha256| sha256 != upload.digest.sha256))
-}
-
-fn note_duplicate(connection: &Connection, upload: &WholeUpload) -> Result<(), Error> {
-    let sql = "SELECT path, duplicate_names FROM syncs WHERE sync_id = ?";
-    let sync_id = id(upload.sync_id.0);
-    let noted = found(connection, sql, [sync_id], |row| Ok((path(row, "path")?, duplicate_names(row)?)))?;
-    let Some((path, mut names)) = noted else { return Ok(()) };
-    sync::note_duplicate(&mut names, &path, &upload.target);
-    let names = serde_json::to_string(&names).map_err(Error::internal)?;
-    let sql = "UPDATE syncs SET num_duplicates = num_duplicates + 1, duplicate_names = ? WHERE sync_id = ?";
-    changed(connection, sql, params![names, sync_id]).map(|_| ())
-}
-
-fn unchanged(connection: &Connection, sync_id: SyncId) -> Result<SyncChange, Error> {
-    let sql = "SELECT total_files - num_unlisted FROM syncs WHERE sync_id = ?";
-    let listed = found(connection, sql, [id(sync_id.0)], |row| row.get(0))?;
-    let listed = listed.ok_or(Error::NoSuchSync(sync_id))?;
-    let of = days::counted(connection, sync_id)?;
-    Ok(SyncChange { of, listed, added: 0, no_longer_in_flight: 0, size_bytes: 0 })
-}
-
-fn add_row(
-    connection: &Connection,
-    upload: &WholeUpload,
-    ordinal: i64,
-    folder_id: i64,
-    at: Timestamp,
-) -> Result<Position, Error> {
-    let sql = "INSERT INTO uploads (sync_id, ordinal, file_name, target, folder_id, status, start_time, end_time, \
-               size_bytes, sha256, identity, taken_over) VALUES (?, ?, ?, ?, ?, 'Finished', ?, ?, ?, ?, ?, ?)";
-    let sync_id = id(upload.sync_id.0);
-    let values = params![
-        sync_id,
-        ordinal,
-        upload.file_name,
-        upload.target.as_str(),
-        folder_id,
-        upload.begun_at.0,
-        at.0,
-        id(upload.digest.size_bytes),
-        upload.digest.sha256,
-        upload.identity.0,
-        upload.taken_over,
-    ];
-    changed(connection, sql, values)?;
-    Ok(Position { history_id: connection.last_insert_rowid(), sync_id, ordinal, folder_id })
-}
-
-fn finish_row(
-    connection: &Connection,
-    upload_id: UploadId,
-    upload: &WholeUpload,
-    at: Timestamp,
-) -> Result<Option<Position>, Error> {
-    // The identity stays: by it the file is known again.
-    let sql = "UPDATE uploads SET status = 'Finished', end_time = ?, size_bytes = ?, sha256 = ?, partial = NULL \
-               WHERE history_id = ? AND status = 'Syncing' RETURNING history_id, sync_id, ordinal, folder_id";
-    let values = params![at.0, id(upload.digest.size_bytes), upload.digest.sha256, id(upload_id.0)];
-    found(connection, sql, values, position)
-}
-
-fn fail_upload(
-    connection: &Connection,
+async fn fail_upload(
+    writing: &mut Writing,
     upload_id: UploadId,
     message: &str,
     size_bytes: u64,
@@ -388,13 +243,13 @@ fn fail_upload(
     let sql = "UPDATE uploads SET status = 'Failed', end_time = ?, size_bytes = ?, message = ?, partial = NULL, \
                identity = NULL WHERE history_id = ? AND status = 'Syncing' \
                RETURNING history_id, sync_id, ordinal, folder_id";
-    let values = params![at.0, id(size_bytes), message, id(upload_id.0)];
-    let Some(position) = found(connection, sql, values, position)? else { return Ok(()) };
+    let values = values![at.0, id(size_bytes), message, id(upload_id.0)];
+    let Some(position) = found(writing.ready_to_write().await?, sql, values, position).await? else { return Ok(()) };
     let sql = "UPDATE syncs SET num_in_flight = num_in_flight - 1, num_failed = num_failed + 1, last_activity = ? \
                WHERE sync_id = ?";
-    changed(connection, sql, params![at.0, position.sync_id])?;
+    changed(writing, sql, values![at.0, position.sync_id]).await?;
     let mut tally = Tally::default();
     tally.ended(position, Status::Failed);
-    tally.write(connection)?;
-    DayTally::failed(connection, SyncId(position.sync_id.cast_unsigned()), at, 1)
+    tally.write(writing).await?;
+    DayTally::failed(writing, SyncId(position.sync_id.cast_unsigned()), at, 1).await
 }

@@ -1,0 +1,75 @@
+//! What the rows of an upload cost: the intent and the rows of a group that lands, by its size, in memory where there is a
+//! file system in memory, so that no disk is measured.
+
+use criterion::{BenchmarkId, Criterion, Throughput};
+use lakeshore::Timestamp;
+use lakeshore::activity::Actor;
+use lakeshore::path::LakePath;
+use lakeshore::ports::state::{LandedUpload, NewSync, SyncState, UploadState, WholeUpload};
+use lakeshore::sync::{SyncId, SyncType};
+use lakeshore::upload::{Digest, Identity, PartialName};
+use server::state::sqlite::SqliteState;
+use std::path::Path;
+use tokio::runtime::{Builder, Runtime};
+
+/// As the server's own thread for landings has.
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn upload(sync_id: SyncId, number: u64) -> WholeUpload {
+    let file_name = format!("part-{number:08}.parquet");
+    WholeUpload {
+        upload_id: None,
+        sync_id,
+        target: LakePath::parse(&format!("/data/t/{file_name}")).unwrap(),
+        file_name,
+        partial: PartialName::remembered(format!("{number:032x}")),
+        identity: Identity(format!("{number:x}-1700000000000000000")),
+        digest: Digest { size_bytes: 16_384, sha256: [number.to_le_bytes()[0]; 32] },
+        begun_at: Timestamp(1_700_000_000_000),
+        by: "bench".into(),
+        taken_over: false,
+    }
+}
+
+pub fn rows(criterion: &mut Criterion) {
+    let runtime = runtime();
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() { memory } else { Path::new(env!("CARGO_TARGET_TMPDIR")) };
+    let folder = tempfile::tempdir_in(folder).unwrap();
+    let file = folder.path().join("lakeshore.db");
+    let (state, sync_id) = runtime.block_on(async {
+        let state = SqliteState::open(&file).await.unwrap();
+        let new = NewSync {
+            name: "bench".into(),
+            path: LakePath::parse("/data/t").unwrap(),
+            sync_type: SyncType::IncrementalSync,
+            started_by: Actor::from("bench"),
+            expected: None,
+            once: None,
+            at: Timestamp(1_700_000_000_000),
+        };
+        let sync_id = state.start_sync(&new).await.unwrap();
+        (state, sync_id)
+    });
+    let mut group = criterion.benchmark_group("rows of a landing");
+    let mut number = 0;
+    for size in [1_u64, 8, 32, 128] {
+        group.throughput(Throughput::Elements(size));
+        group.bench_with_input(BenchmarkId::from_parameter(size), &size, |bencher, size| {
+            bencher.iter(|| {
+                let uploads: Vec<_> = (number..number + size).map(|number| upload(sync_id, number)).collect();
+                number += size;
+                runtime.block_on(async {
+                    let (id, _) = state.intend_landings(&uploads).await.unwrap();
+                    let landed: Vec<_> =
+                        uploads.into_iter().map(|upload| LandedUpload { upload, trash: None }).collect();
+                    state.finish_landings(id, &landed, Timestamp(1_700_000_000_000)).await.unwrap();
+                });
+            });
+        });
+    }
+    group.finish();
+    runtime.block_on(state.close());
+}

@@ -1,0 +1,80 @@
+//! Connections to the database file, and what their errors mean.
+
+use lakeshore::Error;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqliteConnection};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How long a connection waits for another process (the `lakeshore key` commands) before it gives up. A landing then tries
+/// again.
+const BUSY_MAX: Duration = Duration::from_secs(5);
+/// Prepared statements that a connection keeps.
+const STATEMENTS_KEPT: usize = 64;
+/// Rows that the connection's thread is ahead of whoever reads them.
+const ROWS_AHEAD: usize = 256;
+
+// Primary result codes (SQLite, "Result and Error Codes").
+pub(super) const SQLITE_ERROR: i32 = 1;
+const SQLITE_BUSY: i32 = 5;
+const SQLITE_INTERRUPT: i32 = 9;
+const SQLITE_CORRUPT: i32 = 11;
+const SQLITE_FULL: i32 = 13;
+const SQLITE_NOTADB: i32 = 26;
+
+fn options(file: &Path) -> SqliteConnectOptions {
+    let options = SqliteConnectOptions::new().filename(file).create_if_missing(false).busy_timeout(BUSY_MAX);
+    options.statement_cache_capacity(STATEMENTS_KEPT).row_buffer_size(ROWS_AHEAD).disable_statement_logging()
+}
+
+/// In WAL mode, and durable.
+pub(super) async fn open_writing(file: &Path) -> sqlx::Result<SqliteConnection> {
+    let options = options(file).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+    // What a savepoint may have to undo is small.
+    options.foreign_keys(true).pragma("temp_store", "MEMORY").connect().await
+}
+
+pub(super) async fn open_reading(file: &Path) -> sqlx::Result<SqliteConnection> {
+    options(file).read_only(true).connect().await
+}
+
+/// SQLite's primary result code, where the error is one of its own.
+pub(super) fn result_code(error: &sqlx::Error) -> Option<i32> {
+    let code = error.as_database_error()?.code()?;
+    code.parse::<i32>().ok().map(|extended| extended & 0xff)
+}
+
+/// A failed query: a full disk is the client's business, everything else the operator's.
+pub(super) fn fault(error: sqlx::Error) -> Error {
+    note_damage(&error);
+    match result_code(&error) {
+        Some(SQLITE_FULL) => Error::DiskFull,
+        Some(SQLITE_BUSY) => Error::passing(error),
+        // Only what is bounded is ever interrupted.
+        Some(SQLITE_INTERRUPT) => Error::SearchTooLong { max: super::readers::SEARCH_TIME_MAX },
+        _ => Error::internal(error),
+    }
+}
+
+/// SQLite has found that the database is damaged. It stays so: a process has one database, until a backup takes its place.
+static IS_DAMAGED: AtomicBool = AtomicBool::new(false);
+
+pub(super) fn is_damaged() -> bool {
+    IS_DAMAGED.load(Ordering::Relaxed)
+}
+
+pub(super) fn note_damage(error: &sqlx::Error) {
+    if matches!(result_code(error), Some(SQLITE_CORRUPT | SQLITE_NOTADB)) {
+        IS_DAMAGED.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Another process writes, for longer than it should.
+pub(super) fn is_busy(error: &sqlx::Error) -> bool {
+    result_code(error) == Some(SQLITE_BUSY)
+}
+
+pub(super) fn is_disk_full(error: &sqlx::Error) -> bool {
+    result_code(error) == Some(SQLITE_FULL)
+}

@@ -1,0 +1,342 @@
+//! Groups of landings: what is about to get its name, and then its rows. A group costs a few statements however many
+//! uploads are in it: what it needs is read in one, decided here, and written in one.
+
+use super::counts::{Position, Tally, add_counts};
+use super::datasets::{REMEMBER, TOUCH, folders_to_touch};
+use super::days::{self, DayTally, add_arrivals, add_days};
+use super::query::{Row, Value, changed, rows, values};
+use super::row::{SYNC_COLUMNS, bytes_if_any, duplicate_names, id, number, path, sync_record};
+use super::trash::insert_trash;
+use super::uploads::{ensure_folders, folder_of, position};
+use super::writer::{LastStatement, Writing};
+use lakeshore::dataset::DayCounts;
+use lakeshore::path::LakePath;
+use lakeshore::ports::state::{LandedUpload, LandingsId, NewTrash, WholeUpload};
+use lakeshore::sync::{self, Status, SyncId, may_accept_uploads};
+use lakeshore::trash::Totals;
+use lakeshore::upload::hexadecimal;
+use lakeshore::{Error, Timestamp};
+use sqlx::Row as _;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::LazyLock;
+
+pub(super) async fn intend_landings(
+    writing: &mut Writing,
+    uploads: &[WholeUpload],
+) -> Result<(LandingsId, Vec<Result<(), Error>>), Error> {
+    static RECORDS: LazyLock<String> = LazyLock::new(|| {
+        format!("SELECT {SYNC_COLUMNS} FROM syncs WHERE sync_id IN (SELECT value FROM json_each($1))")
+    });
+    static INTEND: LazyLock<LastStatement> =
+        LazyLock::new(|| LastStatement::new("INSERT INTO landings (intended) VALUES ($1)"));
+    let syncs: BTreeSet<_> = uploads.iter().map(|upload| upload.sync_id).collect();
+    let mut records = Vec::new();
+    if syncs.iter().any(|sync_id| !writing.open_syncs.contains(sync_id)) {
+        let ids: Vec<_> = syncs.iter().map(|sync_id| id(sync_id.0)).collect();
+        records = rows(writing, RECORDS.as_str(), vec![Value::rows(&ids)?], sync_record).await?;
+        let open = records.iter().filter(|record| may_accept_uploads(record).is_ok());
+        writing.open_syncs = open.map(|record| record.sync.sync_id).collect();
+    }
+    let permission = |upload: &WholeUpload| {
+        let record = records.iter().find(|record| record.sync.sync_id == upload.sync_id);
+        record.map_or(Err(Error::NoSuchSync(upload.sync_id)), may_accept_uploads)
+    };
+    let is_open = |upload: &WholeUpload| writing.open_syncs.contains(&upload.sync_id);
+    let permissions: Vec<_> =
+        uploads.iter().map(|upload| if is_open(upload) { Ok(()) } else { permission(upload) }).collect();
+    let allowed = uploads.iter().zip(&permissions).filter(|(_, permission)| permission.is_ok());
+    let allowed: Vec<_> = allowed.map(|(upload, _)| upload).collect();
+    let intended = serde_json::to_string(&allowed).map_err(Error::internal)?;
+    let landings_id = writing.commit_with(&INTEND, values![intended]).await?;
+    Ok((LandingsId(landings_id.cast_unsigned()), permissions))
+}
+
+/// What a group needs to know; each row says by its first column what it is of.
+const FOUND: &str = "\
+    SELECT 'group' AS is_of, (SELECT coalesce(max(history_id), 0) FROM uploads) AS last_id \
+    FROM landings WHERE landings_id = $1; \
+    SELECT 'sync' AS is_of, s.sync_id, s.total_files - s.num_unlisted AS listed, f.folder_id, s.sync_type, s.path, \
+        s.duplicate_names \
+    FROM json_each($2) CROSS JOIN syncs s ON s.sync_id = value CROSS JOIN folders f ON f.path = s.path; \
+    SELECT 'folder' AS is_of, f.path, f.folder_id FROM json_each($3) CROSS JOIN folders f ON f.path = value; \
+    SELECT 'upload' AS is_of, history_id, sync_id, ordinal, folder_id \
+    FROM json_each($4) CROSS JOIN uploads ON history_id = value WHERE status = 'Syncing'";
+
+/// Of the last hundred uploads to each place, the last that its own sync has landed there. A sender that sends the same file
+/// again has lost nothing.
+const EARLIER: &str = "\
+    SELECT key AS number, (SELECT sha256 FROM (SELECT sync_id, status, sha256 FROM uploads WHERE target = value ->> 0 \
+        ORDER BY history_id DESC LIMIT 100) WHERE sync_id = value ->> 1 AND status = 'Finished' LIMIT 1) AS sha256 \
+    FROM json_each($1)";
+
+/// All that a group writes, but for what is rare.
+static FINISH: LazyLock<LastStatement> = LazyLock::new(|| {
+    LastStatement::new(&format!(
+        "DELETE FROM landings WHERE landings_id = $1; \
+         INSERT INTO uploads (history_id, sync_id, ordinal, file_name, target, folder_id, status, start_time, end_time, \
+             size_bytes, sha256, identity, taken_over) \
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, 'Finished', value ->> 6, $2, \
+             value ->> 7, unhex(value ->> 8), value ->> 9, value ->> 10 FROM json_each($3); \
+         UPDATE syncs SET total_files = total_files + (value ->> 1), num_in_flight = num_in_flight - (value ->> 2), \
+             size_bytes = size_bytes + (value ->> 3), last_activity = $2, held_since = NULL, \
+             num_duplicates = num_duplicates + (value ->> 4), \
+             duplicate_names = coalesce(value ->> 5, duplicate_names) \
+         FROM json_each($4) WHERE sync_id = value ->> 0; \
+         {counts}; {days}; {arrivals}; {REMEMBER}; {TOUCH}",
+        counts = add_counts("$5"),
+        days = add_days("$6"),
+        arrivals = add_arrivals("$7"),
+    ))
+});
+
+/// Rows that were there. The identity stays: by it the file is known again.
+const FINISH_ROWS: &str = "\
+    UPDATE uploads SET status = 'Finished', end_time = $2, size_bytes = value ->> 1, sha256 = unhex(value ->> 2), \
+        partial = NULL FROM json_each($1) WHERE history_id = value ->> 0 AND status = 'Syncing'";
+
+pub(super) async fn finish_landings(
+    writing: &mut Writing,
+    landings: LandingsId,
+    landed: &[LandedUpload],
+    at: Timestamp,
+) -> Result<(), Error> {
+    let Some(mut known) = Known::find(writing, landings, landed).await? else { return Ok(()) };
+    let mut group = Group::default();
+    for LandedUpload { upload, trash } in landed {
+        group.add(&mut known, upload, trash.as_ref())?;
+    }
+    group.write(writing, landings, at, known).await
+}
+
+/// What the database holds of a group's syncs, folders and rows.
+struct Known {
+    last_id: i64,
+    syncs: BTreeMap<SyncId, SyncChange>,
+    folders: HashMap<String, i64>,
+    uploads: HashMap<i64, Position>,
+    /// By the target and the sync, the hash of what the sync has landed there last.
+    earlier: HashMap<(LakePath, SyncId), [u8; 32]>,
+}
+
+/// What a group changes in one sync.
+struct SyncChange {
+    of: days::Counted,
+    path: LakePath,
+    /// Its rows before the group.
+    listed: i64,
+    added: i64,
+    no_longer_in_flight: i64,
+    size_bytes: i64,
+    duplicate_names: Vec<String>,
+    num_duplicates: i64,
+}
+
+enum Found {
+    Group { last_id: i64 },
+    Sync(SyncId, SyncChange),
+    Folder(String, i64),
+    Upload(Position),
+}
+
+fn found_row(row: &Row) -> sqlx::Result<Found> {
+    Ok(match row.try_get("is_of")? {
+        "group" => Found::Group { last_id: row.try_get("last_id")? },
+        "sync" => {
+            let change = SyncChange {
+                of: days::counted_of(row)?,
+                path: path(row, "path")?,
+                listed: row.try_get("listed")?,
+                added: 0,
+                no_longer_in_flight: 0,
+                size_bytes: 0,
+                duplicate_names: duplicate_names(row)?,
+                num_duplicates: 0,
+            };
+            Found::Sync(SyncId(number(row, "sync_id")?), change)
+        }
+        "folder" => Found::Folder(row.try_get("path")?, row.try_get("folder_id")?),
+        _ => Found::Upload(position(row)?),
+    })
+}
+
+impl Known {
+    /// `None` when the group was finished before.
+    async fn find(writing: &mut Writing, landings: LandingsId, landed: &[LandedUpload]) -> Result<Option<Self>, Error> {
+        let uploads = || landed.iter().map(|landed| &landed.upload);
+        let syncs: BTreeSet<_> = uploads().map(|upload| id(upload.sync_id.0)).collect();
+        let without_row = uploads().filter(|upload| upload.upload_id.is_none());
+        let folders: BTreeSet<_> = without_row.map(|upload| folder_of(&upload.target)).collect();
+        let with_row: Vec<_> = uploads().filter_map(|upload| upload.upload_id).map(|upload| id(upload.0)).collect();
+        let asked = vec![
+            Value::Integer(id(landings.0)),
+            Value::rows(&syncs.into_iter().collect::<Vec<_>>())?,
+            Value::rows(&folders.iter().collect::<Vec<_>>())?,
+            Value::rows(&with_row)?,
+        ];
+        let mut known = Self {
+            last_id: 0,
+            syncs: BTreeMap::new(),
+            folders: HashMap::new(),
+            uploads: HashMap::new(),
+            earlier: HashMap::new(),
+        };
+        let mut is_unfinished = false;
+        for found in rows(writing, FOUND, asked, found_row).await? {
+            match found {
+                Found::Group { last_id } => {
+                    is_unfinished = true;
+                    known.last_id = last_id;
+                }
+                Found::Sync(sync_id, change) => drop(known.syncs.insert(sync_id, change)),
+                Found::Folder(path, folder_id) => drop(known.folders.insert(path, folder_id)),
+                Found::Upload(position) => drop(known.uploads.insert(position.history_id, position)),
+            }
+        }
+        if !is_unfinished {
+            return Ok(None);
+        }
+        let missing: BTreeSet<_> = folders.into_iter().filter(|folder| !known.folders.contains_key(*folder)).collect();
+        if !missing.is_empty() {
+            known.folders.extend(ensure_folders(writing, &missing).await?);
+        }
+        known.find_earlier(writing, landed).await?;
+        Ok(Some(known))
+    }
+
+    /// Only what has replaced something can have replaced its own.
+    async fn find_earlier(&mut self, writing: &mut Writing, landed: &[LandedUpload]) -> Result<(), Error> {
+        let replacing: Vec<_> =
+            landed.iter().filter(|landed| landed.trash.is_some()).map(|landed| &landed.upload).collect();
+        if replacing.is_empty() {
+            return Ok(());
+        }
+        let asked: Vec<_> = replacing.iter().map(|upload| (upload.target.as_str(), id(upload.sync_id.0))).collect();
+        let decode = |row: &Row| Ok((number(row, "number")?, bytes_if_any(row, "sha256")?));
+        for (number, sha256) in rows(writing, EARLIER, vec![Value::rows(&asked)?], decode).await? {
+            let upload = usize::try_from(number).ok().and_then(|number| replacing.get(number));
+            if let Some((upload, sha256)) = upload.zip(sha256) {
+                self.earlier.insert((upload.target.clone(), upload.sync_id), sha256);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a group writes.
+#[derive(Default)]
+struct Group<'a> {
+    tally: Tally,
+    /// Of uploads that had none.
+    new_rows: Vec<NewRow<'a>>,
+    /// Of those that had one: its id, the bytes and their hash.
+    finished_rows: Vec<(i64, u64, String)>,
+    /// Folders of datasets.
+    touched: BTreeSet<&'a str>,
+    trash: Vec<NewTrash>,
+}
+
+/// In the order of the columns in [`FINISH`].
+type NewRow<'a> = (i64, i64, i64, &'a str, &'a str, i64, i64, u64, String, &'a str, i64);
+
+impl<'a> Group<'a> {
+    fn add(&mut self, known: &mut Known, upload: &'a WholeUpload, trash: Option<&NewTrash>) -> Result<(), Error> {
+        let sync_id = upload.sync_id;
+        let sync = known.syncs.get_mut(&sync_id).ok_or(Error::NoSuchSync(sync_id))?;
+        let sha256 = upload.digest.sha256;
+        // What the group itself has landed there counts too: hence remembered below.
+        let place = (upload.target.clone(), sync_id);
+        if trash.is_some() && known.earlier.get(&place).is_some_and(|earlier| *earlier != sha256) {
+            sync::note_duplicate(&mut sync.duplicate_names, &sync.path, &upload.target);
+            sync.num_duplicates += 1;
+        }
+        let size_bytes = upload.digest.size_bytes;
+        let position = match upload.upload_id {
+            Some(upload_id) => {
+                let Some(position) = known.uploads.remove(&id(upload_id.0)) else { return Ok(()) };
+                self.finished_rows.push((position.history_id, size_bytes, hexadecimal(&sha256)));
+                sync.no_longer_in_flight += 1;
+                position
+            }
+            None => {
+                let folder_id =
+                    known.folders.get(folder_of(&upload.target)).copied().ok_or(Error::NoSuchSync(sync_id))?;
+                known.last_id += 1;
+                sync.added += 1;
+                let (history_id, ordinal) = (known.last_id, sync.listed + sync.added);
+                let position = Position { history_id, sync_id: id(sync_id.0), ordinal, folder_id };
+                self.new_rows.push((
+                    history_id,
+                    id(sync_id.0),
+                    ordinal,
+                    &upload.file_name,
+                    upload.target.as_str(),
+                    folder_id,
+                    upload.begun_at.0,
+                    size_bytes,
+                    hexadecimal(&sha256),
+                    &upload.identity.0,
+                    upload.taken_over.into(),
+                ));
+                self.tally.began(position);
+                position
+            }
+        };
+        known.earlier.insert(place, sha256);
+        self.tally.ended(position, Status::Finished);
+        sync.size_bytes += id(size_bytes);
+        if !sync.of.is_full {
+            self.touched.insert(folder_of(&upload.target));
+        }
+        self.trash.extend(trash.cloned());
+        Ok(())
+    }
+
+    async fn write(
+        self,
+        writing: &mut Writing,
+        landings: LandingsId,
+        at: Timestamp,
+        known: Known,
+    ) -> Result<(), Error> {
+        let mut days = DayTally::default();
+        let mut remembered = Vec::new();
+        for (sync_id, change) in &known.syncs {
+            let files = (change.added + change.no_longer_in_flight).cast_unsigned();
+            if files == 0 {
+                continue;
+            }
+            let bytes = change.size_bytes.cast_unsigned();
+            days.add(change.of, at, DayCounts { files, bytes, ..DayCounts::default() });
+            if !change.of.is_full {
+                remembered.push(id(sync_id.0));
+                days.arrived(change.of, at, Totals { files, bytes });
+            }
+        }
+        let sync_row = |(sync_id, change): (&SyncId, &SyncChange)| {
+            let names = (change.num_duplicates > 0).then(|| serde_json::to_string(&change.duplicate_names));
+            let names = names.transpose().map_err(Error::internal)?;
+            let SyncChange { added, no_longer_in_flight, size_bytes, num_duplicates, .. } = change;
+            Ok((id(sync_id.0), *added, *no_longer_in_flight, *size_bytes, *num_duplicates, names))
+        };
+        let syncs = known.syncs.iter().map(sync_row).collect::<Result<Vec<_>, Error>>()?;
+        if !self.finished_rows.is_empty() {
+            let values = vec![Value::rows(&self.finished_rows)?, Value::Integer(at.0)];
+            changed(writing, FINISH_ROWS, values).await?;
+        }
+        let values = vec![
+            Value::Integer(id(landings.0)),
+            Value::Integer(at.0),
+            Value::rows(&self.new_rows)?,
+            Value::rows(&syncs)?,
+            self.tally.rows()?,
+            days.days()?,
+            days.arrivals()?,
+            Value::rows(&remembered)?,
+            Value::rows(&folders_to_touch(self.touched).into_iter().collect::<Vec<_>>())?,
+        ];
+        if !self.trash.is_empty() {
+            insert_trash(writing, &self.trash).await?;
+        }
+        writing.commit_with(&FINISH, values).await.map(drop)
+    }
+}

@@ -1,0 +1,53 @@
+//! The database of a server, looked at and changed by its own words.
+
+// Each suite takes what it needs of this.
+#![allow(dead_code)]
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, FromRow, SqliteConnection};
+use std::path::{Path, PathBuf};
+use tokio::sync::Mutex;
+
+pub fn in_folder(data_dir: &Path) -> PathBuf {
+    data_dir.join("lakeshore.db")
+}
+
+/// A connection beside that of the server. To be closed before somebody is to have the file alone.
+pub struct Database(Mutex<SqliteConnection>);
+
+impl Database {
+    /// That of a data folder.
+    pub async fn of(data_dir: &Path) -> Self {
+        Self::open(&in_folder(data_dir)).await
+    }
+
+    /// Makes the file where it is missing.
+    pub async fn open(file: &Path) -> Self {
+        let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
+        Self(Mutex::new(options.disable_statement_logging().connect().await.unwrap()))
+    }
+
+    /// Runs statements; how many rows they have changed.
+    pub async fn execute(&self, sql: impl Into<String>) -> u64 {
+        let mut connection = self.0.lock().await;
+        sqlx::raw_sql(AssertSqlSafe(sql.into())).execute(&mut *connection).await.unwrap().rows_affected()
+    }
+
+    /// What a query gives, as tuples.
+    pub async fn rows<T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin>(&self, sql: impl Into<String>) -> Vec<T> {
+        let mut connection = self.0.lock().await;
+        sqlx::query_as(AssertSqlSafe(sql.into())).fetch_all(&mut *connection).await.unwrap()
+    }
+
+    /// The first value of the first row.
+    pub async fn value<T: Send + Unpin>(&self, sql: impl Into<String>) -> T
+    where
+        (T,): for<'r> FromRow<'r, SqliteRow>,
+    {
+        self.rows::<(T,)>(sql).await.into_iter().next().unwrap().0
+    }
+
+    pub async fn close(self) {
+        self.0.into_inner().close().await.unwrap();
+    }
+}

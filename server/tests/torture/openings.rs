@@ -1,0 +1,110 @@
+//! Commands that open a new database at the same moment, in pairs. `OPENINGS=100` runs each pair so often.
+
+use crate::server::{BINARY, lakeshore};
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// Each with what it may say where it refuses. The others always succeed.
+const COMMANDS: [(&[&str], &[&str]); 9] = [
+    (&["serve", "--listen", "127.0.0.1:0"], &["another server"]),
+    (&["key", "create", "--name", "k"], &[]),
+    (&["key", "list"], &["there is no database"]),
+    (&["key", "revoke", "1"], &["there is no database", "no active key"]),
+    (&["session", "list"], &["there is no database"]),
+    (&["session", "end", "--all"], &["there is no database"]),
+    (&["backup", "COPY"], &["there is no database"]),
+    (&["check"], &["there is no database", "there is no lake", "another server", "belongs to"]),
+    (&["adopt"], &["another server", "there is no"]),
+];
+
+struct Running {
+    command: usize,
+    process: Child,
+}
+
+fn spawn(command: usize, folder: &Path, number: usize) -> Running {
+    let copy = folder.join(format!("copy-{number}"));
+    let copy = copy.to_str().unwrap();
+    let arguments = COMMANDS[command].0.iter().map(|argument| if *argument == "COPY" { copy } else { argument });
+    let mut process = Command::new(&*BINARY);
+    process.args(arguments).arg("--data-dir").arg(folder.join("data"));
+    if matches!(COMMANDS[command].0[0], "serve" | "check" | "adopt") {
+        process.arg("--lake-root").arg(folder.join("lake"));
+    }
+    let process = process.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    Running { command, process }
+}
+
+impl Running {
+    /// To its end; a server until it listens, and then it is ended.
+    fn end(mut self) -> Result<String, String> {
+        let (words, refusals) = COMMANDS[self.command];
+        let mut said = String::new();
+        let mut errors = BufReader::new(self.process.stderr.take().unwrap());
+        let mut serves = false;
+        while !serves && errors.read_line(&mut said).unwrap() > 0 {
+            serves = said.contains("listening on");
+        }
+        if serves {
+            assert!(Command::new("kill").arg(self.process.id().to_string()).status().unwrap().success());
+        }
+        errors.read_to_string(&mut said).unwrap();
+        let mut printed = String::new();
+        self.process.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+        let status = self.process.wait().unwrap();
+        match status.success() {
+            true => Ok(printed),
+            false if refusals.iter().any(|refusal| said.contains(refusal)) => Err(said),
+            // What `check` has found, such as a lake that is not made yet.
+            false if words == ["check"] && status.code() == Some(1) => Ok(printed),
+            false => panic!("{words:?} ended with {status}: {said}"),
+        }
+    }
+}
+
+#[test]
+fn any_two_commands_may_open_a_new_database_at_once() {
+    let rounds = std::env::var("OPENINGS").map_or(2, |rounds| rounds.parse().unwrap());
+    for one in 0..COMMANDS.len() {
+        for other in one..COMMANDS.len() {
+            for _ in 0..rounds {
+                at_once(one, other);
+            }
+        }
+    }
+}
+
+fn at_once(one: usize, other: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("lake")).unwrap();
+    let running = [spawn(one, folder.path(), 0), spawn(other, folder.path(), 1)];
+    let pair = (COMMANDS[one].0, COMMANDS[other].0);
+    let ended = running.map(Running::end);
+    let made: Vec<_> = std::iter::zip([one, other], &ended)
+        .filter(|(command, ended)| COMMANDS[*command].0.get(1) == Some(&"create") && ended.is_ok())
+        .map(|(_, ended)| ended.as_ref().unwrap().trim().to_owned())
+        .collect();
+    for (number, (command, ended)) in std::iter::zip([one, other], &ended).enumerate() {
+        if COMMANDS[command].0[0] == "backup" && ended.is_ok() {
+            // It is a database that can be used, not an empty file.
+            let restored = folder.path().join(format!("restored-{number}"));
+            std::fs::create_dir(&restored).unwrap();
+            std::fs::copy(folder.path().join(format!("copy-{number}")), restored.join("lakeshore.db")).unwrap();
+            let listed = lakeshore(&["key", "list", "--data-dir", restored.to_str().unwrap()]);
+            assert!(listed.status.success(), "{pair:?}: {}", String::from_utf8_lossy(&listed.stderr));
+        }
+    }
+    let data_dir = folder.path().join("data");
+    let listed = lakeshore(&["key", "list", "--data-dir", data_dir.to_str().unwrap()]);
+    let text = String::from_utf8(listed.stdout).unwrap();
+    if !listed.status.success() {
+        let said = String::from_utf8_lossy(&listed.stderr).into_owned();
+        let makes = |(command, ended): (usize, &Result<String, String>)| {
+            matches!(COMMANDS[command].0[0], "serve" | "adopt") && ended.is_ok()
+        };
+        let is_made = std::iter::zip([one, other], &ended).any(makes);
+        assert!(said.contains("there is no database") && made.is_empty() && !is_made, "{pair:?}: {said}");
+    }
+    assert_eq!(text.lines().filter(|line| line.contains(" k ")).count(), made.len(), "{pair:?}: {text}");
+}
