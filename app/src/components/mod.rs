@@ -17,4 +17,5 @@ pub mod pager;
 pub mod row_changes;
 pub mod sign_in_form;
 pub mod status;
+pub mod table_head;
 pub mod time;

@@ -10,6 +10,7 @@ use crate::components::fresh::{ASKING_MS_MIN, Fresh};
 use crate::components::icon::{Icon, Picture};
 use crate::components::live_rows::LiveRows;
 use crate::components::page::{Heading, page};
+use crate::components::table_head::{column, table_head};
 use crate::components::time::RelativeTime;
 use crate::json;
 use crate::live::Heard;
@@ -122,17 +123,7 @@ fn older(rows: &[Row]) -> Option<u64> {
 fn ActivityTable(rows: RwSignal<Vec<Row>>, as_of: Timestamp) -> impl IntoView {
     view! {
         <table class="table table-activity">
-            <thead>
-                <tr>
-                    <th scope="col">"What"</th>
-                    <th scope="col">"Where"</th>
-                    <th scope="col">"Who"</th>
-                    <th scope="col" class="secondary">
-                        "From"
-                    </th>
-                    <th scope="col">"When"</th>
-                </tr>
-            </thead>
+            {table_head([column("What"), column("Where"), column("Who"), column("From").secondary(), column("When")])}
             <tbody>
                 <LiveRows rows id=|row: &Row| row.activity_id.0 row=move |row| view! { <ActivityRow row as_of/> }/>
             </tbody>

@@ -4,6 +4,7 @@ use super::dataset_files::Pages;
 use crate::api::datasets::FILES_PER_PAGE;
 use crate::components::empty::Empty;
 use crate::components::row_changes::{RowChanges, columns_of};
+use crate::components::table_head::{column, table_head};
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::visible::visible;
@@ -94,18 +95,7 @@ fn Changes(
         } else {
             view! {
                 <table class="table table-changes">
-                    <thead>
-                        <tr>
-                            <th scope="col">"File"</th>
-                            <th scope="col">"Change"</th>
-                            <th scope="col" class="number">
-                                "Was"
-                            </th>
-                            <th scope="col" class="number">
-                                "Is"
-                            </th>
-                        </tr>
-                    </thead>
+                    {table_head([column("File"), column("Change"), column("Was").number(), column("Is").number()])}
                     <tbody>{rows}</tbody>
                 </table>
             }

@@ -4,6 +4,7 @@ use crate::api::datasets::FILES_PER_PAGE;
 use crate::components::copy::Digest;
 use crate::components::icon::{Icon, Picture};
 use crate::components::pager::PageLinks;
+use crate::components::table_head::{column, table_head};
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::query::percent_encoded;
@@ -111,18 +112,7 @@ pub fn Files(base: String, folder: String, entries: Vec<LakeEntry>, page: u64, a
     view! {
         {crumbs}
         <table class="table table-files">
-            <thead>
-                <tr>
-                    <th scope="col">"Name"</th>
-                    <th scope="col" class="number">
-                        "Size"
-                    </th>
-                    <th scope="col">"Changed"</th>
-                    <th scope="col" class="secondary">
-                        "SHA-256"
-                    </th>
-                </tr>
-            </thead>
+            {table_head([column("Name"), column("Size").number(), column("Changed"), column("SHA-256").secondary()])}
             <tbody>{rows}</tbody>
         </table>
         <Pages page number address/>

@@ -10,6 +10,7 @@ use crate::components::icon::{Icon, Picture};
 use crate::components::live_rows::next_generation;
 use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
+use crate::components::table_head::{column, table_head};
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::json;
@@ -128,24 +129,10 @@ fn DatasetTable(rows: RwSignal<Vec<DatasetRow>>, as_of: Timestamp) -> impl IntoV
     let generation = next_generation();
     view! {
         <table class="table table-datasets">
-            <thead>
-                <tr>
-                    <th scope="col">"Dataset"</th>
-                    <th scope="col">"Freshness"</th>
-                    <th scope="col" class="number">
-                        "Files"
-                    </th>
-                    <th scope="col" class="number">
-                        "Size"
-                    </th>
-                    <th scope="col" class="number">
-                        "Last landed"
-                    </th>
-                    <th scope="col" class="spark-head">
-                        "30 days"
-                    </th>
-                </tr>
-            </thead>
+            {table_head([
+                column("Dataset"), column("Freshness"), column("Files").number(), column("Size").number(),
+                column("Last landed").number(), column("30 days").class("spark-head"),
+            ])}
             <tbody>
                 <For
                     each=move || {

@@ -10,6 +10,7 @@ use crate::components::dialog::Confirm;
 use crate::components::icon::{Icon, Picture};
 use crate::components::page::{Heading, SessionResource, page};
 use crate::components::sign_in_form::SignInHint;
+use crate::components::table_head::{column, table_head};
 use crate::components::time::RelativeTime;
 use crate::json;
 use crate::visible::visible;
@@ -90,28 +91,11 @@ fn KeyTable(listed: AsOf<Vec<Key>>, refresh: Callback<()>) -> impl IntoView {
         <section class="section" aria-labelledby="keys-title">
             <h2 id="keys-title">"All keys"</h2>
             <table class="table table-keys" hidden=is_empty>
-                <thead>
-                    <tr>
-                        <th scope="col">"Name"</th>
-                        <th scope="col">"Status"</th>
-                        <th scope="col">"Role"</th>
-                        <th scope="col">"Path"</th>
-                        <th scope="col" class="secondary">
-                            "Begins with"
-                        </th>
-                        <th scope="col" class="secondary">
-                            "Created"
-                        </th>
-                        <th scope="col" class="secondary">
-                            "By"
-                        </th>
-                        <th scope="col">"Last used"</th>
-                        <th scope="col">"Expires"</th>
-                        <th scope="col">
-                            <span class="visually-hidden">"Actions"</span>
-                        </th>
-                    </tr>
-                </thead>
+                {table_head([
+                    column("Name"), column("Status"), column("Role"), column("Path"),
+                    column("Begins with").secondary(), column("Created").secondary(), column("By").secondary(),
+                    column("Last used"), column("Expires"), column("Actions").unseen(),
+                ])}
                 <tbody>
                     {keys.into_iter().map(|key| view! { <KeyRow key as_of chosen/> }).collect_view()}
                 </tbody>

@@ -1,6 +1,7 @@
 //! Tables of what is in a file: its first rows, its columns, its row groups.
 
 use crate::components::icon::{Icon, Picture};
+use crate::components::table_head::{column, table_head};
 use crate::format;
 use crate::visible::visible;
 use lakeshore::preview::Preview;
@@ -201,20 +202,10 @@ pub(super) fn RowGroups(preview: Preview) -> impl IntoView {
         <p class="hint">{count} ". Readers skip those whose values they do not need."</p>
         <div class="data data-narrow" role="region" aria-label="The row groups" tabindex="0">
             <table>
-                <thead>
-                    <tr>
-                        <th scope="col">"Row group"</th>
-                        <th scope="col" class="number">
-                            "Rows"
-                        </th>
-                        <th scope="col" class="number">
-                            "In the file"
-                        </th>
-                        <th scope="col" class="number">
-                            "Unpacked"
-                        </th>
-                    </tr>
-                </thead>
+                {table_head([
+                    column("Row group"), column("Rows").number(), column("In the file").number(),
+                    column("Unpacked").number(),
+                ])}
                 <tbody>{lines.collect_view()}</tbody>
             </table>
         </div>

@@ -2,6 +2,7 @@
 
 use crate::api::AsOf;
 use crate::components::error_box::ErrorBox;
+use crate::components::table_head::{column, table_head};
 use crate::components::time::RelativeTime;
 use crate::query::use_query;
 use crate::refusal;
@@ -34,21 +35,10 @@ pub fn SessionTable(listed: AsOf<Vec<SessionEntry>>) -> impl IntoView {
                 "Browsers that are signed in. A session ends with its key, after 30 days, or when nobody has used it for 7 days."
             </p>
             <table class="table table-keys" hidden=is_empty>
-                <thead>
-                    <tr>
-                        <th scope="col">"Key"</th>
-                        <th scope="col">"Begun"</th>
-                        <th scope="col">"Last seen"</th>
-                        <th scope="col">"Ends"</th>
-                        <th scope="col">"From"</th>
-                        <th scope="col" class="secondary">
-                            "Program"
-                        </th>
-                        <th scope="col">
-                            <span class="visually-hidden">"Actions"</span>
-                        </th>
-                    </tr>
-                </thead>
+                {table_head([
+                    column("Key"), column("Begun"), column("Last seen"), column("Ends"), column("From"),
+                    column("Program").secondary(), column("Actions").unseen(),
+                ])}
                 <tbody>
                     {sessions.into_iter().map(|session| view! { <SessionRow session as_of/> }).collect_view()}
                 </tbody>

@@ -4,6 +4,7 @@ use crate::components::copy::Digest;
 use crate::components::error_box::sentence;
 use crate::components::live_rows::LiveRows;
 use crate::components::status::StatusPill;
+use crate::components::table_head::{column, table_head};
 use crate::components::time::{Elapsed, RelativeTime};
 use crate::format;
 use crate::visible::visible;
@@ -22,23 +23,10 @@ pub fn FileTable(
 ) -> impl IntoView {
     view! {
         <table class="table table-files">
-            <thead>
-                <tr>
-                    <th scope="col">"File"</th>
-                    <th scope="col">"Status"</th>
-                    {with_sync.then(|| view! { <th scope="col">"Sync"</th> })}
-                    <th scope="col" class="number">
-                        "Size"
-                    </th>
-                    <th scope="col" class="secondary">
-                        "SHA-256"
-                    </th>
-                    <th scope="col">"Sent"</th>
-                    <th scope="col" class="number secondary">
-                        "Duration"
-                    </th>
-                </tr>
-            </thead>
+            {table_head([
+                column("File"), column("Status"), column("Sync").when(with_sync), column("Size").number(),
+                column("SHA-256").secondary(), column("Sent"), column("Duration").class("number secondary"),
+            ])}
             <tbody>
                 <LiveRows
                     rows

@@ -2,6 +2,7 @@
 
 use crate::browser::now_ms;
 use crate::components::clock::Clock;
+use crate::components::table_head::{column, table_head};
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::live::Heard;
@@ -150,14 +151,7 @@ fn InFlight(in_flight: RwSignal<Vec<UploadInFlight>>, as_of: Timestamp, may_writ
     view! {
         <table class="table table-in-flight">
             <caption class="visually-hidden">"Uploads in flight"</caption>
-            <thead>
-                <tr>
-                    <th scope="col">"In flight"</th>
-                    <th scope="col">"Progress"</th>
-                    <th scope="col">"Sender"</th>
-                    <th scope="col">"Last byte"</th>
-                </tr>
-            </thead>
+            {table_head([column("In flight"), column("Progress"), column("Sender"), column("Last byte")])}
             <tbody>
                 <For
                     each=move || {

@@ -11,6 +11,7 @@ use crate::components::live_rows::LiveRows;
 use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
 use crate::components::status::{SyncPill, TypeLabel};
+use crate::components::table_head::{column, table_head};
 use crate::components::time::{Elapsed, RelativeTime};
 use crate::format;
 use crate::json;
@@ -99,28 +100,11 @@ fn hear(rows: RwSignal<Vec<Sync>>, asked: StoredValue<Filters>, heard: &Heard) -
 pub(super) fn SyncTable(rows: RwSignal<Vec<Sync>>, as_of: lakeshore::Timestamp) -> impl IntoView {
     view! {
         <table class="table table-syncs">
-            <thead>
-                <tr>
-                    <th scope="col">"Sync"</th>
-                    <th scope="col">"Status"</th>
-                    <th scope="col" class="secondary">
-                        "Type"
-                    </th>
-                    <th scope="col" class="number">
-                        "Files"
-                    </th>
-                    <th scope="col" class="number">
-                        "Failed"
-                    </th>
-                    <th scope="col" class="number">
-                        "Size"
-                    </th>
-                    <th scope="col">"Started"</th>
-                    <th scope="col" class="number secondary">
-                        "Duration"
-                    </th>
-                </tr>
-            </thead>
+            {table_head([
+                column("Sync"), column("Status"), column("Type").secondary(), column("Files").number(),
+                column("Failed").number(), column("Size").number(), column("Started"),
+                column("Duration").class("number secondary"),
+            ])}
             <tbody>
                 <LiveRows rows id=|sync: &Sync| sync.sync_id.0 row=move |sync| view! { <SyncRow sync as_of/> }/>
             </tbody>

@@ -14,6 +14,7 @@ use crate::components::live_rows::LiveRows;
 use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
 use crate::components::sign_in_form::SignInHint;
+use crate::components::table_head::{column, table_head};
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::json;
@@ -146,30 +147,10 @@ fn in_words(summary: &TrashSummary) -> String {
 fn GroupTable(rows: RwSignal<Vec<TrashGroup>>, as_of: Timestamp, may_restore: bool) -> impl IntoView {
     view! {
         <table class="table table-trash">
-            <thead>
-                <tr>
-                    <th scope="col">"Put here by"</th>
-                    <th scope="col" class="number">
-                        "Pieces"
-                    </th>
-                    <th scope="col" class="number">
-                        "Files"
-                    </th>
-                    <th scope="col" class="number">
-                        "Size"
-                    </th>
-                    <th scope="col">"Came"</th>
-                    <th scope="col">"Goes"</th>
-                    {may_restore
-                        .then(|| {
-                            view! {
-                                <th scope="col">
-                                    <span class="visually-hidden">"Actions"</span>
-                                </th>
-                            }
-                        })}
-                </tr>
-            </thead>
+            {table_head([
+                column("Put here by"), column("Pieces").number(), column("Files").number(), column("Size").number(),
+                column("Came"), column("Goes"), column("Actions").unseen().when(may_restore),
+            ])}
             <tbody>
                 <LiveRows
                     rows

@@ -11,6 +11,7 @@ use crate::components::icon::{Icon, Picture};
 use crate::components::live_rows::LiveRows;
 use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
+use crate::components::table_head::{column, table_head};
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::json;
@@ -153,35 +154,11 @@ fn Pieces(rows: RwSignal<Vec<TrashEntry>>, id: SyncId, as_of: Timestamp, may_res
     view! {
         <form method="post" action="/fn/restore-trash">
             <table class="table table-pieces">
-                <thead>
-                    <tr>
-                        {may_restore
-                            .then(|| {
-                                view! {
-                                    <th scope="col">
-                                        <span class="visually-hidden">"Chosen"</span>
-                                    </th>
-                                }
-                            })}
-                        <th scope="col">"What"</th>
-                        <th scope="col" class="number">
-                            "Files"
-                        </th>
-                        <th scope="col" class="number">
-                            "Size"
-                        </th>
-                        <th scope="col">"Came"</th>
-                        <th scope="col">"Goes"</th>
-                        {may_restore
-                            .then(|| {
-                                view! {
-                                    <th scope="col">
-                                        <span class="visually-hidden">"Actions"</span>
-                                    </th>
-                                }
-                            })}
-                    </tr>
-                </thead>
+                {table_head([
+                    column("Chosen").unseen().when(may_restore), column("What"), column("Files").number(),
+                    column("Size").number(), column("Came"), column("Goes"),
+                    column("Actions").unseen().when(may_restore),
+                ])}
                 <tbody>
                     <LiveRows
                         rows

@@ -11,6 +11,7 @@ use crate::components::fact::fact;
 use crate::components::icon::{Icon, Picture};
 use crate::components::page::{Heading, page};
 use crate::components::pager::PageLinks;
+use crate::components::table_head::{column, table_head};
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::json;
@@ -190,14 +191,7 @@ fn Files(id: TrashId, relative: String, files: Vec<TrashedFile>, page: u64) -> i
     });
     view! {
         <table class="table table-lake" hidden=is_empty>
-            <thead>
-                <tr>
-                    <th scope="col">"Name"</th>
-                    <th scope="col" class="number">
-                        "Size"
-                    </th>
-                </tr>
-            </thead>
+            {table_head([column("Name"), column("Size").number()])}
             <tbody>{rows.collect_view()}</tbody>
         </table>
         {is_empty.then(|| view! { <p class="quiet">"There is no file in it."</p> })}
