@@ -84,7 +84,7 @@ fn put_bound(site: &Path, bound: &Path, artifact: Artifact) -> Result<(String, S
 /// Puts the worker's script and what it loads, and gives the script's address.
 fn put_worker(workspace: &Workspace, site: &Path, bound: &Path) -> Result<String> {
     let (script, wasm) = put_bound(site, bound, HASHER)?;
-    let mut worker = format!("import start, {{ Hasher }} from '{script}';\nconst WASM = '{wasm}';\n").into_bytes();
+    let mut worker = format!("import start, {{ digest }} from '{script}';\nconst WASM = '{wasm}';\n").into_bytes();
     worker.extend(read(&workspace.root.join(WORKER))?);
     put_by_content(site, &worker, "worker", "js")
 }

@@ -1,12 +1,13 @@
 //! Reading what a person drops or chooses: files, and whole folders with everything below them.
 
 use super::breathe;
+use gloo_file::{File, FileList};
 use js_sys::{Array, Function, Promise};
 use leptos::task::spawn_local;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    DragEvent, File, FileSystemDirectoryEntry, FileSystemDirectoryReader, FileSystemEntry, FileSystemFileEntry,
+    DragEvent, FileSystemDirectoryEntry, FileSystemDirectoryReader, FileSystemEntry, FileSystemFileEntry,
     HtmlInputElement,
 };
 
@@ -23,27 +24,27 @@ pub struct Chosen {
 
 impl Chosen {
     fn new(folder: &str, file: File) -> Self {
-        let (size_bytes, modified_ms) = (file.size() as u64, file.last_modified() as i64);
-        Self { folder: folder.trim_matches('/').to_owned(), name: file.name(), size_bytes, modified_ms, file }
+        // Not by `last_modified_time`: WebAssembly has no `SystemTime` before 1970, and a file may well be from then.
+        let modified_ms = AsRef::<web_sys::File>::as_ref(&file).last_modified() as i64;
+        let folder = folder.trim_matches('/').to_owned();
+        Self { folder, name: file.name(), size_bytes: file.size(), modified_ms, file }
     }
 }
 
 /// Files that are looked at without a pause.
-const AT_ONCE: u32 = 250;
+const AT_ONCE: usize = 250;
 
 /// Hands over the files of a file input. Of a chosen folder each file tells its own path, the folder's name first.
 pub fn picked(input: &HtmlInputElement, then: impl FnOnce(Vec<Chosen>) + 'static) {
     let Some(list) = input.files() else { return };
-    // Taken out of the list first, all in one call: it empties with the input.
-    let files = Array::from(&list);
+    // Taken out of the input's list first: that empties with the input.
+    let files = FileList::from(list);
     // So that choosing the same file again is a change again.
     input.set_value("");
     spawn_local(async move {
-        let count = files.length();
-        let mut chosen = Vec::with_capacity(count as usize);
-        for begin in (0..count).step_by(AT_ONCE as usize) {
-            let some = files.slice(begin, begin.saturating_add(AT_ONCE));
-            chosen.extend(some.iter().map(|file| with_folder(file.unchecked_ref())));
+        let mut chosen = Vec::with_capacity(files.len());
+        for some in files.chunks(AT_ONCE) {
+            chosen.extend(some.iter().map(with_folder));
             breathe().await;
         }
         then(chosen);
@@ -51,7 +52,7 @@ pub fn picked(input: &HtmlInputElement, then: impl FnOnce(Vec<Chosen>) + 'static
 }
 
 fn with_folder(file: &File) -> Chosen {
-    let path = js_sys::Reflect::get(file, &JsValue::from_str("webkitRelativePath")).ok();
+    let path = js_sys::Reflect::get((**file).as_ref(), &JsValue::from_str("webkitRelativePath")).ok();
     let path = path.and_then(|path| path.as_string()).unwrap_or_default();
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
     Chosen::new(folder, file.clone())
@@ -69,7 +70,7 @@ pub fn dropped(event: &DragEvent, then: impl FnOnce(Vec<Chosen>) + 'static) {
         match item.webkit_get_as_entry() {
             Ok(Some(entry)) => entries.push(entry),
             // Something that is a file without an entry, such as a picture dragged from a page.
-            _ => chosen.extend(item.get_as_file().ok().flatten().map(|file| Chosen::new("", file))),
+            _ => chosen.extend(item.get_as_file().ok().flatten().map(|file| Chosen::new("", file.into()))),
         }
     }
     spawn_local(async move {
@@ -111,7 +112,7 @@ async fn file_of(entry: &FileSystemFileEntry) -> Result<File, JsValue> {
         entry.file_with_callback_and_callback(resolve, reject);
         Ok(())
     });
-    file.await?.dyn_into()
+    Ok(file.await?.dyn_into::<web_sys::File>()?.into())
 }
 
 /// A call that takes two callbacks, as something to await.

@@ -3,6 +3,7 @@
 use super::super::HashEvent;
 use super::super::item::{Failure, ItemId};
 use super::file_of;
+use gloo_file::Blob;
 use js_sys::{Array, Object, Reflect};
 use std::cell::RefCell;
 use wasm_bindgen::prelude::Closure;
@@ -37,7 +38,7 @@ pub fn hash(ids: &[ItemId], on_events: impl Fn(Vec<HashEvent>) + 'static) {
     for id in ids {
         match file_of(*id) {
             Some(file) => {
-                files.push(&Array::of2(&number(*id), &file));
+                files.push(&Array::of2(&number(*id), &Blob::from(file).into()));
             }
             None => gone.push(HashEvent::Hashed(
                 *id,

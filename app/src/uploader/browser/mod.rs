@@ -15,12 +15,14 @@ use super::answer::Refused;
 use super::item::ItemId;
 use super::link::PieceSize;
 use super::{Job, Progress};
+use gloo_file::futures::read_as_array_buffer;
+use gloo_file::{Blob, File};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{File, XmlHttpRequest};
+use web_sys::XmlHttpRequest;
 
 /// What the browser knows about files, but no signal can hold: handles belong to this thread alone.
 #[derive(Default)]
@@ -97,10 +99,7 @@ pub async fn send(job: Job, on_progress: impl Fn(Progress) + Clone + 'static) ->
 
 /// Whether the file is there still, as it was when it was chosen.
 async fn is_readable(file: &File) -> bool {
-    match file.slice_with_f64_and_f64(0.0, 1.0) {
-        Ok(beginning) => JsFuture::from(beginning.array_buffer()).await.is_ok(),
-        Err(_) => false,
-    }
+    read_as_array_buffer(&Blob::slice(file, 0, 1)).await.is_ok()
 }
 
 impl From<JsValue> for Refused {

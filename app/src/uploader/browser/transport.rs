@@ -4,10 +4,11 @@ use super::super::answer::{Refused, judge};
 use super::super::{Job, Progress};
 use super::{HANDLES, ItemId};
 use crate::query::percent_encoded;
+use gloo_file::{Blob, File};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Blob, File, FormData, ProgressEvent, XmlHttpRequest};
+use web_sys::{FormData, ProgressEvent, XmlHttpRequest};
 
 pub enum Body {
     Nothing,
@@ -58,7 +59,7 @@ pub async fn exchange(
     match &body {
         Body::Nothing => request.send()?,
         Body::Form(form) => request.send_with_opt_form_data(Some(form))?,
-        Body::Piece(piece) => request.send_with_opt_blob(Some(piece))?,
+        Body::Piece(piece) => request.send_with_opt_blob(Some(piece.as_ref()))?,
     }
     JsFuture::from(ended).await?;
     request.upload()?.set_onprogress(None);
@@ -92,7 +93,7 @@ fn open(method: &str, address: &str, headers: &[(&str, &str)]) -> Result<XmlHttp
 /// The documented upload: one part `file`.
 pub async fn send_whole(job: &Job, file: &File, on_progress: impl Fn(Progress) + 'static) -> Result<(), Refused> {
     let form = FormData::new()?;
-    form.append_with_blob_and_filename("file", file, &job.name)?;
+    form.append_with_blob_and_filename("file", file.as_ref(), &job.name)?;
     let sync = format!("/api/lake/file/upload?sync_id={}", job.sync_id);
     let address = if job.folder.is_empty() { sync } else { format!("{sync}&path={}", percent_encoded(&job.folder)) };
     let on_progress = move |bytes| on_progress(Progress::Sent(bytes));

@@ -5,12 +5,12 @@ use super::super::answer::{Refused, judge};
 use super::super::{Job, Progress};
 use super::transport::{Body, exchange, send_and_forget};
 use super::{HANDLES, ItemId};
+use gloo_file::{Blob, File};
 use lakeshore::ErrorCode;
 use lakeshore::resumable::UnfinishedResumable;
 use lakeshore::upload::from_hexadecimal;
 use std::collections::HashMap;
 use wasm_bindgen::JsValue;
-use web_sys::File;
 
 const ADDRESS: &str = "/api/lake/files";
 const VERSION: (&str, &str) = ("Tus-Resumable", "1.0.0");
@@ -165,7 +165,7 @@ async fn append(
     on_progress: impl Fn(Progress) + 'static,
 ) -> Result<u64, Refused> {
     let end = job.size_bytes.min(offset + HANDLES.with_borrow(|handles| handles.piece.bytes()));
-    let piece = file.slice_with_f64_and_f64(offset as f64, end as f64)?;
+    let piece = Blob::slice(file, offset, end);
     let begun_at_ms = js_sys::Date::now();
     let at = offset.to_string();
     let headers = [VERSION, ("Upload-Offset", at.as_str()), ("Content-Type", "application/offset+octet-stream")];
