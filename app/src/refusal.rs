@@ -1,12 +1,17 @@
 //! What pages say of a refusal that stands in their address.
 //!
 //! Anybody can write an address, and send it to somebody else. So no text of it is shown as if the server said it: it holds the
-//! number of the refusal, and the words are these. A number that is not among them says nothing.
+//! number of the refusal. The words come beside it, from the server, to the one document that the form led to ([`FormRefusal`]);
+//! else they are those of the table here. A number that is in neither says nothing.
 
 use crate::error::ApiError;
 use lakeshore::ErrorCode;
 use lakeshore::error::Refusal;
+use leptos::prelude::{provide_context, use_context};
+use leptos::server::SharedValue;
 use leptos_router::params::ParamsMap;
+use std::fmt;
+use std::str::FromStr;
 
 /// The parameter that holds the number.
 pub const PARAMETER: &str = "refused";
@@ -16,10 +21,48 @@ pub fn words(code: u32) -> Option<&'static str> {
     WORDS.iter().find(|(known, _)| known.number() == code).map(|(_, words)| *words)
 }
 
-/// What the address says of the form that led to it.
+/// Why the form that led to this document was refused, as the server has said it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormRefusal {
+    pub code: u32,
+    pub msg: String,
+}
+
+/// As it travels.
+impl fmt::Display for FormRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.code, self.msg)
+    }
+}
+
+impl FromStr for FormRefusal {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (code, msg) = text.split_once(' ').ok_or(())?;
+        Ok(Self { code: code.parse().map_err(drop)?, msg: msg.to_owned() })
+    }
+}
+
+/// Hands the refusal on from the server to the browser, which cannot read the cookie that it came by. For pages with forms, before
+/// anything of theirs is awaited; it is forgotten with the page.
+pub fn provide() {
+    let here = || use_context::<FormRefusal>().map(|refusal| refusal.to_string()).unwrap_or_default();
+    if let Ok(refusal) = SharedValue::new_str(here).into_inner().parse::<FormRefusal>() {
+        provide_context(refusal);
+    }
+}
+
+/// What is said of the refusal of a form: the server's words, or those of the table.
+pub fn said(code: u32) -> Option<String> {
+    let exact = use_context::<FormRefusal>().filter(|refusal| refusal.code == code);
+    exact.map(|refusal| refusal.msg).or_else(|| words(code).map(str::to_owned))
+}
+
+/// What is said of the form that led to the address.
 pub fn of_address(map: &ParamsMap) -> Option<ApiError> {
     let code = map.get(PARAMETER)?.parse().ok()?;
-    Some(ApiError(Refusal { code, msg: words(code)?.to_owned(), data: None }))
+    Some(ApiError(Refusal { code, msg: said(code)?, data: None }))
 }
 
 /// The refusal of the page itself. What it is about stands in the page's address and its title, so the text does not repeat it.
@@ -67,6 +110,7 @@ const WORDS: [(ErrorCode, &str); 17] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use leptos::prelude::Owner;
 
     fn address(code: &str) -> Option<String> {
         let map: ParamsMap = [(PARAMETER.to_owned(), code.to_owned())].into_iter().collect();
@@ -78,6 +122,20 @@ mod tests {
         assert_eq!(address("40901").as_deref(), words(ErrorCode::PathHeld.number()));
         for unknown in ["", "0", "1", "40900", "-1", "40901x", "Your key has expired", "99999999999999999999"] {
             assert_eq!(address(unknown), None, "{unknown:?}");
+        }
+    }
+
+    #[test]
+    fn the_words_of_the_server_go_before_those_of_the_table_for_their_number_alone() {
+        Owner::new().with(|| {
+            let refusal = FormRefusal { code: 40901, msg: "the sync 7 holds  the path".to_owned() };
+            provide_context(refusal.to_string().parse::<FormRefusal>().unwrap());
+            assert_eq!(address("40901"), Some(refusal.msg));
+            assert_eq!(address("50700").as_deref(), words(50700));
+            assert_eq!(address("1"), None);
+        });
+        for unreadable in ["", "40901", "x y", " y"] {
+            assert!(unreadable.parse::<FormRefusal>().is_err(), "{unreadable:?}");
         }
     }
 

@@ -7,6 +7,7 @@ use crate::files::local::reopen;
 use crate::formats::FileFormats;
 use crate::housekeeping;
 use crate::http::connections::{allow_descriptors, serve};
+use crate::http::form_refusal::FormRefusals;
 use crate::http::refusal_log::RefusalLog;
 use crate::http::spool::Spool;
 use crate::http::threads::Threads;
@@ -76,6 +77,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         interrupt: CancellationToken::new(),
         changes: TaskTracker::new(),
         refusal_log: RefusalLog::default(),
+        form_refusals: Arc::new(FormRefusals::new(&SystemRandomness)?),
     });
     // Said now, and served all the same: reading goes on, and emptying the trash may be what helps.
     let _ = door.readiness.look().await;

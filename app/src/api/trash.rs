@@ -14,9 +14,19 @@ use serde::{Deserialize, Serialize};
 use {
     super::{as_of, door},
     crate::pages::trash_said::Said,
+    crate::refusal::FormRefusal,
     lakeshore::Error,
     lakeshore::list::{ListParameters, Order},
+    std::sync::Arc,
 };
+
+/// Writes the cookie that brings a refusal to the page that a form leads to; `None` for one that is too long.
+#[cfg(feature = "ssr")]
+type CookieOf = dyn Fn(&FormRefusal) -> Option<String> + Send + Sync;
+
+#[cfg(feature = "ssr")]
+#[derive(Clone)]
+pub struct WriteRefusal(pub Arc<CookieOf>);
 
 /// The trash at a glance, and a page of the syncs that have put something there, one more than are shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,8 +91,22 @@ pub async fn restore_trash(
     };
     let restored = lake.restore_trash(&caller, &wanted).await.map_err(|error| ApiError::of_form(&error))?;
     let why = restored.failed.first().map_or(0, |failed| failed.refusal.code);
+    if let Some(failed) = restored.failed.into_iter().next() {
+        bring(&FormRefusal { code: failed.refusal.code, msg: failed.refusal.msg });
+    }
     leptos_axum::redirect(&Said::Restored { pieces: restored.restored, failed: restored.num_failed, why }.address());
     Ok(())
+}
+
+/// Has the page that the form leads to say the refusal in these words.
+#[cfg(feature = "ssr")]
+fn bring(refusal: &FormRefusal) {
+    if let Some(WriteRefusal(write)) = use_context()
+        && let Some(response) = use_context::<leptos_axum::ResponseOptions>()
+        && let Some(cookie) = write(refusal).and_then(|cookie| http::HeaderValue::from_str(&cookie).ok())
+    {
+        response.append_header(http::header::SET_COOKIE, cookie);
+    }
 }
 
 /// The fields of the forms. `word`: what was typed to confirm it.

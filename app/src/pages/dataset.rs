@@ -41,6 +41,7 @@ fn parameters(map: &ParamsMap) -> TabParameters {
 
 #[component]
 pub fn DatasetDetail() -> impl IntoView {
+    refusal::provide();
     let params = use_params_map();
     let map = use_query();
     let path = Memo::new(move |_| format!("/{}", params.with(|params| params.get("path")).unwrap_or_default()));

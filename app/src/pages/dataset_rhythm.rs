@@ -4,9 +4,7 @@ use crate::components::error_box::ErrorBox;
 use crate::components::sign_in_form::SignInHint;
 use crate::error::ApiError;
 use crate::format;
-use lakeshore::ErrorCode;
 use lakeshore::dataset::Dataset;
-use lakeshore::error::Refusal;
 use lakeshore::rhythm::{Every, Rhythm};
 use leptos::prelude::*;
 
@@ -39,10 +37,7 @@ pub fn words(rhythm: &Rhythm) -> String {
     words
 }
 
-const INVALID: &str =
-    "this is no rhythm; write the time as hours and minutes, by quarters of an hour, such as 07:15, and whole numbers";
-
-/// `fault`: what the server had to say of the form that was sent, as it stands in the address.
+/// `fault`: what the server had to say of the form that was sent.
 #[component]
 pub fn RhythmForm(dataset: Dataset, fault: Option<ApiError>, may_write: bool, is_signed_in: bool) -> impl IntoView {
     let rhythm = dataset.rhythm;
@@ -64,11 +59,6 @@ pub fn RhythmForm(dataset: Dataset, fault: Option<ApiError>, may_write: bool, is
     let files_min = rhythm.map_or(1, |rhythm| rhythm.files_min());
     let megabytes_min = rhythm.map_or(0, |rhythm| rhythm.bytes_min() / 1_000_000);
     let path = dataset.path.to_string();
-    // The address holds no more than the number: these words say what of this form can be invalid.
-    let fault = fault.map(|error| match error.is(ErrorCode::Invalid) {
-        true => ApiError(Refusal { msg: INVALID.to_owned(), ..error.0 }),
-        false => error,
-    });
     view! {
         <p class="hint">{said}</p>
         {fault.map(|error| view! { <ErrorBox error/> })}

@@ -13,6 +13,7 @@ use crate::components::sign_in_form::SignInHint;
 use crate::components::table_head::{column, table_head};
 use crate::components::time::RelativeTime;
 use crate::json;
+use crate::refusal;
 use crate::visible::visible;
 use lakeshore::key::{Key, Role};
 use lakeshore::time::Timestamp;
@@ -25,6 +26,7 @@ const ENDING: Duration = Duration::from_secs(7 * 24 * 3600);
 
 #[component]
 pub fn Keys() -> impl IntoView {
+    refusal::provide();
     let session = SessionResource::here().0;
     let keys = json::ask(
         || (),

@@ -32,6 +32,7 @@ use leptos_router::hooks::use_query_map;
 
 #[component]
 pub fn Trash() -> impl IntoView {
+    refusal::provide();
     let filters = use_filters();
     let trash = json::ask(
         move || filters.get(),

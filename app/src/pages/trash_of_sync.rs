@@ -16,6 +16,7 @@ use crate::components::time::RelativeTime;
 use crate::format;
 use crate::json;
 use crate::query::{Filters, use_filters};
+use crate::refusal;
 use crate::visible::visible;
 use lakeshore::key::Role;
 use lakeshore::sync::SyncId;
@@ -26,6 +27,7 @@ use leptos_router::hooks::use_params_map;
 
 #[component]
 pub fn TrashSync() -> impl IntoView {
+    refusal::provide();
     let params = use_params_map();
     let filters = use_filters();
     let id = Memo::new(move |_| params.with(|params| params.get("id")).and_then(|id| id.parse().ok()).unwrap_or(0));

@@ -16,6 +16,7 @@ use crate::components::time::RelativeTime;
 use crate::format;
 use crate::json;
 use crate::query::{percent_encoded, use_query};
+use crate::refusal;
 use crate::visible::visible;
 use lakeshore::key::Role;
 use lakeshore::service::{InTrash, LookIntoTrash, TrashContent};
@@ -29,6 +30,7 @@ const FILES_PER_PAGE: u64 = 100;
 
 #[component]
 pub fn TrashPiece() -> impl IntoView {
+    refusal::provide();
     let params = use_params_map();
     let map = use_query();
     let id = Memo::new(move |_| params.with(|params| params.get("id")).and_then(|id| id.parse().ok()).unwrap_or(0));

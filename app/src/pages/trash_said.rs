@@ -68,7 +68,7 @@ impl Said {
             }
             Self::Restored { pieces, failed, why } => {
                 let counted = format::counted(*failed, "piece");
-                let why = refusal::words(*why).map(|words| format!(" {}", sentence(words))).unwrap_or_default();
+                let why = refusal::said(*why).map(|said| format!(" {}", sentence(&said))).unwrap_or_default();
                 format!("{counted} could not be restored, {} could.{why}", format::count(*pieces))
             }
             Self::Emptied { pieces: 0, .. } => "There was nothing to delete.".to_owned(),

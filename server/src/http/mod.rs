@@ -7,6 +7,7 @@ pub mod credentials;
 mod digest_fields;
 mod download;
 pub mod error;
+pub mod form_refusal;
 mod forwarded;
 mod gather;
 mod heads;
@@ -62,6 +63,7 @@ pub struct Door {
     /// The changes that are under way.
     pub changes: TaskTracker,
     pub refusal_log: refusal_log::RefusalLog,
+    pub form_refusals: Arc<form_refusal::FormRefusals>,
 }
 
 pub fn router(door: Arc<Door>) -> Router {

@@ -4,20 +4,22 @@ use super::Door;
 use super::client_network::ClientNetwork;
 use super::credentials::{Credentials, session_cookie};
 use super::error::HttpError;
+use super::form_refusal;
 use super::gather::SMALL_BODY_BYTES_MAX;
 use super::networks::ClientInfo;
 use super::spool::Whole;
 use app::api::sessions::WriteCookie;
+use app::api::trash::WriteRefusal;
 use app::api::{LakeRoot, Site};
 use app::error::ApiError;
 use app::query::local;
-use app::refusal;
+use app::refusal::{self, FormRefusal};
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use lakeshore::key::Caller;
+use lakeshore::key::{Caller, Secret};
 use lakeshore::shares::Holder;
 use leptos::prelude::*;
 use leptos::server_fn::axum::get_server_fn_service;
@@ -55,6 +57,16 @@ pub async fn page(
     };
     let assets = door.assets.clone();
     let path = path.to_owned();
+    // Once it was brought it is shown here or nowhere.
+    let refusal = door.form_refusals.read(request.headers(), credentials.session());
+    let removal = form_refusal::removal(request.headers(), &client);
+    let removal = removal.and_then(|cookie| HeaderValue::from_str(&cookie.to_string()).ok());
+    let context = move || {
+        context();
+        if let Some(refusal) = &refusal {
+            provide_context(refusal.clone());
+        }
+    };
     let render = leptos_axum::render_app_async_with_context(context, move || {
         if let (Some(nonce), Some(response)) = (leptos::nonce::use_nonce(), use_context::<ResponseOptions>())
             && let Ok(policy) =
@@ -65,6 +77,9 @@ pub async fn page(
             response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
             // A window that another site has opened, or that opens one, is none of theirs.
             response.insert_header(OPENER_POLICY, HeaderValue::from_static("same-origin"));
+            if let Some(removal) = &removal {
+                response.append_header(header::SET_COOKIE, removal.clone());
+            }
         }
         app::shell::shell((*assets).clone(), &path)
     });
@@ -109,16 +124,35 @@ async fn call(
         }
     };
     let request = Request::from_parts(head, Body::from(bytes));
-    Ok(answered(leptos_axum::handle_server_fns_with_context(context, request).await.into_response()))
+    let cookie = refusal_cookie(door, credentials, client);
+    let WriteRefusal(write) = cookie.clone();
+    let with_cookie = move || {
+        context();
+        provide_context(cookie.clone());
+    };
+    let response = leptos_axum::handle_server_fns_with_context(with_cookie, request).await.into_response();
+    Ok(answered(response, |refusal| write(refusal)))
+}
+
+/// Writes the cookie that brings a refusal to the page that the form leads to.
+fn refusal_cookie(door: &Door, credentials: &Credentials, client: &ClientInfo) -> WriteRefusal {
+    let session = credentials.session().map(|session| Secret::presented(session.expose()));
+    let (refusals, client) = (door.form_refusals.clone(), *client);
+    WriteRefusal(Arc::new(move |refusal| Some(refusals.cookie(refusal, session.as_ref(), &client)?.to_string())))
 }
 
 /// The answer of a server function, with what Leptos leaves open.
-fn answered(mut response: Response) -> Response {
+fn answered(mut response: Response, cookie: impl Fn(&FormRefusal) -> Option<String>) -> Response {
     let headers = response.headers_mut();
-    if let Some(place) = headers.get(header::LOCATION).and_then(|place| place.to_str().ok()).map(place_of_form)
+    if let Some((place, refused)) =
+        headers.get(header::LOCATION).and_then(|place| place.to_str().ok()).map(place_of_form)
         && let Ok(place) = HeaderValue::from_str(&place)
     {
         headers.insert(header::LOCATION, place);
+        let cookie = refused.and_then(|refused| cookie(&refused));
+        if let Some(cookie) = cookie.and_then(|cookie| HeaderValue::from_str(&cookie).ok()) {
+            headers.append(header::SET_COOKIE, cookie);
+        }
     }
     // A refusal comes without a type, which would leave it to the browser what it is.
     let is_refusal = headers.contains_key(SERVER_FN_ERROR_HEADER);
@@ -127,21 +161,23 @@ fn answered(mut response: Response) -> Response {
     response
 }
 
-/// Where the answer to a plain form leads: back to its page, on this site. Leptos writes the whole refusal into the address,
-/// from where it would be read as the server's own words; only its number stays.
-fn place_of_form(place: &str) -> String {
+/// Where the answer to a plain form leads: back to its page, on this site; and the refusal, if it was refused. Leptos writes the
+/// whole refusal into the address, from where it would be read as the server's own words; only its number stays.
+fn place_of_form(place: &str) -> (String, Option<FormRefusal>) {
     let after_scheme = place.split_once("://").map_or(place, |(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
     let place = local(after_scheme);
     let (place, fragment) = place.split_once('#').unwrap_or((place, ""));
     let fragment = if fragment.is_empty() { String::new() } else { format!("#{fragment}") };
-    let Some((path, query)) = place.split_once('?') else { return format!("{place}{fragment}") };
+    let Some((path, query)) = place.split_once('?') else { return (format!("{place}{fragment}"), None) };
+    let mut refused = None;
     let mut kept = form_urlencoded::Serializer::new(String::new());
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         match &*name {
             "__path" | refusal::PARAMETER => {}
             "__err" => {
-                let refused = ServerFnUrlError::<ApiError>::decode_err(&value);
-                kept.append_pair(refusal::PARAMETER, &refused.0.code.to_string());
+                let ApiError(refusal) = ServerFnUrlError::decode_err(&value);
+                kept.append_pair(refusal::PARAMETER, &refusal.code.to_string());
+                refused = Some(FormRefusal { code: refusal.code, msg: refusal.msg });
             }
             _ => {
                 kept.append_pair(&name, &value);
@@ -149,7 +185,8 @@ fn place_of_form(place: &str) -> String {
         }
     }
     let query = kept.finish();
-    if query.is_empty() { format!("{path}{fragment}") } else { format!("{path}?{query}{fragment}") }
+    let place = if query.is_empty() { format!("{path}{fragment}") } else { format!("{path}?{query}{fragment}") };
+    (place, refused)
 }
 
 /// The list of syncs was once the start page: links to what it filtered lead to it still.
@@ -219,17 +256,23 @@ mod tests {
         let error = ApiError(Refusal::new(ErrorCode::PathHeld, "anything at all".to_owned()));
         let full =
             ServerFnUrlError::new("/fn/restore-trash", error).to_url("http://lake:3000/trash?page=1&refused=40000");
-        assert_eq!(place_of_form(full.unwrap().as_str()), "/trash?page=1&refused=40901");
-        assert_eq!(place_of_form("https://lake/trash?__path=x"), "/trash");
-        assert_eq!(place_of_form("/trash?restored=1"), "/trash?restored=1");
-        assert_eq!(place_of_form("/keys?__path=x&a=b#sessions"), "/keys?a=b#sessions");
+        let refused = FormRefusal { code: ErrorCode::PathHeld.number(), msg: "anything at all".to_owned() };
+        assert_eq!(place_of_form(full.unwrap().as_str()), ("/trash?page=1&refused=40901".to_owned(), Some(refused)));
+        let leads = |to: &str| {
+            let (place, refused) = place_of_form(to);
+            assert_eq!(refused, None, "{to}");
+            place
+        };
+        assert_eq!(leads("https://lake/trash?__path=x"), "/trash");
+        assert_eq!(leads("/trash?restored=1"), "/trash?restored=1");
+        assert_eq!(leads("/keys?__path=x&a=b#sessions"), "/keys?a=b#sessions");
         for elsewhere in
             ["https://evil.example", "//evil.example/x", "https:///evil.example", "javascript:alert(1)", ""]
         {
-            let place = place_of_form(elsewhere);
+            let place = leads(elsewhere);
             assert!(place.starts_with('/') && !place.starts_with("//"), "{elsewhere} leads to {place}");
         }
-        let unreadable = place_of_form("/trash?__err=call-555-0100");
+        let (unreadable, _) = place_of_form("/trash?__err=call-555-0100");
         assert_eq!(unreadable, format!("/trash?refused={}", ErrorCode::Invalid.number()));
     }
 }

@@ -385,3 +385,50 @@ async fn characters_that_hide_or_reorder_a_name_are_shown_by_signs() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_refused_form_says_why_once_and_in_the_words_of_the_server() {
+    let server = TestServer::start().await;
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    server.upload(id, "a.csv", b"a\n").await;
+    server.end_sync(id).await;
+    let telling = "Call 0800 5551234</script><script>alert(1)</script>";
+    let form = [("path", "/data/t"), ("every", "day"), ("by", "07:00"), ("files_min", telling)];
+    let request = server.client.post(format!("{}/fn/rhythm", server.url)).form(&form);
+    let request = request.header("X-API-Key", &server.key).header("Accept", "text/html");
+    let referer = format!("{}/datasets/data/t?tab=rhythm", server.url);
+    let refused = request.header("Referer", referer).send().await.unwrap();
+    let address = header(refused.headers(), "location").to_owned();
+    assert_eq!(address, "/datasets/data/t?tab=rhythm&refused=40000");
+    let cookie = header(refused.headers(), "set-cookie").to_owned();
+    for attribute in ["HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=60"] {
+        assert!(cookie.contains(attribute), "{attribute}: {cookie}");
+    }
+    let value = cookie.split(';').next().unwrap().to_owned();
+    let page = async |address: &str, cookie: &str| {
+        let request = server.get(address).header("X-API-Key", &server.key).header("Cookie", cookie);
+        let response = request.send().await.unwrap();
+        let removed = header(response.headers(), "set-cookie").to_owned();
+        (response.text().await.unwrap(), removed)
+    };
+    let exact = "the least number of files is a whole number";
+    let (shown, removed) = page(&address, &value).await;
+    assert!(shown.to_lowercase().contains(exact) && shown.contains("Call 0800"), "{shown}");
+    assert!(!shown.contains("<script>alert"), "as text, in what is seen and in what the script reads");
+    assert!(removed.starts_with("lakeshore_refusal=;") && removed.contains("Max-Age=0"), "{removed}");
+
+    // Without the cookie, or with one that was not written here for this session, the number alone speaks.
+    let forged = format!("{}A", &value[..value.len() - 1]);
+    let of_session = format!("{value}; lakeshore_session=another");
+    for cookie in ["", &forged, "lakeshore_refusal=40000 Call 0800 5551234", &of_session] {
+        let (shown, _) = page(&address, cookie).await;
+        assert!(!shown.to_lowercase().contains(exact) && !shown.contains("0800"), "{cookie}");
+    }
+    // It says nothing of another number, and nothing where the address has none.
+    for address in ["/datasets/data/t?tab=rhythm&refused=40901", "/datasets/data/t?tab=rhythm"] {
+        let (shown, removed) = page(address, &value).await;
+        let alert = shown.split("role=\"alert\"").nth(1).and_then(|rest| rest.split("</div>").next());
+        assert!(!alert.unwrap_or_default().contains("0800"), "{address}");
+        assert!(removed.contains("Max-Age=0"), "{address}");
+    }
+}
