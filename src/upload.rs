@@ -6,6 +6,7 @@ use crate::schema::SchemaDifference;
 use crate::sync::{Status, SyncId};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use std::fmt;
 
 /// Counts from 1, without gaps, in the order in which the rows were made.
@@ -83,6 +84,12 @@ pub struct Identity(pub String);
 pub struct Digest {
     pub size_bytes: u64,
     pub sha256: [u8; 32],
+}
+
+impl Digest {
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { size_bytes: bytes.len() as u64, sha256: Sha256::digest(bytes).into() }
+    }
 }
 
 /// An upload that has landed, as its sender hears of it.

@@ -40,6 +40,8 @@ pub trait Partial: Send + Sync {
 pub struct WholeFile {
     pub name: PartialName,
     pub bytes: Bytes,
+    /// Of these bytes.
+    pub digest: Digest,
 }
 
 /// Small uploads that were written together and are not on stable storage yet.

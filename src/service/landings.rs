@@ -70,7 +70,7 @@ pub(super) struct Ready {
 
 pub(super) enum Content {
     /// All bytes, in memory.
-    Whole(Bytes),
+    Whole(Bytes, Digest),
     /// On stable storage, under the partial name.
     Sealed(Identity, Digest),
 }
@@ -281,8 +281,8 @@ impl Lake {
         let mut jobs = Vec::with_capacity(group.len());
         for Waiting { ready, answer } in group {
             let sealed = match &ready.content {
-                Content::Whole(bytes) => {
-                    files.push(WholeFile { name: ready.partial.clone(), bytes: bytes.clone() });
+                Content::Whole(bytes, digest) => {
+                    files.push(WholeFile { name: ready.partial.clone(), bytes: bytes.clone(), digest: *digest });
                     None
                 }
                 Content::Sealed(identity, digest) => Some((identity.clone(), *digest)),

@@ -322,7 +322,12 @@ impl IncomingUpload {
             must_match("SHA-512", self.announced.sha512, hasher.finalize().into())?;
         }
         let (upload_id, content) = match &mut self.body {
-            Body::Gathered(gathered, _) => (None, Content::Whole(std::mem::take(gathered).into())),
+            Body::Gathered(gathered, _) => {
+                let bytes = std::mem::take(gathered);
+                // Here, on the thread of its connection: the one that lands groups has enough to do.
+                let digest = Digest::of(&bytes);
+                (None, Content::Whole(bytes.into(), digest))
+            }
             Body::Registered(upload_id, partial, _) => {
                 let digest = partial.seal().await?;
                 (Some(*upload_id), Content::Sealed(partial.identity().clone(), digest))

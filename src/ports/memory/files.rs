@@ -16,7 +16,6 @@ use crate::trash::{Totals, TrashKey};
 use crate::upload::{Digest, Identity, PartialName};
 use async_trait::async_trait;
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -202,7 +201,7 @@ impl Partial for MemoryPartial {
 
     async fn seal(&mut self) -> Result<Digest, Error> {
         self.store();
-        Ok(digest(&self.bytes))
+        Ok(Digest::of(&self.bytes))
     }
 }
 
@@ -231,10 +230,6 @@ impl WrittenGroup for MemoryGroup {
     async fn seal(self: Box<Self>) -> Result<(), Error> {
         self.0.tree().faults.next("seal")
     }
-}
-
-pub(super) fn digest(bytes: &[u8]) -> Digest {
-    Digest { size_bytes: bytes.len() as u64, sha256: Sha256::digest(bytes).into() }
 }
 
 #[async_trait]
@@ -278,9 +273,8 @@ impl Files for MemoryFiles {
 
     async fn write_group(&self, files: Vec<WholeFile>) -> (WrittenFiles, Box<dyn WrittenGroup>) {
         let mut tree = self.tree();
-        let written = files.into_iter().map(|WholeFile { name, bytes }| {
+        let written = files.into_iter().map(|WholeFile { name, bytes, digest }| {
             tree.faults.next("write_group")?;
-            let digest = digest(&bytes);
             Ok((tree.make(at(&Place::Partial(name)), Some(bytes.into())), digest))
         });
         let written = written.collect();
@@ -363,7 +357,7 @@ impl Files for MemoryFiles {
                 return Ok(None);
             }
             let bytes = tree.nodes.get(&from).and_then(|node| node.bytes.clone()).unwrap_or_default();
-            let sha256 = Some(digest(&bytes).sha256);
+            let sha256 = Some(Digest::of(&bytes).sha256);
             Ok(Some(TakenOver { identity: tree.make(at(&Place::Partial(file.partial.clone())), Some(bytes)), sha256 }))
         };
         files.iter().map(&mut copy).collect()

@@ -1,6 +1,6 @@
 //! Looking at everything there is: in memory nothing is damaged and nothing miscounted.
 
-use super::files::{MemoryFiles, at, digest};
+use super::files::{MemoryFiles, at};
 use super::state::{Fate, MemoryState};
 use crate::error::Error;
 use crate::path::LakePath;
@@ -137,7 +137,7 @@ impl FilesInspection for MemoryFiles {
 
     async fn digest(&self, file: &Place) -> Result<Option<Digest>, Error> {
         let tree = self.tree();
-        Ok(tree.nodes.get(&at(file)).and_then(|node| node.bytes.as_deref().map(digest)))
+        Ok(tree.nodes.get(&at(file)).and_then(|node| node.bytes.as_deref().map(Digest::of)))
     }
 
     async fn rename_slot(&self, from: &TrashKey, to: &TrashKey) -> Result<(), Error> {

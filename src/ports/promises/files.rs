@@ -7,7 +7,7 @@ use crate::ports::files::{Files, FolderState, Measured, Outcome, Publication, Re
 use crate::ports::inspection::EntryKind;
 use crate::sync::SyncId;
 use crate::trash::{Totals, TrashKey, TrashKind};
-use crate::upload::Identity;
+use crate::upload::{Digest, Identity};
 use std::collections::BTreeSet;
 
 pub async fn a_landed_file_has_its_bytes_and_its_digest(files: &dyn Files) {
@@ -99,7 +99,10 @@ pub async fn recovery_tells_landed_from_not_landed(files: &dyn Files) {
 pub async fn a_group_lands_in_order_and_what_is_taken_back_was_never_there(files: &dyn Files) {
     let file = "/data/a.csv";
     let group = [(1, "one"), (2, "two!"), (3, "")];
-    let wholes = group.map(|(name, bytes)| WholeFile { name: partial(name), bytes: bytes.into() });
+    let wholes = group.map(|(name, bytes)| {
+        let digest = Digest::of(bytes.as_bytes());
+        WholeFile { name: partial(name), bytes: bytes.into(), digest }
+    });
     let (written, unsealed) = files.write_group(wholes.into()).await;
     unsealed.seal().await.unwrap();
     let written: Vec<_> = written.into_iter().map(Result::unwrap).collect();

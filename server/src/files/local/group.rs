@@ -10,7 +10,6 @@ use lakeshore::ports::WrittenGroup;
 use lakeshore::ports::files::{WholeFile, WrittenFiles};
 use lakeshore::upload::{Digest, Identity};
 use rustix::fs::{Advice, fadvise};
-use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -31,8 +30,7 @@ pub(super) fn write(tree: &Tree, files: Vec<WholeFile>) -> (WrittenFiles, LocalG
         let identity = identity_of(partial.as_fd()).map_err(Error::lasting)?;
         partial.write_all(&file.bytes).map_err(unsure_fault("writing an upload"))?;
         open.push(partial);
-        let digest = Digest { size_bytes: file.bytes.len() as u64, sha256: Sha256::digest(&file.bytes).into() };
-        Ok((identity, digest))
+        Ok((identity, file.digest))
     };
     let written = files.into_iter().map(&mut write_one).collect();
     (written, LocalGroup { files: open, waits: tree.syncs_wait() })
