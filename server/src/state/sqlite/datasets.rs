@@ -212,8 +212,8 @@ macro_rules! touch {
 }
 
 /// For the group of landings, among whose values they are: [`remember`], and [`touch`] with [`folders_to_touch`].
-pub(super) const REMEMBER: &str = remember!("$8", "$2");
-pub(super) const TOUCH: &str = touch!("$9");
+pub(super) const REMEMBER: &str = remember!("new.remembered", "new.at");
+pub(super) const TOUCH: &str = touch!("new.touched");
 
 /// The path of the sync holds a dataset now, to which something has come.
 pub(super) async fn remember(writing: &mut Writing, sync_id: SyncId, at: Timestamp) -> Result<(), Error> {

@@ -1,5 +1,9 @@
-//! Groups of landings: what is about to get its name, and then its rows. A group costs a few statements however many
-//! uploads are in it: what it needs is read in one, decided here, and written in one.
+//! Groups of landings: what is about to get its name, and then its rows. A group costs a statement for its intent and one for
+//! its rows, however many uploads are in it. What it needs to know is remembered from the group before ([`Known`]), and else
+//! read in one.
+//!
+//! The statement of the rows is an INSERT into a temporary view, whose trigger writes to each table. sqlx answers each
+//! statement of a text by a message of its own, which wakes whoever waits; ten of them took more time than what they did.
 
 use super::counts::{Position, Tally, add_counts};
 use super::datasets::{REMEMBER, TOUCH, folders_to_touch};
@@ -8,7 +12,7 @@ use super::query::{Row, Value, changed, rows, values};
 use super::row::{SYNC_COLUMNS, bytes_if_any, duplicate_names, id, number, path, sync_record};
 use super::trash::insert_trash;
 use super::uploads::{ensure_folders, folder_of, position};
-use super::writer::{LastStatement, Writing};
+use super::writer::Writing;
 use lakeshore::dataset::DayCounts;
 use lakeshore::path::LakePath;
 use lakeshore::ports::state::{LandedUpload, LandingsId, NewTrash, WholeUpload};
@@ -16,8 +20,9 @@ use lakeshore::sync::{self, Status, SyncId, may_accept_uploads};
 use lakeshore::trash::Totals;
 use lakeshore::upload::hexadecimal;
 use lakeshore::{Error, Timestamp};
-use sqlx::Row as _;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use sqlx::{AssertSqlSafe, Executor, Row as _, SqliteConnection};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::LazyLock;
 
 pub(super) async fn intend_landings(
@@ -27,28 +32,28 @@ pub(super) async fn intend_landings(
     static RECORDS: LazyLock<String> = LazyLock::new(|| {
         format!("SELECT {SYNC_COLUMNS} FROM syncs WHERE sync_id IN (SELECT value FROM json_each($1))")
     });
-    static INTEND: LazyLock<LastStatement> =
-        LazyLock::new(|| LastStatement::new("INSERT INTO landings (intended) VALUES ($1)"));
     let syncs: BTreeSet<_> = uploads.iter().map(|upload| upload.sync_id).collect();
     let mut records = Vec::new();
-    if syncs.iter().any(|sync_id| !writing.open_syncs.contains(sync_id)) {
+    if syncs.iter().any(|sync_id| !writing.known.open_syncs.contains(sync_id)) {
         let ids: Vec<_> = syncs.iter().map(|sync_id| id(sync_id.0)).collect();
         records = rows(writing, RECORDS.as_str(), vec![Value::rows(&ids)?], sync_record).await?;
         let open = records.iter().filter(|record| may_accept_uploads(record).is_ok());
-        writing.open_syncs = open.map(|record| record.sync.sync_id).collect();
+        writing.known.open_syncs = open.map(|record| record.sync.sync_id).collect();
     }
     let permission = |upload: &WholeUpload| {
         let record = records.iter().find(|record| record.sync.sync_id == upload.sync_id);
         record.map_or(Err(Error::NoSuchSync(upload.sync_id)), may_accept_uploads)
     };
-    let is_open = |upload: &WholeUpload| writing.open_syncs.contains(&upload.sync_id);
+    let is_open = |upload: &WholeUpload| writing.known.open_syncs.contains(&upload.sync_id);
     let permissions: Vec<_> =
         uploads.iter().map(|upload| if is_open(upload) { Ok(()) } else { permission(upload) }).collect();
     let allowed = uploads.iter().zip(&permissions).filter(|(_, permission)| permission.is_ok());
     let allowed: Vec<_> = allowed.map(|(upload, _)| upload).collect();
     let intended = serde_json::to_string(&allowed).map_err(Error::internal)?;
-    let landings_id = writing.commit_with(&INTEND, values![intended]).await?;
-    Ok((LandingsId(landings_id.cast_unsigned()), permissions))
+    let landings_id = writing.write_all("INSERT INTO landings (intended) VALUES (?)", values![intended]).await?;
+    let landings_id = LandingsId(landings_id.cast_unsigned());
+    writing.known.intended.insert(landings_id.0);
+    Ok((landings_id, permissions))
 }
 
 /// What a group needs to know; each row says by its first column what it is of.
@@ -69,25 +74,34 @@ const EARLIER: &str = "\
         ORDER BY history_id DESC LIMIT 100) WHERE sync_id = value ->> 1 AND status = 'Finished' LIMIT 1) AS sha256 \
     FROM json_each($1)";
 
-/// All that a group writes, but for what is rare.
-static FINISH: LazyLock<LastStatement> = LazyLock::new(|| {
-    LastStatement::new(&format!(
-        "DELETE FROM landings WHERE landings_id = $1; \
+/// All that a group writes, but for what is rare: a row of this view, whose columns are JSON arrays but for the first two.
+const GROUP: &str = "CREATE TEMP VIEW IF NOT EXISTS landed_group \
+    (landings_id, at, uploads, syncs, counts, days, arrivals, remembered, touched) AS SELECT 1, 2, 3, 4, 5, 6, 7, 8, 9";
+const FINISH: &str = "INSERT INTO temp.landed_group VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+/// Makes a connection ready to write groups. The tables have to be there.
+pub(super) async fn prepare(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    connection.execute(GROUP).await?;
+    let trigger = format!(
+        "CREATE TEMP TRIGGER IF NOT EXISTS landed_group_written INSTEAD OF INSERT ON landed_group BEGIN \
+         DELETE FROM landings WHERE landings_id = new.landings_id; \
          INSERT INTO uploads (history_id, sync_id, ordinal, file_name, target, folder_id, status, start_time, end_time, \
              size_bytes, sha256, identity, taken_over) \
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, 'Finished', value ->> 6, $2, \
-             value ->> 7, unhex(value ->> 8), value ->> 9, value ->> 10 FROM json_each($3); \
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, 'Finished', value ->> 6, new.at, \
+             value ->> 7, unhex(value ->> 8), value ->> 9, value ->> 10 FROM json_each(new.uploads); \
          UPDATE syncs SET total_files = total_files + (value ->> 1), num_in_flight = num_in_flight - (value ->> 2), \
-             size_bytes = size_bytes + (value ->> 3), last_activity = $2, held_since = NULL, \
+             size_bytes = size_bytes + (value ->> 3), last_activity = new.at, held_since = NULL, \
              num_duplicates = num_duplicates + (value ->> 4), \
              duplicate_names = coalesce(value ->> 5, duplicate_names) \
-         FROM json_each($4) WHERE sync_id = value ->> 0; \
-         {counts}; {days}; {arrivals}; {REMEMBER}; {TOUCH}",
-        counts = add_counts("$5"),
-        days = add_days("$6"),
-        arrivals = add_arrivals("$7"),
-    ))
-});
+         FROM json_each(new.syncs) WHERE sync_id = value ->> 0; \
+         {counts}; {days}; {arrivals}; {REMEMBER}; {TOUCH}; END",
+        counts = add_counts("new.counts"),
+        days = add_days("new.days"),
+        arrivals = add_arrivals("new.arrivals"),
+    );
+    connection.execute(AssertSqlSafe(trigger)).await?;
+    Ok(())
+}
 
 /// Rows that were there. The identity stays: by it the file is known again.
 const FINISH_ROWS: &str = "\
@@ -100,16 +114,78 @@ pub(super) async fn finish_landings(
     landed: &[LandedUpload],
     at: Timestamp,
 ) -> Result<(), Error> {
-    let Some(mut known) = Known::find(writing, landings, landed).await? else { return Ok(()) };
+    let Some(mut facts) = Facts::find(writing, landings, landed).await? else { return Ok(()) };
     let mut group = Group::default();
     for LandedUpload { upload, trash } in landed {
-        group.add(&mut known, upload, trash.as_ref())?;
+        group.add(&mut facts, upload, trash.as_ref())?;
     }
-    group.write(writing, landings, at, known).await
+    group.write(writing, landings, at, facts).await
+}
+
+/// Folders that are remembered.
+const FOLDERS_KNOWN_MAX: usize = 4096;
+
+/// What is remembered between groups. This process alone writes what it is of, and all of it by one connection: it holds until
+/// something is written that is no landing.
+#[derive(Default)]
+pub(super) struct Known {
+    /// Those that accept uploads.
+    open_syncs: HashSet<SyncId>,
+    last_id: Option<i64>,
+    syncs: HashMap<SyncId, SyncChange>,
+    folders: HashMap<String, i64>,
+    /// Groups whose intent was written here, and that are not finished.
+    intended: HashSet<u64>,
+}
+
+impl Known {
+    /// Something else was written: only folders stay what they are, and intents.
+    pub(super) fn forget(&mut self) {
+        self.open_syncs.clear();
+        self.last_id = None;
+        self.syncs.clear();
+    }
+
+    /// `None` where something has to be read.
+    fn facts(&self, landings: LandingsId, landed: &[LandedUpload]) -> Option<Facts> {
+        let is_known = |LandedUpload { upload, trash }: &LandedUpload| {
+            upload.upload_id.is_none() && trash.is_none() && self.folders.contains_key(folder_of(&upload.target))
+        };
+        if !self.intended.contains(&landings.0) || !landed.iter().all(is_known) {
+            return None;
+        }
+        let mut facts = Facts { last_id: self.last_id?, ..Facts::default() };
+        for LandedUpload { upload, .. } in landed {
+            if let Entry::Vacant(sync) = facts.syncs.entry(upload.sync_id) {
+                sync.insert(self.syncs.get(&upload.sync_id)?.clone());
+            }
+            let folder = folder_of(&upload.target);
+            if !facts.folders.contains_key(folder) {
+                facts.folders.insert(folder.to_owned(), *self.folders.get(folder)?);
+            }
+        }
+        Some(facts)
+    }
+
+    fn remember(&mut self, landings: LandingsId, facts: Facts) {
+        self.intended.remove(&landings.0);
+        self.last_id = Some(facts.last_id);
+        for (sync_id, change) in facts.syncs {
+            let listed = change.listed + change.added;
+            let unchanged =
+                SyncChange { listed, added: 0, no_longer_in_flight: 0, size_bytes: 0, num_duplicates: 0, ..change };
+            self.syncs.insert(sync_id, unchanged);
+        }
+        if self.folders.len() > FOLDERS_KNOWN_MAX {
+            self.folders.clear();
+        }
+        self.folders.extend(facts.folders);
+    }
 }
 
 /// What the database holds of a group's syncs, folders and rows.
-struct Known {
+#[derive(Default)]
+struct Facts {
     last_id: i64,
     syncs: BTreeMap<SyncId, SyncChange>,
     folders: HashMap<String, i64>,
@@ -119,6 +195,7 @@ struct Known {
 }
 
 /// What a group changes in one sync.
+#[derive(Clone)]
 struct SyncChange {
     of: days::Counted,
     path: LakePath,
@@ -159,9 +236,12 @@ fn found_row(row: &Row) -> sqlx::Result<Found> {
     })
 }
 
-impl Known {
+impl Facts {
     /// `None` when the group was finished before.
     async fn find(writing: &mut Writing, landings: LandingsId, landed: &[LandedUpload]) -> Result<Option<Self>, Error> {
+        if let Some(facts) = writing.known.facts(landings, landed) {
+            return Ok(Some(facts));
+        }
         let uploads = || landed.iter().map(|landed| &landed.upload);
         let syncs: BTreeSet<_> = uploads().map(|upload| id(upload.sync_id.0)).collect();
         let without_row = uploads().filter(|upload| upload.upload_id.is_none());
@@ -173,13 +253,7 @@ impl Known {
             Value::rows(&folders.iter().collect::<Vec<_>>())?,
             Value::rows(&with_row)?,
         ];
-        let mut known = Self {
-            last_id: 0,
-            syncs: BTreeMap::new(),
-            folders: HashMap::new(),
-            uploads: HashMap::new(),
-            earlier: HashMap::new(),
-        };
+        let mut known = Self::default();
         let mut is_unfinished = false;
         for found in rows(writing, FOUND, asked, found_row).await? {
             match found {
@@ -239,7 +313,7 @@ struct Group<'a> {
 type NewRow<'a> = (i64, i64, i64, &'a str, &'a str, i64, i64, u64, String, &'a str, i64);
 
 impl<'a> Group<'a> {
-    fn add(&mut self, known: &mut Known, upload: &'a WholeUpload, trash: Option<&NewTrash>) -> Result<(), Error> {
+    fn add(&mut self, known: &mut Facts, upload: &'a WholeUpload, trash: Option<&NewTrash>) -> Result<(), Error> {
         let sync_id = upload.sync_id;
         let sync = known.syncs.get_mut(&sync_id).ok_or(Error::NoSuchSync(sync_id))?;
         let sha256 = upload.digest.sha256;
@@ -296,11 +370,11 @@ impl<'a> Group<'a> {
         writing: &mut Writing,
         landings: LandingsId,
         at: Timestamp,
-        known: Known,
+        facts: Facts,
     ) -> Result<(), Error> {
         let mut days = DayTally::default();
         let mut remembered = Vec::new();
-        for (sync_id, change) in &known.syncs {
+        for (sync_id, change) in &facts.syncs {
             let files = (change.added + change.no_longer_in_flight).cast_unsigned();
             if files == 0 {
                 continue;
@@ -318,7 +392,7 @@ impl<'a> Group<'a> {
             let SyncChange { added, no_longer_in_flight, size_bytes, num_duplicates, .. } = change;
             Ok((id(sync_id.0), *added, *no_longer_in_flight, *size_bytes, *num_duplicates, names))
         };
-        let syncs = known.syncs.iter().map(sync_row).collect::<Result<Vec<_>, Error>>()?;
+        let syncs = facts.syncs.iter().map(sync_row).collect::<Result<Vec<_>, Error>>()?;
         if !self.finished_rows.is_empty() {
             let values = vec![Value::rows(&self.finished_rows)?, Value::Integer(at.0)];
             changed(writing, FINISH_ROWS, values).await?;
@@ -337,6 +411,8 @@ impl<'a> Group<'a> {
         if !self.trash.is_empty() {
             insert_trash(writing, &self.trash).await?;
         }
-        writing.commit_with(&FINISH, values).await.map(drop)
+        writing.write_all(FINISH, values).await?;
+        writing.known.remember(landings, facts);
+        Ok(())
     }
 }

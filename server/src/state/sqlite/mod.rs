@@ -65,7 +65,9 @@ impl SqliteState {
 
     /// Opens the database, as far as `opening` allows. One process opens at a time; others wait.
     pub async fn open_for(file: &Path, opening: Opening) -> Result<Self, OpenError> {
-        let connection = open::open(file, opening).await?;
+        let mut connection = open::open(file, opening).await?;
+        let prepared = landings::prepare(&mut connection).await;
+        prepared.map_err(|source| OpenError::Open { path: file.display().to_string(), source })?;
         let readers = Readers::new(file).map_err(|source| OpenError::Readers(source.to_string()))?;
         Ok(Self { writer: Arc::new(Writer::new(file, connection)), readers: Arc::new(readers) })
     }

@@ -6,13 +6,12 @@
 
 use super::connection::{SQLITE_ERROR, fault, is_busy, is_disk_full, note_damage, open_writing, result_code};
 use super::deed_log;
+use super::landings::{self, Known};
 use super::query::{Value, inserted, query};
 use crate::crash::crash_point;
 use lakeshore::Error;
 use lakeshore::activity::Deed;
-use lakeshore::sync::SyncId;
 use sqlx::{Connection, Executor, SqliteConnection};
-use std::collections::HashSet;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -229,14 +228,14 @@ pub(super) struct Writing {
     synchronous: Option<Durability>,
     /// A transaction was begun and has not ended.
     is_begun: bool,
-    /// The transaction begins with the first statement that writes, and the job that is alone in it may commit it by
-    /// [`Self::commit_with`].
+    /// The transaction begins with the first statement that writes; the job that is alone may do without, by
+    /// [`Self::write_all`].
     is_lazy: bool,
     is_committed: bool,
     /// What is logged when the transaction is committed.
     deeds: Vec<Deed>,
-    /// Syncs that accept uploads, as long as nothing was written that is no landing.
-    pub(super) open_syncs: HashSet<SyncId>,
+    /// What the next group of landings need not read. Nothing of it outlives what is written by others.
+    pub(super) known: Known,
     savepoint: Savepoint,
 }
 
@@ -248,23 +247,6 @@ enum Savepoint {
     /// There is one as soon as it writes.
     AtFirstWrite,
     There,
-}
-
-/// The last statement of a job, in the forms that it may have to take.
-pub(super) struct LastStatement {
-    alone: String,
-    with_commit: String,
-    whole: String,
-}
-
-impl LastStatement {
-    pub(super) fn new(sql: &str) -> Self {
-        Self {
-            alone: sql.to_owned(),
-            with_commit: format!("{sql}; COMMIT"),
-            whole: format!("BEGIN IMMEDIATE; {sql}; COMMIT"),
-        }
-    }
 }
 
 impl Deref for Writing {
@@ -292,7 +274,7 @@ impl Writing {
             is_lazy: false,
             is_committed: false,
             deeds: Vec::new(),
-            open_syncs: HashSet::new(),
+            known: Known::default(),
             savepoint: Savepoint::Needless,
         }
     }
@@ -310,17 +292,14 @@ impl Writing {
         Ok(&mut self.connection)
     }
 
-    /// Runs the last statement of a job, in one round trip with the commit, and with the beginning, where the job is alone. The
-    /// id of the row that was inserted last.
-    pub(super) async fn commit_with(&mut self, last: &'static LastStatement, values: Vec<Value>) -> Result<i64, Error> {
-        if !self.is_lazy {
-            return inserted(self, last.alone.as_str(), values).await;
+    /// Runs the statement that writes all that is left of a job. Of a job that is alone it is the transaction by itself, without
+    /// the round trips of a beginning and a commit. The id of the row that was inserted last.
+    pub(super) async fn write_all(&mut self, sql: &'static str, values: Vec<Value>) -> Result<i64, Error> {
+        if !self.is_lazy || self.is_begun {
+            return inserted(self, sql, values).await;
         }
-        let sql = if self.is_begun { &last.with_commit } else { &last.whole };
-        self.is_begun = true;
         crash_point!("state.before_commit");
-        let ran = query(sql.as_str(), values).execute(&mut self.connection).await.map_err(fault)?;
-        self.is_begun = false;
+        let ran = query(sql, values).execute(&mut self.connection).await.map_err(fault)?;
         self.is_committed = true;
         Ok(ran.last_insert_rowid())
     }
@@ -351,8 +330,9 @@ impl Writing {
         let savepoint = if jobs.len() == 1 { Savepoint::Needless } else { Savepoint::AtFirstWrite };
         self.is_committed = false;
         self.is_lazy = matches!(jobs.as_slice(), [job] if job.is_in_place);
-        if !jobs.iter().all(|job| job.is_in_place) {
-            self.open_syncs.clear();
+        let is_mixed = !jobs.iter().all(|job| job.is_in_place);
+        if is_mixed {
+            self.known.forget();
         }
         let mut ended = self.begin(durability).await;
         let mut is_kept = false;
@@ -382,6 +362,9 @@ impl Writing {
                 }
             };
         }
+        if is_mixed {
+            self.known.forget();
+        }
         ended?;
         if self.is_lazy && !self.is_begun {
             // Committed by its job, or nothing was written.
@@ -406,7 +389,9 @@ impl Writing {
             self.take_back().await;
         }
         if self.is_lost {
-            let lost = std::mem::replace(&mut self.connection, open_writing(&self.file).await?);
+            let mut anew = open_writing(&self.file).await?;
+            landings::prepare(&mut anew).await?;
+            let lost = std::mem::replace(&mut self.connection, anew);
             self.is_lost = false;
             self.synchronous = None;
             // It may still hold the lock of the transaction.
@@ -432,7 +417,7 @@ impl Writing {
     /// Nothing of the transaction is kept.
     async fn take_back(&mut self) {
         self.deeds.clear();
-        self.open_syncs.clear();
+        self.known = Known::default();
         self.is_begun = false;
         // SQLite may have done so by itself: then this is an error, and of no consequence.
         if let Err(error) = self.run("ROLLBACK").await {
