@@ -15,11 +15,17 @@ use std::fs::DirBuilder;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What may be read in the data folder is its owner's business.
 const CLOSED: u32 = 0o700;
 /// The same, and others may pass through it, to a lake that is in it.
 const PASSABLE: u32 = 0o711;
+
+/// A server that was killed may be survived for a moment by a reader of files that it was just starting, and that holds what
+/// it held until it runs. So a lake that is served is looked at again before that is believed, for a second.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const LOOKS_AGAIN: u32 = 20;
 
 /// A database and its lake, held by this process alone.
 pub struct Opened {
@@ -66,7 +72,14 @@ async fn open_pair(data: &DataDir, root: &Path, purpose: Purpose) -> anyhow::Res
     let (data_dir, database) = (&data.path, data.database());
     placement::check(data_dir, &database, root)?;
     let lake = || format!("the lake root {}", root.display());
-    let sight = if adopts { LakeSight::default() } else { look(root).with_context(lake)? };
+    let mut sight = if adopts { LakeSight::default() } else { look(root).with_context(lake)? };
+    for _ in 0..LOOKS_AGAIN {
+        if !sight.is_served {
+            break;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+        sight = look(root).with_context(lake)?;
+    }
     if sight.is_served {
         return Err(OpenError::InUse).with_context(lake);
     }
@@ -75,7 +88,15 @@ async fn open_pair(data: &DataDir, root: &Path, purpose: Purpose) -> anyhow::Res
         bail!(Mismatch::OtherDatabase { data_dir: data_dir.clone(), root: root.to_owned() });
     }
     make_data_folder(data_dir, is_below(root, data_dir))?;
-    let lock = lock(data_dir).with_context(|| data_dir.display().to_string())?;
+    let mut lock = lock(data_dir);
+    for _ in 0..LOOKS_AGAIN {
+        if lock.is_ok() {
+            break;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+        lock = crate::lock::lock(data_dir);
+    }
+    let lock = lock.with_context(|| data_dir.display().to_string())?;
     let state = SqliteState::open_for(&database, purpose.opening()).await?;
     let identity = if adopts { new_identity()? } else { agree(&state, &sight, data_dir, root).await? };
     // Only now is anything made in the lake root: it may be the empty folder where a disk should be mounted.
