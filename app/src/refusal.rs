@@ -53,13 +53,13 @@ pub fn provide() {
     }
 }
 
-/// What is said of the refusal of a form: the server's words, or those of the table.
+/// The words for the refusal of a form: the server's, or those of the table.
 pub fn said(code: u32) -> Option<String> {
     let exact = use_context::<FormRefusal>().filter(|refusal| refusal.code == code);
     exact.map(|refusal| refusal.msg).or_else(|| words(code).map(str::to_owned))
 }
 
-/// What is said of the form that led to the address.
+/// The words for the form that led to the address.
 pub fn of_address(map: &ParamsMap) -> Option<ApiError> {
     let code = map.get(PARAMETER)?.parse().ok()?;
     Some(ApiError(Refusal { code, msg: said(code)?, data: None }))

@@ -4,7 +4,7 @@
 use crate::clock::SystemRandomness;
 use crate::config::DataDir;
 use crate::files::local::{LakeSight, LocalFiles, OpenError, look};
-use crate::lock::lock;
+use crate::lock::{LOOKS_AT_SERVERS, LockError, lock, look_again};
 use crate::placement;
 use crate::state::sqlite::{KnownLake, Opening, SqliteState};
 use anyhow::{Context, bail};
@@ -15,17 +15,11 @@ use std::fs::DirBuilder;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// What may be read in the data folder is its owner's business.
 const CLOSED: u32 = 0o700;
 /// The same, and others may pass through it, to a lake that is in it.
 const PASSABLE: u32 = 0o711;
-
-/// A server that was killed may be survived for a moment by a reader of files that it was just starting, and that holds what
-/// it held until it runs. So a lake that is served is looked at again before that is believed, for a second.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-const LOOKS_AGAIN: u32 = 20;
 
 /// A database and its lake, held by this process alone.
 pub struct Opened {
@@ -72,14 +66,12 @@ async fn open_pair(data: &DataDir, root: &Path, purpose: Purpose) -> anyhow::Res
     let (data_dir, database) = (&data.path, data.database());
     placement::check(data_dir, &database, root)?;
     let lake = || format!("the lake root {}", root.display());
-    let mut sight = if adopts { LakeSight::default() } else { look(root).with_context(lake)? };
-    for _ in 0..LOOKS_AGAIN {
-        if !sight.is_served {
-            break;
-        }
-        tokio::time::sleep(LOOK_AGAIN).await;
-        sight = look(root).with_context(lake)?;
-    }
+    let is_served = |sight: &Result<LakeSight, _>| sight.as_ref().is_ok_and(|sight| sight.is_served);
+    let sight = if adopts {
+        LakeSight::default()
+    } else {
+        look_again(LOOKS_AT_SERVERS, || look(root), is_served).await.with_context(lake)?
+    };
     if sight.is_served {
         return Err(OpenError::InUse).with_context(lake);
     }
@@ -88,15 +80,11 @@ async fn open_pair(data: &DataDir, root: &Path, purpose: Purpose) -> anyhow::Res
         bail!(Mismatch::OtherDatabase { data_dir: data_dir.clone(), root: root.to_owned() });
     }
     make_data_folder(data_dir, is_below(root, data_dir))?;
-    let mut lock = lock(data_dir);
-    for _ in 0..LOOKS_AGAIN {
-        if lock.is_ok() {
-            break;
-        }
-        tokio::time::sleep(LOOK_AGAIN).await;
-        lock = crate::lock::lock(data_dir);
-    }
+    let is_held = |locked: &Result<_, LockError>| matches!(locked, Err(LockError::Held));
+    let lock = look_again(LOOKS_AT_SERVERS, || lock(data_dir), is_held).await;
     let lock = lock.with_context(|| data_dir.display().to_string())?;
+    // Another process may have had both meanwhile, and have made them a pair.
+    let sight = if adopts { sight } else { look(root).with_context(lake)? };
     let state = SqliteState::open_for(&database, purpose.opening()).await?;
     let identity = if adopts { new_identity()? } else { agree(&state, &sight, data_dir, root).await? };
     // Only now is anything made in the lake root: it may be the empty folder where a disk should be mounted.

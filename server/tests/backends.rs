@@ -29,3 +29,249 @@ mod files {
 
     lakeshore::files_promises!(super::run, fresh());
 }
+
+/// Whatever order uploads come in, together or one by one, both stores count and number them alike.
+mod sequences {
+    use futures_util::join;
+    use lakeshore::Timestamp;
+    use lakeshore::activity::Actor;
+    use lakeshore::list::{Order, Page, UploadQuery};
+    use lakeshore::path::LakePath;
+    use lakeshore::ports::StateInspection;
+    use lakeshore::ports::memory::MemoryState;
+    use lakeshore::ports::state::{
+        LandedUpload, LandingsId, NewSync, NewTrash, NewUpload, RefusedUpload, State, WholeUpload,
+    };
+    use lakeshore::sync::{Sync, SyncId, SyncType};
+    use lakeshore::trash::{TrashKey, TrashKind, TrashReason};
+    use lakeshore::upload::{Digest, Identity, PartialName, Upload, UploadId};
+    use proptest::prelude::*;
+    use server::state::sqlite::SqliteState;
+    use std::collections::BTreeSet;
+
+    const SYNCS: u64 = 3;
+    const FOLDERS: [&str; 4] = ["", "/dt=1", "/dt=1/h=2", "/dt=3"];
+
+    /// Some uploads of a sync: by their numbers, which say the folder, the name and the bytes.
+    type Some = (u64, Vec<u8>);
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        /// One group after the other.
+        Land(Vec<Some>),
+        /// Two groups and an intent at once, of which the last two run in one transaction.
+        Together(Some, Some, Some),
+        /// A group, another, and an upload that begins meanwhile.
+        Beside(Some, Some, u64),
+        Begin(u64),
+        FinishBegun(Some),
+        FailBegun,
+        Refuse(u64),
+        Restart,
+    }
+
+    fn some() -> impl Strategy<Value = Some> {
+        (1..=SYNCS, proptest::collection::vec(0_u8..16, 1..4))
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            4 => proptest::collection::vec(some(), 1..4).prop_map(Step::Land),
+            2 => (some(), some(), some()).prop_map(|(one, other, last)| Step::Together(one, other, last)),
+            2 => (some(), some(), 1..=SYNCS).prop_map(|(one, other, sync)| Step::Beside(one, other, sync)),
+            2 => (1..=SYNCS).prop_map(Step::Begin),
+            2 => some().prop_map(Step::FinishBegun),
+            1 => Just(Step::FailBegun),
+            1 => (1..=SYNCS).prop_map(Step::Refuse),
+            1 => Just(Step::Restart),
+        ];
+        proptest::collection::vec(step, 1..24)
+    }
+
+    fn path(sync: u64, number: u8) -> LakePath {
+        LakePath::parse(&format!("/s{sync}{}/f{}", FOLDERS[usize::from(number % 4)], number / 8)).unwrap()
+    }
+
+    fn whole(sync: u64, number: u8, upload_id: Option<UploadId>) -> WholeUpload {
+        WholeUpload {
+            upload_id,
+            sync_id: SyncId(sync),
+            file_name: format!("f{}", number / 8),
+            target: path(sync, number),
+            partial: PartialName::remembered(format!("{sync}-{number}")),
+            identity: Identity(number.to_string()),
+            digest: Digest { size_bytes: number.into(), sha256: [number; 32] },
+            begun_at: Timestamp(20),
+            by: "me".into(),
+            taken_over: false,
+        }
+    }
+
+    /// A run of the steps against one store.
+    struct Run<'a> {
+        state: &'a dyn State,
+        seen: Seen,
+    }
+
+    #[derive(Default)]
+    struct Seen {
+        begun: Vec<(UploadId, u64)>,
+        /// Where something lies: the next upload to it replaces that.
+        targets: BTreeSet<LakePath>,
+        trashed: u64,
+    }
+
+    impl Run<'_> {
+        fn landed(&mut self, uploads: Vec<WholeUpload>) -> Vec<LandedUpload> {
+            let land = |upload: WholeUpload| {
+                self.seen.trashed += 1;
+                let is_replaced = !self.seen.targets.insert(upload.target.clone());
+                let trash = is_replaced.then(|| NewTrash {
+                    key: TrashKey::remembered(format!("t{}", self.seen.trashed)),
+                    origin: upload.target.clone(),
+                    kind: TrashKind::File,
+                    reason: TrashReason::Overwritten,
+                    sync_id: Some(upload.sync_id),
+                    by: "me".into(),
+                    at: Timestamp(30),
+                });
+                LandedUpload { upload, trash }
+            };
+            uploads.into_iter().map(land).collect()
+        }
+
+        async fn intend(&mut self, (sync, numbers): &Some) -> (LandingsId, Vec<LandedUpload>) {
+            let uploads: Vec<_> = numbers.iter().map(|number| whole(*sync, *number, None)).collect();
+            let (id, permissions) = self.state.intend_landings(&uploads).await.unwrap();
+            assert!(permissions.iter().all(Result::is_ok));
+            (id, self.landed(uploads))
+        }
+
+        async fn finish(&self, (id, landed): &(LandingsId, Vec<LandedUpload>)) {
+            self.state.finish_landings(*id, landed, Timestamp(30)).await.unwrap();
+        }
+
+        async fn begin(&self, sync: u64) -> UploadId {
+            let new = NewUpload {
+                sync_id: SyncId(sync),
+                file_name: "b".into(),
+                target: path(sync, 9),
+                partial: PartialName::remembered("b".into()),
+                identity: Identity("b".into()),
+                at: Timestamp(20),
+            };
+            self.state.begin_upload(&new).await.unwrap()
+        }
+
+        async fn step(&mut self, step: &Step) {
+            match step {
+                Step::Land(groups) => {
+                    for group in groups {
+                        let group = self.intend(group).await;
+                        self.finish(&group).await;
+                    }
+                }
+                Step::Together(one, other, last) => {
+                    let (one, other) = (self.intend(one).await, self.intend(other).await);
+                    let uploads: Vec<_> = last.1.iter().map(|number| whole(last.0, *number, None)).collect();
+                    let third = self.state.intend_landings(&uploads);
+                    let ((), (), third) = join!(self.finish(&one), self.finish(&other), third);
+                    let third = (third.unwrap().0, self.landed(uploads));
+                    self.finish(&third).await;
+                }
+                Step::Beside(one, other, sync) => {
+                    let (one, other) = (self.intend(one).await, self.intend(other).await);
+                    let ((), (), begun) = join!(self.finish(&one), self.finish(&other), self.begin(*sync));
+                    self.seen.begun.push((begun, *sync));
+                }
+                Step::Begin(sync) => self.seen.begun.push((self.begin(*sync).await, *sync)),
+                Step::FinishBegun((sync, numbers)) => {
+                    let mut uploads: Vec<_> = numbers.iter().map(|number| whole(*sync, *number, None)).collect();
+                    uploads.extend(self.seen.begun.pop().map(|(id, sync)| whole(sync, 9, Some(id))));
+                    let (id, _) = self.state.intend_landings(&uploads).await.unwrap();
+                    let group = (id, self.landed(uploads));
+                    // Again, as after an answer that was lost.
+                    self.finish(&group).await;
+                    self.finish(&group).await;
+                }
+                Step::FailBegun => {
+                    if let Some((id, _)) = self.seen.begun.pop() {
+                        self.state.fail_upload(id, "why", 3, Timestamp(31)).await.unwrap();
+                    }
+                }
+                Step::Refuse(sync) => {
+                    let refused = RefusedUpload {
+                        sync_id: SyncId(*sync),
+                        file_name: "r".into(),
+                        folder: path(*sync, 4),
+                        target: None,
+                        message: "no".into(),
+                        size_bytes: 0,
+                        rows_max: 2,
+                        begun_at: Timestamp(20),
+                        at: Timestamp(21),
+                    };
+                    self.state.refuse_upload(&refused).await.unwrap();
+                }
+                Step::Restart => {}
+            }
+        }
+    }
+
+    async fn start(state: &dyn State) {
+        for sync in 1..=SYNCS {
+            let sync_type = if sync == SYNCS { SyncType::FullSync } else { SyncType::IncrementalSync };
+            let new = NewSync {
+                name: "n".into(),
+                path: LakePath::parse(&format!("/s{sync}")).unwrap(),
+                sync_type,
+                started_by: Actor::from("me"),
+                expected: None,
+                once: None,
+                at: Timestamp(10),
+            };
+            assert_eq!(state.start_sync(&new).await.unwrap(), SyncId(sync));
+        }
+    }
+
+    async fn seen(state: &dyn State) -> (Vec<Sync>, Vec<Upload>) {
+        let mut syncs = Vec::new();
+        for sync in 1..=SYNCS {
+            syncs.push(state.sync(SyncId(sync)).await.unwrap().unwrap().sync);
+        }
+        let page = Page { from: 0, size: 10_000, order: Order::Asc };
+        let all = UploadQuery { page, sync_id: None, status: None, path: None, text: None, scope: None };
+        (syncs, state.uploads(&all).await.unwrap())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+        #[test]
+        fn every_sequence_of_uploads_is_told_alike_by_both_stores(steps in steps()) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let folder = tempfile::tempdir().unwrap();
+                let file = folder.path().join("lakeshore.db");
+                let memory = MemoryState::default();
+                let mut sqlite = SqliteState::open(&file).await.unwrap();
+                start(&memory).await;
+                start(&sqlite).await;
+                let mut of_memory = Run { state: &memory, seen: Seen::default() };
+                let mut of_sqlite = Seen::default();
+                for step in &steps {
+                    of_memory.step(step).await;
+                    if matches!(step, Step::Restart) {
+                        sqlite.close().await;
+                        sqlite = SqliteState::open(&file).await.unwrap();
+                    }
+                    let mut run = Run { state: &sqlite, seen: of_sqlite };
+                    run.step(step).await;
+                    of_sqlite = run.seen;
+                    assert_eq!(seen(&sqlite).await, seen(&memory).await, "after {step:?}");
+                }
+                assert_eq!(sqlite.miscounts().await.unwrap(), []);
+                sqlite.close().await;
+            });
+        }
+    }
+}

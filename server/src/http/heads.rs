@@ -199,7 +199,7 @@ impl Requests {
             if last != Some(b'\r') {
                 return Err(HeadFault::BareLineFeed);
             }
-            // What was not kept may be digits that hyper has read.
+            // Digits may have been dropped that hyper has read.
             if kept.len() == LINE_KEPT_BYTES_MAX && Head::frames(&kept) {
                 return Err(HeadFault::Length);
             }

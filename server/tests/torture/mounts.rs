@@ -26,6 +26,13 @@ impl Mount {
         Self::attach(at, &["-t", "xfs", "-o", "loop", image.to_str().unwrap()])
     }
 
+    /// What is at a place, from now on to be read only.
+    pub fn read_only(at: &Path) -> Option<Self> {
+        let at_text = at.to_str().unwrap();
+        let bound = Self::attach(at, &["--bind", at_text])?;
+        succeeds(Command::new("mount").args(["-o", "remount,ro,bind", at_text])).then_some(bound)
+    }
+
     fn attach(at: &Path, arguments: &[&str]) -> Option<Self> {
         std::fs::create_dir_all(at).unwrap();
         if !succeeds(Command::new("mount").args(arguments).arg(at)) {

@@ -108,3 +108,52 @@ fn at_once(one: usize, other: usize) {
     }
     assert_eq!(text.lines().filter(|line| line.contains(" k ")).count(), made.len(), "{pair:?}: {text}");
 }
+
+/// Some command that opens the database.
+fn list(data_dir: &Path) -> Child {
+    let mut command = Command::new(&*BINARY);
+    command.args(["key", "list", "--data-dir"]).arg(data_dir);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+#[test]
+fn whoever_waits_for_another_that_opens_the_database_says_so_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    crate::server::create_key(folder.path(), &[]);
+    let holder = std::fs::File::open(folder.path().join("lakeshore.db-opening")).unwrap();
+    holder.lock().unwrap();
+    let mut waiting = list(folder.path());
+    let mut said = String::new();
+    BufReader::new(waiting.stderr.as_mut().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.contains("waiting for another lakeshore") && said.contains("lakeshore.db-opening"), "{said}");
+    holder.unlock().unwrap();
+    let listed = waiting.wait_with_output().unwrap();
+    assert!(listed.status.success() && String::from_utf8(listed.stdout).unwrap().contains("test"));
+}
+
+#[test]
+fn no_link_is_followed_where_the_opening_is_locked() {
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = folder.path().join("elsewhere");
+    std::os::unix::fs::symlink(&elsewhere, folder.path().join("lakeshore.db-opening")).unwrap();
+    let data_dir = folder.path().to_str().unwrap();
+    let refused = lakeshore(&["key", "create", "--name", "k", "--data-dir", data_dir]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && said.contains("cannot lock the opening"), "{said}");
+    assert!(!elsewhere.exists() && !folder.path().join("lakeshore.db").exists());
+}
+
+#[test]
+fn a_database_on_a_disk_that_is_read_only_is_refused_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    crate::server::create_key(folder.path(), &[]);
+    let Some(_mount) = crate::mounts::Mount::read_only(folder.path()) else { return };
+    let (data_dir, copy) = (folder.path().to_str().unwrap(), tempfile::tempdir().unwrap());
+    let copy = copy.path().join("copy.db");
+    for arguments in [&["key", "list"][..], &["key", "create", "--name", "k"], &["backup", copy.to_str().unwrap()]] {
+        let refused = lakeshore(&[arguments, &["--data-dir", data_dir]].concat());
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(!refused.status.success() && said.contains("mounted read-only"), "{arguments:?}: {said}");
+    }
+    assert!(!copy.exists());
+}

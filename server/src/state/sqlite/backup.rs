@@ -19,7 +19,9 @@ pub enum BackupError {
     NoFileName(PathBuf),
     #[error("cannot read the database {path}: {source}")]
     Read { path: PathBuf, source: sqlx::Error },
-    #[error("cannot wait for others that open the database {path}: {source}")]
+    #[error(
+        "cannot lock the opening of the database {path}; look at the rights of its folder, and whether its disk is mounted read-only: {source}"
+    )]
     Turn { path: PathBuf, source: io::Error },
     #[error("cannot write the backup {path}: {source}")]
     Write { path: PathBuf, source: io::Error },
@@ -45,7 +47,7 @@ pub async fn backup(database: &Path, to: &Path) -> Result<(), BackupError> {
     }
 }
 
-/// The same, of a database that nobody is making.
+/// A backup of a database that nobody is making.
 pub(super) async fn copy(database: &Path, to: &Path) -> Result<(), BackupError> {
     if to.symlink_metadata().is_ok() {
         return Err(BackupError::Exists(to.to_owned()));

@@ -73,7 +73,7 @@ pub(super) async fn insert_expected(
     Ok(())
 }
 
-/// What was declared, without a `history_id`, and what has landed, in the order that [`Comparing`] wants them in. Both are read
+/// Declared files, without a `history_id`, and landed ones, in the order that [`Comparing`] wants them in. Both are read
 /// by an index side by side, and neither is gathered: there may be a hundred thousand of them.
 const BOTH_SIDES: &str = "SELECT NULL AS history_id, target, size_bytes, sha256 FROM expected_files WHERE sync_id = $1 \
      UNION ALL SELECT history_id, target, size_bytes, sha256 FROM uploads \

@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 /// So few files are asked for in passing: a download does not wait for lists.
 pub(super) const FEW_FILES: usize = 16;
 
-/// Of each of the files, the upload that has landed as it: of the last hundred to its place, the last of its identity. The plus
+/// The upload that has landed as each file: of the last hundred to its place, the last of its identity. The plus
 /// keeps SQLite from going by the index of statuses.
 fn landed(columns: &str, joined: &str) -> String {
     format!(
@@ -21,7 +21,7 @@ fn landed(columns: &str, joined: &str) -> String {
     )
 }
 
-/// Of each file, what is told of the upload that landed as it: `columns` of `uploads u`, and of what is `joined` to it.
+/// Columns of the upload that landed as each file: `columns` of `uploads u`, and of what is `joined` to it.
 pub(super) async fn of_landed<T: Clone + Send>(
     connection: &mut SqliteConnection,
     columns: &'static str,

@@ -18,7 +18,7 @@ use std::sync::LazyLock;
 /// What a group needs to know, by its files and by the columns that they have; each row says by its first column what it is of.
 const FOUND: [&str; 5] = [
     "SELECT 'last' AS is_of, (SELECT coalesce(max(schema_id), 0) FROM schemas) AS schema_id",
-    // What is left out was remembered before.
+    // A file that is left out was remembered before.
     "SELECT 'file' AS is_of, u.history_id, u.sync_id FROM json_each($1) CROSS JOIN uploads u ON u.history_id = value \
      WHERE EXISTS (SELECT 1 FROM uninspected q WHERE q.history_id = u.history_id) \
      OR EXISTS (SELECT 1 FROM inspection_attempts a WHERE a.history_id = u.history_id)",
@@ -88,7 +88,7 @@ enum Baseline {
     Nothing,
     /// What a sync before it has left.
     Before(i64),
-    /// What its own first file has.
+    /// The columns of its own first file.
     First,
 }
 
@@ -120,7 +120,7 @@ fn baseline(row: &Row) -> sqlx::Result<Baseline> {
     }
     let (sync_id, good_sync_id): (i64, Option<i64>) = (row.try_get("sync_id")?, row.try_get("good_sync_id")?);
     let before: Option<i64> = match good_sync_id.map(|good_sync_id| good_sync_id.cmp(&sync_id)) {
-        // What is late is not measured by what came after it.
+        // A late sync is not measured by a newer one.
         Some(Ordering::Greater) if parsed(row, "phase", Phase::parse)? == Phase::Ended => return Ok(Baseline::Nothing),
         Some(Ordering::Equal) => row.try_get("before_id")?,
         Some(Ordering::Less | Ordering::Greater) => row.try_get("good_id")?,

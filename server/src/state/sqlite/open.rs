@@ -3,6 +3,8 @@
 
 use super::connection::{open_reading, open_writing};
 use super::{backup, migrations, rights};
+use crate::lock::look_again;
+use crate::terminal::say;
 use rustix::fs::{Access, AtFlags, CWD, FlockOperation, Mode, OFlags, accessat, flock, openat};
 use rustix::io::Errno;
 use sqlx::migrate::MigrateError;
@@ -11,7 +13,6 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// What a command may do to the database that it opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +36,9 @@ pub enum OpenError {
     Open { path: String, source: sqlx::Error },
     #[error("cannot make sure that only its owner reads the database {path}")]
     Rights { path: String, source: io::Error },
-    #[error("cannot wait for others that open the database {path}")]
+    #[error(
+        "cannot lock the opening of the database {path}; look at the rights of its folder, and whether its disk is mounted read-only"
+    )]
     Turn { path: String, source: io::Error },
     #[error(
         "the database {path} cannot be written to; look at the rights of the file and its folder, and whether its disk is mounted read-only"
@@ -63,13 +66,13 @@ pub(super) async fn open(file: &Path, opening: Opening) -> Result<SqliteConnecti
     if opening == Opening::Existing && !is_there(file) {
         return Err(OpenError::Missing { path });
     }
-    let _turn = Turn::wait(file).await.map_err(|source| OpenError::Turn { path: path.clone(), source })?;
     // Without a descriptor of its own: closing that would take SQLite's locks away, of this process.
     if is_there(file)
         && matches!(accessat(CWD, file, Access::WRITE_OK, AtFlags::EACCESS), Err(Errno::ROFS | Errno::ACCESS))
     {
         return Err(OpenError::ReadOnly { path });
     }
+    let _turn = Turn::wait(file).await.map_err(|source| OpenError::Turn { path: path.clone(), source })?;
     rights::close_to_others(file).map_err(|source| OpenError::Rights { path: path.clone(), source })?;
     let open_error = |source| OpenError::Open { path: path.clone(), source };
     let newest = migrations::newest();
@@ -125,36 +128,35 @@ async fn copy_aside(file: &Path, version: i64) -> Result<PathBuf, backup::Backup
     Err(backup::BackupError::NoFileName(file.to_owned()))
 }
 
-fn beside(file: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(file: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(file);
     name.push(suffix);
     name.into()
 }
 
+/// What is locked by whoever opens the database: beside it, with this after its name. It stays.
+pub(super) const OPENING: &str = "-opening";
+
 /// Whoever holds it opens the database alone. It ends with the process at the latest.
 pub(super) struct Turn(#[allow(dead_code, reason = "held for its lock")] OwnedFd);
 
 impl Turn {
-    const LOOK_AGAIN: Duration = Duration::from_millis(20);
     /// Looks after which it is said what is waited for: some two seconds.
     const SAID_AFTER: u32 = 100;
 
     pub(super) async fn wait(database: &Path) -> io::Result<Self> {
-        let name = beside(database, "-opening");
+        let name = beside(database, OPENING);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(CWD, &name, flags, Mode::RUSR | Mode::WUSR)?;
-        let mut looks = 0;
-        loop {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Self(file)),
-                Err(Errno::WOULDBLOCK | Errno::INTR) => {}
-                Err(errno) => return Err(errno.into()),
-            }
-            looks += 1;
-            if looks == Self::SAID_AFTER {
-                tracing::warn!(file = %name.display(), "waiting for another process that opens the database");
-            }
-            tokio::time::sleep(Self::LOOK_AGAIN).await;
+        let lock = || flock(&file, FlockOperation::NonBlockingLockExclusive);
+        let is_held = |locked: &Result<(), Errno>| matches!(locked, Err(Errno::WOULDBLOCK | Errno::INTR));
+        let mut locked = look_again(Self::SAID_AFTER, lock, is_held).await;
+        if is_held(&locked) {
+            let name = name.display();
+            say(&format!("waiting for another lakeshore that opens the database (it holds {name})"));
+            locked = look_again(u32::MAX, lock, is_held).await;
         }
+        locked?;
+        Ok(Self(file))
     }
 }
