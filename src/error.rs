@@ -205,9 +205,7 @@ pub enum Error {
         "you have {share_max} {what} already, the most that one key may have, or one address without a key; end one, or come back in a moment"
     )]
     OverShare { what: &'static str, share_max: usize },
-    #[error(
-        "something went wrong inside the server, which has logged it; try again, and tell its operator if it stays"
-    )]
+    #[error("{}", .0.told())]
     Internal(#[source] Fault),
 }
 
@@ -215,10 +213,32 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Fault {
     source: Box<dyn std::error::Error + Send + Sync>,
-    may_pass: bool,
+    effect: Effect,
+}
+
+/// What a step has done that ended with a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    /// Nothing, and its reason may be gone in a moment: the same step may be tried again.
+    None,
+    /// Nothing that lasts, or something that was no use. It must not be tried again.
+    Lasting,
+    /// It is not known whether it was done. Looking again tells, as soon as the disk lets that be known.
+    Unknown,
 }
 
 impl Fault {
+    fn told(&self) -> &'static str {
+        match self.effect {
+            Effect::None | Effect::Lasting => {
+                "something went wrong inside the server, which has logged it; try again, and tell its operator if it stays"
+            }
+            Effect::Unknown => {
+                "a disk of the server failed amid this, and it is not known yet whether it was done; the server finds out and finishes it when the disk lets it. Look in a minute, and send it again if it is not there; /readyz says whether the disk is well"
+            }
+        }
+    }
+
     /// The cause, where it is of this type.
     pub fn downcast_ref<T: std::error::Error + 'static>(&self) -> Option<&T> {
         self.source.downcast_ref()
@@ -289,26 +309,36 @@ fn name_uploads(uploads: &[Upload]) -> String {
 
 impl Error {
     pub fn internal(source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::Internal(Fault { source: Box::new(source), may_pass: false })
+        Self::Internal(Fault { source: Box::new(source), effect: Effect::Lasting })
     }
 
     /// A fault that has changed nothing, and whose reason may be gone in a moment: the same step may be tried again.
     pub fn passing(source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::Internal(Fault { source: Box::new(source), may_pass: true })
+        Self::Internal(Fault { source: Box::new(source), effect: Effect::None })
+    }
+
+    /// A fault after which it is not known whether the step was done.
+    pub fn unsettled(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Internal(Fault { source: Box::new(source), effect: Effect::Unknown })
     }
 
     /// The same error, where the step must not be tried again: it has changed something, or what it has done is not known.
     #[must_use]
     pub fn lasting(self) -> Self {
         match self {
-            Self::Internal(fault) => Self::Internal(Fault { may_pass: false, ..fault }),
+            Self::Internal(fault) => Self::Internal(Fault { effect: Effect::Lasting, ..fault }),
             other => other,
         }
     }
 
     /// Whether the step that failed has changed nothing and may succeed in a moment.
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Internal(Fault { may_pass: true, .. }))
+        matches!(self, Self::Internal(Fault { effect: Effect::None, .. }))
+    }
+
+    /// Whether it is not known if the step was done.
+    pub fn is_unsettled(&self) -> bool {
+        matches!(self, Self::Internal(Fault { effect: Effect::Unknown, .. }))
     }
 
     /// The same fault, for another who suffers it.
@@ -316,10 +346,10 @@ impl Error {
         match self {
             Self::DiskFull | Self::BelowReserve { .. } => Self::DiskFull,
             Self::ShuttingDown => Self::ShuttingDown,
-            Self::Internal(Fault { source, may_pass }) => {
-                Self::Internal(Fault { source: source.to_string().into(), may_pass: *may_pass })
+            Self::Internal(Fault { source, effect }) => {
+                Self::Internal(Fault { source: source.to_string().into(), effect: *effect })
             }
-            other => Self::Internal(Fault { source: other.to_string().into(), may_pass: false }),
+            other => Self::Internal(Fault { source: other.to_string().into(), effect: Effect::Lasting }),
         }
     }
 
@@ -387,6 +417,7 @@ impl Error {
             Self::TooManySubscribers => ErrorCode::TooManySubscribers,
             Self::SearchTooLong { .. } => ErrorCode::SearchTooLong,
             Self::OverShare { .. } => ErrorCode::OverShare,
+            unsettled @ Self::Internal(_) if unsettled.is_unsettled() => ErrorCode::Unsettled,
             Self::Internal(_) => ErrorCode::Internal,
         }
     }
@@ -462,6 +493,7 @@ error_codes! {
     TooManySignIns = 42902, "too many wrong sign-ins from this address";
     WrongChecksum = 46000, "a piece has another checksum than the one sent with it";
     Internal = 50000, "a fault inside the server, logged there";
+    Unsettled = 50001, "a disk failed amid the call, and it is not known yet whether it was done";
     ShuttingDown = 50300, "the server is shutting down";
     TooManySubscribers = 50301, "too many event streams are open";
     TooManyConnections = 50302, "the client's address has its share of the connections";

@@ -5,7 +5,7 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use lakeshore::Timestamp;
 use lakeshore::activity::Actor;
 use lakeshore::path::LakePath;
-use lakeshore::ports::state::{LandedUpload, NewSync, SyncState, UploadState, WholeUpload};
+use lakeshore::ports::state::{FinishedLandings, LandedUpload, NewSync, SyncState, UploadState, WholeUpload};
 use lakeshore::sync::{SyncId, SyncType};
 use lakeshore::upload::{Digest, Identity, PartialName};
 use server::state::sqlite::SqliteState;
@@ -62,10 +62,11 @@ pub fn rows(criterion: &mut Criterion) {
                 let uploads: Vec<_> = (number..number + size).map(|number| upload(sync_id, number)).collect();
                 number += size;
                 runtime.block_on(async {
-                    let (id, _) = state.intend_landings(&uploads).await.unwrap();
+                    let (id, _) = state.intend_landings(None, &uploads).await.unwrap();
                     let landed: Vec<_> =
                         uploads.into_iter().map(|upload| LandedUpload { upload, trash: None }).collect();
-                    state.finish_landings(id, &landed, Timestamp(1_700_000_000_000)).await.unwrap();
+                    let at = Timestamp(1_700_000_000_000);
+                    state.finish_landings(&FinishedLandings { id, landed, left: Vec::new(), at }).await.unwrap();
                 });
             });
         });

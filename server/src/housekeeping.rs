@@ -11,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// What has happened in so much time is told together: soon enough for an eye, seldom enough for many listeners.
 const TELLING_INTERVAL: Duration = Duration::from_millis(250);
+/// What a fault has kept half way is gone on with once in so many intervals.
+const RESUMING_INTERVALS: u32 = 5;
 /// Abandoned syncs are looked for once in so many intervals.
 const EXPIRY_INTERVALS: u32 = 30;
 /// Between two steps of an emptying: the disk does something else for about half of the time.
@@ -86,6 +88,7 @@ async fn look_after(lake: &Lake, stopping: &CancellationToken) {
             Ok(()) | Err(Error::DiskFull) => {}
             fault => _ = log(fault, "remember what has failed"),
         }
+        log(lake.settle_landings().await, "find out how a landing has ended");
         let mut has_grown = ticks == 0;
         while log(lake.count_trash().await, "count the trash").is_some_and(|counted| counted > 0) {
             has_grown = true;
@@ -107,8 +110,11 @@ async fn look_after(lake: &Lake, stopping: &CancellationToken) {
                 "emptying the trash of what is kept no longer"
             );
         }
+        if ticks.is_multiple_of(RESUMING_INTERVALS) {
+            log(lake.resume_closings().await, "go on with the end of a sync");
+            log(lake.resume_restores().await, "go on with a restore");
+        }
         if ticks.is_multiple_of(EXPIRY_INTERVALS) {
-            log(lake.resume_aborts().await, "go on with aborting a sync");
             log(lake.expire_idle_syncs().await, "fail abandoned syncs");
             log(lake.expire_resumables().await, "give up abandoned uploads");
         }

@@ -86,10 +86,6 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         let lake = lake.clone();
         async move { lake.lead_landings().await }
     })?;
-    lead("rows", {
-        let lake = lake.clone();
-        async move { lake.lead_rows().await }
-    })?;
     let threads = Threads::start(thread::available_parallelism().map_or(1, usize::from))?;
     let router = http::router(door.clone());
     let networks = Arc::new(options.network_policy());

@@ -40,7 +40,7 @@ mod sequences {
     use lakeshore::ports::StateInspection;
     use lakeshore::ports::memory::MemoryState;
     use lakeshore::ports::state::{
-        LandedUpload, LandingsId, NewSync, NewTrash, NewUpload, RefusedUpload, State, WholeUpload,
+        FinishedLandings, LandedUpload, LandingsId, NewSync, NewTrash, NewUpload, RefusedUpload, State, WholeUpload,
     };
     use lakeshore::sync::{Sync, SyncId, SyncType};
     use lakeshore::trash::{TrashKey, TrashKind, TrashReason};
@@ -142,13 +142,14 @@ mod sequences {
 
         async fn intend(&mut self, (sync, numbers): &Some) -> (LandingsId, Vec<LandedUpload>) {
             let uploads: Vec<_> = numbers.iter().map(|number| whole(*sync, *number, None)).collect();
-            let (id, permissions) = self.state.intend_landings(&uploads).await.unwrap();
+            let (id, permissions) = self.state.intend_landings(None, &uploads).await.unwrap();
             assert!(permissions.iter().all(Result::is_ok));
             (id, self.landed(uploads))
         }
 
         async fn finish(&self, (id, landed): &(LandingsId, Vec<LandedUpload>)) {
-            self.state.finish_landings(*id, landed, Timestamp(30)).await.unwrap();
+            let finished = FinishedLandings { id: *id, landed: landed.clone(), left: Vec::new(), at: Timestamp(30) };
+            self.state.finish_landings(&finished).await.unwrap();
         }
 
         async fn begin(&self, sync: u64) -> UploadId {
@@ -174,7 +175,7 @@ mod sequences {
                 Step::Together(one, other, last) => {
                     let (one, other) = (self.intend(one).await, self.intend(other).await);
                     let uploads: Vec<_> = last.1.iter().map(|number| whole(last.0, *number, None)).collect();
-                    let third = self.state.intend_landings(&uploads);
+                    let third = self.state.intend_landings(None, &uploads);
                     let ((), (), third) = join!(self.finish(&one), self.finish(&other), third);
                     let third = (third.unwrap().0, self.landed(uploads));
                     self.finish(&third).await;
@@ -188,7 +189,7 @@ mod sequences {
                 Step::FinishBegun((sync, numbers)) => {
                     let mut uploads: Vec<_> = numbers.iter().map(|number| whole(*sync, *number, None)).collect();
                     uploads.extend(self.seen.begun.pop().map(|(id, sync)| whole(sync, 9, Some(id))));
-                    let (id, _) = self.state.intend_landings(&uploads).await.unwrap();
+                    let (id, _) = self.state.intend_landings(None, &uploads).await.unwrap();
                     let group = (id, self.landed(uploads));
                     // Again, as after an answer that was lost.
                     self.finish(&group).await;

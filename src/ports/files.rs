@@ -197,15 +197,16 @@ pub trait Files: FilesInspection {
     async fn write_group(&self, files: Vec<WholeFile>) -> (WrittenFiles, Box<dyn WrittenGroup>);
 
     /// Gives sealed uploads their names, one after the other: readers see the old file or the new one, whole. An error
-    /// means of its upload that it has not landed and the partial is gone or unchanged.
+    /// means of its upload that it has not landed and the partial is gone or unchanged; an unsettled one
+    /// ([`Error::is_unsettled`]), that only [`Files::recover_landing`] finds out.
     async fn land(&self, landings: &[Landing]) -> Vec<Result<Outcome, Error>>;
 
     /// Takes an upload that has landed out of the lake again, and puts what it replaced back: it could not be remembered.
     /// An error means that it may still be there.
     async fn take_back(&self, landing: &Landing) -> Result<(), Error>;
 
-    /// After a restart: has this upload landed? `None` means that it has not, and then whatever [`Files::land`] had
-    /// prepared is undone.
+    /// After a restart, or a fault: has this upload landed? It has durably then. `None` means that it has not, and then
+    /// whatever [`Files::land`] had prepared is undone. Doing it again does nothing more.
     async fn recover_landing(&self, landing: &Landing) -> Result<Option<Outcome>, Error>;
 
     /// The files at these places, in their order. A folder is none, nor is a link.
@@ -233,7 +234,8 @@ pub trait Files: FilesInspection {
     async fn stage(&self, sync: SyncId) -> Result<Identity, Error>;
 
     /// Makes the staged folder the dataset, at once, in a time that does not depend on the number of its files.
-    /// Doing it again does nothing more. An error means that the dataset and the staged folder are as they were.
+    /// Doing it again does nothing more. An error means that the dataset and the staged folder are as they were; an unsettled
+    /// one ([`Error::is_unsettled`]), that doing it again finds out.
     async fn publish(&self, publication: &Publication) -> Result<Outcome, Error>;
 
     /// Moves the staged folder to the trash, as the last part of the name of `dataset`; an empty one just goes.
@@ -244,7 +246,7 @@ pub trait Files: FilesInspection {
     async fn identify_trash(&self, trash: &TrashKey, origin: &LakePath) -> Result<Option<Identity>, Error>;
 
     /// Puts a piece of trash back, at once; what is in its place goes where the piece was. Doing it again does nothing
-    /// more. An error means that nothing has changed.
+    /// more. An error means that nothing has changed; an unsettled one, that doing it again finds out.
     async fn restore(&self, restoration: &Restoration) -> Result<Outcome, Error>;
 
     /// Removes pieces of trash for good, one after the other, at most `removals_max` files and folders of them all. Doing it

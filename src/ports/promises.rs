@@ -33,7 +33,7 @@ pub use trash::*;
 pub use uploads::*;
 
 use super::files::{Files, Landing, Outcome};
-use super::state::{LandedUpload, NewSync, NewTrash, NewUpload, State, WholeUpload};
+use super::state::{FinishedLandings, LandedUpload, LandingsId, NewSync, NewTrash, NewUpload, State, WholeUpload};
 use crate::activity::Actor;
 use crate::error::Error;
 use crate::list::{Order, Page, SyncQuery, TrashQuery, UploadQuery};
@@ -63,6 +63,7 @@ macro_rules! state_promises {
             a_full_sync_that_is_held_or_silent_gives_way_to_a_start_on_its_own_path_alone,
             an_upload_ends_once,
             landings_are_known_from_the_intent_to_the_end,
+            uploads_of_a_group_that_are_left_stay_intended_and_none_is_remembered_twice,
             what_is_declared_last_counts_and_is_compared_with_what_has_landed_last,
             a_start_under_the_same_key_is_the_same_start_until_it_is_forgotten,
             what_has_landed_is_known_by_its_place_and_its_identity,
@@ -204,9 +205,13 @@ fn whole(upload_id: Option<UploadId>, sync_id: SyncId, target: &str) -> WholeUpl
 
 /// Intends the landing of one upload, and finishes it.
 async fn land_upload(state: &dyn State, upload: WholeUpload, trash: Option<NewTrash>, at: i64) {
-    let (id, permissions) = state.intend_landings(std::slice::from_ref(&upload)).await.unwrap();
+    let (id, permissions) = state.intend_landings(None, std::slice::from_ref(&upload)).await.unwrap();
     assert!(permissions.iter().all(Result::is_ok));
-    state.finish_landings(id, &[LandedUpload { upload, trash }], Timestamp(at)).await.unwrap();
+    state.finish_landings(&finished(id, vec![LandedUpload { upload, trash }], Vec::new(), at)).await.unwrap();
+}
+
+fn finished(id: LandingsId, landed: Vec<LandedUpload>, left: Vec<WholeUpload>, at: i64) -> FinishedLandings {
+    FinishedLandings { id, landed, left, at: Timestamp(at) }
 }
 
 async fn finish(state: &dyn State, sync_id: SyncId, target: &str) -> UploadId {

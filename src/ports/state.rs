@@ -114,6 +114,17 @@ pub struct LandedUpload {
     pub trash: Option<NewTrash>,
 }
 
+/// How a group has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FinishedLandings {
+    pub id: LandingsId,
+    /// Those that have landed, and what they replaced.
+    pub landed: Vec<LandedUpload>,
+    /// Those of which that is not known yet: they stay in the group. The others were given up.
+    pub left: Vec<WholeUpload>,
+    pub at: Timestamp,
+}
+
 /// A file that an incremental sync has landed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LandedChange {
@@ -234,12 +245,16 @@ pub trait UploadState: Send + std::marker::Sync {
     async fn refuse_upload(&self, refused: &RefusedUpload) -> Result<Option<UploadId>, Error>;
 
     /// Remembers durably that these uploads are about to get their names, so that a restart knows them even where they
-    /// have no row yet. Each is asked for by [`crate::sync::may_accept_uploads`]; a refused one is not in the group.
-    async fn intend_landings(&self, uploads: &[WholeUpload]) -> Result<(LandingsId, Vec<Result<(), Error>>), Error>;
+    /// have no row yet. Each is asked for by [`crate::sync::may_accept_uploads`]; a refused one is not in the group. With
+    /// `finished`, also what [`Self::finish_landings`] does; an error is one of both then.
+    async fn intend_landings(
+        &self,
+        finished: Option<&FinishedLandings>,
+        uploads: &[WholeUpload],
+    ) -> Result<(LandingsId, Vec<Result<(), Error>>), Error>;
 
-    /// Remembers durably which uploads of the group have landed, and what they replaced; the others were given up. Doing
-    /// it again changes nothing.
-    async fn finish_landings(&self, id: LandingsId, landed: &[LandedUpload], at: Timestamp) -> Result<(), Error>;
+    /// Remembers durably how a group has ended. Doing it again changes nothing.
+    async fn finish_landings(&self, finished: &FinishedLandings) -> Result<(), Error>;
 
     /// Groups that a restart found unfinished, in ascending order.
     async fn unfinished_landings(&self) -> Result<Vec<(LandingsId, Vec<WholeUpload>)>, Error>;

@@ -6,21 +6,21 @@
 //! are replaced and remembered in one order.
 //!
 //! An upload whose step failed for a reason that may pass, with nothing changed, steps out of its group and comes again with a
-//! later one; the others go on meanwhile.
+//! later one; the others go on meanwhile. One of which it is not known how far it came is settled by [`super::unsettled`].
 //!
 //! The order is what the promises rest on: the bytes and the intent are on stable storage before the name, the name
-//! before the row, the row before the caller hears of it. Where somebody leads the rows by themselves
-//! ([`Lake::lead_rows`]), the next group is written while the rows of the last are.
+//! before the row, the row before the caller hears of it. Where a group has its names and another waits, the rows of the one
+//! and the intent of the other are remembered at once: so what is replaced always has its row.
 
 use super::Lake;
 use super::led_queue::LedQueue;
 use super::patience::ATTEMPT_PAUSES;
-use super::rowless::Rowless;
+use super::unsettled::{SETTLING_PAUSES, StillUnsettled, Unsettled, UnsettledGroup};
 use crate::error::Error;
 use crate::path::LakePath;
 use crate::place::Place;
 use crate::ports::files::{Landing, Outcome, WholeFile, WrittenGroup};
-use crate::ports::state::{LandedUpload, LandingsId, NewTrash, WholeUpload};
+use crate::ports::state::{FinishedLandings, LandedUpload, LandingsId, NewTrash, WholeUpload};
 use crate::sync::{Sync, SyncType};
 use crate::time::Timestamp;
 use crate::trash::{TrashKey, TrashKind, TrashReason};
@@ -44,10 +44,7 @@ pub(super) struct Landings {
     waiting: LedQueue<Waiting>,
     /// Held by whoever takes the next group, where nobody leads.
     turn: async_lock::Mutex<()>,
-    /// Led by [`Lake::lead_rows`].
-    named: LedQueue<Named>,
-    /// What is in the groups of `named`, and in the one that is being remembered.
-    rowless: Rowless,
+    pub(super) unsettled: Unsettled,
     whole_bytes: Arc<AtomicUsize>,
     /// How many came so far.
     come: AtomicU64,
@@ -85,6 +82,8 @@ enum Attempt {
     Ended(Result<Digest, Error>),
     /// By an error that may pass, with nothing changed: the upload as it is now.
     Failed(Box<Ready>, Error),
+    /// It is not known how. This will tell.
+    Unsettled(oneshot::Receiver<Attempt>),
 }
 
 /// To the caller. One that is gone has no use for it.
@@ -95,8 +94,16 @@ impl Answer {
         let _ = self.0.send(Attempt::Ended(Ok(digest)));
     }
 
-    fn refuse(self, error: Error) {
-        let _ = self.0.send(Attempt::Ended(Err(error)));
+    /// False where nobody hears it.
+    fn refuse(self, error: Error) -> bool {
+        self.0.send(Attempt::Ended(Err(error))).is_ok()
+    }
+
+    /// The caller waits on; the answer is another one from now.
+    fn unsettled(self) -> Self {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.0.send(Attempt::Unsettled(answered));
+        Self(answer)
     }
 
     /// It may be tried again where the error allows it.
@@ -143,15 +150,31 @@ impl Landings {
         self.come.fetch_add(1, Ordering::Relaxed);
         for pause in ATTEMPT_PAUSES {
             match self.attempt(lake, ready).await {
-                Attempt::Ended(result) => return result,
                 Attempt::Failed(again, _) => ready = *again,
+                ended => return self.end(lake, ended).await,
             }
             lake.pause(pause).await;
         }
-        match self.attempt(lake, ready).await {
-            Attempt::Ended(result) => result,
-            Attempt::Failed(_, error) => Err(error),
+        let ended = self.attempt(lake, ready).await;
+        self.end(lake, ended).await
+    }
+
+    async fn end(&self, lake: &Lake, attempt: Attempt) -> Result<Digest, Error> {
+        let mut answered = match attempt {
+            Attempt::Ended(result) => return result,
+            Attempt::Failed(_, error) => return Err(error),
+            Attempt::Unsettled(answered) => answered,
+        };
+        for pause in SETTLING_PAUSES {
+            // Why it stays unsettled is told where it is tried in the background.
+            let _ = lake.settle_landings().await;
+            match select(answered, pin!(lake.pause(pause))).await {
+                Either::Left((Ok(Attempt::Ended(result)), _)) => return result,
+                Either::Left(_) => break,
+                Either::Right((_, unanswered)) => answered = unanswered,
+            }
         }
+        Err(StillUnsettled::error())
     }
 
     async fn attempt(&self, lake: &Lake, ready: Ready) -> Attempt {
@@ -167,7 +190,8 @@ impl Landings {
                 Either::Left((answer, _)) => return answer.unwrap_or_else(dropped),
                 Either::Right((_turn, unanswered)) => {
                     answered = unanswered;
-                    lake.land_group(self.waiting.take(GROUP_UPLOADS_MAX)).await;
+                    let named = lake.land_group(None, self.waiting.take(GROUP_UPLOADS_MAX)).await;
+                    lake.remember(named).await;
                 }
             }
         }
@@ -175,10 +199,10 @@ impl Landings {
 }
 
 /// One upload of a group on its way: what it is to be remembered as, where it goes, and who waits for it.
-struct Step {
+pub(super) struct Step {
     sync: Arc<Sync>,
-    upload: WholeUpload,
-    landing: Landing,
+    pub(super) upload: WholeUpload,
+    pub(super) landing: Landing,
     answer: Answer,
 }
 
@@ -189,12 +213,15 @@ struct Named {
     /// Those that have none, by a fault that may pass. They come again when the intent of this group is gone: of one upload
     /// there is one intent at a time.
     unnamed: Vec<(Step, Error)>,
+    /// Those of which it is not known whether they have their names.
+    unsettled: Vec<(Step, Error)>,
     landed: Vec<LandedUpload>,
 }
 
 impl Named {
-    fn targets(&self) -> impl Iterator<Item = &LakePath> {
-        self.steps.iter().map(|step| &step.upload.target)
+    fn finished(&self, at: Timestamp) -> FinishedLandings {
+        let left = self.unsettled.iter().map(|(step, _)| step.upload.clone()).collect();
+        FinishedLandings { id: self.id, landed: self.landed.clone(), left, at }
     }
 }
 
@@ -207,71 +234,72 @@ impl Lake {
     /// Lands what is ready, group after group, for as long as it is polled; from the first poll on it must be. Without it,
     /// the callers take turns. Give it a thread of its own: the steps of a landing may block it.
     pub async fn lead_landings(&self) -> Infallible {
-        self.0.landings.waiting.lead();
+        let waiting = &self.0.landings.waiting;
+        waiting.lead();
+        let mut named = None;
         loop {
-            let group = self.0.landings.waiting.next(GROUP_UPLOADS_MAX).await;
-            self.land_group(group).await;
+            let group = match named {
+                Some(_) => waiting.take(GROUP_UPLOADS_MAX),
+                None => waiting.next(GROUP_UPLOADS_MAX).await,
+            };
+            named = self.land_group(named, group).await;
         }
     }
 
-    /// Gives the groups that [`Self::lead_landings`] has named their rows, beside it: the same holds for it.
-    pub async fn lead_rows(&self) -> Infallible {
-        let Landings { named, rowless, .. } = &self.0.landings;
-        named.lead();
-        loop {
-            for group in named.next(1).await {
-                let targets: Vec<_> = group.targets().cloned().collect();
-                self.remember(group).await;
-                rowless.remove(&targets);
-            }
-        }
-    }
-
-    /// Takes a group through all steps. Whoever drops out on the way hears why.
-    async fn land_group(&self, group: Vec<Waiting>) {
+    /// Takes a group up to its names, and the one before to its rows. Whoever drops out on the way hears why.
+    async fn land_group(&self, before: Option<Named>, group: Vec<Waiting>) -> Option<Named> {
         let (steps, written) = self.write(group).await;
-        let Some((steps, id)) = self.seal_and_intend(steps, written).await else { return };
-        let Landings { waiting, named, rowless, .. } = &self.0.landings;
-        // What is replaced has its row. Else that could still be refused, and the two would have to be undone together.
-        if rowless.holds_any(steps.iter().map(|step| &step.upload.target)) {
-            rowless.emptied().await;
-        }
-        let group = self.name(id, steps).await;
-        // Alone, it is done sooner without another thread.
-        if named.is_led() && !(rowless.is_empty() && waiting.is_empty()) {
-            rowless.add(group.targets().cloned());
-            named.push(group);
-        } else {
-            self.remember(group).await;
-        }
+        let (steps, id) = self.seal_and_intend(before, steps, written).await?;
+        Some(self.name(id, steps).await)
     }
 
     /// Gives what has its name its row, and its caller the answer.
-    async fn remember(&self, group: Named) {
-        let Named { id, steps, unnamed, landed } = group;
+    async fn remember(&self, group: Option<Named>) {
+        let Some(group) = group else { return };
         // Tried again here, where others wait for it: they need the same state, and a name without a row should not last.
-        match self.patiently(|| self.0.state.finish_landings(id, &landed, self.now())).await {
-            Ok(()) => {
-                self.0.events.marks().landed(&landed);
-                for step in steps {
-                    step.answer.landed(step.upload.digest);
-                }
-                for (step, error) in unnamed {
-                    step.fail(error);
-                }
-            }
-            // What has its name cannot be remembered. It loses it again, the last first, so that the lake holds nothing
-            // that nobody knows of.
+        let finished = group.finished(self.now());
+        match self.patiently(|| self.0.state.finish_landings(&finished)).await {
+            Ok(()) => self.remembered(group),
+            Err(Error::DiskFull) => self.take_back(group).await,
+            // What has its name keeps it: the rows may have been written all the same.
             Err(cause) => {
-                for step in steps.into_iter().rev() {
-                    let taken_back = self.patiently(|| self.0.files.take_back(&step.landing)).await;
-                    // Not tried again: the intent is still there.
-                    step.answer.refuse(taken_back.err().unwrap_or_else(|| cause.repeated()).lasting());
-                }
-                for (step, error) in unnamed {
-                    step.answer.refuse(error.lasting());
-                }
+                let Named { id, steps, unnamed, unsettled, .. } = group;
+                let steps = steps.into_iter().map(|step| (step, cause.repeated()));
+                self.leave_unsettled(id, steps.chain(unnamed).chain(unsettled).collect());
             }
+        }
+    }
+
+    /// There is no room for the rows, and for none of them: what has its name loses it again, the last first, so that the lake
+    /// holds nothing that nobody knows of. The intent stays; of what is found then, nothing comes.
+    async fn take_back(&self, group: Named) {
+        let Named { id, steps, unnamed, mut unsettled, .. } = group;
+        for step in steps.into_iter().rev() {
+            match self.0.files.take_back(&step.landing).await {
+                Ok(()) => _ = step.refuse(Error::DiskFull),
+                Err(error) => unsettled.push((step, error)),
+            }
+        }
+        for (step, error) in unnamed {
+            step.refuse(error);
+        }
+        self.leave_unsettled(id, unsettled);
+    }
+
+    fn remembered(&self, group: Named) {
+        let Named { id, steps, unnamed, unsettled, landed } = group;
+        self.0.events.marks().landed(&landed);
+        steps.into_iter().for_each(Step::landed);
+        for (step, error) in unnamed {
+            step.fail(error);
+        }
+        self.leave_unsettled(id, unsettled);
+    }
+
+    fn leave_unsettled(&self, id: LandingsId, steps: Vec<(Step, Error)>) {
+        if !steps.is_empty() {
+            let steps = steps.into_iter().map(|(step, error)| (step.unsettled(), error)).collect();
+            self.0.landings.unsettled.push(UnsettledGroup { id, steps });
         }
     }
 
@@ -311,13 +339,15 @@ impl Lake {
         (steps, written)
     }
 
-    /// Makes the bytes durable, and beside them, at the same time, what is about to happen.
+    /// Makes the bytes durable, and beside them, at the same time, what is about to happen, and the rows of the group before.
     async fn seal_and_intend(
         &self,
+        before: Option<Named>,
         steps: Vec<Step>,
         written: Option<Box<dyn WrittenGroup>>,
     ) -> Option<(Vec<Step>, LandingsId)> {
         if steps.is_empty() {
+            self.remember(before).await;
             return None;
         }
         let seal = async {
@@ -326,8 +356,18 @@ impl Lake {
                 None => Ok(()),
             }
         };
-        let uploads: Vec<_> = steps.iter().map(|step| step.upload.clone()).collect();
-        let (sealed, intended) = join(seal, self.0.state.intend_landings(&uploads)).await;
+        let intend = async {
+            let uploads: Vec<_> = steps.iter().map(|step| step.upload.clone()).collect();
+            let finished = before.as_ref().map(|named| named.finished(self.now()));
+            let intended = self.0.state.intend_landings(finished.as_ref(), &uploads).await;
+            match (before, &intended) {
+                (Some(named), Ok(_)) => self.remembered(named),
+                // It may be what the state did not take.
+                (before, _) => self.remember(before).await,
+            }
+            intended
+        };
+        let (sealed, intended) = join(seal, intend).await;
         let refuse_all = |steps: Vec<Step>, cause: Error| {
             for step in steps {
                 step.answer.refuse(cause.repeated().lasting());
@@ -335,15 +375,16 @@ impl Lake {
         };
         let (id, permissions) = match (intended, sealed) {
             (Ok(intended), Ok(())) => intended,
-            // The bytes are safe: they need not be written again.
+            // The bytes are safe: they need not be written again. Without a name it does not matter whether the intent was kept.
             (Err(error), Ok(())) => {
                 for step in steps {
-                    step.fail(error.repeated());
+                    step.fail(if error.is_unsettled() { error.repeated().lasting() } else { error.repeated() });
                 }
                 return None;
             }
             (Ok((id, _)), Err(error)) => {
-                let forgotten = self.patiently(|| self.0.state.finish_landings(id, &[], self.now())).await;
+                let given_up = FinishedLandings { id, landed: Vec::new(), left: Vec::new(), at: self.now() };
+                let forgotten = self.patiently(|| self.0.state.finish_landings(&given_up)).await;
                 // Else the intent stays behind; the next start finds that nothing came of it.
                 refuse_all(steps, forgotten.err().unwrap_or(error));
                 return None;
@@ -357,7 +398,7 @@ impl Lake {
         for (step, permission) in steps.into_iter().zip(permissions) {
             match permission {
                 Ok(()) => allowed.push(step),
-                Err(error) => step.answer.refuse(error),
+                Err(error) => _ = step.answer.refuse(error),
             }
         }
         Some((allowed, id))
@@ -367,7 +408,7 @@ impl Lake {
         let landings: Vec<_> = steps.iter().map(|step| step.landing.clone()).collect();
         let outcomes = self.0.files.land(&landings).await;
         let mut named = Vec::with_capacity(steps.len());
-        let mut unnamed = Vec::new();
+        let (mut unnamed, mut unsettled) = (Vec::new(), Vec::new());
         let mut landed = Vec::with_capacity(steps.len());
         for (step, outcome) in steps.into_iter().zip(outcomes) {
             match outcome {
@@ -377,10 +418,11 @@ impl Lake {
                     named.push(step);
                 }
                 Err(error) if error.may_pass() => unnamed.push((step, error)),
-                Err(error) => step.answer.refuse(error),
+                Err(error) if error.is_unsettled() => unsettled.push((step, error)),
+                Err(error) => _ = step.answer.refuse(error),
             }
         }
-        Named { id, steps: named, unnamed, landed }
+        Named { id, steps: named, unnamed, unsettled, landed }
     }
 
     /// What is remembered of an upload that has its name.
@@ -405,6 +447,21 @@ impl Step {
         let upload =
             WholeUpload { upload_id, sync_id, file_name, target, partial, identity, digest, begun_at, by, taken_over };
         Self { landing: landing_of(&sync, &upload), sync, upload, answer }
+    }
+
+    fn unsettled(self) -> Self {
+        Self { answer: self.answer.unsettled(), ..self }
+    }
+
+    pub(super) fn landed(self) {
+        self.answer.landed(self.upload.digest);
+    }
+
+    /// It has not landed, and is not tried again. Gives it back where nobody hears that.
+    pub(super) fn refuse(self, cause: Error) -> Option<(WholeUpload, Error)> {
+        let Self { upload, answer, .. } = self;
+        let repeated = cause.repeated();
+        if answer.refuse(cause.lasting()) { None } else { Some((upload, repeated)) }
     }
 
     /// The bytes are on stable storage, under the partial name.

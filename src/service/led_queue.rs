@@ -28,10 +28,6 @@ impl<T> LedQueue<T> {
         self.led.load(Ordering::SeqCst)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.items().is_empty()
-    }
-
     pub(super) fn push(&self, item: T) {
         self.items().push(item);
         self.leader.wake();

@@ -5,6 +5,8 @@
 
 mod activity;
 mod batches;
+#[cfg(test)]
+mod bench;
 mod browsing;
 mod caller_turns;
 mod check;
@@ -33,7 +35,6 @@ mod reserve;
 mod restoring;
 mod resumable;
 mod row_tally;
-mod rowless;
 mod schemas;
 mod search;
 mod sessions;
@@ -42,6 +43,7 @@ mod take_over;
 mod timeline;
 mod trash;
 mod trash_contents;
+mod unsettled;
 mod uploads;
 mod wrong_sign_ins;
 
@@ -112,6 +114,8 @@ struct Inner {
     previews: CallerTurns,
     /// One at a time looks into files that have landed.
     inspecting: async_lock::Mutex<()>,
+    /// Held by whoever puts something back from the trash.
+    restoring: async_lock::Mutex<()>,
     searches: CallerTurns,
     wrong_sign_ins: WrongSignIns,
 }
@@ -153,6 +157,7 @@ impl Lake {
             refusals: Refusals::default(),
             previews: CallerTurns::new("previews", PREVIEWS_SHARE_MAX),
             inspecting: async_lock::Mutex::default(),
+            restoring: async_lock::Mutex::default(),
             searches: CallerTurns::new("searches", SEARCHES_SHARE_MAX),
             wrong_sign_ins: WrongSignIns::default(),
         }))

@@ -66,7 +66,10 @@ impl Lake {
         }
         match &closing {
             Closing::Finish { .. } => Ok(()),
-            _ => self.complete(&SyncRecord { closing: Some(closing.clone()), ..record }).await,
+            _ => {
+                let record = SyncRecord { closing: Some(closing.clone()), ..record };
+                self.persistently(|| self.complete(&record)).await
+            }
         }
     }
 
@@ -86,7 +89,7 @@ impl Lake {
     }
 
     /// Ends a sync that was closed because another has superseded it. The other stands, whatever becomes of this one's files:
-    /// [`Self::resume_aborts`] goes on with them after a fault, as does a restart. Call it alone in the gate.
+    /// [`Self::resume_closings`] goes on with them after a fault, as does a restart. Call it alone in the gate.
     pub(super) async fn follow_supersession(&self, gate: &Gate, record: &SyncRecord, successor: SyncId) {
         let id = gate.sync_id();
         gate.supersede(successor);
@@ -138,13 +141,14 @@ impl Lake {
         let closing = Closing::Abort { reason, message, by };
         self.close(&gate, &closing, discard_in_flight).await?;
         let record = self.record(id).await?;
-        self.complete(&record).await
+        self.persistently(|| self.complete(&record)).await
     }
 
     /// The sync, after an ending that an earlier fault has interrupted was tried again. Call it alone in the gate.
     pub(super) async fn resume_closing(&self, id: SyncId) -> Result<SyncRecord, Error> {
         // Else an upload that has failed would count as in flight.
         self.remember_failures().await?;
+        self.settle_landings_of(id).await?;
         let record = self.record(id).await?;
         if record.closing.is_none() {
             return Ok(record);
@@ -174,7 +178,7 @@ impl Lake {
                         self.settle(sync.sync_id, Status::Failed, error.to_string(), None).await?;
                         Err(error)
                     }
-                    // How far it came is not known: it stays closed, and is tried again by the next end or start.
+                    // How far it came is not known: it stays closed, and is tried again, in the background too.
                     Err(error @ Error::Internal(_)) => Err(error),
                     Err(error) => {
                         self.0.state.reopen_sync(sync.sync_id, &error.to_string(), self.now()).await?;

@@ -4,6 +4,7 @@
 use super::Lake;
 use super::landings::landing_of;
 use crate::error::Error;
+use crate::ports::state::{FinishedLandings, WholeUpload};
 
 /// What a recovery found and did.
 #[derive(Debug, Default)]
@@ -62,7 +63,8 @@ impl Lake {
                 }
             }
             recovered.uploads_finished += landed.len() as u64;
-            self.0.state.finish_landings(id, &landed, self.now()).await?;
+            let finished = FinishedLandings { id, landed, left: Vec::new(), at: self.now() };
+            self.0.state.finish_landings(&finished).await?;
         }
         // What was about to be named is known from above; what is left had not come that far.
         for upload in self.0.state.unfinished_uploads().await? {
@@ -71,6 +73,18 @@ impl Lake {
             recovered.uploads_failed += 1;
         }
         self.fail_lost_resumables(recovered).await
+    }
+
+    /// An upload that has not landed, and of which nobody hears that. A resumable one is still its sender's.
+    pub(super) async fn give_up_landing(&self, upload: &WholeUpload, cause: &Error) -> Result<(), Error> {
+        if self.unfinished_resumables().await?.contains_key(&upload.partial) {
+            return Ok(());
+        }
+        if let Some(upload_id) = upload.upload_id {
+            let size_bytes = upload.digest.size_bytes;
+            self.0.state.fail_upload(upload_id, &cause.to_string(), size_bytes, self.now()).await?;
+        }
+        self.0.files.discard_partial(&upload.partial).await
     }
 
     /// Those that nobody can go on with.

@@ -211,11 +211,11 @@ impl Lake {
         self.0.state.datasets(beginning, scope.as_ref(), SUGGESTIONS_MAX).await
     }
 
-    /// Goes on with the syncs that were to fail, and whose files a fault has kept from the trash.
-    pub async fn resume_aborts(&self) -> Result<(), Error> {
+    /// Goes on with the syncs that a fault has kept half way: closed, and neither published nor dropped to the trash.
+    pub async fn resume_closings(&self) -> Result<(), Error> {
         let closing = self.0.state.closing_syncs().await?;
         let mut resumed = Ok(());
-        for record in closing.iter().filter(|record| record.phase == Phase::Aborting) {
+        for record in closing {
             let gate = self.0.gates.of(record.sync.sync_id);
             let _alone = gate.alone().await;
             // One that stays half way does not keep the others there.

@@ -86,6 +86,7 @@ impl Lake {
                         // It has lain there for long, and the bytes are not what they were; or the upload of it will say
                         // what is in its way, and that will be remembered.
                         Err(Error::DigestMismatch { .. } | Error::InTheWay(_)) => Ok(Some(index)),
+                        Err(error) if error.is_unsettled() => return Err(error),
                         Err(error) => Err(error),
                     }
                 }

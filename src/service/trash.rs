@@ -66,6 +66,7 @@ impl Lake {
     /// Puts a piece of trash back where it was. What is there now takes its place in the trash.
     pub async fn restore(&self, caller: &Caller, id: TrashId) -> Result<(), Error> {
         caller.may_write_somewhere()?;
+        let _alone = self.0.restoring.lock().await;
         let record = self.seen_trash(caller, id).await?;
         let identity = self.0.files.identify_trash(&record.key, &record.entry.origin).await?;
         let identity = identity.ok_or(Error::NoSuchTrash(id))?;
@@ -78,7 +79,22 @@ impl Lake {
             }
             begun => begun.map_err(|refused| refused.for_caller(caller))?,
         }
-        self.complete_restore(&record, identity, by).await
+        self.persistently(|| self.complete_restore(&record, identity.clone(), by.clone())).await
+    }
+
+    /// Goes on with the restores that a fault has kept half way.
+    pub async fn resume_restores(&self) -> Result<(), Error> {
+        if self.0.state.unfinished_restores().await?.is_empty() {
+            return Ok(());
+        }
+        let _alone = self.0.restoring.lock().await;
+        let mut resumed = Ok(());
+        // Read again: some were under way.
+        for record in self.0.state.unfinished_restores().await? {
+            let Some((identity, by)) = record.restoring.clone() else { continue };
+            resumed = self.complete_restore(&record, identity, by).await.and(resumed);
+        }
+        resumed
     }
 
     /// A piece, if the caller may know of it: one from outside of its prefix answers as one that is not there.
@@ -112,7 +128,7 @@ impl Lake {
                 self.0.events.marks().restored(entry.trash_id, &entry.origin, &by.name);
                 Ok(())
             }
-            // How far it came is not known: the next start tries again.
+            // How far it came is not known: it is tried again, in the background too.
             Err(error @ Error::Internal(_)) => Err(error),
             Err(error) => {
                 self.0.state.cancel_restore(entry.trash_id).await?;

@@ -310,6 +310,8 @@ impl IncomingUpload {
     pub async fn land(mut self) -> Result<Landed, Error> {
         match self.try_land().await {
             Ok(digest) => Ok(Landed { path: self.target, digest }),
+            // It may have landed: its bytes and its row are left to whoever finds out.
+            Err(error) if error.is_unsettled() => Err(error),
             Err(error) => {
                 self.fail(&error).await?;
                 Err(error)

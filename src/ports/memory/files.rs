@@ -286,7 +286,8 @@ impl Files for MemoryFiles {
         let mut land = |landing: &Landing| {
             tree.faults.next("land")?;
             let slot = Place::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
-            tree.swap(&at(&Place::Partial(landing.partial.clone())), &at(&landing.place), &at(&slot))
+            let landed = tree.swap(&at(&Place::Partial(landing.partial.clone())), &at(&landing.place), &at(&slot));
+            tree.faults.next("land_synced").and(landed)
         };
         landings.iter().map(&mut land).collect()
     }
@@ -305,7 +306,8 @@ impl Files for MemoryFiles {
     }
 
     async fn recover_landing(&self, landing: &Landing) -> Result<Option<Outcome>, Error> {
-        let tree = self.tree();
+        let mut tree = self.tree();
+        tree.faults.next("recover_landing")?;
         let slot = Place::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
         let mut in_trash = tree.nodes.iter().filter(|(path, _)| path.starts_with(".lakeshore/trash/"));
         let landed = tree.is(&at(&landing.place), &landing.identity)

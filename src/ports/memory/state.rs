@@ -18,7 +18,10 @@ use crate::ports::memory::schemas::Schemas;
 use crate::ports::memory::sessions::Sessions;
 use crate::ports::resumables::ResumableRecord;
 use crate::ports::schemas::SchemaId;
-use crate::ports::state::{LandedContent, NewSync, NewTrash, NewUpload, OnceOnly, State, TrashRecord, WholeUpload};
+use crate::ports::state::{
+    FinishedLandings, LandedContent, LandedUpload, NewSync, NewTrash, NewUpload, OnceOnly, State, TrashRecord,
+    WholeUpload,
+};
 use crate::sync::{
     OpenSync, Phase, Status, SyncId, SyncRecord, SyncType, may_accept_uploads, note_duplicate, obstacle,
 };
@@ -41,6 +44,7 @@ pub(super) struct Data {
     keys: Vec<(Key, SecretHash)>,
     pub(super) sessions: Sessions,
     landings: BTreeMap<u64, Vec<WholeUpload>>,
+    last_landings_id: u64,
     pub(super) expected: BTreeMap<SyncId, Declaration>,
     pub(super) resumables: BTreeMap<u64, ResumableRecord>,
     /// Of each sync, how many rows of uploads that failed before they had one.
@@ -199,6 +203,19 @@ impl Data {
         let history_id = UploadId(self.uploads.len() as u64 + 1);
         self.uploads.push(UploadRow { upload: Upload { history_id, ..row.upload }, ..row });
         Ok(history_id)
+    }
+
+    fn finish_landings(&mut self, finished: &FinishedLandings) -> Result<(), Error> {
+        let FinishedLandings { id, landed, left, at } = finished;
+        let Some(intended) = self.landings.remove(&id.0) else { return Ok(()) };
+        let is_intended = |upload: &WholeUpload| intended.iter().any(|intended| intended.partial == upload.partial);
+        for LandedUpload { upload, trash } in landed.iter().filter(|landed| is_intended(&landed.upload)) {
+            self.finish(upload, trash.as_ref(), *at)?;
+        }
+        if !left.is_empty() {
+            self.landings.insert(id.0, left.iter().filter(|upload| is_intended(upload)).cloned().collect());
+        }
+        Ok(())
     }
 
     fn finish(&mut self, whole: &WholeUpload, trash: Option<&NewTrash>, at: Timestamp) -> Result<(), Error> {

@@ -118,6 +118,9 @@ pub async fn a_group_lands_in_order_and_what_is_taken_back_was_never_there(files
     let outcomes: Vec<_> = files.land(&landings).await.into_iter().map(Result::unwrap).collect();
     assert_eq!(outcomes, [Outcome::Added, Outcome::Added, Outcome::Replaced]);
     assert_eq!(live_bytes(files, "/data").await, 4);
+    for (landing, outcome) in landings.iter().zip(outcomes) {
+        assert_eq!(files.recover_landing(landing).await.unwrap(), Some(outcome));
+    }
 
     files.take_back(&landings[2]).await.unwrap();
     assert_eq!(live_bytes(files, "/data").await, 3);

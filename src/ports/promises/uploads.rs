@@ -1,7 +1,8 @@
 //! Promises about uploads and their landings.
 
 use super::{
-    all_trash, begin, finish, finishing, land_upload, partial, path, record, start, trash_of, uploads_of, whole,
+    all_trash, begin, finish, finished, finishing, land_upload, partial, path, record, start, trash_of, uploads_of,
+    whole,
 };
 use crate::ports::state::{LandedUpload, NewTrash, State};
 use crate::sync::{Status, SyncType};
@@ -29,7 +30,7 @@ pub async fn landings_are_known_from_the_intent_to_the_end(state: &dyn State) {
     let registered = begin(state, open, "/a/1.csv").await;
     let uploads =
         [whole(Some(registered), open, "/a/1.csv"), whole(None, closed, "/b/2.csv"), whole(None, open, "/a/3.csv")];
-    let (id, permissions) = state.intend_landings(&uploads).await.unwrap();
+    let (id, permissions) = state.intend_landings(None, &uploads).await.unwrap();
     let permissions: Vec<_> = permissions.iter().map(Result::is_ok).collect();
     assert_eq!(permissions, [true, false, true]);
     let allowed = vec![uploads[0].clone(), uploads[2].clone()];
@@ -42,7 +43,7 @@ pub async fn landings_are_known_from_the_intent_to_the_end(state: &dyn State) {
         .map(|upload| LandedUpload { trash: upload.upload_id.is_none().then(|| trash.clone()), upload })
         .collect();
     for _ in 0..2 {
-        state.finish_landings(id, &landed, Timestamp(30)).await.unwrap();
+        state.finish_landings(&finished(id, landed.clone(), Vec::new(), 30)).await.unwrap();
     }
     assert!(state.unfinished_landings().await.unwrap().is_empty());
     let rows = state.uploads(&uploads_of(open)).await.unwrap();
@@ -54,9 +55,40 @@ pub async fn landings_are_known_from_the_intent_to_the_end(state: &dyn State) {
     assert_eq!((sync.total_files, sync.num_failed, sync.num_in_flight, sync.size_bytes), (2, 0, 0, 10));
     assert_eq!(state.trash(&all_trash()).await.unwrap().len(), 1);
     // What is given up leaves nothing behind.
-    let (id, _) = state.intend_landings(&uploads[2..]).await.unwrap();
-    state.finish_landings(id, &[], Timestamp(40)).await.unwrap();
+    let (id, _) = state.intend_landings(None, &uploads[2..]).await.unwrap();
+    state.finish_landings(&finished(id, Vec::new(), Vec::new(), 40)).await.unwrap();
     assert_eq!(record(state, open).await.sync.total_files, 2);
+}
+
+pub async fn uploads_of_a_group_that_are_left_stay_intended_and_none_is_remembered_twice(state: &dyn State) {
+    let open = start(state, "/a", SyncType::IncrementalSync).await;
+    let registered = begin(state, open, "/a/1.csv").await;
+    let mut uploads =
+        [whole(Some(registered), open, "/a/1.csv"), whole(None, open, "/a/2.csv"), whole(None, open, "/a/3.csv")];
+    for (upload, name) in uploads.iter_mut().zip([7, 8, 9]) {
+        upload.partial = partial(name);
+    }
+    let (id, _) = state.intend_landings(None, &uploads).await.unwrap();
+    let landed = |numbers: &[usize]| -> Vec<_> {
+        numbers.iter().map(|number| LandedUpload { upload: uploads[*number].clone(), trash: None }).collect()
+    };
+    let left = [uploads[0].clone(), uploads[2].clone()];
+    // The second time it is not known that the first was remembered.
+    for _ in 0..2 {
+        state.finish_landings(&finished(id, landed(&[1]), left.to_vec(), 30)).await.unwrap();
+        assert_eq!(state.unfinished_landings().await.unwrap(), [(id, left.to_vec())]);
+    }
+    let all = finished(id, landed(&[0, 1, 2]), Vec::new(), 40);
+    // Beside the intent of the next group, and once more by itself.
+    let (next, _) = state.intend_landings(Some(&all), &[whole(None, open, "/a/4.csv")]).await.unwrap();
+    state.finish_landings(&all).await.unwrap();
+    let unfinished = state.unfinished_landings().await.unwrap();
+    assert_eq!(unfinished.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [next]);
+    let rows = state.uploads(&uploads_of(open)).await.unwrap();
+    let ended: Vec<_> = rows.iter().map(|row| (row.file_name.as_str(), row.end_time)).collect();
+    assert_eq!(rows.len(), 3, "{ended:?}");
+    let sync = record(state, open).await.sync;
+    assert_eq!((sync.total_files, sync.num_in_flight, sync.size_bytes), (3, 0, 15));
 }
 
 pub async fn what_a_restart_needs_is_listed(state: &dyn State) {

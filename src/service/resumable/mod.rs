@@ -180,7 +180,9 @@ impl Lake {
     }
 
     async fn held(&self, held: holders::Held, token: &Token) -> Result<Resumption, Error> {
-        let sync = match self.known_resumable(token).await?.sync_id {
+        let record = self.known_resumable(token).await?;
+        self.settle_landing_of(&record.partial).await?;
+        let sync = match record.sync_id {
             Some(sync_id) => Some((self.sync_of(sync_id).await?, self.0.gates.of(sync_id).pass())),
             None => None,
         };

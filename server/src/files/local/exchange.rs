@@ -1,7 +1,7 @@
 //! The one move that landing over a file, publishing and restoring share: what waits in a trash slot changes places with
 //! what is live, in one `renameat2`. What was live is then, by the same move, in the trash.
 
-use super::fault::fault;
+use super::fault::{fault, unsettled};
 use super::tree::{Tree, look_in, sync_folder};
 use crate::crash::crash_point;
 use lakeshore::Error;
@@ -29,16 +29,15 @@ impl Slot {
     }
 
     /// Moves what waits in the slot to `live`, and what is live into the slot. `folder_wanted`: whether both are folders.
-    /// An error means that nothing has moved.
+    /// An error means that nothing has moved; an unsettled one, that it has, though perhaps not durably. It is not moved back:
+    /// that could fail as well, and then the slot would hold what nobody expects there.
     pub(super) fn exchange(&self, tree: &Tree, live: &Place, folder_wanted: bool) -> Result<Outcome, Error> {
         let (parent, live_leaf) = tree.make_parent(live)?;
         for _ in 0..RACES_MAX {
             match renameat_with(&self.folder, &self.leaf, &parent, &live_leaf, RenameFlags::NOREPLACE) {
                 Ok(()) => {
                     crash_point!("exchange.done");
-                    sync_folder(&parent).inspect_err(|_| {
-                        let _ = renameat_with(&parent, &live_leaf, &self.folder, &self.leaf, RenameFlags::NOREPLACE);
-                    })?;
+                    sync_folder(&parent).map_err(unsettled)?;
                     // An empty slot that stays is no reason to undo what is done.
                     let _ = tree.remove_empty_folder(&self.place);
                     return Ok(Outcome::Added);
@@ -56,10 +55,7 @@ impl Slot {
                 Err(errno) => return Err(cannot_move(errno, live)),
             }
             crash_point!("exchange.done");
-            // Back, if it cannot be made durable: the caller takes what is in the slot for what it put there.
-            sync_folder(&parent).and_then(|()| sync_folder(&self.folder)).inspect_err(|_| {
-                let _ = renameat_with(&self.folder, &self.leaf, &parent, &live_leaf, RenameFlags::EXCHANGE);
-            })?;
+            sync_folder(&parent).and_then(|()| sync_folder(&self.folder)).map_err(unsettled)?;
             crash_point!("exchange.synced");
             // An empty folder is no loss, and no piece of trash.
             if folder_wanted && unlinkat(&self.folder, &self.leaf, AtFlags::REMOVEDIR).is_ok() {

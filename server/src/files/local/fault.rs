@@ -19,6 +19,20 @@ pub(super) fn unsure_fault<E: Into<io::Error>>(doing: &'static str) -> impl Fn(E
     move |error| io_fault(doing)(error.into()).lasting()
 }
 
+/// A failed call amid a move: where things are now is found out by looking again. A full disk is no exception.
+pub(super) fn unsettled_fault(doing: &'static str) -> impl Fn(Errno) -> Error {
+    move |errno| Error::unsettled(DiskFault { doing, source: errno.into() })
+}
+
+/// The same, of a step of several, such as the sync of a folder.
+pub(super) fn unsettled(error: Error) -> Error {
+    Error::unsettled(Amid(error))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("amid a move: {0:?}")]
+struct Amid(Error);
+
 /// Whether the reason may be gone in a moment: descriptors or memory that others have, a disk that is busy or answers badly.
 fn may_pass(errno: Errno) -> bool {
     matches!(

@@ -1,15 +1,15 @@
 //! Giving sealed uploads their names, and taking them again.
 
 use super::exchange::{Slot, cannot_move, wrong_kind};
-use super::fault::{fault, unsure_fault};
-use super::tree::{Tree, look_in, names, open_folder, sync_folder};
+use super::fault::{fault, unsettled, unsettled_fault};
+use super::tree::{Found, Tree, look_in, names, open_folder, sync_folder};
 use crate::crash::crash_point;
 use lakeshore::Error;
 use lakeshore::place::Place;
 use lakeshore::ports::files::{Landing, Outcome};
 use lakeshore::trash::TrashKey;
 use lakeshore::upload::Identity;
-use rustix::fs::{RenameFlags, renameat, renameat_with};
+use rustix::fs::{RenameFlags, renameat_with};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -35,10 +35,8 @@ pub(super) fn land(tree: &Tree, landings: &[Landing]) -> Vec<Result<Outcome, Err
         if waiting.is_empty() {
             continue;
         }
-        // An error means that it has not landed.
-        if let Err(error) = sync_folder(&folder) {
-            for index in waiting.into_iter().rev() {
-                let _ = take_back(tree, &landings[index]);
+        if let Err(error) = sync_folder(&folder).map_err(unsettled) {
+            for index in waiting {
                 outcomes[index] = Err(error.repeated());
             }
         }
@@ -81,45 +79,54 @@ fn name(tree: &Tree, landing: &Landing, index: usize, folders: &mut Folders) -> 
     crash_point!("landing.in_slot");
     match slot.exchange(tree, &landing.place, false) {
         Ok(outcome) => Ok(outcome),
+        Err(error) if error.is_unsettled() => Err(error),
         Err(error) => {
-            renameat(&slot.folder, &slot.leaf, tree.uploads(), partial)
-                .map_err(unsure_fault("taking an upload back"))?;
-            slot.remove_if_empty(tree)?;
+            renameat_with(&slot.folder, &slot.leaf, tree.uploads(), partial, RenameFlags::NOREPLACE)
+                .map_err(unsettled_fault("taking an upload back"))?;
+            // An empty slot is no obstacle.
+            let _ = slot.remove_if_empty(tree);
             Err(error)
         }
     }
 }
 
-/// The way of [`land`] back: what was replaced is live again, the upload has its partial name.
+/// The way of [`land`] back: what was replaced is live again, the upload has its partial name. An upload that is not live is left
+/// alone, and so is whatever is not this upload.
 pub(super) fn take_back(tree: &Tree, landing: &Landing) -> Result<(), Error> {
+    const DOING: &str = "taking a landed upload back";
+    let is_it = |found: Option<Found>| found.is_some_and(|found| found.identity == landing.identity);
     let Some((folder, leaf)) = tree.parent(&landing.place)? else { return Ok(()) };
-    let is_it = |identity: &Identity| *identity == landing.identity;
-    if !look_in(&folder, &leaf)?.is_some_and(|found| is_it(&found.identity)) {
+    if !is_it(look_in(&folder, &leaf)?) {
         return Ok(());
     }
     let partial = landing.partial.as_str();
     let slot_place = Place::TrashSlot(landing.trash.clone());
     let replaced = Place::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
-    if tree.look(&replaced)?.is_some() {
-        let slot = tree.make_folder_at(&slot_place)?;
-        const DOING: &str = "taking a landed upload back";
-        renameat_with(&slot, &landing.leaf, &folder, &leaf, RenameFlags::EXCHANGE).map_err(fault(DOING))?;
-        renameat(&slot, &landing.leaf, tree.uploads(), partial).map_err(unsure_fault(DOING))?;
-        sync_folder(&folder)?;
-        return tree.remove_empty_folder(&slot_place);
+    if tree.look(&replaced)?.is_none() {
+        renameat_with(&folder, &leaf, tree.uploads(), partial, RenameFlags::NOREPLACE)
+            .map_err(unsettled_fault(DOING))?;
+        return sync_folder(&folder).and_then(|()| sync_folder(tree.uploads())).map_err(unsettled);
     }
-    renameat_with(&folder, &leaf, tree.uploads(), partial, RenameFlags::NOREPLACE)
-        .map_err(fault("taking a landed upload back"))?;
-    sync_folder(&folder)
+    let slot = tree.make_folder_at(&slot_place)?;
+    renameat_with(&slot, &landing.leaf, &folder, &leaf, RenameFlags::EXCHANGE).map_err(unsettled_fault(DOING))?;
+    if is_it(look_in(&slot, &landing.leaf).map_err(unsettled)?) {
+        renameat_with(&slot, &landing.leaf, tree.uploads(), partial, RenameFlags::NOREPLACE)
+            .map_err(unsettled_fault(DOING))?;
+    }
+    sync_folder(&folder).and_then(|()| sync_folder(tree.uploads())).map_err(unsettled)?;
+    let _ = tree.remove_empty_folder(&slot_place);
+    Ok(())
 }
 
 /// Where is the upload now? Under its partial name: it has not landed. Under its own: it has. In its slot: the exchange
-/// did not come about. In another slot: it landed, and another upload has replaced it since.
+/// did not come about. In another slot: it landed, and another upload has replaced it since. Whatever is found elsewhere is
+/// not touched.
 pub(super) fn recover(tree: &Tree, landing: &Landing) -> Result<Option<Outcome>, Error> {
-    let is_it = |found: Option<super::tree::Found>| found.is_some_and(|found| found.identity == landing.identity);
+    let is_it = |found: Option<Found>| found.is_some_and(|found| found.identity == landing.identity);
     if is_it(tree.look(&Place::Partial(landing.partial.clone()))?) {
         return Ok(None);
     }
+    let own_slot = Place::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
     let outcome = || Slot::outcome_of_earlier(tree, &landing.trash, &landing.leaf);
     let live = match tree.parent(&landing.place) {
         // Something else has taken the place of a folder on its way: so it is not there.
@@ -130,9 +137,14 @@ pub(super) fn recover(tree: &Tree, landing: &Landing) -> Result<Option<Outcome>,
         && is_it(look_in(&folder, &leaf)?)
     {
         sync_folder(&folder)?;
-        return outcome().map(Some);
+        let outcome = outcome()?;
+        if outcome == Outcome::Replaced
+            && let Some((slot, _)) = tree.parent(&own_slot)?
+        {
+            sync_folder(&slot)?;
+        }
+        return Ok(Some(outcome));
     }
-    let own_slot = Place::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
     if is_it(tree.look(&own_slot)?) {
         // Back to where it was, and not removed: an upload that can be resumed goes on from there.
         let slot = tree.make_folder_at(&Place::TrashSlot(landing.trash.clone()))?;
@@ -140,7 +152,7 @@ pub(super) fn recover(tree: &Tree, landing: &Landing) -> Result<Option<Outcome>,
         renameat_with(&slot, &landing.leaf, tree.uploads(), partial, RenameFlags::NOREPLACE)
             .map_err(fault("taking an upload back"))?;
         sync_folder(tree.uploads())?;
-        tree.remove_empty_folder(&Place::TrashSlot(landing.trash.clone()))?;
+        let _ = tree.remove_empty_folder(&Place::TrashSlot(landing.trash.clone()));
         return Ok(None);
     }
     if is_in_trash(tree, &landing.leaf, &landing.identity)? { outcome().map(Some) } else { Ok(None) }

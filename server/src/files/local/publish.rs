@@ -1,7 +1,7 @@
 //! Staging, publishing, dropping and restoring whole folders.
 
 use super::exchange::Slot;
-use super::fault::fault;
+use super::fault::{fault, unsettled, unsettled_fault};
 use super::measuring::measure;
 use super::tree::{Tree, identity_of, sync_folder};
 use crate::crash::crash_point;
@@ -11,7 +11,7 @@ use lakeshore::ports::files::{Outcome, Publication, Restoration};
 use lakeshore::sync::SyncId;
 use lakeshore::trash::TrashKind;
 use lakeshore::upload::Identity;
-use rustix::fs::renameat;
+use rustix::fs::{RenameFlags, renameat_with};
 use std::os::fd::AsFd;
 
 pub(super) fn stage(tree: &Tree, sync: SyncId) -> Result<Identity, Error> {
@@ -28,8 +28,9 @@ pub(super) fn publish(tree: &Tree, publication: &Publication) -> Result<Outcome,
         Ok(tree.look(place)?.is_some_and(|found| found.identity == publication.identity))
     };
     if is_it(&live)? {
-        sync_parent(tree, &live)?;
-        return Slot::outcome_of_earlier(tree, &publication.trash, leaf);
+        return sync_both(tree, &live, &Place::Trashed { key: publication.trash.clone(), leaf: leaf.to_owned() })
+            .and_then(|()| Slot::outcome_of_earlier(tree, &publication.trash, leaf))
+            .map_err(unsettled);
     }
     let staging = Place::Staging(publication.sync);
     let waiting = Place::Trashed { key: publication.trash.clone(), leaf: leaf.to_owned() };
@@ -39,25 +40,33 @@ pub(super) fn publish(tree: &Tree, publication: &Publication) -> Result<Outcome,
     }
     let slot = Slot::make(tree, &publication.trash, leaf)?;
     let (stagings, name) = tree.make_parent(&staging)?;
-    let mut moved = Ok(());
     if !in_slot {
-        renameat(&stagings, &name, &slot.folder, leaf).map_err(fault("moving a staged folder to its slot"))?;
+        // Never over what somebody's hand has left there.
+        renameat_with(&stagings, &name, &slot.folder, leaf, RenameFlags::NOREPLACE)
+            .map_err(fault("moving a staged folder to its slot"))?;
         crash_point!("publish.in_slot");
-        moved = sync_folder(&slot.folder).and_then(|()| sync_folder(&stagings));
     }
-    moved.and_then(|()| slot.exchange(tree, &live, true)).inspect_err(|_| {
-        // Back to where it was. If even that fails, the next try finds it in the slot.
-        let _ = renameat(&slot.folder, leaf, &stagings, &name);
-        let _ = slot.remove_if_empty(tree);
-    })
+    sync_folder(&slot.folder).and_then(|()| sync_folder(&stagings)).map_err(unsettled)?;
+    match slot.exchange(tree, &live, true) {
+        Err(error) if !error.is_unsettled() => {
+            // Nothing has changed hands: back to where it was.
+            renameat_with(&slot.folder, leaf, &stagings, &name, RenameFlags::NOREPLACE)
+                .map_err(unsettled_fault("taking a staged folder back"))?;
+            let _ = slot.remove_if_empty(tree);
+            Err(error)
+        }
+        ended => ended,
+    }
 }
 
-/// An earlier try has moved the folder; whether it came to sync the name is not known.
-fn sync_parent(tree: &Tree, live: &Place) -> Result<(), Error> {
-    match tree.parent(live)? {
-        Some((parent, _)) => sync_folder(&parent),
-        None => Ok(()),
+/// An earlier try has moved the folder; whether it came to sync the names is not known.
+fn sync_both(tree: &Tree, live: &Place, replaced: &Place) -> Result<(), Error> {
+    for place in [live, replaced] {
+        if let Some((parent, _)) = tree.parent(place)? {
+            sync_folder(&parent)?;
+        }
     }
+    Ok(())
 }
 
 pub(super) fn drop_staging(tree: &Tree, sync: SyncId, trashed: &Place) -> Result<bool, Error> {
@@ -72,7 +81,8 @@ pub(super) fn drop_staging(tree: &Tree, sync: SyncId, trashed: &Place) -> Result
     }
     let slot = Slot::make(tree, key, leaf)?;
     let (stagings, name) = tree.make_parent(&staging)?;
-    renameat(&stagings, &name, &slot.folder, leaf).map_err(fault("moving a staged folder to the trash"))?;
+    renameat_with(&stagings, &name, &slot.folder, leaf, RenameFlags::NOREPLACE)
+        .map_err(fault("moving a staged folder to the trash"))?;
     crash_point!("drop.moved");
     sync_folder(&slot.folder)?;
     sync_folder(&stagings)?;
@@ -86,8 +96,9 @@ pub(super) fn restore(tree: &Tree, restoration: &Restoration) -> Result<Outcome,
         Ok(tree.look(place)?.is_some_and(|found| found.identity == restoration.identity))
     };
     if is_it(&live)? {
-        sync_parent(tree, &live)?;
-        return Slot::outcome_of_earlier(tree, &restoration.trash, leaf);
+        return sync_both(tree, &live, &Place::Trashed { key: restoration.trash.clone(), leaf: leaf.to_owned() })
+            .and_then(|()| Slot::outcome_of_earlier(tree, &restoration.trash, leaf))
+            .map_err(unsettled);
     }
     if !is_it(&Place::trashed(&restoration.trash, &restoration.origin))? {
         return Err(Error::InTheWay(format!(

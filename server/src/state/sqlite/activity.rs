@@ -3,8 +3,8 @@
 use super::SqliteState;
 use super::query::{Select, Value, changed, clamp, values};
 use super::row::{activity, id};
-use super::writer::Durability::Written;
-use super::writer::Writing;
+use super::writing::Durability::Written;
+use super::writing::Writing;
 use async_trait::async_trait;
 use lakeshore::Error;
 use lakeshore::activity::{Activity, ActivityQuery, Deed};

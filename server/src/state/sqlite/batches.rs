@@ -3,8 +3,8 @@
 use super::query::{Row, Select, Value, changed, clamp, rows, values};
 use super::row::{bytes, bytes_if_any, id, number, number_if_any, path};
 use super::syncs::record;
-use super::writer::Durability::Synced;
-use super::writer::Writing;
+use super::writing::Durability::Synced;
+use super::writing::Writing;
 use super::{SqliteState, fault};
 use async_trait::async_trait;
 use lakeshore::expected::{Comparing, Comparison, Declaration, DeclaredFile, LandedFile};

@@ -19,6 +19,7 @@ const ROWS_AHEAD: usize = 256;
 pub(super) const SQLITE_ERROR: i32 = 1;
 const SQLITE_BUSY: i32 = 5;
 const SQLITE_INTERRUPT: i32 = 9;
+pub(super) const SQLITE_IOERR: i32 = 10;
 const SQLITE_CORRUPT: i32 = 11;
 const SQLITE_FULL: i32 = 13;
 const SQLITE_NOTADB: i32 = 26;
@@ -31,8 +32,8 @@ fn options(file: &Path) -> SqliteConnectOptions {
 /// In WAL mode, and durable.
 pub(super) async fn open_writing(file: &Path) -> sqlx::Result<SqliteConnection> {
     let options = options(file).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
-    // What a savepoint may have to undo is small.
-    options.foreign_keys(true).pragma("temp_store", "MEMORY").connect().await
+    // What a savepoint may have to undo is small. Checkpoints are the writer's, which looks at how they end.
+    options.foreign_keys(true).pragma("temp_store", "MEMORY").pragma("wal_autocheckpoint", "0").connect().await
 }
 
 pub(super) async fn open_reading(file: &Path) -> sqlx::Result<SqliteConnection> {
@@ -50,6 +51,7 @@ pub(super) fn fault(error: sqlx::Error) -> Error {
     note_damage(&error);
     match result_code(&error) {
         Some(SQLITE_FULL) => Error::DiskFull,
+        // Another process writes, for longer than it should.
         Some(SQLITE_BUSY) => Error::passing(error),
         // Only what is bounded is ever interrupted.
         Some(SQLITE_INTERRUPT) => Error::SearchTooLong { max: super::readers::SEARCH_TIME_MAX },
@@ -64,15 +66,10 @@ pub(super) fn is_damaged() -> bool {
     IS_DAMAGED.load(Ordering::Relaxed)
 }
 
-pub(super) fn note_damage(error: &sqlx::Error) {
+fn note_damage(error: &sqlx::Error) {
     if matches!(result_code(error), Some(SQLITE_CORRUPT | SQLITE_NOTADB)) {
         IS_DAMAGED.store(true, Ordering::Relaxed);
     }
-}
-
-/// Another process writes, for longer than it should.
-pub(super) fn is_busy(error: &sqlx::Error) -> bool {
-    result_code(error) == Some(SQLITE_BUSY)
 }
 
 pub(super) fn is_disk_full(error: &sqlx::Error) -> bool {

@@ -5,7 +5,7 @@
 //! adding ten large counts, then at most a thousand small ones, then stepping over at most a thousand rows.
 
 use super::query::{Row, Select, Value, changed, clamp};
-use super::writer::Writing;
+use super::writing::Writing;
 use lakeshore::Error;
 use lakeshore::list::{Order, Page};
 use lakeshore::sync::Status;

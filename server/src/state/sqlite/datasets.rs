@@ -6,8 +6,8 @@ use super::days::{arrival, arrivals, busiest, busiest_path, day_of_type, of_days
 use super::query::{Row, Select, Value, changed, clamp, found, values};
 use super::row::{SYNC_COLUMNS, id, number, path, sync, time, trash_entry, unexpected};
 use super::trash::held_bytes;
-use super::writer::Durability::{Synced, Written};
-use super::writer::Writing;
+use super::writing::Durability::{Synced, Written};
+use super::writing::Writing;
 use async_trait::async_trait;
 use lakeshore::activity::{Actor, Deed};
 use lakeshore::dataset::{Counted, DatasetRecord, DayOfType};

@@ -2,7 +2,7 @@
 
 use super::query::{Row, Select, Value, changed, found, values};
 use super::row::{id, parsed, path};
-use super::writer::Writing;
+use super::writing::Writing;
 use lakeshore::dataset::{DayCounts, DayOfType};
 use lakeshore::day::Day;
 use lakeshore::path::LakePath;

@@ -2,7 +2,7 @@
 
 use super::query::{changed, found, values};
 use super::row::{bytes, id, number};
-use super::writer::Writing;
+use super::writing::Writing;
 use lakeshore::Error;
 use lakeshore::ports::state::{NewSync, OnceOnly};
 use lakeshore::sync::SyncId;

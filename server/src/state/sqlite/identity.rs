@@ -2,7 +2,7 @@
 
 use super::SqliteState;
 use super::query::{changed, found, rows, values};
-use super::writer::Durability::Synced;
+use super::writing::Durability::Synced;
 use lakeshore::path::LakePath;
 use lakeshore::trash::TrashKey;
 use lakeshore::{Error, Timestamp};

@@ -4,7 +4,7 @@
 use super::query::{Row, Value, changed, rows};
 use super::row::{id, is_null, parsed};
 use super::schemas::{good_of, parse, rows_of};
-use super::writer::Writing;
+use super::writing::Writing;
 use lakeshore::Error;
 use lakeshore::ports::schemas::InspectedUpload;
 use lakeshore::preview::Inspected;

@@ -4,7 +4,7 @@ use super::SqliteState;
 use super::query::{Row, Select, Value, changed, clamp, found, rows, values};
 use super::row::{UPLOAD_COLUMNS, id, is_null, number, path, time, upload};
 use super::trash::insert_trash;
-use super::writer::Durability::Synced;
+use super::writing::Durability::Synced;
 use async_trait::async_trait;
 use lakeshore::path::LakePath;
 use lakeshore::ports::StateInspection;

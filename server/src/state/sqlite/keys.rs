@@ -5,10 +5,10 @@
 
 use super::SqliteState;
 use super::activity::record;
-use super::query::{Row, changed, found, returned, rows, values};
+use super::query::{Row, Value, changed, found, returned, rows, values};
 use super::row::{bytes, id, key};
 use super::sessions::end_first_sign_in;
-use super::writer::Durability::{Synced, Written};
+use super::writing::Durability::{self, Synced, Written};
 use async_trait::async_trait;
 use lakeshore::activity::{Actor, Deed};
 use lakeshore::key::{Key, KeyId, NewKey, SecretHash};
@@ -36,6 +36,7 @@ impl KeyState for SqliteState {
         self.writer
             .write(Synced, move |writing| {
                 Box::pin(async move {
+                    writing.change_callers();
                     let mut made = returned(writing, sql, values, key).await?;
                     let key = made.pop().ok_or_else(|| Error::internal(sqlx::Error::RowNotFound))?;
                     end_first_sign_in(writing).await?;
@@ -52,11 +53,19 @@ impl KeyState for SqliteState {
     }
 
     async fn key_of(&self, hash: &SecretHash) -> Result<Option<Key>, Error> {
+        let stamp = match self.lookups.keys.get(hash) {
+            Ok(key) => return Ok(Some(key)),
+            Err(stamp) => stamp,
+        };
         let mut connection = self.readers.look().await?;
         let sql = "SELECT * FROM api_keys WHERE hash = ?";
         let decode = |row: &Row| Ok((kept(row, "hash")?, key(row)?));
         let found = found(&mut connection, sql, values![hash.0], decode).await?;
-        Ok(found.filter(|(kept, _)| kept == hash).map(|(_, key)| key))
+        let found = found.filter(|(kept, _)| kept == hash).map(|(_, key)| key);
+        if let Some(key) = &found {
+            self.lookups.keys.keep(stamp, hash, key.clone());
+        }
+        Ok(found)
     }
 
     async fn revoke_key(&self, key_id: KeyId, by: &Actor, at: Timestamp) -> Result<bool, Error> {
@@ -66,6 +75,7 @@ impl KeyState for SqliteState {
         self.writer
             .write(Synced, move |writing| {
                 Box::pin(async move {
+                    writing.change_callers();
                     let revoked = returned(writing, sql, values![id(key_id.0), at.0], key).await?;
                     for key in &revoked {
                         record(writing, &Deed::key_revoked(key, &by, at)).await?;
@@ -80,11 +90,26 @@ impl KeyState for SqliteState {
         // Many requests may find at once that it was long ago.
         let sql =
             "UPDATE api_keys SET last_used_at = ? WHERE key_id = ? AND (last_used_at IS NULL OR last_used_at <= ?)";
-        let values = values![at.0, id(key_id.0), at.minus(LAST_USE_GRANULARITY).0];
-        self.writer
-            .write(Written, move |writing| Box::pin(async move { changed(writing, sql, values).await.map(drop) }))
-            .await
+        change(self, Written, sql, values![at.0, id(key_id.0), at.minus(LAST_USE_GRANULARITY).0]).await
     }
+}
+
+/// Runs a statement that changes keys or sessions.
+pub(super) async fn change(
+    state: &SqliteState,
+    durability: Durability,
+    sql: &'static str,
+    values: Vec<Value>,
+) -> Result<(), Error> {
+    state
+        .writer
+        .write(durability, move |writing| {
+            Box::pin(async move {
+                writing.change_callers();
+                changed(writing, sql, values).await.map(drop)
+            })
+        })
+        .await
 }
 
 pub(super) fn kept(row: &Row, column: &str) -> sqlx::Result<SecretHash> {

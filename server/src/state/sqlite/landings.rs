@@ -1,21 +1,21 @@
-//! Groups of landings: what is about to get its name, and then its rows. A group costs a statement for its intent and one for
-//! its rows, however many uploads are in it. What it needs to know is remembered from the group before ([`Known`]), and else
-//! read in one.
+//! Groups of landings: what is about to get its name, and then its rows. A group has an intent and then its rows, however
+//! many uploads are in it; the intent of one and the rows of another go in one statement, which is their transaction. What a
+//! group needs to know is remembered from the group before ([`Known`]), and else read in one.
 //!
-//! The statement of the rows is an INSERT into a temporary view, whose trigger writes to each table. sqlx answers each
-//! statement of a text by a message of its own, which wakes whoever waits; ten of them took more time than what they did.
+//! The statement is an INSERT into a temporary view, whose triggers write to each table. sqlx answers each statement of a text
+//! by a message of its own, which wakes whoever waits; ten of them took more time than what they did.
 
 use super::counts::{Position, Tally, add_counts};
 use super::datasets::{REMEMBER, TOUCH, folders_to_touch};
 use super::days::{self, DayTally, add_arrivals, add_days};
-use super::query::{Row, Value, changed, rows, values};
+use super::query::{Row, Value, changed, found, rows, values};
 use super::row::{SYNC_COLUMNS, bytes_if_any, duplicate_names, id, number, path, sync_record};
 use super::trash::insert_trash;
 use super::uploads::{ensure_folders, folder_of, position};
-use super::writer::Writing;
+use super::writing::Writing;
 use lakeshore::dataset::DayCounts;
 use lakeshore::path::LakePath;
-use lakeshore::ports::state::{LandedUpload, LandingsId, NewTrash, WholeUpload};
+use lakeshore::ports::state::{FinishedLandings, LandedUpload, LandingsId, NewTrash, WholeUpload};
 use lakeshore::sync::{self, Status, SyncId, may_accept_uploads};
 use lakeshore::trash::Totals;
 use lakeshore::upload::hexadecimal;
@@ -36,7 +36,7 @@ pub(super) async fn intend_landings(
     let mut records = Vec::new();
     if syncs.iter().any(|sync_id| !writing.known.open_syncs.contains(sync_id)) {
         let ids: Vec<_> = syncs.iter().map(|sync_id| id(sync_id.0)).collect();
-        records = rows(writing, RECORDS.as_str(), vec![Value::rows(&ids)?], sync_record).await?;
+        records = rows(writing.settled().await?, RECORDS.as_str(), vec![Value::rows(&ids)?], sync_record).await?;
         let open = records.iter().filter(|record| may_accept_uploads(record).is_ok());
         writing.known.open_syncs = open.map(|record| record.sync.sync_id).collect();
     }
@@ -49,8 +49,16 @@ pub(super) async fn intend_landings(
         uploads.iter().map(|upload| if is_open(upload) { Ok(()) } else { permission(upload) }).collect();
     let allowed = uploads.iter().zip(&permissions).filter(|(_, permission)| permission.is_ok());
     let allowed: Vec<_> = allowed.map(|(upload, _)| upload).collect();
-    let intended = serde_json::to_string(&allowed).map_err(Error::internal)?;
-    let landings_id = writing.write_all("INSERT INTO landings (intended) VALUES (?)", values![intended]).await?;
+    let last_intent = match writing.known.last_intent {
+        Some(last) => last,
+        None => {
+            let sql = "SELECT coalesce(max(landings_id), 0) FROM landings";
+            found(writing.settled().await?, sql, values![], |row| row.try_get(0)).await?.unwrap_or(0)
+        }
+    };
+    let landings_id: i64 = last_intent + 1;
+    writing.write_at_end(intent(landings_id, &allowed)?).await?;
+    writing.known.last_intent = Some(landings_id);
     let landings_id = LandingsId(landings_id.cast_unsigned());
     writing.known.intended.insert(landings_id.0);
     Ok((landings_id, permissions))
@@ -58,7 +66,7 @@ pub(super) async fn intend_landings(
 
 /// What a group needs to know; each row says by its first column what it is of.
 const FOUND: &str = "\
-    SELECT 'group' AS is_of, (SELECT coalesce(max(history_id), 0) FROM uploads) AS last_id \
+    SELECT 'group' AS is_of, (SELECT coalesce(max(history_id), 0) FROM uploads) AS last_id, intended \
     FROM landings WHERE landings_id = $1; \
     SELECT 'sync' AS is_of, s.sync_id, s.total_files - s.num_unlisted AS listed, f.folder_id, s.sync_type, s.path, \
         s.duplicate_names \
@@ -74,16 +82,22 @@ const EARLIER: &str = "\
         ORDER BY history_id DESC LIMIT 100) WHERE sync_id = value ->> 1 AND status = 'Finished' LIMIT 1) AS sha256 \
     FROM json_each($1)";
 
-/// All that a group writes, but for what is rare: a row of this view, whose columns are JSON arrays but for the first two.
+/// What groups write, but for what is rare. A row of this view is an intent, or all that the end of a group writes: JSON
+/// arrays, but for the id and the time.
 const GROUP: &str = "CREATE TEMP VIEW IF NOT EXISTS landed_group \
-    (landings_id, at, uploads, syncs, counts, days, arrivals, remembered, touched) AS SELECT 1, 2, 3, 4, 5, 6, 7, 8, 9";
-const FINISH: &str = "INSERT INTO temp.landed_group VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    (landings_id, intended, at, uploads, syncs, counts, days, arrivals, remembered, touched) \
+    AS SELECT 1, 2, 3, 4, 5, 6, 7, 8, 9, 10";
+const COLUMNS: usize = 10;
+const INTENDED: &str = "CREATE TEMP TRIGGER IF NOT EXISTS landings_intended INSTEAD OF INSERT ON landed_group \
+    WHEN new.intended IS NOT NULL BEGIN INSERT INTO landings VALUES (new.landings_id, new.intended); END";
 
 /// Makes a connection ready to write groups. The tables have to be there.
 pub(super) async fn prepare(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     connection.execute(GROUP).await?;
-    let trigger = format!(
-        "CREATE TEMP TRIGGER IF NOT EXISTS landed_group_written INSTEAD OF INSERT ON landed_group BEGIN \
+    connection.execute(INTENDED).await?;
+    let finished = format!(
+        "CREATE TEMP TRIGGER IF NOT EXISTS landings_finished INSTEAD OF INSERT ON landed_group \
+         WHEN new.intended IS NULL BEGIN \
          DELETE FROM landings WHERE landings_id = new.landings_id; \
          INSERT INTO uploads (history_id, sync_id, ordinal, file_name, target, folder_id, status, start_time, end_time, \
              size_bytes, sha256, identity, taken_over) \
@@ -99,8 +113,14 @@ pub(super) async fn prepare(connection: &mut SqliteConnection) -> sqlx::Result<(
         days = add_days("new.days"),
         arrivals = add_arrivals("new.arrivals"),
     );
-    connection.execute(AssertSqlSafe(trigger)).await?;
+    connection.execute(AssertSqlSafe(finished)).await?;
     Ok(())
+}
+
+/// The statement that writes so many rows of the view.
+pub(super) fn write_groups(count: usize) -> String {
+    let row = format!("({})", ["?"; COLUMNS].join(", "));
+    format!("INSERT INTO temp.landed_group VALUES {}", vec![row; count].join(", "))
 }
 
 /// Rows that were there. The identity stays: by it the file is known again.
@@ -108,18 +128,30 @@ const FINISH_ROWS: &str = "\
     UPDATE uploads SET status = 'Finished', end_time = $2, size_bytes = value ->> 1, sha256 = unhex(value ->> 2), \
         partial = NULL FROM json_each($1) WHERE history_id = value ->> 0 AND status = 'Syncing'";
 
-pub(super) async fn finish_landings(
-    writing: &mut Writing,
-    landings: LandingsId,
-    landed: &[LandedUpload],
-    at: Timestamp,
-) -> Result<(), Error> {
-    let Some(mut facts) = Facts::find(writing, landings, landed).await? else { return Ok(()) };
+pub(super) async fn finish_landings(writing: &mut Writing, finished: &FinishedLandings) -> Result<(), Error> {
+    let FinishedLandings { id: landings, landed, left, at } = finished;
+    let Some(mut facts) = Facts::find(writing, *landings, landed).await? else { return Ok(()) };
     let mut group = Group::default();
     for LandedUpload { upload, trash } in landed {
-        group.add(&mut facts, upload, trash.as_ref())?;
+        // Else it was finished before.
+        if facts.is_intended(upload) {
+            group.add(&mut facts, upload, trash.as_ref())?;
+        }
     }
-    group.write(writing, landings, at, facts).await
+    let left: Vec<_> = left.iter().filter(|upload| facts.is_intended(upload)).collect();
+    let intended = if left.is_empty() { None } else { Some(intent(id(landings.0), &left)?) };
+    group.write(writing, *landings, *at, facts).await?;
+    match intended {
+        Some(intended) => writing.write_at_end(intended).await,
+        None => Ok(()),
+    }
+}
+
+/// The row of [`GROUP`] that says what is about to land.
+fn intent(landings_id: i64, uploads: &[&WholeUpload]) -> Result<Vec<Value>, Error> {
+    let mut row = values![landings_id, serde_json::to_string(uploads).map_err(Error::internal)?];
+    row.resize(COLUMNS, Value::Null);
+    Ok(row)
 }
 
 /// Folders that are remembered.
@@ -132,6 +164,7 @@ pub(super) struct Known {
     /// Those that accept uploads.
     open_syncs: HashSet<SyncId>,
     last_id: Option<i64>,
+    last_intent: Option<i64>,
     syncs: HashMap<SyncId, SyncChange>,
     folders: HashMap<String, i64>,
     /// Groups whose intent was written here, and that are not finished.
@@ -146,15 +179,15 @@ impl Known {
         self.syncs.clear();
     }
 
-    /// `None` where something has to be read.
-    fn facts(&self, landings: LandingsId, landed: &[LandedUpload]) -> Option<Facts> {
+    /// `None` where something has to be read. Until the group is remembered, nobody else is given the last id.
+    fn facts(&mut self, landings: LandingsId, landed: &[LandedUpload]) -> Option<Facts> {
         let is_known = |LandedUpload { upload, trash }: &LandedUpload| {
             upload.upload_id.is_none() && trash.is_none() && self.folders.contains_key(folder_of(&upload.target))
         };
         if !self.intended.contains(&landings.0) || !landed.iter().all(is_known) {
             return None;
         }
-        let mut facts = Facts { last_id: self.last_id?, ..Facts::default() };
+        let mut facts = Facts { last_id: self.last_id.take()?, ..Facts::default() };
         for LandedUpload { upload, .. } in landed {
             if let Entry::Vacant(sync) = facts.syncs.entry(upload.sync_id) {
                 sync.insert(self.syncs.get(&upload.sync_id)?.clone());
@@ -187,6 +220,8 @@ impl Known {
 #[derive(Default)]
 struct Facts {
     last_id: i64,
+    /// Those that are not finished; `None` where that is all of them.
+    intended: Option<Vec<WholeUpload>>,
     syncs: BTreeMap<SyncId, SyncChange>,
     folders: HashMap<String, i64>,
     uploads: HashMap<i64, Position>,
@@ -209,7 +244,7 @@ struct SyncChange {
 }
 
 enum Found {
-    Group { last_id: i64 },
+    Group { last_id: i64, intended: Vec<WholeUpload> },
     Sync(SyncId, SyncChange),
     Folder(String, i64),
     Upload(Position),
@@ -217,7 +252,11 @@ enum Found {
 
 fn found_row(row: &Row) -> sqlx::Result<Found> {
     Ok(match row.try_get("is_of")? {
-        "group" => Found::Group { last_id: row.try_get("last_id")? },
+        "group" => {
+            let intended = serde_json::from_str(row.try_get("intended")?);
+            let intended = intended.map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+            Found::Group { last_id: row.try_get("last_id")?, intended }
+        }
         "sync" => {
             let change = SyncChange {
                 of: days::counted_of(row)?,
@@ -237,6 +276,10 @@ fn found_row(row: &Row) -> sqlx::Result<Found> {
 }
 
 impl Facts {
+    fn is_intended(&self, upload: &WholeUpload) -> bool {
+        self.intended.as_ref().is_none_or(|all| all.iter().any(|intended| intended.partial == upload.partial))
+    }
+
     /// `None` when the group was finished before.
     async fn find(writing: &mut Writing, landings: LandingsId, landed: &[LandedUpload]) -> Result<Option<Self>, Error> {
         if let Some(facts) = writing.known.facts(landings, landed) {
@@ -254,20 +297,24 @@ impl Facts {
             Value::rows(&with_row)?,
         ];
         let mut known = Self::default();
-        let mut is_unfinished = false;
-        for found in rows(writing, FOUND, asked, found_row).await? {
-            match found {
-                Found::Group { last_id } => {
-                    is_unfinished = true;
+        for fact in rows(writing.settled().await?, FOUND, asked, found_row).await? {
+            match fact {
+                Found::Group { last_id, intended } => {
                     known.last_id = last_id;
+                    known.intended = Some(intended);
                 }
                 Found::Sync(sync_id, change) => drop(known.syncs.insert(sync_id, change)),
                 Found::Folder(path, folder_id) => drop(known.folders.insert(path, folder_id)),
                 Found::Upload(position) => drop(known.uploads.insert(position.history_id, position)),
             }
         }
-        if !is_unfinished {
+        if known.intended.is_none() {
             return Ok(None);
+        }
+        // Refused before anything is written.
+        if let Some(unknown) = uploads().map(|upload| upload.sync_id).find(|sync_id| !known.syncs.contains_key(sync_id))
+        {
+            return Err(Error::NoSuchSync(unknown));
         }
         let missing: BTreeSet<_> = folders.into_iter().filter(|folder| !known.folders.contains_key(*folder)).collect();
         if !missing.is_empty() {
@@ -286,7 +333,7 @@ impl Facts {
         }
         let asked: Vec<_> = replacing.iter().map(|upload| (upload.target.as_str(), id(upload.sync_id.0))).collect();
         let decode = |row: &Row| Ok((number(row, "number")?, bytes_if_any(row, "sha256")?));
-        for (number, sha256) in rows(writing, EARLIER, vec![Value::rows(&asked)?], decode).await? {
+        for (number, sha256) in rows(writing.settled().await?, EARLIER, vec![Value::rows(&asked)?], decode).await? {
             let upload = usize::try_from(number).ok().and_then(|number| replacing.get(number));
             if let Some((upload, sha256)) = upload.zip(sha256) {
                 self.earlier.insert((upload.target.clone(), upload.sync_id), sha256);
@@ -309,7 +356,7 @@ struct Group<'a> {
     trash: Vec<NewTrash>,
 }
 
-/// In the order of the columns in [`FINISH`].
+/// In the order of the columns in [`prepare`].
 type NewRow<'a> = (i64, i64, i64, &'a str, &'a str, i64, i64, u64, String, &'a str, i64);
 
 impl<'a> Group<'a> {
@@ -399,6 +446,7 @@ impl<'a> Group<'a> {
         }
         let values = vec![
             Value::Integer(id(landings.0)),
+            Value::Null,
             Value::Integer(at.0),
             Value::rows(&self.new_rows)?,
             Value::rows(&syncs)?,
@@ -411,7 +459,7 @@ impl<'a> Group<'a> {
         if !self.trash.is_empty() {
             insert_trash(writing, &self.trash).await?;
         }
-        writing.write_all(FINISH, values).await?;
+        writing.write_at_end(values).await?;
         writing.known.remember(landings, facts);
         Ok(())
     }

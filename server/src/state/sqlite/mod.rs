@@ -2,7 +2,7 @@
 //!
 //! WAL mode, one writer that commits many requests in one transaction ([`writer`]), and readers that never wait for it
 //! ([`readers`]). The queries stand beside the types that they fill: [`syncs`], [`batches`], [`uploads`], [`resumables`],
-//! [`schemas`], [`inspected`], [`trash`], [`keys`], [`datasets`], [`activity`], [`search`], [`identity`]; what counts beside them in [`counts`] and [`days`].
+//! [`schemas`], [`inspected`], [`trash`], [`keys`], [`sessions`], [`datasets`], [`activity`], [`search`], [`identity`]; what counts beside them in [`counts`] and [`days`].
 
 mod activity;
 mod backup;
@@ -21,6 +21,7 @@ mod inspected;
 mod inspection;
 mod keys;
 mod landings;
+mod lookups;
 mod migrations;
 mod open;
 mod query;
@@ -35,6 +36,7 @@ mod syncs;
 mod trash;
 mod uploads;
 mod writer;
+mod writing;
 
 pub use backup::{BackupError, backup};
 pub use identity::{Evidence, KnownLake};
@@ -44,6 +46,7 @@ use crate::space::space_of;
 use connection::fault;
 use lakeshore::Error;
 use lakeshore::ports::{Space, State};
+use lookups::CallerLookups;
 use readers::Readers;
 use std::io;
 use std::path::Path;
@@ -54,6 +57,7 @@ use writer::Writer;
 pub struct SqliteState {
     writer: Arc<Writer>,
     readers: Arc<Readers>,
+    lookups: Arc<CallerLookups>,
 }
 
 impl SqliteState {
@@ -69,7 +73,9 @@ impl SqliteState {
         let prepared = landings::prepare(&mut connection).await;
         prepared.map_err(|source| OpenError::Open { path: file.display().to_string(), source })?;
         let readers = Readers::new(file).map_err(|source| OpenError::Readers(source.to_string()))?;
-        Ok(Self { writer: Arc::new(Writer::new(file, connection)), readers: Arc::new(readers) })
+        let lookups = Arc::new(CallerLookups::new(file));
+        let writer = Writer::new(file, connection, lookups.clone());
+        Ok(Self { writer: Arc::new(writer), readers: Arc::new(readers), lookups })
     }
 
     /// A query has found it damaged.

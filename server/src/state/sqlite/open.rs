@@ -1,14 +1,14 @@
 //! Opening a database: one step, which one process does at a time. The others wait for it, so that nobody sees a database
 //! that is half made.
 
-use super::connection::{open_reading, open_writing};
+use super::connection::{is_disk_full, open_reading, open_writing};
 use super::{backup, migrations, rights};
 use crate::lock::look_again;
 use crate::terminal::say;
 use rustix::fs::{Access, AtFlags, CWD, FlockOperation, Mode, OFlags, accessat, flock, openat};
 use rustix::io::Errno;
 use sqlx::migrate::MigrateError;
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{Connection, Executor, SqliteConnection};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -92,6 +92,14 @@ pub(super) async fn open(file: &Path, opening: Opening) -> Result<SqliteConnecti
         _ => {}
     }
     let mut connection = open_writing(file).await.map_err(open_error)?;
+    if opening == Opening::Migrate {
+        // What a stop has left in the log is known to be readable, not to be on stable storage: it is written anew. A full disk
+        // keeps nobody from opening the database.
+        match connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await {
+            Err(error) if !is_disk_full(&error) => return Err(open_error(error)),
+            _ => {}
+        }
+    }
     if !migrations::is_done(&mut connection).await.map_err(open_error)? {
         migrations::run(&mut connection).await.map_err(|source| OpenError::Migrate { path: path.clone(), source })?;
     }

@@ -7,15 +7,15 @@
 //! number, sqlx 0.9 leaves places unbound, which are then NULL.)
 
 use super::fault;
-use super::writer::Writing;
+use super::writing::Writing;
 use futures_util::TryStreamExt;
 use lakeshore::Error;
 use lakeshore::list::Order;
 use lakeshore::path::LakePath;
 use serde::Serialize;
 use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{AssertSqlSafe, Row as _, SqlSafeStr, Sqlite, SqliteConnection};
+use sqlx::sqlite::{SqliteArguments, SqliteQueryResult, SqliteRow};
+use sqlx::{AssertSqlSafe, Either, Executor, Row as _, SqlSafeStr, Sqlite, SqliteConnection};
 
 pub(super) type Row = SqliteRow;
 
@@ -253,6 +253,21 @@ pub(super) async fn found<T>(
     row.as_ref().map(decode).transpose().map_err(fault)
 }
 
+/// Runs a single statement. It ends when the statement is done: that its connection has put it away too would be another
+/// message, and another switch between threads.
+pub(super) async fn run(
+    connection: &mut SqliteConnection,
+    query: Query<'static, Sqlite, SqliteArguments>,
+) -> sqlx::Result<SqliteQueryResult> {
+    let mut steps = connection.fetch_many(query);
+    while let Some(step) = steps.try_next().await? {
+        if let Either::Left(done) = step {
+            return Ok(done);
+        }
+    }
+    Ok(SqliteQueryResult::default())
+}
+
 /// Runs a statement that writes, or several; how many rows they changed.
 pub(super) async fn changed(
     writing: &mut Writing,
@@ -263,7 +278,7 @@ pub(super) async fn changed(
     Ok(ran.rows_affected())
 }
 
-/// Runs an INSERT; the id of its row.
+/// Runs an INSERT, and statements before it; the id of its row.
 pub(super) async fn inserted(
     writing: &mut Writing,
     sql: impl SqlSafeStr + Send,

@@ -4,8 +4,8 @@
 use super::query::{Row, Select, Value, changed, clamp, found, rows, values};
 use super::row::{bytes_if_any, id, is_null, number, number_if_any, parsed, path, time};
 use super::uploads::begin_upload;
-use super::writer::Durability::{Synced, Written};
-use super::writer::Writing;
+use super::writing::Durability::{Synced, Written};
+use super::writing::Writing;
 use super::{SqliteState, fault};
 use async_trait::async_trait;
 use lakeshore::ports::ResumableState;

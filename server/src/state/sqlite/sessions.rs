@@ -2,14 +2,15 @@
 
 use super::SqliteState;
 use super::activity::record;
-use super::keys::kept;
+use super::keys::{change, kept};
+use super::lookups::Session;
 use super::query::{Row, Select, Value, changed, clamp, found, values};
 use super::row::{id, key, number, number_if_any, time};
-use super::writer::Durability::{Synced, Written};
-use super::writer::Writing;
+use super::writing::Durability::{Synced, Written};
+use super::writing::Writing;
 use async_trait::async_trait;
 use lakeshore::activity::{Actor, Deed};
-use lakeshore::key::{Key, KeyId, SecretHash};
+use lakeshore::key::{KeyId, SecretHash};
 use lakeshore::limits::{SESSION_IDLE_MAX, SESSION_SEEN_GRANULARITY, SESSIONS_OF_KEY_MAX};
 use lakeshore::ports::SessionState;
 use lakeshore::session::{EndSessions, NewSession, SessionEntry, SessionId};
@@ -47,7 +48,11 @@ impl SessionState for SqliteState {
             .await
     }
 
-    async fn session(&self, hash: &SecretHash, now: Timestamp) -> Result<Option<(SessionEntry, Option<Key>)>, Error> {
+    async fn session(&self, hash: &SecretHash, now: Timestamp) -> Result<Option<Session>, Error> {
+        let stamp = match self.lookups.sessions.get(hash) {
+            Ok(session) => return Ok(Some(session).filter(|(entry, _)| entry.lasts(now))),
+            Err(stamp) => stamp,
+        };
         let mut select = lasting(now);
         select.push(" AND s.hash = ").bind(hash.0);
         let decode = |row: &Row| {
@@ -57,16 +62,17 @@ impl SessionState for SqliteState {
         };
         let mut connection = self.readers.look().await?;
         let found = select.rows(&mut connection, decode).await?;
-        Ok(found.into_iter().find(|(kept, _)| kept == hash).map(|(_, session)| session))
+        let found = found.into_iter().find(|(kept, _)| kept == hash).map(|(_, session)| session);
+        if let Some(session) = &found {
+            self.lookups.sessions.keep(stamp, hash, session.clone());
+        }
+        Ok(found)
     }
 
     async fn touch_session(&self, session_id: SessionId, at: Timestamp) -> Result<(), Error> {
         // Many requests may find at once that it was long ago.
         let sql = "UPDATE sessions SET last_seen_at = ? WHERE session_id = ? AND last_seen_at <= ?";
-        let values = values![at.0, id(session_id.0), at.minus(SESSION_SEEN_GRANULARITY).0];
-        self.writer
-            .write(Written, move |writing| Box::pin(async move { changed(writing, sql, values).await.map(drop) }))
-            .await
+        change(self, Written, sql, values![at.0, id(session_id.0), at.minus(SESSION_SEEN_GRANULARITY).0]).await
     }
 
     async fn sessions(&self, of_key: Option<KeyId>, now: Timestamp, size: u64) -> Result<Vec<SessionEntry>, Error> {
@@ -77,10 +83,7 @@ impl SessionState for SqliteState {
     }
 
     async fn end_session(&self, hash: &SecretHash) -> Result<(), Error> {
-        let (sql, values) = ("DELETE FROM sessions WHERE hash = ?", values![hash.0]);
-        self.writer
-            .write(Synced, move |writing| Box::pin(async move { changed(writing, sql, values).await.map(drop) }))
-            .await
+        change(self, Synced, "DELETE FROM sessions WHERE hash = ?", values![hash.0]).await
     }
 
     async fn end_sessions(
@@ -99,6 +102,7 @@ impl SessionState for SqliteState {
                     ended.retain(|session| wanted.holds(session, own));
                     if !ended.is_empty() {
                         let ids: Vec<_> = ended.iter().map(|session| id(session.session_id.0)).collect();
+                        writing.change_callers();
                         let sql = "DELETE FROM sessions WHERE session_id IN (SELECT value FROM json_each(?))";
                         changed(writing, sql, vec![Value::rows(&ids)?]).await?;
                         record(writing, &Deed::sessions_ended(&ended, &by, at)).await?;
@@ -172,6 +176,7 @@ async fn begin_session(writing: &mut Writing, new: &NewSession, by: &Actor, at: 
         origin.program,
         id(SESSIONS_OF_KEY_MAX),
     ];
+    writing.change_callers();
     changed(writing, sql, values).await?;
     record(writing, &Deed::signed_in(by, at)).await
 }

@@ -8,8 +8,8 @@ use super::query::{Row, Select, changed, clamp, found, inserted, is_small, retur
 use super::row::{SYNC_COLUMNS, id, number, parsed, path, sync, sync_record, time};
 use super::trash::insert_trash;
 use super::uploads::{folder_id, in_flight, position};
-use super::writer::Durability::{Synced, Written};
-use super::writer::Writing;
+use super::writing::Durability::{Synced, Written};
+use super::writing::Writing;
 use super::{SqliteState, datasets, idempotency, schemas};
 use crate::crash::crash_point;
 use async_trait::async_trait;

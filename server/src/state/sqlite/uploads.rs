@@ -7,14 +7,14 @@ use super::landings::{finish_landings, intend_landings};
 use super::query::{Row, Select, Value, changed, clamp, found, inserted, rows, values};
 use super::row::{UPLOAD_COLUMNS, id, upload};
 use super::syncs::record;
-use super::writer::Durability::{Synced, Written};
-use super::writer::Writing;
+use super::writing::Durability::{Synced, Written};
+use super::writing::Writing;
 use super::{SqliteState, content, fault, history};
 use async_trait::async_trait;
 use lakeshore::list::UploadQuery;
 use lakeshore::path::LakePath;
 use lakeshore::ports::state::{
-    LandedContent, LandedUpload, LandingsId, NewUpload, RefusedUpload, UnfinishedUpload, UploadState, WholeUpload,
+    FinishedLandings, LandedContent, LandingsId, NewUpload, RefusedUpload, UnfinishedUpload, UploadState, WholeUpload,
 };
 use lakeshore::sync::{Status, SyncId, may_accept_uploads};
 use lakeshore::upload::{Identity, PartialName, Upload, UploadId};
@@ -34,24 +34,28 @@ impl UploadState for SqliteState {
         self.writer.write(Written, move |writing| Box::pin(async move { refuse_upload(writing, &refused).await })).await
     }
 
-    async fn intend_landings(&self, uploads: &[WholeUpload]) -> Result<(LandingsId, Vec<Result<(), Error>>), Error> {
-        let uploads = uploads.to_vec();
+    async fn intend_landings(
+        &self,
+        finished: Option<&FinishedLandings>,
+        uploads: &[WholeUpload],
+    ) -> Result<(LandingsId, Vec<Result<(), Error>>), Error> {
+        let (finished, uploads) = (finished.cloned(), uploads.to_vec());
         self.writer
-            .write_in_place(Synced, move |writing| Box::pin(async move { intend_landings(writing, &uploads).await }))
+            .write_in_place(Synced, move |writing| {
+                Box::pin(async move {
+                    if let Some(finished) = &finished {
+                        finish_landings(writing, finished).await?;
+                    }
+                    intend_landings(writing, &uploads).await
+                })
+            })
             .await
     }
 
-    async fn finish_landings(
-        &self,
-        landings_id: LandingsId,
-        landed: &[LandedUpload],
-        at: Timestamp,
-    ) -> Result<(), Error> {
-        let landed = landed.to_vec();
+    async fn finish_landings(&self, finished: &FinishedLandings) -> Result<(), Error> {
+        let finished = finished.clone();
         self.writer
-            .write_in_place(Synced, move |writing| {
-                Box::pin(async move { finish_landings(writing, landings_id, &landed, at).await })
-            })
+            .write_in_place(Synced, move |writing| Box::pin(async move { finish_landings(writing, &finished).await }))
             .await
     }
 

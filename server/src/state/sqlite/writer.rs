@@ -1,114 +1,17 @@
-//! The one writer. Requests queue up; whoever comes first runs all that wait, in one transaction, commits once, and only
-//! then answers them. So the cost of a durable commit is shared by everybody who came meanwhile.
-//!
-//! A job that refuses leaves nothing behind. Most refuse before they write, and then there is nothing to undo; one that is
-//! alone takes the transaction back. Only where a job of several has written is there a savepoint before it.
+//! The one writer. Requests queue up; whoever comes first runs all that wait, in one transaction ([`Writing`]), commits once,
+//! and only then answers them. So the cost of a durable commit is shared by everybody who came meanwhile.
 
-use super::connection::{SQLITE_ERROR, fault, is_busy, is_disk_full, note_damage, open_writing, result_code};
-use super::deed_log;
-use super::landings::{self, Known};
-use super::query::{Value, inserted, query};
-use crate::crash::crash_point;
+use super::lookups::CallerLookups;
+use super::writing::{Answer, BoxFuture, Done, Durability, Job, Outcome, Work, Writing};
 use lakeshore::Error;
-use lakeshore::activity::Deed;
-use sqlx::{Connection, Executor, SqliteConnection};
-use std::ops::{Deref, DerefMut};
-use std::path::{Path, PathBuf};
-use std::pin::Pin;
+use sqlx::SqliteConnection;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 /// Requests in one transaction.
 const BATCH_MAX: usize = 256;
-
-/// What a commit promises. The pragma is `synchronous`, see the SQLite documentation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Durability {
-    /// Survives the end of the process, and is on stable storage with the next `Synced` commit.
-    Written,
-    /// Is on stable storage before the answer.
-    Synced,
-}
-
-/// Why a transaction came to nothing; each of its jobs hears of it.
-#[derive(Debug, Clone, thiserror::Error)]
-enum Fault {
-    #[error("the disk is full")]
-    DiskFull,
-    #[error("{0}")]
-    Busy(String),
-    #[error("{0}")]
-    Other(String),
-}
-
-impl From<sqlx::Error> for Fault {
-    fn from(error: sqlx::Error) -> Self {
-        note_damage(&error);
-        match &error {
-            full if is_disk_full(full) => Self::DiskFull,
-            busy if is_busy(busy) => Self::Busy(busy.to_string()),
-            other => Self::Other(other.to_string()),
-        }
-    }
-}
-
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::DiskFull => Self::DiskFull,
-            busy @ Fault::Busy(_) => Self::passing(busy),
-            other @ Fault::Other(_) => Self::internal(other),
-        }
-    }
-}
-
-/// What the operator has to know of it.
-fn cause(error: &Error) -> String {
-    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
-}
-
-pub(super) type BoxFuture<'w, T> = Pin<Box<dyn Future<Output = T> + Send + 'w>>;
-
-/// Runs in the transaction, and gives what is to be done when that has ended.
-type Work = Box<dyn for<'w> FnOnce(&'w mut Writing) -> BoxFuture<'w, Done> + Send>;
-type Answer = Box<dyn FnOnce(Result<(), Fault>) + Send>;
-
-struct Job {
-    durability: Durability,
-    /// It is driven by the caller, and looks at tables that nobody but this process writes to: what it reads holds without a
-    /// transaction too.
-    is_in_place: bool,
-    work: Work,
-    /// For a job whose turn never came.
-    refuse: Answer,
-}
-
-struct Done {
-    outcome: Outcome,
-    answer: Answer,
-}
-
-/// How a job has ended.
-enum Outcome {
-    Done,
-    /// By a rule: nothing of it is kept, and the others go on.
-    Refused,
-    /// By the database, which may have taken the whole transaction back.
-    Failed(Fault),
-}
-
-impl Outcome {
-    fn of<T>(result: &Result<T, Error>) -> Self {
-        match result {
-            Ok(_) => Self::Done,
-            Err(Error::DiskFull) => Self::Failed(Fault::DiskFull),
-            Err(fault) if fault.may_pass() => Self::Failed(Fault::Busy(cause(fault))),
-            Err(fault @ Error::Internal(_)) => Self::Failed(Fault::Other(cause(fault))),
-            Err(_) => Self::Refused,
-        }
-    }
-}
 
 pub(super) struct Writer {
     waiting: Mutex<Vec<Job>>,
@@ -120,8 +23,8 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Call it in the runtime that is to do the work.
-    pub(super) fn new(file: &Path, connection: SqliteConnection) -> Self {
-        let open = tokio::sync::Mutex::new(Some(Writing::new(file.to_owned(), connection)));
+    pub(super) fn new(file: &Path, connection: SqliteConnection, lookups: Arc<CallerLookups>) -> Self {
+        let open = tokio::sync::Mutex::new(Some(Writing::new(file.to_owned(), connection, lookups)));
         Self { waiting: Mutex::new(Vec::new()), open, runtime: Handle::current() }
     }
 
@@ -140,7 +43,7 @@ impl Writer {
     }
 
     /// The same, driven by the caller, who has to go on to the end: for the steps of a landing, which have a thread of their
-    /// own, see `serve.rs`.
+    /// own, see `serve.rs`. Where `work` refuses, it has to do so before it writes.
     pub(super) async fn write_in_place<T: Send + 'static>(
         self: &Arc<Self>,
         durability: Durability,
@@ -211,223 +114,109 @@ impl Writer {
     pub(super) async fn close(&self) {
         self.run_all().await;
         if let Some(writing) = self.open.lock().await.take()
-            && let Err(error) = writing.connection.close().await
+            && let Err(error) = writing.close().await
         {
             tracing::warn!(%error, "closing the database");
         }
     }
 }
 
-/// The connection that writes, in a transaction. A job reads by it, and writes by [`super::query::changed`] and the like.
-pub(super) struct Writing {
-    file: PathBuf,
-    connection: SqliteConnection,
-    /// After a fault it is not certain what the connection is in the midst of: it is opened anew.
-    is_lost: bool,
-    /// What `PRAGMA synchronous` was set to last.
-    synchronous: Option<Durability>,
-    /// A transaction was begun and has not ended.
-    is_begun: bool,
-    /// The transaction begins with the first statement that writes; the job that is alone may do without, by
-    /// [`Self::write_all`].
-    is_lazy: bool,
-    is_committed: bool,
-    /// What is logged when the transaction is committed.
-    deeds: Vec<Deed>,
-    /// What the next group of landings need not read. Nothing of it outlives what is written by others.
-    pub(super) known: Known,
-    savepoint: Savepoint,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::sqlite::SqliteState;
+    use crate::state::sqlite::query::{changed, rows, values};
+    use crate::state::sqlite::writing::Durability::Synced;
+    use lakeshore::sync::SyncId;
+    use sqlx::Row;
+    use std::time::Duration;
 
-/// Whether what the running job writes can be undone by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Savepoint {
-    /// The job is alone: the whole transaction is taken back.
-    Needless,
-    /// There is one as soon as it writes.
-    AtFirstWrite,
-    There,
-}
-
-impl Deref for Writing {
-    type Target = SqliteConnection;
-
-    fn deref(&self) -> &SqliteConnection {
-        &self.connection
-    }
-}
-
-impl DerefMut for Writing {
-    fn deref_mut(&mut self) -> &mut SqliteConnection {
-        &mut self.connection
-    }
-}
-
-impl Writing {
-    fn new(file: PathBuf, connection: SqliteConnection) -> Self {
-        Self {
-            file,
-            connection,
-            is_lost: false,
-            synchronous: None,
-            is_begun: false,
-            is_lazy: false,
-            is_committed: false,
-            deeds: Vec::new(),
-            known: Known::default(),
-            savepoint: Savepoint::Needless,
-        }
+    async fn opened() -> (SqliteState, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        (SqliteState::open(&folder.path().join("lakeshore.db")).await.unwrap(), folder)
     }
 
-    /// The connection, for a statement that writes.
-    pub(super) async fn ready_to_write(&mut self) -> Result<&mut SqliteConnection, Error> {
-        if self.is_lazy && !self.is_begun {
-            self.is_begun = true;
-            self.run("BEGIN IMMEDIATE").await.map_err(fault)?;
-        }
-        if self.savepoint == Savepoint::AtFirstWrite {
-            self.run("SAVEPOINT job").await.map_err(fault)?;
-            self.savepoint = Savepoint::There;
-        }
-        Ok(&mut self.connection)
+    async fn insert(writing: &mut Writing, path: &'static str) -> Result<(), Error> {
+        changed(writing, "INSERT INTO schema_policies VALUES (?, 'warn')", values![path]).await.map(drop)
     }
 
-    /// Runs the statement that writes all that is left of a job. Of a job that is alone it is the transaction by itself, without
-    /// the round trips of a beginning and a commit. The id of the row that was inserted last.
-    pub(super) async fn write_all(&mut self, sql: &'static str, values: Vec<Value>) -> Result<i64, Error> {
-        if !self.is_lazy || self.is_begun {
-            return inserted(self, sql, values).await;
-        }
-        crash_point!("state.before_commit");
-        let ran = query(sql, values).execute(&mut self.connection).await.map_err(fault)?;
-        self.is_committed = true;
-        Ok(ran.last_insert_rowid())
+    /// Writes a row, and then comes to this.
+    async fn write(writer: Arc<Writer>, path: &'static str, end: Result<(), Error>) -> Result<(), Error> {
+        writer
+            .write(Synced, move |writing| {
+                Box::pin(async move {
+                    insert(writing, path).await?;
+                    end
+                })
+            })
+            .await
     }
 
-    /// It is logged when the transaction is committed.
-    pub(super) fn log(&mut self, deed: &Deed) {
-        self.deeds.push(deed.clone());
+    async fn kept(state: &SqliteState) -> Vec<String> {
+        let mut connection = state.readers.look().await.unwrap();
+        let sql = "SELECT path FROM schema_policies ORDER BY path";
+        rows(&mut connection, sql, values![], |row| row.try_get(0)).await.unwrap()
     }
 
-    /// One transaction for all of `jobs`.
-    async fn commit(&mut self, jobs: Vec<Job>) {
-        let mut answers = Vec::with_capacity(jobs.len());
-        let ended = self.transact(jobs, &mut answers).await;
-        match &ended {
-            Ok(()) => std::mem::take(&mut self.deeds).iter().for_each(deed_log::log),
-            Err(fault) => {
-                tracing::error!(%fault, "a transaction failed");
-                self.take_back().await;
-            }
-        }
-        for answer in answers {
-            answer(ended.clone());
-        }
+    fn refusal() -> Result<(), Error> {
+        Err(Error::NoSuchSync(SyncId(9)))
     }
 
-    async fn transact(&mut self, jobs: Vec<Job>, answers: &mut Vec<Answer>) -> Result<(), Fault> {
-        let durability = jobs.iter().map(|job| job.durability).max().unwrap_or(Durability::Synced);
-        let savepoint = if jobs.len() == 1 { Savepoint::Needless } else { Savepoint::AtFirstWrite };
-        self.is_committed = false;
-        self.is_lazy = matches!(jobs.as_slice(), [job] if job.is_in_place);
-        let is_mixed = !jobs.iter().all(|job| job.is_in_place);
-        if is_mixed {
-            self.known.forget();
+    /// Queued while the writer is busy, so that one transaction takes them all.
+    async fn together(state: &SqliteState, jobs: Vec<(&'static str, Result<(), Error>)>) -> Vec<Result<(), Error>> {
+        let busy = state.writer.open.lock().await;
+        let count = jobs.len();
+        let jobs: Vec<_> =
+            jobs.into_iter().map(|(path, end)| tokio::spawn(write(state.writer.clone(), path, end))).collect();
+        while state.writer.waiting.lock().unwrap().len() < count {
+            tokio::task::yield_now().await;
         }
-        let mut ended = self.begin(durability).await;
-        let mut is_kept = false;
+        drop(busy);
+        state.writer.run_all().await;
+        let mut ended = Vec::new();
         for job in jobs {
-            if ended.is_err() {
-                answers.push(job.refuse);
-                continue;
-            }
-            self.savepoint = savepoint;
-            let deeds = self.deeds.len();
-            let Done { outcome, answer } = (job.work)(self).await;
-            answers.push(answer);
-            let has_savepoint = self.savepoint == Savepoint::There;
-            ended = match outcome {
-                Outcome::Failed(fault) => Err(fault),
-                Outcome::Done => {
-                    is_kept = true;
-                    if has_savepoint { self.run("RELEASE job").await.map_err(Fault::from) } else { Ok(()) }
-                }
-                Outcome::Refused => {
-                    self.deeds.truncate(deeds);
-                    if has_savepoint {
-                        self.run("ROLLBACK TO job; RELEASE job").await.map_err(Fault::from)
-                    } else {
-                        Ok(())
-                    }
-                }
-            };
+            ended.push(job.await.unwrap());
         }
-        if is_mixed {
-            self.known.forget();
-        }
-        ended?;
-        if self.is_lazy && !self.is_begun {
-            // Committed by its job, or nothing was written.
-            if self.is_committed {
-                crash_point!("state.committed");
-            }
-        } else if is_kept {
-            crash_point!("state.before_commit");
-            self.run("COMMIT").await?;
-            crash_point!("state.committed");
-        } else {
-            // What a single job has written before it refused goes with the transaction.
-            self.run("ROLLBACK").await?;
-        }
-        self.is_begun = false;
-        Ok(())
+        ended
     }
 
-    async fn begin(&mut self, durability: Durability) -> Result<(), Fault> {
-        if self.is_begun {
-            // Whoever ran it was dropped amid it.
-            self.take_back().await;
-        }
-        if self.is_lost {
-            let mut anew = open_writing(&self.file).await?;
-            landings::prepare(&mut anew).await?;
-            let lost = std::mem::replace(&mut self.connection, anew);
-            self.is_lost = false;
-            self.synchronous = None;
-            // It may still hold the lock of the transaction.
-            let _ = lost.close().await;
-        }
-        if self.synchronous != Some(durability) {
-            let pragma = match durability {
-                Durability::Written => "PRAGMA synchronous = NORMAL",
-                Durability::Synced => "PRAGMA synchronous = FULL",
-            };
-            // Not by `run`: this pragma acts when it is prepared, and one that stays prepared does nothing.
-            self.synchronous = None;
-            self.connection.execute(pragma).await?;
-            self.synchronous = Some(durability);
-        }
-        if !self.is_lazy {
-            self.is_begun = true;
-            self.run("BEGIN IMMEDIATE").await?;
-        }
-        Ok(())
+    #[tokio::test]
+    async fn a_job_that_refuses_after_it_has_written_leaves_nothing_alone_or_among_others() {
+        let (state, _folder) = opened().await;
+        let alone = write(state.writer.clone(), "/alone", refusal()).await;
+        assert!(matches!(alone, Err(Error::NoSuchSync(SyncId(9)))));
+        let ended = together(&state, vec![("/a", Ok(())), ("/b", refusal()), ("/c", Ok(()))]).await;
+        assert!(ended[0].is_ok() && ended[2].is_ok());
+        assert!(matches!(ended[1], Err(Error::NoSuchSync(SyncId(9)))));
+        assert_eq!(kept(&state).await, ["/a", "/c"]);
+        let ended = together(&state, vec![("/d", refusal()), ("/e", refusal())]).await;
+        assert!(ended.iter().all(Result::is_err));
+        write(state.writer.clone(), "/f", Ok(())).await.unwrap();
+        assert_eq!(kept(&state).await, ["/a", "/c", "/f"]);
     }
 
-    /// Nothing of the transaction is kept.
-    async fn take_back(&mut self) {
-        self.deeds.clear();
-        self.known = Known::default();
-        self.is_begun = false;
-        // SQLite may have done so by itself: then this is an error, and of no consequence.
-        if let Err(error) = self.run("ROLLBACK").await {
-            self.is_lost = result_code(&error) != Some(SQLITE_ERROR);
-        }
+    #[tokio::test]
+    async fn a_fault_of_the_database_keeps_nothing_of_its_transaction_and_holds_up_nobody_after() {
+        let (state, _folder) = opened().await;
+        // The name is there already when the third comes.
+        let ended = together(&state, vec![("/a", Ok(())), ("/b", Ok(())), ("/a", Ok(())), ("/c", Ok(()))]).await;
+        assert!(ended.iter().all(|ended| matches!(ended, Err(Error::Internal(_)))), "{ended:?}");
+        assert!(kept(&state).await.is_empty());
+        write(state.writer.clone(), "/d", Ok(())).await.unwrap();
+        assert_eq!(kept(&state).await, ["/d"]);
     }
 
-    /// A statement without values.
-    async fn run(&mut self, sql: &'static str) -> sqlx::Result<()> {
-        // With arguments, if none, it stays prepared.
-        sqlx::query(sql).execute(&mut self.connection).await.map(drop)
+    #[tokio::test]
+    async fn a_job_that_is_dropped_amid_its_transaction_leaves_nothing_and_holds_up_nobody() {
+        let (state, _folder) = opened().await;
+        let endless = state.writer.write_in_place(Synced, |writing| {
+            Box::pin(async move {
+                insert(writing, "/dropped").await?;
+                std::future::pending::<Result<(), Error>>().await
+            })
+        });
+        assert!(tokio::time::timeout(Duration::from_millis(50), endless).await.is_err());
+        write(state.writer.clone(), "/after", Ok(())).await.unwrap();
+        assert_eq!(kept(&state).await, ["/after"]);
     }
 }

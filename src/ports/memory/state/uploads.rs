@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::list::UploadQuery;
 use crate::path::LakePath;
 use crate::ports::state::{
-    LandedContent, LandedUpload, LandingsId, NewUpload, RefusedUpload, UnfinishedUpload, UploadState, WholeUpload,
+    FinishedLandings, LandedContent, LandingsId, NewUpload, RefusedUpload, UnfinishedUpload, UploadState, WholeUpload,
 };
 use crate::sync::{Status, may_accept_uploads};
 use crate::time::Timestamp;
@@ -42,28 +42,30 @@ impl UploadState for MemoryState {
         data.add_upload(row, true).map(Some)
     }
 
-    async fn intend_landings(&self, uploads: &[WholeUpload]) -> Result<(LandingsId, Vec<Result<(), Error>>), Error> {
+    async fn intend_landings(
+        &self,
+        finished: Option<&FinishedLandings>,
+        uploads: &[WholeUpload],
+    ) -> Result<(LandingsId, Vec<Result<(), Error>>), Error> {
         let mut data = self.data();
         data.faults.next("intend_landings")?;
+        if let Some(finished) = finished {
+            data.finish_landings(finished)?;
+        }
         let permissions: Vec<_> =
             uploads.iter().map(|upload| may_accept_uploads(data.record(upload.sync_id)?)).collect();
         let allowed = uploads.iter().zip(&permissions).filter(|(_, permission)| permission.is_ok());
         let allowed = allowed.map(|(upload, _)| upload.clone()).collect();
-        let id = data.landings.last_key_value().map_or(1, |(id, _)| id + 1);
+        data.last_landings_id += 1;
+        let id = data.last_landings_id;
         data.landings.insert(id, allowed);
         Ok((LandingsId(id), permissions))
     }
 
-    async fn finish_landings(&self, id: LandingsId, landed: &[LandedUpload], at: Timestamp) -> Result<(), Error> {
+    async fn finish_landings(&self, finished: &FinishedLandings) -> Result<(), Error> {
         let mut data = self.data();
         data.faults.next("finish_landings")?;
-        if data.landings.remove(&id.0).is_none() {
-            return Ok(());
-        }
-        for LandedUpload { upload, trash } in landed {
-            data.finish(upload, trash.as_ref(), at)?;
-        }
-        Ok(())
+        data.finish_landings(finished)
     }
 
     async fn unfinished_landings(&self) -> Result<Vec<(LandingsId, Vec<WholeUpload>)>, Error> {
