@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bodies;
+mod bursts;
 mod clients;
 // The points are compiled in for tests only: `cargo test --features server/failpoints`.
 #[cfg(feature = "failpoints")]
