@@ -51,6 +51,11 @@ impl TrashKey {
         if self.0.starts_with(ADOPTED) { self.clone() } else { Self(format!("{ADOPTED}{}", self.0)) }
     }
 
+    /// What was found in the staging of a sync that is not open.
+    pub fn found(sync: SyncId, at: Timestamp) -> Self {
+        Self(format!("found-{}-sync-{sync}", at.0))
+    }
+
     /// The name of a slot that is in the way of a sync to come, and of which nobody knows what it was.
     pub fn set_aside(&self) -> Self {
         Self(format!("lost-{}", self.0))

@@ -186,6 +186,9 @@ fn report(recovered: &Recovered) {
     if finished + undone > 0 {
         tracing::info!(finished, undone, "recovered what the last stop had interrupted");
     }
+    if recovered.stagings_kept > 0 {
+        tracing::warn!(folders = recovered.stagings_kept, "staged files that no open sync owns are in the trash now");
+    }
 }
 
 /// The first start says how to get in.

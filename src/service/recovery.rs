@@ -4,7 +4,10 @@
 use super::Lake;
 use super::landings::landing_of;
 use crate::error::Error;
-use crate::ports::state::{FinishedLandings, WholeUpload};
+use crate::path::LakePath;
+use crate::place::Place;
+use crate::ports::state::{FinishedLandings, NewTrash, WholeUpload};
+use crate::trash::{TrashKey, TrashKind, TrashReason};
 
 /// What a recovery found and did.
 #[derive(Debug, Default)]
@@ -17,6 +20,8 @@ pub struct Recovered {
     pub syncs_reopened: u64,
     pub restores_completed: u64,
     pub restores_cancelled: u64,
+    /// Folders in the staging that no open sync owns, with files in them: they are in the trash now.
+    pub stagings_kept: u64,
     /// Steps that stay half way because of a fault. What they hold stays held; the next start tries again.
     pub faults: Vec<Error>,
 }
@@ -43,10 +48,43 @@ impl Lake {
                 Err(_) => recovered.restores_cancelled += 1,
             }
         }
+        recovered.stagings_kept = self.keep_stray_stagings().await?;
         let kept = self.unfinished_resumables().await?.into_keys().collect();
         self.0.files.sweep(&self.0.state.open_syncs().await?, &kept).await?;
         self.track_unfinished().await?;
         Ok(recovered)
+    }
+
+    /// What no open sync has staged should not be there, and so nobody can say what it is worth: it goes to the trash, and from
+    /// there when its time is over.
+    async fn keep_stray_stagings(&self) -> Result<u64, Error> {
+        let Lake(lake) = self;
+        let open = lake.state.open_syncs().await?;
+        let mut kept = 0;
+        for entry in lake.files.list(&Place::Stagings).await? {
+            let owner = Place::staging_owner(&entry.name).filter(|owner| !open.contains(owner));
+            let Some(sync_id) = owner else { continue };
+            let record = lake.state.sync(sync_id).await?;
+            let origin = match &record {
+                Some(record) => record.sync.path.clone(),
+                None => LakePath::parse(&format!("/lost-and-found/{}", entry.name))?,
+            };
+            let key = TrashKey::found(sync_id, self.now());
+            if lake.files.drop_staging(sync_id, &origin, &key).await? {
+                let found = NewTrash {
+                    key,
+                    origin,
+                    kind: TrashKind::Dataset,
+                    reason: TrashReason::Aborted,
+                    sync_id: record.map(|_| sync_id),
+                    by: String::new(),
+                    at: self.now(),
+                };
+                lake.state.adopt_trash(&found).await?;
+                kept += 1;
+            }
+        }
+        Ok(kept)
     }
 
     async fn recover_uploads(&self, recovered: &mut Recovered) -> Result<(), Error> {

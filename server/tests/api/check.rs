@@ -128,6 +128,26 @@ async fn what_lies_about_is_found_and_a_repair_removes_what_nobody_owns_and_noth
 }
 
 #[tokio::test]
+async fn staged_files_that_no_open_sync_owns_are_in_the_trash_after_a_start_and_can_be_put_back() {
+    let stopped = busy_lake().await.kill();
+    let lake = stopped.lake();
+    put(&lake.join(".lakeshore/staging/sync-1/dt=1/a"), b"of a sync that has ended");
+    put(&lake.join(".lakeshore/staging/sync-77/b"), b"of a sync that is not there");
+    fs::create_dir_all(lake.join(".lakeshore/staging/sync-78/empty")).unwrap();
+    let server = stopped.start().await;
+    for name in ["sync-1", "sync-77", "sync-78"] {
+        assert!(!lake.join(".lakeshore/staging").join(name).exists(), "{name}");
+    }
+    let trash = server.rows("/api/lake/trash").await;
+    let lost = trash.iter().find(|entry| entry["origin"] == "/lost-and-found/sync-77").unwrap();
+    let body = serde_json::json!({ "api_key": server.key, "trash_id": lost["trash_id"] });
+    assert_eq!(answer(server.post("/api/lake/trash/restore", &body)).await.0, 200);
+    assert_eq!(server.files("lost-and-found/sync-77")["b"], b"of a sync that is not there");
+    let kept = server.files(".lakeshore/trash");
+    assert!(kept.values().any(|bytes| bytes == b"of a sync that has ended"), "{kept:?}");
+}
+
+#[tokio::test]
 async fn files_that_are_gone_or_changed_are_found_and_rows_of_what_was_replaced_are_not_judged() {
     let stopped = busy_lake().await.kill();
     let lake = stopped.lake();

@@ -7,6 +7,7 @@ use crate::trash::TrashKey;
 use std::collections::BTreeSet;
 
 const GOES_ON: &str = "finishes or undoes it, as the next start does";
+const KEEPS: &str = "moves it to the trash, as the next start does";
 const REMOVES: &str = "removes it, as the next start does";
 
 impl Check<'_> {
@@ -80,7 +81,7 @@ impl Check<'_> {
             if !Place::staging_owner(&entry.name).is_some_and(|owner| open.contains(&owner)) {
                 let path = format!("{}/{}", Place::Stagings.shown(), entry.name);
                 let finding = Finding::new(FindingKind::StrayStaging, path, "no sync that is open owns it");
-                found.push(finding.repair(REMOVES));
+                found.push(finding.repair(KEEPS));
             }
         }
         Ok(found)
