@@ -5,6 +5,7 @@
 
 pub mod activity;
 mod bounded_list;
+pub mod clock_watch;
 pub mod dataset;
 pub mod day;
 pub mod difference;

@@ -385,6 +385,10 @@ impl Clock for TestClock {
         Timestamp(self.0.load(Ordering::SeqCst))
     }
 
+    fn steady(&self) -> Duration {
+        Duration::from_millis(self.now().0.unsigned_abs())
+    }
+
     async fn pause(&self, _length: Duration) {}
 }
 

@@ -1,6 +1,7 @@
 //! What happens without anybody asking: looking into what has landed, counting datasets and trash, seeing what is late, emptying it, failing
 //! abandoned syncs, remembering what could not be remembered before, telling what has happened.
 
+use lakeshore::clock_watch::ClockStep;
 use lakeshore::service::InspectedFiles;
 use lakeshore::trash::TrashId;
 use lakeshore::{Error, Lake};
@@ -76,17 +77,59 @@ async fn waited(time: Duration, stopping: &CancellationToken) -> bool {
     }
 }
 
+/// Says by how much the wall clock was set.
+pub fn warn_of_step(step: ClockStep, when: &str) {
+    let by = humantime::format_duration(Duration::from_millis(step.by_ms.unsigned_abs()));
+    if step.by_ms > 0 {
+        tracing::warn!(
+            "the clock has gone {by} ahead {when}, which no server has seen pass; nothing expires earlier for that"
+        );
+    } else {
+        tracing::warn!(
+            "the clock was set back by {by} {when}; files that landed in that time are sent again rather than known by their digests"
+        );
+    }
+}
+
 fn log<T>(result: Result<T, Error>, doing: &str) -> Option<T> {
     result.inspect_err(|error| tracing::error!(fault = ?error, "cannot {doing}")).ok()
 }
 
+/// What is tried again at each interval until it succeeds: a failure is logged once.
+#[derive(Default)]
+struct Retried {
+    has_failed: bool,
+}
+
+impl Retried {
+    fn log<T>(&mut self, result: Result<T, Error>, doing: &str) -> Option<T> {
+        if let Err(error) = &result
+            && !self.has_failed
+        {
+            tracing::error!(fault = ?error, "cannot {doing}; it is tried again");
+        }
+        self.has_failed = result.is_err();
+        result.ok()
+    }
+}
+
 async fn look_after(lake: &Lake, stopping: &CancellationToken) {
     let mut ticks: u32 = 0;
+    let (mut telling, mut recording) = (Retried::default(), Retried::default());
     while waited(INTERVAL, stopping).await {
         match lake.remember_failures().await {
             // The next upload will say so.
-            Ok(()) | Err(Error::DiskFull) => {}
-            fault => _ = log(fault, "remember what has failed"),
+            Err(Error::DiskFull) => {}
+            told => _ = telling.log(told, "record what has failed"),
+        }
+        match lake.watch_clock().await {
+            Ok(steps) => {
+                recording = Retried::default();
+                steps.into_iter().for_each(|step| warn_of_step(step, "while this server runs"));
+            }
+            // It is recorded when there is space.
+            Err(Error::DiskFull) => {}
+            recorded => _ = recording.log(recorded.map(drop), "record the clock"),
         }
         log(lake.settle_landings().await, "find out how a landing has ended");
         let mut has_grown = ticks == 0;

@@ -60,6 +60,9 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         randomness: Arc::new(SystemRandomness),
         limits: options.limits(),
     });
+    if let Some(step) = lake.resume_clock().await.context("reading what was recorded of the clock")? {
+        housekeeping::warn_of_step(step, "since the last server");
+    }
     report(&lake.recover().await.context("finishing what the last stop has interrupted")?);
 
     if let Err(error) = lake.remember_settings(options.in_words()).await {
@@ -116,6 +119,9 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     door.changes.close();
     let _ = tokio::time::timeout(INTERRUPT_MAX, door.changes.wait()).await;
     let _ = housekeeping.await;
+    if let Err(error) = lake.record_clock().await {
+        tracing::debug!(%error, "the clock was not recorded");
+    }
     state.close().await;
     Ok(())
 }

@@ -17,7 +17,7 @@ pub mod sessions;
 pub mod space;
 pub mod state;
 
-pub use clock::{Clock, Randomness};
+pub use clock::{Clock, ClockState, Randomness};
 pub use datasets::DatasetState;
 pub use files::{Files, Partial, WrittenGroup};
 pub use formats::Formats;

@@ -6,6 +6,7 @@
 
 mod activity;
 mod batches;
+mod clock;
 mod content;
 mod datasets;
 mod files;
@@ -20,6 +21,7 @@ mod uploads;
 
 pub use activity::*;
 pub use batches::*;
+pub use clock::*;
 pub use content::*;
 pub use datasets::*;
 pub use files::*;
@@ -53,6 +55,7 @@ macro_rules! state_promises {
         $crate::promises!(
             $run,
             $fresh,
+            of_the_clock_the_last_record_is_known,
             ids_count_from_one_without_gaps_and_pages_skip_by_count,
             a_full_sync_wants_its_path_for_itself,
             a_full_sync_is_refused_above_other_datasets,

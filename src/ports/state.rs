@@ -13,7 +13,9 @@ use crate::idempotency::{Fingerprint, IdempotencyKey};
 use crate::key::{Key, KeyId, NewKey, SecretHash};
 use crate::list::{SyncQuery, TrashQuery, UploadQuery};
 use crate::path::LakePath;
-use crate::ports::{DatasetState, ResumableState, SchemaState, SearchState, SessionState, Space, StateInspection};
+use crate::ports::{
+    ClockState, DatasetState, ResumableState, SchemaState, SearchState, SessionState, Space, StateInspection,
+};
 use crate::principal::Principal;
 use crate::sync::{Closing, Status, Supersede, Sync, SyncId, SyncRecord, SyncType};
 use crate::time::Timestamp;
@@ -385,6 +387,7 @@ pub trait State:
     + ActivityState
     + DatasetState
     + SearchState
+    + ClockState
     + StateInspection
 {
     /// The room where the state is. Asked often: it answers at once.

@@ -26,6 +26,10 @@ impl Clock for Stopwatch {
         Timestamp(1000)
     }
 
+    fn steady(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
     async fn pause(&self, _length: Duration) {
         self.ends.acquire().await.forget();
     }

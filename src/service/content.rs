@@ -5,6 +5,10 @@
 //! kernel's own, so a file that somebody wrote to by hand is not known any more, even where its size and its time of
 //! modification were kept; nor is one that was renamed, linked or restored by itself. Such a file is sent again, and
 //! known again.
+//!
+//! This assumes that the file system takes its times from the clock that the lake reads, and that no time has come twice.
+//! A file that landed at a time that is still to come, or that came again after the clock was set back (see
+//! [`crate::clock_watch`]), is not known: a change by hand could have the same time, or an earlier one.
 
 use super::Lake;
 use crate::error::Error;
@@ -22,7 +26,9 @@ impl Lake {
         let landed = self.0.state.landed_contents(&asked).await?;
         let known = files.iter().zip(landed).map(|((_, found), landed)| {
             let landed = landed?;
-            found.is_as_landed(landed.digest.size_bytes, landed.landed_at).then_some(landed.digest)
+            let is_known =
+                found.is_as_landed(landed.digest.size_bytes, landed.landed_at) && self.is_certain(landed.landed_at);
+            is_known.then_some(landed.digest)
         });
         Ok(known.collect())
     }

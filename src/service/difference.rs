@@ -314,7 +314,9 @@ impl Lake {
         let mut landed = self.0.state.landed_rows(&asked).await?.into_iter();
         let mut known = |size: Option<u64>, file: &Option<FoundFile>| {
             let landed = file.as_ref().and_then(|file| {
-                landed.next().flatten().filter(|landed| file.is_as_landed(landed.size_bytes, landed.landed_at))
+                landed.next().flatten().filter(|landed| {
+                    file.is_as_landed(landed.size_bytes, landed.landed_at) && self.is_certain(landed.landed_at)
+                })
             });
             size.map(|_| landed.map_or_else(KnownRows::default, KnownRows::from))
         };

@@ -11,6 +11,7 @@ use crate::key::{Caller, may_administer};
 use crate::limits::{EMPTYING_PIECES_MAX, EMPTYING_REMOVALS_MAX};
 use crate::place::Place;
 use crate::sync::SyncId;
+use crate::time::Timestamp;
 use crate::trash::{Doomed, TrashEntry, TrashId};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -86,15 +87,18 @@ impl Lake {
         may_administer(caller)?;
         // For the answer too.
         while self.count_trash().await.is_ok_and(|counted| counted > 0) {}
-        let age = Duration::from_secs(u64::from(older_than_days) * 24 * 3600);
-        // What came in this very millisecond too.
-        let before = self.now().minus(age).plus(Duration::from_millis(1));
+        let before = match older_than_days {
+            // Also what came while the clock was ahead.
+            0 => Timestamp(i64::MAX),
+            // What came in this very millisecond too.
+            days => self.older_than(Duration::from_secs(u64::from(days) * 24 * 3600)).plus(Duration::from_millis(1)),
+        };
         self.doom(Doomed::Before(before), &caller.actor()).await
     }
 
     /// Marks what has been in the trash for too long.
     pub async fn doom_old_trash(&self) -> Result<Emptied, Error> {
-        self.doom(Doomed::Before(self.now().minus(self.0.limits.trash_age_max)), &Actor::lake()).await
+        self.doom(Doomed::Before(self.older_than(self.0.limits.trash_age_max)), &Actor::lake()).await
     }
 
     /// Marks the oldest pieces while the trash holds too many bytes. What was not counted yet is not seen.

@@ -15,6 +15,7 @@ mod datasets;
 mod difference;
 mod emptying;
 mod events;
+mod expiry;
 mod failures;
 mod gate;
 mod guard;
@@ -66,6 +67,7 @@ pub use timeline::{Timeline, TimelineUpload};
 pub use trash_contents::{InTrash, LookIntoTrash, TrashContent};
 pub use uploads::{Destination, IncomingUpload};
 
+use crate::clock_watch::ClockWatch;
 use crate::error::Error;
 use crate::limits::{Limits, PREVIEWS_SHARE_MAX, SEARCHES_SHARE_MAX};
 use crate::ports::{Clock, Files, Formats, Randomness, State};
@@ -74,6 +76,7 @@ use activity::Refusals;
 use caller_turns::CallerTurns;
 use difference::Comparisons;
 use events::Events;
+use expiry::Watched;
 use failures::Failures;
 use gate::Gates;
 use in_flight::InFlight;
@@ -95,6 +98,7 @@ struct Inner {
     files: Arc<dyn Files>,
     formats: Arc<dyn Formats>,
     clock: Arc<dyn Clock>,
+    watched: Watched,
     randomness: Arc<dyn Randomness>,
     limits: Limits,
     /// Nobody could call before.
@@ -135,12 +139,14 @@ impl Lake {
         let Parts { state, files, formats, clock, randomness, limits } = parts;
         let events = Events::new(clock.now(), &*randomness);
         let started_at = clock.now();
+        let watched = Watched::new(ClockWatch::resume(None, clock.reading()).0);
         Self(Arc::new(Inner {
             started_at,
             state,
             files,
             formats,
             clock,
+            watched,
             randomness,
             limits,
             gates: Gates::default(),

@@ -115,7 +115,7 @@ impl Lake {
             return Err(refusal);
         };
         let old = *old;
-        let silent_since = self.now().minus(silence);
+        let silent_since = self.older_than(silence);
         let is_called = self.0.started_at > silent_since || self.0.gates.last_call(old) > Some(silent_since);
         // Most starts that meet another sync end here, without waiting for its landings.
         if *held_path != new.path || (is_called && self.record(old).await?.sync.held.is_none()) {
@@ -138,7 +138,7 @@ impl Lake {
 
     fn once_only(&self, caller: &Caller, key: &IdempotencyKey, start: &StartSync) -> Result<OnceOnly, Error> {
         let fingerprint = Fingerprint::of(start)?;
-        let (owner, forget_before) = (caller.principal(), self.now().minus(IDEMPOTENCY_LIFETIME));
+        let (owner, forget_before) = (caller.principal(), self.older_than(IDEMPOTENCY_LIFETIME));
         Ok(OnceOnly { owner, key: key.clone(), fingerprint, forget_before })
     }
 
@@ -227,8 +227,7 @@ impl Lake {
     /// Fails the syncs that nobody has sent anything to for [`crate::limits::Limits::sync_idle_max`].
     pub async fn expire_idle_syncs(&self) -> Result<usize, Error> {
         let idle_max = self.0.limits.sync_idle_max;
-        let before = self.now().minus(idle_max);
-        let idle = self.0.state.idle_syncs(before).await?;
+        let idle = self.0.state.idle_syncs(self.older_than(idle_max)).await?;
         let message = format!("expired: no upload for {} minutes", idle_max.as_secs() / 60);
         let mut expired = 0;
         for id in idle {

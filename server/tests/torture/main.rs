@@ -7,6 +7,8 @@
 mod bodies;
 mod bursts;
 mod clients;
+#[cfg(feature = "failpoints")]
+mod clock_steps;
 // The points are compiled in for tests only: `cargo test --features server/failpoints`.
 #[cfg(feature = "failpoints")]
 mod crash_points;

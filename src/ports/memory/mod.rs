@@ -2,6 +2,7 @@
 
 mod activity;
 mod batches;
+mod clock;
 mod datasets;
 mod faults;
 mod files;
@@ -24,23 +25,38 @@ use async_trait::async_trait;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A clock that stands until it is set.
-pub struct ManualClock(AtomicI64);
+/// A clock that stands until time passes, or it is set.
+pub struct ManualClock {
+    wall: AtomicI64,
+    steady_ms: AtomicU64,
+}
 
 impl ManualClock {
     pub fn at(time: Timestamp) -> Self {
-        Self(AtomicI64::new(time.0))
+        Self { wall: AtomicI64::new(time.0), steady_ms: AtomicU64::new(0) }
     }
 
+    /// Lets time pass until then.
     pub fn set(&self, time: Timestamp) {
-        self.0.store(time.0, Ordering::SeqCst);
+        let before = self.wall.swap(time.0, Ordering::SeqCst);
+        let passed_ms = time.0.saturating_sub(before).try_into().unwrap_or(0);
+        self.steady_ms.fetch_add(passed_ms, Ordering::SeqCst);
+    }
+
+    /// Sets the wall clock: no time passes.
+    pub fn step_to(&self, time: Timestamp) {
+        self.wall.store(time.0, Ordering::SeqCst);
     }
 }
 
 #[async_trait]
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::SeqCst))
+        Timestamp(self.wall.load(Ordering::SeqCst))
+    }
+
+    fn steady(&self) -> Duration {
+        Duration::from_millis(self.steady_ms.load(Ordering::SeqCst))
     }
 
     /// Nobody waits: the clock goes on by so much.

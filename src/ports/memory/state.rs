@@ -8,6 +8,7 @@ mod uploads;
 use super::datasets::DatasetRow;
 use super::faults::Faults;
 use crate::activity::Activity;
+use crate::clock_watch::ClockRecord;
 use crate::error::Error;
 use crate::expected::{Declaration, LandedFile};
 use crate::key::{Key, SecretHash};
@@ -52,6 +53,7 @@ pub(super) struct Data {
     started_once: Vec<(NewSync, OnceOnly, SyncId)>,
     pub(super) schemas: Schemas,
     pub(super) activity: Vec<Activity>,
+    pub(super) clock: Option<ClockRecord>,
     pub(super) faults: Faults,
 }
 

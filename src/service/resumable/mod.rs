@@ -208,10 +208,10 @@ impl Lake {
     /// ended as long ago.
     pub async fn expire_resumables(&self) -> Result<u64, Error> {
         let mut expired = 0;
-        let now = self.now();
+        let before = self.now().minus(self.postponement(self.0.limits.resumable_idle_max));
         loop {
             let mut progress = false;
-            for token in self.0.state.expired_resumables(now, TOGETHER).await? {
+            for token in self.0.state.expired_resumables(before, TOGETHER).await? {
                 // Somebody is at it: so it has not expired.
                 let Some(held) = self.0.holders.take_free(&token) else { continue };
                 let mut resumption = match self.held(held, &token).await {
@@ -219,7 +219,7 @@ impl Lake {
                     Err(Error::NoSuchResumable(_)) => continue,
                     Err(error) => return Err(error),
                 };
-                if resumption.record.expires_at >= now {
+                if resumption.record.expires_at >= before {
                     continue;
                 }
                 if resumption.record.status == Status::Syncing {

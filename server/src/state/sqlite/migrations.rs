@@ -31,6 +31,7 @@ const MIGRATIONS: &[(&str, &str)] = migrations![
     "0014_owners",
     "0015_sessions_and_duplicates",
     "0016_lake_identity",
+    "0017_clock",
 ];
 
 /// The version that this program works with.

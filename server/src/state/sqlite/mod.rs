@@ -2,12 +2,13 @@
 //!
 //! WAL mode, one writer that commits many requests in one transaction ([`writer`]), and readers that never wait for it
 //! ([`readers`]). The queries stand beside the types that they fill: [`syncs`], [`batches`], [`uploads`], [`resumables`],
-//! [`schemas`], [`inspected`], [`trash`], [`keys`], [`sessions`], [`datasets`], [`activity`], [`search`], [`identity`]; what counts beside them in [`counts`] and [`days`].
+//! [`schemas`], [`inspected`], [`trash`], [`keys`], [`sessions`], [`datasets`], [`activity`], [`search`], [`identity`], [`clock`]; what counts beside them in [`counts`] and [`days`].
 
 mod activity;
 mod backup;
 mod batches;
 mod bounded;
+mod clock;
 mod connection;
 mod content;
 mod counts;

@@ -1,0 +1,93 @@
+//! Ages by the time that the server has seen pass, see [`crate::clock_watch`]: what expires, and what a file's time of change
+//! says.
+
+use super::Lake;
+use crate::clock_watch::{ClockStep, ClockWatch};
+use crate::error::Error;
+use crate::time::Timestamp;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Between two records of the clock, while nobody sets it.
+const RECORD_INTERVAL: Duration = Duration::from_secs(30);
+
+pub(super) struct Watched(Mutex<Watching>);
+
+struct Watching {
+    watch: ClockWatch,
+    /// Steps that were not recorded yet.
+    unrecorded: Vec<ClockStep>,
+    /// How much time had been seen when the clock was recorded last.
+    recorded_ms: Option<i64>,
+}
+
+impl Watched {
+    pub(super) fn new(watch: ClockWatch) -> Self {
+        Self(Mutex::new(Watching { watch, unrecorded: Vec::new(), recorded_ms: None }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Watching> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lake {
+    /// Reads the clocks, so that no step since the last reading goes unnoticed.
+    fn watched(&self) -> MutexGuard<'_, Watching> {
+        let mut watching = self.0.watched.lock();
+        let step = watching.watch.read(self.0.clock.reading());
+        watching.unrecorded.extend(step);
+        watching
+    }
+
+    /// What happened before this time is older than `age`, whatever the wall clock was set to.
+    pub(super) fn older_than(&self, age: Duration) -> Timestamp {
+        self.watched().watch.older_than(age)
+    }
+
+    /// By how much what is not older than `age` is kept beyond the time that the wall clock says.
+    pub(super) fn postponement(&self, age: Duration) -> Duration {
+        self.watched().watch.postponement(age)
+    }
+
+    /// Whether a file that was not changed after `landed_at`, as far as its time of change says, is still what landed then.
+    pub(super) fn is_certain(&self, landed_at: Timestamp) -> bool {
+        self.watched().watch.is_certain(landed_at)
+    }
+
+    /// Goes on from what the server before has recorded. Only at start, before anything expires. Gives the step of the clock
+    /// since then.
+    pub async fn resume_clock(&self) -> Result<Option<ClockStep>, Error> {
+        let record = self.0.state.clock_record().await?;
+        let (watch, step) = ClockWatch::resume(record, self.0.clock.reading());
+        *self.0.watched.lock() = Watching { watch, unrecorded: Vec::new(), recorded_ms: None };
+        Ok(step)
+    }
+
+    /// Records the clock when that is due. Gives the steps that it has made since it was recorded.
+    pub async fn watch_clock(&self) -> Result<Vec<ClockStep>, Error> {
+        let (record, steps) = {
+            let watching = self.watched();
+            let record = watching.watch.record();
+            let interval_ms = i64::try_from(RECORD_INTERVAL.as_millis()).unwrap_or(i64::MAX);
+            let is_due = watching
+                .recorded_ms
+                .is_none_or(|recorded_ms| record.seen_ms.saturating_sub(recorded_ms) >= interval_ms);
+            if !is_due && watching.unrecorded.is_empty() {
+                return Ok(Vec::new());
+            }
+            (record.clone(), watching.unrecorded.clone())
+        };
+        self.0.state.record_clock(&record).await?;
+        let mut watching = self.0.watched.lock();
+        watching.recorded_ms = Some(record.seen_ms);
+        watching.unrecorded.drain(..steps.len());
+        Ok(steps)
+    }
+
+    /// Records the clock for the next start.
+    pub async fn record_clock(&self) -> Result<(), Error> {
+        let record = self.watched().watch.record().clone();
+        self.0.state.record_clock(&record).await
+    }
+}
