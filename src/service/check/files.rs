@@ -192,11 +192,12 @@ fn around(path: &LakePath) -> impl Iterator<Item = LakePath> {
     ends.filter_map(|end| LakePath::parse(&text[..end]).ok())
 }
 
-/// The upload that ended last, and those that were under way with it.
+/// The upload that ended last, and those that were under way with it. One whose row is younger than that of the last has
+/// come later all the same, where it ended earlier: the clock was set back.
 fn last_of(mut uploads: Vec<Upload>) -> Vec<Upload> {
     uploads.sort_by_key(|upload| (upload.end_time, upload.history_id));
-    let Some(since) = uploads.last().map(|last| last.start_time) else { return uploads };
-    uploads.retain(|upload| upload.end_time >= since);
+    let Some((since, id)) = uploads.last().map(|last| (last.start_time, last.history_id)) else { return uploads };
+    uploads.retain(|upload| upload.end_time >= since || upload.history_id > id);
     uploads
 }
 

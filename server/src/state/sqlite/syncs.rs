@@ -303,7 +303,7 @@ async fn close_sync(
     let record = record(writing, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?;
     let uploads = in_flight(writing, sync_id, IN_FLIGHT_NAMED_MAX).await?;
     may_close(&record, uploads, &closing, discard_in_flight)?;
-    let sql = "UPDATE uploads SET status = 'Failed', end_time = ?, message = ? WHERE sync_id = ? AND \
+    let sql = "UPDATE uploads SET status = 'Failed', end_time = max(start_time, ?), message = ? WHERE sync_id = ? AND \
                status = 'Syncing' RETURNING history_id, sync_id, ordinal, folder_id";
     let values = values![at.0, closing.discard_message(sync_id), id(sync_id.0)];
     let discarded = returned(writing, sql, values, position).await?;
@@ -319,7 +319,7 @@ async fn close_sync(
     let actor = serde_json::to_string(closing.by()).map_err(Error::internal)?;
     match closing {
         Closing::Finish { by } => {
-            let sql = "UPDATE syncs SET phase = 'Ended', status = 'Finished', end_time = ? WHERE sync_id = ?";
+            let sql = "UPDATE syncs SET phase = 'Ended', status = 'Finished', end_time = max(start_time, ?) WHERE sync_id = ?";
             let ended = changed(writing, sql, values![at.0, id(sync_id.0)]).await;
             schemas::remember_good(writing, sync_id).await?;
             let finished = self::record(writing, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?.sync;
@@ -367,7 +367,7 @@ async fn reopen_sync(writing: &mut Writing, sync_id: SyncId, why: &str, at: Time
 async fn settle_sync(writing: &mut Writing, settlement: Settlement) -> Result<(), Error> {
     let sync_id = settlement.sync_id;
     let before = record(writing, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?;
-    let sql = "UPDATE syncs SET phase = 'Ended', status = ?, message = ?, end_time = ? \
+    let sql = "UPDATE syncs SET phase = 'Ended', status = ?, message = ?, end_time = max(start_time, ?) \
                WHERE sync_id = ? AND phase IN ('Publishing', 'Aborting')";
     let values = values![settlement.status.as_str(), settlement.message, settlement.at.0, id(sync_id.0)];
     if changed(writing, sql, values).await? == 0 {

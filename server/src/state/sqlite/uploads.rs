@@ -244,7 +244,7 @@ async fn fail_upload(
     size_bytes: u64,
     at: Timestamp,
 ) -> Result<(), Error> {
-    let sql = "UPDATE uploads SET status = 'Failed', end_time = ?, size_bytes = ?, message = ?, partial = NULL, \
+    let sql = "UPDATE uploads SET status = 'Failed', end_time = max(start_time, ?), size_bytes = ?, message = ?, partial = NULL, \
                identity = NULL WHERE history_id = ? AND status = 'Syncing' \
                RETURNING history_id, sync_id, ordinal, folder_id";
     let values = values![at.0, id(size_bytes), message, id(upload_id.0)];
