@@ -1,6 +1,7 @@
 //! Small bodies, gathered whole before anything is made of them: bounded in bytes and in time.
 
 use super::error::HttpError;
+use super::pace::within_time;
 use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -31,7 +32,7 @@ pub async fn within<T>(
     gathering: impl Future<Output = Result<T, HttpError>>,
 ) -> Result<T, HttpError> {
     let late = |_| Error::Invalid(format!("the body did not come within {} seconds", time_max.as_secs()));
-    timeout(time_max, gathering).await.map_err(late)?
+    within_time(time_max, gathering).await.map_err(late)?
 }
 
 async fn gather(body: Body, limit_bytes: usize) -> Result<Bytes, HttpError> {

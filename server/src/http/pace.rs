@@ -10,14 +10,18 @@ use humantime::format_duration;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 /// The slowest average at which a client may send or take for longer than the idle timeout, in bytes a second. A
 /// phone line of 16 KiB a second may carry 64 transfers at once.
 const BYTES_PER_SECOND_MIN: u32 = 256;
+/// A timer that is so late was kept by the server, which did not run (SIGSTOP, a machine that was paused): in that time it was
+/// not the client that was waited for.
+const LATE: Duration = Duration::from_secs(1);
 /// Longer than this is as good as for ever, and can be added to any time.
 const MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -39,6 +43,12 @@ impl Allowance {
         *self.waiting_since.get_or_insert(now) + self.left
     }
 
+    /// What was waited so far does not count.
+    fn forgive(&mut self) {
+        self.left = self.max;
+        self.waiting_since = None;
+    }
+
     /// Bytes have moved.
     fn moved(&mut self, now: impl FnOnce() -> Instant, bytes: usize) {
         let Some(since) = self.waiting_since.take() else { return };
@@ -53,33 +63,71 @@ impl Allowance {
     }
 }
 
+/// What becomes of a wait when its timer fires.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// The deadline was put off meanwhile.
+    Wait,
+    /// The server did not run: it was not the client that was waited for.
+    StartAnew,
+    /// Bytes may wait in the socket: whoever reads it has its turn first.
+    LookAgain,
+    TooLong,
+}
+
+fn verdict(now: Instant, deadline: Instant, has_looked_again: bool) -> Verdict {
+    if now < deadline {
+        Verdict::Wait
+    } else if now >= deadline + LATE {
+        Verdict::StartAnew
+    } else if !has_looked_again {
+        Verdict::LookAgain
+    } else {
+        Verdict::TooLong
+    }
+}
+
 /// An allowance, and what wakes the task that waits when it is used up.
 struct Patience {
     allowance: Allowance,
     /// Set once and never moved while it lies ahead: it fires at the deadline or before, so that a wait costs no new timer.
     timer: Option<Pin<Box<Sleep>>>,
+    /// The deadline has passed, and the connection was looked at once more.
+    has_looked_again: bool,
 }
 
 impl Patience {
     fn new(max: Duration) -> Self {
-        Self { allowance: Allowance::new(max), timer: None }
+        Self { allowance: Allowance::new(max), timer: None, has_looked_again: false }
     }
 
-    /// To be called when the client has to be waited for. Ready when it was waited for too long.
+    /// To be called when the client has to be waited for. Ready when it was waited for too long. Bytes that wait in the socket
+    /// win: whoever reads it has its turn between the deadline and the end.
     fn poll_exhausted(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
-        let deadline = self.allowance.wait(now);
+        let mut deadline = self.allowance.wait(now);
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         while timer.as_mut().poll(context).is_ready() {
-            if now >= deadline {
-                return Poll::Ready(());
+            match verdict(now, deadline, self.has_looked_again) {
+                Verdict::Wait => timer.as_mut().reset(deadline),
+                Verdict::StartAnew => {
+                    self.allowance.forgive();
+                    deadline = self.allowance.wait(now);
+                    timer.as_mut().reset(deadline);
+                }
+                Verdict::LookAgain => {
+                    self.has_looked_again = true;
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Verdict::TooLong => return Poll::Ready(()),
             }
-            timer.as_mut().reset(deadline);
         }
         Poll::Pending
     }
 
     fn moved(&mut self, bytes: usize) {
+        self.has_looked_again = false;
         self.allowance.moved(Instant::now, bytes);
     }
 }
@@ -101,6 +149,23 @@ pub enum BodyError {
     TooSlow(#[from] TooSlow),
     #[error(transparent)]
     Broken(#[from] hyper::Error),
+}
+
+/// Gives a body, or a part of one, so much time in all. Time in which the server did not run does not count.
+pub async fn within_time<T>(time_max: Duration, receiving: impl Future<Output = T>) -> Result<T, Elapsed> {
+    let mut receiving = pin!(receiving);
+    let mut deadline = Instant::now() + time_max.min(MAX);
+    loop {
+        let elapsed = match timeout_at(deadline, receiving.as_mut()).await {
+            Ok(received) => return Ok(received),
+            Err(elapsed) => elapsed,
+        };
+        let late = deadline.elapsed();
+        if late < LATE {
+            return Err(elapsed);
+        }
+        deadline += late + LATE;
+    }
 }
 
 /// A request's body that ends with an error when its client is too slow.
@@ -269,6 +334,26 @@ mod tests {
         for _ in 0..20 {
             assert!(!client.is_too_slow(SECOND, 16 * 1024), "a line of 16 KiB a second");
             assert!(!client.is_too_slow(SECOND * 55, 16 * 1024), "a burst a minute");
+        }
+    }
+
+    #[test]
+    fn a_client_is_waited_for_anew_when_the_server_itself_did_not_run() {
+        let mut client = Client::new();
+        assert!(!client.is_too_slow(SECOND * 59, 1));
+        client.allowance.forgive();
+        assert!(!client.is_too_slow(IDLE - SECOND, 1));
+        assert!(client.is_too_slow(IDLE, 1));
+    }
+
+    #[test]
+    fn a_deadline_is_met_after_another_look_and_put_off_when_the_server_comes_to_it_late() {
+        let deadline = Instant::now() + IDLE;
+        assert_eq!(verdict(deadline - SECOND, deadline, false), Verdict::Wait);
+        assert_eq!(verdict(deadline, deadline, false), Verdict::LookAgain);
+        assert_eq!(verdict(deadline, deadline, true), Verdict::TooLong);
+        for has_looked_again in [false, true] {
+            assert_eq!(verdict(deadline + LATE, deadline, has_looked_again), Verdict::StartAnew);
         }
     }
 

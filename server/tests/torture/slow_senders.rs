@@ -64,6 +64,36 @@ async fn hundreds_of_slow_senders_keep_nobody_else_from_uploading() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_came_while_the_server_was_stopped_win_over_the_idle_timeout() {
+    const UPLOADS: usize = 8;
+    const SIZE_BYTES: usize = 400_000;
+    let server = TestServer::start_with(&["--upload-idle-timeout", "1s"]).await;
+    let id = server.start_sync("/d", "IncrementalSync").await;
+    let (half, end) = (vec![b'x'; SIZE_BYTES / 2], "\r\n--b--");
+    let mut uploads: Vec<_> = (0..UPLOADS)
+        .map(|n| {
+            let (mut connection, begin) = (connect(&server), part(&format!("f-{n}")));
+            write!(connection, "{}{begin}", head(id, begin.len() + SIZE_BYTES + end.len())).unwrap();
+            connection.write_all(&half).unwrap();
+            connection
+        })
+        .collect();
+    server.eventually(async || (server.sync(id).await["num_in_flight"] == json!(UPLOADS)).then_some(())).await;
+    server.signal("STOP");
+    for connection in &mut uploads {
+        connection.write_all(&half).unwrap();
+        connection.write_all(end.as_bytes()).unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    server.signal("CONT");
+    for connection in &mut uploads {
+        assert_eq!(crate::bodies::read_answer(connection).0, 200);
+    }
+    server.end_sync(id).await;
+    assert_eq!(server.file_names("d").len(), UPLOADS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn large_uploads_at_once_take_a_bounded_memory() {
     let server = TestServer::start().await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
