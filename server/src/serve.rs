@@ -40,7 +40,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let _ = any_spawner::Executor::init_tokio();
     options.refuse_contradictions().map_err(anyhow::Error::msg)?;
     crash::arm()?;
-    allow_descriptors();
+    let connection_limits = options.connection_limits().within_descriptors(allow_descriptors())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = hangup()?;
@@ -93,7 +93,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let router = http::router(door.clone());
     let networks = Arc::new(options.network_policy());
     tracing::info!("{networks}");
-    let serving = serve(listener, threads, door.clone(), router, networks, options.connection_limits());
+    let serving = serve(listener, threads, door.clone(), router, networks, connection_limits);
     let mut server = tokio::spawn(serving);
     say(&format!("listening on http://{address}"));
     greet(&lake, address, options).await?;

@@ -140,11 +140,48 @@ async fn refuse(mut stream: TcpStream, share_max: usize, _turn: Place) {
     let _ = timeout(REFUSAL_MAX, tell).await;
 }
 
-/// Lets the process have as many descriptors as its operator allows: shells give few until they are asked for more.
-pub fn allow_descriptors() {
+/// Descriptors for all that is no connection: the database and its readers, the readers of files, landings and lists.
+const DESCRIPTORS_OF_SERVER: u64 = 96;
+/// A connection has its socket, and the file that it brings or takes.
+const DESCRIPTORS_OF_CONNECTION: u64 = 2;
+/// With fewer connections there is no use in serving.
+const CONNECTIONS_MIN: u64 = 16;
+
+/// Lets the process have as many descriptors as its operator allows: shells give few until they are asked for more. Gives
+/// how many that are.
+pub fn allow_descriptors() -> u64 {
     let allowed = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: allowed.maximum, ..allowed }) {
         tracing::debug!(%error, "cannot raise the limit of descriptors");
+    }
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "this process may have {allowed} open files and sockets, and a server needs {needed} at least; raise the limit (ulimit -n, or LimitNOFILE= of its service)"
+)]
+pub struct TooFewDescriptors {
+    allowed: u64,
+    needed: u64,
+}
+
+impl ConnectionLimits {
+    /// As many connections as there are descriptors for.
+    pub fn within_descriptors(self, allowed: u64) -> Result<Self, TooFewDescriptors> {
+        let most = allowed.saturating_sub(DESCRIPTORS_OF_SERVER) / DESCRIPTORS_OF_CONNECTION;
+        if most < CONNECTIONS_MIN {
+            let needed = DESCRIPTORS_OF_SERVER + CONNECTIONS_MIN * DESCRIPTORS_OF_CONNECTION;
+            return Err(TooFewDescriptors { allowed, needed });
+        }
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        if most < self.connections_max {
+            tracing::warn!(
+                "of {} connections (--max-connections) {most} are served at the same time, since this process may have {allowed} open files and sockets; raise that limit (ulimit -n, or LimitNOFILE= of its service) for more",
+                self.connections_max
+            );
+        }
+        Ok(Self { connections_max: self.connections_max.min(most), ..self })
     }
 }
 
