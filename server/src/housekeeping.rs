@@ -115,12 +115,17 @@ impl Retried {
 
 async fn look_after(lake: &Lake, stopping: &CancellationToken) {
     let mut ticks: u32 = 0;
-    let (mut telling, mut recording) = (Retried::default(), Retried::default());
+    let (mut telling, mut removing, mut recording) = (Retried::default(), Retried::default(), Retried::default());
     while waited(INTERVAL, stopping).await {
         match lake.remember_failures().await {
             // The next upload will say so.
             Err(Error::DiskFull) => {}
             told => _ = telling.log(told, "record what has failed"),
+        }
+        if let Some(removed @ 1..) =
+            removing.log(lake.discard_leftovers().await, "remove what failed uploads have left")
+        {
+            tracing::info!(removed, "removed what failed uploads had left");
         }
         match lake.watch_clock().await {
             Ok(steps) => {

@@ -1,7 +1,7 @@
 //! Failures of uploads, remembered as soon as that is possible.
 //!
-//! When the state has no space left, it cannot even be told that an upload has failed. Such failures wait here, and are
-//! told when there is space again; a sync is not ended before.
+//! When the state has no space left, or cannot be written for another reason, it cannot even be told that an upload has
+//! failed. Such failures wait here, and are told when that succeeds; a sync is not ended before.
 
 use super::Lake;
 use crate::error::Error;
@@ -33,11 +33,21 @@ pub(super) struct RegisteredFailure {
     pub(super) at: Timestamp,
 }
 
+/// Telling twice of an upload that has its row changes nothing; one that has none would be counted twice, where it is not
+/// known whether it was.
+fn may_be_told_again(failure: &Failure, fault: &Error) -> bool {
+    match fault {
+        Error::DiskFull => true,
+        Error::Internal(_) => matches!(failure, Failure::Registered(_)),
+        _ => false,
+    }
+}
+
 impl Lake {
-    /// Remembers it now, or later where the state has no space.
+    /// Remembers it now, or later where the state cannot be written.
     pub(super) async fn remember_failure(&self, failure: Failure) -> Result<(), Error> {
         match self.tell_state(&failure).await {
-            Err(Error::DiskFull) => {
+            Err(fault) if fault.may_pass() || may_be_told_again(&failure, &fault) => {
                 let mut waiting = self.0.failures.0.lock().unwrap_or_else(PoisonError::into_inner);
                 if waiting.len() < WAITING_MAX {
                     waiting.push(failure);

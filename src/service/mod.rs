@@ -24,6 +24,7 @@ mod keys;
 mod landings;
 mod lateness;
 mod led_queue;
+mod leftovers;
 mod measures;
 mod missing;
 mod overview;
@@ -82,6 +83,7 @@ use gate::Gates;
 use in_flight::InFlight;
 use landings::Landings;
 use lateness::Lateness;
+use leftovers::Leftovers;
 use measures::Measures;
 use reserve::Reserve;
 use resumable::Holders;
@@ -106,6 +108,7 @@ struct Inner {
     gates: Gates,
     landings: Landings,
     failures: Failures,
+    leftovers: Leftovers,
     reserve: Reserve,
     holders: Holders,
     take_overs: TakeOvers,
@@ -152,6 +155,7 @@ impl Lake {
             gates: Gates::default(),
             landings: Landings::default(),
             failures: Failures::default(),
+            leftovers: Leftovers::default(),
             reserve: Reserve::default(),
             holders: Holders::default(),
             take_overs: TakeOvers::default(),

@@ -93,7 +93,7 @@ impl Lake {
                 (Ok(_), _) => Ok(Some(index)),
                 (Err(error), _) => Err(error),
             };
-            lake.files.discard_partial(&partial).await?;
+            self.discard(&partial).await;
             result
         };
         let each = files.into_iter().zip(copies).zip(copied);

@@ -379,7 +379,7 @@ impl IncomingUpload {
         // The row first: a partial without a row is swept, but a row must never point at bytes that another upload could
         // have been given since.
         let remembered = lake.remember_failure(failure).await;
-        lake.0.files.discard_partial(&self.name).await?;
+        lake.discard(&self.name).await;
         remembered
     }
 }

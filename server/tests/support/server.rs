@@ -88,7 +88,11 @@ impl Stopped {
 
     /// Starts another copy of the program.
     pub async fn start_program(&self, program: &Path) -> TestServer {
-        self.run(&mut self.command_of(program)).await.unwrap_or_else(|ended| panic!("the server ended: {}", ended.said))
+        self.try_start_program(program).await.unwrap_or_else(|ended| panic!("the server ended: {}", ended.said))
+    }
+
+    pub async fn try_start_program(&self, program: &Path) -> Result<TestServer, Ended> {
+        self.run(&mut self.command_of(program)).await
     }
 
     fn command(&self) -> Command {

@@ -1,8 +1,10 @@
 //! Faults that pass: a call of the server fails a few times, or for ever, for a reason that may be gone in a moment.
 
 use crate::database::Database;
-use crate::server::{BINARY, Stopped, TestServer};
+use crate::server::{BINARY, Ended, Stopped, TestServer, answer, assert_refused};
 use crate::strace::{Call, Tracer};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::json;
 use std::fs::{self, Permissions};
@@ -115,6 +117,52 @@ async fn a_server_without_a_free_descriptor_refuses_uploads_and_takes_them_when_
     assert_nothing_is_left_over(&server, "no descriptor");
     server.upload(id, "a.csv", b"new").await;
     server.upload(id, "large.csv", &LARGE).await;
+    server.end_sync(id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partial_that_could_not_be_removed_goes_when_it_can_be() {
+    let (server, id) = warm().await;
+    let inject = ["-e", "trace=unlinkat", "-e", "inject=unlinkat:error=EIO"];
+    let Some(tracer) = Tracer::attach(&server, &inject).await else { return };
+    let refused = server.upload_request(&format!("sync_id={id}"), &[("a.csv", &LARGE)]);
+    let wrong = format!("sha256 {}", BASE64_STANDARD.encode([7; 32]));
+    assert_refused(answer(refused.header("Upload-Checksum", wrong)).await, 40003, "SHA-256");
+    assert_eq!(server.file_names(".lakeshore/uploads").len(), 1, "{}", server.stderr());
+    drop(tracer);
+    server.eventually(async || server.file_names(".lakeshore/uploads").is_empty().then_some(())).await;
+    server.end_sync(id).await;
+}
+
+/// Starts a server that may have so many descriptors.
+async fn with_descriptors(limit: u32) -> Result<TestServer, Ended> {
+    let folder = tempfile::tempdir().unwrap();
+    let (script, data_dir) = (folder.path().join("start"), folder.path().join("data"));
+    fs::write(&script, format!("#!/bin/sh\nulimit -n {limit}\nexec {} \"$@\"\n", *BINARY)).unwrap();
+    fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+    Stopped::new(folder, data_dir, &[]).with_key().try_start_program(&script).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_as_many_as_there_are_descriptors_for_which_a_start_says() {
+    for too_few in [16, 24, 32, 64, 127] {
+        let said = with_descriptors(too_few).await.err().unwrap().said;
+        assert!(said.contains("ulimit -n") && said.contains(&too_few.to_string()), "{said}");
+    }
+    let server = with_descriptors(128).await.unwrap();
+    assert!(server.stderr().contains("--max-connections) 16 are served"), "{}", server.stderr());
+    let id = server.start_sync("/d", "IncrementalSync").await;
+    let uploads = (0..200).map(async |n| {
+        let bytes: &[u8] = if n % 2 == 0 { b"small" } else { &LARGE };
+        let request = server.upload_request(&format!("sync_id={id}"), &[(&format!("f-{n}"), bytes)]);
+        // One that is kept would keep its place from others.
+        answer(request.header("Connection", "close")).await
+    });
+    for (status, body) in futures_util::future::join_all(uploads).await {
+        // Beyond the share of one address.
+        assert!(status == 200 || body["code"] == json!(50302), "{status} {body} {}", server.stderr());
+    }
+    assert!(!server.stderr().contains("Too many open files"), "{}", server.stderr());
     server.end_sync(id).await;
 }
 

@@ -84,7 +84,7 @@ impl Lake {
     pub(super) async fn drop_parts(&self, tokens: &[Token]) -> Result<(), Error> {
         for token in tokens {
             if let Some(part) = self.0.state.resumable(token).await? {
-                self.0.files.discard_partial(&part.partial).await?;
+                self.discard(&part.partial).await;
             }
         }
         Ok(())

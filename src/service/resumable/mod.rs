@@ -133,7 +133,7 @@ impl Lake {
             self.0.state.begin_resumable(&new, UNFINISHED_UPLOADS_MAX).await
         };
         if let Err(error) = begun.await {
-            self.0.files.discard_partial(&name).await?;
+            self.discard(&name).await;
             return Err(error);
         }
         self.forget_space();
@@ -241,7 +241,7 @@ impl Lake {
     /// The sync was closed, and with it uploads that nobody may be sending at this moment: what they left goes.
     pub(super) async fn drop_failed_resumables(&self, sync_id: SyncId) -> Result<(), Error> {
         for partial in self.0.state.failed_resumables_of(sync_id).await? {
-            self.0.files.discard_partial(&partial).await?;
+            self.discard(&partial).await;
         }
         Ok(())
     }

@@ -407,7 +407,8 @@ impl Resumption {
             }
             None => lake.0.state.forget_resumable(&self.record.token).await?,
         }
-        lake.0.files.discard_partial(&self.record.partial).await
+        lake.discard(&self.record.partial).await;
+        Ok(())
     }
 }
 
