@@ -6,7 +6,7 @@ use super::error::HttpError;
 use super::heads::{CheckedStream, NotedFault};
 use super::isolation::protected;
 use super::networks::NetworkPolicy;
-use super::pace::{PacedBody, PacedStream};
+use super::pace::{PacedBody, PacedStream, PatientTimer};
 use super::proxied::{ProxiedRequests, holding};
 use super::refusal_log;
 use super::threads::{Claim, Threads};
@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use lakeshore::error::Refusal;
 use lakeshore::shares::{Network, Share, Shares};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -82,7 +82,7 @@ pub async fn serve(
 ) {
     let stopping = door.stopping.clone();
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
+    http.timer(PatientTimer)
         .header_read_timeout(limits.head_max)
         .max_buf_size(READ_BYTES_MAX)
         .max_headers(HEAD_LINES_MAX);

@@ -168,6 +168,57 @@ pub async fn within_time<T>(time_max: Duration, receiving: impl Future<Output = 
     }
 }
 
+/// The timer of a request's head: one that fires late is put off, and whoever reads the socket has its turn before it ends a
+/// connection.
+pub struct PatientTimer;
+
+struct PatientSleep {
+    sleep: Pin<Box<Sleep>>,
+    deadline: Instant,
+    has_looked_again: bool,
+}
+
+impl PatientSleep {
+    fn until(deadline: Instant) -> Pin<Box<Self>> {
+        Box::pin(Self { sleep: Box::pin(sleep_until(deadline)), deadline, has_looked_again: false })
+    }
+}
+
+impl Future for PatientSleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.sleep.as_mut().poll(context));
+            let now = Instant::now();
+            match verdict(now, self.deadline, self.has_looked_again) {
+                Verdict::Wait => {}
+                Verdict::StartAnew => self.deadline = now + LATE,
+                Verdict::LookAgain => {
+                    self.has_looked_again = true;
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Verdict::TooLong => return Poll::Ready(()),
+            }
+            let deadline = self.deadline;
+            self.sleep.as_mut().reset(deadline);
+        }
+    }
+}
+
+impl hyper::rt::Sleep for PatientSleep {}
+
+impl hyper::rt::Timer for PatientTimer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        PatientSleep::until(Instant::now() + duration.min(MAX))
+    }
+
+    fn sleep_until(&self, deadline: std::time::Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        PatientSleep::until(deadline.into())
+    }
+}
+
 /// A request's body that ends with an error when its client is too slow.
 pub struct PacedBody {
     body: Incoming,
