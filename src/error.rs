@@ -2,6 +2,7 @@
 
 use crate::day::Day;
 use crate::expected::{Comparison, ExpectedTotals};
+use crate::fault::{Effect, Fault, FaultKind};
 use crate::guard::Hold;
 use crate::key::{Caller, Role};
 use crate::path::{LakePath, PathError};
@@ -10,7 +11,6 @@ use crate::sync::{Status, SyncId};
 use crate::trash::TrashId;
 use crate::upload::{Upload, UploadId};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::time::Duration;
 
 /// A refusal as it travels: the body of every answer that is not a success.
@@ -205,56 +205,8 @@ pub enum Error {
         "you have {share_max} {what} already, the most that one key may have, or one address without a key; end one, or come back in a moment"
     )]
     OverShare { what: &'static str, share_max: usize },
-    #[error("{}", .0.told())]
+    #[error("{}", .0.message())]
     Internal(#[source] Fault),
-}
-
-/// What went wrong inside. The operator is told, clients are not.
-#[derive(Debug)]
-pub struct Fault {
-    source: Box<dyn std::error::Error + Send + Sync>,
-    effect: Effect,
-}
-
-/// What a step has done that ended with a fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Effect {
-    /// Nothing, and its reason may be gone in a moment: the same step may be tried again.
-    None,
-    /// Nothing that lasts, or something that was no use. It must not be tried again.
-    Lasting,
-    /// It is not known whether it was done. Looking again tells, as soon as the disk lets that be known.
-    Unknown,
-}
-
-impl Fault {
-    fn told(&self) -> &'static str {
-        match self.effect {
-            Effect::None | Effect::Lasting => {
-                "something went wrong inside the server, which has logged it; try again, and tell its operator if it stays"
-            }
-            Effect::Unknown => {
-                "a disk of the server failed amid this, and it is not known yet whether it was done; the server finds out and finishes it when the disk lets it. Look in a minute, and send it again if it is not there; /readyz says whether the disk is well"
-            }
-        }
-    }
-
-    /// The cause, where it is of this type.
-    pub fn downcast_ref<T: std::error::Error + 'static>(&self) -> Option<&T> {
-        self.source.downcast_ref()
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.source.fmt(f)
-    }
-}
-
-impl std::error::Error for Fault {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.source()
-    }
 }
 
 /// What a disk is for.
@@ -309,17 +261,26 @@ fn name_uploads(uploads: &[Upload]) -> String {
 
 impl Error {
     pub fn internal(source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::Internal(Fault { source: Box::new(source), effect: Effect::Lasting })
+        Self::Internal(Fault { source: Box::new(source), effect: Effect::Lasting, kind: FaultKind::Unknown })
+    }
+
+    /// The same error, where it is a fault, by its kind.
+    #[must_use]
+    pub fn of_kind(self, kind: FaultKind) -> Self {
+        match self {
+            Self::Internal(fault) => Self::Internal(Fault { kind, ..fault }),
+            other => other,
+        }
     }
 
     /// A fault that has changed nothing, and whose reason may be gone in a moment: the same step may be tried again.
     pub fn passing(source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::Internal(Fault { source: Box::new(source), effect: Effect::None })
+        Self::Internal(Fault { source: Box::new(source), effect: Effect::None, kind: FaultKind::Unknown })
     }
 
     /// A fault after which it is not known whether the step was done.
     pub fn unsettled(source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::Internal(Fault { source: Box::new(source), effect: Effect::Unknown })
+        Self::Internal(Fault { source: Box::new(source), effect: Effect::Unknown, kind: FaultKind::FailingDisk })
     }
 
     /// The same error, where the step must not be tried again: it has changed something, or what it has done is not known.
@@ -346,10 +307,12 @@ impl Error {
         match self {
             Self::DiskFull | Self::BelowReserve { .. } => Self::DiskFull,
             Self::ShuttingDown => Self::ShuttingDown,
-            Self::Internal(Fault { source, effect }) => {
-                Self::Internal(Fault { source: source.to_string().into(), effect: *effect })
+            Self::Internal(Fault { source, effect, kind }) => {
+                Self::Internal(Fault { source: source.to_string().into(), effect: *effect, kind: *kind })
             }
-            other => Self::Internal(Fault { source: other.to_string().into(), effect: Effect::Lasting }),
+            other => {
+                Self::Internal(Fault { source: other.to_string().into(), effect: Effect::Lasting, kind: FaultKind::Unknown })
+            }
         }
     }
 
@@ -417,8 +380,7 @@ impl Error {
             Self::TooManySubscribers => ErrorCode::TooManySubscribers,
             Self::SearchTooLong { .. } => ErrorCode::SearchTooLong,
             Self::OverShare { .. } => ErrorCode::OverShare,
-            unsettled @ Self::Internal(_) if unsettled.is_unsettled() => ErrorCode::Unsettled,
-            Self::Internal(_) => ErrorCode::Internal,
+            Self::Internal(fault) => fault.code(),
         }
     }
 }
@@ -493,7 +455,12 @@ error_codes! {
     TooManySignIns = 42902, "too many wrong sign-ins from this address";
     WrongChecksum = 46000, "a piece has another checksum than the one sent with it";
     Internal = 50000, "a fault inside the server, logged there";
-    Unsettled = 50001, "a disk failed amid the call, and it is not known yet whether it was done";
+    DamagedDatabase = 50001, "the database is damaged: its operator restores a backup";
+    ReadOnlyDisk = 50002, "a disk of the server is mounted read-only";
+    NoRights = 50003, "the server may not use a folder or file of the lake";
+    NoDescriptors = 50004, "the server has no free file descriptor";
+    FailingDisk = 50005, "a disk of the server has answered with an error";
+    Unsettled = 50006, "a disk failed amid the call, and it is not known yet whether it was done";
     ShuttingDown = 50300, "the server is shutting down";
     TooManySubscribers = 50301, "too many event streams are open";
     TooManyConnections = 50302, "the client's address has its share of the connections";

@@ -12,6 +12,7 @@ pub mod difference;
 pub mod error;
 pub mod event;
 pub mod expected;
+pub mod fault;
 pub mod guard;
 pub mod idempotency;
 pub mod in_flight;

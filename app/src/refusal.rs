@@ -7,6 +7,7 @@
 use crate::error::ApiError;
 use lakeshore::ErrorCode;
 use lakeshore::error::Refusal;
+use lakeshore::fault::FaultKind;
 use leptos::prelude::{provide_context, use_context};
 use leptos::server::SharedValue;
 use leptos_router::params::ParamsMap;
@@ -84,7 +85,7 @@ pub fn of_page(error: ApiError) -> ApiError {
     }
 }
 
-const WORDS: [(ErrorCode, &str); 17] = [
+const WORDS: [(ErrorCode, &str); 22] = [
     (ErrorCode::Invalid, "nothing is chosen, or what was chosen or typed is not valid; check it and try again"),
     (
         ErrorCode::InvalidPath,
@@ -105,6 +106,11 @@ const WORDS: [(ErrorCode, &str); 17] = [
     (ErrorCode::DiskFull, "the disk is full, or what is left of it is kept back; make room, then try again"),
     (ErrorCode::ShuttingDown, "the server is shutting down; try again in a moment"),
     (ErrorCode::Internal, "the server failed at this, and its log says why; try again"),
+    (ErrorCode::DamagedDatabase, FaultKind::DamagedDatabase.message()),
+    (ErrorCode::ReadOnlyDisk, FaultKind::ReadOnlyDisk.message()),
+    (ErrorCode::NoRights, FaultKind::NoRights.message()),
+    (ErrorCode::NoDescriptors, FaultKind::NoDescriptors.message()),
+    (ErrorCode::FailingDisk, FaultKind::FailingDisk.message()),
 ];
 
 #[cfg(test)]

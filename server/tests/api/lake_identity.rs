@@ -109,7 +109,7 @@ async fn a_name_that_was_left_out_or_mistyped_leads_to_no_other_lake_or_database
     // --data-dir left out, or mistyped: no database is made.
     assert_refused(
         &["--data-dir", text(&one.join("typo")), "--lake-root", text(&one.join("lake"))],
-        "belongs to another database",
+        "belongs to a database, and there is none",
     );
     assert!(!one.join("typo").exists());
     // A database that has nothing but a key is as little that of the lake.

@@ -78,13 +78,13 @@ async fn a_call_that_fails_for_a_moment_costs_an_upload_nothing_but_time() {
 async fn a_call_that_goes_on_failing_is_answered_after_a_few_attempts_and_nothing_lands_by_half() {
     let (server, id) = warm().await;
     let before = server.files("data");
-    let faults = [("renameat2", "EIO", "moving into place"), ("mkdirat", "ENOMEM", "opening a folder")];
-    for (call, error, doing) in faults {
+    let faults = [("renameat2", "EIO", 50005, "moving into place"), ("mkdirat", "ENOMEM", 50000, "opening a folder")];
+    for (call, error, code, doing) in faults {
         let inject = format!("inject={call}:error={error}");
         let Some(tracer) = Tracer::attach(&server, &["-e", TRACE, "-e", &inject]).await else { return };
         for (name, bytes) in [("a.csv", &b"new"[..]), ("large.csv", &LARGE)] {
             let answered = server.try_upload(&format!("sync_id={id}&path={call}"), &[(name, bytes)]).await;
-            assert_eq!((answered.0, &answered.1["code"]), (500, &json!(50000)), "{call}: {answered:?}");
+            assert_eq!((answered.0, &answered.1["code"]), (500, &json!(code)), "{call}: {answered:?}");
         }
         assert!(server.stderr().contains(doing), "the operator reads the cause: {}", server.stderr());
         let calls = tracer.stop();
@@ -109,7 +109,7 @@ async fn a_server_without_a_free_descriptor_refuses_uploads_and_takes_them_when_
     prlimit(Some(process), Resource::Nofile, Rlimit { current: Some(3), ..old }).unwrap();
     for (name, bytes) in [("a.csv", &b"new"[..]), ("large.csv", &LARGE)] {
         let answered = server.try_upload(&format!("sync_id={id}"), &[(name, bytes)]).await;
-        assert_eq!(answered.0, 500, "{name}: {answered:?}");
+        assert_refused(answered, 50004, "ulimit -n");
     }
     assert!(server.stderr().contains("Too many open files"), "{}", server.stderr());
     prlimit(Some(process), Resource::Nofile, old).unwrap();

@@ -1,6 +1,7 @@
 //! What the kernel says, in the lake's words.
 
 use lakeshore::Error;
+use lakeshore::fault::FaultKind;
 use rustix::io::Errno;
 use std::io;
 
@@ -8,8 +9,18 @@ use std::io;
 pub(super) fn fault(doing: &'static str) -> impl Fn(Errno) -> Error {
     move |errno| match errno {
         Errno::NOSPC | Errno::DQUOT => Error::DiskFull,
-        errno if may_pass(errno) => Error::passing(DiskFault { doing, source: errno.into() }),
-        errno => Error::internal(DiskFault { doing, source: errno.into() }),
+        errno if may_pass(errno) => Error::passing(DiskFault { doing, source: errno.into() }).of_kind(kind(errno)),
+        errno => Error::internal(DiskFault { doing, source: errno.into() }).of_kind(kind(errno)),
+    }
+}
+
+fn kind(errno: Errno) -> FaultKind {
+    match errno {
+        Errno::ROFS => FaultKind::ReadOnlyDisk,
+        Errno::ACCESS | Errno::PERM => FaultKind::NoRights,
+        Errno::MFILE | Errno::NFILE => FaultKind::NoDescriptors,
+        Errno::IO => FaultKind::FailingDisk,
+        _ => FaultKind::Unknown,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Connections to the database file, and what their errors mean.
 
 use lakeshore::Error;
+use lakeshore::fault::FaultKind;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection};
 use std::path::Path;
@@ -18,6 +19,7 @@ const ROWS_AHEAD: usize = 256;
 // Primary result codes (SQLite, "Result and Error Codes").
 pub(super) const SQLITE_ERROR: i32 = 1;
 const SQLITE_BUSY: i32 = 5;
+const SQLITE_READONLY: i32 = 8;
 const SQLITE_INTERRUPT: i32 = 9;
 pub(super) const SQLITE_IOERR: i32 = 10;
 const SQLITE_CORRUPT: i32 = 11;
@@ -55,8 +57,22 @@ pub(super) fn fault(error: sqlx::Error) -> Error {
         Some(SQLITE_BUSY) => Error::passing(error),
         // Only what is bounded is ever interrupted.
         Some(SQLITE_INTERRUPT) => Error::SearchTooLong { max: super::readers::SEARCH_TIME_MAX },
-        _ => Error::internal(error),
+        code => Error::internal(error).of_kind(kind(code)),
     }
+}
+
+fn kind(code: Option<i32>) -> FaultKind {
+    match code {
+        Some(SQLITE_CORRUPT | SQLITE_NOTADB) => FaultKind::DamagedDatabase,
+        Some(SQLITE_READONLY) => FaultKind::ReadOnlyDisk,
+        Some(SQLITE_IOERR) => FaultKind::FailingDisk,
+        _ => FaultKind::Unknown,
+    }
+}
+
+/// Whether an error at opening says that the file is no database, or a damaged one.
+pub(super) fn is_of_damage(error: &sqlx::Error) -> bool {
+    kind(result_code(error)) == FaultKind::DamagedDatabase
 }
 
 /// SQLite has found that the database is damaged. It stays so: a process has one database, until a backup takes its place.

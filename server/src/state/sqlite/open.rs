@@ -1,7 +1,7 @@
 //! Opening a database: one step, which one process does at a time. The others wait for it, so that nobody sees a database
 //! that is half made.
 
-use super::connection::{is_disk_full, open_reading, open_writing};
+use super::connection::{is_disk_full, is_of_damage, open_reading, open_writing};
 use super::{backup, migrations, rights};
 use crate::lock::look_again;
 use crate::terminal::say;
@@ -32,8 +32,16 @@ pub enum OpenError {
         "there is no database at {path}; name the data folder with --data-dir, or start \"lakeshore serve\", which makes it"
     )]
     Missing { path: String },
-    #[error("cannot open the database {path} (where it is damaged, put a backup in its place)")]
+    #[error("cannot open the database {path}; look at the rights of its folder, and at its disk")]
     Open { path: String, source: sqlx::Error },
+    #[error(
+        "the database {path} is damaged, or is none; restore a backup: put a copy made by \"lakeshore backup\" in its place, then run \"lakeshore check --repair\""
+    )]
+    Damaged { path: String, source: sqlx::Error },
+    #[error(
+        "the disk of the database {path} is full, and so is what was set aside for that: {source}; make space on it, then start the server again"
+    )]
+    DiskFull { path: String, source: Box<OpenError> },
     #[error("cannot make sure that only its owner reads the database {path}")]
     Rights { path: String, source: io::Error },
     #[error(
@@ -60,6 +68,12 @@ pub enum OpenError {
     Readers(String),
 }
 
+impl OpenError {
+    pub(super) fn of(source: sqlx::Error, path: String) -> Self {
+        if is_of_damage(&source) { Self::Damaged { path, source } } else { Self::Open { path, source } }
+    }
+}
+
 /// The connection that writes, to a database of the newest version.
 pub(super) async fn open(file: &Path, opening: Opening) -> Result<SqliteConnection, OpenError> {
     let path = file.display().to_string();
@@ -74,7 +88,7 @@ pub(super) async fn open(file: &Path, opening: Opening) -> Result<SqliteConnecti
     }
     let _turn = Turn::wait(file).await.map_err(|source| OpenError::Turn { path: path.clone(), source })?;
     rights::close_to_others(file).map_err(|source| OpenError::Rights { path: path.clone(), source })?;
-    let open_error = |source| OpenError::Open { path: path.clone(), source };
+    let open_error = |source| OpenError::of(source, path.clone());
     let newest = migrations::newest();
     // Looked at before anything is written to it.
     let found = version(file).await.map_err(open_error)?;
