@@ -29,6 +29,8 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
 use lakeshore::{Caller, Grant, Lake};
+#[cfg(feature = "ssr")]
+use std::{pin::Pin, sync::Arc};
 
 /// Where this server is reached, as the browser sees it: `http://127.0.0.1:3000`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +53,14 @@ pub struct AsOf<T> {
 /// The folder that the lake's readers read, on the server's disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LakeRoot(pub String);
+
+/// Asks the server whether a write would succeed; if not, why.
+#[cfg(feature = "ssr")]
+#[derive(Clone)]
+pub struct ReadinessCheck(pub Arc<dyn Fn() -> ReadinessAnswer + Send + std::marker::Sync>);
+
+#[cfg(feature = "ssr")]
+pub type ReadinessAnswer = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
 
 /// What is at a place of the lake.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

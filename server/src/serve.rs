@@ -72,7 +72,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
 
     let door = Arc::new(Door {
         lake: lake.clone(),
-        readiness: Readiness::new(lake.clone(), state.clone(), files.clone(), options.data.database()),
+        readiness: Arc::new(Readiness::new(lake.clone(), state.clone(), files.clone(), options.data.database())),
         assets: Arc::new(assets()),
         lake_root: std::path::absolute(&root).unwrap_or(root),
         spool: Spool::new(options.data.path.clone()),

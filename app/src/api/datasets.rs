@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
 use {
-    super::{as_of, door},
+    super::{ReadinessCheck, as_of, door},
     crate::charts,
     crate::query::ROWS_PER_PAGE,
     lakeshore::Error,
@@ -34,6 +34,9 @@ pub struct Glance {
     pub overview: Overview,
     pub bytes_chart: Drawn,
     pub files_chart: Drawn,
+    /// Why a write would not succeed now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_ready: Option<String>,
 }
 
 /// A chart, and the table with the same figures, as HTML.
@@ -52,7 +55,11 @@ pub async fn get_overview(by: Breakdown) -> Result<AsOf<Glance>, ApiError> {
     let series = std::mem::take(&mut overview.series);
     let bytes_chart = charts::bars(charts::Measure::Bytes, &days, &series);
     let files_chart = charts::bars(charts::Measure::Files, &days, &series);
-    Ok(AsOf { now, last_event, value: Glance { overview, bytes_chart, files_chart } })
+    let not_ready = match use_context::<ReadinessCheck>() {
+        Some(check) => (check.0)().await,
+        None => None,
+    };
+    Ok(AsOf { now, last_event, value: Glance { overview, bytes_chart, files_chart, not_ready } })
 }
 
 /// A dataset in the list, and its last days drawn.

@@ -21,8 +21,8 @@ struct Need {
 }
 
 #[component]
-pub fn NeedsAPerson(attention: Attention, as_of: Timestamp) -> impl IntoView {
-    if !attention.is_needed() {
+pub fn NeedsAPerson(attention: Attention, not_ready: Option<String>, as_of: Timestamp) -> impl IntoView {
+    if !attention.is_needed() && not_ready.is_none() {
         return view! {
             <section class="section" aria-labelledby="needs-title">
                 <h2 id="needs-title">"Needs a person"</h2>
@@ -37,9 +37,10 @@ pub fn NeedsAPerson(attention: Attention, as_of: Timestamp) -> impl IntoView {
     let Attention { held, num_held, failed, num_failed, late, num_late, disks, trash } = attention;
     let named = held.len() + failed.len() + late.len();
     let more = (num_held + num_failed + num_late).saturating_sub(named as u64);
-    let needs: Vec<_> = disks
+    let needs: Vec<_> = not_ready
+        .map(unready)
         .into_iter()
-        .map(full)
+        .chain(disks.into_iter().map(full))
         .chain(trash.map(near_bound))
         .chain(held.into_iter().map(|sync| of_held(sync, as_of)))
         .chain(late.into_iter().map(|dataset| of_late(dataset, as_of)))
@@ -89,6 +90,13 @@ pub fn NeedsAPerson(attention: Attention, as_of: Timestamp) -> impl IntoView {
 fn name(sync: &Sync) -> String {
     let name = if sync.name.is_empty() { format!("Sync {}", sync.sync_id) } else { sync.name.clone() };
     format!("{name}, {}", sync.path)
+}
+
+/// A write would not succeed: each reason says what to do.
+fn unready(reason: String) -> Need {
+    let what = "The server cannot write".to_owned();
+    let why = visible(reason).into_any();
+    Need { class: "pill pill-failed", kind: "Not ready", what, why, href: "/readyz".to_owned(), act: "Ask again" }
 }
 
 fn of_held(sync: Sync, as_of: Timestamp) -> Need {

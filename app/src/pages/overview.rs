@@ -56,6 +56,7 @@ fn Overview(session: Session, glance: AsOf<Glance>) -> impl IntoView {
     let origin = StoredValue::new(session.site.origin);
     let is_empty = Memo::new(move |_| glance.with(|glance| glance.overview.is_empty));
     let attention = Memo::new(move |_| glance.with(|glance| glance.overview.attention.clone()));
+    let not_ready = Memo::new(move |_| glance.with(|glance| glance.not_ready.clone()));
     let bytes = Memo::new(move |_| glance.with(|glance| glance.bytes_chart.clone()));
     let files = Memo::new(move |_| glance.with(|glance| glance.files_chart.clone()));
     view! {
@@ -71,7 +72,9 @@ fn Overview(session: Session, glance: AsOf<Glance>) -> impl IntoView {
             } else {
                 view! {
                     <Figures glance/>
-                    {move || view! { <NeedsAPerson attention=attention.get() as_of/> }}
+                    {move || {
+                        view! { <NeedsAPerson attention=attention.get() not_ready=not_ready.get() as_of/> }
+                    }}
                     <section class="section" aria-label="The last 30 days">
                         <nav class="tabs" aria-label="Stacked by">
                             <span class="quiet">"Stacked by"</span>

@@ -50,7 +50,7 @@ use tower_http::trace::TraceLayer;
 /// What the handlers share.
 pub struct Door {
     pub lake: Lake,
-    pub readiness: Readiness,
+    pub readiness: Arc<Readiness>,
     pub assets: Arc<app::shell::Assets>,
     /// As the lake's readers on this machine name it.
     pub lake_root: PathBuf,

@@ -10,7 +10,7 @@ use super::networks::ClientInfo;
 use super::spool::Whole;
 use app::api::sessions::WriteCookie;
 use app::api::trash::WriteRefusal;
-use app::api::{LakeRoot, Site};
+use app::api::{LakeRoot, ReadinessCheck, Site};
 use app::error::ApiError;
 use app::query::local;
 use app::refusal::{self, FormRefusal};
@@ -209,12 +209,18 @@ async fn context(
     let lake = door.lake.clone();
     let client = *client;
     let cookie = WriteCookie(Arc::new(move |session| session_cookie(session, &client).to_string()));
+    let readiness = door.readiness.clone();
+    let readiness = ReadinessCheck(Arc::new(move || {
+        let readiness = readiness.clone();
+        Box::pin(async move { readiness.look().await.err() })
+    }));
     let root = LakeRoot(door.lake_root.display().to_string());
     Ok(move || {
         provide_context(lake.clone());
         provide_context(caller.clone());
         provide_context(site.clone());
         provide_context(root.clone());
+        provide_context(readiness.clone());
         provide_context(cookie.clone());
     })
 }
