@@ -115,7 +115,7 @@ impl Retried {
 
 async fn look_after(lake: &Lake, stopping: &CancellationToken) {
     let mut ticks: u32 = 0;
-    let (mut telling, mut removing, mut recording) = (Retried::default(), Retried::default(), Retried::default());
+    let [mut telling, mut removing, mut recording, mut refilling] = [(); 4].map(|()| Retried::default());
     while waited(INTERVAL, stopping).await {
         match lake.remember_failures().await {
             // The next upload will say so.
@@ -161,6 +161,10 @@ async fn look_after(lake: &Lake, stopping: &CancellationToken) {
         if ticks.is_multiple_of(RESUMING_INTERVALS) {
             log(lake.resume_closings().await, "go on with the end of a sync");
             log(lake.resume_restores().await, "go on with a restore");
+        }
+        match lake.refill_reserve() {
+            Ok(()) | Err(Error::DiskFull) => {}
+            refilled => _ = refilling.log(refilled, "set aside the reserve of the database's disk"),
         }
         if ticks.is_multiple_of(EXPIRY_INTERVALS) {
             log(lake.expire_idle_syncs().await, "fail abandoned syncs");

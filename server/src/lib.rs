@@ -9,6 +9,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod crash;
+pub mod disk_reserve;
 pub mod files;
 pub mod formats;
 pub mod housekeeping;

@@ -3,10 +3,11 @@
 
 use crate::clock::SystemRandomness;
 use crate::config::DataDir;
-use crate::files::local::{LakeSight, LocalFiles, OpenError, look};
+use crate::disk_reserve::DiskReserve;
+use crate::files::local::{self, LakeSight, LocalFiles, look};
 use crate::lock::{LOOKS_AT_SERVERS, LockError, lock, look_again};
 use crate::placement;
-use crate::state::sqlite::{KnownLake, Opening, SqliteState};
+use crate::state::sqlite::{KnownLake, OpenError, Opening, SqliteState};
 use anyhow::{Context, bail};
 use lakeshore::place::Place;
 use lakeshore::ports::Randomness;
@@ -73,11 +74,11 @@ async fn open_pair(data: &DataDir, root: &Path, purpose: Purpose) -> anyhow::Res
         look_again(LOOKS_AT_SERVERS, || look(root), is_served).await.with_context(lake)?
     };
     if sight.is_served {
-        return Err(OpenError::InUse).with_context(lake);
+        return Err(local::OpenError::InUse).with_context(lake);
     }
-    if sight.identity.is_some() && !database.exists() {
+    if sight.identity.is_some() && database.metadata().map_or(true, |found| found.is_file() && found.len() == 0) {
         // Not even an empty database is left where it was looked for by mistake.
-        bail!(Mismatch::OtherDatabase { data_dir: data_dir.clone(), root: root.to_owned() });
+        bail!(Mismatch::NoDatabase { data_dir: data_dir.clone(), root: root.to_owned() });
     }
     make_data_folder(data_dir, is_below(root, data_dir))?;
     let is_held = |locked: &Result<_, LockError>| matches!(locked, Err(LockError::Held));
@@ -85,12 +86,46 @@ async fn open_pair(data: &DataDir, root: &Path, purpose: Purpose) -> anyhow::Res
     let lock = lock.with_context(|| data_dir.display().to_string())?;
     // Another process may have had both meanwhile, and have made them a pair.
     let sight = if adopts { sight } else { look(root).with_context(lake)? };
-    let state = SqliteState::open_for(&database, purpose.opening()).await?;
+    let state = open_on_any_disk(&database, data_dir, purpose).await?;
     let identity = if adopts { new_identity()? } else { agree(&state, &sight, data_dir, root).await? };
     // Only now is anything made in the lake root: it may be the empty folder where a disk should be mounted.
     let files = LocalFiles::open(root).with_context(lake)?;
     pair(&state, &files, identity, root, purpose).await.with_context(lake)?;
     Ok(Opened { state, files, _lock: lock })
+}
+
+/// What `statfs(2)` says of Btrfs.
+const BTRFS_MAGIC: i64 = 0x9123_683E;
+
+/// SQLite shares an index of its log between processes by a mapped file. Where the file system copies on write and has no
+/// block left, a write to the mapping ends the process by SIGBUS.
+fn warn_of_copy_on_write(data_dir: &Path) {
+    if rustix::fs::statfs(data_dir).is_ok_and(|found| found.f_type == BTRFS_MAGIC) {
+        tracing::warn!(
+            data_dir = %data_dir.display(),
+            "the database is on Btrfs, where a disk that runs full ends the server (SIGBUS); nothing that was acknowledged is lost, and a service manager should start it again. Better, choose a --data-dir on ext4 or xfs; the lake may stay on Btrfs"
+        );
+    }
+}
+
+/// Where the disk is so full that a database cannot be opened, a part of the reserve makes room for it.
+async fn open_on_any_disk(database: &Path, data_dir: &Path, purpose: Purpose) -> anyhow::Result<SqliteState> {
+    let reserve = DiskReserve::in_data_folder(data_dir);
+    if purpose == Purpose::Serve {
+        warn_of_copy_on_write(data_dir);
+    }
+    loop {
+        match SqliteState::open_for(database, purpose.opening()).await {
+            Ok(state) if purpose == Purpose::Serve => return Ok(state.with_reserve(reserve)),
+            Ok(state) => return Ok(state),
+            Err(_) if purpose == Purpose::Serve && reserve.is_disk_full() && reserve.release() => {}
+            Err(error) if reserve.is_disk_full() => {
+                let path = database.display().to_string();
+                return Err(OpenError::DiskFull { path, source: Box::new(error) }.into());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// The database alone, as far as `opening` allows. A server may be running on it.
@@ -132,6 +167,11 @@ enum Mismatch {
         data_dir.display(), was_at(was_at_root), root.display()
     )]
     OtherLake { data_dir: PathBuf, known: String, was_at_root: String, root: PathBuf, found: String },
+    #[error(
+        "the lake {} belongs to a database, and there is none in {}, or an empty one; name its data folder by --data-dir, or restore a backup: put a copy made by \"lakeshore backup\" there as lakeshore.db",
+        root.display(), data_dir.display()
+    )]
+    NoDatabase { data_dir: PathBuf, root: PathBuf },
     #[error(
         "the lake {} belongs to another database than the one in {}, which knows of no lake; name its database by --data-dir, or make the two belong together by \"lakeshore adopt\"",
         root.display(), data_dir.display()

@@ -63,7 +63,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     if let Some(step) = lake.resume_clock().await.context("reading what was recorded of the clock")? {
         housekeeping::warn_of_step(step, "since the last server");
     }
-    report(&lake.recover().await.context("finishing what the last stop has interrupted")?);
+    report(&lake.recover_on_any_disk().await.context("finishing what the last stop has interrupted")?);
 
     if let Err(error) = lake.remember_settings(options.in_words()).await {
         // A full disk is no reason not to serve.

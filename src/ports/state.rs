@@ -392,4 +392,20 @@ pub trait State:
 {
     /// The room where the state is. Asked often: it answers at once.
     fn space(&self) -> Result<Space, Error>;
+
+    /// Bytes that were set aside for a full disk, and are to be set aside again before anything takes their room.
+    fn missing_reserve_bytes(&self) -> u64 {
+        0
+    }
+
+    /// The disk is full: gives a part of what was set aside back to it, so that a write may succeed. False where nothing is
+    /// left.
+    fn release_reserve(&self) -> bool {
+        false
+    }
+
+    /// Sets aside what is missing, once there is room.
+    fn refill_reserve(&self) -> Result<(), Error> {
+        Ok(())
+    }
 }

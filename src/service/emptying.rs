@@ -78,7 +78,7 @@ impl Lake {
             self.0.state.count_trash(id, totals).await?;
         }
         let mut emptied = Emptied::default();
-        emptied.add(&self.0.state.begin_emptying(&Doomed::Piece(id), 1, &caller.actor(), self.now()).await?);
+        emptied.add(&self.begin_emptying(&Doomed::Piece(id), 1, &caller.actor()).await?);
         self.0.events.marks().trash_changed();
         Ok(emptied)
     }
@@ -109,11 +109,30 @@ impl Lake {
         }
     }
 
+    /// Goes on where the disk of the state is full: it lives from what was set aside.
+    async fn begin_emptying(&self, doomed: &Doomed, size: u64, by: &Actor) -> Result<Vec<TrashEntry>, Error> {
+        loop {
+            let begun = self.0.state.begin_emptying(doomed, size, by, self.now()).await;
+            if !self.is_relieved(&begun) {
+                return begun;
+            }
+        }
+    }
+
+    async fn finish_emptying(&self, gone: &[TrashId]) -> Result<(), Error> {
+        loop {
+            let finished = self.0.state.finish_emptying(gone, self.now()).await;
+            if !self.is_relieved(&finished) {
+                return finished;
+            }
+        }
+    }
+
     /// In transactions of a bounded size, between which others have theirs.
     async fn doom(&self, doomed: Doomed, by: &Actor) -> Result<Emptied, Error> {
         let mut emptied = Emptied::default();
         loop {
-            let entries = self.0.state.begin_emptying(&doomed, EMPTYING_PIECES_MAX, by, self.now()).await?;
+            let entries = self.begin_emptying(&doomed, EMPTYING_PIECES_MAX, by).await?;
             emptied.add(&entries);
             if !entries.is_empty() {
                 self.0.events.marks().trash_changed();
@@ -134,7 +153,7 @@ impl Lake {
         let gone = pieces.iter().filter(|(_, key)| removed.gone.contains(key));
         let gone: Vec<_> = gone.map(|(id, _)| *id).collect();
         if !gone.is_empty() {
-            self.0.state.finish_emptying(&gone, self.now()).await?;
+            self.finish_emptying(&gone).await?;
         }
         // What is gone is not found again; what is left of the rest comes next.
         Ok((Some(if removed.has_more { after } else { *last }), removed.faults))

@@ -2,6 +2,7 @@
 //! emptying never ask for it.
 
 use super::Lake;
+use super::recovery::Recovered;
 use crate::error::{Error, Store};
 use crate::limits::{ANNOUNCED_SHARE, ANNOUNCED_SHARE_OF_ALL, SPACE_KNOWN_MAX};
 use crate::overview::Disk;
@@ -84,6 +85,30 @@ impl Lake {
         Ok(bounded.map(disk).collect())
     }
 
+    /// Whether what brings relief, and has met a full disk, can be tried again with a part of what was set aside for it.
+    pub(super) fn is_relieved<T>(&self, attempt: &Result<T, Error>) -> bool {
+        let is_relieved = matches!(attempt, Err(Error::DiskFull)) && self.0.state.release_reserve();
+        if is_relieved {
+            self.forget_space();
+        }
+        is_relieved
+    }
+
+    /// Finishes what a stop has interrupted, as [`Self::recover`], also on a full disk.
+    pub async fn recover_on_any_disk(&self) -> Result<Recovered, Error> {
+        loop {
+            let recovered = self.recover().await;
+            if !self.is_relieved(&recovered) {
+                return recovered;
+            }
+        }
+    }
+
+    /// Sets aside what was released for relief, once there is room.
+    pub fn refill_reserve(&self) -> Result<(), Error> {
+        self.0.state.refill_reserve()
+    }
+
     fn reserve_bytes(&self, space: Space) -> u64 {
         self.0.limits.free_bytes_min.unwrap_or_else(|| space.reserve())
     }
@@ -121,7 +146,11 @@ impl Lake {
         let room_bytes = look.lake.free_bytes.saturating_sub(self.reserve_bytes(look.lake));
         let more_bytes = more_bytes(look, room_bytes);
         for (store, space, more_bytes) in [(Store::Lake, look.lake, more_bytes), (Store::State, look.state, 0)] {
-            let reserve_bytes = self.reserve_bytes(space);
+            let missing_bytes = match store {
+                Store::Lake => 0,
+                Store::State => self.0.state.missing_reserve_bytes(),
+            };
+            let reserve_bytes = self.reserve_bytes(space).saturating_add(missing_bytes);
             let free_bytes = space.free_bytes;
             if free_bytes < reserve_bytes.saturating_add(more_bytes) {
                 return Err(Error::BelowReserve { store, free_bytes, reserve_bytes, more_bytes });

@@ -199,3 +199,48 @@ async fn a_server_starts_on_a_full_disk_after_a_kill_and_after_a_stop() {
     assert_eq!(server.file_names("inc"), ["a.csv", "b.csv"]);
     drop(server);
 }
+
+#[tokio::test]
+async fn a_server_starts_on_a_disk_without_a_byte_or_an_inode_left_and_people_empty_the_trash_by_it() {
+    for limits in ["size=48m,nr_inodes=200", "size=48m,nr_inodes=20k"] {
+        let folder = tempfile::tempdir().unwrap();
+        let (data_dir, lake) = (folder.path().join("disk/data"), folder.path().join("disk/lake"));
+        let Some(disk) = SmallDisk::mount(&folder.path().join("disk"), limits) else { return };
+        let (stopped, disk) = (stopped(folder, data_dir.clone(), &lake), disk);
+        let mut server = stopped.start().await;
+        let id = server.start_sync("/inc", "IncrementalSync").await;
+        for _ in 0..2 {
+            server.upload(id, "a.csv", &vec![b'x'; 8 << 20]).await;
+        }
+        let reserve = || std::fs::read_dir(data_dir.join("reserve")).map_or(0, Iterator::count);
+        server.eventually(async || (reserve() == 4).then_some(())).await;
+        assert_eq!(server.stop(), Some(0));
+        // Else its log, and the index of that, have to be made.
+        let has_log = data_dir.join("lakeshore.db-wal").exists();
+        let made = (0..20_000).take_while(|n| std::fs::write(disk.0.join(format!("f-{n}")), b"").is_ok()).count();
+        for n in 0..made {
+            // Of the inodes, those that the filler needs.
+            if n < 1 || !limits.contains("200") {
+                std::fs::remove_file(disk.0.join(format!("f-{n}"))).unwrap();
+            }
+        }
+        disk.fill(0);
+        let server = stopped.start().await;
+        assert!(has_log || reserve() < 4, "it lives from its reserve");
+        let refused = server.try_upload(&format!("sync_id={id}"), &[("b.csv", b"1")]).await;
+        assert_refused(refused, 50700, "make space");
+        let server = server.kill_and_restart().await;
+        assert_eq!(server.rows("/api/lake/trash").await.len(), 1);
+        let body = json!({ "all": true, "api_key": server.key });
+        let (status, body) = answer(server.post("/api/lake/trash/empty", &body)).await;
+        assert_eq!(status, 200, "{body} {}", server.stderr());
+        // The purge has made room, and the reserve comes first.
+        server.eventually(async || (reserve() == 4 || limits.contains("200")).then_some(())).await;
+        disk.make_space();
+        let is_taken =
+            async || (server.try_upload(&format!("sync_id={id}"), &[("b.csv", b"1")]).await.0 == 200).then_some(());
+        server.eventually(is_taken).await;
+        server.eventually(async || (reserve() == 4).then_some(())).await;
+        drop(server);
+    }
+}

@@ -43,6 +43,7 @@ pub use backup::{BackupError, backup};
 pub use identity::{Evidence, KnownLake};
 pub use open::{OpenError, Opening};
 
+use crate::disk_reserve::DiskReserve;
 use crate::space::space_of;
 use connection::fault;
 use lakeshore::Error;
@@ -59,6 +60,8 @@ pub struct SqliteState {
     writer: Arc<Writer>,
     readers: Arc<Readers>,
     lookups: Arc<CallerLookups>,
+    /// Of a server alone.
+    reserve: Option<Arc<DiskReserve>>,
 }
 
 impl SqliteState {
@@ -72,11 +75,17 @@ impl SqliteState {
     pub async fn open_for(file: &Path, opening: Opening) -> Result<Self, OpenError> {
         let mut connection = open::open(file, opening).await?;
         let prepared = landings::prepare(&mut connection).await;
-        prepared.map_err(|source| OpenError::Open { path: file.display().to_string(), source })?;
+        prepared.map_err(|source| OpenError::of(source, file.display().to_string()))?;
         let readers = Readers::new(file).map_err(|source| OpenError::Readers(source.to_string()))?;
         let lookups = Arc::new(CallerLookups::new(file));
         let writer = Writer::new(file, connection, lookups.clone());
-        Ok(Self { writer: Arc::new(writer), readers: Arc::new(readers), lookups })
+        Ok(Self { writer: Arc::new(writer), readers: Arc::new(readers), lookups, reserve: None })
+    }
+
+    /// The same, with disk space set aside for when the disk is full.
+    #[must_use]
+    pub fn with_reserve(self, reserve: DiskReserve) -> Self {
+        Self { reserve: Some(Arc::new(reserve)), ..self }
     }
 
     /// A query has found it damaged.
@@ -96,5 +105,20 @@ impl State for SqliteState {
         let found =
             rustix::fs::statvfs(self.readers.file()).map_err(|errno| Error::internal(io::Error::from(errno)))?;
         Ok(space_of(&found))
+    }
+
+    fn missing_reserve_bytes(&self) -> u64 {
+        self.reserve.as_ref().map_or(0, |reserve| reserve.missing_bytes())
+    }
+
+    fn release_reserve(&self) -> bool {
+        self.reserve.as_ref().is_some_and(|reserve| reserve.release())
+    }
+
+    fn refill_reserve(&self) -> Result<(), Error> {
+        match self.reserve.as_ref().map_or(Ok(()), |reserve| reserve.refill()) {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => Err(Error::DiskFull),
+            refilled => refilled.map_err(Error::internal),
+        }
     }
 }
