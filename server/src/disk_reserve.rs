@@ -6,7 +6,7 @@
 
 use crate::space::space_of;
 use lakeshore::ports::Space;
-use rustix::fs::{CWD, FallocateFlags, Mode, OFlags, fallocate, openat, statvfs};
+use rustix::fs::{CWD, FallocateFlags, Mode, OFlags, fallocate, openat, statvfs, syncfs};
 use rustix::io::Errno;
 use std::fs::DirBuilder;
 use std::io::{self, Write};
@@ -16,6 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The folder of the reserve, in the data folder.
 const FOLDER: &str = "reserve";
+/// A file that is written to find out whether there is room, beside the folder.
+const PROBE: &str = "reserve-probe";
 const FILES: u64 = 4;
 const FILE_BYTES: u64 = 512 << 10;
 /// A disk with less room has none to set aside.
@@ -55,6 +57,10 @@ impl DiskReserve {
         for number in 0..FILES {
             match std::fs::remove_file(self.file(number)) {
                 Ok(()) => {
+                    // Btrfs gives the room back with its next commit.
+                    if let Ok(folder) = openat(CWD, &self.folder, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+                        let _ = syncfs(&folder);
+                    }
                     self.num_released.fetch_add(1, Ordering::Relaxed);
                     let left = FILES - self.num_released.load(Ordering::Relaxed).min(FILES);
                     tracing::warn!(
@@ -100,12 +106,20 @@ impl DiskReserve {
         Ok(())
     }
 
-    /// Whether the disk is too full for a database to be opened on it.
+    /// Whether the disk is too full for a database to be opened on it. What a file system says of its room may be more than
+    /// it gives (Btrfs): so that is found out by writing, too.
     pub fn is_disk_full(&self) -> bool {
-        let Ok(found) = statvfs(self.folder.parent().unwrap_or(&self.folder)) else { return false };
+        let data_dir = self.folder.parent().unwrap_or(&self.folder);
+        let Ok(found) = statvfs(data_dir) else { return false };
         // Where inodes are not counted, there are always some.
         let has_inodes = found.f_files == 0 || found.f_favail >= OPENING_INODES_MIN;
-        space_of(&found).free_bytes < OPENING_BYTES_MIN || !has_inodes
+        if space_of(&found).free_bytes < OPENING_BYTES_MIN || !has_inodes {
+            return true;
+        }
+        let probe = data_dir.join(PROBE);
+        let written = allocate(&probe);
+        let _ = std::fs::remove_file(&probe);
+        written.is_err_and(|error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
     }
 
     fn space(&self) -> Result<Space, Errno> {

@@ -63,6 +63,9 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     if let Some(step) = lake.resume_clock().await.context("reading what was recorded of the clock")? {
         housekeeping::warn_of_step(step, "since the last server");
     }
+    if let Err(error) = lake.refill_reserve() {
+        tracing::warn!(%error, "nothing could be set aside for a full disk");
+    }
     report(&lake.recover_on_any_disk().await.context("finishing what the last stop has interrupted")?);
 
     if let Err(error) = lake.remember_settings(options.in_words()).await {
