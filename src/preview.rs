@@ -64,8 +64,14 @@ pub struct RowGroup {
 pub struct ColumnStatistics {
     pub name: String,
     pub nulls: Option<u64>,
+    /// A value of the column.
     pub min: Option<String>,
     pub max: Option<String>,
+    /// Where the writer has cut the least value: no value is below this, and it may be none of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lower_bound: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upper_bound: Option<String>,
     pub compressed_bytes: u64,
     pub uncompressed_bytes: u64,
     /// `ZSTD`, `SNAPPY`, or several.
@@ -155,6 +161,8 @@ impl Preview {
                     && is_short(&column.compression)
                     && is_short_if_any(&column.min)
                     && is_short_if_any(&column.max)
+                    && is_short_if_any(&column.lower_bound)
+                    && is_short_if_any(&column.upper_bound)
             })
             && is_short_if_any(&self.written_by)
             && is_short_if_any(&self.media_type)

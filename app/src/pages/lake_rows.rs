@@ -115,10 +115,12 @@ pub(super) fn SchemaTable(preview: Preview) -> impl IntoView {
         let of_column = statistics.next();
         let more = of_column.map(|of| {
             let or_dash = |text: Option<String>| text.map_or_else(|| "—".to_owned(), visible);
+            let min = of.min.or_else(|| of.lower_bound.map(|bound| format!("≥ {bound}")));
+            let max = of.max.or_else(|| of.upper_bound.map(|bound| format!("≤ {bound}")));
             view! {
                 <td class="number">{or_dash(of.nulls.map(format::count))}</td>
-                <td>{or_dash(of.min)}</td>
-                <td>{or_dash(of.max)}</td>
+                <td>{or_dash(min)}</td>
+                <td>{or_dash(max)}</td>
                 <td class="number">{format::bytes(of.compressed_bytes)}</td>
                 <td class="number">{format::bytes(of.uncompressed_bytes)}</td>
                 <td>{visible(of.compression)}</td>

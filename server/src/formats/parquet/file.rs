@@ -21,6 +21,7 @@ pub(super) struct ParquetFile {
     source: Arc<Source>,
     /// Where it begins, and what it is.
     tail: (u64, Bytes),
+    footer_bytes: u64,
     /// The parquet crate keeps no more of an error than its words.
     fault: Arc<Mutex<Option<Fault>>>,
 }
@@ -31,7 +32,7 @@ impl ParquetFile {
         let length = source.len();
         let begins_at = length.saturating_sub(TAIL_BYTES as u64);
         let tail = source.read(begins_at, TAIL_BYTES)?;
-        match tail.last_chunk::<8>() {
+        let footer_bytes = match tail.last_chunk::<8>() {
             Some([.., b'P', b'A', b'R', b'E']) => return Err(Fault::unreadable("it is encrypted")),
             Some([a, b, c, d, b'P', b'A', b'R', b'1']) if length >= 12 => {
                 let footer = u64::from(u32::from_le_bytes([*a, *b, *c, *d]));
@@ -40,28 +41,27 @@ impl ParquetFile {
                 }
                 if footer > FOOTER_BYTES_MAX {
                     let limit = FOOTER_BYTES_MAX >> 20;
-                    return Err(Fault::unreadable(format!("its footer is longer than {limit} MiB")));
+                    return Err(Fault::unreadable(format!("not supported: its footer is longer than {limit} MiB")));
                 }
+                footer
             }
             _ => {
                 let problem = "it does not end as a Parquet file does: it is cut off, or something else";
                 return Err(Fault::unreadable(problem));
             }
-        }
-        Ok(Self { source: source.clone(), tail: (begins_at, tail), fault: Arc::default() })
+        };
+        Ok(Self { source: source.clone(), tail: (begins_at, tail), footer_bytes, fault: Arc::default() })
+    }
+
+    pub(super) fn footer(&self) -> Result<Bytes, Fault> {
+        let length = usize::try_from(self.footer_bytes).unwrap_or(usize::MAX);
+        self.read(self.source.len() - 8 - self.footer_bytes, length)
     }
 
     /// The cause of an error that the crate has returned.
     pub(super) fn cause(&self, error: impl std::fmt::Display) -> Fault {
         let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
-        fault.unwrap_or_else(|| {
-            let message = error.to_string();
-            let cause = message.rsplit(" error: ").next().unwrap_or_default().to_owned();
-            Fault::Unreadable(format!(
-                "it is damaged: {}",
-                cause.trim_start_matches("Arrow: ").trim_start_matches("EOF: ")
-            ))
-        })
+        fault.unwrap_or_else(|| Fault::Unreadable(described(&error.to_string())))
     }
 
     fn read(&self, at: u64, length: usize) -> Result<Bytes, Fault> {
@@ -81,6 +81,29 @@ impl ParquetFile {
             *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
             words
         })
+    }
+}
+
+/// The words of the crate. It has one kind of error for files that are damaged and for those that are beyond it.
+pub(super) fn described(message: &str) -> String {
+    const LIMITS: [&str; 8] = [
+        "NYI: ",
+        "not supported",
+        "not yet supported",
+        "not implemented",
+        "Not yet implemented",
+        "Disabled feature",
+        "Unable to convert parquet",
+        "Unexpected Encoding",
+    ];
+    let cause = message.rsplit(" error: ").next().unwrap_or_default();
+    let cause = ["Parquet error: ", "Arrow: ", "EOF: ", "NYI: "]
+        .into_iter()
+        .fold(cause, |cause, prefix| cause.strip_prefix(prefix).unwrap_or(cause));
+    if LIMITS.into_iter().any(|limit| message.contains(limit)) {
+        format!("not supported: {cause}")
+    } else {
+        format!("it is damaged: {cause}")
     }
 }
 

@@ -5,22 +5,28 @@
 //! the others readable.
 
 mod file;
+mod footer;
+mod leaf;
+mod rewrite;
 mod statistics;
+#[cfg(test)]
+mod tests;
+mod thrift;
 mod types;
+mod values;
 
 use super::Fault;
 use super::source::Source;
-use arrow_array::Array;
-use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use file::ParquetFile;
+use footer::{Footer, options};
 use lakeshore::preview::{
     CELL_CHARACTERS_MAX, COLUMNS_SHOWN_MAX, PROBLEM_CHARACTERS_MAX, Preview, ROW_GROUPS_SHOWN_MAX, RowGroup,
 };
 use lakeshore::schema::{Column, Format, Schema};
+use leaf::Root;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, RowGroupMetaData};
-use std::fmt::{self, Write};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use std::sync::Arc;
 
 pub(super) const MAGIC: &[u8] = b"PAR1";
@@ -31,38 +37,45 @@ const BATCH_ROWS: usize = 128;
 /// A file whose footer was read.
 struct Opened {
     file: ParquetFile,
-    metadata: ArrowReaderMetadata,
+    footer: Footer,
 }
 
 impl Opened {
     fn new(source: &Arc<Source>) -> Result<Self, Fault> {
         let file = ParquetFile::new(source)?;
-        let metadata = ArrowReaderMetadata::load(&file, options()).map_err(|error| file.cause(error))?;
-        Ok(Self { file, metadata })
+        let footer = Footer::read(&file.footer()?)?;
+        Ok(Self { file, footer })
     }
 
-    fn footer(&self) -> &Arc<ParquetMetaData> {
-        self.metadata.metadata()
+    fn parquet(&self) -> &Arc<ParquetMetaData> {
+        self.footer.parquet()
     }
 
     fn schema(&self, columns_max: usize) -> Schema {
-        let fields = self.metadata.schema().fields().iter().take(columns_max);
-        let column = |field: &Arc<arrow_schema::Field>| Column {
-            name: field.name().clone(),
-            kind: types::words(field.data_type()),
-            nullable: field.is_nullable(),
+        let fields = self.footer.metadata.schema().fields();
+        let roots = self.footer.roots.iter().zip(&self.footer.fields).take(columns_max);
+        let column = |(root, field): (&Root, &Option<usize>)| Column {
+            name: root.name.clone(),
+            kind: match field {
+                Some(field) => types::words(fields[*field].data_type(), &self.footer.leaves[root.leaves.clone()]),
+                None => "struct<>".to_owned(),
+            },
+            nullable: root.nullable,
         };
-        Schema::of(Format::Parquet, fields.map(column))
+        Schema::of(Format::Parquet, roots.map(column))
     }
 
     fn row_count(&self) -> u64 {
-        u64::try_from(self.footer().file_metadata().num_rows()).unwrap_or(0)
+        u64::try_from(self.parquet().file_metadata().num_rows()).unwrap_or(0)
     }
-}
 
-/// The types that Parquet itself knows, whatever a writer has noted for itself beside them.
-fn options() -> ArrowReaderOptions {
-    ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_page_index_policy(PageIndexPolicy::Skip)
+    /// What the footer says twice, and not the same.
+    fn contradiction(&self) -> Option<String> {
+        let in_groups = self.parquet().row_groups().iter().map(RowGroupMetaData::num_rows).fold(0, i64::saturating_add);
+        let in_all = self.parquet().file_metadata().num_rows();
+        (in_groups != in_all)
+            .then(|| format!("it is damaged: it says that it has {in_all} rows, and its row groups have {in_groups}"))
+    }
 }
 
 pub(super) fn inspect(source: &Arc<Source>) -> Result<Preview, Fault> {
@@ -75,18 +88,18 @@ pub(super) fn inspect(source: &Arc<Source>) -> Result<Preview, Fault> {
 
 pub(super) fn preview(source: &Arc<Source>, rows_max: usize) -> Result<Preview, Fault> {
     let opened = Opened::new(source)?;
-    let footer = opened.footer();
-    let num_columns = opened.metadata.schema().fields().len();
+    let num_columns = opened.footer.roots.len();
     let shown = num_columns.min(COLUMNS_SHOWN_MAX);
-    let groups = footer.row_groups();
+    let groups = opened.parquet().row_groups();
     let (rows, problems) = first_rows(&opened, shown, rows_max)?;
-    let problem = (!problems.is_empty()).then(|| {
+    let of_columns = (!problems.is_empty()).then(|| {
         let named: Vec<_> = problems.iter().take(3).map(|(name, problem)| format!("{name}: {problem}")).collect();
         let more = problems.len().saturating_sub(named.len());
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-        let words = format!("some columns are not shown ({}{more})", named.join("; "));
-        words.chars().take(PROBLEM_CHARACTERS_MAX).collect()
+        format!("some columns are not shown ({}{more})", named.join("; "))
     });
+    let problems: Vec<_> = opened.contradiction().into_iter().chain(of_columns).collect();
+    let problem = problems.join("; ").chars().take(PROBLEM_CHARACTERS_MAX).collect();
     Ok(Preview {
         schema: Some(opened.schema(shown)),
         num_columns: num_columns as u64,
@@ -94,9 +107,9 @@ pub(super) fn preview(source: &Arc<Source>, rows_max: usize) -> Result<Preview, 
         rows,
         row_groups: groups.iter().take(ROW_GROUPS_SHOWN_MAX).map(row_group).collect(),
         num_row_groups: groups.len() as u64,
-        statistics: statistics::of_columns(footer, opened.metadata.schema(), shown),
-        written_by: footer.file_metadata().created_by().map(cut),
-        problem,
+        statistics: statistics::of_columns(&opened.footer, shown),
+        written_by: opened.parquet().file_metadata().created_by().map(cut),
+        problem: (!problems.is_empty()).then_some(problem),
         ..Preview::nothing(Format::Parquet)
     })
 }
@@ -113,7 +126,7 @@ type Rows = Vec<Vec<Option<String>>>;
 
 /// The rows, and the columns that could not be read, each with the reason; what it has in each row is `None`.
 fn first_rows(opened: &Opened, columns: usize, rows_max: usize) -> Result<(Rows, Vec<(String, String)>), Fault> {
-    let footer = opened.footer();
+    let footer = opened.parquet();
     // As many row groups as hold so many rows, and no empty ones.
     let mut held = 0;
     let groups: Vec<usize> = (0..footer.num_row_groups())
@@ -127,18 +140,19 @@ fn first_rows(opened: &Opened, columns: usize, rows_max: usize) -> Result<(Rows,
     let num_rows = held.min(rows_max).min(usize::try_from(opened.row_count()).unwrap_or(usize::MAX));
     let mut rows = vec![Vec::with_capacity(columns); num_rows];
     let mut problems = Vec::new();
-    let viewed = Arc::new(types::viewed(opened.metadata.schema()));
+    let whole = &opened.footer.metadata;
+    let viewed = Arc::new(types::viewed(whole.schema()));
     let as_views = ArrowReaderMetadata::try_new(footer.clone(), options().with_schema(viewed));
-    let metadata = as_views.unwrap_or_else(|_| opened.metadata.clone());
-    for column in 0..columns {
+    let metadata = as_views.unwrap_or_else(|_| whole.clone());
+    for root in opened.footer.roots.iter().take(columns) {
         if groups.is_empty() || num_rows == 0 {
             break;
         }
-        let values = match read_column(opened, &metadata, column, &groups, num_rows) {
+        let values = match read_column(opened, &metadata, root, &groups, num_rows) {
             Ok(values) => values,
             Err(fault @ Fault::Disk(_)) => return Err(fault),
             Err(Fault::Unreadable(problem)) => {
-                problems.push((cut(opened.metadata.schema().field(column).name()), problem));
+                problems.push((cut(&root.name), problem));
                 Vec::new()
             }
         };
@@ -151,18 +165,20 @@ fn first_rows(opened: &Opened, columns: usize, rows_max: usize) -> Result<(Rows,
 fn read_column(
     opened: &Opened,
     metadata: &ArrowReaderMetadata,
-    column: usize,
+    root: &Root,
     groups: &[usize],
     num_rows: usize,
 ) -> Result<Vec<Option<String>>, Fault> {
-    let parquet_schema = opened.footer().file_metadata().schema_descr();
-    let leaf = (0..parquet_schema.num_columns()).find(|&leaf| parquet_schema.get_column_root_idx(leaf) == column);
-    if leaf.is_none() {
-        return Ok(Vec::new());
+    if let Some(limit) = opened.footer.limit_of(root) {
+        return Err(Fault::unreadable(limit));
     }
+    if root.leaves.is_empty() {
+        return Err(Fault::unreadable("it is a group without columns, and has no values"));
+    }
+    let parquet_schema = opened.parquet().file_metadata().schema_descr();
     let file = &opened.file;
     let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), metadata.clone())
-        .with_projection(ProjectionMask::roots(parquet_schema, [column]))
+        .with_projection(ProjectionMask::leaves(parquet_schema, root.leaves.clone()))
         .with_row_groups(groups.to_vec())
         .with_batch_size(BATCH_ROWS.min(num_rows))
         .with_limit(num_rows)
@@ -172,52 +188,14 @@ fn read_column(
     for batch in reader {
         let batch = batch.map_err(|error| file.cause(error))?;
         if let Some(array) = batch.columns().first() {
-            shown_values(array, &mut values);
+            values::shown_values(array, &opened.footer.leaves[root.leaves.clone()], &mut values);
         }
+    }
+    if values.len() < num_rows {
+        let problem = format!("it is damaged: it has {} values for {num_rows} rows", values.len());
+        return Err(Fault::Unreadable(problem));
     }
     Ok(values)
-}
-
-fn shown_values(array: &dyn Array, values: &mut Vec<Option<String>>) {
-    let formatter = ArrayFormatter::try_new(array, &FORMAT);
-    values.extend((0..array.len()).map(|row| {
-        if array.is_null(row) {
-            return None;
-        }
-        let mut cell = Cell { text: String::new(), characters_left: CELL_CHARACTERS_MAX };
-        let written = formatter.as_ref().map(|formatter| formatter.value(row).write(&mut cell));
-        Some(match written {
-            Ok(Ok(())) => cell.text,
-            _ if cell.characters_left == 0 => cell.text + "…",
-            _ => "not shown: no such value".to_owned(),
-        })
-    }));
-}
-
-/// Nulls within lists and structs; a null of a row of its own is none of its words.
-const FORMAT: FormatOptions<'static> = FormatOptions::new().with_display_error(false).with_null("null");
-
-/// A value as it is shown: what is too long ends its own writing.
-struct Cell {
-    text: String,
-    characters_left: usize,
-}
-
-impl Write for Cell {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        match text.char_indices().nth(self.characters_left) {
-            Some((end, _)) => {
-                self.text.push_str(&text[..end]);
-                self.characters_left = 0;
-                Err(fmt::Error)
-            }
-            None => {
-                self.text.push_str(text);
-                self.characters_left -= text.chars().count();
-                Ok(())
-            }
-        }
-    }
 }
 
 fn cut(text: impl AsRef<str>) -> String {

@@ -1,56 +1,65 @@
-//! What the footer says of each column.
+//! What the footer says of each column, as far as the format says that it can be believed.
+//!
+//! A least and a greatest value mean something in an order, and only where all writers had the same order in mind: see the comments
+//! on `Statistics` and `ColumnOrder` in `parquet.thrift`.
 
-use super::shown_values;
+use super::footer::Footer;
+use super::leaf::{LeafKind, Root};
+use super::values::shown_values;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float16Type, Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, UInt64Array};
 use arrow_cmp::make_comparator;
-use arrow_schema::{Schema, SchemaRef, SortOptions};
+use arrow_schema::{DataType, SortOptions};
 use lakeshore::preview::ColumnStatistics;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::basic::{ColumnOrder, SortOrder, Type};
+use parquet::file::metadata::ColumnChunkMetaData;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 /// Statistics of that many chunks are added up; of a file of more, none are told.
 const CHUNKS_MAX: usize = 200_000;
 
-pub(super) fn of_columns(footer: &ParquetMetaData, schema: &SchemaRef, columns: usize) -> Vec<ColumnStatistics> {
-    if footer.num_row_groups().saturating_mul(columns) > CHUNKS_MAX {
-        return Vec::new();
-    }
-    let parquet_schema = footer.file_metadata().schema_descr();
-    let mut leaves = vec![Vec::new(); schema.fields().len()];
-    for leaf in 0..parquet_schema.num_columns() {
-        if let Some(of_root) = leaves.get_mut(parquet_schema.get_column_root_idx(leaf)) {
-            of_root.push(leaf);
-        }
-    }
-    let names = schema.fields().iter().map(|field| super::cut(field.name()));
-    let columns = names.zip(leaves).take(columns).enumerate();
-    columns.map(|(index, (name, leaves))| of_column(footer, schema, index, name, &leaves)).collect()
+/// The least or the greatest value.
+#[derive(Debug, Default)]
+struct Bound {
+    /// It is a value of the column.
+    value: Option<String>,
+    /// No value is beyond it; the writer has cut the value.
+    limit: Option<String>,
 }
 
-fn of_column(
-    footer: &ParquetMetaData,
-    schema: &Schema,
-    index: usize,
-    name: String,
-    leaves: &[usize],
-) -> ColumnStatistics {
-    let chunks =
-        || footer.row_groups().iter().flat_map(|group| leaves.iter().filter_map(|&leaf| group.columns().get(leaf)));
+pub(super) fn of_columns(footer: &Footer, columns: usize) -> Vec<ColumnStatistics> {
+    if footer.parquet().num_row_groups().saturating_mul(footer.leaves.len()) > CHUNKS_MAX {
+        return Vec::new();
+    }
+    let roots = footer.roots.iter().zip(&footer.fields).take(columns);
+    roots.map(|(root, field)| of_column(footer, root, *field)).collect()
+}
+
+fn of_column(footer: &Footer, root: &Root, field: Option<usize>) -> ColumnStatistics {
+    let chunks = || {
+        let groups = footer.parquet().row_groups().iter();
+        groups.flat_map(|group| root.leaves.clone().filter_map(|leaf| group.columns().get(leaf)))
+    };
     let sum = |bytes: fn(&ColumnChunkMetaData) -> i64| {
         chunks().map(|chunk| u64::try_from(bytes(chunk)).unwrap_or(0)).fold(0, u64::saturating_add)
     };
     let compressions: BTreeSet<String> = chunks().map(|chunk| plain(&chunk.compression().to_string())).collect();
-    let (nulls, min, max) = match leaves {
-        [leaf] if !schema.field(index).data_type().is_nested() => values(footer, schema, index, *leaf),
-        _ => (None, None, None),
+    let (nulls, min, max) = match field {
+        Some(field) if root.leaves.len() == 1 && footer.limit_of(root).is_none() => {
+            values(footer, field, root.leaves.start)
+        }
+        _ => (None, Bound::default(), Bound::default()),
     };
     ColumnStatistics {
-        name,
+        name: super::cut(&root.name),
         nulls,
-        min,
-        max,
+        min: min.value,
+        max: max.value,
+        lower_bound: min.limit,
+        upper_bound: max.limit,
         compressed_bytes: sum(ColumnChunkMetaData::compressed_size),
         uncompressed_bytes: sum(ColumnChunkMetaData::uncompressed_size),
         compression: compressions.into_iter().collect::<Vec<_>>().join(", "),
@@ -63,44 +72,106 @@ fn plain(compression: &str) -> String {
 }
 
 /// How many are null, the least and the greatest.
-fn values(
-    footer: &ParquetMetaData,
-    schema: &Schema,
-    index: usize,
-    leaf: usize,
-) -> (Option<u64>, Option<String>, Option<String>) {
-    let parquet_schema = footer.file_metadata().schema_descr();
-    let converter = StatisticsConverter::from_column_index(leaf, schema.field(index), parquet_schema);
-    let Ok(converter) = converter else { return (None, None, None) };
+fn values(footer: &Footer, field: usize, leaf: usize) -> (Option<u64>, Bound, Bound) {
+    let nothing = (None, Bound::default(), Bound::default());
+    let field = footer.metadata.schema().field(field);
+    let parquet = footer.parquet();
+    match field.data_type() {
+        // All of them, whatever is counted.
+        DataType::Null => {
+            let rows = u64::try_from(parquet.file_metadata().num_rows()).ok();
+            return (rows, Bound::default(), Bound::default());
+        }
+        kind if kind.is_nested() => return nothing,
+        _ => {}
+    }
+    let converter = StatisticsConverter::from_column_index(leaf, field, parquet.file_metadata().schema_descr());
+    let Ok(converter) = converter else { return nothing };
     let converter = converter.with_missing_null_counts_as_zero(false);
-    let groups = || footer.row_groups().iter();
+    let groups = || parquet.row_groups().iter();
     let nulls = converter.row_group_null_counts(groups()).ok();
-    let extreme = |values: Option<ArrayRef>, wanted| {
-        let values = values?;
-        let at = extreme(&values, nulls.as_ref(), footer, wanted)?;
-        let mut shown = Vec::new();
-        shown_values(&values.slice(at, 1), &mut shown);
-        shown.pop().flatten()
+    let known_nulls = nulls.as_ref().filter(|nulls| nulls.null_count() == 0);
+    let num_nulls = known_nulls.map(|nulls| nulls.values().iter().copied().fold(0, u64::saturating_add));
+    let is_believed =
+        groups().all(|group| group.columns().get(leaf).is_none_or(|chunk| is_believed(footer, leaf, chunk)));
+    let (Ok(mins), Ok(maxes)) = (converter.row_group_mins(groups()), converter.row_group_maxes(groups())) else {
+        return (num_nulls, Bound::default(), Bound::default());
     };
-    let min = extreme(converter.row_group_mins(groups()).ok(), Ordering::Less);
-    let max = extreme(converter.row_group_maxes(groups()).ok(), Ordering::Greater);
-    let nulls = nulls.as_ref().filter(|nulls| nulls.null_count() == 0);
-    let nulls = nulls.map(|nulls| nulls.values().iter().copied().fold(0, u64::saturating_add));
-    (nulls, min, max)
+    if !is_believed || has_nan(&mins) || has_nan(&maxes) || contradict(&mins, &maxes) {
+        return (num_nulls, Bound::default(), Bound::default());
+    }
+    let bound = |values: &ArrayRef, wanted, cut: &dyn Fn(usize) -> bool| {
+        let Some(at) = extreme(values, nulls.as_ref(), footer, wanted, cut) else { return Bound::default() };
+        let mut shown = Vec::new();
+        shown_values(&values.slice(at, 1), &footer.leaves[leaf..=leaf], &mut shown);
+        match (cut(at), shown.pop().flatten()) {
+            (true, limit) => Bound { value: None, limit },
+            (false, value) => Bound { value, limit: None },
+        }
+    };
+    let min = bound(&mins, Ordering::Less, &|group| footer.notes.cut_mins.contains(&(group, leaf)));
+    let max = bound(&maxes, Ordering::Greater, &|group| footer.notes.cut_maxes.contains(&(group, leaf)));
+    (num_nulls, min, max)
+}
+
+/// Whether the order of a chunk's least and greatest value is that of the values.
+fn is_believed(footer: &Footer, leaf: usize, chunk: &ColumnChunkMetaData) -> bool {
+    let Some(statistics) = chunk.statistics() else { return true };
+    if matches!(footer.leaves[leaf], LeafKind::Int96 | LeafKind::Interval) {
+        return false;
+    }
+    let column = chunk.column_descr();
+    let by_type =
+        ColumnOrder::column_order_for_type(column.logical_type_ref(), column.converted_type(), column.physical_type());
+    // Of these, any writer's order was the same. Others were compared as signed bytes once.
+    let is_of_one_order = match column.physical_type() {
+        Type::INT32 | Type::INT64 => by_type.sort_order() == SortOrder::SIGNED,
+        Type::BOOLEAN | Type::FLOAT | Type::DOUBLE => true,
+        Type::INT96 | Type::BYTE_ARRAY | Type::FIXED_LEN_BYTE_ARRAY => false,
+    };
+    if statistics.is_min_max_deprecated() {
+        return is_of_one_order;
+    }
+    match footer.parquet().file_metadata().column_orders().map(|orders| orders.get(leaf)) {
+        // An old writer, which names no order.
+        None => is_of_one_order,
+        Some(Some(ColumnOrder::TYPE_DEFINED_ORDER(order))) => *order != SortOrder::UNDEFINED,
+        Some(Some(ColumnOrder::IEEE_754_TOTAL_ORDER)) => by_type.sort_order() == SortOrder::TOTAL_ORDER,
+        Some(_) => false,
+    }
+}
+
+/// Nothing is less or greater than what is no number.
+fn has_nan(values: &ArrayRef) -> bool {
+    match values.data_type() {
+        DataType::Float16 => values.as_primitive::<Float16Type>().iter().flatten().any(|value| value.is_nan()),
+        DataType::Float32 => values.as_primitive::<Float32Type>().iter().flatten().any(f32::is_nan),
+        DataType::Float64 => values.as_primitive::<Float64Type>().iter().flatten().any(f64::is_nan),
+        _ => false,
+    }
+}
+
+/// A least value that is greater than the greatest.
+fn contradict(mins: &ArrayRef, maxes: &ArrayRef) -> bool {
+    let Ok(compare) = make_comparator(mins, maxes, SortOptions::default()) else { return true };
+    let are_known = |group: usize| mins.is_valid(group) && maxes.is_valid(group);
+    (0..mins.len().min(maxes.len())).any(|group| are_known(group) && compare(group, group) == Ordering::Greater)
 }
 
 /// Where the least or greatest value is. `None` where a row group that has values does not tell its own.
 fn extreme(
     values: &ArrayRef,
     nulls: Option<&UInt64Array>,
-    footer: &ParquetMetaData,
+    footer: &Footer,
     wanted: Ordering,
+    is_cut: &dyn Fn(usize) -> bool,
 ) -> Option<usize> {
+    let parquet = footer.parquet();
     let is_all_null = |group: usize| {
-        let rows = u64::try_from(footer.row_group(group).num_rows()).unwrap_or(0);
+        let rows = u64::try_from(parquet.row_group(group).num_rows()).unwrap_or(0);
         rows == 0 || nulls.is_some_and(|nulls| nulls.is_valid(group) && nulls.value(group) == rows)
     };
-    if values.len() != footer.num_row_groups() {
+    if values.len() != parquet.num_row_groups() {
         return None;
     }
     let compare = make_comparator(values, values, SortOptions::default()).ok()?;
@@ -109,8 +180,14 @@ fn extreme(
         match found {
             _ if values.is_null(group) && is_all_null(group) => {}
             _ if values.is_null(group) => return None,
-            Some(best) if compare(group, best) != wanted => {}
-            _ => found = Some(group),
+            Some(best) => {
+                let order = compare(group, best);
+                // Of two that are the same, the one that is a value.
+                if order == wanted || (order == Ordering::Equal && is_cut(best)) {
+                    found = Some(group);
+                }
+            }
+            None => found = Some(group),
         }
     }
     found

@@ -1,60 +1,80 @@
 //! The types of Parquet's columns: in words, and as they are read.
 
+use super::leaf::LeafKind;
 use arrow_schema::{DataType, Field, Fields, Schema, TimeUnit};
+use std::slice::Iter;
 use std::sync::Arc;
 
 /// Characters of a type's words: those of nested ones may go on for ever.
 const WORDS_CHARACTERS_MAX: usize = 300;
 
-pub(super) fn words(kind: &DataType) -> String {
-    let words = whole_words(kind);
+/// `leaves` are those of the type, in the order of the file.
+pub(super) fn words(kind: &DataType, leaves: &[LeafKind]) -> String {
+    let words = whole_words(kind, &mut leaves.iter());
     match words.char_indices().nth(WORDS_CHARACTERS_MAX) {
         Some((end, _)) => format!("{}…", &words[..end]),
         None => words,
     }
 }
 
-fn whole_words(kind: &DataType) -> String {
+fn whole_words(kind: &DataType, leaves: &mut Iter<'_, LeafKind>) -> String {
     match kind {
-        DataType::Float16 => "float16".into(),
-        DataType::Float32 => "float".into(),
-        DataType::Float64 => "double".into(),
-        DataType::Date32 | DataType::Date64 => "date".into(),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "string".into(),
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "binary".into(),
-        DataType::FixedSizeBinary(length) => format!("binary({length})"),
-        DataType::Time32(unit) | DataType::Time64(unit) => format!("time[{}]", unit_words(*unit)),
-        DataType::Timestamp(unit, None) => format!("timestamp[{}]", unit_words(*unit)),
-        DataType::Timestamp(unit, Some(zone)) => {
-            let zone = if &**zone == "+00:00" { "UTC" } else { zone };
-            format!("timestamp[{}, {zone}]", unit_words(*unit))
-        }
-        DataType::Decimal32(precision, scale)
-        | DataType::Decimal64(precision, scale)
-        | DataType::Decimal128(precision, scale)
-        | DataType::Decimal256(precision, scale) => format!("decimal({precision}, {scale})"),
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
-            format!("list<{}>", whole_words(item.data_type()))
+            format!("list<{}>", whole_words(item.data_type(), leaves))
         }
-        DataType::Struct(fields) => format!("struct<{}>", fields_words(fields)),
+        DataType::Struct(fields) => format!("struct<{}>", fields_words(fields, leaves)),
         DataType::Map(entries, _) => match entries.data_type() {
             DataType::Struct(pair) if pair.len() == 2 => {
-                format!("map<{}, {}>", whole_words(pair[0].data_type()), whole_words(pair[1].data_type()))
+                let key = whole_words(pair[0].data_type(), leaves);
+                format!("map<{key}, {}>", whole_words(pair[1].data_type(), leaves))
             }
-            other => format!("map<{}>", whole_words(other)),
+            other => format!("map<{}>", whole_words(other, leaves)),
         },
-        // Whole numbers, truths: `int64`, `boolean`.
-        other => other.to_string().to_lowercase(),
+        kind => leaf_words(kind, leaves.next().copied().unwrap_or_default()),
     }
 }
 
-fn fields_words(fields: &Fields) -> String {
+fn leaf_words(kind: &DataType, leaf: LeafKind) -> String {
+    match (leaf, kind) {
+        (LeafKind::Int96, _) => "timestamp[ns]".into(),
+        (LeafKind::Interval, _) => "interval".into(),
+        (LeafKind::Uuid, _) => "uuid".into(),
+        (LeafKind::Text, _) => "enum".into(),
+        (LeafKind::TimeUtc, DataType::Time32(unit) | DataType::Time64(unit)) => {
+            format!("time[{}, UTC]", unit_words(*unit))
+        }
+        (_, DataType::Float16) => "float16".into(),
+        (_, DataType::Float32) => "float".into(),
+        (_, DataType::Float64) => "double".into(),
+        (_, DataType::Date32 | DataType::Date64) => "date".into(),
+        (_, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View) => "string".into(),
+        (_, DataType::Binary | DataType::LargeBinary | DataType::BinaryView) => "binary".into(),
+        (_, DataType::FixedSizeBinary(length)) => format!("binary({length})"),
+        (_, DataType::Time32(unit) | DataType::Time64(unit)) => format!("time[{}]", unit_words(*unit)),
+        (_, DataType::Timestamp(unit, None)) => format!("timestamp[{}]", unit_words(*unit)),
+        (_, DataType::Timestamp(unit, Some(zone))) => {
+            let zone = if &**zone == "+00:00" { "UTC" } else { zone };
+            format!("timestamp[{}, {zone}]", unit_words(*unit))
+        }
+        (
+            _,
+            DataType::Decimal32(precision, scale)
+            | DataType::Decimal64(precision, scale)
+            | DataType::Decimal128(precision, scale)
+            | DataType::Decimal256(precision, scale),
+        ) => format!("decimal({precision}, {scale})"),
+        // Whole numbers, truths: `int64`, `boolean`.
+        (_, other) => other.to_string().to_lowercase(),
+    }
+}
+
+fn fields_words(fields: &Fields, leaves: &mut Iter<'_, LeafKind>) -> String {
     let fields: Vec<_> =
-        fields.iter().map(|field| format!("{}: {}", field.name(), whole_words(field.data_type()))).collect();
+        fields.iter().map(|field| format!("{}: {}", field.name(), whole_words(field.data_type(), leaves))).collect();
     fields.join(", ")
 }
 
-fn unit_words(unit: TimeUnit) -> &'static str {
+pub(super) fn unit_words(unit: TimeUnit) -> &'static str {
     match unit {
         TimeUnit::Second => "s",
         TimeUnit::Millisecond => "ms",
@@ -86,6 +106,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_type_is_that_of_the_file_also_where_it_is_read_as_bytes() {
+        let bytes = |length| Arc::new(Field::new("item", DataType::FixedSizeBinary(length), true));
+        let kind = DataType::Struct(vec![bytes(12), bytes(16), bytes(16)].into());
+        let leaves = [LeafKind::Int96, LeafKind::Plain, LeafKind::Uuid];
+        assert_eq!(words(&kind, &leaves), "struct<item: timestamp[ns], item: binary(16), item: uuid>");
+        let time = DataType::Time64(TimeUnit::Microsecond);
+        assert_eq!(words(&time, &[LeafKind::TimeUtc]), "time[us, UTC]");
+    }
+
+    #[test]
     fn types_read_as_people_write_them() {
         let item = |kind| Arc::new(Field::new("item", kind, true));
         for (kind, expected) in [
@@ -96,7 +126,7 @@ mod tests {
             (DataType::List(item(DataType::Utf8)), "list<string>"),
             (DataType::Struct(vec![item(DataType::Float64)].into()), "struct<item: double>"),
         ] {
-            assert_eq!(words(&kind), expected);
+            assert_eq!(words(&kind, &[]), expected);
         }
     }
 }

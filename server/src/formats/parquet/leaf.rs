@@ -1,0 +1,133 @@
+//! The elements of a file's schema, as the footer lists them: depth first, groups and leaves.
+
+use super::thrift::Fields;
+use std::ops::Range;
+
+/// Physical types, by the numbers of `parquet.thrift`.
+pub(super) mod physical {
+    pub(crate) const BOOLEAN: i64 = 0;
+    pub(crate) const INT32: i64 = 1;
+    pub(crate) const INT64: i64 = 2;
+    pub(crate) const INT96: i64 = 3;
+    pub(crate) const FLOAT: i64 = 4;
+    pub(crate) const DOUBLE: i64 = 5;
+    pub(crate) const FIXED: i64 = 7;
+}
+
+const CONVERTED_ENUM: i64 = 4;
+const CONVERTED_INTERVAL: i64 = 21;
+const LOGICAL_ENUM: i16 = 4;
+const LOGICAL_TIME: i16 = 7;
+const LOGICAL_UUID: i16 = 14;
+
+/// What the arrow crate's type does not tell of a leaf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum LeafKind {
+    #[default]
+    Plain,
+    /// A timestamp of 12 bytes, which is read as bytes: it may be out of reach of 64 bits of nanoseconds.
+    Int96,
+    /// Months, days and milliseconds, which are read as bytes: the arrow crate leaves months out.
+    Interval,
+    Uuid,
+    /// Bytes that are text.
+    Text,
+    /// A time of day in UTC.
+    TimeUtc,
+}
+
+/// An element of the schema.
+pub(super) struct Element<'a> {
+    pub(super) fields: Fields<'a>,
+    /// Of a leaf: its number.
+    pub(super) leaf: Option<usize>,
+}
+
+impl Element<'_> {
+    pub(super) fn physical(&self) -> Option<i64> {
+        self.fields.number(1)
+    }
+
+    fn kind(&self) -> LeafKind {
+        let logical = self.fields.fields(10);
+        let is_logical = |id| logical.as_ref().and_then(Fields::first) == Some(id);
+        let (physical, length, converted) = (self.physical(), self.fields.number(2), self.fields.number(6));
+        match (physical, length) {
+            (Some(physical::INT96), _) => LeafKind::Int96,
+            (Some(physical::FIXED), Some(12)) if logical.is_none() && converted == Some(CONVERTED_INTERVAL) => {
+                LeafKind::Interval
+            }
+            (Some(physical::FIXED), Some(16)) if is_logical(LOGICAL_UUID) => LeafKind::Uuid,
+            _ if is_logical(LOGICAL_ENUM) || (logical.is_none() && converted == Some(CONVERTED_ENUM)) => LeafKind::Text,
+            _ if is_logical(LOGICAL_TIME) => {
+                let time = logical.as_ref().and_then(|logical| logical.fields(LOGICAL_TIME));
+                if time.is_some_and(|time| time.is_true(1)) { LeafKind::TimeUtc } else { LeafKind::Plain }
+            }
+            _ => LeafKind::Plain,
+        }
+    }
+}
+
+/// A column of the table: a root of the schema, in the order of the file.
+#[derive(Debug)]
+pub(super) struct Root {
+    pub(super) name: String,
+    pub(super) nullable: bool,
+    /// Its elements, itself the first.
+    pub(super) elements: Range<usize>,
+    /// None, where it is a group of groups without a value.
+    pub(super) leaves: Range<usize>,
+}
+
+/// The schema of a file. The first element is that of the whole.
+pub(super) struct Elements<'a> {
+    pub(super) all: Vec<Element<'a>>,
+    pub(super) roots: Vec<Root>,
+    pub(super) leaves: Vec<LeafKind>,
+}
+
+impl<'a> Elements<'a> {
+    /// `None` where the list is no tree.
+    pub(super) fn parse(list: &[&'a [u8]]) -> Option<Self> {
+        const OPTIONAL: i64 = 1;
+        let mut all = Vec::with_capacity(list.len());
+        let (mut roots, mut leaves): (Vec<Root>, Vec<LeafKind>) = (Vec::new(), Vec::new());
+        // How many children each group that is open still has.
+        let mut open: Vec<i64> = Vec::new();
+        for (index, bytes) in list.iter().enumerate() {
+            let fields = Fields::parse(bytes)?;
+            let children = fields.number(5).unwrap_or(0);
+            if index > 0 && open.is_empty() {
+                return None;
+            }
+            if open.len() == 1 {
+                roots.push(Root {
+                    name: String::from_utf8_lossy(fields.binary(4)?).into_owned(),
+                    nullable: fields.number(3) == Some(OPTIONAL),
+                    elements: index..index,
+                    leaves: leaves.len()..leaves.len(),
+                });
+            }
+            let is_leaf = index > 0 && fields.has(1) && children <= 0;
+            let element = Element { fields, leaf: is_leaf.then_some(leaves.len()) };
+            if is_leaf {
+                leaves.push(element.kind());
+            }
+            all.push(element);
+            if let Some(root) = roots.last_mut() {
+                root.elements.end = index + 1;
+                root.leaves.end = leaves.len();
+            }
+            if let Some(left) = open.last_mut() {
+                *left -= 1;
+            }
+            if children > 0 {
+                open.push(children);
+            }
+            while open.last() == Some(&0) {
+                open.pop();
+            }
+        }
+        open.is_empty().then_some(Self { all, roots, leaves })
+    }
+}

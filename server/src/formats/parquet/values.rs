@@ -1,0 +1,359 @@
+//! Values of Parquet's columns as text, exactly as the file has them.
+//!
+//! Nothing is rounded, and nothing wraps: dates and times are computed from the numbers in the file, of any size. Numbers
+//! and bytes are written by the arrow crate.
+
+use super::leaf::LeafKind;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    ArrowPrimitiveType, Date32Type, Time32MillisecondType, Time64MicrosecondType, Time64NanosecondType,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+};
+use arrow_array::{Array, FixedSizeBinaryArray, PrimitiveArray};
+use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use arrow_schema::{ArrowError, DataType, TimeUnit};
+use lakeshore::preview::CELL_CHARACTERS_MAX;
+use std::fmt::{self, Write};
+use std::slice::Iter;
+
+const NANOSECONDS_PER_DAY: i128 = 86_400_000_000_000;
+/// The Julian day of 1970-01-01, from which INT96 timestamps count.
+const JULIAN_DAY_OF_1970: i128 = 2_440_588;
+
+/// Adds the text of each row, `None` for a null.
+pub(super) fn shown_values(array: &dyn Array, leaves: &[LeafKind], values: &mut Vec<Option<String>>) {
+    let printer = Printer::new(array, &mut leaves.iter());
+    // A column of type null has no null of its own in memory: all its rows are.
+    let nulls = array.logical_nulls();
+    values.extend((0..array.len()).map(|row| {
+        if nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+            return None;
+        }
+        let mut cell = Cell { text: String::new(), characters_left: CELL_CHARACTERS_MAX };
+        let written = printer.as_ref().map(|printer| printer.write(row, Place::Row, &mut cell));
+        Some(match written {
+            Ok(Ok(())) => cell.text,
+            _ if cell.characters_left == 0 => cell.text + "…",
+            _ => format!("not supported: a value of type {}", array.data_type()),
+        })
+    }));
+}
+
+const FORMAT: FormatOptions<'static> = FormatOptions::new().with_display_error(false).with_null("null");
+
+/// Where a text is written: within lists and structs it is quoted where it would be taken for something else.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Row,
+    Within,
+}
+
+/// Writes the values of an array.
+enum Printer<'a> {
+    Null,
+    /// By the arrow crate.
+    Plain(ArrayFormatter<'a>),
+    Text(Box<dyn Fn(usize) -> &'a str + 'a>),
+    /// Bytes that are text by their annotation, if they are.
+    TextBytes(Box<dyn Fn(usize) -> &'a [u8] + 'a>),
+    /// A number, and how it is written.
+    Number(Box<dyn Fn(usize) -> i64 + 'a>, NumberFormat),
+    Fixed(&'a FixedSizeBinaryArray, fn(&[u8], &mut Cell) -> fmt::Result),
+    List(Box<dyn Fn(usize) -> std::ops::Range<usize> + 'a>, Nullable<'a>),
+    Struct(Vec<(&'a str, Nullable<'a>)>),
+    Map(Box<dyn Fn(usize) -> std::ops::Range<usize> + 'a>, Nullable<'a>, Nullable<'a>),
+}
+
+#[derive(Clone, Copy)]
+enum NumberFormat {
+    Date,
+    Time(TimeUnit),
+    Timestamp(TimeUnit, bool),
+}
+
+/// The values within others, with their nulls.
+struct Nullable<'a> {
+    array: &'a dyn Array,
+    printer: Box<Printer<'a>>,
+}
+
+impl<'a> Nullable<'a> {
+    fn new(array: &'a dyn Array, leaves: &mut Iter<'_, LeafKind>) -> Result<Self, ArrowError> {
+        Ok(Self { array, printer: Box::new(Printer::new(array, leaves)?) })
+    }
+
+    fn write(&self, row: usize, cell: &mut Cell) -> fmt::Result {
+        if self.array.is_null(row) { cell.write_str("null") } else { self.printer.write(row, Place::Within, cell) }
+    }
+}
+
+fn numbers<'a, T: ArrowPrimitiveType>(array: &'a dyn Array) -> Box<dyn Fn(usize) -> i64 + 'a>
+where
+    T::Native: Into<i64>,
+{
+    let array: &PrimitiveArray<T> = array.as_primitive();
+    Box::new(|row| array.value(row).into())
+}
+
+impl<'a> Printer<'a> {
+    /// `leaves` are those from the first of this array on.
+    fn new(array: &'a dyn Array, leaves: &mut Iter<'_, LeafKind>) -> Result<Self, ArrowError> {
+        let kind = array.data_type();
+        if !kind.is_nested() {
+            return Self::of_leaf(array, leaves.next().copied().unwrap_or_default());
+        }
+        Ok(match kind {
+            DataType::List(_) => {
+                let list = array.as_list::<i32>();
+                let offsets = list.value_offsets();
+                let range = move |row: usize| offset(offsets[row])..offset(offsets[row + 1]);
+                Self::List(Box::new(range), Nullable::new(list.values(), leaves)?)
+            }
+            DataType::Struct(fields) => {
+                let columns = array.as_struct().columns();
+                let columns = fields
+                    .iter()
+                    .zip(columns)
+                    .map(|(field, column)| Ok((field.name().as_str(), Nullable::new(column, leaves)?)));
+                Self::Struct(columns.collect::<Result<_, ArrowError>>()?)
+            }
+            DataType::Map(..) => {
+                let map = array.as_map();
+                let offsets = map.value_offsets();
+                let range = move |row: usize| offset(offsets[row])..offset(offsets[row + 1]);
+                let keys = Nullable::new(map.keys(), leaves)?;
+                Self::Map(Box::new(range), keys, Nullable::new(map.values(), leaves)?)
+            }
+            _ => return Err(ArrowError::NotYetImplemented(kind.to_string())),
+        })
+    }
+
+    fn of_leaf(array: &'a dyn Array, leaf: LeafKind) -> Result<Self, ArrowError> {
+        Ok(match (array.data_type(), leaf) {
+            (DataType::Null, _) => Self::Null,
+            (DataType::Utf8, _) => {
+                let texts = array.as_string::<i32>();
+                Self::Text(Box::new(|row| texts.value(row)))
+            }
+            (DataType::Utf8View, _) => {
+                let texts = array.as_string_view();
+                Self::Text(Box::new(|row| texts.value(row)))
+            }
+            (DataType::BinaryView, LeafKind::Text) => {
+                let bytes = array.as_binary_view();
+                Self::TextBytes(Box::new(|row| bytes.value(row)))
+            }
+            (DataType::Binary, LeafKind::Text) => {
+                let bytes = array.as_binary::<i32>();
+                Self::TextBytes(Box::new(|row| bytes.value(row)))
+            }
+            (DataType::FixedSizeBinary(12), LeafKind::Int96) => Self::Fixed(array.as_fixed_size_binary(), write_int96),
+            (DataType::FixedSizeBinary(12), LeafKind::Interval) => {
+                Self::Fixed(array.as_fixed_size_binary(), write_interval)
+            }
+            (DataType::FixedSizeBinary(16), LeafKind::Uuid) => Self::Fixed(array.as_fixed_size_binary(), write_uuid),
+            (DataType::Date32, _) => Self::Number(numbers::<Date32Type>(array), NumberFormat::Date),
+            (DataType::Time32(unit @ TimeUnit::Millisecond), _) => {
+                Self::Number(numbers::<Time32MillisecondType>(array), NumberFormat::Time(*unit))
+            }
+            (DataType::Time64(unit @ TimeUnit::Microsecond), _) => {
+                Self::Number(numbers::<Time64MicrosecondType>(array), NumberFormat::Time(*unit))
+            }
+            (DataType::Time64(unit @ TimeUnit::Nanosecond), _) => {
+                Self::Number(numbers::<Time64NanosecondType>(array), NumberFormat::Time(*unit))
+            }
+            (DataType::Timestamp(unit, zone), _) => {
+                let numbers = match unit {
+                    TimeUnit::Second => numbers::<TimestampSecondType>(array),
+                    TimeUnit::Millisecond => numbers::<TimestampMillisecondType>(array),
+                    TimeUnit::Microsecond => numbers::<TimestampMicrosecondType>(array),
+                    TimeUnit::Nanosecond => numbers::<TimestampNanosecondType>(array),
+                };
+                // The only zone of Parquet is UTC.
+                Self::Number(numbers, NumberFormat::Timestamp(*unit, zone.is_some()))
+            }
+            _ => Self::Plain(ArrayFormatter::try_new(array, &FORMAT)?),
+        })
+    }
+
+    fn write(&self, row: usize, place: Place, cell: &mut Cell) -> fmt::Result {
+        match self {
+            Self::Null => cell.write_str("null"),
+            Self::Plain(formatter) => formatter.value(row).write(cell).map_err(|_| fmt::Error),
+            Self::Text(text) => write_text(text(row), place, cell),
+            Self::TextBytes(bytes) => match std::str::from_utf8(bytes(row)) {
+                Ok(text) => write_text(text, place, cell),
+                Err(_) => write_hex(bytes(row), cell),
+            },
+            Self::Number(number, format) => write_number(number(row), *format, cell),
+            Self::Fixed(array, write) => write(array.value(row), cell),
+            Self::List(range, items) => {
+                cell.write_char('[')?;
+                for (position, row) in range(row).enumerate() {
+                    cell.write_str(if position > 0 { ", " } else { "" })?;
+                    items.write(row, cell)?;
+                }
+                cell.write_char(']')
+            }
+            Self::Struct(columns) => {
+                cell.write_char('{')?;
+                for (position, (name, values)) in columns.iter().enumerate() {
+                    cell.write_str(if position > 0 { ", " } else { "" })?;
+                    cell.write_str(name)?;
+                    cell.write_str(": ")?;
+                    values.write(row, cell)?;
+                }
+                cell.write_char('}')
+            }
+            Self::Map(range, keys, values) => {
+                cell.write_char('{')?;
+                for (position, row) in range(row).enumerate() {
+                    cell.write_str(if position > 0 { ", " } else { "" })?;
+                    keys.write(row, cell)?;
+                    cell.write_str(": ")?;
+                    values.write(row, cell)?;
+                }
+                cell.write_char('}')
+            }
+        }
+    }
+}
+
+fn offset(offset: i32) -> usize {
+    usize::try_from(offset).unwrap_or(0)
+}
+
+/// Within a list, `null` and `a, b` are quoted, as they are one text each.
+fn write_text(text: &str, place: Place, cell: &mut Cell) -> fmt::Result {
+    let is_ambiguous = || {
+        text.is_empty()
+            || text.eq_ignore_ascii_case("null")
+            || text.trim().len() < text.len()
+            || text.contains([',', ':', '[', ']', '{', '}', '"', '\''])
+    };
+    if place == Place::Row || !is_ambiguous() {
+        return cell.write_str(text);
+    }
+    // A long text is cut as it is written.
+    let shown: String = text.chars().take(CELL_CHARACTERS_MAX + 1).collect();
+    write!(cell, "\"{}\"", shown.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+fn write_hex(bytes: &[u8], cell: &mut Cell) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(cell, "{byte:02x}"))
+}
+
+fn write_number(number: i64, format: NumberFormat, cell: &mut Cell) -> fmt::Result {
+    match format {
+        NumberFormat::Date => write_date(number, cell),
+        NumberFormat::Time(unit) => {
+            let nanoseconds = i128::from(number) * per_unit(unit);
+            // 24:00 is the end of a day.
+            if (0..=NANOSECONDS_PER_DAY).contains(&nanoseconds) {
+                write_time(nanoseconds, cell)
+            } else {
+                write!(cell, "no time of day: {number} {}", super::types::unit_words(unit))
+            }
+        }
+        NumberFormat::Timestamp(unit, is_utc) => {
+            write_timestamp(i128::from(number) * per_unit(unit), cell)?;
+            cell.write_str(if is_utc { "Z" } else { "" })
+        }
+    }
+}
+
+fn per_unit(unit: TimeUnit) -> i128 {
+    match unit {
+        TimeUnit::Second => 1_000_000_000,
+        TimeUnit::Millisecond => 1_000_000,
+        TimeUnit::Microsecond => 1000,
+        TimeUnit::Nanosecond => 1,
+    }
+}
+
+/// Nanoseconds since 1970.
+fn write_timestamp(nanoseconds: i128, cell: &mut Cell) -> fmt::Result {
+    let days = nanoseconds.div_euclid(NANOSECONDS_PER_DAY);
+    write_date(i64::try_from(days).map_err(|_| fmt::Error)?, cell)?;
+    cell.write_char('T')?;
+    write_time(nanoseconds.rem_euclid(NANOSECONDS_PER_DAY), cell)
+}
+
+/// Nanoseconds since midnight. Of a second, as many digits as it takes, three at a time.
+fn write_time(nanoseconds: i128, cell: &mut Cell) -> fmt::Result {
+    let (seconds, part) = (nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
+    write!(cell, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)?;
+    match (part % 1_000_000, part % 1000) {
+        _ if part == 0 => Ok(()),
+        (0, _) => write!(cell, ".{:03}", part / 1_000_000),
+        (_, 0) => write!(cell, ".{:06}", part / 1000),
+        _ => write!(cell, ".{part:09}"),
+    }
+}
+
+/// Days since 1970, in the Gregorian calendar, also before there was one. A year of more than four digits has a sign (ISO 8601).
+///
+/// `chrono` and `time` have no dates beyond some hundred thousand years, which a file may have.
+/// <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>
+fn write_date(days: i64, cell: &mut Cell) -> fmt::Result {
+    let days = i128::from(days) + 719_468;
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + i128::from(month <= 2);
+    if (0..=9999).contains(&year) {
+        write!(cell, "{year:04}-{month:02}-{day:02}")
+    } else {
+        write!(cell, "{year:+05}-{month:02}-{day:02}")
+    }
+}
+
+/// Nanoseconds of a day, and the Julian day, as Impala and Spark write them.
+fn write_int96(bytes: &[u8], cell: &mut Cell) -> fmt::Result {
+    let (Some(nanoseconds), Some(day)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<4>()) else {
+        return Err(fmt::Error);
+    };
+    let days = i128::from(i32::from_le_bytes(*day)) - JULIAN_DAY_OF_1970;
+    write_timestamp(days * NANOSECONDS_PER_DAY + i128::from(i64::from_le_bytes(*nanoseconds)), cell)
+}
+
+/// Three numbers, none of which is worth a number of another.
+fn write_interval(bytes: &[u8], cell: &mut Cell) -> fmt::Result {
+    let mut numbers = bytes.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes));
+    let mut next = || numbers.next().ok_or(fmt::Error);
+    write!(cell, "{} months {} days {} ms", next()?, next()?, next()?)
+}
+
+fn write_uuid(bytes: &[u8], cell: &mut Cell) -> fmt::Result {
+    for (position, byte) in bytes.iter().enumerate() {
+        cell.write_str(if matches!(position, 4 | 6 | 8 | 10) { "-" } else { "" })?;
+        write!(cell, "{byte:02x}")?;
+    }
+    Ok(())
+}
+
+/// A value as it is shown: what is too long ends its own writing.
+struct Cell {
+    text: String,
+    characters_left: usize,
+}
+
+impl Write for Cell {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        match text.char_indices().nth(self.characters_left) {
+            Some((end, _)) => {
+                self.text.push_str(&text[..end]);
+                self.characters_left = 0;
+                Err(fmt::Error)
+            }
+            None => {
+                self.text.push_str(text);
+                self.characters_left -= text.chars().count();
+                Ok(())
+            }
+        }
+    }
+}
