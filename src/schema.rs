@@ -3,6 +3,8 @@
 //! A Parquet file says its types itself. Those of a CSV or JSON lines file are what its first lines look like, so another
 //! file of the same columns may look narrower by chance: that is no difference, see [`Schema::differs_from`].
 
+mod types;
+
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -293,8 +295,8 @@ impl Schema {
     /// In what a new file of this schema differs from `old`; `None` when its readers need not notice.
     ///
     /// Columns are told by their names; of several of one name, the first by the first. Whether a column may hold nulls is not
-    /// compared: writers say so as it comes. A sniffed type does not differ when all that was seen fits the old one, and a key
-    /// that JSON lines lacked before may be lacking again.
+    /// compared: writers say so as it comes. A sniffed type does not differ when all that was seen fits the old one, a column of
+    /// nulls alone has no type to differ in, and a key that JSON lines lacked before may be lacking again.
     pub fn differs_from(&self, old: &Self) -> Option<SchemaDifference> {
         let format = (self.format != old.format).then_some((old.format, self.format));
         let new_ones = numbered(&self.columns);
@@ -306,7 +308,10 @@ impl Schema {
             let new_column = new_ones.get(&key)?;
             let fits = format.is_some()
                 || old_column.kind == new_column.kind
-                || (self.format.is_sniffed() && fits(&old_column.kind, &new_column.kind));
+                || match self.format.is_sniffed() {
+                    true => fits(&old_column.kind, &new_column.kind),
+                    false => types::agree(&old_column.kind, &new_column.kind),
+                };
             (!fits).then(|| RetypedColumn {
                 name: old_column.name.clone(),
                 old_type: old_column.kind.clone(),
