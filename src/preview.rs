@@ -40,6 +40,14 @@ pub struct Dialect {
     /// `gzip`; absent where it is not compressed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<String>,
+    /// Lines before the table, such as a title or comments: it begins in the line behind them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skip_lines: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A line that is not like the others.
@@ -86,14 +94,14 @@ pub struct Preview {
     pub schema: Option<Schema>,
     /// All columns.
     pub num_columns: u64,
-    /// Absent where counting would mean reading it all.
+    /// Absent where counting would mean reading it all. Lines that are no rows are counted in `num_bad_lines` instead.
     pub row_count: Option<u64>,
     /// The first rows, a value for each column of the schema. `None` is a null, or, in delimited values, nothing.
     #[serde(deserialize_with = "rows_just_beyond")]
     pub rows: Vec<Vec<Option<String>>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dialect: Option<Dialect>,
-    /// Among the lines that were read.
+    /// Among the lines that were read. They are no rows, except where nothing but some bytes of them is wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bad_lines: Vec<BadLine>,
     pub num_bad_lines: u64,

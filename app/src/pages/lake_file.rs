@@ -137,6 +137,9 @@ fn kind(format: Format, dialect: &Dialect) -> String {
             words.push("no header");
         }
     }
+    let skipped =
+        (dialect.skip_lines > 0).then(|| format!("{} before the table", format::counted(dialect.skip_lines, "line")));
+    words.extend(skipped.as_deref());
     words.extend((dialect.encoding != "UTF-8").then_some(dialect.encoding.as_str()));
     words.extend(dialect.compression.as_deref());
     words.join(", ")
@@ -178,9 +181,12 @@ mod tests {
 
     #[test]
     fn a_dialect_is_told_where_it_is_not_the_usual_one() {
-        let dialect = Dialect { delimiter: ',', has_header: true, encoding: "UTF-8".into(), compression: None };
+        let dialect =
+            Dialect { delimiter: ',', has_header: true, encoding: "UTF-8".into(), compression: None, skip_lines: 0 };
         assert_eq!(kind(Format::Delimited, &dialect), "CSV, commas");
         let dialect = Dialect { delimiter: '\t', has_header: false, compression: Some("gzip".into()), ..dialect };
         assert_eq!(kind(Format::Delimited, &dialect), "CSV, tabs, no header, gzip");
+        let dialect = Dialect { skip_lines: 2, compression: None, ..dialect };
+        assert_eq!(kind(Format::Delimited, &dialect), "CSV, tabs, no header, 2 lines before the table");
     }
 }

@@ -81,7 +81,9 @@ fn lines(format: Format, dialect: Option<&Dialect>, place: &str) -> Vec<Line> {
             format!("spark.read.json({code})"),
         ],
         Format::Delimited => {
-            let is_usual = delimiter == "," && has_header;
+            let skip = dialect.map_or(0, |dialect| dialect.skip_lines);
+            let is_usual = delimiter == "," && has_header && skip == 0;
+            let skipping = |option: &str| if skip > 0 { format!(", {option}{skip}") } else { String::new() };
             let (header, python) =
                 (if has_header { "true" } else { "false" }, if has_header { "True" } else { "False" });
             let with = |options: String| if is_usual { String::new() } else { options };
@@ -89,13 +91,16 @@ fn lines(format: Format, dialect: Option<&Dialect>, place: &str) -> Vec<Line> {
             [
                 format!(
                     "SELECT * FROM read_csv({sql}{}) LIMIT 100;",
-                    with(format!(", delim = '{delimiter}', header = {header}"))
+                    with(format!(", delim = '{delimiter}', header = {header}{}", skipping("skip = ")))
                 ),
                 format!(
                     "import polars as pl\n\npl.read_csv({code}{})",
-                    with(format!(", separator=\"{delimiter}\", has_header={python}"))
+                    with(format!(", separator=\"{delimiter}\", has_header={python}{}", skipping("skip_lines=")))
                 ),
-                format!("import pandas as pd\n\npd.read_csv({code}{})", with(format!(", sep=\"{delimiter}\"{names}"))),
+                format!(
+                    "import pandas as pd\n\npd.read_csv({code}{})",
+                    with(format!(", sep=\"{delimiter}\"{names}{}", skipping("skiprows=")))
+                ),
                 format!("spark.read.csv({code}, sep=\"{delimiter}\", header={python}, inferSchema=True)"),
             ]
         }
@@ -137,10 +142,11 @@ mod tests {
 
     #[test]
     fn an_unusual_dialect_is_told_to_each_program() {
-        let dialect = Dialect { delimiter: '\t', has_header: false, encoding: "UTF-8".into(), compression: None };
+        let encoding = "UTF-8".to_owned();
+        let dialect = Dialect { delimiter: '\t', has_header: false, encoding, compression: None, skip_lines: 3 };
         let told = |name| line(Format::Delimited, Some(&dialect), "/x.tsv", name);
-        assert!(told("DuckDB").contains("delim = '\\t', header = false"));
-        assert!(told("Polars").contains("separator=\"\\t\", has_header=False"));
-        assert!(told("pandas").contains("sep=\"\\t\", header=None"));
+        assert!(told("DuckDB").contains("delim = '\\t', header = false, skip = 3)"));
+        assert!(told("Polars").contains("separator=\"\\t\", has_header=False, skip_lines=3)"));
+        assert!(told("pandas").contains("sep=\"\\t\", header=None, skiprows=3)"));
     }
 }

@@ -4,10 +4,12 @@ use super::Fault;
 use super::source::Source;
 use flate2::bufread::MultiGzDecoder;
 use std::borrow::Cow;
-use std::io::Read;
+use std::io::{self, Read};
 
 /// What is looked at of a text, before and after it is unpacked.
 const HEAD_BYTES: usize = 1 << 20;
+/// What is unpacked beyond that, to see whether a file of a few packed bytes is sound to its end.
+const CHECKED_BYTES_MAX: u64 = 64 << 20;
 
 pub(super) struct Head {
     /// UTF-8, but for what is wrong in the file itself.
@@ -16,6 +18,28 @@ pub(super) struct Head {
     pub(super) compression: Option<&'static str>,
     /// Nothing comes behind it.
     pub(super) is_whole: bool,
+    /// What is wrong with the file as a whole, in a sentence that begins small; what was read is shown all the same.
+    pub(super) damage: Option<String>,
+}
+
+/// Formats of compression that are not read, by how their files begin.
+const OTHER_COMPRESSIONS: [(&[u8], &str); 5] = [
+    (&[0x28, 0xb5, 0x2f, 0xfd], "Zstandard"),
+    (b"BZh", "bzip2"),
+    (&[0xfd, b'7', b'z', b'X', b'Z', 0], "xz"),
+    (b"PK\x03\x04", "ZIP"),
+    (&[0x04, 0x22, 0x4d, 0x18], "LZ4"),
+];
+
+const GZIP: &[u8] = &[0x1f, 0x8b];
+
+/// Why a file that is compressed is not read, by its first bytes.
+pub(super) fn compression_not_read(first: &[u8]) -> Option<String> {
+    if first.starts_with(GZIP) {
+        return Some("it is compressed with gzip, and its name does not end in .gz".to_owned());
+    }
+    let (_, name) = OTHER_COMPRESSIONS.into_iter().find(|(magic, _)| first.starts_with(magic))?;
+    Some(format!("not supported: it is compressed with {name}"))
 }
 
 /// A name without the ending of a compression that is read.
@@ -34,41 +58,77 @@ impl Head {
     pub(super) fn look(source: &Source, name: &str, bytes_max: usize) -> Result<Self, Fault> {
         let packed = source.read(0, bytes_max)?;
         let has_all = packed.len() as u64 == source.len();
-        if !packed.starts_with(&[0x1f, 0x8b]) || plain_name(name) == name {
-            return Ok(Self::decoded(packed.to_vec(), None, has_all));
+        let is_named_gzip = plain_name(name) != name;
+        if !is_named_gzip || !packed.starts_with(GZIP) {
+            let damage = (is_named_gzip && has_all).then(|| "its name says gzip, and it is not compressed".to_owned());
+            return Ok(Self { damage, ..Self::decoded(packed.to_vec(), None, has_all) });
         }
         let mut bytes = Vec::new();
-        // What was unpacked before a fault counts: a file that goes on is cut off here as well.
-        let unpacked = MultiGzDecoder::new(&packed[..]).take(bytes_max as u64 + 1).read_to_end(&mut bytes);
-        let is_whole = has_all && unpacked.is_ok() && bytes.len() <= bytes_max;
+        let mut decoder = MultiGzDecoder::new(&packed[..]);
+        // What was unpacked before a fault counts.
+        let mut unpacked = decoder.by_ref().take(bytes_max as u64 + 1).read_to_end(&mut bytes).map(|_| ());
+        let is_longer = bytes.len() > bytes_max;
+        if is_longer && has_all && unpacked.is_ok() {
+            unpacked = io::copy(&mut decoder.take(CHECKED_BYTES_MAX), &mut io::sink()).map(|_| ());
+        }
+        let damage = match unpacked {
+            Ok(()) => None,
+            // It goes on in the file.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !has_all => None,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Some("it is damaged: its gzip stream is cut off".to_owned())
+            }
+            Err(error) => Some(format!("it is damaged: its gzip stream is wrong ({error})")),
+        };
+        let is_whole = has_all && damage.is_none() && !is_longer;
         if bytes.is_empty() && !is_whole {
-            return Err(Fault::unreadable("it is not what gzip has written, as its name says"));
+            let problem = damage.unwrap_or_else(|| "its gzip stream does not begin in the first megabyte".to_owned());
+            return Err(Fault::unreadable(problem));
         }
         bytes.truncate(bytes_max);
-        Ok(Self::decoded(bytes, Some("gzip"), is_whole))
+        Ok(Self { damage, ..Self::decoded(bytes, Some("gzip"), is_whole) })
     }
 
     fn decoded(bytes: Vec<u8>, compression: Option<&'static str>, is_whole: bool) -> Self {
+        let of = |bytes, encoding| Self { bytes, encoding, compression, is_whole, damage: None };
         let utf_16 = |encoding, unit: fn([u8; 2]) -> u16| {
-            let units = bytes[2..].as_chunks::<2>().0.iter().map(|&pair| unit(pair));
+            let (pairs, rest) = bytes[2..].as_chunks::<2>();
+            let units = pairs.iter().map(|&pair| unit(pair));
             let text: String =
                 char::decode_utf16(units).map(|character| character.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
-            Self { bytes: text.into_bytes(), encoding, compression, is_whole }
+            let damage = (is_whole && !rest.is_empty())
+                .then(|| "it is damaged: it ends within a character of UTF-16".to_owned());
+            Self { damage, ..of(text.into_bytes(), encoding) }
         };
         match &bytes[..] {
             [0xff, 0xfe, ..] => utf_16("UTF-16 little-endian", u16::from_le_bytes),
             [0xfe, 0xff, ..] => utf_16("UTF-16 big-endian", u16::from_be_bytes),
-            [0xef, 0xbb, 0xbf, text @ ..] => {
-                Self { bytes: text.to_vec(), encoding: "UTF-8 with a byte order mark", compression, is_whole }
-            }
-            _ => Self { bytes, encoding: "UTF-8", compression, is_whole },
+            [0xef, 0xbb, 0xbf, text @ ..] => of(text.to_vec(), "UTF-8 with a byte order mark"),
+            _ => of(bytes, "UTF-8"),
         }
+    }
+
+    /// Without the NUL bytes at its end, which are left where a writer has reserved more than it wrote.
+    pub(super) fn without_padding(mut self) -> Self {
+        let length = self.bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        let padding = self.bytes.len() - length;
+        if padding > 1 && length > 0 {
+            self.bytes.truncate(length);
+            let damage = format!("it is damaged: it ends with {padding} NUL bytes");
+            self.damage = self.damage.or_else(|| self.is_whole.then_some(damage));
+        }
+        self
+    }
+
+    /// Bytes that no text has, and so many of them that it is none.
+    pub(super) fn is_binary(&self, one_in: usize) -> bool {
+        let is_control = |byte: &&u8| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\r' | b'\t' | 0x0c | 0x1b);
+        self.bytes.iter().filter(is_control).count() * one_in > self.bytes.len()
     }
 
     /// Readable, but perhaps for its last character, which may be cut, and some wrong ones.
     pub(super) fn is_text(&self) -> bool {
-        let is_control = |byte: &&u8| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\r' | b'\t' | 0x0c | 0x1b);
-        if self.bytes.is_empty() || self.bytes.iter().any(|byte| is_control(&byte)) {
+        if self.bytes.is_empty() || self.is_binary(100) {
             return false;
         }
         let wrong = self.lossy().chars().filter(|&character| character == char::REPLACEMENT_CHARACTER).count();

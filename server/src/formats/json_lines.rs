@@ -7,7 +7,8 @@ use lakeshore::preview::{BAD_LINES_SHOWN_MAX, BadLine, COLUMNS_SHOWN_MAX, Dialec
 use lakeshore::schema::{Column, Format, Schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::Value;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -17,8 +18,8 @@ const COLUMNS_MAX: usize = 4096;
 /// Characters of what is said to be wrong with a line.
 const CAUSE_CHARACTERS_MAX: usize = 120;
 
-/// An object with its keys in their order.
-struct Object(Vec<(String, Value)>);
+/// An object with its keys in their order, and its values as they are written: a number may have more digits than any type.
+struct Object(Vec<(String, Box<RawValue>)>);
 
 impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -54,22 +55,31 @@ struct Seen {
     values: u64,
 }
 
-pub(super) fn preview(head: &Head, rows_max: usize) -> Result<Preview, Fault> {
+pub(super) fn preview(head: Head, rows_max: usize) -> Result<Preview, Fault> {
+    let head = head.without_padding();
+    if let Some(problem) = super::head::compression_not_read(&head.bytes) {
+        return Err(Fault::Unreadable(problem));
+    }
     let mut seen: Vec<Seen> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     let (mut objects, mut bad_lines, mut num_bad_lines) = (0_u64, Vec::new(), 0);
     let mut shown: Vec<Vec<(usize, Option<String>)>> = Vec::new();
     for (line, text) in head.lines().filter(|(_, text)| !text.trim_ascii().is_empty()) {
-        let object = match serde_json::from_slice::<Object>(text) {
-            Ok(Object(object)) => object,
-            Err(error) => {
-                num_bad_lines += 1;
-                if bad_lines.len() < BAD_LINES_SHOWN_MAX {
-                    bad_lines.push(BadLine { line, problem: cause(&error) });
-                }
-                continue;
-            }
+        let text = String::from_utf8_lossy(text);
+        let read = serde_json::from_str::<Object>(&text);
+        let problem = match &read {
+            Err(error) => Some(cause(error)),
+            // A row all the same, with other characters in their place.
+            Ok(_) if matches!(text, Cow::Owned(_)) => Some("bytes that are not UTF-8".to_owned()),
+            Ok(_) => None,
         };
+        if let Some(problem) = problem {
+            num_bad_lines += 1;
+            if bad_lines.len() < BAD_LINES_SHOWN_MAX {
+                bad_lines.push(BadLine { line, problem });
+            }
+        }
+        let Ok(Object(object)) = read else { continue };
         objects += 1;
         let mut row = Vec::new();
         for (name, value) in object {
@@ -91,9 +101,13 @@ pub(super) fn preview(head: &Head, rows_max: usize) -> Result<Preview, Fault> {
         }
     }
     if objects == 0 {
-        return Err(Fault::unreadable(match (num_bad_lines, head.is_whole) {
-            (0, true) => "it is empty",
-            (0, false) => "its first line does not end within the first megabyte",
+        let first = head.bytes.trim_ascii_start().first();
+        return Err(Fault::unreadable(match (&head.damage, num_bad_lines, head.is_whole) {
+            (Some(damage), 0, _) => damage,
+            (None, 0, true) if head.bytes.is_empty() => "it is empty",
+            (None, 0, true) => "all its lines are empty",
+            (None, 0, false) => "its first line does not end within the first megabyte",
+            _ if first == Some(&b'[') => "not supported: it is a JSON array, and no JSON lines",
             _ => "none of its first lines is a JSON object",
         }));
     }
@@ -112,6 +126,7 @@ pub(super) fn preview(head: &Head, rows_max: usize) -> Result<Preview, Fault> {
         has_header: false,
         encoding: head.encoding.to_owned(),
         compression: head.compression.map(str::to_owned),
+        skip_lines: 0,
     });
     Ok(Preview {
         schema: Some(schema),
@@ -121,6 +136,7 @@ pub(super) fn preview(head: &Head, rows_max: usize) -> Result<Preview, Fault> {
         dialect,
         bad_lines,
         num_bad_lines,
+        problem: head.damage,
         ..Preview::nothing(Format::JsonLines)
     })
 }
@@ -132,21 +148,22 @@ pub(super) fn looks_like_it(head: &Head) -> bool {
 }
 
 impl Seen {
-    fn see(&mut self, value: &Value) {
-        self.values += u64::from(!value.is_null());
-        match value {
-            Value::Null => {}
-            Value::String(text) => {
+    fn see(&mut self, value: &RawValue) {
+        let text = value.get();
+        self.values += u64::from(text != "null");
+        match text.as_bytes().first() {
+            Some(b'n') | None => {}
+            Some(b'"') => {
                 self.strings = true;
+                self.guess.see(&string(text));
+            }
+            Some(b't' | b'f') => self.see_other("boolean"),
+            Some(b'[') => self.see_other("list"),
+            Some(b'{') => self.see_other("object"),
+            Some(_) => {
+                self.numbers = true;
                 self.guess.see(text);
             }
-            Value::Number(number) => {
-                self.numbers = true;
-                self.guess.see(&number.to_string());
-            }
-            Value::Bool(_) => self.see_other("boolean"),
-            Value::Array(_) => self.see_other("list"),
-            Value::Object(_) => self.see_other("object"),
         }
     }
 
@@ -169,12 +186,17 @@ impl Seen {
     }
 }
 
-fn shown_value(value: &Value) -> Option<String> {
-    match value {
-        Value::Null => None,
-        Value::String(text) => Some(cell(text)),
-        other => Some(cell(&other.to_string())),
+fn shown_value(value: &RawValue) -> Option<String> {
+    match value.get() {
+        "null" => None,
+        text if text.starts_with('"') => Some(cell(&string(text))),
+        text => Some(cell(text)),
     }
+}
+
+/// The text that a JSON string stands for. A half of a surrogate pair stands for none, and is left as it is written.
+fn string(text: &str) -> String {
+    serde_json::from_str(text).unwrap_or_else(|_| text.trim_matches('"').to_owned())
 }
 
 /// Without the place in the line's own text, which is always line 1.

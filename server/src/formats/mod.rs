@@ -4,10 +4,12 @@
 //! and time and can do nothing but read it ([`reading`]), through a [`Source`](source::Source) that counts and bounds it.
 
 mod delimited;
+mod dialect;
 mod head;
 mod json_lines;
 mod parquet;
 pub mod reading;
+mod records;
 mod sniffing;
 pub mod source;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::head::{self, Head};
 use super::source::Source;
-use super::{Fault, delimited, json_lines, parquet};
+use super::{Fault, delimited, dialect, json_lines, parquet};
 use lakeshore::preview::{PROBLEM_CHARACTERS_MAX, Preview, TEXT_CHARACTERS_MAX};
 use lakeshore::schema::Format;
 use serde::{Deserialize, Serialize};
@@ -58,8 +58,8 @@ pub fn read(source: Source, name: &str, depth: Depth) -> Reading {
 fn preview(source: &Arc<Source>, name: &str, format: Format, rows: usize) -> Result<Preview, Fault> {
     match format {
         Format::Parquet => parquet::preview(source, rows),
-        Format::Delimited => delimited::preview(&Head::read(source, name)?, name, rows),
-        Format::JsonLines => json_lines::preview(&Head::read(source, name)?, rows),
+        Format::Delimited => delimited::preview(Head::read(source, name)?, name, rows),
+        Format::JsonLines => json_lines::preview(Head::read(source, name)?, rows),
         Format::Text => Ok(text(&Head::read(source, name)?)),
         Format::Image => image(source, name),
         Format::Other => nothing(source),
@@ -70,8 +70,8 @@ fn preview(source: &Arc<Source>, name: &str, format: Format, rows: usize) -> Res
 fn inspect(source: &Arc<Source>, name: &str, format: Format) -> Result<Preview, Fault> {
     match format {
         Format::Parquet => parquet::inspect(source),
-        Format::Delimited => delimited::preview(&Head::read(source, name)?, name, 0),
-        Format::JsonLines => json_lines::preview(&Head::read(source, name)?, 0),
+        Format::Delimited => delimited::preview(Head::read(source, name)?, name, 0),
+        Format::JsonLines => json_lines::preview(Head::read(source, name)?, 0),
         format @ (Format::Text | Format::Image | Format::Other) => Ok(Preview::nothing(format)),
     }
 }
@@ -101,7 +101,7 @@ fn format_of(source: &Source, name: &str) -> Result<Format, Fault> {
         "json" if json_lines::looks_like_it(&look) => Format::JsonLines,
         "json" | "md" | "xml" | "html" | "yaml" | "yml" | "toml" | "sql" | "log" | "py" | "js" => Format::Text,
         _ if json_lines::looks_like_it(&look) => Format::JsonLines,
-        _ if delimited::looks_like_it(&look, name) => Format::Delimited,
+        _ if dialect::looks_like_it(&look, name) => Format::Delimited,
         _ => Format::Text,
     })
 }
@@ -112,13 +112,17 @@ fn text(head: &Head) -> Preview {
     if text.chars().nth(TEXT_CHARACTERS_MAX).is_some() {
         text.pop();
     }
-    let problem = is_cut.then(|| "only its beginning is shown".to_owned());
+    let cut = is_cut.then(|| "only its beginning is shown".to_owned());
+    let problem = head.damage.clone().or(cut);
     Preview { text: Some(text), problem, ..Preview::nothing(Format::Text) }
 }
 
 fn nothing(source: &Source) -> Result<Preview, Fault> {
     if source.len() == 0 {
         return Ok(Preview { problem: Some("it is empty".into()), ..Preview::nothing(Format::Other) });
+    }
+    if let Some(problem) = head::compression_not_read(&source.read(0, 16)?) {
+        return Err(Fault::Unreadable(problem));
     }
     Err(Fault::unreadable("it is neither Parquet, nor text, nor an image that browsers show"))
 }

@@ -46,6 +46,46 @@ impl Guess {
         let kind = if self.has_values { narrowest.unwrap_or("text") } else { "empty" };
         Column { name, kind: kind.to_owned(), nullable: self.has_nulls }
     }
+
+    /// Whether a value is of the type of those that were seen; `None` where these are texts, or none.
+    pub(super) fn fits(&self, value: &str) -> Option<bool> {
+        let narrowest = self.could_be.iter().zip(KINDS).find(|(could_be, _)| **could_be);
+        narrowest.filter(|_| self.has_values).map(|(_, (_, is_one))| is_one(value))
+    }
+}
+
+/// It stands for no value.
+pub(super) fn is_missing(value: &str) -> bool {
+    const MISSING: [&str; 8] = ["", "-", "?", "\\N", "na", "n/a", "nan", "none"];
+    MISSING.iter().any(|missing| value.eq_ignore_ascii_case(missing)) || value.eq_ignore_ascii_case("null")
+}
+
+/// A value without its letters and digits: `$19.50` and `$3.00` are both `$9.9`.
+pub(super) fn shape(value: &str) -> String {
+    const CHARACTERS_MAX: usize = 32;
+    let mut shape = String::new();
+    for character in value.chars() {
+        let class = match character {
+            _ if character.is_ascii_digit() => '9',
+            _ if character.is_alphabetic() => 'a',
+            other => other,
+        };
+        if !(matches!(class, '9' | 'a') && shape.ends_with(class)) {
+            shape.push(class);
+        }
+        if shape.len() >= CHARACTERS_MAX {
+            break;
+        }
+    }
+    shape
+}
+
+/// A number, a truth, a date or a time, also in other notations than those that make a type.
+pub(super) fn is_value(value: &str) -> bool {
+    let has_digits = |text: &str| text.bytes().any(|byte| byte.is_ascii_digit());
+    let signless = value.strip_prefix(['-', '+']).unwrap_or(value);
+    is_typed(value)
+        || (has_digits(value) && matches!(shape(signless).as_str(), "9,9" | "9.9.9" | "9/9/9" | "9:9" | "9:9:9"))
 }
 
 /// It looks like anything narrower than a text.

@@ -195,6 +195,89 @@ fn bad_lines_are_told_by_number_and_reason() {
 }
 
 #[test]
+fn a_line_that_is_no_row_is_counted_as_bad_and_as_no_row() {
+    let csv = previewed("x.csv", b"a,b\n1,2\n3\n4,5,6\n8,9\n");
+    assert_eq!((csv.row_count, csv.num_bad_lines, csv.rows.len()), (Some(2), 2, 2));
+    let lines = previewed("x.jsonl", b"{\"a\":1}\n{\"a\":\n[1]\n{\"a\":2}\n");
+    assert_eq!((lines.row_count, lines.num_bad_lines, lines.rows.len()), (Some(2), 2, 2));
+    // Where some bytes are wrong, the rest of the line is read.
+    let csv = previewed("x.csv", b"a,b\n1,x\xff\n2,x\0y\n");
+    assert_eq!((csv.row_count, csv.num_bad_lines, row(&csv, 0)), (Some(2), 2, vec!["1", "x\u{fffd}"]));
+    assert_eq!(csv.bad_lines[1].problem, "a NUL byte");
+    let lines = previewed("x.jsonl", b"{\"a\":\"x\xff\"}\n");
+    assert_eq!((lines.row_count, lines.num_bad_lines, row(&lines, 0)), (Some(1), 1, vec!["x\u{fffd}"]));
+}
+
+#[test]
+fn a_number_of_json_is_shown_with_all_its_digits() {
+    let preview = previewed("x.jsonl", b"{\"n\":123456789012345678901234567890,\"x\":0.10,\"o\":{\"a\": 1e400}}\n");
+    assert_eq!(row(&preview, 0), ["123456789012345678901234567890", "0.10", "{\"a\": 1e400}"]);
+    assert_eq!(columns(&preview), ["n integer", "x number", "o object"]);
+}
+
+#[test]
+fn damage_that_is_noticed_is_told_and_what_was_read_is_shown() {
+    let open = previewed("x.csv", b"a,b\n1,2\n3,\"x\n4,y\n");
+    assert_eq!((open.row_count, open.num_bad_lines, open.bad_lines[0].line), (Some(1), 1, 3));
+    assert!(open.bad_lines[0].problem.starts_with("a quote that is never closed"));
+
+    let lines: String = (0..200_000).map(|n| format!("{n},x\n")).collect();
+    let packed = |text: &str| {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(text.as_bytes()).unwrap();
+        packed.finish().unwrap()
+    };
+    let of = |name: &str, bytes: &[u8]| previewed(name, bytes).problem.unwrap_or_default();
+    for text in [&lines[..50_000], &lines] {
+        let good = packed(text);
+        assert!(good.len() < 1 << 20);
+        assert_eq!(of("x.csv.gz", &good), "");
+        assert_eq!(of("x.csv.gz", &good[..good.len() - 3]), "it is damaged: its gzip stream is cut off");
+        let mut wrong = good.clone();
+        let at = wrong.len() - 6;
+        wrong[at] ^= 1;
+        assert!(of("x.csv.gz", &wrong).starts_with("it is damaged: its gzip stream is wrong"));
+        assert!(of("x.csv.gz", &[good, b"more".to_vec()].concat()).starts_with("it is damaged: its gzip"));
+    }
+    let half = previewed("x.csv.gz", &packed(&lines[..50_000])[..5_000]);
+    assert_eq!((half.row_count, half.rows.len()), (None, 5));
+    assert!(of("x.jsonl.gz", &packed("{\"a\":1}\n{\"a\":2}\n")[..25]).contains("cut off"));
+    assert!(of("x.txt.gz", &packed("hello hello hello hello\n")[..20]).contains("cut off"));
+    assert!(of("x.csv.gz", b"a,b\n1,2\n").contains("it is not compressed"));
+    assert!(problem("x.csv", &packed("a,b\n1,2\n")).contains("its name does not end in .gz"));
+    assert!(
+        problem("x.csv", &[0x28, 0xb5, 0x2f, 0xfd, 4, 0, 1]).contains("not supported: it is compressed with Zstandard")
+    );
+    let padded = [b"a,b\n1,2\n".to_vec(), vec![0; 4096]].concat();
+    let padded = previewed("x.csv", &padded);
+    assert_eq!(
+        (padded.row_count, padded.problem.as_deref()),
+        (Some(1), Some("it is damaged: it ends with 4096 NUL bytes"))
+    );
+}
+
+#[test]
+fn a_file_of_empty_lines_is_not_called_a_long_line() {
+    for (name, bytes) in [("x.csv", &b"\n"[..]), ("x.csv", b"\r\n\r\n"), ("x.jsonl", b"\n\n")] {
+        assert!(problem(name, bytes).contains("all its lines are empty"));
+    }
+}
+
+#[test]
+fn lines_before_the_table_are_skipped_and_counted() {
+    let preview = previewed("x.csv", b"Sales of 2026\n\nid,price\n1,2.5\n2,3\n# end\n");
+    assert_eq!(columns(&preview), ["id integer", "price number"]);
+    let dialect = preview.dialect.unwrap();
+    assert_eq!((dialect.skip_lines, dialect.has_header), (2, true));
+    assert_eq!((preview.row_count, preview.num_bad_lines), (Some(2), 0));
+    let short = previewed("x.csv", b"id,name\n1,x,9\n2,y,9\n");
+    assert_eq!(columns(&short), ["id integer", "name text", "column3 integer"]);
+    assert_eq!(short.bad_lines[0].problem, "2 names where most lines have 3 values");
+    let trailing = previewed("x.csv", b"id,name\n1,x,\n2,y,\n");
+    assert_eq!((columns(&trailing), trailing.num_bad_lines), (vec!["id integer".into(), "name text".into()], 0));
+}
+
+#[test]
 fn a_file_without_an_end_of_line_is_not_read_to_its_end() {
     let endless = vec![b'x'; 3 << 20];
     for name in ["x.csv", "x.jsonl"] {

@@ -1,0 +1,325 @@
+//! How a file of delimited values is written, decided by all lines that were read rather than by the first.
+//!
+//! Much as DuckDB's sniffer does: the delimiter is the one by which most lines have the same number of values, and the first line
+//! names the columns where it is unlike what is below it. Lines before the table, such as titles and comments, are told
+//! apart from it by their number of values.
+
+use super::head::{Head, plain_name};
+use super::records::{Record, records};
+use super::sniffing::{Guess, is_missing, is_typed, is_value, shape};
+use std::collections::HashMap;
+
+/// The last is preferred where several part lines equally well: a comma is also found in numbers.
+const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
+/// Records that decide.
+const RECORDS_LOOKED_AT: usize = 5000;
+/// Of these, so many are looked at value by value where delimiters are compared.
+const RECORDS_TYPED: usize = 200;
+/// Of a file whose name does not say it: so many lines have to agree.
+const RECORDS_MIN: usize = 3;
+/// Titles that are padded to the width of the table.
+const TITLES_MAX: usize = 10;
+
+/// A table within a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Table {
+    pub(super) delimiter: u8,
+    pub(super) num_columns: usize,
+    /// The line of the names, if there are any.
+    pub(super) header: Option<u64>,
+    /// Where it begins: lines before are no part of it, and are not counted.
+    pub(super) begins_at: u64,
+    /// Each line ends with a delimiter, behind which is nothing.
+    pub(super) has_trailing: bool,
+}
+
+struct Sniffed {
+    delimiter: u8,
+    /// Records that were looked at, without comments.
+    records: usize,
+    /// Those that have as many values as most.
+    agreeing: usize,
+    num_columns: usize,
+}
+
+/// A text whose name says nothing: several lines have the same number of values, more than one.
+pub(super) fn looks_like_it(head: &Head, name: &str) -> bool {
+    sniff(head, name)
+        .is_some_and(|sniffed| sniffed.records >= RECORDS_MIN && sniffed.agreeing * 10 >= sniffed.records * 9)
+}
+
+/// `None` where there is no line with anything in it.
+pub(super) fn table_of(head: &Head, name: &str) -> Option<Table> {
+    let (delimiter, usual) = sniff(head, name).map_or((b',', 1), |sniffed| (sniffed.delimiter, sniffed.num_columns));
+    let sample = Sample::new(records(head, delimiter).take(RECORDS_LOOKED_AT).collect(), usual);
+    let first = sample.position_of_table()?;
+    let begin = sample.behind_titles(first);
+    let (header, begin) = match sample.before(begin) {
+        // Of lines that end with a delimiter, the header may not.
+        Some(before) if sample.ends_empty(before) && sample.first_line(before) != FirstLine::Values => {
+            (Some(before), before)
+        }
+        _ if sample.first_line(begin) != FirstLine::Values => (Some(begin), begin),
+        // Names, but not as many as there are values.
+        Some(before) if is_of_names(&sample.records[before]) => (Some(before), before),
+        // Nobody knows whether lines of several values are titles: they are told as bad lines.
+        Some(_) => {
+            let is_of_values = |&at: &usize| !sample.is_comment(at) && sample.records[at].len() > 1;
+            (None, (0..begin).find(is_of_values).unwrap_or(begin))
+        }
+        None => (None, begin),
+    };
+    let has_trailing = header.is_some_and(|header| sample.ends_empty(header));
+    Some(Table {
+        delimiter,
+        num_columns: if has_trailing { usual - 1 } else { usual },
+        header: header.map(|header| sample.records[header].line),
+        begins_at: sample.records[begin].line,
+        has_trailing,
+    })
+}
+
+/// The records that decide, most of which have `usual` values.
+struct Sample {
+    records: Vec<Record>,
+    usual: usize,
+    has_comments: bool,
+}
+
+impl Sample {
+    fn new(records: Vec<Record>, usual: usize) -> Self {
+        let has_comments = !records.iter().all(Record::is_comment);
+        Self { records, usual, has_comments }
+    }
+
+    fn is_usual(&self, at: usize) -> bool {
+        self.records.get(at).is_some_and(|record| record.len() == self.usual)
+    }
+
+    /// No part of the table: a comment, or what tells a spreadsheet the delimiter.
+    fn is_comment(&self, at: usize) -> bool {
+        let record = &self.records[at];
+        let is_for_spreadsheets =
+            at == 0 && record.texts().next().is_some_and(|value| value.starts_with("sep=")) && record.num_filled() == 1;
+        let is_comment = self.has_comments && record.is_comment() && (!self.is_usual(at) || self.usual == 1);
+        is_comment || (is_for_spreadsheets && self.records.len() > 1)
+    }
+
+    fn position_of_table(&self) -> Option<usize> {
+        let mut usual = (0..self.records.len()).filter(|&at| self.is_usual(at) && !self.is_comment(at));
+        let first = usual.next()?;
+        // A comment of as many values as there are columns, above their names.
+        let is_comment = self.records[first].is_comment() && self.first_line(first + 1) == FirstLine::Names;
+        if is_comment { usual.next() } else { Some(first) }
+    }
+
+    /// A title may have the delimiters of a table, with nothing between them.
+    fn behind_titles(&self, first: usize) -> usize {
+        let is_title = |&at: &usize| self.usual > 2 && self.is_usual(at) && self.records[at].num_filled() < 2;
+        let behind = first + (first..self.records.len()).take(TITLES_MAX).take_while(is_title).count();
+        if behind > first && self.first_line(behind) != FirstLine::Values { behind } else { first }
+    }
+
+    /// The last line above that is no comment.
+    fn before(&self, begin: usize) -> Option<usize> {
+        (0..begin).rev().find(|&at| !self.is_comment(at))
+    }
+
+    /// Whether all lines of the table end with a delimiter, but for this header.
+    fn ends_empty(&self, header: usize) -> bool {
+        let mut body = (header + 1..self.records.len()).filter(|&at| self.is_usual(at)).peekable();
+        self.usual > 1
+            && self.records[header].len() + 1 == self.usual
+            && body.peek().is_some()
+            && body.all(|at| self.records[at].ends_empty())
+    }
+
+    /// What a line is, compared with those below it.
+    ///
+    /// Where a column has a type, a name is not of it. Where it has none, but all values are of one shape, such as `$9.50` or
+    /// `A12`, a name is not of that shape. Texts alone tell no more than that none of them comes again below.
+    fn first_line(&self, at: usize) -> FirstLine {
+        let Some(first) = self.records.get(at) else { return FirstLine::Values };
+        let mut columns: Vec<Vec<&str>> = vec![Vec::new(); first.len()];
+        for below in (at + 1..self.records.len()).filter(|&below| self.is_usual(below) && !self.is_comment(below)) {
+            let values = self.records[below].texts();
+            columns
+                .iter_mut()
+                .zip(values)
+                .filter(|(_, value)| !is_missing(value))
+                .for_each(|(column, value)| column.push(value));
+        }
+        let (mut names, mut values, mut comes_again) = (0, 0, false);
+        for (name, column) in first.texts().zip(columns).filter(|(name, _)| !is_missing(name)) {
+            comes_again |= column.contains(&name);
+            let mut guess = Guess::default();
+            column.iter().for_each(|value| guess.see(value));
+            if let Some(fits) = guess.fits(name) {
+                *(if fits { &mut values } else { &mut names }) += 1;
+            } else if let Some(usual) = usual_shape(&column) {
+                values += usize::from(shape(name) == usual);
+                names += usize::from(!name.bytes().any(|byte| byte.is_ascii_digit()));
+            }
+        }
+        let is_of_texts = first.texts().all(|name| !is_typed(name)) && first.num_filled() > 0;
+        match () {
+            () if names > 0 => FirstLine::Names,
+            () if values == 0 && is_of_texts && !comes_again => FirstLine::Texts,
+            () => FirstLine::Values,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FirstLine {
+    /// Unlike the lines below.
+    Names,
+    /// Perhaps names: nothing speaks against it.
+    Texts,
+    Values,
+}
+
+/// The character by which most lines have the same number of values; `None` where no line has two.
+fn sniff(head: &Head, name: &str) -> Option<Sniffed> {
+    let by_name = match plain_name(name).rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()) {
+        Some(extension) if extension == "tsv" || extension == "tab" => Some(b'\t'),
+        Some(extension) if extension == "psv" => Some(b'|'),
+        _ => None,
+    };
+    let sniffed = DELIMITERS.into_iter().filter_map(|delimiter| {
+        let sample: Vec<Record> = records(head, delimiter).take(RECORDS_LOOKED_AT).collect();
+        let has_table = |record: &&Record| !record.is_comment();
+        let sample: Vec<&Record> = match sample.iter().filter(has_table).collect::<Vec<_>>() {
+            none if none.is_empty() => sample.iter().collect(),
+            some => some,
+        };
+        let mut counts: HashMap<usize, usize> = HashMap::new();
+        sample
+            .iter()
+            .filter(|record| record.len() > 1)
+            .for_each(|record| *counts.entry(record.len()).or_default() += 1);
+        let (num_columns, agreeing) = counts.into_iter().max_by_key(|&(columns, count)| (count, columns))?;
+        let begin = sample.iter().position(|record| record.len() == num_columns)?;
+        // Most lines of the file, or nearly all from one on.
+        let is_table = match (agreeing * 2).cmp(&sample.len()) {
+            std::cmp::Ordering::Greater => true,
+            std::cmp::Ordering::Equal => begin == 0,
+            std::cmp::Ordering::Less => agreeing >= RECORDS_MIN && agreeing * 10 >= (sample.len() - begin) * 9,
+        };
+        let rank =
+            (agreeing * 1000 / sample.len(), by_name == Some(delimiter), typed(&sample, num_columns), num_columns);
+        is_table.then_some((rank, Sniffed { delimiter, records: sample.len(), agreeing, num_columns }))
+    });
+    sniffed.max_by_key(|(rank, _)| *rank).map(|(_, sniffed)| sniffed)
+}
+
+/// How many of a thousand values are numbers, dates, times. A delimiter that parts numbers leaves some that are none.
+fn typed(sample: &[&Record], num_columns: usize) -> usize {
+    let records = sample.iter().filter(|record| record.len() == num_columns).take(RECORDS_TYPED);
+    let (mut values, mut typed) = (0, 0);
+    for value in records.flat_map(|record| record.texts()) {
+        values += 1;
+        typed += usize::from(is_value(value));
+    }
+    (typed * 1000).checked_div(values).unwrap_or(0)
+}
+
+/// It looks like names, by itself.
+fn is_of_names(record: &Record) -> bool {
+    let last = record.len() - usize::from(record.ends_empty());
+    last > 1 && record.texts().take(last).all(|value| !value.is_empty() && !is_value(value))
+}
+
+/// The shape of nine in ten values, where it has digits.
+fn usual_shape(values: &[&str]) -> Option<String> {
+    let values = &values[..values.len().min(RECORDS_TYPED)];
+    let mut shapes: HashMap<String, usize> = HashMap::new();
+    values.iter().for_each(|value| *shapes.entry(shape(value)).or_default() += 1);
+    let count = values.len();
+    let (usual, agreeing) = shapes.into_iter().max_by_key(|(_, count)| *count)?;
+    (agreeing * 10 >= count * 9 && usual.contains('9')).then_some(usual)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(text: &str) -> Table {
+        let bytes = text.as_bytes().to_vec();
+        let head = Head { bytes, encoding: "UTF-8", compression: None, is_whole: true, damage: None };
+        table_of(&head, "x.csv").unwrap()
+    }
+
+    #[test]
+    fn the_delimiter_is_the_one_by_which_lines_agree() {
+        for (text, delimiter) in [
+            ("a;b\n1,5;2\n3,25;4\n", ';'),
+            ("a\tb,c\n1\t2\n3\t4\n", '\t'),
+            ("a,b\n\"x;y;z\",2\n3,4\n", ','),
+            ("a|b|c\n1|2|3\n", '|'),
+            ("alone\n1\n", ','),
+            ("1,5;2,5\n3,5;4,5\n", ';'),
+            ("24.11.2026;1,5\n25.11.2026;2,5\n", ';'),
+            ("Report, by day\nfor us\na;b\n1;2\n3;4\n5;6\n7;8\n", ';'),
+        ] {
+            assert_eq!(char::from(table(text).delimiter), delimiter, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_in_the_first_line_are_told_from_values_by_the_lines_below() {
+        for (text, header) in [
+            ("id,name\n1,a\n", true),
+            ("1,a\n2,b\n", false),
+            ("1/1/2020,x\n1/1/2020,y\n5/7/1995,z\n", false),
+            ("05/06/2019,12:30\n06/06/2019,13:30\n", false),
+            ("24.11.2026;1,5\n25.11.2026;2,5\n", false),
+            ("$5.00,10%\n$6.00,11%\n", false),
+            ("price,share\n$5.00,10%\n$6.00,11%\n", true),
+            ("A12,Berlin\nB34,Paris\n", false),
+            ("code,city\nA12,Berlin\nB34,Paris\n", true),
+            ("name,city\nann,Berlin\nbob,Paris\n", true),
+            ("ann,Berlin\nbob,Paris\nann,Rome\n", false),
+            ("id,name,2024\n1,a,5\n2,b,6\n", true),
+            ("n/a,x,3\n1,y,4\n2,z,5\n", false),
+            (",a,b\n0,1,2\n1,3,4\n", true),
+            ("id,name\n", true),
+            ("1,a\n", false),
+        ] {
+            assert_eq!(table(text).header.is_some(), header, "{text}");
+        }
+    }
+
+    #[test]
+    fn lines_before_the_table_are_no_part_of_it() {
+        let rows = "1,x,2\n2,y,3\n3,z,4\n";
+        for (before, line) in [
+            ("", 1),
+            ("Report generated 2026-11-24\n\n", 3),
+            ("# made by tool\n# v1\n", 3),
+            ("# id, name, cost\n", 2),
+            ("Report, 2026\n", 2),
+            ("Report,,\n,,\n", 3),
+            ("sep=,\n", 2),
+        ] {
+            let table = table(&format!("{before}id,name,amount\n{rows}"));
+            assert_eq!((table.header, table.begins_at, table.num_columns), (Some(line), line, 3), "{before}");
+        }
+        let unnamed = table(&format!("Report of 2026\n{rows}"));
+        assert_eq!((unnamed.header, unnamed.begins_at), (None, 2));
+        let broken = table(&format!("0,w\n{rows}"));
+        assert_eq!((broken.header, broken.begins_at), (None, 1), "a bad line, and no title");
+    }
+
+    #[test]
+    fn a_delimiter_at_the_end_of_lines_is_no_column_unless_the_header_has_it_too() {
+        let of = |text| {
+            let table = table(text);
+            (table.num_columns, table.has_trailing)
+        };
+        assert_eq!(of("a,b\n1,2,\n3,4,\n"), (2, true));
+        assert_eq!(of("a,b,\n1,2\n3,4\n"), (2, false));
+        assert_eq!(of("a,b,\n1,2,\n3,4,\n"), (3, false));
+        assert_eq!(of("a,b\n1,2,\n3,4,5\n"), (3, false));
+    }
+}

@@ -1,0 +1,183 @@
+//! Records of delimited values, each with the line that it begins in.
+
+use super::head::Head;
+use csv::{ByteRecord, Reader, ReaderBuilder};
+
+const QUOTE: u8 = b'"';
+/// A quoted value that goes on for so long, beyond the end of a line, was probably never closed.
+const QUOTED_BYTES_MAX: usize = 64 << 10;
+
+pub(super) struct Record {
+    pub(super) values: ByteRecord,
+    /// Counts from 1; ends of lines within values count.
+    pub(super) line: u64,
+    /// Its last value begins with a quote, which nothing closes: it is all the rest of the file.
+    pub(super) is_unclosed: bool,
+}
+
+impl Record {
+    pub(super) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Values as text, without spaces around them.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.values.iter().map(|value| std::str::from_utf8(value).unwrap_or_default().trim())
+    }
+
+    pub(super) fn num_filled(&self) -> usize {
+        self.values.iter().filter(|value| !value.trim_ascii().is_empty()).count()
+    }
+
+    pub(super) fn ends_empty(&self) -> bool {
+        self.values.iter().next_back().is_some_and(<[u8]>::is_empty)
+    }
+
+    pub(super) fn is_comment(&self) -> bool {
+        self.values.get(0).is_some_and(|value| value.starts_with(b"#"))
+    }
+}
+
+/// Without a last one that is cut off, and without empty lines.
+pub(super) fn records(head: &Head, delimiter: u8) -> Records<'_> {
+    let reader =
+        ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(&head.bytes[..]);
+    let mut records = Records { head, delimiter, reader, ahead: None, line: 1, counted_bytes: 0 };
+    records.ahead = records.read();
+    records
+}
+
+pub(super) struct Records<'a> {
+    head: &'a Head,
+    delimiter: u8,
+    reader: Reader<&'a [u8]>,
+    ahead: Option<Record>,
+    /// The line of the byte up to which ends of lines are counted.
+    line: u64,
+    counted_bytes: usize,
+}
+
+impl Records<'_> {
+    fn read(&mut self) -> Option<Record> {
+        let mut values = ByteRecord::new();
+        // In memory, and of any length: it cannot fail.
+        if !self.reader.read_byte_record(&mut values).ok()? {
+            return None;
+        }
+        let begin = values.position().and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(0);
+        // The reader has not yet passed the ends of empty lines, nor the second half of the end of the line before.
+        let bytes = &self.head.bytes;
+        let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        let begin = begin + bytes[begin..].iter().take_while(|byte| is_end(byte)).count();
+        self.line += line_ends(bytes, self.counted_bytes, begin);
+        self.counted_bytes = begin;
+        Some(Record { values, line: self.line, is_unclosed: false })
+    }
+}
+
+impl Iterator for Records<'_> {
+    type Item = Record;
+
+    fn next(&mut self) -> Option<Record> {
+        let mut record = self.ahead.take()?;
+        self.ahead = self.read();
+        if self.ahead.is_none() {
+            if !self.head.is_whole {
+                return None;
+            }
+            record.is_unclosed = open_quote(&self.head.bytes, self.delimiter).is_some();
+        }
+        Some(record)
+    }
+}
+
+/// `\n`, `\r\n`, or `\r` alone, between two offsets.
+fn line_ends(bytes: &[u8], from: usize, to: usize) -> u64 {
+    let is_end = |at: &usize| bytes[*at] == b'\n' || (bytes[*at] == b'\r' && bytes.get(at + 1) != Some(&b'\n'));
+    (from..to).filter(is_end).count() as u64
+}
+
+/// Where a quoted value begins that is never closed, by the rules of the reader: a quote is one at the beginning of a value,
+/// and two within it stand for one.
+fn open_quote(bytes: &[u8], delimiter: u8) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        // At the beginning of a value.
+        if bytes.get(at)? == &QUOTE {
+            let begin = at;
+            at += 1;
+            loop {
+                let Some(quote) = memchr::memchr(QUOTE, &bytes[at..]) else { return Some(begin) };
+                at += quote + 1;
+                if bytes.get(at) != Some(&QUOTE) {
+                    break;
+                }
+                at += 1;
+            }
+        }
+        at += memchr::memchr3(delimiter, b'\n', b'\r', &bytes[at..])? + 1;
+    }
+}
+
+/// Of a file that goes on: a quote that seems to have been left open, told by its line.
+pub(super) fn lost_quote(head: &Head, delimiter: u8) -> Option<String> {
+    if head.is_whole {
+        return None;
+    }
+    let begin = open_quote(&head.bytes, delimiter)?;
+    let value = &head.bytes[begin..];
+    let line = 1 + line_ends(&head.bytes, 0, begin);
+    (value.len() > QUOTED_BYTES_MAX && value.contains(&b'\n'))
+        .then(|| format!("the quote in line {line} is not closed within the first megabyte"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(text: &str, is_whole: bool) -> Head {
+        Head { bytes: text.as_bytes().to_vec(), encoding: "UTF-8", compression: None, is_whole, damage: None }
+    }
+
+    fn lines(text: &str) -> Vec<u64> {
+        records(&head(text, true), b',').map(|record| record.line).collect()
+    }
+
+    #[test]
+    fn a_record_has_the_number_of_its_first_line_whatever_ends_lines() {
+        for end in ["\n", "\r\n", "\r"] {
+            let of = |text: &str| lines(&text.replace('\n', end));
+            assert_eq!(of("a,b\n1,2\n3\n4,5\n"), [1, 2, 3, 4]);
+            assert_eq!(of("\n\na,b\n\n1,2"), [3, 5]);
+            assert_eq!(of("a,b\n\"x\n\ny\",2\n3,4\n"), [1, 2, 5]);
+        }
+        assert_eq!(lines("a\r\nb\nc\rd\n"), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_quote_is_open_where_the_reader_finds_it_so() {
+        for (text, is_open) in [
+            ("a,\"b\"\n", false),
+            ("a,\"b\n", true),
+            ("a,\"b\"\"\n", true),
+            ("a,\"b\"\"\"\n", false),
+            ("a,5\" pipe\n", false),
+            ("\"a\"b\",c\n", false),
+            ("a\n\"", true),
+            ("", false),
+        ] {
+            let last = records(&head(text, true), b',').last();
+            assert_eq!(last.is_some_and(|record| record.is_unclosed), is_open, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_quote_that_is_open_for_long_is_told_of_a_file_that_goes_on() {
+        let text = format!("a,b\r\n1,\"x\r\n{}", "2,y\r\n".repeat(20_000));
+        assert_eq!(
+            lost_quote(&head(&text, false), b',').as_deref(),
+            Some("the quote in line 2 is not closed within the first megabyte")
+        );
+        assert_eq!(lost_quote(&head("a,b\n1,\"x\n", false), b','), None, "it may end behind the first megabyte");
+    }
+}
