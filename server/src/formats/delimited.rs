@@ -19,7 +19,7 @@ pub(super) fn preview(head: Head, name: &str, rows_max: usize) -> Result<Preview
     if let Some(problem) = super::head::compression_not_read(&head.bytes) {
         return Err(Fault::Unreadable(problem));
     }
-    if head.is_binary(10) {
+    if head.is_binary(3) {
         return Err(Fault::unreadable("it is no text: it holds bytes that are no characters"));
     }
     let Some(table) = table_of(&head, name) else {

@@ -50,8 +50,11 @@ pub(super) fn looks_like_it(head: &Head, name: &str) -> bool {
 
 /// `None` where there is no line with anything in it.
 pub(super) fn table_of(head: &Head, name: &str) -> Option<Table> {
-    let (delimiter, usual) = sniff(head, name).map_or((b',', 1), |sniffed| (sniffed.delimiter, sniffed.num_columns));
-    let sample = Sample::new(records(head, delimiter).take(RECORDS_LOOKED_AT).collect(), usual);
+    let sniffed = sniff(head, name);
+    let delimiter = sniffed.as_ref().map_or(b',', |sniffed| sniffed.delimiter);
+    let sample: Vec<Record> = records(head, delimiter).take(RECORDS_LOOKED_AT).collect();
+    let usual = sniffed.map_or_else(|| usual_len(&sample), |sniffed| sniffed.num_columns);
+    let sample = Sample::new(sample, usual);
     let first = sample.position_of_table()?;
     let begin = sample.behind_titles(first);
     let (header, begin) = match sample.before(begin) {
@@ -77,6 +80,14 @@ pub(super) fn table_of(head: &Head, name: &str) -> Option<Table> {
         begins_at: sample.records[begin].line,
         has_trailing,
     })
+}
+
+/// As many values as most records have; of two numbers, that of the first record.
+fn usual_len(sample: &[Record]) -> usize {
+    let mut counts: HashMap<usize, usize> = HashMap::new();
+    sample.iter().for_each(|record| *counts.entry(record.len()).or_default() += 1);
+    let first = sample.first().map_or(1, Record::len);
+    counts.into_iter().max_by_key(|&(len, count)| (count, len == first, len)).map_or(1, |(len, _)| len)
 }
 
 /// The records that decide, most of which have `usual` values.
@@ -151,7 +162,7 @@ impl Sample {
         }
         let (mut names, mut values, mut comes_again) = (0, 0, false);
         for (name, column) in first.texts().zip(columns).filter(|(name, _)| !is_missing(name)) {
-            comes_again |= column.contains(&name);
+            comes_again |= column.len() >= RECORDS_MIN && column.contains(&name);
             let mut guess = Guess::default();
             column.iter().for_each(|value| guess.see(value));
             if let Some(fits) = guess.fits(name) {
@@ -279,7 +290,7 @@ mod tests {
             ("A12,Berlin\nB34,Paris\n", false),
             ("code,city\nA12,Berlin\nB34,Paris\n", true),
             ("name,city\nann,Berlin\nbob,Paris\n", true),
-            ("ann,Berlin\nbob,Paris\nann,Rome\n", false),
+            ("ann,Berlin\nbob,Paris\ncid,Bonn\nann,Rome\n", false),
             ("id,name,2024\n1,a,5\n2,b,6\n", true),
             ("n/a,x,3\n1,y,4\n2,z,5\n", false),
             (",a,b\n0,1,2\n1,3,4\n", true),
@@ -309,6 +320,13 @@ mod tests {
         assert_eq!((unnamed.header, unnamed.begins_at), (None, 2));
         let broken = table(&format!("0,w\n{rows}"));
         assert_eq!((broken.header, broken.begins_at), (None, 1), "a bad line, and no title");
+    }
+
+    #[test]
+    fn lines_that_do_not_agree_are_a_table_of_the_width_of_most() {
+        for (text, num_columns) in [("a,b\rc,d,e", 2), ("One,two,three\n1,2,3,4\n1,2,3\n1,2,3,4,5\n1,2,3,4,5\n", 3)] {
+            assert_eq!(table(text).num_columns, num_columns, "{text}");
+        }
     }
 
     #[test]

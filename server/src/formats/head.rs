@@ -50,6 +50,13 @@ pub(super) fn plain_name(name: &str) -> &str {
     }
 }
 
+/// Latin text has a NUL in each pair of bytes, and always in the same place.
+fn is_utf_16(bytes: &[u8], nul_at: usize) -> bool {
+    const PAIRS_LOOKED_AT: usize = 64;
+    let (pairs, _) = bytes[..bytes.len().min(2 * PAIRS_LOOKED_AT)].as_chunks::<2>();
+    pairs.len() > 2 && pairs.iter().all(|pair| pair[nul_at] == 0 && pair[1 - nul_at] != 0)
+}
+
 impl Head {
     pub(super) fn read(source: &Source, name: &str) -> Result<Self, Fault> {
         Self::look(source, name, HEAD_BYTES)
@@ -92,7 +99,8 @@ impl Head {
     fn decoded(bytes: Vec<u8>, compression: Option<&'static str>, is_whole: bool) -> Self {
         let of = |bytes, encoding| Self { bytes, encoding, compression, is_whole, damage: None };
         let utf_16 = |encoding, unit: fn([u8; 2]) -> u16| {
-            let (pairs, rest) = bytes[2..].as_chunks::<2>();
+            let has_mark = matches!(bytes[..], [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
+            let (pairs, rest) = bytes[if has_mark { 2 } else { 0 }..].as_chunks::<2>();
             let units = pairs.iter().map(|&pair| unit(pair));
             let text: String =
                 char::decode_utf16(units).map(|character| character.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
@@ -103,6 +111,8 @@ impl Head {
         match &bytes[..] {
             [0xff, 0xfe, ..] => utf_16("UTF-16 little-endian", u16::from_le_bytes),
             [0xfe, 0xff, ..] => utf_16("UTF-16 big-endian", u16::from_be_bytes),
+            _ if is_utf_16(&bytes, 0) => utf_16("UTF-16 big-endian without a byte order mark", u16::from_be_bytes),
+            _ if is_utf_16(&bytes, 1) => utf_16("UTF-16 little-endian without a byte order mark", u16::from_le_bytes),
             [0xef, 0xbb, 0xbf, text @ ..] => of(text.to_vec(), "UTF-8 with a byte order mark"),
             _ => of(bytes, "UTF-8"),
         }

@@ -163,6 +163,9 @@ fn csv_is_read_in_its_own_dialect() {
         (row(&wide, 0), wide.dialect.as_ref().unwrap().encoding.as_str()),
         (vec!["1", "✓"], "UTF-16 little-endian")
     );
+    let unmarked: Vec<u8> = "a\tb\n1\t2\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let unmarked = previewed("x.tsv", &unmarked);
+    assert_eq!((row(&unmarked, 0), unmarked.num_bad_lines), (vec!["1", "2"], 0));
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packed.write_all(b"a,b\n1,2\n").unwrap();
     let packed = previewed("x.csv.gz", &packed.finish().unwrap());

@@ -86,7 +86,7 @@ impl ParquetFile {
 
 /// The words of the crate. It has one kind of error for files that are damaged and for those that are beyond it.
 pub(super) fn described(message: &str) -> String {
-    const LIMITS: [&str; 8] = [
+    const LIMITS: [&str; 9] = [
         "NYI: ",
         "not supported",
         "not yet supported",
@@ -95,6 +95,7 @@ pub(super) fn described(message: &str) -> String {
         "Disabled feature",
         "Unable to convert parquet",
         "Unexpected Encoding",
+        "is greater than max",
     ];
     let cause = message.rsplit(" error: ").next().unwrap_or_default();
     let cause = ["Parquet error: ", "Arrow: ", "EOF: ", "NYI: "]

@@ -43,6 +43,9 @@ pub(super) struct Notes {
     pub(super) cut_mins: HashSet<(usize, usize)>,
     /// or whose greatest is.
     pub(super) cut_maxes: HashSet<(usize, usize)>,
+    /// Rows of all row groups; what the footer says of the whole file may be another number.
+    pub(super) num_rows: i64,
+    pub(super) said_num_rows: Option<i64>,
     /// A chunk has what the crate misreads.
     needs_rewrite: bool,
 }
@@ -54,12 +57,12 @@ pub(super) fn options() -> ArrowReaderOptions {
 
 impl Footer {
     pub(super) fn read(bytes: &[u8]) -> Result<Self, Fault> {
-        let damaged = || Fault::unreadable("it is damaged: its footer is none");
+        let damaged = || Fault::unreadable("it is damaged: its footer cannot be read");
         let top = Fields::parse(bytes).ok_or_else(damaged)?;
         let elements = Elements::parse(&top.structs(2).ok_or_else(damaged)?).ok_or_else(damaged)?;
         let notes = Notes::read(&top, &elements).ok_or_else(damaged)?;
         let parts = Parts { top: top.clone(), elements };
-        let mut rewrite = Rewrite::default();
+        let mut rewrite = Rewrite { num_rows: notes.num_rows, ..Rewrite::default() };
         let is_changed = notes.needs_rewrite
             || parts.elements.leaves.iter().any(|leaf| matches!(leaf, LeafKind::Int96 | LeafKind::Interval));
         let mut decoded =
@@ -140,10 +143,14 @@ impl Notes {
             }
         }
         for (group, bytes) in top.structs(4)?.into_iter().enumerate() {
-            for (leaf, bytes) in Fields::parse(bytes)?.structs(1)?.into_iter().enumerate() {
+            let row_group = Fields::parse(bytes)?;
+            notes.num_rows = notes.num_rows.saturating_add(row_group.number(3).unwrap_or(0).max(0));
+            for (leaf, bytes) in row_group.structs(1)?.into_iter().enumerate() {
                 notes.see_chunk(group, leaf, &Fields::parse(bytes)?);
             }
         }
+        notes.said_num_rows = top.number(3);
+        notes.needs_rewrite |= notes.said_num_rows.is_some_and(|said| said != notes.num_rows);
         Some(notes)
     }
 

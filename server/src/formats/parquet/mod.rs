@@ -65,16 +65,16 @@ impl Opened {
         Schema::of(Format::Parquet, roots.map(column))
     }
 
+    /// Those of the row groups: what readers find.
     fn row_count(&self) -> u64 {
-        u64::try_from(self.parquet().file_metadata().num_rows()).unwrap_or(0)
+        u64::try_from(self.footer.notes.num_rows).unwrap_or(0)
     }
 
     /// What the footer says twice, and not the same.
     fn contradiction(&self) -> Option<String> {
-        let in_groups = self.parquet().row_groups().iter().map(RowGroupMetaData::num_rows).fold(0, i64::saturating_add);
-        let in_all = self.parquet().file_metadata().num_rows();
-        (in_groups != in_all)
-            .then(|| format!("it is damaged: it says that it has {in_all} rows, and its row groups have {in_groups}"))
+        let (in_groups, said) = (self.footer.notes.num_rows, self.footer.notes.said_num_rows?);
+        (in_groups != said)
+            .then(|| format!("it is damaged: it says that it has {said} rows, and its row groups have {in_groups}"))
     }
 }
 
@@ -82,8 +82,8 @@ pub(super) fn inspect(source: &Arc<Source>) -> Result<Preview, Fault> {
     let opened = Opened::new(source)?;
     let schema = opened.schema(usize::MAX);
     let num_columns = schema.columns.len() as u64 + schema.num_omitted;
-    let row_count = Some(opened.row_count());
-    Ok(Preview { schema: Some(schema), num_columns, row_count, ..Preview::nothing(Format::Parquet) })
+    let (row_count, problem) = (Some(opened.row_count()), opened.contradiction());
+    Ok(Preview { schema: Some(schema), num_columns, row_count, problem, ..Preview::nothing(Format::Parquet) })
 }
 
 pub(super) fn preview(source: &Arc<Source>, rows_max: usize) -> Result<Preview, Fault> {

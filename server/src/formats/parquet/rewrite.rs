@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub(super) struct Rewrite {
     /// Everything that nothing here reads is left out, and what the crate does not know.
     pub(super) is_thorough: bool,
+    /// Those of all row groups.
+    pub(super) num_rows: i64,
     /// Elements whose annotations are left out, by their number in the schema.
     pub(super) plain: HashSet<usize>,
 }
@@ -23,6 +25,9 @@ impl Rewrite {
         let elements: Vec<Vec<u8>> =
             parts.elements.all.iter().enumerate().map(|(index, element)| self.element(index, element, parts)).collect();
         top.set_list(2, STRUCT, &elements);
+        if top.has(3) {
+            top.set_number(3, I64, self.num_rows);
+        }
         if let Some(groups) = parts.top.structs(4) {
             let groups: Vec<_> = groups.into_iter().map(|group| self.row_group(group, parts)).collect();
             top.set_list(4, STRUCT, &groups);

@@ -79,8 +79,8 @@ fn values(footer: &Footer, field: usize, leaf: usize) -> (Option<u64>, Bound, Bo
     match field.data_type() {
         // All of them, whatever is counted.
         DataType::Null => {
-            let rows = u64::try_from(parquet.file_metadata().num_rows()).ok();
-            return (rows, Bound::default(), Bound::default());
+            let rows = parquet.row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0));
+            return (Some(rows.fold(0, u64::saturating_add)), Bound::default(), Bound::default());
         }
         kind if kind.is_nested() => return nothing,
         _ => {}

@@ -354,6 +354,7 @@ fn a_count_of_rows_that_the_row_groups_contradict_is_told() {
     let length = u32::try_from(footer.len()).unwrap().to_le_bytes();
     let preview = read([body, &footer, &length, b"PAR1"].concat());
     assert!(preview.problem.unwrap().contains("it says that it has 5 rows, and its row groups have 2"));
+    assert_eq!((preview.row_count, preview.rows.len()), (Some(2), 2));
 }
 
 #[test]
