@@ -34,6 +34,12 @@ pub const PROBLEM_BYTES_MAX: usize = 4 * PROBLEM_CHARACTERS_MAX;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dialect {
     pub delimiter: char,
+    /// Absent where it is the usual one, `"`.
+    #[serde(default = "usual_quote", skip_serializing_if = "is_usual_quote")]
+    pub quote: char,
+    /// What stands before a quote that is part of a value, where two quotes do not stand for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escape: Option<char>,
     pub has_header: bool,
     /// `UTF-8`, `UTF-8 with a byte order mark`, `UTF-16 little-endian`.
     pub encoding: String,
@@ -48,6 +54,15 @@ pub struct Dialect {
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+fn usual_quote() -> char {
+    '"'
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_usual_quote(quote: &char) -> bool {
+    *quote == usual_quote()
 }
 
 /// A line that is not like the others.

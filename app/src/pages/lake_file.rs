@@ -181,8 +181,15 @@ mod tests {
 
     #[test]
     fn a_dialect_is_told_where_it_is_not_the_usual_one() {
-        let dialect =
-            Dialect { delimiter: ',', has_header: true, encoding: "UTF-8".into(), compression: None, skip_lines: 0 };
+        let dialect = Dialect {
+            delimiter: ',',
+            quote: '"',
+            escape: None,
+            has_header: true,
+            encoding: "UTF-8".into(),
+            compression: None,
+            skip_lines: 0,
+        };
         assert_eq!(kind(Format::Delimited, &dialect), "CSV, commas");
         let dialect = Dialect { delimiter: '\t', has_header: false, compression: Some("gzip".into()), ..dialect };
         assert_eq!(kind(Format::Delimited, &dialect), "CSV, tabs, no header, gzip");

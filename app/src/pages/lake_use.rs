@@ -82,8 +82,16 @@ fn lines(format: Format, dialect: Option<&Dialect>, place: &str) -> Vec<Line> {
         ],
         Format::Delimited => {
             let skip = dialect.map_or(0, |dialect| dialect.skip_lines);
-            let is_usual = delimiter == "," && has_header && skip == 0;
+            let quote = dialect.map(|dialect| dialect.quote).filter(|quote| *quote != '"');
+            let escape = dialect.and_then(|dialect| dialect.escape);
+            let is_usual = delimiter == "," && has_header && skip == 0 && quote.is_none() && escape.is_none();
             let skipping = |option: &str| if skip > 0 { format!(", {option}{skip}") } else { String::new() };
+            let quoting = |option: &str| quote.map(|quote| format!(", {option}=\"{quote}\"")).unwrap_or_default();
+            let escaping = |option: &str| escape.map(|escape| format!(", {option}=\"\\{escape}\"")).unwrap_or_default();
+            let in_sql = [("quote", quote), ("escape", escape)].map(|(option, character)| {
+                let doubled = |character: char| character.to_string().replace('\'', "''");
+                character.map(|character| format!(", {option} = '{}'", doubled(character))).unwrap_or_default()
+            });
             let (header, python) =
                 (if has_header { "true" } else { "false" }, if has_header { "True" } else { "False" });
             let with = |options: String| if is_usual { String::new() } else { options };
@@ -91,15 +99,28 @@ fn lines(format: Format, dialect: Option<&Dialect>, place: &str) -> Vec<Line> {
             [
                 format!(
                     "SELECT * FROM read_csv({sql}{}) LIMIT 100;",
-                    with(format!(", delim = '{delimiter}', header = {header}{}", skipping("skip = ")))
+                    with(format!(
+                        ", delim = '{delimiter}', header = {header}{}{}",
+                        skipping("skip = "),
+                        in_sql.concat()
+                    ))
                 ),
                 format!(
                     "import polars as pl\n\npl.read_csv({code}{})",
-                    with(format!(", separator=\"{delimiter}\", has_header={python}{}", skipping("skip_lines=")))
+                    with(format!(
+                        ", separator=\"{delimiter}\", has_header={python}{}{}",
+                        skipping("skip_lines="),
+                        quoting("quote_char")
+                    ))
                 ),
                 format!(
                     "import pandas as pd\n\npd.read_csv({code}{})",
-                    with(format!(", sep=\"{delimiter}\"{names}{}", skipping("skiprows=")))
+                    with(format!(
+                        ", sep=\"{delimiter}\"{names}{}{}{}",
+                        skipping("skiprows="),
+                        quoting("quotechar"),
+                        escaping("escapechar")
+                    ))
                 ),
                 format!("spark.read.csv({code}, sep=\"{delimiter}\", header={python}, inferSchema=True)"),
             ]
@@ -143,10 +164,18 @@ mod tests {
     #[test]
     fn an_unusual_dialect_is_told_to_each_program() {
         let encoding = "UTF-8".to_owned();
-        let dialect = Dialect { delimiter: '\t', has_header: false, encoding, compression: None, skip_lines: 3 };
+        let dialect = Dialect {
+            delimiter: '\t',
+            quote: '\'',
+            escape: Some('\\'),
+            has_header: false,
+            encoding,
+            compression: None,
+            skip_lines: 3,
+        };
         let told = |name| line(Format::Delimited, Some(&dialect), "/x.tsv", name);
-        assert!(told("DuckDB").contains("delim = '\\t', header = false, skip = 3)"));
-        assert!(told("Polars").contains("separator=\"\\t\", has_header=False, skip_lines=3)"));
-        assert!(told("pandas").contains("sep=\"\\t\", header=None, skiprows=3)"));
+        assert!(told("DuckDB").contains("delim = '\\t', header = false, skip = 3, quote = '''', escape = '\\')"));
+        assert!(told("Polars").contains("separator=\"\\t\", has_header=False, skip_lines=3, quote_char=\"'\")"));
+        assert!(told("pandas").contains("sep=\"\\t\", header=None, skiprows=3, quotechar=\"'\", escapechar=\"\\\\\")"));
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn preview(head: Head, name: &str, rows_max: usize) -> Result<Preview
         }));
     };
     let mut seen = Seen::new(&table, rows_max);
-    for record in records(&head, table.delimiter) {
+    for record in records(&head, table.syntax) {
         seen.see(&record, &table);
     }
     let num_columns = table.num_columns;
@@ -44,7 +44,9 @@ pub(super) fn preview(head: Head, name: &str, rows_max: usize) -> Result<Preview
     let kept = if rows_max == 0 { num_columns } else { shown };
     let schema = Schema::of(Format::Delimited, columns.take(kept));
     let dialect = Dialect {
-        delimiter: char::from(table.delimiter),
+        delimiter: char::from(table.syntax.delimiter),
+        quote: char::from(table.syntax.quote),
+        escape: table.syntax.escape.map(char::from),
         has_header: table.header.is_some(),
         encoding: head.encoding.to_owned(),
         compression: head.compression.map(str::to_owned),
@@ -58,7 +60,7 @@ pub(super) fn preview(head: Head, name: &str, rows_max: usize) -> Result<Preview
         dialect: Some(dialect),
         bad_lines: seen.bad_lines,
         num_bad_lines: seen.num_bad_lines,
-        problem: lost_quote(&head, table.delimiter).or(head.damage),
+        problem: lost_quote(&head, table.syntax).or(head.damage),
         ..Preview::nothing(Format::Delimited)
     })
 }
@@ -111,7 +113,7 @@ impl Seen {
             self.names = Some(Record { values: record.values.clone(), ..*record });
             return;
         }
-        if !has_all && record.is_comment() {
+        if record.is_comment() && (!has_all || table.has_comments) {
             return;
         }
         if record.is_unclosed {

@@ -5,8 +5,8 @@
 //! apart from it by their number of values.
 
 use super::head::{Head, plain_name};
-use super::records::{Record, records};
-use super::sniffing::{Guess, is_missing, is_typed, is_value, shape};
+use super::records::{Record, Syntax, records};
+use super::sniffing::{Guess, is_missing, is_value, shape};
 use std::collections::HashMap;
 
 /// The last is preferred where several part lines equally well: a comma is also found in numbers.
@@ -23,7 +23,7 @@ const TITLES_MAX: usize = 10;
 /// A table within a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Table {
-    pub(super) delimiter: u8,
+    pub(super) syntax: Syntax,
     pub(super) num_columns: usize,
     /// The line of the names, if there are any.
     pub(super) header: Option<u64>,
@@ -31,10 +31,12 @@ pub(super) struct Table {
     pub(super) begins_at: u64,
     /// Each line ends with a delimiter, behind which is nothing.
     pub(super) has_trailing: bool,
+    /// Lines that begin with `#` are no part of it.
+    pub(super) has_comments: bool,
 }
 
 struct Sniffed {
-    delimiter: u8,
+    syntax: Syntax,
     /// Records that were looked at, without comments.
     records: usize,
     /// Those that have as many values as most.
@@ -51,8 +53,8 @@ pub(super) fn looks_like_it(head: &Head, name: &str) -> bool {
 /// `None` where there is no line with anything in it.
 pub(super) fn table_of(head: &Head, name: &str) -> Option<Table> {
     let sniffed = sniff(head, name);
-    let delimiter = sniffed.as_ref().map_or(b',', |sniffed| sniffed.delimiter);
-    let sample: Vec<Record> = records(head, delimiter).take(RECORDS_LOOKED_AT).collect();
+    let syntax = sniffed.as_ref().map_or(Syntax::usual(b','), |sniffed| sniffed.syntax);
+    let sample: Vec<Record> = records(head, syntax).take(RECORDS_LOOKED_AT).collect();
     let usual = sniffed.map_or_else(|| usual_len(&sample), |sniffed| sniffed.num_columns);
     let sample = Sample::new(sample, usual);
     let first = sample.position_of_table()?;
@@ -74,11 +76,12 @@ pub(super) fn table_of(head: &Head, name: &str) -> Option<Table> {
     };
     let has_trailing = header.is_some_and(|header| sample.ends_empty(header));
     Some(Table {
-        delimiter,
+        syntax,
         num_columns: if has_trailing { usual - 1 } else { usual },
         header: header.map(|header| sample.records[header].line),
         begins_at: sample.records[begin].line,
         has_trailing,
+        has_comments: sample.has_comments,
     })
 }
 
@@ -99,7 +102,9 @@ struct Sample {
 
 impl Sample {
     fn new(records: Vec<Record>, usual: usize) -> Self {
-        let has_comments = !records.iter().all(Record::is_comment);
+        // One that has not the width of the table says that the others are none of its lines either.
+        let is_evidence = |record: &Record| record.is_comment() && (record.len() != usual || usual == 1);
+        let has_comments = records.iter().any(is_evidence) && !records.iter().all(Record::is_comment);
         Self { records, usual, has_comments }
     }
 
@@ -112,8 +117,7 @@ impl Sample {
         let record = &self.records[at];
         let is_for_spreadsheets =
             at == 0 && record.texts().next().is_some_and(|value| value.starts_with("sep=")) && record.num_filled() == 1;
-        let is_comment = self.has_comments && record.is_comment() && (!self.is_usual(at) || self.usual == 1);
-        is_comment || (is_for_spreadsheets && self.records.len() > 1)
+        (self.has_comments && record.is_comment()) || (is_for_spreadsheets && self.records.len() > 1)
     }
 
     fn position_of_table(&self) -> Option<usize> {
@@ -172,7 +176,7 @@ impl Sample {
                 names += usize::from(!name.bytes().any(|byte| byte.is_ascii_digit()));
             }
         }
-        let is_of_texts = first.texts().all(|name| !is_typed(name)) && first.num_filled() > 0;
+        let is_of_texts = first.texts().all(|name| !is_value(name)) && first.num_filled() > 0;
         match () {
             () if names > 0 => FirstLine::Names,
             () if values == 0 && is_of_texts && !comes_again => FirstLine::Texts,
@@ -197,31 +201,51 @@ fn sniff(head: &Head, name: &str) -> Option<Sniffed> {
         Some(extension) if extension == "psv" => Some(b'|'),
         _ => None,
     };
-    let sniffed = DELIMITERS.into_iter().filter_map(|delimiter| {
-        let sample: Vec<Record> = records(head, delimiter).take(RECORDS_LOOKED_AT).collect();
+    let candidates = DELIMITERS.into_iter().flat_map(|delimiter| syntaxes(head, delimiter));
+    let sniffed = candidates.filter_map(|syntax| {
+        let sample: Vec<Record> = records(head, syntax).take(RECORDS_LOOKED_AT).collect();
         let has_table = |record: &&Record| !record.is_comment();
         let sample: Vec<&Record> = match sample.iter().filter(has_table).collect::<Vec<_>>() {
             none if none.is_empty() => sample.iter().collect(),
             some => some,
         };
         let mut counts: HashMap<usize, usize> = HashMap::new();
-        sample
-            .iter()
-            .filter(|record| record.len() > 1)
-            .for_each(|record| *counts.entry(record.len()).or_default() += 1);
+        let several = sample.iter().filter(|record| record.len() > 1);
+        several.for_each(|record| *counts.entry(record.len()).or_default() += 1);
         let (num_columns, agreeing) = counts.into_iter().max_by_key(|&(columns, count)| (count, columns))?;
         let begin = sample.iter().position(|record| record.len() == num_columns)?;
         // Most lines of the file, or nearly all from one on.
-        let is_table = match (agreeing * 2).cmp(&sample.len()) {
-            std::cmp::Ordering::Greater => true,
-            std::cmp::Ordering::Equal => begin == 0,
-            std::cmp::Ordering::Less => agreeing >= RECORDS_MIN && agreeing * 10 >= (sample.len() - begin) * 9,
-        };
-        let rank =
-            (agreeing * 1000 / sample.len(), by_name == Some(delimiter), typed(&sample, num_columns), num_columns);
-        is_table.then_some((rank, Sniffed { delimiter, records: sample.len(), agreeing, num_columns }))
+        let is_most = agreeing * 2 + usize::from(begin == 0) > sample.len();
+        let is_table = is_most || (agreeing >= RECORDS_MIN && agreeing * 10 >= (sample.len() - begin) * 9);
+        let rank = (
+            agreeing * 1000 / sample.len(),
+            by_name == Some(syntax.delimiter),
+            // A quote that is none swallows lines.
+            agreeing,
+            syntax == Syntax::usual(syntax.delimiter),
+            typed(&sample, num_columns),
+            num_columns,
+        );
+        is_table.then_some((rank, Sniffed { syntax, records: sample.len(), agreeing, num_columns }))
     });
     sniffed.max_by_key(|(rank, _)| *rank).map(|(_, sniffed)| sniffed)
+}
+
+/// With the quotes and escapes that there may be in the file.
+fn syntaxes(head: &Head, delimiter: u8) -> Vec<Syntax> {
+    let has = |text: &[u8]| memchr::memmem::find(&head.bytes, text).is_some();
+    let usual = Syntax::usual(delimiter);
+    let mut syntaxes = vec![usual];
+    if has(b"\\\"") {
+        syntaxes.push(Syntax { escape: Some(b'\\'), ..usual });
+    }
+    if has(&[delimiter, b'\'']) {
+        syntaxes.push(Syntax { quote: b'\'', ..usual });
+        if has(b"\\'") {
+            syntaxes.push(Syntax { quote: b'\'', escape: Some(b'\\'), ..usual });
+        }
+    }
+    syntaxes
 }
 
 /// How many of a thousand values are numbers, dates, times. A delimiter that parts numbers leaves some that are none.
@@ -248,7 +272,9 @@ fn usual_shape(values: &[&str]) -> Option<String> {
     values.iter().for_each(|value| *shapes.entry(shape(value)).or_default() += 1);
     let count = values.len();
     let (usual, agreeing) = shapes.into_iter().max_by_key(|(_, count)| *count)?;
-    (agreeing * 10 >= count * 9 && usual.contains('9')).then_some(usual)
+    // A few words with a number may be of one shape by chance.
+    let is_telling = usual.contains('9') && (!usual.contains('a') || count >= RECORDS_MIN);
+    (is_telling && agreeing * 10 >= count * 9).then_some(usual)
 }
 
 #[cfg(test)]
@@ -273,7 +299,7 @@ mod tests {
             ("24.11.2026;1,5\n25.11.2026;2,5\n", ';'),
             ("Report, by day\nfor us\na;b\n1;2\n3;4\n5;6\n7;8\n", ';'),
         ] {
-            assert_eq!(char::from(table(text).delimiter), delimiter, "{text}");
+            assert_eq!(char::from(table(text).syntax.delimiter), delimiter, "{text}");
         }
     }
 
@@ -287,7 +313,9 @@ mod tests {
             ("24.11.2026;1,5\n25.11.2026;2,5\n", false),
             ("$5.00,10%\n$6.00,11%\n", false),
             ("price,share\n$5.00,10%\n$6.00,11%\n", true),
-            ("A12,Berlin\nB34,Paris\n", false),
+            ("A12,Berlin\nB34,Paris\nC56,Rome\nD78,Bonn\n", false),
+            ("col1,col2\nval1,val2\n", true),
+            ("24.11.2026,12:30\n", false),
             ("code,city\nA12,Berlin\nB34,Paris\n", true),
             ("name,city\nann,Berlin\nbob,Paris\n", true),
             ("ann,Berlin\nbob,Paris\ncid,Bonn\nann,Rome\n", false),
@@ -309,6 +337,8 @@ mod tests {
             ("Report generated 2026-11-24\n\n", 3),
             ("# made by tool\n# v1\n", 3),
             ("# id, name, cost\n", 2),
+            ("# made by tool\n# by, whom, when\n", 3),
+            ("Vendor,Test\nFrom,2024\nTo,2025\n", 4),
             ("Report, 2026\n", 2),
             ("Report,,\n,,\n", 3),
             ("sep=,\n", 2),
@@ -320,6 +350,19 @@ mod tests {
         assert_eq!((unnamed.header, unnamed.begins_at), (None, 2));
         let broken = table(&format!("0,w\n{rows}"));
         assert_eq!((broken.header, broken.begins_at), (None, 1), "a bad line, and no title");
+    }
+
+    #[test]
+    fn other_quotes_and_escapes_are_found_where_lines_agree_by_them() {
+        let usual = Syntax::usual(b',');
+        for (text, syntax) in [
+            ("a,b\n1,'x,y'\n2,'z,w'\n", Syntax { quote: b'\'', ..usual }),
+            ("a,b\n1,\"say \\\"x, y\\\"\"\n2,\"z\"\n", Syntax { escape: Some(b'\\'), ..usual }),
+            ("a,b\n1,'tis\n2,'twas\n", usual),
+            ("a,b\n1,\"x,y\"\n2,\"z,w\"\n", usual),
+        ] {
+            assert_eq!(table(text).syntax, syntax, "{text}");
+        }
     }
 
     #[test]

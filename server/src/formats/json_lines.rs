@@ -123,6 +123,8 @@ pub(super) fn preview(head: Head, rows_max: usize) -> Result<Preview, Fault> {
     });
     let dialect = (head.compression.is_some() || head.encoding != "UTF-8").then(|| Dialect {
         delimiter: '\n',
+        quote: '"',
+        escape: None,
         has_header: false,
         encoding: head.encoding.to_owned(),
         compression: head.compression.map(str::to_owned),

@@ -3,9 +3,24 @@
 use super::head::Head;
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
-const QUOTE: u8 = b'"';
 /// A quoted value that goes on for so long, beyond the end of a line, was probably never closed.
 const QUOTED_BYTES_MAX: usize = 64 << 10;
+
+/// The characters that part and enclose values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Syntax {
+    pub(super) delimiter: u8,
+    pub(super) quote: u8,
+    /// Within quotes, before a quote that is part of the value; two quotes stand for one in any case.
+    pub(super) escape: Option<u8>,
+}
+
+impl Syntax {
+    /// That of RFC 4180.
+    pub(super) fn usual(delimiter: u8) -> Self {
+        Self { delimiter, quote: b'"', escape: None }
+    }
+}
 
 pub(super) struct Record {
     pub(super) values: ByteRecord,
@@ -39,17 +54,22 @@ impl Record {
 }
 
 /// Without a last one that is cut off, and without empty lines.
-pub(super) fn records(head: &Head, delimiter: u8) -> Records<'_> {
-    let reader =
-        ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(&head.bytes[..]);
-    let mut records = Records { head, delimiter, reader, ahead: None, line: 1, counted_bytes: 0 };
+pub(super) fn records(head: &Head, syntax: Syntax) -> Records<'_> {
+    let reader = ReaderBuilder::new()
+        .delimiter(syntax.delimiter)
+        .quote(syntax.quote)
+        .escape(syntax.escape)
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(&head.bytes[..]);
+    let mut records = Records { head, syntax, reader, ahead: None, line: 1, counted_bytes: 0 };
     records.ahead = records.read();
     records
 }
 
 pub(super) struct Records<'a> {
     head: &'a Head,
-    delimiter: u8,
+    syntax: Syntax,
     reader: Reader<&'a [u8]>,
     ahead: Option<Record>,
     /// The line of the byte up to which ends of lines are counted.
@@ -85,7 +105,7 @@ impl Iterator for Records<'_> {
             if !self.head.is_whole {
                 return None;
             }
-            record.is_unclosed = open_quote(&self.head.bytes, self.delimiter).is_some();
+            record.is_unclosed = open_quote(&self.head.bytes, self.syntax).is_some();
         }
         Some(record)
     }
@@ -99,32 +119,39 @@ fn line_ends(bytes: &[u8], from: usize, to: usize) -> u64 {
 
 /// Where a quoted value begins that is never closed, by the rules of the reader: a quote is one at the beginning of a value,
 /// and two within it stand for one.
-fn open_quote(bytes: &[u8], delimiter: u8) -> Option<usize> {
+fn open_quote(bytes: &[u8], syntax: Syntax) -> Option<usize> {
+    let Syntax { delimiter, quote, escape } = syntax;
     let mut at = 0;
     loop {
         // At the beginning of a value.
-        if bytes.get(at)? == &QUOTE {
+        if bytes.get(at)? == &quote {
             let begin = at;
             at += 1;
             loop {
-                let Some(quote) = memchr::memchr(QUOTE, &bytes[at..]) else { return Some(begin) };
-                at += quote + 1;
-                if bytes.get(at) != Some(&QUOTE) {
+                let Some(found) = memchr::memchr2(quote, escape.unwrap_or(quote), bytes.get(at..)?) else {
+                    return Some(begin);
+                };
+                at += found + 1;
+                let is_pair = bytes[at - 1] != quote || bytes.get(at) == Some(&quote);
+                if !is_pair {
                     break;
                 }
                 at += 1;
+                if at >= bytes.len() {
+                    return Some(begin);
+                }
             }
         }
-        at += memchr::memchr3(delimiter, b'\n', b'\r', &bytes[at..])? + 1;
+        at += memchr::memchr3(delimiter, b'\n', b'\r', bytes.get(at..)?)? + 1;
     }
 }
 
 /// Of a file that goes on: a quote that seems to have been left open, told by its line.
-pub(super) fn lost_quote(head: &Head, delimiter: u8) -> Option<String> {
+pub(super) fn lost_quote(head: &Head, syntax: Syntax) -> Option<String> {
     if head.is_whole {
         return None;
     }
-    let begin = open_quote(&head.bytes, delimiter)?;
+    let begin = open_quote(&head.bytes, syntax)?;
     let value = &head.bytes[begin..];
     let line = 1 + line_ends(&head.bytes, 0, begin);
     (value.len() > QUOTED_BYTES_MAX && value.contains(&b'\n'))
@@ -139,8 +166,10 @@ mod tests {
         Head { bytes: text.as_bytes().to_vec(), encoding: "UTF-8", compression: None, is_whole, damage: None }
     }
 
+    const COMMAS: Syntax = Syntax { delimiter: b',', quote: b'"', escape: None };
+
     fn lines(text: &str) -> Vec<u64> {
-        records(&head(text, true), b',').map(|record| record.line).collect()
+        records(&head(text, true), COMMAS).map(|record| record.line).collect()
     }
 
     #[test]
@@ -166,8 +195,18 @@ mod tests {
             ("a\n\"", true),
             ("", false),
         ] {
-            let last = records(&head(text, true), b',').last();
+            let last = records(&head(text, true), COMMAS).last();
             assert_eq!(last.is_some_and(|record| record.is_unclosed), is_open, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_quote_behind_an_escape_closes_nothing() {
+        let escaping = Syntax { escape: Some(b'\\'), ..COMMAS };
+        for (text, is_open) in [(r#"a,"x\"y""#, false), (r#"a,"x\""#, true), (r#"a,"x\\""#, false), (r#"a,"x\"#, true)]
+        {
+            let record = records(&head(text, true), escaping).last().unwrap();
+            assert_eq!(record.is_unclosed, is_open, "{text}");
         }
     }
 
@@ -175,9 +214,9 @@ mod tests {
     fn a_quote_that_is_open_for_long_is_told_of_a_file_that_goes_on() {
         let text = format!("a,b\r\n1,\"x\r\n{}", "2,y\r\n".repeat(20_000));
         assert_eq!(
-            lost_quote(&head(&text, false), b',').as_deref(),
+            lost_quote(&head(&text, false), COMMAS).as_deref(),
             Some("the quote in line 2 is not closed within the first megabyte")
         );
-        assert_eq!(lost_quote(&head("a,b\n1,\"x\n", false), b','), None, "it may end behind the first megabyte");
+        assert_eq!(lost_quote(&head("a,b\n1,\"x\n", false), COMMAS), None, "it may end behind the first megabyte");
     }
 }
