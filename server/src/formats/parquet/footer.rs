@@ -62,11 +62,10 @@ impl Footer {
         let elements = Elements::parse(&top.structs(2).ok_or_else(damaged)?).ok_or_else(damaged)?;
         let notes = Notes::read(&top, &elements).ok_or_else(damaged)?;
         let parts = Parts { top: top.clone(), elements };
-        let mut rewrite = Rewrite { num_rows: notes.num_rows, ..Rewrite::default() };
-        let is_changed = notes.needs_rewrite
-            || parts.elements.leaves.iter().any(|leaf| matches!(leaf, LeafKind::Int96 | LeafKind::Interval));
-        let mut decoded =
-            if is_changed { decode(&rewrite.apply(&parts)) } else { ParquetMetaDataReader::decode_metadata(bytes) };
+        let mut rewrite =
+            Rewrite { num_rows: notes.num_rows, has_odd_chunks: notes.needs_rewrite, ..Rewrite::default() };
+        let is_changed = notes.needs_rewrite || parts.elements.leaves.iter().any(|leaf| leaf.is_read_as_bytes());
+        let mut decoded = if is_changed { decode(&rewrite.apply(&parts)) } else { decode(bytes) };
         if decoded.is_err() {
             rewrite.is_thorough = true;
             // The first error says more of the file.

@@ -11,13 +11,18 @@ pub(super) mod physical {
     pub(crate) const INT96: i64 = 3;
     pub(crate) const FLOAT: i64 = 4;
     pub(crate) const DOUBLE: i64 = 5;
+    pub(crate) const BYTES: i64 = 6;
     pub(crate) const FIXED: i64 = 7;
 }
 
+const CONVERTED_UTF8: i64 = 0;
 const CONVERTED_ENUM: i64 = 4;
+const CONVERTED_JSON: i64 = 19;
 const CONVERTED_INTERVAL: i64 = 21;
+const LOGICAL_STRING: i16 = 1;
 const LOGICAL_ENUM: i16 = 4;
 const LOGICAL_TIME: i16 = 7;
+const LOGICAL_JSON: i16 = 12;
 const LOGICAL_UUID: i16 = 14;
 
 /// What the arrow crate's type does not tell of a leaf.
@@ -30,10 +35,20 @@ pub(super) enum LeafKind {
     /// Months, days and milliseconds, which are read as bytes: the arrow crate leaves months out.
     Interval,
     Uuid,
-    /// Bytes that are text.
+    /// A string, or JSON. The parquet crate reads it as bytes: it looks whether they are UTF-8 only where a file has one of the two
+    /// annotations of strings, and takes it for granted else.
     Text,
+    /// Text that names one of several things.
+    Enum,
     /// A time of day in UTC.
     TimeUtc,
+}
+
+impl LeafKind {
+    /// The crate is told less of it than the file says.
+    pub(super) fn is_read_as_bytes(self) -> bool {
+        matches!(self, Self::Int96 | Self::Interval | Self::Text)
+    }
 }
 
 /// An element of the schema.
@@ -52,13 +67,22 @@ impl Element<'_> {
         let logical = self.fields.fields(10);
         let is_logical = |id| logical.as_ref().and_then(Fields::first) == Some(id);
         let (physical, length, converted) = (self.physical(), self.fields.number(2), self.fields.number(6));
+        let is_annotated = |by_logical: &[i16], by_converted: &[i64]| match &logical {
+            Some(logical) => logical.first().is_some_and(|kind| by_logical.contains(&kind)),
+            None => converted.is_some_and(|kind| by_converted.contains(&kind)),
+        };
         match (physical, length) {
             (Some(physical::INT96), _) => LeafKind::Int96,
             (Some(physical::FIXED), Some(12)) if logical.is_none() && converted == Some(CONVERTED_INTERVAL) => {
                 LeafKind::Interval
             }
             (Some(physical::FIXED), Some(16)) if is_logical(LOGICAL_UUID) => LeafKind::Uuid,
-            _ if is_logical(LOGICAL_ENUM) || (logical.is_none() && converted == Some(CONVERTED_ENUM)) => LeafKind::Text,
+            (Some(physical::BYTES), _)
+                if is_annotated(&[LOGICAL_STRING, LOGICAL_JSON], &[CONVERTED_UTF8, CONVERTED_JSON]) =>
+            {
+                LeafKind::Text
+            }
+            _ if is_annotated(&[LOGICAL_ENUM], &[CONVERTED_ENUM]) => LeafKind::Enum,
             _ if is_logical(LOGICAL_TIME) => {
                 let time = logical.as_ref().and_then(|logical| logical.fields(LOGICAL_TIME));
                 if time.is_some_and(|time| time.is_true(1)) { LeafKind::TimeUtc } else { LeafKind::Plain }

@@ -175,7 +175,7 @@ fn read_column(
     if root.leaves.is_empty() {
         return Err(Fault::unreadable("it is a group without columns, and has no values"));
     }
-    let parquet_schema = opened.parquet().file_metadata().schema_descr();
+    let parquet_schema = metadata.metadata().file_metadata().schema_descr();
     let file = &opened.file;
     let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), metadata.clone())
         .with_projection(ProjectionMask::leaves(parquet_schema, root.leaves.clone()))

@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub(super) struct Rewrite {
     /// Everything that nothing here reads is left out, and what the crate does not know.
     pub(super) is_thorough: bool,
+    /// Some chunks are such that the crate misreads them.
+    pub(super) has_odd_chunks: bool,
     /// Those of all row groups.
     pub(super) num_rows: i64,
     /// Elements whose annotations are left out, by their number in the schema.
@@ -28,7 +30,9 @@ impl Rewrite {
         if top.has(3) {
             top.set_number(3, I64, self.num_rows);
         }
-        if let Some(groups) = parts.top.structs(4) {
+        if (self.has_odd_chunks || self.is_thorough)
+            && let Some(groups) = parts.top.structs(4)
+        {
             let groups: Vec<_> = groups.into_iter().map(|group| self.row_group(group, parts)).collect();
             top.set_list(4, STRUCT, &groups);
         }
@@ -53,6 +57,10 @@ impl Rewrite {
                 without_annotations(&mut fields);
                 fields.set_number(1, I32, physical::FIXED);
                 fields.set_number(2, I32, 12);
+            }
+            Some(LeafKind::Text) => {
+                without_annotations(&mut fields);
+                with_readable_name(&mut fields);
             }
             _ if self.plain.contains(&index) => without_annotations(&mut fields),
             Some(_) if self.is_thorough => fields = known(fields),

@@ -7,8 +7,6 @@ use crate::formats::source::Source;
 use lakeshore::preview::{ColumnStatistics, Preview};
 use std::sync::Arc;
 
-const BYTES: i64 = 6;
-
 struct Column {
     element: Fields<'static>,
     /// Plain, required.
@@ -263,8 +261,8 @@ fn intervals_enumerations_and_uuids_are_shown_as_what_they_are() {
             logical(element("u", &[(1, physical::FIXED), (2, 16)]), 14, &Fields::default()),
             (0..16).map(|byte| byte * 17).collect(),
         ),
-        texts(element("e", &[(1, BYTES), (6, 4)]), &[b"RED"]),
-        texts(element("b", &[(1, BYTES)]), &[b"RED"]),
+        texts(element("e", &[(1, physical::BYTES), (6, 4)]), &[b"RED"]),
+        texts(element("b", &[(1, physical::BYTES)]), &[b"RED"]),
     ];
     let preview = file(1, columns).read();
     assert_eq!(kinds(&preview), ["i interval", "u uuid", "e enum", "b binary"]);
@@ -274,7 +272,7 @@ fn intervals_enumerations_and_uuids_are_shown_as_what_they_are() {
 
 #[test]
 fn statistics_of_another_order_are_not_believed() {
-    let text = || element("a", &[(1, BYTES), (6, 0)]);
+    let text = || element("a", &[(1, physical::BYTES), (6, 0)]);
     let of = |column: Column, orders: Option<Vec<i16>>| {
         let preview = File { orders, ..file(1, vec![column]) }.read();
         let (min, max) = bounds(&preview.statistics[0]);
@@ -288,7 +286,8 @@ fn statistics_of_another_order_are_not_believed() {
     assert_eq!(of(words().with_statistics(new, &[]), Some(vec![1])), "a z");
     assert_eq!(of(words().with_statistics(new, &[]), Some(vec![9])), "- -", "in an order that nobody knows");
     let (low, high) = (1_i32.to_le_bytes(), (-1_i32).to_le_bytes());
-    let (old, new): (&[(i16, &[u8])], &[(i16, &[u8])]) = (&[(1, &high), (2, &low)], &[(5, &high), (6, &low)]);
+    let old: &[(i16, &[u8])] = &[(1, &high), (2, &low)];
+    let new: &[(i16, &[u8])] = &[(5, &high), (6, &low)];
     let unsigned = || integers(element("n", &[(1, physical::INT32), (6, 13)]), &[1]);
     assert_eq!(of(unsigned().with_statistics(old, &[]), None), "- -", "signed, of unsigned numbers");
     assert_eq!(of(unsigned().with_statistics(new, &[]), Some(vec![1])), "1 4294967295");
@@ -305,7 +304,7 @@ fn statistics_of_another_order_are_not_believed() {
 
 #[test]
 fn a_bound_that_was_cut_is_told_apart_from_a_value() {
-    let names = texts(element("a", &[(1, BYTES), (6, 0)]), &[b"Alice"]);
+    let names = texts(element("a", &[(1, physical::BYTES), (6, 0)]), &[b"Alice"]);
     let names = names.with_statistics(&[(5, b"Kf"), (6, b"Alice")], &[(7, false), (8, true)]);
     let preview = File { orders: Some(vec![1]), ..file(1, vec![names]) }.read();
     let of = &preview.statistics[0];
@@ -341,6 +340,22 @@ fn what_the_reader_does_not_know_costs_no_more_than_it_must() {
     assert_eq!((cells(&with(wrong), 1)), ["5"]);
     let unnamed = File { created_by: vec![0xff], ..file(1, vec![id()]) };
     assert_eq!(cells(&unnamed.read(), 0), ["7"]);
+}
+
+#[test]
+fn a_value_that_is_no_text_hides_none_of_the_others() {
+    let plain = || element("a", &[(1, physical::BYTES)]);
+    let string = element("a", &[(1, physical::BYTES), (6, 0)]);
+    let json = element("a", &[(1, physical::BYTES), (6, 19)]);
+    let [new_string, new_json] = [1, 12].map(|kind| logical(plain(), kind, &Fields::default()));
+    for text in [string, json, new_string, new_json] {
+        let preview = file(3, vec![texts(text, &[b"x", b"\xff\xfe", "é".as_bytes()])]).read();
+        assert_eq!(
+            (kinds(&preview), cells(&preview, 0)),
+            (vec!["a string".to_owned()], vec!["x", "not UTF-8: fffe", "é"])
+        );
+        assert_eq!(preview.problem, None);
+    }
 }
 
 #[test]

@@ -39,7 +39,8 @@ fn leaf_words(kind: &DataType, leaf: LeafKind) -> String {
         (LeafKind::Int96, _) => "timestamp[ns]".into(),
         (LeafKind::Interval, _) => "interval".into(),
         (LeafKind::Uuid, _) => "uuid".into(),
-        (LeafKind::Text, _) => "enum".into(),
+        (LeafKind::Text, _) => "string".into(),
+        (LeafKind::Enum, _) => "enum".into(),
         (LeafKind::TimeUtc, DataType::Time32(unit) | DataType::Time64(unit)) => {
             format!("time[{}, UTC]", unit_words(*unit))
         }

@@ -139,11 +139,11 @@ impl<'a> Printer<'a> {
                 let texts = array.as_string_view();
                 Self::Text(Box::new(|row| texts.value(row)))
             }
-            (DataType::BinaryView, LeafKind::Text) => {
+            (DataType::BinaryView, LeafKind::Text | LeafKind::Enum) => {
                 let bytes = array.as_binary_view();
                 Self::TextBytes(Box::new(|row| bytes.value(row)))
             }
-            (DataType::Binary, LeafKind::Text) => {
+            (DataType::Binary, LeafKind::Text | LeafKind::Enum) => {
                 let bytes = array.as_binary::<i32>();
                 Self::TextBytes(Box::new(|row| bytes.value(row)))
             }
@@ -183,7 +183,10 @@ impl<'a> Printer<'a> {
             Self::Text(text) => write_text(text(row), place, cell),
             Self::TextBytes(bytes) => match std::str::from_utf8(bytes(row)) {
                 Ok(text) => write_text(text, place, cell),
-                Err(_) => write_hex(bytes(row), cell),
+                Err(_) => {
+                    cell.write_str("not UTF-8: ")?;
+                    write_hex(bytes(row), cell)
+                }
             },
             Self::Number(number, format) => write_number(number(row), *format, cell),
             Self::Fixed(array, write) => write(array.value(row), cell),
