@@ -17,8 +17,11 @@ FUZZ_FOUND := target/fuzz
 SECONDS ?= 60
 # More options for `make run`, such as ARGS="--listen 127.0.0.1:4000".
 ARGS ?=
+# Has pyarrow, duckdb and polars, for `make corpus`.
+CORPUS_PYTHON ?= python3
+CORPUS ?=
 
-.PHONY: help run build test dev lint fmt unit torture e2e audit bench bench-peers bench-push bench-scale bench-listeners bench-pieces fuzz screenshots clean site rust-target rust-components
+.PHONY: help run build test dev lint fmt unit corpus torture e2e audit bench bench-peers bench-push bench-scale bench-listeners bench-pieces fuzz screenshots clean site rust-target rust-components
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +73,14 @@ unit: ## Test the engine and the server
 	else \
 		cargo test --workspace --features server/failpoints --no-fail-fast; \
 	fi
+
+corpus: ## Compare what is shown of the files below CORPUS with what pyarrow, DuckDB and Polars read in them
+	@test -n "$(CORPUS)" || { echo "CORPUS names a folder of files: make corpus CORPUS=data"; exit 1; }
+	@mkdir -p target/corpus
+	@$(CORPUS_PYTHON) server/tests/formats/compare.py list "$(CORPUS)" > target/corpus/files
+	@LAKESHORE_CORPUS=$(abspath target/corpus/files) LAKESHORE_READINGS=$(abspath target/corpus/readings) \
+		cargo test --quiet --package server --features failpoints --lib formats::corpus::the_files_of_a_folder_are_read -- --ignored
+	@$(CORPUS_PYTHON) server/tests/formats/compare.py compare target/corpus/readings
 
 torture: build ## Kill the release binary KILLS times (default 100) amid a load, and check each restart (KILLS_SEED repeats a run)
 	@echo "== killing the server"

@@ -3,6 +3,8 @@
 //! The files are strangers'. So each is read by a process of its own kind ([`worker`]), few at a time, which has little memory
 //! and time and can do nothing but read it ([`reading`]), through a [`Source`](source::Source) that counts and bounds it.
 
+#[cfg(test)]
+mod corpus;
 mod delimited;
 mod dialect;
 mod head;
