@@ -2,7 +2,8 @@
 //!
 //! Much as DuckDB's sniffer does: the delimiter is the one by which most lines have the same number of values, and the first line
 //! names the columns where it is unlike what is below it. Lines before the table, such as titles and comments, are told
-//! apart from it by their number of values.
+//! apart from it by their number of values. The crate `qsv-sniffer` (0.12) does not do: it fails on files whose lines do not
+//! agree, takes letters and quotes for delimiters, and names columns after dates.
 
 use super::head::{Head, plain_name};
 use super::records::{Record, Syntax, records};
@@ -156,7 +157,11 @@ impl Sample {
     fn first_line(&self, at: usize) -> FirstLine {
         let Some(first) = self.records.get(at) else { return FirstLine::Values };
         let mut columns: Vec<Vec<&str>> = vec![Vec::new(); first.len()];
-        for below in (at + 1..self.records.len()).filter(|&below| self.is_usual(below) && !self.is_comment(below)) {
+        // A header that comes again, as where files were put one behind the other, is none of its values.
+        let is_below = |&below: &usize| {
+            self.is_usual(below) && !self.is_comment(below) && self.records[below].values != first.values
+        };
+        for below in (at + 1..self.records.len()).filter(is_below) {
             let values = self.records[below].texts();
             columns
                 .iter_mut()
@@ -169,7 +174,10 @@ impl Sample {
             comes_again |= column.len() >= RECORDS_MIN && column.contains(&name);
             let mut guess = Guess::default();
             column.iter().for_each(|value| guess.see(value));
-            if let Some(fits) = guess.fits(name) {
+            let begins_with_digit = |value: &str| value.starts_with(|character: char| character.is_ascii_digit());
+            if begins_with_digit(name) && column.iter().all(|value| begins_with_digit(value)) {
+                values += 1;
+            } else if let Some(fits) = guess.fits(name) {
                 *(if fits { &mut values } else { &mut names }) += 1;
             } else if let Some(usual) = usual_shape(&column) {
                 values += usize::from(shape(name) == usual);
@@ -316,6 +324,10 @@ mod tests {
             ("A12,Berlin\nB34,Paris\nC56,Rome\nD78,Bonn\n", false),
             ("col1,col2\nval1,val2\n", true),
             ("24.11.2026,12:30\n", false),
+            ("24-Nov-2026,x\n25-Nov-2026,y\n", false),
+            ("01234,Berlin\n10115,Paris\n", false),
+            ("a@x.org,Berlin\nb@y.org,Paris\n", false),
+            ("id,name\n1,a\nid,name\n2,b\n", true),
             ("code,city\nA12,Berlin\nB34,Paris\n", true),
             ("name,city\nann,Berlin\nbob,Paris\n", true),
             ("ann,Berlin\nbob,Paris\ncid,Bonn\nann,Rome\n", false),

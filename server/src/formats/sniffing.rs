@@ -80,12 +80,12 @@ pub(super) fn shape(value: &str) -> String {
     shape
 }
 
-/// A number, a truth, a date or a time, also in other notations than those that make a type.
+/// A number, a truth, a date, a time or an address, also in other notations than those that make a type.
 pub(super) fn is_value(value: &str) -> bool {
-    let has_digits = |text: &str| text.bytes().any(|byte| byte.is_ascii_digit());
+    const SHAPES: [&str; 5] = ["9,9", "9.9.9", "9/9/9", "9:9", "9:9:9"];
+    let is_address = || value.contains("://") || value.split_once('@').is_some_and(|(_, host)| host.contains('.'));
     let signless = value.strip_prefix(['-', '+']).unwrap_or(value);
-    is_typed(value)
-        || (has_digits(value) && matches!(shape(signless).as_str(), "9,9" | "9.9.9" | "9/9/9" | "9:9" | "9:9:9"))
+    is_typed(value) || SHAPES.contains(&shape(signless).as_str()) || is_address()
 }
 
 /// It looks like anything narrower than a text.
