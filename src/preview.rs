@@ -37,7 +37,7 @@ pub struct Dialect {
     /// Absent where it is the usual one, `"`.
     #[serde(default = "usual_quote", skip_serializing_if = "is_usual_quote")]
     pub quote: char,
-    /// What stands before a quote that is part of a value, where two quotes do not stand for one.
+    /// The character before a quote that is part of a value, where quotes are not doubled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub escape: Option<char>,
     pub has_header: bool,

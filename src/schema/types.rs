@@ -1,6 +1,6 @@
 //! Types of Parquet columns in words, compared.
 
-/// What an older version of this server has called a type, and what this one calls it.
+/// Types that an older version of this server named differently: the old name, and the new one.
 const RENAMED: [(&str, &str); 6] = [
     ("time[ms]", "time[ms, UTC]"),
     ("time[us]", "time[us, UTC]"),

@@ -1,4 +1,4 @@
-//! Files of other programs, and what those read in them: `server/tests/formats/`, where `record.py` has made both.
+//! Files of other programs, and their readings by libraries: `server/tests/formats/`, where `record.py` makes both.
 
 use super::previewed;
 use super::reading::{self, Depth};
@@ -19,7 +19,7 @@ fn preview(path: &Path) -> Preview {
     previewed(reading::read(Source::new(file, size_bytes), name, Depth::Rows(ROWS)))
 }
 
-/// `make corpus`: reads every file of a folder, for `compare.py` to compare.
+/// `make corpus`: reads every file of a folder, for `compare.py`.
 #[test]
 #[ignore = "reads the files that LAKESHORE_CORPUS lists into LAKESHORE_READINGS: make corpus"]
 fn the_files_of_a_folder_are_read() {
@@ -36,7 +36,7 @@ fn the_files_of_a_folder_are_read() {
     }
 }
 
-/// What a library has read in a file.
+/// The reading of a file by a library.
 #[derive(serde::Deserialize)]
 struct Recorded {
     by: String,

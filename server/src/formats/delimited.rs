@@ -65,7 +65,7 @@ pub(super) fn preview(head: Head, name: &str, rows_max: usize) -> Result<Preview
     })
 }
 
-/// What was seen of a table, record by record.
+/// The table as it is gathered, record by record.
 struct Seen {
     guesses: Vec<Guess>,
     names: Option<Record>,

@@ -14,9 +14,9 @@ use std::collections::HashMap;
 const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
 /// Records that decide.
 const RECORDS_LOOKED_AT: usize = 5000;
-/// Of these, so many are looked at value by value where delimiters are compared.
+/// Records that are looked at value by value where delimiters are compared.
 const RECORDS_TYPED: usize = 200;
-/// Of a file whose name does not say it: so many lines have to agree.
+/// Lines that have to agree in a file whose name does not say its format.
 const RECORDS_MIN: usize = 3;
 /// Titles that are padded to the width of the table.
 const TITLES_MAX: usize = 10;
@@ -150,14 +150,14 @@ impl Sample {
             && body.all(|at| self.records[at].ends_empty())
     }
 
-    /// What a line is, compared with those below it.
+    /// Classifies a line by comparison with those below it.
     ///
     /// Where a column has a type, a name is not of it. Where it has none, but all values are of one shape, such as `$9.50` or
     /// `A12`, a name is not of that shape. Texts alone tell no more than that none of them comes again below.
     fn first_line(&self, at: usize) -> FirstLine {
         let Some(first) = self.records.get(at) else { return FirstLine::Values };
         let mut columns: Vec<Vec<&str>> = vec![Vec::new(); first.len()];
-        // A header that comes again, as where files were put one behind the other, is none of its values.
+        // A header that comes again, as where files were put one behind the other, is not one of its values.
         let is_below = |&below: &usize| {
             self.is_usual(below) && !self.is_comment(below) && self.records[below].values != first.values
         };
@@ -228,7 +228,7 @@ fn sniff(head: &Head, name: &str) -> Option<Sniffed> {
         let rank = (
             agreeing * 1000 / sample.len(),
             by_name == Some(syntax.delimiter),
-            // A quote that is none swallows lines.
+            // A wrong quote swallows lines.
             agreeing,
             syntax == Syntax::usual(syntax.delimiter),
             typed(&sample, num_columns),

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 
 /// What is looked at of a text, before and after it is unpacked.
 const HEAD_BYTES: usize = 1 << 20;
-/// What is unpacked beyond that, to see whether a file of a few packed bytes is sound to its end.
+/// Bytes unpacked beyond that, to check that a small packed file is sound to its end.
 const CHECKED_BYTES_MAX: u64 = 64 << 20;
 
 pub(super) struct Head {
@@ -18,7 +18,7 @@ pub(super) struct Head {
     pub(super) compression: Option<&'static str>,
     /// Nothing comes behind it.
     pub(super) is_whole: bool,
-    /// What is wrong with the file as a whole, in a sentence that begins small; what was read is shown all the same.
+    /// Damage of the file as a whole, in a sentence that begins small; the part that was read is shown all the same.
     pub(super) damage: Option<String>,
 }
 
@@ -72,7 +72,7 @@ impl Head {
         }
         let mut bytes = Vec::new();
         let mut decoder = MultiGzDecoder::new(&packed[..]);
-        // What was unpacked before a fault counts.
+        // Bytes that were unpacked before a fault count.
         let mut unpacked = decoder.by_ref().take(bytes_max as u64 + 1).read_to_end(&mut bytes).map(|_| ());
         let is_longer = bytes.len() > bytes_max;
         if is_longer && has_all && unpacked.is_ok() {
@@ -130,7 +130,7 @@ impl Head {
         self
     }
 
-    /// Bytes that no text has, and so many of them that it is none.
+    /// More than one byte in `one_in` is a control character: it is not a text.
     pub(super) fn is_binary(&self, one_in: usize) -> bool {
         let is_control = |byte: &&u8| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\r' | b'\t' | 0x0c | 0x1b);
         self.bytes.iter().filter(is_control).count() * one_in > self.bytes.len()

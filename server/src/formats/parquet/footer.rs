@@ -34,7 +34,7 @@ pub(super) struct Footer {
     pub(super) notes: Notes,
 }
 
-/// What the footer says of chunks that the parquet crate does not pass on.
+/// Statements of the footer about chunks that the parquet crate does not pass on.
 #[derive(Default)]
 pub(super) struct Notes {
     /// Why a leaf cannot be read.
@@ -172,7 +172,7 @@ impl Notes {
         {
             self.limits.entry(leaf).or_insert_with(|| format!("not supported: compression codec {codec}"));
         }
-        // Some writers say so where there is none.
+        // Some writers write 0 where a chunk has no dictionary.
         self.needs_rewrite |= meta.number(11).is_some_and(|offset| offset <= 0);
         if let Some(statistics) = meta.fields(12) {
             if statistics.is_false(7) {

@@ -25,7 +25,7 @@ const LOGICAL_TIME: i16 = 7;
 const LOGICAL_JSON: i16 = 12;
 const LOGICAL_UUID: i16 = 14;
 
-/// What the arrow crate's type does not tell of a leaf.
+/// The meaning of a leaf beyond its arrow type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum LeafKind {
     #[default]

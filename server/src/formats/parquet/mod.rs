@@ -70,7 +70,7 @@ impl Opened {
         u64::try_from(self.footer.notes.num_rows).unwrap_or(0)
     }
 
-    /// What the footer says twice, and not the same.
+    /// Two statements of the footer that contradict each other.
     fn contradiction(&self) -> Option<String> {
         let (in_groups, said) = (self.footer.notes.num_rows, self.footer.notes.said_num_rows?);
         (in_groups != said)

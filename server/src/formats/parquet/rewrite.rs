@@ -8,7 +8,7 @@ use parquet::file::metadata::ParquetMetaDataReader;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// How much of a footer is written anew.
+/// How much of a footer is rewritten.
 #[derive(Default)]
 pub(super) struct Rewrite {
     /// Everything that nothing here reads is left out, and what the crate does not know.
@@ -98,7 +98,7 @@ impl Rewrite {
         }
         if self.is_thorough {
             meta.keep(&[1, 2, 3, 4, 5, 6, 7, 9, 11, 12]);
-            // What the pages say themselves.
+            // The pages say these themselves.
             meta.set_list(2, I32, &[vec![0]]);
             meta.set_list(3, BINARY, &[]);
             meta.set_number(1, I32, 1);

@@ -1,4 +1,4 @@
-//! What the footer says of each column, as far as the format says that it can be believed.
+//! Statistics of each column, as far as the format says that they can be believed.
 //!
 //! A least and a greatest value mean something in an order, and only where all writers had the same order in mind: see the comments
 //! on `Statistics` and `ColumnOrder` in `parquet.thrift`.

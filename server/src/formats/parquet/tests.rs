@@ -313,7 +313,7 @@ fn a_bound_that_was_cut_is_told_apart_from_a_value() {
 }
 
 #[test]
-fn what_the_reader_does_not_know_costs_no_more_than_it_must() {
+fn an_element_unknown_to_the_reader_costs_no_more_than_its_column() {
     let id = || integers(element("id", &[(1, physical::INT32)]), &[7]);
     let with = |column: Column| file(1, vec![id(), column, id()]).read();
     let odd = |numbers: &[(i16, i64)]| integers(element("odd", numbers), &[5]);
