@@ -310,9 +310,11 @@ impl Error {
             Self::Internal(Fault { source, effect, kind }) => {
                 Self::Internal(Fault { source: source.to_string().into(), effect: *effect, kind: *kind })
             }
-            other => {
-                Self::Internal(Fault { source: other.to_string().into(), effect: Effect::Lasting, kind: FaultKind::Unknown })
-            }
+            other => Self::Internal(Fault {
+                source: other.to_string().into(),
+                effect: Effect::Lasting,
+                kind: FaultKind::Unknown,
+            }),
         }
     }
 

@@ -136,7 +136,6 @@ async fn look_after(lake: &Lake, stopping: &CancellationToken) {
             Err(Error::DiskFull) => {}
             recorded => _ = recording.log(recorded.map(drop), "record the clock"),
         }
-        log(lake.settle_landings().await, "find out how a landing has ended");
         let mut has_grown = ticks == 0;
         while log(lake.count_trash().await, "count the trash").is_some_and(|counted| counted > 0) {
             has_grown = true;

@@ -140,6 +140,10 @@ impl Drop for Reserved {
 }
 
 impl Landings {
+    pub(super) fn is_led(&self) -> bool {
+        self.waiting.is_led()
+    }
+
     pub(super) fn reserve(&self) -> Reserved {
         Reserved { bytes: 0, pool: self.whole_bytes.clone() }
     }
@@ -166,15 +170,16 @@ impl Landings {
             Attempt::Unsettled(answered) => answered,
         };
         for pause in SETTLING_PAUSES {
-            // Why it stays unsettled is told where it is tried in the background.
-            let _ = lake.settle_landings().await;
-            match select(answered, pin!(lake.pause(pause))).await {
+            match select(answered, pin!(lake.wait_for_settling(pause))).await {
                 Either::Left((Ok(Attempt::Ended(result)), _)) => return result,
-                Either::Left(_) => break,
+                Either::Left(_) => return Err(StillUnsettled::error()),
                 Either::Right((_, unanswered)) => answered = unanswered,
             }
         }
-        Err(StillUnsettled::error())
+        match answered.try_recv() {
+            Ok(Some(Attempt::Ended(result))) => result,
+            _ => Err(StillUnsettled::error()),
+        }
     }
 
     async fn attempt(&self, lake: &Lake, ready: Ready) -> Attempt {
@@ -240,7 +245,7 @@ impl Lake {
         loop {
             let group = match named {
                 Some(_) => waiting.take(GROUP_UPLOADS_MAX),
-                None => waiting.next(GROUP_UPLOADS_MAX).await,
+                None => self.settle_until(waiting.next(GROUP_UPLOADS_MAX)).await,
             };
             named = self.land_group(named, group).await;
         }

@@ -1,6 +1,8 @@
 //! Landings of which it is not known how far they came, because a disk failed amid them: after a failed sync, or a failed
 //! commit, the kernel has told of it once, and only what is found afterwards counts.
 //!
+//! Whoever leads the landings settles them, between groups; nobody else could be sure to come to an end.
+//!
 //! Nothing is undone on a guess. The intent of such a landing stays in the state. Each attempt to settle it looks where the
 //! upload is now, by its identity, makes that durable, and gives it its row, or says that it has not landed. Until then its
 //! caller waits, for some seconds; after that the caller hears that the outcome is not known yet, and the attempts go on
@@ -12,7 +14,9 @@ use crate::error::Error;
 use crate::ports::state::{FinishedLandings, LandedUpload, LandingsId};
 use crate::sync::SyncId;
 use crate::upload::PartialName;
+use futures_util::future::{Either, select};
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -100,16 +104,54 @@ impl Lake {
     }
 
     async fn settle_those(&self, is_one: impl Fn(&Step) -> bool) -> Result<(), Error> {
-        let any =
-            || self.0.landings.unsettled.groups().iter().flat_map(|group| &group.steps).any(|(step, _)| is_one(step));
-        // Another one may be settling it at this moment.
-        let _turn = self.0.landings.unsettled.turn.lock().await;
-        drop(_turn);
-        if !any() {
-            return Ok(());
+        let is_led = self.0.landings.is_led();
+        for pause in SETTLING_PAUSES.into_iter().filter(|_| is_led) {
+            if !self.is_any_unsettled(&is_one).await {
+                return Ok(());
+            }
+            self.pause(pause).await;
         }
-        let settled = self.settle_landings().await;
-        if any() { Err(settled.err().unwrap_or_else(StillUnsettled::error)) } else { Ok(()) }
+        if !is_led {
+            // Why it stays unsettled is told where that is asked next.
+            let _ = self.settle_landings().await;
+        }
+        if self.is_any_unsettled(&is_one).await { Err(StillUnsettled::error()) } else { Ok(()) }
+    }
+
+    async fn is_any_unsettled(&self, is_one: impl Fn(&Step) -> bool) -> bool {
+        let list = &self.0.landings.unsettled;
+        // What is being settled is not on the list.
+        let _turn = list.turn.lock().await;
+        list.groups().iter().flat_map(|group| &group.steps).any(|(step, _)| is_one(step))
+    }
+
+    /// Waits so long, where somebody leads the landings: it is theirs to settle them. Else settles them, and then waits.
+    pub(super) async fn wait_for_settling(&self, length: Duration) {
+        if !self.0.landings.is_led() {
+            // Why it stays unsettled is told by the next attempt.
+            let _ = self.settle_landings().await;
+        }
+        self.pause(length).await;
+    }
+
+    /// For whoever leads the landings: waits for `next`, and settles what is unsettled meanwhile, seldom where that goes on
+    /// failing.
+    pub(super) async fn settle_until<T>(&self, next: impl Future<Output = T>) -> T {
+        let mut next = pin!(next);
+        let mut pauses = SETTLING_PAUSES.into_iter();
+        loop {
+            if self.0.landings.unsettled.groups().is_empty() {
+                return next.await;
+            }
+            let pause = pauses.next().unwrap_or(SETTLING_PAUSES[SETTLING_PAUSES.len() - 1]);
+            match select(next, pin!(self.pause(pause))).await {
+                Either::Left((next, _)) => return next,
+                Either::Right((_, waiting)) => next = waiting,
+            }
+            if self.settle_landings().await.is_ok() {
+                pauses = SETTLING_PAUSES.into_iter();
+            }
+        }
     }
 
     /// What of the group can be settled is, and leaves it.

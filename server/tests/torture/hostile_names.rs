@@ -127,7 +127,8 @@ async fn a_name_that_leads_elsewhere_or_hides_is_refused_with_its_reason_and_lea
     assert!(server.file_names("").is_empty(), "{:?}", server.file_names(""));
     assert!(server.sync(id).await["num_failed"].as_u64().unwrap() >= names.len() as u64);
     let siblings = std::fs::read_dir(server.data_dir()).unwrap().map(|entry| entry.unwrap().file_name());
-    assert!(siblings.into_iter().all(|name| name == "lake" || name.to_str().unwrap().starts_with("lakeshore.")));
+    let is_known = |name: &str| ["lake", "reserve"].contains(&name) || name.starts_with("lakeshore.");
+    assert!(siblings.into_iter().all(|name| is_known(name.to_str().unwrap())));
 }
 
 #[tokio::test]

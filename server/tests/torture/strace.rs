@@ -5,6 +5,7 @@ use crate::server::TestServer;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// One call. `began` and `ended` count lines of the record: two calls overlap when neither ended before the other began.
@@ -15,6 +16,17 @@ pub struct Call {
     pub result: String,
     pub began: usize,
     pub ended: usize,
+}
+
+/// How often it is tried to attach strace.
+const ATTEMPTS: usize = 10;
+/// It attaches in some milliseconds. Where a thread of the server is amid a `vfork`, it never does.
+const STUCK_AFTER: Duration = Duration::from_secs(20);
+
+enum Attached {
+    Yes(Tracer),
+    No(String),
+    Stuck,
 }
 
 /// strace, attached to a server until [`Self::stop`].
@@ -34,6 +46,21 @@ impl Tracer {
         let left = "SELECT (SELECT count(*) FROM uninspected) + (SELECT count(*) FROM inspection_attempts)";
         server.eventually(async || (database.value::<i64>(left).await == 0).then_some(())).await;
         database.close().await;
+        for _ in 0..ATTEMPTS {
+            match Self::try_attach(server, options) {
+                Attached::Yes(tracer) => return Some(tracer),
+                Attached::No(why) => {
+                    crate::server::skipped(&why);
+                    return None;
+                }
+                // Whoever it has stopped goes on when it is gone.
+                Attached::Stuck => {}
+            }
+        }
+        panic!("strace waits for a process that is being started, again and again");
+    }
+
+    fn try_attach(server: &TestServer, options: &[&str]) -> Attached {
         let folder = tempfile::tempdir().unwrap();
         let record = folder.path().join("record");
         let spawned = Command::new("strace")
@@ -41,22 +68,27 @@ impl Tracer {
             .args(options)
             .stderr(Stdio::piped())
             .spawn();
-        let Ok(mut process) = spawned else {
-            crate::server::skipped("strace is not installed");
-            return None;
-        };
+        let Ok(mut process) = spawned else { return Attached::No("strace is not installed".into()) };
         // One line when it is attached to every thread that there is, or the reason why not.
-        let mut said = String::new();
         let mut lines = BufReader::new(process.stderr.take().unwrap());
-        lines.read_line(&mut said).unwrap();
-        // It says more with each new thread, and would end where nobody listens.
-        std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+        let (first, said) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            lines.read_line(&mut line).unwrap();
+            let _ = first.send(line);
+            // It says more with each new thread, and would end where nobody listens.
+            std::io::copy(&mut lines, &mut std::io::sink())
+        });
+        let Ok(said) = said.recv_timeout(STUCK_AFTER) else {
+            let _ = process.kill();
+            let _ = process.wait();
+            return Attached::Stuck;
+        };
         if !said.contains("attached") {
             let _ = process.wait();
-            crate::server::skipped(&format!("strace may not attach: {said}"));
-            return None;
+            return Attached::No(format!("strace may not attach: {said}"));
         }
-        Some(Self { process, record, _folder: folder })
+        Attached::Yes(Self { process, record, _folder: folder })
     }
 
     /// Lets the server go, and gives what it did meanwhile.

@@ -6,7 +6,7 @@
 //!
 //! A failed sync is never gone on from: see [`Writing::make_safe`]. A job whose commit may or may not be there hears that.
 
-use super::connection::{SQLITE_ERROR, SQLITE_IOERR, fault, open_writing, result_code};
+use super::connection::{SQLITE_ERROR, fault, open_writing, result_code};
 use super::deed_log;
 use super::landings::{self, Known};
 use super::lookups::CallerLookups;
@@ -14,6 +14,7 @@ use super::query::{Value, query, run};
 use crate::crash::crash_point;
 use lakeshore::Error;
 use lakeshore::activity::Deed;
+use lakeshore::fault::FaultKind;
 use sqlx::{AssertSqlSafe, Connection, Executor, Row as _, SqliteConnection};
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
@@ -38,34 +39,41 @@ pub(super) enum Fault {
     #[error("the disk is full")]
     DiskFull,
     #[error("{0}")]
-    Busy(String),
+    Busy(Cause),
     /// A read, a write or a sync failed.
     #[error("{0}")]
-    Disk(String),
+    Disk(Cause),
     /// It is not known whether it was committed.
     #[error("{0}")]
-    Unsettled(String),
+    Unsettled(Cause),
     #[error("{0}")]
-    Other(String),
+    Other(Cause),
+}
+
+/// What the operator has to know of a fault, and a caller.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{text}")]
+pub(super) struct Cause {
+    text: String,
+    kind: FaultKind,
 }
 
 impl Fault {
     fn of(error: &Error) -> Self {
-        // The operator has to know why, which a client does not.
-        let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+        let text = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+        let kind = if let Error::Internal(fault) = error { fault.kind() } else { FaultKind::Unknown };
+        let cause = Cause { text, kind };
         match error {
             Error::DiskFull => Self::DiskFull,
             busy if busy.may_pass() => Self::Busy(cause),
-            disk if is_disk_fault(disk) => Self::Disk(cause),
+            _ if kind == FaultKind::FailingDisk => Self::Disk(cause),
             _ => Self::Other(cause),
         }
     }
-}
 
-/// Whether SQLite says so ("Result and Error Codes", `SQLITE_IOERR`).
-fn is_disk_fault(error: &Error) -> bool {
-    let Error::Internal(fault) = error else { return false };
-    fault.downcast_ref::<sqlx::Error>().and_then(result_code) == Some(SQLITE_IOERR)
+    fn busy(text: &str) -> Self {
+        Self::Busy(Cause { text: text.into(), kind: FaultKind::Unknown })
+    }
 }
 
 impl From<sqlx::Error> for Fault {
@@ -78,9 +86,9 @@ impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::DiskFull => Self::DiskFull,
-            busy @ Fault::Busy(_) => Self::passing(busy),
-            unsettled @ Fault::Unsettled(_) => Self::unsettled(unsettled),
-            other @ (Fault::Disk(_) | Fault::Other(_)) => Self::internal(other),
+            Fault::Busy(cause) => Self::passing(cause.clone()).of_kind(cause.kind),
+            Fault::Unsettled(cause) => Self::unsettled(cause),
+            Fault::Disk(cause) | Fault::Other(cause) => Self::internal(cause.clone()).of_kind(cause.kind),
         }
     }
 }
@@ -292,7 +300,7 @@ impl Writing {
         }
         let checkpoint = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut self.connection).await?;
         if checkpoint.try_get::<i64, _>(0)? != 0 {
-            return Err(Fault::Busy("a reader keeps the log of the database from being emptied".into()));
+            return Err(Fault::busy("a reader keeps the log of the database from being emptied"));
         }
         self.commits = 0;
         self.is_safe = true;
@@ -306,7 +314,7 @@ impl Writing {
         self.commits = 0;
         let checkpoint = self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").await;
         if let Err(Fault::Disk(cause)) = checkpoint.map_err(Fault::from) {
-            tracing::error!(cause, "a checkpoint failed");
+            tracing::error!(%cause, "a checkpoint failed");
             self.is_safe = false;
         }
     }
@@ -379,7 +387,7 @@ impl Writing {
         }
         if !self.is_safe {
             // Nothing of these jobs was done.
-            self.make_safe().await.map_err(|fault| Fault::Busy(fault.to_string()))?;
+            self.make_safe().await.map_err(|fault| Fault::busy(&fault.to_string()))?;
         }
         if self.synchronous != Some(durability) {
             let pragma = match durability {
