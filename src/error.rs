@@ -54,6 +54,12 @@ pub enum Error {
     Path(#[from] PathError),
     #[error("{0}")]
     IncompleteUpload(String),
+    #[error("{0}")]
+    PartOfFile(String),
+    #[error(
+        "{field} is {value:?}, so the bytes that came are not those of the file; send the file as it is, without {field}: a compressed file is stored as it comes"
+    )]
+    Encoded { field: &'static str, value: String },
     #[error("the {algorithm} of the bytes that came is {arrived}, and {announced} was announced; send the file again")]
     DigestMismatch { algorithm: &'static str, announced: String, arrived: String },
     #[error(
@@ -344,6 +350,8 @@ impl Error {
             Self::Path(_) => ErrorCode::InvalidPath,
             Self::IncompleteUpload(_) => ErrorCode::IncompleteUpload,
             Self::DigestMismatch { .. } => ErrorCode::DigestMismatch,
+            Self::PartOfFile(_) => ErrorCode::PartOfFile,
+            Self::Encoded { .. } => ErrorCode::Encoded,
             Self::NoKey => ErrorCode::NoKey,
             Self::BadKey | Self::BadSignInLink => ErrorCode::BadKey,
             Self::ExpiredKey { .. } => ErrorCode::ExpiredKey,
@@ -410,6 +418,7 @@ error_codes! {
     IncompleteUpload = 40002, "the upload broke off, stalled, or its body was malformed";
     DigestMismatch = 40003, "the bytes that came are not those of the digest that was announced";
     InconsistentLength = 40004, "a length that contradicts the one announced, or what was sent";
+    PartOfFile = 40005, "a part or chunk of a file, sent to where whole files are taken";
     RequestHead = 40010, "a head of a request that is ambiguous, or names no host or several";
     NoKey = 40100, "no key";
     BadKey = 40101, "unknown or revoked key, or a used sign-in link";
@@ -447,6 +456,7 @@ error_codes! {
     TooLarge = 41300, "the file, or the body, is too large";
     NotMultipart = 41500, "an upload that is not multipart/form-data";
     WrongMediaType = 41501, "not the media type of a piece of a resumable upload";
+    Encoded = 41502, "a body, or a part of a form, that is encoded or wrapped";
     RangeNotSatisfiable = 41600, "the file ends before the range that was asked for";
     UnknownHost = 42100, "the host that the request names is not this server";
     IdempotencyKeyReused = 42200, "the Idempotency-Key was sent before, with another call";

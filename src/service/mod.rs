@@ -66,7 +66,7 @@ pub use sessions::BegunSession;
 pub use syncs::{EndSync, StartSync};
 pub use timeline::{Timeline, TimelineUpload};
 pub use trash_contents::{InTrash, LookIntoTrash, TrashContent};
-pub use uploads::{Destination, IncomingUpload};
+pub use uploads::{Destination, IncomingUpload, RefusedBeginning};
 
 use crate::clock_watch::ClockWatch;
 use crate::error::Error;

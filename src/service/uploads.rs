@@ -21,7 +21,7 @@ use crate::ports::state::{NewUpload, RefusedUpload};
 use crate::principal::Principal;
 use crate::sync::{Sync, SyncId, may_accept_uploads};
 use crate::time::Timestamp;
-use crate::upload::{Announced, Digest, Landed, PartialName, UploadId, must_match};
+use crate::upload::{Announced, Digest, Identity, Landed, PartialName, UploadId, must_match};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha512};
 use std::sync::Arc;
@@ -73,7 +73,35 @@ enum Body {
     /// Only in memory.
     Gathered(Vec<u8>, Reserved),
     /// In a partial file, known by a row.
-    Registered(UploadId, Box<dyn Partial>, Tracked),
+    Registered(UploadId, Stored, Tracked),
+}
+
+enum Stored {
+    /// Some of it.
+    Partial(Box<dyn Partial>),
+    /// All of it, on stable storage.
+    Sealed(Identity, Digest),
+}
+
+impl Stored {
+    async fn seal(&mut self) -> Result<(Identity, Digest), Error> {
+        if let Self::Partial(partial) = self {
+            let digest = partial.seal().await?;
+            *self = Self::Sealed(partial.identity().clone(), digest);
+        }
+        match self {
+            Self::Sealed(identity, digest) => Ok((identity.clone(), *digest)),
+            Self::Partial(_) => Err(Error::internal(std::io::Error::other("a sealed upload is still open"))),
+        }
+    }
+}
+
+/// An upload that was refused before it began, not recorded yet.
+pub struct RefusedBeginning {
+    file_name: String,
+    target: Option<LakePath>,
+    error: Error,
+    begun_at: Timestamp,
 }
 
 impl Lake {
@@ -141,17 +169,30 @@ impl Destination {
     /// Begins the upload of one file. One whose name the lake does not take, or that it has no room for, is remembered as
     /// a failed upload.
     pub async fn begin(&self, file_name: &str) -> Result<IncomingUpload, Error> {
+        match self.try_begin(file_name).await {
+            Ok(Ok(incoming)) => Ok(incoming),
+            Ok(Err(refused)) => Err(self.record(refused).await),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Like [`Self::begin`], and leaves it to the caller when a refusal is recorded.
+    pub async fn try_begin(&self, file_name: &str) -> Result<Result<IncomingUpload, RefusedBeginning>, Error> {
         let lake = &self.lake;
         let begun_at = lake.now();
+        let refused = |target, error| {
+            let file_name = cut(file_name, REFUSED_NAME_CHARACTERS_MAX);
+            Ok(Err(RefusedBeginning { file_name, target, error, begun_at }))
+        };
         let target = match self.folder.file(file_name) {
             Ok(target) => target,
-            Err(error) => return Err(self.refuse(file_name, None, error.into(), begun_at).await),
+            Err(error) => return refused(None, error.into()),
         };
         if let Err(error) = lake.refuse_below_reserve(self.owner, self.expected_bytes.swap(0, Ordering::Relaxed)).await
         {
-            return Err(self.refuse(file_name, Some(target), error, begun_at).await);
+            return refused(Some(target), error);
         }
-        Ok(IncomingUpload {
+        Ok(Ok(IncomingUpload {
             lake: lake.clone(),
             sync: self.sync.clone(),
             file_name: bounded(file_name),
@@ -168,7 +209,12 @@ impl Destination {
             by: self.by.clone(),
             sender: self.sender.clone(),
             expected_bytes: None,
-        })
+        }))
+    }
+
+    /// Records an upload that did not begin, and gives its error.
+    pub async fn record(&self, refused: RefusedBeginning) -> Error {
+        self.refuse(&refused.file_name, refused.target, refused.error, refused.begun_at).await
     }
 
     /// Remembers an upload that does not begin; beyond some of a request and of a sync, that there was one more. Gives what
@@ -217,7 +263,7 @@ fn cut(text: &str, characters: usize) -> String {
 impl IncomingUpload {
     /// Whether it has a row, and so shows as in flight.
     pub fn is_registered(&self) -> bool {
-        matches!(self.body, Body::Registered(..))
+        !matches!(self.body, Body::Gathered(..))
     }
 
     /// Its bytes have to be these. Call it before the first of them.
@@ -252,7 +298,7 @@ impl IncomingUpload {
         let upload_id = self.lake.patiently(|| lake.state.begin_upload(&new)).await?;
         let tracked = self.track(upload_id);
         let written = if gathered.is_empty() { Ok(()) } else { partial.write(gathered.into()).await };
-        self.body = Body::Registered(upload_id, partial, tracked);
+        self.body = Body::Registered(upload_id, Stored::Partial(partial), tracked);
         written
     }
 
@@ -297,10 +343,18 @@ impl IncomingUpload {
             self.register().await?;
         }
         match &mut self.body {
-            Body::Registered(_, partial, tracked) => {
+            Body::Registered(_, Stored::Partial(partial), tracked) => {
                 tracked.received(self.received_bytes);
                 partial.write(bytes).await
             }
+            Body::Gathered(..) | Body::Registered(..) => Ok(()),
+        }
+    }
+
+    /// Every byte has come, but the upload may not land yet. A large one is made durable and holds no open file meanwhile.
+    pub async fn seal(&mut self) -> Result<(), Error> {
+        match &mut self.body {
+            Body::Registered(_, stored, _) => stored.seal().await.map(|_| ()),
             Body::Gathered(..) => Ok(()),
         }
     }
@@ -330,9 +384,9 @@ impl IncomingUpload {
                 let digest = Digest::of(&bytes);
                 (None, Content::Whole(bytes.into(), digest))
             }
-            Body::Registered(upload_id, partial, _) => {
-                let digest = partial.seal().await?;
-                (Some(*upload_id), Content::Sealed(partial.identity().clone(), digest))
+            Body::Registered(upload_id, stored, _) => {
+                let (identity, digest) = stored.seal().await?;
+                (Some(*upload_id), Content::Sealed(identity, digest))
             }
         };
         // Keeps endings out until the landing is remembered.

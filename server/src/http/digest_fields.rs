@@ -14,6 +14,9 @@ use sfv::{BareItem, Dictionary, ListEntry, Parser};
 const CONTENT_DIGEST: &str = "content-digest";
 const REPR_DIGEST: &str = "repr-digest";
 const UPLOAD_CHECKSUM: &str = "upload-checksum";
+/// The fields before RFC 9530, which the lake itself does not know: their bytes are hashed as they come.
+const CONTENT_MD5: &str = "content-md5";
+const DIGEST: &str = "digest";
 
 /// The fields of one head that announce a digest, as they came.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -57,9 +60,18 @@ impl DigestFields {
         fields
     }
 
+    /// Of the bytes of one request.
+    pub fn of_content(headers: &HeaderMap) -> Self {
+        let mut fields = Self::default();
+        for value in headers.get_all(CONTENT_DIGEST) {
+            fields.take(CONTENT_DIGEST, value.as_bytes());
+        }
+        fields
+    }
+
     /// Keeps a field of a head, if it is one of these.
     pub fn take(&mut self, name: &str, value: &[u8]) {
-        let known = [CONTENT_DIGEST, REPR_DIGEST, UPLOAD_CHECKSUM].into_iter();
+        let known = [CONTENT_DIGEST, REPR_DIGEST, UPLOAD_CHECKSUM, CONTENT_MD5, DIGEST];
         if let Some(name) = known.into_iter().find(|known| name.eq_ignore_ascii_case(known)) {
             self.0.push(Field { name, value: String::from_utf8_lossy(value).trim().to_owned() });
         }
@@ -71,11 +83,21 @@ impl DigestFields {
 
     /// What they say together.
     pub fn announced(&self) -> Result<Announced, Error> {
-        self.0.iter().try_fold(Announced::default(), |announced, field| announced.and(field.announced()?))
+        let new = self.0.iter().filter(|field| !field.is_old());
+        new.map(Field::announced).try_fold(Announced::default(), |announced, more| announced.and(more?))
+    }
+
+    /// Those that the lake does not know, by name and value.
+    pub fn old(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.0.iter().filter(|field| field.is_old()).map(|field| (field.name, field.value.as_bytes()))
     }
 }
 
 impl Field {
+    fn is_old(&self) -> bool {
+        matches!(self.name, CONTENT_MD5 | DIGEST)
+    }
+
     /// Other algorithms beside a known one are passed over, as RFC 9530, section 2, allows; alone they are refused.
     fn announced(&self) -> Result<Announced, Error> {
         let announced = match self.name {

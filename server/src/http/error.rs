@@ -178,6 +178,7 @@ impl IntoResponse for HttpError {
             Self::RangeNotSatisfiable { size_bytes } => Some(ContentRange::unsatisfied_bytes(size_bytes)),
             _ => None,
         };
+        let is_coded = matches!(&self, Self::Lake(Error::Encoded { field: "Content-Encoding", .. }));
         let wait_seconds = match &self {
             Self::Lake(Error::TooManySignIns { seconds }) => Some(*seconds),
             _ => None,
@@ -197,6 +198,10 @@ impl IntoResponse for HttpError {
         response.extensions_mut().insert(refused);
         if let Some(content_range) = unsatisfied {
             response.headers_mut().typed_insert(content_range);
+        }
+        if is_coded {
+            // RFC 9110, section 12.5.3: what a request may be coded as.
+            response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         if let Some(seconds) = wait_seconds {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

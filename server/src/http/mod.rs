@@ -1,8 +1,10 @@
 //! HTTP: one list of all routes, and what every request passes on its way.
 
+mod chunk_fields;
 mod client_network;
 mod conditions;
 pub mod connections;
+mod content_fields;
 pub mod credentials;
 mod digest_fields;
 mod download;

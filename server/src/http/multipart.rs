@@ -3,6 +3,7 @@
 //! Nothing is copied but where a delimiter may lie across two pieces, and nothing is gathered but a part's head, whose
 //! length is bounded. So a body may be of any size and shape without filling memory.
 
+use super::content_fields::{HeadOf, refuse_field};
 use super::digest_fields::DigestFields;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
@@ -44,6 +45,10 @@ pub struct Part {
     /// Absent when the part is a plain field.
     pub file_name: Option<String>,
     pub digests: DigestFields,
+    /// `Content-Length`, which a part need not have.
+    pub length: Option<u64>,
+    /// The first field by which the part is not the file as it is.
+    pub altered: Option<(String, Vec<u8>)>,
 }
 
 pub struct Multipart<S> {
@@ -93,6 +98,18 @@ where
         let head = self.head().await?;
         self.state = State::Inside;
         parse_head(&head).map(Some)
+    }
+
+    /// Skips what is behind the last delimiter, to the end of the body.
+    pub async fn skip_epilogue(&mut self) -> Result<(), MultipartError> {
+        while let Some(piece) = self.stream.next().await {
+            piece.map_err(|error| MultipartError::Broken(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    pub fn stream(&self) -> &S {
+        &self.stream
     }
 
     /// Bytes that the rest of the part would have, were it the last of a body of `length` bytes. `None` where it cannot be.
@@ -187,6 +204,12 @@ fn parse_head(head: &[u8]) -> Result<Part, MultipartError> {
     let mut part = disposition.map(|line| parse_disposition(line.value)).transpose()?.unwrap_or_default();
     for line in lines.iter() {
         part.digests.take(line.name, line.value);
+        if line.name.eq_ignore_ascii_case("content-length") {
+            part.length = std::str::from_utf8(line.value).ok().and_then(|text| text.trim().parse().ok());
+        }
+        if part.altered.is_none() && refuse_field(line.name, line.value, HeadOf::Part).is_err() {
+            part.altered = Some((line.name.to_owned(), line.value.to_vec()));
+        }
     }
     Ok(part)
 }

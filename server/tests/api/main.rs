@@ -54,3 +54,4 @@ mod trash;
 mod tus;
 mod tus_extensions;
 mod uploads;
+mod whole_files;

@@ -1,30 +1,132 @@
-//! The checksum of one request's bytes: `Upload-Checksum`, of tus's extension of that name.
+//! Checksums of the bytes of one body or one part: `Upload-Checksum` of tus, `Content-MD5` (RFC 1864) and the `Digest` field
+//! before RFC 9530 (RFC 3230).
 
 use super::pieces::header;
 use axum::http::HeaderMap;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use lakeshore::Error;
+use lakeshore::upload::{Announced, hexadecimal};
 use sha2::Digest;
 
 /// As `Tus-Checksum-Algorithm` lists them.
 pub const ALGORITHMS: &str = "sha1,md5,crc32,sha256,blake3";
+const CONTENT_MD5: &str = "content-md5";
+const DIGEST: &str = "digest";
 
 /// A checksum that was announced, and what it is so far.
+#[derive(Clone)]
 pub struct Checksum {
     announced: Vec<u8>,
     hasher: Hasher,
 }
 
+#[derive(Clone)]
 enum Hasher {
     Sha1(sha1::Sha1),
     Md5(md5::Md5),
     Crc32(crc32fast::Hasher),
     Sha256(sha2::Sha256),
+    Sha512(Box<sha2::Sha512>),
     Blake3(Box<blake3::Hasher>),
 }
 
+/// All checksums that were announced for the same bytes.
+#[derive(Clone, Default)]
+pub struct Checksums(Vec<Checksum>);
+
+impl Checksums {
+    /// By the fields that are the same in the head of a request and of a part.
+    pub fn of_fields<'a>(fields: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<Self, Error> {
+        let mut all = Self::default();
+        for (name, value) in fields {
+            let value = String::from_utf8_lossy(value);
+            match name {
+                CONTENT_MD5 => all.0.push(content_md5(value.trim())?),
+                DIGEST => all.0.extend(digest(&value)?),
+                _ => {}
+            }
+        }
+        Ok(all)
+    }
+
+    /// By `Content-MD5` and `Digest` in the head of a request.
+    pub fn of_body(headers: &HeaderMap) -> Result<Self, Error> {
+        Self::of_fields(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())))
+    }
+
+    #[must_use]
+    pub fn and(mut self, more: impl IntoIterator<Item = Checksum>) -> Self {
+        self.0.extend(more);
+        self
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn update(&mut self, bytes: &[u8]) {
+        for checksum in &mut self.0 {
+            checksum.update(bytes);
+        }
+    }
+
+    /// Compares them with the bytes that came; the first that differs is the error.
+    pub fn verify(self) -> Result<(), Error> {
+        self.0.into_iter().try_for_each(|checksum| {
+            let algorithm = checksum.algorithm();
+            let announced = hexadecimal(&checksum.announced);
+            let arrived = hexadecimal(&checksum.arrived());
+            if announced == arrived { Ok(()) } else { Err(Error::DigestMismatch { algorithm, announced, arrived }) }
+        })
+    }
+}
+
+fn content_md5(value: &str) -> Result<Checksum, Error> {
+    let announced = BASE64_STANDARD.decode(value).ok().filter(|announced| announced.len() == 16).ok_or_else(|| {
+        Error::Invalid(format!("{value:?} is no Content-MD5; send the 16 bytes of the MD5 in base64"))
+    })?;
+    Ok(Checksum { announced, hasher: Hasher::Md5(md5::Md5::default()) })
+}
+
+/// `SHA-256=…,MD5=…`. Other algorithms beside a known one are passed over; alone they are refused.
+fn digest(value: &str) -> Result<Vec<Checksum>, Error> {
+    let malformed = || {
+        Error::Invalid(
+            "the Digest field holds no SHA-256, SHA-512, SHA or MD5 in base64; send one so: \
+             SHA-256=uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek="
+                .into(),
+        )
+    };
+    let mut known = Vec::new();
+    for element in value.split(',').map(str::trim).filter(|element| !element.is_empty()) {
+        let (algorithm, announced) = element.split_once('=').ok_or_else(malformed)?;
+        let (hasher, bytes) = match algorithm.trim().to_ascii_lowercase().as_str() {
+            "sha-256" => (Hasher::Sha256(sha2::Sha256::default()), 32),
+            "sha-512" => (Hasher::Sha512(Box::default()), 64),
+            "sha" | "sha-1" => (Hasher::Sha1(sha1::Sha1::default()), 20),
+            "md5" => (Hasher::Md5(md5::Md5::default()), 16),
+            _ => continue,
+        };
+        let announced = BASE64_STANDARD.decode(announced.trim()).map_err(|_| malformed())?;
+        if announced.len() != bytes {
+            return Err(malformed());
+        }
+        known.push(Checksum { announced, hasher });
+    }
+    if known.is_empty() { Err(malformed()) } else { Ok(known) }
+}
+
 impl Checksum {
+    /// Of digests that a field of RFC 9530 announces for the bytes of one request.
+    pub fn of_announced(Announced { sha256, sha512 }: &Announced) -> Vec<Self> {
+        let sha256 = sha256
+            .map(|announced| Self { announced: announced.to_vec(), hasher: Hasher::Sha256(sha2::Sha256::default()) });
+        let sha512 =
+            sha512.map(|announced| Self { announced: announced.to_vec(), hasher: Hasher::Sha512(Box::default()) });
+        sha256.into_iter().chain(sha512).collect()
+    }
+
     /// `Upload-Checksum: sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=`. Absent where there is none.
     pub fn announced(headers: &HeaderMap) -> Result<Option<Self>, Error> {
         let Some(text) = header(headers, "upload-checksum")? else { return Ok(None) };
@@ -53,6 +155,7 @@ impl Checksum {
             Hasher::Md5(hasher) => hasher.update(bytes),
             Hasher::Crc32(hasher) => hasher.update(bytes),
             Hasher::Sha256(hasher) => hasher.update(bytes),
+            Hasher::Sha512(hasher) => hasher.update(bytes),
             Hasher::Blake3(hasher) => drop(hasher.update(bytes)),
         }
     }
@@ -63,21 +166,21 @@ impl Checksum {
             Hasher::Md5(_) => "md5",
             Hasher::Crc32(_) => "crc32",
             Hasher::Sha256(_) => "sha256",
+            Hasher::Sha512(_) => "sha512",
             Hasher::Blake3(_) => "blake3",
         }
     }
 
-    /// Whether all bytes together have the checksum that was announced.
-    pub fn matches(self) -> bool {
-        let found = match self.hasher {
+    fn arrived(self) -> Vec<u8> {
+        match self.hasher {
             Hasher::Sha1(hasher) => hasher.finalize().to_vec(),
             Hasher::Md5(hasher) => hasher.finalize().to_vec(),
             // The most significant byte first, as its hexadecimal form reads.
             Hasher::Crc32(hasher) => hasher.finalize().to_be_bytes().to_vec(),
             Hasher::Sha256(hasher) => hasher.finalize().to_vec(),
+            Hasher::Sha512(hasher) => hasher.finalize().to_vec(),
             Hasher::Blake3(hasher) => hasher.finalize().as_bytes().to_vec(),
-        };
-        found == self.announced
+        }
     }
 }
 
@@ -104,8 +207,36 @@ mod tests {
                 assert!(ALGORITHMS.contains(checksum.algorithm()));
                 checksum.update(&bytes.as_bytes()[..2]);
                 checksum.update(&bytes.as_bytes()[2..]);
-                assert_eq!(checksum.matches(), is_right, "{right} of {bytes}");
+                assert_eq!(Checksums(vec![checksum]).verify().is_ok(), is_right, "{right} of {bytes}");
             }
+        }
+    }
+
+    #[test]
+    fn digests_of_older_fields_are_checked() {
+        let md5 = "XUFAKrxLKna5cZ2REBfFkg==";
+        let sha256 = "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=";
+        for (name, value) in [
+            ("content-md5", md5.to_owned()),
+            ("digest", format!("MD5={md5}")),
+            ("digest", format!("UNIXsum=30637, sha-256={sha256},MD5={md5}")),
+            ("digest", "SHA=qvTGHdzF6KLavt4PO0gs2a6pQ00=".to_owned()),
+        ] {
+            for (bytes, is_right) in [("hello", true), ("hallo", false)] {
+                let mut checksums = Checksums::of_fields([(name, value.as_bytes())]).unwrap();
+                checksums.update(bytes.as_bytes());
+                assert_eq!(checksums.verify().is_ok(), is_right, "{name}: {value} of {bytes}");
+            }
+        }
+        for (name, value) in [
+            ("content-md5", ""),
+            ("content-md5", "5d41402abc4b2a76b9719d911017c592"),
+            ("digest", "UNIXsum=30637"),
+            ("digest", "SHA-256=XUFAKrxLKna5cZ2REBfFkg=="),
+            ("digest", "nonsense"),
+        ] {
+            let refused = Checksums::of_fields([(name, value.as_bytes())]).err();
+            assert!(matches!(refused, Some(Error::Invalid(_))), "{name}: {value}");
         }
     }
 

@@ -10,6 +10,7 @@ mod files;
 mod missing;
 mod pieces;
 mod reading;
+mod reception;
 mod resumable;
 mod schemas;
 mod search;

@@ -1,6 +1,6 @@
 //! The body of one request, taken into a resumable upload: what both dialects share.
 
-use super::checksum::Checksum;
+use super::checksum::{Checksum, Checksums};
 use super::waiting::uninterrupted;
 use crate::http::Door;
 use crate::http::digest_fields::DigestFields;
@@ -70,6 +70,13 @@ pub fn announced_digests(headers: &HeaderMap) -> Result<Announced, Error> {
     DigestFields::of_representation(headers).announced()
 }
 
+/// Everything by which the head of a request announces checksums of its own body.
+pub fn checksums_of_content(headers: &HeaderMap) -> Result<Checksums, Error> {
+    let content_digest = DigestFields::of_content(headers).announced()?;
+    let announced = Checksum::announced(headers)?.into_iter().chain(Checksum::of_announced(&content_digest));
+    Ok(Checksums::of_body(headers)?.and(announced))
+}
+
 /// The address of an upload. Clients resolve it against the one that they called, so that it is right behind a proxy too.
 pub fn location(resumption: &Resumption) -> String {
     format!("{ADDRESS}/{}", resumption.token())
@@ -107,14 +114,14 @@ pub async fn take_body(
     door: &Door,
     resumption: &mut Resumption,
     piece: &mut Piece,
-    checksum: Option<Checksum>,
+    checksums: Checksums,
     ends: Ends,
 ) -> Result<(), HttpError> {
     resumption.sent_by(piece.sender.clone());
     if ends == Ends::Later {
         resumption.leave_open();
     }
-    match take(door, resumption, piece, checksum, ends).await {
+    match take(door, resumption, piece, checksums, ends).await {
         Ok(()) => Ok(resumption.settle().await?),
         Err(error) => {
             let cause = match &error {
@@ -134,23 +141,22 @@ async fn take(
     door: &Door,
     resumption: &mut Resumption,
     piece: &mut Piece,
-    mut checksum: Option<Checksum>,
+    mut checksums: Checksums,
     ends: Ends,
 ) -> Result<(), HttpError> {
-    if checksum.is_some() {
+    let has_checksums = !checksums.is_empty();
+    if has_checksums {
         resumption.await_confirmation();
     }
     while let Some(bytes) = next(door, resumption, piece).await? {
-        if let Some(checksum) = &mut checksum {
-            checksum.update(&bytes);
-        }
+        checksums.update(&bytes);
         resumption.write(bytes).await?;
     }
-    if let Some(checksum) = checksum {
-        let algorithm = checksum.algorithm();
-        if !checksum.matches() {
-            return Err(HttpError::WrongChecksum { algorithm });
-        }
+    if has_checksums {
+        checksums.verify().map_err(|error| match error {
+            Error::DigestMismatch { algorithm, .. } => HttpError::WrongChecksum { algorithm },
+            error => error.into(),
+        })?;
         resumption.confirm();
     }
     if ends == Ends::Here {

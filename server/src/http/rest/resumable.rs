@@ -7,20 +7,25 @@
 
 use super::body::Answer;
 use super::body::Parameters;
+use super::checksum::Checksums;
 use super::pieces::{
-    Ends, Piece, announced_digests, discard_body, has_media_type, header, location, next_bytes, set, take_body,
+    Ends, Piece, announced_digests, checksums_of_content, discard_body, has_media_type, header, location, next_bytes,
+    set, take_body,
 };
 use super::syncs::sync_id;
 use super::waiting::seen;
 use crate::http::Door;
+use crate::http::chunk_fields::ChunkFields;
+use crate::http::content_fields::{HeadOf, refuse_altered};
 use crate::http::credentials::Credentials;
 use crate::http::error::HttpError;
 use crate::http::multipart::parse_disposition;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header as names};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header as names};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use lakeshore::key::Caller;
 use lakeshore::service::{Destination, IncomingUpload, NewResumption, Resumption};
 use lakeshore::{Error, ErrorCode};
 use serde::{Deserialize, Serialize};
@@ -77,11 +82,16 @@ async fn create(
     credentials: Credentials,
     Parameters(parameters): Parameters<CreationParameters>,
     in_path: Option<Path<String>>,
+    uri: Uri,
     headers: HeaderMap,
     mut piece: Piece,
 ) -> Response {
     let created = async {
         let caller = credentials.allowed_caller(&door.lake, None).await?;
+        let is_more_to_come = boolean(&headers, "upload-complete") == Some(false);
+        refuse_altered(&headers, if is_more_to_come { HeadOf::Creation } else { HeadOf::File })?;
+        ChunkFields::of_head(&uri, &headers).refuse()?;
+        let checksums = checksums_of_content(&headers)?;
         let id = parameters.sync_id.as_deref().ok_or_else(|| {
             Error::Invalid("the parameter sync_id is missing; add ?sync_id=N with the id that start gave".into())
         })?;
@@ -93,9 +103,10 @@ async fn create(
             brings_bytes: piece.announced_bytes != Some(0),
             ..NewResumption::default()
         };
-        match boolean(&headers, "upload-complete") {
-            Some(false) => begin(&door, &destination, announced, &mut piece).await,
-            _ => take_whole(&door, destination, announced, &mut piece).await,
+        if is_more_to_come {
+            begin(&door, &caller, &destination, announced, &mut piece, checksums).await
+        } else {
+            take_whole(&door, destination, announced, &mut piece, checksums).await
         }
     };
     answer(&door, created.await, &headers, &mut piece).await
@@ -103,12 +114,20 @@ async fn create(
 
 async fn begin(
     door: &Door,
+    caller: &Caller,
     destination: &Destination,
     announced: NewResumption,
     piece: &mut Piece,
+    checksums: Checksums,
 ) -> Result<Response, HttpError> {
     let mut upload = destination.begin_resumable(announced).await?;
-    take_body(door, &mut upload, piece, None, Ends::Later).await?;
+    if let Err(error) = take_body(door, &mut upload, piece, checksums, Ends::Later).await {
+        // Its client never learns the address: nobody could go on with it.
+        let token = upload.token().clone();
+        drop(upload);
+        let _ = door.lake.discard_resumable(caller, token.as_str()).await;
+        return Err(error);
+    }
     let mut response = StatusCode::CREATED.into_response();
     set(&mut response, "location", &location(&upload));
     describe(door, &mut response, &upload);
@@ -121,6 +140,7 @@ async fn take_whole(
     destination: Destination,
     announced: NewResumption,
     piece: &mut Piece,
+    checksums: Checksums,
 ) -> Result<Response, HttpError> {
     if let (Some(length), Some(bytes)) = (announced.length, piece.announced_bytes)
         && length != bytes
@@ -131,7 +151,7 @@ async fn take_whole(
     let destination = destination.expecting(length.unwrap_or(0)).sent_by(piece.sender.clone());
     let mut incoming =
         destination.begin(&announced.file_name).await?.announcing(announced.digests.clone()).of_bytes(length);
-    if let Err(error) = take_into(door, &mut incoming, &announced, piece).await {
+    if let Err(error) = take_into(door, &mut incoming, &announced, piece, checksums).await {
         incoming.fail(&error).await?;
         return Err(error.into());
     }
@@ -144,12 +164,15 @@ async fn take_into(
     incoming: &mut IncomingUpload,
     announced: &NewResumption,
     piece: &mut Piece,
+    mut checksums: Checksums,
 ) -> Result<(), Error> {
     let mut received = 0;
     while let Some(bytes) = seen(incoming, next_bytes(door, piece)).await? {
         received += bytes.len() as u64;
+        checksums.update(&bytes);
         incoming.write(bytes).await?;
     }
+    checksums.verify()?;
     match announced.length {
         Some(length) if length != received => Err(differs(length, received)),
         _ => Ok(()),
@@ -210,6 +233,8 @@ async fn try_append(
     if !has_media_type(headers, MEDIA_TYPE) {
         return Err(HttpError::WrongMediaType { expected: MEDIA_TYPE });
     }
+    refuse_altered(headers, HeadOf::Piece)?;
+    let checksums = checksums_of_content(headers)?;
     let missing = |name: &str| Error::Invalid(format!("the header {name} is missing; send it with every piece"));
     let offset = natural(headers, "upload-offset").ok_or_else(|| missing("Upload-Offset"))?;
     let is_last = boolean(headers, "upload-complete").ok_or_else(|| missing("Upload-Complete"))?;
@@ -227,7 +252,7 @@ async fn try_append(
         upload.announce_length(length).await?;
     }
     let ends = if is_last { Ends::Here } else { Ends::Later };
-    match take_body(door, &mut upload, piece, None, ends).await {
+    match take_body(door, &mut upload, piece, checksums, ends).await {
         Ok(()) if is_last => Ok(landed()),
         Ok(()) => {
             let mut response = StatusCode::NO_CONTENT.into_response();

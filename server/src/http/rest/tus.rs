@@ -2,13 +2,14 @@
 //! termination, expiration, checksum and concatenation. Every rule is the engine's; this knows the headers.
 
 use super::body::Parameters;
-use super::checksum::{ALGORITHMS, Checksum};
+use super::checksum::{ALGORITHMS, Checksums};
 use super::pieces::{
-    ADDRESS, Ends, Piece, announced_digests, discard_body, has_media_type, header, http_date, location, number, set,
-    take_body,
+    ADDRESS, Ends, Piece, announced_digests, checksums_of_content, discard_body, has_media_type, header, http_date,
+    location, number, set, take_body,
 };
 use super::syncs::sync_id;
 use crate::http::Door;
+use crate::http::content_fields::{HeadOf, refuse_altered};
 use crate::http::credentials::Credentials;
 use crate::http::error::HttpError;
 use axum::extract::State;
@@ -66,7 +67,8 @@ async fn try_create(
     let caller = credentials.allowed_caller(&door.lake, None).await?;
     check_version(headers)?;
     let brings_bytes = has_media_type(headers, MEDIA_TYPE) && piece.announced_bytes != Some(0);
-    let checksum = if brings_bytes { Checksum::announced(headers)? } else { None };
+    refuse_altered(headers, HeadOf::Creation)?;
+    let checksums = if brings_bytes { checksums_of_content(headers)? } else { Checksums::default() };
     let metadata = header(headers, "upload-metadata")?.unwrap_or_default();
     let known = parse_metadata(metadata)?;
     let mut announced = NewResumption {
@@ -85,7 +87,7 @@ async fn try_create(
     }
     if concatenation == Some("partial") {
         let part = door.lake.begin_part(&caller, announced).await?;
-        return begun(door, &caller, part, brings_bytes, checksum, piece).await;
+        return begun(door, &caller, part, brings_bytes, checksums, piece).await;
     }
     let id = parameters.sync_id.as_deref().or(known.get("sync_id").map(String::as_str)).ok_or_else(|| {
         Error::Invalid("no sync is named; send its id as the metadata sync_id, or as ?sync_id=N in the address".into())
@@ -95,7 +97,7 @@ async fn try_create(
     match concatenation {
         None => {
             let upload = destination.begin_resumable(announced).await?;
-            begun(door, &caller, upload, brings_bytes, checksum, piece).await
+            begun(door, &caller, upload, brings_bytes, checksums, piece).await
         }
         Some(list) => {
             announced.parts = parts_of(list)?;
@@ -115,14 +117,14 @@ async fn begun(
     caller: &Caller,
     mut upload: Resumption,
     brings_bytes: bool,
-    checksum: Option<Checksum>,
+    checksums: Checksums,
     piece: &mut Piece,
 ) -> Result<Response, HttpError> {
     if !brings_bytes {
         upload.settle().await?;
         return Ok(created(&upload));
     }
-    match take_body(door, &mut upload, piece, checksum, Ends::ByLength).await {
+    match take_body(door, &mut upload, piece, checksums, Ends::ByLength).await {
         Ok(()) => Ok(created(&upload)),
         Err(error) => {
             // Its client never learns the address: nobody could go on with it.
@@ -207,7 +209,8 @@ async fn try_append(
     let offset = number(headers, "upload-offset")?.ok_or_else(|| {
         Error::Invalid("the header Upload-Offset is missing; send the byte at which this piece goes on".into())
     })?;
-    let checksum = Checksum::announced(headers)?;
+    refuse_altered(headers, HeadOf::Piece)?;
+    let checksums = checksums_of_content(headers)?;
     let mut upload = door.lake.resume(&caller, token).await?;
     if !upload.parts().is_empty() {
         return Err(HttpError::JoinedUpload);
@@ -216,7 +219,7 @@ async fn try_append(
         upload.announce_length(length).await?;
     }
     upload.go_on_at(offset, piece.announced_bytes)?;
-    take_body(door, &mut upload, piece, checksum, Ends::ByLength).await?;
+    take_body(door, &mut upload, piece, checksums, Ends::ByLength).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
     set(&mut response, "upload-offset", &upload.offset().to_string());
     set_expiry(&mut response, &upload);

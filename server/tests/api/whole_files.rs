@@ -1,0 +1,250 @@
+//! A body that is a part of a file, encoded or cut off is refused, and nothing of it lands.
+
+use crate::server::{TestServer, answer, assert_refused};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use md5::Md5;
+use reqwest::RequestBuilder;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+const WHOLE: &[u8] = b"0123456789";
+
+struct Sender<'a> {
+    server: &'a TestServer,
+    sync_id: u64,
+}
+
+impl<'a> Sender<'a> {
+    async fn new(server: &'a TestServer) -> Self {
+        Self { server, sync_id: server.start_sync("/data/t", "IncrementalSync").await }
+    }
+
+    fn put(&self, name: &str) -> RequestBuilder {
+        let address = format!("{}/api/lake/file/resumable/{name}?sync_id={}", self.server.url, self.sync_id);
+        self.server.client.put(address).body(WHOLE)
+    }
+
+    fn post(&self, query: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
+        let address = format!("{}/api/lake/file/upload?sync_id={}{query}", self.server.url, self.sync_id);
+        self.server.client.post(address).header("content-type", "multipart/form-data; boundary=B").body(body)
+    }
+
+    fn form(&self, fields: &[(&str, &str)], line: &str, end: &str) -> RequestBuilder {
+        self.post("", form(fields, line, end))
+    }
+}
+
+fn part(name: &str, file_name: &str, line: &str, content: &str) -> String {
+    format!(
+        "--B\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"{file_name}\"\r\n{line}\r\n{content}\r\n"
+    )
+}
+
+/// A form with fields, and a file whose head has one more line.
+fn form(fields: &[(&str, &str)], line: &str, end: &str) -> String {
+    let file = part("file", "a.bin", line, "0123456789");
+    let field =
+        |(name, value): &(&str, &str)| format!("--B\r\nContent-Disposition: form-data; name={name}\r\n\r\n{value}\r\n");
+    let fields: String = fields.iter().map(field).collect();
+    format!("{file}{fields}{end}")
+}
+
+const END: &str = "--B--\r\n";
+
+fn md5(bytes: &[u8]) -> String {
+    BASE64_STANDARD.encode(Md5::digest(bytes))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    BASE64_STANDARD.encode(Sha256::digest(bytes))
+}
+
+#[tokio::test]
+async fn heads_that_make_the_body_a_part_or_an_encoding_are_refused_on_every_route() {
+    let server = TestServer::start().await;
+    let sender = Sender::new(&server).await;
+    let tus = || {
+        let address = format!("{}/api/lake/files?sync_id={}", server.url, sender.sync_id);
+        let request = server.client.post(address).header("Tus-Resumable", "1.0.0").header("Upload-Length", 10);
+        request.header("Upload-Metadata", "filename YS5iaW4=")
+    };
+    let created = tus().send().await.unwrap();
+    let address = created.headers()["location"].to_str().unwrap().to_owned();
+    let address = reqwest::Url::parse(&server.url).unwrap().join(&address).unwrap();
+    let piece = || {
+        let request = server.client.patch(address.clone()).header("Tus-Resumable", "1.0.0").header("Upload-Offset", 0);
+        request.header("Content-Type", "application/offset+octet-stream").body(WHOLE)
+    };
+    for (name, value, code) in [
+        ("Content-Range", "bytes 0-9/20", 40005),
+        ("Content-Range", "bytes */20", 40005),
+        ("Content-Encoding", "gzip", 41502),
+        ("Content-Encoding", "aws-chunked", 41502),
+        ("Content-Transfer-Encoding", "base64", 41502),
+        ("Trailer", "Content-MD5", 40000),
+    ] {
+        let put = sender.put("a.bin").header(name, value);
+        let form = sender.form(&[], "", END).header(name, value);
+        for request in [put, form, tus().header(name, value), piece().header(name, value)] {
+            assert_refused(answer(request).await, code, name);
+        }
+        if name != "Trailer" {
+            let line = format!("{name}: {value}\r\n");
+            assert_refused(answer(sender.form(&[], &line, END)).await, code, name);
+        }
+    }
+    let wrapped =
+        sender.put("a.bin").header("Content-Type", "multipart/form-data; boundary=B").body(form(&[], "", END));
+    assert_refused(answer(wrapped).await, 41502, "Content-Type");
+    let piece_as_whole = sender.put("a.bin").header("Content-Type", "application/partial-upload");
+    assert_refused(answer(piece_as_whole).await, 40005, "tus");
+    assert_refused(answer(sender.put("a.bin").header("Upload-Offset", "5")).await, 40005, "Upload-Offset");
+    assert_refused(answer(sender.form(&[], "", END).header("Upload-Complete", "?0")).await, 40005, "tus");
+    let coded = sender.put("a.bin").header("Content-Encoding", "br").send().await.unwrap();
+    assert_eq!((coded.status().as_u16(), &coded.headers()["accept-encoding"]), (415, &"identity".parse().unwrap()));
+    assert_eq!(server.file_names("data/t"), [""; 0]);
+    for plain in ["Content-Encoding: identity", "Content-Transfer-Encoding: binary", "Content-Length: 10"] {
+        assert_eq!(answer(sender.form(&[], &format!("{plain}\r\n"), END)).await.0, 200, "{plain}");
+    }
+    assert_refused(answer(sender.form(&[], "Content-Length: 11\r\n", END)).await, 40004, "11");
+    assert_eq!(answer(piece()).await.0, 204);
+    assert_eq!(server.files("data/t")["a.bin"], WHOLE);
+}
+
+#[tokio::test]
+async fn chunks_of_upload_libraries_are_refused_wherever_their_fields_stand() {
+    let server = TestServer::start().await;
+    let sender = Sender::new(&server).await;
+    for (position, total) in [
+        ("dzchunkindex", "dztotalchunkcount"),
+        ("chunk", "chunks"),
+        ("resumableChunkNumber", "resumableTotalChunks"),
+        ("flowChunkNumber", "flowTotalChunks"),
+        ("qqpartindex", "qqtotalparts"),
+    ] {
+        // Behind the file, before it, in the address, and in the address of a bare body.
+        let fields = [(position, "1"), (total, "3")];
+        let behind = sender.form(&fields, "", END);
+        let before = sender.post("", form(&fields, "", "").replacen("--B", "--B", 1) + END);
+        let query = format!("&{position}=1&{total}=3");
+        let address = sender.post(&query, form(&[], "", END));
+        let put = server
+            .client
+            .put(format!("{}/api/lake/file/resumable/a.bin?sync_id={}{query}", server.url, sender.sync_id));
+        for request in [behind, before, address, put.body(WHOLE)] {
+            assert_refused(answer(request).await, 40005, "tus");
+        }
+        assert_eq!(server.file_names("data/t"), [""; 0], "{position}");
+    }
+    let devextreme = [("chunkMetadata", r#"{"FileName":"a.bin","Index":0,"TotalCount":2,"FileSize":20}"#)];
+    assert_refused(answer(sender.form(&devextreme, "", END)).await, 40005, "tus");
+    // The only chunk is the file.
+    assert_eq!(answer(sender.form(&[("dzchunkindex", "0"), ("dztotalchunkcount", "1")], "", END)).await.0, 200);
+    assert_eq!(server.files("data/t")["a.bin"], WHOLE);
+}
+
+#[tokio::test]
+async fn nothing_of_a_body_lands_before_its_last_delimiter() {
+    let server = TestServer::start().await;
+    let sender = Sender::new(&server).await;
+    let file = part("file", "a.csv", "", "first\r\nsecond");
+    let large = part("file", "large.csv", "", &"x".repeat(300_000));
+    for (body, code) in [
+        (file.replace("\r\nsecond", "\r\n--Bsecond\r\nthird") + END, 40002),
+        (file.clone(), 40002),
+        (format!("{file}--B\r\n"), 40002),
+        (format!("{file}--B-"), 40002),
+        (format!("{large}{file}--B\r\nno head{END}"), 40002),
+        (format!("{large}{file}--Bx\r\n{END}"), 40002),
+        (format!("{file}--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"b.csv\"\r\n\r\ncut"), 40002),
+    ] {
+        let (status, refusal) = answer(sender.post("", body.clone())).await;
+        assert_eq!((status, &refusal["code"]), (400, &json!(code)), "{refusal} for {body:.200}");
+        assert_eq!(server.file_names("data/t"), [""; 0], "{refusal}");
+    }
+    server.eventually(async || server.file_names(".lakeshore/uploads").is_empty().then_some(())).await;
+    let sync = server.sync(sender.sync_id).await;
+    assert_eq!(
+        (&sync["total_files"], &sync["num_failed"], &sync["num_in_flight"]),
+        (&json!(10), &json!(10), &json!(0))
+    );
+    let rows = server.history("status=Failed").await;
+    assert!(rows.iter().all(|row| row["message"].as_str().unwrap().contains("send the file again")), "{rows:?}");
+    // Whole, in one form: they land in their order.
+    assert_eq!(
+        answer(sender.post("", format!("{large}{file}{}{END}", part("file", "a.csv", "", "last")))).await.0,
+        200
+    );
+    let files = server.files("data/t");
+    assert_eq!((files["a.csv"].as_slice(), files["large.csv"].len()), (&b"last"[..], 300_000));
+    server.end_sync(sender.sync_id).await;
+}
+
+#[tokio::test]
+async fn old_digest_fields_are_checked_on_every_route() {
+    let server = TestServer::start().await;
+    let sender = Sender::new(&server).await;
+    let body = form(&[], "", END);
+    let fields = |bytes: &[u8]| {
+        [
+            ("Content-MD5", md5(bytes)),
+            ("Digest", format!("SHA-256={}", sha256(bytes))),
+            ("Digest", format!("unixsum=1,MD5={}", md5(bytes))),
+        ]
+    };
+    for (name, value) in fields(b"other") {
+        assert_refused(answer(sender.put("a.bin").header(name, &value)).await, 40003, "");
+        assert_refused(answer(sender.form(&[], "", END).header(name, &value)).await, 40003, "");
+        assert_refused(answer(sender.form(&[], &format!("{name}: {value}\r\n"), END)).await, 40003, "");
+    }
+    assert_eq!(server.file_names("data/t"), [""; 0]);
+    for (name, value) in fields(WHOLE) {
+        assert_eq!(answer(sender.put("a.bin").header(name, &value)).await.0, 200, "{name}");
+        assert_eq!(answer(sender.form(&[], &format!("{name}: {value}\r\n"), END)).await.0, 200, "{name}");
+        assert_eq!(answer(sender.form(&[], "", END).header(name, &value)).await.0, 200, "{name} of the file");
+    }
+    for (name, value) in fields(body.as_bytes()) {
+        assert_eq!(answer(sender.form(&[], "", END).header(name, &value)).await.0, 200, "{name} of the body");
+    }
+    let content_digest = |bytes: &[u8]| format!("sha-256=:{}:", sha256(bytes));
+    let put = |bytes: &[u8]| sender.put("b.bin").header("Content-Digest", content_digest(bytes));
+    assert_refused(answer(put(b"other")).await, 40003, "");
+    assert_eq!(answer(put(WHOLE)).await.0, 200);
+    assert_refused(answer(sender.put("a.bin").header("Content-MD5", "nonsense")).await, 40000, "MD5");
+
+    // A piece that differs is not kept, and may come again.
+    let create = |complete: &str| {
+        let address = format!("{}/api/lake/file/resumable?sync_id={}&file_name=c.bin", server.url, sender.sync_id);
+        server.client.post(address).header("Upload-Complete", complete.to_owned())
+    };
+    let refused = create("?0").header("Content-MD5", md5(b"other")).body(WHOLE);
+    assert_eq!(answer(refused).await.1["code"], 46000);
+    assert_eq!(server.rows("/api/lake/files").await, Vec::<Value>::new(), "nobody knows its address");
+    let created = create("?0").send().await.unwrap();
+    let address = reqwest::Url::parse(&server.url).unwrap().join(created.headers()["location"].to_str().unwrap());
+    let address = address.unwrap();
+    let piece = |of: &[u8]| {
+        let request = server.client.patch(address.clone()).header("Upload-Offset", 0).header("Upload-Complete", "?1");
+        let request = request.header("Content-Type", "application/partial-upload").body(WHOLE);
+        request.header("Content-Digest", content_digest(of)).header("Content-MD5", md5(of))
+    };
+    assert_eq!(answer(piece(b"other")).await.1["code"], 46000);
+    assert_eq!(answer(piece(WHOLE)).await.0, 200);
+    assert_eq!(server.files("data/t")["c.bin"], WHOLE);
+}
+
+#[tokio::test]
+async fn a_file_has_its_name_with_brackets_too_and_other_parts_are_named() {
+    let server = TestServer::start().await;
+    let sender = Sender::new(&server).await;
+    for (n, name) in ["file", "files", "file[]", "files[]", "files[0]"].into_iter().enumerate() {
+        let body = part(name, &format!("{n}.csv"), "", "x") + END;
+        assert_eq!(answer(sender.post("", body)).await.0, 200, "{name}");
+    }
+    assert_eq!(server.file_names("data/t").len(), 5);
+    let body = part("upload", "a.csv", "", "x") + &part("data[]", "b.csv", "", "x") + END;
+    let refused = answer(sender.post("", body)).await;
+    assert_refused(refused.clone(), 40000, r#""upload", "data[]""#);
+    assert_refused(refused, 40000, "the part \"file\"");
+}
