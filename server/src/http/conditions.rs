@@ -2,10 +2,13 @@
 
 use super::error::HttpError;
 use axum::http::{HeaderMap, Method, header};
-use headers::{ETag, HeaderMapExt, IfMatch, IfModifiedSince, IfNoneMatch, IfRange, IfUnmodifiedSince};
+use headers::{ETag, HeaderMapExt, IfMatch, IfModifiedSince, IfNoneMatch, IfRange, IfUnmodifiedSince, LastModified};
 use http_range_header::{EndPosition, StartPosition, parse_range_header};
 use std::ops::Range;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+/// A date tells a version from others when the file has been as it is for so long.
+const IF_RANGE_AGE_MIN: Duration = Duration::from_secs(1);
 
 /// What tells a version of a file from others.
 pub struct Validators {
@@ -28,6 +31,7 @@ pub fn select(
     headers: &HeaderMap,
     validators: &Validators,
     size_bytes: u64,
+    now: SystemTime,
 ) -> Result<Selected, HttpError> {
     let Validators { etag, modified } = validators;
     let is_meant = match headers.typed_get::<IfMatch>() {
@@ -44,10 +48,17 @@ pub fn select(
     if !is_new {
         return Ok(Selected::NotModified);
     }
-    // By its entity tag only: within one second, the finest that a date can say, a file may be replaced.
+    // A date has to be the very one that the file has now (RFC 9110, section 13.1.5), and the second that it names must be
+    // over: within one, the finest that a date can say, a file may be replaced.
+    let is_settled = now.duration_since(*modified).is_ok_and(|age| age >= IF_RANGE_AGE_MIN);
+    let date = LastModified::from(*modified);
     let if_range = headers.contains_key(header::IF_RANGE).then(|| headers.typed_get::<IfRange>());
-    let is_the_same =
-        if_range.is_none_or(|version| version.is_some_and(|version| !version.is_modified(Some(etag), None)));
+    let is_the_same = if_range.is_none_or(|version| {
+        version.is_some_and(|version| {
+            let date = is_settled.then_some(&date).filter(|date| version == IfRange::date(SystemTime::from(**date)));
+            !version.is_modified(Some(etag), date)
+        })
+    });
     match headers.get(header::RANGE).and_then(|range| range.to_str().ok()) {
         Some(range) if method == Method::GET && is_the_same => part(range, size_bytes),
         _ => Ok(Selected::Whole),
@@ -73,13 +84,12 @@ fn part(range: &str, size_bytes: u64) -> Result<Selected, HttpError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use headers::LastModified;
 
     fn selected(pairs: &[(&'static str, &'static str)], size_bytes: u64) -> Result<Selected, HttpError> {
         let headers = pairs.iter().map(|&(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         let modified = httpdate("Wed, 21 Oct 2015 07:28:00 GMT");
         let validators = Validators { etag: "\"v1\"".parse().unwrap(), modified };
-        select(&Method::GET, &headers, &validators, size_bytes)
+        select(&Method::GET, &headers, &validators, size_bytes, modified + Duration::from_secs(2))
     }
 
     fn httpdate(text: &str) -> SystemTime {
@@ -128,9 +138,18 @@ mod tests {
         assert_eq!(is(&[range, ("if-range", same)]), Selected::Part(1..10));
         assert_eq!(is(&[range, ("if-range", other)]), Selected::Whole);
         assert_eq!(is(&[range, ("if-range", "W/\"v1\"")]), Selected::Whole);
-        for not_a_version in [date, before, after, "nonsense", ""] {
+        assert_eq!(is(&[range, ("if-range", date)]), Selected::Part(1..10));
+        for not_a_version in [before, after, "nonsense", ""] {
             assert_eq!(is(&[range, ("if-range", not_a_version)]), Selected::Whole, "{not_a_version}");
         }
+        let headers: HeaderMap = [(header::RANGE, "bytes=1-"), (header::IF_RANGE, date)]
+            .map(|(name, value)| (name, value.parse().unwrap()))
+            .into_iter()
+            .collect();
+        let modified = httpdate(date);
+        let validators = Validators { etag: "\"v1\"".parse().unwrap(), modified };
+        let at_once = select(&Method::GET, &headers, &validators, 10, modified + Duration::from_millis(900));
+        assert_eq!(at_once.unwrap(), Selected::Whole, "another may have had the same second");
         assert_eq!(is(&[("if-match", same), ("if-unmodified-since", after)]), Selected::Whole);
         for refused in [("if-match", other), ("if-unmodified-since", before)] {
             assert!(matches!(selected(&[refused], 10), Err(HttpError::PreconditionFailed)), "{refused:?}");

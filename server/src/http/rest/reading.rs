@@ -80,7 +80,8 @@ pub async fn download(
     }
     let validators = validators(&download)?;
     let size_bytes = download.file.found().size_bytes;
-    let selected = select(&method, &asked, &validators, size_bytes)?;
+    let now = UNIX_EPOCH + Duration::from_millis(u64::try_from(door.lake.now().0).unwrap_or(0));
+    let selected = select(&method, &asked, &validators, size_bytes, now)?;
     let mut headers = headers_of(&download, validators, media_type);
     let (status, range) = match selected {
         Selected::NotModified => {
