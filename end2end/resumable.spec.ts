@@ -216,7 +216,8 @@ test('curl goes on with a file at the offset that it asks for, through interrupt
   const curl = (...options: string[]): string => execFileSync('curl', ['-sS', '--fail', ...options], { encoding: 'utf8' });
   const header = (said: string, name: string): string => new RegExp(`^${name}: (.*)\r$`, 'im').exec(said)![1];
   const address = `/api/lake/file/resumable?sync_id=${sync.syncId}&file_name=large.bin`;
-  const upload = header(curl('-D', '-', '-H', 'Upload-Complete: ?0', '-X', 'POST', lakeshore.url + address), 'location');
+  const begun = curl('-D', '-', '-H', 'Upload-Complete: ?0', '-X', 'POST', lakeshore.url + address);
+  const upload = new URL(header(begun, 'location')).pathname;
   let answer = '';
   for (let rounds = 0; answer === '' && rounds <= INTERRUPTIONS; rounds += 1) {
     const offset = header(curl('-I', lakeshore.url + upload), 'upload-offset');

@@ -5,6 +5,7 @@ mod client;
 use crate::http::connections::ConnectionLimits;
 use crate::http::hosts::AllowedHost;
 use crate::http::networks::{NetworkPolicy, everywhere, loopback, parse_network};
+use crate::http::outside::PublicUrl;
 use bytesize::ByteSize;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
@@ -79,7 +80,7 @@ pub struct ServeOptions {
     #[arg(long, env = "LAKESHORE_AUTH", value_enum, value_name = "MODE")]
     pub auth: Option<Auth>,
 
-    /// Proxies whose Forwarded and X-Forwarded-For, -Proto and -Host are believed, such as 127.0.0.1
+    /// Proxies whose Forwarded and X-Forwarded-For, -Proto, -Host and -Prefix are believed, such as 127.0.0.1
     #[arg(long, env = "LAKESHORE_TRUSTED_PROXY", value_delimiter = ',', value_parser = parse_network, value_name = "CIDR,…")]
     pub trusted_proxy: Vec<IpNet>,
 
@@ -87,6 +88,11 @@ pub struct ServeOptions {
     /// *.example.com
     #[arg(long, env = "LAKESHORE_ALLOWED_HOST", value_delimiter = ',', value_parser = AllowedHost::parse, value_name = "NAME,…")]
     pub allowed_host: Vec<AllowedHost>,
+
+    /// The address of this server as its clients see it, where a proxy is in front and does not say, such as
+    /// https://lake.example.com or https://example.com/lake; its host name is accepted as by --allowed-host
+    #[arg(long, env = "LAKESHORE_PUBLIC_URL", value_parser = PublicUrl::parse, value_name = "URL")]
+    pub public_url: Option<PublicUrl>,
 
     /// Largest file, such as 500MB or 2GiB
     #[arg(long, env = "LAKESHORE_MAX_UPLOAD_SIZE", default_value = "1TiB", value_name = "SIZE")]
@@ -207,7 +213,12 @@ impl ServeOptions {
             None if self.open_to.is_empty() && self.listen.ip().to_canonical().is_loopback() => loopback(),
             None => self.open_to.clone(),
         };
-        NetworkPolicy { open_to, trusted_proxies: self.trusted_proxy.clone(), allowed_hosts: self.allowed_host.clone() }
+        NetworkPolicy {
+            open_to,
+            trusted_proxies: self.trusted_proxy.clone(),
+            allowed_hosts: self.allowed_host.clone(),
+            public_url: self.public_url.clone(),
+        }
     }
 
     pub fn connection_limits(&self) -> ConnectionLimits {

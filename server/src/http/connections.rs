@@ -5,6 +5,8 @@ use super::Door;
 use super::error::HttpError;
 use super::heads::{CheckedStream, NotedFault};
 use super::isolation::protected;
+use super::lingering::{Lingering, LingeringStream};
+use super::methods::name_allowed;
 use super::networks::NetworkPolicy;
 use super::pace::{PacedBody, PacedStream, PatientTimer};
 use super::proxied::{ProxiedRequests, holding};
@@ -240,8 +242,13 @@ async fn converse(
     let fault = NotedFault::default();
     let noted = fault.clone();
     let requests = AtomicU64::new(0);
+    let lingering = Lingering::new(stopping.clone());
+    let of_requests = lingering.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(|body| PacedBody::new(body, idle_max));
+        let (head, body) = request.into_parts();
+        let body = of_requests.body(PacedBody::new(body, idle_max), &head.headers);
+        let mut request = Request::from_parts(head, body);
+        let method = request.method().clone();
         let admitted = match noted.of_request(requests.fetch_add(1, Ordering::Relaxed)) {
             Some(fault) => Err(HttpError::RequestHead(fault.to_string().into())),
             None => networks.admit(peer, &mut request),
@@ -256,13 +263,14 @@ async fn converse(
         });
         async move {
             match answer {
-                Ok((answer, None)) => answer.await,
-                Ok((answer, Some(share))) => Ok(holding(share, answer.await?)),
+                Ok((answer, None)) => Ok(name_allowed(&method, answer.await?)),
+                Ok((answer, Some(share))) => Ok(holding(share, name_allowed(&method, answer.await?))),
                 Err(refusal) => Ok::<_, Infallible>(refused(refusal).await),
             }
         }
     });
-    let stream = CheckedStream::new(TcpStream::from_std(stream)?, fault);
+    let stream = LingeringStream::new(TcpStream::from_std(stream)?, lingering);
+    let stream = CheckedStream::new(stream, fault);
     let mut connection = pin!(http.serve_connection(PacedStream::new(TokioIo::new(stream), idle_max), service));
     tokio::select! {
         ended = connection.as_mut() => ended?,

@@ -37,7 +37,7 @@ pub enum HttpError {
     #[error("there is nothing at {0}; the README lists the addresses of the API")]
     NoSuchRoute(String),
     #[error("this address takes {allowed}, not {used}")]
-    MethodNotAllowed { used: String, allowed: &'static str },
+    MethodNotAllowed { used: String, allowed: Cow<'static, str> },
     #[error(
         "the body is not multipart/form-data with a boundary; send the file as its part \"file\", for example: curl --form file=@sales.parquet"
     )]
@@ -178,6 +178,10 @@ impl IntoResponse for HttpError {
             Self::RangeNotSatisfiable { size_bytes } => Some(ContentRange::unsatisfied_bytes(size_bytes)),
             _ => None,
         };
+        let allowed = match &self {
+            Self::MethodNotAllowed { allowed, .. } if !allowed.is_empty() => HeaderValue::from_str(allowed).ok(),
+            _ => None,
+        };
         let is_coded = matches!(&self, Self::Lake(Error::Encoded { field: "Content-Encoding", .. }));
         let wait_seconds = match &self {
             Self::Lake(Error::TooManySignIns { seconds }) => Some(*seconds),
@@ -198,6 +202,9 @@ impl IntoResponse for HttpError {
         response.extensions_mut().insert(refused);
         if let Some(content_range) = unsatisfied {
             response.headers_mut().typed_insert(content_range);
+        }
+        if let Some(allowed) = allowed {
+            response.headers_mut().insert(header::ALLOW, allowed);
         }
         if is_coded {
             // RFC 9110, section 12.5.3: what a request may be coded as.

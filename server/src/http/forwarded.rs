@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What proxies and content delivery networks add, and clients do not.
@@ -93,6 +94,20 @@ fn address_of_element(element: &str) -> Option<IpAddr> {
     match (named.next(), named.next()) {
         (Some(value), None) => address_of(value.trim_matches('"')),
         _ => None,
+    }
+}
+
+/// Whether the client speaks TLS to the proxy that is nearest to it: `X-Forwarded-Proto`, or `proto` of `Forwarded`.
+pub fn is_by_tls(headers: &HeaderMap) -> bool {
+    let of_element = |element: &str| {
+        let mut pairs = element.split(';').filter_map(|pair| pair.trim().split_once('='));
+        pairs.any(|(name, value)| {
+            name.eq_ignore_ascii_case("proto") && value.trim_matches('"').eq_ignore_ascii_case("https")
+        })
+    };
+    match first_of(headers, &X_FORWARDED_PROTO) {
+        Some(scheme) => scheme.eq_ignore_ascii_case("https"),
+        None => first_of(headers, &FORWARDED).is_some_and(of_element),
     }
 }
 

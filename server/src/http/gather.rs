@@ -2,7 +2,7 @@
 
 use super::error::HttpError;
 use super::pace::within_time;
-use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
@@ -16,11 +16,6 @@ use tokio::time::timeout;
 pub const SMALL_BODY_BYTES_MAX: usize = 64 * 1024;
 /// How long a small body may take from its first byte to its last.
 pub const SMALL_BODY_MAX: Duration = Duration::from_secs(30);
-/// After a refusal, so much of a body is read and dropped,
-const DISCARDED_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// and for no longer than this.
-const DISCARDING_MAX: Duration = Duration::from_secs(10);
-
 /// The whole body.
 pub async fn gather_small(body: Body) -> Result<Bytes, HttpError> {
     within(SMALL_BODY_MAX, gather(body, SMALL_BODY_BYTES_MAX)).await
@@ -37,39 +32,19 @@ pub async fn within<T>(
 
 async fn gather(body: Body, limit_bytes: usize) -> Result<Bytes, HttpError> {
     let is_announced = body.size_hint().lower() > limit_bytes as u64;
-    let mut stream = body.into_data_stream();
     if is_announced {
-        return Err(too_large(&mut stream, limit_bytes).await);
+        return Err(HttpError::BodyTooLarge { limit_bytes });
     }
+    let mut stream = body.into_data_stream();
     let mut gathered = BytesMut::new();
     while let Some(piece) = stream.next().await {
         let piece = piece.map_err(|error| Error::Invalid(format!("the body broke off: {error}")))?;
         if gathered.len() + piece.len() > limit_bytes {
-            return Err(too_large(&mut stream, limit_bytes).await);
+            return Err(HttpError::BodyTooLarge { limit_bytes });
         }
         gathered.extend_from_slice(&piece);
     }
     Ok(gathered.freeze())
-}
-
-/// The refusal of a body that is too large, of which no more is kept.
-pub async fn too_large(stream: &mut BodyDataStream, limit_bytes: usize) -> HttpError {
-    discard(stream).await;
-    HttpError::BodyTooLarge { limit_bytes }
-}
-
-/// Reads what a refused request goes on sending, so that its client comes to read the answer.
-pub async fn discard(stream: &mut BodyDataStream) {
-    let discard = async {
-        let mut discarded = 0;
-        while let Some(Ok(bytes)) = stream.next().await {
-            discarded += bytes.len();
-            if discarded > DISCARDED_BYTES_MAX {
-                return;
-            }
-        }
-    };
-    let _ = timeout(DISCARDING_MAX, discard).await;
 }
 
 /// For routes whose bodies are small, whoever reads them.

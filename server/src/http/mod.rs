@@ -15,8 +15,11 @@ mod gather;
 mod heads;
 pub mod hosts;
 mod isolation;
+mod lingering;
+mod methods;
 pub mod multipart;
 pub mod networks;
+pub mod outside;
 mod pace;
 mod pages;
 mod proxied;
@@ -142,8 +145,8 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
 }
 
 async fn method_not_allowed(method: Method) -> HttpError {
-    let allowed = if method == Method::GET || method == Method::HEAD { "POST" } else { "GET" };
-    HttpError::MethodNotAllowed { used: method.to_string(), allowed }
+    // Worded by the field Allow, which the router adds behind it (`methods.rs`).
+    HttpError::MethodNotAllowed { used: method.to_string(), allowed: "".into() }
 }
 
 /// The process is alive.

@@ -2,8 +2,9 @@
 //! connection is known, before anything else looks at it.
 
 use super::error::HttpError;
-use super::forwarded::{X_FORWARDED_HOST, X_FORWARDED_PROTO, client_address, first_of, is_proxied};
+use super::forwarded::{X_FORWARDED_HOST, client_address, first_of, is_by_tls, is_proxied};
 use super::hosts::{AllowedHost, Host};
+use super::outside::PublicUrl;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, Method, Request, Uri, header};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -19,6 +20,8 @@ pub struct NetworkPolicy {
     pub trusted_proxies: Vec<IpNet>,
     /// Beside IP addresses and `localhost`.
     pub allowed_hosts: Vec<AllowedHost>,
+    /// The address of this server, as its clients see it.
+    pub public_url: Option<PublicUrl>,
 }
 
 /// Whether a request is served without a key.
@@ -104,6 +107,9 @@ impl NetworkPolicy {
     /// Recognises the client, and refuses a request that is not for this server. The target becomes a plain path.
     pub fn admit<B>(&self, peer: SocketAddr, request: &mut Request<B>) -> Result<ClientInfo, HttpError> {
         self.refuse_other_hosts(peer, request)?;
+        if let Some(url) = &self.public_url {
+            request.extensions_mut().insert(url.clone());
+        }
         Ok(self.client(peer, request))
     }
 
@@ -134,6 +140,7 @@ impl NetworkPolicy {
         match Host::parse(text).ok_or_else(malformed_host)? {
             Host::Address(_) => Ok(()),
             Host::Name(name) if name == "localhost" => Ok(()),
+            Host::Name(name) if self.public_url.as_ref().is_some_and(|url| url.has_name(&name)) => Ok(()),
             Host::Name(name) if self.allowed_hosts.iter().any(|allowed| allowed.accepts(&name)) => Ok(()),
             Host::Name(name) => Err(HttpError::UnknownHost { name, field }),
         }
@@ -158,8 +165,7 @@ impl NetworkPolicy {
                     client.map_or(Access::KeyNeeded, |client| self.access(client))
                 },
                 is_by_trusted_proxy: true,
-                is_by_tls: first_of(headers, &X_FORWARDED_PROTO)
-                    .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https")),
+                is_by_tls: is_by_tls(headers),
             };
         }
         let access = match self.access(address) {
@@ -214,7 +220,7 @@ mod tests {
 
     fn policy(open_to: &[&str], trusted: &[&str]) -> NetworkPolicy {
         let parse = |texts: &[&str]| texts.iter().map(|text| parse_network(text).unwrap()).collect();
-        NetworkPolicy { open_to: parse(open_to), trusted_proxies: parse(trusted), allowed_hosts: Vec::new() }
+        NetworkPolicy { open_to: parse(open_to), trusted_proxies: parse(trusted), ..NetworkPolicy::default() }
     }
 
     fn client(policy: &NetworkPolicy, peer: &str, fields: &[(&str, &str)]) -> ClientInfo {

@@ -46,7 +46,7 @@ pub async fn page(
     }
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let used = request.method().to_string();
-        return HttpError::MethodNotAllowed { used, allowed: "GET" }.into_response();
+        return HttpError::MethodNotAllowed { used, allowed: "GET".into() }.into_response();
     }
     if let Some(moved) = moved(request.uri()) {
         return Redirect::permanent(&moved).into_response();

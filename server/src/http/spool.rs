@@ -2,7 +2,7 @@
 //! others wait for. What is on its way is bounded in bytes; beyond, a body of whoever has the most gives way.
 
 use super::error::HttpError;
-use super::gather::{SMALL_BODY_BYTES_MAX, SMALL_BODY_MAX, too_large, within};
+use super::gather::{SMALL_BODY_BYTES_MAX, SMALL_BODY_MAX, within};
 use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
 use bytes::BytesMut;
 use futures_util::StreamExt;
@@ -137,7 +137,7 @@ impl Spool {
         let is_announced = body.size_hint().lower() > limit_bytes as u64;
         let mut stream = body.into_data_stream();
         if is_announced {
-            return Err(too_large(&mut stream, limit_bytes).await);
+            return Err(HttpError::BodyTooLarge { limit_bytes });
         }
         let mut beginning = BytesMut::new();
         let small_max = SMALL_BODY_BYTES_MAX.min(limit_bytes);
@@ -168,7 +168,7 @@ impl Spool {
         }
         loop {
             if len > limit_bytes {
-                return Err(too_large(&mut stream, limit_bytes).await);
+                return Err(HttpError::BodyTooLarge { limit_bytes });
             }
             let piece = tokio::select! {
                 piece = stream.next() => piece,

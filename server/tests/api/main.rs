@@ -37,6 +37,7 @@ mod previews;
 mod proxies;
 mod readiness;
 mod recovery;
+mod refusals_heard;
 mod refused;
 mod reserve;
 mod resumable;

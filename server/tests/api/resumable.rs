@@ -1,6 +1,6 @@
 //! `/api/lake/file/resumable`: resumable uploads as the IETF drafts them.
 
-use crate::server::{TestServer, answer, assert_refused};
+use crate::server::{TestServer, answer, assert_refused, path_of};
 use crate::tus::bytes;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -17,7 +17,8 @@ struct Draft<'a>(&'a TestServer);
 impl Draft<'_> {
     fn request(&self, method: &str, address: &str) -> RequestBuilder {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        self.0.client.request(method, format!("{}{address}", self.0.url)).header("Upload-Draft-Interop-Version", "9")
+        let url = if address.starts_with('/') { format!("{}{address}", self.0.url) } else { address.to_owned() };
+        self.0.client.request(method, url).header("Upload-Draft-Interop-Version", "9")
     }
 
     fn creation(&self, query: &str, complete: &str) -> RequestBuilder {
@@ -43,7 +44,8 @@ impl Draft<'_> {
 }
 
 fn header(response: &Response, name: &str) -> Option<String> {
-    response.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
+    let value = response.headers().get(name)?.to_str().unwrap();
+    Some(if name == "location" { path_of(value) } else { value.to_owned() })
 }
 
 /// Whether it is complete, and the offset.

@@ -1,6 +1,6 @@
 //! Clients that keep the server waiting: no request's body and no answer holds a connection for ever, whatever the route.
 
-use crate::server::TestServer;
+use crate::server::{TestServer, path_of};
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -51,7 +51,7 @@ async fn unfinished_requests(server: &TestServer) -> Vec<(&'static str, String)>
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        request.send().await.unwrap().headers()["location"].to_str().unwrap().to_owned()
+        path_of(request.send().await.unwrap().headers()["location"].to_str().unwrap())
     };
     let tus = new_upload().await;
     let ietf = new_upload().await;

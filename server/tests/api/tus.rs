@@ -1,6 +1,6 @@
 //! `/api/lake/files`: tus 1.0: its core, who may speak it, and every refusal.
 
-use crate::server::{TestServer, answer, assert_refused};
+use crate::server::{TestServer, answer, assert_refused, path_of};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use reqwest::{Method, RequestBuilder, Response};
@@ -92,7 +92,8 @@ impl Tus<'_> {
 }
 
 pub fn header(response: &Response, name: &str) -> Option<String> {
-    response.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
+    let value = response.headers().get(name)?.to_str().unwrap();
+    Some(if name == "location" { path_of(value) } else { value.to_owned() })
 }
 
 pub fn offset_of(response: &Response) -> Option<u64> {

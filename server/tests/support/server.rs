@@ -353,6 +353,11 @@ pub fn assert_refused((status, body): (u16, Value), code: u64, words: &str) {
     assert!(body["msg"].as_str().unwrap().contains(words), "{body} lacks {words:?}");
 }
 
+/// The path of a whole address, which stays the same when the server gets another port.
+pub fn path_of(address: &str) -> String {
+    reqwest::Url::parse(address).map_or_else(|_| address.to_owned(), |url| url.path().to_owned())
+}
+
 pub fn location(response: &Response) -> String {
     assert_eq!(response.status(), StatusCode::SEE_OTHER);
     response.headers()["location"].to_str().unwrap().to_owned()

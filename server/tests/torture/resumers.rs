@@ -57,7 +57,7 @@ impl Tus<'_> {
     async fn create(request: RequestBuilder) -> Option<String> {
         let (status, headers) = Self::answer(request).await?;
         assert_eq!(status, 201);
-        Some(headers["location"].to_str().unwrap().to_owned())
+        Some(crate::server::path_of(headers["location"].to_str().unwrap()))
     }
 
     fn piece(&self, address: &str, offset: u64, bytes: &[u8]) -> RequestBuilder {

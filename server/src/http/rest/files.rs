@@ -96,9 +96,9 @@ async fn overridden(
 }
 
 async fn wrong_method_of_all(method: Method) -> HttpError {
-    HttpError::MethodNotAllowed { used: method.to_string(), allowed: "GET, POST and OPTIONS" }
+    HttpError::MethodNotAllowed { used: method.to_string(), allowed: "GET, POST, OPTIONS".into() }
 }
 
 async fn wrong_method_of_one(method: Method) -> HttpError {
-    HttpError::MethodNotAllowed { used: method.to_string(), allowed: "HEAD, PATCH, DELETE and OPTIONS" }
+    HttpError::MethodNotAllowed { used: method.to_string(), allowed: "HEAD, PATCH, DELETE, OPTIONS".into() }
 }

@@ -5,7 +5,7 @@ use super::waiting::uninterrupted;
 use crate::http::Door;
 use crate::http::digest_fields::DigestFields;
 use crate::http::error::HttpError;
-use crate::http::gather::discard;
+use crate::http::outside::outside_address;
 use crate::http::sender::SentBy;
 use axum::body::{BodyDataStream, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -48,6 +48,8 @@ pub struct Piece {
     pub stream: BodyDataStream,
     pub sender: Sender,
     pub announced_bytes: Option<u64>,
+    /// The address of the server, as the sender sees it; empty where that is not known for sure.
+    pub base: String,
 }
 
 impl<S: Sync> FromRequest<S> for Piece {
@@ -55,8 +57,9 @@ impl<S: Sync> FromRequest<S> for Piece {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Infallible> {
         let (mut parts, body) = request.into_parts();
+        let base = outside_address(&parts).unwrap_or_default();
         let SentBy(sender) = SentBy::from_request_parts(&mut parts, state).await?;
-        Ok(Self { announced_bytes: body.size_hint().exact(), sender, stream: body.into_data_stream() })
+        Ok(Self { announced_bytes: body.size_hint().exact(), base, sender, stream: body.into_data_stream() })
     }
 }
 
@@ -77,9 +80,9 @@ pub fn checksums_of_content(headers: &HeaderMap) -> Result<Checksums, Error> {
     Ok(Checksums::of_body(headers)?.and(announced))
 }
 
-/// The address of an upload. Clients resolve it against the one that they called, so that it is right behind a proxy too.
-pub fn location(resumption: &Resumption) -> String {
-    format!("{ADDRESS}/{}", resumption.token())
+/// The address of an upload, as its sender sees it.
+pub fn location(resumption: &Resumption, piece: &Piece) -> String {
+    format!("{}{ADDRESS}/{}", piece.base, resumption.token())
 }
 
 /// Sets a header of our own, or of the client's own words given back.
@@ -177,14 +180,4 @@ async fn next(door: &Door, resumption: &mut Resumption, piece: &mut Piece) -> Re
 pub async fn next_bytes(door: &Door, piece: &mut Piece) -> Result<Option<Bytes>, Error> {
     let next = piece.stream.try_next().map_err(|error| format!("the body broke off ({error})"));
     uninterrupted(door, next, "send the rest").await
-}
-
-/// Reads what a refused request goes on sending. A client that waits for a word before it sends is not asked to.
-pub async fn discard_body(headers: &HeaderMap, piece: &mut Piece, error: &HttpError) {
-    use Error::{IncompleteUpload, ShuttingDown, TakenOver};
-    let is_gone = matches!(error, HttpError::Lake(IncompleteUpload(_) | ShuttingDown | TakenOver));
-    if is_gone || headers.contains_key(header::EXPECT) {
-        return;
-    }
-    discard(&mut piece.stream).await;
 }

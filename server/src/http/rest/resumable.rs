@@ -1,4 +1,4 @@
-//! Resumable uploads as the IETF writes them down (draft-ietf-httpbis-resumable-upload, interop version 9). Every rule is
+//! Resumable uploads as the IETF writes them down (draft-ietf-httpbis-resumable-upload, interop versions 6 to 9). Every rule is
 //! the engine's; this knows the headers.
 //!
 //! `PUT` or `POST` to `/api/lake/file/resumable`, the file as the body. With `Upload-Complete: ?0` there is an upload with
@@ -9,8 +9,7 @@ use super::body::Answer;
 use super::body::Parameters;
 use super::checksum::Checksums;
 use super::pieces::{
-    Ends, Piece, announced_digests, checksums_of_content, discard_body, has_media_type, header, location, next_bytes,
-    set, take_body,
+    Ends, Piece, announced_digests, checksums_of_content, has_media_type, header, location, next_bytes, set, take_body,
 };
 use super::syncs::sync_id;
 use super::waiting::seen;
@@ -29,10 +28,13 @@ use lakeshore::key::Caller;
 use lakeshore::service::{Destination, IncomingUpload, NewResumption, Resumption};
 use lakeshore::{Error, ErrorCode};
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 const ADDRESS: &str = "/api/lake/file/resumable";
 const MEDIA_TYPE: &str = "application/partial-upload";
+/// Interop versions of the draft that are spoken. From 6 on, a piece has its media type and `Upload-Complete`.
+const VERSIONS: RangeInclusive<u64> = 6..=9;
 /// Where the problem types of the draft are registered (RFC 9457).
 const PROBLEMS: &str = "https://iana.org/assignments/http-problem-types#";
 
@@ -53,7 +55,7 @@ pub fn router() -> Router<Arc<Door>> {
 }
 
 async fn wrong_method(method: Method) -> HttpError {
-    HttpError::MethodNotAllowed { used: method.to_string(), allowed: "POST, PUT and OPTIONS" }
+    HttpError::MethodNotAllowed { used: method.to_string(), allowed: "POST, PUT, OPTIONS".into() }
 }
 
 async fn options(State(door): State<Arc<Door>>) -> Response {
@@ -91,6 +93,7 @@ async fn create(
         let is_more_to_come = boolean(&headers, "upload-complete") == Some(false);
         refuse_altered(&headers, if is_more_to_come { HeadOf::Creation } else { HeadOf::File })?;
         ChunkFields::of_head(&uri, &headers).refuse()?;
+        refuse_other_versions(&headers)?;
         let checksums = checksums_of_content(&headers)?;
         let id = parameters.sync_id.as_deref().ok_or_else(|| {
             Error::Invalid("the parameter sync_id is missing; add ?sync_id=N with the id that start gave".into())
@@ -109,7 +112,34 @@ async fn create(
             take_whole(&door, destination, announced, &mut piece, checksums).await
         }
     };
-    answer(&door, created.await, &headers, &mut piece).await
+    created.await.unwrap_or_else(|error| refusal(&door, error))
+}
+
+/// An upload of another version could be begun, and never be finished.
+fn refuse_other_versions(headers: &HeaderMap) -> Result<(), Error> {
+    let spoken = format!("interop versions {} to {} of the draft are spoken here", VERSIONS.start(), VERSIONS.end());
+    if let Some(version) = header(headers, "upload-draft-interop-version")?
+        && !natural(headers, "upload-draft-interop-version").is_some_and(|version| VERSIONS.contains(&version))
+    {
+        return Err(Error::Invalid(format!(
+            "Upload-Draft-Interop-Version is {version:?}, and {spoken}; send one of them, or use tus at /api/lake/files"
+        )));
+    }
+    for (field, instead) in [
+        (
+            "upload-incomplete",
+            format!("Upload-Incomplete is of an earlier version, and {spoken}; send Upload-Complete"),
+        ),
+        ("tus-resumable", "this address does not speak tus; begin a tus upload at /api/lake/files".to_owned()),
+    ] {
+        if headers.contains_key(field) {
+            return Err(Error::Invalid(instead));
+        }
+    }
+    if headers.contains_key("upload-complete") && boolean(headers, "upload-complete").is_none() {
+        return Err(Error::Invalid("Upload-Complete is ?1 or ?0; send one of the two".into()));
+    }
+    Ok(())
 }
 
 async fn begin(
@@ -129,7 +159,7 @@ async fn begin(
         return Err(error);
     }
     let mut response = StatusCode::CREATED.into_response();
-    set(&mut response, "location", &location(&upload));
+    set(&mut response, "location", &location(&upload, piece));
     describe(door, &mut response, &upload);
     Ok(response)
 }
@@ -219,7 +249,7 @@ pub async fn append(
     mut piece: Piece,
 ) -> Response {
     let appended = try_append(door, credentials, token, headers, &mut piece).await;
-    answer(door, appended, headers, &mut piece).await
+    appended.unwrap_or_else(|error| refusal(door, error))
 }
 
 async fn try_append(
@@ -276,16 +306,6 @@ pub async fn discard(door: &Door, credentials: &Credentials, token: &str) -> Res
         Ok::<_, HttpError>(StatusCode::NO_CONTENT.into_response())
     };
     discard.await.unwrap_or_else(|error| refusal(door, error))
-}
-
-async fn answer(door: &Door, result: Result<Response, HttpError>, headers: &HeaderMap, piece: &mut Piece) -> Response {
-    match result {
-        Ok(response) => response,
-        Err(error) => {
-            discard_body(headers, piece, &error).await;
-            refusal(door, error)
-        }
-    }
 }
 
 /// A problem of the draft's own types, which says what every refusal says, too.

@@ -4,8 +4,8 @@
 use super::body::Parameters;
 use super::checksum::{ALGORITHMS, Checksums};
 use super::pieces::{
-    ADDRESS, Ends, Piece, announced_digests, checksums_of_content, discard_body, has_media_type, header, http_date,
-    location, number, set, take_body,
+    ADDRESS, Ends, Piece, announced_digests, checksums_of_content, has_media_type, header, http_date, location, number,
+    set, take_body,
 };
 use super::syncs::sync_id;
 use crate::http::Door;
@@ -54,7 +54,7 @@ pub async fn create(
     mut piece: Piece,
 ) -> Response {
     let created = try_create(&door, &credentials, &parameters, &headers, &mut piece).await;
-    answer(created, &headers, &mut piece).await
+    answer(created)
 }
 
 async fn try_create(
@@ -106,7 +106,7 @@ async fn try_create(
                     Error::Invalid("an upload that is joined of parts has their length; send none".into()).into()
                 );
             }
-            Ok(created(&destination.join(announced).await?))
+            Ok(created(&destination.join(announced).await?, piece))
         }
     }
 }
@@ -122,10 +122,10 @@ async fn begun(
 ) -> Result<Response, HttpError> {
     if !brings_bytes {
         upload.settle().await?;
-        return Ok(created(&upload));
+        return Ok(created(&upload, piece));
     }
     match take_body(door, &mut upload, piece, checksums, Ends::ByLength).await {
-        Ok(()) => Ok(created(&upload)),
+        Ok(()) => Ok(created(&upload, piece)),
         Err(error) => {
             // Its client never learns the address: nobody could go on with it.
             let token = upload.token().clone();
@@ -136,9 +136,9 @@ async fn begun(
     }
 }
 
-fn created(upload: &Resumption) -> Response {
+fn created(upload: &Resumption, piece: &Piece) -> Response {
     let mut response = StatusCode::CREATED.into_response();
-    set(&mut response, "location", &location(upload));
+    set(&mut response, "location", &location(upload, piece));
     set(&mut response, "upload-offset", &upload.offset().to_string());
     set_expiry(&mut response, upload);
     response
@@ -191,7 +191,7 @@ pub async fn append(
     mut piece: Piece,
 ) -> Response {
     let appended = try_append(door, credentials, token, headers, &mut piece).await;
-    answer(appended, headers, &mut piece).await
+    answer(appended)
 }
 
 async fn try_append(
@@ -248,15 +248,8 @@ fn check_version(headers: &HeaderMap) -> Result<(), HttpError> {
     }
 }
 
-/// The answer to a request with a body, of which a refusal has left something unread.
-async fn answer(result: Result<Response, HttpError>, headers: &HeaderMap, piece: &mut Piece) -> Response {
-    of_tus(match result {
-        Ok(response) => response,
-        Err(error) => {
-            discard_body(headers, piece, &error).await;
-            error.into_response()
-        }
-    })
+fn answer(result: Result<Response, HttpError>) -> Response {
+    of_tus(result.unwrap_or_else(IntoResponse::into_response))
 }
 
 /// What every answer of tus says.

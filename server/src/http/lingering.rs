@@ -1,0 +1,217 @@
+//! The rest of a body whose request is answered already: it is read on, and then the connection is closed in two steps.
+//!
+//! Many clients send all of a body before they look for an answer. A connection that is closed while bytes of it are still
+//! on their way is reset, and the answer is lost: the client sees a broken pipe, and behind a proxy that gathers bodies a
+//! 409 becomes a 502, which is tried again for ever. So the answer goes out at once, and the rest is read and dropped, up to
+//! a bound in bytes and time. Where the client sends more, the server ends its own side first, and closes when the client
+//! has closed its side or a moment has passed.
+
+use super::pace::{BodyError, PacedBody};
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// Behind an answer, so much of a body is read and dropped,
+const READ_ON_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// and for no longer than this.
+const READ_ON_MAX: Duration = Duration::from_secs(30);
+/// After the end of the server's side, so much more,
+const LINGER_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// and for no longer than this.
+const LINGER_MAX: Duration = Duration::from_secs(5);
+
+/// Shared by a connection and the bodies that come by it.
+#[derive(Clone)]
+pub struct Lingering {
+    /// The client may still be sending a body that nobody reads.
+    is_unread: Arc<AtomicBool>,
+    stopping: CancellationToken,
+}
+
+impl Lingering {
+    pub fn new(stopping: CancellationToken) -> Self {
+        Self { is_unread: Arc::default(), stopping }
+    }
+
+    /// The body of one request.
+    pub fn body(&self, body: PacedBody, headers: &HeaderMap) -> LingeringBody {
+        // Asked for by reading, and a client that waits for that word need not be told to send what is dropped.
+        let is_asked_for = !headers.contains_key(header::EXPECT);
+        LingeringBody { body: Some(body), is_asked_for, lingering: self.clone() }
+    }
+
+    fn set_unread(&self, is_unread: bool) {
+        self.is_unread.store(is_unread, Ordering::Relaxed);
+    }
+
+    async fn read_on(self, mut body: PacedBody) {
+        let read = async {
+            let mut read_bytes = 0;
+            while read_bytes < READ_ON_BYTES_MAX {
+                match std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+                    Some(Ok(frame)) => read_bytes += frame.data_ref().map_or(0, Bytes::len),
+                    Some(Err(_)) => return false,
+                    None => return true,
+                }
+            }
+            false
+        };
+        let is_read = tokio::select! {
+            is_read = timeout(READ_ON_MAX, read) => is_read.unwrap_or(false),
+            () = self.stopping.cancelled() => false,
+        };
+        // Before the body is dropped, by which the connection learns that it is not read any more.
+        if is_read {
+            self.set_unread(false);
+        }
+    }
+}
+
+/// A request's body that is read on when whoever has it drops it before its end.
+pub struct LingeringBody {
+    /// Absent behind its end.
+    body: Option<PacedBody>,
+    is_asked_for: bool,
+    lingering: Lingering,
+}
+
+impl Body for LingeringBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let next = ready!(Pin::new(body).poll_frame(context));
+        self.is_asked_for = true;
+        match &next {
+            None => self.body = None,
+            Some(Err(_)) => {
+                self.lingering.set_unread(true);
+                self.body = None;
+            }
+            Some(Ok(_)) => {}
+        }
+        Poll::Ready(next)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl Drop for LingeringBody {
+    fn drop(&mut self) {
+        let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) else { return };
+        self.lingering.set_unread(true);
+        if self.is_asked_for
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(self.lingering.clone().read_on(body));
+        }
+    }
+}
+
+/// A connection that is closed in two steps where its client may still be sending.
+pub struct LingeringStream {
+    state: StreamState,
+    lingering: Lingering,
+}
+
+enum StreamState {
+    Open(TcpStream),
+    Closing(Pin<Box<dyn Future<Output = io::Result<()>> + Send>>),
+    Closed,
+}
+
+impl LingeringStream {
+    pub fn new(stream: TcpStream, lingering: Lingering) -> Self {
+        Self { state: StreamState::Open(stream), lingering }
+    }
+
+    fn open(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+        match &mut self.state {
+            StreamState::Open(stream) => Ok(Pin::new(stream)),
+            StreamState::Closing(_) | StreamState::Closed => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+}
+
+async fn close(mut stream: TcpStream, stopping: CancellationToken) -> io::Result<()> {
+    stream.shutdown().await?;
+    let mut rest = stream.take(LINGER_BYTES_MAX);
+    let mut sink = tokio::io::sink();
+    tokio::select! {
+        _ = timeout(LINGER_MAX, tokio::io::copy(&mut rest, &mut sink)) => {}
+        () = stopping.cancelled() => {}
+    }
+    Ok(())
+}
+
+impl AsyncRead for LingeringStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.open()?.poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for LingeringStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.open()?.poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.open()?.poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        matches!(&self.state, StreamState::Open(stream) if stream.is_write_vectored())
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.open()?.poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            match std::mem::replace(&mut self.state, StreamState::Closed) {
+                StreamState::Open(stream) if self.lingering.is_unread.load(Ordering::Relaxed) => {
+                    let closing = close(stream, self.lingering.stopping.clone());
+                    self.state = StreamState::Closing(Box::pin(closing));
+                }
+                StreamState::Open(mut stream) => {
+                    let closed = Pin::new(&mut stream).poll_shutdown(cx);
+                    self.state = StreamState::Open(stream);
+                    return closed;
+                }
+                StreamState::Closing(mut closing) => {
+                    let closed = closing.as_mut().poll(cx);
+                    if closed.is_pending() {
+                        self.state = StreamState::Closing(closing);
+                    }
+                    return closed;
+                }
+                StreamState::Closed => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}
