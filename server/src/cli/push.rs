@@ -48,6 +48,7 @@ async fn run_to_report(options: &PushOptions) -> Result<u8, ClientError> {
         confirm: options.confirm,
         keep_open: options.keep_open,
         abort_on_failure: options.abort_on_failure,
+        skip_unreadable: options.skip_unreadable,
     };
     let begun = Instant::now();
     let report = push(&client, wanted, &progress).await;
@@ -124,12 +125,18 @@ fn print(output: &mut impl Write, report: &Report, seconds: f64) -> io::Result<(
     if report.failed.count > 0 {
         line(output, &format!("failed     {} files", report.failed.count))?;
     }
+    if report.unreadable.count > 0 {
+        line(output, &format!("unreadable {} files, left out (--skip-unreadable)", report.unreadable.count))?;
+    }
     let rate = ByteSize((report.sent.bytes as f64 / seconds.max(0.001)) as u64);
     line(output, &format!("in {seconds:.1} s, {rate}/s"))?;
     let sync = report.sync_id.map_or_else(|| "the sync".to_owned(), |id| format!("sync {id}"));
     let end = match report.outcome {
         Outcome::Published => {
             format!("{sync} is published: {path} is what was sent; what was there before is in the trash")
+        }
+        Outcome::Finished if report.failed.count + report.unreadable.count > 0 => {
+            format!("{sync} has finished: all of it but those files is in {path}")
         }
         Outcome::Finished => format!("{sync} has finished: all of it is in {path}"),
         Outcome::KeptOpen => format!("{sync} is open; end it by a push with --resume, or by the API"),
@@ -162,7 +169,7 @@ fn explain(report: &Report) {
         }
         let count = report.failed.count;
         tell(&format!(
-            "lakeshore: nothing was sent: {count} files are not as they should be; put them right, or leave them out by --exclude"
+            "lakeshore: nothing was sent: {count} files are not as they should be; put them right, or leave them out by --exclude or --skip-unreadable"
         ));
     }
     if let Some(error) = &report.error {

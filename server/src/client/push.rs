@@ -16,7 +16,7 @@ use super::pick::Pick;
 use super::plan::Plan;
 use super::progress::Progress;
 use super::remembered::Remembered;
-use super::scan::{Named, Problems, Scan, Scanned};
+use super::scan::{Named, Problem, Problems, Scan, Scanned};
 use super::send::Sender;
 use super::walk::{Skipped, Source};
 use lakeshore::sync::{SyncId, SyncType};
@@ -43,6 +43,7 @@ pub struct Push {
     pub confirm: bool,
     pub keep_open: bool,
     pub abort_on_failure: bool,
+    pub skip_unreadable: bool,
 }
 
 /// How it has ended.
@@ -88,6 +89,8 @@ pub struct Report {
     pub unchanged: Counts,
     pub taken_over: u64,
     pub failed: Problems,
+    /// Left out, as was asked for.
+    pub unreadable: Problems,
     pub skipped: BTreeMap<Skipped, Named>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub difference: Option<Difference>,
@@ -128,6 +131,7 @@ pub async fn push(client: &Client, push: Push, progress: &Arc<Progress>) -> Repo
         unchanged: Counts::default(),
         taken_over: 0,
         failed: Problems::default(),
+        unreadable: Problems::default(),
         skipped: BTreeMap::new(),
         difference: None,
         refusal: None,
@@ -139,8 +143,9 @@ pub async fn push(client: &Client, push: Push, progress: &Arc<Progress>) -> Repo
         Ok(outcome) => {
             report.outcome = outcome;
             report.exit_code = match outcome {
+                _ if report.failed.count + report.unreadable.count > 0 => FAILED,
                 Outcome::Published | Outcome::Finished | Outcome::KeptOpen | Outcome::DryRun => DONE,
-                Outcome::Nothing if report.failed.count == 0 => DONE,
+                Outcome::Nothing => DONE,
                 Outcome::Held => HELD,
                 _ => FAILED,
             };
@@ -232,6 +237,12 @@ async fn plan(
         progress.tell(&format!("skipped: {} {}: {}", named.count, kind.describe(), named.names.join(", ")));
     }
     (report.skipped, report.failed) = (skipped, problems);
+    if push.skip_unreadable {
+        report.unreadable = std::mem::take(&mut report.failed);
+        for Problem { path, why } in &report.unreadable.named {
+            progress.tell(&format!("left out: {path}: {why}"));
+        }
+    }
     if let Some(manifest) = push.manifest.as_ref().filter(|_| report.failed.count == 0) {
         report.failed = manifest.compare(&plan)?;
     }
@@ -253,7 +264,9 @@ async fn fill_and_end(
         declare(client, sync_id, plan).await?;
     }
     send_all(sender, plan, push.jobs, report).await?;
-    if report.failed.count > 0 {
+    // What a full sync lacks would be gone from its dataset.
+    let may_end = report.failed.count == 0 || (push.skip_unreadable && !is_full && !push.abort_on_failure);
+    if !may_end || (is_full && report.unreadable.count > 0) {
         if !push.abort_on_failure {
             return Ok(Outcome::Incomplete);
         }

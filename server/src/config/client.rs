@@ -123,6 +123,11 @@ pub struct PushOptions {
     #[arg(long)]
     pub abort_on_failure: bool,
 
+    /// Send the other files when some cannot be read, or have names that the lake does not take: an incremental push ends its
+    /// sync, a full one leaves it open, as publishing would remove those files; the exit code is 1
+    #[arg(long)]
+    pub skip_unreadable: bool,
+
     /// One JSON object on standard output at the end; all else goes to standard error
     #[arg(long)]
     pub json: bool,

@@ -281,3 +281,25 @@ async fn a_file_that_fails_leaves_the_sync_open_to_be_gone_on_with_or_aborts_it(
     machine.run(&["push", "export", T, "--incremental", "--abort-on-failure"]).assert(1, "is aborted");
     assert_eq!(server.sync(2).await["sync_status"], "Failed");
 }
+
+#[tokio::test]
+async fn files_that_cannot_be_sent_are_left_out_when_that_is_asked_for() {
+    let server = TestServer::start().await;
+    let machine = Machine::of(&server);
+    small_folder(&machine);
+    machine.write("export/bad\u{1b}[2J.csv", b"x");
+    machine.run(&["push", "export", T, "--incremental"]).assert(1, "nothing was sent").assert(1, "--skip-unreadable");
+    assert!(server.file_names("data").is_empty());
+    let arguments = ["push", "export", T, "--incremental", "--skip-unreadable"];
+    let ended = machine.run(&arguments);
+    ended.assert(1, "sent       5 files").assert(1, "unreadable 1 files").assert(1, "has finished");
+    assert_eq!(server.file_names("data/t").len(), 5);
+    assert_eq!(server.sync(1).await["sync_status"], "Finished");
+    // A full sync without them would take them from the dataset.
+    let ended = machine.run(&["push", "export", "/data/u", "--full", "--skip-unreadable"]);
+    ended.assert(1, "sent       5 files").assert(1, "is open and not ended");
+    assert!(server.file_names("data/u").is_empty());
+    std::fs::remove_file(machine.path("export/bad\u{1b}[2J.csv")).unwrap();
+    assert_eq!(machine.push(&["export", "/data/u", "--full"])["outcome"], "published");
+    assert_eq!(server.file_names("data/u").len(), 5);
+}
