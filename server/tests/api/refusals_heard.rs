@@ -80,6 +80,7 @@ async fn a_refusal_comes_before_the_body_has_and_the_connection_is_used_again() 
 }
 
 #[tokio::test]
+#[allow(clippy::disallowed_methods)]
 async fn a_client_that_waits_for_100_continue_is_not_asked_for_a_body_that_is_refused() {
     let server = TestServer::start().await;
     let ended = ended_sync(&server).await;

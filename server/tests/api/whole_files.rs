@@ -123,10 +123,11 @@ async fn chunks_of_upload_libraries_are_refused_wherever_their_fields_stand() {
         ("flowChunkNumber", "flowTotalChunks"),
         ("qqpartindex", "qqtotalparts"),
     ] {
+        let file = form(&[], "", "");
         // Behind the file, before it, in the address, and in the address of a bare body.
         let fields = [(position, "1"), (total, "3")];
         let behind = sender.form(&fields, "", END);
-        let before = sender.post("", form(&fields, "", "").replacen("--B", "--B", 1) + END);
+        let before = sender.post("", form(&fields, "", "").replacen(&file, "", 1) + &file + END);
         let query = format!("&{position}=1&{total}=3");
         let address = sender.post(&query, form(&[], "", END));
         let put = server
