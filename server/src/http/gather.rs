@@ -10,7 +10,6 @@ use bytes::BytesMut;
 use futures_util::StreamExt;
 use lakeshore::Error;
 use std::time::Duration;
-use tokio::time::timeout;
 
 /// Largest small body, in bytes: a call with a path and a name, or a form.
 pub const SMALL_BODY_BYTES_MAX: usize = 64 * 1024;
