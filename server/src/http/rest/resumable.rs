@@ -91,6 +91,7 @@ async fn create(
     let created = async {
         let caller = credentials.allowed_caller(&door.lake, None).await?;
         let is_more_to_come = boolean(&headers, "upload-complete") == Some(false);
+        caller.may_upload_parts()?;
         refuse_altered(&headers, if is_more_to_come { HeadOf::Creation } else { HeadOf::File })?;
         ChunkFields::of_head(&uri, &headers).refuse()?;
         refuse_other_versions(&headers)?;

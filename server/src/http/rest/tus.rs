@@ -67,6 +67,7 @@ async fn try_create(
     let caller = credentials.allowed_caller(&door.lake, None).await?;
     check_version(headers)?;
     let brings_bytes = has_media_type(headers, MEDIA_TYPE) && piece.announced_bytes != Some(0);
+    caller.may_upload_parts()?;
     refuse_altered(headers, HeadOf::Creation)?;
     let checksums = if brings_bytes { checksums_of_content(headers)? } else { Checksums::default() };
     let metadata = header(headers, "upload-metadata")?.unwrap_or_default();

@@ -51,6 +51,7 @@ pub async fn upload(
     body: Body,
 ) -> Result<Json<Answer<Vec<LandedFile>>>, HttpError> {
     let caller = credentials.allowed_caller(&door.lake, None).await?;
+    caller.may_upload_parts()?;
     refuse_altered(&headers, HeadOf::Form)?;
     let chunk_fields = ChunkFields::of_head(&uri, &headers);
     chunk_fields.refuse()?;
