@@ -6,7 +6,7 @@ import { FULL_PAGES } from './pages';
 import { loaded } from './loading';
 
 /** Compressed, in bytes: what all pages share, and the part of the page. As measured, and a twentieth more. */
-const FIRST_PAGE_WASM_MAX = 235 * 1024;
+const FIRST_PAGE_WASM_MAX = 240 * 1024;
 const PAGE_WASM_MAX = 406 * 1024;
 const STYLE_MAX = 20 * 1024;
 

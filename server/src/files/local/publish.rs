@@ -38,8 +38,10 @@ pub(super) fn publish(tree: &Tree, publication: &Publication) -> Result<Outcome,
     if !in_slot && !is_it(&staging)? {
         return Err(Error::StagingLost(publication.sync));
     }
-    let slot = Slot::make(tree, &publication.trash, leaf)?;
-    let (stagings, name) = tree.make_parent(&staging)?;
+    // Where an earlier try has moved the folder, no error may say that it is where it was.
+    let amid = |error| if in_slot { unsettled(error) } else { error };
+    let slot = Slot::make(tree, &publication.trash, leaf).map_err(amid)?;
+    let (stagings, name) = tree.make_parent(&staging).map_err(amid)?;
     if !in_slot {
         // Never over what somebody's hand has left there.
         renameat_with(&stagings, &name, &slot.folder, leaf, RenameFlags::NOREPLACE)
