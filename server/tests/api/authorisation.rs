@@ -67,6 +67,30 @@ async fn a_key_is_bounded_by_its_role_its_path_and_its_time() {
     assert!(location(&sign_in.send().await.unwrap()).starts_with("/sign-in?error=40102"), "the page says so too");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_used_in_a_loop_is_refused_from_the_moment_that_its_revocation_ends() {
+    let server = TestServer::start().await;
+    let data_dir = server.data_dir().to_str().unwrap().to_owned();
+    // The first key is the server's.
+    for key_id in 2..7 {
+        let key = server.new_key(&[]);
+        assert_eq!(answer(server.get(LIST).bearer_auth(&key)).await.0, 200);
+        let asking = (0..4).map(|_| {
+            let request = server.get(LIST).bearer_auth(&key);
+            tokio::spawn(async move { while answer(request.try_clone().unwrap()).await.0 == 200 {} })
+        });
+        let asking: Vec<_> = asking.collect();
+        let revoke = ["key", "revoke", &key_id.to_string(), "--data-dir", &data_dir];
+        assert!(tokio::task::block_in_place(|| lakeshore(&revoke)).status.success());
+        for _ in 0..3 {
+            assert_refused(answer(server.get(LIST).bearer_auth(&key)).await, 40101, "revoked");
+        }
+        for asked in asking {
+            asked.await.unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn keys_are_listed_without_their_secret_and_revoked_while_the_server_runs() {
     let server = TestServer::start().await;
