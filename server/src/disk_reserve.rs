@@ -47,7 +47,7 @@ impl DiskReserve {
         self.folder.join(number.to_string())
     }
 
-    /// What is to be set aside again before anything else may take the room.
+    /// Bytes that are to be set aside again before anything else may take the room.
     pub fn missing_bytes(&self) -> u64 {
         self.num_released.load(Ordering::Relaxed).saturating_mul(FILE_BYTES)
     }

@@ -95,7 +95,7 @@ fn log<T>(result: Result<T, Error>, doing: &str) -> Option<T> {
     result.inspect_err(|error| tracing::error!(fault = ?error, "cannot {doing}")).ok()
 }
 
-/// What is tried again at each interval until it succeeds: a failure is logged once.
+/// A step that is tried again at each interval until it succeeds: a failure is logged once.
 #[derive(Default)]
 struct Retried {
     has_failed: bool,

@@ -43,7 +43,7 @@ impl Allowance {
         *self.waiting_since.get_or_insert(now) + self.left
     }
 
-    /// What was waited so far does not count.
+    /// Time that was waited so far does not count.
     fn forgive(&mut self) {
         self.left = self.max;
         self.waiting_since = None;

@@ -35,7 +35,7 @@ pub(super) fn unsettled_fault(doing: &'static str) -> impl Fn(Errno) -> Error {
     move |errno| Error::unsettled(DiskFault { doing, source: errno.into() })
 }
 
-/// The same, of a step of several, such as the sync of a folder.
+/// An unsettled fault of a step of several, such as the sync of a folder.
 pub(super) fn unsettled(error: Error) -> Error {
     Error::unsettled(Amid(error))
 }

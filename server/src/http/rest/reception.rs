@@ -53,23 +53,18 @@ impl Stream for SummedBody {
 enum Held {
     Whole {
         number: usize,
-        incoming: IncomingUpload,
+        incoming: Box<IncomingUpload>,
         file_name: String,
         /// The answer tells its digest.
         is_told: bool,
     },
-    /// Recorded with the others, so that the history has their order.
-    Failed {
-        number: usize,
-        incoming: IncomingUpload,
-        file_name: String,
-        error: Error,
-    },
-    Refused {
-        number: usize,
-        refused: RefusedBeginning,
-        file_name: String,
-    },
+    Unfit(Unfit),
+}
+
+/// A file that does not land. It is recorded with the others, so that the history has their order.
+enum Unfit {
+    Failed { number: usize, incoming: Box<IncomingUpload>, file_name: String, error: Error },
+    Refused { number: usize, refused: RefusedBeginning, file_name: String },
 }
 
 /// What the head of a request says about its form.
@@ -203,7 +198,7 @@ impl<'a> Reception<'a> {
         let mut incoming = match self.destination.try_begin(&file_name).await? {
             Ok(incoming) => incoming,
             Err(refused) => {
-                self.held.push(Held::Refused { number, refused, file_name });
+                self.held.push(Held::Unfit(Unfit::Refused { number, refused, file_name }));
                 return self.discard_part().await;
             }
         };
@@ -217,7 +212,7 @@ impl<'a> Reception<'a> {
         };
         match taken {
             Ok(()) => {
-                self.held.push(Held::Whole { number, incoming, file_name, is_told });
+                self.held.push(Held::Whole { number, incoming: Box::new(incoming), file_name, is_told });
                 Ok(())
             }
             Err(error) => {
@@ -228,7 +223,12 @@ impl<'a> Reception<'a> {
                     incoming.fail(&error).await?;
                     self.note_failure(number, &file_name, error);
                 } else {
-                    self.held.push(Held::Failed { number, incoming, file_name, error });
+                    self.held.push(Held::Unfit(Unfit::Failed {
+                        number,
+                        incoming: Box::new(incoming),
+                        file_name,
+                        error,
+                    }));
                 }
                 if is_of_body { Err(of_body) } else { self.discard_part().await }
             }
@@ -283,16 +283,21 @@ impl<'a> Reception<'a> {
                     Ok(_) => {}
                     Err(error) => self.note_failure(number, &file_name, error),
                 },
-                Held::Failed { number, incoming, file_name, error } => {
-                    let error = incoming.fail(&error).await.err().unwrap_or(error);
-                    self.note_failure(number, &file_name, error);
-                }
-                Held::Refused { number, refused, file_name } => {
-                    let error = self.destination.record(refused).await;
-                    self.note_failure(number, &file_name, error);
-                }
+                Held::Unfit(unfit) => self.record_unfit(unfit).await,
             }
         }
+    }
+
+    async fn record_unfit(&mut self, unfit: Unfit) {
+        let (number, file_name, error) = match unfit {
+            Unfit::Failed { number, incoming, file_name, error } => {
+                (number, file_name, (*incoming).fail(&error).await.err().unwrap_or(error))
+            }
+            Unfit::Refused { number, refused, file_name } => {
+                (number, file_name, self.destination.record(refused).await)
+            }
+        };
+        self.note_failure(number, &file_name, error);
     }
 
     /// Nothing of a body lands that is not whole, or not what its head or a field says.
@@ -303,14 +308,7 @@ impl<'a> Reception<'a> {
                     incoming.fail(error).await?;
                     self.note_failure(number, &file_name, for_another_file(error));
                 }
-                Held::Failed { number, incoming, file_name, error } => {
-                    let error = incoming.fail(&error).await.err().unwrap_or(error);
-                    self.note_failure(number, &file_name, error);
-                }
-                Held::Refused { number, refused, file_name } => {
-                    let error = self.destination.record(refused).await;
-                    self.note_failure(number, &file_name, error);
-                }
+                Held::Unfit(unfit) => self.record_unfit(unfit).await,
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! What is recorded of the clock: the table `clock`.
+//! The record of the clock: the table `clock`.
 
 use super::SqliteState;
 use super::query::{changed, found, values};

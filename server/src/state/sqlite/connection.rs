@@ -83,7 +83,7 @@ pub(super) fn is_damaged() -> bool {
 }
 
 fn note_damage(error: &sqlx::Error) {
-    if matches!(result_code(error), Some(SQLITE_CORRUPT | SQLITE_NOTADB)) {
+    if is_of_damage(error) {
         IS_DAMAGED.store(true, Ordering::Relaxed);
     }
 }

@@ -1,7 +1,7 @@
 //! Keys and sessions that were looked up lately. Every request asks for one, and a look-up is a round trip to a connection.
 //!
-//! Whoever changes keys or sessions, in this process or another, stamps a file beside the database when the change is
-//! committed, and before they say so; what was looked up before the stamp is not used after it. So a key that was revoked is
+//! A process that changes keys or sessions stamps a file beside the database when the change is committed, and before it
+//! says so; what was looked up before the stamp is not used after it. So a key that was revoked is
 //! refused from the moment that `key revoke` ends. Where the stamp could not be set, because the process was killed or does
 //! not own the file, what was looked up is used for some seconds at most ([`AGE_MAX`]).
 
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 /// How old may an answer be, where no stamp says that it is out of date?
 const AGE_MAX: Duration = Duration::from_secs(5);
-/// What is not found is not kept: strangers can ask for much.
+/// Entries of a kind. Misses are not kept: strangers can ask for much.
 const COUNT_MAX: usize = 1024;
 
 /// When the keys and sessions of a database were changed last, as far as this process can know.
@@ -48,7 +48,7 @@ impl CallerLookups {
     }
 }
 
-/// What was looked up, by the hash of its secret.
+/// Answers of look-ups, by the hash of the secret.
 pub(super) struct Lookups<T> {
     /// Its time of modification is the stamp. It is there since the database was opened, so that a full disk is no obstacle.
     stamped: PathBuf,
@@ -68,7 +68,7 @@ impl<T: Clone> Lookups<T> {
         Self { stamped: beside(database, OPENING), kept: Mutex::new(kept) }
     }
 
-    /// What was found lately; else the stamp to [`keep`](Self::keep) with what is found now.
+    /// The entry that was found lately; else the stamp to [`keep`](Self::keep) with what is found now.
     pub(super) fn get(&self, hash: &SecretHash) -> Result<T, Option<Stamp>> {
         let changed_at = stat(&self.stamped).ok().map(|found| (found.st_mtime, found.st_mtime_nsec.cast_signed()));
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

@@ -82,7 +82,7 @@ impl SqliteState {
         Ok(Self { writer: Arc::new(writer), readers: Arc::new(readers), lookups, reserve: None })
     }
 
-    /// The same, with disk space set aside for when the disk is full.
+    /// This state, with disk space set aside for when the disk is full.
     #[must_use]
     pub fn with_reserve(self, reserve: DiskReserve) -> Self {
         Self { reserve: Some(Arc::new(reserve)), ..self }
