@@ -77,10 +77,10 @@ unit: ## Test the engine and the server
 corpus: ## Compare what is shown of the files below CORPUS with what pyarrow, DuckDB and Polars read in them
 	@test -n "$(CORPUS)" || { echo "CORPUS names a folder of files: make corpus CORPUS=data"; exit 1; }
 	@mkdir -p target/corpus
-	@$(CORPUS_PYTHON) server/tests/formats/compare.py list "$(CORPUS)" > target/corpus/files
+	@$(CORPUS_PYTHON) crates/formats/tests/compare.py list "$(CORPUS)" > target/corpus/files
 	@LAKESHORE_CORPUS=$(abspath target/corpus/files) LAKESHORE_READINGS=$(abspath target/corpus/readings) \
-		cargo test --quiet --package server --features failpoints --lib formats::corpus::the_files_of_a_folder_are_read -- --ignored
-	@$(CORPUS_PYTHON) server/tests/formats/compare.py compare target/corpus/readings
+		cargo test --quiet --package lakeshore-formats --lib corpus::the_files_of_a_folder_are_read -- --ignored
+	@$(CORPUS_PYTHON) crates/formats/tests/compare.py compare target/corpus/readings
 
 torture: build ## Kill the release binary KILLS times (default 100) amid a load, and check each restart (KILLS_SEED repeats a run)
 	@echo "== killing the server"
@@ -139,7 +139,7 @@ bench-pieces: ## Measure the hot pieces one by one: multipart, hash, paths, a pa
 
 # What reads files may take as much time and memory as its readers, which have survived the same file.
 # No sanitizer: there is no unsafe code of ours to look into, and so a stable compiler does. Most of the first build is
-# Leptos, which the server brings along.
+# Parquet and Arrow.
 fuzz: ## Fuzz paths, multipart, content types, and the readers of files, each for SECONDS (default 60)
 	@command -v cargo-fuzz > /dev/null || { echo "== installing cargo-fuzz"; cargo install --quiet --locked cargo-fuzz; }
 	@for target in $(FUZZ_TARGETS); do \

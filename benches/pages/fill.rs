@@ -1,6 +1,6 @@
 //! Fills a database with a history such as years leave behind, by plain SQL: it would take hours by way of the server.
 //!
-//! All that knows the tables is in this file. When `server/migrations/` changes them, this follows: what the engine derives
+//! All that knows the tables is in this file. When `crates/metadata/migrations/` changes them, this follows: what the engine derives
 //! from rows (the counters of a sync, the datasets) is derived here by a statement of its own, at the end.
 //!
 //! What it makes: some 400 datasets, two to four folders deep; a few of them get half of the syncs. A sync has 1 to 400 files,

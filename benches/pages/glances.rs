@@ -8,10 +8,10 @@ use lakeshore::ports::memory::MemoryFiles;
 use lakeshore::service::Parts;
 use lakeshore::shares::Network;
 use lakeshore::{Caller, Lake};
-use server::clock::{SystemClock, SystemRandomness};
-use server::files::local::reopen;
-use server::formats::{FileFormats, TIME_MAX};
-use server::state::sqlite::SqliteState;
+use lakeshore_formats::{FileFormats, TIME_MAX};
+use lakeshore_metadata::sqlite::SqliteState;
+use lakeshore_storage::local::reopen;
+use lakeshore_system::clock::{SystemClock, SystemRandomness};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -17,8 +17,8 @@ mod lists;
 
 use lakeshore::list::{Order, Page};
 use lakeshore::ports::state::State;
+use lakeshore_metadata::sqlite::SqliteState;
 use lists::List;
-use server::state::sqlite::SqliteState;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 

@@ -15,8 +15,8 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use lakeshore::LakePath;
 use lakeshore::list::{Order, Page, UploadQuery};
 use lakeshore::ports::state::UploadState;
-use server::http::multipart::Multipart;
-use server::state::sqlite::SqliteState;
+use lakeshore_body::multipart::Multipart;
+use lakeshore_metadata::sqlite::SqliteState;
 use sha2::{Digest, Sha256};
 use std::convert::Infallible;
 use std::hint::black_box;

@@ -8,7 +8,7 @@ use lakeshore::path::LakePath;
 use lakeshore::ports::state::{FinishedLandings, LandedUpload, NewSync, SyncState, UploadState, WholeUpload};
 use lakeshore::sync::{SyncId, SyncType};
 use lakeshore::upload::{Digest, Identity, PartialName};
-use server::state::sqlite::SqliteState;
+use lakeshore_metadata::sqlite::SqliteState;
 use std::path::Path;
 use tokio::runtime::{Builder, Runtime};
 

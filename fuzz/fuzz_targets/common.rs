@@ -5,10 +5,10 @@ use lakeshore::ports::files::{FoundFile, OpenFile};
 use lakeshore::preview::Preview;
 use lakeshore::upload::Identity;
 use lakeshore::{Error, Timestamp};
+use lakeshore_formats::FileFormats;
+use lakeshore_formats::reading::{self, Depth, Reading};
+use lakeshore_formats::source::Source;
 use rustix::fs::{MemfdFlags, memfd_create};
-use server::formats::FileFormats;
-use server::formats::reading::{self, Depth, Reading};
-use server::formats::source::Source;
 use std::any::Any;
 use std::fs::File;
 use std::io::Write;
@@ -47,7 +47,7 @@ fn reopen(file: &dyn OpenFile) -> Result<File, Error> {
 /// This program is its own reader, as the server is: its readers begin here, and end here.
 pub fn be_a_reader_if_asked() {
     if std::env::args().nth(1).as_deref() == Some("inspect-worker") {
-        let ended = server::formats::worker::child::run();
+        let ended = lakeshore_formats::worker::child::run();
         std::process::exit(i32::from(ended.is_err()));
     }
 }

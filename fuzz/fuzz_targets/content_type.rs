@@ -2,8 +2,8 @@
 
 #![no_main]
 
+use lakeshore_body::multipart::boundary;
 use libfuzzer_sys::fuzz_target;
-use server::http::multipart::boundary;
 
 const KIND: &str = "multipart/form-data";
 const BOUNDARY_BYTES_MAX: usize = 70;

@@ -8,8 +8,8 @@
 
 use bytes::Bytes;
 use futures_util::{FutureExt, stream};
+use lakeshore_body::multipart::{Multipart, MultipartError, Part};
 use libfuzzer_sys::fuzz_target;
-use server::http::multipart::{Multipart, MultipartError, Part};
 use std::cell::Cell;
 use std::convert::Infallible;
 

@@ -9,9 +9,9 @@ mod common;
 
 use lakeshore::preview::{COLUMNS_SHOWN_MAX, ROWS_MAX};
 use lakeshore::schema::{COLUMNS_KEPT_MAX, SCHEMA_BYTES_MAX};
+use lakeshore_formats::reading::Reading;
+use lakeshore_formats::worker::protocol::{ANSWER_BYTES_MAX, Answer, decode, encode};
 use libfuzzer_sys::fuzz_target;
-use server::formats::reading::Reading;
-use server::formats::worker::protocol::{ANSWER_BYTES_MAX, Answer, decode, encode};
 
 const NAMES: [&str; 9] = ["x", "x.csv", "x.tsv", "x.csv.gz", "x.jsonl", "x.json", "x.txt", "x.png", "x.parquet"];
 

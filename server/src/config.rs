@@ -2,10 +2,6 @@
 
 mod client;
 
-use crate::http::connections::ConnectionLimits;
-use crate::http::hosts::AllowedHost;
-use crate::http::networks::{NetworkPolicy, everywhere, loopback, parse_network};
-use crate::http::outside::PublicUrl;
 use bytesize::ByteSize;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
@@ -13,6 +9,10 @@ use lakeshore::guard::{GuardRule, ShrinkGuard};
 use lakeshore::key::Role;
 use lakeshore::limits::Limits;
 use lakeshore::path::LakePath;
+use lakeshore_http::connections::ConnectionLimits;
+use lakeshore_http::hosts::AllowedHost;
+use lakeshore_http::networks::{NetworkPolicy, everywhere, loopback, parse_network};
+use lakeshore_http::outside::PublicUrl;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -159,7 +159,7 @@ pub struct ServeOptions {
     #[arg(long, env = "LAKESHORE_SHUTDOWN_GRACE", default_value = "30s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub shutdown_grace: Duration,
 
-    /// What to log: error, warn, info, debug, trace, or a filter such as "server=debug"
+    /// What to log: error, warn, info, debug, trace, or a filter such as "lakeshore=debug"
     #[arg(long, env = "LAKESHORE_LOG", default_value = "info", value_name = "FILTER")]
     pub log: String,
 }

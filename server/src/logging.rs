@@ -2,17 +2,14 @@
 //!
 //! No filter reveals a secret. Keys, sign-in links, cookies and the tokens of uploads pass through other people's crates, which may
 //! trace whole heads and bodies; so, whatever `--log` asks for, [`FOREIGN_MAX`] is the most that is taken from a crate that is not ours.
-//! Ours name a request by its method and its route ([`request_span`]), never by its address.
+//! Ours name a request by its method and its route (`lakeshore_http::trace`), never by its address.
 //!
 //! No value forges a line or reaches a terminal raw: each goes through [`visible`].
 
-use crate::terminal::visible;
-use axum::extract::MatchedPath;
-use axum::http::{Request, Response};
+use lakeshore_system::terminal::visible;
 use std::fmt::{self, Debug};
-use std::time::Duration;
 use tracing::field::Field;
-use tracing::{Level, Metadata, Span};
+use tracing::{Level, Metadata};
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::{FilterExt, ParseError, filter_fn};
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
@@ -21,13 +18,24 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer};
 
 /// The crates of this project, by the beginning of their targets.
-const OWN: [&str; 3] = ["server", "lakeshore", "app"];
+const OWN: [&str; 10] = [
+    "app",
+    "lakeshore",
+    "lakeshore_body",
+    "lakeshore_client",
+    "lakeshore_formats",
+    "lakeshore_http",
+    "lakeshore_metadata",
+    "lakeshore_storage",
+    "lakeshore_system",
+    "server",
+];
 /// From other crates: what happened, never what went by.
 const FOREIGN_MAX: Level = Level::INFO;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    #[error("--log: {0}; write a level, such as info, or a filter, such as server=debug")]
+    #[error("--log: {0}; write a level, such as info, or a filter, such as lakeshore=debug")]
     Filter(#[from] ParseError),
     #[error("the log cannot be begun: {0}")]
     Init(#[from] TryInitError),
@@ -40,7 +48,7 @@ pub fn start(filter: &str) -> Result<(), LogError> {
     let lines = tracing_subscriber::fmt::layer()
         .fmt_fields(debug_fn(write_field).delimited(" "))
         .with_writer(std::io::stderr)
-        .with_ansi(crate::terminal::is_watched())
+        .with_ansi(lakeshore_system::terminal::is_watched())
         .with_filter(wanted.and(filter_fn(may_be_logged)));
     Ok(tracing_subscriber::registry().with(lines).try_init()?)
 }
@@ -58,24 +66,5 @@ fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt
         // How `log` records name themselves.
         name if name.starts_with("log.") => Ok(()),
         name => write!(writer, "{name}={}", visible(&value)),
-    }
-}
-
-/// What belongs to one request. Of its address, the route that it took: the rest may be a secret.
-pub fn request_span<B>(request: &Request<B>) -> Span {
-    let route = request.extensions().get::<MatchedPath>().map_or("a page", MatchedPath::as_str);
-    tracing::debug_span!("request", method = method(request.method()), route)
-}
-
-/// What became of it. Faults are logged where they are answered, once.
-pub fn answered<B>(response: &Response<B>, latency: Duration, _: &Span) {
-    tracing::debug!(status = response.status().as_u16(), ?latency, "answered");
-}
-
-/// A method may be any word; of those that nobody knows, nothing is repeated.
-fn method(method: &axum::http::Method) -> &str {
-    match method.as_str() {
-        known @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS" | "TRACE" | "CONNECT") => known,
-        _ => "another method",
     }
 }

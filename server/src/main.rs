@@ -5,8 +5,9 @@
 use anyhow::Context;
 use clap::Parser;
 use clap::error::ErrorKind;
+use lakeshore_system::terminal;
 use server::config::{Action, Command};
-use server::{logging, terminal};
+use server::logging;
 use std::process::ExitCode;
 
 /// An upload is many short-lived pieces on several threads: glibc's allocator took an eighth of the processor time, and
@@ -48,10 +49,11 @@ fn refuse(error: &clap::Error) -> ExitCode {
 fn run(command: &Command) -> anyhow::Result<ExitCode> {
     // Before there is a runtime: this process is to have no threads, and nothing that is open.
     if matches!(command.action, Action::InspectWorker) {
-        server::formats::worker::child::run().context("\"lakeshore inspect-worker\" is started by the server alone")?;
+        lakeshore_formats::worker::child::run()
+            .context("\"lakeshore inspect-worker\" is started by the server alone")?;
         return Ok(ExitCode::SUCCESS);
     }
-    // Connections have threads of their own, see `server::http::threads`; what is left for this one is little.
+    // Connections have threads of their own, see `lakeshore_http::threads`; what is left for this one is little.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match &command.action {

@@ -1,17 +1,17 @@
 //! Opening a lake and its database, for every command that needs both. They know each other by an identity that both hold:
 //! a lake that is not mounted, another lake, or another database is refused before anything is written.
 
-use crate::clock::SystemRandomness;
 use crate::config::DataDir;
-use crate::disk_reserve::DiskReserve;
-use crate::files::local::{self, LakeSight, LocalFiles, look};
-use crate::lock::{LOOKS_AT_SERVERS, LockError, lock, look_again};
 use crate::placement;
-use crate::state::sqlite::{KnownLake, OpenError, Opening, SqliteState};
 use anyhow::{Context, bail};
 use lakeshore::place::Place;
 use lakeshore::ports::Randomness;
 use lakeshore::upload::hexadecimal;
+use lakeshore_metadata::disk_reserve::DiskReserve;
+use lakeshore_metadata::lock::{LOOKS_AT_SERVERS, LockError, lock, look_again};
+use lakeshore_metadata::sqlite::{KnownLake, OpenError, Opening, SqliteState};
+use lakeshore_storage::local::{self, LakeSight, LocalFiles, look};
+use lakeshore_system::clock::SystemRandomness;
 use std::fs::DirBuilder;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;

@@ -1,11 +1,13 @@
 //! Ready is a server at which a write would succeed. That is found out by writing: to the database, to the lake, and by asking
 //! for the room that is kept back. A look is relied on for a moment, so that many questions cost no more than one.
 
-use crate::clock::SystemClock;
-use crate::files::local::LocalFiles;
-use crate::state::sqlite::SqliteState;
+use async_trait::async_trait;
 use lakeshore::Lake;
 use lakeshore::ports::Clock;
+use lakeshore_http::readiness::ReadinessProbe;
+use lakeshore_metadata::sqlite::SqliteState;
+use lakeshore_storage::local::LocalFiles;
+use lakeshore_system::clock::SystemClock;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -49,9 +51,12 @@ impl Readiness {
         let opened = place(&database);
         Self { probe: Probe { lake, state, files, database, opened }, looked: Mutex::default() }
     }
+}
 
-    /// Gives every reason why a write would fail. A change is logged.
-    pub async fn look(&self) -> Result<(), String> {
+#[async_trait]
+impl ReadinessProbe for Readiness {
+    /// A change is logged.
+    async fn look(&self) -> Result<(), String> {
         let mut looked = self.looked.lock().await;
         if looked.at.is_none_or(|at| at.elapsed() > KNOWN_MAX) {
             let mut running = looked.running.take().unwrap_or_else(|| tokio::spawn(self.probe.clone().run()));

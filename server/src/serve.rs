@@ -1,24 +1,24 @@
 //! `lakeshore serve`: from the options to a server that is ready, and to its orderly end.
 
-use crate::clock::{SystemClock, SystemRandomness};
 use crate::config::ServeOptions;
-use crate::crash;
-use crate::files::local::reopen;
-use crate::formats::FileFormats;
 use crate::housekeeping;
-use crate::http::connections::{allow_descriptors, serve};
-use crate::http::form_refusal::FormRefusals;
-use crate::http::refusal_log::RefusalLog;
-use crate::http::spool::Spool;
-use crate::http::threads::Threads;
-use crate::http::{self, Door};
 use crate::opening::{self, Opened};
 use crate::readiness::Readiness;
 use crate::site;
-use crate::terminal::say;
 use anyhow::{Context, anyhow};
 use lakeshore::Lake;
 use lakeshore::service::{Parts, Recovered};
+use lakeshore_formats::FileFormats;
+use lakeshore_http::Door;
+use lakeshore_http::connections::{allow_descriptors, serve};
+use lakeshore_http::form_refusal::FormRefusals;
+use lakeshore_http::refusal_log::RefusalLog;
+use lakeshore_http::spool::Spool;
+use lakeshore_http::threads::Threads;
+use lakeshore_storage::local::reopen;
+use lakeshore_system::clock::{SystemClock, SystemRandomness};
+use lakeshore_system::crash;
+use lakeshore_system::terminal::say;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,7 +39,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     // Leptos spawns by way of this; a second call, by a test, changes nothing.
     let _ = any_spawner::Executor::init_tokio();
     options.refuse_contradictions().map_err(anyhow::Error::msg)?;
-    crash::arm()?;
+    crash::arm().map_err(anyhow::Error::msg)?;
     let connection_limits = options.connection_limits().within_descriptors(allow_descriptors())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -93,7 +93,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         async move { lake.lead_landings().await }
     })?;
     let threads = Threads::start(thread::available_parallelism().map_or(1, usize::from))?;
-    let router = http::router(door.clone());
+    let router = lakeshore_http::router(door.clone(), site::router());
     let networks = Arc::new(options.network_policy());
     tracing::info!("{networks}");
     let serving = serve(listener, threads, door.clone(), router, networks, connection_limits);

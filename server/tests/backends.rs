@@ -7,7 +7,7 @@ fn run(future: impl Future<Output = ()>) {
 }
 
 mod state {
-    use server::state::sqlite::SqliteState;
+    use lakeshore_metadata::sqlite::SqliteState;
     use tempfile::TempDir;
 
     async fn fresh() -> (SqliteState, TempDir) {
@@ -19,7 +19,7 @@ mod state {
 }
 
 mod files {
-    use server::files::local::LocalFiles;
+    use lakeshore_storage::local::LocalFiles;
     use tempfile::TempDir;
 
     async fn fresh() -> (LocalFiles, TempDir) {
@@ -45,8 +45,8 @@ mod sequences {
     use lakeshore::sync::{Sync, SyncId, SyncType};
     use lakeshore::trash::{TrashKey, TrashKind, TrashReason};
     use lakeshore::upload::{Digest, Identity, PartialName, Upload, UploadId};
+    use lakeshore_metadata::sqlite::SqliteState;
     use proptest::prelude::*;
-    use server::state::sqlite::SqliteState;
     use std::collections::BTreeSet;
 
     const SYNCS: u64 = 3;

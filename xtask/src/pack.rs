@@ -20,7 +20,7 @@ const BROTLI_WINDOW_BITS: u32 = 22;
 const BUFFER_BYTES: usize = 64 * 1024;
 
 /// What the worker does, but for the addresses of its parts.
-pub const WORKER: &str = "hasher/worker.js";
+pub const WORKER: &str = "crates/hasher/worker.js";
 
 /// Writes the whole site aside, then puts it in the place of the old one.
 pub fn pack(workspace: &Workspace, pages: &Path, parts: &BTreeMap<String, Vec<String>>, hasher: &Path) -> Result<()> {

@@ -2,8 +2,8 @@
 
 use crate::config::AdoptOptions;
 use crate::opening::{self, Opened};
-use crate::terminal::say;
 use anyhow::bail;
+use lakeshore_system::terminal::say;
 
 pub async fn run(options: &AdoptOptions) -> anyhow::Result<()> {
     let root = options.lake_root();

@@ -2,7 +2,7 @@
 
 use crate::config::BackupOptions;
 use crate::placement;
-use crate::state::sqlite;
+use lakeshore_metadata::sqlite;
 
 pub async fn run(options: &BackupOptions) -> anyhow::Result<()> {
     placement::refuse_inside_a_lake(&options.file)?;

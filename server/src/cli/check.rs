@@ -1,15 +1,15 @@
 //! `lakeshore check`: the engine compares, this prints.
 
-use crate::clock::{SystemClock, SystemRandomness};
 use crate::config::CheckOptions;
-use crate::files::local::reopen;
-use crate::formats::{FileFormats, TIME_MAX};
 use crate::opening::{self, Opened};
-use crate::terminal;
 use anyhow::{Context, bail};
 use lakeshore::Lake;
 use lakeshore::limits::Limits;
 use lakeshore::service::{self, Checked, Finding, Parts};
+use lakeshore_formats::{FileFormats, TIME_MAX};
+use lakeshore_storage::local::reopen;
+use lakeshore_system::clock::{SystemClock, SystemRandomness};
+use lakeshore_system::terminal;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;

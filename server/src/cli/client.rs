@@ -1,12 +1,12 @@
 //! What the commands of the client share: where the server is, who may end them, and how they end.
 
-use crate::client::call::{Client, Tell};
-use crate::client::error::{ClientError, DONE};
-use crate::client::retry::Patience;
-use crate::client::settings::{Given, KEY_VARIABLE, Settings};
 use crate::config::ConnectOptions;
-use crate::terminal;
 use lakeshore::ErrorCode;
+use lakeshore_client::call::{Client, Tell};
+use lakeshore_client::error::{ClientError, DONE};
+use lakeshore_client::retry::Patience;
+use lakeshore_client::settings::{Given, KEY_VARIABLE, Settings};
+use lakeshore_system::terminal;
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ pub fn interruption() -> Result<CancellationToken, ClientError> {
         }
         told.cancel();
         interrupt.recv().await;
-        std::process::exit(i32::from(crate::client::error::INTERRUPTED));
+        std::process::exit(i32::from(lakeshore_client::error::INTERRUPTED));
     });
     Ok(stop)
 }

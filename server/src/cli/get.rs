@@ -1,17 +1,17 @@
 //! `lakeshore get`: from the lake to this machine.
 
 use super::client::{connect, end, interruption, printed, tell};
-use crate::client::call::Client;
-use crate::client::download::{Fetched, fetch, print};
-use crate::client::error::{ClientError, DONE, FAILED};
-use crate::client::fetch::{Got, fetch_folder};
-use crate::client::listing::{Listing, is_not_there};
-use crate::client::progress::Progress;
-use crate::client::target::{Folder, Records, Target};
 use crate::config::GetOptions;
-use crate::terminal;
 use bytesize::ByteSize;
 use lakeshore::LakePath;
+use lakeshore_client::call::Client;
+use lakeshore_client::download::{Fetched, fetch, print};
+use lakeshore_client::error::{ClientError, DONE, FAILED};
+use lakeshore_client::fetch::{Got, fetch_folder};
+use lakeshore_client::listing::{Listing, is_not_there};
+use lakeshore_client::progress::Progress;
+use lakeshore_client::target::{Folder, Records, Target};
+use lakeshore_system::terminal;
 use serde::Serialize;
 use std::path::Path;
 use std::process::ExitCode;

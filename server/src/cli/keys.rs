@@ -2,17 +2,17 @@
 
 use super::moment::moment;
 use super::table;
-use crate::clock::{SystemClock, SystemRandomness};
 use crate::config::{CreateKey, KeyAction};
 use crate::opening;
-use crate::state::sqlite::Opening;
-use crate::terminal;
 use anyhow::anyhow;
 use lakeshore::Timestamp;
 use lakeshore::activity::Actor;
 use lakeshore::key::{Key, KeyId, NewKey};
 use lakeshore::ports::{Clock, State};
 use lakeshore::service::KeyRing;
+use lakeshore_metadata::sqlite::Opening;
+use lakeshore_system::clock::{SystemClock, SystemRandomness};
+use lakeshore_system::terminal;
 
 pub async fn run(action: &KeyAction) -> anyhow::Result<()> {
     let (data, opening) = match action {

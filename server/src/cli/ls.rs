@@ -2,12 +2,12 @@
 
 use super::client::{connect_plainly, end, interruption, printed};
 use super::moment::moment;
-use crate::client::error::{ClientError, DONE};
-use crate::client::listing::Listing;
 use crate::config::ListOptions;
-use crate::terminal::{self, json_line, line};
 use bytesize::ByteSize;
 use lakeshore::service::LakeEntry;
+use lakeshore_client::error::{ClientError, DONE};
+use lakeshore_client::listing::Listing;
+use lakeshore_system::terminal::{self, json_line, line};
 use std::io::{self, Write};
 use std::process::ExitCode;
 

@@ -1,18 +1,18 @@
 //! `lakeshore push`: the client does it, this asks and tells.
 
 use super::client::{connect, end, interruption, printed, tell};
-use crate::client::deliver::Counts;
-use crate::client::difference::Kind;
-use crate::client::error::{ClientError, INTERRUPTED};
-use crate::client::manifest::Manifest;
-use crate::client::pick::Pick;
-use crate::client::progress::Progress;
-use crate::client::push::{Outcome, Push, Report, push};
-use crate::client::walk::Source;
 use crate::config::PushOptions;
-use crate::terminal::{self, line};
 use bytesize::ByteSize;
 use lakeshore::ErrorCode;
+use lakeshore_client::deliver::Counts;
+use lakeshore_client::difference::Kind;
+use lakeshore_client::error::{ClientError, INTERRUPTED};
+use lakeshore_client::manifest::Manifest;
+use lakeshore_client::pick::Pick;
+use lakeshore_client::progress::Progress;
+use lakeshore_client::push::{Outcome, Push, Report, push};
+use lakeshore_client::walk::Source;
+use lakeshore_system::terminal::{self, line};
 use rustix::system::uname;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;

@@ -2,16 +2,16 @@
 
 use super::moment::moment;
 use super::table;
-use crate::clock::SystemClock;
 use crate::config::{EndSession, SessionAction};
 use crate::opening;
-use crate::state::sqlite::{Opening, SqliteState};
-use crate::terminal;
 use anyhow::anyhow;
 use lakeshore::activity::Actor;
 use lakeshore::limits::SESSIONS_LISTED_MAX;
 use lakeshore::ports::{Clock, SessionState};
 use lakeshore::session::{EndSessions, SessionEntry, SessionId};
+use lakeshore_metadata::sqlite::{Opening, SqliteState};
+use lakeshore_system::clock::SystemClock;
+use lakeshore_system::terminal;
 
 pub async fn run(action: &SessionAction) -> anyhow::Result<()> {
     let data = match action {

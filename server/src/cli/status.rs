@@ -3,15 +3,15 @@
 use super::client::{connect_plainly, end, interruption, printed};
 use super::moment::moment;
 use super::table;
-use crate::client::call::Client;
-use crate::client::error::{ClientError, DONE, FAILED};
 use crate::config::StatusOptions;
-use crate::terminal::{self, json_line, line};
 use bytesize::ByteSize;
 use lakeshore::Timestamp;
 use lakeshore::guard::Hold;
 use lakeshore::list::{ListParameters, Order};
 use lakeshore::sync::{Status, Sync, SyncId};
+use lakeshore_client::call::Client;
+use lakeshore_client::error::{ClientError, DONE, FAILED};
+use lakeshore_system::terminal::{self, json_line, line};
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Rows for people: columns as wide as their widest cell.
 
-use crate::terminal::{line, visible};
+use lakeshore_system::terminal::{line, visible};
 use std::io::{self, Write};
 
 /// Prints each row, its cells two blanks apart. `right` are the columns that hold numbers.

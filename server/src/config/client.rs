@@ -1,9 +1,9 @@
 //! The options of the commands that talk to a server: `push`, `status`, `ls`, `get`.
 
-use crate::client::error::EXIT_CODES;
 use clap::Args;
 use lakeshore::path::LakePath;
 use lakeshore::sync::{SyncId, SyncType};
+use lakeshore_client::error::EXIT_CODES;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -100,7 +100,7 @@ async fn no_value_forges_a_line_of_the_log_or_reaches_a_terminal_raw() {
     server.end_sync(1).await;
     let said = server.stderr();
     for line in said.lines() {
-        assert_eq!(::server::terminal::visible(line), line);
+        assert_eq!(lakeshore_system::terminal::visible(line), line);
         assert!(!line.starts_with("2026-01-01"), "{line}");
     }
 }

@@ -24,7 +24,7 @@ impl Hostile {
 
     /// By a certificate of `certificates/`; answers with an empty list.
     pub fn with_certificate(name: &str) -> Self {
-        server::client::call::provide_tls();
+        lakeshore_client::call::provide_tls();
         let (chain, key) = (certificate(&format!("{name}.pem")), certificate(&format!("{name}.key")));
         let chain = vec![CertificateDer::from_pem_file(chain).unwrap()];
         let key = PrivateKeyDer::from_pem_file(key).unwrap();

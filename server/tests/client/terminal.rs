@@ -12,7 +12,7 @@ const EVIL: &str = "evil\u{1b}]0;pwned\u{7}\u{1b}[2J\r\n\u{9b}31m\u{202e}fdp\u{2
 fn assert_inert(ended: &Ended) {
     for text in [&ended.stdout, &ended.stderr] {
         for line in text.lines() {
-            assert_eq!(server::terminal::visible(line), line, "{ended:?}");
+            assert_eq!(lakeshore_system::terminal::visible(line), line, "{ended:?}");
         }
     }
 }

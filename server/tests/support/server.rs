@@ -138,7 +138,7 @@ impl Stopped {
                 sink.lock().unwrap().push_str(&(line + "\n"));
             }
         });
-        ::server::client::call::provide_tls();
+        lakeshore_client::call::provide_tls();
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Ok(TestServer { url: url.unwrap(), client, key: self.key.clone(), rest: self.clone(), process, stderr })
     }

@@ -1,4 +1,4 @@
-//! The Web Worker that takes the files' digests, so that the page stays smooth. Its script is `hasher/worker.js`.
+//! The Web Worker that takes the files' digests, so that the page stays smooth. Its script is `crates/hasher/worker.js`.
 
 use super::super::HashEvent;
 use super::super::item::{Failure, ItemId};

@@ -1,0 +1,143 @@
+//! Header fields by which a body is not the whole file as it is: a range of it, or an encoded or wrapped form (RFC 9110,
+//! RFC 7578). Lakeshore stores bytes as they come, so such a body is refused instead of stored as something it is not.
+
+use http::HeaderMap;
+use lakeshore::Error;
+
+const TUS: &str = "send the whole file, or send pieces by tus to /api/lake/files, which puts them together";
+/// Of a field's value, what a refusal repeats.
+const VALUE_CHARACTERS_MAX: usize = 100;
+/// Digests behind the body are not read: one that is announced and not checked would be trusted.
+const DIGESTS: [&str; 5] = ["content-digest", "repr-digest", "digest", "content-md5", "upload-checksum"];
+
+/// Where the fields stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadOf {
+    /// A request whose body is a form.
+    Form,
+    /// A part of a form that is a file.
+    Part,
+    /// A request whose body is the whole file.
+    File,
+    /// A request that begins a resumable upload, perhaps with its first bytes.
+    Creation,
+    /// A request whose body is a piece of a resumable upload.
+    Piece,
+}
+
+/// Refuses a request whose body is not what its route stores.
+pub fn refuse_altered(headers: &HeaderMap, head: HeadOf) -> Result<(), Error> {
+    headers.iter().try_for_each(|(name, value)| refuse_field(name.as_str(), value.as_bytes(), head))
+}
+
+/// Refuses one field of a head, if by it the body is not what is stored.
+pub fn refuse_field(name: &str, value: &[u8], head: HeadOf) -> Result<(), Error> {
+    let value = String::from_utf8_lossy(value);
+    let value = value.trim();
+    let lower = value.to_ascii_lowercase();
+    let encoded = |field| Err(Error::Encoded { field, value: cut(value) });
+    let partial = |field: &str| {
+        Err(Error::PartOfFile(format!("{field} ({}) says that this is a part of a file; {TUS}", cut(value))))
+    };
+    let is_whole = !matches!(head, HeadOf::Creation | HeadOf::Piece);
+    match name.to_ascii_lowercase().as_str() {
+        "content-range" | "x-content-range" => partial("Content-Range"),
+        "content-encoding" if !all_of(&lower, &["identity"]) => encoded("Content-Encoding"),
+        "content-transfer-encoding" if !all_of(&lower, &["7bit", "8bit", "binary", "identity"]) => {
+            encoded("Content-Transfer-Encoding")
+        }
+        // Of a request it frames the body, and was checked with the head.
+        "transfer-encoding" if head == HeadOf::Part && !all_of(&lower, &["identity"]) => encoded("Transfer-Encoding"),
+        "upload-offset" if head != HeadOf::Piece && lower != "0" => partial("Upload-Offset"),
+        "upload-complete" if head == HeadOf::Form && lower.starts_with("?0") => partial("Upload-Complete"),
+        "upload-incomplete" if head == HeadOf::Form && lower.starts_with("?1") => partial("Upload-Incomplete"),
+        "content-type" => match media_type(&lower) {
+            "application/partial-upload" | "application/offset+octet-stream" if is_whole => partial("Content-Type"),
+            "message/partial" | "multipart/byteranges" => partial("Content-Type"),
+            "message/external-body" => encoded("Content-Type"),
+            // A saved web page is one too, but names no boundary.
+            kind if head != HeadOf::Form && kind.starts_with("multipart/") && lower.contains("boundary=") => {
+                encoded("Content-Type")
+            }
+            _ => Ok(()),
+        },
+        "trailer" if lower.split(',').any(|field| DIGESTS.contains(&field.trim())) => Err(Error::Invalid(format!(
+            "Trailer announces {} behind the body, where digests are not read; send it in the head of the request",
+            cut(value)
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn media_type(value: &str) -> &str {
+    value.split(';').next().unwrap_or_default().trim()
+}
+
+/// Whether each element of a list, if there is any, is one of these. Parameters of an element do not count.
+fn all_of(list: &str, known: &[&str]) -> bool {
+    list.split(',').map(media_type).all(|element| element.is_empty() || known.contains(&element))
+}
+
+fn cut(value: &str) -> String {
+    value.chars().take(VALUE_CHARACTERS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(name: &str, value: &str, head: HeadOf) -> Option<u32> {
+        refuse_field(name, value.as_bytes(), head).err().map(|error| error.code().number())
+    }
+
+    #[test]
+    fn a_part_of_a_file_is_told_from_the_whole() {
+        use HeadOf::{File, Form, Part, Piece};
+        for head in [Form, Part, File, Piece] {
+            for value in ["bytes 0-3/10", "bytes 0-9/10", "bytes */10", ""] {
+                assert_eq!(refused("Content-Range", value, head), Some(40005), "{value} {head:?}");
+            }
+            assert_eq!(refused("content-type", "message/partial; id=1", head), Some(40005));
+        }
+        for (name, value) in [("Upload-Offset", "5"), ("content-type", "application/partial-upload")] {
+            assert_eq!(refused(name, value, File), Some(40005));
+            assert_eq!(refused(name, value, Form), Some(40005));
+            assert_eq!(refused(name, value, Piece), None);
+        }
+        assert_eq!(refused("Upload-Offset", "0", File), None);
+        assert_eq!(refused("Upload-Offset", "5", HeadOf::Creation), Some(40005));
+        assert_eq!(refused("Upload-Complete", "?0", Form), Some(40005));
+        assert_eq!(refused("Upload-Complete", "?0", File), None);
+        assert_eq!(refused("Upload-Incomplete", "?1", Form), Some(40005));
+    }
+
+    #[test]
+    fn an_encoded_body_is_told_from_a_plain_one() {
+        use HeadOf::{File, Form, Part, Piece};
+        for head in [Form, Part, File, Piece] {
+            for coding in ["gzip", "br", "zstd", "deflate", "x-gzip", "aws-chunked", "aes128gcm", "identity, GZIP"] {
+                assert_eq!(refused("Content-Encoding", coding, head), Some(41502), "{coding}");
+            }
+            for coding in ["base64", "Quoted-Printable", "x-uuencode", "BASE64 ; x=1"] {
+                assert_eq!(refused("Content-Transfer-Encoding", coding, head), Some(41502), "{coding}");
+            }
+            for (name, value) in [
+                ("Content-Encoding", "identity"),
+                ("Content-Encoding", ""),
+                ("Content-Transfer-Encoding", "binary"),
+                ("content-transfer-encoding", "7BIT"),
+                ("Content-Type", "application/gzip"),
+                ("Content-Type", "multipart/related"),
+                ("Trailer", "X-Time"),
+            ] {
+                assert_eq!(refused(name, value, head), None, "{name}: {value}");
+            }
+            assert_eq!(refused("Trailer", "X-Time, Content-MD5", head), Some(40000));
+        }
+        assert_eq!(refused("Content-Type", "multipart/form-data; boundary=x", Form), None);
+        assert_eq!(refused("Content-Type", "multipart/form-data; boundary=x", File), Some(41502));
+        assert_eq!(refused("Content-Type", "multipart/mixed; boundary=x", Part), Some(41502));
+        assert_eq!(refused("Transfer-Encoding", "gzip", Part), Some(41502));
+        assert_eq!(refused("Transfer-Encoding", "chunked", File), None);
+    }
+}

@@ -1,0 +1,206 @@
+//! Digests that a sender announces: `Content-Digest` and `Repr-Digest` (RFC 9530), and `Upload-Checksum` as tus spells it.
+//!
+//! Of a multipart body each part has its own, in the head of the part; a file is sent as it is, so the first two mean the
+//! same. In the head of a request `Upload-Checksum` is taken for its one file. `Content-Digest` there would be that of the
+//! whole multipart body, which is not hashed: it is refused, because what is announced and not checked would be trusted.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::HeaderMap;
+use lakeshore::Error;
+use lakeshore::upload::Announced;
+use sfv::{BareItem, Dictionary, ListEntry, Parser};
+
+const CONTENT_DIGEST: &str = "content-digest";
+const REPR_DIGEST: &str = "repr-digest";
+const UPLOAD_CHECKSUM: &str = "upload-checksum";
+/// The fields before RFC 9530, which the lake itself does not know: their bytes are hashed as they come.
+const CONTENT_MD5: &str = "content-md5";
+const DIGEST: &str = "digest";
+
+/// The fields of one head that announce a digest, as they came.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DigestFields(Vec<Field>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Field {
+    name: &'static str,
+    value: String,
+}
+
+/// Does the request ask for digests in its answer? (RFC 9530, section 4; which ones is not asked: there is one kind.)
+pub fn wants_digest(headers: &HeaderMap) -> bool {
+    headers.contains_key("want-repr-digest") || headers.contains_key("want-content-digest")
+}
+
+impl DigestFields {
+    /// Of a request that uploads files.
+    pub fn of_upload(headers: &HeaderMap) -> Result<Self, Error> {
+        for name in [CONTENT_DIGEST, REPR_DIGEST] {
+            if headers.contains_key(name) {
+                return Err(Error::Invalid(format!(
+                    "{name} in the head of this request is that of the whole multipart body, which is not checked; give \
+                     it to the part of the file, or send Upload-Checksum: sha256 and the digest in base64"
+                )));
+            }
+        }
+        let mut fields = Self::default();
+        for value in headers.get_all(UPLOAD_CHECKSUM) {
+            fields.take(UPLOAD_CHECKSUM, value.as_bytes());
+        }
+        Ok(fields)
+    }
+
+    /// Of a request that sends a file, whole or in pieces, as its body.
+    pub fn of_representation(headers: &HeaderMap) -> Self {
+        let mut fields = Self::default();
+        for value in headers.get_all(REPR_DIGEST) {
+            fields.take(REPR_DIGEST, value.as_bytes());
+        }
+        fields
+    }
+
+    /// Of the bytes of one request.
+    pub fn of_content(headers: &HeaderMap) -> Self {
+        let mut fields = Self::default();
+        for value in headers.get_all(CONTENT_DIGEST) {
+            fields.take(CONTENT_DIGEST, value.as_bytes());
+        }
+        fields
+    }
+
+    /// Keeps a field of a head, if it is one of these.
+    pub fn take(&mut self, name: &str, value: &[u8]) {
+        let known = [CONTENT_DIGEST, REPR_DIGEST, UPLOAD_CHECKSUM, CONTENT_MD5, DIGEST];
+        if let Some(name) = known.into_iter().find(|known| name.eq_ignore_ascii_case(known)) {
+            self.0.push(Field { name, value: String::from_utf8_lossy(value).trim().to_owned() });
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What they say together.
+    pub fn announced(&self) -> Result<Announced, Error> {
+        let new = self.0.iter().filter(|field| !field.is_old());
+        new.map(Field::announced).try_fold(Announced::default(), |announced, more| announced.and(more?))
+    }
+
+    /// Those that the lake does not know, by name and value.
+    pub fn old(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.0.iter().filter(|field| field.is_old()).map(|field| (field.name, field.value.as_bytes()))
+    }
+}
+
+impl Field {
+    fn is_old(&self) -> bool {
+        matches!(self.name, CONTENT_MD5 | DIGEST)
+    }
+
+    /// Other algorithms beside a known one are passed over, as RFC 9530, section 2, allows; alone they are refused.
+    fn announced(&self) -> Result<Announced, Error> {
+        let announced = match self.name {
+            UPLOAD_CHECKSUM => self.checksum(),
+            _ => self.dictionary(),
+        };
+        announced.filter(|announced| *announced != Announced::default()).ok_or_else(|| {
+            let how = match self.name {
+                UPLOAD_CHECKSUM => "sha256 uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek=",
+                _ => "sha-256=:uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek=:",
+            };
+            Error::Invalid(format!("the {} of the file is no SHA-256 or SHA-512; send it so: {how}", self.name))
+        })
+    }
+
+    /// `sha256 uU0n…`
+    fn checksum(&self) -> Option<Announced> {
+        let (algorithm, digest) = self.value.split_once(' ')?;
+        let digest = BASE64_STANDARD.decode(digest.trim()).ok()?;
+        announced(algorithm, &digest, ["sha256", "sha512"])
+    }
+
+    /// `sha-256=:uU0n…:, sha-512=:…:`
+    fn dictionary(&self) -> Option<Announced> {
+        let members: Dictionary = Parser::new(&self.value).parse().ok()?;
+        members.iter().try_fold(Announced::default(), |all, (algorithm, member)| {
+            let ListEntry::Item(item) = member else { return None };
+            let BareItem::ByteSequence(digest) = &item.bare_item else { return None };
+            // A dictionary has each of them once: they do not contradict each other.
+            all.and(announced(algorithm.as_str(), digest, ["sha-256", "sha-512"])?).ok()
+        })
+    }
+}
+
+/// `None`: of a known algorithm, and not of its length.
+fn announced(algorithm: &str, digest: &[u8], [sha256, sha512]: [&str; 2]) -> Option<Announced> {
+    let mut announced = Announced::default();
+    if algorithm == sha256 {
+        announced.sha256 = Some(digest.try_into().ok()?);
+    } else if algorithm == sha512 {
+        announced.sha512 = Some(digest.try_into().ok()?);
+    }
+    Some(announced)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(fields: &[(&str, String)]) -> Result<Announced, Error> {
+        let mut digests = DigestFields::default();
+        for (name, value) in fields {
+            digests.take(name, value.as_bytes());
+        }
+        assert_eq!(digests.is_empty(), fields.is_empty());
+        digests.announced()
+    }
+
+    fn base64(length: usize) -> String {
+        BASE64_STANDARD.encode(vec![7; length])
+    }
+
+    #[test]
+    fn each_field_and_all_together_are_read() {
+        let (sha256, sha512) = (Some([7; 32]), Some([7; 64]));
+        let (short, long) = (base64(32), base64(64));
+        let only_256 = Announced { sha256, sha512: None };
+        assert_eq!(read(&[]).unwrap(), Announced::default());
+        assert_eq!(read(&[("Content-Digest", format!("sha-256=:{short}:"))]).unwrap(), only_256);
+        assert_eq!(read(&[("Upload-Checksum", format!("sha256 {short}"))]).unwrap(), only_256);
+        let both = Announced { sha256, sha512 };
+        assert_eq!(
+            read(&[("repr-digest", format!("md5=:AAAA:, sha-256=:{short}:, sha-512=:{long}:;x=1"))]).unwrap(),
+            both
+        );
+        let apart = [("repr-digest", format!("sha-512=:{long}:")), ("upload-checksum", format!("sha256 {short}"))];
+        assert_eq!(read(&apart).unwrap(), both);
+        let same_twice =
+            [("repr-digest", format!("sha-256=:{short}:")), ("content-digest", format!("sha-256=:{short}:"))];
+        assert_eq!(read(&same_twice).unwrap(), only_256);
+    }
+
+    #[test]
+    fn what_is_no_digest_is_refused_with_what_is() {
+        let (short, long) = (base64(32), base64(64));
+        for (name, value) in [
+            ("Content-Digest", String::new()),
+            ("Content-Digest", format!("sha-256={short}")),
+            ("Content-Digest", format!("sha-256=:{short}")),
+            ("Content-Digest", format!("sha-256=:{long}:")),
+            ("Content-Digest", format!("sha-256=(:{short}:)")),
+            ("Content-Digest", "md5=:AAAA:".into()),
+            ("Repr-Digest", format!("sha-256=:{short}:, sha-512=:{short}:")),
+            ("Upload-Checksum", short.clone()),
+            ("Upload-Checksum", format!("sha1 {short}")),
+            ("Upload-Checksum", format!("sha512 {short}")),
+            ("Upload-Checksum", "sha256 not-base64".into()),
+        ] {
+            let refused = read(&[(name, value.clone())]);
+            assert!(matches!(refused, Err(Error::Invalid(text)) if text.contains("send it so")), "{name}: {value}");
+        }
+        let other = BASE64_STANDARD.encode([8; 32]);
+        let two = [("repr-digest", format!("sha-256=:{short}:")), ("upload-checksum", format!("sha256 {other}"))];
+        assert!(matches!(read(&two), Err(Error::Invalid(text)) if text.contains("two different")));
+    }
+}

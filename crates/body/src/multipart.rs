@@ -1,0 +1,403 @@
+//! `multipart/form-data` (RFC 7578) as a stream: parts in their order, each part's bytes as they come.
+//!
+//! Nothing is copied but where a delimiter may lie across two pieces, and nothing is gathered but a part's head, whose
+//! length is bounded. So a body may be of any size and shape without filling memory.
+
+use crate::content_fields::{HeadOf, refuse_field};
+use crate::digest_fields::DigestFields;
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+use memchr::memmem::Finder;
+use percent_encoding::percent_decode_str;
+
+/// Longest head (header lines) of a part, in bytes.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Most header lines of a part.
+const HEAD_LINES_MAX: usize = 32;
+/// RFC 2046, section 5.1.1.
+const BOUNDARY_BYTES_MAX: usize = 70;
+
+#[derive(Debug, thiserror::Error)]
+pub enum MultipartError {
+    #[error("the body broke off: {0}")]
+    Broken(String),
+    #[error("the body ended in the middle of a part")]
+    Incomplete,
+    #[error("the body is not what its boundary says: {0}")]
+    Malformed(&'static str),
+}
+
+/// The boundary that a Content-Type names. Where it names several, as curl does when it is given a Content-Type with a
+/// boundary and appends its own, the last is true.
+pub fn boundary(content_type: &str) -> Option<String> {
+    let (kind, parameters) = content_type.split_once(';')?;
+    if !kind.trim().eq_ignore_ascii_case("multipart/form-data") {
+        return None;
+    }
+    let boundary = parameters_of(parameters).into_iter().rfind(|(name, _)| name == "boundary")?.1;
+    (!boundary.is_empty() && boundary.len() <= BOUNDARY_BYTES_MAX).then_some(boundary)
+}
+
+/// The head of a part.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Part {
+    pub name: String,
+    /// Absent when the part is a plain field.
+    pub file_name: Option<String>,
+    pub digests: DigestFields,
+    /// `Content-Length`, which a part need not have.
+    pub length: Option<u64>,
+    /// The first field by which the part is not the file as it is.
+    pub altered: Option<(String, Vec<u8>)>,
+}
+
+pub struct Multipart<S> {
+    stream: S,
+    /// What has come and was not given yet.
+    buffer: Bytes,
+    /// Bytes of the body that have come.
+    come_bytes: u64,
+    delimiter: Finder<'static>,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Before a delimiter: in the preamble or in a part.
+    Inside,
+    /// Right behind one.
+    Delimited,
+    /// Behind the last.
+    Ended,
+}
+
+impl<S, E> Multipart<S>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: std::fmt::Display,
+{
+    pub fn new(stream: S, boundary: &str) -> Self {
+        let delimiter = Finder::new(format!("\r\n--{boundary}").as_bytes()).into_owned();
+        // As if a line break came first, so that the first delimiter looks like every other.
+        Self { stream, buffer: Bytes::from_static(b"\r\n"), come_bytes: 0, delimiter, state: State::Inside }
+    }
+
+    /// The head of the next part; what is left of the one before is skipped. `None` behind the last.
+    pub async fn next_part(&mut self) -> Result<Option<Part>, MultipartError> {
+        while self.chunk().await?.is_some() {}
+        if self.state == State::Ended {
+            return Ok(None);
+        }
+        while self.buffer.len() < 2 {
+            self.fill().await?;
+        }
+        if self.buffer.starts_with(b"--") {
+            self.state = State::Ended;
+            return Ok(None);
+        }
+        let head = self.head().await?;
+        self.state = State::Inside;
+        parse_head(&head).map(Some)
+    }
+
+    /// Skips what is behind the last delimiter, to the end of the body.
+    pub async fn skip_epilogue(&mut self) -> Result<(), MultipartError> {
+        while let Some(piece) = self.stream.next().await {
+            piece.map_err(|error| MultipartError::Broken(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    pub fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    /// Bytes that the rest of the part would have, were it the last of a body of `length` bytes. `None` where it cannot be.
+    pub fn last_part_bytes(&self, length: u64) -> Option<u64> {
+        // The last delimiter is followed by two hyphens and, from all who write it, a line break.
+        let end = self.delimiter.needle().len() as u64 + 4;
+        length.checked_sub(self.come_bytes)?.checked_add(self.buffer.len() as u64)?.checked_sub(end)
+    }
+
+    /// The next bytes of the part; `None` at its end. Never empty.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, MultipartError> {
+        while self.state == State::Inside {
+            if let Some(at) = self.delimiter.find(&self.buffer) {
+                let bytes = self.buffer.split_to(at);
+                let _ = self.buffer.split_to(self.delimiter.needle().len());
+                self.state = State::Delimited;
+                return Ok((!bytes.is_empty()).then_some(bytes));
+            }
+            let given = self.buffer.len() - self.undecided();
+            if given > 0 {
+                return Ok(Some(self.buffer.split_to(given)));
+            }
+            self.fill().await?;
+        }
+        Ok(None)
+    }
+
+    /// How many of the last bytes may be the beginning of a delimiter.
+    fn undecided(&self) -> usize {
+        let needle = self.delimiter.needle();
+        let longest = self.buffer.len().min(needle.len() - 1);
+        (1..=longest).rev().find(|&length| self.buffer.ends_with(&needle[..length])).unwrap_or(0)
+    }
+
+    /// The header lines of a part, with the empty line behind them.
+    async fn head(&mut self) -> Result<Bytes, MultipartError> {
+        // RFC 2046 allows blanks between the boundary and the line break.
+        loop {
+            let blanks = self.buffer.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+            if blanks < self.buffer.len() {
+                let _ = self.buffer.split_to(blanks);
+                break;
+            }
+            self.fill().await?;
+        }
+        loop {
+            // The line break behind the delimiter counts, so that a part without header lines has its end too.
+            if let Some(at) = memchr::memmem::find(&self.buffer, b"\r\n\r\n")
+                && at <= HEAD_BYTES_MAX
+            {
+                let mut head = self.buffer.split_to(at + 4);
+                if !head.starts_with(b"\r\n") {
+                    return Err(MultipartError::Malformed("no line break behind a boundary"));
+                }
+                return Ok(head.split_off(2));
+            }
+            if self.buffer.len() > HEAD_BYTES_MAX {
+                return Err(MultipartError::Malformed("the head of a part is longer than 16 KiB"));
+            }
+            self.fill().await?;
+        }
+    }
+
+    /// Waits for more.
+    async fn fill(&mut self) -> Result<(), MultipartError> {
+        match self.stream.next().await {
+            None => Err(MultipartError::Incomplete),
+            Some(Err(error)) => Err(MultipartError::Broken(error.to_string())),
+            Some(Ok(more)) if self.buffer.is_empty() => {
+                self.come_bytes += more.len() as u64;
+                self.buffer = more;
+                Ok(())
+            }
+            Some(Ok(more)) => {
+                self.come_bytes += more.len() as u64;
+                let mut joined = BytesMut::with_capacity(self.buffer.len() + more.len());
+                joined.extend_from_slice(&self.buffer);
+                joined.extend_from_slice(&more);
+                self.buffer = joined.freeze();
+                Ok(())
+            }
+        }
+    }
+}
+
+fn parse_head(head: &[u8]) -> Result<Part, MultipartError> {
+    let mut lines = [httparse::EMPTY_HEADER; HEAD_LINES_MAX];
+    let Ok(httparse::Status::Complete((_, lines))) = httparse::parse_headers(head, &mut lines) else {
+        return Err(MultipartError::Malformed("the head of a part cannot be read"));
+    };
+    let disposition = lines.iter().find(|line| line.name.eq_ignore_ascii_case("content-disposition"));
+    let mut part = disposition.map(|line| parse_disposition(line.value)).transpose()?.unwrap_or_default();
+    for line in lines.iter() {
+        part.digests.take(line.name, line.value);
+        if line.name.eq_ignore_ascii_case("content-length") {
+            part.length = std::str::from_utf8(line.value).ok().and_then(|text| text.trim().parse().ok());
+        }
+        if part.altered.is_none() && refuse_field(line.name, line.value, HeadOf::Part).is_err() {
+            part.altered = Some((line.name.to_owned(), line.value.to_vec()));
+        }
+    }
+    Ok(part)
+}
+
+/// The names in a `Content-Disposition`, of a part or of a request.
+pub fn parse_disposition(value: &[u8]) -> Result<Part, MultipartError> {
+    let Ok(text) = std::str::from_utf8(value) else {
+        return Err(MultipartError::Malformed("the name of a part is not UTF-8"));
+    };
+    let mut part = Part::default();
+    let mut extended = None;
+    for (name, value) in parameters_of(text.split_once(';').map_or("", |(_, parameters)| parameters)) {
+        match name.as_str() {
+            "name" => part.name = unescape(&value),
+            "filename" => part.file_name = Some(unescape(&value)),
+            // RFC 8187, which some clients use for names beyond ASCII.
+            "filename*" => extended = value.split_once("''").map(|(_, name)| name.to_owned()),
+            _ => {}
+        }
+    }
+    if let Some(name) = extended {
+        let Ok(name) = percent_decode_str(&name).decode_utf8() else {
+            return Err(MultipartError::Malformed("the name of a part is not UTF-8"));
+        };
+        part.file_name = Some(name.into_owned());
+    }
+    Ok(part)
+}
+
+/// What browsers and curl escape in a name, and nothing else (HTML, "multipart/form-data encoding").
+fn unescape(value: &str) -> String {
+    value.replace("%22", "\"").replace("%0D", "\r").replace("%0A", "\n")
+}
+
+/// `; name=value; name="quoted value"`, names in lower case.
+fn parameters_of(text: &str) -> Vec<(String, String)> {
+    let mut parameters = Vec::new();
+    let mut rest = text;
+    loop {
+        rest = rest.trim_start_matches([';', ' ', '\t']);
+        let Some(end) = rest.find(['=', ';']) else { return parameters };
+        let (name, after) = rest.split_at(end);
+        // A name without a value says nothing, and takes nothing of the next.
+        let Some(after) = after.strip_prefix('=') else {
+            rest = after;
+            continue;
+        };
+        let name = name.trim().to_ascii_lowercase();
+        let after = after.trim_start();
+        let (value, behind) = match after.strip_prefix('"') {
+            Some(quoted) => quoted_string(quoted),
+            None => {
+                let end = after.find(';').unwrap_or(after.len());
+                (after[..end].trim().to_owned(), &after[end..])
+            }
+        };
+        parameters.push((name, value));
+        rest = behind;
+    }
+}
+
+/// The text up to the closing quote, and what is behind it. A backslash escapes a quote or a backslash; before anything
+/// else it stands for itself, as in the paths that old browsers send.
+fn quoted_string(text: &str) -> (String, &str) {
+    let mut value = String::new();
+    let mut characters = text.char_indices().peekable();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return (value, &text[at + 1..]),
+            '\\' => match characters.next_if(|(_, next)| matches!(next, '"' | '\\')) {
+                Some((_, escaped)) => value.push(escaped),
+                None => value.push('\\'),
+            },
+            character => value.push(character),
+        }
+    }
+    (value, "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    type Parts = Vec<(Part, Vec<u8>)>;
+
+    fn parse(pieces: Vec<Bytes>, boundary: &str) -> Result<Parts, MultipartError> {
+        let stream = futures_util::stream::iter(pieces.into_iter().map(Ok::<_, std::io::Error>));
+        let mut multipart = Multipart::new(stream, boundary);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut parts = Vec::new();
+            while let Some(part) = multipart.next_part().await? {
+                let mut bytes = Vec::new();
+                while let Some(chunk) = multipart.chunk().await? {
+                    assert!(!chunk.is_empty());
+                    bytes.extend_from_slice(&chunk);
+                }
+                parts.push((part, bytes));
+            }
+            Ok(parts)
+        })
+    }
+
+    fn body(boundary: &str, files: &[(String, Vec<u8>)]) -> Vec<u8> {
+        let mut body = Vec::new();
+        for (name, bytes) in files {
+            let head = format!(
+                "--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: text/csv\r\n\r\n"
+            );
+            body.extend_from_slice(head.as_bytes());
+            body.extend_from_slice(bytes);
+            body.extend_from_slice(b"\r\n");
+        }
+        body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+        body
+    }
+
+    #[test]
+    fn the_last_boundary_of_a_content_type_is_true() {
+        let curl = "multipart/form-data; boundary=---011000010111000001101001; boundary=------------------------0d1d";
+        assert_eq!(boundary(curl).unwrap(), "------------------------0d1d");
+        assert_eq!(boundary("Multipart/Form-Data; charset=utf-8; Boundary=\"a;b\"").unwrap(), "a;b");
+        for wrong in
+            ["application/json", "multipart/form-data", "multipart/mixed; boundary=x", "text/plain; boundary=x"]
+        {
+            assert_eq!(boundary(wrong), None, "{wrong}");
+        }
+        assert_eq!(boundary(&format!("multipart/form-data; boundary={}", "x".repeat(71))), None);
+    }
+
+    #[test]
+    fn names_are_read_as_browsers_curl_and_python_write_them() {
+        let name = |disposition: &str| {
+            parse_head(format!("Content-Disposition: form-data; {disposition}\r\n\r\n").as_bytes()).unwrap().file_name
+        };
+        assert_eq!(name("name=\"file\"; filename=\"a b.csv\"").unwrap(), "a b.csv");
+        assert_eq!(name("name=file; filename=plain.csv").unwrap(), "plain.csv");
+        assert_eq!(name("name=\"file\"; filename=\"say %22hi%22.csv\"").unwrap(), "say \"hi\".csv");
+        assert_eq!(name("name=\"file\"; filename=\"say \\\"hi\\\".csv\"").unwrap(), "say \"hi\".csv");
+        assert_eq!(name("name=\"file\"; filename=\"C:\\data\\x.csv\"").unwrap(), "C:\\data\\x.csv");
+        assert_eq!(name("name=\"file\"; filename=\"x\"; filename*=UTF-8''h%C3%A9.csv").unwrap(), "hé.csv");
+        assert_eq!(name("name=\"file\"; filename=\"dữ liệu.csv\"").unwrap(), "dữ liệu.csv");
+        assert_eq!(name("name=\"file\"; filename=\"\"").unwrap(), "");
+        assert_eq!(name("name=\"file\""), None);
+    }
+
+    #[test]
+    fn a_body_that_ends_early_or_has_no_boundary_is_an_error() {
+        let whole = body("b", &[("a.csv".into(), b"1,2".to_vec())]);
+        for end in 0..whole.len() - 4 {
+            let result = parse(vec![Bytes::copy_from_slice(&whole[..end])], "b");
+            assert!(matches!(result, Err(MultipartError::Incomplete)), "cut at {end}: {result:?}");
+        }
+        assert!(parse(vec![Bytes::from_static(b"no boundary at all")], "b").is_err());
+    }
+
+    #[test]
+    fn a_head_without_end_is_refused_before_it_fills_memory() {
+        let endless = std::iter::repeat_n(Bytes::from_static(&[b'x'; 1024]), 64);
+        let pieces = std::iter::once(Bytes::from_static(b"--b\r\n")).chain(endless).collect();
+        assert!(matches!(parse(pieces, "b"), Err(MultipartError::Malformed(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn parts_are_the_same_however_the_body_is_cut(
+            contents in prop::collection::vec(prop::collection::vec(prop::sample::select(b"\r\n-b01x".to_vec()), 0..60), 0..4),
+            cuts in prop::collection::vec(1_usize..9, 1..400),
+        ) {
+            let boundary = "b01";
+            // What holds the delimiter itself is no content of such a body.
+            prop_assume!(contents.iter().all(|bytes| memchr::memmem::find(bytes, b"\r\n--b01").is_none()));
+            prop_assume!(contents.iter().all(|bytes| !bytes.starts_with(b"--b01")));
+            let files: Vec<_> = contents.into_iter().enumerate().map(|(i, bytes)| (format!("f{i}"), bytes)).collect();
+            let whole = body(boundary, &files);
+            let mut pieces = Vec::new();
+            let mut rest = Bytes::from(whole);
+            for cut in cuts.into_iter().cycle() {
+                if rest.is_empty() { break; }
+                pieces.push(rest.split_to(cut.min(rest.len())));
+            }
+            let parts = parse(pieces, boundary).unwrap();
+            let expected: Parts = files
+                .into_iter()
+                .map(|(name, bytes)| (Part { name: "file".into(), file_name: Some(name), ..Part::default() }, bytes))
+                .collect();
+            prop_assert_eq!(parts, expected);
+        }
+    }
+}

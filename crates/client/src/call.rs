@@ -1,0 +1,284 @@
+//! One call and its answer: the key goes along, a refusal comes back in the server's own words.
+
+use super::error::ClientError;
+use super::retry::Patience;
+use super::settings::{Settings, is_loopback};
+use lakeshore::key::Secret;
+use lakeshore::list::ListParameters;
+use lakeshore::ports::Clock;
+use lakeshore::sync::{Sync, SyncId};
+use lakeshore::upload::Upload;
+use lakeshore_system::clock::SystemClock;
+use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::{Method, RequestBuilder, Response, Url, redirect};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// A peer that has vanished is noticed after about a minute, however long a call may take: there is no other limit on
+/// the time that a publish needs.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+const KEEPALIVE_RETRIES: u32 = 3;
+/// Of an answer that is no refusal of Lakeshore's, what is shown.
+const EXCERPT_CHARACTERS: usize = 200;
+
+/// The longest answer that is read whole: a page of a list, or ten thousand paths that are missing, has some megabytes.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// The longest refusal that is read: it may name a hundred files.
+const REFUSAL_BYTES_MAX: usize = 4 << 20;
+
+/// Told in passing: that the server has gone, and that it is back.
+pub type Tell = Arc<dyn Fn(&str) + Send + std::marker::Sync>;
+
+pub struct Client {
+    http: reqwest::Client,
+    server: Url,
+    key: Option<Secret>,
+    patience: Patience,
+    tell: Tell,
+    /// It has been told that the server is away.
+    is_away: AtomicBool,
+}
+
+/// Says by which library TLS is spoken; without that no client of reqwest can be made, not even for plain HTTP.
+pub fn provide_tls() {
+    // Installed before: all the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+impl Client {
+    pub fn new(settings: Settings, patience: Patience, tell: Tell) -> Result<Self, ClientError> {
+        provide_tls();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("lakeshore/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT_MAX)
+            .tcp_keepalive(KEEPALIVE)
+            .tcp_keepalive_interval(KEEPALIVE)
+            .tcp_keepalive_retries(KEEPALIVE_RETRIES)
+            .tcp_nodelay(true);
+        if is_loopback(&settings.server) {
+            builder = builder.no_proxy();
+        }
+        let http =
+            builder.build().map_err(|error| ClientError::local("cannot prepare to speak HTTP", cause(&error)))?;
+        let Settings { server, key, .. } = settings;
+        Ok(Self { http, server, key, patience, tell, is_away: AtomicBool::new(false) })
+    }
+
+    pub fn server(&self) -> &str {
+        self.server.as_str().trim_end_matches('/')
+    }
+
+    pub fn patience(&self) -> &Patience {
+        &self.patience
+    }
+
+    /// A request to an address of the API, which begins with a slash.
+    pub fn request(&self, method: Method, address: &str) -> RequestBuilder {
+        self.with_key(self.http.request(method, format!("{}{address}", self.server())))
+    }
+
+    /// A request to a whole address, which has to be one of the server's own.
+    pub fn request_url(&self, method: Method, url: Url) -> RequestBuilder {
+        let is_own = url.origin() == self.server.origin();
+        let request = self.http.request(method, url);
+        if is_own { self.with_key(request) } else { request }
+    }
+
+    fn with_key(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.key {
+            Some(key) => request.bearer_auth(key.expose()),
+            None => request,
+        }
+    }
+
+    /// Sends it once. Any answer that is not a success is an error; nothing of the body of a success is read.
+    pub async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let sent = tokio::select! {
+            sent = request.send() => sent,
+            () = self.patience.stop.cancelled() => return Err(ClientError::Interrupted),
+        };
+        let response = sent.map_err(|error| self.unreachable(&error))?;
+        if self.is_away.swap(false, Ordering::Relaxed) {
+            (self.tell)("the server answers again");
+        }
+        if response.status().is_success() { Ok(response) } else { Err(self.refusal(response).await) }
+    }
+
+    /// The connection broke, before or while an answer came.
+    pub fn unreachable(&self, error: &reqwest::Error) -> ClientError {
+        if error.is_builder() {
+            return ClientError::Unexpected(format!("the request cannot be sent: {}", cause(error)));
+        }
+        let (server, cause) = (self.server().to_owned(), cause(error));
+        match untrusted(error) {
+            Some(remedy) => ClientError::Untrusted { server, cause, remedy },
+            None => ClientError::Unreachable { server, cause },
+        }
+    }
+
+    async fn refusal(&self, response: Response) -> ClientError {
+        let (status, server) = (response.status(), self.server());
+        if let Some(elsewhere) = response.headers().get(LOCATION).filter(|_| status.is_redirection()) {
+            let elsewhere = elsewhere.to_str().unwrap_or_default();
+            return ClientError::Unexpected(format!("{server} points to {elsewhere}; name that as the --server"));
+        }
+        let retry_after = retry_after(response.headers());
+        let text = match self.bytes(response, REFUSAL_BYTES_MAX).await {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(error) => return error,
+        };
+        let body = serde_json::from_str::<Value>(&text).unwrap_or_default();
+        match (body["code"].as_u64().and_then(|code| u32::try_from(code).ok()), body["msg"].as_str()) {
+            (Some(code), Some(msg)) => {
+                ClientError::Refused { code, msg: msg.to_owned(), data: body["data"].clone(), retry_after }
+            }
+            // A proxy in between, whose statuses mean the same.
+            _ => {
+                let excerpt: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+                let excerpt: String = excerpt.chars().take(EXCERPT_CHARACTERS).collect();
+                let code = u32::from(status.as_u16()) * 100;
+                ClientError::Refused { code, msg: format!("{status} {excerpt}"), data: Value::Null, retry_after }
+            }
+        }
+    }
+
+    /// The whole body of an answer, unless it is longer than any that this client asks for.
+    async fn bytes(&self, mut response: Response, bytes_max: usize) -> Result<Vec<u8>, ClientError> {
+        let mut bytes = Vec::new();
+        loop {
+            let chunk = tokio::select! {
+                chunk = response.chunk() => chunk.map_err(|error| self.unreachable(&error))?,
+                () = self.patience.stop.cancelled() => return Err(ClientError::Interrupted),
+            };
+            let Some(chunk) = chunk else { return Ok(bytes) };
+            if bytes.len() + chunk.len() > bytes_max {
+                let server = self.server();
+                return Err(ClientError::Unexpected(format!(
+                    "{server} gives an answer of more than {bytes_max} bytes; is it a Lakeshore?"
+                )));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+    }
+
+    /// Sends it once, and reads the answer.
+    pub async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        let response = self.send(request).await?;
+        let bytes = self.bytes(response, ANSWER_BYTES_MAX).await?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            let server = self.server();
+            ClientError::Unexpected(format!(
+                "{server} answers what this version does not understand ({error}); is it a Lakeshore?"
+            ))
+        })
+    }
+
+    /// Does it again while the server is away, for as long as the patience lasts. It has to be safe to repeat.
+    pub async fn persistently<T>(&self, attempt: impl AsyncFn() -> Result<T, ClientError>) -> Result<T, ClientError> {
+        let mut attempts = self.patience.attempts();
+        loop {
+            match attempt().await {
+                Ok(done) => return Ok(done),
+                Err(error) => {
+                    self.tell_away(&error);
+                    attempts.after(error).await?;
+                }
+            }
+        }
+    }
+
+    /// Says once that the server is away, however many calls notice it.
+    pub fn tell_away(&self, error: &ClientError) {
+        if error.is_passing() && !self.patience.retry_for.is_zero() && !self.is_away.swap(true, Ordering::Relaxed) {
+            let retry_for = humantime::format_duration(self.patience.retry_for);
+            (self.tell)(&format!("{error}; trying again for {retry_for}"));
+        }
+    }
+
+    pub async fn get<T: DeserializeOwned>(&self, address: &str, query: &impl Serialize) -> Result<T, ClientError> {
+        self.persistently(async || self.call(self.request(Method::GET, address).query(query)).await).await
+    }
+
+    pub async fn post<T: DeserializeOwned>(&self, address: &str, body: &impl Serialize) -> Result<T, ClientError> {
+        self.persistently(async || self.call(self.request(Method::POST, address).json(body)).await).await
+    }
+
+    pub async fn sync(&self, sync_id: SyncId) -> Result<Sync, ClientError> {
+        self.get(&format!("/api/ingestion/file/sync/{sync_id}"), &()).await
+    }
+
+    pub async fn syncs(&self, wanted: &ListParameters) -> Result<Vec<Sync>, ClientError> {
+        self.get("/api/ingestion/file/sync/list", wanted).await
+    }
+
+    pub async fn uploads(&self, wanted: &ListParameters) -> Result<Vec<Upload>, ClientError> {
+        self.get("/api/ingestion/file/sync/history", wanted).await
+    }
+}
+
+/// The innermost cause: the outer ones say no more than that a request failed, and its whole address.
+fn cause(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+/// What to do about a fault of TLS that waiting does not mend; `None` for any other fault.
+fn untrusted(error: &reqwest::Error) -> Option<&'static str> {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(fault) = next {
+        match fault.downcast_ref::<rustls::Error>() {
+            Some(rustls::Error::InvalidCertificate(why)) => return Some(certificate_remedy(why)),
+            // Once a connection stands, a fault of TLS is one of the line.
+            Some(_) => return error.is_connect().then_some(HANDSHAKE_REMEDY),
+            // What an error of I/O was made of is not among its sources.
+            None => match fault.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+                Some(inner) => next = Some(inner),
+                None => next = fault.source(),
+            },
+        }
+    }
+    None
+}
+
+const HANDSHAKE_REMEDY: &str =
+    "no connection by TLS comes about; look whether the server speaks TLS at this port, and TLS 1.2 or later";
+
+fn certificate_remedy(why: &rustls::CertificateError) -> &'static str {
+    use rustls::CertificateError as Why;
+    match why {
+        Why::Expired | Why::ExpiredContext { .. } => {
+            "its certificate has expired: have it renewed, or set the clock of this machine right"
+        }
+        Why::NotValidYet | Why::NotValidYetContext { .. } => {
+            "its certificate is not valid yet: set the clock of this machine right"
+        }
+        Why::NotValidForName | Why::NotValidForNameContext { .. } => {
+            "its certificate is for another name: write --server with a name that the certificate has"
+        }
+        Why::Revoked => "its certificate was revoked: ask who runs the server",
+        Why::UnknownIssuer => {
+            "nobody whom this machine trusts has signed its certificate: for an authority of your own, let SSL_CERT_FILE name its certificate"
+        }
+        _ => "ask who runs the server; for an authority of your own, let SSL_CERT_FILE name its certificate",
+    }
+}
+
+/// RFC 9110, section 10.2.3: seconds, or a date.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let now = u64::try_from(SystemClock.now().0).ok()?;
+    Some(at.saturating_sub(Duration::from_millis(now)))
+}

@@ -1,0 +1,319 @@
+//! Fetching a file of the lake: never half under its name, gone on with after a break, and compared with its digest.
+//!
+//! It grows under a hidden name beside its own, and which version of which file it is of is remembered, see [`super::target`].
+//! When it is whole, compared and synced, it takes its name in one step.
+
+use super::call::Client;
+use super::digest::{PIECE_BYTES, Unread, digest_of};
+use super::error::ClientError;
+use super::progress::FileProgress;
+use super::send::REPR_DIGEST;
+use super::target::{Growing, Records, Target};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use lakeshore::LakePath;
+use lakeshore::upload::hexadecimal;
+use lakeshore_system::terminal;
+use reqwest::header::{ETAG, HeaderMap, IF_RANGE, RANGE};
+use reqwest::{Method, Response, StatusCode};
+use sha2::{Digest, Sha256};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWrite, AsyncWriteExt, BufWriter};
+
+const ADDRESS: &str = "/api/lake/file/download";
+/// A file that arrives with another digest is fetched again so often.
+const CORRUPTIONS_MAX: u32 = 2;
+
+/// What was fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fetched {
+    /// So many bytes came.
+    New { bytes: u64 },
+    /// The file of this machine had the digest already.
+    Unchanged,
+}
+
+/// What the server says of a file before its bytes.
+struct Head {
+    etag: Option<String>,
+    /// Of the whole file.
+    size_bytes: Option<u64>,
+    sha256: Option<String>,
+    /// Where the bytes of this answer begin.
+    from: u64,
+}
+
+impl Head {
+    fn of(response: &Response) -> Self {
+        let headers = response.headers();
+        let range = if response.status() == StatusCode::PARTIAL_CONTENT { content_range(headers) } else { None };
+        let (from, size_bytes) = match range {
+            Some((from, size)) => (from, Some(size)),
+            None => (0, response.content_length()),
+        };
+        let etag = headers.get(ETAG).and_then(|value| value.to_str().ok());
+        // A weak one does not say that the bytes are the same.
+        let etag = etag.filter(|etag| !etag.starts_with("W/")).map(str::to_owned);
+        Self { etag, size_bytes, sha256: sha256_of(headers), from }
+    }
+}
+
+/// `bytes 5-9/10` (RFC 9110, section 14.4): the first byte, and the size of the whole.
+fn content_range(headers: &HeaderMap) -> Option<(u64, u64)> {
+    let text = headers.get("content-range")?.to_str().ok()?.strip_prefix("bytes ")?;
+    let (range, size) = text.split_once('/')?;
+    Some((range.split_once('-')?.0.parse().ok()?, size.parse().ok()?))
+}
+
+/// The digest of the whole file, where the lake knows it (RFC 9530).
+fn sha256_of(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(REPR_DIGEST)?.to_str().ok()?;
+    let value = text.split(',').find_map(|digest| digest.trim().strip_prefix("sha-256=:")?.strip_suffix(':'))?;
+    Some(hexadecimal(&STANDARD.decode(value).ok()?))
+}
+
+/// Bytes on their way to a place, hashed as they pass.
+struct Sink<W> {
+    output: W,
+    hasher: Sha256,
+    written: u64,
+}
+
+impl<W: AsyncWrite + Unpin> Sink<W> {
+    async fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.output.write_all(bytes).await?;
+        self.hasher.update(bytes);
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Writes what comes, until the answer is whole or breaks.
+    async fn take(
+        &mut self,
+        client: &Client,
+        mut response: Response,
+        progress: &FileProgress,
+    ) -> Result<(), ClientError> {
+        loop {
+            let chunk = tokio::select! {
+                chunk = response.chunk() => chunk.map_err(|error| client.unreachable(&error))?,
+                () = client.patience().stop.cancelled() => return Err(ClientError::Interrupted),
+            };
+            let Some(chunk) = chunk else { return Ok(()) };
+            self.write(&chunk).await.map_err(|error| match error.kind() {
+                std::io::ErrorKind::BrokenPipe => ClientError::Unread,
+                _ => ClientError::local("cannot write", error),
+            })?;
+            progress.at(self.written);
+        }
+    }
+}
+
+/// Asks for the bytes from `from` on, of the file that `etag` is of.
+async fn ask(client: &Client, path: &LakePath, from: u64, etag: Option<&str>) -> Result<Response, ClientError> {
+    let mut request = client.request(Method::GET, ADDRESS).query(&[("path", path.as_str())]);
+    if let Some(etag) = etag.filter(|_| from > 0) {
+        request = request.header(RANGE, format!("bytes={from}-")).header(IF_RANGE, etag);
+    }
+    client.send(request).await
+}
+
+/// Fetches a file to its name. Whatever is there under the name is replaced, in one step.
+pub async fn fetch(
+    client: &Client,
+    records: Option<&Records>,
+    path: &LakePath,
+    target: &Target,
+    progress: &Arc<FileProgress>,
+) -> Result<Fetched, ClientError> {
+    let mut fetch = Fetch { client, records, path, target, progress, growing: None, received: 0 };
+    let fetched = fetch.persistently().await;
+    if let Some(growing) = fetch.growing.take() {
+        growing.leave(records);
+    }
+    fetched
+}
+
+struct Fetch<'a> {
+    client: &'a Client,
+    records: Option<&'a Records>,
+    path: &'a LakePath,
+    target: &'a Target,
+    progress: &'a Arc<FileProgress>,
+    growing: Option<Growing>,
+    /// Bytes that came, of all attempts.
+    received: u64,
+}
+
+impl Fetch<'_> {
+    async fn persistently(&mut self) -> Result<Fetched, ClientError> {
+        self.growing =
+            self.records.and_then(|records| Growing::find(self.target, records, self.client.server(), self.path));
+        let mut attempts = self.client.patience().attempts();
+        let mut corruptions = 0;
+        loop {
+            let before = self.received;
+            match self.once().await {
+                Ok(Some(fetched)) => return Ok(fetched),
+                Ok(None) if corruptions < CORRUPTIONS_MAX => corruptions += 1,
+                Ok(None) => {
+                    let path = self.path;
+                    return Err(ClientError::Local(format!(
+                        "{path} comes with other bytes than its digest says; \"lakeshore check --digests\" on the server compares it"
+                    )));
+                }
+                Err(error) => {
+                    if self.received > before {
+                        attempts.progressed();
+                    }
+                    self.client.tell_away(&error);
+                    attempts.after(error).await?;
+                }
+            }
+        }
+    }
+
+    /// `None`: the bytes that came do not have the digest; they are gone.
+    async fn once(&mut self) -> Result<Option<Fetched>, ClientError> {
+        let (client, path, target) = (self.client, self.path, self.target);
+        let failed = |error: std::io::Error| target.failed(error);
+        let etag = self.growing.as_ref().and_then(|growing| growing.etag.clone());
+        let from = match &self.growing {
+            Some(growing) if etag.is_some() => growing.file().metadata().map_err(failed)?.len(),
+            _ => 0,
+        };
+        let response = match ask(client, path, from, etag.as_deref()).await {
+            // It is as long already, or longer.
+            Err(ClientError::Refused { code, .. }) if code / 100 == 416 => ask(client, path, 0, None).await?,
+            response => response?,
+        };
+        let head = Head::of(&response);
+        if head.from != 0 && head.from != from {
+            let server = client.server();
+            return Err(ClientError::Unexpected(format!(
+                "{server} sends {path} from the byte {} on, and was asked for it from {from} on; is it a Lakeshore?",
+                head.from
+            )));
+        }
+        if head.from == 0 && self.is_there(&head).await? {
+            self.progress.at(head.size_bytes.unwrap_or_default());
+            if let Some(growing) = self.growing.take() {
+                growing.discard(self.records);
+            }
+            return Ok(Some(Fetched::Unchanged));
+        }
+        let growing = match &mut self.growing {
+            Some(growing) => growing,
+            none => none.insert(Growing::begin(target, client.server(), path)?),
+        };
+        let mut sink = open(growing, &head).await.map_err(failed)?;
+        growing.record(self.records, client.server(), path, head.etag.as_deref());
+        let begun_at = sink.written;
+        self.progress.at(begun_at);
+        let taken = sink.take(client, response, self.progress).await;
+        self.received += sink.written - begun_at;
+        // Also of what broke off: it is gone on with.
+        sink.output.flush().await.map_err(failed)?;
+        taken?;
+        if head.size_bytes.is_some_and(|size| size != sink.written) {
+            return Err(ClientError::Unreachable {
+                server: client.server().to_owned(),
+                cause: "the answer broke off".into(),
+            });
+        }
+        let sha256 = hexadecimal(&sink.hasher.finalize());
+        let Some(growing) = self.growing.take() else { return Ok(None) };
+        if head.sha256.is_some_and(|expected| expected != sha256) {
+            growing.discard(self.records);
+            return Ok(None);
+        }
+        sink.output.get_ref().sync_all().await.map_err(failed)?;
+        growing.finish(self.records).map_err(failed)?;
+        Ok(Some(Fetched::New { bytes: self.received }))
+    }
+
+    async fn is_there(&self, head: &Head) -> Result<bool, ClientError> {
+        let (Some(size), Some(sha256)) = (head.size_bytes, &head.sha256) else { return Ok(false) };
+        let Some(mut file) = self.target.there() else { return Ok(false) };
+        if file.metadata().is_ok_and(|metadata| metadata.len() != size) {
+            return Ok(false);
+        }
+        let stop = self.client.patience().stop.clone();
+        let digest = tokio::task::spawn_blocking(move || digest_of(&mut file, &stop)).await;
+        match digest.map_err(|error| ClientError::Local(error.to_string()))? {
+            Ok(digest) => Ok(digest == *sha256),
+            Err(Unread::Stopped) => Err(ClientError::Interrupted),
+            Err(Unread::Problem(_)) => Ok(false),
+        }
+    }
+}
+
+/// Hashes what is there, as far as the answer goes on from, and cuts off the rest.
+async fn open(growing: &Growing, head: &Head) -> std::io::Result<Sink<BufWriter<File>>> {
+    let mut file = File::from_std(growing.file().try_clone()?);
+    file.set_len(head.from).await?;
+    file.rewind().await?;
+    let mut hasher = Sha256::new();
+    let mut piece = vec![0; PIECE_BYTES.min(usize::try_from(head.from).unwrap_or(PIECE_BYTES) + 1)];
+    let mut read = 0;
+    loop {
+        match file.read(&mut piece).await? {
+            0 => break,
+            count => {
+                hasher.update(&piece[..count]);
+                read += count as u64;
+            }
+        }
+    }
+    Ok(Sink { output: BufWriter::with_capacity(PIECE_BYTES, file), hasher, written: read })
+}
+
+/// Writes a file to standard output, going on after a break where it was. Gives its bytes.
+pub async fn print(client: &Client, path: &LakePath, progress: &Arc<FileProgress>) -> Result<u64, ClientError> {
+    // The bytes of a file, as they are: what was asked for.
+    let stdout =
+        terminal::output().as_fd().try_clone_to_owned().map_err(|error| ClientError::local("cannot print", error))?;
+    let output = File::from_std(std::fs::File::from(stdout));
+    let mut sink = Sink { output, hasher: Sha256::new(), written: 0 };
+    let mut attempts = client.patience().attempts();
+    let mut etag = None;
+    loop {
+        let before = sink.written;
+        let error = match ask(client, path, before, etag.as_deref()).await {
+            Ok(response) => {
+                let head = Head::of(&response);
+                if head.from != before {
+                    return Err(ClientError::Local(format!(
+                        "{path} was replaced while it was printed; print it again"
+                    )));
+                }
+                etag = head.etag.clone();
+                match sink.take(client, response, progress).await {
+                    Ok(()) if head.size_bytes.is_none_or(|size| size == sink.written) => {
+                        sink.output.flush().await.map_err(|error| ClientError::local("cannot print", error))?;
+                        let sha256 = hexadecimal(&sink.hasher.finalize());
+                        return match head.sha256 {
+                            Some(expected) if expected != sha256 => Err(ClientError::Local(format!(
+                                "what was printed of {path} has other bytes than its digest says; do not use it"
+                            ))),
+                            _ => Ok(sink.written),
+                        };
+                    }
+                    Ok(()) => ClientError::Unreachable {
+                        server: client.server().to_owned(),
+                        cause: "the answer broke off".into(),
+                    },
+                    Err(error) => error,
+                }
+            }
+            Err(error) => error,
+        };
+        if sink.written > before {
+            attempts.progressed();
+        }
+        client.tell_away(&error);
+        attempts.after(error).await?;
+    }
+}

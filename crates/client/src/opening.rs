@@ -1,0 +1,125 @@
+//! The sync that a push fills: one that was left open, or a new one, remembered before the server is told.
+
+use super::call::Client;
+use super::closing::abort;
+use super::error::ClientError;
+use super::progress::Progress;
+use super::push::Push;
+use super::remembered::{OpenPush, Remembered};
+use lakeshore::ErrorCode;
+use lakeshore::list::ListParameters;
+use lakeshore::ports::Randomness;
+use lakeshore::service::StartSync;
+use lakeshore::sync::{Status, Sync, SyncId};
+use lakeshore::upload::hexadecimal;
+use lakeshore_system::clock::SystemRandomness;
+use reqwest::Method;
+use serde::Deserialize;
+
+/// A sync to go on with.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenSync {
+    pub sync_id: SyncId,
+    pub is_resumed: bool,
+}
+
+/// The sync that is to be gone on with. Also finds out, before anything is hashed, that the server is there and knows
+/// the key.
+pub async fn find_open(
+    client: &Client,
+    push: &Push,
+    remembered: &Remembered,
+    progress: &Progress,
+) -> Result<Option<OpenSync>, ClientError> {
+    let fits = |sync: &Sync| sync.path == push.dataset && sync.sync_type == push.sync_type;
+    if let Some(sync_id) = push.resume {
+        let sync = client.sync(sync_id).await?;
+        let (kind, path) = (sync.sync_type.as_str(), &sync.path);
+        return if sync.sync_status != Status::Syncing {
+            Err(ClientError::Usage(format!("sync {sync_id} has ended; leave --resume out to start a new one")))
+        } else if !fits(&sync) {
+            Err(ClientError::Usage(format!(
+                "sync {sync_id} is a {kind} to {path}; --resume takes one of the same type and path"
+            )))
+        } else {
+            Ok(Some(OpenSync { sync_id, is_resumed: true }))
+        };
+    }
+    let left = remembered.open_push().and_then(|left| left.sync_id);
+    if let Some(sync_id) = left.filter(|_| push.start_over) {
+        match abort(client, sync_id).await {
+            Ok(()) => progress.tell(&format!("sync {sync_id}, which was left open, is aborted")),
+            Err(error) if error.is_refusal(ErrorCode::SyncEnded) || error.is_refusal(ErrorCode::NoSuchSync) => {}
+            Err(error) => return Err(error),
+        }
+        remembered.forget()?;
+        return Ok(None);
+    }
+    let Some(sync_id) = left else {
+        let looked = ListParameters { size: Some(1), path: Some(push.dataset.clone()), ..Default::default() };
+        client.syncs(&looked).await?;
+        return Ok(None);
+    };
+    match client.sync(sync_id).await {
+        Ok(sync) if sync.sync_status == Status::Syncing && fits(&sync) => {
+            progress.tell(&format!("going on with sync {sync_id}, which was left open (--start-over aborts it)"));
+            Ok(Some(OpenSync { sync_id, is_resumed: true }))
+        }
+        Ok(sync) => {
+            let why = if sync.message.is_empty() { sync.sync_status.as_str() } else { &sync.message };
+            progress.tell(&format!("sync {sync_id}, which was left open, has ended since ({why}); starting a new one"));
+            remembered.forget()?;
+            Ok(None)
+        }
+        Err(error) if error.is_refusal(ErrorCode::NoSuchSync) => {
+            remembered.forget()?;
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[derive(Deserialize)]
+struct Started {
+    sync_id: SyncId,
+}
+
+pub async fn start(client: &Client, remembered: &Remembered, wanted: &Push) -> Result<OpenSync, ClientError> {
+    // One that was about to be started is asked for in the same words: its answer may have been lost.
+    let mut push = match remembered.open_push() {
+        Some(push) => push,
+        None => {
+            let mut random = [0; 16];
+            SystemRandomness.fill(&mut random).map_err(|error| ClientError::Local(error.to_string()))?;
+            OpenPush {
+                server: client.server().to_owned(),
+                source: wanted.source.path(),
+                path: wanted.dataset.clone(),
+                sync_type: wanted.sync_type,
+                name: wanted.name.clone(),
+                idempotency_key: hexadecimal(&random),
+                sync_id: None,
+            }
+        }
+    };
+    remembered.remember(&push)?;
+    let (name, path, sync_type) = (push.name.clone(), push.path.to_string(), push.sync_type);
+    let body = StartSync { name, path, sync_type, expected: None };
+    let started = client.persistently(async || {
+        let request = client.request(Method::POST, "/api/ingestion/file/sync/start").json(&body);
+        // A string of RFC 8941, in quotes.
+        client.call::<Started>(request.header("Idempotency-Key", format!("\"{}\"", push.idempotency_key))).await
+    });
+    let sync_id = match started.await {
+        Ok(started) => started.sync_id,
+        Err(error) => {
+            if matches!(error, ClientError::Refused { .. }) {
+                remembered.forget()?;
+            }
+            return Err(error);
+        }
+    };
+    push.sync_id = Some(sync_id);
+    remembered.remember(&push)?;
+    Ok(OpenSync { sync_id, is_resumed: false })
+}

@@ -1,0 +1,221 @@
+//! From a folder to a plan: walking by one thread, hashing by as many as there are cores, in the order of the walk.
+
+use super::digest::{Unread, digest};
+use super::error::ClientError;
+use super::pick::Pick;
+use super::plan::{Earlier, Plan, PlanReader, PlanWriter, PlannedFile};
+use super::private::PrivateFolder;
+use super::progress::Progress;
+use super::walk::{Found, Sight, Skipped, Source, walk};
+use futures_util::{StreamExt, stream};
+use lakeshore::LakePath;
+use lakeshore::ports::Clock;
+use lakeshore_system::clock::SystemClock;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// Files between the walk and the plan: a large one must not keep the others from being hashed.
+const AHEAD_MAX: usize = 256;
+/// Of each kind, what is named.
+pub const NAMED_MAX: usize = 10;
+
+/// What is to be looked at, and how.
+pub struct Scan {
+    pub source: Source,
+    pub dataset: LakePath,
+    pub pick: Arc<Pick>,
+    pub follow_links: bool,
+    /// Where the plan is written; the one that is there is asked for digests.
+    pub state: Arc<PrivateFolder>,
+    /// No earlier digest is trusted.
+    pub read_all: bool,
+}
+
+#[derive(Debug)]
+pub struct Scanned {
+    pub plan: Plan,
+    pub skipped: BTreeMap<Skipped, Named>,
+    pub problems: Problems,
+    /// Files whose digest was known.
+    pub remembered: u64,
+}
+
+/// How many, and the first of them.
+#[derive(Debug, Default, Clone, Serialize)]
+pub struct Named {
+    pub count: u64,
+    pub names: Vec<String>,
+}
+
+impl Named {
+    pub fn add(&mut self, name: impl Into<String>) {
+        self.count += 1;
+        if self.names.len() < NAMED_MAX {
+            self.names.push(name.into());
+        }
+    }
+}
+
+/// Files that should be sent and cannot be.
+#[derive(Debug, Default, Clone, Serialize)]
+pub struct Problems {
+    pub count: u64,
+    pub named: Vec<Problem>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Problem {
+    pub path: String,
+    pub why: String,
+}
+
+/// Of the files that failed, what is named.
+pub const PROBLEMS_NAMED_MAX: usize = 100;
+
+impl Problems {
+    pub fn add(&mut self, path: impl Into<String>, why: impl Into<String>) {
+        self.count += 1;
+        if self.named.len() < PROBLEMS_NAMED_MAX {
+            self.named.push(Problem { path: path.into(), why: why.into() });
+        }
+    }
+}
+
+/// What the walk hands on: a file and, perhaps, the digest that it had.
+enum Step {
+    File(Found, Option<String>),
+    Other(Sight),
+}
+
+impl Scan {
+    pub async fn run(self, progress: &Arc<Progress>, stop: &CancellationToken) -> Result<Scanned, ClientError> {
+        progress.begin("hashing", None, None);
+        // Before the walk begins: what changes after that may be missed by it.
+        let mut writer = PlanWriter::create(&self.state, SystemClock.now().0)?;
+        let earlier = if self.read_all { None } else { PlanReader::open(&self.state)?.map(Earlier::new) };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let hashers = Arc::new(Semaphore::new(cores));
+        let folder = self.source.folder.clone();
+        let mut steps = self.walk_aside(earlier, stop);
+        let steps = stream::poll_fn(move |context| steps.poll_recv(context));
+        let mut files = steps
+            .map(|step| Self::hash(step, folder.clone(), hashers.clone(), progress.clone(), stop.clone()))
+            .buffered(AHEAD_MAX);
+        let (mut skipped, mut problems, mut remembered) = (BTreeMap::<_, Named>::new(), Problems::default(), 0);
+        while let Some(hashed) = files.next().await {
+            match hashed? {
+                Hashed::File(file, was_known) => {
+                    remembered += u64::from(was_known);
+                    writer.add(&file)?;
+                    progress.add_files(1);
+                }
+                Hashed::Other(Sight::Skipped(kind, path)) => skipped.entry(kind).or_default().add(path),
+                Hashed::Other(Sight::Problem { path, why }) => problems.add(path, why),
+                Hashed::Other(Sight::File(_)) => {}
+            }
+        }
+        drop(files);
+        if stop.is_cancelled() {
+            return Err(ClientError::Interrupted);
+        }
+        progress.end();
+        Ok(Scanned { plan: writer.finish()?, skipped, problems, remembered })
+    }
+
+    fn walk_aside(self, mut earlier: Option<Earlier>, stop: &CancellationToken) -> mpsc::Receiver<Step> {
+        let (sender, steps) = mpsc::channel(AHEAD_MAX);
+        let stop = stop.clone();
+        tokio::task::spawn_blocking(move || {
+            walk(&self.source, &self.dataset, &self.pick, self.follow_links, &mut |sight| {
+                let step = match sight {
+                    Sight::File(found) => {
+                        let known = earlier.as_mut().and_then(|plan| plan.digest(&found.relative, &found.stamp));
+                        Step::File(found, known)
+                    }
+                    other => Step::Other(other),
+                };
+                !stop.is_cancelled() && sender.blocking_send(step).is_ok()
+            });
+        });
+        steps
+    }
+
+    async fn hash(
+        step: Step,
+        folder: PathBuf,
+        hashers: Arc<Semaphore>,
+        progress: Arc<Progress>,
+        stop: CancellationToken,
+    ) -> Result<Hashed, ClientError> {
+        let (found, known) = match step {
+            Step::File(found, known) => (found, known),
+            Step::Other(sight) => return Ok(Hashed::Other(sight)),
+        };
+        let Found { relative, stamp } = found;
+        if let Some(sha256) = known {
+            return Ok(Hashed::File(PlannedFile { path: relative, sha256, stamp }, true));
+        }
+        let _one = hashers.acquire_owned().await.map_err(|error| ClientError::Local(error.to_string()))?;
+        let path = folder.join(&relative);
+        let hashing =
+            tokio::task::spawn_blocking(move || digest(&path, &stamp, &stop, &|count| progress.add_bytes(count)));
+        match hashing.await.map_err(|error| ClientError::Local(error.to_string()))? {
+            Ok(sha256) => Ok(Hashed::File(PlannedFile { path: relative, sha256, stamp }, false)),
+            Err(Unread::Stopped) => Err(ClientError::Interrupted),
+            Err(Unread::Problem(why)) => Ok(Hashed::Other(Sight::Problem { path: relative, why })),
+        }
+    }
+}
+
+enum Hashed {
+    File(PlannedFile, bool),
+    Other(Sight),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+    use std::time::Duration;
+
+    async fn scan(folder: &Path, state: &Arc<PrivateFolder>, read_all: bool) -> Scanned {
+        let scan = Scan {
+            source: Source::find(folder).unwrap(),
+            dataset: LakePath::parse("/data/t").unwrap(),
+            pick: Arc::new(Pick::new(&[], &[]).unwrap()),
+            follow_links: false,
+            state: state.clone(),
+            read_all,
+        };
+        scan.run(&Progress::new(true), &CancellationToken::new()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_file_is_read_again_only_when_it_may_have_changed() {
+        let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let place = Arc::new(PrivateFolder::open(&state.path().join("state")).unwrap());
+        std::fs::create_dir(folder.path().join("b")).unwrap();
+        for name in ["a", "b/c", "d"] {
+            std::fs::write(folder.path().join(name), name).unwrap();
+        }
+        // Just written: not settled, so its digest is not relied on, however often it is looked at.
+        assert_eq!(scan(folder.path(), &place, false).await.remembered, 0);
+        assert_eq!(scan(folder.path(), &place, false).await.remembered, 0);
+        // The passing of the time is what is waited for.
+        tokio::time::sleep(Duration::from_millis(2100)).await;
+        scan(folder.path(), &place, false).await;
+        assert_eq!(scan(folder.path(), &place, false).await.remembered, 3);
+        std::fs::write(folder.path().join("b/c"), "C").unwrap();
+        std::fs::write(folder.path().join("0"), "new").unwrap();
+        let scanned = scan(folder.path(), &place, false).await;
+        assert_eq!((scanned.remembered, scanned.plan.files, scanned.plan.bytes), (2, 4, 6));
+        let files = scanned.plan.read().unwrap().take(10).unwrap();
+        assert_eq!(files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["0", "a", "d", "b/c"]);
+        assert_eq!(files[3].sha256, "6b23c0d5f35d1b11f9b683f0b0a617355deb11277d91ae091d399c655b87940d");
+        assert_eq!(scan(folder.path(), &place, true).await.remembered, 0);
+    }
+}

@@ -1,0 +1,140 @@
+//! What is in files: Parquet, delimited values, JSON lines, text and images.
+//!
+//! The files are strangers'. So each is read by a process of its own kind ([`worker`]), few at a time, which has little memory
+//! and time and can do nothing but read it ([`reading`]), through a [`Source`](source::Source) that counts and bounds it.
+
+#![deny(clippy::print_stderr)]
+
+#[cfg(test)]
+mod corpus;
+mod delimited;
+mod dialect;
+mod head;
+mod json_lines;
+mod parquet;
+pub mod reading;
+mod records;
+mod sniffing;
+pub mod source;
+#[cfg(test)]
+mod tests;
+pub mod worker;
+
+use async_trait::async_trait;
+use lakeshore::Error;
+use lakeshore::ports::Formats;
+use lakeshore::ports::files::OpenFile;
+use lakeshore::preview::{Inspected, Preview};
+use lakeshore::schema::Format;
+use reading::{Depth, Reading};
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use worker::protocol::Request;
+use worker::{Lane, NoAnswer, Pool};
+
+/// Files that are read at the same time for somebody who waits; more wait.
+const PREVIEWS_MAX: usize = 2;
+/// Files that are read at the same time as they land.
+const INSPECTIONS_MAX: usize = 1;
+/// What one file may take, where nothing else was said.
+pub const TIME_MAX: Duration = Duration::from_secs(20);
+/// A file may take all of the time where the disk is slow, and half of it of the processor.
+const PROCESSOR_PART: u32 = 2;
+
+/// Why a file, or a part of one, is not read.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    /// The file's own fault, as a part of a sentence: "the footer is cut off".
+    #[error("{0}")]
+    Unreadable(String),
+    #[error(transparent)]
+    Disk(io::Error),
+}
+
+impl Fault {
+    fn unreadable(problem: impl Into<String>) -> Self {
+        Self::Unreadable(problem.into())
+    }
+}
+
+/// Opens a file of the lake once more, for reading alone: what a reader process is given.
+pub type Reopen = fn(&dyn OpenFile) -> Result<File, Error>;
+
+/// Reads the formats that Lakeshore knows.
+pub struct FileFormats {
+    reopen: Reopen,
+    pool: Pool,
+    processor_seconds_max: u64,
+}
+
+impl FileFormats {
+    /// One file may take `time_max`.
+    pub fn start(reopen: Reopen, time_max: Duration) -> io::Result<Self> {
+        let pool = Pool::start(PREVIEWS_MAX, INSPECTIONS_MAX, time_max)?;
+        Ok(Self { reopen, pool, processor_seconds_max: (time_max / PROCESSOR_PART).as_secs().max(1) })
+    }
+
+    /// The server is stopping: nothing more is inspected, also not what is at this moment.
+    pub fn stop_inspecting(&self) {
+        self.pool.inspections.close();
+    }
+
+    async fn read(&self, lane: &Lane, file: &dyn OpenFile, name: &str, depth: Depth) -> Result<Reading, Error> {
+        let size_bytes = file.found().size_bytes;
+        let request =
+            Request { name: name.to_owned(), size_bytes, depth, processor_seconds_max: self.processor_seconds_max };
+        match lane.read(request, (self.reopen)(file)?).await {
+            Ok(Reading::Disk { errno }) => {
+                let error = errno.map_or_else(|| io::ErrorKind::Other.into(), io::Error::from_raw_os_error);
+                Err(Error::internal(error))
+            }
+            Ok(reading) => Ok(reading),
+            Err(NoAnswer::Reader(problem)) => {
+                tracing::warn!(?name, %problem, "a file was not read");
+                Ok(Reading::Unreadable { format: Format::Other, problem, bytes_read: 0 })
+            }
+            Err(NoAnswer::Closed) => Err(Error::ShuttingDown),
+            Err(error @ (NoAnswer::Told | NoAnswer::Gone | NoAnswer::NotStarted(_))) => Err(Error::internal(error)),
+        }
+    }
+}
+
+#[async_trait]
+impl Formats for FileFormats {
+    async fn preview(&self, file: Arc<dyn OpenFile>, name: &str, rows: u64) -> Result<Preview, Error> {
+        Ok(previewed(self.read(&self.pool.previews, &*file, name, Depth::Rows(rows)).await?))
+    }
+
+    async fn inspect(&self, file: Arc<dyn OpenFile>, name: &str) -> Result<Inspected, Error> {
+        Ok(inspected(self.read(&self.pool.inspections, &*file, name, Depth::Columns).await?))
+    }
+}
+
+fn previewed(reading: Reading) -> Preview {
+    match reading {
+        Reading::Preview(preview) => *preview,
+        Reading::Unreadable { format, problem, bytes_read } => {
+            Preview { bytes_read, ..Preview::impossible(format, &problem) }
+        }
+        Reading::Disk { .. } => Preview::impossible(Format::Other, "the disk failed"),
+    }
+}
+
+fn inspected(reading: Reading) -> Inspected {
+    match reading {
+        Reading::Preview(preview) => Inspected {
+            format: preview.format,
+            row_count: preview.row_count,
+            schema: preview.schema,
+            problem: preview.problem,
+        },
+        Reading::Unreadable { format, problem, .. } => {
+            Inspected { format, row_count: None, schema: None, problem: Some(problem) }
+        }
+        Reading::Disk { .. } => {
+            Inspected { format: Format::Other, row_count: None, schema: None, problem: Some("the disk failed".into()) }
+        }
+    }
+}

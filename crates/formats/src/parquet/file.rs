@@ -1,0 +1,148 @@
+//! A Parquet file as the parquet crate reads it: its end at once, the rest piece by piece.
+
+use crate::Fault;
+use crate::source::Source;
+use bytes::Bytes;
+use parquet::errors::ParquetError;
+use parquet::file::reader::{ChunkReader, Length};
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A footer with what it describes; one of a thousand row groups and a hundred columns has some 10 MB.
+const FOOTER_BYTES_MAX: u64 = 32 << 20;
+/// The last bytes are read at once: most footers are in them.
+const TAIL_BYTES: usize = 64 * 1024;
+/// A page's header is read in pieces of this size: most have some tens of bytes, and those that hold the page's least and
+/// greatest value have more.
+const HEADER_PIECE_BYTES: usize = 1024;
+
+#[derive(Clone)]
+pub(super) struct ParquetFile {
+    source: Arc<Source>,
+    /// Where it begins, and what it is.
+    tail: (u64, Bytes),
+    footer_bytes: u64,
+    /// The parquet crate keeps no more of an error than its words.
+    fault: Arc<Mutex<Option<Fault>>>,
+}
+
+impl ParquetFile {
+    /// Reads the end of the file, which says where the footer is.
+    pub(super) fn new(source: &Arc<Source>) -> Result<Self, Fault> {
+        let length = source.len();
+        let begins_at = length.saturating_sub(TAIL_BYTES as u64);
+        let tail = source.read(begins_at, TAIL_BYTES)?;
+        let footer_bytes = match tail.last_chunk::<8>() {
+            Some([.., b'P', b'A', b'R', b'E']) => return Err(Fault::unreadable("it is encrypted")),
+            Some([a, b, c, d, b'P', b'A', b'R', b'1']) if length >= 12 => {
+                let footer = u64::from(u32::from_le_bytes([*a, *b, *c, *d]));
+                if footer > length - 12 {
+                    return Err(Fault::unreadable("its footer is said to be longer than the whole file"));
+                }
+                if footer > FOOTER_BYTES_MAX {
+                    let limit = FOOTER_BYTES_MAX >> 20;
+                    return Err(Fault::unreadable(format!("not supported: its footer is longer than {limit} MiB")));
+                }
+                footer
+            }
+            _ => {
+                let problem = "it does not end as a Parquet file does: it is cut off, or something else";
+                return Err(Fault::unreadable(problem));
+            }
+        };
+        Ok(Self { source: source.clone(), tail: (begins_at, tail), footer_bytes, fault: Arc::default() })
+    }
+
+    pub(super) fn footer(&self) -> Result<Bytes, Fault> {
+        let length = usize::try_from(self.footer_bytes).unwrap_or(usize::MAX);
+        self.read(self.source.len() - 8 - self.footer_bytes, length)
+    }
+
+    /// The cause of an error that the crate has returned.
+    pub(super) fn cause(&self, error: impl std::fmt::Display) -> Fault {
+        let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
+        fault.unwrap_or_else(|| Fault::Unreadable(described(&error.to_string())))
+    }
+
+    fn read(&self, at: u64, length: usize) -> Result<Bytes, Fault> {
+        let (begins_at, tail) = &self.tail;
+        let in_tail = at.checked_sub(*begins_at).and_then(|at| usize::try_from(at).ok());
+        let end = in_tail.and_then(|at| at.checked_add(length));
+        match (in_tail, end) {
+            (Some(at), Some(end)) if end <= tail.len() => Ok(tail.slice(at..end)),
+            _ => self.source.read_exactly(at, length),
+        }
+    }
+
+    /// Remembers a fault before the crate turns it into words.
+    fn kept<T>(&self, result: Result<T, Fault>) -> Result<T, String> {
+        result.map_err(|fault| {
+            let words = fault.to_string();
+            *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+            words
+        })
+    }
+}
+
+/// The words of the crate. It has one kind of error for files that are damaged and for those that are beyond it.
+pub(super) fn described(message: &str) -> String {
+    const LIMITS: [&str; 9] = [
+        "NYI: ",
+        "not supported",
+        "not yet supported",
+        "not implemented",
+        "Not yet implemented",
+        "Disabled feature",
+        "Unable to convert parquet",
+        "Unexpected Encoding",
+        "is greater than max",
+    ];
+    let cause = message.rsplit(" error: ").next().unwrap_or_default();
+    let cause = ["Parquet error: ", "Arrow: ", "EOF: ", "NYI: "]
+        .into_iter()
+        .fold(cause, |cause, prefix| cause.strip_prefix(prefix).unwrap_or(cause));
+    if LIMITS.into_iter().any(|limit| message.contains(limit)) {
+        format!("not supported: {cause}")
+    } else {
+        format!("it is damaged: {cause}")
+    }
+}
+
+impl Length for ParquetFile {
+    fn len(&self) -> u64 {
+        self.source.len()
+    }
+}
+
+impl ChunkReader for ParquetFile {
+    type T = Pieces;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
+        Ok(Pieces { file: self.clone(), at: start, piece: Bytes::new() })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        self.kept(self.read(start, length)).map_err(ParquetError::General)
+    }
+}
+
+/// The file from an offset on, read as it is needed.
+pub(super) struct Pieces {
+    file: ParquetFile,
+    at: u64,
+    piece: Bytes,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.piece.is_empty() {
+            let rest = usize::try_from(self.file.len().saturating_sub(self.at)).unwrap_or(usize::MAX);
+            let length = HEADER_PIECE_BYTES.max(buffer.len()).min(rest);
+            self.piece = self.file.kept(self.file.read(self.at, length)).map_err(io::Error::other)?;
+            self.at += length as u64;
+        }
+        let taken = self.piece.split_to(self.piece.len().min(buffer.len()));
+        buffer[..taken.len()].copy_from_slice(&taken);
+        Ok(taken.len())
+    }
+}

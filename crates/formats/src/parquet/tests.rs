@@ -1,0 +1,383 @@
+//! Files as no writer of today makes them, written byte by byte.
+
+use super::leaf::physical;
+use super::preview;
+use super::thrift::{BINARY, Fields, I32, I64, STRUCT};
+use crate::source::Source;
+use lakeshore::preview::{ColumnStatistics, Preview};
+use std::sync::Arc;
+
+struct Column {
+    element: Fields<'static>,
+    /// Plain, required.
+    values: Vec<u8>,
+    meta: Vec<(i16, Part)>,
+    chunk: Vec<(i16, Part)>,
+}
+
+enum Part {
+    Number(i64),
+    Fields(Fields<'static>),
+    Left,
+}
+
+fn fields(parts: &[(i16, i64)]) -> Fields<'static> {
+    let mut fields = Fields::default();
+    parts.iter().for_each(|(id, number)| fields.set_number(*id, I64, *number));
+    fields
+}
+
+fn element(name: &str, numbers: &[(i16, i64)]) -> Fields<'static> {
+    let mut element = Fields::default();
+    element.set_number(3, I32, 0);
+    element.set_binary(4, name.as_bytes());
+    numbers.iter().for_each(|(id, number)| element.set_number(*id, I32, *number));
+    element
+}
+
+fn logical(mut element: Fields<'static>, kind: i16, inner: &Fields<'_>) -> Fields<'static> {
+    let mut union = Fields::default();
+    union.set_fields(kind, inner);
+    element.set_fields(10, &union);
+    element
+}
+
+/// TIME and TIMESTAMP: whether in UTC, and the unit (1 milliseconds, 2 microseconds, 3 nanoseconds).
+fn time(element: Fields<'static>, kind: i16, is_utc: bool, unit: i16) -> Fields<'static> {
+    let mut inner = Fields::default();
+    inner.set_flag(1, is_utc);
+    let mut units = Fields::default();
+    units.set_fields(unit, &Fields::default());
+    inner.set_fields(2, &units);
+    logical(element, kind, &inner)
+}
+
+fn column(element: Fields<'static>, values: Vec<u8>) -> Column {
+    Column { element, values, meta: Vec::new(), chunk: Vec::new() }
+}
+
+fn integers(element: Fields<'static>, values: &[i32]) -> Column {
+    column(element, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+}
+
+fn longs(element: Fields<'static>, values: &[i64]) -> Column {
+    column(element, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+}
+
+fn texts(element: Fields<'static>, values: &[&[u8]]) -> Column {
+    let length = |value: &[u8]| u32::try_from(value.len()).unwrap().to_le_bytes();
+    column(element, values.iter().flat_map(|value| [&length(value), *value].concat()).collect())
+}
+
+impl Column {
+    fn with_statistics(mut self, bounds: &[(i16, &[u8])], flags: &[(i16, bool)]) -> Self {
+        let mut statistics = fields(&[(3, 0)]);
+        bounds.iter().for_each(|(id, bound)| statistics.set_binary(*id, bound));
+        flags.iter().for_each(|(id, flag)| statistics.set_flag(*id, *flag));
+        self.meta.push((12, Part::Fields(statistics)));
+        self
+    }
+}
+
+struct File {
+    groups: Vec<(usize, Fields<'static>)>,
+    columns: Vec<Column>,
+    rows: i64,
+    created_by: Vec<u8>,
+    /// One for each column, by number in the union.
+    orders: Option<Vec<i16>>,
+}
+
+fn file(rows: i64, columns: Vec<Column>) -> File {
+    File { groups: Vec::new(), columns, rows, created_by: b"tests".to_vec(), orders: None }
+}
+
+impl File {
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = b"PAR1".to_vec();
+        let mut chunks = Vec::new();
+        for column in &self.columns {
+            let length = i64::try_from(column.values.len()).unwrap();
+            let mut header = Fields::default();
+            for (id, number) in [(1, 0), (2, length), (3, length)] {
+                header.set_number(id, I32, number);
+            }
+            let mut data = Fields::default();
+            for (id, number) in [(1, self.rows), (2, 0), (3, 3), (4, 3)] {
+                data.set_number(id, I32, number);
+            }
+            header.set_fields(5, &data);
+            let at = i64::try_from(bytes.len()).unwrap();
+            bytes.extend(header.to_bytes());
+            bytes.extend(&column.values);
+            let size = i64::try_from(bytes.len()).unwrap() - at;
+            let mut meta = Fields::default();
+            meta.set_number(1, I32, column.element.number(1).unwrap());
+            meta.set_list(2, I32, &[vec![0]]);
+            meta.set_list(3, BINARY, &[]);
+            meta.set_number(4, I32, 0);
+            for (id, number) in [(5, self.rows), (6, size), (7, size), (9, at)] {
+                meta.set_number(id, I64, number);
+            }
+            set(&mut meta, &column.meta);
+            let mut chunk = fields(&[(2, at)]);
+            chunk.set_fields(3, &meta);
+            set(&mut chunk, &column.chunk);
+            chunks.push(chunk.to_bytes());
+        }
+        let mut group = Fields::default();
+        group.set_list(1, STRUCT, &chunks);
+        group.set_number(2, I64, 1);
+        group.set_number(3, I64, self.rows);
+        let mut elements: Vec<_> = self.columns.iter().map(|column| column.element.to_bytes()).collect();
+        for (at, group) in &self.groups {
+            elements.insert(*at, group.to_bytes());
+        }
+        let nested: i64 = self.groups.iter().filter_map(|(_, group)| group.number(5)).sum();
+        let mut root = Fields::default();
+        root.set_binary(4, b"schema");
+        root.set_number(5, I32, i64::try_from(elements.len()).unwrap() - nested);
+        elements.insert(0, root.to_bytes());
+        let mut footer = fields(&[(3, self.rows)]);
+        footer.set_number(1, I32, 1);
+        footer.set_list(2, STRUCT, &elements);
+        footer.set_list(4, STRUCT, &[group.to_bytes()]);
+        footer.set_binary(6, &self.created_by);
+        if let Some(orders) = &self.orders {
+            let order = |order: &i16| {
+                let mut union = Fields::default();
+                union.set_fields(*order, &Fields::default());
+                union.to_bytes()
+            };
+            footer.set_list(7, STRUCT, &orders.iter().map(order).collect::<Vec<_>>());
+        }
+        let footer = footer.to_bytes();
+        let length = u32::try_from(footer.len()).unwrap().to_le_bytes();
+        [bytes, footer, length.to_vec(), b"PAR1".to_vec()].concat()
+    }
+
+    fn read(&self) -> Preview {
+        read(self.bytes())
+    }
+}
+
+fn set(fields: &mut Fields<'static>, parts: &[(i16, Part)]) {
+    for (id, part) in parts {
+        match part {
+            Part::Number(number) => fields.set_number(*id, I64, *number),
+            Part::Fields(inner) => fields.set_fields(*id, inner),
+            Part::Left => fields.remove(*id),
+        }
+    }
+}
+
+fn read(bytes: Vec<u8>) -> Preview {
+    let length = bytes.len() as u64;
+    preview(&Arc::new(Source::new(bytes, length)), 10).unwrap()
+}
+
+fn kinds(preview: &Preview) -> Vec<String> {
+    let columns = &preview.schema.as_ref().unwrap().columns;
+    columns.iter().map(|column| format!("{} {}", column.name, column.kind)).collect()
+}
+
+fn cells(preview: &Preview, column: usize) -> Vec<&str> {
+    preview.rows.iter().map(|row| row[column].as_deref().unwrap_or("NULL")).collect()
+}
+
+fn bounds(statistics: &ColumnStatistics) -> (Option<&str>, Option<&str>) {
+    (statistics.min.as_deref(), statistics.max.as_deref())
+}
+
+#[test]
+fn a_group_without_columns_leaves_the_columns_beside_it_in_their_place() {
+    let of = |name: &str, value: i32| {
+        integers(element(name, &[(1, physical::INT32)]), &[value])
+            .with_statistics(&[(5, &value.to_le_bytes()), (6, &value.to_le_bytes())], &[])
+    };
+    let mut file = file(1, vec![of("id", 1), of("price", 100), of("cost", 7)]);
+    file.groups.push((1, element("nothing", &[(5, 0)])));
+    let preview = file.read();
+    assert_eq!(kinds(&preview), ["id int32", "nothing struct<>", "price int32", "cost int32"]);
+    assert_eq!([0, 2, 3].map(|column| cells(&preview, column)[0].to_owned()), ["1", "100", "7"]);
+    assert_eq!([0, 2, 3].map(|column| bounds(&preview.statistics[column]).0.unwrap().to_owned()), ["1", "100", "7"]);
+    assert!(preview.problem.unwrap().contains("nothing: it is a group without columns"));
+    // Within a group, and behind it.
+    file.groups = vec![(1, element("outer", &[(5, 2)])), (2, element("nothing", &[(5, 0)]))];
+    file.columns = vec![of("id", 1), of("inner", 2), of("cost", 7)];
+    let preview = file.read();
+    assert_eq!(kinds(&preview), ["id int32", "outer struct<inner: int32>", "cost int32"]);
+    assert_eq!([0, 1, 2].map(|column| cells(&preview, column)[0].to_owned()), ["1", "{inner: 2}", "7"]);
+    assert_eq!(preview.problem, None);
+}
+
+#[test]
+fn dates_and_times_of_any_size_are_shown_as_they_are() {
+    let (int32, int64) = (&[(1, physical::INT32)], &[(1, physical::INT64)]);
+    let date = logical(element("date", int32), 6, &Fields::default());
+    let preview = file(3, vec![integers(date, &[i32::MIN, -719_529, i32::MAX])]).read();
+    assert_eq!(cells(&preview, 0), ["-5877641-06-23", "-0001-12-31", "+5881580-07-11"]);
+    for (unit, words, least, greatest) in [
+        (1, "timestamp[ms, UTC]", "-292275055-05-16T16:47:04.192Z", "+292278994-08-17T07:12:55.807Z"),
+        (2, "timestamp[us, UTC]", "-290308-12-21T19:59:05.224192Z", "+294247-01-10T04:00:54.775807Z"),
+        (3, "timestamp[ns, UTC]", "1677-09-21T00:12:43.145224192Z", "2262-04-11T23:47:16.854775807Z"),
+    ] {
+        let preview = file(2, vec![longs(time(element("at", int64), 8, true, unit), &[i64::MIN, i64::MAX])]).read();
+        assert_eq!((kinds(&preview), cells(&preview, 0)), (vec![format!("at {words}")], vec![least, greatest]));
+    }
+    let local = file(1, vec![longs(time(element("at", int64), 8, false, 2), &[-1])]).read();
+    assert_eq!((kinds(&local)[0].as_str(), cells(&local, 0)[0]), ("at timestamp[us]", "1969-12-31T23:59:59.999999"));
+    let times = [0, 86_399_999_999, 86_400_000_000, -1, 86_400_000_001];
+    let preview = file(5, vec![longs(time(element("t", int64), 7, true, 2), &times)]).read();
+    assert_eq!(kinds(&preview), ["t time[us, UTC]"]);
+    let shown = ["00:00:00", "23:59:59.999999", "24:00:00", "no time of day: -1 us", "no time of day: 86400000001 us"];
+    assert_eq!(cells(&preview, 0), shown);
+}
+
+#[test]
+fn an_int96_timestamp_beyond_64_bits_of_nanoseconds_is_exact() {
+    let value = |day: i32, nanoseconds: i64| [&nanoseconds.to_le_bytes()[..], &day.to_le_bytes()].concat();
+    let values = [value(2_440_588, 1), value(1, 0), value(5_373_484, 86_399_999_999_000), value(i32::MAX, -1)].concat();
+    let preview = file(4, vec![column(element("at", &[(1, physical::INT96)]), values)]).read();
+    assert_eq!(kinds(&preview), ["at timestamp[ns]"]);
+    assert_eq!(
+        cells(&preview, 0),
+        [
+            "1970-01-01T00:00:00.000000001",
+            "-4713-11-25T00:00:00",
+            "9999-12-31T23:59:59.999999",
+            "+5874898-06-02T23:59:59.999999999"
+        ]
+    );
+    assert_eq!(preview.problem, None);
+}
+
+#[test]
+fn intervals_enumerations_and_uuids_are_shown_as_what_they_are() {
+    let interval: Vec<u8> = [14_u32, 3, u32::MAX].iter().flat_map(|part| part.to_le_bytes()).collect();
+    let columns = vec![
+        column(element("i", &[(1, physical::FIXED), (2, 12), (6, 21)]), interval),
+        column(
+            logical(element("u", &[(1, physical::FIXED), (2, 16)]), 14, &Fields::default()),
+            (0..16).map(|byte| byte * 17).collect(),
+        ),
+        texts(element("e", &[(1, physical::BYTES), (6, 4)]), &[b"RED"]),
+        texts(element("b", &[(1, physical::BYTES)]), &[b"RED"]),
+    ];
+    let preview = file(1, columns).read();
+    assert_eq!(kinds(&preview), ["i interval", "u uuid", "e enum", "b binary"]);
+    let row: Vec<_> = preview.rows[0].iter().map(|value| value.as_deref().unwrap()).collect();
+    assert_eq!(row, ["14 months 3 days 4294967295 ms", "00112233-4455-6677-8899-aabbccddeeff", "RED", "524544"]);
+}
+
+#[test]
+fn statistics_of_another_order_are_not_believed() {
+    let text = || element("a", &[(1, physical::BYTES), (6, 0)]);
+    let of = |column: Column, orders: Option<Vec<i16>>| {
+        let preview = File { orders, ..file(1, vec![column]) }.read();
+        let (min, max) = bounds(&preview.statistics[0]);
+        format!("{} {}", min.unwrap_or("-"), max.unwrap_or("-"))
+    };
+    let old: &[(i16, &[u8])] = &[(1, b"z"), (2, "é".as_bytes())];
+    let new: &[(i16, &[u8])] = &[(5, b"z"), (6, b"a")];
+    let words = || texts(text(), &[b"a"]);
+    assert_eq!(of(words().with_statistics(old, &[]), None), "- -", "compared as signed bytes");
+    assert_eq!(of(words().with_statistics(new, &[]), None), "- -", "in no order that is named");
+    assert_eq!(of(words().with_statistics(new, &[]), Some(vec![1])), "a z");
+    assert_eq!(of(words().with_statistics(new, &[]), Some(vec![9])), "- -", "in an order that nobody knows");
+    let (low, high) = (1_i32.to_le_bytes(), (-1_i32).to_le_bytes());
+    let old: &[(i16, &[u8])] = &[(1, &high), (2, &low)];
+    let new: &[(i16, &[u8])] = &[(5, &high), (6, &low)];
+    let unsigned = || integers(element("n", &[(1, physical::INT32), (6, 13)]), &[1]);
+    assert_eq!(of(unsigned().with_statistics(old, &[]), None), "- -", "signed, of unsigned numbers");
+    assert_eq!(of(unsigned().with_statistics(new, &[]), Some(vec![1])), "1 4294967295");
+    let signed = || integers(element("n", &[(1, physical::INT32)]), &[1]);
+    assert_eq!(of(signed().with_statistics(new, &[]), Some(vec![1])), "- -", "the least is greater than the greatest");
+    assert_eq!(of(signed().with_statistics(&[(1, &low), (2, &high)], &[]), None), "-1 1");
+    let (one, nan) = (1_f64.to_le_bytes(), f64::NAN.to_le_bytes());
+    let double = || column(element("d", &[(1, physical::DOUBLE)]), one.to_vec());
+    assert_eq!(of(double().with_statistics(&[(5, &nan), (6, &one)], &[]), Some(vec![1])), "- -");
+    assert_eq!(of(double().with_statistics(&[(5, &one), (6, &one)], &[]), Some(vec![1])), "1.0 1.0");
+    let at = || column(element("t", &[(1, physical::INT96)]), vec![0; 12]);
+    assert_eq!(of(at().with_statistics(&[(5, &[1; 12]), (6, &[0; 12])], &[]), Some(vec![1])), "- -");
+}
+
+#[test]
+fn a_bound_that_was_cut_is_told_apart_from_a_value() {
+    let names = texts(element("a", &[(1, physical::BYTES), (6, 0)]), &[b"Alice"]);
+    let names = names.with_statistics(&[(5, b"Kf"), (6, b"Alice")], &[(7, false), (8, true)]);
+    let preview = File { orders: Some(vec![1]), ..file(1, vec![names]) }.read();
+    let of = &preview.statistics[0];
+    assert_eq!((bounds(of), of.upper_bound.as_deref()), ((Some("Alice"), None), Some("Kf")));
+    assert_eq!(of.lower_bound, None);
+}
+
+#[test]
+fn an_element_unknown_to_the_reader_costs_no_more_than_its_column() {
+    let id = || integers(element("id", &[(1, physical::INT32)]), &[7]);
+    let with = |column: Column| file(1, vec![id(), column, id()]).read();
+    let odd = |numbers: &[(i16, i64)]| integers(element("odd", numbers), &[5]);
+    // Annotations: the value is shown as it is stored.
+    for numbers in [&[(1, physical::INT32), (6, 24)], &[(1, physical::INT32), (6, 0)], &[(1, physical::INT32), (6, 10)]]
+    {
+        let preview = with(odd(numbers));
+        assert_eq!((cells(&preview, 1), preview.problem.as_deref()), (vec!["5"], None), "{numbers:?}");
+    }
+    // Chunks: the other columns are shown.
+    let changed = |meta: Vec<(i16, Part)>, chunk: Vec<(i16, Part)>| {
+        let column = Column { meta, chunk, ..odd(&[(1, physical::INT32)]) };
+        let preview = with(column);
+        assert_eq!([0, 2].map(|column| cells(&preview, column)[0].to_owned()), ["7", "7"]);
+        preview.problem.unwrap_or_default()
+    };
+    assert!(changed(vec![(4, Part::Number(99))], vec![]).contains("odd: not supported: compression codec 99"));
+    assert!(changed(vec![(4, Part::Number(3))], vec![]).contains("odd: not supported: "));
+    assert!(changed(vec![], vec![(8, Part::Fields(fields(&[])))]).contains("odd: it is encrypted"));
+    assert!(changed(vec![], vec![(8, Part::Fields(fields(&[]))), (3, Part::Left)]).contains("odd: it is encrypted"));
+    assert_eq!(changed(vec![(11, Part::Number(0))], vec![]), "");
+    // Statistics that are none.
+    let wrong = odd(&[(1, physical::INT32)]).with_statistics(&[(5, b"x")], &[]);
+    assert_eq!((cells(&with(wrong), 1)), ["5"]);
+    let unnamed = File { created_by: vec![0xff], ..file(1, vec![id()]) };
+    assert_eq!(cells(&unnamed.read(), 0), ["7"]);
+}
+
+#[test]
+fn a_value_that_is_no_text_hides_none_of_the_others() {
+    let plain = || element("a", &[(1, physical::BYTES)]);
+    let string = element("a", &[(1, physical::BYTES), (6, 0)]);
+    let json = element("a", &[(1, physical::BYTES), (6, 19)]);
+    let [new_string, new_json] = [1, 12].map(|kind| logical(plain(), kind, &Fields::default()));
+    for text in [string, json, new_string, new_json] {
+        let preview = file(3, vec![texts(text, &[b"x", b"\xff\xfe", "é".as_bytes()])]).read();
+        assert_eq!(
+            (kinds(&preview), cells(&preview, 0)),
+            (vec!["a string".to_owned()], vec!["x", "not UTF-8: fffe", "é"])
+        );
+        assert_eq!(preview.problem, None);
+    }
+}
+
+#[test]
+fn a_count_of_rows_that_the_row_groups_contradict_is_told() {
+    let bytes = file(2, vec![integers(element("id", &[(1, physical::INT32)]), &[1, 2])]).bytes();
+    let length = u32::from_le_bytes(*bytes[..bytes.len() - 4].last_chunk::<4>().unwrap()) as usize;
+    let (body, footer) = bytes[..bytes.len() - 8].split_at(bytes.len() - 8 - length);
+    let mut footer = Fields::parse(footer).unwrap();
+    footer.set_number(3, I64, 5);
+    let footer = footer.to_bytes();
+    let length = u32::try_from(footer.len()).unwrap().to_le_bytes();
+    let preview = read([body, &footer, &length, b"PAR1"].concat());
+    assert!(preview.problem.unwrap().contains("it says that it has 5 rows, and its row groups have 2"));
+    assert_eq!((preview.row_count, preview.rows.len()), (Some(2), 2));
+}
+
+#[test]
+fn texts_in_lists_are_quoted_where_they_would_be_taken_for_something_else() {
+    use arrow_array::builder::{ListBuilder, StringBuilder};
+    let mut lists = ListBuilder::new(StringBuilder::new());
+    lists.append_value([Some("a"), Some("null"), None, Some("x, y"), Some(""), Some("say \"é\"")]);
+    let mut shown = Vec::new();
+    super::values::shown_values(&lists.finish(), &[], &mut shown);
+    assert_eq!(shown[0].as_deref(), Some(r#"[a, "null", null, "x, y", "", "say \"é\""]"#));
+}

@@ -1,0 +1,140 @@
+//! Reads a file of any format in this process: what a reader process does with each file that it is given.
+
+use super::head::{self, Head};
+use super::source::Source;
+use super::{Fault, delimited, dialect, json_lines, parquet};
+use lakeshore::preview::{PROBLEM_CHARACTERS_MAX, Preview, TEXT_CHARACTERS_MAX, image_type};
+use lakeshore::schema::Format;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Bytes of a text that are looked at to tell what it is.
+const LOOK_BYTES: usize = 64 * 1024;
+/// The largest image that a page shows.
+const IMAGE_BYTES_MAX: u64 = 32 << 20;
+
+/// How much of a file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Depth {
+    /// Its columns, and how many rows it has.
+    Columns,
+    /// And its first rows, so many of them.
+    Rows(u64),
+}
+
+/// The result of reading a file: a preview, or why there is none.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Reading {
+    /// Of an inspection without rows.
+    Preview(Box<Preview>),
+    /// `problem` begins small, as a part of a sentence: "the footer is cut off".
+    Unreadable { format: Format, problem: String, bytes_read: u64 },
+    /// The disk's fault, by the number that the kernel gives it.
+    Disk { errno: Option<i32> },
+}
+
+/// Reads a file that is called `name`, which says what it may be.
+pub fn read(source: Source, name: &str, depth: Depth) -> Reading {
+    let source = Arc::new(source);
+    let mut format = Format::Other;
+    let read = format_of(&source, name).and_then(|found| {
+        format = found;
+        match depth {
+            Depth::Columns => inspect(&source, name, format),
+            Depth::Rows(rows) => preview(&source, name, format, usize::try_from(rows).unwrap_or(usize::MAX)),
+        }
+    });
+    let bytes_read = source.bytes_read();
+    match read {
+        Ok(preview) => Reading::Preview(Box::new(Preview { bytes_read, ..preview })),
+        Err(Fault::Unreadable(problem)) => {
+            let problem = problem.chars().take(PROBLEM_CHARACTERS_MAX).collect();
+            Reading::Unreadable { format, problem, bytes_read }
+        }
+        Err(Fault::Disk(error)) => Reading::Disk { errno: error.raw_os_error() },
+    }
+}
+
+fn preview(source: &Arc<Source>, name: &str, format: Format, rows: usize) -> Result<Preview, Fault> {
+    match format {
+        Format::Parquet => parquet::preview(source, rows),
+        Format::Delimited => delimited::preview(Head::read(source, name)?, name, rows),
+        Format::JsonLines => json_lines::preview(Head::read(source, name)?, rows),
+        Format::Text => Ok(text(&Head::read(source, name)?)),
+        Format::Image => image(source, name),
+        Format::Other => nothing(source),
+    }
+}
+
+/// Of what has columns, without its rows.
+fn inspect(source: &Arc<Source>, name: &str, format: Format) -> Result<Preview, Fault> {
+    match format {
+        Format::Parquet => parquet::inspect(source),
+        Format::Delimited => delimited::preview(Head::read(source, name)?, name, 0),
+        Format::JsonLines => json_lines::preview(Head::read(source, name)?, 0),
+        format @ (Format::Text | Format::Image | Format::Other) => Ok(Preview::nothing(format)),
+    }
+}
+
+/// By its first bytes where they say it, else by its name, else by what it looks like.
+fn format_of(source: &Source, name: &str) -> Result<Format, Fault> {
+    let first = source.read(0, LOOK_BYTES.min(512))?;
+    if first.starts_with(parquet::MAGIC) || first.starts_with(parquet::MAGIC_ENCRYPTED) {
+        return Ok(Format::Parquet);
+    }
+    let extension = head::plain_name(name).rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    let extension = extension.as_deref().unwrap_or_default();
+    if extension == "parquet" && source.len() > 0 {
+        return Ok(Format::Parquet);
+    }
+    if image_type(&first).is_some() {
+        return Ok(Format::Image);
+    }
+    match extension {
+        "csv" | "tsv" | "tab" | "psv" => return Ok(Format::Delimited),
+        "jsonl" | "ndjson" => return Ok(Format::JsonLines),
+        _ => {}
+    }
+    let look = Head::look(source, name, LOOK_BYTES)?;
+    Ok(match extension {
+        _ if !look.is_text() => Format::Other,
+        "json" if json_lines::looks_like_it(&look) => Format::JsonLines,
+        "json" | "md" | "xml" | "html" | "yaml" | "yml" | "toml" | "sql" | "log" | "py" | "js" => Format::Text,
+        _ if json_lines::looks_like_it(&look) => Format::JsonLines,
+        _ if dialect::looks_like_it(&look, name) => Format::Delimited,
+        _ => Format::Text,
+    })
+}
+
+fn text(head: &Head) -> Preview {
+    let mut text: String = head.lossy().chars().take(TEXT_CHARACTERS_MAX + 1).collect();
+    let is_cut = text.chars().nth(TEXT_CHARACTERS_MAX).is_some() || !head.is_whole;
+    if text.chars().nth(TEXT_CHARACTERS_MAX).is_some() {
+        text.pop();
+    }
+    let cut = is_cut.then(|| "only its beginning is shown".to_owned());
+    let problem = head.damage.clone().or(cut);
+    Preview { text: Some(text), problem, ..Preview::nothing(Format::Text) }
+}
+
+fn nothing(source: &Source) -> Result<Preview, Fault> {
+    if source.len() == 0 {
+        return Ok(Preview { problem: Some("it is empty".into()), ..Preview::nothing(Format::Other) });
+    }
+    if let Some(problem) = head::compression_not_read(&source.read(0, 16)?) {
+        return Err(Fault::Unreadable(problem));
+    }
+    Err(Fault::unreadable("it is neither Parquet, nor text, nor an image that browsers show"))
+}
+
+/// The page shows it from the address of its download, which says what its name says.
+fn image(source: &Source, name: &str) -> Result<Preview, Fault> {
+    let media_type = image_type(&source.read(0, 16)?);
+    if source.len() > IMAGE_BYTES_MAX {
+        return Err(Fault::unreadable("the image is too large to be shown on a page"));
+    }
+    if mime_guess::from_path(name).first_raw() != media_type {
+        return Err(Fault::unreadable("it is an image, and its name says another kind of file"));
+    }
+    Ok(Preview { media_type: media_type.map(str::to_owned), ..Preview::nothing(Format::Image) })
+}

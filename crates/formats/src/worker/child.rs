@@ -1,0 +1,126 @@
+//! The reader's side: `lakeshore inspect-worker`, which the server starts, and nobody else.
+
+use super::confinement::Confined;
+use super::protocol::{self, ANSWER_BYTES_MAX, Answer, FrameError, Hello, LENGTH_BYTES, REQUEST_BYTES_MAX, Request};
+use crate::reading::{self, Reading};
+use crate::source::Source;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use std::fs::File;
+use std::io::{self, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// The socket, which the server gives as standard input.
+struct Socket<'a>(BorrowedFd<'a>);
+
+impl Read for Socket<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::io::retry_on_intr(|| rustix::io::read(self.0, &mut *buffer))?)
+    }
+}
+
+impl Write for Socket<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::retry_on_intr(|| rustix::io::write(self.0, bytes))?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads files until the server has no more, or this process is to be replaced.
+pub fn run() -> Result<(), FrameError> {
+    let stdin = io::stdin();
+    let mut socket = Socket(stdin.as_fd());
+    let confined = Confined::new()?;
+    let hello = Hello { unfiltered: confined.unfiltered.clone() };
+    socket.write_all(&protocol::encode(&hello, REQUEST_BYTES_MAX)?)?;
+    while let Some((request, file)) = next(&mut socket)? {
+        confined.allow_processor_seconds(request.processor_seconds_max)?;
+        let mut reading = read(&request, file);
+        let is_last = confined.has_grown();
+        let answer = loop {
+            let answer = Answer { reading, is_last };
+            match protocol::encode(&answer, ANSWER_BYTES_MAX) {
+                Ok(encoded) => break encoded,
+                Err(FrameError::TooLong(_)) => reading = shortened(answer.reading),
+                Err(error) => return Err(error),
+            }
+        };
+        socket.write_all(&answer)?;
+        if is_last {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn read(request: &Request, file: OwnedFd) -> Reading {
+    #[cfg(feature = "failpoints")]
+    misbehave(&request.name);
+    reading::read(Source::new(File::from(file), request.size_bytes), &request.name, request.depth)
+}
+
+/// Half of the rows, where all of them are more than an answer holds.
+fn shortened(reading: Reading) -> Reading {
+    match reading {
+        Reading::Preview(mut preview) if !preview.rows.is_empty() => {
+            let kept = preview.rows.len() / 2;
+            preview.rows.truncate(kept);
+            preview.problem = Some(format!("only {kept} rows are shown, because their values are long"));
+            Reading::Preview(preview)
+        }
+        Reading::Preview(preview) => {
+            let problem = "what it says of itself is too long".to_owned();
+            Reading::Unreadable { format: preview.format, problem, bytes_read: preview.bytes_read }
+        }
+        other => other,
+    }
+}
+
+/// The next request with its file; `None` when the server has closed the socket.
+fn next(socket: &mut Socket<'_>) -> Result<Option<(Request, OwnedFd)>, FrameError> {
+    let mut length = [0; LENGTH_BYTES];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut into = [IoSliceMut::new(&mut length)];
+    let received = recvmsg(socket.0, &mut into, &mut control, RecvFlags::CMSG_CLOEXEC).map_err(io::Error::from)?;
+    if received.bytes == 0 {
+        return Ok(None);
+    }
+    let mut file = None;
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+            file = descriptors.last();
+        }
+    }
+    socket.read_exact(&mut length[received.bytes..])?;
+    let request = protocol::decode_rest(socket, length, REQUEST_BYTES_MAX)?;
+    let file = file.ok_or_else(|| io::Error::other("a request came without its file"))?;
+    Ok(Some((request, file)))
+}
+
+/// For tests: files of these names do what no file should.
+#[cfg(feature = "failpoints")]
+fn misbehave(name: &str) {
+    match name {
+        "waits.failpoint" => loop {
+            std::thread::park();
+        },
+        "hangs.failpoint" => loop {
+            std::hint::spin_loop();
+        },
+        "aborts.failpoint" => std::process::abort(),
+        "grows.failpoint" => {
+            let mut kept = Vec::new();
+            loop {
+                kept.push(vec![0_u8; 16 << 20]);
+            }
+        }
+        "babbles.failpoint" => {
+            let _ = Socket(io::stdin().as_fd()).write_all(&[b'x'; 4096]);
+        }
+        _ => {}
+    }
+}

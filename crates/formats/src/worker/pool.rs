@@ -1,0 +1,225 @@
+//! The readers: a few threads, each with a reader of its own, and the queues of what they are to read.
+//!
+//! A reader ends with the thread that started it (the kernel sees to that), so these threads live as long as the server.
+
+use super::process::{NoAnswer, Process};
+use super::protocol::Request;
+use crate::reading::Reading;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// A reader without work ends after this.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+/// Files that one reader reads; then it is replaced.
+const ANSWERS_MAX: u32 = 1000;
+/// After a reader that gave no answer the next one starts after a pause, which doubles while none gives any.
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// The first descriptor behind standard input, output and error.
+const FIRST_INHERITED: i32 = 3;
+
+struct Job {
+    request: Request,
+    file: File,
+    answer: oneshot::Sender<Result<Reading, NoAnswer>>,
+}
+
+/// A queue, and the readers that take from it.
+pub(crate) struct Lane {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    is_closed: bool,
+    /// Threads without work that have a reader: they go first, so that no more readers are started than are needed.
+    ready: usize,
+    /// The sockets of readers at work, to interrupt the wait for them.
+    at_work: Vec<Option<UnixStream>>,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(crate) struct Pool {
+    pub(crate) previews: Lane,
+    pub(crate) inspections: Lane,
+}
+
+impl Pool {
+    pub(crate) fn start(previews: usize, inspections: usize, time_max: Duration) -> io::Result<Self> {
+        // What whoever started the server has left open is not for readers; all that the server opens is not either.
+        close_fds::set_fds_cloexec_threadsafe(FIRST_INHERITED, &[]);
+        let previews = Lane::start("preview", previews, time_max)?;
+        Ok(Self { previews, inspections: Lane::start("inspect", inspections, time_max)? })
+    }
+}
+
+impl Lane {
+    fn start(name: &str, readers: usize, time_max: Duration) -> io::Result<Self> {
+        let state = State { at_work: (0..readers).map(|_| None).collect(), ..State::default() };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        for number in 0..readers {
+            let thread = Thread { shared: shared.clone(), number, time_max, process: None, failures: 0 };
+            thread::Builder::new().name(format!("{name}-{number}")).spawn(move || thread.run())?;
+        }
+        Ok(Self { shared })
+    }
+
+    /// Has a file read, in its turn. Nobody waits for it any more when the future is dropped.
+    pub(crate) async fn read(&self, request: Request, file: File) -> Result<Reading, NoAnswer> {
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut state = self.shared.state();
+            if state.is_closed {
+                return Err(NoAnswer::Closed);
+            }
+            state.jobs.push_back(Job { request, file, answer });
+        }
+        self.shared.changed.notify_all();
+        answered.await.unwrap_or(Err(NoAnswer::Closed))
+    }
+
+    /// Ends the readers, also those at work. What waits, or comes later, is refused.
+    pub(crate) fn close(&self) {
+        let mut state = self.shared.state();
+        state.is_closed = true;
+        state.jobs.clear();
+        for socket in state.at_work.iter().flatten() {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+struct Thread {
+    shared: Arc<Shared>,
+    number: usize,
+    time_max: Duration,
+    process: Option<Process>,
+    /// In a row.
+    failures: u32,
+}
+
+enum Next {
+    Job(Job),
+    Idle,
+    Closed,
+}
+
+impl Thread {
+    fn run(mut self) {
+        loop {
+            match self.next() {
+                Next::Job(job) if job.answer.is_closed() => {}
+                Next::Job(Job { request, file, answer }) => {
+                    let read = self.read(&request, &file);
+                    // Whoever has gone away meanwhile needs none.
+                    let _ = answer.send(read);
+                }
+                Next::Idle => self.process = None,
+                Next::Closed => return,
+            }
+        }
+    }
+
+    fn next(&self) -> Next {
+        let is_ready = self.process.is_some();
+        let mut state = self.shared.state();
+        state.ready += usize::from(is_ready);
+        let next = loop {
+            if state.is_closed {
+                break Next::Closed;
+            }
+            let left_to_others = if is_ready { 0 } else { state.ready };
+            if state.jobs.len() > left_to_others
+                && let Some(job) = state.jobs.pop_front()
+            {
+                break Next::Job(job);
+            }
+            let waited = self.shared.changed.wait_timeout(state, IDLE_MAX).unwrap_or_else(PoisonError::into_inner);
+            state = waited.0;
+            if waited.1.timed_out() && state.jobs.is_empty() && is_ready {
+                break Next::Idle;
+            }
+        };
+        state.ready -= usize::from(is_ready);
+        next
+    }
+
+    fn read(&mut self, request: &Request, file: &File) -> Result<Reading, NoAnswer> {
+        let mut read = self.try_read(request, file);
+        if let Err(NoAnswer::Gone | NoAnswer::NotStarted(_)) = read {
+            self.process = None;
+            self.failures = self.failures.saturating_add(1);
+            read = self.try_read(request, file);
+        }
+        match &read {
+            Ok(_) => self.failures = 0,
+            Err(_) => {
+                self.process = None;
+                self.failures = self.failures.saturating_add(1);
+            }
+        }
+        let is_worn = |process: &Process| process.is_last || process.answers >= ANSWERS_MAX;
+        if self.process.as_ref().is_some_and(is_worn) {
+            self.process = None;
+        }
+        let mut state = self.shared.state();
+        state.at_work[self.number] = None;
+        if state.is_closed { read.map_err(|_| NoAnswer::Closed) } else { read }
+    }
+
+    fn try_read(&mut self, request: &Request, file: &File) -> Result<Reading, NoAnswer> {
+        let process = match &mut self.process {
+            Some(process) => process,
+            None => {
+                self.pause()?;
+                self.process.insert(Process::start()?)
+            }
+        };
+        let socket = process.socket().map_err(|error| NoAnswer::NotStarted(error.to_string()))?;
+        {
+            let mut state = self.shared.state();
+            if state.is_closed {
+                return Err(NoAnswer::Closed);
+            }
+            state.at_work[self.number] = Some(socket);
+        }
+        process.ask(request, file, self.time_max)
+    }
+
+    /// So that files that end their readers one after the other do not keep the machine busy with starting new ones.
+    fn pause(&self) -> Result<(), NoAnswer> {
+        if self.failures == 0 {
+            return Ok(());
+        }
+        let pause = PAUSE_MIN.saturating_mul(1 << (self.failures - 1).min(16)).min(PAUSE_MAX);
+        let is_open = |state: &mut State| !state.is_closed;
+        let waited = self.shared.changed.wait_timeout_while(self.shared.state(), pause, is_open);
+        let is_closed = waited.unwrap_or_else(PoisonError::into_inner).0.is_closed;
+        if is_closed { Err(NoAnswer::Closed) } else { Ok(()) }
+    }
+}

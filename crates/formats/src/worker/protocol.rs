@@ -1,0 +1,112 @@
+//! What server and reader say to each other: frames of a length and JSON. The open file comes with the first byte of its
+//! request.
+//!
+//! Neither side believes the other's lengths: a reader may have been taken over by a file.
+
+use crate::reading::{Depth, Reading};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::io::{self, Read, Write};
+
+/// A request: a name of a file, and numbers.
+pub const REQUEST_BYTES_MAX: usize = 64 << 10;
+/// An answer: what a page shows of a file.
+pub const ANSWER_BYTES_MAX: usize = 8 << 20;
+/// A frame begins with its length: 4 bytes, the lowest first.
+pub const LENGTH_BYTES: usize = 4;
+/// A frame is taken in pieces of this size, so that no room is made for what was only announced.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// The first thing that a reader says.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Hello {
+    /// Why the kernel does not filter its system calls, where it does not.
+    pub unfiltered: Option<String>,
+}
+
+/// What is wanted of the file that comes with it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Request {
+    pub name: String,
+    /// When it was opened.
+    pub size_bytes: u64,
+    pub depth: Depth,
+    pub processor_seconds_max: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Answer {
+    pub reading: Reading,
+    /// The reader ends now: it has grown.
+    pub is_last: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("a message of {0} bytes, more than there may be")]
+    TooLong(u64),
+    #[error("a message that is none: {0}")]
+    Malformed(#[from] serde_json::Error),
+}
+
+/// A message as it is sent. Fails where it would be longer than `bytes_max`, before it has become that long.
+pub fn encode(message: &impl Serialize, bytes_max: usize) -> Result<Vec<u8>, FrameError> {
+    let mut frame = Frame { bytes: vec![0; LENGTH_BYTES], bytes_max: LENGTH_BYTES + bytes_max };
+    serde_json::to_writer(&mut frame, message).map_err(|error| match error.io_error_kind() {
+        Some(_) => FrameError::TooLong(bytes_max as u64),
+        None => FrameError::Malformed(error),
+    })?;
+    let length = u32::try_from(frame.bytes.len() - LENGTH_BYTES).map_err(|_| FrameError::TooLong(bytes_max as u64))?;
+    frame.bytes[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
+    Ok(frame.bytes)
+}
+
+struct Frame {
+    bytes: Vec<u8>,
+    bytes_max: usize,
+}
+
+impl Write for Frame {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > self.bytes_max {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads one message of at most `bytes_max` bytes.
+pub fn decode<T: DeserializeOwned>(from: &mut impl Read, bytes_max: usize) -> Result<T, FrameError> {
+    let mut length = [0; LENGTH_BYTES];
+    from.read_exact(&mut length)?;
+    decode_rest(from, length, bytes_max)
+}
+
+/// The same, where the length was read already.
+pub fn decode_rest<T: DeserializeOwned>(
+    from: &mut impl Read,
+    length: [u8; LENGTH_BYTES],
+    bytes_max: usize,
+) -> Result<T, FrameError> {
+    let length = u32::from_le_bytes(length);
+    let mut left = usize::try_from(length).unwrap_or(usize::MAX);
+    if left > bytes_max {
+        return Err(FrameError::TooLong(length.into()));
+    }
+    let mut bytes = Vec::with_capacity(left.min(PIECE_BYTES));
+    while left > 0 {
+        let begins_at = bytes.len();
+        let piece = left.min(PIECE_BYTES);
+        bytes.resize(begins_at + piece, 0);
+        from.read_exact(&mut bytes[begins_at..])?;
+        left -= piece;
+    }
+    Ok(serde_json::from_slice(&bytes)?)
+}

@@ -1,0 +1,170 @@
+//! A file on its way out: as what it is served, and its bytes, a bounded number of pieces at a time, however slowly they are
+//! taken.
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream;
+use lakeshore::Error;
+use lakeshore::ports::files::OpenFile;
+use lakeshore::preview::image_type;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Pieces of one file in memory: one is sent while the next is read.
+const PIECES_MAX: usize = 2;
+/// A piece is large where there are few downloads, and small where there are many.
+const PIECE_BYTES_MAX: usize = 256 * 1024;
+const PIECE_BYTES_MIN: usize = 16 * 1024;
+/// What the pieces of all downloads may hold, until they are so many that each has the least.
+const PIECES_BYTES: usize = 64 * 1024 * 1024;
+
+/// What a name may hold as it is (RFC 8187, `attr-char`).
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'!')
+    .remove(b'#')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'^')
+    .remove(b'_')
+    .remove(b'`')
+    .remove(b'|')
+    .remove(b'~');
+
+/// Of a file's beginning, what tells an image from others.
+const HEAD_BYTES: usize = 16;
+/// A file of the lake that is served as what no browser runs, shows or guesses at.
+const BYTES: &str = "application/octet-stream";
+const TEXT: &str = "text/plain; charset=utf-8";
+/// Names of files that are served as text.
+const TEXT_EXTENSIONS: [&str; 9] = ["txt", "text", "log", "csv", "tsv", "md", "json", "jsonl", "ndjson"];
+
+static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+
+fn piece_bytes(downloads: usize) -> usize {
+    (PIECES_BYTES / PIECES_MAX / downloads.max(1)).clamp(PIECE_BYTES_MIN, PIECE_BYTES_MAX)
+}
+
+/// Counts as a download until it is dropped.
+struct UnderWay;
+
+impl UnderWay {
+    fn begin() -> Self {
+        UNDER_WAY.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        UNDER_WAY.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A piece keeps its place until the connection has sent it.
+struct Piece {
+    bytes: Vec<u8>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+struct Download {
+    file: Box<dyn OpenFile>,
+    rest: Range<u64>,
+    places: Arc<Semaphore>,
+    _under_way: UnderWay,
+}
+
+/// The bytes of `range`, which lies within the file.
+pub fn body(file: Box<dyn OpenFile>, range: Range<u64>) -> Body {
+    let places = Arc::new(Semaphore::new(PIECES_MAX));
+    let download = Download { file, rest: range, places, _under_way: UnderWay::begin() };
+    Body::from_stream(stream::try_unfold(download, |mut download| async move {
+        Ok::<_, io::Error>(download.next().await?.map(|piece| (Bytes::from_owner(piece), download)))
+    }))
+}
+
+impl Download {
+    async fn next(&mut self) -> io::Result<Option<Piece>> {
+        let left = self.rest.end - self.rest.start;
+        if left == 0 {
+            return Ok(None);
+        }
+        let place = self.places.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let wanted = piece_bytes(UNDER_WAY.load(Ordering::Relaxed));
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(wanted);
+        let read = self.file.read(self.rest.start, wanted).await.map_err(io::Error::other);
+        let bytes = read.inspect_err(|error| tracing::error!(%error, "a download broke off"))?;
+        if bytes.is_empty() {
+            // Its length was announced: the connection breaks, and so the client notices.
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "somebody has cut the file while it was sent"));
+        }
+        self.rest.start += bytes.len() as u64;
+        Ok(Some(Piece { bytes, _place: place }))
+    }
+}
+
+/// As what a file is served. Only images of pixels are what their content and their name agree on; pages, scripts, styles
+/// and SVG, which is a page too, are bytes. A file that is an image and a script at once is an image, which is never run.
+pub async fn media_type(file: &dyn OpenFile, name: &str) -> Result<&'static str, Error> {
+    let guess = mime_guess::from_path(name).first_raw().unwrap_or_default();
+    if guess.starts_with("image/") {
+        let head = file.read(0, HEAD_BYTES).await?;
+        return Ok(image_type(&head).filter(|found| *found == guess).unwrap_or(BYTES));
+    }
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).unwrap_or_default();
+    Ok(if TEXT_EXTENSIONS.contains(&extension.as_str()) { TEXT } else { BYTES })
+}
+
+/// RFC 6266: a name that every client reads, and the true one where that is another. Characters that would end the header,
+/// hide a part of the name or turn it round are in neither.
+pub fn disposition(name: &str) -> String {
+    let is_plain = |character: char| {
+        character.is_ascii() && !character.is_ascii_control() && !matches!(character, '"' | '\\' | '%')
+    };
+    let plain: String = name.chars().map(|character| if is_plain(character) { character } else { '_' }).collect();
+    if plain == name {
+        return format!("attachment; filename=\"{plain}\"");
+    }
+    let true_name: String = name.chars().map(|one| if app::visible::is_hidden(one) { '_' } else { one }).collect();
+    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{}", utf8_percent_encode(&true_name, ESCAPED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_given_as_every_client_reads_it_and_as_it_is() {
+        assert_eq!(disposition("a b;c.csv"), "attachment; filename=\"a b;c.csv\"");
+        assert_eq!(
+            disposition("hé \"1%\".csv"),
+            "attachment; filename=\"h_ _1__.csv\"; filename*=UTF-8''h%C3%A9%20%221%25%22.csv"
+        );
+    }
+
+    #[test]
+    fn a_name_can_neither_end_its_header_nor_hide_what_it_ends_in() {
+        let header = disposition("a\r\nX: 1\u{202E}gpj.exe");
+        assert_eq!(header, "attachment; filename=\"a__X: 1_gpj.exe\"; filename*=UTF-8''a__X%3A%201_gpj.exe");
+        assert_eq!(disposition("\0"), "attachment; filename=\"_\"; filename*=UTF-8''_");
+    }
+
+    #[test]
+    fn many_downloads_share_what_few_have() {
+        assert_eq!(piece_bytes(0), PIECE_BYTES_MAX);
+        assert_eq!(piece_bytes(256), 128 * 1024);
+        assert_eq!(piece_bytes(100_000), PIECE_BYTES_MIN);
+    }
+}

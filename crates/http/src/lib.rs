@@ -1,0 +1,164 @@
+//! HTTP: one list of all routes, and what every request passes on its way.
+
+#![deny(clippy::print_stderr)]
+
+mod chunk_fields;
+mod client_network;
+mod conditions;
+pub mod connections;
+pub mod credentials;
+mod download;
+pub mod error;
+pub mod form_refusal;
+mod forwarded;
+mod gather;
+mod heads;
+pub mod hosts;
+mod isolation;
+mod lingering;
+mod methods;
+pub mod networks;
+pub mod outside;
+mod pace;
+mod pages;
+mod proxied;
+pub mod readiness;
+pub mod refusal_log;
+mod rest;
+mod sender;
+mod sign_in;
+pub mod spool;
+pub mod threads;
+mod trace;
+
+use crate::readiness::ReadinessProbe;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use error::HttpError;
+use lakeshore::Lake;
+use networks::ClientInfo;
+use refusal_log::Asked;
+use spool::Spool;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::trace::TraceLayer;
+
+/// What the handlers share.
+pub struct Door {
+    pub lake: Lake,
+    pub readiness: Arc<dyn ReadinessProbe>,
+    pub assets: Arc<app::shell::Assets>,
+    /// As the lake's readers on this machine name it.
+    pub lake_root: PathBuf,
+    /// Where long bodies are gathered.
+    pub spool: Spool,
+    /// The server accepts nothing new.
+    pub stopping: CancellationToken,
+    /// What is still in flight has to end.
+    pub interrupt: CancellationToken,
+    /// The changes that are under way.
+    pub changes: TaskTracker,
+    pub refusal_log: refusal_log::RefusalLog,
+    pub form_refusals: Arc<form_refusal::FormRefusals>,
+}
+
+/// Every route. `site` has those of the dashboard's files.
+pub fn router(door: Arc<Door>, site: Router<Arc<Door>>) -> Router {
+    let pages = Router::new()
+        .route("/sign-in", get(pages::page).post(sign_in::sign_in))
+        .route("/sign-out", post(sign_in::sign_out))
+        .route_layer(middleware::from_fn(gather::small_bodies))
+        .route("/fn/{*name}", post(pages::server_function))
+        .route("/sign-in/link", get(sign_in::sign_in_by_link))
+        .merge(site)
+        .fallback(pages::page);
+    let rest = rest::router()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .merge(pages)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(door.clone(), guard_changes))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(CompressionLayer::new())
+        .layer(middleware::from_fn(isolation::protect))
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(trace::request_span)
+                .on_request(())
+                .on_response(trace::answered)
+                .on_body_chunk(())
+                .on_eos(())
+                .on_failure(()),
+        );
+    // Uploads come by the ten thousand a second; each layer that they do not need would be felt. A panic of theirs ends
+    // the task that they run in, and is answered by `guard_changes`.
+    // Downloads too: a file is sent as it is, and only so can a part of it be.
+    let files = rest::uploads_and_downloads()
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(door.clone(), guard_changes))
+        .layer(middleware::from_fn(isolation::protect));
+    rest.merge(files).with_state(door)
+}
+
+/// A change is refused when a page of another site asks for it. Else it goes on to its end, even when the client that
+/// asked for it goes away: the engine relies on it.
+async fn guard_changes(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Response {
+    let asked = Asked::of(&mut request);
+    if request.method().is_safe() {
+        let response = next.run(request).await;
+        asked.answered(&door, &response);
+        return response;
+    }
+    let client = request.extensions().get::<ClientInfo>();
+    if let Some(from) = credentials::cross_site(request.headers(), client) {
+        let response = HttpError::CrossSite(from).into_response();
+        asked.answered(&door, &response);
+        return response;
+    }
+    let change = {
+        let door = door.clone();
+        async move {
+            let response = next.run(request).await;
+            // Here, where it is known even when nobody waits for it any more.
+            asked.answered(&door, &response);
+            response
+        }
+    };
+    match door.changes.spawn(change).await {
+        Ok(response) => response,
+        Err(error) => HttpError::Lake(lakeshore::Error::internal(error)).into_response(),
+    }
+}
+
+fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    let fault = std::io::Error::other(format!("a panic: {}", text.unwrap_or("without a message")));
+    HttpError::Lake(lakeshore::Error::internal(fault)).into_response()
+}
+
+async fn method_not_allowed(method: Method) -> HttpError {
+    // Worded by the field Allow, which the router adds behind it (`methods.rs`).
+    HttpError::MethodNotAllowed { used: method.to_string(), allowed: "".into() }
+}
+
+/// The process is alive.
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Requests are welcome, and a write would succeed.
+async fn readyz(State(door): State<Arc<Door>>) -> Result<Response, HttpError> {
+    if door.stopping.is_cancelled() {
+        return Err(lakeshore::Error::ShuttingDown.into());
+    }
+    door.readiness.look().await.map_err(HttpError::NotReady)?;
+    Ok((StatusCode::OK, "ready\n").into_response())
+}

@@ -1,0 +1,166 @@
+//! Reading what a call sends: JSON bodies and query parameters, with refusals that say what is wrong.
+
+use crate::Door;
+use crate::client_network::ClientNetwork;
+use crate::credentials::Credentials;
+use crate::error::HttpError;
+use crate::gather::gather_small;
+use crate::spool::{LongBody, Memory, Whole};
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use lakeshore::Error;
+use lakeshore::key::Caller;
+use lakeshore::shares::Holder;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::sync::Arc;
+
+/// Largest JSON body of a call that may name files, in bytes: room for as many files as a declaration may name.
+const LONG_JSON_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// A JSON body, whatever Content-Type it comes with: curl's `--data` alone names another one.
+pub struct JsonBody<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Door>> for JsonBody<Keyed<T>> {
+    type Rejection = HttpError;
+
+    async fn from_request(request: Request<Body>, door: &Arc<Door>) -> Result<Self, HttpError> {
+        let (mut parts, body) = request.into_parts();
+        let Ok(credentials) = Credentials::from_request_parts(&mut parts, door).await;
+        let bytes = gather_small(body).await?;
+        let caller = caller_of(door, &credentials, serde_json::from_slice(&bytes)).await?;
+        Ok(Self(Keyed { caller, call: serde_json::from_slice(&bytes).map_err(malformed)? }))
+    }
+}
+
+/// A call with the documented `api_key` beside its fields, and who calls: known before the rest is parsed. Unknown fields are
+/// ignored, and not built.
+pub struct Keyed<T> {
+    pub caller: Caller,
+    pub call: T,
+}
+
+/// The key alone: the rest of the body is read for itself, not gathered first.
+#[derive(Deserialize)]
+struct KeyOnly {
+    #[serde(default)]
+    api_key: Option<String>,
+}
+
+/// A call that may name many files, and who calls. Its body is whole and its caller known before it is parsed, and it keeps
+/// the memory that it may take until it is answered.
+pub struct LongCall<T> {
+    pub caller: Caller,
+    pub call: T,
+    _memory: Option<Memory>,
+}
+
+impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<Door>> for LongCall<T> {
+    type Rejection = HttpError;
+
+    async fn from_request(request: Request<Body>, door: &Arc<Door>) -> Result<Self, HttpError> {
+        let (mut parts, body) = request.into_parts();
+        let Ok(credentials) = Credentials::from_request_parts(&mut parts, door).await;
+        let ClientNetwork(network) = ClientNetwork::of(&parts.extensions);
+        // Whom the head does not tell, the body may.
+        let holder = match credentials.caller(&door.lake, None).await {
+            Ok(caller) => Holder::new(&caller, network),
+            Err(_) => Holder::Network(network),
+        };
+        match door.spool.gather(body, holder, LONG_JSON_BYTES_MAX).await? {
+            Whole::Small(bytes) => {
+                let caller = caller_of(door, &credentials, serde_json::from_slice(&bytes)).await?;
+                Ok(Self { caller, call: serde_json::from_slice(&bytes).map_err(malformed)?, _memory: None })
+            }
+            Whole::Long(body) => {
+                let turn = door.spool.turn_to_look(&body).await?;
+                let (body, key) = parse(body).await?;
+                drop(turn);
+                let caller = caller_of(door, &credentials, key).await?;
+                let memory = door.spool.memory_for(&body).await?;
+                let (_, call) = parse(body).await?;
+                Ok(Self { caller, call: call.map_err(malformed)?, _memory: Some(memory) })
+            }
+        }
+    }
+}
+
+/// Refuses whoever may do nothing here, before what is wrong with the call.
+async fn caller_of(
+    door: &Door,
+    credentials: &Credentials,
+    key: serde_json::Result<KeyOnly>,
+) -> Result<Caller, HttpError> {
+    let api_key = match key {
+        Ok(KeyOnly { api_key }) => api_key,
+        Err(_) if credentials.is_nobodys() => return Err(Error::NoKey.into()),
+        Err(error) => return Err(malformed(error).into()),
+    };
+    Ok(credentials.allowed_caller(&door.lake, api_key.as_deref()).await?)
+}
+
+/// Reads a value from a long body, as a stream. That takes long: not on the thread of other connections.
+async fn parse<T: DeserializeOwned + Send + 'static>(
+    mut body: LongBody,
+) -> Result<(LongBody, serde_json::Result<T>), Error> {
+    let parse = move || {
+        let parsed = serde_json::from_reader(body.read()?);
+        Ok((body, parsed))
+    };
+    tokio::task::spawn_blocking(parse)
+        .await
+        .map_err(Error::internal)?
+        .map_err(|error: io::Error| Error::internal(error))
+}
+
+fn malformed(error: serde_json::Error) -> Error {
+    Error::Invalid(format!("the body is not the JSON that this call takes: {error}"))
+}
+
+/// What the calls answer that have nothing else to say: as documented for the end call.
+#[derive(Serialize)]
+pub struct Done {
+    success: bool,
+}
+
+impl Done {
+    pub const SUCCESS: Self = Self { success: true };
+}
+
+/// What calls below `/api/lake/file` answer: as documented for an upload, and perhaps with more to say.
+#[derive(Serialize)]
+pub struct Answer<T> {
+    code: u32,
+    msg: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<T>,
+}
+
+impl<T> Answer<T> {
+    pub fn success(data: Option<T>) -> Self {
+        Self { code: 0, msg: None, data }
+    }
+}
+
+/// Query parameters. Empty ones count as absent, as a form sends them; unknown ones are ignored.
+pub struct Parameters<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpError> {
+        let Ok(credentials) = Credentials::from_request_parts(parts, state).await;
+        let given = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
+        let mut kept = form_urlencoded::Serializer::new(String::new());
+        kept.extend_pairs(given.filter(|(_, value)| !value.is_empty()));
+        serde_urlencoded::from_str(&kept.finish()).map(Self).map_err(|error| {
+            // Before what is wrong, who is asking.
+            if credentials.is_nobodys() {
+                return Error::NoKey.into();
+            }
+            Error::Invalid(format!("the query parameters are not what this call takes: {error}")).into()
+        })
+    }
+}

@@ -1,0 +1,66 @@
+//! `/api/overview`, `/api/lake/datasets` and `/api/lake/dataset`: the lake at a glance, and its datasets.
+
+use super::body::{Done, JsonBody, Keyed, Parameters};
+use crate::Door;
+use crate::credentials::Credentials;
+use crate::error::HttpError;
+use axum::Json;
+use axum::extract::State;
+use lakeshore::Error;
+use lakeshore::dataset::{Dataset, DatasetDetail, DatasetParameters, SetRhythm};
+use lakeshore::difference::{Difference, VersionQuery};
+use lakeshore::overview::{Overview, OverviewParameters};
+use serde::Deserialize;
+use std::sync::Arc;
+
+#[derive(Deserialize)]
+pub struct OfDataset {
+    path: Option<String>,
+}
+
+pub async fn overview(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Parameters(wanted): Parameters<OverviewParameters>,
+) -> Result<Json<Overview>, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    Ok(Json(door.lake.overview(&caller, &wanted).await?))
+}
+
+pub async fn list(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Parameters(wanted): Parameters<DatasetParameters>,
+) -> Result<Json<Vec<Dataset>>, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    Ok(Json(door.lake.list_datasets(&caller, &wanted).await?))
+}
+
+pub async fn one(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Parameters(of): Parameters<OfDataset>,
+) -> Result<Json<DatasetDetail>, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    let path = of.path.ok_or_else(|| {
+        Error::Invalid("the parameter path is missing; add ?path=/data/db/t, as the list of datasets gives it".into())
+    })?;
+    Ok(Json(door.lake.dataset(&caller, &path).await?))
+}
+
+pub async fn difference(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Parameters(wanted): Parameters<VersionQuery>,
+) -> Result<Json<Difference>, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    Ok(Json(door.lake.version_difference(&caller, &wanted).await?))
+}
+
+pub async fn set_rhythm(
+    State(door): State<Arc<Door>>,
+    JsonBody(body): JsonBody<Keyed<SetRhythm>>,
+) -> Result<Json<Done>, HttpError> {
+    door.lake.set_rhythm(&body.caller, &body.call).await?;
+    Ok(Json(Done::SUCCESS))
+}

@@ -1,0 +1,152 @@
+//! `/api/events`: what happens, as server-sent events (HTML Living Standard, section 9.2), and `/api/ingestion/file/sync/in-flight`.
+//!
+//! A stream ends when the server stops, when the key it was opened with is no longer valid, or when the client goes away; the
+//! client comes back with the id of its last event, and misses nothing or is told so.
+
+use super::body::Parameters;
+use crate::Door;
+use crate::client_network::ClientNetwork;
+use crate::credentials::Credentials;
+use crate::error::HttpError;
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use lakeshore::event::EventId;
+use lakeshore::in_flight::UploadInFlight;
+use lakeshore::list::ListParameters;
+use lakeshore::service::{EventFilter, Subscription, Told};
+use lakeshore::{Error, LakePath, Timestamp};
+use serde::Deserialize;
+use std::convert::Infallible;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// A stream that has nothing to say gives a sign of life so often, for proxies that close what is silent.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// What a request asks once, who it is and whether that may read, a stream asks again after so long.
+const ALLOWED_MAX: Duration = Duration::from_secs(5);
+/// How long a client waits before it comes back, in milliseconds.
+const RETRY_MS: u64 = 1000;
+
+#[derive(Deserialize)]
+pub struct EventParameters {
+    sync_id: Option<String>,
+    path: Option<LakePath>,
+    /// For those who cannot send the header.
+    last_event_id: Option<String>,
+}
+
+pub async fn events(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    ClientNetwork(network): ClientNetwork,
+    Parameters(parameters): Parameters<EventParameters>,
+    headers: HeaderMap,
+) -> Result<Response, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    if door.stopping.is_cancelled() {
+        return Err(Error::ShuttingDown.into());
+    }
+    let sync_id = parameters.sync_id.as_deref().map(super::syncs::sync_id).transpose()?;
+    let filter = EventFilter { sync_id, path: parameters.path };
+    let last =
+        headers.get("last-event-id").and_then(|value| value.to_str().ok()).or(parameters.last_event_id.as_deref());
+    // An id that cannot be read is one that is not known: that is what the client is told.
+    let unknown = EventId { start: 0, number: 0 };
+    let last = last.filter(|id| !id.is_empty()).map(|id| id.parse().unwrap_or(unknown));
+    let subscription = door.lake.subscribe(&caller, network, filter, last)?;
+    let is_known = caller.known().is_ok();
+    let listener =
+        Listener { allowed_at: door.lake.now(), door, credentials, subscription, is_greeted: false, is_known };
+    let body = Body::from_stream(stream::unfold(listener, Listener::step));
+    let mut response = body.into_response();
+    let head = response.headers_mut();
+    head.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    head.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // nginx would gather it.
+    head.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// One open stream.
+struct Listener {
+    door: Arc<Door>,
+    credentials: Credentials,
+    subscription: Subscription,
+    is_greeted: bool,
+    /// It was opened with a key or a session, and ends with that.
+    is_known: bool,
+    /// When it was last asked whether its caller still may read.
+    allowed_at: Timestamp,
+}
+
+impl Listener {
+    fn until_asked_again(&self) -> Duration {
+        let left_ms = self.allowed_at.plus(ALLOWED_MAX).0.saturating_sub(self.door.lake.now().0);
+        Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)).clamp(Duration::from_millis(1), ALLOWED_MAX)
+    }
+
+    /// `None` when the key or the session that it was opened with is gone, or may read no more.
+    async fn ask_again(&mut self) -> Option<()> {
+        let lake = &self.door.lake;
+        if lake.now() >= self.allowed_at.plus(ALLOWED_MAX) {
+            let caller = self.credentials.caller(lake, None).await.ok()?;
+            caller.may_read().ok()?;
+            if self.is_known {
+                caller.known().ok()?;
+            }
+            self.allowed_at = lake.now();
+        }
+        Some(())
+    }
+
+    async fn step(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+        let door = self.door.clone();
+        let mut silence = Duration::ZERO;
+        let told = loop {
+            let wait = self.until_asked_again().min(KEEP_ALIVE - silence);
+            let told = tokio::select! {
+                told = timeout(wait, self.subscription.next()) => told,
+                () = door.stopping.cancelled() => return None,
+            };
+            self.ask_again().await?;
+            silence += wait;
+            if told.is_ok() || silence >= KEEP_ALIVE {
+                break told;
+            }
+        };
+        let text = match told {
+            Ok(told) if self.is_greeted => told.iter().map(|told| block(told)).collect(),
+            Ok(told) => {
+                self.is_greeted = true;
+                let blocks: String = told.iter().map(|told| block(told)).collect();
+                format!("retry: {RETRY_MS}\n{blocks}")
+            }
+            // The id alone is no event, but where to come back to.
+            Err(_) => format!(": nothing new\nid: {}\n\n", self.subscription.last()),
+        };
+        Some((Ok(Bytes::from(text)), self))
+    }
+}
+
+fn block(told: &Told) -> String {
+    let mut text = String::with_capacity(told.json.len() + 80);
+    // Writing to a String cannot fail. JSON has no line breaks.
+    let _ = write!(text, "id: {}\nevent: {}\ndata: {}\n\n", told.id, told.kind, told.json);
+    text
+}
+
+pub async fn in_flight(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Parameters(parameters): Parameters<ListParameters>,
+) -> Result<Json<Vec<UploadInFlight>>, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    Ok(Json(door.lake.in_flight(&caller, &parameters)?))
+}

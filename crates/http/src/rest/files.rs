@@ -1,0 +1,104 @@
+//! `/api/lake/files`: where resumable uploads are. Those of tus are begun here; each has one address, at which both
+//! dialects are spoken: a request of tus says so by `Tus-Resumable`.
+
+use super::body::Parameters;
+use super::pieces::{ADDRESS, Piece};
+use super::{resumable, tus};
+use crate::Door;
+use crate::credentials::Credentials;
+use crate::error::HttpError;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Method};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, head};
+use axum::{Json, Router};
+use lakeshore::Error;
+use lakeshore::list::{ListParameters, Page};
+use lakeshore::resumable::UnfinishedResumable;
+use std::sync::Arc;
+
+pub fn router() -> Router<Arc<Door>> {
+    let all = get(list).post(tus::create).options(tus::options).fallback(wrong_method_of_all);
+    let one =
+        head(look).patch(append).delete(discard).post(overridden).options(tus::options).fallback(wrong_method_of_one);
+    Router::new().route(ADDRESS, all).route(&format!("{ADDRESS}/{{token}}"), one)
+}
+
+async fn list(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Parameters(parameters): Parameters<ListParameters>,
+) -> Result<Json<Vec<UnfinishedResumable>>, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    let page = Page::new(parameters.from, parameters.size, parameters.order)?;
+    Ok(Json(door.lake.resumables(&caller, parameters.sync_id, &page).await?))
+}
+
+async fn look(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let changes = door.changes.clone();
+    // Looking may land what the other dialect has left open: that has to come to its end, whoever goes away.
+    let looking = changes.spawn(async move {
+        if tus::is_spoken(&headers) {
+            tus::look(&door, &credentials, &token, &headers).await
+        } else {
+            resumable::look(&door, &credentials, &token).await
+        }
+    });
+    looking.await.unwrap_or_else(|fault| HttpError::Lake(Error::internal(fault)).into_response())
+}
+
+async fn append(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+    piece: Piece,
+) -> Response {
+    if tus::is_spoken(&headers) {
+        tus::append(&door, &credentials, &token, &headers, piece).await
+    } else {
+        resumable::append(&door, &credentials, &token, &headers, piece).await
+    }
+}
+
+async fn discard(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    if tus::is_spoken(&headers) {
+        tus::discard(&door, &credentials, &token, &headers).await
+    } else {
+        resumable::discard(&door, &credentials, &token).await
+    }
+}
+
+/// For clients that can send nothing but POST and GET.
+async fn overridden(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+    piece: Piece,
+) -> Response {
+    match headers.get("x-http-method-override").map(|method| method.as_bytes()) {
+        Some(b"PATCH") => tus::append(&door, &credentials, &token, &headers, piece).await,
+        Some(b"DELETE") => tus::discard(&door, &credentials, &token, &headers).await,
+        Some(b"HEAD") => tus::look(&door, &credentials, &token, &headers).await,
+        _ => wrong_method_of_one(Method::POST).await.into_response(),
+    }
+}
+
+async fn wrong_method_of_all(method: Method) -> HttpError {
+    HttpError::MethodNotAllowed { used: method.to_string(), allowed: "GET, POST, OPTIONS".into() }
+}
+
+async fn wrong_method_of_one(method: Method) -> HttpError {
+    HttpError::MethodNotAllowed { used: method.to_string(), allowed: "HEAD, PATCH, DELETE, OPTIONS".into() }
+}

@@ -1,0 +1,183 @@
+//! The body of one request, taken into a resumable upload: what both dialects share.
+
+use super::checksum::{Checksum, Checksums};
+use super::waiting::uninterrupted;
+use crate::Door;
+use crate::error::HttpError;
+use crate::outside::outside_address;
+use crate::sender::SentBy;
+use axum::body::{BodyDataStream, HttpBody};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::{TryFutureExt, TryStreamExt};
+use lakeshore::in_flight::Sender;
+use lakeshore::service::Resumption;
+use lakeshore::upload::Announced;
+use lakeshore::{Error, Timestamp};
+use lakeshore_body::digest_fields::DigestFields;
+use std::convert::Infallible;
+use std::time::{Duration, UNIX_EPOCH};
+
+/// Where every resumable upload is, whichever dialect began it.
+pub const ADDRESS: &str = "/api/lake/files";
+/// A header as text; absent where there is none.
+pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Error> {
+    let text = |value: &'a HeaderValue| {
+        value.to_str().map_err(|_| Error::Invalid(format!("the header {name} holds what is not ASCII; encode it")))
+    };
+    headers.get(name).map(text).transpose()
+}
+
+/// A header that is a whole number.
+pub fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, Error> {
+    let parse = |text: &str| {
+        let digits = text.trim();
+        // A sign is no digit; and SQLite keeps numbers with one.
+        let number = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse::<u64>().ok()).flatten();
+        number.filter(|number| i64::try_from(*number).is_ok()).ok_or_else(|| {
+            Error::Invalid(format!("the header {name} is {text:?}, not a whole number of bytes; send one"))
+        })
+    };
+    header(headers, name)?.map(parse).transpose()
+}
+
+/// A body on its way in, who sends it, and how many bytes it has where it says so; none is said of a chunked one.
+pub struct Piece {
+    pub stream: BodyDataStream,
+    pub sender: Sender,
+    pub announced_bytes: Option<u64>,
+    /// The address of the server, as the sender sees it; empty where that is not known for sure.
+    pub base: String,
+}
+
+impl<S: Sync> FromRequest<S> for Piece {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Infallible> {
+        let (mut parts, body) = request.into_parts();
+        let base = outside_address(&parts).unwrap_or_default();
+        let SentBy(sender) = SentBy::from_request_parts(&mut parts, state).await?;
+        Ok(Self { announced_bytes: body.size_hint().exact(), base, sender, stream: body.into_data_stream() })
+    }
+}
+
+pub fn has_media_type(headers: &HeaderMap, expected: &str) -> bool {
+    let sent = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    sent.split(';').next().is_some_and(|sent| sent.trim().eq_ignore_ascii_case(expected))
+}
+
+/// `Repr-Digest: sha-256=:…:` (RFC 9530), of the whole file.
+pub fn announced_digests(headers: &HeaderMap) -> Result<Announced, Error> {
+    DigestFields::of_representation(headers).announced()
+}
+
+/// Everything by which the head of a request announces checksums of its own body.
+pub fn checksums_of_content(headers: &HeaderMap) -> Result<Checksums, Error> {
+    let content_digest = DigestFields::of_content(headers).announced()?;
+    let announced = Checksum::announced(headers)?.into_iter().chain(Checksum::of_announced(&content_digest));
+    Ok(Checksums::of_body(headers)?.and(announced))
+}
+
+/// The address of an upload, as its sender sees it.
+pub fn location(resumption: &Resumption, piece: &Piece) -> String {
+    format!("{}{ADDRESS}/{}", piece.base, resumption.token())
+}
+
+/// Sets a header of our own, or of the client's own words given back.
+pub fn set(response: &mut Response, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(HeaderName::from_static(name), value);
+    }
+}
+
+/// A time as HTTP writes it (RFC 9110, section 5.6.7).
+pub fn http_date(time: Timestamp) -> String {
+    let since = Duration::from_millis(u64::try_from(time.0).unwrap_or_default());
+    // The year 9999 is the last that this form can write.
+    const LAST: Duration = Duration::from_secs(253_402_300_799);
+    httpdate::fmt_http_date(UNIX_EPOCH + since.min(LAST))
+}
+
+/// What the end of a body means to its upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// The upload ends with the last byte of its length: tus.
+    ByLength,
+    /// More will come, be it only a word.
+    Later,
+    /// It ends with this body.
+    Here,
+}
+
+/// Takes the body into the upload, and settles it: when it ends, it lands. A checksum counts for the whole body: where it
+/// is not right, nothing of the body is kept.
+pub async fn take_body(
+    door: &Door,
+    resumption: &mut Resumption,
+    piece: &mut Piece,
+    checksums: Checksums,
+    ends: Ends,
+) -> Result<(), HttpError> {
+    resumption.sent_by(piece.sender.clone());
+    if ends == Ends::Later {
+        resumption.leave_open();
+    }
+    match take(door, resumption, piece, checksums, ends).await {
+        Ok(()) => Ok(resumption.settle().await?),
+        Err(error) => {
+            let cause = match &error {
+                HttpError::Lake(cause) => cause,
+                // The upload itself is none the worse for it.
+                _ => &Error::TakenOver,
+            };
+            if let Err(Error::Internal(fault)) = resumption.give_up(cause).await {
+                tracing::error!(%fault, "cannot keep what came of an upload that was cut off");
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn take(
+    door: &Door,
+    resumption: &mut Resumption,
+    piece: &mut Piece,
+    mut checksums: Checksums,
+    ends: Ends,
+) -> Result<(), HttpError> {
+    let has_checksums = !checksums.is_empty();
+    if has_checksums {
+        resumption.await_confirmation();
+    }
+    while let Some(bytes) = next(door, resumption, piece).await? {
+        checksums.update(&bytes);
+        resumption.write(bytes).await?;
+    }
+    if has_checksums {
+        checksums.verify().map_err(|error| match error {
+            Error::DigestMismatch { algorithm, .. } => HttpError::WrongChecksum { algorithm },
+            error => error.into(),
+        })?;
+        resumption.confirm();
+    }
+    if ends == Ends::Here {
+        resumption.end_here().await?;
+    }
+    Ok(())
+}
+
+/// The next bytes, unless another request goes on with the upload.
+async fn next(door: &Door, resumption: &mut Resumption, piece: &mut Piece) -> Result<Option<Bytes>, Error> {
+    tokio::select! {
+        next = next_bytes(door, piece) => next,
+        () = resumption.stopped() => Err(Error::TakenOver),
+    }
+}
+
+/// The next bytes, unless none come, or the server stops.
+pub async fn next_bytes(door: &Door, piece: &mut Piece) -> Result<Option<Bytes>, Error> {
+    let next = piece.stream.try_next().map_err(|error| format!("the body broke off ({error})"));
+    uninterrupted(door, next, "send the rest").await
+}

@@ -1,0 +1,149 @@
+//! `/api/lake/file/download`, `/list` and `/preview`: what the lake holds.
+
+use super::body::Parameters;
+use crate::Door;
+use crate::conditions::{Selected, Validators, select};
+use crate::credentials::Credentials;
+use crate::download::{body, disposition, media_type};
+use crate::error::HttpError;
+use crate::isolation::{RESOURCE_POLICY, is_for_image};
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use headers::{AcceptRanges, ContentLength, ContentRange, ETag, HeaderMapExt, LastModified};
+use lakeshore::Error;
+use lakeshore::preview::FilePreview;
+use lakeshore::service::{BrowseFolder, Download, LakeEntry};
+use lakeshore::upload::hexadecimal;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+/// RFC 9530.
+const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+
+#[derive(Deserialize)]
+pub struct DownloadParameters {
+    path: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct PreviewParameters {
+    path: Option<String>,
+    rows: Option<u64>,
+}
+
+pub async fn list(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Parameters(wanted): Parameters<BrowseFolder>,
+) -> Result<Json<Vec<LakeEntry>>, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    Ok(Json(door.lake.browse_folder(&caller, &wanted).await?.entries))
+}
+
+pub async fn preview(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Parameters(parameters): Parameters<PreviewParameters>,
+) -> Result<Json<FilePreview>, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    let path = named(parameters.path)?;
+    Ok(Json(door.lake.preview(&caller, &path, parameters.rows).await?))
+}
+
+/// Which file is meant.
+fn named(path: Option<String>) -> Result<String, Error> {
+    path.ok_or_else(|| {
+        Error::Invalid("the parameter path is missing; add ?path=/data/db/t/a.parquet, as the list gives it".into())
+    })
+}
+
+pub async fn download(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Parameters(parameters): Parameters<DownloadParameters>,
+    method: Method,
+    asked: HeaderMap,
+) -> Result<Response, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    let path = named(parameters.path)?;
+    let download = door.lake.download(&caller, &path).await?;
+    let media_type = media_type(&*download.file, download.path.leaf()).await?;
+    if is_for_image(&asked) && !media_type.starts_with("image/") {
+        return Err(HttpError::Embedded("an image, which the file is not".to_owned()));
+    }
+    let validators = validators(&download)?;
+    let size_bytes = download.file.found().size_bytes;
+    let now = UNIX_EPOCH + Duration::from_millis(u64::try_from(door.lake.now().0).unwrap_or(0));
+    let selected = select(&method, &asked, &validators, size_bytes, now)?;
+    let mut headers = headers_of(&download, validators, media_type);
+    let (status, range) = match selected {
+        Selected::NotModified => {
+            headers.remove(header::CONTENT_TYPE);
+            return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+        }
+        Selected::Whole => (StatusCode::OK, 0..size_bytes),
+        Selected::Part(range) => {
+            let content_range = ContentRange::bytes(range.clone(), size_bytes);
+            headers.typed_insert(content_range.map_err(|_| HttpError::RangeNotSatisfiable { size_bytes })?);
+            (StatusCode::PARTIAL_CONTENT, range)
+        }
+    };
+    headers.typed_insert(ContentLength(range.end - range.start));
+    let body = if method == Method::HEAD { Body::empty() } else { body(download.file, range) };
+    Ok((status, headers, body).into_response())
+}
+
+/// The digest says most, where it is known: a file keeps it also when a full sync takes it over.
+fn validators(download: &Download) -> Result<Validators, Error> {
+    let found = download.file.found();
+    let version = match download.sha256 {
+        Some(sha256) => format!("sha256-{}", hexadecimal(&sha256)),
+        None => {
+            let (modified, changed) = (found.modified_at.0, found.changed_at.0);
+            let version = format!("{} {} {modified} {changed}", found.identity.0, found.size_bytes);
+            format!("file-{}", hexadecimal(&Sha256::digest(version)[..16]))
+        }
+    };
+    let since = Duration::from_millis(u64::try_from(found.modified_at.0).unwrap_or(0));
+    let etag = format!("\"{version}\"").parse::<ETag>().map_err(Error::internal)?;
+    Ok(Validators { etag, modified: UNIX_EPOCH + since })
+}
+
+/// All that is said of the file, whichever part of it is sent.
+fn headers_of(download: &Download, validators: Validators, media_type: &'static str) -> HeaderMap {
+    const SAID: [(HeaderName, HeaderValue); 4] = [
+        // A page of the lake is data, and must not run as one of the dashboard's.
+        (
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static(
+                "default-src 'none'; sandbox; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+            ),
+        ),
+        (RESOURCE_POLICY, HeaderValue::from_static("same-origin")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        // Another file may have the name by now, and whose key reads it is asked each time.
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    let name = download.path.leaf();
+    let mut headers = HeaderMap::from_iter(SAID);
+    headers.typed_insert(validators.etag);
+    headers.typed_insert(LastModified::from(validators.modified));
+    headers.typed_insert(AcceptRanges::bytes());
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    if let Ok(disposition) = HeaderValue::from_str(&disposition(name)) {
+        headers.insert(header::CONTENT_DISPOSITION, disposition);
+    }
+    if let Some(sha256) = download.sha256
+        && let Ok(digest) = HeaderValue::from_str(&format!("sha-256=:{}:", BASE64_STANDARD.encode(sha256)))
+    {
+        headers.insert(REPR_DIGEST, digest);
+    }
+    headers
+}

@@ -1,0 +1,386 @@
+//! The files of one multipart body: each is streamed to the lake as it comes, and all of them land when the body is whole.
+//!
+//! Until the last delimiter is read, a field may still say that the body is no whole file, and a body that breaks off may
+//! have cut the file before. So nothing lands before, and a request that is refused has landed nothing.
+
+use super::checksum::Checksums;
+use super::uploads::LandedFile;
+use super::waiting::{seen, uninterrupted};
+use crate::Door;
+use crate::chunk_fields::{self, ChunkFields};
+use crate::error::{FAILED_NAMED_MAX, FailedFile, HttpError};
+use axum::body::BodyDataStream;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use lakeshore::Error;
+use lakeshore::service::{Destination, IncomingUpload, RefusedBeginning};
+use lakeshore::upload::Announced;
+use lakeshore_body::content_fields::{HeadOf, refuse_field};
+use lakeshore_body::digest_fields::DigestFields;
+use lakeshore_body::multipart::{Multipart, Part};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Most files in one request.
+const FILES_MAX: usize = 10_000;
+/// After a file was refused, so much of the rest of the body is read and dropped, to come to the next file.
+const DISCARDED_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Names of parts that a refusal repeats, and how much of each.
+const NAMES_MAX: usize = 10;
+const NAME_CHARACTERS_MAX: usize = 64;
+/// What to do about an upload that broke off.
+const AGAIN: &str = "send the file again";
+
+/// A body that takes its own checksums as it is read.
+struct SummedBody {
+    body: BodyDataStream,
+    checksums: Checksums,
+}
+
+impl Stream for SummedBody {
+    type Item = Result<Bytes, axum::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = self.body.poll_next_unpin(context);
+        if let Poll::Ready(Some(Ok(bytes))) = &next {
+            self.checksums.update(bytes);
+        }
+        next
+    }
+}
+
+/// A file of the body that waits for the others.
+enum Held {
+    Whole {
+        number: usize,
+        incoming: Box<IncomingUpload>,
+        file_name: String,
+        /// The answer tells its digest.
+        is_told: bool,
+    },
+    Unfit(Unfit),
+}
+
+/// A file that does not land. It is recorded with the others, so that the history has their order.
+enum Unfit {
+    Failed { number: usize, incoming: Box<IncomingUpload>, file_name: String, error: Error },
+    Refused { number: usize, refused: RefusedBeginning, file_name: String },
+}
+
+/// What the head of a request says about its form.
+pub struct FormHead {
+    pub boundary: String,
+    /// Bytes of the whole body, where the head says so.
+    pub length: Option<u64>,
+    /// For the one file.
+    pub announced: DigestFields,
+    /// For the body or its one file: senders differ.
+    pub checksums: Checksums,
+    pub chunk_fields: ChunkFields,
+    /// The answer is to tell the digest of each file; else it does of those whose digest was announced.
+    pub wants_digests: bool,
+}
+
+/// The files of one request on their way in.
+pub struct Reception<'a> {
+    door: &'a Door,
+    destination: &'a Destination,
+    head: FormHead,
+    body: Multipart<SummedBody>,
+    of_first_file: Checksums,
+    sent: usize,
+    held: Vec<Held>,
+    landed: Vec<LandedFile>,
+    /// The first of those that failed, each with its number.
+    failed: Vec<(usize, FailedFile)>,
+    num_failed: usize,
+    discarded_bytes: u64,
+    /// Names of parts that are no file.
+    other_names: Vec<String>,
+}
+
+impl<'a> Reception<'a> {
+    pub fn new(door: &'a Door, destination: &'a Destination, body: BodyDataStream, head: FormHead) -> Self {
+        let body = SummedBody { body, checksums: head.checksums.clone() };
+        Self {
+            door,
+            destination,
+            body: Multipart::new(body, &head.boundary),
+            of_first_file: head.checksums.clone(),
+            head,
+            sent: 0,
+            held: Vec::new(),
+            landed: Vec::new(),
+            failed: Vec::new(),
+            num_failed: 0,
+            discarded_bytes: 0,
+            other_names: Vec::new(),
+        }
+    }
+
+    /// Takes every file of the body. A file that fails does not keep the others from landing, unless the body breaks.
+    pub async fn receive(mut self) -> Result<Vec<LandedFile>, HttpError> {
+        let whole = match self.take_parts().await {
+            Ok(()) => self.judge_body().await,
+            Err(error) => Err(error),
+        };
+        match whole {
+            Ok(()) => self.land().await,
+            Err(error) => {
+                self.fail_held(&error).await?;
+                if self.num_failed == 0 || self.num_failed < self.sent {
+                    return Err(error.into());
+                }
+            }
+        }
+        match (self.sent, self.num_failed) {
+            (0, _) => Err(HttpError::Lake(self.no_file())),
+            (_, 0) => Ok(self.landed),
+            // With one file there is no doubt which failed.
+            (1, _) => Err(self.failed.remove(0).1.error.into()),
+            (sent, num_failed) => {
+                let failed = self.failed.into_iter().map(|(_, failed)| failed).collect();
+                Err(HttpError::Files { failed, num_failed, sent })
+            }
+        }
+    }
+
+    /// Reads the body up to its last delimiter.
+    async fn take_parts(&mut self) -> Result<(), Error> {
+        while let Some(part) = uninterrupted(self.door, self.body.next_part(), AGAIN).await? {
+            if is_file(&part.name) {
+                self.sent += 1;
+                if self.sent > FILES_MAX {
+                    self.sent = FILES_MAX;
+                    let most = format!("a request holds at most {FILES_MAX} files; send the rest in another");
+                    return Err(Error::Invalid(most));
+                }
+                self.take_file(part).await?;
+            } else {
+                self.take_field(part).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a body says that is whole, beside its files.
+    async fn judge_body(&mut self) -> Result<(), Error> {
+        self.head.chunk_fields.refuse()?;
+        if self.head.checksums.is_empty() {
+            return Ok(());
+        }
+        uninterrupted(self.door, self.body.skip_epilogue(), AGAIN).await?;
+        let of_body = self.body.stream().checksums.clone().verify();
+        let of_file = std::mem::take(&mut self.of_first_file);
+        if self.sent == 1 && of_file.verify().is_ok() { Ok(()) } else { of_body }
+    }
+
+    async fn take_field(&mut self, part: Part) -> Result<(), Error> {
+        if self.other_names.len() < NAMES_MAX {
+            self.other_names.push(part.name.chars().take(NAME_CHARACTERS_MAX).collect());
+        }
+        if part.file_name.is_some() || !ChunkFields::is_known(&part.name) {
+            return Ok(());
+        }
+        let mut value = Vec::new();
+        while let Some(bytes) = self.chunk().await? {
+            let room = chunk_fields::VALUE_BYTES_MAX - value.len();
+            value.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        }
+        self.head.chunk_fields.take(&part.name, &value);
+        Ok(())
+    }
+
+    /// Takes one file. An error is one of the body, which ends here.
+    async fn take_file(&mut self, part: Part) -> Result<(), Error> {
+        let (number, file_name) = (self.sent, part.file_name.clone().unwrap_or_default());
+        let is_told = self.head.wants_digests || !self.head.announced.is_empty() || !part.digests.is_empty();
+        let mut incoming = match self.destination.try_begin(&file_name).await? {
+            Ok(incoming) => incoming,
+            Err(refused) => {
+                self.held.push(Held::Unfit(Unfit::Refused { number, refused, file_name }));
+                return self.discard_part().await;
+            }
+        };
+        let taken = match self.expectations(&part) {
+            Ok((announced, checksums)) => {
+                let last_bytes = self.head.length.and_then(|length| self.body.last_part_bytes(length));
+                incoming = incoming.announcing(announced).of_bytes(part.length.or(last_bytes));
+                self.receive_file(&mut incoming, part.length, checksums).await
+            }
+            Err(error) => Err(error),
+        };
+        match taken {
+            Ok(()) => {
+                self.held.push(Held::Whole { number, incoming: Box::new(incoming), file_name, is_told });
+                Ok(())
+            }
+            Err(error) => {
+                let is_of_body = matches!(error, Error::IncompleteUpload(_) | Error::ShuttingDown);
+                let of_body = for_another_file(&error);
+                if incoming.is_registered() {
+                    // It has its row, and its bytes take room.
+                    incoming.fail(&error).await?;
+                    self.note_failure(number, &file_name, error);
+                } else {
+                    self.held.push(Held::Unfit(Unfit::Failed {
+                        number,
+                        incoming: Box::new(incoming),
+                        file_name,
+                        error,
+                    }));
+                }
+                if is_of_body { Err(of_body) } else { self.discard_part().await }
+            }
+        }
+    }
+
+    /// What the bytes of a part have to be, by its head and that of the request.
+    fn expectations(&self, part: &Part) -> Result<(Announced, Checksums), Error> {
+        if let Some((name, value)) = &part.altered {
+            refuse_field(name, value, HeadOf::Part)?;
+        }
+        if self.sent > 1 && !self.head.announced.is_empty() {
+            return Err(Error::Invalid(
+                "Upload-Checksum in the head of a request is that of its one file; with several, give each part its own"
+                    .into(),
+            ));
+        }
+        let announced = self.head.announced.announced()?.and(part.digests.announced()?)?;
+        Ok((announced, Checksums::of_fields(part.digests.old())?))
+    }
+
+    async fn receive_file(
+        &mut self,
+        incoming: &mut IncomingUpload,
+        length: Option<u64>,
+        mut checksums: Checksums,
+    ) -> Result<(), Error> {
+        let mut received = 0;
+        while let Some(bytes) = seen(incoming, self.chunk()).await? {
+            received += bytes.len() as u64;
+            checksums.update(&bytes);
+            if self.sent == 1 {
+                self.of_first_file.update(&bytes);
+            }
+            incoming.write(bytes).await?;
+        }
+        if let Some(length) = length.filter(|length| *length != received) {
+            return Err(Error::InconsistentLength(format!(
+                "the part has {received} bytes, and its Content-Length is {length}; send as many, or leave the field out"
+            )));
+        }
+        checksums.verify()?;
+        incoming.seal().await
+    }
+
+    /// Lands the files of a whole body, in their order.
+    async fn land(&mut self) {
+        for held in std::mem::take(&mut self.held) {
+            match held {
+                Held::Whole { number, incoming, file_name, is_told } => match incoming.land().await {
+                    Ok(landed) if is_told => self.landed.push(landed.into()),
+                    Ok(_) => {}
+                    Err(error) => self.note_failure(number, &file_name, error),
+                },
+                Held::Unfit(unfit) => self.record_unfit(unfit).await,
+            }
+        }
+    }
+
+    async fn record_unfit(&mut self, unfit: Unfit) {
+        let (number, file_name, error) = match unfit {
+            Unfit::Failed { number, incoming, file_name, error } => {
+                (number, file_name, (*incoming).fail(&error).await.err().unwrap_or(error))
+            }
+            Unfit::Refused { number, refused, file_name } => {
+                (number, file_name, self.destination.record(refused).await)
+            }
+        };
+        self.note_failure(number, &file_name, error);
+    }
+
+    /// Nothing of a body lands that is not whole, or not what its head or a field says.
+    async fn fail_held(&mut self, error: &Error) -> Result<(), Error> {
+        for held in std::mem::take(&mut self.held) {
+            match held {
+                Held::Whole { number, incoming, file_name, .. } => {
+                    incoming.fail(error).await?;
+                    self.note_failure(number, &file_name, for_another_file(error));
+                }
+                Held::Unfit(unfit) => self.record_unfit(unfit).await,
+            }
+        }
+        Ok(())
+    }
+
+    fn note_failure(&mut self, number: usize, file_name: &str, error: Error) {
+        self.num_failed += 1;
+        let at = self.failed.partition_point(|(other, _)| *other < number);
+        if at < FAILED_NAMED_MAX {
+            self.failed.insert(at, (number, FailedFile::new(file_name, error)));
+            self.failed.truncate(FAILED_NAMED_MAX);
+        }
+    }
+
+    /// Reads the rest of a refused file.
+    async fn discard_part(&mut self) -> Result<(), Error> {
+        while let Some(bytes) = self.chunk().await? {
+            self.discarded_bytes += bytes.len() as u64;
+            if self.discarded_bytes > DISCARDED_BYTES_MAX {
+                return Err(Error::IncompleteUpload(format!(
+                    "more than {DISCARDED_BYTES_MAX} bytes came of files that were refused; send the others again"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        uninterrupted(self.door, self.body.chunk(), AGAIN).await
+    }
+
+    fn no_file(&self) -> Error {
+        let seen = match self.other_names.as_slice() {
+            [] => String::new(),
+            names => format!(", only {}", names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")),
+        };
+        Error::Invalid(format!(
+            "the body holds no file{seen}; send it as the part \"file\", for example: curl --form file=@sales.parquet"
+        ))
+    }
+}
+
+/// `file`, `files`, and as PHP, jQuery and Rails write fields of several values: `file[]`, `files[0]`.
+fn is_file(name: &str) -> bool {
+    let base = name.split_once('[').filter(|(_, rest)| rest.ends_with(']')).map_or(name, |(base, _)| base);
+    matches!(base, "file" | "files")
+}
+
+/// The same error, for another file that it keeps from landing.
+fn for_another_file(error: &Error) -> Error {
+    match error {
+        Error::IncompleteUpload(text) => Error::IncompleteUpload(text.clone()),
+        Error::Invalid(text) => Error::Invalid(text.clone()),
+        Error::PartOfFile(text) => Error::PartOfFile(text.clone()),
+        Error::DigestMismatch { algorithm, announced, arrived } => {
+            Error::DigestMismatch { algorithm, announced: announced.clone(), arrived: arrived.clone() }
+        }
+        other => other.repeated(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_has_one_of_two_names_with_or_without_brackets() {
+        for name in ["file", "files", "file[]", "files[]", "files[0]", "file[a]"] {
+            assert!(is_file(name), "{name}");
+        }
+        for name in ["", "upload", "file[", "files]", "profile", "file2", "[file]"] {
+            assert!(!is_file(name), "{name}");
+        }
+    }
+}

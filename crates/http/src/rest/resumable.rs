@@ -1,0 +1,397 @@
+//! Resumable uploads as the IETF writes them down (draft-ietf-httpbis-resumable-upload, interop versions 6 to 9). Every rule is
+//! the engine's; this knows the headers.
+//!
+//! `PUT` or `POST` to `/api/lake/file/resumable`, the file as the body. With `Upload-Complete: ?0` there is an upload with
+//! an address to go on at; without, or with `?1`, the file comes in one request and needs none: hyper cannot send the
+//! interim response (104) that would tell its client of one.
+
+use super::body::Answer;
+use super::body::Parameters;
+use super::checksum::Checksums;
+use super::pieces::{
+    Ends, Piece, announced_digests, checksums_of_content, has_media_type, header, location, next_bytes, set, take_body,
+};
+use super::syncs::sync_id;
+use super::waiting::seen;
+use crate::Door;
+use crate::chunk_fields::ChunkFields;
+use crate::credentials::Credentials;
+use crate::error::HttpError;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header as names};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use lakeshore::key::Caller;
+use lakeshore::service::{Destination, IncomingUpload, NewResumption, Resumption};
+use lakeshore::{Error, ErrorCode};
+use lakeshore_body::content_fields::{HeadOf, refuse_altered};
+use lakeshore_body::multipart::parse_disposition;
+use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+const ADDRESS: &str = "/api/lake/file/resumable";
+const MEDIA_TYPE: &str = "application/partial-upload";
+/// Interop versions of the draft that are spoken. From 6 on, a piece has its media type and `Upload-Complete`.
+const VERSIONS: RangeInclusive<u64> = 6..=9;
+/// Where the problem types of the draft are registered (RFC 9457).
+const PROBLEMS: &str = "https://iana.org/assignments/http-problem-types#";
+
+#[derive(Deserialize)]
+pub struct CreationParameters {
+    sync_id: Option<String>,
+    path: Option<String>,
+    file_name: Option<String>,
+}
+
+pub fn router() -> Router<Arc<Door>> {
+    let creation = || post(create).put(create).options(options).fallback(wrong_method);
+    // `curl -T sales.parquet http://…/resumable/?sync_id=1` adds the name itself.
+    Router::new()
+        .route(ADDRESS, creation())
+        .route(&format!("{ADDRESS}/"), creation())
+        .route(&format!("{ADDRESS}/{{*file_name}}"), creation())
+}
+
+async fn wrong_method(method: Method) -> HttpError {
+    HttpError::MethodNotAllowed { used: method.to_string(), allowed: "POST, PUT, OPTIONS".into() }
+}
+
+async fn options(State(door): State<Arc<Door>>) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    set(&mut response, "accept-patch", MEDIA_TYPE);
+    set(&mut response, "upload-limit", &limit(&door, None));
+    response
+}
+
+/// What of an upload is bounded; of one that has begun, also for how long nothing may come.
+fn limit(door: &Door, upload: Option<&Resumption>) -> String {
+    // The largest that a structured field can say (RFC 9651, section 3.3.1).
+    const INTEGER_MAX: u64 = 999_999_999_999_999;
+    let size = format!("max-size={}", door.lake.limits().upload_bytes_max.min(INTEGER_MAX));
+    match upload {
+        Some(upload) if !upload.is_complete() => {
+            let left = (upload.expires_at().0 - door.lake.now().0).max(0) / 1000;
+            format!("{size}, max-age={left}")
+        }
+        _ => size,
+    }
+}
+
+async fn create(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Parameters(parameters): Parameters<CreationParameters>,
+    in_path: Option<Path<String>>,
+    uri: Uri,
+    headers: HeaderMap,
+    mut piece: Piece,
+) -> Response {
+    let created = async {
+        let caller = credentials.allowed_caller(&door.lake, None).await?;
+        let is_more_to_come = boolean(&headers, "upload-complete") == Some(false);
+        caller.may_upload_parts()?;
+        refuse_altered(&headers, if is_more_to_come { HeadOf::Creation } else { HeadOf::File })?;
+        ChunkFields::of_head(&uri, &headers).refuse()?;
+        refuse_other_versions(&headers)?;
+        let checksums = checksums_of_content(&headers)?;
+        let id = parameters.sync_id.as_deref().ok_or_else(|| {
+            Error::Invalid("the parameter sync_id is missing; add ?sync_id=N with the id that start gave".into())
+        })?;
+        let destination = door.lake.destination(&caller, sync_id(id)?, parameters.path.as_deref()).await?;
+        let announced = NewResumption {
+            file_name: file_name(parameters.file_name, in_path, &headers)?,
+            length: natural(&headers, "upload-length"),
+            digests: announced_digests(&headers)?,
+            brings_bytes: piece.announced_bytes != Some(0),
+            ..NewResumption::default()
+        };
+        if is_more_to_come {
+            begin(&door, &caller, &destination, announced, &mut piece, checksums).await
+        } else {
+            take_whole(&door, destination, announced, &mut piece, checksums).await
+        }
+    };
+    created.await.unwrap_or_else(|error| refusal(&door, error))
+}
+
+/// An upload of another version could be begun, and never be finished.
+fn refuse_other_versions(headers: &HeaderMap) -> Result<(), Error> {
+    let spoken = format!("interop versions {} to {} of the draft are spoken here", VERSIONS.start(), VERSIONS.end());
+    if let Some(version) = header(headers, "upload-draft-interop-version")?
+        && !natural(headers, "upload-draft-interop-version").is_some_and(|version| VERSIONS.contains(&version))
+    {
+        return Err(Error::Invalid(format!(
+            "Upload-Draft-Interop-Version is {version:?}, and {spoken}; send one of them, or use tus at /api/lake/files"
+        )));
+    }
+    for (field, instead) in [
+        (
+            "upload-incomplete",
+            format!("Upload-Incomplete is of an earlier version, and {spoken}; send Upload-Complete"),
+        ),
+        ("tus-resumable", "this address does not speak tus; begin a tus upload at /api/lake/files".to_owned()),
+    ] {
+        if headers.contains_key(field) {
+            return Err(Error::Invalid(instead));
+        }
+    }
+    if headers.contains_key("upload-complete") && boolean(headers, "upload-complete").is_none() {
+        return Err(Error::Invalid("Upload-Complete is ?1 or ?0; send one of the two".into()));
+    }
+    Ok(())
+}
+
+async fn begin(
+    door: &Door,
+    caller: &Caller,
+    destination: &Destination,
+    announced: NewResumption,
+    piece: &mut Piece,
+    checksums: Checksums,
+) -> Result<Response, HttpError> {
+    let mut upload = destination.begin_resumable(announced).await?;
+    if let Err(error) = take_body(door, &mut upload, piece, checksums, Ends::Later).await {
+        // Its client never learns the address: nobody could go on with it.
+        let token = upload.token().clone();
+        drop(upload);
+        let _ = door.lake.discard_resumable(caller, token.as_str()).await;
+        return Err(error);
+    }
+    let mut response = StatusCode::CREATED.into_response();
+    set(&mut response, "location", &location(&upload, piece));
+    describe(door, &mut response, &upload);
+    Ok(response)
+}
+
+/// A file that comes in one request lands as every such file does.
+async fn take_whole(
+    door: &Door,
+    destination: Destination,
+    announced: NewResumption,
+    piece: &mut Piece,
+    checksums: Checksums,
+) -> Result<Response, HttpError> {
+    if let (Some(length), Some(bytes)) = (announced.length, piece.announced_bytes)
+        && length != bytes
+    {
+        return Err(differs(length, bytes).into());
+    }
+    let length = announced.length.or(piece.announced_bytes);
+    let destination = destination.expecting(length.unwrap_or(0)).sent_by(piece.sender.clone());
+    let mut incoming =
+        destination.begin(&announced.file_name).await?.announcing(announced.digests.clone()).of_bytes(length);
+    if let Err(error) = take_into(door, &mut incoming, &announced, piece, checksums).await {
+        incoming.fail(&error).await?;
+        return Err(error.into());
+    }
+    incoming.land().await?;
+    Ok(landed())
+}
+
+async fn take_into(
+    door: &Door,
+    incoming: &mut IncomingUpload,
+    announced: &NewResumption,
+    piece: &mut Piece,
+    mut checksums: Checksums,
+) -> Result<(), Error> {
+    let mut received = 0;
+    while let Some(bytes) = seen(incoming, next_bytes(door, piece)).await? {
+        received += bytes.len() as u64;
+        checksums.update(&bytes);
+        incoming.write(bytes).await?;
+    }
+    checksums.verify()?;
+    match announced.length {
+        Some(length) if length != received => Err(differs(length, received)),
+        _ => Ok(()),
+    }
+}
+
+fn differs(length: u64, bytes: u64) -> Error {
+    Error::InconsistentLength(format!("the body has {bytes} bytes, and {length} were announced; send as many"))
+}
+
+/// As of every upload. That it is complete tells the answer apart from one about the upload itself.
+fn landed() -> Response {
+    let mut response = Json(Answer::<()>::success(None)).into_response();
+    set(&mut response, "upload-complete", "?1");
+    response
+}
+
+fn describe(door: &Door, response: &mut Response, upload: &Resumption) {
+    set(response, "upload-complete", if upload.is_complete() { "?1" } else { "?0" });
+    set(response, "upload-offset", &upload.offset().to_string());
+    if let Some(length) = upload.length() {
+        set(response, "upload-length", &length.to_string());
+    }
+    set(response, "upload-limit", &limit(door, Some(upload)));
+    response.headers_mut().insert(names::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
+
+pub async fn look(door: &Door, credentials: &Credentials, token: &str) -> Response {
+    let look = async {
+        let caller = credentials.allowed_caller(&door.lake, None).await?;
+        let upload = door.lake.resume(&caller, token).await?;
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        describe(door, &mut response, &upload);
+        Ok::<_, HttpError>(response)
+    };
+    look.await.unwrap_or_else(|error| refusal(door, error))
+}
+
+pub async fn append(
+    door: &Door,
+    credentials: &Credentials,
+    token: &str,
+    headers: &HeaderMap,
+    mut piece: Piece,
+) -> Response {
+    let appended = try_append(door, credentials, token, headers, &mut piece).await;
+    appended.unwrap_or_else(|error| refusal(door, error))
+}
+
+async fn try_append(
+    door: &Door,
+    credentials: &Credentials,
+    token: &str,
+    headers: &HeaderMap,
+    piece: &mut Piece,
+) -> Result<Response, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    if !has_media_type(headers, MEDIA_TYPE) {
+        return Err(HttpError::WrongMediaType { expected: MEDIA_TYPE });
+    }
+    refuse_altered(headers, HeadOf::Piece)?;
+    let checksums = checksums_of_content(headers)?;
+    let missing = |name: &str| Error::Invalid(format!("the header {name} is missing; send it with every piece"));
+    let offset = natural(headers, "upload-offset").ok_or_else(|| missing("Upload-Offset"))?;
+    let is_last = boolean(headers, "upload-complete").ok_or_else(|| missing("Upload-Complete"))?;
+    let mut upload = door.lake.resume(&caller, token).await?;
+    if !upload.parts().is_empty() {
+        return Err(HttpError::JoinedUpload);
+    }
+    if upload.is_complete() && !upload.is_part() {
+        let length = upload.offset();
+        return Err(Error::ResumableComplete { length }.into());
+    }
+    upload.go_on_at(offset, piece.announced_bytes)?;
+    let by_content = piece.announced_bytes.filter(|_| is_last).map(|bytes| offset.saturating_add(bytes));
+    for length in [natural(headers, "upload-length"), by_content].into_iter().flatten() {
+        upload.announce_length(length).await?;
+    }
+    let ends = if is_last { Ends::Here } else { Ends::Later };
+    match take_body(door, &mut upload, piece, checksums, ends).await {
+        Ok(()) if is_last => Ok(landed()),
+        Ok(()) => {
+            let mut response = StatusCode::NO_CONTENT.into_response();
+            describe(door, &mut response, &upload);
+            Ok(response)
+        }
+        // All of it has come, and the lake did not take it: going on would not help.
+        Err(error) if is_last && upload.is_whole() && upload.has_failed() => {
+            let mut response = refusal(door, error);
+            set(&mut response, "upload-complete", "?1");
+            Ok(response)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+pub async fn discard(door: &Door, credentials: &Credentials, token: &str) -> Response {
+    let discard = async {
+        let caller = credentials.allowed_caller(&door.lake, None).await?;
+        door.lake.discard_resumable(&caller, token).await?;
+        Ok::<_, HttpError>(StatusCode::NO_CONTENT.into_response())
+    };
+    discard.await.unwrap_or_else(|error| refusal(door, error))
+}
+
+/// A problem of the draft's own types, which says what every refusal says, too.
+#[derive(Serialize)]
+struct Problem {
+    r#type: String,
+    title: &'static str,
+    code: u32,
+    msg: String,
+    #[serde(rename = "expected-offset", skip_serializing_if = "Option::is_none")]
+    expected_offset: Option<u64>,
+    #[serde(rename = "provided-offset", skip_serializing_if = "Option::is_none")]
+    provided_offset: Option<u64>,
+}
+
+fn refusal(door: &Door, error: HttpError) -> Response {
+    let code = error.code();
+    let mut offsets = None;
+    let kind = match &error {
+        HttpError::Lake(Error::WrongOffset { expected, provided }) => {
+            offsets = Some((*expected, *provided));
+            Some("mismatching-upload-offset")
+        }
+        HttpError::Lake(Error::ResumableComplete { .. }) => Some("completed-upload"),
+        HttpError::Lake(Error::InconsistentLength(_)) => Some("inconsistent-upload-length"),
+        _ => None,
+    };
+    let msg = error.to_string();
+    let mut response = error.into_response();
+    if let Some(kind) = kind {
+        let problem = Problem {
+            r#type: format!("{PROBLEMS}{kind}"),
+            title: code.meaning(),
+            code: code.number(),
+            msg,
+            expected_offset: offsets.map(|(expected, _)| expected),
+            provided_offset: offsets.map(|(_, provided)| provided),
+        };
+        response = (response.status(), Json(problem)).into_response();
+        set(&mut response, "content-type", "application/problem+json");
+    }
+    if let Some((expected, _)) = offsets {
+        set(&mut response, "upload-offset", &expected.to_string());
+    }
+    match code {
+        ErrorCode::TooLarge => set(&mut response, "upload-limit", &limit(door, None)),
+        ErrorCode::WrongMediaType => set(&mut response, "accept-patch", MEDIA_TYPE),
+        _ => {}
+    }
+    response
+}
+
+/// The name by the parameter, by the address, or by `Content-Disposition`.
+fn file_name(
+    parameter: Option<String>,
+    in_path: Option<Path<String>>,
+    headers: &HeaderMap,
+) -> Result<String, HttpError> {
+    if let Some(name) = parameter.or(in_path.map(|Path(name)| name)) {
+        return Ok(name);
+    }
+    let Some(disposition) = headers.get(names::CONTENT_DISPOSITION) else { return Ok(String::new()) };
+    let named = parse_disposition(disposition.as_bytes()).map_err(|error| Error::Invalid(error.to_string()))?;
+    Ok(named.file_name.unwrap_or_default())
+}
+
+/// A structured field that is a whole number (RFC 9651). Whatever else it is, the draft wants it ignored.
+fn natural(headers: &HeaderMap, name: &str) -> Option<u64> {
+    // As many digits as the field's Integer may have.
+    const DIGITS_MAX: usize = 15;
+    let digits = item(headers, name)?;
+    (digits.len() <= DIGITS_MAX && digits.bytes().all(|byte| byte.is_ascii_digit()))
+        .then(|| digits.parse().ok())
+        .flatten()
+}
+
+fn boolean(headers: &HeaderMap, name: &str) -> Option<bool> {
+    match item(headers, name)? {
+        "?1" => Some(true),
+        "?0" => Some(false),
+        _ => None,
+    }
+}
+
+/// The bare item, without its parameters.
+fn item<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    header(headers, name).ok()??.split(';').next().map(str::trim)
+}

@@ -1,0 +1,106 @@
+//! `/api/ingestion/file/sync/…`
+
+use super::body::{Done, JsonBody, Keyed, LongCall, Parameters};
+use crate::Door;
+use crate::credentials::Credentials;
+use crate::error::HttpError;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use lakeshore::Error;
+use lakeshore::idempotency::IdempotencyKey;
+use lakeshore::list::ListParameters;
+use lakeshore::service::{EndSync, StartSync};
+use lakeshore::sync::{Sync, SyncId};
+use lakeshore::upload::{Upload, UploadId};
+use serde::Serialize;
+use std::sync::Arc;
+
+#[derive(Serialize)]
+pub struct Started {
+    sync_id: SyncId,
+}
+
+pub async fn start(
+    State(door): State<Arc<Door>>,
+    headers: HeaderMap,
+    called: LongCall<StartSync>,
+) -> Result<Json<Started>, HttpError> {
+    let key = idempotency_key(&headers)?;
+    Ok(Json(Started { sync_id: door.lake.start_sync_once(&called.caller, called.call, key.as_ref()).await? }))
+}
+
+/// The header `Idempotency-Key`, sent once or not at all.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Error> {
+    let mut values = headers.get_all("idempotency-key").iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => {
+            let text = value.to_str().map_err(|_| Error::Invalid("the Idempotency-Key is not ASCII".into()))?;
+            IdempotencyKey::parse(text).map(Some)
+        }
+        (Some(_), Some(_)) => Err(Error::Invalid("there is more than one Idempotency-Key; send one".into())),
+    }
+}
+
+pub async fn end(
+    State(door): State<Arc<Door>>,
+    JsonBody(body): JsonBody<Keyed<EndSync>>,
+) -> Result<Json<Done>, HttpError> {
+    door.lake.end_sync(&body.caller, &body.call).await?;
+    Ok(Json(Done::SUCCESS))
+}
+
+pub async fn abort(
+    State(door): State<Arc<Door>>,
+    JsonBody(body): JsonBody<Keyed<EndSync>>,
+) -> Result<Json<Done>, HttpError> {
+    door.lake.abort_sync(&body.caller, &body.call).await?;
+    Ok(Json(Done::SUCCESS))
+}
+
+pub async fn list(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Parameters(parameters): Parameters<ListParameters>,
+) -> Result<Json<Vec<Sync>>, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    Ok(Json(door.lake.syncs(&caller, &parameters).await?))
+}
+
+pub async fn history(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Parameters(parameters): Parameters<ListParameters>,
+) -> Result<Json<Vec<Upload>>, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    Ok(Json(door.lake.uploads(&caller, &parameters).await?))
+}
+
+pub async fn one(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Path(id): Path<String>,
+) -> Result<Json<Sync>, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    Ok(Json(door.lake.sync(&caller, sync_id(&id)?).await?))
+}
+
+/// One row of the history, with all columns that differ.
+pub async fn upload(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Path(id): Path<String>,
+) -> Result<Json<Upload>, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    let id = id
+        .parse()
+        .map(UploadId)
+        .map_err(|_| Error::Invalid(format!("the history_id {id:?} is not a whole number; the history gives it")))?;
+    Ok(Json(door.lake.upload(&caller, id).await?))
+}
+
+/// An id from an address.
+pub(super) fn sync_id(digits: &str) -> Result<SyncId, Error> {
+    digits.parse().map_err(|_| Error::Invalid(format!("the sync_id {digits:?} is not a whole number; start gives it")))
+}

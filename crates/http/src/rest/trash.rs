@@ -1,0 +1,77 @@
+//! `/api/lake/trash`
+
+use super::body::{JsonBody, Keyed, Parameters};
+use crate::Door;
+use crate::credentials::Credentials;
+use crate::error::HttpError;
+use axum::Json;
+use axum::extract::State;
+use lakeshore::list::ListParameters;
+use lakeshore::service::{Emptied, EmptyTrash, InTrash, LookIntoTrash, RestoreTrash, RestoredTrash};
+use lakeshore::trash::{TrashEntry, TrashGroup, TrashSummary};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// What was put back. Of one piece asked for by itself there is no more to say than that it was.
+#[derive(Serialize)]
+pub struct Restoring {
+    success: bool,
+    #[serde(flatten)]
+    several: Option<RestoredTrash>,
+}
+
+/// What has begun to be removed.
+#[derive(Serialize)]
+pub struct Emptying {
+    success: bool,
+    #[serde(flatten)]
+    emptied: Emptied,
+}
+
+pub async fn list(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Parameters(parameters): Parameters<ListParameters>,
+) -> Result<Json<Vec<TrashEntry>>, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    Ok(Json(door.lake.trash(&caller, &parameters).await?))
+}
+
+pub async fn groups(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Parameters(parameters): Parameters<ListParameters>,
+) -> Result<Json<Vec<TrashGroup>>, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    Ok(Json(door.lake.trash_groups(&caller, &parameters).await?))
+}
+
+pub async fn summary(State(door): State<Arc<Door>>, credentials: Credentials) -> Result<Json<TrashSummary>, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    Ok(Json(door.lake.trash_summary(&caller).await?))
+}
+
+pub async fn look(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Parameters(wanted): Parameters<LookIntoTrash>,
+) -> Result<Json<InTrash>, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    Ok(Json(door.lake.look_into_trash(&caller, &wanted).await?))
+}
+
+pub async fn restore(
+    State(door): State<Arc<Door>>,
+    JsonBody(body): JsonBody<Keyed<RestoreTrash>>,
+) -> Result<Json<Restoring>, HttpError> {
+    let is_one = body.call.trash_id.is_some();
+    let restored = door.lake.restore_trash(&body.caller, &body.call).await?;
+    Ok(Json(Restoring { success: restored.num_failed == 0, several: (!is_one).then_some(restored) }))
+}
+
+pub async fn empty(
+    State(door): State<Arc<Door>>,
+    JsonBody(body): JsonBody<Keyed<EmptyTrash>>,
+) -> Result<Json<Emptying>, HttpError> {
+    Ok(Json(Emptying { emptied: door.lake.empty_trash(&body.caller, &body.call).await?, success: true }))
+}

@@ -1,0 +1,349 @@
+//! tus 1.0 (https://tus.io/protocols/resumable-upload): core, creation, creation-with-upload, creation-defer-length,
+//! termination, expiration, checksum and concatenation. Every rule is the engine's; this knows the headers.
+
+use super::body::Parameters;
+use super::checksum::{ALGORITHMS, Checksums};
+use super::pieces::{
+    ADDRESS, Ends, Piece, announced_digests, checksums_of_content, has_media_type, header, http_date, location, number,
+    set, take_body,
+};
+use super::syncs::sync_id;
+use crate::Door;
+use crate::credentials::Credentials;
+use crate::error::HttpError;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header as names};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use lakeshore::Error;
+use lakeshore::key::Caller;
+use lakeshore::resumable::Token;
+use lakeshore::service::{NewResumption, Resumption};
+use lakeshore_body::content_fields::{HeadOf, refuse_altered};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const VERSION: &str = "1.0.0";
+const EXTENSIONS: &str =
+    "creation,creation-with-upload,creation-defer-length,termination,expiration,checksum,concatenation";
+const MEDIA_TYPE: &str = "application/offset+octet-stream";
+
+/// For clients that cannot send metadata.
+#[derive(Deserialize)]
+pub struct CreationParameters {
+    sync_id: Option<String>,
+    path: Option<String>,
+}
+
+pub async fn options(State(door): State<Arc<Door>>) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    set(&mut response, "tus-version", VERSION);
+    set(&mut response, "tus-extension", EXTENSIONS);
+    set(&mut response, "tus-max-size", &door.lake.limits().upload_bytes_max.to_string());
+    set(&mut response, "tus-checksum-algorithm", ALGORITHMS);
+    of_tus(response)
+}
+
+pub async fn create(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    Parameters(parameters): Parameters<CreationParameters>,
+    headers: HeaderMap,
+    mut piece: Piece,
+) -> Response {
+    let created = try_create(&door, &credentials, &parameters, &headers, &mut piece).await;
+    answer(created)
+}
+
+async fn try_create(
+    door: &Door,
+    credentials: &Credentials,
+    parameters: &CreationParameters,
+    headers: &HeaderMap,
+    piece: &mut Piece,
+) -> Result<Response, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    check_version(headers)?;
+    let brings_bytes = has_media_type(headers, MEDIA_TYPE) && piece.announced_bytes != Some(0);
+    caller.may_upload_parts()?;
+    refuse_altered(headers, HeadOf::Creation)?;
+    let checksums = if brings_bytes { checksums_of_content(headers)? } else { Checksums::default() };
+    let metadata = header(headers, "upload-metadata")?.unwrap_or_default();
+    let known = parse_metadata(metadata)?;
+    let mut announced = NewResumption {
+        file_name: file_name(&known).to_owned(),
+        length: announced_length(headers)?,
+        metadata: metadata.to_owned(),
+        digests: announced_digests(headers)?,
+        brings_bytes,
+        parts: Vec::new(),
+    };
+    let concatenation = header(headers, "upload-concat")?.map(str::trim);
+    let is_joined = concatenation.is_some_and(|kind| kind != "partial");
+    if announced.length.is_none() && !is_joined && !headers.contains_key("upload-defer-length") {
+        let missing = "the header Upload-Length is missing; send the size in bytes, or Upload-Defer-Length: 1";
+        return Err(Error::Invalid(missing.into()).into());
+    }
+    if concatenation == Some("partial") {
+        let part = door.lake.begin_part(&caller, announced).await?;
+        return begun(door, &caller, part, brings_bytes, checksums, piece).await;
+    }
+    let id = parameters.sync_id.as_deref().or(known.get("sync_id").map(String::as_str)).ok_or_else(|| {
+        Error::Invalid("no sync is named; send its id as the metadata sync_id, or as ?sync_id=N in the address".into())
+    })?;
+    let path = parameters.path.as_deref().or(known.get("path").map(String::as_str));
+    let destination = door.lake.destination(&caller, sync_id(id)?, path).await?;
+    match concatenation {
+        None => {
+            let upload = destination.begin_resumable(announced).await?;
+            begun(door, &caller, upload, brings_bytes, checksums, piece).await
+        }
+        Some(list) => {
+            announced.parts = parts_of(list)?;
+            if headers.contains_key("upload-length") {
+                return Err(
+                    Error::Invalid("an upload that is joined of parts has their length; send none".into()).into()
+                );
+            }
+            Ok(created(&destination.join(announced).await?, piece))
+        }
+    }
+}
+
+/// Takes what the creation brings along. An upload without a byte lands at once.
+async fn begun(
+    door: &Door,
+    caller: &Caller,
+    mut upload: Resumption,
+    brings_bytes: bool,
+    checksums: Checksums,
+    piece: &mut Piece,
+) -> Result<Response, HttpError> {
+    if !brings_bytes {
+        upload.settle().await?;
+        return Ok(created(&upload, piece));
+    }
+    match take_body(door, &mut upload, piece, checksums, Ends::ByLength).await {
+        Ok(()) => Ok(created(&upload, piece)),
+        Err(error) => {
+            // Its client never learns the address: nobody could go on with it.
+            let token = upload.token().clone();
+            drop(upload);
+            let _ = door.lake.discard_resumable(caller, token.as_str()).await;
+            Err(error)
+        }
+    }
+}
+
+fn created(upload: &Resumption, piece: &Piece) -> Response {
+    let mut response = StatusCode::CREATED.into_response();
+    set(&mut response, "location", &location(upload, piece));
+    set(&mut response, "upload-offset", &upload.offset().to_string());
+    set_expiry(&mut response, upload);
+    response
+}
+
+pub async fn look(door: &Door, credentials: &Credentials, token: &str, headers: &HeaderMap) -> Response {
+    of_tus(try_look(door, credentials, token, headers).await.unwrap_or_else(IntoResponse::into_response))
+}
+
+async fn try_look(
+    door: &Door,
+    credentials: &Credentials,
+    token: &str,
+    headers: &HeaderMap,
+) -> Result<Response, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    check_version(headers)?;
+    let mut upload = door.lake.resume(&caller, token).await?;
+    // Begun by the other dialect, and left open there. Here, all bytes are all there is to it.
+    if upload.is_whole() && upload.parts().is_empty() {
+        upload.settle().await?;
+    }
+    let mut response = StatusCode::OK.into_response();
+    set(&mut response, "cache-control", "no-store");
+    if upload.parts().is_empty() || upload.is_complete() {
+        set(&mut response, "upload-offset", &upload.offset().to_string());
+    }
+    match upload.length() {
+        Some(length) => set(&mut response, "upload-length", &length.to_string()),
+        None => set(&mut response, "upload-defer-length", "1"),
+    }
+    if !upload.metadata().is_empty() {
+        set(&mut response, "upload-metadata", upload.metadata());
+    }
+    if upload.is_part() {
+        set(&mut response, "upload-concat", "partial");
+    } else if !upload.parts().is_empty() {
+        let parts: Vec<_> = upload.parts().iter().map(|part| format!("{ADDRESS}/{part}")).collect();
+        set(&mut response, "upload-concat", &format!("final;{}", parts.join(" ")));
+    }
+    set_expiry(&mut response, &upload);
+    Ok(response)
+}
+
+pub async fn append(
+    door: &Door,
+    credentials: &Credentials,
+    token: &str,
+    headers: &HeaderMap,
+    mut piece: Piece,
+) -> Response {
+    let appended = try_append(door, credentials, token, headers, &mut piece).await;
+    answer(appended)
+}
+
+async fn try_append(
+    door: &Door,
+    credentials: &Credentials,
+    token: &str,
+    headers: &HeaderMap,
+    piece: &mut Piece,
+) -> Result<Response, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    check_version(headers)?;
+    if !has_media_type(headers, MEDIA_TYPE) {
+        return Err(HttpError::WrongMediaType { expected: MEDIA_TYPE });
+    }
+    let offset = number(headers, "upload-offset")?.ok_or_else(|| {
+        Error::Invalid("the header Upload-Offset is missing; send the byte at which this piece goes on".into())
+    })?;
+    refuse_altered(headers, HeadOf::Piece)?;
+    let checksums = checksums_of_content(headers)?;
+    let mut upload = door.lake.resume(&caller, token).await?;
+    if !upload.parts().is_empty() {
+        return Err(HttpError::JoinedUpload);
+    }
+    if let Some(length) = number(headers, "upload-length")? {
+        upload.announce_length(length).await?;
+    }
+    upload.go_on_at(offset, piece.announced_bytes)?;
+    take_body(door, &mut upload, piece, checksums, Ends::ByLength).await?;
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    set(&mut response, "upload-offset", &upload.offset().to_string());
+    set_expiry(&mut response, &upload);
+    Ok(response)
+}
+
+pub async fn discard(door: &Door, credentials: &Credentials, token: &str, headers: &HeaderMap) -> Response {
+    let discard = async {
+        let caller = credentials.allowed_caller(&door.lake, None).await?;
+        check_version(headers)?;
+        door.lake.discard_resumable(&caller, token).await?;
+        Ok::<_, HttpError>(StatusCode::NO_CONTENT.into_response())
+    };
+    of_tus(discard.await.unwrap_or_else(IntoResponse::into_response))
+}
+
+/// Does the request speak tus?
+pub fn is_spoken(headers: &HeaderMap) -> bool {
+    headers.contains_key("tus-resumable")
+}
+
+fn check_version(headers: &HeaderMap) -> Result<(), HttpError> {
+    match headers.get("tus-resumable") {
+        Some(version) if version.as_bytes() == VERSION.as_bytes() => Ok(()),
+        _ => Err(HttpError::WrongVersion { spoken: VERSION }),
+    }
+}
+
+fn answer(result: Result<Response, HttpError>) -> Response {
+    of_tus(result.unwrap_or_else(IntoResponse::into_response))
+}
+
+/// What every answer of tus says.
+fn of_tus(mut response: Response) -> Response {
+    set(&mut response, "tus-resumable", VERSION);
+    if response.status() == StatusCode::PRECONDITION_FAILED {
+        set(&mut response, "tus-version", VERSION);
+    }
+    response
+}
+
+fn set_expiry(response: &mut Response, upload: &Resumption) {
+    if !upload.is_complete() || upload.is_part() {
+        set(response, "upload-expires", &http_date(upload.expires_at()));
+    }
+    // Each byte of it may be told only once.
+    response.headers_mut().insert(names::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
+
+fn announced_length(headers: &HeaderMap) -> Result<Option<u64>, Error> {
+    let length = number(headers, "upload-length")?;
+    match header(headers, "upload-defer-length")?.map(str::trim) {
+        None => Ok(length),
+        Some("1") if length.is_none() => Ok(None),
+        Some("1") => Err(Error::Invalid("Upload-Length and Upload-Defer-Length exclude each other; send one".into())),
+        Some(_) => Err(Error::Invalid("Upload-Defer-Length is 1, or not sent at all".into())),
+    }
+}
+
+/// `final;/files/a /files/b`, where each address may be a whole one.
+fn parts_of(list: &str) -> Result<Vec<Token>, Error> {
+    let malformed = || {
+        Error::Invalid(
+            "Upload-Concat is \"partial\", or \"final;\" and the addresses of the parts, parted by spaces".into(),
+        )
+    };
+    let addresses = list.strip_prefix("final;").ok_or_else(malformed)?;
+    let token = |address: &str| {
+        let token = address.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        Token::parse(token).ok_or_else(|| Error::NoSuchResumable(token.chars().take(64).collect()))
+    };
+    let parts: Vec<_> = addresses.split_whitespace().map(token).collect::<Result<_, _>>()?;
+    if parts.is_empty() { Err(malformed()) } else { Ok(parts) }
+}
+
+/// `filename d29ybGQ=,is_confidential`: keys, each with a value in base64, or without one.
+fn parse_metadata(text: &str) -> Result<BTreeMap<&str, String>, Error> {
+    let mut metadata = BTreeMap::new();
+    for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once(' ').unwrap_or((pair, ""));
+        let bytes = BASE64_STANDARD.decode(value.trim()).ok();
+        let value = bytes
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .ok_or_else(|| Error::Invalid(format!("the metadata {key:?} is not UTF-8 in base64; encode it so")))?;
+        // What scripts make of a value that they do not have.
+        if !matches!(value.as_str(), "" | "null" | "undefined") {
+            metadata.insert(key, value);
+        }
+    }
+    Ok(metadata)
+}
+
+/// The name, with the folders of a dropped folder where the client tells them.
+fn file_name<'a>(metadata: &'a BTreeMap<&str, String>) -> &'a str {
+    let relative = metadata.get("relativePath").map(|path| path.strip_prefix('/').unwrap_or(path));
+    let named = || metadata.get("filename").or_else(|| metadata.get("name")).map(String::as_str);
+    relative.or_else(named).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_is_read_as_clients_write_it() {
+        let metadata = parse_metadata("filename YS5jc3Y=, relativePath bnVsbA==,is_confidential,sync_id Nw==").unwrap();
+        assert_eq!((file_name(&metadata), metadata["sync_id"].as_str()), ("a.csv", "7"));
+        assert_eq!(metadata.len(), 2);
+        let dropped = parse_metadata("name YS5jc3Y=,relativePath L2R0PTEvYS5jc3Y=").unwrap();
+        assert_eq!(file_name(&dropped), "dt=1/a.csv");
+        assert_eq!(file_name(&parse_metadata("").unwrap()), "");
+        assert!(parse_metadata("filename !").is_err());
+        assert!(parse_metadata("filename /w==").is_err(), "not UTF-8");
+    }
+
+    #[test]
+    fn parts_are_named_by_any_form_of_their_address() {
+        let token = "0".repeat(32);
+        let list = format!("final;/api/lake/files/{token} http://lake.example/api/lake/files/{token}");
+        assert_eq!(parts_of(&list).unwrap(), [Token::parse(&token).unwrap(), Token::parse(&token).unwrap()]);
+        assert!(matches!(parts_of("final;/api/lake/files/x"), Err(Error::NoSuchResumable(_))));
+        for wrong in ["final;", "final", "parts"] {
+            assert!(matches!(parts_of(wrong), Err(Error::Invalid(_))), "{wrong:?}");
+        }
+    }
+}

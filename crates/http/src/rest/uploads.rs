@@ -1,0 +1,77 @@
+//! `/api/lake/file/upload`: the files of one multipart body.
+
+use super::body::{Answer, Parameters};
+use super::checksum::Checksums;
+use super::reception::{FormHead, Reception};
+use super::syncs::sync_id;
+use crate::Door;
+use crate::chunk_fields::ChunkFields;
+use crate::credentials::Credentials;
+use crate::error::HttpError;
+use crate::sender::SentBy;
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri, header};
+use lakeshore::upload::{Landed, hexadecimal};
+use lakeshore::{Error, LakePath};
+use lakeshore_body::content_fields::{HeadOf, refuse_altered};
+use lakeshore_body::digest_fields::{DigestFields, wants_digest};
+use lakeshore_body::multipart::boundary;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+#[derive(Deserialize)]
+pub struct UploadParameters {
+    sync_id: Option<String>,
+    path: Option<String>,
+}
+
+/// A file that has landed, where its sender asks for its digest or has announced it.
+#[derive(Serialize)]
+pub struct LandedFile {
+    path: LakePath,
+    size_bytes: u64,
+    sha256: String,
+}
+
+impl From<Landed> for LandedFile {
+    fn from(Landed { path, digest }: Landed) -> Self {
+        Self { path, size_bytes: digest.size_bytes, sha256: hexadecimal(&digest.sha256) }
+    }
+}
+
+pub async fn upload(
+    State(door): State<Arc<Door>>,
+    credentials: Credentials,
+    SentBy(sender): SentBy,
+    Parameters(parameters): Parameters<UploadParameters>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Answer<Vec<LandedFile>>>, HttpError> {
+    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    caller.may_upload_parts()?;
+    refuse_altered(&headers, HeadOf::Form)?;
+    let chunk_fields = ChunkFields::of_head(&uri, &headers);
+    chunk_fields.refuse()?;
+    let id = parameters.sync_id.as_deref().ok_or_else(|| {
+        Error::Invalid("the parameter sync_id is missing; add ?sync_id=N with the id that start gave".into())
+    })?;
+    let destination = door.lake.destination(&caller, sync_id(id)?, parameters.path.as_deref()).await?;
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let destination = destination.expecting(length.unwrap_or(0)).sent_by(sender);
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let boundary = content_type.and_then(boundary).ok_or(HttpError::NotMultipart)?;
+    let head = FormHead {
+        boundary,
+        length,
+        announced: DigestFields::of_upload(&headers)?,
+        checksums: Checksums::of_body(&headers)?,
+        chunk_fields,
+        wants_digests: wants_digest(&headers),
+    };
+    let reception = Reception::new(&door, &destination, body.into_data_stream(), head);
+    let landed = reception.receive().await?;
+    Ok(Json(Answer::success((!landed.is_empty()).then_some(landed))))
+}

@@ -1,0 +1,100 @@
+//! Who sends a request, as far as it tells: the address, and what the program calls itself. For people to look at;
+//! nothing is allowed or refused by it.
+
+use super::forwarded::X_FORWARDED_FOR;
+use super::networks::ClientInfo;
+use axum::extract::FromRequestParts;
+use axum::http::header::{HeaderName, USER_AGENT};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
+use lakeshore::activity::Origin;
+use lakeshore::in_flight::Sender;
+use lakeshore::shares::Network;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+
+/// Of what a program calls itself, what is kept.
+const PROGRAM_CHARACTERS_MAX: usize = 120;
+
+/// The sender of a request; its key is known elsewhere.
+pub struct SentBy(pub Sender);
+
+impl<S: Sync> FromRequestParts<S> for SentBy {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self(sender(&parts.headers, parts.extensions.get::<ClientInfo>().copied())))
+    }
+}
+
+fn sender(headers: &HeaderMap, client: Option<ClientInfo>) -> Sender {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    Sender {
+        by: String::new(),
+        address: client.map(|client| client.address.to_string()),
+        program: text(USER_AGENT).map(|program| program.chars().take(PROGRAM_CHARACTERS_MAX).collect()),
+    }
+}
+
+/// What a request has of its origin. Kept as it came: few requests are ever asked for it in words.
+#[derive(Debug, Default)]
+pub struct Traces {
+    client: Option<ClientInfo>,
+    forwarded_for: Option<HeaderValue>,
+    program: Option<HeaderValue>,
+}
+
+impl Traces {
+    pub fn of(headers: &HeaderMap, client: Option<ClientInfo>) -> Self {
+        let kept = |name: HeaderName| headers.get(name).cloned();
+        let is_trusted = client.is_some_and(|client| client.is_by_trusted_proxy);
+        Self { client, forwarded_for: kept(X_FORWARDED_FOR).filter(|_| is_trusted), program: kept(USER_AGENT) }
+    }
+
+    /// The other end of the connection, for the log.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.client.map(|client| client.peer)
+    }
+
+    /// Where the client is, as shares count.
+    pub fn network(&self) -> Network {
+        self.client.map_or(Network::Unknown, |client| Network::of(client.address))
+    }
+
+    /// The client's address, and the chain of addresses that a trusted proxy has given; the program is what the request claims.
+    pub fn origin(&self) -> Origin {
+        let text = |value: &Option<HeaderValue>| {
+            let text = value.as_ref()?.to_str().ok()?;
+            Some(text.chars().take(PROGRAM_CHARACTERS_MAX).collect())
+        };
+        Origin {
+            address: self.client.map(|client| client.address.to_string()),
+            forwarded_for: text(&self.forwarded_for),
+            program: text(&self.program),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::networks::Access;
+
+    fn client(is_by_trusted_proxy: bool) -> Option<ClientInfo> {
+        let (peer, address) = ("127.0.0.1:4000".parse().unwrap(), "192.0.2.7".parse().unwrap());
+        Some(ClientInfo { peer, address, access: Access::KeyNeeded, is_by_trusted_proxy, is_by_tls: false })
+    }
+
+    #[test]
+    fn the_origin_names_the_client_and_the_chain_of_a_trusted_proxy_alone() {
+        let mut headers = HeaderMap::new();
+        headers.insert(X_FORWARDED_FOR, "198.51.100.4, 192.0.2.7".parse().unwrap());
+        headers.insert(USER_AGENT, "x".repeat(500).parse().unwrap());
+        let origin = Traces::of(&headers, client(true)).origin();
+        assert_eq!(origin.address.unwrap(), "192.0.2.7");
+        assert_eq!(origin.forwarded_for.unwrap(), "198.51.100.4, 192.0.2.7");
+        assert_eq!(origin.program.unwrap().len(), PROGRAM_CHARACTERS_MAX);
+        assert!(Traces::of(&headers, client(false)).origin().forwarded_for.is_none());
+        assert_eq!(sender(&headers, client(true)).address.unwrap(), "192.0.2.7");
+    }
+}

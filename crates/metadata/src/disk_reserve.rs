@@ -1,0 +1,169 @@
+//! Disk space beside the database that is set aside for relief: files that hold nothing, each released when a full disk keeps
+//! a server from starting, or people from emptying the trash. Made again when there is room; until then no upload begins.
+//!
+//! They are several, for each release to give a few inodes and blocks, and for a purge that meets a full disk once more to
+//! have another.
+
+use lakeshore::ports::Space;
+use lakeshore_system::space::space_of;
+use rustix::fs::{CWD, FallocateFlags, Mode, OFlags, fallocate, openat, statvfs, syncfs};
+use rustix::io::Errno;
+use std::fs::DirBuilder;
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The folder of the reserve, in the data folder.
+const FOLDER: &str = "reserve";
+/// A file that is written to find out whether there is room, beside the folder.
+const PROBE: &str = "reserve-probe";
+const FILES: u64 = 4;
+const FILE_BYTES: u64 = 512 << 10;
+/// A disk with less room has none to set aside.
+const ROOM_BYTES_MIN: u64 = 8 * FILES * FILE_BYTES;
+/// With less, a database cannot be opened: its log and the index of that have to be made.
+const OPENING_BYTES_MIN: u64 = 1 << 20;
+const OPENING_INODES_MIN: u64 = 8;
+
+#[derive(Debug)]
+pub struct DiskReserve {
+    folder: PathBuf,
+    /// Files that were made once and are released now.
+    num_released: AtomicU64,
+}
+
+impl DiskReserve {
+    pub fn in_data_folder(data_dir: &Path) -> Self {
+        let reserve = Self { folder: data_dir.join(FOLDER), num_released: AtomicU64::new(0) };
+        if reserve.folder.is_dir() {
+            let num_released = (0..FILES).filter(|number| !reserve.file(*number).exists()).count();
+            reserve.num_released.store(num_released as u64, Ordering::Relaxed);
+        }
+        reserve
+    }
+
+    fn file(&self, number: u64) -> PathBuf {
+        self.folder.join(number.to_string())
+    }
+
+    /// Bytes that are to be set aside again before anything else may take the room.
+    pub fn missing_bytes(&self) -> u64 {
+        self.num_released.load(Ordering::Relaxed).saturating_mul(FILE_BYTES)
+    }
+
+    /// Gives a part of the reserve back to the disk. False where nothing is left of it.
+    pub fn release(&self) -> bool {
+        for number in 0..FILES {
+            match std::fs::remove_file(self.file(number)) {
+                Ok(()) => {
+                    // Btrfs gives the room back with its next commit.
+                    if let Ok(folder) = openat(CWD, &self.folder, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+                        let _ = syncfs(&folder);
+                    }
+                    self.num_released.fetch_add(1, Ordering::Relaxed);
+                    let left = FILES - self.num_released.load(Ordering::Relaxed).min(FILES);
+                    tracing::warn!(
+                        left,
+                        "the disk of the database is full; a part of the reserve was released, for people to empty the trash"
+                    );
+                    return true;
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => tracing::debug!(%error, "a part of the reserve cannot be released"),
+            }
+        }
+        false
+    }
+
+    /// Sets aside what is missing, where the disk has room for it.
+    pub fn refill(&self) -> io::Result<()> {
+        let is_made = self.folder.is_dir();
+        let needed_bytes = match (is_made, self.missing_bytes()) {
+            (true, 0) => return Ok(()),
+            // As much stays free, for what made the room.
+            (true, missing_bytes) => 2 * missing_bytes + OPENING_BYTES_MIN,
+            (false, _) => ROOM_BYTES_MIN,
+        };
+        if self.space()?.free_bytes < needed_bytes {
+            return Ok(());
+        }
+        if !is_made {
+            DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        }
+        for number in 0..FILES {
+            let file = self.file(number);
+            if !file.exists()
+                && let Err(error) = allocate(&file)
+            {
+                let _ = std::fs::remove_file(&file);
+                return Err(error);
+            }
+        }
+        if self.num_released.swap(0, Ordering::Relaxed) > 0 {
+            tracing::info!("there is room on the disk of the database; its reserve is set aside again");
+        }
+        Ok(())
+    }
+
+    /// Whether the disk is too full for a database to be opened on it. What a file system says of its room may be more than
+    /// it gives (Btrfs): so that is found out by writing, too.
+    pub fn is_disk_full(&self) -> bool {
+        let data_dir = self.folder.parent().unwrap_or(&self.folder);
+        let Ok(found) = statvfs(data_dir) else { return false };
+        // Where inodes are not counted, there are always some.
+        let has_inodes = found.f_files == 0 || found.f_favail >= OPENING_INODES_MIN;
+        if space_of(&found).free_bytes < OPENING_BYTES_MIN || !has_inodes {
+            return true;
+        }
+        let probe = data_dir.join(PROBE);
+        let written = allocate(&probe);
+        let _ = std::fs::remove_file(&probe);
+        written.is_err_and(|error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+    }
+
+    fn space(&self) -> Result<Space, Errno> {
+        Ok(space_of(&statvfs(self.folder.parent().unwrap_or(&self.folder))?))
+    }
+}
+
+/// Blocks of the disk, not only a promise of them.
+fn allocate(path: &Path) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat(CWD, path, flags, Mode::RUSR | Mode::WUSR)?;
+    match fallocate(&file, FallocateFlags::empty(), 0, FILE_BYTES) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+            let mut file = std::fs::File::from(file);
+            let piece = vec![0xa5; 64 << 10];
+            for _ in 0..FILE_BYTES / piece.len() as u64 {
+                file.write_all(&piece)?;
+            }
+            file.sync_all()
+        }
+        allocated => Ok(allocated?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_released_is_missing_until_it_is_set_aside_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let reserve = DiskReserve::in_data_folder(folder.path());
+        assert!(!reserve.release(), "none was made yet");
+        assert_eq!(reserve.missing_bytes(), 0);
+        reserve.refill().unwrap();
+        for released in 1..=FILES {
+            assert!(reserve.release());
+            assert_eq!(reserve.missing_bytes(), released * FILE_BYTES);
+        }
+        assert!(!reserve.release());
+        let reserve = DiskReserve::in_data_folder(folder.path());
+        assert_eq!(reserve.missing_bytes(), FILES * FILE_BYTES, "another server knows of it");
+        reserve.refill().unwrap();
+        assert_eq!(reserve.missing_bytes(), 0);
+        assert_eq!(std::fs::metadata(reserve.file(0)).unwrap().len(), FILE_BYTES);
+    }
+}

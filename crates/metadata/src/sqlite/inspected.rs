@@ -1,0 +1,290 @@
+//! Files that were looked at get what was read of them, and are compared with what was there before. A group costs a few
+//! statements however many files are in it: what it needs is read in one, decided here, and written in one.
+
+use super::query::{Row, Value, changed, rows};
+use super::row::{id, is_null, parsed};
+use super::schemas::{good_of, parse, rows_of};
+use super::writing::Writing;
+use lakeshore::Error;
+use lakeshore::ports::schemas::InspectedUpload;
+use lakeshore::preview::Inspected;
+use lakeshore::schema::{Schema, SchemaPolicy};
+use lakeshore::sync::Phase;
+use sqlx::Row as _;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::LazyLock;
+
+/// What a group needs to know, by its files and by the columns that they have; each row says by its first column what it is of.
+const FOUND: [&str; 5] = [
+    "SELECT 'last' AS is_of, (SELECT coalesce(max(schema_id), 0) FROM schemas) AS schema_id",
+    // A file that is left out was remembered before.
+    "SELECT 'file' AS is_of, u.history_id, u.sync_id FROM json_each($1) CROSS JOIN uploads u ON u.history_id = value \
+     WHERE EXISTS (SELECT 1 FROM uninspected q WHERE q.history_id = u.history_id) \
+     OR EXISTS (SELECT 1 FROM inspection_attempts a WHERE a.history_id = u.history_id)",
+    "SELECT 'sync' AS is_of, s.sync_id, s.phase, p.policy, d.sync_id AS good_sync_id, d.schema_id AS good_id, d.before_id, \
+     (SELECT min(first_id) FROM sync_schemas f WHERE f.sync_id = s.sync_id) AS first_file_id, \
+     (SELECT schema_id FROM sync_schemas f WHERE f.sync_id = s.sync_id ORDER BY first_id LIMIT 1) AS first_schema_id \
+     FROM syncs s LEFT JOIN schema_policies p ON p.path = s.path LEFT JOIN dataset_schemas d ON d.path = s.path \
+     WHERE s.sync_id IN (SELECT u.sync_id FROM json_each($1) CROSS JOIN uploads u ON u.history_id = value)",
+    "SELECT 'schema' AS is_of, s.schema_id, s.content FROM json_each($2) CROSS JOIN schemas s ON s.content = value",
+    "SELECT 'schema of a sync' AS is_of, f.sync_id, f.schema_id FROM sync_schemas f \
+     WHERE f.sync_id IN (SELECT u.sync_id FROM json_each($1) CROSS JOIN uploads u ON u.history_id = value) \
+     AND f.schema_id IN (SELECT s.schema_id FROM json_each($2) CROSS JOIN schemas s ON s.content = value)",
+];
+const CONTENTS: &str = "SELECT s.schema_id, s.content FROM json_each(?) CROSS JOIN schemas s ON s.schema_id = value";
+
+/// All that a group writes.
+const REMEMBER: &str = concat!(
+    "DELETE FROM inspection_attempts WHERE history_id IN (SELECT value FROM json_each($1)); \
+     DELETE FROM uninspected WHERE history_id IN (SELECT value FROM json_each($1)); \
+     INSERT INTO schemas (schema_id, content) SELECT value ->> 0, value ->> 1 FROM json_each($2); \
+     INSERT INTO sync_schemas (sync_id, schema_id, files, first_id) \
+     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each($3) WHERE true \
+     ON CONFLICT (sync_id, schema_id) DO UPDATE SET files = files + excluded.files; \
+     INSERT INTO file_schemas (history_id, row_count, schema_id, baseline_id, problem, difference) \
+     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each($4); \
+     INSERT INTO differing_files (sync_id, history_id) SELECT value ->> 0, value ->> 1 FROM json_each($5); \
+     UPDATE syncs SET num_differing = num_differing + (value ->> 1) FROM json_each($6) WHERE sync_id = value ->> 0; ",
+    good_of!("$7")
+);
+
+/// Remembers what was read of files that wait for it.
+pub(super) async fn remember_inspected(writing: &mut Writing, files: &[InspectedUpload]) -> Result<(), Error> {
+    let ids = rows_of(&files.iter().map(|file| file.upload_id).collect::<Vec<_>>())?;
+    let content = |file: &InspectedUpload| file.inspected.schema.as_ref().map(serde_json::to_string).transpose();
+    let contents = files.iter().map(content).collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
+    let mut known = Known::find(writing, &ids, contents.iter().flatten().collect()).await?;
+    let mut group = Group::default();
+    for (file, content) in files.iter().zip(&contents) {
+        group.add(&mut known, file, content.as_deref());
+    }
+    let baselines = known.baselines(writing, &group).await?;
+    group.write(writing, ids, &baselines).await
+}
+
+/// What the database holds of a group's files.
+#[derive(Default)]
+struct Known {
+    /// The last id that a schema has.
+    last_id: i64,
+    /// Files that wait to be looked at, with their syncs.
+    files: HashMap<i64, i64>,
+    syncs: HashMap<i64, OfSync>,
+    /// The ids of the group's schemas.
+    schemas: HashMap<String, i64>,
+}
+
+struct OfSync {
+    baseline: Baseline,
+    /// The first file that has brought columns, and which.
+    first: Option<(i64, i64)>,
+    /// Which of the group's schemas it has.
+    has: BTreeSet<i64>,
+}
+
+/// What a file of a sync is compared with.
+enum Baseline {
+    Nothing,
+    /// What a sync before it has left.
+    Before(i64),
+    /// The columns of its own first file.
+    First,
+}
+
+enum Found {
+    Last(i64),
+    File { history_id: i64, sync_id: i64 },
+    Sync(i64, OfSync),
+    Schema(String, i64),
+    OfSync { sync_id: i64, schema_id: i64 },
+}
+
+fn found_row(row: &Row) -> sqlx::Result<Found> {
+    Ok(match row.try_get("is_of")? {
+        "last" => Found::Last(row.try_get("schema_id")?),
+        "file" => Found::File { history_id: row.try_get("history_id")?, sync_id: row.try_get("sync_id")? },
+        "sync" => {
+            let first: Option<i64> = row.try_get("first_file_id")?;
+            let first = first.zip(row.try_get("first_schema_id")?);
+            Found::Sync(row.try_get("sync_id")?, OfSync { baseline: baseline(row)?, first, has: BTreeSet::new() })
+        }
+        "schema" => Found::Schema(row.try_get("content")?, row.try_get("schema_id")?),
+        _ => Found::OfSync { sync_id: row.try_get("sync_id")?, schema_id: row.try_get("schema_id")? },
+    })
+}
+
+fn baseline(row: &Row) -> sqlx::Result<Baseline> {
+    if !is_null(row, "policy")? && parsed(row, "policy", SchemaPolicy::parse)? == SchemaPolicy::Ignore {
+        return Ok(Baseline::Nothing);
+    }
+    let (sync_id, good_sync_id): (i64, Option<i64>) = (row.try_get("sync_id")?, row.try_get("good_sync_id")?);
+    let before: Option<i64> = match good_sync_id.map(|good_sync_id| good_sync_id.cmp(&sync_id)) {
+        // A late sync is not measured by a newer one.
+        Some(Ordering::Greater) if parsed(row, "phase", Phase::parse)? == Phase::Ended => return Ok(Baseline::Nothing),
+        Some(Ordering::Equal) => row.try_get("before_id")?,
+        Some(Ordering::Less | Ordering::Greater) => row.try_get("good_id")?,
+        None => None,
+    };
+    Ok(before.map_or(Baseline::First, Baseline::Before))
+}
+
+impl OfSync {
+    fn baseline_id(&self) -> Option<i64> {
+        match self.baseline {
+            Baseline::Nothing => None,
+            Baseline::Before(schema_id) => Some(schema_id),
+            Baseline::First => self.first.map(|(_, schema_id)| schema_id),
+        }
+    }
+
+    fn add(&mut self, history_id: i64, schema_id: i64) {
+        if self.has.insert(schema_id) && self.first.is_none_or(|(first, _)| history_id < first) {
+            self.first = Some((history_id, schema_id));
+        }
+    }
+}
+
+impl Known {
+    async fn find(writing: &mut Writing, ids: &Value, contents: BTreeSet<&String>) -> Result<Self, Error> {
+        static ALL: LazyLock<String> = LazyLock::new(|| FOUND.join("; "));
+        let mut known = Self::default();
+        let asked = vec![ids.clone(), Value::rows(&contents.into_iter().collect::<Vec<_>>())?];
+        for found in rows(writing, ALL.as_str(), asked, found_row).await? {
+            match found {
+                Found::Last(last_id) => known.last_id = last_id,
+                Found::File { history_id, sync_id } => drop(known.files.insert(history_id, sync_id)),
+                Found::Sync(sync_id, sync) => drop(known.syncs.insert(sync_id, sync)),
+                Found::Schema(content, schema_id) => drop(known.schemas.insert(content, schema_id)),
+                Found::OfSync { sync_id, schema_id } => {
+                    if let Some(sync) = known.syncs.get_mut(&sync_id) {
+                        sync.has.insert(schema_id);
+                    }
+                }
+            }
+        }
+        Ok(known)
+    }
+
+    /// The schemas that files of the group are compared with.
+    async fn baselines(&self, writing: &mut Writing, group: &Group<'_>) -> Result<HashMap<i64, Schema>, Error> {
+        let mut wanted: BTreeSet<_> = group.files.iter().filter_map(|file| file.baseline_id).collect();
+        let mut baselines = HashMap::new();
+        for (content, schema_id) in &self.schemas {
+            if wanted.remove(schema_id) {
+                baselines.insert(*schema_id, parse(content)?);
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(baselines);
+        }
+        let wanted = vec![Value::rows(&wanted.into_iter().collect::<Vec<_>>())?];
+        let content = |row: &Row| Ok((row.try_get("schema_id")?, row.try_get::<String, _>("content")?));
+        for (schema_id, content) in rows(writing, CONTENTS, wanted, content).await? {
+            baselines.insert(schema_id, parse(&content)?);
+        }
+        Ok(baselines)
+    }
+}
+
+/// What a group writes.
+#[derive(Default)]
+struct Group<'a> {
+    new_schemas: Vec<(i64, &'a str)>,
+    /// Of a sync and a schema, how many files have it, and the first of them.
+    of_syncs: BTreeMap<(i64, i64), (u64, i64)>,
+    files: Vec<Read<'a>>,
+}
+
+/// A file of which something was read.
+struct Read<'a> {
+    history_id: i64,
+    sync_id: i64,
+    inspected: &'a Inspected,
+    schema_id: Option<i64>,
+    /// What it is compared with, where that is another.
+    baseline_id: Option<i64>,
+}
+
+impl<'a> Group<'a> {
+    fn add(&mut self, known: &mut Known, file: &'a InspectedUpload, content: Option<&'a str>) {
+        let InspectedUpload { upload_id, inspected } = file;
+        let history_id = id(upload_id.0);
+        let Some(sync_id) = known.files.remove(&history_id) else { return };
+        if inspected.row_count.is_none() && inspected.schema.is_none() && inspected.problem.is_none() {
+            return;
+        }
+        let Some(sync) = known.syncs.get_mut(&sync_id) else { return };
+        let schema_id = content.map(|content| {
+            known.schemas.get(content).copied().unwrap_or_else(|| {
+                known.last_id += 1;
+                known.schemas.insert(content.to_owned(), known.last_id);
+                self.new_schemas.push((known.last_id, content));
+                known.last_id
+            })
+        });
+        let mut baseline_id = None;
+        if let Some(schema_id) = schema_id {
+            baseline_id = sync.baseline_id().filter(|baseline_id| *baseline_id != schema_id);
+            sync.add(history_id, schema_id);
+            self.of_syncs.entry((sync_id, schema_id)).or_insert((0, history_id)).0 += 1;
+        }
+        self.files.push(Read { history_id, sync_id, inspected, schema_id, baseline_id });
+    }
+
+    async fn write(self, writing: &mut Writing, ids: Value, baselines: &HashMap<i64, Schema>) -> Result<(), Error> {
+        let mut files = Vec::with_capacity(self.files.len());
+        let mut differing = Vec::new();
+        let mut num_differing: BTreeMap<i64, u64> = BTreeMap::new();
+        for Read { history_id, sync_id, inspected, schema_id, baseline_id } in &self.files {
+            let Inspected { row_count, schema, problem, .. } = inspected;
+            let baseline = baseline_id.and_then(|baseline_id| Some((baseline_id, baselines.get(&baseline_id)?)));
+            let difference = baseline.zip(schema.as_ref()).and_then(|((baseline_id, old), new)| {
+                new.differs_from(old).map(|difference| (baseline_id, difference.in_short()))
+            });
+            let (baseline_id, difference) = difference.unzip();
+            if baseline_id.is_some() {
+                differing.push((sync_id, history_id));
+                *num_differing.entry(*sync_id).or_default() += 1;
+            }
+            let difference = difference.map(|difference| serde_json::to_string(&difference)).transpose();
+            let difference = difference.map_err(Error::internal)?;
+            files.push((history_id, row_count.map(id), schema_id, baseline_id, problem, difference));
+        }
+        let of_sync = |((sync_id, schema_id), (files, first_id)): (&(i64, i64), &(u64, i64))| {
+            (*sync_id, *schema_id, *files, *first_id)
+        };
+        let syncs: BTreeSet<_> = self.of_syncs.keys().map(|(sync_id, _)| sync_id).collect();
+        let values = vec![
+            ids,
+            Value::rows(&self.new_schemas)?,
+            Value::rows(&self.of_syncs.iter().map(of_sync).collect::<Vec<_>>())?,
+            Value::rows(&files)?,
+            Value::rows(&differing)?,
+            Value::rows(&num_differing.into_iter().collect::<Vec<_>>())?,
+            Value::rows(&syncs.into_iter().collect::<Vec<_>>())?,
+        ];
+        changed(writing, REMEMBER, values).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::SqliteState;
+    use crate::sqlite::query::Select;
+    use crate::sqlite::schemas::tests::goes_by_an_index;
+    use sqlx::Executor;
+
+    #[tokio::test]
+    async fn what_a_group_needs_and_changes_is_found_by_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = SqliteState::open(&folder.path().join("lakeshore.db")).await.unwrap();
+        let mut connection = state.readers.look().await.unwrap();
+        // A plan would also show how rows that wait for their parent would be found: there never are any.
+        connection.execute("PRAGMA foreign_keys = OFF").await.unwrap();
+        for sql in FOUND.into_iter().chain([CONTENTS]).chain(REMEMBER.split("; ")) {
+            goes_by_an_index(Select::new(sql), &mut connection).await;
+        }
+    }
+}

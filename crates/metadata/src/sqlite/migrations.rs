@@ -1,0 +1,210 @@
+//! The tables, of one version for each program: `crates/metadata/migrations/sqlite/`, run by sqlx's migrator.
+//!
+//! Its table `_sqlx_migrations` says which have run, and `PRAGMA user_version` repeats the number: by it the programs of
+//! before sqlx know a database that is too new for them, and theirs is known here.
+
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{AssertSqlSafe, Connection, Executor, SqlSafeStr, SqliteConnection};
+use std::borrow::Cow;
+
+macro_rules! migrations {
+    ($($file:literal),* $(,)?) => {
+        &[$(($file, include_str!(concat!("../../migrations/sqlite/", $file, ".sql")))),*]
+    };
+}
+
+/// Numbered from 1, each by its name.
+const MIGRATIONS: &[(&str, &str)] = migrations![
+    "0001_lake",
+    "0002_history_at_scale",
+    "0003_trash_emptied",
+    "0004_resumables",
+    "0005_batches",
+    "0006_taken_over",
+    "0007_datasets",
+    "0008_schemas",
+    "0009_activity",
+    "0010_sha512_of_resumables",
+    "0011_search",
+    "0012_pages_of_syncs_and_trash",
+    "0013_inspections",
+    "0014_owners",
+    "0015_sessions_and_duplicates",
+    "0016_lake_identity",
+    "0017_clock",
+];
+
+/// The version that this program works with.
+pub(super) fn newest() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
+fn migrator() -> Migrator {
+    let migration = |(version, (file, sql)): (i64, &(&'static str, &'static str))| {
+        let description = file.split_once('_').map_or(*file, |(_, description)| description).replace('_', " ");
+        Migration::new(version, Cow::Owned(description), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations((1..).zip(MIGRATIONS).map(migration).collect())
+}
+
+/// The version of the database; 0 of one that holds no table yet. Only reads.
+pub(super) async fn version(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
+    let counted: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
+    if !has_table(connection).await? {
+        return Ok(counted);
+    }
+    let sql = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
+    let migrated: i64 = sqlx::query_scalar(sql).fetch_one(connection).await?;
+    Ok(migrated.max(counted))
+}
+
+async fn has_table(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations')";
+    sqlx::query_scalar(sql).fetch_one(connection).await
+}
+
+/// Whether nothing is left to do. Only reads: so a full disk keeps nobody from opening what is up to date.
+pub(super) async fn is_done(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    // Counted there when all have run, and not before.
+    let counted: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
+    Ok(counted == newest() && has_table(connection).await?)
+}
+
+/// Brings the database to the newest version. Nobody else may be opening it.
+pub(super) async fn run(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
+    run_to(connection, newest()).await
+}
+
+async fn run_to(connection: &mut SqliteConnection, version: i64) -> Result<(), MigrateError> {
+    let migrator = migrator();
+    adopt(connection, &migrator).await?;
+    migrator.run_to(version, &mut *connection).await?;
+    connection.execute(AssertSqlSafe(format!("PRAGMA user_version = {version}"))).await?;
+    Ok(())
+}
+
+/// Databases of before were counted by `PRAGMA user_version` alone, and the very first by the table alone, of which only the
+/// number means something: its first migration was another text.
+async fn adopt(connection: &mut SqliteConnection, migrator: &Migrator) -> Result<(), MigrateError> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut counted: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *transaction).await?;
+    let mut has_table = has_table(&mut transaction).await?;
+    if has_table && counted == 0 {
+        transaction.execute("DROP TABLE _sqlx_migrations").await?;
+        (counted, has_table) = (1, false);
+    }
+    if !has_table {
+        transaction.ensure_migrations_table(&migrator.table_name).await?;
+        for migration in migrator.iter().filter(|migration| migration.version <= counted) {
+            transaction.skip(&migrator.table_name, migration).await?;
+        }
+        transaction.execute(AssertSqlSafe(format!("PRAGMA user_version = {counted}"))).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::connection::open_writing;
+    use std::path::Path;
+
+    /// What is one statement or several, without values.
+    async fn execute(connection: &mut SqliteConnection, sql: &'static str) {
+        connection.execute(sql).await.unwrap();
+    }
+
+    async fn texts(connection: &mut SqliteConnection, sql: &'static str) -> Vec<String> {
+        sqlx::query_scalar(sql).fetch_all(connection).await.unwrap()
+    }
+
+    async fn empty(folder: &Path) -> SqliteConnection {
+        let file = folder.join("lakeshore.db");
+        std::fs::File::create(&file).unwrap();
+        open_writing(&file).await.unwrap()
+    }
+
+    /// As the programs of before sqlx left it.
+    async fn counted_by_pragma(connection: &mut SqliteConnection, version: i64) {
+        run_to(connection, version).await.unwrap();
+        execute(connection, "DROP TABLE _sqlx_migrations").await;
+    }
+
+    #[tokio::test]
+    async fn a_database_of_any_version_and_either_count_becomes_the_newest_once() {
+        let mut tables: Option<Vec<String>> = None;
+        for before in 0..=newest() {
+            let folder = tempfile::tempdir().unwrap();
+            let mut connection = empty(folder.path()).await;
+            if before > 0 {
+                counted_by_pragma(&mut connection, before).await;
+            }
+            assert_eq!(version(&mut connection).await.unwrap(), before);
+            for _ in 0..2 {
+                run(&mut connection).await.unwrap();
+                assert_eq!(version(&mut connection).await.unwrap(), newest());
+            }
+            let counted = format!("{}", newest());
+            assert_eq!(texts(&mut connection, "SELECT user_version || '' FROM pragma_user_version").await, [&*counted]);
+            assert_eq!(texts(&mut connection, "SELECT count(*) || '' FROM _sqlx_migrations").await, [&*counted]);
+            let made = texts(&mut connection, "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY sql").await;
+            assert_eq!(*tables.get_or_insert_with(|| made.clone()), made, "from version {before}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_database_of_the_first_version_keeps_its_rows_and_counts_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut connection = empty(folder.path()).await;
+        execute(&mut connection, MIGRATIONS[0].1).await;
+        execute(
+            &mut connection,
+            "CREATE TABLE _sqlx_migrations (version BIGINT, success BOOLEAN);
+             INSERT INTO _sqlx_migrations VALUES (1, true);
+             INSERT INTO syncs (name, path, sync_type, start_time, started_by, last_activity, total_files)
+             VALUES ('n', '/a', 'IncrementalSync', 1, 'me', 1, 2);
+             INSERT INTO uploads (sync_id, ordinal, file_name, target, status, start_time)
+             VALUES (1, 1, 'x', '/a/dt=1/x', 'Finished', 1), (1, 2, 'y', '/a/dt=1/y', 'Failed', 1);",
+        )
+        .await;
+        run(&mut connection).await.unwrap();
+        run(&mut connection).await.unwrap();
+        let above = "SELECT above.path FROM uploads JOIN folders_above USING (folder_id) \
+                     JOIN folders above ON above.folder_id = above_id WHERE history_id = 1 ORDER BY above.path";
+        assert_eq!(texts(&mut connection, above).await, ["/a", "/a/dt=1"]);
+        let counts = "SELECT DISTINCT scope || ': ' || total || ' ' || finished || ' ' || failed FROM upload_counts \
+                      WHERE span = 10 ORDER BY 1";
+        assert_eq!(texts(&mut connection, counts).await, ["0: 2 1 1", "1: 2 1 1", "2: 2 1 1"]);
+    }
+
+    #[tokio::test]
+    async fn what_was_owned_by_a_name_is_owned_by_the_one_key_of_that_name_or_by_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut connection = empty(folder.path()).await;
+        let owners = MIGRATIONS.iter().position(|(file, _)| file.ends_with("_owners")).unwrap();
+        counted_by_pragma(&mut connection, i64::try_from(owners).unwrap()).await;
+        execute(
+            &mut connection,
+            "INSERT INTO api_keys (key_id, name, role, hint, hash, created_at, revoked_at) VALUES
+                 (1, 'once', 'write', '', x'01', 1, NULL), (2, 'twice', 'write', '', x'02', 1, 5),
+                 (3, 'twice', 'write', '', x'03', 6, NULL), (4, 'revoked', 'write', '', x'04', 1, 5);
+             INSERT INTO syncs (name, path, sync_type, start_time, started_by, last_activity)
+             VALUES ('n', '/a', 'IncrementalSync', 1, 'once', 1);
+             INSERT INTO idempotency_keys (caller, key, fingerprint, sync_id, at)
+             VALUES ('once', 'k', x'00', 1, 7), ('twice', 'k', x'00', 1, 7), ('first sign-in', 'k', x'00', 1, 7);
+             INSERT INTO resumables (token, file_name, partial, identity, durable_bytes, hash_state, metadata, is_told, parts,
+                 started_by, begun_at, expires_at)
+             SELECT key, '', '', '', 0, x'', '', 1, '', value, 1, 9
+             FROM json_each('[\"once\", \"twice\", \"revoked\", \"\", \"first sign-in\", \"gone\"]');",
+        )
+        .await;
+        run(&mut connection).await.unwrap();
+        assert_eq!(
+            texts(&mut connection, "SELECT owner FROM resumables ORDER BY resumable_id").await,
+            ["key-1", "unknown", "key-4", "guest", "first-sign-in", "unknown"]
+        );
+        let owners = texts(&mut connection, "SELECT owner FROM idempotency_keys ORDER BY owner").await;
+        assert_eq!(owners, ["first-sign-in", "key-1"]);
+    }
+}

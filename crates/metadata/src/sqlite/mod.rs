@@ -1,0 +1,124 @@
+//! The state in one SQLite file: the embedded default.
+//!
+//! WAL mode, one writer that commits many requests in one transaction ([`writer`]), and readers that never wait for it
+//! ([`readers`]). The queries stand beside the types that they fill: [`syncs`], [`batches`], [`uploads`], [`resumables`],
+//! [`schemas`], [`inspected`], [`trash`], [`keys`], [`sessions`], [`datasets`], [`activity`], [`search`], [`identity`], [`clock`]; what counts beside them in [`counts`] and [`days`].
+
+mod activity;
+mod backup;
+mod batches;
+mod bounded;
+mod clock;
+mod connection;
+mod content;
+mod counts;
+mod datasets;
+mod days;
+mod deed_log;
+mod history;
+mod idempotency;
+mod identity;
+mod inspected;
+mod inspection;
+mod keys;
+mod landings;
+mod lookups;
+mod migrations;
+mod open;
+mod query;
+mod readers;
+mod resumables;
+mod rights;
+mod row;
+mod schemas;
+mod search;
+mod sessions;
+mod syncs;
+mod trash;
+mod uploads;
+mod writer;
+mod writing;
+
+pub use backup::{BackupError, backup};
+pub use identity::{Evidence, KnownLake};
+pub use open::{OpenError, Opening};
+
+use crate::disk_reserve::DiskReserve;
+use connection::fault;
+use lakeshore::Error;
+use lakeshore::ports::{Space, State};
+use lakeshore_system::space::space_of;
+use lookups::CallerLookups;
+use readers::Readers;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use writer::Writer;
+
+#[derive(Clone)]
+pub struct SqliteState {
+    writer: Arc<Writer>,
+    readers: Arc<Readers>,
+    lookups: Arc<CallerLookups>,
+    /// Of a server alone.
+    reserve: Option<Arc<DiskReserve>>,
+}
+
+impl SqliteState {
+    /// Opens the database, making it where it is missing, and brings its tables up to date. Call it in the runtime that
+    /// stays: it does the writing.
+    pub async fn open(file: &Path) -> Result<Self, OpenError> {
+        Self::open_for(file, Opening::Migrate).await
+    }
+
+    /// Opens the database, as far as `opening` allows. One process opens at a time; others wait.
+    pub async fn open_for(file: &Path, opening: Opening) -> Result<Self, OpenError> {
+        let mut connection = open::open(file, opening).await?;
+        let prepared = landings::prepare(&mut connection).await;
+        prepared.map_err(|source| OpenError::of(source, file.display().to_string()))?;
+        let readers = Readers::new(file).map_err(|source| OpenError::Readers(source.to_string()))?;
+        let lookups = Arc::new(CallerLookups::new(file));
+        let writer = Writer::new(file, connection, lookups.clone());
+        Ok(Self { writer: Arc::new(writer), readers: Arc::new(readers), lookups, reserve: None })
+    }
+
+    /// This state, with disk space set aside for when the disk is full.
+    #[must_use]
+    pub fn with_reserve(self, reserve: DiskReserve) -> Self {
+        Self { reserve: Some(Arc::new(reserve)), ..self }
+    }
+
+    /// A query has found it damaged.
+    pub fn is_damaged(&self) -> bool {
+        connection::is_damaged()
+    }
+
+    /// Closes the database. What comes later is refused.
+    pub async fn close(&self) {
+        self.readers.close();
+        self.writer.close().await;
+    }
+}
+
+impl State for SqliteState {
+    fn space(&self) -> Result<Space, Error> {
+        let found =
+            rustix::fs::statvfs(self.readers.file()).map_err(|errno| Error::internal(io::Error::from(errno)))?;
+        Ok(space_of(&found))
+    }
+
+    fn missing_reserve_bytes(&self) -> u64 {
+        self.reserve.as_ref().map_or(0, |reserve| reserve.missing_bytes())
+    }
+
+    fn release_reserve(&self) -> bool {
+        self.reserve.as_ref().is_some_and(|reserve| reserve.release())
+    }
+
+    fn refill_reserve(&self) -> Result<(), Error> {
+        match self.reserve.as_ref().map_or(Ok(()), |reserve| reserve.refill()) {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => Err(Error::DiskFull),
+            refilled => refilled.map_err(Error::internal),
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! Syncs: the table `syncs`, and what changes with them elsewhere: the days, and the datasets that they write.
+
+use super::activity;
+use super::batches::insert_expected;
+use super::counts::{Tally, dense_page, page_of_slice, slice};
+use super::days::{DayTally, counted};
+use super::query::{Row, Select, changed, clamp, found, inserted, is_small, returned, values};
+use super::row::{SYNC_COLUMNS, id, number, parsed, path, sync, sync_record, time};
+use super::trash::insert_trash;
+use super::uploads::{folder_id, in_flight, position};
+use super::writing::Durability::{Synced, Written};
+use super::writing::Writing;
+use super::{SqliteState, datasets, idempotency, schemas};
+use async_trait::async_trait;
+use lakeshore::activity::{Actor, Deed};
+use lakeshore::dataset::DayCounts;
+use lakeshore::guard::Hold;
+use lakeshore::limits::IN_FLIGHT_NAMED_MAX;
+use lakeshore::list::SyncQuery;
+use lakeshore::path::LakePath;
+use lakeshore::ports::state::{NewSync, Settlement, SyncState};
+use lakeshore::sync::{
+    Closing, OpenSync, Status, Supersede, Sync, SyncId, SyncRecord, SyncType, gives_way, may_accept_uploads, may_close,
+    obstacle, superseded_by,
+};
+use lakeshore::trash::{Totals, TrashId};
+use lakeshore::{Error, Timestamp};
+use lakeshore_system::crash::crash_point;
+use sqlx::SqliteConnection;
+use std::sync::LazyLock;
+
+#[async_trait]
+impl SyncState for SqliteState {
+    async fn start_sync(&self, new: &NewSync) -> Result<SyncId, Error> {
+        let new = new.clone();
+        self.writer
+            .write(Synced, move |writing| {
+                Box::pin(async move { start_sync(writing, &new, None).await.map(|started| started.id) })
+            })
+            .await
+    }
+
+    async fn supersede_sync(&self, new: &NewSync, supersede: &Supersede) -> Result<SyncId, Error> {
+        let (new, supersede) = (new.clone(), *supersede);
+        let superseded = self
+            .writer
+            .write(Synced, move |writing| Box::pin(async move { supersede_sync(writing, &new, &supersede).await }))
+            .await;
+        crash_point!("supersede.remembered");
+        superseded
+    }
+
+    async fn sync(&self, sync_id: SyncId) -> Result<Option<SyncRecord>, Error> {
+        record(&mut *self.readers.look().await?, sync_id).await
+    }
+
+    async fn syncs(&self, wanted: &SyncQuery) -> Result<Vec<Sync>, Error> {
+        let mut connection = self.readers.list_by(wanted.text.as_deref()).await?;
+        match select(&mut connection, wanted).await? {
+            Some(select) => select.rows(&mut connection, sync).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn close_sync(
+        &self,
+        sync_id: SyncId,
+        closing: &Closing,
+        discard_in_flight: bool,
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        let closing = closing.clone();
+        self.writer
+            .write(Synced, move |writing| {
+                Box::pin(async move { close_sync(writing, sync_id, closing, discard_in_flight, at).await })
+            })
+            .await
+    }
+
+    async fn settle_sync(&self, settlement: &Settlement) -> Result<(), Error> {
+        let settlement = settlement.clone();
+        self.writer.write(Synced, move |writing| Box::pin(async move { settle_sync(writing, settlement).await })).await
+    }
+
+    async fn hold_sync(&self, sync_id: SyncId, hold: Hold, by: &Actor) -> Result<Hold, Error> {
+        let by = by.clone();
+        let held = self
+            .writer
+            .write(Synced, move |writing| Box::pin(async move { hold_sync(writing, sync_id, hold, &by).await }))
+            .await;
+        crash_point!("hold.remembered");
+        held
+    }
+
+    async fn reopen_sync(&self, sync_id: SyncId, why: &str, at: Timestamp) -> Result<(), Error> {
+        let why = why.to_owned();
+        self.writer
+            .write(Synced, move |writing| Box::pin(async move { reopen_sync(writing, sync_id, &why, at).await }))
+            .await
+    }
+
+    async fn closing_syncs(&self) -> Result<Vec<SyncRecord>, Error> {
+        let mut select = Select::new(format!("SELECT {SYNC_COLUMNS} FROM syncs"));
+        select.push(" WHERE phase <> 'Ended' AND phase IN ('Publishing', 'Aborting') ORDER BY sync_id");
+        select.rows(&mut *self.readers.list().await?, sync_record).await
+    }
+
+    async fn open_syncs(&self) -> Result<Vec<SyncId>, Error> {
+        let select = Select::new("SELECT sync_id FROM syncs WHERE phase <> 'Ended' ORDER BY sync_id");
+        select.rows(&mut *self.readers.list().await?, sync_id).await
+    }
+
+    async fn idle_syncs(&self, before: Timestamp) -> Result<Vec<SyncId>, Error> {
+        let mut select = Select::new("SELECT sync_id FROM syncs WHERE phase <> 'Ended' AND phase = 'Open'");
+        select.push(" AND num_in_flight = 0 AND last_activity < ").bind(before.0).push(" ORDER BY sync_id");
+        select.rows(&mut *self.readers.list().await?, sync_id).await
+    }
+
+    async fn datasets(&self, beginning: &str, scope: Option<&LakePath>, size: u64) -> Result<Vec<LakePath>, Error> {
+        let mut select = Select::new("SELECT path FROM datasets WHERE path >= ");
+        // Every path that begins so sorts before the same text with the highest character behind it.
+        select.bind(beginning).push(" AND path < ").bind(format!("{beginning}\u{10FFFF}"));
+        select.within("path", scope).push(" ORDER BY last_sync_id DESC, path LIMIT ").bind(clamp(size));
+        select.rows(&mut *self.readers.list().await?, |row| path(row, "path")).await
+    }
+
+    async fn forget_dataset(&self, path: &LakePath) -> Result<(), Error> {
+        let path = path.clone();
+        let sql = "DELETE FROM datasets WHERE path = ?";
+        self.writer
+            .write(Written, move |writing| {
+                Box::pin(async move { changed(writing, sql, values![path.as_str()]).await.map(drop) })
+            })
+            .await
+    }
+}
+
+fn sync_id(row: &Row) -> sqlx::Result<SyncId> {
+    Ok(SyncId(number(row, "sync_id")?))
+}
+
+/// The query of a page of the list; `None` when there can be no row.
+pub(super) async fn select(connection: &mut SqliteConnection, wanted: &SyncQuery) -> Result<Option<Select>, Error> {
+    let page = &wanted.page;
+    let whole_rows = |ids: Select| ids.whole_rows(SYNC_COLUMNS, "syncs", "sync_id", page.order);
+    if wanted.path.is_some() || wanted.scope.is_some() || wanted.text.is_some() {
+        // The narrower of the two, where one is within the other.
+        let place = wanted.path.as_ref().or(wanted.scope.as_ref());
+        let is_few = match place {
+            Some(place) => {
+                let mut rows = Select::new("SELECT 1 FROM syncs INDEXED BY syncs_by_path WHERE 1");
+                rows.within_range("path", Some(place));
+                is_small(connection, rows).await?
+            }
+            None => false,
+        };
+        let mut ids = matching(wanted, if is_few { "syncs_by_path" } else { "syncs_in_order" });
+        if is_few {
+            ids.within_range("path", place);
+        }
+        ids.within("path", wanted.path.as_ref()).within("path", wanted.scope.as_ref());
+        ids.holding(["name", "path"], wanted.text.as_deref());
+        ids.page("sync_id", page.order, page.size, page.from);
+        return Ok(Some(whole_rows(ids)));
+    }
+    if wanted.status.is_none() && wanted.sync_type.is_none() {
+        let mut select = Select::new(format!("SELECT {SYNC_COLUMNS} FROM syncs WHERE 1"));
+        dense_page(&mut select, "sync_id", "(SELECT max(sync_id) FROM syncs)", page);
+        return Ok(Some(select));
+    }
+    let types = wanted.sync_type.map_or("'FullSync', 'IncrementalSync'".into(), |one| format!("'{}'", one.as_str()));
+    let statuses = wanted.status.map_or("'Syncing', 'Finished', 'Failed'".into(), |one| format!("'{}'", one.as_str()));
+    let slice = slice(connection, page, |counts| {
+        counts.push("SELECT block, sum(total) FROM sync_counts WHERE sync_type IN (").push(&types);
+        counts.push(") AND status IN (").push(&statuses).push(")");
+    })
+    .await?;
+    let index = match (wanted.status, wanted.sync_type) {
+        (Some(_), Some(_)) => "syncs_by_status",
+        (None, Some(_)) => "syncs_by_type",
+        (_, None) => "syncs_in_order",
+    };
+    Ok(slice.map(|slice| {
+        let mut ids = matching(wanted, index);
+        page_of_slice(&mut ids, "sync_id", page, &slice);
+        whole_rows(ids)
+    }))
+}
+
+/// The ids of the syncs of a status and a type, by an index that has both.
+fn matching(wanted: &SyncQuery, index: &str) -> Select {
+    let mut ids = Select::new(format!("SELECT sync_id FROM syncs INDEXED BY {index} WHERE 1"));
+    if let Some(status) = wanted.status {
+        ids.push(" AND status = ").bind(status.as_str());
+    }
+    if let Some(sync_type) = wanted.sync_type {
+        ids.push(" AND sync_type = ").bind(sync_type.as_str());
+    }
+    ids
+}
+
+pub(super) async fn record(connection: &mut SqliteConnection, sync_id: SyncId) -> Result<Option<SyncRecord>, Error> {
+    static RECORD: LazyLock<String> = LazyLock::new(|| format!("SELECT {SYNC_COLUMNS} FROM syncs WHERE sync_id = ?"));
+    found(connection, RECORD.as_str(), values![id(sync_id.0)], sync_record).await
+}
+
+/// Refuses what an open sync or a restore on an overlapping path keeps from starting.
+/// `superseded` is about to be closed, and keeps nobody.
+pub(super) async fn refuse_if_held(
+    connection: &mut SqliteConnection,
+    wanted: &LakePath,
+    sync_type: SyncType,
+    superseded: Option<SyncId>,
+) -> Result<(), Error> {
+    let open = Select::new("SELECT sync_id, path, sync_type FROM syncs WHERE phase <> 'Ended' ORDER BY sync_id");
+    let open_sync = |row: &Row| {
+        let sync_type = parsed(row, "sync_type", SyncType::parse)?;
+        Ok(OpenSync { sync_id: sync_id(row)?, path: path(row, "path")?, sync_type })
+    };
+    let mut open = open.rows(connection, open_sync).await?;
+    open.retain(|open| Some(open.sync_id) != superseded);
+    if let Some(held) = obstacle(wanted, sync_type, &open) {
+        return Err(Error::PathHeld {
+            path: wanted.clone(),
+            sync_id: held.sync_id,
+            sync_type: held.sync_type,
+            held_path: held.path.clone(),
+        });
+    }
+    let restoring = Select::new("SELECT trash_id, origin FROM trash WHERE restoring IS NOT NULL");
+    let restoring = restoring.rows(connection, |row| Ok((number(row, "trash_id")?, path(row, "origin")?))).await?;
+    match restoring.into_iter().find(|(_, origin)| origin.overlaps(wanted)) {
+        Some((id, origin)) => Err(Error::PathRestoring { path: wanted.clone(), trash_id: TrashId(id), origin }),
+        None => Ok(()),
+    }
+}
+
+/// Refuses what would replace the datasets below the path with it.
+pub(super) async fn refuse_above_datasets(connection: &mut SqliteConnection, wanted: &LakePath) -> Result<(), Error> {
+    const NAMED_MAX: u64 = 10;
+    let (first, last) = wanted.range_below();
+    let mut below = Select::new("SELECT path FROM datasets WHERE path >= ");
+    below.bind(first).push(" AND path < ").bind(last).push(" ORDER BY path LIMIT ").bind(clamp(NAMED_MAX));
+    let below = below.rows(connection, |row| path(row, "path")).await?;
+    if below.is_empty() { Ok(()) } else { Err(Error::DatasetsBelow { path: wanted.clone(), below }) }
+}
+
+struct Started {
+    id: SyncId,
+    /// Not by an earlier call under the same key.
+    is_new: bool,
+}
+
+async fn start_sync(writing: &mut Writing, new: &NewSync, superseded: Option<SyncId>) -> Result<Started, Error> {
+    if let Some(once) = &new.once
+        && let Some(id) = idempotency::earlier(writing, once).await?
+    {
+        return Ok(Started { id, is_new: false });
+    }
+    refuse_if_held(writing, &new.path, new.sync_type, superseded).await?;
+    if new.sync_type == SyncType::FullSync {
+        refuse_above_datasets(writing, &new.path).await?;
+    }
+    let sql =
+        "INSERT INTO syncs (name, path, sync_type, start_time, started_by, last_activity) VALUES (?, ?, ?, ?, ?, ?)";
+    let values = values![new.name, new.path.as_str(), new.sync_type.as_str(), new.at.0, new.started_by.name, new.at.0];
+    let sync_id = SyncId(inserted(writing, sql, values).await?.cast_unsigned());
+    folder_id(writing, new.path.as_str()).await?;
+    DayTally::one(writing, sync_id, new.at, DayCounts { syncs: 1, ..DayCounts::default() }).await?;
+    if let Some(expected) = &new.expected {
+        insert_expected(writing, sync_id, expected).await?;
+    }
+    if let Some(once) = &new.once {
+        idempotency::remember(writing, new, once, sync_id).await?;
+    }
+    activity::record(writing, &Deed::sync_started(sync_id, new)).await?;
+    Ok(Started { id: sync_id, is_new: true })
+}
+
+async fn supersede_sync(writing: &mut Writing, new: &NewSync, supersede: &Supersede) -> Result<SyncId, Error> {
+    let last_activity =
+        found(writing, "SELECT last_activity FROM syncs WHERE sync_id = ?", values![id(supersede.sync_id.0)], |row| {
+            time(row, "last_activity")
+        })
+        .await?;
+    let record = record(writing, supersede.sync_id).await?;
+    let superseded = record.zip(last_activity).filter(|(record, at)| gives_way(record, *at, &new.path, supersede));
+    let started = start_sync(writing, new, superseded.as_ref().map(|_| supersede.sync_id)).await?;
+    if superseded.is_some() && started.is_new {
+        let closing = superseded_by(started.id, new.started_by.clone());
+        close_sync(writing, supersede.sync_id, closing, true, new.at).await?;
+    }
+    Ok(started.id)
+}
+
+async fn close_sync(
+    writing: &mut Writing,
+    sync_id: SyncId,
+    closing: Closing,
+    discard_in_flight: bool,
+    at: Timestamp,
+) -> Result<(), Error> {
+    let record = record(writing, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?;
+    let uploads = in_flight(writing, sync_id, IN_FLIGHT_NAMED_MAX).await?;
+    may_close(&record, uploads, &closing, discard_in_flight)?;
+    let sql = "UPDATE uploads SET status = 'Failed', end_time = max(start_time, ?), message = ? WHERE sync_id = ? AND \
+               status = 'Syncing' RETURNING history_id, sync_id, ordinal, folder_id";
+    let values = values![at.0, closing.discard_message(sync_id), id(sync_id.0)];
+    let discarded = returned(writing, sql, values, position).await?;
+    let mut tally = Tally::default();
+    discarded.iter().for_each(|position| tally.ended(*position, Status::Failed));
+    tally.write(writing).await?;
+    DayTally::failed(writing, sync_id, at, discarded.len() as u64).await?;
+    let sql = "UPDATE syncs SET num_failed = num_failed + ?, num_in_flight = 0, held_since = NULL WHERE sync_id = ?";
+    changed(writing, sql, values![id(discarded.len() as u64), id(sync_id.0)]).await?;
+    for deed in Deed::closing(&record, &closing, discarded.len() as u64, at) {
+        activity::record(writing, &deed).await?;
+    }
+    let actor = serde_json::to_string(closing.by()).map_err(Error::internal)?;
+    match closing {
+        Closing::Finish { by } => {
+            let sql = "UPDATE syncs SET phase = 'Ended', status = 'Finished', end_time = max(start_time, ?) WHERE sync_id = ?";
+            let ended = changed(writing, sql, values![at.0, id(sync_id.0)]).await;
+            schemas::remember_good(writing, sync_id).await?;
+            let finished = self::record(writing, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?.sync;
+            activity::record(writing, &Deed::sync_finished(&finished, &by, at)).await?;
+            ended
+        }
+        Closing::Publish { staging, allow_empty, by } => {
+            let sql = "UPDATE syncs SET phase = 'Publishing', closing_staging = ?, closing_allow_empty = ?, \
+                       closing_by = ?, closing_actor = ? WHERE sync_id = ?";
+            changed(writing, sql, values![staging.0, allow_empty, by.name, actor, id(sync_id.0)]).await
+        }
+        Closing::Abort { reason, message, by } => {
+            let sql = "UPDATE syncs SET phase = 'Aborting', closing_reason = ?, closing_message = ?, closing_by = ?, \
+                       closing_actor = ? WHERE sync_id = ?";
+            changed(writing, sql, values![reason.as_str(), message, by.name, actor, id(sync_id.0)]).await
+        }
+    }?;
+    Ok(())
+}
+
+async fn hold_sync(writing: &mut Writing, sync_id: SyncId, hold: Hold, by: &Actor) -> Result<Hold, Error> {
+    let Hold { since: at, replaced, published, differing_files } = hold;
+    let record = record(writing, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?;
+    may_accept_uploads(&record)?;
+    let since = record.sync.held.map_or(at, |earlier| earlier.since);
+    if record.sync.held.is_none() {
+        // It is not left alone: somebody is to decide now.
+        changed(writing, "UPDATE syncs SET last_activity = ? WHERE sync_id = ?", values![at.0, id(sync_id.0)]).await?;
+        activity::record(writing, &Deed::sync_held(&record.sync, &hold, by)).await?;
+    }
+    let sql = "UPDATE syncs SET held_since = ?, held_replaced_files = ?, held_replaced_bytes = ?, \
+           held_published_files = ?, held_published_bytes = ?, held_differing = ? WHERE sync_id = ?";
+    let (old, new) = ((id(replaced.files), id(replaced.bytes)), (id(published.files), id(published.bytes)));
+    changed(writing, sql, values![since.0, old.0, old.1, new.0, new.1, id(differing_files), id(sync_id.0)]).await?;
+    Ok(Hold { since, ..hold })
+}
+
+/// What it was closed for could not be done.
+async fn reopen_sync(writing: &mut Writing, sync_id: SyncId, why: &str, at: Timestamp) -> Result<(), Error> {
+    let Some(SyncRecord { sync, closing: Some(closing), .. }) = record(writing, sync_id).await? else { return Ok(()) };
+    changed(writing, "UPDATE syncs SET phase = 'Open' WHERE sync_id = ?", values![id(sync_id.0)]).await?;
+    activity::record(writing, &Deed::sync_reopened(&sync, &closing, why, at)).await
+}
+
+async fn settle_sync(writing: &mut Writing, settlement: Settlement) -> Result<(), Error> {
+    let sync_id = settlement.sync_id;
+    let before = record(writing, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?;
+    let sql = "UPDATE syncs SET phase = 'Ended', status = ?, message = ?, end_time = max(start_time, ?) \
+               WHERE sync_id = ? AND phase IN ('Publishing', 'Aborting')";
+    let values = values![settlement.status.as_str(), settlement.message, settlement.at.0, id(sync_id.0)];
+    if changed(writing, sql, values).await? == 0 {
+        return Ok(());
+    }
+    if let Some(closing) = &before.closing {
+        activity::record(writing, &Deed::sync_settled(&before.sync, closing, &settlement)).await?;
+    }
+    if let Some(trash) = &settlement.trash {
+        insert_trash(writing, std::slice::from_ref(trash)).await?;
+    }
+    if settlement.status == Status::Failed {
+        let counts = DayCounts { failed_syncs: 1, ..DayCounts::default() };
+        return DayTally::one(writing, sync_id, settlement.at, counts).await;
+    }
+    schemas::remember_good(writing, sync_id).await?;
+    published(writing, sync_id, settlement.at).await
+}
+
+/// A full sync has become its dataset.
+async fn published(writing: &mut Writing, sync_id: SyncId, at: Timestamp) -> Result<(), Error> {
+    let sync = record(writing, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?.sync;
+    datasets::remember(writing, sync_id, at).await?;
+    datasets::touch(writing, [sync.path.as_str()]).await?;
+    let mut days = DayTally::default();
+    days.arrived(counted(writing, sync_id).await?, at, Totals { files: sync.num_landed(), bytes: sync.size_bytes });
+    days.write(writing).await
+}

@@ -1,0 +1,222 @@
+//! The one writer. Requests queue up; whoever comes first runs all that wait, in one transaction ([`Writing`]), commits once,
+//! and only then answers them. So the cost of a durable commit is shared by everybody who came meanwhile.
+
+use super::lookups::CallerLookups;
+use super::writing::{Answer, BoxFuture, Done, Durability, Job, Outcome, Work, Writing};
+use lakeshore::Error;
+use sqlx::SqliteConnection;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+/// Requests in one transaction.
+const BATCH_MAX: usize = 256;
+
+pub(super) struct Writer {
+    waiting: Mutex<Vec<Job>>,
+    /// Held by whoever runs what waits. `None` when closed.
+    open: tokio::sync::Mutex<Option<Writing>>,
+    /// Runs what nobody drives to its end by themselves.
+    runtime: Handle,
+}
+
+impl Writer {
+    /// Call it in the runtime that is to do the work.
+    pub(super) fn new(file: &Path, connection: SqliteConnection, lookups: Arc<CallerLookups>) -> Self {
+        let open = tokio::sync::Mutex::new(Some(Writing::new(file.to_owned(), connection, lookups)));
+        Self { waiting: Mutex::new(Vec::new()), open, runtime: Handle::current() }
+    }
+
+    /// Runs `work` in a transaction, and answers when it is committed. When it refuses, nothing of it is kept. It comes to
+    /// its end also when nobody waits for it any more.
+    pub(super) async fn write<T: Send + 'static>(
+        self: &Arc<Self>,
+        durability: Durability,
+        work: impl for<'w> FnOnce(&'w mut Writing) -> BoxFuture<'w, Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let answer = self.queue(durability, false, work);
+        let writer = self.clone();
+        // Not awaited: somebody else may be committing this job already.
+        self.runtime.spawn(async move { writer.run_all().await });
+        answer.await.map_err(|_| Error::ShuttingDown)?
+    }
+
+    /// The same, driven by the caller, who has to go on to the end: for the steps of a landing, which have a thread of their
+    /// own, see `serve.rs`. Where `work` refuses, it has to do so before it writes.
+    pub(super) async fn write_in_place<T: Send + 'static>(
+        self: &Arc<Self>,
+        durability: Durability,
+        work: impl for<'w> FnOnce(&'w mut Writing) -> BoxFuture<'w, Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let answer = self.queue(durability, true, work);
+        self.run_all().await;
+        answer.await.map_err(|_| Error::ShuttingDown)?
+    }
+
+    fn queue<T: Send + 'static>(
+        &self,
+        durability: Durability,
+        is_in_place: bool,
+        work: impl for<'w> FnOnce(&'w mut Writing) -> BoxFuture<'w, Result<T, Error>> + Send + 'static,
+    ) -> oneshot::Receiver<Result<T, Error>> {
+        let (sender, receiver) = oneshot::channel();
+        // Where nobody waits any more, the work is done all the same.
+        let sender = Arc::new(Mutex::new(Some(sender)));
+        let send = move |sender: &Mutex<Option<oneshot::Sender<_>>>, result| {
+            if let Some(sender) = sender.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                let _ = sender.send(result);
+            }
+        };
+        let refuse: Answer = Box::new({
+            let sender = sender.clone();
+            move |ended| {
+                if let Err(fault) = ended {
+                    send(&sender, Err(fault.into()));
+                }
+            }
+        });
+        let work: Work = Box::new(move |writing| {
+            let running = work(writing);
+            Box::pin(async move {
+                let result = running.await;
+                let outcome = Outcome::of(&result);
+                let answer: Answer = Box::new(move |ended| {
+                    send(&sender, ended.map_err(Error::from).and(result));
+                });
+                Done { outcome, answer }
+            })
+        });
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(Job { durability, is_in_place, work, refuse });
+        receiver
+    }
+
+    /// Commits until nothing waits, or somebody else is at it: they then commit this too.
+    async fn run_all(&self) {
+        while !self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            // Looked at again after the lock is let go: what was queued while it was held would else wait for ever.
+            let Ok(mut open) = self.open.try_lock() else { return };
+            let jobs = {
+                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                let count = waiting.len().min(BATCH_MAX);
+                waiting.drain(..count).collect::<Vec<_>>()
+            };
+            match &mut *open {
+                // Their senders hear that the server is shutting down.
+                None => drop(jobs),
+                Some(_) if jobs.is_empty() => {}
+                Some(writing) => writing.commit(jobs).await,
+            }
+        }
+    }
+
+    /// Waits for the transaction that is running; what comes later is refused.
+    pub(super) async fn close(&self) {
+        self.run_all().await;
+        if let Some(writing) = self.open.lock().await.take()
+            && let Err(error) = writing.close().await
+        {
+            tracing::warn!(%error, "closing the database");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::SqliteState;
+    use crate::sqlite::query::{changed, rows, values};
+    use crate::sqlite::writing::Durability::Synced;
+    use lakeshore::sync::SyncId;
+    use sqlx::Row;
+    use std::time::Duration;
+
+    async fn opened() -> (SqliteState, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        (SqliteState::open(&folder.path().join("lakeshore.db")).await.unwrap(), folder)
+    }
+
+    async fn insert(writing: &mut Writing, path: &'static str) -> Result<(), Error> {
+        changed(writing, "INSERT INTO schema_policies VALUES (?, 'warn')", values![path]).await.map(drop)
+    }
+
+    /// Writes a row, and then comes to this.
+    async fn write(writer: Arc<Writer>, path: &'static str, end: Result<(), Error>) -> Result<(), Error> {
+        writer
+            .write(Synced, move |writing| {
+                Box::pin(async move {
+                    insert(writing, path).await?;
+                    end
+                })
+            })
+            .await
+    }
+
+    async fn kept(state: &SqliteState) -> Vec<String> {
+        let mut connection = state.readers.look().await.unwrap();
+        let sql = "SELECT path FROM schema_policies ORDER BY path";
+        rows(&mut connection, sql, values![], |row| row.try_get(0)).await.unwrap()
+    }
+
+    fn refusal() -> Result<(), Error> {
+        Err(Error::NoSuchSync(SyncId(9)))
+    }
+
+    /// Queued while the writer is busy, so that one transaction takes them all.
+    async fn together(state: &SqliteState, jobs: Vec<(&'static str, Result<(), Error>)>) -> Vec<Result<(), Error>> {
+        let busy = state.writer.open.lock().await;
+        let count = jobs.len();
+        let jobs: Vec<_> =
+            jobs.into_iter().map(|(path, end)| tokio::spawn(write(state.writer.clone(), path, end))).collect();
+        while state.writer.waiting.lock().unwrap().len() < count {
+            tokio::task::yield_now().await;
+        }
+        drop(busy);
+        state.writer.run_all().await;
+        let mut ended = Vec::new();
+        for job in jobs {
+            ended.push(job.await.unwrap());
+        }
+        ended
+    }
+
+    #[tokio::test]
+    async fn a_job_that_refuses_after_it_has_written_leaves_nothing_alone_or_among_others() {
+        let (state, _folder) = opened().await;
+        let alone = write(state.writer.clone(), "/alone", refusal()).await;
+        assert!(matches!(alone, Err(Error::NoSuchSync(SyncId(9)))));
+        let ended = together(&state, vec![("/a", Ok(())), ("/b", refusal()), ("/c", Ok(()))]).await;
+        assert!(ended[0].is_ok() && ended[2].is_ok());
+        assert!(matches!(ended[1], Err(Error::NoSuchSync(SyncId(9)))));
+        assert_eq!(kept(&state).await, ["/a", "/c"]);
+        let ended = together(&state, vec![("/d", refusal()), ("/e", refusal())]).await;
+        assert!(ended.iter().all(Result::is_err));
+        write(state.writer.clone(), "/f", Ok(())).await.unwrap();
+        assert_eq!(kept(&state).await, ["/a", "/c", "/f"]);
+    }
+
+    #[tokio::test]
+    async fn a_fault_of_the_database_keeps_nothing_of_its_transaction_and_holds_up_nobody_after() {
+        let (state, _folder) = opened().await;
+        // The name is there already when the third comes.
+        let ended = together(&state, vec![("/a", Ok(())), ("/b", Ok(())), ("/a", Ok(())), ("/c", Ok(()))]).await;
+        assert!(ended.iter().all(|ended| matches!(ended, Err(Error::Internal(_)))), "{ended:?}");
+        assert!(kept(&state).await.is_empty());
+        write(state.writer.clone(), "/d", Ok(())).await.unwrap();
+        assert_eq!(kept(&state).await, ["/d"]);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_is_dropped_amid_its_transaction_leaves_nothing_and_holds_up_nobody() {
+        let (state, _folder) = opened().await;
+        let endless = state.writer.write_in_place(Synced, |writing| {
+            Box::pin(async move {
+                insert(writing, "/dropped").await?;
+                std::future::pending::<Result<(), Error>>().await
+            })
+        });
+        assert!(tokio::time::timeout(Duration::from_millis(50), endless).await.is_err());
+        write(state.writer.clone(), "/after", Ok(())).await.unwrap();
+        assert_eq!(kept(&state).await, ["/after"]);
+    }
+}

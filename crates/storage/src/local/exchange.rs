@@ -1,0 +1,95 @@
+//! The one move that landing over a file, publishing and restoring share: what waits in a trash slot changes places with
+//! what is live, in one `renameat2`. What was live is then, by the same move, in the trash.
+
+use super::fault::{fault, unsettled};
+use super::tree::{Tree, look_in, sync_folder};
+use lakeshore::Error;
+use lakeshore::place::Place;
+use lakeshore::ports::files::Outcome;
+use lakeshore::trash::TrashKey;
+use lakeshore_system::crash::crash_point;
+use rustix::fs::{AtFlags, RenameFlags, renameat_with, unlinkat};
+use rustix::io::Errno;
+use std::os::fd::OwnedFd;
+
+/// How often somebody else may remove or make the live name between two looks before it is called a fault.
+const RACES_MAX: usize = 100;
+
+/// A folder in the trash, and the name of the one thing in it.
+pub(super) struct Slot {
+    pub(super) folder: OwnedFd,
+    pub(super) leaf: String,
+    place: Place,
+}
+
+impl Slot {
+    pub(super) fn make(tree: &Tree, trash: &TrashKey, leaf: &str) -> Result<Self, Error> {
+        let place = Place::TrashSlot(trash.clone());
+        Ok(Self { folder: tree.make_folder_at(&place)?, leaf: leaf.to_owned(), place })
+    }
+
+    /// Moves what waits in the slot to `live`, and what is live into the slot. `folder_wanted`: whether both are folders.
+    /// An error means that nothing has moved; an unsettled one, that it has, though perhaps not durably. It is not moved back:
+    /// that could fail as well, and then the slot would hold what nobody expects there.
+    pub(super) fn exchange(&self, tree: &Tree, live: &Place, folder_wanted: bool) -> Result<Outcome, Error> {
+        let (parent, live_leaf) = tree.make_parent(live)?;
+        for _ in 0..RACES_MAX {
+            match renameat_with(&self.folder, &self.leaf, &parent, &live_leaf, RenameFlags::NOREPLACE) {
+                Ok(()) => {
+                    crash_point!("exchange.done");
+                    sync_folder(&parent).map_err(unsettled)?;
+                    // An empty slot that stays is no reason to undo what is done.
+                    let _ = tree.remove_empty_folder(&self.place);
+                    return Ok(Outcome::Added);
+                }
+                Err(Errno::EXIST) => {}
+                Err(errno) => return Err(cannot_move(errno, live)),
+            }
+            let Some(found) = look_in(&parent, &live_leaf)? else { continue };
+            if found.is_folder != folder_wanted {
+                return Err(wrong_kind(live, found.is_folder));
+            }
+            match renameat_with(&self.folder, &self.leaf, &parent, &live_leaf, RenameFlags::EXCHANGE) {
+                Ok(()) => {}
+                Err(Errno::NOENT) => continue,
+                Err(errno) => return Err(cannot_move(errno, live)),
+            }
+            crash_point!("exchange.done");
+            sync_folder(&parent).and_then(|()| sync_folder(&self.folder)).map_err(unsettled)?;
+            crash_point!("exchange.synced");
+            // An empty folder is no loss, and no piece of trash.
+            if folder_wanted && unlinkat(&self.folder, &self.leaf, AtFlags::REMOVEDIR).is_ok() {
+                let _ = tree.remove_empty_folder(&self.place);
+                return Ok(Outcome::Added);
+            }
+            return Ok(Outcome::Replaced);
+        }
+        Err(Error::InTheWay(format!("{} comes and goes; somebody else is changing it", live.components().join("/"))))
+    }
+
+    /// What an exchange that was done before has left here.
+    pub(super) fn outcome_of_earlier(tree: &Tree, trash: &TrashKey, leaf: &str) -> Result<Outcome, Error> {
+        let place = Place::Trashed { key: trash.clone(), leaf: leaf.to_owned() };
+        Ok(if tree.look(&place)?.is_some() { Outcome::Replaced } else { Outcome::Added })
+    }
+
+    pub(super) fn remove_if_empty(&self, tree: &Tree) -> Result<(), Error> {
+        tree.remove_empty_folder(&self.place)
+    }
+}
+
+pub(super) fn wrong_kind(live: &Place, is_folder: bool) -> Error {
+    let path = live.components().join("/");
+    let found = if is_folder { "a folder" } else { "a file or a link" };
+    Error::InTheWay(format!("/{path} is {found} in the lake; remove it, or use another path"))
+}
+
+pub(super) fn cannot_move(errno: Errno, live: &Place) -> Error {
+    match errno {
+        Errno::XDEV => Error::InTheWay(format!(
+            "/{} is on another file system than the lake root; unmount it, or make it a lake of its own",
+            live.components().join("/")
+        )),
+        errno => fault("moving into place")(errno),
+    }
+}

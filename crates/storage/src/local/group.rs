@@ -1,0 +1,65 @@
+//! Small uploads, written together and synced together.
+
+use super::fault::unsure_fault;
+use super::partial::create_file;
+use super::tree::{Tree, identity_of};
+use async_trait::async_trait;
+use lakeshore::Error;
+use lakeshore::ports::WrittenGroup;
+use lakeshore::ports::files::{WholeFile, WrittenFiles};
+use lakeshore::upload::{Digest, Identity};
+use lakeshore_system::crash::crash_point;
+use rustix::fs::{Advice, fadvise};
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsFd;
+
+/// The files of a group, open until they are synced.
+pub(super) struct LocalGroup {
+    files: Vec<File>,
+    /// Whether a sync waits for a disk.
+    waits: bool,
+}
+
+pub(super) fn write(tree: &Tree, files: Vec<WholeFile>) -> (WrittenFiles, LocalGroup) {
+    let mut open = Vec::with_capacity(files.len());
+    let mut write_one = |file: WholeFile| -> Result<(Identity, Digest), Error> {
+        let mut partial = create_file(tree, &file.name)?;
+        crash_point!("partial.created");
+        // From here on its name is taken: not to be tried again.
+        let identity = identity_of(partial.as_fd()).map_err(Error::lasting)?;
+        partial.write_all(&file.bytes).map_err(unsure_fault("writing an upload"))?;
+        open.push(partial);
+        Ok((identity, file.digest))
+    };
+    let written = files.into_iter().map(&mut write_one).collect();
+    (written, LocalGroup { files: open, waits: tree.syncs_wait() })
+}
+
+impl LocalGroup {
+    fn sync(self) -> Result<(), Error> {
+        if self.files.len() > 1 {
+            for file in &self.files {
+                // Begins to write it without waiting, so that the syncs below find most of the work done by the first.
+                // It is a hint: where it is not understood, they do the work.
+                let _ = fadvise(file, 0, None, Advice::DontNeed);
+            }
+        }
+        for file in &self.files {
+            rustix::fs::fdatasync(file).map_err(unsure_fault("syncing an upload"))?;
+        }
+        crash_point!("partial.synced");
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl WrittenGroup for LocalGroup {
+    async fn seal(self: Box<Self>) -> Result<(), Error> {
+        if !self.waits {
+            return self.sync();
+        }
+        // On another thread, because the intent is made durable at the same time on this one.
+        tokio::task::spawn_blocking(move || self.sync()).await.map_err(Error::internal)?
+    }
+}

@@ -1,0 +1,187 @@
+//! The identity of a lake, in its own folder: by it, a database tells its lake from another, and from a disk that is not
+//! mounted. And whether a write to the lake would succeed.
+//!
+//! It is the name of an empty folder, `identity-1-…`: made in one step, never half written, and copied with the lake by whatever
+//! copies its folders. The number is that of the form; a higher one is of a newer version.
+
+use super::tree::Tree;
+use lakeshore::place::{ENGINE_FOLDER, ENGINE_SUBFOLDERS, IDENTITY_PREFIX, UPLOADS_FOLDER};
+use lakeshore_system::beneath::open_folder;
+use rustix::fs::{
+    Access, AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, StatxFlags, accessat, flock, fsync, mkdirat, openat,
+    statx, unlinkat,
+};
+use rustix::io::Errno;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+const FORM: u32 = 1;
+/// Hexadecimal digits of an identity.
+const DIGITS: usize = 32;
+/// The file that a probe writes, among the partial files: a start sweeps away one that stays.
+const PROBE: &str = "probe";
+
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    #[error("cannot read the identity of the lake, in {ENGINE_FOLDER}: {0}")]
+    Unreadable(#[source] io::Error),
+    #[error(
+        "the identity of the lake, a folder {ENGINE_FOLDER}/{IDENTITY_PREFIX}…, is damaged, or there are several; restore it, or make the lake this database's by \"lakeshore adopt\""
+    )]
+    Damaged,
+    #[error("the lake was made by a newer version of Lakeshore; start that, or a newer one")]
+    Newer,
+    #[error("cannot write the identity of the lake, in {ENGINE_FOLDER}: {0}")]
+    Unwritable(#[source] io::Error),
+}
+
+/// What a look at a lake root finds, which changes nothing.
+#[derive(Debug, Default)]
+pub struct LakeSight {
+    /// Somebody has served it.
+    pub has_engine_folder: bool,
+    /// Somebody does at this moment.
+    pub is_served: bool,
+    /// It holds datasets, trash, or uploads.
+    pub holds_something: bool,
+    pub identity: Option<String>,
+}
+
+/// Looks at what may be a lake root. One that is missing is an empty one.
+pub fn look(root: &Path) -> Result<LakeSight, IdentityError> {
+    let unreadable = |errno: Errno| IdentityError::Unreadable(errno.into());
+    let root = match openat(CWD, root, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+        Ok(root) => root,
+        // What stands in the way is told of when the lake is opened.
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(LakeSight::default()),
+        Err(errno) => return Err(unreadable(errno)),
+    };
+    let mut holds_something = holds(&root, true).map_err(unreadable)?;
+    let engine = match open_folder(&root, ENGINE_FOLDER) {
+        Ok(engine) => engine,
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
+            return Ok(LakeSight { holds_something, ..LakeSight::default() });
+        }
+        Err(errno) => return Err(unreadable(errno)),
+    };
+    for name in ENGINE_SUBFOLDERS {
+        if let Ok(folder) = open_folder(&engine, name) {
+            holds_something |= holds(&folder, false).map_err(unreadable)?;
+        }
+    }
+    // Let go of at once: the lock that counts is taken when the lake is opened.
+    let is_served = flock(&engine, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK);
+    Ok(LakeSight { has_engine_folder: true, is_served, holds_something, identity: read(&engine)? })
+}
+
+/// Whether anything is in a folder; in the lake root, anything that readers see. Disks have a `lost+found` of their own.
+fn holds(folder: &OwnedFd, is_root: bool) -> Result<bool, Errno> {
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name == b"." || name == b".." || is_root && (name.starts_with(b".") || name == b"lost+found") {
+            continue;
+        }
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+/// The names in the engine's folder that are, or should be, identities.
+fn names(engine: &OwnedFd) -> Result<Vec<String>, Errno> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(engine)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.starts_with(IDENTITY_PREFIX) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+fn read(engine: &OwnedFd) -> Result<Option<String>, IdentityError> {
+    let names = names(engine).map_err(|errno| IdentityError::Unreadable(errno.into()))?;
+    let name = match names.as_slice() {
+        [] => return Ok(None),
+        [name] => name,
+        _ => return Err(IdentityError::Damaged),
+    };
+    let parts = name.strip_prefix(IDENTITY_PREFIX).and_then(|rest| rest.split_once('-'));
+    match parts.and_then(|(form, identity)| Some((form.parse::<u32>().ok()?, identity))) {
+        Some((form, _)) if form > FORM => Err(IdentityError::Newer),
+        Some((FORM, identity)) if is_identity(identity) && open_folder(engine, &**name).is_ok() => {
+            Ok(Some(identity.to_owned()))
+        }
+        _ => Err(IdentityError::Damaged),
+    }
+}
+
+fn is_identity(text: &str) -> bool {
+    text.len() == DIGITS && text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+pub(super) fn identity(tree: &Tree) -> Result<Option<String>, IdentityError> {
+    read(tree.engine())
+}
+
+/// Gives the lake its identity, durably, in place of any that it had.
+pub(super) fn set_identity(tree: &Tree, identity: &str) -> Result<(), IdentityError> {
+    let engine = tree.engine();
+    let write = || -> Result<(), Errno> {
+        for former in names(engine)? {
+            match unlinkat(engine, &*former, AtFlags::REMOVEDIR) {
+                Err(Errno::NOTDIR) => unlinkat(engine, &*former, AtFlags::empty())?,
+                removed => removed?,
+            }
+        }
+        mkdirat(engine, format!("{IDENTITY_PREFIX}{FORM}-{identity}"), Mode::RWXU)?;
+        fsync(engine)
+    };
+    write().map_err(|errno| IdentityError::Unwritable(errno.into()))
+}
+
+/// Why a write to the lake would fail.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    #[error("the lake root is not at its path any more; mount its disk, or move it back, then restart the server")]
+    Moved,
+    #[error(
+        "the lake cannot be written to: {0} ({1}); look at the rights of the folder, and whether its disk is mounted read-only"
+    )]
+    Unwritable(&'static str, io::Error),
+}
+
+/// Writes a file, syncs it and removes it, and asks for the rights to the folders that changes go through.
+pub(super) fn probe(tree: &Tree) -> Result<(), ProbeError> {
+    let place = |file: &dyn AsFd| -> Result<_, Errno> {
+        let found = statx(file.as_fd(), "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?;
+        Ok((found.stx_dev_major, found.stx_dev_minor, found.stx_ino))
+    };
+    let is_there = || -> Result<bool, Errno> {
+        let there = openat(CWD, tree.path(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(place(&there)? == place(tree.root_handle())?)
+    };
+    if !is_there().unwrap_or(false) {
+        return Err(ProbeError::Moved);
+    }
+    let fault = |what| move |errno: Errno| ProbeError::Unwritable(what, errno.into());
+    let may_change = |folder: &OwnedFd| accessat(folder, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty());
+    may_change(tree.root_handle()).map_err(fault("the lake root"))?;
+    for name in ENGINE_SUBFOLDERS {
+        let folder = open_folder(tree.engine(), name).map_err(fault(name))?;
+        may_change(&folder).map_err(fault(name))?;
+        if name == UPLOADS_FOLDER {
+            write_probe(&folder).map_err(fault(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_probe(uploads: &OwnedFd) -> Result<(), Errno> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = openat(uploads, PROBE, flags, Mode::RUSR | Mode::WUSR)?;
+    let written = rustix::io::write(&file, b"probe").and_then(|_| fsync(&file));
+    let removed = unlinkat(uploads, PROBE, AtFlags::empty());
+    written.and(removed)
+}

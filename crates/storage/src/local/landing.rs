@@ -1,0 +1,176 @@
+//! Giving sealed uploads their names, and taking them again.
+
+use super::exchange::{Slot, cannot_move, wrong_kind};
+use super::fault::{fault, unsettled, unsettled_fault};
+use super::tree::{Found, Tree, look_in, names, open_folder, sync_folder};
+use lakeshore::Error;
+use lakeshore::place::Place;
+use lakeshore::ports::files::{Landing, Outcome};
+use lakeshore::trash::TrashKey;
+use lakeshore::upload::Identity;
+use lakeshore_system::crash::crash_point;
+use rustix::fs::{RenameFlags, renameat_with};
+use rustix::io::Errno;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::os::fd::OwnedFd;
+
+/// The folders that a group lands in: each is found once, and synced once.
+#[derive(Default)]
+struct Folders(BTreeMap<Vec<String>, Landed>);
+
+struct Landed {
+    folder: OwnedFd,
+    /// Which of the group have their names in it.
+    waiting: Vec<usize>,
+}
+
+/// A free name is taken by one rename. A taken one changes hands by an exchange, from a slot of the trash, so that the
+/// old file is in the trash by the very move that replaces it.
+pub(super) fn land(tree: &Tree, landings: &[Landing]) -> Vec<Result<Outcome, Error>> {
+    let mut folders = Folders::default();
+    let mut outcomes: Vec<_> =
+        landings.iter().enumerate().map(|(index, landing)| name(tree, landing, index, &mut folders)).collect();
+    for Landed { folder, waiting } in folders.0.into_values() {
+        if waiting.is_empty() {
+            continue;
+        }
+        if let Err(error) = sync_folder(&folder).map_err(unsettled) {
+            for index in waiting {
+                outcomes[index] = Err(error.repeated());
+            }
+        }
+    }
+    crash_point!("landing.folder_synced");
+    outcomes
+}
+
+fn name(tree: &Tree, landing: &Landing, index: usize, folders: &mut Folders) -> Result<Outcome, Error> {
+    let mut components = landing.place.components();
+    let leaf = components.pop().unwrap_or_default();
+    let landed = match folders.0.entry(components) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(new) => {
+            let (folder, _) = tree.make_parent(&landing.place)?;
+            new.insert(Landed { folder, waiting: Vec::new() })
+        }
+    };
+    let folder = &landed.folder;
+    match renameat_with(tree.uploads(), landing.partial.as_str(), folder, &leaf, RenameFlags::NOREPLACE) {
+        Ok(()) => {
+            crash_point!("landing.named");
+            landed.waiting.push(index);
+            return Ok(Outcome::Added);
+        }
+        Err(Errno::EXIST) => {}
+        Err(errno) => return Err(cannot_move(errno, &landing.place)),
+    }
+    if look_in(folder, &leaf)?.is_some_and(|found| found.is_folder) {
+        return Err(wrong_kind(&landing.place, true));
+    }
+    let partial = landing.partial.as_str();
+    let slot = Slot::make(tree, &landing.trash, &landing.leaf)?;
+    // Never over what a power cut, or somebody's hand, has left there.
+    renameat_with(tree.uploads(), partial, &slot.folder, &slot.leaf, RenameFlags::NOREPLACE)
+        .map_err(fault("moving an upload to its slot"))
+        .inspect_err(|_| {
+            let _ = slot.remove_if_empty(tree);
+        })?;
+    crash_point!("landing.in_slot");
+    match slot.exchange(tree, &landing.place, false) {
+        Ok(outcome) => Ok(outcome),
+        Err(error) if error.is_unsettled() => Err(error),
+        Err(error) => {
+            renameat_with(&slot.folder, &slot.leaf, tree.uploads(), partial, RenameFlags::NOREPLACE)
+                .map_err(unsettled_fault("taking an upload back"))?;
+            // An empty slot is no obstacle.
+            let _ = slot.remove_if_empty(tree);
+            Err(error)
+        }
+    }
+}
+
+/// The way of [`land`] back: what was replaced is live again, the upload has its partial name. An upload that is not live is left
+/// alone, and so is whatever is not this upload.
+pub(super) fn take_back(tree: &Tree, landing: &Landing) -> Result<(), Error> {
+    const DOING: &str = "taking a landed upload back";
+    let is_it = |found: Option<Found>| found.is_some_and(|found| found.identity == landing.identity);
+    let Some((folder, leaf)) = tree.parent(&landing.place)? else { return Ok(()) };
+    if !is_it(look_in(&folder, &leaf)?) {
+        return Ok(());
+    }
+    let partial = landing.partial.as_str();
+    let slot_place = Place::TrashSlot(landing.trash.clone());
+    let replaced = Place::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
+    if tree.look(&replaced)?.is_none() {
+        renameat_with(&folder, &leaf, tree.uploads(), partial, RenameFlags::NOREPLACE)
+            .map_err(unsettled_fault(DOING))?;
+        return sync_folder(&folder).and_then(|()| sync_folder(tree.uploads())).map_err(unsettled);
+    }
+    let slot = tree.make_folder_at(&slot_place)?;
+    renameat_with(&slot, &landing.leaf, &folder, &leaf, RenameFlags::EXCHANGE).map_err(unsettled_fault(DOING))?;
+    if is_it(look_in(&slot, &landing.leaf).map_err(unsettled)?) {
+        renameat_with(&slot, &landing.leaf, tree.uploads(), partial, RenameFlags::NOREPLACE)
+            .map_err(unsettled_fault(DOING))?;
+    }
+    sync_folder(&folder).and_then(|()| sync_folder(tree.uploads())).map_err(unsettled)?;
+    let _ = tree.remove_empty_folder(&slot_place);
+    Ok(())
+}
+
+/// Where is the upload now? Under its partial name: it has not landed. Under its own: it has. In its slot: the exchange
+/// did not come about. In another slot: it landed, and another upload has replaced it since. Whatever is found elsewhere is
+/// not touched.
+pub(super) fn recover(tree: &Tree, landing: &Landing) -> Result<Option<Outcome>, Error> {
+    let is_it = |found: Option<Found>| found.is_some_and(|found| found.identity == landing.identity);
+    if is_it(tree.look(&Place::Partial(landing.partial.clone()))?) {
+        return Ok(None);
+    }
+    let own_slot = Place::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
+    let outcome = || Slot::outcome_of_earlier(tree, &landing.trash, &landing.leaf);
+    let live = match tree.parent(&landing.place) {
+        // Something else has taken the place of a folder on its way: so it is not there.
+        Err(Error::InTheWay(_)) => None,
+        found => found?,
+    };
+    if let Some((folder, leaf)) = live
+        && is_it(look_in(&folder, &leaf)?)
+    {
+        sync_folder(&folder)?;
+        let outcome = outcome()?;
+        if outcome == Outcome::Replaced
+            && let Some((slot, _)) = tree.parent(&own_slot)?
+        {
+            sync_folder(&slot)?;
+        }
+        return Ok(Some(outcome));
+    }
+    if is_it(tree.look(&own_slot)?) {
+        // Back to where it was, and not removed: an upload that can be resumed goes on from there.
+        let slot = tree.make_folder_at(&Place::TrashSlot(landing.trash.clone()))?;
+        let partial = landing.partial.as_str();
+        renameat_with(&slot, &landing.leaf, tree.uploads(), partial, RenameFlags::NOREPLACE)
+            .map_err(fault("taking an upload back"))?;
+        sync_folder(tree.uploads())?;
+        let _ = tree.remove_empty_folder(&Place::TrashSlot(landing.trash.clone()));
+        return Ok(None);
+    }
+    if is_in_trash(tree, &landing.leaf, &landing.identity)? { outcome().map(Some) } else { Ok(None) }
+}
+
+fn is_in_trash(tree: &Tree, leaf: &str, identity: &Identity) -> Result<bool, Error> {
+    let any_slot = Place::TrashSlot(TrashKey::remembered(String::new()));
+    let Some((trash, _)) = tree.parent(&any_slot)? else { return Ok(false) };
+    for slot in names(&trash)? {
+        let folder = match open_folder(&trash, &slot) {
+            Ok(folder) => folder,
+            // No slot: somebody has put it there by hand.
+            Err(Errno::NOTDIR | Errno::LOOP) => continue,
+            Err(errno) => return Err(fault("opening a trash slot")(errno)),
+        };
+        if look_in(&folder, leaf)?.is_some_and(|found| found.identity == *identity) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,235 @@
+//! The bytes of an upload on their way to the disk.
+//!
+//! Pieces are gathered, then written and hashed together on a blocking thread, one batch at a time: while one batch is
+//! being written the next is gathered, and then the sender waits. So an upload holds two batches at most, whose memory it
+//! uses again and again.
+
+use super::fault::{fault, unsure_fault};
+use super::tree::{Tree, identity_of, sync_folder};
+use async_trait::async_trait;
+use bytes::Bytes;
+use lakeshore::Error;
+use lakeshore::ports::Partial;
+use lakeshore::resumable::Checkpoint;
+use lakeshore::upload::{Digest, Identity, PartialName};
+use lakeshore_system::crash::crash_point;
+use rustix::fs::{Advice, Mode, OFlags, fadvise, openat};
+use sha2::digest::common::hazmat::SerializableState;
+use sha2::{Digest as _, Sha256};
+use std::fs::File;
+use std::io::{self, Write};
+use std::num::NonZeroU64;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::task::JoinHandle;
+
+/// A batch is handed to the disk at its size. Large enough that the hand-over costs little, where there are few uploads;
+/// small enough that all of them together stay within [`BATCHES_BYTES`], where there are many.
+const BATCH_BYTES_MAX: usize = 1024 * 1024;
+const BATCH_BYTES_MIN: usize = 32 * 1024;
+/// What the batches of all uploads may hold, until they are so many that each has the least.
+const BATCHES_BYTES: usize = 8 * 1024 * 1024;
+/// So much is written before the disk is told to begin with it: it works while the rest comes, and the sync at the end
+/// finds little left to do.
+const WRITE_BACK_BYTES: u64 = 8 * 1024 * 1024;
+
+/// How large a batch may be while so many uploads are under way: each has two. An upload begins with small ones, because
+/// more may be about to begin beside it.
+fn batch_bytes(uploads: usize, received_bytes: u64) -> usize {
+    let grown = usize::try_from(received_bytes / 4).unwrap_or(usize::MAX);
+    (BATCHES_BYTES / 2 / uploads.max(1)).min(grown).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX)
+}
+
+pub(super) struct LocalPartial {
+    tree: Arc<Tree>,
+    identity: Identity,
+    /// The batch that is being gathered. What comes is copied, so that the connection can use its own buffer again; and
+    /// is written in one piece.
+    batch: Vec<u8>,
+    received_bytes: u64,
+    /// Whether a power cut leaves the file its name.
+    is_named: bool,
+    /// The file and its hash so far: here, or with the batch that is being written.
+    sink: Sink,
+}
+
+enum Sink {
+    Idle(Box<HashedFile>),
+    Writing(JoinHandle<Result<Box<HashedFile>, Error>>),
+    /// A write failed, and what the file holds is not known.
+    Broken,
+}
+
+pub(super) struct HashedFile {
+    file: File,
+    hasher: Sha256,
+    size_bytes: u64,
+    /// How much of it the disk was told to begin with.
+    begun_bytes: u64,
+    /// The memory of the last batch, for the next but one.
+    written: Vec<u8>,
+}
+
+/// A new file of that partial name, empty.
+pub(super) fn create_file(tree: &Tree, name: &PartialName) -> Result<File, Error> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    // The umask decides who reads the lake.
+    let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
+    openat(tree.uploads(), name.as_str(), flags, mode).map(File::from).map_err(fault("creating an upload"))
+}
+
+pub(super) fn create(tree: &Arc<Tree>, name: &PartialName) -> Result<LocalPartial, Error> {
+    let file = create_file(tree, name)?;
+    crash_point!("partial.created");
+    // Its name is taken: not to be tried again.
+    let identity = identity_of(file.as_fd()).map_err(Error::lasting)?;
+    Ok(LocalPartial::new(tree, identity, HashedFile::new(file, Sha256::new(), 0), false))
+}
+
+impl HashedFile {
+    /// A file that holds `size_bytes` so far, whose hash is `hasher`'s.
+    pub(super) fn new(file: File, hasher: Sha256, size_bytes: u64) -> Self {
+        Self { file, hasher, size_bytes, begun_bytes: size_bytes, written: Vec::new() }
+    }
+
+    fn take(&mut self, mut batch: Vec<u8>) -> io::Result<()> {
+        self.file.write_all(&batch)?;
+        self.hasher.update(&batch);
+        self.size_bytes += batch.len() as u64;
+        batch.clear();
+        self.written = batch;
+        self.begin_write_back();
+        Ok(())
+    }
+
+    fn begin_write_back(&mut self) {
+        let waiting = self.size_bytes - self.begun_bytes;
+        if waiting >= WRITE_BACK_BYTES {
+            // What is not on the disk yet stays in the cache, for the first reader: only its writing begins. It is a hint,
+            // see posix_fadvise(2): where it is not understood, the sync does the work.
+            let _ = fadvise(&self.file, self.begun_bytes, NonZeroU64::new(waiting), Advice::DontNeed);
+            self.begun_bytes = self.size_bytes;
+        }
+    }
+}
+
+impl LocalPartial {
+    pub(super) fn new(tree: &Arc<Tree>, identity: Identity, file: HashedFile, is_named: bool) -> Self {
+        tree.uploads_under_way().fetch_add(1, Ordering::Relaxed);
+        let received_bytes = file.size_bytes;
+        let sink = Sink::Idle(Box::new(file));
+        Self { tree: tree.clone(), identity, batch: Vec::new(), received_bytes, is_named, sink }
+    }
+
+    /// Waits for the batch that is being written.
+    async fn idle(&mut self) -> Result<Box<HashedFile>, Error> {
+        match std::mem::replace(&mut self.sink, Sink::Broken) {
+            Sink::Idle(file) => Ok(file),
+            Sink::Writing(batch) => batch.await.map_err(Error::internal)?,
+            Sink::Broken => Err(Error::internal(io::Error::other("written to after a failed write"))),
+        }
+    }
+
+    fn batch_bytes(&self) -> usize {
+        batch_bytes(self.tree.uploads_under_way().load(Ordering::Relaxed), self.received_bytes)
+    }
+
+    /// Hands the batch to the disk, when that has taken the one before.
+    async fn flush(&mut self) -> Result<(), Error> {
+        let mut file = self.idle().await?;
+        let batch = std::mem::replace(&mut self.batch, std::mem::take(&mut file.written));
+        self.sink = Sink::Writing(tokio::task::spawn_blocking(move || {
+            file.take(batch).map_err(unsure_fault("writing an upload"))?;
+            Ok(file)
+        }));
+        Ok(())
+    }
+}
+
+impl Drop for LocalPartial {
+    fn drop(&mut self) {
+        self.tree.uploads_under_way().fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[async_trait]
+impl Partial for LocalPartial {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    async fn write(&mut self, mut bytes: Bytes) -> Result<(), Error> {
+        self.received_bytes += bytes.len() as u64;
+        while !bytes.is_empty() {
+            let batch_bytes = self.batch_bytes();
+            if self.batch.is_empty() && self.batch.capacity() != batch_bytes {
+                // Of another size, since more have come, or fewer are left.
+                self.batch = Vec::with_capacity(batch_bytes);
+            }
+            let room = batch_bytes.saturating_sub(self.batch.len());
+            self.batch.extend_from_slice(&bytes.split_to(room.min(bytes.len())));
+            if self.batch.len() >= batch_bytes {
+                self.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn rest(&mut self) {
+        self.batch.clear();
+        // A failed write is at rest too.
+        if let Ok(file) = self.idle().await {
+            self.sink = Sink::Idle(file);
+        }
+    }
+
+    async fn checkpoint(&mut self) -> Result<Checkpoint, Error> {
+        let mut file = self.idle().await?;
+        let batch = std::mem::take(&mut self.batch);
+        let tree = (!self.is_named).then(|| self.tree.clone());
+        let synced = tokio::task::spawn_blocking(move || {
+            file.take(batch).map_err(unsure_fault("writing an upload"))?;
+            file.file.sync_data().map_err(unsure_fault("syncing an upload"))?;
+            if let Some(tree) = tree {
+                sync_folder(tree.uploads())?;
+            }
+            crash_point!("partial.checkpoint");
+            let checkpoint = Checkpoint { offset: file.size_bytes, hash_state: file.hasher.serialize().to_vec() };
+            Ok::<_, Error>((file, checkpoint))
+        });
+        let (file, checkpoint) = synced.await.map_err(Error::internal)??;
+        self.sink = Sink::Idle(file);
+        self.is_named = true;
+        Ok(checkpoint)
+    }
+
+    async fn seal(&mut self) -> Result<Digest, Error> {
+        let mut file = self.idle().await?;
+        let batch = std::mem::take(&mut self.batch);
+        let sealed = tokio::task::spawn_blocking(move || {
+            file.take(batch).map_err(unsure_fault("writing an upload"))?;
+            file.file.sync_data().map_err(unsure_fault("syncing an upload"))?;
+            crash_point!("partial.synced");
+            let HashedFile { hasher, size_bytes, .. } = *file;
+            Ok(Digest { size_bytes, sha256: hasher.finalize().into() })
+        });
+        sealed.await.map_err(Error::internal)?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_uploads_share_what_few_have() {
+        assert_eq!(batch_bytes(1, u64::MAX), BATCH_BYTES_MAX);
+        assert_eq!(batch_bytes(64, u64::MAX), 64 * 1024);
+        assert_eq!(batch_bytes(100_000, u64::MAX), BATCH_BYTES_MIN);
+        assert_eq!(batch_bytes(1, 0), BATCH_BYTES_MIN);
+        for uploads in 1..=BATCHES_BYTES / 2 / BATCH_BYTES_MIN {
+            assert!(2 * uploads * batch_bytes(uploads, u64::MAX) <= BATCHES_BYTES);
+        }
+    }
+}

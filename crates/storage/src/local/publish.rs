@@ -1,0 +1,113 @@
+//! Staging, publishing, dropping and restoring whole folders.
+
+use super::exchange::Slot;
+use super::fault::{fault, unsettled, unsettled_fault};
+use super::measuring::measure;
+use super::tree::{Tree, identity_of, sync_folder};
+use lakeshore::Error;
+use lakeshore::place::Place;
+use lakeshore::ports::files::{Outcome, Publication, Restoration};
+use lakeshore::sync::SyncId;
+use lakeshore::trash::TrashKind;
+use lakeshore::upload::Identity;
+use lakeshore_system::crash::crash_point;
+use rustix::fs::{RenameFlags, renameat_with};
+use std::os::fd::AsFd;
+
+pub(super) fn stage(tree: &Tree, sync: SyncId) -> Result<Identity, Error> {
+    let folder = tree.make_folder_at(&Place::Staging(sync))?;
+    identity_of(folder.as_fd())
+}
+
+/// The staged folder moves into a slot of the trash, and from there changes places with the dataset: two renames, however
+/// many files there are. Where the folder of this identity is now tells how far an earlier try came.
+pub(super) fn publish(tree: &Tree, publication: &Publication) -> Result<Outcome, Error> {
+    let live = Place::Live(publication.dataset.clone());
+    let leaf = publication.dataset.leaf();
+    let is_it = |place: &Place| -> Result<bool, Error> {
+        Ok(tree.look(place)?.is_some_and(|found| found.identity == publication.identity))
+    };
+    if is_it(&live)? {
+        return sync_both(tree, &live, &Place::Trashed { key: publication.trash.clone(), leaf: leaf.to_owned() })
+            .and_then(|()| Slot::outcome_of_earlier(tree, &publication.trash, leaf))
+            .map_err(unsettled);
+    }
+    let staging = Place::Staging(publication.sync);
+    let waiting = Place::Trashed { key: publication.trash.clone(), leaf: leaf.to_owned() };
+    let in_slot = is_it(&waiting)?;
+    if !in_slot && !is_it(&staging)? {
+        return Err(Error::StagingLost(publication.sync));
+    }
+    // Where an earlier try has moved the folder, no error may say that it is where it was.
+    let amid = |error| if in_slot { unsettled(error) } else { error };
+    let slot = Slot::make(tree, &publication.trash, leaf).map_err(amid)?;
+    let (stagings, name) = tree.make_parent(&staging).map_err(amid)?;
+    if !in_slot {
+        // Never over what somebody's hand has left there.
+        renameat_with(&stagings, &name, &slot.folder, leaf, RenameFlags::NOREPLACE)
+            .map_err(fault("moving a staged folder to its slot"))?;
+        crash_point!("publish.in_slot");
+    }
+    sync_folder(&slot.folder).and_then(|()| sync_folder(&stagings)).map_err(unsettled)?;
+    match slot.exchange(tree, &live, true) {
+        Err(error) if !error.is_unsettled() => {
+            // Nothing has changed hands: back to where it was.
+            renameat_with(&slot.folder, leaf, &stagings, &name, RenameFlags::NOREPLACE)
+                .map_err(unsettled_fault("taking a staged folder back"))?;
+            let _ = slot.remove_if_empty(tree);
+            Err(error)
+        }
+        ended => ended,
+    }
+}
+
+/// An earlier try has moved the folder; whether it came to sync the names is not known.
+fn sync_both(tree: &Tree, live: &Place, replaced: &Place) -> Result<(), Error> {
+    for place in [live, replaced] {
+        if let Some((parent, _)) = tree.parent(place)? {
+            sync_folder(&parent)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn drop_staging(tree: &Tree, sync: SyncId, trashed: &Place) -> Result<bool, Error> {
+    let Place::Trashed { key, leaf } = trashed else { return Ok(false) };
+    let staging = Place::Staging(sync);
+    if tree.look(&staging)?.is_none() {
+        return Ok(tree.look(trashed)?.is_some());
+    }
+    if measure(tree, &staging)?.files == 0 {
+        super::sweep::remove_tree(tree, &staging)?;
+        return Ok(false);
+    }
+    let slot = Slot::make(tree, key, leaf)?;
+    let (stagings, name) = tree.make_parent(&staging)?;
+    renameat_with(&stagings, &name, &slot.folder, leaf, RenameFlags::NOREPLACE)
+        .map_err(fault("moving a staged folder to the trash"))?;
+    crash_point!("drop.moved");
+    sync_folder(&slot.folder)?;
+    sync_folder(&stagings)?;
+    Ok(true)
+}
+
+pub(super) fn restore(tree: &Tree, restoration: &Restoration) -> Result<Outcome, Error> {
+    let live = Place::Live(restoration.origin.clone());
+    let leaf = restoration.origin.leaf();
+    let is_it = |place: &Place| -> Result<bool, Error> {
+        Ok(tree.look(place)?.is_some_and(|found| found.identity == restoration.identity))
+    };
+    if is_it(&live)? {
+        return sync_both(tree, &live, &Place::Trashed { key: restoration.trash.clone(), leaf: leaf.to_owned() })
+            .and_then(|()| Slot::outcome_of_earlier(tree, &restoration.trash, leaf))
+            .map_err(unsettled);
+    }
+    if !is_it(&Place::trashed(&restoration.trash, &restoration.origin))? {
+        return Err(Error::InTheWay(format!(
+            "the trash of {} is not in the lake's folder any more; somebody has removed it by hand",
+            restoration.origin
+        )));
+    }
+    let slot = Slot::make(tree, &restoration.trash, leaf)?;
+    slot.exchange(tree, &live, restoration.kind == TrashKind::Dataset)
+}

@@ -1,0 +1,352 @@
+//! The lake root's own handle, and every name resolved beneath it.
+//!
+//! Names are walked component by component, see [`lakeshore_system::beneath`], never as a path string.
+
+use super::fault::{fault, unsure_fault};
+use lakeshore::path::LakePath;
+use lakeshore::place::{ENGINE_FOLDER, ENGINE_SUBFOLDERS, Place, UPLOADS_FOLDER};
+use lakeshore::ports::Space;
+use lakeshore::ports::files::FoundFile;
+use lakeshore::upload::{Identity, PartialName};
+use lakeshore::{Error, Timestamp};
+pub(super) use lakeshore_system::beneath::open_folder;
+use lakeshore_system::beneath::{Unmade, make_folder};
+use lakeshore_system::space::space_of;
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, StatxFlags, StatxTimestamp, fchmod, fstat,
+    fstatfs, fstatvfs, fsync, openat, renameat_with, statx, unlinkat,
+};
+use rustix::io::Errno;
+use rustix::path::Arg;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
+
+/// Why a folder cannot be the lake root.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("cannot make or open the lake root: {0}")]
+    Root(#[source] io::Error),
+    #[error("cannot write to the lake root: {0}")]
+    Unwritable(#[source] io::Error),
+    #[error("another server is serving this lake root; stop it first, or choose another --lake-root")]
+    InUse,
+    #[error(
+        "the file system of the lake root cannot exchange two folders at once (renameat2 with RENAME_EXCHANGE: {0}), which publishing needs; use ext4, xfs, btrfs or tmpfs"
+    )]
+    NoExchange(#[source] io::Error),
+}
+
+pub(super) struct Tree {
+    path: PathBuf,
+    root: OwnedFd,
+    /// The engine's folder. Holding it holds the lock on the lake.
+    engine: OwnedFd,
+    /// Where partial files are.
+    uploads: OwnedFd,
+    syncs_wait: bool,
+    uploads_under_way: AtomicUsize,
+}
+
+/// What lies at a place.
+pub(super) struct Found {
+    pub(super) identity: Identity,
+    pub(super) is_folder: bool,
+}
+
+/// What `statfs(2)` says of tmpfs.
+const TMPFS_MAGIC: i64 = 0x0102_1994;
+/// As everybody else makes them: the umask decides who reads the lake.
+const FOLDER_MODE: Mode = Mode::RWXU.union(Mode::RWXG).union(Mode::RWXO);
+/// What has not landed is nobody's business.
+const ENGINE_MODE: Mode = Mode::RWXU;
+
+impl Tree {
+    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        std::fs::create_dir_all(path).map_err(OpenError::Root)?;
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
+        let root = openat(CWD, path, flags, Mode::empty()).map_err(|errno| OpenError::Root(errno.into()))?;
+        let unwritable = |errno: Errno| OpenError::Unwritable(errno.into());
+        let engine = make_folder(&root, ENGINE_FOLDER, ENGINE_MODE).map_err(|unmade| unwritable(unmade.into()))?;
+        close_to_others(&engine, path);
+        for name in ENGINE_SUBFOLDERS {
+            make_folder(&engine, name, ENGINE_MODE).map_err(|unmade| unwritable(unmade.into()))?;
+        }
+        match rustix::fs::flock(&engine, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Err(OpenError::InUse),
+            Err(errno) => return Err(unwritable(errno)),
+        }
+        probe_exchange(&engine)?;
+        let uploads = open_folder(&engine, UPLOADS_FOLDER).map_err(unwritable)?;
+        let syncs_wait = fstatfs(&root).map_err(unwritable)?.f_type != TMPFS_MAGIC;
+        Ok(Self { path: path.to_owned(), root, engine, uploads, syncs_wait, uploads_under_way: AtomicUsize::new(0) })
+    }
+
+    /// Whether a sync takes its time. On a file system in memory there is nothing to wait for.
+    pub(super) fn syncs_wait(&self) -> bool {
+        self.syncs_wait
+    }
+
+    /// Uploads that are being written, but for small ones.
+    pub(super) fn uploads_under_way(&self) -> &AtomicUsize {
+        &self.uploads_under_way
+    }
+
+    /// The lake root, as it was named.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The lake root.
+    pub(super) fn root_handle(&self) -> &OwnedFd {
+        &self.root
+    }
+
+    /// The engine's folder.
+    pub(super) fn engine(&self) -> &OwnedFd {
+        &self.engine
+    }
+
+    /// The folder of the partial files.
+    pub(super) fn uploads(&self) -> &OwnedFd {
+        &self.uploads
+    }
+
+    /// The folder that holds `place`, and the name of `place` in it. `None` when there is no such folder.
+    pub(super) fn parent(&self, place: &Place) -> Result<Option<(OwnedFd, String)>, Error> {
+        let mut components = place.components();
+        let leaf = components.pop().unwrap_or_default();
+        let mut folder = self.root()?;
+        for component in &components {
+            folder = match open_folder(&folder, component) {
+                Ok(next) => next,
+                Err(Errno::NOENT) => return Ok(None),
+                Err(errno) => return Err(obstructed(errno, component)),
+            };
+        }
+        Ok(Some((folder, leaf)))
+    }
+
+    /// The same, with every missing folder made, and made durable.
+    pub(super) fn make_parent(&self, place: &Place) -> Result<(OwnedFd, String), Error> {
+        let mut components = place.components();
+        let leaf = components.pop().unwrap_or_default();
+        let mut folder = self.root()?;
+        for component in &components {
+            folder = match open_folder(&folder, component) {
+                Ok(next) => next,
+                Err(Errno::NOENT) => {
+                    make_folder(&folder, component, FOLDER_MODE).map_err(|unmade| not_made(unmade, component))?
+                }
+                Err(errno) => return Err(obstructed(errno, component)),
+            };
+        }
+        Ok((folder, leaf))
+    }
+
+    /// Makes the folder at `place` where it is missing, durably.
+    pub(super) fn make_folder_at(&self, place: &Place) -> Result<OwnedFd, Error> {
+        let (parent, leaf) = self.make_parent(place)?;
+        make_folder(&parent, &leaf, FOLDER_MODE).map_err(|unmade| not_made(unmade, &leaf))
+    }
+
+    /// A folder of the lake, or the lake root. `None` where there is none.
+    pub(super) fn folder(&self, path: Option<&LakePath>) -> Result<Option<OwnedFd>, Error> {
+        let mut folder = self.root()?;
+        for component in path.iter().flat_map(|path| path.components()) {
+            folder = match open_folder(&folder, component) {
+                Ok(next) => next,
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
+                Err(errno) => return Err(fault("opening a folder")(errno)),
+            };
+        }
+        Ok(Some(folder))
+    }
+
+    pub(super) fn look(&self, place: &Place) -> Result<Option<Found>, Error> {
+        match self.parent(place)? {
+            Some((folder, leaf)) => look_in(&folder, &leaf),
+            None => Ok(None),
+        }
+    }
+
+    /// Removes a partial file. One that is not there is no error. Needs no descriptor: where there are none left, what has
+    /// failed for that can still be removed.
+    pub(super) fn remove_partial(&self, name: &PartialName) -> Result<(), Error> {
+        match unlinkat(&self.uploads, name.as_str(), AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(fault("removing a file")(errno)),
+        }
+    }
+
+    /// Removes an empty folder. One that is not there, or not empty, is no error.
+    pub(super) fn remove_empty_folder(&self, place: &Place) -> Result<(), Error> {
+        let Some((folder, leaf)) = self.parent(place)? else { return Ok(()) };
+        match unlinkat(&folder, &leaf, AtFlags::REMOVEDIR) {
+            Ok(()) => sync_folder(&folder),
+            Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
+            Err(errno) => Err(fault("removing an empty folder")(errno)),
+        }
+    }
+
+    pub(super) fn space(&self) -> Result<Space, Error> {
+        let found = fstatvfs(&self.root).map_err(fault("asking how much space is left"))?;
+        Ok(space_of(&found))
+    }
+
+    fn root(&self) -> Result<OwnedFd, Error> {
+        self.root.try_clone().map_err(super::fault::io_fault("opening the lake root"))
+    }
+}
+
+/// Readers read datasets: what has not landed, and what is in the trash, are none of theirs.
+fn close_to_others(engine: &OwnedFd, root: &Path) {
+    let others = Mode::RWXG | Mode::RWXO;
+    let closed = fstat(engine).map(|found| Mode::from_raw_mode(found.st_mode)).and_then(|mode| {
+        if mode.intersects(others) { fchmod(engine, mode - others).map(|()| true) } else { Ok(false) }
+    });
+    let root = root.display();
+    match closed {
+        Ok(false) => {}
+        Ok(true) => tracing::info!(%root, "others could read the trash of the lake; from now on its owner alone can"),
+        Err(errno) => {
+            tracing::warn!(%root, %errno, "others can read the trash of the lake, and that cannot be changed")
+        }
+    }
+}
+
+/// Publishing rests on this call: better refused at the start than at the first publish.
+fn probe_exchange(engine: &OwnedFd) -> Result<(), OpenError> {
+    const NAMES: [&str; 2] = ["probe-a", "probe-b"];
+    let probe = || {
+        for name in NAMES {
+            make_folder(engine, name, ENGINE_MODE)?;
+        }
+        renameat_with(engine, NAMES[0], engine, NAMES[1], RenameFlags::EXCHANGE)
+    };
+    let result = probe();
+    for name in NAMES {
+        // What cannot be removed now is found, and used, by the next start.
+        let _ = unlinkat(engine, name, AtFlags::REMOVEDIR);
+    }
+    match result {
+        // A full disk has to be served, so that the trash can be emptied.
+        Err(Errno::NOSPC | Errno::DQUOT) => return Ok(()),
+        result => result,
+    }
+    .map_err(|errno| match errno {
+        Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP => OpenError::NoExchange(errno.into()),
+        errno => OpenError::Unwritable(errno.into()),
+    })
+}
+
+pub(super) struct Stat {
+    identity: Identity,
+    pub(super) is_folder: bool,
+    pub(super) is_file: bool,
+    pub(super) bytes: u64,
+}
+
+/// Inode and time of birth: a file system may give a number again, but not at the same nanosecond.
+pub(super) fn stat(folder: &OwnedFd, name: impl Arg) -> Result<Stat, Errno> {
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    let found = statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, wanted)?;
+    let kind = FileType::from_raw_mode(found.stx_mode.into());
+    Ok(Stat {
+        identity: identity(&found),
+        is_folder: kind == FileType::Directory,
+        is_file: kind == FileType::RegularFile,
+        bytes: found.stx_size,
+    })
+}
+
+pub(super) fn identity(found: &rustix::fs::Statx) -> Identity {
+    Identity(format!("{}:{}.{}", found.stx_ino, found.stx_btime.tv_sec, found.stx_btime.tv_nsec))
+}
+
+pub(super) fn identity_of(file: BorrowedFd<'_>) -> Result<Identity, Error> {
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    let found = statx(file, "", AtFlags::EMPTY_PATH, wanted).map_err(fault("identifying a file"))?;
+    Ok(identity(&found))
+}
+
+/// The file that is open; `None` where it is none.
+pub(super) fn found_file(file: BorrowedFd<'_>) -> Result<Option<FoundFile>, Errno> {
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    Ok(as_file(&statx(file, "", AtFlags::EMPTY_PATH, wanted)?))
+}
+
+/// The file of that name; `None` where it is none.
+pub(super) fn find_in(folder: &OwnedFd, name: &str) -> Result<Option<FoundFile>, Errno> {
+    Ok(found_in(folder, name)?.and_then(|(_, file)| file))
+}
+
+/// The file or folder of that name: when it was modified, and what a file is.
+pub(super) fn found_in(folder: &OwnedFd, name: &str) -> Result<Option<(Timestamp, Option<FoundFile>)>, Errno> {
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    match statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, wanted) {
+        Ok(found) => Ok(Some((time(&found.stx_mtime), as_file(&found)))),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn time(at: &StatxTimestamp) -> Timestamp {
+    Timestamp(at.tv_sec.saturating_mul(1000).saturating_add(i64::from(at.tv_nsec / 1_000_000)))
+}
+
+fn as_file(found: &rustix::fs::Statx) -> Option<FoundFile> {
+    (FileType::from_raw_mode(found.stx_mode.into()) == FileType::RegularFile).then(|| FoundFile {
+        identity: identity(found),
+        size_bytes: found.stx_size,
+        modified_at: time(&found.stx_mtime),
+        changed_at: time(&found.stx_ctime),
+    })
+}
+
+pub(super) fn look_in(folder: &OwnedFd, name: &str) -> Result<Option<Found>, Error> {
+    match stat(folder, name) {
+        Ok(found) => Ok(Some(Found { identity: found.identity, is_folder: found.is_folder })),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(fault("looking at a place")(errno)),
+    }
+}
+
+pub(super) fn sync_folder(folder: impl AsFd) -> Result<(), Error> {
+    fsync(folder).map_err(unsure_fault("syncing a folder"))
+}
+
+/// The names in a folder, but for `.` and `..`.
+pub(super) fn names(folder: &OwnedFd) -> Result<Vec<String>, Error> {
+    let listing = Dir::read_from(folder).map_err(fault("listing a folder"))?;
+    let mut names = Vec::new();
+    for entry in listing {
+        let entry = entry.map_err(fault("listing a folder"))?;
+        // A name that is not UTF-8 was not put there by the lake.
+        if let Ok(name) = entry.file_name().to_str()
+            && name != "."
+            && name != ".."
+        {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+fn not_made(unmade: Unmade, component: &str) -> Error {
+    match unmade {
+        Unmade::Unsynced(errno) => unsure_fault("syncing a folder")(errno),
+        Unmade::Failed(errno) => obstructed(errno, component),
+    }
+}
+
+fn obstructed(errno: Errno, component: &str) -> Error {
+    match errno {
+        Errno::NOTDIR | Errno::LOOP => Error::InTheWay(format!(
+            "{component:?} is a file or a link in the lake, not a folder; remove it, or use another path"
+        )),
+        errno => fault("opening a folder")(errno),
+    }
+}

@@ -1,0 +1,105 @@
+//! Points at which a test ends the process as `kill -9` would, to see what the next start makes of it.
+//!
+//! `crash_point!("landing.named")` is nothing at all unless the feature `failpoints` is on. With it, the environment's
+//! `LAKESHORE_CRASH_AT=landing.named:2` ends the process when it passes that point for the second time.
+
+/// Every point, in the order in which an upload, a publish, an emptying and a start pass them.
+pub const POINTS: &[&str] = &[
+    "partial.created",
+    "partial.checkpoint",
+    "partial.cut",
+    "partial.synced",
+    "take_over.copied",
+    "take_over.synced",
+    "landing.in_slot",
+    "landing.named",
+    "landing.folder_synced",
+    "publish.in_slot",
+    "exchange.done",
+    "exchange.synced",
+    "drop.moved",
+    "hold.remembered",
+    "supersede.remembered",
+    "inspection.begun",
+    "inspection.remembered",
+    "emptying.removed",
+    "emptying.synced",
+    "sweep.begun",
+    "sweep.uploads_removed",
+    "state.before_commit",
+    "state.committed",
+];
+
+/// Is it in the list? Asked when a point is compiled, so that no test can overlook one.
+#[must_use]
+pub const fn is_listed(name: &str) -> bool {
+    let mut at = 0;
+    while at < POINTS.len() {
+        if is_same(POINTS[at].as_bytes(), name.as_bytes()) {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+const fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}
+
+#[cfg(feature = "failpoints")]
+#[macro_export]
+macro_rules! crash_point {
+    ($name:literal) => {{
+        const { assert!($crate::crash::is_listed($name), "add the point to crash::POINTS") };
+        $crate::crash::fail::fail_point!($name);
+    }};
+}
+
+#[cfg(not(feature = "failpoints"))]
+#[macro_export]
+macro_rules! crash_point {
+    ($name:literal) => {};
+}
+
+pub use crate::crash_point;
+#[cfg(feature = "failpoints")]
+#[doc(hidden)]
+pub use fail;
+
+/// Reads from the environment where to end. Without the feature there is nothing to read.
+pub fn arm() -> Result<(), String> {
+    #[cfg(feature = "failpoints")]
+    armed::arm()?;
+    Ok(())
+}
+
+#[cfg(feature = "failpoints")]
+mod armed {
+    use super::POINTS;
+    use rustix::process::{Signal, getpid, kill_process};
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    const VARIABLE: &str = "LAKESHORE_CRASH_AT";
+
+    pub(super) fn arm() -> Result<(), String> {
+        let Ok(wanted) = std::env::var(VARIABLE) else { return Ok(()) };
+        let (name, passing) = wanted.split_once(':').unwrap_or((&wanted, "1"));
+        if !POINTS.contains(&name) {
+            return Err(format!("{VARIABLE}: there is no point {name:?}"));
+        }
+        let passing: u64 = passing.parse().map_err(|_| format!("{VARIABLE}: {passing:?} is not a number"))?;
+        let passed = AtomicU64::new(0);
+        let pass = move || {
+            if passed.fetch_add(1, Ordering::SeqCst) + 1 == passing {
+                // SIGKILL cannot be caught: nothing is flushed, nothing is dropped.
+                let _ = kill_process(getpid(), Signal::KILL);
+            }
+        };
+        fail::cfg_callback(name, pass)
+    }
+}

@@ -1,3 +1,0 @@
-//! What is remembered: the backends of the engine's `state` port.
-
-pub mod sqlite;
