@@ -402,7 +402,7 @@ macro_rules! error_codes {
         pub enum ErrorCode { $(#[doc = $meaning] $variant = $number,)+ }
 
         impl ErrorCode {
-            /// Every code, in the order of the numbers: the table of the README.
+            /// Every code, in the order of the numbers: the table of `docs/reference/errors.md`.
             pub const ALL: &[Self] = &[$(Self::$variant,)+];
 
             pub fn meaning(self) -> &'static str {
@@ -498,12 +498,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_unique_never_zero_and_listed_in_the_readme() {
-        let readme = include_str!("../README.md");
+    fn codes_are_unique_never_zero_and_listed_in_the_reference() {
+        let reference = include_str!("../docs/reference/errors.md");
         let mut numbers: Vec<_> = ErrorCode::ALL.iter().map(|code| code.number()).collect();
         for code in ErrorCode::ALL {
             let row = format!("| {} | {} | {} |", code.http_status(), code.number(), code.meaning());
-            assert!(readme.contains(&row), "README.md lacks the row {row}");
+            assert!(reference.contains(&row), "docs/reference/errors.md lacks the row {row}");
         }
         numbers.dedup();
         assert_eq!(numbers.len(), ErrorCode::ALL.len());

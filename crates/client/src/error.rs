@@ -19,7 +19,7 @@ pub const UNREACHABLE: u8 = 5;
 /// Ctrl-C, SIGTERM or SIGHUP: what a shell makes of an end by SIGINT.
 pub const INTERRUPTED: u8 = 130;
 
-/// The table of the codes, for `--help`; the README has the same.
+/// The table of the codes, for `--help`; `docs/reference/command-line.md` has the same.
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0    done

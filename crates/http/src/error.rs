@@ -34,7 +34,7 @@ pub enum HttpError {
     RequestHead(Cow<'static, str>),
     #[error("a sign-in link is used when it is opened, not before; open it in the browser")]
     OpenedAhead,
-    #[error("there is nothing at {0}; the README lists the addresses of the API")]
+    #[error("there is nothing at {0}; docs/reference/http-api.md lists the addresses of the API")]
     NoSuchRoute(String),
     #[error("this address takes {allowed}, not {used}")]
     MethodNotAllowed { used: String, allowed: Cow<'static, str> },

@@ -3,7 +3,7 @@
 use crate::server::{TestServer, answer, assert_refused};
 use serde_json::json;
 
-/// Refused: they lead elsewhere, hide from readers, or look like what they are not. (README, code 40001.)
+/// Refused: they lead elsewhere, hide from readers, or look like what they are not. (`docs/reference/errors.md`, code 40001.)
 fn refused_names() -> Vec<String> {
     let mut names: Vec<String> = [
         "",
