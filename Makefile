@@ -17,11 +17,19 @@ FUZZ_FOUND := target/fuzz
 SECONDS ?= 60
 # More options for `make run`, such as ARGS="--listen 127.0.0.1:4000".
 ARGS ?=
+# `make install` copies the program to its bin/.
+PREFIX ?= $(HOME)/.local
 # Has pyarrow, duckdb and polars, for `make corpus`.
 CORPUS_PYTHON ?= python3
 CORPUS ?=
 
-.PHONY: help run build test dev lint fmt unit corpus torture e2e audit bench bench-peers bench-push bench-scale bench-listeners bench-pieces fuzz screenshots clean site rust-target rust-components
+.PHONY: help run build install test dev lint fmt unit docs corpus torture e2e audit bench bench-peers bench-push bench-scale bench-listeners bench-pieces fuzz screenshots clean site rust-target rust-components
+
+# rust-toolchain.toml names the version. Where that is missing and rustup may not install it, the default one has to do.
+ifneq ($(shell rustc --version > /dev/null 2>&1 && echo usable),usable)
+export RUSTUP_TOOLCHAIN := stable
+$(info the toolchain of rust-toolchain.toml is not installed; the default one is used)
+endif
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +41,11 @@ run: build ## Build everything and serve at http://127.0.0.1:3000 (ARGS="--liste
 build: site ## Build target/release/lakeshore, one self-contained file
 	@echo "== building the server"
 	@cargo build --release --package server
+
+install: build ## Copy the program to PREFIX/bin (~/.local/bin)
+	@install -D -m 755 $(BINARY) $(PREFIX)/bin/lakeshore
+	@echo "== installed $(PREFIX)/bin/lakeshore"
+	@case ":$$PATH:" in *":$(PREFIX)/bin:"*) ;; *) echo "$(PREFIX)/bin is not on the PATH; add it: export PATH=\"$(PREFIX)/bin:\$$PATH\"" ;; esac
 
 test: lint unit e2e ## Run every check and test
 	@echo "== every check and test passed"
@@ -61,6 +74,9 @@ lint: rust-components rust-target end2end/node_modules ## Check formatting, lint
 	fi
 	@echo "== types of the browser tests"
 	@cd end2end && npx tsc --noEmit
+	@echo "== links and references of the documents"
+	@python3 docs/check/links.py
+	@python3 docs/check/references.py
 
 fmt: rust-components ## Format the code
 	@cargo fmt --all
@@ -86,7 +102,11 @@ torture: build ## Kill the release binary KILLS times (default 100) amid a load,
 	@echo "== killing the server"
 	@KILLS=$${KILLS:-100} LAKESHORE_BIN=$(abspath $(BINARY)) cargo test --package server --features failpoints --test torture -- --nocapture kills
 
-e2e: build chromium end2end/node_modules ## Test the release binary in a browser
+docs: build end2end/node_modules ## Run the commands of the documents as printed
+	@echo "== commands of the documents"
+	@LAKESHORE_BIN=$(abspath $(BINARY)) python3 docs/check/blocks.py
+
+e2e: docs chromium end2end/node_modules ## Run the commands of the documents, and test the release binary in a browser
 	@echo "== tests in the browser"
 	@cd end2end && LAKESHORE_BIN=$(abspath $(BINARY)) npx playwright test
 
