@@ -51,6 +51,8 @@ READY_SECONDS_MAX = 60
 DOCUMENT_SECONDS_MAX = 120
 TUSPY = "tuspy==1.1.0"
 LARGE_BYTES = 8 << 20
+# Where the client of nginx is: not where nginx is.
+ELSEWHERE = "127.0.0.2"
 
 
 @dataclass
@@ -329,7 +331,7 @@ def check_proxy(blocks, scratch):
     key = scratch.checked(["lakeshore", "key", "create", "--name", "proxy", "--role", "admin", "--data-dir", scratch.data]).split()[-1]
     with nginx(blocks, scratch) as (tls_port, log):
         site = f"https://{NAME_PRINTED}:{tls_port}"
-        curl = ["curl", "--silent", "--show-error", "--cacert", scratch.work / "ca.pem",
+        curl = ["curl", "--silent", "--show-error", "--interface", ELSEWHERE, "--cacert", scratch.work / "ca.pem",
                 "--resolve", f"{NAME_PRINTED}:{tls_port}:127.0.0.1"]
 
         def ask(path, *options):
@@ -362,7 +364,21 @@ def check_proxy(blocks, scratch):
                       "-H", "Upload-Metadata: filename YQ==")
         expect("Location is the address of outside", created, f"ocation: {site}/api/lake/files/")
         expect("events are not held back", ask("/api/events", *keyed, "-N", "--max-time", "2"), "event: ready")
-        expect("the client's address is known", ask("/api/lake/activity?what=sync_started", *keyed), '"address":"127.0.0.1"')
+        expect("the client's address is known", ask("/api/lake/activity?what=sync_started", *keyed), f'"address":"{ELSEWHERE}"')
+        in_flight = ["curl", *keyed, "--silent", f"http://127.0.0.1:{scratch.port}/api/ingestion/file/sync/in-flight"]
+        sending = [*curl, *keyed, "--http1.1", "-T", "-", f"{site}/api/lake/file/resumable/slow.bin?sync_id=2"]
+        with subprocess.Popen(sending, env=scratch.environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as sender:
+            sender.stdin.write("x" * (1 << 20))
+            sender.stdin.flush()
+            for _ in range(150):
+                seen = scratch.run(in_flight).stdout
+                if "slow.bin" in seen:
+                    break
+                time.sleep(0.1)
+            sender.stdin.close()
+            answer = sender.stdout.read()
+        expect("a body is passed on as it comes", seen, "slow.bin")
+        expect("a body of unknown length lands", answer, '"code":0')
     return "nginx as printed"
 
 
