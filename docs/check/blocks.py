@@ -37,6 +37,7 @@ DOCUMENTS = [
     "docs/guides/resumable.md",
     "docs/guides/python.md",
     "docs/guides/javascript.md",
+    "docs/guides/duckdb-and-spark.md",
     "docs/operations/backup.md",
     "docs/operations/check.md",
     "docs/operations/upgrade.md",
@@ -49,7 +50,7 @@ CERTIFICATES_PRINTED = "/etc/ssl/lakeshore"
 NAME_PRINTED = "lake.example.com"
 READY_SECONDS_MAX = 60
 DOCUMENT_SECONDS_MAX = 120
-TUSPY = "tuspy==1.1.0"
+PACKAGES = ["tuspy==1.1.0", "duckdb==1.5.5"]
 LARGE_BYTES = 8 << 20
 # Where the client of nginx is: not where nginx is.
 ELSEWHERE = "127.0.0.2"
@@ -256,25 +257,25 @@ def exported(scratch, variable):
 
 
 def python_with_packages():
-    """An environment with what the Python guide needs, made once; or why there is none."""
+    """An environment with what the guides need, made once; or none, where it cannot be had."""
     folder = ROOT / "target" / "docs-check" / "python"
-    python, marker = folder / "bin" / "python", folder / TUSPY
+    python, marker = folder / "bin" / "python", folder / "-".join(PACKAGES)
     if not marker.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         made = subprocess.run([sys.executable, "-m", "venv", "--clear", folder]).returncode == 0
-        if not made or subprocess.run([python, "-m", "pip", "install", "--quiet", TUSPY, "requests"]).returncode != 0:
+        if not made or subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES]).returncode != 0:
             return None
         marker.touch()
     return python
 
 
-def run_python(blocks, scratch, name):
+def run_python(blocks, scratch, name, environment=None):
     python = python_with_packages()
     if python is None:
-        return "SKIPPED: the Python snippets, as requests and tuspy cannot be installed (Python with venv, and PyPI, are needed)"
+        return f"SKIPPED: the Python snippets, as {' and '.join(PACKAGES)} cannot be installed (Python with venv, and PyPI, are needed)"
     file = scratch.work / "guide.py"
     file.write_text("\n".join(scratch.put_in(block.text) for block in blocks) + "\n")
-    ran = scratch.run([python, file], environment={"LAKESHORE_API_KEY": exported(scratch, "LAKESHORE_API_KEY")})
+    ran = scratch.run([python, file], environment=environment)
     if ran.returncode != 0:
         raise Failed(f"{name}: the snippets, from top to bottom, end with {ran.returncode}:\n{ran.stdout}")
     return f"{len(blocks)} Python snippets"
@@ -402,12 +403,16 @@ def check(name, binary):
                 scratch.start_server(service_arguments(blocks, scratch))
             elif is_service:
                 scratch.start_server(["--data-dir", str(scratch.data)])
-                fill(scratch)
+                fill(scratch, scratch.data)
             elif not any(block.directive == "background" for block in blocks):
                 scratch.start_server(["--data-dir", "./data"])
             run_shell(shell, scratch, name)
             notes.insert(0, f"{len(shell)} blocks of commands")
             if name == "docs/guides/python.md":
+                key = exported(scratch, "LAKESHORE_API_KEY")
+                notes.append(run_python(of_language["python"], scratch, name, {"LAKESHORE_API_KEY": key}))
+            if name == "docs/guides/duckdb-and-spark.md":
+                fill(scratch, "./data")
                 notes.append(run_python(of_language["python"], scratch, name))
             if name == "docs/guides/javascript.md":
                 notes.append(run_node(of_language["js"], scratch, name))
@@ -420,9 +425,9 @@ def check(name, binary):
     said(f"{name}: {'; '.join(notes)}")
 
 
-def fill(scratch):
-    """A dataset, and something in the trash, for the documents of operation."""
-    key = scratch.checked(["lakeshore", "key", "create", "--name", "fill", "--data-dir", scratch.data]).split()[-1]
+def fill(scratch, data):
+    """A dataset, and something in the trash, for documents that begin with them."""
+    key = scratch.checked(["lakeshore", "key", "create", "--name", "fill", "--data-dir", data]).split()[-1]
     (scratch.work / "filled").mkdir()
     for content in ["id\n1\n", "id\n2\n"]:
         (scratch.work / "filled" / "part-0.csv").write_text(content)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = {
-    "http/": "crates/http/src/", "metadata/": "crates/metadata/src/sqlite/", "folder/": "crates/storage/src/folder/",
+    "http/": "crates/http/src/", "metadata/": "crates/metadata/src/sqlite/", "folder/": "crates/storage/src/local/",
     "formats/": "crates/formats/src/", "client/": "crates/client/src/", "service/": "src/service/", "model/": "src/model/",
     "ports/": "src/ports/", "storage/src": "crates/storage/src", "uploader/": "app/src/uploader/",
 }
