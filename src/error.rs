@@ -499,7 +499,7 @@ mod tests {
 
     #[test]
     fn codes_are_unique_never_zero_and_listed_in_the_reference() {
-        let reference = include_str!("../docs/reference/errors.md");
+        let reference = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference/errors.md"));
         let mut numbers: Vec<_> = ErrorCode::ALL.iter().map(|code| code.number()).collect();
         for code in ErrorCode::ALL {
             let row = format!("| {} | {} | {} |", code.http_status(), code.number(), code.meaning());

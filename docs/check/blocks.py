@@ -11,6 +11,9 @@ A comment before a block changes that:
 
     <!-- check: skip: why -->     it is not run, and that is said
     <!-- check: background -->    it is the server; what comes after waits until it is ready
+    <!-- check: before            these commands, which nobody sees, come before it: files and syncs that it begins with
+    COMMANDS
+    -->
 
 Blocks of `make` alone are not run: make runs this. `sudo` and `systemctl` are stand-ins that act on the scratch server, whose
 folders take the place of /var/lib/lakeshore and /var/backups/lakeshore.
@@ -38,6 +41,7 @@ DOCUMENTS = [
     "docs/guides/python.md",
     "docs/guides/javascript.md",
     "docs/guides/duckdb-and-spark.md",
+    "docs/reference/http-api.md",
     "docs/operations/backup.md",
     "docs/operations/check.md",
     "docs/operations/upgrade.md",
@@ -74,6 +78,12 @@ def blocks_of(text):
     while number < len(lines):
         line = lines[number]
         comment = re.fullmatch(r"\s*<!-- check: (.+?) -->\s*", line)
+        if line.strip() == "<!-- check: before":
+            start = number + 1
+            while lines[number].strip() != "-->":
+                number += 1
+            found.append(Block(start + 1, "sh", "\n".join(lines[start:number]), ""))
+            line = ""
         fence = re.fullmatch(r"(\s*)```(\w*)\s*", line)
         if comment:
             directive = comment.group(1)
@@ -200,7 +210,7 @@ def expectations(text):
         whole = re.match(r"# (.+)", line)
         behind = re.search(r"\s# ([\[{].*?[\]}])(?::|$)", line)
         if whole:
-            yield whole.group(1)
+            yield whole.group(1).strip()
         elif behind:
             yield behind.group(1)
 
