@@ -47,6 +47,8 @@ DOCUMENTS = [
     "docs/operations/upgrade.md",
     "docs/operations/deploy.md",
 ]
+# Somebody who follows these does so one after the other, beside one server.
+IN_ORDER = ["README.md", "docs/quickstart.md", "docs/guides/push.md", "docs/guides/resumable.md", "docs/guides/python.md"]
 PORT_PRINTED = "127.0.0.1:3000"
 DATA_PRINTED = "/var/lib/lakeshore"
 BACKUPS_PRINTED = "/var/backups/lakeshore"
@@ -229,6 +231,8 @@ def check_output(block, output, scratch):
 def run_shell(blocks, scratch, name):
     """The blocks, in one shell that ends with the first that fails. Leaves the shell's variables in a file."""
     script = ["set -Eeuo pipefail"]
+    for leftover in [*scratch.folder.glob("block-*"), scratch.folder / "exports.sh"]:
+        leftover.unlink(missing_ok=True)
     for number, block in enumerate(blocks):
         text = scratch.put_in(block.text)
         if block.directive == "background":
@@ -237,6 +241,8 @@ def run_shell(blocks, scratch, name):
         source = f"source {scratch.folder}/block-{number}.sh"
         output = f"{scratch.folder}/block-{number}.out"
         if block.directive == "background":
+            # The one of the document before has to go first.
+            script.append(f"[ ! -e {scratch.pid_file} ] || systemctl stop lakeshore")
             script.append(f"( {source} ) > {scratch.log} 2>&1 < /dev/null &")
             script.append(f"echo $! > {scratch.pid_file}")
             script.append(f"for _ in $(seq {READY_SECONDS_MAX}0); do curl --silent --fail http://127.0.0.1:{scratch.port}/readyz > {output} && break; sleep 0.1; done")
@@ -393,46 +399,79 @@ def check_proxy(blocks, scratch):
     return "nginx as printed"
 
 
-def check(name, binary):
-    text = (ROOT / name).read_text(encoding="utf-8")
-    blocks = blocks_of(text)
-    shell, notes = [], []
-    for block in blocks:
-        if block.language in ("sh", "console") and block.directive.startswith("skip"):
-            notes.append(f"line {block.line} not run ({block.directive.removeprefix('skip').strip(': ')})")
-        elif block.language in ("sh", "console") and not is_of_make(block):
-            shell.append(block)
-    of_language = {language: [block for block in blocks if block.language == language and not block.directive.startswith("skip")]
-                   for language in ("python", "js")}
+class Document:
+    """Its blocks, by who runs them, and what is not run."""
+
+    def __init__(self, name):
+        self.name = name
+        self.blocks = blocks_of((ROOT / name).read_text(encoding="utf-8"))
+        self.shell, self.skipped = [], []
+        for block in self.blocks:
+            if block.language not in ("sh", "console") or is_of_make(block):
+                continue
+            if block.directive.startswith("skip"):
+                self.skipped.append(f"line {block.line} not run ({block.directive.removeprefix('skip').strip(': ')})")
+            else:
+                self.shell.append(block)
+
+    def of(self, language):
+        return [block for block in self.blocks if block.language == language and not block.directive.startswith("skip")]
+
+    def starts_its_server(self):
+        return any(block.directive == "background" for block in self.shell)
+
+    def run(self, scratch):
+        """What was run, in words."""
+        run_shell(self.shell, scratch, self.name)
+        notes = [f"{len(self.shell)} blocks of commands", *self.skipped]
+        if self.name == "docs/guides/python.md":
+            key = exported(scratch, "LAKESHORE_API_KEY")
+            notes.append(run_python(self.of("python"), scratch, self.name, {"LAKESHORE_API_KEY": key}))
+        if self.name == "docs/guides/duckdb-and-spark.md":
+            fill(scratch, "./data")
+            notes.append(run_python(self.of("python"), scratch, self.name))
+        if self.name == "docs/guides/javascript.md":
+            notes.append(run_node(self.of("js"), scratch, self.name))
+        if self.name == "docs/operations/deploy.md":
+            notes.append(check_proxy(self.blocks, scratch))
+        return notes
+
+
+@contextlib.contextmanager
+def scratch_of(binary):
     folder = Path(tempfile.mkdtemp(prefix="lakeshore-docs-"))
     try:
         scratch = Scratch(binary, folder)
         try:
-            is_service = name.startswith("docs/operations/")
-            if name == "docs/operations/deploy.md":
-                scratch.start_server(service_arguments(blocks, scratch))
-            elif is_service:
-                scratch.start_server(["--data-dir", str(scratch.data)])
-                fill(scratch, scratch.data)
-            elif not any(block.directive == "background" for block in blocks):
-                scratch.start_server(["--data-dir", "./data"])
-            run_shell(shell, scratch, name)
-            notes.insert(0, f"{len(shell)} blocks of commands")
-            if name == "docs/guides/python.md":
-                key = exported(scratch, "LAKESHORE_API_KEY")
-                notes.append(run_python(of_language["python"], scratch, name, {"LAKESHORE_API_KEY": key}))
-            if name == "docs/guides/duckdb-and-spark.md":
-                fill(scratch, "./data")
-                notes.append(run_python(of_language["python"], scratch, name))
-            if name == "docs/guides/javascript.md":
-                notes.append(run_node(of_language["js"], scratch, name))
-            if name == "docs/operations/deploy.md":
-                notes.append(check_proxy(blocks, scratch))
+            yield scratch
         finally:
             scratch.stop_server()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    said(f"{name}: {'; '.join(notes)}")
+
+
+def check(name, binary):
+    document = Document(name)
+    with scratch_of(binary) as scratch:
+        if name == "docs/operations/deploy.md":
+            scratch.start_server(service_arguments(document.blocks, scratch))
+        elif name.startswith("docs/operations/"):
+            scratch.start_server(["--data-dir", str(scratch.data)])
+            fill(scratch, scratch.data)
+        elif not document.starts_its_server():
+            scratch.start_server(["--data-dir", "./data"])
+        said(f"{name}: {'; '.join(document.run(scratch))}")
+
+
+def check_in_order(names, binary):
+    with scratch_of(binary) as scratch:
+        scratch.start_server(["--data-dir", "./data"])
+        for name in names:
+            try:
+                Document(name).run(scratch)
+            except Failed as failure:
+                raise Failed(f"one after the other, beside one server: {failure}") from None
+    said(f"one after the other, beside one server: {', '.join(names)}")
 
 
 def fill(scratch, data):
@@ -449,10 +488,13 @@ def main():
     binary = Path(os.environ.get("LAKESHORE_BIN", ROOT / "target/release/lakeshore")).resolve()
     if not binary.is_file():
         sys.exit(f"{binary} is missing; build it with \"make build\", or name another in LAKESHORE_BIN")
+    checks = [(check, name) for name in sys.argv[1:] or DOCUMENTS]
+    if not sys.argv[1:]:
+        checks.append((check_in_order, IN_ORDER))
     failures = 0
-    for name in sys.argv[1:] or DOCUMENTS:
+    for run, what in checks:
         try:
-            check(name, binary)
+            run(what, binary)
         except (Failed, subprocess.TimeoutExpired) as failure:
             failures += 1
             said(f"FAILED {failure}")
