@@ -74,6 +74,13 @@ class Failed(Exception):
     pass
 
 
+def end_of(lines, start, end):
+    for number in range(start, len(lines)):
+        if lines[number].strip() == end:
+            return number
+    raise Failed(f"what begins in line {start} has no end {end!r}")
+
+
 def blocks_of(text):
     """Fenced blocks, also indented ones, each with the comment that stands before it."""
     found, lines, directive, number = [], text.split("\n"), "", 0
@@ -81,9 +88,7 @@ def blocks_of(text):
         line = lines[number]
         comment = re.fullmatch(r"\s*<!-- check: (.+?) -->\s*", line)
         if line.strip() == "<!-- check: before":
-            start = number + 1
-            while lines[number].strip() != "-->":
-                number += 1
+            start, number = number + 1, end_of(lines, number, "-->")
             found.append(Block(start + 1, "sh", "\n".join(lines[start:number]), ""))
             line = ""
         fence = re.fullmatch(r"(\s*)```(\w*)\s*", line)
@@ -91,9 +96,7 @@ def blocks_of(text):
             directive = comment.group(1)
         elif fence:
             indent, language, start = len(fence.group(1)), fence.group(2), number + 1
-            number = start
-            while lines[number].strip() != "```":
-                number += 1
+            number = end_of(lines, start, "```")
             body = "\n".join(inner[indent:] for inner in lines[start:number])
             found.append(Block(start + 1, language, body, directive))
             directive = ""

@@ -60,12 +60,13 @@ def anchors(text):
 
 
 def targets(text):
+    """Every target with its line. A link may be broken into lines."""
+    lines = [""] * (text.count("\n") + 1)
     for number, line in prose(text):
-        plain = re.sub(r"`[^`]*`", lambda code: " " * len(code.group()) if "](" in code.group() else code.group(), line)
-        for match in LINK.finditer(plain):
-            yield number, match.group(1)
-        for match in DEFINITION.finditer(plain):
-            yield number, match.group(1)
+        lines[number - 1] = re.sub(r"`[^`]*`", lambda code: code.group().replace("](", "  "), line)
+    joined = "\n".join(lines)
+    for match in [*LINK.finditer(joined), *DEFINITION.finditer(joined)]:
+        yield joined.count("\n", 0, match.start()) + 1, match.group(1)
 
 
 def problem_of(file, target, known):
