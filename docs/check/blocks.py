@@ -410,9 +410,11 @@ class Document:
         self.blocks = blocks_of((ROOT / name).read_text(encoding="utf-8"))
         self.shell, self.skipped = [], []
         for block in self.blocks:
-            if block.language not in ("sh", "console") or is_of_make(block):
+            if block.language not in ("sh", "console"):
                 continue
-            if block.directive.startswith("skip"):
+            if is_of_make(block):
+                self.skipped.append(f"line {block.line} not run (make alone)")
+            elif block.directive.startswith("skip"):
                 self.skipped.append(f"line {block.line} not run ({block.directive.removeprefix('skip').strip(': ')})")
             else:
                 self.shell.append(block)
