@@ -143,7 +143,11 @@ class Scratch:
         }
 
     def write_stand_ins(self):
+        # The account of the service is this one.
         self.stand_in("sudo", 'while [ "$1" = -u ]; do shift 2; done\nexec "$@"')
+        self.stand_in("install", 'arguments=()\nwhile [ $# -gt 0 ]; do\n'
+                      'case $1 in -o | -g) shift 2 ;; *) arguments+=("$1"); shift ;; esac\ndone\n'
+                      'exec /usr/bin/install "${arguments[@]}"')
         self.stand_in("systemctl", f"""
 case "$*" in
 "stop lakeshore")
