@@ -5,7 +5,8 @@
 
 Each document has a scratch folder and a server of its own on a free port of loopback, which takes the place of
 127.0.0.1:3000. Its `sh` blocks run in order in one shell; each has to succeed, and to print what its comments say: a line
-that is a comment, and JSON in a comment behind a command. `…` stands for anything.
+that is a comment, and JSON in a comment behind a command. `…` stands for anything. In a `console` block commands begin
+with "$ ", and every other line is output.
 
 A comment before a block changes that:
 
@@ -98,6 +99,8 @@ def blocks_of(text):
             indent, language, start = len(fence.group(1)), fence.group(2), number + 1
             number = end_of(lines, start, "```")
             body = "\n".join(inner[indent:] for inner in lines[start:number])
+            if language == "console":
+                body = re.sub(r"^(?!\$ )", "# ", body, flags=re.MULTILINE).replace("\n$ ", "\n").removeprefix("$ ")
             found.append(Block(start + 1, language, body, directive))
             directive = ""
         elif line.strip():
