@@ -4,17 +4,21 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use lakeshore::dataset::DatasetParameters;
-use lakeshore::guard::{GuardRule, ShrinkGuard};
-use lakeshore::limits::Limits;
-use lakeshore::list::ListParameters;
-use lakeshore::overview::OverviewParameters;
+use lakeshore::model::dataset::record::DatasetParameters;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::id::TrashId;
+use lakeshore::model::overview::OverviewParameters;
+use lakeshore::model::page::ListParameters;
+use lakeshore::model::settings::Limits;
+use lakeshore::model::sync::end::EndSync;
+use lakeshore::model::sync::guard::{GuardRule, ShrinkGuard};
+use lakeshore::model::sync::start::StartSync;
+use lakeshore::model::sync::status::{Status, SyncType};
+use lakeshore::model::trash::TrashKind;
+
 use lakeshore::ports::memory::{MemoryFiles, MemoryFormats, MemoryState};
 use lakeshore::ports::{Clock, Randomness};
-use lakeshore::service::{EmptyTrash, EndSync, Missing, Offer, OfferedFile, Parts, StartSync};
-use lakeshore::sync::{Status, SyncId, SyncType};
-use lakeshore::trash::{TrashId, TrashKind};
-use lakeshore::upload::hexadecimal;
+use lakeshore::service::{EmptyTrash, Missing, Offer, OfferedFile, Parts};
 use lakeshore::{Caller, Error, ErrorCode, Grant, Lake, Role, Timestamp};
 use pollster::block_on;
 use proptest::prelude::*;
@@ -548,7 +552,7 @@ async fn take(step: &Step, serial: usize, engine: &mut Engine, model: &mut Model
             let file = |(name, content): (&str, String)| OfferedFile {
                 path: name.to_owned(),
                 size_bytes: content.len() as u64,
-                sha256: hexadecimal(&Sha256::digest(content)),
+                sha256: hex::encode(Sha256::digest(content)),
             };
             let files = model.offer(*sync).into_iter().map(file).collect();
             let offer = Offer { sync_id: id(*sync), path: None, files, take_over: true };

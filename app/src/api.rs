@@ -8,22 +8,24 @@ pub mod search;
 pub mod sessions;
 pub mod trash;
 
+use crate::drawing::Drawing;
 use crate::error::ApiError;
 use crate::json::Call;
-use crate::pages::sync_timeline::Drawing;
-use lakeshore::difference::Difference;
-use lakeshore::event::EventId;
-use lakeshore::expected::Comparison;
-use lakeshore::in_flight::UploadInFlight;
-use lakeshore::key::Role;
-use lakeshore::list::ListParameters;
-use lakeshore::path::LakePath;
-use lakeshore::preview::FilePreview;
-use lakeshore::schema::SchemaPolicy;
+use lakeshore::model::access::role::Role;
+use lakeshore::model::dataset::schema::SchemaPolicy;
+use lakeshore::model::event::EventId;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::page::ListParameters;
+use lakeshore::model::path::LakePath;
+use lakeshore::model::preview::FilePreview;
+use lakeshore::model::sync::comparison::Comparison;
+use lakeshore::model::sync::difference::Difference;
+use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::{end, start};
+use lakeshore::model::time::Timestamp;
+use lakeshore::model::upload::in_flight::UploadInFlight;
+use lakeshore::model::upload::row::Upload;
 use lakeshore::service;
-use lakeshore::sync::{Sync, SyncId};
-use lakeshore::time::Timestamp;
-use lakeshore::upload::Upload;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -175,7 +177,7 @@ pub async fn get_sync_rows(sync_id: SyncId, parameters: ListParameters) -> Resul
 pub async fn get_timeline(sync_id: SyncId) -> Result<AsOf<Drawing>, ApiError> {
     let (lake, caller) = door()?;
     let timeline = as_of(&lake, lake.timeline(&caller, sync_id)).await?;
-    let value = crate::pages::sync_drawing::draw(&timeline.value, timeline.now);
+    let value = crate::charts::waterfall(&timeline.value, timeline.now);
     Ok(AsOf { now: timeline.now, last_event: timeline.last_event, value })
 }
 
@@ -186,19 +188,19 @@ pub async fn list_uploads(parameters: ListParameters) -> Result<AsOf<Vec<Upload>
 }
 
 #[server(prefix = "/fn", endpoint = "start", input = Call, output = Call)]
-pub async fn start_sync(start: service::StartSync) -> Result<SyncId, ApiError> {
+pub async fn start_sync(start: start::StartSync) -> Result<SyncId, ApiError> {
     let (lake, caller) = door()?;
     Ok(lake.start_sync(&caller, &start).await?)
 }
 
 #[server(prefix = "/fn", endpoint = "end", input = Call, output = Call)]
-pub async fn end_sync(end: service::EndSync) -> Result<(), ApiError> {
+pub async fn end_sync(end: end::EndSync) -> Result<(), ApiError> {
     let (lake, caller) = door()?;
     Ok(lake.end_sync(&caller, &end).await?)
 }
 
 #[server(prefix = "/fn", endpoint = "abort", input = Call, output = Call)]
-pub async fn abort_sync(end: service::EndSync) -> Result<(), ApiError> {
+pub async fn abort_sync(end: end::EndSync) -> Result<(), ApiError> {
     let (lake, caller) = door()?;
     Ok(lake.abort_sync(&caller, &end).await?)
 }

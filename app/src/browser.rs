@@ -1,7 +1,7 @@
 //! What the pages ask of the browser besides Leptos: its clock, its clipboard, its keys, and asking before it is left.
 //! `browser_absent.rs` stands in for it on the server, where none of this is ever called.
 
-use lakeshore::time::Timestamp;
+use lakeshore::model::time::Timestamp;
 use leptos::prelude::{document, window_event_listener, window_event_listener_untyped};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;

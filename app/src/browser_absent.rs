@@ -1,6 +1,6 @@
 //! Stands in for `browser.rs` where there is no browser: on the server, which renders pages and runs no effects.
 
-use lakeshore::time::Timestamp;
+use lakeshore::model::time::Timestamp;
 
 pub fn now_ms() -> i64 {
     0

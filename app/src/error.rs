@@ -2,7 +2,7 @@
 
 use crate::json::Json;
 use lakeshore::ErrorCode;
-use lakeshore::error::Refusal;
+use lakeshore::model::error::Refusal;
 use leptos::prelude::{FromServerFnError, ServerFnErrorErr};
 use serde::{Deserialize, Serialize};
 use std::fmt;

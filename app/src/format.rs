@@ -1,8 +1,8 @@
 //! How numbers and times are written, the same on every page.
 
-use lakeshore::day::{DAY_MS, Day};
-use lakeshore::time::Timestamp;
-use lakeshore::trash::Totals;
+use lakeshore::model::dataset::day::{DAY_MS, Day};
+use lakeshore::model::time::Timestamp;
+use lakeshore::model::totals::Totals;
 
 const SECOND_MS: i64 = 1000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;

@@ -11,6 +11,7 @@ mod browser;
 #[cfg(feature = "ssr")]
 mod charts;
 mod components;
+mod drawing;
 pub mod error;
 mod format;
 mod json;
@@ -23,6 +24,7 @@ pub mod query;
 pub mod refusal;
 #[cfg(feature = "ssr")]
 pub mod shell;
+mod trash_outcome;
 mod uploader;
 pub mod visible;
 

@@ -9,7 +9,7 @@ use crate::pages::{
     TrashPiece, TrashSync, Upload,
 };
 use crate::palette::Loaded;
-use lakeshore::error::Refusal;
+use lakeshore::model::error::Refusal;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::ChooseView;

@@ -2,10 +2,11 @@
 
 use crate::error::ApiError;
 use lakeshore::ErrorCode;
-use lakeshore::error::Refusal;
-use lakeshore::list::{ListParameters, Order};
-use lakeshore::path::LakePath;
-use lakeshore::sync::{Status, SyncId, SyncType};
+use lakeshore::model::error::Refusal;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::page::{ListParameters, Order};
+use lakeshore::model::path::LakePath;
+use lakeshore::model::sync::status::{Status, SyncType};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_params_map, use_url};
 use leptos_router::params::ParamsMap;

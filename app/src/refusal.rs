@@ -6,8 +6,8 @@
 
 use crate::error::ApiError;
 use lakeshore::ErrorCode;
-use lakeshore::error::Refusal;
-use lakeshore::fault::FaultKind;
+use lakeshore::model::error::Refusal;
+use lakeshore::model::fault::FaultKind;
 use leptos::prelude::{provide_context, use_context};
 use leptos::server::SharedValue;
 use leptos_router::params::ParamsMap;

@@ -1,12 +1,12 @@
 //! What is more than one list: the overview, the list of datasets and a dataset's page, as the service gives them.
 
 use crate::{print_row, summary};
-use lakeshore::dataset::DatasetParameters;
-use lakeshore::limits::Limits;
-use lakeshore::overview::{Breakdown, OverviewParameters};
+use lakeshore::model::access::network::Network;
+use lakeshore::model::dataset::record::DatasetParameters;
+use lakeshore::model::overview::{Breakdown, OverviewParameters};
+use lakeshore::model::settings::Limits;
 use lakeshore::ports::memory::MemoryFiles;
 use lakeshore::service::Parts;
-use lakeshore::shares::Network;
 use lakeshore::{Caller, Lake};
 use lakeshore_formats::{FileFormats, TIME_MAX};
 use lakeshore_metadata::sqlite::SqliteState;

@@ -3,9 +3,10 @@
 use crate::fill::{Counter, Examples};
 use crate::{print_row, summary};
 use lakeshore::LakePath;
-use lakeshore::list::{Order, Page, SyncQuery, TrashQuery, UploadQuery};
-use lakeshore::ports::state::State;
-use lakeshore::sync::{Status, SyncId, SyncType};
+use lakeshore::model::id::SyncId;
+use lakeshore::model::page::{Order, Page, SyncQuery, TrashQuery, UploadQuery};
+use lakeshore::model::sync::status::{Status, SyncType};
+use lakeshore::ports::metadata::State;
 use std::time::Instant;
 
 pub struct List {

@@ -15,8 +15,8 @@ mod fill;
 mod glances;
 mod lists;
 
-use lakeshore::list::{Order, Page};
-use lakeshore::ports::state::State;
+use lakeshore::model::page::{Order, Page};
+use lakeshore::ports::metadata::State;
 use lakeshore_metadata::sqlite::SqliteState;
 use lists::List;
 use std::path::PathBuf;

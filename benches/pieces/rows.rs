@@ -3,11 +3,15 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use lakeshore::Timestamp;
-use lakeshore::activity::Actor;
-use lakeshore::path::LakePath;
-use lakeshore::ports::state::{FinishedLandings, LandedUpload, NewSync, SyncState, UploadState, WholeUpload};
-use lakeshore::sync::{SyncId, SyncType};
-use lakeshore::upload::{Digest, Identity, PartialName};
+use lakeshore::model::access::actor::Actor;
+use lakeshore::model::digest::Digest;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::path::LakePath;
+use lakeshore::model::storage_path::{Identity, PartialName};
+use lakeshore::model::sync::start::NewSync;
+use lakeshore::model::sync::status::SyncType;
+use lakeshore::ports::metadata::sync::SyncState;
+use lakeshore::ports::metadata::upload::{FinishedLandings, LandedUpload, UploadState, WholeUpload};
 use lakeshore_metadata::sqlite::SqliteState;
 use std::path::Path;
 use tokio::runtime::{Builder, Runtime};

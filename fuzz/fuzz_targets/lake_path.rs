@@ -5,7 +5,7 @@
 #![no_main]
 
 use lakeshore::LakePath;
-use lakeshore::limits::{NAME_BYTES_MAX, PATH_BYTES_MAX};
+use lakeshore::model::limits::{NAME_BYTES_MAX, PATH_BYTES_MAX};
 use libfuzzer_sys::fuzz_target;
 use std::path::{Component, Path};
 

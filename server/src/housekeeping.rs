@@ -1,9 +1,9 @@
 //! What happens without anybody asking: looking into what has landed, counting datasets and trash, seeing what is late, emptying it, failing
 //! abandoned syncs, remembering what could not be remembered before, telling what has happened.
 
-use lakeshore::clock_watch::ClockStep;
+use lakeshore::model::clock_watch::ClockStep;
+use lakeshore::model::id::TrashId;
 use lakeshore::service::InspectedFiles;
-use lakeshore::trash::TrashId;
 use lakeshore::{Error, Lake};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;

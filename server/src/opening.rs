@@ -4,9 +4,9 @@
 use crate::config::DataDir;
 use crate::placement;
 use anyhow::{Context, bail};
-use lakeshore::place::Place;
+use lakeshore::model::storage_path::Place;
+
 use lakeshore::ports::Randomness;
-use lakeshore::upload::hexadecimal;
 use lakeshore_metadata::disk_reserve::DiskReserve;
 use lakeshore_metadata::lock::{LOOKS_AT_SERVERS, LockError, lock, look_again};
 use lakeshore_metadata::sqlite::{KnownLake, OpenError, Opening, SqliteState};
@@ -152,7 +152,7 @@ fn is_below(root: &Path, data_dir: &Path) -> bool {
 fn new_identity() -> anyhow::Result<String> {
     let mut random = [0; 16];
     SystemRandomness.fill(&mut random)?;
-    Ok(hexadecimal(&random))
+    Ok(hex::encode(random))
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 //!
 //! Places are compared by what they are (device and inode), not by their names: links and bind mounts are seen through.
 
-use lakeshore::place::{ENGINE_FOLDER, UPLOADS_FOLDER};
+use lakeshore::model::storage_path::{ENGINE_FOLDER, UPLOADS_FOLDER};
 use std::ffi::OsString;
 use std::fs::Metadata;
 use std::io;

@@ -11,7 +11,6 @@ use leptos::config::LeptosOptions;
 use rust_embed::{EmbeddedFile, RustEmbed};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use tower_http::services::{ServeDir, ServeFile};
 use tower_http::set_header::SetResponseHeaderLayer;
 
@@ -157,12 +156,7 @@ fn encodings(accepted: &str) -> Vec<Encoding> {
 /// Strong, so it differs by encoding.
 fn entity_tag(file: &EmbeddedFile, encoding: Encoding) -> String {
     let hash = file.metadata.sha256_hash();
-    let hexadecimal = hash[..12].iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    });
-    format!("\"{hexadecimal}-{}\"", encoding.name())
+    format!("\"{}-{}\"", hex::encode(&hash[..12]), encoding.name())
 }
 
 fn matches_tag(asked: &HeaderMap, tag: &str) -> bool {

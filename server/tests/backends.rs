@@ -34,17 +34,26 @@ mod files {
 mod sequences {
     use futures_util::join;
     use lakeshore::Timestamp;
-    use lakeshore::activity::Actor;
-    use lakeshore::list::{Order, Page, UploadQuery};
-    use lakeshore::path::LakePath;
+    use lakeshore::model::access::actor::Actor;
+    use lakeshore::model::digest::Digest;
+    use lakeshore::model::id::SyncId;
+    use lakeshore::model::id::UploadId;
+    use lakeshore::model::page::{Order, Page, UploadQuery};
+    use lakeshore::model::path::LakePath;
+    use lakeshore::model::storage_path::TrashKey;
+    use lakeshore::model::storage_path::{Identity, PartialName};
+    use lakeshore::model::sync::job::Sync;
+    use lakeshore::model::sync::start::NewSync;
+    use lakeshore::model::sync::status::SyncType;
+    use lakeshore::model::trash::NewTrash;
+    use lakeshore::model::trash::{TrashKind, TrashReason};
+    use lakeshore::model::upload::row::Upload;
     use lakeshore::ports::StateInspection;
     use lakeshore::ports::memory::MemoryState;
-    use lakeshore::ports::state::{
-        FinishedLandings, LandedUpload, LandingsId, NewSync, NewTrash, NewUpload, RefusedUpload, State, WholeUpload,
+    use lakeshore::ports::metadata::State;
+    use lakeshore::ports::metadata::upload::{
+        FinishedLandings, LandedUpload, LandingsId, NewUpload, RefusedUpload, WholeUpload,
     };
-    use lakeshore::sync::{Sync, SyncId, SyncType};
-    use lakeshore::trash::{TrashKey, TrashKind, TrashReason};
-    use lakeshore::upload::{Digest, Identity, PartialName, Upload, UploadId};
     use lakeshore_metadata::sqlite::SqliteState;
     use proptest::prelude::*;
     use std::collections::BTreeSet;

@@ -1,8 +1,8 @@
 //! Time and randomness, handed in; and what is recorded of time.
 
-use crate::clock_watch::{ClockReading, ClockRecord};
-use crate::error::Error;
-use crate::time::Timestamp;
+use crate::model::clock_watch::{ClockReading, ClockRecord};
+use crate::model::error::Error;
+use crate::model::time::Timestamp;
 use async_trait::async_trait;
 use std::time::Duration;
 

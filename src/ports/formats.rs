@@ -1,8 +1,8 @@
 //! What is in a file: rows, columns, text. The formats are known outside, where their libraries are.
 
-use crate::error::Error;
-use crate::ports::files::OpenFile;
-use crate::preview::{Inspected, Preview};
+use crate::model::error::Error;
+use crate::model::preview::{Inspected, Preview};
+use crate::ports::storage::OpenFile;
 use async_trait::async_trait;
 use std::sync::Arc;
 

@@ -1,12 +1,15 @@
 //! Looking at everything there is, which `lakeshore check` does while no server runs: slow, and not by an index.
 
-use crate::error::Error;
-use crate::path::LakePath;
-use crate::place::Place;
-use crate::ports::state::NewTrash;
-use crate::time::Timestamp;
-use crate::trash::{TrashId, TrashKey};
-use crate::upload::{Digest, Upload, UploadId};
+use crate::model::digest::Digest;
+use crate::model::error::Error;
+use crate::model::id::TrashId;
+use crate::model::id::UploadId;
+use crate::model::path::LakePath;
+use crate::model::storage_path::Place;
+use crate::model::storage_path::TrashKey;
+use crate::model::time::Timestamp;
+use crate::model::trash::NewTrash;
+use crate::model::upload::row::Upload;
 use async_trait::async_trait;
 
 /// A counter that is not what the rows say.

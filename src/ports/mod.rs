@@ -2,29 +2,25 @@
 //! [`memory`](crate::ports::memory).
 
 pub mod clock;
-pub mod datasets;
-pub mod files;
+#[cfg(feature = "testing")]
+pub mod conformance;
 pub mod formats;
 pub mod inspection;
 #[cfg(feature = "testing")]
 pub mod memory;
-#[cfg(feature = "testing")]
-pub mod promises;
-pub mod resumables;
-pub mod schemas;
-pub mod search;
-pub mod sessions;
+pub mod metadata;
 pub mod space;
-pub mod state;
+pub mod storage;
 
 pub use clock::{Clock, ClockState, Randomness};
-pub use datasets::DatasetState;
-pub use files::{Files, Partial, WrittenGroup};
 pub use formats::Formats;
 pub use inspection::{FilesInspection, StateInspection};
-pub use resumables::ResumableState;
-pub use schemas::SchemaState;
-pub use search::SearchState;
-pub use sessions::SessionState;
+pub use metadata::State;
+pub use metadata::dataset::DatasetState;
+pub use metadata::overview::OverviewState;
+pub use metadata::resumable::ResumableState;
+pub use metadata::schema::SchemaState;
+pub use metadata::search::SearchState;
+pub use metadata::session::SessionState;
 pub use space::Space;
-pub use state::State;
+pub use storage::{Files, Partial, WrittenGroup};

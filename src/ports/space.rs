@@ -1,6 +1,6 @@
 //! The room on a disk.
 
-use crate::limits::RESERVE_BYTES_MAX;
+use crate::model::limits::RESERVE_BYTES_MAX;
 
 /// The room where the bytes, or the state, are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

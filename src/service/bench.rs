@@ -1,14 +1,17 @@
 //! A lake in memory whose steps fail when a test wants that, and whose pauses end when it lets them.
 
-use super::{Lake, Parts, StartSync};
-use crate::error::Error;
-use crate::key::{Caller, Grant, Role};
-use crate::limits::Limits;
-use crate::list::ListParameters;
+use super::{Lake, Parts};
+use crate::model::access::key::{Caller, Grant};
+use crate::model::access::role::Role;
+use crate::model::error::Error;
+use crate::model::id::SyncId;
+use crate::model::page::ListParameters;
+use crate::model::settings::Limits;
+use crate::model::sync::start::StartSync;
+use crate::model::sync::status::{Status, SyncType};
+use crate::model::time::Timestamp;
 use crate::ports::Clock;
 use crate::ports::memory::{CountingRandomness, MemoryFiles, MemoryFormats, MemoryState};
-use crate::sync::{Status, SyncId, SyncType};
-use crate::time::Timestamp;
 use async_trait::async_trait;
 use bytes::Bytes;
 use pollster::block_on;

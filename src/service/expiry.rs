@@ -1,10 +1,10 @@
-//! Ages by the time that the server has seen pass, see [`crate::clock_watch`]: what expires, and what a file's time of change
+//! Ages by the time that the server has seen pass, see [`crate::model::clock_watch`]: what expires, and what a file's time of change
 //! says.
 
 use super::Lake;
-use crate::clock_watch::{ClockStep, ClockWatch};
-use crate::error::Error;
-use crate::time::Timestamp;
+use crate::model::clock_watch::{ClockStep, ClockWatch};
+use crate::model::error::Error;
+use crate::model::time::Timestamp;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 

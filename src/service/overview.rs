@@ -1,20 +1,20 @@
 //! The lake at a glance. Each figure is read from counts that were kept as rows were written; nothing is visited.
 
 use super::Lake;
-use crate::dataset::{DayCounts, DayOfType, RECENT_DAYS};
-use crate::day::{DAY_MS, Day};
-use crate::error::Error;
-use crate::key::Caller;
-use crate::limits::LIST_SIZE_MAX;
-use crate::list::{Order, Page, SyncQuery};
-use crate::overview::{
+use crate::model::access::key::Caller;
+use crate::model::dataset::day::{DAY_MS, Day};
+use crate::model::dataset::record::{DayCounts, DayOfType, RECENT_DAYS};
+use crate::model::error::Error;
+use crate::model::limits::LIST_SIZE_MAX;
+use crate::model::overview::{
     Attention, Breakdown, DATASETS_NAMED_MAX, DAYS_BEFORE, Disk, FullTrash, Mean, NAMED_MAX, NEAR_BOUND_PERCENT,
     Overview, OverviewParameters, Room, Series,
 };
-use crate::path::LakePath;
-use crate::ports::datasets::DaysOf;
-use crate::sync::{Status, SyncType};
-use crate::time::Timestamp;
+use crate::model::page::{Order, Page, SyncQuery};
+use crate::model::path::LakePath;
+use crate::model::sync::status::{Status, SyncType};
+use crate::model::time::Timestamp;
+use crate::ports::metadata::dataset::DaysOf;
 
 /// How long a sync that has failed needs a person, in milliseconds.
 const FAILURE_SHOWN_MS: i64 = DAY_MS;

@@ -2,12 +2,14 @@
 //! nothing more.
 
 use super::Lake;
-use super::landings::landing_of;
-use crate::error::Error;
-use crate::path::LakePath;
-use crate::place::Place;
-use crate::ports::state::{FinishedLandings, NewTrash, WholeUpload};
-use crate::trash::{TrashKey, TrashKind, TrashReason};
+use crate::model::error::Error;
+use crate::model::path::LakePath;
+use crate::model::storage_path::Place;
+use crate::model::storage_path::TrashKey;
+use crate::model::trash::NewTrash;
+use crate::model::trash::{TrashKind, TrashReason};
+use crate::ports::metadata::upload::{FinishedLandings, WholeUpload};
+use crate::service::uploads::landings::landing_of;
 
 /// What a recovery found and did.
 #[derive(Debug, Default)]

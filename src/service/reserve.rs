@@ -3,13 +3,13 @@
 
 use super::Lake;
 use super::recovery::Recovered;
-use crate::error::{Error, Store};
-use crate::limits::{ANNOUNCED_SHARE, ANNOUNCED_SHARE_OF_ALL, SPACE_KNOWN_MAX};
-use crate::overview::Disk;
+use crate::model::access::principal::Principal;
+use crate::model::error::{Error, Store};
+use crate::model::limits::{ANNOUNCED_SHARE, ANNOUNCED_SHARE_OF_ALL, SPACE_KNOWN_MAX};
+use crate::model::overview::Disk;
+use crate::model::time::Timestamp;
 use crate::ports::Space;
-use crate::ports::resumables::AnnouncedBytes;
-use crate::principal::Principal;
-use crate::time::Timestamp;
+use crate::ports::metadata::resumable::AnnouncedBytes;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[derive(Default)]
@@ -163,7 +163,7 @@ impl Lake {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::KeyId;
+    use crate::model::id::KeyId;
 
     #[test]
     fn own_announcements_count_whole_and_those_of_others_up_to_a_share_once_a_byte_has_come() {

@@ -1,13 +1,13 @@
 //! Finding datasets and syncs by a few words.
 
 use super::Lake;
-use crate::error::Error;
-use crate::key::Caller;
-use crate::limits::{SEARCH_BYTES_MAX, SEARCH_RANKED_MAX};
-use crate::list::{Order, Page};
-use crate::ports::search::SearchQuery;
-use crate::search::{Found, SearchParameters, Words};
-use crate::sync::Sync;
+use crate::model::access::key::Caller;
+use crate::model::error::Error;
+use crate::model::limits::{SEARCH_BYTES_MAX, SEARCH_RANKED_MAX};
+use crate::model::page::{Order, Page};
+use crate::model::search::{Found, SearchParameters, Words};
+use crate::model::sync::job::Sync;
+use crate::ports::metadata::search::SearchQuery;
 
 impl Lake {
     /// What the caller may see of datasets and syncs that hold the words. No words find nothing.

@@ -85,5 +85,5 @@ fn stamp(workspace: &Workspace, compiled: [&Path; 2], optimiser: Option<&Path>) 
         hasher.update(input.to_string_lossy().as_bytes());
         hasher.update(fs::read(&input).with_context(|| format!("reading {}", input.display()))?);
     }
-    Ok(pack::hexadecimal(&hasher.finalize()))
+    Ok(hex::encode(hasher.finalize()))
 }

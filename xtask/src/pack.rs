@@ -66,7 +66,7 @@ fn put_pages(site: &Path, bound: &Path) -> Result<String> {
         hash.update(&bytes);
         files.push((name, bytes));
     }
-    let folder = format!("pkg/{}.{}", PAGES.name, &hexadecimal(&hash.finalize())[..HASH_CHARACTERS]);
+    let folder = format!("pkg/{}.{}", PAGES.name, &hex::encode(hash.finalize())[..HASH_CHARACTERS]);
     for (name, bytes) in files {
         put(site, &Path::new(&folder).join(name), &bytes)?;
     }
@@ -95,7 +95,7 @@ fn read(file: &Path) -> Result<Vec<u8>> {
 
 /// Puts bytes under a name that changes with them, and gives their address.
 fn put_by_content(site: &Path, bytes: &[u8], name: &str, extension: &str) -> Result<String> {
-    let hash = hexadecimal(&Sha256::digest(bytes));
+    let hash = hex::encode(Sha256::digest(bytes));
     let name = format!("pkg/{name}.{}.{extension}", &hash[..HASH_CHARACTERS]);
     put(site, Path::new(&name), bytes)?;
     Ok(format!("/{name}"))
@@ -140,8 +140,4 @@ pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
-}
-
-pub fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

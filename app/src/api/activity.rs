@@ -3,7 +3,7 @@
 use super::AsOf;
 use crate::error::ApiError;
 use crate::json::Call;
-use lakeshore::activity::{Activity, ActivityParameters};
+use lakeshore::model::audit::{Activity, ActivityParameters};
 use leptos::prelude::*;
 
 #[cfg(feature = "ssr")]

@@ -1,32 +1,42 @@
 //! The server functions of the overview and of datasets. What is a chart comes drawn, as HTML: see `crate::charts`.
 
 use super::AsOf;
+use crate::drawing::Drawn;
 use crate::error::ApiError;
 use crate::json::Call;
 use crate::query::Filters;
-use lakeshore::dataset::Dataset;
-use lakeshore::difference::{ChangeKind, Difference};
-use lakeshore::overview::{Breakdown, Overview};
+use lakeshore::model::dataset::record::Dataset;
+use lakeshore::model::id::TrashId;
+use lakeshore::model::overview::{Breakdown, Overview};
+use lakeshore::model::sync::difference::{ChangeKind, Difference};
+use lakeshore::model::sync::job::Sync;
+use lakeshore::model::trash::TrashEntry;
 use lakeshore::service::LakeEntry;
-use lakeshore::sync::Sync;
-use lakeshore::trash::{TrashEntry, TrashId};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
-use {
-    super::{ReadinessCheck, as_of, door},
-    crate::charts,
-    crate::query::ROWS_PER_PAGE,
-    lakeshore::Error,
-    lakeshore::dataset::{DatasetParameters, SetRhythm},
-    lakeshore::day::Day,
-    lakeshore::difference::VersionQuery,
-    lakeshore::list::{ListParameters, Order},
-    lakeshore::overview::OverviewParameters,
-    lakeshore::path::LakePath,
-    lakeshore::rhythm::{Every, Rhythm, RhythmError},
-};
+use super::{ReadinessCheck, as_of, door};
+#[cfg(feature = "ssr")]
+use crate::charts;
+#[cfg(feature = "ssr")]
+use crate::query::ROWS_PER_PAGE;
+#[cfg(feature = "ssr")]
+use lakeshore::Error;
+#[cfg(feature = "ssr")]
+use lakeshore::model::dataset::day::Day;
+#[cfg(feature = "ssr")]
+use lakeshore::model::dataset::record::{DatasetParameters, SetRhythm};
+#[cfg(feature = "ssr")]
+use lakeshore::model::dataset::schedule::{Every, Rhythm, RhythmError};
+#[cfg(feature = "ssr")]
+use lakeshore::model::overview::OverviewParameters;
+#[cfg(feature = "ssr")]
+use lakeshore::model::page::{ListParameters, Order};
+#[cfg(feature = "ssr")]
+use lakeshore::model::path::LakePath;
+#[cfg(feature = "ssr")]
+use lakeshore::model::sync::difference::VersionQuery;
 
 /// The overview, with its charts drawn. The series are in these.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,13 +47,6 @@ pub struct Glance {
     /// Why a write would not succeed now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_ready: Option<String>,
-}
-
-/// A chart, and the table with the same figures, as HTML.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Drawn {
-    pub bars: String,
-    pub table: String,
 }
 
 #[server(prefix = "/fn", endpoint = "overview", input = Call, output = Call)]

@@ -3,7 +3,7 @@
 use super::AsOf;
 use crate::error::ApiError;
 use crate::json::Call;
-use lakeshore::search::{Found, SearchParameters};
+use lakeshore::model::search::{Found, SearchParameters};
 use leptos::prelude::*;
 
 #[cfg(feature = "ssr")]

@@ -3,18 +3,22 @@
 use super::AsOf;
 use crate::error::ApiError;
 use crate::json::Call;
-use lakeshore::key::{CreatedKey, Key, KeyId, NewKey};
-use lakeshore::session::{SessionEntry, SessionId};
+use lakeshore::model::access::key::{CreatedKey, Key, NewKey};
+use lakeshore::model::access::session::SessionEntry;
+use lakeshore::model::id::KeyId;
+use lakeshore::model::id::SessionId;
 use leptos::prelude::*;
 
 #[cfg(feature = "ssr")]
-use {
-    super::{as_of, door},
-    lakeshore::Error,
-    lakeshore::service::BegunSession,
-    lakeshore::session::EndSessions as Ending,
-    std::sync::Arc,
-};
+use super::{as_of, door};
+#[cfg(feature = "ssr")]
+use lakeshore::Error;
+#[cfg(feature = "ssr")]
+use lakeshore::model::access::session::EndSessions as Ending;
+#[cfg(feature = "ssr")]
+use lakeshore::service::BegunSession;
+#[cfg(feature = "ssr")]
+use std::sync::Arc;
 
 /// How the server writes the cookie of a session.
 #[cfg(feature = "ssr")]

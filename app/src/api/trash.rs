@@ -4,21 +4,25 @@ use super::AsOf;
 use crate::error::ApiError;
 use crate::json::Call;
 use crate::query::Filters;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::id::TrashId;
+use lakeshore::model::trash::{TrashEntry, TrashGroup, TrashSummary};
 use lakeshore::service;
-use lakeshore::sync::SyncId;
-use lakeshore::trash::{TrashEntry, TrashGroup, TrashId, TrashSummary};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
-use {
-    super::{as_of, door},
-    crate::pages::trash_said::Said,
-    crate::refusal::FormRefusal,
-    lakeshore::Error,
-    lakeshore::list::{ListParameters, Order},
-    std::sync::Arc,
-};
+use super::{as_of, door};
+#[cfg(feature = "ssr")]
+use crate::refusal::FormRefusal;
+#[cfg(feature = "ssr")]
+use crate::trash_outcome::Said;
+#[cfg(feature = "ssr")]
+use lakeshore::Error;
+#[cfg(feature = "ssr")]
+use lakeshore::model::page::{ListParameters, Order};
+#[cfg(feature = "ssr")]
+use std::sync::Arc;
 
 /// Writes the cookie that brings a refusal to the page that a form leads to; `None` for one that is too long.
 #[cfg(feature = "ssr")]

@@ -1,11 +1,11 @@
 //! Bars of days, each stacked of the same parts.
 
 use super::{escaped, height, short_day};
-use crate::api::datasets::Drawn;
+use crate::drawing::Drawn;
 use crate::format;
 use crate::visible::visible;
-use lakeshore::day::Day;
-use lakeshore::overview::Series;
+use lakeshore::model::dataset::day::Day;
+use lakeshore::model::overview::Series;
 use std::fmt::Write;
 
 /// Days of which the axis names one.
@@ -153,7 +153,7 @@ fn table(measure: Measure, days: &[Day], parts: &[(&str, &[u64])]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lakeshore::path::LakePath;
+    use lakeshore::model::path::LakePath;
 
     fn one(name: &str, path: Option<&str>, files: [u64; 2]) -> Series {
         let path = path.map(|path| LakePath::parse(path).unwrap());

@@ -2,8 +2,8 @@
 
 use super::{month, short_day};
 use crate::format;
-use lakeshore::day::Day;
-use lakeshore::rhythm::{CalendarDay, Standing};
+use lakeshore::model::dataset::day::Day;
+use lakeshore::model::dataset::schedule::{CalendarDay, Standing};
 use std::fmt::Write;
 
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];

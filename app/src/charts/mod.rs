@@ -10,13 +10,15 @@ mod bars;
 mod calendar;
 mod spark;
 mod timeline;
+mod waterfall;
 
 pub use bars::{Measure, bars};
 pub use calendar::calendar;
 pub use spark::spark;
 pub use timeline::timeline;
+pub use waterfall::draw as waterfall;
 
-use lakeshore::day::Day;
+use lakeshore::model::dataset::day::Day;
 use std::borrow::Cow;
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];

@@ -2,8 +2,8 @@
 
 use super::height;
 use crate::format;
-use lakeshore::dataset::{RECENT_DAYS, RecentDay};
-use lakeshore::day::Day;
+use lakeshore::model::dataset::day::Day;
+use lakeshore::model::dataset::record::{RECENT_DAYS, RecentDay};
 use std::fmt::Write;
 
 /// The bytes of each of the last days; those without anything are not in the list.

@@ -3,10 +3,11 @@
 use super::{escaped, short_day};
 use crate::format;
 use crate::visible::visible;
-use lakeshore::dataset::RECENT_DAYS;
-use lakeshore::day::{DAY_MS, Day};
-use lakeshore::sync::{Status, Sync};
-use lakeshore::time::Timestamp;
+use lakeshore::model::dataset::day::{DAY_MS, Day};
+use lakeshore::model::dataset::record::RECENT_DAYS;
+use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::status::Status;
+use lakeshore::model::time::Timestamp;
 use std::fmt::Write;
 
 /// Of the whole width, the least that a sync takes: to be seen.

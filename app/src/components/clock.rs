@@ -3,7 +3,7 @@
 //! It stands still until the page has been taken over, so that what the browser renders first is what the server sent.
 
 use crate::browser;
-use lakeshore::time::Timestamp;
+use lakeshore::model::time::Timestamp;
 use leptos::prelude::*;
 use std::time::Duration;
 

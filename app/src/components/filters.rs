@@ -1,7 +1,7 @@
 //! The filters above a list: a plain form that sets the page's address; with scripts, a list applies at once.
 
 use crate::query::Filters;
-use lakeshore::sync::{Status, SyncType};
+use lakeshore::model::sync::status::{Status, SyncType};
 use leptos::prelude::*;
 use leptos_router::components::Form;
 

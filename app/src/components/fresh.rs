@@ -2,7 +2,7 @@
 
 use crate::browser::now_ms;
 use crate::live::{Heard, Live};
-use lakeshore::event::EventId;
+use lakeshore::model::event::EventId;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use std::future::Future;

@@ -3,7 +3,7 @@
 use crate::components::fact::fact;
 use crate::format;
 use crate::visible::visible;
-use lakeshore::difference::{Difference, RowTotals};
+use lakeshore::model::sync::difference::{Difference, RowTotals};
 use leptos::prelude::*;
 
 /// Nothing where no rows are known of either side.

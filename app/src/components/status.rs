@@ -1,7 +1,7 @@
 //! How a sync or an upload stands, and of what type it is: a shape, a word and a colour.
 
 use super::icon::{Icon, Picture};
-use lakeshore::sync::{Status, SyncType};
+use lakeshore::model::sync::status::{Status, SyncType};
 use leptos::prelude::*;
 
 #[component]

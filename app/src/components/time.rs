@@ -2,7 +2,7 @@
 
 use super::clock::Clock;
 use crate::{browser, format};
-use lakeshore::time::Timestamp;
+use lakeshore::model::time::Timestamp;
 use leptos::prelude::*;
 
 /// `3 min ago`. On hover: UTC, and the person's own time once the browser has taken over.

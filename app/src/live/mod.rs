@@ -8,10 +8,11 @@
 #[cfg_attr(not(feature = "hydrate"), path = "stream_absent.rs")]
 mod stream;
 
-use lakeshore::event::{EventId, FileLanded};
-use lakeshore::in_flight::UploadInFlight;
-use lakeshore::sync::{Sync, SyncId};
-use lakeshore::upload::UploadId;
+use lakeshore::model::event::{EventId, FileLanded};
+use lakeshore::model::id::SyncId;
+use lakeshore::model::id::UploadId;
+use lakeshore::model::sync::job::Sync;
+use lakeshore::model::upload::in_flight::UploadInFlight;
 use leptos::prelude::*;
 use serde::Deserialize;
 use std::sync::Arc;

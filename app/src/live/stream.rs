@@ -1,7 +1,7 @@
 //! The browser's `EventSource` (HTML Living Standard, section 9.2): at most one.
 
 use super::Live;
-use lakeshore::event::{EventId, Happened};
+use lakeshore::model::event::{EventId, Happened};
 use std::cell::RefCell;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;

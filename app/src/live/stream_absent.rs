@@ -1,7 +1,7 @@
 //! Stands in for `stream.rs` where there is no browser: on the server, which renders pages and never listens.
 
 use super::Live;
-use lakeshore::event::EventId;
+use lakeshore::model::event::EventId;
 
 pub fn is_open() -> bool {
     false

@@ -1,6 +1,5 @@
 //! Every file that was ever sent, newest first.
 
-use super::sync_files::FileTable;
 use crate::api::{AsOf, list_uploads};
 use crate::components::clock::Clock;
 use crate::components::empty::{Empty, NothingFound};
@@ -10,9 +9,10 @@ use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
 use crate::json;
 use crate::live::Heard;
+use crate::pages::sync::files::FileTable;
 use crate::query::{Filters, use_filters};
-use lakeshore::sync::Status;
-use lakeshore::upload::Upload;
+use lakeshore::model::sync::status::Status;
+use lakeshore::model::upload::row::Upload;
 use leptos::prelude::*;
 
 #[component]

@@ -13,7 +13,7 @@ use crate::palette::dialog::{Aside, Marked};
 use crate::palette::entries::{Act, Entry, Group, elsewhere, of_lake, pages, words};
 use crate::query::use_query;
 use lakeshore::Timestamp;
-use lakeshore::search::{Found, SearchParameters};
+use lakeshore::model::search::{Found, SearchParameters};
 use leptos::prelude::*;
 use leptos_router::components::Form;
 

@@ -15,7 +15,7 @@ use crate::components::time::RelativeTime;
 use crate::error::ApiError;
 use crate::visible::visible;
 use lakeshore::Timestamp;
-use lakeshore::search::{Found, SearchParameters};
+use lakeshore::model::search::{Found, SearchParameters};
 use leptos::ev::KeyboardEvent;
 use leptos::prelude::*;
 use leptos::task::spawn_local;

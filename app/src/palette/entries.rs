@@ -4,10 +4,10 @@ use crate::api::Session;
 use crate::components::icon::Icon;
 use crate::navigation::DESTINATIONS;
 use crate::query::percent_encoded;
-use lakeshore::key::Role;
-use lakeshore::search::Found;
-use lakeshore::sync::Status;
-use lakeshore::time::Timestamp;
+use lakeshore::model::access::role::Role;
+use lakeshore::model::search::Found;
+use lakeshore::model::sync::status::Status;
+use lakeshore::model::time::Timestamp;
 
 /// Of the datasets that were found, so many are offered to be uploaded to.
 const UPLOADS_OFFERED_MAX: usize = 2;

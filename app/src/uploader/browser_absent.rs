@@ -4,7 +4,7 @@ use super::answer::Refused;
 use super::item::ItemId;
 use super::unfinished::Unfinished;
 use super::{HashEvent, Job, Progress};
-use lakeshore::sync::SyncId;
+use lakeshore::model::id::SyncId;
 use leptos::ev::DragEvent;
 use leptos::web_sys::HtmlInputElement;
 

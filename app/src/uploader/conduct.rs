@@ -6,10 +6,13 @@ use crate::api;
 use crate::browser::now_ms;
 use crate::error::ApiError;
 use lakeshore::ErrorCode;
-use lakeshore::list::{ListParameters, Order};
-use lakeshore::path::LakePath;
-use lakeshore::service::{EndSync, StartSync};
-use lakeshore::sync::{Status, Sync, SyncId};
+use lakeshore::model::id::SyncId;
+use lakeshore::model::page::{ListParameters, Order};
+use lakeshore::model::path::LakePath;
+use lakeshore::model::sync::end::EndSync;
+use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::start::StartSync;
+use lakeshore::model::sync::status::Status;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 

@@ -8,8 +8,8 @@ use crate::api;
 use crate::browser::{now_ms, random};
 use crate::error::ApiError;
 use lakeshore::ErrorCode;
+use lakeshore::model::id::SyncId;
 use lakeshore::service::{Offer, OfferedFile};
-use lakeshore::sync::SyncId;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 

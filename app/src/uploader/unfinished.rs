@@ -4,7 +4,7 @@
 //! same files or folders are chosen again, the lake tells which of them it has, and where each of the others goes on.
 
 use super::totals::Totals;
-use lakeshore::sync::SyncId;
+use lakeshore::model::id::SyncId;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::HeaderMap;
 use lakeshore::Error;
-use lakeshore::upload::Announced;
+use lakeshore::model::digest::Announced;
 use sfv::{BareItem, Dictionary, ListEntry, Parser};
 
 const CONTENT_DIGEST: &str = "content-digest";

@@ -3,11 +3,12 @@
 use super::error::ClientError;
 use super::retry::Patience;
 use super::settings::{Settings, is_loopback};
-use lakeshore::key::Secret;
-use lakeshore::list::ListParameters;
+use lakeshore::model::access::key::Secret;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::page::ListParameters;
+use lakeshore::model::sync::job::Sync;
+use lakeshore::model::upload::row::Upload;
 use lakeshore::ports::Clock;
-use lakeshore::sync::{Sync, SyncId};
-use lakeshore::upload::Upload;
 use lakeshore_system::clock::SystemClock;
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, Response, Url, redirect};

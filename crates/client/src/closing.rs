@@ -4,10 +4,12 @@ use super::call::Client;
 use super::error::ClientError;
 use super::plan::{Plan, PlannedFile};
 use lakeshore::ErrorCode;
-use lakeshore::expected::{Expected, FileOfBatch};
-use lakeshore::limits::EXPECTED_FILES_MAX;
-use lakeshore::service::{EndSync, ExpectFiles};
-use lakeshore::sync::SyncId;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::limits::EXPECTED_FILES_MAX;
+use lakeshore::model::sync::comparison::FileOfBatch;
+use lakeshore::model::sync::end::EndSync;
+use lakeshore::model::sync::manifest::Expected;
+use lakeshore::service::ExpectFiles;
 use serde_json::Value;
 
 /// Says what the sync is to hold: each file, or, of very many, how many and how much.

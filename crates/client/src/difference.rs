@@ -8,7 +8,7 @@ use super::plan::{Plan, PlannedFile};
 use super::progress::Progress;
 use super::scan::NAMED_MAX;
 use lakeshore::LakePath;
-use lakeshore::sync::SyncType;
+use lakeshore::model::sync::status::SyncType;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,7 +1,7 @@
 //! SHA-256 of the files of this machine.
 
 use super::walk::Stamp;
-use lakeshore::upload::hexadecimal;
+
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
@@ -57,7 +57,7 @@ fn hash(file: &mut File, piece_bytes: usize, stop: &CancellationToken, read: &dy
             return Err(Unread::Stopped);
         }
         match file.read(&mut piece)? {
-            0 => return Ok(hexadecimal(&hasher.finalize())),
+            0 => return Ok(hex::encode(hasher.finalize())),
             count => {
                 hasher.update(&piece[..count]);
                 read(count as u64);

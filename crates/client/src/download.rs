@@ -12,7 +12,7 @@ use super::target::{Growing, Records, Target};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lakeshore::LakePath;
-use lakeshore::upload::hexadecimal;
+
 use lakeshore_system::terminal;
 use reqwest::header::{ETAG, HeaderMap, IF_RANGE, RANGE};
 use reqwest::{Method, Response, StatusCode};
@@ -71,7 +71,7 @@ fn content_range(headers: &HeaderMap) -> Option<(u64, u64)> {
 fn sha256_of(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(REPR_DIGEST)?.to_str().ok()?;
     let value = text.split(',').find_map(|digest| digest.trim().strip_prefix("sha-256=:")?.strip_suffix(':'))?;
-    Some(hexadecimal(&STANDARD.decode(value).ok()?))
+    Some(hex::encode(STANDARD.decode(value).ok()?))
 }
 
 /// Bytes on their way to a place, hashed as they pass.
@@ -223,7 +223,7 @@ impl Fetch<'_> {
                 cause: "the answer broke off".into(),
             });
         }
-        let sha256 = hexadecimal(&sink.hasher.finalize());
+        let sha256 = hex::encode(sink.hasher.finalize());
         let Some(growing) = self.growing.take() else { return Ok(None) };
         if head.sha256.is_some_and(|expected| expected != sha256) {
             growing.discard(self.records);
@@ -293,7 +293,7 @@ pub async fn print(client: &Client, path: &LakePath, progress: &Arc<FileProgress
                 match sink.take(client, response, progress).await {
                     Ok(()) if head.size_bytes.is_none_or(|size| size == sink.written) => {
                         sink.output.flush().await.map_err(|error| ClientError::local("cannot print", error))?;
-                        let sha256 = hexadecimal(&sink.hasher.finalize());
+                        let sha256 = hex::encode(sink.hasher.finalize());
                         return match head.sha256 {
                             Some(expected) if expected != sha256 => Err(ClientError::Local(format!(
                                 "what was printed of {path} has other bytes than its digest says; do not use it"

@@ -3,7 +3,7 @@
 use super::call::Client;
 use super::error::ClientError;
 use lakeshore::ErrorCode;
-use lakeshore::limits::LIST_SIZE_MAX;
+use lakeshore::model::limits::LIST_SIZE_MAX;
 use lakeshore::service::LakeEntry;
 
 /// Entries of one page.

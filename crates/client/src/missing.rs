@@ -3,8 +3,8 @@
 use super::call::Client;
 use super::error::ClientError;
 use super::plan::PlannedFile;
+use lakeshore::model::id::SyncId;
 use lakeshore::service::{Missing, Offer, OfferedFile};
-use lakeshore::sync::SyncId;
 use serde::Deserialize;
 
 #[derive(Deserialize)]

@@ -7,11 +7,13 @@ use super::progress::Progress;
 use super::push::Push;
 use super::remembered::{OpenPush, Remembered};
 use lakeshore::ErrorCode;
-use lakeshore::list::ListParameters;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::page::ListParameters;
+use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::start::StartSync;
+use lakeshore::model::sync::status::Status;
+
 use lakeshore::ports::Randomness;
-use lakeshore::service::StartSync;
-use lakeshore::sync::{Status, Sync, SyncId};
-use lakeshore::upload::hexadecimal;
 use lakeshore_system::clock::SystemRandomness;
 use reqwest::Method;
 use serde::Deserialize;
@@ -97,7 +99,7 @@ pub async fn start(client: &Client, remembered: &Remembered, wanted: &Push) -> R
                 path: wanted.dataset.clone(),
                 sync_type: wanted.sync_type,
                 name: wanted.name.clone(),
-                idempotency_key: hexadecimal(&random),
+                idempotency_key: hex::encode(random),
                 sync_id: None,
             }
         }

@@ -4,8 +4,9 @@
 use super::error::ClientError;
 use super::private::PrivateFolder;
 use lakeshore::LakePath;
-use lakeshore::sync::{SyncId, SyncType};
-use lakeshore::upload::hexadecimal;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::sync::status::SyncType;
+
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -69,7 +70,7 @@ impl Remembered {
             sync_type.as_str().as_bytes(),
         ];
         let digest = Sha256::digest(parts.join(&0));
-        let folder = base.folder(&hexadecimal(&digest[..12]))?;
+        let folder = base.folder(&hex::encode(&digest[..12]))?;
         let failed = |error| ClientError::local(format!("cannot use {}", folder.path("lock").display()), error);
         let lock = folder.append("lock").map_err(failed)?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)

@@ -11,7 +11,7 @@ use super::remembered::Remembered;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lakeshore::ErrorCode;
-use lakeshore::sync::SyncId;
+use lakeshore::model::id::SyncId;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::multipart::{Form, Part};
 use reqwest::{Body, Method};

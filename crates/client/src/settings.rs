@@ -4,7 +4,7 @@
 //! the shell's history. The key of the config file goes to the server of the config file only.
 
 use super::error::ClientError;
-use lakeshore::key::Secret;
+use lakeshore::model::access::key::Secret;
 use reqwest::Url;
 use serde::Deserialize;
 use std::net::IpAddr;

@@ -7,8 +7,8 @@
 use super::error::ClientError;
 use super::private::PrivateFolder;
 use lakeshore::LakePath;
+
 use lakeshore::ports::Randomness;
-use lakeshore::upload::hexadecimal;
 use lakeshore_system::beneath::make_folder;
 use lakeshore_system::clock::SystemRandomness;
 use rustix::fs::{
@@ -105,7 +105,7 @@ impl Target {
         let folder = look(&*self.folder.handle)?;
         let place = format!("{}:{}:{}", folder.stx_dev_major, folder.stx_dev_minor, folder.stx_ino);
         let parts = [server.as_bytes(), path.as_str().as_bytes(), place.as_bytes(), self.name.as_encoded_bytes()];
-        Ok(hexadecimal(&Sha256::digest(parts.join(&0))[..16]))
+        Ok(hex::encode(&Sha256::digest(parts.join(&0))[..16]))
     }
 }
 
@@ -150,7 +150,7 @@ impl Growing {
         let mut random = [0; 16];
         SystemRandomness.fill(&mut random).map_err(|error| ClientError::Local(error.to_string()))?;
         // The lake has no hidden names: this is none of its files.
-        let name = format!(".lakeshore-{}.part", hexadecimal(&random));
+        let name = format!(".lakeshore-{}.part", hex::encode(random));
         let make = || {
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let file = openat(&*target.folder.handle, &*name, flags, FILE_MODE)?;

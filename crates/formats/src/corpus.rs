@@ -3,7 +3,7 @@
 use super::previewed;
 use super::reading::{self, Depth};
 use super::source::Source;
-use lakeshore::preview::Preview;
+use lakeshore::model::preview::Preview;
 use serde_json::json;
 use std::fs::{self, File};
 use std::io::Write;

@@ -8,8 +8,8 @@ use super::dialect::{Table, table_of};
 use super::head::Head;
 use super::records::{Record, lost_quote, records};
 use super::sniffing::{Guess, cell};
-use lakeshore::preview::{BAD_LINES_SHOWN_MAX, BadLine, COLUMNS_SHOWN_MAX, Dialect, Preview};
-use lakeshore::schema::{Format, Schema};
+use lakeshore::model::dataset::schema::{Format, Schema};
+use lakeshore::model::preview::{BAD_LINES_SHOWN_MAX, BadLine, COLUMNS_SHOWN_MAX, Dialect, Preview};
 
 pub(super) fn preview(head: Head, name: &str, rows_max: usize) -> Result<Preview, Fault> {
     if head.bytes.is_empty() && head.is_whole {

@@ -3,8 +3,8 @@
 use super::Fault;
 use super::head::Head;
 use super::sniffing::{Guess, cell};
-use lakeshore::preview::{BAD_LINES_SHOWN_MAX, BadLine, COLUMNS_SHOWN_MAX, Dialect, Preview};
-use lakeshore::schema::{Column, Format, Schema};
+use lakeshore::model::dataset::schema::{Column, Format, Schema};
+use lakeshore::model::preview::{BAD_LINES_SHOWN_MAX, BadLine, COLUMNS_SHOWN_MAX, Dialect, Preview};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;

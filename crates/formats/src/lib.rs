@@ -22,10 +22,10 @@ pub mod worker;
 
 use async_trait::async_trait;
 use lakeshore::Error;
+use lakeshore::model::dataset::schema::Format;
+use lakeshore::model::preview::{Inspected, Preview};
 use lakeshore::ports::Formats;
-use lakeshore::ports::files::OpenFile;
-use lakeshore::preview::{Inspected, Preview};
-use lakeshore::schema::Format;
+use lakeshore::ports::storage::OpenFile;
 use reading::{Depth, Reading};
 use std::fs::File;
 use std::io;

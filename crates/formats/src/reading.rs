@@ -3,8 +3,8 @@
 use super::head::{self, Head};
 use super::source::Source;
 use super::{Fault, delimited, dialect, json_lines, parquet};
-use lakeshore::preview::{PROBLEM_CHARACTERS_MAX, Preview, TEXT_CHARACTERS_MAX, image_type};
-use lakeshore::schema::Format;
+use lakeshore::model::dataset::schema::Format;
+use lakeshore::model::preview::{PROBLEM_CHARACTERS_MAX, Preview, TEXT_CHARACTERS_MAX, image_type};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 

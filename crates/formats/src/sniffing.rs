@@ -1,7 +1,7 @@
 //! What the values of a column look like, where the file does not say it.
 
-use lakeshore::preview::CELL_CHARACTERS_MAX;
-use lakeshore::schema::Column;
+use lakeshore::model::dataset::schema::Column;
+use lakeshore::model::preview::CELL_CHARACTERS_MAX;
 
 /// What every value of a column, so far, could be.
 #[derive(Debug, Clone)]

@@ -4,7 +4,6 @@ use gloo_file::futures::read_as_bytes;
 use gloo_file::{Blob, File};
 use js_sys::Function;
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -37,13 +36,5 @@ pub async fn digest(file: web_sys::File, on_read: Function) -> Result<String, Js
             return Err(JsValue::UNDEFINED);
         }
     }
-    Ok(hexadecimal(&hash.finalize()))
-}
-
-fn hexadecimal(digest: &[u8]) -> String {
-    digest.iter().fold(String::with_capacity(2 * digest.len()), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    Ok(hex::encode(hash.finalize()))
 }

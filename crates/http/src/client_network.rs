@@ -4,7 +4,7 @@ use super::networks::ClientInfo;
 use axum::extract::FromRequestParts;
 use axum::http::Extensions;
 use axum::http::request::Parts;
-use lakeshore::shares::Network;
+use lakeshore::model::access::network::Network;
 use std::convert::Infallible;
 
 /// The client's own address, also behind a proxy that is trusted.

@@ -5,7 +5,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use headers::{ContentRange, HeaderMapExt};
-use lakeshore::error::Refusal;
+use lakeshore::model::error::Refusal;
 use lakeshore::{Error, ErrorCode};
 use serde::Serialize;
 use std::borrow::Cow;

@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use lakeshore::Error;
-use lakeshore::key::Secret;
+use lakeshore::model::access::key::Secret;
 use lakeshore::ports::Randomness;
 use sha2::Sha256;
 

@@ -19,8 +19,8 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use lakeshore::key::{Caller, Secret};
-use lakeshore::shares::Holder;
+use lakeshore::model::access::key::{Caller, Secret};
+use lakeshore::model::access::shares::Holder;
 use leptos::prelude::*;
 use leptos::server_fn::axum::get_server_fn_service;
 use leptos::server_fn::error::{SERVER_FN_ERROR_HEADER, ServerFnUrlError};
@@ -255,7 +255,7 @@ fn content_security_policy(nonce: &str, reloads: bool) -> String {
 mod tests {
     use super::*;
     use lakeshore::ErrorCode;
-    use lakeshore::error::Refusal;
+    use lakeshore::model::error::Refusal;
 
     #[test]
     fn a_form_leads_back_to_this_site_with_the_number_of_its_refusal() {

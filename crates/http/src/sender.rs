@@ -7,9 +7,9 @@ use axum::extract::FromRequestParts;
 use axum::http::header::{HeaderName, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
-use lakeshore::activity::Origin;
-use lakeshore::in_flight::Sender;
-use lakeshore::shares::Network;
+use lakeshore::model::access::actor::Origin;
+use lakeshore::model::access::network::Network;
+use lakeshore::model::upload::in_flight::Sender;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 

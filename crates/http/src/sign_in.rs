@@ -10,7 +10,7 @@ use axum::extract::{Form, Query, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::cookie::{Cookie, CookieJar};
-use lakeshore::key::Secret;
+use lakeshore::model::access::key::Secret;
 use lakeshore::{Error, ErrorCode};
 use serde::Deserialize;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
 use bytes::BytesMut;
 use futures_util::StreamExt;
 use lakeshore::Error;
-use lakeshore::shares::Holder;
+use lakeshore::model::access::shares::Holder;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
@@ -261,7 +261,7 @@ fn unwritten(error: io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lakeshore::key::KeyId;
+    use lakeshore::model::id::KeyId;
 
     #[test]
     fn who_has_the_most_on_its_way_gives_way_its_oldest_body_first() {

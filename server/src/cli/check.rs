@@ -4,7 +4,7 @@ use crate::config::CheckOptions;
 use crate::opening::{self, Opened};
 use anyhow::{Context, bail};
 use lakeshore::Lake;
-use lakeshore::limits::Limits;
+use lakeshore::model::settings::Limits;
 use lakeshore::service::{self, Checked, Finding, Parts};
 use lakeshore_formats::{FileFormats, TIME_MAX};
 use lakeshore_storage::local::reopen;

@@ -1,8 +1,9 @@
 //! The options of the commands that talk to a server: `push`, `status`, `ls`, `get`.
 
 use clap::Args;
-use lakeshore::path::LakePath;
-use lakeshore::sync::{SyncId, SyncType};
+use lakeshore::model::id::SyncId;
+use lakeshore::model::path::LakePath;
+use lakeshore::model::sync::status::SyncType;
 use lakeshore_client::error::EXIT_CODES;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;

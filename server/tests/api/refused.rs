@@ -1,7 +1,7 @@
 //! Refused files are counted; only some of them have a row.
 
 use crate::server::{TestServer, answer, lakeshore};
-use lakeshore::limits::{REFUSED_ROWS_MAX, REFUSED_ROWS_OF_REQUEST_MAX};
+use lakeshore::model::limits::{REFUSED_ROWS_MAX, REFUSED_ROWS_OF_REQUEST_MAX};
 use serde_json::{Value, json};
 
 /// One request with as many files of the name.
@@ -79,7 +79,7 @@ async fn small_uploads_that_fail_with_other_bytes_than_announced_are_bounded_too
         assert_eq!(answer(request.body(head.repeat(400) + "--b--\r\n")).await.0, 400);
     }
     let sync = server.sync(id).await;
-    let num_listed = lakeshore::limits::FAILED_ROWS_MAX;
+    let num_listed = lakeshore::model::limits::FAILED_ROWS_MAX;
     assert_eq!((&sync["num_failed"], &sync["num_unlisted"]), (&json!(1200), &json!(1200 - num_listed)));
     // There is room for no refused name either.
     send(&server, id, ".", 1).await;

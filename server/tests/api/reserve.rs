@@ -19,7 +19,7 @@ fn on_small_disk(of: &str, reserve: &str) -> Option<(Stopped, SmallDisk)> {
 
 /// Until the server looks at its disks anew: what it has seen of them, it goes by for a moment.
 async fn moment() {
-    tokio::time::sleep(2 * lakeshore::limits::SPACE_KNOWN_MAX).await;
+    tokio::time::sleep(2 * lakeshore::model::limits::SPACE_KNOWN_MAX).await;
 }
 
 /// Takes all the space but for so many bytes.

@@ -2,9 +2,9 @@
 
 use super::MemoryState;
 use super::state::Data;
-use crate::activity::{Activity, ActivityId, ActivityQuery, Deed};
-use crate::error::Error;
-use crate::ports::state::ActivityState;
+use crate::model::audit::{Activity, ActivityId, ActivityQuery, Deed};
+use crate::model::error::Error;
+use crate::ports::metadata::audit::ActivityState;
 use async_trait::async_trait;
 
 impl Data {

@@ -1,13 +1,16 @@
 //! Declared batches in memory.
 
 use super::state::MemoryState;
-use crate::error::Error;
-use crate::expected::{Comparison, Declaration, LandedFile};
-use crate::path::LakePath;
-use crate::ports::state::{BatchState, LandedChange, TrashRecord};
-use crate::sync::{SyncId, may_accept_uploads};
-use crate::time::Timestamp;
-use crate::trash::TrashReason;
+use crate::model::error::Error;
+use crate::model::id::SyncId;
+use crate::model::path::LakePath;
+use crate::model::sync::comparison::Comparison;
+use crate::model::sync::job::may_accept_uploads;
+use crate::model::sync::manifest::{Declaration, LandedFile};
+use crate::model::time::Timestamp;
+use crate::model::trash::TrashReason;
+use crate::ports::metadata::batch::{BatchState, LandedChange};
+use crate::ports::metadata::trash::TrashRecord;
 use async_trait::async_trait;
 
 #[async_trait]

@@ -1,8 +1,8 @@
 //! What is recorded of the clock.
 
 use super::MemoryState;
-use crate::clock_watch::ClockRecord;
-use crate::error::Error;
+use crate::model::clock_watch::ClockRecord;
+use crate::model::error::Error;
 use crate::ports::ClockState;
 use async_trait::async_trait;
 

@@ -1,17 +1,22 @@
 //! Datasets in memory: their days are counted from the rows, anew each time.
 
 use super::state::{Data, Fate, MemoryState};
-use crate::activity::{Actor, Deed};
-use crate::dataset::{Counted, DatasetRecord, DayCounts, DayOfType};
-use crate::day::Day;
-use crate::error::Error;
-use crate::list::Order;
-use crate::path::LakePath;
-use crate::ports::datasets::{DatasetQuery, DatasetState, DaysOf, Uncounted};
-use crate::rhythm::{Arrival, Rhythm, SLOT_MS};
-use crate::sync::{Status, Sync, SyncId, SyncType};
-use crate::time::Timestamp;
-use crate::trash::{Totals, TrashEntry, TrashKind};
+use crate::model::access::actor::Actor;
+use crate::model::audit::Deed;
+use crate::model::dataset::day::Day;
+use crate::model::dataset::record::{Counted, DatasetRecord, DayCounts, DayOfType};
+use crate::model::dataset::schedule::{Arrival, Rhythm, SLOT_MS};
+use crate::model::error::Error;
+use crate::model::id::SyncId;
+use crate::model::page::Order;
+use crate::model::path::LakePath;
+use crate::model::sync::job::Sync;
+use crate::model::sync::status::{Status, SyncType};
+use crate::model::time::Timestamp;
+use crate::model::totals::Totals;
+use crate::model::trash::{TrashEntry, TrashKind};
+use crate::ports::OverviewState;
+use crate::ports::metadata::dataset::{DatasetQuery, DatasetState, DaysOf, Uncounted};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 
@@ -183,19 +188,6 @@ impl DatasetState for MemoryState {
         Ok(of.iter().map(|of| data.days(of, first, last)).collect())
     }
 
-    async fn busiest(&self, first: Day, scope: Option<&LakePath>, size: u64) -> Result<Vec<LakePath>, Error> {
-        let data = self.data();
-        let mut bytes: BTreeMap<&LakePath, u64> = BTreeMap::new();
-        for (sync, at, counts) in data.facts() {
-            if Day::of(at) >= first && is_within(scope, &sync.path) {
-                *bytes.entry(&sync.path).or_default() += counts.bytes;
-            }
-        }
-        let mut busiest: Vec<_> = bytes.into_iter().filter(|(_, bytes)| *bytes > 0).collect();
-        busiest.sort_by_key(|(path, bytes)| (std::cmp::Reverse(*bytes), *path));
-        Ok(busiest.into_iter().take(bounded(size)).map(|(path, _)| path.clone()).collect())
-    }
-
     async fn arrivals(&self, paths: &[LakePath], since: Timestamp) -> Result<Vec<Vec<Arrival>>, Error> {
         let data = self.data();
         Ok(paths.iter().map(|path| data.arrivals(path, since)).collect())
@@ -227,6 +219,30 @@ impl DatasetState for MemoryState {
         Ok(())
     }
 
+    async fn versions(&self, path: &LakePath, size: u64) -> Result<Vec<TrashEntry>, Error> {
+        let data = self.data();
+        let kept = data.trash.iter().rev().filter(|(record, fate)| {
+            *fate == Fate::Kept && record.entry.kind == TrashKind::Dataset && record.entry.origin == *path
+        });
+        Ok(kept.map(|(record, _)| record.entry.clone()).take(bounded(size)).collect())
+    }
+}
+
+#[async_trait]
+impl OverviewState for MemoryState {
+    async fn busiest(&self, first: Day, scope: Option<&LakePath>, size: u64) -> Result<Vec<LakePath>, Error> {
+        let data = self.data();
+        let mut bytes: BTreeMap<&LakePath, u64> = BTreeMap::new();
+        for (sync, at, counts) in data.facts() {
+            if Day::of(at) >= first && is_within(scope, &sync.path) {
+                *bytes.entry(&sync.path).or_default() += counts.bytes;
+            }
+        }
+        let mut busiest: Vec<_> = bytes.into_iter().filter(|(_, bytes)| *bytes > 0).collect();
+        busiest.sort_by_key(|(path, bytes)| (std::cmp::Reverse(*bytes), *path));
+        Ok(busiest.into_iter().take(bounded(size)).map(|(path, _)| path.clone()).collect())
+    }
+
     async fn held_syncs(&self, scope: Option<&LakePath>) -> Result<Vec<Sync>, Error> {
         let data = self.data();
         let syncs = data.syncs.iter().map(|(record, _)| &record.sync);
@@ -242,14 +258,6 @@ impl DatasetState for MemoryState {
         failed.sort_by_key(|sync| std::cmp::Reverse(sync.end_time));
         failed.truncate(bounded(size));
         Ok(failed)
-    }
-
-    async fn versions(&self, path: &LakePath, size: u64) -> Result<Vec<TrashEntry>, Error> {
-        let data = self.data();
-        let kept = data.trash.iter().rev().filter(|(record, fate)| {
-            *fate == Fate::Kept && record.entry.kind == TrashKind::Dataset && record.entry.origin == *path
-        });
-        Ok(kept.map(|(record, _)| record.entry.clone()).take(bounded(size)).collect())
     }
 
     async fn trash_bytes(&self) -> Result<u64, Error> {

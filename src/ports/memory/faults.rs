@@ -1,6 +1,6 @@
 //! Calls that are made to fail, for tests of what becomes of it.
 
-use crate::error::Error;
+use crate::model::error::Error;
 use std::collections::{BTreeMap, VecDeque};
 
 /// By the name of the call, what it fails with next.

@@ -1,19 +1,21 @@
 //! The lake as a map from places to bytes.
 
 use super::faults::Faults;
-use crate::error::Error;
-use crate::path::LakePath;
-use crate::place::{ENGINE_FOLDER, Place, UPLOADS_FOLDER};
+use crate::model::digest::Digest;
+use crate::model::error::Error;
+use crate::model::id::SyncId;
+use crate::model::path::LakePath;
+use crate::model::storage_path::TrashKey;
+use crate::model::storage_path::{ENGINE_FOLDER, Place, UPLOADS_FOLDER};
+use crate::model::storage_path::{Identity, PartialName};
+use crate::model::time::Timestamp;
+use crate::model::totals::Totals;
+use crate::model::upload::resumable::Checkpoint;
 use crate::ports::Space;
-use crate::ports::files::{
+use crate::ports::storage::{
     Files, FolderEntry, FolderState, FoundFile, Landing, Measured, OpenFile, Outcome, Partial, Publication, Removed,
     Restoration, TakeOver, TakenOver, WholeFile, WrittenFiles, WrittenGroup,
 };
-use crate::resumable::Checkpoint;
-use crate::sync::SyncId;
-use crate::time::Timestamp;
-use crate::trash::{Totals, TrashKey};
-use crate::upload::{Digest, Identity, PartialName};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,10 +1,10 @@
 //! One format, which is easily written in a test: `a:int64,b:string` is a file of these columns and no rows.
 
-use crate::error::Error;
+use crate::model::dataset::schema::{Column, Format, Schema};
+use crate::model::error::Error;
+use crate::model::preview::{Inspected, Preview};
 use crate::ports::Formats;
-use crate::ports::files::OpenFile;
-use crate::preview::{Inspected, Preview};
-use crate::schema::{Column, Format, Schema};
+use crate::ports::storage::OpenFile;
 use async_trait::async_trait;
 use std::sync::Arc;
 

@@ -2,15 +2,18 @@
 
 use super::files::{MemoryFiles, at};
 use super::state::{Fate, MemoryState};
-use crate::error::Error;
-use crate::path::LakePath;
-use crate::place::Place;
+use crate::model::digest::Digest;
+use crate::model::error::Error;
+use crate::model::id::TrashId;
+use crate::model::id::UploadId;
+use crate::model::path::LakePath;
+use crate::model::storage_path::Place;
+use crate::model::storage_path::TrashKey;
+use crate::model::sync::status::Status;
+use crate::model::time::Timestamp;
+use crate::model::trash::NewTrash;
+use crate::model::upload::row::Upload;
 use crate::ports::inspection::{Entry, EntryKind, FilesInspection, Miscount, StateInspection, TrashSlot};
-use crate::ports::state::NewTrash;
-use crate::sync::Status;
-use crate::time::Timestamp;
-use crate::trash::{TrashId, TrashKey};
-use crate::upload::{Digest, Upload, UploadId, hexadecimal};
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,7 +74,7 @@ impl StateInspection for MemoryState {
 
     async fn landed_as(&self, content: &Digest, leaf: &str, size: u64) -> Result<Vec<LakePath>, Error> {
         let data = self.data();
-        let sha256 = hexadecimal(&content.sha256);
+        let sha256 = hex::encode(content.sha256);
         let same = data.uploads.iter().map(|row| &row.upload).filter(|upload| {
             upload.size_bytes == content.size_bytes && upload.sha256.as_deref() == Some(sha256.as_str())
         });

@@ -19,8 +19,8 @@ pub use formats::MemoryFormats;
 pub use state::MemoryState;
 
 use super::{Clock, Randomness};
-use crate::error::Error;
-use crate::time::Timestamp;
+use crate::model::error::Error;
+use crate::model::time::Timestamp;
 use async_trait::async_trait;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;

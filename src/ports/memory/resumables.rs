@@ -1,12 +1,14 @@
 //! What is remembered of resumable uploads, in memory.
 
 use super::state::{Data, MemoryState};
-use crate::error::Error;
-use crate::ports::resumables::{AnnouncedBytes, NewResumable, ResumableId, ResumableRecord, ResumableState};
-use crate::resumable::{Checkpoint, Token};
-use crate::sync::{Status, SyncId};
-use crate::time::Timestamp;
-use crate::upload::{PartialName, UploadId};
+use crate::model::error::Error;
+use crate::model::id::SyncId;
+use crate::model::id::UploadId;
+use crate::model::storage_path::PartialName;
+use crate::model::sync::status::Status;
+use crate::model::time::Timestamp;
+use crate::model::upload::resumable::{Checkpoint, Token};
+use crate::ports::metadata::resumable::{AnnouncedBytes, NewResumable, ResumableId, ResumableRecord, ResumableState};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 

@@ -2,14 +2,21 @@
 
 use super::MemoryState;
 use super::state::Data;
-use crate::activity::{Actor, Deed};
-use crate::error::Error;
-use crate::path::LakePath;
-use crate::ports::schemas::{Attempts, GoodSchema, InspectedUpload, LandedRows, SchemaId, SchemaState, Uninspected};
-use crate::schema::{Schema, SchemaDifference, SchemaPolicy};
-use crate::sync::{Phase, Status, SyncId};
-use crate::time::Timestamp;
-use crate::upload::{Identity, Upload, UploadId};
+use crate::model::access::actor::Actor;
+use crate::model::audit::Deed;
+use crate::model::dataset::schema::{Schema, SchemaDifference, SchemaPolicy};
+use crate::model::error::Error;
+use crate::model::id::SyncId;
+use crate::model::id::UploadId;
+use crate::model::path::LakePath;
+use crate::model::storage_path::Identity;
+use crate::model::sync::job::Phase;
+use crate::model::sync::status::Status;
+use crate::model::time::Timestamp;
+use crate::model::upload::row::Upload;
+use crate::ports::metadata::schema::{
+    Attempts, GoodSchema, InspectedUpload, LandedRows, SchemaId, SchemaState, Uninspected,
+};
 use async_trait::async_trait;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,10 +2,10 @@
 
 use super::MemoryState;
 use super::state::within;
-use crate::error::Error;
-use crate::ports::search::{SearchQuery, SearchState};
-use crate::search::FoundDataset;
-use crate::sync::Sync;
+use crate::model::error::Error;
+use crate::model::search::FoundDataset;
+use crate::model::sync::job::Sync;
+use crate::ports::metadata::search::{SearchQuery, SearchState};
 use async_trait::async_trait;
 
 #[async_trait]
@@ -16,7 +16,7 @@ impl SearchState for MemoryState {
         let found = records
             .filter(|record| within(query.scope.as_ref(), &record.path) && query.words.are_in(&[record.path.as_str()]));
         let found = found.take(usize::try_from(query.size).unwrap_or(usize::MAX));
-        let of = |record: &crate::dataset::DatasetRecord| FoundDataset {
+        let of = |record: &crate::model::dataset::record::DatasetRecord| FoundDataset {
             path: record.path.clone(),
             last_sync_id: record.last_sync_id,
             last_landed: record.last_landed,

@@ -2,13 +2,16 @@
 
 use super::MemoryState;
 use super::state::Data;
-use crate::activity::{Actor, Deed};
-use crate::error::Error;
-use crate::key::{Key, KeyId, SecretHash};
-use crate::limits::SESSIONS_OF_KEY_MAX;
+use crate::model::access::actor::Actor;
+use crate::model::access::key::{Key, SecretHash};
+use crate::model::access::session::{EndSessions, NewSession, SessionEntry};
+use crate::model::audit::Deed;
+use crate::model::error::Error;
+use crate::model::id::KeyId;
+use crate::model::id::SessionId;
+use crate::model::limits::SESSIONS_OF_KEY_MAX;
+use crate::model::time::Timestamp;
 use crate::ports::SessionState;
-use crate::session::{EndSessions, NewSession, SessionEntry, SessionId};
-use crate::time::Timestamp;
 use async_trait::async_trait;
 
 #[derive(Default)]

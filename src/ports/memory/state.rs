@@ -7,28 +7,33 @@ mod uploads;
 
 use super::datasets::DatasetRow;
 use super::faults::Faults;
-use crate::activity::Activity;
-use crate::clock_watch::ClockRecord;
-use crate::error::Error;
-use crate::expected::{Declaration, LandedFile};
-use crate::key::{Key, SecretHash};
-use crate::list::{Order, Page};
-use crate::path::LakePath;
+use crate::model::access::key::{Key, SecretHash};
+use crate::model::audit::Activity;
+use crate::model::clock_watch::ClockRecord;
+use crate::model::digest::Digest;
+use crate::model::error::Error;
+use crate::model::id::SyncId;
+use crate::model::id::TrashId;
+use crate::model::id::UploadId;
+use crate::model::page::{Order, Page};
+use crate::model::path::LakePath;
+use crate::model::storage_path::{Identity, PartialName};
+use crate::model::sync::job::{OpenSync, Phase, SyncRecord, may_accept_uploads, note_duplicate, obstacle};
+use crate::model::sync::manifest::{Declaration, LandedFile};
+use crate::model::sync::start::{NewSync, OnceOnly};
+use crate::model::sync::status::{Status, SyncType};
+use crate::model::time::Timestamp;
+use crate::model::trash::NewTrash;
+use crate::model::trash::{Doomed, TrashEntry};
+use crate::model::upload::row::Upload;
 use crate::ports::Space;
 use crate::ports::memory::schemas::Schemas;
 use crate::ports::memory::sessions::Sessions;
-use crate::ports::resumables::ResumableRecord;
-use crate::ports::schemas::SchemaId;
-use crate::ports::state::{
-    FinishedLandings, LandedContent, LandedUpload, NewSync, NewTrash, NewUpload, OnceOnly, State, TrashRecord,
-    WholeUpload,
-};
-use crate::sync::{
-    OpenSync, Phase, Status, SyncId, SyncRecord, SyncType, may_accept_uploads, note_duplicate, obstacle,
-};
-use crate::time::Timestamp;
-use crate::trash::{Doomed, TrashEntry, TrashId};
-use crate::upload::{Digest, Identity, PartialName, Upload, UploadId, hexadecimal};
+use crate::ports::metadata::State;
+use crate::ports::metadata::resumable::ResumableRecord;
+use crate::ports::metadata::schema::SchemaId;
+use crate::ports::metadata::trash::TrashRecord;
+use crate::ports::metadata::upload::{FinishedLandings, LandedContent, LandedUpload, NewUpload, WholeUpload};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -240,7 +245,7 @@ impl Data {
         row.upload.sync_status = Status::Finished;
         row.upload.end_time = at;
         row.upload.size_bytes = whole.digest.size_bytes;
-        row.upload.sha256 = Some(hexadecimal(&whole.digest.sha256));
+        row.upload.sha256 = Some(hex::encode(whole.digest.sha256));
         row.upload.landed_path = Some(row.target.clone());
         row.upload.taken_over = whole.taken_over;
         row.landed = Some((whole.identity.clone(), LandedContent { digest: whole.digest, landed_at: at }));

@@ -6,14 +6,16 @@
 //! way at the same time, any may be the last.
 
 use super::{Check, Finding, FindingKind};
-use crate::error::Error;
-use crate::list::{Page, SyncQuery};
-use crate::path::LakePath;
-use crate::place::Place;
+use crate::model::error::Error;
+use crate::model::id::SyncId;
+use crate::model::page::{Page, SyncQuery};
+use crate::model::path::LakePath;
+use crate::model::storage_path::Place;
+use crate::model::sync::job::Sync;
+use crate::model::sync::status::{Status, SyncType};
+use crate::model::time::Timestamp;
+use crate::model::upload::row::Upload;
 use crate::ports::inspection::EntryKind;
-use crate::sync::{Status, Sync, SyncId, SyncType};
-use crate::time::Timestamp;
-use crate::upload::{Upload, hexadecimal};
 use std::collections::{BTreeMap, HashMap};
 
 /// Rows, or files, that are looked at together.
@@ -148,7 +150,7 @@ impl Check<'_> {
     /// The digest of the file, when it is that of none of the uploads.
     async fn compare_digest(&self, place: &Place, uploads: &[Upload]) -> Result<Option<String>, Error> {
         let digest = self.lake.0.files.digest(place).await?;
-        let digest = digest.map(|digest| hexadecimal(&digest.sha256)).unwrap_or_default();
+        let digest = digest.map(|digest| hex::encode(digest.sha256)).unwrap_or_default();
         let is_known = uploads.iter().any(|upload| upload.sha256.as_deref() == Some(digest.as_str()));
         Ok((!is_known).then_some(digest))
     }

@@ -8,9 +8,9 @@ mod trash;
 mod unfinished;
 
 use super::Lake;
-use crate::error::Error;
-use crate::path::LakePath;
-use crate::trash::TrashKey;
+use crate::model::error::Error;
+use crate::model::path::LakePath;
+use crate::model::storage_path::TrashKey;
 use serde::Serialize;
 
 /// What to do.

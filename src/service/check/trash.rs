@@ -1,13 +1,16 @@
 //! The trash on the disk, and the rows that tell of it.
 
 use super::{Check, Finding, FindingKind};
-use crate::error::Error;
-use crate::path::LakePath;
-use crate::place::Place;
+use crate::model::error::Error;
+use crate::model::id::SyncId;
+use crate::model::id::TrashId;
+use crate::model::path::LakePath;
+use crate::model::storage_path::Place;
+use crate::model::storage_path::TrashKey;
+use crate::model::sync::status::Status;
+use crate::model::trash::NewTrash;
+use crate::model::trash::{Doomed, TrashKind, TrashReason};
 use crate::ports::inspection::{Entry, EntryKind, TrashSlot};
-use crate::ports::state::NewTrash;
-use crate::sync::{Status, SyncId};
-use crate::trash::{Doomed, TrashId, TrashKey, TrashKind, TrashReason};
 use std::collections::BTreeSet;
 
 const BY: &str = "lakeshore check";

@@ -1,9 +1,9 @@
 //! What a stop has cut short, and what nobody owns: a repair finishes and removes it, as the next start does.
 
 use super::{Check, Finding, FindingKind};
-use crate::error::Error;
-use crate::place::Place;
-use crate::trash::TrashKey;
+use crate::model::error::Error;
+use crate::model::storage_path::Place;
+use crate::model::storage_path::TrashKey;
 use std::collections::BTreeSet;
 
 const GOES_ON: &str = "finishes or undoes it, as the next start does";

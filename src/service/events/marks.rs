@@ -1,13 +1,13 @@
 //! What has happened since the last telling, in few words: left behind each commit, taken up by the teller.
 
-use crate::event::FileLanded;
-use crate::limits::{LANDED_NAMED_MAX, SYNCS_TOLD_MAX};
-use crate::overview::LateDataset;
-use crate::path::LakePath;
-use crate::ports::state::LandedUpload;
-use crate::sync::SyncId;
-use crate::time::Timestamp;
-use crate::trash::TrashId;
+use crate::model::event::FileLanded;
+use crate::model::id::SyncId;
+use crate::model::id::TrashId;
+use crate::model::limits::{LANDED_NAMED_MAX, SYNCS_TOLD_MAX};
+use crate::model::overview::LateDataset;
+use crate::model::path::LakePath;
+use crate::model::time::Timestamp;
+use crate::ports::metadata::upload::LandedUpload;
 use std::collections::{HashMap, VecDeque};
 
 #[derive(Default)]

@@ -10,18 +10,21 @@ mod marks;
 mod tests;
 
 use super::Lake;
-use super::in_flight::Told as ToldUploads;
-use crate::error::Error;
-use crate::event::{Event, EventId, Happened};
-use crate::key::Caller;
-use crate::limits::{
+use crate::model::access::key::Caller;
+use crate::model::access::network::Network;
+use crate::model::access::shares::{Holder, Share, Shares};
+use crate::model::error::Error;
+use crate::model::event::{Event, EventId, Happened};
+use crate::model::id::SyncId;
+use crate::model::limits::{
     EVENTS_AT_ONCE_MAX, EVENTS_KEPT_BYTES_MAX, EVENTS_KEPT_MAX, SUBSCRIBERS_MAX, SUBSCRIBERS_SHARE_MAX,
 };
-use crate::path::LakePath;
+use crate::model::path::LakePath;
+use crate::model::sync::job::Sync;
+use crate::model::sync::status::{Status, SyncType};
+use crate::model::time::Timestamp;
 use crate::ports::Randomness;
-use crate::shares::{Holder, Network, Share, Shares};
-use crate::sync::{Status, Sync, SyncId, SyncType};
-use crate::time::Timestamp;
+use crate::service::uploads::in_flight::Told as ToldUploads;
 use marks::{Marked, Marks};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;

@@ -1,7 +1,7 @@
 //! What is remembered of an upload beyond the page's end: in the browser's local storage, one small record a sync.
 
 use super::super::unfinished::Unfinished;
-use lakeshore::sync::SyncId;
+use lakeshore::model::id::SyncId;
 use web_sys::Storage;
 
 /// Before each record's key, which is the id of its sync.

@@ -6,9 +6,10 @@ use super::super::{Job, Progress};
 use super::transport::{Body, exchange, send_and_forget};
 use super::{HANDLES, ItemId};
 use gloo_file::{Blob, File};
+use hex::FromHex;
 use lakeshore::ErrorCode;
-use lakeshore::resumable::UnfinishedResumable;
-use lakeshore::upload::from_hexadecimal;
+use lakeshore::model::upload::resumable::UnfinishedResumable;
+
 use std::collections::HashMap;
 use wasm_bindgen::JsValue;
 
@@ -129,7 +130,7 @@ async fn create(job: &Job) -> Result<String, Refused> {
         base64(job.name.as_bytes())?
     );
     let length = job.size_bytes.to_string();
-    let digest = match job.sha256.as_deref().and_then(from_hexadecimal::<32>) {
+    let digest = match job.sha256.as_deref().and_then(|text| <[u8; 32]>::from_hex(text).ok()) {
         Some(digest) => Some(format!("sha-256=:{}:", base64(&digest)?)),
         None => None,
     };

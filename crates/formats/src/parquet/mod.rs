@@ -19,10 +19,10 @@ use super::Fault;
 use super::source::Source;
 use file::ParquetFile;
 use footer::{Footer, options};
-use lakeshore::preview::{
+use lakeshore::model::dataset::schema::{Column, Format, Schema};
+use lakeshore::model::preview::{
     CELL_CHARACTERS_MAX, COLUMNS_SHOWN_MAX, PROBLEM_CHARACTERS_MAX, Preview, ROW_GROUPS_SHOWN_MAX, RowGroup,
 };
-use lakeshore::schema::{Column, Format, Schema};
 use leaf::Root;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};

@@ -11,7 +11,7 @@ use arrow_array::types::{Float16Type, Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, UInt64Array};
 use arrow_cmp::make_comparator;
 use arrow_schema::{DataType, SortOptions};
-use lakeshore::preview::ColumnStatistics;
+use lakeshore::model::preview::ColumnStatistics;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::basic::{ColumnOrder, SortOrder, Type};
 use parquet::file::metadata::ColumnChunkMetaData;

@@ -4,7 +4,7 @@ use super::leaf::physical;
 use super::preview;
 use super::thrift::{BINARY, Fields, I32, I64, STRUCT};
 use crate::source::Source;
-use lakeshore::preview::{ColumnStatistics, Preview};
+use lakeshore::model::preview::{ColumnStatistics, Preview};
 use std::sync::Arc;
 
 struct Column {

@@ -12,7 +12,7 @@ use arrow_array::types::{
 use arrow_array::{Array, FixedSizeBinaryArray, PrimitiveArray};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::{ArrowError, DataType, TimeUnit};
-use lakeshore::preview::CELL_CHARACTERS_MAX;
+use lakeshore::model::preview::CELL_CHARACTERS_MAX;
 use std::fmt::{self, Write};
 use std::slice::Iter;
 

@@ -221,7 +221,7 @@ fn is_late(error: &io::Error) -> bool {
 fn is_plausible(reading: &Reading) -> bool {
     match reading {
         Reading::Preview(preview) => preview.is_within_bounds(),
-        Reading::Unreadable { problem, .. } => problem.len() <= lakeshore::preview::PROBLEM_BYTES_MAX,
+        Reading::Unreadable { problem, .. } => problem.len() <= lakeshore::model::preview::PROBLEM_BYTES_MAX,
         Reading::Disk { .. } => true,
     }
 }

@@ -6,7 +6,7 @@ use crate::credentials::Credentials;
 use crate::error::HttpError;
 use axum::Json;
 use axum::extract::State;
-use lakeshore::activity::{Activity, ActivityParameters};
+use lakeshore::model::audit::{Activity, ActivityParameters};
 use std::sync::Arc;
 
 pub async fn list(

@@ -6,10 +6,10 @@ use crate::credentials::Credentials;
 use crate::error::HttpError;
 use axum::Json;
 use axum::extract::State;
-use lakeshore::difference::{Difference, DifferenceQuery};
-use lakeshore::expected::Comparison;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::sync::comparison::Comparison;
+use lakeshore::model::sync::difference::{Difference, DifferenceQuery};
 use lakeshore::service::ExpectFiles;
-use lakeshore::sync::SyncId;
 use serde::Deserialize;
 use std::sync::Arc;
 

@@ -6,7 +6,8 @@ use axum::http::HeaderMap;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use lakeshore::Error;
-use lakeshore::upload::{Announced, hexadecimal};
+use lakeshore::model::digest::Announced;
+
 use sha2::Digest;
 
 /// As `Tus-Checksum-Algorithm` lists them.
@@ -75,8 +76,8 @@ impl Checksums {
     pub fn verify(self) -> Result<(), Error> {
         self.0.into_iter().try_for_each(|checksum| {
             let algorithm = checksum.algorithm();
-            let announced = hexadecimal(&checksum.announced);
-            let arrived = hexadecimal(&checksum.arrived());
+            let announced = hex::encode(&checksum.announced);
+            let arrived = hex::encode(checksum.arrived());
             if announced == arrived { Ok(()) } else { Err(Error::DigestMismatch { algorithm, announced, arrived }) }
         })
     }

@@ -7,9 +7,9 @@ use crate::error::HttpError;
 use axum::Json;
 use axum::extract::State;
 use lakeshore::Error;
-use lakeshore::dataset::{Dataset, DatasetDetail, DatasetParameters, SetRhythm};
-use lakeshore::difference::{Difference, VersionQuery};
-use lakeshore::overview::{Overview, OverviewParameters};
+use lakeshore::model::dataset::record::{Dataset, DatasetDetail, DatasetParameters, SetRhythm};
+use lakeshore::model::overview::{Overview, OverviewParameters};
+use lakeshore::model::sync::difference::{Difference, VersionQuery};
 use serde::Deserialize;
 use std::sync::Arc;
 

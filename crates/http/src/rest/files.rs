@@ -13,8 +13,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, head};
 use axum::{Json, Router};
 use lakeshore::Error;
-use lakeshore::list::{ListParameters, Page};
-use lakeshore::resumable::UnfinishedResumable;
+use lakeshore::model::page::{ListParameters, Page};
+use lakeshore::model::upload::resumable::UnfinishedResumable;
 use std::sync::Arc;
 
 pub fn router() -> Router<Arc<Door>> {

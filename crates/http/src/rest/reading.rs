@@ -16,9 +16,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use headers::{AcceptRanges, ContentLength, ContentRange, ETag, HeaderMapExt, LastModified};
 use lakeshore::Error;
-use lakeshore::preview::FilePreview;
+use lakeshore::model::preview::FilePreview;
+
 use lakeshore::service::{BrowseFolder, Download, LakeEntry};
-use lakeshore::upload::hexadecimal;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -104,11 +104,11 @@ pub async fn download(
 fn validators(download: &Download) -> Result<Validators, Error> {
     let found = download.file.found();
     let version = match download.sha256 {
-        Some(sha256) => format!("sha256-{}", hexadecimal(&sha256)),
+        Some(sha256) => format!("sha256-{}", hex::encode(sha256)),
         None => {
             let (modified, changed) = (found.modified_at.0, found.changed_at.0);
             let version = format!("{} {} {modified} {changed}", found.identity.0, found.size_bytes);
-            format!("file-{}", hexadecimal(&Sha256::digest(version)[..16]))
+            format!("file-{}", hex::encode(&Sha256::digest(version)[..16]))
         }
     };
     let since = Duration::from_millis(u64::try_from(found.modified_at.0).unwrap_or(0));

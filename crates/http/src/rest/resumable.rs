@@ -22,7 +22,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header as name
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use lakeshore::key::Caller;
+use lakeshore::model::access::key::Caller;
 use lakeshore::service::{Destination, IncomingUpload, NewResumption, Resumption};
 use lakeshore::{Error, ErrorCode};
 use lakeshore_body::content_fields::{HeadOf, refuse_altered};

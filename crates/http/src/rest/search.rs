@@ -6,7 +6,7 @@ use crate::credentials::Credentials;
 use crate::error::HttpError;
 use axum::Json;
 use axum::extract::State;
-use lakeshore::search::{Found, SearchParameters};
+use lakeshore::model::search::{Found, SearchParameters};
 use std::sync::Arc;
 
 pub async fn search(

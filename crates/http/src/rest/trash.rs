@@ -6,9 +6,9 @@ use crate::credentials::Credentials;
 use crate::error::HttpError;
 use axum::Json;
 use axum::extract::State;
-use lakeshore::list::ListParameters;
+use lakeshore::model::page::ListParameters;
+use lakeshore::model::trash::{TrashEntry, TrashGroup, TrashSummary};
 use lakeshore::service::{Emptied, EmptyTrash, InTrash, LookIntoTrash, RestoreTrash, RestoredTrash};
-use lakeshore::trash::{TrashEntry, TrashGroup, TrashSummary};
 use serde::Serialize;
 use std::sync::Arc;
 

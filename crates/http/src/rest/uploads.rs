@@ -13,7 +13,8 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri, header};
-use lakeshore::upload::{Landed, hexadecimal};
+use lakeshore::model::upload::landed::Landed;
+
 use lakeshore::{Error, LakePath};
 use lakeshore_body::content_fields::{HeadOf, refuse_altered};
 use lakeshore_body::digest_fields::{DigestFields, wants_digest};
@@ -37,7 +38,7 @@ pub struct LandedFile {
 
 impl From<Landed> for LandedFile {
     fn from(Landed { path, digest }: Landed) -> Self {
-        Self { path, size_bytes: digest.size_bytes, sha256: hexadecimal(&digest.sha256) }
+        Self { path, size_bytes: digest.size_bytes, sha256: hex::encode(digest.sha256) }
     }
 }
 

@@ -7,10 +7,10 @@ use super::writing::Durability::Written;
 use super::writing::Writing;
 use async_trait::async_trait;
 use lakeshore::Error;
-use lakeshore::activity::{Activity, ActivityQuery, Deed};
-use lakeshore::list::Order;
-use lakeshore::path::LakePath;
-use lakeshore::ports::state::ActivityState;
+use lakeshore::model::audit::{Activity, ActivityQuery, Deed};
+use lakeshore::model::page::Order;
+use lakeshore::model::path::LakePath;
+use lakeshore::ports::metadata::audit::ActivityState;
 
 #[async_trait]
 impl ActivityState for SqliteState {
@@ -116,8 +116,8 @@ mod tests {
     use crate::sqlite::connection::open_writing;
     use crate::sqlite::query::{Row, rows};
     use lakeshore::Timestamp;
-    use lakeshore::activity::{ActivityId, ActivityParameters, What};
-    use lakeshore::sync::SyncId;
+    use lakeshore::model::audit::{ActivityId, ActivityParameters, What};
+    use lakeshore::model::id::SyncId;
     use sqlx::{Executor, Row as _};
 
     async fn opened() -> (SqliteState, tempfile::TempDir) {

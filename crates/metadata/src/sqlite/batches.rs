@@ -7,10 +7,13 @@ use super::writing::Durability::Synced;
 use super::writing::Writing;
 use super::{SqliteState, fault};
 use async_trait::async_trait;
-use lakeshore::expected::{Comparing, Comparison, Declaration, DeclaredFile, LandedFile};
-use lakeshore::ports::state::{BatchState, LandedChange};
-use lakeshore::sync::{SyncId, may_accept_uploads};
-use lakeshore::upload::{Digest, hexadecimal};
+use lakeshore::model::digest::Digest;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::sync::comparison::Comparison;
+use lakeshore::model::sync::job::may_accept_uploads;
+use lakeshore::model::sync::manifest::{Comparing, Declaration, DeclaredFile, LandedFile};
+
+use lakeshore::ports::metadata::batch::{BatchState, LandedChange};
 use lakeshore::{Error, Timestamp};
 use sqlx::{Connection, Row as _, SqliteConnection};
 
@@ -64,7 +67,7 @@ pub(super) async fn insert_expected(
                SELECT ?, value ->> 0, value ->> 1, unhex(value ->> 2) FROM json_each(?)";
     for some in files.chunks(FILES_AT_ONCE) {
         let row = |file: &DeclaredFile| {
-            let sha256 = file.sha256.map(|sha256| hexadecimal(&sha256));
+            let sha256 = file.sha256.map(hex::encode);
             (file.target.to_string(), id(file.size_bytes), sha256)
         };
         let some: Vec<_> = some.iter().map(row).collect();
@@ -131,10 +134,11 @@ fn landed_file(row: &Row) -> sqlx::Result<LandedFile> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lakeshore::activity::Actor;
-    use lakeshore::path::LakePath;
-    use lakeshore::ports::state::{NewSync, SyncState};
-    use lakeshore::sync::SyncType;
+    use lakeshore::model::access::actor::Actor;
+    use lakeshore::model::path::LakePath;
+    use lakeshore::model::sync::start::NewSync;
+    use lakeshore::model::sync::status::SyncType;
+    use lakeshore::ports::metadata::sync::SyncState;
     use std::sync::Arc;
 
     #[tokio::test]

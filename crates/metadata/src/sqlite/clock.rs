@@ -6,7 +6,7 @@ use super::row::time;
 use super::writing::Durability::{Synced, Written};
 use async_trait::async_trait;
 use lakeshore::Error;
-use lakeshore::clock_watch::ClockRecord;
+use lakeshore::model::clock_watch::ClockRecord;
 use lakeshore::ports::ClockState;
 use sqlx::Row;
 

@@ -1,7 +1,7 @@
 //! Connections to the database file, and what their errors mean.
 
 use lakeshore::Error;
-use lakeshore::fault::FaultKind;
+use lakeshore::model::fault::FaultKind;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection};
 use std::path::Path;

@@ -3,9 +3,10 @@
 use super::query::{Row, Value, rows};
 use super::row::{bytes, number, time};
 use lakeshore::Error;
-use lakeshore::path::LakePath;
-use lakeshore::ports::state::LandedContent;
-use lakeshore::upload::{Digest, Identity};
+use lakeshore::model::digest::Digest;
+use lakeshore::model::path::LakePath;
+use lakeshore::model::storage_path::Identity;
+use lakeshore::ports::metadata::upload::LandedContent;
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
 /// So few files are asked for in passing: a download does not wait for lists.

@@ -7,8 +7,8 @@
 use super::query::{Row, Select, Value, changed, clamp};
 use super::writing::Writing;
 use lakeshore::Error;
-use lakeshore::list::{Order, Page};
-use lakeshore::sync::Status;
+use lakeshore::model::page::{Order, Page};
+use lakeshore::model::sync::status::Status;
 use sqlx::{Row as _, SqliteConnection};
 use std::collections::BTreeMap;
 use std::ops::Range;

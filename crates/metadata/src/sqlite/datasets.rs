@@ -9,14 +9,18 @@ use super::trash::held_bytes;
 use super::writing::Durability::{Synced, Written};
 use super::writing::Writing;
 use async_trait::async_trait;
-use lakeshore::activity::{Actor, Deed};
-use lakeshore::dataset::{Counted, DatasetRecord, DayOfType};
-use lakeshore::day::Day;
-use lakeshore::path::LakePath;
-use lakeshore::ports::datasets::{DatasetQuery, DatasetState, DaysOf, Uncounted};
-use lakeshore::rhythm::{Arrival, Rhythm};
-use lakeshore::sync::{Sync, SyncId};
-use lakeshore::trash::{Totals, TrashEntry};
+use lakeshore::model::access::actor::Actor;
+use lakeshore::model::audit::Deed;
+use lakeshore::model::dataset::day::Day;
+use lakeshore::model::dataset::record::{Counted, DatasetRecord, DayOfType};
+use lakeshore::model::dataset::schedule::{Arrival, Rhythm};
+use lakeshore::model::id::SyncId;
+use lakeshore::model::path::LakePath;
+use lakeshore::model::sync::job::Sync;
+use lakeshore::model::totals::Totals;
+use lakeshore::model::trash::TrashEntry;
+use lakeshore::ports::OverviewState;
+use lakeshore::ports::metadata::dataset::{DatasetQuery, DatasetState, DaysOf, Uncounted};
 use lakeshore::{Error, Timestamp};
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 use std::collections::BTreeSet;
@@ -65,10 +69,6 @@ impl DatasetState for SqliteState {
         rows_of_each(&mut *self.readers.list().await?, selects, day_of_type).await
     }
 
-    async fn busiest(&self, first: Day, scope: Option<&LakePath>, size: u64) -> Result<Vec<LakePath>, Error> {
-        busiest(first, scope, clamp(size)).rows(&mut *self.readers.list().await?, busiest_path).await
-    }
-
     async fn arrivals(&self, paths: &[LakePath], since: Timestamp) -> Result<Vec<Vec<Arrival>>, Error> {
         let selects = paths.iter().map(|path| arrivals(path, since)).collect();
         rows_of_each(&mut *self.readers.list().await?, selects, arrival).await
@@ -95,16 +95,23 @@ impl DatasetState for SqliteState {
             .await
     }
 
+    async fn versions(&self, path: &LakePath, size: u64) -> Result<Vec<TrashEntry>, Error> {
+        versions(path, size).rows(&mut *self.readers.list().await?, trash_entry).await
+    }
+}
+
+#[async_trait]
+impl OverviewState for SqliteState {
+    async fn busiest(&self, first: Day, scope: Option<&LakePath>, size: u64) -> Result<Vec<LakePath>, Error> {
+        busiest(first, scope, clamp(size)).rows(&mut *self.readers.list().await?, busiest_path).await
+    }
+
     async fn held_syncs(&self, scope: Option<&LakePath>) -> Result<Vec<Sync>, Error> {
         held(scope).rows(&mut *self.readers.list().await?, sync).await
     }
 
     async fn failed_syncs(&self, since: Timestamp, scope: Option<&LakePath>, size: u64) -> Result<Vec<Sync>, Error> {
         failed(since, scope, size).rows(&mut *self.readers.list().await?, sync).await
-    }
-
-    async fn versions(&self, path: &LakePath, size: u64) -> Result<Vec<TrashEntry>, Error> {
-        versions(path, size).rows(&mut *self.readers.list().await?, trash_entry).await
     }
 
     async fn trash_bytes(&self) -> Result<u64, Error> {
@@ -241,7 +248,7 @@ pub(super) fn folders_to_touch<'a>(folders: impl IntoIterator<Item = &'a str>) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lakeshore::list::{Order, Page};
+    use lakeshore::model::page::{Order, Page};
 
     #[tokio::test]
     async fn every_question_about_datasets_and_days_goes_by_an_index() {

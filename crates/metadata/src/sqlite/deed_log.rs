@@ -1,7 +1,7 @@
 //! Deeds in the log: one line for each that was remembered, once its transaction has committed.
 
-use lakeshore::activity::Deed;
-use lakeshore::path::LakePath;
+use lakeshore::model::audit::Deed;
+use lakeshore::model::path::LakePath;
 
 /// Every text as `Debug` writes it: with control characters escaped, so that no name can forge a line.
 pub(super) fn log(deed: &Deed) {

@@ -4,9 +4,10 @@ use super::counts::{dense_page, page_of_slice, slice};
 use super::query::{Select, clamp, found, values};
 use super::row::{UPLOAD_COLUMNS, id, number};
 use lakeshore::Error;
-use lakeshore::list::{Page, UploadQuery};
-use lakeshore::path::LakePath;
-use lakeshore::sync::{Status, SyncId};
+use lakeshore::model::id::SyncId;
+use lakeshore::model::page::{Page, UploadQuery};
+use lakeshore::model::path::LakePath;
+use lakeshore::model::sync::status::Status;
 use sqlx::{Row, SqliteConnection};
 
 /// Folders below a place are counted up to so many; then they are many.
@@ -160,8 +161,8 @@ mod tests {
     use crate::sqlite::SqliteState;
     use crate::sqlite::connection::open_writing;
     use crate::sqlite::syncs;
-    use lakeshore::list::{Order, SyncQuery};
-    use lakeshore::sync::SyncType;
+    use lakeshore::model::page::{Order, SyncQuery};
+    use lakeshore::model::sync::status::SyncType;
     use sqlx::Executor;
 
     /// Some rows of each kind, by the tables' own words: the plans do not depend on how many there are.

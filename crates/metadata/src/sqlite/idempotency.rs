@@ -4,8 +4,8 @@ use super::query::{changed, found, values};
 use super::row::{bytes, id, number};
 use super::writing::Writing;
 use lakeshore::Error;
-use lakeshore::ports::state::{NewSync, OnceOnly};
-use lakeshore::sync::SyncId;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::sync::start::{NewSync, OnceOnly};
 
 /// The sync that an earlier call under the same key has started. Where there is none, nothing is written yet.
 pub(super) async fn earlier(writing: &mut Writing, once: &OnceOnly) -> Result<Option<SyncId>, Error> {

@@ -3,8 +3,8 @@
 use super::SqliteState;
 use super::query::{changed, found, rows, values};
 use super::writing::Durability::Synced;
-use lakeshore::path::LakePath;
-use lakeshore::trash::TrashKey;
+use lakeshore::model::path::LakePath;
+use lakeshore::model::storage_path::TrashKey;
 use lakeshore::{Error, Timestamp};
 use sqlx::Row;
 

@@ -10,11 +10,13 @@ use super::row::{bytes, id, key};
 use super::sessions::end_first_sign_in;
 use super::writing::Durability::{self, Synced, Written};
 use async_trait::async_trait;
-use lakeshore::activity::{Actor, Deed};
-use lakeshore::key::{Key, KeyId, NewKey, SecretHash};
-use lakeshore::limits::LAST_USE_GRANULARITY;
-use lakeshore::path::LakePath;
-use lakeshore::ports::state::KeyState;
+use lakeshore::model::access::actor::Actor;
+use lakeshore::model::access::key::{Key, NewKey, SecretHash};
+use lakeshore::model::audit::Deed;
+use lakeshore::model::id::KeyId;
+use lakeshore::model::limits::LAST_USE_GRANULARITY;
+use lakeshore::model::path::LakePath;
+use lakeshore::ports::metadata::key::KeyState;
 use lakeshore::{Error, Timestamp};
 
 #[async_trait]

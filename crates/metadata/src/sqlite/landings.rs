@@ -13,12 +13,16 @@ use super::row::{SYNC_COLUMNS, bytes_if_any, duplicate_names, id, number, path, 
 use super::trash::insert_trash;
 use super::uploads::{ensure_folders, folder_of, position};
 use super::writing::Writing;
-use lakeshore::dataset::DayCounts;
-use lakeshore::path::LakePath;
-use lakeshore::ports::state::{FinishedLandings, LandedUpload, LandingsId, NewTrash, WholeUpload};
-use lakeshore::sync::{self, Status, SyncId, may_accept_uploads};
-use lakeshore::trash::Totals;
-use lakeshore::upload::hexadecimal;
+use lakeshore::model::dataset::record::DayCounts;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::path::LakePath;
+use lakeshore::model::sync::job;
+use lakeshore::model::sync::job::may_accept_uploads;
+use lakeshore::model::sync::status::Status;
+use lakeshore::model::totals::Totals;
+use lakeshore::model::trash::NewTrash;
+
+use lakeshore::ports::metadata::upload::{FinishedLandings, LandedUpload, LandingsId, WholeUpload};
 use lakeshore::{Error, Timestamp};
 use sqlx::{AssertSqlSafe, Executor, Row as _, SqliteConnection};
 use std::collections::btree_map::Entry;
@@ -367,14 +371,14 @@ impl<'a> Group<'a> {
         // What the group itself has landed there counts too: hence remembered below.
         let place = (upload.target.clone(), sync_id);
         if trash.is_some() && known.earlier.get(&place).is_some_and(|earlier| *earlier != sha256) {
-            sync::note_duplicate(&mut sync.duplicate_names, &sync.path, &upload.target);
+            job::note_duplicate(&mut sync.duplicate_names, &sync.path, &upload.target);
             sync.num_duplicates += 1;
         }
         let size_bytes = upload.digest.size_bytes;
         let position = match upload.upload_id {
             Some(upload_id) => {
                 let Some(position) = known.uploads.remove(&id(upload_id.0)) else { return Ok(()) };
-                self.finished_rows.push((position.history_id, size_bytes, hexadecimal(&sha256)));
+                self.finished_rows.push((position.history_id, size_bytes, hex::encode(sha256)));
                 sync.no_longer_in_flight += 1;
                 position
             }
@@ -394,7 +398,7 @@ impl<'a> Group<'a> {
                     folder_id,
                     upload.begun_at.0,
                     size_bytes,
-                    hexadecimal(&sha256),
+                    hex::encode(sha256),
                     &upload.identity.0,
                     upload.taken_over.into(),
                 ));

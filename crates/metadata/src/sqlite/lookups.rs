@@ -6,8 +6,8 @@
 //! not own the file, what was looked up is used for some seconds at most ([`AGE_MAX`]).
 
 use super::open::{OPENING, beside};
-use lakeshore::key::{Key, SecretHash};
-use lakeshore::session::SessionEntry;
+use lakeshore::model::access::key::{Key, SecretHash};
+use lakeshore::model::access::session::SessionEntry;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, stat, utimensat};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -2,15 +2,24 @@
 
 use super::query::Row;
 use lakeshore::Timestamp;
-use lakeshore::activity::{Activity, ActivityId, Actor, Deed, Means, Origin, Outcome, Trace, What};
-use lakeshore::expected::ExpectedTotals;
-use lakeshore::guard::Hold;
-use lakeshore::key::{Key, KeyId, Role};
-use lakeshore::path::LakePath;
-use lakeshore::schema::{Schema, SchemaDifference};
-use lakeshore::sync::{Closing, Phase, Status, Sync, SyncId, SyncRecord, SyncType};
-use lakeshore::trash::{Totals, TrashEntry, TrashGroup, TrashId, TrashKind, TrashReason};
-use lakeshore::upload::{Identity, Upload, UploadId, hexadecimal};
+use lakeshore::model::access::actor::{Actor, Means, Origin, Trace};
+use lakeshore::model::access::key::Key;
+use lakeshore::model::access::role::Role;
+use lakeshore::model::audit::{Activity, ActivityId, Deed, Outcome, What};
+use lakeshore::model::dataset::schema::{Schema, SchemaDifference};
+use lakeshore::model::id::KeyId;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::id::TrashId;
+use lakeshore::model::id::UploadId;
+use lakeshore::model::path::LakePath;
+use lakeshore::model::storage_path::Identity;
+use lakeshore::model::sync::comparison::ExpectedTotals;
+use lakeshore::model::sync::hold::Hold;
+use lakeshore::model::sync::job::{Closing, Phase, Sync, SyncRecord};
+use lakeshore::model::sync::status::{Status, SyncType};
+use lakeshore::model::totals::Totals;
+use lakeshore::model::trash::{TrashEntry, TrashGroup, TrashKind, TrashReason};
+use lakeshore::model::upload::row::Upload;
 use sqlx::{Error, Result, Row as _, ValueRef};
 
 /// A text that the lake wrote itself, read back.
@@ -154,7 +163,7 @@ pub(super) fn upload(row: &Row) -> Result<Upload> {
         message: row.try_get("message")?,
         size_bytes: number(row, "size_bytes")?,
         landed_path: if landed { Some(path(row, "target")?) } else { None },
-        sha256: sha256.map(|bytes| hexadecimal(&bytes)),
+        sha256: sha256.map(hex::encode),
         taken_over: row.try_get("taken_over")?,
         row_count: number_if_any(row, "row_count")?,
         inspection_problem: row.try_get("problem")?,

@@ -5,11 +5,12 @@ use super::query::{Row, Select, clamp};
 use super::row::{SYNC_COLUMNS, number, path, sync, time};
 use async_trait::async_trait;
 use lakeshore::Error;
-use lakeshore::limits::SHORT_WORDS_LOOKED_AT;
-use lakeshore::path::LakePath;
-use lakeshore::ports::search::{SearchQuery, SearchState};
-use lakeshore::search::FoundDataset;
-use lakeshore::sync::{Sync, SyncId};
+use lakeshore::model::id::SyncId;
+use lakeshore::model::limits::SHORT_WORDS_LOOKED_AT;
+use lakeshore::model::path::LakePath;
+use lakeshore::model::search::FoundDataset;
+use lakeshore::model::sync::job::Sync;
+use lakeshore::ports::metadata::search::{SearchQuery, SearchState};
 
 /// Letters that an entry of the index has: shorter words are not in it.
 const INDEXED_LETTERS: usize = 3;
@@ -99,7 +100,7 @@ fn found_dataset(row: &Row) -> sqlx::Result<FoundDataset> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lakeshore::search::Words;
+    use lakeshore::model::search::Words;
 
     #[tokio::test]
     async fn every_search_goes_by_an_index() {

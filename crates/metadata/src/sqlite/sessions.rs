@@ -9,11 +9,14 @@ use super::row::{id, key, number, number_if_any, time};
 use super::writing::Durability::{Synced, Written};
 use super::writing::Writing;
 use async_trait::async_trait;
-use lakeshore::activity::{Actor, Deed};
-use lakeshore::key::{KeyId, SecretHash};
-use lakeshore::limits::{SESSION_IDLE_MAX, SESSION_SEEN_GRANULARITY, SESSIONS_OF_KEY_MAX};
+use lakeshore::model::access::actor::Actor;
+use lakeshore::model::access::key::SecretHash;
+use lakeshore::model::access::session::{EndSessions, NewSession, SessionEntry};
+use lakeshore::model::audit::Deed;
+use lakeshore::model::id::KeyId;
+use lakeshore::model::id::SessionId;
+use lakeshore::model::limits::{SESSION_IDLE_MAX, SESSION_SEEN_GRANULARITY, SESSIONS_OF_KEY_MAX};
 use lakeshore::ports::SessionState;
-use lakeshore::session::{EndSessions, NewSession, SessionEntry, SessionId};
 use lakeshore::{Error, Timestamp};
 use sqlx::Row as _;
 

@@ -12,18 +12,23 @@ use super::writing::Durability::{Synced, Written};
 use super::writing::Writing;
 use super::{SqliteState, datasets, idempotency, schemas};
 use async_trait::async_trait;
-use lakeshore::activity::{Actor, Deed};
-use lakeshore::dataset::DayCounts;
-use lakeshore::guard::Hold;
-use lakeshore::limits::IN_FLIGHT_NAMED_MAX;
-use lakeshore::list::SyncQuery;
-use lakeshore::path::LakePath;
-use lakeshore::ports::state::{NewSync, Settlement, SyncState};
-use lakeshore::sync::{
-    Closing, OpenSync, Status, Supersede, Sync, SyncId, SyncRecord, SyncType, gives_way, may_accept_uploads, may_close,
-    obstacle, superseded_by,
+use lakeshore::model::access::actor::Actor;
+use lakeshore::model::audit::Deed;
+use lakeshore::model::dataset::record::DayCounts;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::id::TrashId;
+use lakeshore::model::limits::IN_FLIGHT_NAMED_MAX;
+use lakeshore::model::page::SyncQuery;
+use lakeshore::model::path::LakePath;
+use lakeshore::model::sync::end::Settlement;
+use lakeshore::model::sync::hold::Hold;
+use lakeshore::model::sync::job::{
+    Closing, OpenSync, Supersede, Sync, SyncRecord, gives_way, may_accept_uploads, may_close, obstacle, superseded_by,
 };
-use lakeshore::trash::{Totals, TrashId};
+use lakeshore::model::sync::start::NewSync;
+use lakeshore::model::sync::status::{Status, SyncType};
+use lakeshore::model::totals::Totals;
+use lakeshore::ports::metadata::sync::SyncState;
 use lakeshore::{Error, Timestamp};
 use lakeshore_system::crash::crash_point;
 use sqlx::SqliteConnection;

@@ -8,13 +8,19 @@ use super::writing::Durability::{Synced, Written};
 use super::writing::Writing;
 use super::{SqliteState, datasets};
 use async_trait::async_trait;
-use lakeshore::activity::{Actor, Deed};
-use lakeshore::list::{Page, TrashQuery};
-use lakeshore::path::LakePath;
-use lakeshore::ports::state::{NewTrash, TrashRecord, TrashState, TrashSum};
-use lakeshore::sync::{SyncId, SyncType};
-use lakeshore::trash::{Doomed, Totals, TrashEntry, TrashGroup, TrashId, TrashKey, TrashKind};
-use lakeshore::upload::Identity;
+use lakeshore::model::access::actor::Actor;
+use lakeshore::model::audit::Deed;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::id::TrashId;
+use lakeshore::model::page::{Page, TrashQuery};
+use lakeshore::model::path::LakePath;
+use lakeshore::model::storage_path::Identity;
+use lakeshore::model::storage_path::TrashKey;
+use lakeshore::model::sync::status::SyncType;
+use lakeshore::model::totals::Totals;
+use lakeshore::model::trash::NewTrash;
+use lakeshore::model::trash::{Doomed, TrashEntry, TrashGroup, TrashKind};
+use lakeshore::ports::metadata::trash::{TrashRecord, TrashState, TrashSum};
 use lakeshore::{Error, Timestamp};
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
@@ -318,7 +324,7 @@ pub(super) async fn insert_trash(writing: &mut Writing, trash: &[NewTrash]) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lakeshore::list::Order;
+    use lakeshore::model::page::Order;
 
     #[tokio::test]
     async fn finding_what_to_remove_goes_by_an_index_and_sorts_nothing() {

@@ -11,13 +11,17 @@ use super::writing::Durability::{Synced, Written};
 use super::writing::Writing;
 use super::{SqliteState, content, fault, history};
 use async_trait::async_trait;
-use lakeshore::list::UploadQuery;
-use lakeshore::path::LakePath;
-use lakeshore::ports::state::{
+use lakeshore::model::id::SyncId;
+use lakeshore::model::id::UploadId;
+use lakeshore::model::page::UploadQuery;
+use lakeshore::model::path::LakePath;
+use lakeshore::model::storage_path::{Identity, PartialName};
+use lakeshore::model::sync::job::may_accept_uploads;
+use lakeshore::model::sync::status::Status;
+use lakeshore::model::upload::row::Upload;
+use lakeshore::ports::metadata::upload::{
     FinishedLandings, LandedContent, LandingsId, NewUpload, RefusedUpload, UnfinishedUpload, UploadState, WholeUpload,
 };
-use lakeshore::sync::{Status, SyncId, may_accept_uploads};
-use lakeshore::upload::{Identity, PartialName, Upload, UploadId};
 use lakeshore::{Error, Timestamp};
 use sqlx::{AssertSqlSafe, Connection, Row as _, SqliteConnection};
 use std::collections::{BTreeSet, HashMap};

@@ -127,7 +127,7 @@ mod tests {
     use crate::sqlite::SqliteState;
     use crate::sqlite::query::{changed, rows, values};
     use crate::sqlite::writing::Durability::Synced;
-    use lakeshore::sync::SyncId;
+    use lakeshore::model::id::SyncId;
     use sqlx::Row;
     use std::time::Duration;
 

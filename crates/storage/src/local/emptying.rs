@@ -3,9 +3,9 @@
 use super::fault::fault;
 use super::tree::{Tree, open_folder, sync_folder};
 use lakeshore::Error;
-use lakeshore::place::Place;
-use lakeshore::ports::files::Removed;
-use lakeshore::trash::TrashKey;
+use lakeshore::model::storage_path::Place;
+use lakeshore::model::storage_path::TrashKey;
+use lakeshore::ports::storage::Removed;
 use lakeshore_system::crash::crash_point;
 use rustix::fs::{AtFlags, Dir, unlinkat};
 use rustix::io::Errno;

@@ -4,9 +4,9 @@
 use super::fault::{fault, unsettled};
 use super::tree::{Tree, look_in, sync_folder};
 use lakeshore::Error;
-use lakeshore::place::Place;
-use lakeshore::ports::files::Outcome;
-use lakeshore::trash::TrashKey;
+use lakeshore::model::storage_path::Place;
+use lakeshore::model::storage_path::TrashKey;
+use lakeshore::ports::storage::Outcome;
 use lakeshore_system::crash::crash_point;
 use rustix::fs::{AtFlags, RenameFlags, renameat_with, unlinkat};
 use rustix::io::Errno;

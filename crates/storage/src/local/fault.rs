@@ -1,7 +1,7 @@
 //! What the kernel says, in the lake's words.
 
 use lakeshore::Error;
-use lakeshore::fault::FaultKind;
+use lakeshore::model::fault::FaultKind;
 use rustix::io::Errno;
 use std::io;
 

@@ -3,10 +3,10 @@
 use super::fault::{fault, io_fault};
 use super::tree::{Tree, open_folder, stat, sync_folder};
 use lakeshore::Error;
-use lakeshore::place::Place;
+use lakeshore::model::digest::Digest;
+use lakeshore::model::storage_path::Place;
+use lakeshore::model::storage_path::TrashKey;
 use lakeshore::ports::inspection::{Entry, EntryKind};
-use lakeshore::trash::TrashKey;
-use lakeshore::upload::Digest;
 use rustix::fs::{Dir, Mode, OFlags, RenameFlags, openat, renameat_with};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};

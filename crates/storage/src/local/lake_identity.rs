@@ -5,7 +5,7 @@
 //! copies its folders. The number is that of the form; a higher one is of a newer version.
 
 use super::tree::Tree;
-use lakeshore::place::{ENGINE_FOLDER, ENGINE_SUBFOLDERS, IDENTITY_PREFIX, UPLOADS_FOLDER};
+use lakeshore::model::storage_path::{ENGINE_FOLDER, ENGINE_SUBFOLDERS, IDENTITY_PREFIX, UPLOADS_FOLDER};
 use lakeshore_system::beneath::open_folder;
 use rustix::fs::{
     Access, AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, StatxFlags, accessat, flock, fsync, mkdirat, openat,

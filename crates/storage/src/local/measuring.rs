@@ -3,10 +3,10 @@
 use super::fault::fault;
 use super::tree::{Tree, identity, names, open_folder};
 use lakeshore::Error;
-use lakeshore::place::Place;
-use lakeshore::ports::files::{FolderState, Measured};
-use lakeshore::trash::Totals;
-use lakeshore::upload::Identity;
+use lakeshore::model::storage_path::Identity;
+use lakeshore::model::storage_path::Place;
+use lakeshore::model::totals::Totals;
+use lakeshore::ports::storage::{FolderState, Measured};
 use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, statx};
 use rustix::io::Errno;
 use rustix::path::Arg;

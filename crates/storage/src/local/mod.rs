@@ -24,18 +24,20 @@ mod tree;
 use async_trait::async_trait;
 use bytes::Bytes;
 use lakeshore::Error;
-use lakeshore::path::LakePath;
-use lakeshore::place::Place;
-use lakeshore::ports::files::{
+use lakeshore::model::digest::Digest;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::path::LakePath;
+use lakeshore::model::storage_path::Place;
+use lakeshore::model::storage_path::TrashKey;
+use lakeshore::model::storage_path::{Identity, PartialName};
+use lakeshore::model::totals::Totals;
+use lakeshore::model::upload::resumable::Checkpoint;
+use lakeshore::ports::inspection::Entry;
+use lakeshore::ports::storage::{
     FolderEntry, FolderState, FoundFile, Landing, Measured, OpenFile, Outcome, Publication, Removed, Restoration,
     TakeOver, TakenOver, WholeFile, WrittenFiles,
 };
-use lakeshore::ports::inspection::Entry;
 use lakeshore::ports::{Files, FilesInspection, Partial, Space, WrittenGroup};
-use lakeshore::resumable::Checkpoint;
-use lakeshore::sync::SyncId;
-use lakeshore::trash::{Totals, TrashKey};
-use lakeshore::upload::{Digest, Identity, PartialName};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;

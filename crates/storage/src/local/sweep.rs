@@ -3,9 +3,9 @@
 use super::fault::fault;
 use super::tree::{Tree, names, open_folder, sync_folder};
 use lakeshore::Error;
-use lakeshore::place::Place;
-use lakeshore::sync::SyncId;
-use lakeshore::upload::PartialName;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::storage_path::PartialName;
+use lakeshore::model::storage_path::Place;
 use lakeshore_system::crash::crash_point;
 use rustix::fs::{AtFlags, unlinkat};
 use rustix::io::Errno;

@@ -3,11 +3,11 @@
 //! Names are walked component by component, see [`lakeshore_system::beneath`], never as a path string.
 
 use super::fault::{fault, unsure_fault};
-use lakeshore::path::LakePath;
-use lakeshore::place::{ENGINE_FOLDER, ENGINE_SUBFOLDERS, Place, UPLOADS_FOLDER};
+use lakeshore::model::path::LakePath;
+use lakeshore::model::storage_path::{ENGINE_FOLDER, ENGINE_SUBFOLDERS, Place, UPLOADS_FOLDER};
+use lakeshore::model::storage_path::{Identity, PartialName};
 use lakeshore::ports::Space;
-use lakeshore::ports::files::FoundFile;
-use lakeshore::upload::{Identity, PartialName};
+use lakeshore::ports::storage::FoundFile;
 use lakeshore::{Error, Timestamp};
 pub(super) use lakeshore_system::beneath::open_folder;
 use lakeshore_system::beneath::{Unmade, make_folder};

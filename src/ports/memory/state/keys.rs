@@ -1,11 +1,13 @@
 //! Keys.
 
 use super::{MemoryState, index};
-use crate::activity::{Actor, Deed};
-use crate::error::Error;
-use crate::key::{Key, KeyId, NewKey, SecretHash};
-use crate::ports::state::KeyState;
-use crate::time::Timestamp;
+use crate::model::access::actor::Actor;
+use crate::model::access::key::{Key, NewKey, SecretHash};
+use crate::model::audit::Deed;
+use crate::model::error::Error;
+use crate::model::id::KeyId;
+use crate::model::time::Timestamp;
+use crate::ports::metadata::key::KeyState;
 use async_trait::async_trait;
 
 #[async_trait]

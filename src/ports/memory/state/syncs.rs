@@ -1,18 +1,22 @@
 //! Syncs.
 
 use super::{Data, MemoryState, UploadRow, holds, index, page_of, within};
-use crate::activity::{Actor, Deed};
-use crate::error::Error;
-use crate::guard::Hold;
-use crate::limits::IN_FLIGHT_NAMED_MAX;
-use crate::list::SyncQuery;
-use crate::path::LakePath;
-use crate::ports::state::{NewSync, OnceOnly, Settlement, SyncState};
-use crate::sync::{
-    Closing, Phase, Status, Supersede, Sync, SyncId, SyncRecord, SyncType, gives_way, may_accept_uploads, may_close,
-    superseded_by,
+use crate::model::access::actor::Actor;
+use crate::model::audit::Deed;
+use crate::model::error::Error;
+use crate::model::id::SyncId;
+use crate::model::limits::IN_FLIGHT_NAMED_MAX;
+use crate::model::page::SyncQuery;
+use crate::model::path::LakePath;
+use crate::model::sync::end::Settlement;
+use crate::model::sync::hold::Hold;
+use crate::model::sync::job::{
+    Closing, Phase, Supersede, Sync, SyncRecord, gives_way, may_accept_uploads, may_close, superseded_by,
 };
-use crate::time::Timestamp;
+use crate::model::sync::start::{NewSync, OnceOnly};
+use crate::model::sync::status::{Status, SyncType};
+use crate::model::time::Timestamp;
+use crate::ports::metadata::sync::SyncState;
 use async_trait::async_trait;
 
 #[async_trait]

@@ -1,15 +1,21 @@
 //! The trash.
 
 use super::{Fate, MemoryState, holds, index, page_of, within};
-use crate::activity::{Actor, Deed};
-use crate::error::Error;
-use crate::list::{Order, Page, TrashQuery};
-use crate::path::LakePath;
-use crate::ports::state::{NewTrash, TrashRecord, TrashState, TrashSum};
-use crate::sync::{SyncId, SyncType};
-use crate::time::Timestamp;
-use crate::trash::{Doomed, Totals, TrashEntry, TrashGroup, TrashId, TrashKey, TrashKind};
-use crate::upload::Identity;
+use crate::model::access::actor::Actor;
+use crate::model::audit::Deed;
+use crate::model::error::Error;
+use crate::model::id::SyncId;
+use crate::model::id::TrashId;
+use crate::model::page::{Order, Page, TrashQuery};
+use crate::model::path::LakePath;
+use crate::model::storage_path::Identity;
+use crate::model::storage_path::TrashKey;
+use crate::model::sync::status::SyncType;
+use crate::model::time::Timestamp;
+use crate::model::totals::Totals;
+use crate::model::trash::NewTrash;
+use crate::model::trash::{Doomed, TrashEntry, TrashGroup, TrashKind};
+use crate::ports::metadata::trash::{TrashRecord, TrashState, TrashSum};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 

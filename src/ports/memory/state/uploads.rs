@@ -1,15 +1,18 @@
 //! Uploads and their landings.
 
 use super::{MemoryState, UploadRow, holds, index, new_upload, page_of, within};
-use crate::error::Error;
-use crate::list::UploadQuery;
-use crate::path::LakePath;
-use crate::ports::state::{
+use crate::model::error::Error;
+use crate::model::id::UploadId;
+use crate::model::page::UploadQuery;
+use crate::model::path::LakePath;
+use crate::model::storage_path::Identity;
+use crate::model::sync::job::may_accept_uploads;
+use crate::model::sync::status::Status;
+use crate::model::time::Timestamp;
+use crate::model::upload::row::Upload;
+use crate::ports::metadata::upload::{
     FinishedLandings, LandedContent, LandingsId, NewUpload, RefusedUpload, UnfinishedUpload, UploadState, WholeUpload,
 };
-use crate::sync::{Status, may_accept_uploads};
-use crate::time::Timestamp;
-use crate::upload::{Identity, Upload, UploadId};
 use async_trait::async_trait;
 
 #[async_trait]

@@ -1,0 +1,249 @@
+//! Who did what, newest first, as it happens.
+
+use crate::api::AsOf;
+use crate::api::activity::list_activity;
+use crate::components::clock::Clock;
+use crate::components::empty::{Empty, NothingFound};
+use crate::components::fresh::{ASKING_MS_MIN, Fresh};
+use crate::components::icon::{Icon, Picture};
+use crate::components::live_rows::LiveRows;
+use crate::components::page::{Heading, page};
+use crate::components::table_head::{column, table_head};
+use crate::components::time::RelativeTime;
+use crate::json;
+use crate::live::Heard;
+use crate::pages::activity::filters::{ActivityFilterBar, ActivityFilters, BASE, use_activity_filters};
+use crate::pages::activity::words::{detail, headline, recognised, without_a_name};
+use crate::query::ROWS_PER_PAGE;
+use crate::visible::visible;
+use lakeshore::Timestamp;
+use lakeshore::model::audit::{Activity as Row, Deed, Outcome};
+use leptos::prelude::*;
+
+#[component]
+pub fn Activity() -> impl IntoView {
+    let filters = use_activity_filters();
+    let deeds = json::ask(
+        move || filters.get(),
+        |filters| async move {
+            let listed = list_activity(filters.parameters()?).await?;
+            Ok((filters, listed))
+        },
+    );
+    page(|| "Activity".to_owned(), deeds, |_, (filters, listed)| view! { <ActivityList filters listed/> })
+}
+
+/// The deeds that events tell of: each brings a row.
+fn concerns(heard: &Heard) -> bool {
+    matches!(
+        heard.kind.as_str(),
+        "sync_started" | "sync_held" | "trash_restored" | "trash_changed" | "activity_changed"
+    ) || heard.is_end()
+}
+
+#[component]
+fn ActivityList(filters: ActivityFilters, listed: AsOf<Vec<Row>>) -> impl IntoView {
+    Clock::here().observe(listed.now);
+    let as_of = listed.now;
+    let rows = RwSignal::new(listed.value);
+    let asked = StoredValue::new(filters.clone());
+    // What is older does not change.
+    let is_newest = filters.before.is_none();
+    let hear = move |heard: &Heard| is_newest && concerns(heard);
+    Fresh::keep(listed.last_event, ASKING_MS_MIN, hear, move || async move {
+        let Some(Ok(parameters)) = asked.try_with_value(ActivityFilters::parameters) else { return None };
+        let listed = list_activity(parameters).await.ok()?;
+        rows.try_set(listed.value);
+        Some(listed.last_event)
+    });
+    let is_empty = Memo::new(move |_| rows.with(Vec::is_empty));
+    let is_filtered = !filters.is_empty();
+    view! {
+        <Heading title="Activity"/>
+        <p class="lead quiet">
+            "Who did what, from where, and how it came out. Nothing of it is ever changed or removed. Uploads are summed up in the end of their sync; each stands in the "
+            <a href="/history">"history"</a> "."
+        </p>
+        <ActivityFilterBar filters/>
+        {move || match (is_empty.get(), is_filtered || !is_newest) {
+            (false, _) => view! { <ActivityTable rows as_of/> }.into_any(),
+            (true, true) => view! { <NothingFound base=BASE/> }.into_any(),
+            (true, false) => {
+                view! {
+                    <Empty title="Nothing was done yet">
+                        <p>
+                            "Starting and ending a sync, restoring and emptying the trash, making a key, signing in: each leaves a line here."
+                        </p>
+                        <p>
+                            <a class="button button-primary" href="/upload">
+                                "Start a sync"
+                            </a>
+                        </p>
+                    </Empty>
+                }
+                    .into_any()
+            }
+        }}
+        {move || rows.with(|rows| older(rows)).or((!is_newest).then_some(0)).map(|last| {
+            let filters = asked.get_value();
+            view! {
+                <nav class="pager" aria-label="Pages">
+                    {(!is_newest)
+                        .then(|| {
+                            view! {
+                                <a class="button button-small" href=filters.address(None)>
+                                    <Picture icon=Icon::Left/>
+                                    "Newest"
+                                </a>
+                            }
+                        })}
+                    {(last > 0)
+                        .then(|| {
+                            view! {
+                                <a class="button button-small" href=filters.address(Some(last)) rel="next">
+                                    "Older"
+                                    <Picture icon=Icon::Right/>
+                                </a>
+                            }
+                        })}
+                </nav>
+            }
+        })}
+    }
+    .into_any()
+}
+
+/// The last deed that this page shows, where there are older ones.
+fn older(rows: &[Row]) -> Option<u64> {
+    let shown = usize::try_from(ROWS_PER_PAGE).unwrap_or(usize::MAX);
+    (rows.len() > shown).then(|| rows.get(shown - 1)).flatten().map(|last| last.activity_id.0)
+}
+
+#[component]
+fn ActivityTable(rows: RwSignal<Vec<Row>>, as_of: Timestamp) -> impl IntoView {
+    view! {
+        <table class="table table-activity">
+            {table_head([column("What"), column("Where"), column("Who"), column("From").secondary(), column("When")])}
+            <tbody>
+                <LiveRows rows id=|row: &Row| row.activity_id.0 row=move |row| view! { <ActivityRow row as_of/> }/>
+            </tbody>
+        </table>
+    }
+}
+
+#[component]
+fn ActivityRow(row: Signal<Row>, as_of: Timestamp) -> impl IntoView {
+    // What was done does not change any more.
+    let row = row.get_untracked();
+    let nameless = without_a_name(&row);
+    let deed = row.deed;
+    let who = match nameless {
+        Some(words) => view! { <span class="quiet">{words}</span> }.into_any(),
+        None => {
+            let name = deed.by.name.clone();
+            let href = ActivityFilters::of_who(&name);
+            view! { <a href=href>{visible(name)}</a> }.into_any()
+        }
+    };
+    let recognised = recognised(&deed);
+    view! {
+        <tr>
+            <td class="cell-main">
+                <span class="row-name">{visible(headline(&deed))} <OutcomePill outcome=deed.outcome/></span>
+                <span class="row-detail">{visible(detail(&deed))}</span>
+            </td>
+            <td data-label="Where" class="cell-where">
+                <Where deed=deed.clone()/>
+            </td>
+            <td data-label="Who">
+                {who}
+                {(!recognised.is_empty()).then(|| view! { <span class="row-detail">{recognised}</span> })}
+            </td>
+            <td data-label="From" class="secondary">
+                <From deed=deed.clone()/>
+            </td>
+            <td data-label="When">
+                <RelativeTime at=deed.at as_of/>
+            </td>
+        </tr>
+    }
+    .into_any()
+}
+
+/// What came out well needs no sign.
+#[component]
+fn OutcomePill(outcome: Outcome) -> impl IntoView {
+    let (class, icon, word) = match outcome {
+        Outcome::Done => return None,
+        Outcome::Refused => ("pill pill-held", Icon::Warning, "Refused"),
+        Outcome::Failed => ("pill pill-failed", Icon::Cross, "Failed"),
+    };
+    Some(view! {
+        <span class=class>
+            <Picture icon/>
+            {word}
+        </span>
+    })
+}
+
+#[component]
+fn Where(deed: Deed) -> impl IntoView {
+    let is_nowhere = deed.path.is_none() && deed.sync_id.is_none();
+    view! {
+        {deed
+            .path
+            .map(|path| {
+                view! {
+                    <a
+                        class="path path-main"
+                        href=ActivityFilters::of_path(path.as_str())
+                        aria-label=visible(format!("Activity at {path}"))
+                        title="What was done here"
+                    >
+                        {visible(path.to_string())}
+                    </a>
+                }
+            })}
+        {deed
+            .sync_id
+            .map(|id| {
+                let words = if deed.subject.is_empty() { format!("Sync {id}") } else { format!("Sync {id}: {}", deed.subject) };
+                view! {
+                    <a class="row-detail" href=format!("/syncs/{id}")>
+                        {visible(words)}
+                    </a>
+                }
+            })}
+        {is_nowhere.then(|| view! { <span class="quiet">"—"</span> })}
+    }
+    .into_any()
+}
+
+#[component]
+fn From(deed: Deed) -> impl IntoView {
+    let origin = deed.by.trace.origin;
+    let is_unknown = origin.address.is_none();
+    view! {
+        {origin.address.map(|address| view! { <span class="address">{visible(address)}</span> })}
+        {origin
+            .forwarded_for
+            .map(|address| {
+                view! {
+                    <span class="row-detail" title="The addresses that the proxy has given">
+                        {visible(format!("for {address}"))}
+                    </span>
+                }
+            })}
+        {origin
+            .program
+            .map(|program| {
+                view! {
+                    <span class="row-detail program" title=visible(program.clone())>
+                        {visible(program.clone())}
+                    </span>
+                }
+            })}
+        {is_unknown.then(|| view! { <span class="quiet">"—"</span> })}
+    }
+    .into_any()
+}

@@ -1,0 +1,246 @@
+//! Every dataset, by its path: what it holds, what came lately, whether it is late.
+
+use crate::api::AsOf;
+use crate::api::datasets::{DatasetRow, page_of_datasets};
+use crate::components::clock::Clock;
+use crate::components::empty::{Empty, NothingFound};
+use crate::components::filters::{FilterBar, Offered};
+use crate::components::fresh::Fresh;
+use crate::components::icon::{Icon, Picture};
+use crate::components::live_rows::next_generation;
+use crate::components::page::{Heading, page};
+use crate::components::pager::Pager;
+use crate::components::table_head::{column, table_head};
+use crate::components::time::RelativeTime;
+use crate::format;
+use crate::json;
+use crate::live::Heard;
+use crate::query::{Filters, ROWS_PER_PAGE, percent_encoded, use_filters};
+use crate::visible::visible;
+use lakeshore::model::dataset::record::{Counted, Dataset};
+use lakeshore::model::event::EventId;
+use lakeshore::model::time::Timestamp;
+use leptos::prelude::*;
+
+/// How long lies between two questions at least: much may land, and each dataset's files are counted aside.
+const ASKING_APART_MS: i64 = 2000;
+
+#[component]
+pub fn Datasets() -> impl IntoView {
+    let filters = use_filters();
+    let datasets = json::ask(
+        move || filters.get(),
+        |filters| async move {
+            let listed = page_of_datasets(filters.clone()).await?;
+            Ok((filters, listed))
+        },
+    );
+    page(|| "Datasets".to_owned(), datasets, |_, (filters, listed)| view! { <DatasetList filters listed/> })
+}
+
+#[component]
+fn DatasetList(filters: Filters, listed: AsOf<Vec<DatasetRow>>) -> impl IntoView {
+    let AsOf { now: as_of, last_event, value: rows } = listed;
+    Clock::here().observe(as_of);
+    let rows = RwSignal::new(rows);
+    let asked = StoredValue::new(filters.clone());
+    let is_any_counting = |rows: &Vec<DatasetRow>| rows.iter().any(|row| is_counting(&row.dataset));
+    keep_counted(last_event, rows, is_any_counting, move || async move {
+        let filters = asked.try_get_value()?;
+        page_of_datasets(filters).await.ok()
+    });
+    let is_empty = Memo::new(move |_| rows.with(Vec::is_empty));
+    let is_filtered = !filters.is_empty();
+    let offered = Offered { path: true, ..Offered::default() };
+    view! {
+        <Heading title="Datasets"/>
+        <FilterBar base="/datasets" filters offered text_label="Path holds"/>
+        {move || match (is_empty.get(), is_filtered) {
+            (false, _) => view! { <DatasetTable rows as_of/> }.into_any(),
+            (true, true) => view! { <NothingFound base="/datasets"/> }.into_any(),
+            (true, false) => {
+                view! {
+                    <Empty title="No datasets yet">
+                        <p>
+                            "A dataset is what lies at one path of the lake. It appears here when a sync has landed files at its path: an incremental sync with its first file, a full sync when it is published."
+                        </p>
+                        <p>
+                            <a class="button button-primary" href="/upload">
+                                "Upload in the browser"
+                            </a>
+                        </p>
+                    </Empty>
+                }
+                    .into_any()
+            }
+        }}
+        {move || view! { <Pager base="/datasets".to_owned() filters=asked.get_value() rows=rows.with(Vec::len)/> }}
+    }
+    .into_any()
+}
+
+/// What its files are is not known yet, or changed after they were counted.
+pub(in crate::pages) fn is_counting(dataset: &Dataset) -> bool {
+    !dataset.holds.as_ref().is_some_and(|holds| holds.is_current)
+}
+
+/// Keeps what is shown of datasets true: asks anew when something has landed, and while files are still being counted, of
+/// which nobody tells. `read_at`: up to which event `shown` holds everything.
+pub(in crate::pages) fn keep_counted<T, F>(
+    read_at: EventId,
+    shown: RwSignal<T>,
+    is_counting: impl Fn(&T) -> bool + Copy + Send + Sync + 'static,
+    ask: impl Fn() -> F + Send + Sync + 'static,
+) where
+    T: PartialEq + Send + Sync + 'static,
+    F: Future<Output = Option<AsOf<T>>> + 'static,
+{
+    let concerns = |heard: &Heard| match heard.kind.as_str() {
+        "uploads_landed" | "upload_failed" | "trash_restored" | "dataset_late" => true,
+        _ => heard.is_end(),
+    };
+    let again = StoredValue::new(None::<Fresh>);
+    let fresh = Fresh::keep(read_at, ASKING_APART_MS, concerns, move || {
+        let answer = ask();
+        async move {
+            let AsOf { last_event, value, .. } = answer.await?;
+            if is_counting(&value)
+                && let Some(Some(fresh)) = again.try_get_value()
+            {
+                fresh.want();
+            }
+            if shown.try_with_untracked(|shown| *shown != value) == Some(true) {
+                shown.try_set(value);
+            }
+            Some(last_event)
+        }
+    });
+    again.set_value(Some(fresh));
+    Effect::new(move |_| {
+        if shown.with_untracked(|shown| is_counting(shown)) {
+            fresh.want();
+        }
+    });
+}
+
+#[component]
+fn DatasetTable(rows: RwSignal<Vec<DatasetRow>>, as_of: Timestamp) -> impl IntoView {
+    // Only what has changed is rendered again.
+    let generation = next_generation();
+    view! {
+        <table class="table table-datasets">
+            {table_head([
+                column("Dataset"), column("Freshness"), column("Files").number(), column("Size").number(),
+                column("Last landed").number(), column("30 days").class("spark-head"),
+            ])}
+            <tbody>
+                <For
+                    each=move || {
+                        let shown = rows.get().into_iter().take(ROWS_PER_PAGE as usize);
+                        shown.map(|row| row.dataset.path).collect::<Vec<_>>()
+                    }
+                    key=move |path| (generation, path.clone())
+                    children=move |path| {
+                        let row = Memo::new(move |_| {
+                            rows.with(|rows| rows.iter().find(|row| row.dataset.path == path).cloned())
+                        });
+                        move || row.get().map(|row| view! { <DatasetLine row as_of/> })
+                    }
+                />
+            </tbody>
+        </table>
+        <p class="hint">
+            "Files and size are what lies at the path and below, counted shortly after something has changed."
+        </p>
+    }
+    .into_any()
+}
+
+#[component]
+fn DatasetLine(row: DatasetRow, as_of: Timestamp) -> impl IntoView {
+    let DatasetRow { dataset, spark } = row;
+    let href = format!("/datasets{}", percent_encoded(dataset.path.as_str()));
+    let path = dataset.path.to_string();
+    let last = dataset.last_landed;
+    view! {
+        <tr class="row-link">
+            <td class="cell-main">
+                <a class="row-name path-main" href=href>
+                    {visible(path)}
+                </a>
+            </td>
+            <td data-label="Freshness">
+                <Freshness dataset=dataset.clone() as_of/>
+            </td>
+            <td data-label="Files" class="number">
+                <Holds holds=dataset.holds number=|counted| counted.totals.files write=format::count/>
+            </td>
+            <td data-label="Size" class="number">
+                <Holds holds=dataset.holds number=|counted| counted.totals.bytes write=format::bytes/>
+            </td>
+            <td data-label="Last landed" class="number">
+                <RelativeTime at=last as_of/>
+            </td>
+            <td data-label="30 days" class="cell-spark" inner_html=spark></td>
+        </tr>
+    }
+    .into_any()
+}
+
+/// Late, in time, or nothing expected.
+#[component]
+pub fn Freshness(dataset: Dataset, as_of: Timestamp) -> impl IntoView {
+    match (dataset.late_since, dataset.rhythm) {
+        (Some(since), _) => view! {
+            <span class="pill pill-held">
+                <Picture icon=Icon::Warning/>
+                "Late"
+            </span>
+            <span class="quiet freshness">
+                "due "
+                <RelativeTime at=since as_of/>
+            </span>
+        }
+        .into_any(),
+        (None, Some(_)) => view! {
+            <span class="pill pill-finished">
+                <Picture icon=Icon::Check/>
+                "In time"
+            </span>
+            {dataset
+                .due
+                .map(|due| {
+                    view! {
+                        <span class="quiet freshness">
+                            "next "
+                            <RelativeTime at=due as_of/>
+                        </span>
+                    }
+                })}
+        }
+        .into_any(),
+        (None, None) => view! { <span class="quiet">"—"</span> }.into_any(),
+    }
+}
+
+/// A figure of what the dataset holds, exact in `<data>`; said to be older while something has changed since.
+#[component]
+pub fn Holds(holds: Option<Counted>, number: fn(Counted) -> u64, write: fn(u64) -> String) -> impl IntoView {
+    match holds {
+        None => view! { <span class="quiet">"counting…"</span> }.into_any(),
+        Some(counted) => {
+            let exact = number(counted);
+            let title = format!(
+                "counted {}{}",
+                format::utc(counted.at),
+                if counted.is_current { "" } else { "; has changed since" }
+            );
+            view! {
+                <data value=exact.to_string() title=title class:quiet=!counted.is_current>
+                    {write(exact)}
+                </data>
+            }
+            .into_any()
+        }
+    }
+}

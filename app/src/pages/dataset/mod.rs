@@ -1,0 +1,7 @@
+//! The pages of datasets.
+
+pub(super) mod diff;
+pub(super) mod files;
+pub(super) mod list;
+pub(super) mod page;
+pub(super) mod schedule;

@@ -1,0 +1,210 @@
+//! One dataset: its facts, and what its tabs show. Tabs are addresses, so that each can be linked to.
+
+use crate::api::datasets::{DatasetPage, Tab, TabParameters, get_dataset};
+use crate::api::{AsOf, Session};
+use crate::components::clock::Clock;
+use crate::components::page::{Heading, page};
+use crate::components::time::RelativeTime;
+use crate::error::ApiError;
+use crate::format;
+use crate::json;
+use crate::pages::dataset::diff::Versions;
+use crate::pages::dataset::files::Files;
+use crate::pages::dataset::list::{Freshness, Holds, is_counting, keep_counted};
+use crate::pages::dataset::schedule::{RhythmForm, words};
+use crate::pages::sync::list::SyncTable;
+use crate::query::{percent_encoded, use_query};
+use crate::refusal;
+use lakeshore::model::access::role::Role;
+use lakeshore::model::id::TrashId;
+use lakeshore::model::sync::difference::ChangeKind;
+use lakeshore::model::sync::job::Sync;
+use lakeshore::model::time::Timestamp;
+use leptos::prelude::*;
+use leptos_router::hooks::use_params_map;
+use leptos_router::params::ParamsMap;
+
+const TABS: [(&str, &str); 5] =
+    [("files", "Files"), ("syncs", "Syncs"), ("calendar", "Calendar"), ("diff", "Diff"), ("rhythm", "Rhythm")];
+
+fn parameters(map: &ParamsMap) -> TabParameters {
+    let text = |name| map.get(name).unwrap_or_default();
+    let kind = text("kind");
+    TabParameters {
+        tab: TABS.iter().find(|(tab, _)| *tab == text("tab")).unwrap_or(&TABS[0]).0.to_owned(),
+        folder: text("folder"),
+        version: text("version").parse().ok().map(TrashId),
+        kind: ChangeKind::ALL.into_iter().find(|known| known.as_str() == kind),
+        page: text("page").parse().unwrap_or(0),
+    }
+}
+
+#[component]
+pub fn DatasetDetail() -> impl IntoView {
+    refusal::provide();
+    let params = use_params_map();
+    let map = use_query();
+    let path = Memo::new(move |_| format!("/{}", params.with(|params| params.get("path")).unwrap_or_default()));
+    let wanted = Memo::new(move |_| map.with(parameters));
+    let fault = Memo::new(move |_| map.with(refusal::of_address));
+    let data = json::ask(
+        move || (path.get(), wanted.get()),
+        |(path, wanted)| async move {
+            let page = get_dataset(path, wanted.clone()).await?;
+            Ok((wanted, page))
+        },
+    );
+    page(
+        move || path.get(),
+        data,
+        move |session, (wanted, page)| view! { <DatasetView session wanted page fault=fault.get()/> },
+    )
+}
+
+#[component]
+fn DatasetView(
+    session: Session,
+    wanted: TabParameters,
+    page: AsOf<DatasetPage>,
+    fault: Option<ApiError>,
+) -> impl IntoView {
+    let AsOf { now: as_of, last_event, value } = page;
+    Clock::here().observe(as_of);
+    let shown = RwSignal::new(value);
+    // What somebody types is not rendered anew.
+    if wanted.tab != "rhythm" {
+        let asked = StoredValue::new((shown.with_untracked(|page| page.dataset.path.to_string()), wanted.clone()));
+        keep_counted(
+            last_event,
+            shown,
+            |page: &DatasetPage| is_counting(&page.dataset),
+            move || async move {
+                let (path, wanted) = asked.try_get_value()?;
+                get_dataset(path, wanted).await.ok()
+            },
+        );
+    }
+    move || view! { <DatasetNow session=session.clone() wanted=wanted.clone() page=shown.get() fault=fault.clone() as_of/> }
+}
+
+#[component]
+fn DatasetNow(
+    session: Session,
+    wanted: TabParameters,
+    page: DatasetPage,
+    fault: Option<ApiError>,
+    as_of: Timestamp,
+) -> impl IntoView {
+    let DatasetPage { dataset, spark, tab } = page;
+    let base = format!("/datasets{}", percent_encoded(dataset.path.as_str()));
+    let links = TABS.map(|(tab, label)| {
+        let href = if tab == TABS[0].0 { base.clone() } else { format!("{base}?tab={tab}") };
+        let current = (tab == wanted.tab).then_some("page");
+        view! {
+            <a href=href aria-current=current>
+                {label}
+            </a>
+        }
+    });
+    let shown = match tab {
+        Tab::Files { folder, entries } => {
+            view! { <Files base=base.clone() folder entries page=wanted.page as_of/> }.into_any()
+        }
+        Tab::Syncs { timeline, syncs } => {
+            view! { <SyncsOf timeline syncs as_of path=dataset.path.to_string()/> }.into_any()
+        }
+        Tab::Calendar { calendar } => {
+            let rhythm = dataset.rhythm;
+            let expected = rhythm.map_or_else(
+                || "Nothing is expected of it: a day on which something came is marked.".to_owned(),
+                |rhythm| format!("Expected: {}. Days are UTC.", words(&rhythm)),
+            );
+            let href = format!("{base}?tab=rhythm");
+            view! {
+                <p class="hint">
+                    {expected} " "
+                    <a href=href>{if rhythm.is_some() { "Change the rhythm" } else { "Set a rhythm" }}</a>
+                </p>
+                <div class="card" inner_html=calendar></div>
+            }
+            .into_any()
+        }
+        Tab::Diff { versions, chosen, difference } => {
+            let (base, difference) = (base.clone(), difference.map(|difference| *difference));
+            view! { <Versions base versions chosen difference kind=wanted.kind page=wanted.page as_of/> }.into_any()
+        }
+        Tab::Rhythm => {
+            let may_write = session.has_role(Role::Write);
+            let is_signed_in = session.signed_in.is_some();
+            view! { <RhythmForm dataset=dataset.clone() fault may_write is_signed_in/> }.into_any()
+        }
+    };
+    let last_sync = format!("/syncs/{}", dataset.last_sync_id);
+    let (holds, last, first) = (dataset.holds, dataset.last_landed, dataset.first_landed);
+    let path = dataset.path.to_string();
+    view! {
+        <p class="crumb">
+            <a href="/datasets">"Datasets"</a>
+        </p>
+        <Heading title=path.clone() copied=Some(("Copy the lake path", path))/>
+        <dl class="facts">
+            <div>
+                <dt>"Files"</dt>
+                <dd>
+                    <Holds holds number=|counted| counted.totals.files write=format::count/>
+                </dd>
+            </div>
+            <div>
+                <dt>"Size"</dt>
+                <dd>
+                    <Holds holds number=|counted| counted.totals.bytes write=format::bytes/>
+                </dd>
+            </div>
+            <div>
+                <dt>"Freshness"</dt>
+                <dd>
+                    <Freshness dataset=dataset.clone() as_of/>
+                </dd>
+            </div>
+            <div>
+                <dt>"Last landed"</dt>
+                <dd>
+                    <RelativeTime at=last as_of/>
+                    ", "
+                    <a href=last_sync>{format!("sync {}", dataset.last_sync_id)}</a>
+                </dd>
+            </div>
+            <div>
+                <dt>"First landed"</dt>
+                <dd>
+                    <RelativeTime at=first as_of/>
+                </dd>
+            </div>
+            <div class="fact-spark">
+                <dt>"Bytes, 30 days"</dt>
+                <dd inner_html=spark></dd>
+            </div>
+        </dl>
+        <nav class="tabs tabs-page" aria-label="Of this dataset">
+            {links.collect_view()}
+        </nav>
+        {shown}
+    }
+    .into_any()
+}
+
+#[component]
+fn SyncsOf(timeline: String, syncs: Vec<Sync>, as_of: lakeshore::Timestamp, path: String) -> impl IntoView {
+    let all = format!("/syncs?path={}", percent_encoded(&path));
+    let rows = RwSignal::new(syncs);
+    view! {
+        <div class="card" inner_html=timeline></div>
+        <div class="section">
+            <SyncTable rows as_of/>
+        </div>
+        <p class="quiet">
+            "The newest syncs here and below. " <a href=all>"All of them"</a>
+        </p>
+    }
+    .into_any()
+}

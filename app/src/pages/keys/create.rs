@@ -1,0 +1,241 @@
+//! Making a key. Its secret is shown once, here and now.
+
+use crate::api::Session;
+use crate::api::sessions::create_key;
+use crate::browser::now_ms;
+use crate::components::copy::{Command, CopyButton};
+use crate::components::error_box::MaybeError;
+use crate::components::icon::{Icon, Picture};
+use crate::error::ApiError;
+use crate::pages::tour::upload_command;
+use crate::visible::visible;
+use lakeshore::ErrorCode;
+use lakeshore::model::access::key::{CreatedKey, NewKey};
+use lakeshore::model::access::role::Role;
+use lakeshore::model::dataset::day::Day;
+use lakeshore::model::error::Refusal;
+use lakeshore::model::path::LakePath;
+use lakeshore::model::time::Timestamp;
+use leptos::ev::SubmitEvent;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use std::time::Duration;
+
+/// When the new key ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expires {
+    Never,
+    InDays(u64),
+    /// With the end of a day that is chosen.
+    After,
+}
+
+impl Expires {
+    fn parse(text: &str) -> Self {
+        match text {
+            "after" => Self::After,
+            days => days.parse().map_or(Self::Never, Self::InDays),
+        }
+    }
+}
+
+/// The end of a day, if that is still to come.
+fn end_of(day: &str, now_ms: i64) -> Option<Timestamp> {
+    Day::parse(day).map(|day| day.plus(1).start()).filter(|end| end.0 > now_ms)
+}
+
+#[component]
+pub fn CreateKey(session: Session, created: RwSignal<Option<CreatedKey>>, refresh: Callback<()>) -> impl IntoView {
+    let name = RwSignal::new(String::new());
+    // The first key is the only way in when this session has ended.
+    let is_first = session.is_first_sign_in;
+    let role = RwSignal::new(if is_first { Role::Admin } else { Role::Write });
+    let prefix = RwSignal::new(String::new());
+    let expires = RwSignal::new(Expires::Never);
+    let last_day = RwSignal::new(String::new());
+    let is_pending = RwSignal::new(false);
+    let error = RwSignal::new(None::<ApiError>);
+    let submit = move |event: SubmitEvent| {
+        event.prevent_default();
+        error.set(None);
+        let path_prefix = match prefix.get_untracked().trim() {
+            "" => Ok(None),
+            text => LakePath::parse(text).map(Some),
+        };
+        let path_prefix = match path_prefix {
+            Ok(path_prefix) => path_prefix,
+            Err(refused) => {
+                error.set(Some(ApiError(Refusal::new(ErrorCode::InvalidPath, refused.to_string()))));
+                return;
+            }
+        };
+        let expires_at = match expires.get_untracked() {
+            Expires::Never => None,
+            Expires::InDays(days) => Some(Timestamp(now_ms()).plus(Duration::from_secs(days * 24 * 3600))),
+            Expires::After => match end_of(&last_day.get_untracked(), now_ms()) {
+                Some(end) => Some(end),
+                None => {
+                    let msg = "choose the last day of the key: today or later".to_owned();
+                    error.set(Some(ApiError(Refusal::new(ErrorCode::Invalid, msg))));
+                    return;
+                }
+            },
+        };
+        let new = NewKey {
+            name: name.get_untracked().trim().to_owned(),
+            role: role.get_untracked(),
+            path_prefix,
+            expires_at,
+        };
+        is_pending.set(true);
+        spawn_local(async move {
+            let result = create_key(new).await;
+            is_pending.try_set(false);
+            match result {
+                Ok(key) => {
+                    created.try_set(Some(key));
+                    name.try_set(String::new());
+                    refresh.try_run(());
+                }
+                Err(refused) => drop(error.try_set(Some(refused))),
+            }
+        });
+    };
+    let origin = StoredValue::new(session.site.origin);
+    view! {
+        {move || {
+            created.get().map(|key| view! { <Created key origin=origin.get_value() on_done=move |()| created.set(None)/> })
+        }}
+        <section class="section card" aria-labelledby="create-title">
+            <h2 id="create-title">"New key"</h2>
+            {is_first
+                .then(|| {
+                    view! {
+                        <p>
+                            "You came by the link of the first start. This sign-in ends after an hour, and with the first key: you are then signed in with that key, so make it one of the role admin."
+                        </p>
+                    }
+                })}
+            <form class="form-row" on:submit=submit>
+                <label class="field">
+                    <span>"Name"</span>
+                    <input
+                        class="input"
+                        name="name"
+                        required
+                        autocomplete="off"
+                        placeholder="nightly export"
+                        prop:value=name
+                        on:input=move |event| name.set(event_target_value(&event))
+                    />
+                </label>
+                <label class="field">
+                    <span>"Role"</span>
+                    <select
+                        class="input"
+                        name="role"
+                        on:change=move |event| {
+                            role.set(Role::parse(&event_target_value(&event)).unwrap_or(Role::Write))
+                        }
+                    >
+                        <option value="write">"write: upload, end, restore"</option>
+                        <option value="read">"read: look only"</option>
+                        <option value="admin" selected=is_first>
+                            "admin: everything, keys too"
+                        </option>
+                    </select>
+                </label>
+                <label class="field">
+                    <span>"Only for this path"</span>
+                    <input
+                        class="input"
+                        name="prefix"
+                        autocomplete="off"
+                        placeholder="whole lake"
+                        prop:value=prefix
+                        on:input=move |event| prefix.set(event_target_value(&event))
+                    />
+                </label>
+                <label class="field">
+                    <span>"Expires"</span>
+                    <select
+                        class="input"
+                        name="expires"
+                        on:change=move |event| expires.set(Expires::parse(&event_target_value(&event)))
+                    >
+                        <option value="never">"never"</option>
+                        <option value="7">"in 7 days"</option>
+                        <option value="30">"in 30 days"</option>
+                        <option value="90">"in 90 days"</option>
+                        <option value="365">"in a year"</option>
+                        <option value="after">"after a day…"</option>
+                    </select>
+                </label>
+                <Show when=move || expires.get() == Expires::After>
+                    <label class="field">
+                        <span>"Last day, UTC"</span>
+                        <input
+                            class="input"
+                            name="last-day"
+                            type="date"
+                            required
+                            prop:value=last_day
+                            on:input=move |event| last_day.set(event_target_value(&event))
+                        />
+                    </label>
+                </Show>
+                <button type="submit" class="button button-primary" disabled=move || is_pending.get()>
+                    "Create key"
+                </button>
+            </form>
+            <MaybeError error/>
+        </section>
+    }
+    .into_any()
+}
+
+#[component]
+fn Created(key: CreatedKey, origin: String, #[prop(into)] on_done: Callback<()>) -> impl IntoView {
+    let CreatedKey { key, secret } = key;
+    let command = upload_command(&origin, "SYNC_ID", "sales.parquet", true).replace("$KEY", &secret);
+    view! {
+        <section class="notice notice-good created" role="status">
+            <Picture icon=Icon::Check/>
+            <div>
+                <p>
+                    <strong>{visible(format!("The key \"{}\" is made. ", key.name))}</strong>
+                    "Copy it now: it is not shown again."
+                </p>
+                <p class="secret">
+                    <code id="new-key">{secret.clone()}</code>
+                    <CopyButton text=secret label="Copy key"/>
+                </p>
+                {(key.role >= Role::Write)
+                    .then(|| {
+                        view! {
+                            <p>"An upload with it:"</p>
+                            <Command text=command label="Copy the upload command"/>
+                        }
+                    })}
+                <p>
+                    <button type="button" class="button button-small" on:click=move |_| on_done.run(())>
+                        "I have copied it"
+                    </button>
+                </p>
+            </div>
+        </section>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_lasts_through_its_last_day_and_no_day_is_taken_that_is_past() {
+        let noon = 12 * 3600 * 1000;
+        assert_eq!(end_of("1970-01-01", noon), Some(Timestamp(24 * 3600 * 1000)));
+        assert_eq!(end_of("1969-12-31", noon), None);
+        assert_eq!(end_of("", noon), None);
+    }
+}

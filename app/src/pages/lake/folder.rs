@@ -1,0 +1,272 @@
+//! A folder of the lake: what is in it, in any order, and what is found below it.
+
+use crate::api::Session;
+use crate::components::copy::Digest;
+use crate::components::empty::Empty;
+use crate::components::icon::{Icon, Picture};
+use crate::components::page::Heading;
+use crate::components::pager::PageLinks;
+use crate::components::time::RelativeTime;
+use crate::format;
+use crate::pages::lake::page::{Crumbs, NAMES_PER_PAGE, Wanted, address_of, download_of};
+use crate::pages::lake::schema::SchemaPanel;
+use crate::query::percent_encoded;
+use crate::visible::visible;
+use lakeshore::model::access::role::Role;
+use lakeshore::model::path::LakePath;
+use lakeshore::model::time::Timestamp;
+use lakeshore::service::{Browsed, DatasetSchema, FolderSort, LakeEntry};
+use leptos::prelude::*;
+use leptos_router::components::Form;
+
+#[component]
+pub(in crate::pages) fn FolderView(
+    session: Session,
+    wanted: Wanted,
+    browsed: Browsed,
+    schema: Option<DatasetSchema>,
+    as_of: Timestamp,
+) -> impl IntoView {
+    let Browsed { folder, mut entries, is_cut } = browsed;
+    let has_next = entries.len() as u64 > NAMES_PER_PAGE;
+    entries.truncate(NAMES_PER_PAGE as usize);
+    let is_search = wanted.text.is_some();
+    let title = folder.as_ref().map_or("Lake".to_owned(), |folder| folder.leaf().to_owned());
+    let base = address_of(folder.as_ref().map(LakePath::as_str).unwrap_or_default());
+    let syncs = folder.as_ref().map(|folder| format!("/syncs?path={}", percent_encoded(folder.as_str())));
+    let copied = folder.as_ref().map(|folder| ("Copy the lake path", folder.to_string()));
+    let shown = entries.len() as u64;
+    let is_empty = entries.is_empty();
+    let list = if is_empty {
+        nothing(is_search, wanted.page > 0, folder.is_none(), &base)
+    } else {
+        let base_folder = folder.clone();
+        view! { <Entries entries wanted=wanted.clone() folder=base_folder as_of/> }.into_any()
+    };
+    let text = wanted.text.clone().unwrap_or_default();
+    // What is looked for stands in the order that was chosen.
+    let order = wanted.order().into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let whole = Wanted { text: None, page: 0, ..wanted.clone() }.address();
+    let can_upload = session.signed_in.is_some();
+    let may_write = session.has_role(Role::Write);
+    view! {
+        <Crumbs path=folder.clone()/>
+        <Heading title=title copied>
+            {syncs.map(|href| view! { <a class="button" href=href>"Its syncs"</a> })}
+            {can_upload
+                .then(|| {
+                    view! {
+                        <a class="button" href="/upload">
+                            <Picture icon=Icon::Upload/>
+                            "Upload"
+                        </a>
+                    }
+                })}
+        </Heading>
+        {schema.map(|schema| view! { <SchemaPanel schema may_write/> })}
+        <search class="filters">
+            <Form method="get" action=base.clone()>
+                <input
+                    class="input filter-q"
+                    type="search"
+                    name="q"
+                    aria-label="Names here and below"
+                    placeholder="Names here and below"
+                    value=text.clone()
+                    prop:value=text
+                />
+                {order
+                    .map(|(name, value)| view! { <input type="hidden" name=name value=value/> })
+                    .collect_view()}
+                <button type="submit" class="button">
+                    "Search"
+                </button>
+                {is_search
+                    .then(|| {
+                        view! {
+                            <a class="button button-quiet" href=whole>
+                                "Clear"
+                            </a>
+                        }
+                    })}
+            </Form>
+        </search>
+        {is_cut
+            .then(|| {
+                view! {
+                    <p class="hint">
+                        {format!(
+                            "Only the first {} names were looked at. Go into a folder to see the rest.",
+                            format::count(lakeshore::model::limits::BROWSED_NAMES_MAX),
+                        )}
+                    </p>
+                }
+            })}
+        {list}
+        <Pages wanted shown has_next/>
+    }
+    .into_any()
+}
+
+fn nothing(is_search: bool, is_behind: bool, is_root: bool, base: &str) -> AnyView {
+    let base = base.to_owned();
+    match (is_search || is_behind, is_root) {
+        (true, _) => view! {
+            <section class="empty">
+                <h2>"Nothing here has such a name"</h2>
+                <p>
+                    <a class="button" href=base>
+                        "Show the whole folder"
+                    </a>
+                </p>
+            </section>
+        }
+        .into_any(),
+        (false, true) => view! {
+            <Empty title="The lake is empty">
+                <p>
+                    "What syncs land is here, exactly as DuckDB, Spark and other readers see it: folders, files, and what is in them."
+                </p>
+                <p>
+                    <a class="button button-primary" href="/upload">
+                        "Upload files"
+                    </a>
+                </p>
+            </Empty>
+        }
+        .into_any(),
+        (false, false) => view! {
+            <Empty title="This folder is empty">
+                <p>"Names that begin with a dot are not shown: readers of the lake skip them."</p>
+            </Empty>
+        }
+        .into_any(),
+    }
+}
+
+#[component]
+fn Entries(entries: Vec<LakeEntry>, wanted: Wanted, folder: Option<LakePath>, as_of: Timestamp) -> impl IntoView {
+    let is_search = wanted.text.is_some();
+    let head = |sort, label, class| view! { <SortHead wanted=wanted.clone() sort label class/> };
+    view! {
+        <table class="table table-lake">
+            <thead>
+                <tr>
+                    {head(FolderSort::Name, "Name", "")} {head(FolderSort::Size, "Size", "number")}
+                    {head(FolderSort::Modified, "Modified", "")} <th scope="col" class="secondary">
+                        "SHA-256"
+                    </th> <th scope="col">
+                        <span class="visually-hidden">"Actions"</span>
+                    </th>
+                </tr>
+            </thead>
+            <tbody>
+                {entries
+                    .into_iter()
+                    .map(|entry| {
+                        let within = is_search.then(|| within(folder.as_ref(), &entry.path)).flatten();
+                        view! { <Row entry within as_of/> }
+                    })
+                    .collect_view()}
+            </tbody>
+        </table>
+    }
+    .into_any()
+}
+
+/// The folder that a found name is in, as seen from where it was looked for.
+fn within(folder: Option<&LakePath>, path: &LakePath) -> Option<String> {
+    let relative = match folder {
+        Some(folder) => folder.relative(path)?,
+        None => path.as_str().trim_start_matches('/'),
+    };
+    relative.rsplit_once('/').map(|(above, _)| above.to_owned())
+}
+
+/// A column's name: a link that orders by it, and the other way round when it does already.
+#[component]
+fn SortHead(wanted: Wanted, sort: FolderSort, label: &'static str, class: &'static str) -> impl IntoView {
+    let is_chosen = wanted.sort == sort;
+    // The largest and the latest first, where nothing else was said.
+    let is_descending = if is_chosen { !wanted.is_descending } else { sort != FolderSort::Name };
+    let state = match (is_chosen, wanted.is_descending) {
+        (true, true) => "descending",
+        (true, false) => "ascending",
+        (false, _) => "none",
+    };
+    let mark = match (is_chosen, wanted.is_descending) {
+        (true, true) => " ↓",
+        (true, false) => " ↑",
+        (false, _) => "",
+    };
+    let href = Wanted { sort, is_descending, page: 0, ..wanted }.address();
+    view! {
+        <th scope="col" class=class aria-sort=state>
+            <a class="sort" href=href>
+                {label}
+                <span aria-hidden="true">{mark}</span>
+            </a>
+        </th>
+    }
+    .into_any()
+}
+
+#[component]
+fn Row(entry: LakeEntry, within: Option<String>, as_of: Timestamp) -> impl IntoView {
+    let LakeEntry { name, path, is_folder, size_bytes, modified_time, sha256 } = entry;
+    let icon = if is_folder { Icon::Folder } else { Icon::File };
+    let label = visible(format!("Download {name}"));
+    let size = if is_folder { "—".to_owned() } else { format::bytes(size_bytes) };
+    view! {
+        <tr>
+            <td class="cell-main">
+                <span class="with-icon">
+                    <Picture icon/>
+                    <span>
+                        <a class="row-name" href=address_of(path.as_str())>
+                            {visible(name)}
+                        </a>
+                        {within.map(|within| view! { <span class="path">{within}</span> })}
+                    </span>
+                </span>
+            </td>
+            <td data-label="Size" class="number">
+                {size}
+            </td>
+            <td data-label="Modified">
+                <RelativeTime at=modified_time as_of/>
+            </td>
+            <td data-label="SHA-256" class="secondary">
+                {sha256.map(|sha256| view! { <Digest sha256/> })}
+            </td>
+            <td class="cell-actions">
+                {(!is_folder)
+                    .then(|| {
+                        view! {
+                            <a
+                                class="button button-small button-quiet"
+                                href=download_of(&path)
+                                rel="external"
+                                download=""
+                                aria-label=label.clone()
+                                title=label
+                            >
+                                <Picture icon=Icon::Download/>
+                            </a>
+                        }
+                    })}
+            </td>
+        </tr>
+    }
+    .into_any()
+}
+
+#[component]
+fn Pages(wanted: Wanted, shown: u64, has_next: bool) -> impl IntoView {
+    let first = wanted.page.saturating_mul(NAMES_PER_PAGE);
+    let at = |page| Wanted { page, ..wanted.clone() }.address();
+    let previous = (wanted.page > 0).then(|| at(wanted.page - 1));
+    let next = has_next.then(|| at(wanted.page + 1));
+    let shows = format!("{} to {}", format::count(first + shown.min(1)), format::count(first + shown));
+    view! { <PageLinks previous next words=["Before", "Next"] shows/> }
+}

@@ -1,0 +1,179 @@
+//! The lake itself: its folders, and what is in its files.
+
+use crate::api::{AsOf, InLake, look_into_lake};
+use crate::components::clock::Clock;
+use crate::components::page::page;
+use crate::json;
+use crate::pages::lake::file::FileView;
+use crate::pages::lake::folder::FolderView;
+use crate::query::{percent_encoded, use_query};
+use crate::visible::visible;
+use lakeshore::model::page::Order;
+use lakeshore::model::path::LakePath;
+use lakeshore::service::{BrowseFolder, FolderSort};
+use leptos::prelude::*;
+use leptos_router::hooks::use_params_map;
+use leptos_router::params::ParamsMap;
+use serde::{Deserialize, Serialize};
+
+/// Names on one page of a folder.
+pub(in crate::pages) const NAMES_PER_PAGE: u64 = 100;
+
+/// What the address asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(in crate::pages) struct Wanted {
+    /// Absent: the lake itself.
+    pub(in crate::pages) path: Option<String>,
+    pub(in crate::pages) sort: FolderSort,
+    pub(in crate::pages) is_descending: bool,
+    pub(in crate::pages) text: Option<String>,
+    pub(in crate::pages) page: u64,
+    pub(in crate::pages) tab: Tab,
+}
+
+/// A part of a file's page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(in crate::pages) enum Tab {
+    #[default]
+    Rows,
+    Schema,
+    RowGroups,
+    Use,
+}
+
+impl Tab {
+    pub(in crate::pages) const ALL: [(Self, &'static str, &'static str); 4] = [
+        (Self::Rows, "rows", "Preview"),
+        (Self::Schema, "schema", "Schema"),
+        (Self::RowGroups, "row-groups", "Row groups"),
+        (Self::Use, "use", "Use it"),
+    ];
+}
+
+impl Wanted {
+    fn of(params: &ParamsMap, query: &ParamsMap) -> Self {
+        let path = params.get("path").map(|path| path.trim_matches('/').to_owned()).filter(|path| !path.is_empty());
+        let text = |name| query.get(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let sort = text("sort");
+        let tab = text("tab");
+        Self {
+            path: path.map(|path| format!("/{path}")),
+            sort: FolderSort::ALL.into_iter().find(|one| Some(one.as_str()) == sort.as_deref()).unwrap_or_default(),
+            is_descending: query.get("order").is_some_and(|order| order == "desc"),
+            text: text("q"),
+            page: text("page").and_then(|page| page.parse().ok()).unwrap_or(0),
+            tab: Tab::ALL
+                .into_iter()
+                .find(|(_, name, _)| Some(*name) == tab.as_deref())
+                .map(|(tab, ..)| tab)
+                .unwrap_or_default(),
+        }
+    }
+
+    fn folder(&self) -> BrowseFolder {
+        BrowseFolder {
+            path: self.path.clone(),
+            from: Some(self.page.saturating_mul(NAMES_PER_PAGE)),
+            // One more, to know whether there is another page.
+            size: Some(NAMES_PER_PAGE + 1),
+            sort: self.sort,
+            order: if self.is_descending { Order::Desc } else { Order::Asc },
+            q: self.text.clone(),
+        }
+    }
+
+    /// In what order, as the address says it.
+    pub(in crate::pages) fn order(&self) -> [(&'static str, Option<&'static str>); 2] {
+        let sort = (self.sort != FolderSort::Name).then_some(self.sort.as_str());
+        [("sort", sort), ("order", self.is_descending.then_some("desc"))]
+    }
+
+    /// The address of the same folder, asked for otherwise.
+    pub(in crate::pages) fn address(&self) -> String {
+        let page = (self.page > 0).then(|| self.page.to_string());
+        let [sort, order] = self.order();
+        let pairs = [("q", self.text.as_deref()), sort, order, ("page", page.as_deref())];
+        let pairs = pairs.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", percent_encoded(value?))));
+        let query = pairs.collect::<Vec<_>>().join("&");
+        let base = address_of(self.path.as_deref().unwrap_or_default());
+        if query.is_empty() { base } else { format!("{base}?{query}") }
+    }
+}
+
+/// The page of a place of the lake.
+pub(in crate::pages) fn address_of(path: &str) -> String {
+    format!("/lake{}", percent_encoded(path))
+}
+
+/// Where the file itself is fetched.
+pub(in crate::pages) fn download_of(path: &LakePath) -> String {
+    format!("/api/lake/file/download?path={}", percent_encoded(path.as_str()))
+}
+
+#[component]
+pub fn Lake() -> impl IntoView {
+    let (params, query) = (use_params_map(), use_query());
+    let wanted = Memo::new(move |_| params.with(|params| query.with(|query| Wanted::of(params, query))));
+    // Another tab of the same file is another page: each is whole without a script.
+    let found = json::ask(
+        move || wanted.get(),
+        |wanted| async move {
+            let found = look_into_lake(wanted.folder()).await?;
+            Ok((wanted, found))
+        },
+    );
+    let title = move || wanted.with(|wanted| wanted.path.clone().unwrap_or_else(|| "Lake".to_owned()));
+    page(title, found, |session, (wanted, AsOf { now, value, .. })| {
+        Clock::here().observe(now);
+        match value {
+            InLake::Folder { folder, schema } => {
+                let schema = schema.map(|schema| *schema);
+                view! { <FolderView session wanted browsed=folder schema as_of=now/> }.into_any()
+            }
+            InLake::File { file, disk_path } => {
+                view! { <FileView session tab=wanted.tab file=*file disk_path as_of=now/> }.into_any()
+            }
+        }
+    })
+}
+
+/// The way down to a place: each folder above it is a link.
+#[component]
+pub(in crate::pages) fn Crumbs(path: Option<LakePath>) -> impl IntoView {
+    let mut at = String::new();
+    let components: Vec<_> = path
+        .iter()
+        .flat_map(LakePath::components)
+        .map(|name| {
+            at = format!("{at}/{name}");
+            (name.to_owned(), at.clone())
+        })
+        .collect();
+    let above = components.len().saturating_sub(1);
+    path.is_some().then(|| {
+        view! {
+            <nav class="crumbs" aria-label="Folders above">
+                <a href="/lake">"Lake"</a>
+                {components
+                    .into_iter()
+                    .take(above)
+                    .map(|(name, at)| view! { <a href=address_of(&at)>{visible(name)}</a> })
+                    .collect_view()}
+            </nav>
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_keeps_what_is_asked_for_and_no_more() {
+        let wanted = Wanted { path: Some("/data/dt=1/a b#".into()), ..Wanted::default() };
+        assert_eq!(wanted.address(), "/lake/data/dt=1/a%20b%23");
+        let sorted =
+            Wanted { sort: FolderSort::Size, is_descending: true, page: 2, text: Some("x&y".into()), ..wanted };
+        assert_eq!(sorted.address(), "/lake/data/dt=1/a%20b%23?q=x%26y&sort=size&order=desc&page=2");
+    }
+}

@@ -1,0 +1,229 @@
+//! Tables of what is in a file: its first rows, its columns, its row groups.
+
+use crate::components::icon::{Icon, Picture};
+use crate::components::table_head::{column, table_head};
+use crate::format;
+use crate::visible::visible;
+use lakeshore::model::dataset::schema::{Column, Format};
+use lakeshore::model::preview::Preview;
+use leptos::prelude::*;
+
+#[component]
+pub(in crate::pages) fn Rows(preview: Preview) -> impl IntoView {
+    let Preview { schema, rows, row_count, num_columns, .. } = preview;
+    let columns: Vec<Column> = schema.map(|schema| schema.columns).unwrap_or_default();
+    let numbers: Vec<bool> = columns.iter().map(Column::is_number).collect();
+    let note = note(rows.len() as u64, row_count, columns.len() as u64, num_columns);
+    let heads = columns.into_iter().map(|column| {
+        let class = if column.is_number() { "number" } else { "" };
+        view! {
+            <th scope="col" class=class>
+                {visible(column.name)}
+                <span class="column-type">{visible(column.kind)}</span>
+            </th>
+        }
+    });
+    let lines = rows.into_iter().zip(1_u64..).map(|(row, number)| {
+        let cells = row.into_iter().zip(&numbers).map(|(value, is_number)| match value {
+            Some(value) => {
+                let class = if *is_number { "number" } else { "" };
+                view! { <td class=class>{visible(value)}</td> }.into_any()
+            }
+            None => view! { <td class="null">"null"</td> }.into_any(),
+        });
+        view! {
+            <tr>
+                <th scope="row">{format::count(number)}</th>
+                {cells.collect_view()}
+            </tr>
+        }
+    });
+    view! {
+        <p class="hint">{note}</p>
+        <div class="data" role="region" aria-label="The first rows" tabindex="0">
+            <table>
+                <thead>
+                    <tr>
+                        <th scope="col">
+                            <span class="visually-hidden">"Row"</span>
+                        </th>
+                        {heads.collect_view()}
+                    </tr>
+                </thead>
+                <tbody>{lines.collect_view()}</tbody>
+            </table>
+        </div>
+    }
+    .into_any()
+}
+
+/// How much of the file is shown.
+fn note(rows: u64, row_count: Option<u64>, columns: u64, num_columns: u64) -> String {
+    let rows = match row_count {
+        Some(0) => "It has columns, and no rows.".to_owned(),
+        Some(count) if count == rows => format!("All of its {}.", format::counted(count, "row")),
+        Some(count) => format!("The first {} of {}.", format::count(rows), format::counted(count, "row")),
+        None => format!("The first {}.", format::counted(rows, "row")),
+    };
+    if columns < num_columns {
+        format!("{rows} The first {} of {} columns.", format::count(columns), format::count(num_columns))
+    } else {
+        rows
+    }
+}
+
+/// Lines that are not like the others.
+#[component]
+pub(in crate::pages) fn BadLines(preview: Preview) -> impl IntoView {
+    let Preview { bad_lines, num_bad_lines, .. } = preview;
+    let more = num_bad_lines.saturating_sub(bad_lines.len() as u64);
+    (num_bad_lines > 0).then(|| {
+        view! {
+            <div class="notice notice-held">
+                <Picture icon=Icon::Warning/>
+                <details class="names">
+                    <summary>
+                        {format!(
+                            "{} of those that were read {} not like the others",
+                            format::counted(num_bad_lines, "line"),
+                            if num_bad_lines == 1 { "is" } else { "are" },
+                        )}
+                    </summary>
+                    <ul>
+                        {bad_lines
+                            .into_iter()
+                            .map(|bad| view! { <li>{visible(format!("Line {}: {}", format::count(bad.line), bad.problem))}</li> })
+                            .collect_view()}
+                        {(more > 0).then(|| view! { <li>{format!("and {} more", format::count(more))}</li> })}
+                    </ul>
+                </details>
+            </div>
+        }
+        .into_any()
+    })
+}
+
+#[component]
+pub(in crate::pages) fn SchemaTable(preview: Preview) -> impl IntoView {
+    let Preview { format, schema, statistics, num_columns, .. } = preview;
+    let columns = schema.map(|schema| schema.columns).unwrap_or_default();
+    let more = num_columns.saturating_sub(columns.len() as u64);
+    let has_statistics = !statistics.is_empty();
+    let mut statistics = statistics.into_iter();
+    let lines = columns.into_iter().map(|column| {
+        let nulls = if column.nullable { "yes" } else { "no" };
+        let of_column = statistics.next();
+        let more = of_column.map(|of| {
+            let or_dash = |text: Option<String>| text.map_or_else(|| "—".to_owned(), visible);
+            let min = of.min.or_else(|| of.lower_bound.map(|bound| format!("≥ {bound}")));
+            let max = of.max.or_else(|| of.upper_bound.map(|bound| format!("≤ {bound}")));
+            view! {
+                <td class="number">{or_dash(of.nulls.map(format::count))}</td>
+                <td>{or_dash(min)}</td>
+                <td>{or_dash(max)}</td>
+                <td class="number">{format::bytes(of.compressed_bytes)}</td>
+                <td class="number">{format::bytes(of.uncompressed_bytes)}</td>
+                <td>{visible(of.compression)}</td>
+            }
+        });
+        view! {
+            <tr>
+                <th scope="row">{visible(column.name)}</th>
+                <td>
+                    <code>{visible(column.kind)}</code>
+                </td>
+                <td>{nulls}</td>
+                {more}
+            </tr>
+        }
+    });
+    let lines = lines.collect_view();
+    view! {
+        {format
+            .is_sniffed()
+            .then(|| {
+                view! {
+                    <p class="hint">
+                        "The file does not say its types: these are what its first megabyte looks like."
+                    </p>
+                }
+            })}
+        <div class="data" role="region" aria-label="The columns" tabindex="0">
+            <table class="data-schema">
+                <thead>
+                    <tr>
+                        <th scope="col">"Column"</th>
+                        <th scope="col">"Type"</th>
+                        <th scope="col">"Nullable"</th>
+                        {has_statistics
+                            .then(|| {
+                                view! {
+                                    <th scope="col" class="number">
+                                        "Nulls"
+                                    </th>
+                                    <th scope="col">"Least"</th>
+                                    <th scope="col">"Greatest"</th>
+                                    <th scope="col" class="number">
+                                        "In the file"
+                                    </th>
+                                    <th scope="col" class="number">
+                                        "Unpacked"
+                                    </th>
+                                    <th scope="col">"Compression"</th>
+                                }
+                            })}
+                    </tr>
+                </thead>
+                <tbody>{lines}</tbody>
+            </table>
+        </div>
+        {(more > 0).then(|| view! { <p class="hint">{format!("And {}.", format::counted(more, "more column"))}</p> })}
+    }
+    .into_any()
+}
+
+#[component]
+pub(in crate::pages) fn RowGroups(preview: Preview) -> impl IntoView {
+    let Preview { row_groups, num_row_groups, format, .. } = preview;
+    let more = num_row_groups.saturating_sub(row_groups.len() as u64);
+    let lines = row_groups.into_iter().zip(1_u64..).map(|(group, number)| {
+        view! {
+            <tr>
+                <th scope="row">{format::count(number)}</th>
+                <td class="number">{format::count(group.rows)}</td>
+                <td class="number">{format::bytes(group.compressed_bytes)}</td>
+                <td class="number">{format::bytes(group.uncompressed_bytes)}</td>
+            </tr>
+        }
+    });
+    let count = match format {
+        Format::Parquet => format::counted(num_row_groups, "row group"),
+        _ => String::new(),
+    };
+    view! {
+        <p class="hint">{count} ". Readers skip those whose values they do not need."</p>
+        <div class="data data-narrow" role="region" aria-label="The row groups" tabindex="0">
+            <table>
+                {table_head([
+                    column("Row group"), column("Rows").number(), column("In the file").number(),
+                    column("Unpacked").number(),
+                ])}
+                <tbody>{lines.collect_view()}</tbody>
+            </table>
+        </div>
+        {(more > 0).then(|| view! { <p class="hint">{format!("And {} more.", format::count(more))}</p> })}
+    }
+    .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_much_is_shown_is_told() {
+        assert_eq!(note(3, Some(3), 2, 2), "All of its 3 rows.");
+        assert_eq!(note(100, Some(2_000_000), 2, 2), "The first 100 of 2,000,000 rows.");
+        assert_eq!(note(100, None, 100, 400), "The first 100 rows. The first 100 of 400 columns.");
+    }
+}

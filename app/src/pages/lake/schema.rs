@@ -1,0 +1,106 @@
+//! The columns of a dataset, as its last sync has left them, and what becomes of files that have others.
+
+use crate::api::SetSchemaPolicy;
+use crate::components::icon::{Icon, Picture};
+use crate::format;
+use crate::visible::visible;
+use lakeshore::model::dataset::schema::{Column, SchemaPolicy};
+use lakeshore::service::DatasetSchema;
+use leptos::form::ActionForm;
+use leptos::prelude::*;
+
+/// Of a folder that is no dataset, or whose columns nobody knows, nothing.
+#[component]
+pub(in crate::pages) fn SchemaPanel(schema: DatasetSchema, may_write: bool) -> impl IntoView {
+    let DatasetSchema { path, policy, schema, sync_id, num_differences } = schema;
+    schema.zip(sync_id).map(|(schema, sync_id)| {
+        let count = format::counted(schema.columns.len() as u64 + schema.num_omitted, "column");
+        let omitted = (schema.num_omitted > 0).then(
+            || view! { <li>{format!("and {} more, which are not kept", format::count(schema.num_omitted))}</li> },
+        );
+        let mark = (num_differences > 0).then(|| {
+            view! {
+                <p class="notice notice-held">
+                    <Picture icon=Icon::Warning/>
+                    <span>
+                        {format!("{} of ", format::counted(num_differences, "file"))}
+                        <a href=format!("/syncs/{sync_id}")>{format!("Sync {sync_id}")}</a>
+                        {if num_differences == 1 { " has" } else { " have" }}
+                        " other columns than the dataset had before."
+                    </span>
+                </p>
+            }
+        });
+        let form = may_write.then(|| view! { <PolicyForm path=path.to_string() policy/> });
+        view! {
+            {mark}
+            <details class="card dataset-schema">
+                <summary>
+                    {format!("{count}, {}. Files with other columns: {}.", schema.format.words(), meaning(policy))}
+                </summary>
+                <p>"As left by " <a href=format!("/syncs/{sync_id}")>{format!("Sync {sync_id}")}</a> "."</p>
+                <ul class="column-list">
+                    {schema
+                        .columns
+                        .into_iter()
+                        .map(|Column { name, kind, .. }| {
+                            view! {
+                                <li>
+                                    {visible(name)}
+                                    " "
+                                    <code class="quiet">{visible(kind)}</code>
+                                </li>
+                            }
+                        })
+                        .collect_view()}
+                    {omitted}
+                </ul>
+                {form}
+            </details>
+        }
+        .into_any()
+    })
+}
+
+fn meaning(policy: SchemaPolicy) -> &'static str {
+    match policy {
+        SchemaPolicy::Ignore => "not marked",
+        SchemaPolicy::Warn => "marked",
+        SchemaPolicy::Hold => "marked, and a full sync of them is held",
+    }
+}
+
+/// A plain form: it works without a script.
+#[component]
+fn PolicyForm(path: String, policy: SchemaPolicy) -> impl IntoView {
+    let set = ServerAction::<SetSchemaPolicy>::new();
+    view! {
+        <ActionForm action=set attr:class="start">
+            <input type="hidden" name="path" value=path/>
+            <label for="schema-policy">"Files with other columns are"</label>
+            <select class="input policy" id="schema-policy" name="policy">
+                {SchemaPolicy::ALL
+                    .into_iter()
+                    .map(|one| {
+                        view! {
+                            <option value=one.as_str() selected=one == policy>
+                                {meaning(one)}
+                            </option>
+                        }
+                    })
+                    .collect_view()}
+            </select>
+            <button type="submit" class="button">
+                "Set"
+            </button>
+            <span role="status">
+                {move || match set.value().get() {
+                    Some(Ok(())) => "Set, from the next file on.".to_owned(),
+                    Some(Err(refused)) => refused.to_string(),
+                    None => String::new(),
+                }}
+            </span>
+        </ActionForm>
+    }
+    .into_any()
+}

@@ -1,0 +1,186 @@
+//! Lines to copy: how DuckDB, Polars, pandas and Spark read this file.
+
+use crate::components::copy::Command;
+use lakeshore::model::dataset::schema::Format;
+use lakeshore::model::path::LakePath;
+use lakeshore::model::preview::{Dialect, Preview};
+use leptos::prelude::*;
+
+use crate::pages::lake::page::download_of;
+
+#[component]
+pub(in crate::pages) fn UseIt(
+    path: LakePath,
+    preview: Preview,
+    disk_path: Option<String>,
+    origin: String,
+) -> impl IntoView {
+    let url = format!("{origin}{}", download_of(&path));
+    let dialect = preview.dialect.as_ref();
+    let format = preview.format;
+    let on_disk = disk_path.map(|place| {
+        view! {
+            <section class="section" aria-labelledby="use-disk">
+                <h2 id="use-disk">"On the server's own disk"</h2>
+                <Lines lines=lines(format, dialect, &place)/>
+            </section>
+        }
+    });
+    let mut by_http = lines(format, dialect, &url);
+    // Spark reads file systems.
+    by_http.retain(|(name, ..)| *name != "Spark");
+    let fetched = vec![
+        ("curl", "Copy the line for curl", format!("curl --output {} {}", shell(path.leaf()), shell(&url))),
+        (
+            "lakeshore",
+            "Copy the line for lakeshore",
+            format!("lakeshore get {} --server {origin}", shell(path.as_str())),
+        ),
+    ];
+    view! {
+        {on_disk}
+        <section class="section" aria-labelledby="use-http">
+            <h2 id="use-http">"From anywhere, by HTTP"</h2>
+            <p class="quiet">"Where reading needs a key, it goes along as a header: Authorization: Bearer KEY."</p>
+            <Lines lines=by_http/>
+        </section>
+        <section class="section" aria-labelledby="use-copy">
+            <h2 id="use-copy">"As a file of your own"</h2>
+            <Lines lines=fetched/>
+        </section>
+    }
+    .into_any()
+}
+
+type Line = (&'static str, &'static str, String);
+
+#[component]
+fn Lines(lines: Vec<Line>) -> impl IntoView {
+    lines
+        .into_iter()
+        .map(|(name, label, line)| {
+            view! {
+                <h3>{name}</h3>
+                <Command text=line label/>
+            }
+        })
+        .collect_view()
+}
+
+/// One word of a command line.
+fn shell(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// What each program is told, to read the file at a place.
+fn lines(format: Format, dialect: Option<&Dialect>, place: &str) -> Vec<Line> {
+    let sql = format!("'{}'", place.replace('\'', "''"));
+    let code = format!("\"{}\"", place.replace('\\', "\\\\").replace('"', "\\\""));
+    let (delimiter, has_header) = dialect.map_or((',', true), |dialect| (dialect.delimiter, dialect.has_header));
+    let delimiter = if delimiter == '\t' { "\\t".to_owned() } else { delimiter.to_string() };
+    let [duckdb, polars, pandas, spark] = match format {
+        Format::JsonLines => [
+            format!("SELECT * FROM read_json({sql}, format = 'newline_delimited') LIMIT 100;"),
+            format!("import polars as pl\n\npl.read_ndjson({code})"),
+            format!("import pandas as pd\n\npd.read_json({code}, lines=True)"),
+            format!("spark.read.json({code})"),
+        ],
+        Format::Delimited => {
+            let skip = dialect.map_or(0, |dialect| dialect.skip_lines);
+            let quote = dialect.map(|dialect| dialect.quote).filter(|quote| *quote != '"');
+            let escape = dialect.and_then(|dialect| dialect.escape);
+            let is_usual = delimiter == "," && has_header && skip == 0 && quote.is_none() && escape.is_none();
+            let skipping = |option: &str| if skip > 0 { format!(", {option}{skip}") } else { String::new() };
+            let quoting = |option: &str| quote.map(|quote| format!(", {option}=\"{quote}\"")).unwrap_or_default();
+            let escaping = |option: &str| escape.map(|escape| format!(", {option}=\"\\{escape}\"")).unwrap_or_default();
+            let in_sql = [("quote", quote), ("escape", escape)].map(|(option, character)| {
+                let doubled = |character: char| character.to_string().replace('\'', "''");
+                character.map(|character| format!(", {option} = '{}'", doubled(character))).unwrap_or_default()
+            });
+            let (header, python) =
+                (if has_header { "true" } else { "false" }, if has_header { "True" } else { "False" });
+            let with = |options: String| if is_usual { String::new() } else { options };
+            let names = if has_header { "" } else { ", header=None" };
+            [
+                format!(
+                    "SELECT * FROM read_csv({sql}{}) LIMIT 100;",
+                    with(format!(
+                        ", delim = '{delimiter}', header = {header}{}{}",
+                        skipping("skip = "),
+                        in_sql.concat()
+                    ))
+                ),
+                format!(
+                    "import polars as pl\n\npl.read_csv({code}{})",
+                    with(format!(
+                        ", separator=\"{delimiter}\", has_header={python}{}{}",
+                        skipping("skip_lines="),
+                        quoting("quote_char")
+                    ))
+                ),
+                format!(
+                    "import pandas as pd\n\npd.read_csv({code}{})",
+                    with(format!(
+                        ", sep=\"{delimiter}\"{names}{}{}{}",
+                        skipping("skiprows="),
+                        quoting("quotechar"),
+                        escaping("escapechar")
+                    ))
+                ),
+                format!("spark.read.csv({code}, sep=\"{delimiter}\", header={python}, inferSchema=True)"),
+            ]
+        }
+        _ => [
+            format!("SELECT * FROM read_parquet({sql}) LIMIT 100;"),
+            format!("import polars as pl\n\npl.scan_parquet({code}).head(100).collect()"),
+            format!("import pandas as pd\n\npd.read_parquet({code})"),
+            format!("spark.read.parquet({code})"),
+        ],
+    };
+    vec![
+        ("DuckDB", "Copy the line for DuckDB", duckdb),
+        ("Polars", "Copy the lines for Polars", polars),
+        ("pandas", "Copy the lines for pandas", pandas),
+        ("Spark", "Copy the line for Spark", spark),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(format: Format, dialect: Option<&Dialect>, place: &str, wanted: &str) -> String {
+        lines(format, dialect, place).into_iter().find(|(name, ..)| *name == wanted).unwrap().2
+    }
+
+    #[test]
+    fn a_name_cannot_end_its_own_quotes() {
+        let place = "/lake/it's \"x\".parquet";
+        let duckdb = line(Format::Parquet, None, place, "DuckDB");
+        assert_eq!(duckdb, "SELECT * FROM read_parquet('/lake/it''s \"x\".parquet') LIMIT 100;");
+        assert_eq!(line(Format::Parquet, None, place, "Spark"), "spark.read.parquet(\"/lake/it's \\\"x\\\".parquet\")");
+    }
+
+    #[test]
+    fn a_name_is_one_word_of_a_command_line() {
+        assert_eq!(shell("it's a $file"), r"'it'\''s a $file'");
+    }
+
+    #[test]
+    fn an_unusual_dialect_is_told_to_each_program() {
+        let encoding = "UTF-8".to_owned();
+        let dialect = Dialect {
+            delimiter: '\t',
+            quote: '\'',
+            escape: Some('\\'),
+            has_header: false,
+            encoding,
+            compression: None,
+            skip_lines: 3,
+        };
+        let told = |name| line(Format::Delimited, Some(&dialect), "/x.tsv", name);
+        assert!(told("DuckDB").contains("delim = '\\t', header = false, skip = 3, quote = '''', escape = '\\')"));
+        assert!(told("Polars").contains("separator=\"\\t\", has_header=False, skip_lines=3, quote_char=\"'\")"));
+        assert!(told("pandas").contains("sep=\"\\t\", header=None, skiprows=3, quotechar=\"'\", escapechar=\"\\\\\")"));
+    }
+}

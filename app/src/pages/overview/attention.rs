@@ -1,0 +1,178 @@
+//! What somebody has to decide or to look at: each line says what it is, and leads to where something can be done.
+
+use crate::components::icon::{Icon, Picture};
+use crate::components::time::RelativeTime;
+use crate::format;
+use crate::query::percent_encoded;
+use crate::visible::visible;
+use lakeshore::model::overview::{Attention, Disk, FullTrash, LateDataset, Room};
+use lakeshore::model::sync::job::Sync;
+use lakeshore::model::time::Timestamp;
+use leptos::prelude::*;
+
+/// One thing that needs a person.
+struct Need {
+    class: &'static str,
+    kind: &'static str,
+    what: String,
+    why: AnyView,
+    href: String,
+    act: &'static str,
+}
+
+#[component]
+pub fn NeedsAPerson(attention: Attention, not_ready: Option<String>, as_of: Timestamp) -> impl IntoView {
+    if !attention.is_needed() && not_ready.is_none() {
+        return view! {
+            <section class="section" aria-labelledby="needs-title">
+                <h2 id="needs-title">"Needs a person"</h2>
+                <p class="with-icon good">
+                    <Picture icon=Icon::Check/>
+                    <span>"Nothing. No sync is held, none has failed in the last 24 hours, no dataset is late, and there is room."</span>
+                </p>
+            </section>
+        }
+        .into_any();
+    }
+    let Attention { held, num_held, failed, num_failed, late, num_late, disks, trash } = attention;
+    let named = held.len() + failed.len() + late.len();
+    let more = (num_held + num_failed + num_late).saturating_sub(named as u64);
+    let needs: Vec<_> = not_ready
+        .map(unready)
+        .into_iter()
+        .chain(disks.into_iter().map(full))
+        .chain(trash.map(near_bound))
+        .chain(held.into_iter().map(|sync| of_held(sync, as_of)))
+        .chain(late.into_iter().map(|dataset| of_late(dataset, as_of)))
+        .chain(failed.into_iter().map(|sync| of_failed(sync, as_of)))
+        .collect();
+    view! {
+        <section class="section" aria-labelledby="needs-title">
+            <h2 id="needs-title">"Needs a person"</h2>
+            <ul class="needs">
+                {needs
+                    .into_iter()
+                    .map(|need| {
+                        view! {
+                            <li class="need">
+                                <span class=need.class>
+                                    <Picture icon=Icon::Warning/>
+                                    {need.kind}
+                                </span>
+                                <div class="need-what">
+                                    <p>
+                                        <strong>{visible(need.what)}</strong>
+                                    </p>
+                                    <p class="quiet">{need.why}</p>
+                                </div>
+                                <a class="button button-small" href=need.href>
+                                    {need.act}
+                                </a>
+                            </li>
+                        }
+                    })
+                    .collect_view()}
+            </ul>
+            {(more > 0)
+                .then(|| {
+                    view! {
+                        <p class="quiet">
+                            {format!("And {} more: ", format::count(more))} <a href="/syncs?status=Failed">"failed syncs"</a> ", "
+                            <a href="/datasets">"datasets"</a>
+                        </p>
+                    }
+                })}
+        </section>
+    }
+    .into_any()
+}
+
+fn name(sync: &Sync) -> String {
+    let name = if sync.name.is_empty() { format!("Sync {}", sync.sync_id) } else { sync.name.clone() };
+    format!("{name}, {}", sync.path)
+}
+
+/// A write would not succeed: each reason says what to do.
+fn unready(reason: String) -> Need {
+    let what = "The server cannot write".to_owned();
+    let why = visible(reason).into_any();
+    Need { class: "pill pill-failed", kind: "Not ready", what, why, href: "/readyz".to_owned(), act: "Ask again" }
+}
+
+fn of_held(sync: Sync, as_of: Timestamp) -> Need {
+    let why = match sync.held {
+        Some(hold) => {
+            let would = match hold.replaced.files {
+                0 => "Would publish no file; held since ".to_owned(),
+                _ => format!(
+                    "Would leave {} of {}; held since ",
+                    format::totals(hold.published),
+                    format::totals(hold.replaced)
+                ),
+            };
+            view! {
+                {would}
+                <RelativeTime at=hold.since as_of/>
+            }
+            .into_any()
+        }
+        None => "Waits for somebody to confirm it".into_any(),
+    };
+    let (what, href) = (name(&sync), format!("/syncs/{}", sync.sync_id));
+    Need { class: "pill pill-held", kind: "Held", what, why, href, act: "Publish or abort" }
+}
+
+fn of_failed(sync: Sync, as_of: Timestamp) -> Need {
+    let message = if sync.message.is_empty() { "failed".to_owned() } else { sync.message.clone() };
+    let why = view! {
+        {visible(format!("{message}, "))}
+        <RelativeTime at=sync.end_time as_of/>
+    }
+    .into_any();
+    let (what, href) = (name(&sync), format!("/syncs/{}", sync.sync_id));
+    Need { class: "pill pill-failed", kind: "Failed", what, why, href, act: "See why" }
+}
+
+fn of_late(late: LateDataset, as_of: Timestamp) -> Need {
+    let why = view! {
+        "Due "
+        <RelativeTime at=late.since as_of/>
+        "; last landed "
+        <RelativeTime at=late.last_landed as_of/>
+    }
+    .into_any();
+    let href = format!("/datasets{}?tab=calendar", percent_encoded(late.path.as_str()));
+    Need { class: "pill pill-held", kind: "Late", what: late.path.to_string(), why, href, act: "See its days" }
+}
+
+fn full(disk: Disk) -> Need {
+    let (kind, class, then) = match disk.room {
+        Room::BelowReserve => ("Disk full", "pill pill-failed", "uploads are refused until there is more"),
+        Room::NearlyFull | Room::Enough => ("Disk filling", "pill pill-held", "uploads are refused below that"),
+    };
+    let why = format!(
+        "{} free of {}; {} are kept free, and {then}. Empty the trash, or make room.",
+        format::bytes(disk.free_bytes),
+        format::bytes(disk.total_bytes),
+        format::bytes(disk.reserve_bytes)
+    );
+    let what = format!("The disk of the {}", disk.store.as_str());
+    Need { class, kind, what, why: why.into_any(), href: "/trash".into(), act: "To the trash" }
+}
+
+fn near_bound(trash: FullTrash) -> Need {
+    let why = format!(
+        "It holds {} of at most {}; beyond, the oldest pieces are removed for good.",
+        format::bytes(trash.bytes),
+        format::bytes(trash.bytes_max)
+    );
+    let what = "The trash is near its bound".to_owned();
+    Need {
+        class: "pill pill-held",
+        kind: "Trash",
+        what,
+        why: why.into_any(),
+        href: "/trash".into(),
+        act: "To the trash",
+    }
+}

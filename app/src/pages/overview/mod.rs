@@ -1,0 +1,4 @@
+//! The first page.
+
+pub(super) mod attention;
+pub(super) mod page;

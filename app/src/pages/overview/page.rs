@@ -1,0 +1,234 @@
+//! The start page: today against the days before, what came day by day, what runs, what needs a person.
+
+use crate::api::datasets::{Glance, get_overview};
+use crate::api::{AsOf, Session};
+use crate::components::clock::Clock;
+use crate::components::fresh::Fresh;
+use crate::components::icon::{Icon, Picture};
+use crate::components::page::{Heading, page};
+use crate::drawing::Drawn;
+use crate::format;
+use crate::json;
+use crate::live::Heard;
+use crate::pages::overview::attention::NeedsAPerson;
+use crate::pages::sync::list::SyncTable;
+use crate::pages::tour::Tour;
+use crate::query::use_query;
+use lakeshore::model::overview::{Breakdown, Disk, Mean};
+use lakeshore::model::sync::job::Sync;
+use leptos::prelude::*;
+
+/// How long lies between two questions at least: the charts are drawn anew each time.
+const ASKING_APART_MS: i64 = 2000;
+
+#[component]
+pub fn OverviewPage() -> impl IntoView {
+    let map = use_query();
+    let by = Memo::new(move |_| match map.with(|map| map.get("by")).as_deref() {
+        Some("dataset") => Breakdown::Dataset,
+        _ => Breakdown::Type,
+    });
+    let glance = json::ask(move || by.get(), get_overview);
+    page(|| "Overview".to_owned(), glance, |session, glance| view! { <Overview session glance/> })
+}
+
+#[component]
+fn Overview(session: Session, glance: AsOf<Glance>) -> impl IntoView {
+    let AsOf { now: as_of, last_event, value: glance } = glance;
+    Clock::here().observe(as_of);
+    let by = glance.overview.by;
+    let running = RwSignal::new(glance.overview.running.clone());
+    let glance = RwSignal::new(glance);
+    // The rows of what runs move with each event; the figures and charts are asked for.
+    let hear = move |heard: &Heard| {
+        let Some(sync) = &heard.sync else { return heard.kind != "upload_progress" && heard.kind != "upload_left" };
+        let at = running.with_untracked(|rows| rows.iter().position(|row| row.sync_id == sync.sync_id));
+        if let Some(at) = at {
+            running.update(|rows| rows[at] = sync.clone());
+        }
+        true
+    };
+    Fresh::keep(last_event, ASKING_APART_MS, hear, move || async move {
+        let fresh = get_overview(by).await.ok()?;
+        running.try_set(fresh.value.overview.running.clone());
+        glance.try_set(fresh.value);
+        Some(fresh.last_event)
+    });
+    let origin = StoredValue::new(session.site.origin);
+    let is_empty = Memo::new(move |_| glance.with(|glance| glance.overview.is_empty));
+    let attention = Memo::new(move |_| glance.with(|glance| glance.overview.attention.clone()));
+    let not_ready = Memo::new(move |_| glance.with(|glance| glance.not_ready.clone()));
+    let bytes = Memo::new(move |_| glance.with(|glance| glance.bytes_chart.clone()));
+    let files = Memo::new(move |_| glance.with(|glance| glance.files_chart.clone()));
+    view! {
+        <Heading title="Overview">
+            <a class="button button-primary" href="/upload">
+                <Picture icon=Icon::Plus/>
+                "New upload"
+            </a>
+        </Heading>
+        {move || {
+            if is_empty.get() {
+                view! { <Tour origin=origin.get_value()/> }.into_any()
+            } else {
+                view! {
+                    <Figures glance/>
+                    {move || {
+                        view! { <NeedsAPerson attention=attention.get() not_ready=not_ready.get() as_of/> }
+                    }}
+                    <section class="section" aria-label="The last 30 days">
+                        <nav class="tabs" aria-label="Stacked by">
+                            <span class="quiet">"Stacked by"</span>
+                            <a href="/" aria-current=(by == Breakdown::Type).then_some("true")>
+                                "type of sync"
+                            </a>
+                            <a href="/?by=dataset" aria-current=(by == Breakdown::Dataset).then_some("true")>
+                                "dataset"
+                            </a>
+                        </nav>
+                        <div class="charts">
+                            <Chart id="bytes-title" title="Bytes per day" drawn=bytes/>
+                            <Chart id="files-title" title="Files per day" drawn=files/>
+                        </div>
+                    </section>
+                    <Running running as_of/>
+                }
+                    .into_any()
+            }
+        }}
+    }
+    .into_any()
+}
+
+/// The table stays open while its figures change.
+#[component]
+fn Chart(id: &'static str, title: &'static str, drawn: Memo<Drawn>) -> impl IntoView {
+    view! {
+        <figure class="card chart" aria-labelledby=id>
+            <h2 id=id>{title}</h2>
+            <div inner_html=move || drawn.with(|drawn| drawn.bars.clone())></div>
+            <details class="chart-table">
+                <summary>"Table of these figures"</summary>
+                <div class="table-scroll" inner_html=move || drawn.with(|drawn| drawn.table.clone())></div>
+            </details>
+        </figure>
+    }
+    .into_any()
+}
+
+/// The syncs that run now, as the page of all syncs shows them.
+#[component]
+pub fn Running(running: RwSignal<Vec<Sync>>, as_of: lakeshore::Timestamp) -> impl IntoView {
+    let is_empty = Memo::new(move |_| running.with(Vec::is_empty));
+    view! {
+        <section class="section" aria-labelledby="running-title">
+            <h2 id="running-title">"Running now"</h2>
+            {move || {
+                if is_empty.get() {
+                    view! {
+                        <p class="quiet">
+                            "No sync is running. " <a href="/syncs">"All syncs"</a>
+                        </p>
+                    }
+                        .into_any()
+                } else {
+                    view! { <SyncTable rows=running as_of/> }.into_any()
+                }
+            }}
+        </section>
+    }
+    .into_any()
+}
+
+/// What today has brought, beside the mean of the days before.
+#[component]
+fn Figures(glance: RwSignal<Glance>) -> impl IntoView {
+    move || {
+        let overview = glance.with(|glance| glance.overview.clone());
+        let (today, before) = (overview.today, overview.before);
+        let failures = today.failed + today.failed_syncs;
+        let of_bytes = format::bytes(before.bytes.round() as u64);
+        let (of_files, of_syncs) = (mean_count(before.files), mean_count(before.syncs));
+        let of_failures = mean_count(before.failed + before.failed_syncs);
+        let figures = [
+            ("Bytes today", today.bytes, format::bytes(today.bytes), of_bytes, false),
+            ("Files today", today.files, format::count(today.files), of_files, false),
+            ("Syncs started", today.syncs, format::count(today.syncs), of_syncs, false),
+            ("Failures today", failures, format::count(failures), of_failures, failures > 0),
+        ];
+        view! {
+            <dl class="figures">
+                {figures
+                    .into_iter()
+                    .map(|(name, exact, shown, mean, is_bad)| {
+                        view! {
+                            <div class="figure">
+                                <dt>{name}</dt>
+                                <dd>
+                                    <data value=exact.to_string() class="figure-number" class:bad=is_bad>
+                                        {shown}
+                                    </data>
+                                    <span class="figure-usual">{usual(before, mean)}</span>
+                                </dd>
+                            </div>
+                        }
+                    })
+                    .collect_view()}
+                {room(&overview.disks)}
+            </dl>
+            <p class="hint">
+                "Days are UTC. Files count when they have arrived, those of full syncs also before they are published; failures are uploads and syncs."
+            </p>
+        }
+    }
+}
+
+/// `1,204 a day, mean of 7`
+fn usual(before: Mean, mean: String) -> String {
+    match before.days {
+        0 => "the first day".to_owned(),
+        1 => format!("yesterday {mean}"),
+        days => format!("{mean} a day, mean of {days}"),
+    }
+}
+
+/// Small numbers with a tenth, so that less than one a day is not none. Means are finite, and not below 0.
+fn mean_count(mean: f64) -> String {
+    let tenths = (mean * 10.0).round() as u64;
+    if tenths < 100 && mean.fract() != 0.0 { format::tenths(tenths) } else { format::count(mean.round() as u64) }
+}
+
+/// The fullest of the disks.
+fn room(disks: &[Disk]) -> Option<impl IntoView + use<>> {
+    let disk = disks.iter().min_by_key(|disk| disk.free_bytes)?;
+    let (free, of) = (format::bytes(disk.free_bytes), format!("free of {}", format::bytes(disk.total_bytes)));
+    let used = disk.total_bytes.saturating_sub(disk.free_bytes);
+    let exact = disk.free_bytes.to_string();
+    let max = disk.total_bytes.max(1);
+    Some(view! {
+        <div class="figure">
+            <dt id="disk-title">{format!("Disk of the {}", disk.store.as_str())}</dt>
+            <dd>
+                <data value=exact class="figure-number">
+                    {free}
+                </data>
+                <span class="figure-usual">{of}</span>
+                <progress class="progress" max=max value=used aria-labelledby="disk-title"></progress>
+            </dd>
+        </div>
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mean_is_written_by_how_many_days_it_has() {
+        let usual = |days, mean| usual(Mean { days, ..Mean::default() }, mean_count(mean));
+        assert_eq!(usual(0, 0.0), "the first day");
+        assert_eq!(usual(1, 4.0), "yesterday 4");
+        assert_eq!(usual(7, 0.2), "0.2 a day, mean of 7");
+        assert_eq!(usual(7, 12_345.6), "12,346 a day, mean of 7");
+    }
+}

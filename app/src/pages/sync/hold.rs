@@ -1,0 +1,146 @@
+//! A sync that is held, because publishing it would shrink its dataset or change its columns: the figures, and a way to publish it all the same.
+
+use crate::api::end_sync;
+use crate::components::dialog::Confirm;
+use crate::components::icon::{Icon, Picture};
+use crate::components::time::RelativeTime;
+use crate::format;
+use crate::pages::sync::close::closing;
+use crate::visible::visible;
+use lakeshore::model::sync::end::EndSync;
+use lakeshore::model::sync::hold::Hold;
+use lakeshore::model::sync::job::Sync;
+use lakeshore::model::time::Timestamp;
+use leptos::prelude::*;
+
+#[component]
+pub fn HoldNotice(sync: RwSignal<Sync>, may_write: bool, as_of: Timestamp, refresh: Callback<()>) -> impl IntoView {
+    let held = Memo::new(move |_| sync.with(|sync| sync.held));
+    let open = RwSignal::new(false);
+    view! {
+        <div aria-live="polite">
+            {move || {
+                held.get()
+                    .map(|hold| {
+                        let path = sync.with_untracked(|sync| sync.path.to_string());
+                        view! {
+                            <div class="notice notice-held">
+                                <Picture icon=Icon::Warning/>
+                                <div>
+                                    <p>
+                                        <strong>"Held, not published"</strong>
+                                        " since "
+                                        <RelativeTime at=hold.since as_of/>
+                                        ". "
+                                        {visible(consequence(&path, hold))}
+                                    </p>
+                                    <p class="quiet">
+                                        "If more files are to come, send them and end it again; if it went wrong, abort it, or start a new sync: that takes its place."
+                                    </p>
+                                </div>
+                                {may_write
+                                    .then(|| {
+                                        view! {
+                                            <button
+                                                type="button"
+                                                class="button button-danger-quiet"
+                                                on:click=move |_| open.set(true)
+                                            >
+                                                "Publish anyway…"
+                                            </button>
+                                        }
+                                    })}
+                            </div>
+                        }
+                    })
+            }}
+        </div>
+        <PublishDialog sync held=held.into() open refresh/>
+    }
+    .into_any()
+}
+
+/// What publishing would do, in words.
+fn consequence(path: &str, hold: Hold) -> String {
+    if hold.differing_files > 0 {
+        let files = format::counted(hold.differing_files, "file");
+        return format!(
+            "{files} of it {} other columns than {path}; they are marked below.",
+            if hold.differing_files == 1 { "has" } else { "have" }
+        );
+    }
+    if hold.published.files == 0 && hold.replaced.files == 0 {
+        return format!("No file has landed, and {path} holds none: publishing it would change nothing.");
+    }
+    if hold.published.files == 0 {
+        return format!(
+            "No file has landed: publishing it would empty {path}, which holds {}.",
+            format::totals(hold.replaced)
+        );
+    }
+    format!(
+        "Publishing it would replace {} at {path} by only {}.",
+        format::totals(hold.replaced),
+        format::totals(hold.published)
+    )
+}
+
+#[component]
+fn PublishDialog(
+    sync: RwSignal<Sync>,
+    held: Signal<Option<Hold>>,
+    open: RwSignal<bool>,
+    refresh: Callback<()>,
+) -> impl IntoView {
+    let id = sync.with_untracked(|sync| sync.sync_id);
+    let path = StoredValue::new(sync.with_untracked(|sync| sync.path.to_string()));
+    let (is_pending, error, close) = closing(open, refresh, end_sync);
+    let empties = move || held.with(|held| held.is_some_and(|hold| hold.published.files == 0));
+    let on_confirm = move |()| {
+        close.run(EndSync { confirm: true, allow_empty: untrack(empties), ..EndSync::new(id) });
+    };
+    view! {
+        <Confirm
+            id="publish-title"
+            open
+            title=format!("Publish sync {id} as it is?")
+            confirm="Publish anyway"
+            is_danger=true
+            is_ready=Signal::derive(move || held.with(Option::is_some))
+            is_pending
+            error
+            on_confirm
+        >
+            <p>
+                {move || match held.get() {
+                    Some(hold) => visible(consequence(&path.get_value(), hold)),
+                    None => "It is not held any more: close this, and end it as usual.".to_owned(),
+                }}
+            </p>
+            <p>"The old files go to the trash, whole, and can be restored from there."</p>
+        </Confirm>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lakeshore::model::totals::Totals;
+
+    #[test]
+    fn the_figures_say_what_would_be_lost() {
+        let hold = |files, bytes| Hold {
+            since: Timestamp(1),
+            replaced: Totals { files: 12, bytes: 3_100_000_000 },
+            published: Totals { files, bytes },
+            differing_files: 0,
+        };
+        assert_eq!(
+            consequence("/d", hold(1, 5)),
+            "Publishing it would replace 12 files, 3.1 GB at /d by only 1 file, 5 B."
+        );
+        let differing = Hold { differing_files: 2, ..hold(9, 9) };
+        assert_eq!(consequence("/d", differing), "2 files of it have other columns than /d; they are marked below.");
+        assert!(consequence("/d", hold(0, 0)).contains("would empty /d, which holds 12 files"));
+    }
+}

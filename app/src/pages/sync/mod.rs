@@ -1,0 +1,10 @@
+//! The pages of syncs.
+
+pub(super) mod batch;
+pub(super) mod close;
+pub(super) mod files;
+pub(super) mod hold;
+pub(super) mod list;
+pub(super) mod page;
+pub(super) mod running;
+pub(super) mod timeline;

@@ -1,0 +1,308 @@
+//! One sync: its facts, its files, and how to end or abort it. As they change.
+
+use crate::api::{AsOf, Session, SyncRows, compare_expected, get_difference, get_sync_rows, get_timeline};
+use crate::components::clock::Clock;
+use crate::components::copy::{Command, CopyButton};
+use crate::components::fresh::{ASKING_MS_MIN, Fresh};
+use crate::components::icon::{Icon, Picture};
+use crate::components::page::{Heading, page};
+use crate::components::pager::Pager;
+use crate::components::sign_in_form::SignInHint;
+use crate::components::status::{SyncPill, meaning, short};
+use crate::components::time::{Elapsed, RelativeTime};
+use crate::drawing::Drawing;
+use crate::error::ApiError;
+use crate::format;
+use crate::json;
+use crate::live::{Heard, Live};
+use crate::pages::sync::batch::{Changes, ExpectedFiles};
+use crate::pages::sync::close::CloseButtons;
+use crate::pages::sync::files::FileTable;
+use crate::pages::sync::hold::HoldNotice;
+use crate::pages::sync::running;
+use crate::pages::sync::running::Running;
+use crate::pages::sync::timeline::Waterfall;
+use crate::pages::tour::upload_command;
+use crate::query::{Filters, use_filters};
+use crate::visible::visible;
+use lakeshore::model::access::role::Role;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::sync::comparison::Comparison;
+use lakeshore::model::sync::difference::Difference;
+use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::status::Status;
+use lakeshore::model::time::Timestamp;
+use leptos::prelude::*;
+use leptos_router::hooks::use_params_map;
+use serde::{Deserialize, Serialize};
+
+/// What visits many rows is asked for less often.
+const BATCH_MS_MIN: i64 = 2000;
+
+/// A sync and one page of its files, how they came, and what it was declared to hold. A difference is asked for where a
+/// person has to decide.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct View {
+    filters: Filters,
+    rows: AsOf<SyncRows>,
+    drawing: Drawing,
+    comparison: Option<Comparison>,
+    difference: Option<Difference>,
+}
+
+async fn ask(sync_id: SyncId, filters: Filters) -> Result<View, ApiError> {
+    let rows = get_sync_rows(sync_id, filters.parameters()?).await?;
+    let drawing = get_timeline(sync_id).await?.value;
+    let (comparison, difference) = ask_batch(&rows.value.sync).await;
+    Ok(View { filters, rows, drawing, comparison, difference })
+}
+
+/// What cannot be told now, the page does without.
+async fn ask_batch(sync: &Sync) -> (Option<Comparison>, Option<Difference>) {
+    let comparison = match sync.expected {
+        Some(_) => compare_expected(sync.sync_id).await.ok().flatten(),
+        None => None,
+    };
+    let difference = match sync.held {
+        Some(_) => get_difference(sync.sync_id).await.ok(),
+        None => None,
+    };
+    (comparison, difference)
+}
+
+#[component]
+pub fn SyncDetail() -> impl IntoView {
+    let params = use_params_map();
+    let filters = use_filters();
+    // What is no number names no sync: none has the number 0.
+    let id =
+        Memo::new(move |_| SyncId(params.with(|params| params.get("id")).and_then(|id| id.parse().ok()).unwrap_or(0)));
+    let data = json::ask(move || (id.get(), filters.get()), |(id, filters)| ask(id, filters));
+    page(move || format!("Sync {}", id.get()), data, |session, view| view! { <SyncView session view/> })
+}
+
+#[component]
+fn SyncView(session: Session, view: View) -> impl IntoView {
+    let View { filters, rows, drawing, comparison, difference } = view;
+    let AsOf { now: as_of, last_event, value: SyncRows { sync, uploads, in_flight } } = rows;
+    Clock::here().observe(as_of);
+    let id = sync.sync_id;
+    let fixed = sync.clone();
+    let sync = RwSignal::new(sync);
+    let uploads = RwSignal::new(uploads);
+    let in_flight = RwSignal::new(in_flight);
+    let drawing = RwSignal::new(drawing);
+    let comparison = RwSignal::new(comparison);
+    let difference = RwSignal::new(difference);
+    let asked = StoredValue::new(filters.clone());
+    let is_open = Memo::new(move |_| sync.with(|sync| sync.sync_status == Status::Syncing));
+    let live = Live::here();
+    let hear = move |heard: &Heard| {
+        if heard.sync_id() != Some(id) {
+            return false;
+        }
+        if let Some(now) = &heard.sync {
+            sync.set(now.clone());
+        }
+        in_flight.update(|uploads| running::hear(uploads, heard));
+        !matches!(heard.kind.as_str(), "upload_progress" | "upload_left")
+    };
+    let fresh = Fresh::keep(last_event, ASKING_MS_MIN, hear, move || async move {
+        let parameters = asked.try_with_value(Filters::parameters)?.ok()?;
+        let AsOf { last_event, value: now, .. } = get_sync_rows(id, parameters).await.ok()?;
+        uploads.try_set(now.uploads);
+        // Else what was heard meanwhile is newer.
+        if live.is_heard_in(last_event) {
+            sync.try_set(now.sync);
+            in_flight.try_set(now.in_flight);
+        }
+        Some(last_event)
+    });
+    let concerns = move |heard: &Heard| {
+        heard.sync_id() == Some(id) && !matches!(heard.kind.as_str(), "upload_progress" | "upload_left")
+    };
+    Fresh::keep(last_event, BATCH_MS_MIN, concerns, move || async move {
+        let AsOf { last_event, value, .. } = get_timeline(id).await.ok()?;
+        drawing.try_set(value);
+        let (compared, differs) = ask_batch(&sync.try_get_untracked()?).await;
+        comparison.try_set(compared);
+        if differs.is_some() {
+            difference.try_set(differs);
+        }
+        Some(last_event)
+    });
+    let refresh = Callback::new(move |()| fresh.now());
+    let may_write = session.has_role(Role::Write);
+    let is_signed_in = session.signed_in.is_some();
+    let command = upload_command(&session.site.origin, &id.to_string(), "sales.parquet", !session.site.is_open);
+    let title = if fixed.name.is_empty() { format!("Sync {id}") } else { fixed.name.clone() };
+    let is_empty = Memo::new(move |_| uploads.with(Vec::is_empty));
+    let base = format!("/syncs/{id}");
+    view! {
+        <p class="crumb">
+            <a href="/syncs">"Syncs"</a>
+        </p>
+        <Heading title=title>
+            <Show when=move || is_open.get() && may_write>
+                <a class="button" href=format!("/upload?sync={id}")>
+                    <Picture icon=Icon::Plus/>
+                    "Add files"
+                </a>
+                <CloseButtons sync refresh/>
+            </Show>
+        </Heading>
+        <HoldNotice sync may_write as_of refresh/>
+        <DuplicateNotice sync/>
+        <Facts sync fixed as_of/>
+        <Running sync in_flight as_of may_write/>
+        <Show when=move || is_open.get() && !may_write>
+            <SignInHint is_signed_in purpose="to add files, end or abort this sync"/>
+        </Show>
+        <Show when=move || is_open.get()>
+            <details class="section">
+                <summary>"Upload to this sync by curl"</summary>
+                <Command text=command.clone() label="Copy the upload command"/>
+            </details>
+        </Show>
+        <ExpectedFiles comparison/>
+        <Waterfall drawing sync_id=id.0 may_resend=Signal::derive(move || is_open.get() && may_write)/>
+        <Changes sync difference/>
+        <section class="section" aria-labelledby="files-title">
+            <h2 id="files-title">"Files"</h2>
+            <Show
+                when=move || !is_empty.get()
+                fallback=|| view! { <p class="quiet">"No file has been sent to this sync."</p> }
+            >
+                <FileTable rows=uploads as_of/>
+            </Show>
+            {move || {
+                view! { <Pager base=base.clone() filters=asked.get_value() rows=uploads.with(Vec::len)/> }
+            }}
+        </section>
+    }
+    .into_any()
+}
+
+/// Names that came twice, of which only the last is there: two folders of one name each, most often.
+#[component]
+fn DuplicateNotice(sync: RwSignal<Sync>) -> impl IntoView {
+    let duplicates = Memo::new(move |_| sync.with(|sync| (sync.num_duplicates, sync.duplicate_names.clone())));
+    view! {
+        {move || {
+            let (count, names) = duplicates.get();
+            (count > 0)
+                .then(|| {
+                    let more = if count > names.len() as u64 { ", …" } else { "" };
+                    let named = format!("{}{more}", names.join(", "));
+                    view! {
+                        <div class="notice">
+                            <Picture icon=Icon::Warning/>
+                            <p>
+                                {format!(
+                                    "{} replaced another file of this sync with the same name: ",
+                                    format::counted(count, "upload"),
+                                )}
+                                <span class="path">{named}</span>
+                                ". The earlier ones are in the trash; give files names of their own, or a path each."
+                            </p>
+                        </div>
+                    }
+                })
+        }}
+    }
+    .into_any()
+}
+
+/// The sync that a superseded one has given way to.
+fn successor(message: &str) -> Option<SyncId> {
+    message.strip_prefix("superseded by sync ")?.parse().ok()
+}
+
+#[component]
+fn Facts(sync: RwSignal<Sync>, fixed: Sync, as_of: Timestamp) -> impl IntoView {
+    let status = Memo::new(move |_| sync.with(|sync| sync.sync_status));
+    let is_held = Memo::new(move |_| sync.with(|sync| sync.held.is_some()));
+    let end = Memo::new(move |_| sync.with(|sync| sync.end_time));
+    let message = Memo::new(move |_| sync.with(|sync| sync.message.clone()));
+    let failed = Memo::new(move |_| sync.with(|sync| sync.num_failed));
+    let differing = Memo::new(move |_| sync.with(|sync| sync.num_schema_differences));
+    let (number, path) = (fixed.sync_id.to_string(), fixed.path.to_string());
+    let by = if fixed.started_by.is_empty() { "nobody signed in".to_owned() } else { fixed.started_by };
+    view! {
+        <Show when=move || !message.with(String::is_empty)>
+            <div class="notice notice-error">
+                <Picture icon=Icon::Warning/>
+                <p>
+                    {move || message.with(|message| crate::components::error_box::sentence(message))}
+                    {move || {
+                        message
+                            .with(|message| successor(message))
+                            .map(|successor| view! { " " <a href=format!("/syncs/{successor}")>"Go to it"</a> })
+                    }}
+                </p>
+            </div>
+        </Show>
+        <dl class="facts">
+            <div>
+                <dt>"Status"</dt>
+                <dd id="sync-status" aria-live="polite">
+                    {move || view! { <SyncPill status=status.get() is_held=is_held.get()/> }}
+                </dd>
+            </div>
+            <div>
+                <dt>"Number"</dt>
+                <dd class="copied">
+                    {number.clone()} <CopyButton text=number label="Copy the number of the sync"/>
+                </dd>
+            </div>
+            <div class="fact-wide">
+                <dt>"Path"</dt>
+                <dd class="copied">
+                    <span class="path">{visible(path.clone())}</span>
+                    <CopyButton text=path label="Copy the lake path"/>
+                </dd>
+            </div>
+            <div>
+                <dt>"Type"</dt>
+                <dd title=meaning(fixed.sync_type)>{short(fixed.sync_type)}</dd>
+            </div>
+            <div>
+                <dt>"Files"</dt>
+                <dd>{move || sync.with(|sync| format::count(sync.total_files))}</dd>
+            </div>
+            <div>
+                <dt>"In flight"</dt>
+                <dd>{move || sync.with(|sync| format::count(sync.num_in_flight))}</dd>
+            </div>
+            <div>
+                <dt>"Failed"</dt>
+                <dd class:bad=move || { failed.get() > 0 }>{move || format::count(failed.get())}</dd>
+            </div>
+            <Show when=move || { differing.get() > 0 }>
+                <div>
+                    <dt title="Files whose columns are not those of the dataset before">"Other columns"</dt>
+                    <dd class="warned">{move || format::counted(differing.get(), "file")}</dd>
+                </div>
+            </Show>
+            <div>
+                <dt>"Size"</dt>
+                <dd>{move || sync.with(|sync| format::bytes(sync.size_bytes))}</dd>
+            </div>
+            <div>
+                <dt>"Started"</dt>
+                <dd>
+                    <RelativeTime at=fixed.start_time as_of/>
+                </dd>
+            </div>
+            <div>
+                <dt>"Duration"</dt>
+                <dd>{move || view! { <Elapsed start=fixed.start_time end=end.get() as_of/> }}</dd>
+            </div>
+            <div>
+                <dt>"Started by"</dt>
+                <dd>{by}</dd>
+            </div>
+        </dl>
+    }
+    .into_any()
+}

@@ -1,0 +1,30 @@
+//! The waterfall of a sync, on its page.
+
+use crate::drawing::Drawing;
+use leptos::prelude::*;
+
+#[component]
+pub fn Waterfall(drawing: RwSignal<Drawing>, sync_id: u64, may_resend: Signal<bool>) -> impl IntoView {
+    let has_any = Memo::new(move |_| drawing.with(|drawing| !drawing.picture.is_empty()));
+    let has_failed = Memo::new(move |_| drawing.with(|drawing| drawing.has_failed));
+    view! {
+        <Show when=move || has_any.get()>
+            <section class="section" aria-labelledby="timeline-title">
+                <div class="section-heading">
+                    <h2 id="timeline-title">"Timeline"</h2>
+                    <Show when=move || has_failed.get() && may_resend.get()>
+                        <a class="button button-small" href=format!("/upload?sync={sync_id}")>
+                            "Send the failed ones again…"
+                        </a>
+                    </Show>
+                </div>
+                <div inner_html=move || drawing.with(|drawing| drawing.picture.clone())></div>
+                <details class="names">
+                    <summary>"The timeline as a table"</summary>
+                    <div inner_html=move || drawing.with(|drawing| drawing.table.clone())></div>
+                </details>
+            </section>
+        </Show>
+    }
+    .into_any()
+}

@@ -1,0 +1,254 @@
+//! What one sync has put into the trash, piece by piece: all of it or some goes back.
+
+use crate::api::trash::{TrashOfSync, get_trash_of_sync};
+use crate::api::{AsOf, Session};
+use crate::components::clock::Clock;
+use crate::components::empty::Empty;
+use crate::components::fresh::{ASKING_MS_MIN, Fresh};
+use crate::components::icon::{Icon, Picture};
+use crate::components::live_rows::LiveRows;
+use crate::components::page::{Heading, page};
+use crate::components::pager::Pager;
+use crate::components::table_head::{column, table_head};
+use crate::components::time::RelativeTime;
+use crate::format;
+use crate::json;
+use crate::pages::trash::page::{Told, concerns};
+use crate::pages::trash::parts::{Doomed, EmptyForm, Leaves, reason, size, title};
+use crate::query::{Filters, use_filters};
+use crate::refusal;
+use crate::visible::visible;
+use lakeshore::model::access::role::Role;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::time::Timestamp;
+use lakeshore::model::trash::{TrashEntry, TrashGroup, TrashKind};
+use leptos::prelude::*;
+use leptos_router::hooks::use_params_map;
+
+#[component]
+pub fn TrashSync() -> impl IntoView {
+    refusal::provide();
+    let params = use_params_map();
+    let filters = use_filters();
+    let id = Memo::new(move |_| params.with(|params| params.get("id")).and_then(|id| id.parse().ok()).unwrap_or(0));
+    let data = json::ask(
+        move || (SyncId(id.get()), filters.get()),
+        |(id, filters)| async move {
+            let listed = get_trash_of_sync(id, filters.clone()).await?;
+            Ok((id, filters, listed))
+        },
+    );
+    let of_page = move || match id.get() {
+        0 => "Trash: displaced by restores".to_owned(),
+        id => format!("Trash of sync {id}"),
+    };
+    page(of_page, data, |session, (id, filters, listed)| view! { <OfSync session id filters listed/> })
+}
+
+#[component]
+fn OfSync(session: Session, id: SyncId, filters: Filters, listed: AsOf<TrashOfSync>) -> impl IntoView {
+    Clock::here().observe(listed.now);
+    let as_of = listed.now;
+    let TrashOfSync { group, pieces } = listed.value;
+    let heading = group.as_ref().map_or_else(|| format!("Sync {id}"), title);
+    let group = RwSignal::new(group);
+    let rows = RwSignal::new(pieces);
+    let asked = StoredValue::new(filters);
+    Fresh::keep(listed.last_event, ASKING_MS_MIN, concerns, move || async move {
+        let listed = get_trash_of_sync(id, asked.try_get_value()?).await.ok()?;
+        group.try_set(listed.value.group);
+        rows.try_set(listed.value.pieces);
+        Some(listed.last_event)
+    });
+    let may_restore = session.has_role(Role::Write);
+    let may_empty = session.has_role(Role::Admin);
+    let is_empty = Memo::new(move |_| rows.with(Vec::is_empty));
+    let base = format!("/trash/syncs/{id}");
+    view! {
+        <nav class="crumbs" aria-label="Above">
+            <a href="/trash">"Trash"</a>
+        </nav>
+        <Heading title=heading/>
+        <Told/>
+        {move || group.get().map(|group| view! { <Facts group as_of/> })}
+        {move || {
+            if is_empty.get() {
+                view! {
+                    <Empty title="Nothing of it is left in the trash">
+                        <p>
+                            "It was restored, or removed for good. " <a href="/activity?what=trash_restored">"The activity"</a>
+                            " says by whom and when."
+                        </p>
+                    </Empty>
+                }
+                    .into_any()
+            } else {
+                view! { <Pieces rows id as_of may_restore/> }.into_any()
+            }
+        }}
+        {move || view! { <Pager base=base.clone() filters=asked.get_value() rows=rows.with(Vec::len)/> }}
+        {move || {
+            group
+                .get()
+                .filter(|_| may_empty)
+                .map(|group| {
+                    let what = format!("Deletes {} of {}.", format::counted(group.pieces, "piece"), title(&group));
+                    view! { <EmptyForm doomed=Doomed::OfSync(id) what/> }
+                })
+        }}
+    }
+    .into_any()
+}
+
+#[component]
+fn Facts(group: TrashGroup, as_of: Timestamp) -> impl IntoView {
+    let why =
+        if group.sync_id == SyncId(0) { "A restore has put something else in its place" } else { reason(group.reason) };
+    view! {
+        <dl class="facts">
+            {group
+                .path
+                .map(|path| {
+                    view! {
+                        <div>
+                            <dt>"Dataset"</dt>
+                            <dd class="path">{visible(path.to_string())}</dd>
+                        </div>
+                    }
+                })}
+            <div>
+                <dt>"Why"</dt>
+                <dd>{why}</dd>
+            </div>
+            {(group.sync_id != SyncId(0))
+                .then(|| {
+                    let id = group.sync_id;
+                    view! {
+                        <div>
+                            <dt>"By"</dt>
+                            <dd>
+                                <a href=format!("/syncs/{id}")>{format!("Sync {id}")}</a>
+                            </dd>
+                        </div>
+                    }
+                })}
+            <div>
+                <dt>"Files"</dt>
+                <dd>{format::count(group.totals.files)}</dd>
+            </div>
+            <div>
+                <dt>"Size"</dt>
+                <dd>{size(group.totals, group.num_uncounted)}</dd>
+            </div>
+            <div>
+                <dt>"The first goes"</dt>
+                <dd>
+                    <Leaves at=group.expires_at as_of/>
+                </dd>
+            </div>
+        </dl>
+    }
+    .into_any()
+}
+
+#[component]
+fn Pieces(rows: RwSignal<Vec<TrashEntry>>, id: SyncId, as_of: Timestamp, may_restore: bool) -> impl IntoView {
+    view! {
+        <form method="post" action="/fn/restore-trash">
+            <table class="table table-pieces">
+                {table_head([
+                    column("Chosen").unseen().when(may_restore), column("What"), column("Files").number(),
+                    column("Size").number(), column("Came"), column("Goes"),
+                    column("Actions").unseen().when(may_restore),
+                ])}
+                <tbody>
+                    <LiveRows
+                        rows
+                        id=|entry: &TrashEntry| entry.trash_id.0
+                        row=move |entry| view! { <PieceRow entry as_of may_restore/> }
+                    />
+                </tbody>
+            </table>
+            {may_restore
+                .then(|| {
+                    view! {
+                        <p class="form-buttons">
+                            <button type="submit" class="button">
+                                <Picture icon=Icon::Restore/>
+                                "Restore the chosen"
+                            </button>
+                            <button
+                                type="submit"
+                                class="button button-primary"
+                                name="sync_id"
+                                value=id.to_string()
+                                title="Puts back, at each place, what was there before. What is there now comes here."
+                            >
+                                "Restore all"
+                            </button>
+                        </p>
+                    }
+                })}
+        </form>
+    }
+}
+
+#[component]
+fn PieceRow(entry: Signal<TrashEntry>, as_of: Timestamp, may_restore: bool) -> impl IntoView {
+    let fixed = entry.get_untracked();
+    let id = fixed.trash_id;
+    let icon = if fixed.kind == TrashKind::Dataset { Icon::Folder } else { Icon::File };
+    let totals = Memo::new(move |_| entry.with(|entry| entry.totals));
+    let origin = fixed.origin.to_string();
+    let (choose, restore) = (visible(format!("Choose {origin}")), visible(format!("Restore {origin}")));
+    view! {
+        <tr>
+            {may_restore
+                .then(|| {
+                    view! {
+                        <td class="cell-choose">
+                            <input type="checkbox" name="trash_ids[]" value=id.to_string() aria-label=choose/>
+                        </td>
+                    }
+                })}
+            <td class="cell-main">
+                <span class="with-icon">
+                    <Picture icon/>
+                    <a class="path path-main" href=format!("/trash/pieces/{id}") title="Look into it">
+                        {visible(origin)}
+                    </a>
+                </span>
+            </td>
+            <td data-label="Files" class="number">
+                {move || totals.get().map_or("counting…".to_owned(), |totals| format::count(totals.files))}
+            </td>
+            <td data-label="Size" class="number">
+                {move || totals.get().map_or("counting…".to_owned(), |totals| format::bytes(totals.bytes))}
+            </td>
+            <td data-label="Came">
+                <RelativeTime at=fixed.trashed_at as_of/>
+            </td>
+            <td data-label="Goes">
+                <Leaves at=fixed.expires_at as_of/>
+            </td>
+            {may_restore
+                .then(|| {
+                    view! {
+                        <td class="cell-actions">
+                            <button
+                                type="submit"
+                                class="button button-small"
+                                name="trash_id"
+                                value=id.to_string()
+                                aria-label=restore
+                            >
+                                <Picture icon=Icon::Restore/>
+                                "Restore"
+                            </button>
+                        </td>
+                    }
+                })}
+        </tr>
+    }
+    .into_any()
+}

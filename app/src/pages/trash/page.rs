@@ -1,0 +1,252 @@
+//! What syncs have replaced or dropped, by the sync that did, and the way back; or, for an admin, out of the lake.
+
+use crate::api::trash::{TrashPage, get_trash};
+use crate::api::{AsOf, Session};
+use crate::components::clock::Clock;
+use crate::components::empty::{Empty, NothingFound};
+use crate::components::error_box::ErrorBox;
+use crate::components::filters::{FilterBar, Offered};
+use crate::components::fresh::{ASKING_MS_MIN, Fresh};
+use crate::components::icon::{Icon, Picture};
+use crate::components::live_rows::LiveRows;
+use crate::components::page::{Heading, page};
+use crate::components::pager::Pager;
+use crate::components::sign_in_form::SignInHint;
+use crate::components::table_head::{column, table_head};
+use crate::components::time::RelativeTime;
+use crate::format;
+use crate::json;
+use crate::live::Heard;
+use crate::pages::trash::parts::{Doomed, EmptyForm, Leaves, reason, size, title};
+use crate::pages::trash::said::SaidNotice;
+use crate::query::{Filters, use_filters};
+use crate::refusal;
+use crate::trash_outcome::Said;
+use crate::visible::visible;
+use lakeshore::model::access::role::Role;
+use lakeshore::model::dataset::day::DAY_MS;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::time::Timestamp;
+use lakeshore::model::trash::{TrashGroup, TrashSummary};
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+
+#[component]
+pub fn Trash() -> impl IntoView {
+    refusal::provide();
+    let filters = use_filters();
+    let trash = json::ask(
+        move || filters.get(),
+        |filters| async move {
+            let listed = get_trash(filters.clone()).await?;
+            Ok((filters, listed))
+        },
+    );
+    page(|| "Trash".to_owned(), trash, |session, (filters, listed)| view! { <TrashView session filters listed/> })
+}
+
+/// What may change a page of the trash.
+pub(in crate::pages) fn concerns(heard: &Heard) -> bool {
+    match heard.kind.as_str() {
+        "uploads_landed" => heard.num_replaced > 0,
+        "trash_changed" | "trash_restored" | "sync_published" | "sync_failed" => true,
+        _ => false,
+    }
+}
+
+#[component]
+fn TrashView(session: Session, filters: Filters, listed: AsOf<TrashPage>) -> impl IntoView {
+    Clock::here().observe(listed.now);
+    let as_of = listed.now;
+    let summary = RwSignal::new(listed.value.summary);
+    let rows = RwSignal::new(listed.value.groups);
+    let asked = StoredValue::new(filters.clone());
+    Fresh::keep(listed.last_event, ASKING_MS_MIN, concerns, move || async move {
+        let listed = get_trash(asked.try_get_value()?).await.ok()?;
+        summary.try_set(listed.value.summary);
+        rows.try_set(listed.value.groups);
+        Some(listed.last_event)
+    });
+    let may_restore = session.has_role(Role::Write);
+    let may_empty = session.has_role(Role::Admin);
+    let is_empty = Memo::new(move |_| rows.with(Vec::is_empty));
+    let is_filtered = !filters.is_empty();
+    let offered = Offered { path: true, ..Offered::default() };
+    view! {
+        <Heading title="Trash"/>
+        <Told/>
+        {(!may_restore)
+            .then(|| view! { <SignInHint is_signed_in=session.signed_in.is_some() purpose="to restore something"/> })}
+        <p class="lead quiet">{move || summary.with(in_words)}</p>
+        <FilterBar base="/trash" filters offered text_label="Name or path"/>
+        {move || match (is_empty.get(), is_filtered) {
+            (false, _) => view! { <GroupTable rows as_of may_restore/> }.into_any(),
+            (true, true) => view! { <NothingFound base="/trash"/> }.into_any(),
+            (true, false) => {
+                view! {
+                    <Empty title="The trash is empty">
+                        <p>
+                            "What a full sync replaces, what an upload overwrites, and what an aborted sync had staged comes here, whole. One act puts it back."
+                        </p>
+                    </Empty>
+                }
+                    .into_any()
+            }
+        }}
+        {move || {
+            view! { <Pager base="/trash".to_owned() filters=asked.get_value() rows=rows.with(Vec::len)/> }
+        }}
+        {move || {
+            (may_empty && summary.with(|summary| summary.pieces > 0))
+                .then(|| {
+                    let what = "Deletes what is in the trash of the whole lake, whatever the filter shows.".to_owned();
+                    view! { <EmptyForm doomed=Doomed::All what/> }
+                })
+        }}
+    }
+    .into_any()
+}
+
+/// What has come of the form that led here, or what the server had to say of it.
+#[component]
+pub(in crate::pages) fn Told() -> impl IntoView {
+    let map = use_query_map();
+    move || {
+        map.with(|map| {
+            view! {
+                {Said::from_map(map).map(|said| view! { <SaidNotice said/> })}
+                {refusal::of_address(map).map(|error| view! { <ErrorBox error/> })}
+            }
+        })
+    }
+}
+
+/// `3 pieces, 12 files, 3.1 GB. Each is removed for good 30 d after it came.`
+fn in_words(summary: &TrashSummary) -> String {
+    let held = match summary.pieces {
+        0 => String::new(),
+        pieces => {
+            let counting = if summary.num_uncounted > 0 { " counted so far" } else { "" };
+            format!("{}, {}{counting}. ", format::counted(pieces, "piece"), format::totals(summary.totals))
+        }
+    };
+    let kept = match summary.kept_ms {
+        Some(kept_ms) if kept_ms > 0 && kept_ms % DAY_MS == 0 => {
+            let days = format::counted((kept_ms / DAY_MS).unsigned_abs(), "day");
+            format!("What comes here is removed for good after {days}")
+        }
+        Some(kept_ms) => format!("What comes here is removed for good after {}", format::duration(kept_ms)),
+        None => "What comes here stays until somebody removes it".to_owned(),
+    };
+    let beyond = match summary.bytes_max {
+        Some(bytes_max) => format!("; beyond {} the oldest goes first", format::bytes(bytes_max)),
+        None => String::new(),
+    };
+    format!("{held}{kept}{beyond}.")
+}
+
+#[component]
+fn GroupTable(rows: RwSignal<Vec<TrashGroup>>, as_of: Timestamp, may_restore: bool) -> impl IntoView {
+    view! {
+        <table class="table table-trash">
+            {table_head([
+                column("Put here by"), column("Pieces").number(), column("Files").number(), column("Size").number(),
+                column("Came"), column("Goes"), column("Actions").unseen().when(may_restore),
+            ])}
+            <tbody>
+                <LiveRows
+                    rows
+                    id=|group: &TrashGroup| group.sync_id.0
+                    row=move |group| view! { <GroupRow group as_of may_restore/> }
+                />
+            </tbody>
+        </table>
+    }
+}
+
+#[component]
+fn GroupRow(group: Signal<TrashGroup>, as_of: Timestamp, may_restore: bool) -> impl IntoView {
+    let fixed = group.get_untracked();
+    let id = fixed.sync_id;
+    let name = title(&fixed);
+    let path = fixed.path.as_ref().map(ToString::to_string);
+    let of_what = path.clone().unwrap_or_else(|| name.clone());
+    let why = (id != SyncId(0)).then(|| reason(fixed.reason));
+    let counted = Memo::new(move |_| group.with(|group| (group.totals, group.num_uncounted)));
+    view! {
+        <tr>
+            <td class="cell-main">
+                <a class="row-name" href=format!("/trash/syncs/{id}")>
+                    {visible(name)}
+                </a>
+                {path.map(|path| view! { <span class="path">{visible(path)}</span> })}
+                {why.map(|why| view! { <span class="row-detail">{why}</span> })}
+            </td>
+            <td data-label="Pieces" class="number">
+                {move || format::count(group.with(|group| group.pieces))}
+            </td>
+            <td data-label="Files" class="number">
+                {move || {
+                    let (totals, uncounted) = counted.get();
+                    if uncounted > 0 && totals.files == 0 { "counting…".to_owned() } else { format::count(totals.files) }
+                }}
+            </td>
+            <td data-label="Size" class="number">
+                {move || {
+                    let (totals, uncounted) = counted.get();
+                    size(totals, uncounted)
+                }}
+            </td>
+            <td data-label="Came">
+                {move || view! { <RelativeTime at=group.with(|group| group.last_at) as_of/> }}
+            </td>
+            <td data-label="Goes">
+                {move || view! { <Leaves at=group.with(|group| group.expires_at) as_of/> }}
+            </td>
+            {may_restore
+                .then(|| {
+                    view! {
+                        <td class="cell-actions">
+                            <form method="post" action="/fn/restore-trash">
+                                <button
+                                    type="submit"
+                                    class="button button-small"
+                                    name="sync_id"
+                                    value=id.to_string()
+                                    aria-label=visible(format!("Restore {of_what}"))
+                                    title="Puts back what was there before. What is there now comes here."
+                                >
+                                    <Picture icon=Icon::Restore/>
+                                    "Restore"
+                                </button>
+                            </form>
+                        </td>
+                    }
+                })}
+        </tr>
+    }
+    .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lakeshore::model::totals::Totals;
+
+    #[test]
+    fn the_trash_is_told_in_a_sentence() {
+        let totals = Totals { files: 12, bytes: 3_100_000_000 };
+        let summary = TrashSummary {
+            pieces: 3,
+            totals,
+            num_uncounted: 0,
+            kept_ms: Some(30 * DAY_MS),
+            bytes_max: Some(5_000_000_000),
+        };
+        let words = "3 pieces, 12 files, 3.1 GB. What comes here is removed for good after 30 days; beyond 5.0 GB the oldest goes first.";
+        assert_eq!(in_words(&summary), words);
+        let none =
+            TrashSummary { pieces: 0, totals: Totals::default(), num_uncounted: 0, kept_ms: None, bytes_max: None };
+        assert_eq!(in_words(&none), "What comes here stays until somebody removes it.");
+    }
+}

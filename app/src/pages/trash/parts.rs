@@ -1,0 +1,140 @@
+//! What the pages of the trash share: why something is there, when it goes, and the form that makes it go at once.
+
+use crate::components::icon::{Icon, Picture};
+use crate::components::time::RelativeTime;
+use crate::format;
+use crate::visible::visible;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::id::TrashId;
+use lakeshore::model::time::Timestamp;
+use lakeshore::model::totals::Totals;
+use lakeshore::model::trash::{TrashGroup, TrashReason};
+use leptos::prelude::*;
+use std::time::Duration;
+
+/// How long before its end something is said to go soon.
+const ENDING: Duration = Duration::from_secs(2 * 24 * 3600);
+
+pub fn reason(reason: TrashReason) -> &'static str {
+    match reason {
+        TrashReason::Replaced => "Replaced by a full sync",
+        TrashReason::Overwritten => "Overwritten by an upload of the same name",
+        TrashReason::Aborted => "Sent to a full sync that was aborted",
+        TrashReason::Expired => "Sent to a full sync that was left alone",
+        TrashReason::Superseded => "Sent to a full sync that gave way to a new one",
+        TrashReason::Restored => "Displaced by a restore",
+    }
+}
+
+/// What has put it there, by name.
+pub fn title(group: &TrashGroup) -> String {
+    match group.sync_id {
+        SyncId(0) => "Displaced by restores".to_owned(),
+        id if group.sync_name.is_empty() => format!("Sync {id}"),
+        _ => group.sync_name.clone(),
+    }
+}
+
+/// Of what was not counted yet nothing is known.
+pub fn size(totals: Totals, num_uncounted: u64) -> String {
+    match num_uncounted {
+        0 => format::bytes(totals.bytes),
+        _ if totals.files == 0 => "counting…".to_owned(),
+        _ => format!("{}, counting…", format::bytes(totals.bytes)),
+    }
+}
+
+/// `in 6 d`, and a sign where that is soon.
+#[component]
+pub fn Leaves(at: Option<Timestamp>, as_of: Timestamp) -> impl IntoView {
+    let Some(at) = at else { return view! { <span class="quiet">"Stays"</span> }.into_any() };
+    let is_soon = at.minus(ENDING) <= as_of;
+    if is_soon {
+        view! {
+            <span class="pill pill-held">
+                <Picture icon=Icon::Warning/>
+                <RelativeTime at as_of/>
+            </span>
+        }
+        .into_any()
+    } else {
+        view! { <RelativeTime at as_of/> }.into_any()
+    }
+}
+
+/// What is to be removed for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doomed {
+    Piece(TrashId),
+    OfSync(SyncId),
+    All,
+}
+
+/// Opened on purpose, and confirmed by a word that is typed.
+#[component]
+pub fn EmptyForm(doomed: Doomed, what: String) -> impl IntoView {
+    let (word, label) = match doomed {
+        Doomed::Piece(_) | Doomed::OfSync(_) => ("delete", "Delete for good"),
+        Doomed::All => ("empty", "Empty the trash"),
+    };
+    let hidden = match doomed {
+        Doomed::Piece(TrashId(id)) => Some(("trash_id", id)),
+        Doomed::OfSync(SyncId(id)) => Some(("sync_id", id)),
+        Doomed::All => None,
+    };
+    view! {
+        <details class="danger-zone section">
+            <summary>{format!("{label}…")}</summary>
+            <form method="post" action="/fn/empty-trash" class="card">
+                <p>{visible(what)} " It cannot be restored any more."</p>
+                {hidden.map(|(name, id)| view! { <input type="hidden" name=name value=id.to_string()/> })}
+                <div class="form-row">
+                    {(doomed == Doomed::All)
+                        .then(|| {
+                            view! {
+                                <label class="field">
+                                    <span>"What goes"</span>
+                                    <select class="input" name="older_than_days">
+                                        <option value="0">"everything"</option>
+                                        <option value="1">"what is older than a day"</option>
+                                        <option value="7">"what is older than 7 days"</option>
+                                        <option value="30">"what is older than 30 days"</option>
+                                    </select>
+                                </label>
+                            }
+                        })}
+                    <label class="field">
+                        <span>{format!("Type \"{word}\" to confirm")}</span>
+                        <input
+                            class="input"
+                            name="word"
+                            required
+                            pattern=format!(" *{word} *")
+                            title=format!("The word {word}")
+                            autocomplete="off"
+                            autocapitalize="none"
+                            spellcheck="false"
+                        />
+                    </label>
+                    <button type="submit" class="button button-danger">
+                        {label}
+                    </button>
+                </div>
+            </form>
+        </details>
+    }
+    .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_counted_yet_is_said_so() {
+        let totals = Totals { files: 2, bytes: 1200 };
+        assert_eq!(size(totals, 0), "1.2 kB");
+        assert_eq!(size(totals, 3), "1.2 kB, counting…");
+        assert_eq!(size(Totals::default(), 1), "counting…");
+    }
+}

@@ -1,0 +1,204 @@
+//! A piece of the trash, looked into before it is restored: its folders, its files, and what is in them.
+
+use crate::api::trash::look_into_trash;
+use crate::api::{AsOf, Session};
+use crate::components::clock::Clock;
+use crate::components::copy::CopyButton;
+use crate::components::fact::fact;
+use crate::components::icon::{Icon, Picture};
+use crate::components::page::{Heading, page};
+use crate::components::pager::PageLinks;
+use crate::components::table_head::{column, table_head};
+use crate::components::time::RelativeTime;
+use crate::format;
+use crate::json;
+use crate::pages::lake::file::content;
+use crate::pages::trash::page::Told;
+use crate::pages::trash::parts::{Doomed, EmptyForm, Leaves, reason};
+use crate::query::{percent_encoded, use_query};
+use crate::refusal;
+use crate::visible::visible;
+use lakeshore::model::access::role::Role;
+use lakeshore::model::id::TrashId;
+use lakeshore::model::time::Timestamp;
+use lakeshore::model::trash::{TrashEntry, TrashedFile};
+use lakeshore::service::{InTrash, LookIntoTrash, TrashContent};
+use leptos::prelude::*;
+use leptos_router::hooks::use_params_map;
+
+/// Rows of a folder on one page.
+const FILES_PER_PAGE: u64 = 100;
+
+#[component]
+pub fn TrashPiece() -> impl IntoView {
+    refusal::provide();
+    let params = use_params_map();
+    let map = use_query();
+    let id = Memo::new(move |_| params.with(|params| params.get("id")).and_then(|id| id.parse().ok()).unwrap_or(0));
+    let at = Memo::new(move |_| {
+        map.with(|map| {
+            let page = map.get("page").and_then(|page| page.parse::<u64>().ok()).unwrap_or(0);
+            (map.get("at").filter(|at| !at.is_empty()), page)
+        })
+    });
+    let data = json::ask(
+        move || (TrashId(id.get()), at.get()),
+        |(trash_id, (relative, page))| async move {
+            let (from, size) = (Some(page.saturating_mul(FILES_PER_PAGE)), Some(FILES_PER_PAGE + 1));
+            Ok((page, look_into_trash(LookIntoTrash { trash_id, relative, from, size }).await?))
+        },
+    );
+    page(move || format!("Trash {}", id.get()), data, |session, (page, found)| view! { <Piece session page found/> })
+}
+
+/// The address of something in a piece.
+fn address(id: TrashId, relative: &str, page: u64) -> String {
+    let mut pairs = Vec::new();
+    if !relative.is_empty() {
+        pairs.push(format!("at={}", percent_encoded(relative)));
+    }
+    if page > 0 {
+        pairs.push(format!("page={page}"));
+    }
+    let query = if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) };
+    format!("/trash/pieces/{id}{query}")
+}
+
+#[component]
+fn Piece(session: Session, page: u64, found: AsOf<InTrash>) -> impl IntoView {
+    let AsOf { now: as_of, value: InTrash { entry, relative, content: inside }, .. } = found;
+    Clock::here().observe(as_of);
+    let id = entry.trash_id;
+    let may_restore = session.has_role(Role::Write);
+    let may_empty = session.has_role(Role::Admin);
+    let heading = relative.rsplit('/').next().filter(|leaf| !leaf.is_empty()).unwrap_or(entry.origin.leaf()).to_owned();
+    let what = format!("Deletes what came from {}, whole.", entry.origin);
+    let origin = entry.origin.to_string();
+    view! {
+        <Crumbs entry=entry.clone() relative=relative.clone()/>
+        <Heading title=heading>
+            {may_restore
+                .then(|| {
+                    view! {
+                        <form method="post" action="/fn/restore-trash">
+                            <button
+                                type="submit"
+                                class="button button-primary"
+                                name="trash_id"
+                                value=id.to_string()
+                                title=visible(format!("Puts it back to {origin}. What is there now goes to the trash."))
+                            >
+                                <Picture icon=Icon::Restore/>
+                                "Restore all of it"
+                            </button>
+                        </form>
+                    }
+                })}
+        </Heading>
+        <Told/>
+        <Facts entry as_of/>
+        {match inside {
+            TrashContent::Files(files) => view! { <Files id relative files page/> }.into_any(),
+            // Where it lies nobody can load it from: what is an image is not shown.
+            TrashContent::Preview(preview) => content(*preview, None),
+        }}
+        {may_empty.then(|| view! { <EmptyForm doomed=Doomed::Piece(id) what/> })}
+    }
+    .into_any()
+}
+
+#[component]
+fn Crumbs(entry: TrashEntry, relative: String) -> impl IntoView {
+    let sync = entry.sync_id.map_or(0, |id| id.0);
+    let group = if sync == 0 { "Displaced by restores".to_owned() } else { format!("Sync {sync}") };
+    let mut at = String::new();
+    let above: Vec<_> = relative
+        .split('/')
+        .filter(|name| !name.is_empty())
+        .map(|name| {
+            at = if at.is_empty() { name.to_owned() } else { format!("{at}/{name}") };
+            (name.to_owned(), address(entry.trash_id, &at, 0))
+        })
+        .collect();
+    let is_top = above.is_empty();
+    let shown = above.len().saturating_sub(1);
+    let top = entry.origin.leaf().to_owned();
+    view! {
+        <nav class="crumbs" aria-label="Above">
+            <a href="/trash">"Trash"</a>
+            <a href=format!("/trash/syncs/{sync}")>{group}</a>
+            {(!is_top).then(|| view! { <a href=address(entry.trash_id, "", 0)>{top}</a> })}
+            {above
+                .into_iter()
+                .take(shown)
+                .map(|(name, href)| view! { <a href=href>{visible(name)}</a> })
+                .collect_view()}
+        </nav>
+    }
+}
+
+#[component]
+fn Facts(entry: TrashEntry, as_of: Timestamp) -> impl IntoView {
+    let origin = entry.origin.to_string();
+    let by = if entry.trashed_by.is_empty() { "—".to_owned() } else { entry.trashed_by };
+    view! {
+        <dl class="facts">
+            <div>
+                <dt>"It was"</dt>
+                <dd class="copied">
+                    <span class="path">{visible(origin.clone())}</span>
+                    <CopyButton text=origin label="Copy the lake path"/>
+                </dd>
+            </div>
+            {fact("Why", reason(entry.reason).to_owned())} {fact("By", by)}
+            {entry.totals.map(|totals| fact("Holds", format::totals(totals)))} <div>
+                <dt>"Came"</dt>
+                <dd>
+                    <RelativeTime at=entry.trashed_at as_of/>
+                </dd>
+            </div> <div>
+                <dt>"Goes"</dt>
+                <dd>
+                    <Leaves at=entry.expires_at as_of/>
+                </dd>
+            </div>
+        </dl>
+    }
+    .into_any()
+}
+
+#[component]
+fn Files(id: TrashId, relative: String, files: Vec<TrashedFile>, page: u64) -> impl IntoView {
+    let shown = usize::try_from(FILES_PER_PAGE).unwrap_or(usize::MAX);
+    let next = (files.len() > shown).then(|| address(id, &relative, page + 1));
+    let previous = page.checked_sub(1).map(|page| address(id, &relative, page));
+    let is_empty = files.is_empty();
+    let rows = files.into_iter().take(shown).map(|file| {
+        let icon = if file.is_folder { Icon::Folder } else { Icon::File };
+        let size = if file.is_folder { String::new() } else { format::bytes(file.size_bytes) };
+        view! {
+            <tr>
+                <td class="cell-main">
+                    <span class="with-icon">
+                        <Picture icon/>
+                        <a class="row-name" href=address(id, &file.relative, 0)>
+                            {visible(file.name)}
+                        </a>
+                    </span>
+                </td>
+                <td data-label="Size" class="number">
+                    {size}
+                </td>
+            </tr>
+        }
+    });
+    view! {
+        <table class="table table-lake" hidden=is_empty>
+            {table_head([column("Name"), column("Size").number()])}
+            <tbody>{rows.collect_view()}</tbody>
+        </table>
+        {is_empty.then(|| view! { <p class="quiet">"There is no file in it."</p> })}
+        <PageLinks previous next words=["Before", "More"]/>
+    }
+    .into_any()
+}

@@ -1,0 +1,8 @@
+//! The page that sends files.
+
+pub(super) mod page;
+pub(super) mod queue;
+pub(super) mod rows;
+pub(super) mod standing;
+pub(super) mod target;
+pub(super) mod unfinished;

@@ -1,0 +1,315 @@
+//! Sending files from the browser: say where to, drop files or folders anywhere on the page, start.
+
+use crate::api::{Session, get_sync};
+use crate::components::error_box::MaybeError;
+use crate::components::icon::{Icon, Picture};
+use crate::components::page::{Heading, page};
+use crate::components::sign_in_form::SignInHint;
+use crate::components::status::{StatusPill, meaning, short};
+use crate::json;
+use crate::pages::upload::queue::QueueView;
+use crate::pages::upload::standing::Standing;
+use crate::pages::upload::target::{Draft, DraftForm};
+use crate::pages::upload::unfinished::{LeftUnfinished, TakenUp};
+use crate::query::use_query;
+use crate::uploader::{Phase, Target, Uploader, dropped, picked};
+use crate::visible::visible;
+use lakeshore::model::access::role::Role;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::status::Status;
+use leptos::ev;
+use leptos::html::Input;
+use leptos::prelude::*;
+
+#[component]
+pub fn Upload() -> impl IntoView {
+    let query = use_query();
+    let asked = Memo::new(move |_| query.with(|query| query.get("sync")).and_then(|id| id.parse::<SyncId>().ok()));
+    let sync = json::ask(
+        move || asked.get(),
+        |asked| async move {
+            match asked {
+                Some(id) => get_sync(id).await.map(|sync| Some(sync.value)),
+                None => Ok(None),
+            }
+        },
+    );
+    page(|| "Upload".to_owned(), sync, |session, sync| view! { <UploadPage session sync/> })
+}
+
+#[component]
+fn UploadPage(session: Session, sync: Option<Sync>) -> impl IntoView {
+    if !session.has_role(Role::Write) {
+        return view! {
+            <Heading title="Upload"/>
+            <section class="empty">
+                <h2>"Sign in to upload"</h2>
+                <p>"Files that you drop here land in the lake, so the lake wants to know who you are."</p>
+                <SignInHint is_signed_in=session.signed_in.is_some() purpose="to upload"/>
+            </section>
+        }
+        .into_any();
+    }
+    let uploader = Uploader::awake();
+    let bytes_max = session.upload_bytes_max;
+    let closed = sync.clone().filter(|sync| sync.sync_status != Status::Syncing);
+    let open = StoredValue::new(sync.filter(|sync| sync.sync_status == Status::Syncing));
+    let query = use_query();
+    let draft = Draft::new(untrack(|| query.with(|query| query.get("path"))).unwrap_or_default());
+    if let Some(closed) = closed {
+        // Nobody can go on with it.
+        Effect::new(move |_| uploader.forget(closed.sync_id));
+        return view! {
+            <Heading title="Upload"/>
+            <section class="empty">
+                <h2>{format!("Sync {} has ended", closed.sync_id)}</h2>
+                <p>
+                    <StatusPill status=closed.sync_status/>
+                    " It takes no more files; start a new one."
+                </p>
+                <p>
+                    <a class="button button-primary" href="/upload">
+                        "New upload"
+                    </a>
+                </p>
+            </section>
+        }
+        .into_any();
+    }
+    // Whoever adds to a sync of somebody else's script should not end it without a thought.
+    Effect::new(move |_| {
+        if uploader.phase.get_untracked() == Phase::Preparing {
+            uploader.end_when_done.set(open.with_value(Option::is_none));
+            match open.with_value(|open| open.as_ref().map(|sync| sync.sync_id)) {
+                Some(sync_id) => uploader.take_up(sync_id),
+                None => uploader.before.set(None),
+            }
+        }
+    });
+    let is_preparing = Memo::new(move |_| matches!(uploader.phase.get(), Phase::Preparing | Phase::Starting));
+    view! {
+        <Heading title="Upload"/>
+        <DropAnywhere bytes_max/>
+        <Show when=move || is_preparing.get() fallback=move || view! { <Standing/> }>
+            {open.with_value(Option::is_none).then(|| view! { <LeftUnfinished/> })}
+            <section class="section card" aria-label="Where the files go">
+                {match open.get_value() {
+                    Some(sync) => {
+                        view! {
+                            <OpenSync sync/>
+                            <TakenUp/>
+                        }
+                            .into_any()
+                    }
+                    None => view! { <DraftForm draft/> }.into_any(),
+                }}
+            </section>
+        </Show>
+        <ChooseFiles bytes_max/>
+        <Options/>
+        <Show when=move || is_preparing.get()>
+            <StartButton draft open/>
+        </Show>
+        <QueueView bytes_max/>
+    }
+    .into_any()
+}
+
+#[component]
+fn OpenSync(sync: Sync) -> impl IntoView {
+    let name = if sync.name.is_empty() { format!("Sync {}", sync.sync_id) } else { sync.name };
+    view! {
+        <p>
+            "Adds files to "
+            <a href=format!("/syncs/{}", sync.sync_id)>{visible(name)}</a>
+            ", which is open."
+        </p>
+        <dl class="facts">
+            <div class="fact-wide">
+                <dt>"Path"</dt>
+                <dd class="path">{visible(sync.path.to_string())}</dd>
+            </div>
+            <div>
+                <dt>"Type"</dt>
+                <dd title=meaning(sync.sync_type)>{short(sync.sync_type)}</dd>
+            </div>
+        </dl>
+    }
+}
+
+#[component]
+fn StartButton(draft: Draft, open: StoredValue<Option<Sync>>) -> impl IntoView {
+    let uploader = Uploader::here();
+    let has_files = Memo::new(move |_| uploader.totals.with(|totals| totals.waiting > 0));
+    let has_target = Memo::new(move |_| open.with_value(Option::is_some) || draft.start().is_some());
+    let is_starting = Memo::new(move |_| uploader.phase.get() == Phase::Starting);
+    let hint = move || match (has_target.get(), has_files.get()) {
+        _ if is_starting.get() => "Starting…",
+        (false, false) => "Say where to, and choose files.",
+        (false, true) => "Say where to: a lake path such as /data/db/transactions.",
+        (true, false) => "Choose or drop files.",
+        (true, true) => "Nothing is sent before you start.",
+    };
+    let start = move |_| match open.get_value() {
+        Some(sync) => uploader.send_to(Target { sync_id: sync.sync_id, path: sync.path.to_string() }),
+        None => {
+            if let Some(start) = untrack(|| draft.start()) {
+                uploader.start(start);
+            }
+        }
+    };
+    view! {
+        <div class="start">
+            <button
+                type="button"
+                class="button button-primary button-large"
+                // On the server nothing can start yet: the files are chosen in the browser.
+                disabled=move || !has_files.get() || !has_target.get() || is_starting.get()
+                on:click=start
+            >
+                <Picture icon=Icon::Upload/>
+                "Start upload"
+            </button>
+            <span class="quiet" role="status">
+                {hint}
+            </span>
+        </div>
+        <MaybeError error=uploader.error/>
+        {move || {
+            uploader
+                .in_the_way
+                .get()
+                .map(|sync| {
+                    view! {
+                        <p class="hint">
+                            "In the way: "
+                            <a href=format!("/syncs/{}", sync.sync_id)>
+                                {visible(format!("Sync {} on {}", sync.sync_id, sync.path))}
+                            </a>
+                            ". End or abort it first, or add your files to it."
+                        </p>
+                    }
+                })
+        }}
+    }
+}
+
+#[component]
+fn Options() -> impl IntoView {
+    let uploader = Uploader::here();
+    let matters =
+        Memo::new(move |_| matches!(uploader.phase.get(), Phase::Preparing | Phase::Starting | Phase::Sending));
+    view! {
+        <Show when=move || matters.get()>
+            <label class="check">
+                <input
+                    type="checkbox"
+                    name="end"
+                    checked=true
+                    prop:checked=uploader.end_when_done
+                    on:change=move |event| uploader.end_when_done.set(event_target_checked(&event))
+                />
+                "End the sync when everything has arrived"
+            </label>
+        </Show>
+    }
+}
+
+#[component]
+fn ChooseFiles(bytes_max: u64) -> impl IntoView {
+    let uploader = Uploader::here();
+    let files = NodeRef::<Input>::new();
+    let folder = NodeRef::<Input>::new();
+    Effect::new(move |_| {
+        if let Some(input) = folder.get() {
+            input.set_webkitdirectory(true);
+        }
+    });
+    let takes = Memo::new(move |_| !matches!(uploader.phase.get(), Phase::Ending | Phase::Ended | Phase::Aborted));
+    let choose = move |input: NodeRef<Input>| {
+        move |_| {
+            if let Some(input) = input.get() {
+                input.click();
+            }
+        }
+    };
+    let chosen = move |input: NodeRef<Input>| {
+        move |_| {
+            if let Some(input) = input.get() {
+                picked(&input, move |chosen| uploader.add(chosen, bytes_max));
+            }
+        }
+    };
+    view! {
+        <section class="drop" aria-label="Files" class:hidden=move || !takes.get()>
+            <p class="drop-title">"Drop files or whole folders anywhere on this page"</p>
+            <p class="drop-buttons">
+                <button type="button" class="button" on:click=choose(files)>
+                    <Picture icon=Icon::File/>
+                    "Choose files"
+                </button>
+                <button type="button" class="button" on:click=choose(folder)>
+                    <Picture icon=Icon::Folder/>
+                    "Choose folder"
+                </button>
+            </p>
+            <p class="quiet">"A folder keeps its name and its folders below the lake path."</p>
+            <input
+                class="visually-hidden"
+                id="files"
+                type="file"
+                multiple
+                tabindex="-1"
+                aria-label="Files to upload"
+                node_ref=files
+                on:change=chosen(files)
+            />
+            <input
+                class="visually-hidden"
+                id="folder"
+                type="file"
+                tabindex="-1"
+                aria-label="Folder to upload"
+                node_ref=folder
+                on:change=chosen(folder)
+            />
+        </section>
+    }
+}
+
+/// Takes what is dropped anywhere on the page, and shows that it would.
+#[component]
+fn DropAnywhere(bytes_max: u64) -> impl IntoView {
+    let uploader = Uploader::here();
+    // Entering a child comes before leaving its parent, so that the two are counted.
+    let depth = RwSignal::new(0_i32);
+    Effect::new(move |_| {
+        let enter = window_event_listener(ev::dragenter, move |event| {
+            event.prevent_default();
+            depth.update(|depth| *depth += 1);
+        });
+        // Without this the browser would open the file instead.
+        let over = window_event_listener(ev::dragover, |event| event.prevent_default());
+        let leave = window_event_listener(ev::dragleave, move |_| depth.update(|depth| *depth = (*depth - 1).max(0)));
+        let drop = window_event_listener(ev::drop, move |event| {
+            event.prevent_default();
+            depth.set(0);
+            dropped(&event, move |chosen| uploader.add(chosen, bytes_max));
+        });
+        on_cleanup(move || {
+            enter.remove();
+            over.remove();
+            leave.remove();
+            drop.remove();
+        });
+    });
+    view! {
+        <div class="overlay" class:overlay-shown=move || { depth.get() > 0 } aria-hidden="true">
+            <p>
+                <Picture icon=Icon::Upload/>
+                "Drop to add to the queue"
+            </p>
+        </div>
+    }
+}

@@ -1,0 +1,96 @@
+//! What an earlier page left unfinished, because it was reloaded or its browser ended: said, with the way to go on.
+
+use crate::components::icon::{Icon, Picture};
+use crate::format;
+use crate::uploader::{Unfinished, Uploader};
+use crate::visible::visible;
+use leptos::prelude::*;
+
+/// On the page of a new upload: the uploads that were not finished, each with a link to go on.
+#[component]
+pub fn LeftUnfinished() -> impl IntoView {
+    let uploader = Uploader::here();
+    let left = RwSignal::new(Vec::<Unfinished>::new());
+    // Only the browser knows.
+    Effect::new(move |_| left.set(uploader.left_unfinished()));
+    move || {
+        let rows = left.get();
+        (!rows.is_empty()).then(|| {
+            let rows = rows.into_iter().map(|record| {
+                let sync_id = record.sync_id;
+                let forget = move |_| {
+                    uploader.forget(sync_id);
+                    left.update(|left| left.retain(|record| record.sync_id != sync_id));
+                };
+                view! {
+                    <div class="notice unfinished">
+                        <Picture icon=Icon::Warning/>
+                        <p>
+                            {unfinished(&record)} " To "
+                            <span class="path">{visible(record.path)}</span>
+                            {format!(", sync {sync_id}.")}
+                        </p>
+                        <a class="button button-small" href=format!("/upload?sync={sync_id}")>
+                            "Go on"
+                        </a>
+                        <button type="button" class="button button-small button-quiet" on:click=forget>
+                            "Forget it"
+                        </button>
+                    </div>
+                }
+            });
+            view! { <section aria-label="Unfinished uploads">{rows.collect_view()}</section> }
+        })
+    }
+}
+
+/// On the page of an open sync: what is to be done to go on with what was left of it.
+#[component]
+pub fn TakenUp() -> impl IntoView {
+    let uploader = Uploader::here();
+    move || {
+        uploader.before.get().map(|before| {
+            view! {
+                <div class="notice" role="status">
+                    <Picture icon=Icon::Warning/>
+                    <p>
+                        {unfinished(&before)}
+                        " Drop or choose the same files or folders again: what is there is recognised and not sent again, and a file that was under way goes on where it was."
+                    </p>
+                </div>
+            }
+        })
+    }
+}
+
+/// `3 of 10 files were not finished.`
+fn unfinished(record: &Unfinished) -> String {
+    let were = if record.missing() == 1 { "was" } else { "were" };
+    format!(
+        "{} of {} ({}) {were} not finished.",
+        format::count(record.missing() as u64),
+        format::counted(record.files as u64, "file"),
+        format::bytes(record.bytes),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lakeshore::model::id::SyncId;
+
+    #[test]
+    fn what_was_left_is_counted() {
+        let record = |done| Unfinished {
+            sync_id: SyncId(1),
+            path: "/a".into(),
+            files: 10,
+            done,
+            bytes: 5000,
+            ends: true,
+            at_ms: 0,
+        };
+        assert_eq!(unfinished(&record(7)), "3 of 10 files (5.0 kB) were not finished.");
+        assert_eq!(unfinished(&record(9)), "1 of 10 files (5.0 kB) was not finished.");
+    }
+}

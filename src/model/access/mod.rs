@@ -1,0 +1,9 @@
+//! Keys, roles, sessions, and whose something is.
+
+pub mod actor;
+pub mod key;
+pub mod network;
+pub mod principal;
+pub mod role;
+pub mod session;
+pub mod shares;

@@ -1,0 +1,96 @@
+//! Shares: of something that is bounded, how much one holder may have at the same time, so that nobody takes all of it.
+
+use crate::model::access::key::Caller;
+use crate::model::access::network::Network;
+use crate::model::access::principal::Principal;
+use crate::model::id::KeyId;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Counts what each holder has.
+#[derive(Debug)]
+pub struct Shares<H> {
+    share_max: usize,
+    held: Arc<Mutex<HashMap<H, usize>>>,
+}
+
+/// One that a holder has. It goes back when dropped.
+#[derive(Debug)]
+pub struct Share<H: Eq + Hash> {
+    holder: H,
+    held: Arc<Mutex<HashMap<H, usize>>>,
+}
+
+impl<H: Eq + Hash + Clone> Shares<H> {
+    pub fn new(share_max: usize) -> Self {
+        Self { share_max, held: Arc::default() }
+    }
+
+    /// One more for `holder`; `None` when it has its share already.
+    pub fn take(&self, holder: H) -> Option<Share<H>> {
+        let mut held = lock(&self.held);
+        let count = held.entry(holder.clone()).or_default();
+        if *count >= self.share_max {
+            return None;
+        }
+        *count += 1;
+        drop(held);
+        Some(Share { holder, held: self.held.clone() })
+    }
+}
+
+impl<H: Eq + Hash> Drop for Share<H> {
+    fn drop(&mut self) {
+        let mut held = lock(&self.held);
+        if let Some(count) = held.get_mut(&self.holder) {
+            *count -= 1;
+            if *count == 0 {
+                held.remove(&self.holder);
+            }
+        }
+    }
+}
+
+fn lock<H>(held: &Mutex<HashMap<H, usize>>) -> MutexGuard<'_, HashMap<H, usize>> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whose share it is: a key's, however it was sent; of those who have none, their network's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Holder {
+    Key(KeyId),
+    Network(Network),
+}
+
+impl Holder {
+    /// Somebody without a key.
+    pub fn is_network(&self) -> bool {
+        matches!(self, Self::Network(_))
+    }
+
+    pub fn new(caller: &Caller, network: Network) -> Self {
+        match caller.principal() {
+            Principal::Key(id) => Self::Key(id),
+            Principal::Guest | Principal::FirstSignIn | Principal::Unknown => Self::Network(network),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_has_no_more_than_its_share_and_takes_nothing_of_others() {
+        let shares = Shares::new(2);
+        let first = shares.take("a").unwrap();
+        let second = shares.take("a").unwrap();
+        assert!(shares.take("a").is_none());
+        assert!(shares.take("b").is_some());
+        drop(first);
+        assert!(shares.take("a").is_some());
+        drop(second);
+        assert!(lock(&shares.held).is_empty(), "nothing is kept of who holds nothing");
+    }
+}

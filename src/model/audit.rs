@@ -1,0 +1,471 @@
+//! Activity: who did what, to what, when, from where, and with which outcome. It is only ever added to.
+//!
+//! What a deed is remembered as is said here, by functions that every backend calls in the transaction of the deed itself:
+//! so none is without its trace, whenever the process ends. Files are summed up in the end of their sync.
+
+use crate::model::access::actor::Actor;
+use crate::model::access::key::{Key, NewKey};
+use crate::model::access::session::SessionEntry;
+use crate::model::dataset::schedule::Rhythm;
+use crate::model::dataset::schema::SchemaPolicy;
+use crate::model::error::Error;
+use crate::model::id::SyncId;
+use crate::model::limits::{ACTIVITY_SIZE_DEFAULT, LIST_SIZE_MAX};
+use crate::model::path::LakePath;
+use crate::model::sync::end::Settlement;
+use crate::model::sync::hold::Hold;
+use crate::model::sync::job::{Closing, Sync, SyncRecord};
+use crate::model::sync::start::NewSync;
+use crate::model::sync::status::Status;
+use crate::model::time::Timestamp;
+use crate::model::totals::Totals;
+use crate::model::trash::{TrashEntry, TrashReason};
+use serde::{Deserialize, Serialize};
+
+/// The place of a deed among all: they count from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ActivityId(pub u64);
+
+/// What was done, or tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    SyncStarted,
+    /// Finished, and published where it was a full one; or that failed.
+    SyncEnded,
+    /// Its end was refused, until somebody confirms it.
+    SyncHeld,
+    /// It was held, and somebody has ended it as it is.
+    SyncConfirmed,
+    SyncAborted,
+    /// Left alone for too long.
+    SyncExpired,
+    /// Held or silent, it gave way to a new start on its path.
+    SyncSuperseded,
+    /// Uploads in flight, dropped with the end of their sync.
+    UploadsDiscarded,
+    TrashRestored,
+    TrashEmptied,
+    KeyCreated,
+    KeyRevoked,
+    SignIn,
+    /// Sessions that somebody has ended.
+    SessionsEnded,
+    RhythmSet,
+    SchemaPolicySet,
+    /// The server has started with other settings than before.
+    SettingsChanged,
+}
+
+impl What {
+    pub const ALL: [Self; 17] = [
+        Self::SyncStarted,
+        Self::SyncEnded,
+        Self::SyncHeld,
+        Self::SyncConfirmed,
+        Self::SyncAborted,
+        Self::SyncExpired,
+        Self::SyncSuperseded,
+        Self::UploadsDiscarded,
+        Self::TrashRestored,
+        Self::TrashEmptied,
+        Self::KeyCreated,
+        Self::KeyRevoked,
+        Self::SignIn,
+        Self::SessionsEnded,
+        Self::RhythmSet,
+        Self::SchemaPolicySet,
+        Self::SettingsChanged,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SyncStarted => "sync_started",
+            Self::SyncEnded => "sync_ended",
+            Self::SyncHeld => "sync_held",
+            Self::SyncConfirmed => "sync_confirmed",
+            Self::SyncAborted => "sync_aborted",
+            Self::SyncExpired => "sync_expired",
+            Self::SyncSuperseded => "sync_superseded",
+            Self::UploadsDiscarded => "uploads_discarded",
+            Self::TrashRestored => "trash_restored",
+            Self::TrashEmptied => "trash_emptied",
+            Self::KeyCreated => "key_created",
+            Self::KeyRevoked => "key_revoked",
+            Self::SignIn => "sign_in",
+            Self::SessionsEnded => "sessions_ended",
+            Self::RhythmSet => "rhythm_set",
+            Self::SchemaPolicySet => "schema_policy_set",
+            Self::SettingsChanged => "settings_changed",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|what| what.as_str() == text)
+    }
+}
+
+/// How it came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Done,
+    /// The lake has said no.
+    Refused,
+    /// It could not be done.
+    Failed,
+}
+
+impl Outcome {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Done, Self::Refused, Self::Failed].into_iter().find(|outcome| outcome.as_str() == text)
+    }
+}
+
+/// Somebody of whom nothing but the name is known.
+impl From<&str> for Actor {
+    fn from(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+}
+
+/// One thing that was done, as it is remembered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deed {
+    pub at: Timestamp,
+    pub what: What,
+    pub outcome: Outcome,
+    pub by: Actor,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<LakePath>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync_id: Option<SyncId>,
+    /// What it was done to, where that has a name: that of a sync, or of a key.
+    #[serde(default)]
+    pub subject: String,
+    /// More of it, in words.
+    #[serde(default)]
+    pub message: String,
+    /// The files that it was about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub totals: Option<Totals>,
+}
+
+/// A deed in the list of all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Activity {
+    pub activity_id: ActivityId,
+    #[serde(flatten)]
+    pub deed: Deed,
+}
+
+impl Deed {
+    fn new(what: What, by: &Actor, at: Timestamp) -> Self {
+        Self {
+            at,
+            what,
+            outcome: Outcome::Done,
+            by: by.clone(),
+            path: None,
+            sync_id: None,
+            subject: String::new(),
+            message: String::new(),
+            totals: None,
+        }
+    }
+
+    fn of_sync(what: What, sync: &Sync, by: &Actor, at: Timestamp) -> Self {
+        let (path, subject) = (Some(sync.path.clone()), sync.name.clone());
+        Self { path, subject, sync_id: Some(sync.sync_id), ..Self::new(what, by, at) }
+    }
+
+    pub fn sync_started(sync_id: SyncId, new: &NewSync) -> Self {
+        Self {
+            path: Some(new.path.clone()),
+            sync_id: Some(sync_id),
+            subject: new.name.clone(),
+            message: new.sync_type.as_str().to_owned(),
+            ..Self::new(What::SyncStarted, &new.started_by, new.at)
+        }
+    }
+
+    /// What the closing of a sync is remembered as, beside its end: `record` as it stood before, and how many uploads in
+    /// flight it has dropped.
+    pub fn closing(record: &SyncRecord, closing: &Closing, discarded: u64, at: Timestamp) -> Vec<Self> {
+        let sync = &record.sync;
+        let mut deeds = Vec::new();
+        if discarded > 0 {
+            let totals = Some(Totals { files: discarded, bytes: 0 });
+            deeds.push(Self { totals, ..Self::of_sync(What::UploadsDiscarded, sync, closing.by(), at) });
+        }
+        if let (Closing::Publish { by, .. }, Some(hold)) = (closing, &sync.held) {
+            let message = held_in_words(hold);
+            deeds.push(Self { message, ..Self::of_sync(What::SyncConfirmed, sync, by, at) });
+        }
+        deeds
+    }
+
+    /// The end of a sync with all that it has landed: `sync` as it stands then.
+    pub fn sync_finished(sync: &Sync, by: &Actor, at: Timestamp) -> Self {
+        Self {
+            message: failed_in_words(sync),
+            totals: Some(landed(sync)),
+            ..Self::of_sync(What::SyncEnded, sync, by, at)
+        }
+    }
+
+    /// The end of a sync that was closed for something: `sync` as it stands then.
+    pub fn sync_settled(sync: &Sync, closing: &Closing, settlement: &Settlement) -> Self {
+        let (by, at) = (closing.by(), settlement.at);
+        let what = match closing {
+            Closing::Abort { reason: TrashReason::Expired, .. } => What::SyncExpired,
+            Closing::Abort { reason: TrashReason::Superseded, .. } => What::SyncSuperseded,
+            Closing::Abort { .. } => What::SyncAborted,
+            Closing::Publish { .. } | Closing::Finish { .. } => What::SyncEnded,
+        };
+        let deed = Self { totals: Some(landed(sync)), ..Self::of_sync(what, sync, by, at) };
+        match (what, settlement.status) {
+            (What::SyncEnded, Status::Failed) => {
+                Self { outcome: Outcome::Failed, message: settlement.message.clone(), ..deed }
+            }
+            (What::SyncExpired | What::SyncSuperseded, _) => Self { message: settlement.message.clone(), ..deed },
+            _ => Self { message: failed_in_words(sync), ..deed },
+        }
+    }
+
+    /// The sync could not be published, and is open again.
+    pub fn sync_reopened(sync: &Sync, closing: &Closing, why: &str, at: Timestamp) -> Self {
+        let deed = Self::of_sync(What::SyncEnded, sync, closing.by(), at);
+        Self { outcome: Outcome::Failed, message: why.to_owned(), ..deed }
+    }
+
+    pub fn sync_held(sync: &Sync, hold: &Hold, by: &Actor) -> Self {
+        Self {
+            outcome: Outcome::Refused,
+            message: held_in_words(hold),
+            totals: Some(hold.published),
+            ..Self::of_sync(What::SyncHeld, sync, by, hold.since)
+        }
+    }
+
+    pub fn trash_restored(entry: &TrashEntry, by: &Actor, at: Timestamp) -> Self {
+        Self {
+            path: Some(entry.origin.clone()),
+            sync_id: entry.sync_id,
+            totals: entry.totals,
+            ..Self::new(What::TrashRestored, by, at)
+        }
+    }
+
+    /// Of several pieces that go together one deed; `None` of none.
+    pub fn trash_emptied(entries: &[TrashEntry], by: &Actor, at: Timestamp) -> Option<Self> {
+        let deed = Self::new(What::TrashEmptied, by, at);
+        match entries {
+            [] => None,
+            [one] => Some(Self { path: Some(one.origin.clone()), sync_id: one.sync_id, totals: one.totals, ..deed }),
+            many => {
+                let mut totals = Totals::default();
+                for counted in many.iter().filter_map(|entry| entry.totals) {
+                    totals.files += counted.files;
+                    totals.bytes += counted.bytes;
+                }
+                let message = format!("{} pieces", many.len());
+                let sync_id = many[0].sync_id.filter(|_| many.iter().all(|entry| entry.sync_id == many[0].sync_id));
+                let mut origins = many.iter().map(|entry| &entry.origin);
+                let first = origins.next().cloned();
+                let path = origins.fold(first, |common, origin| common?.common(origin));
+                Some(Self { message, path, sync_id, totals: Some(totals), ..deed })
+            }
+        }
+    }
+
+    pub fn key_created(new: &NewKey, by: &Actor, at: Timestamp) -> Self {
+        let message = match &new.path_prefix {
+            Some(prefix) => format!("role {}, for {prefix}", new.role),
+            None => format!("role {}, for the whole lake", new.role),
+        };
+        Self { subject: new.name.clone(), message, ..Self::new(What::KeyCreated, by, at) }
+    }
+
+    pub fn key_revoked(key: &Key, by: &Actor, at: Timestamp) -> Self {
+        let message = format!("role {}, {}…", key.role, key.hint);
+        Self { subject: key.name.clone(), message, ..Self::new(What::KeyRevoked, by, at) }
+    }
+
+    /// Sessions that were ended, the newest first.
+    pub fn sessions_ended(sessions: &[SessionEntry], by: &Actor, at: Timestamp) -> Self {
+        let mut names: Vec<_> = sessions.iter().map(|session| session.key_name.as_str()).collect();
+        names.dedup();
+        let subject = if let [name] = names[..] { name.to_owned() } else { String::new() };
+        let message = if sessions.len() == 1 { "1 session".to_owned() } else { format!("{} sessions", sessions.len()) };
+        Self { subject, message, ..Self::new(What::SessionsEnded, by, at) }
+    }
+
+    pub fn signed_in(by: &Actor, at: Timestamp) -> Self {
+        Self::new(What::SignIn, by, at)
+    }
+
+    /// `unlisted`: refusals since the last one that is listed, which were too many to list.
+    pub fn sign_in_refused(by: &Actor, refusal: &Error, unlisted: u64, at: Timestamp) -> Self {
+        let more = if unlisted > 0 { format!(" ({unlisted} more before, not listed)") } else { String::new() };
+        let message = format!("{refusal}{more}");
+        Self { outcome: Outcome::Refused, message, ..Self::new(What::SignIn, by, at) }
+    }
+
+    pub fn rhythm_set(path: &LakePath, rhythm: Option<&Rhythm>, by: &Actor, at: Timestamp) -> Self {
+        let message = rhythm.map_or_else(|| "nothing is expected any more".to_owned(), rhythm_in_words);
+        Self { path: Some(path.clone()), message, ..Self::new(What::RhythmSet, by, at) }
+    }
+
+    pub fn schema_policy_set(path: &LakePath, policy: SchemaPolicy, by: &Actor, at: Timestamp) -> Self {
+        let message = policy.as_str().to_owned();
+        Self { path: Some(path.clone()), message, ..Self::new(What::SchemaPolicySet, by, at) }
+    }
+
+    pub fn settings_changed(settings: String, at: Timestamp) -> Self {
+        Self { message: settings, ..Self::new(What::SettingsChanged, &Actor::command_line(), at) }
+    }
+}
+
+fn landed(sync: &Sync) -> Totals {
+    Totals { files: sync.num_landed(), bytes: sync.size_bytes }
+}
+
+fn failed_in_words(sync: &Sync) -> String {
+    match sync.num_failed {
+        0 => String::new(),
+        1 => "1 upload failed".to_owned(),
+        many => format!("{many} uploads failed"),
+    }
+}
+
+fn held_in_words(hold: &Hold) -> String {
+    let Hold { replaced, published, differing_files, .. } = hold;
+    let counted = |files: u64| if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+    let shrinks = format!("{} instead of {}", counted(published.files), counted(replaced.files));
+    if *differing_files > 0 { format!("{shrinks}; with other columns: {}", counted(*differing_files)) } else { shrinks }
+}
+
+fn rhythm_in_words(rhythm: &Rhythm) -> String {
+    let (every, by, files) = (rhythm.every(), rhythm.by(), rhythm.files_min());
+    format!("every {every} by {by}, at least {files} files and {} bytes", rhythm.bytes_min())
+}
+
+/// The parameters of the list as they travel.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ActivityParameters {
+    /// Only what came before this deed; absent: the newest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<ActivityId>,
+    /// Only what came after this deed, the oldest first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<ActivityId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// The name of a key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub who: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub what: Option<What>,
+    /// Deeds here or below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<LakePath>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync_id: Option<SyncId>,
+    /// From this time on,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// and before this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// Which deeds a list shows. `None` filters nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ActivityQuery {
+    pub parameters: ActivityParameters,
+    pub size: u64,
+    /// Deeds on this very place or below; of the path that is asked for and the caller's own the deeper one.
+    pub place: Option<LakePath>,
+    /// Only what was done to a place of the lake.
+    pub places_only: bool,
+}
+
+impl ActivityParameters {
+    /// What to look for, for somebody who may see what lies below `scope`; `None` when there can be nothing.
+    pub fn query(&self, scope: Option<LakePath>, places_only: bool) -> Result<Option<ActivityQuery>, Error> {
+        let size = self.size.unwrap_or(ACTIVITY_SIZE_DEFAULT);
+        if size > LIST_SIZE_MAX {
+            let more = "ask for more in several pages, by before";
+            return Err(Error::Invalid(format!("size is at most {LIST_SIZE_MAX}; {more}")));
+        }
+        if self.before.is_some() && self.after.is_some() {
+            return Err(Error::Invalid("before goes to older deeds and after to newer ones; send one of them".into()));
+        }
+        let place = match (self.path.clone(), scope) {
+            (Some(path), Some(scope)) if scope.contains(&path) => Some(path),
+            (Some(path), Some(scope)) if path.contains(&scope) => Some(scope),
+            (Some(_), Some(_)) => return Ok(None),
+            (path, scope) => path.or(scope),
+        };
+        Ok(Some(ActivityQuery { parameters: self.clone(), size, place, places_only }))
+    }
+}
+
+impl ActivityQuery {
+    /// Whether it shows this deed, pages aside.
+    pub fn holds(&self, deed: &Deed) -> bool {
+        let wanted = &self.parameters;
+        let is_below = |place: &LakePath| deed.path.as_ref().is_some_and(|path| place.contains(path));
+        wanted.who.as_ref().is_none_or(|who| *who == deed.by.name)
+            && wanted.what.is_none_or(|what| what == deed.what)
+            && wanted.sync_id.is_none_or(|sync_id| deed.sync_id == Some(sync_id))
+            && wanted.since.is_none_or(|since| deed.at >= since)
+            && wanted.until.is_none_or(|until| deed.at < until)
+            && self.place.as_ref().is_none_or(is_below)
+            && (!self.places_only || deed.path.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::access::actor::Means;
+
+    fn path(text: &str) -> Option<LakePath> {
+        Some(LakePath::parse(text).unwrap())
+    }
+
+    #[test]
+    fn the_words_of_deeds_are_those_of_their_json() {
+        for what in What::ALL {
+            assert_eq!(serde_json::to_value(what).unwrap(), what.as_str());
+            assert_eq!(What::parse(what.as_str()), Some(what));
+        }
+        for means in [Means::Key, Means::Session, Means::CommandLine, Means::Lake, Means::Nothing] {
+            assert_eq!(serde_json::to_value(means).unwrap(), means.as_str());
+        }
+    }
+
+    #[test]
+    fn whoever_is_limited_to_a_path_is_shown_the_deeper_of_two_and_nothing_of_places_apart() {
+        let wanted = |text: &str| ActivityParameters { path: path(text), ..ActivityParameters::default() };
+        let place = |text: &str, scope: Option<LakePath>| {
+            wanted(text).query(scope, true).unwrap().map(|query| query.place.unwrap().to_string())
+        };
+        assert_eq!(place("/a/b", path("/a")).unwrap(), "/a/b");
+        assert_eq!(place("/a", path("/a/b")).unwrap(), "/a/b");
+        assert_eq!(place("/a", None).unwrap(), "/a");
+        assert_eq!(place("/c", path("/a")), None);
+    }
+}

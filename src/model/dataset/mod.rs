@@ -1,0 +1,6 @@
+//! Datasets: what is known of them, their columns, and when their files are expected.
+
+pub mod day;
+pub mod record;
+pub mod schedule;
+pub mod schema;

@@ -1,0 +1,386 @@
+//! Every refusal of the lake: one variant for each thing that can happen, and one table of stable codes.
+
+use crate::model::access::role::Role;
+use crate::model::dataset::day::Day;
+use crate::model::error_code::ErrorCode;
+use crate::model::fault::{Effect, Fault, FaultKind};
+use crate::model::id::{SyncId, TrashId, UploadId};
+use crate::model::path::{LakePath, PathError};
+use crate::model::sync::comparison::{Comparison, ExpectedTotals};
+use crate::model::sync::hold::Hold;
+use crate::model::sync::status::Status;
+use crate::model::upload::resumable::Token;
+use crate::model::upload::row::Upload;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A refusal as it travels: the body of every answer that is not a success.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    pub code: u32,
+    pub msg: String,
+    /// More than a sentence can say, of some refusals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Details>,
+}
+
+/// What a refusal is about, in full.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Details {
+    /// Of [`Error::NotAsExpected`].
+    Comparison(Box<Comparison>),
+    /// Of [`Error::Held`] and [`Error::SchemaHeld`].
+    Hold(Hold),
+}
+
+impl Refusal {
+    pub fn new(code: ErrorCode, msg: String) -> Self {
+        Self { code: code.number(), msg, data: None }
+    }
+}
+
+impl From<&Error> for Refusal {
+    fn from(error: &Error) -> Self {
+        Self { code: error.code().number(), msg: error.to_string(), data: error.details() }
+    }
+}
+
+/// What a client may be told. The message says the cause and the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{0}")]
+    Invalid(String),
+    #[error(transparent)]
+    Path(#[from] PathError),
+    #[error("{0}")]
+    IncompleteUpload(String),
+    #[error("{0}")]
+    PartOfFile(String),
+    #[error(
+        "{field} is {value:?}, so the bytes that came are not those of the file; send the file as it is, without {field}: a compressed file is stored as it comes"
+    )]
+    Encoded { field: &'static str, value: String },
+    #[error("the {algorithm} of the bytes that came is {arrived}, and {announced} was announced; send the file again")]
+    DigestMismatch { algorithm: &'static str, announced: String, arrived: String },
+    #[error(
+        "no key was given; send one as api_key in the body, as \"Authorization: Bearer KEY\" or as \"X-API-Key: KEY\""
+    )]
+    NoKey,
+    #[error("this key is not known here or was revoked; make one with \"lakeshore key create --name NAME\"")]
+    BadKey,
+    #[error(
+        "the key {name:?} has expired on {day}; make a new one, on the page of keys or with \"lakeshore key create --name NAME\", and send that"
+    )]
+    ExpiredKey { name: String, day: Day },
+    #[error("this sign-in link is not known here, was used before or has expired; sign in with a key instead")]
+    BadSignInLink,
+    #[error("too many wrong sign-ins came from this address; try again in {seconds} seconds")]
+    TooManySignIns { seconds: u64 },
+    #[error("this needs a key of the role {needed}; the key {name:?} has the role {role}")]
+    Role { name: String, role: Role, needed: Role },
+    #[error("the key {name:?} is for {prefix} and what is below it, not for {path}")]
+    Prefix { name: String, prefix: LakePath, path: LakePath },
+    #[error("the key {name:?} is for {prefix} and what is below it; this needs a key for the whole lake")]
+    WholeLake { name: String, prefix: LakePath },
+    #[error(
+        "there is no sync {0}, or it lies outside what this key is for; start one to get its id, or use the key for it"
+    )]
+    NoSuchSync(SyncId),
+    #[error(
+        "there is no upload {0}, or it lies outside what this key is for; /api/ingestion/file/sync/history lists those there are"
+    )]
+    NoSuchUpload(UploadId),
+    #[error(
+        "there is no file {0} in the lake, or it lies outside what this key is for; a folder is shown by /api/lake/file/list"
+    )]
+    NoSuchFile(LakePath),
+    #[error(
+        "there is no folder {0} in the lake, or it lies outside what this key is for; list the one above it to see what there is"
+    )]
+    NoSuchFolder(LakePath),
+    #[error(
+        "there is no dataset {0}, or it lies outside what this key is for; /api/lake/datasets lists those there are"
+    )]
+    NoSuchDataset(LakePath),
+    #[error(
+        "there is no trash {0}, or it lies outside what this key is for; it may have been restored already, or removed for good"
+    )]
+    NoSuchTrash(TrashId),
+    #[error("there is no active key of the id or name {0:?}; \"lakeshore key list\" shows them")]
+    NoSuchKey(String),
+    #[error("sync {sync_id} has ended ({}{}); start a new one", status.as_str(), if message.is_empty() { String::new() } else { format!(": {message}") })]
+    SyncEnded { sync_id: SyncId, status: Status, message: String },
+    #[error("sync {0} is ending at this moment; wait for it, then start a new one")]
+    SyncEnding(SyncId),
+    #[error(
+        "{path} is held by sync {sync_id} ({}, {held_path}), which is open; end or abort it first", sync_type.as_str()
+    )]
+    PathHeld { path: LakePath, sync_id: SyncId, sync_type: crate::model::sync::status::SyncType, held_path: LakePath },
+    #[error("{path} is being restored from the trash (trash {trash_id}); try again when that is done")]
+    PathRestoring { path: LakePath, trash_id: TrashId, origin: LakePath },
+    #[error(
+        "{0} is held by a sync, or by a restore, on a path above it, which lies outside what this key is for; try again later, or ask who looks after the lake"
+    )]
+    PathHeldAbove(LakePath),
+    #[error(
+        "a dataset at {path} would replace the datasets below it: {}; sync, or restore, each of them instead",
+        join(below)
+    )]
+    DatasetsBelow { path: LakePath, below: Vec<LakePath> },
+    #[error(
+        "sync {sync_id} has uploads in flight: {}; wait for them, or send \"discard_in_flight\": true to drop them",
+        name_uploads(uploads)
+    )]
+    UploadsInFlight { sync_id: SyncId, uploads: Vec<Upload> },
+    #[error(
+        "full sync {0} is held: no file has landed in it, so publishing it would empty the dataset; send files, or \"allow_empty\": true if that is meant, or abort it, or start a new one in its place"
+    )]
+    EmptyFullSync(SyncId),
+    #[error(
+        "sync {sync_id} is not what was declared: {}; send what is missing, or declare it anew by POST /api/lake/file/sync/expect, then end it again",
+        tell(comparison)
+    )]
+    NotAsExpected { sync_id: SyncId, comparison: Box<Comparison> },
+    #[error(
+        "full sync {sync_id} is held: it would replace {} files ({} bytes) at {path} by {} ({} bytes), less than --shrink-guard allows; see GET /api/lake/file/sync/difference?sync_id={sync_id}, then send more files, or abort it, or send \"confirm\": true to publish it as it is",
+        hold.replaced.files, hold.replaced.bytes, hold.published.files, hold.published.bytes
+    )]
+    Held { sync_id: SyncId, path: LakePath, hold: Hold },
+    #[error(
+        "full sync {sync_id} is held: {} of its files have other columns than {path} ({}), and its schema policy is hold; send them anew, or abort it, or send \"confirm\": true to publish it as it is",
+        hold.differing_files, named.join(". ")
+    )]
+    SchemaHeld { sync_id: SyncId, path: LakePath, hold: Hold, named: Vec<String> },
+    #[error(
+        "the columns of {files} files of full sync {sync_id} could not be read yet, and its schema policy is hold; end it again in a minute, or send \"confirm\": true to publish it as it is"
+    )]
+    ColumnsUnread { sync_id: SyncId, files: u64 },
+    #[error("{0}")]
+    InTheWay(String),
+    #[error("the staged files of sync {0} are gone from the lake's folder; send them again in a new sync")]
+    StagingLost(SyncId),
+    #[error("the upload was discarded, because sync {0} was ended or aborted meanwhile; send it in a new sync")]
+    Discarded(SyncId),
+    #[error(
+        "the file is larger than {limit_bytes} bytes, the limit of this server; split it, or raise --max-upload-size"
+    )]
+    TooLarge { limit_bytes: u64 },
+    #[error(
+        "there is no resumable upload {0}, or it is another's; it may have expired, or been discarded: begin a new one"
+    )]
+    NoSuchResumable(String),
+    #[error("this upload has ended: {message}; begin a new one")]
+    ResumableEnded { message: String },
+    #[error("the bytes of the upload are gone from the lake's folder; send it again in a new one")]
+    BytesLost,
+    #[error("the upload goes on at the byte {expected}, not at {provided}; ask for its offset, and send the rest")]
+    WrongOffset { expected: u64, provided: u64 },
+    #[error("the upload is complete, with {length} bytes; nothing can be added to it")]
+    ResumableComplete { length: u64 },
+    #[error("another request has gone on with this upload; ask for its offset, and send the rest")]
+    TakenOver,
+    #[error("{0}")]
+    InconsistentLength(String),
+    #[error("the part {0} is not whole yet; send the rest of it first")]
+    PartUnfinished(Token),
+    #[error("the disk of the lake is full; make space, then send it again")]
+    DiskFull,
+    #[error(
+        "the disk of the {} has {free_bytes} bytes free, of which {reserve_bytes} are kept back (--min-free-space){}; make space, by emptying the trash for example, then send it again",
+        store.as_str(), if *more_bytes > 0 { format!(", and {more_bytes} are to come") } else { String::new() }
+    )]
+    BelowReserve { store: Store, free_bytes: u64, reserve_bytes: u64, more_bytes: u64 },
+    #[error(
+        "this Idempotency-Key was sent before, with another call; send a new key with a new call, or the same call again"
+    )]
+    IdempotencyKeyReused,
+    #[error("the server is shutting down; send it again in a moment")]
+    ShuttingDown,
+    #[error(
+        "{unfinished_max} resumable uploads of this key are unfinished, the most that there may be; finish some, or discard them, see GET /api/lake/files"
+    )]
+    TooManyUnfinished { unfinished_max: u64 },
+    #[error("{max} event streams are open, the most that there may be; close one, or come back in a moment", max = crate::model::limits::SUBSCRIBERS_MAX)]
+    TooManySubscribers,
+    #[error(
+        "nothing was found within {} seconds, for the text q is looked for in too many rows; narrow it by a path, a sync or a status, or ask for an earlier page",
+        max.as_secs()
+    )]
+    SearchTooLong { max: Duration },
+    #[error(
+        "you have {share_max} {what} already, the most that one key may have, or one address without a key; end one, or come back in a moment"
+    )]
+    OverShare { what: &'static str, share_max: usize },
+    #[error("{}", .0.message())]
+    Internal(#[source] Fault),
+}
+
+/// What a disk is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Store {
+    Lake,
+    State,
+}
+
+impl Store {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lake => "lake",
+            Self::State => "database",
+        }
+    }
+}
+
+/// How a batch differs from what was declared, with the first names.
+fn tell(comparison: &Comparison) -> String {
+    const NAMED_MAX: usize = 3;
+    let ExpectedTotals { count, size_bytes, is_named } = comparison.expected;
+    if !is_named {
+        let landed = comparison.landed;
+        let count = count.map(|count| format!("of {count} expected files, {} landed", landed.files));
+        let bytes = size_bytes.map(|bytes| format!("of {bytes} expected bytes, {} landed", landed.bytes));
+        return count.into_iter().chain(bytes).collect::<Vec<_>>().join("; ");
+    }
+    let kind = |number: u64, what: &str, names: &mut dyn Iterator<Item = &String>| {
+        let named: Vec<_> = names.take(NAMED_MAX).map(String::as_str).collect();
+        let more = if number > named.len() as u64 { ", …" } else { "" };
+        (number > 0).then(|| format!("{number} {what} ({}{more})", named.join(", ")))
+    };
+    let kinds = [
+        kind(comparison.num_missing, "missing", &mut comparison.missing.iter().map(|file| &file.path)),
+        kind(comparison.num_extra, "extra", &mut comparison.extra.iter().map(|file| &file.path)),
+        kind(comparison.num_different, "different", &mut comparison.different.iter().map(|file| &file.path)),
+    ];
+    kinds.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn join(paths: &[LakePath]) -> String {
+    paths.iter().map(LakePath::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn name_uploads(uploads: &[Upload]) -> String {
+    let names: Vec<_> =
+        uploads.iter().map(|upload| format!("{} (history_id {})", upload.file_name, upload.history_id)).collect();
+    names.join(", ")
+}
+
+impl Error {
+    pub fn internal(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Internal(Fault { source: Box::new(source), effect: Effect::Lasting, kind: FaultKind::Unknown })
+    }
+
+    /// The same error, where it is a fault, by its kind.
+    #[must_use]
+    pub fn of_kind(self, kind: FaultKind) -> Self {
+        match self {
+            Self::Internal(fault) => Self::Internal(Fault { kind, ..fault }),
+            other => other,
+        }
+    }
+
+    /// A fault that has changed nothing, and whose reason may be gone in a moment: the same step may be tried again.
+    pub fn passing(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Internal(Fault { source: Box::new(source), effect: Effect::None, kind: FaultKind::Unknown })
+    }
+
+    /// A fault after which it is not known whether the step was done.
+    pub fn unsettled(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Internal(Fault { source: Box::new(source), effect: Effect::Unknown, kind: FaultKind::FailingDisk })
+    }
+
+    /// The same error, where the step must not be tried again: it has changed something, or what it has done is not known.
+    #[must_use]
+    pub fn lasting(self) -> Self {
+        match self {
+            Self::Internal(fault) => Self::Internal(Fault { effect: Effect::Lasting, ..fault }),
+            other => other,
+        }
+    }
+
+    /// Whether the step that failed has changed nothing and may succeed in a moment.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Internal(Fault { effect: Effect::None, .. }))
+    }
+
+    /// Whether it is not known if the step was done.
+    pub fn is_unsettled(&self) -> bool {
+        matches!(self, Self::Internal(Fault { effect: Effect::Unknown, .. }))
+    }
+
+    /// The same fault, for another who suffers it.
+    pub fn repeated(&self) -> Self {
+        match self {
+            Self::DiskFull | Self::BelowReserve { .. } => Self::DiskFull,
+            Self::ShuttingDown => Self::ShuttingDown,
+            Self::Internal(Fault { source, effect, kind }) => {
+                Self::Internal(Fault { source: source.to_string().into(), effect: *effect, kind: *kind })
+            }
+            other => Self::Internal(Fault {
+                source: other.to_string().into(),
+                effect: Effect::Lasting,
+                kind: FaultKind::Unknown,
+            }),
+        }
+    }
+
+    /// What travels beside the message.
+    pub fn details(&self) -> Option<Details> {
+        match self {
+            Self::NotAsExpected { comparison, .. } => Some(Details::Comparison(comparison.clone())),
+            Self::Held { hold, .. } | Self::SchemaHeld { hold, .. } => Some(Details::Hold(*hold)),
+            _ => None,
+        }
+    }
+
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Invalid(_) => ErrorCode::Invalid,
+            Self::Path(_) => ErrorCode::InvalidPath,
+            Self::IncompleteUpload(_) => ErrorCode::IncompleteUpload,
+            Self::DigestMismatch { .. } => ErrorCode::DigestMismatch,
+            Self::PartOfFile(_) => ErrorCode::PartOfFile,
+            Self::Encoded { .. } => ErrorCode::Encoded,
+            Self::NoKey => ErrorCode::NoKey,
+            Self::BadKey | Self::BadSignInLink => ErrorCode::BadKey,
+            Self::ExpiredKey { .. } => ErrorCode::ExpiredKey,
+            Self::TooManySignIns { .. } => ErrorCode::TooManySignIns,
+            Self::Role { .. } => ErrorCode::Role,
+            Self::Prefix { .. } | Self::WholeLake { .. } => ErrorCode::Prefix,
+            Self::NoSuchSync(_) => ErrorCode::NoSuchSync,
+            Self::NoSuchUpload(_) => ErrorCode::NoSuchUpload,
+            Self::NoSuchFile(_) | Self::NoSuchFolder(_) => ErrorCode::NoSuchFile,
+            Self::NoSuchDataset(_) => ErrorCode::NoSuchDataset,
+            Self::NoSuchTrash(_) => ErrorCode::NoSuchTrash,
+            Self::NoSuchKey(_) => ErrorCode::NoSuchKey,
+            Self::SyncEnded { .. } | Self::SyncEnding(_) | Self::StagingLost(_) => ErrorCode::SyncEnded,
+            Self::PathHeld { .. } | Self::PathRestoring { .. } | Self::PathHeldAbove(_) => ErrorCode::PathHeld,
+            Self::DatasetsBelow { .. } => ErrorCode::DatasetsBelow,
+            Self::UploadsInFlight { .. } => ErrorCode::UploadsInFlight,
+            Self::EmptyFullSync(_) => ErrorCode::EmptyFullSync,
+            Self::NotAsExpected { .. } => ErrorCode::NotAsExpected,
+            Self::Held { .. } => ErrorCode::Held,
+            Self::SchemaHeld { .. } => ErrorCode::SchemaHeld,
+            Self::ColumnsUnread { .. } => ErrorCode::ColumnsUnread,
+            Self::InTheWay(_) => ErrorCode::InTheWay,
+            Self::NoSuchResumable(_) => ErrorCode::NoSuchResumable,
+            Self::ResumableEnded { .. } | Self::BytesLost => ErrorCode::ResumableEnded,
+            Self::WrongOffset { .. } => ErrorCode::WrongOffset,
+            Self::ResumableComplete { .. } => ErrorCode::ResumableComplete,
+            Self::TakenOver => ErrorCode::TakenOver,
+            Self::InconsistentLength(_) => ErrorCode::InconsistentLength,
+            Self::PartUnfinished(_) => ErrorCode::PartUnfinished,
+            Self::Discarded(_) => ErrorCode::Discarded,
+            Self::TooLarge { .. } => ErrorCode::TooLarge,
+            Self::DiskFull | Self::BelowReserve { .. } => ErrorCode::DiskFull,
+            Self::IdempotencyKeyReused => ErrorCode::IdempotencyKeyReused,
+            Self::ShuttingDown => ErrorCode::ShuttingDown,
+            Self::TooManyUnfinished { .. } => ErrorCode::TooManyUnfinished,
+            Self::TooManySubscribers => ErrorCode::TooManySubscribers,
+            Self::SearchTooLong { .. } => ErrorCode::SearchTooLong,
+            Self::OverShare { .. } => ErrorCode::OverShare,
+            Self::Internal(fault) => fault.code(),
+        }
+    }
+}

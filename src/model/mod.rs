@@ -1,0 +1,27 @@
+//! The model: values and rules, without ports. A value knows only values below it: no circle of `use` lines, which
+//! `tests/layers.rs` checks.
+
+pub mod access;
+pub mod audit;
+pub mod bounded_list;
+pub mod clock_watch;
+pub mod dataset;
+pub mod digest;
+pub mod error;
+pub mod error_code;
+pub mod event;
+pub mod fault;
+pub mod id;
+pub mod limits;
+pub mod overview;
+pub mod page;
+pub mod path;
+pub mod preview;
+pub mod search;
+pub mod settings;
+pub mod storage_path;
+pub mod sync;
+pub mod time;
+pub mod totals;
+pub mod trash;
+pub mod upload;

@@ -1,0 +1,105 @@
+//! Looking for something by a few words: datasets by any parts of their path, syncs by their number, name or path.
+
+use crate::model::id::SyncId;
+use crate::model::path::LakePath;
+use crate::model::sync::job::Sync;
+use crate::model::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What is looked for, and how many of each kind at most.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SearchParameters {
+    pub q: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+}
+
+/// What was found: of datasets the best first, of syncs the newest, but for one that is named by its number.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Found {
+    pub datasets: Vec<FoundDataset>,
+    pub syncs: Vec<Sync>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundDataset {
+    pub path: LakePath,
+    pub last_sync_id: SyncId,
+    pub last_landed: Timestamp,
+}
+
+/// The words of a search. What is found holds each of them, letters of either case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words(Vec<String>);
+
+impl Words {
+    pub fn of(text: &str) -> Self {
+        let is_between = |character: char| character.is_whitespace() || character == '\0';
+        Self(text.split(is_between).filter(|word| !word.is_empty()).map(str::to_lowercase).collect())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// True when each word is in one of the texts.
+    pub fn are_in(&self, texts: &[&str]) -> bool {
+        let texts: Vec<_> = texts.iter().map(|text| text.to_lowercase()).collect();
+        self.0.iter().all(|word| texts.iter().any(|text| text.contains(word.as_str())))
+    }
+
+    /// The sync that is named by its number: `12`, `#12`, `sync 12`.
+    pub fn sync_id(&self) -> Option<SyncId> {
+        match self.0.as_slice() {
+            [number] => number.strip_prefix('#').unwrap_or(number).parse().ok(),
+            [sync, number] if sync == "sync" => number.strip_prefix('#').unwrap_or(number).parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// How well the path is what the last word means, the best first: it ends with it, its leaf begins so, another of its
+    /// names does, or it is somewhere within. Among equals the shorter.
+    pub(crate) fn rank(&self, path: &LakePath) -> (u8, usize) {
+        let text = path.as_str().to_lowercase();
+        let begun = format!("/{}", self.0.last().map_or("", |word| word.trim_matches('/')));
+        let place = match text.rfind(&begun) {
+            Some(at) if at + begun.len() == text.len() => 0,
+            Some(at) if !text[at + begun.len()..].contains('/') => 1,
+            Some(_) => 2,
+            None => 3,
+        };
+        (place, text.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_that_ends_as_the_last_word_says_comes_first() {
+        let paths = ["/reorders", "/orders/daily", "/data/db/orders_old", "/data/db/orders", "/data/orders"];
+        let mut found: Vec<_> = paths.map(|path| LakePath::parse(path).unwrap()).to_vec();
+        let words = Words::of(" Orders ");
+        found.sort_by_key(|path| words.rank(path));
+        let found: Vec<_> = found.iter().map(LakePath::as_str).collect();
+        assert_eq!(found, ["/data/orders", "/data/db/orders", "/data/db/orders_old", "/orders/daily", "/reorders"]);
+        let orders = LakePath::parse("/data/db/orders").unwrap();
+        assert_eq!(Words::of("data db/orders").rank(&orders).0, 0);
+    }
+
+    #[test]
+    fn a_sync_is_named_by_its_number() {
+        for text in ["12", "#12", "sync 12", " Sync #12 "] {
+            assert_eq!(Words::of(text).sync_id(), Some(SyncId(12)), "{text}");
+        }
+        for text in ["", "x12", "12 13", "-1", "job 12"] {
+            assert_eq!(Words::of(text).sync_id(), None, "{text}");
+        }
+    }
+}

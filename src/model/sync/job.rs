@@ -1,0 +1,248 @@
+//! Syncs: one job from start to end, and the rule that says which of them may be open together.
+
+use crate::model::access::actor::Actor;
+use crate::model::error::Error;
+use crate::model::id::SyncId;
+use crate::model::limits::{DUPLICATES_NAMED_MAX, NAME_BYTES_MAX};
+use crate::model::path::LakePath;
+use crate::model::storage_path::Identity;
+use crate::model::sync::comparison::ExpectedTotals;
+use crate::model::sync::hold::Hold;
+use crate::model::sync::status::{Status, SyncType};
+use crate::model::time::Timestamp;
+use crate::model::trash::TrashReason;
+use crate::model::upload::row::Upload;
+use serde::{Deserialize, Serialize};
+
+/// A sync as the API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sync {
+    pub org_id: u64,
+    pub sync_id: SyncId,
+    pub name: String,
+    pub path: LakePath,
+    pub sync_type: SyncType,
+    pub sync_status: Status,
+    pub start_time: Timestamp,
+    pub end_time: Timestamp,
+    /// Every upload of the sync, failed ones and those in flight too.
+    pub total_files: u64,
+    pub num_failed: u64,
+    /// Uploads that have begun and neither landed nor failed.
+    pub num_in_flight: u64,
+    /// Failed uploads that are counted only, and have no row in the history: there were too many of them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub num_unlisted: u64,
+    /// Bytes of the uploads that landed.
+    pub size_bytes: u64,
+    /// Why it failed; empty otherwise.
+    pub message: String,
+    /// The name of the key that started it.
+    pub started_by: String,
+    /// What was declared of it; absent when nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<ExpectedTotals>,
+    /// Set while its end was refused because it would shrink the dataset; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Hold>,
+    /// Files whose columns differ from those of the dataset before, as far as they were looked at.
+    #[serde(default)]
+    pub num_schema_differences: u64,
+    /// Uploads that took the place of another content which this sync had brought under the same name; absent when none did.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub num_duplicates: u64,
+    /// The first of those names, below the sync's path.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub duplicate_names: Vec<String>,
+}
+
+/// Adds a name that came twice to those that a sync on `path` tells of.
+pub fn note_duplicate(names: &mut Vec<String>, path: &LakePath, target: &LakePath) {
+    let name = target.as_str().strip_prefix(path.as_str()).unwrap_or(target.as_str()).trim_start_matches('/');
+    let name: String = name.chars().take(NAME_BYTES_MAX).collect();
+    if names.len() < DUPLICATES_NAMED_MAX && !names.contains(&name) {
+        names.push(name);
+    }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl Sync {
+    /// Uploads that have a row in the history.
+    pub fn num_listed(&self) -> u64 {
+        self.total_files.saturating_sub(self.num_unlisted)
+    }
+
+    pub fn num_landed(&self) -> u64 {
+        self.total_files.saturating_sub(self.num_failed).saturating_sub(self.num_in_flight)
+    }
+}
+
+/// How far the ending of a sync has come. `Publishing` and `Aborting` are written before the first file moves, so that
+/// a restart can finish them; to clients such a sync is still `Syncing`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    Open,
+    Publishing,
+    Aborting,
+    Ended,
+}
+
+impl Phase {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "Open",
+            Self::Publishing => "Publishing",
+            Self::Aborting => "Aborting",
+            Self::Ended => "Ended",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Open, Self::Publishing, Self::Aborting, Self::Ended].into_iter().find(|phase| phase.as_str() == text)
+    }
+}
+
+/// A sync as the lake remembers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncRecord {
+    pub sync: Sync,
+    pub phase: Phase,
+    /// What was asked for, while it is `Publishing` or `Aborting`.
+    pub closing: Option<Closing>,
+}
+
+/// How a sync is to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Closing {
+    /// An incremental sync: its files are there already.
+    Finish { by: Actor },
+    /// A full sync: the staged folder of this identity becomes the dataset.
+    Publish { staging: Identity, allow_empty: bool, by: Actor },
+    /// Either: what was staged goes to the trash.
+    Abort { reason: TrashReason, message: String, by: Actor },
+}
+
+impl Closing {
+    /// Who has asked for it.
+    pub fn by(&self) -> &Actor {
+        match self {
+            Self::Finish { by } | Self::Publish { by, .. } | Self::Abort { by, .. } => by,
+        }
+    }
+
+    /// The message of an upload in flight of `sync_id` that this ending drops.
+    pub fn discard_message(&self, sync_id: SyncId) -> String {
+        match self {
+            Self::Abort { reason: TrashReason::Superseded, message, .. } => {
+                format!("the upload was discarded, because sync {sync_id} was {message}; send it in a new sync")
+            }
+            _ => Error::Discarded(sync_id).to_string(),
+        }
+    }
+}
+
+/// A full sync that is in the way of a new start on its own path, and until when it had to be silent to give way to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Supersede {
+    pub sync_id: SyncId,
+    pub silent_since: Timestamp,
+    /// Of its uploads in flight, the resumable ones to which nothing came since then.
+    pub num_idle_uploads: u64,
+}
+
+/// Does this sync give way to a new start on `path`? A full sync does on its own path, while its end was not asked for, once it
+/// is held or was silent for long enough, unless an upload of it is in flight. `last_activity` is that of the metadata.
+pub fn gives_way(record: &SyncRecord, last_activity: Timestamp, path: &LakePath, supersede: &Supersede) -> bool {
+    let sync = &record.sync;
+    sync.sync_id == supersede.sync_id
+        && record.phase == Phase::Open
+        && sync.sync_type == SyncType::FullSync
+        && sync.path == *path
+        && sync.num_in_flight <= supersede.num_idle_uploads
+        && (sync.held.is_some() || last_activity <= supersede.silent_since)
+}
+
+/// How a sync ends that gives way.
+pub fn superseded_by(successor: SyncId, by: Actor) -> Closing {
+    Closing::Abort { reason: TrashReason::Superseded, message: format!("superseded by sync {successor}"), by }
+}
+
+/// May an upload begin in this sync?
+pub fn may_accept_uploads(record: &SyncRecord) -> Result<(), Error> {
+    let sync = &record.sync;
+    match record.phase {
+        Phase::Open => Ok(()),
+        Phase::Publishing | Phase::Aborting => match &record.closing {
+            // It says which sync to go on with.
+            Some(Closing::Abort { reason: TrashReason::Superseded, message, .. }) => {
+                Err(Error::SyncEnded { sync_id: sync.sync_id, status: Status::Failed, message: message.clone() })
+            }
+            _ => Err(Error::SyncEnding(sync.sync_id)),
+        },
+        Phase::Ended => {
+            Err(Error::SyncEnded { sync_id: sync.sync_id, status: sync.sync_status, message: sync.message.clone() })
+        }
+    }
+}
+
+/// May this sync be closed so, while `in_flight` are its uploads in flight?
+pub fn may_close(
+    record: &SyncRecord,
+    in_flight: Vec<Upload>,
+    closing: &Closing,
+    discard_in_flight: bool,
+) -> Result<(), Error> {
+    may_accept_uploads(record)?;
+    let sync_id = record.sync.sync_id;
+    if !in_flight.is_empty() && !discard_in_flight {
+        return Err(Error::UploadsInFlight { sync_id, uploads: in_flight });
+    }
+    match closing {
+        Closing::Publish { allow_empty: false, .. } if record.sync.num_landed() == 0 => {
+            Err(Error::EmptyFullSync(sync_id))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A sync that has not ended, as far as the rule of [`obstacle`] needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenSync {
+    pub sync_id: SyncId,
+    pub path: LakePath,
+    pub sync_type: SyncType,
+}
+
+/// The open sync that keeps a new one from starting: a full sync wants its path for itself, above and below too;
+/// incremental syncs share.
+pub fn obstacle<'a>(path: &LakePath, sync_type: SyncType, open: &'a [OpenSync]) -> Option<&'a OpenSync> {
+    open.iter().find(|other| {
+        let one_is_full = sync_type == SyncType::FullSync || other.sync_type == SyncType::FullSync;
+        one_is_full && other.path.overlaps(path)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(path: &str, sync_type: SyncType) -> Vec<OpenSync> {
+        vec![OpenSync { sync_id: SyncId(1), path: LakePath::parse(path).unwrap(), sync_type }]
+    }
+
+    #[test]
+    fn a_full_sync_wants_its_path_for_itself_and_incremental_syncs_share() {
+        use SyncType::{FullSync, IncrementalSync};
+        let path = LakePath::parse("/data/db").unwrap();
+        for other in ["/data", "/data/db", "/data/db/t"] {
+            assert!(obstacle(&path, FullSync, &open(other, FullSync)).is_some());
+            assert!(obstacle(&path, FullSync, &open(other, IncrementalSync)).is_some());
+            assert!(obstacle(&path, IncrementalSync, &open(other, FullSync)).is_some());
+            assert!(obstacle(&path, IncrementalSync, &open(other, IncrementalSync)).is_none());
+        }
+        assert!(obstacle(&path, FullSync, &open("/data/db2", FullSync)).is_none());
+    }
+}

@@ -1,0 +1,12 @@
+//! Syncs: from the start to the end, what they declare, and what they change.
+
+pub mod comparison;
+pub mod difference;
+pub mod end;
+pub mod guard;
+pub mod hold;
+pub mod idempotency;
+pub mod job;
+pub mod manifest;
+pub mod start;
+pub mod status;

@@ -1,0 +1,6 @@
+//! Uploads: the rows of the history, uploads in flight, and resumable ones.
+
+pub mod in_flight;
+pub mod landed;
+pub mod resumable;
+pub mod row;

@@ -1,0 +1,233 @@
+//! Promises about datasets, and about what each day has brought.
+
+use super::{DIGEST, begin, finishing, land_upload, new_sync, path, publish, start, trash_of, whole};
+use crate::model::dataset::day::{DAY_MS, Day};
+use crate::model::dataset::record::{DayCounts, DayOfType};
+use crate::model::dataset::schedule::{Arrival, Every, Rhythm, SLOT_MS};
+use crate::model::id::SyncId;
+use crate::model::page::{Order, Page};
+use crate::model::path::LakePath;
+use crate::model::sync::end::Settlement;
+use crate::model::sync::job::Closing;
+use crate::model::sync::start::NewSync;
+use crate::model::sync::status::{Status, SyncType};
+use crate::model::time::Timestamp;
+use crate::model::totals::Totals;
+use crate::model::trash::NewTrash;
+use crate::model::trash::TrashReason;
+use crate::ports::metadata::State;
+use crate::ports::metadata::dataset::{DatasetQuery, DaysOf, Uncounted};
+use crate::ports::metadata::upload::RefusedUpload;
+
+/// A time of day 20 and those after it.
+fn at(day: i64, slot: i64) -> Timestamp {
+    Timestamp((20 + day) * DAY_MS + slot * SLOT_MS)
+}
+
+async fn start_at(state: &dyn State, dataset: &str, sync_type: SyncType, at: Timestamp) -> SyncId {
+    state.start_sync(&NewSync { at, ..new_sync(dataset, sync_type) }).await.unwrap()
+}
+
+async fn land_at(state: &dyn State, id: SyncId, file: &str, at: Timestamp) {
+    land_upload(state, whole(None, id, file), None, at.0).await;
+}
+
+async fn settle(state: &dyn State, id: SyncId, status: Status, trash: Option<NewTrash>, at: Timestamp) {
+    let message = String::new();
+    state.settle_sync(&Settlement { sync_id: id, status, message, trash, at }).await.unwrap();
+}
+
+fn all_datasets() -> DatasetQuery {
+    DatasetQuery { page: Page::FIRST, path: None, text: None, scope: None, has_rhythm: false }
+}
+
+async fn listed(state: &dyn State, query: DatasetQuery) -> Vec<String> {
+    let records = state.dataset_records(&query).await.unwrap();
+    records.into_iter().map(|record| record.path.to_string()).collect()
+}
+
+fn counts(files: u64, failed: u64, syncs: u64, failed_syncs: u64) -> DayCounts {
+    DayCounts { files, bytes: files * DIGEST.size_bytes, failed, syncs, failed_syncs }
+}
+
+fn day(day: i64, sync_type: SyncType, counts: DayCounts) -> DayOfType {
+    DayOfType { day: Day(20 + day), sync_type, counts }
+}
+
+pub async fn each_day_counts_what_landed_failed_and_began_on_it(state: &dyn State) {
+    use SyncType::{FullSync, IncrementalSync};
+    let one = start_at(state, "/a/b", IncrementalSync, at(0, 0)).await;
+    land_at(state, one, "/a/b/1.csv", at(0, 1)).await;
+    land_at(state, one, "/a/b/2.csv", at(1, 0)).await;
+    let refused = RefusedUpload {
+        sync_id: one,
+        file_name: "../x".into(),
+        folder: path("/a/b"),
+        target: None,
+        message: "no".into(),
+        size_bytes: 9,
+        rows_max: 9,
+        begun_at: at(0, 2),
+        at: at(1, 1),
+    };
+    state.refuse_upload(&refused).await.unwrap();
+    let upload = begin(state, one, "/a/b/3.csv").await;
+    state.fail_upload(upload, "it broke off", 2, at(1, 2)).await.unwrap();
+    begin(state, one, "/a/b/4.csv").await;
+    state.close_sync(one, &finishing(), true, at(2, 0)).await.unwrap();
+    let other = start_at(state, "/b", FullSync, at(2, 0)).await;
+    land_at(state, other, "/b/5.csv", at(2, 1)).await;
+    let closing = Closing::Abort { reason: TrashReason::Aborted, message: String::new(), by: "".into() };
+    state.close_sync(other, &closing, false, at(2, 2)).await.unwrap();
+    for _ in 0..2 {
+        settle(state, other, Status::Failed, None, at(3, 0)).await;
+    }
+
+    let days = [
+        day(0, IncrementalSync, counts(1, 0, 1, 0)),
+        day(1, IncrementalSync, counts(1, 2, 0, 0)),
+        day(2, FullSync, counts(1, 0, 1, 0)),
+        day(2, IncrementalSync, counts(0, 1, 0, 0)),
+        day(3, FullSync, counts(0, 0, 0, 1)),
+    ];
+    let of = async |of: DaysOf| state.days(&[of], Day(20), Day(23)).await.unwrap().remove(0);
+    assert_eq!(of(DaysOf::Lake).await, days);
+    let of_one = [days[0], days[1], days[3]];
+    assert_eq!(of(DaysOf::Within(path("/a"))).await, of_one);
+    assert_eq!(of(DaysOf::Dataset(path("/a"))).await, []);
+    assert_eq!(of(DaysOf::Dataset(path("/a/b"))).await, of_one);
+    assert_eq!(of(DaysOf::Within(path("/b"))).await, [days[2], days[4]]);
+    assert_eq!(of(DaysOf::Within(path("/c"))).await, []);
+    assert_eq!(state.days(&[DaysOf::Lake], Day(21), Day(21)).await.unwrap(), [&days[1..2]]);
+    assert_eq!(state.busiest(Day(20), None, 9).await.unwrap(), [path("/a/b"), path("/b")]);
+    assert_eq!(state.busiest(Day(22), None, 9).await.unwrap(), [path("/b")]);
+    assert_eq!(state.busiest(Day(20), Some(&path("/a")), 9).await.unwrap(), [path("/a/b")]);
+    assert_eq!(state.busiest(Day(20), None, 1).await.unwrap(), [path("/a/b")]);
+    assert_eq!(state.miscounts().await.unwrap(), []);
+    state.recount().await.unwrap();
+    assert_eq!(of(DaysOf::Lake).await, days);
+
+    let failed = |since| async move {
+        let failed = state.failed_syncs(since, None, 9).await.unwrap();
+        failed.into_iter().map(|sync| sync.sync_id).collect::<Vec<_>>()
+    };
+    assert_eq!(failed(at(3, 0)).await, [other]);
+    assert_eq!(failed(at(3, 1)).await, []);
+}
+
+pub async fn a_file_has_arrived_when_readers_see_it(state: &dyn State) {
+    let one = start_at(state, "/a", SyncType::IncrementalSync, at(0, 0)).await;
+    for slot in [1, 1, 3] {
+        land_at(state, one, "/a/1.csv", at(0, slot)).await;
+    }
+    state.close_sync(one, &finishing(), false, at(0, 4)).await.unwrap();
+    let other = start_at(state, "/a", SyncType::FullSync, at(0, 5)).await;
+    land_at(state, other, "/a/1.csv", at(0, 5)).await;
+    land_at(state, other, "/a/2.csv", at(0, 6)).await;
+    let of = async |dataset: &str, since| state.arrivals(&[path(dataset)], since).await.unwrap().remove(0);
+    let arrival = |slot, files| Arrival { slot: at(0, slot), files, bytes: files * DIGEST.size_bytes };
+    assert_eq!(of("/a", at(0, 0)).await, [arrival(1, 2), arrival(3, 1)], "it is staged");
+    state.close_sync(other, &publish(), false, at(0, 7)).await.unwrap();
+    for _ in 0..2 {
+        settle(state, other, Status::Finished, Some(trash_of(other, "/a")), at(0, 8)).await;
+    }
+    assert_eq!(of("/a", Timestamp(at(0, 3).0 + 7)).await, [arrival(3, 1), arrival(8, 2)]);
+    assert_eq!(of("/b", at(0, 0)).await, []);
+    let record = state.dataset_record(&path("/a")).await.unwrap().unwrap();
+    assert_eq!((record.first_landed, record.last_landed, record.last_sync_id), (at(0, 1), at(0, 8), other));
+    assert_eq!(state.miscounts().await.unwrap(), []);
+
+    let versions = state.versions(&path("/a"), 9).await.unwrap();
+    assert_eq!(versions.len(), 1);
+    state.count_trash(versions[0].trash_id, Totals { files: 3, bytes: 15 }).await.unwrap();
+    assert_eq!(state.trash_bytes().await.unwrap(), 15);
+    assert_eq!(state.versions(&path("/a/1.csv"), 9).await.unwrap(), []);
+}
+
+pub async fn datasets_are_listed_and_keep_their_rhythm(state: &dyn State) {
+    for dataset in ["/b", "/a/c", "/a", "/a-b"] {
+        let id = start(state, dataset, SyncType::IncrementalSync).await;
+        land_at(state, id, &format!("{dataset}/1.csv"), at(0, 0)).await;
+        state.close_sync(id, &finishing(), false, at(0, 1)).await.unwrap();
+    }
+    start(state, "/nothing/has/landed", SyncType::IncrementalSync).await;
+    assert_eq!(listed(state, all_datasets()).await, ["/a", "/a-b", "/a/c", "/b"]);
+    let page = Page { from: 1, size: 2, order: Order::Asc };
+    assert_eq!(listed(state, DatasetQuery { page, ..all_datasets() }).await, ["/a-b", "/a/c"]);
+    let below = |place: &str| DatasetQuery { path: Some(path(place)), ..all_datasets() };
+    assert_eq!(listed(state, below("/a")).await, ["/a", "/a/c"]);
+    assert_eq!(listed(state, DatasetQuery { scope: Some(path("/b")), ..all_datasets() }).await, ["/b"]);
+    assert_eq!(listed(state, DatasetQuery { text: Some("C".into()), ..all_datasets() }).await, ["/a/c"]);
+
+    let rhythm = Rhythm::new(Every::Day, Some("07:00"), 10, 0).unwrap();
+    let expected = DatasetQuery { has_rhythm: true, ..all_datasets() };
+    assert!(state.set_rhythm(&path("/a"), Some(&rhythm), &"me".into(), Timestamp(5)).await.unwrap());
+    assert!(!state.set_rhythm(&path("/none"), Some(&rhythm), &"me".into(), Timestamp(5)).await.unwrap());
+    assert_eq!(listed(state, expected.clone()).await, ["/a"]);
+    assert_eq!(state.dataset_record(&path("/a")).await.unwrap().unwrap().rhythm, Some(rhythm));
+    assert!(state.set_rhythm(&path("/a"), None, &"me".into(), Timestamp(5)).await.unwrap());
+    assert_eq!(listed(state, expected).await, Vec::<String>::new());
+    assert_eq!(state.dataset_record(&path("/none")).await.unwrap(), None);
+}
+
+async fn uncounted(state: &dyn State, now: Timestamp) -> Vec<Uncounted> {
+    state.uncounted_datasets(now, 9).await.unwrap()
+}
+
+pub async fn a_dataset_is_counted_again_when_something_in_it_has_changed(state: &dyn State) {
+    let outer = start(state, "/a", SyncType::IncrementalSync).await;
+    land_at(state, outer, "/a/1.csv", at(0, 0)).await;
+    let inner = start(state, "/a/b", SyncType::IncrementalSync).await;
+    land_at(state, inner, "/a/b/1.csv", at(0, 0)).await;
+    let paths = |uncounted: &[Uncounted]| {
+        let mut paths: Vec<LakePath> = uncounted.iter().map(|uncounted| uncounted.path.clone()).collect();
+        paths.sort();
+        paths
+    };
+    let first = uncounted(state, at(0, 1)).await;
+    assert_eq!(paths(&first), [path("/a"), path("/a/b")]);
+    let totals = Totals { files: 2, bytes: 10 };
+    for counted in &first {
+        state.count_dataset(counted, totals, at(0, 2), at(0, 3)).await.unwrap();
+    }
+    assert_eq!(uncounted(state, at(9, 0)).await, []);
+    let counted = async |dataset: &str| {
+        let counted = state.dataset_record(&path(dataset)).await.unwrap().unwrap().counted.unwrap();
+        (counted.totals, counted.at, counted.is_current)
+    };
+    assert_eq!(counted("/a").await, (totals, at(0, 2), true));
+
+    land_at(state, inner, "/a/b/2.csv", at(0, 2)).await;
+    assert_eq!(counted("/a").await, (totals, at(0, 2), false));
+    assert_eq!(uncounted(state, at(0, 2)).await, [], "not so soon again");
+    let second = uncounted(state, at(0, 3)).await;
+    assert_eq!(paths(&second), [path("/a"), path("/a/b")]);
+    // What was counted before is older than what was counted since.
+    state.count_dataset(&second[0], Totals { files: 3, bytes: 15 }, at(0, 4), at(0, 4)).await.unwrap();
+    state.count_dataset(&first[0], totals, at(0, 5), at(0, 5)).await.unwrap();
+    let recounted = second[0].path.to_string();
+    assert_eq!(counted(&recounted).await, (Totals { files: 3, bytes: 15 }, at(0, 4), true));
+
+    for id in [inner, outer] {
+        state.close_sync(id, &finishing(), false, at(0, 6)).await.unwrap();
+    }
+    let full = start(state, "/a/b", SyncType::FullSync).await;
+    land_at(state, full, "/a/b/1.csv", at(0, 7)).await;
+    for counted in uncounted(state, at(0, 8)).await {
+        state.count_dataset(&counted, totals, at(0, 8), at(0, 8)).await.unwrap();
+    }
+    assert_eq!(uncounted(state, at(0, 8)).await, [], "what is staged changes nothing");
+    state.close_sync(full, &publish(), false, at(0, 9)).await.unwrap();
+    settle(state, full, Status::Finished, Some(trash_of(full, "/a/b")), at(0, 9)).await;
+    let third = uncounted(state, at(0, 9)).await;
+    assert_eq!(paths(&third), [path("/a"), path("/a/b")]);
+    for counted in &third {
+        state.count_dataset(counted, totals, at(0, 9), at(0, 9)).await.unwrap();
+    }
+    let piece = state.versions(&path("/a/b"), 1).await.unwrap().remove(0).trash_id;
+    state.begin_restore(piece, &crate::model::storage_path::Identity("5".into()), &"me".into()).await.unwrap();
+    for _ in 0..2 {
+        state.finish_restore(piece, None, at(0, 10)).await.unwrap();
+    }
+    assert_eq!(paths(&uncounted(state, at(0, 9)).await), [path("/a"), path("/a/b")]);
+}

@@ -1,0 +1,111 @@
+//! Promises about uploads and their landings.
+
+use super::{
+    all_trash, begin, finish, finished, finishing, land_upload, partial, path, record, start, trash_of, uploads_of,
+    whole,
+};
+use crate::model::storage_path::TrashKey;
+use crate::model::sync::status::{Status, SyncType};
+use crate::model::time::Timestamp;
+use crate::model::trash::NewTrash;
+use crate::model::trash::TrashKind;
+use crate::ports::metadata::State;
+use crate::ports::metadata::upload::LandedUpload;
+
+pub async fn an_upload_ends_once(state: &dyn State) {
+    let id = start(state, "/a", SyncType::IncrementalSync).await;
+    let upload = finish(state, id, "/a/1.csv").await;
+    state.fail_upload(upload, "late", 0, Timestamp(99)).await.unwrap();
+    land_upload(state, whole(Some(upload), id, "/a/1.csv"), Some(trash_of(id, "/a")), 99).await;
+    let row = state.upload(upload).await.unwrap().unwrap();
+    assert_eq!((row.sync_status, row.end_time, row.size_bytes), (Status::Finished, Timestamp(30), 5));
+    assert_eq!(row.sha256.as_deref(), Some("07".repeat(32).as_str()));
+    assert_eq!(row.landed_path, Some(path("/a/1.csv")));
+    let sync = record(state, id).await.sync;
+    assert_eq!((sync.total_files, sync.num_failed, sync.size_bytes), (1, 0, 5));
+    assert!(state.trash(&all_trash()).await.unwrap().is_empty());
+}
+
+pub async fn landings_are_known_from_the_intent_to_the_end(state: &dyn State) {
+    let open = start(state, "/a", SyncType::IncrementalSync).await;
+    let closed = start(state, "/b", SyncType::IncrementalSync).await;
+    state.close_sync(closed, &finishing(), false, Timestamp(25)).await.unwrap();
+    let registered = begin(state, open, "/a/1.csv").await;
+    let uploads =
+        [whole(Some(registered), open, "/a/1.csv"), whole(None, closed, "/b/2.csv"), whole(None, open, "/a/3.csv")];
+    let (id, permissions) = state.intend_landings(None, &uploads).await.unwrap();
+    let permissions: Vec<_> = permissions.iter().map(Result::is_ok).collect();
+    assert_eq!(permissions, [true, false, true]);
+    let allowed = vec![uploads[0].clone(), uploads[2].clone()];
+    assert_eq!(state.unfinished_landings().await.unwrap(), [(id, allowed.clone())]);
+    assert_eq!(record(state, open).await.sync.total_files, 1, "what has not landed and has no row does not count");
+
+    let trash = NewTrash { key: TrashKey::of_upload(&partial(1)), kind: TrashKind::File, ..trash_of(open, "/a/3.csv") };
+    let landed: Vec<_> = allowed
+        .into_iter()
+        .map(|upload| LandedUpload { trash: upload.upload_id.is_none().then(|| trash.clone()), upload })
+        .collect();
+    for _ in 0..2 {
+        state.finish_landings(&finished(id, landed.clone(), Vec::new(), 30)).await.unwrap();
+    }
+    assert!(state.unfinished_landings().await.unwrap().is_empty());
+    let rows = state.uploads(&uploads_of(open)).await.unwrap();
+    let row = |row: &crate::model::upload::row::Upload| {
+        (row.history_id.0, row.landed_path.clone(), row.start_time, row.end_time)
+    };
+    let landed_at = |file| Some(path(file));
+    assert_eq!(row(&rows[0]), (1, landed_at("/a/1.csv"), Timestamp(20), Timestamp(30)));
+    assert_eq!(row(&rows[1]), (2, landed_at("/a/3.csv"), Timestamp(20), Timestamp(30)));
+    let sync = record(state, open).await.sync;
+    assert_eq!((sync.total_files, sync.num_failed, sync.num_in_flight, sync.size_bytes), (2, 0, 0, 10));
+    assert_eq!(state.trash(&all_trash()).await.unwrap().len(), 1);
+    // What is given up leaves nothing behind.
+    let (id, _) = state.intend_landings(None, &uploads[2..]).await.unwrap();
+    state.finish_landings(&finished(id, Vec::new(), Vec::new(), 40)).await.unwrap();
+    assert_eq!(record(state, open).await.sync.total_files, 2);
+}
+
+pub async fn uploads_of_a_group_that_are_left_stay_intended_and_none_is_remembered_twice(state: &dyn State) {
+    let open = start(state, "/a", SyncType::IncrementalSync).await;
+    let registered = begin(state, open, "/a/1.csv").await;
+    let mut uploads =
+        [whole(Some(registered), open, "/a/1.csv"), whole(None, open, "/a/2.csv"), whole(None, open, "/a/3.csv")];
+    for (upload, name) in uploads.iter_mut().zip([7, 8, 9]) {
+        upload.partial = partial(name);
+    }
+    let (id, _) = state.intend_landings(None, &uploads).await.unwrap();
+    let landed = |numbers: &[usize]| -> Vec<_> {
+        numbers.iter().map(|number| LandedUpload { upload: uploads[*number].clone(), trash: None }).collect()
+    };
+    let left = [uploads[0].clone(), uploads[2].clone()];
+    // The second time it is not known that the first was remembered.
+    for _ in 0..2 {
+        state.finish_landings(&finished(id, landed(&[1]), left.to_vec(), 30)).await.unwrap();
+        assert_eq!(state.unfinished_landings().await.unwrap(), [(id, left.to_vec())]);
+    }
+    let all = finished(id, landed(&[0, 1, 2]), Vec::new(), 40);
+    // Beside the intent of the next group, and once more by itself.
+    let (next, _) = state.intend_landings(Some(&all), &[whole(None, open, "/a/4.csv")]).await.unwrap();
+    state.finish_landings(&all).await.unwrap();
+    let unfinished = state.unfinished_landings().await.unwrap();
+    assert_eq!(unfinished.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [next]);
+    let rows = state.uploads(&uploads_of(open)).await.unwrap();
+    let ended: Vec<_> = rows.iter().map(|row| (row.file_name.as_str(), row.end_time)).collect();
+    assert_eq!(rows.len(), 3, "{ended:?}");
+    let sync = record(state, open).await.sync;
+    assert_eq!((sync.total_files, sync.num_in_flight, sync.size_bytes), (3, 0, 15));
+}
+
+pub async fn what_a_restart_needs_is_listed(state: &dyn State) {
+    let id = start(state, "/a", SyncType::IncrementalSync).await;
+    finish(state, id, "/a/1.csv").await;
+    let upload = begin(state, id, "/a/2.csv").await;
+    let unfinished = state.unfinished_uploads().await.unwrap();
+    assert_eq!(unfinished.len(), 1);
+    assert_eq!((unfinished[0].upload_id, &unfinished[0].partial), (upload, &partial(1)));
+    assert_eq!(state.open_syncs().await.unwrap(), [id]);
+    assert!(state.idle_syncs(Timestamp(1000)).await.unwrap().is_empty(), "an upload is in flight");
+    state.fail_upload(upload, "", 0, Timestamp(50)).await.unwrap();
+    assert!(state.idle_syncs(Timestamp(20)).await.unwrap().is_empty());
+    assert_eq!(state.idle_syncs(Timestamp(1000)).await.unwrap(), [id]);
+}

@@ -1,0 +1,108 @@
+//! Turns of what may take long, a search by text or a comparison of whole datasets: each caller has one at a time, so that
+//! nobody waits for those of another.
+
+use crate::model::access::key::Caller;
+use crate::model::access::network::Network;
+use crate::model::access::shares::{Holder, Share, Shares};
+use crate::model::error::Error;
+use crate::model::limits::PATH_BYTES_MAX;
+use crate::service::Lake;
+use async_lock::{Mutex as AsyncMutex, MutexGuardArc};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+pub(in crate::service) struct CallerTurns {
+    /// In the plural, for messages.
+    what: &'static str,
+    share_max: usize,
+    /// Those of a caller that run or wait.
+    shares: Shares<Holder>,
+    running: Mutex<HashMap<Holder, Weak<AsyncMutex<()>>>>,
+}
+
+/// Held while it runs.
+pub(in crate::service) struct CallerTurn {
+    _turn: MutexGuardArc<()>,
+    _share: Share<Holder>,
+}
+
+impl CallerTurns {
+    pub(in crate::service) fn new(what: &'static str, share_max: usize) -> Self {
+        Self { what, share_max, shares: Shares::new(share_max), running: Mutex::default() }
+    }
+
+    /// The caller's turn; refused where too many of its calls wait already.
+    pub(in crate::service) async fn turn(&self, caller: &Caller) -> Result<CallerTurn, Error> {
+        let network = if let Caller::Guest(network) = caller { *network } else { Network::Unknown };
+        self.turn_of(Holder::new(caller, network)).await
+    }
+
+    async fn turn_of(&self, holder: Holder) -> Result<CallerTurn, Error> {
+        let over = Error::OverShare { what: self.what, share_max: self.share_max };
+        let share = self.shares.take(holder).ok_or(over)?;
+        let own = self.own(holder);
+        Ok(CallerTurn { _turn: own.lock_arc().await, _share: share })
+    }
+
+    fn own(&self, holder: Holder) -> Arc<AsyncMutex<()>> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|_, turn| turn.strong_count() > 0);
+        if let Some(own) = running.get(&holder).and_then(Weak::upgrade) {
+            return own;
+        }
+        let own = Arc::new(AsyncMutex::new(()));
+        running.insert(holder, Arc::downgrade(&own));
+        own
+    }
+}
+
+impl Lake {
+    /// The turn of a list that is filtered by `text`; a list without waits for nobody.
+    pub(in crate::service) async fn search_turn(
+        &self,
+        caller: &Caller,
+        text: Option<&str>,
+    ) -> Result<Option<CallerTurn>, Error> {
+        let Some(text) = text else { return Ok(None) };
+        if text.len() > PATH_BYTES_MAX {
+            return Err(Error::Invalid(format!("the text q is longer than {PATH_BYTES_MAX} bytes; shorten it")));
+        }
+        self.0.searches.turn(caller).await.map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::id::KeyId;
+    use futures_util::FutureExt;
+
+    const SHARE: usize = 8;
+
+    #[test]
+    fn a_guest_keeps_no_guest_of_another_network_waiting() {
+        let lane = CallerTurns::new("searches", SHARE);
+        let guest = |last: u8| Caller::Guest(Network::V4([192, 0, 2, last]));
+        let (one, other) = (guest(1), guest(2));
+        let _first = lane.turn(&one).now_or_never().unwrap().unwrap();
+        assert!(lane.turn(&one).now_or_never().is_none());
+        assert!(lane.turn(&other).now_or_never().unwrap().is_ok());
+    }
+
+    #[test]
+    fn a_caller_with_many_calls_keeps_none_of_another_waiting() {
+        let lane = CallerTurns::new("searches", SHARE);
+        let (one, other) = (Holder::Key(KeyId(1)), Holder::Key(KeyId(2)));
+        let first = lane.turn_of(one).now_or_never().unwrap().unwrap();
+        let mut waiting: Vec<_> = (1..SHARE).map(|_| Box::pin(lane.turn_of(one))).collect();
+        assert!(waiting.iter_mut().all(|turn| turn.now_or_never().is_none()));
+        assert!(matches!(lane.turn_of(one).now_or_never().unwrap(), Err(Error::OverShare { .. })));
+        assert!(lane.turn_of(other).now_or_never().unwrap().is_ok());
+        drop(first);
+        assert!(waiting[0].as_mut().now_or_never().unwrap().is_ok(), "they follow each other");
+        drop(waiting);
+        assert!(lane.turn_of(one).now_or_never().unwrap().is_ok(), "whoever goes away waits no more");
+        lane.own(other);
+        assert_eq!(lane.running.lock().unwrap().len(), 1, "nothing is kept of those who have no search");
+    }
+}

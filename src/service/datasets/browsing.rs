@@ -1,0 +1,125 @@
+//! A folder of the lake in another order than by name, and what is found below it.
+//!
+//! Both look at every name there is, so both are bounded: what lies beyond is not looked at, and that is said.
+
+use crate::model::access::key::Caller;
+use crate::model::error::Error;
+use crate::model::limits::BROWSED_NAMES_MAX;
+use crate::model::page::{Order, Page};
+use crate::model::path::LakePath;
+use crate::ports::storage::FolderEntry;
+use crate::service::Lake;
+use crate::service::datasets::reading;
+use crate::service::datasets::reading::LakeEntry;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// What a folder is ordered by. Folders come first in each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FolderSort {
+    #[default]
+    Name,
+    Size,
+    Modified,
+}
+
+impl FolderSort {
+    pub const ALL: [Self; 3] = [Self::Name, Self::Size, Self::Modified];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Size => "size",
+            Self::Modified => "modified",
+        }
+    }
+}
+
+/// Which page of a folder is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BrowseFolder {
+    /// Absent: the lake itself.
+    pub path: Option<String>,
+    pub from: Option<u64>,
+    pub size: Option<u64>,
+    pub sort: FolderSort,
+    pub order: Order,
+    /// Of the names in the folder and below it, those that hold this text, letters of either case.
+    pub q: Option<String>,
+}
+
+/// A page of a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Browsed {
+    pub folder: Option<LakePath>,
+    pub entries: Vec<LakeEntry>,
+    /// There was more than what is looked at: see [`BROWSED_NAMES_MAX`].
+    pub is_cut: bool,
+}
+
+impl Lake {
+    pub async fn browse_folder(&self, caller: &Caller, wanted: &BrowseFolder) -> Result<Browsed, Error> {
+        let folder = self.readable_folder(caller, wanted.path.as_deref())?;
+        let page = Page::new(wanted.from, wanted.size, wanted.order)?;
+        let text = wanted.q.as_deref().map(|text| text.trim().to_lowercase()).filter(|text| !text.is_empty());
+        if text.is_none() && wanted.sort == FolderSort::Name && wanted.order == Order::Asc {
+            let listed = self.0.files.list_folder(folder.as_ref(), page.from, page.size).await?;
+            let listed = listed.ok_or_else(|| reading::no_such_folder(folder.as_ref()))?;
+            return Ok(Browsed { entries: self.shown(listed).await?, folder, is_cut: false });
+        }
+        let _turn = self.search_turn(caller, text.as_deref()).await?;
+        let (mut found, is_cut) = self.names_below(folder.as_ref(), text.as_deref()).await?;
+        found.sort_by(|one, other| {
+            let size = |entry: &FolderEntry| entry.file.as_ref().map_or(0, |file| file.size_bytes);
+            let ordered = match wanted.sort {
+                FolderSort::Name => one.path.cmp(&other.path),
+                FolderSort::Size => size(one).cmp(&size(other)).then_with(|| one.path.cmp(&other.path)),
+                FolderSort::Modified => one.modified_at.cmp(&other.modified_at).then_with(|| one.path.cmp(&other.path)),
+            };
+            let ordered = if wanted.order == Order::Desc { ordered.reverse() } else { ordered };
+            one.file.is_some().cmp(&other.file.is_some()).then(ordered)
+        });
+        let clamp = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        let entries = found.into_iter().skip(clamp(page.from)).take(clamp(page.size)).collect();
+        Ok(Browsed { entries: self.shown(entries).await?, folder, is_cut })
+    }
+
+    /// What is in the folder; with a text, also below it, as far as the name holds it.
+    async fn names_below(
+        &self,
+        folder: Option<&LakePath>,
+        text: Option<&str>,
+    ) -> Result<(Vec<FolderEntry>, bool), Error> {
+        let mut names_left = BROWSED_NAMES_MAX;
+        let mut found = Vec::new();
+        let mut to_visit = VecDeque::from([folder.cloned()]);
+        let mut is_first = true;
+        while let Some(folder) = to_visit.pop_front() {
+            let Some(mut listed) = self.0.files.list_folder(folder.as_ref(), 0, names_left + 1).await? else {
+                if is_first {
+                    return Err(reading::no_such_folder(folder.as_ref()));
+                }
+                // It has gone meanwhile.
+                continue;
+            };
+            is_first = false;
+            let is_cut = listed.len() as u64 > names_left;
+            listed.truncate(usize::try_from(names_left).unwrap_or(usize::MAX));
+            names_left -= listed.len() as u64;
+            match text {
+                None => found = listed,
+                Some(text) => {
+                    let folders = listed.iter().filter(|entry| entry.file.is_none());
+                    to_visit.extend(folders.map(|entry| Some(entry.path.clone())));
+                    found.extend(listed.into_iter().filter(|entry| entry.path.leaf().to_lowercase().contains(text)));
+                }
+            }
+            if is_cut {
+                return Ok((found, true));
+            }
+        }
+        Ok((found, false))
+    }
+}

@@ -1,0 +1,48 @@
+//! Looking into a file of the lake.
+
+use crate::model::access::key::Caller;
+use crate::model::error::Error;
+use crate::model::id::SyncId;
+use crate::model::page::{Order, Page, UploadQuery};
+use crate::model::path::LakePath;
+use crate::model::preview::{FilePreview, ROWS_DEFAULT, ROWS_MAX};
+use crate::model::sync::status::Status;
+use crate::service::{Download, Lake};
+
+use std::sync::Arc;
+
+impl Lake {
+    /// What is shown of a file: its first `rows` rows, and what is known of it. Who may download it may see it.
+    pub async fn preview(&self, caller: &Caller, path: &str, rows: Option<u64>) -> Result<FilePreview, Error> {
+        let rows = rows.unwrap_or(ROWS_DEFAULT);
+        if rows > ROWS_MAX {
+            return Err(Error::Invalid(format!("rows is at most {ROWS_MAX}; download the file to see more")));
+        }
+        let _turn = self.0.previews.turn(caller).await?;
+        let Download { path, file, sha256 } = self.download(caller, path).await?;
+        let (size_bytes, modified_time) = (file.found().size_bytes, file.found().modified_at);
+        let sync_id = match sha256 {
+            Some(sha256) => self.bringer(&path, &sha256).await?,
+            None => None,
+        };
+        let preview = self.0.formats.preview(Arc::from(file), path.leaf(), rows).await?;
+        let sha256 = sha256.map(hex::encode);
+        Ok(FilePreview { path, size_bytes, modified_time, sha256, sync_id, preview })
+    }
+
+    /// The sync whose upload of these bytes was the last to this place.
+    async fn bringer(&self, path: &LakePath, sha256: &[u8; 32]) -> Result<Option<SyncId>, Error> {
+        const UPLOADS_LOOKED_AT: u64 = 20;
+        let query = UploadQuery {
+            page: Page::new(None, Some(UPLOADS_LOOKED_AT), Order::Desc)?,
+            sync_id: None,
+            status: Some(Status::Finished),
+            path: Some(path.clone()),
+            text: None,
+            scope: None,
+        };
+        let sha256 = Some(hex::encode(sha256));
+        let uploads = self.0.state.uploads(&query).await?;
+        Ok(uploads.into_iter().find(|upload| upload.sha256 == sha256).map(|upload| upload.sync_id))
+    }
+}

@@ -1,0 +1,106 @@
+//! Looking into the lake: what a folder holds, and the bytes of a file.
+
+use crate::model::access::key::Caller;
+use crate::model::error::Error;
+use crate::model::path::LakePath;
+use crate::model::storage_path::Place;
+use crate::model::time::Timestamp;
+use crate::service::{BrowseFolder, Lake};
+
+use crate::ports::storage::{FolderEntry, OpenFile};
+use serde::{Deserialize, Serialize};
+
+/// A file or folder of the lake, as a list shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LakeEntry {
+    pub name: String,
+    pub path: LakePath,
+    pub is_folder: bool,
+    /// Of a folder 0: what is in it is not counted.
+    pub size_bytes: u64,
+    pub modified_time: Timestamp,
+    /// In hexadecimal; absent for folders, and for what nobody but the lake's readers knows the bytes of.
+    pub sha256: Option<String>,
+}
+
+/// A file that is open to be sent.
+pub struct Download {
+    pub path: LakePath,
+    pub file: Box<dyn OpenFile>,
+    /// Where it is known: see [`crate::service::datasets::content`].
+    pub sha256: Option<[u8; 32]>,
+}
+
+impl Lake {
+    /// Opens a file of the lake. What is read is that file, whole, also when another takes its name meanwhile.
+    pub async fn download(&self, caller: &Caller, path: &str) -> Result<Download, Error> {
+        caller.may_read()?;
+        let path = LakePath::parse(path)?;
+        let unknown = || Error::NoSuchFile(path.clone());
+        if !caller.sees(&path) {
+            return Err(unknown());
+        }
+        let place = Place::Live(path.clone());
+        let file = self.0.files.open(&place).await?.ok_or_else(unknown)?;
+        let known = self.known_digests(&[(path.clone(), file.found().clone())]).await?;
+        Ok(Download { path, file, sha256: known.into_iter().flatten().next().map(|digest| digest.sha256) })
+    }
+
+    /// A page of what a folder holds: the folders first, each by name. Names that no lake path has are left out, and so are
+    /// links. Without a path, or with `/`: the lake itself.
+    pub async fn list_folder(
+        &self,
+        caller: &Caller,
+        path: Option<&str>,
+        from: Option<u64>,
+        size: Option<u64>,
+    ) -> Result<Vec<LakeEntry>, Error> {
+        let wanted = BrowseFolder { path: path.map(str::to_owned), from, size, ..BrowseFolder::default() };
+        Ok(self.browse_folder(caller, &wanted).await?.entries)
+    }
+
+    /// The folder, if the caller may look into it: one outside of its prefix answers as one that is not there.
+    pub(in crate::service) fn readable_folder(
+        &self,
+        caller: &Caller,
+        path: Option<&str>,
+    ) -> Result<Option<LakePath>, Error> {
+        let scope = caller.may_read()?;
+        let folder = match path.unwrap_or_default() {
+            "" | "/" => None,
+            path => Some(LakePath::parse(path)?),
+        };
+        match (&folder, scope, caller) {
+            (Some(folder), ..) if !caller.sees(folder) => return Err(Error::NoSuchFolder(folder.clone())),
+            (Some(_), ..) => {}
+            (None, Some(prefix), Caller::Known(grant)) => {
+                return Err(Error::WholeLake { name: grant.name.clone(), prefix });
+            }
+            (None, ..) => {}
+        }
+        Ok(folder)
+    }
+
+    /// With the digests that are known.
+    pub(in crate::service) async fn shown(&self, entries: Vec<FolderEntry>) -> Result<Vec<LakeEntry>, Error> {
+        let files: Vec<_> =
+            entries.iter().filter_map(|entry| Some((entry.path.clone(), entry.file.clone()?))).collect();
+        let mut known = self.known_digests(&files).await?.into_iter();
+        let shown = entries.into_iter().map(|entry| LakeEntry {
+            name: entry.path.leaf().to_owned(),
+            is_folder: entry.file.is_none(),
+            size_bytes: entry.file.as_ref().map_or(0, |file| file.size_bytes),
+            modified_time: entry.modified_at,
+            sha256: entry.file.and_then(|_| known.next().flatten()).map(|digest| hex::encode(digest.sha256)),
+            path: entry.path,
+        });
+        Ok(shown.collect())
+    }
+}
+
+pub(in crate::service) fn no_such_folder(folder: Option<&LakePath>) -> Error {
+    match folder {
+        Some(folder) => Error::NoSuchFolder(folder.clone()),
+        None => Error::InTheWay("the lake root is not there any more; somebody has removed it by hand".into()),
+    }
+}

@@ -1,0 +1,338 @@
+//! Comparing what a sync brings with what is there, file by file.
+//!
+//! A full sync: its staging beside the dataset, folder by folder, so that no more than one folder's names are in memory; and so
+//! a version in the trash beside the dataset that took its place. An incremental one: what it has landed so far, by the history. Names that a lake path cannot have, such as those that
+//! begin with a dot, are left out: readers skip them too.
+
+use crate::model::access::key::Caller;
+use crate::model::digest::Digest;
+use crate::model::error::Error;
+use crate::model::id::SyncId;
+use crate::model::id::TrashId;
+use crate::model::limits::{DIFFERENCE_LOOK_UPS_MAX, DIFFERENCES_MAX, DIFFERENCES_NAMED_MAX, DIFFERENCES_SHARE_MAX};
+use crate::model::page::{Order, Page};
+use crate::model::path::LakePath;
+use crate::model::storage_path::Place;
+use crate::model::storage_path::TrashKey;
+use crate::model::sync::difference::{Change, ChangeKind, Difference, DifferenceQuery, RowTotals, VersionQuery};
+use crate::model::sync::job::{Sync, may_accept_uploads};
+use crate::model::sync::status::SyncType;
+use crate::model::totals::Totals;
+use crate::model::trash::TrashKind;
+use crate::ports::inspection::EntryKind;
+use crate::ports::metadata::trash::TrashRecord;
+use crate::ports::storage::FoundFile;
+use crate::service::Lake;
+use crate::service::access::caller_turns::CallerTurns;
+use crate::service::syncs::row_tally::{KnownRows, RowTally};
+use async_lock::Semaphore;
+use std::collections::BTreeMap;
+
+/// Comparisons at the same time; more wait, and each caller has one.
+pub(in crate::service) struct Comparisons {
+    all: Semaphore,
+    of_callers: CallerTurns,
+}
+
+impl Default for Comparisons {
+    fn default() -> Self {
+        let of_callers = CallerTurns::new("comparisons", DIFFERENCES_SHARE_MAX);
+        Self { all: Semaphore::new(DIFFERENCES_MAX), of_callers }
+    }
+}
+
+/// Which of the changes are named.
+enum Named {
+    Page { kind: Option<ChangeKind>, skip: u64, size: u64 },
+    FirstOfEachKind(u64),
+}
+
+/// Of a file on the old side, and on the new one.
+type Sizes = (Option<u64>, Option<u64>);
+type FoundFiles = (Option<FoundFile>, Option<FoundFile>);
+
+/// Where one of two versions of a dataset lies.
+enum Side {
+    Live,
+    Staged(SyncId),
+    Trashed(TrashKey),
+}
+
+impl Side {
+    /// The place of something in it; of itself, when there is nothing of the path.
+    fn place(&self, dataset: &LakePath, relative: &str) -> Result<Place, Error> {
+        Ok(match (self, relative) {
+            (Self::Live, _) => Place::Live(dataset.join(relative)?),
+            (Self::Staged(sync), "") => Place::Staging(*sync),
+            (Self::Staged(sync), _) => Place::Staged { sync: *sync, relative: relative.to_owned() },
+            (Self::Trashed(key), "") => Place::trashed(key, dataset),
+            (Self::Trashed(key), _) => {
+                let (key, leaf) = (key.clone(), dataset.leaf().to_owned());
+                Place::InTrash { key, leaf, relative: relative.to_owned() }
+            }
+        })
+    }
+}
+
+/// Two versions of a dataset.
+struct Sides {
+    dataset: LakePath,
+    old: Side,
+    new: Side,
+}
+
+/// Names some of the changes, and counts them all.
+struct Pages {
+    difference: Difference,
+    named: Named,
+    rows: RowTally,
+}
+
+impl Pages {
+    fn new(sync_id: Option<SyncId>, trash_id: Option<TrashId>, named: Named) -> Self {
+        let (none, files) = (Totals::default(), Vec::new());
+        let (added, changed, removed, unchanged) = (none, none, none, none);
+        let (rows, schema) = (RowTotals::default(), None);
+        let difference = Difference { sync_id, trash_id, added, changed, removed, unchanged, rows, schema, files };
+        Self { difference, named, rows: RowTally::default() }
+    }
+
+    fn add(&mut self, change: Change) {
+        self.difference.count(&change);
+        let is_named = match &mut self.named {
+            Named::Page { kind, .. } if kind.is_some_and(|kind| kind != change.kind) => false,
+            Named::Page { skip, size, .. } if *skip == 0 => (self.difference.files.len() as u64) < *size,
+            Named::Page { skip, .. } => {
+                *skip -= 1;
+                false
+            }
+            Named::FirstOfEachKind(size) => self.difference.totals(change.kind).files <= *size,
+        };
+        if is_named {
+            self.difference.files.push(change);
+        }
+    }
+}
+
+impl Lake {
+    /// What a sync changes: of a full one that is open, what publishing it would; of an incremental one, what it has
+    /// changed so far. Visits each of its files, and those of the dataset.
+    pub async fn difference(&self, caller: &Caller, wanted: &DifferenceQuery) -> Result<Difference, Error> {
+        caller.may_read()?;
+        let Page { from, size, .. } = Page::new(wanted.from, wanted.size, Order::Asc)?;
+        self.compare(caller, wanted.sync_id, Named::Page { kind: wanted.kind, skip: from, size }).await
+    }
+
+    /// The same, with the first files of each kind.
+    pub async fn difference_in_short(&self, caller: &Caller, id: SyncId) -> Result<Difference, Error> {
+        self.compare(caller, id, Named::FirstOfEachKind(DIFFERENCES_NAMED_MAX)).await
+    }
+
+    /// What has changed in a dataset since one of its versions went to the trash. Visits each file of both.
+    pub async fn version_difference(&self, caller: &Caller, wanted: &VersionQuery) -> Result<Difference, Error> {
+        caller.may_read()?;
+        let Page { from, size, .. } = Page::new(wanted.from, wanted.size, Order::Asc)?;
+        let id = wanted.trash_id;
+        if !caller.sees(&wanted.path) {
+            return Err(Error::NoSuchTrash(id));
+        }
+        let record = self.0.state.trash_record(id).await?;
+        let is_version = |record: &TrashRecord| {
+            record.entry.origin == wanted.path && record.entry.kind == TrashKind::Dataset && record.restoring.is_none()
+        };
+        let record = record.filter(is_version).ok_or(Error::NoSuchTrash(id))?;
+        let mut pages = Pages::new(None, Some(id), Named::Page { kind: wanted.kind, skip: from, size });
+        let _own = self.0.comparisons.of_callers.turn(caller).await?;
+        let _turn = self.0.comparisons.all.acquire().await;
+        let sides = Sides { dataset: wanted.path.clone(), old: Side::Trashed(record.key), new: Side::Live };
+        self.compare_sides(&sides, &mut pages).await?;
+        // It may have been restored meanwhile, or removed: then what was seen of it was not all of it.
+        self.0.state.trash_record(id).await?.filter(is_version).ok_or(Error::NoSuchTrash(id))?;
+        self.finished(pages).await
+    }
+
+    async fn compare(&self, caller: &Caller, id: SyncId, named: Named) -> Result<Difference, Error> {
+        let sync = self.sync(caller, id).await?;
+        let mut pages = Pages::new(Some(sync.sync_id), None, named);
+        let _own = self.0.comparisons.of_callers.turn(caller).await?;
+        let _turn = self.0.comparisons.all.acquire().await;
+        match sync.sync_type {
+            SyncType::IncrementalSync => self.compare_landed(&sync, &mut pages).await?,
+            SyncType::FullSync => {
+                // Published or aborted, there is nothing to compare; also if that comes about meanwhile.
+                may_accept_uploads(&self.record(sync.sync_id).await?)?;
+                let (dataset, new) = (sync.path.clone(), Side::Staged(sync.sync_id));
+                self.compare_sides(&Sides { dataset, old: Side::Live, new }, &mut pages).await?;
+                may_accept_uploads(&self.record(sync.sync_id).await?)?;
+            }
+        }
+        self.finished(pages).await
+    }
+
+    /// With the rows of both sides, and in what the columns of most files differ.
+    async fn finished(&self, pages: Pages) -> Result<Difference, Error> {
+        let Pages { mut difference, rows, .. } = pages;
+        difference.rows = rows.totals();
+        if let (Some(new), Some(old)) = (rows.new.schema(), rows.old.schema())
+            && new != old
+            && let (Some(new), Some(old)) = (self.0.state.schema(new).await?, self.0.state.schema(old).await?)
+        {
+            difference.schema = new.differs_from(&old).map(|schema| schema.in_short());
+        }
+        Ok(difference)
+    }
+
+    async fn compare_landed(&self, sync: &Sync, pages: &mut Pages) -> Result<(), Error> {
+        let mut after = 0;
+        loop {
+            let landed = self.0.state.landed_changes(sync.sync_id, after, DIFFERENCE_LOOK_UPS_MAX).await?;
+            let Some(last) = landed.last() else { return Ok(()) };
+            after = last.ordinal;
+            for file in landed {
+                pages.rows.new.add(KnownRows { count: file.row_count, schema: None });
+                pages.add(Change {
+                    path: sync.path.relative(&file.target).unwrap_or(file.target.as_str()).to_owned(),
+                    kind: if file.has_replaced { ChangeKind::Changed } else { ChangeKind::Added },
+                    size_bytes: Some(file.size_bytes),
+                    old_size_bytes: None,
+                    rows: file.row_count,
+                    old_rows: None,
+                });
+            }
+        }
+    }
+
+    /// Each folder's files by name, then the folders in it.
+    async fn compare_sides(&self, sides: &Sides, pages: &mut Pages) -> Result<(), Error> {
+        let mut folders = vec![String::new()];
+        while let Some(folder) = folders.pop() {
+            let old = sides.old.place(&sides.dataset, &folder)?;
+            let new = sides.new.place(&sides.dataset, &folder)?;
+            let mut files: BTreeMap<String, Sizes> = BTreeMap::new();
+            let mut below = Vec::new();
+            for (place, is_new) in [(&old, false), (&new, true)] {
+                for entry in self.0.files.list(place).await? {
+                    let path = if folder.is_empty() { entry.name } else { format!("{folder}/{}", entry.name) };
+                    match entry.kind {
+                        _ if sides.dataset.join(&path).is_err() => {}
+                        EntryKind::Folder => below.push(path),
+                        EntryKind::File => {
+                            let sizes = files.entry(path).or_default();
+                            let size = if is_new { &mut sizes.1 } else { &mut sizes.0 };
+                            *size = Some(entry.size_bytes);
+                        }
+                        EntryKind::Other => {}
+                    }
+                }
+            }
+            below.sort_unstable_by(|one, other| other.cmp(one));
+            below.dedup();
+            folders.append(&mut below);
+            self.compare_folder(sides, files, pages).await?;
+        }
+        Ok(())
+    }
+
+    async fn compare_folder(
+        &self,
+        sides: &Sides,
+        files: BTreeMap<String, Sizes>,
+        pages: &mut Pages,
+    ) -> Result<(), Error> {
+        let files: Vec<_> = files.into_iter().collect();
+        for some in files.chunks(usize::try_from(DIFFERENCE_LOOK_UPS_MAX).unwrap_or(usize::MAX)) {
+            let found = self.find_both(sides, some).await?;
+            let equal = self.are_equal(sides, some, &found).await?;
+            let rows = self.rows_of_both(sides, some, &found).await?;
+            for (((path, (old, new)), are_equal), (old_rows, new_rows)) in some.iter().zip(equal).zip(rows) {
+                let kind = match (old, new) {
+                    (None, _) => ChangeKind::Added,
+                    (_, None) => ChangeKind::Removed,
+                    _ if are_equal => ChangeKind::Unchanged,
+                    _ => ChangeKind::Changed,
+                };
+                let rows_of = |known: &Option<KnownRows>| known.as_ref().and_then(|known| known.count);
+                pages.add(Change {
+                    path: path.clone(),
+                    kind,
+                    size_bytes: *new,
+                    old_size_bytes: *old,
+                    rows: rows_of(&new_rows),
+                    old_rows: rows_of(&old_rows),
+                });
+                old_rows.into_iter().for_each(|known| pages.rows.old.add(known));
+                new_rows.into_iter().for_each(|known| pages.rows.new.add(known));
+            }
+        }
+        Ok(())
+    }
+
+    /// What went away meanwhile is not there.
+    async fn find_both(&self, sides: &Sides, files: &[(String, Sizes)]) -> Result<Vec<FoundFiles>, Error> {
+        let mut places = Vec::with_capacity(2 * files.len());
+        for (path, _) in files {
+            places.push(sides.old.place(&sides.dataset, path)?);
+            places.push(sides.new.place(&sides.dataset, path)?);
+        }
+        let mut found = self.0.files.find(&places).await?.into_iter();
+        Ok(files.iter().map(|_| (found.next().flatten(), found.next().flatten())).collect())
+    }
+
+    /// Of each file: has it one size in both places, and are its bytes known, and the same?
+    async fn are_equal(
+        &self,
+        sides: &Sides,
+        files: &[(String, Sizes)],
+        found: &[FoundFiles],
+    ) -> Result<Vec<bool>, Error> {
+        let mut asked = Vec::new();
+        let pairs: Vec<_> = files
+            .iter()
+            .zip(found)
+            .map(|((path, (old, new)), found)| match found {
+                (Some(one), Some(other)) if old == new => Some((path, one, other)),
+                _ => None,
+            })
+            .collect();
+        for (path, one, other) in pairs.iter().flatten() {
+            let target = sides.dataset.join(path)?;
+            asked.push((target.clone(), (*one).clone()));
+            asked.push((target, (*other).clone()));
+        }
+        let mut known = self.known_digests(&asked).await?.into_iter();
+        let mut digest = || known.next().flatten();
+        Ok(pairs.iter().map(|pair| pair.is_some_and(|_| are_equal(digest(), digest()))).collect())
+    }
+
+    /// What is known of the rows of each file on each side where there is one.
+    async fn rows_of_both(
+        &self,
+        sides: &Sides,
+        files: &[(String, Sizes)],
+        found: &[FoundFiles],
+    ) -> Result<Vec<(Option<KnownRows>, Option<KnownRows>)>, Error> {
+        let mut asked = Vec::new();
+        for ((path, _), (old, new)) in files.iter().zip(found) {
+            let target = sides.dataset.join(path)?;
+            asked.extend(old.iter().chain(new).map(|file| (target.clone(), file.identity.clone())));
+        }
+        let mut landed = self.0.state.landed_rows(&asked).await?.into_iter();
+        let mut known = |size: Option<u64>, file: &Option<FoundFile>| {
+            let landed = file.as_ref().and_then(|file| {
+                landed.next().flatten().filter(|landed| {
+                    file.is_as_landed(landed.size_bytes, landed.landed_at) && self.is_certain(landed.landed_at)
+                })
+            });
+            size.map(|_| landed.map_or_else(KnownRows::default, KnownRows::from))
+        };
+        let both = files
+            .iter()
+            .zip(found)
+            .map(|((_, (old_size, new_size)), (old, new))| (known(*old_size, old), known(*new_size, new)));
+        Ok(both.collect())
+    }
+}
+
+fn are_equal(old: Option<Digest>, new: Option<Digest>) -> bool {
+    old.is_some() && old == new
+}

@@ -1,0 +1,248 @@
+//! Ending a sync: finishing, publishing, aborting.
+//!
+//! A full sync ends in two steps around the move of its folder: the state says durably what is about to happen, the
+//! folder moves, the state says that it has. A crash between them is finished by [`crate::service::recovery`].
+
+use crate::model::access::actor::Actor;
+use crate::model::access::key::Caller;
+use crate::model::error::Error;
+use crate::model::id::SyncId;
+use crate::model::storage_path::Place;
+use crate::model::storage_path::TrashKey;
+use crate::model::sync::end::EndSync;
+use crate::model::sync::end::Settlement;
+use crate::model::sync::job::{Closing, Sync, SyncRecord, may_accept_uploads};
+use crate::model::sync::status::{Status, SyncType};
+use crate::model::totals::Totals;
+use crate::model::trash::NewTrash;
+use crate::model::trash::{TrashKind, TrashReason};
+use crate::ports::storage::{Outcome, Publication};
+use crate::service::Lake;
+use crate::service::syncs::gate::Gate;
+use serde::{Deserialize, Serialize};
+
+/// What the end of a full sync would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndPreview {
+    /// What would become the dataset (of a full sync), or what this sync has landed.
+    pub landed: Totals,
+    /// What would go to the trash: the dataset as it is.
+    pub replaced: Totals,
+    /// Whether the guard would hold it.
+    pub is_shrinking: bool,
+}
+
+impl Lake {
+    /// Ends a sync: a full one is published. Safe to repeat.
+    pub async fn end_sync(&self, caller: &Caller, end: &EndSync) -> Result<(), Error> {
+        let id = end.sync_id;
+        // Before it waits for its turn: whoever may not end it must not hold it up, nor learn that it is busy.
+        self.writable(caller, id).await?;
+        let gate = self.0.gates.of(id);
+        let _alone = gate.alone().await;
+        self.0.gates.called(id, self.now());
+        let record = self.resume_closing(id).await?;
+        if record.sync.sync_status == Status::Finished {
+            return Ok(());
+        }
+        may_accept_uploads(&record)?;
+        if record.sync.sync_type == SyncType::FullSync
+            && record.sync.num_landed() > 0
+            && !self.0.files.exists(&Place::Staging(id)).await?
+        {
+            return Err(self.give_up_lost(&gate, &record, end.discard_in_flight, caller.actor()).await);
+        }
+        self.refuse_unexpected(end).await?;
+        self.refuse_differing(caller, &record, end).await?;
+        self.refuse_shrinking(caller, &record, end).await?;
+        let closing = match record.sync.sync_type {
+            SyncType::IncrementalSync => Closing::Finish { by: caller.actor() },
+            SyncType::FullSync => Closing::Publish {
+                staging: self.0.files.stage(id).await?,
+                allow_empty: end.allow_empty,
+                by: caller.actor(),
+            },
+        };
+        match self.close(&gate, &closing, end.discard_in_flight).await {
+            Err(refused @ Error::EmptyFullSync(_)) => {
+                self.hold_empty(caller, &record).await?;
+                return Err(refused);
+            }
+            closed => closed?,
+        }
+        match &closing {
+            Closing::Finish { .. } => Ok(()),
+            _ => {
+                let record = SyncRecord { closing: Some(closing.clone()), ..record };
+                self.persistently(|| self.complete(&record)).await
+            }
+        }
+    }
+
+    /// Closes the sync to uploads; with `discard_in_flight`, those that are on their way end here. Call it alone in the gate.
+    async fn close(&self, gate: &Gate, closing: &Closing, discard_in_flight: bool) -> Result<(), Error> {
+        let id = gate.sync_id();
+        self.0.state.close_sync(id, closing, discard_in_flight, self.now()).await?;
+        self.0.gates.forget_open(id);
+        self.0.measures.ended(id);
+        self.0.events.marks().sync(id).has_ended = true;
+        if discard_in_flight || matches!(closing, Closing::Abort { .. }) {
+            gate.discard_in_flight();
+            self.0.in_flight.remove_all_of(id);
+            self.drop_failed_resumables(id).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends a sync that was closed because another has superseded it. The other stands, whatever becomes of this one's files:
+    /// [`Self::resume_closings`] goes on with them after a fault, as does a restart. Call it alone in the gate.
+    pub(in crate::service) async fn follow_supersession(&self, gate: &Gate, record: &SyncRecord, successor: SyncId) {
+        let id = gate.sync_id();
+        gate.supersede(successor);
+        self.0.gates.forget_open(id);
+        self.0.measures.ended(id);
+        self.0.in_flight.remove_all_of(id);
+        // What a fault leaves of the partial files, the next start sweeps.
+        let _ = self.drop_failed_resumables(id).await;
+        let _ = self.complete(record).await;
+        self.0.events.marks().sync(id).has_ended = true;
+    }
+
+    /// Fails a sync whose staged files are gone, as after the return of an older state: an empty folder published in their
+    /// place would empty the dataset. Gives what its sender is to hear.
+    async fn give_up_lost(&self, gate: &Gate, record: &SyncRecord, discard_in_flight: bool, by: Actor) -> Error {
+        let id = record.sync.sync_id;
+        let lost = Error::StagingLost(id);
+        let closing = Closing::Abort { reason: TrashReason::Aborted, message: lost.to_string(), by };
+        if let Err(refused) = self.close(gate, &closing, discard_in_flight).await {
+            return refused;
+        }
+        let record = SyncRecord { closing: Some(closing), ..record.clone() };
+        self.complete(&record).await.err().unwrap_or(lost)
+    }
+
+    /// Aborts a sync: what a full one has staged goes to the trash; what an incremental one has landed stays. Uploads in
+    /// flight are dropped. Safe to repeat.
+    pub async fn abort_sync(&self, caller: &Caller, end: &EndSync) -> Result<(), Error> {
+        self.writable(caller, end.sync_id).await?;
+        let by = caller.actor();
+        let message = if by.name.is_empty() { "aborted".to_owned() } else { format!("aborted by {}", by.name) };
+        self.abandon(end.sync_id, TrashReason::Aborted, message, by, true).await
+    }
+
+    /// Fails a sync and drops its staging to the trash.
+    pub(in crate::service) async fn abandon(
+        &self,
+        id: SyncId,
+        reason: TrashReason,
+        message: String,
+        by: Actor,
+        discard_in_flight: bool,
+    ) -> Result<(), Error> {
+        let gate = self.0.gates.of(id);
+        let _alone = gate.alone().await;
+        if self.resume_closing(id).await?.sync.sync_status == Status::Failed {
+            return Ok(());
+        }
+        let closing = Closing::Abort { reason, message, by };
+        self.close(&gate, &closing, discard_in_flight).await?;
+        let record = self.record(id).await?;
+        self.persistently(|| self.complete(&record)).await
+    }
+
+    /// The sync, after an ending that an earlier fault has interrupted was tried again. Call it alone in the gate.
+    pub(in crate::service) async fn resume_closing(&self, id: SyncId) -> Result<SyncRecord, Error> {
+        // Else an upload that has failed would count as in flight.
+        self.remember_failures().await?;
+        self.settle_landings_of(id).await?;
+        let record = self.record(id).await?;
+        if record.closing.is_none() {
+            return Ok(record);
+        }
+        self.complete(&record).await?;
+        self.record(id).await
+    }
+
+    /// Does what a closed sync was closed for, and ends it. Safe to repeat: a restart calls it again.
+    pub(in crate::service) async fn complete(&self, record: &SyncRecord) -> Result<(), Error> {
+        let sync = &record.sync;
+        match &record.closing {
+            Some(Closing::Publish { staging, by, .. }) => {
+                let publication = Publication {
+                    sync: sync.sync_id,
+                    identity: staging.clone(),
+                    dataset: sync.path.clone(),
+                    trash: TrashKey::of_sync(sync.sync_id),
+                };
+                match self.0.files.publish(&publication).await {
+                    Ok(outcome) => {
+                        let replaced = outcome == Outcome::Replaced;
+                        let trash = replaced.then(|| self.trash_of(sync, TrashReason::Replaced, &by.name));
+                        self.settle(sync.sync_id, Status::Finished, String::new(), trash).await
+                    }
+                    Err(error @ Error::StagingLost(_)) => {
+                        self.settle(sync.sync_id, Status::Failed, error.to_string(), None).await?;
+                        Err(error)
+                    }
+                    // How far it came is not known: it stays closed, and is tried again, in the background too.
+                    Err(error @ Error::Internal(_)) => Err(error),
+                    Err(error) => {
+                        self.0.state.reopen_sync(sync.sync_id, &error.to_string(), self.now()).await?;
+                        self.0.events.marks().sync(sync.sync_id);
+                        Err(error)
+                    }
+                }
+            }
+            Some(Closing::Abort { reason, message, by }) => {
+                let key = TrashKey::of_sync(sync.sync_id);
+                let dropped = sync.sync_type == SyncType::FullSync
+                    && self.0.files.drop_staging(sync.sync_id, &sync.path, &key).await?;
+                let trash = dropped.then(|| self.trash_of(sync, *reason, &by.name));
+                self.settle(sync.sync_id, Status::Failed, message.clone(), trash).await
+            }
+            Some(Closing::Finish { .. }) | None => Ok(()),
+        }
+    }
+
+    fn trash_of(&self, sync: &Sync, reason: TrashReason, by: &str) -> NewTrash {
+        NewTrash {
+            key: TrashKey::of_sync(sync.sync_id),
+            origin: sync.path.clone(),
+            kind: TrashKind::Dataset,
+            reason,
+            sync_id: Some(sync.sync_id),
+            by: by.to_owned(),
+            at: self.now(),
+        }
+    }
+
+    async fn settle(
+        &self,
+        sync_id: SyncId,
+        status: Status,
+        message: String,
+        trash: Option<NewTrash>,
+    ) -> Result<(), Error> {
+        self.0.state.settle_sync(&Settlement { sync_id, status, message, trash, at: self.now() }).await?;
+        self.0.events.marks().sync(sync_id).has_ended = true;
+        Ok(())
+    }
+
+    /// What ending this sync would do. Visits every file of the dataset and of the staging, where their number is not known.
+    pub async fn end_preview(&self, caller: &Caller, id: SyncId) -> Result<EndPreview, Error> {
+        let sync = self.sync(caller, id).await?;
+        match sync.sync_type {
+            SyncType::FullSync => {
+                let (replaced, landed) = self.totals_of_end(&sync).await?;
+                let guard = &self.0.limits.shrink_guard;
+                let is_shrinking = landed.files > 0 && guard.holds(&sync.path, replaced, landed);
+                Ok(EndPreview { landed, replaced, is_shrinking })
+            }
+            SyncType::IncrementalSync => Ok(EndPreview {
+                landed: Totals { files: sync.num_landed(), bytes: sync.size_bytes },
+                replaced: Totals::default(),
+                is_shrinking: false,
+            }),
+        }
+    }
+}

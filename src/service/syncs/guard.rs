@@ -1,0 +1,58 @@
+//! Holding a full sync that would shrink its dataset too much.
+
+use crate::model::access::key::Caller;
+use crate::model::error::Error;
+use crate::model::sync::end::EndSync;
+use crate::model::sync::hold::Hold;
+use crate::model::sync::job::{Sync, SyncRecord};
+use crate::model::sync::status::SyncType;
+use crate::model::totals::Totals;
+use crate::service::Lake;
+
+impl Lake {
+    /// Refuses to publish what would shrink the dataset beyond what the guard allows, and remembers that it is held. What
+    /// has not landed a file is left to [`crate::model::sync::job::may_close`]. Call it alone in the gate. Counts files where their number is
+    /// not known; the exchange itself does not wait for it.
+    pub(in crate::service) async fn refuse_shrinking(
+        &self,
+        caller: &Caller,
+        record: &SyncRecord,
+        end: &EndSync,
+    ) -> Result<(), Error> {
+        let sync = &record.sync;
+        let guard = &self.0.limits.shrink_guard;
+        let is_watched = sync.sync_type == SyncType::FullSync && sync.num_landed() > 0 && guard.watches(&sync.path);
+        if end.confirm || !is_watched {
+            return Ok(());
+        }
+        let (replaced, published) = self.totals_of_end(sync).await?;
+        if replaced.files == 0 || !guard.holds(&sync.path, replaced, published) {
+            return Ok(());
+        }
+        if let busy @ Error::UploadsInFlight { .. } =
+            self.after_in_flight(end, Error::EmptyFullSync(sync.sync_id)).await
+        {
+            return Err(busy);
+        }
+        let hold = Hold { since: self.now(), replaced, published, differing_files: 0 };
+        let hold = self.0.state.hold_sync(sync.sync_id, hold, &caller.actor()).await?;
+        self.0.events.marks().sync(sync.sync_id).is_held = true;
+        Err(Error::Held { sync_id: sync.sync_id, path: sync.path.clone(), hold })
+    }
+
+    /// What a full sync would replace, and by what.
+    pub(in crate::service) async fn totals_of_end(&self, sync: &Sync) -> Result<(Totals, Totals), Error> {
+        Ok((self.measure_dataset(&sync.path).await?, self.measure_staging(sync).await?))
+    }
+
+    /// An end was refused because nothing has landed: the sync is held, so that a person hears of it, and so that it gives way to
+    /// the next start.
+    pub(in crate::service) async fn hold_empty(&self, caller: &Caller, record: &SyncRecord) -> Result<(), Error> {
+        let sync = &record.sync;
+        let replaced = self.measure_dataset(&sync.path).await?;
+        let hold = Hold { since: self.now(), replaced, published: Totals::default(), differing_files: 0 };
+        self.0.state.hold_sync(sync.sync_id, hold, &caller.actor()).await?;
+        self.0.events.marks().sync(sync.sync_id).is_held = true;
+        Ok(())
+    }
+}

@@ -1,0 +1,215 @@
+//! Starting syncs, looking at them, and failing those that were left alone.
+
+use crate::model::access::actor::Actor;
+use crate::model::access::key::{Caller, may_write};
+use crate::model::error::Error;
+use crate::model::id::SyncId;
+use crate::model::limits::{IDEMPOTENCY_LIFETIME, LABEL_BYTES_MAX};
+use crate::model::page::{ListParameters, Page, SyncQuery, UploadQuery};
+use crate::model::path::LakePath;
+use crate::model::storage_path::Place;
+use crate::model::sync::idempotency::{Fingerprint, IdempotencyKey};
+use crate::model::sync::job::{Phase, Supersede, Sync, SyncRecord};
+use crate::model::sync::start::{NewSync, OnceOnly, StartSync};
+use crate::model::sync::status::SyncType;
+use crate::model::trash::TrashReason;
+use crate::model::upload::row::Upload;
+use crate::service::Lake;
+
+impl Lake {
+    pub async fn start_sync(&self, caller: &Caller, start: &StartSync) -> Result<SyncId, Error> {
+        self.start_sync_once(caller, start.clone(), None).await
+    }
+
+    /// Starts a sync. Under a key that the caller has sent before with the same call, gives the sync that was started then.
+    pub async fn start_sync_once(
+        &self,
+        caller: &Caller,
+        start: StartSync,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<SyncId, Error> {
+        caller.may_write_somewhere()?;
+        let path = LakePath::parse(&start.path)?;
+        may_write(caller, &path)?;
+        if start.name.len() > LABEL_BYTES_MAX {
+            return Err(Error::Invalid(format!("the name is longer than {LABEL_BYTES_MAX} bytes; shorten it")));
+        }
+        let once = key.map(|key| self.once_only(caller, key, &start)).transpose()?;
+        let expected = start.expected.map(|expected| expected.parse(&path)).transpose()?;
+        let new = NewSync {
+            name: start.name,
+            path,
+            sync_type: start.sync_type,
+            started_by: caller.actor(),
+            expected,
+            once,
+            at: self.now(),
+        };
+        let started = match self.remember_start(&new, None).await {
+            Err(refusal @ Error::PathHeld { .. }) => self.supersede(&new, refusal).await,
+            result => result,
+        };
+        let started = started.map_err(|refusal| refusal.for_caller(caller));
+        if let Ok(id) = &started {
+            // One that an earlier call has started is told by its time.
+            self.0.events.marks().sync(*id).started_at = Some(new.at);
+            // What has a key may be one that began long ago.
+            if new.sync_type == SyncType::FullSync
+                && (new.once.is_none() || self.record(*id).await.is_ok_and(|record| record.sync.start_time == new.at))
+            {
+                self.0.measures.began(*id);
+            }
+        }
+        started
+    }
+
+    async fn remember_start(&self, new: &NewSync, supersede: Option<&Supersede>) -> Result<SyncId, Error> {
+        let attempt = async || match supersede {
+            None => self.0.state.start_sync(new).await,
+            Some(supersede) => self.0.state.supersede_sync(new, supersede).await,
+        };
+        match attempt().await {
+            // Datasets that somebody has removed from the lake by hand must not block the path for ever.
+            Err(Error::DatasetsBelow { below, .. }) if self.forget_missing(&below).await? => attempt().await,
+            result => result,
+        }
+    }
+
+    /// Starts a sync in the place of the one in its way, where that gives way; else it is refused as it was.
+    async fn supersede(&self, new: &NewSync, refusal: Error) -> Result<SyncId, Error> {
+        let (Some(silence), Error::PathHeld { sync_id: old, sync_type: SyncType::FullSync, held_path, .. }) =
+            (self.0.limits.supersede_after, &refusal)
+        else {
+            return Err(refusal);
+        };
+        let old = *old;
+        let silent_since = self.older_than(silence);
+        let is_called = self.0.started_at > silent_since || self.0.gates.last_call(old) > Some(silent_since);
+        // Most starts that meet another sync end here, without waiting for its landings.
+        if *held_path != new.path || (is_called && self.record(old).await?.sync.held.is_none()) {
+            return Err(refusal);
+        }
+        let gate = self.0.gates.of(old);
+        // No landing is half way, and no ending begins.
+        let _alone = gate.alone().await;
+        // An upload that has failed would count as in flight.
+        self.remember_failures().await?;
+        let num_idle_uploads = self.0.in_flight.num_idle_of(old, silent_since, self.now());
+        let supersede = Supersede { sync_id: old, silent_since, num_idle_uploads };
+        let started = self.remember_start(new, Some(&supersede)).await?;
+        let record = self.record(old).await?;
+        if record.phase == Phase::Aborting {
+            self.follow_supersession(&gate, &record, started).await;
+        }
+        Ok(started)
+    }
+
+    fn once_only(&self, caller: &Caller, key: &IdempotencyKey, start: &StartSync) -> Result<OnceOnly, Error> {
+        let fingerprint = Fingerprint::of(start)?;
+        let (owner, forget_before) = (caller.principal(), self.older_than(IDEMPOTENCY_LIFETIME));
+        Ok(OnceOnly { owner, key: key.clone(), fingerprint, forget_before })
+    }
+
+    /// True when at least one of `datasets` was no longer there.
+    pub(in crate::service) async fn forget_missing(&self, datasets: &[LakePath]) -> Result<bool, Error> {
+        let mut any_missing = false;
+        for dataset in datasets {
+            if !self.0.files.exists(&Place::Live(dataset.clone())).await? {
+                self.0.state.forget_dataset(dataset).await?;
+                any_missing = true;
+            }
+        }
+        Ok(any_missing)
+    }
+
+    /// The sync, or the refusal that it is not there.
+    pub(in crate::service) async fn record(&self, id: SyncId) -> Result<SyncRecord, Error> {
+        self.0.state.sync(id).await?.ok_or(Error::NoSuchSync(id))
+    }
+
+    /// The sync, if the caller may know of it: one outside of its prefix answers as one that is not there.
+    pub async fn sync(&self, caller: &Caller, id: SyncId) -> Result<Sync, Error> {
+        caller.may_read()?;
+        Ok(self.seen(caller, id).await?.sync)
+    }
+
+    async fn seen(&self, caller: &Caller, id: SyncId) -> Result<SyncRecord, Error> {
+        let record = self.record(id).await?;
+        if caller.sees(&record.sync.path) { Ok(record) } else { Err(Error::NoSuchSync(id)) }
+    }
+
+    /// The sync, if the caller may change it. Asks what the caller may do anywhere before it looks.
+    pub(in crate::service) async fn writable(&self, caller: &Caller, id: SyncId) -> Result<SyncRecord, Error> {
+        caller.may_write_somewhere()?;
+        self.seen(caller, id).await
+    }
+
+    pub async fn syncs(&self, caller: &Caller, parameters: &ListParameters) -> Result<Vec<Sync>, Error> {
+        let scope = caller.may_read()?;
+        let query = SyncQuery {
+            page: Page::new(parameters.from, parameters.size, parameters.order)?,
+            status: parameters.status,
+            sync_type: parameters.sync_type,
+            path: parameters.path.clone(),
+            text: parameters.q.clone().filter(|text| !text.is_empty()),
+            scope,
+        };
+        let _turn = self.search_turn(caller, query.text.as_deref()).await?;
+        self.0.state.syncs(&query).await
+    }
+
+    pub async fn uploads(&self, caller: &Caller, parameters: &ListParameters) -> Result<Vec<Upload>, Error> {
+        let scope = caller.may_read()?;
+        let query = UploadQuery {
+            page: Page::new(parameters.from, parameters.size, parameters.order)?,
+            sync_id: parameters.sync_id,
+            status: parameters.status,
+            path: parameters.path.clone(),
+            text: parameters.q.clone().filter(|text| !text.is_empty()),
+            scope,
+        };
+        let _turn = self.search_turn(caller, query.text.as_deref()).await?;
+        self.0.state.uploads(&query).await
+    }
+
+    /// Datasets that begin with the text, for suggestions: at most 20.
+    pub async fn datasets(&self, caller: &Caller, beginning: &str) -> Result<Vec<LakePath>, Error> {
+        const SUGGESTIONS_MAX: u64 = 20;
+        let scope = caller.may_read()?;
+        self.0.state.datasets(beginning, scope.as_ref(), SUGGESTIONS_MAX).await
+    }
+
+    /// Goes on with the syncs that a fault has kept half way: closed, and neither published nor dropped to the trash.
+    pub async fn resume_closings(&self) -> Result<(), Error> {
+        let closing = self.0.state.closing_syncs().await?;
+        let mut resumed = Ok(());
+        for record in closing {
+            let gate = self.0.gates.of(record.sync.sync_id);
+            let _alone = gate.alone().await;
+            // One that stays half way does not keep the others there.
+            resumed = self.resume_closing(record.sync.sync_id).await.map(drop).and(resumed);
+        }
+        resumed
+    }
+
+    /// Fails the syncs that nobody has sent anything to for [`crate::model::settings::Limits::sync_idle_max`].
+    pub async fn expire_idle_syncs(&self) -> Result<usize, Error> {
+        let idle_max = self.0.limits.sync_idle_max;
+        let idle = self.0.state.idle_syncs(self.older_than(idle_max)).await?;
+        let message = format!("expired: no upload for {} minutes", idle_max.as_secs() / 60);
+        let mut expired = 0;
+        for id in idle {
+            let mut message = message.clone();
+            if self.record(id).await?.sync.held.is_some() {
+                message.push_str("; it was held, because it would have shrunk the dataset");
+            }
+            match self.abandon(id, TrashReason::Expired, message, Actor::lake(), false).await {
+                Ok(()) => expired += 1,
+                // Somebody came back to it, or ended it, in between.
+                Err(Error::UploadsInFlight { .. } | Error::SyncEnded { .. } | Error::SyncEnding(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(expired)
+    }
+}

@@ -1,0 +1,96 @@
+//! When the uploads of a sync began and ended: what its waterfall is drawn from. Costs the same for a million uploads.
+
+use crate::model::access::key::Caller;
+use crate::model::error::Error;
+use crate::model::id::SyncId;
+use crate::model::id::UploadId;
+use crate::model::limits::{TIMELINE_FAILURES_MAX, TIMELINE_STRETCHES, TIMELINE_UPLOADS_MAX};
+use crate::model::page::{Order, Page, UploadQuery};
+use crate::model::sync::status::Status;
+use crate::model::time::Timestamp;
+use crate::model::upload::row::Upload;
+use crate::service::Lake;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Uploads of a sync in the order of their rows: all, or some from everywhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeline {
+    /// Uploads that the sync has in the history.
+    pub num_uploads: u64,
+    pub uploads: Vec<TimelineUpload>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimelineUpload {
+    pub history_id: UploadId,
+    pub file_name: String,
+    pub start_time: Timestamp,
+    /// 0 while it is in flight.
+    pub end_time: Timestamp,
+    pub sync_status: Status,
+    pub size_bytes: u64,
+}
+
+impl From<Upload> for TimelineUpload {
+    fn from(upload: Upload) -> Self {
+        let Upload { history_id, file_name, start_time, end_time, sync_status, size_bytes, .. } = upload;
+        Self { history_id, file_name, start_time, end_time, sync_status, size_bytes }
+    }
+}
+
+impl Lake {
+    /// At most [`TIMELINE_UPLOADS_MAX`] uploads of the sync: where it has more, some stretches of them, as far apart from each
+    /// other, and besides the first that failed, up to [`TIMELINE_FAILURES_MAX`].
+    pub async fn timeline(&self, caller: &Caller, sync_id: SyncId) -> Result<Timeline, Error> {
+        let num_uploads = self.sync(caller, sync_id).await?.num_listed();
+        let scope = caller.may_read()?;
+        let read = async |from, size, status| {
+            let page = Page { from, size, order: Order::Asc };
+            let scope = scope.clone();
+            self.0
+                .state
+                .uploads(&UploadQuery { page, sync_id: Some(sync_id), status, path: None, text: None, scope })
+                .await
+        };
+        let mut uploads = BTreeMap::new();
+        let mut keep = |found: Vec<Upload>| {
+            uploads.extend(found.into_iter().map(|upload| (upload.history_id, TimelineUpload::from(upload))));
+        };
+        for (from, size) in stretches(num_uploads) {
+            keep(read(from, size, None).await?);
+        }
+        if num_uploads > TIMELINE_UPLOADS_MAX {
+            keep(read(0, TIMELINE_FAILURES_MAX, Some(Status::Failed)).await?);
+        }
+        Ok(Timeline { num_uploads, uploads: uploads.into_values().collect() })
+    }
+}
+
+/// Which rows are read, as pages.
+fn stretches(num_uploads: u64) -> Vec<(u64, u64)> {
+    if num_uploads <= TIMELINE_UPLOADS_MAX {
+        return vec![(0, TIMELINE_UPLOADS_MAX)];
+    }
+    let size = (TIMELINE_UPLOADS_MAX - TIMELINE_FAILURES_MAX) / TIMELINE_STRETCHES;
+    let last = num_uploads - size;
+    (0..TIMELINE_STRETCHES).map(|index| (last * index / (TIMELINE_STRETCHES - 1), size)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_uploads_are_all_read_and_of_many_some_from_the_first_to_the_last() {
+        assert_eq!(stretches(200), [(0, 200)]);
+        for num_uploads in [201, 1000, 10_000_000] {
+            let read = stretches(num_uploads);
+            let (last, size) = *read.last().unwrap();
+            assert_eq!((read[0].0, last + size), (0, num_uploads));
+            assert!(read.is_sorted());
+            let sum: u64 = read.iter().map(|(_, size)| size).sum();
+            assert!(sum + TIMELINE_FAILURES_MAX <= TIMELINE_UPLOADS_MAX);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Looking into a piece of the trash, as into a folder of the lake.
+
+use crate::model::access::key::Caller;
+use crate::model::error::Error;
+use crate::model::id::TrashId;
+use crate::model::page::{Order, Page};
+use crate::model::path::LakePath;
+use crate::model::preview::Preview;
+use crate::model::storage_path::Place;
+use crate::model::trash::{TrashEntry, TrashedFile};
+use crate::ports::inspection::EntryKind;
+use crate::ports::metadata::trash::TrashRecord;
+use crate::service::Lake;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Rows of a file that are shown.
+const ROWS: u64 = 100;
+
+/// Which part of a piece is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookIntoTrash {
+    pub trash_id: TrashId,
+    /// A folder in it, or a file; absent: the top.
+    #[serde(default)]
+    pub relative: Option<String>,
+    #[serde(default)]
+    pub from: Option<u64>,
+    #[serde(default)]
+    pub size: Option<u64>,
+}
+
+/// What is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InTrash {
+    pub entry: TrashEntry,
+    /// From the top of the piece; empty: the top itself.
+    pub relative: String,
+    #[serde(flatten)]
+    pub content: TrashContent,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrashContent {
+    /// A page of what a folder holds: its folders first, each by name.
+    Files(Vec<TrashedFile>),
+    Preview(Box<Preview>),
+}
+
+impl Lake {
+    pub async fn look_into_trash(&self, caller: &Caller, wanted: &LookIntoTrash) -> Result<InTrash, Error> {
+        caller.may_read()?;
+        let page = Page::new(wanted.from, wanted.size, Order::Asc)?;
+        let TrashRecord { mut entry, key, .. } = self.seen_trash(caller, wanted.trash_id).await?;
+        entry.expires_at = self.trash_ends(entry.trashed_at);
+        let path = entry.origin.join(wanted.relative.as_deref().unwrap_or_default())?;
+        let relative = entry.origin.relative(&path).unwrap_or_default().to_owned();
+        let place = match relative.as_str() {
+            "" => Place::trashed(&key, &entry.origin),
+            _ => Place::InTrash { key, leaf: entry.origin.leaf().to_owned(), relative: relative.clone() },
+        };
+        let content = match self.0.files.open(&place).await? {
+            Some(file) => {
+                let preview = self.0.formats.preview(Arc::from(file), path.leaf(), ROWS).await?;
+                TrashContent::Preview(Box::new(preview))
+            }
+            None if !self.0.files.exists(&place).await? => return Err(Error::NoSuchFile(path)),
+            None => TrashContent::Files(self.trashed_files(&place, &path, &relative, page).await?),
+        };
+        Ok(InTrash { entry, relative, content })
+    }
+
+    async fn trashed_files(
+        &self,
+        place: &Place,
+        path: &LakePath,
+        relative: &str,
+        page: Page,
+    ) -> Result<Vec<TrashedFile>, Error> {
+        let entries = self.0.files.list(place).await?.into_iter();
+        // Names that the lake does not show are not shown here either.
+        let shown = entries.filter(|entry| entry.kind != EntryKind::Other && path.join(&entry.name).is_ok());
+        let mut files: Vec<_> = shown
+            .map(|entry| TrashedFile {
+                relative: if relative.is_empty() { entry.name.clone() } else { format!("{relative}/{}", entry.name) },
+                is_folder: entry.kind == EntryKind::Folder,
+                size_bytes: entry.size_bytes,
+                name: entry.name,
+            })
+            .collect();
+        files.sort_by(|one, other| (!one.is_folder, &one.name).cmp(&(!other.is_folder, &other.name)));
+        let clamp = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        Ok(files.into_iter().skip(clamp(page.from)).take(clamp(page.size)).collect())
+    }
+}

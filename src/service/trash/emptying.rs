@@ -1,0 +1,162 @@
+//! Removing trash for good: by age, by size, and by hand.
+//!
+//! A piece is first marked, durably: it leaves the list and cannot be restored any more. Then its files go in small steps,
+//! so that a piece of a hundred thousand files holds nothing up. When nothing is left, it is settled. A crash in between
+//! leaves a marked piece, and the next start goes on with it.
+
+use crate::model::access::actor::Actor;
+use crate::model::access::key::{Caller, may_administer};
+use crate::model::error::Error;
+use crate::model::id::SyncId;
+use crate::model::id::TrashId;
+use crate::model::limits::{EMPTYING_PIECES_MAX, EMPTYING_REMOVALS_MAX};
+use crate::model::storage_path::Place;
+use crate::model::time::Timestamp;
+use crate::model::trash::{Doomed, TrashEntry};
+use crate::service::Lake;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The body of the call, without its key: one piece, what one sync has put there, all, or all that is older than some days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EmptyTrash {
+    pub trash_id: Option<TrashId>,
+    /// What this sync has put there; of 0, what none has.
+    pub sync_id: Option<SyncId>,
+    pub all: bool,
+    pub older_than_days: Option<u32>,
+}
+
+/// What was removed, or has begun to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Emptied {
+    pub pieces: u64,
+    pub bytes: u64,
+}
+
+impl Emptied {
+    fn add(&mut self, entries: &[TrashEntry]) {
+        self.pieces += entries.len() as u64;
+        self.bytes += entries.iter().filter_map(|entry| entry.totals).map(|totals| totals.bytes).sum::<u64>();
+    }
+}
+
+impl Lake {
+    /// Begins to remove trash for good. It is out of the list when this returns; its bytes go in the background.
+    pub async fn empty_trash(&self, caller: &Caller, wanted: &EmptyTrash) -> Result<Emptied, Error> {
+        caller.may_destroy_somewhere()?;
+        match (wanted.trash_id, wanted.sync_id, wanted.all, wanted.older_than_days) {
+            (Some(id), None, false, None) => self.empty_piece(caller, id).await,
+            (None, Some(id), false, None) => self.empty_group(caller, id).await,
+            (None, None, true, days) => self.empty_all(caller, days.unwrap_or(0)).await,
+            (None, None, false, _) => Err(Error::Invalid(
+                "say what to remove for good: \"trash_id\", \"sync_id\", or \"all\": true, with \"older_than_days\" if you like"
+                    .into(),
+            )),
+            _ => Err(Error::Invalid(
+                "trash_id names one piece, and sync_id what one sync has put there; send one of them, and leave \"all\" and \"older_than_days\" out"
+                    .into(),
+            )),
+        }
+    }
+
+    async fn empty_group(&self, caller: &Caller, sync_id: SyncId) -> Result<Emptied, Error> {
+        match sync_id {
+            // Of all places.
+            SyncId(0) => may_administer(caller)?,
+            _ => drop(self.sync(caller, sync_id).await?),
+        }
+        self.doom(Doomed::OfSync(sync_id), &caller.actor()).await
+    }
+
+    async fn empty_piece(&self, caller: &Caller, id: TrashId) -> Result<Emptied, Error> {
+        let record = self.seen_trash(caller, id).await?;
+        // For the answer only. What cannot be counted can be removed all the same.
+        if record.entry.totals.is_none()
+            && let Ok(totals) = self.0.files.measure(&Place::trashed(&record.key, &record.entry.origin)).await
+        {
+            self.0.state.count_trash(id, totals).await?;
+        }
+        let mut emptied = Emptied::default();
+        emptied.add(&self.begin_emptying(&Doomed::Piece(id), 1, &caller.actor()).await?);
+        self.0.events.marks().trash_changed();
+        Ok(emptied)
+    }
+
+    async fn empty_all(&self, caller: &Caller, older_than_days: u32) -> Result<Emptied, Error> {
+        may_administer(caller)?;
+        // For the answer too.
+        while self.count_trash().await.is_ok_and(|counted| counted > 0) {}
+        let before = match older_than_days {
+            // Also what came while the clock was ahead.
+            0 => Timestamp(i64::MAX),
+            // What came in this very millisecond too.
+            days => self.older_than(Duration::from_secs(u64::from(days) * 24 * 3600)).plus(Duration::from_millis(1)),
+        };
+        self.doom(Doomed::Before(before), &caller.actor()).await
+    }
+
+    /// Marks what has been in the trash for too long.
+    pub async fn doom_old_trash(&self) -> Result<Emptied, Error> {
+        self.doom(Doomed::Before(self.older_than(self.0.limits.trash_age_max)), &Actor::lake()).await
+    }
+
+    /// Marks the oldest pieces while the trash holds too many bytes. What was not counted yet is not seen.
+    pub async fn doom_excess_trash(&self) -> Result<Emptied, Error> {
+        match self.0.limits.trash_bytes_max {
+            Some(bytes_max) => self.doom(Doomed::Beyond { bytes_max }, &Actor::lake()).await,
+            None => Ok(Emptied::default()),
+        }
+    }
+
+    /// Goes on where the disk of the state is full: it lives from what was set aside.
+    async fn begin_emptying(&self, doomed: &Doomed, size: u64, by: &Actor) -> Result<Vec<TrashEntry>, Error> {
+        loop {
+            let begun = self.0.state.begin_emptying(doomed, size, by, self.now()).await;
+            if !self.is_relieved(&begun) {
+                return begun;
+            }
+        }
+    }
+
+    async fn finish_emptying(&self, gone: &[TrashId]) -> Result<(), Error> {
+        loop {
+            let finished = self.0.state.finish_emptying(gone, self.now()).await;
+            if !self.is_relieved(&finished) {
+                return finished;
+            }
+        }
+    }
+
+    /// In transactions of a bounded size, between which others have theirs.
+    async fn doom(&self, doomed: Doomed, by: &Actor) -> Result<Emptied, Error> {
+        let mut emptied = Emptied::default();
+        loop {
+            let entries = self.begin_emptying(&doomed, EMPTYING_PIECES_MAX, by).await?;
+            emptied.add(&entries);
+            if !entries.is_empty() {
+                self.0.events.marks().trash_changed();
+            }
+            if (entries.len() as u64) < EMPTYING_PIECES_MAX {
+                return Ok(emptied);
+            }
+        }
+    }
+
+    /// One small step of removing what is marked, behind the piece `after`. Gives where the next one goes on; `None` when
+    /// this round has seen every piece. A piece that cannot be removed is left for the next round.
+    pub async fn remove_some_trash(&self, after: TrashId) -> Result<(Option<TrashId>, Vec<Error>), Error> {
+        let pieces = self.0.state.emptying_trash(after, EMPTYING_PIECES_MAX).await?;
+        let Some((last, _)) = pieces.last() else { return Ok((None, Vec::new())) };
+        let keys: Vec<_> = pieces.iter().map(|(_, key)| key.clone()).collect();
+        let removed = self.0.files.remove_trash(&keys, EMPTYING_REMOVALS_MAX).await;
+        let gone = pieces.iter().filter(|(_, key)| removed.gone.contains(key));
+        let gone: Vec<_> = gone.map(|(id, _)| *id).collect();
+        if !gone.is_empty() {
+            self.finish_emptying(&gone).await?;
+        }
+        // What is gone is not found again; what is left of the rest comes next.
+        Ok((Some(if removed.has_more { after } else { *last }), removed.faults))
+    }
+}

@@ -1,0 +1,154 @@
+//! Looking into the trash, counting it, and putting things back. Removing it is [`crate::service::trash::emptying`]'s.
+
+use crate::model::access::actor::Actor;
+use crate::model::access::key::Caller;
+use crate::model::error::Error;
+use crate::model::id::TrashId;
+use crate::model::page::{ListParameters, Page, TrashQuery};
+use crate::model::path::LakePath;
+use crate::model::storage_path::Identity;
+use crate::model::storage_path::Place;
+use crate::model::time::Timestamp;
+use crate::model::trash::NewTrash;
+use crate::model::trash::{TrashEntry, TrashGroup, TrashReason, TrashSummary};
+use crate::ports::metadata::trash::{TrashRecord, TrashSum};
+use crate::ports::storage::{Outcome, Restoration};
+use crate::service::Lake;
+
+fn query(parameters: &ListParameters, scope: Option<LakePath>) -> Result<TrashQuery, Error> {
+    Ok(TrashQuery {
+        page: Page::new(parameters.from, parameters.size, parameters.order)?,
+        sync_id: parameters.sync_id,
+        path: parameters.path.clone(),
+        text: parameters.q.clone().filter(|text| !text.is_empty()),
+        scope,
+    })
+}
+
+impl Lake {
+    pub async fn trash(&self, caller: &Caller, parameters: &ListParameters) -> Result<Vec<TrashEntry>, Error> {
+        let scope = caller.may_read()?;
+        let query = query(parameters, scope)?;
+        let _turn = self.search_turn(caller, query.text.as_deref()).await?;
+        let mut entries = self.0.state.trash(&query).await?;
+        entries.iter_mut().for_each(|entry| entry.expires_at = self.trash_ends(entry.trashed_at));
+        Ok(entries)
+    }
+
+    /// The trash by the syncs that have put it there, the newest first.
+    pub async fn trash_groups(&self, caller: &Caller, parameters: &ListParameters) -> Result<Vec<TrashGroup>, Error> {
+        let scope = caller.may_read()?;
+        let query = query(parameters, scope)?;
+        let _turn = self.search_turn(caller, query.text.as_deref()).await?;
+        let mut groups = self.0.state.trash_groups(&query).await?;
+        for group in &mut groups {
+            group.expires_at = self.trash_ends(group.first_at);
+            // A sync from above the caller's prefix may have replaced what lies below it.
+            if group.path.as_ref().is_some_and(|path| !caller.sees(path)) {
+                group.sync_name.clear();
+                group.path = None;
+            }
+        }
+        Ok(groups)
+    }
+
+    /// How much there is, and how long it stays.
+    pub async fn trash_summary(&self, caller: &Caller) -> Result<TrashSummary, Error> {
+        let scope = caller.may_read()?;
+        let TrashSum { pieces, totals, num_uncounted } = self.0.state.trash_sum(scope.as_ref()).await?;
+        let limits = &self.0.limits;
+        let kept_ms = limits.trash_kept().map(|kept| i64::try_from(kept.as_millis()).unwrap_or(i64::MAX));
+        Ok(TrashSummary { pieces, totals, num_uncounted, kept_ms, bytes_max: limits.trash_bytes_max })
+    }
+
+    pub(in crate::service) fn trash_ends(&self, trashed_at: Timestamp) -> Option<Timestamp> {
+        self.0.limits.trash_kept().map(|kept| trashed_at.plus(kept))
+    }
+
+    /// Puts a piece of trash back where it was. What is there now takes its place in the trash.
+    pub async fn restore(&self, caller: &Caller, id: TrashId) -> Result<(), Error> {
+        caller.may_write_somewhere()?;
+        let _alone = self.0.restoring.lock().await;
+        let record = self.seen_trash(caller, id).await?;
+        let identity = self.0.files.identify_trash(&record.key, &record.entry.origin).await?;
+        let identity = identity.ok_or(Error::NoSuchTrash(id))?;
+        let by = caller.actor();
+        match self.0.state.begin_restore(id, &identity, &by).await {
+            // Datasets that somebody has removed from the lake by hand must not keep it in the trash.
+            Err(Error::DatasetsBelow { below, .. }) if self.forget_missing(&below).await? => {
+                let begun = self.0.state.begin_restore(id, &identity, &by).await;
+                begun.map_err(|refused| refused.for_caller(caller))?;
+            }
+            begun => begun.map_err(|refused| refused.for_caller(caller))?,
+        }
+        self.persistently(|| self.complete_restore(&record, identity.clone(), by.clone())).await
+    }
+
+    /// Goes on with the restores that a fault has kept half way.
+    pub async fn resume_restores(&self) -> Result<(), Error> {
+        if self.0.state.unfinished_restores().await?.is_empty() {
+            return Ok(());
+        }
+        let _alone = self.0.restoring.lock().await;
+        let mut resumed = Ok(());
+        // Read again: some were under way.
+        for record in self.0.state.unfinished_restores().await? {
+            let Some((identity, by)) = record.restoring.clone() else { continue };
+            resumed = self.complete_restore(&record, identity, by).await.and(resumed);
+        }
+        resumed
+    }
+
+    /// A piece, if the caller may know of it: one from outside of its prefix answers as one that is not there.
+    pub(in crate::service) async fn seen_trash(&self, caller: &Caller, id: TrashId) -> Result<TrashRecord, Error> {
+        let record = self.0.state.trash_record(id).await?;
+        record.filter(|record| caller.sees(&record.entry.origin)).ok_or(Error::NoSuchTrash(id))
+    }
+
+    /// Puts it back and remembers so. Safe to repeat: a restart calls it again.
+    pub(in crate::service) async fn complete_restore(
+        &self,
+        record: &TrashRecord,
+        identity: Identity,
+        by: Actor,
+    ) -> Result<(), Error> {
+        let entry = &record.entry;
+        let restoration =
+            Restoration { trash: record.key.clone(), identity, origin: entry.origin.clone(), kind: entry.kind };
+        match self.0.files.restore(&restoration).await {
+            Ok(outcome) => {
+                let replaced = (outcome == Outcome::Replaced).then(|| NewTrash {
+                    key: record.key.clone(),
+                    origin: entry.origin.clone(),
+                    kind: entry.kind,
+                    reason: TrashReason::Restored,
+                    sync_id: None,
+                    by: by.name.clone(),
+                    at: self.now(),
+                });
+                self.0.state.finish_restore(entry.trash_id, replaced.as_ref(), self.now()).await?;
+                self.0.events.marks().restored(entry.trash_id, &entry.origin, &by.name);
+                Ok(())
+            }
+            // How far it came is not known: it is tried again, in the background too.
+            Err(error @ Error::Internal(_)) => Err(error),
+            Err(error) => {
+                self.0.state.cancel_restore(entry.trash_id).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Counts what nobody has counted yet. Slow work, done aside, a few pieces at a time. Gives how many it counted.
+    pub async fn count_trash(&self) -> Result<usize, Error> {
+        const PIECES_MAX: u64 = 16;
+        let uncounted = self.0.state.uncounted_trash(PIECES_MAX).await?;
+        for record in &uncounted {
+            let place = Place::trashed(&record.key, &record.entry.origin);
+            let totals = self.0.files.measure(&place).await?;
+            self.0.state.count_trash(record.entry.trash_id, totals).await?;
+            self.0.events.marks().trash_changed();
+        }
+        Ok(uncounted.len())
+    }
+}

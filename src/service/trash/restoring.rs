@@ -1,0 +1,96 @@
+//! Putting back more than one piece of the trash: some of it, or what one sync has replaced.
+
+use crate::model::access::key::Caller;
+use crate::model::error::{Error, Refusal};
+use crate::model::id::SyncId;
+use crate::model::id::TrashId;
+use crate::model::limits::{LIST_SIZE_MAX, NOT_RESTORED_NAMED_MAX, RESTORED_PIECES_MAX};
+use crate::model::page::{ListParameters, Order};
+use crate::service::Lake;
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+
+/// The body of the call, without its key: one piece, some, or what a sync has put there.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RestoreTrash {
+    pub trash_id: Option<TrashId>,
+    pub trash_ids: Vec<TrashId>,
+    /// Of each place that the sync has replaced something at, what was there before it; of 0, what no sync has put there.
+    pub sync_id: Option<SyncId>,
+}
+
+/// What has come of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RestoredTrash {
+    pub restored: u64,
+    pub num_failed: u64,
+    /// The first [`NOT_RESTORED_NAMED_MAX`] of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<NotRestored>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotRestored {
+    pub trash_id: TrashId,
+    #[serde(flatten)]
+    pub refusal: Refusal,
+}
+
+impl Lake {
+    /// Puts pieces back. One that is asked for by itself and cannot be is a refusal; of several, each stands for itself.
+    pub async fn restore_trash(&self, caller: &Caller, wanted: &RestoreTrash) -> Result<RestoredTrash, Error> {
+        caller.may_write_somewhere()?;
+        let ids = match (wanted.trash_id, wanted.sync_id, wanted.trash_ids.as_slice()) {
+            (Some(id), None, []) => {
+                self.restore(caller, id).await?;
+                return Ok(RestoredTrash { restored: 1, ..RestoredTrash::default() });
+            }
+            (None, Some(sync_id), []) => self.replaced_by(caller, sync_id).await?,
+            (None, None, ids) if !ids.is_empty() => ids.to_vec(),
+            _ => {
+                let msg = "say what to put back: one of \"trash_id\", \"trash_ids\" and \"sync_id\"";
+                return Err(Error::Invalid(msg.into()));
+            }
+        };
+        if ids.len() as u64 > RESTORED_PIECES_MAX {
+            let msg = format!("one call puts back at most {RESTORED_PIECES_MAX} pieces; name some by \"trash_ids\"");
+            return Err(Error::Invalid(msg));
+        }
+        let mut restored = RestoredTrash::default();
+        for trash_id in ids {
+            match self.restore(caller, trash_id).await {
+                Ok(()) => restored.restored += 1,
+                Err(error) => {
+                    restored.num_failed += 1;
+                    if restored.failed.len() < NOT_RESTORED_NAMED_MAX {
+                        restored.failed.push(NotRestored { trash_id, refusal: Refusal::from(&error) });
+                    }
+                }
+            }
+        }
+        Ok(restored)
+    }
+
+    /// The oldest piece of each place, and no more of them than one call puts back, and one.
+    async fn replaced_by(&self, caller: &Caller, sync_id: SyncId) -> Result<Vec<TrashId>, Error> {
+        let (mut ids, mut places, mut from) = (Vec::new(), HashSet::new(), 0);
+        loop {
+            let page = ListParameters {
+                from: Some(from),
+                size: Some(LIST_SIZE_MAX),
+                order: Order::Asc,
+                sync_id: Some(sync_id),
+                ..ListParameters::default()
+            };
+            let entries = self.trash(caller, &page).await?;
+            from += entries.len() as u64;
+            let is_last = (entries.len() as u64) < LIST_SIZE_MAX;
+            let oldest = entries.into_iter().filter(|entry| places.insert(entry.origin.clone()));
+            ids.extend(oldest.map(|entry| entry.trash_id));
+            if is_last || ids.len() as u64 > RESTORED_PIECES_MAX {
+                return Ok(ids);
+            }
+        }
+    }
+}

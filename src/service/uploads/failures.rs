@@ -1,0 +1,92 @@
+//! Failures of uploads, remembered as soon as that is possible.
+//!
+//! When the state has no space left, or cannot be written for another reason, it cannot even be told that an upload has
+//! failed. Such failures wait here, and are told when that succeeds; a sync is not ended before.
+
+use crate::model::error::Error;
+use crate::model::id::SyncId;
+use crate::model::id::UploadId;
+use crate::model::time::Timestamp;
+use crate::ports::metadata::upload::RefusedUpload;
+use crate::service::Lake;
+use std::sync::{Mutex, PoisonError};
+
+/// Failures that may wait. What does not find room is left to the next start, which finds those that have a row.
+const WAITING_MAX: usize = 10_000;
+
+#[derive(Default)]
+pub(in crate::service) struct Failures(Mutex<Vec<Failure>>);
+
+/// An upload that has failed: with its row, or before it had one.
+pub(in crate::service) enum Failure {
+    Registered(RegisteredFailure),
+    Unregistered(RefusedUpload),
+}
+
+/// An upload that has a row, and how it failed.
+pub(in crate::service) struct RegisteredFailure {
+    pub(in crate::service) upload_id: UploadId,
+    pub(in crate::service) sync_id: SyncId,
+    pub(in crate::service) file_name: String,
+    pub(in crate::service) message: String,
+    pub(in crate::service) size_bytes: u64,
+    pub(in crate::service) at: Timestamp,
+}
+
+/// Telling twice of an upload that has its row changes nothing; one that has none would be counted twice, where it is not
+/// known whether it was.
+fn may_be_told_again(failure: &Failure, fault: &Error) -> bool {
+    match fault {
+        Error::DiskFull => true,
+        Error::Internal(_) => matches!(failure, Failure::Registered(_)),
+        _ => false,
+    }
+}
+
+impl Lake {
+    /// Remembers it now, or later where the state cannot be written.
+    pub(in crate::service) async fn remember_failure(&self, failure: Failure) -> Result<(), Error> {
+        match self.tell_state(&failure).await {
+            Err(fault) if fault.may_pass() || may_be_told_again(&failure, &fault) => {
+                let mut waiting = self.0.failures.0.lock().unwrap_or_else(PoisonError::into_inner);
+                if waiting.len() < WAITING_MAX {
+                    waiting.push(failure);
+                }
+                Ok(())
+            }
+            told => told,
+        }
+    }
+
+    async fn tell_state(&self, failure: &Failure) -> Result<(), Error> {
+        match failure {
+            Failure::Registered(failed) => {
+                let RegisteredFailure { upload_id, sync_id, file_name, message, size_bytes, at } = failed;
+                self.0.state.fail_upload(*upload_id, message, *size_bytes, *at).await?;
+                self.0.events.marks().failed(*sync_id, file_name, message);
+                Ok(())
+            }
+            Failure::Unregistered(refused) => match self.0.state.refuse_upload(refused).await {
+                Ok(_) => {
+                    self.0.events.marks().failed(refused.sync_id, &refused.file_name, &refused.message);
+                    Ok(())
+                }
+                // It has come too late to count.
+                Err(Error::SyncEnded { .. } | Error::SyncEnding(_)) => Ok(()),
+                Err(fault) => Err(fault),
+            },
+        }
+    }
+
+    /// Tells the state of the failures that wait. An error means that some still do.
+    pub async fn remember_failures(&self) -> Result<(), Error> {
+        let take = || self.0.failures.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        while let Some(failure) = take() {
+            if let Err(error) = self.tell_state(&failure).await {
+                self.0.failures.0.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,511 @@
+//! Landing in groups: what is ready at the same time is made durable, named and remembered together.
+//!
+//! Each step waits for stable storage, and that costs much the same for one upload as for fifty. So an upload that is
+//! whole queues up, and all that have come while one group was under way are the next. Nobody waits for others to come:
+//! alone, an upload lands at once. One group at a time, so that the next is as large as it can be, and uploads of one name
+//! are replaced and remembered in one order.
+//!
+//! An upload whose step failed for a reason that may pass, with nothing changed, steps out of its group and comes again with a
+//! later one; the others go on meanwhile. One of which it is not known how far it came is settled by [`crate::service::uploads::unsettled`].
+//!
+//! The order is what the promises rest on: the bytes and the intent are on stable storage before the name, the name
+//! before the row, the row before the caller hears of it. Where a group has its names and another waits, the rows of the one
+//! and the intent of the other are remembered at once: so what is replaced always has its row.
+
+use crate::model::digest::{Digest, must_match};
+use crate::model::error::Error;
+use crate::model::id::UploadId;
+use crate::model::path::LakePath;
+use crate::model::storage_path::Place;
+use crate::model::storage_path::TrashKey;
+use crate::model::storage_path::{Identity, PartialName};
+use crate::model::sync::job::Sync;
+use crate::model::sync::status::SyncType;
+use crate::model::time::Timestamp;
+use crate::model::trash::NewTrash;
+use crate::model::trash::{TrashKind, TrashReason};
+use crate::ports::metadata::upload::{FinishedLandings, LandedUpload, LandingsId, WholeUpload};
+use crate::ports::storage::{Landing, Outcome, WholeFile, WrittenGroup};
+use crate::service::Lake;
+use crate::service::uploads::led_queue::LedQueue;
+use crate::service::uploads::patience::ATTEMPT_PAUSES;
+use crate::service::uploads::unsettled::{SETTLING_PAUSES, StillUnsettled, Unsettled, UnsettledGroup};
+use bytes::Bytes;
+use futures_channel::oneshot;
+use futures_util::future::{Either, join, select};
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Uploads in one group.
+const GROUP_UPLOADS_MAX: usize = 128;
+/// Bytes of small uploads that all requests together may hold in memory before they have landed.
+const WHOLE_BYTES_IN_FLIGHT_MAX: usize = 4 * 1024 * 1024;
+
+#[derive(Default)]
+pub(in crate::service) struct Landings {
+    /// Led by [`Lake::lead_landings`].
+    waiting: LedQueue<Waiting>,
+    /// Held by whoever takes the next group, where nobody leads.
+    turn: async_lock::Mutex<()>,
+    pub(in crate::service) unsettled: Unsettled,
+    whole_bytes: Arc<AtomicUsize>,
+    /// How many came so far.
+    come: AtomicU64,
+}
+
+/// An upload that is ready to land.
+pub(in crate::service) struct Ready {
+    pub(in crate::service) sync: Arc<Sync>,
+    pub(in crate::service) upload_id: Option<UploadId>,
+    pub(in crate::service) file_name: String,
+    pub(in crate::service) target: LakePath,
+    pub(in crate::service) partial: PartialName,
+    pub(in crate::service) content: Content,
+    pub(in crate::service) begun_at: Timestamp,
+    pub(in crate::service) by: String,
+    /// It is a copy of the dataset's own file.
+    pub(in crate::service) taken_over: bool,
+    pub(in crate::service) announced_sha256: Option<[u8; 32]>,
+}
+
+pub(in crate::service) enum Content {
+    /// All bytes, in memory.
+    Whole(Bytes, Digest),
+    /// On stable storage, under the partial name.
+    Sealed(Identity, Digest),
+}
+
+struct Waiting {
+    ready: Ready,
+    answer: Answer,
+}
+
+/// How an attempt to land ended.
+enum Attempt {
+    Ended(Result<Digest, Error>),
+    /// By an error that may pass, with nothing changed: the upload as it is now.
+    Failed(Box<Ready>, Error),
+    /// It is not known how. This will tell.
+    Unsettled(oneshot::Receiver<Attempt>),
+}
+
+/// To the caller. One that is gone has no use for it.
+struct Answer(oneshot::Sender<Attempt>);
+
+impl Answer {
+    fn landed(self, digest: Digest) {
+        let _ = self.0.send(Attempt::Ended(Ok(digest)));
+    }
+
+    /// False where nobody hears it.
+    fn refuse(self, error: Error) -> bool {
+        self.0.send(Attempt::Ended(Err(error))).is_ok()
+    }
+
+    /// The caller waits on; the answer is another one from now.
+    fn unsettled(self) -> Self {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.0.send(Attempt::Unsettled(answered));
+        Self(answer)
+    }
+
+    /// It may be tried again where the error allows it.
+    fn fail(self, error: Error, ready: impl FnOnce() -> Ready) {
+        let attempt =
+            if error.may_pass() { Attempt::Failed(Box::new(ready()), error) } else { Attempt::Ended(Err(error)) };
+        let _ = self.0.send(attempt);
+    }
+}
+
+/// Memory that small uploads hold; given back when dropped.
+pub(in crate::service) struct Reserved {
+    bytes: usize,
+    pool: Arc<AtomicUsize>,
+}
+
+impl Reserved {
+    /// Holds `bytes` in all. False when that is more than there is for everybody.
+    pub(in crate::service) fn grow_to(&mut self, bytes: usize) -> bool {
+        let more = bytes.saturating_sub(self.bytes);
+        if self.pool.fetch_add(more, Ordering::Relaxed) + more > WHOLE_BYTES_IN_FLIGHT_MAX {
+            self.pool.fetch_sub(more, Ordering::Relaxed);
+            return false;
+        }
+        self.bytes += more;
+        true
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.pool.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl Landings {
+    pub(in crate::service) fn is_led(&self) -> bool {
+        self.waiting.is_led()
+    }
+
+    pub(in crate::service) fn reserve(&self) -> Reserved {
+        Reserved { bytes: 0, pool: self.whole_bytes.clone() }
+    }
+
+    /// Lands the upload, with whatever else is ready, if its bytes are those that were announced. The caller keeps the
+    /// sync's gate until it is done.
+    pub(in crate::service) async fn land(&self, lake: &Lake, mut ready: Ready) -> Result<Digest, Error> {
+        self.come.fetch_add(1, Ordering::Relaxed);
+        for pause in ATTEMPT_PAUSES {
+            match self.attempt(lake, ready).await {
+                Attempt::Failed(again, _) => ready = *again,
+                ended => return self.end(lake, ended).await,
+            }
+            lake.pause(pause).await;
+        }
+        let ended = self.attempt(lake, ready).await;
+        self.end(lake, ended).await
+    }
+
+    async fn end(&self, lake: &Lake, attempt: Attempt) -> Result<Digest, Error> {
+        let mut answered = match attempt {
+            Attempt::Ended(result) => return result,
+            Attempt::Failed(_, error) => return Err(error),
+            Attempt::Unsettled(answered) => answered,
+        };
+        for pause in SETTLING_PAUSES {
+            match select(answered, pin!(lake.wait_for_settling(pause))).await {
+                Either::Left((Ok(Attempt::Ended(result)), _)) => return result,
+                Either::Left(_) => return Err(StillUnsettled::error()),
+                Either::Right((_, unanswered)) => answered = unanswered,
+            }
+        }
+        match answered.try_recv() {
+            Ok(Some(Attempt::Ended(result))) => result,
+            _ => Err(StillUnsettled::error()),
+        }
+    }
+
+    async fn attempt(&self, lake: &Lake, ready: Ready) -> Attempt {
+        let (answer, mut answered) = oneshot::channel();
+        self.waiting.push(Waiting { ready, answer: Answer(answer) });
+        let dropped = |dropped| Attempt::Ended(Err(Error::internal(dropped)));
+        if self.waiting.is_led() {
+            return answered.await.unwrap_or_else(dropped);
+        }
+        loop {
+            // Whoever waits is ready to take the next turn: so what was queued is always taken up.
+            match select(answered, pin!(self.turn.lock())).await {
+                Either::Left((answer, _)) => return answer.unwrap_or_else(dropped),
+                Either::Right((_turn, unanswered)) => {
+                    answered = unanswered;
+                    let named = lake.land_group(None, self.waiting.take(GROUP_UPLOADS_MAX)).await;
+                    lake.remember(named).await;
+                }
+            }
+        }
+    }
+}
+
+/// One upload of a group on its way: what it is to be remembered as, where it goes, and who waits for it.
+pub(in crate::service) struct Step {
+    sync: Arc<Sync>,
+    pub(in crate::service) upload: WholeUpload,
+    pub(in crate::service) landing: Landing,
+    answer: Answer,
+}
+
+/// A group that has its names.
+struct Named {
+    id: LandingsId,
+    steps: Vec<Step>,
+    /// Those that have none, by a fault that may pass. They come again when the intent of this group is gone: of one upload
+    /// there is one intent at a time.
+    unnamed: Vec<(Step, Error)>,
+    /// Those of which it is not known whether they have their names.
+    unsettled: Vec<(Step, Error)>,
+    landed: Vec<LandedUpload>,
+}
+
+impl Named {
+    fn finished(&self, at: Timestamp) -> FinishedLandings {
+        let left = self.unsettled.iter().map(|(step, _)| step.upload.clone()).collect();
+        FinishedLandings { id: self.id, landed: self.landed.clone(), left, at }
+    }
+}
+
+impl Lake {
+    /// How many landings there were since the start. What can wait looks at it, to see whether uploads come.
+    pub fn landings_so_far(&self) -> u64 {
+        self.0.landings.come.load(Ordering::Relaxed)
+    }
+
+    /// Lands what is ready, group after group, for as long as it is polled; from the first poll on it must be. Without it,
+    /// the callers take turns. Give it a thread of its own: the steps of a landing may block it.
+    pub async fn lead_landings(&self) -> Infallible {
+        let waiting = &self.0.landings.waiting;
+        waiting.lead();
+        let mut named = None;
+        loop {
+            let group = match named {
+                Some(_) => waiting.take(GROUP_UPLOADS_MAX),
+                None => self.settle_until(waiting.next(GROUP_UPLOADS_MAX)).await,
+            };
+            named = self.land_group(named, group).await;
+        }
+    }
+
+    /// Takes a group up to its names, and the one before to its rows. Whoever drops out on the way hears why.
+    async fn land_group(&self, before: Option<Named>, group: Vec<Waiting>) -> Option<Named> {
+        let (steps, written) = self.write(group).await;
+        let (steps, id) = self.seal_and_intend(before, steps, written).await?;
+        Some(self.name(id, steps).await)
+    }
+
+    /// Gives what has its name its row, and its caller the answer.
+    async fn remember(&self, group: Option<Named>) {
+        let Some(group) = group else { return };
+        // Tried again here, where others wait for it: they need the same state, and a name without a row should not last.
+        let finished = group.finished(self.now());
+        match self.patiently(|| self.0.state.finish_landings(&finished)).await {
+            Ok(()) => self.remembered(group),
+            Err(Error::DiskFull) => self.take_back(group).await,
+            // What has its name keeps it: the rows may have been written all the same.
+            Err(cause) => {
+                let Named { id, steps, unnamed, unsettled, .. } = group;
+                let steps = steps.into_iter().map(|step| (step, cause.repeated()));
+                self.leave_unsettled(id, steps.chain(unnamed).chain(unsettled).collect());
+            }
+        }
+    }
+
+    /// There is no room for the rows, and for none of them: what has its name loses it again, the last first, so that the lake
+    /// holds nothing that nobody knows of. The intent stays; of what is found then, nothing comes.
+    async fn take_back(&self, group: Named) {
+        let Named { id, steps, unnamed, mut unsettled, .. } = group;
+        for step in steps.into_iter().rev() {
+            match self.0.files.take_back(&step.landing).await {
+                Ok(()) => _ = step.refuse(Error::DiskFull),
+                Err(error) => unsettled.push((step, error)),
+            }
+        }
+        for (step, error) in unnamed {
+            step.refuse(error);
+        }
+        self.leave_unsettled(id, unsettled);
+    }
+
+    fn remembered(&self, group: Named) {
+        let Named { id, steps, unnamed, unsettled, landed } = group;
+        self.0.events.marks().landed(&landed);
+        steps.into_iter().for_each(Step::landed);
+        for (step, error) in unnamed {
+            step.fail(error);
+        }
+        self.leave_unsettled(id, unsettled);
+    }
+
+    fn leave_unsettled(&self, id: LandingsId, steps: Vec<(Step, Error)>) {
+        if !steps.is_empty() {
+            let steps = steps.into_iter().map(|(step, error)| (step.unsettled(), error)).collect();
+            self.0.landings.unsettled.push(UnsettledGroup { id, steps });
+        }
+    }
+
+    /// Writes what is in memory only.
+    async fn write(&self, group: Vec<Waiting>) -> (Vec<Step>, Option<Box<dyn WrittenGroup>>) {
+        let mut files = Vec::new();
+        let mut jobs = Vec::with_capacity(group.len());
+        for Waiting { ready, answer } in group {
+            let sealed = match &ready.content {
+                Content::Whole(bytes, digest) => {
+                    files.push(WholeFile { name: ready.partial.clone(), bytes: bytes.clone(), digest: *digest });
+                    None
+                }
+                Content::Sealed(identity, digest) => Some((identity.clone(), *digest)),
+            };
+            jobs.push((ready, sealed, answer));
+        }
+        let (mut results, written) = if files.is_empty() {
+            (Vec::new(), None)
+        } else {
+            let (results, written) = self.0.files.write_group(files).await;
+            (results, Some(written))
+        };
+        let mut results = results.drain(..);
+        let mut steps = Vec::with_capacity(jobs.len());
+        for (ready, sealed, answer) in jobs {
+            let is_announced = |(identity, digest): (Identity, Digest)| {
+                must_match("SHA-256", ready.announced_sha256, digest.sha256).map(|()| (identity, digest))
+            };
+            match sealed.map(Ok).or_else(|| results.next()).map(|written| written.and_then(is_announced)) {
+                Some(Ok((identity, digest))) => steps.push(Step::new(ready, identity, digest, answer)),
+                Some(Err(error)) => answer.fail(error, || ready),
+                // Dropped: its caller hears of a fault.
+                None => {}
+            }
+        }
+        (steps, written)
+    }
+
+    /// Makes the bytes durable, and beside them, at the same time, what is about to happen, and the rows of the group before.
+    async fn seal_and_intend(
+        &self,
+        before: Option<Named>,
+        steps: Vec<Step>,
+        written: Option<Box<dyn WrittenGroup>>,
+    ) -> Option<(Vec<Step>, LandingsId)> {
+        if steps.is_empty() {
+            self.remember(before).await;
+            return None;
+        }
+        let seal = async {
+            match written {
+                Some(group) => group.seal().await,
+                None => Ok(()),
+            }
+        };
+        let intend = async {
+            let uploads: Vec<_> = steps.iter().map(|step| step.upload.clone()).collect();
+            let finished = before.as_ref().map(|named| named.finished(self.now()));
+            let intended = self.0.state.intend_landings(finished.as_ref(), &uploads).await;
+            match (before, &intended) {
+                (Some(named), Ok(_)) => self.remembered(named),
+                // It may be what the state did not take.
+                (before, _) => self.remember(before).await,
+            }
+            intended
+        };
+        let (sealed, intended) = join(seal, intend).await;
+        let refuse_all = |steps: Vec<Step>, cause: Error| {
+            for step in steps {
+                step.answer.refuse(cause.repeated().lasting());
+            }
+        };
+        let (id, permissions) = match (intended, sealed) {
+            (Ok(intended), Ok(())) => intended,
+            // The bytes are safe: they need not be written again. Without a name it does not matter whether the intent was kept.
+            (Err(error), Ok(())) => {
+                for step in steps {
+                    step.fail(if error.is_unsettled() { error.repeated().lasting() } else { error.repeated() });
+                }
+                return None;
+            }
+            (Ok((id, _)), Err(error)) => {
+                let given_up = FinishedLandings { id, landed: Vec::new(), left: Vec::new(), at: self.now() };
+                let forgotten = self.patiently(|| self.0.state.finish_landings(&given_up)).await;
+                // Else the intent stays behind; the next start finds that nothing came of it.
+                refuse_all(steps, forgotten.err().unwrap_or(error));
+                return None;
+            }
+            (Err(error), Err(_)) => {
+                refuse_all(steps, error);
+                return None;
+            }
+        };
+        let mut allowed = Vec::with_capacity(steps.len());
+        for (step, permission) in steps.into_iter().zip(permissions) {
+            match permission {
+                Ok(()) => allowed.push(step),
+                Err(error) => _ = step.answer.refuse(error),
+            }
+        }
+        Some((allowed, id))
+    }
+
+    async fn name(&self, id: LandingsId, steps: Vec<Step>) -> Named {
+        let landings: Vec<_> = steps.iter().map(|step| step.landing.clone()).collect();
+        let outcomes = self.0.files.land(&landings).await;
+        let mut named = Vec::with_capacity(steps.len());
+        let (mut unnamed, mut unsettled) = (Vec::new(), Vec::new());
+        let mut landed = Vec::with_capacity(steps.len());
+        for (step, outcome) in steps.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(outcome) => {
+                    self.0.measures.landed(step.upload.sync_id, outcome);
+                    landed.push(self.landed(step.upload.clone(), outcome));
+                    named.push(step);
+                }
+                Err(error) if error.may_pass() => unnamed.push((step, error)),
+                Err(error) if error.is_unsettled() => unsettled.push((step, error)),
+                Err(error) => _ = step.answer.refuse(error),
+            }
+        }
+        Named { id, steps: named, unnamed, unsettled, landed }
+    }
+
+    /// What is remembered of an upload that has its name.
+    pub(in crate::service) fn landed(&self, upload: WholeUpload, outcome: Outcome) -> LandedUpload {
+        let trash = (outcome == Outcome::Replaced).then(|| NewTrash {
+            key: TrashKey::of_upload(&upload.partial),
+            origin: upload.target.clone(),
+            kind: TrashKind::File,
+            reason: TrashReason::Overwritten,
+            sync_id: Some(upload.sync_id),
+            by: upload.by.clone(),
+            at: self.now(),
+        });
+        LandedUpload { upload, trash }
+    }
+}
+
+impl Step {
+    fn new(ready: Ready, identity: Identity, digest: Digest, answer: Answer) -> Self {
+        let Ready { sync, upload_id, file_name, target, partial, begun_at, by, taken_over, .. } = ready;
+        let sync_id = sync.sync_id;
+        let upload =
+            WholeUpload { upload_id, sync_id, file_name, target, partial, identity, digest, begun_at, by, taken_over };
+        Self { landing: landing_of(&sync, &upload), sync, upload, answer }
+    }
+
+    fn unsettled(self) -> Self {
+        Self { answer: self.answer.unsettled(), ..self }
+    }
+
+    pub(in crate::service) fn landed(self) {
+        self.answer.landed(self.upload.digest);
+    }
+
+    /// It has not landed, and is not tried again. Gives it back where nobody hears that.
+    pub(in crate::service) fn refuse(self, cause: Error) -> Option<(WholeUpload, Error)> {
+        let Self { upload, answer, .. } = self;
+        let repeated = cause.repeated();
+        if answer.refuse(cause.lasting()) { None } else { Some((upload, repeated)) }
+    }
+
+    /// The bytes are on stable storage, under the partial name.
+    fn fail(self, error: Error) {
+        let Self { sync, upload, answer, .. } = self;
+        answer.fail(error, || {
+            let WholeUpload {
+                upload_id, file_name, target, partial, identity, digest, begun_at, by, taken_over, ..
+            } = upload;
+            Ready {
+                sync,
+                upload_id,
+                file_name,
+                target,
+                partial,
+                content: Content::Sealed(identity, digest),
+                begun_at,
+                by,
+                taken_over,
+                // It was compared with what came.
+                announced_sha256: None,
+            }
+        });
+    }
+}
+
+/// How the landing of an upload reads, at its time and after a restart.
+pub(in crate::service) fn landing_of(sync: &Sync, upload: &WholeUpload) -> Landing {
+    let staging = (sync.sync_type == SyncType::FullSync).then_some(sync.sync_id);
+    Landing {
+        partial: upload.partial.clone(),
+        identity: upload.identity.clone(),
+        place: Place::of_upload(staging, &sync.path, &upload.target),
+        trash: TrashKey::of_upload(&upload.partial),
+        leaf: upload.target.leaf().to_owned(),
+    }
+}

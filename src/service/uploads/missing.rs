@@ -1,0 +1,161 @@
+//! Which files a client does not have to send, because the lake has them.
+//!
+//! The answer is always safe to follow: a sync that is sent what is missing has every file that was asked for. So in a full
+//! sync a file of the dataset counts as missing until it is taken over.
+
+use crate::model::access::key::Caller;
+use crate::model::bounded_list::just_beyond;
+use crate::model::digest::Digest;
+use crate::model::error::Error;
+use crate::model::id::SyncId;
+use crate::model::limits::OFFERED_FILES_MAX;
+use crate::model::path::LakePath;
+use crate::model::storage_path::Place;
+use crate::model::sync::status::SyncType;
+use crate::service::Lake;
+use crate::service::uploads::receive::Destination;
+use hex::FromHex;
+
+use crate::ports::storage::FoundFile;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// The files that a client could send to an open sync.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    pub sync_id: SyncId,
+    /// As the `path` of an upload.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// At most [`OFFERED_FILES_MAX`], none of them twice.
+    #[serde(deserialize_with = "just_beyond::<_, _, OFFERED_FILES_MAX>")]
+    pub files: Vec<OfferedFile>,
+    /// In a full sync: what is unchanged is to be part of it, without being sent.
+    #[serde(default)]
+    pub take_over: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfferedFile {
+    /// Below the folder, as the file name of an upload.
+    pub path: String,
+    pub size_bytes: u64,
+    /// In hexadecimal.
+    pub sha256: String,
+}
+
+/// What is to be sent, and what is not.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Missing {
+    /// The paths of the files to send, as they were asked for.
+    pub missing: Vec<String>,
+    /// Files that the dataset has, or that this sync has been sent before.
+    pub unchanged: u64,
+    /// Those of them that this call has made part of the sync.
+    pub taken_over: u64,
+}
+
+/// A file that may have to be sent.
+pub(in crate::service) struct Wanted {
+    /// Its place in the offer.
+    pub(in crate::service) index: usize,
+    pub(in crate::service) target: LakePath,
+    pub(in crate::service) digest: Digest,
+}
+
+impl Lake {
+    /// Tells which of the files have to be sent, and takes over those that do not. Safe to repeat, after an interruption
+    /// too: what was sent or taken over before is not missing.
+    pub async fn missing_files(&self, caller: &Caller, offer: &Offer) -> Result<Missing, Error> {
+        let destination = self.destination(caller, offer.sync_id, offer.path.as_deref()).await?;
+        self.0.gates.called(offer.sync_id, self.now());
+        let (wanted, mut missing) = wanted(&destination, offer)?;
+        let sync = destination.sync.clone();
+        let is_full = sync.sync_type == SyncType::FullSync;
+        let mut unchanged = 0;
+        let mut taken_over = 0;
+        let mut unsent = wanted;
+        if is_full {
+            let staged = |wanted: &Wanted| Place::of_upload(Some(sync.sync_id), &sync.path, &wanted.target);
+            let (there, rest) = self.part(unsent, staged).await?;
+            unchanged += there.len() as u64;
+            unsent = rest;
+        }
+        let (there, rest) = self.part(unsent, |wanted| Place::Live(wanted.target.clone())).await?;
+        missing.extend(rest.iter().map(|wanted| wanted.index));
+        unchanged += there.len() as u64;
+        if is_full && offer.take_over {
+            let names: Vec<_> = offer.files.iter().map(|file| file.path.as_str()).collect();
+            let asked = there.len();
+            let left = self.take_over(&destination, there, &names).await?;
+            taken_over = (asked - left.len()) as u64;
+            unchanged -= left.len() as u64;
+            missing.extend(left);
+        } else if is_full {
+            missing.extend(there.iter().map(|(wanted, _)| wanted.index));
+        }
+        missing.sort_unstable();
+        let missing = missing.iter().map(|&index| offer.files[index].path.clone()).collect();
+        Ok(Missing { missing, unchanged, taken_over })
+    }
+
+    /// Parts the files into those whose bytes are in their place, as they were found there, and the rest.
+    async fn part(
+        &self,
+        wanted: Vec<Wanted>,
+        place: impl Fn(&Wanted) -> Place,
+    ) -> Result<(Vec<(Wanted, FoundFile)>, Vec<Wanted>), Error> {
+        let places: Vec<_> = wanted.iter().map(place).collect();
+        let found = self.0.files.find(&places).await?;
+        let mut rest = Vec::new();
+        let mut candidates = Vec::new();
+        for (wanted, found) in wanted.into_iter().zip(found) {
+            match found {
+                Some(found) if found.size_bytes == wanted.digest.size_bytes => candidates.push((wanted, found)),
+                _ => rest.push(wanted),
+            }
+        }
+        let asked: Vec<_> = candidates.iter().map(|(wanted, found)| (wanted.target.clone(), found.clone())).collect();
+        let known = self.known_digests(&asked).await?;
+        let mut there = Vec::new();
+        for ((wanted, found), known) in candidates.into_iter().zip(known) {
+            if known == Some(wanted.digest) {
+                there.push((wanted, found));
+            } else {
+                rest.push(wanted);
+            }
+        }
+        Ok((there, rest))
+    }
+}
+
+/// The files of an offer by their places, in the order of the places; and those whose names the lake does not take: sending
+/// them tells why.
+fn wanted(destination: &Destination, offer: &Offer) -> Result<(Vec<Wanted>, Vec<usize>), Error> {
+    if offer.files.len() > OFFERED_FILES_MAX {
+        return Err(Error::Invalid(format!(
+            "a call asks for at most {OFFERED_FILES_MAX} files; ask for the rest in another"
+        )));
+    }
+    let mut wanted = Vec::with_capacity(offer.files.len());
+    let mut nameless = Vec::new();
+    let mut targets = BTreeSet::new();
+    for (index, file) in offer.files.iter().enumerate() {
+        let Some(sha256) = <[u8; 32]>::from_hex(&file.sha256).ok() else {
+            return Err(Error::Invalid(format!(
+                "the sha256 of {:?} is not 64 hexadecimal digits; send what sha256sum prints",
+                crate::service::uploads::receive::bounded(&file.path)
+            )));
+        };
+        let Ok(target) = destination.folder.file(&file.path) else {
+            nameless.push(index);
+            continue;
+        };
+        if !targets.insert(target.clone()) {
+            return Err(Error::Invalid(format!("{target} is named twice; name each file once")));
+        }
+        wanted.push(Wanted { index, target, digest: Digest { size_bytes: file.size_bytes, sha256 } });
+    }
+    wanted.sort_by(|one, other| one.target.cmp(&other.target));
+    Ok((wanted, nameless))
+}

@@ -1,0 +1,443 @@
+//! One upload, from its first byte to its landing.
+//!
+//! A small one is gathered in memory and lands in one go ([`crate::service::uploads::landings`]); it has no row until then. A large or slow
+//! one has a row and a partial file from the moment it is seen to be so.
+
+use crate::model::access::key::Caller;
+use crate::model::access::principal::Principal;
+use crate::model::digest::{Announced, Digest, must_match};
+use crate::model::error::Error;
+use crate::model::id::SyncId;
+use crate::model::id::UploadId;
+use crate::model::limits::{
+    FAILED_ROWS_MAX, REFUSED_MESSAGE_CHARACTERS_MAX, REFUSED_NAME_CHARACTERS_MAX, REFUSED_ROWS_MAX,
+    REFUSED_ROWS_OF_REQUEST_MAX, SPACE_LOOK_BYTES,
+};
+use crate::model::path::LakePath;
+use crate::model::storage_path::{Identity, PartialName};
+use crate::model::sync::job::{Sync, may_accept_uploads};
+use crate::model::time::Timestamp;
+use crate::model::upload::in_flight::Sender;
+use crate::model::upload::landed::Landed;
+use crate::ports::Partial;
+use crate::ports::metadata::upload::{NewUpload, RefusedUpload};
+use crate::service::Lake;
+use crate::service::syncs::gate::Pass;
+use crate::service::uploads::failures::{Failure, RegisteredFailure};
+use crate::service::uploads::in_flight::{Entering, Tracked};
+use crate::service::uploads::landings::{Content, Ready, Reserved};
+use bytes::Bytes;
+use sha2::{Digest as _, Sha512};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Largest upload that is gathered in memory.
+const WHOLE_BYTES_MAX: usize = 128 * 1024;
+
+/// The folder of an open sync that the caller may upload to.
+pub struct Destination {
+    pub(in crate::service) lake: Lake,
+    pub(in crate::service) sync: Arc<Sync>,
+    pub(in crate::service) folder: LakePath,
+    /// Who owns what is begun here.
+    pub(in crate::service) owner: Principal,
+    /// The name that is shown.
+    pub(in crate::service) by: String,
+    /// The machine and the program that upload.
+    pub(in crate::service) sender: Arc<Sender>,
+    /// What the request announced, until its first file has asked whether there is room for it.
+    expected_bytes: AtomicU64,
+    /// Uploads of this request that were refused and got a row.
+    refused_rows: AtomicU64,
+}
+
+/// An upload in flight. It ends by [`Self::land`] or by [`Self::fail`].
+pub struct IncomingUpload {
+    lake: Lake,
+    sync: Arc<Sync>,
+    file_name: String,
+    folder: LakePath,
+    target: LakePath,
+    name: PartialName,
+    body: Body,
+    pass: Pass,
+    received_bytes: u64,
+    announced: Announced,
+    /// Only where it was announced.
+    sha512: Option<Box<Sha512>>,
+    begun_at: Timestamp,
+    owner: Principal,
+    by: String,
+    sender: Arc<Sender>,
+    /// As its sender has announced it.
+    expected_bytes: Option<u64>,
+}
+
+enum Body {
+    /// Only in memory.
+    Gathered(Vec<u8>, Reserved),
+    /// In a partial file, known by a row.
+    Registered(UploadId, Stored, Tracked),
+}
+
+enum Stored {
+    /// Some of it.
+    Partial(Box<dyn Partial>),
+    /// All of it, on stable storage.
+    Sealed(Identity, Digest),
+}
+
+impl Stored {
+    async fn seal(&mut self) -> Result<(Identity, Digest), Error> {
+        if let Self::Partial(partial) = self {
+            let digest = partial.seal().await?;
+            *self = Self::Sealed(partial.identity().clone(), digest);
+        }
+        match self {
+            Self::Sealed(identity, digest) => Ok((identity.clone(), *digest)),
+            Self::Partial(_) => Err(Error::internal(std::io::Error::other("a sealed upload is still open"))),
+        }
+    }
+}
+
+/// An upload that was refused before it began, not recorded yet.
+pub struct RefusedBeginning {
+    file_name: String,
+    target: Option<LakePath>,
+    error: Error,
+    begun_at: Timestamp,
+}
+
+impl Lake {
+    /// Checks that the caller may upload to the sync, that it is open, and that `path` lies within it. A sync outside of the
+    /// caller's prefix answers as one that is not there.
+    pub async fn destination(
+        &self,
+        caller: &Caller,
+        sync_id: SyncId,
+        path: Option<&str>,
+    ) -> Result<Destination, Error> {
+        // Asked before the sync is looked up: whoever may not upload must not learn which syncs there are.
+        caller.may_upload_parts()?;
+        let sync = self.open_sync(caller, sync_id).await?;
+        let folder = sync.path.upload_folder(path)?;
+        // A guest's upload counts as the starter's.
+        let by = if matches!(caller, Caller::Guest(_)) { sync.started_by.clone() } else { caller.name().to_owned() };
+        let sender = Arc::default();
+        let owner = caller.principal();
+        Ok(Destination {
+            lake: self.clone(),
+            sync,
+            folder,
+            owner,
+            by,
+            sender,
+            expected_bytes: AtomicU64::new(0),
+            refused_rows: AtomicU64::new(0),
+        })
+    }
+}
+
+impl Lake {
+    /// The sync, if it takes uploads, of this caller too.
+    async fn open_sync(&self, caller: &Caller, sync_id: SyncId) -> Result<Arc<Sync>, Error> {
+        // Not for every upload: what an upload needs of its sync does not change while it is open, and whether it is
+        // open is asked again when the upload gets its row.
+        let unknown = |_| Error::NoSuchSync(sync_id);
+        if let Some(sync) = self.0.gates.open_sync(sync_id) {
+            caller.may_upload(&sync.path).map_err(unknown)?;
+            return Ok(sync);
+        }
+        let record = self.record(sync_id).await?;
+        caller.may_upload(&record.sync.path).map_err(unknown)?;
+        may_accept_uploads(&record)?;
+        let sync = Arc::new(record.sync);
+        self.0.gates.remember_open(sync.clone());
+        Ok(sync)
+    }
+}
+
+impl Destination {
+    /// The request says that it brings so many bytes. More than a file may have is none of the disk's business.
+    pub fn expecting(mut self, bytes: u64) -> Self {
+        *self.expected_bytes.get_mut() = bytes.min(self.lake.0.limits.upload_bytes_max);
+        self
+    }
+
+    /// The machine and the program that upload, for others to see.
+    pub fn sent_by(mut self, sender: Sender) -> Self {
+        self.sender = Arc::new(sender);
+        self
+    }
+
+    /// Begins the upload of one file. One whose name the lake does not take, or that it has no room for, is remembered as
+    /// a failed upload.
+    pub async fn begin(&self, file_name: &str) -> Result<IncomingUpload, Error> {
+        match self.try_begin(file_name).await {
+            Ok(Ok(incoming)) => Ok(incoming),
+            Ok(Err(refused)) => Err(self.record(refused).await),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Like [`Self::begin`], and leaves it to the caller when a refusal is recorded.
+    pub async fn try_begin(&self, file_name: &str) -> Result<Result<IncomingUpload, RefusedBeginning>, Error> {
+        let lake = &self.lake;
+        let begun_at = lake.now();
+        let refused = |target, error| {
+            let file_name = cut(file_name, REFUSED_NAME_CHARACTERS_MAX);
+            Ok(Err(RefusedBeginning { file_name, target, error, begun_at }))
+        };
+        let target = match self.folder.file(file_name) {
+            Ok(target) => target,
+            Err(error) => return refused(None, error.into()),
+        };
+        if let Err(error) = lake.refuse_below_reserve(self.owner, self.expected_bytes.swap(0, Ordering::Relaxed)).await
+        {
+            return refused(Some(target), error);
+        }
+        Ok(Ok(IncomingUpload {
+            lake: lake.clone(),
+            sync: self.sync.clone(),
+            file_name: bounded(file_name),
+            folder: self.folder.clone(),
+            target,
+            name: PartialName::from_random(lake.random()?),
+            body: Body::Gathered(Vec::new(), lake.0.landings.reserve()),
+            pass: lake.0.gates.of(self.sync.sync_id).pass(),
+            received_bytes: 0,
+            announced: Announced::default(),
+            sha512: None,
+            begun_at,
+            owner: self.owner,
+            by: self.by.clone(),
+            sender: self.sender.clone(),
+            expected_bytes: None,
+        }))
+    }
+
+    /// Records an upload that did not begin, and gives its error.
+    pub async fn record(&self, refused: RefusedBeginning) -> Error {
+        self.refuse(&refused.file_name, refused.target, refused.error, refused.begun_at).await
+    }
+
+    /// Remembers an upload that does not begin; beyond some of a request and of a sync, that there was one more. Gives what
+    /// its sender is to hear.
+    pub(in crate::service) async fn refuse(
+        &self,
+        file_name: &str,
+        target: Option<LakePath>,
+        error: Error,
+        begun_at: Timestamp,
+    ) -> Error {
+        let lake = &self.lake.0;
+        let is_listed = self.refused_rows.load(Ordering::Relaxed) < REFUSED_ROWS_OF_REQUEST_MAX;
+        let refused = RefusedUpload {
+            sync_id: self.sync.sync_id,
+            file_name: cut(file_name, REFUSED_NAME_CHARACTERS_MAX),
+            folder: self.folder.clone(),
+            target,
+            message: cut(&error.to_string(), REFUSED_MESSAGE_CHARACTERS_MAX),
+            size_bytes: 0,
+            rows_max: if is_listed { REFUSED_ROWS_MAX } else { 0 },
+            begun_at,
+            at: begun_at,
+        };
+        match lake.state.refuse_upload(&refused).await {
+            Ok(row) => {
+                self.refused_rows.fetch_add(u64::from(row.is_some()), Ordering::Relaxed);
+                lake.events.marks().failed(refused.sync_id, &refused.file_name, &refused.message);
+                error
+            }
+            Err(fault) => fault,
+        }
+    }
+}
+
+/// File names are remembered as they came, but not at any length.
+pub(in crate::service) fn bounded(file_name: &str) -> String {
+    const CHARACTERS_MAX: usize = 1024;
+    cut(file_name, CHARACTERS_MAX)
+}
+
+fn cut(text: &str, characters: usize) -> String {
+    text.chars().take(characters).collect()
+}
+
+impl IncomingUpload {
+    /// Whether it has a row, and so shows as in flight.
+    pub fn is_registered(&self) -> bool {
+        !matches!(self.body, Body::Gathered(..))
+    }
+
+    /// Its bytes have to be these. Call it before the first of them.
+    #[must_use]
+    pub fn announcing(mut self, announced: Announced) -> Self {
+        self.sha512 = announced.sha512.map(|_| Box::default());
+        self.announced = announced;
+        self
+    }
+
+    /// So many bytes are to come, as its sender says.
+    #[must_use]
+    pub fn of_bytes(mut self, bytes: Option<u64>) -> Self {
+        self.expected_bytes = bytes;
+        self
+    }
+
+    /// Gives the upload its row, for everybody to see that it is in flight. Call it when the rest is slow to come.
+    pub async fn register(&mut self) -> Result<(), Error> {
+        let Body::Gathered(gathered, _) = &mut self.body else { return Ok(()) };
+        let gathered = std::mem::take(gathered);
+        let lake = &self.lake.0;
+        let mut partial = self.lake.patiently(|| lake.files.create_partial(self.name.clone())).await?;
+        let new = NewUpload {
+            sync_id: self.sync.sync_id,
+            file_name: self.file_name.clone(),
+            target: self.target.clone(),
+            partial: self.name.clone(),
+            identity: partial.identity().clone(),
+            at: self.begun_at,
+        };
+        let upload_id = self.lake.patiently(|| lake.state.begin_upload(&new)).await?;
+        let tracked = self.track(upload_id);
+        let written = if gathered.is_empty() { Ok(()) } else { partial.write(gathered.into()).await };
+        self.body = Body::Registered(upload_id, Stored::Partial(partial), tracked);
+        written
+    }
+
+    fn track(&self, upload_id: UploadId) -> Tracked {
+        let new = Entering {
+            upload_id,
+            sync_id: self.sync.sync_id,
+            dataset: self.sync.path.clone(),
+            file_name: self.file_name.clone(),
+            target: self.target.clone(),
+            is_resumable: false,
+            begun_at: self.begun_at,
+        };
+        let tracked = self.lake.track(new, &self.by, self.received_bytes);
+        tracked.expects(self.expected_bytes);
+        tracked.sent_by((*self.sender).clone());
+        self.lake.0.events.marks().sync(self.sync.sync_id);
+        tracked
+    }
+
+    /// Takes the next bytes.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
+        self.pass.check()?;
+        let looks = self.received_bytes / SPACE_LOOK_BYTES;
+        self.received_bytes += bytes.len() as u64;
+        if self.received_bytes / SPACE_LOOK_BYTES > looks {
+            self.lake.refuse_below_reserve(self.owner, 0).await?;
+        }
+        let limit_bytes = self.lake.0.limits.upload_bytes_max;
+        if self.received_bytes > limit_bytes {
+            return Err(Error::TooLarge { limit_bytes });
+        }
+        if let Some(hasher) = &mut self.sha512 {
+            hasher.update(&bytes);
+        }
+        if let Body::Gathered(gathered, reserved) = &mut self.body {
+            let whole = gathered.len() + bytes.len();
+            if whole <= WHOLE_BYTES_MAX && reserved.grow_to(whole) {
+                gathered.extend_from_slice(&bytes);
+                return Ok(());
+            }
+            self.register().await?;
+        }
+        match &mut self.body {
+            Body::Registered(_, Stored::Partial(partial), tracked) => {
+                tracked.received(self.received_bytes);
+                partial.write(bytes).await
+            }
+            Body::Gathered(..) | Body::Registered(..) => Ok(()),
+        }
+    }
+
+    /// Every byte has come, but the upload may not land yet. A large one is made durable and holds no open file meanwhile.
+    pub async fn seal(&mut self) -> Result<(), Error> {
+        match &mut self.body {
+            Body::Registered(_, stored, _) => stored.seal().await.map(|_| ()),
+            Body::Gathered(..) => Ok(()),
+        }
+    }
+
+    /// Every byte has come: makes them durable, gives them their name, and remembers it.
+    /// Bytes that are not those that were announced do not land.
+    pub async fn land(mut self) -> Result<Landed, Error> {
+        match self.try_land().await {
+            Ok(digest) => Ok(Landed { path: self.target, digest }),
+            // It may have landed: its bytes and its row are left to whoever finds out.
+            Err(error) if error.is_unsettled() => Err(error),
+            Err(error) => {
+                self.fail(&error).await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn try_land(&mut self) -> Result<Digest, Error> {
+        if let Some(hasher) = self.sha512.take() {
+            must_match("SHA-512", self.announced.sha512, hasher.finalize().into())?;
+        }
+        let (upload_id, content) = match &mut self.body {
+            Body::Gathered(gathered, _) => {
+                let bytes = std::mem::take(gathered);
+                // Here, on the thread of its connection: the one that lands groups has enough to do.
+                let digest = Digest::of(&bytes);
+                (None, Content::Whole(bytes.into(), digest))
+            }
+            Body::Registered(upload_id, stored, _) => {
+                let (identity, digest) = stored.seal().await?;
+                (Some(*upload_id), Content::Sealed(identity, digest))
+            }
+        };
+        // Keeps endings out until the landing is remembered.
+        let _landing = self.pass.enter().await?;
+        let ready = Ready {
+            sync: self.sync.clone(),
+            upload_id,
+            file_name: self.file_name.clone(),
+            target: self.target.clone(),
+            partial: self.name.clone(),
+            content,
+            begun_at: self.begun_at,
+            by: self.by.clone(),
+            taken_over: false,
+            announced_sha256: self.announced.sha256,
+        };
+        self.lake.0.landings.land(&self.lake, ready).await
+    }
+
+    /// The upload ends here, without landing: the row says why, and its bytes go.
+    pub async fn fail(self, error: &Error) -> Result<(), Error> {
+        let lake = &self.lake;
+        let failure = match &self.body {
+            Body::Registered(upload_id, ..) => Failure::Registered(RegisteredFailure {
+                upload_id: *upload_id,
+                sync_id: self.sync.sync_id,
+                file_name: self.file_name.clone(),
+                message: error.to_string(),
+                size_bytes: self.received_bytes,
+                at: lake.now(),
+            }),
+            Body::Gathered(..) => Failure::Unregistered(RefusedUpload {
+                sync_id: self.sync.sync_id,
+                file_name: self.file_name.clone(),
+                folder: self.folder.clone(),
+                target: Some(self.target.clone()),
+                message: cut(&error.to_string(), REFUSED_MESSAGE_CHARACTERS_MAX),
+                size_bytes: self.received_bytes,
+                rows_max: FAILED_ROWS_MAX,
+                begun_at: self.begun_at,
+                at: lake.now(),
+            }),
+        };
+        // The row first: a partial without a row is swept, but a row must never point at bytes that another upload could
+        // have been given since.
+        let remembered = lake.remember_failure(failure).await;
+        lake.discard(&self.name).await;
+        remembered
+    }
+}

@@ -1,0 +1,143 @@
+//! One request at a time goes on with an upload. The next one asks the one before to stop, and waits until it has: when a
+//! network changes, the connection before is dead, and its request would wait for minutes.
+
+use crate::model::upload::resumable::Token;
+use async_lock::{Mutex as Turns, MutexGuardArc};
+use futures_channel::oneshot;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+/// Every upload that a request holds, or waits for.
+#[derive(Default)]
+pub(in crate::service) struct Holders(Mutex<HashMap<Token, Weak<Holder>>>);
+
+#[derive(Default)]
+struct Holder {
+    turns: Arc<Turns<()>>,
+    line: Mutex<Line>,
+}
+
+#[derive(Default)]
+struct Line {
+    /// Requests that have come. The last of them is the one that goes on.
+    came: u64,
+    /// Tells the one whose turn it is to stop.
+    stop: Option<oneshot::Sender<()>>,
+}
+
+/// An upload's turn. Given up when dropped.
+pub(super) struct Held {
+    stop: oneshot::Receiver<()>,
+    _turn: MutexGuardArc<()>,
+    _holder: Arc<Holder>,
+}
+
+impl Holders {
+    fn of(&self, token: &Token) -> Arc<Holder> {
+        let mut holders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(holder) = holders.get(token).and_then(Weak::upgrade) {
+            return holder;
+        }
+        holders.retain(|_, holder| holder.strong_count() > 0);
+        let holder = Arc::new(Holder::default());
+        holders.insert(token.clone(), Arc::downgrade(&holder));
+        holder
+    }
+
+    /// Asks whoever has the turn to stop, and takes it.
+    pub(super) async fn take_over(&self, token: &Token) -> Held {
+        let holder = self.of(token);
+        let came = {
+            let mut line = holder.line();
+            if let Some(stop) = line.stop.take() {
+                // Gone already.
+                let _ = stop.send(());
+            }
+            line.came += 1;
+            line.came
+        };
+        let turn = holder.turns.lock_arc().await;
+        Held::new(holder, turn, came)
+    }
+
+    /// The turn, unless somebody has it.
+    pub(super) fn take_free(&self, token: &Token) -> Option<Held> {
+        let holder = self.of(token);
+        let turn = holder.turns.try_lock_arc()?;
+        let came = holder.line().came;
+        Some(Held::new(holder, turn, came))
+    }
+}
+
+impl Holder {
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn new(holder: Arc<Holder>, turn: MutexGuardArc<()>, came: u64) -> Self {
+        let (sender, stop) = oneshot::channel();
+        let mut line = holder.line();
+        // Where others have come since, the sender is dropped here: that asks to stop too.
+        if line.came == came {
+            line.stop = Some(sender);
+        }
+        drop(line);
+        Self { stop, _turn: turn, _holder: holder }
+    }
+
+    /// Comes to an end when another request wants to go on.
+    pub(super) async fn stopped(&mut self) {
+        let _ = (&mut self.stop).await;
+    }
+
+    pub(super) fn is_stopped(&mut self) -> bool {
+        !matches!(self.stop.try_recv(), Ok(None))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::future::{join, join3};
+    use pollster::block_on;
+
+    fn token() -> Token {
+        Token::from_random([1; 16])
+    }
+
+    #[test]
+    fn a_new_request_stops_the_one_before_and_gets_the_turn() {
+        let holders = Holders::default();
+        block_on(async {
+            let mut first = holders.take_over(&token()).await;
+            assert!(!first.is_stopped());
+            assert!(holders.take_free(&token()).is_none());
+            let hand_over = async {
+                first.stopped().await;
+                drop(first);
+            };
+            let (_, mut second) = join(hand_over, holders.take_over(&token())).await;
+            assert!(!second.is_stopped());
+            drop(second);
+            assert!(!holders.take_free(&token()).unwrap().is_stopped());
+        });
+    }
+
+    #[test]
+    fn of_several_that_wait_the_last_one_goes_on() {
+        let holders = Holders::default();
+        block_on(async {
+            let mut first = holders.take_over(&token()).await;
+            let hand_over = async {
+                first.stopped().await;
+                drop(first);
+            };
+            let passes_it_on = async { holders.take_over(&token()).await.is_stopped() };
+            let goes_on = async { holders.take_over(&token()).await.is_stopped() };
+            let (_, second, third) = join3(hand_over, passes_it_on, goes_on).await;
+            assert_eq!((second, third), (true, false));
+        });
+    }
+}

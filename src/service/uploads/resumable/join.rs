@@ -1,0 +1,115 @@
+//! Joining parts into one upload, as clients do that send the parts of a file side by side.
+
+use super::access::may_go_on;
+use super::{NewResumption, Resumption};
+use crate::model::error::Error;
+use crate::model::limits::PARTS_MAX;
+use crate::model::sync::status::Status;
+use crate::model::upload::resumable::Token;
+use crate::ports::metadata::resumable::ResumableRecord;
+use crate::service::{Destination, Lake};
+
+/// What is read of a part at once.
+const JOINED_BYTES: usize = 1 << 20;
+
+impl Destination {
+    /// Joins parts, each of them whole, into one upload, and lands it. Asking again for the same gives the same upload: the
+    /// first answer may have been lost.
+    pub async fn join(&self, announced: NewResumption) -> Result<Resumption, Error> {
+        if announced.parts.len() > PARTS_MAX {
+            return Err(Error::Invalid(format!("an upload is joined of at most {PARTS_MAX} parts; send fewer")));
+        }
+        let parts = self.parts(&announced.parts).await?;
+        let mut joined = match self.joined_before(&announced.parts, &parts).await? {
+            Some(joined) => joined,
+            None => {
+                if let Some(spent) = parts.iter().find(|part| part.status == Status::Finished) {
+                    return Err(Error::NoSuchResumable(spent.token.to_string()));
+                }
+                let length = parts.iter().filter_map(|part| part.length).sum();
+                self.begin_resumable(NewResumption { length: Some(length), brings_bytes: false, ..announced }).await?
+            }
+        };
+        match joined.take_parts(&parts).await {
+            Ok(()) => joined.settle().await?,
+            Err(error) => {
+                joined.give_up(&error).await?;
+                return Err(error);
+            }
+        }
+        Ok(joined)
+    }
+
+    async fn joined_before(&self, tokens: &[Token], parts: &[ResumableRecord]) -> Result<Option<Resumption>, Error> {
+        let Some(into) = parts.first().and_then(|part| part.joined_into.clone()) else { return Ok(None) };
+        let Some(record) = self.lake.0.state.resumable(&into).await? else { return Ok(None) };
+        let is_same = record.parts == tokens && record.sync_id == Some(self.sync.sync_id);
+        if !is_same || !may_go_on(self.owner, record.owner) || record.status == Status::Failed {
+            return Ok(None);
+        }
+        match self.lake.hold(&into).await {
+            Ok(joined) => Ok(Some(joined)),
+            // It has ended meanwhile.
+            Err(Error::ResumableEnded { .. } | Error::NoSuchResumable(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The parts, each of them one that this sender may use: another's answers as one that is not there.
+    async fn parts(&self, tokens: &[Token]) -> Result<Vec<ResumableRecord>, Error> {
+        let mut parts = Vec::with_capacity(tokens.len());
+        for token in tokens {
+            let part = self.lake.known_resumable(token).await?;
+            if !may_go_on(self.owner, part.owner) {
+                return Err(Error::NoSuchResumable(token.to_string()));
+            }
+            if part.upload_id.is_some() {
+                // Not by its token: messages stand in the log.
+                return Err(Error::Invalid(format!(
+                    "number {} of the list is no part, but an upload by itself; begin parts with \"Upload-Concat: partial\"",
+                    parts.len() + 1
+                )));
+            }
+            if part.length != Some(part.checkpoint.offset) {
+                return Err(Error::PartUnfinished(token.clone()));
+            }
+            parts.push(part);
+        }
+        Ok(parts)
+    }
+}
+
+impl Lake {
+    /// The parts were joined, and that has landed: what they were made of goes. That they were whole stays known.
+    pub(super) async fn drop_parts(&self, tokens: &[Token]) -> Result<(), Error> {
+        for token in tokens {
+            if let Some(part) = self.0.state.resumable(token).await? {
+                self.discard(&part.partial).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Resumption {
+    async fn take_parts(&mut self, parts: &[ResumableRecord]) -> Result<(), Error> {
+        if self.is_complete() {
+            return Ok(());
+        }
+        let mut end = 0;
+        for part in parts {
+            let begin = end;
+            end += part.checkpoint.offset;
+            while self.offset() < end {
+                let at = self.offset() - begin;
+                let bytes = usize::try_from(end - self.offset()).unwrap_or(JOINED_BYTES).min(JOINED_BYTES);
+                let bytes = self.lake.0.files.read_partial(&part.partial, at, bytes).await?;
+                if bytes.is_empty() {
+                    return Err(Error::BytesLost);
+                }
+                self.write(bytes).await?;
+            }
+        }
+        Ok(())
+    }
+}

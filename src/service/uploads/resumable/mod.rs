@@ -1,0 +1,286 @@
+//! Resumable uploads: begun once, gone on with by as many requests as it takes, ended by landing as every upload does.
+//!
+//! An upload has its row in the history, `Syncing`, from its beginning, and a partial file that outlives the server's end.
+//! Both dialects, tus and the IETF's, speak to this one engine. Parts, of which a client makes one upload in the end, have
+//! no row and belong to no sync.
+
+mod access;
+mod holders;
+mod join;
+mod resumption;
+
+pub(in crate::service) use holders::Holders;
+pub use resumption::Resumption;
+
+use crate::model::access::key::Caller;
+use crate::model::access::principal::Principal;
+use crate::model::digest::Announced;
+use crate::model::error::Error;
+use crate::model::id::SyncId;
+use crate::model::limits::{METADATA_BYTES_MAX, UNFINISHED_UPLOADS_MAX};
+use crate::model::storage_path::Place;
+use crate::model::storage_path::{Identity, PartialName};
+use crate::model::sync::job::Sync;
+use crate::model::sync::status::Status;
+use crate::model::upload::resumable::{Checkpoint, Token};
+use crate::ports::metadata::resumable::{NewResumable, ResumableId, ResumableRecord};
+use crate::ports::metadata::upload::NewUpload;
+use crate::service::recovery::INTERRUPTED;
+use crate::service::uploads::receive::bounded;
+use crate::service::{Destination, Lake};
+use access::Wanted;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Records that are looked at together.
+pub(in crate::service) const TOGETHER: u64 = 1000;
+
+/// What a client says of an upload before its bytes come.
+#[derive(Debug, Clone, Default)]
+pub struct NewResumption {
+    pub file_name: String,
+    /// In bytes; absent when the client does not know it yet.
+    pub length: Option<u64>,
+    /// In the client's words, to be given back when it asks.
+    pub metadata: String,
+    /// What the whole must have.
+    pub digests: Announced,
+    /// The request that begins it brings bytes, too: its sender is told the token when they have come.
+    pub brings_bytes: bool,
+    /// Parts that it is joined of, for [`Destination::join`].
+    pub parts: Vec<Token>,
+}
+
+impl Destination {
+    /// Begins an upload that may come in many requests. One that is refused is remembered as a failed upload.
+    pub async fn begin_resumable(&self, announced: NewResumption) -> Result<Resumption, Error> {
+        let lake = &self.lake;
+        let at = lake.now();
+        let file_name = bounded(&announced.file_name);
+        let target = match self.folder.file(&announced.file_name) {
+            Ok(target) => target,
+            Err(error) => return Err(self.refuse(&file_name, None, error.into(), at).await),
+        };
+        let is_allowed = async {
+            refuse_long_metadata(&announced)?;
+            lake.refuse_length(announced.length)?;
+            lake.refuse_below_reserve(self.owner, announced.length.unwrap_or(0)).await
+        };
+        if let Err(error) = is_allowed.await {
+            return Err(self.refuse(&file_name, Some(target), error, at).await);
+        }
+        // Before the upload is remembered, so that an ending in between is noticed.
+        let pass = lake.0.gates.of(self.sync.sync_id).pass();
+        let upload = |partial: PartialName, identity| NewUpload {
+            sync_id: self.sync.sync_id,
+            file_name,
+            target,
+            partial,
+            identity,
+            at,
+        };
+        lake.begin(announced, self.owner, self.by.clone(), Some(upload), Some((self.sync.clone(), pass))).await
+    }
+}
+
+fn refuse_long_metadata(announced: &NewResumption) -> Result<(), Error> {
+    if announced.metadata.len() <= METADATA_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!("the metadata is longer than {METADATA_BYTES_MAX} bytes; send less of it")))
+}
+
+impl Lake {
+    /// Begins a part. It has no row, and lands nowhere by itself.
+    pub async fn begin_part(&self, caller: &Caller, announced: NewResumption) -> Result<Resumption, Error> {
+        caller.may_upload_parts()?;
+        refuse_long_metadata(&announced)?;
+        self.refuse_length(announced.length)?;
+        self.refuse_below_reserve(caller.principal(), announced.length.unwrap_or(0)).await?;
+        let no_upload = None::<fn(PartialName, Identity) -> NewUpload>;
+        self.begin(announced, caller.principal(), caller.name().to_owned(), no_upload, None).await
+    }
+
+    async fn begin(
+        &self,
+        announced: NewResumption,
+        owner: Principal,
+        by: String,
+        upload: Option<impl FnOnce(PartialName, Identity) -> NewUpload>,
+        sync: Option<(Arc<Sync>, crate::service::syncs::gate::Pass)>,
+    ) -> Result<Resumption, Error> {
+        let token = Token::from_random(self.random()?);
+        let name = PartialName::from_random(self.random()?);
+        let held = self.0.holders.take_over(&token).await;
+        let mut partial = self.0.files.create_partial(name.clone()).await?;
+        let at = self.now();
+        let mut new = NewResumable {
+            token: token.clone(),
+            identity: partial.identity().clone(),
+            upload: upload.map(|upload| upload(name.clone(), partial.identity().clone())),
+            partial: name.clone(),
+            parts: announced.parts,
+            checkpoint: Checkpoint::default(),
+            length: announced.length,
+            metadata: announced.metadata,
+            digests: announced.digests,
+            is_told: !announced.brings_bytes,
+            owner,
+            by,
+            at,
+            expires_at: at.plus(self.0.limits.idle_max(0)),
+        };
+        let begun = async {
+            // Its name is durable with it.
+            new.checkpoint = partial.checkpoint().await?;
+            self.0.state.begin_resumable(&new, UNFINISHED_UPLOADS_MAX).await
+        };
+        if let Err(error) = begun.await {
+            self.discard(&name).await;
+            return Err(error);
+        }
+        self.forget_space();
+        let record = self.known_resumable(&token).await?;
+        if let Some(sync_id) = record.sync_id {
+            self.0.events.marks().sync(sync_id);
+        }
+        Ok(Resumption::new(self.clone(), held, record, sync, Some(partial)))
+    }
+
+    /// Refuses more bytes than a file may have.
+    pub(in crate::service) fn refuse_length(&self, length: Option<u64>) -> Result<(), Error> {
+        let limit_bytes = self.0.limits.upload_bytes_max;
+        match length {
+            Some(length) if length > limit_bytes => Err(Error::TooLarge { limit_bytes }),
+            _ => Ok(()),
+        }
+    }
+
+    pub(in crate::service) async fn known_resumable(&self, token: &Token) -> Result<ResumableRecord, Error> {
+        self.0.state.resumable(token).await?.ok_or_else(|| Error::NoSuchResumable(token.to_string()))
+    }
+
+    async fn sync_of(&self, sync_id: SyncId) -> Result<Arc<Sync>, Error> {
+        match self.0.gates.open_sync(sync_id) {
+            Some(sync) => Ok(sync),
+            None => Ok(Arc::new(self.record(sync_id).await?.sync)),
+        }
+    }
+
+    /// Goes on with an upload, alone: a request that is still at it is asked to stop, and has kept what it got.
+    pub async fn resume(&self, caller: &Caller, token: &str) -> Result<Resumption, Error> {
+        let record = self.allowed_resumable(caller, token, Wanted::GoOn).await?;
+        self.hold(&record.token).await
+    }
+
+    async fn hold(&self, token: &Token) -> Result<Resumption, Error> {
+        let held = self.0.holders.take_over(token).await;
+        let resumption = self.held(held, token).await?;
+        match resumption.record.status {
+            Status::Failed => Err(Error::ResumableEnded { message: resumption.record.message }),
+            _ => Ok(resumption),
+        }
+    }
+
+    async fn held(&self, held: holders::Held, token: &Token) -> Result<Resumption, Error> {
+        let record = self.known_resumable(token).await?;
+        self.settle_landing_of(&record.partial).await?;
+        let sync = match record.sync_id {
+            Some(sync_id) => Some((self.sync_of(sync_id).await?, self.0.gates.of(sync_id).pass())),
+            None => None,
+        };
+        // Read again: the pass notices what comes behind it, this what came before.
+        let record = self.known_resumable(token).await?;
+        Ok(Resumption::new(self.clone(), held, record, sync, None))
+    }
+
+    /// Gives an upload up: what has come of it goes, and its row says so. Of one that has ended, only the token goes.
+    pub async fn discard_resumable(&self, caller: &Caller, token: &str) -> Result<(), Error> {
+        let record = self.allowed_resumable(caller, token, Wanted::Discard).await?;
+        let held = self.0.holders.take_over(&record.token).await;
+        let mut resumption = self.held(held, &record.token).await?;
+        if resumption.record.status == Status::Syncing {
+            let by = caller.name();
+            let by = if by.is_empty() { String::new() } else { format!(" by {by}") };
+            resumption.fail(&Error::Invalid(format!("discarded{by} before it was whole"))).await?;
+        }
+        self.0.state.forget_resumable(&record.token).await
+    }
+
+    /// Gives up the uploads to which nothing came for [`crate::model::settings::Limits::resumable_idle_max`], and forgets those that
+    /// ended as long ago.
+    pub async fn expire_resumables(&self) -> Result<u64, Error> {
+        let mut expired = 0;
+        let before = self.now().minus(self.postponement(self.0.limits.resumable_idle_max));
+        loop {
+            let mut progress = false;
+            for token in self.0.state.expired_resumables(before, TOGETHER).await? {
+                // Somebody is at it: so it has not expired.
+                let Some(held) = self.0.holders.take_free(&token) else { continue };
+                let mut resumption = match self.held(held, &token).await {
+                    Ok(resumption) => resumption,
+                    Err(Error::NoSuchResumable(_)) => continue,
+                    Err(error) => return Err(error),
+                };
+                if resumption.record.expires_at >= before {
+                    continue;
+                }
+                if resumption.record.status == Status::Syncing {
+                    let idle_max = self.0.limits.idle_max(resumption.record.checkpoint.offset);
+                    let minutes = idle_max.as_secs() / 60;
+                    let message = format!("expired: nothing of it came for {minutes} minutes");
+                    resumption.fail(&Error::IncompleteUpload(message)).await?;
+                    expired += 1;
+                }
+                self.0.state.forget_resumable(&token).await?;
+                progress = true;
+            }
+            if !progress {
+                return Ok(expired);
+            }
+        }
+    }
+
+    /// The sync was closed, and with it uploads that nobody may be sending at this moment: what they left goes.
+    pub(in crate::service) async fn drop_failed_resumables(&self, sync_id: SyncId) -> Result<(), Error> {
+        for partial in self.0.state.failed_resumables_of(sync_id).await? {
+            self.discard(&partial).await;
+        }
+        Ok(())
+    }
+
+    /// Every upload that has not ended, by the name of its bytes.
+    pub(in crate::service) async fn unfinished_resumables(
+        &self,
+    ) -> Result<BTreeMap<PartialName, ResumableRecord>, Error> {
+        let mut unfinished = BTreeMap::new();
+        let mut after = ResumableId(0);
+        loop {
+            let records = self.0.state.unfinished_resumables(after, TOGETHER).await?;
+            let Some(last) = records.last() else { return Ok(unfinished) };
+            after = last.resumable_id;
+            unfinished.extend(records.into_iter().map(|record| (record.partial.clone(), record)));
+        }
+    }
+
+    /// Of those, the ones that nobody can go on with, each with the reason: its bytes are not all there, or a stop has kept
+    /// its sender from learning its token.
+    pub(in crate::service) async fn lost_resumables(
+        &self,
+        unfinished: &BTreeMap<PartialName, ResumableRecord>,
+    ) -> Result<Vec<(ResumableRecord, String)>, Error> {
+        let records: Vec<_> = unfinished.values().collect();
+        let mut lost = Vec::new();
+        for records in records.chunks(usize::try_from(TOGETHER).unwrap_or(usize::MAX)) {
+            let places: Vec<_> = records.iter().map(|record| Place::Partial(record.partial.clone())).collect();
+            for (record, size) in records.iter().zip(self.0.files.sizes(&places).await?) {
+                if !record.is_told {
+                    lost.push(((*record).clone(), INTERRUPTED.to_owned()));
+                } else if size.is_none_or(|size| size < record.checkpoint.offset) {
+                    lost.push(((*record).clone(), Error::BytesLost.to_string()));
+                }
+            }
+        }
+        Ok(lost)
+    }
+}

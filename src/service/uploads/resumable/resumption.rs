@@ -1,0 +1,443 @@
+//! One request's turn with a resumable upload: it takes bytes, and ends by [`Resumption::settle`] or
+//! [`Resumption::give_up`].
+//!
+//! What is answered as the offset was remembered before, and what was remembered was on stable storage before. The last
+//! byte of an upload is never remembered alone: with it the upload lands, so that nobody is told "complete" of a file that
+//! is not in the lake.
+
+use super::holders::Held;
+use crate::model::digest::must_match;
+use crate::model::error::Error;
+use crate::model::limits::{CHECKPOINT_BYTES, CHECKPOINT_MAX, SPACE_LOOK_BYTES};
+use crate::model::sync::job::Sync;
+use crate::model::sync::status::Status;
+use crate::model::time::Timestamp;
+use crate::model::upload::in_flight::Sender;
+use crate::model::upload::resumable::Token;
+use crate::ports::Partial;
+use crate::ports::metadata::resumable::ResumableRecord;
+use crate::service::Lake;
+use crate::service::syncs::gate::Pass;
+use crate::service::uploads::failures::{Failure, RegisteredFailure};
+use crate::service::uploads::in_flight::{Entering, Tracked};
+use crate::service::uploads::landings::{Content, Ready};
+use bytes::Bytes;
+use sha2::{Digest, Sha512};
+use std::sync::Arc;
+
+/// So much of a file is read and hashed at once: a millisecond's work.
+const HASHED_BYTES: usize = 512 * 1024;
+
+/// A resumable upload, held by this request alone.
+pub struct Resumption {
+    pub(super) lake: Lake,
+    pub(super) held: Held,
+    pub(super) record: ResumableRecord,
+    /// Absent for a part.
+    pub(super) sync: Option<(Arc<Sync>, Pass)>,
+    /// Open from the first byte on.
+    pub(super) partial: Option<Box<dyn Partial>>,
+    /// Its entry in the register, while it is in flight; a part has none.
+    tracked: Option<Tracked>,
+    /// Bytes that were taken, durable or not.
+    received_bytes: u64,
+    /// When it was last made durable.
+    durable_at: Timestamp,
+    /// The length was announced by this request, and is not remembered yet.
+    has_new_length: bool,
+    /// What comes does not count before [`Self::confirm`].
+    is_unconfirmed: bool,
+    /// Its sender will say by itself that it is complete.
+    is_left_open: bool,
+}
+
+impl Resumption {
+    pub(super) fn new(
+        lake: Lake,
+        held: Held,
+        record: ResumableRecord,
+        sync: Option<(Arc<Sync>, Pass)>,
+        partial: Option<Box<dyn Partial>>,
+    ) -> Self {
+        let received_bytes = match (record.status, record.length) {
+            (Status::Finished, Some(length)) => length,
+            _ => record.checkpoint.offset,
+        };
+        let durable_at = lake.now();
+        let tracked = track(&lake, &record, sync.as_ref().map(|(sync, _)| &**sync), received_bytes);
+        Self {
+            lake,
+            held,
+            record,
+            sync,
+            partial,
+            tracked,
+            received_bytes,
+            durable_at,
+            has_new_length: false,
+            is_unconfirmed: false,
+            is_left_open: false,
+        }
+    }
+
+    /// The machine and the program that send this request, for others to see.
+    pub fn sent_by(&self, sender: Sender) {
+        if let Some(tracked) = &self.tracked {
+            tracked.sent_by(sender);
+        }
+    }
+
+    pub fn token(&self) -> &Token {
+        &self.record.token
+    }
+
+    /// The byte at which it goes on.
+    pub fn offset(&self) -> u64 {
+        if self.is_unconfirmed { self.record.checkpoint.offset } else { self.received_bytes }
+    }
+
+    pub fn length(&self) -> Option<u64> {
+        self.record.length
+    }
+
+    /// Whether it has landed; or, of a part, whether all of it is kept.
+    pub fn is_complete(&self) -> bool {
+        self.record.status == Status::Finished || (self.is_part() && self.is_whole())
+    }
+
+    pub fn is_part(&self) -> bool {
+        self.record.target.is_none()
+    }
+
+    /// The parts that it is joined of.
+    pub fn parts(&self) -> &[Token] {
+        &self.record.parts
+    }
+
+    pub fn metadata(&self) -> &str {
+        &self.record.metadata
+    }
+
+    pub fn expires_at(&self) -> Timestamp {
+        self.record.expires_at
+    }
+
+    /// Whether it has failed, by this request or before it.
+    pub fn has_failed(&self) -> bool {
+        self.record.status == Status::Failed
+    }
+
+    /// Whether every byte has come. That is not to say that it has landed.
+    pub fn is_whole(&self) -> bool {
+        self.record.length == Some(self.received_bytes)
+    }
+
+    /// The request says where its bytes belong, and how many there are where it knows.
+    pub fn go_on_at(&self, offset: u64, bytes: Option<u64>) -> Result<(), Error> {
+        let expected = self.offset();
+        if offset != expected {
+            return Err(Error::WrongOffset { expected, provided: offset });
+        }
+        if self.is_complete() && bytes != Some(0) {
+            return Err(Error::ResumableComplete { length: expected });
+        }
+        self.refuse_beyond_length(offset.saturating_add(bytes.unwrap_or(0)))
+    }
+
+    /// The client knows now how long the whole is.
+    pub async fn announce_length(&mut self, length: u64) -> Result<(), Error> {
+        if let Some(known) = self.record.length {
+            return if known == length {
+                Ok(())
+            } else {
+                Err(Error::InconsistentLength(format!(
+                    "the length is {known} bytes, as was announced before, not {length}; send that, or none"
+                )))
+            };
+        }
+        let received = self.received_bytes;
+        if length < received {
+            return Err(Error::InconsistentLength(format!(
+                "the length cannot be {length} bytes: {received} have come already"
+            )));
+        }
+        self.lake.refuse_length(Some(length))?;
+        self.lake.refuse_below_reserve(self.record.owner, length - received).await?;
+        self.record.length = Some(length);
+        if let Some(tracked) = &self.tracked {
+            tracked.expects(Some(length));
+        }
+        self.has_new_length = true;
+        Ok(())
+    }
+
+    /// What comes now counts only when it was confirmed: its checksum is compared when all of it is there.
+    pub fn await_confirmation(&mut self) {
+        self.is_unconfirmed = true;
+    }
+
+    pub fn confirm(&mut self) {
+        self.is_unconfirmed = false;
+    }
+
+    /// It does not land by this request, even when every byte of it has come.
+    pub fn leave_open(&mut self) {
+        self.is_left_open = true;
+    }
+
+    /// What has come is all that there is.
+    pub async fn end_here(&mut self) -> Result<(), Error> {
+        let received = self.received_bytes;
+        match self.record.length {
+            Some(length) if length > received => Err(Error::InconsistentLength(format!(
+                "the upload cannot be complete with {received} bytes: {length} were announced; send the rest"
+            ))),
+            _ => self.announce_length(received).await,
+        }
+    }
+
+    /// Comes to an end when another request wants to go on with the upload: give this one up then, by
+    /// [`Error::TakenOver`].
+    pub async fn stopped(&mut self) {
+        self.held.stopped().await;
+    }
+
+    /// Takes the next bytes. Waits while the disk is slower than the sender.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
+        if self.held.is_stopped() {
+            return Err(Error::TakenOver);
+        }
+        if let Some((_, pass)) = &self.sync {
+            pass.check()?;
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let received = self.received_bytes + bytes.len() as u64;
+        self.refuse_beyond_length(received)?;
+        self.lake.refuse_length(Some(received))?;
+        if received / SPACE_LOOK_BYTES > self.received_bytes / SPACE_LOOK_BYTES {
+            self.lake.refuse_announced_below_reserve().await?;
+        }
+        if let Err(fault) = self.open().await?.write(bytes).await {
+            self.fall_back().await;
+            return Err(fault);
+        }
+        self.took(received);
+        let fresh_bytes = received - self.record.checkpoint.offset;
+        let is_due = fresh_bytes >= CHECKPOINT_BYTES || self.lake.now() >= self.durable_at.plus(CHECKPOINT_MAX);
+        if is_due && self.record.is_told && !self.is_unconfirmed && !self.is_to_land() {
+            self.remember().await?;
+        }
+        Ok(())
+    }
+
+    fn took(&mut self, received_bytes: u64) {
+        self.received_bytes = received_bytes;
+        if let Some(tracked) = &self.tracked {
+            tracked.received(received_bytes);
+        }
+    }
+
+    /// It is in flight no more.
+    fn untrack(&mut self) {
+        self.tracked = None;
+        if let Some(upload_id) = self.record.upload_id {
+            self.lake.0.in_flight.remove(upload_id);
+        }
+    }
+
+    fn is_to_land(&self) -> bool {
+        self.is_whole() && !self.is_part() && !self.is_left_open
+    }
+
+    fn refuse_beyond_length(&self, bytes: u64) -> Result<(), Error> {
+        match self.record.length {
+            Some(length) if bytes > length => Err(Error::InconsistentLength(format!(
+                "these are {bytes} bytes, more than the {length} that were announced; begin a new upload"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    async fn open(&mut self) -> Result<&mut Box<dyn Partial>, Error> {
+        let partial = match self.partial.take() {
+            Some(partial) => partial,
+            None => {
+                let ResumableRecord { partial, identity, checkpoint, .. } = &self.record;
+                self.lake.0.files.resume_partial(partial, identity, checkpoint).await?
+            }
+        };
+        Ok(self.partial.insert(partial))
+    }
+
+    /// What the file holds behind its checkpoint is not known any more: from there the upload goes on.
+    async fn fall_back(&mut self) {
+        if let Some(mut partial) = self.partial.take() {
+            partial.rest().await;
+        }
+        self.took(self.record.checkpoint.offset);
+    }
+
+    /// Makes what has come durable, then remembers how far that is.
+    async fn remember(&mut self) -> Result<(), Error> {
+        let checkpoint = match self.open().await?.checkpoint().await {
+            Ok(checkpoint) => checkpoint,
+            Err(fault) => {
+                self.fall_back().await;
+                return Err(fault);
+            }
+        };
+        let now = self.lake.now();
+        let expires_at = now.plus(self.lake.0.limits.idle_max(checkpoint.offset));
+        let state = &self.lake.0.state;
+        state.advance_resumable(&self.record.token, &checkpoint, self.record.length, expires_at).await?;
+        self.record.checkpoint = checkpoint;
+        self.record.expires_at = expires_at;
+        self.record.is_told = true;
+        self.durable_at = now;
+        self.has_new_length = false;
+        Ok(())
+    }
+
+    /// No more comes by this request. A whole upload lands; of another one, what has come is kept.
+    pub async fn settle(&mut self) -> Result<(), Error> {
+        let settled = self.try_settle().await;
+        // The next request opens the file anew: nothing may be writing to it then.
+        if let Some(mut partial) = self.partial.take() {
+            partial.rest().await;
+        }
+        settled
+    }
+
+    async fn try_settle(&mut self) -> Result<(), Error> {
+        if self.record.status != Status::Syncing || self.is_unconfirmed {
+            return Ok(());
+        }
+        if self.is_to_land() {
+            return match self.land().await {
+                Err(error) if is_final(&error) => {
+                    self.fail(&error).await?;
+                    Err(error)
+                }
+                landed => landed,
+            };
+        }
+        if self.received_bytes > self.record.checkpoint.offset || self.has_new_length || !self.record.is_told {
+            return self.remember().await;
+        }
+        Ok(())
+    }
+
+    /// The request came to nothing for this reason. What can be kept of what it brought is kept, unless the upload as a
+    /// whole has failed by it.
+    pub async fn give_up(&mut self, error: &Error) -> Result<(), Error> {
+        if is_final(error) {
+            let failed = self.fail(error).await;
+            if let Some(mut partial) = self.partial.take() {
+                partial.rest().await;
+            }
+            return failed;
+        }
+        self.settle().await
+    }
+
+    async fn land(&mut self) -> Result<(), Error> {
+        let Some((sync, pass)) = self.sync.clone() else { return Ok(()) };
+        if self.has_new_length {
+            // For those who ask when it has landed. The offset stays what it was.
+            let ResumableRecord { token, checkpoint, length, expires_at, .. } = &self.record;
+            self.lake.0.state.advance_resumable(token, checkpoint, *length, *expires_at).await?;
+            self.has_new_length = false;
+        }
+        let digest = self.open().await?.seal().await?;
+        self.check_sha512().await?;
+        let Some(target) = self.record.target.clone() else { return Ok(()) };
+        let ready = Ready {
+            sync,
+            upload_id: self.record.upload_id,
+            file_name: self.record.file_name.clone(),
+            target,
+            partial: self.record.partial.clone(),
+            content: Content::Sealed(self.record.identity.clone(), digest),
+            begun_at: self.record.begun_at,
+            by: self.record.by.clone(),
+            taken_over: false,
+            announced_sha256: self.record.digests.sha256,
+        };
+        // Keeps endings out until the landing is remembered.
+        let landing = pass.enter().await?;
+        self.lake.0.landings.land(&self.lake, ready).await?;
+        drop(landing);
+        self.record.status = Status::Finished;
+        self.untrack();
+        if !self.record.parts.is_empty() {
+            self.lake.drop_parts(&self.record.parts).await?;
+        }
+        Ok(())
+    }
+
+    /// The lake goes by SHA-256 and keeps the state of no other hash over restarts: where its sender has announced the
+    /// SHA-512, the file is read once more.
+    async fn check_sha512(&self) -> Result<(), Error> {
+        let Some(announced) = self.record.digests.sha512 else { return Ok(()) };
+        let (mut hasher, mut offset) = (Sha512::new(), 0);
+        loop {
+            let bytes = self.lake.0.files.read_partial(&self.record.partial, offset, HASHED_BYTES).await?;
+            if bytes.is_empty() {
+                return must_match("SHA-512", Some(announced), hasher.finalize().into());
+            }
+            offset += bytes.len() as u64;
+            hasher.update(&bytes);
+        }
+    }
+
+    /// The upload ends here, without landing: the row says why, and its bytes go.
+    pub(super) async fn fail(&mut self, error: &Error) -> Result<(), Error> {
+        self.record.status = Status::Failed;
+        self.untrack();
+        let lake = &self.lake;
+        // The row first, as for every upload.
+        match self.record.upload_id.zip(self.record.sync_id) {
+            Some((upload_id, sync_id)) => {
+                let (message, at) = (error.to_string(), lake.now());
+                let size_bytes = self.received_bytes;
+                let file_name = self.record.file_name.clone();
+                let failed = RegisteredFailure { upload_id, sync_id, file_name, message, size_bytes, at };
+                lake.remember_failure(Failure::Registered(failed)).await?;
+            }
+            None => lake.0.state.forget_resumable(&self.record.token).await?,
+        }
+        lake.discard(&self.record.partial).await;
+        Ok(())
+    }
+}
+
+/// Enters an upload that is in flight.
+fn track(lake: &Lake, record: &ResumableRecord, sync: Option<&Sync>, received_bytes: u64) -> Option<Tracked> {
+    let new = Entering {
+        upload_id: record.upload_id.filter(|_| record.status == Status::Syncing)?,
+        sync_id: record.sync_id?,
+        dataset: sync?.path.clone(),
+        file_name: record.file_name.clone(),
+        target: record.target.clone()?,
+        is_resumable: true,
+        begun_at: record.begun_at,
+    };
+    let tracked = lake.track(new, &record.by, received_bytes);
+    tracked.expects(record.length);
+    Some(tracked)
+}
+
+/// Is it the end of the upload, or may its sender go on when the cause is gone?
+fn is_final(error: &Error) -> bool {
+    !matches!(
+        error,
+        Error::IncompleteUpload(_)
+            | Error::TakenOver
+            | Error::DiskFull
+            | Error::BelowReserve { .. }
+            | Error::ShuttingDown
+            | Error::Internal(_)
+    )
+}

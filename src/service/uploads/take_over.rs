@@ -1,0 +1,174 @@
+//! Taking over what is unchanged: files of the dataset become files of the full sync that is to replace it.
+//!
+//! Each is copied under a partial name and lands as an upload does, by [`crate::service::uploads::landings`]: a crash on the way leaves what
+//! a crash of an upload leaves. The lake keeps a copy, not a second name of the same file: the new dataset must not change
+//! when somebody writes to the old one in the trash, and a restart tells files apart by what they are.
+
+use crate::model::digest::Digest;
+use crate::model::error::Error;
+use crate::model::storage_path::PartialName;
+use crate::model::time::Timestamp;
+use crate::ports::storage::{FoundFile, TakeOver, TakenOver};
+use crate::service::Lake;
+use crate::service::syncs::gate::Pass;
+use crate::service::uploads::landings::{Content, Ready};
+use crate::service::uploads::missing::Wanted;
+use crate::service::uploads::receive::{Destination, bounded};
+use async_lock::Semaphore;
+use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
+
+/// Files that are copied, synced and landed together.
+const TOGETHER_FILES_MAX: usize = 64;
+/// Bytes of them, unless one file alone has more.
+const TOGETHER_BYTES_MAX: u64 = 256 << 20;
+/// Copies that are made at the same time, of all requests: each holds a thread.
+const AT_ONCE_MAX: usize = 4;
+
+pub(in crate::service) struct TakeOvers(Semaphore);
+
+impl Default for TakeOvers {
+    fn default() -> Self {
+        Self(Semaphore::new(AT_ONCE_MAX))
+    }
+}
+
+/// A file that is unchanged, as it was found.
+type Unchanged = (Wanted, FoundFile);
+
+impl Lake {
+    /// Makes the files part of the full sync. Gives the indexes of those that could not be taken over and so have to be sent.
+    /// `names`: what the client calls each file.
+    pub(in crate::service) async fn take_over(
+        &self,
+        destination: &Destination,
+        files: Vec<Unchanged>,
+        names: &[&str],
+    ) -> Result<Vec<usize>, Error> {
+        let pass = self.0.gates.of(destination.sync.sync_id).pass();
+        let steps = stream::iter(together(files)).map(|files| self.take_over_some(destination, &pass, files, names));
+        // Each comes to its end, also when another has failed: what is half way must not be dropped.
+        let results: Vec<_> = steps.buffer_unordered(AT_ONCE_MAX).collect().await;
+        let left: Result<Vec<_>, _> = results.into_iter().collect();
+        Ok(left?.concat())
+    }
+
+    async fn take_over_some(
+        &self,
+        destination: &Destination,
+        pass: &Pass,
+        files: Vec<Unchanged>,
+        names: &[&str],
+    ) -> Result<Vec<usize>, Error> {
+        let lake = &self.0;
+        let begun_at = self.now();
+        pass.check()?;
+        self.refuse_below_reserve(destination.owner, files.iter().map(|(wanted, _)| wanted.digest.size_bytes).sum())
+            .await?;
+        let mut copies = Vec::with_capacity(files.len());
+        for (wanted, found) in &files {
+            let partial = PartialName::from_random(self.random()?);
+            copies.push(TakeOver { from: wanted.target.clone(), found: found.clone(), partial });
+        }
+        let copied = {
+            let _turn = lake.take_overs.0.acquire().await;
+            lake.files.take_over(&copies).await
+        };
+        // Keeps endings out until the landings are remembered.
+        let entered = pass.enter().await;
+        let land = async |((wanted, _), copy, copied): (Unchanged, TakeOver, Result<Option<TakenOver>, Error>)| {
+            let index = wanted.index;
+            let partial = copy.partial;
+            let result = match (copied, &entered) {
+                (Ok(Some(copied)), Ok(_)) => {
+                    let ready = ready(destination, wanted, names[index], partial.clone(), copied, begun_at);
+                    match lake.landings.land(self, ready).await {
+                        Ok(_) => return Ok(None),
+                        // It has lain there for long, and the bytes are not what they were; or the upload of it will say
+                        // what is in its way, and that will be remembered.
+                        Err(Error::DigestMismatch { .. } | Error::InTheWay(_)) => Ok(Some(index)),
+                        Err(error) if error.is_unsettled() => return Err(error),
+                        Err(error) => Err(error),
+                    }
+                }
+                (Ok(_), _) => Ok(Some(index)),
+                (Err(error), _) => Err(error),
+            };
+            self.discard(&partial).await;
+            result
+        };
+        let each = files.into_iter().zip(copies).zip(copied);
+        let landed = join_all(each.map(|((file, copy), copied)| land((file, copy, copied)))).await;
+        entered?;
+        let left: Result<Vec<_>, _> = landed.into_iter().collect();
+        Ok(left?.into_iter().flatten().collect())
+    }
+}
+
+/// The copy, about to land. Where its bytes were read, they have to be those of the row.
+fn ready(
+    destination: &Destination,
+    wanted: Wanted,
+    name: &str,
+    partial: PartialName,
+    copied: TakenOver,
+    begun_at: Timestamp,
+) -> Ready {
+    let size_bytes = wanted.digest.size_bytes;
+    let sha256 = copied.sha256.unwrap_or(wanted.digest.sha256);
+    Ready {
+        sync: destination.sync.clone(),
+        upload_id: None,
+        file_name: bounded(name),
+        target: wanted.target,
+        partial,
+        content: Content::Sealed(copied.identity, Digest { size_bytes, sha256 }),
+        begun_at,
+        by: destination.by.clone(),
+        taken_over: true,
+        announced_sha256: Some(wanted.digest.sha256),
+    }
+}
+
+/// Parts the files, in their order, into what is taken over together.
+fn together(files: Vec<Unchanged>) -> Vec<Vec<Unchanged>> {
+    let mut groups: Vec<Vec<Unchanged>> = Vec::new();
+    let mut bytes = 0;
+    for file in files {
+        bytes += file.1.size_bytes;
+        match groups.last_mut() {
+            Some(group) if group.len() < TOGETHER_FILES_MAX && bytes <= TOGETHER_BYTES_MAX => group.push(file),
+            _ => {
+                bytes = file.1.size_bytes;
+                groups.push(vec![file]);
+            }
+        }
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::path::LakePath;
+    use crate::model::storage_path::Identity;
+
+    fn unchanged(size_bytes: u64) -> Unchanged {
+        let target = LakePath::parse("/a/b").unwrap();
+        let (modified_at, changed_at) = (Timestamp(0), Timestamp(0));
+        let found = FoundFile { identity: Identity(String::new()), size_bytes, modified_at, changed_at };
+        (Wanted { index: 0, target, digest: Digest { size_bytes, sha256: [0; 32] } }, found)
+    }
+
+    #[test]
+    fn files_are_taken_over_together_up_to_their_number_and_their_bytes() {
+        let sizes = |sizes: &[u64]| -> Vec<usize> {
+            together(sizes.iter().map(|&size| unchanged(size)).collect()).iter().map(Vec::len).collect()
+        };
+        assert_eq!(sizes(&[]), [0; 0]);
+        assert_eq!(sizes(&[1; 130]), [64, 64, 2]);
+        let most = TOGETHER_BYTES_MAX;
+        assert_eq!(sizes(&[most, 0, 1, most - 1, 1]), [2, 2, 1]);
+        assert_eq!(sizes(&[2 * most, 1, 2 * most]), [1, 1, 1]);
+    }
+}
