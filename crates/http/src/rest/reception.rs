@@ -302,16 +302,18 @@ impl<'a> Reception<'a> {
 
     /// Nothing of a body lands that is not whole, or not what its head or a field says.
     async fn fail_held(&mut self, error: &Error) -> Result<(), Error> {
+        let mut recorded = Ok(());
         for held in std::mem::take(&mut self.held) {
             match held {
                 Held::Whole { number, incoming, file_name, .. } => {
-                    incoming.fail(error).await?;
+                    // Where one cannot be recorded, the others are: a row that stays in flight keeps its sync from ending.
+                    recorded = incoming.fail(error).await.and(recorded);
                     self.note_failure(number, &file_name, for_another_file(error));
                 }
                 Held::Unfit(unfit) => self.record_unfit(unfit).await,
             }
         }
-        Ok(())
+        recorded
     }
 
     fn note_failure(&mut self, number: usize, file_name: &str, error: Error) {
