@@ -299,6 +299,21 @@ impl Error {
         }
     }
 
+    /// The same fault, behind a step that was done and is not undone: it is gone on with later, and nobody may hear that it was
+    /// refused. A full disk is no exception.
+    #[must_use]
+    pub fn amid_steps(self) -> Self {
+        match self {
+            Self::Internal(fault) => Self::Internal(Fault { effect: Effect::Unknown, ..fault }),
+            Self::DiskFull => Self::Internal(Fault {
+                source: Self::DiskFull.to_string().into(),
+                effect: Effect::Unknown,
+                kind: FaultKind::FailingDisk,
+            }),
+            refusal => refusal,
+        }
+    }
+
     /// Whether the step that failed has changed nothing and may succeed in a moment.
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Internal(Fault { effect: Effect::None, .. }))

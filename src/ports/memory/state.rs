@@ -96,7 +96,8 @@ impl UploadRow {
 }
 
 impl MemoryState {
-    /// The next calls of `begin_upload`, `intend_landings` or `finish_landings` fail, having changed nothing.
+    /// The next calls of `begin_upload`, `intend_landings`, `finish_landings`, `settle_sync` or `finish_restore` fail, having
+    /// changed nothing.
     pub fn fail_next(&self, call: &'static str, errors: Vec<Error>) {
         self.data().faults.add(call, errors);
     }

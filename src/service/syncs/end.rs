@@ -184,8 +184,9 @@ impl Lake {
                         self.settle(sync.sync_id, Status::Failed, error.to_string(), None).await?;
                         Err(error)
                     }
-                    // How far it came is not known: it stays closed, and is tried again, in the background too.
-                    Err(error @ Error::Internal(_)) => Err(error),
+                    // How far it came is not known, or will be done yet: it stays closed, and is tried again, in the background
+                    // too. So nobody may hear that it was refused.
+                    Err(error @ Error::Internal(_)) => Err(error.amid_steps()),
                     Err(error) => {
                         self.0.state.reopen_sync(sync.sync_id, &error.to_string(), self.now()).await?;
                         self.0.events.marks().sync(sync.sync_id);
@@ -195,8 +196,11 @@ impl Lake {
             }
             Some(Closing::Abort { reason, message, by }) => {
                 let key = TrashKey::of_sync(sync.sync_id);
-                let dropped = sync.sync_type == SyncType::FullSync
-                    && self.0.files.drop_staging(sync.sync_id, &sync.path, &key).await?;
+                let dropped = match sync.sync_type {
+                    SyncType::FullSync => self.0.files.drop_staging(sync.sync_id, &sync.path, &key).await,
+                    SyncType::IncrementalSync => Ok(false),
+                };
+                let dropped = dropped.map_err(Error::amid_steps)?;
                 let trash = dropped.then(|| self.trash_of(sync, *reason, &by.name));
                 self.settle(sync.sync_id, Status::Failed, message.clone(), trash).await
             }
@@ -216,6 +220,7 @@ impl Lake {
         }
     }
 
+    /// An error, be it of a full disk, leaves the sync closed and its files where they were moved: its end is gone on with.
     async fn settle(
         &self,
         sync_id: SyncId,
@@ -223,7 +228,8 @@ impl Lake {
         message: String,
         trash: Option<NewTrash>,
     ) -> Result<(), Error> {
-        self.0.state.settle_sync(&Settlement { sync_id, status, message, trash, at: self.now() }).await?;
+        let settlement = Settlement { sync_id, status, message, trash, at: self.now() };
+        self.0.state.settle_sync(&settlement).await.map_err(Error::amid_steps)?;
         self.0.events.marks().sync(sync_id).has_ended = true;
         Ok(())
     }
@@ -244,5 +250,66 @@ impl Lake {
                 is_shrinking: false,
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::error::Error;
+    use crate::model::id::SyncId;
+    use crate::model::sync::end::EndSync;
+    use crate::model::sync::start::StartSync;
+    use crate::model::sync::status::{Status, SyncType};
+    use crate::ports::metadata::trash::TrashState;
+    use crate::service::bench::{Bench, bench, caller};
+    use crate::service::uploads::unsettled::SETTLING_PAUSES;
+    use bytes::Bytes;
+    use pollster::block_on;
+
+    /// A full sync of `/b`, whose one file holds this.
+    async fn stage(bench: &Bench, bytes: &'static [u8]) -> SyncId {
+        let sync_type = SyncType::FullSync;
+        let start = StartSync { name: "n".into(), path: "/b".into(), sync_type, expected: None };
+        let id = bench.lake.start_sync(&caller(), &start).await.unwrap();
+        let mut upload = bench.lake.destination(&caller(), id, None).await.unwrap().begin("f").await.unwrap();
+        upload.write(Bytes::from_static(bytes)).await.unwrap();
+        upload.land().await.unwrap();
+        id
+    }
+
+    fn full() -> Vec<Error> {
+        (0..=SETTLING_PAUSES.len()).map(|_| Error::DiskFull).collect()
+    }
+
+    #[test]
+    fn a_publish_that_a_full_disk_keeps_from_its_row_is_not_called_refused_and_is_gone_on_with() {
+        block_on(async {
+            let bench = bench(SETTLING_PAUSES.len());
+            let id = stage(&bench, b"1").await;
+            bench.fail("settle_sync", full());
+            let told = bench.lake.end_sync(&caller(), &EndSync::new(id)).await.unwrap_err();
+            assert!(told.is_unsettled(), "{told:?}");
+            assert_eq!(bench.files.live_files()["/b/f"], b"1", "what readers see has changed");
+            bench.lake.resume_closings().await.unwrap();
+            assert_eq!(bench.lake.sync(&caller(), id).await.unwrap().sync_status, Status::Finished);
+        });
+    }
+
+    #[test]
+    fn a_restore_that_a_full_disk_keeps_from_its_row_is_not_called_refused_and_is_gone_on_with() {
+        block_on(async {
+            let bench = bench(SETTLING_PAUSES.len());
+            for bytes in [b"1", b"2"] {
+                let id = stage(&bench, bytes).await;
+                bench.lake.end_sync(&caller(), &EndSync::new(id)).await.unwrap();
+            }
+            let piece = bench.lake.trash(&caller(), &Default::default()).await.unwrap()[0].trash_id;
+            bench.fail("finish_restore", full());
+            let told = bench.lake.restore(&caller(), piece).await.unwrap_err();
+            assert!(told.is_unsettled(), "{told:?}");
+            assert_eq!(bench.files.live_files()["/b/f"], b"1", "what readers see has changed");
+            bench.lake.resume_restores().await.unwrap();
+            assert!(bench.state.unfinished_restores().await.unwrap().is_empty());
+        });
     }
 }

@@ -126,12 +126,15 @@ impl Lake {
                     by: by.name.clone(),
                     at: self.now(),
                 });
-                self.0.state.finish_restore(entry.trash_id, replaced.as_ref(), self.now()).await?;
+                // The files are back: an error, be it of a full disk, leaves the restore begun, and it is gone on with.
+                let finished = self.0.state.finish_restore(entry.trash_id, replaced.as_ref(), self.now()).await;
+                finished.map_err(Error::amid_steps)?;
                 self.0.events.marks().restored(entry.trash_id, &entry.origin, &by.name);
                 Ok(())
             }
-            // How far it came is not known: it is tried again, in the background too.
-            Err(error @ Error::Internal(_)) => Err(error),
+            // How far it came is not known, or will be done yet: it is tried again, in the background too. So nobody may hear that
+            // it was refused.
+            Err(error @ Error::Internal(_)) => Err(error.amid_steps()),
             Err(error) => {
                 self.0.state.cancel_restore(entry.trash_id).await?;
                 Err(error)

@@ -68,6 +68,7 @@ impl SyncState for MemoryState {
 
     async fn settle_sync(&self, settlement: &Settlement) -> Result<(), Error> {
         let mut data = self.data();
+        data.faults.next("settle_sync")?;
         let record = data.record(settlement.sync_id)?;
         if !matches!(record.phase, Phase::Publishing | Phase::Aborting) {
             return Ok(());

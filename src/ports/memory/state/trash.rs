@@ -101,6 +101,7 @@ impl TrashState for MemoryState {
 
     async fn finish_restore(&self, id: TrashId, replaced: Option<&NewTrash>, at: Timestamp) -> Result<(), Error> {
         let mut data = self.data();
+        data.faults.next("finish_restore")?;
         let Some((record, fate)) = data.kept_trash(id) else { return Ok(()) };
         let by = record.restoring.take().map(|(_, by)| by).unwrap_or_default();
         let deed = Deed::trash_restored(&record.entry, &by, at);
