@@ -31,14 +31,22 @@ impl From<Unmade> for Errno {
 
 /// Makes the folder of that name, unless it is there, makes its name durable, and opens it.
 pub fn make_folder(parent: impl AsFd, name: impl Arg + Copy, mode: Mode) -> Result<OwnedFd, Unmade> {
+    make_or_find_folder(parent, name, mode).map(|(folder, _)| folder)
+}
+
+/// The same, and whether its name was made durable here. Whoever has made one that is there may have been kept from that.
+pub fn make_or_find_folder(parent: impl AsFd, name: impl Arg + Copy, mode: Mode) -> Result<(OwnedFd, bool), Unmade> {
     let parent = parent.as_fd();
-    match mkdirat(parent, name, mode) {
-        Ok(()) => fsync(parent).map_err(|errno| {
-            let _ = unlinkat(parent, name, AtFlags::REMOVEDIR);
-            Unmade::Unsynced(errno)
-        })?,
-        Err(Errno::EXIST) => {}
+    let is_made = match mkdirat(parent, name, mode) {
+        Ok(()) => {
+            fsync(parent).map_err(|errno| {
+                let _ = unlinkat(parent, name, AtFlags::REMOVEDIR);
+                Unmade::Unsynced(errno)
+            })?;
+            true
+        }
+        Err(Errno::EXIST) => false,
         Err(errno) => return Err(Unmade::Failed(errno)),
-    }
-    open_folder(parent, name).map_err(Unmade::Failed)
+    };
+    Ok((open_folder(parent, name).map_err(Unmade::Failed)?, is_made))
 }

@@ -10,7 +10,7 @@ use lakeshore::ports::Space;
 use lakeshore::ports::storage::FoundFile;
 use lakeshore::{Error, Timestamp};
 pub(super) use lakeshore_system::beneath::open_folder;
-use lakeshore_system::beneath::{Unmade, make_folder};
+use lakeshore_system::beneath::{Unmade, make_folder, make_or_find_folder};
 use lakeshore_system::space::space_of;
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, StatxFlags, StatxTimestamp, fchmod, fstat,
@@ -18,10 +18,12 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 use rustix::path::Arg;
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Why a folder cannot be the lake root.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +49,13 @@ pub(super) struct Tree {
     uploads: OwnedFd,
     syncs_wait: bool,
     uploads_under_way: AtomicUsize,
+    /// Folders, by device and inode, whose names this process has seen being made durable. Of any other that is found nobody
+    /// knows: a kill, or a fault of the disk, may have kept whoever made it from syncing what it is in.
+    lasting: Mutex<HashSet<(u64, u64)>>,
 }
+
+/// Folders that are known to be durable. Where they are more, all are forgotten, and synced again where they are met.
+const LASTING_FOLDERS_MAX: usize = 10_000;
 
 /// What lies at a place.
 pub(super) struct Found {
@@ -65,6 +73,7 @@ const ENGINE_MODE: Mode = Mode::RWXU;
 impl Tree {
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
         std::fs::create_dir_all(path).map_err(OpenError::Root)?;
+        make_name_durable(path).map_err(|errno| OpenError::Root(errno.into()))?;
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
         let root = openat(CWD, path, flags, Mode::empty()).map_err(|errno| OpenError::Root(errno.into()))?;
         let unwritable = |errno: Errno| OpenError::Unwritable(errno.into());
@@ -81,7 +90,9 @@ impl Tree {
         probe_exchange(&engine)?;
         let uploads = open_folder(&engine, UPLOADS_FOLDER).map_err(unwritable)?;
         let syncs_wait = fstatfs(&root).map_err(unwritable)?.f_type != TMPFS_MAGIC;
-        Ok(Self { path: path.to_owned(), root, engine, uploads, syncs_wait, uploads_under_way: AtomicUsize::new(0) })
+        let uploads_under_way = AtomicUsize::new(0);
+        let lasting = Mutex::default();
+        Ok(Self { path: path.to_owned(), root, engine, uploads, syncs_wait, uploads_under_way, lasting })
     }
 
     /// Whether a sync takes its time. On a file system in memory there is nothing to wait for.
@@ -135,21 +146,44 @@ impl Tree {
         let leaf = components.pop().unwrap_or_default();
         let mut folder = self.root()?;
         for component in &components {
-            folder = match open_folder(&folder, component) {
-                Ok(next) => next,
-                Err(Errno::NOENT) => {
-                    make_folder(&folder, component, FOLDER_MODE).map_err(|unmade| not_made(unmade, component))?
-                }
-                Err(errno) => return Err(obstructed(errno, component)),
-            };
+            folder = self.lasting_folder(&folder, component)?;
         }
         Ok((folder, leaf))
+    }
+
+    /// The folder of that name, made where it is missing. Its name is durable: what lands in it would be lost with it.
+    fn lasting_folder(&self, parent: &OwnedFd, name: &str) -> Result<OwnedFd, Error> {
+        let (folder, is_durable) = match open_folder(parent, name) {
+            Ok(folder) => (folder, false),
+            Err(Errno::NOENT) => {
+                let made = make_or_find_folder(parent, name, FOLDER_MODE);
+                made.map_err(|unmade| not_made(unmade, name))?
+            }
+            Err(errno) => return Err(obstructed(errno, name)),
+        };
+        let found = fstat(&folder).map_err(fault("looking at a folder"))?;
+        let identity = (found.st_dev, found.st_ino);
+        if is_durable || !self.lasting().contains(&identity) {
+            if !is_durable {
+                sync_folder(parent)?;
+            }
+            let mut lasting = self.lasting();
+            if lasting.len() >= LASTING_FOLDERS_MAX {
+                lasting.clear();
+            }
+            lasting.insert(identity);
+        }
+        Ok(folder)
+    }
+
+    fn lasting(&self) -> MutexGuard<'_, HashSet<(u64, u64)>> {
+        self.lasting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the folder at `place` where it is missing, durably.
     pub(super) fn make_folder_at(&self, place: &Place) -> Result<OwnedFd, Error> {
         let (parent, leaf) = self.make_parent(place)?;
-        make_folder(&parent, &leaf, FOLDER_MODE).map_err(|unmade| not_made(unmade, &leaf))
+        self.lasting_folder(&parent, &leaf)
     }
 
     /// A folder of the lake, or the lake root. `None` where there is none.
@@ -198,6 +232,21 @@ impl Tree {
 
     fn root(&self) -> Result<OwnedFd, Error> {
         self.root.try_clone().map_err(super::fault::io_fault("opening the lake root"))
+    }
+}
+
+/// The name of the lake root itself, which a start before may have made and not synced. Where that is may be somebody else's, and
+/// not to be opened: then they have made it.
+fn make_name_durable(root: &Path) -> Result<(), Errno> {
+    let parent = match root.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        Some(_) => Path::new("."),
+        None => return Ok(()),
+    };
+    match openat(CWD, parent, OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY, Mode::empty()) {
+        Ok(parent) => fsync(parent),
+        Err(Errno::ACCESS) => Ok(()),
+        Err(errno) => Err(errno),
     }
 }
 
