@@ -106,13 +106,11 @@ pub(super) async fn open(file: &Path, opening: Opening) -> Result<SqliteConnecti
         _ => {}
     }
     let mut connection = open_writing(file).await.map_err(open_error)?;
-    if opening == Opening::Migrate {
-        // What a stop has left in the log is known to be readable, not to be on stable storage: it is written anew. A full disk
-        // keeps nobody from opening the database.
-        match connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await {
-            Err(error) if !is_disk_full(&error) => return Err(open_error(error)),
-            _ => {}
-        }
+    // What a stop, or a command whose sync failed, has left in the log is known to be readable, not to be on stable storage: it
+    // is written anew. A full disk keeps nobody from opening the database.
+    match connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await {
+        Err(error) if !is_disk_full(&error) => return Err(open_error(error)),
+        _ => {}
     }
     if !migrations::is_done(&mut connection).await.map_err(open_error)? {
         migrations::run(&mut connection).await.map_err(|source| OpenError::Migrate { path: path.clone(), source })?;
