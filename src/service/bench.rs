@@ -78,6 +78,19 @@ impl Bench {
         }
     }
 
+    /// Another lake on the same state and files, as after a kill.
+    pub(super) fn restart(self) -> Self {
+        let lake = Lake::new(Parts {
+            state: Arc::new(self.state.clone()),
+            files: Arc::new(self.files.clone()),
+            formats: Arc::new(MemoryFormats),
+            clock: self.clock.clone(),
+            randomness: Arc::new(CountingRandomness::default()),
+            limits: Limits::default(),
+        });
+        Self { lake, ..self }
+    }
+
     pub(super) fn fail(&self, call: &'static str, errors: Vec<Error>) {
         if ["create_partial", "write_group", "seal", "land", "land_synced", "recover_landing"].contains(&call) {
             self.files.fail_next(call, errors);

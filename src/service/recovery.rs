@@ -3,13 +3,17 @@
 
 use super::Lake;
 use crate::model::error::Error;
+use crate::model::id::SyncId;
 use crate::model::path::LakePath;
+use crate::model::storage_path::PartialName;
 use crate::model::storage_path::Place;
 use crate::model::storage_path::TrashKey;
 use crate::model::trash::NewTrash;
 use crate::model::trash::{TrashKind, TrashReason};
 use crate::ports::metadata::upload::{FinishedLandings, WholeUpload};
-use crate::service::uploads::landings::landing_of;
+use crate::service::uploads::landings::{Step, landing_of};
+use crate::service::uploads::unsettled::UnsettledGroup;
+use std::collections::BTreeSet;
 
 /// What a recovery found and did.
 #[derive(Debug, Default)]
@@ -24,7 +28,7 @@ pub struct Recovered {
     pub restores_cancelled: u64,
     /// Folders in the staging that no open sync owns, with files in them: they are in the trash now.
     pub stagings_kept: u64,
-    /// Steps that stay half way because of a fault. What they hold stays held; the next start tries again.
+    /// Steps that stay half way because of a fault. What they hold stays held; they are tried again, at the latest by the next start.
     pub faults: Vec<Error>,
 }
 
@@ -34,7 +38,7 @@ impl Lake {
     /// Finishes or undoes what a stop has interrupted. Only at start, before any request.
     pub async fn recover(&self) -> Result<Recovered, Error> {
         let mut recovered = Recovered::default();
-        self.recover_uploads(&mut recovered).await?;
+        let unsettled = self.recover_uploads(&mut recovered).await?;
         for record in self.0.state.closing_syncs().await? {
             match self.complete(&record).await {
                 Ok(()) => recovered.syncs_completed += 1,
@@ -50,19 +54,26 @@ impl Lake {
                 Err(_) => recovered.restores_cancelled += 1,
             }
         }
-        recovered.stagings_kept = self.keep_stray_stagings().await?;
-        let kept = self.unfinished_resumables().await?.into_keys().collect();
-        self.0.files.sweep(&self.0.state.open_syncs().await?, &kept).await?;
+        // What cannot be moved now, because the disk is full, is not swept either.
+        let mut owners = self.keep_stray_stagings(&mut recovered).await?;
+        owners.extend(self.0.state.open_syncs().await?);
+        let steps = unsettled.iter().flat_map(|group| &group.steps);
+        let mut kept: BTreeSet<_> = steps.map(|(step, _)| step.upload.partial.clone()).collect();
+        kept.extend(self.unfinished_resumables().await?.into_keys());
+        if let Err(fault) = self.0.files.sweep(&owners, &kept).await {
+            recovered.faults.push(fault);
+        }
         self.track_unfinished().await?;
+        unsettled.into_iter().for_each(|group| self.0.landings.leave_unsettled(group));
         Ok(recovered)
     }
 
     /// What no open sync has staged should not be there, and so nobody can say what it is worth: it goes to the trash, and from
-    /// there when its time is over.
-    async fn keep_stray_stagings(&self) -> Result<u64, Error> {
+    /// there when its time is over. Gives those that a fault of the lake's disk keeps from it.
+    async fn keep_stray_stagings(&self, recovered: &mut Recovered) -> Result<Vec<SyncId>, Error> {
         let Lake(lake) = self;
         let open = lake.state.open_syncs().await?;
-        let mut kept = 0;
+        let mut left = Vec::new();
         for entry in lake.files.list(&Place::Stagings).await? {
             let owner = Place::staging_owner(&entry.name).filter(|owner| !open.contains(owner));
             let Some(sync_id) = owner else { continue };
@@ -72,7 +83,15 @@ impl Lake {
                 None => LakePath::parse(&format!("/lost-and-found/{}", entry.name))?,
             };
             let key = TrashKey::found(sync_id, self.now());
-            if lake.files.drop_staging(sync_id, &origin, &key).await? {
+            let dropped = match lake.files.drop_staging(sync_id, &origin, &key).await {
+                Ok(dropped) => dropped,
+                Err(fault) => {
+                    recovered.faults.push(fault);
+                    left.push(sync_id);
+                    continue;
+                }
+            };
+            if dropped {
                 let found = NewTrash {
                     key,
                     origin,
@@ -83,36 +102,52 @@ impl Lake {
                     at: self.now(),
                 };
                 lake.state.adopt_trash(&found).await?;
-                kept += 1;
+                recovered.stagings_kept += 1;
             }
         }
-        Ok(kept)
+        Ok(left)
     }
 
-    async fn recover_uploads(&self, recovered: &mut Recovered) -> Result<(), Error> {
+    /// Gives the landings that a fault of the lake's disk, such as a full one, keeps from being settled now: that is tried again in the
+    /// background.
+    async fn recover_uploads(&self, recovered: &mut Recovered) -> Result<Vec<UnsettledGroup>, Error> {
         let resumables = self.unfinished_resumables().await?;
+        let mut unsettled: Vec<UnsettledGroup> = Vec::new();
         for (id, uploads) in self.0.state.unfinished_landings().await? {
             let mut landed = Vec::with_capacity(uploads.len());
+            let (mut left, mut steps) = (Vec::new(), Vec::new());
             for upload in uploads {
                 let sync = self.record(upload.sync_id).await?.sync;
-                match self.0.files.recover_landing(&landing_of(&sync, &upload)).await? {
-                    Some(outcome) => landed.push(self.landed(upload, outcome)),
+                match self.0.files.recover_landing(&landing_of(&sync, &upload)).await {
+                    Ok(Some(outcome)) => landed.push(self.landed(upload, outcome)),
                     // Its sender goes on with it.
-                    None if resumables.contains_key(&upload.partial) => {}
-                    None => self.0.files.discard_partial(&upload.partial).await?,
+                    Ok(None) if resumables.contains_key(&upload.partial) => {}
+                    Ok(None) => self.discard(&upload.partial).await,
+                    Err(fault) => {
+                        recovered.faults.push(fault);
+                        left.push(upload.clone());
+                        steps.push((Step::unheard(sync, upload), Error::IncompleteUpload(INTERRUPTED.into())));
+                    }
                 }
             }
             recovered.uploads_finished += landed.len() as u64;
-            let finished = FinishedLandings { id, landed, left: Vec::new(), at: self.now() };
+            let finished = FinishedLandings { id, landed, left, at: self.now() };
             self.0.state.finish_landings(&finished).await?;
+            unsettled.push(UnsettledGroup { id, steps });
         }
+        unsettled.retain(|group| !group.steps.is_empty());
+        let steps = unsettled.iter().flat_map(|group| &group.steps);
+        let in_doubt: BTreeSet<_> = steps.map(|(step, _)| step.upload.partial.clone()).collect();
         // What was about to be named is known from above; what is left had not come that far.
         for upload in self.0.state.unfinished_uploads().await? {
-            self.0.state.fail_upload(upload.upload_id, INTERRUPTED, 0, self.now()).await?;
-            self.0.files.discard_partial(&upload.partial).await?;
-            recovered.uploads_failed += 1;
+            if !in_doubt.contains(&upload.partial) {
+                self.0.state.fail_upload(upload.upload_id, INTERRUPTED, 0, self.now()).await?;
+                self.discard(&upload.partial).await;
+                recovered.uploads_failed += 1;
+            }
         }
-        self.fail_lost_resumables(recovered).await
+        self.fail_lost_resumables(&in_doubt, recovered).await?;
+        Ok(unsettled)
     }
 
     /// An upload that has not landed, and of which nobody hears that. A resumable one is still its sender's.
@@ -128,8 +163,14 @@ impl Lake {
     }
 
     /// Those that nobody can go on with.
-    async fn fail_lost_resumables(&self, recovered: &mut Recovered) -> Result<(), Error> {
-        for (record, message) in self.lost_resumables(&self.unfinished_resumables().await?).await? {
+    async fn fail_lost_resumables(
+        &self,
+        in_doubt: &BTreeSet<PartialName>,
+        recovered: &mut Recovered,
+    ) -> Result<(), Error> {
+        let mut unfinished = self.unfinished_resumables().await?;
+        unfinished.retain(|partial, _| !in_doubt.contains(partial));
+        for (record, message) in self.lost_resumables(&unfinished).await? {
             match record.upload_id {
                 Some(upload_id) => {
                     let size_bytes = record.checkpoint.offset;

@@ -145,6 +145,11 @@ impl Drop for Reserved {
 }
 
 impl Landings {
+    /// Settled by whoever leads the landings, in the background.
+    pub(in crate::service) fn leave_unsettled(&self, group: UnsettledGroup) {
+        self.unsettled.push(group);
+    }
+
     pub(in crate::service) fn is_led(&self) -> bool {
         self.waiting.is_led()
     }
@@ -309,7 +314,7 @@ impl Lake {
     fn leave_unsettled(&self, id: LandingsId, steps: Vec<(Step, Error)>) {
         if !steps.is_empty() {
             let steps = steps.into_iter().map(|(step, error)| (step.unsettled(), error)).collect();
-            self.0.landings.unsettled.push(UnsettledGroup { id, steps });
+            self.0.landings.leave_unsettled(UnsettledGroup { id, steps });
         }
     }
 
@@ -457,6 +462,12 @@ impl Step {
         let upload =
             WholeUpload { upload_id, sync_id, file_name, target, partial, identity, digest, begun_at, by, taken_over };
         Self { landing: landing_of(&sync, &upload), sync, upload, answer }
+    }
+
+    /// One that an earlier server has begun: nobody waits for it.
+    pub(in crate::service) fn unheard(sync: Sync, upload: WholeUpload) -> Self {
+        let (answer, _) = oneshot::channel();
+        Self { landing: landing_of(&sync, &upload), sync: Arc::new(sync), upload, answer: Answer(answer) }
     }
 
     fn unsettled(self) -> Self {

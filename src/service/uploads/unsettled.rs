@@ -275,6 +275,34 @@ mod tests {
     }
 
     #[test]
+    fn a_start_that_cannot_settle_a_landing_because_the_disk_is_full_serves_and_settles_it_later() {
+        for (step, lands) in [("finish_landings", true), ("land", false)] {
+            for size in [SMALL, LARGE] {
+                block_on(async {
+                    let bench = bench(0);
+                    bench.fail(step, unknown_times(1));
+                    bench.fail("recover_landing", unknown_times(1));
+                    {
+                        let mut upload = pin!(bench.upload("f", size));
+                        assert!(upload.as_mut().now_or_never().is_none());
+                    }
+                    let bench = bench.restart();
+                    bench.fail("recover_landing", vec![Error::DiskFull]);
+                    let recovered = bench.lake.recover().await.unwrap();
+                    assert_eq!((recovered.faults.len(), recovered.uploads_failed), (1, 0), "{step}");
+                    assert_eq!(bench.files.live_files().len() + bench.files.partials(), 1, "nothing of it is swept");
+                    assert_eq!(bench.state.unfinished_landings().await.unwrap().len(), 1);
+                    bench.lake.settle_landings().await.unwrap();
+                    assert_eq!(is_settled_as_landed(&bench).await, lands, "{step}");
+                    assert!(bench.state.unfinished_landings().await.unwrap().is_empty());
+                    assert_eq!(bench.files.partials(), 0);
+                    bench.lake.end_sync(&caller(), &end(&bench)).await.unwrap();
+                });
+            }
+        }
+    }
+
+    #[test]
     fn whoever_settles_may_be_dropped_at_any_step_and_nothing_is_forgotten() {
         block_on(async {
             let bench = bench(0);
