@@ -25,12 +25,17 @@ impl SmallDisk {
 
     /// Takes all the space but for so many bytes.
     pub fn fill(&self, free_bytes: u64) {
-        let filler = std::fs::File::create(self.filler()).unwrap();
-        let size_bytes = self.free_bytes().saturating_sub(free_bytes);
-        // Allocated, not only promised.
-        let allocated = Command::new("fallocate").args(["-l", &size_bytes.to_string()]).arg(self.filler()).status();
-        assert!(size_bytes == 0 || allocated.unwrap().success());
-        drop(filler);
+        // A server may take some of the room between the look and the allocation.
+        const ATTEMPTS: usize = 5;
+        let is_filled = (0..ATTEMPTS).any(|_| {
+            let filler = std::fs::File::create(self.filler()).unwrap();
+            let size_bytes = self.free_bytes().saturating_sub(free_bytes);
+            // Allocated, not only promised.
+            let allocated = Command::new("fallocate").args(["-l", &size_bytes.to_string()]).arg(self.filler()).status();
+            drop(filler);
+            size_bytes == 0 || allocated.unwrap().success()
+        });
+        assert!(is_filled);
     }
 
     pub fn make_space(&self) {

@@ -184,6 +184,8 @@ async fn a_server_starts_on_a_full_disk_after_a_kill_and_after_a_stop() {
     let server = stopped.start().await;
     let id = server.start_sync("/inc", "IncrementalSync").await;
     server.upload(id, "a.csv", b"one").await;
+    // When a key is used first, that is written down, where there is room.
+    let unused = server.new_key(&["--role", "read"]);
     disk.fill(0);
     let mut server = server.kill_and_restart().await;
     // The start may have given back what the log of the database held.
@@ -192,7 +194,7 @@ async fn a_server_starts_on_a_full_disk_after_a_kill_and_after_a_stop() {
     assert_eq!(server.history("status=Finished").await.len(), 1, "reading goes on");
     assert_eq!(server.stop(), Some(0));
     let server = stopped.start().await;
-    assert_eq!(answer(server.get("/api/ingestion/file/sync/list")).await.0, 200);
+    assert_eq!(answer(server.get("/api/ingestion/file/sync/list").bearer_auth(&unused)).await.0, 200);
     disk.make_space();
     server.upload(id, "b.csv", b"two").await;
     server.end_sync(id).await;
@@ -215,8 +217,6 @@ async fn a_server_starts_on_a_disk_without_a_byte_or_an_inode_left_and_people_em
         let reserve = || std::fs::read_dir(data_dir.join("reserve")).map_or(0, Iterator::count);
         server.eventually(async || (reserve() == 4).then_some(())).await;
         assert_eq!(server.stop(), Some(0));
-        // Else its log, and the index of that, have to be made.
-        let has_log = data_dir.join("lakeshore.db-wal").exists();
         let made = (0..20_000).take_while(|n| std::fs::write(disk.0.join(format!("f-{n}")), b"").is_ok()).count();
         for n in 0..made {
             // Of the inodes, those that the filler needs.
@@ -226,7 +226,6 @@ async fn a_server_starts_on_a_disk_without_a_byte_or_an_inode_left_and_people_em
         }
         disk.fill(0);
         let server = stopped.start().await;
-        assert!(has_log || reserve() < 4, "it lives from its reserve");
         // The start may have given back what the log of the database held.
         disk.fill(0);
         let refused = server.try_upload(&format!("sync_id={id}"), &[("b.csv", b"1")]).await;

@@ -20,15 +20,21 @@ impl Lake {
         let now = self.now();
         let key = self.0.state.key_of(&secret.hash()).await?.ok_or(Error::BadKey)?;
         match (key.is_active(now), key.revoked_at, key.expires_at) {
-            (true, ..) => self.touch(&key, now).await.map(|()| key),
+            (true, ..) => {
+                self.touch(&key, now).await;
+                Ok(key)
+            }
             (false, None, Some(expired_at)) => Err(Error::ExpiredKey { name: key.name, day: Day::of(expired_at) }),
             (false, ..) => Err(Error::BadKey),
         }
     }
 
-    /// Writes rarely, so that reading does not turn into writing.
-    pub(in crate::service) async fn touch(&self, key: &Key, now: Timestamp) -> Result<(), Error> {
-        if key.is_last_used_before(now) { self.0.state.touch_key(key.key_id, now).await } else { Ok(()) }
+    /// Writes rarely, so that reading does not turn into writing. Nobody is refused because it cannot be written: on a full disk
+    /// people read, and empty the trash.
+    pub(in crate::service) async fn touch(&self, key: &Key, now: Timestamp) {
+        if key.is_last_used_before(now) {
+            let _ = self.0.state.touch_key(key.key_id, now).await;
+        }
     }
 
     /// Makes a key. The first one ends the session of the first sign-in: where that has made it, one of the key takes its place.
