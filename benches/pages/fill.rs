@@ -9,7 +9,7 @@
 
 use futures_util::TryStreamExt;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, FromRow, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, FromRow, SqliteConnection};
 use std::path::Path;
 use tokio::sync::Mutex;
 
@@ -178,6 +178,10 @@ pub struct Counter {
 impl Counter {
     pub async fn open(file: &Path) -> Self {
         Self { connection: Mutex::new(open(file).await) }
+    }
+
+    pub async fn close(self) {
+        self.connection.into_inner().close().await.unwrap();
     }
 
     /// Rows of a table that a condition holds for.

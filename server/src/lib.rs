@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod housekeeping;
 pub mod logging;
 pub mod opening;

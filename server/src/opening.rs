@@ -94,26 +94,9 @@ async fn open_pair(data: &DataDir, root: &Path, purpose: Purpose) -> anyhow::Res
     Ok(Opened { state, files, _lock: lock })
 }
 
-/// What `statfs(2)` says of Btrfs.
-const BTRFS_MAGIC: i64 = 0x9123_683E;
-
-/// SQLite shares an index of its log between processes by a mapped file. Where the file system copies on write and has no
-/// block left, a write to the mapping ends the process by SIGBUS.
-fn warn_of_copy_on_write(data_dir: &Path) {
-    if rustix::fs::statfs(data_dir).is_ok_and(|found| found.f_type == BTRFS_MAGIC) {
-        tracing::warn!(
-            data_dir = %data_dir.display(),
-            "the database is on Btrfs, where a disk that runs full ends the server (SIGBUS); nothing that was acknowledged is lost, and a service manager should start it again. Better, choose a --data-dir on ext4 or xfs; the lake may stay on Btrfs"
-        );
-    }
-}
-
 /// Where the disk is so full that a database cannot be opened, a part of the reserve makes room for it.
 async fn open_on_any_disk(database: &Path, data_dir: &Path, purpose: Purpose) -> anyhow::Result<SqliteState> {
     let reserve = DiskReserve::in_data_folder(data_dir);
-    if purpose == Purpose::Serve {
-        warn_of_copy_on_write(data_dir);
-    }
     loop {
         match SqliteState::open_for(database, purpose.opening()).await {
             Ok(state) if purpose == Purpose::Serve => return Ok(state.with_reserve(reserve)),
@@ -128,17 +111,7 @@ async fn open_on_any_disk(database: &Path, data_dir: &Path, purpose: Purpose) ->
     }
 }
 
-/// The database alone, as far as `opening` allows. A server may be running on it.
-pub async fn open_database(data: &DataDir, opening: Opening) -> anyhow::Result<SqliteState> {
-    placement::refuse_inside_a_lake(&data.database())?;
-    if opening != Opening::Existing {
-        // Whether the lake is in it is not known here.
-        make_data_folder(&data.path, true)?;
-    }
-    Ok(SqliteState::open_for(&data.database(), opening).await?)
-}
-
-fn make_data_folder(path: &Path, holds_lake: bool) -> anyhow::Result<()> {
+pub fn make_data_folder(path: &Path, holds_lake: bool) -> anyhow::Result<()> {
     let mode = if holds_lake { PASSABLE } else { CLOSED };
     let made = DirBuilder::new().recursive(true).mode(mode).create(path);
     made.with_context(|| format!("cannot make the data folder {}", path.display()))

@@ -1,6 +1,7 @@
 //! `lakeshore serve`: from the options to a server that is ready, and to its orderly end.
 
 use crate::config::ServeOptions;
+use crate::control;
 use crate::housekeeping;
 use crate::opening::{self, Opened};
 use crate::readiness::Readiness;
@@ -50,6 +51,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     // Until the end: it holds the locks.
     let opened = opening::open(&options.data, &root).await?;
     let Opened { state, files, .. } = &opened;
+    let commands = control::Listener::start(&options.data.path, state);
     let formats = FileFormats::start(reopen, options.preview_timeout).context("starting the readers of files")?;
     let formats = Arc::new(formats);
     let lake = Lake::new(Parts {
@@ -125,6 +127,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     if let Err(error) = lake.record_clock().await {
         tracing::debug!(%error, "the clock was not recorded");
     }
+    commands.close().await;
     state.close().await;
     Ok(())
 }
@@ -188,7 +191,7 @@ fn assets() -> app::shell::Assets {
 
 fn report(recovered: &Recovered) {
     for fault in &recovered.faults {
-        tracing::error!(%fault, "a step that the last stop interrupted could not be finished; the next start tries again");
+        tracing::error!(%fault, "a step that the last stop interrupted could not be finished; it is tried again, at the latest by the next start");
     }
     let finished = recovered.uploads_finished + recovered.syncs_completed + recovered.restores_completed;
     let undone = recovered.uploads_failed + recovered.syncs_reopened + recovered.restores_cancelled;

@@ -24,7 +24,8 @@ pub enum LockError {
     Failed(#[source] io::Error),
 }
 
-/// Held until it is dropped, and at the latest until the process ends. The `key` commands do not ask for it.
+/// Held until it is dropped, and at the latest until the process ends. Commands that are done in a moment, and a backup, do not ask for
+/// it: they wait for the database, or ask whoever has it (`crate::control`).
 pub fn lock(data_dir: &Path) -> Result<OwnedFd, LockError> {
     let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
     let folder = open(data_dir, flags, Mode::empty()).map_err(|errno| LockError::Unopened(errno.into()))?;

@@ -1,10 +1,25 @@
-//! `lakeshore backup`: beside a server that may be running.
+//! `lakeshore backup`: a copy of the database, by the server where one has it, else by this process. The file is written by this
+//! process in either case, with its rights.
 
 use crate::config::BackupOptions;
+use crate::control::{Reached, reach};
 use crate::placement;
-use lakeshore_metadata::sqlite;
+use lakeshore_metadata::sqlite::{self, BackupError, NewFile};
 
 pub async fn run(options: &BackupOptions) -> anyhow::Result<()> {
     placement::refuse_inside_a_lake(&options.file)?;
-    Ok(sqlite::backup(&options.data.database(), &options.file).await?)
+    let database = options.data.database();
+    if !database.is_file() {
+        return Err(BackupError::NoDatabase(database).into());
+    }
+    match reach(&options.data).await? {
+        Reached::Own(turn) => sqlite::backup(&database, &options.file, turn).await?,
+        Reached::Server(server) => {
+            let mut new = NewFile::create(&options.file)?;
+            let file = new.file().try_clone().map_err(|source| new.cannot_write(source))?;
+            server.copy(&mut tokio::fs::File::from_std(file)).await?;
+            new.finish()?;
+        }
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! `lakeshore check`: the engine compares, this prints.
 
 use crate::config::CheckOptions;
+use crate::control::Listener;
 use crate::opening::{self, Opened};
 use anyhow::{Context, bail};
 use lakeshore::Lake;
@@ -31,6 +32,8 @@ pub async fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
     // Until the end: it holds the locks.
     let opened = opening::open_to_check(&options.data, &root).await?;
     let Opened { state, files, .. } = &opened;
+    // Reading every file takes long, and keys are to be revoked meanwhile.
+    let commands = Listener::start(&options.data.path, state);
     let lake = Lake::new(Parts {
         state: Arc::new(state.clone()),
         files: Arc::new(files.clone()),
@@ -47,6 +50,7 @@ pub async fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
     };
     let wanted = service::CheckOptions { repair: options.repair, digests: options.digests };
     let checked = lake.check(wanted, &mut print).await;
+    commands.close().await;
     state.close().await;
     let checked = checked.map_err(with_cause)?;
     printed.context("cannot print what was found")?;

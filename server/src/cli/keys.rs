@@ -1,9 +1,10 @@
-//! `lakeshore key …`: straight into the database, beside a server that may be running on it.
+//! `lakeshore key …`.
 
+use super::administration;
 use super::moment::moment;
 use super::table;
 use crate::config::{CreateKey, KeyAction};
-use crate::opening;
+use crate::control::Request;
 use anyhow::anyhow;
 use lakeshore::Timestamp;
 use lakeshore::model::access::actor::Actor;
@@ -12,49 +13,41 @@ use lakeshore::model::id::KeyId;
 use lakeshore::ports::{Clock, State};
 use lakeshore::service::KeyRing;
 use lakeshore_metadata::sqlite::Opening;
-use lakeshore_system::clock::{SystemClock, SystemRandomness};
+use lakeshore_system::clock::SystemClock;
 use lakeshore_system::terminal;
+use std::io::Write;
 
 pub async fn run(action: &KeyAction) -> anyhow::Result<()> {
-    let (data, opening) = match action {
+    let (data, opening, request) = match action {
         // The first key may be made before the first start.
-        KeyAction::Create(create) => (&create.data, Opening::Make),
-        KeyAction::List(data) => (data, Opening::Existing),
-        KeyAction::Revoke(revoke) => (&revoke.data, Opening::Existing),
+        KeyAction::Create(create) => (&create.data, Opening::Make, Request::CreateKey(new_key(create))),
+        KeyAction::List(data) => (data, Opening::Existing, Request::ListKeys),
+        KeyAction::Revoke(revoke) => (&revoke.data, Opening::Existing, Request::RevokeKey(revoke.key.clone())),
     };
-    let was_there = data.database().exists();
-    let state = opening::open_database(data, opening).await?;
-    if !was_there {
-        terminal::say(&format!("made a new database at {}", data.database().display()));
-    }
-    let ring = KeyRing { state: &state, clock: &SystemClock, randomness: &SystemRandomness };
-    let result = match action {
-        KeyAction::Create(create) => create_key(&ring, create).await,
-        KeyAction::List(_) => list_keys(&ring).await,
-        KeyAction::Revoke(revoke) => revoke_key(&ring, &revoke.key).await,
-    };
-    state.close().await;
-    result
+    administration::run(data, opening, &request).await
 }
 
-async fn create_key(ring: &KeyRing<'_>, create: &CreateKey) -> anyhow::Result<()> {
-    let new = NewKey {
+fn new_key(create: &CreateKey) -> NewKey {
+    NewKey {
         name: create.name.clone(),
         role: create.role,
         path_prefix: create.path_prefix.clone(),
         expires_at: create.expires.map(|lifetime| SystemClock.now().plus(lifetime)),
-    };
-    let created = ring.create(&new, &Actor::command_line()).await?;
-    terminal::line(&mut terminal::output(), &created.secret)?;
+    }
+}
+
+pub(super) async fn create(ring: &KeyRing<'_>, new: &NewKey, output: &mut impl Write) -> anyhow::Result<()> {
+    let created = ring.create(new, &Actor::command_line()).await?;
+    terminal::line(output, &created.secret)?;
     Ok(())
 }
 
-async fn list_keys(ring: &KeyRing<'_>) -> anyhow::Result<()> {
+pub(super) async fn list(ring: &KeyRing<'_>, output: &mut impl Write) -> anyhow::Result<()> {
     let now = SystemClock.now();
     let head = ["ID", "NAME", "ROLE", "PATH", "KEY", "CREATED", "BY", "LAST USED", "EXPIRES", "STATUS"];
     let mut rows = vec![head.map(str::to_owned)];
     rows.extend(ring.list().await?.iter().map(|key| row(key, now)));
-    table::print(&mut terminal::output(), &rows, &[])?;
+    table::print(output, &rows, &[])?;
     Ok(())
 }
 
@@ -78,7 +71,7 @@ fn row(key: &Key, now: Timestamp) -> [String; 10] {
     ]
 }
 
-async fn revoke_key(ring: &KeyRing<'_>, wanted: &str) -> anyhow::Result<()> {
+pub(super) async fn revoke(ring: &KeyRing<'_>, wanted: &str) -> anyhow::Result<()> {
     let id = active_key(ring.state, wanted).await?;
     ring.revoke(id, &Actor::command_line()).await?;
     Ok(())

@@ -1,5 +1,6 @@
 //! The commands of `lakeshore`, but for the server itself.
 
+pub mod administration;
 mod adopt;
 mod backup;
 mod check;

@@ -1,9 +1,10 @@
-//! `lakeshore session …`: straight into the database, beside a server that may be running on it.
+//! `lakeshore session …`.
 
+use super::administration;
 use super::moment::moment;
 use super::table;
 use crate::config::{EndSession, SessionAction};
-use crate::opening;
+use crate::control::{Request, WantedSessions};
 use anyhow::anyhow;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::access::session::{EndSessions, SessionEntry};
@@ -13,26 +14,29 @@ use lakeshore::ports::{Clock, SessionState};
 use lakeshore_metadata::sqlite::{Opening, SqliteState};
 use lakeshore_system::clock::SystemClock;
 use lakeshore_system::terminal;
+use std::io::Write;
 
 pub async fn run(action: &SessionAction) -> anyhow::Result<()> {
-    let data = match action {
-        SessionAction::List(data) => data,
-        SessionAction::End(end) => &end.data,
+    let (data, request) = match action {
+        SessionAction::List(data) => (data, Request::ListSessions),
+        SessionAction::End(end) => (&end.data, Request::EndSessions(wanted(end))),
     };
-    let state = opening::open_database(data, Opening::Existing).await?;
-    let result = match action {
-        SessionAction::List(_) => list(&state).await,
-        SessionAction::End(end) => self::end(&state, end).await,
-    };
-    state.close().await;
-    result
+    administration::run(data, Opening::Existing, &request).await
 }
 
-async fn list(state: &SqliteState) -> anyhow::Result<()> {
+fn wanted(end: &EndSession) -> WantedSessions {
+    match (end.session, &end.key) {
+        (Some(id), _) => WantedSessions::One(id),
+        (None, Some(key)) => WantedSessions::OfKey(key.clone()),
+        (None, None) => WantedSessions::All,
+    }
+}
+
+pub(super) async fn list(state: &SqliteState, output: &mut impl Write) -> anyhow::Result<()> {
     let head = ["ID", "KEY", "NAME", "BEGUN", "LAST SEEN", "ENDS", "ADDRESS", "PROGRAM"];
     let mut rows = vec![head.map(str::to_owned)];
     rows.extend(state.sessions(None, SystemClock.now(), SESSIONS_LISTED_MAX).await?.iter().map(row));
-    table::print(&mut terminal::output(), &rows, &[])?;
+    table::print(output, &rows, &[])?;
     Ok(())
 }
 
@@ -50,17 +54,17 @@ fn row(session: &SessionEntry) -> [String; 8] {
     ]
 }
 
-async fn end(state: &SqliteState, end: &EndSession) -> anyhow::Result<()> {
-    let wanted = match (end.session, &end.key) {
-        (Some(id), _) => EndSessions::One(SessionId(id)),
-        (None, Some(key)) => EndSessions::OfKey(super::keys::active_key(state, key).await?),
-        (None, None) => EndSessions::Others,
+pub(super) async fn end(state: &SqliteState, wanted: &WantedSessions, output: &mut impl Write) -> anyhow::Result<()> {
+    let wanted = match wanted {
+        WantedSessions::One(id) => EndSessions::One(SessionId(*id)),
+        WantedSessions::OfKey(key) => EndSessions::OfKey(super::keys::active_key(state, key).await?),
+        WantedSessions::All => EndSessions::Others,
     };
     let ended = state.end_sessions(wanted, None, None, &Actor::command_line(), SystemClock.now()).await?;
     if let (0, EndSessions::One(SessionId(id))) = (ended, wanted) {
         return Err(anyhow!("there is no session {id}; \"lakeshore session list\" shows them"));
     }
     let said = if ended == 1 { "1 session ended".to_owned() } else { format!("{ended} sessions ended") };
-    terminal::line(&mut terminal::output(), &said)?;
+    terminal::line(output, &said)?;
     Ok(())
 }

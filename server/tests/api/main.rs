@@ -7,6 +7,7 @@ mod authorisation;
 mod backup;
 mod check;
 mod command;
+mod commands;
 mod contract;
 #[path = "../support/database.rs"]
 mod database;

@@ -12,13 +12,28 @@ pub fn in_folder(data_dir: &Path) -> PathBuf {
     data_dir.join("lakeshore.db")
 }
 
-/// A connection beside that of the server. To be closed before somebody is to have the file alone.
+/// A connection to the database of a server that does not run: while one does, nobody else can open it. To be closed before
+/// the next starts.
 pub struct Database(Mutex<SqliteConnection>);
 
 impl Database {
     /// That of a data folder.
     pub async fn of(data_dir: &Path) -> Self {
         Self::open(&in_folder(data_dir)).await
+    }
+
+    /// A copy of what a server that runs has.
+    pub async fn copy_of(data_dir: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = folder.path().join("copy.db");
+        let (data_dir, to) = (data_dir.to_owned(), copy.clone());
+        let copied = tokio::task::spawn_blocking(move || {
+            crate::server::lakeshore(&["backup", to.to_str().unwrap(), "--data-dir", data_dir.to_str().unwrap()])
+        });
+        let copied = copied.await.unwrap();
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        // Its file is open, and needs no name.
+        Self::open(&copy).await
     }
 
     /// Makes the file where it is missing.

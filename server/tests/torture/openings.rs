@@ -157,3 +157,70 @@ fn a_database_on_a_disk_that_is_read_only_is_refused_with_what_to_do() {
     }
     assert!(!copy.exists());
 }
+
+/// A server starts and ends again and again, by a stop or a kill; whatever is asked meanwhile is done, by it or without it.
+#[test]
+fn commands_beside_a_server_that_starts_stops_and_is_killed_are_all_carried_out_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    std::fs::create_dir(folder.path().join("lake")).unwrap();
+    crate::server::create_key(&data_dir, &[]);
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let rounds = std::env::var("OPENINGS").map_or(6, |rounds| rounds.parse().unwrap());
+    let run = |arguments: &[&str]| lakeshore(&[arguments, &["--data-dir", data_dir.to_str().unwrap()]].concat());
+    let (made, in_doubt) = std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..3)
+            .map(|caller| {
+                let (run, is_over, copies) = (&run, &is_over, folder.path());
+                scope.spawn(move || {
+                    let (mut made, mut in_doubt) = (Vec::new(), Vec::new());
+                    for number in 0.. {
+                        if is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                            break;
+                        }
+                        let name = format!("k-{caller}-{number}");
+                        let created = run(&["key", "create", "--name", &name]);
+                        match String::from_utf8(created.stderr).unwrap() {
+                            said if said.contains("may have done what was asked") => in_doubt.push(name),
+                            said => {
+                                assert!(created.status.success(), "{said}");
+                                made.push(name);
+                            }
+                        }
+                        let copy = copies.join(format!("copy-{caller}-{number}"));
+                        let copied = run(&["backup", copy.to_str().unwrap()]);
+                        let said = String::from_utf8(copied.stderr).unwrap();
+                        let was_cut = said.contains("the server ended");
+                        assert!(copied.status.success() != was_cut && copy.exists() != was_cut, "{said}");
+                    }
+                    (made, in_doubt)
+                })
+            })
+            .collect();
+        for round in 0..rounds {
+            let mut server = spawn(0, folder.path(), round).process;
+            let mut errors = BufReader::new(server.stderr.take().unwrap());
+            let mut said = String::new();
+            while !said.contains("listening on") {
+                assert!(errors.read_line(&mut said).unwrap() > 0, "{said}");
+            }
+            if round % 2 == 0 {
+                server.kill().unwrap();
+            } else {
+                assert!(Command::new("kill").arg(server.id().to_string()).status().unwrap().success());
+            }
+            server.wait().unwrap();
+        }
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        let known = callers.into_iter().map(|caller| caller.join().unwrap());
+        known.fold((Vec::new(), Vec::new()), |(made, in_doubt), (more, doubted)| {
+            ([made, more].concat(), [in_doubt, doubted].concat())
+        })
+    });
+    let listed = String::from_utf8(run(&["key", "list"]).stdout).unwrap();
+    let count = |name: &str| listed.split_whitespace().filter(|word| *word == name).count();
+    assert!(made.iter().all(|name| count(name) == 1), "{made:?}: {listed}");
+    assert!(in_doubt.iter().all(|name| count(name) <= 1), "{in_doubt:?}: {listed}");
+    let left: Vec<_> = std::fs::read_dir(&data_dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_str().unwrap().contains("unfinished")) || rounds % 2 == 1, "{left:?}");
+}

@@ -1,6 +1,5 @@
 //! Faults that pass: a call of the server fails a few times, or for ever, for a reason that may be gone in a moment.
 
-use crate::database::Database;
 use crate::server::{BINARY, Ended, Stopped, TestServer, answer, assert_refused};
 use crate::strace::{Call, Tracer};
 use base64::Engine;
@@ -9,7 +8,6 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::json;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
 
 /// Larger than what is gathered in memory: it has a file from its beginning.
 static LARGE: [u8; 300 * 1024] = [b'x'; 300 * 1024];
@@ -194,19 +192,4 @@ async fn a_sync_that_failed_is_not_repeated_and_what_it_was_for_does_not_land() 
             assert_eq!(server.files("data/t/new")[name], bytes);
         }
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_another_program_holds_for_a_moment_costs_an_upload_nothing_but_time() {
-    let (server, id) = warm().await;
-    let holder = Database::of(server.data_dir()).await;
-    holder.execute("BEGIN IMMEDIATE").await;
-    let query = format!("sync_id={id}");
-    let mut upload = Box::pin(server.try_upload(&query, &[("a.csv", b"new")]));
-    let early = tokio::time::timeout(Duration::from_secs(1), &mut upload).await;
-    assert!(early.is_err(), "it is answered when its row is written: {early:?}");
-    holder.execute("COMMIT").await;
-    assert_eq!(upload.await.0, 200);
-    assert_eq!(server.files("data/t")["a.csv"], b"new");
-    server.end_sync(id).await;
 }

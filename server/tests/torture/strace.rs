@@ -42,10 +42,9 @@ impl Tracer {
     ///
     /// `None`, said loudly, where there is no strace or it may not attach.
     pub async fn attach(server: &TestServer, options: &[&str]) -> Option<Self> {
-        let database = Database::of(server.data_dir()).await;
         let left = "SELECT (SELECT count(*) FROM uninspected) + (SELECT count(*) FROM inspection_attempts)";
-        server.eventually(async || (database.value::<i64>(left).await == 0).then_some(())).await;
-        database.close().await;
+        let is_done = async || Database::copy_of(server.data_dir()).await.value::<i64>(left).await == 0;
+        server.eventually(async || is_done().await.then_some(())).await;
         for _ in 0..ATTEMPTS {
             match Self::try_attach(server, options) {
                 Attached::Yes(tracer) => return Some(tracer),

@@ -1,13 +1,16 @@
 //! A consistent copy of the database, while a server may be writing to it.
 
-use super::connection::{is_disk_full, open_reading};
-use super::open::{Turn, version};
+use super::connection::{is_disk_full, open_exclusive, open_reading};
+use super::migrations;
+use super::open::{OpenError, Turn, beside};
+use lakeshore_system::space::space_of;
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags, fsync, open, openat, renameat_with};
 use rustix::io::Errno;
 use sqlx::{Connection, SqliteConnection};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
@@ -17,95 +20,161 @@ pub enum BackupError {
     Exists(PathBuf),
     #[error("{0} is not the name of a file")]
     NoFileName(PathBuf),
+    #[error("cannot copy the database to {path}: {source}")]
+    Copy { path: PathBuf, source: sqlx::Error },
+    #[error(transparent)]
+    Open(Box<OpenError>),
     #[error("cannot read the database {path}: {source}")]
     Read { path: PathBuf, source: sqlx::Error },
     #[error(
-        "cannot lock the opening of the database {path}; look at the rights of its folder, and whether its disk is mounted read-only: {source}"
+        "the disk of {} has less than the {needed_bytes} bytes free that a copy beside the running server takes; make space, or stop the server, and back up without it",
+        folder.display()
     )]
-    Turn { path: PathBuf, source: io::Error },
+    NoRoom { folder: PathBuf, needed_bytes: u64 },
     #[error("cannot write the backup {path}: {source}")]
     Write { path: PathBuf, source: io::Error },
 }
 
-/// Copies the database to a new file, which appears whole and on stable storage, or not at all. `VACUUM INTO` reads one
-/// state of it, in one read transaction: the server writes on meanwhile, and nobody waits.
-///
-/// A database that is being made is waited for; of one that holds nothing there is no backup.
-pub async fn backup(database: &Path, to: &Path) -> Result<(), BackupError> {
-    if !database.is_file() {
-        return Err(BackupError::NoDatabase(database.to_owned()));
-    }
-    let turn = Turn::wait(database).await;
-    let turn = turn.map_err(|source| BackupError::Turn { path: database.to_owned(), source })?;
-    let found = version(database).await;
-    // Not longer: it may take minutes, and a server may start meanwhile.
-    drop(turn);
-    match found {
+/// Copies the database to a new file, which appears whole and on stable storage, or not at all. For a database that no server
+/// has; of one that holds nothing there is no backup.
+pub async fn backup(database: &Path, to: &Path, _turn: Turn) -> Result<(), BackupError> {
+    let cannot_read = |source| BackupError::Read { path: database.to_owned(), source };
+    let mut connection = open_exclusive(database).await.map_err(cannot_read)?;
+    let copied = match migrations::version(&mut connection).await {
         Ok(0) => Err(BackupError::NoDatabase(database.to_owned())),
-        Ok(_) => copy(database, to).await,
-        Err(source) => Err(BackupError::Read { path: database.to_owned(), source }),
-    }
-}
-
-/// A backup of a database that nobody is making.
-pub(super) async fn copy(database: &Path, to: &Path) -> Result<(), BackupError> {
-    if to.symlink_metadata().is_ok() {
-        return Err(BackupError::Exists(to.to_owned()));
-    }
-    let name = to.file_name().ok_or_else(|| BackupError::NoFileName(to.to_owned()))?;
-    let folder = match to.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
+        Ok(_) => copy(&mut connection, to).await,
+        Err(source) => Err(BackupError::Open(Box::new(OpenError::of(source, database.display().to_string())))),
     };
-    let unfinished = folder.join(format!(".{}.unfinished-{}", name.to_string_lossy(), std::process::id()));
-    let written = write(database, &unfinished, to, folder).await;
-    if written.is_err() {
-        // Of no use to anybody; what cannot be removed is at least called unfinished.
-        let _ = std::fs::remove_file(&unfinished);
-    }
-    written
+    connection.close().await.map_err(cannot_read)?;
+    copied
 }
 
-async fn write(database: &Path, unfinished: &Path, to: &Path, folder: &Path) -> Result<(), BackupError> {
-    let cannot_write = |errno: Errno| BackupError::Write { path: to.to_owned(), source: errno.into() };
-    // Whoever reads it could act as everybody who is signed in: it is its owner's alone.
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let file = openat(CWD, unfinished, flags, Mode::RUSR | Mode::WUSR).map(File::from).map_err(cannot_write)?;
+/// Copies the database that is open, by `VACUUM INTO`, which reads one state of it, in one read transaction: others read and write
+/// meanwhile.
+pub(super) async fn copy(connection: &mut SqliteConnection, to: &Path) -> Result<(), BackupError> {
+    let new = NewFile::create(to)?;
+    vacuum_into(connection, &new).await?;
+    new.finish()
+}
+
+/// A copy of a database that this process has open, in a file in `folder` that has no name any more.
+pub(super) async fn copy_unnamed(database: &Path, folder: &Path) -> Result<File, BackupError> {
+    static COPIES: AtomicU32 = AtomicU32::new(0);
+    refuse_without_room(database, folder)?;
+    let number = COPIES.fetch_add(1, Ordering::Relaxed);
+    let new = NewFile::create(&folder.join(format!("{COPY}{number}")))?;
     let cannot_read = |source| BackupError::Read { path: database.to_owned(), source };
     let mut connection = open_reading(database).await.map_err(cannot_read)?;
-    let copied = vacuum_into(&mut connection, unfinished).await;
-    let closed = connection.close().await;
-    copied.map_err(|error| match error {
-        Failed::Read(source) => cannot_read(source),
-        Failed::Write(source) => BackupError::Write { path: to.to_owned(), source },
-    })?;
-    closed.map_err(cannot_read)?;
-    fsync(&file).map_err(cannot_write)?;
-    match renameat_with(CWD, unfinished, CWD, to, RenameFlags::NOREPLACE) {
-        Ok(()) => {}
-        Err(Errno::EXIST) => return Err(BackupError::Exists(to.to_owned())),
-        // A file system that cannot rename so, such as one on the network. It was asked before whether the name is free.
-        Err(Errno::INVAL | Errno::NOSYS) => {
-            std::fs::rename(unfinished, to).map_err(|source| BackupError::Write { path: to.to_owned(), source })?;
-        }
-        Err(errno) => return Err(cannot_write(errno)),
+    let copied = vacuum_into(&mut connection, &new).await;
+    connection.close().await.map_err(cannot_read)?;
+    copied?;
+    new.into_unnamed()
+}
+
+/// How the name of a copy begins while it is written; a server that was killed may leave one.
+const COPY: &str = "lakeshore.db-copy-";
+/// What a copy leaves free of the disk of the database.
+const ROOM_LEFT_BYTES: u64 = 64 << 20;
+
+/// The server goes on meanwhile: a copy must not take its last room.
+fn refuse_without_room(database: &Path, folder: &Path) -> Result<(), BackupError> {
+    let cannot_write = |source| BackupError::Write { path: folder.to_owned(), source };
+    let mut needed_bytes = ROOM_LEFT_BYTES;
+    for part in [database.to_owned(), beside(database, "-wal")] {
+        needed_bytes += part.metadata().map_or(0, |found| found.len());
     }
-    let folder = open(folder, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(cannot_write)?;
-    fsync(&folder).map_err(cannot_write)
+    let found = rustix::fs::statvfs(folder).map_err(|errno| cannot_write(errno.into()))?;
+    if space_of(&found).free_bytes < needed_bytes {
+        return Err(BackupError::NoRoom { folder: folder.to_owned(), needed_bytes });
+    }
+    Ok(())
 }
 
-enum Failed {
-    Read(sqlx::Error),
-    Write(io::Error),
+/// Removes what copies have left that a kill cut short. For whoever has the database.
+pub fn remove_unfinished_copies(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().strip_prefix('.').is_some_and(|name| name.starts_with(COPY)) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
-async fn vacuum_into(connection: &mut SqliteConnection, to: &Path) -> Result<(), Failed> {
-    let name = to.to_str().ok_or_else(|| Failed::Write(io::Error::other("the name is not UTF-8")))?;
+/// A file that gets its name when it is whole and on stable storage; dropped before, it is gone.
+#[derive(Debug)]
+pub struct NewFile {
+    file: File,
+    unfinished: PathBuf,
+    to: PathBuf,
+    folder: PathBuf,
+}
+
+impl NewFile {
+    /// Never over a file that is there.
+    pub fn create(to: &Path) -> Result<Self, BackupError> {
+        if to.symlink_metadata().is_ok() {
+            return Err(BackupError::Exists(to.to_owned()));
+        }
+        let name = to.file_name().ok_or_else(|| BackupError::NoFileName(to.to_owned()))?;
+        let folder = match to.parent() {
+            Some(folder) if folder != Path::new("") => folder.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        let unfinished = folder.join(format!(".{}.unfinished-{}", name.to_string_lossy(), std::process::id()));
+        // Whoever reads it could act as everybody who is signed in: it is its owner's alone.
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let file = openat(CWD, &unfinished, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(|errno| BackupError::Write { path: to.to_owned(), source: errno.into() })?;
+        Ok(Self { file: file.into(), unfinished, to: to.to_owned(), folder })
+    }
+
+    pub fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// What an error of writing to it is to whoever wants a backup.
+    pub fn cannot_write(&self, source: io::Error) -> BackupError {
+        BackupError::Write { path: self.to.clone(), source }
+    }
+
+    pub fn finish(self) -> Result<(), BackupError> {
+        let cannot_write = |errno: Errno| self.cannot_write(errno.into());
+        fsync(&self.file).map_err(cannot_write)?;
+        match renameat_with(CWD, &self.unfinished, CWD, &self.to, RenameFlags::NOREPLACE) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => return Err(BackupError::Exists(self.to.clone())),
+            // A file system that cannot rename so, such as one on the network. It was asked before whether the name is free.
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                std::fs::rename(&self.unfinished, &self.to).map_err(|source| self.cannot_write(source))?;
+            }
+            Err(errno) => return Err(cannot_write(errno)),
+        }
+        let folder = open(&self.folder, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(cannot_write)?;
+        fsync(&folder).map_err(cannot_write)
+    }
+
+    fn into_unnamed(self) -> Result<File, BackupError> {
+        // Its name goes when this is dropped.
+        self.file.try_clone().map_err(|source| self.cannot_write(source))
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        // Of no use to anybody; what cannot be removed is at least called unfinished. A finished one has another name.
+        let _ = std::fs::remove_file(&self.unfinished);
+    }
+}
+
+async fn vacuum_into(connection: &mut SqliteConnection, new: &NewFile) -> Result<(), BackupError> {
+    let not_utf8 = || new.cannot_write(io::Error::other("the name is not UTF-8"));
+    let name = new.unfinished.to_str().ok_or_else(not_utf8)?;
     match sqlx::query("VACUUM INTO ?").bind(name).execute(connection).await {
         Ok(_) => Ok(()),
         Err(error) if is_disk_full(&error) => {
-            Err(Failed::Write(io::Error::other("the disk is full; make space, or write it to another disk")))
+            Err(new.cannot_write(io::Error::other("the disk is full; make space, or write it to another disk")))
         }
-        Err(error) => Err(Failed::Read(error)),
+        Err(source) => Err(BackupError::Copy { path: new.to.clone(), source }),
     }
 }

@@ -2,14 +2,18 @@
 
 use lakeshore::Error;
 use lakeshore::model::fault::FaultKind;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, SqliteConnection};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Executor, SqliteConnection};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How long a connection waits for another process (the `lakeshore key` commands) before it gives up. A landing then tries
-/// again.
+/// One process has the database at a time, and its connections share the index of the log in memory of theirs. The default VFS
+/// maps a file for that, beside the database: where a file system copies on write and is full, a write to the mapping
+/// finds no block and ends the process (SIGBUS).
+const VFS: &str = "unix-excl";
+/// How long a connection waits for another process that has the database, or for another connection of this one, before it
+/// gives up. A landing then tries again.
 const BUSY_MAX: Duration = Duration::from_secs(5);
 /// Prepared statements that a connection keeps.
 const STATEMENTS_KEPT: usize = 64;
@@ -27,17 +31,30 @@ const SQLITE_FULL: i32 = 13;
 const SQLITE_NOTADB: i32 = 26;
 
 fn options(file: &Path) -> SqliteConnectOptions {
-    let options = SqliteConnectOptions::new().filename(file).create_if_missing(false).busy_timeout(BUSY_MAX);
+    let options = SqliteConnectOptions::new().filename(file).vfs(VFS).create_if_missing(false).busy_timeout(BUSY_MAX);
     options.statement_cache_capacity(STATEMENTS_KEPT).row_buffer_size(ROWS_AHEAD).disable_statement_logging()
 }
 
 /// In WAL mode, and durable.
 pub(super) async fn open_writing(file: &Path) -> sqlx::Result<SqliteConnection> {
-    let options = options(file).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+    let mut connection = open_exclusive(file).await?;
+    begin_log(&mut connection).await?;
+    Ok(connection)
+}
+
+/// The first connection of a process: from its first query on, no other process can open the database. Writes nothing by itself.
+pub(super) async fn open_exclusive(file: &Path) -> sqlx::Result<SqliteConnection> {
+    let options = options(file).synchronous(SqliteSynchronous::Full);
     // What a savepoint may have to undo is small. Checkpoints are the writer's, which looks at how they end.
     options.foreign_keys(true).pragma("temp_store", "MEMORY").pragma("wal_autocheckpoint", "0").connect().await
 }
 
+/// Writes go to the log from now on.
+pub(super) async fn begin_log(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    connection.execute("PRAGMA journal_mode = WAL").await.map(drop)
+}
+
+/// Beside a connection of [`open_exclusive`], which has to be there first: one that only reads locks nobody out.
 pub(super) async fn open_reading(file: &Path) -> sqlx::Result<SqliteConnection> {
     options(file).read_only(true).connect().await
 }
@@ -53,7 +70,7 @@ pub(super) fn fault(error: sqlx::Error) -> Error {
     note_damage(&error);
     match result_code(&error) {
         Some(SQLITE_FULL) => Error::DiskFull,
-        // Another process writes, for longer than it should.
+        // Another connection holds it for longer than it should.
         Some(SQLITE_BUSY) => Error::passing(error),
         // Only what is bounded is ever interrupted.
         Some(SQLITE_INTERRUPT) => Error::SearchTooLong { max: super::readers::SEARCH_TIME_MAX },
@@ -73,6 +90,11 @@ fn kind(code: Option<i32>) -> FaultKind {
 /// Whether an error at opening says that the file is no database, or a damaged one.
 pub(super) fn is_of_damage(error: &sqlx::Error) -> bool {
     kind(result_code(error)) == FaultKind::DamagedDatabase
+}
+
+/// Whether an error at opening says that another process has the database.
+pub(super) fn is_of_use(error: &sqlx::Error) -> bool {
+    result_code(error) == Some(SQLITE_BUSY)
 }
 
 /// SQLite has found that the database is damaged. It stays so: a process has one database, until a backup takes its place.

@@ -55,9 +55,9 @@ impl KeyState for SqliteState {
     }
 
     async fn key_of(&self, hash: &SecretHash) -> Result<Option<Key>, Error> {
-        let stamp = match self.lookups.keys.get(hash) {
+        let generation = match self.lookups.keys.get(hash) {
             Ok(key) => return Ok(Some(key)),
-            Err(stamp) => stamp,
+            Err(generation) => generation,
         };
         let mut connection = self.readers.look().await?;
         let sql = "SELECT * FROM api_keys WHERE hash = ?";
@@ -65,7 +65,7 @@ impl KeyState for SqliteState {
         let found = found(&mut connection, sql, values![hash.0], decode).await?;
         let found = found.filter(|(kept, _)| kept == hash).map(|(_, key)| key);
         if let Some(key) = &found {
-            self.lookups.keys.keep(stamp, hash, key.clone());
+            self.lookups.keys.keep(generation, hash, key.clone());
         }
         Ok(found)
     }

@@ -39,9 +39,9 @@ mod uploads;
 mod writer;
 mod writing;
 
-pub use backup::{BackupError, backup};
+pub use backup::{BackupError, NewFile, backup, remove_unfinished_copies};
 pub use identity::{Evidence, KnownLake};
-pub use open::{OpenError, Opening};
+pub use open::{OpenError, Opening, Turn, refuse_missing};
 
 use crate::disk_reserve::DiskReserve;
 use connection::fault;
@@ -71,14 +71,20 @@ impl SqliteState {
         Self::open_for(file, Opening::Migrate).await
     }
 
-    /// Opens the database, as far as `opening` allows. One process opens at a time; others wait.
+    /// Opens the database, as far as `opening` allows. Waits for another process that has it.
     pub async fn open_for(file: &Path, opening: Opening) -> Result<Self, OpenError> {
-        let mut connection = open::open(file, opening).await?;
+        refuse_missing(file, opening)?;
+        Self::open_in_turn(file, opening, Turn::wait(file).await?).await
+    }
+
+    /// Opens the database, as far as `opening` allows, and keeps other processes from it until it is closed.
+    pub async fn open_in_turn(file: &Path, opening: Opening, turn: Turn) -> Result<Self, OpenError> {
+        let mut connection = open::open(file, opening, &turn).await?;
         let prepared = landings::prepare(&mut connection).await;
         prepared.map_err(|source| OpenError::of(source, file.display().to_string()))?;
         let readers = Readers::new(file).map_err(|source| OpenError::Readers(source.to_string()))?;
-        let lookups = Arc::new(CallerLookups::new(file));
-        let writer = Writer::new(file, connection, lookups.clone());
+        let lookups = Arc::<CallerLookups>::default();
+        let writer = Writer::new(file, connection, lookups.clone(), turn);
         Ok(Self { writer: Arc::new(writer), readers: Arc::new(readers), lookups, reserve: None })
     }
 
@@ -86,6 +92,11 @@ impl SqliteState {
     #[must_use]
     pub fn with_reserve(self, reserve: DiskReserve) -> Self {
         Self { reserve: Some(Arc::new(reserve)), ..self }
+    }
+
+    /// A consistent copy of the database: a file in `folder`, which has no name any more. Others read and write meanwhile.
+    pub async fn copy_unnamed(&self, folder: &Path) -> Result<std::fs::File, BackupError> {
+        backup::copy_unnamed(self.readers.file(), folder).await
     }
 
     /// A query has found it damaged.

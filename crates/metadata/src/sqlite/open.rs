@@ -1,7 +1,7 @@
-//! Opening a database: one step, which one process does at a time. The others wait for it, so that nobody sees a database
-//! that is half made.
+//! Opening a database, which one process has at a time, from here to its end: the others wait, or ask it
+//! (`crate::control`). So nobody sees a database that is half made.
 
-use super::connection::{is_disk_full, is_of_damage, open_reading, open_writing};
+use super::connection::{begin_log, is_disk_full, is_of_damage, is_of_use, open_exclusive};
 use super::{backup, migrations, rights};
 use crate::lock::look_again;
 use lakeshore_system::terminal::say;
@@ -34,6 +34,10 @@ pub enum OpenError {
     Missing { path: String },
     #[error("cannot open the database {path}; look at the rights of its folder, and at its disk")]
     Open { path: String, source: sqlx::Error },
+    #[error(
+        "another program has the database {path} open, such as a sqlite3 shell, or a lakeshore of an earlier version; end it, then try again"
+    )]
+    InUse { path: String },
     #[error(
         "the database {path} is damaged, or is none; restore a backup: put a copy made by \"lakeshore backup\" in its place, then run \"lakeshore check --repair\""
     )]
@@ -70,28 +74,50 @@ pub enum OpenError {
 
 impl OpenError {
     pub(super) fn of(source: sqlx::Error, path: String) -> Self {
-        if is_of_damage(&source) { Self::Damaged { path, source } } else { Self::Open { path, source } }
+        match source {
+            source if is_of_damage(&source) => Self::Damaged { path, source },
+            source if is_of_use(&source) => Self::InUse { path },
+            source => Self::Open { path, source },
+        }
     }
 }
 
-/// The connection that writes, to a database of the newest version.
-pub(super) async fn open(file: &Path, opening: Opening) -> Result<SqliteConnection, OpenError> {
+/// The connection that writes, to a database of the newest version, which this process has for itself.
+pub(super) async fn open(file: &Path, opening: Opening, _turn: &Turn) -> Result<SqliteConnection, OpenError> {
     let path = file.display().to_string();
-    if opening == Opening::Existing && !is_there(file) {
-        return Err(OpenError::Missing { path });
-    }
+    refuse_missing(file, opening)?;
     // Without a descriptor of its own: closing that would take SQLite's locks away, of this process.
     if is_there(file)
         && matches!(accessat(CWD, file, Access::WRITE_OK, AtFlags::EACCESS), Err(Errno::ROFS | Errno::ACCESS))
     {
         return Err(OpenError::ReadOnly { path });
     }
-    let _turn = Turn::wait(file).await.map_err(|source| OpenError::Turn { path: path.clone(), source })?;
     rights::close_to_others(file).map_err(|source| OpenError::Rights { path: path.clone(), source })?;
+    let mut connection = open_exclusive(file).await.map_err(|source| OpenError::of(source, path.clone()))?;
+    match prepare(&mut connection, file, opening).await {
+        Ok(()) => Ok(connection),
+        Err(error) => {
+            // The next may open it as soon as this is told.
+            let _ = connection.close().await;
+            Err(error)
+        }
+    }
+}
+
+/// Where nothing may be made, something has to be there.
+pub fn refuse_missing(file: &Path, opening: Opening) -> Result<(), OpenError> {
+    match opening {
+        Opening::Existing if !is_there(file) => Err(OpenError::Missing { path: file.display().to_string() }),
+        _ => Ok(()),
+    }
+}
+
+async fn prepare(connection: &mut SqliteConnection, file: &Path, opening: Opening) -> Result<(), OpenError> {
+    let path = file.display().to_string();
     let open_error = |source| OpenError::of(source, path.clone());
     let newest = migrations::newest();
     // Looked at before anything is written to it.
-    let found = version(file).await.map_err(open_error)?;
+    let found = migrations::version(connection).await.map_err(open_error)?;
     match opening {
         _ if found > newest => return Err(OpenError::Newer { path, found, newest }),
         Opening::Existing if found == 0 => return Err(OpenError::Missing { path }),
@@ -99,34 +125,25 @@ pub(super) async fn open(file: &Path, opening: Opening) -> Result<SqliteConnecti
             return Err(OpenError::Older { path, found, newest });
         }
         Opening::Migrate if 0 < found && found < newest => {
-            let copy = copy_aside(file, found).await;
+            let copy = copy_aside(connection, file, found).await;
             let copy = copy.map_err(|source| OpenError::Copy { path: path.clone(), source })?;
             tracing::info!(copy = %copy.display(), found, newest, "the database is brought up to date; its copy stays");
         }
         _ => {}
     }
-    let mut connection = open_writing(file).await.map_err(open_error)?;
+    begin_log(connection).await.map_err(open_error)?;
+    // Left by an earlier version that was killed: nothing reads it any more.
+    let _ = std::fs::remove_file(beside(file, "-shm"));
     // What a stop, or a command whose sync failed, has left in the log is known to be readable, not to be on stable storage: it
     // is written anew. A full disk keeps nobody from opening the database.
     match connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await {
         Err(error) if !is_disk_full(&error) => return Err(open_error(error)),
         _ => {}
     }
-    if !migrations::is_done(&mut connection).await.map_err(open_error)? {
-        migrations::run(&mut connection).await.map_err(|source| OpenError::Migrate { path: path.clone(), source })?;
+    if !migrations::is_done(connection).await.map_err(open_error)? {
+        migrations::run(connection).await.map_err(|source| OpenError::Migrate { path: path.clone(), source })?;
     }
-    Ok(connection)
-}
-
-/// The version of a database, which nobody is making meanwhile; 0 where it holds nothing.
-pub(super) async fn version(file: &Path) -> sqlx::Result<i64> {
-    if !is_there(file) {
-        return Ok(0);
-    }
-    let mut connection = open_reading(file).await?;
-    let version = migrations::version(&mut connection).await;
-    connection.close().await?;
-    version
+    Ok(())
 }
 
 /// An empty file holds no database yet.
@@ -135,11 +152,15 @@ fn is_there(file: &Path) -> bool {
 }
 
 /// Beside the database, under a name that says its version, and that nothing has yet.
-async fn copy_aside(file: &Path, version: i64) -> Result<PathBuf, backup::BackupError> {
+async fn copy_aside(
+    connection: &mut SqliteConnection,
+    file: &Path,
+    version: i64,
+) -> Result<PathBuf, backup::BackupError> {
     for number in 1_u32.. {
         let suffix = if number == 1 { format!(".version-{version}") } else { format!(".version-{version}-{number}") };
         let copy = beside(file, &suffix);
-        match backup::copy(file, &copy).await {
+        match backup::copy(connection, &copy).await {
             Err(backup::BackupError::Exists(_)) => {}
             Err(error) => return Err(error),
             Ok(()) => return Ok(copy),
@@ -154,29 +175,44 @@ pub(super) fn beside(file: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// What is locked by whoever opens the database: beside it, with this after its name. It stays.
-pub(super) const OPENING: &str = "-opening";
+/// What is locked by whoever has the database: beside it, with this after its name. It stays.
+const OPENING: &str = "-opening";
 
-/// Whoever holds it opens the database alone. It ends with the process at the latest.
-pub(super) struct Turn(#[allow(dead_code, reason = "held for its lock")] OwnedFd);
+/// Whoever holds it has the database alone. It ends with the process at the latest.
+#[derive(Debug)]
+pub struct Turn(#[allow(dead_code, reason = "held for its lock")] OwnedFd);
 
 impl Turn {
     /// Looks after which it is said what is waited for: some two seconds.
     const SAID_AFTER: u32 = 100;
 
-    pub(super) async fn wait(database: &Path) -> io::Result<Self> {
-        let name = beside(database, OPENING);
+    /// `None` while another process has the database.
+    pub fn attempt(database: &Path) -> Result<Option<Self>, OpenError> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(CWD, &name, flags, Mode::RUSR | Mode::WUSR)?;
-        let lock = || flock(&file, FlockOperation::NonBlockingLockExclusive);
-        let is_held = |locked: &Result<(), Errno>| matches!(locked, Err(Errno::WOULDBLOCK | Errno::INTR));
-        let mut locked = look_again(Self::SAID_AFTER, lock, is_held).await;
-        if is_held(&locked) {
-            let name = name.display();
-            say(&format!("waiting for another lakeshore that opens the database (it holds {name})"));
-            locked = look_again(u32::MAX, lock, is_held).await;
+        let attempt = || {
+            let file = openat(CWD, beside(database, OPENING), flags, Mode::RUSR | Mode::WUSR)?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => Ok(Some(Self(file))),
+                Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(None),
+                Err(errno) => Err(errno),
+            }
+        };
+        attempt().map_err(|errno: Errno| OpenError::Turn { path: database.display().to_string(), source: errno.into() })
+    }
+
+    /// Waits until no other process has the database, however long that takes.
+    pub async fn wait(database: &Path) -> Result<Self, OpenError> {
+        let is_held = |attempt: &Result<Option<Self>, _>| matches!(attempt, Ok(None));
+        let mut attempt = look_again(Self::SAID_AFTER, || Self::attempt(database), is_held).await;
+        if is_held(&attempt) {
+            Self::say_waiting(database);
+            attempt = look_again(u32::MAX, || Self::attempt(database), is_held).await;
         }
-        locked?;
-        Ok(Self(file))
+        attempt?.ok_or_else(|| OpenError::InUse { path: database.display().to_string() })
+    }
+
+    pub fn say_waiting(database: &Path) {
+        let name = beside(database, OPENING);
+        say(&format!("waiting for another lakeshore that has the database open (it holds {})", name.display()));
     }
 }

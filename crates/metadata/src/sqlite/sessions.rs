@@ -52,9 +52,9 @@ impl SessionState for SqliteState {
     }
 
     async fn session(&self, hash: &SecretHash, now: Timestamp) -> Result<Option<Session>, Error> {
-        let stamp = match self.lookups.sessions.get(hash) {
+        let generation = match self.lookups.sessions.get(hash) {
             Ok(session) => return Ok(Some(session).filter(|(entry, _)| entry.lasts(now))),
-            Err(stamp) => stamp,
+            Err(generation) => generation,
         };
         let mut select = lasting(now);
         select.push(" AND s.hash = ").bind(hash.0);
@@ -67,7 +67,7 @@ impl SessionState for SqliteState {
         let found = select.rows(&mut connection, decode).await?;
         let found = found.into_iter().find(|(kept, _)| kept == hash).map(|(_, session)| session);
         if let Some(session) = &found {
-            self.lookups.sessions.keep(stamp, hash, session.clone());
+            self.lookups.sessions.keep(generation, hash, session.clone());
         }
         Ok(found)
     }

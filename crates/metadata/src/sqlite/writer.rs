@@ -2,6 +2,7 @@
 //! and only then answers them. So the cost of a durable commit is shared by everybody who came meanwhile.
 
 use super::lookups::CallerLookups;
+use super::open::Turn;
 use super::writing::{Answer, BoxFuture, Done, Durability, Job, Outcome, Work, Writing};
 use lakeshore::Error;
 use sqlx::SqliteConnection;
@@ -23,8 +24,8 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Call it in the runtime that is to do the work.
-    pub(super) fn new(file: &Path, connection: SqliteConnection, lookups: Arc<CallerLookups>) -> Self {
-        let open = tokio::sync::Mutex::new(Some(Writing::new(file.to_owned(), connection, lookups)));
+    pub(super) fn new(file: &Path, connection: SqliteConnection, lookups: Arc<CallerLookups>, turn: Turn) -> Self {
+        let open = tokio::sync::Mutex::new(Some(Writing::new(file.to_owned(), connection, lookups, turn)));
         Self { waiting: Mutex::new(Vec::new()), open, runtime: Handle::current() }
     }
 

@@ -10,6 +10,7 @@ use super::connection::{SQLITE_ERROR, fault, open_writing, result_code};
 use super::deed_log;
 use super::landings::{self, Known};
 use super::lookups::CallerLookups;
+use super::open::Turn;
 use super::query::{Value, query, run};
 use lakeshore::Error;
 use lakeshore::model::audit::Deed;
@@ -138,6 +139,8 @@ pub(super) struct Writing {
     file: PathBuf,
     connection: SqliteConnection,
     lookups: Arc<CallerLookups>,
+    /// No other process has the database until this is dropped.
+    turn: Turn,
     /// Keys or sessions are written.
     changes_callers: bool,
     /// After a fault it is not certain what the connection is in the midst of: it is opened anew.
@@ -190,11 +193,12 @@ impl DerefMut for Writing {
 }
 
 impl Writing {
-    pub(super) fn new(file: PathBuf, connection: SqliteConnection, lookups: Arc<CallerLookups>) -> Self {
+    pub(super) fn new(file: PathBuf, connection: SqliteConnection, lookups: Arc<CallerLookups>, turn: Turn) -> Self {
         Self {
             file,
             connection,
             lookups,
+            turn,
             changes_callers: false,
             is_lost: false,
             synchronous: None,
@@ -320,7 +324,9 @@ impl Writing {
     }
 
     pub(super) async fn close(self) -> sqlx::Result<()> {
-        self.connection.close().await
+        let closed = self.connection.close().await;
+        drop(self.turn);
+        closed
     }
 
     async fn transact(&mut self, jobs: Vec<Job>, answers: &mut Vec<Answer>) -> Result<(), Fault> {

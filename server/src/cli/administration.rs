@@ -1,0 +1,56 @@
+//! The commands that work on the database: carried out here, by whichever process has it.
+
+use super::{keys, sessions};
+use crate::config::DataDir;
+use crate::control::{Reached, Request, reach};
+use crate::opening::make_data_folder;
+use crate::placement;
+use anyhow::{Context, bail};
+use lakeshore::service::KeyRing;
+use lakeshore_metadata::sqlite::{Opening, SqliteState, refuse_missing};
+use lakeshore_system::clock::{SystemClock, SystemRandomness};
+use lakeshore_system::terminal;
+
+/// Carries out a command and prints what comes of it.
+pub(super) async fn run(data: &DataDir, opening: Opening, request: &Request) -> anyhow::Result<()> {
+    let database = data.database();
+    placement::refuse_inside_a_lake(&database)?;
+    refuse_missing(&database, opening)?;
+    if opening != Opening::Existing {
+        // Whether the lake is in it is not known here.
+        make_data_folder(&data.path, true)?;
+    }
+    let output = match reach(data).await? {
+        Reached::Server(server) => server.ask(request).await?,
+        Reached::Own(turn) => {
+            let was_there = database.exists();
+            let state = SqliteState::open_in_turn(&database, opening, turn).await?;
+            if !was_there {
+                terminal::say(&format!("made a new database at {}", database.display()));
+            }
+            let performed = perform(request, &state).await;
+            state.close().await;
+            performed?
+        }
+    };
+    let mut standard_output = terminal::output();
+    for line in output.lines() {
+        terminal::line(&mut standard_output, line).context("cannot print the answer")?;
+    }
+    Ok(())
+}
+
+/// Carries out a command by a database that is open; what it prints.
+pub async fn perform(request: &Request, state: &SqliteState) -> anyhow::Result<String> {
+    let ring = KeyRing { state, clock: &SystemClock, randomness: &SystemRandomness };
+    let mut output = Vec::new();
+    match request {
+        Request::CreateKey(new) => keys::create(&ring, new, &mut output).await?,
+        Request::ListKeys => keys::list(&ring, &mut output).await?,
+        Request::RevokeKey(key) => keys::revoke(&ring, key).await?,
+        Request::ListSessions => sessions::list(state, &mut output).await?,
+        Request::EndSessions(wanted) => sessions::end(state, wanted, &mut output).await?,
+        Request::Copy => bail!("a copy is sent as bytes"),
+    }
+    Ok(String::from_utf8(output)?)
+}

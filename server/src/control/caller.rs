@@ -1,0 +1,132 @@
+//! The side of a command.
+
+use super::{Answer, Hello, PROTOCOL, Request, receive, send, with_socket};
+use crate::config::DataDir;
+use lakeshore_metadata::sqlite::{OpenError, Turn};
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWrite, BufReader};
+use tokio::net::UnixStream;
+
+/// Between two looks at who has the database.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// Looks after which it is said what is waited for: some two seconds.
+const SAID_AFTER: u32 = 100;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(
+        "the server of this data folder cannot be asked, by its socket {}: {source}; run this command as the user of the server",
+        socket.display()
+    )]
+    Unreachable { socket: PathBuf, source: io::Error },
+    #[error(
+        "the server of this data folder is lakeshore {theirs}, which this program, {}, cannot ask; use the program that the server runs, or restart the server with this one",
+        env!("CARGO_PKG_VERSION")
+    )]
+    OtherProtocol { theirs: String },
+    #[error("the server ended before it answered; it may have done what was asked: look at \"lakeshore key list\"")]
+    Unanswered,
+    #[error("the server ended amid the copy; try again")]
+    Torn,
+    #[error("cannot write the copy: {0}")]
+    Write(#[source] io::Error),
+    /// By the server, in its words.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Who carries out a command.
+pub enum Reached {
+    /// This process, which has the database for itself.
+    Own(Turn),
+    Server(ServerConnection),
+}
+
+/// A process that has the database, and listens.
+pub struct ServerConnection(BufReader<UnixStream>);
+
+/// Takes the database, or reaches whoever has it, and waits while that one neither listens nor ends.
+pub async fn reach(data: &DataDir) -> Result<Reached, ControlError> {
+    let database = data.database();
+    for look in 0_u32.. {
+        if let Some(turn) = Turn::attempt(&database)? {
+            return Ok(Reached::Own(turn));
+        }
+        if let Some(server) = ServerConnection::open(data).await? {
+            return Ok(Reached::Server(server));
+        }
+        if look == SAID_AFTER {
+            Turn::say_waiting(&database);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    Ok(Reached::Own(Turn::wait(&database).await?))
+}
+
+impl ServerConnection {
+    /// `None` where nobody listens, or whoever does is about to end.
+    async fn open(data: &DataDir) -> Result<Option<Self>, ControlError> {
+        // It is there at once, or refused: the listener's queue is in the kernel.
+        let connected = with_socket(&data.path, |path| std::os::unix::net::UnixStream::connect(path));
+        let stream = match connected.and_then(|stream| {
+            stream.set_nonblocking(true)?;
+            UnixStream::from_std(stream)
+        }) {
+            Ok(stream) => stream,
+            Err(error) if is_gone(&error) => return Ok(None),
+            Err(source) => return Err(ControlError::Unreachable { socket: data.path.join(super::SOCKET), source }),
+        };
+        let mut server = Self(BufReader::new(stream));
+        let line = match receive(&mut server.0).await {
+            Ok(Some(line)) => line,
+            Ok(None) => return Ok(None),
+            Err(error) if is_gone(&error) => return Ok(None),
+            Err(source) => return Err(ControlError::Unreachable { socket: data.path.join(super::SOCKET), source }),
+        };
+        match serde_json::from_slice(&line) {
+            Ok(Hello { protocol: PROTOCOL, .. }) => Ok(Some(server)),
+            Ok(Hello { version, .. }) => Err(ControlError::OtherProtocol { theirs: version }),
+            Err(_) => Err(ControlError::OtherProtocol { theirs: "of an unknown version".into() }),
+        }
+    }
+
+    /// Has it carried out; what the command prints.
+    pub async fn ask(mut self, request: &Request) -> Result<String, ControlError> {
+        match self.answer(request).await? {
+            Answer::Done(output) => Ok(output),
+            Answer::Refused(words) => Err(ControlError::Refused(words)),
+            Answer::Copy(_) => Err(ControlError::Unanswered),
+        }
+    }
+
+    /// Writes a copy of the database.
+    pub async fn copy(mut self, to: &mut (impl AsyncWrite + Unpin)) -> Result<(), ControlError> {
+        let bytes = match self.answer(&Request::Copy).await? {
+            Answer::Copy(bytes) => bytes,
+            Answer::Refused(words) => return Err(ControlError::Refused(words)),
+            Answer::Done(_) => return Err(ControlError::Torn),
+        };
+        let copied = tokio::io::copy(&mut self.0.take(bytes), to).await.map_err(ControlError::Write)?;
+        if copied == bytes { Ok(()) } else { Err(ControlError::Torn) }
+    }
+
+    async fn answer(&mut self, request: &Request) -> Result<Answer, ControlError> {
+        let unanswered = |_| ControlError::Unanswered;
+        send(self.0.get_mut(), request).await.map_err(unanswered)?;
+        let line = receive(&mut self.0).await.map_err(unanswered)?.ok_or(ControlError::Unanswered)?;
+        serde_json::from_slice(&line).map_err(|_| ControlError::Unanswered)
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound, WouldBlock};
+    // A blocking connection waits where the queue is full; one that is interrupted is tried again.
+    matches!(
+        error.kind(),
+        NotFound | ConnectionRefused | ConnectionReset | BrokenPipe | WouldBlock | io::ErrorKind::Interrupted
+    )
+}

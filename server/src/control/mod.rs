@@ -1,0 +1,95 @@
+//! Commands beside a process that has the database. One process has it at a time, so that process carries them out: it listens
+//! on a Unix socket in the data folder, the command sends its request there, and prints the answer. Where nobody has the
+//! database, the command opens it, and carries out the same request by the same code (`cli::administration`).
+//!
+//! A message is a line of JSON. The listener speaks first ([`Hello`]): a command that hears nothing has changed nothing, and tries
+//! again, as the server may be ending or starting.
+
+mod caller;
+mod listener;
+
+pub use caller::{ControlError, Reached, ServerConnection, reach};
+pub use listener::Listener;
+
+use lakeshore::model::access::key::NewKey;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// The socket, in the data folder.
+const SOCKET: &str = "lakeshore.sock";
+/// Raised with each change of the messages that an older program would misread.
+const PROTOCOL: u32 = 1;
+/// Of a message. The longest is a list of all sessions.
+const MESSAGE_BYTES_MAX: u64 = 16 << 20;
+/// Of the name of a socket: `sun_path` of unix(7), with its NUL.
+const SOCKET_NAME_BYTES_MAX: usize = 107;
+
+/// What the listener says first.
+#[derive(Debug, Serialize, Deserialize)]
+struct Hello {
+    protocol: u32,
+    /// Of the program, for people.
+    version: String,
+}
+
+/// What a command asks for.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    CreateKey(NewKey),
+    ListKeys,
+    /// By its id or its name.
+    RevokeKey(String),
+    ListSessions,
+    EndSessions(WantedSessions),
+    /// A copy of the database, whose bytes come behind the answer.
+    Copy,
+}
+
+/// Sessions as they are named on the command line.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WantedSessions {
+    One(u64),
+    OfKey(String),
+    All,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Answer {
+    /// What the command prints.
+    Done(String),
+    /// Why it fails.
+    Refused(String),
+    /// So many bytes come behind this.
+    Copy(u64),
+}
+
+/// Calls `with` by a path of the socket that fits into an address, however long that of the folder is.
+fn with_socket<T>(data_dir: &Path, with: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+    let path = data_dir.join(SOCKET);
+    if path.as_os_str().len() <= SOCKET_NAME_BYTES_MAX {
+        return with(&path);
+    }
+    let folder = openat(CWD, data_dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    with(&PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd())))
+}
+
+async fn send(to: &mut (impl AsyncWrite + Unpin), message: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(message)?;
+    line.push(b'\n');
+    to.write_all(&line).await?;
+    to.flush().await
+}
+
+/// The next message as it came, to its end; `None` where the other side has gone before.
+async fn receive(from: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    from.take(MESSAGE_BYTES_MAX).read_until(b'\n', &mut line).await?;
+    Ok(Some(line).filter(|line| line.ends_with(b"\n")))
+}
