@@ -9,6 +9,7 @@ mod bursts;
 mod clients;
 #[cfg(feature = "failpoints")]
 mod clock_steps;
+mod copy_on_write;
 // The points are compiled in for tests only: `cargo test --features server/failpoints`.
 #[cfg(feature = "failpoints")]
 mod crash_points;

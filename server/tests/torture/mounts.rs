@@ -26,6 +26,16 @@ impl Mount {
         Self::attach(at, &["-t", "xfs", "-o", "loop", image.to_str().unwrap()])
     }
 
+    /// A new Btrfs, which is in a file: it copies on write.
+    pub fn new_btrfs(image: &Path, at: &Path, mebibytes: u64, options: &[&str]) -> Option<Self> {
+        std::fs::File::create(image).unwrap().set_len(mebibytes * 1024 * 1024).unwrap();
+        if !succeeds(Command::new("mkfs.btrfs").arg("-q").args(options).arg(image)) {
+            skipped("it needs mkfs.btrfs (of btrfs-progs)");
+            return None;
+        }
+        Self::attach(at, &["-t", "btrfs", "-o", "loop", image.to_str().unwrap()])
+    }
+
     /// What is at a place, from now on to be read only.
     pub fn read_only(at: &Path) -> Option<Self> {
         let at_text = at.to_str().unwrap();

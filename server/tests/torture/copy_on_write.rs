@@ -1,0 +1,198 @@
+//! A full Btrfs: it copies on write, so that even what was written before needs a new block. Its `statvfs` says room that it does
+//! not give, and a removal needs room too. `FULL_DISKS=10` fills it so often.
+
+use crate::clients::{Ledger, digest};
+use crate::mounts::Mount;
+use crate::server::{Stopped, TestServer, answer, assert_refused};
+use crate::verify::Verifier;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde_json::json;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Of a sender, after an upload that was taken, and after one that was not.
+const PAUSE: Duration = Duration::from_millis(2);
+const REFUSED_PAUSE: Duration = Duration::from_secs(1);
+
+/// What somebody else keeps on the disk.
+struct Ballast {
+    folder: PathBuf,
+    random: StdRng,
+    made: u64,
+}
+
+impl Ballast {
+    fn below(at: &Path) -> Self {
+        let folder = at.join("ballast");
+        fs::create_dir(&folder).unwrap();
+        Self { folder, random: StdRng::seed_from_u64(7), made: 0 }
+    }
+
+    /// Takes what there is: blocks of data, and then, by files that are kept in the trees themselves, those of metadata.
+    fn fill(&mut self) {
+        for piece_bytes in [1 << 20, 64 << 10, 4 << 10, 1500, 100] {
+            let mut refused = 0;
+            while refused < 3 {
+                self.made += 1;
+                refused += u32::from(!self.add(piece_bytes));
+            }
+            // Btrfs counts with the next commit.
+            let _ = File::open(&self.folder).and_then(|folder| folder.sync_all());
+        }
+    }
+
+    fn add(&mut self, piece_bytes: usize) -> bool {
+        // It would compress what is alike.
+        let mut piece = vec![0; piece_bytes];
+        self.random.fill_bytes(&mut piece);
+        let file = self.folder.join(self.made.to_string());
+        let added = File::create(&file).and_then(|mut file| file.write_all(&piece).and_then(|()| file.sync_all()));
+        added.is_ok()
+    }
+
+    /// Gives some of it back.
+    fn shrink(&self, bytes: u64) {
+        let mut left = bytes;
+        for entry in fs::read_dir(&self.folder).unwrap().map(Result::unwrap) {
+            let size = entry.metadata().map_or(0, |found| found.len());
+            if left > 0 && size > 0 && fs::remove_file(entry.path()).is_ok() {
+                left = left.saturating_sub(size);
+            }
+        }
+        let _ = OpenOptions::new().read(true).open(&self.folder).and_then(|folder| folder.sync_all());
+    }
+}
+
+/// Uploads until it is told to end; every answer is one that a full disk may give.
+async fn upload_on(
+    server: &TestServer,
+    sync_id: u64,
+    sender: u64,
+    serial: &AtomicU64,
+    ledger: &Ledger,
+    end: &AtomicBool,
+) -> u64 {
+    let mut refused = 0;
+    while !end.load(Ordering::Relaxed) {
+        let number = serial.fetch_add(1, Ordering::Relaxed);
+        let mut bytes = format!("{sender}:{number}:").into_bytes();
+        bytes.resize([800, 30_000, 400_000][usize::try_from(number % 3).unwrap()], b'x');
+        let name = format!("{sender}-{}", number % 7);
+        let (status, body) = server.try_upload(&format!("sync_id={sync_id}"), &[(&name, &bytes)]).await;
+        match status {
+            200 => ledger.known().acknowledged.push(digest(&bytes)),
+            507 => refused += 1,
+            // The disk found out amid the landing. Its outcome is settled later, by the restart at the latest.
+            500 if body["code"] == json!(50006) => refused += 1,
+            _ => panic!("{status} {body}; the server said: {}", server.stderr()),
+        }
+        // Of those that fail, the history names so many of a sync.
+        tokio::time::sleep(if status == 200 { PAUSE } else { REFUSED_PAUSE }).await;
+    }
+    refused
+}
+
+async fn outlive_full_disks(options: &[&str], mebibytes: u64) {
+    let rounds = std::env::var("FULL_DISKS").map_or(1, |rounds| rounds.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let (image, at) = (folder.path().join("image"), folder.path().join("disk"));
+    let Some(disk) = Mount::new_btrfs(&image, &at, mebibytes, options) else { return };
+    let (data_dir, lake) = (at.join("data"), at.join("lake"));
+    // Unmounted before its folder is removed.
+    let arguments = ["--min-free-space", "0B", "--lake-root", lake.to_str().unwrap()];
+    let (stopped, _disk) = (Stopped::new(folder, data_dir.clone(), &arguments).with_key(), disk);
+    let (ledger, serial, mut verifier) = (Ledger::default(), AtomicU64::new(0), Verifier::default());
+    let mut ballast = Ballast::below(&at);
+    let mut server = stopped.start().await;
+    let reserve = || fs::read_dir(data_dir.join("reserve")).map_or(0, Iterator::count);
+    let mut refused = 0;
+    for round in 0..rounds {
+        server.eventually(async || (reserve() == 4).then_some(())).await;
+        let id = server.start_sync("/inc", "IncrementalSync").await;
+        // Something that a purge can give back.
+        for version in 0..3 {
+            let mut bytes = format!("large:{round}:{version}:").into_bytes();
+            bytes.resize(4 << 20, b'x');
+            server.upload(id, "large", &bytes).await;
+            ledger.known().acknowledged.push(digest(&bytes));
+        }
+        let end = Arc::new(AtomicBool::new(false));
+        let others = std::thread::spawn({
+            let end = end.clone();
+            move || {
+                for shrink_bytes in [64 << 10, 1 << 20, 256 << 10, 2 << 20] {
+                    ballast.fill();
+                    std::thread::sleep(Duration::from_millis(300));
+                    ballast.shrink(shrink_bytes);
+                    std::thread::sleep(Duration::from_millis(300));
+                }
+                ballast.fill();
+                end.store(true, Ordering::Relaxed);
+                ballast
+            }
+        });
+        let senders = (0..4).map(|sender| upload_on(&server, id, sender, &serial, &ledger, &end));
+        refused += futures_util::future::join_all(senders).await.into_iter().sum::<u64>();
+        ballast = others.join().unwrap();
+        assert!(server.is_alive(), "{}", server.stderr());
+        server = read_and_purge(server, id, &mut ballast).await;
+        let emptied = server.rows("/api/lake/trash?size=1000").await;
+        assert!(emptied.is_empty(), "{emptied:?}");
+        // Whatever it was, it is not to be looked for in the trash.
+        let known = ledger.known().acknowledged.clone();
+        ledger.known().emptied.extend(known);
+        ballast.shrink(24 << 20);
+        let is_taken = async || {
+            let bytes = format!("again:{round}");
+            let (status, _) = server.try_upload(&format!("sync_id={id}"), &[("again", bytes.as_bytes())]).await;
+            (status == 200).then(|| ledger.known().acknowledged.push(digest(bytes.as_bytes())))
+        };
+        server.eventually(is_taken).await;
+        server = server.kill_and_restart().await;
+        server.end_sync(id).await;
+        verifier.verify(&server, &ledger).await;
+    }
+    assert!(refused > 0, "the disk was full");
+    drop(server);
+}
+
+/// What people do at a full disk.
+async fn read_and_purge(server: TestServer, id: u64, ballast: &mut Ballast) -> TestServer {
+    let query = format!("sync_id={id}");
+    let large = vec![b'y'; 3 << 20];
+    assert_refused(server.try_upload(&query, &[("more", &large)]).await, 50700, "make space");
+    let read_all = async |server: &TestServer| {
+        for path in ["/api/ingestion/file/sync/list", "/api/lake/trash", "/", "/healthz"] {
+            assert_eq!(server.get(path).send().await.unwrap().status(), 200, "{path} {}", server.stderr());
+        }
+        let large = server.get("/api/lake/file/download?path=/inc/large").send().await.unwrap();
+        assert_eq!(large.bytes().await.unwrap().len(), 4 << 20);
+    };
+    read_all(&server).await;
+    let mut server = server.kill_and_restart().await;
+    // The start may have given back what the log of the database held.
+    ballast.fill();
+    read_all(&server).await;
+    assert!(server.is_alive(), "{}", server.stderr());
+    let body = json!({ "all": true, "api_key": server.key });
+    let (status, answered) = answer(server.post("/api/lake/trash/empty", &body)).await;
+    assert_eq!(status, 200, "{answered} {}", server.stderr());
+    server.eventually(async || server.rows("/api/lake/trash").await.is_empty().then_some(())).await;
+    assert!(server.is_alive(), "{}", server.stderr());
+    server
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_btrfs_of_data_and_metadata_in_one_ends_no_server_and_people_empty_the_trash_by_it() {
+    outlive_full_disks(&["-M"], 144).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_btrfs_ends_no_server_and_people_empty_the_trash_by_it() {
+    outlive_full_disks(&[], 320).await;
+}
