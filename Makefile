@@ -11,6 +11,9 @@ BINARY := target/release/lakeshore
 WASM_BINDGEN_VERSION = $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
 CARGO_LEPTOS_VERSION := 0.3.10
 PEERS := target/bench-peers
+# HTTP clients that are libraries, for the tests of clients.
+CLIENTS := target/clients
+CLIENT_LIBRARIES := server/tests/api/client_matrix/requirements.txt
 FUZZ_TARGETS ?= lake_path multipart content_type parquet_footer reader
 # What fuzzing finds interesting goes there; the corpus that it begins with is fuzz/corpus/.
 FUZZ_FOUND := target/fuzz
@@ -23,7 +26,7 @@ PREFIX ?= $(HOME)/.local
 CORPUS_PYTHON ?= python3
 CORPUS ?=
 
-.PHONY: help run build install test dev lint fmt unit docs corpus torture e2e audit bench bench-peers bench-push bench-scale bench-listeners bench-pieces fuzz screenshots clean site rust-target rust-components
+.PHONY: help run build install test dev lint fmt unit clients docs corpus torture e2e audit bench bench-peers bench-push bench-scale bench-listeners bench-pieces fuzz screenshots clean site rust-target rust-components
 
 # rust-toolchain.toml names the version. Where that is missing and rustup may not install it, the default one has to do.
 ifneq ($(shell rustc --version > /dev/null 2>&1 && echo usable),usable)
@@ -85,13 +88,27 @@ fmt: rust-components ## Format the code
 	@cargo fmt --all
 	@cargo fmt --manifest-path fuzz/Cargo.toml
 
-unit: ## Test the engine and the server
+unit: clients ## Test the engine and the server
 	@echo "== tests of the engine and the server"
 	@if cargo nextest --version > /dev/null 2>&1; then \
 		cargo nextest run --workspace --features server/failpoints --no-fail-fast; \
 	else \
 		cargo test --workspace --features server/failpoints --no-fail-fast; \
 	fi
+
+# Without them their tests skip themselves, so nothing fails here.
+clients: ## Install the HTTP clients that tests send files with, below target/
+	@test -f $(CLIENTS)/python/requirements.txt && cmp -s $(CLIENT_LIBRARIES) $(CLIENTS)/python/requirements.txt || { \
+		echo "== installing Python's requests, httpx and aiohttp"; \
+		python3 -m venv $(CLIENTS)/python \
+			&& $(CLIENTS)/python/bin/pip install --quiet --retries 1 --disable-pip-version-check --requirement $(CLIENT_LIBRARIES) \
+			&& cp $(CLIENT_LIBRARIES) $(CLIENTS)/python/requirements.txt; \
+	} || echo "skipped: requests, httpx and aiohttp could not be installed; they need Python 3 with venv and pip"
+	@if command -v npm > /dev/null; then $(MAKE) -s end2end/node_modules || echo "skipped: axios could not be installed"; fi
+	@for client in "curl curl" "wget wget" "node nodejs" "javac default-jdk-headless" "go golang-go" "nginx nginx-light"; do \
+		set -- $$client; \
+		command -v $$1 > /dev/null || test -x /usr/sbin/$$1 || echo "skipped: $$1 is not here; install it with: apt-get install $$2"; \
+	done
 
 corpus: ## Compare what is shown of the files below CORPUS with what pyarrow, DuckDB and Polars read in them
 	@test -n "$(CORPUS)" || { echo "CORPUS names a folder of files: make corpus CORPUS=data"; exit 1; }

@@ -6,6 +6,7 @@ mod activity;
 mod authorisation;
 mod backup;
 mod check;
+mod client_matrix;
 mod command;
 mod commands;
 mod contract;
@@ -33,6 +34,8 @@ mod log;
 mod log_secrets;
 mod long_bodies;
 mod missing;
+#[path = "../support/nginx.rs"]
+mod nginx;
 mod permissions;
 mod previews;
 mod proxies;

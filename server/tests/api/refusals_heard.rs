@@ -1,5 +1,6 @@
 //! A refusal is heard by a client that sends all of its body before it reads, and says what is true.
 
+use crate::nginx::Nginx;
 use crate::server::{TestServer, answer, assert_refused, skipped};
 use reqwest::Method;
 use serde_json::json;
@@ -142,49 +143,6 @@ async fn curl_wget_and_a_gathering_proxy_hear_the_refusal() {
     for _ in 0..3 {
         let said = curl(&proxy.url, &[]).unwrap_or_default();
         assert!(said.ends_with(" 409") && said.contains("40900"), "{said}");
-    }
-}
-
-/// nginx that gathers a body before it passes it on.
-struct Nginx {
-    url: String,
-    process: std::process::Child,
-}
-
-impl Nginx {
-    fn start(folder: &std::path::Path, server: &str) -> Option<Self> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
-        let at = folder.to_str()?;
-        let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .iter()
-            .map(|kind| format!("{kind}_temp_path {at}/{kind}; "))
-            .collect();
-        let configuration = format!(
-            "daemon off; master_process off; pid {at}/pid; error_log {at}/errors; events {{}}\n\
-             http {{ access_log off; client_max_body_size 0; {paths}\n\
-             server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass {server}; proxy_http_version 1.1; \
-             proxy_set_header Connection \"\"; }} }} }}"
-        );
-        let file = folder.join("nginx.conf");
-        std::fs::write(&file, configuration).ok()?;
-        let process = Command::new("nginx").args(["-e", &format!("{at}/errors"), "-c"]).arg(file).spawn().ok()?;
-        let nginx = Self { url: format!("http://127.0.0.1:{port}"), process };
-        let listens = || TcpStream::connect(("127.0.0.1", port)).is_ok();
-        (0..200)
-            .any(|_| {
-                listens() || {
-                    std::thread::sleep(Duration::from_millis(20));
-                    false
-                }
-            })
-            .then_some(nginx)
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
