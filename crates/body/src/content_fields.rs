@@ -30,6 +30,11 @@ pub fn refuse_altered(headers: &HeaderMap, head: HeadOf) -> Result<(), Error> {
     headers.iter().try_for_each(|(name, value)| refuse_field(name.as_str(), value.as_bytes(), head))
 }
 
+/// The first field behind a body that announces a digest.
+pub fn digest_in_trailer(trailer: &HeaderMap) -> Option<&'static str> {
+    DIGESTS.into_iter().find(|name| trailer.contains_key(*name))
+}
+
 /// Refuses one field of a head, if by it the body is not what is stored.
 pub fn refuse_field(name: &str, value: &[u8], head: HeadOf) -> Result<(), Error> {
     let value = String::from_utf8_lossy(value);
@@ -61,6 +66,18 @@ pub fn refuse_field(name: &str, value: &[u8], head: HeadOf) -> Result<(), Error>
             }
             _ => Ok(()),
         },
+        // Uploads are not conditional, and If-None-Match: * asks that no file is replaced.
+        "if-match" | "if-none-match" | "if-unmodified-since" if head != HeadOf::Part => Err(Error::Invalid(format!(
+            "{name} makes this request conditional, and uploads are not: a file of the same name is replaced, and kept in the \
+             trash; send it without {name}"
+        ))),
+        "x-http-method-override" | "x-method-override" | "x-http-method"
+            if head != HeadOf::Part && head != HeadOf::Piece && !matches!(lower.as_str(), "" | "post" | "put") =>
+        {
+            Err(Error::Invalid(format!("{name} is {}, and this address takes none; send it without", cut(value))))
+        }
+        // As S3 is sent files: each chunk comes with its signature.
+        "x-amz-content-sha256" if lower.starts_with("streaming-") => encoded("x-amz-content-sha256"),
         "trailer" if lower.split(',').any(|field| DIGESTS.contains(&field.trim())) => Err(Error::Invalid(format!(
             "Trailer announces {} behind the body, where digests are not read; send it in the head of the request",
             cut(value)

@@ -25,6 +25,8 @@ pub enum MultipartError {
     Incomplete,
     #[error("the body is not what its boundary says: {0}")]
     Malformed(&'static str),
+    #[error("the file name {name:?} cannot be read: {problem}; send it in UTF-8, as filename=\"name\"")]
+    FileName { name: String, problem: &'static str },
 }
 
 /// The boundary that a Content-Type names. Where it names several, as curl does when it is given a Content-Type with a
@@ -110,6 +112,10 @@ where
 
     pub fn stream(&self) -> &S {
         &self.stream
+    }
+
+    pub fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
     }
 
     /// Bytes that the rest of the part would have, were it the last of a body of `length` bytes. `None` where it cannot be.
@@ -200,7 +206,10 @@ fn parse_head(head: &[u8]) -> Result<Part, MultipartError> {
     let Ok(httparse::Status::Complete((_, lines))) = httparse::parse_headers(head, &mut lines) else {
         return Err(MultipartError::Malformed("the head of a part cannot be read"));
     };
-    let disposition = lines.iter().find(|line| line.name.eq_ignore_ascii_case("content-disposition"));
+    let mut dispositions = lines.iter().filter(|line| line.name.eq_ignore_ascii_case("content-disposition"));
+    let (disposition, None) = (dispositions.next(), dispositions.next()) else {
+        return Err(MultipartError::Malformed("a part has two fields Content-Disposition"));
+    };
     let mut part = disposition.map(|line| parse_disposition(line.value)).transpose()?.unwrap_or_default();
     for line in lines.iter() {
         part.digests.take(line.name, line.value);
@@ -220,23 +229,62 @@ pub fn parse_disposition(value: &[u8]) -> Result<Part, MultipartError> {
         return Err(MultipartError::Malformed("the name of a part is not UTF-8"));
     };
     let mut part = Part::default();
-    let mut extended = None;
+    let mut extended: Option<String> = None;
     for (name, value) in parameters_of(text.split_once(';').map_or("", |(_, parameters)| parameters)) {
+        let refused = |problem| MultipartError::FileName { name: cut(&value), problem };
         match name.as_str() {
             "name" => part.name = unescape(&value),
-            "filename" => part.file_name = Some(unescape(&value)),
-            // RFC 8187, which some clients use for names beyond ASCII.
-            "filename*" => extended = value.split_once("''").map(|(_, name)| name.to_owned()),
+            "filename" if is_encoded_word(&value) => return Err(refused("it is an encoded word (RFC 2047)")),
+            "filename" => {
+                let name = unescape(&value);
+                if part.file_name.replace(name).is_some_and(|other| part.file_name.as_ref() != Some(&other)) {
+                    return Err(refused("it is one of two"));
+                }
+            }
+            "filename*" => {
+                let name = extended_value(&value).map_err(refused)?;
+                if extended.replace(name).is_some_and(|other| extended.as_ref() != Some(&other)) {
+                    return Err(refused("it is one of two"));
+                }
+            }
+            // RFC 2231, section 3.
+            _ if name.starts_with("filename*") => return Err(refused("it is cut into pieces")),
             _ => {}
         }
     }
-    if let Some(name) = extended {
-        let Ok(name) = percent_decode_str(&name).decode_utf8() else {
-            return Err(MultipartError::Malformed("the name of a part is not UTF-8"));
-        };
-        part.file_name = Some(name.into_owned());
-    }
+    part.file_name = extended.or(part.file_name);
     Ok(part)
+}
+
+/// `UTF-8''h%C3%A9.csv` (RFC 8187), which some clients use for names beyond ASCII. Before that, RFC 5987 knew ISO-8859-1 too.
+fn extended_value(value: &str) -> Result<String, &'static str> {
+    let mut parts = value.splitn(3, '\'');
+    let (Some(charset), Some(_language), Some(text)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err("filename* begins with an encoding and two apostrophes (RFC 8187)");
+    };
+    let mut escapes = text.split('%').skip(1).map(|escape| escape.as_bytes().first_chunk::<2>());
+    if !escapes.all(|escape| escape.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))) {
+        return Err("a percent sign in it is not followed by two hexadecimal digits");
+    }
+    let bytes: Vec<u8> = percent_decode_str(text).collect();
+    match charset.trim().to_ascii_lowercase().as_str() {
+        "utf-8" | "us-ascii" => String::from_utf8(bytes).map_err(|_| "it is not UTF-8"),
+        "iso-8859-1" => Ok(bytes.into_iter().map(char::from).collect()),
+        _ => Err("its encoding is not known here"),
+    }
+}
+
+/// `=?utf-8?B?…?=`, which belongs into mails.
+fn is_encoded_word(value: &str) -> bool {
+    let inside = value.strip_prefix("=?").and_then(|rest| rest.strip_suffix("?="));
+    let mut parts = inside.unwrap_or_default().split('?');
+    let charset = parts.next().is_some_and(|charset| !charset.is_empty());
+    charset && parts.next().is_some_and(|kind| matches!(kind, "B" | "b" | "Q" | "q")) && parts.next().is_some()
+}
+
+fn cut(value: &str) -> String {
+    const CHARACTERS_MAX: usize = 100;
+    value.chars().take(CHARACTERS_MAX).collect()
 }
 
 /// What browsers and curl escape in a name, and nothing else (HTML, "multipart/form-data encoding").
@@ -355,6 +403,43 @@ mod tests {
         assert_eq!(name("name=\"file\"; filename=\"dữ liệu.csv\"").unwrap(), "dữ liệu.csv");
         assert_eq!(name("name=\"file\"; filename=\"\"").unwrap(), "");
         assert_eq!(name("name=\"file\""), None);
+    }
+
+    #[test]
+    fn a_name_in_another_encoding_is_decoded_or_refused() {
+        let of = |disposition: &str| {
+            let head = format!("Content-Disposition: form-data; name=\"file\"; {disposition}\r\n\r\n");
+            parse_head(head.as_bytes()).map(|part| part.file_name.unwrap_or_default())
+        };
+        for (disposition, name) in [
+            ("filename*=utf-8'en'h%c3%a9.csv", "hé.csv"),
+            ("filename*=ISO-8859-1''h%E9.csv", "hé.csv"),
+            ("filename*=UTF-8''it's%27.csv", "it's'.csv"),
+            ("filename=\"x\"; filename*=\"UTF-8''h%C3%A9.csv\"", "hé.csv"),
+            ("filename*=UTF-8''h%C3%A9.csv; filename=\"x\"", "hé.csv"),
+            ("filename=\"a.csv\"; filename=a.csv", "a.csv"),
+            ("filename=\"=?a.csv\"", "=?a.csv"),
+            ("filename=\"100%25.csv\"", "100%25.csv"),
+        ] {
+            assert_eq!(of(disposition).unwrap(), name, "{disposition}");
+        }
+        for (disposition, words) in [
+            ("filename*=windows-1252''h%E9.csv", "encoding is not known"),
+            ("filename*=''a.csv", "encoding is not known"),
+            ("filename*=UTF-8''h%E9.csv", "not UTF-8"),
+            ("filename*=UTF-8''h%zz.csv", "percent sign"),
+            ("filename*=UTF-8''h%C3%A", "percent sign"),
+            ("filename*=a.csv", "two apostrophes"),
+            ("filename*0=\"a\"; filename*1=\".csv\"", "cut into pieces"),
+            ("filename*0*=UTF-8''a; filename=\"b\"", "cut into pieces"),
+            ("filename=\"a.csv\"; filename=\"b.csv\"", "one of two"),
+            ("filename=\"=?UTF-8?B?YQ==?=\"", "RFC 2047"),
+            ("filename==?iso-8859-1?q?a=E9?=", "RFC 2047"),
+            ("filename=\"a\"\r\ncontent-disposition: form-data; name=file; filename=b", "two fields"),
+        ] {
+            let refused = of(disposition).unwrap_err().to_string();
+            assert!(refused.contains(words), "{disposition}: {refused}");
+        }
     }
 
     #[test]

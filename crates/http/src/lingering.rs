@@ -4,12 +4,15 @@
 //! on their way is reset, and the answer is lost: the client sees a broken pipe, and behind a proxy that gathers bodies a
 //! 409 becomes a 502, which is tried again for ever. So the answer goes out at once, and the rest is read and dropped, up to
 //! a bound in bytes and time. Where the client sends more, the server ends its own side first, and closes when the client
-//! has closed its side or a moment has passed.
+//! has closed its side or a moment has passed. So it does behind a head that hyper itself refuses.
 
 use super::pace::{BodyError, PacedBody};
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
+use lakeshore::Error;
+use lakeshore_body::content_fields::digest_in_trailer;
+use std::error::Error as _;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,10 +33,22 @@ const LINGER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// and for no longer than this.
 const LINGER_MAX: Duration = Duration::from_secs(5);
 
+/// The refusal of a body that has come whole, for a field behind it.
+pub fn refusal_of_trailer(error: &axum::Error) -> Option<Error> {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(digest @ BodyError::Digest(_)) = cause.downcast_ref() {
+            return Some(Error::Invalid(digest.to_string()));
+        }
+        source = cause.source();
+    }
+    None
+}
+
 /// Shared by a connection and the bodies that come by it.
 #[derive(Clone)]
 pub struct Lingering {
-    /// The client may still be sending a body that nobody reads.
+    /// The client may still be sending what nobody reads: a body, or a head that is refused.
     is_unread: Arc<AtomicBool>,
     stopping: CancellationToken,
 }
@@ -47,6 +62,8 @@ impl Lingering {
     pub fn body(&self, body: PacedBody, headers: &HeaderMap) -> LingeringBody {
         // Asked for by reading, and a client that waits for that word need not be told to send what is dropped.
         let is_asked_for = !headers.contains_key(header::EXPECT);
+        // The head was read.
+        self.set_unread(false);
         LingeringBody { body: Some(body), is_asked_for, lingering: self.clone() }
     }
 
@@ -97,12 +114,19 @@ impl Body for LingeringBody {
         let next = ready!(Pin::new(body).poll_frame(context));
         self.is_asked_for = true;
         match &next {
-            None => self.body = None,
+            None => {
+                self.lingering.set_unread(false);
+                self.body = None;
+            }
             Some(Err(_)) => {
                 self.lingering.set_unread(true);
                 self.body = None;
             }
-            Some(Ok(_)) => {}
+            Some(Ok(frame)) => {
+                if let Some(digest) = frame.trailers_ref().and_then(digest_in_trailer) {
+                    return Poll::Ready(Some(Err(BodyError::Digest(digest))));
+                }
+            }
         }
         Poll::Ready(next)
     }
@@ -118,8 +142,12 @@ impl Body for LingeringBody {
 
 impl Drop for LingeringBody {
     fn drop(&mut self) {
-        let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) else { return };
-        self.lingering.set_unread(true);
+        let Some(body) = self.body.take() else { return };
+        let is_unread = !body.is_end_stream();
+        self.lingering.set_unread(is_unread);
+        if !is_unread {
+            return;
+        }
         if self.is_asked_for
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
@@ -166,7 +194,13 @@ async fn close(mut stream: TcpStream, stopping: CancellationToken) -> io::Result
 
 impl AsyncRead for LingeringStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.open()?.poll_read(cx, buffer)
+        let filled = buffer.filled().len();
+        let StreamState::Open(stream) = &mut self.state else { return Poll::Ready(Ok(())) };
+        ready!(Pin::new(stream).poll_read(cx, buffer))?;
+        if buffer.filled().len() > filled {
+            self.lingering.set_unread(true);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -188,7 +222,9 @@ impl AsyncWrite for LingeringStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.open()?.poll_flush(cx)
+        // hyper flushes again each time that it asks whether the connection is closed.
+        let StreamState::Open(stream) = &mut self.state else { return Poll::Ready(Ok(())) };
+        Pin::new(stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -3,8 +3,7 @@
 use super::forwarded::{X_FORWARDED_PREFIX, first_of, is_proxied};
 use super::hosts::Host;
 use super::networks::ClientInfo;
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{Extensions, HeaderMap, Version, header};
 use std::fmt;
 use std::sync::Arc;
 
@@ -30,6 +29,17 @@ impl PublicUrl {
         Ok(Self { url: text.into(), host })
     }
 
+    /// The path of the address; empty where it has none.
+    pub fn prefix(&self) -> &str {
+        let behind_scheme = self.url.split_once("://").map_or("", |(_, rest)| rest);
+        behind_scheme.find('/').map_or("", |at| &behind_scheme[at..])
+    }
+
+    /// Whether a `Host` names its host, on any port.
+    pub fn has_host(&self, host: &str) -> bool {
+        Host::parse(host).is_some_and(|host| host == self.host)
+    }
+
     /// Whether its host has this name, which is in lower case.
     pub fn has_name(&self, name: &str) -> bool {
         matches!(&self.host, Host::Name(own) if own == name)
@@ -44,12 +54,11 @@ impl fmt::Display for PublicUrl {
 
 /// The address of this server, without a slash at its end. `None` where the scheme is not known for sure: the request has
 /// come by a proxy that is not trusted, and does not say `--public-url`.
-pub fn outside_address(request: &Parts) -> Option<String> {
-    if let Some(url) = request.extensions.get::<PublicUrl>() {
+pub fn outside_address(version: Version, headers: &HeaderMap, extensions: &Extensions) -> Option<String> {
+    if let Some(url) = extensions.get::<PublicUrl>() {
         return Some(url.to_string());
     }
-    let headers = &request.headers;
-    let client = request.extensions.get::<ClientInfo>()?;
+    let client = extensions.get::<ClientInfo>()?;
     let host = client.hosts(headers).next()?;
     if client.is_by_trusted_proxy {
         let scheme = if client.is_by_tls { "https" } else { "http" };
@@ -59,7 +68,7 @@ pub fn outside_address(request: &Parts) -> Option<String> {
     }
     match origin_scheme(headers, host) {
         Some(scheme) => Some(format!("{scheme}://{host}")),
-        None if is_proxied(request.version, headers) => None,
+        None if is_proxied(version, headers) => None,
         None => Some(format!("http://{host}")),
     }
 }
@@ -75,7 +84,7 @@ fn origin_scheme(headers: &HeaderMap, host: &str) -> Option<&'static str> {
 }
 
 /// `/lake/a`: it stands in a header and an address, and begins no other host.
-fn is_prefix(text: &str) -> bool {
+pub fn is_prefix(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.' | b'~');
     text.starts_with('/') && !text.contains("//") && text.len() <= PREFIX_BYTES_MAX && text.bytes().all(is_plain)
 }
@@ -93,6 +102,9 @@ mod tests {
         ] {
             assert_eq!(PublicUrl::parse(text).unwrap().to_string(), url);
         }
+        let url = PublicUrl::parse("https://example.com/data/lake/").unwrap();
+        assert!(url.prefix() == "/data/lake" && url.has_host("Example.com:81") && !url.has_host("127.0.0.1"));
+        assert_eq!(PublicUrl::parse("https://example.com").unwrap().prefix(), "");
         assert!(PublicUrl::parse("https://Lake.example.com:8443").unwrap().has_name("lake.example.com"));
         for text in ["", "lake.example.com", "ftp://a", "https://", "https://a b", "https://a/b?c", "https://a//b"] {
             assert!(PublicUrl::parse(text).unwrap_err().contains("such as"), "{text:?}");

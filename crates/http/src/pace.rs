@@ -149,6 +149,9 @@ pub enum BodyError {
     TooSlow(#[from] TooSlow),
     #[error(transparent)]
     Broken(#[from] hyper::Error),
+    /// A field behind the body announces a digest of it.
+    #[error("{0} came behind the body, where digests are not read; send it in the head of the request")]
+    Digest(&'static str),
 }
 
 /// Gives a body, or a part of one, so much time in all. Time in which the server did not run does not count.

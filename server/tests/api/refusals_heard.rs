@@ -63,6 +63,24 @@ async fn a_refusal_reaches_whoever_sends_everything_first_on_every_route() {
 }
 
 #[tokio::test]
+async fn the_refusal_of_a_head_that_cannot_be_read_is_heard() {
+    let server = TestServer::start().await;
+    let long = "x".repeat(1024 * 1024);
+    for (head, status) in [
+        (format!("PUT /api/lake/file/resumable/a?sync_id=1 HTTP/1.1\r\nX-Long: {long}"), 431),
+        ("PUT  /two  spaces HTTP/1.1".to_owned(), 400),
+        ("PUT /a HTTP/1.1\r\nBad Name: x".to_owned(), 400),
+        ("P\u{1b}T /a HTTP/1.1".to_owned(), 400),
+        ("PUT /a HTTP/1.1\r\nTransfer-Encoding: gzip".to_owned(), 400),
+    ] {
+        let said = send_all_then_read(&server, &head).unwrap_or_else(|error| panic!("{:.60}: {error}", head));
+        let status_line = said.lines().next().unwrap_or_default();
+        assert!(status_line.starts_with(&format!("HTTP/1.1 {status} ")), "{head:.60}: {status_line}");
+    }
+    assert_eq!(server.get("/healthz").send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
 async fn a_refusal_comes_before_the_body_has_and_the_connection_is_used_again() {
     let server = TestServer::start().await;
     let ended = ended_sync(&server).await;

@@ -7,6 +7,9 @@ use md5::Md5;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
 
 const WHOLE: &[u8] = b"0123456789";
 
@@ -248,4 +251,131 @@ async fn a_file_has_its_name_with_brackets_too_and_other_parts_are_named() {
     let refused = answer(sender.post("", body)).await;
     assert_refused(refused.clone(), 40000, r#""upload", "data[]""#);
     assert_refused(refused, 40000, "the part \"file\"");
+}
+
+/// Every way in which the bytes of a file come.
+fn every_way<'a>(server: &'a TestServer, sender: &'a Sender<'a>) -> Vec<RequestBuilder> {
+    let tus = server.client.post(format!("{}/api/lake/files?sync_id={}", server.url, sender.sync_id));
+    let tus = tus.header("Tus-Resumable", "1.0.0").header("Upload-Length", 10);
+    let draft = format!("{}/api/lake/file/resumable?sync_id={}&file_name=a.bin", server.url, sender.sync_id);
+    vec![
+        sender.put("a.bin"),
+        sender.form(&[], "", END),
+        tus.header("Upload-Metadata", "filename YS5iaW4="),
+        server.client.post(draft).header("Upload-Complete", "?0"),
+    ]
+}
+
+#[tokio::test]
+async fn a_conditional_or_overridden_upload_is_refused_and_replaces_nothing() {
+    let server = TestServer::start().await;
+    let sender = Sender::new(&server).await;
+    server.upload(sender.sync_id, "a.bin", b"before").await;
+    for (name, value, code) in [
+        ("If-None-Match", "*", 40000),
+        ("If-None-Match", "\"v1\"", 40000),
+        ("If-Match", "*", 40000),
+        ("If-Match", "\"v1\"", 40000),
+        ("If-Unmodified-Since", "Wed, 21 Oct 2037 07:28:00 GMT", 40000),
+        ("X-HTTP-Method-Override", "PATCH", 40000),
+        ("X-Amz-Content-Sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", 41502),
+    ] {
+        for request in every_way(&server, &sender) {
+            let (status, refusal) = answer(request.header(name, value)).await;
+            let said = refusal["msg"].as_str().unwrap_or_default().to_lowercase();
+            assert!(said.contains(&name.to_lowercase()), "{name}: {refusal}");
+            assert_refused((status, refusal), code, "");
+        }
+    }
+    assert_eq!(server.files("data/t")["a.bin"], b"before");
+    assert_eq!(server.rows("/api/lake/files").await, Vec::<Value>::new());
+    // Of a request that sends something it means nothing (RFC 9110, section 13.1.3).
+    let since = sender.put("a.bin").header("If-Modified-Since", "Wed, 21 Oct 2037 07:28:00 GMT");
+    assert_eq!(answer(since).await.0, 200);
+    assert_eq!(server.files("data/t")["a.bin"], WHOLE);
+}
+
+/// Sends a body in chunks, with fields behind it.
+fn in_chunks(server: &TestServer, head: &str, body: &str, trailer: &str) -> String {
+    let mut connection = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
+    let head = format!("{head}\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\nConnection: close");
+    write!(connection, "{head}\r\n\r\n{:x}\r\n{body}\r\n0\r\n", body.len()).unwrap();
+    // The fields come later than the rest.
+    std::thread::sleep(Duration::from_millis(50));
+    write!(connection, "{trailer}\r\n").unwrap();
+    let mut said = String::new();
+    connection.read_to_string(&mut said).unwrap();
+    said
+}
+
+#[tokio::test]
+async fn a_digest_behind_a_body_is_refused_whether_it_was_announced_or_not() {
+    let server = TestServer::start().await;
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let put = format!("PUT /api/lake/file/resumable/a.bin?sync_id={id} HTTP/1.1");
+    let post =
+        format!("POST /api/lake/file/upload?sync_id={id} HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=B");
+    let form = form(&[], "", END);
+    for field in ["Content-MD5", "Digest", "Content-Digest", "repr-digest", "Upload-Checksum"] {
+        let trailer = format!("X-Time: 1\r\n{field}: x\r\n");
+        for said in [in_chunks(&server, &put, "0123456789", &trailer), in_chunks(&server, &post, &form, &trailer)] {
+            assert!(said.starts_with("HTTP/1.1 400 ") && said.contains("40000"), "{field}: {said}");
+            assert!(said.contains(&field.to_lowercase()) && said.contains("head of the request"), "{said}");
+        }
+    }
+    assert_eq!(server.file_names("data/t"), [""; 0]);
+    // Others are passed over.
+    for said in [in_chunks(&server, &put, "0123456789", "X-Time: 1\r\n"), in_chunks(&server, &post, &form, "")] {
+        assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
+    }
+    assert_eq!(server.files("data/t")["a.bin"], WHOLE);
+}
+
+#[tokio::test]
+async fn a_form_in_chunks_lands_when_its_last_chunk_has_come() {
+    let server = TestServer::start().await;
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let head =
+        format!("POST /api/lake/file/upload?sync_id={id} HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=B");
+    let form = form(&[], "", END);
+    let mut connection = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
+    write!(connection, "{head}\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{form}\r\n", form.len())
+        .unwrap();
+    connection.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut said = String::new();
+    connection.read_to_string(&mut said).unwrap();
+    assert!(!said.contains("\"code\":0"), "{said}");
+    assert_eq!(server.file_names("data/t"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_file_name_in_another_encoding_lands_decoded_or_is_refused() {
+    let server = TestServer::start().await;
+    let sender = Sender::new(&server).await;
+    let named = |disposition: &str| {
+        let head = format!("--B\r\nContent-Disposition: form-data; name=\"file\"; {disposition}\r\n\r\n");
+        sender.post("", format!("{head}0123456789\r\n{END}"))
+    };
+    for (disposition, name) in [
+        ("filename*=ISO-8859-1'de'gr%F6%DFe.bin", "größe.bin"),
+        ("filename=\"x\"; filename*=utf-8''%E6%95%B0.bin", "数.bin"),
+    ] {
+        assert_eq!(answer(named(disposition)).await.0, 200);
+        assert_eq!(server.files("data/t")[name], WHOLE);
+    }
+    let landed = server.file_names("data/t");
+    for disposition in [
+        "filename*=windows-1252''gr%F6%DFe.bin",
+        "filename*=UTF-8''gr%F6%DFe.bin",
+        "filename*=x.bin",
+        "filename*0=\"a\"; filename*1=\".bin\"",
+        "filename=\"a.bin\"; filename=\"b.bin\"",
+        "filename=\"=?utf-8?Q?gr=C3=B6=C3=9Fe.bin?=\"",
+    ] {
+        assert_refused(answer(named(disposition)).await, 40000, "cannot be read");
+        let address = format!("{}/api/lake/file/resumable?sync_id={}", server.url, sender.sync_id);
+        let put = server.client.put(address).header("Content-Disposition", format!("attachment; {disposition}"));
+        assert_refused(answer(put.body(WHOLE)).await, 40000, "cannot be read");
+    }
+    assert_eq!(server.file_names("data/t"), landed);
 }

@@ -4,6 +4,7 @@ use super::checksum::{Checksum, Checksums};
 use super::waiting::uninterrupted;
 use crate::Door;
 use crate::error::HttpError;
+use crate::lingering::refusal_of_trailer;
 use crate::outside::outside_address;
 use crate::sender::SentBy;
 use axum::body::{BodyDataStream, HttpBody};
@@ -11,7 +12,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::{TryFutureExt, TryStreamExt};
+use futures_util::TryStreamExt;
 use lakeshore::model::digest::Announced;
 use lakeshore::model::upload::in_flight::Sender;
 use lakeshore::service::Resumption;
@@ -57,7 +58,7 @@ impl<S: Sync> FromRequest<S> for Piece {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Infallible> {
         let (mut parts, body) = request.into_parts();
-        let base = outside_address(&parts).unwrap_or_default();
+        let base = outside_address(parts.version, &parts.headers, &parts.extensions).unwrap_or_default();
         let SentBy(sender) = SentBy::from_request_parts(&mut parts, state).await?;
         Ok(Self { announced_bytes: body.size_hint().exact(), base, sender, stream: body.into_data_stream() })
     }
@@ -178,6 +179,11 @@ async fn next(door: &Door, resumption: &mut Resumption, piece: &mut Piece) -> Re
 
 /// The next bytes, unless none come, or the server stops.
 pub async fn next_bytes(door: &Door, piece: &mut Piece) -> Result<Option<Bytes>, Error> {
-    let next = piece.stream.try_next().map_err(|error| format!("the body broke off ({error})"));
-    uninterrupted(door, next, "send the rest").await
+    let next = async {
+        piece.stream.try_next().await.map(Ok).or_else(|error| match refusal_of_trailer(&error) {
+            Some(refusal) => Ok(Err(refusal)),
+            None => Err(format!("the body broke off ({error})")),
+        })
+    };
+    uninterrupted(door, next, "send the rest").await?
 }

@@ -9,6 +9,7 @@ use super::waiting::{seen, uninterrupted};
 use crate::Door;
 use crate::chunk_fields::{self, ChunkFields};
 use crate::error::{FAILED_NAMED_MAX, FailedFile, HttpError};
+use crate::lingering::refusal_of_trailer;
 use axum::body::BodyDataStream;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -17,7 +18,7 @@ use lakeshore::model::digest::Announced;
 use lakeshore::service::{Destination, IncomingUpload, RefusedBeginning};
 use lakeshore_body::content_fields::{HeadOf, refuse_field};
 use lakeshore_body::digest_fields::DigestFields;
-use lakeshore_body::multipart::{Multipart, Part};
+use lakeshore_body::multipart::{Multipart, MultipartError, Part};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -35,6 +36,8 @@ const AGAIN: &str = "send the file again";
 struct SummedBody {
     body: BodyDataStream,
     checksums: Checksums,
+    /// Of a field behind the body.
+    refusal: Option<Error>,
 }
 
 impl Stream for SummedBody {
@@ -42,8 +45,10 @@ impl Stream for SummedBody {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let next = self.body.poll_next_unpin(context);
-        if let Poll::Ready(Some(Ok(bytes))) = &next {
-            self.checksums.update(bytes);
+        match &next {
+            Poll::Ready(Some(Ok(bytes))) => self.checksums.update(bytes),
+            Poll::Ready(Some(Err(error))) => self.refusal = refusal_of_trailer(error),
+            _ => {}
         }
         next
     }
@@ -101,7 +106,7 @@ pub struct Reception<'a> {
 
 impl<'a> Reception<'a> {
     pub fn new(door: &'a Door, destination: &'a Destination, body: BodyDataStream, head: FormHead) -> Self {
-        let body = SummedBody { body, checksums: head.checksums.clone() };
+        let body = SummedBody { body, checksums: head.checksums.clone(), refusal: None };
         Self {
             door,
             destination,
@@ -124,6 +129,7 @@ impl<'a> Reception<'a> {
             Ok(()) => self.judge_body().await,
             Err(error) => Err(error),
         };
+        let whole = whole.map_err(|error| self.body.stream_mut().refusal.take().unwrap_or(error));
         match whole {
             Ok(()) => self.land().await,
             Err(error) => {
@@ -147,7 +153,7 @@ impl<'a> Reception<'a> {
 
     /// Reads the body up to its last delimiter.
     async fn take_parts(&mut self) -> Result<(), Error> {
-        while let Some(part) = uninterrupted(self.door, self.body.next_part(), AGAIN).await? {
+        while let Some(part) = self.next_part().await? {
             if is_file(&part.name) {
                 self.sent += 1;
                 if self.sent > FILES_MAX {
@@ -163,10 +169,22 @@ impl<'a> Reception<'a> {
         Ok(())
     }
 
+    async fn next_part(&mut self) -> Result<Option<Part>, Error> {
+        let next = async {
+            match self.body.next_part().await {
+                // The body is sound.
+                Err(error @ MultipartError::FileName { .. }) => Ok(Err(Error::Invalid(error.to_string()))),
+                next => next.map(Ok),
+            }
+        };
+        uninterrupted(self.door, next, AGAIN).await?
+    }
+
     /// What a body says that is whole, beside its files.
     async fn judge_body(&mut self) -> Result<(), Error> {
         self.head.chunk_fields.refuse()?;
-        if self.head.checksums.is_empty() {
+        // Behind a body in chunks there may be fields.
+        if self.head.checksums.is_empty() && self.head.length.is_some() {
             return Ok(());
         }
         uninterrupted(self.door, self.body.skip_epilogue(), AGAIN).await?;
