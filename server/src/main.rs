@@ -38,11 +38,11 @@ fn main() -> ExitCode {
 fn refuse(error: &clap::Error) -> ExitCode {
     let text = error.render().to_string();
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
-        || text.lines().all(|line| terminal::visible(line) == line)
+        || text.split('\n').all(|line| terminal::visible(line) == line)
     {
         error.exit();
     }
-    text.lines().for_each(terminal::say);
+    text.split('\n').for_each(terminal::say);
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(u8::MAX))
 }
 

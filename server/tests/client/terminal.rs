@@ -4,6 +4,8 @@ use crate::hostile::{Hostile, answer};
 use crate::machine::{Ended, Machine};
 use crate::server::TestServer;
 use serde_json::json;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 /// Sets the title, clears, colours, goes back over the line, turns the direction, and hides: what names may try.
 const EVIL: &str = "evil\u{1b}]0;pwned\u{7}\u{1b}[2J\r\n\u{9b}31m\u{202e}fdp\u{200b}\u{2066}.csv";
@@ -89,5 +91,79 @@ async fn words_of_a_hostile_server_are_shown_and_not_obeyed() {
             assert!(ended.code != 0 && ended.stderr.contains("evil"), "{ended:?}");
             assert_inert(&ended);
         }
+    }
+}
+
+/// Passes a request on, and puts the text of others in place of each `harmless` in the answer.
+fn spoiled(server: &str, head: &str) -> Vec<u8> {
+    let mut connection = TcpStream::connect(server.strip_prefix("http://").unwrap()).unwrap();
+    let head = head.trim_end().to_owned() + "\r\nConnection: close\r\n\r\n";
+    connection.write_all(head.as_bytes()).unwrap();
+    let mut said = Vec::new();
+    connection.read_to_end(&mut said).unwrap();
+    let said = String::from_utf8(said).unwrap();
+    let (head, body) = said.split_once("\r\n\r\n").unwrap();
+    let evil = serde_json::to_string(EVIL).unwrap();
+    let body = body.replace("harmless", evil.trim_matches('"'));
+    answer(head.lines().next().unwrap().strip_prefix("HTTP/1.1 ").unwrap(), "Content-Type: application/json\r\n", &body)
+}
+
+#[tokio::test]
+async fn what_a_hostile_server_lists_is_shown_and_not_obeyed() {
+    let server = TestServer::start().await;
+    let body = json!({ "name": "harmless", "path": "/d/t", "api_key": server.key, "sync_type": "IncrementalSync" });
+    assert!(server.post("/api/ingestion/file/sync/start", &body).send().await.unwrap().status().is_success());
+    server.upload(1, "harmless", b"1").await;
+    let mut machine = Machine::of(&server);
+    let address = server.url.clone();
+    let hostile = Hostile::new(move |head| spoiled(&address, head));
+    machine.server = hostile.url();
+    for arguments in [
+        &["ls", "/d"][..],
+        &["ls", "/d/t"],
+        &["ls", "/", "--json"],
+        &["status"],
+        &["status", "1"],
+        &["status", "1", "--json"],
+        &["get", "/d", "got"],
+        &["get", "/d/t/harmless"],
+        &["get", "/d", "got", "--json"],
+    ] {
+        let ended = machine.run(&[arguments, &["--retry-for", "0s"]].concat());
+        assert_inert(&ended);
+        // Nothing of it becomes a name on this machine either.
+        assert!(
+            machine.files("").keys().all(|name| lakeshore_system::terminal::visible(name) == name.as_str()),
+            "{arguments:?}"
+        );
+    }
+    assert!(machine.run(&["status", "--retry-for", "0s"]).stdout.contains(r"evil\u{1b}"));
+}
+
+#[tokio::test]
+async fn names_that_others_have_put_into_the_lake_are_shown_and_not_obeyed() {
+    let mut server = TestServer::start().await;
+    let id = server.start_sync("/d", "IncrementalSync").await;
+    server.upload(id, "a.csv", b"x,y\n1,2\n").await;
+    server.end_sync(id).await;
+    let machine = Machine::of(&server);
+    let lake = server.lake();
+    std::fs::write(lake.join("d").join(EVIL), b"x").unwrap();
+    std::fs::create_dir_all(lake.join(EVIL)).unwrap();
+    std::fs::write(lake.join(EVIL).join("b.csv"), b"x").unwrap();
+    std::fs::remove_file(lake.join("d/a.csv")).unwrap();
+    std::os::unix::fs::symlink(EVIL, lake.join("d/a.csv")).unwrap();
+    for arguments in [&["ls", "/"][..], &["ls", "/d"], &["get", "/d", "got"], &["get", "/d/a.csv"]] {
+        assert_inert(&machine.run(arguments));
+    }
+    let page = server.get("/lake/d").bearer_auth(&server.key).send().await.unwrap().text().await.unwrap();
+    assert!(!page.contains('\u{1b}') && !page.contains('\u{202e}'), "{page}");
+    let data_dir = server.data_dir().to_str().unwrap().to_owned();
+    for arguments in [&["adopt", "/d"][..], &["check"], &["check", "--json"], &["check", "--digests"]] {
+        assert_inert(&machine.run(&[arguments, &["--data-dir", &data_dir]].concat()));
+    }
+    server.stop();
+    for line in server.stderr().lines() {
+        assert_eq!(lakeshore_system::terminal::visible(line), line);
     }
 }
