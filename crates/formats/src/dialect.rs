@@ -7,7 +7,7 @@
 
 use super::head::{Head, plain_name};
 use super::records::{Record, Syntax, records};
-use super::sniffing::{Guess, is_missing, is_value, shape};
+use super::sniffing::{Guess, is_date, is_missing, is_value, shape};
 use std::collections::HashMap;
 
 /// The last is preferred where several part lines equally well: a comma is also found in numbers.
@@ -175,7 +175,10 @@ impl Sample {
             let mut guess = Guess::default();
             column.iter().for_each(|value| guess.see(value));
             let begins_with_digit = |value: &str| value.starts_with(|character: char| character.is_ascii_digit());
-            if begins_with_digit(name) && column.iter().all(|value| begins_with_digit(value)) {
+            // A date above numbers is a name, as in tables of a column for each day.
+            if is_date(name) && guess.fits(name) == Some(false) {
+                names += 1;
+            } else if begins_with_digit(name) && column.iter().all(|value| begins_with_digit(value)) {
                 values += 1;
             } else if let Some(fits) = guess.fits(name) {
                 *(if fits { &mut values } else { &mut names }) += 1;
@@ -333,6 +336,8 @@ mod tests {
             ("ann,Berlin\nbob,Paris\ncid,Bonn\nann,Rome\n", false),
             ("id,name,2024\n1,a,5\n2,b,6\n", true),
             ("n/a,x,3\n1,y,4\n2,z,5\n", false),
+            ("name,2020-01-01,2020-01-02\na,1,2\nb,3,4\n", true),
+            ("a,2020-01-01\nb,2020-01-02\n", false),
             (",a,b\n0,1,2\n1,3,4\n", true),
             ("id,name\n", true),
             ("1,a\n", false),

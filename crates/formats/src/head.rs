@@ -31,6 +31,8 @@ const OTHER_COMPRESSIONS: [(&[u8], &str); 5] = [
     (&[0x04, 0x22, 0x4d, 0x18], "LZ4"),
 ];
 
+/// The words of the `flate2` crate, which has one kind for all that is wrong.
+const NO_GZIP_HEADER: &str = "invalid gzip header";
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
 /// Why a file that is compressed is not read, by its first bytes.
@@ -84,6 +86,10 @@ impl Head {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !has_all => None,
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Some("it is damaged: its gzip stream is cut off".to_owned())
+            }
+            // A stream may follow another; what follows is none.
+            Err(error) if error.to_string() == NO_GZIP_HEADER && !bytes.is_empty() => {
+                Some("it is damaged: behind its gzip stream are bytes that are none of it".to_owned())
             }
             Err(error) => Some(format!("it is damaged: its gzip stream is wrong ({error})")),
         };

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 /// Keys that are told apart; what else there is is left out.
@@ -69,6 +69,10 @@ pub(super) fn preview(head: Head, rows_max: usize) -> Result<Preview, Fault> {
         let read = serde_json::from_str::<Object>(&text);
         let problem = match &read {
             Err(error) => Some(cause(error)),
+            // A row all the same: the last one counts.
+            Ok(Object(object)) if key_twice(object).is_some() => {
+                key_twice(object).map(|name| format!("the key {:?} is there twice", cell(name)))
+            }
             // A row all the same, with other characters in their place.
             Ok(_) if matches!(text, Cow::Owned(_)) => Some("bytes that are not UTF-8".to_owned()),
             Ok(_) => None,
@@ -82,7 +86,7 @@ pub(super) fn preview(head: Head, rows_max: usize) -> Result<Preview, Fault> {
         let Ok(Object(object)) = read else { continue };
         objects += 1;
         let mut row = Vec::new();
-        for (name, value) in object {
+        for (name, value) in last_of_each(object) {
             let place = match places.get(&name) {
                 Some(&place) => place,
                 None if seen.len() >= COLUMNS_MAX => continue,
@@ -141,6 +145,32 @@ pub(super) fn preview(head: Head, rows_max: usize) -> Result<Preview, Fault> {
         problem: head.damage,
         ..Preview::nothing(Format::JsonLines)
     })
+}
+
+/// Keys of an object, of which the last counts where one comes again.
+type Pairs = Vec<(String, Box<RawValue>)>;
+
+fn key_twice(object: &Pairs) -> Option<&str> {
+    let mut seen = HashSet::new();
+    object.iter().map(|(name, _)| name.as_str()).find(|name| !seen.insert(*name))
+}
+
+fn last_of_each(object: Pairs) -> Pairs {
+    if key_twice(&object).is_none() {
+        return object;
+    }
+    let mut places = HashMap::new();
+    let mut kept: Pairs = Vec::new();
+    for (name, value) in object {
+        match places.get(&name) {
+            Some(&place) => kept[place] = (name, value),
+            None => {
+                places.insert(name.clone(), kept.len());
+                kept.push((name, value));
+            }
+        }
+    }
+    kept
 }
 
 /// Its first line is an object by itself.

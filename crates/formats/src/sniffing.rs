@@ -120,7 +120,7 @@ fn is_number(text: &str) -> bool {
 }
 
 /// `2026-11-24`
-fn is_date(text: &str) -> bool {
+pub(super) fn is_date(text: &str) -> bool {
     let Some((date, "")) = text.split_at_checked(10) else { return false };
     let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     let mut parts = date.split('-');

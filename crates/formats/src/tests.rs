@@ -240,7 +240,9 @@ fn damage_that_is_noticed_is_told_and_what_was_read_is_shown() {
         let at = wrong.len() - 6;
         wrong[at] ^= 1;
         assert!(of("x.csv.gz", &wrong).starts_with("it is damaged: its gzip stream is wrong"));
-        assert!(of("x.csv.gz", &[good, b"more".to_vec()].concat()).starts_with("it is damaged: its gzip"));
+        assert!(
+            of("x.csv.gz", &[good, b"more than a header has".to_vec()].concat()).contains("behind its gzip stream")
+        );
     }
     let half = previewed("x.csv.gz", &packed(&lines[..50_000])[..5_000]);
     assert_eq!((half.row_count, half.rows.len()), (None, 5));
@@ -342,4 +344,13 @@ proptest! {
             prop_assert!(preview.rows.iter().all(|row| row.len() == columns));
         }
     }
+}
+
+#[test]
+fn a_key_that_comes_twice_in_a_line_of_json_counts_once_and_is_told() {
+    let preview = previewed("x.jsonl", b"{\"a\":1,\"b\":2,\"a\":3}\n{\"b\":4}\n");
+    assert_eq!(preview.rows, [[Some("3".to_owned()), Some("2".to_owned())], [None, Some("4".to_owned())]]);
+    assert_eq!((preview.row_count, preview.num_bad_lines), (Some(2), 1));
+    assert!(preview.bad_lines[0].problem.contains("\"a\" is there twice"), "{:?}", preview.bad_lines);
+    assert!(preview.schema.unwrap().columns[0].nullable, "the second line has none");
 }

@@ -17,13 +17,29 @@ pub(super) mod physical {
 
 const CONVERTED_UTF8: i64 = 0;
 const CONVERTED_ENUM: i64 = 4;
+const CONVERTED_DECIMAL: i64 = 5;
+const CONVERTED_UINT_8: i64 = 11;
+const CONVERTED_UINT_16: i64 = 12;
+const CONVERTED_INT_8: i64 = 15;
+const CONVERTED_INT_16: i64 = 16;
+const NARROW: [i64; 4] = [CONVERTED_UINT_8, CONVERTED_UINT_16, CONVERTED_INT_8, CONVERTED_INT_16];
 const CONVERTED_JSON: i64 = 19;
+const CONVERTED_BSON: i64 = 20;
 const CONVERTED_INTERVAL: i64 = 21;
 const LOGICAL_STRING: i16 = 1;
 const LOGICAL_ENUM: i16 = 4;
+const LOGICAL_DECIMAL: i16 = 5;
 const LOGICAL_TIME: i16 = 7;
+const LOGICAL_INTEGER: i16 = 10;
 const LOGICAL_JSON: i16 = 12;
+const LOGICAL_BSON: i16 = 13;
 const LOGICAL_UUID: i16 = 14;
+const LOGICAL_VARIANT: i16 = 16;
+const LOGICAL_GEOMETRY: i16 = 17;
+const LOGICAL_GEOGRAPHY: i16 = 18;
+
+/// The longest decimals for which the arrow crate has a type.
+const DECIMAL_BYTES_MAX: i64 = 32;
 
 /// The meaning of a leaf beyond its arrow type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,12 +58,23 @@ pub(super) enum LeafKind {
     Enum,
     /// A time of day in UTC.
     TimeUtc,
+    /// An integer of fewer bits than it is stored in. It is read as it is stored: the arrow crate drops the other bits.
+    Narrow(&'static str),
+    /// A number of any length, read as bytes: the arrow crate has no type for it, or panics where a value is longer than its type.
+    Decimal {
+        precision: i64,
+        scale: i64,
+    },
+    /// Bytes of a format with this name.
+    Bytes(&'static str),
+    /// The names of the fields of a variant. The group around it is one value.
+    VariantMetadata,
 }
 
 impl LeafKind {
     /// The crate is told less of it than the file says.
     pub(super) fn is_read_as_bytes(self) -> bool {
-        matches!(self, Self::Int96 | Self::Interval | Self::Text)
+        matches!(self, Self::Int96 | Self::Interval | Self::Text | Self::Decimal { .. } | Self::Narrow(_))
     }
 }
 
@@ -82,6 +109,25 @@ impl Element<'_> {
             {
                 LeafKind::Text
             }
+            (Some(physical::INT32), _) if is_annotated(&[LOGICAL_INTEGER], &NARROW) => {
+                let logical = logical.as_ref().and_then(|logical| logical.fields(LOGICAL_INTEGER));
+                let by_logical = logical.map(|integer| (integer.number(1), integer.is_true(2)));
+                match (by_logical, converted) {
+                    (Some((Some(8), false)), _) | (None, Some(CONVERTED_UINT_8)) => LeafKind::Narrow("uint8"),
+                    (Some((Some(16), false)), _) | (None, Some(CONVERTED_UINT_16)) => LeafKind::Narrow("uint16"),
+                    (Some((Some(8), true)), _) | (None, Some(CONVERTED_INT_8)) => LeafKind::Narrow("int8"),
+                    (Some((Some(16), true)), _) | (None, Some(CONVERTED_INT_16)) => LeafKind::Narrow("int16"),
+                    _ => LeafKind::Plain,
+                }
+            }
+            (Some(physical::INT32 | physical::INT64 | physical::BYTES | physical::FIXED), _)
+                if is_annotated(&[LOGICAL_DECIMAL], &[CONVERTED_DECIMAL]) =>
+            {
+                self.decimal(logical.as_ref())
+            }
+            (Some(physical::BYTES), _) if is_annotated(&[LOGICAL_BSON], &[CONVERTED_BSON]) => LeafKind::Bytes("bson"),
+            (Some(physical::BYTES), _) if is_logical(LOGICAL_GEOMETRY) => LeafKind::Bytes("geometry"),
+            (Some(physical::BYTES), _) if is_logical(LOGICAL_GEOGRAPHY) => LeafKind::Bytes("geography"),
             _ if is_annotated(&[LOGICAL_ENUM], &[CONVERTED_ENUM]) => LeafKind::Enum,
             _ if is_logical(LOGICAL_TIME) => {
                 let time = logical.as_ref().and_then(|logical| logical.fields(LOGICAL_TIME));
@@ -89,6 +135,31 @@ impl Element<'_> {
             }
             _ => LeafKind::Plain,
         }
+    }
+
+    /// Plain where the arrow crate has a type for it.
+    fn decimal(&self, logical: Option<&Fields<'_>>) -> LeafKind {
+        let decimal = logical.and_then(|logical| logical.fields(LOGICAL_DECIMAL));
+        let (precision, scale) = match decimal {
+            Some(decimal) => (decimal.number(2), decimal.number(1)),
+            None => (self.fields.number(8), self.fields.number(7)),
+        };
+        let (precision, scale) = (precision.unwrap_or(0), scale.unwrap_or(0));
+        let bytes = match self.physical() {
+            Some(physical::INT32) => 4,
+            Some(physical::INT64) => 8,
+            Some(physical::FIXED) => self.fields.number(2).unwrap_or(0),
+            _ => 0,
+        };
+        // log10(2), so that a number of so many bytes has all digits of so many decimal places.
+        let digits_max = (8 * bytes.clamp(0, DECIMAL_BYTES_MAX) - 1) * 30_103 / 100_000;
+        let is_within = (1..=digits_max).contains(&precision) && (0..=precision).contains(&scale);
+        let has_type = is_within && bytes <= DECIMAL_BYTES_MAX;
+        if has_type { LeafKind::Plain } else { LeafKind::Decimal { precision, scale } }
+    }
+
+    fn is_variant(&self) -> bool {
+        self.fields.fields(10).as_ref().and_then(Fields::first) == Some(LOGICAL_VARIANT)
     }
 }
 
@@ -118,6 +189,8 @@ impl<'a> Elements<'a> {
         let (mut roots, mut leaves): (Vec<Root>, Vec<LeafKind>) = (Vec::new(), Vec::new());
         // How many children each group that is open still has.
         let mut open: Vec<i64> = Vec::new();
+        // How many groups are open at the children of a variant.
+        let mut depth_in_variant = None;
         for (index, bytes) in list.iter().enumerate() {
             let fields = Fields::parse(bytes)?;
             let children = fields.number(5).unwrap_or(0);
@@ -135,7 +208,11 @@ impl<'a> Elements<'a> {
             let is_leaf = index > 0 && fields.has(1) && children <= 0;
             let element = Element { fields, leaf: is_leaf.then_some(leaves.len()) };
             if is_leaf {
-                leaves.push(element.kind());
+                let is_metadata =
+                    depth_in_variant == Some(open.len()) && element.fields.binary(4) == Some(b"metadata".as_slice());
+                leaves.push(if is_metadata { LeafKind::VariantMetadata } else { element.kind() });
+            } else if children > 0 && element.is_variant() {
+                depth_in_variant = Some(open.len() + 1);
             }
             all.push(element);
             if let Some(root) = roots.last_mut() {

@@ -14,6 +14,7 @@ mod tests;
 mod thrift;
 mod types;
 mod values;
+mod variant;
 
 use super::Fault;
 use super::source::Source;

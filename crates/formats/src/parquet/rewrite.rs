@@ -58,7 +58,7 @@ impl Rewrite {
                 fields.set_number(1, I32, physical::FIXED);
                 fields.set_number(2, I32, 12);
             }
-            Some(LeafKind::Text) => {
+            Some(LeafKind::Text | LeafKind::Decimal { .. } | LeafKind::Narrow(_)) => {
                 without_annotations(&mut fields);
                 with_readable_name(&mut fields);
             }

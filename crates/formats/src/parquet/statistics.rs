@@ -5,13 +5,14 @@
 
 use super::footer::Footer;
 use super::leaf::{LeafKind, Root};
-use super::values::shown_values;
+use super::values::{integers_of, shown_values};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, UInt64Array};
-use arrow_cmp::make_comparator;
-use arrow_schema::{DataType, SortOptions};
+use arrow_cmp::{DynComparator, make_comparator};
+use arrow_schema::{ArrowError, DataType, SortOptions};
 use lakeshore::model::preview::ColumnStatistics;
+use num_bigint::BigInt;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::basic::{ColumnOrder, SortOrder, Type};
 use parquet::file::metadata::ColumnChunkMetaData;
@@ -97,11 +98,12 @@ fn values(footer: &Footer, field: usize, leaf: usize) -> (Option<u64>, Bound, Bo
     let (Ok(mins), Ok(maxes)) = (converter.row_group_mins(groups()), converter.row_group_maxes(groups())) else {
         return (num_nulls, Bound::default(), Bound::default());
     };
-    if !is_believed || has_nan(&mins) || has_nan(&maxes) || contradict(&mins, &maxes) {
+    let kind = footer.leaves[leaf];
+    if !is_believed || has_nan(&mins) || has_nan(&maxes) || contradict(&mins, &maxes, kind) {
         return (num_nulls, Bound::default(), Bound::default());
     }
     let bound = |values: &ArrayRef, wanted, cut: &dyn Fn(usize) -> bool| {
-        let Some(at) = extreme(values, nulls.as_ref(), footer, wanted, cut) else { return Bound::default() };
+        let Some(at) = extreme(values, nulls.as_ref(), footer, leaf, wanted, cut) else { return Bound::default() };
         let mut shown = Vec::new();
         shown_values(&values.slice(at, 1), &footer.leaves[leaf..=leaf], &mut shown);
         match (cut(at), shown.pop().flatten()) {
@@ -151,9 +153,23 @@ fn has_nan(values: &ArrayRef) -> bool {
     }
 }
 
+/// Numbers that are read as bytes are compared as numbers.
+fn comparator(left: &ArrayRef, right: &ArrayRef, kind: LeafKind) -> Result<DynComparator, ArrowError> {
+    if !matches!(kind, LeafKind::Decimal { .. }) {
+        return make_comparator(left, right, SortOptions::default());
+    }
+    let numbers = |array: &ArrayRef| {
+        let integers = integers_of(array)?;
+        let too_long = |length| ArrowError::NotYetImplemented(format!("a decimal of {length} bytes"));
+        (0..array.len()).map(|row| integers(row).map_err(too_long)).collect::<Result<Vec<BigInt>, _>>()
+    };
+    let (left, right) = (numbers(left)?, numbers(right)?);
+    Ok(Box::new(move |one, other| left[one].cmp(&right[other])))
+}
+
 /// A least value that is greater than the greatest.
-fn contradict(mins: &ArrayRef, maxes: &ArrayRef) -> bool {
-    let Ok(compare) = make_comparator(mins, maxes, SortOptions::default()) else { return true };
+fn contradict(mins: &ArrayRef, maxes: &ArrayRef, kind: LeafKind) -> bool {
+    let Ok(compare) = comparator(mins, maxes, kind) else { return true };
     let are_known = |group: usize| mins.is_valid(group) && maxes.is_valid(group);
     (0..mins.len().min(maxes.len())).any(|group| are_known(group) && compare(group, group) == Ordering::Greater)
 }
@@ -163,6 +179,7 @@ fn extreme(
     values: &ArrayRef,
     nulls: Option<&UInt64Array>,
     footer: &Footer,
+    leaf: usize,
     wanted: Ordering,
     is_cut: &dyn Fn(usize) -> bool,
 ) -> Option<usize> {
@@ -174,7 +191,7 @@ fn extreme(
     if values.len() != parquet.num_row_groups() {
         return None;
     }
-    let compare = make_comparator(values, values, SortOptions::default()).ok()?;
+    let compare = comparator(values, values, footer.leaves[leaf]).ok()?;
     let mut found = None;
     for group in 0..values.len() {
         match found {

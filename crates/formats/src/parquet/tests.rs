@@ -381,3 +381,69 @@ fn texts_in_lists_are_quoted_where_they_would_be_taken_for_something_else() {
     super::values::shown_values(&lists.finish(), &[], &mut shown);
     assert_eq!(shown[0].as_deref(), Some(r#"[a, "null", null, "x, y", "", "say \"é\""]"#));
 }
+
+fn decimal(kind: i64, length: i64, precision: i64, scale: i64) -> Fields<'static> {
+    element("d", &[(1, kind), (2, length), (6, 5), (7, scale), (8, precision)])
+}
+
+#[test]
+fn decimals_of_any_length_are_shown_with_all_their_digits() {
+    let fixed = |length: usize, numbers: &[i128]| -> Vec<u8> {
+        let bytes = |number: &i128| {
+            let fill = if *number < 0 { 0xff } else { 0 };
+            [vec![fill; length.saturating_sub(16)], number.to_be_bytes()[16_usize.saturating_sub(length)..].to_vec()]
+                .concat()
+        };
+        numbers.iter().flat_map(bytes).collect()
+    };
+    for (length, precision, scale, expected) in [
+        (33, 77, 3, ["123456789012345678901234567890.123", "-0.005"]),
+        (20, 38, 0, ["123456789012345678901234567890123", "-5"]),
+        (16, 38, 33, ["0.123456789012345678901234567890123", "-0.000000000000000000000000000000005"]),
+        (16, 50, 2, ["1234567890123456789012345678901.23", "-0.05"]),
+        (64, 10, -2, ["123456789012345678901234567890123E+2", "-5E+2"]),
+    ] {
+        let values = fixed(length, &[123_456_789_012_345_678_901_234_567_890_123, -5]);
+        let length = i64::try_from(length).unwrap();
+        let preview = file(2, vec![column(decimal(physical::FIXED, length, precision, scale), values)]).read();
+        assert_eq!(kinds(&preview), [format!("d decimal({precision}, {scale})")]);
+        assert_eq!(cells(&preview, 0), expected);
+    }
+    let short = file(2, vec![column(decimal(physical::FIXED, 8, 30, 2), fixed(8, &[123, -5]))]).read();
+    assert_eq!(cells(&short, 0), ["1.23", "-0.05"]);
+    let mut bytes = file(3, vec![texts(decimal(physical::BYTES, 0, 38, 2), &[&[1], &[0xff; 40], &[1, 0]])]);
+    bytes.columns[0] = std::mem::replace(&mut bytes.columns[0], integers(element("x", &[]), &[]))
+        .with_statistics(&[(5, &[1, 0]), (6, &[0xff])], &[]);
+    bytes.orders = Some(vec![1]);
+    let bytes = bytes.read();
+    assert_eq!(cells(&bytes, 0), ["0.01", "-0.01", "2.56"]);
+    assert_eq!(bounds(&bytes.statistics[0]), (Some("-0.01"), Some("2.56")), "numbers, not bytes");
+    let long = file(2, vec![longs(decimal(physical::INT64, 0, 30, 2), &[1, -999_999_999])]).read();
+    assert_eq!((kinds(&long), cells(&long, 0)), (vec!["d decimal(30, 2)".to_owned()], vec!["0.01", "-9999999.99"]));
+}
+
+#[test]
+fn an_integer_that_is_too_large_for_its_type_is_shown_as_it_is_stored() {
+    for (converted, kind) in [(15, "int8"), (16, "int16"), (11, "uint8"), (12, "uint16")] {
+        let column = integers(element("n", &[(1, physical::INT32), (6, converted)]), &[100, 70_000, -1]);
+        let preview = file(3, vec![column]).read();
+        assert_eq!(kinds(&preview), [format!("n {kind}")]);
+        assert_eq!(cells(&preview, 0), ["100", "70000", "-1"]);
+    }
+}
+
+#[test]
+fn a_variant_is_shown_as_json_and_a_damaged_one_leaves_the_others_readable() {
+    let bytes = |name| element(name, &[(1, physical::BYTES)]);
+    // From the specification of the encoding: version 1, and the names of fields; an object, a text, and half of an object.
+    let one_name: &[u8] = &[1, 1, 0, 1, b'a'];
+    let metadata = texts(bytes("metadata"), &[one_name, &[1, 0, 0], one_name]);
+    let value = texts(bytes("value"), &[&[2, 1, 0, 0, 2, 0x0c, 7], b"\x09hi", &[2, 1, 0]]);
+    let id = integers(element("id", &[(1, physical::INT32)]), &[1, 2, 3]);
+    let mut file = file(3, vec![id, metadata, value]);
+    file.groups.push((1, logical(element("v", &[(5, 2)]), 16, &Fields::default())));
+    let preview = file.read();
+    assert_eq!(kinds(&preview), ["id int32", "v variant"]);
+    assert_eq!(cells(&preview, 1)[..2], [r#"{"a":7}"#, "\"hi\""]);
+    assert!(cells(&preview, 1)[2].starts_with("damaged: "), "{:?}", preview.rows);
+}

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 const TRUE: u8 = 1;
 const FALSE: u8 = 2;
+const BYTE: u8 = 3;
 pub(super) const I32: u8 = 5;
 pub(super) const I64: u8 = 6;
 pub(super) const BINARY: u8 = 8;
@@ -62,8 +63,12 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn number(&self, id: i16) -> Option<i64> {
-        let field = self.field(id).filter(|field| matches!(field.kind, 4..=6))?;
-        Some(unzigzag(Reader { bytes: &field.value }.varint()?))
+        let field = self.field(id)?;
+        match field.kind {
+            BYTE => field.value.first().map(|byte| i64::from(byte.cast_signed())),
+            4..=6 => Some(unzigzag(Reader { bytes: &field.value }.varint()?)),
+            _ => None,
+        }
     }
 
     pub(super) fn binary(&self, id: i16) -> Option<&[u8]> {

@@ -22,6 +22,10 @@ fn whole_words(kind: &DataType, leaves: &mut Iter<'_, LeafKind>) -> String {
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
             format!("list<{}>", whole_words(item.data_type(), leaves))
         }
+        DataType::Struct(fields) if is_variant(fields, leaves.as_slice()) => {
+            skip_leaves(kind, leaves);
+            "variant".into()
+        }
         DataType::Struct(fields) => format!("struct<{}>", fields_words(fields, leaves)),
         DataType::Map(entries, _) => match entries.data_type() {
             DataType::Struct(pair) if pair.len() == 2 => {
@@ -34,6 +38,33 @@ fn whole_words(kind: &DataType, leaves: &mut Iter<'_, LeafKind>) -> String {
     }
 }
 
+/// Whether a group is a variant. `leaves` are those from its first on.
+pub(super) fn is_variant(fields: &Fields, leaves: &[LeafKind]) -> bool {
+    let mut at = 0;
+    for field in fields {
+        if field.name() == "metadata" && !field.data_type().is_nested() {
+            return leaves.get(at) == Some(&LeafKind::VariantMetadata);
+        }
+        at += num_leaves(field.data_type());
+    }
+    false
+}
+
+pub(super) fn skip_leaves(kind: &DataType, leaves: &mut Iter<'_, LeafKind>) {
+    *leaves = leaves.as_slice().get(num_leaves(kind)..).unwrap_or_default().iter();
+}
+
+pub(super) fn num_leaves(kind: &DataType) -> usize {
+    match kind {
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::Map(item, _) => num_leaves(item.data_type()),
+        DataType::Struct(fields) => fields.iter().map(|field| num_leaves(field.data_type())).sum(),
+        _ => 1,
+    }
+}
+
 fn leaf_words(kind: &DataType, leaf: LeafKind) -> String {
     match (leaf, kind) {
         (LeafKind::Int96, _) => "timestamp[ns]".into(),
@@ -41,6 +72,8 @@ fn leaf_words(kind: &DataType, leaf: LeafKind) -> String {
         (LeafKind::Uuid, _) => "uuid".into(),
         (LeafKind::Text, _) => "string".into(),
         (LeafKind::Enum, _) => "enum".into(),
+        (LeafKind::Decimal { precision, scale }, _) => format!("decimal({precision}, {scale})"),
+        (LeafKind::Bytes(name) | LeafKind::Narrow(name), _) => name.into(),
         (LeafKind::TimeUtc, DataType::Time32(unit) | DataType::Time64(unit)) => {
             format!("time[{}, UTC]", unit_words(*unit))
         }

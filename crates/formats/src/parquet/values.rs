@@ -4,15 +4,19 @@
 //! and bytes are written by the arrow crate.
 
 use super::leaf::LeafKind;
+use super::types::{is_variant, skip_leaves};
+use super::variant::Variants;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    ArrowPrimitiveType, Date32Type, Time32MillisecondType, Time64MicrosecondType, Time64NanosecondType,
-    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+    ArrowPrimitiveType, Date32Type, Int32Type, Int64Type, Time32MillisecondType, Time64MicrosecondType,
+    Time64NanosecondType, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType,
 };
 use arrow_array::{Array, FixedSizeBinaryArray, PrimitiveArray};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::{ArrowError, DataType, TimeUnit};
 use lakeshore::model::preview::CELL_CHARACTERS_MAX;
+use num_bigint::BigInt;
 use std::fmt::{self, Write};
 use std::slice::Iter;
 
@@ -34,7 +38,7 @@ pub(super) fn shown_values(array: &dyn Array, leaves: &[LeafKind], values: &mut 
         Some(match written {
             Ok(Ok(())) => cell.text,
             _ if cell.characters_left == 0 => cell.text + "…",
-            _ => format!("not supported: a value of type {}", array.data_type()),
+            _ => format!("not supported: a value of type {}", super::types::words(array.data_type(), leaves)),
         })
     }));
 }
@@ -59,6 +63,9 @@ enum Printer<'a> {
     /// A number, and how it is written.
     Number(Box<dyn Fn(usize) -> i64 + 'a>, NumberFormat),
     Fixed(&'a FixedSizeBinaryArray, fn(&[u8], &mut Cell) -> fmt::Result),
+    /// A decimal, and its scale.
+    Decimal(Integers<'a>, i64),
+    Variant(Variants),
     List(Box<dyn Fn(usize) -> std::ops::Range<usize> + 'a>, Nullable<'a>),
     Struct(Vec<(&'a str, Nullable<'a>)>),
     Map(Box<dyn Fn(usize) -> std::ops::Range<usize> + 'a>, Nullable<'a>, Nullable<'a>),
@@ -109,6 +116,11 @@ impl<'a> Printer<'a> {
                 let range = move |row: usize| offset(offsets[row])..offset(offsets[row + 1]);
                 Self::List(Box::new(range), Nullable::new(list.values(), leaves)?)
             }
+            DataType::Struct(fields) if is_variant(fields, leaves.as_slice()) => {
+                let variants = Variants::new(array.as_struct(), leaves.as_slice())?;
+                skip_leaves(kind, leaves);
+                Self::Variant(variants)
+            }
             DataType::Struct(fields) => {
                 let columns = array.as_struct().columns();
                 let columns = fields
@@ -147,6 +159,7 @@ impl<'a> Printer<'a> {
                 let bytes = array.as_binary::<i32>();
                 Self::TextBytes(Box::new(|row| bytes.value(row)))
             }
+            (_, LeafKind::Decimal { scale, .. }) => Self::Decimal(integers_of(array)?, scale),
             (DataType::FixedSizeBinary(12), LeafKind::Int96) => Self::Fixed(array.as_fixed_size_binary(), write_int96),
             (DataType::FixedSizeBinary(12), LeafKind::Interval) => {
                 Self::Fixed(array.as_fixed_size_binary(), write_interval)
@@ -190,6 +203,11 @@ impl<'a> Printer<'a> {
             },
             Self::Number(number, format) => write_number(number(row), *format, cell),
             Self::Fixed(array, write) => write(array.value(row), cell),
+            Self::Decimal(integer, scale) => match integer(row) {
+                Ok(integer) => write_decimal(&integer, *scale, cell),
+                Err(length) => write!(cell, "not supported: a decimal of {length} bytes"),
+            },
+            Self::Variant(variants) => variants.write(row, cell),
             Self::List(range, items) => {
                 cell.write_char('[')?;
                 for (position, row) in range(row).enumerate() {
@@ -220,6 +238,41 @@ impl<'a> Printer<'a> {
             }
         }
     }
+}
+
+/// The integer of each row, or the length of one that is too long.
+pub(super) type Integers<'a> = Box<dyn Fn(usize) -> Result<BigInt, usize> + 'a>;
+
+/// The integers of a column of decimals. They may be of any length.
+pub(super) fn integers_of<'a>(array: &'a dyn Array) -> Result<Integers<'a>, ArrowError> {
+    /// The time to write a number grows with the square of its length.
+    const BYTES_MAX: usize = 4096;
+    fn integer(bytes: &[u8]) -> Result<BigInt, usize> {
+        if bytes.len() > BYTES_MAX { Err(bytes.len()) } else { Ok(BigInt::from_signed_bytes_be(bytes)) }
+    }
+    Ok(match array.data_type() {
+        DataType::Int32 => {
+            let numbers = numbers::<Int32Type>(array);
+            Box::new(move |row| Ok(numbers(row).into()))
+        }
+        DataType::Int64 => {
+            let numbers = numbers::<Int64Type>(array);
+            Box::new(move |row| Ok(numbers(row).into()))
+        }
+        DataType::Binary => {
+            let bytes = array.as_binary::<i32>();
+            Box::new(|row| integer(bytes.value(row)))
+        }
+        DataType::BinaryView => {
+            let bytes = array.as_binary_view();
+            Box::new(|row| integer(bytes.value(row)))
+        }
+        DataType::FixedSizeBinary(_) => {
+            let bytes = array.as_fixed_size_binary();
+            Box::new(|row| integer(bytes.value(row)))
+        }
+        other => return Err(ArrowError::NotYetImplemented(other.to_string())),
+    })
 }
 
 fn offset(offset: i32) -> usize {
@@ -323,6 +376,21 @@ fn write_int96(bytes: &[u8], cell: &mut Cell) -> fmt::Result {
     write_timestamp(days * NANOSECONDS_PER_DAY + i128::from(i64::from_le_bytes(*nanoseconds)), cell)
 }
 
+/// The integer divided by ten to the power of the scale.
+fn write_decimal(number: &BigInt, scale: i64, cell: &mut Cell) -> fmt::Result {
+    const ZEROS_MAX: usize = 4096;
+    match usize::try_from(scale) {
+        Ok(0) => write!(cell, "{number}"),
+        Ok(scale) if scale <= ZEROS_MAX => {
+            let digits = format!("{:0>1$}", number.magnitude(), scale + 1);
+            let (whole, part) = digits.split_at(digits.len() - scale);
+            let sign = if number.sign() == num_bigint::Sign::Minus { "-" } else { "" };
+            write!(cell, "{sign}{whole}.{part}")
+        }
+        _ => write!(cell, "{number}E{:+}", -i128::from(scale)),
+    }
+}
+
 /// Three numbers, none of which is worth a number of another.
 fn write_interval(bytes: &[u8], cell: &mut Cell) -> fmt::Result {
     let mut numbers = bytes.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes));
@@ -339,7 +407,7 @@ fn write_uuid(bytes: &[u8], cell: &mut Cell) -> fmt::Result {
 }
 
 /// A value as it is shown: what is too long ends its own writing.
-struct Cell {
+pub(super) struct Cell {
     text: String,
     characters_left: usize,
 }
