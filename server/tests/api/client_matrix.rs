@@ -31,7 +31,8 @@ const NAMES: [&str; 13] = [
     "~tilde,comma.csv",
 ];
 /// More than fits into the buffers between a client, a proxy and the server.
-const REFUSED_BYTES: u64 = 64 << 20;
+const REFUSED_FORM_BYTES: u64 = 64 << 20;
+const REFUSED_BYTES: u64 = 24 << 20;
 const LARGE_BYTES: usize = 8 << 20;
 
 const FORM: &str = "form";
@@ -147,7 +148,8 @@ impl Scene<'_> {
     fn check_refusals(&self, client: &Client) {
         let mut jobs: Vec<(Job, &str)> = Vec::new();
         for &kind in client.kinds {
-            jobs.push((self.job(kind, "refused.bin", "refused", self.ended), "409"));
+            let file = if kind == FORM { "refused-form" } else { "refused" };
+            jobs.push((self.job(kind, "refused.bin", file, self.ended), "409"));
         }
         jobs.push((self.job(PUT, "refused.bin", "refused", self.open), "413"));
         let (jobs, statuses): (Vec<Job>, Vec<&str>) = jobs.into_iter().unzip();
@@ -177,14 +179,16 @@ fn write_files(folder: &Path) {
     }
     large.truncate(LARGE_BYTES);
     fs::write(folder.join("large"), large).unwrap();
-    // A hole, which takes no room.
-    File::create(folder.join("refused")).unwrap().set_len(REFUSED_BYTES).unwrap();
+    // Holes, which take no room.
+    for (name, bytes) in [("refused-form", REFUSED_FORM_BYTES), ("refused", REFUSED_BYTES)] {
+        File::create(folder.join(name)).unwrap().set_len(bytes).unwrap();
+    }
 }
 
 /// Skips the client where it is not here, and says how to get it.
 async fn check(client: Option<Client>, name: &str, remedy: &str) {
     let Some(client) = client else { return skipped(&format!("{name} is not here: {remedy}")) };
-    let server = TestServer::start_with(&["--max-upload-size", "32MB"]).await;
+    let server = TestServer::start_with(&["--max-upload-size", "16MB"]).await;
     let folder = tempfile::tempdir().unwrap();
     write_files(folder.path());
     let proxy = Nginx::start(folder.path(), &server.url);
