@@ -9,7 +9,7 @@ use leptos_meta::MetaTags;
 use std::collections::BTreeMap;
 
 /// Addresses of what the pages load. Absent where no site was built: the pages then work without scripts.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Assets {
     pub script: Option<String>,
     pub wasm: Option<String>,
@@ -26,6 +26,9 @@ pub struct Assets {
 
 const DESCRIPTION: &str = "Lakeshore, the way into a data lake: what has landed, what is late or failed, and files sent by script or by hand.";
 
+/// Of pages without scripts.
+const PLAIN: &str = "These pages come without scripts. They do not change by themselves, and send no files: use the command, or the API.";
+
 /// The element with the links to the page's code.
 const CODE: &str = "code";
 
@@ -34,6 +37,7 @@ pub fn shell(assets: Assets, path: &str) -> impl IntoView + use<> {
     let Assets { script, wasm, loader, mut parts, stylesheet, hasher, reload } = assets;
     let part = Page::at(path).and_then(|page| parts.remove(page.part())).unwrap_or_default();
     let code = links(script.iter().cloned().chain(loader).collect(), wasm.iter().cloned().chain(part).collect());
+    let is_plain = script.is_none();
     let start = script.as_ref().zip(wasm.as_ref()).map(|(script, wasm)| start_script(script, wasm, hasher.as_deref()));
     view! {
         <!DOCTYPE html>
@@ -53,6 +57,7 @@ pub fn shell(assets: Assets, path: &str) -> impl IntoView + use<> {
                 <MetaTags/>
             </head>
             <body>
+                {is_plain.then(|| view! { <p class="notice" role="note">{PLAIN}</p> })}
                 <App/>
             </body>
         </html>

@@ -98,6 +98,13 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let router = lakeshore_http::router(door.clone(), site::router());
     let networks = Arc::new(options.network_policy());
     tracing::info!("{networks}");
+    if let Some(url) = options.public_url.as_ref().filter(|url| !url.prefix().is_empty()) {
+        tracing::warn!(
+            "{url} has a path: the proxy in front has to leave {} out of what it passes on, and the pages come without scripts, \
+             so that they do not change by themselves and send no files; give the server a host name of its own for all of them",
+            url.prefix()
+        );
+    }
     let serving = serve(listener, threads, door.clone(), router, networks, connection_limits);
     let mut server = tokio::spawn(serving);
     say(&format!("listening on http://{address}"));

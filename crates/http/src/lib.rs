@@ -21,6 +21,7 @@ pub mod networks;
 pub mod outside;
 mod pace;
 mod pages;
+mod prefix;
 mod proxied;
 pub mod readiness;
 pub mod refusal_log;
@@ -79,7 +80,8 @@ pub fn router(door: Arc<Door>, site: Router<Arc<Door>>) -> Router {
         .route("/fn/{*name}", post(pages::server_function))
         .route("/sign-in/link", get(sign_in::sign_in_by_link))
         .merge(site)
-        .fallback(pages::page);
+        .fallback(pages::page)
+        .layer(middleware::from_fn(prefix::below_prefix));
     let rest = rest::router()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))

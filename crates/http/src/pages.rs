@@ -7,6 +7,8 @@ use super::error::HttpError;
 use super::form_refusal;
 use super::gather::SMALL_BODY_BYTES_MAX;
 use super::networks::ClientInfo;
+use super::outside::outside_address;
+use super::prefix::Prefix;
 use super::spool::Whole;
 use app::api::sessions::WriteCookie;
 use app::api::trash::WriteRefusal;
@@ -14,10 +16,11 @@ use app::api::{LakeRoot, ReadinessCheck, Site};
 use app::error::ApiError;
 use app::query::local;
 use app::refusal::{self, FormRefusal};
+use app::shell::Assets;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use lakeshore::model::access::key::{Caller, Secret};
 use lakeshore::model::access::shares::Holder;
@@ -51,11 +54,15 @@ pub async fn page(
     if let Some(moved) = moved(request.uri()) {
         return Redirect::permanent(&moved).into_response();
     }
-    let context = match context(&door, &credentials, &client, request.headers()).await {
+    let site = site_of(&request, &client, credentials.is_guest());
+    let context = match context(&door, &credentials, &client, site).await {
         Ok(context) => context,
         Err(error) => return HttpError::Lake(error).into_response(),
     };
-    let assets = door.assets.clone();
+    let mut assets = door.assets.clone();
+    if request.extensions().get::<Prefix>().is_some() {
+        assets = Arc::new(without_scripts(&assets));
+    }
     let path = path.to_owned();
     // Once it was brought it is shown here or nowhere.
     let refusal = door.form_refusals.read(request.headers(), credentials.session());
@@ -109,7 +116,8 @@ async fn call(
     client: &ClientInfo,
     request: Request<Body>,
 ) -> Result<Response, HttpError> {
-    let context = context(door, credentials, client, request.headers()).await?;
+    let site = site_of(&request, client, credentials.is_guest());
+    let context = context(door, credentials, client, site).await?;
     let caller = credentials.caller(&door.lake, None).await?;
     let is_stranger = caller.may_do_anything().is_err();
     let ClientNetwork(network) = ClientNetwork::of(request.extensions());
@@ -202,10 +210,9 @@ async fn context(
     door: &Door,
     credentials: &Credentials,
     client: &ClientInfo,
-    headers: &HeaderMap,
+    site: Site,
 ) -> Result<impl Fn() + Clone + Send + Sync + 'static, lakeshore::Error> {
     let caller: Caller = credentials.caller(&door.lake, None).await?;
-    let site = site_of(headers, client, credentials.is_guest());
     let lake = door.lake.clone();
     let client = *client;
     let cookie = WriteCookie(Arc::new(move |session| session_cookie(session, &client).to_string()));
@@ -226,11 +233,20 @@ async fn context(
 }
 
 /// The server's address as the browser wrote it.
-fn site_of(headers: &HeaderMap, client: &ClientInfo, is_open: bool) -> Site {
+fn site_of(request: &Request, client: &ClientInfo, is_open: bool) -> Site {
     // It stands in command lines that people copy. Its characters were judged before (`hosts.rs`).
-    let host = client.hosts(headers).next().unwrap_or("127.0.0.1:3000");
-    let scheme = if client.is_by_tls { "https" } else { "http" };
-    Site { origin: format!("{scheme}://{host}"), is_open }
+    let outside = outside_address(request.version(), request.headers(), request.extensions());
+    let origin = outside.unwrap_or_else(|| {
+        let host = client.hosts(request.headers()).next().unwrap_or("127.0.0.1:3000");
+        let scheme = if client.is_by_tls { "https" } else { "http" };
+        format!("{scheme}://{host}")
+    });
+    Site { origin, is_open }
+}
+
+/// The pages alone: below a prefix their scripts would ask for addresses of another server.
+fn without_scripts(assets: &Assets) -> Assets {
+    Assets { stylesheet: assets.stylesheet.clone(), ..Assets::default() }
 }
 
 /// The policy of a page. What the server serves is not trusted because it is served here, as people put files into the lake:

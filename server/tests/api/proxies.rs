@@ -1,6 +1,7 @@
 //! Who needs no key, by network; and what a proxy in front may say of the client.
 
-use crate::server::{TestServer, answer, assert_refused, location};
+use crate::nginx::Nginx;
+use crate::server::{TestServer, answer, assert_refused, location, skipped};
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -169,4 +170,80 @@ async fn the_cookie_and_the_address_of_the_site_follow_a_trusted_proxy_alone() {
     assert_refused(evil, 42100, "evil.example");
     let hidden = [("X-Forwarded-Host", "lake.example.com"), ("Host", "evil.example")];
     assert_refused(list(&server, "127.0.0.3", &hidden).await, 42100, "(Host)");
+}
+
+/// The addresses that a page leads to on this server.
+fn addresses_in(page: &str) -> Vec<&str> {
+    let behind = |attribute: &str| page.split(attribute).skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    let all: Vec<Vec<&str>> = [" href=\"", " src=\"", " action=\""].into_iter().map(behind).collect();
+    all.concat().into_iter().filter(|address| address.starts_with('/')).collect()
+}
+
+#[tokio::test]
+async fn pages_behind_a_proxy_that_strips_a_prefix_lead_to_pages_below_it() {
+    let server = TestServer::start_with(&["--trusted-proxy", "127.0.0.1"]).await;
+    let id = server.start_sync("/data/t", "IncrementalSync").await;
+    let sent = server.upload_request(&format!("sync_id={id}"), &[("a.csv", b"x,y\n1,2\n")]).bearer_auth(&server.key);
+    assert_eq!(answer(sent).await.0, 200);
+    let folder = tempfile::tempdir().unwrap();
+    let locations = format!(
+        "location /lake/ {{ proxy_pass {}/; proxy_set_header Host $http_host; \
+         proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Prefix /lake; }}",
+        server.url
+    );
+    let Some(proxy) = Nginx::start_with(folder.path(), &locations) else { return skipped("nginx is not here") };
+    let get = |path: &str| server.client.get(format!("{}{path}", proxy.url)).bearer_auth(&server.key);
+    for page in ["/lake/", "/lake/syncs/1", "/lake/lake/data/t", "/lake/keys", "/lake/upload", "/lake/no-such-page"] {
+        let text = get(page).send().await.unwrap().text().await.unwrap();
+        let addresses = addresses_in(&text);
+        assert!(addresses.len() > 5, "{page}: {text}");
+        for address in addresses {
+            assert!(address.starts_with("/lake/"), "{page} leads to {address}");
+            if !address.contains("/fn/") && !address.contains("/sign-") {
+                let address = address.split('#').next().unwrap().replace("&amp;", "&");
+                let status = get(&address).send().await.unwrap().status();
+                // A build without a site has no files of it.
+                let itself = server.get(address.strip_prefix("/lake").unwrap()).bearer_auth(&server.key);
+                assert_eq!(status, itself.send().await.unwrap().status(), "{page} leads to {address}");
+                assert!(status == 200 || !address.contains("sync"), "{page} leads to {address}");
+            }
+        }
+        assert!(!text.contains("<script type=\"module\""), "{page}");
+    }
+    let moved = get("/lake/?status=Failed").send().await.unwrap();
+    assert_eq!(moved.headers()["location"], "/lake/syncs?status=Failed");
+
+    let form = |path: &str| server.client.post(format!("{}{path}", proxy.url)).header("Sec-Fetch-Site", "same-origin");
+    let signed_in = form("/lake/sign-in").form(&[("key", &server.key), ("next", &"/trash".to_owned())]);
+    let signed_in = signed_in.send().await.unwrap();
+    assert_eq!(location(&signed_in), "/lake/trash");
+    let cookie = signed_in.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    for (page, expected) in [("/lake/datasets/data/t", "/lake/datasets/data/t"), ("/lake/lake", "/lake/lake")] {
+        let fields = [("path", "/data/t"), ("policy", "warn")];
+        let sent = form("/lake/fn/schema-policy").form(&fields).header("Cookie", &cookie);
+        let sent = sent.header("Accept", "text/html").header("Referer", format!("{}{page}", proxy.url));
+        let sent = sent.send().await.unwrap();
+        let place = sent.headers()["location"].to_str().unwrap();
+        assert!(sent.status().is_redirection() && place.starts_with(expected), "{page}: {place}");
+    }
+    // Whoever comes without the proxy's word is shown no prefix.
+    let direct = server.get("/").bearer_auth(&server.key).send().await.unwrap().text().await.unwrap();
+    assert!(addresses_in(&direct).iter().all(|address| !address.starts_with("/lake/")), "{direct}");
+}
+
+#[tokio::test]
+async fn pages_below_the_path_of_the_public_address_lead_there_for_whoever_comes_from_outside() {
+    let server = TestServer::start_with(&["--public-url", "https://example.com/data/lake"]).await;
+    assert!(server.stderr().contains("/data/lake"), "{}", server.stderr());
+    let page = async |fields: &[(&str, &str)]| {
+        let request = with(server.get("/").bearer_auth(&server.key), fields);
+        request.send().await.unwrap().text().await.unwrap()
+    };
+    for fields in [[("Host", "example.com")], [("X-Forwarded-For", "192.0.2.7")], [("Via", "1.1 proxy")]] {
+        let page = page(&fields).await;
+        let addresses = addresses_in(&page);
+        assert!(addresses.len() > 5 && addresses.iter().all(|address| address.starts_with("/data/lake/")), "{page}");
+    }
+    let direct = page(&[]).await;
+    assert!(addresses_in(&direct).iter().all(|address| !address.starts_with("/data/lake/")), "{direct}");
 }
