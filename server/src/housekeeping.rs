@@ -3,7 +3,7 @@
 
 use lakeshore::model::clock_watch::ClockStep;
 use lakeshore::model::id::TrashId;
-use lakeshore::service::InspectedFiles;
+use lakeshore::service::{InspectedFiles, Recovered};
 use lakeshore::{Error, Lake};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,27 @@ pub async fn run(lake: Lake, stopping: CancellationToken) {
         inspect(&lake, &stopping),
         tell(&lake, &stopping),
     );
+}
+
+/// Finishes what the last stop has interrupted, which found no room for that at the start. What people empty of the trash
+/// meanwhile makes it. `None` when the server stops before.
+pub async fn recover_when_there_is_room(lake: &Lake, stopping: &CancellationToken) -> Option<Recovered> {
+    let mut recovering = Retried::default();
+    while waited(INTERVAL, stopping).await {
+        let mut after = TrashId(0);
+        while let Ok((Some(next), _)) = lake.remove_some_trash(after).await {
+            after = next;
+        }
+        match lake.recover_on_any_disk().await {
+            Err(Error::DiskFull) => {}
+            recovered => {
+                if let Some(recovered) = recovering.log(recovered, "finish what the last stop has interrupted") {
+                    return Some(recovered);
+                }
+            }
+        }
+    }
+    None
 }
 
 /// Looks at what is in files that have landed. While uploads come, they go first: some files are looked at, then none for a

@@ -24,6 +24,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -68,7 +69,18 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     if let Err(error) = lake.refill_reserve() {
         tracing::warn!(%error, "nothing could be set aside for a full disk");
     }
-    report(&lake.recover_on_any_disk().await.context("finishing what the last stop has interrupted")?);
+    let is_recovered = match lake.recover_on_any_disk().await {
+        Err(lakeshore::Error::DiskFull) => {
+            tracing::warn!(
+                "a disk is full, and so is what was set aside for that: what the last stop interrupted is finished when there is room; until then only reading, and emptying the trash, are possible"
+            );
+            false
+        }
+        recovered => {
+            report(&recovered.context("finishing what the last stop has interrupted")?);
+            true
+        }
+    };
 
     if let Err(error) = lake.remember_settings(options.in_words()).await {
         // A full disk is no reason not to serve.
@@ -81,6 +93,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         assets: Arc::new(assets()),
         lake_root: std::path::absolute(&root).unwrap_or(root),
         spool: Spool::new(options.data.path.clone()),
+        is_recovered: AtomicBool::new(is_recovered),
         stopping: CancellationToken::new(),
         interrupt: CancellationToken::new(),
         changes: TaskTracker::new(),
@@ -89,7 +102,19 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     });
     // Said now, and served all the same: reading goes on, and emptying the trash may be what helps.
     let _ = door.readiness.look().await;
-    let housekeeping = tokio::spawn(housekeeping::run(lake.clone(), door.stopping.clone()));
+    let housekeeping = tokio::spawn({
+        let door = door.clone();
+        async move {
+            if !is_recovered {
+                match housekeeping::recover_when_there_is_room(&door.lake, &door.stopping).await {
+                    Some(recovered) => report(&recovered),
+                    None => return,
+                }
+                door.is_recovered.store(true, Ordering::Relaxed);
+            }
+            housekeeping::run(door.lake.clone(), door.stopping.clone()).await;
+        }
+    });
     lead("landings", {
         let lake = lake.clone();
         async move { lake.lead_landings().await }

@@ -46,6 +46,7 @@ use refusal_log::Asked;
 use spool::Spool;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -61,6 +62,8 @@ pub struct Door {
     pub lake_root: PathBuf,
     /// Where long bodies are gathered.
     pub spool: Spool,
+    /// What the last stop interrupted is finished. Before, only what makes room for that is changed.
+    pub is_recovered: AtomicBool,
     /// The server accepts nothing new.
     pub stopping: CancellationToken,
     /// What is still in flight has to end.
@@ -122,6 +125,11 @@ async fn guard_changes(State(door): State<Arc<Door>>, mut request: Request, next
     let client = request.extensions().get::<ClientInfo>();
     if let Some(from) = credentials::cross_site(request.headers(), client) {
         let response = HttpError::CrossSite(from).into_response();
+        asked.answered(&door, &response);
+        return response;
+    }
+    if !door.is_recovered.load(Ordering::Relaxed) && request.uri().path() != rest::EMPTY_TRASH {
+        let response = HttpError::Lake(lakeshore::Error::DiskFull).into_response();
         asked.answered(&door, &response);
         return response;
     }

@@ -5,8 +5,11 @@ use crate::clients::{Ledger, digest};
 use crate::mounts::Mount;
 use crate::server::{Stopped, TestServer, answer, assert_refused};
 use crate::verify::Verifier;
+use futures_util::stream::{self, StreamExt};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use reqwest::Body;
+use reqwest::multipart::{Form, Part};
 use serde_json::json;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -153,6 +156,7 @@ async fn outlive_full_disks(options: &[&str], mebibytes: u64) {
             (status == 200).then(|| ledger.known().acknowledged.push(digest(bytes.as_bytes())))
         };
         server.eventually(is_taken).await;
+        server = start_without_a_reserve(server, id, &mut ballast).await;
         server = server.kill_and_restart().await;
         server.end_sync(id).await;
         verifier.verify(&server, &ledger).await;
@@ -184,6 +188,33 @@ async fn read_and_purge(server: TestServer, id: u64, ballast: &mut Ballast) -> T
     assert_eq!(status, 200, "{answered} {}", server.stderr());
     server.eventually(async || server.rows("/api/lake/trash").await.is_empty().then_some(())).await;
     assert!(server.is_alive(), "{}", server.stderr());
+    server
+}
+
+/// Killed amid an upload, and started where nothing is left of what was set aside: what the kill has interrupted is finished when
+/// there is room.
+async fn start_without_a_reserve(server: TestServer, id: u64, ballast: &mut Ballast) -> TestServer {
+    let first = stream::once(async { Ok::<_, std::io::Error>(vec![b'z'; 1 << 20]) });
+    let stalled = Part::stream(Body::wrap_stream(first.chain(stream::pending()))).file_name("stalled");
+    let address = format!("{}/api/lake/file/upload?sync_id={id}", server.url);
+    let upload = server.client.post(address).multipart(Form::new().part("file", stalled)).send();
+    let upload = tokio::spawn(upload);
+    server.eventually(async || (server.sync(id).await["num_in_flight"] == 1).then_some(())).await;
+    let stopped = server.kill();
+    assert!(upload.await.unwrap().is_err());
+    for entry in fs::read_dir(stopped.data_dir().join("reserve")).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    ballast.fill();
+    let server = stopped.start().await;
+    for path in ["/api/ingestion/file/sync/list", "/api/lake/trash", "/", "/healthz"] {
+        assert_eq!(server.get(path).send().await.unwrap().status(), 200, "{path} {}", server.stderr());
+    }
+    ballast.shrink(24 << 20);
+    let is_finished = async || (server.sync(id).await["num_in_flight"] == 0).then_some(());
+    server.eventually(is_finished).await;
+    let failed = server.history("status=Failed&order=desc&size=1").await;
+    assert_eq!(failed[0]["file_name"], "stalled", "{failed:?}");
     server
 }
 

@@ -26,6 +26,9 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use std::sync::Arc;
 
+/// Emptying the trash, which is always possible.
+pub(super) const EMPTY_TRASH: &str = "/api/lake/trash/empty";
+
 pub fn router() -> Router<Arc<Door>> {
     Router::new()
         .route("/api/ingestion/file/sync/start", post(syncs::start))
@@ -56,7 +59,7 @@ pub fn router() -> Router<Arc<Door>> {
         .route("/api/lake/trash/summary", get(trash::summary))
         .route("/api/lake/trash/look", get(trash::look))
         .route("/api/lake/trash/restore", post(trash::restore))
-        .route("/api/lake/trash/empty", post(trash::empty))
+        .route(EMPTY_TRASH, post(trash::empty))
 }
 
 /// The bytes of files, in and out.
