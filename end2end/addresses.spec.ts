@@ -15,10 +15,10 @@ test('filters add up in the address, and come back on reload and by Back', async
   await expect(page.getByRole('textbox', { name: 'Path' })).toHaveValue('/data/a');
   await page.getByRole('combobox', { name: 'Status' }).selectOption('Syncing');
   await expect(page).toHaveURL(/path=%2Fdata%2Fa.*status=Syncing|status=Syncing.*path=/);
-  await expect(page.getByRole('heading', { name: 'Nothing matches' })).toBeVisible();
+  await expect(page.getByRole('heading', { name: 'No results match' })).toBeVisible();
   await page.reload();
   await hydrated(page);
-  await expect(page.getByRole('heading', { name: 'Nothing matches' })).toBeVisible();
+  await expect(page.getByRole('heading', { name: 'No results match' })).toBeVisible();
   await expect(page.getByRole('combobox', { name: 'Status' })).toHaveValue('Syncing');
   await page.goBack();
   await expect(page.getByRole('row')).toHaveCount(2);
@@ -57,16 +57,16 @@ test('numbers, paths and digests are copied, and that is said', async ({ page, l
   const digest = Object.values(lakeshore.digests('/data/t'))[0];
   const copied = () => page.evaluate(() => navigator.clipboard.readText());
   for (const [path, label, text] of [
-    [`/syncs/${id}`, 'Copy the number of the sync', `${id}`],
-    [`/syncs/${id}`, 'Copy the lake path', '/data/t'],
-    [`/syncs/${id}`, 'Copy the SHA-256', digest],
-    ['/datasets/data/t', 'Copy the lake path', '/data/t'],
-    ['/datasets/data/t', 'Copy the SHA-256', digest],
-    ['/lake/data/t', 'Copy the lake path', '/data/t'],
-    ['/lake/data/t', 'Copy the SHA-256', digest],
-    ['/lake/data/t/a.csv', 'Copy the lake path', '/data/t/a.csv'],
-    ['/lake/data/t/a.csv', 'Copy the SHA-256', digest],
-    ['/lake/data/t/a.csv?tab=use', 'Copy the line for lakeshore', `lakeshore get '/data/t/a.csv' --server ${lakeshore.url}`],
+    [`/syncs/${id}`, 'Copy sync ID', `${id}`],
+    [`/syncs/${id}`, 'Copy lake path', '/data/t'],
+    [`/syncs/${id}`, 'Copy SHA-256', digest],
+    ['/datasets/data/t', 'Copy lake path', '/data/t'],
+    ['/datasets/data/t', 'Copy SHA-256', digest],
+    ['/lake/data/t', 'Copy lake path', '/data/t'],
+    ['/lake/data/t', 'Copy SHA-256', digest],
+    ['/lake/data/t/a.csv', 'Copy lake path', '/data/t/a.csv'],
+    ['/lake/data/t/a.csv', 'Copy SHA-256', digest],
+    ['/lake/data/t/a.csv?tab=use', 'Copy lakeshore command', `lakeshore get '/data/t/a.csv' --server ${lakeshore.url}`],
   ]) {
     await page.goto(lakeshore.url + path);
     await hydrated(page);

@@ -31,23 +31,23 @@ test('the activity tells who did what, as it happens, and its filters are addres
   await expect(page.getByRole('row', { name: /Sync ended/ })).toContainText('1 file, 5 B');
   const refused = await fetch(`${lakeshore.url}/sign-in`, { method: 'POST', body: new URLSearchParams({ key: 'lks_wrong' }), redirect: 'manual' });
   expect(refused.status).toBe(303);
-  await expect(page.getByRole('row', { name: /Sign-in refused/ })).toContainText('Nobody known');
+  await expect(page.getByRole('row', { name: /Sign-in refused/ })).toContainText('Unknown');
 
-  await page.getByLabel('What').selectOption('Sync ended');
+  await page.getByLabel('Action').selectOption('Sync ended');
   await expect(page).toHaveURL(/what=sync_ended/);
   await expect(page.getByRole('row')).toHaveCount(2);
   await page.getByRole('link', { name: 'Activity at /data/orders' }).click();
   await expect(page).toHaveURL(/path=\/data\/orders/);
   await expect(page.getByRole('row')).toHaveCount(3);
   await page.goto(`${lakeshore.url}/activity?who=nobody`);
-  await expect(page.getByRole('heading', { name: 'Nothing matches' })).toBeVisible();
+  await expect(page.getByRole('heading', { name: 'No results match' })).toBeVisible();
 });
 
 test('a key shows who made it, until when it lasts, and when it was used', async ({ page, lakeshore }) => {
   await signIn(page, lakeshore, lakeshore.key('admin', 'ada'), '/keys');
   await hydrated(page);
   await page.getByLabel('Name').fill('nightly');
-  await page.getByLabel('Expires').selectOption('in 7 days');
+  await page.getByLabel('Expires').selectOption('In 7 days');
   await page.getByRole('button', { name: 'Create key' }).click();
   const row = page.getByRole('row', { name: /nightly/ });
   await expect(row).toContainText('Expires soon');
@@ -67,7 +67,7 @@ test('the trash is grouped by sync, looked into, and some of it or all comes bac
   await fillTrash(lakeshore, key);
   await signIn(page, lakeshore, key, '/trash');
   await hydrated(page);
-  await expect(page.getByText(/4 pieces, 4 files/)).toBeVisible();
+  await expect(page.getByText(/4 items, 4 files/)).toBeVisible();
   await expect(page.getByRole('row')).toHaveCount(3);
   await expect(page.getByRole('row', { name: /full load/ })).toContainText('in 29 d');
 
@@ -75,15 +75,15 @@ test('the trash is grouped by sync, looked into, and some of it or all comes bac
   await page.getByRole('link', { name: '/data/full' }).click();
   await page.getByRole('link', { name: 'rows.csv' }).click();
   await expect(page.getByRole('cell', { name: 'old' })).toBeVisible();
-  await page.getByRole('button', { name: 'Restore all of it' }).click();
-  await expect(page.getByRole('status').filter({ hasText: '1 piece is back' })).toBeVisible();
+  await page.getByRole('button', { name: 'Restore item' }).click();
+  await expect(page.getByRole('status').filter({ hasText: '1 item restored' })).toBeVisible();
 
   await page.getByRole('link', { name: 'hourly' }).click();
-  await page.getByRole('checkbox', { name: 'Choose /data/hourly/y.csv' }).check();
-  await page.getByRole('button', { name: 'Restore the chosen' }).click();
-  await expect(page.getByRole('status').filter({ hasText: '1 piece is back' })).toBeVisible();
+  await page.getByRole('checkbox', { name: 'Select /data/hourly/y.csv' }).check();
+  await page.getByRole('button', { name: 'Restore selected' }).click();
+  await expect(page.getByRole('status').filter({ hasText: '1 item restored' })).toBeVisible();
   await page.getByRole('button', { name: 'Restore /data/hourly' }).click();
-  await expect(page.getByRole('status').filter({ hasText: '1 piece is back' })).toBeVisible();
+  await expect(page.getByRole('status').filter({ hasText: '1 item restored' })).toBeVisible();
   const first = await (await fetch(`${lakeshore.url}/api/lake/file/download?path=/data/hourly/x.csv`)).text();
   expect(first, 'what was there before the sync').toBe('one');
 });
@@ -95,22 +95,22 @@ test.describe('without a script', () => {
     const key = lakeshore.key();
     await fillTrash(lakeshore, key);
     await signIn(page, lakeshore, key, '/activity');
-    await page.getByLabel('What').selectOption('Sync ended');
+    await page.getByLabel('Action').selectOption('Sync ended');
     await page.getByRole('button', { name: 'Filter' }).click();
     await expect(page.getByRole('row')).toHaveCount(4);
 
     await page.goto(`${lakeshore.url}/trash`);
     await page.getByRole('button', { name: 'Restore /data/full' }).click();
-    await expect(page.getByText('1 piece is back in the lake')).toBeVisible();
+    await expect(page.getByText('1 item restored')).toBeVisible();
     await page.getByRole('link', { name: 'hourly' }).click();
-    await page.getByRole('button', { name: 'Restore the chosen' }).click();
-    await expect(page.getByRole('alert')).toContainText('Nothing is chosen');
+    await page.getByRole('button', { name: 'Restore selected' }).click();
+    await expect(page.getByRole('alert')).toContainText('No items are selected');
 
     await page.goto(`${lakeshore.url}/trash`);
-    await page.getByText('Empty the trash…').click();
+    await page.getByText('Empty trash…').click();
     await page.getByLabel('Type "empty" to confirm').fill('empty');
-    await page.getByRole('button', { name: 'Empty the trash' }).click();
-    await expect(page.getByText('gone from the trash for good')).toBeVisible();
+    await page.getByRole('button', { name: 'Empty trash' }).click();
+    await expect(page.getByText('permanently deleted. The space')).toBeVisible();
     await expect(page.getByRole('heading', { name: 'The trash is empty' })).toBeVisible();
   });
 });

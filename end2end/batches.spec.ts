@@ -24,8 +24,8 @@ test('a held sync says so in the list and on its page, and a person publishes it
   await expect(row.getByText('Held', { exact: true })).toBeVisible();
   await page.getByRole('link', { name: 'nightly reload' }).click();
   await expect(page.getByText('Held, not published')).toBeVisible();
-  await expect(page.getByText('would replace 4 files, 92 B at /data/orders by only 1 file, 9 B')).toBeVisible();
-  const changes = page.getByRole('region', { name: 'What publishing it would change' });
+  await expect(page.getByText('would replace 4 files, 92 B at /data/orders with only 1 file, 9 B')).toBeVisible();
+  const changes = page.getByRole('region', { name: 'Preview of changes' });
   await expect(changes).toContainText('removed3 files, 69 B');
   await changes.getByText('3 files removed').click();
   await expect(changes.getByText('d.csv, 23 B')).toBeVisible();
@@ -33,7 +33,7 @@ test('a held sync says so in the list and on its page, and a person publishes it
   await hydrated(page);
   await page.getByRole('button', { name: 'Publish anyway' }).press('Enter');
   const dialog = page.getByRole('dialog', { name: `Publish sync ${id} as it is?` });
-  await expect(dialog).toContainText('by only 1 file');
+  await expect(dialog).toContainText('with only 1 file');
   await page.keyboard.press('Escape');
   await expect(dialog).toBeHidden();
   expect(Object.keys(lakeshore.digests('data/orders'))).toHaveLength(4);
@@ -79,13 +79,13 @@ test.describe('a declared sync', () => {
     await page.getByRole('button', { name: 'End sync' }).click();
     const dialog = page.getByRole('dialog');
     await dialog.getByRole('button', { name: 'End this sync' }).click();
-    await expect(dialog).toContainText('is not what was declared: 1 missing (dt=1/c.csv), 1 different (b.csv)');
+    await expect(dialog).toContainText('differs from its expected files: 1 missing (dt=1/c.csv), 1 different (b.csv)');
     await dialog.getByRole('button', { name: 'Cancel' }).click();
     await lakeshore.upload(id, 'b.csv', 'bbbb');
     await lakeshore.upload(id, 'dt=1/c.csv', 'cccc');
     await expect(expected).toContainText('3 of 3 expected files have landed.');
-    await page.getByRole('button', { name: 'Compare file by file' }).click();
-    await expect(page.getByRole('region', { name: 'What publishing it would change' })).toContainText('added3 files, 12 B');
+    await page.getByRole('button', { name: 'Compare files' }).click();
+    await expect(page.getByRole('region', { name: 'Preview of changes' })).toContainText('added3 files, 12 B');
     await page.getByRole('button', { name: 'End sync' }).click();
     await dialog.getByRole('button', { name: 'End this sync' }).click();
     await expect(page.locator('#sync-status')).toHaveText('Finished');
@@ -98,7 +98,7 @@ test.describe('without a script', () => {
   test('a held sync shows its figures and what it would change', async ({ page, lakeshore }) => {
     const id = await held(lakeshore, lakeshore.key());
     await page.goto(`${lakeshore.url}/syncs/${id}`);
-    await expect(page.getByText('would replace 4 files, 92 B at /data/orders by only 1 file, 9 B')).toBeVisible();
+    await expect(page.getByText('would replace 4 files, 92 B at /data/orders with only 1 file, 9 B')).toBeVisible();
     await page.getByText('3 files removed').click();
     await expect(page.getByText('d.csv, 23 B')).toBeVisible();
   });

@@ -29,17 +29,17 @@ test('the code of another page is loaded when somebody points at its link', asyn
   await page.goto(lakeshore.url);
   await hydrated(page);
   const before = await loaded(page);
-  await page.getByRole('link', { name: 'Upload', exact: true }).hover();
+  await page.getByRole('link', { name: 'Upload files', exact: true }).hover();
   await expect.poll(async () => (await loaded(page)).wasm).toBeGreaterThan(before.wasm);
-  await page.getByRole('link', { name: 'Upload', exact: true }).click();
-  await expect(page.getByRole('heading', { level: 1, name: 'Upload' })).toBeVisible();
+  await page.getByRole('link', { name: 'Upload files', exact: true }).click();
+  await expect(page.getByRole('heading', { level: 1, name: 'Upload files' })).toBeVisible();
 });
 
 test('links lead from page to page without a new document once the code is there', async ({ page, lakeshore }) => {
   await page.goto(lakeshore.url);
   await hydrated(page);
   await page.evaluate(() => document.documentElement.setAttribute('data-first', 'true'));
-  for (const title of ['Syncs', 'Datasets', 'Upload', 'Lake', 'History', 'Trash', 'Activity', 'Keys', 'Overview']) {
+  for (const title of ['Syncs', 'Datasets', 'Upload files', 'Lake', 'Uploads', 'Trash', 'Activity', 'Keys', 'Overview']) {
     await page.getByRole('navigation').getByRole('link', { name: title, exact: true }).first().click();
     await expect(page.getByRole('heading', { level: 1 })).toHaveText(title);
     await expect(page.locator('html')).toHaveAttribute('data-first', 'true');

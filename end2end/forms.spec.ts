@@ -20,8 +20,8 @@ async function refusals(page: Page, lakeshore: Lakeshore, settled: () => Promise
   await page.goto(`${lakeshore.url}/datasets/data/t?tab=rhythm`);
   await settled();
   // A time that the pattern of the field lets through.
-  await page.getByLabel('By (UTC').fill('29:15');
-  await page.getByRole('button', { name: 'Save the rhythm' }).click();
+  await page.getByLabel('Due by (UTC').fill('29:15');
+  await page.getByRole('button', { name: 'Save schedule' }).click();
   await expect(page).toHaveURL(/refused=40000/);
   await settled();
   await expect(alert).toContainText('29:15');

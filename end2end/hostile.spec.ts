@@ -98,9 +98,9 @@ function pagesOf(end: string, syncId: number): [string, string][] {
     [`/trash/syncs/${syncId}`, 'Trash'],
     [`/search?q=${q}`, 'Search'],
     [`/syncs?q=${q}&path=${q}`, 'Syncs'],
-    [`/history?q=${q}`, 'History'],
+    [`/history?q=${q}`, 'Uploads'],
     [`/activity?who=${q}`, 'Activity'],
-    [`/upload?path=${encodeURIComponent(path)}`, 'Upload'],
+    [`/upload?path=${encodeURIComponent(path)}`, 'Upload files'],
     [`/sign-in?next=/${q}&error=${q}`, 'Sign in'],
     [`/trash?restored=1&failed=1&why=${q}&refused=${q}&__err=${q}`, 'Trash'],
   ];
@@ -360,7 +360,7 @@ test('another site reads nothing, shows nothing and opens nothing of the lake', 
   elsewhere.close();
   await page.goto(`${lakeshore.url}/lake/data/t/dot.png`);
   await hydrated(page);
-  const image = page.getByRole('img', { name: 'The image dot.png' });
+  const image = page.getByRole('img', { name: 'Image dot.png' });
   await expect.poll(() => image.evaluate((shown: HTMLImageElement) => shown.naturalWidth), { message: 'its own page shows it' }).toBe(1);
 });
 

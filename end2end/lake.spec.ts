@@ -32,7 +32,7 @@ test('a folder is browsed, ordered and searched, and its files are downloaded', 
   await expect(names).toHaveCount(100);
   await page.getByRole('link', { name: 'Next' }).click();
   await expect(names).toHaveCount(5);
-  await page.getByRole('navigation', { name: 'Folders above' }).getByRole('link', { name: 'orders' }).click();
+  await page.getByRole('navigation', { name: 'Parent folders' }).getByRole('link', { name: 'orders' }).click();
   const waiting = page.waitForEvent('download');
   await page.getByRole('link', { name: 'Download large file' }).click();
   expect((await waiting).suggestedFilename()).toBe('large file #1 ü.csv');
@@ -57,7 +57,7 @@ test('a file shows its first rows, its columns, and how to read it, without a sc
   await expect(page.getByText('Line 4: 1 value where the first line has 3')).toBeVisible();
   await page.getByRole('link', { name: 'Schema' }).click();
   await expect(page.locator('.data tbody tr').nth(1)).toContainText('number');
-  await page.getByRole('link', { name: 'Use it' }).click();
+  await page.getByRole('link', { name: 'Code' }).click();
   const place = join(lakeshore.lake, 'data/orders/a.csv');
   await expect(page.getByText(`SELECT * FROM read_csv('${place}') LIMIT 100;`)).toBeVisible();
   await page.getByRole('link', { name: `Sync ${id}` }).click();
@@ -65,7 +65,7 @@ test('a file shows its first rows, its columns, and how to read it, without a sc
   await page.goto(lakeshore.url + '/lake/data/orders/notes.txt');
   await expect(page.locator('.preview-text')).toHaveText('hello');
   await page.goto(lakeshore.url + '/lake/data/orders/none.csv');
-  await expect(page.getByRole('alert')).toContainText('There is no');
+  await expect(page.getByRole('alert')).toContainText('not found');
   await context.close();
 });
 
@@ -77,7 +77,7 @@ test('an image is shown from the address of its download', async ({ lakeshore, p
   const pixel = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
   writeFileSync(join(lakeshore.lake, 'data/pictures/dot.png'), Buffer.from(pixel, 'base64'));
   await page.goto(lakeshore.url + '/lake/data/pictures/dot.png');
-  const image = page.getByRole('img', { name: 'The image dot.png' });
+  const image = page.getByRole('img', { name: 'Image dot.png' });
   await expect.poll(() => image.evaluate((shown: HTMLImageElement) => shown.naturalWidth)).toBe(1);
 });
 
@@ -93,8 +93,8 @@ test('a file of other columns is marked on its sync and in the history', async (
   await expect(lakeshore.end(key, second)).rejects.toThrow('40912');
   await page.goto(`${lakeshore.url}/syncs/${second}`);
   await expect(page.locator('#sync-status')).toHaveText('Held');
-  await expect(page.locator('.notice-held')).toContainText('1 file of it has other columns than /data/orders');
-  const mark = 'Other columns: added note (text); removed day (date); id integer, now text';
+  await expect(page.locator('.notice-held')).toContainText('1 file does not match the schema of /data/orders');
+  const mark = 'Schema mismatch: added note (text); removed day (date); id integer, now text';
   await expect(page.locator('.schema-difference')).toHaveText(mark);
   await page.goto(lakeshore.url + '/history');
   await expect(page.locator('.schema-difference')).toHaveText([mark]);

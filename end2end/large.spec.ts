@@ -59,7 +59,7 @@ test('a large file arrives through three cuts and a reload', async ({ page, lake
   page.on('dialog', (dialog) => void dialog.accept());
   await page.reload();
   await hydrated(page);
-  await page.getByRole('link', { name: 'Go on' }).click();
+  await page.getByRole('link', { name: 'Resume' }).click();
   await drop(page, [big]);
   await page.getByRole('button', { name: 'Start upload' }).click();
 

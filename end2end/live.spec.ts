@@ -124,7 +124,7 @@ test('the trash and what was restored from it show by themselves', async ({ page
   for (const content of ['first', 'second']) await lakeshore.upload(id, 'a.csv', content);
   await expect(page.getByRole('row', { name: '/data/orders' })).toContainText('5 B');
   await lakeshore.post('/api/lake/trash/restore', { trash_id: 1, api_key: key });
-  await expect(page.getByRole('row', { name: 'Displaced by restores' })).toContainText('6 B');
+  await expect(page.getByRole('row', { name: 'Replaced by restores' })).toContainText('6 B');
 });
 
 test('nothing is asked for while nothing happens', async ({ page, lakeshore }) => {

@@ -95,10 +95,10 @@ test.describe('a known history', () => {
     expect(await figures(page)).toEqual([`${sum(today.flatMap((one) => one.sizes))}`, '4', '2', '2']);
     // 40 + 50, 1050 + 70, 60 and 30 bytes in the seven days before; 2, 5, 1 and 2 files; 1, 2, 1 and 1 syncs; 3 failures.
     const usual = page.locator('.figure-usual');
-    await expect(usual.nth(0)).toHaveText('186 B a day, mean of 7');
-    await expect(usual.nth(1)).toHaveText('1.4 a day, mean of 7');
-    await expect(usual.nth(2)).toHaveText('0.7 a day, mean of 7');
-    await expect(usual.nth(3)).toHaveText('0.4 a day, mean of 7');
+    await expect(usual.nth(0)).toHaveText('7-day average: 186 B');
+    await expect(usual.nth(1)).toHaveText('7-day average: 1.4');
+    await expect(usual.nth(2)).toHaveText('7-day average: 0.7');
+    await expect(usual.nth(3)).toHaveText('7-day average: 0.4');
     const types = ['FullSync', 'IncrementalSync'].map((type) => (planned: Planned) => planned.type === type);
     expect(await shown(page, 'Bytes per day')).toEqual(planned(types, 'bytes'));
     expect(await shown(page, 'Files per day')).toEqual(planned(types, 'files'));
@@ -111,9 +111,9 @@ test.describe('a known history', () => {
     expect(await shown(page, 'Bytes per day')).toEqual(planned(datasets, 'bytes'));
     expect(await shown(page, 'Files per day')).toEqual(planned(datasets, 'files'));
 
-    const needs = page.getByRole('region', { name: 'Needs a person' });
+    const needs = page.getByRole('region', { name: 'Needs attention' });
     // The machine's disk may be filling.
-    await expect(needs.getByRole('listitem').filter({ hasNotText: 'The disk of' })).toHaveCount(1);
+    await expect(needs.getByRole('listitem').filter({ hasNotText: 'Uploads are refused' })).toHaveCount(1);
     await expect(needs).toContainText('0 days ago, /data/stock');
     await needs.getByRole('link', { name: 'See why' }).click();
     await expect(page).toHaveURL(`${lakeshore.url}/syncs/9`);
@@ -133,10 +133,10 @@ test.describe('a known history', () => {
     }
     await page.getByRole('link', { name: '/data/events' }).click();
     await expect(page.getByRole('row', { name: /1-0\.csv/ })).toContainText('10 B');
-    await page.getByRole('navigation', { name: 'Of this dataset' }).getByRole('link', { name: 'Rhythm' }).click();
-    await page.getByLabel('By (UTC').fill('24:00');
-    await page.getByLabel('At least, files').fill('2');
-    await page.getByRole('button', { name: 'Save the rhythm' }).click();
+    await page.getByRole('navigation', { name: 'Dataset', exact: true }).getByRole('link', { name: 'Schedule' }).click();
+    await page.getByLabel('Due by (UTC').fill('24:00');
+    await page.getByLabel('Min files').fill('2');
+    await page.getByRole('button', { name: 'Save schedule' }).click();
     await expect(page.getByText('every day by midnight UTC, at least 2 files')).toBeVisible();
     await page.getByRole('link', { name: 'Calendar' }).click();
     const first = Date.parse((await lakeshore.get('/api/overview')).days[29]);
@@ -149,17 +149,17 @@ test.describe('a known history', () => {
     const rhythm = { every: 'day', by: '00:15', files_min: 3 };
     await lakeshore.post('/api/lake/dataset/rhythm', { path: '/data/events', rhythm, api_key: key });
     await page.goto(lakeshore.url);
-    await expect(page.getByRole('region', { name: 'Needs a person' })).toContainText('/data/events');
+    await expect(page.getByRole('region', { name: 'Needs attention' })).toContainText('/data/events');
     await page.goto(`${lakeshore.url}/datasets`);
     await expect(page.getByRole('row', { name: '/data/events' })).toContainText('Late');
 
     await page.goto(`${lakeshore.url}/datasets/data/events?tab=rhythm`);
     await hydrated(page);
-    await page.getByLabel('By (UTC').evaluate((input: HTMLInputElement) => { input.value = '07:10'; input.removeAttribute('pattern'); });
-    await page.getByRole('button', { name: 'Save the rhythm' }).click();
-    await expect(page.getByRole('alert')).toContainText('by quarters of an hour', { timeout: 15_000 });
-    await page.getByRole('button', { name: 'Expect nothing any more' }).click();
-    await expect(page.getByText('Nothing is expected of this dataset')).toBeVisible();
+    await page.getByLabel('Due by (UTC').evaluate((input: HTMLInputElement) => { input.value = '07:10'; input.removeAttribute('pattern'); });
+    await page.getByRole('button', { name: 'Save schedule' }).click();
+    await expect(page.getByRole('alert')).toContainText('in steps of 15 minutes', { timeout: 15_000 });
+    await page.getByRole('button', { name: 'Remove schedule' }).click();
+    await expect(page.getByText('No schedule is set')).toBeVisible();
   });
 
   test('a version in the trash is compared with what took its place', async ({ page, lakeshore }) => {
@@ -172,7 +172,7 @@ test.describe('a known history', () => {
     await counts.filter({ hasText: 'removed' }).click();
     await expect(page.getByRole('row')).toHaveCount(4);
     await expect(page.getByRole('row', { name: /12-2\.csv/ })).toContainText('300 B');
-    await page.getByRole('navigation', { name: 'Of this dataset' }).getByRole('link', { name: 'Syncs' }).click();
+    await page.getByRole('navigation', { name: 'Dataset', exact: true }).getByRole('link', { name: 'Syncs' }).click();
     await expect(page.getByRole('row', { name: /29 days ago/ })).toBeVisible();
     await expect(page.locator('.timeline rect')).toHaveCount(3);
   });
@@ -215,14 +215,14 @@ test.describe('without a script', () => {
     await lakeshore.upload(sync, 'orders.csv', 'a,b\n1,2\n');
     await signIn(page, lakeshore, key, '/');
     await expect(page.locator('.figure data').first()).toHaveAttribute('value', '8');
-    await page.getByText('Table of these figures').first().click();
+    await page.getByText('View as table').first().click();
     await expect(page.getByRole('figure', { name: 'Bytes per day' }).getByRole('row').nth(1)).toContainText('8 B');
     await page.getByRole('link', { name: 'Datasets' }).click();
     await page.getByRole('link', { name: '/data/orders' }).click();
-    await page.getByRole('link', { name: 'Rhythm' }).click();
+    await page.getByRole('link', { name: 'Schedule' }).click();
     await page.getByRole('combobox').selectOption('6h');
-    await page.getByLabel('By (UTC').fill('');
-    await page.getByRole('button', { name: 'Save the rhythm' }).click();
+    await page.getByLabel('Due by (UTC').fill('');
+    await page.getByRole('button', { name: 'Save schedule' }).click();
     await expect(page.getByText('every 6 hours within 06:00')).toBeVisible();
     await page.goto(`${lakeshore.url}/?status=Failed&page=2`);
     await expect(page).toHaveURL(`${lakeshore.url}/syncs?status=Failed&page=2`);

@@ -36,7 +36,7 @@ test('a dataset is found by parts of its path and opened by keys alone', async (
   await expect(chosen(page)).toHaveCount(1);
   await expect(field(page)).toHaveAttribute('aria-activedescendant', (await chosen(page).getAttribute('id'))!);
   await page.keyboard.press('End');
-  await expect(chosen(page)).toHaveText(/All datasets that hold/);
+  await expect(chosen(page)).toHaveText(/All datasets with/);
   await page.keyboard.press('ArrowDown');
   await expect(chosen(page)).toHaveText(/\/data\/db\/orders/);
   await page.keyboard.press('ArrowUp');
@@ -58,10 +58,10 @@ test('a sync is found by its number and by its name, a page by its own', async (
   await expect(page).toHaveURL(`${lakeshore.url}/syncs/1`);
   await open(page);
   await expect(field(page)).toHaveValue('');
-  await page.keyboard.type('hist');
-  await expect(chosen(page)).toContainText('History');
+  await page.keyboard.type('uploads');
+  await expect(chosen(page)).toContainText('Uploads');
   await page.keyboard.press('Enter');
-  await expect(page.getByRole('heading', { level: 1 })).toHaveText('History');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Uploads');
 });
 
 test('whoever types faster than the lake answers gets the best of what it finds', async ({ page, lakeshore }) => {
@@ -118,8 +118,8 @@ test('what finds nothing teaches, and leads on to the lists', async ({ page, lak
   await hydrated(page);
   await open(page);
   await page.keyboard.type('/no/where');
-  await expect(page.getByRole('dialog').getByRole('status')).toContainText('Any part of a path will do');
-  await expect(options(page)).toHaveText(['Look into /no/where', /Files sent/, /All syncs/, /All datasets/]);
+  await expect(page.getByRole('dialog').getByRole('status')).toContainText('Any part of a path works');
+  await expect(options(page)).toHaveText(['Open /no/where', /Uploads with/, /All syncs/, /All datasets/]);
   await page.keyboard.press('ArrowDown');
   await page.keyboard.press('Enter');
   await expect(page).toHaveURL(`${lakeshore.url}/history?q=/no/where`);
@@ -154,7 +154,7 @@ test('keys lead to pages, to the filter and through the rows', async ({ page, la
   await fillLake(lakeshore, lakeshore.key());
   await page.goto(lakeshore.url);
   await hydrated(page);
-  for (const [letter, title] of [['d', 'Datasets'], ['h', 'History'], ['t', 'Trash'], ['a', 'Activity'], ['k', 'Keys'], ['l', 'Lake'], ['u', 'Upload'], ['o', 'Overview'], ['s', 'Syncs']]) {
+  for (const [letter, title] of [['d', 'Datasets'], ['h', 'Uploads'], ['t', 'Trash'], ['a', 'Activity'], ['k', 'Keys'], ['l', 'Lake'], ['u', 'Upload files'], ['o', 'Overview'], ['s', 'Syncs']]) {
     // The second key counts within a moment of the first: a busy machine may take longer between the two.
     await expect(async () => {
       await page.keyboard.press('g');
@@ -190,7 +190,7 @@ test('the sheet shows the shortcuts and switches them off for this browser', asy
   await page.goto(lakeshore.url);
   await hydrated(page);
   await page.keyboard.press('?');
-  await expect(sheet(page)).toContainText('The next row of a table');
+  await expect(sheet(page)).toContainText('Next table row');
   await expect(sheet(page)).toContainText('Activity');
   await sheet(page).getByRole('checkbox').uncheck();
   await page.keyboard.press('Escape');
@@ -268,7 +268,7 @@ test.describe('without a script', () => {
     await fillLake(lakeshore, key);
     await signIn(page, lakeshore, key, '/');
     await page.getByRole('link', { name: 'Search', exact: true }).click();
-    await page.getByRole('searchbox', { name: 'Path, sync name or number' }).fill('orders');
+    await page.getByRole('searchbox', { name: 'Path, sync name or ID' }).fill('orders');
     await page.getByRole('button', { name: 'Search' }).click();
     await expect(page).toHaveURL(`${lakeshore.url}/search?q=orders`);
     const datasets = page.getByRole('region', { name: 'Datasets' }).getByRole('link');
@@ -277,6 +277,6 @@ test.describe('without a script', () => {
     await page.getByRole('link', { name: 'Upload to /data/db/orders' }).click();
     await expect(page.getByLabel('Lake path')).toHaveValue('/data/db/orders');
     await page.goto(`${lakeshore.url}/search?q=nothing`);
-    await expect(page.getByRole('heading', { name: 'No dataset or sync holds that' })).toBeVisible();
+    await expect(page.getByRole('heading', { name: 'No matching dataset or sync' })).toBeVisible();
   });
 });

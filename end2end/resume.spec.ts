@@ -67,7 +67,7 @@ test.describe('a network that goes away', () => {
   test('is said, waited for, and the file goes on from where it was', async ({ page, lakeshore }) => {
     const { big, speed } = await beginLarge(page, lakeshore);
     await speed(SLOW, true);
-    await expect(page.getByText('The server cannot be reached. It goes on by itself.')).toBeVisible({ timeout: 30_000 });
+    await expect(page.getByText('Cannot reach the server. The upload resumes automatically.')).toBeVisible({ timeout: 30_000 });
     const requests = new Requests(page);
     await speed(-1);
     await arrivedOnce(page, lakeshore, big);
@@ -83,7 +83,7 @@ test.describe('a server that is killed amid', () => {
     await percentIsAbove(page, 60);
     const requests = new Requests(page);
     await lakeshore.crash(async () => {
-      await expect(page.getByText('The server cannot be reached. It goes on by itself.')).toBeVisible();
+      await expect(page.getByText('Cannot reach the server. The upload resumes automatically.')).toBeVisible();
       await speed(-1);
     });
     await page.getByRole('button', { name: 'Try now' }).click({ timeout: 5000 }).catch(() => undefined);
@@ -98,8 +98,8 @@ test('after a reload amid a large file, the same drop goes on where it was', asy
   await page.reload();
   await hydrated(page);
   await expect(page.getByText('1 of 1 file (50.3 MB) was not finished.')).toBeVisible();
-  await page.getByRole('link', { name: 'Go on' }).click();
-  await expect(page.getByText('Drop or choose the same files or folders again')).toBeVisible();
+  await page.getByRole('link', { name: 'Resume' }).click();
+  await expect(page.getByText('Select the same files or folders again')).toBeVisible();
   await speed(-1);
   const requests = new Requests(page);
   await drop(page, [big]);
@@ -124,11 +124,11 @@ test('after a reload, files that are not chosen again keep the sync open', async
   page.on('dialog', (dialog) => void dialog.accept());
   await page.reload();
   await hydrated(page);
-  await page.getByRole('link', { name: 'Go on' }).click();
+  await page.getByRole('link', { name: 'Resume' }).click();
   await expect(page.getByText('1 of 2 files')).toBeVisible();
   await drop(page, [small]);
   await page.getByRole('button', { name: 'Start upload' }).click();
-  await expect(page.getByText('1 file unchanged. 1 more was chosen before the reload')).toBeVisible();
+  await expect(page.getByText('1 file unchanged. 1 more was selected before the reload')).toBeVisible();
   expect((await lakeshore.get('/api/ingestion/file/sync/1')).sync_status).toBe('Syncing');
 });
 
@@ -174,7 +174,7 @@ test.describe('files that are refused', () => {
     });
     await page.getByRole('button', { name: 'Start upload' }).click();
     await expect(page.getByText('12 files failed, 1 file arrived')).toBeVisible();
-    const reasons = page.getByRole('region', { name: 'What failed' });
+    const reasons = page.getByRole('region', { name: 'Failed uploads' });
     await expect(reasons.getByRole('listitem')).toHaveCount(1);
     const requests = new Requests(page);
     await reasons.getByRole('button', { name: 'Retry 12' }).click();

@@ -90,7 +90,7 @@ test.describe('an upload', () => {
     await shootUpload(page, 'queued');
     const speed = await slowDown(page, 2_000_000);
     await page.getByRole('button', { name: 'Start upload' }).click();
-    await expect(page.getByRole('region', { name: 'What failed' })).toBeVisible();
+    await expect(page.getByRole('region', { name: 'Failed uploads' })).toBeVisible();
     await page.getByRole('button', { name: /^Sending/ }).click();
     await expect(page.getByRole('progressbar', { name: 'Progress of events-0.parquet' })).toBeVisible();
     await shootUpload(page, 'running');
@@ -99,7 +99,7 @@ test.describe('an upload', () => {
     await page.locator('.queue-scroll').evaluate((rows) => { rows.scrollTop = rows.scrollHeight; });
     await shootUpload(page, 'one-paused');
     await speed(2_000_000, true);
-    await expect(page.getByText('Next try')).toBeVisible({ timeout: 30_000 });
+    await expect(page.getByText('Retrying in')).toBeVisible({ timeout: 30_000 });
     await shootUpload(page, 'offline');
     await speed(2_000_000);
     page.on('dialog', (dialog) => void dialog.accept());
@@ -107,8 +107,8 @@ test.describe('an upload', () => {
     await hydrated(page);
     await expect(page.getByText('not finished')).toBeVisible();
     await shootUpload(page, 'unfinished');
-    await page.getByRole('link', { name: 'Go on' }).click();
-    await expect(page.getByText('Drop or choose')).toBeVisible();
+    await page.getByRole('link', { name: 'Resume' }).click();
+    await expect(page.getByText('Select the same files')).toBeVisible();
     await speed(-1);
     await page.getByLabel('Files to upload').setInputFiles({ name: 'readme.txt', mimeType: 'text/plain', buffer: Buffer.from('new') });
     await page.getByRole('button', { name: 'Start upload' }).click();

@@ -6,7 +6,7 @@ test('a wrong key is refused with what to do, the right one lets in, and signing
   await page.goto(`${lakeshore.url}/sign-in?next=/keys`);
   await page.getByLabel('Key', { exact: true }).fill('lks_wrong');
   await page.getByRole('main').getByRole('button', { name: 'Sign in' }).click();
-  await expect(page.getByRole('alert')).toContainText('lakeshore key create');
+  await expect(page.getByRole('alert')).toContainText('unknown, revoked');
   await signIn(page, lakeshore, lakeshore.key('admin', 'ana'), '/keys');
   await expect(page.getByRole('cell', { name: 'ana', exact: true })).toBeVisible();
   await page.getByRole('button', { name: 'Sign out' }).click();
@@ -61,6 +61,6 @@ test.describe('in the required mode', () => {
       await expect(page.getByLabel('Key', { exact: true })).toBeVisible();
     }
     await signIn(page, lakeshore, lakeshore.key('read'), '/history');
-    await expect(page.getByRole('heading', { level: 1 })).toHaveText('History');
+    await expect(page.getByRole('heading', { level: 1 })).toHaveText('Uploads');
   });
 });

@@ -46,7 +46,7 @@ test('three dropped files, one of 200 MB, land whole; a full sync replaces them;
 
   await expect(page.getByText('Done: 3 files arrived')).toBeVisible({ timeout: 120_000 });
   expect(lakeshore.digests('data/db/transactions')).toEqual(dropped);
-  await page.getByRole('link', { name: 'Show the sync' }).click();
+  await page.getByRole('link', { name: 'View sync' }).click();
   await expect(page.getByRole('row', { name: /big\.parquet/ })).toContainText('Finished');
 
   // A full sync by script replaces them.
@@ -66,8 +66,8 @@ test('three dropped files, one of 200 MB, land whole; a full sync replaces them;
   await page.goto(`${lakeshore.url}/trash`);
   await hydrated(page);
   await page.getByRole('button', { name: 'Restore /data/db/transactions' }).click();
-  await expect(page.getByText('1 piece is back in the lake')).toBeVisible();
-  await expect(page.getByText('Displaced by restores')).toBeVisible();
+  await expect(page.getByText('1 item restored')).toBeVisible();
+  await expect(page.getByText('Replaced by restores')).toBeVisible();
   expect(lakeshore.digests('data/db/transactions')).toEqual(dropped);
 });
 
@@ -80,7 +80,7 @@ test('a chosen folder keeps its folders, and hidden files are left out and said 
   await signIn(page, lakeshore, lakeshore.key());
   await openUpload(page, lakeshore, '/data/t', 'Incremental');
   await page.getByLabel('Folder to upload').setInputFiles(folder);
-  await expect(page.getByText('Left out 1 file')).toBeVisible();
+  await expect(page.getByText('Skipped 1 file')).toBeVisible();
   await page.getByRole('button', { name: 'Start upload' }).click();
   await expect(page.getByText('Done: 2 files arrived')).toBeVisible();
   const landed = Object.keys(lakeshore.digests('data/t')).sort();

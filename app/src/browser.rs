@@ -57,7 +57,7 @@ fn copy_by_selection(text: &str) -> Result<bool, JsValue> {
 pub fn ask_before_leaving(event: &web_sys::BeforeUnloadEvent) {
     event.prevent_default();
     // Older browsers ask only when this is set to something.
-    event.set_return_value("Files are being sent.");
+    event.set_return_value("Files are still being sent.");
 }
 
 /// Calls `then` with the address of a link of this site as soon as somebody points at it, or comes to it by the keyboard.

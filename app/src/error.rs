@@ -77,7 +77,7 @@ fn set_status(code: ErrorCode) {
 #[cfg(feature = "ssr")]
 fn log(error: &lakeshore::Error) {
     if let lakeshore::Error::Internal(fault) = error {
-        tracing::error!(fault = %fault, "a page was refused because of a fault");
+        tracing::error!(fault = %fault, "page failed because of an internal error");
     }
 }
 
@@ -88,18 +88,18 @@ impl FromServerFnError for ApiError {
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
         match error {
             ServerFnErrorErr::Request(_) => {
-                let msg = "the server cannot be reached; it may be restarting, so try again".to_owned();
+                let msg = "cannot reach the server, which may be restarting; try again in a moment".to_owned();
                 Self(Refusal { code: 0, msg, data: None })
             }
             // On the server these are of what the client has sent; in a browser, of what the server has answered.
             #[cfg(feature = "ssr")]
             ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) | ServerFnErrorErr::Deserialization(_) => {
                 set_status(ErrorCode::Invalid);
-                let msg = format!("the server did not understand the call ({error}); reload the page");
+                let msg = format!("the server did not understand the request ({error}); reload the page");
                 Self(Refusal::new(ErrorCode::Invalid, msg))
             }
             other => {
-                let msg = format!("the server did not understand the page ({other}); reload it");
+                let msg = format!("the page and the server did not understand each other ({other}); reload the page");
                 Self(Refusal::new(ErrorCode::Internal, msg))
             }
         }

@@ -136,7 +136,7 @@ pub fn load_ahead() {
 /// server is back, or brings the pages of a newer server.
 #[component]
 fn NotLoaded() -> impl IntoView {
-    let msg = "this page could not be loaded; the server may be restarting, or has been updated: try again".to_owned();
+    let msg = "this page could not be loaded, because the server is restarting or was updated; try again".to_owned();
     let retry = Callback::new(|()| crate::browser::reload());
     view! { <ErrorBox error=ApiError(Refusal { code: 0, msg, data: None }) retry/> }
 }

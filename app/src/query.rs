@@ -120,7 +120,9 @@ pub fn lake_path(typed: Option<&str>) -> Result<Option<LakePath>, ApiError> {
 /// The filter by sync.
 pub fn sync_number(typed: Option<&str>) -> Result<Option<SyncId>, ApiError> {
     let sync_id = typed.map(|text| text.parse::<SyncId>()).transpose();
-    sync_id.map_err(|_| refusal(ErrorCode::Invalid, "the filter \"sync\" takes the number of a sync".to_owned()))
+    sync_id.map_err(|_| {
+        refusal(ErrorCode::Invalid, "the filter \"Sync ID\" takes a number; enter one such as 42".to_owned())
+    })
 }
 
 fn refusal(code: ErrorCode, msg: String) -> ApiError {

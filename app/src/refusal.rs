@@ -85,27 +85,55 @@ pub fn of_page(error: ApiError) -> ApiError {
     }
 }
 
+/// What a page says of a refusal. Messages are a cause, then a remedy; where the remedy names fields or addresses of the API,
+/// a page has its own.
+pub fn on_page(refusal: Refusal) -> String {
+    let remedy = REMEDIES.iter().find(|(code, _)| code.number() == refusal.code).map(|(_, remedy)| *remedy);
+    match (remedy, refusal.msg.split_once("; ")) {
+        (Some(remedy), Some((cause, _))) => format!("{cause}; {remedy}"),
+        _ => refusal.msg,
+    }
+}
+
+const REMEDIES: [(ErrorCode, &str); 12] = [
+    (ErrorCode::NoKey, "sign in with one"),
+    (ErrorCode::BadKey, "sign in with another"),
+    (ErrorCode::ExpiredKey, "sign in with another"),
+    (ErrorCode::NoSuchFile, "it may have been moved or deleted"),
+    (ErrorCode::NoSuchDataset, "it may have been moved or deleted"),
+    (ErrorCode::UploadsInFlight, "wait for them, or discard them"),
+    (ErrorCode::EmptyFullSync, "add files or abort it, or confirm that the dataset is to be emptied"),
+    (ErrorCode::NotAsExpected, "upload the missing files, then end it again"),
+    (ErrorCode::Held, "add files or abort it, or publish it anyway"),
+    (ErrorCode::SchemaHeld, "upload these files again or abort it, or publish it anyway"),
+    (ErrorCode::ColumnsUnread, "end it again in a minute"),
+    (ErrorCode::DiskFull, "empty the trash or free up space, then try again"),
+];
+
 const WORDS: [(ErrorCode, &str); 22] = [
-    (ErrorCode::Invalid, "nothing is chosen, or what was chosen or typed is not valid; check it and try again"),
+    (ErrorCode::Invalid, "nothing is selected, or the input is not valid; check it and try again"),
     (
         ErrorCode::InvalidPath,
-        "this is not a path of the lake: \"/\" between folders, plain names, none that begins with a dot",
+        "this is not a lake path; write names separated by \"/\", none of which begins with a dot",
     ),
-    (ErrorCode::NoKey, "this needs a key; sign in with one"),
-    (ErrorCode::BadKey, "this key is not known here, or was revoked; sign in with another"),
+    (ErrorCode::NoKey, "this requires a key; sign in with one"),
+    (ErrorCode::BadKey, "this key is unknown or revoked; sign in with another"),
     (ErrorCode::ExpiredKey, "this key has expired; sign in with another"),
-    (ErrorCode::Role, "your key does not allow this; sign in with one of a higher role"),
-    (ErrorCode::Prefix, "your key is for another part of the lake; sign in with one for this path"),
-    (ErrorCode::NoSuchSync, "there is no such sync; the list of syncs shows those that there are"),
-    (ErrorCode::NoSuchTrash, "this is not in the trash any more, or never was; the list shows what is"),
-    (ErrorCode::NoSuchFile, "there is no such file or folder in the lake; look into the folder above"),
-    (ErrorCode::NoSuchDataset, "there is no such dataset; the list of datasets shows those that there are"),
+    (ErrorCode::Role, "the role of your key does not allow this; sign in with a key of a higher role"),
+    (ErrorCode::Prefix, "your key is for another part of the lake; sign in with a key for this path"),
+    (ErrorCode::NoSuchSync, "sync not found; see the list of syncs"),
+    (ErrorCode::NoSuchTrash, "this item is not in the trash; it may have been restored or deleted"),
+    (ErrorCode::NoSuchFile, "file or folder not found; see the parent folder"),
+    (ErrorCode::NoSuchDataset, "dataset not found; see the list of datasets"),
     (ErrorCode::PathHeld, "an open sync or a restore holds the path; end or abort it, then try again"),
-    (ErrorCode::DatasetsBelow, "other datasets lie below its path; restore piece by piece, or move them away first"),
-    (ErrorCode::InTheWay, "a file, folder or link that was put there by hand is in the way; move it, then try again"),
-    (ErrorCode::DiskFull, "the disk is full, or what is left of it is kept back; make room, then try again"),
+    (
+        ErrorCode::DatasetsBelow,
+        "there are other datasets below this path; restore single files, or move those datasets first",
+    ),
+    (ErrorCode::InTheWay, "a file, folder or link that was added by hand is in the way; move it, then try again"),
+    (ErrorCode::DiskFull, "storage is full, except for the reserve; free up space, then try again"),
     (ErrorCode::ShuttingDown, "the server is shutting down; try again in a moment"),
-    (ErrorCode::Internal, "the server failed at this, and its log says why; try again"),
+    (ErrorCode::Internal, "the server failed, and has logged the cause; try again"),
     (ErrorCode::DamagedDatabase, FaultKind::DamagedDatabase.message()),
     (ErrorCode::ReadOnlyDisk, FaultKind::ReadOnlyDisk.message()),
     (ErrorCode::NoRights, FaultKind::NoRights.message()),
@@ -143,6 +171,14 @@ mod tests {
         for unreadable in ["", "40901", "x y", " y"] {
             assert!(unreadable.parse::<FormRefusal>().is_err(), "{unreadable:?}");
         }
+    }
+
+    #[test]
+    fn a_page_gives_the_cause_of_the_server_and_a_remedy_of_its_own() {
+        let shown = |code, msg: &str| on_page(Refusal::new(code, msg.to_owned()));
+        let held = shown(ErrorCode::Held, "sync 7 is held; send \"confirm\": true to publish it");
+        assert_eq!(held, "sync 7 is held; add files or abort it, or publish it anyway");
+        assert_eq!(shown(ErrorCode::Role, "this needs the role admin"), "this needs the role admin");
     }
 
     #[test]

@@ -24,10 +24,12 @@ pub struct Assets {
     pub reload: Option<LeptosOptions>,
 }
 
-const DESCRIPTION: &str = "Lakeshore, the way into a data lake: what has landed, what is late or failed, and files sent by script or by hand.";
+const DESCRIPTION: &str =
+    "Lakeshore lands files in a data lake: uploads by script or browser, and what has landed, failed or is late.";
 
 /// Of pages without scripts.
-const PLAIN: &str = "These pages come without scripts. They do not change by themselves, and send no files: use the command, or the API.";
+const PLAIN: &str =
+    "This build has no scripts, so pages do not update and cannot upload files. Use the command or the API.";
 
 /// The element with the links to the page's code.
 const CODE: &str = "code";

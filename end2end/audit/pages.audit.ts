@@ -14,7 +14,7 @@ const SCORE_MIN = 95;
 /** Lower, as it is a time, and taken on whatever machine: the goal is the same. */
 const PERFORMANCE_MIN = 80;
 
-const JUDGED = FULL_PAGES.filter(([name]) => ['Overview', 'Syncs', 'Upload', 'Dataset'].includes(name));
+const JUDGED = FULL_PAGES.filter(([name]) => ['Overview', 'Syncs', 'Upload files', 'Dataset'].includes(name));
 
 /** What a browser that has signed in sends. */
 async function cookie(lakeshore: Lakeshore): Promise<string> {

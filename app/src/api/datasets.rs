@@ -209,8 +209,8 @@ fn rhythm_of(every: String, by: &str, files_min: &str, megabytes_min: &str) -> R
 fn whole(text: &str, what: &str, absent: u64) -> Result<u64, Error> {
     match text.trim() {
         "" => Ok(absent),
-        text => text
-            .parse()
-            .map_err(|_| Error::Invalid(format!("the least number of {what} is a whole number; {text:?} is none"))),
+        text => text.parse().map_err(|_| {
+            Error::Invalid(format!("the minimum of {what} is not a whole number: {text:?}; enter one such as 10"))
+        }),
     }
 }

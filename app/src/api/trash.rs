@@ -89,7 +89,9 @@ pub async fn restore_trash(
         (Some(_), _) => service::RestoreTrash { trash_id, ..service::RestoreTrash::default() },
         (None, Some(_)) => service::RestoreTrash { sync_id, ..service::RestoreTrash::default() },
         (None, None) if trash_ids.is_empty() => {
-            return Err(ApiError::of_form(&Error::Invalid("nothing is chosen; tick what is to come back".into())));
+            return Err(ApiError::of_form(&Error::Invalid(
+                "no items are selected; select the items to restore".into(),
+            )));
         }
         (None, None) => service::RestoreTrash { trash_ids, ..service::RestoreTrash::default() },
     };
@@ -126,7 +128,7 @@ pub async fn empty_trash(
         let all = trash_id.is_none() && sync_id.is_none();
         let due = if all { "empty" } else { "delete" };
         if word.trim() != due {
-            return Err(Error::Invalid(format!("type {due:?} to confirm that it is to be removed for good")));
+            return Err(Error::Invalid(format!("the deletion is not confirmed; type {due:?} to confirm it")));
         }
         let older_than_days = older_than_days.filter(|days| all && *days > 0);
         lake.empty_trash(&caller, &service::EmptyTrash { trash_id, sync_id, all, older_than_days }).await

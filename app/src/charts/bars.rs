@@ -132,7 +132,7 @@ fn table(measure: Measure, days: &[Day], parts: &[(&str, &[u64])]) -> String {
     for (name, _) in parts {
         let _ = write!(html, "<th scope=\"col\" class=\"number\">{name}</th>");
     }
-    html.push_str("<th scope=\"col\" class=\"number\">All</th></tr></thead><tbody>");
+    html.push_str("<th scope=\"col\" class=\"number\">Total</th></tr></thead><tbody>");
     for (index, day) in days.iter().enumerate().rev() {
         let _ = write!(
             html,

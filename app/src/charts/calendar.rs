@@ -11,12 +11,12 @@ const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 /// A sign beside the colour, and the words.
 fn shown(standing: Standing) -> (&'static str, &'static str) {
     match standing {
-        Standing::NotExpected => ("", "nothing"),
+        Standing::NotExpected => ("", "no files"),
         Standing::Landed => ("✓", "landed"),
         Standing::NotYet => ("…", "not due yet"),
-        Standing::Late => ("L", "landed late"),
+        Standing::Late => ("L", "late"),
         Standing::Overdue => ("!", "overdue"),
-        Standing::Short => ("S", "short"),
+        Standing::Short => ("S", "incomplete"),
         Standing::Missing => ("×", "missing"),
     }
 }

@@ -84,11 +84,11 @@ fn picture(timeline: &Timeline, now: Timestamp) -> AnyView {
     });
     let shown = uploads.len() as u64;
     let number = if shown < timeline.num_uploads {
-        format!("{shown} of {}, from the first to the last", format::counted(timeline.num_uploads, "upload"))
+        format!("{shown} of {}, evenly sampled", format::counted(timeline.num_uploads, "upload"))
     } else {
         format::counted(shown, "upload")
     };
-    let label = format!("{number}, in {}", format::duration(length));
+    let label = format!("{number} in {}", format::duration(length));
     let marks = [0, 1, 2, 3, 4].map(|quarter| view! { <span>{format::duration(length * quarter / 4)}</span> });
     view! {
         <figure class="waterfall">
@@ -119,8 +119,8 @@ fn table(timeline: &Timeline, now: Timestamp) -> AnyView {
                 <td data-label="Status">
                     <StatusPill status=upload.sync_status/>
                 </td>
-                <td data-label="Began after" class="number">{format::duration(upload.start_time.0 - begin)}</td>
-                <td data-label="Took" class="number">{format::duration(end_of(upload, now) - upload.start_time.0)}</td>
+                <td data-label="Started after" class="number">{format::duration(upload.start_time.0 - begin)}</td>
+                <td data-label="Duration" class="number">{format::duration(end_of(upload, now) - upload.start_time.0)}</td>
                 <td data-label="Size" class="number">{format::bytes(upload.size_bytes)}</td>
             </tr>
         }
@@ -131,8 +131,8 @@ fn table(timeline: &Timeline, now: Timestamp) -> AnyView {
                 <tr>
                     <th scope="col">"File"</th>
                     <th scope="col">"Status"</th>
-                    <th scope="col" class="number">"Began after"</th>
-                    <th scope="col" class="number">"Took"</th>
+                    <th scope="col" class="number">"Started after"</th>
+                    <th scope="col" class="number">"Duration"</th>
                     <th scope="col" class="number">"Size"</th>
                 </tr>
             </thead>

@@ -20,7 +20,7 @@ pub fn CopyButton(#[prop(into)] text: Signal<String>, label: &'static str) -> im
         let text = text.get_untracked();
         spawn_local(async move {
             let copied = browser::copy(text).await;
-            outcome.try_set(Some(if copied { "Copied" } else { "Select it and press Ctrl+C" }));
+            outcome.try_set(Some(if copied { "Copied" } else { "Select it, press Ctrl+C" }));
             set_timeout(
                 move || {
                     outcome.try_set(None);
@@ -63,7 +63,7 @@ pub fn Digest(sha256: String) -> impl IntoView {
     view! {
         <span class="hash">
             <code title=sha256.clone()>{short} "…"</code>
-            <CopyButton text=sha256 label="Copy the SHA-256"/>
+            <CopyButton text=sha256 label="Copy SHA-256"/>
         </span>
     }
     .into_any()

@@ -17,10 +17,10 @@ pub fn Empty(title: &'static str, children: Children) -> impl IntoView {
 pub fn NothingFound(base: &'static str) -> impl IntoView {
     view! {
         <section class="empty">
-            <h2>"Nothing matches these filters"</h2>
+            <h2>"No results match these filters"</h2>
             <p>
                 <a class="button" href=base>
-                    "Clear the filters"
+                    "Clear filters"
                 </a>
             </p>
         </section>

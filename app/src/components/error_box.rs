@@ -2,6 +2,7 @@
 
 use super::icon::{Icon, Picture};
 use crate::error::ApiError;
+use crate::refusal;
 use crate::visible::visible;
 use leptos::prelude::*;
 
@@ -10,7 +11,7 @@ pub fn ErrorBox(error: ApiError, #[prop(optional, into)] retry: Option<Callback<
     view! {
         <div class="notice notice-error" role="alert">
             <Picture icon=Icon::Warning/>
-            <p>{sentence(&error.0.msg)}</p>
+            <p>{sentence(&refusal::on_page(error.0))}</p>
             {retry
                 .map(|retry| {
                     view! {

@@ -26,7 +26,7 @@ pub fn FilterBar(base: &'static str, filters: Filters, offered: Offered, text_la
                 {offered.path.then(|| view! { <Field name="path" label="Path" kind="text" value=filters.path.clone()/> })}
                 {offered
                     .sync_id
-                    .then(|| view! { <Field name="sync_id" label="Sync" kind="text" value=filters.sync_id.clone()/> })}
+                    .then(|| view! { <Field name="sync_id" label="Sync ID" kind="text" value=filters.sync_id.clone()/> })}
                 {offered
                     .status
                     .then(|| {

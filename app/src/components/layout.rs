@@ -19,7 +19,7 @@ pub fn Layout(children: Children) -> impl IntoView {
     view! {
         // External: the router would keep the focus where it is.
         <a class="skip-link" href="#main" rel="external">
-            "Skip to the content"
+            "Skip to content"
         </a>
         <div class="frame">
             <header class="side">
@@ -58,7 +58,7 @@ fn SearchLink() -> impl IntoView {
         }
     };
     view! {
-        <a class="nav-search" href=PAGE title="Search the lake, or do something" aria-keyshortcuts="Control+K Meta+K" on:click=open>
+        <a class="nav-search" href=PAGE title="Search, or run a command" aria-keyshortcuts="Control+K Meta+K" on:click=open>
             <Picture icon=Icon::Search/>
             <span>"Search"</span>
             <kbd aria-hidden="true">"Ctrl K"</kbd>
@@ -145,7 +145,7 @@ fn AccountOf(session: Session) -> impl IntoView {
         }
         .into_any(),
         None => view! {
-            <p class="quiet account-role">"Visitor"</p>
+            <p class="quiet account-role">"Not signed in"</p>
             <a class="button button-small" href=href>
                 "Sign in"
             </a>

@@ -13,8 +13,8 @@ pub fn LiveSign() -> impl IntoView {
     };
     let title = move || match standing.get() {
         Standing::Off => "",
-        Standing::Live => "What happens in the lake shows here by itself",
-        Standing::Reconnecting => "The server does not answer: what you see may be out of date",
+        Standing::Live => "This page updates automatically",
+        Standing::Reconnecting => "Connection lost: this page may be out of date",
     };
     let word = move || match standing.get() {
         Standing::Off => "",

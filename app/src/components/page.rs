@@ -119,8 +119,8 @@ pub fn Heading(
 fn MustSignIn(next: Signal<String>) -> impl IntoView {
     view! {
         <section class="sign-in-page">
-            <h1>"Sign in to look"</h1>
-            <p>"This lake shows itself only to those who have a key."</p>
+            <h1>"Sign in"</h1>
+            <p>"Viewing this lake requires a key."</p>
             <SignInForm next/>
         </section>
     }

@@ -14,7 +14,7 @@ pub fn Pager(base: String, filters: Filters, rows: usize) -> impl IntoView {
     let previous = (page > 0).then(|| filters.address(&base, page - 1));
     let next = has_next.then(|| filters.address(&base, page + 1));
     let shows =
-        if shown == 0 { "Nothing on this page".to_owned() } else { format!("{} to {}", first + 1, first + shown) };
+        if shown == 0 { "No rows on this page".to_owned() } else { format!("{} to {}", first + 1, first + shown) };
     view! { <PageLinks previous next words=["Newer", "Older"] shows/> }
 }
 

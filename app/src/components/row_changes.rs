@@ -18,7 +18,7 @@ pub fn RowChanges(
 ) -> impl IntoView {
     let is_known = rows.old > 0 || rows.new > 0;
     let unknown = (is_known && rows.num_unknown > 0)
-        .then(|| format!("without {}, of which they are not known", format::counted(rows.num_unknown, "file")));
+        .then(|| format!("excluding {} with unknown row counts", format::counted(rows.num_unknown, "file")));
     let fell = !only_new && rows.num_unknown == 0 && rows.new < rows.old;
     let rows = is_known.then(|| {
         fact(
@@ -46,7 +46,7 @@ fn in_words(rows: RowTotals) -> String {
         return format!("{new} now, {old} before");
     }
     let change = match rows.new.cmp(&rows.old) {
-        std::cmp::Ordering::Equal => return format!("{new}, as before"),
+        std::cmp::Ordering::Equal => return format!("{new}, unchanged"),
         std::cmp::Ordering::Greater => format!("+{}", format::count(rows.new - rows.old)),
         std::cmp::Ordering::Less => format!("\u{2212}{}", format::count(rows.old - rows.new)),
     };
@@ -62,7 +62,7 @@ mod tests {
         let told = |old, new| in_words(RowTotals { old, new, num_unknown: 0 });
         assert_eq!(told(1000, 1200), "1,200, before 1,000 (+200)");
         assert_eq!(told(1000, 3), "3, before 1,000 (\u{2212}997)");
-        assert_eq!(told(7, 7), "7, as before");
+        assert_eq!(told(7, 7), "7, unchanged");
         assert_eq!(in_words(RowTotals { old: 0, new: 9, num_unknown: 2 }), "9 now, 0 before");
     }
 }

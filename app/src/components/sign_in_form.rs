@@ -26,7 +26,7 @@ pub fn SignInForm(#[prop(into)] next: Signal<String>) -> impl IntoView {
                 "Sign in"
             </button>
             <p class="quiet">
-                "No key yet? The server prints a one-time sign-in link when it starts for the first time. Whoever runs it can make a key with "
+                "No key yet? The server prints a one-time sign-in link on its first start. Its operator can create a key with "
                 <code>"lakeshore key create --name NAME --role admin"</code> "."
             </p>
         </form>
@@ -44,7 +44,7 @@ pub fn SignInHint(
     let address = current_address();
     let href = move || format!("/sign-in?next={}", percent_encoded(&address.get()));
     if is_signed_in {
-        view! { <p class="hint">{format!("Your key may only look. Sign in with a key of the role {role} {purpose}.")}</p> }
+        view! { <p class="hint">{format!("Your key is {}. Sign in with a key of the role {role} {purpose}.", if role == "admin" { "not an admin key" } else { "read-only" })}</p> }
             .into_any()
     } else {
         view! {

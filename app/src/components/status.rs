@@ -27,7 +27,7 @@ pub fn SyncPill(status: Status, is_held: bool) -> impl IntoView {
         return view! { <StatusPill status/> }.into_any();
     }
     view! {
-        <span class="pill pill-held" title="Syncing: its end would shrink the dataset or change its columns, and waits for somebody to confirm it">
+        <span class="pill pill-held" title="Ending this sync would shrink the dataset or change its columns. Publish it or abort it.">
             <Picture icon=Icon::Warning/>
             "Held"
         </span>
@@ -50,7 +50,7 @@ pub fn short(sync_type: SyncType) -> &'static str {
 
 pub fn meaning(sync_type: SyncType) -> &'static str {
     match sync_type {
-        SyncType::FullSync => "Replaces the dataset all at once, when the sync ends. The old files go to the trash.",
-        SyncType::IncrementalSync => "Adds to the dataset, file by file, as each arrives.",
+        SyncType::FullSync => "Replaces the whole dataset when the sync ends. The old files move to the trash.",
+        SyncType::IncrementalSync => "Adds files to the dataset as each arrives.",
     }
 }

@@ -25,7 +25,7 @@ pub fn History() -> impl IntoView {
             Ok((filters, listed))
         },
     );
-    page(|| "History".to_owned(), uploads, |_, (filters, listed)| view! { <UploadList filters listed/> })
+    page(|| "Uploads".to_owned(), uploads, |_, (filters, listed)| view! { <UploadList filters listed/> })
 }
 
 #[component]
@@ -52,16 +52,16 @@ fn UploadList(filters: Filters, listed: AsOf<Vec<Upload>>) -> impl IntoView {
     let is_filtered = !filters.is_empty();
     let offered = Offered { status: true, sync_id: true, path: true, ..Offered::default() };
     view! {
-        <Heading title="History"/>
+        <Heading title="Uploads"/>
         <FilterBar base="/history" filters=filters.clone() offered text_label="File name or path"/>
         {move || match (is_empty.get(), is_filtered) {
             (false, _) => view! { <FileTable rows as_of with_sync=true/> }.into_any(),
             (true, true) => view! { <NothingFound base="/history"/> }.into_any(),
             (true, false) => {
                 view! {
-                    <Empty title="No file has been sent yet">
+                    <Empty title="No uploads yet">
                         <p>
-                            "Every file that is sent, whether it lands or fails, is listed here with its size, its hash and what went wrong."
+                            "Every file that is sent is listed here with its status, size, SHA-256 and error."
                         </p>
                         <p>
                             <a class="button button-primary" href="/upload">

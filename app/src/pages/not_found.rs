@@ -11,12 +11,12 @@ pub fn NotFound() -> impl IntoView {
         response.set_status(http::StatusCode::NOT_FOUND);
     }
     view! {
-        <Title text="Not found"/>
-        <Heading title="There is nothing at this address"/>
-        <p>"It may have been mistyped, or come from an older version of Lakeshore."</p>
+        <Title text="Page not found"/>
+        <Heading title="Page not found"/>
+        <p>"The address may be mistyped, or belong to an older version of Lakeshore."</p>
         <p>
             <a class="button" href="/">
-                "To the overview"
+                "Go to overview"
             </a>
         </p>
     }

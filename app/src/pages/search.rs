@@ -49,7 +49,7 @@ fn Results(session: Session, text: String, found: AsOf<Found>) -> impl IntoView 
         <Heading title="Search"/>
         <search class="filters">
             <Form method="get" action=PAGE>
-                <Field name="q" label="Path, sync name or number" kind="search" value=Some(text)/>
+                <Field name="q" label="Path, sync name or ID" kind="search" value=Some(text)/>
                 <button type="submit" class="button button-primary">
                     "Search"
                 </button>
@@ -58,10 +58,10 @@ fn Results(session: Session, text: String, found: AsOf<Found>) -> impl IntoView 
         {(is_asked && !is_found)
             .then(|| {
                 view! {
-                    <Empty title="No dataset or sync holds that">
+                    <Empty title="No matching dataset or sync">
                         <p>
-                            "Datasets are found by any parts of their path (" <code>"orders"</code> ", " <code>"db/orders"</code>
-                            ", or several, parted by spaces), syncs by their number, their name, or their path. Files are found in the history, and below a folder of the lake."
+                            "Search datasets by any part of their path (" <code>"orders"</code> ", " <code>"db/orders"</code>
+                            ", or several words), and syncs by ID, name or path. To find files, search the uploads or a folder of the lake."
                         </p>
                     </Empty>
                 }
@@ -70,7 +70,7 @@ fn Results(session: Session, text: String, found: AsOf<Found>) -> impl IntoView 
             .then(|| {
                 view! {
                     <p class="lead quiet">
-                        "Datasets are found by any parts of their path, syncs by their number, name or path. On every page, Ctrl K opens the same as a quick form, and ? shows the other keys."
+                        "Search datasets by any part of their path, and syncs by ID, name or path. On every page, Ctrl K opens quick search, and ? shows all shortcuts."
                     </p>
                 }
             })}

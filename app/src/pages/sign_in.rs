@@ -37,7 +37,7 @@ pub fn SignIn() -> impl IntoView {
                         view! {
                             <p class="hint">
                                 "You are signed in as " <strong>{visible(name)}</strong>
-                                {format!(", role {role}. Another key takes its place.")}
+                                {format!(", role {role}. Signing in with another key replaces it.")}
                             </p>
                         },
                     )
@@ -52,15 +52,15 @@ pub fn SignIn() -> impl IntoView {
 fn message(code: &str) -> Option<&'static str> {
     let code: u32 = code.parse().ok()?;
     Some(if code == ErrorCode::BadKey.number() {
-        "This key or sign-in link is not known here, was revoked, or was used before. Check that it was copied whole, or make a new key with: lakeshore key create --name NAME"
+        "This key or sign-in link is unknown, revoked or already used. Check that you copied all of it, or create a new key as shown below."
     } else if code == ErrorCode::ExpiredKey.number() {
-        "This key has expired. Sign in with another, or make a new one with: lakeshore key create --name NAME"
+        "This key has expired. Sign in with another key, or create a new one as shown below."
     } else if code == ErrorCode::NoKey.number() {
         "Enter a key to sign in."
     } else if code == ErrorCode::CrossSite.number() {
-        "The sign-in came from a page of another site, so it was refused. Sign in here."
+        "The sign-in came from another site and was refused. Sign in here instead."
     } else if code == ErrorCode::TooManySignIns.number() {
-        "Too many wrong keys came from your address, so none is looked at for a while. Wait a minute, then sign in again."
+        "Too many failed sign-ins from your address. Wait a minute, then try again."
     } else {
         return None;
     })

@@ -16,33 +16,33 @@ pub fn Tour(origin: String) -> impl IntoView {
         <section class="empty tour">
             <h2>"No syncs yet"</h2>
             <p>
-                "A sync lands files at one path of the lake. Start it, send files, end it: a full sync then replaces the dataset all at once; an incremental one adds to it file by file. Readers never see half a file."
+                "A sync uploads files to one path of the lake: start it, send files, end it. A full sync then replaces the dataset all at once; an incremental sync adds file by file. Readers never see half a file."
             </p>
             <p>
                 <a class="button button-primary" href="/upload">
                     "Upload in the browser"
                 </a>
             </p>
-            <h3>"Or by curl"</h3>
+            <h3>"Or use curl"</h3>
             <ol>
                 <li>
                     <p>
-                        "Make a key, on the server or on the " <a href="/keys">"Keys"</a>
-                        " page, and start a sync. It answers with its " <code>"sync_id"</code> "."
+                        "Create a key, on the server or on the " <a href="/keys">"Keys"</a>
+                        " page, then start a sync. The response has its " <code>"sync_id"</code> "."
                     </p>
                     <Command
                         text="KEY=$(lakeshore key create --name first --role write --data-dir ./data)"
-                        label="Copy the command that makes a key"
+                        label="Copy command: create a key"
                     />
-                    <Command text=start label="Copy the command that starts a sync"/>
+                    <Command text=start label="Copy command: start a sync"/>
                 </li>
                 <li>
-                    <p>"Send as many files as you like, in parallel too."</p>
-                    <Command text=upload label="Copy the command that uploads a file"/>
+                    <p>"Send any number of files, also in parallel."</p>
+                    <Command text=upload label="Copy command: upload a file"/>
                 </li>
                 <li>
-                    <p>"End it. Now readers see the files."</p>
-                    <Command text=end label="Copy the command that ends the sync"/>
+                    <p>"End the sync. Readers now see the files."</p>
+                    <Command text=end label="Copy command: end the sync"/>
                 </li>
             </ol>
         </section>

@@ -166,16 +166,16 @@ pub fn PaletteDialog() -> impl IntoView {
     let said = move || {
         match copied.get() {
             Some(true) => return "Copied".to_owned(),
-            Some(false) => return "The browser does not let this page copy: take it from the address bar.".to_owned(),
+            Some(false) => return "The browser blocked copying. Copy the link from the address bar.".to_owned(),
             None => {}
         }
         let is_typed = asking.text.with(|text| !text.trim().is_empty());
         match asking.answer.get() {
-            _ if !is_typed => "Type some of a path, or the name or number of a sync.".to_owned(),
+            _ if !is_typed => "Type part of a path, or the name or ID of a sync.".to_owned(),
             _ if asking.is_asking.get() => "Searching…".to_owned(),
             Some(Err(error)) => sentence(&error.0.msg),
             Some(Ok(found)) if found.value == Found::default() => {
-                "No dataset or sync holds that. Any part of a path will do: orders, db/orders.".to_owned()
+                "No matching dataset or sync. Any part of a path works: orders, db/orders.".to_owned()
             }
             _ => crate::format::counted(count.get() as u64, "result"),
         }
@@ -253,7 +253,7 @@ pub fn PaletteDialog() -> impl IntoView {
                     <p class="palette-keys" aria-hidden="true">
                         <kbd>"↑"</kbd>
                         <kbd>"↓"</kbd>
-                        " choose "
+                        " select "
                         <kbd>"Enter"</kbd>
                         " open "
                         <kbd>"?"</kbd>

@@ -76,9 +76,8 @@ pub fn actions(words: &[String], session: Option<&Session>) -> Group {
         Some(session) if session.signed_in.is_some() => act(Icon::Keys, "Sign out", Act::SignOut),
         _ => Entry::link(Icon::Keys, "Sign in", "/sign-in"),
     };
-    let shortcuts =
-        Entry { beside: Beside::Key("?"), ..act(Icon::Play, "Show the keyboard shortcuts", Act::Shortcuts) };
-    let all = [act(Icon::Copy, "Copy the address of this page", Act::CopyAddress), shortcuts, signing];
+    let shortcuts = Entry { beside: Beside::Key("?"), ..act(Icon::Play, "Show keyboard shortcuts", Act::Shortcuts) };
+    let all = [act(Icon::Copy, "Copy link to this page", Act::CopyAddress), shortcuts, signing];
     Group { name: "Actions", entries: all.into_iter().filter(|entry| holds(&entry.title, words)).collect() }
 }
 
@@ -105,7 +104,7 @@ pub fn of_lake(found: Found, session: Option<&Session>) -> [Group; 3] {
     [
         Group { name: "Datasets", entries: datasets.collect() },
         Group { name: "Syncs", entries: syncs.collect() },
-        Group { name: "Send files", entries: uploads },
+        Group { name: "Upload files", entries: uploads },
     ]
 }
 
@@ -114,16 +113,16 @@ pub fn elsewhere(text: &str) -> Group {
     let text = text.trim();
     let mut entries = Vec::new();
     if text.is_empty() {
-        return Group { name: "Look further", entries };
+        return Group { name: "More results", entries };
     }
     if text.starts_with('/') {
-        entries.push(Entry::link(Icon::Folder, format!("Look into {text}"), format!("/lake{}", percent_encoded(text))));
+        entries.push(Entry::link(Icon::Folder, format!("Open {text}"), format!("/lake{}", percent_encoded(text))));
     }
     let q = percent_encoded(text);
-    entries.push(Entry::link(Icon::History, format!("Files sent that hold “{text}”"), format!("/history?q={q}")));
-    entries.push(Entry::link(Icon::Syncs, format!("All syncs that hold “{text}”"), format!("/syncs?q={q}")));
-    entries.push(Entry::link(Icon::Dataset, format!("All datasets that hold “{text}”"), format!("/datasets?q={q}")));
-    Group { name: "Look further", entries }
+    entries.push(Entry::link(Icon::History, format!("Uploads with “{text}”"), format!("/history?q={q}")));
+    entries.push(Entry::link(Icon::Syncs, format!("All syncs with “{text}”"), format!("/syncs?q={q}")));
+    entries.push(Entry::link(Icon::Dataset, format!("All datasets with “{text}”"), format!("/datasets?q={q}")));
+    Group { name: "More results", entries }
 }
 
 /// The text in pieces, each with whether it is one of the words: of the letters of ASCII, either case.
@@ -165,8 +164,8 @@ mod tests {
     fn pages_and_actions_are_found_by_their_words_and_all_show_at_first() {
         assert_eq!(pages(&[]).entries.len(), DESTINATIONS.len());
         let titles = |group: Group| group.entries.into_iter().map(|entry| entry.title).collect::<Vec<_>>();
-        assert_eq!(titles(pages(&words("hist"))), ["History"]);
-        assert_eq!(titles(actions(&words("this copy"), None)), ["Copy the address of this page"]);
+        assert_eq!(titles(pages(&words("upload"))), ["Upload files", "Uploads"]);
+        assert_eq!(titles(actions(&words("this copy"), None)), ["Copy link to this page"]);
         assert_eq!(titles(actions(&words("sign"), None)), ["Sign in"]);
     }
 

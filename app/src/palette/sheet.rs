@@ -60,9 +60,9 @@ pub fn Sheet() -> impl IntoView {
             <label class="check">
                 <input type="checkbox" prop:checked=move || is_on.get() on:change=switch/>
                 <span>
-                    "Shortcuts of single keys are on"
+                    "Enable single-key shortcuts"
                     <span class="quiet sheet-hint">
-                        "Off, only Ctrl K is left. This browser remembers it."
+                        "If off, only Ctrl K works. Saved in this browser."
                     </span>
                 </span>
             </label>

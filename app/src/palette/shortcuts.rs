@@ -36,18 +36,14 @@ pub struct Shortcut {
 }
 
 pub static SHORTCUTS: [Shortcut; 8] = [
-    Shortcut { keys: &["Ctrl K"], does: Does::Told, words: "Search, and do things: the palette (⌘ K on a Mac)" },
-    Shortcut {
-        keys: &[TO_SEARCH],
-        does: Does::Search,
-        words: "To the page's search field; the palette where it has none",
-    },
-    Shortcut { keys: &["j"], does: Does::NextRow, words: "The next row of a table" },
-    Shortcut { keys: &["k"], does: Does::RowBefore, words: "The row before" },
-    Shortcut { keys: &["Enter"], does: Does::Told, words: "Open the row" },
-    Shortcut { keys: &["Escape"], does: Does::Leave, words: "Close what is open, leave a field" },
-    Shortcut { keys: &["?"], does: Does::Sheet, words: "These shortcuts" },
-    Shortcut { keys: &[LEAD], does: Does::Told, words: "Go to a page, by the letter that follows" },
+    Shortcut { keys: &["Ctrl K"], does: Does::Told, words: "Open the command palette (⌘ K on a Mac)" },
+    Shortcut { keys: &[TO_SEARCH], does: Does::Search, words: "Go to the page's search field, or open the palette" },
+    Shortcut { keys: &["j"], does: Does::NextRow, words: "Next table row" },
+    Shortcut { keys: &["k"], does: Does::RowBefore, words: "Previous table row" },
+    Shortcut { keys: &["Enter"], does: Does::Told, words: "Open the selected row" },
+    Shortcut { keys: &["Escape"], does: Does::Leave, words: "Close a dialog, or leave a field" },
+    Shortcut { keys: &["?"], does: Does::Sheet, words: "Show keyboard shortcuts" },
+    Shortcut { keys: &[LEAD], does: Does::Told, words: "Go to a page: press its letter next" },
 ];
 
 /// Gives whether the browser is not to do anything itself.

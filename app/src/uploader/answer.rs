@@ -44,7 +44,7 @@ pub fn judge(status: u16, text: &str) -> Result<(), Refused> {
 }
 
 fn unexpected(status: u16) -> Failure {
-    Failure::here(&format!("the server, or something before it, answered {status}; retry"))
+    Failure::here(&format!("the server, or a proxy in front of it, answered with status {status}; retry"))
 }
 
 /// What may be otherwise the next time, without anybody's doing.

@@ -61,7 +61,7 @@ impl ActivityFilters {
         let day = |text: &Option<String>| {
             let parse = |text: &String| {
                 Day::parse(text).ok_or_else(|| {
-                    let msg = format!("{text:?} is no day; write it like 2026-11-24");
+                    let msg = format!("{text:?} is not a date; enter one such as 2026-11-24");
                     ApiError(Refusal::new(ErrorCode::Invalid, msg))
                 })
             };
@@ -114,17 +114,17 @@ pub fn ActivityFilterBar(filters: ActivityFilters) -> impl IntoView {
     view! {
         <search class="filters">
             <Form method="get" action=BASE>
-                <Choice name="what" label="What" all="Anything done" choices=whats chosen/>
+                <Choice name="what" label="Action" all="All actions" choices=whats chosen/>
                 <Field name="who" label="Key name" kind="search" value=filters.who/>
                 <Field name="path" label="Path" kind="text" value=filters.path/>
-                <Field name="sync_id" label="Sync" kind="text" value=filters.sync_id/>
+                <Field name="sync_id" label="Sync ID" kind="text" value=filters.sync_id/>
                 <label class="filter-day">
                     <span>"From"</span>
-                    <Field name="from" label="From day, UTC" kind="date" value=filters.from/>
+                    <Field name="from" label="From date (UTC)" kind="date" value=filters.from/>
                 </label>
                 <label class="filter-day">
                     <span>"to"</span>
-                    <Field name="to" label="To day, UTC" kind="date" value=filters.to/>
+                    <Field name="to" label="To date (UTC)" kind="date" value=filters.to/>
                 </label>
                 <button type="submit" class="button">
                     "Filter"

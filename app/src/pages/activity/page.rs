@@ -61,8 +61,8 @@ fn ActivityList(filters: ActivityFilters, listed: AsOf<Vec<Row>>) -> impl IntoVi
     view! {
         <Heading title="Activity"/>
         <p class="lead quiet">
-            "Who did what, from where, and how it came out. Nothing of it is ever changed or removed. Uploads are summed up in the end of their sync; each stands in the "
-            <a href="/history">"history"</a> "."
+            "Who did what, when, from where and with what result. This log is append-only. It sums up uploads when their sync ends; each one is listed under "
+            <a href="/history">"Uploads"</a> "."
         </p>
         <ActivityFilterBar filters/>
         {move || match (is_empty.get(), is_filtered || !is_newest) {
@@ -70,13 +70,13 @@ fn ActivityList(filters: ActivityFilters, listed: AsOf<Vec<Row>>) -> impl IntoVi
             (true, true) => view! { <NothingFound base=BASE/> }.into_any(),
             (true, false) => {
                 view! {
-                    <Empty title="Nothing was done yet">
+                    <Empty title="No activity yet">
                         <p>
-                            "Starting and ending a sync, restoring and emptying the trash, making a key, signing in: each leaves a line here."
+                            "Starting and ending syncs, restoring and emptying the trash, creating keys and signing in are recorded here."
                         </p>
                         <p>
                             <a class="button button-primary" href="/upload">
-                                "Start a sync"
+                                "Start sync"
                             </a>
                         </p>
                     </Empty>
@@ -123,7 +123,7 @@ fn older(rows: &[Row]) -> Option<u64> {
 fn ActivityTable(rows: RwSignal<Vec<Row>>, as_of: Timestamp) -> impl IntoView {
     view! {
         <table class="table table-activity">
-            {table_head([column("What"), column("Where"), column("Who"), column("From").secondary(), column("When")])}
+            {table_head([column("Action"), column("Path"), column("By"), column("From").secondary(), column("Time")])}
             <tbody>
                 <LiveRows rows id=|row: &Row| row.activity_id.0 row=move |row| view! { <ActivityRow row as_of/> }/>
             </tbody>
@@ -152,17 +152,17 @@ fn ActivityRow(row: Signal<Row>, as_of: Timestamp) -> impl IntoView {
                 <span class="row-name">{visible(headline(&deed))} <OutcomePill outcome=deed.outcome/></span>
                 <span class="row-detail">{visible(detail(&deed))}</span>
             </td>
-            <td data-label="Where" class="cell-where">
+            <td data-label="Path" class="cell-where">
                 <Where deed=deed.clone()/>
             </td>
-            <td data-label="Who">
+            <td data-label="By">
                 {who}
                 {(!recognised.is_empty()).then(|| view! { <span class="row-detail">{recognised}</span> })}
             </td>
             <td data-label="From" class="secondary">
                 <From deed=deed.clone()/>
             </td>
-            <td data-label="When">
+            <td data-label="Time">
                 <RelativeTime at=deed.at as_of/>
             </td>
         </tr>
@@ -198,7 +198,7 @@ fn Where(deed: Deed) -> impl IntoView {
                         class="path path-main"
                         href=ActivityFilters::of_path(path.as_str())
                         aria-label=visible(format!("Activity at {path}"))
-                        title="What was done here"
+                        title="Show activity at this path"
                     >
                         {visible(path.to_string())}
                     </a>
@@ -229,7 +229,7 @@ fn From(deed: Deed) -> impl IntoView {
             .forwarded_for
             .map(|address| {
                 view! {
-                    <span class="row-detail" title="The addresses that the proxy has given">
+                    <span class="row-detail" title="Addresses reported by the proxy">
                         {visible(format!("for {address}"))}
                     </span>
                 }

@@ -21,7 +21,7 @@ pub fn title(what: What) -> &'static str {
         What::KeyRevoked => "Key revoked",
         What::SignIn => "Signed in",
         What::SessionsEnded => "Sessions ended",
-        What::RhythmSet => "Rhythm set",
+        What::RhythmSet => "Schedule set",
         What::SchemaPolicySet => "Schema policy set",
         What::SettingsChanged => "Settings changed",
     }
@@ -62,9 +62,9 @@ pub fn detail(deed: &Deed) -> String {
 pub fn without_a_name(activity: &Activity) -> Option<&'static str> {
     let by = &activity.deed.by;
     match by.trace.means {
-        Means::Lake => Some("The lake itself"),
+        Means::Lake => Some("System"),
         Means::CommandLine => Some("Command line"),
-        Means::Key | Means::Session | Means::Nothing if by.name.is_empty() => Some("Nobody known"),
+        Means::Key | Means::Session | Means::Nothing if by.name.is_empty() => Some("Unknown"),
         Means::Key | Means::Session | Means::Nothing => None,
     }
 }

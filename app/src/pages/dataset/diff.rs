@@ -26,9 +26,9 @@ pub fn Versions(
 ) -> impl IntoView {
     if versions.is_empty() {
         return view! {
-            <Empty title="No earlier version">
+            <Empty title="No earlier versions">
                 <p>
-                    "When a full sync replaces this dataset, the version before goes to the trash, whole. Here it is then compared with what took its place: files added, changed and removed."
+                    "When a full sync replaces this dataset, the previous version moves to the trash. Compare it with the current files here: added, changed and removed."
                 </p>
             </Empty>
         }
@@ -42,7 +42,7 @@ pub fn Versions(
             view! {
                 <li>
                     <a href=href aria-current=current>
-                        "replaced "
+                        "Replaced "
                         <RelativeTime at=version.trashed_at as_of/>
                         {version.sync_id.map(|id| format!(" by sync {id}"))}
                         {version.totals.map(|totals| format!(", {}", format::totals(totals)))}
@@ -52,7 +52,7 @@ pub fn Versions(
         })
         .collect_view();
     view! {
-        <h2 class="section-title">"Compared with the version that was"</h2>
+        <h2 class="section-title">"Compare with an earlier version"</h2>
         <ul class="versions">{links}</ul>
         {chosen.zip(difference).map(|(chosen, difference)| view! { <Changes base chosen difference kind page/> })}
     }
@@ -92,11 +92,11 @@ fn Changes(
         <div class="figures">{counts.collect_view()}</div>
         <RowChanges rows=row_totals columns/>
         {if number == 0 {
-            view! { <p class="hint">"No file of this kind."</p> }.into_any()
+            view! { <p class="hint">"No files of this kind."</p> }.into_any()
         } else {
             view! {
                 <table class="table table-changes">
-                    {table_head([column("File"), column("Change"), column("Was").number(), column("Is").number()])}
+                    {table_head([column("File"), column("Change"), column("Before").number(), column("After").number()])}
                     <tbody>{rows}</tbody>
                 </table>
             }
@@ -128,10 +128,10 @@ fn row(change: Change) -> impl IntoView {
             <td data-label="Change">
                 <span class=format!("{class} change-kind")>{change.kind.as_str()}</span>
             </td>
-            <td data-label="Was" class="number">
+            <td data-label="Before" class="number">
                 {size(change.old_size_bytes, change.old_rows)}
             </td>
-            <td data-label="Is" class="number">
+            <td data-label="After" class="number">
                 {size(change.size_bytes, change.rows)}
             </td>
         </tr>

@@ -78,7 +78,7 @@ pub fn Files(base: String, folder: String, entries: Vec<LakeEntry>, page: u64, a
                     <td data-label="Size" class="number">
                         {size}
                     </td>
-                    <td data-label="Changed">
+                    <td data-label="Modified">
                         <RelativeTime at=entry.modified_time as_of/>
                     </td>
                     <td data-label="SHA-256" class="secondary">
@@ -105,14 +105,14 @@ pub fn Files(base: String, folder: String, entries: Vec<LakeEntry>, page: u64, a
     if number == 0 {
         return view! {
             {crumbs}
-            <p class="hint">"There is nothing here."</p>
+            <p class="hint">"This folder is empty."</p>
         }
         .into_any();
     }
     view! {
         {crumbs}
         <table class="table table-files">
-            {table_head([column("Name"), column("Size").number(), column("Changed"), column("SHA-256").secondary()])}
+            {table_head([column("Name"), column("Size").number(), column("Modified"), column("SHA-256").secondary()])}
             <tbody>{rows}</tbody>
         </table>
         <Pages page number address/>
@@ -128,5 +128,5 @@ pub fn Pages(page: u64, number: u64, address: impl Fn(u64) -> String) -> impl In
     let first = page.saturating_mul(FILES_PER_PAGE);
     let last = first + number.min(FILES_PER_PAGE);
     let shows = format!("{} to {}", format::count(first + 1), format::count(last));
-    view! { <PageLinks previous next words=["Before", "After"] shows/> }
+    view! { <PageLinks previous next words=["Previous", "Next"] shows/> }
 }

@@ -54,7 +54,7 @@ fn DatasetList(filters: Filters, listed: AsOf<Vec<DatasetRow>>) -> impl IntoView
     let offered = Offered { path: true, ..Offered::default() };
     view! {
         <Heading title="Datasets"/>
-        <FilterBar base="/datasets" filters offered text_label="Path holds"/>
+        <FilterBar base="/datasets" filters offered text_label="Path contains"/>
         {move || match (is_empty.get(), is_filtered) {
             (false, _) => view! { <DatasetTable rows as_of/> }.into_any(),
             (true, true) => view! { <NothingFound base="/datasets"/> }.into_any(),
@@ -62,11 +62,11 @@ fn DatasetList(filters: Filters, listed: AsOf<Vec<DatasetRow>>) -> impl IntoView
                 view! {
                     <Empty title="No datasets yet">
                         <p>
-                            "A dataset is what lies at one path of the lake. It appears here when a sync has landed files at its path: an incremental sync with its first file, a full sync when it is published."
+                            "A dataset is the set of files at one path of the lake. It appears here with the first file of an incremental sync, or when a full sync is published."
                         </p>
                         <p>
                             <a class="button button-primary" href="/upload">
-                                "Upload in the browser"
+                                "Upload files"
                             </a>
                         </p>
                     </Empty>
@@ -131,7 +131,7 @@ fn DatasetTable(rows: RwSignal<Vec<DatasetRow>>, as_of: Timestamp) -> impl IntoV
         <table class="table table-datasets">
             {table_head([
                 column("Dataset"), column("Freshness"), column("Files").number(), column("Size").number(),
-                column("Last landed").number(), column("30 days").class("spark-head"),
+                column("Last updated").number(), column("30 days").class("spark-head"),
             ])}
             <tbody>
                 <For
@@ -150,7 +150,7 @@ fn DatasetTable(rows: RwSignal<Vec<DatasetRow>>, as_of: Timestamp) -> impl IntoV
             </tbody>
         </table>
         <p class="hint">
-            "Files and size are what lies at the path and below, counted shortly after something has changed."
+            "Files and size include subfolders and are updated shortly after a change."
         </p>
     }
     .into_any()
@@ -178,7 +178,7 @@ fn DatasetLine(row: DatasetRow, as_of: Timestamp) -> impl IntoView {
             <td data-label="Size" class="number">
                 <Holds holds=dataset.holds number=|counted| counted.totals.bytes write=format::bytes/>
             </td>
-            <td data-label="Last landed" class="number">
+            <td data-label="Last updated" class="number">
                 <RelativeTime at=last as_of/>
             </td>
             <td data-label="30 days" class="cell-spark" inner_html=spark></td>
@@ -205,7 +205,7 @@ pub fn Freshness(dataset: Dataset, as_of: Timestamp) -> impl IntoView {
         (None, Some(_)) => view! {
             <span class="pill pill-finished">
                 <Picture icon=Icon::Check/>
-                "In time"
+                "On time"
             </span>
             {dataset
                 .due
@@ -231,9 +231,9 @@ pub fn Holds(holds: Option<Counted>, number: fn(Counted) -> u64, write: fn(u64) 
         Some(counted) => {
             let exact = number(counted);
             let title = format!(
-                "counted {}{}",
+                "Counted {}{}",
                 format::utc(counted.at),
-                if counted.is_current { "" } else { "; has changed since" }
+                if counted.is_current { "" } else { "; changed since" }
             );
             view! {
                 <data value=exact.to_string() title=title class:quiet=!counted.is_current>

@@ -25,7 +25,7 @@ use leptos_router::hooks::use_params_map;
 use leptos_router::params::ParamsMap;
 
 const TABS: [(&str, &str); 5] =
-    [("files", "Files"), ("syncs", "Syncs"), ("calendar", "Calendar"), ("diff", "Diff"), ("rhythm", "Rhythm")];
+    [("files", "Files"), ("syncs", "Syncs"), ("calendar", "Calendar"), ("diff", "Diff"), ("rhythm", "Schedule")];
 
 fn parameters(map: &ParamsMap) -> TabParameters {
     let text = |name| map.get(name).unwrap_or_default();
@@ -116,14 +116,14 @@ fn DatasetNow(
         Tab::Calendar { calendar } => {
             let rhythm = dataset.rhythm;
             let expected = rhythm.map_or_else(
-                || "Nothing is expected of it: a day on which something came is marked.".to_owned(),
-                |rhythm| format!("Expected: {}. Days are UTC.", words(&rhythm)),
+                || "No schedule is set. Days with new files are marked.".to_owned(),
+                |rhythm| format!("Expected: {}. Days are in UTC.", words(&rhythm)),
             );
             let href = format!("{base}?tab=rhythm");
             view! {
                 <p class="hint">
                     {expected} " "
-                    <a href=href>{if rhythm.is_some() { "Change the rhythm" } else { "Set a rhythm" }}</a>
+                    <a href=href>{if rhythm.is_some() { "Change schedule" } else { "Set schedule" }}</a>
                 </p>
                 <div class="card" inner_html=calendar></div>
             }
@@ -146,7 +146,7 @@ fn DatasetNow(
         <p class="crumb">
             <a href="/datasets">"Datasets"</a>
         </p>
-        <Heading title=path.clone() copied=Some(("Copy the lake path", path))/>
+        <Heading title=path.clone() copied=Some(("Copy lake path", path))/>
         <dl class="facts">
             <div>
                 <dt>"Files"</dt>
@@ -167,7 +167,7 @@ fn DatasetNow(
                 </dd>
             </div>
             <div>
-                <dt>"Last landed"</dt>
+                <dt>"Last updated"</dt>
                 <dd>
                     <RelativeTime at=last as_of/>
                     ", "
@@ -175,17 +175,17 @@ fn DatasetNow(
                 </dd>
             </div>
             <div>
-                <dt>"First landed"</dt>
+                <dt>"First updated"</dt>
                 <dd>
                     <RelativeTime at=first as_of/>
                 </dd>
             </div>
             <div class="fact-spark">
-                <dt>"Bytes, 30 days"</dt>
+                <dt>"Last 30 days"</dt>
                 <dd inner_html=spark></dd>
             </div>
         </dl>
-        <nav class="tabs tabs-page" aria-label="Of this dataset">
+        <nav class="tabs tabs-page" aria-label="Dataset">
             {links.collect_view()}
         </nav>
         {shown}
@@ -203,7 +203,7 @@ fn SyncsOf(timeline: String, syncs: Vec<Sync>, as_of: lakeshore::Timestamp, path
             <SyncTable rows as_of/>
         </div>
         <p class="quiet">
-            "The newest syncs here and below. " <a href=all>"All of them"</a>
+            "Latest syncs at or below this path. " <a href=all>"Show all"</a>
         </p>
     }
     .into_any()

@@ -42,7 +42,7 @@ pub fn words(rhythm: &Rhythm) -> String {
 pub fn RhythmForm(dataset: Dataset, fault: Option<ApiError>, may_write: bool, is_signed_in: bool) -> impl IntoView {
     let rhythm = dataset.rhythm;
     let said = rhythm.map_or_else(
-        || "Nothing is expected of this dataset. Say how often something is to come and by when; then its calendar shows which days were late, short or missing, and the overview names it while it is late.".to_owned(),
+        || "No schedule is set. Say how often new files are due, and by when: the calendar then shows late, incomplete and missing days, and the overview lists the dataset while it is late.".to_owned(),
         |rhythm| format!("Expected: {}.", words(&rhythm)),
     );
     let chosen = rhythm.map(|rhythm| rhythm.every());
@@ -68,35 +68,35 @@ pub fn RhythmForm(dataset: Dataset, fault: Option<ApiError>, may_write: bool, is
                     <input type="hidden" name="path" value=path.clone()/>
                     <div class="form-row">
                         <label class="field">
-                            <span>"How often"</span>
+                            <span>"Frequency"</span>
                             <select class="input" name="every">
                                 {options}
                             </select>
                         </label>
                         <label class="field">
-                            <span>"By (UTC; of hours: after they begin)"</span>
+                            <span>"Due by (UTC, or hours into each period)"</span>
                             <input
                                 class="input"
                                 name="by"
                                 value=by
                                 pattern="[0-2]?[0-9]:(00|15|30|45)"
                                 placeholder="07:00"
-                                title="Hours and minutes, by quarters of an hour: 07:00, 07:15; empty for the end"
+                                title="Hours and minutes in steps of 15 minutes, such as 07:15; empty means the end of the period"
                                 autocomplete="off"
                             />
                         </label>
                         <label class="field">
-                            <span>"At least, files"</span>
+                            <span>"Min files"</span>
                             <input class="input" name="files_min" type="number" min="0" value=files_min.to_string()/>
                         </label>
                         <label class="field">
-                            <span>"At least, MB"</span>
+                            <span>"Min size, MB"</span>
                             <input class="input" name="megabytes_min" type="number" min="0" value=megabytes_min.to_string()/>
                         </label>
                     </div>
                     <div class="standing-buttons">
                         <button type="submit" class="button button-primary">
-                            "Save the rhythm"
+                            "Save schedule"
                         </button>
                     </div>
                 </form>
@@ -108,7 +108,7 @@ pub fn RhythmForm(dataset: Dataset, fault: Option<ApiError>, may_write: bool, is
                                 <input type="hidden" name="path" value=path/>
                                 <input type="hidden" name="every" value=""/>
                                 <button type="submit" class="button button-quiet">
-                                    "Expect nothing any more"
+                                    "Remove schedule"
                                 </button>
                             </form>
                         }
@@ -116,7 +116,7 @@ pub fn RhythmForm(dataset: Dataset, fault: Option<ApiError>, may_write: bool, is
             }
                 .into_any()
         } else {
-            view! { <SignInHint is_signed_in purpose="to set a rhythm"/> }.into_any()
+            view! { <SignInHint is_signed_in purpose="to set a schedule"/> }.into_any()
         }}
     }
     .into_any()

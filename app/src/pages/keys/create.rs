@@ -75,7 +75,7 @@ pub fn CreateKey(session: Session, created: RwSignal<Option<CreatedKey>>, refres
             Expires::After => match end_of(&last_day.get_untracked(), now_ms()) {
                 Some(end) => Some(end),
                 None => {
-                    let msg = "choose the last day of the key: today or later".to_owned();
+                    let msg = "the last day must be today or later; choose another".to_owned();
                     error.set(Some(ApiError(Refusal::new(ErrorCode::Invalid, msg))));
                     return;
                 }
@@ -112,7 +112,7 @@ pub fn CreateKey(session: Session, created: RwSignal<Option<CreatedKey>>, refres
                 .then(|| {
                     view! {
                         <p>
-                            "You came by the link of the first start. This sign-in ends after an hour, and with the first key: you are then signed in with that key, so make it one of the role admin."
+                            "You signed in with the one-time link. This session ends after an hour, or when you create the first key: you are then signed in with that key, so give it the role admin."
                         </p>
                     }
                 })}
@@ -138,15 +138,15 @@ pub fn CreateKey(session: Session, created: RwSignal<Option<CreatedKey>>, refres
                             role.set(Role::parse(&event_target_value(&event)).unwrap_or(Role::Write))
                         }
                     >
-                        <option value="write">"write: upload, end, restore"</option>
-                        <option value="read">"read: look only"</option>
+                        <option value="write">"write: upload, end syncs, restore"</option>
+                        <option value="read">"read: view and download"</option>
                         <option value="admin" selected=is_first>
-                            "admin: everything, keys too"
+                            "admin: everything, including keys"
                         </option>
                     </select>
                 </label>
                 <label class="field">
-                    <span>"Only for this path"</span>
+                    <span>"Limit to path"</span>
                     <input
                         class="input"
                         name="prefix"
@@ -163,17 +163,17 @@ pub fn CreateKey(session: Session, created: RwSignal<Option<CreatedKey>>, refres
                         name="expires"
                         on:change=move |event| expires.set(Expires::parse(&event_target_value(&event)))
                     >
-                        <option value="never">"never"</option>
-                        <option value="7">"in 7 days"</option>
-                        <option value="30">"in 30 days"</option>
-                        <option value="90">"in 90 days"</option>
-                        <option value="365">"in a year"</option>
-                        <option value="after">"after a day…"</option>
+                        <option value="never">"Never"</option>
+                        <option value="7">"In 7 days"</option>
+                        <option value="30">"In 30 days"</option>
+                        <option value="90">"In 90 days"</option>
+                        <option value="365">"In 1 year"</option>
+                        <option value="after">"On a date…"</option>
                     </select>
                 </label>
                 <Show when=move || expires.get() == Expires::After>
                     <label class="field">
-                        <span>"Last day, UTC"</span>
+                        <span>"Last day (UTC)"</span>
                         <input
                             class="input"
                             name="last-day"
@@ -203,8 +203,8 @@ fn Created(key: CreatedKey, origin: String, #[prop(into)] on_done: Callback<()>)
             <Picture icon=Icon::Check/>
             <div>
                 <p>
-                    <strong>{visible(format!("The key \"{}\" is made. ", key.name))}</strong>
-                    "Copy it now: it is not shown again."
+                    <strong>{visible(format!("Key \"{}\" created. ", key.name))}</strong>
+                    "Copy it now. It is not shown again."
                 </p>
                 <p class="secret">
                     <code id="new-key">{secret.clone()}</code>
@@ -213,8 +213,8 @@ fn Created(key: CreatedKey, origin: String, #[prop(into)] on_done: Callback<()>)
                 {(key.role >= Role::Write)
                     .then(|| {
                         view! {
-                            <p>"An upload with it:"</p>
-                            <Command text=command label="Copy the upload command"/>
+                            <p>"Example upload:"</p>
+                            <Command text=command label="Copy upload command"/>
                         }
                     })}
                 <p>

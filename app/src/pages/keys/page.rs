@@ -72,9 +72,9 @@ pub fn Keys() -> impl IntoView {
 fn NotAllowed(session: Session) -> impl IntoView {
     view! {
         <section class="empty">
-            <h2>"Keys are for administrators"</h2>
+            <h2>"Only admins can manage keys"</h2>
             <p>
-                "Scripts and people send to the lake with keys. A key of the role admin lists, makes and revokes them here; on the server, "
+                "Scripts and people access the lake with keys. Admins list, create and revoke keys here; on the server, "
                 <code>"lakeshore key"</code> " does the same."
             </p>
             <SignInHint is_signed_in=session.signed_in.is_some() purpose="to manage keys" role="admin"/>
@@ -96,14 +96,14 @@ fn KeyTable(listed: AsOf<Vec<Key>>, refresh: Callback<()>) -> impl IntoView {
             <table class="table table-keys" hidden=is_empty>
                 {table_head([
                     column("Name"), column("Status"), column("Role"), column("Path"),
-                    column("Begins with").secondary(), column("Created").secondary(), column("By").secondary(),
+                    column("Begins with").secondary(), column("Created").secondary(), column("Created by").secondary(),
                     column("Last used"), column("Expires"), column("Actions").unseen(),
                 ])}
                 <tbody>
                     {keys.into_iter().map(|key| view! { <KeyRow key as_of chosen/> }).collect_view()}
                 </tbody>
             </table>
-            {is_empty.then(|| view! { <p class="quiet">"There is no key yet. Create the first one above."</p> })}
+            {is_empty.then(|| view! { <p class="quiet">"No keys yet. Create the first one above."</p> })}
         </section>
         <RevokeDialog chosen refresh/>
     }
@@ -134,7 +134,7 @@ fn KeyRow(key: Key, as_of: Timestamp, chosen: RwSignal<Option<Key>>) -> impl Int
     view! {
         <tr>
             <td class="cell-main">
-                <a class="row-name" href=activity title="What this key has done">
+                <a class="row-name" href=activity title="Show activity of this key">
                     {visible(name)}
                 </a>
             </td>
@@ -157,7 +157,7 @@ fn KeyRow(key: Key, as_of: Timestamp, chosen: RwSignal<Option<Key>>) -> impl Int
             <td data-label="Created" class="secondary">
                 {time(Some(created_at), "")}
             </td>
-            <td data-label="By" class="secondary">
+            <td data-label="Created by" class="secondary">
                 {created_by}
             </td>
             <td data-label="Last used">{time(last_used_at, "Never")}</td>
@@ -203,7 +203,7 @@ fn RevokeDialog(chosen: RwSignal<Option<Key>>, refresh: Callback<()>) -> impl In
     let text = move || {
         let name = chosen.with(|chosen| chosen.as_ref().map(|key| key.name.clone()).unwrap_or_default());
         format!(
-            "Whatever uses the key \"{name}\" is refused from now on, and whoever signed in with it is signed out. This cannot be undone; a new key can be made at any time."
+            "Requests with the key \"{name}\" will be refused, and its sessions will end. This cannot be undone, but you can create a new key at any time."
         )
     };
     let on_confirm = move |()| {
@@ -226,7 +226,7 @@ fn RevokeDialog(chosen: RwSignal<Option<Key>>, refresh: Callback<()>) -> impl In
             id="revoke-title"
             open
             title="Revoke this key?"
-            confirm="Revoke"
+            confirm="Revoke key"
             is_danger=true
             is_ready=true
             is_pending

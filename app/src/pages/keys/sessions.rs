@@ -32,18 +32,18 @@ pub fn SessionTable(listed: AsOf<Vec<SessionEntry>>) -> impl IntoView {
             <h2 id="sessions-title">"Sessions"</h2>
             {move || refused.with(refusal::of_address).map(|error| view! { <ErrorBox error/> })}
             <p class="lead quiet">
-                "Browsers that are signed in. A session ends with its key, after 30 days, or when nobody has used it for 7 days."
+                "Browsers that are signed in. A session ends with its key, after 30 days, or after 7 days without use."
             </p>
             <table class="table table-keys" hidden=is_empty>
                 {table_head([
-                    column("Key"), column("Begun"), column("Last seen"), column("Ends"), column("From"),
-                    column("Program").secondary(), column("Actions").unseen(),
+                    column("Key"), column("Started"), column("Last seen"), column("Expires"), column("From"),
+                    column("Client").secondary(), column("Actions").unseen(),
                 ])}
                 <tbody>
                     {sessions.into_iter().map(|session| view! { <SessionRow session as_of/> }).collect_view()}
                 </tbody>
             </table>
-            {is_empty.then(|| view! { <p class="quiet">"Nobody is signed in."</p> })}
+            {is_empty.then(|| view! { <p class="quiet">"No active sessions."</p> })}
             <div class="form-row">
                 {of_keys
                     .into_iter()
@@ -52,8 +52,8 @@ pub fn SessionTable(listed: AsOf<Vec<SessionEntry>>) -> impl IntoView {
                             <EndForm
                                 field="key_id"
                                 value=key_id.to_string()
-                                label=format!("End the {count} sessions of {name}")
-                                text=format!("End the {count} sessions of {name}")
+                                label=format!("End {count} sessions of {name}")
+                                text=format!("End {count} sessions of {name}")
                             />
                         }
                     })
@@ -80,11 +80,11 @@ fn SessionRow(session: SessionEntry, as_of: Timestamp) -> impl IntoView {
     let SessionEntry { session_id, key_id, key_name, begun_at, last_seen_at, expires_at, address, program, is_own } =
         session;
     let name = if key_id.is_some() { key_name } else { "first sign-in".to_owned() };
-    let label = format!("End the session of {name} from {}", address.as_deref().unwrap_or("an unknown address"));
+    let label = format!("End session of {name} from {}", address.as_deref().unwrap_or("an unknown address"));
     let whole_program = program.clone().map(visible);
     let text = |text: Option<String>| match text {
         Some(text) => view! { <span>{visible(text)}</span> }.into_any(),
-        None => view! { <span class="quiet">"Not known"</span> }.into_any(),
+        None => view! { <span class="quiet">"Unknown"</span> }.into_any(),
     };
     view! {
         <tr>
@@ -92,17 +92,17 @@ fn SessionRow(session: SessionEntry, as_of: Timestamp) -> impl IntoView {
                 <span class="row-name">{visible(name)}</span>
                 {is_own.then(|| view! { <span class="quiet">" (this browser)"</span> })}
             </td>
-            <td data-label="Begun">
+            <td data-label="Started">
                 <RelativeTime at=begun_at as_of/>
             </td>
             <td data-label="Last seen">
                 <RelativeTime at=last_seen_at as_of/>
             </td>
-            <td data-label="Ends">
+            <td data-label="Expires">
                 <RelativeTime at=expires_at as_of/>
             </td>
             <td data-label="From">{text(address)}</td>
-            <td data-label="Program" class="secondary">
+            <td data-label="Client" class="secondary">
                 <span class="program" title=whole_program>
                     {text(program)}
                 </span>

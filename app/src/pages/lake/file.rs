@@ -56,7 +56,7 @@ pub(in crate::pages) fn FileView(
     };
     view! {
         <Crumbs path=Some(path.clone())/>
-        <Heading title=title copied=Some(("Copy the lake path", path.to_string()))>
+        <Heading title=title copied=Some(("Copy lake path", path.to_string()))>
             <a class="button button-primary" href=download rel="external" download="">
                 <Picture icon=Icon::Download/>
                 "Download"
@@ -66,7 +66,7 @@ pub(in crate::pages) fn FileView(
         {has_columns
             .then(|| {
                 view! {
-                    <nav class="tabs tabs-page" aria-label="Parts of this file">
+                    <nav class="tabs tabs-page" aria-label="File">
                         {tabs.collect_view()}
                     </nav>
                 }
@@ -91,14 +91,14 @@ fn Facts(file: FilePreview, as_of: Timestamp) -> impl IntoView {
                     <RelativeTime at=modified_time as_of/>
                 </dd>
             </div> <div>
-                <dt>"Landed by"</dt>
+                <dt>"Source"</dt>
                 <dd>
                     {match sync_id {
                         Some(id) => view! { <a href=format!("/syncs/{id}")>{format!("Sync {id}")}</a> }.into_any(),
                         None => {
                             view! {
-                                <span class="quiet" title="Nobody but the lake's readers knows what is in it: it was put there, or changed, by hand.">
-                                    "no sync that is known"
+                                <span class="quiet" title="No sync is known to have written this file: it was added or changed outside Lakeshore.">
+                                    "Unknown"
                                 </span>
                             }
                                 .into_any()
@@ -117,7 +117,7 @@ fn Facts(file: FilePreview, as_of: Timestamp) -> impl IntoView {
                         </div>
                     }
                 })} {written_by.map(|program| fact("Written by", visible(program)))}
-            {fact("Read for this page", format::bytes(bytes_read))}
+            {fact("Read for preview", format::bytes(bytes_read))}
         </dl>
     }
     .into_any()
@@ -131,14 +131,13 @@ fn kind(format: Format, dialect: &Dialect) -> String {
             ',' => "commas",
             ';' => "semicolons",
             '\t' => "tabs",
-            _ => "bars",
+            _ => "pipes",
         });
         if !dialect.has_header {
             words.push("no header");
         }
     }
-    let skipped =
-        (dialect.skip_lines > 0).then(|| format!("{} before the table", format::counted(dialect.skip_lines, "line")));
+    let skipped = (dialect.skip_lines > 0).then(|| format!("{} skipped", format::counted(dialect.skip_lines, "line")));
     words.extend(skipped.as_deref());
     words.extend((dialect.encoding != "UTF-8").then_some(dialect.encoding.as_str()));
     words.extend(dialect.compression.as_deref());
@@ -148,7 +147,7 @@ fn kind(format: Format, dialect: &Dialect) -> String {
 /// `image`: its name, and where a browser finds it.
 pub(in crate::pages) fn content(preview: Preview, image: Option<(String, String)>) -> AnyView {
     let image = image.filter(|_| preview.media_type.is_some()).map(|(name, address)| {
-        let alt = visible(format!("The image {name}"));
+        let alt = visible(format!("Image {name}"));
         view! {
             <figure class="preview-image">
                 <img src=address alt=alt/>
@@ -194,6 +193,6 @@ mod tests {
         let dialect = Dialect { delimiter: '\t', has_header: false, compression: Some("gzip".into()), ..dialect };
         assert_eq!(kind(Format::Delimited, &dialect), "CSV, tabs, no header, gzip");
         let dialect = Dialect { skip_lines: 2, compression: None, ..dialect };
-        assert_eq!(kind(Format::Delimited, &dialect), "CSV, tabs, no header, 2 lines before the table");
+        assert_eq!(kind(Format::Delimited, &dialect), "CSV, tabs, no header, 2 lines skipped");
     }
 }

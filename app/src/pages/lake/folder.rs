@@ -34,7 +34,7 @@ pub(in crate::pages) fn FolderView(
     let title = folder.as_ref().map_or("Lake".to_owned(), |folder| folder.leaf().to_owned());
     let base = address_of(folder.as_ref().map(LakePath::as_str).unwrap_or_default());
     let syncs = folder.as_ref().map(|folder| format!("/syncs?path={}", percent_encoded(folder.as_str())));
-    let copied = folder.as_ref().map(|folder| ("Copy the lake path", folder.to_string()));
+    let copied = folder.as_ref().map(|folder| ("Copy lake path", folder.to_string()));
     let shown = entries.len() as u64;
     let is_empty = entries.is_empty();
     let list = if is_empty {
@@ -52,7 +52,7 @@ pub(in crate::pages) fn FolderView(
     view! {
         <Crumbs path=folder.clone()/>
         <Heading title=title copied>
-            {syncs.map(|href| view! { <a class="button" href=href>"Its syncs"</a> })}
+            {syncs.map(|href| view! { <a class="button" href=href>"View syncs"</a> })}
             {can_upload
                 .then(|| {
                     view! {
@@ -70,8 +70,8 @@ pub(in crate::pages) fn FolderView(
                     class="input filter-q"
                     type="search"
                     name="q"
-                    aria-label="Names here and below"
-                    placeholder="Names here and below"
+                    aria-label="Search this folder and subfolders"
+                    placeholder="Search this folder and subfolders"
                     value=text.clone()
                     prop:value=text
                 />
@@ -96,7 +96,7 @@ pub(in crate::pages) fn FolderView(
                 view! {
                     <p class="hint">
                         {format!(
-                            "Only the first {} names were looked at. Go into a folder to see the rest.",
+                            "Only the first {} names are included. Open a folder to see the rest.",
                             format::count(lakeshore::model::limits::BROWSED_NAMES_MAX),
                         )}
                     </p>
@@ -113,10 +113,10 @@ fn nothing(is_search: bool, is_behind: bool, is_root: bool, base: &str) -> AnyVi
     match (is_search || is_behind, is_root) {
         (true, _) => view! {
             <section class="empty">
-                <h2>"Nothing here has such a name"</h2>
+                <h2>"No matching files or folders"</h2>
                 <p>
                     <a class="button" href=base>
-                        "Show the whole folder"
+                        "Show full folder"
                     </a>
                 </p>
             </section>
@@ -125,7 +125,7 @@ fn nothing(is_search: bool, is_behind: bool, is_root: bool, base: &str) -> AnyVi
         (false, true) => view! {
             <Empty title="The lake is empty">
                 <p>
-                    "What syncs land is here, exactly as DuckDB, Spark and other readers see it: folders, files, and what is in them."
+                    "Files of syncs appear here, exactly as DuckDB, Spark and other readers see them."
                 </p>
                 <p>
                     <a class="button button-primary" href="/upload">
@@ -137,7 +137,7 @@ fn nothing(is_search: bool, is_behind: bool, is_root: bool, base: &str) -> AnyVi
         .into_any(),
         (false, false) => view! {
             <Empty title="This folder is empty">
-                <p>"Names that begin with a dot are not shown: readers of the lake skip them."</p>
+                <p>"Names that begin with a dot are hidden, because lake readers skip them."</p>
             </Empty>
         }
         .into_any(),
@@ -268,5 +268,5 @@ fn Pages(wanted: Wanted, shown: u64, has_next: bool) -> impl IntoView {
     let previous = (wanted.page > 0).then(|| at(wanted.page - 1));
     let next = has_next.then(|| at(wanted.page + 1));
     let shows = format!("{} to {}", format::count(first + shown.min(1)), format::count(first + shown));
-    view! { <PageLinks previous next words=["Before", "Next"] shows/> }
+    view! { <PageLinks previous next words=["Previous", "Next"] shows/> }
 }

@@ -46,7 +46,7 @@ impl Tab {
         (Self::Rows, "rows", "Preview"),
         (Self::Schema, "schema", "Schema"),
         (Self::RowGroups, "row-groups", "Row groups"),
-        (Self::Use, "use", "Use it"),
+        (Self::Use, "use", "Code"),
     ];
 }
 
@@ -152,7 +152,7 @@ pub(in crate::pages) fn Crumbs(path: Option<LakePath>) -> impl IntoView {
     let above = components.len().saturating_sub(1);
     path.is_some().then(|| {
         view! {
-            <nav class="crumbs" aria-label="Folders above">
+            <nav class="crumbs" aria-label="Parent folders">
                 <a href="/lake">"Lake"</a>
                 {components
                     .into_iter()

@@ -40,7 +40,7 @@ pub(in crate::pages) fn Rows(preview: Preview) -> impl IntoView {
     });
     view! {
         <p class="hint">{note}</p>
-        <div class="data" role="region" aria-label="The first rows" tabindex="0">
+        <div class="data" role="region" aria-label="First rows" tabindex="0">
             <table>
                 <thead>
                     <tr>
@@ -60,13 +60,13 @@ pub(in crate::pages) fn Rows(preview: Preview) -> impl IntoView {
 /// How much of the file is shown.
 fn note(rows: u64, row_count: Option<u64>, columns: u64, num_columns: u64) -> String {
     let rows = match row_count {
-        Some(0) => "It has columns, and no rows.".to_owned(),
-        Some(count) if count == rows => format!("All of its {}.", format::counted(count, "row")),
-        Some(count) => format!("The first {} of {}.", format::count(rows), format::counted(count, "row")),
-        None => format!("The first {}.", format::counted(rows, "row")),
+        Some(0) => "No rows.".to_owned(),
+        Some(count) if count == rows => format!("{}, all shown.", format::counted(count, "row")),
+        Some(count) => format!("First {} of {}.", format::count(rows), format::counted(count, "row")),
+        None => format!("First {}.", format::counted(rows, "row")),
     };
     if columns < num_columns {
-        format!("{rows} The first {} of {} columns.", format::count(columns), format::count(num_columns))
+        format!("{rows} First {} of {} columns.", format::count(columns), format::count(num_columns))
     } else {
         rows
     }
@@ -84,9 +84,8 @@ pub(in crate::pages) fn BadLines(preview: Preview) -> impl IntoView {
                 <details class="names">
                     <summary>
                         {format!(
-                            "{} of those that were read {} not like the others",
-                            format::counted(num_bad_lines, "line"),
-                            if num_bad_lines == 1 { "is" } else { "are" },
+                            "{} in the part that was read",
+                            format::counted(num_bad_lines, "malformed line"),
                         )}
                     </summary>
                     <ul>
@@ -144,11 +143,11 @@ pub(in crate::pages) fn SchemaTable(preview: Preview) -> impl IntoView {
             .then(|| {
                 view! {
                     <p class="hint">
-                        "The file does not say its types: these are what its first megabyte looks like."
+                        "Types are inferred from the first megabyte of the file."
                     </p>
                 }
             })}
-        <div class="data" role="region" aria-label="The columns" tabindex="0">
+        <div class="data" role="region" aria-label="Columns" tabindex="0">
             <table class="data-schema">
                 <thead>
                     <tr>
@@ -161,13 +160,13 @@ pub(in crate::pages) fn SchemaTable(preview: Preview) -> impl IntoView {
                                     <th scope="col" class="number">
                                         "Nulls"
                                     </th>
-                                    <th scope="col">"Least"</th>
-                                    <th scope="col">"Greatest"</th>
+                                    <th scope="col">"Min"</th>
+                                    <th scope="col">"Max"</th>
                                     <th scope="col" class="number">
-                                        "In the file"
+                                        "Compressed"
                                     </th>
                                     <th scope="col" class="number">
-                                        "Unpacked"
+                                        "Uncompressed"
                                     </th>
                                     <th scope="col">"Compression"</th>
                                 }
@@ -201,12 +200,12 @@ pub(in crate::pages) fn RowGroups(preview: Preview) -> impl IntoView {
         _ => String::new(),
     };
     view! {
-        <p class="hint">{count} ". Readers skip those whose values they do not need."</p>
-        <div class="data data-narrow" role="region" aria-label="The row groups" tabindex="0">
+        <p class="hint">{count} ". Readers skip row groups that they do not need."</p>
+        <div class="data data-narrow" role="region" aria-label="Row groups" tabindex="0">
             <table>
                 {table_head([
-                    column("Row group"), column("Rows").number(), column("In the file").number(),
-                    column("Unpacked").number(),
+                    column("Row group"), column("Rows").number(), column("Compressed").number(),
+                    column("Uncompressed").number(),
                 ])}
                 <tbody>{lines.collect_view()}</tbody>
             </table>
@@ -222,8 +221,8 @@ mod tests {
 
     #[test]
     fn how_much_is_shown_is_told() {
-        assert_eq!(note(3, Some(3), 2, 2), "All of its 3 rows.");
-        assert_eq!(note(100, Some(2_000_000), 2, 2), "The first 100 of 2,000,000 rows.");
-        assert_eq!(note(100, None, 100, 400), "The first 100 rows. The first 100 of 400 columns.");
+        assert_eq!(note(3, Some(3), 2, 2), "3 rows, all shown.");
+        assert_eq!(note(100, Some(2_000_000), 2, 2), "First 100 of 2,000,000 rows.");
+        assert_eq!(note(100, None, 100, 400), "First 100 rows. First 100 of 400 columns.");
     }
 }

@@ -15,9 +15,8 @@ pub(in crate::pages) fn SchemaPanel(schema: DatasetSchema, may_write: bool) -> i
     let DatasetSchema { path, policy, schema, sync_id, num_differences } = schema;
     schema.zip(sync_id).map(|(schema, sync_id)| {
         let count = format::counted(schema.columns.len() as u64 + schema.num_omitted, "column");
-        let omitted = (schema.num_omitted > 0).then(
-            || view! { <li>{format!("and {} more, which are not kept", format::count(schema.num_omitted))}</li> },
-        );
+        let omitted = (schema.num_omitted > 0)
+            .then(|| view! { <li>{format!("and {} more, not recorded", format::count(schema.num_omitted))}</li> });
         let mark = (num_differences > 0).then(|| {
             view! {
                 <p class="notice notice-held">
@@ -25,8 +24,8 @@ pub(in crate::pages) fn SchemaPanel(schema: DatasetSchema, may_write: bool) -> i
                     <span>
                         {format!("{} of ", format::counted(num_differences, "file"))}
                         <a href=format!("/syncs/{sync_id}")>{format!("Sync {sync_id}")}</a>
-                        {if num_differences == 1 { " has" } else { " have" }}
-                        " other columns than the dataset had before."
+                        {if num_differences == 1 { " does" } else { " do" }}
+                        " not match the previous schema of the dataset."
                     </span>
                 </p>
             }
@@ -36,9 +35,9 @@ pub(in crate::pages) fn SchemaPanel(schema: DatasetSchema, may_write: bool) -> i
             {mark}
             <details class="card dataset-schema">
                 <summary>
-                    {format!("{count}, {}. Files with other columns: {}.", schema.format.words(), meaning(policy))}
+                    {format!("{count}, {}. On schema mismatch: {}.", schema.format.words(), meaning(policy))}
                 </summary>
-                <p>"As left by " <a href=format!("/syncs/{sync_id}")>{format!("Sync {sync_id}")}</a> "."</p>
+                <p>"Schema from " <a href=format!("/syncs/{sync_id}")>{format!("Sync {sync_id}")}</a> "."</p>
                 <ul class="column-list">
                     {schema
                         .columns
@@ -64,9 +63,9 @@ pub(in crate::pages) fn SchemaPanel(schema: DatasetSchema, may_write: bool) -> i
 
 fn meaning(policy: SchemaPolicy) -> &'static str {
     match policy {
-        SchemaPolicy::Ignore => "not marked",
-        SchemaPolicy::Warn => "marked",
-        SchemaPolicy::Hold => "marked, and a full sync of them is held",
+        SchemaPolicy::Ignore => "ignore",
+        SchemaPolicy::Warn => "warn",
+        SchemaPolicy::Hold => "warn, and hold full syncs",
     }
 }
 
@@ -77,7 +76,7 @@ fn PolicyForm(path: String, policy: SchemaPolicy) -> impl IntoView {
     view! {
         <ActionForm action=set attr:class="start">
             <input type="hidden" name="path" value=path/>
-            <label for="schema-policy">"Files with other columns are"</label>
+            <label for="schema-policy">"On schema mismatch"</label>
             <select class="input policy" id="schema-policy" name="policy">
                 {SchemaPolicy::ALL
                     .into_iter()
@@ -91,11 +90,11 @@ fn PolicyForm(path: String, policy: SchemaPolicy) -> impl IntoView {
                     .collect_view()}
             </select>
             <button type="submit" class="button">
-                "Set"
+                "Save"
             </button>
             <span role="status">
                 {move || match set.value().get() {
-                    Some(Ok(())) => "Set, from the next file on.".to_owned(),
+                    Some(Ok(())) => "Saved. Applies from the next file on.".to_owned(),
                     Some(Err(refused)) => refused.to_string(),
                     None => String::new(),
                 }}

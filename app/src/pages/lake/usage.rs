@@ -21,7 +21,7 @@ pub(in crate::pages) fn UseIt(
     let on_disk = disk_path.map(|place| {
         view! {
             <section class="section" aria-labelledby="use-disk">
-                <h2 id="use-disk">"On the server's own disk"</h2>
+                <h2 id="use-disk">"On the server"</h2>
                 <Lines lines=lines(format, dialect, &place)/>
             </section>
         }
@@ -30,22 +30,18 @@ pub(in crate::pages) fn UseIt(
     // Spark reads file systems.
     by_http.retain(|(name, ..)| *name != "Spark");
     let fetched = vec![
-        ("curl", "Copy the line for curl", format!("curl --output {} {}", shell(path.leaf()), shell(&url))),
-        (
-            "lakeshore",
-            "Copy the line for lakeshore",
-            format!("lakeshore get {} --server {origin}", shell(path.as_str())),
-        ),
+        ("curl", "Copy curl command", format!("curl --output {} {}", shell(path.leaf()), shell(&url))),
+        ("lakeshore", "Copy lakeshore command", format!("lakeshore get {} --server {origin}", shell(path.as_str()))),
     ];
     view! {
         {on_disk}
         <section class="section" aria-labelledby="use-http">
-            <h2 id="use-http">"From anywhere, by HTTP"</h2>
-            <p class="quiet">"Where reading needs a key, it goes along as a header: Authorization: Bearer KEY."</p>
+            <h2 id="use-http">"Over HTTP"</h2>
+            <p class="quiet">"If reading needs a key, send it as the header " <code>"Authorization: Bearer KEY"</code> "."</p>
             <Lines lines=by_http/>
         </section>
         <section class="section" aria-labelledby="use-copy">
-            <h2 id="use-copy">"As a file of your own"</h2>
+            <h2 id="use-copy">"Download a copy"</h2>
             <Lines lines=fetched/>
         </section>
     }
@@ -138,10 +134,10 @@ fn lines(format: Format, dialect: Option<&Dialect>, place: &str) -> Vec<Line> {
         ],
     };
     vec![
-        ("DuckDB", "Copy the line for DuckDB", duckdb),
-        ("Polars", "Copy the lines for Polars", polars),
-        ("pandas", "Copy the lines for pandas", pandas),
-        ("Spark", "Copy the line for Spark", spark),
+        ("DuckDB", "Copy DuckDB query", duckdb),
+        ("Polars", "Copy Polars code", polars),
+        ("pandas", "Copy pandas code", pandas),
+        ("Spark", "Copy Spark code", spark),
     ]
 }
 

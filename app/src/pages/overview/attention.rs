@@ -5,6 +5,7 @@ use crate::components::time::RelativeTime;
 use crate::format;
 use crate::query::percent_encoded;
 use crate::visible::visible;
+use lakeshore::model::error::Store;
 use lakeshore::model::overview::{Attention, Disk, FullTrash, LateDataset, Room};
 use lakeshore::model::sync::job::Sync;
 use lakeshore::model::time::Timestamp;
@@ -25,10 +26,10 @@ pub fn NeedsAPerson(attention: Attention, not_ready: Option<String>, as_of: Time
     if !attention.is_needed() && not_ready.is_none() {
         return view! {
             <section class="section" aria-labelledby="needs-title">
-                <h2 id="needs-title">"Needs a person"</h2>
+                <h2 id="needs-title">"Needs attention"</h2>
                 <p class="with-icon good">
                     <Picture icon=Icon::Check/>
-                    <span>"Nothing. No sync is held, none has failed in the last 24 hours, no dataset is late, and there is room."</span>
+                    <span>"Nothing. No sync is held or has failed in the last 24 hours, no dataset is late, and there is enough space."</span>
                 </p>
             </section>
         }
@@ -48,7 +49,7 @@ pub fn NeedsAPerson(attention: Attention, not_ready: Option<String>, as_of: Time
         .collect();
     view! {
         <section class="section" aria-labelledby="needs-title">
-            <h2 id="needs-title">"Needs a person"</h2>
+            <h2 id="needs-title">"Needs attention"</h2>
             <ul class="needs">
                 {needs
                     .into_iter()
@@ -92,22 +93,30 @@ fn name(sync: &Sync) -> String {
     format!("{name}, {}", sync.path)
 }
 
+/// The lake's storage has the short name: it is what users fill.
+pub(super) fn storage_label(disk: &Disk) -> &'static str {
+    match disk.store {
+        Store::Lake => "Storage",
+        Store::State => "Database storage",
+    }
+}
+
 /// A write would not succeed: each reason says what to do.
 fn unready(reason: String) -> Need {
     let what = "The server cannot write".to_owned();
     let why = visible(reason).into_any();
-    Need { class: "pill pill-failed", kind: "Not ready", what, why, href: "/readyz".to_owned(), act: "Ask again" }
+    Need { class: "pill pill-failed", kind: "Not ready", what, why, href: "/readyz".to_owned(), act: "Check again" }
 }
 
 fn of_held(sync: Sync, as_of: Timestamp) -> Need {
     let why = match sync.held {
         Some(hold) => {
             let would = match hold.replaced.files {
-                0 => "Would publish no file; held since ".to_owned(),
+                0 => "Would publish no files; held since ".to_owned(),
                 _ => format!(
-                    "Would leave {} of {}; held since ",
-                    format::totals(hold.published),
-                    format::totals(hold.replaced)
+                    "Would replace {} with {}; held since ",
+                    format::totals(hold.replaced),
+                    format::totals(hold.published)
                 ),
             };
             view! {
@@ -116,7 +125,7 @@ fn of_held(sync: Sync, as_of: Timestamp) -> Need {
             }
             .into_any()
         }
-        None => "Waits for somebody to confirm it".into_any(),
+        None => "Waiting for confirmation".into_any(),
     };
     let (what, href) = (name(&sync), format!("/syncs/{}", sync.sync_id));
     Need { class: "pill pill-held", kind: "Held", what, why, href, act: "Publish or abort" }
@@ -137,42 +146,35 @@ fn of_late(late: LateDataset, as_of: Timestamp) -> Need {
     let why = view! {
         "Due "
         <RelativeTime at=late.since as_of/>
-        "; last landed "
+        "; last updated "
         <RelativeTime at=late.last_landed as_of/>
     }
     .into_any();
     let href = format!("/datasets{}?tab=calendar", percent_encoded(late.path.as_str()));
-    Need { class: "pill pill-held", kind: "Late", what: late.path.to_string(), why, href, act: "See its days" }
+    Need { class: "pill pill-held", kind: "Late", what: late.path.to_string(), why, href, act: "View calendar" }
 }
 
 fn full(disk: Disk) -> Need {
     let (kind, class, then) = match disk.room {
-        Room::BelowReserve => ("Disk full", "pill pill-failed", "uploads are refused until there is more"),
-        Room::NearlyFull | Room::Enough => ("Disk filling", "pill pill-held", "uploads are refused below that"),
+        Room::BelowReserve => ("Storage full", "pill pill-failed", "Uploads are refused until at least"),
+        Room::NearlyFull | Room::Enough => ("Storage low", "pill pill-held", "Uploads are refused unless"),
     };
     let why = format!(
-        "{} free of {}; {} are kept free, and {then}. Empty the trash, or make room.",
+        "{} free of {}. {then} {} is free. Empty the trash or free up space.",
         format::bytes(disk.free_bytes),
         format::bytes(disk.total_bytes),
         format::bytes(disk.reserve_bytes)
     );
-    let what = format!("The disk of the {}", disk.store.as_str());
-    Need { class, kind, what, why: why.into_any(), href: "/trash".into(), act: "To the trash" }
+    let what = storage_label(&disk).to_owned();
+    Need { class, kind, what, why: why.into_any(), href: "/trash".into(), act: "Open trash" }
 }
 
 fn near_bound(trash: FullTrash) -> Need {
     let why = format!(
-        "It holds {} of at most {}; beyond, the oldest pieces are removed for good.",
+        "{} of {} used. Above the limit, the oldest items are permanently deleted.",
         format::bytes(trash.bytes),
         format::bytes(trash.bytes_max)
     );
-    let what = "The trash is near its bound".to_owned();
-    Need {
-        class: "pill pill-held",
-        kind: "Trash",
-        what,
-        why: why.into_any(),
-        href: "/trash".into(),
-        act: "To the trash",
-    }
+    let what = "Trash is almost full".to_owned();
+    Need { class: "pill pill-held", kind: "Trash", what, why: why.into_any(), href: "/trash".into(), act: "Open trash" }
 }

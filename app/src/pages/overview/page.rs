@@ -10,7 +10,7 @@ use crate::drawing::Drawn;
 use crate::format;
 use crate::json;
 use crate::live::Heard;
-use crate::pages::overview::attention::NeedsAPerson;
+use crate::pages::overview::attention::{NeedsAPerson, storage_label};
 use crate::pages::sync::list::SyncTable;
 use crate::pages::tour::Tour;
 use crate::query::use_query;
@@ -76,11 +76,11 @@ fn Overview(session: Session, glance: AsOf<Glance>) -> impl IntoView {
                     {move || {
                         view! { <NeedsAPerson attention=attention.get() not_ready=not_ready.get() as_of/> }
                     }}
-                    <section class="section" aria-label="The last 30 days">
-                        <nav class="tabs" aria-label="Stacked by">
-                            <span class="quiet">"Stacked by"</span>
+                    <section class="section" aria-label="Last 30 days">
+                        <nav class="tabs" aria-label="Group by">
+                            <span class="quiet">"Group by"</span>
                             <a href="/" aria-current=(by == Breakdown::Type).then_some("true")>
-                                "type of sync"
+                                "sync type"
                             </a>
                             <a href="/?by=dataset" aria-current=(by == Breakdown::Dataset).then_some("true")>
                                 "dataset"
@@ -108,7 +108,7 @@ fn Chart(id: &'static str, title: &'static str, drawn: Memo<Drawn>) -> impl Into
             <h2 id=id>{title}</h2>
             <div inner_html=move || drawn.with(|drawn| drawn.bars.clone())></div>
             <details class="chart-table">
-                <summary>"Table of these figures"</summary>
+                <summary>"View as table"</summary>
                 <div class="table-scroll" inner_html=move || drawn.with(|drawn| drawn.table.clone())></div>
             </details>
         </figure>
@@ -177,18 +177,18 @@ fn Figures(glance: RwSignal<Glance>) -> impl IntoView {
                 {room(&overview.disks)}
             </dl>
             <p class="hint">
-                "Days are UTC. Files count when they have arrived, those of full syncs also before they are published; failures are uploads and syncs."
+                "Days are in UTC. Files count when they arrive, even before a full sync is published. Failures include uploads and syncs."
             </p>
         }
     }
 }
 
-/// `1,204 a day, mean of 7`
+/// `7-day average: 1,204`
 fn usual(before: Mean, mean: String) -> String {
     match before.days {
-        0 => "the first day".to_owned(),
-        1 => format!("yesterday {mean}"),
-        days => format!("{mean} a day, mean of {days}"),
+        0 => "first day".to_owned(),
+        1 => format!("yesterday: {mean}"),
+        days => format!("{days}-day average: {mean}"),
     }
 }
 
@@ -207,7 +207,7 @@ fn room(disks: &[Disk]) -> Option<impl IntoView + use<>> {
     let max = disk.total_bytes.max(1);
     Some(view! {
         <div class="figure">
-            <dt id="disk-title">{format!("Disk of the {}", disk.store.as_str())}</dt>
+            <dt id="disk-title">{storage_label(disk)}</dt>
             <dd>
                 <data value=exact class="figure-number">
                     {free}
@@ -226,9 +226,9 @@ mod tests {
     #[test]
     fn a_mean_is_written_by_how_many_days_it_has() {
         let usual = |days, mean| usual(Mean { days, ..Mean::default() }, mean_count(mean));
-        assert_eq!(usual(0, 0.0), "the first day");
-        assert_eq!(usual(1, 4.0), "yesterday 4");
-        assert_eq!(usual(7, 0.2), "0.2 a day, mean of 7");
-        assert_eq!(usual(7, 12_345.6), "12,346 a day, mean of 7");
+        assert_eq!(usual(0, 0.0), "first day");
+        assert_eq!(usual(1, 4.0), "yesterday: 4");
+        assert_eq!(usual(7, 0.2), "7-day average: 0.2");
+        assert_eq!(usual(7, 12_345.6), "7-day average: 12,346");
     }
 }

@@ -33,7 +33,7 @@ pub fn ExpectedFiles(comparison: RwSignal<Option<Comparison>>) -> impl IntoView 
             let named = |file: &FileOfBatch| format!("{}, {}", file.path, format::bytes(file.size_bytes));
             let lists = [
                 names("missing", comparison.num_missing, comparison.missing.iter().map(named)),
-                names("not expected", comparison.num_extra, comparison.extra.iter().map(named)),
+                names("unexpected", comparison.num_extra, comparison.extra.iter().map(named)),
                 names("different", comparison.num_different, comparison.different.iter().map(different)),
             ];
             view! {
@@ -70,9 +70,9 @@ fn progress(comparison: &Comparison) -> String {
 fn different(file: &DifferentFile) -> String {
     let (expected, landed) = (file.expected.size_bytes, file.landed.size_bytes);
     if expected == landed {
-        format!("{}, another SHA-256 than expected", file.path)
+        format!("{}, checksum mismatch", file.path)
     } else {
-        format!("{}, {} where {} were expected", file.path, format::bytes(landed), format::bytes(expected))
+        format!("{}, expected {}, got {}", file.path, format::bytes(expected), format::bytes(landed))
     }
 }
 
@@ -119,7 +119,7 @@ pub fn Changes(sync: RwSignal<Sync>, difference: RwSignal<Option<Difference>>) -
         <Show when=move || is_offered.get()>
             <section class="section" aria-labelledby="changes-title">
                 <h2 id="changes-title">
-                    {if is_full { "What publishing it would change" } else { "What it has changed" }}
+                    {if is_full { "Preview of changes" } else { "Changes" }}
                 </h2>
                 <MaybeError error/>
                 {move || difference.get().map(|difference| view! { <ChangeCounts difference is_full/> })}
@@ -127,7 +127,7 @@ pub fn Changes(sync: RwSignal<Sync>, difference: RwSignal<Option<Difference>>) -
                     {move || match (is_pending.get(), difference.with(Option::is_some)) {
                         (true, _) => "Comparing…",
                         (false, true) => "Compare again",
-                        (false, false) => "Compare file by file",
+                        (false, false) => "Compare files",
                     }}
                 </button>
             </section>

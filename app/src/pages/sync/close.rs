@@ -123,19 +123,19 @@ fn EndDialog(sync: RwSignal<Sync>, open: RwSignal<bool>, refresh: Callback<()>) 
             <Show when=move || empties.get()>
                 <label class="check check-danger">
                     <input type="checkbox" prop:checked=allow_empty on:change=move |event| allow_empty.set(event_target_checked(&event))/>
-                    "Publish it without a file: this empties the dataset"
+                    "Publish without files, which empties the dataset"
                 </label>
             </Show>
             <Show when=move || shrinks.get()>
                 <label class="check check-danger">
                     <input type="checkbox" prop:checked=allow_shrinking on:change=move |event| allow_shrinking.set(event_target_checked(&event))/>
-                    "Publish it although it shrinks the dataset so much"
+                    "Publish although it shrinks the dataset"
                 </label>
             </Show>
             <Show when=move || { in_flight.get() > 0 }>
                 <label class="check check-danger">
                     <input type="checkbox" prop:checked=discard_in_flight on:change=move |event| discard_in_flight.set(event_target_checked(&event))/>
-                    {move || format!("Discard what is still arriving: {}", format::counted(in_flight.get(), "upload"))}
+                    {move || format!("Discard {} in flight", format::counted(in_flight.get(), "upload"))}
                 </label>
             </Show>
         </Confirm>
@@ -147,19 +147,19 @@ fn consequence(sync_type: SyncType, path: &str, preview: EndPreview) -> String {
     let EndPreview { landed, replaced, .. } = preview;
     match (sync_type, landed.files, replaced.files) {
         (SyncType::IncrementalSync, ..) => format!(
-            "{} landed at {path}, and readers see them already. Ending says that nothing more will come.",
+            "{} landed at {path} and are already visible to readers. After the end, the sync accepts no more files.",
             format::totals(landed)
         ),
-        (SyncType::FullSync, 0, 0) => format!("No file landed in this sync, and {path} holds none: it stays empty."),
+        (SyncType::FullSync, 0, 0) => format!("No files landed in this sync, and {path} stays empty."),
         (SyncType::FullSync, 0, _) => format!(
-            "No file landed in this sync. Publishing it empties {path}: {} go to the trash.",
+            "No files landed in this sync. Publishing it empties {path}: {} move to the trash.",
             format::totals(replaced)
         ),
         (SyncType::FullSync, _, 0) => {
             format!("Publishes {} at {path}; nothing is replaced.", format::totals(landed))
         }
         (SyncType::FullSync, ..) => format!(
-            "Replaces {} at {path} by {}; the old ones go to the trash.",
+            "Replaces {} at {path} with {}; the old files move to the trash.",
             format::totals(replaced),
             format::totals(landed)
         ),
@@ -175,15 +175,15 @@ fn AbortDialog(sync: RwSignal<Sync>, open: RwSignal<bool>, refresh: Callback<()>
             let landed = format!("{}, {}", format::counted(sync.num_landed(), "file"), format::bytes(sync.size_bytes));
             let in_flight = match sync.num_in_flight {
                 0 => String::new(),
-                number => format!(" {} still arriving will be dropped.", format::counted(number, "upload")),
+                number => format!(" {} in flight will be discarded.", format::counted(number, "upload")),
             };
             match sync.sync_type {
                 SyncType::FullSync => format!(
-                    "Nothing of this sync is published: {} stays as it is. What was sent so far ({landed}) goes to the trash.{in_flight}",
+                    "Nothing is published, and {} stays as it is. The files sent so far ({landed}) move to the trash.{in_flight}",
                     sync.path
                 ),
                 SyncType::IncrementalSync => format!(
-                    "What has landed ({landed}) stays at {}. The sync is marked as failed and takes no more files.{in_flight}",
+                    "The files landed so far ({landed}) stay at {}. The sync is marked as failed and accepts no more files.{in_flight}",
                     sync.path
                 ),
             }
@@ -219,7 +219,7 @@ mod tests {
         };
         assert_eq!(
             full(some(4, 1_000_000_000), some(12, 3_100_000_000)),
-            "Replaces 12 files, 3.1 GB at /d by 4 files, 1.0 GB; the old ones go to the trash."
+            "Replaces 12 files, 3.1 GB at /d with 4 files, 1.0 GB; the old files move to the trash."
         );
         assert_eq!(full(some(1, 5), some(0, 0)), "Publishes 1 file, 5 B at /d; nothing is replaced.");
         assert!(full(some(0, 0), some(2, 5)).contains("empties /d"));

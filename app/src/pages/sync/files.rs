@@ -56,12 +56,12 @@ fn FileRow(upload: Signal<Upload>, as_of: Timestamp, with_sync: bool) -> impl In
             <td class="cell-main">
                 <span class="row-name">{visible(fixed.file_name)}</span>
                 {move || place.get().map(|place| view! { <span class="path">{visible(place)}</span> })}
-                {fixed.taken_over.then(|| view! { <span class="path">"Unchanged: taken over, not sent"</span> })}
+                {fixed.taken_over.then(|| view! { <span class="path">"Unchanged: reused, not sent"</span> })}
                 {move || difference.get().map(|difference| view! { <SchemaMark difference=*difference/> })}
                 {move || {
                     unread
                         .get()
-                        .map(|problem| view! { <span class="path">{format!("Not looked into: {problem}")}</span> })
+                        .map(|problem| view! { <span class="path">{format!("Not inspected: {problem}")}</span> })
                 }}
                 <Show when=move || !message.with(String::is_empty)>
                     <span class="message">{move || message.with(|message| sentence(message))}</span>
@@ -101,7 +101,7 @@ fn FileRow(upload: Signal<Upload>, as_of: Timestamp, with_sync: bool) -> impl In
 fn SchemaMark(difference: SchemaDifference) -> impl IntoView {
     view! {
         <span class="schema-difference">
-            <strong>"Other columns: "</strong>
+            <strong>"Schema mismatch: "</strong>
             {difference.in_words()}
         </span>
     }

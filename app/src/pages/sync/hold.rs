@@ -35,7 +35,7 @@ pub fn HoldNotice(sync: RwSignal<Sync>, may_write: bool, as_of: Timestamp, refre
                                         {visible(consequence(&path, hold))}
                                     </p>
                                     <p class="quiet">
-                                        "If more files are to come, send them and end it again; if it went wrong, abort it, or start a new sync: that takes its place."
+                                        "Add the missing files and end the sync again, or abort it. A new sync at this path replaces it."
                                     </p>
                                 </div>
                                 {may_write
@@ -65,21 +65,21 @@ fn consequence(path: &str, hold: Hold) -> String {
     if hold.differing_files > 0 {
         let files = format::counted(hold.differing_files, "file");
         return format!(
-            "{files} of it {} other columns than {path}; they are marked below.",
-            if hold.differing_files == 1 { "has" } else { "have" }
+            "{files} {} not match the schema of {path}; see the marks below.",
+            if hold.differing_files == 1 { "does" } else { "do" }
         );
     }
     if hold.published.files == 0 && hold.replaced.files == 0 {
-        return format!("No file has landed, and {path} holds none: publishing it would change nothing.");
+        return format!("No files have landed, and {path} is empty: publishing would change nothing.");
     }
     if hold.published.files == 0 {
         return format!(
-            "No file has landed: publishing it would empty {path}, which holds {}.",
+            "No files have landed: publishing would empty {path}, which holds {}.",
             format::totals(hold.replaced)
         );
     }
     format!(
-        "Publishing it would replace {} at {path} by only {}.",
+        "Publishing would replace {} at {path} with only {}.",
         format::totals(hold.replaced),
         format::totals(hold.published)
     )
@@ -114,10 +114,10 @@ fn PublishDialog(
             <p>
                 {move || match held.get() {
                     Some(hold) => visible(consequence(&path.get_value(), hold)),
-                    None => "It is not held any more: close this, and end it as usual.".to_owned(),
+                    None => "The sync is no longer held. Close this dialog and end the sync.".to_owned(),
                 }}
             </p>
-            <p>"The old files go to the trash, whole, and can be restored from there."</p>
+            <p>"The old files move to the trash and can be restored from there."</p>
         </Confirm>
     }
 }
@@ -137,10 +137,10 @@ mod tests {
         };
         assert_eq!(
             consequence("/d", hold(1, 5)),
-            "Publishing it would replace 12 files, 3.1 GB at /d by only 1 file, 5 B."
+            "Publishing would replace 12 files, 3.1 GB at /d with only 1 file, 5 B."
         );
         let differing = Hold { differing_files: 2, ..hold(9, 9) };
-        assert_eq!(consequence("/d", differing), "2 files of it have other columns than /d; they are marked below.");
+        assert_eq!(consequence("/d", differing), "2 files do not match the schema of /d; see the marks below.");
         assert!(consequence("/d", hold(0, 0)).contains("would empty /d, which holds 12 files"));
     }
 }

@@ -156,12 +156,12 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
         <Facts sync fixed as_of/>
         <Running sync in_flight as_of may_write/>
         <Show when=move || is_open.get() && !may_write>
-            <SignInHint is_signed_in purpose="to add files, end or abort this sync"/>
+            <SignInHint is_signed_in purpose="to add files, or to end or abort this sync"/>
         </Show>
         <Show when=move || is_open.get()>
             <details class="section">
-                <summary>"Upload to this sync by curl"</summary>
-                <Command text=command.clone() label="Copy the upload command"/>
+                <summary>"Upload with curl"</summary>
+                <Command text=command.clone() label="Copy upload command"/>
             </details>
         </Show>
         <ExpectedFiles comparison/>
@@ -171,7 +171,7 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
             <h2 id="files-title">"Files"</h2>
             <Show
                 when=move || !is_empty.get()
-                fallback=|| view! { <p class="quiet">"No file has been sent to this sync."</p> }
+                fallback=|| view! { <p class="quiet">"No files have been sent to this sync."</p> }
             >
                 <FileTable rows=uploads as_of/>
             </Show>
@@ -199,11 +199,11 @@ fn DuplicateNotice(sync: RwSignal<Sync>) -> impl IntoView {
                             <Picture icon=Icon::Warning/>
                             <p>
                                 {format!(
-                                    "{} replaced another file of this sync with the same name: ",
+                                    "{} overwrote files of this sync with the same name: ",
                                     format::counted(count, "upload"),
                                 )}
                                 <span class="path">{named}</span>
-                                ". The earlier ones are in the trash; give files names of their own, or a path each."
+                                ". The overwritten files are in the trash. Use unique names or separate folders."
                             </p>
                         </div>
                     }
@@ -227,7 +227,7 @@ fn Facts(sync: RwSignal<Sync>, fixed: Sync, as_of: Timestamp) -> impl IntoView {
     let failed = Memo::new(move |_| sync.with(|sync| sync.num_failed));
     let differing = Memo::new(move |_| sync.with(|sync| sync.num_schema_differences));
     let (number, path) = (fixed.sync_id.to_string(), fixed.path.to_string());
-    let by = if fixed.started_by.is_empty() { "nobody signed in".to_owned() } else { fixed.started_by };
+    let by = if fixed.started_by.is_empty() { "Anonymous".to_owned() } else { fixed.started_by };
     view! {
         <Show when=move || !message.with(String::is_empty)>
             <div class="notice notice-error">
@@ -237,7 +237,7 @@ fn Facts(sync: RwSignal<Sync>, fixed: Sync, as_of: Timestamp) -> impl IntoView {
                     {move || {
                         message
                             .with(|message| successor(message))
-                            .map(|successor| view! { " " <a href=format!("/syncs/{successor}")>"Go to it"</a> })
+                            .map(|successor| view! { " " <a href=format!("/syncs/{successor}")>"View that sync"</a> })
                     }}
                 </p>
             </div>
@@ -250,16 +250,16 @@ fn Facts(sync: RwSignal<Sync>, fixed: Sync, as_of: Timestamp) -> impl IntoView {
                 </dd>
             </div>
             <div>
-                <dt>"Number"</dt>
+                <dt>"ID"</dt>
                 <dd class="copied">
-                    {number.clone()} <CopyButton text=number label="Copy the number of the sync"/>
+                    {number.clone()} <CopyButton text=number label="Copy sync ID"/>
                 </dd>
             </div>
             <div class="fact-wide">
                 <dt>"Path"</dt>
                 <dd class="copied">
                     <span class="path">{visible(path.clone())}</span>
-                    <CopyButton text=path label="Copy the lake path"/>
+                    <CopyButton text=path label="Copy lake path"/>
                 </dd>
             </div>
             <div>
@@ -280,7 +280,7 @@ fn Facts(sync: RwSignal<Sync>, fixed: Sync, as_of: Timestamp) -> impl IntoView {
             </div>
             <Show when=move || { differing.get() > 0 }>
                 <div>
-                    <dt title="Files whose columns are not those of the dataset before">"Other columns"</dt>
+                    <dt title="Files that do not match the previous schema of the dataset">"Schema mismatch"</dt>
                     <dd class="warned">{move || format::counted(differing.get(), "file")}</dd>
                 </div>
             </Show>

@@ -152,7 +152,7 @@ fn InFlight(in_flight: RwSignal<Vec<UploadInFlight>>, as_of: Timestamp, may_writ
     view! {
         <table class="table table-in-flight">
             <caption class="visually-hidden">"Uploads in flight"</caption>
-            {table_head([column("In flight"), column("Progress"), column("Sender"), column("Last byte")])}
+            {table_head([column("File"), column("Progress"), column("Sender"), column("Last byte")])}
             <tbody>
                 <For
                     each=move || {
@@ -206,7 +206,7 @@ fn InFlightRow(upload: Memo<UploadInFlight>, as_of: Timestamp, may_write: bool) 
             <td data-label="Sender">
                 <span>{move || {
                     let by = sender.with(|sender| sender.by.clone());
-                    if by.is_empty() { "Nobody signed in".to_owned() } else { visible(by) }
+                    if by.is_empty() { "Anonymous".to_owned() } else { visible(by) }
                 }}</span>
                 <span class="path">{move || visible(place())}</span>
             </td>
@@ -214,9 +214,9 @@ fn InFlightRow(upload: Memo<UploadInFlight>, as_of: Timestamp, may_write: bool) 
                 {move || view! { <RelativeTime at=last.get() as_of/> }}
                 {move || match activity.get() {
                     Activity::Receiving => ().into_any(),
-                    Activity::Stalled => view! { <Mark word="Stalled" title="Its sender is connected, and nothing comes"/> }.into_any(),
+                    Activity::Stalled => view! { <Mark word="Stalled" title="The client is connected but sends no data"/> }.into_any(),
                     Activity::Abandoned => view! {
-                        <Mark word="Abandoned" title="Nobody is sending it; it waits for its sender to go on, until it expires"/>
+                        <Mark word="Abandoned" title="The client has disconnected. The upload can be resumed until it expires."/>
                         {may_write.then(|| view! {
                             <a class="resume" href=format!("/upload?sync={}", fixed.sync_id)>"Resume…"</a>
                         })}

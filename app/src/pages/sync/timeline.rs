@@ -14,13 +14,13 @@ pub fn Waterfall(drawing: RwSignal<Drawing>, sync_id: u64, may_resend: Signal<bo
                     <h2 id="timeline-title">"Timeline"</h2>
                     <Show when=move || has_failed.get() && may_resend.get()>
                         <a class="button button-small" href=format!("/upload?sync={sync_id}")>
-                            "Send the failed ones again…"
+                            "Retry failed uploads…"
                         </a>
                     </Show>
                 </div>
                 <div inner_html=move || drawing.with(|drawing| drawing.picture.clone())></div>
                 <details class="names">
-                    <summary>"The timeline as a table"</summary>
+                    <summary>"View as table"</summary>
                     <div inner_html=move || drawing.with(|drawing| drawing.table.clone())></div>
                 </details>
             </section>

@@ -39,7 +39,7 @@ pub fn TrashSync() -> impl IntoView {
         },
     );
     let of_page = move || match id.get() {
-        0 => "Trash: displaced by restores".to_owned(),
+        0 => "Trash: replaced by restores".to_owned(),
         id => format!("Trash of sync {id}"),
     };
     page(of_page, data, |session, (id, filters, listed)| view! { <OfSync session id filters listed/> })
@@ -65,7 +65,7 @@ fn OfSync(session: Session, id: SyncId, filters: Filters, listed: AsOf<TrashOfSy
     let is_empty = Memo::new(move |_| rows.with(Vec::is_empty));
     let base = format!("/trash/syncs/{id}");
     view! {
-        <nav class="crumbs" aria-label="Above">
+        <nav class="crumbs" aria-label="Parents">
             <a href="/trash">"Trash"</a>
         </nav>
         <Heading title=heading/>
@@ -74,10 +74,10 @@ fn OfSync(session: Session, id: SyncId, filters: Filters, listed: AsOf<TrashOfSy
         {move || {
             if is_empty.get() {
                 view! {
-                    <Empty title="Nothing of it is left in the trash">
+                    <Empty title="Nothing left in the trash">
                         <p>
-                            "It was restored, or removed for good. " <a href="/activity?what=trash_restored">"The activity"</a>
-                            " says by whom and when."
+                            "All items were restored or deleted. See " <a href="/activity?what=trash_restored">"Activity"</a>
+                            " for details."
                         </p>
                     </Empty>
                 }
@@ -92,7 +92,7 @@ fn OfSync(session: Session, id: SyncId, filters: Filters, listed: AsOf<TrashOfSy
                 .get()
                 .filter(|_| may_empty)
                 .map(|group| {
-                    let what = format!("Deletes {} of {}.", format::counted(group.pieces, "piece"), title(&group));
+                    let what = format!("Deletes {} of {}.", format::counted(group.pieces, "item"), title(&group));
                     view! { <EmptyForm doomed=Doomed::OfSync(id) what/> }
                 })
         }}
@@ -102,8 +102,7 @@ fn OfSync(session: Session, id: SyncId, filters: Filters, listed: AsOf<TrashOfSy
 
 #[component]
 fn Facts(group: TrashGroup, as_of: Timestamp) -> impl IntoView {
-    let why =
-        if group.sync_id == SyncId(0) { "A restore has put something else in its place" } else { reason(group.reason) };
+    let why = if group.sync_id == SyncId(0) { "Replaced by a restore" } else { reason(group.reason) };
     view! {
         <dl class="facts">
             {group
@@ -117,7 +116,7 @@ fn Facts(group: TrashGroup, as_of: Timestamp) -> impl IntoView {
                     }
                 })}
             <div>
-                <dt>"Why"</dt>
+                <dt>"Reason"</dt>
                 <dd>{why}</dd>
             </div>
             {(group.sync_id != SyncId(0))
@@ -125,7 +124,7 @@ fn Facts(group: TrashGroup, as_of: Timestamp) -> impl IntoView {
                     let id = group.sync_id;
                     view! {
                         <div>
-                            <dt>"By"</dt>
+                            <dt>"Removed by"</dt>
                             <dd>
                                 <a href=format!("/syncs/{id}")>{format!("Sync {id}")}</a>
                             </dd>
@@ -141,7 +140,7 @@ fn Facts(group: TrashGroup, as_of: Timestamp) -> impl IntoView {
                 <dd>{size(group.totals, group.num_uncounted)}</dd>
             </div>
             <div>
-                <dt>"The first goes"</dt>
+                <dt>"First expires"</dt>
                 <dd>
                     <Leaves at=group.expires_at as_of/>
                 </dd>
@@ -157,8 +156,8 @@ fn Pieces(rows: RwSignal<Vec<TrashEntry>>, id: SyncId, as_of: Timestamp, may_res
         <form method="post" action="/fn/restore-trash">
             <table class="table table-pieces">
                 {table_head([
-                    column("Chosen").unseen().when(may_restore), column("What"), column("Files").number(),
-                    column("Size").number(), column("Came"), column("Goes"),
+                    column("Select").unseen().when(may_restore), column("Path"), column("Files").number(),
+                    column("Size").number(), column("Deleted"), column("Expires"),
                     column("Actions").unseen().when(may_restore),
                 ])}
                 <tbody>
@@ -175,14 +174,14 @@ fn Pieces(rows: RwSignal<Vec<TrashEntry>>, id: SyncId, as_of: Timestamp, may_res
                         <p class="form-buttons">
                             <button type="submit" class="button">
                                 <Picture icon=Icon::Restore/>
-                                "Restore the chosen"
+                                "Restore selected"
                             </button>
                             <button
                                 type="submit"
                                 class="button button-primary"
                                 name="sync_id"
                                 value=id.to_string()
-                                title="Puts back, at each place, what was there before. What is there now comes here."
+                                title="Restores the earlier files at each path. The current files move to the trash."
                             >
                                 "Restore all"
                             </button>
@@ -200,7 +199,7 @@ fn PieceRow(entry: Signal<TrashEntry>, as_of: Timestamp, may_restore: bool) -> i
     let icon = if fixed.kind == TrashKind::Dataset { Icon::Folder } else { Icon::File };
     let totals = Memo::new(move |_| entry.with(|entry| entry.totals));
     let origin = fixed.origin.to_string();
-    let (choose, restore) = (visible(format!("Choose {origin}")), visible(format!("Restore {origin}")));
+    let (choose, restore) = (visible(format!("Select {origin}")), visible(format!("Restore {origin}")));
     view! {
         <tr>
             {may_restore
@@ -214,7 +213,7 @@ fn PieceRow(entry: Signal<TrashEntry>, as_of: Timestamp, may_restore: bool) -> i
             <td class="cell-main">
                 <span class="with-icon">
                     <Picture icon/>
-                    <a class="path path-main" href=format!("/trash/pieces/{id}") title="Look into it">
+                    <a class="path path-main" href=format!("/trash/pieces/{id}") title="Open">
                         {visible(origin)}
                     </a>
                 </span>
@@ -225,10 +224,10 @@ fn PieceRow(entry: Signal<TrashEntry>, as_of: Timestamp, may_restore: bool) -> i
             <td data-label="Size" class="number">
                 {move || totals.get().map_or("counting…".to_owned(), |totals| format::bytes(totals.bytes))}
             </td>
-            <td data-label="Came">
+            <td data-label="Deleted">
                 <RelativeTime at=fixed.trashed_at as_of/>
             </td>
-            <td data-label="Goes">
+            <td data-label="Expires">
                 <Leaves at=fixed.expires_at as_of/>
             </td>
             {may_restore

@@ -76,7 +76,7 @@ fn TrashView(session: Session, filters: Filters, listed: AsOf<TrashPage>) -> imp
         <Heading title="Trash"/>
         <Told/>
         {(!may_restore)
-            .then(|| view! { <SignInHint is_signed_in=session.signed_in.is_some() purpose="to restore something"/> })}
+            .then(|| view! { <SignInHint is_signed_in=session.signed_in.is_some() purpose="to restore items"/> })}
         <p class="lead quiet">{move || summary.with(in_words)}</p>
         <FilterBar base="/trash" filters offered text_label="Name or path"/>
         {move || match (is_empty.get(), is_filtered) {
@@ -86,7 +86,7 @@ fn TrashView(session: Session, filters: Filters, listed: AsOf<TrashPage>) -> imp
                 view! {
                     <Empty title="The trash is empty">
                         <p>
-                            "What a full sync replaces, what an upload overwrites, and what an aborted sync had staged comes here, whole. One act puts it back."
+                            "Files that a sync replaces or overwrites, and files of aborted full syncs, move here and can be restored."
                         </p>
                     </Empty>
                 }
@@ -99,7 +99,7 @@ fn TrashView(session: Session, filters: Filters, listed: AsOf<TrashPage>) -> imp
         {move || {
             (may_empty && summary.with(|summary| summary.pieces > 0))
                 .then(|| {
-                    let what = "Deletes what is in the trash of the whole lake, whatever the filter shows.".to_owned();
+                    let what = "Deletes items from the trash of the whole lake, regardless of the filter.".to_owned();
                     view! { <EmptyForm doomed=Doomed::All what/> }
                 })
         }}
@@ -127,19 +127,19 @@ fn in_words(summary: &TrashSummary) -> String {
         0 => String::new(),
         pieces => {
             let counting = if summary.num_uncounted > 0 { " counted so far" } else { "" };
-            format!("{}, {}{counting}. ", format::counted(pieces, "piece"), format::totals(summary.totals))
+            format!("{}, {}{counting}. ", format::counted(pieces, "item"), format::totals(summary.totals))
         }
     };
     let kept = match summary.kept_ms {
         Some(kept_ms) if kept_ms > 0 && kept_ms % DAY_MS == 0 => {
             let days = format::counted((kept_ms / DAY_MS).unsigned_abs(), "day");
-            format!("What comes here is removed for good after {days}")
+            format!("Items are permanently deleted after {days}")
         }
-        Some(kept_ms) => format!("What comes here is removed for good after {}", format::duration(kept_ms)),
-        None => "What comes here stays until somebody removes it".to_owned(),
+        Some(kept_ms) => format!("Items are permanently deleted after {}", format::duration(kept_ms)),
+        None => "Items stay until someone deletes them".to_owned(),
     };
     let beyond = match summary.bytes_max {
-        Some(bytes_max) => format!("; beyond {} the oldest goes first", format::bytes(bytes_max)),
+        Some(bytes_max) => format!("; above {}, the oldest are deleted first", format::bytes(bytes_max)),
         None => String::new(),
     };
     format!("{held}{kept}{beyond}.")
@@ -150,8 +150,8 @@ fn GroupTable(rows: RwSignal<Vec<TrashGroup>>, as_of: Timestamp, may_restore: bo
     view! {
         <table class="table table-trash">
             {table_head([
-                column("Put here by"), column("Pieces").number(), column("Files").number(), column("Size").number(),
-                column("Came"), column("Goes"), column("Actions").unseen().when(may_restore),
+                column("Removed by"), column("Items").number(), column("Files").number(), column("Size").number(),
+                column("Deleted"), column("Expires"), column("Actions").unseen().when(may_restore),
             ])}
             <tbody>
                 <LiveRows
@@ -182,7 +182,7 @@ fn GroupRow(group: Signal<TrashGroup>, as_of: Timestamp, may_restore: bool) -> i
                 {path.map(|path| view! { <span class="path">{visible(path)}</span> })}
                 {why.map(|why| view! { <span class="row-detail">{why}</span> })}
             </td>
-            <td data-label="Pieces" class="number">
+            <td data-label="Items" class="number">
                 {move || format::count(group.with(|group| group.pieces))}
             </td>
             <td data-label="Files" class="number">
@@ -197,10 +197,10 @@ fn GroupRow(group: Signal<TrashGroup>, as_of: Timestamp, may_restore: bool) -> i
                     size(totals, uncounted)
                 }}
             </td>
-            <td data-label="Came">
+            <td data-label="Deleted">
                 {move || view! { <RelativeTime at=group.with(|group| group.last_at) as_of/> }}
             </td>
-            <td data-label="Goes">
+            <td data-label="Expires">
                 {move || view! { <Leaves at=group.with(|group| group.expires_at) as_of/> }}
             </td>
             {may_restore
@@ -214,7 +214,7 @@ fn GroupRow(group: Signal<TrashGroup>, as_of: Timestamp, may_restore: bool) -> i
                                     name="sync_id"
                                     value=id.to_string()
                                     aria-label=visible(format!("Restore {of_what}"))
-                                    title="Puts back what was there before. What is there now comes here."
+                                    title="Restores the earlier files. The current files move to the trash."
                                 >
                                     <Picture icon=Icon::Restore/>
                                     "Restore"
@@ -243,10 +243,10 @@ mod tests {
             kept_ms: Some(30 * DAY_MS),
             bytes_max: Some(5_000_000_000),
         };
-        let words = "3 pieces, 12 files, 3.1 GB. What comes here is removed for good after 30 days; beyond 5.0 GB the oldest goes first.";
+        let words = "3 items, 12 files, 3.1 GB. Items are permanently deleted after 30 days; above 5.0 GB, the oldest are deleted first.";
         assert_eq!(in_words(&summary), words);
         let none =
             TrashSummary { pieces: 0, totals: Totals::default(), num_uncounted: 0, kept_ms: None, bytes_max: None };
-        assert_eq!(in_words(&none), "What comes here stays until somebody removes it.");
+        assert_eq!(in_words(&none), "Items stay until someone deletes them.");
     }
 }

@@ -19,17 +19,17 @@ pub fn reason(reason: TrashReason) -> &'static str {
     match reason {
         TrashReason::Replaced => "Replaced by a full sync",
         TrashReason::Overwritten => "Overwritten by an upload of the same name",
-        TrashReason::Aborted => "Sent to a full sync that was aborted",
-        TrashReason::Expired => "Sent to a full sync that was left alone",
-        TrashReason::Superseded => "Sent to a full sync that gave way to a new one",
-        TrashReason::Restored => "Displaced by a restore",
+        TrashReason::Aborted => "From an aborted full sync",
+        TrashReason::Expired => "From an expired full sync",
+        TrashReason::Superseded => "From a superseded full sync",
+        TrashReason::Restored => "Replaced by a restore",
     }
 }
 
 /// What has put it there, by name.
 pub fn title(group: &TrashGroup) -> String {
     match group.sync_id {
-        SyncId(0) => "Displaced by restores".to_owned(),
+        SyncId(0) => "Replaced by restores".to_owned(),
         id if group.sync_name.is_empty() => format!("Sync {id}"),
         _ => group.sync_name.clone(),
     }
@@ -47,7 +47,7 @@ pub fn size(totals: Totals, num_uncounted: u64) -> String {
 /// `in 6 d`, and a sign where that is soon.
 #[component]
 pub fn Leaves(at: Option<Timestamp>, as_of: Timestamp) -> impl IntoView {
-    let Some(at) = at else { return view! { <span class="quiet">"Stays"</span> }.into_any() };
+    let Some(at) = at else { return view! { <span class="quiet">"Never"</span> }.into_any() };
     let is_soon = at.minus(ENDING) <= as_of;
     if is_soon {
         view! {
@@ -74,8 +74,8 @@ pub enum Doomed {
 #[component]
 pub fn EmptyForm(doomed: Doomed, what: String) -> impl IntoView {
     let (word, label) = match doomed {
-        Doomed::Piece(_) | Doomed::OfSync(_) => ("delete", "Delete for good"),
-        Doomed::All => ("empty", "Empty the trash"),
+        Doomed::Piece(_) | Doomed::OfSync(_) => ("delete", "Delete permanently"),
+        Doomed::All => ("empty", "Empty trash"),
     };
     let hidden = match doomed {
         Doomed::Piece(TrashId(id)) => Some(("trash_id", id)),
@@ -86,19 +86,19 @@ pub fn EmptyForm(doomed: Doomed, what: String) -> impl IntoView {
         <details class="danger-zone section">
             <summary>{format!("{label}…")}</summary>
             <form method="post" action="/fn/empty-trash" class="card">
-                <p>{visible(what)} " It cannot be restored any more."</p>
+                <p>{visible(what)} " This cannot be undone."</p>
                 {hidden.map(|(name, id)| view! { <input type="hidden" name=name value=id.to_string()/> })}
                 <div class="form-row">
                     {(doomed == Doomed::All)
                         .then(|| {
                             view! {
                                 <label class="field">
-                                    <span>"What goes"</span>
+                                    <span>"Items"</span>
                                     <select class="input" name="older_than_days">
-                                        <option value="0">"everything"</option>
-                                        <option value="1">"what is older than a day"</option>
-                                        <option value="7">"what is older than 7 days"</option>
-                                        <option value="30">"what is older than 30 days"</option>
+                                        <option value="0">"All"</option>
+                                        <option value="1">"Older than 1 day"</option>
+                                        <option value="7">"Older than 7 days"</option>
+                                        <option value="30">"Older than 30 days"</option>
                                     </select>
                                 </label>
                             }
@@ -110,7 +110,7 @@ pub fn EmptyForm(doomed: Doomed, what: String) -> impl IntoView {
                             name="word"
                             required
                             pattern=format!(" *{word} *")
-                            title=format!("The word {word}")
+                            title=format!("Type {word}")
                             autocomplete="off"
                             autocapitalize="none"
                             spellcheck="false"

@@ -72,7 +72,7 @@ fn Piece(session: Session, page: u64, found: AsOf<InTrash>) -> impl IntoView {
     let may_restore = session.has_role(Role::Write);
     let may_empty = session.has_role(Role::Admin);
     let heading = relative.rsplit('/').next().filter(|leaf| !leaf.is_empty()).unwrap_or(entry.origin.leaf()).to_owned();
-    let what = format!("Deletes what came from {}, whole.", entry.origin);
+    let what = format!("Deletes all of this item, from {}.", entry.origin);
     let origin = entry.origin.to_string();
     view! {
         <Crumbs entry=entry.clone() relative=relative.clone()/>
@@ -86,10 +86,10 @@ fn Piece(session: Session, page: u64, found: AsOf<InTrash>) -> impl IntoView {
                                 class="button button-primary"
                                 name="trash_id"
                                 value=id.to_string()
-                                title=visible(format!("Puts it back to {origin}. What is there now goes to the trash."))
+                                title=visible(format!("Restores it to {origin}. The current files move to the trash."))
                             >
                                 <Picture icon=Icon::Restore/>
-                                "Restore all of it"
+                                "Restore item"
                             </button>
                         </form>
                     }
@@ -110,7 +110,7 @@ fn Piece(session: Session, page: u64, found: AsOf<InTrash>) -> impl IntoView {
 #[component]
 fn Crumbs(entry: TrashEntry, relative: String) -> impl IntoView {
     let sync = entry.sync_id.map_or(0, |id| id.0);
-    let group = if sync == 0 { "Displaced by restores".to_owned() } else { format!("Sync {sync}") };
+    let group = if sync == 0 { "Replaced by restores".to_owned() } else { format!("Sync {sync}") };
     let mut at = String::new();
     let above: Vec<_> = relative
         .split('/')
@@ -124,7 +124,7 @@ fn Crumbs(entry: TrashEntry, relative: String) -> impl IntoView {
     let shown = above.len().saturating_sub(1);
     let top = entry.origin.leaf().to_owned();
     view! {
-        <nav class="crumbs" aria-label="Above">
+        <nav class="crumbs" aria-label="Parents">
             <a href="/trash">"Trash"</a>
             <a href=format!("/trash/syncs/{sync}")>{group}</a>
             {(!is_top).then(|| view! { <a href=address(entry.trash_id, "", 0)>{top}</a> })}
@@ -144,20 +144,20 @@ fn Facts(entry: TrashEntry, as_of: Timestamp) -> impl IntoView {
     view! {
         <dl class="facts">
             <div>
-                <dt>"It was"</dt>
+                <dt>"Original path"</dt>
                 <dd class="copied">
                     <span class="path">{visible(origin.clone())}</span>
-                    <CopyButton text=origin label="Copy the lake path"/>
+                    <CopyButton text=origin label="Copy lake path"/>
                 </dd>
             </div>
-            {fact("Why", reason(entry.reason).to_owned())} {fact("By", by)}
-            {entry.totals.map(|totals| fact("Holds", format::totals(totals)))} <div>
-                <dt>"Came"</dt>
+            {fact("Reason", reason(entry.reason).to_owned())} {fact("Removed by", by)}
+            {entry.totals.map(|totals| fact("Contents", format::totals(totals)))} <div>
+                <dt>"Deleted"</dt>
                 <dd>
                     <RelativeTime at=entry.trashed_at as_of/>
                 </dd>
             </div> <div>
-                <dt>"Goes"</dt>
+                <dt>"Expires"</dt>
                 <dd>
                     <Leaves at=entry.expires_at as_of/>
                 </dd>
@@ -197,8 +197,8 @@ fn Files(id: TrashId, relative: String, files: Vec<TrashedFile>, page: u64) -> i
             {table_head([column("Name"), column("Size").number()])}
             <tbody>{rows.collect_view()}</tbody>
         </table>
-        {is_empty.then(|| view! { <p class="quiet">"There is no file in it."</p> })}
-        <PageLinks previous next words=["Before", "More"]/>
+        {is_empty.then(|| view! { <p class="quiet">"This folder is empty."</p> })}
+        <PageLinks previous next words=["Previous", "Next"]/>
     }
     .into_any()
 }

@@ -9,23 +9,20 @@ use leptos::prelude::*;
 
 fn words(said: &Said) -> String {
     match said {
-        Said::Restored { pieces: 0, failed: 0, .. } => "There was nothing to restore.".to_owned(),
+        Said::Restored { pieces: 0, failed: 0, .. } => "Nothing to restore.".to_owned(),
         Said::Restored { pieces, failed: 0, .. } => {
-            let are = if *pieces == 1 { "is" } else { "are" };
-            format!(
-                "{} {are} back in the lake. What was in their place is here now.",
-                format::counted(*pieces, "piece")
-            )
+            let counted = format::counted(*pieces, "item");
+            format!("{counted} restored. Replaced files are now in the trash.")
         }
         Said::Restored { pieces, failed, why } => {
-            let counted = format::counted(*failed, "piece");
+            let counted = format::counted(*failed, "item");
             let why = refusal::said(*why).map(|said| format!(" {}", sentence(&said))).unwrap_or_default();
-            format!("{counted} could not be restored, {} could.{why}", format::count(*pieces))
+            format!("{counted} could not be restored; {} restored.{why}", format::count(*pieces))
         }
-        Said::Emptied { pieces: 0, .. } => "There was nothing to delete.".to_owned(),
+        Said::Emptied { pieces: 0, .. } => "Nothing to delete.".to_owned(),
         Said::Emptied { pieces, bytes } => format!(
-            "{}, {}, gone from the trash for good. The disk has the space again in a moment.",
-            format::counted(*pieces, "piece"),
+            "{}, {}, permanently deleted. The space is available again shortly.",
+            format::counted(*pieces, "item"),
             format::bytes(*bytes)
         ),
     }
@@ -52,9 +49,12 @@ mod tests {
     fn it_is_said_in_words() {
         let restored = Said::Restored { pieces: 2, failed: 1, why: 40901 };
         let text = words(&restored);
-        assert!(text.starts_with("1 piece could not be restored, 2 could. An open sync or a restore"), "{text}");
+        assert!(text.starts_with("1 item could not be restored; 2 restored. An open sync or a restore"), "{text}");
         let unknown = Said::Restored { pieces: 2, failed: 1, why: 1 };
-        assert_eq!(words(&unknown), "1 piece could not be restored, 2 could.");
-        assert!(words(&Said::Emptied { pieces: 2, bytes: 1_000_000_000 }).starts_with("2 pieces, 1.0 GB, gone"));
+        assert_eq!(words(&unknown), "1 item could not be restored; 2 restored.");
+        assert!(
+            words(&Said::Emptied { pieces: 2, bytes: 1_000_000_000 })
+                .starts_with("2 items, 1.0 GB, permanently deleted")
+        );
     }
 }

@@ -35,18 +35,18 @@ pub fn Upload() -> impl IntoView {
             }
         },
     );
-    page(|| "Upload".to_owned(), sync, |session, sync| view! { <UploadPage session sync/> })
+    page(|| "Upload files".to_owned(), sync, |session, sync| view! { <UploadPage session sync/> })
 }
 
 #[component]
 fn UploadPage(session: Session, sync: Option<Sync>) -> impl IntoView {
     if !session.has_role(Role::Write) {
         return view! {
-            <Heading title="Upload"/>
+            <Heading title="Upload files"/>
             <section class="empty">
                 <h2>"Sign in to upload"</h2>
-                <p>"Files that you drop here land in the lake, so the lake wants to know who you are."</p>
-                <SignInHint is_signed_in=session.signed_in.is_some() purpose="to upload"/>
+                <p>"Uploading files requires a key."</p>
+                <SignInHint is_signed_in=session.signed_in.is_some() purpose="to upload files"/>
             </section>
         }
         .into_any();
@@ -61,12 +61,12 @@ fn UploadPage(session: Session, sync: Option<Sync>) -> impl IntoView {
         // Nobody can go on with it.
         Effect::new(move |_| uploader.forget(closed.sync_id));
         return view! {
-            <Heading title="Upload"/>
+            <Heading title="Upload files"/>
             <section class="empty">
                 <h2>{format!("Sync {} has ended", closed.sync_id)}</h2>
                 <p>
                     <StatusPill status=closed.sync_status/>
-                    " It takes no more files; start a new one."
+                    " It accepts no more files. Start a new upload."
                 </p>
                 <p>
                     <a class="button button-primary" href="/upload">
@@ -89,11 +89,11 @@ fn UploadPage(session: Session, sync: Option<Sync>) -> impl IntoView {
     });
     let is_preparing = Memo::new(move |_| matches!(uploader.phase.get(), Phase::Preparing | Phase::Starting));
     view! {
-        <Heading title="Upload"/>
+        <Heading title="Upload files"/>
         <DropAnywhere bytes_max/>
         <Show when=move || is_preparing.get() fallback=move || view! { <Standing/> }>
             {open.with_value(Option::is_none).then(|| view! { <LeftUnfinished/> })}
-            <section class="section card" aria-label="Where the files go">
+            <section class="section card" aria-label="Destination">
                 {match open.get_value() {
                     Some(sync) => {
                         view! {
@@ -121,9 +121,9 @@ fn OpenSync(sync: Sync) -> impl IntoView {
     let name = if sync.name.is_empty() { format!("Sync {}", sync.sync_id) } else { sync.name };
     view! {
         <p>
-            "Adds files to "
+            "Files are added to "
             <a href=format!("/syncs/{}", sync.sync_id)>{visible(name)}</a>
-            ", which is open."
+            ", which is still open."
         </p>
         <dl class="facts">
             <div class="fact-wide">
@@ -146,10 +146,10 @@ fn StartButton(draft: Draft, open: StoredValue<Option<Sync>>) -> impl IntoView {
     let is_starting = Memo::new(move |_| uploader.phase.get() == Phase::Starting);
     let hint = move || match (has_target.get(), has_files.get()) {
         _ if is_starting.get() => "Starting…",
-        (false, false) => "Say where to, and choose files.",
-        (false, true) => "Say where to: a lake path such as /data/db/transactions.",
+        (false, false) => "Enter a lake path and choose files.",
+        (false, true) => "Enter a lake path, such as /data/db/transactions.",
         (true, false) => "Choose or drop files.",
-        (true, true) => "Nothing is sent before you start.",
+        (true, true) => "Nothing is sent until you start.",
     };
     let start = move |_| match open.get_value() {
         Some(sync) => uploader.send_to(Target { sync_id: sync.sync_id, path: sync.path.to_string() }),
@@ -183,7 +183,7 @@ fn StartButton(draft: Draft, open: StoredValue<Option<Sync>>) -> impl IntoView {
                 .map(|sync| {
                     view! {
                         <p class="hint">
-                            "In the way: "
+                            "Conflict with "
                             <a href=format!("/syncs/{}", sync.sync_id)>
                                 {visible(format!("Sync {} on {}", sync.sync_id, sync.path))}
                             </a>
@@ -210,7 +210,7 @@ fn Options() -> impl IntoView {
                     prop:checked=uploader.end_when_done
                     on:change=move |event| uploader.end_when_done.set(event_target_checked(&event))
                 />
-                "End the sync when everything has arrived"
+                "End the sync when all files have arrived"
             </label>
         </Show>
     }
@@ -243,7 +243,7 @@ fn ChooseFiles(bytes_max: u64) -> impl IntoView {
     };
     view! {
         <section class="drop" aria-label="Files" class:hidden=move || !takes.get()>
-            <p class="drop-title">"Drop files or whole folders anywhere on this page"</p>
+            <p class="drop-title">"Drop files or folders anywhere on this page"</p>
             <p class="drop-buttons">
                 <button type="button" class="button" on:click=choose(files)>
                     <Picture icon=Icon::File/>
@@ -254,7 +254,7 @@ fn ChooseFiles(bytes_max: u64) -> impl IntoView {
                     "Choose folder"
                 </button>
             </p>
-            <p class="quiet">"A folder keeps its name and its folders below the lake path."</p>
+            <p class="quiet">"Folders keep their names and structure below the lake path."</p>
             <input
                 class="visually-hidden"
                 id="files"
@@ -308,7 +308,7 @@ fn DropAnywhere(bytes_max: u64) -> impl IntoView {
         <div class="overlay" class:overlay-shown=move || { depth.get() > 0 } aria-hidden="true">
             <p>
                 <Picture icon=Icon::Upload/>
-                "Drop to add to the queue"
+                "Drop to add to queue"
             </p>
         </div>
     }

@@ -85,10 +85,10 @@ fn name_of(filter: Filter) -> &'static str {
 
 fn none_of(filter: Filter) -> &'static str {
     match filter {
-        Filter::All => "No file is in the queue.",
-        Filter::Sending => "No file is on its way at this moment.",
-        Filter::Failed => "No file has failed.",
-        Filter::Unchanged => "No file was found unchanged.",
+        Filter::All => "The queue is empty.",
+        Filter::Sending => "No files are being sent.",
+        Filter::Failed => "No failed files.",
+        Filter::Unchanged => "No unchanged files.",
     }
 }
 
@@ -108,7 +108,7 @@ fn LeftOutNotice(bytes_max: u64) -> impl IntoView {
                                 view! {
                                     <p>
                                         {format!(
-                                            "Left out {files} with names that begin with a dot: readers of the lake skip those.",
+                                            "Skipped {files} with names that begin with a dot: lake readers ignore them.",
                                         )}
                                     </p>
                                 }
@@ -126,7 +126,7 @@ fn too_large(left_out: &LeftOut, bytes_max: u64) -> String {
     let names = left_out.too_large.join(", ");
     let more = if left_out.too_large_count > left_out.too_large.len() { ", …" } else { "" };
     format!(
-        "Left out {files} larger than {}, which is the most that this server takes: {names}{more}. Split them, or raise --max-upload-size.",
+        "Skipped {files} larger than the server's limit of {}: {names}{more}. Split them, or ask the operator to raise the limit.",
         format::bytes(bytes_max)
     )
 }

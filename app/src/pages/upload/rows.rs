@@ -61,7 +61,7 @@ pub fn Rows() -> impl IntoView {
         <div class="queue" role="table" aria-label="Files" aria-rowcount=move || (all.get() + 1).to_string()>
             <div class="visually-hidden" role="rowgroup">
                 <div role="row" aria-rowindex="1">
-                    <span role="columnheader">"State"</span>
+                    <span role="columnheader">"Status"</span>
                     <span role="columnheader">"File"</span>
                     <span role="columnheader">"Size"</span>
                     <span role="columnheader">"Actions"</span>

@@ -77,21 +77,21 @@ fn headline(phase: Phase, way: Way, totals: &Totals, missing: usize) -> String {
     match phase {
         Phase::Preparing | Phase::Starting => "Starting…".to_owned(),
         Phase::Sending if way == Way::Paused => format!("Paused: {there}."),
-        Phase::Sending if way == Way::Broken => "The server cannot be reached. It goes on by itself.".to_owned(),
+        Phase::Sending if way == Way::Broken => "Cannot reach the server. The upload resumes automatically.".to_owned(),
         Phase::Sending if totals.sending == 0 && totals.checking > 0 => format!("Checking {}…", files(totals.files())),
         Phase::Sending => format!("Sending {}…", files(totals.files())),
         Phase::Ending => "Ending the sync…".to_owned(),
         Phase::Ended => format!("Done: {there}, and the sync has ended."),
         Phase::Aborted => "The sync was aborted.".to_owned(),
         Phase::Settled if totals.failed > 0 => format!(
-            "{} failed, {there}. The sync is still open: retry what failed, or decide how to end.",
+            "{} failed, {there}. The sync is still open: retry the failed files, or end or abort the sync.",
             files(totals.failed)
         ),
         Phase::Settled if totals.cancelled > 0 => {
             format!("Stopped: {there}, {} cancelled. The sync is still open.", totals.cancelled)
         }
         Phase::Settled if missing > 0 => format!(
-            "{there}. {} chosen before the reload, and not again since: drop the rest, or decide how to end.",
+            "{there}. {} selected before the reload: select them again, or end or abort the sync.",
             if missing == 1 { "1 more was".to_owned() } else { format!("{} more were", format::count(missing as u64)) }
         ),
         Phase::Settled => format!("{there}. The sync is still open."),
@@ -109,10 +109,10 @@ fn BrokenWay() -> impl IntoView {
                 <Picture icon=Icon::Warning/>
                 <p>
                     {move || match uploader.broken.get() {
-                        Some(0) | None => "Trying…".to_owned(),
-                        Some(seconds) => format!("Next try in {}.", format::duration(seconds * 1000).replace(".0 s", " s")),
+                        Some(0) | None => "Reconnecting…".to_owned(),
+                        Some(seconds) => format!("Retrying in {}.", format::duration(seconds * 1000).replace(".0 s", " s")),
                     }}
-                    " What was sent is kept."
+                    " Data sent so far is kept."
                 </p>
                 <button type="button" class="button button-small" on:click=move |_| uploader.try_now()>
                     <Picture icon=Icon::Retry/>
@@ -156,21 +156,21 @@ fn PhaseButtons(phase: Phase) -> impl IntoView {
                     class="button button-primary"
                     href=move || uploader.target.with(|target| target.as_ref().map(|target| format!("/syncs/{}", target.sync_id)))
                 >
-                    "See what it would change"
+                    "Review changes"
                 </a>
             </Show>
             <button type="button" class="button" on:click=move |_| uploader.end(is_held_up.get_untracked())>
                 {move || match (is_held_up.get(), has_failed.get()) {
-                    (true, _) => "Discard what is unfinished, and end",
+                    (true, _) => "Discard unfinished and end",
                     (false, true) => "End anyway",
-                    (false, false) => "End the sync",
+                    (false, false) => "End sync",
                 }}
             </button>
             <button type="button" class="button button-danger-quiet" on:click=move |_| uploader.abort()>
-                "Abort the sync"
+                "Abort sync"
             </button>
             <button type="button" class="button button-quiet" on:click=move |_| uploader.reset()>
-                "Leave it open"
+                "Leave open"
             </button>
         }
         .into_any(),
@@ -179,7 +179,7 @@ fn PhaseButtons(phase: Phase) -> impl IntoView {
                 class="button button-primary"
                 href=move || uploader.target.with(|target| target.as_ref().map(|target| format!("/syncs/{}", target.sync_id)))
             >
-                "Show the sync"
+                "View sync"
             </a>
             <a class="button" href="/upload" on:click=move |_| uploader.reset()>
                 "New upload"
@@ -303,7 +303,7 @@ fn Failures() -> impl IntoView {
             });
             view! {
                 <section class="section" aria-labelledby="failures-title">
-                    <h2 id="failures-title">"What failed"</h2>
+                    <h2 id="failures-title">"Failed uploads"</h2>
                     <ul class="failures">{rows.collect_view()}</ul>
                 </section>
             }
@@ -343,6 +343,6 @@ mod tests {
     fn files_that_were_not_chosen_again_keep_the_sync_open_and_are_said() {
         let totals = Totals { arrived: 2, ..Totals::default() };
         let text = headline(Phase::Settled, Way::Open, &totals, 1);
-        assert!(text.starts_with("2 files arrived. 1 more was chosen before the reload"), "{text}");
+        assert!(text.starts_with("2 files arrived. 1 more was selected before the reload"), "{text}");
     }
 }

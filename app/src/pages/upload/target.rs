@@ -111,7 +111,7 @@ pub fn DraftForm(draft: Draft) -> impl IntoView {
                     class="input"
                     name="name"
                     autocomplete="off"
-                    placeholder="a name to find it by"
+                    placeholder="such as nightly export"
                     prop:value=move || draft.name()
                     on:input=move |event| draft.name.set(Some(event_target_value(&event)))
                 />

@@ -26,15 +26,15 @@ pub fn LeftUnfinished() -> impl IntoView {
                     <div class="notice unfinished">
                         <Picture icon=Icon::Warning/>
                         <p>
-                            {unfinished(&record)} " To "
+                            {unfinished(&record)} " Destination: "
                             <span class="path">{visible(record.path)}</span>
                             {format!(", sync {sync_id}.")}
                         </p>
                         <a class="button button-small" href=format!("/upload?sync={sync_id}")>
-                            "Go on"
+                            "Resume"
                         </a>
                         <button type="button" class="button button-small button-quiet" on:click=forget>
-                            "Forget it"
+                            "Discard"
                         </button>
                     </div>
                 }
@@ -55,7 +55,7 @@ pub fn TakenUp() -> impl IntoView {
                     <Picture icon=Icon::Warning/>
                     <p>
                         {unfinished(&before)}
-                        " Drop or choose the same files or folders again: what is there is recognised and not sent again, and a file that was under way goes on where it was."
+                        " Select the same files or folders again: files that have arrived are skipped, and interrupted files resume where they stopped."
                     </p>
                 </div>
             }

@@ -42,7 +42,7 @@ pub fn hash(ids: &[ItemId], on_events: impl Fn(Vec<HashEvent>) + 'static) {
             }
             None => gone.push(HashEvent::Hashed(
                 *id,
-                Err(Failure::here("the browser has let go of this file; choose it again")),
+                Err(Failure::here("the browser no longer has access to this file; select it again")),
             )),
         }
     }
@@ -102,7 +102,7 @@ fn read(event: &JsValue) -> Option<HashEvent> {
 }
 
 fn unreadable() -> Failure {
-    Failure::here("the browser cannot read this file; it may have been moved or changed, so choose it again")
+    Failure::here("the browser cannot read this file, which may have been moved or changed; select it again")
 }
 
 fn number(id: ItemId) -> JsValue {

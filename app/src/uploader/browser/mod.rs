@@ -84,7 +84,8 @@ fn file_of(id: ItemId) -> Option<File> {
 
 /// Sends the file kept under the job's item: a small one in one request, a large one from where it was.
 pub async fn send(job: Job, on_progress: impl Fn(Progress) + Clone + 'static) -> Result<(), Refused> {
-    let file = file_of(job.id).ok_or_else(|| Refused::here("the browser has let go of this file; choose it again"))?;
+    let file = file_of(job.id)
+        .ok_or_else(|| Refused::here("the browser no longer has access to this file; select it again"))?;
     let result = if job.is_small {
         transport::send_whole(&job, &file, on_progress).await
     } else {
@@ -104,7 +105,7 @@ async fn is_readable(file: &File) -> bool {
 
 impl From<JsValue> for Refused {
     fn from(_: JsValue) -> Self {
-        Self::here("the browser cannot read or send this file; it may have been moved or changed, so choose it again")
+        Self::here("the browser cannot read or send this file, which may have been moved or changed; select it again")
     }
 }
 
