@@ -19,7 +19,7 @@ use std::time::Duration;
 
 pub use client::{ConnectOptions, GetOptions, Kind, ListOptions, PushOptions, StatusOptions};
 
-/// The way into a data lake: start a sync, send files, end the sync.
+/// Land files in a data lake: start a sync, upload files, end the sync.
 #[derive(Debug, Parser)]
 #[command(name = "lakeshore", version, arg_required_else_help = true)]
 pub struct Command {
@@ -31,29 +31,29 @@ pub struct Command {
 pub enum Action {
     /// Serve the API and the dashboard
     Serve(Box<ServeOptions>),
-    /// Make, list and revoke API keys; works while the server runs
+    /// Create, list and revoke API keys; works while the server runs
     #[command(subcommand)]
     Key(KeyAction),
-    /// List the sessions of the dashboard and end them; works while the server runs
+    /// List and end sessions of the dashboard; works while the server runs
     #[command(subcommand)]
     Session(SessionAction),
-    /// Compare the database, the lake and the trash, while no server runs; exit code 0: they agree, 1: findings, 2: it
-    /// could not check
+    /// Check that the database, the lake and the trash agree, while no server runs; exit code 0: they agree, 1: findings,
+    /// 2: the check failed
     Check(CheckOptions),
-    /// Copy the database to a new file, consistently, while the server may run
+    /// Copy the database to a new file, consistently; works while the server runs
     Backup(BackupOptions),
-    /// Make the lake at --lake-root the one of the database in --data-dir, after a move or a restore; else a lake and a database
-    /// that do not know each other are refused
+    /// Assign the lake at --lake-root to the database in --data-dir, after a move or a restore; without this, the server refuses
+    /// a lake that does not belong to its database
     Adopt(AdoptOptions),
-    /// Send a folder to a server: the whole dataset (--full), or more of it (--incremental)
+    /// Upload a folder to a server, to replace a dataset (--full) or to add to it (--incremental)
     Push(Box<PushOptions>),
     /// Show the latest syncs of a server, or one
     Status(StatusOptions),
     /// List a folder of the lake
     Ls(ListOptions),
-    /// Fetch a file or a folder of the lake
+    /// Download a file or a folder of the lake
     Get(GetOptions),
-    /// Read files for the server that has started this
+    /// Read files for the server that started this process
     #[command(hide = true)]
     InspectWorker,
 }
@@ -71,95 +71,94 @@ pub struct ServeOptions {
     #[arg(long, env = "LAKESHORE_LAKE_ROOT", value_name = "FOLDER")]
     pub lake_root: Option<PathBuf>,
 
-    /// Networks from which reading, and uploads to open syncs, need no key, such as 10.0.0.0/8,fd00::/8 [default: loopback
-    /// where --listen is a loopback address, else none]
+    /// Networks that need no key to read, or to upload to open syncs, such as 10.0.0.0/8,fd00::/8 [default: loopback if
+    /// --listen is a loopback address, else none]
     #[arg(long, env = "LAKESHORE_OPEN_TO", value_delimiter = ',', value_parser = parse_network, value_name = "CIDR,…")]
     pub open_to: Vec<IpNet>,
 
-    /// In place of --open-to: every network (open), or none (required)
+    /// Instead of --open-to: no network needs a key (open), or every network does (required)
     #[arg(long, env = "LAKESHORE_AUTH", value_enum, value_name = "MODE")]
     pub auth: Option<Auth>,
 
-    /// Proxies whose Forwarded and X-Forwarded-For, -Proto, -Host and -Prefix are believed, such as 127.0.0.1
+    /// Proxies whose Forwarded and X-Forwarded-For, -Proto, -Host and -Prefix headers are trusted, such as 127.0.0.1
     #[arg(long, env = "LAKESHORE_TRUSTED_PROXY", value_delimiter = ',', value_parser = parse_network, value_name = "CIDR,…")]
     pub trusted_proxy: Vec<IpNet>,
 
-    /// Host names by which this server is called, beside localhost and IP addresses, such as lake.example.com or
-    /// *.example.com
+    /// Host names of this server, besides localhost and IP addresses, such as lake.example.com or *.example.com
     #[arg(long, env = "LAKESHORE_ALLOWED_HOST", value_delimiter = ',', value_parser = AllowedHost::parse, value_name = "NAME,…")]
     pub allowed_host: Vec<AllowedHost>,
 
-    /// The address of this server as its clients see it, where a proxy is in front and does not say, such as
-    /// https://lake.example.com or https://example.com/lake; its host name is accepted as by --allowed-host
+    /// The address of this server for its clients, if a proxy in front does not send it, such as https://lake.example.com or
+    /// https://example.com/lake; implies --allowed-host with its host name
     #[arg(long, env = "LAKESHORE_PUBLIC_URL", value_parser = PublicUrl::parse, value_name = "URL")]
     pub public_url: Option<PublicUrl>,
 
-    /// Largest file, such as 500MB or 2GiB
+    /// Maximum size of a file, such as 500MB or 2GiB
     #[arg(long, env = "LAKESHORE_MAX_UPLOAD_SIZE", default_value = "1TiB", value_name = "SIZE")]
     pub max_upload_size: ByteSize,
 
-    /// A request's body of which nothing comes for this long ends, and so its upload fails; an answer of which nothing is
-    /// taken, too, such as 60s
+    /// End a request if its body stalls for this long, so that its upload fails, or if its response is not read for this long,
+    /// such as 60s
     #[arg(long, env = "LAKESHORE_UPLOAD_IDLE_TIMEOUT", default_value = "60s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub upload_idle_timeout: Duration,
 
-    /// Connections at the same time; more wait
+    /// Maximum number of concurrent connections; more have to wait
     #[arg(long, env = "LAKESHORE_MAX_CONNECTIONS", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..), value_name = "COUNT")]
     pub max_connections: u32,
 
-    /// Connections of one address at the same time; more are refused [default: a quarter of --max-connections, at least 64]
+    /// Maximum number of concurrent connections of one address; more are refused [default: a quarter of --max-connections, at least 64]
     #[arg(long, env = "LAKESHORE_MAX_CONNECTIONS_PER_ADDRESS", value_parser = clap::value_parser!(u32).range(1..), value_name = "COUNT")]
     pub max_connections_per_address: Option<u32>,
 
-    /// A connection that sends no request, or the head of one more slowly than this, is closed, such as 60s
+    /// Close a connection that takes longer than this to send the header of a request, such as 60s
     #[arg(long, env = "LAKESHORE_REQUEST_HEAD_TIMEOUT", default_value = "60s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub request_head_timeout: Duration,
 
-    /// A sync without any upload for this long fails by itself, such as 24h
+    /// Fail a sync that has had no upload for this long, such as 24h
     #[arg(long, env = "LAKESHORE_SYNC_IDLE_TIMEOUT", default_value = "24h", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub sync_idle_timeout: Duration,
 
-    /// A full sync that is held, or that has nothing in flight and was silent for this long, gives way to a new start on its path:
-    /// it fails, and its files go to the trash; never (or 0): it stays in the way
+    /// Let a new sync on the same path supersede a full sync that is held, or that has been idle for this long: the old one
+    /// fails, and its files move to the trash; never (or 0): the new sync is refused
     #[arg(long, env = "LAKESHORE_SUPERSEDE_AFTER", default_value = "15min", value_parser = parse_supersede, value_name = "TIME")]
     pub supersede_after: Patience,
 
-    /// A resumable upload to which nothing comes for this long is given up, such as 24h
+    /// Expire a resumable upload that has received no data for this long, such as 24h
     #[arg(long, env = "LAKESHORE_RESUMABLE_EXPIRY", default_value = "24h", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub resumable_expiry: Duration,
 
-    /// An upload of which nothing has come for this long is shown as stalled, or as abandoned, such as 30s
+    /// Show an upload that has received no data for this long as stalled or abandoned, such as 30s
     #[arg(long, env = "LAKESHORE_STALLED_AFTER", default_value = "30s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub stalled_after: Duration,
 
-    /// What has been in the trash for this long is removed for good, such as 30d; or "forever": it stays
+    /// Delete trash items permanently after this long, such as 30d, or "forever" to keep them
     #[arg(long, env = "LAKESHORE_TRASH_RETENTION", default_value = "30d", value_parser = parse_retention, value_name = "TIME")]
     pub trash_retention: Duration,
 
-    /// When the trash holds more than this, such as 500GB, the oldest pieces are removed for good [default: no limit]
+    /// Delete the oldest trash items permanently while the trash is larger than this, such as 500GB [default: no limit]
     #[arg(long, env = "LAKESHORE_TRASH_MAX_SIZE", value_name = "SIZE")]
     pub trash_max_size: Option<ByteSize>,
 
-    /// Uploads are refused where the disk of the lake, or of the database, would have less free, such as 10GB [default: a
-    /// hundredth of the disk, at most 1GiB]
+    /// Refuse uploads that would leave less free space on the disk of the lake or of the database, such as 10GB [default: 1% of
+    /// the disk, at most 1GiB]
     #[arg(long, env = "LAKESHORE_MIN_FREE_SPACE", value_name = "SIZE")]
     pub min_free_space: Option<ByteSize>,
 
-    /// What a full sync must leave of the files, and of the bytes, of its dataset, or it is held until somebody confirms it,
-    /// such as 0.5; 0.1@16MiB: of the bytes alone, of datasets of at least 16 MiB; PATH=0.5 for a lake path and what is below
-    /// it, the longest path rules; 0 holds nothing but an empty full sync; may be given several times
+    /// Hold a full sync until it is confirmed if it would leave less than this fraction of the files or bytes of its dataset,
+    /// such as 0.5; 0.1@16MiB: only of the bytes, for datasets of at least 16 MiB; PATH=0.5: at and below a lake path, where
+    /// the longest path wins; 0: hold only empty full syncs; repeatable
     #[arg(long, env = "LAKESHORE_SHRINK_GUARD", default_value = "0.1@16MiB", value_delimiter = ',', value_parser = GuardRule::parse, value_name = "[PATH=]FRACTION[@SIZE]")]
     pub shrink_guard: Vec<GuardRule>,
 
-    /// Reading a file for its preview, or for its columns, may take this long, such as 20s
+    /// Maximum time to read a file for its preview or its schema, such as 20s
     #[arg(long, env = "LAKESHORE_PREVIEW_TIMEOUT", default_value = "20s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub preview_timeout: Duration,
 
-    /// How long a stop waits for what is running, such as 30s
+    /// Maximum time to finish running requests on shutdown, such as 30s
     #[arg(long, env = "LAKESHORE_SHUTDOWN_GRACE", default_value = "30s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub shutdown_grace: Duration,
 
-    /// What to log: error, warn, info, debug, trace, or a filter such as "lakeshore=debug"
+    /// Log level: error, warn, info, debug, trace, or a filter such as "lakeshore=debug"
     #[arg(long, env = "LAKESHORE_LOG", default_value = "info", value_name = "FILTER")]
     pub log: String,
 }
@@ -197,11 +196,11 @@ impl ServeOptions {
     pub fn refuse_contradictions(&self) -> Result<(), String> {
         let (Some(auth), false) = (self.auth, self.open_to.is_empty()) else { return Ok(()) };
         let meaning = match auth {
-            Auth::Open => "--auth open opens the lake to every network",
-            Auth::Required => "--auth required opens it to none",
+            Auth::Open => "--auth open requires no key from any network",
+            Auth::Required => "--auth required requires a key from every network",
         };
         Err(format!(
-            "{meaning}, and --open-to names some; leave one of them out (see LAKESHORE_AUTH and LAKESHORE_OPEN_TO too)"
+            "{meaning}, which contradicts --open-to; omit one of them (see also LAKESHORE_AUTH and LAKESHORE_OPEN_TO)"
         ))
     }
 
@@ -236,7 +235,7 @@ impl ServeOptions {
         let limits = self.limits();
         let networks = self.network_policy();
         let days = limits.trash_age_max.as_secs() / 86_400;
-        let kept = if days > 36_500 { "for ever".to_owned() } else { format!("for {days} days") };
+        let kept = if days > 36_500 { "forever".to_owned() } else { format!("for {days} days") };
         let trash_max = limits.trash_bytes_max.map_or("of any size".to_owned(), |bytes| format!("up to {bytes} bytes"));
         format!(
             "{networks}, at {}; uploads up to {} bytes; trash kept {kept}, {trash_max}; shrink guard {}",
@@ -261,15 +260,15 @@ impl ServeOptions {
 
 #[derive(Debug, Args)]
 pub struct CheckOptions {
-    /// Repair what can be repaired without destroying anything
+    /// Repair findings that can be repaired without data loss
     #[arg(long)]
     pub repair: bool,
 
-    /// Read every file, and compare its SHA-256 too
+    /// Read every file and compare its SHA-256
     #[arg(long)]
     pub digests: bool,
 
-    /// One JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     pub json: bool,
 
@@ -305,7 +304,7 @@ impl AdoptOptions {
 
 #[derive(Debug, Args)]
 pub struct BackupOptions {
-    /// The file to write, which must not be there yet
+    /// The file to write, which must not exist
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
@@ -315,29 +314,29 @@ pub struct BackupOptions {
 
 #[derive(Debug, Subcommand)]
 pub enum KeyAction {
-    /// Make a key and print it, alone, on standard output; it is shown only this once
+    /// Create a key and print it on standard output; it is shown only once
     Create(CreateKey),
-    /// List the keys, without their secrets
+    /// List the keys without their secrets
     List(DataDir),
-    /// Revoke a key, by its id or its name
+    /// Revoke a key by its id or name
     Revoke(RevokeKey),
 }
 
 #[derive(Debug, Args)]
 pub struct CreateKey {
-    /// What it is for, or whose it is
+    /// The purpose or owner of the key
     #[arg(long)]
     pub name: String,
 
-    /// What it may do: read, write (and read), admin (and manage keys)
+    /// The role: read, write (also read), admin (also manage keys)
     #[arg(long, default_value = "write", value_parser = parse_role, value_name = "admin|write|read")]
     pub role: Role,
 
-    /// Only for this lake path and what is below it
+    /// Limit the key to this lake path and the paths below it
     #[arg(long, value_parser = LakePath::parse, value_name = "PATH")]
     pub path_prefix: Option<LakePath>,
 
-    /// Not valid any more after this time, such as 90d [default: valid until revoked]
+    /// Expire the key after this time, such as 90d [default: valid until revoked]
     #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
     pub expires: Option<Duration>,
 
@@ -347,7 +346,7 @@ pub struct CreateKey {
 
 #[derive(Debug, Args)]
 pub struct RevokeKey {
-    /// The id or the name
+    /// The id or name
     #[arg(value_name = "KEY")]
     pub key: String,
 
@@ -357,9 +356,9 @@ pub struct RevokeKey {
 
 #[derive(Debug, Subcommand)]
 pub enum SessionAction {
-    /// List who is signed in: by which key, since when, and from where
+    /// List sessions with their key, start and address
     List(DataDir),
-    /// End one session, those of a key, or all
+    /// End one session, the sessions of a key, or all
     End(EndSession),
 }
 
@@ -367,11 +366,11 @@ pub enum SessionAction {
 #[group(skip)]
 #[command(group = ArgGroup::new("which").required(true).args(["session", "key", "all"]))]
 pub struct EndSession {
-    /// The id of a session, as the list shows it
+    /// The id of a session, from the list
     #[arg(value_name = "SESSION")]
     pub session: Option<u64>,
 
-    /// All sessions of this key, by its id or its name
+    /// All sessions of this key, by its id or name
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
 
@@ -384,7 +383,7 @@ pub struct EndSession {
 }
 
 fn parse_role(text: &str) -> Result<Role, String> {
-    Role::parse(text).ok_or_else(|| "one of admin, write and read".to_owned())
+    Role::parse(text).ok_or_else(|| "choose admin, write or read".to_owned())
 }
 
 /// A time, or never. Not an `Option`, which the parser of options takes for one that may be left out.

@@ -48,7 +48,7 @@ pub async fn recover_when_there_is_room(lake: &Lake, stopping: &CancellationToke
         match lake.recover_on_any_disk().await {
             Err(Error::DiskFull) => {}
             recovered => {
-                if let Some(recovered) = recovering.log(recovered, "finish what the last stop has interrupted") {
+                if let Some(recovered) = recovering.log(recovered, "recover from the last stop") {
                     return Some(recovered);
                 }
             }
@@ -67,14 +67,14 @@ async fn inspect(lake: &Lake, stopping: &CancellationToken) {
             Err(Error::ShuttingDown) => return,
             Err(error) => {
                 // The database's, so no file can be looked at.
-                tracing::error!(fault = ?error, "cannot look at what has landed");
+                tracing::error!(fault = ?error, "cannot inspect landed files");
                 failures = failures.saturating_add(1);
                 INTERVAL.saturating_mul(failures).min(PATIENCE)
             }
             Ok(InspectedFiles { tried, faults }) => {
                 failures = 0;
                 for fault in faults {
-                    tracing::warn!(?fault, "a file that has landed could not be read; it is tried again, a few times");
+                    tracing::warn!(?fault, "a landed file could not be read; retrying a few times");
                 }
                 match tried {
                     0 => INSPECTION_INTERVAL,
@@ -102,12 +102,10 @@ async fn waited(time: Duration, stopping: &CancellationToken) -> bool {
 pub fn warn_of_step(step: ClockStep, when: &str) {
     let by = humantime::format_duration(Duration::from_millis(step.by_ms.unsigned_abs()));
     if step.by_ms > 0 {
-        tracing::warn!(
-            "the clock has gone {by} ahead {when}, which no server has seen pass; nothing expires earlier for that"
-        );
+        tracing::warn!("the clock jumped ahead by {by} {when}; nothing expires earlier because of it");
     } else {
         tracing::warn!(
-            "the clock was set back by {by} {when}; files that landed in that time are sent again rather than known by their digests"
+            "the clock was set back by {by} {when}; files that landed in that time are not recognized as unchanged, but sent again"
         );
     }
 }
@@ -127,7 +125,7 @@ impl Retried {
         if let Err(error) = &result
             && !self.has_failed
         {
-            tracing::error!(fault = ?error, "cannot {doing}; it is tried again");
+            tracing::error!(fault = ?error, "cannot {doing}; retrying");
         }
         self.has_failed = result.is_err();
         result.ok()
@@ -141,17 +139,15 @@ async fn look_after(lake: &Lake, stopping: &CancellationToken) {
         match lake.remember_failures().await {
             // The next upload will say so.
             Err(Error::DiskFull) => {}
-            told => _ = telling.log(told, "record what has failed"),
+            told => _ = telling.log(told, "record failures"),
         }
-        if let Some(removed @ 1..) =
-            removing.log(lake.discard_leftovers().await, "remove what failed uploads have left")
-        {
-            tracing::info!(removed, "removed what failed uploads had left");
+        if let Some(removed @ 1..) = removing.log(lake.discard_leftovers().await, "remove files of failed uploads") {
+            tracing::info!(removed, "removed files of failed uploads");
         }
         match lake.watch_clock().await {
             Ok(steps) => {
                 recording = Retried::default();
-                steps.into_iter().for_each(|step| warn_of_step(step, "while this server runs"));
+                steps.into_iter().for_each(|step| warn_of_step(step, "while this server was running"));
             }
             // It is recorded when there is space.
             Err(Error::DiskFull) => {}
@@ -164,31 +160,27 @@ async fn look_after(lake: &Lake, stopping: &CancellationToken) {
                 return;
             }
         }
-        let mut doomed = log(lake.doom_old_trash().await, "empty the trash of what is old").unwrap_or_default();
+        let mut doomed = log(lake.doom_old_trash().await, "purge expired trash").unwrap_or_default();
         // Trash grows by what was counted, and by nothing else.
         if has_grown {
-            let excess = log(lake.doom_excess_trash().await, "empty the trash of what is too much").unwrap_or_default();
+            let excess = log(lake.doom_excess_trash().await, "purge trash above its limit").unwrap_or_default();
             doomed.pieces += excess.pieces;
             doomed.bytes += excess.bytes;
         }
         if doomed.pieces > 0 {
-            tracing::info!(
-                pieces = doomed.pieces,
-                bytes = doomed.bytes,
-                "emptying the trash of what is kept no longer"
-            );
+            tracing::info!(pieces = doomed.pieces, bytes = doomed.bytes, "purging expired trash");
         }
         if ticks.is_multiple_of(RESUMING_INTERVALS) {
-            log(lake.resume_closings().await, "go on with the end of a sync");
-            log(lake.resume_restores().await, "go on with a restore");
+            log(lake.resume_closings().await, "resume the end of a sync");
+            log(lake.resume_restores().await, "resume a restore");
         }
         match lake.refill_reserve() {
             Ok(()) | Err(Error::DiskFull) => {}
-            refilled => _ = refilling.log(refilled, "set aside the reserve of the database's disk"),
+            refilled => _ = refilling.log(refilled, "restore the reserve on the disk of the database"),
         }
         if ticks.is_multiple_of(EXPIRY_INTERVALS) {
             log(lake.expire_idle_syncs().await, "fail abandoned syncs");
-            log(lake.expire_resumables().await, "give up abandoned uploads");
+            log(lake.expire_resumables().await, "expire abandoned uploads");
         }
         ticks = ticks.wrapping_add(1);
     }
@@ -198,7 +190,7 @@ async fn look_after(lake: &Lake, stopping: &CancellationToken) {
 async fn count(lake: &Lake, stopping: &CancellationToken) {
     while waited(INTERVAL, stopping).await {
         log(lake.count_datasets().await, "count the files of a dataset");
-        log(lake.watch_lateness().await, "see which datasets are late");
+        log(lake.watch_lateness().await, "check for late datasets");
     }
 }
 
@@ -214,11 +206,11 @@ async fn empty(lake: &Lake, stopping: &CancellationToken) {
     let mut after = TrashId(0);
     let mut has_failed = false;
     loop {
-        let pause = match log(lake.remove_some_trash(after).await, "go on with emptying the trash") {
+        let pause = match log(lake.remove_some_trash(after).await, "resume purging the trash") {
             Some((next, faults)) => {
                 has_failed |= !faults.is_empty();
                 for fault in faults {
-                    tracing::error!(?fault, "cannot remove a piece of trash; it is tried again later");
+                    tracing::error!(?fault, "cannot purge a trash item; retrying later");
                 }
                 after = next.unwrap_or(TrashId(0));
                 match next {

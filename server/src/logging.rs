@@ -37,7 +37,7 @@ const FOREIGN_MAX: Level = Level::INFO;
 pub enum LogError {
     #[error("--log: {0}; write a level, such as info, or a filter, such as lakeshore=debug")]
     Filter(#[from] ParseError),
-    #[error("the log cannot be begun: {0}")]
+    #[error("cannot start logging: {0}")]
     Init(#[from] TryInitError),
 }
 

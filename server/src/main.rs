@@ -49,8 +49,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
 fn run(command: &Command) -> anyhow::Result<ExitCode> {
     // Before there is a runtime: this process is to have no threads, and nothing that is open.
     if matches!(command.action, Action::InspectWorker) {
-        lakeshore_formats::worker::child::run()
-            .context("\"lakeshore inspect-worker\" is started by the server alone")?;
+        lakeshore_formats::worker::child::run().context("only the server starts \"lakeshore inspect-worker\"")?;
         return Ok(ExitCode::SUCCESS);
     }
     // Connections have threads of their own, see `lakeshore_http::threads`; what is left for this one is little.

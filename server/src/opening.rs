@@ -114,7 +114,7 @@ async fn open_on_any_disk(database: &Path, data_dir: &Path, purpose: Purpose) ->
 pub fn make_data_folder(path: &Path, holds_lake: bool) -> anyhow::Result<()> {
     let mode = if holds_lake { PASSABLE } else { CLOSED };
     let made = DirBuilder::new().recursive(true).mode(mode).create(path);
-    made.with_context(|| format!("cannot make the data folder {}", path.display()))
+    made.with_context(|| format!("cannot create the data folder {}", path.display()))
 }
 
 fn is_below(root: &Path, data_dir: &Path) -> bool {
@@ -131,27 +131,27 @@ fn new_identity() -> anyhow::Result<String> {
 #[derive(Debug, thiserror::Error)]
 enum Mismatch {
     #[error(
-        "the database in {} belongs to the lake {identity}{}, and {} is not that lake: it has no identity. Is its disk mounted? Else name the lake's folder by --lake-root, or make this folder its lake by \"lakeshore adopt\"",
+        "the database in {} belongs to the lake {identity}{}, and {} is not that lake: it has no identity. Mount its disk, choose the lake with --lake-root, or assign this folder to the database with \"lakeshore adopt\"",
         data_dir.display(), was_at(was_at_root), root.display()
     )]
     NoLake { data_dir: PathBuf, identity: String, was_at_root: String, root: PathBuf },
     #[error(
-        "the database in {} belongs to the lake {known}{}, and {} is another lake, {found}; name the right --lake-root or --data-dir, or make the two belong together by \"lakeshore adopt\"",
+        "the database in {} belongs to the lake {known}{}, and {} is another lake, {found}; choose the right --lake-root or --data-dir, or assign the lake to the database with \"lakeshore adopt\"",
         data_dir.display(), was_at(was_at_root), root.display()
     )]
     OtherLake { data_dir: PathBuf, known: String, was_at_root: String, root: PathBuf, found: String },
     #[error(
-        "the lake {} belongs to a database, and there is none in {}, or an empty one; name its data folder by --data-dir, or restore a backup: put a copy made by \"lakeshore backup\" there as lakeshore.db",
+        "the lake {} belongs to a database, and {} has none, or an empty one; choose its data folder with --data-dir, or restore a backup: put a copy made by \"lakeshore backup\" there as lakeshore.db",
         root.display(), data_dir.display()
     )]
     NoDatabase { data_dir: PathBuf, root: PathBuf },
     #[error(
-        "the lake {} belongs to another database than the one in {}, which knows of no lake; name its database by --data-dir, or make the two belong together by \"lakeshore adopt\"",
+        "the lake {} belongs to another database than the one in {}, which has no lake; choose its database with --data-dir, or assign the lake to this database with \"lakeshore adopt\"",
         root.display(), data_dir.display()
     )]
     OtherDatabase { data_dir: PathBuf, root: PathBuf },
     #[error(
-        "the database in {} knows of datasets, and {} holds none of them. Is its disk mounted? Else name the lake's folder by --lake-root, or make this folder its lake by \"lakeshore adopt\"",
+        "the database in {} has datasets, and {} has none of them. Mount its disk, choose the lake with --lake-root, or assign this folder to the database with \"lakeshore adopt\"",
         data_dir.display(), root.display()
     )]
     NothingThere { data_dir: PathBuf, root: PathBuf },
@@ -217,7 +217,7 @@ async fn pair(
     }
     match found {
         Some(found) if found == known.identity => {}
-        Some(_) => bail!("its identity was changed meanwhile; start again"),
+        Some(_) => bail!("its identity was changed during the start; start again"),
         None => {
             state.know_lake(&KnownLake { is_paired: false, ..known.clone() }).await?;
             files.set_identity(&known.identity)?;

@@ -13,18 +13,18 @@ use std::path::{Component, Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum PlacementError {
     #[error(
-        "the data folder {} is inside the lake root {}, so the database would be offered for download; choose a --data-dir outside the lake, or a --lake-root of its own, such as {}/lake",
+        "the data folder {} is inside the lake root {}, so the database could be downloaded; choose a --data-dir outside the lake, or a separate --lake-root, such as {}/lake",
         data_dir.display(), root.display(), data_dir.display()
     )]
     DataInLake { data_dir: PathBuf, root: PathBuf },
-    #[error("{} is inside the lake at {}, where it would be offered for download; choose a place outside", path.display(), lake.display())]
+    #[error("{} is inside the lake at {}, where it could be downloaded; choose a folder outside the lake", path.display(), lake.display())]
     InsideALake { path: PathBuf, lake: PathBuf },
     #[error(
-        "the lake root {} is inside another lake, at {}; choose a --lake-root outside it (if that is no lake any more, move its folder {ENGINE_FOLDER} away)",
+        "the lake root {} is inside another lake, at {}; choose a --lake-root outside it (if that is no longer a lake, move its folder {ENGINE_FOLDER} away)",
         root.display(), lake.display()
     )]
     LakeInLake { root: PathBuf, lake: PathBuf },
-    #[error("cannot look at {}: {source}", path.display())]
+    #[error("cannot read {}: {source}", path.display())]
     Look { path: PathBuf, source: io::Error },
 }
 

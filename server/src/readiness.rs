@@ -67,7 +67,7 @@ impl ReadinessProbe for Readiness {
                     looked.running = Some(running);
                     let limit = humantime::format_duration(LOOK_MAX);
                     vec![format!(
-                        "a write takes longer than {limit}; look at the disks, and at who else uses the database"
+                        "a write takes longer than {limit}; check the disks, and which other programs use the database"
                     )]
                 }
             };
@@ -81,8 +81,8 @@ impl ReadinessProbe for Readiness {
 fn report(before: &Reasons, now: &Reasons) {
     // Figures in the words change all the time: what counts is whether there are any.
     match (before.is_empty(), now.is_empty()) {
-        (true, false) => now.iter().for_each(|reason| tracing::warn!(%reason, "not ready: a write would not succeed")),
-        (false, true) => tracing::info!("ready again: a write succeeds"),
+        (true, false) => now.iter().for_each(|reason| tracing::warn!(%reason, "not ready: writes would fail")),
+        (false, true) => tracing::info!("ready again: writes succeed"),
         _ => {}
     }
 }
@@ -97,17 +97,17 @@ impl Probe {
             Err(error) => reasons.push(error.to_string()),
         }
         if self.opened.is_none() || place(&self.database) != self.opened {
-            reasons.push("the database is not at its path any more; move it back, then restart the server".into());
+            reasons.push("the database file is missing; move it back, then restart the server".into());
         }
         if self.state.is_damaged() {
-            reasons.push("the database is damaged; stop the server, and put a backup in its place".into());
+            reasons.push("the database is damaged; stop the server and restore a backup".into());
         }
         match self.state.probe(SystemClock.now()).await {
             Ok(()) => {}
-            Err(lakeshore::Error::DiskFull) => reasons.push("the disk of the database is full; make space".into()),
+            Err(lakeshore::Error::DiskFull) => reasons.push("the disk of the database is full; free up space".into()),
             // Its words are the operator's: they are in the log.
             Err(_) => reasons.push(
-                "the database cannot be written to; look at the log, at the rights of the data folder, and whether its disk is mounted read-only".into(),
+                "cannot write to the database; check the log, the permissions of the data folder, and whether its disk is read-only".into(),
             ),
         }
         match self.lake.has_room().await {
@@ -115,7 +115,7 @@ impl Probe {
             Err(error @ lakeshore::Error::BelowReserve { .. }) => reasons.push(error.to_string()),
             // The database that is gone is named already.
             Err(_) if !reasons.is_empty() => {}
-            Err(_) => reasons.push("the room on the disks cannot be asked for; look at them".into()),
+            Err(_) => reasons.push("cannot determine the free space of the disks; check them".into()),
         }
         reasons
     }

@@ -53,7 +53,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let opened = opening::open(&options.data, &root).await?;
     let Opened { state, files, .. } = &opened;
     let commands = control::Listener::start(&options.data.path, state);
-    let formats = FileFormats::start(reopen, options.preview_timeout).context("starting the readers of files")?;
+    let formats = FileFormats::start(reopen, options.preview_timeout).context("starting the file readers")?;
     let formats = Arc::new(formats);
     let lake = Lake::new(Parts {
         state: Arc::new(state.clone()),
@@ -63,28 +63,28 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         randomness: Arc::new(SystemRandomness),
         limits: options.limits(),
     });
-    if let Some(step) = lake.resume_clock().await.context("reading what was recorded of the clock")? {
+    if let Some(step) = lake.resume_clock().await.context("reading the recorded clock")? {
         housekeeping::warn_of_step(step, "since the last server");
     }
     if let Err(error) = lake.refill_reserve() {
-        tracing::warn!(%error, "nothing could be set aside for a full disk");
+        tracing::warn!(%error, "cannot create the disk reserve of the database");
     }
     let is_recovered = match lake.recover_on_any_disk().await {
         Err(lakeshore::Error::DiskFull) => {
             tracing::warn!(
-                "a disk is full, and so is what was set aside for that: what the last stop interrupted is finished when there is room; until then only reading, and emptying the trash, are possible"
+                "a disk is full, and its reserve is used up: recovery from the last stop waits for free space; until then, only reading and emptying the trash are possible"
             );
             false
         }
         recovered => {
-            report(&recovered.context("finishing what the last stop has interrupted")?);
+            report(&recovered.context("recovering from the last stop")?);
             true
         }
     };
 
     if let Err(error) = lake.remember_settings(options.in_words()).await {
         // A full disk is no reason not to serve.
-        tracing::warn!(%error, "the settings of this start could not be remembered");
+        tracing::warn!(%error, "cannot record the settings of this start");
     }
 
     let door = Arc::new(Door {
@@ -141,7 +141,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         () = hung_up(&mut hangup) => "SIGHUP",
         ended = &mut server => return Ok(ended?),
     };
-    tracing::info!("stopping by {signal}: finishing what is running");
+    tracing::info!("stopping on {signal}: finishing running requests");
     door.stopping.cancel();
     formats.stop_inspecting();
     let in_grace = tokio::select! {
@@ -149,7 +149,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         _ = interrupt.recv() => false,
     };
     if !in_grace {
-        tracing::warn!("stopping: ending the uploads that are still running");
+        tracing::warn!("stopping: ending uploads that are still running");
         door.interrupt.cancel();
         server.abort();
     }
@@ -157,7 +157,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let _ = tokio::time::timeout(INTERRUPT_MAX, door.changes.wait()).await;
     let _ = housekeeping.await;
     if let Err(error) = lake.record_clock().await {
-        tracing::debug!(%error, "the clock was not recorded");
+        tracing::debug!(%error, "cannot record the clock");
     }
     commands.close().await;
     state.close().await;
@@ -188,7 +188,7 @@ fn lead(part: &'static str, leading: impl Future<Output = Infallible> + Send + '
     let lead = move || {
         let led = catch_unwind(AssertUnwindSafe(|| runtime.block_on(leading)));
         // Without it no upload would ever land: better a restart, which finishes what was begun.
-        tracing::error!(part, panicked = led.is_err(), "a part of the landings has ended; so does the server");
+        tracing::error!(part, panicked = led.is_err(), "a task of the commit queue has ended; stopping the server");
         std::process::abort();
     };
     thread::Builder::new().name(part.into()).spawn(lead).map(|_| ())
@@ -208,7 +208,7 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
 fn assets() -> app::shell::Assets {
     let manifest = site::manifest();
     if manifest.script.is_none() {
-        tracing::warn!("this build carries no site: pages are plain; build it with \"make build\"");
+        tracing::warn!("this build has no site assets, so pages are unstyled; build with \"make build\"");
     }
     app::shell::Assets {
         script: manifest.script,
@@ -223,22 +223,22 @@ fn assets() -> app::shell::Assets {
 
 fn report(recovered: &Recovered) {
     for fault in &recovered.faults {
-        tracing::error!(%fault, "a step that the last stop interrupted could not be finished; it is tried again, at the latest by the next start");
+        tracing::error!(%fault, "cannot recover a step that the last stop interrupted; it is retried, at the latest on the next start");
     }
     let finished = recovered.uploads_finished + recovered.syncs_completed + recovered.restores_completed;
     let undone = recovered.uploads_failed + recovered.syncs_reopened + recovered.restores_cancelled;
     if finished + undone > 0 {
-        tracing::info!(finished, undone, "recovered what the last stop had interrupted");
+        tracing::info!(finished, undone, "recovered from the last stop");
     }
     if recovered.stagings_kept > 0 {
-        tracing::warn!(folders = recovered.stagings_kept, "staged files that no open sync owns are in the trash now");
+        tracing::warn!(folders = recovered.stagings_kept, "moved staged files without an open sync to the trash");
     }
 }
 
 /// The first start says how to get in.
 async fn greet(lake: &Lake, address: SocketAddr, options: &ServeOptions) -> anyhow::Result<()> {
     let Some(link) = lake.offer_first_sign_in().await? else { return Ok(()) };
-    say(&format!("sign in once, within an hour, by http://{address}/sign-in/link?token={}", link.expose()));
-    say(&format!("make a key by: lakeshore key create --name NAME --data-dir {}", options.data.path.display()));
+    say(&format!("sign in once, within an hour, at http://{address}/sign-in/link?token={}", link.expose()));
+    say(&format!("create a key with: lakeshore key create --name NAME --data-dir {}", options.data.path.display()));
     Ok(())
 }

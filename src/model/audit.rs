@@ -278,7 +278,7 @@ impl Deed {
                     totals.files += counted.files;
                     totals.bytes += counted.bytes;
                 }
-                let message = format!("{} pieces", many.len());
+                let message = format!("{} items", many.len());
                 let sync_id = many[0].sync_id.filter(|_| many.iter().all(|entry| entry.sync_id == many[0].sync_id));
                 let mut origins = many.iter().map(|entry| &entry.origin);
                 let first = origins.next().cloned();
@@ -316,13 +316,13 @@ impl Deed {
 
     /// `unlisted`: refusals since the last one that is listed, which were too many to list.
     pub fn sign_in_refused(by: &Actor, refusal: &Error, unlisted: u64, at: Timestamp) -> Self {
-        let more = if unlisted > 0 { format!(" ({unlisted} more before, not listed)") } else { String::new() };
+        let more = if unlisted > 0 { format!(" ({unlisted} earlier ones not listed)") } else { String::new() };
         let message = format!("{refusal}{more}");
         Self { outcome: Outcome::Refused, message, ..Self::new(What::SignIn, by, at) }
     }
 
     pub fn rhythm_set(path: &LakePath, rhythm: Option<&Rhythm>, by: &Actor, at: Timestamp) -> Self {
-        let message = rhythm.map_or_else(|| "nothing is expected any more".to_owned(), rhythm_in_words);
+        let message = rhythm.map_or_else(|| "removed".to_owned(), rhythm_in_words);
         Self { path: Some(path.clone()), message, ..Self::new(What::RhythmSet, by, at) }
     }
 
@@ -352,7 +352,7 @@ fn held_in_words(hold: &Hold) -> String {
     let Hold { replaced, published, differing_files, .. } = hold;
     let counted = |files: u64| if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
     let shrinks = format!("{} instead of {}", counted(published.files), counted(replaced.files));
-    if *differing_files > 0 { format!("{shrinks}; with other columns: {}", counted(*differing_files)) } else { shrinks }
+    if *differing_files > 0 { format!("{shrinks}; schema mismatch: {}", counted(*differing_files)) } else { shrinks }
 }
 
 fn rhythm_in_words(rhythm: &Rhythm) -> String {
@@ -406,11 +406,13 @@ impl ActivityParameters {
     pub fn query(&self, scope: Option<LakePath>, places_only: bool) -> Result<Option<ActivityQuery>, Error> {
         let size = self.size.unwrap_or(ACTIVITY_SIZE_DEFAULT);
         if size > LIST_SIZE_MAX {
-            let more = "ask for more in several pages, by before";
+            let more = "ask for more in several pages, with before";
             return Err(Error::Invalid(format!("size is at most {LIST_SIZE_MAX}; {more}")));
         }
         if self.before.is_some() && self.after.is_some() {
-            return Err(Error::Invalid("before goes to older deeds and after to newer ones; send one of them".into()));
+            return Err(Error::Invalid(
+                "before asks for older entries, and after for newer ones; send one of them".into(),
+            ));
         }
         let place = match (self.path.clone(), scope) {
             (Some(path), Some(scope)) if scope.contains(&path) => Some(path),

@@ -31,9 +31,9 @@ impl Announced {
     pub fn and(self, other: Self) -> Result<Self, Error> {
         fn both<T: Eq>(one: Option<T>, other: Option<T>) -> Result<Option<T>, Error> {
             match (one, other) {
-                (Some(one), Some(other)) if one != other => Err(Error::Invalid(
-                    "two different digests were announced for one file; send the one of its bytes".into(),
-                )),
+                (Some(one), Some(other)) if one != other => {
+                    Err(Error::Invalid("two different digests were sent for one file; send the correct one".into()))
+                }
                 (one, other) => Ok(one.or(other)),
             }
         }

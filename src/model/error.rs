@@ -58,60 +58,48 @@ pub enum Error {
     #[error("{0}")]
     PartOfFile(String),
     #[error(
-        "{field} is {value:?}, so the bytes that came are not those of the file; send the file as it is, without {field}: a compressed file is stored as it comes"
+        "{field} is {value:?}, so the received bytes are not those of the file; send the file without {field}: compressed files are stored as they are"
     )]
     Encoded { field: &'static str, value: String },
-    #[error("the {algorithm} of the bytes that came is {arrived}, and {announced} was announced; send the file again")]
+    #[error("checksum mismatch ({algorithm}): expected {announced}, got {arrived}; send the file again")]
     DigestMismatch { algorithm: &'static str, announced: String, arrived: String },
     #[error(
-        "no key was given; send one as api_key in the body, as \"Authorization: Bearer KEY\" or as \"X-API-Key: KEY\""
+        "a key is required; send one as api_key in the body, as \"Authorization: Bearer KEY\" or as \"X-API-Key: KEY\""
     )]
     NoKey,
-    #[error("this key is not known here or was revoked; make one with \"lakeshore key create --name NAME\"")]
+    #[error("this key is unknown or revoked; create one with \"lakeshore key create --name NAME\"")]
     BadKey,
     #[error(
-        "the key {name:?} has expired on {day}; make a new one, on the page of keys or with \"lakeshore key create --name NAME\", and send that"
+        "the key {name:?} expired on {day}; create a new one, on the Keys page or with \"lakeshore key create --name NAME\""
     )]
     ExpiredKey { name: String, day: Day },
-    #[error("this sign-in link is not known here, was used before or has expired; sign in with a key instead")]
+    #[error("this sign-in link is unknown, already used or expired; sign in with a key instead")]
     BadSignInLink,
-    #[error("too many wrong sign-ins came from this address; try again in {seconds} seconds")]
+    #[error("too many failed sign-ins from this address; try again in {seconds} seconds")]
     TooManySignIns { seconds: u64 },
-    #[error("this needs a key of the role {needed}; the key {name:?} has the role {role}")]
+    #[error("the key {name:?} has the role {role}, and this requires {needed}; use a key of the role {needed}")]
     Role { name: String, role: Role, needed: Role },
-    #[error("the key {name:?} is for {prefix} and what is below it, not for {path}")]
+    #[error("the key {name:?} is limited to {prefix} and does not cover {path}; use a key for that path")]
     Prefix { name: String, prefix: LakePath, path: LakePath },
-    #[error("the key {name:?} is for {prefix} and what is below it; this needs a key for the whole lake")]
+    #[error("the key {name:?} is limited to {prefix}; use a key for the whole lake")]
     WholeLake { name: String, prefix: LakePath },
-    #[error(
-        "there is no sync {0}, or it lies outside what this key is for; start one to get its id, or use the key for it"
-    )]
+    #[error("sync {0} not found, or not covered by this key; start a sync to get its id, or use another key")]
     NoSuchSync(SyncId),
-    #[error(
-        "there is no upload {0}, or it lies outside what this key is for; /api/ingestion/file/sync/history lists those there are"
-    )]
+    #[error("upload {0} not found, or not covered by this key; /api/ingestion/file/sync/history lists the uploads")]
     NoSuchUpload(UploadId),
-    #[error(
-        "there is no file {0} in the lake, or it lies outside what this key is for; a folder is shown by /api/lake/file/list"
-    )]
+    #[error("file {0} not found, or not covered by this key; /api/lake/file/list lists a folder")]
     NoSuchFile(LakePath),
-    #[error(
-        "there is no folder {0} in the lake, or it lies outside what this key is for; list the one above it to see what there is"
-    )]
+    #[error("folder {0} not found, or not covered by this key; list its parent folder")]
     NoSuchFolder(LakePath),
-    #[error(
-        "there is no dataset {0}, or it lies outside what this key is for; /api/lake/datasets lists those there are"
-    )]
+    #[error("dataset {0} not found, or not covered by this key; /api/lake/datasets lists the datasets")]
     NoSuchDataset(LakePath),
-    #[error(
-        "there is no trash {0}, or it lies outside what this key is for; it may have been restored already, or removed for good"
-    )]
+    #[error("trash item {0} not found, or not covered by this key; it may have been restored or deleted")]
     NoSuchTrash(TrashId),
-    #[error("there is no active key of the id or name {0:?}; \"lakeshore key list\" shows them")]
+    #[error("no active key has the id or name {0:?}; \"lakeshore key list\" lists the keys")]
     NoSuchKey(String),
     #[error("sync {sync_id} has ended ({}{}); start a new one", status.as_str(), if message.is_empty() { String::new() } else { format!(": {message}") })]
     SyncEnded { sync_id: SyncId, status: Status, message: String },
-    #[error("sync {0} is ending at this moment; wait for it, then start a new one")]
+    #[error("sync {0} is being ended; wait for that, then start a new one")]
     SyncEnding(SyncId),
     #[error(
         "{path} is held by sync {sync_id} ({}, {held_path}), which is open; end or abort it first", sync_type.as_str()
@@ -120,96 +108,94 @@ pub enum Error {
     #[error("{path} is being restored from the trash (trash {trash_id}); try again when that is done")]
     PathRestoring { path: LakePath, trash_id: TrashId, origin: LakePath },
     #[error(
-        "{0} is held by a sync, or by a restore, on a path above it, which lies outside what this key is for; try again later, or ask who looks after the lake"
+        "{0} is held by a sync or a restore on a parent path, which this key does not cover; try again later, or ask the operator"
     )]
     PathHeldAbove(LakePath),
     #[error(
-        "a dataset at {path} would replace the datasets below it: {}; sync, or restore, each of them instead",
+        "a dataset at {path} would replace the datasets below it: {}; sync or restore each of them instead",
         join(below)
     )]
     DatasetsBelow { path: LakePath, below: Vec<LakePath> },
     #[error(
-        "sync {sync_id} has uploads in flight: {}; wait for them, or send \"discard_in_flight\": true to drop them",
+        "sync {sync_id} has uploads in flight: {}; wait for them, or send \"discard_in_flight\": true to discard them",
         name_uploads(uploads)
     )]
     UploadsInFlight { sync_id: SyncId, uploads: Vec<Upload> },
     #[error(
-        "full sync {0} is held: no file has landed in it, so publishing it would empty the dataset; send files, or \"allow_empty\": true if that is meant, or abort it, or start a new one in its place"
+        "full sync {0} is held: no files have landed, so publishing it would empty the dataset; upload files, or abort it, or start a new sync, or send \"allow_empty\": true to empty the dataset"
     )]
     EmptyFullSync(SyncId),
     #[error(
-        "sync {sync_id} is not what was declared: {}; send what is missing, or declare it anew by POST /api/lake/file/sync/expect, then end it again",
+        "sync {sync_id} differs from its expected files: {}; upload the missing files, or correct the list with POST /api/lake/file/sync/expect, then end it again",
         tell(comparison)
     )]
     NotAsExpected { sync_id: SyncId, comparison: Box<Comparison> },
     #[error(
-        "full sync {sync_id} is held: it would replace {} files ({} bytes) at {path} by {} ({} bytes), less than --shrink-guard allows; see GET /api/lake/file/sync/difference?sync_id={sync_id}, then send more files, or abort it, or send \"confirm\": true to publish it as it is",
+        "full sync {sync_id} is held: publishing it would replace {} files ({} bytes) at {path} with {} ({} bytes), less than the shrink guard allows; see GET /api/lake/file/sync/difference?sync_id={sync_id}, then upload more files, or abort it, or send \"confirm\": true to publish it anyway",
         hold.replaced.files, hold.replaced.bytes, hold.published.files, hold.published.bytes
     )]
     Held { sync_id: SyncId, path: LakePath, hold: Hold },
     #[error(
-        "full sync {sync_id} is held: {} of its files have other columns than {path} ({}), and its schema policy is hold; send them anew, or abort it, or send \"confirm\": true to publish it as it is",
+        "full sync {sync_id} is held: {} of its files do not match the schema of {path} ({}), and its schema policy is hold; upload them again, or abort it, or send \"confirm\": true to publish it anyway",
         hold.differing_files, named.join(". ")
     )]
     SchemaHeld { sync_id: SyncId, path: LakePath, hold: Hold, named: Vec<String> },
     #[error(
-        "the columns of {files} files of full sync {sync_id} could not be read yet, and its schema policy is hold; end it again in a minute, or send \"confirm\": true to publish it as it is"
+        "the schemas of {files} files of full sync {sync_id} have not been read yet, and its schema policy is hold; end it again in a minute, or send \"confirm\": true to publish it anyway"
     )]
     ColumnsUnread { sync_id: SyncId, files: u64 },
     #[error("{0}")]
     InTheWay(String),
-    #[error("the staged files of sync {0} are gone from the lake's folder; send them again in a new sync")]
+    #[error("the staged files of sync {0} are missing from the lake; upload them again in a new sync")]
     StagingLost(SyncId),
-    #[error("the upload was discarded, because sync {0} was ended or aborted meanwhile; send it in a new sync")]
+    #[error("the upload was discarded because sync {0} was ended or aborted; send it in a new sync")]
     Discarded(SyncId),
     #[error(
-        "the file is larger than {limit_bytes} bytes, the limit of this server; split it, or raise --max-upload-size"
+        "the file is larger than {limit_bytes} bytes, the upload limit of this server; split it, or ask the operator to raise the limit"
     )]
     TooLarge { limit_bytes: u64 },
     #[error(
-        "there is no resumable upload {0}, or it is another's; it may have expired, or been discarded: begin a new one"
+        "resumable upload {0} not found, or not covered by this key; it may have expired or been discarded: start a new one"
     )]
     NoSuchResumable(String),
-    #[error("this upload has ended: {message}; begin a new one")]
+    #[error("this upload has ended: {message}; start a new one")]
     ResumableEnded { message: String },
-    #[error("the bytes of the upload are gone from the lake's folder; send it again in a new one")]
+    #[error("the data of this upload is missing from the lake; send the file in a new upload")]
     BytesLost,
-    #[error("the upload goes on at the byte {expected}, not at {provided}; ask for its offset, and send the rest")]
+    #[error("wrong offset: expected {expected}, got {provided}; ask for the offset of the upload, then send the rest")]
     WrongOffset { expected: u64, provided: u64 },
-    #[error("the upload is complete, with {length} bytes; nothing can be added to it")]
+    #[error("the upload is complete, with {length} bytes; send further data in a new upload")]
     ResumableComplete { length: u64 },
-    #[error("another request has gone on with this upload; ask for its offset, and send the rest")]
+    #[error("another request has resumed this upload; ask for its offset, then send the rest")]
     TakenOver,
     #[error("{0}")]
     InconsistentLength(String),
-    #[error("the part {0} is not whole yet; send the rest of it first")]
+    #[error("part {0} is incomplete; send the rest of it first")]
     PartUnfinished(Token),
-    #[error("the disk of the lake is full; make space, then send it again")]
+    #[error("the disk of the lake is full; free up space, then send it again")]
     DiskFull,
     #[error(
-        "the disk of the {} has {free_bytes} bytes free, of which {reserve_bytes} are kept back (--min-free-space){}; make space, by emptying the trash for example, then send it again",
-        store.as_str(), if *more_bytes > 0 { format!(", and {more_bytes} are to come") } else { String::new() }
+        "the disk of the {} has {free_bytes} bytes free, of which {reserve_bytes} are reserved{}; free up space, for example by emptying the trash, then send it again",
+        store.as_str(), if *more_bytes > 0 { format!(", and uploads need {more_bytes} more") } else { String::new() }
     )]
     BelowReserve { store: Store, free_bytes: u64, reserve_bytes: u64, more_bytes: u64 },
-    #[error(
-        "this Idempotency-Key was sent before, with another call; send a new key with a new call, or the same call again"
-    )]
+    #[error("this Idempotency-Key was already used for another request; send a new key, or repeat that request")]
     IdempotencyKeyReused,
     #[error("the server is shutting down; send it again in a moment")]
     ShuttingDown,
     #[error(
-        "{unfinished_max} resumable uploads of this key are unfinished, the most that there may be; finish some, or discard them, see GET /api/lake/files"
+        "this key has {unfinished_max} unfinished resumable uploads, the maximum; finish or discard some, see GET /api/lake/files"
     )]
     TooManyUnfinished { unfinished_max: u64 },
-    #[error("{max} event streams are open, the most that there may be; close one, or come back in a moment", max = crate::model::limits::SUBSCRIBERS_MAX)]
+    #[error("{max} event streams are open, the maximum; close one, or try again in a moment", max = crate::model::limits::SUBSCRIBERS_MAX)]
     TooManySubscribers,
     #[error(
-        "nothing was found within {} seconds, for the text q is looked for in too many rows; narrow it by a path, a sync or a status, or ask for an earlier page",
+        "the search took longer than {} seconds, because too many rows match its other filters; narrow it by path, sync or status, or ask for an earlier page",
         max.as_secs()
     )]
     SearchTooLong { max: Duration },
     #[error(
-        "you have {share_max} {what} already, the most that one key may have, or one address without a key; end one, or come back in a moment"
+        "you have {share_max} {what}, the maximum for one key, or for one address without a key; end one, or try again in a moment"
     )]
     OverShare { what: &'static str, share_max: usize },
     #[error("{}", .0.message())]
@@ -239,9 +225,9 @@ fn tell(comparison: &Comparison) -> String {
     let ExpectedTotals { count, size_bytes, is_named } = comparison.expected;
     if !is_named {
         let landed = comparison.landed;
-        let count = count.map(|count| format!("of {count} expected files, {} landed", landed.files));
-        let bytes = size_bytes.map(|bytes| format!("of {bytes} expected bytes, {} landed", landed.bytes));
-        return count.into_iter().chain(bytes).collect::<Vec<_>>().join("; ");
+        let count = count.map(|count| format!("{} of {count} expected files landed", landed.files));
+        let bytes = size_bytes.map(|bytes| format!("{} of {bytes} expected bytes landed", landed.bytes));
+        return count.into_iter().chain(bytes).collect::<Vec<_>>().join(", ");
     }
     let kind = |number: u64, what: &str, names: &mut dyn Iterator<Item = &String>| {
         let named: Vec<_> = names.take(NAMED_MAX).map(String::as_str).collect();
@@ -250,7 +236,7 @@ fn tell(comparison: &Comparison) -> String {
     };
     let kinds = [
         kind(comparison.num_missing, "missing", &mut comparison.missing.iter().map(|file| &file.path)),
-        kind(comparison.num_extra, "extra", &mut comparison.extra.iter().map(|file| &file.path)),
+        kind(comparison.num_extra, "unexpected", &mut comparison.extra.iter().map(|file| &file.path)),
         kind(comparison.num_different, "different", &mut comparison.different.iter().map(|file| &file.path)),
     ];
     kinds.into_iter().flatten().collect::<Vec<_>>().join(", ")

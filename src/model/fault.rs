@@ -22,7 +22,7 @@ pub(crate) enum Effect {
     Unknown,
 }
 
-const UNSETTLED: &str = "a disk of the server failed amid this, and it is not known yet whether it was done; the server finds out and finishes it when the disk lets it. Look in a minute, and send it again if it is not there; /readyz says whether the disk is well";
+const UNSETTLED: &str = "a disk of the server failed during this request, and its outcome is not known yet; the server finds out and completes it when the disk responds. Check the result in a minute, and send the request again if it is missing";
 
 /// Faults of the machine that have a remedy of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,22 +54,22 @@ impl FaultKind {
     pub const fn message(self) -> &'static str {
         match self {
             Self::Unknown => {
-                "something went wrong inside the server, which has logged it; try again, and tell its operator if it stays"
+                "internal error, which the server has logged; try again, and contact the operator if it persists"
             }
             Self::DamagedDatabase => {
-                "the database is damaged; its operator has to restore a backup: stop the server, put a copy made by \"lakeshore backup\" in its place, then run \"lakeshore check --repair\""
+                "the database is damaged; the operator must restore a backup: stop the server, replace the database with a copy made by \"lakeshore backup\", then run \"lakeshore check --repair\""
             }
             Self::ReadOnlyDisk => {
-                "a disk of the server is mounted read-only, or became so after a failure; its operator has to look at the disk, mount it writable and restart the server"
+                "a disk of the server is read-only, possibly after a failure; the operator must check the disk, mount it writable and restart the server"
             }
             Self::NoRights => {
-                "the server may not use a folder or file of the lake or its database; its operator has to give it back to the account that runs the server"
+                "permission denied on a folder or file of the lake or the database; the operator must give the account that runs the server access to it"
             }
             Self::NoDescriptors => {
-                "the server has no free file descriptor at this moment; try again, and tell its operator to raise the limit of open files (ulimit -n) if it stays"
+                "the server has too many open files; try again, and ask the operator to raise the limit of open files (ulimit -n) if it persists"
             }
             Self::FailingDisk => {
-                "a disk of the server has answered with an error, which is logged; try again, and tell its operator to look at the disk if it stays"
+                "a disk of the server reported an error, which is logged; try again, and ask the operator to check the disk if it persists"
             }
         }
     }

@@ -26,19 +26,19 @@ pub enum PathError {
     TooLong(String),
     #[error("the name {0:?} is longer than {NAME_BYTES_MAX} bytes; shorten it")]
     NameTooLong(String),
-    #[error("{0:?} is not the name of a file or folder, it leads upward or nowhere; name the place itself")]
+    #[error("{0:?} is not the name of a file or folder, because it leads upward or nowhere; write the path without it")]
     Upward(String),
-    #[error("{0:?} begins with a dot; readers of the lake skip such names, so choose another")]
+    #[error("{0:?} begins with a dot, and lake readers skip such names; choose another")]
     Hidden(String),
     #[error(
-        "{0:?} holds a control character, a text-direction character, or a backslash; use \"/\" between folders and plain names"
+        "{0:?} contains a control character, a text-direction character or a backslash; use plain names, separated by \"/\""
     )]
     Forbidden(String),
     #[error("the file has no name; send one, for example: curl --form file=@sales.parquet")]
     NoFileName,
     #[error("the file name {0:?} is an absolute path; send the bare name, or folders relative to the sync's path")]
     AbsoluteFileName(String),
-    #[error("{path} lies outside the sync's path {sync_path}; upload below it, or start a sync there")]
+    #[error("{path} is outside the sync's path {sync_path}; upload below that path, or start another sync")]
     OutsideSync { path: String, sync_path: String },
 }
 

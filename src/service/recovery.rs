@@ -32,7 +32,7 @@ pub struct Recovered {
     pub faults: Vec<Error>,
 }
 
-pub(super) const INTERRUPTED: &str = "the server stopped before the upload was whole; send it again";
+pub(super) const INTERRUPTED: &str = "the server stopped before the upload was complete; send it again";
 
 impl Lake {
     /// Finishes or undoes what a stop has interrupted. Only at start, before any request.

@@ -15,7 +15,7 @@ impl Lake {
         let scope = caller.may_read()?;
         let size = Page::new(None, wanted.size, Order::Asc)?.size;
         if wanted.q.len() > SEARCH_BYTES_MAX {
-            return Err(Error::Invalid(format!("the text is longer than {SEARCH_BYTES_MAX} bytes; shorten it")));
+            return Err(Error::Invalid(format!("the search text is longer than {SEARCH_BYTES_MAX} bytes; shorten it")));
         }
         let words = Words::of(&wanted.q);
         if words.is_empty() {

@@ -4,7 +4,7 @@
 use http::HeaderMap;
 use lakeshore::Error;
 
-const TUS: &str = "send the whole file, or send pieces by tus to /api/lake/files, which puts them together";
+const TUS: &str = "send the whole file, or send it in chunks with tus to /api/lake/files";
 /// Of a field's value, what a refusal repeats.
 const VALUE_CHARACTERS_MAX: usize = 100;
 /// Digests behind the body are not read: one that is announced and not checked would be trusted.
@@ -41,9 +41,8 @@ pub fn refuse_field(name: &str, value: &[u8], head: HeadOf) -> Result<(), Error>
     let value = value.trim();
     let lower = value.to_ascii_lowercase();
     let encoded = |field| Err(Error::Encoded { field, value: cut(value) });
-    let partial = |field: &str| {
-        Err(Error::PartOfFile(format!("{field} ({}) says that this is a part of a file; {TUS}", cut(value))))
-    };
+    let partial =
+        |field: &str| Err(Error::PartOfFile(format!("{field} ({}) marks this as a part of a file; {TUS}", cut(value))));
     let is_whole = !matches!(head, HeadOf::Creation | HeadOf::Piece);
     match name.to_ascii_lowercase().as_str() {
         "content-range" | "x-content-range" => partial("Content-Range"),
@@ -74,12 +73,15 @@ pub fn refuse_field(name: &str, value: &[u8], head: HeadOf) -> Result<(), Error>
         "x-http-method-override" | "x-method-override" | "x-http-method"
             if head != HeadOf::Part && head != HeadOf::Piece && !matches!(lower.as_str(), "" | "post" | "put") =>
         {
-            Err(Error::Invalid(format!("{name} is {}, and this address takes none; send it without", cut(value))))
+            Err(Error::Invalid(format!(
+                "{name} is {}, which this address does not support; send the request without it",
+                cut(value)
+            )))
         }
         // As S3 is sent files: each chunk comes with its signature.
         "x-amz-content-sha256" if lower.starts_with("streaming-") => encoded("x-amz-content-sha256"),
         "trailer" if lower.split(',').any(|field| DIGESTS.contains(&field.trim())) => Err(Error::Invalid(format!(
-            "Trailer announces {} behind the body, where digests are not read; send it in the head of the request",
+            "Trailer announces {} after the body, where digests are not read; send it in the header of the request",
             cut(value)
         ))),
         _ => Ok(()),

@@ -39,8 +39,8 @@ impl DigestFields {
         for name in [CONTENT_DIGEST, REPR_DIGEST] {
             if headers.contains_key(name) {
                 return Err(Error::Invalid(format!(
-                    "{name} in the head of this request is that of the whole multipart body, which is not checked; give \
-                     it to the part of the file, or send Upload-Checksum: sha256 and the digest in base64"
+                    "{name} in the header of this request applies to the whole multipart body, which is not checked; send \
+                     it in the part of the file, or send Upload-Checksum: sha256 and the digest in base64"
                 )));
             }
         }
@@ -109,7 +109,7 @@ impl Field {
                 UPLOAD_CHECKSUM => "sha256 uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek=",
                 _ => "sha-256=:uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek=:",
             };
-            Error::Invalid(format!("the {} of the file is no SHA-256 or SHA-512; send it so: {how}", self.name))
+            Error::Invalid(format!("the {} of the file is not a SHA-256 or SHA-512; send it as {how}", self.name))
         })
     }
 
@@ -197,7 +197,7 @@ mod tests {
             ("Upload-Checksum", "sha256 not-base64".into()),
         ] {
             let refused = read(&[(name, value.clone())]);
-            assert!(matches!(refused, Err(Error::Invalid(text)) if text.contains("send it so")), "{name}: {value}");
+            assert!(matches!(refused, Err(Error::Invalid(text)) if text.contains("send it as")), "{name}: {value}");
         }
         let other = BASE64_STANDARD.encode([8; 32]);
         let two = [("repr-digest", format!("sha-256=:{short}:")), ("upload-checksum", format!("sha256 {other}"))];

@@ -19,11 +19,11 @@ const BOUNDARY_BYTES_MAX: usize = 70;
 
 #[derive(Debug, thiserror::Error)]
 pub enum MultipartError {
-    #[error("the body broke off: {0}")]
+    #[error("the body was interrupted: {0}")]
     Broken(String),
     #[error("the body ended in the middle of a part")]
     Incomplete,
-    #[error("the body is not what its boundary says: {0}")]
+    #[error("the multipart body is malformed: {0}")]
     Malformed(&'static str),
     #[error("the file name {name:?} cannot be read: {problem}; send it in UTF-8, as filename=\"name\"")]
     FileName { name: String, problem: &'static str },
@@ -168,12 +168,12 @@ where
             {
                 let mut head = self.buffer.split_to(at + 4);
                 if !head.starts_with(b"\r\n") {
-                    return Err(MultipartError::Malformed("no line break behind a boundary"));
+                    return Err(MultipartError::Malformed("no line break after a boundary"));
                 }
                 return Ok(head.split_off(2));
             }
             if self.buffer.len() > HEAD_BYTES_MAX {
-                return Err(MultipartError::Malformed("the head of a part is longer than 16 KiB"));
+                return Err(MultipartError::Malformed("the header of a part is longer than 16 KiB"));
             }
             self.fill().await?;
         }
@@ -204,11 +204,11 @@ where
 fn parse_head(head: &[u8]) -> Result<Part, MultipartError> {
     let mut lines = [httparse::EMPTY_HEADER; HEAD_LINES_MAX];
     let Ok(httparse::Status::Complete((_, lines))) = httparse::parse_headers(head, &mut lines) else {
-        return Err(MultipartError::Malformed("the head of a part cannot be read"));
+        return Err(MultipartError::Malformed("the header of a part cannot be read"));
     };
     let mut dispositions = lines.iter().filter(|line| line.name.eq_ignore_ascii_case("content-disposition"));
     let (disposition, None) = (dispositions.next(), dispositions.next()) else {
-        return Err(MultipartError::Malformed("a part has two fields Content-Disposition"));
+        return Err(MultipartError::Malformed("a part has two Content-Disposition headers"));
     };
     let mut part = disposition.map(|line| parse_disposition(line.value)).transpose()?.unwrap_or_default();
     for line in lines.iter() {
@@ -238,17 +238,17 @@ pub fn parse_disposition(value: &[u8]) -> Result<Part, MultipartError> {
             "filename" => {
                 let name = unescape(&value);
                 if part.file_name.replace(name).is_some_and(|other| part.file_name.as_ref() != Some(&other)) {
-                    return Err(refused("it is one of two"));
+                    return Err(refused("it is sent twice"));
                 }
             }
             "filename*" => {
                 let name = extended_value(&value).map_err(refused)?;
                 if extended.replace(name).is_some_and(|other| extended.as_ref() != Some(&other)) {
-                    return Err(refused("it is one of two"));
+                    return Err(refused("it is sent twice"));
                 }
             }
             // RFC 2231, section 3.
-            _ if name.starts_with("filename*") => return Err(refused("it is cut into pieces")),
+            _ if name.starts_with("filename*") => return Err(refused("it is split into several parameters")),
             _ => {}
         }
     }
@@ -270,7 +270,7 @@ fn extended_value(value: &str) -> Result<String, &'static str> {
     match charset.trim().to_ascii_lowercase().as_str() {
         "utf-8" | "us-ascii" => String::from_utf8(bytes).map_err(|_| "it is not UTF-8"),
         "iso-8859-1" => Ok(bytes.into_iter().map(char::from).collect()),
-        _ => Err("its encoding is not known here"),
+        _ => Err("its encoding is not supported"),
     }
 }
 
@@ -424,15 +424,15 @@ mod tests {
             assert_eq!(of(disposition).unwrap(), name, "{disposition}");
         }
         for (disposition, words) in [
-            ("filename*=windows-1252''h%E9.csv", "encoding is not known"),
-            ("filename*=''a.csv", "encoding is not known"),
+            ("filename*=windows-1252''h%E9.csv", "encoding is not supported"),
+            ("filename*=''a.csv", "encoding is not supported"),
             ("filename*=UTF-8''h%E9.csv", "not UTF-8"),
             ("filename*=UTF-8''h%zz.csv", "percent sign"),
             ("filename*=UTF-8''h%C3%A", "percent sign"),
             ("filename*=a.csv", "two apostrophes"),
-            ("filename*0=\"a\"; filename*1=\".csv\"", "cut into pieces"),
-            ("filename*0*=UTF-8''a; filename=\"b\"", "cut into pieces"),
-            ("filename=\"a.csv\"; filename=\"b.csv\"", "one of two"),
+            ("filename*0=\"a\"; filename*1=\".csv\"", "split into several"),
+            ("filename*0*=UTF-8''a; filename=\"b\"", "split into several"),
+            ("filename=\"a.csv\"; filename=\"b.csv\"", "sent twice"),
             ("filename=\"=?UTF-8?B?YQ==?=\"", "RFC 2047"),
             ("filename==?iso-8859-1?q?a=E9?=", "RFC 2047"),
             ("filename=\"a\"\r\ncontent-disposition: form-data; name=file; filename=b", "two fields"),

@@ -66,7 +66,7 @@ impl Client {
             builder = builder.no_proxy();
         }
         let http =
-            builder.build().map_err(|error| ClientError::local("cannot prepare to speak HTTP", cause(&error)))?;
+            builder.build().map_err(|error| ClientError::local("cannot set up the HTTP client", cause(&error)))?;
         let Settings { server, key, .. } = settings;
         Ok(Self { http, server, key, patience, tell, is_away: AtomicBool::new(false) })
     }
@@ -106,7 +106,7 @@ impl Client {
         };
         let response = sent.map_err(|error| self.unreachable(&error))?;
         if self.is_away.swap(false, Ordering::Relaxed) {
-            (self.tell)("the server answers again");
+            (self.tell)("the server is reachable again");
         }
         if response.status().is_success() { Ok(response) } else { Err(self.refusal(response).await) }
     }
@@ -114,7 +114,7 @@ impl Client {
     /// The connection broke, before or while an answer came.
     pub fn unreachable(&self, error: &reqwest::Error) -> ClientError {
         if error.is_builder() {
-            return ClientError::Unexpected(format!("the request cannot be sent: {}", cause(error)));
+            return ClientError::Unexpected(format!("cannot send the request: {}", cause(error)));
         }
         let (server, cause) = (self.server().to_owned(), cause(error));
         match untrusted(error) {
@@ -127,7 +127,7 @@ impl Client {
         let (status, server) = (response.status(), self.server());
         if let Some(elsewhere) = response.headers().get(LOCATION).filter(|_| status.is_redirection()) {
             let elsewhere = elsewhere.to_str().unwrap_or_default();
-            return ClientError::Unexpected(format!("{server} points to {elsewhere}; name that as the --server"));
+            return ClientError::Unexpected(format!("{server} redirects to {elsewhere}; use that as the --server"));
         }
         let retry_after = retry_after(response.headers());
         let text = match self.bytes(response, REFUSAL_BYTES_MAX).await {
@@ -161,7 +161,7 @@ impl Client {
             if bytes.len() + chunk.len() > bytes_max {
                 let server = self.server();
                 return Err(ClientError::Unexpected(format!(
-                    "{server} gives an answer of more than {bytes_max} bytes; is it a Lakeshore?"
+                    "{server} sent a response larger than {bytes_max} bytes; check that it is a Lakeshore server"
                 )));
             }
             bytes.extend_from_slice(&chunk);
@@ -175,7 +175,7 @@ impl Client {
         serde_json::from_slice(&bytes).map_err(|error| {
             let server = self.server();
             ClientError::Unexpected(format!(
-                "{server} answers what this version does not understand ({error}); is it a Lakeshore?"
+                "{server} sent a response that this version cannot read ({error}); check that it is a Lakeshore server"
             ))
         })
     }
@@ -198,7 +198,7 @@ impl Client {
     pub fn tell_away(&self, error: &ClientError) {
         if error.is_passing() && !self.patience.retry_for.is_zero() && !self.is_away.swap(true, Ordering::Relaxed) {
             let retry_for = humantime::format_duration(self.patience.retry_for);
-            (self.tell)(&format!("{error}; trying again for {retry_for}"));
+            (self.tell)(&format!("{error}; retrying for {retry_for}"));
         }
     }
 
@@ -250,26 +250,25 @@ fn untrusted(error: &reqwest::Error) -> Option<&'static str> {
     None
 }
 
-const HANDSHAKE_REMEDY: &str =
-    "no connection by TLS comes about; look whether the server speaks TLS at this port, and TLS 1.2 or later";
+const HANDSHAKE_REMEDY: &str = "the TLS handshake failed; check that the server supports TLS 1.2 or later at this port";
 
 fn certificate_remedy(why: &rustls::CertificateError) -> &'static str {
     use rustls::CertificateError as Why;
     match why {
         Why::Expired | Why::ExpiredContext { .. } => {
-            "its certificate has expired: have it renewed, or set the clock of this machine right"
+            "its certificate has expired: renew it, or correct the clock of this machine"
         }
         Why::NotValidYet | Why::NotValidYetContext { .. } => {
-            "its certificate is not valid yet: set the clock of this machine right"
+            "its certificate is not valid yet: correct the clock of this machine"
         }
         Why::NotValidForName | Why::NotValidForNameContext { .. } => {
-            "its certificate is for another name: write --server with a name that the certificate has"
+            "its certificate is for another name: use a --server name that the certificate has"
         }
-        Why::Revoked => "its certificate was revoked: ask who runs the server",
+        Why::Revoked => "its certificate was revoked: ask the operator of the server",
         Why::UnknownIssuer => {
-            "nobody whom this machine trusts has signed its certificate: for an authority of your own, let SSL_CERT_FILE name its certificate"
+            "its certificate is not signed by a trusted authority: for a private authority, set SSL_CERT_FILE to its certificate"
         }
-        _ => "ask who runs the server; for an authority of your own, let SSL_CERT_FILE name its certificate",
+        _ => "ask the operator of the server; for a private authority, set SSL_CERT_FILE to its certificate",
     }
 }
 

@@ -86,7 +86,7 @@ pub async fn deliver(
                     sender.progress.tell(&format!("failed: {}: {why}", file.path));
                     failed.add(file.path, why);
                     if failed.count >= FAILURES_MAX {
-                        sender.progress.tell(&format!("{FAILURES_MAX} files have failed; the rest is not tried"));
+                        sender.progress.tell(&format!("{FAILURES_MAX} files have failed; the rest are not sent"));
                         // The other side notices that nobody takes more.
                         return Ok(());
                     }

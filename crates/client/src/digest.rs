@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 pub const PIECE_BYTES: usize = 256 * 1024;
 
 /// What stands against a file: it is reported with its path.
-pub const CHANGED: &str = "it changed while it was read; run it again when nobody writes to it";
+pub const CHANGED: &str = "it changed while it was read; run the command again when no program writes to it";
 
 /// Why a file has no digest.
 #[derive(Debug)]

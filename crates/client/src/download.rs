@@ -161,7 +161,7 @@ impl Fetch<'_> {
                 Ok(None) => {
                     let path = self.path;
                     return Err(ClientError::Local(format!(
-                        "{path} comes with other bytes than its digest says; \"lakeshore check --digests\" on the server compares it"
+                        "checksum mismatch of {path}; run \"lakeshore check --digests\" on the server"
                     )));
                 }
                 Err(error) => {
@@ -193,7 +193,7 @@ impl Fetch<'_> {
         if head.from != 0 && head.from != from {
             let server = client.server();
             return Err(ClientError::Unexpected(format!(
-                "{server} sends {path} from the byte {} on, and was asked for it from {from} on; is it a Lakeshore?",
+                "{server} sent {path} from byte {}, not from {from} as requested; check that it is a Lakeshore server",
                 head.from
             )));
         }
@@ -220,7 +220,7 @@ impl Fetch<'_> {
         if head.size_bytes.is_some_and(|size| size != sink.written) {
             return Err(ClientError::Unreachable {
                 server: client.server().to_owned(),
-                cause: "the answer broke off".into(),
+                cause: "the response was interrupted".into(),
             });
         }
         let sha256 = hex::encode(sink.hasher.finalize());
@@ -286,7 +286,7 @@ pub async fn print(client: &Client, path: &LakePath, progress: &Arc<FileProgress
                 let head = Head::of(&response);
                 if head.from != before {
                     return Err(ClientError::Local(format!(
-                        "{path} was replaced while it was printed; print it again"
+                        "{path} was replaced while it was printed; run the command again"
                     )));
                 }
                 etag = head.etag.clone();
@@ -296,14 +296,14 @@ pub async fn print(client: &Client, path: &LakePath, progress: &Arc<FileProgress
                         let sha256 = hex::encode(sink.hasher.finalize());
                         return match head.sha256 {
                             Some(expected) if expected != sha256 => Err(ClientError::Local(format!(
-                                "what was printed of {path} has other bytes than its digest says; do not use it"
+                                "checksum mismatch of the printed {path}; discard the output"
                             ))),
                             _ => Ok(sink.written),
                         };
                     }
                     Ok(()) => ClientError::Unreachable {
                         server: client.server().to_owned(),
-                        cause: "the answer broke off".into(),
+                        cause: "the response was interrupted".into(),
                     },
                     Err(error) => error,
                 }

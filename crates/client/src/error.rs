@@ -23,13 +23,13 @@ pub const INTERRUPTED: u8 = 130;
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    some files failed, what was sent is not published, or the folder is not what --expect
-       says, and nothing was sent
-  2    the command line, the config file or the key file is wrong; nothing was begun
-  3    the server refused
-  4    the files were sent, and the guard against an empty reload holds the sync
+  1    some files failed, the sync was not published, or the folder does not match --expect
+       and nothing was sent
+  2    the command line, the config file or the key file is not valid; nothing was sent
+  3    the server refused the request
+  4    the files were sent, and the shrink guard holds the sync
   5    the server could not be reached
-  130  interrupted; the same command goes on";
+  130  interrupted; run the same command again to resume";
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -44,10 +44,10 @@ pub enum ClientError {
         /// When to come back at the earliest, where the answer says so.
         retry_after: Option<Duration>,
     },
-    #[error("{server} cannot be reached: {cause}")]
+    #[error("cannot reach {server}: {cause}")]
     Unreachable { server: String, cause: String },
     /// TLS with it fails, as when its certificate is not one that this machine trusts: waiting does not help.
-    #[error("{server} cannot be trusted: {cause}; {remedy}")]
+    #[error("cannot trust {server}: {cause}; {remedy}")]
     Untrusted { server: String, cause: String, remedy: &'static str },
     /// Something that is not Lakeshore, or not this version of it.
     #[error("{0}")]
@@ -58,7 +58,7 @@ pub enum ClientError {
     #[error("interrupted")]
     Interrupted,
     /// Standard output is a pipe that was closed, as by `head`.
-    #[error("nobody reads what is printed")]
+    #[error("the output was closed by its reader")]
     Unread,
 }
 

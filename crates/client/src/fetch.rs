@@ -86,7 +86,7 @@ pub async fn fetch_folder(
             if folders.len() > FOLDERS_MAX {
                 let server = client.server();
                 return Err(ClientError::Unexpected(format!(
-                    "{server} names more than {FOLDERS_MAX} folders to look into; fetch them one by one"
+                    "{server} lists more than {FOLDERS_MAX} folders; fetch them one by one"
                 )));
             }
             fetch_all(client, records, files, jobs, progress, &mut got).await?;
@@ -99,7 +99,7 @@ pub async fn fetch_folder(
 /// The place of an entry in the lake, if its name is a name: it is going to be one on this machine too.
 fn name(folder: &LakePath, entry: &LakeEntry) -> Result<LakePath, String> {
     if entry.name.contains('/') {
-        return Err("its name is no name".into());
+        return Err("its name is not valid on this machine".into());
     }
     folder.file(&entry.name).map_err(|error| error.to_string())
 }

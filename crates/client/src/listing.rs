@@ -36,7 +36,7 @@ impl<'a> Listing<'a> {
         if entries.len() as u64 > PAGE_SIZE || self.from >= ENTRIES_MAX {
             let server = self.client.server();
             return Err(ClientError::Unexpected(format!(
-                "{server} lists more entries than it was asked for, or than a folder has; is it a Lakeshore?"
+                "{server} lists more entries than requested, or than a folder can have; check that it is a Lakeshore server"
             )));
         }
         self.from += entries.len() as u64;

@@ -44,11 +44,11 @@ impl Manifest {
         for (line, path, expected) in rows {
             let path = path.strip_prefix("./").unwrap_or(&path).to_owned();
             if files.insert(path.clone(), expected).is_some() {
-                return Err((line, format!("{path:?} stands there twice")));
+                return Err((line, format!("{path:?} is listed twice")));
             }
         }
         if files.is_empty() {
-            return Err((1, "the manifest names no file".into()));
+            return Err((1, "the manifest lists no files".into()));
         }
         Ok(Self { files })
     }
@@ -60,21 +60,21 @@ impl Manifest {
         let mut reader = plan.read()?;
         while let Some(file) = reader.next_file()? {
             let Some(expected) = left.remove(&file.path) else {
-                problems.add(file.path, "the manifest does not name it");
+                problems.add(file.path, "not listed in the manifest");
                 continue;
             };
             let sha256 = parse_sha256(&file.sha256);
             if expected.size_bytes.is_some_and(|size| size != file.size_bytes()) {
                 let size = expected.size_bytes.unwrap_or_default();
-                problems.add(&*file.path, format!("it has {} bytes, the manifest says {size}", file.size_bytes()));
+                problems.add(&*file.path, format!("it has {} bytes, the manifest lists {size}", file.size_bytes()));
             } else if expected.sha256.is_some() && expected.sha256 != sha256 {
-                problems.add(&*file.path, format!("its SHA-256 is {}, the manifest says another", file.sha256));
+                problems.add(&*file.path, format!("its SHA-256 is {}, the manifest lists another", file.sha256));
             }
         }
         let mut missing: Vec<_> = left.into_keys().collect();
         missing.sort_unstable();
         for path in missing {
-            problems.add(path.as_str(), "the manifest names it, and it is not among the files to send");
+            problems.add(path.as_str(), "listed in the manifest, but not among the files to send");
         }
         Ok(problems)
     }
@@ -102,7 +102,7 @@ fn parse_sums(text: &str) -> Result<Rows, (u64, String)> {
     for (at, whole) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let line = at as u64 + 1;
         let wrong =
-            || (line, "this is not \"SHA256  NAME\", nor CSV with a head \"path,size_bytes,sha256\"".to_owned());
+            || (line, "this is neither \"SHA256  NAME\" nor CSV with the header \"path,size_bytes,sha256\"".to_owned());
         let (is_escaped, rest) = match whole.strip_prefix('\\') {
             Some(rest) => (true, rest),
             None => (false, whole),

@@ -38,10 +38,10 @@ pub async fn find_open(
         let sync = client.sync(sync_id).await?;
         let (kind, path) = (sync.sync_type.as_str(), &sync.path);
         return if sync.sync_status != Status::Syncing {
-            Err(ClientError::Usage(format!("sync {sync_id} has ended; leave --resume out to start a new one")))
+            Err(ClientError::Usage(format!("sync {sync_id} has ended; omit --resume to start a new one")))
         } else if !fits(&sync) {
             Err(ClientError::Usage(format!(
-                "sync {sync_id} is a {kind} to {path}; --resume takes one of the same type and path"
+                "sync {sync_id} is a {kind} to {path}; --resume needs a sync of the same type and path"
             )))
         } else {
             Ok(Some(OpenSync { sync_id, is_resumed: true }))
@@ -50,7 +50,7 @@ pub async fn find_open(
     let left = remembered.open_push().and_then(|left| left.sync_id);
     if let Some(sync_id) = left.filter(|_| push.start_over) {
         match abort(client, sync_id).await {
-            Ok(()) => progress.tell(&format!("sync {sync_id}, which was left open, is aborted")),
+            Ok(()) => progress.tell(&format!("aborted sync {sync_id}, which was left open")),
             Err(error) if error.is_refusal(ErrorCode::SyncEnded) || error.is_refusal(ErrorCode::NoSuchSync) => {}
             Err(error) => return Err(error),
         }
@@ -64,12 +64,12 @@ pub async fn find_open(
     };
     match client.sync(sync_id).await {
         Ok(sync) if sync.sync_status == Status::Syncing && fits(&sync) => {
-            progress.tell(&format!("going on with sync {sync_id}, which was left open (--start-over aborts it)"));
+            progress.tell(&format!("resuming sync {sync_id}, which was left open (--start-over aborts it)"));
             Ok(Some(OpenSync { sync_id, is_resumed: true }))
         }
         Ok(sync) => {
             let why = if sync.message.is_empty() { sync.sync_status.as_str() } else { &sync.message };
-            progress.tell(&format!("sync {sync_id}, which was left open, has ended since ({why}); starting a new one"));
+            progress.tell(&format!("sync {sync_id}, which was left open, has ended ({why}); starting a new one"));
             remembered.forget()?;
             Ok(None)
         }

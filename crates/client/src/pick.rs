@@ -40,7 +40,7 @@ impl Globs {
             let plain = pattern.strip_prefix("./").unwrap_or(pattern).trim_end_matches('/');
             let glob =
                 GlobBuilder::new(plain.trim_start_matches('/')).literal_separator(true).build().map_err(|error| {
-                    ClientError::Usage(format!("the pattern {pattern:?} cannot be read: {}", error.kind()))
+                    ClientError::Usage(format!("the pattern {pattern:?} is not valid: {}", error.kind()))
                 })?;
             if plain.contains('/') {
                 paths.add(glob)

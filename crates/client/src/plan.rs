@@ -61,7 +61,7 @@ pub struct Plan {
 
 impl Plan {
     pub fn read(&self) -> Result<PlanReader, ClientError> {
-        PlanReader::open(&self.folder)?.ok_or_else(|| damaged(&self.folder.path(NAME), "it is gone"))
+        PlanReader::open(&self.folder)?.ok_or_else(|| damaged(&self.folder.path(NAME), "it is missing"))
     }
 }
 
@@ -196,5 +196,5 @@ fn unwritable(folder: &PrivateFolder, error: std::io::Error) -> ClientError {
 }
 
 fn damaged(place: &Path, why: impl std::fmt::Display) -> ClientError {
-    ClientError::local(format!("the plan {} cannot be read; run it again", place.display()), why)
+    ClientError::local(format!("cannot read the plan {}; run the command again", place.display()), why)
 }

@@ -30,7 +30,7 @@ impl PrivateFolder {
     /// The folder of this user's state.
     pub fn of_state() -> Result<Self, ClientError> {
         let path = base("XDG_STATE_HOME", ".local/state").ok_or_else(|| {
-            ClientError::Usage("there is no place to remember this in; set HOME or XDG_STATE_HOME".into())
+            ClientError::Usage("there is no folder for the state of this push; set HOME or XDG_STATE_HOME".into())
         })?;
         Self::open(&path)
     }

@@ -184,7 +184,7 @@ async fn run(
     match (sync_type, plan.files) {
         (SyncType::FullSync, 0) if !push.confirm => {
             return Err(ClientError::Local(format!(
-                "there is no file to send; --confirm publishes an empty dataset at {dataset}, if that is meant"
+                "there are no files to send; add --confirm to publish an empty dataset at {dataset}"
             )));
         }
         (SyncType::IncrementalSync, 0) if open.is_none() => return Ok(Outcome::Nothing),
@@ -241,7 +241,7 @@ async fn plan(
     if push.skip_unreadable {
         report.unreadable = std::mem::take(&mut report.failed);
         for Problem { path, why } in &report.unreadable.named {
-            progress.tell(&format!("left out: {path}: {why}"));
+            progress.tell(&format!("skipped: {path}: {why}"));
         }
     }
     if let Some(manifest) = push.manifest.as_ref().filter(|_| report.failed.count == 0) {

@@ -131,7 +131,7 @@ impl Sender<'_> {
 
 /// The digest of a whole file as RFC 9530 writes it.
 pub fn repr_digest(sha256: &str) -> Result<HeaderValue, ClientError> {
-    let bytes = parse_sha256(sha256).ok_or_else(|| ClientError::Local(format!("{sha256:?} is no SHA-256")))?;
+    let bytes = parse_sha256(sha256).ok_or_else(|| ClientError::Local(format!("{sha256:?} is not a SHA-256")))?;
     HeaderValue::try_from(format!("sha-256=:{}:", STANDARD.encode(bytes)))
         .map_err(|error| ClientError::Local(error.to_string()))
 }

@@ -59,13 +59,14 @@ impl Settings {
             (None, Some(key), _) => Some(key),
             (None, None, Some(_)) if configured.as_ref().is_some_and(|configured| *configured != server) => {
                 let file = file.display();
-                warnings.push(format!("the key of {file} is for the server named there and is not sent to {server}"));
+                warnings
+                    .push(format!("the key in {file} belongs to the server named there, and is not sent to {server}"));
                 None
             }
             (None, None, key) => key.as_deref().map(Secret::presented),
         };
         if key.is_some() && server.scheme() == "http" && !is_loopback(&server) {
-            warnings.push(format!("the key goes to {server} unencrypted; use https:// where others can listen"));
+            warnings.push(format!("the key is sent to {server} unencrypted; use https:// on untrusted networks"));
         }
         Ok(Self { server, key, warnings })
     }
@@ -96,7 +97,7 @@ fn read_config(given: &Given, warnings: &mut Vec<String>) -> Result<(ConfigFile,
     let config: ConfigFile = toml::from_str(&text).map_err(|error: toml::de::Error| {
         let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
         let (file, message) = (file.display(), error.message());
-        ClientError::Usage(format!("{file}, line {line}: {message}; it may hold server = \"…\" and api_key = \"…\""))
+        ClientError::Usage(format!("{file}, line {line}: {message}; it may have server = \"…\" and api_key = \"…\""))
     })?;
     if config.api_key.is_some() {
         warn_of_readers(&file, warnings);
@@ -109,7 +110,7 @@ fn read_key_file(file: &Path, warnings: &mut Vec<String>) -> Result<Secret, Clie
         .map_err(|error| ClientError::Usage(format!("cannot read the key file {}: {error}", file.display())))?;
     let key = Secret::presented(&text);
     if key.expose().is_empty() || key.expose().contains(char::is_whitespace) {
-        return Err(ClientError::Usage(format!("the key file {} should hold a key, and nothing else", file.display())));
+        return Err(ClientError::Usage(format!("the key file {} must contain a key and nothing else", file.display())));
     }
     warn_of_readers(file, warnings);
     Ok(key)
@@ -119,7 +120,7 @@ fn warn_of_readers(file: &Path, warnings: &mut Vec<String>) {
     let mode = std::fs::metadata(file).map_or(0, |metadata| metadata.permissions().mode());
     if mode & 0o077 != 0 {
         let file = file.display();
-        warnings.push(format!("others on this machine may read the key in {file}; run: chmod 600 {file}"));
+        warnings.push(format!("other users of this machine can read the key in {file}; run: chmod 600 {file}"));
     }
 }
 
@@ -131,14 +132,14 @@ pub fn base(variable: &str, below_home: &str) -> Option<PathBuf> {
 }
 
 fn parse_server(text: &str) -> Result<Url, ClientError> {
-    let example = "write it like http://127.0.0.1:3000 or https://lake.example.com";
+    let example = "write one such as http://127.0.0.1:3000 or https://lake.example.com";
     let wrong = |why: &str| ClientError::Usage(format!("{text:?} is not the address of a server ({why}); {example}"));
     let mut url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(wrong("it does not begin with http:// or https://"));
     }
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("it holds more than a host, a port and a path"));
+        return Err(wrong("it has more than a host, a port and a path"));
     }
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);

@@ -57,7 +57,7 @@ impl Folder {
             let path = folder.path.join(name);
             let handle = make_folder(&*folder.handle, name, FOLDER_MODE).map_err(|unmade| match unmade.into() {
                 Errno::LOOP | Errno::NOTDIR => ClientError::Local(format!(
-                    "{} is a link or a file, and a folder has to be there; remove it, or fetch to another place",
+                    "{} is a link or a file, not a folder; remove it, or fetch to another folder",
                     path.display()
                 )),
                 errno => cannot_write(&path, errno),
@@ -220,7 +220,7 @@ impl Growing {
         let folder = &*self.target.folder.handle;
         let named = statx(folder, &*self.name, AtFlags::SYMLINK_NOFOLLOW, LOOKED_AT)?;
         if identity(&named) != identity(&look(&self.file)?) {
-            return Err(io::Error::other(format!("somebody has replaced {} meanwhile", self.name)));
+            return Err(io::Error::other(format!("{} was replaced by another program", self.name)));
         }
         renameat(folder, &*self.name, folder, &self.target.name)?;
         fsync(folder)?;

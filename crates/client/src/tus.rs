@@ -100,7 +100,10 @@ impl Sender<'_> {
             None => match self.standing(place).await.map_err(Unsent::All)? {
                 Standing::At(offset) => offset,
                 Standing::Gone => {
-                    return Err(Unsent::All(refusal(ErrorCode::NoSuchResumable, "the upload is gone")));
+                    return Err(Unsent::All(refusal(
+                        ErrorCode::NoSuchResumable,
+                        "the upload is gone; start a new one",
+                    )));
                 }
             },
         };
@@ -136,7 +139,12 @@ impl Sender<'_> {
 
     /// Always on the server that was named: the key goes nowhere else, whatever a proxy makes of the address.
     fn location(&self, response: &Response) -> Result<Url, ClientError> {
-        let unusable = || ClientError::Unexpected(format!("{} does not say where the upload is", self.client.server()));
+        let unusable = || {
+            ClientError::Unexpected(format!(
+                "{} did not send the address of the upload; check that it is a Lakeshore server",
+                self.client.server()
+            ))
+        };
         let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).ok_or_else(unusable)?;
         let server = response.url();
         let mut url = server.join(location).map_err(|_| unusable())?;
@@ -195,7 +203,7 @@ impl Sender<'_> {
 
 fn upload_offset(headers: &HeaderMap) -> Result<u64, ClientError> {
     let offset = headers.get("Upload-Offset").and_then(|value| value.to_str().ok()?.parse().ok());
-    offset.ok_or_else(|| ClientError::Unexpected("the server does not say how far the upload has come".into()))
+    offset.ok_or_else(|| ClientError::Unexpected("the server did not send the offset of the upload".into()))
 }
 
 fn refusal(code: ErrorCode, msg: &str) -> ClientError {

@@ -99,7 +99,7 @@ pub enum Skipped {
 impl Skipped {
     pub fn describe(self) -> &'static str {
         match self {
-            Self::Hidden => "hidden (the lake's readers skip such names)",
+            Self::Hidden => "hidden (lake readers skip such names)",
             Self::Link => "symbolic links (--follow-links follows them)",
             Self::Special => "neither files nor folders",
             Self::Excluded => "excluded",
@@ -165,7 +165,7 @@ pub fn order(one: &str, other: &str) -> Ordering {
 fn see(entry: &DirEntry, source: &Source, dataset: &LakePath, pick: &Pick) -> (Option<Sight>, bool) {
     let below = entry.path().strip_prefix(&source.folder).unwrap_or(entry.path());
     let Some(relative) = below.to_str() else {
-        let why = "its name is not UTF-8; rename it, or leave it out by --exclude".to_owned();
+        let why = "its name is not UTF-8; rename it, or skip it with --exclude".to_owned();
         return (Some(Sight::Problem { path: below.display().to_string(), why }), false);
     };
     let skipped = |kind| (Some(Sight::Skipped(kind, relative.to_owned())), false);

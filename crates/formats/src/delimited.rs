@@ -20,13 +20,13 @@ pub(super) fn preview(head: Head, name: &str, rows_max: usize) -> Result<Preview
         return Err(Fault::Unreadable(problem));
     }
     if head.is_binary(3) {
-        return Err(Fault::unreadable("it is no text: it holds bytes that are no characters"));
+        return Err(Fault::unreadable("it is not text, because it has bytes that are not characters"));
     }
     let Some(table) = table_of(&head, name) else {
         return Err(Fault::unreadable(match (&head.damage, head.is_whole) {
             (Some(damage), _) => damage,
             (None, true) => "all its lines are empty",
-            (None, false) => "its first line does not end within the first megabyte",
+            (None, false) => "its first line is longer than one megabyte",
         }));
     };
     let mut seen = Seen::new(&table, rows_max);
@@ -118,7 +118,7 @@ impl Seen {
         }
         if record.is_unclosed {
             let line = record.line;
-            let problem = "a quote that is never closed: the rest of the file is one value".to_owned();
+            let problem = "unclosed quote: the rest of the file is one value".to_owned();
             self.add_bad_line(line, problem);
             return;
         }

@@ -38,7 +38,7 @@ const GZIP: &[u8] = &[0x1f, 0x8b];
 /// Why a file that is compressed is not read, by its first bytes.
 pub(super) fn compression_not_read(first: &[u8]) -> Option<String> {
     if first.starts_with(GZIP) {
-        return Some("it is compressed with gzip, and its name does not end in .gz".to_owned());
+        return Some("it is compressed with gzip, but its name does not end in .gz".to_owned());
     }
     let (_, name) = OTHER_COMPRESSIONS.into_iter().find(|(magic, _)| first.starts_with(magic))?;
     Some(format!("not supported: it is compressed with {name}"))
@@ -69,7 +69,8 @@ impl Head {
         let has_all = packed.len() as u64 == source.len();
         let is_named_gzip = plain_name(name) != name;
         if !is_named_gzip || !packed.starts_with(GZIP) {
-            let damage = (is_named_gzip && has_all).then(|| "its name says gzip, and it is not compressed".to_owned());
+            let damage =
+                (is_named_gzip && has_all).then(|| "its name ends in .gz, but it is not compressed".to_owned());
             return Ok(Self { damage, ..Self::decoded(packed.to_vec(), None, has_all) });
         }
         let mut bytes = Vec::new();
@@ -89,9 +90,9 @@ impl Head {
             }
             // A stream may follow another; what follows is none.
             Err(error) if error.to_string() == NO_GZIP_HEADER && !bytes.is_empty() => {
-                Some("it is damaged: behind its gzip stream are bytes that are none of it".to_owned())
+                Some("it is damaged: extra bytes after its gzip stream".to_owned())
             }
-            Err(error) => Some(format!("it is damaged: its gzip stream is wrong ({error})")),
+            Err(error) => Some(format!("it is damaged: its gzip stream is invalid ({error})")),
         };
         let is_whole = has_all && damage.is_none() && !is_longer;
         if bytes.is_empty() && !is_whole {
@@ -111,7 +112,7 @@ impl Head {
             let text: String =
                 char::decode_utf16(units).map(|character| character.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
             let damage = (is_whole && !rest.is_empty())
-                .then(|| "it is damaged: it ends within a character of UTF-16".to_owned());
+                .then(|| "it is damaged: it ends in the middle of a UTF-16 character".to_owned());
             Self { damage, ..of(text.into_bytes(), encoding) }
         };
         match &bytes[..] {

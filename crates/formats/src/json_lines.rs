@@ -71,7 +71,7 @@ pub(super) fn preview(head: Head, rows_max: usize) -> Result<Preview, Fault> {
             Err(error) => Some(cause(error)),
             // A row all the same: the last one counts.
             Ok(Object(object)) if key_twice(object).is_some() => {
-                key_twice(object).map(|name| format!("the key {:?} is there twice", cell(name)))
+                key_twice(object).map(|name| format!("the key {:?} occurs twice", cell(name)))
             }
             // A row all the same, with other characters in their place.
             Ok(_) if matches!(text, Cow::Owned(_)) => Some("bytes that are not UTF-8".to_owned()),
@@ -110,8 +110,8 @@ pub(super) fn preview(head: Head, rows_max: usize) -> Result<Preview, Fault> {
             (Some(damage), 0, _) => damage,
             (None, 0, true) if head.bytes.is_empty() => "it is empty",
             (None, 0, true) => "all its lines are empty",
-            (None, 0, false) => "its first line does not end within the first megabyte",
-            _ if first == Some(&b'[') => "not supported: it is a JSON array, and no JSON lines",
+            (None, 0, false) => "its first line is longer than one megabyte",
+            _ if first == Some(&b'[') => "not supported: it is a JSON array, not JSON lines",
             _ => "none of its first lines is a JSON object",
         }));
     }

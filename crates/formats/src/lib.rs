@@ -92,7 +92,7 @@ impl FileFormats {
             }
             Ok(reading) => Ok(reading),
             Err(NoAnswer::Reader(problem)) => {
-                tracing::warn!(?name, %problem, "a file was not read");
+                tracing::warn!(?name, %problem, "file not read");
                 Ok(Reading::Unreadable { format: Format::Other, problem, bytes_read: 0 })
             }
             Err(NoAnswer::Closed) => Err(Error::ShuttingDown),

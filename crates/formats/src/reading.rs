@@ -124,17 +124,17 @@ fn nothing(source: &Source) -> Result<Preview, Fault> {
     if let Some(problem) = head::compression_not_read(&source.read(0, 16)?) {
         return Err(Fault::Unreadable(problem));
     }
-    Err(Fault::unreadable("it is neither Parquet, nor text, nor an image that browsers show"))
+    Err(Fault::unreadable("its format is not Parquet, text or a supported image"))
 }
 
 /// The page shows it from the address of its download, which says what its name says.
 fn image(source: &Source, name: &str) -> Result<Preview, Fault> {
     let media_type = image_type(&source.read(0, 16)?);
     if source.len() > IMAGE_BYTES_MAX {
-        return Err(Fault::unreadable("the image is too large to be shown on a page"));
+        return Err(Fault::unreadable("the image is too large"));
     }
     if mime_guess::from_path(name).first_raw() != media_type {
-        return Err(Fault::unreadable("it is an image, and its name says another kind of file"));
+        return Err(Fault::unreadable("it is an image, but its name has another extension"));
     }
     Ok(Preview { media_type: media_type.map(str::to_owned), ..Preview::nothing(Format::Image) })
 }

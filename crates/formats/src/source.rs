@@ -61,7 +61,7 @@ impl Source {
             return Ok(Bytes::new());
         }
         if length > PIECE_BYTES_MAX || self.bytes_read() + length as u64 > BYTES_MAX {
-            return Err(Fault::unreadable("too much of it would have to be read"));
+            return Err(Fault::unreadable("its preview needs too much data"));
         }
         let mut bytes = vec![0; length];
         let mut filled = 0;
@@ -82,7 +82,7 @@ impl Source {
     pub(super) fn read_exactly(&self, at: u64, length: usize) -> Result<Bytes, Fault> {
         let bytes = self.read(at, length)?;
         if bytes.len() < length {
-            return Err(Fault::unreadable("it ends before what it says it holds"));
+            return Err(Fault::unreadable("it is truncated"));
         }
         Ok(bytes)
     }

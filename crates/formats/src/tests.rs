@@ -131,15 +131,15 @@ fn a_long_value_is_cut_and_repeated_ones_are_in_memory_once() {
 #[test]
 fn what_is_no_whole_parquet_file_says_so() {
     let good = small_parquet(Compression::SNAPPY);
-    assert!(problem("x.parquet", &good[..good.len() - 9]).contains("does not end as a Parquet file"));
-    assert!(problem("x.parquet", b"PAR1").contains("does not end"));
-    assert!(problem("x.parquet", b"hello").contains("does not end"));
+    assert!(problem("x.parquet", &good[..good.len() - 9]).contains("truncated or not a Parquet file"));
+    assert!(problem("x.parquet", b"PAR1").contains("not a Parquet file"));
+    assert!(problem("x.parquet", b"hello").contains("not a Parquet file"));
     let mut encrypted = good.clone();
     encrypted.splice(good.len() - 4.., *b"PARE");
     assert!(problem("x.parquet", &encrypted).contains("encrypted"));
     let mut lying = good.clone();
     lying.splice(good.len() - 8..good.len() - 4, [0xff, 0xff, 0xff, 0x7f]);
-    assert!(problem("x.parquet", &lying).contains("longer than the whole file"));
+    assert!(problem("x.parquet", &lying).contains("larger than the file"));
     assert!(problem("x.parquet", b"").contains("empty"));
 }
 
@@ -222,7 +222,7 @@ fn a_number_of_json_is_shown_with_all_its_digits() {
 fn damage_that_is_noticed_is_told_and_what_was_read_is_shown() {
     let open = previewed("x.csv", b"a,b\n1,2\n3,\"x\n4,y\n");
     assert_eq!((open.row_count, open.num_bad_lines, open.bad_lines[0].line), (Some(1), 1, 3));
-    assert!(open.bad_lines[0].problem.starts_with("a quote that is never closed"));
+    assert!(open.bad_lines[0].problem.starts_with("unclosed quote"));
 
     let lines: String = (0..200_000).map(|n| format!("{n},x\n")).collect();
     let packed = |text: &str| {
@@ -239,10 +239,8 @@ fn damage_that_is_noticed_is_told_and_what_was_read_is_shown() {
         let mut wrong = good.clone();
         let at = wrong.len() - 6;
         wrong[at] ^= 1;
-        assert!(of("x.csv.gz", &wrong).starts_with("it is damaged: its gzip stream is wrong"));
-        assert!(
-            of("x.csv.gz", &[good, b"more than a header has".to_vec()].concat()).contains("behind its gzip stream")
-        );
+        assert!(of("x.csv.gz", &wrong).starts_with("it is damaged: its gzip stream is invalid"));
+        assert!(of("x.csv.gz", &[good, b"more than a header has".to_vec()].concat()).contains("after its gzip stream"));
     }
     let half = previewed("x.csv.gz", &packed(&lines[..50_000])[..5_000]);
     assert_eq!((half.row_count, half.rows.len()), (None, 5));
@@ -286,7 +284,7 @@ fn lines_before_the_table_are_skipped_and_counted() {
 fn a_file_without_an_end_of_line_is_not_read_to_its_end() {
     let endless = vec![b'x'; 3 << 20];
     for name in ["x.csv", "x.jsonl"] {
-        assert!(problem(name, &endless).contains("within the first megabyte"), "{name}");
+        assert!(problem(name, &endless).contains("megabyte"), "{name}");
     }
     let text = previewed("x.txt", &endless);
     assert_eq!((text.format, text.text.unwrap().len()), (Format::Text, 32 * 1024));
@@ -299,10 +297,10 @@ fn texts_images_and_what_is_neither_are_told_apart() {
     assert_eq!((text.format, text.text.as_deref(), text.problem), (Format::Text, Some("Grüße\n"), None));
     let png = [0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0];
     assert_eq!(previewed("x.png", &png).media_type.as_deref(), Some("image/png"));
-    assert!(problem("x.csv", &png).contains("its name says another"));
+    assert!(problem("x.csv", &png).contains("its name has another"));
     assert_eq!(previewed("x.svg", b"<svg/>").format, Format::Text, "no program is run");
-    assert!(problem("x.bin", &[0, 1, 2, 3]).contains("neither Parquet"));
-    assert!(problem("x.csv", &[0, 1, 2, 3]).contains("no text"));
+    assert!(problem("x.bin", &[0, 1, 2, 3]).contains("not Parquet"));
+    assert!(problem("x.csv", &[0, 1, 2, 3]).contains("not text"));
     assert!(problem("x.csv", b"").contains("empty"));
     assert!(problem("x.csv.gz", b"\x1f\x8bnot gzip").contains("gzip"));
 }

@@ -119,8 +119,8 @@ impl ChunkFields {
     pub fn refuse(&self) -> Result<(), Error> {
         match &self.first_seen {
             Some(name) if !matches!(self.total, Some(0 | 1)) => Err(Error::PartOfFile(format!(
-                "{name:?} says that this is one chunk of a file, and such chunks are not put together here; turn \
-                 chunking off in your uploader, or send the file by tus to /api/lake/files"
+                "{name:?} marks this as one chunk of a file, and this endpoint does not join chunks; turn \
+                 chunking off in your uploader, or send the file with tus to /api/lake/files"
             ))),
             _ => Ok(()),
         }

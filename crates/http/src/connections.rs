@@ -117,7 +117,7 @@ pub async fn serve(
         let conversation = async move {
             let _held: (Place, Option<Share<Network>>, Claim) = (place, share, claim);
             if let Err(error) = converse(&http, stream, peer, service, stopping).await {
-                tracing::debug!(%error, "a connection broke");
+                tracing::debug!(%error, "connection failed");
             }
         };
         connections.spawn_on(conversation, &thread);
@@ -155,14 +155,14 @@ const CONNECTIONS_MIN: u64 = 16;
 pub fn allow_descriptors() -> u64 {
     let allowed = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: allowed.maximum, ..allowed }) {
-        tracing::debug!(%error, "cannot raise the limit of descriptors");
+        tracing::debug!(%error, "cannot raise the limit of open files");
     }
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "this process may have {allowed} open files and sockets, and a server needs {needed} at least; raise the limit (ulimit -n, or LimitNOFILE= of its service)"
+    "the process is limited to {allowed} open files and sockets, and the server needs at least {needed}; raise the limit (ulimit -n, or LimitNOFILE= of its service)"
 )]
 pub struct TooFewDescriptors {
     allowed: u64,
@@ -180,7 +180,7 @@ impl ConnectionLimits {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         if most < self.connections_max {
             tracing::warn!(
-                "of {} connections (--max-connections) {most} are served at the same time, since this process may have {allowed} open files and sockets; raise that limit (ulimit -n, or LimitNOFILE= of its service) for more",
+                "--max-connections is {}, but only {most} connections are served at a time, because the process is limited to {allowed} open files and sockets; raise that limit (ulimit -n, or LimitNOFILE= of its service)",
                 self.connections_max
             );
         }

@@ -79,7 +79,7 @@ impl Credentials {
                 // A matter of the deployment: once is enough, and each refusal is logged by itself.
                 static TOLD: Once = Once::new();
                 TOLD.call_once(|| {
-                    tracing::info!(peer, "a request without a key came through a proxy that --trusted-proxy does not name, so it is not taken for one of an open network");
+                    tracing::info!(peer, "a request without a key came through a proxy that is not a --trusted-proxy, so it needs a key even from an open network");
                 });
                 Caller::Anonymous
             }

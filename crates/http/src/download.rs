@@ -105,10 +105,10 @@ impl Download {
         let wanted = piece_bytes(UNDER_WAY.load(Ordering::Relaxed));
         let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(wanted);
         let read = self.file.read(self.rest.start, wanted).await.map_err(io::Error::other);
-        let bytes = read.inspect_err(|error| tracing::error!(%error, "a download broke off"))?;
+        let bytes = read.inspect_err(|error| tracing::error!(%error, "download failed"))?;
         if bytes.is_empty() {
             // Its length was announced: the connection breaks, and so the client notices.
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "somebody has cut the file while it was sent"));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file was truncated while it was sent"));
         }
         self.rest.start += bytes.len() as u64;
         Ok(Some(Piece { bytes, _place: place }))

@@ -18,53 +18,53 @@ pub enum HttpError {
     #[error(transparent)]
     Lake(#[from] Error),
     #[error(
-        "this change was asked for by a page of another site ({0}); open the dashboard itself, or call from a script"
+        "this change was requested by a page of another site ({0}); use the dashboard itself, or call the API from a script"
     )]
     CrossSite(String),
     #[error(
-        "this address is data, and a browser asked for it as {0}; open it by a link, or call it from a script of your own"
+        "this address serves data, and a browser requested it as {0}; open it with a link, or call it from a script of your own"
     )]
     Embedded(String),
     #[error(
-        "{name} ({field}) is no name of this server; call it by its IP address or as localhost, or start it with --allowed-host {name} if it is meant to have this name"
+        "{name} ({field}) is not a host name of this server; use its IP address or localhost, or start the server with --allowed-host {name}"
     )]
     UnknownHost { name: String, field: &'static str },
     /// Two readers could read the head differently, or not know for whom it is.
     #[error("{0}")]
     RequestHead(Cow<'static, str>),
-    #[error("a sign-in link is used when it is opened, not before; open it in the browser")]
+    #[error("a sign-in link cannot be prefetched; open it in the browser")]
     OpenedAhead,
-    #[error("there is nothing at {0}; docs/reference/http-api.md lists the addresses of the API")]
+    #[error("{0} not found; docs/reference/http-api.md lists the addresses of the API")]
     NoSuchRoute(String),
-    #[error("this address takes {allowed}, not {used}")]
+    #[error("this address accepts {allowed}, not {used}; use that method")]
     MethodNotAllowed { used: String, allowed: Cow<'static, str> },
     #[error(
         "the body is not multipart/form-data with a boundary; send the file as its part \"file\", for example: curl --form file=@sales.parquet"
     )]
     NotMultipart,
-    #[error("this speaks tus {spoken}; send \"Tus-Resumable: {spoken}\" with every request but OPTIONS")]
+    #[error("this server supports tus {spoken}; send \"Tus-Resumable: {spoken}\" with every request but OPTIONS")]
     WrongVersion { spoken: &'static str },
-    #[error("a piece of an upload has the Content-Type {expected}; send that")]
+    #[error("wrong Content-Type for upload data; send {expected}")]
     WrongMediaType { expected: &'static str },
-    #[error("the {algorithm} of what came is not the one sent with it, so nothing of it was kept; send it again")]
+    #[error("checksum mismatch ({algorithm}), so this data was discarded; send it again")]
     WrongChecksum { algorithm: &'static str },
-    #[error("this upload is joined of parts; send bytes to the parts, before they are joined")]
+    #[error("this upload is joined from parts; send data to the parts before joining them")]
     JoinedUpload,
     #[error(
-        "the body is larger than {limit_bytes} bytes; it should hold only the fields of the call, and a long list goes into several calls"
+        "the body is larger than {limit_bytes} bytes; send only the fields of the request, and split a long list into several requests"
     )]
     BodyTooLarge { limit_bytes: usize },
     #[error(
-        "your address has {share_max} connections, or requests by a proxy, already, the most that one may have; close some, or raise --max-connections-per-address"
+        "your address has {share_max} connections, or requests through a proxy, the maximum; close some, or raise --max-connections-per-address"
     )]
     TooManyConnections { share_max: usize },
     #[error(
-        "more long bodies are on their way than there is room for, and of those who have the most this was the oldest; send it again, in several calls if it can be parted"
+        "too many large request bodies are being received, and this was the oldest of the busiest client; send it again, split into several requests if possible"
     )]
     BodyGaveWay,
-    #[error("the file is not the version that If-Match or If-Unmodified-Since asks for; ask for it without them")]
+    #[error("the file is not the version that If-Match or If-Unmodified-Since requires; request it without them")]
     PreconditionFailed,
-    #[error("the file has {size_bytes} bytes, and the range begins behind them; ask for bytes before its end")]
+    #[error("the file has {size_bytes} bytes, and the range starts after its end; request an earlier range")]
     RangeNotSatisfiable { size_bytes: u64 },
     #[error("not ready: {0}")]
     NotReady(String),
@@ -142,7 +142,7 @@ impl HttpError {
         };
         for fault in faults {
             if let Error::Internal(source) = fault {
-                tracing::error!(fault = %source, "a request was refused because of a fault");
+                tracing::error!(fault = %source, "request failed because of an internal error");
             }
         }
     }

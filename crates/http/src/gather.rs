@@ -25,7 +25,8 @@ pub async fn within<T>(
     time_max: Duration,
     gathering: impl Future<Output = Result<T, HttpError>>,
 ) -> Result<T, HttpError> {
-    let late = |_| Error::Invalid(format!("the body did not come within {} seconds", time_max.as_secs()));
+    let late =
+        |_| Error::Invalid(format!("the body was not received within {} seconds; send it faster", time_max.as_secs()));
     within_time(time_max, gathering).await.map_err(late)?
 }
 
@@ -37,7 +38,8 @@ async fn gather(body: Body, limit_bytes: usize) -> Result<Bytes, HttpError> {
     let mut stream = body.into_data_stream();
     let mut gathered = BytesMut::new();
     while let Some(piece) = stream.next().await {
-        let piece = piece.map_err(|error| Error::Invalid(format!("the body broke off: {error}")))?;
+        let piece =
+            piece.map_err(|error| Error::Invalid(format!("the body was interrupted: {error}; send it again")))?;
         if gathered.len() + piece.len() > limit_bytes {
             return Err(HttpError::BodyTooLarge { limit_bytes });
         }

@@ -21,11 +21,11 @@ const CHUNK_SIZE_DIGITS_MAX: u32 = 16;
 /// Why no request of a connection can be trusted any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HeadFault {
-    #[error("a line of the request's head ends in a line feed alone; end each line in CR LF")]
+    #[error("a header line ends in LF alone; end each line with CR LF")]
     BareLineFeed,
-    #[error("the request has both Transfer-Encoding and Content-Length, or one of them twice; send one, once")]
+    #[error("the request has both Transfer-Encoding and Content-Length, or one of them twice; send only one")]
     TwoLengths,
-    #[error("the Content-Length of the request is not a number")]
+    #[error("the Content-Length of the request is not a number; send the number of bytes")]
     Length,
     #[error("the request has a Transfer-Encoding other than chunked; send the body as it is, or chunked")]
     Encoding,

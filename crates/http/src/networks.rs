@@ -88,7 +88,7 @@ pub fn parse_network(text: &str) -> Result<IpNet, String> {
 /// As the log and the record of settings say it.
 impl fmt::Display for NetworkPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let open_to = if self.is_open_to_all() { "everybody".to_owned() } else { listed(&self.open_to) };
+        let open_to = if self.is_open_to_all() { "everyone".to_owned() } else { listed(&self.open_to) };
         let hosts =
             if self.allowed_hosts.is_empty() { String::new() } else { format!(", {}", listed(&self.allowed_hosts)) };
         let proxies = listed(&self.trusted_proxies);
@@ -117,9 +117,9 @@ impl NetworkPolicy {
         let mut hosts = request.headers().get_all(header::HOST).iter();
         let host = match (hosts.next(), hosts.next()) {
             (Some(host), None) => host.to_str().map_err(|_| malformed_host())?,
-            (None, _) => return Err(HttpError::RequestHead("the request has no Host; send exactly one".into())),
+            (None, _) => return Err(HttpError::RequestHead("the request has no Host header; send exactly one".into())),
             (Some(_), Some(_)) => {
-                return Err(HttpError::RequestHead("the request has several Host fields; send exactly one".into()));
+                return Err(HttpError::RequestHead("the request has several Host headers; send exactly one".into()));
             }
         };
         self.refuse_unknown_host(host, "Host")?;
@@ -190,7 +190,7 @@ impl NetworkPolicy {
 
 fn malformed_host() -> HttpError {
     HttpError::RequestHead(
-        "the Host of the request is no host name or address, perhaps with a port; send one such as localhost:3000"
+        "the Host of the request is not a host name or address with an optional port; send one such as localhost:3000"
             .into(),
     )
 }
@@ -202,12 +202,12 @@ fn path_of_target<B>(request: &Request<B>, host: &str) -> Result<Option<Uri>, Ht
     let is_web = matches!(request.uri().scheme_str(), Some("http" | "https"));
     if !is_web || request.method() == Method::CONNECT {
         return Err(HttpError::RequestHead(
-            "this server is no proxy; send the path alone as the target of the request".into(),
+            "this server is not a proxy; send only the path as the request target".into(),
         ));
     }
     if !authority.as_str().eq_ignore_ascii_case(host) {
         return Err(HttpError::RequestHead(
-            "the target of the request and its Host name different hosts; send the path alone as the target".into(),
+            "the request target and the Host header name different hosts; send only the path as the target".into(),
         ));
     }
     let path = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));

@@ -134,10 +134,10 @@ impl Patience {
 
 #[derive(Debug, thiserror::Error)]
 pub enum TooSlow {
-    #[error("nothing came for {} (--upload-idle-timeout)", format_duration(*max))]
+    #[error("no data for {}", format_duration(*max))]
     Silent { max: Duration },
     #[error(
-        "less than {BYTES_PER_SECOND_MIN} bytes a second came for {} (--upload-idle-timeout)",
+        "less than {BYTES_PER_SECOND_MIN} bytes per second for {}",
         format_duration(*max)
     )]
     Dripping { max: Duration },
@@ -150,7 +150,7 @@ pub enum BodyError {
     #[error(transparent)]
     Broken(#[from] hyper::Error),
     /// A field behind the body announces a digest of it.
-    #[error("{0} came behind the body, where digests are not read; send it in the head of the request")]
+    #[error("{0} was sent after the body, where digests are not read; send it in the header of the request")]
     Digest(&'static str),
 }
 
@@ -283,7 +283,10 @@ impl<S> PacedStream<S> {
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
                 ready!(self.patience.poll_exhausted(context));
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the answer is not read")));
+                return Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the client does not read the response",
+                )));
             }
         }
         written

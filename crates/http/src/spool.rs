@@ -251,7 +251,7 @@ async fn write(file: &mut tokio::fs::File, place: &Place, piece: &[u8]) -> Resul
 }
 
 fn broken(error: axum::Error) -> Error {
-    Error::Invalid(format!("the body broke off: {error}"))
+    Error::Invalid(format!("the body was interrupted: {error}; send it again"))
 }
 
 fn unwritten(error: io::Error) -> Error {

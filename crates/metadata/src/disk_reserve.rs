@@ -65,12 +65,12 @@ impl DiskReserve {
                     let left = FILES - self.num_released.load(Ordering::Relaxed).min(FILES);
                     tracing::warn!(
                         left,
-                        "the disk of the database is full; a part of the reserve was released, for people to empty the trash"
+                        "the disk of the database is full; released a part of the reserve, so that the trash can be emptied"
                     );
                     return true;
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => tracing::debug!(%error, "a part of the reserve cannot be released"),
+                Err(error) => tracing::debug!(%error, "cannot release a part of the disk reserve"),
             }
         }
         false
@@ -101,7 +101,7 @@ impl DiskReserve {
             }
         }
         if self.num_released.swap(0, Ordering::Relaxed) > 0 {
-            tracing::info!("there is room on the disk of the database; its reserve is set aside again");
+            tracing::info!("restored the reserve on the disk of the database");
         }
         Ok(())
     }

@@ -26,7 +26,7 @@ pub(super) async fn run(data: &DataDir, opening: Opening, request: &Request) -> 
             let was_there = database.exists();
             let state = SqliteState::open_in_turn(&database, opening, turn).await?;
             if !was_there {
-                terminal::say(&format!("made a new database at {}", database.display()));
+                terminal::say(&format!("created a new database at {}", database.display()));
             }
             let performed = perform(request, &state).await;
             state.close().await;
@@ -35,7 +35,7 @@ pub(super) async fn run(data: &DataDir, opening: Opening, request: &Request) -> 
     };
     let mut standard_output = terminal::output();
     for line in output.lines() {
-        terminal::line(&mut standard_output, line).context("cannot print the answer")?;
+        terminal::line(&mut standard_output, line).context("cannot print the result")?;
     }
     Ok(())
 }

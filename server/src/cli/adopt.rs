@@ -9,12 +9,12 @@ pub async fn run(options: &AdoptOptions) -> anyhow::Result<()> {
     let root = options.lake_root();
     // A name that was mistyped is no new lake.
     if !root.is_dir() {
-        bail!("there is no lake at {}; name its folder with --lake-root", root.display());
+        bail!("no lake at {}; choose its folder with --lake-root", root.display());
     }
     let Opened { state, .. } = opening::adopt(&options.data, &root).await?;
     state.close().await;
     say(&format!(
-        "{} is the lake of the database in {} now; \"lakeshore check\" tells where they differ",
+        "{} is now the lake of the database in {}; \"lakeshore check\" lists the differences",
         root.display(),
         options.data.path.display()
     ));

@@ -24,10 +24,10 @@ pub async fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
     let root = options.lake_root();
     // Looking must not make what it looks for.
     if !options.data.database().is_file() {
-        bail!("there is no database at {}; name the data folder with --data-dir", options.data.database().display());
+        bail!("no database at {}; choose the data folder with --data-dir", options.data.database().display());
     }
     if !root.is_dir() {
-        bail!("there is no lake at {}; name its folder with --lake-root", root.display());
+        bail!("no lake at {}; choose its folder with --lake-root", root.display());
     }
     // Until the end: it holds the locks.
     let opened = opening::open_to_check(&options.data, &root).await?;
@@ -53,7 +53,7 @@ pub async fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
     commands.close().await;
     state.close().await;
     let checked = checked.map_err(with_cause)?;
-    printed.context("cannot print what was found")?;
+    printed.context("cannot print the findings")?;
     sum_up(&checked);
     Ok(if checked.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
 }
@@ -76,7 +76,7 @@ fn print(finding: &Finding, options: &CheckOptions) -> io::Result<()> {
 /// To standard error, so that standard output holds findings only.
 fn sum_up(checked: &Checked) {
     let Checked { findings, repaired, notes } = checked;
-    terminal::say(&format!("{findings} findings, {repaired} of them repaired; {notes} notes"));
+    terminal::say(&format!("{findings} findings, {repaired} repaired; {notes} notes"));
 }
 
 /// What a client must not learn, the operator has to.

@@ -39,7 +39,7 @@ pub fn connect_plainly(options: &ConnectOptions, stop: CancellationToken) -> Res
 
 /// Cancelled by Ctrl-C, SIGTERM or SIGHUP. A second Ctrl-C ends the process where it is.
 pub fn interruption() -> Result<CancellationToken, ClientError> {
-    let listen = |kind| signal(kind).map_err(|error| ClientError::local("cannot listen to signals", error));
+    let listen = |kind| signal(kind).map_err(|error| ClientError::local("cannot handle signals", error));
     let mut interrupt = listen(SignalKind::interrupt())?;
     let (mut terminate, mut hangup) = (listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
     let stop = CancellationToken::new();
@@ -75,7 +75,7 @@ pub fn end(result: Result<u8, ClientError>) -> ExitCode {
 /// What can be done here about a refusal, beside what the server says.
 pub fn advise(code: u32) {
     if code == ErrorCode::NoKey.number() {
-        tell(&format!("set {KEY_VARIABLE}, or api_key in the config file, or name a file by --api-key-file"));
+        tell(&format!("set {KEY_VARIABLE}, or api_key in the config file, or give a key file with --api-key-file"));
     }
 }
 

@@ -31,7 +31,9 @@ async fn get(options: &GetOptions) -> Result<u8, ClientError> {
     let to_stdout = options.to.as_deref() == Some(Path::new("-"));
     if to_stdout {
         if is_folder || options.json {
-            return Err(ClientError::Usage("standard output takes one file, and nothing beside it".into()));
+            return Err(ClientError::Usage(
+                "standard output takes a single file; choose a folder to fetch more".into(),
+            ));
         }
         print(&client, path, &progress.of_file(path.as_str(), 0)).await?;
         return Ok(DONE);
@@ -63,7 +65,7 @@ fn target(path: &LakePath, to: Option<&Path>) -> Result<Target, ClientError> {
     }
     match (to.parent(), to.file_name()) {
         (Some(folder), Some(name)) => Ok(Folder::named(folder)?.file(name)),
-        _ => Err(ClientError::Usage(format!("{} is not the name of a file", to.display()))),
+        _ => Err(ClientError::Usage(format!("{} is not a file name; choose another", to.display()))),
     }
 }
 
@@ -105,7 +107,7 @@ fn tell_what(options: &GetOptions, to: &Path, got: &Got) -> Result<(), ClientErr
         return printed(terminal::json_line(&mut terminal::output(), &report));
     }
     let Got { files, bytes, unchanged, failed } = got;
-    tell(&format!("{files} files ({}) fetched to {}, {unchanged} were there already", ByteSize(*bytes), to.display()));
+    tell(&format!("{files} files ({}) fetched to {}, {unchanged} unchanged", ByteSize(*bytes), to.display()));
     if failed.count > 0 {
         tell(&format!("lakeshore: {} files could not be fetched", failed.count));
     }

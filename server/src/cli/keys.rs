@@ -88,7 +88,7 @@ pub(super) async fn active_key(state: &dyn State, wanted: &str) -> anyhow::Resul
         (None, []) => Err(lakeshore::Error::NoSuchKey(wanted.to_owned()).into()),
         (None, several) => {
             let ids: Vec<_> = several.iter().map(|key| key.key_id.0.to_string()).collect();
-            Err(anyhow!("several keys have the name {wanted:?}; name one by its id: {}", ids.join(", ")))
+            Err(anyhow!("several keys have the name {wanted:?}; choose one by its id: {}", ids.join(", ")))
         }
     }
 }

@@ -108,7 +108,7 @@ fn print(output: &mut impl Write, report: &Report, seconds: f64) -> io::Result<(
                 name(output, kind)?;
             }
         }
-        return line(output, &format!("nothing was sent to {path}: this was a dry run"));
+        return line(output, &format!("dry run: nothing was sent to {path}"));
     }
     if report.outcome == Outcome::Nothing && report.failed.count == 0 {
         return line(output, &format!("nothing to send to {path}"));
@@ -118,7 +118,7 @@ fn print(output: &mut impl Write, report: &Report, seconds: f64) -> io::Result<(
     }
     let taken_over = match report.taken_over {
         0 => String::new(),
-        files => format!(" ({files} taken over from the dataset)"),
+        files => format!(" ({files} reused from the dataset)"),
     };
     line(output, &format!("sent       {}", counts(&report.sent)))?;
     line(output, &format!("unchanged  {}{taken_over}", counts(&report.unchanged)))?;
@@ -126,25 +126,25 @@ fn print(output: &mut impl Write, report: &Report, seconds: f64) -> io::Result<(
         line(output, &format!("failed     {} files", report.failed.count))?;
     }
     if report.unreadable.count > 0 {
-        line(output, &format!("unreadable {} files, left out (--skip-unreadable)", report.unreadable.count))?;
+        line(output, &format!("unreadable {} files, skipped (--skip-unreadable)", report.unreadable.count))?;
     }
     let rate = ByteSize((report.sent.bytes as f64 / seconds.max(0.001)) as u64);
     line(output, &format!("in {seconds:.1} s, {rate}/s"))?;
     let sync = report.sync_id.map_or_else(|| "the sync".to_owned(), |id| format!("sync {id}"));
     let end = match report.outcome {
         Outcome::Published => {
-            format!("{sync} is published: {path} is what was sent; what was there before is in the trash")
+            format!("{sync} is published: {path} now has the files of this push; its old files are in the trash")
         }
         Outcome::Finished if report.failed.count + report.unreadable.count > 0 => {
-            format!("{sync} has finished: all of it but those files is in {path}")
+            format!("{sync} has finished: all files except those are in {path}")
         }
-        Outcome::Finished => format!("{sync} has finished: all of it is in {path}"),
-        Outcome::KeptOpen => format!("{sync} is open; end it by a push with --resume, or by the API"),
-        Outcome::Held => format!("{sync} is held; the same command with --confirm publishes it"),
+        Outcome::Finished => format!("{sync} has finished: all files are in {path}"),
+        Outcome::KeptOpen => format!("{sync} is open; end it with a push with --resume, or with the API"),
+        Outcome::Held => format!("{sync} is held; run the same command with --confirm to publish it"),
         Outcome::Aborted => {
-            format!("{sync} is aborted; {path} is as it was, but for what an incremental sync had landed")
+            format!("{sync} is aborted; {path} is unchanged, except for files that an incremental sync had landed")
         }
-        _ => format!("{sync} is open and not ended; the same command goes on with it"),
+        _ => format!("{sync} is still open; run the same command again to resume it"),
     };
     line(output, &end)
 }
@@ -169,7 +169,7 @@ fn explain(report: &Report) {
         }
         let count = report.failed.count;
         tell(&format!(
-            "lakeshore: nothing was sent: {count} files are not as they should be; put them right, or leave them out by --exclude or --skip-unreadable"
+            "lakeshore: nothing was sent, because {count} files have problems; fix them, or skip them with --exclude or --skip-unreadable"
         ));
     }
     if let Some(error) = &report.error {
@@ -181,10 +181,10 @@ fn explain(report: &Report) {
         Some(sync_id) => {
             let sent = counts(&report.sent);
             tell(&format!(
-                "sync {sync_id} is left as it is ({sent} sent this time); the same command goes on with it, or, from elsewhere, --resume {sync_id}"
+                "sync {sync_id} is still open ({sent} sent this time); run the same command again to resume it, or elsewhere with --resume {sync_id}"
             ));
         }
-        None if report.exit_code == INTERRUPTED => tell("nothing was begun"),
+        None if report.exit_code == INTERRUPTED => tell("nothing was started"),
         None => {}
     }
 }
@@ -195,11 +195,11 @@ fn advise(report: &Report) {
     super::client::advise(refusal.code);
     let is = |code: ErrorCode| refusal.code == code.number();
     if is(ErrorCode::PathHeld) {
-        tell("if that sync is yours, --resume and its number go on with it");
+        tell("if that sync is yours, resume it with --resume and its id");
     }
     if is(ErrorCode::NotAsExpected) && report.resumed {
         tell(
-            "files that were sent before and are not in the folder any more cannot be taken back: --start-over begins anew",
+            "files that were sent before but are no longer in the folder cannot be removed from the sync; use --start-over to start a new one",
         );
     }
 }

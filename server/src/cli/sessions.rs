@@ -33,7 +33,7 @@ fn wanted(end: &EndSession) -> WantedSessions {
 }
 
 pub(super) async fn list(state: &SqliteState, output: &mut impl Write) -> anyhow::Result<()> {
-    let head = ["ID", "KEY", "NAME", "BEGUN", "LAST SEEN", "ENDS", "ADDRESS", "PROGRAM"];
+    let head = ["ID", "KEY", "NAME", "STARTED", "LAST SEEN", "EXPIRES", "ADDRESS", "CLIENT"];
     let mut rows = vec![head.map(str::to_owned)];
     rows.extend(state.sessions(None, SystemClock.now(), SESSIONS_LISTED_MAX).await?.iter().map(row));
     table::print(output, &rows, &[])?;
@@ -62,7 +62,7 @@ pub(super) async fn end(state: &SqliteState, wanted: &WantedSessions, output: &m
     };
     let ended = state.end_sessions(wanted, None, None, &Actor::command_line(), SystemClock.now()).await?;
     if let (0, EndSessions::One(SessionId(id))) = (ended, wanted) {
-        return Err(anyhow!("there is no session {id}; \"lakeshore session list\" shows them"));
+        return Err(anyhow!("session {id} not found; \"lakeshore session list\" lists the sessions"));
     }
     let said = if ended == 1 { "1 session ended".to_owned() } else { format!("{ended} sessions ended") };
     terminal::line(output, &said)?;

@@ -130,21 +130,23 @@ fn describe(output: &mut impl Write, sync: &Sync) -> io::Result<()> {
     )?;
     line(output, &format!("  files: {}", progress(sync)))?;
     if let Some(count) = sync.expected.and_then(|expected| expected.count) {
-        line(output, &format!("  declared: {count} files"))?;
+        line(output, &format!("  expected: {count} files"))?;
     }
     if sync.num_schema_differences > 0 {
-        line(output, &format!("  files with other columns than the dataset: {}", sync.num_schema_differences))?;
+        line(output, &format!("  schema mismatch: {} files", sync.num_schema_differences))?;
     }
     if sync.num_duplicates > 0 {
-        writeln!(output, "  uploads that replaced another file of this sync: {}", sync.num_duplicates)?;
+        writeln!(output, "  uploads that overwrote a file of this sync: {}", sync.num_duplicates)?;
     }
     if let Some(Hold { differing_files: 1.., .. }) = &sync.held {
-        line(output, "  held, because of those; an end with \"confirm\" publishes them")?;
+        line(output, "  held because of them; end the sync with \"confirm\" to publish it")?;
     } else if let Some(Hold { replaced, published, .. }) = &sync.held {
         let (files, of) = (published.files, replaced.files);
         line(
             output,
-            &format!("  held by the guard: {files} files would replace {of}; an end with \"confirm\" publishes them"),
+            &format!(
+                "  held by the shrink guard: {files} files would replace {of}; end the sync with \"confirm\" to publish it"
+            ),
         )?;
     }
     if !sync.message.is_empty() {
@@ -154,5 +156,5 @@ fn describe(output: &mut impl Write, sync: &Sync) -> io::Result<()> {
 }
 
 fn by(name: &str) -> &str {
-    if name.is_empty() { "nobody" } else { name }
+    if name.is_empty() { "anonymous" } else { name }
 }

@@ -13,11 +13,11 @@ use std::time::Duration;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub struct ConnectOptions {
-    /// The server [default: that of the config file, else http://127.0.0.1:3000]
+    /// The address of the server [default: from the config file, else http://127.0.0.1:3000]
     #[arg(long, env = "LAKESHORE_SERVER", value_name = "URL")]
     pub server: Option<String>,
 
-    /// A file that holds the key; else the environment's LAKESHORE_API_KEY counts, else api_key of the config file
+    /// A file that contains the key [default: the variable LAKESHORE_API_KEY, else api_key in the config file]
     #[arg(long, env = "LAKESHORE_API_KEY_FILE", value_name = "FILE")]
     pub api_key_file: Option<PathBuf>,
 
@@ -26,7 +26,7 @@ pub struct ConnectOptions {
     #[arg(long, env = "LAKESHORE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// How long to go on trying while the server is away, such as 5m; 0s: not at all
+    /// How long to retry while the server cannot be reached, such as 5m; 0s: do not retry
     #[arg(long, default_value = "5m", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub retry_for: Duration,
 }
@@ -38,19 +38,19 @@ pub struct StatusOptions {
     #[arg(value_name = "SYNC")]
     pub sync: Option<SyncId>,
 
-    /// Go on until the sync has ended; then the exit code is 1 when it has failed
+    /// Wait until the sync has ended; the exit code is 1 if it failed
     #[arg(long, requires = "sync")]
     pub follow: bool,
 
-    /// Of the latest syncs, so many
+    /// The number of syncs to show
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1000), value_name = "COUNT")]
     pub size: u64,
 
-    /// Only syncs on this lake path or below it
+    /// Only syncs at or below this lake path
     #[arg(long, value_parser = LakePath::parse, value_name = "PATH")]
     pub path: Option<LakePath>,
 
-    /// One JSON object a sync
+    /// Print one JSON object per sync
     #[arg(long)]
     pub json: bool,
 
@@ -61,7 +61,7 @@ pub struct StatusOptions {
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct PushOptions {
-    /// The folder, or one file, to send
+    /// The folder or file to upload
     #[arg(value_name = "FOLDER")]
     pub source: PathBuf,
 
@@ -76,60 +76,60 @@ pub struct PushOptions {
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
 
-    /// Only files that match; * stays within a folder, ** does not, a pattern without / is for names. Repeatable
+    /// Only upload files that match; * matches within a folder, ** across folders, a pattern without / matches names; repeatable
     #[arg(long, value_name = "GLOB")]
     pub include: Vec<String>,
 
-    /// Not the files and folders that match. Repeatable; goes before --include
+    /// Skip files and folders that match; takes precedence over --include; repeatable
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
 
-    /// Follow symbolic links; else they are skipped, and said so
+    /// Follow symbolic links, instead of skipping them
     #[arg(long)]
     pub follow_links: bool,
 
-    /// Files on their way at the same time [default: 8 for each core, at least 16, at most 64]
+    /// Number of concurrent uploads [default: 8 for each core, at least 16, at most 64]
     #[arg(long, value_name = "COUNT")]
     pub jobs: Option<NonZeroUsize>,
 
-    /// What the folder has to hold: lines as sha256sum prints them, or CSV with the columns path, size_bytes and sha256
+    /// The files that the folder must contain: output of sha256sum, or CSV with the columns path, size_bytes and sha256
     #[arg(long, value_name = "MANIFEST")]
     pub expect: Option<PathBuf>,
 
-    /// Only show what would be added, changed and removed; the server is asked, and not changed
+    /// Show which files would be added, changed and removed, without uploading anything
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Go on with this sync, which is open [default: the one that the same command has left open]
+    /// Resume this open sync [default: the one that the same command left open]
     #[arg(long, value_name = "SYNC", conflicts_with_all = ["start_over", "dry_run"])]
     pub resume: Option<SyncId>,
 
-    /// Abort the sync that the same command has left open, and start a new one
+    /// Abort the sync that the same command left open, and start a new one
     #[arg(long)]
     pub start_over: bool,
 
-    /// Read every file, even where size, times and inode say that it is the one whose digest is known already
+    /// Read every file, even if its digest is known and its size, times and inode are unchanged
     #[arg(long)]
     pub read_all: bool,
 
-    /// Publish although the guard against an empty reload holds the sync
+    /// Publish even if the sync is empty or held
     #[arg(long)]
     pub confirm: bool,
 
-    /// Leave the sync open at the end, for others to send more
+    /// Leave the sync open at the end, to upload more later
     #[arg(long, conflicts_with = "confirm")]
     pub keep_open: bool,
 
-    /// When files fail, abort the sync instead of leaving it open to be gone on with
+    /// If files fail, abort the sync instead of leaving it open to be resumed
     #[arg(long)]
     pub abort_on_failure: bool,
 
-    /// Send the other files when some cannot be read, or have names that the lake does not take: an incremental push ends its
-    /// sync, a full one leaves it open, as publishing would remove those files; the exit code is 1
+    /// Skip files that cannot be read or have invalid names, and upload the others: an incremental push ends its sync, a full
+    /// one leaves it open, because publishing would remove the skipped files; the exit code is 1
     #[arg(long)]
     pub skip_unreadable: bool,
 
-    /// One JSON object on standard output at the end; all else goes to standard error
+    /// Print one JSON object on standard output at the end, and everything else on standard error
     #[arg(long)]
     pub json: bool,
 
@@ -145,11 +145,11 @@ pub struct PushOptions {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct Kind {
-    /// The folder becomes the dataset, all at once; what was there goes to the trash
+    /// Replace the dataset with the folder, all at once; the old files move to the trash
     #[arg(long)]
     pub full: bool,
 
-    /// The files are added to the dataset, one by one
+    /// Add the files to the dataset, one by one
     #[arg(long)]
     pub incremental: bool,
 }
@@ -163,11 +163,11 @@ impl Kind {
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct ListOptions {
-    /// A folder or file of the lake; / is all of it
+    /// A folder or file of the lake; / is the whole lake
     #[arg(value_name = "PATH", default_value = "/")]
     pub path: String,
 
-    /// One JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     pub json: bool,
 
@@ -178,19 +178,19 @@ pub struct ListOptions {
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct GetOptions {
-    /// A file of the lake, or a folder, with all that is below it
+    /// A file of the lake, or a folder with everything below it
     #[arg(value_name = "PATH", value_parser = LakePath::parse)]
     pub path: LakePath,
 
-    /// Where to: a file or folder of this machine, or - for standard output [default: its name, here]
+    /// The local file or folder to write, or - for standard output [default: its name, in the current folder]
     #[arg(value_name = "TO")]
     pub to: Option<PathBuf>,
 
-    /// Files on their way at the same time
+    /// Number of concurrent downloads
     #[arg(long, default_value_t = NonZeroUsize::MIN.saturating_add(3), value_name = "COUNT")]
     pub jobs: NonZeroUsize,
 
-    /// One JSON object on standard output at the end; all else goes to standard error
+    /// Print one JSON object on standard output at the end, and everything else on standard error
     #[arg(long)]
     pub json: bool,
 

@@ -19,18 +19,20 @@ pub enum ControlError {
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(
-        "the server of this data folder cannot be asked, by its socket {}: {source}; run this command as the user of the server",
+        "cannot reach the server of this data folder at its socket {}: {source}; run this command as the user of the server",
         socket.display()
     )]
     Unreachable { socket: PathBuf, source: io::Error },
     #[error(
-        "the server of this data folder is lakeshore {theirs}, which this program, {}, cannot ask; use the program that the server runs, or restart the server with this one",
+        "the server of this data folder is lakeshore {theirs}, which does not match this program, {}; use the program of the server, or restart the server with this one",
         env!("CARGO_PKG_VERSION")
     )]
     OtherProtocol { theirs: String },
-    #[error("the server ended before it answered; it may have done what was asked: look at \"lakeshore key list\"")]
+    #[error(
+        "the server stopped before it answered, and may have completed the command; check with \"lakeshore key list\""
+    )]
     Unanswered,
-    #[error("the server ended amid the copy; try again")]
+    #[error("the server stopped during the copy; try again")]
     Torn,
     #[error("cannot write the copy: {0}")]
     Write(#[source] io::Error),

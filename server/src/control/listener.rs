@@ -50,7 +50,7 @@ impl Listener {
     /// For whoever has the database, and so the socket of whoever had it before.
     pub fn start(data_dir: &Path, state: &SqliteState) -> Self {
         if let Err(error) = remove_unfinished_copies(data_dir) {
-            tracing::warn!(%error, "an unfinished copy of the database cannot be removed");
+            tracing::warn!(%error, "cannot remove an unfinished copy of the database");
         }
         // At once, so that whoever is told that the server is ready is heard.
         let bound = bind(data_dir);
@@ -110,7 +110,7 @@ async fn run(mut bound: io::Result<Bound>, office: Office, stopping: Cancellatio
             Err(error) if !is_told => {
                 tracing::warn!(
                     %error,
-                    "commands such as \"key create\" cannot be heard beside this process: it has no socket in the data folder; it is tried again"
+                    "cannot create the socket for commands such as \"key create\" in the data folder; retrying"
                 );
                 is_told = true;
             }
@@ -145,9 +145,9 @@ async fn listen(listener: &UnixListener, office: Office, stopping: CancellationT
                     drop(place);
                 });
             }
-            Ok(_) => tracing::warn!("another user has asked for a command by the socket of the data folder; refused"),
+            Ok(_) => tracing::warn!("refused a command from another user on the socket of the data folder"),
             Err(error) => {
-                tracing::debug!(%error, "a command cannot be heard");
+                tracing::debug!(%error, "cannot receive a command");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -170,7 +170,7 @@ impl Office {
             Ok(request) => request,
             Err(error) => {
                 let version = env!("CARGO_PKG_VERSION");
-                let words = format!("the server, lakeshore {version}, does not know this command: {error}");
+                let words = format!("the server, lakeshore {version}, does not support this command: {error}");
                 return send(&mut write, &Answer::Refused(words)).await;
             }
         };

@@ -117,7 +117,7 @@ async fn keys_sign_ins_and_settings_are_told_to_those_who_look_after_the_whole_l
         assert_eq!(told.len(), count, "{told:?}");
         assert!(told.iter().all(|deed| deed["path"].is_string() && deed["by"].get("address").is_none()), "{told:?}");
     }
-    assert_refused(answer(server.get(ACTIVITY)).await, 40100, "no key");
+    assert_refused(answer(server.get(ACTIVITY)).await, 40100, "a key is required");
     let elsewhere = server.get(&format!("{ACTIVITY}?path=/data/b")).bearer_auth(&narrow);
     assert_eq!(answer(elsewhere).await, (200, json!([])));
 }

@@ -17,19 +17,19 @@ async fn in_the_open_mode_reading_is_free_and_a_start_needs_a_key() {
     assert_refused(answer(server.post(START, &start_body("", "/data/t"))).await, 40100, "api_key");
     let wrong = "cccccccc-14a1-4eb1-8964-000000000000";
     assert_refused(answer(server.post(START, &start_body(wrong, "/data/t"))).await, 40101, "key create");
-    assert_refused(answer(server.get(LIST).bearer_auth(wrong)).await, 40101, "not known");
+    assert_refused(answer(server.get(LIST).bearer_auth(wrong)).await, 40101, "unknown or revoked");
 }
 
 #[tokio::test]
 async fn in_the_required_mode_every_call_needs_a_key_in_either_header() {
     let server = TestServer::start_with(&["--auth", "required"]).await;
     let id = server.start_sync("/data/t", "IncrementalSync").await;
-    assert_refused(answer(server.get(LIST)).await, 40100, "no key");
-    assert_refused(answer(server.get("/api/ingestion/file/sync/history")).await, 40100, "no key");
-    assert_refused(answer(server.get("/api/lake/trash")).await, 40100, "no key");
+    assert_refused(answer(server.get(LIST)).await, 40100, "a key is required");
+    assert_refused(answer(server.get("/api/ingestion/file/sync/history")).await, 40100, "a key is required");
+    assert_refused(answer(server.get("/api/lake/trash")).await, 40100, "a key is required");
     let query = format!("sync_id={id}");
-    assert_refused(server.try_upload(&query, &[("a", b"1")]).await, 40100, "no key");
-    assert_refused(server.try_upload("sync_id=99", &[("a", b"1")]).await, 40100, "no key");
+    assert_refused(server.try_upload(&query, &[("a", b"1")]).await, 40100, "a key is required");
+    assert_refused(server.try_upload("sync_id=99", &[("a", b"1")]).await, 40100, "a key is required");
     let reader = server.new_key(&["--role", "read"]);
     assert_eq!(answer(server.get(LIST).bearer_auth(&reader)).await.0, 200);
     assert_eq!(answer(server.get(LIST).header("X-API-Key", &reader)).await.0, 200);
@@ -52,9 +52,13 @@ async fn a_key_is_bounded_by_its_role_its_path_and_its_time() {
     server.start_sync("/data/b", "IncrementalSync").await;
     let (_, seen) = answer(server.get(LIST).bearer_auth(&narrow)).await;
     assert_eq!(seen.as_array().unwrap().len(), 1, "others' syncs are not shown");
-    assert_refused(answer(server.get("/api/ingestion/file/sync/2").bearer_auth(&narrow)).await, 40401, "no sync 2");
+    assert_refused(
+        answer(server.get("/api/ingestion/file/sync/2").bearer_auth(&narrow)).await,
+        40401,
+        "sync 2 not found",
+    );
     let end = json!({ "sync_id": 2, "api_key": narrow });
-    assert_refused(answer(server.post("/api/ingestion/file/sync/end", &end)).await, 40401, "no sync 2");
+    assert_refused(answer(server.post("/api/ingestion/file/sync/end", &end)).await, 40401, "sync 2 not found");
 
     let brief = server.new_key(&["--expires", "1ms"]);
     let refused = server
@@ -62,7 +66,7 @@ async fn a_key_is_bounded_by_its_role_its_path_and_its_time() {
             Some(answer(server.get(LIST).bearer_auth(&brief)).await).filter(|(status, _)| *status == 401)
         })
         .await;
-    assert_refused(refused, 40102, "the key \"test\" has expired on 20");
+    assert_refused(refused, 40102, "the key \"test\" expired on 20");
     let sign_in = server.client.post(format!("{}/sign-in", server.url)).form(&[("key", &brief)]);
     assert!(location(&sign_in.send().await.unwrap()).starts_with("/sign-in?error=40102"), "the page says so too");
 }
@@ -153,5 +157,5 @@ async fn a_session_begins_with_a_key_ends_by_signing_out_and_changes_nothing_acr
 
     let sign_out = server.client.post(format!("{}/sign-out", server.url)).header("cookie", &cookie);
     assert_eq!(location(&sign_out.send().await.unwrap()), "/");
-    assert_refused(answer(start()).await, 40100, "no key");
+    assert_refused(answer(start()).await, 40100, "a key is required");
 }

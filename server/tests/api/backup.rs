@@ -106,7 +106,7 @@ async fn a_full_sync_that_an_older_database_takes_for_open_does_not_empty_its_da
     let missing = ("missing-file".to_owned(), format!(".lakeshore/staging/sync-{id}/one"), false);
     assert!(found.contains(&missing), "{found:?}");
     let server = stopped.start().await;
-    assert_refused(server.try_end(id, json!({})).await, 40900, "are gone");
+    assert_refused(server.try_end(id, json!({})).await, 40900, "are missing");
     assert_eq!(server.file_names("full"), ["one"]);
     let sync = server.sync(id).await;
     assert_eq!((&sync["sync_status"], server.try_start("/full", "FullSync").await.0), (&json!("Failed"), 200));
@@ -121,7 +121,7 @@ fn a_backup_is_never_written_over_anything_and_needs_a_database() {
     create_key(folder.path(), &[]);
     std::fs::write(&file, b"precious").unwrap();
     let (succeeded, said) = backup(folder.path(), &file);
-    assert!(!succeeded && said.contains("never written over"), "{said}");
+    assert!(!succeeded && said.contains("never overwritten"), "{said}");
     assert_eq!(std::fs::read(&file).unwrap(), b"precious");
     let (succeeded, said) = backup(folder.path(), &folder.path().join("nowhere/copy.db"));
     assert!(!succeeded && said.contains("cannot write the backup"), "{said}");

@@ -295,9 +295,9 @@ async fn in_words_each_finding_is_a_line_of_its_kind_its_path_and_what_a_repair_
     put(&stopped.lake().join(".lakeshore/uploads/stray\n"), b"half");
     let output = lakeshore(&["check", "--data-dir", stopped.data_dir().to_str().unwrap()]);
     let said = String::from_utf8(output.stdout).unwrap();
-    let line = "stray-partial\t.lakeshore/uploads/stray\\n\tno upload that is in flight owns it \
+    let line = "stray-partial\t.lakeshore/uploads/stray\\n\tbelongs to no upload in flight \
                 [--repair removes it, as the next start does]\n";
     assert_eq!(said, line);
     let summary = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(summary, "1 findings, 0 of them repaired; 0 notes\n");
+    assert_eq!(summary, "1 findings, 0 repaired; 0 notes\n");
 }

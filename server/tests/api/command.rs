@@ -22,12 +22,12 @@ fn what_cannot_work_fails_with_one_clear_line() {
     let data_dir = folder.path().to_str().unwrap();
     assert_fails(&["serve", "--listen", "nowhere"], "nowhere");
     let contradicting = ["serve", "--data-dir", data_dir, "--auth", "required", "--open-to", "10.0.0.0/8"];
-    assert_fails(&contradicting, "leave one of them out");
+    assert_fails(&contradicting, "omit one of them");
     assert_fails(&["serve", "--open-to", "lan"], "such as 10.0.0.0/8");
     assert_fails(&["serve", "--allowed-host", "https://lake.example.com"], "give \"lake.example.com\"");
     assert_fails(&["serve", "--no-such-flag"], "--no-such-flag");
     assert_fails(&["serve", "--max-upload-size", "much"], "much");
-    assert_fails(&["key", "create", "--name", "x", "--role", "king", "--data-dir", data_dir], "admin, write and read");
+    assert_fails(&["key", "create", "--name", "x", "--role", "king", "--data-dir", data_dir], "admin, write or read");
     assert_fails(&["key", "create", "--name", "x", "--path-prefix", "../x", "--data-dir", data_dir], "begins with");
 
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -76,7 +76,7 @@ async fn nothing_but_a_socket_is_replaced_and_the_server_serves_all_the_same() {
     let stopped = Stopped::new(folder, data_dir.clone(), &[]).with_key();
     fs::write(data_dir.join(SOCKET), "precious").unwrap();
     let mut server = stopped.start().await;
-    assert!(server.stderr().contains("cannot be heard"), "{}", server.stderr());
+    assert!(server.stderr().contains("cannot create the socket"), "{}", server.stderr());
     assert_eq!(server.stop(), Some(0));
     assert_eq!(fs::read(data_dir.join(SOCKET)).unwrap(), b"precious");
 }
@@ -105,9 +105,9 @@ async fn no_other_program_opens_the_database_of_a_server_and_none_that_has_it_op
     let stopped = server.kill();
     outside.execute("SELECT * FROM api_keys").await.unwrap();
     let refused = stopped.try_start(&[]).await.err().unwrap().said;
-    assert!(refused.contains("another program has the database") && refused.contains("end it"), "{refused}");
+    assert!(refused.contains("another program has opened the database") && refused.contains("stop it"), "{refused}");
     let (code, _, said) = run(&["key", "list"], stopped.data_dir());
-    assert!(code == Some(1) && said.contains("another program has the database"), "{said}");
+    assert!(code == Some(1) && said.contains("another program has opened the database"), "{said}");
     outside.close().await.unwrap();
     let server = stopped.start().await;
     server.upload(id, "b", b"1").await;
@@ -168,7 +168,7 @@ fn a_server_of_another_version_is_named_and_one_that_ends_is_waited_for() {
     // It has heard of the command, or not: nobody knows.
     let torn = holder(folder.path(), b"{\"protocol\":1,\"version\":\"0\"}\n", 1);
     let (code, _, said) = run(&["key", "create", "--name", "k"], folder.path());
-    assert!(code == Some(1) && said.contains("may have done what"), "{said}");
+    assert!(code == Some(1) && said.contains("may have completed the command"), "{said}");
     torn.join().unwrap();
 }
 
@@ -185,7 +185,7 @@ async fn a_request_that_the_server_does_not_know_or_that_never_comes_disturbs_no
         lines.next().transpose().unwrap()
     };
     for line in [&b"{\"destroy\":1}\n"[..], b"\0\xff\n", b"[]\n", b"{\"create_key\":{\"name\":1}}\n"] {
-        assert!(ask(line).unwrap().contains("does not know this command"));
+        assert!(ask(line).unwrap().contains("does not support this command"));
     }
     for line in [&b""[..], b"\"list_keys\"", &vec![b'x'; 1 << 20]] {
         assert_eq!(ask(line), None);

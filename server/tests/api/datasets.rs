@@ -245,8 +245,8 @@ async fn a_rhythm_needs_a_key_for_its_path_a_dataset_and_sense() {
     assert_refused(answer(server.get("/api/lake/dataset")).await, 40000, "path");
     for (wrong, word) in [
         (json!({ "every": "fortnight" }), "weekday"),
-        (json!({ "every": "day", "by": "07:10" }), "quarters"),
-        (json!({ "every": "6h", "by": "07:00" }), "behind the end"),
+        (json!({ "every": "day", "by": "07:10" }), "steps of 15 minutes"),
+        (json!({ "every": "6h", "by": "07:00" }), "after the end"),
     ] {
         assert_refused(set_rhythm(&server, "/data/t", wrong).await, 40000, word);
     }
@@ -306,9 +306,9 @@ async fn a_version_in_the_trash_is_compared_with_what_took_its_place() {
     let (_, changed) = difference("/data/t", version, "&kind=changed&from=1").await;
     let file = json!({ "path": "sub/d.bin", "kind": "changed", "size_bytes": 1, "old_size_bytes": 1 });
     assert_eq!(changed["files"], json!([file]));
-    assert_refused(difference("/data/t", version + 1, "").await, 40402, "no trash");
-    assert_refused(difference("/data", version, "").await, 40402, "no trash");
+    assert_refused(difference("/data/t", version + 1, "").await, 40402, "not found");
+    assert_refused(difference("/data", version, "").await, 40402, "not found");
     let body = json!({ "trash_id": version, "api_key": server.key });
     assert_eq!(answer(server.post("/api/lake/trash/restore", &body)).await.0, 200);
-    assert_refused(difference("/data/t", version, "").await, 40402, "no trash");
+    assert_refused(difference("/data/t", version, "").await, 40402, "not found");
 }

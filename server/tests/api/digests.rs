@@ -124,7 +124,7 @@ async fn one_wrong_digest_of_several_keeps_only_its_own_file_from_landing() {
     assert_eq!((&body["failed"][0]["code"], &body["failed"][1]["code"]), (&json!(40003), &json!(40000)));
     assert_eq!(server.file_names("data/t"), ["a", "c"]);
     let failed = server.history("status=Failed").await;
-    assert!(failed[1]["message"].as_str().unwrap().contains("send it so: sha-256=:"), "{failed:?}");
+    assert!(failed[1]["message"].as_str().unwrap().contains("send it as sha-256=:"), "{failed:?}");
 }
 
 #[tokio::test]

@@ -175,7 +175,7 @@ async fn nothing_but_files_of_the_lake_is_downloaded() {
         "/data/t/pipe",
         "/data/t/sub/a.csv/x",
     ] {
-        assert_refused(answer(request(&server, nothing)).await, 40405, "no file");
+        assert_refused(answer(request(&server, nothing)).await, 40405, "not found");
     }
     for wrong in ["../secret", "/../secret", "/data/t/../../../secret", "/.lakeshore/trash", "a.csv", "/", "/data/\0"] {
         assert_refused(answer(request(&server, wrong)).await, 40001, "");
@@ -192,11 +192,11 @@ async fn downloading_needs_what_reading_needs() {
     assert_eq!(answer(upload).await.0, 200);
     server.end_sync(id).await;
     let get = || request(&server, "/data/t/a.csv");
-    assert_refused(answer(get()).await, 40100, "no key");
+    assert_refused(answer(get()).await, 40100, "a key is required");
     assert_refused(answer(get().bearer_auth("wrong")).await, 40101, "");
     let narrow = server.new_key(&["--role", "read", "--path-prefix", "/data/u"]);
-    assert_refused(answer(get().bearer_auth(&narrow)).await, 40405, "no file");
-    assert_refused(answer(request(&server, "/data/t/none").bearer_auth(&narrow)).await, 40405, "no file");
+    assert_refused(answer(get().bearer_auth(&narrow)).await, 40405, "not found");
+    assert_refused(answer(request(&server, "/data/t/none").bearer_auth(&narrow)).await, 40405, "not found");
     let reader = server.new_key(&["--role", "read", "--path-prefix", "/data/t"]);
     assert_eq!(downloaded(get().bearer_auth(&reader)).await.2, b"one");
 }

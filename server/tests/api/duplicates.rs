@@ -29,7 +29,7 @@ async fn a_name_that_came_twice_with_other_bytes_is_counted_and_named() {
         let listed = server.rows("/api/ingestion/file/sync/list").await;
         assert_eq!((listed[0].get("num_duplicates"), &listed[1]["num_duplicates"]), (None, &json!(3)), "{sync_type}");
         let page = server.get(&format!("/syncs/{id}")).send().await.unwrap().text().await.unwrap();
-        assert!(page.contains("3 uploads replaced another file of this sync"), "{sync_type}");
+        assert!(page.contains("3 uploads overwrote files of this sync"), "{sync_type}");
     }
 }
 

@@ -47,8 +47,8 @@ async fn one_piece_is_removed_for_good_and_the_others_stay() {
     assert_eq!(answered, (200, json!({ "success": true, "pieces": 1, "bytes": 3 })));
     assert_eq!(origins(&server).await, [json!("/data/t/b.csv")], "it is out of the list at once");
     let restore = json!({ "trash_id": id, "api_key": server.key });
-    assert_refused(answer(server.post("/api/lake/trash/restore", &restore)).await, 40402, "removed for good");
-    assert_refused(empty(&server, json!({ "trash_id": id })).await, 40402, "removed for good");
+    assert_refused(answer(server.post("/api/lake/trash/restore", &restore)).await, 40402, "restored or deleted");
+    assert_refused(empty(&server, json!({ "trash_id": id })).await, 40402, "restored or deleted");
     eventually_in_trash(&server, &[b"other"]).await;
     assert_eq!(server.file_names("data/t"), ["a.csv", "b.csv"]);
 }
@@ -65,7 +65,7 @@ async fn everything_or_what_is_old_is_removed_when_asked_for_in_so_many_words() 
     }
     assert_refused(empty(&server, json!({})).await, 40000, "trash_id");
     assert_refused(empty(&server, json!({ "older_than_days": 3 })).await, 40000, "all");
-    assert_refused(empty(&server, json!({ "all": true, "trash_id": 1 })).await, 40000, "leave");
+    assert_refused(empty(&server, json!({ "all": true, "trash_id": 1 })).await, 40000, "without");
     let none = json!({ "success": true, "pieces": 0, "bytes": 0 });
     assert_eq!(empty(&server, json!({ "all": true, "older_than_days": 1 })).await, (200, none));
     assert_eq!(origins(&server).await.len(), 2);
@@ -85,10 +85,10 @@ async fn only_an_admin_empties_the_trash() {
     let elsewhere = server.new_key(&["--role", "admin", "--path-prefix", "/other"]);
     let here = server.new_key(&["--role", "admin", "--path-prefix", "/data"]);
     for wanted in [json!({ "trash_id": id }), json!({ "all": true }), json!({ "trash_id": 99 })] {
-        assert_refused(answer(server.post("/api/lake/trash/empty", &wanted)).await, 40100, "no key");
+        assert_refused(answer(server.post("/api/lake/trash/empty", &wanted)).await, 40100, "a key is required");
         assert_refused(empty_with(&server, &writer, wanted).await, 40300, "role admin");
     }
-    assert_refused(empty_with(&server, &elsewhere, json!({ "trash_id": id })).await, 40402, "no trash");
+    assert_refused(empty_with(&server, &elsewhere, json!({ "trash_id": id })).await, 40402, "not found");
     assert_refused(empty_with(&server, &here, json!({ "all": true })).await, 40301, "whole lake");
     assert_eq!(origins(&server).await.len(), 1);
     assert_eq!(empty_with(&server, &here, json!({ "trash_id": id })).await.0, 200);
@@ -118,7 +118,7 @@ async fn what_is_older_than_the_retention_goes_by_itself_and_the_rest_stays() {
     eventually_in_trash(&server, &[]).await;
     assert_eq!(origins(&server).await, [Value::Null; 0]);
     assert_eq!(server.files("data/t")["a.csv"], b"live");
-    server.eventually(async || server.stderr().contains("emptying the trash").then_some(())).await;
+    server.eventually(async || server.stderr().contains("purging expired trash").then_some(())).await;
 }
 
 #[tokio::test]
@@ -161,7 +161,7 @@ async fn the_page_offers_it_to_admins_only_and_its_call_has_the_same_rules() {
     let page =
         async |key: &str| server.get("/trash").header("X-API-Key", key).send().await.unwrap().text().await.unwrap();
     let (seen_by_admin, seen_by_writer) = (page(&server.key).await, page(&writer).await);
-    for words in ["Empty the trash", "Restore"] {
+    for words in ["Empty trash", "Restore"] {
         assert!(seen_by_admin.contains(words), "{words}");
         assert_eq!(seen_by_writer.contains(words), words == "Restore", "{words}");
     }

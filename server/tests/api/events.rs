@@ -157,8 +157,8 @@ async fn over_a_restart_and_with_an_unknown_id_a_client_is_told_to_look_anew() {
 #[tokio::test]
 async fn filters_and_the_prefix_of_a_key_bound_what_is_heard() {
     let server = TestServer::start_with(&["--auth", "required"]).await;
-    assert_refused(answer(server.get(EVENTS)).await, 40100, "no key");
-    assert_refused(answer(server.get(IN_FLIGHT)).await, 40100, "no key");
+    assert_refused(answer(server.get(EVENTS)).await, 40100, "a key is required");
+    assert_refused(answer(server.get(IN_FLIGHT)).await, 40100, "a key is required");
     let narrow = server.new_key(&["--role", "read", "--path-prefix", "/data/a"]);
     let mut narrow = Listening::open(server.get(EVENTS).bearer_auth(&narrow)).await;
     let mut by_path = Listening::open(server.get("/api/events?path=/data/b").bearer_auth(&server.key)).await;

@@ -61,7 +61,7 @@ async fn a_full_sync_that_would_leave_less_than_half_is_held_until_somebody_conf
     publish(&server, "/data/t", &["a", "b", "c", "d"]).await;
     let id = stage(&server, "/data/t", &["a"]).await;
     let (status, body) = server.try_end(id, json!({})).await;
-    assert_refused((status, body.clone()), 40911, "4 files (4 bytes) at /data/t by 1 (1 bytes)");
+    assert_refused((status, body.clone()), 40911, "4 files (4 bytes) at /data/t with 1 (1 bytes)");
     assert_eq!(body["data"]["replaced"], json!({ "files": 4, "bytes": 4 }));
     assert_eq!(body["data"]["published"], json!({ "files": 1, "bytes": 1 }));
     assert_eq!(server.file_names("data/t"), ["a", "b", "c", "d"], "nothing was published");
@@ -97,7 +97,7 @@ async fn an_upload_lifts_the_hold_and_enough_of_them_publish_it_unasked() {
     server.upload(large, "x", &[0; 1000]).await;
     server.end_sync(large).await;
     let small = stage(&server, "/data/t", &["x", "y", "z"]).await;
-    assert_refused(server.try_end(small, json!({})).await, 40911, "1 files (1000 bytes) at /data/t by 3 (3 bytes)");
+    assert_refused(server.try_end(small, json!({})).await, 40911, "1 files (1000 bytes) at /data/t with 3 (3 bytes)");
     assert_eq!(server.try_abort(small).await.0, 200);
     assert!(server.sync(small).await.get("held").is_none());
 }
@@ -107,7 +107,7 @@ async fn what_a_sync_has_overwritten_itself_does_not_count_twice() {
     let server = strict().await;
     publish(&server, "/data/t", &["a", "b", "c"]).await;
     let id = stage(&server, "/data/t", &["a", "a", "a"]).await;
-    assert_refused(server.try_end(id, json!({})).await, 40911, "3 files (3 bytes) at /data/t by 1 (1 bytes)");
+    assert_refused(server.try_end(id, json!({})).await, 40911, "3 files (3 bytes) at /data/t with 1 (1 bytes)");
 }
 
 /// The dataset holds so many files, and they were counted.
@@ -248,5 +248,5 @@ async fn an_incremental_sync_tells_what_it_has_added_and_replaced_so_far() {
         (&json!({ "files": 1, "bytes": 2 }), &json!({ "files": 1, "bytes": 5 }))
     );
     let elsewhere = server.new_key(&["--role", "read", "--path-prefix", "/other"]);
-    assert_refused(answer(server.get(&address).bearer_auth(&elsewhere)).await, 40401, "no sync");
+    assert_refused(answer(server.get(&address).bearer_auth(&elsewhere)).await, 40401, "not found");
 }

@@ -132,7 +132,7 @@ async fn a_reader_that_hangs_grows_aborts_or_babbles_is_replaced_and_the_answer_
         ("hangs.failpoint", "reading it takes"),
         ("waits.failpoint", "longer than 3 s"),
         ("grows.failpoint", "more memory than a file may take"),
-        ("aborts.failpoint", "ended unexpectedly (signal 6)"),
+        ("aborts.failpoint", "stopped unexpectedly (signal 6)"),
         ("babbles.failpoint", "no usable answer"),
     ];
     let id = sync_of(&server, &files.map(|(name, _)| (name, SMALL))).await;
@@ -204,7 +204,7 @@ async fn a_reader_that_somebody_kills_costs_one_answer_and_none_outlives_the_ser
         kill(busy);
         busy
     });
-    assert!(body["problem"].as_str().unwrap().contains("ended unexpectedly (signal 9)"), "{body}");
+    assert!(body["problem"].as_str().unwrap().contains("stopped unexpectedly (signal 9)"), "{body}");
     assert_eq!(preview(&server, "small.csv").await["rows"][0], json!(["1", "a"]));
     let readers = readers(&server);
     assert!(readers.len() == 2 && !readers.contains(&killed), "{readers:?}");
@@ -276,9 +276,9 @@ async fn one_upload_is_shown_to_those_who_may_see_its_sync() {
     let one = |history_id: &str| server.get(&format!("/api/ingestion/file/sync/upload/{history_id}"));
     let (status, body) = answer(one("1").bearer_auth(&server.key)).await;
     assert_eq!((status, &body["file_name"], &body["sync_id"]), (200, &json!("a.csv"), &json!(id)));
-    assert_refused(answer(one("2").bearer_auth(&server.key)).await, 40408, "no upload 2");
+    assert_refused(answer(one("2").bearer_auth(&server.key)).await, 40408, "upload 2 not found");
     assert_refused(answer(one("x").bearer_auth(&server.key)).await, 40000, "not a whole number");
-    assert_refused(answer(one("1")).await, 40100, "no key");
+    assert_refused(answer(one("1")).await, 40100, "a key is required");
     let elsewhere = server.new_key(&["--role", "write", "--path-prefix", "/other"]);
     assert!([403, 404].contains(&answer(one("1").bearer_auth(&elsewhere)).await.0));
 }
@@ -294,7 +294,7 @@ async fn a_file_amid_whose_reading_the_server_ends_three_times_is_marked_and_its
     }
     let rows = inspected(&server, id).await;
     let problem = rows[0]["inspection_problem"].as_str().unwrap();
-    assert!(problem.contains("the server ended 3 times while it was read"), "{problem}");
+    assert!(problem.contains("the server stopped 3 times while reading it"), "{problem}");
     assert_eq!((&rows[1]["row_count"], &rows[2]["row_count"]), (&json!(2), &json!(2)));
 }
 

@@ -123,17 +123,17 @@ async fn a_head_without_one_plain_host_is_refused() {
         ("GET http://127.0.0.1/healthz HTTP/1.1\r\n\r\n", "no Host"),
         ("GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", "several"),
         ("GET /healthz HTTP/1.1\r\nHost: localhost\r\nhost: evil.example\r\n\r\n", "several"),
-        ("GET /healthz HTTP/1.1\r\nHost:\r\n\r\n", "no host name"),
-        ("GET /healthz HTTP/1.1\r\nHost: user@localhost\r\n\r\n", "no host name"),
-        ("GET /healthz HTTP/1.1\r\nHost: localhost, evil.example\r\n\r\n", "no host name"),
-        ("GET /healthz HTTP/1.1\r\nHost: localhost/evil.example\r\n\r\n", "no host name"),
-        ("GET /healthz HTTP/1.1\r\nHost: localhost:http\r\n\r\n", "no host name"),
-        ("GET /healthz HTTP/1.1\r\nHost: ::1\r\n\r\n", "no host name"),
-        ("GET /healthz HTTP/1.1\r\nHost: l\u{f6}calhost\r\n\r\n", "no host name"),
+        ("GET /healthz HTTP/1.1\r\nHost:\r\n\r\n", "not a host name"),
+        ("GET /healthz HTTP/1.1\r\nHost: user@localhost\r\n\r\n", "not a host name"),
+        ("GET /healthz HTTP/1.1\r\nHost: localhost, evil.example\r\n\r\n", "not a host name"),
+        ("GET /healthz HTTP/1.1\r\nHost: localhost/evil.example\r\n\r\n", "not a host name"),
+        ("GET /healthz HTTP/1.1\r\nHost: localhost:http\r\n\r\n", "not a host name"),
+        ("GET /healthz HTTP/1.1\r\nHost: ::1\r\n\r\n", "not a host name"),
+        ("GET /healthz HTTP/1.1\r\nHost: l\u{f6}calhost\r\n\r\n", "not a host name"),
         ("GET http://evil.example/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", "different hosts"),
         ("GET http://x@localhost/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", "different hosts"),
-        ("GET ftp://localhost/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", "no proxy"),
-        ("CONNECT localhost:80 HTTP/1.1\r\nHost: localhost:80\r\n\r\n", "no proxy"),
+        ("GET ftp://localhost/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", "not a proxy"),
+        ("CONNECT localhost:80 HTTP/1.1\r\nHost: localhost:80\r\n\r\n", "not a proxy"),
     ] {
         assert_head_refused(&server, head.as_bytes(), words);
     }
@@ -151,11 +151,11 @@ async fn a_head_that_two_readers_could_read_differently_is_refused_with_all_that
     let hidden = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let call = "POST /api/ingestion/file/sync/end HTTP/1.1\r\nHost: localhost\r\n";
     for (head, words) in [
-        ("GET /healthz HTTP/1.1\nHost: localhost\r\n\r\n".to_owned(), "line feed"),
-        ("GET /healthz HTTP/1.1\r\nHost: localhost\n\r\n".to_owned(), "line feed"),
-        ("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\n".to_owned(), "line feed"),
-        ("\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), "line feed"),
-        (format!("{call}X: y\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), "line feed"),
+        ("GET /healthz HTTP/1.1\nHost: localhost\r\n\r\n".to_owned(), "LF alone"),
+        ("GET /healthz HTTP/1.1\r\nHost: localhost\n\r\n".to_owned(), "LF alone"),
+        ("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\n".to_owned(), "LF alone"),
+        ("\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), "LF alone"),
+        (format!("{call}X: y\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), "LF alone"),
         (format!("{call}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), "Content-Length"),
         (format!("{call}Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"), "Content-Length"),
         (format!("{call}Content-Length: 0\r\nContent-Length: 0\r\n\r\n"), "twice"),
@@ -221,7 +221,7 @@ async fn a_bare_line_feed_behind_a_good_request_is_refused_and_bodies_may_hold_a
     connection.write_all(bad.as_bytes()).unwrap();
     let mut rest = String::new();
     connection.read_to_string(&mut rest).unwrap();
-    assert!(rest.starts_with("HTTP/1.1 400 ") && rest.contains("line feed"), "{rest}");
+    assert!(rest.starts_with("HTTP/1.1 400 ") && rest.contains("LF alone"), "{rest}");
     assert_eq!(server.file_names("data/t"), ["a", "b", "c", "d"]);
 }
 

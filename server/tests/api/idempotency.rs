@@ -39,10 +39,10 @@ async fn the_same_key_with_the_same_start_gives_the_same_sync_over_a_kill_too() 
 async fn the_same_key_with_another_start_is_refused_and_keys_are_each_callers_own() {
     let server = TestServer::start().await;
     assert_eq!(answer(start(&server, "k", &body(&server.key, "/data/t"))).await.0, 200);
-    assert_refused(answer(start(&server, "k", &body(&server.key, "/data/u"))).await, 42200, "another call");
+    assert_refused(answer(start(&server, "k", &body(&server.key, "/data/u"))).await, 42200, "another request");
     let mut declared = body(&server.key, "/data/t");
     declared["expected"] = json!({ "count": 1 });
-    assert_refused(answer(start(&server, "k", &declared)).await, 42200, "another call");
+    assert_refused(answer(start(&server, "k", &declared)).await, 42200, "another request");
     // Somebody else's key of the same text is another one.
     let data_dir = server.data_dir().to_str().unwrap();
     let made = lakeshore(&["key", "create", "--name", "other", "--data-dir", data_dir]);

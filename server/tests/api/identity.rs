@@ -89,10 +89,10 @@ async fn a_key_of_the_same_name_neither_sees_nor_joins_the_parts_of_another() {
         let join = Tus(&server).creation(id, "loot").header("Upload-Concat", format!("final;{part}"));
         join.bearer_auth(key)
     };
-    assert_refused(answer(join(&part, &b)).await, 40404, "no resumable upload");
+    assert_refused(answer(join(&part, &b)).await, 40404, "not found");
     assert!(server.file_names("b").is_empty());
     // A key for the whole lake may join what it has begun, and nothing else.
-    assert_refused(answer(join(&part, &server.key)).await, 40404, "no resumable upload");
+    assert_refused(answer(join(&part, &server.key)).await, 40404, "not found");
     let own = part_as(&server, &server.key, "my own").await;
     assert_eq!(answer(join(&own, &server.key)).await.0, 201);
     assert_eq!(server.files("b")["x/loot"], b"my own");
@@ -123,7 +123,7 @@ async fn an_upload_begun_with_a_key_needs_that_key_or_an_admin_to_discard_it() {
         let of_place = admin("/d");
         assert_eq!(tokens(&listed(&server, Some(&of_place)).await), [Some(address.clone())]);
         let as_admin = Tus(&server).piece(&address, 4, b"EVIL").bearer_auth(&of_place);
-        assert_refused(answer(as_admin).await, 40404, "no resumable upload");
+        assert_refused(answer(as_admin).await, 40404, "not found");
         let piece = Tus(&server).piece(&address, 4, b" bytes").bearer_auth(&own).send().await.unwrap();
         assert_eq!((piece.status().as_u16(), offset_of(&piece)), (204, Some(10)));
         assert_eq!(server.files("d")["x/a.csv"], b"GOOD bytes");
@@ -145,7 +145,7 @@ async fn a_session_is_its_key_and_goes_on_with_what_that_has_begun() {
         sign_in.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
     };
     let piece = |cookie: &str| Tus(&server).piece(&address, 4, b" bytes").header("cookie", cookie);
-    assert_refused(answer(piece(&session(&same).await)).await, 40404, "no resumable upload");
+    assert_refused(answer(piece(&session(&same).await)).await, 40404, "not found");
     assert_eq!(answer(piece(&session(&own).await)).await.0, 204);
 }
 

@@ -243,7 +243,7 @@ async fn a_file_or_an_answer_is_refused_as_a_part_of_a_page() {
         for address in addresses {
             let asked =
                 server.get(address).header("sec-fetch-dest", destination).header("sec-fetch-site", "same-origin");
-            assert_refused(answer(asked).await, 40304, "a browser asked for it as");
+            assert_refused(answer(asked).await, 40304, "a browser requested it as");
         }
     }
     for (site, mode, destination, status) in [
@@ -411,7 +411,7 @@ async fn a_refused_form_says_why_once_and_in_the_words_of_the_server() {
         let removed = header(response.headers(), "set-cookie").to_owned();
         (response.text().await.unwrap(), removed)
     };
-    let exact = "the least number of files is a whole number";
+    let exact = "the minimum of files is not a whole number";
     let (shown, removed) = page(&address, &value).await;
     assert!(shown.to_lowercase().contains(exact) && shown.contains("Call 0800"), "{shown}");
     assert!(!shown.contains("<script>alert"), "as text, in what is seen and in what the script reads");

@@ -67,13 +67,13 @@ async fn a_lake_whose_disk_is_not_mounted_is_refused_and_nothing_is_made_in_its_
         if is_there {
             fs::create_dir(&lake).unwrap();
         }
-        assert_refused(&["--data-dir", text(&data), "--lake-root", text(&lake)], "Is its disk mounted?");
+        assert_refused(&["--data-dir", text(&data), "--lake-root", text(&lake)], "Mount its disk");
         assert_eq!(lake.exists(), is_there);
         let (code, said) = checked(&data, &disk.join("nowhere"));
-        assert!(code == Some(2) && said.contains("there is no lake"), "{said}");
+        assert!(code == Some(2) && said.contains("no lake at"), "{said}");
     }
     let (code, said) = checked(&data, &lake);
-    assert!(code == Some(2) && said.contains("Is its disk mounted?"), "{said}");
+    assert!(code == Some(2) && said.contains("Mount its disk"), "{said}");
     assert_eq!(fs::read_dir(&lake).unwrap().count(), 0);
     fs::remove_dir(&lake).unwrap();
     fs::rename(&disk, &lake).unwrap();
@@ -87,7 +87,7 @@ async fn a_check_does_not_record_where_it_found_the_lake() {
     let (data, lake, moved) = (base.join("data"), base.join("lake"), base.join("moved"));
     fs::rename(&lake, &moved).unwrap();
     assert_eq!(checked(&data, &moved).0, Some(0));
-    let said = assert_refused(&["--data-dir", text(&data), "--lake-root", text(&lake)], "Is its disk mounted?");
+    let said = assert_refused(&["--data-dir", text(&data), "--lake-root", text(&lake)], "Mount its disk");
     assert!(said.contains(&format!("(last at {})", lake.display())), "{said}");
     fs::rename(&moved, &lake).unwrap();
     assert_eq!(stopped.start().await.file_names("data/t"), ["a.csv"]);
@@ -103,13 +103,13 @@ async fn a_name_that_was_left_out_or_mistyped_leads_to_no_other_lake_or_database
     let (_one, one) = served().await;
     let (_other, other) = served().await;
     // --lake-root left out: the folder of the default is not made.
-    let said = assert_refused(&["--data-dir", text(&one.join("data"))], "Is its disk mounted?");
+    let said = assert_refused(&["--data-dir", text(&one.join("data"))], "Mount its disk");
     assert!(said.contains(text(&one.join("lake"))), "it says where the lake was: {said}");
     assert!(!one.join("data/lake").exists());
     // --data-dir left out, or mistyped: no database is made.
     assert_refused(
         &["--data-dir", text(&one.join("typo")), "--lake-root", text(&one.join("lake"))],
-        "belongs to a database, and there is none",
+        "belongs to a database, and ",
     );
     assert!(!one.join("typo").exists());
     // A database that has nothing but a key is as little that of the lake.
@@ -137,7 +137,7 @@ async fn a_lake_is_adopted_by_another_database_when_that_is_asked_for() {
     };
     assert_eq!(
         adopt(&new, &base.join("nowhere")).1,
-        format!("lakeshore: there is no lake at {}/nowhere; name its folder with --lake-root\n", base.display())
+        format!("lakeshore: no lake at {}/nowhere; choose its folder with --lake-root\n", base.display())
     );
     assert!(!new.exists());
     // Not while somebody serves it.
@@ -145,7 +145,7 @@ async fn a_lake_is_adopted_by_another_database_when_that_is_asked_for() {
     assert!(adopt(&new, &lake).1.contains("another server"));
     let stopped = stop(server);
     let (succeeded, said) = adopt(&new, &lake);
-    assert!(succeeded && said.contains("is the lake of the database"), "{said}");
+    assert!(succeeded && said.contains("is now the lake of the database"), "{said}");
     assert_ne!(identity(&lake), before);
     assert_refused(&["--data-dir", text(&data), "--lake-root", text(&lake)], "is another lake");
     // And back.
@@ -170,12 +170,12 @@ async fn a_lake_and_a_database_of_an_older_version_find_each_other_unless_the_di
     let arguments = ["--data-dir", text(&data), "--lake-root", text(&lake)];
     // Not mounted: empty, or with the folder of a start by mistake.
     fs::rename(&lake, base.join("disk")).unwrap();
-    assert_refused(&arguments, "holds none of them");
+    assert_refused(&arguments, "has none of them");
     assert!(!lake.exists());
     for name in ["uploads", "staging", "trash"] {
         fs::create_dir_all(lake.join(".lakeshore").join(name)).unwrap();
     }
-    assert_refused(&arguments, "holds none of them");
+    assert_refused(&arguments, "has none of them");
     fs::remove_dir_all(&lake).unwrap();
     fs::rename(base.join("disk"), &lake).unwrap();
     // The database of another lake, of an older version too.
@@ -212,7 +212,7 @@ async fn a_damaged_identity_and_one_of_a_newer_version_are_told_apart() {
     let refused = |words: &str| assert_refused(&["--data-dir", text(&data), "--lake-root", text(&lake)], words);
     let digits = "0123456789abcdef".repeat(2);
     fs::create_dir(as_name(&format!("identity-1-{digits}"))).unwrap();
-    refused("or there are several");
+    refused("or not unique");
     fs::remove_dir(as_name(&format!("identity-1-{digits}"))).unwrap();
     let mut before = right.clone();
     for (name, words) in [

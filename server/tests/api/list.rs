@@ -76,7 +76,7 @@ async fn what_no_path_of_the_lake_names_is_not_shown() {
     std::fs::create_dir(folder.join(".hidden-folder")).unwrap();
     assert_eq!(paths(&server, "path=/data/t/dt=1").await, ["/data/t/dt=1/_is_shown", "/data/t/dt=1/x.csv"]);
     for nothing in ["/data/t/a.csv", "/data/t/none", "/data/t/dt=1/folder-link", "/data/t/a.csv/x"] {
-        assert_refused(answer(server.get(LIST).query(&[("path", nothing)])).await, 40405, "no folder");
+        assert_refused(answer(server.get(LIST).query(&[("path", nothing)])).await, 40405, "not found");
     }
     for wrong in ["..", "/data/..", "/.lakeshore", "data"] {
         assert_refused(answer(server.get(LIST).query(&[("path", wrong)])).await, 40001, "");
@@ -100,11 +100,11 @@ async fn listing_needs_what_reading_needs() {
     let server = TestServer::start_with(&["--auth", "required"]).await;
     std::fs::create_dir_all(server.lake().join("data/t/sub")).unwrap();
     let get = |path: &str, key: &str| answer(server.get(LIST).query(&[("path", path)]).bearer_auth(key));
-    assert_refused(answer(server.get(LIST)).await, 40100, "no key");
+    assert_refused(answer(server.get(LIST)).await, 40100, "a key is required");
     let narrow = server.new_key(&["--role", "read", "--path-prefix", "/data/t"]);
     assert_eq!(get("/data/t", &narrow).await.1[0]["path"], "/data/t/sub");
     for above in ["/data", "/data/u"] {
-        assert_refused(get(above, &narrow).await, 40405, "no folder");
+        assert_refused(get(above, &narrow).await, 40405, "not found");
     }
     assert_refused(get("/", &narrow).await, 40301, "whole lake");
     assert_eq!(get("/", &server.key).await.1[0]["path"], "/data");

@@ -270,10 +270,10 @@ async fn a_question_that_cannot_be_answered_is_refused_with_its_reason() {
     let id = server.start_sync("/data/t", "FullSync").await;
     let ask = async |id, files: &[Value], more| try_missing(&server, id, files, more).await;
     let one = [offered("a.csv", b"one")];
-    assert_refused(ask(99, &one, json!({})).await, 40401, "no sync 99");
+    assert_refused(ask(99, &one, json!({})).await, 40401, "sync 99 not found");
     assert_refused(ask(id, &one, json!({ "path": "../x" })).await, 40001, "upward");
     let twice = [offered("a/b.csv", b"one"), offered("a//b.csv", b"two")];
-    assert_refused(ask(id, &twice, json!({})).await, 40000, "named twice");
+    assert_refused(ask(id, &twice, json!({})).await, 40000, "listed twice");
     let no_digest = json!({ "path": "a.csv", "size_bytes": 1, "sha256": "00" });
     assert_refused(ask(id, &[no_digest], json!({})).await, 40000, "sha256sum");
     assert_refused(ask(id, &[json!({ "path": "a.csv" })], json!({})).await, 40000, "size_bytes");
@@ -281,7 +281,7 @@ async fn a_question_that_cannot_be_answered_is_refused_with_its_reason() {
     assert_refused(ask(id, &many, json!({})).await, 40000, "10000 files");
     assert_eq!(ask(id, &many[1..], json!({})).await.0, 200);
     let long = [json!({ "path": "x".repeat(34_000_000), "size_bytes": 1, "sha256": "00" })];
-    assert_refused(ask(id, &long, json!({})).await, 41300, "several calls");
+    assert_refused(ask(id, &long, json!({})).await, 41300, "several requests");
     assert_eq!(server.try_abort(id).await.0, 200);
     assert_refused(ask(id, &one, take_over()).await, 40900, "has ended");
 }
@@ -291,11 +291,11 @@ async fn asking_needs_what_an_upload_needs() {
     let server = TestServer::start_with(&["--auth", "required"]).await;
     let id = server.start_sync("/data/t", "FullSync").await;
     let one = [offered("a.csv", b"one")];
-    assert_refused(try_missing(&server, id, &one, json!({})).await, 40100, "no key");
+    assert_refused(try_missing(&server, id, &one, json!({})).await, 40100, "a key is required");
     let reader = server.new_key(&["--role", "read"]);
     assert_refused(try_missing(&server, id, &one, json!({ "api_key": reader })).await, 40300, "role write");
     let elsewhere = server.new_key(&["--role", "write", "--path-prefix", "/data/u"]);
-    assert_refused(try_missing(&server, id, &one, json!({ "api_key": elsewhere })).await, 40401, "no sync");
+    assert_refused(try_missing(&server, id, &one, json!({ "api_key": elsewhere })).await, 40401, "not found");
     let writer = server.new_key(&["--role", "write"]);
     assert_eq!(try_missing(&server, id, &one, json!({ "api_key": writer })).await.0, 200);
 }

@@ -77,10 +77,13 @@ async fn a_database_that_others_can_read_is_closed_at_the_start_which_says_so() 
     assert_eq!(open_to_others(&data_dir), [""; 0]);
     assert_eq!(mode(&engine), 0o700);
     let said = server.stderr();
-    assert!(said.contains("others could read the database") && said.contains("others could read the trash"), "{said}");
+    assert!(
+        said.contains("other users could read the database") && said.contains("other users could read the trash"),
+        "{said}"
+    );
     server.upload(id, "b", b"1").await;
     let said = server.kill().start().await.stderr();
-    assert!(!said.contains("others could"), "once: {said}");
+    assert!(!said.contains("other users could"), "once: {said}");
 }
 
 #[test]

@@ -63,13 +63,13 @@ async fn a_file_that_cannot_be_read_is_answered_with_the_reason() {
     put(&server, "cut.parquet", &parquet(10, &["id"])[..100]).await;
     let (status, body) = preview(&server, &[("path", "/data/t/cut.parquet")]).await;
     assert_eq!((status, &body["rows"]), (200, &json!([])));
-    assert!(body["problem"].as_str().unwrap().starts_with("it cannot be previewed, because it does not end"), "{body}");
+    assert!(body["problem"].as_str().unwrap().starts_with("it cannot be previewed, because it is truncated"), "{body}");
     put(&server, "a.csv", b"id,name\n1,x\n2\n").await;
     let (_, body) = preview(&server, &[("path", "/data/t/a.csv")]).await;
     assert_eq!(body["bad_lines"], json!([{ "line": 3, "problem": "1 value where the first line has 2" }]));
     assert_refused(preview(&server, &[("path", "/data/t/a.csv"), ("rows", "1001")]).await, 40000, "at most 1000");
-    assert_refused(preview(&server, &[("path", "/data/t/none.csv")]).await, 40405, "no file");
-    assert_refused(preview(&server, &[("path", "/data/t")]).await, 40405, "no file");
+    assert_refused(preview(&server, &[("path", "/data/t/none.csv")]).await, 40405, "not found");
+    assert_refused(preview(&server, &[("path", "/data/t")]).await, 40405, "not found");
     assert_refused(preview(&server, &[("path", "/data/../../etc/passwd")]).await, 40001, "");
     assert_refused(preview(&server, &[]).await, 40000, "path is missing");
 }
@@ -82,9 +82,9 @@ async fn previewing_needs_what_downloading_needs() {
     assert_eq!(answer(upload).await.0, 200);
     server.end_sync(id).await;
     let get = || server.get("/api/lake/file/preview").query(&[("path", "/data/t/a.csv")]);
-    assert_refused(answer(get()).await, 40100, "no key");
+    assert_refused(answer(get()).await, 40100, "a key is required");
     let narrow = server.new_key(&["--role", "read", "--path-prefix", "/data/u"]);
-    assert_refused(answer(get().bearer_auth(&narrow)).await, 40405, "no file");
+    assert_refused(answer(get().bearer_auth(&narrow)).await, 40405, "not found");
     let reader = server.new_key(&["--role", "read", "--path-prefix", "/data/t"]);
     let (status, body) = answer(get().bearer_auth(&reader)).await;
     assert_eq!((status, &body["rows"]), (200, &json!([["1", "2"]])));
@@ -107,6 +107,6 @@ async fn a_folder_is_listed_by_size_and_time_and_names_are_found_below_it() {
     assert_eq!(names("q=PART").await, ["dt=1/Part-0", "dt=1/deep/part-1"]);
     assert_eq!(names("q=deep").await, ["dt=1/deep"]);
     assert!(names("q=lakeshore").await.is_empty());
-    assert_refused(answer(server.get("/api/lake/file/list?path=/data/none&q=x")).await, 40405, "no folder");
+    assert_refused(answer(server.get("/api/lake/file/list?path=/data/none&q=x")).await, 40405, "not found");
     assert_refused(answer(server.get("/api/lake/file/list?sort=colour")).await, 40000, "");
 }

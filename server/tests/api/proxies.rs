@@ -44,7 +44,7 @@ async fn the_documented_calls_work_without_a_key_from_an_open_network_and_from_n
     }
     for address in ["127.0.0.1", "127.0.0.3", "127.0.9.1"] {
         for call in calls(address) {
-            assert_refused(answer(call).await, 40100, "no key");
+            assert_refused(answer(call).await, 40100, "a key is required");
         }
         for call in calls(address) {
             assert_eq!(call.bearer_auth(&server.key).send().await.unwrap().status(), 200, "{address}");
@@ -54,7 +54,7 @@ async fn the_documented_calls_work_without_a_key_from_an_open_network_and_from_n
     let narrow = server.new_key(&["--role", "write", "--path-prefix", "/other"]);
     let seen = answer(from("127.0.0.2").get(format!("{}{LIST}", server.url)).bearer_auth(&narrow)).await;
     assert_eq!(seen, (200, json!([])));
-    assert_refused(list(&server, "127.0.0.2", &[("X-API-Key", "lks_none")]).await, 40101, "not known");
+    assert_refused(list(&server, "127.0.0.2", &[("X-API-Key", "lks_none")]).await, 40101, "unknown or revoked");
     let start = json!({ "name": "n", "path": "/data/u", "api_key": "", "sync_type": "FullSync" });
     let start = from("127.0.0.2").post(format!("{}/api/ingestion/file/sync/start", server.url)).json(&start);
     assert_refused(answer(start).await, 40100, "api_key");
@@ -85,10 +85,10 @@ async fn a_request_through_a_proxy_that_is_not_trusted_is_never_a_local_one() {
         ("X-Forwarded-Proto", "https"),
         ("CF-Connecting-IP", "127.0.0.1"),
     ] {
-        assert_refused(list(&server, "127.0.0.1", &[field]).await, 40100, "no key");
+        assert_refused(list(&server, "127.0.0.1", &[field]).await, 40100, "a key is required");
         assert_eq!(list(&server, "127.0.0.1", &[field, ("X-API-Key", &server.key)]).await.0, 200, "{field:?}");
     }
-    let told = "came through a proxy that --trusted-proxy does not name";
+    let told = "came through a proxy that is not a --trusted-proxy";
     server.eventually(async || server.stderr().contains(told).then_some(())).await;
     let old = crate::hosts::exchange(&server, format!("GET {LIST} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes());
     assert!(old.starts_with("HTTP/1.0 401 "), "nginx speaks so to a server behind it: {old}");
@@ -96,7 +96,7 @@ async fn a_request_through_a_proxy_that_is_not_trusted_is_never_a_local_one() {
     let open = TestServer::start_with(&["--auth", "open"]).await;
     assert_eq!(list(&open, "127.0.0.1", &[("X-Forwarded-For", "192.0.2.7")]).await.0, 200);
     let closed = TestServer::start_with(&["--auth", "required"]).await;
-    assert_refused(list(&closed, "127.0.0.1", &[]).await, 40100, "no key");
+    assert_refused(list(&closed, "127.0.0.1", &[]).await, 40100, "a key is required");
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ async fn a_lake_or_a_database_that_is_not_where_it_was_is_named() {
     let (lake, database) = (server.lake(), server.data_dir().join("lakeshore.db"));
     let moved = |path: &PathBuf| path.with_extension("moved");
     fs::rename(&lake, moved(&lake)).unwrap();
-    eventually_not_ready(&server, "the lake root is not at its path").await;
+    eventually_not_ready(&server, "the lake root is missing").await;
     // Another folder in its place is not the lake.
     fs::create_dir(&lake).unwrap();
     eventually_not_ready(&server, "mount its disk").await;
@@ -36,12 +36,12 @@ async fn a_lake_or_a_database_that_is_not_where_it_was_is_named() {
     fs::rename(moved(&lake), &lake).unwrap();
     eventually_ready(&server).await;
     fs::rename(&database, moved(&database)).unwrap();
-    eventually_not_ready(&server, "the database is not at its path").await;
+    eventually_not_ready(&server, "the database file is missing").await;
     fs::rename(moved(&database), &database).unwrap();
     eventually_ready(&server).await;
     let is_said = async || {
         let said = server.stderr();
-        let counts = (said.matches("not ready: a write").count(), said.matches("ready again").count());
+        let counts = (said.matches("not ready: writes").count(), said.matches("ready again").count());
         (counts == (2, 2)).then_some(())
     };
     // The answer may be there a moment before its line in the log.
@@ -53,7 +53,7 @@ async fn a_lake_in_which_nothing_can_be_made_is_named() {
     let server = TestServer::start().await;
     let uploads = server.lake().join(".lakeshore/uploads");
     fs::remove_dir(&uploads).unwrap();
-    eventually_not_ready(&server, "the lake cannot be written to: uploads").await;
+    eventually_not_ready(&server, "cannot write to the lake: uploads").await;
     fs::create_dir(&uploads).unwrap();
     eventually_ready(&server).await;
     assert!(server.file_names(".lakeshore/uploads").is_empty(), "a probe leaves nothing");
@@ -99,7 +99,7 @@ async fn a_disk_below_its_reserve_is_named_while_it_is_and_at_a_start_which_serv
         eventually_not_ready(&server, name).await;
         let server = server.kill_and_restart().await;
         assert!(server.stderr().contains("not ready") && server.stderr().contains(name), "{}", server.stderr());
-        eventually_not_ready(&server, "--min-free-space").await;
+        eventually_not_ready(&server, "are reserved").await;
         assert_eq!(server.rows("/api/ingestion/file/sync/list").await.len(), 0, "reading goes on");
         disk.make_space();
         eventually_ready(&server).await;

@@ -45,7 +45,7 @@ async fn below_the_reserve_uploads_are_refused_and_all_that_brings_relief_works(
     assert_refused(refused, 50700, "disk of the lake");
     let row = &server.history(&format!("sync_id={incremental}&order=desc")).await[0];
     assert_eq!((&row["sync_status"], &row["file_name"]), (&json!("Failed"), &json!("b.csv")));
-    assert!(row["message"].as_str().unwrap().contains("--min-free-space"), "{row}");
+    assert!(row["message"].as_str().unwrap().contains("are reserved"), "{row}");
     assert!(server.file_names(".lakeshore/uploads").is_empty());
 
     server.end_sync(full).await;
@@ -75,7 +75,7 @@ async fn an_upload_that_announces_more_than_there_is_room_for_is_refused_before_
     fill(&disk, 10 * MIB).await;
     let large = vec![b'x'; 3 * MIB as usize];
     let refused = server.try_upload(&format!("sync_id={id}"), &[("large", &large)]).await;
-    assert_refused(refused, 50700, "are to come");
+    assert_refused(refused, 50700, "uploads need");
     let row = &server.history("").await[0];
     assert_eq!(row["size_bytes"], json!(0));
     server.upload(id, "small", &large[..MIB as usize]).await;
@@ -95,7 +95,7 @@ async fn a_large_upload_is_refused_on_its_way_when_there_is_no_room_for_the_rest
     let body = futures_util::stream::iter(pieces.map(Ok::<_, std::io::Error>));
     let request = server.client.post(format!("{}/api/lake/file/upload?sync_id={id}", server.url));
     let request = request.header("content-type", "multipart/form-data; boundary=b");
-    assert_refused(answer(request.body(reqwest::Body::wrap_stream(body))).await, 50700, "--min-free-space");
+    assert_refused(answer(request.body(reqwest::Body::wrap_stream(body))).await, 50700, "are reserved");
     assert_eq!(server.history("").await[0]["sync_status"], json!("Failed"));
     assert!(server.file_names("inc").is_empty() && server.file_names(".lakeshore").is_empty());
     disk.make_space();
@@ -140,20 +140,20 @@ async fn a_key_has_no_more_room_than_its_unfinished_uploads_leave_it() {
     let address = large.headers()["location"].to_str().unwrap();
     moment().await;
     assert_eq!(created("second", 8 * MIB).await.status(), 507, "there is room for one of them");
-    assert_refused(answer(small(&server, key, id, 5 * MIB)).await, 50700, "are to come");
+    assert_refused(answer(small(&server, key, id, 5 * MIB)).await, 50700, "uploads need");
     // It has its room all the same.
     let piece = |offset: u64, bytes: u64| {
         crate::tus::Tus(&server).piece(address, offset, &vec![b'x'; bytes as usize]).bearer_auth(&server.key)
     };
     assert_eq!(answer(piece(0, 20 * MIB)).await.0, 204);
     moment().await;
-    assert_refused(answer(small(&server, key, id, 5 * MIB)).await, 50700, "are to come");
+    assert_refused(answer(small(&server, key, id, 5 * MIB)).await, 50700, "uploads need");
     assert_eq!(answer(piece(20 * MIB, 8 * MIB)).await.0, 204);
     // What was discarded needs none.
     let other = created("other", 3 * MIB).await;
     assert_eq!(other.status(), 201);
     moment().await;
-    assert_refused(answer(small(&server, key, id, 2 * MIB)).await, 50700, "are to come");
+    assert_refused(answer(small(&server, key, id, 2 * MIB)).await, 50700, "uploads need");
     let discard = crate::tus::Tus(&server).request("DELETE", other.headers()["location"].to_str().unwrap());
     assert_eq!(answer(discard.bearer_auth(&server.key)).await.0, 204);
     assert_eq!(answer(small(&server, key, id, 2 * MIB)).await.0, 200);
@@ -179,15 +179,15 @@ async fn announced_bytes_keep_nothing_from_others_before_one_comes_and_then_a_sh
         assert_eq!(answer(small(&server, key, id, 9 * MIB)).await.0, 200);
     }
     moment().await;
-    assert_refused(answer(small(&server, Some(&one), id, 9 * MIB)).await, 50700, "are to come");
+    assert_refused(answer(small(&server, Some(&one), id, 9 * MIB)).await, 50700, "uploads need");
     // A byte of each: what they keep together is half of what is left, and nobody has it all.
     for (key, address) in &addresses {
         let piece = crate::tus::Tus(&server).piece(address, 0, b"x");
         assert_eq!(answer(key.iter().fold(piece, |piece, key| piece.bearer_auth(key))).await.0, 204);
     }
     moment().await;
-    assert_refused(answer(small(&server, admin, id, 14 * MIB)).await, 50700, "are to come");
-    assert_refused(answer(small(&server, None, id, 14 * MIB)).await, 50700, "are to come");
+    assert_refused(answer(small(&server, admin, id, 14 * MIB)).await, 50700, "uploads need");
+    assert_refused(answer(small(&server, None, id, 14 * MIB)).await, 50700, "uploads need");
     assert_eq!(answer(small(&server, admin, id, 4 * MIB)).await.0, 200);
     assert_eq!(answer(small(&server, None, id, 4 * MIB)).await.0, 200);
     // A part has no sync, and keeps no more.

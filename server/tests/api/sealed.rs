@@ -41,7 +41,7 @@ async fn a_declared_full_sync_is_published_when_it_holds_exactly_what_was_declar
     assert_refused(
         (status, refusal.clone()),
         40910,
-        "1 missing (dt=2/b.parquet), 1 extra (extra.parquet), 2 different",
+        "1 missing (dt=2/b.parquet), 1 unexpected (extra.parquet), 2 different",
     );
     let data = &refusal["data"];
     assert_eq!(data["missing"], json!([{ "path": "dt=2/b.parquet", "size_bytes": 3 }]));
@@ -62,7 +62,7 @@ async fn a_declared_full_sync_is_published_when_it_holds_exactly_what_was_declar
     server.upload(1, "dt=1/a.parquet", b"one").await;
     server.upload(1, "dt=2/b.parquet", b"abc").await;
     server.upload(1, "c.parquet", b"12345").await;
-    assert_refused(server.try_end(1, json!({})).await, 40910, "1 extra (extra.parquet)");
+    assert_refused(server.try_end(1, json!({})).await, 40910, "1 unexpected (extra.parquet)");
     let files = json!({ "files": [
         { "path": "dt=1/a.parquet", "size_bytes": 3, "sha256": sha256(b"one") },
         { "path": "dt=2/b.parquet", "size_bytes": 3 },
@@ -84,7 +84,7 @@ async fn a_count_and_a_total_seal_an_incremental_sync_and_survive_a_kill() {
     server.upload(1, "a", b"one").await;
     let server = server.kill_and_restart().await;
     let refused = server.try_end(1, json!({})).await;
-    assert_refused(refused.clone(), 40910, "of 2 expected files, 1 landed; of 6 expected bytes, 3 landed");
+    assert_refused(refused.clone(), 40910, "1 of 2 expected files landed, 3 of 6 expected bytes landed");
     assert_eq!(refused.1["data"]["landed"], json!({ "files": 1, "bytes": 3 }));
     server.upload(1, "b", b"two").await;
     server.upload(1, "b", b"two").await;
@@ -104,12 +104,12 @@ async fn what_is_still_arriving_is_named_before_what_is_missing() {
     assert_refused(
         server.try_end(1, json!({ "discard_in_flight": true })).await,
         40910,
-        "of 2 expected files, 1 landed",
+        "1 of 2 expected files landed",
     );
     assert_eq!(server.sync(1).await["num_in_flight"], 1, "a refused end has discarded nothing");
     drop(half_way);
     server.eventually(async || (server.sync(1).await["num_in_flight"] == 0).then_some(())).await;
-    assert_refused(server.try_end(1, json!({})).await, 40910, "of 2 expected files, 1 landed");
+    assert_refused(server.try_end(1, json!({})).await, 40910, "1 of 2 expected files landed");
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn tens_of_thousands_of_files_are_declared_in_one_call_and_the_answer_name
 async fn a_declaration_that_does_not_hold_together_is_refused_and_starts_nothing() {
     let server = TestServer::start().await;
     let cases = [
-        (json!({}), 40000, "says nothing"),
+        (json!({}), 40000, "is empty"),
         (json!({ "files": [], "count": 0 }), 40000, "either"),
         (json!({ "files": [{ "path": "a" }] }), 40000, "size_bytes"),
         (json!({ "files": [{ "path": "../a", "size_bytes": 1 }] }), 40001, "upward"),
@@ -147,7 +147,7 @@ async fn a_declaration_that_does_not_hold_together_is_refused_and_starts_nothing
     assert!(server.rows("/api/ingestion/file/sync/list").await.is_empty());
     let id = server.start_sync("/data/t", "FullSync").await;
     assert_eq!(answer(server.get(&format!("{EXPECT}?sync_id={id}"))).await, (200, Value::Null));
-    assert_refused(answer(server.get(&format!("{EXPECT}?sync_id=9"))).await, 40401, "no sync 9");
+    assert_refused(answer(server.get(&format!("{EXPECT}?sync_id=9"))).await, 40401, "sync 9 not found");
     let too_long = server.client.post(format!("{}{EXPECT}", server.url)).body(vec![b' '; (32 << 20) + 1]);
     assert_refused(answer(too_long).await, 41300, "larger");
     let reader = server.new_key(&["--role", "read"]);

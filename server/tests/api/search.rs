@@ -58,7 +58,7 @@ async fn datasets_are_found_by_parts_of_their_path_and_syncs_by_number_name_or_p
 #[tokio::test]
 async fn a_search_shows_what_the_key_may_see() {
     let server = lake().await;
-    assert_refused(answer(server.get(&format!("{SEARCH}?q=orders"))).await, 40100, "no key");
+    assert_refused(answer(server.get(&format!("{SEARCH}?q=orders"))).await, 40100, "a key is required");
     let narrow = server.new_key(&["--role", "read", "--path-prefix", "/data/db"]);
     assert_eq!(found(&server, &narrow, "q=orders").await, (vec!["/data/db/orders".to_owned()], vec![2]));
     assert_eq!(found(&server, &narrow, "q=or").await, (vec!["/data/db/orders".to_owned()], vec![2]));

@@ -215,7 +215,7 @@ async fn whoever_guesses_keys_has_to_wait_and_fills_no_disk() {
         assert!((1..=60).contains(&wait) && !shown.headers().contains_key("set-cookie"));
         assert_eq!(location(&shown), format!("/sign-in?error=42902&next={next}"));
         let page = server.get(&location(&shown)).send().await.unwrap().text().await.unwrap();
-        assert!(page.contains("Too many wrong keys came from your address"), "{page}");
+        assert!(page.contains("Too many failed sign-ins from your address"), "{page}");
     }
     // Whoever has a right one is not locked out by others of the same address.
     assert!(guess(&server.key).await.headers().contains_key("set-cookie"));

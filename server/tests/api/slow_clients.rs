@@ -116,7 +116,7 @@ async fn a_body_of_which_nothing_more_comes_ends_on_every_route() {
         let answer = read_to_end(&mut stream);
         let answer = answer.strip_prefix("HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(&answer);
         assert!(answer.starts_with("HTTP/1.1 4"), "{kind}: {answer:?}");
-        assert!(answer.contains("nothing came for 300ms") || kind == "trailers", "{kind}: {answer:?}");
+        assert!(answer.contains("no data for 300ms") || kind == "trailers", "{kind}: {answer:?}");
     }
 }
 

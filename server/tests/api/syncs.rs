@@ -48,11 +48,11 @@ async fn a_malformed_request_is_refused_with_what_is_wrong() {
         let (status, body) = answer(server.get(&format!("/api/ingestion/file/sync/list?{query}"))).await;
         assert_eq!((status, body["code"].as_u64()), (400, Some(40000)), "{query}: {body}");
     }
-    assert_refused(answer(server.get("/api/ingestion/file/sync/7")).await, 40401, "no sync 7");
+    assert_refused(answer(server.get("/api/ingestion/file/sync/7")).await, 40401, "sync 7 not found");
     assert_refused(answer(server.get("/api/ingestion/file/sync/seven")).await, 40000, "whole number");
     for nowhere in ["/api/ingestion/nowhere", "/api", "/api/", "/api/lake/nowhere?a=b", "/api/nowhere/"] {
-        assert_refused(answer(server.get(nowhere)).await, 40400, "nothing");
-        assert_refused(answer(server.post(nowhere, &json!({}))).await, 40400, "nothing");
+        assert_refused(answer(server.get(nowhere)).await, 40400, "not found");
+        assert_refused(answer(server.post(nowhere, &json!({}))).await, 40400, "not found");
     }
     assert_refused(answer(server.get(start)).await, 40500, "POST");
     assert!(server.rows("/api/ingestion/file/sync/list").await.is_empty());

@@ -32,7 +32,7 @@ async fn a_replaced_dataset_comes_back_with_one_act_and_the_newer_one_takes_its_
     assert_eq!(server.file_names("data/t"), ["old.csv"]);
     let trash = server.rows("/api/lake/trash").await;
     assert_eq!((trash.len(), &trash[0]["reason"], &trash[0]["trashed_by"]), (1, &json!("Restored"), &json!("test")));
-    assert_refused(restore(&server, id).await, 40402, "restored already");
+    assert_refused(restore(&server, id).await, 40402, "restored or deleted");
     assert_eq!(restore(&server, first_id(&server).await).await.0, 200);
     assert_eq!(server.file_names("data/t"), ["new.csv"]);
 }
@@ -81,11 +81,11 @@ async fn restoring_needs_a_key_that_may_write_there() {
     publish(&server, "new.csv", b"new").await;
     let id = first_id(&server).await;
     let refused = answer(server.post("/api/lake/trash/restore", &json!({ "trash_id": id }))).await;
-    assert_refused(refused, 40100, "no key");
+    assert_refused(refused, 40100, "a key is required");
     let other = server.new_key(&["--path-prefix", "/other"]);
     let body = json!({ "trash_id": id, "api_key": other });
-    assert_refused(answer(server.post("/api/lake/trash/restore", &body)).await, 40402, "no trash");
-    assert_refused(restore(&server, 99).await, 40402, "trash 99");
+    assert_refused(answer(server.post("/api/lake/trash/restore", &body)).await, 40402, "not found");
+    assert_refused(restore(&server, 99).await, 40402, "trash item 99");
 }
 
 #[tokio::test]

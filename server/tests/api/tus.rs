@@ -197,8 +197,8 @@ async fn the_sync_and_the_path_come_by_metadata_or_by_the_address_and_folders_ar
     }
     assert_refused(create("", &[sync, ("name", "a"), ("path", "/data")]).await, 40001, "outside");
     assert_refused(create("", &[sync]).await, 40001, "no name");
-    assert_refused(create("", &[("name", "a")]).await, 40000, "no sync is named");
-    assert_refused(create("?sync_id=99", &[("name", "a")]).await, 40401, "no sync 99");
+    assert_refused(create("", &[("name", "a")]).await, 40000, "the sync_id is missing");
+    assert_refused(create("?sync_id=99", &[("name", "a")]).await, 40401, "sync 99 not found");
     let malformed =
         tus.request("POST", "/api/lake/files").header("Upload-Length", 1).header("Upload-Metadata", "name !");
     assert_refused(answer(malformed).await, 40000, "base64");
@@ -230,7 +230,7 @@ async fn an_upload_is_gone_on_with_after_its_connection_broke_and_after_kills() 
     assert_eq!(server.history("").await[0]["sync_status"], json!("Syncing"));
     assert_eq!(server.sync(id).await["num_in_flight"], 1);
     // Behind that, nothing is believed.
-    assert_refused(answer(tus.piece(&address, kept + 1, b"x")).await, 40907, &format!("at the byte {kept}"));
+    assert_refused(answer(tus.piece(&address, kept + 1, b"x")).await, 40907, &format!("expected {kept}"));
     let rest = &content[kept as usize..];
     assert_eq!(tus.append(&address, kept, rest).await, (204, Some(content.len() as u64)));
     assert_landed(&server, "large.csv", &content).await;
@@ -329,9 +329,9 @@ async fn who_may_not_upload_may_not_go_on_with_an_upload_either() {
     let (reader, elsewhere) = (server.new_key(&["--role", "read"]), server.new_key(&["--path-prefix", "/other"]));
     let writer = server.new_key(&["--path-prefix", "/data"]);
     let creation = |key: &str| tus.creation(id, "a").header("Upload-Length", 5).bearer_auth(key);
-    assert_refused(answer(tus.creation(id, "a").header("Upload-Length", 5)).await, 40100, "no key");
+    assert_refused(answer(tus.creation(id, "a").header("Upload-Length", 5)).await, 40100, "a key is required");
     assert_refused(answer(creation(&reader)).await, 40300, "read");
-    assert_refused(answer(creation(&elsewhere)).await, 40401, "no sync");
+    assert_refused(answer(creation(&elsewhere)).await, 40401, "not found");
     let created = creation(&writer).send().await.unwrap();
     let address = header(&created, "location").unwrap();
     for (key, status) in [("", 401), (&*reader, 403), (&*elsewhere, 404), ("lks_unknown", 401)] {
@@ -373,11 +373,11 @@ async fn what_is_not_tus_is_told_what_is() {
     }
     let without = tus.request("PATCH", &address).header("Content-Type", PIECE).body("x");
     assert_refused(answer(without).await, 40000, "Upload-Offset");
-    assert_refused(answer(piece("7")).await, 40907, "at the byte 0, not at 7");
+    assert_refused(answer(piece("7")).await, 40907, "expected 0, got 7");
     assert_refused(answer(tus.piece(&address, 0, b"eleven bytes")).await, 40004, "12 bytes");
     assert_eq!(tus.offset(&address).await, 0, "it was refused before a byte was taken");
     for unknown in ["/api/lake/files/x", "/api/lake/files/00000000000000000000000000000000"] {
-        assert_refused(answer(tus.piece(unknown, 0, b"x")).await, 40404, "begin a new one");
+        assert_refused(answer(tus.piece(unknown, 0, b"x")).await, 40404, "start a new one");
     }
     let large = tus.creation(id, "large").header("Upload-Length", 1_000_001);
     assert_refused(answer(large).await, 41300, "1000000 bytes");
@@ -411,13 +411,13 @@ async fn a_check_knows_unfinished_uploads_and_finds_those_whose_bytes_are_gone()
     let whole = std::fs::read(&partial).unwrap();
     std::fs::write(&partial, &whole[..3]).unwrap();
     let (code, said) = check(&[]);
-    assert!(code == 1 && said.contains("nobody can go on with"), "{said}");
+    assert!(code == 1 && said.contains("cannot be resumed"), "{said}");
     let (code, said) = check(&["--repair"]);
     assert!(code == 0 && said.contains("[repaired]"), "{said}");
     assert_eq!(check(&[]), (0, String::new()));
     let server = stopped.start().await;
     assert_eq!(Tus(&server).head(&address).await.status(), 410);
     let row = &server.history("").await[0];
-    assert!(row["message"].as_str().unwrap().contains("gone"), "{row}");
+    assert!(row["message"].as_str().unwrap().contains("missing"), "{row}");
     server.end_sync(id).await;
 }

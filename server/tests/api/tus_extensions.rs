@@ -97,7 +97,7 @@ async fn a_length_may_be_told_later() {
     let head = tus.head(&address).await;
     assert_eq!((header(&head, "upload-defer-length").as_deref(), header(&head, "upload-length")), (Some("1"), None));
     let too_short = tus.piece(&address, 5, b"").header("Upload-Length", 4);
-    assert_refused(answer(too_short).await, 40004, "5 have come");
+    assert_refused(answer(too_short).await, 40004, "5 have been received");
     let told = tus.piece(&address, 5, b", ").header("Upload-Length", 11).send().await.unwrap();
     assert_eq!((told.status().as_u16(), offset_of(&told)), (204, Some(7)));
     let server_side = tus.head(&address).await;
@@ -120,7 +120,7 @@ async fn a_length_may_be_told_later() {
     let neither = tus.creation(id, "c");
     assert_refused(answer(neither).await, 40000, "Upload-Length is missing");
     let both = tus.creation(id, "c").header("Upload-Length", 1).header("Upload-Defer-Length", "1");
-    assert_refused(answer(both).await, 40000, "exclude each other");
+    assert_refused(answer(both).await, 40000, "are both present");
     let two = tus.creation(id, "c").header("Upload-Defer-Length", "2");
     assert_refused(answer(two).await, 40000, "is 1");
 }
@@ -235,7 +235,7 @@ async fn parts_are_joined_in_order_and_asking_twice_lands_once() {
     let head = tus.head(&address).await;
     assert_eq!(header(&head, "upload-concat").unwrap(), format!("final;{first} {second}"));
     assert_eq!(header(&head, "upload-length").unwrap(), "5000000");
-    assert_refused(answer(tus.piece(&address, 5_000_000, b"x")).await, 40303, "joined of parts");
+    assert_refused(answer(tus.piece(&address, 5_000_000, b"x")).await, 40303, "joined from parts");
 
     // The answer was lost; parts that were joined stay whole to whoever asks.
     let server = server.kill_and_restart().await;
@@ -246,7 +246,7 @@ async fn parts_are_joined_in_order_and_asking_twice_lands_once() {
     assert_eq!((again.status().as_u16(), header(&again, "location").unwrap()), (201, address));
     assert_landed(&server, "joined", &content).await;
     let other = tus.creation(id, "other").header("Upload-Concat", format!("final;{second} {first}"));
-    assert_refused(answer(other).await, 40404, "no resumable upload");
+    assert_refused(answer(other).await, 40404, "not found");
 }
 
 #[tokio::test]
@@ -258,11 +258,11 @@ async fn only_whole_parts_are_joined() {
     let begun = tus.request("POST", "/api/lake/files").header("Upload-Concat", "partial").header("Upload-Length", 5);
     let begun = header(&begun.send().await.unwrap(), "location").unwrap();
     assert_eq!(tus.append(&begun, 0, b"he").await, (204, Some(2)));
-    assert_refused(join(&begun).await, 40909, "not whole yet");
+    assert_refused(join(&begun).await, 40909, "is incomplete");
     assert_refused(join("/api/lake/files/nothing").await, 40404, "nothing");
     assert_refused(join("").await, 40000, "Upload-Concat");
     let whole = tus.create(id, "whole", 5).await;
-    assert_refused(join(&whole).await, 40000, "no part");
+    assert_refused(join(&whole).await, 40000, "not a part");
     assert_eq!(tus.append(&begun, 2, b"llo").await, (204, Some(5)));
     let (status, _) = join(&format!("{begun} {begun}")).await;
     assert_eq!(status, 201);

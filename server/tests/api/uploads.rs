@@ -117,13 +117,13 @@ async fn what_is_not_an_upload_is_refused_with_how_to_send_one() {
     let no_boundary = upload(&query).header("content-type", "multipart/form-data").body("x");
     assert_refused(answer(no_boundary).await, 41500, "boundary");
     let no_file = upload(&query).multipart(reqwest::multipart::Form::new().text("name", "x"));
-    assert_refused(answer(no_file).await, 40000, "holds no file");
+    assert_refused(answer(no_file).await, 40000, "has no file");
     let no_name = upload(&query).multipart(reqwest::multipart::Form::new().text("file", "x"));
     assert_refused(answer(no_name).await, 40001, "has no name");
     let file: &[(&str, &[u8])] = &[("a", b"x")];
     assert_refused(server.try_upload("", file).await, 40000, "sync_id is missing");
     assert_refused(server.try_upload("sync_id=one", file).await, 40000, "whole number");
-    assert_refused(server.try_upload("sync_id=99", file).await, 40401, "no sync 99");
+    assert_refused(server.try_upload("sync_id=99", file).await, 40401, "sync 99 not found");
     let malformed = upload(&query).header("content-type", "multipart/form-data; boundary=b").body("no boundary here");
     let (status, body) = answer(malformed).await;
     assert_eq!((status, body["code"].as_u64()), (400, Some(40002)), "{body}");
@@ -182,7 +182,7 @@ async fn a_client_that_sends_nothing_more_fails_in_time() {
     let id = server.start_sync("/data/t", "IncrementalSync").await;
     let _connection = begin_upload(&server, id, "half.csv");
     let row = server.eventually(async || server.history("status=Failed").await.first().cloned()).await;
-    assert!(row["message"].as_str().unwrap().contains("nothing came"), "{row}");
+    assert!(row["message"].as_str().unwrap().contains("no data for"), "{row}");
 }
 
 #[tokio::test]

@@ -320,7 +320,7 @@ async fn a_digest_behind_a_body_is_refused_whether_it_was_announced_or_not() {
         let trailer = format!("X-Time: 1\r\n{field}: x\r\n");
         for said in [in_chunks(&server, &put, "0123456789", &trailer), in_chunks(&server, &post, &form, &trailer)] {
             assert!(said.starts_with("HTTP/1.1 400 ") && said.contains("40000"), "{field}: {said}");
-            assert!(said.contains(&field.to_lowercase()) && said.contains("head of the request"), "{said}");
+            assert!(said.contains(&field.to_lowercase()) && said.contains("header of the request"), "{said}");
         }
     }
     assert_eq!(server.file_names("data/t"), [""; 0]);

@@ -59,7 +59,7 @@ async fn a_push_goes_on_when_the_server_was_killed_and_is_back() {
     gate.lead_to(&server.url);
     gate.open();
     let ended = ended(push);
-    ended.assert(0, "trying again").assert(0, "answers again");
+    ended.assert(0, "retrying").assert(0, "reachable again");
     let report = ended.json();
     assert_eq!((&report["outcome"], &report["found"]["files"]), (&json!("published"), &json!(52)));
     assert_eq!(server.files("data/t"), machine.files("export"));
@@ -75,12 +75,12 @@ async fn an_interrupted_push_goes_on_by_the_same_command_and_sends_the_rest_only
     let (gate, push) = half_way(&server, &mut machine).await;
     signal(&push, "INT");
     let interrupted = ended(push);
-    interrupted.assert(130, "the same command goes on").assert(130, "--resume 1");
+    interrupted.assert(130, "run the same command again").assert(130, "--resume 1");
     assert_eq!((&interrupted.json()["outcome"], &interrupted.json()["sync_id"]), (&json!("interrupted"), &json!(1)));
     let before = gate.passed();
     gate.open();
     let ended = machine.run(&["push", "export", T, "--full", "--json"]);
-    ended.assert(0, "going on with sync 1");
+    ended.assert(0, "resuming sync 1");
     let report = ended.json();
     assert_eq!(
         (&report["sync_id"], &report["resumed"], &report["outcome"]),
@@ -104,7 +104,7 @@ async fn a_push_that_was_killed_is_started_over_when_that_is_asked_for() {
     push.wait().unwrap();
     gate.open();
     let ended = machine.run(&["push", "export", T, "--full", "--start-over", "--json"]);
-    ended.assert(0, "sync 1, which was left open, is aborted");
+    ended.assert(0, "aborted sync 1, which was left open");
     assert_eq!((&ended.json()["sync_id"], &ended.json()["sent"]["files"]), (&json!(2), &json!(52)));
     assert_eq!(server.sync(1).await["sync_status"], "Failed");
     assert_eq!(server.files("data/t"), machine.files("export"));
@@ -118,11 +118,11 @@ async fn a_sync_that_was_aborted_meanwhile_is_not_gone_on_with() {
     mixed_folder(&machine);
     let (gate, push) = half_way(&server, &mut machine).await;
     signal(&push, "TERM");
-    ended(push).assert(130, "sync 1 is left as it is");
+    ended(push).assert(130, "sync 1 is still open");
     assert_eq!(server.try_abort(1).await.0, 200);
     gate.open();
     let ended = machine.run(&["push", "export", T, "--full", "--json"]);
-    ended.assert(0, "has ended since");
+    ended.assert(0, "has ended (");
     assert_eq!(ended.json()["sync_id"], 2);
     assert_eq!(server.files("data/t"), machine.files("export"));
 }

@@ -214,7 +214,7 @@ async fn lists_and_answers_without_an_end_are_refused() {
     };
     let more = serde_json::to_string(&vec![entry("ok", true); 1001]).unwrap();
     let hostile = Hostile::new(move |_| ok(&more));
-    refused(&mut machine, &hostile, &["ls", "/d"], "more entries than it was asked for");
+    refused(&mut machine, &hostile, &["ls", "/d"], "more entries than requested");
     let hostile = Hostile::new(|_| {
         let mut endless = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
         for _ in 0..80 {
@@ -224,7 +224,7 @@ async fn lists_and_answers_without_an_end_are_refused() {
         }
         endless
     });
-    refused(&mut machine, &hostile, &["status"], "an answer of more than");
+    refused(&mut machine, &hostile, &["status"], "a response larger than");
     assert_eq!(hostile.heads().len(), 1, "it is not asked again");
     // Bytes that nobody has asked for: the file would be as long as the server pleases.
     let hostile = Hostile::new(|head| {
@@ -233,7 +233,7 @@ async fn lists_and_answers_without_an_end_are_refused() {
         }
         answer("206 Partial Content", "Content-Range: bytes 9999999999999-9999999999999/10000000000000\r\n", "x")
     });
-    refused(&mut machine, &hostile, &["get", "/d/x"], "was asked for it from 0 on");
+    refused(&mut machine, &hostile, &["get", "/d/x"], "not from 0 as requested");
     assert!(parts(&machine.path("")).is_empty());
 }
 
@@ -250,7 +250,7 @@ async fn a_redirect_is_not_followed_and_the_key_goes_nowhere_else() {
         machine.server = hostile.url();
         for arguments in [&["ls", "/"][..], &["get", "/d/x"], &["status"], &["push", "export", "/d", "--incremental"]] {
             let ended = machine.run(&[arguments, &["--retry-for", "20s"]].concat());
-            ended.assert(3, "name that as the --server");
+            ended.assert(3, "use that as the --server");
             assert!(!ended.stderr.contains('\u{9b}'));
         }
         assert!(hostile.heads().iter().all(|head| head.contains("authorization: Bearer")), "{:?}", hostile.heads());

@@ -133,12 +133,12 @@ async fn a_manifest_is_compared_before_anything_is_sent() {
     machine.write("SUMS", sums.as_bytes());
     let push = ["push", "export", T, "--full", "--expect", "SUMS"];
     machine.write("export/extra.csv", b"x");
-    machine.run(&push).assert(1, "extra.csv: the manifest does not name it");
+    machine.run(&push).assert(1, "extra.csv: not listed in the manifest");
     std::fs::remove_file(machine.path("export/extra.csv")).unwrap();
     machine.write("export/a.csv", b"A.csv");
     machine.run(&push).assert(1, "a.csv: its SHA-256 is");
     std::fs::remove_file(machine.path("export/a.csv")).unwrap();
-    machine.run(&push).assert(1, "a.csv: the manifest names it");
+    machine.run(&push).assert(1, "a.csv: listed in the manifest");
     assert!(server.rows("/api/ingestion/file/sync/list").await.is_empty(), "no sync was started");
     machine.write("export/a.csv", b"a.csv");
     machine.run(&push).assert(0, "is published");
@@ -164,7 +164,7 @@ async fn an_empty_folder_does_not_empty_the_dataset_unless_that_is_confirmed() {
     small_folder(&machine);
     machine.push(&["export", T, "--full"]);
     std::fs::create_dir(machine.path("empty")).unwrap();
-    machine.run(&["push", "empty", T, "--full"]).assert(1, "no file to send");
+    machine.run(&["push", "empty", T, "--full"]).assert(1, "no files to send");
     machine.run(&["push", "empty", T, "--incremental"]).assert(0, "nothing to send");
     assert_eq!(server.file_names("data/t").len(), 5);
     assert_eq!(machine.push(&["empty", T, "--full", "--confirm"])["outcome"], "published");
@@ -217,7 +217,7 @@ async fn what_was_sent_before_and_is_gone_since_is_not_published() {
     machine.write("part/b", b"b");
     machine.push(&["part", T, "--full", "--keep-open"]);
     std::fs::remove_file(machine.path("part/b")).unwrap();
-    machine.run(&["push", "part", T, "--full"]).assert(3, "1 extra (b)").assert(3, "--start-over begins anew");
+    machine.run(&["push", "part", T, "--full"]).assert(3, "1 unexpected (b)").assert(3, "use --start-over");
     assert!(server.file_names("data/t").is_empty());
     assert_eq!(machine.push(&["part", T, "--full", "--start-over"])["sync_id"], 2);
     assert_eq!(server.file_names("data/t"), ["a"]);
@@ -243,11 +243,11 @@ async fn exit_codes_tell_a_script_what_it_needs() {
     let key = std::mem::replace(&mut machine.key, server.new_key(&["--role", "read"]));
     machine.run(&["push", "export", T, "--full"]).assert(3, "role");
     machine.key = "lks_wrong".into();
-    machine.run(&["push", "export", T, "--full"]).assert(3, "not known here");
+    machine.run(&["push", "export", T, "--full"]).assert(3, "unknown or revoked");
     machine.key = key;
     machine.push(&["export", T, "--full"]);
     machine.server = "http://127.0.0.1:1".into();
-    machine.run(&["push", "export", T, "--full", "--retry-for", "0s"]).assert(5, "cannot be reached");
+    machine.run(&["push", "export", T, "--full", "--retry-for", "0s"]).assert(5, "cannot reach");
     let ended = machine.run(&["push", "export", T, "--full", "--retry-for", "0s", "--json"]);
     assert_eq!((&ended.json()["exit_code"], &ended.json()["outcome"]), (&json!(5), &json!("failed")));
 }
@@ -297,7 +297,7 @@ async fn files_that_cannot_be_sent_are_left_out_when_that_is_asked_for() {
     assert_eq!(server.sync(1).await["sync_status"], "Finished");
     // A full sync without them would take them from the dataset.
     let ended = machine.run(&["push", "export", "/data/u", "--full", "--skip-unreadable"]);
-    ended.assert(1, "sent       5 files").assert(1, "is open and not ended");
+    ended.assert(1, "sent       5 files").assert(1, "is still open");
     assert!(server.file_names("data/u").is_empty());
     std::fs::remove_file(machine.path("export/bad\u{1b}[2J.csv")).unwrap();
     assert_eq!(machine.push(&["export", "/data/u", "--full"])["outcome"], "published");

@@ -26,7 +26,7 @@ async fn status_shows_the_latest_syncs_or_one() {
     let lines = machine.run(&["status", "--json", "--path", T]).stdout;
     assert_eq!(lines.lines().count(), 1);
     machine.run(&["status", "1"]).assert(0, "FullSync to /data/t, Finished").assert(0, "2 landed");
-    machine.run(&["status", "99"]).assert(3, "no sync 99");
+    machine.run(&["status", "99"]).assert(3, "sync 99 not found");
     let follow = machine.begin(&["status", &open.to_string(), "--follow", "--json"]);
     server.try_abort(open).await;
     let output = follow.wait_with_output().unwrap();
@@ -60,7 +60,7 @@ async fn get_fetches_a_file_a_folder_or_to_standard_output() {
     assert_eq!((&report["files"], &report["unchanged"]), (&json!(1), &json!(1)));
     assert_eq!(machine.files("copy"), machine.files("export"));
     machine.run(&["get", "/data/t/nothing"]).assert(3, "/data/t/nothing");
-    machine.run(&["get", T, "-"]).assert(2, "one file");
+    machine.run(&["get", T, "-"]).assert(2, "a single file");
     assert!(!machine.path("nothing").exists());
 }
 

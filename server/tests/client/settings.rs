@@ -24,7 +24,7 @@ async fn server_and_key_come_from_the_config_file() {
     assert_eq!((quiet.code, quiet.stderr.as_str()), (0, ""));
     // Another server does not get it.
     let other = TestServer::start_with(&["--auth", "required"]).await;
-    run(&machine, &["status", "--server", &other.url]).assert(3, "is not sent to").assert(3, "no key");
+    run(&machine, &["status", "--server", &other.url]).assert(3, "is not sent to").assert(3, "a key is required");
     machine.write(".config/lakeshore/config.toml", b"sever = 1\n");
     run(&machine, &["status"]).assert(2, "line 1");
 }

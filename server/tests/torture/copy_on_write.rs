@@ -169,7 +169,7 @@ async fn outlive_full_disks(options: &[&str], mebibytes: u64) {
 async fn read_and_purge(server: TestServer, id: u64, ballast: &mut Ballast) -> TestServer {
     let query = format!("sync_id={id}");
     let large = vec![b'y'; 3 << 20];
-    assert_refused(server.try_upload(&query, &[("more", &large)]).await, 50700, "make space");
+    assert_refused(server.try_upload(&query, &[("more", &large)]).await, 50700, "free up space");
     let read_all = async |server: &TestServer| {
         for path in ["/api/ingestion/file/sync/list", "/api/lake/trash", "/", "/healthz"] {
             assert_eq!(server.get(path).send().await.unwrap().status(), 200, "{path} {}", server.stderr());
@@ -216,7 +216,7 @@ async fn start_without_a_reserve(server: TestServer, id: u64, ballast: &mut Ball
         }
         // Not even the log can be made safe: that is said, with the remedy.
         Err(ended) => {
-            assert!(ended.said.contains("make space") && !ended.was_killed, "{}", ended.said);
+            assert!(ended.said.contains("free up space") && !ended.was_killed, "{}", ended.said);
             ballast.shrink(24 << 20);
             stopped.start().await
         }

@@ -41,7 +41,7 @@ impl<'a> Evening<'a> {
 
     fn judge(&mut self, (status, body): (u16, Value)) -> bool {
         if status != 200 {
-            assert_refused((status, body), 50700, "make space");
+            assert_refused((status, body), 50700, "free up space");
             self.refused += 1;
         }
         status == 200
@@ -110,7 +110,7 @@ async fn fill_again_and_again(of: &str, limits: &str, free_bytes: impl Iterator<
         evening.end().await;
         for row in server.history("status=Failed&size=1000").await {
             let message = row["message"].as_str().unwrap();
-            assert!(message.contains("make space") || message.contains("discarded"), "{row}");
+            assert!(message.contains("free up space") || message.contains("discarded"), "{row}");
         }
         server = server.kill_and_restart().await;
         verifier.verify(&server, &ledger).await;
@@ -161,8 +161,8 @@ async fn a_lake_without_room_for_another_name_refuses_and_goes_on() {
     assert!(made < fillers.len());
     // Neither a partial nor a slot of the trash can be made.
     let refused = server.try_upload(&format!("sync_id={next}"), &[("part-1", b"new")]).await;
-    assert_refused(refused, 50700, "make space");
-    assert_refused(server.try_end(next, json!({})).await, 50700, "make space");
+    assert_refused(refused, 50700, "free up space");
+    assert_refused(server.try_end(next, json!({})).await, 50700, "free up space");
     assert_eq!(server.files("full")["part-0"], b"old");
     assert_eq!(server.sync(next).await["sync_status"], "Syncing");
     for filler in &fillers[..made] {
@@ -190,7 +190,7 @@ async fn a_server_starts_on_a_full_disk_after_a_kill_and_after_a_stop() {
     let mut server = server.kill_and_restart().await;
     // The start may have given back what the log of the database held.
     disk.fill(0);
-    assert_refused(server.try_upload(&format!("sync_id={id}"), &[("b.csv", b"two")]).await, 50700, "make space");
+    assert_refused(server.try_upload(&format!("sync_id={id}"), &[("b.csv", b"two")]).await, 50700, "free up space");
     assert_eq!(server.history("status=Finished").await.len(), 1, "reading goes on");
     assert_eq!(server.stop(), Some(0));
     let server = stopped.start().await;
@@ -229,7 +229,7 @@ async fn a_server_starts_on_a_disk_without_a_byte_or_an_inode_left_and_people_em
         // The start may have given back what the log of the database held.
         disk.fill(0);
         let refused = server.try_upload(&format!("sync_id={id}"), &[("b.csv", b"1")]).await;
-        assert_refused(refused, 50700, "make space");
+        assert_refused(refused, 50700, "free up space");
         let server = server.kill_and_restart().await;
         assert_eq!(server.rows("/api/lake/trash").await.len(), 1);
         let body = json!({ "all": true, "api_key": server.key });

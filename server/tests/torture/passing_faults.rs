@@ -148,7 +148,7 @@ async fn connections_are_as_many_as_there_are_descriptors_for_which_a_start_says
         assert!(said.contains("ulimit -n") && said.contains(&too_few.to_string()), "{said}");
     }
     let server = with_descriptors(128).await.unwrap();
-    assert!(server.stderr().contains("--max-connections) 16 are served"), "{}", server.stderr());
+    assert!(server.stderr().contains("only 16 connections are served"), "{}", server.stderr());
     let id = server.start_sync("/d", "IncrementalSync").await;
     let uploads = (0..200).map(async |n| {
         let bytes: &[u8] = if n % 2 == 0 { b"small" } else { &LARGE };

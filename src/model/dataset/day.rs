@@ -88,7 +88,7 @@ impl TryFrom<String> for Day {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        Self::parse(&text).ok_or_else(|| format!("{text:?} is no day; write it as 2026-11-24"))
+        Self::parse(&text).ok_or_else(|| format!("{text:?} is not a date; write it as 2026-11-24"))
     }
 }
 

@@ -81,16 +81,12 @@ impl TryFrom<String> for Every {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RhythmError {
     #[error(
-        "{0:?} is not how often something can be expected; use \"day\", \"weekday\", or \"12h\", \"8h\", \"6h\", \"4h\", \"3h\", \"2h\", \"1h\""
+        "{0:?} is not a frequency; use \"day\", \"weekday\", or \"12h\", \"8h\", \"6h\", \"4h\", \"3h\", \"2h\", \"1h\""
     )]
     Every(String),
-    #[error(
-        "{0:?} is no time to be there by; write hours and minutes, by quarters of an hour, such as \"07:00\" or \"07:15\""
-    )]
+    #[error("{0:?} is not a due time; write hours and minutes in steps of 15 minutes, such as \"07:00\" or \"07:15\"")]
     By(String),
-    #[error(
-        "the time to be there by, {by}, is behind the end of a period of {hours} h; it counts from the beginning of each period"
-    )]
+    #[error("the due time {by} is after the end of the {hours} h period; it counts from the start of each period")]
     Beyond { by: String, hours: u16 },
 }
 

@@ -272,13 +272,13 @@ impl SchemaDifference {
             retyped.iter().map(|column| format!("{} {}, now {}", column.name, column.old_type, column.new_type)),
         );
         if self.num_retyped > retyped.len() as u64 {
-            parts.push(format!("{} more of another type", self.num_retyped - retyped.len() as u64));
+            parts.push(format!("{} more changed type", self.num_retyped - retyped.len() as u64));
         }
         if let Some((old, new)) = self.omitted {
-            parts.push(format!("{new} columns beyond those that are kept, where there were {old}"));
+            parts.push(format!("{new} columns beyond those recorded, before {old}"));
         }
         if self.is_reordered {
-            parts.push("the columns in another order".to_owned());
+            parts.push("the columns are in another order".to_owned());
         }
         parts.join("; ")
     }

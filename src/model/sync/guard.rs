@@ -17,9 +17,9 @@ impl Fraction {
 
     /// Such as `0.5`; finer than a millionth is rounded.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let number: f64 = text.parse().map_err(|_| format!("{text:?} is no number; write it like 0.5"))?;
+        let number: f64 = text.parse().map_err(|_| format!("{text:?} is not a number; write one such as 0.5"))?;
         if !(0.0..=1.0).contains(&number) {
-            return Err(format!("{text} is not between 0 and 1"));
+            return Err(format!("{text} is not between 0 and 1; write one such as 0.5"));
         }
         // Between 0 and a million, so nothing is cut off.
         Ok(Self((number * f64::from(WHOLE)).round() as u32))
@@ -48,7 +48,7 @@ impl Share {
         let Some((fraction, bytes)) = text.split_once('@') else {
             return Ok(Self { fraction: Fraction::parse(text)?, dataset_bytes_min: None });
         };
-        let bytes: ByteSize = bytes.parse().map_err(|_| format!("{bytes:?} is no size; write it like 16MiB"))?;
+        let bytes: ByteSize = bytes.parse().map_err(|_| format!("{bytes:?} is not a size; write one such as 16MiB"))?;
         Ok(Self { fraction: Fraction::parse(fraction)?, dataset_bytes_min: Some(bytes.as_u64()) })
     }
 

@@ -47,7 +47,9 @@ fn unquoted(rest: &str) -> Option<String> {
 }
 
 fn invalid(reason: &str) -> Error {
-    Error::Invalid(format!("the Idempotency-Key is none: {reason}; send a random one, for example a UUID in quotes"))
+    Error::Invalid(format!(
+        "the Idempotency-Key is not valid: {reason}; send a random one, for example a UUID in quotes"
+    ))
 }
 
 /// SHA-256 of what was asked for: tells the same call from another one under the same key.

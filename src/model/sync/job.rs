@@ -137,7 +137,7 @@ impl Closing {
     pub fn discard_message(&self, sync_id: SyncId) -> String {
         match self {
             Self::Abort { reason: TrashReason::Superseded, message, .. } => {
-                format!("the upload was discarded, because sync {sync_id} was {message}; send it in a new sync")
+                format!("the upload was discarded because sync {sync_id} was {message}; send it in a new sync")
             }
             _ => Error::Discarded(sync_id).to_string(),
         }

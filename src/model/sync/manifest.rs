@@ -57,13 +57,13 @@ impl Expected {
         let invalid = |text: String| Err(Error::Invalid(text));
         match (self.files, self.count, self.size_bytes) {
             (Some(files), None, None) => declared(dataset, files).map(|files| Declaration::Files(Arc::new(files))),
-            (Some(_), ..) => invalid("\"expected\" names files and totals; send either \"files\", or \"count\" and \"size_bytes\"".into()),
+            (Some(_), ..) => invalid("\"expected\" has both files and totals; send either \"files\", or \"count\" and \"size_bytes\"".into()),
             (None, None, None) => invalid(
-                "\"expected\" says nothing; send \"files\": [{\"path\": …, \"size_bytes\": …}], or \"count\" and \"size_bytes\"".into(),
+                "\"expected\" is empty; send \"files\": [{\"path\": …, \"size_bytes\": …}], or \"count\" and \"size_bytes\"".into(),
             ),
             (None, count, size_bytes) => {
                 if count.max(size_bytes).is_some_and(|number| i64::try_from(number).is_err()) {
-                    return invalid(format!("\"expected\" holds a number beyond {}", i64::MAX));
+                    return invalid(format!("\"expected\" has a number larger than {}; send a smaller one", i64::MAX));
                 }
                 Ok(Declaration::Totals { count, size_bytes })
             }
@@ -74,7 +74,7 @@ impl Expected {
 fn declared(dataset: &LakePath, files: Vec<FileOfBatch>) -> Result<Vec<DeclaredFile>, Error> {
     if files.len() > EXPECTED_FILES_MAX {
         return Err(Error::Invalid(format!(
-            "\"expected\" names more than {EXPECTED_FILES_MAX} files, the most that may be named; send \"count\" and \"size_bytes\" instead, or several syncs"
+            "\"expected\" lists more than {EXPECTED_FILES_MAX} files, the maximum; send \"count\" and \"size_bytes\" instead, or several syncs"
         )));
     }
     let mut declared = Vec::with_capacity(files.len());
@@ -84,7 +84,7 @@ fn declared(dataset: &LakePath, files: Vec<FileOfBatch>) -> Result<Vec<DeclaredF
         let sha256 = file.sha256.as_deref().map(|text| parse_sha256(text, &target)).transpose()?;
         bytes = i64::try_from(file.size_bytes).ok().and_then(|size| bytes.checked_add(size)).ok_or_else(|| {
             Error::Invalid(format!(
-                "the expected files hold more than {} bytes; correct the size of {target}",
+                "the expected files have more than {} bytes in total; correct the size of {target}",
                 i64::MAX
             ))
         })?;
@@ -92,7 +92,7 @@ fn declared(dataset: &LakePath, files: Vec<FileOfBatch>) -> Result<Vec<DeclaredF
     }
     declared.sort_unstable_by(|one, other| one.target.cmp(&other.target));
     match declared.windows(2).find(|pair| pair[0].target == pair[1].target) {
-        Some(pair) => Err(Error::Invalid(format!("\"expected\" names {} twice; name each file once", pair[0].target))),
+        Some(pair) => Err(Error::Invalid(format!("\"expected\" lists {} twice; list each file once", pair[0].target))),
         None => Ok(declared),
     }
 }
@@ -111,7 +111,7 @@ fn parse_sha256(text: &str, target: &LakePath) -> Result<[u8; 32], Error> {
 
 fn bad_sha256(target: &LakePath) -> Error {
     Error::Invalid(format!(
-        "the sha256 expected of {target} is not 64 hexadecimal digits; send what sha256sum prints, or none"
+        "the expected sha256 of {target} is not 64 hexadecimal digits; send the output of sha256sum, or none"
     ))
 }
 

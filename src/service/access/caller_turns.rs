@@ -65,7 +65,7 @@ impl Lake {
     ) -> Result<Option<CallerTurn>, Error> {
         let Some(text) = text else { return Ok(None) };
         if text.len() > PATH_BYTES_MAX {
-            return Err(Error::Invalid(format!("the text q is longer than {PATH_BYTES_MAX} bytes; shorten it")));
+            return Err(Error::Invalid(format!("the search text is longer than {PATH_BYTES_MAX} bytes; shorten it")));
         }
         self.0.searches.turn(caller).await.map(Some)
     }

@@ -80,7 +80,9 @@ pub struct KeyRing<'a> {
 impl KeyRing<'_> {
     pub async fn create(&self, new: &NewKey, by: &Actor) -> Result<CreatedKey, Error> {
         if new.name.trim().is_empty() || new.name.len() > LABEL_BYTES_MAX {
-            return Err(Error::Invalid(format!("a key has a name of 1 to {LABEL_BYTES_MAX} bytes; give it one")));
+            return Err(Error::Invalid(format!(
+                "the name of a key has 1 to {LABEL_BYTES_MAX} bytes; choose such a name"
+            )));
         }
         let mut bytes = [0; 32];
         self.randomness.fill(&mut bytes)?;

@@ -126,17 +126,20 @@ impl Check<'_> {
             let finding = match size_bytes {
                 None => Some((
                     FindingKind::MissingFile,
-                    format!("{of} has landed here, and it is gone; send it again, or look for it in a backup"),
+                    format!("{of} landed here, but the file is missing; upload it again, or restore it from a backup"),
                 )),
                 Some(size) if uploads.iter().all(|upload| upload.size_bytes != size) => Some((
                     FindingKind::WrongSize,
                     format!(
-                        "{of} brought {} bytes, and {size} are there; somebody else has changed it",
+                        "{of} has {} bytes, but the file has {size}; it was changed outside Lakeshore",
                         upload.size_bytes
                     ),
                 )),
                 Some(_) if self.options.digests => self.compare_digest(&place, &uploads).await?.map(|digest| {
-                    (FindingKind::WrongDigest, format!("{of} brought other bytes; their SHA-256 is now {digest}"))
+                    (
+                        FindingKind::WrongDigest,
+                        format!("{of} has another checksum; the SHA-256 of the file is now {digest}"),
+                    )
                 }),
                 Some(_) => None,
             };
@@ -174,13 +177,17 @@ impl Check<'_> {
                     (Ok(file), EntryKind::File) => files.push(file),
                     _ => {
                         let path = format!("{}/{}", Place::Live(folder.clone()).shown(), entry.name);
-                        self.tell(&Finding::new(FindingKind::UnknownFile, path, "no upload brings such a thing"));
+                        self.tell(&Finding::new(
+                            FindingKind::UnknownFile,
+                            path,
+                            "this is not a file that an upload can create",
+                        ));
                     }
                 }
             }
             for unknown in self.lake.0.state.never_landed(&files).await? {
                 let path = Place::Live(unknown).shown();
-                self.tell(&Finding::new(FindingKind::UnknownFile, path, "no upload is known to have brought it"));
+                self.tell(&Finding::new(FindingKind::UnknownFile, path, "no upload created this file"));
             }
         }
         Ok(())

@@ -182,7 +182,7 @@ impl Check<'_> {
     async fn miscounts(&self) -> Result<Vec<Finding>, Error> {
         let miscounts = self.lake.0.state.miscounts().await?.into_iter();
         let finding = |miscount: crate::ports::inspection::Miscount| {
-            Finding::new(FindingKind::Miscount, miscount.of, miscount.difference).repair("counts the rows anew")
+            Finding::new(FindingKind::Miscount, miscount.of, miscount.difference).repair("recounts the rows")
         };
         Ok(miscounts.map(finding).collect())
     }

@@ -51,8 +51,8 @@ impl Check<'_> {
             return Ok(());
         }
         let path = Place::trashed(&slot.key, &slot.origin).shown();
-        let detail = format!("trash {}, from {}, is not there", slot.trash_id, slot.origin);
-        let mut finding = Finding::new(FindingKind::MissingTrash, path, detail).repair("takes it off the list");
+        let detail = format!("trash item {}, from {}, is missing", slot.trash_id, slot.origin);
+        let mut finding = Finding::new(FindingKind::MissingTrash, path, detail).repair("removes it from the list");
         if self.options.repair {
             let state = &self.lake.0.state;
             state.begin_emptying(&Doomed::Piece(slot.trash_id), 1, &BY.into(), self.lake.now()).await?;
@@ -71,7 +71,7 @@ impl Check<'_> {
         let pieces = files.list(&slot).await?;
         let path = slot.shown();
         if entry.kind == EntryKind::Folder && pieces.is_empty() {
-            let note = Finding::new(FindingKind::EmptySlot, path, "a move that was cut short has left it behind");
+            let note = Finding::new(FindingKind::EmptySlot, path, "left behind by an interrupted move");
             let note = note.repair("removes it");
             if self.options.repair {
                 files.remove_empty_slot(&key).await?;
@@ -81,8 +81,8 @@ impl Check<'_> {
         }
         let unknown = |detail: String| Finding::new(FindingKind::UnknownTrash, path.clone(), detail);
         if let Some((origin, kind, sync_id)) = self.origin_of(&key, &pieces).await? {
-            let mut finding = unknown(format!("no row tells of it; it came from {origin}"));
-            finding.repair = Some("lists it as a piece of trash again");
+            let mut finding = unknown(format!("not in the database; it came from {origin}"));
+            finding.repair = Some("lists it as a trash item again");
             if self.options.repair {
                 self.adopt(&key, origin, kind, sync_id).await?;
                 finding.repaired = true;
@@ -90,8 +90,7 @@ impl Check<'_> {
             self.tell(&finding);
             return Ok(());
         }
-        let mut detail =
-            "no row tells of it, nor of where it came from; look into it, and move or remove it".to_owned();
+        let mut detail = "neither it nor its origin is in the database; inspect it, then move or delete it".to_owned();
         let is_in_the_way = match key.sync() {
             Some(sync_id) => self.lake.0.state.sync(sync_id).await?.is_none(),
             None => false,

@@ -6,7 +6,7 @@ use crate::model::storage_path::Place;
 use crate::model::storage_path::TrashKey;
 use std::collections::BTreeSet;
 
-const GOES_ON: &str = "finishes or undoes it, as the next start does";
+const GOES_ON: &str = "completes or undoes it, as the next start does";
 const KEEPS: &str = "moves it to the trash, as the next start does";
 const REMOVES: &str = "removes it, as the next start does";
 
@@ -18,7 +18,7 @@ impl Check<'_> {
             let recovered = self.lake.recover().await?;
             left = self.find_unfinished().await?;
             for fault in recovered.faults {
-                let finding = Finding::new(FindingKind::Unfinished, "a step of a restart", fault_text(&fault));
+                let finding = Finding::new(FindingKind::Unfinished, "a recovery step", fault_text(&fault));
                 left.push(finding.clone());
                 found.push(finding);
             }
@@ -55,7 +55,7 @@ impl Check<'_> {
         let resumables = self.lake.unfinished_resumables().await?;
         for (record, message) in self.lake.lost_resumables(&resumables).await? {
             let path = Place::Partial(record.partial).shown();
-            add(path, format!("a resumable upload ({:?}) that nobody can go on with: {message}", record.file_name));
+            add(path, format!("a resumable upload ({:?}) that cannot be resumed: {message}", record.file_name));
         }
         partials.extend(resumables.into_keys().map(|partial| partial.as_str().to_owned()));
         for record in state.closing_syncs().await? {
@@ -73,14 +73,14 @@ impl Check<'_> {
         for entry in files.list(&Place::Partials).await? {
             if !partials.contains(&entry.name) {
                 let path = format!("{}/{}", Place::Partials.shown(), entry.name);
-                let finding = Finding::new(FindingKind::StrayPartial, path, "no upload that is in flight owns it");
+                let finding = Finding::new(FindingKind::StrayPartial, path, "belongs to no upload in flight");
                 found.push(finding.repair(REMOVES));
             }
         }
         for entry in files.list(&Place::Stagings).await? {
             if !Place::staging_owner(&entry.name).is_some_and(|owner| open.contains(&owner)) {
                 let path = format!("{}/{}", Place::Stagings.shown(), entry.name);
-                let finding = Finding::new(FindingKind::StrayStaging, path, "no sync that is open owns it");
+                let finding = Finding::new(FindingKind::StrayStaging, path, "belongs to no open sync");
                 found.push(finding.repair(KEEPS));
             }
         }

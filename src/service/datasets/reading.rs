@@ -101,6 +101,8 @@ impl Lake {
 pub(in crate::service) fn no_such_folder(folder: Option<&LakePath>) -> Error {
     match folder {
         Some(folder) => Error::NoSuchFolder(folder.clone()),
-        None => Error::InTheWay("the lake root is not there any more; somebody has removed it by hand".into()),
+        None => Error::InTheWay(
+            "the lake root is missing, because it was moved or deleted outside Lakeshore; restore it".into(),
+        ),
     }
 }

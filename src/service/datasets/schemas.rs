@@ -123,7 +123,7 @@ impl Lake {
             match self.next_attempt(file) {
                 Some(due) => self.0.state.fail_inspection(file.upload_id, due).await?,
                 None => {
-                    let inspected = unread(format!("it could not be read in {ATTEMPTS_MAX} attempts: {fault}"));
+                    let inspected = unread(format!("reading failed {ATTEMPTS_MAX} times: {fault}"));
                     read.push(InspectedUpload { upload_id: file.upload_id, inspected });
                 }
             }
@@ -156,10 +156,10 @@ impl Lake {
     /// An error is one that may pass. What is the file's own fault is remembered with it, and it is not tried again.
     async fn inspect(&self, file: &Uninspected) -> Result<Inspected, Error> {
         if file.attempts.begun >= BEGUN_MAX {
-            return Ok(unread(format!("the server ended {BEGUN_MAX} times while it was read")));
+            return Ok(unread(format!("the server stopped {BEGUN_MAX} times while reading it")));
         }
         let Some(target) = &file.target else {
-            return Ok(unread("its name is not one that a file of the lake can have".into()));
+            return Ok(unread("its name is not valid for a file of the lake".into()));
         };
         match self.landed_file(file, target).await? {
             Some(open) => self.0.formats.inspect(Arc::from(open), target.leaf()).await,
@@ -360,7 +360,7 @@ mod tests {
             }
             assert_eq!(tried_at, [0, 1, 11, 71, 371]);
             let problem = looked_at(&lake, 1).await.1.unwrap();
-            assert!(problem.starts_with("it could not be read in 5 attempts"), "{problem}");
+            assert!(problem.starts_with("reading failed 5 times"), "{problem}");
         });
     }
 

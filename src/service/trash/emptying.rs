@@ -51,11 +51,11 @@ impl Lake {
             (None, Some(id), false, None) => self.empty_group(caller, id).await,
             (None, None, true, days) => self.empty_all(caller, days.unwrap_or(0)).await,
             (None, None, false, _) => Err(Error::Invalid(
-                "say what to remove for good: \"trash_id\", \"sync_id\", or \"all\": true, with \"older_than_days\" if you like"
+                "nothing is selected to be deleted; send \"trash_id\", \"sync_id\", or \"all\": true with an optional \"older_than_days\""
                     .into(),
             )),
             _ => Err(Error::Invalid(
-                "trash_id names one piece, and sync_id what one sync has put there; send one of them, and leave \"all\" and \"older_than_days\" out"
+                "trash_id selects one item, and sync_id the items of one sync; send one of them, without \"all\" and \"older_than_days\""
                     .into(),
             )),
         }

@@ -49,12 +49,12 @@ impl Lake {
             (None, Some(sync_id), []) => self.replaced_by(caller, sync_id).await?,
             (None, None, ids) if !ids.is_empty() => ids.to_vec(),
             _ => {
-                let msg = "say what to put back: one of \"trash_id\", \"trash_ids\" and \"sync_id\"";
+                let msg = "nothing is selected to be restored; send one of \"trash_id\", \"trash_ids\" and \"sync_id\"";
                 return Err(Error::Invalid(msg.into()));
             }
         };
         if ids.len() as u64 > RESTORED_PIECES_MAX {
-            let msg = format!("one call puts back at most {RESTORED_PIECES_MAX} pieces; name some by \"trash_ids\"");
+            let msg = format!("a request restores at most {RESTORED_PIECES_MAX} items; select some with \"trash_ids\"");
             return Err(Error::Invalid(msg));
         }
         let mut restored = RestoredTrash::default();

@@ -134,7 +134,7 @@ impl Lake {
 fn wanted(destination: &Destination, offer: &Offer) -> Result<(Vec<Wanted>, Vec<usize>), Error> {
     if offer.files.len() > OFFERED_FILES_MAX {
         return Err(Error::Invalid(format!(
-            "a call asks for at most {OFFERED_FILES_MAX} files; ask for the rest in another"
+            "a request asks for at most {OFFERED_FILES_MAX} files; ask for the rest in another"
         )));
     }
     let mut wanted = Vec::with_capacity(offer.files.len());
@@ -143,7 +143,7 @@ fn wanted(destination: &Destination, offer: &Offer) -> Result<(Vec<Wanted>, Vec<
     for (index, file) in offer.files.iter().enumerate() {
         let Some(sha256) = <[u8; 32]>::from_hex(&file.sha256).ok() else {
             return Err(Error::Invalid(format!(
-                "the sha256 of {:?} is not 64 hexadecimal digits; send what sha256sum prints",
+                "the sha256 of {:?} is not 64 hexadecimal digits; send the output of sha256sum",
                 crate::service::uploads::receive::bounded(&file.path)
             )));
         };
@@ -152,7 +152,7 @@ fn wanted(destination: &Destination, offer: &Offer) -> Result<(Vec<Wanted>, Vec<
             continue;
         };
         if !targets.insert(target.clone()) {
-            return Err(Error::Invalid(format!("{target} is named twice; name each file once")));
+            return Err(Error::Invalid(format!("{target} is listed twice; list each file once")));
         }
         wanted.push(Wanted { index, target, digest: Digest { size_bytes: file.size_bytes, sha256 } });
     }

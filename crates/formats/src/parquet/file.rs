@@ -37,7 +37,7 @@ impl ParquetFile {
             Some([a, b, c, d, b'P', b'A', b'R', b'1']) if length >= 12 => {
                 let footer = u64::from(u32::from_le_bytes([*a, *b, *c, *d]));
                 if footer > length - 12 {
-                    return Err(Fault::unreadable("its footer is said to be longer than the whole file"));
+                    return Err(Fault::unreadable("it is damaged: its footer length is larger than the file"));
                 }
                 if footer > FOOTER_BYTES_MAX {
                     let limit = FOOTER_BYTES_MAX >> 20;
@@ -46,7 +46,7 @@ impl ParquetFile {
                 footer
             }
             _ => {
-                let problem = "it does not end as a Parquet file does: it is cut off, or something else";
+                let problem = "it is truncated or not a Parquet file";
                 return Err(Fault::unreadable(problem));
             }
         };

@@ -81,7 +81,7 @@ impl Footer {
         }
         let metadata = metadata.map_err(refusal)?;
         if metadata.schema().fields().len() != num_fields {
-            return Err(Fault::unreadable("not supported: some of its columns cannot be told apart"));
+            return Err(Fault::unreadable("not supported: several columns have the same name"));
         }
         let Elements { roots, leaves, .. } = parts.elements;
         let mut next = 0..;
@@ -164,7 +164,7 @@ impl Notes {
         }
         let Some(meta) = chunk.fields(3) else {
             self.needs_rewrite = true;
-            self.limits.entry(leaf).or_insert_with(|| "its values are not described".to_owned());
+            self.limits.entry(leaf).or_insert_with(|| "its values have no description".to_owned());
             return;
         };
         if let Some(codec) = meta.number(4)

@@ -75,7 +75,7 @@ impl Opened {
     fn contradiction(&self) -> Option<String> {
         let (in_groups, said) = (self.footer.notes.num_rows, self.footer.notes.said_num_rows?);
         (in_groups != said)
-            .then(|| format!("it is damaged: it says that it has {said} rows, and its row groups have {in_groups}"))
+            .then(|| format!("it is damaged: it declares {said} rows, but its row groups have {in_groups}"))
     }
 }
 
@@ -193,7 +193,7 @@ fn read_column(
         }
     }
     if values.len() < num_rows {
-        let problem = format!("it is damaged: it has {} values for {num_rows} rows", values.len());
+        let problem = format!("it is damaged: {} values for {num_rows} rows", values.len());
         return Err(Fault::Unreadable(problem));
     }
     Ok(values)

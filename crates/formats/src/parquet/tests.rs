@@ -230,7 +230,8 @@ fn dates_and_times_of_any_size_are_shown_as_they_are() {
     let times = [0, 86_399_999_999, 86_400_000_000, -1, 86_400_000_001];
     let preview = file(5, vec![longs(time(element("t", int64), 7, true, 2), &times)]).read();
     assert_eq!(kinds(&preview), ["t time[us, UTC]"]);
-    let shown = ["00:00:00", "23:59:59.999999", "24:00:00", "no time of day: -1 us", "no time of day: 86400000001 us"];
+    let shown =
+        ["00:00:00", "23:59:59.999999", "24:00:00", "not a time of day: -1 us", "not a time of day: 86400000001 us"];
     assert_eq!(cells(&preview, 0), shown);
 }
 
@@ -368,7 +369,7 @@ fn a_count_of_rows_that_the_row_groups_contradict_is_told() {
     let footer = footer.to_bytes();
     let length = u32::try_from(footer.len()).unwrap().to_le_bytes();
     let preview = read([body, &footer, &length, b"PAR1"].concat());
-    assert!(preview.problem.unwrap().contains("it says that it has 5 rows, and its row groups have 2"));
+    assert!(preview.problem.unwrap().contains("it declares 5 rows, but its row groups have 2"));
     assert_eq!((preview.row_count, preview.rows.len()), (Some(2), 2));
 }
 

@@ -308,7 +308,7 @@ fn write_number(number: i64, format: NumberFormat, cell: &mut Cell) -> fmt::Resu
             if (0..=NANOSECONDS_PER_DAY).contains(&nanoseconds) {
                 write_time(nanoseconds, cell)
             } else {
-                write!(cell, "no time of day: {number} {}", super::types::unit_words(unit))
+                write!(cell, "not a time of day: {number} {}", super::types::unit_words(unit))
             }
         }
         NumberFormat::Timestamp(unit, is_utc) => {

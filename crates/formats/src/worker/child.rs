@@ -72,7 +72,7 @@ fn shortened(reading: Reading) -> Reading {
             Reading::Preview(preview)
         }
         Reading::Preview(preview) => {
-            let problem = "what it says of itself is too long".to_owned();
+            let problem = "its metadata is too large".to_owned();
             Reading::Unreadable { format: preview.format, problem, bytes_read: preview.bytes_read }
         }
         other => other,
@@ -97,7 +97,7 @@ fn next(socket: &mut Socket<'_>) -> Result<Option<(Request, OwnedFd)>, FrameErro
     }
     socket.read_exact(&mut length[received.bytes..])?;
     let request = protocol::decode_rest(socket, length, REQUEST_BYTES_MAX)?;
-    let file = file.ok_or_else(|| io::Error::other("a request came without its file"))?;
+    let file = file.ok_or_else(|| io::Error::other("a request has no file"))?;
     Ok(Some((request, file)))
 }
 

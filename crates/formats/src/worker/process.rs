@@ -37,12 +37,12 @@ pub(crate) enum NoAnswer {
     #[error("{0}")]
     Reader(String),
     /// The reader was told to end, as the server may be at this moment.
-    #[error("the reader of files was told to end")]
+    #[error("the file reader was told to stop")]
     Told,
-    #[error("the reader of files could not be started: {0}")]
+    #[error("the file reader could not be started: {0}")]
     NotStarted(String),
     /// It had ended before it was asked: the file has no part in it.
-    #[error("the reader of files had ended by itself")]
+    #[error("the file reader had stopped")]
     Gone,
     #[error("the server is stopping")]
     Closed,
@@ -64,7 +64,7 @@ impl Process {
                 static LOGGED: Once = Once::new();
                 if let Some(reason) = hello.unfiltered {
                     LOGGED.call_once(|| {
-                        tracing::warn!(?reason, "the kernel does not filter the system calls of what reads files");
+                        tracing::warn!(?reason, "the system calls of the file readers are not filtered by the kernel");
                     });
                 }
                 Ok(process)
@@ -112,7 +112,7 @@ impl Process {
             }
             Ok(_) | Err(FrameError::TooLong(_) | FrameError::Malformed(_)) => {
                 self.end();
-                Err(NoAnswer::Reader("its reader gave no usable answer".into()))
+                Err(NoAnswer::Reader("the file reader gave no usable answer".into()))
             }
             Err(FrameError::Io(error)) if is_late(&error) => {
                 self.end();
@@ -187,10 +187,12 @@ impl Ended {
                 format!("reading it needs more memory than a file may take ({} MiB)", MEMORY_BYTES_MAX >> 20)
             }
             _ if self.last_words.contains("has overflowed its stack") => "it is nested too deeply".into(),
-            (_, Some(PANICKED)) => "its reader gave up on it: it is damaged, or not what its name says".into(),
-            (Some(signal), _) => format!("its reader ended unexpectedly (signal {signal})"),
-            (_, Some(code)) => format!("its reader ended unexpectedly (exit code {code})"),
-            (None, None) => "its reader ended unexpectedly".into(),
+            (_, Some(PANICKED)) => {
+                "the file reader failed: the file is damaged, or its format differs from its name".into()
+            }
+            (Some(signal), _) => format!("the file reader stopped unexpectedly (signal {signal})"),
+            (_, Some(code)) => format!("the file reader stopped unexpectedly (exit code {code})"),
+            (None, None) => "the file reader stopped unexpectedly".into(),
         };
         NoAnswer::Reader(problem)
     }

@@ -116,7 +116,7 @@ async fn parse<T: DeserializeOwned + Send + 'static>(
 }
 
 fn malformed(error: serde_json::Error) -> Error {
-    Error::Invalid(format!("the body is not the JSON that this call takes: {error}"))
+    Error::Invalid(format!("the body is not valid JSON for this request: {error}; correct it"))
 }
 
 /// What the calls answer that have nothing else to say: as documented for the end call.
@@ -160,7 +160,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> 
             if credentials.is_nobodys() {
                 return Error::NoKey.into();
             }
-            Error::Invalid(format!("the query parameters are not what this call takes: {error}")).into()
+            Error::Invalid(format!("the query parameters are not valid for this request: {error}; correct them")).into()
         })
     }
 }

@@ -85,7 +85,7 @@ impl Checksums {
 
 fn content_md5(value: &str) -> Result<Checksum, Error> {
     let announced = BASE64_STANDARD.decode(value).ok().filter(|announced| announced.len() == 16).ok_or_else(|| {
-        Error::Invalid(format!("{value:?} is no Content-MD5; send the 16 bytes of the MD5 in base64"))
+        Error::Invalid(format!("{value:?} is not a valid Content-MD5; send the 16 bytes of the MD5 in base64"))
     })?;
     Ok(Checksum { announced, hasher: Hasher::Md5(md5::Md5::default()) })
 }
@@ -94,7 +94,7 @@ fn content_md5(value: &str) -> Result<Checksum, Error> {
 fn digest(value: &str) -> Result<Vec<Checksum>, Error> {
     let malformed = || {
         Error::Invalid(
-            "the Digest field holds no SHA-256, SHA-512, SHA or MD5 in base64; send one so: \
+            "the Digest header has no SHA-256, SHA-512, SHA or MD5 in base64; send it as \
              SHA-256=uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek="
                 .into(),
         )
@@ -133,7 +133,7 @@ impl Checksum {
         let Some(text) = header(headers, "upload-checksum")? else { return Ok(None) };
         let malformed = |text: &str| {
             Error::Invalid(format!(
-                "{text:?} is no Upload-Checksum; send an algorithm ({ALGORITHMS}) and the checksum in base64, for \
+                "{text:?} is not a valid Upload-Checksum; send an algorithm ({ALGORITHMS}) and the checksum in base64, for \
                  example: sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0="
             ))
         };

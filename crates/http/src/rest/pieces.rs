@@ -26,7 +26,9 @@ pub const ADDRESS: &str = "/api/lake/files";
 /// A header as text; absent where there is none.
 pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Error> {
     let text = |value: &'a HeaderValue| {
-        value.to_str().map_err(|_| Error::Invalid(format!("the header {name} holds what is not ASCII; encode it")))
+        value
+            .to_str()
+            .map_err(|_| Error::Invalid(format!("the header {name} has characters that are not ASCII; encode them")))
     };
     headers.get(name).map(text).transpose()
 }
@@ -134,7 +136,7 @@ pub async fn take_body(
                 _ => &Error::TakenOver,
             };
             if let Err(Error::Internal(fault)) = resumption.give_up(cause).await {
-                tracing::error!(%fault, "cannot keep what came of an upload that was cut off");
+                tracing::error!(%fault, "cannot save the received part of an interrupted upload");
             }
             Err(error)
         }
@@ -182,7 +184,7 @@ pub async fn next_bytes(door: &Door, piece: &mut Piece) -> Result<Option<Bytes>,
     let next = async {
         piece.stream.try_next().await.map(Ok).or_else(|error| match refusal_of_trailer(&error) {
             Some(refusal) => Ok(Err(refusal)),
-            None => Err(format!("the body broke off ({error})")),
+            None => Err(format!("the body was interrupted ({error})")),
         })
     };
     uninterrupted(door, next, "send the rest").await?

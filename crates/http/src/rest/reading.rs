@@ -76,7 +76,7 @@ pub async fn download(
     let download = door.lake.download(&caller, &path).await?;
     let media_type = media_type(&*download.file, download.path.leaf()).await?;
     if is_for_image(&asked) && !media_type.starts_with("image/") {
-        return Err(HttpError::Embedded("an image, which the file is not".to_owned()));
+        return Err(HttpError::Embedded("an image, which this file is not".to_owned()));
     }
     let validators = validators(&download)?;
     let size_bytes = download.file.found().size_bytes;

@@ -158,7 +158,7 @@ impl<'a> Reception<'a> {
                 self.sent += 1;
                 if self.sent > FILES_MAX {
                     self.sent = FILES_MAX;
-                    let most = format!("a request holds at most {FILES_MAX} files; send the rest in another");
+                    let most = format!("a request has at most {FILES_MAX} files; send the rest in another");
                     return Err(Error::Invalid(most));
                 }
                 self.take_file(part).await?;
@@ -260,7 +260,7 @@ impl<'a> Reception<'a> {
         }
         if self.sent > 1 && !self.head.announced.is_empty() {
             return Err(Error::Invalid(
-                "Upload-Checksum in the head of a request is that of its one file; with several, give each part its own"
+                "Upload-Checksum in the header of a request applies to a single file; with several files, give each part its own"
                     .into(),
             ));
         }
@@ -285,7 +285,7 @@ impl<'a> Reception<'a> {
         }
         if let Some(length) = length.filter(|length| *length != received) {
             return Err(Error::InconsistentLength(format!(
-                "the part has {received} bytes, and its Content-Length is {length}; send as many, or leave the field out"
+                "the part has {received} bytes, but its Content-Length is {length}; send the correct length, or omit the header"
             )));
         }
         checksums.verify()?;
@@ -349,7 +349,7 @@ impl<'a> Reception<'a> {
             self.discarded_bytes += bytes.len() as u64;
             if self.discarded_bytes > DISCARDED_BYTES_MAX {
                 return Err(Error::IncompleteUpload(format!(
-                    "more than {DISCARDED_BYTES_MAX} bytes came of files that were refused; send the others again"
+                    "refused files had more than {DISCARDED_BYTES_MAX} bytes, so the request was ended; send the other files again"
                 )));
             }
         }
@@ -366,7 +366,7 @@ impl<'a> Reception<'a> {
             names => format!(", only {}", names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")),
         };
         Error::Invalid(format!(
-            "the body holds no file{seen}; send it as the part \"file\", for example: curl --form file=@sales.parquet"
+            "the body has no file{seen}; send it as the part \"file\", for example: curl --form file=@sales.parquet"
         ))
     }
 }

@@ -97,7 +97,7 @@ async fn create(
         refuse_other_versions(&headers)?;
         let checksums = checksums_of_content(&headers)?;
         let id = parameters.sync_id.as_deref().ok_or_else(|| {
-            Error::Invalid("the parameter sync_id is missing; add ?sync_id=N with the id that start gave".into())
+            Error::Invalid("the parameter sync_id is missing; add ?sync_id=N with the id of a started sync".into())
         })?;
         let destination = door.lake.destination(&caller, sync_id(id)?, parameters.path.as_deref()).await?;
         let announced = NewResumption {
@@ -118,7 +118,8 @@ async fn create(
 
 /// An upload of another version could be begun, and never be finished.
 fn refuse_other_versions(headers: &HeaderMap) -> Result<(), Error> {
-    let spoken = format!("interop versions {} to {} of the draft are spoken here", VERSIONS.start(), VERSIONS.end());
+    let spoken =
+        format!("this server supports interop versions {} to {} of the draft", VERSIONS.start(), VERSIONS.end());
     if let Some(version) = header(headers, "upload-draft-interop-version")?
         && !natural(headers, "upload-draft-interop-version").is_some_and(|version| VERSIONS.contains(&version))
     {
@@ -129,16 +130,16 @@ fn refuse_other_versions(headers: &HeaderMap) -> Result<(), Error> {
     for (field, instead) in [
         (
             "upload-incomplete",
-            format!("Upload-Incomplete is of an earlier version, and {spoken}; send Upload-Complete"),
+            format!("Upload-Incomplete belongs to an earlier version, and {spoken}; send Upload-Complete"),
         ),
-        ("tus-resumable", "this address does not speak tus; begin a tus upload at /api/lake/files".to_owned()),
+        ("tus-resumable", "this address does not support tus; create a tus upload at /api/lake/files".to_owned()),
     ] {
         if headers.contains_key(field) {
             return Err(Error::Invalid(instead));
         }
     }
     if headers.contains_key("upload-complete") && boolean(headers, "upload-complete").is_none() {
-        return Err(Error::Invalid("Upload-Complete is ?1 or ?0; send one of the two".into()));
+        return Err(Error::Invalid("Upload-Complete is not ?1 or ?0; send one of them".into()));
     }
     Ok(())
 }
@@ -211,7 +212,7 @@ async fn take_into(
 }
 
 fn differs(length: u64, bytes: u64) -> Error {
-    Error::InconsistentLength(format!("the body has {bytes} bytes, and {length} were announced; send as many"))
+    Error::InconsistentLength(format!("the body has {bytes} bytes, but {length} were announced; send that many"))
 }
 
 /// As of every upload. That it is complete tells the answer apart from one about the upload itself.
@@ -266,7 +267,7 @@ async fn try_append(
     }
     refuse_altered(headers, HeadOf::Piece)?;
     let checksums = checksums_of_content(headers)?;
-    let missing = |name: &str| Error::Invalid(format!("the header {name} is missing; send it with every piece"));
+    let missing = |name: &str| Error::Invalid(format!("the header {name} is missing; send it with every request"));
     let offset = natural(headers, "upload-offset").ok_or_else(|| missing("Upload-Offset"))?;
     let is_last = boolean(headers, "upload-complete").ok_or_else(|| missing("Upload-Complete"))?;
     let mut upload = door.lake.resume(&caller, token).await?;

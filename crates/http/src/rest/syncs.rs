@@ -39,10 +39,12 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Error>
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
         (Some(value), None) => {
-            let text = value.to_str().map_err(|_| Error::Invalid("the Idempotency-Key is not ASCII".into()))?;
+            let text = value
+                .to_str()
+                .map_err(|_| Error::Invalid("the Idempotency-Key is not ASCII; send one that is".into()))?;
             IdempotencyKey::parse(text).map(Some)
         }
-        (Some(_), Some(_)) => Err(Error::Invalid("there is more than one Idempotency-Key; send one".into())),
+        (Some(_), Some(_)) => Err(Error::Invalid("the request has more than one Idempotency-Key; send one".into())),
     }
 }
 
@@ -99,11 +101,13 @@ pub async fn upload(
     let id = id
         .parse()
         .map(UploadId)
-        .map_err(|_| Error::Invalid(format!("the history_id {id:?} is not a whole number; the history gives it")))?;
+        .map_err(|_| Error::Invalid(format!("the history_id {id:?} is not a whole number; the history lists them")))?;
     Ok(Json(door.lake.upload(&caller, id).await?))
 }
 
 /// An id from an address.
 pub(super) fn sync_id(digits: &str) -> Result<SyncId, Error> {
-    digits.parse().map_err(|_| Error::Invalid(format!("the sync_id {digits:?} is not a whole number; start gives it")))
+    digits.parse().map_err(|_| {
+        Error::Invalid(format!("the sync_id {digits:?} is not a whole number; send the one that start returned"))
+    })
 }

@@ -91,7 +91,7 @@ async fn try_create(
         return begun(door, &caller, part, brings_bytes, checksums, piece).await;
     }
     let id = parameters.sync_id.as_deref().or(known.get("sync_id").map(String::as_str)).ok_or_else(|| {
-        Error::Invalid("no sync is named; send its id as the metadata sync_id, or as ?sync_id=N in the address".into())
+        Error::Invalid("the sync_id is missing; send it as metadata sync_id, or as ?sync_id=N in the address".into())
     })?;
     let path = parameters.path.as_deref().or(known.get("path").map(String::as_str));
     let destination = door.lake.destination(&caller, sync_id(id)?, path).await?;
@@ -103,9 +103,10 @@ async fn try_create(
         Some(list) => {
             announced.parts = parts_of(list)?;
             if headers.contains_key("upload-length") {
-                return Err(
-                    Error::Invalid("an upload that is joined of parts has their length; send none".into()).into()
-                );
+                return Err(Error::Invalid(
+                    "an upload joined from parts has their total length; omit Upload-Length".into(),
+                )
+                .into());
             }
             Ok(created(&destination.join(announced).await?, piece))
         }
@@ -208,7 +209,7 @@ async fn try_append(
         return Err(HttpError::WrongMediaType { expected: MEDIA_TYPE });
     }
     let offset = number(headers, "upload-offset")?.ok_or_else(|| {
-        Error::Invalid("the header Upload-Offset is missing; send the byte at which this piece goes on".into())
+        Error::Invalid("the header Upload-Offset is missing; send the offset at which this data begins".into())
     })?;
     refuse_altered(headers, HeadOf::Piece)?;
     let checksums = checksums_of_content(headers)?;
@@ -275,8 +276,8 @@ fn announced_length(headers: &HeaderMap) -> Result<Option<u64>, Error> {
     match header(headers, "upload-defer-length")?.map(str::trim) {
         None => Ok(length),
         Some("1") if length.is_none() => Ok(None),
-        Some("1") => Err(Error::Invalid("Upload-Length and Upload-Defer-Length exclude each other; send one".into())),
-        Some(_) => Err(Error::Invalid("Upload-Defer-Length is 1, or not sent at all".into())),
+        Some("1") => Err(Error::Invalid("Upload-Length and Upload-Defer-Length are both present; send one".into())),
+        Some(_) => Err(Error::Invalid("Upload-Defer-Length is not 1; send 1, or omit it".into())),
     }
 }
 
@@ -284,7 +285,7 @@ fn announced_length(headers: &HeaderMap) -> Result<Option<u64>, Error> {
 fn parts_of(list: &str) -> Result<Vec<Token>, Error> {
     let malformed = || {
         Error::Invalid(
-            "Upload-Concat is \"partial\", or \"final;\" and the addresses of the parts, parted by spaces".into(),
+            "Upload-Concat is not valid; send \"partial\", or \"final;\" with the addresses of the parts, separated by spaces".into(),
         )
     };
     let addresses = list.strip_prefix("final;").ok_or_else(malformed)?;

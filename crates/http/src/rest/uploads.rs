@@ -57,7 +57,7 @@ pub async fn upload(
     let chunk_fields = ChunkFields::of_head(&uri, &headers);
     chunk_fields.refuse()?;
     let id = parameters.sync_id.as_deref().ok_or_else(|| {
-        Error::Invalid("the parameter sync_id is missing; add ?sync_id=N with the id that start gave".into())
+        Error::Invalid("the parameter sync_id is missing; add ?sync_id=N with the id of a started sync".into())
     })?;
     let destination = door.lake.destination(&caller, sync_id(id)?, parameters.path.as_deref()).await?;
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());

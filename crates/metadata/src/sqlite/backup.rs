@@ -14,11 +14,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    #[error("there is no database at {0}; name the data folder with --data-dir")]
+    #[error("no database at {0}; choose the data folder with --data-dir")]
     NoDatabase(PathBuf),
-    #[error("{0} is there already, and a backup is never written over; name another file")]
+    #[error("{0} already exists, and backups are never overwritten; choose another file")]
     Exists(PathBuf),
-    #[error("{0} is not the name of a file")]
+    #[error("{0} is not a file name; choose another")]
     NoFileName(PathBuf),
     #[error("cannot copy the database to {path}: {source}")]
     Copy { path: PathBuf, source: sqlx::Error },
@@ -27,7 +27,7 @@ pub enum BackupError {
     #[error("cannot read the database {path}: {source}")]
     Read { path: PathBuf, source: sqlx::Error },
     #[error(
-        "the disk of {} has less than the {needed_bytes} bytes free that a copy beside the running server takes; make space, or stop the server, and back up without it",
+        "the disk of {} has less than {needed_bytes} bytes free, which a copy needs while the server runs; free up space, or stop the server before the backup",
         folder.display()
     )]
     NoRoom { folder: PathBuf, needed_bytes: u64 },
@@ -173,7 +173,7 @@ async fn vacuum_into(connection: &mut SqliteConnection, new: &NewFile) -> Result
     match sqlx::query("VACUUM INTO ?").bind(name).execute(connection).await {
         Ok(_) => Ok(()),
         Err(error) if is_disk_full(&error) => {
-            Err(new.cannot_write(io::Error::other("the disk is full; make space, or write it to another disk")))
+            Err(new.cannot_write(io::Error::other("the disk is full; free up space, or write it to another disk")))
         }
         Err(source) => Err(BackupError::Copy { path: new.to.clone(), source }),
     }

@@ -100,7 +100,7 @@ async fn damage(connection: &mut SqliteConnection) -> Result<Vec<String>, Error>
     let dangling = rows(connection, "PRAGMA foreign_key_check", values![], |row| {
         let (table, of): (String, String) = (row.try_get(0)?, row.try_get(2)?);
         let row: Option<i64> = row.try_get(1)?;
-        Ok(format!("row {} of {table} names a row of {of} that is not there", row.unwrap_or_default()))
+        Ok(format!("row {} of {table} refers to a missing row of {of}", row.unwrap_or_default()))
     });
     damage.extend(dangling.await?);
     // "Skip N rows" is "id > N": see 0001_lake.sql.
@@ -110,7 +110,7 @@ async fn damage(connection: &mut SqliteConnection) -> Result<Vec<String>, Error>
         if let Some((count, last)) = found(connection, AssertSqlSafe(sql), values![], counts).await?
             && count != last
         {
-            damage.push(format!("{table} has {count} rows, and the last has the {key} {last}: some are missing"));
+            damage.push(format!("{table} has {count} rows, but the last {key} is {last}: some rows are missing"));
         }
     }
     Ok(damage)
@@ -161,16 +161,16 @@ const COUNTS: [(&str, &str, &str, &str); 4] = [
     ("upload_counts", upload_counts!(), "SELECT * FROM upload_counts", WRONG_PAGES),
     // A block that every sync has left stays, with nothing in it.
     ("sync_counts", sync_counts!(), "SELECT * FROM sync_counts WHERE total <> 0", WRONG_PAGES),
-    ("day_counts", day_counts!(), "SELECT * FROM day_counts", "days disagree with the rows, so that charts are wrong"),
+    ("day_counts", day_counts!(), "SELECT * FROM day_counts", "days disagree with the rows, so charts are wrong"),
     (
         "arrivals",
         arrivals!(),
         "SELECT * FROM arrivals",
-        "quarters of an hour disagree with the rows, so that a dataset may look late",
+        "quarter hours disagree with the rows, so datasets may look late",
     ),
 ];
 
-const WRONG_PAGES: &str = "blocks disagree with the rows, so that pages of lists begin at a wrong row";
+const WRONG_PAGES: &str = "blocks disagree with the rows, so pages of lists start at the wrong row";
 
 const RECOUNT: &str = concat!(
     "UPDATE syncs SET (total_files, num_failed, num_in_flight, size_bytes) = (
@@ -200,7 +200,7 @@ async fn miscounts(connection: &mut SqliteConnection) -> Result<Vec<Miscount>, E
         for (column, name) in ["total_files", "num_failed", "num_in_flight", "size_bytes"].into_iter().enumerate() {
             let (says, is): (i64, i64) = (row.try_get(column + 1)?, row.try_get(column + 5)?);
             if says != is {
-                differences.push(format!("{name} says {says}, the history {is}"));
+                differences.push(format!("{name} is {says}, but the history has {is}"));
             }
         }
         let sync_id: i64 = row.try_get(0)?;

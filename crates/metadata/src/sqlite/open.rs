@@ -29,44 +29,42 @@ pub enum Opening {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(
-        "there is no database at {path}; name the data folder with --data-dir, or start \"lakeshore serve\", which makes it"
+        "no database at {path}; choose the data folder with --data-dir, or start \"lakeshore serve\", which creates it"
     )]
     Missing { path: String },
-    #[error("cannot open the database {path}; look at the rights of its folder, and at its disk")]
+    #[error("cannot open the database {path}; check the permissions of its folder, and its disk")]
     Open { path: String, source: sqlx::Error },
     #[error(
-        "another program has the database {path} open, such as a sqlite3 shell, or a lakeshore of an earlier version; end it, then try again"
+        "another program has opened the database {path}, such as a sqlite3 shell or an earlier version of Lakeshore; stop it, then try again"
     )]
     InUse { path: String },
     #[error(
-        "the database {path} is damaged, or is none; restore a backup: put a copy made by \"lakeshore backup\" in its place, then run \"lakeshore check --repair\""
+        "the database {path} is damaged or not a database; restore a backup: replace it with a copy made by \"lakeshore backup\", then run \"lakeshore check --repair\""
     )]
     Damaged { path: String, source: sqlx::Error },
     #[error(
-        "the disk of the database {path} is full, and so is what was set aside for that: {source}; make space on it, then start the server again"
+        "the disk of the database {path} is full, and its reserve is used up: {source}; free up space, then start the server again"
     )]
     DiskFull { path: String, source: Box<OpenError> },
-    #[error("cannot make sure that only its owner reads the database {path}")]
+    #[error("cannot restrict the database {path} to its owner")]
     Rights { path: String, source: io::Error },
-    #[error(
-        "cannot lock the opening of the database {path}; look at the rights of its folder, and whether its disk is mounted read-only"
-    )]
+    #[error("cannot lock the database {path}; check the permissions of its folder, and whether its disk is read-only")]
     Turn { path: String, source: io::Error },
     #[error(
-        "the database {path} cannot be written to; look at the rights of the file and its folder, and whether its disk is mounted read-only"
+        "cannot write to the database {path}; check the permissions of the file and its folder, and whether its disk is read-only"
     )]
     ReadOnly { path: String },
     #[error(
-        "the database {path} is of version {found}, and this program works with version {newest}; \"lakeshore serve\" of this program brings it up to date, once the server of before has ended"
+        "the database {path} has version {found}, and this program needs version {newest}; stop the old server, then start \"lakeshore serve\" of this program, which migrates it"
     )]
     Older { path: String, found: i64, newest: i64 },
     #[error(
-        "the database {path} is of version {found}, and this program knows versions up to {newest} only; use the newer lakeshore that wrote it"
+        "the database {path} has version {found}, and this program supports versions up to {newest}; use the newer Lakeshore that wrote it"
     )]
     Newer { path: String, found: i64, newest: i64 },
-    #[error("cannot copy the database {path} before it is brought up to date; nothing was changed: {source}")]
+    #[error("cannot copy the database {path} before its migration; nothing was changed: {source}")]
     Copy { path: String, source: backup::BackupError },
-    #[error("cannot bring the database {path} up to date")]
+    #[error("cannot migrate the database {path}")]
     Migrate { path: String, source: MigrateError },
     #[error("cannot read the database: {0}")]
     Readers(String),
@@ -127,7 +125,7 @@ async fn prepare(connection: &mut SqliteConnection, file: &Path, opening: Openin
         Opening::Migrate if 0 < found && found < newest => {
             let copy = copy_aside(connection, file, found).await;
             let copy = copy.map_err(|source| OpenError::Copy { path: path.clone(), source })?;
-            tracing::info!(copy = %copy.display(), found, newest, "the database is brought up to date; its copy stays");
+            tracing::info!(copy = %copy.display(), found, newest, "migrating the database; a copy of the old one is kept");
         }
         _ => {}
     }
@@ -213,6 +211,6 @@ impl Turn {
 
     pub fn say_waiting(database: &Path) {
         let name = beside(database, OPENING);
-        say(&format!("waiting for another lakeshore that has the database open (it holds {})", name.display()));
+        say(&format!("waiting for another lakeshore process that has the database open (it holds {})", name.display()));
     }
 }

@@ -40,11 +40,11 @@ fn narrow(file: &Path) -> io::Result<()> {
     }
     match std::fs::set_permissions(file, Permissions::from_mode(mode & !OTHERS)) {
         Ok(()) => {
-            tracing::info!(file = %file.display(), "others could read the database; from now on its owner alone can")
+            tracing::info!(file = %file.display(), "other users could read the database; restricted it to its owner")
         }
         // Of another owner, or on a disk that is read-only: it stays usable for who may use it.
         Err(error) => {
-            tracing::warn!(file = %file.display(), %error, "others can read the database, and that cannot be changed");
+            tracing::warn!(file = %file.display(), %error, "other users can read the database, and its permissions cannot be changed");
         }
     }
     Ok(())

@@ -272,7 +272,7 @@ impl Writing {
         match &ended {
             Ok(()) => std::mem::take(&mut self.deeds).iter().for_each(deed_log::log),
             Err(fault) => {
-                tracing::error!(%fault, "a transaction failed");
+                tracing::error!(%fault, "transaction failed");
                 let was_committing = std::mem::take(&mut self.is_committing);
                 self.take_back().await;
                 if let Fault::Disk(cause) = fault {
@@ -304,11 +304,11 @@ impl Writing {
         }
         let checkpoint = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut self.connection).await?;
         if checkpoint.try_get::<i64, _>(0)? != 0 {
-            return Err(Fault::busy("a reader keeps the log of the database from being emptied"));
+            return Err(Fault::busy("a reader keeps the write-ahead log of the database from being truncated"));
         }
         self.commits = 0;
         self.is_safe = true;
-        tracing::warn!("the database is safe again: all of its log was written to it anew");
+        tracing::warn!("the database is consistent again: its write-ahead log was rewritten in full");
         Ok(())
     }
 
@@ -318,7 +318,7 @@ impl Writing {
         self.commits = 0;
         let checkpoint = self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").await;
         if let Err(Fault::Disk(cause)) = checkpoint.map_err(Fault::from) {
-            tracing::error!(%cause, "a checkpoint failed");
+            tracing::error!(%cause, "checkpoint failed");
             self.is_safe = false;
         }
     }

@@ -64,7 +64,10 @@ impl Slot {
             }
             return Ok(Outcome::Replaced);
         }
-        Err(Error::InTheWay(format!("{} comes and goes; somebody else is changing it", live.components().join("/"))))
+        Err(Error::InTheWay(format!(
+            "{} is being changed by another program; stop that program, then try again",
+            live.components().join("/")
+        )))
     }
 
     /// What an exchange that was done before has left here.

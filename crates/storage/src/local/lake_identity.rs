@@ -27,10 +27,10 @@ pub enum IdentityError {
     #[error("cannot read the identity of the lake, in {ENGINE_FOLDER}: {0}")]
     Unreadable(#[source] io::Error),
     #[error(
-        "the identity of the lake, a folder {ENGINE_FOLDER}/{IDENTITY_PREFIX}…, is damaged, or there are several; restore it, or make the lake this database's by \"lakeshore adopt\""
+        "the identity of the lake, a folder {ENGINE_FOLDER}/{IDENTITY_PREFIX}…, is damaged or not unique; restore it, or assign the lake to this database with \"lakeshore adopt\""
     )]
     Damaged,
-    #[error("the lake was made by a newer version of Lakeshore; start that, or a newer one")]
+    #[error("the lake was created by a newer version of Lakeshore; use that version or a newer one")]
     Newer,
     #[error("cannot write the identity of the lake, in {ENGINE_FOLDER}: {0}")]
     Unwritable(#[source] io::Error),
@@ -144,10 +144,10 @@ pub(super) fn set_identity(tree: &Tree, identity: &str) -> Result<(), IdentityEr
 /// Why a write to the lake would fail.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    #[error("the lake root is not at its path any more; mount its disk, or move it back, then restart the server")]
+    #[error("the lake root is missing; mount its disk, or move it back, then restart the server")]
     Moved,
     #[error(
-        "the lake cannot be written to: {0} ({1}); look at the rights of the folder, and whether its disk is mounted read-only"
+        "cannot write to the lake: {0} ({1}); check the permissions of the folder, and whether its disk is read-only"
     )]
     Unwritable(&'static str, io::Error),
 }

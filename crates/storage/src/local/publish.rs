@@ -104,7 +104,7 @@ pub(super) fn restore(tree: &Tree, restoration: &Restoration) -> Result<Outcome,
     }
     if !is_it(&Place::trashed(&restoration.trash, &restoration.origin))? {
         return Err(Error::InTheWay(format!(
-            "the trash of {} is not in the lake's folder any more; somebody has removed it by hand",
+            "the trash item of {} is missing, because it was moved or deleted outside Lakeshore; restore it from a backup",
             restoration.origin
         )));
     }

@@ -28,7 +28,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Why a folder cannot be the lake root.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("cannot make or open the lake root: {0}")]
+    #[error("cannot create or open the lake root: {0}")]
     Root(#[source] io::Error),
     #[error("cannot write to the lake root: {0}")]
     Unwritable(#[source] io::Error),
@@ -259,9 +259,9 @@ fn close_to_others(engine: &OwnedFd, root: &Path) {
     let root = root.display();
     match closed {
         Ok(false) => {}
-        Ok(true) => tracing::info!(%root, "others could read the trash of the lake; from now on its owner alone can"),
+        Ok(true) => tracing::info!(%root, "other users could read the trash of the lake; restricted it to its owner"),
         Err(errno) => {
-            tracing::warn!(%root, %errno, "others can read the trash of the lake, and that cannot be changed")
+            tracing::warn!(%root, %errno, "other users can read the trash of the lake, and its permissions cannot be changed")
         }
     }
 }

@@ -17,7 +17,7 @@ impl Destination {
     /// first answer may have been lost.
     pub async fn join(&self, announced: NewResumption) -> Result<Resumption, Error> {
         if announced.parts.len() > PARTS_MAX {
-            return Err(Error::Invalid(format!("an upload is joined of at most {PARTS_MAX} parts; send fewer")));
+            return Err(Error::Invalid(format!("an upload is joined from at most {PARTS_MAX} parts; send fewer")));
         }
         let parts = self.parts(&announced.parts).await?;
         let mut joined = match self.joined_before(&announced.parts, &parts).await? {
@@ -66,7 +66,7 @@ impl Destination {
             if part.upload_id.is_some() {
                 // Not by its token: messages stand in the log.
                 return Err(Error::Invalid(format!(
-                    "number {} of the list is no part, but an upload by itself; begin parts with \"Upload-Concat: partial\"",
+                    "number {} of the list is a separate upload, not a part; create parts with \"Upload-Concat: partial\"",
                     parts.len() + 1
                 )));
             }

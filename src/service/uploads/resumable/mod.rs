@@ -202,7 +202,7 @@ impl Lake {
         if resumption.record.status == Status::Syncing {
             let by = caller.name();
             let by = if by.is_empty() { String::new() } else { format!(" by {by}") };
-            resumption.fail(&Error::Invalid(format!("discarded{by} before it was whole"))).await?;
+            resumption.fail(&Error::Invalid(format!("discarded{by} before it was complete"))).await?;
         }
         self.0.state.forget_resumable(&record.token).await
     }
@@ -228,7 +228,7 @@ impl Lake {
                 if resumption.record.status == Status::Syncing {
                     let idle_max = self.0.limits.idle_max(resumption.record.checkpoint.offset);
                     let minutes = idle_max.as_secs() / 60;
-                    let message = format!("expired: nothing of it came for {minutes} minutes");
+                    let message = format!("expired: no data for {minutes} minutes");
                     resumption.fail(&Error::IncompleteUpload(message)).await?;
                     expired += 1;
                 }

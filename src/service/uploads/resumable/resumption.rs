@@ -151,14 +151,14 @@ impl Resumption {
                 Ok(())
             } else {
                 Err(Error::InconsistentLength(format!(
-                    "the length is {known} bytes, as was announced before, not {length}; send that, or none"
+                    "the length was announced as {known} bytes before, not {length}; send the same, or none"
                 )))
             };
         }
         let received = self.received_bytes;
         if length < received {
             return Err(Error::InconsistentLength(format!(
-                "the length cannot be {length} bytes: {received} have come already"
+                "the length cannot be {length} bytes, because {received} have been received; correct it"
             )));
         }
         self.lake.refuse_length(Some(length))?;
@@ -190,7 +190,7 @@ impl Resumption {
         let received = self.received_bytes;
         match self.record.length {
             Some(length) if length > received => Err(Error::InconsistentLength(format!(
-                "the upload cannot be complete with {received} bytes: {length} were announced; send the rest"
+                "the upload is not complete: {received} of {length} bytes were received; send the rest"
             ))),
             _ => self.announce_length(received).await,
         }
@@ -254,7 +254,7 @@ impl Resumption {
     fn refuse_beyond_length(&self, bytes: u64) -> Result<(), Error> {
         match self.record.length {
             Some(length) if bytes > length => Err(Error::InconsistentLength(format!(
-                "these are {bytes} bytes, more than the {length} that were announced; begin a new upload"
+                "received {bytes} bytes, more than the announced {length}; start a new upload"
             ))),
             _ => Ok(()),
         }
