@@ -1,23 +1,23 @@
-//! Names resolved beneath the handle of a folder, one at a time, and never through a link: what somebody has planted leads
-//! nowhere, and a race between check and use cannot lead outside. The lake and the downloads of `get` both rest on it.
+//! Names resolved beneath the handle of a folder, component by component, never through a link. A planted link leads
+//! nowhere, and a race between check and use cannot lead outside. The lake and the downloads of `get` rely on it.
 
 use rustix::fs::{AtFlags, Mode, OFlags, fsync, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
 use rustix::path::Arg;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Of a folder, a handle; where a link or something else has the name, `ENOTDIR` or `ELOOP`.
+/// Opens a folder; a link or another kind of file under the name fails with `ENOTDIR` or `ELOOP`.
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::RDONLY);
 
-/// Opens the folder of that name, which is one component.
+/// Opens the folder `name`, a single component.
 pub fn open_folder(parent: impl AsFd, name: impl Arg) -> Result<OwnedFd, Errno> {
     openat(parent, name, FOLDER, Mode::empty())
 }
 
-/// Why there is no folder.
+/// Why a folder could not be made.
 #[derive(Debug)]
 pub enum Unmade {
-    /// It was made, and its name could not be made durable: it is removed again, so that nobody takes it for durable.
+    /// The folder was made, but syncing its name failed. It is removed again, so that nobody takes it for durable.
     Unsynced(Errno),
     Failed(Errno),
 }
@@ -29,12 +29,13 @@ impl From<Unmade> for Errno {
     }
 }
 
-/// Makes the folder of that name, unless it is there, makes its name durable, and opens it.
+/// Makes the folder where it is missing, syncs its name, and opens it.
 pub fn make_folder(parent: impl AsFd, name: impl Arg + Copy, mode: Mode) -> Result<OwnedFd, Unmade> {
     make_or_find_folder(parent, name, mode).map(|(folder, _)| folder)
 }
 
-/// The same, and whether its name was made durable here. Whoever has made one that is there may have been kept from that.
+/// Like [`make_folder`]; also returns whether this call has made the name durable. A folder that exists already may
+/// have been made by a process that was killed before its sync.
 pub fn make_or_find_folder(parent: impl AsFd, name: impl Arg + Copy, mode: Mode) -> Result<(OwnedFd, bool), Unmade> {
     let parent = parent.as_fd();
     let is_made = match mkdirat(parent, name, mode) {

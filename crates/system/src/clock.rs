@@ -1,4 +1,4 @@
-//! The machine's time and randomness, for the engine's ports. The only place that asks for either.
+//! Clock and random numbers of the machine, for the engine's ports. No other module reads either.
 
 use async_trait::async_trait;
 use lakeshore::ports::{Clock, Randomness};
@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub struct SystemClock;
 
-/// By how much a test has set the clock: the environment's `LAKESHORE_CLOCK_OFFSET` names a file that holds it, in
+/// Offset by which a test sets the clock: the environment's `LAKESHORE_CLOCK_OFFSET` names a file that holds it, in
 /// milliseconds. Without the feature `failpoints` nothing is read.
 #[cfg(feature = "failpoints")]
 fn offset_ms() -> i64 {

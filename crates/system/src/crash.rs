@@ -1,9 +1,9 @@
-//! Points at which a test ends the process as `kill -9` would, to see what the next start makes of it.
+//! Failpoints: named points at which a test ends the process as `kill -9` would, to check the next start.
 //!
-//! `crash_point!("landing.named")` is nothing at all unless the feature `failpoints` is on. With it, the environment's
+//! Without the feature `failpoints`, `crash_point!("landing.named")` compiles to nothing. With it, the environment's
 //! `LAKESHORE_CRASH_AT=landing.named:2` ends the process when it passes that point for the second time.
 
-/// Every point, in the order in which an upload, a publish, an emptying and a start pass them.
+/// All failpoints, in the order in which an upload, a publish, a purge and a start pass them.
 pub const POINTS: &[&str] = &[
     "partial.created",
     "partial.checkpoint",
@@ -30,7 +30,7 @@ pub const POINTS: &[&str] = &[
     "state.committed",
 ];
 
-/// Is it in the list? Asked when a point is compiled, so that no test can overlook one.
+/// Checks the name of a failpoint at compile time, so that the list is complete and tests cover every point.
 #[must_use]
 pub const fn is_listed(name: &str) -> bool {
     let mut at = 0;
@@ -71,7 +71,7 @@ pub use crate::crash_point;
 #[doc(hidden)]
 pub use fail;
 
-/// Reads from the environment where to end. Without the feature there is nothing to read.
+/// Reads the failpoint from the environment. Without the feature it does nothing.
 pub fn arm() -> Result<(), String> {
     #[cfg(feature = "failpoints")]
     armed::arm()?;
@@ -96,7 +96,7 @@ mod armed {
         let passed = AtomicU64::new(0);
         let pass = move || {
             if passed.fetch_add(1, Ordering::SeqCst) + 1 == passing {
-                // SIGKILL cannot be caught: nothing is flushed, nothing is dropped.
+                // SIGKILL cannot be caught: nothing is flushed or dropped.
                 let _ = kill_process(getpid(), Signal::KILL);
             }
         };

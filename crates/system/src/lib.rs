@@ -1,7 +1,7 @@
-//! What every package above the engine needs of the machine: time and randomness, lines for a terminal, names resolved
-//! beneath a folder's handle, the space of a file system, and the points at which a test ends the process.
+//! Machine access for the packages above the engine: time and randomness, lines for a terminal, names resolved beneath
+//! a folder's handle, the space of a file system, and failpoints.
 
-// Lines for people go by `terminal`.
+// Lines for people are printed through `terminal`.
 #![deny(clippy::print_stderr)]
 
 pub mod beneath;

@@ -1,9 +1,10 @@
-//! Text on its way to a terminal or a log: every line that a command prints passes through here.
+//! Escapes text for terminals and logs; every line that a command prints passes through here.
 //!
-//! Names, messages and errors come from other people: from the lake, from a server, from files of this machine. A control
-//! character in them would move the cursor, change the title or the clipboard, or forge a line; a bidirectional or invisible
-//! one would show another name than the one that is there. So they are shown by their number, as Rust writes it. Where the
-//! exact text matters to a script, `--json` has it: [`json_line`] escapes in JSON's own way, which loses nothing.
+//! Names, messages and errors come from other people: from the lake, from a server, from files of this machine. A
+//! control character in them would move the cursor, change the title or the clipboard, or forge a line; a bidirectional
+//! or invisible character would show a name that differs from the real one. They are printed by their number, as Rust
+//! writes it. Where a script needs the exact text, `--json` has it: [`json_line`] escapes in JSON's own way, which
+//! loses nothing.
 
 use serde::Serialize;
 use serde_json::ser::{CharEscape, CompactFormatter, Formatter};
@@ -11,8 +12,8 @@ use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 
-/// The text, with every character that a terminal would not show as itself written by its number: C0, DEL, C1, line and
-/// paragraph separators, bidirectional controls, zero-width and other format characters, private and unassigned ones.
+/// Escapes every character that a terminal would not show as itself: C0, DEL, C1, line and paragraph separators,
+/// bidirectional controls, zero-width and other format characters, private and unassigned ones.
 pub fn visible(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || text.chars().all(is_visible) {
         return Cow::Borrowed(text);
@@ -33,12 +34,13 @@ fn is_visible(character: char) -> bool {
     match character {
         ' '..='~' => true,
         '\0'..='\u{9f}' => false,
-        // Tags and variation selectors draw nothing and can carry a hidden text.
+        // Tags and variation selectors are invisible, and can carry a hidden text.
         '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e0fff}' => false,
-        // Blank, and letters by their category.
+        // Blank characters that Unicode classes as letters.
         '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{2800}' | '\u{34f}' | '\u{17b4}' | '\u{17b5}' => false,
         '\u{180b}'..='\u{180f}' => false,
-        // Behind another character `escape_debug` leaves combining marks alone, and escapes what cannot be printed.
+        // With a character before it, `escape_debug` leaves combining marks alone, and still escapes unprintable
+        // characters.
         _ => {
             let mut after_a_letter = String::from("a");
             after_a_letter.push(character);
@@ -47,31 +49,31 @@ fn is_visible(character: char) -> bool {
     }
 }
 
-/// One line for people.
+/// Writes one line for people.
 pub fn line(output: &mut impl Write, text: &(impl Display + ?Sized)) -> io::Result<()> {
     writeln!(output, "{}", visible(&text.to_string()))
 }
 
-/// One line on standard error.
+/// Writes one line to standard error.
 #[allow(clippy::disallowed_methods)]
 pub fn say(text: &(impl Display + ?Sized)) {
-    // Nobody is left to be told of a failure to tell.
+    // A failure to report has nowhere to be reported.
     let _ = line(&mut io::stderr().lock(), text);
 }
 
-/// Standard output, for what was asked for. Lines go there by [`line`] and [`json_line`].
+/// Standard output, for the result of a command. Lines are written by [`line`] and [`json_line`].
 #[allow(clippy::disallowed_methods)]
 pub fn output() -> io::StdoutLock<'static> {
     io::stdout().lock()
 }
 
-/// True when somebody looks at standard error.
+/// Whether standard error is a terminal.
 #[allow(clippy::disallowed_methods)]
 pub fn is_watched() -> bool {
     io::IsTerminal::is_terminal(&io::stderr())
 }
 
-/// One line of JSON, in which everything that a terminal would not show is escaped: the same value to whoever parses it.
+/// Writes one line of JSON, with every character escaped that a terminal would not show. Parsers read the same value.
 pub fn json_line(output: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     let mut serializer = serde_json::Serializer::with_formatter(&mut *output, Visible(CompactFormatter));
     value.serialize(&mut serializer)?;
@@ -100,7 +102,7 @@ impl Formatter for Visible {
     }
 }
 
-/// Panics are told of as everything else is: their message may hold text of somebody else.
+/// Escapes the messages of panics like every other line, since they may quote text of other people.
 pub fn guard_panics() {
     std::panic::set_hook(Box::new(|panic| say(&panic.to_string())));
 }
