@@ -1,16 +1,17 @@
-//! Header fields by which a body is not the whole file as it is: a range of it, or an encoded or wrapped form (RFC 9110,
-//! RFC 7578). Lakeshore stores bytes as they come, so such a body is refused instead of stored as something it is not.
+//! Refuses bodies that are not the whole file as it is: header fields announce a range, an encoding or a wrapping (RFC
+//! 9110, RFC 7578). Lakeshore stores bytes as they arrive, so such a body would become a wrong file.
 
 use http::HeaderMap;
 use lakeshore::Error;
 
 const TUS: &str = "send the whole file, or send it in chunks with tus to /api/lake/files";
-/// Of a field's value, what a refusal repeats.
+/// Characters of a field's value that a refusal quotes.
 const VALUE_CHARACTERS_MAX: usize = 100;
-/// Digests behind the body are not read: one that is announced and not checked would be trusted.
+/// Fields that announce a digest. They are refused behind a body, where they are not read: a digest that is announced
+/// but not checked would be trusted.
 const DIGESTS: [&str; 5] = ["content-digest", "repr-digest", "digest", "content-md5", "upload-checksum"];
 
-/// Where the fields stand.
+/// Kind of head in which a field stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeadOf {
     /// A request whose body is a form.
@@ -25,17 +26,17 @@ pub enum HeadOf {
     Piece,
 }
 
-/// Refuses a request whose body is not what its route stores.
+/// Refuses a request whose body the route would not store as it is.
 pub fn refuse_altered(headers: &HeaderMap, head: HeadOf) -> Result<(), Error> {
     headers.iter().try_for_each(|(name, value)| refuse_field(name.as_str(), value.as_bytes(), head))
 }
 
-/// The first field behind a body that announces a digest.
+/// The first field of a trailer that announces a digest.
 pub fn digest_in_trailer(trailer: &HeaderMap) -> Option<&'static str> {
     DIGESTS.into_iter().find(|name| trailer.contains_key(*name))
 }
 
-/// Refuses one field of a head, if by it the body is not what is stored.
+/// Refuses a field that announces a body other than the stored bytes.
 pub fn refuse_field(name: &str, value: &[u8], head: HeadOf) -> Result<(), Error> {
     let value = String::from_utf8_lossy(value);
     let value = value.trim();
@@ -50,7 +51,7 @@ pub fn refuse_field(name: &str, value: &[u8], head: HeadOf) -> Result<(), Error>
         "content-transfer-encoding" if !all_of(&lower, &["7bit", "8bit", "binary", "identity"]) => {
             encoded("Content-Transfer-Encoding")
         }
-        // Of a request it frames the body, and was checked with the head.
+        // In a request, this field frames the body; it was checked with the head.
         "transfer-encoding" if head == HeadOf::Part && !all_of(&lower, &["identity"]) => encoded("Transfer-Encoding"),
         "upload-offset" if head != HeadOf::Piece && lower != "0" => partial("Upload-Offset"),
         "upload-complete" if head == HeadOf::Form && lower.starts_with("?0") => partial("Upload-Complete"),
@@ -59,13 +60,13 @@ pub fn refuse_field(name: &str, value: &[u8], head: HeadOf) -> Result<(), Error>
             "application/partial-upload" | "application/offset+octet-stream" if is_whole => partial("Content-Type"),
             "message/partial" | "multipart/byteranges" => partial("Content-Type"),
             "message/external-body" => encoded("Content-Type"),
-            // A saved web page is one too, but names no boundary.
+            // A saved web page is multipart too, but names no boundary.
             kind if head != HeadOf::Form && kind.starts_with("multipart/") && lower.contains("boundary=") => {
                 encoded("Content-Type")
             }
             _ => Ok(()),
         },
-        // Uploads are not conditional, and If-None-Match: * asks that no file is replaced.
+        // Uploads ignore conditions, so `If-None-Match: *`, which forbids replacing a file, has to be refused.
         "if-match" | "if-none-match" | "if-unmodified-since" if head != HeadOf::Part => Err(Error::Invalid(format!(
             "{name} makes this request conditional, and uploads are not: a file of the same name is replaced, and kept in the \
              trash; send it without {name}"
@@ -78,7 +79,7 @@ pub fn refuse_field(name: &str, value: &[u8], head: HeadOf) -> Result<(), Error>
                 cut(value)
             )))
         }
-        // As S3 is sent files: each chunk comes with its signature.
+        // Clients of S3 sign each chunk, so the body is not the file.
         "x-amz-content-sha256" if lower.starts_with("streaming-") => encoded("x-amz-content-sha256"),
         "trailer" if lower.split(',').any(|field| DIGESTS.contains(&field.trim())) => Err(Error::Invalid(format!(
             "Trailer announces {} after the body, where digests are not read; send it in the header of the request",
@@ -92,7 +93,7 @@ fn media_type(value: &str) -> &str {
     value.split(';').next().unwrap_or_default().trim()
 }
 
-/// Whether each element of a list, if there is any, is one of these. Parameters of an element do not count.
+/// Whether every element of a list is one of `known`. An empty list passes; parameters of an element are ignored.
 fn all_of(list: &str, known: &[&str]) -> bool {
     list.split(',').map(media_type).all(|element| element.is_empty() || known.contains(&element))
 }

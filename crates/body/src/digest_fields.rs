@@ -1,8 +1,10 @@
-//! Digests that a sender announces: `Content-Digest` and `Repr-Digest` (RFC 9530), and `Upload-Checksum` as tus spells it.
+//! Digests that a sender announces: `Content-Digest` and `Repr-Digest` (RFC 9530), and `Upload-Checksum` as tus spells
+//! it.
 //!
-//! Of a multipart body each part has its own, in the head of the part; a file is sent as it is, so the first two mean the
-//! same. In the head of a request `Upload-Checksum` is taken for its one file. `Content-Digest` there would be that of the
-//! whole multipart body, which is not hashed: it is refused, because what is announced and not checked would be trusted.
+//! In a multipart body each part has its own, in the head of the part; a file is sent as it is, so the first two mean
+//! the same. `Upload-Checksum` in the head of a request is taken for its one file. `Content-Digest` there would cover
+//! the whole multipart body, which is not hashed; it is refused, because a digest that is announced but not checked
+//! would be trusted.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -14,11 +16,11 @@ use sfv::{BareItem, Dictionary, ListEntry, Parser};
 const CONTENT_DIGEST: &str = "content-digest";
 const REPR_DIGEST: &str = "repr-digest";
 const UPLOAD_CHECKSUM: &str = "upload-checksum";
-/// The fields before RFC 9530, which the lake itself does not know: their bytes are hashed as they come.
+/// Fields older than RFC 9530. The engine does not know their algorithms; the bytes are hashed as they arrive.
 const CONTENT_MD5: &str = "content-md5";
 const DIGEST: &str = "digest";
 
-/// The fields of one head that announce a digest, as they came.
+/// Digest fields of one head, as received.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DigestFields(Vec<Field>);
 
@@ -28,13 +30,14 @@ struct Field {
     value: String,
 }
 
-/// Does the request ask for digests in its answer? (RFC 9530, section 4; which ones is not asked: there is one kind.)
+/// Whether the request asks for digests in its answer (RFC 9530, section 4). The preferred algorithms are ignored: only
+/// SHA-256 is returned.
 pub fn wants_digest(headers: &HeaderMap) -> bool {
     headers.contains_key("want-repr-digest") || headers.contains_key("want-content-digest")
 }
 
 impl DigestFields {
-    /// Of a request that uploads files.
+    /// Fields of a request that uploads files.
     pub fn of_upload(headers: &HeaderMap) -> Result<Self, Error> {
         for name in [CONTENT_DIGEST, REPR_DIGEST] {
             if headers.contains_key(name) {
@@ -51,7 +54,7 @@ impl DigestFields {
         Ok(fields)
     }
 
-    /// Of a request that sends a file, whole or in pieces, as its body.
+    /// Fields of a request whose body is a file, whole or in pieces.
     pub fn of_representation(headers: &HeaderMap) -> Self {
         let mut fields = Self::default();
         for value in headers.get_all(REPR_DIGEST) {
@@ -60,7 +63,7 @@ impl DigestFields {
         fields
     }
 
-    /// Of the bytes of one request.
+    /// Fields that cover the bytes of one request.
     pub fn of_content(headers: &HeaderMap) -> Self {
         let mut fields = Self::default();
         for value in headers.get_all(CONTENT_DIGEST) {
@@ -69,7 +72,7 @@ impl DigestFields {
         fields
     }
 
-    /// Keeps a field of a head, if it is one of these.
+    /// Keeps the field if it announces a digest.
     pub fn take(&mut self, name: &str, value: &[u8]) {
         let known = [CONTENT_DIGEST, REPR_DIGEST, UPLOAD_CHECKSUM, CONTENT_MD5, DIGEST];
         if let Some(name) = known.into_iter().find(|known| name.eq_ignore_ascii_case(known)) {
@@ -81,13 +84,13 @@ impl DigestFields {
         self.0.is_empty()
     }
 
-    /// What they say together.
+    /// The digests that all fields together announce.
     pub fn announced(&self) -> Result<Announced, Error> {
         let new = self.0.iter().filter(|field| !field.is_old());
         new.map(Field::announced).try_fold(Announced::default(), |announced, more| announced.and(more?))
     }
 
-    /// Those that the lake does not know, by name and value.
+    /// Fields with algorithms that the engine does not know, by name and value.
     pub fn old(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.0.iter().filter(|field| field.is_old()).map(|field| (field.name, field.value.as_bytes()))
     }
@@ -98,7 +101,7 @@ impl Field {
         matches!(self.name, CONTENT_MD5 | DIGEST)
     }
 
-    /// Other algorithms beside a known one are passed over, as RFC 9530, section 2, allows; alone they are refused.
+    /// Ignores other algorithms beside a known one, as RFC 9530, section 2, allows; alone they are refused.
     fn announced(&self) -> Result<Announced, Error> {
         let announced = match self.name {
             UPLOAD_CHECKSUM => self.checksum(),
@@ -126,13 +129,13 @@ impl Field {
         members.iter().try_fold(Announced::default(), |all, (algorithm, member)| {
             let ListEntry::Item(item) = member else { return None };
             let BareItem::ByteSequence(digest) = &item.bare_item else { return None };
-            // A dictionary has each of them once: they do not contradict each other.
+            // A dictionary has each algorithm once, so its members cannot contradict each other.
             all.and(announced(algorithm.as_str(), digest, ["sha-256", "sha-512"])?).ok()
         })
     }
 }
 
-/// `None`: of a known algorithm, and not of its length.
+/// `None` where a digest of a known algorithm has the wrong length.
 fn announced(algorithm: &str, digest: &[u8], [sha256, sha512]: [&str; 2]) -> Option<Announced> {
     let mut announced = Announced::default();
     if algorithm == sha256 {

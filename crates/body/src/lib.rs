@@ -1,4 +1,5 @@
-//! What a request says of its body, and `multipart/form-data`. No server and no pages: fuzzing compiles it within seconds.
+//! Multipart parser, and header fields that describe a body. Depends on neither server nor pages, so that fuzzing
+//! compiles it within seconds.
 
 #![deny(clippy::print_stderr)]
 

@@ -1,7 +1,7 @@
-//! `multipart/form-data` (RFC 7578) as a stream: parts in their order, each part's bytes as they come.
+//! `multipart/form-data` (RFC 7578) as a stream: the parts in order, and the bytes of each part as they arrive.
 //!
-//! Nothing is copied but where a delimiter may lie across two pieces, and nothing is gathered but a part's head, whose
-//! length is bounded. So a body may be of any size and shape without filling memory.
+//! Bytes are copied only where a delimiter may lie across two chunks, and only the head of a part, whose length is
+//! bounded, is buffered. So memory does not grow with the size or shape of a body.
 
 use crate::content_fields::{HeadOf, refuse_field};
 use crate::digest_fields::DigestFields;
@@ -14,7 +14,7 @@ use percent_encoding::percent_decode_str;
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Most header lines of a part.
 const HEAD_LINES_MAX: usize = 32;
-/// RFC 2046, section 5.1.1.
+/// Longest boundary (RFC 2046, section 5.1.1).
 const BOUNDARY_BYTES_MAX: usize = 70;
 
 #[derive(Debug, thiserror::Error)]
@@ -29,8 +29,8 @@ pub enum MultipartError {
     FileName { name: String, problem: &'static str },
 }
 
-/// The boundary that a Content-Type names. Where it names several, as curl does when it is given a Content-Type with a
-/// boundary and appends its own, the last is true.
+/// The boundary that a Content-Type names. Where it names several, the last one counts: curl appends its own to a
+/// Content-Type given by the user.
 pub fn boundary(content_type: &str) -> Option<String> {
     let (kind, parameters) = content_type.split_once(';')?;
     if !kind.trim().eq_ignore_ascii_case("multipart/form-data") {
@@ -49,15 +49,15 @@ pub struct Part {
     pub digests: DigestFields,
     /// `Content-Length`, which a part need not have.
     pub length: Option<u64>,
-    /// The first field by which the part is not the file as it is.
+    /// The first field that announces other bytes than the file as it is.
     pub altered: Option<(String, Vec<u8>)>,
 }
 
 pub struct Multipart<S> {
     stream: S,
-    /// What has come and was not given yet.
+    /// Bytes that have arrived and were not returned yet.
     buffer: Bytes,
-    /// Bytes of the body that have come.
+    /// Bytes of the body that have arrived.
     come_bytes: u64,
     delimiter: Finder<'static>,
     state: State,
@@ -67,9 +67,9 @@ pub struct Multipart<S> {
 enum State {
     /// Before a delimiter: in the preamble or in a part.
     Inside,
-    /// Right behind one.
+    /// Directly after a delimiter.
     Delimited,
-    /// Behind the last.
+    /// After the last delimiter.
     Ended,
 }
 
@@ -80,11 +80,11 @@ where
 {
     pub fn new(stream: S, boundary: &str) -> Self {
         let delimiter = Finder::new(format!("\r\n--{boundary}").as_bytes()).into_owned();
-        // As if a line break came first, so that the first delimiter looks like every other.
+        // Starts with a line break, so that the first delimiter looks like every other one.
         Self { stream, buffer: Bytes::from_static(b"\r\n"), come_bytes: 0, delimiter, state: State::Inside }
     }
 
-    /// The head of the next part; what is left of the one before is skipped. `None` behind the last.
+    /// Returns the head of the next part, and skips the rest of the one before. `None` after the last part.
     pub async fn next_part(&mut self) -> Result<Option<Part>, MultipartError> {
         while self.chunk().await?.is_some() {}
         if self.state == State::Ended {
@@ -102,7 +102,7 @@ where
         parse_head(&head).map(Some)
     }
 
-    /// Skips what is behind the last delimiter, to the end of the body.
+    /// Reads and drops the bytes after the last delimiter, to the end of the body.
     pub async fn skip_epilogue(&mut self) -> Result<(), MultipartError> {
         while let Some(piece) = self.stream.next().await {
             piece.map_err(|error| MultipartError::Broken(error.to_string()))?;
@@ -118,14 +118,14 @@ where
         &mut self.stream
     }
 
-    /// Bytes that the rest of the part would have, were it the last of a body of `length` bytes. `None` where it cannot be.
+    /// Remaining bytes of the part if it is the last of a body of `length` bytes. `None` if the length is too small.
     pub fn last_part_bytes(&self, length: u64) -> Option<u64> {
-        // The last delimiter is followed by two hyphens and, from all who write it, a line break.
+        // Two hyphens follow the last delimiter and, from every known client, a line break.
         let end = self.delimiter.needle().len() as u64 + 4;
         length.checked_sub(self.come_bytes)?.checked_add(self.buffer.len() as u64)?.checked_sub(end)
     }
 
-    /// The next bytes of the part; `None` at its end. Never empty.
+    /// Returns the next bytes of the part; `None` at its end. Never empty.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, MultipartError> {
         while self.state == State::Inside {
             if let Some(at) = self.delimiter.find(&self.buffer) {
@@ -143,14 +143,14 @@ where
         Ok(None)
     }
 
-    /// How many of the last bytes may be the beginning of a delimiter.
+    /// Number of bytes at the end of the buffer that may be the beginning of a delimiter.
     fn undecided(&self) -> usize {
         let needle = self.delimiter.needle();
         let longest = self.buffer.len().min(needle.len() - 1);
         (1..=longest).rev().find(|&length| self.buffer.ends_with(&needle[..length])).unwrap_or(0)
     }
 
-    /// The header lines of a part, with the empty line behind them.
+    /// Reads the header lines of a part, up to and with the empty line.
     async fn head(&mut self) -> Result<Bytes, MultipartError> {
         // RFC 2046 allows blanks between the boundary and the line break.
         loop {
@@ -162,7 +162,7 @@ where
             self.fill().await?;
         }
         loop {
-            // The line break behind the delimiter counts, so that a part without header lines has its end too.
+            // The search includes the line break after the delimiter, so that a part without header lines ends too.
             if let Some(at) = memchr::memmem::find(&self.buffer, b"\r\n\r\n")
                 && at <= HEAD_BYTES_MAX
             {
@@ -179,7 +179,7 @@ where
         }
     }
 
-    /// Waits for more.
+    /// Waits for the next chunk of the body.
     async fn fill(&mut self) -> Result<(), MultipartError> {
         match self.stream.next().await {
             None => Err(MultipartError::Incomplete),
@@ -223,7 +223,7 @@ fn parse_head(head: &[u8]) -> Result<Part, MultipartError> {
     Ok(part)
 }
 
-/// The names in a `Content-Disposition`, of a part or of a request.
+/// Parses a `Content-Disposition`, of a part or of a request.
 pub fn parse_disposition(value: &[u8]) -> Result<Part, MultipartError> {
     let Ok(text) = std::str::from_utf8(value) else {
         return Err(MultipartError::Malformed("the name of a part is not UTF-8"));
@@ -247,7 +247,7 @@ pub fn parse_disposition(value: &[u8]) -> Result<Part, MultipartError> {
                     return Err(refused("it is sent twice"));
                 }
             }
-            // RFC 2231, section 3.
+            // Continuations (RFC 2231, section 3).
             _ if name.starts_with("filename*") => return Err(refused("it is split into several parameters")),
             _ => {}
         }
@@ -256,7 +256,8 @@ pub fn parse_disposition(value: &[u8]) -> Result<Part, MultipartError> {
     Ok(part)
 }
 
-/// `UTF-8''h%C3%A9.csv` (RFC 8187), which some clients use for names beyond ASCII. Before that, RFC 5987 knew ISO-8859-1 too.
+/// Decodes `UTF-8''h%C3%A9.csv` (RFC 8187), which some clients use for names beyond ASCII. Its predecessor RFC 5987
+/// also allowed ISO-8859-1.
 fn extended_value(value: &str) -> Result<String, &'static str> {
     let mut parts = value.splitn(3, '\'');
     let (Some(charset), Some(_language), Some(text)) = (parts.next(), parts.next(), parts.next()) else {
@@ -274,7 +275,7 @@ fn extended_value(value: &str) -> Result<String, &'static str> {
     }
 }
 
-/// `=?utf-8?B?…?=`, which belongs into mails.
+/// Whether a name is an encoded word of mails, `=?utf-8?B?…?=` (RFC 2047).
 fn is_encoded_word(value: &str) -> bool {
     let inside = value.strip_prefix("=?").and_then(|rest| rest.strip_suffix("?="));
     let mut parts = inside.unwrap_or_default().split('?');
@@ -287,7 +288,7 @@ fn cut(value: &str) -> String {
     value.chars().take(CHARACTERS_MAX).collect()
 }
 
-/// What browsers and curl escape in a name, and nothing else (HTML, "multipart/form-data encoding").
+/// Undoes the escapes that browsers and curl use in a name, and no others (HTML, "multipart/form-data encoding").
 fn unescape(value: &str) -> String {
     value.replace("%22", "\"").replace("%0D", "\r").replace("%0A", "\n")
 }
@@ -300,7 +301,7 @@ fn parameters_of(text: &str) -> Vec<(String, String)> {
         rest = rest.trim_start_matches([';', ' ', '\t']);
         let Some(end) = rest.find(['=', ';']) else { return parameters };
         let (name, after) = rest.split_at(end);
-        // A name without a value says nothing, and takes nothing of the next.
+        // A name without a value is skipped, and takes nothing of the next parameter.
         let Some(after) = after.strip_prefix('=') else {
             rest = after;
             continue;
@@ -319,8 +320,8 @@ fn parameters_of(text: &str) -> Vec<(String, String)> {
     }
 }
 
-/// The text up to the closing quote, and what is behind it. A backslash escapes a quote or a backslash; before anything
-/// else it stands for itself, as in the paths that old browsers send.
+/// Returns the text up to the closing quote, and the rest. A backslash escapes a quote or a backslash; before any other
+/// character it is literal, as in the paths that old browsers send.
 fn quoted_string(text: &str) -> (String, &str) {
     let mut value = String::new();
     let mut characters = text.char_indices().peekable();
@@ -466,7 +467,7 @@ mod tests {
             cuts in prop::collection::vec(1_usize..9, 1..400),
         ) {
             let boundary = "b01";
-            // What holds the delimiter itself is no content of such a body.
+            // Contents that hold the delimiter cannot be part of such a body.
             prop_assume!(contents.iter().all(|bytes| memchr::memmem::find(bytes, b"\r\n--b01").is_none()));
             prop_assume!(contents.iter().all(|bytes| !bytes.starts_with(b"--b01")));
             let files: Vec<_> = contents.into_iter().enumerate().map(|(i, bytes)| (format!("f{i}"), bytes)).collect();
