@@ -1,4 +1,4 @@
-//! The file store: the backends of the engine's `files` port.
+//! File store: backends of the engine's storage port.
 
 #![deny(clippy::print_stderr)]
 

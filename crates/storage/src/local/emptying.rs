@@ -1,4 +1,4 @@
-//! Removing trash for good, a bounded number of files at a time.
+//! Purges trash, a bounded number of files at a time.
 
 use super::fault::fault;
 use super::tree::{Tree, open_folder, sync_folder};
@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
-/// Files are unlinked whole, never cut shorter first: somebody may have a second name for them, in a backup.
+/// Files are unlinked whole and never truncated first: a backup may hold a hard link to them.
 pub(super) fn remove(tree: &Tree, pieces: &[TrashKey], removals_max: u64) -> Removed {
     let mut removed = Removed::default();
     let Some((first, _)) = pieces.split_first() else { return removed };
@@ -36,7 +36,7 @@ pub(super) fn remove(tree: &Tree, pieces: &[TrashKey], removals_max: u64) -> Rem
         }
     }
     crash_point!("emptying.removed");
-    // Before anybody is told that they are gone: a folder that came back after a power cut would be nobody's.
+    // Synced before the removal is reported: a folder that came back after a power cut would have no row.
     if !removed.gone.is_empty()
         && let Err(fault) = sync_folder(&trash)
     {
@@ -52,7 +52,7 @@ struct Step {
 }
 
 impl Step {
-    /// Removes a file, or a folder with what is in it. False when there is more than one step may take.
+    /// Removes a file, or a folder with its contents. Returns false when one step may not remove that many files.
     fn remove(&mut self, parent: &OwnedFd, name: &CStr) -> Result<bool, Error> {
         if self.left == 0 {
             return Ok(false);
@@ -69,7 +69,7 @@ impl Step {
         self.remove_folder(parent, name)
     }
 
-    /// The listing is read as far as it is used, so that a step costs the same however many files there are.
+    /// Reads the listing only as far as needed, so that the cost of a step does not grow with the number of files.
     fn remove_folder(&mut self, parent: &OwnedFd, name: &CStr) -> Result<bool, Error> {
         let folder = open_folder(parent, name).map_err(fault("opening a folder of the trash"))?;
         let listing = Dir::read_from(&folder).map_err(fault("listing a folder of the trash"))?;
@@ -86,7 +86,7 @@ impl Step {
         self.left -= 1;
         match unlinkat(parent, name, AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => Ok(true),
-            // Some file systems leave names out of a listing while others are being removed: the next step finds them.
+            // Some file systems omit names from a listing while other names are removed: the next step finds them.
             Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
             Err(errno) => Err(fault("removing a folder of the trash")(errno)),
         }

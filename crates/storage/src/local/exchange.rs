@@ -1,5 +1,5 @@
-//! The one move that landing over a file, publishing and restoring share: what waits in a trash slot changes places with
-//! what is live, in one `renameat2`. What was live is then, by the same move, in the trash.
+//! Exchanges a trash slot with a live name by one `renameat2`; landing over a file, publishing and restoring use it.
+//! The same call moves the replaced file or folder to the trash.
 
 use super::fault::{fault, unsettled};
 use super::tree::{Tree, look_in, sync_folder};
@@ -12,10 +12,10 @@ use rustix::fs::{AtFlags, RenameFlags, renameat_with, unlinkat};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 
-/// How often somebody else may remove or make the live name between two looks before it is called a fault.
+/// Attempts while another program keeps removing and making the live name, before a fault is reported.
 const RACES_MAX: usize = 100;
 
-/// A folder in the trash, and the name of the one thing in it.
+/// A slot: a folder in the trash that holds one file or folder.
 pub(super) struct Slot {
     pub(super) folder: OwnedFd,
     pub(super) leaf: String,
@@ -28,9 +28,10 @@ impl Slot {
         Ok(Self { folder: tree.make_folder_at(&place)?, leaf: leaf.to_owned(), place })
     }
 
-    /// Moves what waits in the slot to `live`, and what is live into the slot. `folder_wanted`: whether both are folders.
-    /// An error means that nothing has moved; an unsettled one, that it has, though perhaps not durably. It is not moved back:
-    /// that could fail as well, and then the slot would hold what nobody expects there.
+    /// Moves the content of the slot to `live`, and the former content of `live` into the slot. `folder_wanted` says
+    /// whether both are folders. An ordinary error means that nothing has moved; an unsettled error means that it has
+    /// moved, perhaps not durably. The move is not undone: undoing could fail as well, and the slot would then hold
+    /// unexpected content.
     pub(super) fn exchange(&self, tree: &Tree, live: &Place, folder_wanted: bool) -> Result<Outcome, Error> {
         let (parent, live_leaf) = tree.make_parent(live)?;
         for _ in 0..RACES_MAX {
@@ -38,7 +39,7 @@ impl Slot {
                 Ok(()) => {
                     crash_point!("exchange.done");
                     sync_folder(&parent).map_err(unsettled)?;
-                    // An empty slot that stays is no reason to undo what is done.
+                    // An empty slot that cannot be removed is no reason to undo the move.
                     let _ = tree.remove_empty_folder(&self.place);
                     return Ok(Outcome::Added);
                 }
@@ -57,7 +58,7 @@ impl Slot {
             crash_point!("exchange.done");
             sync_folder(&parent).and_then(|()| sync_folder(&self.folder)).map_err(unsettled)?;
             crash_point!("exchange.synced");
-            // An empty folder is no loss, and no piece of trash.
+            // An empty folder is dropped: it is not worth an item of trash.
             if folder_wanted && unlinkat(&self.folder, &self.leaf, AtFlags::REMOVEDIR).is_ok() {
                 let _ = tree.remove_empty_folder(&self.place);
                 return Ok(Outcome::Added);
@@ -70,7 +71,7 @@ impl Slot {
         )))
     }
 
-    /// What an exchange that was done before has left here.
+    /// Outcome of an exchange that an earlier attempt completed, read from the slot.
     pub(super) fn outcome_of_earlier(tree: &Tree, trash: &TrashKey, leaf: &str) -> Result<Outcome, Error> {
         let place = Place::Trashed { key: trash.clone(), leaf: leaf.to_owned() };
         Ok(if tree.look(&place)?.is_some() { Outcome::Replaced } else { Outcome::Added })

@@ -1,11 +1,12 @@
-//! What the kernel says, in the lake's words.
+//! Maps errors of the kernel to errors of the lake.
 
 use lakeshore::Error;
 use lakeshore::model::fault::FaultKind;
 use rustix::io::Errno;
 use std::io;
 
-/// A failed call of the disk that has changed nothing: a full disk is the client's business, everything else the operator's.
+/// Error of a failed call that has changed nothing. A full disk is reported to the client, other faults to the
+/// operator.
 pub(super) fn fault(doing: &'static str) -> impl Fn(Errno) -> Error {
     move |errno| match errno {
         Errno::NOSPC | Errno::DQUOT => Error::DiskFull,
@@ -24,18 +25,18 @@ fn kind(errno: Errno) -> FaultKind {
     }
 }
 
-/// A failed call after which it is not known how things are: a write, or a sync, of which the kernel tells once and then drops
-/// what it could not write; or a step that was to undo another. It must not be tried again.
+/// Error of a failed call with unknown effect: a write or a sync, which the kernel reports once before it drops the
+/// data, or a step that was to undo another one. The step must not be retried.
 pub(super) fn unsure_fault<E: Into<io::Error>>(doing: &'static str) -> impl Fn(E) -> Error {
     move |error| io_fault(doing)(error.into()).lasting()
 }
 
-/// A failed call amid a move: where things are now is found out by looking again. A full disk is no exception.
+/// Error of a failed call within a move, a full disk included: recovery has to look where the files are.
 pub(super) fn unsettled_fault(doing: &'static str) -> impl Fn(Errno) -> Error {
     move |errno| Error::unsettled(DiskFault { doing, source: errno.into() })
 }
 
-/// An unsettled fault of a step of several, such as the sync of a folder.
+/// Marks an error of a later step, such as the sync of a folder, as unsettled.
 pub(super) fn unsettled(error: Error) -> Error {
     Error::unsettled(Amid(error))
 }
@@ -44,7 +45,7 @@ pub(super) fn unsettled(error: Error) -> Error {
 #[error("amid a move: {0:?}")]
 struct Amid(Error);
 
-/// Whether the reason may be gone in a moment: descriptors or memory that others have, a disk that is busy or answers badly.
+/// Whether a retry may succeed soon: descriptors or memory are short, or a disk is busy or unreliable.
 fn may_pass(errno: Errno) -> bool {
     matches!(
         errno,

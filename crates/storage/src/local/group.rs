@@ -1,4 +1,4 @@
-//! Small uploads, written together and synced together.
+//! Writes and syncs small uploads in groups.
 
 use super::fault::unsure_fault;
 use super::partial::create_file;
@@ -15,10 +15,10 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
 
-/// The files of a group, open until they are synced.
+/// Files of a group, open until they are synced.
 pub(super) struct LocalGroup {
     files: Vec<File>,
-    /// Whether a sync waits for a disk.
+    /// Whether a sync waits for a disk; false in memory.
     waits: bool,
 }
 
@@ -27,7 +27,7 @@ pub(super) fn write(tree: &Tree, files: Vec<WholeFile>) -> (WrittenFiles, LocalG
     let mut write_one = |file: WholeFile| -> Result<(Identity, Digest), Error> {
         let mut partial = create_file(tree, &file.name)?;
         crash_point!("partial.created");
-        // From here on its name is taken: not to be tried again.
+        // The file exists from here on, so a retry would find its name taken.
         let identity = identity_of(partial.as_fd()).map_err(Error::lasting)?;
         partial.write_all(&file.bytes).map_err(unsure_fault("writing an upload"))?;
         open.push(partial);
@@ -41,8 +41,8 @@ impl LocalGroup {
     fn sync(self) -> Result<(), Error> {
         if self.files.len() > 1 {
             for file in &self.files {
-                // Begins to write it without waiting, so that the syncs below find most of the work done by the first.
-                // It is a hint: where it is not understood, they do the work.
+                // Starts the writes of all files without waiting, so that the syncs below find most of the work done.
+                // This is a hint: a file system that ignores it writes during the syncs.
                 let _ = fadvise(file, 0, None, Advice::DontNeed);
             }
         }
@@ -60,7 +60,7 @@ impl WrittenGroup for LocalGroup {
         if !self.waits {
             return self.sync();
         }
-        // On another thread, because the intent is made durable at the same time on this one.
+        // Uses another thread, because this one commits the intent at the same time.
         tokio::task::spawn_blocking(move || self.sync()).await.map_err(Error::internal)?
     }
 }

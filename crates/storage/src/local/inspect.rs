@@ -1,4 +1,4 @@
-//! Looking at what lies where, for `lakeshore check`.
+//! Reads the lake's folder for `lakeshore check`.
 
 use super::fault::{fault, io_fault};
 use super::tree::{Tree, open_folder, stat, sync_folder};
@@ -16,7 +16,7 @@ use std::os::fd::OwnedFd;
 
 const READ_BYTES: usize = 1 << 20;
 
-/// The parent of a place; `None` where it has none, or a file or a link is in the way.
+/// Parent folder of a storage path. `None` where a component is missing, a file or a link.
 pub(super) fn parent(tree: &Tree, place: &Place) -> Result<Option<(OwnedFd, String)>, Error> {
     match tree.parent(place) {
         Err(Error::InTheWay(_)) => Ok(None),
@@ -64,7 +64,7 @@ pub(super) fn sizes(tree: &Tree, places: &[Place]) -> Result<Vec<Option<u64>>, E
 
 pub(super) fn digest(tree: &Tree, place: &Place) -> Result<Option<Digest>, Error> {
     let Some((parent, leaf)) = parent(tree, place)? else { return Ok(None) };
-    // A pipe must not make it wait: what is no file is not opened.
+    // Opening a pipe would block, so only regular files are opened.
     if !stat(&parent, leaf.as_str()).is_ok_and(|found| found.is_file) {
         return Ok(None);
     }

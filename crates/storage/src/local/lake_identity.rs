@@ -1,8 +1,9 @@
-//! The identity of a lake, in its own folder: by it, a database tells its lake from another, and from a disk that is not
-//! mounted. And whether a write to the lake would succeed.
+//! Identity of a lake, and a probe for writes. By the identity, a database recognises its lake, and refuses another
+//! lake or a disk that is not mounted.
 //!
-//! It is the name of an empty folder, `identity-1-…`: made in one step, never half written, and copied with the lake by whatever
-//! copies its folders. The number is that of the form; a higher one is of a newer version.
+//! The identity is the name of an empty folder in the engine's folder, `identity-1-…`: one call makes it, it is never
+//! half written, and every program that copies folders copies it. The number is the version of the format; a higher one
+//! belongs to a newer program.
 
 use super::tree::Tree;
 use lakeshore::model::storage_path::{ENGINE_FOLDER, ENGINE_SUBFOLDERS, IDENTITY_PREFIX, UPLOADS_FOLDER};
@@ -19,7 +20,7 @@ use std::path::Path;
 const FORM: u32 = 1;
 /// Hexadecimal digits of an identity.
 const DIGITS: usize = 32;
-/// The file that a probe writes, among the partial files: a start sweeps away one that stays.
+/// File that the probe writes in the folder of partial files. The next start removes a leftover.
 const PROBE: &str = "probe";
 
 #[derive(Debug, thiserror::Error)]
@@ -36,24 +37,24 @@ pub enum IdentityError {
     Unwritable(#[source] io::Error),
 }
 
-/// What a look at a lake root finds, which changes nothing.
+/// State of a lake root, read without changing it.
 #[derive(Debug, Default)]
 pub struct LakeSight {
-    /// Somebody has served it.
+    /// A server has served it before.
     pub has_engine_folder: bool,
-    /// Somebody does at this moment.
+    /// A server serves it now.
     pub is_served: bool,
     /// It holds datasets, trash, or uploads.
     pub holds_something: bool,
     pub identity: Option<String>,
 }
 
-/// Looks at what may be a lake root. One that is missing is an empty one.
+/// Reads the state of a possible lake root. A missing folder counts as empty.
 pub fn look(root: &Path) -> Result<LakeSight, IdentityError> {
     let unreadable = |errno: Errno| IdentityError::Unreadable(errno.into());
     let root = match openat(CWD, root, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
         Ok(root) => root,
-        // What stands in the way is told of when the lake is opened.
+        // A file in the way is reported when the lake is opened.
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(LakeSight::default()),
         Err(errno) => return Err(unreadable(errno)),
     };
@@ -70,12 +71,13 @@ pub fn look(root: &Path) -> Result<LakeSight, IdentityError> {
             holds_something |= holds(&folder, false).map_err(unreadable)?;
         }
     }
-    // Let go of at once: the lock that counts is taken when the lake is opened.
+    // Released at once: opening the lake takes the lock that counts.
     let is_served = flock(&engine, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK);
     Ok(LakeSight { has_engine_folder: true, is_served, holds_something, identity: read(&engine)? })
 }
 
-/// Whether anything is in a folder; in the lake root, anything that readers see. Disks have a `lost+found` of their own.
+/// Whether a folder holds anything; for the lake root, anything that readers see. `lost+found` of a disk does not
+/// count.
 fn holds(folder: &OwnedFd, is_root: bool) -> Result<bool, Errno> {
     for entry in Dir::read_from(folder)? {
         let entry = entry?;
@@ -88,7 +90,7 @@ fn holds(folder: &OwnedFd, is_root: bool) -> Result<bool, Errno> {
     Ok(false)
 }
 
-/// The names in the engine's folder that are, or should be, identities.
+/// Names in the engine's folder that are identities, or look like one.
 fn names(engine: &OwnedFd) -> Result<Vec<String>, Errno> {
     let mut names = Vec::new();
     for entry in Dir::read_from(engine)? {
@@ -125,7 +127,7 @@ pub(super) fn identity(tree: &Tree) -> Result<Option<String>, IdentityError> {
     read(tree.engine())
 }
 
-/// Gives the lake its identity, durably, in place of any that it had.
+/// Sets the identity of the lake durably, and removes any earlier one.
 pub(super) fn set_identity(tree: &Tree, identity: &str) -> Result<(), IdentityError> {
     let engine = tree.engine();
     let write = || -> Result<(), Errno> {
@@ -141,7 +143,7 @@ pub(super) fn set_identity(tree: &Tree, identity: &str) -> Result<(), IdentityEr
     write().map_err(|errno| IdentityError::Unwritable(errno.into()))
 }
 
-/// Why a write to the lake would fail.
+/// Reason why a write to the lake would fail.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     #[error("the lake root is missing; mount its disk, or move it back, then restart the server")]
@@ -152,7 +154,7 @@ pub enum ProbeError {
     Unwritable(&'static str, io::Error),
 }
 
-/// Writes a file, syncs it and removes it, and asks for the rights to the folders that changes go through.
+/// Writes, syncs and removes a file, and checks the permissions of the folders that every change needs.
 pub(super) fn probe(tree: &Tree) -> Result<(), ProbeError> {
     let place = |file: &dyn AsFd| -> Result<_, Errno> {
         let found = statx(file.as_fd(), "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?;

@@ -1,4 +1,4 @@
-//! Giving sealed uploads their names, and taking them again.
+//! Renames sealed uploads to their final names, and undoes it.
 
 use super::exchange::{Slot, cannot_move, wrong_kind};
 use super::fault::{fault, unsettled, unsettled_fault};
@@ -15,18 +15,18 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::os::fd::OwnedFd;
 
-/// The folders that a group lands in: each is found once, and synced once.
+/// Folders that a group lands in: each is opened once and synced once.
 #[derive(Default)]
 struct Folders(BTreeMap<Vec<String>, Landed>);
 
 struct Landed {
     folder: OwnedFd,
-    /// Which of the group have their names in it.
+    /// Indices of the landings that were renamed into this folder.
     waiting: Vec<usize>,
 }
 
-/// A free name is taken by one rename. A taken one changes hands by an exchange, from a slot of the trash, so that the
-/// old file is in the trash by the very move that replaces it.
+/// Renames each upload of a group. A free name needs one rename. A taken name is exchanged from a slot of the trash, so
+/// that the call that replaces the old file also moves it to the trash.
 pub(super) fn land(tree: &Tree, landings: &[Landing]) -> Vec<Result<Outcome, Error>> {
     let mut folders = Folders::default();
     let mut outcomes: Vec<_> =
@@ -70,7 +70,7 @@ fn name(tree: &Tree, landing: &Landing, index: usize, folders: &mut Folders) -> 
     }
     let partial = landing.partial.as_str();
     let slot = Slot::make(tree, &landing.trash, &landing.leaf)?;
-    // Never over what a power cut, or somebody's hand, has left there.
+    // Never overwrites a leftover of a power cut, or a file that a person has put there.
     renameat_with(tree.uploads(), partial, &slot.folder, &slot.leaf, RenameFlags::NOREPLACE)
         .map_err(fault("moving an upload to its slot"))
         .inspect_err(|_| {
@@ -83,15 +83,15 @@ fn name(tree: &Tree, landing: &Landing, index: usize, folders: &mut Folders) -> 
         Err(error) => {
             renameat_with(&slot.folder, &slot.leaf, tree.uploads(), partial, RenameFlags::NOREPLACE)
                 .map_err(unsettled_fault("taking an upload back"))?;
-            // An empty slot is no obstacle.
+            // An empty slot that stays does no harm.
             let _ = slot.remove_if_empty(tree);
             Err(error)
         }
     }
 }
 
-/// The way of [`land`] back: what was replaced is live again, the upload has its partial name. An upload that is not live is left
-/// alone, and so is whatever is not this upload.
+/// Undoes [`land`]: the replaced file is live again, and the upload has its partial name. A live file that is not this
+/// upload is left alone.
 pub(super) fn take_back(tree: &Tree, landing: &Landing) -> Result<(), Error> {
     const DOING: &str = "taking a landed upload back";
     let is_it = |found: Option<Found>| found.is_some_and(|found| found.identity == landing.identity);
@@ -118,9 +118,9 @@ pub(super) fn take_back(tree: &Tree, landing: &Landing) -> Result<(), Error> {
     Ok(())
 }
 
-/// Where is the upload now? Under its partial name: it has not landed. Under its own: it has. In its slot: the exchange
-/// did not come about. In another slot: it landed, and another upload has replaced it since. Whatever is found elsewhere is
-/// not touched.
+/// Finds an interrupted upload by its identity. Under its partial name, it has not landed; under its final name, it
+/// has. In its own slot, the exchange did not happen. In another slot, it landed and was replaced since. Files with
+/// another identity are not touched.
 pub(super) fn recover(tree: &Tree, landing: &Landing) -> Result<Option<Outcome>, Error> {
     let is_it = |found: Option<Found>| found.is_some_and(|found| found.identity == landing.identity);
     if is_it(tree.look(&Place::Partial(landing.partial.clone()))?) {
@@ -129,7 +129,7 @@ pub(super) fn recover(tree: &Tree, landing: &Landing) -> Result<Option<Outcome>,
     let own_slot = Place::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
     let outcome = || Slot::outcome_of_earlier(tree, &landing.trash, &landing.leaf);
     let live = match tree.parent(&landing.place) {
-        // Something else has taken the place of a folder on its way: so it is not there.
+        // A file or link replaces a folder of the path, so the upload is not there.
         Err(Error::InTheWay(_)) => None,
         found => found?,
     };
@@ -146,7 +146,7 @@ pub(super) fn recover(tree: &Tree, landing: &Landing) -> Result<Option<Outcome>,
         return Ok(Some(outcome));
     }
     if is_it(tree.look(&own_slot)?) {
-        // Back to where it was, and not removed: an upload that can be resumed goes on from there.
+        // Moved back instead of removed: a resumable upload continues from there.
         let slot = tree.make_folder_at(&Place::TrashSlot(landing.trash.clone()))?;
         let partial = landing.partial.as_str();
         renameat_with(&slot, &landing.leaf, tree.uploads(), partial, RenameFlags::NOREPLACE)
@@ -164,7 +164,7 @@ fn is_in_trash(tree: &Tree, leaf: &str, identity: &Identity) -> Result<bool, Err
     for slot in names(&trash)? {
         let folder = match open_folder(&trash, &slot) {
             Ok(folder) => folder,
-            // No slot: somebody has put it there by hand.
+            // Not a slot: a person has put it there.
             Err(Errno::NOTDIR | Errno::LOOP) => continue,
             Err(errno) => return Err(fault("opening a trash slot")(errno)),
         };

@@ -1,4 +1,4 @@
-//! Counting the files below a place, and knowing without counting that they are the same as before.
+//! Counts the files below a storage path, and detects without counting that they are unchanged.
 
 use super::fault::fault;
 use super::tree::{Tree, identity, names, open_folder};
@@ -13,8 +13,8 @@ use rustix::path::Arg;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, SystemTime};
 
-/// A folder that changed so shortly before it was looked at may change again without a later time: the kernel's clock for files
-/// ticks each 1 to 10 ms.
+/// A folder that changed this recently may change again under the same time: the kernel's clock for files ticks every 1
+/// to 10 ms.
 const TICK_MAX: Duration = Duration::from_millis(50);
 
 pub(super) fn measure(tree: &Tree, place: &Place) -> Result<Totals, Error> {
@@ -41,7 +41,7 @@ pub(super) fn measure_folders(tree: &Tree, place: &Place, folders_max: usize) ->
     let mut folders = (folders_max > 0).then(Vec::new);
     while let Some((folder, path)) = open.pop() {
         if let Some(known) = &mut folders {
-            // Before its names are read: what changes meanwhile changes its time.
+            // Read before the names, so that a change during the count is noticed by its time.
             match steady_state(&folder)? {
                 Some(state) if known.len() < folders_max => known.push(FolderState { path: path.clone(), state }),
                 _ => folders = None,
@@ -75,7 +75,7 @@ pub(super) fn measure_folders(tree: &Tree, place: &Place, folders_max: usize) ->
     Ok(measured)
 }
 
-/// Nothing is opened on the way: a link that was put in the place of a folder is another thing than that was.
+/// Opens no folder, so that a link in the place of a folder counts as a change.
 pub(super) fn are_unchanged(tree: &Tree, place: &Place, folders: &[FolderState]) -> Result<bool, Error> {
     let Some((parent, leaf)) = tree.parent(place)? else { return Ok(false) };
     for folder in folders {
@@ -97,13 +97,13 @@ fn kind(found: &Statx) -> FileType {
     FileType::from_raw_mode(found.stx_mode.into())
 }
 
-/// What changes whenever a name in the folder does.
+/// Identity that changes whenever a name in the folder changes.
 fn state(found: &Statx) -> Identity {
     let (mode, changed) = (found.stx_mode, found.stx_ctime);
     Identity(format!("{} {mode:o} {}.{}", identity(found).0, changed.tv_sec, changed.tv_nsec))
 }
 
-/// The state of an open folder; `None` where it changed a moment ago.
+/// State of an open folder; `None` where it changed a moment ago.
 fn steady_state(folder: &OwnedFd) -> Result<Option<Identity>, Error> {
     let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
     let found = statx(folder, "", AtFlags::EMPTY_PATH, wanted).map_err(fault("looking at a folder"))?;

@@ -1,9 +1,8 @@
-//! The lake as a folder: the embedded default.
+//! File store in a folder: the embedded default.
 //!
-//! Each verb of the port is one blocking function of a module here. The steps of a landing run where they are asked for
-//! (on the thread of the landings, see `serve.rs`), the rest on tokio's blocking threads. Names are only
-//! ever resolved beneath the root's own handle ([`tree`]), and what changes hands does so by `renameat2`
-//! ([`landing`], [`exchange`]).
+//! Each method of the port is one blocking function of a module here. The steps of a landing run on the calling thread
+//! (the thread of the landings, see `serve.rs`), all others on tokio's blocking threads. Names are resolved beneath the
+//! root's own handle only ([`tree`]), and files change places by `renameat2` ([`landing`], [`exchange`]).
 
 mod emptying;
 mod exchange;
@@ -48,20 +47,20 @@ pub use lake_identity::{IdentityError, LakeSight, ProbeError, look};
 pub use reading::reopen;
 pub use tree::OpenError;
 
-/// Folders that are listed side by side; more wait. A folder may hold many names, and each list holds a thread.
+/// Folders listed concurrently; more wait. A folder may hold many names, and each list occupies a thread.
 static LISTS: Semaphore = Semaphore::const_new(4);
 
 #[derive(Clone)]
 pub struct LocalFiles(Arc<Tree>);
 
 impl LocalFiles {
-    /// Opens the lake root, making it and the engine's folders where they are missing, and makes sure that nobody else
-    /// serves it and that its file system can do what publishing needs.
+    /// Opens the lake root, and makes it and the engine's folders where they are missing. Fails where another server
+    /// serves the root, or its file system lacks the calls that publishing needs.
     pub fn open(root: &Path) -> Result<Self, OpenError> {
         Ok(Self(Arc::new(Tree::open(root)?)))
     }
 
-    /// Which lake it is.
+    /// Identity of the lake, if it has one.
     pub fn identity(&self) -> Result<Option<String>, IdentityError> {
         lake_identity::identity(&self.0)
     }
@@ -70,12 +69,12 @@ impl LocalFiles {
         lake_identity::set_identity(&self.0, identity)
     }
 
-    /// Finds out, by writing, whether a write would succeed. Blocks.
+    /// Checks by a write whether writes succeed. Blocks.
     pub fn probe(&self) -> Result<(), ProbeError> {
         lake_identity::probe(&self.0)
     }
 
-    /// Runs disk work where it may block.
+    /// Runs disk work on a thread that may block.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Tree) -> Result<T, Error> + Send + 'static,
@@ -153,7 +152,7 @@ impl Files for LocalFiles {
         let folder = folder.cloned();
         let turn = LISTS.acquire().await.map_err(|_| Error::ShuttingDown)?;
         self.blocking(move |tree| {
-            // It runs to its end also when nobody waits for it any more.
+            // The list is completed even if its caller is gone, so the permit moves into it.
             let _turn = turn;
             reading::list(tree, folder.as_ref(), from, size)
         })

@@ -1,8 +1,7 @@
-//! The bytes of an upload on their way to the disk.
+//! Writes the bytes of an upload to its partial file.
 //!
-//! Pieces are gathered, then written and hashed together on a blocking thread, one batch at a time: while one batch is
-//! being written the next is gathered, and then the sender waits. So an upload holds two batches at most, whose memory it
-//! uses again and again.
+//! Bytes are gathered, then written and hashed as a batch on a blocking thread. While one batch is written the next is
+//! gathered; when both are full, the sender waits. So an upload holds at most two batches, whose memory is reused.
 
 use super::fault::{fault, unsure_fault};
 use super::tree::{Tree, identity_of, sync_folder};
@@ -25,18 +24,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::task::JoinHandle;
 
-/// A batch is handed to the disk at its size. Large enough that the hand-over costs little, where there are few uploads;
-/// small enough that all of them together stay within [`BATCHES_BYTES`], where there are many.
+/// Size at which a batch is handed to the disk: large enough to make the hand-over cheap while there are few uploads,
+/// small enough to keep all uploads together within [`BATCHES_BYTES`] while there are many.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 const BATCH_BYTES_MIN: usize = 32 * 1024;
-/// What the batches of all uploads may hold, until they are so many that each has the least.
+/// Bytes that the batches of all uploads may hold, until there are so many uploads that each has the smallest batch.
 const BATCHES_BYTES: usize = 8 * 1024 * 1024;
-/// So much is written before the disk is told to begin with it: it works while the rest comes, and the sync at the end
-/// finds little left to do.
+/// Bytes written before write-back starts: the disk works while the rest arrives, and the final sync finds little left.
 const WRITE_BACK_BYTES: u64 = 8 * 1024 * 1024;
 
-/// How large a batch may be while so many uploads are under way: each has two. An upload begins with small ones, because
-/// more may be about to begin beside it.
+/// Size of a batch with `uploads` in progress, each of which has two. An upload starts with small batches, because more
+/// uploads may be about to start.
 fn batch_bytes(uploads: usize, received_bytes: u64) -> usize {
     let grown = usize::try_from(received_bytes / 4).unwrap_or(usize::MAX);
     (BATCHES_BYTES / 2 / uploads.max(1)).min(grown).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX)
@@ -45,11 +43,11 @@ fn batch_bytes(uploads: usize, received_bytes: u64) -> usize {
 pub(super) struct LocalPartial {
     tree: Arc<Tree>,
     identity: Identity,
-    /// The batch that is being gathered. What comes is copied, so that the connection can use its own buffer again; and
-    /// is written in one piece.
+    /// The batch that is being gathered. Bytes are copied, so that the connection can reuse its buffer, and the batch
+    /// is written in one call.
     batch: Vec<u8>,
     received_bytes: u64,
-    /// Whether a power cut leaves the file its name.
+    /// Whether the name of the file survives a power cut.
     is_named: bool,
     /// The file and its hash so far: here, or with the batch that is being written.
     sink: Sink,
@@ -58,7 +56,7 @@ pub(super) struct LocalPartial {
 enum Sink {
     Idle(Box<HashedFile>),
     Writing(JoinHandle<Result<Box<HashedFile>, Error>>),
-    /// A write failed, and what the file holds is not known.
+    /// A write failed, so the content of the file is unknown.
     Broken,
 }
 
@@ -66,16 +64,16 @@ pub(super) struct HashedFile {
     file: File,
     hasher: Sha256,
     size_bytes: u64,
-    /// How much of it the disk was told to begin with.
+    /// Bytes for which write-back has started.
     begun_bytes: u64,
-    /// The memory of the last batch, for the next but one.
+    /// Memory of the last batch, reused for the batch after the next.
     written: Vec<u8>,
 }
 
-/// A new file of that partial name, empty.
+/// Creates an empty partial file of this name.
 pub(super) fn create_file(tree: &Tree, name: &PartialName) -> Result<File, Error> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    // The umask decides who reads the lake.
+    // The umask decides who may read the lake.
     let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
     openat(tree.uploads(), name.as_str(), flags, mode).map(File::from).map_err(fault("creating an upload"))
 }
@@ -83,13 +81,13 @@ pub(super) fn create_file(tree: &Tree, name: &PartialName) -> Result<File, Error
 pub(super) fn create(tree: &Arc<Tree>, name: &PartialName) -> Result<LocalPartial, Error> {
     let file = create_file(tree, name)?;
     crash_point!("partial.created");
-    // Its name is taken: not to be tried again.
+    // The file exists from here on, so a retry would find its name taken.
     let identity = identity_of(file.as_fd()).map_err(Error::lasting)?;
     Ok(LocalPartial::new(tree, identity, HashedFile::new(file, Sha256::new(), 0), false))
 }
 
 impl HashedFile {
-    /// A file that holds `size_bytes` so far, whose hash is `hasher`'s.
+    /// A file that holds `size_bytes` so far, with the state of its hash.
     pub(super) fn new(file: File, hasher: Sha256, size_bytes: u64) -> Self {
         Self { file, hasher, size_bytes, begun_bytes: size_bytes, written: Vec::new() }
     }
@@ -107,8 +105,8 @@ impl HashedFile {
     fn begin_write_back(&mut self) {
         let waiting = self.size_bytes - self.begun_bytes;
         if waiting >= WRITE_BACK_BYTES {
-            // What is not on the disk yet stays in the cache, for the first reader: only its writing begins. It is a hint,
-            // see posix_fadvise(2): where it is not understood, the sync does the work.
+            // Starts write-back; the bytes stay cached for the first reader. This is a hint (posix_fadvise(2)): where
+            // it is ignored, the final sync writes them.
             let _ = fadvise(&self.file, self.begun_bytes, NonZeroU64::new(waiting), Advice::DontNeed);
             self.begun_bytes = self.size_bytes;
         }
@@ -136,7 +134,7 @@ impl LocalPartial {
         batch_bytes(self.tree.uploads_under_way().load(Ordering::Relaxed), self.received_bytes)
     }
 
-    /// Hands the batch to the disk, when that has taken the one before.
+    /// Hands the batch to the disk after the batch before it.
     async fn flush(&mut self) -> Result<(), Error> {
         let mut file = self.idle().await?;
         let batch = std::mem::replace(&mut self.batch, std::mem::take(&mut file.written));
@@ -165,7 +163,7 @@ impl Partial for LocalPartial {
         while !bytes.is_empty() {
             let batch_bytes = self.batch_bytes();
             if self.batch.is_empty() && self.batch.capacity() != batch_bytes {
-                // Of another size, since more have come, or fewer are left.
+                // The size is chosen again, since the number of uploads may have changed.
                 self.batch = Vec::with_capacity(batch_bytes);
             }
             let room = batch_bytes.saturating_sub(self.batch.len());
@@ -179,7 +177,7 @@ impl Partial for LocalPartial {
 
     async fn rest(&mut self) {
         self.batch.clear();
-        // A failed write is at rest too.
+        // After a failed write the file is idle too.
         if let Ok(file) = self.idle().await {
             self.sink = Sink::Idle(file);
         }

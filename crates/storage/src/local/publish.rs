@@ -1,4 +1,4 @@
-//! Staging, publishing, dropping and restoring whole folders.
+//! Stages, publishes, drops and restores whole folders.
 
 use super::exchange::Slot;
 use super::fault::{fault, unsettled, unsettled_fault};
@@ -19,8 +19,8 @@ pub(super) fn stage(tree: &Tree, sync: SyncId) -> Result<Identity, Error> {
     identity_of(folder.as_fd())
 }
 
-/// The staged folder moves into a slot of the trash, and from there changes places with the dataset: two renames, however
-/// many files there are. Where the folder of this identity is now tells how far an earlier try came.
+/// Moves the staged folder into a slot of the trash, and exchanges it with the dataset: two renames, however many files
+/// there are. After an interruption, the position of the folder with this identity shows how far it came.
 pub(super) fn publish(tree: &Tree, publication: &Publication) -> Result<Outcome, Error> {
     let live = Place::Live(publication.dataset.clone());
     let leaf = publication.dataset.leaf();
@@ -38,12 +38,12 @@ pub(super) fn publish(tree: &Tree, publication: &Publication) -> Result<Outcome,
     if !in_slot && !is_it(&staging)? {
         return Err(Error::StagingLost(publication.sync));
     }
-    // Where an earlier try has moved the folder, no error may say that it is where it was.
+    // After an earlier attempt moved the folder, an error must not claim that nothing has moved.
     let amid = |error| if in_slot { unsettled(error) } else { error };
     let slot = Slot::make(tree, &publication.trash, leaf).map_err(amid)?;
     let (stagings, name) = tree.make_parent(&staging).map_err(amid)?;
     if !in_slot {
-        // Never over what somebody's hand has left there.
+        // Never overwrites a file or folder that a person has put there.
         renameat_with(&stagings, &name, &slot.folder, leaf, RenameFlags::NOREPLACE)
             .map_err(fault("moving a staged folder to its slot"))?;
         crash_point!("publish.in_slot");
@@ -51,7 +51,7 @@ pub(super) fn publish(tree: &Tree, publication: &Publication) -> Result<Outcome,
     sync_folder(&slot.folder).and_then(|()| sync_folder(&stagings)).map_err(unsettled)?;
     match slot.exchange(tree, &live, true) {
         Err(error) if !error.is_unsettled() => {
-            // Nothing has changed hands: back to where it was.
+            // Nothing was exchanged: the folder moves back to the staging.
             renameat_with(&slot.folder, leaf, &stagings, &name, RenameFlags::NOREPLACE)
                 .map_err(unsettled_fault("taking a staged folder back"))?;
             let _ = slot.remove_if_empty(tree);
@@ -61,7 +61,7 @@ pub(super) fn publish(tree: &Tree, publication: &Publication) -> Result<Outcome,
     }
 }
 
-/// An earlier try has moved the folder; whether it came to sync the names is not known.
+/// Syncs both folders after an earlier attempt, whose syncs may not have happened.
 fn sync_both(tree: &Tree, live: &Place, replaced: &Place) -> Result<(), Error> {
     for place in [live, replaced] {
         if let Some((parent, _)) = tree.parent(place)? {

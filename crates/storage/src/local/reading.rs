@@ -1,4 +1,4 @@
-//! Finding, listing and reading files beneath the root.
+//! Finds, lists and reads files beneath the root.
 
 use super::fault::{fault, io_fault};
 use super::inspect::parent;
@@ -18,7 +18,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-/// Neighbours in the list share the way to their folder.
+/// Adjacent entries of the list with the same folder resolve it once.
 pub(super) fn find(tree: &Tree, places: &[Place]) -> Result<Vec<Option<FoundFile>>, Error> {
     let mut known: Option<(Vec<String>, Option<OwnedFd>)> = None;
     let mut find_one = |place: &Place| {
@@ -36,13 +36,13 @@ pub(super) fn find(tree: &Tree, places: &[Place]) -> Result<Vec<Option<FoundFile
     places.iter().map(&mut find_one).collect()
 }
 
-/// Opens what is a file, and nothing that only looks like one: a pipe does not make it wait, a link leads nowhere.
+/// Opens a regular file. A pipe does not block it, and a link is not followed.
 pub(super) fn open_file(tree: &Tree, place: &Place) -> Result<Option<(File, FoundFile)>, Error> {
     let Some((folder, leaf)) = parent(tree, place)? else { return Ok(None) };
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = match openat(&folder, &leaf, flags, Mode::empty()) {
         Ok(file) => file,
-        // A link, or a socket.
+        // A link or a socket, or no file at all.
         Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(None),
         Err(errno) => return Err(fault("opening a file")(errno)),
     };
@@ -59,7 +59,7 @@ pub(super) fn open(tree: &Tree, place: &Place) -> Result<Option<LocalOpenFile>, 
     Ok(open_file(tree, place)?.map(|(file, found)| LocalOpenFile { file: Arc::new(file), found }))
 }
 
-/// Opens a file of this backend once more, for reading alone. Nobody shares its place in the file, or its flags.
+/// Opens a file of this backend again, read-only, with a file offset and flags of its own.
 pub fn reopen(file: &dyn OpenFile) -> Result<File, Error> {
     let any: &dyn Any = file;
     let Some(local) = any.downcast_ref::<LocalOpenFile>() else {
@@ -96,7 +96,7 @@ impl OpenFile for LocalOpenFile {
     }
 }
 
-/// The page is found in one walk over the names, of which no more are kept than come before its end.
+/// Finds a page in one pass over the names, and keeps at most the names up to its end.
 pub(super) fn list(
     tree: &Tree,
     folder: Option<&LakePath>,
@@ -105,7 +105,7 @@ pub(super) fn list(
 ) -> Result<Option<Vec<FolderEntry>>, Error> {
     let Some(open) = tree.folder(folder)? else { return Ok(None) };
     let kept = usize::try_from(from.saturating_add(size)).unwrap_or(usize::MAX);
-    // The folders first: `false` comes before `true`. The last of what is kept is on top.
+    // Folders sort first (`false` before `true`). The heap has the last kept name on top.
     let mut first: BinaryHeap<(bool, String, LakePath)> = BinaryHeap::new();
     for entry in Dir::read_from(&open).map_err(fault("listing a folder"))? {
         let entry = entry.map_err(fault("listing a folder"))?;
@@ -125,7 +125,7 @@ pub(super) fn list(
         if first.len() == kept && first.peek().is_none_or(is_behind) {
             continue;
         }
-        // What no lake path names is hidden, or was not put there by the lake.
+        // A name that no lake path can have is hidden, or was put there by another program.
         let path = match folder {
             Some(folder) => folder.join(name),
             None => LakePath::parse(&format!("/{name}")),
@@ -139,7 +139,7 @@ pub(super) fn list(
     let skipped = usize::try_from(from).unwrap_or(usize::MAX);
     let mut entries = Vec::new();
     for (_, name, path) in first.into_sorted_vec().into_iter().skip(skipped) {
-        // What went away meanwhile is not there.
+        // A file that was removed during the listing is omitted.
         let Some((modified_at, file)) = found_in(&open, &name).map_err(fault("looking at a file"))? else { continue };
         entries.push(FolderEntry { path, modified_at, file });
     }

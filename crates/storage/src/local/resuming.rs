@@ -1,4 +1,4 @@
-//! Going on with the bytes of an upload where an earlier request left them, and reading them to join them to others.
+//! Continues partial files at their checkpoint, and reads them to join parts.
 
 use super::fault::{fault, io_fault};
 use super::partial::{HashedFile, LocalPartial};
@@ -18,7 +18,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-/// Read at once where a hash has to begin anew.
+/// Bytes per read where a hash has to start over.
 const READ_BYTES: usize = 1 << 20;
 
 fn open(tree: &Tree, name: &PartialName, access: OFlags) -> Result<File, Error> {

@@ -1,4 +1,4 @@
-//! Removing what a stop has left behind and nobody owns.
+//! Removes leftovers of a stop that no row owns.
 
 use super::fault::fault;
 use super::tree::{Tree, names, open_folder, sync_folder};
@@ -34,14 +34,14 @@ pub(super) fn sweep(tree: &Tree, open_syncs: &[SyncId], kept: &BTreeSet<PartialN
     Ok(())
 }
 
-/// Removes a folder of the engine's own with all that is in it.
+/// Removes a folder of the engine with all its contents.
 pub(super) fn remove_tree(tree: &Tree, place: &Place) -> Result<(), Error> {
     let Some((parent, leaf)) = tree.parent(place)? else { return Ok(()) };
     remove(&parent, &leaf)?;
     sync_folder(&parent)
 }
 
-/// Depth is bounded by the longest lake path.
+/// The longest lake path bounds the depth.
 fn remove(parent: &OwnedFd, name: &str) -> Result<(), Error> {
     match unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),

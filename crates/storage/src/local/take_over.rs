@@ -1,7 +1,7 @@
-//! Copies of files of a dataset, for the full sync that goes on with them.
+//! Copies unchanged files of a dataset for the full sync that keeps them.
 //!
-//! Where the file system can share the bytes of two files until one is written to (`FICLONE`: Btrfs, XFS), a copy costs
-//! next to nothing. Elsewhere the bytes are read, hashed and written.
+//! Where the file system shares the blocks of two files until one is written to (`FICLONE`: Btrfs, XFS), a copy costs
+//! almost nothing. Elsewhere the bytes are read, hashed and written.
 
 use super::fault::{fault, io_fault, unsure_fault};
 use super::partial::create_file;
@@ -20,14 +20,14 @@ use std::os::fd::AsFd;
 
 const PIECE_BYTES: usize = 1 << 20;
 
-/// What was copied, and is not on stable storage yet.
+/// A copy that is not on stable storage yet.
 type Copied = Option<(File, TakenOver)>;
 
 pub(super) fn take_over(tree: &Tree, files: &[TakeOver]) -> Vec<Result<Option<TakenOver>, Error>> {
     let mut piece = Vec::new();
     let copied: Vec<_> = files.iter().map(|file| copy(tree, file, &mut piece)).collect();
     crash_point!("take_over.copied");
-    // The first sync takes most of the others' work with it.
+    // The first sync writes most of the other files too.
     let sealed = copied.into_iter().map(|copied| match copied? {
         Some((copy, taken_over)) => {
             fdatasync(&copy).map_err(unsure_fault("syncing a file that is taken over"))?;
@@ -47,7 +47,7 @@ fn copy(tree: &Tree, file: &TakeOver, piece: &mut Vec<u8>) -> Result<Copied, Err
     }
     let copy = create_file(tree, &file.partial)?;
     let result = fill(&original, &copy, piece).and_then(|sha256| {
-        // Looked at again: nobody has written to it while it was read.
+        // Checks again that the file was not written to during the copy.
         Ok(match is_still(&original, &file.found)? {
             true => Some(TakenOver { identity: identity_of(copy.as_fd())?, sha256 }),
             false => None,
@@ -66,12 +66,12 @@ fn is_still(file: &File, found: &FoundFile) -> Result<bool, Error> {
     Ok(found_file(file.as_fd()).map_err(fault("looking at a file"))?.as_ref() == Some(found))
 }
 
-/// Gives the digest of what was read, where anything had to be.
+/// Fills the copy; returns the digest of the bytes where they had to be read.
 fn fill(original: &File, mut copy: &File, piece: &mut Vec<u8>) -> Result<Option<[u8; 32]>, Error> {
     match ioctl_ficlone(copy, original) {
         Ok(()) => return Ok(None),
         Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::IO)) => return Err(fault("sharing a file")(errno)),
-        // This file system cannot, or not these two files.
+        // Not supported by this file system, or not for these two files.
         Err(_) => {}
     }
     piece.resize(PIECE_BYTES, 0);

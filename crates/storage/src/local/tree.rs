@@ -1,6 +1,6 @@
-//! The lake root's own handle, and every name resolved beneath it.
+//! Handle of the lake root, and names resolved beneath it.
 //!
-//! Names are walked component by component, see [`lakeshore_system::beneath`], never as a path string.
+//! A path is walked component by component (see [`lakeshore_system::beneath`]), never passed to the kernel as a string.
 
 use super::fault::{fault, unsure_fault};
 use lakeshore::model::path::LakePath;
@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Why a folder cannot be the lake root.
+/// Reason why a folder cannot be the lake root.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("cannot create or open the lake root: {0}")]
@@ -43,31 +43,32 @@ pub enum OpenError {
 pub(super) struct Tree {
     path: PathBuf,
     root: OwnedFd,
-    /// The engine's folder. Holding it holds the lock on the lake.
+    /// The engine's folder. Its open handle holds the lock on the lake.
     engine: OwnedFd,
-    /// Where partial files are.
+    /// Folder of the partial files.
     uploads: OwnedFd,
     syncs_wait: bool,
     uploads_under_way: AtomicUsize,
-    /// Folders, by device and inode, whose names this process has seen being made durable. Of any other that is found nobody
-    /// knows: a kill, or a fault of the disk, may have kept whoever made it from syncing what it is in.
+    /// Folders, by device and inode, whose names this process knows to be durable. Another folder may come from a
+    /// process that was killed, or met a disk fault, before it synced the folder above.
     lasting: Mutex<HashSet<(u64, u64)>>,
 }
 
-/// Folders that are known to be durable. Where they are more, all are forgotten, and synced again where they are met.
+/// Folders remembered as durable. Beyond this number the set is cleared, and folders are synced again when they are
+/// used.
 const LASTING_FOLDERS_MAX: usize = 10_000;
 
-/// What lies at a place.
+/// Kind and identity of a file or folder.
 pub(super) struct Found {
     pub(super) identity: Identity,
     pub(super) is_folder: bool,
 }
 
-/// What `statfs(2)` says of tmpfs.
+/// Magic number of tmpfs, see statfs(2).
 const TMPFS_MAGIC: i64 = 0x0102_1994;
-/// As everybody else makes them: the umask decides who reads the lake.
+/// The usual mode: the umask decides who may read the lake.
 const FOLDER_MODE: Mode = Mode::RWXU.union(Mode::RWXG).union(Mode::RWXO);
-/// What has not landed is nobody's business.
+/// Files that have not landed are private.
 const ENGINE_MODE: Mode = Mode::RWXU;
 
 impl Tree {
@@ -95,37 +96,37 @@ impl Tree {
         Ok(Self { path: path.to_owned(), root, engine, uploads, syncs_wait, uploads_under_way, lasting })
     }
 
-    /// Whether a sync takes its time. On a file system in memory there is nothing to wait for.
+    /// Whether a sync waits for a disk. In a file system in memory it does not.
     pub(super) fn syncs_wait(&self) -> bool {
         self.syncs_wait
     }
 
-    /// Uploads that are being written, but for small ones.
+    /// Uploads that are being written to partial files; small ones do not count.
     pub(super) fn uploads_under_way(&self) -> &AtomicUsize {
         &self.uploads_under_way
     }
 
-    /// The lake root, as it was named.
+    /// Path of the lake root, as it was given.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The lake root.
+    /// Handle of the lake root.
     pub(super) fn root_handle(&self) -> &OwnedFd {
         &self.root
     }
 
-    /// The engine's folder.
+    /// Handle of the engine's folder.
     pub(super) fn engine(&self) -> &OwnedFd {
         &self.engine
     }
 
-    /// The folder of the partial files.
+    /// Handle of the folder of partial files.
     pub(super) fn uploads(&self) -> &OwnedFd {
         &self.uploads
     }
 
-    /// The folder that holds `place`, and the name of `place` in it. `None` when there is no such folder.
+    /// Parent folder of `place`, and the last component. `None` where the folder is missing.
     pub(super) fn parent(&self, place: &Place) -> Result<Option<(OwnedFd, String)>, Error> {
         let mut components = place.components();
         let leaf = components.pop().unwrap_or_default();
@@ -140,7 +141,7 @@ impl Tree {
         Ok(Some((folder, leaf)))
     }
 
-    /// The same, with every missing folder made, and made durable.
+    /// Like [`Self::parent`], and makes every missing folder, durably.
     pub(super) fn make_parent(&self, place: &Place) -> Result<(OwnedFd, String), Error> {
         let mut components = place.components();
         let leaf = components.pop().unwrap_or_default();
@@ -151,7 +152,7 @@ impl Tree {
         Ok((folder, leaf))
     }
 
-    /// The folder of that name, made where it is missing. Its name is durable: what lands in it would be lost with it.
+    /// Opens the folder of this name, or makes it. Syncs its name first: files that land in it would be lost with it.
     fn lasting_folder(&self, parent: &OwnedFd, name: &str) -> Result<OwnedFd, Error> {
         let (folder, is_durable) = match open_folder(parent, name) {
             Ok(folder) => (folder, false),
@@ -180,13 +181,13 @@ impl Tree {
         self.lasting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes the folder at `place` where it is missing, durably.
+    /// Makes the folder at `place` durably, where it is missing.
     pub(super) fn make_folder_at(&self, place: &Place) -> Result<OwnedFd, Error> {
         let (parent, leaf) = self.make_parent(place)?;
         self.lasting_folder(&parent, &leaf)
     }
 
-    /// A folder of the lake, or the lake root. `None` where there is none.
+    /// Opens a folder of the lake, or the lake root. `None` where it is missing.
     pub(super) fn folder(&self, path: Option<&LakePath>) -> Result<Option<OwnedFd>, Error> {
         let mut folder = self.root()?;
         for component in path.iter().flat_map(|path| path.components()) {
@@ -206,8 +207,8 @@ impl Tree {
         }
     }
 
-    /// Removes a partial file. One that is not there is no error. Needs no descriptor: where there are none left, what has
-    /// failed for that can still be removed.
+    /// Removes a partial file; a missing one is no error. Needs no file descriptor, so that uploads that failed for
+    /// lack of descriptors are removed too.
     pub(super) fn remove_partial(&self, name: &PartialName) -> Result<(), Error> {
         match unlinkat(&self.uploads, name.as_str(), AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -215,7 +216,7 @@ impl Tree {
         }
     }
 
-    /// Removes an empty folder. One that is not there, or not empty, is no error.
+    /// Removes an empty folder. A missing folder, or one with contents, is no error.
     pub(super) fn remove_empty_folder(&self, place: &Place) -> Result<(), Error> {
         let Some((folder, leaf)) = self.parent(place)? else { return Ok(()) };
         match unlinkat(&folder, &leaf, AtFlags::REMOVEDIR) {
@@ -235,8 +236,8 @@ impl Tree {
     }
 }
 
-/// The name of the lake root itself, which a start before may have made and not synced. Where that is may be somebody else's, and
-/// not to be opened: then they have made it.
+/// Syncs the name of the lake root, which an earlier start may have made without a sync. A parent that this user may
+/// not open belongs to another user, who then made the root.
 fn make_name_durable(root: &Path) -> Result<(), Errno> {
     let parent = match root.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -250,7 +251,7 @@ fn make_name_durable(root: &Path) -> Result<(), Errno> {
     }
 }
 
-/// Readers read datasets: what has not landed, and what is in the trash, are none of theirs.
+/// Keeps other users out of the engine's folder: uploads that have not landed, and the trash, are not for readers.
 fn close_to_others(engine: &OwnedFd, root: &Path) {
     let others = Mode::RWXG | Mode::RWXO;
     let closed = fstat(engine).map(|found| Mode::from_raw_mode(found.st_mode)).and_then(|mode| {
@@ -266,7 +267,7 @@ fn close_to_others(engine: &OwnedFd, root: &Path) {
     }
 }
 
-/// Publishing rests on this call: better refused at the start than at the first publish.
+/// Tries the call that publishing needs, so that an unfit file system is refused at the start.
 fn probe_exchange(engine: &OwnedFd) -> Result<(), OpenError> {
     const NAMES: [&str; 2] = ["probe-a", "probe-b"];
     let probe = || {
@@ -277,11 +278,11 @@ fn probe_exchange(engine: &OwnedFd) -> Result<(), OpenError> {
     };
     let result = probe();
     for name in NAMES {
-        // What cannot be removed now is found, and used, by the next start.
+        // A leftover is found and reused by the next start.
         let _ = unlinkat(engine, name, AtFlags::REMOVEDIR);
     }
     match result {
-        // A full disk has to be served, so that the trash can be emptied.
+        // A server has to start on a full disk, so that people can purge the trash.
         Err(Errno::NOSPC | Errno::DQUOT) => return Ok(()),
         result => result,
     }
@@ -298,7 +299,7 @@ pub(super) struct Stat {
     pub(super) bytes: u64,
 }
 
-/// Inode and time of birth: a file system may give a number again, but not at the same nanosecond.
+/// Reads metadata, with inode and time of birth: a file system may reuse an inode, but not at the same nanosecond.
 pub(super) fn stat(folder: &OwnedFd, name: impl Arg) -> Result<Stat, Errno> {
     let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
     let found = statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, wanted)?;
@@ -321,18 +322,18 @@ pub(super) fn identity_of(file: BorrowedFd<'_>) -> Result<Identity, Error> {
     Ok(identity(&found))
 }
 
-/// The file that is open; `None` where it is none.
+/// The open file's identity and times; `None` where it is not a regular file.
 pub(super) fn found_file(file: BorrowedFd<'_>) -> Result<Option<FoundFile>, Errno> {
     let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
     Ok(as_file(&statx(file, "", AtFlags::EMPTY_PATH, wanted)?))
 }
 
-/// The file of that name; `None` where it is none.
+/// The file of this name; `None` where it is missing or not a regular file.
 pub(super) fn find_in(folder: &OwnedFd, name: &str) -> Result<Option<FoundFile>, Errno> {
     Ok(found_in(folder, name)?.and_then(|(_, file)| file))
 }
 
-/// The file or folder of that name: when it was modified, and what a file is.
+/// The file or folder of this name: its modification time, and the details of a file.
 pub(super) fn found_in(folder: &OwnedFd, name: &str) -> Result<Option<(Timestamp, Option<FoundFile>)>, Errno> {
     let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
     match statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, wanted) {
@@ -367,13 +368,13 @@ pub(super) fn sync_folder(folder: impl AsFd) -> Result<(), Error> {
     fsync(folder).map_err(unsure_fault("syncing a folder"))
 }
 
-/// The names in a folder, but for `.` and `..`.
+/// Names in a folder, without `.` and `..`.
 pub(super) fn names(folder: &OwnedFd) -> Result<Vec<String>, Error> {
     let listing = Dir::read_from(folder).map_err(fault("listing a folder"))?;
     let mut names = Vec::new();
     for entry in listing {
         let entry = entry.map_err(fault("listing a folder"))?;
-        // A name that is not UTF-8 was not put there by the lake.
+        // The lake writes UTF-8 names only, so any other name comes from another program.
         if let Ok(name) = entry.file_name().to_str()
             && name != "."
             && name != ".."
