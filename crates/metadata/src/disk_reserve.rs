@@ -1,8 +1,9 @@
-//! Disk space beside the database that is set aside for relief: files that hold nothing, each released when a full disk keeps
-//! a server from starting, or people from emptying the trash. Made again when there is room; until then no upload begins.
+//! Reserve: disk space set aside beside the database in empty files. When a full disk keeps a server from starting, or
+//! people from purging the trash, one file is released. The reserve is refilled when there is room; until then no
+//! upload begins.
 //!
-//! They are several, for each release to give a few inodes and blocks, and for a purge that meets a full disk once more to
-//! have another.
+//! The reserve has several files, so that each release frees some inodes and blocks, and a purge that meets a full disk
+//! again has another file to release.
 
 use lakeshore::ports::Space;
 use lakeshore_system::space::space_of;
@@ -16,20 +17,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The folder of the reserve, in the data folder.
 const FOLDER: &str = "reserve";
-/// A file that is written to find out whether there is room, beside the folder.
+/// File beside the folder that is written to check for room.
 const PROBE: &str = "reserve-probe";
 const FILES: u64 = 4;
 const FILE_BYTES: u64 = 512 << 10;
-/// A disk with less room has none to set aside.
+/// Free space below which the disk has no room for a reserve.
 const ROOM_BYTES_MIN: u64 = 8 * FILES * FILE_BYTES;
-/// With less, a database cannot be opened: its log and the index of that have to be made.
+/// Free space below which a database cannot be opened, as its log has to be made.
 const OPENING_BYTES_MIN: u64 = 1 << 20;
 const OPENING_INODES_MIN: u64 = 8;
 
 #[derive(Debug)]
 pub struct DiskReserve {
     folder: PathBuf,
-    /// Files that were made once and are released now.
+    /// Files that existed once and are released now.
     num_released: AtomicU64,
 }
 
@@ -47,17 +48,17 @@ impl DiskReserve {
         self.folder.join(number.to_string())
     }
 
-    /// Bytes that are to be set aside again before anything else may take the room.
+    /// Bytes that the reserve still lacks, which nothing else may use.
     pub fn missing_bytes(&self) -> u64 {
         self.num_released.load(Ordering::Relaxed).saturating_mul(FILE_BYTES)
     }
 
-    /// Gives a part of the reserve back to the disk. False where nothing is left of it.
+    /// Releases one file of the reserve. Returns false when none is left.
     pub fn release(&self) -> bool {
         for number in 0..FILES {
             match std::fs::remove_file(self.file(number)) {
                 Ok(()) => {
-                    // Btrfs gives the room back with its next commit.
+                    // Btrfs frees the space with its next commit.
                     if let Ok(folder) = openat(CWD, &self.folder, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
                         let _ = syncfs(&folder);
                     }
@@ -76,12 +77,12 @@ impl DiskReserve {
         false
     }
 
-    /// Sets aside what is missing, where the disk has room for it.
+    /// Makes the missing files of the reserve, where the disk has room for them.
     pub fn refill(&self) -> io::Result<()> {
         let is_made = self.folder.is_dir();
         let needed_bytes = match (is_made, self.missing_bytes()) {
             (true, 0) => return Ok(()),
-            // As much stays free, for what made the room.
+            // The same amount stays free for the work that made the room.
             (true, missing_bytes) => 2 * missing_bytes + OPENING_BYTES_MIN,
             (false, _) => ROOM_BYTES_MIN,
         };
@@ -106,12 +107,12 @@ impl DiskReserve {
         Ok(())
     }
 
-    /// Whether the disk is too full for a database to be opened on it. What a file system says of its room may be more than
-    /// it gives (Btrfs): so that is found out by writing, too.
+    /// Whether the disk is too full to open a database. Btrfs may report more room than it gives, so this is checked by
+    /// a write too.
     pub fn is_disk_full(&self) -> bool {
         let data_dir = self.folder.parent().unwrap_or(&self.folder);
         let Ok(found) = statvfs(data_dir) else { return false };
-        // Where inodes are not counted, there are always some.
+        // A file system that does not count inodes never runs out of them.
         let has_inodes = found.f_files == 0 || found.f_favail >= OPENING_INODES_MIN;
         if space_of(&found).free_bytes < OPENING_BYTES_MIN || !has_inodes {
             return true;
@@ -127,7 +128,7 @@ impl DiskReserve {
     }
 }
 
-/// Blocks of the disk, not only a promise of them.
+/// Allocates blocks, so that the space is really taken.
 fn allocate(path: &Path) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = openat(CWD, path, flags, Mode::RUSR | Mode::WUSR)?;

@@ -1,5 +1,5 @@
-//! The metadata store: the backends of the engine's `state` port, the lock of their folder, and the space set aside for a
-//! full disk.
+//! Metadata store: backends of the engine's metadata port, the lock of the data folder, and the reserve for a full
+//! disk.
 
 #![deny(clippy::print_stderr)]
 

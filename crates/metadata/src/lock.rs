@@ -1,5 +1,5 @@
-//! Locks between processes. One server to a data folder: two on one database would each finish, at their start, what the
-//! other is doing.
+//! Locks between processes. A data folder has one server: a second one would finish, at its start, the work that the
+//! first is doing.
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::io::Errno;
@@ -8,10 +8,10 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
-/// Between two looks at what another process holds.
+/// Pause between two attempts.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// A server that was killed may be survived for a moment by a reader of files that it was just starting, and that holds what
-/// it held until it runs. So that another server holds something is believed after a second.
+/// Attempts before a lock counts as held by another server: about a second. A reader process that a killed server was
+/// just starting may hold the server's locks until it runs.
 pub const LOOKS_AT_SERVERS: u32 = 50;
 
 #[derive(Debug, thiserror::Error)]
@@ -24,8 +24,8 @@ pub enum LockError {
     Failed(#[source] io::Error),
 }
 
-/// Held until it is dropped, and at the latest until the process ends. Commands that are done in a moment, and a backup, do not ask for
-/// it: they wait for the database, or ask whoever has it (`crate::control`).
+/// Locks the data folder until the handle is dropped or the process ends. Short commands and `backup` do not take this
+/// lock: they wait for the database, or ask the process that has it (`crate::control`).
 pub fn lock(data_dir: &Path) -> Result<OwnedFd, LockError> {
     let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
     let folder = open(data_dir, flags, Mode::empty()).map_err(|errno| LockError::Unopened(errno.into()))?;
@@ -36,7 +36,7 @@ pub fn lock(data_dir: &Path) -> Result<OwnedFd, LockError> {
     }
 }
 
-/// Looks again while another process holds it, at most so often; what the last look has seen.
+/// Repeats `look` up to `looks_max` times while another process holds the lock; returns the last result.
 pub async fn look_again<T>(looks_max: u32, mut look: impl FnMut() -> T, is_held: impl Fn(&T) -> bool) -> T {
     let mut seen = look();
     for _ in 0..looks_max {

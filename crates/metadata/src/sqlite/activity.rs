@@ -1,4 +1,4 @@
-//! What was done: the tables `activity`, to which rows are only added, and `activity_places`.
+//! Audit log: the append-only table `activity`, and `activity_places`.
 
 use super::SqliteState;
 use super::query::{Select, Value, changed, clamp, values};
@@ -25,7 +25,7 @@ impl ActivityState for SqliteState {
     }
 }
 
-/// Remembers a deed, in the transaction that it is done in; logs it when that is committed.
+/// Records an action in its own transaction, and logs it after the commit.
 pub(super) async fn record(writing: &mut Writing, deed: &Deed) -> Result<(), Error> {
     let sql = "INSERT INTO activity (at, what, outcome, who, role, means, key_id, address, forwarded_for, program, path, \
                sync_id, subject, message, files, bytes) \
@@ -56,13 +56,13 @@ pub(super) async fn record(writing: &mut Writing, deed: &Deed) -> Result<(), Err
     Ok(())
 }
 
-/// The place, and each above it.
+/// The path, and each path above it.
 fn places(path: &str) -> Vec<&str> {
     let ends = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
     ends.map(|end| &path[..end]).collect()
 }
 
-/// A page, found by the narrowest that is asked for: each filter has an index in which its deeds stand in their order.
+/// Query of a page. It uses the index of the narrowest filter; every index has the entries in order.
 fn select(wanted: &ActivityQuery) -> Select {
     let asked = &wanted.parameters;
     let mut select = match &wanted.place {
@@ -88,7 +88,7 @@ fn select(wanted: &ActivityQuery) -> Select {
         select.push(" AND a.path IS NOT NULL");
     }
     if let Some(since) = asked.since {
-        // Deeds stand in the order of their times, but for a clock that was set back.
+        // Entries are in the order of their times, except after a clock was set back.
         select.push(" AND a.at >= ").bind(since.0).push(" AND ").push(key);
         select.push(" >= (SELECT activity_id FROM activity WHERE at >= ").bind(since.0);
         select.push(" ORDER BY at, activity_id LIMIT 1)");

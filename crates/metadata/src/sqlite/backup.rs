@@ -1,4 +1,4 @@
-//! A consistent copy of the database, while a server may be writing to it.
+//! Consistent copy of the database, while a server may write to it.
 
 use super::connection::{is_disk_full, open_exclusive, open_reading};
 use super::migrations;
@@ -35,8 +35,8 @@ pub enum BackupError {
     Write { path: PathBuf, source: io::Error },
 }
 
-/// Copies the database to a new file, which appears whole and on stable storage, or not at all. For a database that no server
-/// has; of one that holds nothing there is no backup.
+/// Copies a database that no server has to a new file, which appears complete and durable, or not at all. A database
+/// without tables is refused.
 pub async fn backup(database: &Path, to: &Path, _turn: Turn) -> Result<(), BackupError> {
     let cannot_read = |source| BackupError::Read { path: database.to_owned(), source };
     let mut connection = open_exclusive(database).await.map_err(cannot_read)?;
@@ -49,15 +49,15 @@ pub async fn backup(database: &Path, to: &Path, _turn: Turn) -> Result<(), Backu
     copied
 }
 
-/// Copies the database that is open, by `VACUUM INTO`, which reads one state of it, in one read transaction: others read and write
-/// meanwhile.
+/// Copies the open database by `VACUUM INTO`, which reads one state in one read transaction. Other connections read and
+/// write meanwhile.
 pub(super) async fn copy(connection: &mut SqliteConnection, to: &Path) -> Result<(), BackupError> {
     let new = NewFile::create(to)?;
     vacuum_into(connection, &new).await?;
     new.finish()
 }
 
-/// A copy of a database that this process has open, in a file in `folder` that has no name any more.
+/// Copies a database that this process has open to a file in `folder`, and removes the name of the file.
 pub(super) async fn copy_unnamed(database: &Path, folder: &Path) -> Result<File, BackupError> {
     static COPIES: AtomicU32 = AtomicU32::new(0);
     refuse_without_room(database, folder)?;
@@ -71,12 +71,12 @@ pub(super) async fn copy_unnamed(database: &Path, folder: &Path) -> Result<File,
     new.into_unnamed()
 }
 
-/// How the name of a copy begins while it is written; a server that was killed may leave one.
+/// Prefix of the name of a copy in progress; a killed server may leave one.
 const COPY: &str = "lakeshore.db-copy-";
-/// What a copy leaves free of the disk of the database.
+/// Bytes that a copy leaves free on the disk of the database.
 const ROOM_LEFT_BYTES: u64 = 64 << 20;
 
-/// The server goes on meanwhile: a copy must not take its last room.
+/// Refuses a copy that would take the last free space of a running server.
 fn refuse_without_room(database: &Path, folder: &Path) -> Result<(), BackupError> {
     let cannot_write = |source| BackupError::Write { path: folder.to_owned(), source };
     let mut needed_bytes = ROOM_LEFT_BYTES;
@@ -90,7 +90,7 @@ fn refuse_without_room(database: &Path, folder: &Path) -> Result<(), BackupError
     Ok(())
 }
 
-/// Removes what copies have left that a kill cut short. For whoever has the database.
+/// Removes copies that a kill interrupted. Only for the process that has the database.
 pub fn remove_unfinished_copies(folder: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
@@ -101,7 +101,7 @@ pub fn remove_unfinished_copies(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A file that gets its name when it is whole and on stable storage; dropped before, it is gone.
+/// A file that gets its name when it is complete and durable. Dropped before, it is removed.
 #[derive(Debug)]
 pub struct NewFile {
     file: File,
@@ -111,7 +111,7 @@ pub struct NewFile {
 }
 
 impl NewFile {
-    /// Never over a file that is there.
+    /// Creates the file under a temporary name. Fails where the final name is taken.
     pub fn create(to: &Path) -> Result<Self, BackupError> {
         if to.symlink_metadata().is_ok() {
             return Err(BackupError::Exists(to.to_owned()));
@@ -122,7 +122,7 @@ impl NewFile {
             _ => PathBuf::from("."),
         };
         let unfinished = folder.join(format!(".{}.unfinished-{}", name.to_string_lossy(), std::process::id()));
-        // Whoever reads it could act as everybody who is signed in: it is its owner's alone.
+        // Readable by its owner alone: a reader of the database could act as everybody who is signed in.
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file = openat(CWD, &unfinished, flags, Mode::RUSR | Mode::WUSR)
             .map_err(|errno| BackupError::Write { path: to.to_owned(), source: errno.into() })?;
@@ -133,7 +133,7 @@ impl NewFile {
         &mut self.file
     }
 
-    /// What an error of writing to it is to whoever wants a backup.
+    /// Error of a failed write to the file.
     pub fn cannot_write(&self, source: io::Error) -> BackupError {
         BackupError::Write { path: self.to.clone(), source }
     }
@@ -144,7 +144,8 @@ impl NewFile {
         match renameat_with(CWD, &self.unfinished, CWD, &self.to, RenameFlags::NOREPLACE) {
             Ok(()) => {}
             Err(Errno::EXIST) => return Err(BackupError::Exists(self.to.clone())),
-            // A file system that cannot rename so, such as one on the network. It was asked before whether the name is free.
+            // File systems such as network ones cannot rename without overwriting. That the name is free was checked
+            // before.
             Err(Errno::INVAL | Errno::NOSYS) => {
                 std::fs::rename(&self.unfinished, &self.to).map_err(|source| self.cannot_write(source))?;
             }
@@ -155,14 +156,14 @@ impl NewFile {
     }
 
     fn into_unnamed(self) -> Result<File, BackupError> {
-        // Its name goes when this is dropped.
+        // Dropping `self` removes the name; the handle stays usable.
         self.file.try_clone().map_err(|source| self.cannot_write(source))
     }
 }
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        // Of no use to anybody; what cannot be removed is at least called unfinished. A finished one has another name.
+        // If it cannot be removed, its name at least says that it is unfinished. A finished file has another name.
         let _ = std::fs::remove_file(&self.unfinished);
     }
 }

@@ -1,4 +1,4 @@
-//! Declared batches: the table `expected_files`, and what a sync has landed beside it.
+//! Declared batches: the table `expected_files`, compared with the landed files of a sync.
 
 use super::query::{Row, Select, Value, changed, clamp, rows, values};
 use super::row::{bytes, bytes_if_any, id, number, number_if_any, path};
@@ -17,7 +17,7 @@ use lakeshore::ports::metadata::batch::{BatchState, LandedChange};
 use lakeshore::{Error, Timestamp};
 use sqlx::{Connection, Row as _, SqliteConnection};
 
-/// Files that one statement inserts: so few are written out beside their declaration at a time.
+/// Files inserted by one statement, which bounds the text that is built in memory.
 const FILES_AT_ONCE: usize = 4096;
 
 #[async_trait]
@@ -51,7 +51,7 @@ impl BatchState for SqliteState {
     }
 }
 
-/// Remembers what a sync is to hold, in place of what was said before.
+/// Stores the declaration of a sync, and replaces any earlier one.
 pub(super) async fn insert_expected(
     writing: &mut Writing,
     sync_id: SyncId,
@@ -76,14 +76,14 @@ pub(super) async fn insert_expected(
     Ok(())
 }
 
-/// Declared files, without a `history_id`, and landed ones, in the order that [`Comparing`] wants them in. Both are read
-/// by an index side by side, and neither is gathered: there may be a hundred thousand of them.
+/// Declared files (without a `history_id`) and landed ones, in the order that [`Comparing`] needs. Two indexes are read
+/// side by side, and no side is gathered in memory: each may have a hundred thousand files.
 const BOTH_SIDES: &str = "SELECT NULL AS history_id, target, size_bytes, sha256 FROM expected_files WHERE sync_id = $1 \
      UNION ALL SELECT history_id, target, size_bytes, sha256 FROM uploads \
      WHERE sync_id = $1 AND status = 'Finished' AND sha256 IS NOT NULL ORDER BY target, history_id";
 
 async fn compare(connection: &mut SqliteConnection, sync_id: SyncId) -> Result<Option<Comparison>, Error> {
-    // One view of all three tables.
+    // One snapshot of all three tables.
     let mut view = connection.begin().await.map_err(fault)?;
     let sync = record(&mut view, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?.sync;
     let Some(expected) = sync.expected else { return Ok(None) };
@@ -99,8 +99,8 @@ async fn compare(connection: &mut SqliteConnection, sync_id: SyncId) -> Result<O
     Ok(Some(comparing.end()))
 }
 
-/// The last upload of a sync to each target. What a sync has overwritten of its own is in the trash too: it has replaced
-/// something that was there before when it has overwritten as often as it has landed. The plus keeps SQLite to the index
+/// The last upload of a sync to each target. Overwriting its own files puts them into the trash too, so the sync has
+/// replaced an older file only where it has overwritten as often as it has landed. The plus keeps SQLite on the index
 /// of targets.
 const LANDED_CHANGES: &str = "SELECT u.ordinal, u.target, u.size_bytes, \
      (SELECT row_count FROM file_schemas f WHERE f.history_id = u.history_id) AS row_count, \
@@ -164,7 +164,7 @@ mod tests {
         };
         let sync_id = state.start_sync(&new).await.unwrap();
         let declaration = Declaration::Files(Arc::new(files.clone()));
-        // The second takes the place of the first.
+        // The second upload replaces the first.
         for at in [2, 3] {
             state.expect(sync_id, &declaration, Timestamp(at)).await.unwrap();
         }

@@ -1,4 +1,4 @@
-//! A connection whose queries end when they take too long, and when nobody waits for what they find.
+//! Connection whose queries end when they take too long, or when their caller has gone.
 
 use super::connection::open_reading;
 use sqlx::SqliteConnection;
@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Steps of SQLite's machine between two looks at the time: some tens of microseconds.
+/// SQLite instructions between two checks of the time: some tens of microseconds.
 const STEPS_BETWEEN_LOOKS: i32 = 4096;
 
-/// What a running query asks whether to go on.
+/// State that a running query checks to decide whether to continue.
 #[derive(Debug)]
 struct Bound {
     is_given_up: AtomicBool,
-    /// Milliseconds since the opening.
+    /// Deadline in milliseconds since the connection was opened.
     end: AtomicU64,
     opened: Instant,
 }
@@ -46,7 +46,7 @@ impl Bounded {
         Ok(Self { connection, bound })
     }
 
-    /// From now on its queries may take so long in all; without a time, as long as somebody waits for them.
+    /// Limits the total time of the next queries. `None` means until the caller has gone.
     pub(super) fn begin(&self, time_max: Option<Duration>) {
         let millis = time_max.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         let end = millis.map_or(u64::MAX, |millis| self.bound.now().saturating_add(millis));
@@ -54,7 +54,7 @@ impl Bounded {
         self.bound.is_given_up.store(false, Ordering::Relaxed);
     }
 
-    /// Nobody waits any more: what runs ends soon.
+    /// Ends the running query soon, as its caller has gone.
     pub(super) fn give_up(&self) {
         self.bound.is_given_up.store(true, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! The record of the clock: the table `clock`.
+//! Record of the clock: the table `clock`.
 
 use super::SqliteState;
 use super::query::{changed, found, values};
@@ -24,7 +24,7 @@ impl ClockState for SqliteState {
             let repeated = serde_json::from_str(&repeated).map_err(Error::internal)?;
             return Ok(Some(ClockRecord { seen_ms, wall, steps, repeated }));
         }
-        // Of a version that recorded no clock.
+        // A database of a version that recorded no clock.
         let sql = "SELECT max(end_time) AS wall_at FROM (SELECT end_time FROM uploads ORDER BY history_id DESC LIMIT 100) \
                    HAVING count(*) > 0";
         let wall = found(&mut connection, sql, vec![], |row| time(row, "wall_at")).await?;
@@ -38,7 +38,7 @@ impl ClockState for SqliteState {
         let steps = serde_json::to_string(&record.steps).map_err(Error::internal)?;
         let repeated = serde_json::to_string(&record.repeated).map_err(Error::internal)?;
         let values = values![record.seen_ms, record.wall.0, steps, repeated];
-        // One that a power cut takes is as good as none: the time since the one before then counts as a step.
+        // A record lost in a power cut does no harm: the time since the record before then counts as a step.
         let durability = if record.steps.is_empty() { Written } else { Synced };
         self.writer
             .write(durability, move |writing| Box::pin(async move { changed(writing, sql, values).await.map(drop) }))

@@ -1,4 +1,4 @@
-//! Connections to the database file, and what their errors mean.
+//! Connections to the database file, and the meaning of their errors.
 
 use lakeshore::Error;
 use lakeshore::model::fault::FaultKind;
@@ -8,16 +8,15 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// One process has the database at a time, and its connections share the index of the log in memory of theirs. The default VFS
-/// maps a file for that, beside the database: where a file system copies on write and is full, a write to the mapping
-/// finds no block and ends the process (SIGBUS).
+/// VFS with the index of the log in memory, for databases of one process. The default VFS maps a file for the index: on
+/// a full file system that copies on write, a write to the mapping finds no block and ends the process (SIGBUS).
 const VFS: &str = "unix-excl";
-/// How long a connection waits for another process that has the database, or for another connection of this one, before it
-/// gives up. A landing then tries again.
+/// Time that a connection waits for another process, or for another connection of this one, before it fails. A landing
+/// then tries again.
 const BUSY_MAX: Duration = Duration::from_secs(5);
-/// Prepared statements that a connection keeps.
+/// Prepared statements kept by a connection.
 const STATEMENTS_KEPT: usize = 64;
-/// Rows that the connection's thread is ahead of whoever reads them.
+/// Rows that the connection's thread reads ahead of their consumer.
 const ROWS_AHEAD: usize = 256;
 
 // Primary result codes (SQLite, "Result and Error Codes").
@@ -35,44 +34,46 @@ fn options(file: &Path) -> SqliteConnectOptions {
     options.statement_cache_capacity(STATEMENTS_KEPT).row_buffer_size(ROWS_AHEAD).disable_statement_logging()
 }
 
-/// In WAL mode, and durable.
+/// Opens a connection that writes durably, in WAL mode.
 pub(super) async fn open_writing(file: &Path) -> sqlx::Result<SqliteConnection> {
     let mut connection = open_exclusive(file).await?;
     begin_log(&mut connection).await?;
     Ok(connection)
 }
 
-/// The first connection of a process: from its first query on, no other process can open the database. Writes nothing by itself.
+/// Opens the first connection of a process. From its first query on, no other process can open the database. Writes
+/// nothing by itself.
 pub(super) async fn open_exclusive(file: &Path) -> sqlx::Result<SqliteConnection> {
     let options = options(file).synchronous(SqliteSynchronous::Full);
-    // What a savepoint may have to undo is small. Checkpoints are the writer's, which looks at how they end.
+    // Savepoints undo little, so temporary data stays in memory. The writer runs the checkpoints, since it checks their
+    // result.
     options.foreign_keys(true).pragma("temp_store", "MEMORY").pragma("wal_autocheckpoint", "0").connect().await
 }
 
-/// Writes go to the log from now on.
+/// Switches to WAL mode.
 pub(super) async fn begin_log(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     connection.execute("PRAGMA journal_mode = WAL").await.map(drop)
 }
 
-/// Beside a connection of [`open_exclusive`], which has to be there first: one that only reads locks nobody out.
+/// Opens a connection that reads. One of [`open_exclusive`] has to be open, since a reader alone locks out nobody.
 pub(super) async fn open_reading(file: &Path) -> sqlx::Result<SqliteConnection> {
     options(file).read_only(true).connect().await
 }
 
-/// SQLite's primary result code, where the error is one of its own.
+/// SQLite's primary result code, if the error comes from SQLite.
 pub(super) fn result_code(error: &sqlx::Error) -> Option<i32> {
     let code = error.as_database_error()?.code()?;
     code.parse::<i32>().ok().map(|extended| extended & 0xff)
 }
 
-/// A failed query: a full disk is the client's business, everything else the operator's.
+/// Error of a failed query. A full disk is reported to the client, other faults to the operator.
 pub(super) fn fault(error: sqlx::Error) -> Error {
     note_damage(&error);
     match result_code(&error) {
         Some(SQLITE_FULL) => Error::DiskFull,
-        // Another connection holds it for longer than it should.
+        // Another connection holds the lock for longer than it should.
         Some(SQLITE_BUSY) => Error::passing(error),
-        // Only what is bounded is ever interrupted.
+        // Only bounded queries are ever interrupted.
         Some(SQLITE_INTERRUPT) => Error::SearchTooLong { max: super::readers::SEARCH_TIME_MAX },
         code => Error::internal(error).of_kind(kind(code)),
     }
@@ -87,17 +88,17 @@ fn kind(code: Option<i32>) -> FaultKind {
     }
 }
 
-/// Whether an error at opening says that the file is no database, or a damaged one.
+/// Whether an error at opening means that the file is damaged or not a database.
 pub(super) fn is_of_damage(error: &sqlx::Error) -> bool {
     kind(result_code(error)) == FaultKind::DamagedDatabase
 }
 
-/// Whether an error at opening says that another process has the database.
+/// Whether an error at opening means that another process has the database.
 pub(super) fn is_of_use(error: &sqlx::Error) -> bool {
     result_code(error) == Some(SQLITE_BUSY)
 }
 
-/// SQLite has found that the database is damaged. It stays so: a process has one database, until a backup takes its place.
+/// SQLite has found damage. This stays true: a process has one database, until a backup replaces it.
 static IS_DAMAGED: AtomicBool = AtomicBool::new(false);
 
 pub(super) fn is_damaged() -> bool {

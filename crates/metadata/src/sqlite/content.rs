@@ -1,4 +1,4 @@
-//! What is remembered of the bytes of a file.
+//! Recorded digests and details of landed files.
 
 use super::query::{Row, Value, rows};
 use super::row::{bytes, number, time};
@@ -9,11 +9,11 @@ use lakeshore::model::storage_path::Identity;
 use lakeshore::ports::metadata::upload::LandedContent;
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
-/// So few files are asked for in passing: a download does not wait for lists.
+/// Number of files up to which a query counts as short, so that a download does not wait for lists.
 pub(super) const FEW_FILES: usize = 16;
 
-/// The upload that has landed as each file: of the last hundred to its place, the last of its identity. The plus
-/// keeps SQLite from going by the index of statuses.
+/// Selects the upload that landed as each file: among the last hundred with its path, the last with its identity. The
+/// plus keeps SQLite from using the index of statuses.
 fn landed(columns: &str, joined: &str) -> String {
     format!(
         "SELECT wanted.key AS file, {columns} FROM json_each(?) wanted CROSS JOIN uploads u ON u.history_id = ( \
@@ -22,7 +22,7 @@ fn landed(columns: &str, joined: &str) -> String {
     )
 }
 
-/// Columns of the upload that landed as each file: `columns` of `uploads u`, and of what is `joined` to it.
+/// Reads columns of the upload that landed as each file: `columns` of `uploads u`, and of the tables in `joined`.
 pub(super) async fn of_landed<T: Clone + Send>(
     connection: &mut SqliteConnection,
     columns: &'static str,

@@ -1,8 +1,8 @@
-//! Where a page of a filtered list begins, by adding up counts of blocks instead of stepping over rows.
+//! Offsets in filtered lists: the start of a page is found by adding counts of blocks instead of stepping over rows.
 //!
-//! Every upload counts in the blocks that its position falls into: one of 2^10 positions and one of 2^20, of the whole
-//! history, of its sync, and of its folder and each folder above. So the n-th Failed upload of ten million is found by
-//! adding ten large counts, then at most a thousand small ones, then stepping over at most a thousand rows.
+//! Every upload counts in the blocks of its position: one of 2^10 positions and one of 2^20, in the whole history, in
+//! its sync, and in its folder and each folder above. So the n-th failed upload of ten million is found by adding ten
+//! large counts, then at most a thousand small ones, then stepping over at most a thousand rows.
 
 use super::query::{Row, Select, Value, changed, clamp};
 use super::writing::Writing;
@@ -14,18 +14,18 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-/// Blocks of 2^SPAN positions; the wide ones first.
+/// Blocks have 2^SPAN positions; the wide ones come first.
 const WIDE: u32 = 20;
 const NARROW: u32 = 10;
 
-/// Which rows are counted together, and the position that tells their order.
+/// Rows that are counted together, and the position that orders them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Scope {
     /// The whole history, by `history_id`.
     History,
     /// A sync, by `ordinal`.
     Sync(i64),
-    /// A folder with all that is below it, by `history_id`.
+    /// A folder and everything below it, by `history_id`.
     Folder(i64),
 }
 
@@ -39,11 +39,11 @@ impl Scope {
     }
 }
 
-/// Changes of counts, gathered over a transaction: many uploads of one sync change the same few blocks.
+/// Changes of counts, summed over a transaction: many uploads of one sync change the same few blocks.
 #[derive(Default)]
 pub(super) struct Tally(BTreeMap<(Scope, u32, i64), [i64; 3]>);
 
-/// The place of a row in each scope.
+/// Positions of a row in each scope.
 #[derive(Clone, Copy)]
 pub(super) struct Position {
     pub(super) history_id: i64,
@@ -53,12 +53,12 @@ pub(super) struct Position {
 }
 
 impl Tally {
-    /// A row was added.
+    /// Counts a new row.
     pub(super) fn began(&mut self, position: Position) {
         self.add(position, [1, 0, 0]);
     }
 
-    /// A row that was added before has ended.
+    /// Counts the end of a row that was added before.
     pub(super) fn ended(&mut self, position: Position, status: Status) {
         self.add(position, [0, i64::from(status == Status::Finished), i64::from(status == Status::Failed)]);
     }
@@ -78,7 +78,7 @@ impl Tally {
         counts.iter_mut().zip(change).for_each(|(count, change)| *count += change);
     }
 
-    /// For [`add_counts`].
+    /// Rows for [`add_counts`].
     pub(super) fn rows(&self) -> Result<Value, Error> {
         let row = |((scope, span, block), [total, finished, failed]): (&(Scope, u32, i64), &[i64; 3])| {
             let (scope, scope_id) = scope.key();
@@ -96,8 +96,7 @@ impl Tally {
     }
 }
 
-/// The statement that adds the rows of a [`Tally`], which are bound at this place. What counts in a folder counts in those
-/// above it.
+/// Statement that adds the rows of a [`Tally`], bound at `place`. A folder's counts are added to all folders above it.
 pub(super) fn add_counts(place: &str) -> String {
     format!(
         "INSERT INTO upload_counts \
@@ -114,15 +113,15 @@ pub(super) fn add_counts(place: &str) -> String {
     )
 }
 
-/// The rows of a page, among positions: leave out the first `skipped` that match, in the order of the page.
+/// Rows of a page within a range of positions: `skipped` matching rows are left out first, in the order of the page.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Slice {
     pub(super) positions: Range<i64>,
     pub(super) skipped: u64,
 }
 
-/// Where the page lies. `blocks` selects `block, sum(…)` up to its WHERE, from the counts of the rows that match; `None`
-/// when the page is behind the last of them.
+/// Finds the slice of a page. `blocks` selects `block, sum(…)` up to its WHERE, from the counts of the matching rows.
+/// `None` where the page lies after the last of them.
 pub(super) async fn slice(
     connection: &mut SqliteConnection,
     page: &Page,
@@ -172,14 +171,15 @@ fn counted(row: &Row) -> sqlx::Result<(i64, u64)> {
     Ok((row.try_get(0)?, row.try_get::<i64, _>(1)?.cast_unsigned()))
 }
 
-/// The order and the page of a slice.
+/// Adds the order and the limits of a slice.
 pub(super) fn page_of_slice(select: &mut Select, column: &str, page: &Page, slice: &Slice) {
     select.push(" AND ").push(column).push(" >= ").bind(slice.positions.start);
     select.push(" AND ").push(column).push(" < ").bind(slice.positions.end);
     select.page(column, page.order, page.size, slice.skipped);
 }
 
-/// The order and the page by a column that counts from 1 without gaps up to `last` (a subquery): skipping is comparing.
+/// Adds order and page by a column that counts from 1 without gaps up to `last` (a subquery), so that skipping is a
+/// comparison.
 pub(super) fn dense_page(select: &mut Select, column: &str, last: &str, page: &Page) {
     select.push(" AND ").push(column);
     match page.order {

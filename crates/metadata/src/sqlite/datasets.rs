@@ -1,4 +1,4 @@
-//! Datasets: the table `datasets`. When a sync writes to one, [`super::syncs`] and [`super::uploads`] say so here.
+//! Datasets: the table `datasets`. [`super::syncs`] and [`super::uploads`] record here which datasets they write to.
 
 use super::SqliteState;
 use super::activity;
@@ -194,7 +194,7 @@ fn record(row: &Row) -> sqlx::Result<DatasetRecord> {
     })
 }
 
-/// The statement of [`remember`], by where the ids of the syncs and the time are bound.
+/// Statement of [`remember`]; the arguments say where the ids of the syncs and the time are bound.
 macro_rules! remember {
     ($syncs:literal, $at:literal) => {
         concat!(
@@ -211,29 +211,30 @@ macro_rules! remember {
     };
 }
 
-/// The statement of [`touch`], by where the places are bound.
+/// Statement of [`touch`]; the argument says where the folders are bound.
 macro_rules! touch {
     ($places:literal) => {
         concat!("UPDATE datasets SET change = change + 1 WHERE path IN (SELECT value FROM json_each(", $places, "))")
     };
 }
 
-/// For the group of landings, among whose values they are: [`remember`], and [`touch`] with [`folders_to_touch`].
+/// Statements of [`remember`] and of [`touch`] (with [`folders_to_touch`]) for the group of landings, whose row binds
+/// their values.
 pub(super) const REMEMBER: &str = remember!("new.remembered", "new.at");
 pub(super) const TOUCH: &str = touch!("new.touched");
 
-/// The path of the sync holds a dataset now, to which something has come.
+/// Records that the path of the sync holds a dataset, which has received files.
 pub(super) async fn remember(writing: &mut Writing, sync_id: SyncId, at: Timestamp) -> Result<(), Error> {
     changed(writing, remember!("$1", "$2"), values![Value::rows(&[id(sync_id.0)])?, at.0]).await.map(drop)
 }
 
-/// What lies in these folders has changed: the datasets that hold them are to be counted again.
+/// Records that the content of these folders has changed, so that the datasets around them are counted again.
 pub(super) async fn touch<'a>(writing: &mut Writing, folders: impl IntoIterator<Item = &'a str>) -> Result<(), Error> {
     let places = Value::rows(&folders_to_touch(folders).into_iter().collect::<Vec<_>>())?;
     changed(writing, touch!("$1"), vec![places]).await.map(drop)
 }
 
-/// Where a dataset may be that holds one of the folders: at it, and above it.
+/// Paths at which a dataset may hold one of the folders: the folder itself, and each above it.
 pub(super) fn folders_to_touch<'a>(folders: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
     let mut places: BTreeSet<&str> = BTreeSet::new();
     for folder in folders {
@@ -277,7 +278,7 @@ mod tests {
         for (select, index) in asked {
             let plan = select.plan(&mut connection).await.join("; ");
             assert!(plan.contains(index), "{plan}");
-            // What is scanned is an index that holds nothing else than what is asked for.
+            // The scanned index holds nothing but the requested rows.
             let tables = ["uploads", "syncs", "trash", "datasets", "folders", "day_counts", "arrivals"];
             let is_whole = |step: &str| tables.iter().any(|table| step == format!("SCAN {table}"));
             assert!(!plan.split("; ").any(is_whole), "{plan}");

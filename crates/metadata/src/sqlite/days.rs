@@ -1,4 +1,4 @@
-//! What each day has brought, and each quarter of an hour: counted beside the rows, in their transactions.
+//! Totals of each day, and arrivals of each quarter of an hour, counted in the transactions of their rows.
 
 use super::query::{Row, Select, Value, changed, found, values};
 use super::row::{id, parsed, path};
@@ -16,13 +16,13 @@ use sqlx::{Row as _, SqliteConnection};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-/// Stands for the whole lake among folders.
+/// Folder id that stands for the whole lake.
 const LAKE: i64 = 0;
 
-/// What counting a sync needs to know of it.
+/// Details of a sync that counting needs.
 #[derive(Clone, Copy)]
 pub(super) struct Counted {
-    /// Of the folder that is its path.
+    /// Folder of the sync's path.
     pub(super) folder_id: i64,
     pub(super) is_full: bool,
 }
@@ -33,13 +33,13 @@ pub(super) async fn counted(connection: &mut SqliteConnection, sync_id: SyncId) 
     counted.ok_or(Error::NoSuchSync(sync_id))
 }
 
-/// From `folder_id, sync_type`.
+/// Decodes `folder_id, sync_type`.
 pub(super) fn counted_of(row: &Row) -> sqlx::Result<Counted> {
     let is_full = parsed(row, "sync_type", SyncType::parse)? == SyncType::FullSync;
     Ok(Counted { folder_id: row.try_get("folder_id")?, is_full })
 }
 
-/// Changes of counts, gathered over a transaction.
+/// Changes of counts, summed over a transaction.
 #[derive(Default)]
 pub(super) struct DayTally {
     days: BTreeMap<(i64, Day, bool), DayCounts>,
@@ -53,14 +53,14 @@ impl DayTally {
         }
     }
 
-    /// Something has come to the dataset, for its readers to see.
+    /// Counts files that readers of the dataset can see now.
     pub(super) fn arrived(&mut self, of: Counted, at: Timestamp, totals: Totals) {
         let arrival = self.arrivals.entry((of.folder_id, at.0.div_euclid(SLOT_MS))).or_default();
         arrival.files += totals.files;
         arrival.bytes += totals.bytes;
     }
 
-    /// So many uploads of a sync have failed.
+    /// Counts failed uploads of a sync.
     pub(super) async fn failed(
         writing: &mut Writing,
         sync_id: SyncId,
@@ -84,7 +84,7 @@ impl DayTally {
         tally.write(writing).await
     }
 
-    /// For [`add_days`].
+    /// Rows for [`add_days`].
     pub(super) fn days(&self) -> Result<Value, Error> {
         let row = |((folder_id, day, is_full), counts): (&(i64, Day, bool), &DayCounts)| {
             let sync_type = if *is_full { SyncType::FullSync } else { SyncType::IncrementalSync }.as_str();
@@ -94,7 +94,7 @@ impl DayTally {
         Value::rows(&self.days.iter().map(row).collect::<Vec<_>>())
     }
 
-    /// For [`add_arrivals`].
+    /// Rows for [`add_arrivals`].
     pub(super) fn arrivals(&self) -> Result<Value, Error> {
         let row = |((folder_id, slot), totals): (&(i64, i64), &Totals)| (*folder_id, *slot, totals.files, totals.bytes);
         Value::rows(&self.arrivals.iter().map(row).collect::<Vec<_>>())
@@ -106,7 +106,7 @@ impl DayTally {
     }
 }
 
-/// The statement that adds the days of a [`DayTally`], which are bound at this place.
+/// Statement that adds the days of a [`DayTally`], bound at `place`.
 pub(super) fn add_days(place: &str) -> String {
     format!(
         "INSERT INTO day_counts SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
@@ -117,7 +117,7 @@ pub(super) fn add_days(place: &str) -> String {
     )
 }
 
-/// The same of its arrivals.
+/// Statement that adds the arrivals of a [`DayTally`], bound at `place`.
 pub(super) fn add_arrivals(place: &str) -> String {
     format!(
         "INSERT INTO arrivals SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each({place}) WHERE true \
@@ -125,7 +125,7 @@ pub(super) fn add_arrivals(place: &str) -> String {
     )
 }
 
-/// The query of some days, of each type apart.
+/// Query of a range of days, by type of sync.
 pub(super) fn of_days(of: &DaysOf, first: Day, last: Day) -> Select {
     let mut select = Select::new(
         "SELECT day, sync_type, sum(files), sum(bytes), sum(failed), sum(syncs), sum(failed_syncs) \
@@ -161,7 +161,7 @@ pub(super) fn day_of_type(row: &Row) -> sqlx::Result<DayOfType> {
     })
 }
 
-/// The query of the datasets with most bytes since a day.
+/// Query of the datasets with the most bytes since a day.
 pub(super) fn busiest(first: Day, scope: Option<&LakePath>, size: i64) -> Select {
     let mut select = Select::new(
         "SELECT path FROM (SELECT folder_id, sum(bytes) AS bytes FROM day_counts INDEXED BY day_counts_by_day WHERE day >= ",
@@ -176,7 +176,7 @@ pub(super) fn busiest_path(row: &Row) -> sqlx::Result<LakePath> {
     path(row, "path")
 }
 
-/// The query of what came to a dataset since a time.
+/// Query of the arrivals of a dataset since a time.
 pub(super) fn arrivals(of: &LakePath, since: Timestamp) -> Select {
     let mut select = Select::new("SELECT slot, files, bytes FROM arrivals WHERE folder_id = ");
     select.push("(SELECT folder_id FROM folders WHERE path = ").bind(of.as_str());

@@ -1,9 +1,9 @@
-//! Deeds in the log: one line for each that was remembered, once its transaction has committed.
+//! Writes a log line for each audit entry, after its transaction has committed.
 
 use lakeshore::model::audit::Deed;
 use lakeshore::model::path::LakePath;
 
-/// Every text as `Debug` writes it: with control characters escaped, so that no name can forge a line.
+/// Texts are logged by `Debug`, which escapes control characters, so that a name cannot forge a line.
 pub(super) fn log(deed: &Deed) {
     let (trace, origin) = (&deed.by.trace, &deed.by.trace.origin);
     tracing::info!(

@@ -1,4 +1,4 @@
-//! Lists of the history, for every filter: which index finds the page.
+//! Pages of the history: the choice of the index for every filter.
 
 use super::counts::{dense_page, page_of_slice, slice};
 use super::query::{Select, clamp, found, values};
@@ -10,14 +10,14 @@ use lakeshore::model::path::LakePath;
 use lakeshore::model::sync::status::Status;
 use sqlx::{Row, SqliteConnection};
 
-/// Folders below a place are counted up to so many; then they are many.
+/// Limit up to which the folders below a path are counted; more count as many.
 const FOLDERS_MAX: u64 = 1024;
-/// To look a slice up in one more folder costs as much as to look at so many rows.
+/// Cost of looking up a slice in one more folder, in rows that could be read instead.
 const ROWS_OF_A_LOOK_UP: u64 = 4;
-/// The same, for each of the folders counted, where there are many more than these.
+/// Cost of a look-up for each counted folder, in rows, where the limit was reached and more folders exist.
 const ROWS_OF_MANY_LOOK_UPS: u64 = 128;
 
-/// The query of a page; `None` when there can be no row.
+/// Query of a page; `None` if no row can match.
 pub(super) async fn select(connection: &mut SqliteConnection, wanted: &UploadQuery) -> Result<Option<Select>, Error> {
     let place = match (&wanted.path, &wanted.scope) {
         (Some(path), Some(scope)) if path.contains(scope) => Some(scope),
@@ -25,7 +25,7 @@ pub(super) async fn select(connection: &mut SqliteConnection, wanted: &UploadQue
         (path, scope) => path.as_ref().or(scope.as_ref()),
     };
     let place = match (wanted.sync_id, place) {
-        // All that a sync has sent lies within its path.
+        // Every file of a sync lies within the path of the sync.
         (Some(sync_id), Some(place)) => {
             let path = path_of(connection, sync_id).await?;
             if path.is_some_and(|path| place.contains(&path)) { None } else { Some(place) }
@@ -54,14 +54,14 @@ pub(super) async fn select(connection: &mut SqliteConnection, wanted: &UploadQue
     }
 }
 
-/// The rows of the filter, before order and page.
+/// Rows that match the filter, without order and page.
 fn matching(wanted: &UploadQuery, place: Option<&LakePath>) -> Select {
     let mut select = Select::new(format!("SELECT {UPLOAD_COLUMNS} FROM uploads u WHERE 1"));
     if let Some(sync_id) = wanted.sync_id {
         select.push(" AND u.sync_id = ").bind(id(sync_id.0));
     }
     if let Some(status) = wanted.status {
-        // Written out, so that the indexes of one status serve it.
+        // Written into the text, so that the partial indexes of one status are used.
         select.push(" AND u.status = '").push(status.as_str()).push("'");
     }
     select.within("u.target", place);
@@ -69,7 +69,7 @@ fn matching(wanted: &UploadQuery, place: Option<&LakePath>) -> Select {
     select
 }
 
-/// For what is few, or cannot be counted: the rows before the page are stepped over.
+/// Query for few rows, or rows that are not counted: it steps over the rows before the page.
 fn stepping(wanted: &UploadQuery, place: Option<&LakePath>) -> Select {
     let mut select = matching(wanted, place);
     let Page { from, size, order } = wanted.page;
@@ -109,7 +109,7 @@ async fn of_folder(
     let sql = "SELECT folder_id FROM folders WHERE path = ?";
     let folder_id = found(connection, sql, values![place.as_str()], |row| row.try_get::<i64, _>(0)).await?;
     let Some(folder_id) = folder_id else {
-        // It is a file: its rows are found by its name.
+        // The path is a file: its rows are found by the target.
         let mut select = matching(wanted, None);
         select.push(" AND u.target = ").bind(place.as_str());
         select.page("u.history_id", order, size, from);
@@ -122,7 +122,7 @@ async fn of_folder(
     file_too.bind(place.as_str()).push(" AND NOT ");
     folders(&mut file_too, "u.folder_id");
     file_too.push(" LIMIT 1");
-    // Where a name was a file at one time and a folder at another, both are meant.
+    // A name that was a file once and a folder later means both.
     if !file_too.rows(connection, |_| Ok(())).await?.is_empty() {
         return Ok(Some(stepping(wanted, Some(place))));
     }
@@ -132,11 +132,11 @@ async fn of_folder(
     let mut count = Select::new("SELECT count(*) AS folders FROM (SELECT 1 FROM folders WHERE 1");
     count.within("path", Some(place)).push(" LIMIT ").bind(clamp(FOLDERS_MAX)).push(")");
     let folders_below: u64 = count.rows(connection, |row| number(row, "folders")).await?.into_iter().sum();
-    // Either the rows of the slice are looked at one by one, or the slice is looked up in each folder.
+    // Compares the cost of reading the rows of the slice with that of looking up the slice in each folder.
     let rows_of_a_look_up = if folders_below < FOLDERS_MAX { ROWS_OF_A_LOOK_UP } else { ROWS_OF_MANY_LOOK_UPS };
     let rows_in_slice = slice.positions.end.abs_diff(slice.positions.start);
     let mut select = if rows_in_slice <= folders_below * rows_of_a_look_up {
-        // The plus keeps SQLite from going by the index of targets, and then having to sort.
+        // The plus keeps SQLite from using the index of targets, which would need a sort.
         let mut select = matching(wanted, None);
         select.within("+u.target", Some(place));
         select
@@ -165,7 +165,7 @@ mod tests {
     use lakeshore::model::sync::status::SyncType;
     use sqlx::Executor;
 
-    /// Some rows of each kind, by the tables' own words: the plans do not depend on how many there are.
+    /// Some rows of each kind, inserted by SQL: the query plans do not depend on their number.
     const ROWS: &str = "
         INSERT INTO syncs (name, path, sync_type, start_time, started_by, last_activity)
         VALUES ('n', '/data/a', 'IncrementalSync', 1, 'me', 1), ('n', '/data/b', 'FullSync', 1, 'me', 1);

@@ -1,4 +1,4 @@
-//! Starts that may be asked for again: the table `idempotency_keys`.
+//! Idempotent starts: the table `idempotency_keys`.
 
 use super::query::{changed, found, values};
 use super::row::{bytes, id, number};
@@ -7,7 +7,7 @@ use lakeshore::Error;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::sync::start::{NewSync, OnceOnly};
 
-/// The sync that an earlier call under the same key has started. Where there is none, nothing is written yet.
+/// Returns the sync that an earlier call with the same key started. Writes nothing.
 pub(super) async fn earlier(writing: &mut Writing, once: &OnceOnly) -> Result<Option<SyncId>, Error> {
     let sql = "SELECT fingerprint, sync_id FROM idempotency_keys WHERE owner = ? AND key = ? AND at >= ?";
     let values = values![once.owner.to_string(), once.key.as_str(), once.forget_before.0];
@@ -23,7 +23,7 @@ pub(super) async fn earlier(writing: &mut Writing, once: &OnceOnly) -> Result<Op
     }
 }
 
-/// Remembers who has started it, and forgets the keys that are too old.
+/// Records the sync that this key has started, and removes expired keys.
 pub(super) async fn remember(
     writing: &mut Writing,
     new: &NewSync,

@@ -1,4 +1,4 @@
-//! Which lake the database belongs to: the table `lake_identity`. And whether a write would succeed.
+//! Identity of the database's lake (the table `lake_identity`), and a probe for writes.
 
 use super::SqliteState;
 use super::query::{changed, found, rows, values};
@@ -8,20 +8,20 @@ use lakeshore::model::storage_path::TrashKey;
 use lakeshore::{Error, Timestamp};
 use sqlx::Row;
 
-/// Rows that are looked at to tell whether a lake is the one that they speak of.
+/// Rows that are compared to recognise the lake that they describe.
 const EVIDENCE_MAX: i64 = 64;
 
-/// The lake that the database knows.
+/// The lake recorded in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownLake {
     pub identity: String,
-    /// The lake root is known to hold the same identity.
+    /// Whether the lake root is known to hold the same identity.
     pub is_paired: bool,
-    /// Where it was at the last start.
+    /// Lake root at the last start.
     pub root: String,
 }
 
-/// What should be found in the lake that the database speaks of.
+/// Files and folders that the database expects in its lake.
 #[derive(Debug, Default)]
 pub struct Evidence {
     pub datasets: Vec<LakePath>,
@@ -39,7 +39,7 @@ impl SqliteState {
         .await
     }
 
-    /// Knows this lake from now on, durably, and no other.
+    /// Records this lake durably, and replaces any earlier one.
     pub async fn know_lake(&self, lake: &KnownLake) -> Result<(), Error> {
         let sql = "INSERT INTO lake_identity (only_row, identity, is_paired, root) VALUES (1, ?, ?, ?) \
                    ON CONFLICT (only_row) DO UPDATE SET identity = excluded.identity, \
@@ -50,7 +50,7 @@ impl SqliteState {
             .await
     }
 
-    /// True when no sync was ever started: the database speaks of no lake.
+    /// Whether no sync was ever started, so that the database describes no lake.
     pub async fn is_unused(&self) -> Result<bool, Error> {
         let mut connection = self.readers.look().await?;
         let is_unused = "SELECT NOT EXISTS (SELECT 1 FROM syncs)";
@@ -68,7 +68,7 @@ impl SqliteState {
         Ok(Evidence { datasets, trash: trash.into_iter().map(TrashKey::remembered).collect() })
     }
 
-    /// Writes, durably, to find out whether that succeeds.
+    /// Checks by a durable write whether writes succeed.
     pub async fn probe(&self, at: Timestamp) -> Result<(), Error> {
         let (sql, values) = ("UPDATE lake_identity SET probed_at = ?", values![at.0]);
         self.writer

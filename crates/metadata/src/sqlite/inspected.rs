@@ -1,5 +1,5 @@
-//! Files that were looked at get what was read of them, and are compared with what was there before. A group costs a few
-//! statements however many files are in it: what it needs is read in one, decided here, and written in one.
+//! Records the columns of inspected files, and compares them with the baseline. A group of files takes a few
+//! statements: one reads all that is needed, the comparison runs here, one writes.
 
 use super::query::{Row, Value, changed, rows};
 use super::row::{id, is_null, parsed};
@@ -15,10 +15,10 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::LazyLock;
 
-/// What a group needs to know, by its files and by the columns that they have; each row says by its first column what it is of.
+/// Reads what a group needs, by its files and their columns; the first column of a row names its kind.
 const FOUND: [&str; 5] = [
     "SELECT 'last' AS is_of, (SELECT coalesce(max(schema_id), 0) FROM schemas) AS schema_id",
-    // A file that is left out was remembered before.
+    // Files that were recorded before are left out.
     "SELECT 'file' AS is_of, u.history_id, u.sync_id FROM json_each($1) CROSS JOIN uploads u ON u.history_id = value \
      WHERE EXISTS (SELECT 1 FROM uninspected q WHERE q.history_id = u.history_id) \
      OR EXISTS (SELECT 1 FROM inspection_attempts a WHERE a.history_id = u.history_id)",
@@ -34,7 +34,7 @@ const FOUND: [&str; 5] = [
 ];
 const CONTENTS: &str = "SELECT s.schema_id, s.content FROM json_each(?) CROSS JOIN schemas s ON s.schema_id = value";
 
-/// All that a group writes.
+/// Writes all results of a group.
 const REMEMBER: &str = concat!(
     "DELETE FROM inspection_attempts WHERE history_id IN (SELECT value FROM json_each($1)); \
      DELETE FROM uninspected WHERE history_id IN (SELECT value FROM json_each($1)); \
@@ -49,7 +49,7 @@ const REMEMBER: &str = concat!(
     good_of!("$7")
 );
 
-/// Remembers what was read of files that wait for it.
+/// Records the results of files that wait for their inspection.
 pub(super) async fn remember_inspected(writing: &mut Writing, files: &[InspectedUpload]) -> Result<(), Error> {
     let ids = rows_of(&files.iter().map(|file| file.upload_id).collect::<Vec<_>>())?;
     let content = |file: &InspectedUpload| file.inspected.schema.as_ref().map(serde_json::to_string).transpose();
@@ -63,32 +63,32 @@ pub(super) async fn remember_inspected(writing: &mut Writing, files: &[Inspected
     group.write(writing, ids, &baselines).await
 }
 
-/// What the database holds of a group's files.
+/// Data of the database about a group's files.
 #[derive(Default)]
 struct Known {
-    /// The last id that a schema has.
+    /// The highest id of a schema.
     last_id: i64,
-    /// Files that wait to be looked at, with their syncs.
+    /// Files that wait for their inspection, with their syncs.
     files: HashMap<i64, i64>,
     syncs: HashMap<i64, OfSync>,
-    /// The ids of the group's schemas.
+    /// Ids of the group's schemas.
     schemas: HashMap<String, i64>,
 }
 
 struct OfSync {
     baseline: Baseline,
-    /// The first file that has brought columns, and which.
+    /// The first file with columns, and the id of its schema.
     first: Option<(i64, i64)>,
-    /// Which of the group's schemas it has.
+    /// Schemas of the group that the sync has already.
     has: BTreeSet<i64>,
 }
 
-/// What a file of a sync is compared with.
+/// Schema that a file of a sync is compared with.
 enum Baseline {
     Nothing,
-    /// What a sync before it has left.
+    /// The schema left by an earlier sync.
     Before(i64),
-    /// The columns of its own first file.
+    /// The columns of the sync's own first file.
     First,
 }
 
@@ -120,7 +120,7 @@ fn baseline(row: &Row) -> sqlx::Result<Baseline> {
     }
     let (sync_id, good_sync_id): (i64, Option<i64>) = (row.try_get("sync_id")?, row.try_get("good_sync_id")?);
     let before: Option<i64> = match good_sync_id.map(|good_sync_id| good_sync_id.cmp(&sync_id)) {
-        // A late sync is not measured by a newer one.
+        // A late sync is not compared with a newer one.
         Some(Ordering::Greater) if parsed(row, "phase", Phase::parse)? == Phase::Ended => return Ok(Baseline::Nothing),
         Some(Ordering::Equal) => row.try_get("before_id")?,
         Some(Ordering::Less | Ordering::Greater) => row.try_get("good_id")?,
@@ -166,7 +166,7 @@ impl Known {
         Ok(known)
     }
 
-    /// The schemas that files of the group are compared with.
+    /// Reads the schemas that files of the group are compared with.
     async fn baselines(&self, writing: &mut Writing, group: &Group<'_>) -> Result<HashMap<i64, Schema>, Error> {
         let mut wanted: BTreeSet<_> = group.files.iter().filter_map(|file| file.baseline_id).collect();
         let mut baselines = HashMap::new();
@@ -187,22 +187,22 @@ impl Known {
     }
 }
 
-/// What a group writes.
+/// Rows that a group writes.
 #[derive(Default)]
 struct Group<'a> {
     new_schemas: Vec<(i64, &'a str)>,
-    /// Of a sync and a schema, how many files have it, and the first of them.
+    /// For each sync and schema, the number of its files and the first of them.
     of_syncs: BTreeMap<(i64, i64), (u64, i64)>,
     files: Vec<Read<'a>>,
 }
 
-/// A file of which something was read.
+/// A file with a result.
 struct Read<'a> {
     history_id: i64,
     sync_id: i64,
     inspected: &'a Inspected,
     schema_id: Option<i64>,
-    /// What it is compared with, where that is another.
+    /// The baseline, where it differs from the file's schema.
     baseline_id: Option<i64>,
 }
 
@@ -281,7 +281,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = SqliteState::open(&folder.path().join("lakeshore.db")).await.unwrap();
         let mut connection = state.readers.look().await.unwrap();
-        // A plan would also show how rows that wait for their parent would be found: there never are any.
+        // A plan would also show how rows that wait for their parent would be found, and none ever wait.
         connection.execute("PRAGMA foreign_keys = OFF").await.unwrap();
         for sql in FOUND.into_iter().chain([CONTENTS]).chain(REMEMBER.split("; ")) {
             goes_by_an_index(Select::new(sql), &mut connection).await;

@@ -1,4 +1,4 @@
-//! Looking at every row, and counting anew: what `lakeshore check` asks for while no server runs.
+//! Reads every row and recounts, for `lakeshore check`, while no server runs.
 
 use super::SqliteState;
 use super::query::{Row, Select, Value, changed, clamp, found, rows, values};
@@ -45,7 +45,7 @@ impl StateInspection for SqliteState {
     }
 
     async fn never_landed(&self, files: &[LakePath]) -> Result<Vec<LakePath>, Error> {
-        // The plus keeps SQLite from going by the index of statuses.
+        // The plus keeps SQLite from using the index of statuses.
         let sql = "SELECT key AS number FROM json_each(?) WHERE NOT EXISTS \
                    (SELECT 1 FROM uploads WHERE target = value AND +status = 'Finished') ORDER BY key";
         let asked = Value::rows(&files.iter().map(LakePath::as_str).collect::<Vec<_>>())?;
@@ -116,7 +116,7 @@ async fn damage(connection: &mut SqliteConnection) -> Result<Vec<String>, Error>
     Ok(damage)
 }
 
-/// What each sync should say, by its uploads.
+/// Correct values of each sync, computed from its uploads.
 const OF_SYNCS: &str = "SELECT s.sync_id, s.total_files, s.num_failed, s.num_in_flight, s.size_bytes, \
      coalesce(u.total, 0) + s.num_unlisted, coalesce(u.failed, 0) + s.num_unlisted, coalesce(u.in_flight, 0), coalesce(u.bytes, 0) \
      FROM syncs s LEFT JOIN (SELECT sync_id, count(*) AS total, sum(status = 'Failed') AS failed, \
@@ -156,10 +156,10 @@ macro_rules! arrivals {
     };
 }
 
-/// Counts, by what they should say, what they say, and what comes of it where they are wrong.
+/// For each kind of count: its name, the correct values, the stored values, and the effect of a difference.
 const COUNTS: [(&str, &str, &str, &str); 4] = [
     ("upload_counts", upload_counts!(), "SELECT * FROM upload_counts", WRONG_PAGES),
-    // A block that every sync has left stays, with nothing in it.
+    // A block without rows may stay with zero counts.
     ("sync_counts", sync_counts!(), "SELECT * FROM sync_counts WHERE total <> 0", WRONG_PAGES),
     ("day_counts", day_counts!(), "SELECT * FROM day_counts", "days disagree with the rows, so charts are wrong"),
     (

@@ -1,6 +1,6 @@
-//! Keys: the table `api_keys`.
+//! API keys: the table `api_keys`.
 //!
-//! A secret's row is found by its hash. The hash is of 256 random bits, so the time that the look-up takes tells nothing
+//! A row is found by the hash of its secret. The hash has 256 random bits, so the time of the look-up reveals nothing
 //! about a key; it is compared once more, in constant time.
 
 use super::SqliteState;
@@ -89,7 +89,7 @@ impl KeyState for SqliteState {
     }
 
     async fn touch_key(&self, key_id: KeyId, at: Timestamp) -> Result<(), Error> {
-        // Many requests may find at once that it was long ago.
+        // Many requests may decide at the same time that the last use is due to be written.
         let sql =
             "UPDATE api_keys SET last_used_at = ? WHERE key_id = ? AND (last_used_at IS NULL OR last_used_at <= ?)";
         change(self, Written, sql, values![at.0, id(key_id.0), at.minus(LAST_USE_GRANULARITY).0]).await

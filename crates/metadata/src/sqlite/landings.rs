@@ -1,9 +1,9 @@
-//! Groups of landings: what is about to get its name, and then its rows. A group has an intent and then its rows, however
-//! many uploads are in it; the intent of one and the rows of another go in one statement, which is their transaction. What a
-//! group needs to know is remembered from the group before ([`Known`]), and else read in one.
+//! Writes groups of landings: first their intent, then their rows. A group has one of each, however many uploads it
+//! has; the intent of one group and the rows of another go into one statement, which is their transaction. Facts that a
+//! group needs are kept from the group before ([`Known`]), or read by one query.
 //!
-//! The statement is an INSERT into a temporary view, whose triggers write to each table. sqlx answers each statement of a text
-//! by a message of its own, which wakes whoever waits; ten of them took more time than what they did.
+//! The statement is an INSERT into a temporary view, whose triggers write to each table. sqlx answers each statement of
+//! a text with a message of its own, which wakes its receiver; ten messages took longer than their work.
 
 use super::counts::{Position, Tally, add_counts};
 use super::datasets::{REMEMBER, TOUCH, folders_to_touch};
@@ -68,7 +68,7 @@ pub(super) async fn intend_landings(
     Ok((landings_id, permissions))
 }
 
-/// What a group needs to know; each row says by its first column what it is of.
+/// Reads what a group needs; the first column of a row names its kind.
 const FOUND: &str = "\
     SELECT 'group' AS is_of, (SELECT coalesce(max(history_id), 0) FROM uploads) AS last_id, intended \
     FROM landings WHERE landings_id = $1; \
@@ -79,15 +79,15 @@ const FOUND: &str = "\
     SELECT 'upload' AS is_of, history_id, sync_id, ordinal, folder_id \
     FROM json_each($4) CROSS JOIN uploads ON history_id = value WHERE status = 'Syncing'";
 
-/// Of the last hundred uploads to each place, the last that its own sync has landed there. A sender that sends the same file
-/// again has lost nothing.
+/// Digest of the last upload that the same sync has landed at each path, among the last hundred. A sender that repeats
+/// a file has lost nothing.
 const EARLIER: &str = "\
     SELECT key AS number, (SELECT sha256 FROM (SELECT sync_id, status, sha256 FROM uploads WHERE target = value ->> 0 \
         ORDER BY history_id DESC LIMIT 100) WHERE sync_id = value ->> 1 AND status = 'Finished' LIMIT 1) AS sha256 \
     FROM json_each($1)";
 
-/// What groups write, but for what is rare. A row of this view is an intent, or all that the end of a group writes: JSON
-/// arrays, but for the id and the time.
+/// View for the common writes of groups. A row is either an intent, or all rows of a finished group: JSON arrays,
+/// except for the id and the time.
 const GROUP: &str = "CREATE TEMP VIEW IF NOT EXISTS landed_group \
     (landings_id, intended, at, uploads, syncs, counts, days, arrivals, remembered, touched) \
     AS SELECT 1, 2, 3, 4, 5, 6, 7, 8, 9, 10";
@@ -95,7 +95,7 @@ const COLUMNS: usize = 10;
 const INTENDED: &str = "CREATE TEMP TRIGGER IF NOT EXISTS landings_intended INSTEAD OF INSERT ON landed_group \
     WHEN new.intended IS NOT NULL BEGIN INSERT INTO landings VALUES (new.landings_id, new.intended); END";
 
-/// Makes a connection ready to write groups. The tables have to be there.
+/// Prepares a connection to write groups. The tables have to exist.
 pub(super) async fn prepare(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     connection.execute(GROUP).await?;
     connection.execute(INTENDED).await?;
@@ -121,13 +121,13 @@ pub(super) async fn prepare(connection: &mut SqliteConnection) -> sqlx::Result<(
     Ok(())
 }
 
-/// The statement that writes so many rows of the view.
+/// Statement that writes `count` rows of the view.
 pub(super) fn write_groups(count: usize) -> String {
     let row = format!("({})", ["?"; COLUMNS].join(", "));
     format!("INSERT INTO temp.landed_group VALUES {}", vec![row; count].join(", "))
 }
 
-/// Rows that were there. The identity stays: by it the file is known again.
+/// Finishes rows that existed before. The identity stays, as the file is recognised by it.
 const FINISH_ROWS: &str = "\
     UPDATE uploads SET status = 'Finished', end_time = $2, size_bytes = value ->> 1, sha256 = unhex(value ->> 2), \
         partial = NULL FROM json_each($1) WHERE history_id = value ->> 0 AND status = 'Syncing'";
@@ -137,7 +137,7 @@ pub(super) async fn finish_landings(writing: &mut Writing, finished: &FinishedLa
     let Some(mut facts) = Facts::find(writing, *landings, landed).await? else { return Ok(()) };
     let mut group = Group::default();
     for LandedUpload { upload, trash } in landed {
-        // Else it was finished before.
+        // An upload without an intent was finished before.
         if facts.is_intended(upload) {
             group.add(&mut facts, upload, trash.as_ref())?;
         }
@@ -151,39 +151,40 @@ pub(super) async fn finish_landings(writing: &mut Writing, finished: &FinishedLa
     }
 }
 
-/// The row of [`GROUP`] that says what is about to land.
+/// Row of [`GROUP`] for an intent.
 fn intent(landings_id: i64, uploads: &[&WholeUpload]) -> Result<Vec<Value>, Error> {
     let mut row = values![landings_id, serde_json::to_string(uploads).map_err(Error::internal)?];
     row.resize(COLUMNS, Value::Null);
     Ok(row)
 }
 
-/// Folders that are remembered.
+/// Limit of the folders that are kept.
 const FOLDERS_KNOWN_MAX: usize = 4096;
 
-/// What is remembered between groups. This process alone writes what it is of, and all of it by one connection: it holds until
-/// something is written that is no landing.
+/// Facts kept between groups. Only this process writes to these tables, by one connection, so they hold until something
+/// other than a landing is written.
 #[derive(Default)]
 pub(super) struct Known {
-    /// Those that accept uploads.
+    /// Syncs that accept uploads.
     open_syncs: HashSet<SyncId>,
     last_id: Option<i64>,
     last_intent: Option<i64>,
     syncs: HashMap<SyncId, SyncChange>,
     folders: HashMap<String, i64>,
-    /// Groups whose intent was written here, and that are not finished.
+    /// Groups whose intent this process wrote, and that are not finished.
     intended: HashSet<u64>,
 }
 
 impl Known {
-    /// Something else was written: only folders stay what they are, and intents.
+    /// Something other than a landing was written: only folders and intents stay valid.
     pub(super) fn forget(&mut self) {
         self.open_syncs.clear();
         self.last_id = None;
         self.syncs.clear();
     }
 
-    /// `None` where something has to be read. Until the group is remembered, nobody else is given the last id.
+    /// Facts of a group; `None` where something has to be read. The last id is taken, so no other group uses it until
+    /// this one is written.
     fn facts(&mut self, landings: LandingsId, landed: &[LandedUpload]) -> Option<Facts> {
         let is_known = |LandedUpload { upload, trash }: &LandedUpload| {
             upload.upload_id.is_none() && trash.is_none() && self.folders.contains_key(folder_of(&upload.target))
@@ -220,25 +221,25 @@ impl Known {
     }
 }
 
-/// What the database holds of a group's syncs, folders and rows.
+/// Data of the database about a group's syncs, folders and rows.
 #[derive(Default)]
 struct Facts {
     last_id: i64,
-    /// Those that are not finished; `None` where that is all of them.
+    /// Uploads that are not finished; `None` means all.
     intended: Option<Vec<WholeUpload>>,
     syncs: BTreeMap<SyncId, SyncChange>,
     folders: HashMap<String, i64>,
     uploads: HashMap<i64, Position>,
-    /// By the target and the sync, the hash of what the sync has landed there last.
+    /// Digest of the last file that the sync has landed at a target.
     earlier: HashMap<(LakePath, SyncId), [u8; 32]>,
 }
 
-/// What a group changes in one sync.
+/// Changes of a group in one sync.
 #[derive(Clone)]
 struct SyncChange {
     of: days::Counted,
     path: LakePath,
-    /// Its rows before the group.
+    /// Rows of the sync before the group.
     listed: i64,
     added: i64,
     no_longer_in_flight: i64,
@@ -284,7 +285,7 @@ impl Facts {
         self.intended.as_ref().is_none_or(|all| all.iter().any(|intended| intended.partial == upload.partial))
     }
 
-    /// `None` when the group was finished before.
+    /// Reads the facts. `None` where the group was finished before.
     async fn find(writing: &mut Writing, landings: LandingsId, landed: &[LandedUpload]) -> Result<Option<Self>, Error> {
         if let Some(facts) = writing.known.facts(landings, landed) {
             return Ok(Some(facts));
@@ -328,7 +329,7 @@ impl Facts {
         Ok(Some(known))
     }
 
-    /// Only what has replaced something can have replaced its own.
+    /// Only an upload that replaced a file can have replaced one of its own sync.
     async fn find_earlier(&mut self, writing: &mut Writing, landed: &[LandedUpload]) -> Result<(), Error> {
         let replacing: Vec<_> =
             landed.iter().filter(|landed| landed.trash.is_some()).map(|landed| &landed.upload).collect();
@@ -347,20 +348,20 @@ impl Facts {
     }
 }
 
-/// What a group writes.
+/// Rows that a group writes.
 #[derive(Default)]
 struct Group<'a> {
     tally: Tally,
-    /// Of uploads that had none.
+    /// Uploads that had no row.
     new_rows: Vec<NewRow<'a>>,
-    /// Of those that had one: its id, the bytes and their hash.
+    /// Uploads that had a row: its id, the size, and the digest.
     finished_rows: Vec<(i64, u64, String)>,
-    /// Folders of datasets.
+    /// Folders within datasets.
     touched: BTreeSet<&'a str>,
     trash: Vec<NewTrash>,
 }
 
-/// In the order of the columns in [`prepare`].
+/// Columns in the order of [`prepare`].
 type NewRow<'a> = (i64, i64, i64, &'a str, &'a str, i64, i64, u64, String, &'a str, i64);
 
 impl<'a> Group<'a> {
@@ -368,7 +369,7 @@ impl<'a> Group<'a> {
         let sync_id = upload.sync_id;
         let sync = known.syncs.get_mut(&sync_id).ok_or(Error::NoSuchSync(sync_id))?;
         let sha256 = upload.digest.sha256;
-        // What the group itself has landed there counts too: hence remembered below.
+        // Uploads of the same group count too, so each is noted below.
         let place = (upload.target.clone(), sync_id);
         if trash.is_some() && known.earlier.get(&place).is_some_and(|earlier| *earlier != sha256) {
             job::note_duplicate(&mut sync.duplicate_names, &sync.path, &upload.target);

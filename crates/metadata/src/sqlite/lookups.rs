@@ -1,18 +1,17 @@
-//! Cache of the keys and sessions that were looked up lately. Every request asks for one, and a look-up is a round trip to a
-//! connection.
+//! Cache of recently used keys and sessions. Every request needs one, and a look-up is a round trip to a connection.
 //!
-//! One process has the database (see `connection.rs`), so it sees every change: each empties the cache when it is committed, and
-//! before it is told. So a key that was revoked is refused from the moment that `key revoke` ends.
+//! One process has the database (see `connection.rs`), so it sees every change. Each commit that changes a key or
+//! session empties the cache before it is acknowledged. So a revoked key is refused as soon as `key revoke` returns.
 
 use lakeshore::model::access::key::{Key, SecretHash};
 use lakeshore::model::access::session::SessionEntry;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-/// Entries of a kind. Misses are not kept: strangers can ask for much.
+/// Limit of entries of each kind. Misses are not cached: strangers could fill the cache with them.
 const COUNT_MAX: usize = 1024;
 
-/// How often keys or sessions have changed before a look-up.
+/// Number of changes to keys or sessions before a look-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Generation(u64);
 
@@ -26,14 +25,14 @@ pub(super) struct CallerLookups {
 }
 
 impl CallerLookups {
-    /// Keys or sessions have changed. Call it when that is committed.
+    /// Empties the cache. Call it when a change of keys or sessions has committed.
     pub(super) fn forget(&self) {
         self.keys.forget();
         self.sessions.forget();
     }
 }
 
-/// Answers of look-ups, by the hash of the secret.
+/// Cached entries, by the hash of their secret.
 pub(super) struct Lookups<T>(Mutex<Kept<T>>);
 
 struct Kept<T> {
@@ -48,13 +47,13 @@ impl<T> Default for Lookups<T> {
 }
 
 impl<T: Clone> Lookups<T> {
-    /// The entry that was found lately; else the generation to [`keep`](Self::keep) with what is found now.
+    /// Returns the cached entry, or the generation to pass to [`keep`](Self::keep) with the result of the look-up.
     pub(super) fn get(&self, hash: &SecretHash) -> Result<T, Generation> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.found.get(&hash.0).cloned().ok_or(kept.generation)
     }
 
-    /// Keeps what was looked up, unless anything has changed since `generation`.
+    /// Caches a result, unless a change has committed since `generation`.
     pub(super) fn keep(&self, generation: Generation, hash: &SecretHash, found: T) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.generation != generation {
@@ -66,7 +65,7 @@ impl<T: Clone> Lookups<T> {
         kept.found.insert(hash.0, found);
     }
 
-    /// Nothing that was looked up before is used after this.
+    /// Removes all entries, and rejects look-ups that began before.
     fn forget(&self) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.generation.0 += 1;

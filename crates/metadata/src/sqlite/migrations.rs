@@ -1,7 +1,8 @@
-//! The tables, of one version for each program: `crates/metadata/migrations/sqlite/`, run by sqlx's migrator.
+//! Migrations of the tables: `crates/metadata/migrations/sqlite/`, run by sqlx's migrator. Each program works with one
+//! version.
 //!
-//! Its table `_sqlx_migrations` says which have run, and `PRAGMA user_version` repeats the number: by it the programs of
-//! before sqlx know a database that is too new for them, and theirs is known here.
+//! The table `_sqlx_migrations` records which have run, and `PRAGMA user_version` repeats the number: programs from
+//! before sqlx recognise a database that is too new by it, and this program recognises theirs.
 
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, Connection, Executor, SqlSafeStr, SqliteConnection};
@@ -34,7 +35,7 @@ const MIGRATIONS: &[(&str, &str)] = migrations![
     "0017_clock",
 ];
 
-/// The version that this program works with.
+/// Version that this program works with.
 pub(super) fn newest() -> i64 {
     i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
 }
@@ -47,7 +48,7 @@ fn migrator() -> Migrator {
     Migrator::with_migrations((1..).zip(MIGRATIONS).map(migration).collect())
 }
 
-/// The version of the database; 0 of one that holds no table yet. Only reads.
+/// Version of the database; 0 without tables. Only reads.
 pub(super) async fn version(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
     let counted: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
     if !has_table(connection).await? {
@@ -63,14 +64,14 @@ async fn has_table(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
     sqlx::query_scalar(sql).fetch_one(connection).await
 }
 
-/// Whether nothing is left to do. Only reads: so a full disk keeps nobody from opening what is up to date.
+/// Whether every migration has run. Only reads, so that a full disk prevents no opening of an up-to-date database.
 pub(super) async fn is_done(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
-    // Counted there when all have run, and not before.
+    // The pragma is set after all migrations have run.
     let counted: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
     Ok(counted == newest() && has_table(connection).await?)
 }
 
-/// Brings the database to the newest version. Nobody else may be opening it.
+/// Migrates the database to the newest version. Requires exclusive access.
 pub(super) async fn run(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
     run_to(connection, newest()).await
 }
@@ -83,8 +84,9 @@ async fn run_to(connection: &mut SqliteConnection, version: i64) -> Result<(), M
     Ok(())
 }
 
-/// Databases of before were counted by `PRAGMA user_version` alone, and the very first by the table alone, of which only the
-/// number means something: its first migration was another text.
+/// Records the migrations of a database from before sqlx. Such databases were counted by `PRAGMA user_version` alone;
+/// the very first ones by the table alone, of which only the number is valid, since the text of their first migration
+/// differs.
 async fn adopt(connection: &mut SqliteConnection, migrator: &Migrator) -> Result<(), MigrateError> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut counted: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *transaction).await?;
@@ -110,7 +112,7 @@ mod tests {
     use crate::sqlite::connection::open_writing;
     use std::path::Path;
 
-    /// What is one statement or several, without values.
+    /// Runs one or several statements without values.
     async fn execute(connection: &mut SqliteConnection, sql: &'static str) {
         connection.execute(sql).await.unwrap();
     }
@@ -125,7 +127,7 @@ mod tests {
         open_writing(&file).await.unwrap()
     }
 
-    /// As the programs of before sqlx left it.
+    /// Sets the database up as programs from before sqlx left it.
     async fn counted_by_pragma(connection: &mut SqliteConnection, version: i64) {
         run_to(connection, version).await.unwrap();
         execute(connection, "DROP TABLE _sqlx_migrations").await;

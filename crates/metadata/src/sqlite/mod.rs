@@ -1,8 +1,9 @@
-//! The state in one SQLite file: the embedded default.
+//! Metadata store in one SQLite file: the embedded default.
 //!
-//! WAL mode, one writer that commits many requests in one transaction ([`writer`]), and readers that never wait for it
-//! ([`readers`]). The queries stand beside the types that they fill: [`syncs`], [`batches`], [`uploads`], [`resumables`],
-//! [`schemas`], [`inspected`], [`trash`], [`keys`], [`sessions`], [`datasets`], [`activity`], [`search`], [`identity`], [`clock`]; what counts beside them in [`counts`] and [`days`].
+//! It runs in WAL mode, with one writer that commits many requests in one transaction ([`writer`]), and readers that
+//! never wait for it ([`readers`]). Each module has the queries of its types: [`syncs`], [`batches`], [`uploads`],
+//! [`resumables`], [`schemas`], [`inspected`], [`trash`], [`keys`], [`sessions`], [`datasets`], [`activity`],
+//! [`search`], [`identity`], [`clock`]; [`counts`] and [`days`] keep counts beside them.
 
 mod activity;
 mod backup;
@@ -60,24 +61,24 @@ pub struct SqliteState {
     writer: Arc<Writer>,
     readers: Arc<Readers>,
     lookups: Arc<CallerLookups>,
-    /// Of a server alone.
+    /// Only for a server.
     reserve: Option<Arc<DiskReserve>>,
 }
 
 impl SqliteState {
-    /// Opens the database, making it where it is missing, and brings its tables up to date. Call it in the runtime that
-    /// stays: it does the writing.
+    /// Opens the database, creates it where it is missing, and migrates it. Call it in the runtime that stays, which
+    /// runs the writes.
     pub async fn open(file: &Path) -> Result<Self, OpenError> {
         Self::open_for(file, Opening::Migrate).await
     }
 
-    /// Opens the database, as far as `opening` allows. Waits for another process that has it.
+    /// Opens the database as far as `opening` allows. Waits while another process has it.
     pub async fn open_for(file: &Path, opening: Opening) -> Result<Self, OpenError> {
         refuse_missing(file, opening)?;
         Self::open_in_turn(file, opening, Turn::wait(file).await?).await
     }
 
-    /// Opens the database, as far as `opening` allows, and keeps other processes from it until it is closed.
+    /// Opens the database as far as `opening` allows, and keeps other processes out until it is closed.
     pub async fn open_in_turn(file: &Path, opening: Opening, turn: Turn) -> Result<Self, OpenError> {
         let mut connection = open::open(file, opening, &turn).await?;
         let prepared = landings::prepare(&mut connection).await;
@@ -88,23 +89,24 @@ impl SqliteState {
         Ok(Self { writer: Arc::new(writer), readers: Arc::new(readers), lookups, reserve: None })
     }
 
-    /// This state, with disk space set aside for when the disk is full.
+    /// Adds a reserve of disk space, for a full disk.
     #[must_use]
     pub fn with_reserve(self, reserve: DiskReserve) -> Self {
         Self { reserve: Some(Arc::new(reserve)), ..self }
     }
 
-    /// A consistent copy of the database: a file in `folder`, which has no name any more. Others read and write meanwhile.
+    /// Consistent copy of the database, in a file in `folder` whose name is removed. Reads and writes continue
+    /// meanwhile.
     pub async fn copy_unnamed(&self, folder: &Path) -> Result<std::fs::File, BackupError> {
         backup::copy_unnamed(self.readers.file(), folder).await
     }
 
-    /// A query has found it damaged.
+    /// Whether a query has found damage.
     pub fn is_damaged(&self) -> bool {
         connection::is_damaged()
     }
 
-    /// Closes the database. What comes later is refused.
+    /// Closes the database. Later calls are refused.
     pub async fn close(&self) {
         self.readers.close();
         self.writer.close().await;

@@ -1,5 +1,5 @@
-//! Opening a database, which one process has at a time, from here to its end: the others wait, or ask it
-//! (`crate::control`). So nobody sees a database that is half made.
+//! Opens a database, and holds it for one process until it is closed: others wait, or ask that process
+//! (`crate::control`). So no process sees a half-made database.
 
 use super::connection::{begin_log, is_disk_full, is_of_damage, is_of_use, open_exclusive};
 use super::{backup, migrations, rights};
@@ -14,15 +14,15 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-/// What a command may do to the database that it opens.
+/// Changes that a command may make when it opens the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opening {
-    /// Makes it where it is missing, and brings one of an older version up to date, of which it keeps a copy. For whoever
-    /// has the data folder for themselves.
+    /// Creates a missing database, and migrates an older one, with a copy kept aside. Requires the lock of the data
+    /// folder.
     Migrate,
-    /// Makes it where it is missing; an older one belongs to a server that may be running.
+    /// Creates a missing database. An older one is refused: it belongs to a server that may be running.
     Make,
-    /// Takes it as it is.
+    /// Requires an existing, up-to-date database.
     Existing,
 }
 
@@ -80,11 +80,11 @@ impl OpenError {
     }
 }
 
-/// The connection that writes, to a database of the newest version, which this process has for itself.
+/// Opens the connection that writes, to a database of the newest version that this process has for itself.
 pub(super) async fn open(file: &Path, opening: Opening, _turn: &Turn) -> Result<SqliteConnection, OpenError> {
     let path = file.display().to_string();
     refuse_missing(file, opening)?;
-    // Without a descriptor of its own: closing that would take SQLite's locks away, of this process.
+    // Checked without opening the file: closing a descriptor of it would release SQLite's locks of this process.
     if is_there(file)
         && matches!(accessat(CWD, file, Access::WRITE_OK, AtFlags::EACCESS), Err(Errno::ROFS | Errno::ACCESS))
     {
@@ -95,14 +95,14 @@ pub(super) async fn open(file: &Path, opening: Opening, _turn: &Turn) -> Result<
     match prepare(&mut connection, file, opening).await {
         Ok(()) => Ok(connection),
         Err(error) => {
-            // The next may open it as soon as this is told.
+            // Closed before the error is returned, so that the next process can open the database at once.
             let _ = connection.close().await;
             Err(error)
         }
     }
 }
 
-/// Where nothing may be made, something has to be there.
+/// Refuses a missing database where none may be created.
 pub fn refuse_missing(file: &Path, opening: Opening) -> Result<(), OpenError> {
     match opening {
         Opening::Existing if !is_there(file) => Err(OpenError::Missing { path: file.display().to_string() }),
@@ -114,7 +114,7 @@ async fn prepare(connection: &mut SqliteConnection, file: &Path, opening: Openin
     let path = file.display().to_string();
     let open_error = |source| OpenError::of(source, path.clone());
     let newest = migrations::newest();
-    // Looked at before anything is written to it.
+    // Read before anything is written.
     let found = migrations::version(connection).await.map_err(open_error)?;
     match opening {
         _ if found > newest => return Err(OpenError::Newer { path, found, newest }),
@@ -130,10 +130,10 @@ async fn prepare(connection: &mut SqliteConnection, file: &Path, opening: Openin
         _ => {}
     }
     begin_log(connection).await.map_err(open_error)?;
-    // Left by an earlier version that was killed: nothing reads it any more.
+    // Leftover of an earlier version that was killed; nothing reads it any more.
     let _ = std::fs::remove_file(beside(file, "-shm"));
-    // What a stop, or a command whose sync failed, has left in the log is known to be readable, not to be on stable storage: it
-    // is written anew. A full disk keeps nobody from opening the database.
+    // A stop, or a command whose sync failed, may leave frames in the log that are readable but not durable: the log is
+    // written to the database file. A full disk does not prevent an opening.
     match connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await {
         Err(error) if !is_disk_full(&error) => return Err(open_error(error)),
         _ => {}
@@ -144,12 +144,12 @@ async fn prepare(connection: &mut SqliteConnection, file: &Path, opening: Openin
     Ok(())
 }
 
-/// An empty file holds no database yet.
+/// Whether the file holds anything; an empty file holds no database yet.
 fn is_there(file: &Path) -> bool {
     file.metadata().is_ok_and(|found| !found.is_file() || found.len() > 0)
 }
 
-/// Beside the database, under a name that says its version, and that nothing has yet.
+/// Copies the database beside itself, under an unused name with its version.
 async fn copy_aside(
     connection: &mut SqliteConnection,
     file: &Path,
@@ -173,18 +173,18 @@ pub(super) fn beside(file: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// What is locked by whoever has the database: beside it, with this after its name. It stays.
+/// Suffix of the lock file beside the database. The file stays.
 const OPENING: &str = "-opening";
 
-/// Whoever holds it has the database alone. It ends with the process at the latest.
+/// The lock of the process that has the database. It is released when the process ends at the latest.
 #[derive(Debug)]
 pub struct Turn(#[allow(dead_code, reason = "held for its lock")] OwnedFd);
 
 impl Turn {
-    /// Looks after which it is said what is waited for: some two seconds.
+    /// Attempts, over about two seconds, before the wait is reported.
     const SAID_AFTER: u32 = 100;
 
-    /// `None` while another process has the database.
+    /// Takes the lock; `None` while another process has it.
     pub fn attempt(database: &Path) -> Result<Option<Self>, OpenError> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let attempt = || {
@@ -198,7 +198,7 @@ impl Turn {
         attempt().map_err(|errno: Errno| OpenError::Turn { path: database.display().to_string(), source: errno.into() })
     }
 
-    /// Waits until no other process has the database, however long that takes.
+    /// Waits for the lock, however long another process has the database.
     pub async fn wait(database: &Path) -> Result<Self, OpenError> {
         let is_held = |attempt: &Result<Option<Self>, _>| matches!(attempt, Ok(None));
         let mut attempt = look_again(Self::SAID_AFTER, || Self::attempt(database), is_held).await;

@@ -1,10 +1,9 @@
-//! A SELECT put together from what a list asks for; values are always bound, never written into the text. And short
-//! forms for what most statements are.
+//! Builds SELECTs from the filters of a list, with all values bound, and has short forms for common statements.
 //!
-//! A statement is one round trip to the thread of its connection. So what is asked for a group of rows is one statement:
-//! its rows come as a JSON array ([`Value::rows`]), which `json_each` takes apart, and several statements that belong
-//! together go in one text (`A; B`), in which `$N` means the same in all. (Not `?N`: of a statement that leaves out a smaller
-//! number, sqlx 0.9 leaves places unbound, which are then NULL.)
+//! A statement is one round trip to the thread of its connection. So a group of rows is read by one statement: its ids
+//! are passed as a JSON array ([`Value::rows`]), which `json_each` takes apart, and statements that belong together go
+//! in one text (`A; B`), in which `$N` means the same in all. (`?N` does not work: where a statement leaves out a
+//! smaller number, sqlx 0.9 leaves places unbound, which are then NULL.)
 
 use super::fault;
 use super::writing::Writing;
@@ -19,7 +18,7 @@ use sqlx::{AssertSqlSafe, Either, Executor, Row as _, SqlSafeStr, Sqlite, Sqlite
 
 pub(super) type Row = SqliteRow;
 
-/// What is bound to a place of a statement.
+/// Value bound to a place of a statement.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     Null,
@@ -29,13 +28,13 @@ pub(super) enum Value {
 }
 
 impl Value {
-    /// A JSON array for `json_each`: each of the rows an element. A blob goes as hexadecimal text, for `unhex`.
+    /// JSON array for `json_each`, with an element for each row. A blob is passed as hexadecimal text, for `unhex`.
     pub(super) fn rows<T: Serialize>(rows: &[T]) -> Result<Self, Error> {
         serde_json::to_string(rows).map(Self::Text).map_err(Error::internal)
     }
 }
 
-/// What may be bound, by reference: see [`values!`].
+/// Types that can be bound by reference: see [`values!`].
 pub(super) trait AsValue {
     fn as_value(&self) -> Value;
 }
@@ -106,7 +105,7 @@ impl<T: AsValue + ?Sized> AsValue for &T {
     }
 }
 
-/// The values of a statement, in the order of its places.
+/// Values of a statement, in the order of its places.
 macro_rules! values {
     ($($value:expr),* $(,)?) => { vec![$($crate::sqlite::query::AsValue::as_value(&$value)),*] };
 }
@@ -143,7 +142,7 @@ impl Select {
         self
     }
 
-    /// ` AND` what limits `column` to `place` and what is below it.
+    /// Adds ` AND` and the condition that `column` is `place` or below it.
     pub(super) fn within(&mut self, column: &str, place: Option<&LakePath>) -> &mut Self {
         if let Some(place) = place {
             let (first, last) = place.range_below();
@@ -154,7 +153,7 @@ impl Select {
         self
     }
 
-    /// The same, of one range first, which an index is searched by.
+    /// Like [`Self::within`], with the range first, so that an index is searched by it.
     pub(super) fn within_range(&mut self, column: &str, place: Option<&LakePath>) -> &mut Self {
         if let Some(place) = place {
             let (_, last) = place.range_below();
@@ -164,7 +163,7 @@ impl Select {
         self.within(column, place)
     }
 
-    /// ` AND` what limits to rows that hold `text` in one of two columns, letters of either case.
+    /// Adds ` AND` and the condition that one of two columns contains `text`, in letters of either case.
     pub(super) fn holding(&mut self, columns: [&str; 2], text: Option<&str>) -> &mut Self {
         if let Some(text) = text {
             let pattern = format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
@@ -174,13 +173,13 @@ impl Select {
         self
     }
 
-    /// The order, `size` rows, `skipped` of them left out by counting.
+    /// Adds the order, and `size` rows after `skipped` ones.
     pub(super) fn page(&mut self, column: &str, order: Order, size: u64, skipped: u64) -> &mut Self {
         self.push(" ORDER BY ").push(column).push(direction(order));
         self.push(" LIMIT ").bind(clamp(size)).push(" OFFSET ").bind(clamp(skipped))
     }
 
-    /// Whole rows of a table, of the ids that this query finds: what lies before a page is then stepped over in an index.
+    /// Wraps a query of ids to return whole rows, so that rows before a page are skipped in an index.
     pub(super) fn whole_rows(self, columns: &str, table: &str, id: &str, order: Order) -> Self {
         let Self { sql, values } = self;
         let direction = direction(order);
@@ -195,7 +194,7 @@ impl Select {
         rows(connection, AssertSqlSafe(self.sql), self.values, decode).await
     }
 
-    /// How SQLite would go about it, a line a step.
+    /// SQLite's query plan, a line for each step.
     #[cfg(test)]
     pub(super) async fn plan(self, connection: &mut SqliteConnection) -> Vec<String> {
         let sql = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", self.sql));
@@ -203,11 +202,11 @@ impl Select {
     }
 }
 
-/// Rows of a place that are looked up by it and then brought in order; where there are more, the list is gone through in its order,
-/// as there they are many in it.
+/// Number of rows up to which the rows of a path are looked up and sorted. With more, the list is read in its order,
+/// where matching rows are then frequent.
 const ROWS_IN_ORDER_MAX: u64 = 8000;
 
-/// Whether a place has so few rows that a list of them is best found by it.
+/// Whether a path has few enough rows to look them up by it.
 pub(super) async fn is_small(connection: &mut SqliteConnection, place: Select) -> Result<bool, Error> {
     let Select { sql, mut values } = place;
     values.push(Value::Integer(clamp(ROWS_IN_ORDER_MAX + 1)));
@@ -227,7 +226,7 @@ pub(super) fn clamp(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// All rows that the statement gives; of several statements, of all of them.
+/// All rows of a statement, or of several.
 pub(super) async fn rows<T: Send>(
     connection: &mut SqliteConnection,
     sql: impl SqlSafeStr + Send,
@@ -242,7 +241,7 @@ pub(super) async fn rows<T: Send>(
     Ok(rows)
 }
 
-/// The first row that the statement gives.
+/// The first row of a statement.
 pub(super) async fn found<T>(
     connection: &mut SqliteConnection,
     sql: impl SqlSafeStr + Send,
@@ -253,8 +252,8 @@ pub(super) async fn found<T>(
     row.as_ref().map(decode).transpose().map_err(fault)
 }
 
-/// Runs a single statement. It ends when the statement is done: that its connection has put it away too would be another
-/// message, and another switch between threads.
+/// Runs a single statement, and returns when it is done. Waiting until the connection has put it away would take
+/// another message, and another switch of threads.
 pub(super) async fn run(
     connection: &mut SqliteConnection,
     query: Query<'static, Sqlite, SqliteArguments>,
@@ -268,7 +267,7 @@ pub(super) async fn run(
     Ok(SqliteQueryResult::default())
 }
 
-/// Runs a statement that writes, or several; how many rows they changed.
+/// Runs one or several statements that write; returns the number of changed rows.
 pub(super) async fn changed(
     writing: &mut Writing,
     sql: impl SqlSafeStr + Send,
@@ -278,7 +277,7 @@ pub(super) async fn changed(
     Ok(ran.rows_affected())
 }
 
-/// Runs an INSERT, and statements before it; the id of its row.
+/// Runs an INSERT, and statements before it; returns the id of its row.
 pub(super) async fn inserted(
     writing: &mut Writing,
     sql: impl SqlSafeStr + Send,
@@ -288,7 +287,7 @@ pub(super) async fn inserted(
     Ok(ran.last_insert_rowid())
 }
 
-/// All rows that a statement gives which writes (`RETURNING`).
+/// All rows of a statement that writes (`RETURNING`).
 pub(super) async fn returned<T: Send>(
     writing: &mut Writing,
     sql: impl SqlSafeStr + Send,

@@ -9,13 +9,13 @@ use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Queries that find their few rows by an index, side by side. More wait, for microseconds.
+/// Index look-ups that run concurrently. More wait, for microseconds.
 const LOOKS_MAX: usize = 8;
-/// Lists that are read side by side; more wait. A list may visit many rows.
+/// Lists that are read concurrently; more wait. A list may visit many rows.
 const LISTS_MAX: usize = 4;
-/// Searches by text that run side by side, beside the lists: they may visit every row.
+/// Text searches that run concurrently, beside the lists: each may visit every row.
 const SEARCHES_MAX: usize = 2;
-/// How long one of them may take.
+/// Time limit of a text search.
 pub(super) const SEARCH_TIME_MAX: Duration = Duration::from_secs(5);
 
 pub(super) struct Readers {
@@ -25,7 +25,7 @@ pub(super) struct Readers {
     searches: Pool<Lists>,
 }
 
-/// Opens connections for looks.
+/// Opens connections for look-ups.
 #[derive(Debug)]
 struct Looks(PathBuf);
 
@@ -55,12 +55,12 @@ impl Manager for Lists {
     }
 
     async fn recycle(&self, bounded: &mut Bounded, _: &Metrics) -> RecycleResult<sqlx::Error> {
-        // What was given up has come to its end.
+        // Waits until an abandoned query has ended.
         Ok(bounded.connection.ping().await?)
     }
 }
 
-/// A connection for a query that finds its few rows by an index.
+/// Connection for a query that finds a few rows by an index.
 pub(super) struct Look(Object<Looks>);
 
 impl Deref for Look {
@@ -77,7 +77,7 @@ impl DerefMut for Look {
     }
 }
 
-/// A connection for a query that may visit many rows. A query that runs when this is dropped ends soon after.
+/// Connection for a query that may visit many rows. Dropping it ends a running query soon.
 pub(super) struct List(Object<Lists>);
 
 impl Deref for List {
@@ -121,14 +121,14 @@ impl Readers {
         Ok(List(bounded))
     }
 
-    /// For a list that is filtered by a text, in a lane of its own. Its query ends when it takes too long.
+    /// Connection for a text search, from a pool of its own. The query ends when it takes too long.
     pub(super) async fn search(&self) -> Result<List, Error> {
         let bounded = self.searches.get().await.map_err(not_given)?;
         bounded.begin(Some(SEARCH_TIME_MAX));
         Ok(List(bounded))
     }
 
-    /// In the lane that fits a list with or without a text.
+    /// Connection from the pool for a list with or without a text.
     pub(super) async fn list_by(&self, text: Option<&str>) -> Result<List, Error> {
         match text {
             Some(_) => self.search().await,
@@ -140,7 +140,7 @@ impl Readers {
         &self.file
     }
 
-    /// What comes later is refused. A query that runs comes to its end.
+    /// Refuses later queries. Running ones are completed.
     pub(super) fn close(&self) {
         self.looks.close();
         self.lists.close();

@@ -1,5 +1,5 @@
-//! Resumable uploads: the table `resumables`. Those that have a row in the history are found by it where they are unfinished,
-//! so that what ends an upload ends it here too.
+//! Resumable uploads: the table `resumables`. An unfinished upload is found by its row in the history, so that a change
+//! that ends the upload ends it here too.
 
 use super::query::{Row, Select, Value, changed, clamp, found, rows, values};
 use super::row::{bytes_if_any, id, is_null, number, number_if_any, parsed, path, time};
@@ -26,12 +26,12 @@ const COLUMNS: &str = "r.resumable_id, r.token, r.upload_id, r.sync_id, r.file_n
      r.length, r.durable_bytes, r.hash_state, r.metadata, r.sha256, r.sha512, r.is_told, r.parts, r.joined_into, r.owner, r.started_by, \
      r.begun_at, r.expires_at";
 
-/// How a part stands: by what it was joined into.
+/// State of a part, by the upload into which it was joined.
 const OF_PARTS: &str = "FROM resumables r LEFT JOIN resumables j ON j.token = r.joined_into \
      LEFT JOIN uploads u ON u.history_id = j.upload_id AND u.status = 'Finished'";
 const STATUS_OF_PARTS: &str = "coalesce(u.status, 'Syncing') AS status, '' AS message";
 
-/// Those of uploads, and those of parts, that have not ended.
+/// Queries of the unfinished uploads, and of the unfinished parts.
 fn unfinished(select: &str, select_of_parts: &str) -> [String; 2] {
     let of_uploads = format!(
         "{select} FROM uploads u JOIN resumables r ON r.upload_id = u.history_id \
@@ -58,12 +58,12 @@ fn announced() -> [String; 2] {
     unfinished(select, select).map(|sql| format!("{sql} GROUP BY r.owner"))
 }
 
-/// One row for each that an owner has unfinished, of each kind at most a number.
+/// Queries of an owner's unfinished uploads and parts, each with a limit.
 fn unfinished_of() -> [String; 2] {
     unfinished("SELECT 1", "SELECT 1").map(|sql| format!("{sql} AND r.owner = $1 LIMIT $2"))
 }
 
-/// The upload of a token, and the part.
+/// Queries of the upload, and of the part, with a token.
 fn of_token() -> [String; 2] {
     let of_upload = format!(
         "SELECT {COLUMNS}, u.status, u.message FROM resumables r JOIN uploads u ON u.history_id = r.upload_id \
@@ -122,7 +122,7 @@ impl ResumableState for SqliteState {
     async fn unfinished_resumables(&self, after: ResumableId, size: u64) -> Result<Vec<ResumableRecord>, Error> {
         let mut connection = self.readers.list().await?;
         let mut records = Vec::new();
-        // One view of both.
+        // One snapshot of both.
         let mut view = connection.begin().await.map_err(fault)?;
         for select in unfinished_page(after, size) {
             records.extend(select.rows(&mut view, record).await?);

@@ -1,4 +1,4 @@
-//! The database is its owner's alone: whoever reads it could act as everybody who is signed in.
+//! File modes of the database. Only its owner may read it: a reader could act as everybody who is signed in.
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 const OWNER: Mode = Mode::RUSR.union(Mode::WUSR);
 const OTHERS: u32 = 0o077;
 
-/// Makes the file, empty, for nobody but its owner, before SQLite does; or takes the rights of others away from one that is
-/// there, and from what SQLite keeps beside it. SQLite gives those the rights of the database.
+/// Creates an empty file readable by its owner alone, before SQLite would; or takes the rights of other users away from
+/// an existing one and from SQLite's files beside it. SQLite gives new ones the mode of the database.
 pub(super) fn close_to_others(database: &Path) -> io::Result<()> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     match openat(CWD, database, flags, OWNER) {
         Ok(_) => return Ok(()),
         Err(Errno::EXIST) => {}
-        // SQLite says it better: the folder is missing, or may not be written to.
+        // SQLite reports it better: the folder is missing or read-only.
         Err(_) => return Ok(()),
     }
     for beside in ["", "-wal", "-shm", "-journal"] {
@@ -42,7 +42,7 @@ fn narrow(file: &Path) -> io::Result<()> {
         Ok(()) => {
             tracing::info!(file = %file.display(), "other users could read the database; restricted it to its owner")
         }
-        // Of another owner, or on a disk that is read-only: it stays usable for who may use it.
+        // The file has another owner, or its disk is read-only. It stays usable for users who may use it.
         Err(error) => {
             tracing::warn!(file = %file.display(), %error, "other users can read the database, and its permissions cannot be changed");
         }

@@ -1,4 +1,4 @@
-//! Rows and the engine's types: decoding.
+//! Decodes rows into the engine's types.
 
 use super::query::Row;
 use lakeshore::Timestamp;
@@ -22,25 +22,25 @@ use lakeshore::model::trash::{TrashEntry, TrashGroup, TrashKind, TrashReason};
 use lakeshore::model::upload::row::Upload;
 use sqlx::{Error, Result, Row as _, ValueRef};
 
-/// A text that the lake wrote itself, read back.
+/// Decodes a text that the lake wrote itself.
 pub(super) fn parsed<T>(row: &Row, column: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T> {
     let text: &str = row.try_get(column)?;
     parse(text).ok_or_else(|| unexpected(column, &format!("{text:?}")))
 }
 
-/// What a column holds cannot be.
+/// Error for an impossible value in a column.
 pub(super) fn unexpected(column: &str, what: &str) -> Error {
     let source = format!("the column {column} holds {what}").into();
     Error::ColumnDecode { index: column.to_owned(), source }
 }
 
-/// A digest, or what is kept like one.
+/// Decodes a digest, or other bytes of fixed length.
 pub(super) fn bytes<const N: usize>(row: &Row, column: &str) -> Result<[u8; N]> {
     let bytes: &[u8] = row.try_get(column)?;
     bytes.try_into().map_err(|_| unexpected(column, &format!("{} bytes", bytes.len())))
 }
 
-/// `None` where there is none.
+/// Like [`bytes`]; `None` for NULL.
 pub(super) fn bytes_if_any<const N: usize>(row: &Row, column: &str) -> Result<Option<[u8; N]>> {
     if is_null(row, column)? { Ok(None) } else { bytes(row, column).map(Some) }
 }
@@ -100,7 +100,7 @@ pub(super) fn sync(row: &Row) -> Result<Sync> {
     })
 }
 
-/// A JSON array.
+/// Decodes a JSON array.
 pub(super) fn duplicate_names(row: &Row) -> Result<Vec<String>> {
     let names: Option<String> = row.try_get("duplicate_names")?;
     Ok(names.and_then(|names| serde_json::from_str(&names).ok()).unwrap_or_default())
@@ -176,7 +176,7 @@ fn schema_difference(row: &Row) -> Result<Option<Box<SchemaDifference>>> {
     if let Some(kept) = kept {
         return Ok(serde_json::from_str(&kept).ok());
     }
-    // Of a row that keeps none.
+    // The row keeps no difference: it is computed from the two schemas.
     let schema = |column| -> Result<Option<Schema>> {
         let content: Option<String> = row.try_get(column)?;
         Ok(content.and_then(|content| serde_json::from_str::<Schema>(&content).ok()))
@@ -221,7 +221,7 @@ pub(super) fn trash_group(row: &Row) -> Result<TrashGroup> {
     })
 }
 
-/// Who was remembered as asking for something; where there is no more, their name.
+/// Decodes the recorded actor, or a name where only that is recorded.
 pub(super) fn actor(row: &Row, column: &str, name: &str) -> Result<Actor> {
     let kept: Option<String> = row.try_get(column)?;
     match kept.and_then(|kept| serde_json::from_str(&kept).ok()) {
@@ -271,7 +271,7 @@ pub(super) fn key(row: &Row) -> Result<Key> {
     })
 }
 
-/// Ids as SQLite keeps them. They count from 1, so they never reach the sign.
+/// Id as SQLite stores it. Ids count from 1, so they never reach the sign bit.
 pub(super) fn id(id: u64) -> i64 {
     id.cast_signed()
 }

@@ -1,4 +1,4 @@
-//! The columns of files and datasets: the tables of migration 8.
+//! Columns of files and datasets: the tables of migration 8.
 
 use super::SqliteState;
 use super::activity::record;
@@ -26,7 +26,7 @@ use sqlx::Row as _;
 #[async_trait]
 impl SchemaState for SqliteState {
     async fn uninspected(&self, of: Option<SyncId>, now: Timestamp, size: u64) -> Result<Vec<Uninspected>, Error> {
-        // Asked often, and most often there is nothing.
+        // Asked often, and usually without a result.
         let mut connection = self.readers.look().await?;
         let fresh = |row: &Row| uninspected_of(row, Attempts::default());
         let mut files = uninspected(of, size).rows(&mut connection, fresh).await?;
@@ -144,7 +144,7 @@ impl SchemaState for SqliteState {
     }
 }
 
-/// For `json_each`.
+/// Ids as an argument of `json_each`.
 pub(super) fn rows_of(ids: &[UploadId]) -> Result<Value, Error> {
     Value::rows(&ids.iter().map(|upload_id| id(upload_id.0)).collect::<Vec<_>>())
 }
@@ -157,7 +157,7 @@ fn uninspected(of: Option<SyncId>, size: u64) -> Select {
             select.push(" ORDER BY u.ordinal");
         }
         None => {
-            // The first of a short table; the bound keeps it a search.
+            // Reads the first rows of a short table; the lower bound keeps it a search.
             select.push("uninspected q CROSS JOIN uploads u USING (history_id) WHERE q.history_id > 0");
             select.push(" ORDER BY q.history_id");
         }
@@ -166,7 +166,7 @@ fn uninspected(of: Option<SyncId>, size: u64) -> Select {
     select
 }
 
-/// The first that was tried before and whose time has come.
+/// The first file that was tried before and is due again.
 fn tried(of: Option<SyncId>, now: Timestamp) -> Select {
     let mut select = Select::new("SELECT u.history_id, u.sync_id, u.target, u.identity, a.begun, a.failed FROM ");
     match of {
@@ -209,7 +209,7 @@ const CONTENT: &str = "SELECT content FROM schemas WHERE schema_id = ?";
 const OLD_AND_NEW: &str = "SELECT old.content AS old, new.content AS new FROM file_schemas f CROSS JOIN schemas old \
      ON old.schema_id = f.baseline_id CROSS JOIN schemas new ON new.schema_id = f.schema_id WHERE f.history_id = ?";
 
-/// What was read of a file that landed.
+/// Decodes the inspection of a landed file.
 fn landed_rows_of(row: &Row) -> sqlx::Result<LandedRows> {
     Ok(LandedRows {
         size_bytes: number(row, "size_bytes")?,
@@ -223,8 +223,8 @@ pub(super) fn parse(content: &str) -> Result<Schema, Error> {
     serde_json::from_str(content).map_err(Error::internal)
 }
 
-/// The statement of [`remember_good`], by where the ids of the syncs are bound. What most files have; of two that as many have,
-/// what came first.
+/// Statement of [`remember_good`]; the argument says where the ids of the syncs are bound. It selects the schema of
+/// most files, or the earlier of two that are equally frequent.
 macro_rules! good_of {
     ($syncs:literal) => {
         concat!(
@@ -240,7 +240,8 @@ macro_rules! good_of {
 }
 pub(super) use good_of;
 
-/// The sync has finished, or more of it was looked at since: what it has left is what later files are compared with.
+/// Records the baseline schema that a finished sync leaves for later files. Also called when more of its files were
+/// inspected.
 pub(super) async fn remember_good(writing: &mut Writing, sync_id: SyncId) -> Result<(), Error> {
     changed(writing, good_of!("?"), vec![Value::rows(&[id(sync_id.0)])?]).await.map(drop)
 }
@@ -250,7 +251,7 @@ pub(super) mod tests {
     use super::*;
     use sqlx::SqliteConnection;
 
-    /// What is gone through is only what is asked for.
+    /// Asserts that a query reads only the rows that it returns.
     pub(in crate::sqlite) async fn goes_by_an_index(select: Select, connection: &mut SqliteConnection) {
         let plan = select.plan(connection).await;
         let is_scan = |step: &String| {

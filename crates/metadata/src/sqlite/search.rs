@@ -1,4 +1,4 @@
-//! What is found by words: an index of each three letters, `dataset_search` and `sync_search`.
+//! Search by words, with trigram indexes: `dataset_search` and `sync_search`.
 
 use super::SqliteState;
 use super::query::{Row, Select, clamp};
@@ -12,7 +12,7 @@ use lakeshore::model::search::FoundDataset;
 use lakeshore::model::sync::job::Sync;
 use lakeshore::ports::metadata::search::{SearchQuery, SearchState};
 
-/// Letters that an entry of the index has: shorter words are not in it.
+/// Letters in an entry of the index; shorter words are not indexed.
 const INDEXED_LETTERS: usize = 3;
 
 #[async_trait]
@@ -33,7 +33,7 @@ fn datasets(query: &SearchQuery) -> Select {
     let indexed = indexed(query, "");
     let mut select = match &indexed {
         Some(expression) => {
-            // In the order of the index, so that no more of it is read than is wanted.
+            // In the order of the index, so that only the needed part of it is read.
             let mut select = Select::new(format!(
                 "{columns} dataset_search s CROSS JOIN folders f ON f.folder_id = s.rowid \
                  CROSS JOIN datasets d ON d.path = f.path WHERE s.path MATCH "
@@ -69,7 +69,7 @@ fn syncs(query: &SearchQuery) -> Select {
             select.push(" > (SELECT max(sync_id) FROM syncs) - ").bind(clamp(SHORT_WORDS_LOOKED_AT));
         }
     }
-    // The plus keeps SQLite from going by the index of paths, and then having to sort.
+    // The plus keeps SQLite from using the index of paths, which would need a sort.
     select.within("+path", query.scope.as_ref());
     for word in query.words.iter() {
         select.holding(["name", "path"], Some(word));
@@ -78,8 +78,8 @@ fn syncs(query: &SearchQuery) -> Select {
     select
 }
 
-/// What the index is asked for: each word that is long enough for it, and the scope, which `of_path` leads to where there is
-/// more than paths. `None` when no word is.
+/// Query of the index: each word that is long enough, and the scope, where `of_path` names the column of paths in an
+/// index with several. `None` where no word is long enough.
 fn indexed(query: &SearchQuery, of_path: &str) -> Option<String> {
     let is_indexed = |text: &&str| text.chars().count() >= INDEXED_LETTERS;
     let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
@@ -117,7 +117,7 @@ mod tests {
         for (select, index) in asked {
             let plan = select.plan(&mut state.readers.look().await.unwrap()).await.join("; ");
             assert!(plan.contains(index), "{plan}");
-            // What is read one by one are the few rows that the index gave before.
+            // Only the few rows that the index returned are scanned.
             let plan = plan.replace("CO-ROUTINE d; SEARCH datasets USING PRIMARY KEY (path>?); SCAN d", "");
             let plan = plan.replace("CO-ROUTINE d; MULTI-INDEX OR", "MULTI-INDEX OR");
             let tables = ["syncs", "datasets", "folders", "f", "d"];

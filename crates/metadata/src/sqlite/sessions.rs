@@ -1,4 +1,5 @@
-//! Sessions and the sign-in link: the tables `sessions` and `sign_in_link`. Of a secret only the hash is kept; see `keys.rs`.
+//! Sessions and the sign-in link: the tables `sessions` and `sign_in_link`. Secrets are stored as hashes; see
+//! `keys.rs`.
 
 use super::SqliteState;
 use super::activity::record;
@@ -20,7 +21,7 @@ use lakeshore::ports::SessionState;
 use lakeshore::{Error, Timestamp};
 use sqlx::Row as _;
 
-/// Sessions that last, with their keys. Whether the key is active is asked by [`Key::is_active`] where one is looked up.
+/// Unexpired sessions with their keys. The caller checks by [`Key::is_active`] whether the key is active.
 const ENTRIES: &str = "SELECT s.session_id, s.hash AS session_hash, s.key_id AS session_key, s.begun_at, s.last_seen_at, \
      s.expires_at AS session_expires_at, s.address, s.program, coalesce(k.name, '') AS key_name, k.* FROM sessions s \
      LEFT JOIN api_keys k ON k.key_id = s.key_id WHERE s.expires_at > ";
@@ -73,7 +74,7 @@ impl SessionState for SqliteState {
     }
 
     async fn touch_session(&self, session_id: SessionId, at: Timestamp) -> Result<(), Error> {
-        // Many requests may find at once that it was long ago.
+        // Many requests may decide at the same time that the last use is due to be written.
         let sql = "UPDATE sessions SET last_seen_at = ? WHERE session_id = ? AND last_seen_at <= ?";
         change(self, Written, sql, values![at.0, id(session_id.0), at.minus(SESSION_SEEN_GRANULARITY).0]).await
     }
@@ -156,7 +157,7 @@ impl SessionState for SqliteState {
     }
 }
 
-/// The session that the sign-in link begins, and the link: nobody needs them any more.
+/// Ends the session of the sign-in link, and the link, which are no longer needed.
 pub(super) async fn end_first_sign_in(writing: &mut Writing) -> Result<(), Error> {
     let sql = "DELETE FROM sessions WHERE key_id IS NULL; DELETE FROM sign_in_link";
     changed(writing, sql, vec![]).await.map(drop)

@@ -1,4 +1,4 @@
-//! Syncs: the table `syncs`, and what changes with them elsewhere: the days, and the datasets that they write.
+//! Syncs: the table `syncs`, with the changes of their transactions to the days and datasets.
 
 use super::activity;
 use super::batches::insert_expected;
@@ -123,7 +123,7 @@ impl SyncState for SqliteState {
 
     async fn datasets(&self, beginning: &str, scope: Option<&LakePath>, size: u64) -> Result<Vec<LakePath>, Error> {
         let mut select = Select::new("SELECT path FROM datasets WHERE path >= ");
-        // Every path that begins so sorts before the same text with the highest character behind it.
+        // A path with this prefix sorts before the prefix followed by the highest character.
         select.bind(beginning).push(" AND path < ").bind(format!("{beginning}\u{10FFFF}"));
         select.within("path", scope).push(" ORDER BY last_sync_id DESC, path LIMIT ").bind(clamp(size));
         select.rows(&mut *self.readers.list().await?, |row| path(row, "path")).await
@@ -144,12 +144,12 @@ fn sync_id(row: &Row) -> sqlx::Result<SyncId> {
     Ok(SyncId(number(row, "sync_id")?))
 }
 
-/// The query of a page of the list; `None` when there can be no row.
+/// Query of a page of the list; `None` if no row can match.
 pub(super) async fn select(connection: &mut SqliteConnection, wanted: &SyncQuery) -> Result<Option<Select>, Error> {
     let page = &wanted.page;
     let whole_rows = |ids: Select| ids.whole_rows(SYNC_COLUMNS, "syncs", "sync_id", page.order);
     if wanted.path.is_some() || wanted.scope.is_some() || wanted.text.is_some() {
-        // The narrower of the two, where one is within the other.
+        // The narrower of the two, where one lies within the other.
         let place = wanted.path.as_ref().or(wanted.scope.as_ref());
         let is_few = match place {
             Some(place) => {
@@ -192,7 +192,7 @@ pub(super) async fn select(connection: &mut SqliteConnection, wanted: &SyncQuery
     }))
 }
 
-/// The ids of the syncs of a status and a type, by an index that has both.
+/// Ids of the syncs with a status and a type, by an index of both.
 fn matching(wanted: &SyncQuery, index: &str) -> Select {
     let mut ids = Select::new(format!("SELECT sync_id FROM syncs INDEXED BY {index} WHERE 1"));
     if let Some(status) = wanted.status {
@@ -209,8 +209,8 @@ pub(super) async fn record(connection: &mut SqliteConnection, sync_id: SyncId) -
     found(connection, RECORD.as_str(), values![id(sync_id.0)], sync_record).await
 }
 
-/// Refuses what an open sync or a restore on an overlapping path keeps from starting.
-/// `superseded` is about to be closed, and keeps nobody.
+/// Refuses a start while an open sync or a restore has an overlapping path. `superseded` is about to be closed, and
+/// does not count.
 pub(super) async fn refuse_if_held(
     connection: &mut SqliteConnection,
     wanted: &LakePath,
@@ -240,7 +240,7 @@ pub(super) async fn refuse_if_held(
     }
 }
 
-/// Refuses what would replace the datasets below the path with it.
+/// Refuses a dataset above existing ones, which it would replace.
 pub(super) async fn refuse_above_datasets(connection: &mut SqliteConnection, wanted: &LakePath) -> Result<(), Error> {
     const NAMED_MAX: u64 = 10;
     let (first, last) = wanted.range_below();
@@ -252,7 +252,7 @@ pub(super) async fn refuse_above_datasets(connection: &mut SqliteConnection, wan
 
 struct Started {
     id: SyncId,
-    /// Not by an earlier call under the same key.
+    /// False where an earlier call with the same key started the sync.
     is_new: bool,
 }
 
@@ -351,7 +351,7 @@ async fn hold_sync(writing: &mut Writing, sync_id: SyncId, hold: Hold, by: &Acto
     may_accept_uploads(&record)?;
     let since = record.sync.held.map_or(at, |earlier| earlier.since);
     if record.sync.held.is_none() {
-        // It is not left alone: somebody is to decide now.
+        // Counts as activity: a person is to decide now.
         changed(writing, "UPDATE syncs SET last_activity = ? WHERE sync_id = ?", values![at.0, id(sync_id.0)]).await?;
         activity::record(writing, &Deed::sync_held(&record.sync, &hold, by)).await?;
     }
@@ -362,7 +362,7 @@ async fn hold_sync(writing: &mut Writing, sync_id: SyncId, hold: Hold, by: &Acto
     Ok(Hold { since, ..hold })
 }
 
-/// What it was closed for could not be done.
+/// Reopens a sync whose publish or abort was not possible.
 async fn reopen_sync(writing: &mut Writing, sync_id: SyncId, why: &str, at: Timestamp) -> Result<(), Error> {
     let Some(SyncRecord { sync, closing: Some(closing), .. }) = record(writing, sync_id).await? else { return Ok(()) };
     changed(writing, "UPDATE syncs SET phase = 'Open' WHERE sync_id = ?", values![id(sync_id.0)]).await?;
@@ -392,7 +392,7 @@ async fn settle_sync(writing: &mut Writing, settlement: Settlement) -> Result<()
     published(writing, sync_id, settlement.at).await
 }
 
-/// A full sync has become its dataset.
+/// Records that a full sync has become its dataset.
 async fn published(writing: &mut Writing, sync_id: SyncId, at: Timestamp) -> Result<(), Error> {
     let sync = record(writing, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?.sync;
     datasets::remember(writing, sync_id, at).await?;

@@ -1,4 +1,4 @@
-//! Trash: the table `trash`. A piece that was put back, or removed for good, keeps its row, with the time of it.
+//! Trash: the table `trash`. An item that was restored or purged keeps its row, with the time.
 
 use super::activity::record;
 use super::query::{Row, Select, Value, changed, clamp, found, is_small, returned, values};
@@ -24,7 +24,7 @@ use lakeshore::ports::metadata::trash::{TrashRecord, TrashState, TrashSum};
 use lakeshore::{Error, Timestamp};
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
-/// What can be restored, or is being restored.
+/// Items that can be restored, or are being restored.
 const KEPT: &str = "restored_at IS NULL AND emptying_at IS NULL";
 
 #[async_trait]
@@ -94,7 +94,7 @@ impl TrashState for SqliteState {
     }
 
     async fn count_trash(&self, trash_id: TrashId, totals: Totals) -> Result<(), Error> {
-        // Not when it was restored meanwhile: then something else may have been counted.
+        // Skips items that were restored meanwhile, as other files may have been counted.
         let sql = "UPDATE trash SET files = ?, bytes = ? WHERE trash_id = ? AND restored_at IS NULL \
                    AND emptying_at IS NULL AND restoring IS NULL";
         self.writer
@@ -113,7 +113,7 @@ impl TrashState for SqliteState {
         at: Timestamp,
     ) -> Result<Vec<TrashEntry>, Error> {
         let (doomed, by) = (*doomed, by.clone());
-        // Asked of a reader first: adding up a large trash must not hold up the writer for nothing.
+        // Read by a reader first: summing up a large trash would block the writer for nothing.
         if let Doomed::Beyond { bytes_max } = doomed
             && held_bytes(&mut *self.readers.list().await?).await? <= bytes_max
         {
@@ -145,7 +145,7 @@ impl TrashState for SqliteState {
     }
 }
 
-/// For `json_each`.
+/// Ids as an argument of `json_each`.
 fn rows_of(ids: &[TrashId]) -> Result<Value, Error> {
     Value::rows(&ids.iter().map(|trash_id| id(trash_id.0)).collect::<Vec<_>>())
 }
@@ -190,7 +190,7 @@ fn of_sync(select: &mut Select, sync_id: SyncId) {
     };
 }
 
-/// A page of the syncs that have something in the trash.
+/// Query of a page of the syncs that have items in the trash.
 fn groups(wanted: &TrashQuery) -> Select {
     let mut select = Select::new(
         "SELECT sync_id, min(reason) AS reason, count(*) AS pieces, count(*) - count(files) AS uncounted, \
@@ -252,7 +252,7 @@ pub(super) async fn held_bytes(connection: &mut SqliteConnection) -> Result<u64,
     Ok(found(connection, AssertSqlSafe(sql), values![], |row| number(row, "bytes")).await?.unwrap_or(0))
 }
 
-/// Pieces from before a time that may be removed, the oldest first.
+/// Query of items older than a time that may be purged, the oldest first.
 fn oldest(before: Timestamp, size: u64) -> Select {
     let mut select = Select::new(format!("SELECT * FROM trash WHERE {KEPT} AND restoring IS NULL"));
     select.push(" AND trashed_at < ").bind(before.0);
@@ -306,7 +306,7 @@ async fn finish_restore(
     insert_trash(writing, replaced).await
 }
 
-/// Each gets an id above those before it.
+/// Inserts items with ascending ids.
 pub(super) async fn insert_trash(writing: &mut Writing, trash: &[NewTrash]) -> Result<(), Error> {
     if trash.is_empty() {
         return Ok(());

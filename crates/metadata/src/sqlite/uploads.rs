@@ -1,5 +1,5 @@
-//! Uploads: the table `uploads`, and what changes in the same transaction: the counters of their syncs, the counts of
-//! blocks, the folders. Those that land do so in groups, see [`super::landings`].
+//! Uploads: the table `uploads`, and the changes in the same transactions: counters of syncs, counts of blocks,
+//! folders. Landed files are written in groups, see [`super::landings`].
 
 use super::counts::{Position, Tally};
 use super::days::DayTally;
@@ -104,7 +104,7 @@ impl UploadState for SqliteState {
 
     async fn uploads(&self, wanted: &UploadQuery) -> Result<Vec<Upload>, Error> {
         let mut connection = self.readers.list_by(wanted.text.as_deref()).await?;
-        // One view of the counts and of the rows.
+        // One snapshot of the counts and the rows.
         let mut view = connection.begin().await.map_err(fault)?;
         match history::select(&mut view, wanted).await? {
             Some(select) => select.rows(&mut view, upload).await,
@@ -123,7 +123,7 @@ impl UploadState for SqliteState {
     }
 }
 
-/// Uploads of the sync that are in flight, the first `size` of them.
+/// The first `size` uploads of the sync that are in flight.
 pub(super) async fn in_flight(
     connection: &mut SqliteConnection,
     sync_id: SyncId,
@@ -134,7 +134,7 @@ pub(super) async fn in_flight(
     select.rows(connection, upload).await
 }
 
-/// From `history_id, sync_id, ordinal, folder_id`.
+/// Decodes `history_id, sync_id, ordinal, folder_id`.
 pub(super) fn position(row: &Row) -> sqlx::Result<Position> {
     Ok(Position {
         history_id: row.try_get("history_id")?,
@@ -144,7 +144,7 @@ pub(super) fn position(row: &Row) -> sqlx::Result<Position> {
     })
 }
 
-/// The id of a folder, which gets one where it has none; so do those above it.
+/// Id of a folder; adds it and those above it where they are missing.
 pub(super) async fn folder_id(writing: &mut Writing, path: &str) -> Result<i64, Error> {
     let sql = "SELECT folder_id FROM folders WHERE path = ?";
     if let Some(id) = found(writing, sql, values![path], |row| row.try_get(0)).await? {
@@ -154,7 +154,7 @@ pub(super) async fn folder_id(writing: &mut Writing, path: &str) -> Result<i64, 
     made.get(path).copied().ok_or_else(|| Error::internal(sqlx::Error::RowNotFound))
 }
 
-/// Each folder, with itself and all above it.
+/// Inserts folders, each with all those above it.
 const ENSURE_FOLDERS: &str = "\
     INSERT OR IGNORE INTO folders (path) SELECT value FROM json_each($1); \
     INSERT OR IGNORE INTO folders_above SELECT below.folder_id, above.folder_id \
@@ -163,7 +163,7 @@ const ENSURE_FOLDERS: &str = "\
     WHERE above.path = below.path OR \
         (above.path <> '' AND substr(below.path, 1, length(above.path) + 1) = above.path || '/')";
 
-/// The ids of folders, which get one where they have none.
+/// Ids of folders; adds those that are missing.
 pub(super) async fn ensure_folders(
     writing: &mut Writing,
     folders: &BTreeSet<&str>,
@@ -177,7 +177,7 @@ pub(super) async fn ensure_folders(
             place = above;
         }
     }
-    // Sorted: what is above comes first.
+    // Sorted, so that a folder comes after the one above it.
     let all = Value::rows(&all.into_iter().collect::<Vec<_>>())?;
     changed(writing, ENSURE_FOLDERS, vec![all]).await?;
     let named = Value::rows(&folders.iter().collect::<Vec<_>>())?;
@@ -218,7 +218,7 @@ async fn refuse_upload(writing: &mut Writing, refused: &RefusedUpload) -> Result
                WHERE sync_id = $3 RETURNING num_unlisted";
     let values = values![refused.at.0, id(refused.rows_max), sync_id];
     let unlisted: Option<i64> = found(writing.ready_to_write().await?, sql, values, |row| row.try_get(0)).await?;
-    // Neither are they in the counts of pages and of days, which are those of the rows.
+    // The counts of pages and days leave them out too, as they count rows.
     if unlisted.is_some_and(|unlisted| id(record.sync.num_unlisted) < unlisted) {
         return Ok(None);
     }

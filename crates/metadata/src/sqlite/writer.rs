@@ -1,5 +1,5 @@
-//! The one writer. Requests queue up; whoever comes first runs all that wait, in one transaction ([`Writing`]), commits once,
-//! and only then answers them. So the cost of a durable commit is shared by everybody who came meanwhile.
+//! The one writer. Requests queue up; the first caller runs all that wait in one transaction ([`Writing`]), commits
+//! once, and then answers them. So concurrent requests share the cost of a durable commit.
 
 use super::lookups::CallerLookups;
 use super::open::Turn;
@@ -11,26 +11,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-/// Requests in one transaction.
+/// Limit of requests in one transaction.
 const BATCH_MAX: usize = 256;
 
 pub(super) struct Writer {
     waiting: Mutex<Vec<Job>>,
-    /// Held by whoever runs what waits. `None` when closed.
+    /// Held by the caller that runs the queue. `None` when closed.
     open: tokio::sync::Mutex<Option<Writing>>,
-    /// Runs what nobody drives to its end by themselves.
+    /// Runs jobs whose callers do not drive them.
     runtime: Handle,
 }
 
 impl Writer {
-    /// Call it in the runtime that is to do the work.
+    /// Call it in the runtime that is to run the jobs.
     pub(super) fn new(file: &Path, connection: SqliteConnection, lookups: Arc<CallerLookups>, turn: Turn) -> Self {
         let open = tokio::sync::Mutex::new(Some(Writing::new(file.to_owned(), connection, lookups, turn)));
         Self { waiting: Mutex::new(Vec::new()), open, runtime: Handle::current() }
     }
 
-    /// Runs `work` in a transaction, and answers when it is committed. When it refuses, nothing of it is kept. It comes to
-    /// its end also when nobody waits for it any more.
+    /// Runs `work` in a transaction, and answers after the commit. A refused job leaves nothing behind. The job is
+    /// completed even if its caller is gone.
     pub(super) async fn write<T: Send + 'static>(
         self: &Arc<Self>,
         durability: Durability,
@@ -38,13 +38,13 @@ impl Writer {
     ) -> Result<T, Error> {
         let answer = self.queue(durability, false, work);
         let writer = self.clone();
-        // Not awaited: somebody else may be committing this job already.
+        // Not awaited: another caller may be committing this job already.
         self.runtime.spawn(async move { writer.run_all().await });
         answer.await.map_err(|_| Error::ShuttingDown)?
     }
 
-    /// The same, driven by the caller, who has to go on to the end: for the steps of a landing, which have a thread of their
-    /// own, see `serve.rs`. Where `work` refuses, it has to do so before it writes.
+    /// Like [`Self::write`], driven by the caller, which has to poll it to the end. It is for the steps of a landing,
+    /// which have their own thread, see `serve.rs`. Where `work` refuses, it has to do so before it writes.
     pub(super) async fn write_in_place<T: Send + 'static>(
         self: &Arc<Self>,
         durability: Durability,
@@ -62,7 +62,7 @@ impl Writer {
         work: impl for<'w> FnOnce(&'w mut Writing) -> BoxFuture<'w, Result<T, Error>> + Send + 'static,
     ) -> oneshot::Receiver<Result<T, Error>> {
         let (sender, receiver) = oneshot::channel();
-        // Where nobody waits any more, the work is done all the same.
+        // The job runs even if its caller is gone.
         let sender = Arc::new(Mutex::new(Some(sender)));
         let send = move |sender: &Mutex<Option<oneshot::Sender<_>>>, result| {
             if let Some(sender) = sender.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -92,10 +92,11 @@ impl Writer {
         receiver
     }
 
-    /// Commits until nothing waits, or somebody else is at it: they then commit this too.
+    /// Commits until the queue is empty, or returns where another caller runs it, who then commits this job too.
     async fn run_all(&self) {
         while !self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
-            // Looked at again after the lock is let go: what was queued while it was held would else wait for ever.
+            // The queue is checked again after the lock is released, since a job that was queued meanwhile would
+            // otherwise wait forever.
             let Ok(mut open) = self.open.try_lock() else { return };
             let jobs = {
                 let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,7 +104,7 @@ impl Writer {
                 waiting.drain(..count).collect::<Vec<_>>()
             };
             match &mut *open {
-                // Their senders hear that the server is shutting down.
+                // Their callers get the error for a server that shuts down.
                 None => drop(jobs),
                 Some(_) if jobs.is_empty() => {}
                 Some(writing) => writing.commit(jobs).await,
@@ -111,7 +112,7 @@ impl Writer {
         }
     }
 
-    /// Waits for the transaction that is running; what comes later is refused.
+    /// Waits for the running transaction; later jobs are refused.
     pub(super) async fn close(&self) {
         self.run_all().await;
         if let Some(writing) = self.open.lock().await.take()
@@ -141,7 +142,7 @@ mod tests {
         changed(writing, "INSERT INTO schema_policies VALUES (?, 'warn')", values![path]).await.map(drop)
     }
 
-    /// Writes a row, and then comes to this.
+    /// Writes a row, then ends with the given result.
     async fn write(writer: Arc<Writer>, path: &'static str, end: Result<(), Error>) -> Result<(), Error> {
         writer
             .write(Synced, move |writing| {
@@ -163,7 +164,7 @@ mod tests {
         Err(Error::NoSuchSync(SyncId(9)))
     }
 
-    /// Queued while the writer is busy, so that one transaction takes them all.
+    /// Queues jobs while the writer is busy, so that one transaction takes them all.
     async fn together(state: &SqliteState, jobs: Vec<(&'static str, Result<(), Error>)>) -> Vec<Result<(), Error>> {
         let busy = state.writer.open.lock().await;
         let count = jobs.len();
@@ -199,7 +200,7 @@ mod tests {
     #[tokio::test]
     async fn a_fault_of_the_database_keeps_nothing_of_its_transaction_and_holds_up_nobody_after() {
         let (state, _folder) = opened().await;
-        // The name is there already when the third comes.
+        // The third job finds the name taken.
         let ended = together(&state, vec![("/a", Ok(())), ("/b", Ok(())), ("/a", Ok(())), ("/c", Ok(()))]).await;
         assert!(ended.iter().all(|ended| matches!(ended, Err(Error::Internal(_)))), "{ended:?}");
         assert!(kept(&state).await.is_empty());

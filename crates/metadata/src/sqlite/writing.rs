@@ -1,10 +1,11 @@
-//! The transaction of the writer, for all jobs that have come while the one before was running.
+//! A transaction of the writer, for all jobs that arrived during the one before.
 //!
-//! A job that refuses leaves nothing behind. Most refuse before they write, and then there is nothing to undo; one that is
-//! alone takes the transaction back. Only where a job of several has written is there a savepoint before it. Landings always
-//! refuse before they write, and never need one.
+//! A refused job leaves nothing behind. Most jobs refuse before they write, so nothing has to be undone; a job that is
+//! alone rolls the transaction back. Only a job among several that writes gets a savepoint. Landings always refuse
+//! before they write, and need none.
 //!
-//! A failed sync is never gone on from: see [`Writing::make_safe`]. A job whose commit may or may not be there hears that.
+//! After a failed sync, no transaction begins until [`Writing::make_safe`] has succeeded. A job whose commit may or may
+//! not have happened gets an unsettled error.
 
 use super::connection::{SQLITE_ERROR, fault, open_writing, result_code};
 use super::deed_log;
@@ -22,19 +23,19 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
-/// After so many commits, the log is written to the database file: some thousand pages of it.
+/// Commits between two checkpoints: some thousand pages of the log.
 const CHECKPOINT_COMMITS: u32 = 64;
 
-/// What a commit promises. The pragma is `synchronous`, see the SQLite documentation.
+/// Durability of a commit, set by the pragma `synchronous` (see the SQLite documentation).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Durability {
-    /// Survives the end of the process, and is on stable storage with the next `Synced` commit.
+    /// Survives the end of the process, and is durable with the next `Synced` commit.
     Written,
-    /// Is on stable storage before the answer.
+    /// Durable before the answer.
     Synced,
 }
 
-/// Why a transaction came to nothing; each of its jobs hears of it.
+/// Reason why a transaction failed; every job of it gets the error.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum Fault {
     #[error("the disk is full")]
@@ -44,14 +45,14 @@ pub(super) enum Fault {
     /// A read, a write or a sync failed.
     #[error("{0}")]
     Disk(Cause),
-    /// It is not known whether it was committed.
+    /// The commit may or may not have happened.
     #[error("{0}")]
     Unsettled(Cause),
     #[error("{0}")]
     Other(Cause),
 }
 
-/// What the operator has to know of a fault, and a caller.
+/// Text of a fault for the operator, and its kind for the caller.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{text}")]
 pub(super) struct Cause {
@@ -96,17 +97,17 @@ impl From<Fault> for Error {
 
 pub(super) type BoxFuture<'w, T> = Pin<Box<dyn Future<Output = T> + Send + 'w>>;
 
-/// Runs in the transaction, and gives what is to be done when that has ended.
+/// Work of a job. It runs in the transaction, and returns what to do after its end.
 pub(super) type Work = Box<dyn for<'w> FnOnce(&'w mut Writing) -> BoxFuture<'w, Done> + Send>;
 pub(super) type Answer = Box<dyn FnOnce(Result<(), Fault>) + Send>;
 
 pub(super) struct Job {
     pub(super) durability: Durability,
-    /// It is driven by the caller, and looks at tables that nobody but this process writes to: what it reads holds without a
+    /// The caller drives the job, which reads only tables that no other process writes to, so its reads hold without a
     /// transaction too. It refuses before it writes.
     pub(super) is_in_place: bool,
     pub(super) work: Work,
-    /// For a job whose turn never came.
+    /// Answers a job that never ran.
     pub(super) refuse: Answer,
 }
 
@@ -115,12 +116,12 @@ pub(super) struct Done {
     pub(super) answer: Answer,
 }
 
-/// How a job has ended.
+/// Result of a job.
 pub(super) enum Outcome {
     Done,
-    /// By a rule: nothing of it is kept, and the others go on.
+    /// Refused by a rule: nothing of the job is kept, and the others continue.
     Refused,
-    /// By the database, which may have taken the whole transaction back.
+    /// A fault of the database, which may have rolled the whole transaction back.
     Failed(Fault),
 }
 
@@ -134,46 +135,47 @@ impl Outcome {
     }
 }
 
-/// The connection that writes, in a transaction. A job reads by it, and writes by [`super::query::changed`] and the like.
+/// The connection that writes, within a transaction. A job reads by it, and writes by [`super::query::changed`] and
+/// similar functions.
 pub(super) struct Writing {
     file: PathBuf,
     connection: SqliteConnection,
     lookups: Arc<CallerLookups>,
-    /// No other process has the database until this is dropped.
+    /// Lock of the database; no other process has it until this is dropped.
     turn: Turn,
-    /// Keys or sessions are written.
+    /// Whether the transaction changes keys or sessions.
     changes_callers: bool,
-    /// After a fault it is not certain what the connection is in the midst of: it is opened anew.
+    /// After a fault, the state of the connection is unknown: it is opened again.
     is_lost: bool,
-    /// What `PRAGMA synchronous` was set to last.
+    /// Last value of `PRAGMA synchronous`.
     synchronous: Option<Durability>,
-    /// All that is committed is on stable storage, or will be with the next sync that succeeds.
+    /// Whether all commits are durable, or will be with the next successful sync.
     is_safe: bool,
-    /// The transaction is being committed.
+    /// Whether the transaction is being committed.
     is_committing: bool,
     /// Commits since the last checkpoint.
     commits: u32,
-    /// Jobs run that have not ended; where nobody runs them, whoever did was dropped.
+    /// Whether jobs are running. If no caller runs them, the one that did was dropped.
     is_running: bool,
-    /// A transaction was begun and has not ended.
+    /// Whether a transaction has begun and not ended.
     is_begun: bool,
-    /// The transaction begins with the first statement that writes. All its jobs are in place, and may put off what they write,
-    /// by [`Self::write_at_end`].
+    /// Whether the transaction begins with the first statement that writes. All its jobs are in place, and may defer
+    /// their writes by [`Self::write_at_end`].
     is_lazy: bool,
     at_end: Vec<Vec<Value>>,
-    /// What is logged when the transaction is committed.
+    /// Audit entries to log after the commit.
     deeds: Vec<Deed>,
-    /// What the next group of landings need not read. Nothing of it outlives what is written by others.
+    /// Facts that the next group of landings need not read. Other writes invalidate them.
     pub(super) known: Known,
     savepoint: Savepoint,
 }
 
-/// Whether what the running job writes can be undone by itself.
+/// Whether the writes of the running job can be undone alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Savepoint {
-    /// The job is alone, and the whole transaction is taken back; or it refuses before it writes.
+    /// Not needed: the job is alone, so the whole transaction is rolled back, or it refuses before it writes.
     Needless,
-    /// There is one as soon as it writes.
+    /// Made before the first write of the job.
     AtFirstWrite,
     There,
 }
@@ -215,7 +217,7 @@ impl Writing {
         }
     }
 
-    /// The connection, for a statement that writes.
+    /// Returns the connection for a statement that writes.
     pub(super) async fn ready_to_write(&mut self) -> Result<&mut SqliteConnection, Error> {
         if self.is_lazy && !self.is_begun {
             self.is_begun = true;
@@ -229,14 +231,14 @@ impl Writing {
         Ok(&mut self.connection)
     }
 
-    /// The connection, for a statement that reads what jobs before may have put off.
+    /// Returns the connection for a statement that reads; deferred writes of earlier jobs are written first.
     pub(super) async fn settled(&mut self) -> Result<&mut SqliteConnection, Error> {
         if self.at_end.is_empty() { Ok(&mut self.connection) } else { self.ready_to_write().await }
     }
 
-    /// Writes a row of the view of [`landings`], all that is left of a job. It may be put off to the end of the transaction: the
-    /// rows of all its jobs go in one statement then, which is the transaction by itself, without the round trips of a
-    /// beginning and a commit.
+    /// Writes a row of the view of [`landings`], the last write of a job. It may be deferred to the end of the
+    /// transaction: the rows of all jobs then go into one statement, which is the whole transaction, without the round
+    /// trips of BEGIN and COMMIT.
     pub(super) async fn write_at_end(&mut self, row: Vec<Value>) -> Result<(), Error> {
         self.at_end.push(row);
         if self.is_lazy {
@@ -255,17 +257,17 @@ impl Writing {
         Ok(())
     }
 
-    /// It is logged when the transaction is committed.
+    /// Logs the audit entry after the commit.
     pub(super) fn log(&mut self, deed: &Deed) {
         self.deeds.push(deed.clone());
     }
 
-    /// What was looked up of keys and sessions holds until the transaction has ended.
+    /// Marks the transaction as one that changes keys or sessions, so that its commit empties the cache.
     pub(super) fn change_callers(&mut self) {
         self.changes_callers = true;
     }
 
-    /// One transaction for all of `jobs`.
+    /// Runs all of `jobs` in one transaction.
     pub(super) async fn commit(&mut self, jobs: Vec<Job>) {
         let mut answers = Vec::with_capacity(jobs.len());
         let mut ended = self.transact(jobs, &mut answers).await;
@@ -294,10 +296,10 @@ impl Writing {
         }
     }
 
-    /// After a failed sync: the kernel has told of it once, and the next sync succeeds without what this one could not write
-    /// (as PostgreSQL found out in 2018). What the log holds of committed transactions is written anew, to the database file,
-    /// and synced there; the log is emptied, also of a transaction whose commit failed. Only then does anything else
-    /// begin. An error means that it is not known what a power cut would leave.
+    /// Makes committed data durable after a failed sync. The kernel reports the failure once, and the next sync
+    /// succeeds without the lost data (PostgreSQL found this in 2018). So the committed content of the log is written
+    /// to the database file and synced there, and the log is emptied, also of a transaction whose commit failed. No
+    /// other work begins before. On an error, the outcome of a power cut is unknown.
     async fn make_safe(&mut self) -> Result<(), Fault> {
         if self.is_lost {
             self.open_anew().await?;
@@ -312,8 +314,8 @@ impl Writing {
         Ok(())
     }
 
-    /// Writes the log to the database file, as far as nobody reads it. Not left to SQLite, which tells nobody when a sync fails
-    /// amid it.
+    /// Writes the log to the database file, as far as readers permit. SQLite's own checkpoints would not report a
+    /// failed sync.
     async fn checkpoint(&mut self) {
         self.commits = 0;
         let checkpoint = self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").await;
@@ -375,7 +377,7 @@ impl Writing {
             self.is_committing = false;
             crash_point!("state.committed");
         } else if self.is_begun {
-            // What a single job has written before it refused goes with the transaction.
+            // The rollback also undoes the writes of a single job that refused.
             self.run("ROLLBACK").await?;
         }
         self.is_begun = false;
@@ -392,7 +394,7 @@ impl Writing {
             self.open_anew().await?;
         }
         if !self.is_safe {
-            // Nothing of these jobs was done.
+            // The transaction was rolled back, so none of these jobs was done.
             self.make_safe().await.map_err(|fault| Fault::busy(&fault.to_string()))?;
         }
         if self.synchronous != Some(durability) {
@@ -400,7 +402,7 @@ impl Writing {
                 Durability::Written => "PRAGMA synchronous = NORMAL",
                 Durability::Synced => "PRAGMA synchronous = FULL",
             };
-            // Not by `run`: this pragma acts when it is prepared, and one that stays prepared does nothing.
+            // Not by `run`: this pragma takes effect when it is prepared, so a cached statement does nothing.
             self.synchronous = None;
             self.connection.execute(pragma).await?;
             self.synchronous = Some(durability);
@@ -418,33 +420,33 @@ impl Writing {
         let lost = std::mem::replace(&mut self.connection, anew);
         self.is_lost = false;
         self.synchronous = None;
-        // It may still hold the lock of the transaction.
+        // The old connection may hold the lock of the transaction.
         let _ = lost.close().await;
         Ok(())
     }
 
-    /// Nothing of the transaction is kept.
+    /// Rolls the transaction back.
     async fn take_back(&mut self) {
         self.deeds.clear();
         self.at_end.clear();
         self.known = Known::default();
         self.is_begun = false;
         self.is_running = false;
-        // SQLite may have done so by itself: then this is an error, and of no consequence.
+        // SQLite may have rolled back by itself; this error is then harmless.
         if let Err(error) = self.run("ROLLBACK").await {
             self.is_lost = result_code(&error) != Some(SQLITE_ERROR);
         }
     }
 
-    /// Takes back to the savepoint.
+    /// Rolls back to the savepoint.
     async fn forget_job(&mut self) -> sqlx::Result<()> {
         self.run("ROLLBACK TO job").await?;
         self.run("RELEASE job").await
     }
 
-    /// A single statement without values.
+    /// Runs a single statement without values.
     async fn run(&mut self, sql: &'static str) -> sqlx::Result<()> {
-        // With arguments, if none, it stays prepared.
+        // With arguments, even none, the statement stays prepared.
         run(&mut self.connection, sqlx::query(sql)).await.map(drop)
     }
 }
