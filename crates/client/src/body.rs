@@ -1,4 +1,4 @@
-//! The bytes of a file of this machine, on their way into a request: read as the connection takes them, and watched.
+//! Request bodies read from a file as the connection takes them; reading stops when the file changes.
 
 use super::digest::{CHANGED, PIECE_BYTES, SOURCE_FLAGS};
 use super::progress::FileProgress;
@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
-/// Why a body has ended early, for whoever sent it: what the connection tells of it does not say.
+/// Reason why a body ended early, for its sender: the error of the connection does not contain it.
 #[derive(Debug, Clone, Default)]
 pub struct Trouble(Arc<OnceLock<String>>);
 
@@ -22,20 +22,20 @@ impl Trouble {
 
     fn broken(&self, why: impl std::fmt::Display) -> io::Error {
         let error = io::Error::other(why.to_string());
-        // The first is the cause.
+        // The first reason is the cause.
         let _ = self.0.set(why.to_string());
         error
     }
 }
 
-/// A file that was opened, and is what the plan says.
+/// An open file that matches its entry in the plan.
 pub struct SourceFile {
     file: File,
     stamp: Stamp,
 }
 
 impl SourceFile {
-    /// Gives the reason why it cannot be sent.
+    /// Opens the file, or returns why it cannot be sent.
     pub async fn open(path: &Path, stamp: &Stamp) -> Result<Self, String> {
         let opened = OpenOptions::new().read(true).custom_flags(SOURCE_FLAGS).open(path).await;
         let file = opened.map_err(|error| error.to_string())?;
@@ -47,7 +47,7 @@ impl SourceFile {
         self.file.metadata().await.is_ok_and(|metadata| Stamp::of(&metadata) == self.stamp)
     }
 
-    /// All of it, at once: for small files.
+    /// Reads a small file at once.
     pub async fn read_whole(mut self) -> Result<Bytes, String> {
         let mut bytes = Vec::with_capacity(usize::try_from(self.stamp.size_bytes).unwrap_or_default() + 1);
         let limit = self.stamp.size_bytes + 1;
@@ -56,8 +56,8 @@ impl SourceFile {
         if is_whole { Ok(bytes.into()) } else { Err(CHANGED.to_owned()) }
     }
 
-    /// The bytes from `offset` on, so many of them. Ends with an error, before the last piece is given, when the file has
-    /// changed.
+    /// Streams `length` bytes from `offset` on. If the file has changed, it fails before the last chunk, so that the
+    /// server never gets a whole body.
     pub fn stream(
         self,
         offset: u64,

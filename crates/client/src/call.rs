@@ -1,4 +1,4 @@
-//! One call and its answer: the key goes along, a refusal comes back in the server's own words.
+//! Calls of the API: they carry the key, and return refusals in the server's own words.
 
 use super::error::ClientError;
 use super::retry::Patience;
@@ -20,19 +20,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const CONNECT_MAX: Duration = Duration::from_secs(10);
-/// A peer that has vanished is noticed after about a minute, however long a call may take: there is no other limit on
-/// the time that a publish needs.
+/// Interval of TCP keep-alive: a peer that vanished is noticed after about a minute. Calls have no other time limit,
+/// since a publish may take any time.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVE_RETRIES: u32 = 3;
-/// Of an answer that is no refusal of Lakeshore's, what is shown.
+/// Characters shown of an answer that did not come from Lakeshore.
 const EXCERPT_CHARACTERS: usize = 200;
 
-/// The longest answer that is read whole: a page of a list, or ten thousand paths that are missing, has some megabytes.
+/// Longest answer that is read: a page of a list, or ten thousand missing paths, takes some megabytes.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
-/// The longest refusal that is read: it may name a hundred files.
+/// Longest refusal that is read: it may name a hundred files.
 const REFUSAL_BYTES_MAX: usize = 4 << 20;
 
-/// Told in passing: that the server has gone, and that it is back.
+/// Callback for messages in passing: the server is away, and is back.
 pub type Tell = Arc<dyn Fn(&str) + Send + std::marker::Sync>;
 
 pub struct Client {
@@ -41,13 +41,13 @@ pub struct Client {
     key: Option<Secret>,
     patience: Patience,
     tell: Tell,
-    /// It has been told that the server is away.
+    /// Whether the user was told that the server is away.
     is_away: AtomicBool,
 }
 
-/// Says by which library TLS is spoken; without that no client of reqwest can be made, not even for plain HTTP.
+/// Selects the TLS library, without which reqwest makes no client, even for plain HTTP.
 pub fn provide_tls() {
-    // Installed before: all the same.
+    // An error means that it was selected before.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
@@ -79,12 +79,12 @@ impl Client {
         &self.patience
     }
 
-    /// A request to an address of the API, which begins with a slash.
+    /// Request to an address of the API, which begins with a slash.
     pub fn request(&self, method: Method, address: &str) -> RequestBuilder {
         self.with_key(self.http.request(method, format!("{}{address}", self.server())))
     }
 
-    /// A request to a whole address, which has to be one of the server's own.
+    /// Request to an absolute URL, which has to be on the server.
     pub fn request_url(&self, method: Method, url: Url) -> RequestBuilder {
         let is_own = url.origin() == self.server.origin();
         let request = self.http.request(method, url);
@@ -98,7 +98,7 @@ impl Client {
         }
     }
 
-    /// Sends it once. Any answer that is not a success is an error; nothing of the body of a success is read.
+    /// Sends a request once. An answer other than a success is an error; the body of a success is not read.
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
         let sent = tokio::select! {
             sent = request.send() => sent,
@@ -111,7 +111,7 @@ impl Client {
         if response.status().is_success() { Ok(response) } else { Err(self.refusal(response).await) }
     }
 
-    /// The connection broke, before or while an answer came.
+    /// Error of a connection that broke before or during an answer.
     pub fn unreachable(&self, error: &reqwest::Error) -> ClientError {
         if error.is_builder() {
             return ClientError::Unexpected(format!("cannot send the request: {}", cause(error)));
@@ -139,7 +139,7 @@ impl Client {
             (Some(code), Some(msg)) => {
                 ClientError::Refused { code, msg: msg.to_owned(), data: body["data"].clone(), retry_after }
             }
-            // A proxy in between, whose statuses mean the same.
+            // A proxy answered, whose statuses mean the same.
             _ => {
                 let excerpt: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
                 let excerpt: String = excerpt.chars().take(EXCERPT_CHARACTERS).collect();
@@ -149,7 +149,7 @@ impl Client {
         }
     }
 
-    /// The whole body of an answer, unless it is longer than any that this client asks for.
+    /// Reads the body of an answer, up to the longest that this client expects.
     async fn bytes(&self, mut response: Response, bytes_max: usize) -> Result<Vec<u8>, ClientError> {
         let mut bytes = Vec::new();
         loop {
@@ -168,7 +168,7 @@ impl Client {
         }
     }
 
-    /// Sends it once, and reads the answer.
+    /// Sends a request once, and reads its answer.
     pub async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
         let response = self.send(request).await?;
         let bytes = self.bytes(response, ANSWER_BYTES_MAX).await?;
@@ -180,7 +180,7 @@ impl Client {
         })
     }
 
-    /// Does it again while the server is away, for as long as the patience lasts. It has to be safe to repeat.
+    /// Repeats the call while the server is away and patience lasts. The call has to be idempotent.
     pub async fn persistently<T>(&self, attempt: impl AsyncFn() -> Result<T, ClientError>) -> Result<T, ClientError> {
         let mut attempts = self.patience.attempts();
         loop {
@@ -194,7 +194,7 @@ impl Client {
         }
     }
 
-    /// Says once that the server is away, however many calls notice it.
+    /// Reports once that the server is away, however many calls notice it.
     pub fn tell_away(&self, error: &ClientError) {
         if error.is_passing() && !self.patience.retry_for.is_zero() && !self.is_away.swap(true, Ordering::Relaxed) {
             let retry_for = humantime::format_duration(self.patience.retry_for);
@@ -223,7 +223,7 @@ impl Client {
     }
 }
 
-/// The innermost cause: the outer ones say no more than that a request failed, and its whole address.
+/// The innermost cause: outer errors only say that a request failed, and repeat its address.
 fn cause(error: &reqwest::Error) -> String {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(source) = innermost.source() {
@@ -232,15 +232,15 @@ fn cause(error: &reqwest::Error) -> String {
     innermost.to_string()
 }
 
-/// What to do about a fault of TLS that waiting does not mend; `None` for any other fault.
+/// Remedy for a TLS error that does not pass by waiting; `None` for any other error.
 fn untrusted(error: &reqwest::Error) -> Option<&'static str> {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(fault) = next {
         match fault.downcast_ref::<rustls::Error>() {
             Some(rustls::Error::InvalidCertificate(why)) => return Some(certificate_remedy(why)),
-            // Once a connection stands, a fault of TLS is one of the line.
+            // After the handshake, a TLS error is a broken connection.
             Some(_) => return error.is_connect().then_some(HANDSHAKE_REMEDY),
-            // What an error of I/O was made of is not among its sources.
+            // The error inside an I/O error is not among its sources.
             None => match fault.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
                 Some(inner) => next = Some(inner),
                 None => next = fault.source(),
@@ -272,7 +272,7 @@ fn certificate_remedy(why: &rustls::CertificateError) -> &'static str {
     }
 }
 
-/// RFC 9110, section 10.2.3: seconds, or a date.
+/// `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {

@@ -1,4 +1,4 @@
-//! The end of the sync of a push: declared before, then ended or aborted.
+//! End of a push: declares the files of its sync, then ends or aborts it.
 
 use super::call::Client;
 use super::error::ClientError;
@@ -12,7 +12,7 @@ use lakeshore::model::sync::manifest::Expected;
 use lakeshore::service::ExpectFiles;
 use serde_json::Value;
 
-/// Says what the sync is to hold: each file, or, of very many, how many and how much.
+/// Declares each file of the sync, or for very many files their number and size.
 pub async fn declare(client: &Client, sync_id: SyncId, plan: &Plan) -> Result<(), ClientError> {
     let is_nameable = plan.files <= EXPECTED_FILES_MAX as u64;
     let files = if is_nameable { Some(plan.read()?.take(EXPECTED_FILES_MAX)?) } else { None };
@@ -35,11 +35,11 @@ pub async fn abort(client: &Client, sync_id: SyncId) -> Result<(), ClientError> 
     Ok(())
 }
 
-/// How the sync is to end.
+/// Options for the end of the sync.
 #[derive(Debug, Clone, Copy)]
 pub struct Ending {
     pub confirm: bool,
-    /// Nobody else sends to it.
+    /// No other sender uses the sync.
     pub is_own: bool,
     pub is_empty: bool,
 }
@@ -47,7 +47,7 @@ pub struct Ending {
 impl Ending {
     pub async fn end(self, client: &Client, sync_id: SyncId) -> Result<(), ClientError> {
         match self.try_end(client, sync_id, false).await {
-            // All that this push wants to be there has landed: what is in flight is what a break has left behind.
+            // All files of this push have landed, so uploads in flight are leftovers of a broken connection.
             Err(error) if error.is_refusal(ErrorCode::UploadsInFlight) && self.is_own => {
                 self.try_end(client, sync_id, true).await
             }
@@ -63,7 +63,7 @@ impl Ending {
     }
 }
 
-/// The guard holds the sync: everything is there, and somebody has to say that it is meant.
+/// Whether the shrink guard holds the sync, so that a person has to confirm it.
 pub fn is_held(error: &ClientError) -> bool {
     error.is_refusal(ErrorCode::Held) || error.is_refusal(ErrorCode::SchemaHeld)
 }

@@ -1,5 +1,5 @@
-//! From a plan to a sync that holds all of it: asking what is missing, batch by batch, while what was missing is sent,
-//! many files at a time.
+//! Sends the files of a plan that the sync lacks: asks for missing files in batches, while those of the batch before
+//! are sent concurrently.
 
 use super::error::ClientError;
 use super::missing::missing;
@@ -10,18 +10,18 @@ use futures_util::{StreamExt, stream};
 use std::collections::HashSet;
 use tokio::sync::mpsc;
 
-/// Files of one question. The server takes ten times as many; smaller ones show how far it comes.
+/// Files in one call of `missing`. The server accepts ten times as many; smaller batches show progress.
 const QUESTION_FILES: usize = 1000;
-/// When so many files have failed, the rest is not tried.
+/// Number of failed files after which the push gives up.
 const FAILURES_MAX: u64 = 100;
 
-/// What has become of the files of a plan.
+/// Counts of the files of a plan, by outcome.
 #[derive(Debug, Default)]
 pub struct Delivered {
     pub sent: Counts,
-    /// The dataset, or this sync, had them.
+    /// Files that the dataset or this sync had already.
     pub unchanged: Counts,
-    /// Of the unchanged, those that the server has copied into the full sync.
+    /// Unchanged files that the server has copied into the full sync.
     pub taken_over: u64,
     pub failed: Problems,
 }
@@ -39,7 +39,7 @@ impl Counts {
     }
 }
 
-/// Delivers the plan; `delivered` tells what has become of it, also when it ends early.
+/// Delivers the plan. `delivered` holds the outcome, also after an early end.
 pub async fn deliver(
     sender: &Sender<'_>,
     plan: &Plan,
@@ -49,7 +49,7 @@ pub async fn deliver(
 ) -> Result<(), ClientError> {
     let Delivered { sent, unchanged, taken_over, failed } = delivered;
     let (to_send, mut files) = mpsc::channel::<PlannedFile>(jobs * 2);
-    // Moved in, so that the channel closes when there is no more.
+    // Moves the sender in, so that the channel closes at the end.
     let asking = async move {
         let to_send = to_send;
         let mut reader = plan.read()?;
@@ -87,7 +87,7 @@ pub async fn deliver(
                     failed.add(file.path, why);
                     if failed.count >= FAILURES_MAX {
                         sender.progress.tell(&format!("{FAILURES_MAX} files have failed; the rest are not sent"));
-                        // The other side notices that nobody takes more.
+                        // The receiver is gone, and reports the reason.
                         return Ok(());
                     }
                 }

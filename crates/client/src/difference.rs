@@ -1,4 +1,4 @@
-//! `--dry-run`: what a push would add, change and remove, asked of the live dataset folder by folder. Nothing is changed.
+//! `--dry-run`: compares a plan with the live dataset folder by folder, and changes nothing.
 
 use super::call::Client;
 use super::deliver::Counts;
@@ -12,11 +12,11 @@ use lakeshore::model::sync::status::SyncType;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 
-/// A full sync removes what it does not bring; an incremental one removes nothing.
+/// Differences of a push. A full sync removes files that it does not send; an incremental one removes nothing.
 #[derive(Debug, Default, Clone, Serialize)]
 pub struct Difference {
     pub added: Kind,
-    /// Of another size or digest, or of a digest that the lake does not know.
+    /// Files with another size or digest, or a digest that the lake does not know.
     pub changed: Kind,
     pub removed: Kind,
     pub unchanged: Kind,
@@ -26,7 +26,7 @@ pub struct Difference {
 pub struct Kind {
     #[serde(flatten)]
     pub counts: Counts,
-    /// The first of them.
+    /// Names of the first files.
     pub names: Vec<String>,
 }
 
@@ -40,7 +40,7 @@ impl Kind {
     }
 }
 
-/// The files of one folder in the plan.
+/// Position of a folder's files in the plan.
 #[derive(Debug, Clone, Copy)]
 struct Stretch {
     offset: u64,
@@ -52,12 +52,12 @@ struct Comparing<'a> {
     dataset: &'a LakePath,
     plan: &'a Plan,
     progress: &'a Progress,
-    /// By folder, those that have not been looked at.
+    /// Folders of the plan that were not compared yet.
     local: BTreeMap<String, Stretch>,
     difference: Difference,
 }
 
-/// Holds the names of all folders, and the files of one.
+/// Compares the plan with the dataset. Memory holds the names of all folders, and the files of one.
 pub async fn difference(
     client: &Client,
     plan: &Plan,
@@ -87,7 +87,7 @@ fn stretches(plan: &Plan) -> Result<BTreeMap<String, Stretch>, ClientError> {
     loop {
         let offset = reader.offset();
         let Some(file) = reader.next_file()? else { return Ok(stretches) };
-        // The files of a folder stand together.
+        // The files of a folder are adjacent in the plan.
         stretches.entry(file.folder().to_owned()).or_insert(Stretch { offset, count: 0 }).count += 1;
     }
 }
@@ -98,7 +98,7 @@ impl Comparing<'_> {
         while let Some(folder) = folders.pop() {
             folders.extend(self.compare(&folder, true).await?);
         }
-        // The lake has no such folders.
+        // Folders that the lake does not have.
         for (_, stretch) in std::mem::take(&mut self.local) {
             for file in self.read(stretch)? {
                 let bytes = file.size_bytes();
@@ -114,7 +114,7 @@ impl Comparing<'_> {
         reader.take(stretch.count)
     }
 
-    /// Compares one folder, and gives the lake's folders in it.
+    /// Compares one folder; returns the subfolders that the lake has.
     async fn compare(&mut self, folder: &str, removes: bool) -> Result<Vec<String>, ClientError> {
         if self.client.patience().stop.is_cancelled() {
             return Err(ClientError::Interrupted);

@@ -1,4 +1,4 @@
-//! SHA-256 of the files of this machine.
+//! SHA-256 of local files.
 
 use super::walk::Stamp;
 
@@ -10,13 +10,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
-/// Bytes read at once.
+/// Bytes per read.
 pub const PIECE_BYTES: usize = 256 * 1024;
 
-/// What stands against a file: it is reported with its path.
+/// Problem of a file that changed, reported with its path.
 pub const CHANGED: &str = "it changed while it was read; run the command again when no program writes to it";
 
-/// Why a file has no digest.
+/// Reason why a file has no digest.
 #[derive(Debug)]
 pub enum Unread {
     Stopped,
@@ -29,10 +29,10 @@ impl From<std::io::Error> for Unread {
     }
 }
 
-/// How a file of the plan is opened: whatever has taken its name since, opening it does not wait.
+/// Flags for opening a file of the plan: never block, even if a pipe has taken its name.
 pub const SOURCE_FLAGS: i32 = OFlags::NONBLOCK.union(OFlags::CLOEXEC).bits() as i32;
 
-/// The digest of a file that is, and stays, as the walk has seen it. Blocks; `read` is told how far it comes.
+/// Digest of a file that still matches the walk, checked before and after. Blocks; `read` gets the progress.
 pub fn digest(path: &Path, stamp: &Stamp, stop: &CancellationToken, read: &dyn Fn(u64)) -> Result<String, Unread> {
     let mut file = OpenOptions::new().read(true).custom_flags(SOURCE_FLAGS).open(path)?;
     let has_changed = |file: &File| Ok::<_, std::io::Error>(Stamp::of(&file.metadata()?) != *stamp);
@@ -44,7 +44,7 @@ pub fn digest(path: &Path, stamp: &Stamp, stop: &CancellationToken, read: &dyn F
     if has_changed(&file)? { Err(Unread::Problem(CHANGED.to_owned())) } else { Ok(sha256) }
 }
 
-/// The SHA-256 of a file that is open, from where it stands to its end.
+/// SHA-256 of an open file, from its current offset to its end.
 pub fn digest_of(file: &mut File, stop: &CancellationToken) -> Result<String, Unread> {
     hash(file, PIECE_BYTES, stop, &|_| ())
 }
@@ -66,7 +66,7 @@ fn hash(file: &mut File, piece_bytes: usize, stop: &CancellationToken, read: &dy
     }
 }
 
-/// 32 bytes from their 64 hexadecimal digits.
+/// Decodes 64 hexadecimal digits.
 pub fn parse_sha256(text: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     if text.len() != 64 {

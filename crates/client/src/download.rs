@@ -1,7 +1,8 @@
-//! Fetching a file of the lake: never half under its name, gone on with after a break, and compared with its digest.
+//! Downloads a file of the lake: it never has its name half written, continues after a break, and is compared with its
+//! digest.
 //!
-//! It grows under a hidden name beside its own, and which version of which file it is of is remembered, see [`super::target`].
-//! When it is whole, compared and synced, it takes its name in one step.
+//! The bytes go to a hidden file beside the target, and a record says which version of which file they belong to, see
+//! [`super::target`]. Complete, compared and synced, the file is renamed in one step.
 
 use super::call::Client;
 use super::digest::{PIECE_BYTES, Unread, digest_of};
@@ -23,25 +24,25 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWrite, AsyncWriteExt, BufWriter};
 
 const ADDRESS: &str = "/api/lake/file/download";
-/// A file that arrives with another digest is fetched again so often.
+/// Retries of a file that arrives with another digest.
 const CORRUPTIONS_MAX: u32 = 2;
 
-/// What was fetched.
+/// Result of a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fetched {
-    /// So many bytes came.
+    /// Bytes that were received.
     New { bytes: u64 },
-    /// The file of this machine had the digest already.
+    /// The local file has the digest already.
     Unchanged,
 }
 
-/// What the server says of a file before its bytes.
+/// Head of an answer.
 struct Head {
     etag: Option<String>,
-    /// Of the whole file.
+    /// Size of the whole file.
     size_bytes: Option<u64>,
     sha256: Option<String>,
-    /// Where the bytes of this answer begin.
+    /// Offset of the first byte of this answer.
     from: u64,
 }
 
@@ -54,27 +55,27 @@ impl Head {
             None => (0, response.content_length()),
         };
         let etag = headers.get(ETAG).and_then(|value| value.to_str().ok());
-        // A weak one does not say that the bytes are the same.
+        // A weak ETag does not mean identical bytes.
         let etag = etag.filter(|etag| !etag.starts_with("W/")).map(str::to_owned);
         Self { etag, size_bytes, sha256: sha256_of(headers), from }
     }
 }
 
-/// `bytes 5-9/10` (RFC 9110, section 14.4): the first byte, and the size of the whole.
+/// Parses `bytes 5-9/10` (RFC 9110, section 14.4): the first byte, and the size of the whole file.
 fn content_range(headers: &HeaderMap) -> Option<(u64, u64)> {
     let text = headers.get("content-range")?.to_str().ok()?.strip_prefix("bytes ")?;
     let (range, size) = text.split_once('/')?;
     Some((range.split_once('-')?.0.parse().ok()?, size.parse().ok()?))
 }
 
-/// The digest of the whole file, where the lake knows it (RFC 9530).
+/// Digest of the whole file, if the lake knows it (RFC 9530).
 fn sha256_of(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(REPR_DIGEST)?.to_str().ok()?;
     let value = text.split(',').find_map(|digest| digest.trim().strip_prefix("sha-256=:")?.strip_suffix(':'))?;
     Some(hex::encode(STANDARD.decode(value).ok()?))
 }
 
-/// Bytes on their way to a place, hashed as they pass.
+/// Writer that hashes the bytes that pass.
 struct Sink<W> {
     output: W,
     hasher: Sha256,
@@ -89,7 +90,7 @@ impl<W: AsyncWrite + Unpin> Sink<W> {
         Ok(())
     }
 
-    /// Writes what comes, until the answer is whole or breaks.
+    /// Writes the body of an answer until its end or a break.
     async fn take(
         &mut self,
         client: &Client,
@@ -111,7 +112,7 @@ impl<W: AsyncWrite + Unpin> Sink<W> {
     }
 }
 
-/// Asks for the bytes from `from` on, of the file that `etag` is of.
+/// Requests the bytes from `from` on, of the version with this `etag`.
 async fn ask(client: &Client, path: &LakePath, from: u64, etag: Option<&str>) -> Result<Response, ClientError> {
     let mut request = client.request(Method::GET, ADDRESS).query(&[("path", path.as_str())]);
     if let Some(etag) = etag.filter(|_| from > 0) {
@@ -120,7 +121,7 @@ async fn ask(client: &Client, path: &LakePath, from: u64, etag: Option<&str>) ->
     client.send(request).await
 }
 
-/// Fetches a file to its name. Whatever is there under the name is replaced, in one step.
+/// Downloads a file, and replaces whatever has its name, in one step.
 pub async fn fetch(
     client: &Client,
     records: Option<&Records>,
@@ -143,7 +144,7 @@ struct Fetch<'a> {
     target: &'a Target,
     progress: &'a Arc<FileProgress>,
     growing: Option<Growing>,
-    /// Bytes that came, of all attempts.
+    /// Bytes received in all attempts.
     received: u64,
 }
 
@@ -175,7 +176,7 @@ impl Fetch<'_> {
         }
     }
 
-    /// `None`: the bytes that came do not have the digest; they are gone.
+    /// One attempt. `None` means that the digest differed, and the bytes were removed.
     async fn once(&mut self) -> Result<Option<Fetched>, ClientError> {
         let (client, path, target) = (self.client, self.path, self.target);
         let failed = |error: std::io::Error| target.failed(error);
@@ -185,7 +186,7 @@ impl Fetch<'_> {
             _ => 0,
         };
         let response = match ask(client, path, from, etag.as_deref()).await {
-            // It is as long already, or longer.
+            // The local part is as long as the file, or longer.
             Err(ClientError::Refused { code, .. }) if code / 100 == 416 => ask(client, path, 0, None).await?,
             response => response?,
         };
@@ -214,7 +215,7 @@ impl Fetch<'_> {
         self.progress.at(begun_at);
         let taken = sink.take(client, response, self.progress).await;
         self.received += sink.written - begun_at;
-        // Also of what broke off: it is gone on with.
+        // Flushed after a break too, since the next attempt continues there.
         sink.output.flush().await.map_err(failed)?;
         taken?;
         if head.size_bytes.is_some_and(|size| size != sink.written) {
@@ -250,7 +251,7 @@ impl Fetch<'_> {
     }
 }
 
-/// Hashes what is there, as far as the answer goes on from, and cuts off the rest.
+/// Opens the local part, hashes it up to the offset of the answer, and truncates the rest.
 async fn open(growing: &Growing, head: &Head) -> std::io::Result<Sink<BufWriter<File>>> {
     let mut file = File::from_std(growing.file().try_clone()?);
     file.set_len(head.from).await?;
@@ -270,9 +271,9 @@ async fn open(growing: &Growing, head: &Head) -> std::io::Result<Sink<BufWriter<
     Ok(Sink { output: BufWriter::with_capacity(PIECE_BYTES, file), hasher, written: read })
 }
 
-/// Writes a file to standard output, going on after a break where it was. Gives its bytes.
+/// Writes a file to standard output, continuing after a break; returns the number of bytes.
 pub async fn print(client: &Client, path: &LakePath, progress: &Arc<FileProgress>) -> Result<u64, ClientError> {
-    // The bytes of a file, as they are: what was asked for.
+    // The bytes of the file are not escaped: they are the requested output.
     let stdout =
         terminal::output().as_fd().try_clone_to_owned().map_err(|error| ClientError::local("cannot print", error))?;
     let output = File::from_std(std::fs::File::from(stdout));

@@ -1,25 +1,25 @@
-//! What can keep a command of the client from its end, and the exit code that says so to a script.
+//! Errors of the client's commands, and their exit codes for scripts.
 
 use lakeshore::ErrorCode;
 use serde_json::Value;
 use std::time::Duration;
 
-/// Done.
+/// Success.
 pub const DONE: u8 = 0;
-/// Some files failed, what was sent is not published, or the folder is not what `--expect` says.
+/// Some files failed, the sync is not published, or the folder differs from `--expect`.
 pub const FAILED: u8 = 1;
-/// The command line, the config file or the key file is wrong: nothing was begun. (clap ends with the same.)
+/// The command line, the config file or the key file is wrong: nothing was begun. (clap exits with the same code.)
 pub const USAGE: u8 = 2;
-/// The server refused: the key, a conflict, a path.
+/// The server refused the key, the path or the change.
 pub const REFUSED: u8 = 3;
-/// The files are there, and the guard against an empty reload holds the sync.
+/// All files were sent, and the shrink guard holds the sync.
 pub const HELD: u8 = 4;
-/// The server could not be reached, or not for as long as `--retry-for` said.
+/// The server could not be reached within `--retry-for`.
 pub const UNREACHABLE: u8 = 5;
-/// Ctrl-C, SIGTERM or SIGHUP: what a shell makes of an end by SIGINT.
+/// Ctrl-C, SIGTERM or SIGHUP; shells report the same code after SIGINT.
 pub const INTERRUPTED: u8 = 130;
 
-/// The table of the codes, for `--help`; `docs/reference/command-line.md` has the same.
+/// Table of the exit codes, for `--help`; `docs/reference/command-line.md` has the same.
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0    done
@@ -35,29 +35,29 @@ Exit codes:
 pub enum ClientError {
     #[error("{0}")]
     Usage(String),
-    /// A refusal in the words of the server, which say what to do.
+    /// A refusal in the server's words, which name the remedy.
     #[error("the server refused: {msg} (code {code})")]
     Refused {
         code: u32,
         msg: String,
         data: Value,
-        /// When to come back at the earliest, where the answer says so.
+        /// Earliest time of the next attempt, if the answer names it.
         retry_after: Option<Duration>,
     },
     #[error("cannot reach {server}: {cause}")]
     Unreachable { server: String, cause: String },
-    /// TLS with it fails, as when its certificate is not one that this machine trusts: waiting does not help.
+    /// TLS failed, for example by a certificate that this machine does not trust: waiting does not help.
     #[error("cannot trust {server}: {cause}; {remedy}")]
     Untrusted { server: String, cause: String, remedy: &'static str },
-    /// Something that is not Lakeshore, or not this version of it.
+    /// The answer is not from Lakeshore, or from another version.
     #[error("{0}")]
     Unexpected(String),
-    /// The files of this machine, or the state folder.
+    /// A fault of local files or the state folder.
     #[error("{0}")]
     Local(String),
     #[error("interrupted")]
     Interrupted,
-    /// Standard output is a pipe that was closed, as by `head`.
+    /// Standard output is a closed pipe, for example after `head`.
     #[error("the output was closed by its reader")]
     Unread,
 }
@@ -78,12 +78,12 @@ impl ClientError {
         }
     }
 
-    /// A refusal that says no more than its code and its words.
+    /// A refusal with only its code and message.
     pub fn refused(code: u32, msg: impl Into<String>) -> Self {
         Self::Refused { code, msg: msg.into(), data: Value::Null, retry_after: None }
     }
 
-    /// How long the server asks to be left alone.
+    /// Pause that the server asks for.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. } => *retry_after,
@@ -95,12 +95,12 @@ impl ClientError {
         matches!(self, Self::Refused { code, .. } if *code == wanted.number())
     }
 
-    /// True when the same call may succeed in a moment: the server is away, starts, stops, or is busy.
+    /// Whether the same call may succeed soon: the server is away, starting, stopping or busy.
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
-            // RFC 9110 and RFC 6585: timeout, too early, too many requests, and what a proxy says for a server that is
-            // away. 423 is tus's: another request still writes to this upload.
+            // Timeout, too early, too many requests (RFC 9110, RFC 6585), and a proxy's answers for a server that is
+            // away. 423 is from tus: another request still writes to this upload.
             Self::Refused { code, .. } => {
                 matches!(code / 100, 408 | 423 | 425 | 429 | 502 | 503 | 504)
             }

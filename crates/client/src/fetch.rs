@@ -1,4 +1,4 @@
-//! `get`: a file of the lake, or a folder with all that is below it.
+//! `get`: downloads a file, or a folder with all files below it.
 
 use super::call::Client;
 use super::download::{Fetched, fetch};
@@ -13,12 +13,12 @@ use lakeshore::service::LakeEntry;
 use serde::Serialize;
 use std::sync::Arc;
 
-/// What was fetched.
+/// Counts of the files, by outcome.
 #[derive(Debug, Default, Serialize)]
 pub struct Got {
     pub files: u64,
     pub bytes: u64,
-    /// Files of this machine that had the digest already.
+    /// Local files that had the digest already.
     pub unchanged: u64,
     pub failed: Problems,
 }
@@ -35,17 +35,17 @@ impl Got {
     }
 }
 
-/// A file of a folder, and where it goes.
+/// A file of a folder, and its target.
 struct Wanted {
     path: LakePath,
     target: Target,
     size_bytes: u64,
 }
 
-/// Folders that are still to be looked into. A server that names more has no end.
+/// Limit of the folders that remain to be listed: beyond it, the server's listing is taken as endless.
 const FOLDERS_MAX: usize = 1_000_000;
 
-/// Fetches all that is below `path` to below `to`, many files at a time. Holds a page of the list for each level.
+/// Downloads all files below `path` to `to`, several at a time. Holds a page of the listing for each level.
 pub async fn fetch_folder(
     client: &Client,
     records: Option<&Records>,
@@ -96,7 +96,7 @@ pub async fn fetch_folder(
     Ok(got)
 }
 
-/// The place of an entry in the lake, if its name is a name: it is going to be one on this machine too.
+/// Lake path of an entry. A name that the lake would not accept is refused, since it becomes a local name.
 fn name(folder: &LakePath, entry: &LakeEntry) -> Result<LakePath, String> {
     if entry.name.contains('/') {
         return Err("its name is not valid on this machine".into());
@@ -120,7 +120,7 @@ async fn fetch_all(
     while let Some((result, path)) = fetches.next().await {
         match result {
             Ok(fetched) => got.add(fetched),
-            // This file: it was removed meanwhile, or cannot be written here.
+            // Only this file failed: it was removed meanwhile, or cannot be written here.
             Err(ClientError::Local(why)) => fail(got, progress, path.as_str(), why),
             Err(ClientError::Refused { code, msg, .. }) if !matches!(code / 100, 401 | 403) => {
                 fail(got, progress, path.as_str(), msg)

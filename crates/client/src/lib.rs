@@ -1,13 +1,14 @@
-//! The client of a Lakeshore: what `lakeshore push`, `status`, `ls` and `get` do, by the API that everybody has.
+//! Client of a Lakeshore server: the commands `push`, `get`, `ls` and `status`, over the public HTTP API.
 //!
-//! - [`settings`]: which server, and with which key; [`error`]: what can go wrong, and the exit code that says so;
+//! - [`settings`]: server and key; [`error`]: errors and exit codes;
 //! - [`call`]: one call and its answer; [`retry`]: calls that outlast a restart of the server;
-//! - [`walk`], [`pick`], [`digest`], [`scan`]: from a folder to a [`plan`], which a [`manifest`] may contradict;
-//! - [`push`]: from the plan to a sync that has ended, which is [`opening`], and [`closing`] it. [`missing`] asks,
-//!   [`deliver`] sends many files at a time, [`send`] and [`tus`] one, [`body`] its bytes; [`difference`] only looks;
+//! - [`walk`], [`pick`], [`digest`], [`scan`]: from a folder to a [`plan`], which is compared with a [`manifest`];
+//! - [`push`]: from the plan to a sync that has ended. [`opening`] starts the sync, [`closing`] ends it; [`missing`] asks
+//!   which files to send, [`deliver`] sends them concurrently, [`send`] and [`tus`] one each, [`body`] its bytes;
+//! - [`difference`]: the dry run;
 //! - [`listing`], [`fetch`], [`download`]: folders and files of the lake, to a [`target`] on this machine;
-//! - [`remembered`]: what lets the same command go on where the last one ended, in a [`private`] folder;
-//! - [`progress`]: how far it has come.
+//! - [`remembered`]: state by which the same command continues, in a [`private`] folder;
+//! - [`progress`]: progress bars and lines.
 
 #![deny(clippy::print_stderr)]
 

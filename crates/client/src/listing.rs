@@ -1,4 +1,4 @@
-//! What lies in a folder of the lake, page by page.
+//! Lists a folder of the lake, page by page.
 
 use super::call::Client;
 use super::error::ClientError;
@@ -6,10 +6,10 @@ use lakeshore::ErrorCode;
 use lakeshore::model::limits::LIST_SIZE_MAX;
 use lakeshore::service::LakeEntry;
 
-/// Entries of one page.
+/// Entries of a page.
 const PAGE_SIZE: u64 = LIST_SIZE_MAX;
 
-/// Entries of one folder: a list that goes on behind that has no end.
+/// Limit of the entries of a folder: beyond it, the server's listing is taken as endless.
 const ENTRIES_MAX: u64 = 100_000_000;
 
 /// A folder that is read page by page.
@@ -21,12 +21,12 @@ pub struct Listing<'a> {
 }
 
 impl<'a> Listing<'a> {
-    /// Of a lake path, or of `/`, the lake itself.
+    /// Lists a lake path, or `/`, the whole lake.
     pub fn of(client: &'a Client, path: &str) -> Self {
         Self { client, path: path.to_owned(), from: 0, is_over: false }
     }
 
-    /// The next entries; none when there are no more.
+    /// The next page; empty after the last one.
     pub async fn next_page(&mut self) -> Result<Vec<LakeEntry>, ClientError> {
         if self.is_over {
             return Ok(Vec::new());
@@ -44,7 +44,7 @@ impl<'a> Listing<'a> {
         Ok(entries)
     }
 
-    /// The same, where a folder that is not there is an empty one.
+    /// Like [`Self::next_page`], for a folder that may be missing, which counts as empty.
     pub async fn next_page_if_there(&mut self) -> Result<Vec<LakeEntry>, ClientError> {
         match self.next_page().await {
             Err(error) if is_not_there(&error) => {
@@ -56,7 +56,7 @@ impl<'a> Listing<'a> {
     }
 }
 
-/// There is no such folder, or no such file, in the lake.
+/// Whether the lake has no such folder or file.
 pub fn is_not_there(error: &ClientError) -> bool {
     error.is_refusal(ErrorCode::NoSuchFile)
 }

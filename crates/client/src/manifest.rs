@@ -1,5 +1,5 @@
-//! `--expect`: what the folder has to hold. Lines as `sha256sum` prints them, or CSV with the columns `path`,
-//! `size_bytes` and `sha256`. Held in memory: some hundred bytes for each file.
+//! `--expect`: the files that the folder has to hold. The manifest has lines as `sha256sum` prints them, or is CSV with
+//! the columns `path`, `size_bytes` and `sha256`. Memory holds it, some hundred bytes for each file.
 
 use super::digest::parse_sha256;
 use super::error::ClientError;
@@ -53,7 +53,7 @@ impl Manifest {
         Ok(Self { files })
     }
 
-    /// What is missing, different, or not expected in what is to be sent.
+    /// Files of the plan that are missing, different, or not in the manifest.
     pub fn compare(&self, plan: &Plan) -> Result<Problems, ClientError> {
         let mut problems = Problems::default();
         let mut left: HashMap<_, _> = self.files.iter().collect();
@@ -95,8 +95,8 @@ fn parse_csv(text: &str) -> Result<Rows, (u64, String)> {
     Ok(rows)
 }
 
-/// `sha256sum`'s lines: the digest, a blank, a blank or an asterisk, the name. A name with a backslash or a line break is
-/// escaped, and a backslash before the digest says so.
+/// Parses lines of `sha256sum`: the digest, a blank, a blank or an asterisk, the name. A name with a backslash or a
+/// line break is escaped; a backslash before the digest marks it.
 fn parse_sums(text: &str) -> Result<Rows, (u64, String)> {
     let mut rows = Vec::new();
     for (at, whole) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {

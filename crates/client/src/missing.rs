@@ -1,4 +1,4 @@
-//! Asking which files have to be sent: not those that the dataset has, nor those that the sync was sent before.
+//! Asks which files have to be sent: those that neither the dataset nor the sync has.
 
 use super::call::Client;
 use super::error::ClientError;
@@ -12,7 +12,7 @@ struct Answer {
     data: Missing,
 }
 
-/// With `take_over`, what is unchanged becomes part of the full sync without being sent.
+/// Asks for missing files. With `take_over`, unchanged files become part of the full sync without being sent.
 pub async fn missing(
     client: &Client,
     sync_id: SyncId,
@@ -29,7 +29,7 @@ pub async fn missing(
     Ok(answer.data)
 }
 
-/// Whether the sync has the file: what is not missing from it has landed.
+/// Whether the file has landed in the sync.
 pub async fn has_landed(client: &Client, sync_id: SyncId, file: &PlannedFile) -> Result<bool, ClientError> {
     Ok(missing(client, sync_id, std::slice::from_ref(file), false).await?.missing.is_empty())
 }

@@ -1,4 +1,4 @@
-//! The sync that a push fills: one that was left open, or a new one, remembered before the server is told.
+//! Finds or starts the sync of a push. A new sync is recorded locally before the server is called.
 
 use super::call::Client;
 use super::closing::abort;
@@ -18,14 +18,14 @@ use lakeshore_system::clock::SystemRandomness;
 use reqwest::Method;
 use serde::Deserialize;
 
-/// A sync to go on with.
+/// A sync to continue.
 #[derive(Debug, Clone, Copy)]
 pub struct OpenSync {
     pub sync_id: SyncId,
     pub is_resumed: bool,
 }
 
-/// The sync that is to be gone on with. Also finds out, before anything is hashed, that the server is there and knows
+/// Finds the sync to continue. The call also checks, before anything is hashed, that the server is reachable and knows
 /// the key.
 pub async fn find_open(
     client: &Client,
@@ -87,7 +87,7 @@ struct Started {
 }
 
 pub async fn start(client: &Client, remembered: &Remembered, wanted: &Push) -> Result<OpenSync, ClientError> {
-    // One that was about to be started is asked for in the same words: its answer may have been lost.
+    // A start without an answer is repeated in the same words, since only its answer may be lost.
     let mut push = match remembered.open_push() {
         Some(push) => push,
         None => {

@@ -1,10 +1,10 @@
-//! `--include` and `--exclude`: which files of a folder are meant.
+//! `--include` and `--exclude`: the selection of files.
 
 use super::error::ClientError;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-/// A pattern without a slash is for the name of a file or folder, wherever it is. One with a slash is for the path below
-/// the folder that is sent; `*` stays within a folder, `**` does not. What is excluded stays so, also when it is included.
+/// Glob patterns. A pattern without a slash matches the name of a file or folder at any depth. One with a slash matches
+/// the path below the sent folder; `*` stays within a folder, `**` does not. Excludes win over includes.
 #[derive(Debug)]
 pub struct Pick {
     include: Option<Globs>,
@@ -23,7 +23,7 @@ impl Pick {
         Ok(Self { include, exclude: Globs::new(exclude)? })
     }
 
-    /// For folders too: what is below an excluded one is not looked at.
+    /// Also called for folders: nothing below an excluded folder is read.
     pub fn excludes(&self, relative: &str) -> bool {
         self.exclude.match_one(relative)
     }

@@ -1,5 +1,5 @@
-//! The plan of a push: every file with its size and SHA-256, in a file of the state folder, in the order of the walk. A
-//! push of a million files holds a few of them in memory.
+//! Plan of a push: every file with its size and SHA-256, in the order of the walk. It is a file of the state folder, so
+//! that a push of a million files needs little memory.
 
 use super::error::ClientError;
 use super::private::PrivateFolder;
@@ -11,16 +11,17 @@ use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Changes of the file's form count here: a plan of another one is made anew.
+/// Version of the file format. A plan of another version is made again.
 const FORM: u32 = 1;
-/// A file that was changed shortly before it was read may have been changed again within the same tick of its time.
+/// Age at which a change is settled: a file that changed just before it was read may have changed again within the same
+/// tick of its time.
 const SETTLED_MS: i64 = 2000;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedFile {
-    /// Below the folder, and below the dataset.
+    /// Path below the folder, and below the dataset.
     pub path: String,
-    /// In hexadecimal.
+    /// Hexadecimal digest.
     pub sha256: String,
     pub stamp: Stamp,
 }
@@ -30,7 +31,7 @@ impl PlannedFile {
         self.stamp.size_bytes
     }
 
-    /// The folder that it is in; empty for the dataset itself.
+    /// Folder of the file; empty for the dataset itself.
     pub fn folder(&self) -> &str {
         self.path.rsplit_once('/').map_or("", |(folder, _)| folder)
     }
@@ -43,15 +44,15 @@ impl PlannedFile {
 #[derive(Serialize, Deserialize)]
 struct Head {
     form: u32,
-    /// When the walk began, in milliseconds since 1970.
+    /// Start of the walk, in milliseconds since 1970.
     begun_ms: i64,
 }
 
 const NAME: &str = "plan.jsonl";
-/// Until it is whole.
+/// Name of the plan until it is complete.
 const UNFINISHED: &str = "plan.new";
 
-/// A plan that is whole.
+/// A complete plan.
 #[derive(Debug, Clone)]
 pub struct Plan {
     folder: Arc<PrivateFolder>,
@@ -65,7 +66,7 @@ impl Plan {
     }
 }
 
-/// Writes a plan, under its name only when it is whole.
+/// Writes a plan, which gets its name when it is complete.
 pub struct PlanWriter {
     folder: Arc<PrivateFolder>,
     output: BufWriter<File>,
@@ -94,7 +95,7 @@ impl PlanWriter {
             .map_err(|error| unwritable(&self.folder, error))
     }
 
-    /// It is a memory of what can be found out again: not synced.
+    /// Completes the plan. It is not synced, since a lost plan can be made again.
     pub fn finish(mut self) -> Result<Plan, ClientError> {
         self.output
             .flush()
@@ -112,7 +113,7 @@ pub struct PlanReader {
 }
 
 impl PlanReader {
-    /// `None` where there is no plan, or one of another form.
+    /// Opens the plan. `None` if it is missing, or of another format.
     pub fn open(folder: &PrivateFolder) -> Result<Option<Self>, ClientError> {
         let place = folder.path(NAME);
         let file = match folder.read(NAME) {
@@ -130,7 +131,7 @@ impl PlanReader {
         }
     }
 
-    /// Where the next file stands, for [`Self::go_to`].
+    /// Offset of the next file, for [`Self::go_to`].
     pub fn offset(&self) -> u64 {
         self.offset
     }
@@ -145,7 +146,7 @@ impl PlanReader {
         self.line()
     }
 
-    /// At most `count` more.
+    /// Reads at most `count` more files.
     pub fn take(&mut self, count: usize) -> Result<Vec<PlannedFile>, ClientError> {
         let mut files = Vec::new();
         while files.len() < count {
@@ -168,7 +169,7 @@ impl PlanReader {
     }
 }
 
-/// An earlier plan, asked for digests in the order of the walk.
+/// An earlier plan, read in the order of the walk for its digests.
 pub struct Earlier {
     reader: PlanReader,
     next: Option<PlannedFile>,
@@ -180,10 +181,10 @@ impl Earlier {
         Self { reader, next }
     }
 
-    /// The digest of a file that has not changed since, when it was settled at that time.
+    /// Digest of a file that is unchanged since the earlier plan, if it was settled then.
     pub fn digest(&mut self, path: &str, stamp: &Stamp) -> Option<String> {
         while self.next.as_ref().is_some_and(|next| order(&next.path, path) == Ordering::Less) {
-            // A damaged rest is as good as none.
+            // A damaged rest counts as missing.
             self.next = self.reader.next_file().ok().flatten();
         }
         let known = self.next.as_ref().filter(|next| next.path == path && next.stamp == *stamp)?;

@@ -1,7 +1,7 @@
-//! Folders and files of this user alone: what the commands remember on this machine, below `$XDG_STATE_HOME/lakeshore`.
+//! Files and folders readable by this user alone: the state of the commands below `$XDG_STATE_HOME/lakeshore`.
 //!
-//! A folder is used only if it belongs to the user who runs the command, and is closed to everybody else, so that nobody can
-//! plant a link or another file in it; names in it are resolved beneath its handle, and no link is followed.
+//! A folder is used only if it belongs to the current user and is closed to all others, so that nobody can plant a link
+//! or another file in it. Names in it are resolved beneath its handle, and no link is followed.
 
 use super::error::ClientError;
 use super::settings::base;
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 const FOLDER_MODE: Mode = Mode::RWXU;
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
-/// The rights of everybody but the owner.
+/// Permissions of all users but the owner.
 const OTHERS: Mode = Mode::RWXG.union(Mode::RWXO);
 
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct PrivateFolder {
 }
 
 impl PrivateFolder {
-    /// The folder of this user's state.
+    /// State folder of this user.
     pub fn of_state() -> Result<Self, ClientError> {
         let path = base("XDG_STATE_HOME", ".local/state").ok_or_else(|| {
             ClientError::Usage("there is no folder for the state of this push; set HOME or XDG_STATE_HOME".into())
@@ -35,7 +35,7 @@ impl PrivateFolder {
         Self::open(&path)
     }
 
-    /// Opens a folder by its path, and makes it where it is missing.
+    /// Opens a folder by its path; makes it where it is missing.
     pub fn open(path: &Path) -> Result<Self, ClientError> {
         let unusable = |error: &dyn std::fmt::Display| cannot_use(path, error);
         let parent = path.parent().unwrap_or(path);
@@ -46,12 +46,12 @@ impl PrivateFolder {
         Self::closed(make_folder(&parent, name, FOLDER_MODE).map_err(Errno::from), path.to_owned())
     }
 
-    /// A folder in this one, made where it is missing.
+    /// Opens a folder in this one; makes it where it is missing.
     pub fn folder(&self, name: &str) -> Result<Self, ClientError> {
         Self::closed(make_folder(&self.handle, name, FOLDER_MODE).map_err(Errno::from), self.path.join(name))
     }
 
-    /// Makes sure that it is this user's, and nobody else's.
+    /// Checks that the folder belongs to this user and is closed to all others.
     fn closed(opened: Result<OwnedFd, Errno>, path: PathBuf) -> Result<Self, ClientError> {
         let unusable = |error: &dyn std::fmt::Display| cannot_use(&path, error);
         let handle = match opened {
@@ -70,12 +70,12 @@ impl PrivateFolder {
         Ok(Self { handle, path })
     }
 
-    /// How a person finds what is in it.
+    /// Path of a file in the folder, for messages.
     pub fn path(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// Opens a file to read it; `None` where there is none.
+    /// Opens a file to read it; `None` if it is missing.
     pub fn read(&self, name: &str) -> io::Result<Option<File>> {
         match openat(&self.handle, name, OFlags::RDONLY | OFlags::NONBLOCK | SAFELY, Mode::empty()) {
             Ok(file) => regular(file).map(Some),
@@ -84,9 +84,9 @@ impl PrivateFolder {
         }
     }
 
-    /// All of a small file, where there is one.
+    /// Content of a small file; `None` if it is missing.
     pub fn read_all(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        /// A record holds a few names and numbers.
+        /// Longest record: a few names and numbers.
         const BYTES_MAX: u64 = 1 << 20;
         let Some(file) = self.read(name)? else { return Ok(None) };
         let mut bytes = Vec::new();
@@ -94,20 +94,20 @@ impl PrivateFolder {
         Ok(Some(bytes))
     }
 
-    /// A new, empty file, in place of the one of that name.
+    /// Creates an empty file, in place of any that has the name.
     pub fn create(&self, name: &str) -> io::Result<File> {
         self.remove(name)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | SAFELY;
         Ok(File::from(openat(&self.handle, name, flags, FILE_MODE)?))
     }
 
-    /// A file that grows at its end; made where it is missing.
+    /// Opens a file to append to it; makes it where it is missing.
     pub fn append(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NONBLOCK | SAFELY;
         regular(openat(&self.handle, name, flags, FILE_MODE)?)
     }
 
-    /// Writes a file durably, whole or not at all.
+    /// Writes a file durably, completely or not at all.
     pub fn write_durably(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let unfinished = format!("{name}.new");
         let mut file = self.create(&unfinished)?;
@@ -121,7 +121,7 @@ impl PrivateFolder {
         Ok(renameat(&self.handle, from, &self.handle, to)?)
     }
 
-    /// Removes a file. One that is not there is no error.
+    /// Removes a file. A missing one is no error.
     pub fn remove(&self, name: &str) -> io::Result<()> {
         match unlinkat(&self.handle, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),

@@ -1,4 +1,4 @@
-//! How far it has come: bars where somebody looks at a terminal, else a line now and then. All on standard error.
+//! Progress on standard error: bars on a terminal, else a line every few seconds.
 
 use bytesize::ByteSize;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Where there is no terminal, a line this often.
+/// Interval of the lines without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 const REDRAW_EVERY: Duration = Duration::from_millis(120);
-/// Files that get a bar of their own.
+/// Size from which a file has its own bar.
 const LARGE_BYTES_MIN: u64 = 8 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Progress {
         progress
     }
 
-    /// Begins a stage, of a known number of files and bytes or of an unknown one, and ends the one before.
+    /// Begins a stage, with its files and bytes if known, and ends the one before.
     pub fn begin(&self, doing: &str, files: Option<u64>, bytes: Option<u64>) {
         self.end();
         self.files.store(0, Ordering::Relaxed);
@@ -83,7 +83,7 @@ impl Progress {
         *self.stage() = Stage { doing: doing.to_owned(), files, bytes, bar };
     }
 
-    /// Ends the stage, and clears its bar away.
+    /// Ends the stage, and removes its bar.
     pub fn end(&self) {
         let stage = std::mem::take(&mut *self.stage());
         if let Some(bar) = stage.bar {
@@ -103,7 +103,7 @@ impl Progress {
         }
     }
 
-    /// What was sent has to be sent again.
+    /// Subtracts bytes that have to be sent again.
     fn take_back(&self, count: u64) {
         self.bytes.fetch_sub(count, Ordering::Relaxed);
         self.add_bytes(0);
@@ -120,7 +120,7 @@ impl Progress {
         }
     }
 
-    /// A file on its way, with a bar of its own where it is large enough to be waited for.
+    /// Progress of a file, with its own bar if it is large.
     pub fn of_file(self: &Arc<Self>, name: &str, size_bytes: u64) -> Arc<FileProgress> {
         let wanted = self.manner == Manner::Bars && size_bytes >= LARGE_BYTES_MIN;
         let bar = wanted.then(|| {
@@ -131,7 +131,7 @@ impl Progress {
         Arc::new(FileProgress { all: self.clone(), bar, position: AtomicU64::new(0) })
     }
 
-    /// A line for people, above the bars.
+    /// Prints a line for people, above the bars.
     pub fn tell(&self, line: &str) {
         self.bars.suspend(|| {
             terminal::say(line);
@@ -157,7 +157,7 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
 }
 
-/// One file on its way.
+/// Progress of one file.
 pub struct FileProgress {
     all: Arc<Progress>,
     bar: Option<ProgressBar>,
@@ -169,7 +169,7 @@ impl FileProgress {
         self.at(self.position.load(Ordering::Relaxed) + count);
     }
 
-    /// So many of its bytes have gone: fewer than before when it goes back.
+    /// Sets the number of bytes sent; it decreases when an upload goes back.
     pub fn at(&self, position: u64) {
         let before = self.position.swap(position, Ordering::Relaxed);
         match position.checked_sub(before) {

@@ -1,9 +1,9 @@
-//! `push`: one folder becomes one sync, from its start to its end.
+//! `push`: sends one folder as one sync, from its start to its end.
 //!
-//! - Nothing is begun before every file was found, read and named: a sync does not hold its path while files are hashed,
-//!   and one file that cannot be sent is noticed before the first is.
-//! - What was begun is remembered before the server is told. The same command goes on where it was left.
-//! - A full sync is declared, file by file, so that its end seals what was found here, and nothing else.
+//! - The sync starts after every file was found, read and named: it does not hold its path while files are hashed, and a
+//!   file that cannot be sent is noticed before the first one is.
+//! - Each step is recorded locally before the server is called, so that the same command continues an interrupted push.
+//! - A full sync is declared file by file, so that its end checks for exactly the files that were found here.
 
 use super::call::Client;
 use super::closing::{Ending, abort, declare, is_held};
@@ -27,7 +27,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What is asked for.
+/// Options of a push.
 pub struct Push {
     pub source: Source,
     pub dataset: LakePath,
@@ -47,55 +47,55 @@ pub struct Push {
     pub skip_unreadable: bool,
 }
 
-/// How it has ended.
+/// Outcome of a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// A full sync has become the dataset.
+    /// The full sync has become the dataset.
     Published,
-    /// An incremental sync has ended.
+    /// The incremental sync has ended.
     Finished,
-    /// All was sent, and the sync left open, as was asked for.
+    /// All files were sent; the sync stays open, as requested.
     KeptOpen,
-    /// All was sent; the guard against an empty reload waits for a confirmation.
+    /// All files were sent; the shrink guard waits for a confirmation.
     Held,
-    /// Nothing was sent, as was asked for.
+    /// Nothing was sent, as requested.
     DryRun,
-    /// There was nothing to send.
+    /// No file was found to send.
     Nothing,
     /// Some files failed; the sync is open.
     Incomplete,
-    /// The sync was aborted, because files failed.
+    /// Files failed, so the sync was aborted.
     Aborted,
-    /// It came to no end: `error` says why.
+    /// The push failed; `error` has the reason.
     Failed,
     Interrupted,
 }
 
-/// What happened, for `--json`; people are told the same.
+/// Report of a push, for `--json`; people get the same as text.
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub outcome: Outcome,
     pub exit_code: u8,
     pub sync_id: Option<SyncId>,
-    /// The sync can be gone on with.
+    /// The sync can be continued.
     pub sync_is_open: bool,
     pub path: LakePath,
     pub sync_type: SyncType,
-    /// It went on with a sync that was open.
+    /// The push continued an open sync.
     pub resumed: bool,
-    /// All that was found to send.
+    /// All files that were found to send.
     pub found: Counts,
     pub sent: Counts,
     pub unchanged: Counts,
     pub taken_over: u64,
     pub failed: Problems,
-    /// Left out, as was asked for.
+    /// Files left out by `--skip-unreadable`.
     pub unreadable: Problems,
     pub skipped: BTreeMap<Skipped, Named>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub difference: Option<Difference>,
-    /// Of a refusal: its code, and what it says beyond a sentence, such as the guard's figures.
+    /// Code of a refusal, and its data, such as the figures of the shrink guard.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refusal: Option<RefusalOfEnd>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,7 +117,7 @@ impl RefusalOfEnd {
     }
 }
 
-/// Does all of it, and tells how it went.
+/// Runs the whole push, and reports its outcome.
 pub async fn push(client: &Client, push: Push, progress: &Arc<Progress>) -> Report {
     let mut report = Report {
         outcome: Outcome::Failed,
@@ -174,7 +174,7 @@ async fn run(
     (report.sync_id, report.sync_is_open) = (open.map(|open| open.sync_id), open.is_some());
     let plan = plan(client, push, &remembered, progress, report).await?;
     if report.failed.count > 0 {
-        // A sync that is open stays so: when the files are right, the same command goes on with it.
+        // An open sync stays open: the same command continues it when the files are right.
         return Ok(Outcome::Nothing);
     }
     if push.dry_run {
@@ -202,7 +202,7 @@ async fn run(
             report.refusal = RefusalOfEnd::of(error);
             Ok(Outcome::Held)
         }
-        // Whoever has ended it, this push cannot go on with it.
+        // The sync has ended by another hand, so this push cannot continue it.
         Err(error) if error.is_refusal(ErrorCode::SyncEnded) || error.is_refusal(ErrorCode::NoSuchSync) => {
             report.sync_is_open = false;
             remembered.forget()?;
@@ -216,7 +216,7 @@ async fn run(
     }
 }
 
-/// Looks at every file, and tells what is left out, what cannot be sent, and what is not as it should be.
+/// Reads every file; reports skipped files, files that cannot be sent, and differences from the manifest.
 async fn plan(
     client: &Client,
     push: &Push,
@@ -250,7 +250,7 @@ async fn plan(
     Ok(plan)
 }
 
-/// From an open sync to one that has ended, or that says why not.
+/// Sends the files to the open sync, and ends it, or reports why not.
 async fn fill_and_end(
     sender: &Sender<'_>,
     push: &Push,
@@ -259,13 +259,13 @@ async fn fill_and_end(
 ) -> Result<Outcome, ClientError> {
     let Sender { client, sync_id, remembered, progress, .. } = *sender;
     let is_full = push.sync_type == SyncType::FullSync;
-    // Where others send to the same sync, nobody knows what all of it will be.
+    // With several senders, none knows all files of the sync.
     let is_alone = !push.keep_open && push.resume.is_none();
     if is_full && is_alone {
         declare(client, sync_id, plan).await?;
     }
     send_all(sender, plan, push.jobs, report).await?;
-    // What a full sync lacks would be gone from its dataset.
+    // A full sync that lacks files would remove them from its dataset.
     let may_end = report.failed.count == 0 || (push.skip_unreadable && !is_full && !push.abort_on_failure);
     if !may_end || (is_full && report.unreadable.count > 0) {
         if !push.abort_on_failure {

@@ -1,5 +1,5 @@
-//! What a push remembers on this machine, so that the same command goes on where the last one ended: in
-//! `$XDG_STATE_HOME/lakeshore/pushes/`, a folder for each server, source, dataset and type.
+//! Local state of a push, by which the same command continues it: `$XDG_STATE_HOME/lakeshore/pushes/` has a folder for
+//! each server, source, dataset and type.
 
 use super::error::ClientError;
 use super::private::PrivateFolder;
@@ -16,18 +16,18 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A sync that this push has started, or is about to.
+/// A sync that this push has started, or is about to start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenPush {
-    /// For people who look into the file.
+    /// For people who read the file.
     pub server: String,
     pub source: PathBuf,
     pub path: LakePath,
     pub sync_type: SyncType,
     pub name: String,
-    /// Sent with the start: when its answer was lost, the same key gives the same sync.
+    /// Sent with the start: if the answer is lost, the same key returns the same sync.
     pub idempotency_key: String,
-    /// Absent until the start was answered.
+    /// Missing until the start was answered.
     pub sync_id: Option<SyncId>,
 }
 
@@ -40,7 +40,7 @@ struct Begun {
     url: String,
 }
 
-/// The folder of one push. Held by one process at a time.
+/// State folder of one push, locked by one process at a time.
 pub struct Remembered {
     folder: Arc<PrivateFolder>,
     /// By path.
@@ -79,24 +79,24 @@ impl Remembered {
         Ok(Self { folder: Arc::new(folder), begun, _lock: lock })
     }
 
-    /// Where the plan is.
+    /// Folder of the plan.
     pub fn folder(&self) -> Arc<PrivateFolder> {
         self.folder.clone()
     }
 
-    /// The push that was left open. One that cannot be read is as good as none: the server still has its sync.
+    /// The open push. A record that cannot be read counts as missing: the server still has its sync.
     pub fn open_push(&self) -> Option<OpenPush> {
         serde_json::from_slice(&self.folder.read_all(PUSH).ok()??).ok()
     }
 
-    /// Remembers it durably, before the server is told.
+    /// Records the push durably, before the server is called.
     pub fn remember(&self, push: &OpenPush) -> Result<(), ClientError> {
         let written = serde_json::to_vec_pretty(push).map_err(std::io::Error::from);
         let written = written.and_then(|text| self.folder.write_durably(PUSH, &text));
         written.map_err(|error| ClientError::local(format!("cannot write {}", self.folder.path(PUSH).display()), error))
     }
 
-    /// The sync has ended: the next push starts one of its own. The plan stays, for its digests.
+    /// Forgets the sync, which has ended. The plan stays, for its digests.
     pub fn forget(&self) -> Result<(), ClientError> {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner).clear();
         for name in [UPLOADS, PUSH] {
@@ -107,7 +107,7 @@ impl Remembered {
         Ok(())
     }
 
-    /// Where an upload of this file to this sync was begun: its digest then, and its address.
+    /// Digest and address of the upload that was begun for this file and sync.
     pub fn begun(&self, sync_id: SyncId, path: &str) -> Option<(String, String)> {
         let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         let begun = begun.get(path).filter(|begun| begun.sync_id == sync_id)?;
@@ -120,7 +120,7 @@ impl Remembered {
         let write = || -> std::io::Result<()> {
             let mut text = serde_json::to_vec(&upload)?;
             text.push(b'\n');
-            // The address of an upload is as good as a key to it.
+            // The address of an upload is as secret as a key to it.
             self.folder.append(UPLOADS)?.write_all(&text)
         };
         write().map_err(|error| {
@@ -131,7 +131,7 @@ impl Remembered {
     }
 }
 
-/// The last line of a path counts. A line that was cut short is left out: its upload expires on the server.
+/// Reads the uploads; the last line of a path counts. A truncated line is skipped: its upload expires on the server.
 fn read_begun(folder: &PrivateFolder) -> HashMap<String, Begun> {
     let Ok(Some(file)) = folder.read(UPLOADS) else { return HashMap::new() };
     let lines = BufReader::new(file).lines().map_while(Result::ok);

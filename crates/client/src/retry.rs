@@ -1,4 +1,4 @@
-//! Going on trying: a call that fails because the server is away is made again, until the patience is at its end.
+//! Retries calls while the server is away, until patience ends.
 
 use super::error::ClientError;
 use rand::RngExt;
@@ -6,20 +6,20 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// The first wait; each next one is twice as long.
+/// First pause; each next one is twice as long.
 const WAIT_MIN: Duration = Duration::from_millis(100);
 const WAIT_MAX: Duration = Duration::from_secs(5);
-/// A fault inside the server may be of the moment. It is not waited for as long as a server that is away.
+/// Attempts after a fault inside the server, which may be momentary. It is not retried as long as an absent server.
 const FAULTS_MAX: u32 = 3;
 
-/// How long to go on trying, and who may end it.
+/// How long to retry, and the signal that ends it.
 #[derive(Debug, Clone)]
 pub struct Patience {
     pub retry_for: Duration,
     pub stop: CancellationToken,
 }
 
-/// The attempts of one call.
+/// Attempts of one call.
 #[derive(Debug)]
 pub struct Attempts<'a> {
     patience: &'a Patience,
@@ -34,12 +34,12 @@ impl Patience {
 }
 
 impl Attempts<'_> {
-    /// It has come further: what failed before does not count.
+    /// Resets the attempts after progress.
     pub fn progressed(&mut self) {
         (self.failing_since, self.failures) = (None, 0);
     }
 
-    /// Waits until the next attempt, or gives the error back because there is none.
+    /// Waits for the next attempt, or returns the error when none is left.
     pub async fn after(&mut self, error: ClientError) -> Result<(), ClientError> {
         self.failures += 1;
         let is_fault = matches!(&error, ClientError::Refused { code, .. } if code / 100 == 500);
@@ -52,9 +52,9 @@ impl Attempts<'_> {
             return Err(error);
         }
         let longest = WAIT_MIN.saturating_mul(1 << self.failures.min(16)).min(WAIT_MAX);
-        // Many that wait for one server should not all come at the same moment.
+        // Random, so that waiting clients do not all return at the same moment.
         let wait = longest.mul_f64(rand::rng().random_range(0.5..1.0));
-        // Who knows when it will be back is not asked before, but for once more at the end.
+        // `Retry-After` sets the earliest attempt; one last attempt is made when patience ends.
         let wait = wait.max(error.retry_after().unwrap_or_default()).min(left);
         tokio::select! {
             () = tokio::time::sleep(wait) => Ok(()),

@@ -1,4 +1,5 @@
-//! From a folder to a plan: walking by one thread, hashing by as many as there are cores, in the order of the walk.
+//! Builds a plan from a folder: one thread walks, as many hash as there are cores, and entries keep the order of the
+//! walk.
 
 use super::digest::{Unread, digest};
 use super::error::ClientError;
@@ -18,20 +19,20 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-/// Files between the walk and the plan: a large one must not keep the others from being hashed.
+/// Files between the walk and the plan, so that a large file does not stop others from being hashed.
 const AHEAD_MAX: usize = 256;
-/// Of each kind, what is named.
+/// Names listed of each kind.
 pub const NAMED_MAX: usize = 10;
 
-/// What is to be looked at, and how.
+/// Source and options of a scan.
 pub struct Scan {
     pub source: Source,
     pub dataset: LakePath,
     pub pick: Arc<Pick>,
     pub follow_links: bool,
-    /// Where the plan is written; the one that is there is asked for digests.
+    /// Folder of the plan; an earlier plan there supplies digests.
     pub state: Arc<PrivateFolder>,
-    /// No earlier digest is trusted.
+    /// Ignore earlier digests.
     pub read_all: bool,
 }
 
@@ -44,7 +45,7 @@ pub struct Scanned {
     pub remembered: u64,
 }
 
-/// How many, and the first of them.
+/// Number of files, and the first names.
 #[derive(Debug, Default, Clone, Serialize)]
 pub struct Named {
     pub count: u64,
@@ -60,7 +61,7 @@ impl Named {
     }
 }
 
-/// Files that should be sent and cannot be.
+/// Files that should be sent but cannot be.
 #[derive(Debug, Default, Clone, Serialize)]
 pub struct Problems {
     pub count: u64,
@@ -73,7 +74,7 @@ pub struct Problem {
     pub why: String,
 }
 
-/// Of the files that failed, what is named.
+/// Names listed of failed files.
 pub const PROBLEMS_NAMED_MAX: usize = 100;
 
 impl Problems {
@@ -85,7 +86,7 @@ impl Problems {
     }
 }
 
-/// What the walk hands on: a file and, perhaps, the digest that it had.
+/// A file from the walk, with its earlier digest if known.
 enum Step {
     File(Found, Option<String>),
     Other(Sight),
@@ -94,7 +95,7 @@ enum Step {
 impl Scan {
     pub async fn run(self, progress: &Arc<Progress>, stop: &CancellationToken) -> Result<Scanned, ClientError> {
         progress.begin("hashing", None, None);
-        // Before the walk begins: what changes after that may be missed by it.
+        // Before the walk begins: later changes may be missed by it.
         let mut writer = PlanWriter::create(&self.state, SystemClock.now().0)?;
         let earlier = if self.read_all { None } else { PlanReader::open(&self.state)?.map(Earlier::new) };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -202,10 +203,10 @@ mod tests {
         for name in ["a", "b/c", "d"] {
             std::fs::write(folder.path().join(name), name).unwrap();
         }
-        // Just written: not settled, so its digest is not relied on, however often it is looked at.
+        // Files written a moment ago are not settled, so their digests are not reused, however often they are read.
         assert_eq!(scan(folder.path(), &place, false).await.remembered, 0);
         assert_eq!(scan(folder.path(), &place, false).await.remembered, 0);
-        // The passing of the time is what is waited for.
+        // The test needs time itself to pass.
         tokio::time::sleep(Duration::from_millis(2100)).await;
         scan(folder.path(), &place, false).await;
         assert_eq!(scan(folder.path(), &place, false).await.remembered, 3);

@@ -1,4 +1,4 @@
-//! Sending one file: small ones in one request, large ones resumably, each until it has landed or cannot.
+//! Sends one file until it has landed or cannot land: small files in one request, large ones resumably.
 
 use super::body::{SourceFile, Trouble};
 use super::call::Client;
@@ -18,18 +18,18 @@ use reqwest::{Body, Method};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Files of more bytes are sent resumably. What a break costs the others is sent again in a moment, and they are spared a
+/// Size above which a file is sent resumably. After a break, a smaller file is sent again in a moment, and saves a
 /// request.
 pub const WHOLE_BYTES_MAX: u64 = 8 << 20;
-/// Files of at most so many bytes are read at once.
+/// Size up to which a file is read at once.
 const AT_ONCE_BYTES_MAX: u64 = 256 << 10;
-/// A file that arrives with another digest, while it has not changed here, is sent again so often.
+/// Retries of a file that arrives with another digest although it has not changed here.
 const CORRUPTIONS_MAX: u32 = 3;
 
-/// RFC 9530.
+/// Defined by RFC 9530.
 pub const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 
-/// What files are sent with.
+/// Parameters for sending files.
 pub struct Sender<'a> {
     pub client: &'a Client,
     pub sync_id: SyncId,
@@ -38,22 +38,22 @@ pub struct Sender<'a> {
     pub progress: &'a Arc<Progress>,
 }
 
-/// Why a file was not sent.
+/// Reason why a file was not sent.
 #[derive(Debug)]
 pub enum Unsent {
-    /// This file; the others may be.
+    /// Concerns this file; others may succeed.
     File(String),
-    /// None can be.
+    /// Concerns all files.
     All(ClientError),
 }
 
 impl From<ClientError> for Unsent {
-    /// What one refusal says of the others.
+    /// Decides whether a refusal concerns one file or all.
     fn from(error: ClientError) -> Self {
         match &error {
             ClientError::Local(why) => Self::File(why.clone()),
             ClientError::Refused { code, msg, .. } => match code / 100 {
-                // Its name, its bytes, its size, or what stands in its way.
+                // The file's name, bytes or size, or a conflict at its path.
                 400 | 409 | 413 | 460 if !error.is_refusal(ErrorCode::SyncEnded) => Self::File(msg.clone()),
                 500 => Self::File(msg.clone()),
                 _ => Self::All(error),
@@ -64,7 +64,7 @@ impl From<ClientError> for Unsent {
 }
 
 impl Sender<'_> {
-    /// Returns when it has landed.
+    /// Sends the file, and returns when it has landed.
     pub async fn send(&self, file: &PlannedFile) -> Result<(), Unsent> {
         let progress = self.progress.of_file(&file.path, file.size_bytes());
         if file.size_bytes() > WHOLE_BYTES_MAX {
@@ -74,7 +74,7 @@ impl Sender<'_> {
         }
     }
 
-    /// In one request, as often as it takes.
+    /// Sends the file in one request, with retries.
     pub(super) async fn send_whole(&self, file: &PlannedFile, progress: &Arc<FileProgress>) -> Result<(), Unsent> {
         let mut attempts = self.client.patience().attempts();
         let mut corruptions = 0;
@@ -92,7 +92,7 @@ impl Sender<'_> {
             }
             self.client.tell_away(&error);
             attempts.after(error).await?;
-            // It may have landed, and only the answer was lost.
+            // The file may have landed, with only the answer lost.
             if has_landed(self.client, self.sync_id, file).await? {
                 progress.at(file.size_bytes());
                 return Ok(());
@@ -129,7 +129,7 @@ impl Sender<'_> {
     }
 }
 
-/// The digest of a whole file as RFC 9530 writes it.
+/// Digest of a whole file, as RFC 9530 writes it.
 pub fn repr_digest(sha256: &str) -> Result<HeaderValue, ClientError> {
     let bytes = parse_sha256(sha256).ok_or_else(|| ClientError::Local(format!("{sha256:?} is not a SHA-256")))?;
     HeaderValue::try_from(format!("sha-256=:{}:", STANDARD.encode(bytes)))

@@ -1,7 +1,7 @@
-//! Which server, and with which key: the command line, then the environment, then the config file.
+//! Server and key: from the command line, then the environment, then the config file.
 //!
-//! A key is never an option of its own: what stands on a command line is read by everybody on the machine, and stays in
-//! the shell's history. The key of the config file goes to the server of the config file only.
+//! The key itself is no option, since a command line is readable by every user of the machine and stays in the shell's
+//! history. The key of the config file is sent only to the server of the config file.
 
 use super::error::ClientError;
 use lakeshore::model::access::key::Secret;
@@ -12,10 +12,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 const SERVER_DEFAULT: &str = "http://127.0.0.1:3000";
-/// The environment's name for the key.
+/// Environment variable of the key.
 pub const KEY_VARIABLE: &str = "LAKESHORE_API_KEY";
 
-/// `config.toml`.
+/// Content of `config.toml`.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct ConfigFile {
@@ -23,23 +23,23 @@ struct ConfigFile {
     api_key: Option<String>,
 }
 
-/// What the command line and the environment say.
+/// Values of the command line and the environment.
 #[derive(Debug, Default)]
 pub struct Given {
     pub server: Option<String>,
     pub api_key_file: Option<PathBuf>,
-    /// The value of [`KEY_VARIABLE`].
+    /// Value of [`KEY_VARIABLE`].
     pub api_key: Option<String>,
-    /// The config file when it is not at its usual place; then it has to be there.
+    /// Config file at another place; then it has to exist.
     pub config: Option<PathBuf>,
 }
 
 #[derive(Debug)]
 pub struct Settings {
-    /// Without a slash at its end; perhaps with a path, behind a proxy.
+    /// Without a trailing slash; may have a path, behind a proxy.
     pub server: Url,
     pub key: Option<Secret>,
-    /// What the user should know before the key is used.
+    /// Warnings to print before the key is used.
     pub warnings: Vec<String>,
 }
 
@@ -72,7 +72,7 @@ impl Settings {
     }
 }
 
-/// True for a server on this machine, which no proxy stands before.
+/// Whether the server is on this machine, so that proxies are bypassed.
 pub fn is_loopback(server: &Url) -> bool {
     let host = server.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
@@ -93,7 +93,7 @@ fn read_config(given: &Given, warnings: &mut Vec<String>) -> Result<(ConfigFile,
             return Err(ClientError::Usage(format!("cannot read the config file {}: {error}", file.display())));
         }
     };
-    // The parser's own error shows the line, which may hold the key.
+    // The parser's own error quotes the line, which may hold the key.
     let config: ConfigFile = toml::from_str(&text).map_err(|error: toml::de::Error| {
         let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
         let (file, message) = (file.display(), error.message());
@@ -124,7 +124,7 @@ fn warn_of_readers(file: &Path, warnings: &mut Vec<String>) {
     }
 }
 
-/// Lakeshore's folder below one of the bases of the XDG base directory specification, which wants them absolute.
+/// Lakeshore's folder below a base of the XDG base directory specification, which requires absolute paths.
 pub fn base(variable: &str, below_home: &str) -> Option<PathBuf> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(below_home)))?;

@@ -1,8 +1,8 @@
-//! Where downloads go: a folder of this machine, and a file in it that grows under a random name until it is whole.
+//! Targets of downloads: a local folder, and a file in it that grows under a random name until it is complete.
 //!
-//! The folder that the user names is theirs, with every link on the way to it. Below it nothing is followed: names come from
-//! a server, and others may have put links where a shared folder is written to. The bytes of a file go to a file that
-//! nobody had made before, and take its name in one step, in place of a file or a link that has it.
+//! Links on the way to the folder that the user names are followed. Below it none is: names come from a server, and in
+//! a shared folder other users may plant links. The bytes go to a file that was newly created, which is renamed in one
+//! step, in place of a file or link that has the name.
 
 use super::error::ClientError;
 use super::private::PrivateFolder;
@@ -26,13 +26,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// As everybody else makes them: the umask decides who reads what was fetched. Nothing that comes is executable.
+/// The usual mode: the umask decides who may read the file. Downloads are never executable.
 const FILE_MODE: Mode =
     Mode::RUSR.union(Mode::WUSR).union(Mode::RGRP).union(Mode::WGRP).union(Mode::ROTH).union(Mode::WOTH);
 const FOLDER_MODE: Mode = Mode::RWXU.union(Mode::RWXG).union(Mode::RWXO);
 const LOOKED_AT: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
 
-/// A folder of this machine that files are fetched into.
+/// Local folder for downloads.
 #[derive(Debug, Clone)]
 pub struct Folder {
     handle: Arc<OwnedFd>,
@@ -40,7 +40,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// The folder that the user has named, made where it is missing.
+    /// Opens the folder that the user has named; makes it where it is missing.
     pub fn named(path: &Path) -> Result<Self, ClientError> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let failed = |error: io::Error| cannot_write(path, error);
@@ -50,7 +50,7 @@ impl Folder {
         Ok(Self { handle: Arc::new(handle), path: path.to_owned() })
     }
 
-    /// The folder below this one, with each one on the way made where it is missing. No link is followed.
+    /// Opens a folder below this one; makes missing folders on the way. No link is followed.
     pub fn below<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<Self, ClientError> {
         let mut folder = self.clone();
         for name in names {
@@ -76,7 +76,7 @@ impl Folder {
     }
 }
 
-/// The name that a file is to have.
+/// Final name of a download.
 #[derive(Debug, Clone)]
 pub struct Target {
     folder: Folder,
@@ -92,7 +92,7 @@ impl Target {
         cannot_write(&self.path(), error)
     }
 
-    /// The file that has the name already; `None` where none has it, or a link or something else.
+    /// The regular file that has the name; `None` for a missing file, a link, or anything else.
     pub fn there(&self) -> Option<File> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&*self.folder.handle, &self.name, flags, Mode::empty()).ok()?;
@@ -100,7 +100,7 @@ impl Target {
         is_file.then(|| File::from(file))
     }
 
-    /// What tells this target from every other, under whichever path.
+    /// Key of this target, the same under every path that leads to it.
     fn key(&self, server: &str, path: &LakePath) -> io::Result<String> {
         let folder = look(&*self.folder.handle)?;
         let place = format!("{}:{}:{}", folder.stx_dev_major, folder.stx_dev_minor, folder.stx_ino);
@@ -112,17 +112,17 @@ impl Target {
 /// The resume record of a partial file.
 #[derive(Debug, Serialize, Deserialize)]
 struct Record {
-    /// For people who look into it.
+    /// For people who read the record.
     server: String,
     path: LakePath,
     target: PathBuf,
     etag: String,
-    /// The name under which it grows, and which file that is.
+    /// Name of the partial file, and its identity.
     partial: String,
     identity: String,
 }
 
-/// What this user has begun to fetch, in the folder of their state.
+/// Records of unfinished downloads, in the user's state folder.
 #[derive(Debug)]
 pub struct Records(PrivateFolder);
 
@@ -132,24 +132,24 @@ impl Records {
     }
 }
 
-/// A file that grows.
+/// A partial file.
 #[derive(Debug)]
 pub struct Growing {
     target: Target,
     name: String,
     file: File,
     key: String,
-    /// The version of the lake's file that its bytes are of; absent where they can only be begun again.
+    /// ETag of the version whose bytes it holds; missing where the download has to start over.
     pub etag: Option<String>,
     is_recorded: bool,
 }
 
 impl Growing {
-    /// A new one, under a name that nobody can foresee.
+    /// Creates a partial file under an unpredictable name.
     pub fn begin(target: &Target, server: &str, path: &LakePath) -> Result<Self, ClientError> {
         let mut random = [0; 16];
         SystemRandomness.fill(&mut random).map_err(|error| ClientError::Local(error.to_string()))?;
-        // The lake has no hidden names: this is none of its files.
+        // The name is hidden, so no file of the lake has it.
         let name = format!(".lakeshore-{}.part", hex::encode(random));
         let make = || {
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -161,7 +161,7 @@ impl Growing {
         Ok(Self { target: target.clone(), name, file, key, etag: None, is_recorded: false })
     }
 
-    /// The one that an earlier command has left, if it is still what that has left, and nobody else is at it.
+    /// Finds the partial file of an earlier command, if its identity matches and no other process uses it.
     pub fn find(target: &Target, records: &Records, server: &str, path: &LakePath) -> Option<Self> {
         let key = target.key(server, path).ok()?;
         let record: Record = serde_json::from_slice(&records.0.read_all(&key).ok()??).ok()?;
@@ -184,8 +184,8 @@ impl Growing {
         &self.file
     }
 
-    /// Remembers which version of which file its bytes are of. Where that is not known, or nothing can be remembered, it is
-    /// begun again by the next command.
+    /// Records which version of which file the bytes belong to. Without a version or a record, the next command starts
+    /// over.
     pub fn record(&mut self, records: Option<&Records>, server: &str, path: &LakePath, etag: Option<&str>) {
         if self.etag.as_deref() == etag && (self.is_recorded || etag.is_none()) {
             return;
@@ -209,13 +209,13 @@ impl Growing {
 
     fn forget(&mut self, records: Option<&Records>) {
         if let Some(records) = records.filter(|_| self.is_recorded) {
-            // One that stays is of no file.
+            // A record that stays refers to no file.
             let _ = records.0.remove(&self.key);
         }
         self.is_recorded = false;
     }
 
-    /// Gives it its name, in place of whatever file or link has it, durably.
+    /// Renames the file durably, in place of any file or link that has the name.
     pub fn finish(mut self, records: Option<&Records>) -> io::Result<()> {
         let folder = &*self.target.folder.handle;
         let named = statx(folder, &*self.name, AtFlags::SYMLINK_NOFOLLOW, LOOKED_AT)?;
@@ -228,13 +228,13 @@ impl Growing {
         Ok(())
     }
 
-    /// Nothing of it is of use.
+    /// Removes the partial file and its record.
     pub fn discard(mut self, records: Option<&Records>) {
         self.forget(records);
         let _ = unlinkat(&*self.target.folder.handle, &*self.name, AtFlags::empty());
     }
 
-    /// It came to no end: what the next command can go on with stays.
+    /// Keeps a partial file that the next command can continue, and removes any other.
     pub fn leave(self, records: Option<&Records>) {
         if !self.is_recorded {
             self.discard(records);

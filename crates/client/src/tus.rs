@@ -1,5 +1,5 @@
-//! The resumable way: tus 1.0 (<https://tus.io/protocols/resumable-upload>). A file goes in pieces; after a break the
-//! server is asked how far it has come, also by the next push of the same command.
+//! Resumable uploads by tus 1.0 (<https://tus.io/protocols/resumable-upload>). A file is sent in pieces; after a break,
+//! the server is asked for the offset, also by the next push of the same command.
 
 use super::body::{SourceFile, Trouble};
 use super::error::ClientError;
@@ -14,17 +14,18 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION};
 use reqwest::{Body, Method, RequestBuilder, Response, Url};
 use std::sync::Arc;
 
-/// Bytes of one request: proxies limit how long one may be, and how long it may take.
+/// Bytes of one request: proxies limit its length and duration.
 const PIECE_BYTES_MAX: u64 = 64 << 20;
-/// So often an upload that the server has lost is begun anew, and one that goes on elsewhere than was thought is followed.
+/// Limit of unexpected states: an upload that the server has lost is begun again, and one at another offset is
+/// followed.
 const SURPRISES_MAX: u32 = 8;
 const FILES: &str = "/api/lake/files";
 
-/// Where an upload stands on the server.
+/// State of an upload on the server.
 enum Standing {
-    /// It goes on at this byte.
+    /// Continues at this byte.
     At(u64),
-    /// It has expired, was discarded, or has failed.
+    /// Expired, discarded or failed.
     Gone,
 }
 
@@ -33,7 +34,7 @@ impl Sender<'_> {
         let mut attempts = self.client.patience().attempts();
         let mut surprises = 0;
         let mut url = self.begun_before(file).await?;
-        // What the server says of an upload that is new need not be asked.
+        // The offset of a new upload is known from its creation.
         let mut offset = None;
         loop {
             let step = self.step(file, &mut url, &mut offset, progress).await;
@@ -46,14 +47,14 @@ impl Sender<'_> {
                 Err(Unsent::All(error)) => error,
                 Err(unsent) => return Err(unsent),
             };
-            // Ask anew where it stands.
+            // The offset has to be asked for.
             offset = None;
             if is_elsewhere(&error) && surprises < SURPRISES_MAX {
                 surprises += 1;
                 continue;
             }
             if is_gone(&error) {
-                // Complete, and forgotten; or lost.
+                // Complete and forgotten, or lost.
                 if has_landed(self.client, self.sync_id, file).await? {
                     progress.at(file.size_bytes());
                     return Ok(());
@@ -70,19 +71,19 @@ impl Sender<'_> {
         }
     }
 
-    /// The upload that an earlier push has begun, when the file is still the same.
+    /// The upload that an earlier push has begun, if the file is unchanged.
     async fn begun_before(&self, file: &PlannedFile) -> Result<Option<Url>, Unsent> {
         let Some((sha256, url)) = self.remembered.begun(self.sync_id, &file.path) else { return Ok(None) };
         let Ok(url) = Url::parse(&url) else { return Ok(None) };
         if sha256 == file.sha256 {
             return Ok(Some(url));
         }
-        // It would be in the way of the end. If it cannot be discarded now, the end will say so.
+        // It would block the end of the sync. If discarding fails now, the end reports it.
         let _ = self.client.send(self.request(Method::DELETE, &url)).await;
         Ok(None)
     }
 
-    /// Begins it, or asks where it stands, or sends one piece. True when it is complete.
+    /// Begins the upload, asks for its offset, or sends one piece. Returns whether it is complete.
     async fn step(
         &self,
         file: &PlannedFile,
@@ -137,7 +138,7 @@ impl Sender<'_> {
         Ok(url)
     }
 
-    /// Always on the server that was named: the key goes nowhere else, whatever a proxy makes of the address.
+    /// Resolves `Location` on the configured server: the key goes nowhere else, whatever address a proxy writes.
     fn location(&self, response: &Response) -> Result<Url, ClientError> {
         let unusable = || {
             ClientError::Unexpected(format!(
@@ -165,7 +166,7 @@ impl Sender<'_> {
         }
     }
 
-    /// Gives the offset after it, which is durable there.
+    /// Sends a piece; returns the offset after it, which is durable on the server.
     async fn send_piece(
         &self,
         file: &PlannedFile,
@@ -188,7 +189,7 @@ impl Sender<'_> {
             (Ok(response), _) => upload_offset(response.headers()).map_err(Unsent::All),
             (Err(ClientError::Interrupted), _) => Err(Unsent::All(ClientError::Interrupted)),
             (Err(_), Some(why)) => {
-                // Half of it is there: it would be in the way of the end.
+                // The half-sent upload would block the end of the sync.
                 let _ = self.client.send(self.request(Method::DELETE, url)).await;
                 Err(Unsent::File(why.to_owned()))
             }
@@ -210,13 +211,13 @@ fn refusal(code: ErrorCode, msg: &str) -> ClientError {
     ClientError::refused(code.number(), msg)
 }
 
-/// The upload is not there any more, or has failed because its bytes were not those that were announced.
+/// Whether the upload is gone, or failed because its digest differed.
 fn is_gone(error: &ClientError) -> bool {
     let is_lost = |code: u32| matches!(code / 100, 404 | 410) && code != ErrorCode::NoSuchSync.number();
     matches!(error, ClientError::Refused { code, .. } if is_lost(*code) || *code == ErrorCode::DigestMismatch.number())
 }
 
-/// It goes on at another byte than was thought: the answer to a piece was lost.
+/// Whether the upload is at another offset, because the answer to a piece was lost.
 fn is_elsewhere(error: &ClientError) -> bool {
     error.is_refusal(ErrorCode::WrongOffset)
 }

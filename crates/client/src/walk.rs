@@ -1,5 +1,4 @@
-//! Looking through a folder: every file that can be sent, in an order that is the same each time, and a word on what
-//! is left out.
+//! Walks a folder: every file that can be sent, in a stable order, and a report of skipped files.
 
 use super::error::ClientError;
 use super::pick::Pick;
@@ -11,8 +10,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
-/// What tells that a file is the one it was: as backup programs do, by size, times and inode. The time of change cannot
-/// be set back by a program.
+/// Stamp of a file, by which it counts as unchanged, as in backup programs: size, times and inode. Programs cannot set
+/// the time of change back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     pub size_bytes: u64,
@@ -32,13 +31,13 @@ impl Stamp {
         }
     }
 
-    /// When it was last changed, in milliseconds since 1970.
+    /// Time of the last change, in milliseconds since 1970.
     pub fn changed_ms(&self) -> i64 {
         self.changed.0.saturating_mul(1000).saturating_add(self.changed.1 / 1_000_000)
     }
 }
 
-/// The folder that is sent, or the one file of it.
+/// The folder that is sent, or a single file of it.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// Canonical.
@@ -53,7 +52,7 @@ impl Source {
         if canonical.is_dir() {
             return Ok(Self { folder: canonical, only: None });
         }
-        // By the name that it was called by, which may be that of a link.
+        // The name as given, which may be that of a link.
         let name = path.file_name().and_then(|name| name.to_str());
         let name = name.ok_or_else(|| unusable(&"its name is not UTF-8; rename it"))?;
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -61,7 +60,7 @@ impl Source {
         Ok(Self { folder, only: Some(name.to_owned()) })
     }
 
-    /// What is sent: the folder or the file.
+    /// Path of the source: the folder or the file.
     pub fn path(&self) -> PathBuf {
         self.only.as_ref().map_or_else(|| self.folder.clone(), |name| self.folder.join(name))
     }
@@ -69,18 +68,18 @@ impl Source {
 
 #[derive(Debug, Clone)]
 pub struct Found {
-    /// Below the folder, with `/` between folders.
+    /// Path below the folder, with `/` between folders.
     pub relative: String,
     pub stamp: Stamp,
 }
 
-/// What the walk comes by.
+/// Entry that the walk reports.
 #[derive(Debug)]
 pub enum Sight {
     File(Found),
-    /// Left out on purpose: what it is, and where.
+    /// Skipped on purpose: the reason, and the path.
     Skipped(Skipped, String),
-    /// It should be sent and cannot be.
+    /// A file that should be sent but cannot be.
     Problem {
         path: String,
         why: String,
@@ -107,7 +106,7 @@ impl Skipped {
     }
 }
 
-/// Tells what it sees to `seen`, until that says false. Blocks; holds one folder's names at a time for each level.
+/// Reports each entry to `seen`, until that returns false. Blocks; memory holds the names of one folder for each level.
 pub fn walk(source: &Source, dataset: &LakePath, pick: &Pick, follow_links: bool, seen: &mut dyn FnMut(Sight) -> bool) {
     if let Some(name) = &source.only {
         let sight = match std::fs::metadata(source.path()) {
@@ -140,13 +139,13 @@ pub fn walk(source: &Source, dataset: &LakePath, pick: &Pick, follow_links: bool
     }
 }
 
-/// The files of a folder stand together, before its folders.
+/// Sorts the files of a folder before its folders.
 fn files_first(one: &DirEntry, other: &DirEntry) -> Ordering {
     let key = |entry: &DirEntry| entry.file_type().is_dir();
     key(one).cmp(&key(other)).then_with(|| one.file_name().cmp(other.file_name()))
 }
 
-/// The same order, of paths of files.
+/// Order of the walk, for paths of files.
 pub fn order(one: &str, other: &str) -> Ordering {
     let (mut one, mut other) = (one.split('/').peekable(), other.split('/').peekable());
     loop {
@@ -161,7 +160,7 @@ pub fn order(one: &str, other: &str) -> Ordering {
     }
 }
 
-/// What an entry is, and whether a folder is gone into.
+/// Classifies an entry, and says whether to descend into it.
 fn see(entry: &DirEntry, source: &Source, dataset: &LakePath, pick: &Pick) -> (Option<Sight>, bool) {
     let below = entry.path().strip_prefix(&source.folder).unwrap_or(entry.path());
     let Some(relative) = below.to_str() else {
