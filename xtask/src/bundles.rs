@@ -1,7 +1,7 @@
-//! Puts the pieces that the pages' WASM is cut into together in a few bundles.
+//! Joins the pieces of the pages' WASM into a few bundles.
 //!
-//! There is a piece for each set of parts that have something in common, so there are dozens, most of them tiny. Each part is
-//! to come in a few requests, and to bring little that only others need.
+//! The splitter makes a piece for each set of parts that share code: dozens, most of them tiny. Bundles let each part
+//! load with few requests, and with few bytes that only other parts need.
 
 use crate::Workspace;
 use crate::split::{LOADER, Split};
@@ -14,12 +14,12 @@ use std::path::Path;
 /// Bundles that a part may need.
 const BUNDLES_MAX: usize = 5;
 
-/// The part of the page that most people come to first. A byte that it does not need counts as several of another's, which is
-/// loaded while people look at this one.
+/// The part of the page that most people open first. A superfluous byte in it counts several times, since other parts
+/// load while people look at this one.
 const FIRST: &str = "overview";
 const FIRST_WEIGHT: usize = 3;
 
-/// What loads the bundles, but for which part needs which.
+/// Loader of the bundles, without the table of the bundles of each part.
 pub const SOURCE: &str = "app/parts.js";
 
 struct Bundle {
@@ -28,7 +28,8 @@ struct Bundle {
     parts: BTreeSet<String>,
 }
 
-/// Writes the bundles, and what loads them, into the folder of the pages' JavaScript. Gives the files that each part needs.
+/// Writes the bundles and their loader into the folder of the pages' JavaScript; returns the files that each part
+/// needs.
 pub fn bundle(workspace: &Workspace, split: &Split, pages: &Path) -> Result<BTreeMap<String, Vec<String>>> {
     let bundles = together(pieces(split)?);
     let mut needed: BTreeMap<String, Vec<String>> = split.parts.keys().map(|part| (part.clone(), Vec::new())).collect();
@@ -65,7 +66,7 @@ fn pieces(split: &Split) -> Result<Vec<Bundle>> {
     parts.into_iter().map(bundle).collect()
 }
 
-/// Puts two together, again and again: those by which the parts grow least by what they do not need.
+/// Joins two bundles at a time: those that add the fewest superfluous bytes to the parts.
 fn together(mut bundles: Vec<Bundle>) -> Vec<Bundle> {
     while has_too_many(&bundles) {
         let pairs = (0..bundles.len()).flat_map(|one| (0..one).map(move |other| (other, one)));
@@ -89,7 +90,7 @@ fn has_too_many(bundles: &[Bundle]) -> bool {
     counts.values().any(|&count| count > BUNDLES_MAX)
 }
 
-/// Bytes that parts would load without need, all together.
+/// Superfluous bytes that all parts together would load.
 fn growth(one: &Bundle, other: &Bundle) -> usize {
     let weight = |part: &String| if part == FIRST { FIRST_WEIGHT } else { 1 };
     let only =
@@ -97,7 +98,7 @@ fn growth(one: &Bundle, other: &Bundle) -> usize {
     only(one, other) + only(other, one)
 }
 
-/// As `app/parts.js` reads it.
+/// Format that `app/parts.js` reads.
 fn written(pieces: &[Vec<u8>]) -> Result<Vec<u8>> {
     let mut bytes = u32::try_from(pieces.len())?.to_le_bytes().to_vec();
     for piece in pieces {

@@ -1,7 +1,7 @@
-//! `cargo xtask site`: builds the site (WASM, style, public files) that the server carries inside it.
+//! `cargo xtask site`: builds the site (WASM, style, public files) that the server embeds.
 //!
-//! It needs no installed tool but cargo: wasm-bindgen is linked as a library, at the version of Cargo.lock. Where npm has
-//! installed binaryen (`make` does), the WASM is made smaller by it.
+//! It needs no installed tool but cargo: wasm-bindgen is linked as a library, at the version of Cargo.lock. Where npm
+//! has installed binaryen (`make` does), it shrinks the WASM.
 
 mod bundles;
 mod pack;
@@ -17,7 +17,7 @@ use wasm::{HASHER, PAGES};
 
 #[allow(clippy::disallowed_methods)]
 fn main() -> Result<()> {
-    // What cuts the WASM warns in this way.
+    // The splitter reports its warnings by tracing.
     tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
         .with_writer(std::io::stderr)
@@ -28,7 +28,7 @@ fn main() -> Result<()> {
     }
 }
 
-/// The folders that a build reads and writes.
+/// Folders that a build reads and writes.
 struct Workspace {
     root: PathBuf,
     target: PathBuf,
@@ -42,7 +42,7 @@ impl Workspace {
         Ok(Self { root, target })
     }
 
-    /// Where the server looks for its site when it is compiled.
+    /// Folder of the site that the server embeds when it is compiled.
     fn site(&self) -> PathBuf {
         self.root.join("target/site")
     }
@@ -73,7 +73,7 @@ fn build_site() -> Result<()> {
     Ok(())
 }
 
-/// What the site was made of: when it is the same as last time, there is nothing to do.
+/// Hash of all inputs of the site: if it matches the last build, the build is skipped.
 fn stamp(workspace: &Workspace, compiled: [&Path; 2], optimiser: Option<&Path>) -> Result<String> {
     let mut hasher = Sha256::new();
     let mut inputs: Vec<_> = compiled.map(Path::to_owned).into();

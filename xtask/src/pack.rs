@@ -1,4 +1,4 @@
-//! Names by content, compressed copies, and the manifest by which the server finds them.
+//! Packs the site: names with content hashes, compressed copies, and the manifest for the server.
 
 use crate::Workspace;
 use crate::split::LOADER;
@@ -13,16 +13,16 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Characters of a content hash in a name: 40 bits, against a handful of files.
+/// Characters of a content hash in a name: 40 bits suffice for a handful of files.
 const HASH_CHARACTERS: usize = 10;
 const BROTLI_QUALITY_MAX: u32 = 11;
 const BROTLI_WINDOW_BITS: u32 = 22;
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// What the worker does, but for the addresses of its parts.
+/// Source of the worker, without the addresses of its parts.
 pub const WORKER: &str = "crates/hasher/worker.js";
 
-/// Writes the whole site aside, then puts it in the place of the old one.
+/// Writes the whole site to a temporary folder, then replaces the old one.
 pub fn pack(workspace: &Workspace, pages: &Path, parts: &BTreeMap<String, Vec<String>>, hasher: &Path) -> Result<()> {
     let site = workspace.site();
     let aside = site.with_extension("new");
@@ -54,8 +54,8 @@ pub fn pack(workspace: &Workspace, pages: &Path, parts: &BTreeMap<String, Vec<St
     fs::rename(&aside, &site).with_context(|| format!("putting {} in place", site.display()))
 }
 
-/// Puts all files of the pages' code into a folder that is named by their content, as they import each other by name. Gives its
-/// address.
+/// Copies the pages' code into a folder that is named by its content, since the files import each other by name;
+/// returns its address.
 fn put_pages(site: &Path, bound: &Path) -> Result<String> {
     let mut files = Vec::new();
     let mut hash = Sha256::new();
@@ -73,7 +73,7 @@ fn put_pages(site: &Path, bound: &Path) -> Result<String> {
     Ok(format!("/{folder}"))
 }
 
-/// Puts the JavaScript and the WASM of an artifact, and gives their addresses.
+/// Copies the JavaScript and the WASM of an artifact; returns their addresses.
 fn put_bound(site: &Path, bound: &Path, artifact: Artifact) -> Result<(String, String)> {
     let name = artifact.name;
     let script = put_by_content(site, &read(&bound.join(format!("{name}.js")))?, name, "js")?;
@@ -81,7 +81,7 @@ fn put_bound(site: &Path, bound: &Path, artifact: Artifact) -> Result<(String, S
     Ok((script, wasm))
 }
 
-/// Puts the worker's script and what it loads, and gives the script's address.
+/// Copies the worker's script and the files that it loads; returns the script's address.
 fn put_worker(workspace: &Workspace, site: &Path, bound: &Path) -> Result<String> {
     let (script, wasm) = put_bound(site, bound, HASHER)?;
     let mut worker = format!("import start, {{ digest }} from '{script}';\nconst WASM = '{wasm}';\n").into_bytes();
@@ -93,7 +93,7 @@ fn read(file: &Path) -> Result<Vec<u8>> {
     fs::read(file).with_context(|| format!("reading {}", file.display()))
 }
 
-/// Puts bytes under a name that changes with them, and gives their address.
+/// Writes bytes under a name with their hash; returns the address.
 fn put_by_content(site: &Path, bytes: &[u8], name: &str, extension: &str) -> Result<String> {
     let hash = hex::encode(Sha256::digest(bytes));
     let name = format!("pkg/{name}.{}.{extension}", &hash[..HASH_CHARACTERS]);
@@ -101,7 +101,7 @@ fn put_by_content(site: &Path, bytes: &[u8], name: &str, extension: &str) -> Res
     Ok(format!("/{name}"))
 }
 
-/// Puts a file, and its compressed copies where they are smaller.
+/// Writes a file, and its compressed copies where they are smaller.
 fn put(site: &Path, name: &Path, bytes: &[u8]) -> Result<()> {
     let path = site.join(name);
     fs::create_dir_all(path.parent().unwrap_or(site))?;
@@ -124,7 +124,7 @@ fn put(site: &Path, name: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Every file below a folder, in the order of their names. A folder that is not there has none.
+/// All files below a folder, sorted by name. A missing folder has none.
 pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     if !folder.exists() {

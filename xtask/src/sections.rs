@@ -1,14 +1,14 @@
-//! The sections of a WASM file, as far as the site needs to know them.
+//! Removes sections of a WASM file.
 //!
-//! A file is a head of eight bytes, then sections: an identifier, a length in LEB128, and as many bytes.
+//! A file has a head of eight bytes, then sections: an identifier, a length in LEB128, and the content.
 
 use anyhow::{Context, Result};
 
 const HEAD_BYTES: usize = 8;
 const CUSTOM: u8 = 0;
 
-/// Leaves out the custom sections: names, producers, features. No browser needs them, and binaryen warns of names that it does
-/// not know.
+/// Removes the custom sections: names, producers, features. Browsers do not need them, and binaryen warns of unknown
+/// ones.
 pub fn without_custom(wasm: &[u8]) -> Result<Vec<u8>> {
     const CUT: &str = "the WASM ends amid a section";
     let mut kept = wasm.get(..HEAD_BYTES).context(CUT)?.to_vec();
@@ -24,7 +24,7 @@ pub fn without_custom(wasm: &[u8]) -> Result<Vec<u8>> {
     Ok(kept)
 }
 
-/// A number in LEB128, and of how many bytes it is.
+/// Decodes a number in LEB128; returns it and its length in bytes.
 fn unsigned(bytes: &[u8]) -> Option<(usize, usize)> {
     let last = bytes.iter().take(5).position(|byte| byte & 0x80 == 0)?;
     let number = bytes[..=last].iter().rev().fold(0, |number, byte| number << 7 | usize::from(byte & 0x7f));

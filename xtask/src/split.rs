@@ -1,7 +1,7 @@
-//! Cuts the WASM of the pages into what all of them share, and the part of each page, which is loaded with it.
+//! Cuts the WASM of the pages into shared code and parts, each of which is loaded with its pages.
 //!
-//! Functions that say `wasm_split` are where it is cut. What only one part needs is in that part; what several need, and
-//! the rest does not, is in pieces of its own.
+//! Functions with `wasm_split` mark the cuts. Code that one part needs is in that part; code that several parts need,
+//! and the shared code does not, is in pieces of its own.
 
 use crate::Workspace;
 
@@ -11,15 +11,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use wasm_split_cli_support::Options;
 
-/// What loads the parts: wasm-bindgen's JavaScript imports it, and it imports wasm-bindgen's.
+/// Loader of the parts: wasm-bindgen's JavaScript imports it, and it imports that JavaScript.
 pub const LOADER: &str = "parts.js";
 
 pub struct Split {
-    /// What is always loaded; wasm-bindgen has not seen it yet.
+    /// Shared WASM that is always loaded, before wasm-bindgen has processed it.
     pub shared: PathBuf,
-    /// The folder of the pieces.
+    /// Folder of the pieces.
     pub folder: PathBuf,
-    /// The file names of the pieces that each part needs.
+    /// File names of the pieces that each part needs.
     pub parts: BTreeMap<String, Vec<String>>,
 }
 
@@ -35,7 +35,7 @@ pub fn split(workspace: &Workspace, compiled: &Path) -> Result<Split> {
     let mut options = Options::new(&input);
     options.output_dir = &folder;
     options.main_out_path = &shared;
-    // Its own loader is put there too, and left: ours (`bundles.rs`) loads several pieces at once.
+    // The splitter writes its own loader there, which is not used: that of `bundles.rs` loads several pieces at once.
     options.link_name = &link;
     let split = wasm_split_cli_support::transform(options).map_err(|error| anyhow!("{error:?}"))?;
     let file = |stem: String| format!("{stem}.wasm");

@@ -1,5 +1,4 @@
-//! From the source to the WASM and JavaScript that browsers load: those of the pages, and those of the worker that takes
-//! digests.
+//! Compiles the WASM and JavaScript of the pages, and of the worker that hashes files.
 
 use crate::{Workspace, pack, sections};
 use anyhow::{Context, Result, bail};
@@ -11,18 +10,18 @@ use wasm_bindgen_cli_support::Bindgen;
 const TARGET: &str = "wasm32-unknown-unknown";
 const PROFILE: &str = "wasm-release";
 
-/// What is compiled to WASM.
+/// A package that is compiled to WASM.
 #[derive(Clone, Copy)]
 pub struct Artifact {
     pub package: &'static str,
     features: &'static [&'static str],
-    /// The name of the JavaScript and, with `_bg` behind it, of the WASM.
+    /// Name of the JavaScript file and, with the suffix `_bg`, of the WASM file.
     pub name: &'static str,
-    /// What binaryen is asked for: a level of speed, and one of smallness.
+    /// Options of binaryen: a level of speed, and one of size.
     optimisation: [&'static str; 2],
-    /// What is asked of the browser beyond what every build asks for.
+    /// Whether the browser has to support SIMD.
     simd: bool,
-    /// Whether it is cut into parts: the linker then leaves what that needs.
+    /// Whether the WASM is cut into parts; the linker then keeps the relocations.
     is_cut: bool,
 }
 
@@ -34,7 +33,7 @@ pub const PAGES: Artifact = Artifact {
     simd: false,
     is_cut: true,
 };
-/// Fast before small: it does nothing but calculate. Where a browser has no SIMD the worker says that it cannot be.
+/// Optimised for speed, since it only calculates. In a browser without SIMD the worker reports that it cannot run.
 pub const HASHER: Artifact =
     Artifact { package: "hasher", features: &[], name: "hasher", optimisation: ["3", "0"], simd: true, is_cut: false };
 
@@ -45,7 +44,7 @@ const OPTIMISER: &str = "xtask/optimise.mjs";
 pub fn compile(workspace: &Workspace, artifact: Artifact) -> Result<PathBuf> {
     let Artifact { package, features, .. } = artifact;
     eprintln!("site: compiling {package} to WebAssembly");
-    // Where folders are left out, cargo takes crates of other flags for the same, and would compile them anew each time.
+    // A folder of its own: with the same one, cargo would compile crates again whenever the flags differ.
     let target = if artifact.simd { workspace.target.join("site-simd") } else { workspace.target.clone() };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
@@ -65,18 +64,18 @@ pub fn compile(workspace: &Workspace, artifact: Artifact) -> Result<PathBuf> {
     Ok(target.join(TARGET).join(PROFILE).join(format!("{package}.wasm")))
 }
 
-/// What is asked of the compiler beyond what every build is, as a setting of cargo. Panics say where they are, and the folders of
-/// this machine are nobody's business.
+/// Compiler flags of an artifact, as a setting of cargo. Panics keep their positions, without the folders of this
+/// machine.
 fn flags(artifact: Artifact) -> Result<String> {
     let mut flags: Vec<_> =
         crate_folders()?.iter().map(|folder| format!("--remap-path-prefix={}=", folder.display())).collect();
-    // Cargo adds flags of the build to those of its configuration, and takes flags of a target instead of them.
+    // Cargo adds flags of the build to those of its configuration, but replaces them by flags of a target.
     let key = if artifact.simd { format!("target.{TARGET}.rustflags") } else { "build.rustflags".to_owned() };
     flags.extend(artifact.simd.then(|| SIMD.to_owned()));
     Ok(format!("{key}={}", serde_json::to_string(&flags)?))
 }
 
-/// Where cargo keeps the sources of other crates: a folder for each registry.
+/// Folders in which cargo keeps the sources of other crates, one for each registry.
 fn crate_folders() -> Result<Vec<PathBuf>> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
@@ -88,7 +87,7 @@ fn crate_folders() -> Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-/// Makes the JavaScript that loads the WASM, and gives the folder of both.
+/// Makes the JavaScript that loads the WASM; returns the folder of both.
 pub fn bind(workspace: &Workspace, artifact: Artifact, compiled: &Path) -> Result<PathBuf> {
     eprintln!("site: binding {} to JavaScript", artifact.package);
     let folder = workspace.target.join("site-bound").join(artifact.package);
@@ -99,20 +98,20 @@ pub fn bind(workspace: &Workspace, artifact: Artifact, compiled: &Path) -> Resul
         .input_path(compiled)
         .web(true)?
         .typescript(false)
-        // The parts of the pages find what they share by the names that the linker gave.
+        // The parts of the pages find the shared code by the names from the linker.
         .keep_lld_exports(artifact.is_cut)
         .out_name(artifact.name)
         .generate(&folder)?;
     Ok(folder)
 }
 
-/// The program around npm's binaryen, where that is installed.
+/// The wrapper script of npm's binaryen, if it is installed.
 pub fn find_optimiser(workspace: &Workspace) -> Option<PathBuf> {
     let is_installed = workspace.root.join("xtask/node_modules/binaryen").exists();
     is_installed.then(|| workspace.root.join(OPTIMISER))
 }
 
-/// Makes the WASM smaller: what only people read is left out, and binaryen does the rest, where that can be done.
+/// Shrinks the WASM: removes custom sections, and runs binaryen if it is installed.
 pub fn optimise(folder: &Path, artifact: Artifact, optimiser: Option<&Path>) -> Result<()> {
     let is_wasm = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "wasm");
     let files: Vec<_> = pack::files_below(folder)?.into_iter().filter(is_wasm).collect();
