@@ -1,5 +1,6 @@
-//! A client that costs little, for it shares the machine with what it measures: one thread for all connections, kept
-//! alive; bodies made beforehand and handed to the kernel as they lie; the status of every answer checked.
+//! HTTP client with little overhead, since it shares the machine with the measured server: one thread for all
+//! connections, which are kept alive; bodies made beforehand and written without copies; the status of every answer
+//! checked.
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
@@ -7,14 +8,14 @@ use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// What one write hands to the kernel at most; longer bodies repeat it.
+/// Bytes of the block; longer bodies repeat it.
 const BLOCK_BYTES: usize = 1024 * 1024;
-/// A server that says nothing for so long has failed.
+/// Silence after which a server counts as failed.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
-/// After so many failures a load is given up.
+/// Failures after which a load is given up.
 const FAILURES_MAX: usize = 100;
 
-/// A request: a head, `body_bytes` of the block (over and over), a tail.
+/// A request: a head, `body_bytes` of the block (repeated), a tail.
 #[derive(Default)]
 pub struct Request {
     pub head: Vec<u8>,
@@ -24,7 +25,7 @@ pub struct Request {
 
 #[derive(Default)]
 pub struct Report {
-    /// When each file that was accepted was begun, and how long its answer took.
+    /// For each accepted file, the start of its request and the time to its answer.
     pub accepted: Vec<(Instant, Duration)>,
     pub failures: usize,
     pub first_failure: Option<String>,
@@ -38,12 +39,12 @@ impl Report {
     }
 }
 
-/// Not zeros, which a file system may not store.
+/// Bytes that vary: a file system may not store zeros.
 pub fn block() -> Vec<u8> {
     (0..BLOCK_BYTES as u32 / 4).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
 }
 
-/// Sends what `next` writes into a request until it says that there is no more, `in_flight` at once.
+/// Sends the requests that `next` writes, until it returns false, with `in_flight` at a time.
 pub fn send(address: SocketAddr, in_flight: usize, block: &[u8], next: impl FnMut(&mut Request) -> bool) -> Report {
     let mut report = Report::default();
     let start = Instant::now();
@@ -106,7 +107,7 @@ fn send_all(
 struct Connection {
     stream: TcpStream,
     request: Request,
-    /// Of head, body and tail together.
+    /// Bytes sent of head, body and tail together.
     sent: usize,
     answer: Vec<u8>,
     busy: bool,
@@ -130,7 +131,7 @@ impl Connection {
         })
     }
 
-    /// Takes the next request and begins to send it. False when there is none.
+    /// Begins to send the next request. False when none is left.
     fn begin(&mut self, block: &[u8], next: &mut impl FnMut(&mut Request) -> bool) -> bool {
         self.sent = 0;
         self.answer.clear();
@@ -138,13 +139,14 @@ impl Connection {
         self.busy = next(&mut self.request);
         if self.busy {
             self.begun_at = Instant::now();
-            // What goes wrong here is seen again when the connection is ready.
+            // An error shows again when the connection is ready.
             let _ = self.write(block);
         }
         self.busy
     }
 
-    /// Goes on with what the connection is ready for. `Some` when the file was accepted: does the connection stay?
+    /// Reads or writes as far as the connection is ready. `Some` when the file was accepted, with whether the
+    /// connection stays open.
     fn progress(&mut self, block: &[u8], readable: bool) -> Result<Option<bool>, String> {
         let written = self.write(block);
         if readable {
@@ -209,14 +211,14 @@ impl Connection {
     }
 }
 
-/// A whole answer.
+/// A complete answer.
 pub struct Answer {
     pub status: u16,
     keeps_alive: bool,
     pub body: Vec<u8>,
 }
 
-/// Reads an answer; `None` while it is not whole.
+/// Parses an answer; `None` while it is incomplete.
 pub fn parse(bytes: &[u8]) -> Result<Option<Answer>, String> {
     let Some(head_end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
     let (head, body) = (&bytes[..head_end], &bytes[head_end + 4..]);
@@ -235,14 +237,14 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Answer>, String> {
     let is_whole = match field("content-length") {
         Some(length) => length.parse().is_ok_and(|length: usize| body.len() >= length),
         None if status == 204 => true,
-        // In pieces, which nobody here has to join: the last is empty.
+        // Chunked; the chunks need not be joined here. The last one is empty.
         None => body.ends_with(b"0\r\n\r\n"),
     };
     let keeps_alive = field("connection").is_none_or(|value| !value.eq_ignore_ascii_case("close"));
     Ok(is_whole.then(|| Answer { status, keeps_alive, body: body.to_vec() }))
 }
 
-/// One small request on a connection of its own.
+/// Sends one small request on a new connection.
 pub fn ask(address: SocketAddr, request: &str) -> Result<Answer, String> {
     let mut stream = std::net::TcpStream::connect(address).map_err(|error| error.to_string())?;
     stream.set_read_timeout(Some(SILENCE_MAX)).map_err(|error| error.to_string())?;

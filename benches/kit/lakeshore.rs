@@ -1,4 +1,4 @@
-//! Lakeshore as the benches start it and speak to it.
+//! Starts and calls Lakeshore for the benchmarks.
 
 use super::client::{Request, ask};
 use super::free_address;
@@ -11,15 +11,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// What ends a form of one file.
+/// End of a form with one file.
 const TAIL: &[u8] = b"\r\n--b--\r\n";
 
-/// The binary of this build, or the one that `LAKESHORE_BIN` names.
+/// Binary of this build, or the one that `LAKESHORE_BIN` names.
 pub fn binary() -> PathBuf {
     std::env::var_os("LAKESHORE_BIN").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_lakeshore")), PathBuf::from)
 }
 
-/// The command that serves on `address`, with everything below `folder`.
+/// Command that serves on `address`, with all data below `folder`.
 pub fn serve(folder: &Path, address: SocketAddr) -> Command {
     let mut command = Command::new(binary());
     command.args(["serve", "--listen", &address.to_string(), "--data-dir"]).arg(folder.join("data"));
@@ -59,7 +59,7 @@ fn post(address: SocketAddr, path: &str, call: &Value) -> Value {
     serde_json::from_slice(&answer.body).unwrap()
 }
 
-/// The request that uploads one file.
+/// Request that uploads one file.
 pub fn upload(request: &mut Request, sync_id: u64, name: &str, file_bytes: usize) {
     let part = format!(
         "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
@@ -76,7 +76,7 @@ pub fn upload(request: &mut Request, sync_id: u64, name: &str, file_bytes: usize
     request.tail = TAIL;
 }
 
-/// The request that creates a resumable upload and brings all of it.
+/// Request that creates a resumable upload with all of its bytes.
 pub fn upload_by_tus(request: &mut Request, sync_id: u64, name: &str, file_bytes: usize) {
     let (name, sync_id) = (BASE64_STANDARD.encode(name), BASE64_STANDARD.encode(sync_id.to_string()));
     write!(
@@ -90,7 +90,7 @@ pub fn upload_by_tus(request: &mut Request, sync_id: u64, name: &str, file_bytes
     request.tail = &[];
 }
 
-/// A server that is ready, with a key.
+/// A ready server, with a key.
 pub struct Server {
     pub process: Process,
     pub address: SocketAddr,
@@ -98,7 +98,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves below `folder`, which exists.
+    /// Starts a server below `folder`, which exists.
     pub fn start(folder: &Path) -> Self {
         let address = free_address();
         let mut process = Process::spawn(&mut serve(folder, address), &folder.join("log"));
@@ -118,7 +118,7 @@ impl Server {
         end_sync(self.address, &self.key, sync_id, false);
     }
 
-    /// Without a look at whether the dataset shrinks.
+    /// Ends a sync without the shrink guard.
     pub fn end_sync_confirmed(&self, sync_id: u64) {
         end_sync(self.address, &self.key, sync_id, true);
     }

@@ -1,6 +1,6 @@
-//! What the benches that drive a real server share: a client that costs little, and processes with what they use.
+//! Shared code of the benchmarks that drive a real server: a client, processes and their resource use.
 
-// Each bench takes what it needs of this.
+// Each benchmark uses some of this.
 #![allow(dead_code)]
 
 pub mod client;
@@ -10,7 +10,7 @@ pub mod process;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
-/// A number from the environment, or what holds when it is silent.
+/// Number from the environment, or `otherwise` if the variable is not set.
 pub fn number(name: &str, otherwise: u64) -> u64 {
     match std::env::var(name) {
         Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is a whole number, not {text:?}")),
@@ -18,13 +18,13 @@ pub fn number(name: &str, otherwise: u64) -> u64 {
     }
 }
 
-/// Whether a name is among those that a variable lists, parted by commas. All are when it is silent.
+/// Whether a variable's list, separated by commas, contains a name. An unset variable contains all.
 pub fn chosen(variable: &str, name: &str) -> bool {
     std::env::var(variable).is_ok_and(|list| list.split(',').any(|one| one.trim() == name))
         || std::env::var(variable).is_err()
 }
 
-/// The folder on disk to measure in.
+/// Folder for measurements on disk.
 pub fn folder_on_disk(bench: &str) -> PathBuf {
     let base = std::env::var_os("BENCH_DIR").map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
     std::path::absolute(base.join(bench)).unwrap()
@@ -40,7 +40,7 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) }
 }
 
-/// The value that so many of a hundred do not exceed. `values` are sorted.
+/// Percentile of sorted `values`.
 pub fn percentile<T: Copy>(values: &[T], percent: usize) -> T {
     values[((values.len() - 1) * percent).div_ceil(100)]
 }

@@ -1,14 +1,14 @@
-//! A server's process: its start, its end, and what it uses with its children, by `/proc`.
+//! Process of a server: start, end, and the resource use of it and its children, from `/proc`.
 
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// `USER_HZ`: what the times of `/proc` count in, on every architecture that Linux still serves but one.
+/// `USER_HZ`, the unit of times in `/proc`: 100 on all architectures of Linux but one.
 const TICKS_PER_SECOND: f64 = 100.0;
 const MIB: f64 = 1024.0 * 1024.0;
-/// How long a process may take to end when it is asked to.
+/// Time within which a process has to end.
 const END_MAX: Duration = Duration::from_secs(10);
 
 pub struct Process {
@@ -17,7 +17,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a process, with what it says going to the file `log`.
+    /// Starts a process, with its output in the file `log`.
     pub fn spawn(command: &mut Command, log: &Path) -> Self {
         let log = File::create(log).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
@@ -29,28 +29,28 @@ impl Process {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// The processor time used so far, in seconds.
+    /// Processor time used so far, in seconds.
     pub fn cpu_seconds(&self) -> f64 {
         let ticks = |id: &u32| -> f64 {
             let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-            // Behind the name of the program, which may hold anything: user time and system time.
+            // Fields after the program's name, which may contain any character: user time and system time.
             let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
             fields.filter_map(|field| field.parse::<f64>().ok()).sum()
         };
         self.family().iter().map(ticks).sum::<f64>() / TICKS_PER_SECOND
     }
 
-    /// The memory in use now.
+    /// Memory in use now.
     pub fn resident_mib(&self) -> f64 {
         self.memory_mib("VmRSS:")
     }
 
-    /// The most memory that was in use since the start, or since the last [`Self::reset_peak`].
+    /// Peak of memory since the start, or since the last [`Self::reset_peak`].
     pub fn peak_mib(&self) -> f64 {
         self.memory_mib("VmHWM:")
     }
 
-    /// Lets the peak begin anew (proc(5), `clear_refs`).
+    /// Resets the peak (proc(5), `clear_refs`).
     pub fn reset_peak(&self) {
         for id in self.family() {
             let _ = fs::write(format!("/proc/{id}/clear_refs"), "5");
@@ -66,7 +66,7 @@ impl Process {
         self.family().iter().map(kib).sum::<f64>() * 1024.0 / MIB
     }
 
-    /// The process, its children, their children, and so on.
+    /// The process and all its descendants.
     fn family(&self) -> Vec<u32> {
         let mut family = vec![self.child.id()];
         let mut next = 0;

@@ -1,9 +1,9 @@
-//! What open dashboards cost the uploads: small files sent with many event streams open and without any, in turn, by one
-//! server. The ratio counts: of the uploads a second, and of the server's processor time for each upload. The listeners read
-//! all they are sent, by one thread that shares the machine with the rest.
+//! Cost of open dashboards for uploads: one server takes small files with many event streams open and without any, in
+//! turn. Results are ratios: of the uploads per second, and of the server's processor time per upload. The listeners
+//! read all events, by one thread that shares the machine.
 //!
-//! `BENCH_LISTENERS` says how many listen (200, where it is silent), `BENCH_FILES` how many files a turn sends (10,000),
-//! `BENCH_ROUNDS` how often (7); `BENCH_DIR` and `LAKESHORE_BIN` as for the uploads.
+//! `BENCH_LISTENERS` sets the number of listeners (default: 200), `BENCH_FILES` the files per turn (10,000),
+//! `BENCH_ROUNDS` the rounds (7); `BENCH_DIR` and `LAKESHORE_BIN` are those of the uploads.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout)]
 
@@ -24,10 +24,10 @@ use std::time::Duration;
 
 const FILE_BYTES: usize = 16 * 1024;
 const IN_FLIGHT: usize = 32;
-/// How long the listeners wait before they look whether they are to end.
+/// Interval at which the listeners check for the end.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What one turn came to.
+/// Results of a turn.
 #[derive(Default)]
 struct Turns {
     per_second: Vec<f64>,
@@ -45,13 +45,13 @@ fn main() {
     let block = client::block();
     let (mut without, mut with) = (Turns::default(), Turns::default());
     let (mut heard, mut turn) = (0, 0);
-    // The first is for warming up.
+    // Warm-up.
     take(&server, files, &block, 0, &mut Turns::default());
     for round in 0..rounds {
         println!("round {} of {rounds}", round + 1);
         for half in 0..2 {
             turn += 1;
-            // Which goes first changes, for what one leaves to the other.
+            // The order changes, since each half leaves work behind for the next.
             if (round + half) % 2 == 0 {
                 take(&server, files, &block, turn, &mut without);
             } else {
@@ -93,7 +93,7 @@ fn take(server: &Server, files: usize, block: &[u8], turn: u64, turns: &mut Turn
     server.end_sync(sync_id);
 }
 
-/// Listeners that are all open.
+/// Open event streams.
 struct Crowd {
     reader: JoinHandle<()>,
     stop: Arc<AtomicBool>,
@@ -140,7 +140,7 @@ impl Crowd {
         Self { reader, stop, heard_bytes }
     }
 
-    /// Gives the bytes that all have heard together.
+    /// Closes the streams; returns the bytes that they have received together.
     fn close(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
         self.reader.join().unwrap();

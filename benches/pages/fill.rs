@@ -1,11 +1,12 @@
-//! Fills a database with a history such as years leave behind, by plain SQL: it would take hours by way of the server.
+//! Fills a database with a history of several years by plain SQL, since the server would take hours.
 //!
-//! All that knows the tables is in this file. When `crates/metadata/migrations/` changes them, this follows: what the engine derives
-//! from rows (the counters of a sync, the datasets) is derived here by a statement of its own, at the end.
+//! All knowledge of the tables is in this file, which has to follow `crates/metadata/migrations/`. Values that the
+//! engine derives from rows (the counters of a sync, the datasets) are derived at the end, by a statement each.
 //!
-//! What it makes: some 400 datasets, two to four folders deep; a few of them get half of the syncs. A sync has 1 to 400 files,
-//! 100 on average; a quarter are full ones; one in a hundred has failed. A day's full syncs of a dataset write the same names
-//! below `dt=…`. Two uploads of a hundred have failed. The last sync is open, with uploads in flight.
+//! The history has some 400 datasets, two to four folders deep; a few of them get half of the syncs. A sync has 1 to
+//! 400 files, 100 on average; a quarter are full ones; one in a hundred has failed. A day's full syncs of a dataset
+//! write the same names below `dt=…`. Of a hundred uploads two have failed. The last sync is open, with uploads in
+//! flight.
 
 use futures_util::TryStreamExt;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
@@ -13,14 +14,14 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, FromRow, SqliteConnection}
 use std::path::Path;
 use tokio::sync::Mutex;
 
-/// How many files ten syncs in a row have: a thousand together.
+/// Files of ten consecutive syncs, a thousand in all.
 const FILES_OF_SYNCS: [u64; 10] = [1, 2, 7, 20, 40, 60, 100, 120, 250, 400];
 const FILES_OF_TEN_SYNCS: u64 = 1000;
 
-/// The files of ten syncs: which of the ten, and the number within it.
+/// Files of ten syncs: the index of the sync, and the number within it.
 const CYCLE: &str = "CREATE TEMP TABLE cycle (position INTEGER PRIMARY KEY, sync INTEGER, ordinal INTEGER)";
 
-/// Dataset `d` of 400, by way of the sync `i`. The last of them begins now.
+/// Syncs `i`, each in dataset `d` of 400. The last one begins now.
 const SYNCS: &str = "
     WITH RECURSIVE
         now (began) AS (SELECT unixepoch() * 1000 - ?1 * 600000),
@@ -39,7 +40,7 @@ const SYNCS: &str = "
         'key ' || (i % 9), began + i * 600000 + 40000, iif(i % 101 = 57, 'aborted by key 3', '')
     FROM placed, now";
 
-/// Where a sync's files go, and the folders above.
+/// Folders of the syncs' files, and those above them.
 const FOLDERS: [&str; 2] = [
     "INSERT INTO folders (path)
      WITH RECURSIVE up (path) AS (
@@ -78,7 +79,7 @@ const UPLOADS: &str = "
         JOIN folders ON folders.path = syncs.path || '/dt=' || date('2024-01-01', '+' || (sync_id / 400) || ' days')
     ORDER BY i";
 
-/// The last sync is open, and its last files are in flight.
+/// The last sync is open, with its last files in flight.
 const IN_FLIGHT: [&str; 2] = [
     "UPDATE syncs SET status = 'Syncing', phase = 'Open', end_time = 0, sync_type = 'IncrementalSync', message = ''
      WHERE sync_id = (SELECT max(sync_id) FROM syncs)",
@@ -96,7 +97,7 @@ const TRASH: [&str; 2] = [
      FROM uploads WHERE history_id % 100 = 0 AND status = 'Finished' ORDER BY history_id",
 ];
 
-/// What the engine keeps up to date as rows come.
+/// Tables that the engine keeps up to date as rows arrive.
 const DERIVED: [&str; 5] = [
     "UPDATE syncs SET total_files = counted.total, num_failed = counted.failed, num_in_flight = counted.in_flight,
          size_bytes = counted.bytes
@@ -129,7 +130,7 @@ async fn execute(connection: &mut SqliteConnection, sql: impl Into<String>) {
     sqlx::raw_sql(AssertSqlSafe(sql.into())).execute(connection).await.unwrap();
 }
 
-/// Fills the database, whose tables are there and empty, with about so many rows of history.
+/// Fills a database with empty tables with about `rows` rows of history.
 pub async fn fill(file: &Path, rows: u64) {
     let rows = rows.div_ceil(FILES_OF_TEN_SYNCS) * FILES_OF_TEN_SYNCS;
     let connection = &mut open(file).await;
@@ -153,24 +154,24 @@ pub async fn fill(file: &Path, rows: u64) {
     for sql in IN_FLIGHT.into_iter().chain(TRASH).chain(DERIVED) {
         execute(connection, sql).await;
     }
-    // SQLite would choose as the server's own databases do: without statistics.
+    // Without statistics, as in the server's own databases.
     execute(connection, "COMMIT; PRAGMA wal_checkpoint(TRUNCATE)").await;
 }
 
-/// What the filters look for.
+/// Values for the filters.
 pub struct Examples {
-    /// With many files.
+    /// A sync with many files.
     pub sync_id: u64,
     pub dataset: String,
-    /// The folder above it.
+    /// Folder above the file.
     pub folder: String,
     /// A file that several syncs have written.
     pub file: String,
-    /// In the name of one file.
+    /// A text in the name of one file.
     pub rare_text: String,
 }
 
-/// Counts what a list has to give.
+/// Counts the rows that a list should return.
 pub struct Counter {
     connection: Mutex<SqliteConnection>,
 }
@@ -184,20 +185,20 @@ impl Counter {
         self.connection.into_inner().close().await.unwrap();
     }
 
-    /// Rows of a table that a condition holds for.
+    /// Number of rows of a table that match a condition.
     pub async fn count(&self, table: &str, condition: &str) -> u64 {
         let (count,): (i64,) = self.row(format!("SELECT count(*) FROM {table} WHERE {condition}")).await;
         count.cast_unsigned()
     }
 
-    /// The highest number in a column of the rows that a condition holds for.
+    /// Highest number in a column of the rows that match a condition.
     pub async fn highest(&self, column: &str, table: &str, condition: &str) -> u64 {
         let (highest,): (i64,) = self.row(format!("SELECT max({column}) FROM {table} WHERE {condition}")).await;
         highest.cast_unsigned()
     }
 
     pub async fn examples(&self) -> Examples {
-        // The largest sync of ten, in the middle, and a full one before it with the names that its like share.
+        // The largest of ten syncs, from the middle, and a full one before it, whose names others share.
         let sync_id = (self.count("syncs", "1").await / 20 * 10).max(10);
         let sql = format!(
             "SELECT path, file_name FROM syncs JOIN uploads USING (sync_id) WHERE sync_id = {sync_id} ORDER BY history_id LIMIT 1"
@@ -208,13 +209,13 @@ impl Counter {
         Examples { sync_id, dataset, folder, file, rare_text }
     }
 
-    /// The first row of a query, as a tuple.
+    /// First row of a query, as a tuple.
     pub async fn row<T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin>(&self, sql: impl Into<String>) -> T {
         let mut connection = self.connection.lock().await;
         sqlx::query_as(AssertSqlSafe(sql.into())).fetch_one(&mut *connection).await.unwrap()
     }
 
-    /// The first column of all rows, one after the other.
+    /// Calls `look` with the first column of each row.
     pub async fn each(&self, sql: &'static str, mut look: impl FnMut(String)) {
         let mut connection = self.connection.lock().await;
         let mut rows = sqlx::query_scalar(sql).fetch(&mut *connection);

@@ -1,4 +1,5 @@
-//! What is more than one list: the overview, the list of datasets and a dataset's page, as the service gives them.
+//! Pages that need more than one list: the overview, the list of datasets and a dataset's page, as the service returns
+//! them.
 
 use crate::{print_row, summary};
 use lakeshore::model::access::network::Network;
@@ -15,7 +16,7 @@ use lakeshore_system::clock::{SystemClock, SystemRandomness};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Each is asked for so often.
+/// Calls of each page.
 const ASKS: usize = 300;
 
 pub async fn measure(state: &SqliteState) {

@@ -1,4 +1,4 @@
-//! The lists that are measured: each as the port is asked for it, and how many rows it has.
+//! The measured lists: the query of the port, and the number of its rows.
 
 use crate::fill::{Counter, Examples};
 use crate::{print_row, summary};
@@ -22,7 +22,7 @@ enum Query {
 }
 
 impl List {
-    /// How many rows the page has.
+    /// Asks for a page; returns the number of its rows.
     pub async fn ask(&self, state: &dyn State, page: Page) -> usize {
         match &self.query {
             Query::Uploads(query) => state.uploads(&UploadQuery { page, ..query.clone() }).await.unwrap().len(),
@@ -57,7 +57,7 @@ pub async fn all(counter: &Counter) -> Vec<List> {
     lists
 }
 
-/// Name, query, and what the same rows are in SQL.
+/// Name, query, and the same condition in SQL.
 fn uploads(examples: &Examples) -> Vec<(&'static str, UploadQuery, String)> {
     let of_sync = UploadQuery { sync_id: Some(SyncId(examples.sync_id)), ..UPLOADS };
     let in_sync = format!("sync_id = {}", examples.sync_id);
@@ -151,12 +151,12 @@ fn lake_path(text: &str) -> LakePath {
     LakePath::parse(text).unwrap()
 }
 
-/// The place itself and what is below it.
+/// Condition for a path and all paths below it.
 fn below(column: &str, place: &str) -> String {
     format!("({column} = '{place}' OR ({column} >= '{place}/' AND {column} < '{place}0'))")
 }
 
-/// What the pages ask for beside lists.
+/// Queries of the pages that are no lists.
 pub async fn others(state: &dyn State) {
     let rows = state.syncs(&SyncQuery { page: Page { order: Order::Desc, ..Page::FIRST }, ..SYNCS }).await.unwrap();
     let (mut one, mut open, mut datasets) = (Vec::new(), Vec::new(), Vec::new());

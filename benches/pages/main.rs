@@ -1,7 +1,8 @@
-//! Every list over many rows, by SQLite as the server asks it: the first page, the middle and the last, in both orders.
+//! Lists over many rows of SQLite, as the server reads them: the first page, the middle and the last, in both orders.
 //!
-//! The ratio to the first page counts: it tells whether a page costs the same wherever it starts. A hundred rows of the
-//! history belong to one sync on average. `BENCH_ROWS` says how many rows there are (a million, where it is silent; the
+//! Results are ratios to the first page: they show whether a page costs the same wherever it starts. A sync has a
+//! hundred rows of the history on average. `BENCH_ROWS` sets the number of rows (default: a million; the goal is about
+//! ten million). `BENCH_DATABASE` names a file in which the database is kept and reused.
 //! goal is about ten million). `BENCH_DATABASE` names a file to keep what was filled, and to use it again.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout)]
@@ -9,7 +10,7 @@
 #[path = "../kit/mod.rs"]
 mod kit;
 
-// Each bench takes what it needs of this.
+// Each benchmark uses some of this.
 #[allow(dead_code)]
 mod fill;
 mod glances;
@@ -23,7 +24,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 const PAGE_ROWS: u64 = 50;
-/// A page is asked for so often, or for so long, whichever ends first.
+/// Limit of the calls of each page; a time limit may end them earlier.
 const ASKS: usize = 300;
 const ASKING: Duration = Duration::from_secs(3);
 
@@ -83,7 +84,7 @@ async fn measure(state: &dyn State, list: &List, order: Order) {
     print_row(&row);
 }
 
-/// The median and the 99th of a hundred, in microseconds.
+/// Median and 99th percentile, in microseconds.
 fn summary(mut times: Vec<Duration>) -> (u128, u128) {
     times.sort_unstable();
     (kit::percentile(&times, 50).as_micros(), kit::percentile(&times, 99).as_micros())

@@ -1,11 +1,10 @@
-//! The hot pieces one by one: the multipart scan, the hash, lake paths, a page of history, the rows of
-//! a landing. For a change to one of them,
-//! before the whole is measured: criterion compares with the run before.
+//! Benchmarks of hot functions one by one: the multipart scan, the hash, lake paths, a page of history, the rows of a
+//! landing. They measure a change to one of them before the whole is measured: criterion compares with the run before.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout)]
 
 #[path = "../pages/fill.rs"]
-// Only the filling is wanted here.
+// Only the filling is used here.
 #[allow(dead_code)]
 mod fill;
 mod rows;
@@ -24,7 +23,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 const BOUNDARY: &str = "------------------------0d1dfe63a1b2c3d4";
-/// As much as a connection has ready at once.
+/// Bytes that a connection usually has ready at once.
 const PIECE_BYTES: usize = 64 * 1024;
 const FILE_BYTES: usize = 4 * 1024 * 1024;
 const HISTORY_ROWS: u64 = 100_000;

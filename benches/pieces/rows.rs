@@ -1,5 +1,5 @@
-//! What the rows of an upload cost: the intent and the rows of a group that lands, by its size, in memory where there is a
-//! file system in memory, so that no disk is measured.
+//! Cost of an upload's rows: the intent and the rows of a group that lands, by its size. It runs in a memory file
+//! system where there is one, so that no disk is measured.
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use lakeshore::Timestamp;
@@ -16,7 +16,7 @@ use lakeshore_metadata::sqlite::SqliteState;
 use std::path::Path;
 use tokio::runtime::{Builder, Runtime};
 
-/// As the server's own thread for landings has.
+/// The same kind of runtime as the server's thread of the landings.
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }

@@ -1,9 +1,9 @@
-//! Publishing a full sync of very many files against one of ten, by the real server: how long its `end` takes, and what
-//! an upload at the same time notices of it. The ratios count: of a confirmed end, which is the exchange alone, and of
-//! one before which the guard counts the files of the dataset and of what is to take its place.
+//! Publish of a full sync with very many files, compared with one of ten, by the real server: the time of its `end`,
+//! and the latency of an upload at the same time. Results are ratios: for a confirmed end, which is the exchange alone,
+//! and for one before which the shrink guard counts the files of the dataset and of the staging.
 //!
-//! `BENCH_FILES` says how many files are many (a hundred thousand, where it is silent), `BENCH_ROUNDS` how often (3);
-//! `BENCH_DIR` and `LAKESHORE_BIN` as for the uploads.
+//! `BENCH_FILES` sets the number of files (default: a hundred thousand), `BENCH_ROUNDS` the rounds (3); `BENCH_DIR` and
+//! `LAKESHORE_BIN` are those of the uploads.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout)]
 
@@ -17,16 +17,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const FEW_FILES: usize = 10;
-/// Few files are published so many times as often: they are sent fast, and a single time tells little.
+/// Publishes of few files for each one of many: they are fast, and a single time varies.
 const FEW_TIMES: u64 = 10;
 const FULL_FILE_BYTES: usize = 1024;
 const OTHER_FILE_BYTES: usize = 16 * 1024;
 const FULL_IN_FLIGHT: usize = 32;
 const OTHER_IN_FLIGHT: usize = 4;
-/// How long the other client is watched before a publish, and behind it: what a publish leaves behind counts too.
+/// Time over which the other client is watched before a publish and after it, since a publish leaves work behind.
 const WATCHED: Duration = Duration::from_secs(2);
 
-/// What was seen of the publishes of one size.
+/// Measurements of the publishes of one size.
 #[derive(Default)]
 struct Seen {
     confirmed_ms: Vec<f64>,
@@ -101,7 +101,7 @@ fn publish_beside(server: &Server, files: usize, block: &[u8], seen: &mut Seen) 
                 !stop.load(Ordering::Relaxed)
             })
         });
-        // The first moments belong to neither.
+        // The first moments are not counted.
         std::thread::sleep(WATCHED / 4);
         let watched_from = Instant::now();
         std::thread::sleep(WATCHED);

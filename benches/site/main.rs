@@ -1,9 +1,9 @@
-//! Every page of the dashboard over a lake of many files, by the real server, as a browser asks for it: how long until the
-//! whole page is there. Nothing else goes on.
+//! Every page of the dashboard over a lake of many files, by the real server, as a browser asks for it: the time until
+//! the whole page has arrived, without other load.
 //!
-//! `BENCH_ROWS` says how many files the history tells of (a million, where it is silent: then there are ten thousand syncs);
-//! each that has landed lies in the lake, empty but for one that is previewed. `BENCH_ASKS` says how often each page is
-//! asked for (300); `BENCH_DIR` and `LAKESHORE_BIN` as for the uploads.
+//! `BENCH_ROWS` sets the number of files of the history (default: a million, with ten thousand syncs); each one that
+//! has landed exists in the lake, empty except for one that is previewed. `BENCH_ASKS` sets the calls of each page
+//! (300); `BENCH_DIR` and `LAKESHORE_BIN` are those of the uploads.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout)]
 
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 const PREVIEWED: &str = "id,name,amount\n1,one,1.5\n2,two,2.5\n3,three,3.5\n";
 const TRASHED_FILES: usize = 400;
-/// Nobody waits longer for a page.
+/// Goal: the 99th percentile of every page.
 const P99_MAX: Duration = Duration::from_millis(30);
 
 #[tokio::main(flavor = "current_thread")]
@@ -33,7 +33,7 @@ async fn main() {
     let folder = kit::folder_on_disk("bench-site");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
-    // It makes the database and its tables.
+    // The server creates the database and its tables.
     drop(Server::start(&folder));
     let database = folder.join("data/lakeshore.db");
     let start = Instant::now();
@@ -50,11 +50,11 @@ async fn main() {
         start.elapsed().as_secs()
     );
     let pages = pages(&counter, &examples).await;
-    // The server has the database alone.
+    // Closed, since the server needs the database for itself.
     counter.close().await;
     let server = Server::start(&folder);
     let start = Instant::now();
-    // The server counts what datasets hold aside, as after any start; that is no part of a page.
+    // After a start, the server counts the datasets in the background, which is no part of a page.
     while uncounted_datasets(&folder).await > 0 {
         std::thread::sleep(Duration::from_secs(1));
     }
@@ -75,8 +75,7 @@ async fn main() {
     }
 }
 
-/// Every file that the history says has landed.
-/// By a copy, as the server has the database.
+/// Number of datasets that the server has not counted yet, read from a copy, since the server has the database.
 async fn uncounted_datasets(folder: &Path) -> u64 {
     let copy = folder.join("copy.db");
     let _ = fs::remove_file(&copy);
@@ -89,6 +88,7 @@ async fn uncounted_datasets(folder: &Path) -> u64 {
     uncounted
 }
 
+/// Makes every file that has landed according to the history.
 async fn make_files(counter: &fill::Counter, lake: &Path) -> usize {
     let mut folders = BTreeSet::new();
     let mut files = 0;
@@ -104,7 +104,7 @@ async fn make_files(counter: &fill::Counter, lake: &Path) -> usize {
     files
 }
 
-/// The dataset that was replaced last: the one whose page is asked for.
+/// Makes the trash of the dataset that was replaced last, whose page is measured.
 async fn make_trash(counter: &fill::Counter, lake: &Path) {
     let sql = "SELECT trash_key, origin FROM trash WHERE kind = 'Dataset' ORDER BY trash_id DESC LIMIT 1";
     let (key, origin): (String, String) = counter.row(sql).await;
@@ -163,7 +163,7 @@ async fn pages(counter: &fill::Counter, examples: &fill::Examples) -> Vec<(&'sta
     ]
 }
 
-/// Gives the time that ninety-nine of a hundred asks did not exceed.
+/// 99th percentile of the times of a page.
 fn measure(address: SocketAddr, name: &str, page: &str, asks: usize) -> Duration {
     let request = format!(
         "GET {page} HTTP/1.1\r\nHost: {address}\r\nAccept: text/html\r\nAccept-Encoding: gzip, br\r\nConnection: close\r\n\r\n"

@@ -1,5 +1,5 @@
-//! What the disk can do durably, without a server: as many threads as the load has files in flight, each writing from
-//! memory, syncing the file, renaming it and syncing the folder.
+//! Durable throughput of the disk without a server: one thread for each file in flight writes from memory, syncs the
+//! file, renames it and syncs the folder.
 
 use crate::loads::{Load, Supply};
 use std::fs::{self, File};
@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-/// The rate of the load in its unit. `folder` exists and is empty.
+/// Rate of the load in its unit. `folder` exists and is empty.
 pub fn rate(load: Load, folder: &Path, block: &[u8]) -> f64 {
     let (partials, files) = (folder.join("partial"), folder.join("files"));
     fs::create_dir(&partials).unwrap();

@@ -1,4 +1,4 @@
-//! The loads: what is sent, and how much of it at once.
+//! The loads: files and concurrency.
 
 use crate::kit::{chosen, number};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ impl Load {
         Self::ALL.into_iter().filter(|load| chosen("BENCH_LOADS", load.name())).collect()
     }
 
-    /// For `BENCH_LOADS`, and in the names of the files.
+    /// Name for `BENCH_LOADS`, and in the names of the files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Big => "big",
@@ -30,7 +30,7 @@ impl Load {
         }
     }
 
-    /// As a column of the table.
+    /// Title of its column in the table.
     pub fn title(self) -> &'static str {
         match self {
             Self::Big => "1 GiB",
@@ -66,13 +66,13 @@ impl Load {
         if self.is_small() { "files/s" } else { "MiB/s" }
     }
 
-    /// In its unit.
+    /// Rate in the load's unit.
     pub fn rate(self, files: usize, elapsed: Duration) -> f64 {
         let amount = if self.is_small() { files } else { files * (self.file_bytes() >> 20) };
         amount as f64 / elapsed.as_secs_f64()
     }
 
-    /// Small files are sent for a fixed time, so that the slow do not take for ever and chance weighs the same for all.
+    /// Small files are sent for a fixed time, so that slow servers end too and chance has the same weight for all.
     pub fn supply(self) -> Supply {
         if self.is_small() {
             Supply {
@@ -84,13 +84,13 @@ impl Load {
         }
     }
 
-    /// A few files before the load is timed: what a server does once, it has done.
+    /// A few files before the measurement, for work that a server does once.
     pub fn warm_up(self) -> Supply {
         Supply { files: if self.is_small() { 200 } else { 0 }, ends_at: None }
     }
 }
 
-/// How many files there are to send.
+/// Number of files, or time, of a load.
 #[derive(Clone, Copy)]
 pub struct Supply {
     files: usize,
@@ -98,7 +98,7 @@ pub struct Supply {
 }
 
 impl Supply {
-    /// Whether there is one more behind `taken` files.
+    /// Whether more files are left after `taken`.
     pub fn holds(&self, taken: usize) -> bool {
         taken < self.files && self.ends_at.is_none_or(|end| Instant::now() < end)
     }

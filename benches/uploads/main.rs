@@ -1,8 +1,9 @@
-//! Uploads to Lakeshore, to the servers that people use for this today, and by a bare loop that keeps the same promises:
-//! side by side, in turn, round by round. Ratios within a run count; rates depend on the machine and its hour.
+//! Uploads to Lakeshore, to the servers that people use for this today, and by a bare loop that keeps the same
+//! promises: side by side, in turn, round by round. Results are ratios within a run; rates depend on the machine and
+//! its load.
 //!
-//! Two settings: on disk, against what the disk can do durably, and on a memory file system, where syncing is free and
-//! what is left is the cost of the software. Client and server share the machine. Nothing is asserted.
+//! Two settings: on disk, compared with the durable throughput of the disk, and on a memory file system, where syncing
+//! is free and the cost of the software remains. Client and server share the machine. Nothing is asserted.
 //!
 //! | variable | default | meaning |
 //! |---|---|---|
@@ -49,7 +50,7 @@ fn main() {
             println!("there is no {MEMORY}: the memory setting is left out");
             continue;
         }
-        // What a run that was broken off has left.
+        // Leftovers of an interrupted run.
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         let figures = measure::measure(setting, &folder, &found);

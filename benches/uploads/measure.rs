@@ -1,9 +1,10 @@
-//! The rounds. In each, every server is started, then each load goes to each of them in turn: what is compared is measured
-//! within seconds, and what one load left for the disk to do is done before the next.
+//! Rounds of the measurement. In each, every server is started, then each load goes to each server in turn, so that
+//! compared values are measured within seconds, and the disk has finished one load before the next.
 //!
-//! On disk, inodes live until the end of the run: large files are emptied behind their load, small ones stay (about 4 GB a
-//! round). ext4 without a journal takes no inode again within minutes of its end, and until then every new file searches past
-//! the ended ones of its folder's group: files removed by one load would slow the creation of files ten-fold in the next.
+//! On disk, inodes live until the end of the run: large files are truncated after their load, small ones stay (about 4
+//! GB a round). ext4 without a journal does not reuse an inode within minutes of its end, and until then every new file
+//! searches past the ended ones of its folder's group: removing the files of one load would slow the creation of files
+//! ten-fold in the next.
 
 use crate::disk;
 use crate::kit::client::{self, Request};
@@ -18,22 +19,22 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a server may take to its first answer.
+/// Time to the first answer of a server.
 const START_MAX: Duration = Duration::from_secs(30);
-/// How long a server idles before its memory is looked at.
+/// Idle time before a server's memory is read.
 const IDLE: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Figure {
     Rate(Load),
-    /// Seconds of the server's processor time: for a GiB of large files, or for one small file.
+    /// Processor time of the server in seconds: for a GiB of large files, or for one small file.
     Cpu(Load),
     PeakMib(Load),
     IdleMib,
     StartMs,
 }
 
-/// What was measured, by server, figure and round.
+/// Measured values, by server, figure and round.
 pub struct Figures {
     pub servers: Vec<(&'static str, bool)>,
     pub loads: Vec<Load>,
@@ -47,7 +48,7 @@ impl Figures {
         (!values.is_empty()).then(|| median(values))
     }
 
-    /// The median of the ratios, each of two values of one round.
+    /// Median of the ratios, each of two values of one round.
     pub fn ratio(&self, server: &'static str, other: &'static str, figure: Figure) -> Option<f64> {
         let ratio = |round| Some(self.get(server, figure, round)? / self.get(other, figure, round)?);
         let ratios: Vec<_> = (0..self.rounds).filter_map(ratio).filter(|ratio| ratio.is_finite()).collect();
@@ -107,14 +108,14 @@ struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    /// Starts a server and waits for its first answer. `None` when it does not come.
+    /// Starts a server and waits for its first answer; `None` if none arrives.
     fn start(peer: &'a Peer, folder: &Path) -> Option<Self> {
         let folder = made(&folder.join(peer.kind.name()));
         let address = free_address();
         let log = folder.join("log");
         let mut process = Process::spawn(&mut peer.command(&folder, address), &log);
         let greeting = format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", peer.greeting());
-        // A server without an index refuses "/", and that is an answer too.
+        // A server without an index page refuses "/", which is an answer too.
         while !client::ask(address, &greeting).is_ok_and(|answer| answer.status < 500) {
             if process.has_ended() || process.spawned_at.elapsed() > START_MAX {
                 let said = fs::read_to_string(&log).unwrap_or_default();
@@ -149,7 +150,7 @@ impl<'a> Running<'a> {
             println!("{}, {}: {} failures, the first: {failure}", self.name(), load.title(), report.failures);
         }
         let files = report.accepted.len();
-        // What was given up early has no rate.
+        // A load that was given up has no rate.
         if files > 0 && report.failures * 100 < files {
             let amount =
                 if load.is_small() { files as f64 } else { (files * load.file_bytes()) as f64 / 1024_f64.powi(3) };
@@ -181,7 +182,7 @@ fn made(folder: &Path) -> PathBuf {
     folder.to_owned()
 }
 
-/// Leaves nothing of a load for the disk to do, and takes back the room of what it wrote.
+/// Lets the disk finish all work of a load, and frees the space of its files.
 fn settle(setting: Setting, load: Load, files: &Path) {
     match setting {
         Setting::Memory => each_file(files, &|file| fs::remove_file(file).unwrap()),
@@ -193,7 +194,7 @@ fn settle(setting: Setting, load: Load, files: &Path) {
     rustix::fs::syncfs(File::open(files).unwrap()).unwrap();
 }
 
-/// The folders stay: the server may know them. So does the engine's own folder.
+/// Keeps folders, since the server may remember them, and the engine's own folder.
 fn each_file(folder: &Path, act: &dyn Fn(&Path)) {
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         if !entry.file_type().unwrap().is_dir() {

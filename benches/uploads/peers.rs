@@ -1,4 +1,4 @@
-//! The servers side by side: where their programs are found, how each is started and what is sent to it.
+//! The compared servers: where their programs are, how they start, and how a file is sent to them.
 
 use crate::kit::client::Request;
 use crate::kit::{chosen, lakeshore};
@@ -13,23 +13,23 @@ pub const BARE: &str = "bare loop";
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Lakeshore,
-    /// Lakeshore again, by the protocol for resumable uploads.
+    /// Lakeshore, by resumable uploads.
     LakeshoreTus,
     /// `PUT` of its DAV module.
     Nginx,
     Dufs,
     Copyparty,
-    /// The Node server of the protocol for resumable uploads.
+    /// The Node server of the tus project.
     Tus,
 }
 
-/// A server that is installed.
+/// An installed server.
 pub struct Peer {
     pub kind: Kind,
     program: PathBuf,
 }
 
-/// The peers that are installed, and the others with what installs them.
+/// Installed peers, and the missing ones with the command that installs them.
 pub fn find() -> (Vec<Peer>, Vec<(&'static str, &'static str)>) {
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for kind in [Kind::Nginx, Kind::Lakeshore, Kind::LakeshoreTus, Kind::Dufs, Kind::Copyparty, Kind::Tus] {
@@ -56,7 +56,7 @@ impl Kind {
         }
     }
 
-    /// Does it sync file and folder before it answers?
+    /// Whether it syncs file and folder before it answers.
     pub fn syncs(self) -> bool {
         self.is_lakeshore()
     }
@@ -77,7 +77,7 @@ impl Kind {
     }
 }
 
-/// What `make bench-peers` has installed.
+/// A program that `make bench-peers` has installed.
 fn installed(path: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("BENCH_PEERS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench-peers"), PathBuf::from);
@@ -90,7 +90,7 @@ fn on_path(name: &str) -> Option<PathBuf> {
 }
 
 impl Peer {
-    /// The command that serves `folder` on `address`. The folder exists.
+    /// Command that serves `folder` on `address`. The folder exists.
     pub fn command(&self, folder: &Path, address: SocketAddr) -> Command {
         let files = self.files(folder);
         fs::create_dir_all(&files).unwrap();
@@ -108,10 +108,10 @@ impl Peer {
             }
             Kind::Copyparty => {
                 let (host, port) = (address.ip().to_string(), address.port().to_string());
-                // Anyone may read, write, move and delete; also where it is memory that takes the files.
+                // Everybody may read, write, move and delete; a memory file system is allowed.
                 command.args(["-q", "--no-thumb", "--wram", "-i", &host, "-p", &port, "-v"]);
                 command.arg(format!("{}::rwmd", files.display()));
-                // It keeps a certificate and its memory there.
+                // Folder for its certificate and state.
                 command.env("XDG_CONFIG_HOME", folder.join("config"));
             }
             Kind::Tus => {
@@ -123,17 +123,17 @@ impl Peer {
         command
     }
 
-    /// The folder below which the files arrive.
+    /// Folder below which the files arrive.
     pub fn files(&self, folder: &Path) -> PathBuf {
         if self.kind.is_lakeshore() { lakeshore::lake(folder) } else { folder.join("files") }
     }
 
-    /// An address that answers as soon as the server serves.
+    /// Address that answers as soon as the server is ready.
     pub fn greeting(&self) -> &'static str {
         if self.kind.is_lakeshore() { "/readyz" } else { "/" }
     }
 
-    /// The request that uploads one file. `sync_id` is Lakeshore's.
+    /// Request that uploads one file. `sync_id` is for Lakeshore.
     pub fn upload(&self, request: &mut Request, sync_id: u64, name: &str, file_bytes: usize) {
         match self.kind {
             Kind::Lakeshore => return lakeshore::upload(request, sync_id, name, file_bytes),
@@ -155,11 +155,12 @@ impl Peer {
     }
 }
 
-/// As many workers as processors; the bodies on the file system of the files, so that a rename suffices.
+/// Configuration with a worker for each processor, and bodies on the file system of the files, so that a rename
+/// suffices.
 fn nginx_conf(folder: &Path, address: SocketAddr) -> String {
     let folder = folder.display();
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    // As root its workers would run as nobody, who may not write here. Others may not say whom to run as.
+    // Started by root, its workers would run as nobody, who may not write here. Other users may not set the user.
     let user = if fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0) {
         "user root;"
     } else {

@@ -1,4 +1,4 @@
-//! The tables: figures as medians, then ratios to the bare loop and to nginx beside the goals. Markdown, to be pasted.
+//! Tables in Markdown: medians, then ratios to the bare loop and to nginx beside the goals.
 
 use crate::loads::Load;
 use crate::measure::{Figure, Figures};
@@ -18,7 +18,7 @@ impl Setting {
         }
     }
 
-    /// What Lakeshore is meant to reach at least, against the bare loop and against nginx.
+    /// Minimal goals for Lakeshore, compared with the bare loop and with nginx.
     fn goals(self, load: Load) -> (Option<f64>, Option<f64>) {
         match (self, load) {
             (Self::Disk, Load::Big | Load::Many) => (Some(0.9), None),
@@ -31,7 +31,7 @@ impl Setting {
     }
 }
 
-/// What Lakeshore's processor time is meant to be at most, against nginx.
+/// Maximal goal for Lakeshore's processor time, compared with nginx.
 const CPU_GOAL_MAX: f64 = 1.5;
 
 pub fn print(setting: Setting, figures: &Figures) {
@@ -50,7 +50,7 @@ fn print_figures(figures: &Figures) {
         columns.push((Figure::Rate(load), 1.0));
     }
     for &load in &figures.loads {
-        // A second of a file's processor time is a million microseconds.
+        // A second of processor time per file is a million microseconds.
         let (unit, scale) = if load.is_small() { ("us/file", 1e6) } else { ("s/GiB", 1.0) };
         titles.push(format!("CPU, {}, {unit}", load.title()));
         columns.push((Figure::Cpu(load), scale));
@@ -111,7 +111,7 @@ fn rounded(value: f64) -> String {
     }
 }
 
-/// The servers are the columns: there are fewer of them than figures, and a narrow table can be read.
+/// Servers are the columns: they are fewer than the figures, and a narrow table is readable.
 fn print_table(titles: &[String], rows: Vec<Vec<String>>) {
     let width = |cells: &mut dyn Iterator<Item = &String>| cells.map(|cell| cell.chars().count()).max().unwrap_or(0);
     let first = width(&mut titles.iter());
