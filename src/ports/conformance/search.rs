@@ -30,7 +30,7 @@ pub async fn datasets_and_syncs_are_found_by_any_part_of_their_words(state: &dyn
         let new = NewSync { name: name.into(), ..new_sync(at, SyncType::IncrementalSync) };
         let id = state.start_sync(&new).await.unwrap();
         finish(state, id, &format!("{at}/a.csv")).await;
-        state.close_sync(id, &finishing(), false, crate::Timestamp(50)).await.unwrap();
+        state.close_sync(id, &finishing(), false, crate::model::time::Timestamp(50)).await.unwrap();
     }
     let never_landed = NewSync { name: "orders of nobody".into(), ..new_sync("/other", SyncType::FullSync) };
     state.start_sync(&never_landed).await.unwrap();
