@@ -1,9 +1,4 @@
-//! The in-memory ports keep the promises that every backend keeps.
-
-mod state {
-    use lakeshore::ports::memory::MemoryState;
-    lakeshore::state_promises!(pollster::block_on, async { (MemoryState::default(), ()) });
-}
+//! The files in memory keep the promises that every backend keeps.
 
 mod files {
     use lakeshore::ports::memory::MemoryFiles;

@@ -151,3 +151,20 @@ pub const SEARCH_RANKED_MAX: u64 = 200;
 pub const SHORT_WORDS_LOOKED_AT: u64 = 1000;
 /// A key's last use is written at most this often, so that reading does not turn into writing.
 pub const LAST_USE_GRANULARITY: Duration = Duration::from_secs(60);
+
+/// Between the attempts at a step of a landing. Short beside the time that senders wait for an answer.
+pub const ATTEMPT_PAUSES: [Duration; ATTEMPTS_MAX - 1] = [Duration::from_millis(200), Duration::from_secs(1)];
+/// Attempts at one step of a landing.
+pub const ATTEMPTS_MAX: usize = 3;
+
+/// Between the attempts at settling a landing, while a caller waits. A disk that is well again within the sum of them costs its callers nothing else.
+pub const SETTLING_PAUSES: [Duration; 8] = [
+    Duration::from_millis(20),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+    Duration::from_millis(800),
+    Duration::from_millis(1600),
+    Duration::from_millis(3200),
+];

@@ -5,8 +5,6 @@
 
 mod access;
 mod audit;
-#[cfg(test)]
-mod bench;
 mod check;
 mod datasets;
 mod events;

@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// By the name of the call, what it fails with next.
 #[derive(Default)]
-pub(super) struct Faults(BTreeMap<&'static str, VecDeque<Error>>);
+pub struct Faults(BTreeMap<&'static str, VecDeque<Error>>);
 
 impl Faults {
-    pub(super) fn add(&mut self, call: &'static str, errors: Vec<Error>) {
+    pub fn add(&mut self, call: &'static str, errors: Vec<Error>) {
         self.0.entry(call).or_default().extend(errors);
     }
 
     /// To be asked before the call does anything.
-    pub(super) fn next(&mut self, call: &'static str) -> Result<(), Error> {
+    pub fn next(&mut self, call: &'static str) -> Result<(), Error> {
         self.0.get_mut(call).and_then(VecDeque::pop_front).map_or(Ok(()), Err)
     }
 }

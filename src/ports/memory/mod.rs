@@ -1,22 +1,13 @@
-//! The ports in memory, for tests: they keep every promise but that of stable storage.
+//! Ports in memory, for tests: files that keep every promise but that of stable storage, a clock, and numbers for randomness. There is
+//! no metadata store among them: tests use SQLite.
 
-mod activity;
-mod batches;
-mod clock;
-mod datasets;
-mod faults;
+pub mod faults;
 mod files;
 mod formats;
 mod inspection;
-mod resumables;
-mod schemas;
-mod search;
-mod sessions;
-mod state;
 
 pub use files::MemoryFiles;
 pub use formats::MemoryFormats;
-pub use state::MemoryState;
 
 use super::{Clock, Randomness};
 use crate::model::error::Error;

@@ -6,8 +6,6 @@
 //! in one order, and each is serialised once, however many listen.
 
 mod marks;
-#[cfg(test)]
-mod tests;
 
 use super::Lake;
 use crate::model::access::key::Caller;

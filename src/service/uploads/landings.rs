@@ -15,6 +15,8 @@
 use crate::model::digest::{Digest, must_match};
 use crate::model::error::Error;
 use crate::model::id::UploadId;
+use crate::model::limits::ATTEMPT_PAUSES;
+use crate::model::limits::SETTLING_PAUSES;
 use crate::model::path::LakePath;
 use crate::model::storage_path::Place;
 use crate::model::storage_path::TrashKey;
@@ -28,8 +30,7 @@ use crate::ports::metadata::upload::{FinishedLandings, LandedUpload, LandingsId,
 use crate::ports::storage::{Landing, Outcome, WholeFile, WrittenGroup};
 use crate::service::Lake;
 use crate::service::uploads::led_queue::LedQueue;
-use crate::service::uploads::patience::ATTEMPT_PAUSES;
-use crate::service::uploads::unsettled::{SETTLING_PAUSES, StillUnsettled, Unsettled, UnsettledGroup};
+use crate::service::uploads::unsettled::{StillUnsettled, Unsettled, UnsettledGroup};
 use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_util::future::{Either, join, select};

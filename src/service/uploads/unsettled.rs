@@ -10,6 +10,7 @@
 
 use crate::model::error::Error;
 use crate::model::id::SyncId;
+use crate::model::limits::SETTLING_PAUSES;
 use crate::model::storage_path::PartialName;
 use crate::ports::metadata::upload::{FinishedLandings, LandedUpload, LandingsId};
 use crate::service::Lake;
@@ -19,18 +20,6 @@ use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-/// Between the attempts while a caller waits. A disk that is well again within the sum of them costs its callers nothing else.
-pub(in crate::service) const SETTLING_PAUSES: [Duration; 8] = [
-    Duration::from_millis(20),
-    Duration::from_millis(50),
-    Duration::from_millis(100),
-    Duration::from_millis(200),
-    Duration::from_millis(400),
-    Duration::from_millis(800),
-    Duration::from_millis(1600),
-    Duration::from_millis(3200),
-];
 
 /// A group, or what is left of it, whose intent is in the state.
 pub(in crate::service) struct UnsettledGroup {
@@ -198,143 +187,5 @@ pub(in crate::service) struct StillUnsettled;
 impl StillUnsettled {
     pub(in crate::service) fn error() -> Error {
         Error::unsettled(Self)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::sync::end::EndSync;
-    use crate::model::sync::status::Status;
-    use crate::ports::metadata::upload::UploadState;
-    use crate::service::bench::{Bench, LARGE, SMALL, bench, caller};
-    use futures_util::FutureExt;
-    use pollster::block_on;
-    use std::io;
-    use std::pin::pin;
-
-    /// The steps after which an upload has its name.
-    const STEPS: [&str; 2] = ["land_synced", "finish_landings"];
-
-    fn unknown() -> Error {
-        Error::unsettled(io::Error::other("the disk failed"))
-    }
-
-    fn unknown_times(times: usize) -> Vec<Error> {
-        (0..times).map(|_| unknown()).collect()
-    }
-
-    fn end(bench: &Bench) -> EndSync {
-        EndSync::new(bench.sync_id)
-    }
-
-    async fn is_settled_as_landed(bench: &Bench) -> bool {
-        bench.state.unfinished_landings().await.unwrap().is_empty()
-            && bench.statuses().await == [Status::Finished]
-            && bench.files.live_files().len() == 1
-    }
-
-    #[test]
-    fn a_landing_whose_outcome_was_unknown_is_found_to_have_landed_while_its_caller_waits() {
-        for step in STEPS {
-            for size in [SMALL, LARGE] {
-                for faults in [1, SETTLING_PAUSES.len()] {
-                    block_on(async {
-                        let bench = bench(SETTLING_PAUSES.len());
-                        bench.fail(step, unknown_times(1));
-                        bench.fail("recover_landing", unknown_times(faults - 1));
-                        bench.upload("f", size).await.unwrap_or_else(|error| panic!("{step}: {error:?}"));
-                        assert!(is_settled_as_landed(&bench).await, "{step}");
-                    });
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_landing_that_stays_unknown_is_told_so_keeps_its_sync_open_and_is_settled_in_the_background() {
-        for step in STEPS {
-            for size in [SMALL, LARGE] {
-                block_on(async {
-                    let bench = bench(SETTLING_PAUSES.len());
-                    bench.fail(step, unknown_times(1));
-                    bench.fail("recover_landing", unknown_times(SETTLING_PAUSES.len()));
-                    let told = bench.upload("f", size).await.unwrap_err();
-                    assert!(told.is_unsettled(), "{step}: {told:?}");
-                    // Neither taken back nor called failed.
-                    assert_eq!(bench.files.live_files().len(), 1);
-                    assert!(!bench.statuses().await.contains(&Status::Failed));
-                    bench.fail("recover_landing", unknown_times(1));
-                    assert!(bench.lake.end_sync(&caller(), &end(&bench)).await.unwrap_err().is_unsettled(), "{step}");
-                    bench.lake.settle_landings().await.unwrap();
-                    assert!(is_settled_as_landed(&bench).await, "{step}");
-                    bench.lake.end_sync(&caller(), &end(&bench)).await.unwrap();
-                });
-            }
-        }
-    }
-
-    #[test]
-    fn a_start_that_cannot_settle_a_landing_because_the_disk_is_full_serves_and_settles_it_later() {
-        for (step, lands) in [("finish_landings", true), ("land", false)] {
-            for size in [SMALL, LARGE] {
-                block_on(async {
-                    let bench = bench(0);
-                    bench.fail(step, unknown_times(1));
-                    bench.fail("recover_landing", unknown_times(1));
-                    {
-                        let mut upload = pin!(bench.upload("f", size));
-                        assert!(upload.as_mut().now_or_never().is_none());
-                    }
-                    let bench = bench.restart();
-                    bench.fail("recover_landing", vec![Error::DiskFull]);
-                    let recovered = bench.lake.recover().await.unwrap();
-                    assert_eq!((recovered.faults.len(), recovered.uploads_failed), (1, 0), "{step}");
-                    assert_eq!(bench.files.live_files().len() + bench.files.partials(), 1, "nothing of it is swept");
-                    assert_eq!(bench.state.unfinished_landings().await.unwrap().len(), 1);
-                    bench.lake.settle_landings().await.unwrap();
-                    assert_eq!(is_settled_as_landed(&bench).await, lands, "{step}");
-                    assert!(bench.state.unfinished_landings().await.unwrap().is_empty());
-                    assert_eq!(bench.files.partials(), 0);
-                    bench.lake.end_sync(&caller(), &end(&bench)).await.unwrap();
-                });
-            }
-        }
-    }
-
-    #[test]
-    fn whoever_settles_may_be_dropped_at_any_step_and_nothing_is_forgotten() {
-        block_on(async {
-            let bench = bench(0);
-            bench.fail("finish_landings", unknown_times(1));
-            bench.fail("recover_landing", unknown_times(1));
-            {
-                let mut upload = pin!(bench.upload("f", SMALL));
-                assert!(upload.as_mut().now_or_never().is_none());
-            }
-            assert_eq!(bench.state.unfinished_landings().await.unwrap().len(), 1);
-            bench.lake.settle_landings().await.unwrap();
-            assert!(is_settled_as_landed(&bench).await);
-        });
-    }
-
-    #[test]
-    fn an_upload_that_turns_out_not_to_have_landed_fails_and_leaves_nothing_even_where_nobody_hears_of_it() {
-        for size in [SMALL, LARGE] {
-            block_on(async {
-                let bench = bench(0);
-                bench.fail("land", unknown_times(1));
-                bench.fail("recover_landing", unknown_times(1));
-                {
-                    let mut upload = pin!(bench.upload("f", size));
-                    assert!(upload.as_mut().now_or_never().is_none());
-                }
-                bench.lake.settle_landings().await.unwrap();
-                assert!(bench.files.live_files().is_empty());
-                assert_eq!(bench.files.partials(), 0);
-                assert!(bench.statuses().await.iter().all(|status| *status == Status::Failed));
-                assert!(bench.state.unfinished_landings().await.unwrap().is_empty());
-            });
-        }
     }
 }

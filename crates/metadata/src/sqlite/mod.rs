@@ -63,6 +63,8 @@ pub struct SqliteState {
     lookups: Arc<CallerLookups>,
     /// Only for a server.
     reserve: Option<Arc<DiskReserve>>,
+    #[cfg(feature = "testing")]
+    faults: Arc<std::sync::Mutex<lakeshore::ports::memory::faults::Faults>>,
 }
 
 impl SqliteState {
@@ -86,7 +88,14 @@ impl SqliteState {
         let readers = Readers::new(file).map_err(|source| OpenError::Readers(source.to_string()))?;
         let lookups = Arc::<CallerLookups>::default();
         let writer = Writer::new(file, connection, lookups.clone(), turn);
-        Ok(Self { writer: Arc::new(writer), readers: Arc::new(readers), lookups, reserve: None })
+        Ok(Self {
+            writer: Arc::new(writer),
+            readers: Arc::new(readers),
+            lookups,
+            reserve: None,
+            #[cfg(feature = "testing")]
+            faults: Arc::default(),
+        })
     }
 
     /// Adds a reserve of disk space, for a full disk.
@@ -99,6 +108,17 @@ impl SqliteState {
     /// meanwhile.
     pub async fn copy_unnamed(&self, folder: &Path) -> Result<std::fs::File, BackupError> {
         backup::copy_unnamed(self.readers.file(), folder).await
+    }
+
+    /// The next calls of this name end with these errors, before they do anything.
+    #[cfg(feature = "testing")]
+    pub fn fail_next(&self, call: &'static str, errors: Vec<Error>) {
+        self.faults().add(call, errors);
+    }
+
+    #[cfg(feature = "testing")]
+    fn faults(&self) -> std::sync::MutexGuard<'_, lakeshore::ports::memory::faults::Faults> {
+        self.faults.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Whether a query has found damage.

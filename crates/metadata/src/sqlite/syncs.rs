@@ -83,6 +83,8 @@ impl SyncState for SqliteState {
     }
 
     async fn settle_sync(&self, settlement: &Settlement) -> Result<(), Error> {
+        #[cfg(feature = "testing")]
+        self.faults().next("settle_sync")?;
         let settlement = settlement.clone();
         self.writer.write(Synced, move |writing| Box::pin(async move { settle_sync(writing, settlement).await })).await
     }

@@ -65,6 +65,8 @@ impl TrashState for SqliteState {
     }
 
     async fn finish_restore(&self, trash_id: TrashId, replaced: Option<&NewTrash>, at: Timestamp) -> Result<(), Error> {
+        #[cfg(feature = "testing")]
+        self.faults().next("finish_restore")?;
         let replaced = replaced.cloned();
         self.writer
             .write(Synced, move |writing| {

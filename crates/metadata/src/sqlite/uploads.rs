@@ -29,6 +29,8 @@ use std::collections::{BTreeSet, HashMap};
 #[async_trait]
 impl UploadState for SqliteState {
     async fn begin_upload(&self, new: &NewUpload) -> Result<UploadId, Error> {
+        #[cfg(feature = "testing")]
+        self.faults().next("begin_upload")?;
         let new = new.clone();
         self.writer.write(Written, move |writing| Box::pin(async move { begin_upload(writing, &new).await })).await
     }
@@ -43,6 +45,8 @@ impl UploadState for SqliteState {
         finished: Option<&FinishedLandings>,
         uploads: &[WholeUpload],
     ) -> Result<(LandingsId, Vec<Result<(), Error>>), Error> {
+        #[cfg(feature = "testing")]
+        self.faults().next("intend_landings")?;
         let (finished, uploads) = (finished.cloned(), uploads.to_vec());
         self.writer
             .write_in_place(Synced, move |writing| {
@@ -57,6 +61,8 @@ impl UploadState for SqliteState {
     }
 
     async fn finish_landings(&self, finished: &FinishedLandings) -> Result<(), Error> {
+        #[cfg(feature = "testing")]
+        self.faults().next("finish_landings")?;
         let finished = finished.clone();
         self.writer
             .write_in_place(Synced, move |writing| Box::pin(async move { finish_landings(writing, &finished).await }))

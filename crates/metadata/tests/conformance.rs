@@ -1,4 +1,4 @@
-//! SQLite and the folder keep the promises that every backend keeps.
+//! SQLite keeps the promises that every metadata store keeps.
 
 #![allow(clippy::unwrap_used)]
 
@@ -18,19 +18,7 @@ mod state {
     lakeshore::state_promises!(super::run, fresh());
 }
 
-mod files {
-    use lakeshore_storage::local::LocalFiles;
-    use tempfile::TempDir;
-
-    async fn fresh() -> (LocalFiles, TempDir) {
-        let folder = tempfile::tempdir().unwrap();
-        (LocalFiles::open(folder.path()).unwrap(), folder)
-    }
-
-    lakeshore::files_promises!(super::run, fresh());
-}
-
-/// Whatever order uploads come in, together or one by one, both stores count and number them alike.
+/// Whatever order uploads come in, together or one by one, with restarts or without, the store counts and numbers them alike.
 mod sequences {
     use futures_util::join;
     use lakeshore::Timestamp;
@@ -49,7 +37,6 @@ mod sequences {
     use lakeshore::model::trash::{TrashKind, TrashReason};
     use lakeshore::model::upload::row::Upload;
     use lakeshore::ports::StateInspection;
-    use lakeshore::ports::memory::MemoryState;
     use lakeshore::ports::metadata::State;
     use lakeshore::ports::metadata::upload::{
         FinishedLandings, LandedUpload, LandingsId, NewUpload, RefusedUpload, WholeUpload,
@@ -120,6 +107,8 @@ mod sequences {
     struct Run<'a> {
         state: &'a dyn State,
         seen: Seen,
+        /// What comes together is done one after the other.
+        one_by_one: bool,
     }
 
     #[derive(Default)]
@@ -185,13 +174,25 @@ mod sequences {
                     let (one, other) = (self.intend(one).await, self.intend(other).await);
                     let uploads: Vec<_> = last.1.iter().map(|number| whole(last.0, *number, None)).collect();
                     let third = self.state.intend_landings(None, &uploads);
-                    let ((), (), third) = join!(self.finish(&one), self.finish(&other), third);
+                    let third = if self.one_by_one {
+                        self.finish(&one).await;
+                        self.finish(&other).await;
+                        third.await
+                    } else {
+                        join!(self.finish(&one), self.finish(&other), third).2
+                    };
                     let third = (third.unwrap().0, self.landed(uploads));
                     self.finish(&third).await;
                 }
                 Step::Beside(one, other, sync) => {
                     let (one, other) = (self.intend(one).await, self.intend(other).await);
-                    let ((), (), begun) = join!(self.finish(&one), self.finish(&other), self.begin(*sync));
+                    let begun = if self.one_by_one {
+                        self.finish(&one).await;
+                        self.finish(&other).await;
+                        self.begin(*sync).await
+                    } else {
+                        join!(self.finish(&one), self.finish(&other), self.begin(*sync)).2
+                    };
                     self.seen.begun.push((begun, *sync));
                 }
                 Step::Begin(sync) => self.seen.begun.push((self.begin(*sync).await, *sync)),
@@ -257,29 +258,31 @@ mod sequences {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
         #[test]
-        fn every_sequence_of_uploads_is_told_alike_by_both_stores(steps in steps()) {
+        fn uploads_together_and_across_restarts_are_counted_as_one_by_one_are(steps in steps()) {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let folder = tempfile::tempdir().unwrap();
+                // Two databases, opened again and again: in memory, where the machine has a file system there.
+                let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
                 let file = folder.path().join("lakeshore.db");
-                let memory = MemoryState::default();
+                let plain = SqliteState::open(&folder.path().join("plain.db")).await.unwrap();
                 let mut sqlite = SqliteState::open(&file).await.unwrap();
-                start(&memory).await;
+                start(&plain).await;
                 start(&sqlite).await;
-                let mut of_memory = Run { state: &memory, seen: Seen::default() };
+                let mut of_plain = Run { state: &plain, seen: Seen::default(), one_by_one: true };
                 let mut of_sqlite = Seen::default();
                 for step in &steps {
-                    of_memory.step(step).await;
+                    of_plain.step(step).await;
                     if matches!(step, Step::Restart) {
                         sqlite.close().await;
                         sqlite = SqliteState::open(&file).await.unwrap();
                     }
-                    let mut run = Run { state: &sqlite, seen: of_sqlite };
+                    let mut run = Run { state: &sqlite, seen: of_sqlite, one_by_one: false };
                     run.step(step).await;
                     of_sqlite = run.seen;
-                    assert_eq!(seen(&sqlite).await, seen(&memory).await, "after {step:?}");
+                    assert_eq!(seen(&sqlite).await, seen(&plain).await, "after {step:?}");
                 }
                 assert_eq!(sqlite.miscounts().await.unwrap(), []);
+                plain.close().await;
                 sqlite.close().await;
             });
         }

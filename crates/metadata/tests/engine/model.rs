@@ -1,7 +1,5 @@
 //! Random sequences of calls, in the engine and in a small model of a lake: both come to the same.
 
-#![allow(clippy::unwrap_used)]
-
 use async_trait::async_trait;
 use bytes::Bytes;
 use lakeshore::model::dataset::record::DatasetParameters;
@@ -16,11 +14,12 @@ use lakeshore::model::sync::start::StartSync;
 use lakeshore::model::sync::status::{Status, SyncType};
 use lakeshore::model::trash::TrashKind;
 
-use lakeshore::ports::memory::{MemoryFiles, MemoryFormats, MemoryState};
+use crate::bench::{Database, block_on};
+use lakeshore::ports::memory::{MemoryFiles, MemoryFormats};
 use lakeshore::ports::{Clock, Randomness};
 use lakeshore::service::{EmptyTrash, Missing, Offer, OfferedFile, Parts};
 use lakeshore::{Caller, Error, ErrorCode, Grant, Lake, Role, Timestamp};
-use pollster::block_on;
+use lakeshore_metadata::sqlite::SqliteState;
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -411,7 +410,7 @@ impl Randomness for Counting {
 /// The engine, and what its ports remember across a restart.
 struct Engine {
     lake: Lake,
-    state: MemoryState,
+    database: Database,
     files: MemoryFiles,
     clock: Arc<TestClock>,
     randomness: Arc<Counting>,
@@ -419,15 +418,15 @@ struct Engine {
 }
 
 impl Engine {
-    fn new() -> Self {
-        let (state, files) = (MemoryState::default(), MemoryFiles::default());
+    async fn new() -> Self {
+        let (database, files) = (Database::new().await, MemoryFiles::default());
         let (clock, randomness) = (Arc::<TestClock>::default(), Arc::<Counting>::default());
         let caller = Caller::Known(Grant::new("model", Role::Admin, None));
-        let lake = Self::lake(&state, &files, &clock, &randomness);
-        Self { lake, state, files, clock, randomness, caller }
+        let lake = Self::lake(&database.state, &files, &clock, &randomness);
+        Self { lake, database, files, clock, randomness, caller }
     }
 
-    fn lake(state: &MemoryState, files: &MemoryFiles, clock: &Arc<TestClock>, randomness: &Arc<Counting>) -> Lake {
+    fn lake(state: &SqliteState, files: &MemoryFiles, clock: &Arc<TestClock>, randomness: &Arc<Counting>) -> Lake {
         Lake::new(Parts {
             state: Arc::new(state.clone()),
             files: Arc::new(files.clone()),
@@ -456,7 +455,7 @@ impl Engine {
     }
 
     async fn restart(&mut self) {
-        self.lake = Self::lake(&self.state, &self.files, &self.clock, &self.randomness);
+        self.lake = Self::lake(&self.database.state, &self.files, &self.clock, &self.randomness);
         let recovered = self.lake.recover().await.unwrap();
         assert!(recovered.faults.is_empty(), "{recovered:?}");
     }
@@ -602,12 +601,12 @@ async fn take(step: &Step, serial: usize, engine: &mut Engine, model: &mut Model
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_is_asked_of_it_the_engine_does_what_the_model_does(steps in prop::collection::vec(step(), 1..40)) {
         block_on(async {
-            let mut engine = Engine::new();
+            let mut engine = Engine::new().await;
             // Time 0 is "not yet".
             let mut model = Model { now: 1, ..Model::default() };
             engine.clock.0.store(model.now, Ordering::SeqCst);

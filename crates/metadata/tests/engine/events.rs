@@ -1,34 +1,64 @@
-use super::*;
-use crate::model::access::key::{Caller, Grant};
-use crate::model::access::principal::Principal;
-use crate::model::access::role::Role;
-use crate::model::dataset::record::SetRhythm;
-use crate::model::dataset::schedule::{Every, Rhythm};
-use crate::model::id::KeyId;
-use crate::model::settings::Limits;
-use crate::model::sync::end::EndSync;
-use crate::model::sync::start::StartSync;
-use crate::model::sync::status::SyncType;
-use crate::model::sync::status::SyncType::{FullSync, IncrementalSync};
-use crate::ports::Clock;
-use crate::ports::memory::{CountingRandomness, ManualClock, MemoryFiles, MemoryFormats, MemoryState};
-use crate::service::Parts;
-use futures_util::FutureExt;
-use pollster::block_on;
-use proptest::prelude::*;
-use std::time::Duration;
+//! What is told of what happens, and to whom.
 
-fn new_lake() -> (Lake, Arc<ManualClock>) {
+use crate::bench::{self, Database, runtime};
+use futures_util::FutureExt;
+use lakeshore::model::access::key::{Caller, Grant};
+use lakeshore::model::access::network::Network;
+use lakeshore::model::access::principal::Principal;
+use lakeshore::model::access::role::Role;
+use lakeshore::model::dataset::record::SetRhythm;
+use lakeshore::model::dataset::schedule::{Every, Rhythm};
+use lakeshore::model::error::Error;
+use lakeshore::model::event::{Event, EventId, Happened};
+use lakeshore::model::id::KeyId;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::limits::{EVENTS_KEPT_MAX, SUBSCRIBERS_MAX, SUBSCRIBERS_SHARE_MAX};
+use lakeshore::model::path::LakePath;
+use lakeshore::model::settings::Limits;
+use lakeshore::model::sync::end::EndSync;
+use lakeshore::model::sync::start::StartSync;
+use lakeshore::model::sync::status::SyncType;
+use lakeshore::model::sync::status::SyncType::{FullSync, IncrementalSync};
+use lakeshore::model::time::Timestamp;
+use lakeshore::ports::Clock;
+use lakeshore::ports::memory::{CountingRandomness, ManualClock, MemoryFiles, MemoryFormats};
+use lakeshore::service::{EventFilter, IncomingUpload, Lake, Subscription, Told};
+use proptest::prelude::*;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// A lake, with the runtime that does its writing.
+struct Tested {
+    lake: Lake,
+    clock: Arc<ManualClock>,
+    runtime: Runtime,
+    _database: Database,
+}
+
+impl Tested {
+    fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+}
+
+impl Deref for Tested {
+    type Target = Lake;
+
+    fn deref(&self) -> &Lake {
+        &self.lake
+    }
+}
+
+fn new_lake() -> Tested {
     let clock = Arc::new(ManualClock::at(Timestamp(1_000_000)));
-    let lake = Lake::new(Parts {
-        state: Arc::new(MemoryState::default()),
-        files: Arc::new(MemoryFiles::default()),
-        formats: Arc::new(MemoryFormats),
-        clock: clock.clone(),
-        randomness: Arc::new(CountingRandomness::default()),
-        limits: Limits::default(),
-    });
-    (lake, clock)
+    let runtime = runtime();
+    let database = runtime.block_on(Database::new());
+    let (files, randomness) = (MemoryFiles::default(), Arc::new(CountingRandomness::default()));
+    let limits = Limits::default();
+    let lake = bench::lake(&database.state, &files, Arc::new(MemoryFormats), clock.clone(), randomness, limits);
+    Tested { lake, clock, runtime, _database: database }
 }
 
 fn caller(prefix: Option<&str>) -> Caller {
@@ -36,13 +66,13 @@ fn caller(prefix: Option<&str>) -> Caller {
     Caller::Known(Grant::new("etl", Role::Admin, path_prefix))
 }
 
-fn start(lake: &Lake, path: &str, sync_type: SyncType) -> SyncId {
+fn start(lake: &Tested, path: &str, sync_type: SyncType) -> SyncId {
     let start = StartSync { name: "n".into(), path: path.into(), sync_type, expected: None };
-    block_on(lake.start_sync(&caller(None), &start)).unwrap()
+    lake.block_on(lake.start_sync(&caller(None), &start)).unwrap()
 }
 
-fn upload(lake: &Lake, id: SyncId, name: &str) {
-    block_on(async {
+fn upload(lake: &Tested, id: SyncId, name: &str) {
+    lake.block_on(async {
         let destination = lake.destination(&caller(None), id, None).await.unwrap();
         let mut upload = destination.begin(name).await.unwrap();
         upload.write(vec![7; 10].into()).await.unwrap();
@@ -50,8 +80,8 @@ fn upload(lake: &Lake, id: SyncId, name: &str) {
     });
 }
 
-fn tell(lake: &Lake) {
-    block_on(lake.tell_events());
+fn tell(lake: &Tested) {
+    lake.block_on(lake.tell_events());
 }
 
 /// What the subscription has, without waiting for more.
@@ -67,15 +97,37 @@ fn kinds(told: &[Arc<Told>]) -> Vec<&'static str> {
     told.iter().map(|told| told.kind).collect()
 }
 
+/// An upload that moves each second: an event that costs the database nothing.
+struct Moving(IncomingUpload);
+
+impl Moving {
+    fn begin(lake: &Tested, id: SyncId) -> Self {
+        let upload = lake.block_on(async {
+            let destination = lake.destination(&caller(None), id, None).await.unwrap();
+            let mut upload = destination.begin("moving").await.unwrap();
+            // Beyond what is gathered before it is registered.
+            upload.write(vec![7; 200_000].into()).await.unwrap();
+            upload
+        });
+        Self(upload)
+    }
+
+    fn go_on(&mut self, lake: &Tested) {
+        lake.block_on(self.0.write(vec![7; 1].into())).unwrap();
+        lake.clock.set(lake.clock.now().plus(Duration::from_secs(1)));
+        tell(lake);
+    }
+}
+
 const HERE: Network = Network::V4([192, 0, 2, 1]);
 
-fn subscribe(lake: &Lake, last: Option<EventId>) -> Subscription {
+fn subscribe(lake: &Tested, last: Option<EventId>) -> Subscription {
     lake.subscribe(&caller(None), HERE, EventFilter::default(), last).unwrap()
 }
 
 #[test]
 fn landings_between_two_tellings_are_one_event_that_counts_them_all_and_names_some() {
-    let (lake, _) = new_lake();
+    let lake = new_lake();
     let mut listener = subscribe(&lake, None);
     let id = start(&lake, "/a", IncrementalSync);
     for number in 0..30 {
@@ -98,17 +150,17 @@ fn landings_between_two_tellings_are_one_event_that_counts_them_all_and_names_so
 
 #[test]
 fn an_end_is_told_behind_the_landings_before_it_by_what_has_become_of_the_sync() {
-    let (lake, _) = new_lake();
+    let lake = new_lake();
     let mut listener = subscribe(&lake, None);
     let full = start(&lake, "/a", FullSync);
     upload(&lake, full, "a");
-    block_on(lake.end_sync(&caller(None), &EndSync::new(full))).unwrap();
+    lake.block_on(lake.end_sync(&caller(None), &EndSync::new(full))).unwrap();
     tell(&lake);
     let incremental = start(&lake, "/b", IncrementalSync);
-    block_on(lake.end_sync(&caller(None), &EndSync::new(incremental))).unwrap();
+    lake.block_on(lake.end_sync(&caller(None), &EndSync::new(incremental))).unwrap();
     tell(&lake);
     let aborted = start(&lake, "/b", FullSync);
-    block_on(lake.abort_sync(&caller(None), &EndSync::new(aborted))).unwrap();
+    lake.block_on(lake.abort_sync(&caller(None), &EndSync::new(aborted))).unwrap();
     tell(&lake);
     let expected = [
         "ready",
@@ -125,17 +177,17 @@ fn an_end_is_told_behind_the_landings_before_it_by_what_has_become_of_the_sync()
 
 #[test]
 fn a_refused_upload_is_told_and_so_is_what_comes_back_from_the_trash() {
-    let (lake, _) = new_lake();
+    let lake = new_lake();
     let id = start(&lake, "/a", IncrementalSync);
     upload(&lake, id, "a");
     upload(&lake, id, "a");
-    block_on(async {
+    lake.block_on(async {
         let destination = lake.destination(&caller(None), id, None).await.unwrap();
         assert!(destination.begin("../x").await.is_err());
     });
     tell(&lake);
     let mut listener = subscribe(&lake, None);
-    block_on(lake.restore(&caller(None), crate::model::id::TrashId(1))).unwrap();
+    lake.block_on(lake.restore(&caller(None), lakeshore::model::id::TrashId(1))).unwrap();
     tell(&lake);
     assert_eq!(kinds(&heard(&mut listener)), ["ready", "trash_restored"]);
     let mut again = subscribe(&lake, Some(EventId { number: 0, ..lake.last_event() }));
@@ -146,7 +198,7 @@ fn a_refused_upload_is_told_and_so_is_what_comes_back_from_the_trash() {
 
 #[test]
 fn a_key_with_a_prefix_hears_of_nothing_outside_of_it_and_nobody_hears_without_a_key() {
-    let (lake, _) = new_lake();
+    let lake = new_lake();
     assert!(matches!(lake.subscribe(&Caller::Anonymous, HERE, EventFilter::default(), None), Err(Error::NoKey)));
     let mut narrow = lake.subscribe(&caller(Some("/data/a")), HERE, EventFilter::default(), None).unwrap();
     let by_path = EventFilter { path: Some(LakePath::parse("/data").unwrap()), sync_id: None };
@@ -167,7 +219,7 @@ fn a_key_with_a_prefix_hears_of_nothing_outside_of_it_and_nobody_hears_without_a
 
 #[test]
 fn who_comes_back_from_an_earlier_start_or_too_late_is_told_so() {
-    let (lake, _) = new_lake();
+    let lake = new_lake();
     let before = lake.last_event();
     for last in [EventId { start: before.start ^ 1, ..before }, EventId { number: 1, ..before }] {
         let told = heard(&mut subscribe(&lake, Some(last)));
@@ -175,19 +227,18 @@ fn who_comes_back_from_an_earlier_start_or_too_late_is_told_so() {
     }
     let id = start(&lake, "/a", IncrementalSync);
     let mut slow = subscribe(&lake, None);
-    for number in 0..=EVENTS_KEPT_MAX {
-        lake.0.events.marks().failed(id, &number.to_string(), "no");
-        tell(&lake);
+    let mut moving = Moving::begin(&lake, id);
+    for _ in 0..=EVENTS_KEPT_MAX {
+        moving.go_on(&lake);
     }
     let told = heard(&mut subscribe(&lake, Some(before)));
     assert_eq!(kinds(&told), ["reset"]);
     assert_eq!(kinds(&heard(&mut slow)), ["ready", "reset"], "so is who listens too slowly");
-    assert!(lake.0.events.ring().told.len() <= EVENTS_KEPT_MAX);
 }
 
 #[test]
 fn more_listeners_than_there_may_be_are_refused_until_one_goes() {
-    let (lake, _) = new_lake();
+    let lake = new_lake();
     let network = |number: usize| Network::V4([192, 0, 2, (number / SUBSCRIBERS_SHARE_MAX) as u8]);
     let listen = |number| lake.subscribe(&caller(None), network(number), EventFilter::default(), None);
     let mut all: Vec<_> = (0..SUBSCRIBERS_MAX).map(|number| listen(number).unwrap()).collect();
@@ -198,7 +249,7 @@ fn more_listeners_than_there_may_be_are_refused_until_one_goes() {
 
 #[test]
 fn one_caller_leaves_places_for_others() {
-    let (lake, _) = new_lake();
+    let lake = new_lake();
     let listen = |key: Option<u64>, network| {
         let grant = |id| Grant { principal: Principal::Key(KeyId(id)), ..Grant::new("dashboard", Role::Read, None) };
         let caller = key.map_or(Caller::Guest(Network::Unknown), |id| Caller::Known(grant(id)));
@@ -218,13 +269,14 @@ fn one_caller_leaves_places_for_others() {
 
 #[test]
 fn an_upload_in_flight_is_told_each_second_while_it_moves_and_once_when_it_stalls_or_leaves() {
-    let (lake, clock) = new_lake();
+    let lake = new_lake();
+    let clock = lake.clock.clone();
     let id = start(&lake, "/a", IncrementalSync);
-    let mut incoming = block_on(async {
+    let mut incoming = lake.block_on(async {
         let destination = lake.destination(&caller(None), id, None).await.unwrap();
         destination.begin("big").await.unwrap().of_bytes(Some(400_000))
     });
-    block_on(incoming.write(vec![7; 200_000].into())).unwrap();
+    lake.block_on(incoming.write(vec![7; 200_000].into())).unwrap();
     tell(&lake);
     let mut listener = subscribe(&lake, None);
     heard(&mut listener);
@@ -244,12 +296,12 @@ fn an_upload_in_flight_is_told_each_second_while_it_moves_and_once_when_it_stall
         (200_000, Some(400_000), "etl")
     );
     assert_eq!(after(1000).len(), 0, "it stands");
-    block_on(incoming.write(vec![7; 100_000].into())).unwrap();
+    lake.block_on(incoming.write(vec![7; 100_000].into())).unwrap();
     assert_eq!(after(500).len(), 0, "not more often than each second");
     assert_eq!(kinds(&after(500)), ["upload_progress"]);
     let stalled = after(30_000);
     assert!(stalled.len() == 1 && stalled[0].json.contains(r#""activity":"stalled""#), "{stalled:?}");
-    block_on(incoming.land()).unwrap();
+    lake.block_on(incoming.land()).unwrap();
     assert_eq!(kinds(&after(1000)), ["uploads_landed", "upload_left"]);
     assert!(lake.in_flight(&caller(None), &Default::default()).unwrap().is_empty());
 }
@@ -258,8 +310,10 @@ proptest! {
     /// A listener that breaks off and comes back, again and again, hears what a constant one hears.
     #[test]
     fn a_listener_that_comes_back_misses_nothing(steps in prop::collection::vec((0..4_u8, 1..40_usize), 1..60)) {
-        let (lake, _) = new_lake();
+        let lake = new_lake();
         let id = start(&lake, "/a", IncrementalSync);
+        let mut moving = Moving::begin(&lake, id);
+        tell(&lake);
         let mut constant = subscribe(&lake, None);
         let mut all: Vec<u64> = Vec::new();
         let mut flaky = Some(subscribe(&lake, None));
@@ -276,8 +330,7 @@ proptest! {
             match step {
                 0 | 1 => {
                     for _ in 0..count {
-                        lake.0.events.marks().sync(id);
-                        tell(&lake);
+                        moving.go_on(&lake);
                     }
                 }
                 2 => flaky = None,
@@ -297,26 +350,31 @@ proptest! {
 
 #[test]
 fn a_dataset_that_becomes_late_is_told_once_and_again_when_it_is_late_again() {
-    let (lake, clock) = new_lake();
+    let lake = new_lake();
+    let clock = lake.clock.clone();
     let watch = || {
-        block_on(lake.watch_lateness()).unwrap();
+        lake.block_on(lake.watch_lateness()).unwrap();
         tell(&lake);
     };
     let land = || {
         let id = start(&lake, "/a", IncrementalSync);
         upload(&lake, id, "1.csv");
-        block_on(lake.end_sync(&caller(None), &EndSync::new(id))).unwrap();
+        lake.block_on(lake.end_sync(&caller(None), &EndSync::new(id))).unwrap();
     };
     land();
     let mut listener = subscribe(&lake, None);
     let late = |listener: &mut Subscription| {
         let told = heard(listener).into_iter().filter(|told| told.kind == "dataset_late");
-        told.map(|told| told.path.as_ref().map(ToString::to_string).unwrap()).collect::<Vec<_>>()
+        let path = |told: Arc<Told>| match serde_json::from_str(&told.json).unwrap() {
+            Event { happened: Happened::DatasetLate { dataset }, .. } => dataset.path.to_string(),
+            _ => panic!("{}", told.json),
+        };
+        told.map(path).collect::<Vec<_>>()
     };
     watch();
     let rhythm = Rhythm::new(Every::Day, Some("07:00"), 1, 0).unwrap();
     let set = SetRhythm { path: LakePath::parse("/a").unwrap(), rhythm: Some(rhythm) };
-    block_on(lake.set_rhythm(&caller(None), &set)).unwrap();
+    lake.block_on(lake.set_rhythm(&caller(None), &set)).unwrap();
     watch();
     assert_eq!(late(&mut listener), [""; 0], "it came today");
     let pass = |hours: u64| clock.set(clock.now().plus(Duration::from_secs(hours * 3600)));

@@ -1,0 +1,99 @@
+//! Steps of a landing that fail for a reason that may pass.
+
+use crate::bench::{LARGE, SMALL, bench, block_on};
+use lakeshore::Error;
+use lakeshore::model::limits::ATTEMPTS_MAX;
+use lakeshore::model::sync::status::Status;
+use lakeshore::ports::metadata::upload::UploadState;
+use std::io;
+use std::pin::pin;
+
+fn passing() -> Error {
+    Error::passing(io::Error::other("too many open files"))
+}
+
+/// Those up to the name. From there on a landing is settled, see `unsettled.rs`.
+const STEPS: [(&str, usize); 7] = [
+    ("create_partial", LARGE),
+    ("begin_upload", LARGE),
+    ("write_group", SMALL),
+    ("intend_landings", SMALL),
+    ("intend_landings", LARGE),
+    ("land", SMALL),
+    ("land", LARGE),
+];
+const LAST_STEPS: [(&str, usize); 2] = [("finish_landings", SMALL), ("finish_landings", LARGE)];
+
+#[test]
+fn a_fault_that_passes_costs_an_upload_nothing_but_time() {
+    for (step, size) in STEPS.into_iter().chain(LAST_STEPS) {
+        block_on(async {
+            let bench = bench(ATTEMPTS_MAX - 1).await;
+            bench.fail(step, (1..ATTEMPTS_MAX).map(|_| passing()).collect());
+            bench.upload("f", size).await.unwrap_or_else(|error| panic!("{step}: {error:?}"));
+            assert_eq!(bench.files.live_files()["/a/f"].len(), size, "{step}");
+            assert_eq!((bench.files.partials(), bench.statuses().await), (0, vec![Status::Finished]), "{step}");
+            assert!(bench.state.unfinished_landings().await.unwrap().is_empty(), "{step}");
+        });
+    }
+}
+
+#[test]
+fn a_fault_that_stays_is_told_after_so_many_attempts_and_leaves_nothing_behind() {
+    for (step, size) in STEPS {
+        block_on(async {
+            let bench = bench(ATTEMPTS_MAX - 1).await;
+            bench.fail(step, (0..ATTEMPTS_MAX).map(|_| passing()).collect());
+            let error = bench.upload("f", size).await.unwrap_err();
+            assert!(matches!(&error, Error::Internal(fault) if fault.to_string() == "too many open files"), "{step}");
+            assert!(bench.files.live_files().is_empty(), "{step}");
+            assert_eq!((bench.files.partials(), bench.statuses().await), (0, vec![Status::Failed]), "{step}");
+            bench.upload("f", size).await.unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_step_is_not_repeated_where_it_may_have_changed_something() {
+    let steps = STEPS.into_iter().chain([("seal", SMALL)]);
+    for (step, size) in steps {
+        block_on(async {
+            let bench = bench(ATTEMPTS_MAX - 1).await;
+            bench.fail(step, vec![passing().lasting()]);
+            bench.upload("f", size).await.unwrap_err();
+            assert!(bench.files.live_files().is_empty(), "{step}");
+            assert_eq!((bench.files.partials(), bench.statuses().await), (0, vec![Status::Failed]), "{step}");
+        });
+    }
+}
+
+#[test]
+fn bytes_whose_sync_failed_are_not_taken_for_safe_because_the_intent_may_be_tried_again() {
+    block_on(async {
+        let bench = bench(ATTEMPTS_MAX - 1).await;
+        bench.fail("seal", vec![passing().lasting()]);
+        bench.fail("intend_landings", vec![passing()]);
+        bench.upload("f", SMALL).await.unwrap_err();
+        assert!(bench.files.live_files().is_empty());
+    });
+}
+
+#[test]
+fn others_land_while_an_upload_waits_for_its_next_attempt() {
+    for step in ["write_group", "intend_landings", "land"] {
+        block_on(async {
+            let bench = bench(0).await;
+            bench.fail(step, vec![passing()]);
+            let mut waiting = pin!(bench.upload("first", SMALL));
+            tokio::select! {
+                _ = waiting.as_mut() => panic!("{step}"),
+                () = bench.clock.paused() => {}
+            }
+            bench.upload("second", SMALL).await.unwrap();
+            assert_eq!(bench.files.live_files().into_keys().collect::<Vec<_>>(), ["/a/second"], "{step}");
+            bench.clock.ends.add_permits(1);
+            waiting.await.unwrap();
+            assert_eq!(bench.files.live_files().len(), 2, "{step}");
+        });
+    }
+}
