@@ -97,7 +97,7 @@ fn a_file_that_cannot_be_read_for_now_is_tried_again_with_growing_pauses_and_is_
         }
         assert_eq!(tried_at, [0, 1, 11, 71, 371]);
         let problem = looked_at(&lake, 1).await.1.unwrap();
-        assert!(problem.starts_with("it could not be read in 5 attempts"), "{problem}");
+        assert!(problem.starts_with("reading failed 5 times"), "{problem}");
     });
 }
 
