@@ -55,8 +55,8 @@ impl MemoryFiles {
         self.tree().space = Some(space);
     }
 
-    /// The next calls of `create_partial`, `write_group`, `seal` of a group, or `land` fail, having changed nothing: of several
-    /// files, the first.
+    /// The next calls of `create_partial`, `write_group`, `seal` of a group, `land`, or `restore` fail, having changed nothing: of
+    /// several files, the first.
     pub fn fail_next(&self, call: &'static str, errors: Vec<Error>) {
         self.tree().faults.add(call, errors);
     }
@@ -407,6 +407,7 @@ impl Files for MemoryFiles {
 
     async fn restore(&self, restoration: &Restoration) -> Result<Outcome, Error> {
         let mut tree = self.tree();
+        tree.faults.next("restore")?;
         let live = at(&Place::Live(restoration.origin.clone()));
         let slot = at(&Place::trashed(&restoration.trash, &restoration.origin));
         if tree.is(&live, &restoration.identity) {

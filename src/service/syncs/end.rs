@@ -188,7 +188,9 @@ impl Lake {
                     // too. So nobody may hear that it was refused.
                     Err(error @ Error::Internal(_)) => Err(error.amid_steps()),
                     Err(error) => {
-                        self.0.state.reopen_sync(sync.sync_id, &error.to_string(), self.now()).await?;
+                        let reopened = self.0.state.reopen_sync(sync.sync_id, &error.to_string(), self.now()).await;
+                        // Else it stays closed, and is published later.
+                        reopened.map_err(Error::amid_steps)?;
                         self.0.events.marks().sync(sync.sync_id);
                         Err(error)
                     }

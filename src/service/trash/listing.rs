@@ -136,7 +136,8 @@ impl Lake {
             // it was refused.
             Err(error @ Error::Internal(_)) => Err(error.amid_steps()),
             Err(error) => {
-                self.0.state.cancel_restore(entry.trash_id).await?;
+                // Else it stays begun, and is finished later.
+                self.0.state.cancel_restore(entry.trash_id).await.map_err(Error::amid_steps)?;
                 Err(error)
             }
         }

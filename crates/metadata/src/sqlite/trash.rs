@@ -76,6 +76,8 @@ impl TrashState for SqliteState {
     }
 
     async fn cancel_restore(&self, trash_id: TrashId) -> Result<(), Error> {
+        #[cfg(feature = "testing")]
+        self.faults().next("cancel_restore")?;
         let sql = "UPDATE trash SET restoring = NULL, restoring_by = NULL, restoring_actor = NULL WHERE trash_id = ?";
         self.writer
             .write(Synced, move |writing| {

@@ -56,3 +56,19 @@ fn a_restore_that_a_full_disk_keeps_from_its_row_is_not_called_refused_and_is_go
         assert!(bench.state.unfinished_restores().await.unwrap().is_empty());
     });
 }
+
+#[test]
+fn a_restore_that_cannot_be_cancelled_is_not_called_refused() {
+    block_on(async {
+        let bench = bench(SETTLING_PAUSES.len()).await;
+        for bytes in [b"1", b"2"] {
+            let id = stage(&bench, bytes).await;
+            bench.lake.end_sync(&caller(), &EndSync::new(id)).await.unwrap();
+        }
+        let piece = bench.lake.trash(&caller(), &Default::default()).await.unwrap()[0].trash_id;
+        bench.files.fail_next("restore", full());
+        bench.fail("cancel_restore", full());
+        let told = bench.lake.restore(&caller(), piece).await.unwrap_err();
+        assert!(told.is_unsettled(), "{told:?}");
+    });
+}
