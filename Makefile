@@ -118,9 +118,12 @@ corpus: ## Compare what is shown of the files below CORPUS with what pyarrow, Du
 		cargo test --quiet --package lakeshore-formats --lib corpus::the_files_of_a_folder_are_read -- --ignored
 	@$(CORPUS_PYTHON) crates/formats/tests/compare.py compare target/corpus/readings
 
-torture: build ## Kill the release binary KILLS times (default 100) amid a load, and check each restart (KILLS_SEED repeats a run)
-	@echo "== killing the server"
+torture: build ## Kill the release binary KILLS times (default 100) amid a load, and fail its disk VOLATILE times an operation (60, or all); check each restart
+	@echo "== killing the server (KILLS_SEED repeats a run)"
 	@KILLS=$${KILLS:-100} LAKESHORE_BIN=$(abspath $(BINARY)) cargo test --package server --features failpoints --test torture -- --nocapture kills
+	@echo "== failing its disk, and cutting the power (VOLATILE_SEED and KILLS_SEED repeat a run)"
+	@VOLATILE=$${VOLATILE:-60} VOLATILE_CUTS=$${VOLATILE_CUTS:-100} LAKESHORE_BIN=$(abspath $(BINARY)) \
+		cargo test --package server --features failpoints --test torture -- --nocapture --test-threads 2 volatile
 
 docs: build end2end/node_modules ## Run the commands of the documents as printed
 	@echo "== commands of the documents"

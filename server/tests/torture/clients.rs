@@ -219,15 +219,21 @@ impl Sender {
         Some(())
     }
 
-    /// A sync that would shrink its dataset: it is held, then gives way to another, which is aborted.
-    #[cfg(feature = "failpoints")]
-    pub async fn hold_and_supersede(&self, path: &str) -> Option<()> {
+    /// A sync that would shrink its dataset, and so is held.
+    pub async fn hold(&self, path: &str) -> Option<u64> {
         let sync_id = self.start(path, "FullSync").await?;
         self.ledger.known().incomplete.insert(sync_id);
         self.upload(sync_id, "part-0", format!("{sync_id}:held").into_bytes()).await?;
         let body = json!({ "sync_id": sync_id, "api_key": self.key });
         let (status, answer) = self.post("/api/ingestion/file/sync/end", body).await?;
         assert_eq!((status, &answer["code"]), (409, &json!(40911)), "{answer}");
+        Some(sync_id)
+    }
+
+    /// A held sync gives way to another, which is aborted.
+    #[cfg(feature = "failpoints")]
+    pub async fn hold_and_supersede(&self, path: &str) -> Option<()> {
+        self.hold(path).await?;
         let successor = self.start(path, "FullSync").await?;
         self.ledger.known().incomplete.insert(successor);
         self.close("abort", successor).await

@@ -36,3 +36,6 @@ mod slow_senders;
 mod strace;
 mod two_servers;
 mod verify;
+mod volatile_cuts;
+mod volatile_disk;
+mod volatile_faults;

@@ -21,6 +21,8 @@ pub struct Begun {
     bytes: Vec<u8>,
     /// Bytes that the server has told are kept.
     told: u64,
+    /// A fault of the server's disk was told, which may have ended the upload.
+    may_have_ended: bool,
 }
 
 /// A connection to one server of the lake.
@@ -105,6 +107,7 @@ impl Sender {
             path: path.to_owned(),
             bytes: bytes.clone(),
             told: 0,
+            may_have_ended: false,
         };
         self.ledger.known().begun.push(begun);
         let sizes = bytes.len().div_ceil(pieces);
@@ -133,11 +136,54 @@ impl Sender {
         self.expect(path, &bytes);
         let first = addresses[0].clone();
         let (path_owned, told) = (path.to_owned(), bytes.len() as u64);
-        let begun = Begun { addresses: addresses.clone(), is_joined: true, sync_id, path: path_owned, bytes, told };
+        let may_have_ended = false;
+        let begun = Begun {
+            addresses: addresses.clone(),
+            is_joined: true,
+            sync_id,
+            path: path_owned,
+            bytes,
+            told,
+            may_have_ended,
+        };
         self.ledger.known().begun.push(begun);
         tus.join(sync_id, path, &addresses).await?;
         self.ledger.landed(&first);
         Some(())
+    }
+
+    /// Begins a file that nobody else writes. The answer tells whether that was done.
+    pub async fn begin(&self, sync_id: u64, path: &str, bytes: &[u8]) -> (u16, Value) {
+        let tus = self.tus();
+        let response = tus.creation(sync_id, path).header("Upload-Length", bytes.len()).send().await.unwrap();
+        let status = response.status().as_u16();
+        if status == 201 {
+            self.expect(path, bytes);
+            let address = crate::server::path_of(response.headers()["location"].to_str().unwrap());
+            self.ledger.known().begun.push(Begun {
+                addresses: vec![address],
+                is_joined: false,
+                sync_id,
+                path: path.to_owned(),
+                bytes: bytes.to_vec(),
+                told: 0,
+                may_have_ended: false,
+            });
+        }
+        (status, response.json().await.unwrap_or(Value::Null))
+    }
+
+    /// Sends what follows of the one file that is begun, up to there.
+    pub async fn send_up_to(&self, end: usize) -> (u16, Value) {
+        let Begun { addresses, bytes, told, .. } = self.ledger.known().begun[0].clone();
+        let piece = &bytes[usize::try_from(told).unwrap()..end];
+        let (status, said) = answer(self.tus().piece(&addresses[0], told, piece)).await;
+        match status {
+            204 if end == bytes.len() => self.ledger.landed(&addresses[0]),
+            204 => self.ledger.told(&addresses[0], end as u64),
+            _ => self.ledger.known().begun[0].may_have_ended = true,
+        }
+        (status, said)
     }
 
     /// Begins a file and leaves it to the end of its sync, which discards it.
@@ -173,12 +219,16 @@ impl Ledger {
 pub async fn go_on(server: &TestServer, ledger: &Ledger) {
     let tus = Tus { client: &server.client, url: &server.url, key: &server.key };
     let begun = ledger.known().begun.clone();
-    for Begun { addresses, is_joined, sync_id, path, bytes, told } in &begun {
+    for Begun { addresses, is_joined, sync_id, path, bytes, told, may_have_ended } in &begun {
         if *is_joined {
             tus.join(*sync_id, path, addresses).await.unwrap();
         } else {
             let address = &addresses[0];
             let (status, headers) = Tus::answer(tus.request("HEAD", address)).await.unwrap();
+            if *may_have_ended && [404, 410].contains(&status) {
+                ledger.known().begun.retain(|begun| begun.addresses != *addresses);
+                continue;
+            }
             assert_eq!(status, 200, "{address} of sync {sync_id} is known after the restart");
             let offset = offset_of(&headers);
             assert!(offset >= *told, "{told} bytes were told to be kept, and {offset} are");

@@ -36,15 +36,20 @@ pub struct Tracer {
     _folder: TempDir,
 }
 
+/// Until the server has read all that has landed.
+pub async fn wait_for_inspections(server: &TestServer) {
+    let left = "SELECT (SELECT count(*) FROM uninspected) + (SELECT count(*) FROM inspection_attempts)";
+    let is_done = async || Database::copy_of(server.data_dir()).await.value::<i64>(left).await == 0;
+    server.eventually(async || is_done().await.then_some(())).await;
+}
+
 impl Tracer {
     /// Waits until the server is done with what has landed before, as it reads files in the background, writes rows of
     /// them, and may be starting a process for it: strace waits for ever for one that is amid its `vfork`.
     ///
     /// `None`, said loudly, where there is no strace or it may not attach.
     pub async fn attach(server: &TestServer, options: &[&str]) -> Option<Self> {
-        let left = "SELECT (SELECT count(*) FROM uninspected) + (SELECT count(*) FROM inspection_attempts)";
-        let is_done = async || Database::copy_of(server.data_dir()).await.value::<i64>(left).await == 0;
-        server.eventually(async || is_done().await.then_some(())).await;
+        wait_for_inspections(server).await;
         for _ in 0..ATTEMPTS {
             match Self::try_attach(server, options) {
                 Attached::Yes(tracer) => return Some(tracer),

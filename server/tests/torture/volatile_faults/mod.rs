@@ -1,0 +1,357 @@
+//! Every operation on a disk that fails and forgets: a call fails, once or in a burst, then the power is cut or the server is
+//! killed, it starts again, and what was answered holds. Nothing acknowledged is lost, nothing that was live or in the trash is
+//! destroyed, nothing refused is live, and `lakeshore check` finds nothing.
+//!
+//! `VOLATILE` says how many rounds each operation has; `VOLATILE=all` takes every call, burst and error, for hours.
+//! `VOLATILE_SEED` repeats a run.
+
+mod scene;
+
+use crate::clients::Sender;
+use crate::server::{TestServer, lakeshore};
+use crate::verify::Verifier;
+use crate::volatile_disk::{Call, Order, Plan, Tree, VolatileDisk};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use rustix::io::Errno;
+pub use scene::server_on;
+use scene::{Answered, DATA, Given, LAKE, Operation, Scene};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Of each operation, in `make test`.
+const ROUNDS: usize = 5;
+const BURSTS: [usize; 5] = [1, 2, 3, 6, Plan::FOR_EVER];
+const ERRORS: [Errno; 3] = [Errno::IO, Errno::NOSPC, Errno::ROFS];
+/// A start on a failing disk comes to an end, one way or the other.
+const START_MAX: Duration = Duration::from_secs(60);
+/// What goes on in the background after an answer may be under way when the end comes.
+const AFTER_THE_ANSWER_MAX: Duration = Duration::from_millis(400);
+
+/// How a server ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Cut,
+    /// What the page cache holds survives.
+    Kill,
+    KillThenCut,
+}
+
+#[derive(Debug, Clone)]
+struct Round {
+    plan: Plan,
+    order: Order,
+    /// What loses nothing and never fails, if not all is on the failing disk.
+    steady: Option<&'static str>,
+    end: End,
+    /// The start after the end meets faults as well.
+    at_start: Option<Plan>,
+    /// A caller that was refused tries once more.
+    again: bool,
+    seed: u64,
+}
+
+/// From this call on, of its kind or of any, everywhere or on its side of the disk.
+fn plan(calls: &[(Call, String)], at: usize, random: &mut StdRng) -> Plan {
+    let (call, path) = &calls[at];
+    let failing = if random.random_bool(0.5) { vec![*call] } else { Vec::new() };
+    let side = path.split_inclusive('/').next().unwrap();
+    let below = if random.random_bool(0.5) { side } else { "" }.to_owned();
+    let matches =
+        |(other, path): &&(Call, String)| (failing.is_empty() || failing.contains(other)) && path.starts_with(&below);
+    let first = calls[..=at].iter().filter(matches).count();
+    let length = BURSTS[random.random_range(0..BURSTS.len())];
+    // A disk that is read-only stays so.
+    let errors = if length == Plan::FOR_EVER { &ERRORS[..] } else { &ERRORS[..2] };
+    Plan { calls: failing, below, first, length, error: errors[random.random_range(0..errors.len())] }
+}
+
+/// Calls that are made to fail: of many in a row that do the same to one file, the first, one amid them, and the last.
+fn points(calls: &[(Call, String)]) -> Vec<usize> {
+    let mut points = Vec::new();
+    let mut from = 0;
+    for run in calls.chunk_by(|one, other| one == other) {
+        let to = from + run.len() - 1;
+        points.extend([from, usize::midpoint(from, to), to]);
+        from = to + 1;
+    }
+    points.dedup();
+    points
+}
+
+impl Round {
+    fn random(calls: &[(Call, String)], at: usize, random: &mut StdRng) -> Self {
+        let at_start = random.random_bool(0.25).then(|| Plan {
+            calls: Vec::new(),
+            below: String::new(),
+            first: random.random_range(1..60),
+            length: BURSTS[random.random_range(0..BURSTS.len())],
+            error: ERRORS[random.random_range(0..2)],
+        });
+        Self {
+            plan: plan(calls, at, random),
+            order: if random.random_bool(0.5) { Order::Journal } else { Order::Strict },
+            steady: [None, None, Some(DATA), Some(LAKE)][random.random_range(0..4)],
+            end: [End::Cut, End::Cut, End::Kill, End::KillThenCut][random.random_range(0..4)],
+            at_start,
+            again: random.random_bool(0.5),
+            seed: random.random(),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Figures {
+    rounds: usize,
+    /// In which a call has failed.
+    faulty: usize,
+    failed_calls: usize,
+    done: usize,
+    unknown: usize,
+    acknowledged: usize,
+    at_start: usize,
+}
+
+/// What is on the disk when the server is gone.
+fn left_on(disk: &VolatileDisk, is_cut: bool, random: &mut StdRng) -> Option<Tree> {
+    is_cut.then(|| disk.cut(random))
+}
+
+/// A disk, and the server on it.
+struct Running {
+    server: TestServer,
+    disk: VolatileDisk,
+}
+
+impl Running {
+    async fn start(
+        scene: &Scene,
+        tree: Tree,
+        round: &Round,
+        plan: Option<Plan>,
+    ) -> Result<Self, (VolatileDisk, String)> {
+        let disk = VolatileDisk::mount(tree).unwrap();
+        disk.behave(round.order, round.steady);
+        disk.begin(plan);
+        let stopped = scene.stopped(disk.path());
+        let started = tokio::time::timeout(START_MAX, stopped.try_start(&[])).await;
+        match started.expect("a start comes to an end") {
+            Ok(server) => Ok(Self { server, disk }),
+            Err(ended) => Err((disk, ended.said)),
+        }
+    }
+
+    async fn start_well(scene: &Scene, tree: Tree, round: &Round) -> Self {
+        match Self::start(scene, tree, round, None).await {
+            Ok(running) => running,
+            Err((_, said)) => panic!("a server starts on a disk that is well again: {said}"),
+        }
+    }
+}
+
+/// What `lakeshore check` finds wrong.
+fn findings(server: &mut TestServer) -> Vec<Value> {
+    assert_eq!(server.stop(), Some(0), "{}", server.stderr());
+    let (data_dir, lake) = (server.data_dir().to_str().unwrap().to_owned(), server.lake());
+    let lake = lake.to_str().unwrap();
+    let found = lakeshore(&["check", "--json", "--digests", "--data-dir", &data_dir, "--lake-root", lake]);
+    let lines = String::from_utf8(found.stdout).unwrap();
+    let findings = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    findings.filter(|finding| finding["kind"] != "empty-slot").collect()
+}
+
+/// What the operation calls when nothing fails.
+async fn calls_of(scene: &Scene) -> Vec<(Call, String)> {
+    let well = Round {
+        plan: Plan { calls: Vec::new(), below: String::new(), first: 1, length: 0, error: Errno::IO },
+        order: Order::Journal,
+        steady: None,
+        end: End::Kill,
+        at_start: None,
+        again: false,
+        seed: 0,
+    };
+    let running = Running::start_well(scene, scene.saved.clone(), &well).await;
+    running.disk.begin(None);
+    let ledger = scene.ledger();
+    let answered = scene.run(&running.server, &ledger, &mut Given::default()).await;
+    assert_eq!(answered, Answered::Done);
+    running.disk.calls()
+}
+
+async fn survive(scene: &Scene, round: &Round) -> Figures {
+    let mut random = StdRng::seed_from_u64(round.seed);
+    let ledger = scene.ledger();
+    let mut figures = Figures { rounds: 1, ..Figures::default() };
+    let mut given = Given::default();
+
+    let Running { server, disk } = Running::start_well(scene, scene.saved.clone(), round).await;
+    disk.begin(Some(round.plan.clone()));
+    let mut answered = scene.run(&server, &ledger, &mut given).await;
+    if matches!(answered, Answered::Refused(_)) && round.again {
+        eprintln!("{round:?}: refused at first: {answered:?}");
+        answered = scene.run(&server, &ledger, &mut given).await;
+    }
+    if random.random_bool(0.3) {
+        tokio::time::sleep(random.random_range(Duration::ZERO..AFTER_THE_ANSWER_MAX)).await;
+    }
+    let is_cut = round.end == End::Cut;
+    let left = left_on(&disk, is_cut, &mut random);
+    let said = server.stderr();
+    drop(server.kill());
+    figures.failed_calls = disk.end();
+    figures.faulty = usize::from(figures.failed_calls > 0);
+    figures.done = usize::from(answered == Answered::Done);
+    figures.unknown = usize::from(matches!(answered, Answered::Unknown(_)));
+    let calls: Vec<_> = disk.calls().into_iter().filter(|(call, _)| *call != Call::Write).collect();
+    let failed = figures.failed_calls;
+    eprintln!("{round:?}: {failed} calls failed of {calls:?}; answered: {answered:?}; the server said: {said}");
+
+    let mut left = left.unwrap_or_else(|| disk.cut_nothing());
+    drop(disk);
+    if let Some(plan) = &round.at_start {
+        left = match Running::start(scene, left, round, Some(plan.clone())).await {
+            Ok(Running { server, disk }) => {
+                let left = disk.cut(&mut random);
+                eprintln!("the start amid faults said: {}", server.stderr());
+                drop(server.kill());
+                figures.at_start += disk.end();
+                left
+            }
+            Err((disk, said)) => {
+                eprintln!("the start amid faults ended: {said}");
+                figures.at_start += disk.end();
+                disk.cut(&mut random)
+            }
+        };
+    }
+
+    let mut verifier = Verifier::default();
+    let mut running = Running::start_well(scene, left, round).await;
+    verifier.verify(&running.server, &ledger).await;
+    if round.end == End::KillThenCut {
+        let left = running.disk.cut(&mut random);
+        drop(running.server.kill());
+        drop(running.disk);
+        running = Running::start_well(scene, left, round).await;
+        verifier.forget_contents();
+        verifier.verify(&running.server, &ledger).await;
+    }
+    scene.verify(&running.server, &given).await;
+    // Nothing is held for ever.
+    let sender = Sender::to(&running.server, &ledger);
+    sender.abort_open_syncs(&running.server).await;
+    for path in ["/inc", "/full", "/new"] {
+        let sync_id = sender.start(path, "IncrementalSync").await.unwrap();
+        sender.close("end", sync_id).await.unwrap();
+    }
+    verifier.verify(&running.server, &ledger).await;
+    let found = findings(&mut running.server);
+    assert!(found.is_empty(), "{found:?}");
+    figures.acknowledged = verifier.acknowledged;
+    figures
+}
+
+/// The rounds of an operation, by what it calls.
+fn rounds(calls: &[(Call, String)], random: &mut StdRng) -> Vec<Round> {
+    let points = points(calls);
+    match std::env::var("VOLATILE").as_deref() {
+        Ok("all") => {
+            let mut rounds = Vec::new();
+            for at in points {
+                for length in BURSTS {
+                    for error in ERRORS {
+                        let mut round = Round::random(calls, at, random);
+                        (round.plan.length, round.plan.error) = (length, error);
+                        rounds.push(round);
+                    }
+                }
+            }
+            rounds
+        }
+        count => {
+            let count = count.map_or(ROUNDS, |count| count.parse().unwrap());
+            (0..count).map(|_| Round::random(calls, points[random.random_range(0..points.len())], random)).collect()
+        }
+    }
+}
+
+/// A fault keeps the server from syncing a folder that it has made, and from removing it again; the next upload lands in it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_that_was_left_without_a_durable_name_is_not_taken_for_durable() {
+    let Some(scene) = Scene::set(Operation::AddSmall).await else { return };
+    let (calls, below) = (vec![Call::SyncFolder, Call::Rmdir], "lake/inc".to_owned());
+    let plan = Plan { calls, below, first: 1, length: 2, error: Errno::IO };
+    let (order, steady, at_start) = (Order::Strict, None, None);
+    // By chance a cut keeps the folder.
+    for seed in 0..8 {
+        let round =
+            Round { plan: plan.clone(), order, steady, end: End::Cut, at_start: at_start.clone(), again: true, seed };
+        let figures = survive(&scene, &round).await;
+        assert_eq!((figures.failed_calls, figures.done), (2, 1));
+    }
+}
+
+async fn survive_faults(operation: Operation) {
+    let seed: u64 = std::env::var("VOLATILE_SEED").map_or_else(|_| rand::rng().random(), |seed| seed.parse().unwrap());
+    let mut random = StdRng::seed_from_u64(seed.wrapping_add(operation as u64));
+    let Some(scene) = Scene::set(operation).await else { return };
+    let scene = Arc::new(scene);
+    let calls = calls_of(&scene).await;
+    assert!(!calls.is_empty());
+    println!("{operation:?}: VOLATILE_SEED={seed}; {} calls: {calls:?}", calls.len());
+    let mut all = Figures::default();
+    let mut broken = Vec::new();
+    for round in rounds(&calls, &mut random) {
+        let (scene, one) = (scene.clone(), round.clone());
+        match tokio::spawn(async move { survive(&scene, &one).await }).await {
+            Ok(figures) => {
+                all.rounds += figures.rounds;
+                all.faulty += figures.faulty;
+                all.failed_calls += figures.failed_calls;
+                all.done += figures.done;
+                all.unknown += figures.unknown;
+                all.acknowledged += figures.acknowledged;
+                all.at_start += figures.at_start;
+            }
+            Err(_) => broken.push(round),
+        }
+    }
+    assert!(broken.is_empty(), "{operation:?}, VOLATILE_SEED={seed}: broken by {broken:#?}");
+    let Figures { rounds, faulty, failed_calls, done, unknown, acknowledged, at_start } = all;
+    println!(
+        "{operation:?}: {rounds} rounds, {faulty} met a fault, {failed_calls} calls failed and {at_start} more at a start, {done} \
+         done, {unknown} not known at first, {acknowledged} acknowledged uploads checked: lost 0, destroyed 0, refused but live 0"
+    );
+}
+
+macro_rules! survives {
+    ($($name:ident: $operation:ident,)*) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            survive_faults(Operation::$operation).await;
+        })*
+    };
+}
+
+survives! {
+    a_new_file_survives_a_failing_disk: AddSmall,
+    a_new_large_file_survives_a_failing_disk: AddLarge,
+    a_file_that_is_replaced_survives_a_failing_disk: OverwriteSmall,
+    a_large_file_that_is_replaced_survives_a_failing_disk: OverwriteLarge,
+    a_form_of_several_files_survives_a_failing_disk: Form,
+    a_resumable_upload_that_begins_survives_a_failing_disk: CreateResumable,
+    a_piece_of_a_resumable_upload_survives_a_failing_disk: PatchAmid,
+    the_last_piece_of_a_resumable_upload_survives_a_failing_disk: PatchLast,
+    files_that_are_taken_over_survive_a_failing_disk: TakeOver,
+    a_first_publish_survives_a_failing_disk: PublishFirst,
+    a_publish_survives_a_failing_disk: Publish,
+    an_abort_survives_a_failing_disk: Abort,
+    a_sync_that_gives_way_survives_a_failing_disk: Supersede,
+    a_file_that_is_restored_survives_a_failing_disk: RestoreFile,
+    a_dataset_that_is_restored_survives_a_failing_disk: RestoreDataset,
+    a_purge_survives_a_failing_disk: Purge,
+    a_new_key_survives_a_failing_disk: CreateKey,
+    a_backup_survives_a_failing_disk: Backup,
+}
