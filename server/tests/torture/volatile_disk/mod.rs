@@ -9,12 +9,14 @@
 
 mod behaviour;
 mod contents;
+mod durable;
 mod faults;
 mod serve;
 mod tree;
 
+pub use durable::Order;
 pub use faults::{Call, Plan};
-pub use tree::{Order, Tree};
+pub use tree::Tree;
 
 use crate::server::skipped;
 use fuser::BackgroundSession;

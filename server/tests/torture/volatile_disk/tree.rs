@@ -1,9 +1,7 @@
-//! Files and folders by number: the names that processes see, those that are on stable storage, and the changes of names
-//! between the two.
+//! Files and folders by number, as processes see them. What of it is on stable storage is [`super::durable`]'s.
 
 use super::contents::Contents;
-use rand::RngExt;
-use rand::rngs::StdRng;
+use super::durable::{Entry, NameChange, Order};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -11,16 +9,6 @@ use std::time::SystemTime;
 
 pub type Number = u64;
 pub const ROOT: Number = 1;
-
-/// How a file system keeps its promises: both kinds are found among those that people use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// One journal, as of ext4 and XFS: each sync of anything makes all changes of names durable that came before, and a cut
-    /// leaves the first of the others.
-    Journal,
-    /// No more than POSIX promises: a name is durable when its folder was synced. A cut leaves any of the others.
-    Strict,
-}
 
 #[derive(Debug, Clone)]
 pub enum Body {
@@ -31,7 +19,7 @@ pub enum Body {
 #[derive(Debug, Clone, Default)]
 pub struct Folder {
     pub now: BTreeMap<OsString, Number>,
-    durable: BTreeMap<OsString, Number>,
+    pub(super) durable: BTreeMap<OsString, Number>,
 }
 
 #[derive(Debug, Clone)]
@@ -43,46 +31,26 @@ pub struct Node {
     pub links: u32,
     pub opens: u32,
     /// A name that it has or had.
-    at: Option<(Number, OsString)>,
-    durable_at: BTreeSet<(Number, OsString)>,
-}
-
-type Entry = (Number, OsString, Option<Number>);
-
-/// One change of names, which happens whole or not at all.
-#[derive(Debug, Clone)]
-struct NameChange {
-    entries: Vec<Entry>,
-    /// Folders that it removes: what was in them has left them before.
-    emptied: Vec<Number>,
-}
-
-impl NameChange {
-    /// Whether this one can only be kept with an earlier one.
-    fn rests_on(&self, earlier: &Self) -> bool {
-        earlier.entries.iter().any(|(folder, name, _)| {
-            self.emptied.contains(folder) || self.entries.iter().any(|(own, other, _)| own == folder && other == name)
-        })
-    }
+    pub(super) at: Option<(Number, OsString)>,
+    pub(super) durable_at: BTreeSet<(Number, OsString)>,
 }
 
 #[derive(Debug, Clone)]
 pub struct Tree {
-    nodes: HashMap<Number, Node>,
+    pub(super) nodes: HashMap<Number, Node>,
     next: Number,
-    order: Order,
+    pub(super) order: Order,
     /// Oldest first, by their age.
-    pending: BTreeMap<u64, NameChange>,
+    pub(super) pending: BTreeMap<u64, NameChange>,
     changes: u64,
     /// Without a name now.
-    unlinked: HashSet<Number>,
+    pub(super) unlinked: HashSet<Number>,
     /// A file system that loses nothing has this name in the root: what is below is durable at once.
     steady: Option<OsString>,
 }
 
 /// Files without a name are looked at when there are so many.
 const UNLINKED_MAX: usize = 64;
-const DEPTH_MAX: usize = 100;
 
 impl Tree {
     pub fn new(order: Order, now: SystemTime) -> Self {
@@ -123,7 +91,7 @@ impl Tree {
         }
     }
 
-    fn folder_mut(&mut self, number: Number) -> Result<&mut Folder, Errno> {
+    pub(super) fn folder_mut(&mut self, number: Number) -> Result<&mut Folder, Errno> {
         match &mut self.node_mut(number)?.body {
             Body::Folder(folder) => Ok(folder),
             Body::File(_) => Err(Errno::NOTDIR),
@@ -283,154 +251,6 @@ impl Tree {
             at = *folder;
         }
         false
-    }
-
-    /// The sync of a file or folder has succeeded.
-    pub fn sync(&mut self, number: Number) -> Result<(), Errno> {
-        if let Body::File(contents) = &mut self.node_mut(number)?.body {
-            contents.sync();
-        }
-        let is_folder = matches!(self.node(number)?.body, Body::Folder(_));
-        let ages: Vec<_> = match self.order {
-            Order::Journal => self.pending.keys().copied().collect(),
-            Order::Strict if !is_folder => Vec::new(),
-            Order::Strict => {
-                let touches = |change: &NameChange| change.entries.iter().any(|(folder, ..)| *folder == number);
-                self.pending.iter().filter(|(_, change)| touches(change)).map(|(age, _)| *age).collect()
-            }
-        };
-        ages.into_iter().for_each(|age| self.commit(age));
-        Ok(())
-    }
-
-    pub fn fail_sync(&mut self, number: Number) {
-        if let Ok(contents) = self.contents_mut(number) {
-            contents.fail_sync();
-        }
-    }
-
-    /// Makes a change durable, with those that it rests on.
-    fn commit(&mut self, age: u64) {
-        let Some(change) = self.pending.get(&age).cloned() else { return };
-        // Before the changes that this one rests on: what is new may be lost with the folder that it was moved to.
-        let was_durable = |tree: &Self, number| tree.nodes.get(&number).is_some_and(|node| !node.durable_at.is_empty());
-        let moved: Vec<_> =
-            change.entries.iter().filter(|(_, _, number)| number.is_some_and(|it| was_durable(self, it))).collect();
-        let earlier: Vec<_> = self
-            .pending
-            .range(..age)
-            .filter(|(_, earlier)| change.rests_on(earlier))
-            .map(|(earlier, _)| *earlier)
-            .collect();
-        earlier.into_iter().for_each(|earlier| self.commit(earlier));
-        if self.pending.remove(&age).is_none() {
-            return;
-        }
-        for (folder, name, number) in &change.entries {
-            let Ok(entries) = self.folder_mut(*folder) else { continue };
-            let before = match number {
-                Some(number) => entries.durable.insert(name.clone(), *number),
-                None => entries.durable.remove(name),
-            };
-            let place = (*folder, name.clone());
-            if let Some(before) = before.and_then(|before| self.nodes.get_mut(&before)) {
-                before.durable_at.remove(&place);
-            }
-            if let Some(node) = number.and_then(|number| self.nodes.get_mut(&number)) {
-                node.durable_at.insert(place);
-            }
-        }
-        // What was durable is not lost by a move into a folder that is not.
-        for (folder, ..) in moved {
-            while let Some(unreachable) = self.durably_unreachable(*folder) {
-                let links =
-                    |change: &NameChange| change.entries.iter().any(|(.., number)| *number == Some(unreachable));
-                let Some(age) = self.pending.iter().find(|(_, change)| links(change)).map(|(age, _)| *age) else {
-                    break;
-                };
-                self.commit(age);
-            }
-        }
-    }
-
-    /// The folder on the way to this one that has no durable name.
-    fn durably_unreachable(&self, folder: Number) -> Option<Number> {
-        let mut at = folder;
-        // No deeper than that: no test makes such paths.
-        for _ in 0..DEPTH_MAX {
-            match self.nodes.get(&at).and_then(|node| node.durable_at.first()) {
-                _ if at == ROOT => break,
-                Some((above, _)) => at = *above,
-                None => return Some(at),
-            }
-        }
-        None
-    }
-
-    /// The same, with everything on stable storage, and nothing open.
-    pub fn settled(&self) -> Self {
-        let mut settled = self.clone();
-        let ages: Vec<_> = self.pending.keys().copied().collect();
-        ages.into_iter().for_each(|age| settled.commit(age));
-        for node in settled.nodes.values_mut() {
-            node.opens = 0;
-            if let Body::File(contents) = &mut node.body {
-                contents.sync();
-            }
-        }
-        settled
-    }
-
-    /// A power cut. What is left is what a start finds, all of it durable.
-    pub fn cut(&self, random: &mut StdRng) -> Self {
-        let mut left = self.clone();
-        let ages: Vec<_> = self.pending.keys().copied().collect();
-        let kept_of_ten = [0, 3, 7, 10][random.random_range(0..4)];
-        match self.order {
-            Order::Journal => {
-                let kept = if kept_of_ten == 0 { 0 } else { random.random_range(0..=ages.len()) };
-                ages[..kept].iter().for_each(|age| left.commit(*age));
-            }
-            Order::Strict => {
-                let kept = ages.iter().filter(|_| random.random_range(0..10) < kept_of_ten);
-                kept.for_each(|age| left.commit(*age));
-            }
-        }
-        left.pending.clear();
-        left.start_again(random);
-        left
-    }
-
-    /// Only what can be reached by durable names is there.
-    fn start_again(&mut self, random: &mut StdRng) {
-        let mut links: BTreeMap<Number, u32> = BTreeMap::from([(ROOT, 2)]);
-        let mut open = vec![ROOT];
-        let mut at = HashMap::new();
-        while let Some(number) = open.pop() {
-            let Ok(folder) = self.folder_mut(number) else { continue };
-            folder.now = folder.durable.clone();
-            for (name, below) in folder.now.clone() {
-                *links.entry(below).or_default() += 1;
-                at.insert(below, (number, name));
-                if self.folder(below).is_ok() {
-                    open.push(below);
-                }
-            }
-        }
-        self.nodes.retain(|number, _| links.contains_key(number));
-        self.unlinked.clear();
-        // In their order, for a seed to give the same again.
-        for (number, links) in links {
-            let is_steady = self.is_steady(number);
-            let Some(node) = self.nodes.get_mut(&number) else { continue };
-            (node.links, node.opens, node.at) = (links, 0, at.remove(&number));
-            if let Body::File(contents) = &mut node.body {
-                if is_steady {
-                    contents.sync();
-                }
-                *contents = contents.cut(random);
-            }
-        }
     }
 
     /// Lets go of what has no name, is not open, and cannot come back by a cut.

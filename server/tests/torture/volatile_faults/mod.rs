@@ -136,7 +136,8 @@ impl Running {
         disk.begin(plan);
         let stopped = scene.stopped(disk.path());
         let started = tokio::time::timeout(START_MAX, stopped.try_start(&[])).await;
-        match started.expect("a start comes to an end") {
+        let started = started.unwrap_or_else(|_| panic!("a start takes longer than {START_MAX:?}"));
+        match started {
             Ok(server) => Ok(Self { server, disk }),
             Err(ended) => Err((disk, ended.said)),
         }
@@ -300,7 +301,7 @@ async fn survive_faults(operation: Operation) {
     let scene = Arc::new(scene);
     let calls = calls_of(&scene).await;
     assert!(!calls.is_empty());
-    println!("{operation:?}: VOLATILE_SEED={seed}; {} calls: {calls:?}", calls.len());
+    eprintln!("{operation:?}: VOLATILE_SEED={seed}; {} calls", calls.len());
     let mut all = Figures::default();
     let mut broken = Vec::new();
     for round in rounds(&calls, &mut random) {
@@ -320,7 +321,7 @@ async fn survive_faults(operation: Operation) {
     }
     assert!(broken.is_empty(), "{operation:?}, VOLATILE_SEED={seed}: broken by {broken:#?}");
     let Figures { rounds, faulty, failed_calls, done, unknown, acknowledged, at_start } = all;
-    println!(
+    eprintln!(
         "{operation:?}: {rounds} rounds, {faulty} met a fault, {failed_calls} calls failed and {at_start} more at a start, {done} \
          done, {unknown} not known at first, {acknowledged} acknowledged uploads checked: lost 0, destroyed 0, refused but live 0"
     );
