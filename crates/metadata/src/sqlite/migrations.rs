@@ -86,12 +86,12 @@ async fn run_to(connection: &mut SqliteConnection, version: i64) -> Result<(), M
 
 /// Records the migrations of a database from before sqlx. Such databases were counted by `PRAGMA user_version` alone;
 /// the very first ones by the table alone, of which only the number is valid, since the text of their first migration
-/// differs.
+/// differs. By that text they differ from a new database whose making was cut short.
 async fn adopt(connection: &mut SqliteConnection, migrator: &Migrator) -> Result<(), MigrateError> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut counted: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *transaction).await?;
     let mut has_table = has_table(&mut transaction).await?;
-    if has_table && counted == 0 {
+    if has_table && counted == 0 && is_of_another_first(&mut transaction, migrator).await? {
         transaction.execute("DROP TABLE _sqlx_migrations").await?;
         (counted, has_table) = (1, false);
     }
@@ -104,6 +104,13 @@ async fn adopt(connection: &mut SqliteConnection, migrator: &Migrator) -> Result
     }
     transaction.commit().await?;
     Ok(())
+}
+
+async fn is_of_another_first(connection: &mut SqliteConnection, migrator: &Migrator) -> sqlx::Result<bool> {
+    let sql = "SELECT checksum FROM _sqlx_migrations WHERE version = 1";
+    let found: Option<Vec<u8>> = sqlx::query_scalar(sql).fetch_optional(connection).await?;
+    let first = migrator.iter().next().map(|first| &first.checksum[..]);
+    Ok(found.is_some_and(|found| first != Some(&found[..])))
 }
 
 #[cfg(test)]
@@ -131,6 +138,19 @@ mod tests {
     async fn counted_by_pragma(connection: &mut SqliteConnection, version: i64) {
         run_to(connection, version).await.unwrap();
         execute(connection, "DROP TABLE _sqlx_migrations").await;
+    }
+
+    #[tokio::test]
+    async fn the_making_of_a_database_that_was_cut_short_behind_any_step_is_finished() {
+        for done in 0..=newest() {
+            let folder = tempfile::tempdir().unwrap();
+            let mut connection = empty(folder.path()).await;
+            adopt(&mut connection, &migrator()).await.unwrap();
+            migrator().run_to(done, &mut connection).await.unwrap();
+            assert_eq!(version(&mut connection).await.unwrap(), done);
+            run(&mut connection).await.unwrap_or_else(|error| panic!("behind {done}: {error}"));
+            assert!(is_done(&mut connection).await.unwrap());
+        }
     }
 
     #[tokio::test]
@@ -162,8 +182,8 @@ mod tests {
         execute(&mut connection, MIGRATIONS[0].1).await;
         execute(
             &mut connection,
-            "CREATE TABLE _sqlx_migrations (version BIGINT, success BOOLEAN);
-             INSERT INTO _sqlx_migrations VALUES (1, true);
+            "CREATE TABLE _sqlx_migrations (version BIGINT, success BOOLEAN, checksum BLOB);
+             INSERT INTO _sqlx_migrations VALUES (1, true, x'0123');
              INSERT INTO syncs (name, path, sync_type, start_time, started_by, last_activity, total_files)
              VALUES ('n', '/a', 'IncrementalSync', 1, 'me', 1, 2);
              INSERT INTO uploads (sync_id, ordinal, file_name, target, status, start_time)
