@@ -26,6 +26,8 @@ const BURSTS: [usize; 5] = [1, 2, 3, 6, Plan::FOR_EVER];
 const ERRORS: [Errno; 3] = [Errno::IO, Errno::NOSPC, Errno::ROFS];
 /// A start on a failing disk comes to an end, one way or the other.
 const START_MAX: Duration = Duration::from_secs(60);
+/// A first start makes about so many calls.
+const FIRST_CALLS_MAX: usize = 250;
 /// What goes on in the background after an answer may be under way when the end comes.
 const AFTER_THE_ANSWER_MAX: Duration = Duration::from_millis(400);
 
@@ -294,8 +296,49 @@ async fn a_folder_that_was_left_without_a_durable_name_is_not_taken_for_durable(
     }
 }
 
+/// A server that has never run meets a fault at its n-th call; the next start finds whatever a power cut left of that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_start_survives_a_failing_disk() {
+    let seed = seed();
+    let mut random = StdRng::seed_from_u64(seed);
+    let count = std::env::var("VOLATILE").ok().and_then(|count| count.parse().ok()).unwrap_or(ROUNDS);
+    for _ in 0..count {
+        let order = if random.random_bool(0.5) { Order::Journal } else { Order::Strict };
+        let Some(disk) = VolatileDisk::new(order) else { return };
+        disk.make_folder(DATA);
+        let plan = Plan {
+            calls: Vec::new(),
+            below: String::new(),
+            first: random.random_range(1..FIRST_CALLS_MAX),
+            length: BURSTS[random.random_range(0..BURSTS.len())],
+            error: ERRORS[random.random_range(0..2)],
+        };
+        disk.begin(Some(plan.clone()));
+        let started = tokio::time::timeout(START_MAX, server_on(disk.path(), "").try_start(&[])).await;
+        let left = disk.cut(&mut random);
+        let said = match started.unwrap_or_else(|_| panic!("a start takes longer than {START_MAX:?}")) {
+            Ok(server) => server.stderr(),
+            Err(ended) => ended.said,
+        };
+        let calls: Vec<_> = disk.calls().into_iter().filter(|(call, _)| *call != Call::Write).collect();
+        eprintln!("VOLATILE_SEED={seed}; {order:?}, {plan:?}: {} failed of {calls:?}; {said}", disk.end());
+        drop(disk);
+        let disk = VolatileDisk::mount(left).unwrap();
+        let mut server = server_on(disk.path(), "").start().await;
+        server.key = server.new_key(&["--role", "admin"]);
+        let id = server.start_sync("/d", "IncrementalSync").await;
+        server.upload(id, "f", b"1").await;
+        server.end_sync(id).await;
+        assert_eq!(findings(&mut server), Vec::<Value>::new());
+    }
+}
+
+fn seed() -> u64 {
+    std::env::var("VOLATILE_SEED").map_or_else(|_| rand::rng().random(), |seed| seed.parse().unwrap())
+}
+
 async fn survive_faults(operation: Operation) {
-    let seed: u64 = std::env::var("VOLATILE_SEED").map_or_else(|_| rand::rng().random(), |seed| seed.parse().unwrap());
+    let seed = seed();
     let mut random = StdRng::seed_from_u64(seed.wrapping_add(operation as u64));
     let Some(scene) = Scene::set(operation).await else { return };
     let scene = Arc::new(scene);
