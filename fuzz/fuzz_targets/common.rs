@@ -1,9 +1,9 @@
 //! A file read by the readers that the server has, and in this process for those that survived it.
 
-use lakeshore::ports::Formats;
-use lakeshore::ports::storage::{FoundFile, OpenFile};
 use lakeshore::model::preview::Preview;
 use lakeshore::model::storage_path::Identity;
+use lakeshore::ports::Formats;
+use lakeshore::ports::storage::{FoundFile, OpenFile};
 use lakeshore::{Error, Timestamp};
 use lakeshore_formats::FileFormats;
 use lakeshore_formats::reading::{self, Depth, Reading};

@@ -7,8 +7,8 @@
 
 mod common;
 
-use lakeshore::model::preview::{COLUMNS_SHOWN_MAX, ROWS_MAX};
 use lakeshore::model::dataset::schema::{COLUMNS_KEPT_MAX, SCHEMA_BYTES_MAX};
+use lakeshore::model::preview::{COLUMNS_SHOWN_MAX, ROWS_MAX};
 use lakeshore_formats::reading::Reading;
 use lakeshore_formats::worker::protocol::{ANSWER_BYTES_MAX, Answer, decode, encode};
 use libfuzzer_sys::fuzz_target;
