@@ -20,7 +20,7 @@ use lakeshore::model::path::LakePath;
 use lakeshore::model::preview::FilePreview;
 use lakeshore::model::sync::comparison::Comparison;
 use lakeshore::model::sync::difference::Difference;
-use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::sync::{end, start};
 use lakeshore::model::time::Timestamp;
 use lakeshore::model::upload::in_flight::UploadInFlight;
@@ -105,7 +105,7 @@ impl Session {
 
 /// The lake and the caller of the request that is being answered.
 #[cfg(feature = "ssr")]
-fn door() -> Result<(Lake, Caller), ApiError> {
+fn request_context() -> Result<(Lake, Caller), ApiError> {
     let lake = use_context::<Lake>().ok_or_else(ApiError::no_context)?;
     let caller = use_context::<Caller>().ok_or_else(ApiError::no_context)?;
     Ok((lake, caller))
@@ -121,7 +121,7 @@ async fn as_of<T>(lake: &Lake, read: impl Future<Output = Result<T, lakeshore::E
 
 #[server(prefix = "/fn", endpoint = "session", input = Call, output = Call)]
 pub async fn current_session() -> Result<Session, ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     let is_first_sign_in = caller.known().is_ok_and(Grant::is_first_sign_in);
     let signed_in = match caller {
         Caller::Known(grant) => Some((grant.name, grant.role)),
@@ -133,14 +133,14 @@ pub async fn current_session() -> Result<Session, ApiError> {
 }
 
 #[server(prefix = "/fn", endpoint = "syncs", input = Call, output = Call)]
-pub async fn list_syncs(parameters: ListParameters) -> Result<AsOf<Vec<Sync>>, ApiError> {
-    let (lake, caller) = door()?;
+pub async fn list_syncs(parameters: ListParameters) -> Result<AsOf<Vec<SyncJob>>, ApiError> {
+    let (lake, caller) = request_context()?;
     as_of(&lake, lake.syncs(&caller, &parameters)).await
 }
 
 #[server(prefix = "/fn", endpoint = "sync", input = Call, output = Call)]
-pub async fn get_sync(sync_id: SyncId) -> Result<AsOf<Sync>, ApiError> {
-    let (lake, caller) = door()?;
+pub async fn get_sync(sync_id: SyncId) -> Result<AsOf<SyncJob>, ApiError> {
+    let (lake, caller) = request_context()?;
     as_of(&lake, lake.sync(&caller, sync_id)).await
 }
 
@@ -151,7 +151,7 @@ const IN_FLIGHT_GIVEN_MAX: u64 = 200;
 /// A sync, a page of its uploads, and those that are in flight.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncRows {
-    pub sync: Sync,
+    pub sync: SyncJob,
     pub uploads: Vec<Upload>,
     pub in_flight: Vec<UploadInFlight>,
 }
@@ -159,7 +159,7 @@ pub struct SyncRows {
 /// `parameters`: which page of its uploads.
 #[server(prefix = "/fn", endpoint = "sync-rows", input = Call, output = Call)]
 pub async fn get_sync_rows(sync_id: SyncId, parameters: ListParameters) -> Result<AsOf<SyncRows>, ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     let read = async {
         let of_sync = ListParameters { sync_id: Some(sync_id), ..parameters };
         let sync = lake.sync(&caller, sync_id).await?;
@@ -175,7 +175,7 @@ pub async fn get_sync_rows(sync_id: SyncId, parameters: ListParameters) -> Resul
 /// The waterfall of a sync.
 #[server(prefix = "/fn", endpoint = "timeline", input = Call, output = Call)]
 pub async fn get_timeline(sync_id: SyncId) -> Result<AsOf<Drawing>, ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     let timeline = as_of(&lake, lake.timeline(&caller, sync_id)).await?;
     let value = crate::charts::waterfall(&timeline.value, timeline.now);
     Ok(AsOf { now: timeline.now, last_event: timeline.last_event, value })
@@ -183,53 +183,53 @@ pub async fn get_timeline(sync_id: SyncId) -> Result<AsOf<Drawing>, ApiError> {
 
 #[server(prefix = "/fn", endpoint = "history", input = Call, output = Call)]
 pub async fn list_uploads(parameters: ListParameters) -> Result<AsOf<Vec<Upload>>, ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     as_of(&lake, lake.uploads(&caller, &parameters)).await
 }
 
 #[server(prefix = "/fn", endpoint = "start", input = Call, output = Call)]
 pub async fn start_sync(start: start::StartSync) -> Result<SyncId, ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     Ok(lake.start_sync(&caller, &start).await?)
 }
 
 #[server(prefix = "/fn", endpoint = "end", input = Call, output = Call)]
 pub async fn end_sync(end: end::EndSync) -> Result<(), ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     Ok(lake.end_sync(&caller, &end).await?)
 }
 
 #[server(prefix = "/fn", endpoint = "abort", input = Call, output = Call)]
 pub async fn abort_sync(end: end::EndSync) -> Result<(), ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     Ok(lake.abort_sync(&caller, &end).await?)
 }
 
 /// What ending the sync would do: asked when the confirmation opens, as it counts files.
 #[server(prefix = "/fn", endpoint = "end-preview", input = Call, output = Call)]
 pub async fn end_preview(sync_id: SyncId) -> Result<service::EndPreview, ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     Ok(lake.end_preview(&caller, sync_id).await?)
 }
 
 /// What was declared of the sync beside what it has landed; absent when nothing was declared.
 #[server(prefix = "/fn", endpoint = "expected", input = Call, output = Call)]
 pub async fn compare_expected(sync_id: SyncId) -> Result<Option<Comparison>, ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     Ok(lake.compare_expected(&caller, sync_id).await?)
 }
 
 /// What the sync changes, with the first files of each kind. Visits every file.
 #[server(prefix = "/fn", endpoint = "difference", input = Call, output = Call)]
 pub async fn get_difference(sync_id: SyncId) -> Result<Difference, ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     Ok(lake.difference_in_short(&caller, sync_id).await?)
 }
 
 /// Which of the files the lake lacks. In a full sync, what is unchanged becomes part of it where that is wanted.
 #[server(prefix = "/fn", endpoint = "missing", input = Call, output = Call)]
 pub async fn missing_files(offer: service::Offer) -> Result<service::Missing, ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     Ok(lake.missing_files(&caller, &offer).await?)
 }
 
@@ -237,7 +237,7 @@ pub async fn missing_files(offer: service::Offer) -> Result<service::Missing, Ap
 #[server(prefix = "/fn", endpoint = "lake", input = Call, output = Call)]
 pub async fn look_into_lake(wanted: service::BrowseFolder) -> Result<AsOf<InLake>, ApiError> {
     const ROWS: u64 = 100;
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     let (now, last_event) = (lake.now(), lake.last_event());
     let (refused, path) = match (lake.browse_folder(&caller, &wanted).await, wanted.path) {
         (Ok(folder), _) => {
@@ -265,13 +265,13 @@ pub async fn look_into_lake(wanted: service::BrowseFolder) -> Result<AsOf<InLake
 /// What becomes of files whose columns are not those of their dataset. The body is a form's.
 #[server(prefix = "/fn", endpoint = "schema-policy")]
 pub async fn set_schema_policy(path: String, policy: SchemaPolicy) -> Result<(), ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     Ok(lake.set_schema_policy(&caller, &service::SetSchemaPolicy { path, policy }).await?)
 }
 
 /// Known datasets whose path begins with the text.
 #[server(prefix = "/fn", endpoint = "datasets", input = Call, output = Call)]
 pub async fn list_datasets(beginning: String) -> Result<Vec<LakePath>, ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     Ok(lake.datasets(&caller, &beginning).await?)
 }

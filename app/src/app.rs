@@ -1,6 +1,7 @@
 //! The root: what every page shares, and which address shows which page.
 
 use crate::api::current_session;
+use crate::code_split::{Page, load_ahead};
 use crate::components::clock::Clock;
 use crate::components::layout::Layout;
 use crate::components::page::SessionResource;
@@ -8,7 +9,6 @@ use crate::json;
 use crate::live::Live;
 use crate::pages::NotFound;
 use crate::palette::Palette;
-use crate::parts::{Page, load_ahead};
 use crate::uploader::Uploader;
 use crate::visible::visible;
 use leptos::prelude::*;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A chart, and the table with the same figures, as HTML.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Drawn {
+pub struct RenderedChart {
     pub bars: String,
     pub table: String,
 }

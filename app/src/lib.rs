@@ -10,6 +10,7 @@ pub mod app;
 mod browser;
 #[cfg(feature = "ssr")]
 mod charts;
+pub mod code_split;
 mod components;
 mod drawing;
 pub mod error;
@@ -19,7 +20,6 @@ mod live;
 mod navigation;
 mod pages;
 mod palette;
-pub mod parts;
 pub mod query;
 pub mod refusal;
 #[cfg(feature = "ssr")]
@@ -37,7 +37,7 @@ pub async fn hydrate(hasher: Option<String>) {
     uploader::use_hasher(hasher);
     console_error_panic_hook::set_once();
     // The page's own part first: what takes over has to be there at once.
-    if let Some(page) = leptos::prelude::location().pathname().ok().as_deref().and_then(parts::Page::at)
+    if let Some(page) = leptos::prelude::location().pathname().ok().as_deref().and_then(code_split::Page::at)
         && !page.load().await
     {
         // The page stays as the server has rendered it, whole, and works by links and forms.

@@ -2,7 +2,7 @@
 //! script, and what it loads, with the nonce of the answer; no inline style; and types that are trusted.
 
 use crate::app::App;
-use crate::parts::Page;
+use crate::code_split::Page;
 use leptos::nonce::use_nonce;
 use leptos::prelude::*;
 use leptos_meta::MetaTags;

@@ -4,7 +4,7 @@ use crate::query::query_string;
 use leptos_router::params::ParamsMap;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Said {
+pub enum FlashMessage {
     /// `why`: the number of the refusal of the first that could not be; 0 where that is none.
     Restored {
         pieces: u64,
@@ -17,7 +17,7 @@ pub enum Said {
     },
 }
 
-impl Said {
+impl FlashMessage {
     #[cfg_attr(not(feature = "ssr"), allow(dead_code, reason = "the server leads there"))]
     pub fn address(&self) -> String {
         let (restored, failed, why, emptied, bytes) = match self {
@@ -59,9 +59,9 @@ mod tests {
     #[test]
     fn what_was_said_is_read_back_from_the_address() {
         let said = [
-            Said::Restored { pieces: 2, failed: 1, why: 40901 },
-            Said::Restored { pieces: 0, failed: 0, why: 0 },
-            Said::Emptied { pieces: 2, bytes: 1_000_000_000 },
+            FlashMessage::Restored { pieces: 2, failed: 1, why: 40901 },
+            FlashMessage::Restored { pieces: 0, failed: 0, why: 0 },
+            FlashMessage::Emptied { pieces: 2, bytes: 1_000_000_000 },
         ];
         for one in said {
             let address = one.address();
@@ -71,7 +71,7 @@ mod tests {
                 let (name, value) = pair.split_once('=').unwrap();
                 map.insert(name.to_owned(), value.replace("%20", " "));
             }
-            assert_eq!(Said::from_map(&map), Some(one));
+            assert_eq!(FlashMessage::from_map(&map), Some(one));
         }
     }
 }

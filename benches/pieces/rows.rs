@@ -11,7 +11,7 @@ use lakeshore::model::storage_path::{Identity, PartialName};
 use lakeshore::model::sync::start::NewSync;
 use lakeshore::model::sync::status::SyncType;
 use lakeshore::ports::metadata::sync::SyncState;
-use lakeshore::ports::metadata::upload::{FinishedLandings, LandedUpload, UploadState, WholeUpload};
+use lakeshore::ports::metadata::upload::{CompletedUpload, FinishedLandings, LandedUpload, UploadState};
 use lakeshore_metadata::sqlite::SqliteState;
 use std::path::Path;
 use tokio::runtime::{Builder, Runtime};
@@ -21,9 +21,9 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-fn upload(sync_id: SyncId, number: u64) -> WholeUpload {
+fn upload(sync_id: SyncId, number: u64) -> CompletedUpload {
     let file_name = format!("part-{number:08}.parquet");
-    WholeUpload {
+    CompletedUpload {
         upload_id: None,
         sync_id,
         target: LakePath::parse(&format!("/data/t/{file_name}")).unwrap(),
@@ -66,7 +66,7 @@ pub fn rows(criterion: &mut Criterion) {
                 let uploads: Vec<_> = (number..number + size).map(|number| upload(sync_id, number)).collect();
                 number += size;
                 runtime.block_on(async {
-                    let (id, _) = state.intend_landings(None, &uploads).await.unwrap();
+                    let (id, _) = state.write_intents(None, &uploads).await.unwrap();
                     let landed: Vec<_> =
                         uploads.into_iter().map(|upload| LandedUpload { upload, trash: None }).collect();
                     let at = Timestamp(1_700_000_000_000);

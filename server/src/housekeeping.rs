@@ -197,7 +197,7 @@ async fn count(lake: &Lake, stopping: &CancellationToken) {
 /// Tells those who listen.
 async fn tell(lake: &Lake, stopping: &CancellationToken) {
     while waited(TELLING_INTERVAL, stopping).await {
-        lake.tell_events().await;
+        lake.publish_events().await;
     }
 }
 

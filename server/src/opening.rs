@@ -4,7 +4,7 @@
 use crate::config::DataDir;
 use crate::placement;
 use anyhow::{Context, bail};
-use lakeshore::model::storage_path::Place;
+use lakeshore::model::storage_path::StoragePath;
 
 use lakeshore::ports::Randomness;
 use lakeshore_metadata::disk_reserve::DiskReserve;
@@ -190,9 +190,9 @@ async fn agree(state: &SqliteState, sight: &LakeSight, data_dir: &Path, root: &P
 /// Of what an older database speaks of, something has to be there: else its lake is elsewhere.
 async fn holds_what_it_should(state: &SqliteState, root: &Path) -> anyhow::Result<bool> {
     let evidence = state.evidence().await?;
-    let is_there = |place: Place| root.join(place.shown()).symlink_metadata().is_ok();
-    let datasets = evidence.datasets.into_iter().map(Place::Live);
-    let trash = evidence.trash.into_iter().map(Place::TrashSlot);
+    let is_there = |place: StoragePath| root.join(place.shown()).symlink_metadata().is_ok();
+    let datasets = evidence.datasets.into_iter().map(StoragePath::Live);
+    let trash = evidence.trash.into_iter().map(StoragePath::TrashSlot);
     let mut expected = datasets.chain(trash).peekable();
     Ok(expected.peek().is_none() || expected.any(is_there))
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow};
 use lakeshore::Lake;
 use lakeshore::service::{Parts, Recovered};
 use lakeshore_formats::FileFormats;
-use lakeshore_http::Door;
+use lakeshore_http::AppState;
 use lakeshore_http::connections::{allow_descriptors, serve};
 use lakeshore_http::form_refusal::FormRefusals;
 use lakeshore_http::refusal_log::RefusalLog;
@@ -18,7 +18,7 @@ use lakeshore_http::spool::Spool;
 use lakeshore_http::threads::Threads;
 use lakeshore_storage::local::reopen;
 use lakeshore_system::clock::{SystemClock, SystemRandomness};
-use lakeshore_system::crash;
+use lakeshore_system::failpoints;
 use lakeshore_system::terminal::say;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -41,7 +41,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     // Leptos spawns by way of this; a second call, by a test, changes nothing.
     let _ = any_spawner::Executor::init_tokio();
     options.refuse_contradictions().map_err(anyhow::Error::msg)?;
-    crash::arm().map_err(anyhow::Error::msg)?;
+    failpoints::arm().map_err(anyhow::Error::msg)?;
     let connection_limits = options.connection_limits().within_descriptors(allow_descriptors())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -87,7 +87,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         tracing::warn!(%error, "cannot record the settings of this start");
     }
 
-    let door = Arc::new(Door {
+    let app_state = Arc::new(AppState {
         lake: lake.clone(),
         readiness: Arc::new(Readiness::new(lake.clone(), state.clone(), files.clone(), options.data.database())),
         assets: Arc::new(assets()),
@@ -101,26 +101,26 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         form_refusals: Arc::new(FormRefusals::new(&SystemRandomness)?),
     });
     // Said now, and served all the same: reading goes on, and emptying the trash may be what helps.
-    let _ = door.readiness.look().await;
+    let _ = app_state.readiness.look().await;
     let housekeeping = tokio::spawn({
-        let door = door.clone();
+        let app_state = app_state.clone();
         async move {
             if !is_recovered {
-                match housekeeping::recover_when_there_is_room(&door.lake, &door.stopping).await {
+                match housekeeping::recover_when_there_is_room(&app_state.lake, &app_state.stopping).await {
                     Some(recovered) => report(&recovered),
                     None => return,
                 }
-                door.is_recovered.store(true, Ordering::Relaxed);
+                app_state.is_recovered.store(true, Ordering::Relaxed);
             }
-            housekeeping::run(door.lake.clone(), door.stopping.clone()).await;
+            housekeeping::run(app_state.lake.clone(), app_state.stopping.clone()).await;
         }
     });
     lead("landings", {
         let lake = lake.clone();
-        async move { lake.lead_landings().await }
+        async move { lake.run_commit_queue().await }
     })?;
     let threads = Threads::start(thread::available_parallelism().map_or(1, usize::from))?;
-    let router = lakeshore_http::router(door.clone(), site::router());
+    let router = lakeshore_http::router(app_state.clone(), site::router());
     let networks = Arc::new(options.network_policy());
     tracing::info!("{networks}");
     if let Some(url) = options.public_url.as_ref().filter(|url| !url.prefix().is_empty()) {
@@ -130,7 +130,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
             url.prefix()
         );
     }
-    let serving = serve(listener, threads, door.clone(), router, networks, connection_limits);
+    let serving = serve(listener, threads, app_state.clone(), router, networks, connection_limits);
     let mut server = tokio::spawn(serving);
     say(&format!("listening on http://{address}"));
     greet(&lake, address, options).await?;
@@ -142,7 +142,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         ended = &mut server => return Ok(ended?),
     };
     tracing::info!("stopping on {signal}: finishing running requests");
-    door.stopping.cancel();
+    app_state.stopping.cancel();
     formats.stop_inspecting();
     let in_grace = tokio::select! {
         ended = tokio::time::timeout(options.shutdown_grace, &mut server) => ended.is_ok(),
@@ -150,11 +150,11 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     };
     if !in_grace {
         tracing::warn!("stopping: ending uploads that are still running");
-        door.interrupt.cancel();
+        app_state.interrupt.cancel();
         server.abort();
     }
-    door.changes.close();
-    let _ = tokio::time::timeout(INTERRUPT_MAX, door.changes.wait()).await;
+    app_state.changes.close();
+    let _ = tokio::time::timeout(INTERRUPT_MAX, app_state.changes.wait()).await;
     let _ = housekeeping.await;
     if let Err(error) = lake.record_clock().await {
         tracing::debug!(%error, "cannot record the clock");

@@ -6,7 +6,7 @@
 use crate::model::access::actor::Actor;
 use crate::model::access::key::{Key, NewKey};
 use crate::model::access::session::SessionEntry;
-use crate::model::dataset::schedule::Rhythm;
+use crate::model::dataset::schedule::DeliverySchedule;
 use crate::model::dataset::schema::SchemaPolicy;
 use crate::model::error::Error;
 use crate::model::id::SyncId;
@@ -14,7 +14,7 @@ use crate::model::limits::{ACTIVITY_SIZE_DEFAULT, LIST_SIZE_MAX};
 use crate::model::path::LakePath;
 use crate::model::sync::end::Settlement;
 use crate::model::sync::hold::Hold;
-use crate::model::sync::job::{Closing, Sync, SyncRecord};
+use crate::model::sync::job::{Closing, SyncJob, SyncRecord};
 use crate::model::sync::start::NewSync;
 use crate::model::sync::status::Status;
 use crate::model::time::Timestamp;
@@ -25,12 +25,13 @@ use serde::{Deserialize, Serialize};
 /// The place of a deed among all: they count from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct ActivityId(pub u64);
+pub struct AuditId(pub u64);
 
 /// What was done, or tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString)]
+#[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
-pub enum What {
+pub enum AuditAction {
     SyncStarted,
     /// Finished, and published where it was a full one; or that failed.
     SyncEnded,
@@ -58,7 +59,7 @@ pub enum What {
     SettingsChanged,
 }
 
-impl What {
+impl AuditAction {
     pub const ALL: [Self; 17] = [
         Self::SyncStarted,
         Self::SyncEnded,
@@ -80,36 +81,19 @@ impl What {
     ];
 
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::SyncStarted => "sync_started",
-            Self::SyncEnded => "sync_ended",
-            Self::SyncHeld => "sync_held",
-            Self::SyncConfirmed => "sync_confirmed",
-            Self::SyncAborted => "sync_aborted",
-            Self::SyncExpired => "sync_expired",
-            Self::SyncSuperseded => "sync_superseded",
-            Self::UploadsDiscarded => "uploads_discarded",
-            Self::TrashRestored => "trash_restored",
-            Self::TrashEmptied => "trash_emptied",
-            Self::KeyCreated => "key_created",
-            Self::KeyRevoked => "key_revoked",
-            Self::SignIn => "sign_in",
-            Self::SessionsEnded => "sessions_ended",
-            Self::RhythmSet => "rhythm_set",
-            Self::SchemaPolicySet => "schema_policy_set",
-            Self::SettingsChanged => "settings_changed",
-        }
+        self.into()
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|what| what.as_str() == text)
+        text.parse().ok()
     }
 }
 
 /// How it came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString)]
+#[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum AuditOutcome {
     Done,
     /// The lake has said no.
     Refused,
@@ -117,17 +101,13 @@ pub enum Outcome {
     Failed,
 }
 
-impl Outcome {
+impl AuditOutcome {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-        }
+        self.into()
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Done, Self::Refused, Self::Failed].into_iter().find(|outcome| outcome.as_str() == text)
+        text.parse().ok()
     }
 }
 
@@ -140,10 +120,10 @@ impl From<&str> for Actor {
 
 /// One thing that was done, as it is remembered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Deed {
+pub struct AuditEntry {
     pub at: Timestamp,
-    pub what: What,
-    pub outcome: Outcome,
+    pub what: AuditAction,
+    pub outcome: AuditOutcome,
     pub by: Actor,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<LakePath>,
@@ -163,17 +143,17 @@ pub struct Deed {
 /// A deed in the list of all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Activity {
-    pub activity_id: ActivityId,
+    pub activity_id: AuditId,
     #[serde(flatten)]
-    pub deed: Deed,
+    pub deed: AuditEntry,
 }
 
-impl Deed {
-    fn new(what: What, by: &Actor, at: Timestamp) -> Self {
+impl AuditEntry {
+    fn new(what: AuditAction, by: &Actor, at: Timestamp) -> Self {
         Self {
             at,
             what,
-            outcome: Outcome::Done,
+            outcome: AuditOutcome::Done,
             by: by.clone(),
             path: None,
             sync_id: None,
@@ -183,7 +163,7 @@ impl Deed {
         }
     }
 
-    fn of_sync(what: What, sync: &Sync, by: &Actor, at: Timestamp) -> Self {
+    fn of_sync(what: AuditAction, sync: &SyncJob, by: &Actor, at: Timestamp) -> Self {
         let (path, subject) = (Some(sync.path.clone()), sync.name.clone());
         Self { path, subject, sync_id: Some(sync.sync_id), ..Self::new(what, by, at) }
     }
@@ -194,7 +174,7 @@ impl Deed {
             sync_id: Some(sync_id),
             subject: new.name.clone(),
             message: new.sync_type.as_str().to_owned(),
-            ..Self::new(What::SyncStarted, &new.started_by, new.at)
+            ..Self::new(AuditAction::SyncStarted, &new.started_by, new.at)
         }
     }
 
@@ -205,55 +185,57 @@ impl Deed {
         let mut deeds = Vec::new();
         if discarded > 0 {
             let totals = Some(Totals { files: discarded, bytes: 0 });
-            deeds.push(Self { totals, ..Self::of_sync(What::UploadsDiscarded, sync, closing.by(), at) });
+            deeds.push(Self { totals, ..Self::of_sync(AuditAction::UploadsDiscarded, sync, closing.by(), at) });
         }
         if let (Closing::Publish { by, .. }, Some(hold)) = (closing, &sync.held) {
             let message = held_in_words(hold);
-            deeds.push(Self { message, ..Self::of_sync(What::SyncConfirmed, sync, by, at) });
+            deeds.push(Self { message, ..Self::of_sync(AuditAction::SyncConfirmed, sync, by, at) });
         }
         deeds
     }
 
     /// The end of a sync with all that it has landed: `sync` as it stands then.
-    pub fn sync_finished(sync: &Sync, by: &Actor, at: Timestamp) -> Self {
+    pub fn sync_finished(sync: &SyncJob, by: &Actor, at: Timestamp) -> Self {
         Self {
             message: failed_in_words(sync),
             totals: Some(landed(sync)),
-            ..Self::of_sync(What::SyncEnded, sync, by, at)
+            ..Self::of_sync(AuditAction::SyncEnded, sync, by, at)
         }
     }
 
     /// The end of a sync that was closed for something: `sync` as it stands then.
-    pub fn sync_settled(sync: &Sync, closing: &Closing, settlement: &Settlement) -> Self {
+    pub fn sync_settled(sync: &SyncJob, closing: &Closing, settlement: &Settlement) -> Self {
         let (by, at) = (closing.by(), settlement.at);
         let what = match closing {
-            Closing::Abort { reason: TrashReason::Expired, .. } => What::SyncExpired,
-            Closing::Abort { reason: TrashReason::Superseded, .. } => What::SyncSuperseded,
-            Closing::Abort { .. } => What::SyncAborted,
-            Closing::Publish { .. } | Closing::Finish { .. } => What::SyncEnded,
+            Closing::Abort { reason: TrashReason::Expired, .. } => AuditAction::SyncExpired,
+            Closing::Abort { reason: TrashReason::Superseded, .. } => AuditAction::SyncSuperseded,
+            Closing::Abort { .. } => AuditAction::SyncAborted,
+            Closing::Publish { .. } | Closing::Finish { .. } => AuditAction::SyncEnded,
         };
         let deed = Self { totals: Some(landed(sync)), ..Self::of_sync(what, sync, by, at) };
         match (what, settlement.status) {
-            (What::SyncEnded, Status::Failed) => {
-                Self { outcome: Outcome::Failed, message: settlement.message.clone(), ..deed }
+            (AuditAction::SyncEnded, Status::Failed) => {
+                Self { outcome: AuditOutcome::Failed, message: settlement.message.clone(), ..deed }
             }
-            (What::SyncExpired | What::SyncSuperseded, _) => Self { message: settlement.message.clone(), ..deed },
+            (AuditAction::SyncExpired | AuditAction::SyncSuperseded, _) => {
+                Self { message: settlement.message.clone(), ..deed }
+            }
             _ => Self { message: failed_in_words(sync), ..deed },
         }
     }
 
     /// The sync could not be published, and is open again.
-    pub fn sync_reopened(sync: &Sync, closing: &Closing, why: &str, at: Timestamp) -> Self {
-        let deed = Self::of_sync(What::SyncEnded, sync, closing.by(), at);
-        Self { outcome: Outcome::Failed, message: why.to_owned(), ..deed }
+    pub fn sync_reopened(sync: &SyncJob, closing: &Closing, why: &str, at: Timestamp) -> Self {
+        let deed = Self::of_sync(AuditAction::SyncEnded, sync, closing.by(), at);
+        Self { outcome: AuditOutcome::Failed, message: why.to_owned(), ..deed }
     }
 
-    pub fn sync_held(sync: &Sync, hold: &Hold, by: &Actor) -> Self {
+    pub fn sync_held(sync: &SyncJob, hold: &Hold, by: &Actor) -> Self {
         Self {
-            outcome: Outcome::Refused,
+            outcome: AuditOutcome::Refused,
             message: held_in_words(hold),
             totals: Some(hold.published),
-            ..Self::of_sync(What::SyncHeld, sync, by, hold.since)
+            ..Self::of_sync(AuditAction::SyncHeld, sync, by, hold.since)
         }
     }
 
@@ -262,13 +244,13 @@ impl Deed {
             path: Some(entry.origin.clone()),
             sync_id: entry.sync_id,
             totals: entry.totals,
-            ..Self::new(What::TrashRestored, by, at)
+            ..Self::new(AuditAction::TrashRestored, by, at)
         }
     }
 
     /// Of several pieces that go together one deed; `None` of none.
     pub fn trash_emptied(entries: &[TrashEntry], by: &Actor, at: Timestamp) -> Option<Self> {
-        let deed = Self::new(What::TrashEmptied, by, at);
+        let deed = Self::new(AuditAction::TrashEmptied, by, at);
         match entries {
             [] => None,
             [one] => Some(Self { path: Some(one.origin.clone()), sync_id: one.sync_id, totals: one.totals, ..deed }),
@@ -293,12 +275,12 @@ impl Deed {
             Some(prefix) => format!("role {}, for {prefix}", new.role),
             None => format!("role {}, for the whole lake", new.role),
         };
-        Self { subject: new.name.clone(), message, ..Self::new(What::KeyCreated, by, at) }
+        Self { subject: new.name.clone(), message, ..Self::new(AuditAction::KeyCreated, by, at) }
     }
 
     pub fn key_revoked(key: &Key, by: &Actor, at: Timestamp) -> Self {
         let message = format!("role {}, {}…", key.role, key.hint);
-        Self { subject: key.name.clone(), message, ..Self::new(What::KeyRevoked, by, at) }
+        Self { subject: key.name.clone(), message, ..Self::new(AuditAction::KeyRevoked, by, at) }
     }
 
     /// Sessions that were ended, the newest first.
@@ -307,40 +289,40 @@ impl Deed {
         names.dedup();
         let subject = if let [name] = names[..] { name.to_owned() } else { String::new() };
         let message = if sessions.len() == 1 { "1 session".to_owned() } else { format!("{} sessions", sessions.len()) };
-        Self { subject, message, ..Self::new(What::SessionsEnded, by, at) }
+        Self { subject, message, ..Self::new(AuditAction::SessionsEnded, by, at) }
     }
 
     pub fn signed_in(by: &Actor, at: Timestamp) -> Self {
-        Self::new(What::SignIn, by, at)
+        Self::new(AuditAction::SignIn, by, at)
     }
 
     /// `unlisted`: refusals since the last one that is listed, which were too many to list.
     pub fn sign_in_refused(by: &Actor, refusal: &Error, unlisted: u64, at: Timestamp) -> Self {
         let more = if unlisted > 0 { format!(" ({unlisted} earlier ones not listed)") } else { String::new() };
         let message = format!("{refusal}{more}");
-        Self { outcome: Outcome::Refused, message, ..Self::new(What::SignIn, by, at) }
+        Self { outcome: AuditOutcome::Refused, message, ..Self::new(AuditAction::SignIn, by, at) }
     }
 
-    pub fn rhythm_set(path: &LakePath, rhythm: Option<&Rhythm>, by: &Actor, at: Timestamp) -> Self {
+    pub fn rhythm_set(path: &LakePath, rhythm: Option<&DeliverySchedule>, by: &Actor, at: Timestamp) -> Self {
         let message = rhythm.map_or_else(|| "removed".to_owned(), rhythm_in_words);
-        Self { path: Some(path.clone()), message, ..Self::new(What::RhythmSet, by, at) }
+        Self { path: Some(path.clone()), message, ..Self::new(AuditAction::RhythmSet, by, at) }
     }
 
     pub fn schema_policy_set(path: &LakePath, policy: SchemaPolicy, by: &Actor, at: Timestamp) -> Self {
         let message = policy.as_str().to_owned();
-        Self { path: Some(path.clone()), message, ..Self::new(What::SchemaPolicySet, by, at) }
+        Self { path: Some(path.clone()), message, ..Self::new(AuditAction::SchemaPolicySet, by, at) }
     }
 
     pub fn settings_changed(settings: String, at: Timestamp) -> Self {
-        Self { message: settings, ..Self::new(What::SettingsChanged, &Actor::command_line(), at) }
+        Self { message: settings, ..Self::new(AuditAction::SettingsChanged, &Actor::command_line(), at) }
     }
 }
 
-fn landed(sync: &Sync) -> Totals {
+fn landed(sync: &SyncJob) -> Totals {
     Totals { files: sync.num_landed(), bytes: sync.size_bytes }
 }
 
-fn failed_in_words(sync: &Sync) -> String {
+fn failed_in_words(sync: &SyncJob) -> String {
     match sync.num_failed {
         0 => String::new(),
         1 => "1 upload failed".to_owned(),
@@ -355,7 +337,7 @@ fn held_in_words(hold: &Hold) -> String {
     if *differing_files > 0 { format!("{shrinks}; schema mismatch: {}", counted(*differing_files)) } else { shrinks }
 }
 
-fn rhythm_in_words(rhythm: &Rhythm) -> String {
+fn rhythm_in_words(rhythm: &DeliverySchedule) -> String {
     let (every, by, files) = (rhythm.every(), rhythm.by(), rhythm.files_min());
     format!("every {every} by {by}, at least {files} files and {} bytes", rhythm.bytes_min())
 }
@@ -363,20 +345,20 @@ fn rhythm_in_words(rhythm: &Rhythm) -> String {
 /// The parameters of the list as they travel.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct ActivityParameters {
+pub struct AuditParameters {
     /// Only what came before this deed; absent: the newest.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub before: Option<ActivityId>,
+    pub before: Option<AuditId>,
     /// Only what came after this deed, the oldest first.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub after: Option<ActivityId>,
+    pub after: Option<AuditId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// The name of a key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub who: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub what: Option<What>,
+    pub what: Option<AuditAction>,
     /// Deeds here or below.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<LakePath>,
@@ -392,8 +374,8 @@ pub struct ActivityParameters {
 
 /// Which deeds a list shows. `None` filters nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ActivityQuery {
-    pub parameters: ActivityParameters,
+pub struct AuditQuery {
+    pub parameters: AuditParameters,
     pub size: u64,
     /// Deeds on this very place or below; of the path that is asked for and the caller's own the deeper one.
     pub place: Option<LakePath>,
@@ -401,9 +383,9 @@ pub struct ActivityQuery {
     pub places_only: bool,
 }
 
-impl ActivityParameters {
+impl AuditParameters {
     /// What to look for, for somebody who may see what lies below `scope`; `None` when there can be nothing.
-    pub fn query(&self, scope: Option<LakePath>, places_only: bool) -> Result<Option<ActivityQuery>, Error> {
+    pub fn query(&self, scope: Option<LakePath>, places_only: bool) -> Result<Option<AuditQuery>, Error> {
         let size = self.size.unwrap_or(ACTIVITY_SIZE_DEFAULT);
         if size > LIST_SIZE_MAX {
             let more = "ask for more in several pages, with before";
@@ -420,13 +402,13 @@ impl ActivityParameters {
             (Some(_), Some(_)) => return Ok(None),
             (path, scope) => path.or(scope),
         };
-        Ok(Some(ActivityQuery { parameters: self.clone(), size, place, places_only }))
+        Ok(Some(AuditQuery { parameters: self.clone(), size, place, places_only }))
     }
 }
 
-impl ActivityQuery {
+impl AuditQuery {
     /// Whether it shows this deed, pages aside.
-    pub fn holds(&self, deed: &Deed) -> bool {
+    pub fn holds(&self, deed: &AuditEntry) -> bool {
         let wanted = &self.parameters;
         let is_below = |place: &LakePath| deed.path.as_ref().is_some_and(|path| place.contains(path));
         wanted.who.as_ref().is_none_or(|who| *who == deed.by.name)
@@ -442,7 +424,7 @@ impl ActivityQuery {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::access::actor::Means;
+    use crate::model::access::actor::AuthMethod;
 
     fn path(text: &str) -> Option<LakePath> {
         Some(LakePath::parse(text).unwrap())
@@ -450,18 +432,20 @@ mod tests {
 
     #[test]
     fn the_words_of_deeds_are_those_of_their_json() {
-        for what in What::ALL {
+        for what in AuditAction::ALL {
             assert_eq!(serde_json::to_value(what).unwrap(), what.as_str());
-            assert_eq!(What::parse(what.as_str()), Some(what));
+            assert_eq!(AuditAction::parse(what.as_str()), Some(what));
         }
-        for means in [Means::Key, Means::Session, Means::CommandLine, Means::Lake, Means::Nothing] {
+        for means in
+            [AuthMethod::Key, AuthMethod::Session, AuthMethod::CommandLine, AuthMethod::Lake, AuthMethod::Nothing]
+        {
             assert_eq!(serde_json::to_value(means).unwrap(), means.as_str());
         }
     }
 
     #[test]
     fn whoever_is_limited_to_a_path_is_shown_the_deeper_of_two_and_nothing_of_places_apart() {
-        let wanted = |text: &str| ActivityParameters { path: path(text), ..ActivityParameters::default() };
+        let wanted = |text: &str| AuditParameters { path: path(text), ..AuditParameters::default() };
         let place = |text: &str, scope: Option<LakePath>| {
             wanted(text).query(scope, true).unwrap().map(|query| query.place.unwrap().to_string())
         };

@@ -20,13 +20,13 @@ impl Digest {
 
 /// What the bytes of an upload are to be, as its sender has announced it. Where nothing was announced, all are right.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Announced {
+pub struct ExpectedDigests {
     pub sha256: Option<[u8; 32]>,
     /// Such an upload is hashed twice: the lake itself goes by SHA-256.
     pub sha512: Option<[u8; 64]>,
 }
 
-impl Announced {
+impl ExpectedDigests {
     /// What was announced here and there together. An error where that is two things.
     pub fn and(self, other: Self) -> Result<Self, Error> {
         fn both<T: Eq>(one: Option<T>, other: Option<T>) -> Result<Option<T>, Error> {
@@ -42,7 +42,7 @@ impl Announced {
 }
 
 /// Refuses bytes that are not those that were announced, if any were.
-pub(crate) fn must_match<const N: usize>(
+pub(crate) fn verify_digest<const N: usize>(
     algorithm: &'static str,
     announced: Option<[u8; N]>,
     arrived: [u8; N],

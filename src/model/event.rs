@@ -8,7 +8,7 @@ use crate::model::id::TrashId;
 use crate::model::id::UploadId;
 use crate::model::overview::LateDataset;
 use crate::model::path::LakePath;
-use crate::model::sync::job::Sync;
+use crate::model::sync::job::SyncJob;
 use crate::model::time::Timestamp;
 use crate::model::upload::in_flight::UploadInFlight;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -82,15 +82,15 @@ pub enum Happened {
     /// nothing is missed.
     Reset,
     SyncStarted {
-        sync: Sync,
+        sync: SyncJob,
     },
     /// Its counters, or what it is expected to hold, have changed, and no file has landed.
     SyncChanged {
-        sync: Sync,
+        sync: SyncJob,
     },
     /// Files have landed, in a moment: all of them are counted, and some are named.
     UploadsLanded {
-        sync: Sync,
+        sync: SyncJob,
         num_files: u64,
         size_bytes: u64,
         /// Of them, those that have replaced a file, which is in the trash now.
@@ -98,7 +98,7 @@ pub enum Happened {
         /// The first [`crate::model::limits::LANDED_NAMED_MAX`] of them.
         files: Vec<FileLanded>,
     },
-    /// An upload has failed. Of many in a moment, some are told; [`Sync::num_failed`] counts all.
+    /// An upload has failed. Of many in a moment, some are told; [`SyncJob::num_failed`] counts all.
     UploadFailed {
         sync_id: SyncId,
         /// The dataset of its sync.
@@ -119,19 +119,19 @@ pub enum Happened {
     },
     /// Its end was refused, because it would shrink the dataset.
     SyncHeld {
-        sync: Sync,
+        sync: SyncJob,
     },
     /// A full sync has become the dataset.
     SyncPublished {
-        sync: Sync,
+        sync: SyncJob,
     },
     /// An incremental sync has ended.
     SyncFinished {
-        sync: Sync,
+        sync: SyncJob,
     },
     /// Aborted, expired, or it could not be published.
     SyncFailed {
-        sync: Sync,
+        sync: SyncJob,
     },
     /// Its files have not come in time, by its rhythm. Told once, within moments of the deadline.
     DatasetLate {
@@ -200,7 +200,7 @@ impl Happened {
     }
 
     /// The sync that it is about, as it stands now.
-    pub fn sync(&self) -> Option<&Sync> {
+    pub fn sync(&self) -> Option<&SyncJob> {
         match self {
             Self::SyncStarted { sync }
             | Self::SyncChanged { sync }

@@ -2,10 +2,10 @@
 
 use crate::model::dataset::day::Day;
 use crate::model::dataset::record::DayCounts;
-use crate::model::dataset::schedule::Rhythm;
+use crate::model::dataset::schedule::DeliverySchedule;
 use crate::model::error::Store;
 use crate::model::path::LakePath;
-use crate::model::sync::job::Sync;
+use crate::model::sync::job::SyncJob;
 use crate::model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -75,7 +75,7 @@ impl Mean {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LateDataset {
     pub path: LakePath,
-    pub rhythm: Rhythm,
+    pub rhythm: DeliverySchedule,
     /// The deadline that has passed.
     pub since: Timestamp,
     pub last_landed: Timestamp,
@@ -126,10 +126,10 @@ pub struct FullTrash {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Attention {
     /// Syncs that wait for somebody to confirm their end.
-    pub held: Vec<Sync>,
+    pub held: Vec<SyncJob>,
     pub num_held: u64,
     /// Syncs that have failed within the last 24 hours, the last first.
-    pub failed: Vec<Sync>,
+    pub failed: Vec<SyncJob>,
     pub num_failed: u64,
     /// The longest late first.
     pub late: Vec<LateDataset>,
@@ -157,7 +157,7 @@ pub struct Overview {
     pub days: Vec<Day>,
     pub series: Vec<Series>,
     /// The newest syncs that run, at most [`NAMED_MAX`].
-    pub running: Vec<Sync>,
+    pub running: Vec<SyncJob>,
     pub attention: Attention,
     pub disks: Vec<Disk>,
 }

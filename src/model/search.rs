@@ -2,7 +2,7 @@
 
 use crate::model::id::SyncId;
 use crate::model::path::LakePath;
-use crate::model::sync::job::Sync;
+use crate::model::sync::job::SyncJob;
 use crate::model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ pub struct SearchParameters {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Found {
     pub datasets: Vec<FoundDataset>,
-    pub syncs: Vec<Sync>,
+    pub syncs: Vec<SyncJob>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

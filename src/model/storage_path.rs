@@ -11,7 +11,7 @@ pub const ENGINE_FOLDER: &str = ".lakeshore";
 
 /// A place below the lake root.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum StoragePath {
     /// What readers see: a dataset, or something in one.
     Live(LakePath),
     /// The folder of every partial file.
@@ -34,7 +34,7 @@ pub enum Place {
     InTrash { key: TrashKey, leaf: String, relative: String },
 }
 
-impl Place {
+impl StoragePath {
     /// The place of `file` within a sync of `dataset`: staged when `staging` names a full sync, else live.
     /// `file` is below `dataset`, which the upload's path rule has made sure of.
     pub fn of_upload(staging: Option<SyncId>, dataset: &LakePath, file: &LakePath) -> Self {
@@ -181,10 +181,10 @@ mod tests {
     fn a_full_syncs_file_waits_in_staging_and_an_incremental_ones_goes_live() {
         let dataset = LakePath::parse("/data/db").unwrap();
         let file = dataset.file("dt=1/a.csv").unwrap();
-        let staged = Place::of_upload(Some(SyncId(7)), &dataset, &file);
+        let staged = StoragePath::of_upload(Some(SyncId(7)), &dataset, &file);
         assert_eq!(staged.components(), [".lakeshore", "staging", "sync-7", "dt=1", "a.csv"]);
-        let live = Place::of_upload(None, &dataset, &file);
+        let live = StoragePath::of_upload(None, &dataset, &file);
         assert_eq!(live.components(), ["data", "db", "dt=1", "a.csv"]);
-        assert_eq!(Place::staging_owner("sync-7"), Some(SyncId(7)));
+        assert_eq!(StoragePath::staging_owner("sync-7"), Some(SyncId(7)));
     }
 }

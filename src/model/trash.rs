@@ -8,7 +8,7 @@ use crate::model::totals::Totals;
 use serde::{Deserialize, Serialize};
 
 /// Why something is in the trash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString)]
 pub enum TrashReason {
     /// A full sync replaced the dataset.
     Replaced,
@@ -26,26 +26,17 @@ pub enum TrashReason {
 
 impl TrashReason {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Replaced => "Replaced",
-            Self::Overwritten => "Overwritten",
-            Self::Aborted => "Aborted",
-            Self::Expired => "Expired",
-            Self::Superseded => "Superseded",
-            Self::Restored => "Restored",
-        }
+        self.into()
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Replaced, Self::Overwritten, Self::Aborted, Self::Expired, Self::Superseded, Self::Restored]
-            .into_iter()
-            .find(|reason| reason.as_str() == text)
+        text.parse().ok()
     }
 }
 
 /// Which pieces are to be removed for good. Never one that is being restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Doomed {
+pub enum PurgeSelector {
     Piece(TrashId),
     /// Those that this sync has put there; of 0, those that none has.
     OfSync(SyncId),
@@ -58,7 +49,7 @@ pub enum Doomed {
 }
 
 /// Whether a piece of trash is a whole dataset or one file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString)]
 pub enum TrashKind {
     Dataset,
     File,
@@ -66,14 +57,11 @@ pub enum TrashKind {
 
 impl TrashKind {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Dataset => "Dataset",
-            Self::File => "File",
-        }
+        self.into()
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Dataset, Self::File].into_iter().find(|kind| kind.as_str() == text)
+        text.parse().ok()
     }
 }
 

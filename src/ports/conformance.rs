@@ -41,7 +41,7 @@ use crate::model::id::SyncId;
 use crate::model::id::UploadId;
 use crate::model::page::{Order, Page, SyncQuery, TrashQuery, UploadQuery};
 use crate::model::path::LakePath;
-use crate::model::storage_path::Place;
+use crate::model::storage_path::StoragePath;
 use crate::model::storage_path::TrashKey;
 use crate::model::storage_path::{Identity, PartialName};
 use crate::model::sync::job::Closing;
@@ -51,8 +51,8 @@ use crate::model::time::Timestamp;
 use crate::model::trash::NewTrash;
 use crate::model::trash::{TrashKind, TrashReason};
 use crate::ports::metadata::State;
-use crate::ports::metadata::upload::{FinishedLandings, LandedUpload, LandingsId, NewUpload, WholeUpload};
-use crate::ports::storage::{Files, Landing, Outcome};
+use crate::ports::metadata::upload::{CompletedUpload, FinishedLandings, LandedUpload, LandingsId, NewUpload};
+use crate::ports::storage::{Files, Landing, LandingOutcome};
 use bytes::Bytes;
 
 /// One test for each promise of the `state` port. `$run` runs a future; `$fresh` is a future of a new backend and of a
@@ -199,8 +199,8 @@ async fn begin(state: &dyn State, sync_id: SyncId, target: &str) -> UploadId {
 
 const DIGEST: Digest = Digest { size_bytes: 5, sha256: [7; 32] };
 
-fn whole(upload_id: Option<UploadId>, sync_id: SyncId, target: &str) -> WholeUpload {
-    WholeUpload {
+fn whole(upload_id: Option<UploadId>, sync_id: SyncId, target: &str) -> CompletedUpload {
+    CompletedUpload {
         upload_id,
         sync_id,
         file_name: path(target).leaf().to_owned(),
@@ -215,13 +215,13 @@ fn whole(upload_id: Option<UploadId>, sync_id: SyncId, target: &str) -> WholeUpl
 }
 
 /// Intends the landing of one upload, and finishes it.
-async fn land_upload(state: &dyn State, upload: WholeUpload, trash: Option<NewTrash>, at: i64) {
-    let (id, permissions) = state.intend_landings(None, std::slice::from_ref(&upload)).await.unwrap();
+async fn land_upload(state: &dyn State, upload: CompletedUpload, trash: Option<NewTrash>, at: i64) {
+    let (id, permissions) = state.write_intents(None, std::slice::from_ref(&upload)).await.unwrap();
     assert!(permissions.iter().all(Result::is_ok));
     state.finish_landings(&finished(id, vec![LandedUpload { upload, trash }], Vec::new(), at)).await.unwrap();
 }
 
-fn finished(id: LandingsId, landed: Vec<LandedUpload>, left: Vec<WholeUpload>, at: i64) -> FinishedLandings {
+fn finished(id: LandingsId, landed: Vec<LandedUpload>, left: Vec<CompletedUpload>, at: i64) -> FinishedLandings {
     FinishedLandings { id, landed, left, at: Timestamp(at) }
 }
 
@@ -285,30 +285,30 @@ async fn sealed(files: &dyn Files, name: u8, bytes: &'static [u8]) -> (Identity,
     (partial.identity().clone(), digest)
 }
 
-fn landing(name: u8, identity: Identity, place: Place, file: &str) -> Landing {
+fn landing(name: u8, identity: Identity, place: StoragePath, file: &str) -> Landing {
     let trash = TrashKey::of_upload(&partial(name));
     Landing { partial: partial(name), identity, place, trash, leaf: path(file).leaf().to_owned() }
 }
 
-async fn land(files: &dyn Files, name: u8, file: &str, bytes: &'static [u8]) -> Outcome {
+async fn land(files: &dyn Files, name: u8, file: &str, bytes: &'static [u8]) -> LandingOutcome {
     let (identity, _) = sealed(files, name, bytes).await;
-    land_one(files, landing(name, identity, Place::Live(path(file)), file)).await.unwrap()
+    land_one(files, landing(name, identity, StoragePath::Live(path(file)), file)).await.unwrap()
 }
 
-async fn land_one(files: &dyn Files, landing: Landing) -> Result<Outcome, Error> {
+async fn land_one(files: &dyn Files, landing: Landing) -> Result<LandingOutcome, Error> {
     files.land(&[landing]).await.remove(0)
 }
 
 async fn stage(files: &dyn Files, sync: SyncId, name: u8, relative: &str, bytes: &'static [u8]) {
     let (identity, _) = sealed(files, name, bytes).await;
-    let place = Place::Staged { sync, relative: relative.to_owned() };
+    let place = StoragePath::Staged { sync, relative: relative.to_owned() };
     land_one(files, landing(name, identity, place, &format!("/{relative}"))).await.unwrap();
 }
 
-async fn bytes_at(files: &dyn Files, place: &Place) -> u64 {
+async fn bytes_at(files: &dyn Files, place: &StoragePath) -> u64 {
     files.measure(place).await.unwrap().bytes
 }
 
 async fn live_bytes(files: &dyn Files, at: &str) -> u64 {
-    bytes_at(files, &Place::Live(path(at))).await
+    bytes_at(files, &StoragePath::Live(path(at))).await
 }

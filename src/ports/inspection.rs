@@ -5,7 +5,7 @@ use crate::model::error::Error;
 use crate::model::id::TrashId;
 use crate::model::id::UploadId;
 use crate::model::path::LakePath;
-use crate::model::storage_path::Place;
+use crate::model::storage_path::StoragePath;
 use crate::model::storage_path::TrashKey;
 use crate::model::time::Timestamp;
 use crate::model::trash::NewTrash;
@@ -83,13 +83,13 @@ pub struct Entry {
 #[async_trait]
 pub trait FilesInspection: Send + Sync {
     /// What is in a folder, in no order. What is not there, or no folder, holds nothing.
-    async fn list(&self, folder: &Place) -> Result<Vec<Entry>, Error>;
+    async fn list(&self, folder: &StoragePath) -> Result<Vec<Entry>, Error>;
 
     /// The size of each of the files, in bytes; `None` where there is no file.
-    async fn sizes(&self, files: &[Place]) -> Result<Vec<Option<u64>>, Error>;
+    async fn sizes(&self, files: &[StoragePath]) -> Result<Vec<Option<u64>>, Error>;
 
     /// Reads a file to its end; `None` when there is none.
-    async fn digest(&self, file: &Place) -> Result<Option<Digest>, Error>;
+    async fn digest(&self, file: &StoragePath) -> Result<Option<Digest>, Error>;
 
     /// Gives a folder of the trash another name, durably; never one that is taken.
     async fn rename_slot(&self, from: &TrashKey, to: &TrashKey) -> Result<(), Error>;

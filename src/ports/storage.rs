@@ -7,7 +7,7 @@ use crate::model::digest::Digest;
 use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::path::LakePath;
-use crate::model::storage_path::Place;
+use crate::model::storage_path::StoragePath;
 use crate::model::storage_path::TrashKey;
 use crate::model::storage_path::{Identity, PartialName};
 use crate::model::time::Timestamp;
@@ -62,8 +62,8 @@ pub type WrittenFiles = Vec<Result<(Identity, Digest), Error>>;
 pub struct Landing {
     pub partial: PartialName,
     pub identity: Identity,
-    /// `Place::Live` or `Place::Staged`.
-    pub place: Place,
+    /// `StoragePath::Live` or `StoragePath::Staged`.
+    pub place: StoragePath,
     /// Where what is replaced goes.
     pub trash: TrashKey,
     /// The name that it has there.
@@ -161,7 +161,7 @@ pub struct Restoration {
 
 /// Whether something was in the place before; it is then in the trash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum LandingOutcome {
     Added,
     Replaced,
 }
@@ -202,7 +202,7 @@ pub trait Files: FilesInspection {
     /// Gives sealed uploads their names, one after the other: readers see the old file or the new one, whole. An error
     /// means of its upload that it has not landed and the partial is gone or unchanged; an unsettled one
     /// ([`Error::is_unsettled`]), that only [`Files::recover_landing`] finds out.
-    async fn land(&self, landings: &[Landing]) -> Vec<Result<Outcome, Error>>;
+    async fn land(&self, landings: &[Landing]) -> Vec<Result<LandingOutcome, Error>>;
 
     /// Takes an upload that has landed out of the lake again, and puts what it replaced back: it could not be remembered.
     /// An error means that it may still be there.
@@ -210,13 +210,13 @@ pub trait Files: FilesInspection {
 
     /// After a restart, or a fault: has this upload landed? It has durably then. `None` means that it has not, and then
     /// whatever [`Files::land`] had prepared is undone. Doing it again does nothing more.
-    async fn recover_landing(&self, landing: &Landing) -> Result<Option<Outcome>, Error>;
+    async fn recover_landing(&self, landing: &Landing) -> Result<Option<LandingOutcome>, Error>;
 
     /// The files at these places, in their order. A folder is none, nor is a link.
-    async fn find(&self, places: &[Place]) -> Result<Vec<Option<FoundFile>>, Error>;
+    async fn find(&self, places: &[StoragePath]) -> Result<Vec<Option<FoundFile>>, Error>;
 
     /// Opens the file at a place, where there is one.
-    async fn open(&self, place: &Place) -> Result<Option<Box<dyn OpenFile>>, Error>;
+    async fn open(&self, place: &StoragePath) -> Result<Option<Box<dyn OpenFile>>, Error>;
 
     /// What a folder of the lake holds, or the lake root: the folders first, then the files, each by name in the order of
     /// its bytes, without the first `from` of them, and at most `size`. What no lake path names is left out, and so is what
@@ -239,7 +239,7 @@ pub trait Files: FilesInspection {
     /// Makes the staged folder the dataset, at once, in a time that does not depend on the number of its files.
     /// Doing it again does nothing more. An error means that the dataset and the staged folder are as they were; an unsettled
     /// one ([`Error::is_unsettled`]), that doing it again finds out.
-    async fn publish(&self, publication: &Publication) -> Result<Outcome, Error>;
+    async fn publish(&self, publication: &Publication) -> Result<LandingOutcome, Error>;
 
     /// Moves the staged folder to the trash, as the last part of the name of `dataset`; an empty one just goes.
     /// Tells whether there is something in the trash now. Doing it again does nothing more.
@@ -250,27 +250,27 @@ pub trait Files: FilesInspection {
 
     /// Puts a piece of trash back, at once; what is in its place goes where the piece was. Doing it again does nothing
     /// more. An error means that nothing has changed; an unsettled one, that doing it again finds out.
-    async fn restore(&self, restoration: &Restoration) -> Result<Outcome, Error>;
+    async fn restore(&self, restoration: &Restoration) -> Result<LandingOutcome, Error>;
 
     /// Removes pieces of trash for good, one after the other, at most `removals_max` files and folders of them all. Doing it
     /// again goes on with it.
     async fn remove_trash(&self, pieces: &[TrashKey], removals_max: u64) -> Removed;
 
     /// Counts the files at a place and below. Slow work: it visits each of them. A place that is not there has none.
-    async fn measure(&self, place: &Place) -> Result<Totals, Error>;
+    async fn measure(&self, place: &StoragePath) -> Result<Totals, Error>;
 
     /// The same, with how each folder was meanwhile. Of more than `folders_max`, and where one has changed so shortly before
     /// that a later change might not show, that is not told.
-    async fn measure_folders(&self, place: &Place, folders_max: usize) -> Result<Measured, Error>;
+    async fn measure_folders(&self, place: &StoragePath, folders_max: usize) -> Result<Measured, Error>;
 
     /// Whether the folders of a place are as they were: no name in them has come, gone, or become another file's. Visits the
     /// folders, not the files.
-    async fn are_unchanged(&self, place: &Place, folders: &[FolderState]) -> Result<bool, Error>;
+    async fn are_unchanged(&self, place: &StoragePath, folders: &[FolderState]) -> Result<bool, Error>;
 
     /// The room where the lake is. Asked often: it answers at once.
     fn space(&self) -> Result<Space, Error>;
 
-    async fn exists(&self, place: &Place) -> Result<bool, Error>;
+    async fn exists(&self, place: &StoragePath) -> Result<bool, Error>;
 
     /// Removes every partial but for `kept`, and the staging of every sync that is not among `open_syncs`. Only at start,
     /// when nothing is in flight.

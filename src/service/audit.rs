@@ -2,12 +2,12 @@
 
 use crate::model::access::actor::{Actor, Origin};
 use crate::model::access::key::{Caller, may_administer};
-use crate::model::audit::{Activity, ActivityParameters, Deed};
+use crate::model::audit::{Activity, AuditEntry, AuditParameters};
 use crate::model::error::Error;
 use crate::model::limits::REFUSED_SIGN_INS_LISTED_MAX;
 use crate::model::time::Timestamp;
 use crate::service::Lake;
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 use std::time::Duration;
 
 /// Refused sign-ins of the last minute.
@@ -24,7 +24,7 @@ struct Minute {
 impl Refusals {
     /// Whether one more is to be listed; then with how many were not, before.
     fn list(&self, now: Timestamp) -> Option<u64> {
-        let mut minute = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut minute = self.0.lock();
         if minute.since.is_none_or(|since| now < since || now >= since.plus(Duration::from_secs(60))) {
             (minute.since, minute.listed) = (Some(now), 0);
         }
@@ -41,7 +41,7 @@ impl Refusals {
 impl Lake {
     /// Deeds, the newest first. Whoever looks after the whole lake sees all of them; others what was done to places that they
     /// may see, and not from where.
-    pub async fn activity(&self, caller: &Caller, wanted: &ActivityParameters) -> Result<Vec<Activity>, Error> {
+    pub async fn activity(&self, caller: &Caller, wanted: &AuditParameters) -> Result<Vec<Activity>, Error> {
         let scope = caller.may_read()?;
         let sees_all = may_administer(caller).is_ok();
         let Some(query) = wanted.query(scope, !sees_all)? else { return Ok(Vec::new()) };
@@ -54,15 +54,15 @@ impl Lake {
 
     /// Remembers with which settings the lake runs, where they are others than the last time.
     pub async fn remember_settings(&self, settings: String) -> Result<(), Error> {
-        let wanted = ActivityParameters {
-            what: Some(crate::model::audit::What::SettingsChanged),
+        let wanted = AuditParameters {
+            what: Some(crate::model::audit::AuditAction::SettingsChanged),
             size: Some(1),
-            ..ActivityParameters::default()
+            ..AuditParameters::default()
         };
         let Some(query) = wanted.query(None, false)? else { return Ok(()) };
         match self.0.state.activity(&query).await?.first() {
             Some(last) if last.deed.message == settings => Ok(()),
-            _ => self.0.state.record(&Deed::settings_changed(settings, self.now())).await,
+            _ => self.0.state.record(&AuditEntry::settings_changed(settings, self.now())).await,
         }
     }
 
@@ -70,7 +70,7 @@ impl Lake {
     pub(in crate::service) async fn record_refused(&self, refusal: &Error, origin: &Origin) {
         let now = self.now();
         let Some(unlisted) = self.0.refusals.list(now) else { return };
-        let deed = Deed::sign_in_refused(&Actor::nobody(origin.clone()), refusal, unlisted, now);
+        let deed = AuditEntry::sign_in_refused(&Actor::nobody(origin.clone()), refusal, unlisted, now);
         if self.0.state.record(&deed).await.is_ok() {
             self.0.events.marks().activity();
         }

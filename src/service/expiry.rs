@@ -5,7 +5,7 @@ use super::Lake;
 use crate::model::clock_watch::{ClockStep, ClockWatch};
 use crate::model::error::Error;
 use crate::model::time::Timestamp;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
 use std::time::Duration;
 
 /// Between two records of the clock, while nobody sets it.
@@ -27,7 +27,7 @@ impl Watched {
     }
 
     fn lock(&self) -> MutexGuard<'_, Watching> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

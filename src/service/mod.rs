@@ -23,17 +23,17 @@ pub use check::{CheckOptions, Checked, Finding, FindingKind};
 pub use datasets::browsing::{BrowseFolder, Browsed, FolderSort};
 pub use datasets::reading::{Download, LakeEntry};
 pub use datasets::schemas::{DatasetSchema, InspectedFiles, SetSchemaPolicy};
-pub use events::{EventFilter, Subscription, Told};
+pub use events::{EventFilter, SerializedEvent, Subscription};
 pub use recovery::Recovered;
 pub use syncs::end::EndPreview;
 pub use syncs::manifest::ExpectFiles;
 pub use syncs::timeline::{Timeline, TimelineUpload};
 pub use trash::contents::{InTrash, LookIntoTrash, TrashContent};
-pub use trash::emptying::{Emptied, EmptyTrash};
+pub use trash::purge::{Emptied, EmptyTrash};
 pub use trash::restoring::{NotRestored, RestoreTrash, RestoredTrash};
 pub use uploads::missing::{Missing, Offer, OfferedFile};
 pub use uploads::receive::{Destination, IncomingUpload, RefusedBeginning};
-pub use uploads::resumable::{NewResumption, Resumption};
+pub use uploads::resumable::{NewResumption, ResumableSession};
 
 use crate::model::clock_watch::ClockWatch;
 use crate::model::error::Error;
@@ -49,15 +49,15 @@ use events::Events;
 use expiry::Watched;
 use reserve::Reserve;
 use std::sync::Arc;
+use syncs::dataset_size_cache::DatasetSizeCache;
 use syncs::difference::Comparisons;
-use syncs::gate::Gates;
-use syncs::measures::Measures;
+use syncs::sync_lock::SyncLocks;
+use uploads::commit_queue::CommitQueue;
 use uploads::failures::Failures;
 use uploads::in_flight::InFlight;
-use uploads::landings::Landings;
 use uploads::leftovers::Leftovers;
-use uploads::resumable::Holders;
-use uploads::take_over::TakeOvers;
+use uploads::resumable::UploadLocks;
+use uploads::reuse_unchanged::TakeOvers;
 
 /// The lake. Cheap to clone.
 #[derive(Clone)]
@@ -73,18 +73,18 @@ struct Inner {
     limits: Limits,
     /// Nobody could call before.
     started_at: Timestamp,
-    gates: Gates,
-    landings: Landings,
+    gates: SyncLocks,
+    landings: CommitQueue,
     failures: Failures,
     leftovers: Leftovers,
     reserve: Reserve,
-    holders: Holders,
+    holders: UploadLocks,
     take_overs: TakeOvers,
     comparisons: Comparisons,
     events: Events,
     in_flight: InFlight,
     lateness: Lateness,
-    measures: Measures,
+    measures: DatasetSizeCache,
     refusals: Refusals,
     previews: CallerTurns,
     /// One at a time looks into files that have landed.
@@ -120,18 +120,18 @@ impl Lake {
             watched,
             randomness,
             limits,
-            gates: Gates::default(),
-            landings: Landings::default(),
+            gates: SyncLocks::default(),
+            landings: CommitQueue::default(),
             failures: Failures::default(),
             leftovers: Leftovers::default(),
             reserve: Reserve::default(),
-            holders: Holders::default(),
+            holders: UploadLocks::default(),
             take_overs: TakeOvers::default(),
             comparisons: Comparisons::default(),
             events,
             in_flight: InFlight::default(),
             lateness: Lateness::default(),
-            measures: Measures::default(),
+            measures: DatasetSizeCache::default(),
             refusals: Refusals::default(),
             previews: CallerTurns::new("previews", PREVIEWS_SHARE_MAX),
             inspecting: async_lock::Mutex::default(),

@@ -6,12 +6,12 @@ use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::path::LakePath;
 use crate::model::storage_path::PartialName;
-use crate::model::storage_path::Place;
+use crate::model::storage_path::StoragePath;
 use crate::model::storage_path::TrashKey;
 use crate::model::trash::NewTrash;
 use crate::model::trash::{TrashKind, TrashReason};
-use crate::ports::metadata::upload::{FinishedLandings, WholeUpload};
-use crate::service::uploads::landings::{Step, landing_of};
+use crate::ports::metadata::upload::{CompletedUpload, FinishedLandings};
+use crate::service::uploads::commit_queue::{Step, landing_of};
 use crate::service::uploads::unsettled::UnsettledGroup;
 use std::collections::BTreeSet;
 
@@ -74,8 +74,8 @@ impl Lake {
         let Lake(lake) = self;
         let open = lake.state.open_syncs().await?;
         let mut left = Vec::new();
-        for entry in lake.files.list(&Place::Stagings).await? {
-            let owner = Place::staging_owner(&entry.name).filter(|owner| !open.contains(owner));
+        for entry in lake.files.list(&StoragePath::Stagings).await? {
+            let owner = StoragePath::staging_owner(&entry.name).filter(|owner| !open.contains(owner));
             let Some(sync_id) = owner else { continue };
             let record = lake.state.sync(sync_id).await?;
             let origin = match &record {
@@ -151,7 +151,7 @@ impl Lake {
     }
 
     /// An upload that has not landed, and of which nobody hears that. A resumable one is still its sender's.
-    pub(super) async fn give_up_landing(&self, upload: &WholeUpload, cause: &Error) -> Result<(), Error> {
+    pub(super) async fn give_up_landing(&self, upload: &CompletedUpload, cause: &Error) -> Result<(), Error> {
         if self.unfinished_resumables().await?.contains_key(&upload.partial) {
             return Ok(());
         }

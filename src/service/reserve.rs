@@ -10,7 +10,8 @@ use crate::model::overview::Disk;
 use crate::model::time::Timestamp;
 use crate::ports::Space;
 use crate::ports::metadata::resumable::AnnouncedBytes;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
 
 #[derive(Default)]
 pub(super) struct Reserve(Mutex<Seen>);
@@ -48,7 +49,7 @@ impl Look {
 
 impl Reserve {
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

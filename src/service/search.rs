@@ -6,7 +6,7 @@ use crate::model::error::Error;
 use crate::model::limits::{SEARCH_BYTES_MAX, SEARCH_RANKED_MAX};
 use crate::model::page::{Order, Page};
 use crate::model::search::{Found, SearchParameters, Words};
-use crate::model::sync::job::Sync;
+use crate::model::sync::job::SyncJob;
 use crate::ports::metadata::search::SearchQuery;
 
 impl Lake {
@@ -37,7 +37,7 @@ impl Lake {
         Ok(Found { datasets, syncs })
     }
 
-    async fn named(&self, query: &SearchQuery) -> Result<Option<Sync>, Error> {
+    async fn named(&self, query: &SearchQuery) -> Result<Option<SyncJob>, Error> {
         let Some(sync_id) = query.words.sync_id() else { return Ok(None) };
         let sync = self.0.state.sync(sync_id).await?.map(|record| record.sync);
         Ok(sync.filter(|sync| query.scope.as_ref().is_none_or(|scope| scope.contains(&sync.path))))

@@ -1,7 +1,7 @@
 //! The server functions of the overview and of datasets. What is a chart comes drawn, as HTML: see `crate::charts`.
 
 use super::AsOf;
-use crate::drawing::Drawn;
+use crate::drawing::RenderedChart;
 use crate::error::ApiError;
 use crate::json::Call;
 use crate::query::Filters;
@@ -9,14 +9,14 @@ use lakeshore::model::dataset::record::Dataset;
 use lakeshore::model::id::TrashId;
 use lakeshore::model::overview::{Breakdown, Overview};
 use lakeshore::model::sync::difference::{ChangeKind, Difference};
-use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::trash::TrashEntry;
 use lakeshore::service::LakeEntry;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
-use super::{ReadinessCheck, as_of, door};
+use super::{ReadinessCheck, as_of, request_context};
 #[cfg(feature = "ssr")]
 use crate::charts;
 #[cfg(feature = "ssr")]
@@ -28,7 +28,7 @@ use lakeshore::model::dataset::day::Day;
 #[cfg(feature = "ssr")]
 use lakeshore::model::dataset::record::{DatasetParameters, SetRhythm};
 #[cfg(feature = "ssr")]
-use lakeshore::model::dataset::schedule::{Every, Rhythm, RhythmError};
+use lakeshore::model::dataset::schedule::{DeliverySchedule, Every, RhythmError};
 #[cfg(feature = "ssr")]
 use lakeshore::model::overview::OverviewParameters;
 #[cfg(feature = "ssr")]
@@ -40,18 +40,18 @@ use lakeshore::model::sync::difference::VersionQuery;
 
 /// The overview, with its charts drawn. The series are in these.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Glance {
+pub struct OverviewData {
     pub overview: Overview,
-    pub bytes_chart: Drawn,
-    pub files_chart: Drawn,
+    pub bytes_chart: RenderedChart,
+    pub files_chart: RenderedChart,
     /// Why a write would not succeed now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_ready: Option<String>,
 }
 
 #[server(prefix = "/fn", endpoint = "overview", input = Call, output = Call)]
-pub async fn get_overview(by: Breakdown) -> Result<AsOf<Glance>, ApiError> {
-    let (lake, caller) = door()?;
+pub async fn get_overview(by: Breakdown) -> Result<AsOf<OverviewData>, ApiError> {
+    let (lake, caller) = request_context()?;
     let AsOf { now, last_event, value: mut overview } =
         as_of(&lake, lake.overview(&caller, &OverviewParameters { by })).await?;
     let days = std::mem::take(&mut overview.days);
@@ -62,7 +62,7 @@ pub async fn get_overview(by: Breakdown) -> Result<AsOf<Glance>, ApiError> {
         Some(check) => (check.0)().await,
         None => None,
     };
-    Ok(AsOf { now, last_event, value: Glance { overview, bytes_chart, files_chart, not_ready } })
+    Ok(AsOf { now, last_event, value: OverviewData { overview, bytes_chart, files_chart, not_ready } })
 }
 
 /// A dataset in the list, and its last days drawn.
@@ -75,7 +75,7 @@ pub struct DatasetRow {
 /// Of a list's page, one more than it shows.
 #[server(prefix = "/fn", endpoint = "dataset-list", input = Call, output = Call)]
 pub async fn page_of_datasets(filters: Filters) -> Result<AsOf<Vec<DatasetRow>>, ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     let ListParameters { from, size, path, q, .. } = filters.parameters()?;
     let AsOf { now, last_event, value: datasets } =
         as_of(&lake, lake.list_datasets(&caller, &DatasetParameters { from, size, path, q })).await?;
@@ -97,7 +97,7 @@ pub enum Tab {
     },
     Syncs {
         timeline: String,
-        syncs: Vec<Sync>,
+        syncs: Vec<SyncJob>,
     },
     Calendar {
         calendar: String,
@@ -108,7 +108,7 @@ pub enum Tab {
         chosen: Option<TrashId>,
         difference: Option<Box<Difference>>,
     },
-    Rhythm,
+    DeliverySchedule,
 }
 
 /// Which tab is asked for, as it stands in the page's address.
@@ -133,7 +133,7 @@ pub const FILES_PER_PAGE: u64 = 100;
 
 #[server(prefix = "/fn", endpoint = "dataset", input = Call, output = Call)]
 pub async fn get_dataset(path: String, wanted: TabParameters) -> Result<AsOf<DatasetPage>, ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     let AsOf { now, last_event, value: detail } = as_of(&lake, lake.dataset(&caller, &path)).await?;
     let mut dataset = detail.dataset;
     let path = dataset.path.clone();
@@ -161,7 +161,7 @@ pub async fn get_dataset(path: String, wanted: TabParameters) -> Result<AsOf<Dat
             };
             Tab::Diff { versions: detail.versions, chosen, difference: difference.map(Box::new) }
         }
-        "rhythm" => Tab::Rhythm,
+        "rhythm" => Tab::DeliverySchedule,
         _ => {
             let folder = path.join(&wanted.folder).map_err(Error::from)?;
             let entries = match lake.list_folder(&caller, Some(folder.as_str()), from, Some(FILES_PER_PAGE + 1)).await {
@@ -185,7 +185,7 @@ pub async fn save_rhythm(
     #[server(default)] files_min: String,
     #[server(default)] megabytes_min: String,
 ) -> Result<(), ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     let set = async {
         let rhythm = rhythm_of(every, &by, &files_min, &megabytes_min)?;
         lake.set_rhythm(&caller, &SetRhythm { path: LakePath::parse(&path)?, rhythm }).await
@@ -194,7 +194,7 @@ pub async fn save_rhythm(
 }
 
 #[cfg(feature = "ssr")]
-fn rhythm_of(every: String, by: &str, files_min: &str, megabytes_min: &str) -> Result<Option<Rhythm>, Error> {
+fn rhythm_of(every: String, by: &str, files_min: &str, megabytes_min: &str) -> Result<Option<DeliverySchedule>, Error> {
     if every.is_empty() {
         return Ok(None);
     }
@@ -202,7 +202,7 @@ fn rhythm_of(every: String, by: &str, files_min: &str, megabytes_min: &str) -> R
     let every = Every::parse(&every).ok_or_else(|| invalid(RhythmError::Every(every)))?;
     let files_min = whole(files_min, "files", 1)?;
     let bytes_min = whole(megabytes_min, "megabytes", 0)?.saturating_mul(1_000_000);
-    Rhythm::new(every, Some(by), files_min, bytes_min).map(Some).map_err(invalid)
+    DeliverySchedule::new(every, Some(by), files_min, bytes_min).map(Some).map_err(invalid)
 }
 
 #[cfg(feature = "ssr")]

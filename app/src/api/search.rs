@@ -7,10 +7,10 @@ use lakeshore::model::search::{Found, SearchParameters};
 use leptos::prelude::*;
 
 #[cfg(feature = "ssr")]
-use super::{as_of, door};
+use super::{as_of, request_context};
 
 #[server(prefix = "/fn", endpoint = "search", input = Call, output = Call)]
 pub async fn search(wanted: SearchParameters) -> Result<AsOf<Found>, ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     as_of(&lake, lake.search(&caller, &wanted)).await
 }

@@ -10,7 +10,7 @@ use lakeshore::model::id::SessionId;
 use leptos::prelude::*;
 
 #[cfg(feature = "ssr")]
-use super::{as_of, door};
+use super::{as_of, request_context};
 #[cfg(feature = "ssr")]
 use lakeshore::Error;
 #[cfg(feature = "ssr")]
@@ -27,14 +27,14 @@ pub struct WriteCookie(pub Arc<dyn Fn(&BegunSession) -> String + Send + Sync>);
 
 #[server(prefix = "/fn", endpoint = "keys", input = Call, output = Call)]
 pub async fn list_keys() -> Result<AsOf<Vec<Key>>, ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     as_of(&lake, lake.keys(&caller)).await
 }
 
 /// Creates a key. The session of the first sign-in is replaced by one of the new key.
 #[server(prefix = "/fn", endpoint = "create-key", input = Call, output = Call)]
 pub async fn create_key(new: NewKey) -> Result<CreatedKey, ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     let (created, session) = lake.create_key(&caller, &new).await?;
     if let (Some(session), Some(WriteCookie(write))) = (session, use_context())
         && let (Some(response), Ok(cookie)) =
@@ -47,13 +47,13 @@ pub async fn create_key(new: NewKey) -> Result<CreatedKey, ApiError> {
 
 #[server(prefix = "/fn", endpoint = "revoke-key", input = Call, output = Call)]
 pub async fn revoke_key(key_id: KeyId) -> Result<(), ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     Ok(lake.revoke_key(&caller, key_id).await?)
 }
 
 #[server(prefix = "/fn", endpoint = "sessions", input = Call, output = Call)]
 pub async fn list_sessions() -> Result<AsOf<Vec<SessionEntry>>, ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     as_of(&lake, lake.sessions(&caller)).await
 }
 
@@ -64,7 +64,7 @@ pub async fn end_sessions(
     #[server(default)] key_id: Option<KeyId>,
     #[server(default)] others: bool,
 ) -> Result<(), ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     let wanted = match (session_id, key_id, others) {
         (Some(id), None, false) => Ending::One(id),
         (None, Some(id), false) => Ending::OfKey(id),

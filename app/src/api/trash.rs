@@ -12,11 +12,11 @@ use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
-use super::{as_of, door};
+use super::{as_of, request_context};
 #[cfg(feature = "ssr")]
 use crate::refusal::FormRefusal;
 #[cfg(feature = "ssr")]
-use crate::trash_outcome::Said;
+use crate::trash_outcome::FlashMessage;
 #[cfg(feature = "ssr")]
 use lakeshore::Error;
 #[cfg(feature = "ssr")]
@@ -41,7 +41,7 @@ pub struct TrashPage {
 
 #[server(prefix = "/fn", endpoint = "trash", input = Call, output = Call)]
 pub async fn get_trash(filters: Filters) -> Result<AsOf<TrashPage>, ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     let parameters = filters.parameters()?;
     let read = async {
         let groups = lake.trash_groups(&caller, &parameters).await?;
@@ -60,7 +60,7 @@ pub struct TrashOfSync {
 
 #[server(prefix = "/fn", endpoint = "trash-of-sync", input = Call, output = Call)]
 pub async fn get_trash_of_sync(sync_id: SyncId, filters: Filters) -> Result<AsOf<TrashOfSync>, ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     // In the order in which they came, so that restoring one does not move the others.
     let pieces = ListParameters { sync_id: Some(sync_id), order: Order::Asc, ..filters.parameters()? };
     let read = async {
@@ -73,7 +73,7 @@ pub async fn get_trash_of_sync(sync_id: SyncId, filters: Filters) -> Result<AsOf
 
 #[server(prefix = "/fn", endpoint = "trash-piece", input = Call, output = Call)]
 pub async fn look_into_trash(wanted: service::LookIntoTrash) -> Result<AsOf<service::InTrash>, ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     as_of(&lake, lake.look_into_trash(&caller, &wanted)).await
 }
 
@@ -84,7 +84,7 @@ pub async fn restore_trash(
     #[server(default)] trash_ids: Vec<TrashId>,
     #[server(default)] sync_id: Option<SyncId>,
 ) -> Result<(), ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     let wanted = match (trash_id, sync_id) {
         (Some(_), _) => service::RestoreTrash { trash_id, ..service::RestoreTrash::default() },
         (None, Some(_)) => service::RestoreTrash { sync_id, ..service::RestoreTrash::default() },
@@ -100,7 +100,9 @@ pub async fn restore_trash(
     if let Some(failed) = restored.failed.into_iter().next() {
         bring(&FormRefusal { code: failed.refusal.code, msg: failed.refusal.msg });
     }
-    leptos_axum::redirect(&Said::Restored { pieces: restored.restored, failed: restored.num_failed, why }.address());
+    leptos_axum::redirect(
+        &FlashMessage::Restored { pieces: restored.restored, failed: restored.num_failed, why }.address(),
+    );
     Ok(())
 }
 
@@ -123,7 +125,7 @@ pub async fn empty_trash(
     #[server(default)] sync_id: Option<SyncId>,
     #[server(default)] older_than_days: Option<u32>,
 ) -> Result<(), ApiError> {
-    let (lake, caller) = door()?;
+    let (lake, caller) = request_context()?;
     let empty = async {
         let all = trash_id.is_none() && sync_id.is_none();
         let due = if all { "empty" } else { "delete" };
@@ -134,6 +136,6 @@ pub async fn empty_trash(
         lake.empty_trash(&caller, &service::EmptyTrash { trash_id, sync_id, all, older_than_days }).await
     };
     let emptied = empty.await.map_err(|error| ApiError::of_form(&error))?;
-    leptos_axum::redirect(&Said::Emptied { pieces: emptied.pieces, bytes: emptied.bytes }.address());
+    leptos_axum::redirect(&FlashMessage::Emptied { pieces: emptied.pieces, bytes: emptied.bytes }.address());
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Bars of days, each stacked of the same parts.
 
 use super::{escaped, height, short_day};
-use crate::drawing::Drawn;
+use crate::drawing::RenderedChart;
 use crate::format;
 use crate::visible::visible;
 use lakeshore::model::dataset::day::Day;
@@ -56,7 +56,7 @@ fn class(index: usize, series: &Series, is_of_datasets: bool) -> String {
 }
 
 /// A legend, the bars, and what each day says on hover; and the table behind them.
-pub fn bars(measure: Measure, days: &[Day], series: &[Series]) -> Drawn {
+pub fn bars(measure: Measure, days: &[Day], series: &[Series]) -> RenderedChart {
     let is_of_datasets = series.iter().any(|series| series.path.is_some());
     let parts: Vec<_> = series
         .iter()
@@ -123,7 +123,7 @@ pub fn bars(measure: Measure, days: &[Day], series: &[Series]) -> Drawn {
     }
     html.push_str("</div></div>");
     let of_table: Vec<_> = parts.iter().map(|(_, name, numbers)| (&**name, *numbers)).collect();
-    Drawn { bars: html, table: table(measure, days, &of_table) }
+    RenderedChart { bars: html, table: table(measure, days, &of_table) }
 }
 
 /// The newest day first. `<data>` holds each number exactly.
@@ -170,7 +170,7 @@ mod tests {
     fn bars_stand_on_each_other_and_the_table_says_the_same() {
         let days = [Day(100), Day(101)];
         let series = [one("/a", Some("/a"), [8, 0]), one("<b>", None, [2, 3])];
-        let Drawn { bars, table } = bars(Measure::Files, &days, &series);
+        let RenderedChart { bars, table } = bars(Measure::Files, &days, &series);
         let below = "<rect class=\"series-0\" x=\"0.12\" y=\"20.00\" width=\"0.76\" height=\"80.00\"/>";
         assert!(bars.contains(below), "{bars}");
         assert!(bars.contains("<rect class=\"series-rest\" x=\"0.12\" y=\"0.00\""), "{bars}");

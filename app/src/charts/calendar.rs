@@ -3,21 +3,21 @@
 use super::{month, short_day};
 use crate::format;
 use lakeshore::model::dataset::day::Day;
-use lakeshore::model::dataset::schedule::{CalendarDay, Standing};
+use lakeshore::model::dataset::schedule::{CalendarDay, Timeliness};
 use std::fmt::Write;
 
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 /// A sign beside the colour, and the words.
-fn shown(standing: Standing) -> (&'static str, &'static str) {
+fn shown(standing: Timeliness) -> (&'static str, &'static str) {
     match standing {
-        Standing::NotExpected => ("", "no files"),
-        Standing::Landed => ("✓", "landed"),
-        Standing::NotYet => ("…", "not due yet"),
-        Standing::Late => ("L", "late"),
-        Standing::Overdue => ("!", "overdue"),
-        Standing::Short => ("S", "incomplete"),
-        Standing::Missing => ("×", "missing"),
+        Timeliness::NotExpected => ("", "no files"),
+        Timeliness::Landed => ("✓", "landed"),
+        Timeliness::NotYet => ("…", "not due yet"),
+        Timeliness::Late => ("L", "late"),
+        Timeliness::Overdue => ("!", "overdue"),
+        Timeliness::Short => ("S", "incomplete"),
+        Timeliness::Missing => ("×", "missing"),
     }
 }
 
@@ -52,7 +52,7 @@ pub fn calendar(days: &[CalendarDay]) -> String {
         html.push_str("</tr>");
     }
     html.push_str("</tbody></table></div><ul class=\"legend calendar-legend\">");
-    for standing in Standing::ALL {
+    for standing in Timeliness::ALL {
         let (sign, words) = shown(standing);
         let class = standing.as_str();
         let _ = write!(
@@ -88,7 +88,7 @@ mod tests {
     fn each_day_is_in_the_row_of_its_weekday() {
         let day = |day, standing| CalendarDay { day, standing, files: 2, bytes: 10 };
         let wednesday = Day::parse("2026-11-25").unwrap();
-        let html = calendar(&[day(wednesday, Standing::Landed), day(wednesday.plus(1), Standing::Missing)]);
+        let html = calendar(&[day(wednesday, Timeliness::Landed), day(wednesday.plus(1), Timeliness::Missing)]);
         let says = "<tr><th scope=\"row\">Wed</th><td class=\"standing-landed\" data-day=\"2026-11-25\" title=\"2026-11-25: landed, 2 files, 10 B\">";
         assert!(html.contains(says), "{html}");
         assert!(html.contains("<tr><th scope=\"row\">Tue</th><td class=\"calendar-none\">"), "{html}");

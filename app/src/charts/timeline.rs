@@ -5,7 +5,7 @@ use crate::format;
 use crate::visible::visible;
 use lakeshore::model::dataset::day::{DAY_MS, Day};
 use lakeshore::model::dataset::record::RECENT_DAYS;
-use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::sync::status::Status;
 use lakeshore::model::time::Timestamp;
 use std::fmt::Write;
@@ -17,7 +17,7 @@ const LANES_MAX: usize = 4;
 const LANE_HEIGHT: usize = 10;
 
 /// The syncs in any order; those that ended before are left out.
-pub fn timeline(syncs: &[Sync], now: Timestamp) -> String {
+pub fn timeline(syncs: &[SyncJob], now: Timestamp) -> String {
     let first = Day::of(now).plus(1 - RECENT_DAYS);
     let (start, end) = (first.start(), Day::of(now).plus(1).start());
     let span = (RECENT_DAYS * DAY_MS) as f64;

@@ -11,7 +11,7 @@ mod stream;
 use lakeshore::model::event::{EventId, FileLanded};
 use lakeshore::model::id::SyncId;
 use lakeshore::model::id::UploadId;
-use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::upload::in_flight::UploadInFlight;
 use leptos::prelude::*;
 use serde::Deserialize;
@@ -26,7 +26,7 @@ const RETRY_DOUBLINGS_MAX: u32 = 5;
 
 /// How the stream stands, as a person may know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Standing {
+pub enum ConnectionState {
     /// Nobody listens.
     #[default]
     Off,
@@ -37,11 +37,11 @@ pub enum Standing {
 /// An event as it is heard: of each kind, some of this is there.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default)]
-pub struct Heard {
+pub struct ServerEvent {
     #[serde(rename = "type")]
     pub kind: String,
     /// The sync that it is about, as it stands now.
-    pub sync: Option<Sync>,
+    pub sync: Option<SyncJob>,
     pub upload: Option<UploadInFlight>,
     pub sync_id: Option<SyncId>,
     pub history_id: Option<UploadId>,
@@ -49,7 +49,7 @@ pub struct Heard {
     pub num_replaced: u64,
 }
 
-impl Heard {
+impl ServerEvent {
     /// What was known may be wrong from here on: to be asked anew.
     pub fn is_reset(&self) -> bool {
         self.kind == "reset"
@@ -66,11 +66,11 @@ impl Heard {
     }
 }
 
-type Listener = Arc<dyn Fn(&Heard) + Send + std::marker::Sync>;
+type Listener = Arc<dyn Fn(&ServerEvent) + Send + std::marker::Sync>;
 
 #[derive(Clone, Copy)]
 pub struct Live {
-    pub standing: RwSignal<Standing>,
+    pub standing: RwSignal<ConnectionState>,
     listeners: StoredValue<Vec<(u64, Listener)>>,
     next_listener: StoredValue<u64>,
     /// The last event that was heard; before, the one up to which the first page was read.
@@ -81,7 +81,7 @@ pub struct Live {
 impl Live {
     pub fn provide() {
         let live = Self {
-            standing: RwSignal::new(Standing::Off),
+            standing: RwSignal::new(ConnectionState::Off),
             listeners: StoredValue::default(),
             next_listener: StoredValue::default(),
             last: StoredValue::default(),
@@ -101,7 +101,11 @@ impl Live {
 
     /// Calls `listener` with each event, for as long as the caller's component is there. `read_at`: up to which event the
     /// component's data holds everything. Gives whether it has to be asked anew, because later ones were heard already.
-    pub fn listen(self, read_at: EventId, listener: impl Fn(&Heard) + Send + std::marker::Sync + 'static) -> bool {
+    pub fn listen(
+        self,
+        read_at: EventId,
+        listener: impl Fn(&ServerEvent) + Send + std::marker::Sync + 'static,
+    ) -> bool {
         let number = self.next_listener.get_value();
         self.next_listener.set_value(number + 1);
         self.listeners.update_value(|listeners| listeners.push((number, Arc::new(listener))));
@@ -125,7 +129,7 @@ impl Live {
         let Some(is_wanted) = self.listeners.try_with_value(|listeners| !listeners.is_empty()) else { return };
         if !is_wanted {
             stream::close();
-            self.standing.set(Standing::Off);
+            self.standing.set(ConnectionState::Off);
         } else if document().hidden() {
             stream::close();
         } else if !stream::is_open() {
@@ -135,13 +139,13 @@ impl Live {
 
     #[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "only a browser hears"))]
     fn on_event(self, id: &str, json: &str) {
-        let Ok(heard) = crate::json::read::<Heard>(json) else { return };
+        let Ok(heard) = crate::json::read::<ServerEvent>(json) else { return };
         if let Ok(id) = id.parse() {
             self.last.set_value(Some(id));
         }
         self.refusals.set_value(0);
-        if self.standing.get_untracked() != Standing::Live {
-            self.standing.set(Standing::Live);
+        if self.standing.get_untracked() != ConnectionState::Live {
+            self.standing.set(ConnectionState::Live);
         }
         // A listener may bring others to come and go.
         for (_, listener) in self.listeners.get_value() {
@@ -152,7 +156,7 @@ impl Live {
     /// The stream is broken. The browser opens it again by itself, unless the server has refused it.
     #[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "only a browser hears"))]
     fn on_break(self, is_refused: bool) {
-        self.standing.set(Standing::Reconnecting);
+        self.standing.set(ConnectionState::Reconnecting);
         if is_refused {
             stream::close();
             let refusals = self.refusals.get_value();

@@ -4,11 +4,11 @@ use crate::api::{AsOf, list_uploads};
 use crate::components::clock::Clock;
 use crate::components::empty::{Empty, NothingFound};
 use crate::components::filters::{FilterBar, Offered};
-use crate::components::fresh::{ASKING_MS_MIN, Fresh};
+use crate::components::live_refresh::{ASKING_MS_MIN, LiveRefresh};
 use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
 use crate::json;
-use crate::live::Heard;
+use crate::live::ServerEvent;
 use crate::pages::sync::files::FileTable;
 use crate::query::{Filters, use_filters};
 use lakeshore::model::sync::status::Status;
@@ -36,13 +36,13 @@ fn UploadList(filters: Filters, listed: AsOf<Vec<Upload>>) -> impl IntoView {
     let asked = StoredValue::new(filters.clone());
     // Uploads enter at the top: of another page than the first, only those in flight change.
     let is_first = filters.page == 0;
-    let concerns = move |heard: &Heard| match heard.kind.as_str() {
+    let concerns = move |heard: &ServerEvent| match heard.kind.as_str() {
         "uploads_landed" | "upload_failed" | "sync_changed" | "sync_failed" => {
             is_first || rows.with_untracked(|rows| rows.iter().any(|upload| upload.sync_status == Status::Syncing))
         }
         _ => false,
     };
-    Fresh::keep(listed.last_event, ASKING_MS_MIN, concerns, move || async move {
+    LiveRefresh::keep(listed.last_event, ASKING_MS_MIN, concerns, move || async move {
         let Some(Ok(parameters)) = asked.try_with_value(Filters::parameters) else { return None };
         let listed = list_uploads(parameters).await.ok()?;
         rows.try_set(listed.value);

@@ -1,6 +1,6 @@
 //! The command palette, and the shortcuts of the keyboard.
 //!
-//! All pages carry what listens to the keyboard. What a key does is a part of its own ([`crate::parts`]), which comes with the
+//! All pages carry what listens to the keyboard. What a key does is a part of its own ([`crate::code_split`]), which comes with the
 //! first key that may mean something.
 
 pub mod dialog;
@@ -9,7 +9,7 @@ mod sheet;
 pub mod shortcuts;
 
 use crate::browser::{self, Pressed};
-use crate::parts::load_palette;
+use crate::code_split::load_palette;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 

@@ -10,7 +10,7 @@ use lakeshore::model::id::SyncId;
 use lakeshore::model::page::{ListParameters, Order};
 use lakeshore::model::path::LakePath;
 use lakeshore::model::sync::end::EndSync;
-use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::sync::start::StartSync;
 use lakeshore::model::sync::status::Status;
 use leptos::prelude::*;
@@ -124,7 +124,7 @@ impl Uploader {
 }
 
 /// The open sync that holds `path`, as far as it can be found among the newest.
-async fn holder(path: &str) -> Option<Sync> {
+async fn holder(path: &str) -> Option<SyncJob> {
     const LOOKED_AT: u64 = 200;
     let path = LakePath::parse(path).ok()?;
     let parameters = ListParameters {

@@ -31,7 +31,7 @@ use crate::browser::{ask_before_leaving, now_ms};
 use crate::error::ApiError;
 use item::{Failure, Item, ItemId};
 use lakeshore::model::id::SyncId;
-use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::job::SyncJob;
 use leptos::ev;
 use leptos::prelude::*;
 use leptos::reactive::owner::WeakOwner;
@@ -132,7 +132,7 @@ pub struct Uploader {
     /// Why the start, the end or the abort was refused.
     pub error: RwSignal<Option<ApiError>>,
     /// The open sync that keeps this one from starting.
-    pub in_the_way: RwSignal<Option<Sync>>,
+    pub in_the_way: RwSignal<Option<SyncJob>>,
     /// How this upload stood when the page was left before its end.
     pub before: RwSignal<Option<Unfinished>>,
     remembered: StoredValue<Option<Unfinished>>,

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::HeaderMap;
 use lakeshore::Error;
-use lakeshore::model::digest::Announced;
+use lakeshore::model::digest::ExpectedDigests;
 use sfv::{BareItem, Dictionary, ListEntry, Parser};
 
 const CONTENT_DIGEST: &str = "content-digest";
@@ -85,9 +85,9 @@ impl DigestFields {
     }
 
     /// The digests that all fields together announce.
-    pub fn announced(&self) -> Result<Announced, Error> {
+    pub fn announced(&self) -> Result<ExpectedDigests, Error> {
         let new = self.0.iter().filter(|field| !field.is_old());
-        new.map(Field::announced).try_fold(Announced::default(), |announced, more| announced.and(more?))
+        new.map(Field::announced).try_fold(ExpectedDigests::default(), |announced, more| announced.and(more?))
     }
 
     /// Fields with algorithms that the engine does not know, by name and value.
@@ -102,12 +102,12 @@ impl Field {
     }
 
     /// Ignores other algorithms beside a known one, as RFC 9530, section 2, allows; alone they are refused.
-    fn announced(&self) -> Result<Announced, Error> {
+    fn announced(&self) -> Result<ExpectedDigests, Error> {
         let announced = match self.name {
             UPLOAD_CHECKSUM => self.checksum(),
             _ => self.dictionary(),
         };
-        announced.filter(|announced| *announced != Announced::default()).ok_or_else(|| {
+        announced.filter(|announced| *announced != ExpectedDigests::default()).ok_or_else(|| {
             let how = match self.name {
                 UPLOAD_CHECKSUM => "sha256 uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek=",
                 _ => "sha-256=:uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek=:",
@@ -117,16 +117,16 @@ impl Field {
     }
 
     /// `sha256 uU0n…`
-    fn checksum(&self) -> Option<Announced> {
+    fn checksum(&self) -> Option<ExpectedDigests> {
         let (algorithm, digest) = self.value.split_once(' ')?;
         let digest = BASE64_STANDARD.decode(digest.trim()).ok()?;
         announced(algorithm, &digest, ["sha256", "sha512"])
     }
 
     /// `sha-256=:uU0n…:, sha-512=:…:`
-    fn dictionary(&self) -> Option<Announced> {
+    fn dictionary(&self) -> Option<ExpectedDigests> {
         let members: Dictionary = Parser::new(&self.value).parse().ok()?;
-        members.iter().try_fold(Announced::default(), |all, (algorithm, member)| {
+        members.iter().try_fold(ExpectedDigests::default(), |all, (algorithm, member)| {
             let ListEntry::Item(item) = member else { return None };
             let BareItem::ByteSequence(digest) = &item.bare_item else { return None };
             // A dictionary has each algorithm once, so its members cannot contradict each other.
@@ -136,8 +136,8 @@ impl Field {
 }
 
 /// `None` where a digest of a known algorithm has the wrong length.
-fn announced(algorithm: &str, digest: &[u8], [sha256, sha512]: [&str; 2]) -> Option<Announced> {
-    let mut announced = Announced::default();
+fn announced(algorithm: &str, digest: &[u8], [sha256, sha512]: [&str; 2]) -> Option<ExpectedDigests> {
+    let mut announced = ExpectedDigests::default();
     if algorithm == sha256 {
         announced.sha256 = Some(digest.try_into().ok()?);
     } else if algorithm == sha512 {
@@ -150,7 +150,7 @@ fn announced(algorithm: &str, digest: &[u8], [sha256, sha512]: [&str; 2]) -> Opt
 mod tests {
     use super::*;
 
-    fn read(fields: &[(&str, String)]) -> Result<Announced, Error> {
+    fn read(fields: &[(&str, String)]) -> Result<ExpectedDigests, Error> {
         let mut digests = DigestFields::default();
         for (name, value) in fields {
             digests.take(name, value.as_bytes());
@@ -167,11 +167,11 @@ mod tests {
     fn each_field_and_all_together_are_read() {
         let (sha256, sha512) = (Some([7; 32]), Some([7; 64]));
         let (short, long) = (base64(32), base64(64));
-        let only_256 = Announced { sha256, sha512: None };
-        assert_eq!(read(&[]).unwrap(), Announced::default());
+        let only_256 = ExpectedDigests { sha256, sha512: None };
+        assert_eq!(read(&[]).unwrap(), ExpectedDigests::default());
         assert_eq!(read(&[("Content-Digest", format!("sha-256=:{short}:"))]).unwrap(), only_256);
         assert_eq!(read(&[("Upload-Checksum", format!("sha256 {short}"))]).unwrap(), only_256);
-        let both = Announced { sha256, sha512 };
+        let both = ExpectedDigests { sha256, sha512 };
         assert_eq!(
             read(&[("repr-digest", format!("md5=:AAAA:, sha-256=:{short}:, sha-512=:{long}:;x=1"))]).unwrap(),
             both

@@ -1,12 +1,12 @@
 //! Calls of the API: they carry the key, and return refusals in the server's own words.
 
 use super::error::ClientError;
-use super::retry::Patience;
+use super::retry::RetryPolicy;
 use super::settings::{Settings, is_loopback};
 use lakeshore::model::access::key::Secret;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::page::ListParameters;
-use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::upload::row::Upload;
 use lakeshore::ports::Clock;
 use lakeshore_system::clock::SystemClock;
@@ -39,7 +39,7 @@ pub struct Client {
     http: reqwest::Client,
     server: Url,
     key: Option<Secret>,
-    patience: Patience,
+    patience: RetryPolicy,
     tell: Tell,
     /// Whether the user was told that the server is away.
     is_away: AtomicBool,
@@ -52,7 +52,7 @@ pub fn provide_tls() {
 }
 
 impl Client {
-    pub fn new(settings: Settings, patience: Patience, tell: Tell) -> Result<Self, ClientError> {
+    pub fn new(settings: Settings, patience: RetryPolicy, tell: Tell) -> Result<Self, ClientError> {
         provide_tls();
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("lakeshore/", env!("CARGO_PKG_VERSION")))
@@ -75,7 +75,7 @@ impl Client {
         self.server.as_str().trim_end_matches('/')
     }
 
-    pub fn patience(&self) -> &Patience {
+    pub fn patience(&self) -> &RetryPolicy {
         &self.patience
     }
 
@@ -210,11 +210,11 @@ impl Client {
         self.persistently(async || self.call(self.request(Method::POST, address).json(body)).await).await
     }
 
-    pub async fn sync(&self, sync_id: SyncId) -> Result<Sync, ClientError> {
+    pub async fn sync(&self, sync_id: SyncId) -> Result<SyncJob, ClientError> {
         self.get(&format!("/api/ingestion/file/sync/{sync_id}"), &()).await
     }
 
-    pub async fn syncs(&self, wanted: &ListParameters) -> Result<Vec<Sync>, ClientError> {
+    pub async fn syncs(&self, wanted: &ListParameters) -> Result<Vec<SyncJob>, ClientError> {
         self.get("/api/ingestion/file/sync/list", wanted).await
     }
 

@@ -6,7 +6,7 @@ use super::plan::{Plan, PlannedFile};
 use lakeshore::ErrorCode;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::limits::EXPECTED_FILES_MAX;
-use lakeshore::model::sync::comparison::FileOfBatch;
+use lakeshore::model::sync::comparison::ManifestEntry;
 use lakeshore::model::sync::end::EndSync;
 use lakeshore::model::sync::manifest::Expected;
 use lakeshore::service::ExpectFiles;
@@ -17,7 +17,7 @@ pub async fn declare(client: &Client, sync_id: SyncId, plan: &Plan) -> Result<()
     let is_nameable = plan.files <= EXPECTED_FILES_MAX as u64;
     let files = if is_nameable { Some(plan.read()?.take(EXPECTED_FILES_MAX)?) } else { None };
     let files = files.map(|files| {
-        let file = |file: PlannedFile| FileOfBatch {
+        let file = |file: PlannedFile| ManifestEntry {
             size_bytes: file.size_bytes(),
             path: file.path,
             sha256: Some(file.sha256),

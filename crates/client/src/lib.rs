@@ -7,7 +7,7 @@
 //!   which files to send, [`deliver`] sends them concurrently, [`send`] and [`tus`] one each, [`body`] its bytes;
 //! - [`difference`]: the dry run;
 //! - [`listing`], [`fetch`], [`download`]: folders and files of the lake, to a [`target`] on this machine;
-//! - [`remembered`]: state by which the same command continues, in a [`private`] folder;
+//! - [`push_state`]: state by which the same command continues, in a [`private`] folder;
 //! - [`progress`]: progress bars and lines.
 
 #![deny(clippy::print_stderr)]
@@ -30,7 +30,7 @@ pub mod plan;
 pub mod private;
 pub mod progress;
 pub mod push;
-pub mod remembered;
+pub mod push_state;
 pub mod retry;
 pub mod scan;
 pub mod send;

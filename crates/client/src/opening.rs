@@ -5,11 +5,11 @@ use super::closing::abort;
 use super::error::ClientError;
 use super::progress::Progress;
 use super::push::Push;
-use super::remembered::{OpenPush, Remembered};
+use super::push_state::{OpenPush, PushState};
 use lakeshore::ErrorCode;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::page::ListParameters;
-use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::sync::start::StartSync;
 use lakeshore::model::sync::status::Status;
 
@@ -30,10 +30,10 @@ pub struct OpenSync {
 pub async fn find_open(
     client: &Client,
     push: &Push,
-    remembered: &Remembered,
+    remembered: &PushState,
     progress: &Progress,
 ) -> Result<Option<OpenSync>, ClientError> {
-    let fits = |sync: &Sync| sync.path == push.dataset && sync.sync_type == push.sync_type;
+    let fits = |sync: &SyncJob| sync.path == push.dataset && sync.sync_type == push.sync_type;
     if let Some(sync_id) = push.resume {
         let sync = client.sync(sync_id).await?;
         let (kind, path) = (sync.sync_type.as_str(), &sync.path);
@@ -86,7 +86,7 @@ struct Started {
     sync_id: SyncId,
 }
 
-pub async fn start(client: &Client, remembered: &Remembered, wanted: &Push) -> Result<OpenSync, ClientError> {
+pub async fn start(client: &Client, remembered: &PushState, wanted: &Push) -> Result<OpenSync, ClientError> {
     // A start without an answer is repeated in the same words, since only its answer may be lost.
     let mut push = match remembered.open_push() {
         Some(push) => push,

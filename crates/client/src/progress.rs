@@ -3,8 +3,9 @@
 use bytesize::ByteSize;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lakeshore_system::terminal;
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Interval of the lines without a terminal.
@@ -92,8 +93,8 @@ impl Progress {
         }
     }
 
-    fn stage(&self) -> std::sync::MutexGuard<'_, Stage> {
-        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stage(&self) -> parking_lot::MutexGuard<'_, Stage> {
+        self.stage.lock()
     }
 
     pub fn add_bytes(&self, count: u64) {

@@ -15,7 +15,7 @@ use super::opening::{OpenSync, find_open, start};
 use super::pick::Pick;
 use super::plan::Plan;
 use super::progress::Progress;
-use super::remembered::Remembered;
+use super::push_state::PushState;
 use super::scan::{Named, Problem, Problems, Scan, Scanned};
 use super::send::Sender;
 use super::walk::{Skipped, Source};
@@ -50,7 +50,7 @@ pub struct Push {
 /// Outcome of a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum PushOutcome {
     /// The full sync has become the dataset.
     Published,
     /// The incremental sync has ended.
@@ -75,7 +75,7 @@ pub enum Outcome {
 /// Report of a push, for `--json`; people get the same as text.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    pub outcome: Outcome,
+    pub outcome: PushOutcome,
     pub exit_code: u8,
     pub sync_id: Option<SyncId>,
     /// The sync can be continued.
@@ -120,7 +120,7 @@ impl RefusalOfEnd {
 /// Runs the whole push, and reports its outcome.
 pub async fn push(client: &Client, push: Push, progress: &Arc<Progress>) -> Report {
     let mut report = Report {
-        outcome: Outcome::Failed,
+        outcome: PushOutcome::Failed,
         exit_code: FAILED,
         sync_id: None,
         sync_is_open: false,
@@ -145,15 +145,15 @@ pub async fn push(client: &Client, push: Push, progress: &Arc<Progress>) -> Repo
             report.outcome = outcome;
             report.exit_code = match outcome {
                 _ if report.failed.count + report.unreadable.count > 0 => FAILED,
-                Outcome::Published | Outcome::Finished | Outcome::KeptOpen | Outcome::DryRun => DONE,
-                Outcome::Nothing => DONE,
-                Outcome::Held => HELD,
+                PushOutcome::Published | PushOutcome::Finished | PushOutcome::KeptOpen | PushOutcome::DryRun => DONE,
+                PushOutcome::Nothing => DONE,
+                PushOutcome::Held => HELD,
                 _ => FAILED,
             };
         }
         Err(error) => {
             report.outcome =
-                if matches!(error, ClientError::Interrupted) { Outcome::Interrupted } else { Outcome::Failed };
+                if matches!(error, ClientError::Interrupted) { PushOutcome::Interrupted } else { PushOutcome::Failed };
             report.exit_code = error.exit_code();
             report.error = Some(error.to_string());
             report.refusal = RefusalOfEnd::of(error);
@@ -167,19 +167,19 @@ async fn run(
     push: &Push,
     progress: &Arc<Progress>,
     report: &mut Report,
-) -> Result<Outcome, ClientError> {
+) -> Result<PushOutcome, ClientError> {
     let Push { source, dataset, sync_type, .. } = push;
-    let remembered = Remembered::open(client.server(), &source.path(), dataset, *sync_type)?;
+    let remembered = PushState::open(client.server(), &source.path(), dataset, *sync_type)?;
     let open = if push.dry_run { None } else { find_open(client, push, &remembered, progress).await? };
     (report.sync_id, report.sync_is_open) = (open.map(|open| open.sync_id), open.is_some());
     let plan = plan(client, push, &remembered, progress, report).await?;
     if report.failed.count > 0 {
         // An open sync stays open: the same command continues it when the files are right.
-        return Ok(Outcome::Nothing);
+        return Ok(PushOutcome::Nothing);
     }
     if push.dry_run {
         report.difference = Some(difference(client, &plan, dataset, *sync_type, progress).await?);
-        return Ok(Outcome::DryRun);
+        return Ok(PushOutcome::DryRun);
     }
     match (sync_type, plan.files) {
         (SyncType::FullSync, 0) if !push.confirm => {
@@ -187,7 +187,7 @@ async fn run(
                 "there are no files to send; add --confirm to publish an empty dataset at {dataset}"
             )));
         }
-        (SyncType::IncrementalSync, 0) if open.is_none() => return Ok(Outcome::Nothing),
+        (SyncType::IncrementalSync, 0) if open.is_none() => return Ok(PushOutcome::Nothing),
         _ => {}
     }
     let OpenSync { sync_id, is_resumed } = match open {
@@ -200,7 +200,7 @@ async fn run(
         Err(error) if is_held(&error) => {
             progress.tell(&error.to_string());
             report.refusal = RefusalOfEnd::of(error);
-            Ok(Outcome::Held)
+            Ok(PushOutcome::Held)
         }
         // The sync has ended by another hand, so this push cannot continue it.
         Err(error) if error.is_refusal(ErrorCode::SyncEnded) || error.is_refusal(ErrorCode::NoSuchSync) => {
@@ -209,7 +209,7 @@ async fn run(
             Err(error)
         }
         Ok(outcome) => {
-            report.sync_is_open = matches!(outcome, Outcome::Incomplete | Outcome::KeptOpen);
+            report.sync_is_open = matches!(outcome, PushOutcome::Incomplete | PushOutcome::KeptOpen);
             Ok(outcome)
         }
         result => result,
@@ -220,7 +220,7 @@ async fn run(
 async fn plan(
     client: &Client,
     push: &Push,
-    remembered: &Remembered,
+    remembered: &PushState,
     progress: &Arc<Progress>,
     report: &mut Report,
 ) -> Result<Plan, ClientError> {
@@ -256,7 +256,7 @@ async fn fill_and_end(
     push: &Push,
     plan: &Plan,
     report: &mut Report,
-) -> Result<Outcome, ClientError> {
+) -> Result<PushOutcome, ClientError> {
     let Sender { client, sync_id, remembered, progress, .. } = *sender;
     let is_full = push.sync_type == SyncType::FullSync;
     // With several senders, none knows all files of the sync.
@@ -269,20 +269,20 @@ async fn fill_and_end(
     let may_end = report.failed.count == 0 || (push.skip_unreadable && !is_full && !push.abort_on_failure);
     if !may_end || (is_full && report.unreadable.count > 0) {
         if !push.abort_on_failure {
-            return Ok(Outcome::Incomplete);
+            return Ok(PushOutcome::Incomplete);
         }
         abort(client, sync_id).await?;
         remembered.forget()?;
-        return Ok(Outcome::Aborted);
+        return Ok(PushOutcome::Aborted);
     }
     if push.keep_open {
-        return Ok(Outcome::KeptOpen);
+        return Ok(PushOutcome::KeptOpen);
     }
     progress.begin("ending the sync", None, None);
     let ending = Ending { confirm: push.confirm, is_own: push.resume.is_none(), is_empty: plan.files == 0 };
     ending.end(client, sync_id).await?;
     remembered.forget()?;
-    Ok(if is_full { Outcome::Published } else { Outcome::Finished })
+    Ok(if is_full { PushOutcome::Published } else { PushOutcome::Finished })
 }
 
 async fn send_all(sender: &Sender<'_>, plan: &Plan, jobs: usize, report: &mut Report) -> Result<(), ClientError> {

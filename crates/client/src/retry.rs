@@ -14,7 +14,7 @@ const FAULTS_MAX: u32 = 3;
 
 /// How long to retry, and the signal that ends it.
 #[derive(Debug, Clone)]
-pub struct Patience {
+pub struct RetryPolicy {
     pub retry_for: Duration,
     pub stop: CancellationToken,
 }
@@ -22,12 +22,12 @@ pub struct Patience {
 /// Attempts of one call.
 #[derive(Debug)]
 pub struct Attempts<'a> {
-    patience: &'a Patience,
+    patience: &'a RetryPolicy,
     failing_since: Option<Instant>,
     failures: u32,
 }
 
-impl Patience {
+impl RetryPolicy {
     pub fn attempts(&self) -> Attempts<'_> {
         Attempts { patience: self, failing_since: None, failures: 0 }
     }
@@ -67,8 +67,8 @@ impl Attempts<'_> {
 mod tests {
     use super::*;
 
-    fn patience(retry_for: Duration) -> Patience {
-        Patience { retry_for, stop: CancellationToken::new() }
+    fn patience(retry_for: Duration) -> RetryPolicy {
+        RetryPolicy { retry_for, stop: CancellationToken::new() }
     }
 
     fn refused(code: u32) -> ClientError {

@@ -7,7 +7,7 @@ use super::pick::Pick;
 use super::plan::{Earlier, Plan, PlanReader, PlanWriter, PlannedFile};
 use super::private::PrivateFolder;
 use super::progress::Progress;
-use super::walk::{Found, Sight, Skipped, Source, walk};
+use super::walk::{Found, Skipped, Source, WalkEntry, walk};
 use futures_util::{StreamExt, stream};
 use lakeshore::LakePath;
 use lakeshore::ports::Clock;
@@ -89,7 +89,7 @@ impl Problems {
 /// A file from the walk, with its earlier digest if known.
 enum Step {
     File(Found, Option<String>),
-    Other(Sight),
+    Other(WalkEntry),
 }
 
 impl Scan {
@@ -114,9 +114,9 @@ impl Scan {
                     writer.add(&file)?;
                     progress.add_files(1);
                 }
-                Hashed::Other(Sight::Skipped(kind, path)) => skipped.entry(kind).or_default().add(path),
-                Hashed::Other(Sight::Problem { path, why }) => problems.add(path, why),
-                Hashed::Other(Sight::File(_)) => {}
+                Hashed::Other(WalkEntry::Skipped(kind, path)) => skipped.entry(kind).or_default().add(path),
+                Hashed::Other(WalkEntry::Problem { path, why }) => problems.add(path, why),
+                Hashed::Other(WalkEntry::File(_)) => {}
             }
         }
         drop(files);
@@ -133,7 +133,7 @@ impl Scan {
         tokio::task::spawn_blocking(move || {
             walk(&self.source, &self.dataset, &self.pick, self.follow_links, &mut |sight| {
                 let step = match sight {
-                    Sight::File(found) => {
+                    WalkEntry::File(found) => {
                         let known = earlier.as_mut().and_then(|plan| plan.digest(&found.relative, &found.stamp));
                         Step::File(found, known)
                     }
@@ -167,14 +167,14 @@ impl Scan {
         match hashing.await.map_err(|error| ClientError::Local(error.to_string()))? {
             Ok(sha256) => Ok(Hashed::File(PlannedFile { path: relative, sha256, stamp }, false)),
             Err(Unread::Stopped) => Err(ClientError::Interrupted),
-            Err(Unread::Problem(why)) => Ok(Hashed::Other(Sight::Problem { path: relative, why })),
+            Err(Unread::Problem(why)) => Ok(Hashed::Other(WalkEntry::Problem { path: relative, why })),
         }
     }
 }
 
 enum Hashed {
     File(PlannedFile, bool),
-    Other(Sight),
+    Other(WalkEntry),
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::error::ClientError;
 use super::missing::has_landed;
 use super::plan::PlannedFile;
 use super::progress::{FileProgress, Progress};
-use super::remembered::Remembered;
+use super::push_state::PushState;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lakeshore::ErrorCode;
@@ -34,7 +34,7 @@ pub struct Sender<'a> {
     pub client: &'a Client,
     pub sync_id: SyncId,
     pub folder: PathBuf,
-    pub remembered: &'a Remembered,
+    pub remembered: &'a PushState,
     pub progress: &'a Arc<Progress>,
 }
 

@@ -22,7 +22,7 @@ const SURPRISES_MAX: u32 = 8;
 const FILES: &str = "/api/lake/files";
 
 /// State of an upload on the server.
-enum Standing {
+enum RemoteUpload {
     /// Continues at this byte.
     At(u64),
     /// Expired, discarded or failed.
@@ -99,8 +99,8 @@ impl Sender<'_> {
         let from = match *offset {
             Some(offset) => offset,
             None => match self.standing(place).await.map_err(Unsent::All)? {
-                Standing::At(offset) => offset,
-                Standing::Gone => {
+                RemoteUpload::At(offset) => offset,
+                RemoteUpload::Gone => {
                     return Err(Unsent::All(refusal(
                         ErrorCode::NoSuchResumable,
                         "the upload is gone; start a new one",
@@ -158,10 +158,10 @@ impl Sender<'_> {
         Ok(url)
     }
 
-    async fn standing(&self, url: &Url) -> Result<Standing, ClientError> {
+    async fn standing(&self, url: &Url) -> Result<RemoteUpload, ClientError> {
         match self.client.send(self.request(Method::HEAD, url)).await {
-            Ok(response) => Ok(Standing::At(upload_offset(response.headers())?)),
-            Err(ClientError::Refused { code, .. }) if matches!(code / 100, 403 | 404 | 410) => Ok(Standing::Gone),
+            Ok(response) => Ok(RemoteUpload::At(upload_offset(response.headers())?)),
+            Err(ClientError::Refused { code, .. }) if matches!(code / 100, 403 | 404 | 410) => Ok(RemoteUpload::Gone),
             Err(error) => Err(error),
         }
     }

@@ -75,7 +75,7 @@ pub struct Found {
 
 /// Entry that the walk reports.
 #[derive(Debug)]
-pub enum Sight {
+pub enum WalkEntry {
     File(Found),
     /// Skipped on purpose: the reason, and the path.
     Skipped(Skipped, String),
@@ -107,12 +107,18 @@ impl Skipped {
 }
 
 /// Reports each entry to `seen`, until that returns false. Blocks; memory holds the names of one folder for each level.
-pub fn walk(source: &Source, dataset: &LakePath, pick: &Pick, follow_links: bool, seen: &mut dyn FnMut(Sight) -> bool) {
+pub fn walk(
+    source: &Source,
+    dataset: &LakePath,
+    pick: &Pick,
+    follow_links: bool,
+    seen: &mut dyn FnMut(WalkEntry) -> bool,
+) {
     if let Some(name) = &source.only {
         let sight = match std::fs::metadata(source.path()) {
             Ok(metadata) if metadata.is_file() => found(dataset, name, &metadata),
-            Ok(_) => Sight::Problem { path: name.clone(), why: "it is neither a file nor a folder".into() },
-            Err(error) => Sight::Problem { path: name.clone(), why: error.to_string() },
+            Ok(_) => WalkEntry::Problem { path: name.clone(), why: "it is neither a file nor a folder".into() },
+            Err(error) => WalkEntry::Problem { path: name.clone(), why: error.to_string() },
         };
         seen(sight);
         return;
@@ -128,7 +134,7 @@ pub fn walk(source: &Source, dataset: &LakePath, pick: &Pick, follow_links: bool
                 }
                 sight
             }
-            Err(error) => Some(Sight::Problem {
+            Err(error) => Some(WalkEntry::Problem {
                 path: error.path().unwrap_or(&source.folder).display().to_string(),
                 why: error.io_error().map_or_else(|| error.to_string(), ToString::to_string),
             }),
@@ -161,13 +167,13 @@ pub fn order(one: &str, other: &str) -> Ordering {
 }
 
 /// Classifies an entry, and says whether to descend into it.
-fn see(entry: &DirEntry, source: &Source, dataset: &LakePath, pick: &Pick) -> (Option<Sight>, bool) {
+fn see(entry: &DirEntry, source: &Source, dataset: &LakePath, pick: &Pick) -> (Option<WalkEntry>, bool) {
     let below = entry.path().strip_prefix(&source.folder).unwrap_or(entry.path());
     let Some(relative) = below.to_str() else {
         let why = "its name is not UTF-8; rename it, or skip it with --exclude".to_owned();
-        return (Some(Sight::Problem { path: below.display().to_string(), why }), false);
+        return (Some(WalkEntry::Problem { path: below.display().to_string(), why }), false);
     };
-    let skipped = |kind| (Some(Sight::Skipped(kind, relative.to_owned())), false);
+    let skipped = |kind| (Some(WalkEntry::Skipped(kind, relative.to_owned())), false);
     let kind = entry.file_type();
     if pick.excludes(relative) {
         return skipped(Skipped::Excluded);
@@ -189,15 +195,15 @@ fn see(entry: &DirEntry, source: &Source, dataset: &LakePath, pick: &Pick) -> (O
     }
     let sight = match entry.metadata() {
         Ok(metadata) => found(dataset, relative, &metadata),
-        Err(error) => Sight::Problem { path: relative.to_owned(), why: error.to_string() },
+        Err(error) => WalkEntry::Problem { path: relative.to_owned(), why: error.to_string() },
     };
     (Some(sight), false)
 }
 
-fn found(dataset: &LakePath, relative: &str, metadata: &Metadata) -> Sight {
+fn found(dataset: &LakePath, relative: &str, metadata: &Metadata) -> WalkEntry {
     match dataset.file(relative) {
-        Ok(_) => Sight::File(Found { relative: relative.to_owned(), stamp: Stamp::of(metadata) }),
-        Err(error) => Sight::Problem { path: relative.to_owned(), why: error.to_string() },
+        Ok(_) => WalkEntry::File(Found { relative: relative.to_owned(), stamp: Stamp::of(metadata) }),
+        Err(error) => WalkEntry::Problem { path: relative.to_owned(), why: error.to_string() },
     }
 }
 
@@ -211,9 +217,9 @@ mod tests {
         let dataset = LakePath::parse("/data/t").unwrap();
         walk(&source, &dataset, pick, follow_links, &mut |sight| {
             match sight {
-                Sight::File(found) => files.push(found.relative),
-                Sight::Skipped(kind, path) => skipped.push((kind, path)),
-                Sight::Problem { path, .. } => problems.push(path),
+                WalkEntry::File(found) => files.push(found.relative),
+                WalkEntry::Skipped(kind, path) => skipped.push((kind, path)),
+                WalkEntry::Problem { path, .. } => problems.push(path),
             }
             true
         });

@@ -1,7 +1,7 @@
 //! Connections: how many there may be, how many of them one address may have, how long a request's head may take, how
 //! much of one is held in memory.
 
-use super::Door;
+use super::AppState;
 use super::error::HttpError;
 use super::heads::{CheckedStream, NotedFault};
 use super::isolation::protected;
@@ -11,7 +11,7 @@ use super::networks::NetworkPolicy;
 use super::pace::{PacedBody, PacedStream, PatientTimer};
 use super::proxied::{ProxiedRequests, holding};
 use super::refusal_log;
-use super::threads::{Claim, Threads};
+use super::threads::{ConnectionGuard, Threads};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};
@@ -67,7 +67,7 @@ pub struct ConnectionLimits {
 /// What serves the requests of each connection.
 #[derive(Clone)]
 struct Service {
-    door: Arc<Door>,
+    app_state: Arc<AppState>,
     router: Router,
     networks: Arc<NetworkPolicy>,
     proxied: ProxiedRequests,
@@ -78,12 +78,12 @@ struct Service {
 pub async fn serve(
     listener: TcpListener,
     threads: Threads,
-    door: Arc<Door>,
+    app_state: Arc<AppState>,
     router: Router,
     networks: Arc<NetworkPolicy>,
     limits: ConnectionLimits,
 ) {
-    let stopping = door.stopping.clone();
+    let stopping = app_state.stopping.clone();
     let mut http = http1::Builder::new();
     http.timer(PatientTimer)
         .header_read_timeout(limits.head_max)
@@ -92,7 +92,7 @@ pub async fn serve(
     let free = Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS)));
     let shares = Shares::new(limits.per_address_max);
     let proxied = ProxiedRequests::new(limits.per_address_max);
-    let service = Service { door, router, networks: networks.clone(), proxied, idle_max: limits.idle_max };
+    let service = Service { app_state, router, networks: networks.clone(), proxied, idle_max: limits.idle_max };
     let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
     let connections = TaskTracker::new();
     loop {
@@ -115,8 +115,8 @@ pub async fn serve(
         let Ok(stream) = stream.into_std() else { continue };
         let (http, service, stopping) = (http.clone(), service.clone(), stopping.clone());
         let conversation = async move {
-            let _held: (Place, Option<Share<Network>>, Claim) = (place, share, claim);
-            if let Err(error) = converse(&http, stream, peer, service, stopping).await {
+            let _held: (ConnectionSlot, Option<Share<Network>>, ConnectionGuard) = (place, share, claim);
+            if let Err(error) = serve_connection(&http, stream, peer, service, stopping).await {
                 tracing::debug!(%error, "connection failed");
             }
         };
@@ -127,7 +127,7 @@ pub async fn serve(
 }
 
 /// Tells a client whose address has its share of connections already.
-async fn refuse(mut stream: TcpStream, share_max: usize, _turn: Place) {
+async fn refuse(mut stream: TcpStream, share_max: usize, _turn: ConnectionSlot) {
     let refusal = HttpError::TooManyConnections { share_max };
     let refusal = Refusal::new(refusal.code(), refusal.to_string());
     let body = serde_json::to_string(&refusal).unwrap_or_default();
@@ -196,9 +196,9 @@ enum ConnectionError {
     Stream(#[from] io::Error),
 }
 
-type Place = tokio::sync::OwnedSemaphorePermit;
+type ConnectionSlot = tokio::sync::OwnedSemaphorePermit;
 
-async fn accept(listener: &TcpListener, free: &Arc<Semaphore>) -> Option<(TcpStream, SocketAddr, Place)> {
+async fn accept(listener: &TcpListener, free: &Arc<Semaphore>) -> Option<(TcpStream, SocketAddr, ConnectionSlot)> {
     let place = free.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, peer)) => {
@@ -233,11 +233,11 @@ async fn refused(refusal: HttpError) -> Response {
     response
 }
 
-async fn converse(
+async fn serve_connection(
     http: &http1::Builder,
     stream: std::net::TcpStream,
     peer: SocketAddr,
-    Service { door, router, networks, proxied, idle_max }: Service,
+    Service { app_state, router, networks, proxied, idle_max }: Service,
     stopping: CancellationToken,
 ) -> Result<(), ConnectionError> {
     let fault = NotedFault::default();
@@ -255,7 +255,7 @@ async fn converse(
             None => networks.admit(peer, &mut request),
         };
         if let Err(refusal) = &admitted {
-            refusal_log::not_admitted(&door, peer, &request, refusal);
+            refusal_log::not_admitted(&app_state, peer, &request, refusal);
         }
         let answer = admitted.and_then(|client| {
             let share = proxied.share_of(&client)?;

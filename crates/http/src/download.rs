@@ -68,12 +68,12 @@ impl Drop for UnderWay {
 }
 
 /// A piece keeps its place until the connection has sent it.
-struct Piece {
+struct RangeBody {
     bytes: Vec<u8>,
     _place: OwnedSemaphorePermit,
 }
 
-impl AsRef<[u8]> for Piece {
+impl AsRef<[u8]> for RangeBody {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
@@ -96,7 +96,7 @@ pub fn body(file: Box<dyn OpenFile>, range: Range<u64>) -> Body {
 }
 
 impl Download {
-    async fn next(&mut self) -> io::Result<Option<Piece>> {
+    async fn next(&mut self) -> io::Result<Option<RangeBody>> {
         let left = self.rest.end - self.rest.start;
         if left == 0 {
             return Ok(None);
@@ -111,7 +111,7 @@ impl Download {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file was truncated while it was sent"));
         }
         self.rest.start += bytes.len() as u64;
-        Ok(Some(Piece { bytes, _place: place }))
+        Ok(Some(RangeBody { bytes, _place: place }))
     }
 }
 

@@ -54,7 +54,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::trace::TraceLayer;
 
 /// What the handlers share.
-pub struct Door {
+pub struct AppState {
     pub lake: Lake,
     pub readiness: Arc<dyn ReadinessProbe>,
     pub assets: Arc<app::shell::Assets>,
@@ -75,7 +75,7 @@ pub struct Door {
 }
 
 /// Every route. `site` has those of the dashboard's files.
-pub fn router(door: Arc<Door>, site: Router<Arc<Door>>) -> Router {
+pub fn router(app_state: Arc<AppState>, site: Router<Arc<AppState>>) -> Router {
     let pages = Router::new()
         .route("/sign-in", get(pages::page).post(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out))
@@ -90,7 +90,7 @@ pub fn router(door: Arc<Door>, site: Router<Arc<Door>>) -> Router {
         .route("/readyz", get(readyz))
         .merge(pages)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::from_fn_with_state(door.clone(), guard_changes))
+        .layer(middleware::from_fn_with_state(app_state.clone(), guard_changes))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn(isolation::protect))
@@ -108,41 +108,41 @@ pub fn router(door: Arc<Door>, site: Router<Arc<Door>>) -> Router {
     // Downloads too: a file is sent as it is, and only so can a part of it be.
     let files = rest::uploads_and_downloads()
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::from_fn_with_state(door.clone(), guard_changes))
+        .layer(middleware::from_fn_with_state(app_state.clone(), guard_changes))
         .layer(middleware::from_fn(isolation::protect));
-    rest.merge(files).with_state(door)
+    rest.merge(files).with_state(app_state)
 }
 
 /// A change is refused when a page of another site asks for it. Else it goes on to its end, even when the client that
 /// asked for it goes away: the engine relies on it.
-async fn guard_changes(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Response {
+async fn guard_changes(State(app_state): State<Arc<AppState>>, mut request: Request, next: Next) -> Response {
     let asked = Asked::of(&mut request);
     if request.method().is_safe() {
         let response = next.run(request).await;
-        asked.answered(&door, &response);
+        asked.answered(&app_state, &response);
         return response;
     }
     let client = request.extensions().get::<ClientInfo>();
     if let Some(from) = credentials::cross_site(request.headers(), client) {
         let response = HttpError::CrossSite(from).into_response();
-        asked.answered(&door, &response);
+        asked.answered(&app_state, &response);
         return response;
     }
-    if !door.is_recovered.load(Ordering::Relaxed) && request.uri().path() != rest::EMPTY_TRASH {
+    if !app_state.is_recovered.load(Ordering::Relaxed) && request.uri().path() != rest::EMPTY_TRASH {
         let response = HttpError::Lake(lakeshore::Error::DiskFull).into_response();
-        asked.answered(&door, &response);
+        asked.answered(&app_state, &response);
         return response;
     }
     let change = {
-        let door = door.clone();
+        let app_state = app_state.clone();
         async move {
             let response = next.run(request).await;
             // Here, where it is known even when nobody waits for it any more.
-            asked.answered(&door, &response);
+            asked.answered(&app_state, &response);
             response
         }
     };
-    match door.changes.spawn(change).await {
+    match app_state.changes.spawn(change).await {
         Ok(response) => response,
         Err(error) => HttpError::Lake(lakeshore::Error::internal(error)).into_response(),
     }
@@ -165,10 +165,10 @@ async fn healthz() -> &'static str {
 }
 
 /// Requests are welcome, and a write would succeed.
-async fn readyz(State(door): State<Arc<Door>>) -> Result<Response, HttpError> {
-    if door.stopping.is_cancelled() {
+async fn readyz(State(app_state): State<Arc<AppState>>) -> Result<Response, HttpError> {
+    if app_state.stopping.is_cancelled() {
         return Err(lakeshore::Error::ShuttingDown.into());
     }
-    door.readiness.look().await.map_err(HttpError::NotReady)?;
+    app_state.readiness.look().await.map_err(HttpError::NotReady)?;
     Ok((StatusCode::OK, "ready\n").into_response())
 }

@@ -88,7 +88,7 @@ fn verdict(now: Instant, deadline: Instant, has_looked_again: bool) -> Verdict {
 }
 
 /// An allowance, and what wakes the task that waits when it is used up.
-struct Patience {
+struct BodyDeadline {
     allowance: Allowance,
     /// Set once and never moved while it lies ahead: it fires at the deadline or before, so that a wait costs no new timer.
     timer: Option<Pin<Box<Sleep>>>,
@@ -96,7 +96,7 @@ struct Patience {
     has_looked_again: bool,
 }
 
-impl Patience {
+impl BodyDeadline {
     fn new(max: Duration) -> Self {
         Self { allowance: Allowance::new(max), timer: None, has_looked_again: false }
     }
@@ -225,12 +225,12 @@ impl hyper::rt::Timer for PatientTimer {
 /// A request's body that ends with an error when its client is too slow.
 pub struct PacedBody {
     body: Incoming,
-    patience: Patience,
+    patience: BodyDeadline,
 }
 
 impl PacedBody {
     pub fn new(body: Incoming, idle_max: Duration) -> Self {
-        Self { body, patience: Patience::new(idle_max) }
+        Self { body, patience: BodyDeadline::new(idle_max) }
     }
 }
 
@@ -269,12 +269,12 @@ impl Body for PacedBody {
 /// A connection that breaks when its client does not take what is sent.
 pub struct PacedStream<S> {
     stream: S,
-    patience: Patience,
+    patience: BodyDeadline,
 }
 
 impl<S> PacedStream<S> {
     pub fn new(stream: S, idle_max: Duration) -> Self {
-        Self { stream, patience: Patience::new(idle_max) }
+        Self { stream, patience: BodyDeadline::new(idle_max) }
     }
 
     fn written(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {

@@ -1,6 +1,6 @@
 //! The dashboard's pages and the server functions behind them.
 
-use super::Door;
+use super::AppState;
 use super::client_network::ClientNetwork;
 use super::credentials::{Credentials, session_cookie};
 use super::error::HttpError;
@@ -38,7 +38,7 @@ const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-p
 
 /// Any address that is nothing else is a page, or the page that says that there is none.
 pub async fn page(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Extension(client): Extension<ClientInfo>,
     request: Request,
@@ -55,17 +55,17 @@ pub async fn page(
         return Redirect::permanent(&moved).into_response();
     }
     let site = site_of(&request, &client, credentials.is_guest());
-    let context = match context(&door, &credentials, &client, site).await {
+    let context = match context(&app_state, &credentials, &client, site).await {
         Ok(context) => context,
         Err(error) => return HttpError::Lake(error).into_response(),
     };
-    let mut assets = door.assets.clone();
+    let mut assets = app_state.assets.clone();
     if request.extensions().get::<Prefix>().is_some() {
         assets = Arc::new(without_scripts(&assets));
     }
     let path = path.to_owned();
     // Once it was brought it is shown here or nowhere.
-    let refusal = door.form_refusals.read(request.headers(), credentials.session());
+    let refusal = app_state.form_refusals.read(request.headers(), credentials.session());
     let removal = form_refusal::removal(request.headers(), &client);
     let removal = removal.and_then(|cookie| HeaderValue::from_str(&cookie.to_string()).ok());
     let context = move || {
@@ -94,7 +94,7 @@ pub async fn page(
 }
 
 pub async fn server_function(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Extension(client): Extension<ClientInfo>,
     request: Request<Body>,
@@ -103,7 +103,7 @@ pub async fn server_function(
     if get_server_fn_service(path, request.method().clone()).is_none() {
         return HttpError::NoSuchRoute(path.to_owned()).into_response();
     }
-    match call(&door, &credentials, &client, request).await {
+    match call(&app_state, &credentials, &client, request).await {
         Ok(response) => response,
         Err(error) => error.into_response(),
     }
@@ -111,28 +111,28 @@ pub async fn server_function(
 
 /// The caller is known and the body is whole before anything is made of it.
 async fn call(
-    door: &Door,
+    app_state: &AppState,
     credentials: &Credentials,
     client: &ClientInfo,
     request: Request<Body>,
 ) -> Result<Response, HttpError> {
     let site = site_of(&request, client, credentials.is_guest());
-    let context = context(door, credentials, client, site).await?;
-    let caller = credentials.caller(&door.lake, None).await?;
+    let context = context(app_state, credentials, client, site).await?;
+    let caller = credentials.caller(&app_state.lake, None).await?;
     let is_stranger = caller.may_do_anything().is_err();
     let ClientNetwork(network) = ClientNetwork::of(request.extensions());
     let limit_bytes = if is_stranger { SMALL_BODY_BYTES_MAX } else { CALL_BYTES_MAX };
     let (head, body) = request.into_parts();
-    let (bytes, _memory) = match door.spool.gather(body, Holder::new(&caller, network), limit_bytes).await? {
+    let (bytes, _memory) = match app_state.spool.gather(body, Holder::new(&caller, network), limit_bytes).await? {
         Whole::Small(bytes) => (bytes, None),
         Whole::Long(body) => {
-            let memory = door.spool.memory_for(&body).await?;
+            let memory = app_state.spool.memory_for(&body).await?;
             let bytes = spawn_blocking(move || body.into_bytes()).await.map_err(lakeshore::Error::internal)?;
             (bytes.map_err(lakeshore::Error::internal)?, Some(memory))
         }
     };
     let request = Request::from_parts(head, Body::from(bytes));
-    let cookie = refusal_cookie(door, credentials, client);
+    let cookie = refusal_cookie(app_state, credentials, client);
     let WriteRefusal(write) = cookie.clone();
     let with_cookie = move || {
         context();
@@ -143,9 +143,9 @@ async fn call(
 }
 
 /// Writes the cookie that brings a refusal to the page that the form leads to.
-fn refusal_cookie(door: &Door, credentials: &Credentials, client: &ClientInfo) -> WriteRefusal {
+fn refusal_cookie(app_state: &AppState, credentials: &Credentials, client: &ClientInfo) -> WriteRefusal {
     let session = credentials.session().map(|session| Secret::presented(session.expose()));
-    let (refusals, client) = (door.form_refusals.clone(), *client);
+    let (refusals, client) = (app_state.form_refusals.clone(), *client);
     WriteRefusal(Arc::new(move |refusal| Some(refusals.cookie(refusal, session.as_ref(), &client)?.to_string())))
 }
 
@@ -207,21 +207,21 @@ fn moved(uri: &Uri) -> Option<String> {
 
 /// What the pages and the server functions find in their context.
 async fn context(
-    door: &Door,
+    app_state: &AppState,
     credentials: &Credentials,
     client: &ClientInfo,
     site: Site,
 ) -> Result<impl Fn() + Clone + Send + Sync + 'static, lakeshore::Error> {
-    let caller: Caller = credentials.caller(&door.lake, None).await?;
-    let lake = door.lake.clone();
+    let caller: Caller = credentials.caller(&app_state.lake, None).await?;
+    let lake = app_state.lake.clone();
     let client = *client;
     let cookie = WriteCookie(Arc::new(move |session| session_cookie(session, &client).to_string()));
-    let readiness = door.readiness.clone();
+    let readiness = app_state.readiness.clone();
     let readiness = ReadinessCheck(Arc::new(move || {
         let readiness = readiness.clone();
         Box::pin(async move { readiness.look().await.err() })
     }));
-    let root = LakeRoot(door.lake_root.display().to_string());
+    let root = LakeRoot(app_state.lake_root.display().to_string());
     Ok(move || {
         provide_context(lake.clone());
         provide_context(caller.clone());

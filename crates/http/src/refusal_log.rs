@@ -3,7 +3,7 @@
 //! Every text is written as `Debug` writes it: with line breaks and other control characters escaped, so that no name can forge
 //! a line or reach a terminal. The address of a request is told by its route, since an address may hold a secret.
 
-use super::Door;
+use super::AppState;
 use super::credentials::Recognised;
 use super::error::HttpError;
 use super::forwarded::{X_FORWARDED_FOR, X_FORWARDED_HOST};
@@ -12,9 +12,9 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, Method, Uri, header};
 use axum::response::Response;
 use lakeshore::{ErrorCode, Timestamp};
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 const WINDOW: Duration = Duration::from_secs(60);
@@ -51,7 +51,7 @@ struct OfCode {
 impl RefusalLog {
     /// Whether one more is to be logged; then with how many of its code were not, before.
     fn admit(&self, code: u32, now: Timestamp) -> Option<u64> {
-        let mut minute = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut minute = self.0.lock();
         if minute.since.is_none_or(|since| now < since || now >= since.plus(WINDOW)) {
             (minute.since, minute.lines) = (Some(now), 0);
             minute.of_codes.retain(|_, of_code| of_code.unlogged > 0);
@@ -98,7 +98,7 @@ impl Asked {
     }
 
     /// Logs the answer, if it is a refusal.
-    pub fn answered(&self, door: &Door, response: &Response) {
+    pub fn answered(&self, app_state: &AppState, response: &Response) {
         let status = response.status();
         if !status.is_client_error() && !status.is_server_error() {
             return;
@@ -109,7 +109,7 @@ impl Asked {
         if code == ErrorCode::NotReady.number() {
             return;
         }
-        let Some(unlogged) = door.refusal_log.admit(code, door.lake.now()) else { return };
+        let Some(unlogged) = app_state.refusal_log.admit(code, app_state.lake.now()) else { return };
         let parameter = |wanted: &str| {
             let query = self.uri.query().unwrap_or_default();
             let mut pairs = form_urlencoded::parse(query.as_bytes());
@@ -133,9 +133,9 @@ impl Asked {
 }
 
 /// Logs that a request was refused before it was routed: it is not for this server, or its head is ambiguous.
-pub fn not_admitted<B>(door: &Door, peer: SocketAddr, request: &axum::http::Request<B>, refusal: &HttpError) {
+pub fn not_admitted<B>(app_state: &AppState, peer: SocketAddr, request: &axum::http::Request<B>, refusal: &HttpError) {
     let code = refusal.code().number();
-    let Some(unlogged) = door.refusal_log.admit(code, door.lake.now()) else { return };
+    let Some(unlogged) = app_state.refusal_log.admit(code, app_state.lake.now()) else { return };
     let claimed = |name: HeaderName| {
         let values = request.headers().get_all(&name).iter();
         let values: Vec<_> = values.map(|value| value.as_bytes().escape_ascii().to_string()).collect();

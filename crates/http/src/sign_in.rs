@@ -1,6 +1,6 @@
 //! Signing in and out: plain forms, which work without a script.
 
-use super::Door;
+use super::AppState;
 use super::credentials::{Credentials, SESSION_COOKIE, session_cookie};
 use super::error::HttpError;
 use super::networks::ClientInfo;
@@ -24,7 +24,7 @@ pub struct SignIn {
 }
 
 pub async fn sign_in(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Extension(client): Extension<ClientInfo>,
     headers: HeaderMap,
@@ -32,7 +32,7 @@ pub async fn sign_in(
     Form(form): Form<SignIn>,
 ) -> Result<Response, HttpError> {
     let next = local(&form.next);
-    match door.lake.sign_in(&Secret::presented(&form.key), &credentials.origin()).await {
+    match app_state.lake.sign_in(&Secret::presented(&form.key), &credentials.origin()).await {
         Ok(session) => Ok((jar.add(session_cookie(&session, &client)), Redirect::to(next)).into_response()),
         Err(error @ (Error::BadKey | Error::ExpiredKey { .. })) => Ok(refused(error.code(), next)),
         Err(error @ Error::TooManySignIns { .. }) => Ok(put_off(error, next, &headers)),
@@ -47,7 +47,7 @@ pub struct Link {
 }
 
 pub async fn sign_in_by_link(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Extension(client): Extension<ClientInfo>,
     method: Method,
@@ -58,7 +58,7 @@ pub async fn sign_in_by_link(
     if method != Method::GET || is_ahead(&headers) {
         return Err(HttpError::OpenedAhead);
     }
-    match door.lake.sign_in_by_link(&Secret::presented(&link.token), &credentials.origin()).await {
+    match app_state.lake.sign_in_by_link(&Secret::presented(&link.token), &credentials.origin()).await {
         Ok(session) => Ok((jar.add(session_cookie(&session, &client)), Redirect::to("/keys")).into_response()),
         Err(error @ Error::BadSignInLink) => Ok(refused(error.code(), "/")),
         Err(error @ Error::TooManySignIns { .. }) => Ok(put_off(error, "/", &headers)),
@@ -72,12 +72,12 @@ fn is_ahead(headers: &HeaderMap) -> bool {
 }
 
 pub async fn sign_out(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     jar: CookieJar,
 ) -> Result<Response, HttpError> {
     if let Some(session) = credentials.session() {
-        door.lake.sign_out(session).await?;
+        app_state.lake.sign_out(session).await?;
     }
     let removal = Cookie::build(SESSION_COOKIE).path("/").build();
     Ok((jar.remove(removal), Redirect::to("/")).into_response())

@@ -8,11 +8,12 @@ use bytes::BytesMut;
 use futures_util::StreamExt;
 use lakeshore::Error;
 use lakeshore::model::access::shares::Holder;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
@@ -63,20 +64,20 @@ pub struct LongBody {
     file: File,
     len: usize,
     give_way: CancellationToken,
-    _place: Place,
+    _place: SpoolSlot,
 }
 
 /// Memory that a call may take until this is dropped.
 pub struct Memory(#[allow(dead_code)] OwnedSemaphorePermit);
 
 /// The room of one body on the disk.
-struct Place {
+struct SpoolSlot {
     number: u64,
     on_their_way: Arc<Mutex<OnTheirWay>>,
 }
 
 fn lock(on_their_way: &Mutex<OnTheirWay>) -> MutexGuard<'_, OnTheirWay> {
-    on_their_way.lock().unwrap_or_else(PoisonError::into_inner)
+    on_their_way.lock()
 }
 
 impl OnTheirWay {
@@ -107,7 +108,7 @@ impl OnTheirWay {
     }
 }
 
-impl Place {
+impl SpoolSlot {
     /// More of the body has come.
     fn grow(&self, bytes: usize) {
         let mut all = lock(&self.on_their_way);
@@ -120,7 +121,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for SpoolSlot {
     fn drop(&mut self) {
         lock(&self.on_their_way).remove(self.number);
     }
@@ -181,13 +182,13 @@ impl Spool {
         Ok(LongBody { file: file.into_std().await, len, give_way, _place: place })
     }
 
-    fn place(&self, holder: Holder) -> (Place, CancellationToken) {
+    fn place(&self, holder: Holder) -> (SpoolSlot, CancellationToken) {
         let give_way = CancellationToken::new();
         let mut all = lock(&self.on_their_way);
         all.last += 1;
         let number = all.last;
         all.bodies.insert(number, Entry { holder, bytes: 0, give_way: give_way.clone() });
-        (Place { number, on_their_way: self.on_their_way.clone() }, give_way)
+        (SpoolSlot { number, on_their_way: self.on_their_way.clone() }, give_way)
     }
 
     /// Waits until the call of this body may take its memory. Its client is known by now, and is not waited for any more.
@@ -244,7 +245,7 @@ async fn gather_beginning(
     Ok(None)
 }
 
-async fn write(file: &mut tokio::fs::File, place: &Place, piece: &[u8]) -> Result<usize, HttpError> {
+async fn write(file: &mut tokio::fs::File, place: &SpoolSlot, piece: &[u8]) -> Result<usize, HttpError> {
     place.grow(piece.len());
     file.write_all(piece).await.map_err(unwritten)?;
     Ok(piece.len())

@@ -21,7 +21,7 @@ struct Serving {
 }
 
 /// A connection's claim on its thread.
-pub struct Claim(Arc<AtomicUsize>);
+pub struct ConnectionGuard(Arc<AtomicUsize>);
 
 impl Threads {
     /// Starts `count` threads, which run until the process ends.
@@ -37,14 +37,14 @@ impl Threads {
     }
 
     /// The thread with the fewest connections.
-    pub fn claim(&self) -> Option<(Handle, Claim)> {
+    pub fn claim(&self) -> Option<(Handle, ConnectionGuard)> {
         let serving = self.0.iter().min_by_key(|serving| serving.connections.load(Ordering::Relaxed))?;
         serving.connections.fetch_add(1, Ordering::Relaxed);
-        Some((serving.runtime.clone(), Claim(serving.connections.clone())))
+        Some((serving.runtime.clone(), ConnectionGuard(serving.connections.clone())))
     }
 }
 
-impl Drop for Claim {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -30,7 +30,7 @@ mod sequences {
     use lakeshore::model::path::LakePath;
     use lakeshore::model::storage_path::TrashKey;
     use lakeshore::model::storage_path::{Identity, PartialName};
-    use lakeshore::model::sync::job::Sync;
+    use lakeshore::model::sync::job::SyncJob;
     use lakeshore::model::sync::start::NewSync;
     use lakeshore::model::sync::status::SyncType;
     use lakeshore::model::trash::NewTrash;
@@ -39,7 +39,7 @@ mod sequences {
     use lakeshore::ports::StateInspection;
     use lakeshore::ports::metadata::State;
     use lakeshore::ports::metadata::upload::{
-        FinishedLandings, LandedUpload, LandingsId, NewUpload, RefusedUpload, WholeUpload,
+        CompletedUpload, FinishedLandings, LandedUpload, LandingsId, NewUpload, RefusedUpload,
     };
     use lakeshore_metadata::sqlite::SqliteState;
     use proptest::prelude::*;
@@ -88,8 +88,8 @@ mod sequences {
         LakePath::parse(&format!("/s{sync}{}/f{}", FOLDERS[usize::from(number % 4)], number / 8)).unwrap()
     }
 
-    fn whole(sync: u64, number: u8, upload_id: Option<UploadId>) -> WholeUpload {
-        WholeUpload {
+    fn whole(sync: u64, number: u8, upload_id: Option<UploadId>) -> CompletedUpload {
+        CompletedUpload {
             upload_id,
             sync_id: SyncId(sync),
             file_name: format!("f{}", number / 8),
@@ -120,8 +120,8 @@ mod sequences {
     }
 
     impl Run<'_> {
-        fn landed(&mut self, uploads: Vec<WholeUpload>) -> Vec<LandedUpload> {
-            let land = |upload: WholeUpload| {
+        fn landed(&mut self, uploads: Vec<CompletedUpload>) -> Vec<LandedUpload> {
+            let land = |upload: CompletedUpload| {
                 self.seen.trashed += 1;
                 let is_replaced = !self.seen.targets.insert(upload.target.clone());
                 let trash = is_replaced.then(|| NewTrash {
@@ -140,7 +140,7 @@ mod sequences {
 
         async fn intend(&mut self, (sync, numbers): &Some) -> (LandingsId, Vec<LandedUpload>) {
             let uploads: Vec<_> = numbers.iter().map(|number| whole(*sync, *number, None)).collect();
-            let (id, permissions) = self.state.intend_landings(None, &uploads).await.unwrap();
+            let (id, permissions) = self.state.write_intents(None, &uploads).await.unwrap();
             assert!(permissions.iter().all(Result::is_ok));
             (id, self.landed(uploads))
         }
@@ -173,7 +173,7 @@ mod sequences {
                 Step::Together(one, other, last) => {
                     let (one, other) = (self.intend(one).await, self.intend(other).await);
                     let uploads: Vec<_> = last.1.iter().map(|number| whole(last.0, *number, None)).collect();
-                    let third = self.state.intend_landings(None, &uploads);
+                    let third = self.state.write_intents(None, &uploads);
                     let third = if self.one_by_one {
                         self.finish(&one).await;
                         self.finish(&other).await;
@@ -199,7 +199,7 @@ mod sequences {
                 Step::FinishBegun((sync, numbers)) => {
                     let mut uploads: Vec<_> = numbers.iter().map(|number| whole(*sync, *number, None)).collect();
                     uploads.extend(self.seen.begun.pop().map(|(id, sync)| whole(sync, 9, Some(id))));
-                    let (id, _) = self.state.intend_landings(None, &uploads).await.unwrap();
+                    let (id, _) = self.state.write_intents(None, &uploads).await.unwrap();
                     let group = (id, self.landed(uploads));
                     // Again, as after an answer that was lost.
                     self.finish(&group).await;
@@ -245,7 +245,7 @@ mod sequences {
         }
     }
 
-    async fn seen(state: &dyn State) -> (Vec<Sync>, Vec<Upload>) {
+    async fn seen(state: &dyn State) -> (Vec<SyncJob>, Vec<Upload>) {
         let mut syncs = Vec::new();
         for sync in 1..=SYNCS {
             syncs.push(state.sync(SyncId(sync)).await.unwrap().unwrap().sync);

@@ -6,6 +6,6 @@
 
 pub mod beneath;
 pub mod clock;
-pub mod crash;
+pub mod failpoints;
 pub mod space;
 pub mod terminal;

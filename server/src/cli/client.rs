@@ -4,7 +4,7 @@ use crate::config::ConnectOptions;
 use lakeshore::ErrorCode;
 use lakeshore_client::call::{Client, Tell};
 use lakeshore_client::error::{ClientError, DONE};
-use lakeshore_client::retry::Patience;
+use lakeshore_client::retry::RetryPolicy;
 use lakeshore_client::settings::{Given, KEY_VARIABLE, Settings};
 use lakeshore_system::terminal;
 use std::io;
@@ -29,7 +29,7 @@ pub fn connect(options: &ConnectOptions, stop: CancellationToken, tell: Tell) ->
     for warning in &settings.warnings {
         tell(&format!("warning: {warning}"));
     }
-    Client::new(settings, Patience { retry_for: options.retry_for, stop }, tell)
+    Client::new(settings, RetryPolicy { retry_for: options.retry_for, stop }, tell)
 }
 
 /// The same, for a command that shows no progress.

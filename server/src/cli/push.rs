@@ -10,7 +10,7 @@ use lakeshore_client::error::{ClientError, INTERRUPTED};
 use lakeshore_client::manifest::Manifest;
 use lakeshore_client::pick::Pick;
 use lakeshore_client::progress::Progress;
-use lakeshore_client::push::{Outcome, Push, Report, push};
+use lakeshore_client::push::{Push, PushOutcome, Report, push};
 use lakeshore_client::walk::Source;
 use lakeshore_system::terminal::{self, line};
 use rustix::system::uname;
@@ -110,10 +110,10 @@ fn print(output: &mut impl Write, report: &Report, seconds: f64) -> io::Result<(
         }
         return line(output, &format!("dry run: nothing was sent to {path}"));
     }
-    if report.outcome == Outcome::Nothing && report.failed.count == 0 {
+    if report.outcome == PushOutcome::Nothing && report.failed.count == 0 {
         return line(output, &format!("nothing to send to {path}"));
     }
-    if report.outcome == Outcome::Nothing {
+    if report.outcome == PushOutcome::Nothing {
         return Ok(());
     }
     let taken_over = match report.taken_over {
@@ -132,16 +132,16 @@ fn print(output: &mut impl Write, report: &Report, seconds: f64) -> io::Result<(
     line(output, &format!("in {seconds:.1} s, {rate}/s"))?;
     let sync = report.sync_id.map_or_else(|| "the sync".to_owned(), |id| format!("sync {id}"));
     let end = match report.outcome {
-        Outcome::Published => {
+        PushOutcome::Published => {
             format!("{sync} is published: {path} now has the files of this push; its old files are in the trash")
         }
-        Outcome::Finished if report.failed.count + report.unreadable.count > 0 => {
+        PushOutcome::Finished if report.failed.count + report.unreadable.count > 0 => {
             format!("{sync} has finished: all files except those are in {path}")
         }
-        Outcome::Finished => format!("{sync} has finished: all files are in {path}"),
-        Outcome::KeptOpen => format!("{sync} is open; end it with a push with --resume, or with the API"),
-        Outcome::Held => format!("{sync} is held; run the same command with --confirm to publish it"),
-        Outcome::Aborted => {
+        PushOutcome::Finished => format!("{sync} has finished: all files are in {path}"),
+        PushOutcome::KeptOpen => format!("{sync} is open; end it with a push with --resume, or with the API"),
+        PushOutcome::Held => format!("{sync} is held; run the same command with --confirm to publish it"),
+        PushOutcome::Aborted => {
             format!("{sync} is aborted; {path} is unchanged, except for files that an incremental sync had landed")
         }
         _ => format!("{sync} is still open; run the same command again to resume it"),
@@ -163,7 +163,7 @@ fn name(output: &mut impl Write, kind: &Kind) -> io::Result<()> {
 
 /// To standard error: why it did not come to its end, and how it goes on.
 fn explain(report: &Report) {
-    if report.outcome == Outcome::Nothing && report.failed.count > 0 {
+    if report.outcome == PushOutcome::Nothing && report.failed.count > 0 {
         for problem in &report.failed.named {
             tell(&format!("{}: {}", problem.path, problem.why));
         }
@@ -176,7 +176,7 @@ fn explain(report: &Report) {
         tell(&format!("lakeshore: {error}"));
     }
     advise(report);
-    let came_to_no_end = matches!(report.outcome, Outcome::Failed | Outcome::Interrupted);
+    let came_to_no_end = matches!(report.outcome, PushOutcome::Failed | PushOutcome::Interrupted);
     match report.sync_id.filter(|_| came_to_no_end && report.sync_is_open) {
         Some(sync_id) => {
             let sent = counts(&report.sent);

@@ -9,7 +9,7 @@ use lakeshore::Timestamp;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::page::{ListParameters, Order};
 use lakeshore::model::sync::hold::Hold;
-use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::sync::status::Status;
 use lakeshore_client::call::Client;
 use lakeshore_client::error::{ClientError, DONE, FAILED};
@@ -58,7 +58,7 @@ async fn show_list(client: &Client, options: &StatusOptions) -> Result<u8, Clien
     Ok(DONE)
 }
 
-fn row(sync: &Sync) -> [String; 9] {
+fn row(sync: &SyncJob) -> [String; 9] {
     [
         sync.sync_id.to_string(),
         sync.sync_status.as_str().to_owned(),
@@ -107,13 +107,13 @@ async fn show_one(client: &Client, sync_id: SyncId, options: &StatusOptions) -> 
     Ok(if options.follow && sync.sync_status == Status::Failed { FAILED } else { DONE })
 }
 
-fn progress(sync: &Sync) -> String {
+fn progress(sync: &SyncJob) -> String {
     let size = ByteSize(sync.size_bytes);
     format!("{} landed ({size}), {} in flight, {} failed", sync.num_landed(), sync.num_in_flight, sync.num_failed)
 }
 
-fn describe(output: &mut impl Write, sync: &Sync) -> io::Result<()> {
-    let Sync { sync_id, path, .. } = sync;
+fn describe(output: &mut impl Write, sync: &SyncJob) -> io::Result<()> {
+    let SyncJob { sync_id, path, .. } = sync;
     line(
         output,
         &format!(

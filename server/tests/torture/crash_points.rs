@@ -1,9 +1,9 @@
-//! A crash at every step that `lakeshore_system::crash` names, each time that the scenario passes it, and crashes in the recovery.
+//! A crash at every step that `lakeshore_system::failpoints` names, each time that the scenario passes it, and crashes in the recovery.
 
 use crate::clients::{Ledger, Sender};
 use crate::server::{Stopped, TestServer};
 use crate::verify::Verifier;
-use lakeshore_system::crash::POINTS;
+use lakeshore_system::failpoints::POINTS;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
 use std::net::TcpStream;

@@ -5,9 +5,12 @@ use crate::model::id::{KeyId, SessionId};
 use serde::{Deserialize, Serialize};
 
 /// What somebody was recognised by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString,
+)]
+#[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
-pub enum Means {
+pub enum AuthMethod {
     /// A key sent along with the call.
     Key,
     /// A browser that has signed in.
@@ -21,21 +24,13 @@ pub enum Means {
     Nothing,
 }
 
-impl Means {
+impl AuthMethod {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Key => "key",
-            Self::Session => "session",
-            Self::CommandLine => "command_line",
-            Self::Lake => "lake",
-            Self::Nothing => "nothing",
-        }
+        self.into()
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Key, Self::Session, Self::CommandLine, Self::Lake, Self::Nothing]
-            .into_iter()
-            .find(|means| means.as_str() == text)
+        text.parse().ok()
     }
 }
 
@@ -58,7 +53,7 @@ pub struct Origin {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Trace {
-    pub means: Means,
+    pub means: AuthMethod,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_id: Option<KeyId>,
     /// By which session; not remembered.
@@ -82,12 +77,12 @@ pub struct Actor {
 impl Actor {
     /// A rule of the lake.
     pub fn lake() -> Self {
-        Self { trace: Trace { means: Means::Lake, ..Trace::default() }, ..Self::default() }
+        Self { trace: Trace { means: AuthMethod::Lake, ..Trace::default() }, ..Self::default() }
     }
 
     /// Whoever holds the data folder.
     pub fn command_line() -> Self {
-        let trace = Trace { means: Means::CommandLine, ..Trace::default() };
+        let trace = Trace { means: AuthMethod::CommandLine, ..Trace::default() };
         Self { name: "command line".to_owned(), role: None, trace }
     }
 

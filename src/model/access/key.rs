@@ -1,6 +1,6 @@
 //! API keys: who may do what, and how a key is made and recognised.
 
-use crate::model::access::actor::{Actor, Means, Origin, Trace};
+use crate::model::access::actor::{Actor, AuthMethod, Origin, Trace};
 use crate::model::access::network::Network;
 use crate::model::access::principal::Principal;
 use crate::model::access::role::Role;
@@ -45,7 +45,7 @@ impl Key {
     }
 
     /// What whoever came by these means of the key is allowed.
-    pub fn grant(&self, means: Means) -> Grant {
+    pub fn grant(&self, means: AuthMethod) -> Grant {
         let trace = Trace { means, key_id: Some(self.key_id), ..Trace::default() };
         let principal = Principal::Key(self.key_id);
         Grant { principal, trace, ..Grant::new(&self.name, self.role, self.path_prefix.clone()) }
@@ -232,7 +232,7 @@ impl Grant {
 
     /// Whether it is of the sign-in link of the first start, not of a key.
     pub fn is_first_sign_in(&self) -> bool {
-        self.trace.means == Means::Session && self.trace.key_id.is_none()
+        self.trace.means == AuthMethod::Session && self.trace.key_id.is_none()
     }
 
     pub fn has_role(&self, needed: Role) -> Result<(), Error> {

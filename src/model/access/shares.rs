@@ -4,9 +4,10 @@ use crate::model::access::key::Caller;
 use crate::model::access::network::Network;
 use crate::model::access::principal::Principal;
 use crate::model::id::KeyId;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// Counts what each holder has.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ impl<H: Eq + Hash> Drop for Share<H> {
 }
 
 fn lock<H>(held: &Mutex<HashMap<H, usize>>) -> MutexGuard<'_, HashMap<H, usize>> {
-    held.lock().unwrap_or_else(PoisonError::into_inner)
+    held.lock()
 }
 
 /// Whose share it is: a key's, however it was sent; of those who have none, their network's.

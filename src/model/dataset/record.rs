@@ -1,7 +1,7 @@
 //! Datasets: every lake path that a sync has written, how much it holds, and what each day has brought.
 
 use crate::model::dataset::day::Day;
-use crate::model::dataset::schedule::{CalendarDay, Rhythm};
+use crate::model::dataset::schedule::{CalendarDay, DeliverySchedule};
 use crate::model::id::SyncId;
 use crate::model::path::LakePath;
 use crate::model::sync::status::SyncType;
@@ -34,7 +34,7 @@ pub struct DatasetRecord {
     /// When files of an incremental sync landed here, or a full one was published, first and last.
     pub first_landed: Timestamp,
     pub last_landed: Timestamp,
-    pub rhythm: Option<Rhythm>,
+    pub rhythm: Option<DeliverySchedule>,
     /// Absent before the first count.
     pub counted: Option<Counted>,
 }
@@ -89,7 +89,7 @@ pub struct Dataset {
     /// Absent until it has been counted.
     pub holds: Option<Counted>,
     /// Absent where nothing is expected of it.
-    pub rhythm: Option<Rhythm>,
+    pub rhythm: Option<DeliverySchedule>,
     /// The deadline that it has missed; absent while it is in time.
     pub late_since: Option<Timestamp>,
     /// The next deadline.
@@ -128,5 +128,5 @@ pub struct DatasetParameters {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetRhythm {
     pub path: LakePath,
-    pub rhythm: Option<Rhythm>,
+    pub rhythm: Option<DeliverySchedule>,
 }

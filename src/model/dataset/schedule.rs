@@ -94,7 +94,7 @@ pub enum RhythmError {
 /// in UTC; of some hours, the time since they began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
-pub struct Rhythm {
+pub struct DeliverySchedule {
     every: Every,
     by_minutes: u16,
     files_min: u64,
@@ -118,7 +118,7 @@ fn one() -> u64 {
     1
 }
 
-impl TryFrom<Written> for Rhythm {
+impl TryFrom<Written> for DeliverySchedule {
     type Error = RhythmError;
 
     fn try_from(written: Written) -> Result<Self, RhythmError> {
@@ -126,9 +126,9 @@ impl TryFrom<Written> for Rhythm {
     }
 }
 
-impl From<Rhythm> for Written {
-    fn from(rhythm: Rhythm) -> Self {
-        let Rhythm { every, files_min, bytes_min, .. } = rhythm;
+impl From<DeliverySchedule> for Written {
+    fn from(rhythm: DeliverySchedule) -> Self {
+        let DeliverySchedule { every, files_min, bytes_min, .. } = rhythm;
         Self { every, by: Some(rhythm.by()), files_min, bytes_min }
     }
 }
@@ -141,7 +141,7 @@ struct Period {
     end: Timestamp,
 }
 
-impl Rhythm {
+impl DeliverySchedule {
     /// `by` is hours and minutes from the beginning of a period, by quarters of an hour; absent, its end.
     pub fn new(every: Every, by: Option<&str>, files_min: u64, bytes_min: u64) -> Result<Self, RhythmError> {
         let by_minutes = match by.filter(|by| !by.is_empty()) {
@@ -183,28 +183,28 @@ impl Rhythm {
         })
     }
 
-    fn stands(&self, period: Period, arrived: &Arrivals<'_>, now: Timestamp) -> Standing {
+    fn stands(&self, period: Period, arrived: &Arrivals<'_>, now: Timestamp) -> Timeliness {
         let of_period = within(arrived.all, period.start, period.end);
         if period.deadline <= arrived.first {
             // Nobody was waiting yet.
-            return if of_period.is_empty() { Standing::NotExpected } else { Standing::Landed };
+            return if of_period.is_empty() { Timeliness::NotExpected } else { Timeliness::Landed };
         }
         let (mut files, mut bytes) = (0_u64, 0_u64);
         for arrival in of_period {
             files = files.saturating_add(arrival.files);
             bytes = bytes.saturating_add(arrival.bytes);
             if files >= self.files_min && bytes >= self.bytes_min {
-                return if arrival.slot < period.deadline { Standing::Landed } else { Standing::Late };
+                return if arrival.slot < period.deadline { Timeliness::Landed } else { Timeliness::Late };
             }
         }
         if now < period.deadline {
-            Standing::NotYet
+            Timeliness::NotYet
         } else if now < period.end {
-            Standing::Overdue
+            Timeliness::Overdue
         } else if of_period.is_empty() {
-            Standing::Missing
+            Timeliness::Missing
         } else {
-            Standing::Short
+            Timeliness::Short
         }
     }
 
@@ -216,9 +216,9 @@ impl Rhythm {
         // The period that runs may be ahead of its deadline: then the one before it counts, unless this one is done.
         for period in &mut begun {
             match self.stands(period, arrived, now) {
-                Standing::NotYet => {}
-                Standing::Overdue | Standing::Missing | Standing::Short => return Some(period.deadline),
-                Standing::Landed | Standing::Late | Standing::NotExpected => return None,
+                Timeliness::NotYet => {}
+                Timeliness::Overdue | Timeliness::Missing | Timeliness::Short => return Some(period.deadline),
+                Timeliness::Landed | Timeliness::Late | Timeliness::NotExpected => return None,
             }
         }
         None
@@ -270,9 +270,10 @@ fn within(arrivals: &[Arrival], start: Timestamp, end: Timestamp) -> &[Arrival] 
 }
 
 /// How a dataset stands in a period, or on a day: the worst of the day's periods. From the best to the worst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
-pub enum Standing {
+pub enum Timeliness {
     /// Nothing is expected, and nothing has come.
     NotExpected,
     /// What was expected came in time; or something came where nothing was expected.
@@ -289,20 +290,12 @@ pub enum Standing {
     Missing,
 }
 
-impl Standing {
+impl Timeliness {
     pub const ALL: [Self; 7] =
         [Self::NotExpected, Self::Landed, Self::NotYet, Self::Late, Self::Overdue, Self::Short, Self::Missing];
 
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NotExpected => "not-expected",
-            Self::Landed => "landed",
-            Self::NotYet => "not-yet",
-            Self::Late => "late",
-            Self::Overdue => "overdue",
-            Self::Short => "short",
-            Self::Missing => "missing",
-        }
+        self.into()
     }
 }
 
@@ -310,17 +303,22 @@ impl Standing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CalendarDay {
     pub day: Day,
-    pub standing: Standing,
+    pub standing: Timeliness,
     /// What came on it.
     pub files: u64,
     pub bytes: u64,
 }
 
 /// The days from `first` to today. Without a rhythm they tell only on which something came.
-pub fn calendar(rhythm: Option<&Rhythm>, arrived: &Arrivals<'_>, first: Day, now: Timestamp) -> Vec<CalendarDay> {
+pub fn calendar(
+    rhythm: Option<&DeliverySchedule>,
+    arrived: &Arrivals<'_>,
+    first: Day,
+    now: Timestamp,
+) -> Vec<CalendarDay> {
     let of_day = |day: Day| {
         let of_day = within(arrived.all, day.start(), day.plus(1).start());
-        let came = if of_day.is_empty() { Standing::NotExpected } else { Standing::Landed };
+        let came = if of_day.is_empty() { Timeliness::NotExpected } else { Timeliness::Landed };
         let begun = rhythm.into_iter().flat_map(|rhythm| {
             let begun = rhythm.periods(day).filter(|period| period.start <= now);
             begun.map(|period| rhythm.stands(period, arrived, now))

@@ -167,7 +167,10 @@ impl<'de> Deserialize<'de> for KeptColumns {
 }
 
 /// What becomes of a file whose columns are not those of its dataset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString,
+)]
+#[strum(serialize_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum SchemaPolicy {
     /// Nothing.
@@ -183,15 +186,11 @@ impl SchemaPolicy {
     pub const ALL: [Self; 3] = [Self::Ignore, Self::Warn, Self::Hold];
 
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ignore => "ignore",
-            Self::Warn => "warn",
-            Self::Hold => "hold",
-        }
+        self.into()
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|policy| policy.as_str() == text)
+        text.parse().ok()
     }
 }
 

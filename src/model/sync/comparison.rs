@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// A file as it is declared, and as a comparison names one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileOfBatch {
+pub struct ManifestEntry {
     /// Below the sync's path.
     pub path: String,
     pub size_bytes: u64,
@@ -48,9 +48,9 @@ pub struct Comparison {
     pub landed: Totals,
     /// Of the named files, those that have landed as declared.
     pub num_as_expected: u64,
-    pub missing: Vec<FileOfBatch>,
+    pub missing: Vec<ManifestEntry>,
     pub num_missing: u64,
-    pub extra: Vec<FileOfBatch>,
+    pub extra: Vec<ManifestEntry>,
     pub num_extra: u64,
     pub different: Vec<DifferentFile>,
     pub num_different: u64,

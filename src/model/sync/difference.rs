@@ -8,7 +8,8 @@ use crate::model::path::LakePath;
 use crate::model::totals::Totals;
 use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum ChangeKind {
     Added,
@@ -23,12 +24,7 @@ impl ChangeKind {
     pub const ALL: [Self; 4] = [Self::Added, Self::Changed, Self::Removed, Self::Unchanged];
 
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Added => "added",
-            Self::Changed => "changed",
-            Self::Removed => "removed",
-            Self::Unchanged => "unchanged",
-        }
+        self.into()
     }
 }
 

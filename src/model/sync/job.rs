@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 /// A sync as the API shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sync {
+pub struct SyncJob {
     pub org_id: u64,
     pub sync_id: SyncId,
     pub name: String,
@@ -69,7 +69,7 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-impl Sync {
+impl SyncJob {
     /// Uploads that have a row in the history.
     pub fn num_listed(&self) -> u64 {
         self.total_files.saturating_sub(self.num_unlisted)
@@ -82,7 +82,7 @@ impl Sync {
 
 /// How far the ending of a sync has come. `Publishing` and `Aborting` are written before the first file moves, so that
 /// a restart can finish them; to clients such a sync is still `Syncing`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::EnumString)]
 pub enum Phase {
     Open,
     Publishing,
@@ -92,23 +92,18 @@ pub enum Phase {
 
 impl Phase {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "Open",
-            Self::Publishing => "Publishing",
-            Self::Aborting => "Aborting",
-            Self::Ended => "Ended",
-        }
+        self.into()
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Open, Self::Publishing, Self::Aborting, Self::Ended].into_iter().find(|phase| phase.as_str() == text)
+        text.parse().ok()
     }
 }
 
 /// A sync as the lake remembers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyncRecord {
-    pub sync: Sync,
+    pub sync: SyncJob,
     pub phase: Phase,
     /// What was asked for, while it is `Publishing` or `Aborting`.
     pub closing: Option<Closing>,

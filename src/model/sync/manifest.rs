@@ -7,7 +7,7 @@ use crate::model::digest::Digest;
 use crate::model::error::Error;
 use crate::model::limits::{EXPECTED_FILES_MAX, MISMATCHES_NAMED_MAX};
 use crate::model::path::LakePath;
-use crate::model::sync::comparison::{Comparison, Content, DifferentFile, ExpectedTotals, FileOfBatch};
+use crate::model::sync::comparison::{Comparison, Content, DifferentFile, ExpectedTotals, ManifestEntry};
 use crate::model::totals::Totals;
 
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ pub struct Expected {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "just_beyond_if_any::<_, _, EXPECTED_FILES_MAX>"
     )]
-    pub files: Option<Vec<FileOfBatch>>,
+    pub files: Option<Vec<ManifestEntry>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,7 +71,7 @@ impl Expected {
     }
 }
 
-fn declared(dataset: &LakePath, files: Vec<FileOfBatch>) -> Result<Vec<DeclaredFile>, Error> {
+fn declared(dataset: &LakePath, files: Vec<ManifestEntry>) -> Result<Vec<DeclaredFile>, Error> {
     if files.len() > EXPECTED_FILES_MAX {
         return Err(Error::Invalid(format!(
             "\"expected\" lists more than {EXPECTED_FILES_MAX} files, the maximum; send \"count\" and \"size_bytes\" instead, or several syncs"
@@ -174,7 +174,7 @@ impl Comparison {
                 self.num_missing += 1;
                 if self.missing.len() < MISMATCHES_NAMED_MAX {
                     let sha256 = declared.sha256.map(hex::encode);
-                    self.missing.push(FileOfBatch {
+                    self.missing.push(ManifestEntry {
                         path: path(&declared.target),
                         size_bytes: declared.size_bytes,
                         sha256,
@@ -185,7 +185,7 @@ impl Comparison {
                 self.num_extra += 1;
                 if self.extra.len() < MISMATCHES_NAMED_MAX {
                     let (size_bytes, sha256) = (landed.digest.size_bytes, sha256_of(landed));
-                    self.extra.push(FileOfBatch { path: path(&landed.target), size_bytes, sha256 });
+                    self.extra.push(ManifestEntry { path: path(&landed.target), size_bytes, sha256 });
                 }
             }
             (None, _) => {}
@@ -268,11 +268,11 @@ mod tests {
         LakePath::parse("/d").unwrap()
     }
 
-    fn file(path: &str, size_bytes: u64) -> FileOfBatch {
-        FileOfBatch { path: path.into(), size_bytes, sha256: None }
+    fn file(path: &str, size_bytes: u64) -> ManifestEntry {
+        ManifestEntry { path: path.into(), size_bytes, sha256: None }
     }
 
-    fn named(files: Vec<FileOfBatch>) -> Result<Declaration, Error> {
+    fn named(files: Vec<ManifestEntry>) -> Result<Declaration, Error> {
         Expected { files: Some(files), ..Expected::default() }.parse(&dataset())
     }
 
@@ -294,7 +294,7 @@ mod tests {
         assert_eq!((whole.num_as_expected, whole.landed), (3, Totals { files: 3, bytes: 6 }));
         let wrong = compare(vec![landed("c", 3, 11), landed("d", 5, 1), landed("sub/b", 3, 1)]);
         assert!(!wrong.agrees());
-        let paths = |files: &[FileOfBatch]| files.iter().map(|file| file.path.clone()).collect::<Vec<_>>();
+        let paths = |files: &[ManifestEntry]| files.iter().map(|file| file.path.clone()).collect::<Vec<_>>();
         assert_eq!((paths(&wrong.missing), paths(&wrong.extra)), (vec!["a".to_owned()], vec!["d".to_owned()]));
         assert_eq!(wrong.different.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["c", "sub/b"]);
         assert_eq!(compare(vec![]).num_missing, 3);
@@ -331,7 +331,7 @@ mod tests {
         assert!(named(vec![file("a", u64::MAX)]).is_err());
         assert!(named(vec![file("a", i64::MAX as u64), file("b", 1)]).is_err());
         for sha256 in ["", "00", &"g".repeat(64), &"é".repeat(32), &"+1".repeat(32)] {
-            let wrong = FileOfBatch { sha256: Some(sha256.into()), ..file("a", 1) };
+            let wrong = ManifestEntry { sha256: Some(sha256.into()), ..file("a", 1) };
             assert!(named(vec![wrong]).is_err(), "{sha256:?} was taken");
         }
         assert!(Expected::default().parse(&dataset()).is_err());

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
 pub enum SyncType {
     /// Replaces the dataset all at once, at the end.
     #[serde(alias = "Full Sync")]
@@ -14,10 +14,7 @@ pub enum SyncType {
 
 impl SyncType {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::FullSync => "FullSync",
-            Self::IncrementalSync => "IncrementalSync",
-        }
+        self.into()
     }
 
     /// The words of the documents, with or without their space.
@@ -31,7 +28,7 @@ impl SyncType {
 }
 
 /// How a sync, or one of its uploads, stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString)]
 pub enum Status {
     Syncing,
     Finished,
@@ -40,20 +37,11 @@ pub enum Status {
 
 impl Status {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Syncing => "Syncing",
-            Self::Finished => "Finished",
-            Self::Failed => "Failed",
-        }
+        self.into()
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "Syncing" => Some(Self::Syncing),
-            "Finished" => Some(Self::Finished),
-            "Failed" => Some(Self::Failed),
-            _ => None,
-        }
+        text.parse().ok()
     }
 }
 

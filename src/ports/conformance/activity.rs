@@ -1,12 +1,12 @@
 //! Promises about what was done, and by whom.
 
 use super::{new_sync, path, start, trash_of};
-use crate::model::access::actor::{Actor, Means, Origin, Trace};
+use crate::model::access::actor::{Actor, AuthMethod, Origin, Trace};
 use crate::model::access::key::{NewKey, Secret};
 use crate::model::access::role::Role;
 use crate::model::access::session::NewSession;
-use crate::model::audit::{Activity, ActivityId, ActivityParameters, Outcome, What};
-use crate::model::dataset::schedule::{Every, Rhythm};
+use crate::model::audit::{Activity, AuditAction, AuditId, AuditOutcome, AuditParameters};
+use crate::model::dataset::schedule::{DeliverySchedule, Every};
 use crate::model::dataset::schema::SchemaPolicy;
 use crate::model::id::SyncId;
 use crate::model::id::TrashId;
@@ -18,7 +18,7 @@ use crate::model::sync::job::Closing;
 use crate::model::sync::start::NewSync;
 use crate::model::sync::status::{Status, SyncType};
 use crate::model::time::Timestamp;
-use crate::model::trash::{Doomed, TrashReason};
+use crate::model::trash::{PurgeSelector, TrashReason};
 use crate::ports::metadata::State;
 use crate::ports::metadata::upload::NewUpload;
 
@@ -28,21 +28,21 @@ fn ada() -> Actor {
         forwarded_for: Some("198.51.100.4".into()),
         program: Some("curl/8".into()),
     };
-    let trace = Trace { means: Means::Key, key_id: Some(crate::model::id::KeyId(3)), origin, ..Trace::default() };
+    let trace = Trace { means: AuthMethod::Key, key_id: Some(crate::model::id::KeyId(3)), origin, ..Trace::default() };
     Actor { name: "ada".into(), role: Some(Role::Admin), trace }
 }
 
-async fn list(state: &dyn State, wanted: ActivityParameters) -> Vec<Activity> {
+async fn list(state: &dyn State, wanted: AuditParameters) -> Vec<Activity> {
     state.activity(&wanted.query(None, false).unwrap().unwrap()).await.unwrap()
 }
 
 /// What was done, the oldest first.
-async fn whats(state: &dyn State, wanted: ActivityParameters) -> Vec<What> {
+async fn whats(state: &dyn State, wanted: AuditParameters) -> Vec<AuditAction> {
     list(state, wanted).await.iter().rev().map(|activity| activity.deed.what).collect()
 }
 
-fn of_path(path: LakePath) -> ActivityParameters {
-    ActivityParameters { path: Some(path), ..ActivityParameters::default() }
+fn of_path(path: LakePath) -> AuditParameters {
+    AuditParameters { path: Some(path), ..AuditParameters::default() }
 }
 
 async fn settle(state: &dyn State, sync_id: SyncId, status: Status, trash: bool) {
@@ -68,10 +68,11 @@ pub async fn each_deed_is_remembered_with_who_and_what_and_found_by_them(state: 
     let replaced = crate::model::trash::NewTrash { sync_id: None, ..trash_of(full, "/a/b") };
     state.finish_restore(TrashId(1), Some(&replaced), Timestamp(70)).await.unwrap();
     state.finish_restore(TrashId(1), Some(&replaced), Timestamp(70)).await.unwrap();
-    let none = state.begin_emptying(&Doomed::Before(Timestamp(1)), 9, &Actor::lake(), Timestamp(80)).await.unwrap();
+    let none =
+        state.begin_emptying(&PurgeSelector::Before(Timestamp(1)), 9, &Actor::lake(), Timestamp(80)).await.unwrap();
     assert!(none.is_empty());
-    state.begin_emptying(&Doomed::Piece(TrashId(2)), 1, &Actor::lake(), Timestamp(80)).await.unwrap();
-    let rhythm = Rhythm::new(Every::Day, Some("07:00"), 10, 0).unwrap();
+    state.begin_emptying(&PurgeSelector::Piece(TrashId(2)), 1, &Actor::lake(), Timestamp(80)).await.unwrap();
+    let rhythm = DeliverySchedule::new(Every::Day, Some("07:00"), 10, 0).unwrap();
     assert!(state.set_rhythm(&path("/a/b"), Some(&rhythm), &ada(), Timestamp(90)).await.unwrap());
     assert!(!state.set_rhythm(&path("/none"), Some(&rhythm), &ada(), Timestamp(90)).await.unwrap());
     state.set_schema_policy(&path("/a/b"), SchemaPolicy::Hold, &ada(), Timestamp(91)).await.unwrap();
@@ -84,31 +85,31 @@ pub async fn each_deed_is_remembered_with_who_and_what_and_found_by_them(state: 
     assert!(!state.revoke_key(key.key_id, &ada(), Timestamp(94)).await.unwrap());
 
     let of_path = [
-        What::SyncStarted,
-        What::SyncEnded,
-        What::TrashRestored,
-        What::TrashEmptied,
-        What::RhythmSet,
-        What::SchemaPolicySet,
+        AuditAction::SyncStarted,
+        AuditAction::SyncEnded,
+        AuditAction::TrashRestored,
+        AuditAction::TrashEmptied,
+        AuditAction::RhythmSet,
+        AuditAction::SchemaPolicySet,
     ];
-    let of_keys = [What::KeyCreated, What::SignIn, What::KeyRevoked];
-    let all = list(state, ActivityParameters::default()).await;
+    let of_keys = [AuditAction::KeyCreated, AuditAction::SignIn, AuditAction::KeyRevoked];
+    let all = list(state, AuditParameters::default()).await;
     assert_eq!(all.iter().rev().map(|one| one.deed.what).collect::<Vec<_>>(), [&of_path[..], &of_keys[..]].concat());
     assert!(all.iter().rev().map(|one| one.activity_id.0).eq(1..=9), "they count from 1");
     let ended = &all[7].deed;
-    assert_eq!((&ended.by, ended.at, ended.outcome), (&ada(), Timestamp(60), Outcome::Done));
+    assert_eq!((&ended.by, ended.at, ended.outcome), (&ada(), Timestamp(60), AuditOutcome::Done));
     assert_eq!((ended.sync_id, ended.subject.as_str()), (Some(full), "sync of /a/b"));
     assert_eq!((&all[0].deed.subject, &all[0].deed.path), (&"etl".to_owned(), &None));
 
     assert_eq!(whats(state, self::of_path(path("/a"))).await, of_path);
     assert_eq!(whats(state, self::of_path(path("/a/b"))).await, of_path);
     assert!(whats(state, self::of_path(path("/a/b/c"))).await.is_empty());
-    let by_lake = ActivityParameters { who: Some(String::new()), ..ActivityParameters::default() };
-    assert_eq!(whats(state, by_lake).await, [What::TrashEmptied]);
+    let by_lake = AuditParameters { who: Some(String::new()), ..AuditParameters::default() };
+    assert_eq!(whats(state, by_lake).await, [AuditAction::TrashEmptied]);
     let sign_ins =
-        ActivityParameters { what: Some(What::SignIn), who: Some("ada".into()), ..ActivityParameters::default() };
-    assert_eq!(whats(state, sign_ins).await, [What::SignIn]);
-    let places = ActivityParameters::default().query(None, true).unwrap().unwrap();
+        AuditParameters { what: Some(AuditAction::SignIn), who: Some("ada".into()), ..AuditParameters::default() };
+    assert_eq!(whats(state, sign_ins).await, [AuditAction::SignIn]);
+    let places = AuditParameters::default().query(None, true).unwrap().unwrap();
     assert_eq!(state.activity(&places).await.unwrap().len(), of_path.len());
 }
 
@@ -134,22 +135,22 @@ pub async fn what_is_held_and_confirmed_and_discarded_is_remembered_with_its_syn
     state.close_sync(id, &abort, false, Timestamp(58)).await.unwrap();
     settle(state, id, Status::Failed, false).await;
 
-    let of_sync = ActivityParameters { sync_id: Some(id), ..ActivityParameters::default() };
+    let of_sync = AuditParameters { sync_id: Some(id), ..AuditParameters::default() };
     let deeds = list(state, of_sync.clone()).await;
     assert_eq!(
         whats(state, of_sync).await,
         [
-            What::SyncStarted,
-            What::SyncHeld,
-            What::UploadsDiscarded,
-            What::SyncConfirmed,
-            What::SyncEnded,
-            What::SyncAborted,
+            AuditAction::SyncStarted,
+            AuditAction::SyncHeld,
+            AuditAction::UploadsDiscarded,
+            AuditAction::SyncConfirmed,
+            AuditAction::SyncEnded,
+            AuditAction::SyncAborted,
         ]
     );
     let outcomes: Vec<_> = deeds.iter().rev().map(|one| one.deed.outcome).collect();
-    let done = Outcome::Done;
-    assert_eq!(outcomes, [done, Outcome::Refused, done, done, Outcome::Failed, done]);
+    let done = AuditOutcome::Done;
+    assert_eq!(outcomes, [done, AuditOutcome::Refused, done, done, AuditOutcome::Failed, done]);
     assert_eq!(deeds[1].deed.message, "a file is in the way");
     assert_eq!(deeds[3].deed.totals.unwrap().files, 1, "an upload was dropped");
     assert_eq!(deeds[0].deed.message, "1 upload failed", "the end of a sync sums its uploads up");
@@ -162,18 +163,18 @@ pub async fn deeds_are_paged_by_their_ids_and_found_by_time(state: &dyn State) {
         let new = NewSync { at, ..new_sync(&format!("/a/{index}"), SyncType::IncrementalSync) };
         state.start_sync(&new).await.unwrap();
     }
-    let ids = async |wanted: ActivityParameters| {
+    let ids = async |wanted: AuditParameters| {
         list(state, wanted).await.iter().map(|one| one.activity_id.0).collect::<Vec<_>>()
     };
-    let page = |before, after| ActivityParameters { before, after, size: Some(2), ..ActivityParameters::default() };
+    let page = |before, after| AuditParameters { before, after, size: Some(2), ..AuditParameters::default() };
     for path in [None, Some(path("/a"))] {
-        let of_path = |page: ActivityParameters| ActivityParameters { path: path.clone(), ..page };
+        let of_path = |page: AuditParameters| AuditParameters { path: path.clone(), ..page };
         assert_eq!(ids(of_path(page(None, None))).await, [5, 4]);
-        assert_eq!(ids(of_path(page(Some(ActivityId(4)), None))).await, [3, 2]);
-        assert_eq!(ids(of_path(page(Some(ActivityId(2)), None))).await, [1]);
-        assert_eq!(ids(of_path(page(None, Some(ActivityId(2))))).await, [3, 4], "behind one, the oldest first");
+        assert_eq!(ids(of_path(page(Some(AuditId(4)), None))).await, [3, 2]);
+        assert_eq!(ids(of_path(page(Some(AuditId(2)), None))).await, [1]);
+        assert_eq!(ids(of_path(page(None, Some(AuditId(2))))).await, [3, 4], "behind one, the oldest first");
         let (since, until) = (Some(Timestamp(20)), Some(Timestamp(40)));
-        let between = ActivityParameters { since, until, ..ActivityParameters::default() };
+        let between = AuditParameters { since, until, ..AuditParameters::default() };
         assert_eq!(ids(of_path(between)).await, [3, 2]);
     }
 }

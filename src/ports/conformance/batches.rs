@@ -21,7 +21,7 @@ use crate::model::totals::Totals;
 use crate::model::trash::NewTrash;
 use crate::model::trash::{TrashKind, TrashReason};
 use crate::ports::metadata::State;
-use crate::ports::metadata::upload::WholeUpload;
+use crate::ports::metadata::upload::CompletedUpload;
 use std::sync::Arc;
 
 fn declared(files: &[(&str, u64, Option<[u8; 32]>)]) -> Declaration {
@@ -40,7 +40,7 @@ pub async fn what_is_declared_last_counts_and_is_compared_with_what_has_landed_l
 
     // The same target twice: the second counts.
     let other = Digest { size_bytes: 6, sha256: [8; 32] };
-    land_upload(state, WholeUpload { digest: other, ..whole(None, id, "/a/1") }, None, 30).await;
+    land_upload(state, CompletedUpload { digest: other, ..whole(None, id, "/a/1") }, None, 30).await;
     land_upload(state, whole(None, id, "/a/1"), None, 31).await;
     let compared = state.compare_expected(id).await.unwrap().unwrap();
     assert_eq!((compared.num_as_expected, compared.num_missing, compared.num_extra), (1, 1, 0));

@@ -4,19 +4,20 @@ use super::{DIGEST, bytes_at, finish, land, land_one, land_upload, landing, live
 use crate::model::digest::Digest;
 use crate::model::id::SyncId;
 use crate::model::storage_path::Identity;
-use crate::model::storage_path::Place;
+use crate::model::storage_path::StoragePath;
 use crate::model::sync::status::SyncType;
 use crate::model::time::Timestamp;
 use crate::ports::metadata::State;
-use crate::ports::metadata::upload::{LandedContent, WholeUpload};
-use crate::ports::storage::{Files, FoundFile, Outcome, TakeOver};
+use crate::ports::metadata::upload::{CompletedUpload, LandedContent};
+use crate::ports::storage::{Files, FoundFile, LandingOutcome, TakeOver};
 
 pub async fn what_has_landed_is_known_by_its_place_and_its_identity(state: &dyn State) {
     let id = start(state, "/a", SyncType::IncrementalSync).await;
     finish(state, id, "/a/1.csv").await;
     let second = Identity("2".into());
     let digest = Digest { size_bytes: 6, sha256: [8; 32] };
-    let taken_over = WholeUpload { identity: second.clone(), digest, taken_over: true, ..whole(None, id, "/a/1.csv") };
+    let taken_over =
+        CompletedUpload { identity: second.clone(), digest, taken_over: true, ..whole(None, id, "/a/1.csv") };
     land_upload(state, taken_over, None, 40).await;
     super::begin(state, id, "/a/2.csv").await;
     let first = Identity("1".into());
@@ -35,13 +36,13 @@ pub async fn what_has_landed_is_known_by_its_place_and_its_identity(state: &dyn 
 }
 
 async fn found(files: &dyn Files, file: &str) -> Option<FoundFile> {
-    files.find(&[Place::Live(path(file))]).await.unwrap().remove(0)
+    files.find(&[StoragePath::Live(path(file))]).await.unwrap().remove(0)
 }
 
 pub async fn an_open_file_stays_what_it_was_whatever_takes_its_name(files: &dyn Files) {
     let file = "/data/t/a.csv";
     land(files, 1, file, b"first").await;
-    let open = async |file: &str| files.open(&Place::Live(path(file))).await.unwrap();
+    let open = async |file: &str| files.open(&StoragePath::Live(path(file))).await.unwrap();
     let first = open(file).await.unwrap();
     land(files, 2, file, b"second").await;
     assert_eq!(first.found().size_bytes, 5);
@@ -89,7 +90,7 @@ pub async fn what_is_taken_over_is_a_copy_that_lands_and_the_file_stays(files: &
     land(files, 2, "/data/t/empty.csv", b"").await;
     let places =
         ["/data/t/dt=1/a.csv", "/data/t/empty.csv", "/data/t/dt=1", "/data/t/dt=1/b.csv", "/data/t/empty.csv/x"];
-    let there = files.find(&places.map(|place| Place::Live(path(place)))).await.unwrap();
+    let there = files.find(&places.map(|place| StoragePath::Live(path(place)))).await.unwrap();
     let sizes: Vec<_> = there.iter().map(|found| found.as_ref().map(|found| found.size_bytes)).collect();
     assert_eq!(sizes, [Some(5), Some(0), None, None, None]);
     let take_overs: Vec<_> = (0..2)
@@ -102,15 +103,15 @@ pub async fn what_is_taken_over_is_a_copy_that_lands_and_the_file_stays(files: &
     for (take_over, (name, bytes)) in take_overs.iter().zip([(3, 5), (4, 0)]) {
         let taken = files.take_over(std::slice::from_ref(take_over)).await.remove(0).unwrap().unwrap();
         assert_ne!(taken.identity, take_over.found.identity, "a file of its own");
-        let digest = files.digest(&Place::Partial(partial(name))).await.unwrap().unwrap();
+        let digest = files.digest(&StoragePath::Partial(partial(name))).await.unwrap().unwrap();
         assert_eq!(digest.size_bytes, bytes);
         assert!(taken.sha256.is_none_or(|sha256| sha256 == digest.sha256));
         let relative = format!("{name}.csv");
-        let place = Place::Staged { sync: SyncId(1), relative: relative.clone() };
+        let place = StoragePath::Staged { sync: SyncId(1), relative: relative.clone() };
         let landed = land_one(files, landing(name, taken.identity, place, &format!("/{relative}"))).await;
-        assert_eq!(landed.unwrap(), Outcome::Added);
+        assert_eq!(landed.unwrap(), LandingOutcome::Added);
     }
-    assert_eq!((live_bytes(files, "/data/t").await, bytes_at(files, &Place::Staging(SyncId(1))).await), (5, 5));
+    assert_eq!((live_bytes(files, "/data/t").await, bytes_at(files, &StoragePath::Staging(SyncId(1))).await), (5, 5));
     assert_eq!(found(files, places[0]).await, there[0], "it is as it was");
 }
 
@@ -134,6 +135,6 @@ pub async fn what_is_not_the_file_that_was_found_is_not_taken_over(files: &dyn F
     for result in files.take_over(&refused).await {
         assert_eq!(result.unwrap(), None);
     }
-    assert_eq!(files.list(&Place::Partials).await.unwrap(), []);
+    assert_eq!(files.list(&StoragePath::Partials).await.unwrap(), []);
     assert!(files.take_over(&[take_over(file, &other)]).await.remove(0).unwrap().is_some());
 }

@@ -3,7 +3,7 @@
 use super::{DIGEST, begin, finishing, land_upload, new_sync, path, publish, start, trash_of, whole};
 use crate::model::dataset::day::{DAY_MS, Day};
 use crate::model::dataset::record::{DayCounts, DayOfType};
-use crate::model::dataset::schedule::{Arrival, Every, Rhythm, SLOT_MS};
+use crate::model::dataset::schedule::{Arrival, DeliverySchedule, Every, SLOT_MS};
 use crate::model::id::SyncId;
 use crate::model::page::{Order, Page};
 use crate::model::path::LakePath;
@@ -159,7 +159,7 @@ pub async fn datasets_are_listed_and_keep_their_rhythm(state: &dyn State) {
     assert_eq!(listed(state, DatasetQuery { scope: Some(path("/b")), ..all_datasets() }).await, ["/b"]);
     assert_eq!(listed(state, DatasetQuery { text: Some("C".into()), ..all_datasets() }).await, ["/a/c"]);
 
-    let rhythm = Rhythm::new(Every::Day, Some("07:00"), 10, 0).unwrap();
+    let rhythm = DeliverySchedule::new(Every::Day, Some("07:00"), 10, 0).unwrap();
     let expected = DatasetQuery { has_rhythm: true, ..all_datasets() };
     assert!(state.set_rhythm(&path("/a"), Some(&rhythm), &"me".into(), Timestamp(5)).await.unwrap());
     assert!(!state.set_rhythm(&path("/none"), Some(&rhythm), &"me".into(), Timestamp(5)).await.unwrap());

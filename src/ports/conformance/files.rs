@@ -5,12 +5,12 @@ use crate::model::digest::Digest;
 use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::storage_path::Identity;
-use crate::model::storage_path::Place;
+use crate::model::storage_path::StoragePath;
 use crate::model::storage_path::TrashKey;
 use crate::model::totals::Totals;
 use crate::model::trash::TrashKind;
 use crate::ports::inspection::EntryKind;
-use crate::ports::storage::{Files, FolderState, Measured, Outcome, Publication, Restoration, WholeFile};
+use crate::ports::storage::{Files, FolderState, LandingOutcome, Measured, Publication, Restoration, WholeFile};
 use std::collections::BTreeSet;
 
 pub async fn a_landed_file_has_its_bytes_and_its_digest(files: &dyn Files) {
@@ -19,29 +19,29 @@ pub async fn a_landed_file_has_its_bytes_and_its_digest(files: &dyn Files) {
     let known = "716309cb559debd66268e3349f18a07639ae30e08bdc6dbd1684d95169a3274e";
     assert_eq!(hex::encode(digest.sha256), known);
     let file = "/data/db/dt=1/a.csv";
-    assert!(!files.exists(&Place::Live(path(file))).await.unwrap());
-    let outcome = land_one(files, landing(1, identity, Place::Live(path(file)), file)).await.unwrap();
-    assert_eq!(outcome, Outcome::Added);
-    assert!(files.exists(&Place::Live(path(file))).await.unwrap());
-    assert_eq!(files.measure(&Place::Live(path("/data"))).await.unwrap(), Totals { files: 1, bytes: 11 });
-    assert_eq!(files.measure(&Place::Live(path(file))).await.unwrap(), Totals { files: 1, bytes: 11 });
-    assert_eq!(files.measure(&Place::Live(path("/nowhere/x"))).await.unwrap(), Totals::default());
+    assert!(!files.exists(&StoragePath::Live(path(file))).await.unwrap());
+    let outcome = land_one(files, landing(1, identity, StoragePath::Live(path(file)), file)).await.unwrap();
+    assert_eq!(outcome, LandingOutcome::Added);
+    assert!(files.exists(&StoragePath::Live(path(file))).await.unwrap());
+    assert_eq!(files.measure(&StoragePath::Live(path("/data"))).await.unwrap(), Totals { files: 1, bytes: 11 });
+    assert_eq!(files.measure(&StoragePath::Live(path(file))).await.unwrap(), Totals { files: 1, bytes: 11 });
+    assert_eq!(files.measure(&StoragePath::Live(path("/nowhere/x"))).await.unwrap(), Totals::default());
     // An empty file is a file.
-    assert_eq!(land(files, 2, "/data/db/empty", b"").await, Outcome::Added);
-    assert_eq!(files.measure(&Place::Live(path("/data/db"))).await.unwrap(), Totals { files: 2, bytes: 11 });
+    assert_eq!(land(files, 2, "/data/db/empty", b"").await, LandingOutcome::Added);
+    assert_eq!(files.measure(&StoragePath::Live(path("/data/db"))).await.unwrap(), Totals { files: 2, bytes: 11 });
     files.discard_partial(&partial(9)).await.unwrap();
 }
 
 pub async fn a_replaced_file_is_in_the_trash(files: &dyn Files) {
-    assert_eq!(land(files, 1, "/data/a.csv", b"old").await, Outcome::Added);
-    assert_eq!(land(files, 2, "/data/a.csv", b"newer").await, Outcome::Replaced);
+    assert_eq!(land(files, 1, "/data/a.csv", b"old").await, LandingOutcome::Added);
+    assert_eq!(land(files, 2, "/data/a.csv", b"newer").await, LandingOutcome::Replaced);
     assert_eq!(live_bytes(files, "/data").await, 5);
     let key = TrashKey::of_upload(&partial(2));
-    assert_eq!(bytes_at(files, &Place::trashed(&key, &path("/data/a.csv"))).await, 3);
+    assert_eq!(bytes_at(files, &StoragePath::trashed(&key, &path("/data/a.csv"))).await, 3);
 }
 
 /// Measures until a later change would show: a folder that has just changed has to rest for a moment.
-async fn measured(files: &dyn Files, place: &Place) -> (Totals, Vec<FolderState>) {
+async fn measured(files: &dyn Files, place: &StoragePath) -> (Totals, Vec<FolderState>) {
     loop {
         let Measured { totals, folders } = files.measure_folders(place, 9).await.unwrap();
         if let Some(folders) = folders {
@@ -55,13 +55,13 @@ pub async fn what_was_measured_is_told_from_what_has_changed_since(files: &dyn F
     for (name, file) in (1..).zip(["/data/t/a.csv", "/data/t/dt=1/b.csv", "/data/t/dt=2/deep/c.csv", "/data/u/d.csv"]) {
         land(files, name, file, b"12").await;
     }
-    let place = Place::Live(path("/data/t"));
+    let place = StoragePath::Live(path("/data/t"));
     let (totals, folders) = measured(files, &place).await;
     assert_eq!(totals, Totals { files: 3, bytes: 6 });
     land(files, 5, "/data/u/e.csv", b"beside it").await;
     assert!(files.are_unchanged(&place, &folders).await.unwrap());
-    assert!(!files.are_unchanged(&Place::Live(path("/data/u")), &folders).await.unwrap());
-    assert!(!files.are_unchanged(&Place::Live(path("/data/none")), &folders).await.unwrap());
+    assert!(!files.are_unchanged(&StoragePath::Live(path("/data/u")), &folders).await.unwrap());
+    assert!(!files.are_unchanged(&StoragePath::Live(path("/data/none")), &folders).await.unwrap());
     // Added at some depth, put in the place of another, and in a folder of its own.
     for (name, file) in (6..).zip(["/data/t/dt=2/deep/f.csv", "/data/t/dt=1/b.csv", "/data/t/dt=3/g.csv"]) {
         let (_, before) = measured(files, &place).await;
@@ -76,26 +76,30 @@ pub async fn a_file_does_not_replace_a_folder(files: &dyn Files) {
     land(files, 1, "/data/a/b.csv", b"1").await;
     let (identity, _) = sealed(files, 2, b"2").await;
     for file in ["/data/a", "/data/a/b.csv/c.csv"] {
-        let refused = land_one(files, landing(2, identity.clone(), Place::Live(path(file)), file)).await;
+        let refused = land_one(files, landing(2, identity.clone(), StoragePath::Live(path(file)), file)).await;
         assert!(matches!(refused, Err(Error::InTheWay(_))), "{file}: {refused:?}");
     }
-    assert_eq!(files.measure(&Place::Live(path("/data"))).await.unwrap(), Totals { files: 1, bytes: 1 });
+    assert_eq!(files.measure(&StoragePath::Live(path("/data"))).await.unwrap(), Totals { files: 1, bytes: 1 });
 }
 
 pub async fn recovery_tells_landed_from_not_landed(files: &dyn Files) {
     let file = "/data/a.csv";
     let (first, _) = sealed(files, 1, b"one").await;
-    let first = landing(1, first, Place::Live(path(file)), file);
+    let first = landing(1, first, StoragePath::Live(path(file)), file);
     assert_eq!(files.recover_landing(&first).await.unwrap(), None);
     land_one(files, first.clone()).await.unwrap();
-    assert_eq!(files.recover_landing(&first).await.unwrap(), Some(Outcome::Added));
+    assert_eq!(files.recover_landing(&first).await.unwrap(), Some(LandingOutcome::Added));
 
     let (second, _) = sealed(files, 2, b"two!").await;
-    let second = landing(2, second, Place::Live(path(file)), file);
+    let second = landing(2, second, StoragePath::Live(path(file)), file);
     assert_eq!(files.recover_landing(&second).await.unwrap(), None, "the first one has this name");
     land_one(files, second.clone()).await.unwrap();
-    assert_eq!(files.recover_landing(&second).await.unwrap(), Some(Outcome::Replaced));
-    assert_eq!(files.recover_landing(&first).await.unwrap(), Some(Outcome::Added), "it landed, and was replaced since");
+    assert_eq!(files.recover_landing(&second).await.unwrap(), Some(LandingOutcome::Replaced));
+    assert_eq!(
+        files.recover_landing(&first).await.unwrap(),
+        Some(LandingOutcome::Added),
+        "it landed, and was replaced since"
+    );
     assert_eq!(live_bytes(files, file).await, 4);
 }
 
@@ -114,12 +118,12 @@ pub async fn a_group_lands_in_order_and_what_is_taken_back_was_never_there(files
     assert_eq!(written[1].1, same);
     let landing = |name: u8, file: &str| {
         let (identity, _) = written[usize::from(name) - 1].clone();
-        landing(name, identity, Place::Live(path(file)), file)
+        landing(name, identity, StoragePath::Live(path(file)), file)
     };
     // Another folder in between, and one that fails does not keep the others.
     let landings = [landing(1, file), landing(3, "/data/b/c.csv"), landing(2, file)];
     let outcomes: Vec<_> = files.land(&landings).await.into_iter().map(Result::unwrap).collect();
-    assert_eq!(outcomes, [Outcome::Added, Outcome::Added, Outcome::Replaced]);
+    assert_eq!(outcomes, [LandingOutcome::Added, LandingOutcome::Added, LandingOutcome::Replaced]);
     assert_eq!(live_bytes(files, "/data").await, 4);
     for (landing, outcome) in landings.iter().zip(outcomes) {
         assert_eq!(files.recover_landing(landing).await.unwrap(), Some(outcome));
@@ -128,11 +132,11 @@ pub async fn a_group_lands_in_order_and_what_is_taken_back_was_never_there(files
     files.take_back(&landings[2]).await.unwrap();
     assert_eq!(live_bytes(files, "/data").await, 3);
     files.take_back(&landings[0]).await.unwrap();
-    assert_eq!(files.measure(&Place::Live(path("/data"))).await.unwrap(), Totals { files: 1, bytes: 0 });
+    assert_eq!(files.measure(&StoragePath::Live(path("/data"))).await.unwrap(), Totals { files: 1, bytes: 0 });
     for landing in [&landings[0], &landings[2]] {
         assert_eq!(files.recover_landing(landing).await.unwrap(), None);
         files.discard_partial(&landing.partial).await.unwrap();
-        assert_eq!(bytes_at(files, &Place::TrashSlot(landing.trash.clone())).await, 0);
+        assert_eq!(bytes_at(files, &StoragePath::TrashSlot(landing.trash.clone())).await, 0);
     }
 }
 
@@ -147,17 +151,17 @@ pub async fn publishing_replaces_a_dataset_and_twice_is_once(files: &dyn Files) 
     let first = publication(files, SyncId(1), dataset).await;
     assert_eq!(live_bytes(files, dataset).await, 0);
     for _ in 0..2 {
-        assert_eq!(files.publish(&first).await.unwrap(), Outcome::Added);
+        assert_eq!(files.publish(&first).await.unwrap(), LandingOutcome::Added);
         assert_eq!(live_bytes(files, dataset).await, 5);
     }
     stage(files, SyncId(2), 2, "b.csv", b"second").await;
     let second = publication(files, SyncId(2), dataset).await;
     for _ in 0..2 {
-        assert_eq!(files.publish(&second).await.unwrap(), Outcome::Replaced);
-        assert_eq!(files.measure(&Place::Live(path(dataset))).await.unwrap(), Totals { files: 1, bytes: 6 });
-        let trashed = Place::trashed(&TrashKey::of_sync(SyncId(2)), &path(dataset));
+        assert_eq!(files.publish(&second).await.unwrap(), LandingOutcome::Replaced);
+        assert_eq!(files.measure(&StoragePath::Live(path(dataset))).await.unwrap(), Totals { files: 1, bytes: 6 });
+        let trashed = StoragePath::trashed(&TrashKey::of_sync(SyncId(2)), &path(dataset));
         assert_eq!(bytes_at(files, &trashed).await, 5);
-        assert_eq!(bytes_at(files, &Place::Staging(SyncId(2))).await, 0);
+        assert_eq!(bytes_at(files, &StoragePath::Staging(SyncId(2))).await, 0);
     }
 }
 
@@ -170,7 +174,7 @@ pub async fn publishing_without_staging_is_refused(files: &dyn Files) {
     let in_the_way = publication(files, SyncId(2), "/data/t/a.csv").await;
     assert!(matches!(files.publish(&in_the_way).await, Err(Error::InTheWay(_))));
     assert_eq!(live_bytes(files, "/data/t/a.csv").await, 4);
-    assert_eq!(bytes_at(files, &Place::Staging(SyncId(2))).await, 6);
+    assert_eq!(bytes_at(files, &StoragePath::Staging(SyncId(2))).await, 6);
     assert_eq!(files.stage(SyncId(2)).await.unwrap(), in_the_way.identity);
 }
 
@@ -180,15 +184,15 @@ pub async fn dropped_staging_is_in_the_trash_and_empty_staging_is_gone(files: &d
     assert!(!files.drop_staging(SyncId(1), &dataset, &key).await.unwrap(), "nothing was staged");
     files.stage(SyncId(1)).await.unwrap();
     assert!(!files.drop_staging(SyncId(1), &dataset, &key).await.unwrap(), "nothing but the folder was staged");
-    assert!(!files.exists(&Place::Staging(SyncId(1))).await.unwrap());
+    assert!(!files.exists(&StoragePath::Staging(SyncId(1))).await.unwrap());
     stage(files, SyncId(1), 1, "a.csv", b"staged").await;
-    assert!(files.exists(&Place::Staging(SyncId(1))).await.unwrap());
+    assert!(files.exists(&StoragePath::Staging(SyncId(1))).await.unwrap());
     for _ in 0..2 {
         assert!(files.drop_staging(SyncId(1), &dataset, &key).await.unwrap());
-        assert_eq!(bytes_at(files, &Place::trashed(&key, &dataset)).await, 6);
-        assert_eq!(bytes_at(files, &Place::Staging(SyncId(1))).await, 0);
+        assert_eq!(bytes_at(files, &StoragePath::trashed(&key, &dataset)).await, 6);
+        assert_eq!(bytes_at(files, &StoragePath::Staging(SyncId(1))).await, 0);
     }
-    assert!(!files.exists(&Place::Live(dataset.clone())).await.unwrap());
+    assert!(!files.exists(&StoragePath::Live(dataset.clone())).await.unwrap());
 }
 
 pub async fn a_restore_exchanges_what_is_live_and_what_was_trashed(files: &dyn Files) {
@@ -202,9 +206,9 @@ pub async fn a_restore_exchanges_what_is_live_and_what_was_trashed(files: &dyn F
     let identity = files.identify_trash(&key, &dataset).await.unwrap().unwrap();
     let restoration = Restoration { trash: key.clone(), identity, origin: dataset.clone(), kind: TrashKind::Dataset };
     for _ in 0..2 {
-        assert_eq!(files.restore(&restoration).await.unwrap(), Outcome::Replaced);
+        assert_eq!(files.restore(&restoration).await.unwrap(), LandingOutcome::Replaced);
         assert_eq!(live_bytes(files, "/data/t").await, 5);
-        assert_eq!(bytes_at(files, &Place::trashed(&key, &dataset)).await, 6);
+        assert_eq!(bytes_at(files, &StoragePath::trashed(&key, &dataset)).await, 6);
     }
     // And back again: the trash of the restore is trash like any other.
     let identity = files.identify_trash(&key, &dataset).await.unwrap().unwrap();
@@ -224,7 +228,7 @@ pub async fn trash_is_removed_step_by_step_and_what_was_not_named_stays(files: &
         assert!(files.drop_staging(SyncId(sync), &dataset, &TrashKey::of_sync(SyncId(sync))).await.unwrap());
     }
     let [doomed, kept, absent] = [1, 2, 9].map(|sync| TrashKey::of_sync(SyncId(sync)));
-    let bytes = async |key: &TrashKey| bytes_at(files, &Place::TrashSlot(key.clone())).await;
+    let bytes = async |key: &TrashKey| bytes_at(files, &StoragePath::TrashSlot(key.clone())).await;
     let first = files.remove_trash(std::slice::from_ref(&doomed), 1).await;
     assert!(first.gone.is_empty() && first.has_more && first.faults.is_empty(), "{first:?}");
     let mut steps = 1;
@@ -243,8 +247,8 @@ pub async fn trash_is_removed_step_by_step_and_what_was_not_named_stays(files: &
 pub async fn what_lies_where_is_listed_and_measured_and_digested(files: &dyn Files) {
     land(files, 1, "/data/t/dt=1/a.csv", b"hello").await;
     land(files, 2, "/data/t/b.csv", b"").await;
-    let live = |place: &str| Place::Live(path(place));
-    let list = async |place: Place| {
+    let live = |place: &str| StoragePath::Live(path(place));
+    let list = async |place: StoragePath| {
         let mut entries = files.list(&place).await.unwrap();
         entries.sort_by(|one, other| one.name.cmp(&other.name));
         entries.into_iter().map(|entry| (entry.name, entry.kind)).collect::<Vec<_>>()
@@ -259,7 +263,7 @@ pub async fn what_lies_where_is_listed_and_measured_and_digested(files: &dyn Fil
     assert_eq!(files.digest(&places[0]).await.unwrap(), Some(same));
     assert_eq!(files.digest(&places[2]).await.unwrap(), None);
     assert_eq!(files.digest(&places[4]).await.unwrap(), None);
-    assert_eq!(list(Place::Partials).await, [(partial(3).as_str().to_owned(), EntryKind::File)]);
+    assert_eq!(list(StoragePath::Partials).await, [(partial(3).as_str().to_owned(), EntryKind::File)]);
     assert!(files.space().unwrap().free_bytes > 0);
 }
 
@@ -275,7 +279,7 @@ pub async fn a_slot_is_renamed_to_a_free_name_only(files: &dyn Files) {
     assert!(files.identify_trash(&first, &dataset).await.unwrap().is_some(), "it is not empty");
     files.rename_slot(&first, &first.adopted()).await.unwrap();
     assert!(files.identify_trash(&first.adopted(), &dataset).await.unwrap().is_some());
-    let slots = files.list(&Place::TrashSlots).await.unwrap();
+    let slots = files.list(&StoragePath::TrashSlots).await.unwrap();
     assert_eq!(slots.len(), 2, "{slots:?}");
 }
 
@@ -288,10 +292,10 @@ pub async fn a_sweep_removes_what_no_open_sync_owns(files: &dyn Files) {
     stage(files, SyncId(2), 4, "dt=1/a.csv", b"ended").await;
     for _ in 0..2 {
         files.sweep(&[SyncId(1)], &kept).await.unwrap();
-        assert_eq!(bytes_at(files, &Place::Partial(partial(2))).await, 0);
-        assert_eq!(bytes_at(files, &Place::Partial(partial(5))).await, 4);
-        assert_eq!(bytes_at(files, &Place::Staging(SyncId(1))).await, 4);
-        assert_eq!(bytes_at(files, &Place::Staging(SyncId(2))).await, 0);
+        assert_eq!(bytes_at(files, &StoragePath::Partial(partial(2))).await, 0);
+        assert_eq!(bytes_at(files, &StoragePath::Partial(partial(5))).await, 4);
+        assert_eq!(bytes_at(files, &StoragePath::Staging(SyncId(1))).await, 4);
+        assert_eq!(bytes_at(files, &StoragePath::Staging(SyncId(2))).await, 0);
         assert_eq!(live_bytes(files, "/data").await, 4);
     }
 }

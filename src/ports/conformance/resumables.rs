@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::access::principal::Principal;
-use crate::model::digest::Announced;
+use crate::model::digest::ExpectedDigests;
 use crate::model::id::KeyId;
 use crate::model::id::UploadId;
 use crate::model::upload::resumable::{Checkpoint, Token};
@@ -35,7 +35,7 @@ fn new_resumable(name: u8, upload: Option<(SyncId, &str)>, length: Option<u64>) 
         checkpoint: at(0),
         length,
         metadata: "filename YQ==".into(),
-        digests: Announced { sha256: Some([9; 32]), sha512: Some([8; 64]) },
+        digests: ExpectedDigests { sha256: Some([9; 32]), sha512: Some([8; 64]) },
         is_told: false,
         owner: Principal::Key(KeyId(3)),
         by: "etl".into(),
@@ -223,6 +223,6 @@ pub async fn an_upload_goes_on_at_its_checkpoint(files: &dyn Files) {
     resumed.write(Bytes::from_static(b"anew")).await.unwrap();
     let digest = resumed.seal().await.unwrap();
     assert_eq!(digest.size_bytes, 4);
-    land_one(files, landing(1, identity, Place::Live(path("/data/a")), "/data/a")).await.unwrap();
-    assert_eq!(files.digest(&Place::Live(path("/data/a"))).await.unwrap(), Some(digest));
+    land_one(files, landing(1, identity, StoragePath::Live(path("/data/a")), "/data/a")).await.unwrap();
+    assert_eq!(files.digest(&StoragePath::Live(path("/data/a"))).await.unwrap(), Some(digest));
 }

@@ -16,9 +16,9 @@ use crate::model::sync::status::{Status, SyncType};
 use crate::model::time::Timestamp;
 use crate::model::totals::Totals;
 use crate::model::trash::NewTrash;
-use crate::model::trash::{Doomed, TrashKind, TrashReason};
+use crate::model::trash::{PurgeSelector, TrashKind, TrashReason};
 use crate::ports::metadata::State;
-use crate::ports::metadata::upload::WholeUpload;
+use crate::ports::metadata::upload::CompletedUpload;
 
 pub async fn trash_leaves_the_list_when_restored_and_holds_its_path_meanwhile(state: &dyn State) {
     let id = start(state, "/a", SyncType::FullSync).await;
@@ -83,7 +83,7 @@ async fn three_pieces(state: &dyn State) -> [TrashId; 3] {
     ids.try_into().unwrap()
 }
 
-async fn doom(state: &dyn State, doomed: Doomed, size: u64) -> Vec<TrashId> {
+async fn doom(state: &dyn State, doomed: PurgeSelector, size: u64) -> Vec<TrashId> {
     let entries = state.begin_emptying(&doomed, size, &"me".into(), Timestamp(90)).await.unwrap();
     entries.iter().map(|entry| entry.trash_id).collect()
 }
@@ -94,12 +94,12 @@ async fn restore_begun(state: &dyn State, id: TrashId) -> Result<(), Error> {
 
 pub async fn doomed_trash_is_in_no_list_and_cannot_be_restored(state: &dyn State) {
     let [first, second, third] = three_pieces(state).await;
-    assert_eq!(doom(state, Doomed::Piece(second), 1).await, [second]);
+    assert_eq!(doom(state, PurgeSelector::Piece(second), 1).await, [second]);
     let listed = state.trash(&all_trash()).await.unwrap();
     assert_eq!(listed.iter().map(|piece| piece.trash_id).collect::<Vec<_>>(), [first, third]);
     assert!(state.trash_record(second).await.unwrap().is_none());
     assert!(matches!(restore_begun(state, second).await, Err(Error::NoSuchTrash(_))));
-    let again = state.begin_emptying(&Doomed::Piece(second), 1, &"me".into(), Timestamp(90)).await;
+    let again = state.begin_emptying(&PurgeSelector::Piece(second), 1, &"me".into(), Timestamp(90)).await;
     assert!(matches!(again, Err(Error::NoSuchTrash(_))));
     let key = TrashKey::of_sync(SyncId(2));
     assert_eq!(state.emptying_trash(TrashId(0), 10).await.unwrap(), [(second, key)]);
@@ -113,16 +113,16 @@ pub async fn doomed_trash_is_in_no_list_and_cannot_be_restored(state: &dyn State
 
 pub async fn the_oldest_trash_is_doomed_first_and_never_what_is_being_restored(state: &dyn State) {
     let [first, second, third] = three_pieces(state).await;
-    assert_eq!(doom(state, Doomed::Beyond { bytes_max: 60 }, 9).await, []);
+    assert_eq!(doom(state, PurgeSelector::Beyond { bytes_max: 60 }, 9).await, []);
     restore_begun(state, first).await.unwrap();
-    let refused = state.begin_emptying(&Doomed::Piece(first), 1, &"me".into(), Timestamp(90)).await;
+    let refused = state.begin_emptying(&PurgeSelector::Piece(first), 1, &"me".into(), Timestamp(90)).await;
     assert!(matches!(refused, Err(Error::PathRestoring { trash_id, .. }) if trash_id == first));
-    assert_eq!(doom(state, Doomed::Before(Timestamp(2)), 9).await, []);
+    assert_eq!(doom(state, PurgeSelector::Before(Timestamp(2)), 9).await, []);
     state.cancel_restore(first).await.unwrap();
-    assert_eq!(doom(state, Doomed::Before(Timestamp(4)), 1).await, [first], "one at a time, the oldest");
-    assert_eq!(doom(state, Doomed::Beyond { bytes_max: 49 }, 9).await, [second], "50 bytes were left");
-    assert_eq!(doom(state, Doomed::Beyond { bytes_max: 0 }, 0).await, []);
-    assert_eq!(doom(state, Doomed::Beyond { bytes_max: 0 }, 9).await, [third]);
+    assert_eq!(doom(state, PurgeSelector::Before(Timestamp(4)), 1).await, [first], "one at a time, the oldest");
+    assert_eq!(doom(state, PurgeSelector::Beyond { bytes_max: 49 }, 9).await, [second], "50 bytes were left");
+    assert_eq!(doom(state, PurgeSelector::Beyond { bytes_max: 0 }, 0).await, []);
+    assert_eq!(doom(state, PurgeSelector::Beyond { bytes_max: 0 }, 9).await, [third]);
     let emptying = state.emptying_trash(TrashId(0), 2).await.unwrap();
     assert_eq!(emptying.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [first, second]);
 }
@@ -155,7 +155,7 @@ pub async fn what_has_landed_is_listed_by_place_and_found_by_its_content(state: 
 
 pub async fn trash_that_has_a_folder_is_listed_adopted_and_restored(state: &dyn State) {
     let [first, second, third] = three_pieces(state).await;
-    doom(state, Doomed::Piece(first), 1).await;
+    doom(state, PurgeSelector::Piece(first), 1).await;
     restore_begun(state, second).await.unwrap();
     state.finish_restore(second, None, Timestamp(80)).await.unwrap();
     assert_eq!(state.restored().await.unwrap(), [(path("/a"), Timestamp(80))]);
@@ -184,7 +184,7 @@ pub async fn trash_is_grouped_by_the_sync_that_has_put_it_there(state: &dyn Stat
             at: Timestamp(at),
             ..trash_of(sync_id, target)
         };
-        let whole = WholeUpload { partial: partial(name), ..whole(None, sync_id, target) };
+        let whole = CompletedUpload { partial: partial(name), ..whole(None, sync_id, target) };
         land_upload(state, whole, Some(of_file), at).await;
     }
     state.count_trash(TrashId(1), Totals { files: 1, bytes: 5 }).await.unwrap();
@@ -205,6 +205,6 @@ pub async fn trash_is_grouped_by_the_sync_that_has_put_it_there(state: &dyn Stat
     assert_eq!((sum.pieces, sum.totals.bytes, sum.num_uncounted), (2, 5, 1));
     let of_none = TrashQuery { sync_id: Some(SyncId(0)), ..all_trash() };
     assert_eq!(state.trash(&of_none).await.unwrap().len(), 1);
-    assert_eq!(doom(state, Doomed::OfSync(first), 9).await, [TrashId(1), TrashId(3)]);
-    assert_eq!(doom(state, Doomed::OfSync(SyncId(0)), 9).await.len(), 1);
+    assert_eq!(doom(state, PurgeSelector::OfSync(first), 9).await, [TrashId(1), TrashId(3)]);
+    assert_eq!(doom(state, PurgeSelector::OfSync(SyncId(0)), 9).await.len(), 1);
 }

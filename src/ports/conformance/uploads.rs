@@ -33,7 +33,7 @@ pub async fn landings_are_known_from_the_intent_to_the_end(state: &dyn State) {
     let registered = begin(state, open, "/a/1.csv").await;
     let uploads =
         [whole(Some(registered), open, "/a/1.csv"), whole(None, closed, "/b/2.csv"), whole(None, open, "/a/3.csv")];
-    let (id, permissions) = state.intend_landings(None, &uploads).await.unwrap();
+    let (id, permissions) = state.write_intents(None, &uploads).await.unwrap();
     let permissions: Vec<_> = permissions.iter().map(Result::is_ok).collect();
     assert_eq!(permissions, [true, false, true]);
     let allowed = vec![uploads[0].clone(), uploads[2].clone()];
@@ -60,7 +60,7 @@ pub async fn landings_are_known_from_the_intent_to_the_end(state: &dyn State) {
     assert_eq!((sync.total_files, sync.num_failed, sync.num_in_flight, sync.size_bytes), (2, 0, 0, 10));
     assert_eq!(state.trash(&all_trash()).await.unwrap().len(), 1);
     // What is given up leaves nothing behind.
-    let (id, _) = state.intend_landings(None, &uploads[2..]).await.unwrap();
+    let (id, _) = state.write_intents(None, &uploads[2..]).await.unwrap();
     state.finish_landings(&finished(id, Vec::new(), Vec::new(), 40)).await.unwrap();
     assert_eq!(record(state, open).await.sync.total_files, 2);
 }
@@ -73,7 +73,7 @@ pub async fn uploads_of_a_group_that_are_left_stay_intended_and_none_is_remember
     for (upload, name) in uploads.iter_mut().zip([7, 8, 9]) {
         upload.partial = partial(name);
     }
-    let (id, _) = state.intend_landings(None, &uploads).await.unwrap();
+    let (id, _) = state.write_intents(None, &uploads).await.unwrap();
     let landed = |numbers: &[usize]| -> Vec<_> {
         numbers.iter().map(|number| LandedUpload { upload: uploads[*number].clone(), trash: None }).collect()
     };
@@ -85,7 +85,7 @@ pub async fn uploads_of_a_group_that_are_left_stay_intended_and_none_is_remember
     }
     let all = finished(id, landed(&[0, 1, 2]), Vec::new(), 40);
     // Beside the intent of the next group, and once more by itself.
-    let (next, _) = state.intend_landings(Some(&all), &[whole(None, open, "/a/4.csv")]).await.unwrap();
+    let (next, _) = state.write_intents(Some(&all), &[whole(None, open, "/a/4.csv")]).await.unwrap();
     state.finish_landings(&all).await.unwrap();
     let unfinished = state.unfinished_landings().await.unwrap();
     assert_eq!(unfinished.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [next]);

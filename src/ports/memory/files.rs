@@ -6,20 +6,21 @@ use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::path::LakePath;
 use crate::model::storage_path::TrashKey;
-use crate::model::storage_path::{ENGINE_FOLDER, Place, UPLOADS_FOLDER};
+use crate::model::storage_path::{ENGINE_FOLDER, StoragePath, UPLOADS_FOLDER};
 use crate::model::storage_path::{Identity, PartialName};
 use crate::model::time::Timestamp;
 use crate::model::totals::Totals;
 use crate::model::upload::resumable::Checkpoint;
 use crate::ports::Space;
 use crate::ports::storage::{
-    Files, FolderEntry, FolderState, FoundFile, Landing, Measured, OpenFile, Outcome, Partial, Publication, Removed,
-    Restoration, TakeOver, TakenOver, WholeFile, WrittenFiles, WrittenGroup,
+    Files, FolderEntry, FolderState, FoundFile, Landing, LandingOutcome, Measured, OpenFile, Partial, Publication,
+    Removed, Restoration, TakeOver, TakenOver, WholeFile, WrittenFiles, WrittenGroup,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// Cheap to clone; every clone is the same lake.
 #[derive(Clone, Default)]
@@ -68,11 +69,11 @@ impl MemoryFiles {
     }
 
     pub(super) fn tree(&self) -> MutexGuard<'_, Tree> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
-pub(super) fn at(place: &Place) -> String {
+pub(super) fn at(place: &StoragePath) -> String {
     place.components().join("/")
 }
 
@@ -114,7 +115,7 @@ impl Tree {
     }
 
     /// Moves `from` to `to`, and what was there to `slot`. Missing folders on the way to `to` are made.
-    fn swap(&mut self, from: &str, to: &str, slot: &str) -> Result<Outcome, Error> {
+    fn swap(&mut self, from: &str, to: &str, slot: &str) -> Result<LandingOutcome, Error> {
         let mut parent = String::new();
         for component in to.split('/').rev().skip(1).collect::<Vec<_>>().into_iter().rev() {
             parent = if parent.is_empty() { component.to_owned() } else { format!("{parent}/{component}") };
@@ -142,11 +143,11 @@ impl Tree {
         if kept {
             self.put(slot, old);
         }
-        Ok(if kept { Outcome::Replaced } else { Outcome::Added })
+        Ok(if kept { LandingOutcome::Replaced } else { LandingOutcome::Added })
     }
 
-    fn outcome_of_earlier(&self, slot: &str) -> Outcome {
-        if self.nodes.contains_key(slot) { Outcome::Replaced } else { Outcome::Added }
+    fn outcome_of_earlier(&self, slot: &str) -> LandingOutcome {
+        if self.nodes.contains_key(slot) { LandingOutcome::Replaced } else { LandingOutcome::Added }
     }
 
     pub(super) fn below(&self, path: &str) -> impl DoubleEndedIterator<Item = (&String, &Node)> {
@@ -238,7 +239,7 @@ impl WrittenGroup for MemoryGroup {
 impl Files for MemoryFiles {
     async fn create_partial(&self, name: PartialName) -> Result<Box<dyn Partial>, Error> {
         self.tree().faults.next("create_partial")?;
-        let path = at(&Place::Partial(name));
+        let path = at(&StoragePath::Partial(name));
         let identity = self.tree().make(path.clone(), Some(Vec::new()));
         Ok(Box::new(MemoryPartial { files: self.clone(), path, identity, bytes: Vec::new() }))
     }
@@ -249,7 +250,7 @@ impl Files for MemoryFiles {
         identity: &Identity,
         checkpoint: &Checkpoint,
     ) -> Result<Box<dyn Partial>, Error> {
-        let path = at(&Place::Partial(name.clone()));
+        let path = at(&StoragePath::Partial(name.clone()));
         let length = usize::try_from(checkpoint.offset).unwrap_or(usize::MAX);
         let mut tree = self.tree();
         let node = tree.nodes.get_mut(&path).filter(|node| node.identity == *identity);
@@ -262,14 +263,14 @@ impl Files for MemoryFiles {
 
     async fn read_partial(&self, name: &PartialName, offset: u64, size: usize) -> Result<Bytes, Error> {
         let tree = self.tree();
-        let node = tree.nodes.get(&at(&Place::Partial(name.clone())));
+        let node = tree.nodes.get(&at(&StoragePath::Partial(name.clone())));
         let bytes = node.and_then(|node| node.bytes.as_ref()).ok_or(Error::BytesLost)?;
         let from = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
         Ok(Bytes::copy_from_slice(&bytes[from..from.saturating_add(size).min(bytes.len())]))
     }
 
     async fn discard_partial(&self, name: &PartialName) -> Result<(), Error> {
-        self.tree().nodes.remove(&at(&Place::Partial(name.clone())));
+        self.tree().nodes.remove(&at(&StoragePath::Partial(name.clone())));
         Ok(())
     }
 
@@ -277,18 +278,19 @@ impl Files for MemoryFiles {
         let mut tree = self.tree();
         let written = files.into_iter().map(|WholeFile { name, bytes, digest }| {
             tree.faults.next("write_group")?;
-            Ok((tree.make(at(&Place::Partial(name)), Some(bytes.into())), digest))
+            Ok((tree.make(at(&StoragePath::Partial(name)), Some(bytes.into())), digest))
         });
         let written = written.collect();
         (written, Box::new(MemoryGroup(self.clone())))
     }
 
-    async fn land(&self, landings: &[Landing]) -> Vec<Result<Outcome, Error>> {
+    async fn land(&self, landings: &[Landing]) -> Vec<Result<LandingOutcome, Error>> {
         let mut tree = self.tree();
         let mut land = |landing: &Landing| {
             tree.faults.next("land")?;
-            let slot = Place::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
-            let landed = tree.swap(&at(&Place::Partial(landing.partial.clone())), &at(&landing.place), &at(&slot));
+            let slot = StoragePath::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
+            let landed =
+                tree.swap(&at(&StoragePath::Partial(landing.partial.clone())), &at(&landing.place), &at(&slot));
             tree.faults.next("land_synced").and(landed)
         };
         landings.iter().map(&mut land).collect()
@@ -297,32 +299,32 @@ impl Files for MemoryFiles {
     async fn take_back(&self, landing: &Landing) -> Result<(), Error> {
         let mut tree = self.tree();
         let live = at(&landing.place);
-        let slot = at(&Place::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() });
+        let slot = at(&StoragePath::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() });
         if tree.is(&live, &landing.identity) {
             let taken = tree.take(&live);
             let replaced = tree.take(&slot);
-            tree.put(&at(&Place::Partial(landing.partial.clone())), taken);
+            tree.put(&at(&StoragePath::Partial(landing.partial.clone())), taken);
             tree.put(&live, replaced);
         }
         Ok(())
     }
 
-    async fn recover_landing(&self, landing: &Landing) -> Result<Option<Outcome>, Error> {
+    async fn recover_landing(&self, landing: &Landing) -> Result<Option<LandingOutcome>, Error> {
         let mut tree = self.tree();
         tree.faults.next("recover_landing")?;
-        let slot = Place::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
+        let slot = StoragePath::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
         let mut in_trash = tree.nodes.iter().filter(|(path, _)| path.starts_with(".lakeshore/trash/"));
         let landed = tree.is(&at(&landing.place), &landing.identity)
             || in_trash.any(|(_, node)| node.identity == landing.identity);
         Ok(landed.then(|| tree.outcome_of_earlier(&at(&slot))))
     }
 
-    async fn find(&self, places: &[Place]) -> Result<Vec<Option<FoundFile>>, Error> {
+    async fn find(&self, places: &[StoragePath]) -> Result<Vec<Option<FoundFile>>, Error> {
         let tree = self.tree();
         Ok(places.iter().map(|place| tree.find(&at(place))).collect())
     }
 
-    async fn open(&self, place: &Place) -> Result<Option<Box<dyn OpenFile>>, Error> {
+    async fn open(&self, place: &StoragePath) -> Result<Option<Box<dyn OpenFile>>, Error> {
         let tree = self.tree();
         let path = at(place);
         let Some(found) = tree.find(&path) else { return Ok(None) };
@@ -337,7 +339,7 @@ impl Files for MemoryFiles {
         size: u64,
     ) -> Result<Option<Vec<FolderEntry>>, Error> {
         let tree = self.tree();
-        let path = folder.map(|folder| at(&Place::Live(folder.clone())));
+        let path = folder.map(|folder| at(&StoragePath::Live(folder.clone())));
         if path.as_ref().is_some_and(|path| tree.nodes.get(path).is_none_or(|node| node.bytes.is_some())) {
             return Ok(None);
         }
@@ -356,31 +358,34 @@ impl Files for MemoryFiles {
     async fn take_over(&self, files: &[TakeOver]) -> Vec<Result<Option<TakenOver>, Error>> {
         let mut tree = self.tree();
         let mut copy = |file: &TakeOver| {
-            let from = at(&Place::Live(file.from.clone()));
+            let from = at(&StoragePath::Live(file.from.clone()));
             if tree.find(&from).as_ref() != Some(&file.found) {
                 return Ok(None);
             }
             let bytes = tree.nodes.get(&from).and_then(|node| node.bytes.clone()).unwrap_or_default();
             let sha256 = Some(Digest::of(&bytes).sha256);
-            Ok(Some(TakenOver { identity: tree.make(at(&Place::Partial(file.partial.clone())), Some(bytes)), sha256 }))
+            Ok(Some(TakenOver {
+                identity: tree.make(at(&StoragePath::Partial(file.partial.clone())), Some(bytes)),
+                sha256,
+            }))
         };
         files.iter().map(&mut copy).collect()
     }
 
     async fn stage(&self, sync: SyncId) -> Result<Identity, Error> {
         let mut tree = self.tree();
-        let path = at(&Place::Staging(sync));
+        let path = at(&StoragePath::Staging(sync));
         Ok(match tree.nodes.get(&path) {
             Some(node) => node.identity.clone(),
             None => tree.make(path, None),
         })
     }
 
-    async fn publish(&self, publication: &Publication) -> Result<Outcome, Error> {
+    async fn publish(&self, publication: &Publication) -> Result<LandingOutcome, Error> {
         let mut tree = self.tree();
-        let live = at(&Place::Live(publication.dataset.clone()));
-        let slot = at(&Place::trashed(&publication.trash, &publication.dataset));
-        let staging = at(&Place::Staging(publication.sync));
+        let live = at(&StoragePath::Live(publication.dataset.clone()));
+        let slot = at(&StoragePath::trashed(&publication.trash, &publication.dataset));
+        let staging = at(&StoragePath::Staging(publication.sync));
         if tree.is(&live, &publication.identity) {
             Ok(tree.outcome_of_earlier(&slot))
         } else if tree.is(&staging, &publication.identity) {
@@ -392,8 +397,8 @@ impl Files for MemoryFiles {
 
     async fn drop_staging(&self, sync: SyncId, dataset: &LakePath, trash: &TrashKey) -> Result<bool, Error> {
         let mut tree = self.tree();
-        let slot = at(&Place::trashed(trash, dataset));
-        let staged = tree.take(&at(&Place::Staging(sync)));
+        let slot = at(&StoragePath::trashed(trash, dataset));
+        let staged = tree.take(&at(&StoragePath::Staging(sync)));
         if staged.iter().any(|(_, node)| node.bytes.is_some()) {
             tree.put(&slot, staged);
         }
@@ -401,15 +406,15 @@ impl Files for MemoryFiles {
     }
 
     async fn identify_trash(&self, trash: &TrashKey, origin: &LakePath) -> Result<Option<Identity>, Error> {
-        let place = at(&Place::trashed(trash, origin));
+        let place = at(&StoragePath::trashed(trash, origin));
         Ok(self.tree().nodes.get(&place).map(|node| node.identity.clone()))
     }
 
-    async fn restore(&self, restoration: &Restoration) -> Result<Outcome, Error> {
+    async fn restore(&self, restoration: &Restoration) -> Result<LandingOutcome, Error> {
         let mut tree = self.tree();
         tree.faults.next("restore")?;
-        let live = at(&Place::Live(restoration.origin.clone()));
-        let slot = at(&Place::trashed(&restoration.trash, &restoration.origin));
+        let live = at(&StoragePath::Live(restoration.origin.clone()));
+        let slot = at(&StoragePath::trashed(&restoration.trash, &restoration.origin));
         if tree.is(&live, &restoration.identity) {
             Ok(tree.outcome_of_earlier(&slot))
         } else if tree.is(&slot, &restoration.identity) {
@@ -424,7 +429,7 @@ impl Files for MemoryFiles {
         let mut left = removals_max;
         let mut removed = Removed::default();
         for key in pieces {
-            let slot = at(&Place::TrashSlot(key.clone()));
+            let slot = at(&StoragePath::TrashSlot(key.clone()));
             // The deepest first: the last in the order of the map.
             while let Some((path, _)) = tree.below(&slot).last() {
                 if left == 0 {
@@ -440,17 +445,17 @@ impl Files for MemoryFiles {
         removed
     }
 
-    async fn measure(&self, place: &Place) -> Result<Totals, Error> {
+    async fn measure(&self, place: &StoragePath) -> Result<Totals, Error> {
         Ok(self.tree().totals(&at(place)))
     }
 
-    async fn measure_folders(&self, place: &Place, _folders_max: usize) -> Result<Measured, Error> {
+    async fn measure_folders(&self, place: &StoragePath, _folders_max: usize) -> Result<Measured, Error> {
         let tree = self.tree();
         let state = FolderState { path: String::new(), state: tree.state(&at(place)) };
         Ok(Measured { totals: tree.totals(&at(place)), folders: Some(vec![state]) })
     }
 
-    async fn are_unchanged(&self, place: &Place, folders: &[FolderState]) -> Result<bool, Error> {
+    async fn are_unchanged(&self, place: &StoragePath, folders: &[FolderState]) -> Result<bool, Error> {
         let state = self.tree().state(&at(place));
         Ok(folders.iter().all(|folder| folder.state == state))
     }
@@ -459,17 +464,17 @@ impl Files for MemoryFiles {
         Ok(self.tree().space.unwrap_or(Space::UNBOUNDED))
     }
 
-    async fn exists(&self, place: &Place) -> Result<bool, Error> {
+    async fn exists(&self, place: &StoragePath) -> Result<bool, Error> {
         Ok(self.tree().below(&at(place)).next().is_some())
     }
 
     async fn sweep(&self, open_syncs: &[SyncId], kept: &BTreeSet<PartialName>) -> Result<(), Error> {
         let mut tree = self.tree();
-        let kept: BTreeSet<_> = kept.iter().map(|name| at(&Place::Partial(name.clone()))).collect();
+        let kept: BTreeSet<_> = kept.iter().map(|name| at(&StoragePath::Partial(name.clone()))).collect();
         tree.nodes.retain(|path, _| !path.starts_with(".lakeshore/uploads/") || kept.contains(path));
         tree.nodes.retain(|path, _| {
             let name = path.strip_prefix(".lakeshore/staging/").and_then(|rest| rest.split('/').next());
-            name.and_then(Place::staging_owner).is_none_or(|owner| open_syncs.contains(&owner))
+            name.and_then(StoragePath::staging_owner).is_none_or(|owner| open_syncs.contains(&owner))
         });
         Ok(())
     }

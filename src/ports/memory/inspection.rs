@@ -3,14 +3,14 @@
 use super::files::{MemoryFiles, at};
 use crate::model::digest::Digest;
 use crate::model::error::Error;
-use crate::model::storage_path::{Place, TrashKey};
+use crate::model::storage_path::{StoragePath, TrashKey};
 use crate::ports::inspection::{Entry, EntryKind, FilesInspection};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 
 #[async_trait]
 impl FilesInspection for MemoryFiles {
-    async fn list(&self, folder: &Place) -> Result<Vec<Entry>, Error> {
+    async fn list(&self, folder: &StoragePath) -> Result<Vec<Entry>, Error> {
         let tree = self.tree();
         let below = format!("{}/", at(folder));
         let mut entries = BTreeMap::new();
@@ -26,20 +26,20 @@ impl FilesInspection for MemoryFiles {
         Ok(entries.into_iter().map(|(name, (kind, size_bytes))| Entry { name, kind, size_bytes }).collect())
     }
 
-    async fn sizes(&self, files: &[Place]) -> Result<Vec<Option<u64>>, Error> {
+    async fn sizes(&self, files: &[StoragePath]) -> Result<Vec<Option<u64>>, Error> {
         let tree = self.tree();
-        let size = |place: &Place| tree.nodes.get(&at(place))?.bytes.as_ref().map(|bytes| bytes.len() as u64);
+        let size = |place: &StoragePath| tree.nodes.get(&at(place))?.bytes.as_ref().map(|bytes| bytes.len() as u64);
         Ok(files.iter().map(size).collect())
     }
 
-    async fn digest(&self, file: &Place) -> Result<Option<Digest>, Error> {
+    async fn digest(&self, file: &StoragePath) -> Result<Option<Digest>, Error> {
         let tree = self.tree();
         Ok(tree.nodes.get(&at(file)).and_then(|node| node.bytes.as_deref().map(Digest::of)))
     }
 
     async fn rename_slot(&self, from: &TrashKey, to: &TrashKey) -> Result<(), Error> {
         let mut tree = self.tree();
-        let [from, to] = [from, to].map(|key| at(&Place::TrashSlot(key.clone())));
+        let [from, to] = [from, to].map(|key| at(&StoragePath::TrashSlot(key.clone())));
         if tree.below(&to).next().is_some() {
             return Err(Error::InTheWay(format!("{to} is taken")));
         }

@@ -1,14 +1,14 @@
 //! What was done, as it is remembered.
 
-use crate::model::audit::{Activity, ActivityQuery, Deed};
+use crate::model::audit::{Activity, AuditEntry, AuditQuery};
 use crate::model::error::Error;
 use async_trait::async_trait;
 
 #[async_trait]
-pub trait ActivityState: Send + std::marker::Sync {
+pub trait AuditStore: Send + std::marker::Sync {
     /// Remembers a deed that changes nothing else.
-    async fn record(&self, deed: &Deed) -> Result<(), Error>;
+    async fn record(&self, deed: &AuditEntry) -> Result<(), Error>;
 
     /// Deeds, the newest first; behind one that is named, the oldest first.
-    async fn activity(&self, query: &ActivityQuery) -> Result<Vec<Activity>, Error>;
+    async fn activity(&self, query: &AuditQuery) -> Result<Vec<Activity>, Error>;
 }

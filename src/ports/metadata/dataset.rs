@@ -5,7 +5,7 @@
 use crate::model::access::actor::Actor;
 use crate::model::dataset::day::Day;
 use crate::model::dataset::record::{DatasetRecord, DayOfType};
-use crate::model::dataset::schedule::{Arrival, Rhythm};
+use crate::model::dataset::schedule::{Arrival, DeliverySchedule};
 use crate::model::error::Error;
 use crate::model::page::Page;
 use crate::model::path::LakePath;
@@ -54,7 +54,7 @@ pub trait DatasetState: Send + std::marker::Sync {
     async fn set_rhythm(
         &self,
         path: &LakePath,
-        rhythm: Option<&Rhythm>,
+        rhythm: Option<&DeliverySchedule>,
         by: &Actor,
         at: Timestamp,
     ) -> Result<bool, Error>;

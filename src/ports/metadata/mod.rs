@@ -1,6 +1,6 @@
 //! What is remembered. Each call is one transaction; "durably" means on stable storage when the call returns.
 //!
-//! A call that is a deed of somebody remembers it in the same transaction: what as, says [`Deed`].
+//! A call that is a deed of somebody remembers it in the same transaction: what as, says [`AuditEntry`].
 //!
 //! The rules that a transaction has to check (who may start beside whom, when a sync may close) are functions of
 //! [`crate::model::sync::job`], which every backend calls inside its transaction.
@@ -19,7 +19,7 @@ pub mod trash;
 pub mod upload;
 
 use crate::model::error::Error;
-use crate::ports::metadata::audit::ActivityState;
+use crate::ports::metadata::audit::AuditStore;
 use crate::ports::metadata::batch::BatchState;
 use crate::ports::metadata::key::KeyState;
 use crate::ports::metadata::sync::SyncState;
@@ -40,7 +40,7 @@ pub trait State:
     + TrashState
     + KeyState
     + SessionState
-    + ActivityState
+    + AuditStore
     + DatasetState
     + OverviewState
     + SearchState

@@ -3,7 +3,7 @@
 use crate::model::dataset::day::Day;
 use crate::model::error::Error;
 use crate::model::path::LakePath;
-use crate::model::sync::job::Sync;
+use crate::model::sync::job::SyncJob;
 use crate::model::time::Timestamp;
 use async_trait::async_trait;
 
@@ -13,10 +13,10 @@ pub trait OverviewState: Send + std::marker::Sync {
     async fn busiest(&self, first: Day, scope: Option<&LakePath>, size: u64) -> Result<Vec<LakePath>, Error>;
 
     /// Syncs that are held, in ascending order.
-    async fn held_syncs(&self, scope: Option<&LakePath>) -> Result<Vec<Sync>, Error>;
+    async fn held_syncs(&self, scope: Option<&LakePath>) -> Result<Vec<SyncJob>, Error>;
 
     /// Syncs that have failed since, the last first, at most `size`.
-    async fn failed_syncs(&self, since: Timestamp, scope: Option<&LakePath>, size: u64) -> Result<Vec<Sync>, Error>;
+    async fn failed_syncs(&self, since: Timestamp, scope: Option<&LakePath>, size: u64) -> Result<Vec<SyncJob>, Error>;
 
     /// The bytes of all trash that was counted.
     async fn trash_bytes(&self) -> Result<u64, Error>;

@@ -1,7 +1,7 @@
 //! What is remembered of resumable uploads. Each call is one transaction, as in [`super`].
 
 use crate::model::access::principal::Principal;
-use crate::model::digest::Announced;
+use crate::model::digest::ExpectedDigests;
 use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::id::UploadId;
@@ -29,7 +29,7 @@ pub struct NewResumable {
     /// What the client said of it, in the client's words, to be given back when it asks.
     pub metadata: String,
     /// What the whole must have.
-    pub digests: Announced,
+    pub digests: ExpectedDigests,
     /// Whether its sender is told its token at once, and not only when more of it has come.
     pub is_told: bool,
     /// Who may go on with it.
@@ -62,7 +62,7 @@ pub struct ResumableRecord {
     pub checkpoint: Checkpoint,
     pub length: Option<u64>,
     pub metadata: String,
-    pub digests: Announced,
+    pub digests: ExpectedDigests,
     /// Whether its sender may know its token.
     pub is_told: bool,
     /// Who may go on with it.

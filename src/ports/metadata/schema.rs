@@ -39,7 +39,7 @@ pub struct SchemaId(pub u64);
 
 /// What the last sync that finished has left in a dataset.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GoodSchema {
+pub struct BaselineSchema {
     pub sync_id: SyncId,
     pub schema: Schema,
 }
@@ -91,7 +91,7 @@ pub trait SchemaState: Send + Sync {
     async fn schema(&self, id: SchemaId) -> Result<Option<Schema>, Error>;
 
     /// What most files of the last sync have that finished in the dataset and brought columns.
-    async fn good_schema(&self, dataset: &LakePath) -> Result<Option<GoodSchema>, Error>;
+    async fn good_schema(&self, dataset: &LakePath) -> Result<Option<BaselineSchema>, Error>;
 
     /// What was read of each file that has landed at a place, if it is still the one of this identity.
     async fn landed_rows(&self, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedRows>>, Error>;

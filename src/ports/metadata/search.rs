@@ -3,7 +3,7 @@
 use crate::model::error::Error;
 use crate::model::path::LakePath;
 use crate::model::search::{FoundDataset, Words};
-use crate::model::sync::job::Sync;
+use crate::model::sync::job::SyncJob;
 use async_trait::async_trait;
 
 /// What is looked for, and how much of it is wanted at most.
@@ -23,5 +23,5 @@ pub trait SearchState: Send + std::marker::Sync {
     async fn find_datasets(&self, query: &SearchQuery) -> Result<Vec<FoundDataset>, Error>;
 
     /// Syncs that hold each of the words in their name or path, the newest first.
-    async fn find_syncs(&self, query: &SearchQuery) -> Result<Vec<Sync>, Error>;
+    async fn find_syncs(&self, query: &SearchQuery) -> Result<Vec<SyncJob>, Error>;
 }

@@ -7,7 +7,7 @@ use crate::model::page::SyncQuery;
 use crate::model::path::LakePath;
 use crate::model::sync::end::Settlement;
 use crate::model::sync::hold::Hold;
-use crate::model::sync::job::{Closing, Supersede, Sync, SyncRecord};
+use crate::model::sync::job::{Closing, Supersede, SyncJob, SyncRecord};
 use crate::model::sync::start::NewSync;
 use crate::model::time::Timestamp;
 use async_trait::async_trait;
@@ -26,7 +26,7 @@ pub trait SyncState: Send + std::marker::Sync {
 
     async fn sync(&self, id: SyncId) -> Result<Option<SyncRecord>, Error>;
 
-    async fn syncs(&self, query: &SyncQuery) -> Result<Vec<Sync>, Error>;
+    async fn syncs(&self, query: &SyncQuery) -> Result<Vec<SyncJob>, Error>;
 
     /// Closes a sync to uploads, durably, if [`crate::model::sync::job::may_close`] allows it. With `discard_in_flight`, its uploads
     /// in flight fail in the same transaction. `Closing::Finish` ends it there and then.

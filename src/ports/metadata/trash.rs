@@ -8,7 +8,7 @@ use crate::model::path::LakePath;
 use crate::model::storage_path::{Identity, TrashKey};
 use crate::model::time::Timestamp;
 use crate::model::totals::Totals;
-use crate::model::trash::{Doomed, NewTrash, TrashEntry, TrashGroup};
+use crate::model::trash::{NewTrash, PurgeSelector, TrashEntry, TrashGroup};
 use async_trait::async_trait;
 
 /// A piece of trash as the lake remembers it.
@@ -65,7 +65,7 @@ pub trait TrashState: Send + std::marker::Sync {
     /// itself, it is refused. Gives those that it has marked.
     async fn begin_emptying(
         &self,
-        doomed: &Doomed,
+        doomed: &PurgeSelector,
         size: u64,
         by: &Actor,
         at: Timestamp,

@@ -43,7 +43,7 @@ pub struct RefusedUpload {
 
 /// An upload whose bytes are all there, and that is about to get its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WholeUpload {
+pub struct CompletedUpload {
     /// Its row, when it has one already; else it gets one when it has landed.
     pub upload_id: Option<UploadId>,
     pub sync_id: SyncId,
@@ -75,7 +75,7 @@ pub struct LandingsId(pub u64);
 /// An upload that has its name now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LandedUpload {
-    pub upload: WholeUpload,
+    pub upload: CompletedUpload,
     /// What it has replaced.
     pub trash: Option<NewTrash>,
 }
@@ -87,7 +87,7 @@ pub struct FinishedLandings {
     /// Those that have landed, and what they replaced.
     pub landed: Vec<LandedUpload>,
     /// Those of which that is not known yet: they stay in the group. The others were given up.
-    pub left: Vec<WholeUpload>,
+    pub left: Vec<CompletedUpload>,
     pub at: Timestamp,
 }
 
@@ -110,17 +110,17 @@ pub trait UploadState: Send + std::marker::Sync {
     /// Remembers durably that these uploads are about to get their names, so that a restart knows them even where they
     /// have no row yet. Each is asked for by [`crate::model::sync::job::may_accept_uploads`]; a refused one is not in the group. With
     /// `finished`, also what [`Self::finish_landings`] does; an error is one of both then.
-    async fn intend_landings(
+    async fn write_intents(
         &self,
         finished: Option<&FinishedLandings>,
-        uploads: &[WholeUpload],
+        uploads: &[CompletedUpload],
     ) -> Result<(LandingsId, Vec<Result<(), Error>>), Error>;
 
     /// Remembers durably how a group has ended. Doing it again changes nothing.
     async fn finish_landings(&self, finished: &FinishedLandings) -> Result<(), Error>;
 
     /// Groups that a restart found unfinished, in ascending order.
-    async fn unfinished_landings(&self) -> Result<Vec<(LandingsId, Vec<WholeUpload>)>, Error>;
+    async fn unfinished_landings(&self) -> Result<Vec<(LandingsId, Vec<CompletedUpload>)>, Error>;
 
     /// Remembers that an upload has failed after `size_bytes`. Does nothing to one that is not `Syncing`.
     async fn fail_upload(&self, id: UploadId, message: &str, size_bytes: u64, at: Timestamp) -> Result<(), Error>;

@@ -8,8 +8,9 @@ use crate::model::error::Error;
 use crate::model::limits::PATH_BYTES_MAX;
 use crate::service::Lake;
 use async_lock::{Mutex as AsyncMutex, MutexGuardArc};
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 pub(in crate::service) struct CallerTurns {
     /// In the plural, for messages.
@@ -45,7 +46,7 @@ impl CallerTurns {
     }
 
     fn own(&self, holder: Holder) -> Arc<AsyncMutex<()>> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.running.lock();
         running.retain(|_, turn| turn.strong_count() > 0);
         if let Some(own) = running.get(&holder).and_then(Weak::upgrade) {
             return own;
@@ -103,6 +104,6 @@ mod tests {
         drop(waiting);
         assert!(lane.turn_of(one).now_or_never().unwrap().is_ok(), "whoever goes away waits no more");
         lane.own(other);
-        assert_eq!(lane.running.lock().unwrap().len(), 1, "nothing is kept of those who have no search");
+        assert_eq!(lane.running.lock().len(), 1, "nothing is kept of those who have no search");
     }
 }

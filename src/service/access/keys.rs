@@ -1,6 +1,6 @@
 //! Recognising callers by their keys, and managing those.
 
-use crate::model::access::actor::{Actor, Means};
+use crate::model::access::actor::{Actor, AuthMethod};
 use crate::model::access::key::{Caller, CreatedKey, Key, NewKey, Secret, may_administer};
 use crate::model::dataset::day::Day;
 use crate::model::error::Error;
@@ -13,7 +13,7 @@ use crate::service::{BegunSession, Lake};
 impl Lake {
     /// Recognises a key. One that is not active is refused, never taken for nobody.
     pub async fn caller_of_key(&self, secret: &Secret) -> Result<Caller, Error> {
-        self.active_key(secret).await.map(|key| Caller::Known(key.grant(Means::Key)))
+        self.active_key(secret).await.map(|key| Caller::Known(key.grant(AuthMethod::Key)))
     }
 
     pub(in crate::service) async fn active_key(&self, secret: &Secret) -> Result<Key, Error> {

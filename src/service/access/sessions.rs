@@ -1,6 +1,6 @@
 //! Signing in and out, and the sessions that come of it.
 
-use crate::model::access::actor::{Means, Origin, Trace};
+use crate::model::access::actor::{AuthMethod, Origin, Trace};
 use crate::model::access::key::{Caller, Grant, Key, Secret, may_administer};
 use crate::model::access::role::Role;
 use crate::model::access::session::{EndSessions, NewSession, SessionEntry, lifetime};
@@ -26,7 +26,7 @@ impl Lake {
             None => first_sign_in(),
             Some(key) if key.is_active(now) => {
                 self.touch(&key, now).await;
-                key.grant(Means::Session)
+                key.grant(AuthMethod::Session)
             }
             Some(_) => return Ok(Caller::Anonymous),
         };
@@ -80,7 +80,7 @@ impl Lake {
 
     pub(in crate::service) async fn begin_session(&self, key: &Key, origin: &Origin) -> Result<BegunSession, Error> {
         let (begun, new) = self.new_session(Some(key))?;
-        let by = Caller::Known(key.grant(Means::Session)).coming_from(origin.clone()).actor();
+        let by = Caller::Known(key.grant(AuthMethod::Session)).coming_from(origin.clone()).actor();
         self.0.state.begin_session(&new, &by, self.now()).await?;
         self.0.events.marks().activity();
         Ok(begun)
@@ -134,6 +134,6 @@ impl Lake {
 
 /// Whoever came by the link of the first start.
 fn first_sign_in() -> Grant {
-    let trace = Trace { means: Means::Session, ..Trace::default() };
+    let trace = Trace { means: AuthMethod::Session, ..Trace::default() };
     Grant { trace, ..Grant::new("first sign-in", Role::Admin, None) }
 }

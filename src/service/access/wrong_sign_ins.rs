@@ -4,9 +4,9 @@ use crate::model::access::actor::Origin;
 use crate::model::error::Error;
 use crate::model::limits::{WRONG_SIGN_IN_ADDRESSES_MAX, WRONG_SIGN_INS_MAX, WRONG_SIGN_INS_WINDOW};
 use crate::model::time::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 #[derive(Default)]
 pub(in crate::service) struct WrongSignIns(Mutex<HashMap<Source, Window>>);
@@ -44,7 +44,7 @@ impl Window {
 
 impl WrongSignIns {
     fn windows(&self) -> MutexGuard<'_, HashMap<Source, Window>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Counts one more. Beyond the bound its sender is told to wait.

@@ -10,8 +10,8 @@ use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::page::{Page, SyncQuery};
 use crate::model::path::LakePath;
-use crate::model::storage_path::Place;
-use crate::model::sync::job::Sync;
+use crate::model::storage_path::StoragePath;
+use crate::model::sync::job::SyncJob;
 use crate::model::sync::status::{Status, SyncType};
 use crate::model::time::Timestamp;
 use crate::model::upload::row::Upload;
@@ -23,7 +23,7 @@ const TOGETHER: u64 = 1000;
 
 /// What has happened to datasets.
 struct Datasets {
-    syncs: BTreeMap<SyncId, Sync>,
+    syncs: BTreeMap<SyncId, SyncJob>,
     /// The last full sync that was published at each path.
     published: HashMap<LakePath, SyncId>,
     /// When something was last restored to each path.
@@ -32,7 +32,7 @@ struct Datasets {
 
 /// A file that should be at a place, with one of these contents.
 struct Expected {
-    place: Place,
+    place: StoragePath,
     uploads: Vec<Upload>,
 }
 
@@ -74,7 +74,8 @@ impl Check<'_> {
             }
             syncs.extend(rows.into_iter().map(|sync| (sync.sync_id, sync)));
         }
-        let is_published = |sync: &&Sync| sync.sync_type == SyncType::FullSync && sync.sync_status == Status::Finished;
+        let is_published =
+            |sync: &&SyncJob| sync.sync_type == SyncType::FullSync && sync.sync_status == Status::Finished;
         // In ascending order: the last stays.
         let published = syncs.values().filter(is_published).map(|sync| (sync.path.clone(), sync.sync_id)).collect();
         let restored = self.lake.0.state.restored().await?.into_iter().collect();
@@ -106,11 +107,11 @@ impl Check<'_> {
         let last = last_of(live);
         let is_restored = last.iter().any(|upload| restored.is_some_and(|restored| *restored >= upload.start_time));
         if !last.is_empty() && !is_restored {
-            expected.push(Expected { place: Place::Live(target.clone()), uploads: last });
+            expected.push(Expected { place: StoragePath::Live(target.clone()), uploads: last });
         }
         for (sync_id, uploads) in staged {
             if let Some(sync) = datasets.syncs.get(&sync_id) {
-                let place = Place::of_upload(Some(sync_id), &sync.path, &target);
+                let place = StoragePath::of_upload(Some(sync_id), &sync.path, &target);
                 expected.push(Expected { place, uploads: last_of(uploads) });
             }
         }
@@ -151,7 +152,7 @@ impl Check<'_> {
     }
 
     /// The digest of the file, when it is that of none of the uploads.
-    async fn compare_digest(&self, place: &Place, uploads: &[Upload]) -> Result<Option<String>, Error> {
+    async fn compare_digest(&self, place: &StoragePath, uploads: &[Upload]) -> Result<Option<String>, Error> {
         let digest = self.lake.0.files.digest(place).await?;
         let digest = digest.map(|digest| hex::encode(digest.sha256)).unwrap_or_default();
         let is_known = uploads.iter().any(|upload| upload.sha256.as_deref() == Some(digest.as_str()));
@@ -171,12 +172,12 @@ impl Check<'_> {
         }
         while let Some(folder) = folders.pop() {
             let mut files = Vec::new();
-            for entry in self.lake.0.files.list(&Place::Live(folder.clone())).await? {
+            for entry in self.lake.0.files.list(&StoragePath::Live(folder.clone())).await? {
                 match (folder.join(&entry.name), entry.kind) {
                     (Ok(below), EntryKind::Folder) => folders.push(below),
                     (Ok(file), EntryKind::File) => files.push(file),
                     _ => {
-                        let path = format!("{}/{}", Place::Live(folder.clone()).shown(), entry.name);
+                        let path = format!("{}/{}", StoragePath::Live(folder.clone()).shown(), entry.name);
                         self.tell(&Finding::new(
                             FindingKind::UnknownFile,
                             path,
@@ -186,7 +187,7 @@ impl Check<'_> {
                 }
             }
             for unknown in self.lake.0.state.never_landed(&files).await? {
-                let path = Place::Live(unknown).shown();
+                let path = StoragePath::Live(unknown).shown();
                 self.tell(&Finding::new(FindingKind::UnknownFile, path, "no upload created this file"));
             }
         }

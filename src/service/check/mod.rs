@@ -22,7 +22,8 @@ pub struct CheckOptions {
     pub digests: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
 pub enum FindingKind {
     /// The store of the state is broken.
@@ -51,20 +52,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Damaged => "damaged",
-            Self::Unfinished => "unfinished",
-            Self::StrayPartial => "stray-partial",
-            Self::StrayStaging => "stray-staging",
-            Self::UnknownTrash => "unknown-trash",
-            Self::MissingTrash => "missing-trash",
-            Self::EmptySlot => "empty-slot",
-            Self::MissingFile => "missing-file",
-            Self::WrongSize => "wrong-size",
-            Self::WrongDigest => "wrong-digest",
-            Self::UnknownFile => "unknown-file",
-            Self::Miscount => "miscount",
-        }
+        self.into()
     }
 
     /// Worth knowing, and nothing wrong.

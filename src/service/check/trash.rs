@@ -5,11 +5,11 @@ use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::id::TrashId;
 use crate::model::path::LakePath;
-use crate::model::storage_path::Place;
+use crate::model::storage_path::StoragePath;
 use crate::model::storage_path::TrashKey;
 use crate::model::sync::status::Status;
 use crate::model::trash::NewTrash;
-use crate::model::trash::{Doomed, TrashKind, TrashReason};
+use crate::model::trash::{PurgeSelector, TrashKind, TrashReason};
 use crate::ports::inspection::{Entry, EntryKind, TrashSlot};
 use std::collections::BTreeSet;
 
@@ -32,7 +32,7 @@ impl Check<'_> {
             }
         }
         known.extend(self.keys_in_doubt.iter().map(|key| key.as_str().to_owned()));
-        for entry in self.lake.0.files.list(&Place::TrashSlots).await? {
+        for entry in self.lake.0.files.list(&StoragePath::TrashSlots).await? {
             if !known.contains(&entry.name) {
                 self.judge_slot(&entry).await?;
             }
@@ -50,12 +50,12 @@ impl Check<'_> {
         if identity.is_some() || is_restoring {
             return Ok(());
         }
-        let path = Place::trashed(&slot.key, &slot.origin).shown();
+        let path = StoragePath::trashed(&slot.key, &slot.origin).shown();
         let detail = format!("trash item {}, from {}, is missing", slot.trash_id, slot.origin);
         let mut finding = Finding::new(FindingKind::MissingTrash, path, detail).repair("removes it from the list");
         if self.options.repair {
             let state = &self.lake.0.state;
-            state.begin_emptying(&Doomed::Piece(slot.trash_id), 1, &BY.into(), self.lake.now()).await?;
+            state.begin_emptying(&PurgeSelector::Piece(slot.trash_id), 1, &BY.into(), self.lake.now()).await?;
             state.finish_emptying(&[slot.trash_id], self.lake.now()).await?;
             finding.repaired = true;
         }
@@ -67,7 +67,7 @@ impl Check<'_> {
     async fn judge_slot(&mut self, entry: &Entry) -> Result<(), Error> {
         let files = &self.lake.0.files;
         let key = TrashKey::remembered(entry.name.clone());
-        let slot = Place::TrashSlot(key.clone());
+        let slot = StoragePath::TrashSlot(key.clone());
         let pieces = files.list(&slot).await?;
         let path = slot.shown();
         if entry.kind == EntryKind::Folder && pieces.is_empty() {
@@ -98,7 +98,7 @@ impl Check<'_> {
         // A sync to come will want this name for itself.
         if is_in_the_way && self.options.repair {
             files.rename_slot(&key, &key.set_aside()).await?;
-            detail = format!("{detail} (it is now {})", Place::TrashSlot(key.set_aside()).shown());
+            detail = format!("{detail} (it is now {})", StoragePath::TrashSlot(key.set_aside()).shown());
         }
         self.tell(&unknown(detail));
         Ok(())
@@ -120,7 +120,7 @@ impl Check<'_> {
             }
             // An upload leaves the file that it has replaced: one that had landed there, with this content.
             (None, EntryKind::File) => {
-                let place = Place::Trashed { key: key.clone(), leaf: piece.name.clone() };
+                let place = StoragePath::Trashed { key: key.clone(), leaf: piece.name.clone() };
                 let Some(content) = self.lake.0.files.digest(&place).await? else { return Ok(None) };
                 let mut origins = self.lake.0.state.landed_as(&content, &piece.name, 2).await?;
                 let only = if origins.len() == 1 { origins.pop() } else { None };

@@ -2,7 +2,7 @@
 
 use super::{Check, Finding, FindingKind};
 use crate::model::error::Error;
-use crate::model::storage_path::Place;
+use crate::model::storage_path::StoragePath;
 use crate::model::storage_path::TrashKey;
 use std::collections::BTreeSet;
 
@@ -48,13 +48,13 @@ impl Check<'_> {
             }
         }
         for upload in state.unfinished_uploads().await? {
-            let path = Place::Partial(upload.partial.clone()).shown();
+            let path = StoragePath::Partial(upload.partial.clone()).shown();
             add(path, format!("the upload {} was in flight", upload.upload_id));
             partials.insert(upload.partial.as_str().to_owned());
         }
         let resumables = self.lake.unfinished_resumables().await?;
         for (record, message) in self.lake.lost_resumables(&resumables).await? {
-            let path = Place::Partial(record.partial).shown();
+            let path = StoragePath::Partial(record.partial).shown();
             add(path, format!("a resumable upload ({:?}) that cannot be resumed: {message}", record.file_name));
         }
         partials.extend(resumables.into_keys().map(|partial| partial.as_str().to_owned()));
@@ -70,16 +70,16 @@ impl Check<'_> {
         }
         let open = state.open_syncs().await?;
         let files = &self.lake.0.files;
-        for entry in files.list(&Place::Partials).await? {
+        for entry in files.list(&StoragePath::Partials).await? {
             if !partials.contains(&entry.name) {
-                let path = format!("{}/{}", Place::Partials.shown(), entry.name);
+                let path = format!("{}/{}", StoragePath::Partials.shown(), entry.name);
                 let finding = Finding::new(FindingKind::StrayPartial, path, "belongs to no upload in flight");
                 found.push(finding.repair(REMOVES));
             }
         }
-        for entry in files.list(&Place::Stagings).await? {
-            if !Place::staging_owner(&entry.name).is_some_and(|owner| open.contains(&owner)) {
-                let path = format!("{}/{}", Place::Stagings.shown(), entry.name);
+        for entry in files.list(&StoragePath::Stagings).await? {
+            if !StoragePath::staging_owner(&entry.name).is_some_and(|owner| open.contains(&owner)) {
+                let path = format!("{}/{}", StoragePath::Stagings.shown(), entry.name);
                 let finding = Finding::new(FindingKind::StrayStaging, path, "belongs to no open sync");
                 found.push(finding.repair(KEEPS));
             }

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// What a folder is ordered by. Folders come first in each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum FolderSort {
     #[default]
@@ -28,11 +29,7 @@ impl FolderSort {
     pub const ALL: [Self; 3] = [Self::Name, Self::Size, Self::Modified];
 
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Name => "name",
-            Self::Size => "size",
-            Self::Modified => "modified",
-        }
+        self.into()
     }
 }
 

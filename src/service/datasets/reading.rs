@@ -3,7 +3,7 @@
 use crate::model::access::key::Caller;
 use crate::model::error::Error;
 use crate::model::path::LakePath;
-use crate::model::storage_path::Place;
+use crate::model::storage_path::StoragePath;
 use crate::model::time::Timestamp;
 use crate::service::{BrowseFolder, Lake};
 
@@ -40,7 +40,7 @@ impl Lake {
         if !caller.sees(&path) {
             return Err(unknown());
         }
-        let place = Place::Live(path.clone());
+        let place = StoragePath::Live(path.clone());
         let file = self.0.files.open(&place).await?.ok_or_else(unknown)?;
         let known = self.known_digests(&[(path.clone(), file.found().clone())]).await?;
         Ok(Download { path, file, sha256: known.into_iter().flatten().next().map(|digest| digest.sha256) })

@@ -10,7 +10,7 @@ use crate::model::id::SyncId;
 use crate::model::id::UploadId;
 use crate::model::path::LakePath;
 use crate::model::preview::Inspected;
-use crate::model::storage_path::Place;
+use crate::model::storage_path::StoragePath;
 use crate::model::sync::end::EndSync;
 use crate::model::sync::hold::Hold;
 use crate::model::sync::job::SyncRecord;
@@ -171,8 +171,8 @@ impl Lake {
     /// The file of an upload, in the staging of its sync or where readers see it, if it is still that one.
     async fn landed_file(&self, file: &Uninspected, target: &LakePath) -> Result<Option<Box<dyn OpenFile>>, Error> {
         let sync = self.record(file.sync_id).await?.sync;
-        let staged = Place::of_upload(Some(file.sync_id), &sync.path, target);
-        let live = Place::Live(target.clone());
+        let staged = StoragePath::of_upload(Some(file.sync_id), &sync.path, target);
+        let live = StoragePath::Live(target.clone());
         let places = if sync.sync_type == SyncType::FullSync { vec![staged, live] } else { vec![live] };
         for place in places {
             if let Some(open) = self.0.files.open(&place).await?

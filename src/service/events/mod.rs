@@ -1,11 +1,11 @@
 //! Telling what happens, to all who listen.
 //!
-//! Whoever changes something leaves a mark ([`Marks`]) behind the commit, which costs a lock and a few words; nothing waits
-//! for a listener. One teller ([`Lake::tell_events`]), called a few times a second, takes the marks up, reads how the syncs
+//! Whoever changes something leaves a mark ([`PendingChanges`]) behind the commit, which costs a lock and a few words; nothing waits
+//! for a listener. One teller ([`Lake::publish_events`]), called a few times a second, takes the marks up, reads how the syncs
 //! stand now, and adds that to the ring of the last events. So thousands of landings are one event, events of one sync are
 //! in one order, and each is serialised once, however many listen.
 
-mod marks;
+mod pending_changes;
 
 use super::Lake;
 use crate::model::access::key::Caller;
@@ -18,20 +18,21 @@ use crate::model::limits::{
     EVENTS_AT_ONCE_MAX, EVENTS_KEPT_BYTES_MAX, EVENTS_KEPT_MAX, SUBSCRIBERS_MAX, SUBSCRIBERS_SHARE_MAX,
 };
 use crate::model::path::LakePath;
-use crate::model::sync::job::Sync;
+use crate::model::sync::job::SyncJob;
 use crate::model::sync::status::{Status, SyncType};
 use crate::model::time::Timestamp;
 use crate::ports::Randomness;
-use crate::service::uploads::in_flight::Told as ToldUploads;
-use marks::{Marked, Marks};
+use crate::service::uploads::in_flight::SampledUploads;
+use parking_lot::{Mutex, MutexGuard};
+use pending_changes::{Marked, PendingChanges};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An event that was told, ready to be sent.
 #[derive(Debug)]
-pub struct Told {
+pub struct SerializedEvent {
     pub id: EventId,
     pub kind: &'static str,
     /// The [`Event`].
@@ -54,22 +55,22 @@ pub(super) struct Events {
     arrived: event_listener::Event,
     subscribers: Arc<AtomicUsize>,
     shares: Shares<Holder>,
-    marks: Mutex<Marks>,
+    marks: Mutex<PendingChanges>,
     /// Held by the one who tells.
-    telling: async_lock::Mutex<ToldUploads>,
+    telling: async_lock::Mutex<SampledUploads>,
 }
 
 /// The last events, in their order.
 #[derive(Default)]
 struct Ring {
-    told: VecDeque<Arc<Told>>,
+    told: VecDeque<Arc<SerializedEvent>>,
     /// The number of the last.
     number: u64,
     bytes: usize,
 }
 
 impl Ring {
-    fn push(&mut self, told: Told) {
+    fn push(&mut self, told: SerializedEvent) {
         self.number = told.id.number;
         self.bytes += told.json.len();
         self.told.push_back(Arc::new(told));
@@ -80,7 +81,7 @@ impl Ring {
     }
 
     /// What was told behind the event of this number, at most so many; `None` when some of it is gone.
-    fn after(&self, number: u64, count_max: usize) -> Option<Vec<Arc<Told>>> {
+    fn after(&self, number: u64, count_max: usize) -> Option<Vec<Arc<SerializedEvent>>> {
         let behind = usize::try_from(self.number.checked_sub(number)?).ok()?;
         let skipped = self.told.len().checked_sub(behind)?;
         Some(self.told.iter().skip(skipped).take(count_max).cloned().collect())
@@ -107,12 +108,12 @@ impl Events {
     }
 
     /// For a word on what has just been committed.
-    pub(super) fn marks(&self) -> MutexGuard<'_, Marks> {
-        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn marks(&self) -> MutexGuard<'_, PendingChanges> {
+        self.marks.lock()
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ring.lock()
     }
 
     fn id(&self, number: u64) -> EventId {
@@ -126,11 +127,11 @@ impl Events {
     }
 }
 
-fn told(id: EventId, at: Timestamp, happened: Happened) -> Told {
+fn told(id: EventId, at: Timestamp, happened: Happened) -> SerializedEvent {
     let (kind, sync_id, path) = (happened.kind(), happened.sync_id(), happened.path().cloned());
     // Plain structs of text and numbers: that cannot fail.
     let json = serde_json::to_string(&Event { at, happened }).unwrap_or_default();
-    Told { id, kind, json, sync_id, path }
+    SerializedEvent { id, kind, json, sync_id, path }
 }
 
 /// Somebody who listens. Gives up its place when dropped.
@@ -142,13 +143,13 @@ pub struct Subscription {
     greeting: Option<Happened>,
     filter: EventFilter,
     scope: Option<LakePath>,
-    _place: Place,
+    _place: SubscriptionSlot,
     _share: Share<Holder>,
 }
 
-struct Place(Arc<AtomicUsize>);
+struct SubscriptionSlot(Arc<AtomicUsize>);
 
-impl Drop for Place {
+impl Drop for SubscriptionSlot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -174,7 +175,7 @@ impl Lake {
         let events = &self.0.events;
         let over = Error::OverShare { what: "event streams", share_max: SUBSCRIBERS_SHARE_MAX };
         let share = events.shares.take(Holder::new(caller, network)).ok_or(over)?;
-        let place = Place(events.subscribers.clone());
+        let place = SubscriptionSlot(events.subscribers.clone());
         if events.subscribers.fetch_add(1, Ordering::Relaxed) >= SUBSCRIBERS_MAX {
             return Err(Error::TooManySubscribers);
         }
@@ -198,7 +199,7 @@ impl Lake {
     }
 
     /// Takes up what was marked since the last time, and tells it. Call it a few times a second.
-    pub async fn tell_events(&self) {
+    pub async fn publish_events(&self) {
         let events = &self.0.events;
         let mut uploads = events.telling.lock().await;
         let before = events.ring().number;
@@ -209,7 +210,7 @@ impl Lake {
         let now = self.now();
         for (sync_id, marked) in syncs {
             match self.0.state.sync(sync_id).await {
-                Ok(Some(record)) => self.tell_sync(now, record.sync, marked),
+                Ok(Some(record)) => self.publish_sync_events(now, record.sync, marked),
                 Ok(None) => {}
                 // What happened cannot be said: all are to look for themselves.
                 Err(_) => events.publish(now, Happened::Reset),
@@ -235,7 +236,7 @@ impl Lake {
         }
     }
 
-    fn tell_sync(&self, now: Timestamp, sync: Sync, marked: Marked) {
+    fn publish_sync_events(&self, now: Timestamp, sync: SyncJob, marked: Marked) {
         let tell = |happened| self.0.events.publish(now, happened);
         let has_started = marked.started_at == Some(sync.start_time);
         if has_started {
@@ -269,7 +270,7 @@ impl Lake {
 impl Subscription {
     /// What comes next, in its order, at most [`EVENTS_AT_ONCE_MAX`]; waits for it. May be dropped and called again:
     /// nothing is lost by it.
-    pub async fn next(&mut self) -> Vec<Arc<Told>> {
+    pub async fn next(&mut self) -> Vec<Arc<SerializedEvent>> {
         loop {
             let listener = self.lake.0.events.arrived.listen();
             if let Some(found) = self.take() {
@@ -284,7 +285,7 @@ impl Subscription {
         self.lake.0.events.id(self.after)
     }
 
-    fn take(&mut self) -> Option<Vec<Arc<Told>>> {
+    fn take(&mut self) -> Option<Vec<Arc<SerializedEvent>>> {
         let events = &self.lake.0.events;
         if let Some(greeting) = self.greeting.take() {
             return Some(vec![Arc::new(told(self.last(), self.lake.now(), greeting))]);
@@ -306,7 +307,7 @@ impl Subscription {
         }
     }
 
-    fn wants(&self, told: &Told) -> bool {
+    fn wants(&self, told: &SerializedEvent) -> bool {
         let EventFilter { sync_id, path } = &self.filter;
         if told.kind == "reset" {
             return true;

@@ -12,10 +12,10 @@ use crate::model::id::TrashId;
 use crate::model::limits::{DIFFERENCE_LOOK_UPS_MAX, DIFFERENCES_MAX, DIFFERENCES_NAMED_MAX, DIFFERENCES_SHARE_MAX};
 use crate::model::page::{Order, Page};
 use crate::model::path::LakePath;
-use crate::model::storage_path::Place;
+use crate::model::storage_path::StoragePath;
 use crate::model::storage_path::TrashKey;
 use crate::model::sync::difference::{Change, ChangeKind, Difference, DifferenceQuery, RowTotals, VersionQuery};
-use crate::model::sync::job::{Sync, may_accept_uploads};
+use crate::model::sync::job::{SyncJob, may_accept_uploads};
 use crate::model::sync::status::SyncType;
 use crate::model::totals::Totals;
 use crate::model::trash::TrashKind;
@@ -42,7 +42,7 @@ impl Default for Comparisons {
 }
 
 /// Which of the changes are named.
-enum Named {
+enum EntryName {
     Page { kind: Option<ChangeKind>, skip: u64, size: u64 },
     FirstOfEachKind(u64),
 }
@@ -60,15 +60,15 @@ enum Side {
 
 impl Side {
     /// The place of something in it; of itself, when there is nothing of the path.
-    fn place(&self, dataset: &LakePath, relative: &str) -> Result<Place, Error> {
+    fn place(&self, dataset: &LakePath, relative: &str) -> Result<StoragePath, Error> {
         Ok(match (self, relative) {
-            (Self::Live, _) => Place::Live(dataset.join(relative)?),
-            (Self::Staged(sync), "") => Place::Staging(*sync),
-            (Self::Staged(sync), _) => Place::Staged { sync: *sync, relative: relative.to_owned() },
-            (Self::Trashed(key), "") => Place::trashed(key, dataset),
+            (Self::Live, _) => StoragePath::Live(dataset.join(relative)?),
+            (Self::Staged(sync), "") => StoragePath::Staging(*sync),
+            (Self::Staged(sync), _) => StoragePath::Staged { sync: *sync, relative: relative.to_owned() },
+            (Self::Trashed(key), "") => StoragePath::trashed(key, dataset),
             (Self::Trashed(key), _) => {
                 let (key, leaf) = (key.clone(), dataset.leaf().to_owned());
-                Place::InTrash { key, leaf, relative: relative.to_owned() }
+                StoragePath::InTrash { key, leaf, relative: relative.to_owned() }
             }
         })
     }
@@ -84,12 +84,12 @@ struct Sides {
 /// Names some of the changes, and counts them all.
 struct Pages {
     difference: Difference,
-    named: Named,
+    named: EntryName,
     rows: RowTally,
 }
 
 impl Pages {
-    fn new(sync_id: Option<SyncId>, trash_id: Option<TrashId>, named: Named) -> Self {
+    fn new(sync_id: Option<SyncId>, trash_id: Option<TrashId>, named: EntryName) -> Self {
         let (none, files) = (Totals::default(), Vec::new());
         let (added, changed, removed, unchanged) = (none, none, none, none);
         let (rows, schema) = (RowTotals::default(), None);
@@ -100,13 +100,13 @@ impl Pages {
     fn add(&mut self, change: Change) {
         self.difference.count(&change);
         let is_named = match &mut self.named {
-            Named::Page { kind, .. } if kind.is_some_and(|kind| kind != change.kind) => false,
-            Named::Page { skip, size, .. } if *skip == 0 => (self.difference.files.len() as u64) < *size,
-            Named::Page { skip, .. } => {
+            EntryName::Page { kind, .. } if kind.is_some_and(|kind| kind != change.kind) => false,
+            EntryName::Page { skip, size, .. } if *skip == 0 => (self.difference.files.len() as u64) < *size,
+            EntryName::Page { skip, .. } => {
                 *skip -= 1;
                 false
             }
-            Named::FirstOfEachKind(size) => self.difference.totals(change.kind).files <= *size,
+            EntryName::FirstOfEachKind(size) => self.difference.totals(change.kind).files <= *size,
         };
         if is_named {
             self.difference.files.push(change);
@@ -120,12 +120,12 @@ impl Lake {
     pub async fn difference(&self, caller: &Caller, wanted: &DifferenceQuery) -> Result<Difference, Error> {
         caller.may_read()?;
         let Page { from, size, .. } = Page::new(wanted.from, wanted.size, Order::Asc)?;
-        self.compare(caller, wanted.sync_id, Named::Page { kind: wanted.kind, skip: from, size }).await
+        self.compare(caller, wanted.sync_id, EntryName::Page { kind: wanted.kind, skip: from, size }).await
     }
 
     /// The same, with the first files of each kind.
     pub async fn difference_in_short(&self, caller: &Caller, id: SyncId) -> Result<Difference, Error> {
-        self.compare(caller, id, Named::FirstOfEachKind(DIFFERENCES_NAMED_MAX)).await
+        self.compare(caller, id, EntryName::FirstOfEachKind(DIFFERENCES_NAMED_MAX)).await
     }
 
     /// What has changed in a dataset since one of its versions went to the trash. Visits each file of both.
@@ -141,7 +141,7 @@ impl Lake {
             record.entry.origin == wanted.path && record.entry.kind == TrashKind::Dataset && record.restoring.is_none()
         };
         let record = record.filter(is_version).ok_or(Error::NoSuchTrash(id))?;
-        let mut pages = Pages::new(None, Some(id), Named::Page { kind: wanted.kind, skip: from, size });
+        let mut pages = Pages::new(None, Some(id), EntryName::Page { kind: wanted.kind, skip: from, size });
         let _own = self.0.comparisons.of_callers.turn(caller).await?;
         let _turn = self.0.comparisons.all.acquire().await;
         let sides = Sides { dataset: wanted.path.clone(), old: Side::Trashed(record.key), new: Side::Live };
@@ -151,7 +151,7 @@ impl Lake {
         self.finished(pages).await
     }
 
-    async fn compare(&self, caller: &Caller, id: SyncId, named: Named) -> Result<Difference, Error> {
+    async fn compare(&self, caller: &Caller, id: SyncId, named: EntryName) -> Result<Difference, Error> {
         let sync = self.sync(caller, id).await?;
         let mut pages = Pages::new(Some(sync.sync_id), None, named);
         let _own = self.0.comparisons.of_callers.turn(caller).await?;
@@ -182,7 +182,7 @@ impl Lake {
         Ok(difference)
     }
 
-    async fn compare_landed(&self, sync: &Sync, pages: &mut Pages) -> Result<(), Error> {
+    async fn compare_landed(&self, sync: &SyncJob, pages: &mut Pages) -> Result<(), Error> {
         let mut after = 0;
         loop {
             let landed = self.0.state.landed_changes(sync.sync_id, after, DIFFERENCE_LOOK_UPS_MAX).await?;

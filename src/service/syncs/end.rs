@@ -7,18 +7,18 @@ use crate::model::access::actor::Actor;
 use crate::model::access::key::Caller;
 use crate::model::error::Error;
 use crate::model::id::SyncId;
-use crate::model::storage_path::Place;
+use crate::model::storage_path::StoragePath;
 use crate::model::storage_path::TrashKey;
 use crate::model::sync::end::EndSync;
 use crate::model::sync::end::Settlement;
-use crate::model::sync::job::{Closing, Sync, SyncRecord, may_accept_uploads};
+use crate::model::sync::job::{Closing, SyncJob, SyncRecord, may_accept_uploads};
 use crate::model::sync::status::{Status, SyncType};
 use crate::model::totals::Totals;
 use crate::model::trash::NewTrash;
 use crate::model::trash::{TrashKind, TrashReason};
-use crate::ports::storage::{Outcome, Publication};
+use crate::ports::storage::{LandingOutcome, Publication};
 use crate::service::Lake;
-use crate::service::syncs::gate::Gate;
+use crate::service::syncs::sync_lock::SyncLock;
 use serde::{Deserialize, Serialize};
 
 /// What the end of a full sync would do.
@@ -48,7 +48,7 @@ impl Lake {
         may_accept_uploads(&record)?;
         if record.sync.sync_type == SyncType::FullSync
             && record.sync.num_landed() > 0
-            && !self.0.files.exists(&Place::Staging(id)).await?
+            && !self.0.files.exists(&StoragePath::Staging(id)).await?
         {
             return Err(self.give_up_lost(&gate, &record, end.discard_in_flight, caller.actor()).await);
         }
@@ -80,7 +80,7 @@ impl Lake {
     }
 
     /// Closes the sync to uploads; with `discard_in_flight`, those that are on their way end here. Call it alone in the gate.
-    async fn close(&self, gate: &Gate, closing: &Closing, discard_in_flight: bool) -> Result<(), Error> {
+    async fn close(&self, gate: &SyncLock, closing: &Closing, discard_in_flight: bool) -> Result<(), Error> {
         let id = gate.sync_id();
         self.0.state.close_sync(id, closing, discard_in_flight, self.now()).await?;
         self.0.gates.forget_open(id);
@@ -96,7 +96,12 @@ impl Lake {
 
     /// Ends a sync that was closed because another has superseded it. The other stands, whatever becomes of this one's files:
     /// [`Self::resume_closings`] goes on with them after a fault, as does a restart. Call it alone in the gate.
-    pub(in crate::service) async fn follow_supersession(&self, gate: &Gate, record: &SyncRecord, successor: SyncId) {
+    pub(in crate::service) async fn follow_supersession(
+        &self,
+        gate: &SyncLock,
+        record: &SyncRecord,
+        successor: SyncId,
+    ) {
         let id = gate.sync_id();
         gate.supersede(successor);
         self.0.gates.forget_open(id);
@@ -110,7 +115,7 @@ impl Lake {
 
     /// Fails a sync whose staged files are gone, as after the return of an older state: an empty folder published in their
     /// place would empty the dataset. Gives what its sender is to hear.
-    async fn give_up_lost(&self, gate: &Gate, record: &SyncRecord, discard_in_flight: bool, by: Actor) -> Error {
+    async fn give_up_lost(&self, gate: &SyncLock, record: &SyncRecord, discard_in_flight: bool, by: Actor) -> Error {
         let id = record.sync.sync_id;
         let lost = Error::StagingLost(id);
         let closing = Closing::Abort { reason: TrashReason::Aborted, message: lost.to_string(), by };
@@ -176,7 +181,7 @@ impl Lake {
                 };
                 match self.0.files.publish(&publication).await {
                     Ok(outcome) => {
-                        let replaced = outcome == Outcome::Replaced;
+                        let replaced = outcome == LandingOutcome::Replaced;
                         let trash = replaced.then(|| self.trash_of(sync, TrashReason::Replaced, &by.name));
                         self.settle(sync.sync_id, Status::Finished, String::new(), trash).await
                     }
@@ -210,7 +215,7 @@ impl Lake {
         }
     }
 
-    fn trash_of(&self, sync: &Sync, reason: TrashReason, by: &str) -> NewTrash {
+    fn trash_of(&self, sync: &SyncJob, reason: TrashReason, by: &str) -> NewTrash {
         NewTrash {
             key: TrashKey::of_sync(sync.sync_id),
             origin: sync.path.clone(),

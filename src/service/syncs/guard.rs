@@ -4,7 +4,7 @@ use crate::model::access::key::Caller;
 use crate::model::error::Error;
 use crate::model::sync::end::EndSync;
 use crate::model::sync::hold::Hold;
-use crate::model::sync::job::{Sync, SyncRecord};
+use crate::model::sync::job::{SyncJob, SyncRecord};
 use crate::model::sync::status::SyncType;
 use crate::model::totals::Totals;
 use crate::service::Lake;
@@ -41,7 +41,7 @@ impl Lake {
     }
 
     /// What a full sync would replace, and by what.
-    pub(in crate::service) async fn totals_of_end(&self, sync: &Sync) -> Result<(Totals, Totals), Error> {
+    pub(in crate::service) async fn totals_of_end(&self, sync: &SyncJob) -> Result<(Totals, Totals), Error> {
         Ok((self.measure_dataset(&sync.path).await?, self.measure_staging(sync).await?))
     }
 

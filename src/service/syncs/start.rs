@@ -7,9 +7,9 @@ use crate::model::id::SyncId;
 use crate::model::limits::{IDEMPOTENCY_LIFETIME, LABEL_BYTES_MAX};
 use crate::model::page::{ListParameters, Page, SyncQuery, UploadQuery};
 use crate::model::path::LakePath;
-use crate::model::storage_path::Place;
+use crate::model::storage_path::StoragePath;
 use crate::model::sync::idempotency::{Fingerprint, IdempotencyKey};
-use crate::model::sync::job::{Phase, Supersede, Sync, SyncRecord};
+use crate::model::sync::job::{Phase, Supersede, SyncJob, SyncRecord};
 use crate::model::sync::start::{NewSync, OnceOnly, StartSync};
 use crate::model::sync::status::SyncType;
 use crate::model::trash::TrashReason;
@@ -114,7 +114,7 @@ impl Lake {
     pub(in crate::service) async fn forget_missing(&self, datasets: &[LakePath]) -> Result<bool, Error> {
         let mut any_missing = false;
         for dataset in datasets {
-            if !self.0.files.exists(&Place::Live(dataset.clone())).await? {
+            if !self.0.files.exists(&StoragePath::Live(dataset.clone())).await? {
                 self.0.state.forget_dataset(dataset).await?;
                 any_missing = true;
             }
@@ -128,7 +128,7 @@ impl Lake {
     }
 
     /// The sync, if the caller may know of it: one outside of its prefix answers as one that is not there.
-    pub async fn sync(&self, caller: &Caller, id: SyncId) -> Result<Sync, Error> {
+    pub async fn sync(&self, caller: &Caller, id: SyncId) -> Result<SyncJob, Error> {
         caller.may_read()?;
         Ok(self.seen(caller, id).await?.sync)
     }
@@ -144,7 +144,7 @@ impl Lake {
         self.seen(caller, id).await
     }
 
-    pub async fn syncs(&self, caller: &Caller, parameters: &ListParameters) -> Result<Vec<Sync>, Error> {
+    pub async fn syncs(&self, caller: &Caller, parameters: &ListParameters) -> Result<Vec<SyncJob>, Error> {
         let scope = caller.may_read()?;
         let query = SyncQuery {
             page: Page::new(parameters.from, parameters.size, parameters.order)?,

@@ -6,7 +6,7 @@ use crate::model::id::TrashId;
 use crate::model::page::{Order, Page};
 use crate::model::path::LakePath;
 use crate::model::preview::Preview;
-use crate::model::storage_path::Place;
+use crate::model::storage_path::StoragePath;
 use crate::model::trash::{TrashEntry, TrashedFile};
 use crate::ports::inspection::EntryKind;
 use crate::ports::metadata::trash::TrashRecord;
@@ -57,8 +57,8 @@ impl Lake {
         let path = entry.origin.join(wanted.relative.as_deref().unwrap_or_default())?;
         let relative = entry.origin.relative(&path).unwrap_or_default().to_owned();
         let place = match relative.as_str() {
-            "" => Place::trashed(&key, &entry.origin),
-            _ => Place::InTrash { key, leaf: entry.origin.leaf().to_owned(), relative: relative.clone() },
+            "" => StoragePath::trashed(&key, &entry.origin),
+            _ => StoragePath::InTrash { key, leaf: entry.origin.leaf().to_owned(), relative: relative.clone() },
         };
         let content = match self.0.files.open(&place).await? {
             Some(file) => {
@@ -73,7 +73,7 @@ impl Lake {
 
     async fn trashed_files(
         &self,
-        place: &Place,
+        place: &StoragePath,
         path: &LakePath,
         relative: &str,
         page: Page,

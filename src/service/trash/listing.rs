@@ -1,4 +1,4 @@
-//! Looking into the trash, counting it, and putting things back. Removing it is [`crate::service::trash::emptying`]'s.
+//! Looking into the trash, counting it, and putting things back. Removing it is [`crate::service::trash::purge`]'s.
 
 use crate::model::access::actor::Actor;
 use crate::model::access::key::Caller;
@@ -7,12 +7,12 @@ use crate::model::id::TrashId;
 use crate::model::page::{ListParameters, Page, TrashQuery};
 use crate::model::path::LakePath;
 use crate::model::storage_path::Identity;
-use crate::model::storage_path::Place;
+use crate::model::storage_path::StoragePath;
 use crate::model::time::Timestamp;
 use crate::model::trash::NewTrash;
 use crate::model::trash::{TrashEntry, TrashGroup, TrashReason, TrashSummary};
 use crate::ports::metadata::trash::{TrashRecord, TrashSum};
-use crate::ports::storage::{Outcome, Restoration};
+use crate::ports::storage::{LandingOutcome, Restoration};
 use crate::service::Lake;
 
 fn query(parameters: &ListParameters, scope: Option<LakePath>) -> Result<TrashQuery, Error> {
@@ -117,7 +117,7 @@ impl Lake {
             Restoration { trash: record.key.clone(), identity, origin: entry.origin.clone(), kind: entry.kind };
         match self.0.files.restore(&restoration).await {
             Ok(outcome) => {
-                let replaced = (outcome == Outcome::Replaced).then(|| NewTrash {
+                let replaced = (outcome == LandingOutcome::Replaced).then(|| NewTrash {
                     key: record.key.clone(),
                     origin: entry.origin.clone(),
                     kind: entry.kind,
@@ -148,7 +148,7 @@ impl Lake {
         const PIECES_MAX: u64 = 16;
         let uncounted = self.0.state.uncounted_trash(PIECES_MAX).await?;
         for record in &uncounted {
-            let place = Place::trashed(&record.key, &record.entry.origin);
+            let place = StoragePath::trashed(&record.key, &record.entry.origin);
             let totals = self.0.files.measure(&place).await?;
             self.0.state.count_trash(record.entry.trash_id, totals).await?;
             self.0.events.marks().trash_changed();

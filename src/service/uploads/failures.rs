@@ -9,7 +9,7 @@ use crate::model::id::UploadId;
 use crate::model::time::Timestamp;
 use crate::ports::metadata::upload::RefusedUpload;
 use crate::service::Lake;
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 
 /// Failures that may wait. What does not find room is left to the next start, which finds those that have a row.
 const WAITING_MAX: usize = 10_000;
@@ -48,7 +48,7 @@ impl Lake {
     pub(in crate::service) async fn remember_failure(&self, failure: Failure) -> Result<(), Error> {
         match self.tell_state(&failure).await {
             Err(fault) if fault.may_pass() || may_be_told_again(&failure, &fault) => {
-                let mut waiting = self.0.failures.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut waiting = self.0.failures.0.lock();
                 if waiting.len() < WAITING_MAX {
                     waiting.push(failure);
                 }
@@ -80,10 +80,10 @@ impl Lake {
 
     /// Tells the state of the failures that wait. An error means that some still do.
     pub async fn remember_failures(&self) -> Result<(), Error> {
-        let take = || self.0.failures.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let take = || self.0.failures.0.lock().pop();
         while let Some(failure) = take() {
             if let Err(error) = self.tell_state(&failure).await {
-                self.0.failures.0.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
+                self.0.failures.0.lock().push(failure);
                 return Err(error);
             }
         }

@@ -12,14 +12,15 @@ use crate::model::id::UploadId;
 use crate::model::limits::{IN_FLIGHT_KNOWN_MAX, PROGRESS_INTERVAL, PROGRESS_TOLD_MAX};
 use crate::model::page::{ListParameters, Page};
 use crate::model::path::LakePath;
-use crate::model::sync::job::Sync;
+use crate::model::sync::job::SyncJob;
 use crate::model::time::Timestamp;
 use crate::model::upload::in_flight::{Activity, Sender, UploadInFlight};
 use crate::service::Lake;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 type Entries = BTreeMap<UploadId, Arc<Entry>>;
@@ -89,7 +90,7 @@ impl Drop for Tracked {
 
 impl InFlight {
     fn entries(&self) -> MutexGuard<'_, Entries> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// The upload has landed or failed.
@@ -135,7 +136,7 @@ impl InFlight {
 
 impl Entry {
     fn moving(&self) -> MutexGuard<'_, Moving> {
-        self.moving.lock().unwrap_or_else(PoisonError::into_inner)
+        self.moving.lock()
     }
 
     fn look(&self, now: Timestamp, stalled_after: Duration) -> UploadInFlight {
@@ -180,7 +181,7 @@ impl Lake {
 
     /// Resumable uploads that a stop has cut off wait for their senders. Only at start.
     pub(in crate::service) async fn track_unfinished(&self) -> Result<(), Error> {
-        let mut syncs: BTreeMap<SyncId, Sync> = BTreeMap::new();
+        let mut syncs: BTreeMap<SyncId, SyncJob> = BTreeMap::new();
         for record in self.unfinished_resumables().await?.into_values() {
             let (Some(upload_id), Some(sync_id), Some(target)) = (record.upload_id, record.sync_id, record.target)
             else {
@@ -228,14 +229,14 @@ impl Lake {
 
 /// What was last told of uploads in flight.
 #[derive(Default)]
-pub(in crate::service) struct Told {
+pub(in crate::service) struct SampledUploads {
     told: BTreeMap<UploadId, UploadInFlight>,
     looked_at: Timestamp,
     /// Where the next round goes on.
     after: u64,
 }
 
-impl Told {
+impl SampledUploads {
     /// What there is to tell since the last time: nothing more often than each second, and of an upload that stands still once.
     pub(in crate::service) fn told(
         &mut self,

@@ -3,8 +3,8 @@
 use crate::model::error::Error;
 use crate::model::storage_path::PartialName;
 use crate::service::Lake;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Names that may wait. What does not find room is left to the sweep of the next start.
 const WAITING_MAX: usize = 10_000;
@@ -14,7 +14,7 @@ pub(in crate::service) struct Leftovers(Mutex<BTreeSet<PartialName>>);
 
 impl Leftovers {
     fn lock(&self) -> MutexGuard<'_, BTreeSet<PartialName>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::limits::OFFERED_FILES_MAX;
 use crate::model::path::LakePath;
-use crate::model::storage_path::Place;
+use crate::model::storage_path::StoragePath;
 use crate::model::sync::status::SyncType;
 use crate::service::Lake;
 use crate::service::uploads::receive::Destination;
@@ -76,12 +76,12 @@ impl Lake {
         let mut taken_over = 0;
         let mut unsent = wanted;
         if is_full {
-            let staged = |wanted: &Wanted| Place::of_upload(Some(sync.sync_id), &sync.path, &wanted.target);
+            let staged = |wanted: &Wanted| StoragePath::of_upload(Some(sync.sync_id), &sync.path, &wanted.target);
             let (there, rest) = self.part(unsent, staged).await?;
             unchanged += there.len() as u64;
             unsent = rest;
         }
-        let (there, rest) = self.part(unsent, |wanted| Place::Live(wanted.target.clone())).await?;
+        let (there, rest) = self.part(unsent, |wanted| StoragePath::Live(wanted.target.clone())).await?;
         missing.extend(rest.iter().map(|wanted| wanted.index));
         unchanged += there.len() as u64;
         if is_full && offer.take_over {
@@ -103,7 +103,7 @@ impl Lake {
     async fn part(
         &self,
         wanted: Vec<Wanted>,
-        place: impl Fn(&Wanted) -> Place,
+        place: impl Fn(&Wanted) -> StoragePath,
     ) -> Result<(Vec<(Wanted, FoundFile)>, Vec<Wanted>), Error> {
         let places: Vec<_> = wanted.iter().map(place).collect();
         let found = self.0.files.find(&places).await?;

@@ -1,11 +1,11 @@
 //! One upload, from its first byte to its landing.
 //!
-//! A small one is gathered in memory and lands in one go ([`crate::service::uploads::landings`]); it has no row until then. A large or slow
+//! A small one is gathered in memory and lands in one go ([`crate::service::uploads::commit_queue`]); it has no row until then. A large or slow
 //! one has a row and a partial file from the moment it is seen to be so.
 
 use crate::model::access::key::Caller;
 use crate::model::access::principal::Principal;
-use crate::model::digest::{Announced, Digest, must_match};
+use crate::model::digest::{Digest, ExpectedDigests, verify_digest};
 use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::id::UploadId;
@@ -15,17 +15,17 @@ use crate::model::limits::{
 };
 use crate::model::path::LakePath;
 use crate::model::storage_path::{Identity, PartialName};
-use crate::model::sync::job::{Sync, may_accept_uploads};
+use crate::model::sync::job::{SyncJob, may_accept_uploads};
 use crate::model::time::Timestamp;
 use crate::model::upload::in_flight::Sender;
 use crate::model::upload::landed::Landed;
 use crate::ports::Partial;
 use crate::ports::metadata::upload::{NewUpload, RefusedUpload};
 use crate::service::Lake;
-use crate::service::syncs::gate::Pass;
+use crate::service::syncs::sync_lock::UploadLease;
+use crate::service::uploads::commit_queue::{Content, Ready, Reserved};
 use crate::service::uploads::failures::{Failure, RegisteredFailure};
 use crate::service::uploads::in_flight::{Entering, Tracked};
-use crate::service::uploads::landings::{Content, Ready, Reserved};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha512};
 use std::sync::Arc;
@@ -37,7 +37,7 @@ const WHOLE_BYTES_MAX: usize = 128 * 1024;
 /// The folder of an open sync that the caller may upload to.
 pub struct Destination {
     pub(in crate::service) lake: Lake,
-    pub(in crate::service) sync: Arc<Sync>,
+    pub(in crate::service) sync: Arc<SyncJob>,
     pub(in crate::service) folder: LakePath,
     /// Who owns what is begun here.
     pub(in crate::service) owner: Principal,
@@ -54,15 +54,15 @@ pub struct Destination {
 /// An upload in flight. It ends by [`Self::land`] or by [`Self::fail`].
 pub struct IncomingUpload {
     lake: Lake,
-    sync: Arc<Sync>,
+    sync: Arc<SyncJob>,
     file_name: String,
     folder: LakePath,
     target: LakePath,
     name: PartialName,
     body: Body,
-    pass: Pass,
+    pass: UploadLease,
     received_bytes: u64,
-    announced: Announced,
+    announced: ExpectedDigests,
     /// Only where it was announced.
     sha512: Option<Box<Sha512>>,
     begun_at: Timestamp,
@@ -140,7 +140,7 @@ impl Lake {
 
 impl Lake {
     /// The sync, if it takes uploads, of this caller too.
-    async fn open_sync(&self, caller: &Caller, sync_id: SyncId) -> Result<Arc<Sync>, Error> {
+    async fn open_sync(&self, caller: &Caller, sync_id: SyncId) -> Result<Arc<SyncJob>, Error> {
         // Not for every upload: what an upload needs of its sync does not change while it is open, and whether it is
         // open is asked again when the upload gets its row.
         let unknown = |_| Error::NoSuchSync(sync_id);
@@ -206,7 +206,7 @@ impl Destination {
             body: Body::Gathered(Vec::new(), lake.0.landings.reserve()),
             pass: lake.0.gates.of(self.sync.sync_id).pass(),
             received_bytes: 0,
-            announced: Announced::default(),
+            announced: ExpectedDigests::default(),
             sha512: None,
             begun_at,
             owner: self.owner,
@@ -272,7 +272,7 @@ impl IncomingUpload {
 
     /// Its bytes have to be these. Call it before the first of them.
     #[must_use]
-    pub fn announcing(mut self, announced: Announced) -> Self {
+    pub fn announcing(mut self, announced: ExpectedDigests) -> Self {
         self.sha512 = announced.sha512.map(|_| Box::default());
         self.announced = announced;
         self
@@ -379,7 +379,7 @@ impl IncomingUpload {
 
     async fn try_land(&mut self) -> Result<Digest, Error> {
         if let Some(hasher) = self.sha512.take() {
-            must_match("SHA-512", self.announced.sha512, hasher.finalize().into())?;
+            verify_digest("SHA-512", self.announced.sha512, hasher.finalize().into())?;
         }
         let (upload_id, content) = match &mut self.body {
             Body::Gathered(gathered, _) => {

@@ -14,11 +14,11 @@ use crate::model::limits::SETTLING_PAUSES;
 use crate::model::storage_path::PartialName;
 use crate::ports::metadata::upload::{FinishedLandings, LandedUpload, LandingsId};
 use crate::service::Lake;
-use crate::service::uploads::landings::Step;
+use crate::service::uploads::commit_queue::Step;
 use futures_util::future::{Either, select};
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// A group, or what is left of it, whose intent is in the state.
@@ -41,7 +41,7 @@ impl Unsettled {
     }
 
     fn groups(&self) -> MutexGuard<'_, VecDeque<UnsettledGroup>> {
-        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+        self.groups.lock()
     }
 }
 

@@ -5,7 +5,7 @@ use crate::error::ApiError;
 use crate::pages::activity::words::title;
 use crate::query::{ROWS_PER_PAGE, lake_path, query_string, sync_number};
 use lakeshore::ErrorCode;
-use lakeshore::model::audit::{ActivityId, ActivityParameters, What};
+use lakeshore::model::audit::{AuditAction, AuditId, AuditParameters};
 use lakeshore::model::dataset::day::Day;
 use lakeshore::model::error::Refusal;
 use leptos::prelude::*;
@@ -20,7 +20,7 @@ pub const BASE: &str = "/activity";
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ActivityFilters {
     pub who: Option<String>,
-    pub what: Option<What>,
+    pub what: Option<AuditAction>,
     pub path: Option<String>,
     pub sync_id: Option<String>,
     /// The first day.
@@ -42,7 +42,7 @@ impl ActivityFilters {
         let text = |name| map.get(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         Self {
             who: text("who"),
-            what: text("what").and_then(|text| What::parse(&text)),
+            what: text("what").and_then(|text| AuditAction::parse(&text)),
             path: text("path"),
             sync_id: text("sync_id"),
             from: text("from"),
@@ -57,7 +57,7 @@ impl ActivityFilters {
     }
 
     /// What to ask the lake: one row more than a page shows, to know whether there is another page.
-    pub fn parameters(&self) -> Result<ActivityParameters, ApiError> {
+    pub fn parameters(&self) -> Result<AuditParameters, ApiError> {
         let day = |text: &Option<String>| {
             let parse = |text: &String| {
                 Day::parse(text).ok_or_else(|| {
@@ -67,8 +67,8 @@ impl ActivityFilters {
             };
             text.as_ref().map(parse).transpose()
         };
-        Ok(ActivityParameters {
-            before: self.before.map(ActivityId),
+        Ok(AuditParameters {
+            before: self.before.map(AuditId),
             after: None,
             size: Some(ROWS_PER_PAGE + 1),
             who: self.who.clone(),
@@ -87,7 +87,7 @@ impl ActivityFilters {
             BASE,
             [
                 ("who", self.who.as_deref()),
-                ("what", self.what.map(What::as_str)),
+                ("what", self.what.map(AuditAction::as_str)),
                 ("path", self.path.as_deref()),
                 ("sync_id", self.sync_id.as_deref()),
                 ("from", self.from.as_deref()),
@@ -109,8 +109,8 @@ impl ActivityFilters {
 #[component]
 pub fn ActivityFilterBar(filters: ActivityFilters) -> impl IntoView {
     let is_empty = filters.is_empty();
-    let whats = What::ALL.map(|what| (what.as_str(), title(what))).to_vec();
-    let chosen = filters.what.map(What::as_str);
+    let whats = AuditAction::ALL.map(|what| (what.as_str(), title(what))).to_vec();
+    let chosen = filters.what.map(AuditAction::as_str);
     view! {
         <search class="filters">
             <Form method="get" action=BASE>
@@ -151,7 +151,7 @@ mod tests {
     fn an_address_keeps_the_filters_and_days_are_whole() {
         let filters = ActivityFilters {
             who: Some("a b".into()),
-            what: Some(What::SignIn),
+            what: Some(AuditAction::SignIn),
             from: Some("2026-11-24".into()),
             to: Some("2026-11-24".into()),
             ..ActivityFilters::default()

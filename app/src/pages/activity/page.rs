@@ -4,20 +4,20 @@ use crate::api::AsOf;
 use crate::api::activity::list_activity;
 use crate::components::clock::Clock;
 use crate::components::empty::{Empty, NothingFound};
-use crate::components::fresh::{ASKING_MS_MIN, Fresh};
 use crate::components::icon::{Icon, Picture};
+use crate::components::live_refresh::{ASKING_MS_MIN, LiveRefresh};
 use crate::components::live_rows::LiveRows;
 use crate::components::page::{Heading, page};
 use crate::components::table_head::{column, table_head};
 use crate::components::time::RelativeTime;
 use crate::json;
-use crate::live::Heard;
+use crate::live::ServerEvent;
 use crate::pages::activity::filters::{ActivityFilterBar, ActivityFilters, BASE, use_activity_filters};
 use crate::pages::activity::words::{detail, headline, recognised, without_a_name};
 use crate::query::ROWS_PER_PAGE;
 use crate::visible::visible;
 use lakeshore::Timestamp;
-use lakeshore::model::audit::{Activity as Row, Deed, Outcome};
+use lakeshore::model::audit::{Activity as Row, AuditEntry, AuditOutcome};
 use leptos::prelude::*;
 
 #[component]
@@ -34,7 +34,7 @@ pub fn Activity() -> impl IntoView {
 }
 
 /// The deeds that events tell of: each brings a row.
-fn concerns(heard: &Heard) -> bool {
+fn concerns(heard: &ServerEvent) -> bool {
     matches!(
         heard.kind.as_str(),
         "sync_started" | "sync_held" | "trash_restored" | "trash_changed" | "activity_changed"
@@ -49,8 +49,8 @@ fn ActivityList(filters: ActivityFilters, listed: AsOf<Vec<Row>>) -> impl IntoVi
     let asked = StoredValue::new(filters.clone());
     // What is older does not change.
     let is_newest = filters.before.is_none();
-    let hear = move |heard: &Heard| is_newest && concerns(heard);
-    Fresh::keep(listed.last_event, ASKING_MS_MIN, hear, move || async move {
+    let hear = move |heard: &ServerEvent| is_newest && concerns(heard);
+    LiveRefresh::keep(listed.last_event, ASKING_MS_MIN, hear, move || async move {
         let Some(Ok(parameters)) = asked.try_with_value(ActivityFilters::parameters) else { return None };
         let listed = list_activity(parameters).await.ok()?;
         rows.try_set(listed.value);
@@ -172,11 +172,11 @@ fn ActivityRow(row: Signal<Row>, as_of: Timestamp) -> impl IntoView {
 
 /// What came out well needs no sign.
 #[component]
-fn OutcomePill(outcome: Outcome) -> impl IntoView {
+fn OutcomePill(outcome: AuditOutcome) -> impl IntoView {
     let (class, icon, word) = match outcome {
-        Outcome::Done => return None,
-        Outcome::Refused => ("pill pill-held", Icon::Warning, "Refused"),
-        Outcome::Failed => ("pill pill-failed", Icon::Cross, "Failed"),
+        AuditOutcome::Done => return None,
+        AuditOutcome::Refused => ("pill pill-held", Icon::Warning, "Refused"),
+        AuditOutcome::Failed => ("pill pill-failed", Icon::Cross, "Failed"),
     };
     Some(view! {
         <span class=class>
@@ -187,7 +187,7 @@ fn OutcomePill(outcome: Outcome) -> impl IntoView {
 }
 
 #[component]
-fn Where(deed: Deed) -> impl IntoView {
+fn Where(deed: AuditEntry) -> impl IntoView {
     let is_nowhere = deed.path.is_none() && deed.sync_id.is_none();
     view! {
         {deed
@@ -220,7 +220,7 @@ fn Where(deed: Deed) -> impl IntoView {
 }
 
 #[component]
-fn From(deed: Deed) -> impl IntoView {
+fn From(deed: AuditEntry) -> impl IntoView {
     let origin = deed.by.trace.origin;
     let is_unknown = origin.address.is_none();
     view! {

@@ -1,57 +1,59 @@
 //! Deeds in words.
 
 use crate::format;
-use lakeshore::model::access::actor::Means;
-use lakeshore::model::audit::{Activity, Deed, Outcome, What};
+use lakeshore::model::access::actor::AuthMethod;
+use lakeshore::model::audit::{Activity, AuditAction, AuditEntry, AuditOutcome};
 
 /// What is done, as the filter offers it.
-pub fn title(what: What) -> &'static str {
+pub fn title(what: AuditAction) -> &'static str {
     match what {
-        What::SyncStarted => "Sync started",
-        What::SyncEnded => "Sync ended",
-        What::SyncHeld => "Sync held",
-        What::SyncConfirmed => "Held sync confirmed",
-        What::SyncAborted => "Sync aborted",
-        What::SyncExpired => "Sync expired",
-        What::SyncSuperseded => "Sync superseded",
-        What::UploadsDiscarded => "Uploads discarded",
-        What::TrashRestored => "Trash restored",
-        What::TrashEmptied => "Trash emptied",
-        What::KeyCreated => "Key created",
-        What::KeyRevoked => "Key revoked",
-        What::SignIn => "Signed in",
-        What::SessionsEnded => "Sessions ended",
-        What::RhythmSet => "Schedule set",
-        What::SchemaPolicySet => "Schema policy set",
-        What::SettingsChanged => "Settings changed",
+        AuditAction::SyncStarted => "Sync started",
+        AuditAction::SyncEnded => "Sync ended",
+        AuditAction::SyncHeld => "Sync held",
+        AuditAction::SyncConfirmed => "Held sync confirmed",
+        AuditAction::SyncAborted => "Sync aborted",
+        AuditAction::SyncExpired => "Sync expired",
+        AuditAction::SyncSuperseded => "Sync superseded",
+        AuditAction::UploadsDiscarded => "Uploads discarded",
+        AuditAction::TrashRestored => "Trash restored",
+        AuditAction::TrashEmptied => "Trash emptied",
+        AuditAction::KeyCreated => "Key created",
+        AuditAction::KeyRevoked => "Key revoked",
+        AuditAction::SignIn => "Signed in",
+        AuditAction::SessionsEnded => "Sessions ended",
+        AuditAction::RhythmSet => "Schedule set",
+        AuditAction::SchemaPolicySet => "Schema policy set",
+        AuditAction::SettingsChanged => "Settings changed",
     }
 }
 
 /// What was done, and to what by its name.
-pub fn headline(deed: &Deed) -> String {
+pub fn headline(deed: &AuditEntry) -> String {
     let verb = match (deed.what, deed.outcome) {
-        (What::SignIn, Outcome::Refused | Outcome::Failed) => "Sign-in refused",
-        (What::SyncEnded, Outcome::Failed | Outcome::Refused) => "Sync could not be ended",
+        (AuditAction::SignIn, AuditOutcome::Refused | AuditOutcome::Failed) => "Sign-in refused",
+        (AuditAction::SyncEnded, AuditOutcome::Failed | AuditOutcome::Refused) => "Sync could not be ended",
         (what, _) => title(what),
     };
     match deed.what {
-        What::SessionsEnded if deed.subject.is_empty() => verb.to_owned(),
-        What::KeyCreated | What::KeyRevoked | What::SessionsEnded => format!("{verb}: {}", deed.subject),
+        AuditAction::SessionsEnded if deed.subject.is_empty() => verb.to_owned(),
+        AuditAction::KeyCreated | AuditAction::KeyRevoked | AuditAction::SessionsEnded => {
+            format!("{verb}: {}", deed.subject)
+        }
         _ => verb.to_owned(),
     }
 }
 
 /// The rest of it in a line; empty where there is no more to say.
-pub fn detail(deed: &Deed) -> String {
+pub fn detail(deed: &AuditEntry) -> String {
     let files = deed.totals.map(|totals| match deed.what {
-        What::UploadsDiscarded => format::counted(totals.files, "upload"),
+        AuditAction::UploadsDiscarded => format::counted(totals.files, "upload"),
         _ => format::totals(totals),
     });
     let message = match (deed.what, deed.message.as_str()) {
-        (What::SyncStarted, "FullSync") => "full",
-        (What::SyncStarted, "IncrementalSync") => "incremental",
+        (AuditAction::SyncStarted, "FullSync") => "full",
+        (AuditAction::SyncStarted, "IncrementalSync") => "incremental",
         // Said by the figures of the message.
-        (What::SyncHeld, message) => return message.to_owned(),
+        (AuditAction::SyncHeld, message) => return message.to_owned(),
         (_, message) => message,
     };
     let parts = files.into_iter().chain((!message.is_empty()).then(|| message.to_owned()));
@@ -62,19 +64,19 @@ pub fn detail(deed: &Deed) -> String {
 pub fn without_a_name(activity: &Activity) -> Option<&'static str> {
     let by = &activity.deed.by;
     match by.trace.means {
-        Means::Lake => Some("System"),
-        Means::CommandLine => Some("Command line"),
-        Means::Key | Means::Session | Means::Nothing if by.name.is_empty() => Some("Unknown"),
-        Means::Key | Means::Session | Means::Nothing => None,
+        AuthMethod::Lake => Some("System"),
+        AuthMethod::CommandLine => Some("Command line"),
+        AuthMethod::Key | AuthMethod::Session | AuthMethod::Nothing if by.name.is_empty() => Some("Unknown"),
+        AuthMethod::Key | AuthMethod::Session | AuthMethod::Nothing => None,
     }
 }
 
 /// By what they were recognised, and with which role.
-pub fn recognised(deed: &Deed) -> String {
+pub fn recognised(deed: &AuditEntry) -> String {
     let means = match deed.by.trace.means {
-        Means::Key => "key",
-        Means::Session => "browser",
-        Means::CommandLine | Means::Lake | Means::Nothing => return String::new(),
+        AuthMethod::Key => "key",
+        AuthMethod::Session => "browser",
+        AuthMethod::CommandLine | AuthMethod::Lake | AuthMethod::Nothing => return String::new(),
     };
     match deed.by.role {
         Some(role) => format!("{means}, {role}"),
@@ -89,8 +91,8 @@ mod tests {
     use lakeshore::model::time::Timestamp;
     use lakeshore::model::totals::Totals;
 
-    fn deed(what: What, outcome: Outcome, message: &str, totals: Option<Totals>) -> Deed {
-        Deed {
+    fn deed(what: AuditAction, outcome: AuditOutcome, message: &str, totals: Option<Totals>) -> AuditEntry {
+        AuditEntry {
             at: Timestamp(1),
             what,
             outcome,
@@ -106,15 +108,15 @@ mod tests {
     #[test]
     fn a_deed_is_a_headline_and_a_line() {
         let totals = Some(Totals { files: 3, bytes: 12 });
-        let ended = deed(What::SyncEnded, Outcome::Done, "1 upload failed", totals);
+        let ended = deed(AuditAction::SyncEnded, AuditOutcome::Done, "1 upload failed", totals);
         assert_eq!((&*headline(&ended), &*detail(&ended)), ("Sync ended", "3 files, 12 B; 1 upload failed"));
-        let started = deed(What::SyncStarted, Outcome::Done, "FullSync", None);
+        let started = deed(AuditAction::SyncStarted, AuditOutcome::Done, "FullSync", None);
         assert_eq!(detail(&started), "full");
-        let key = deed(What::KeyCreated, Outcome::Done, "role write", None);
+        let key = deed(AuditAction::KeyCreated, AuditOutcome::Done, "role write", None);
         assert_eq!(headline(&key), "Key created: nightly");
-        let refused = deed(What::SignIn, Outcome::Refused, "not known", None);
+        let refused = deed(AuditAction::SignIn, AuditOutcome::Refused, "not known", None);
         assert_eq!(headline(&refused), "Sign-in refused");
-        let dropped = deed(What::UploadsDiscarded, Outcome::Done, "", Some(Totals { files: 1, bytes: 0 }));
+        let dropped = deed(AuditAction::UploadsDiscarded, AuditOutcome::Done, "", Some(Totals { files: 1, bytes: 0 }));
         assert_eq!(detail(&dropped), "1 upload");
     }
 }

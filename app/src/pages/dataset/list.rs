@@ -5,8 +5,8 @@ use crate::api::datasets::{DatasetRow, page_of_datasets};
 use crate::components::clock::Clock;
 use crate::components::empty::{Empty, NothingFound};
 use crate::components::filters::{FilterBar, Offered};
-use crate::components::fresh::Fresh;
 use crate::components::icon::{Icon, Picture};
+use crate::components::live_refresh::LiveRefresh;
 use crate::components::live_rows::next_generation;
 use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
@@ -14,7 +14,7 @@ use crate::components::table_head::{column, table_head};
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::json;
-use crate::live::Heard;
+use crate::live::ServerEvent;
 use crate::query::{Filters, ROWS_PER_PAGE, percent_encoded, use_filters};
 use crate::visible::visible;
 use lakeshore::model::dataset::record::{Counted, Dataset};
@@ -95,12 +95,12 @@ pub(in crate::pages) fn keep_counted<T, F>(
     T: PartialEq + Send + Sync + 'static,
     F: Future<Output = Option<AsOf<T>>> + 'static,
 {
-    let concerns = |heard: &Heard| match heard.kind.as_str() {
+    let concerns = |heard: &ServerEvent| match heard.kind.as_str() {
         "uploads_landed" | "upload_failed" | "trash_restored" | "dataset_late" => true,
         _ => heard.is_end(),
     };
-    let again = StoredValue::new(None::<Fresh>);
-    let fresh = Fresh::keep(read_at, ASKING_APART_MS, concerns, move || {
+    let again = StoredValue::new(None::<LiveRefresh>);
+    let fresh = LiveRefresh::keep(read_at, ASKING_APART_MS, concerns, move || {
         let answer = ask();
         async move {
             let AsOf { last_event, value, .. } = answer.await?;

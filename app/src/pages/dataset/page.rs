@@ -18,7 +18,7 @@ use crate::refusal;
 use lakeshore::model::access::role::Role;
 use lakeshore::model::id::TrashId;
 use lakeshore::model::sync::difference::ChangeKind;
-use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::time::Timestamp;
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
@@ -133,7 +133,7 @@ fn DatasetNow(
             let (base, difference) = (base.clone(), difference.map(|difference| *difference));
             view! { <Versions base versions chosen difference kind=wanted.kind page=wanted.page as_of/> }.into_any()
         }
-        Tab::Rhythm => {
+        Tab::DeliverySchedule => {
             let may_write = session.has_role(Role::Write);
             let is_signed_in = session.signed_in.is_some();
             view! { <RhythmForm dataset=dataset.clone() fault may_write is_signed_in/> }.into_any()
@@ -194,7 +194,7 @@ fn DatasetNow(
 }
 
 #[component]
-fn SyncsOf(timeline: String, syncs: Vec<Sync>, as_of: lakeshore::Timestamp, path: String) -> impl IntoView {
+fn SyncsOf(timeline: String, syncs: Vec<SyncJob>, as_of: lakeshore::Timestamp, path: String) -> impl IntoView {
     let all = format!("/syncs?path={}", percent_encoded(&path));
     let rows = RwSignal::new(syncs);
     view! {

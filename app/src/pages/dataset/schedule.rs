@@ -5,7 +5,7 @@ use crate::components::sign_in_form::SignInHint;
 use crate::error::ApiError;
 use crate::format;
 use lakeshore::model::dataset::record::Dataset;
-use lakeshore::model::dataset::schedule::{Every, Rhythm};
+use lakeshore::model::dataset::schedule::{DeliverySchedule, Every};
 use leptos::prelude::*;
 
 fn every_words(every: Every) -> String {
@@ -18,7 +18,7 @@ fn every_words(every: Every) -> String {
 }
 
 /// `every day by 07:00 UTC, at least 10 files`
-pub fn words(rhythm: &Rhythm) -> String {
+pub fn words(rhythm: &DeliverySchedule) -> String {
     let mut words = every_words(rhythm.every());
     // In the midst of a sentence, but for the names of days.
     if !matches!(rhythm.every(), Every::Weekday) {
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_rhythm_is_a_sentence() {
-        let rhythm = |every, by, files, bytes| words(&Rhythm::new(every, by, files, bytes).unwrap());
+        let rhythm = |every, by, files, bytes| words(&DeliverySchedule::new(every, by, files, bytes).unwrap());
         assert_eq!(rhythm(Every::Day, Some("07:00"), 10, 0), "every day by 07:00 UTC, at least 10 files");
         assert_eq!(
             rhythm(Every::Weekday, None, 1, 5_000_000),

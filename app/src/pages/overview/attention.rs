@@ -7,7 +7,7 @@ use crate::query::percent_encoded;
 use crate::visible::visible;
 use lakeshore::model::error::Store;
 use lakeshore::model::overview::{Attention, Disk, FullTrash, LateDataset, Room};
-use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::time::Timestamp;
 use leptos::prelude::*;
 
@@ -88,7 +88,7 @@ pub fn NeedsAPerson(attention: Attention, not_ready: Option<String>, as_of: Time
     .into_any()
 }
 
-fn name(sync: &Sync) -> String {
+fn name(sync: &SyncJob) -> String {
     let name = if sync.name.is_empty() { format!("Sync {}", sync.sync_id) } else { sync.name.clone() };
     format!("{name}, {}", sync.path)
 }
@@ -108,7 +108,7 @@ fn unready(reason: String) -> Need {
     Need { class: "pill pill-failed", kind: "Not ready", what, why, href: "/readyz".to_owned(), act: "Check again" }
 }
 
-fn of_held(sync: Sync, as_of: Timestamp) -> Need {
+fn of_held(sync: SyncJob, as_of: Timestamp) -> Need {
     let why = match sync.held {
         Some(hold) => {
             let would = match hold.replaced.files {
@@ -131,7 +131,7 @@ fn of_held(sync: Sync, as_of: Timestamp) -> Need {
     Need { class: "pill pill-held", kind: "Held", what, why, href, act: "Publish or abort" }
 }
 
-fn of_failed(sync: Sync, as_of: Timestamp) -> Need {
+fn of_failed(sync: SyncJob, as_of: Timestamp) -> Need {
     let message = if sync.message.is_empty() { "failed".to_owned() } else { sync.message.clone() };
     let why = view! {
         {visible(format!("{message}, "))}

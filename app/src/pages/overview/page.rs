@@ -1,21 +1,21 @@
 //! The start page: today against the days before, what came day by day, what runs, what needs a person.
 
-use crate::api::datasets::{Glance, get_overview};
+use crate::api::datasets::{OverviewData, get_overview};
 use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;
-use crate::components::fresh::Fresh;
 use crate::components::icon::{Icon, Picture};
+use crate::components::live_refresh::LiveRefresh;
 use crate::components::page::{Heading, page};
-use crate::drawing::Drawn;
+use crate::drawing::RenderedChart;
 use crate::format;
 use crate::json;
-use crate::live::Heard;
+use crate::live::ServerEvent;
 use crate::pages::overview::attention::{NeedsAPerson, storage_label};
 use crate::pages::sync::list::SyncTable;
 use crate::pages::tour::Tour;
 use crate::query::use_query;
 use lakeshore::model::overview::{Breakdown, Disk, Mean};
-use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::job::SyncJob;
 use leptos::prelude::*;
 
 /// How long lies between two questions at least: the charts are drawn anew each time.
@@ -33,14 +33,14 @@ pub fn OverviewPage() -> impl IntoView {
 }
 
 #[component]
-fn Overview(session: Session, glance: AsOf<Glance>) -> impl IntoView {
+fn Overview(session: Session, glance: AsOf<OverviewData>) -> impl IntoView {
     let AsOf { now: as_of, last_event, value: glance } = glance;
     Clock::here().observe(as_of);
     let by = glance.overview.by;
     let running = RwSignal::new(glance.overview.running.clone());
     let glance = RwSignal::new(glance);
     // The rows of what runs move with each event; the figures and charts are asked for.
-    let hear = move |heard: &Heard| {
+    let hear = move |heard: &ServerEvent| {
         let Some(sync) = &heard.sync else { return heard.kind != "upload_progress" && heard.kind != "upload_left" };
         let at = running.with_untracked(|rows| rows.iter().position(|row| row.sync_id == sync.sync_id));
         if let Some(at) = at {
@@ -48,7 +48,7 @@ fn Overview(session: Session, glance: AsOf<Glance>) -> impl IntoView {
         }
         true
     };
-    Fresh::keep(last_event, ASKING_APART_MS, hear, move || async move {
+    LiveRefresh::keep(last_event, ASKING_APART_MS, hear, move || async move {
         let fresh = get_overview(by).await.ok()?;
         running.try_set(fresh.value.overview.running.clone());
         glance.try_set(fresh.value);
@@ -102,7 +102,7 @@ fn Overview(session: Session, glance: AsOf<Glance>) -> impl IntoView {
 
 /// The table stays open while its figures change.
 #[component]
-fn Chart(id: &'static str, title: &'static str, drawn: Memo<Drawn>) -> impl IntoView {
+fn Chart(id: &'static str, title: &'static str, drawn: Memo<RenderedChart>) -> impl IntoView {
     view! {
         <figure class="card chart" aria-labelledby=id>
             <h2 id=id>{title}</h2>
@@ -118,7 +118,7 @@ fn Chart(id: &'static str, title: &'static str, drawn: Memo<Drawn>) -> impl Into
 
 /// The syncs that run now, as the page of all syncs shows them.
 #[component]
-pub fn Running(running: RwSignal<Vec<Sync>>, as_of: lakeshore::Timestamp) -> impl IntoView {
+pub fn Running(running: RwSignal<Vec<SyncJob>>, as_of: lakeshore::Timestamp) -> impl IntoView {
     let is_empty = Memo::new(move |_| running.with(Vec::is_empty));
     view! {
         <section class="section" aria-labelledby="running-title">
@@ -142,7 +142,7 @@ pub fn Running(running: RwSignal<Vec<Sync>>, as_of: lakeshore::Timestamp) -> imp
 
 /// What today has brought, beside the mean of the days before.
 #[component]
-fn Figures(glance: RwSignal<Glance>) -> impl IntoView {
+fn Figures(glance: RwSignal<OverviewData>) -> impl IntoView {
     move || {
         let overview = glance.with(|glance| glance.overview.clone());
         let (today, before) = (overview.today, overview.before);

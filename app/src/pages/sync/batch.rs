@@ -6,9 +6,9 @@ use crate::components::row_changes::{RowChanges, columns_of};
 use crate::error::ApiError;
 use crate::format;
 use crate::visible::visible;
-use lakeshore::model::sync::comparison::{Comparison, DifferentFile, FileOfBatch};
+use lakeshore::model::sync::comparison::{Comparison, DifferentFile, ManifestEntry};
 use lakeshore::model::sync::difference::{Change, ChangeKind, Difference};
-use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::sync::status::{Status, SyncType};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -30,7 +30,7 @@ pub fn ExpectedFiles(comparison: RwSignal<Option<Comparison>>) -> impl IntoView 
             };
             let text = progress(&comparison);
             let agrees = comparison.agrees();
-            let named = |file: &FileOfBatch| format!("{}, {}", file.path, format::bytes(file.size_bytes));
+            let named = |file: &ManifestEntry| format!("{}, {}", file.path, format::bytes(file.size_bytes));
             let lists = [
                 names("missing", comparison.num_missing, comparison.missing.iter().map(named)),
                 names("unexpected", comparison.num_extra, comparison.extra.iter().map(named)),
@@ -96,7 +96,7 @@ fn names(kind: &'static str, number: u64, lines: impl Iterator<Item = String>) -
 
 /// What a sync changes. Shown at once when there is one; else asked for, as it visits every file.
 #[component]
-pub fn Changes(sync: RwSignal<Sync>, difference: RwSignal<Option<Difference>>) -> impl IntoView {
+pub fn Changes(sync: RwSignal<SyncJob>, difference: RwSignal<Option<Difference>>) -> impl IntoView {
     let id = sync.with_untracked(|sync| sync.sync_id);
     let is_full = sync.with_untracked(|sync| sync.sync_type == SyncType::FullSync);
     // A full sync that has ended has nothing to be compared.

@@ -7,14 +7,14 @@ use crate::error::ApiError;
 use crate::format;
 use crate::visible::visible;
 use lakeshore::model::sync::end::EndSync;
-use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::sync::status::SyncType;
 use lakeshore::service::EndPreview;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 #[component]
-pub fn CloseButtons(sync: RwSignal<Sync>, refresh: Callback<()>) -> impl IntoView {
+pub fn CloseButtons(sync: RwSignal<SyncJob>, refresh: Callback<()>) -> impl IntoView {
     let end_open = RwSignal::new(false);
     let abort_open = RwSignal::new(false);
     view! {
@@ -58,7 +58,7 @@ where
 }
 
 #[component]
-fn EndDialog(sync: RwSignal<Sync>, open: RwSignal<bool>, refresh: Callback<()>) -> impl IntoView {
+fn EndDialog(sync: RwSignal<SyncJob>, open: RwSignal<bool>, refresh: Callback<()>) -> impl IntoView {
     let id = sync.with_untracked(|sync| sync.sync_id);
     let sync_type = sync.with_untracked(|sync| sync.sync_type);
     let preview = RwSignal::new(None::<Result<EndPreview, ApiError>>);
@@ -167,7 +167,7 @@ fn consequence(sync_type: SyncType, path: &str, preview: EndPreview) -> String {
 }
 
 #[component]
-fn AbortDialog(sync: RwSignal<Sync>, open: RwSignal<bool>, refresh: Callback<()>) -> impl IntoView {
+fn AbortDialog(sync: RwSignal<SyncJob>, open: RwSignal<bool>, refresh: Callback<()>) -> impl IntoView {
     let id = sync.with_untracked(|sync| sync.sync_id);
     let (is_pending, error, close) = closing(open, refresh, abort_sync);
     let text = move || {

@@ -9,12 +9,12 @@ use crate::pages::sync::close::closing;
 use crate::visible::visible;
 use lakeshore::model::sync::end::EndSync;
 use lakeshore::model::sync::hold::Hold;
-use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::time::Timestamp;
 use leptos::prelude::*;
 
 #[component]
-pub fn HoldNotice(sync: RwSignal<Sync>, may_write: bool, as_of: Timestamp, refresh: Callback<()>) -> impl IntoView {
+pub fn HoldNotice(sync: RwSignal<SyncJob>, may_write: bool, as_of: Timestamp, refresh: Callback<()>) -> impl IntoView {
     let held = Memo::new(move |_| sync.with(|sync| sync.held));
     let open = RwSignal::new(false);
     view! {
@@ -87,7 +87,7 @@ fn consequence(path: &str, hold: Hold) -> String {
 
 #[component]
 fn PublishDialog(
-    sync: RwSignal<Sync>,
+    sync: RwSignal<SyncJob>,
     held: Signal<Option<Hold>>,
     open: RwSignal<bool>,
     refresh: Callback<()>,

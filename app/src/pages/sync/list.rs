@@ -4,8 +4,8 @@ use crate::api::{AsOf, Session, list_syncs};
 use crate::components::clock::Clock;
 use crate::components::empty::NothingFound;
 use crate::components::filters::{FilterBar, Offered};
-use crate::components::fresh::{ASKING_MS_MIN, Fresh};
 use crate::components::icon::{Icon, Picture};
+use crate::components::live_refresh::{ASKING_MS_MIN, LiveRefresh};
 use crate::components::live_rows::LiveRows;
 use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
@@ -14,11 +14,11 @@ use crate::components::table_head::{column, table_head};
 use crate::components::time::{Elapsed, RelativeTime};
 use crate::format;
 use crate::json;
-use crate::live::Heard;
+use crate::live::ServerEvent;
 use crate::pages::tour::Tour;
 use crate::query::{Filters, use_filters};
 use crate::visible::visible;
-use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::job::SyncJob;
 use leptos::prelude::*;
 
 #[component]
@@ -35,12 +35,12 @@ pub fn Syncs() -> impl IntoView {
 }
 
 #[component]
-fn SyncList(session: Session, filters: Filters, listed: AsOf<Vec<Sync>>) -> impl IntoView {
+fn SyncList(session: Session, filters: Filters, listed: AsOf<Vec<SyncJob>>) -> impl IntoView {
     Clock::here().observe(listed.now);
     let as_of = listed.now;
     let rows = RwSignal::new(listed.value);
     let asked = StoredValue::new(filters.clone());
-    Fresh::keep(
+    LiveRefresh::keep(
         listed.last_event,
         ASKING_MS_MIN,
         move |heard| hear(rows, asked, heard),
@@ -85,7 +85,7 @@ fn SyncList(session: Session, filters: Filters, listed: AsOf<Vec<Sync>>) -> impl
 }
 
 /// Takes an event into the list. Gives whether it may have changed which syncs are on this page: that the lake has to say.
-fn hear(rows: RwSignal<Vec<Sync>>, asked: StoredValue<Filters>, heard: &Heard) -> bool {
+fn hear(rows: RwSignal<Vec<SyncJob>>, asked: StoredValue<Filters>, heard: &ServerEvent) -> bool {
     let Some(sync) = &heard.sync else { return false };
     let at = rows.with_untracked(|rows| rows.iter().position(|row| row.sync_id == sync.sync_id));
     if let Some(at) = at {
@@ -97,7 +97,7 @@ fn hear(rows: RwSignal<Vec<Sync>>, asked: StoredValue<Filters>, heard: &Heard) -
 }
 
 #[component]
-pub(in crate::pages) fn SyncTable(rows: RwSignal<Vec<Sync>>, as_of: lakeshore::Timestamp) -> impl IntoView {
+pub(in crate::pages) fn SyncTable(rows: RwSignal<Vec<SyncJob>>, as_of: lakeshore::Timestamp) -> impl IntoView {
     view! {
         <table class="table table-syncs">
             {table_head([
@@ -106,14 +106,14 @@ pub(in crate::pages) fn SyncTable(rows: RwSignal<Vec<Sync>>, as_of: lakeshore::T
                 column("Duration").class("number secondary"),
             ])}
             <tbody>
-                <LiveRows rows id=|sync: &Sync| sync.sync_id.0 row=move |sync| view! { <SyncRow sync as_of/> }/>
+                <LiveRows rows id=|sync: &SyncJob| sync.sync_id.0 row=move |sync| view! { <SyncRow sync as_of/> }/>
             </tbody>
         </table>
     }
 }
 
 #[component]
-fn SyncRow(sync: Signal<Sync>, as_of: lakeshore::Timestamp) -> impl IntoView {
+fn SyncRow(sync: Signal<SyncJob>, as_of: lakeshore::Timestamp) -> impl IntoView {
     // What a sync is stays; how it stands changes.
     let fixed = sync.get_untracked();
     let href = format!("/syncs/{}", fixed.sync_id);

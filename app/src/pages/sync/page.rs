@@ -3,8 +3,8 @@
 use crate::api::{AsOf, Session, SyncRows, compare_expected, get_difference, get_sync_rows, get_timeline};
 use crate::components::clock::Clock;
 use crate::components::copy::{Command, CopyButton};
-use crate::components::fresh::{ASKING_MS_MIN, Fresh};
 use crate::components::icon::{Icon, Picture};
+use crate::components::live_refresh::{ASKING_MS_MIN, LiveRefresh};
 use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
 use crate::components::sign_in_form::SignInHint;
@@ -14,7 +14,7 @@ use crate::drawing::Drawing;
 use crate::error::ApiError;
 use crate::format;
 use crate::json;
-use crate::live::{Heard, Live};
+use crate::live::{Live, ServerEvent};
 use crate::pages::sync::batch::{Changes, ExpectedFiles};
 use crate::pages::sync::close::CloseButtons;
 use crate::pages::sync::files::FileTable;
@@ -29,7 +29,7 @@ use lakeshore::model::access::role::Role;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::sync::comparison::Comparison;
 use lakeshore::model::sync::difference::Difference;
-use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::sync::status::Status;
 use lakeshore::model::time::Timestamp;
 use leptos::prelude::*;
@@ -58,7 +58,7 @@ async fn ask(sync_id: SyncId, filters: Filters) -> Result<View, ApiError> {
 }
 
 /// What cannot be told now, the page does without.
-async fn ask_batch(sync: &Sync) -> (Option<Comparison>, Option<Difference>) {
+async fn ask_batch(sync: &SyncJob) -> (Option<Comparison>, Option<Difference>) {
     let comparison = match sync.expected {
         Some(_) => compare_expected(sync.sync_id).await.ok().flatten(),
         None => None,
@@ -97,7 +97,7 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
     let asked = StoredValue::new(filters.clone());
     let is_open = Memo::new(move |_| sync.with(|sync| sync.sync_status == Status::Syncing));
     let live = Live::here();
-    let hear = move |heard: &Heard| {
+    let hear = move |heard: &ServerEvent| {
         if heard.sync_id() != Some(id) {
             return false;
         }
@@ -107,7 +107,7 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
         in_flight.update(|uploads| running::hear(uploads, heard));
         !matches!(heard.kind.as_str(), "upload_progress" | "upload_left")
     };
-    let fresh = Fresh::keep(last_event, ASKING_MS_MIN, hear, move || async move {
+    let fresh = LiveRefresh::keep(last_event, ASKING_MS_MIN, hear, move || async move {
         let parameters = asked.try_with_value(Filters::parameters)?.ok()?;
         let AsOf { last_event, value: now, .. } = get_sync_rows(id, parameters).await.ok()?;
         uploads.try_set(now.uploads);
@@ -118,10 +118,10 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
         }
         Some(last_event)
     });
-    let concerns = move |heard: &Heard| {
+    let concerns = move |heard: &ServerEvent| {
         heard.sync_id() == Some(id) && !matches!(heard.kind.as_str(), "upload_progress" | "upload_left")
     };
-    Fresh::keep(last_event, BATCH_MS_MIN, concerns, move || async move {
+    LiveRefresh::keep(last_event, BATCH_MS_MIN, concerns, move || async move {
         let AsOf { last_event, value, .. } = get_timeline(id).await.ok()?;
         drawing.try_set(value);
         let (compared, differs) = ask_batch(&sync.try_get_untracked()?).await;
@@ -185,7 +185,7 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
 
 /// Names that came twice, of which only the last is there: two folders of one name each, most often.
 #[component]
-fn DuplicateNotice(sync: RwSignal<Sync>) -> impl IntoView {
+fn DuplicateNotice(sync: RwSignal<SyncJob>) -> impl IntoView {
     let duplicates = Memo::new(move |_| sync.with(|sync| (sync.num_duplicates, sync.duplicate_names.clone())));
     view! {
         {move || {
@@ -219,7 +219,7 @@ fn successor(message: &str) -> Option<SyncId> {
 }
 
 #[component]
-fn Facts(sync: RwSignal<Sync>, fixed: Sync, as_of: Timestamp) -> impl IntoView {
+fn Facts(sync: RwSignal<SyncJob>, fixed: SyncJob, as_of: Timestamp) -> impl IntoView {
     let status = Memo::new(move |_| sync.with(|sync| sync.sync_status));
     let is_held = Memo::new(move |_| sync.with(|sync| sync.held.is_some()));
     let end = Memo::new(move |_| sync.with(|sync| sync.end_time));

@@ -5,11 +5,11 @@ use crate::components::clock::Clock;
 use crate::components::table_head::{column, table_head};
 use crate::components::time::RelativeTime;
 use crate::format;
-use crate::live::Heard;
+use crate::live::ServerEvent;
 use crate::uploader::rate::{RateMeter, time_left_ms};
 use crate::visible::visible;
 use lakeshore::model::sync::comparison::ExpectedTotals;
-use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::sync::status::Status;
 use lakeshore::model::time::Timestamp;
 use lakeshore::model::upload::in_flight::{Activity, UploadInFlight};
@@ -19,7 +19,7 @@ use leptos::prelude::*;
 const SHOWN_MAX: usize = 50;
 
 /// Takes an event of this sync into what the page knows of its uploads in flight.
-pub fn hear(uploads: &mut Vec<UploadInFlight>, heard: &Heard) {
+pub fn hear(uploads: &mut Vec<UploadInFlight>, heard: &ServerEvent) {
     if let Some(upload) = &heard.upload {
         match uploads.iter_mut().find(|known| known.history_id == upload.history_id) {
             Some(known) => *known = upload.clone(),
@@ -40,7 +40,7 @@ pub fn hear(uploads: &mut Vec<UploadInFlight>, heard: &Heard) {
 
 #[component]
 pub fn Running(
-    sync: RwSignal<Sync>,
+    sync: RwSignal<SyncJob>,
     in_flight: RwSignal<Vec<UploadInFlight>>,
     as_of: Timestamp,
     may_write: bool,
@@ -106,7 +106,7 @@ struct Progress {
 }
 
 impl Progress {
-    fn of(sync: &Sync, come_bytes: u64) -> Self {
+    fn of(sync: &SyncJob, come_bytes: u64) -> Self {
         let expected_bytes = sync.expected.and_then(|expected| expected.size_bytes);
         let expected_files = sync.expected.and_then(|expected| expected.count);
         let by_bytes = expected_bytes.map(|of| (come_bytes, of));

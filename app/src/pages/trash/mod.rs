@@ -1,7 +1,7 @@
 //! The pages of the trash.
 
+pub(super) mod flash_message;
 pub(super) mod of_sync;
 pub(super) mod page;
 pub(super) mod parts;
 pub(super) mod piece;
-pub(super) mod said;

@@ -4,8 +4,8 @@ use crate::api::trash::{TrashOfSync, get_trash_of_sync};
 use crate::api::{AsOf, Session};
 use crate::components::clock::Clock;
 use crate::components::empty::Empty;
-use crate::components::fresh::{ASKING_MS_MIN, Fresh};
 use crate::components::icon::{Icon, Picture};
+use crate::components::live_refresh::{ASKING_MS_MIN, LiveRefresh};
 use crate::components::live_rows::LiveRows;
 use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
@@ -14,7 +14,7 @@ use crate::components::time::RelativeTime;
 use crate::format;
 use crate::json;
 use crate::pages::trash::page::{Told, concerns};
-use crate::pages::trash::parts::{Doomed, EmptyForm, Leaves, reason, size, title};
+use crate::pages::trash::parts::{EmptyForm, Leaves, PurgeSelector, reason, size, title};
 use crate::query::{Filters, use_filters};
 use crate::refusal;
 use crate::visible::visible;
@@ -54,7 +54,7 @@ fn OfSync(session: Session, id: SyncId, filters: Filters, listed: AsOf<TrashOfSy
     let group = RwSignal::new(group);
     let rows = RwSignal::new(pieces);
     let asked = StoredValue::new(filters);
-    Fresh::keep(listed.last_event, ASKING_MS_MIN, concerns, move || async move {
+    LiveRefresh::keep(listed.last_event, ASKING_MS_MIN, concerns, move || async move {
         let listed = get_trash_of_sync(id, asked.try_get_value()?).await.ok()?;
         group.try_set(listed.value.group);
         rows.try_set(listed.value.pieces);
@@ -93,7 +93,7 @@ fn OfSync(session: Session, id: SyncId, filters: Filters, listed: AsOf<TrashOfSy
                 .filter(|_| may_empty)
                 .map(|group| {
                     let what = format!("Deletes {} of {}.", format::counted(group.pieces, "item"), title(&group));
-                    view! { <EmptyForm doomed=Doomed::OfSync(id) what/> }
+                    view! { <EmptyForm doomed=PurgeSelector::OfSync(id) what/> }
                 })
         }}
     }

@@ -6,8 +6,8 @@ use crate::components::clock::Clock;
 use crate::components::empty::{Empty, NothingFound};
 use crate::components::error_box::ErrorBox;
 use crate::components::filters::{FilterBar, Offered};
-use crate::components::fresh::{ASKING_MS_MIN, Fresh};
 use crate::components::icon::{Icon, Picture};
+use crate::components::live_refresh::{ASKING_MS_MIN, LiveRefresh};
 use crate::components::live_rows::LiveRows;
 use crate::components::page::{Heading, page};
 use crate::components::pager::Pager;
@@ -16,12 +16,12 @@ use crate::components::table_head::{column, table_head};
 use crate::components::time::RelativeTime;
 use crate::format;
 use crate::json;
-use crate::live::Heard;
-use crate::pages::trash::parts::{Doomed, EmptyForm, Leaves, reason, size, title};
-use crate::pages::trash::said::SaidNotice;
+use crate::live::ServerEvent;
+use crate::pages::trash::flash_message::SaidNotice;
+use crate::pages::trash::parts::{EmptyForm, Leaves, PurgeSelector, reason, size, title};
 use crate::query::{Filters, use_filters};
 use crate::refusal;
-use crate::trash_outcome::Said;
+use crate::trash_outcome::FlashMessage;
 use crate::visible::visible;
 use lakeshore::model::access::role::Role;
 use lakeshore::model::dataset::day::DAY_MS;
@@ -46,7 +46,7 @@ pub fn Trash() -> impl IntoView {
 }
 
 /// What may change a page of the trash.
-pub(in crate::pages) fn concerns(heard: &Heard) -> bool {
+pub(in crate::pages) fn concerns(heard: &ServerEvent) -> bool {
     match heard.kind.as_str() {
         "uploads_landed" => heard.num_replaced > 0,
         "trash_changed" | "trash_restored" | "sync_published" | "sync_failed" => true,
@@ -61,7 +61,7 @@ fn TrashView(session: Session, filters: Filters, listed: AsOf<TrashPage>) -> imp
     let summary = RwSignal::new(listed.value.summary);
     let rows = RwSignal::new(listed.value.groups);
     let asked = StoredValue::new(filters.clone());
-    Fresh::keep(listed.last_event, ASKING_MS_MIN, concerns, move || async move {
+    LiveRefresh::keep(listed.last_event, ASKING_MS_MIN, concerns, move || async move {
         let listed = get_trash(asked.try_get_value()?).await.ok()?;
         summary.try_set(listed.value.summary);
         rows.try_set(listed.value.groups);
@@ -100,7 +100,7 @@ fn TrashView(session: Session, filters: Filters, listed: AsOf<TrashPage>) -> imp
             (may_empty && summary.with(|summary| summary.pieces > 0))
                 .then(|| {
                     let what = "Deletes items from the trash of the whole lake, regardless of the filter.".to_owned();
-                    view! { <EmptyForm doomed=Doomed::All what/> }
+                    view! { <EmptyForm doomed=PurgeSelector::All what/> }
                 })
         }}
     }
@@ -114,7 +114,7 @@ pub(in crate::pages) fn Told() -> impl IntoView {
     move || {
         map.with(|map| {
             view! {
-                {Said::from_map(map).map(|said| view! { <SaidNotice said/> })}
+                {FlashMessage::from_map(map).map(|said| view! { <SaidNotice said/> })}
                 {refusal::of_address(map).map(|error| view! { <ErrorBox error/> })}
             }
         })

@@ -64,7 +64,7 @@ pub fn Leaves(at: Option<Timestamp>, as_of: Timestamp) -> impl IntoView {
 
 /// What is to be removed for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Doomed {
+pub enum PurgeSelector {
     Piece(TrashId),
     OfSync(SyncId),
     All,
@@ -72,15 +72,15 @@ pub enum Doomed {
 
 /// Opened on purpose, and confirmed by a word that is typed.
 #[component]
-pub fn EmptyForm(doomed: Doomed, what: String) -> impl IntoView {
+pub fn EmptyForm(doomed: PurgeSelector, what: String) -> impl IntoView {
     let (word, label) = match doomed {
-        Doomed::Piece(_) | Doomed::OfSync(_) => ("delete", "Delete permanently"),
-        Doomed::All => ("empty", "Empty trash"),
+        PurgeSelector::Piece(_) | PurgeSelector::OfSync(_) => ("delete", "Delete permanently"),
+        PurgeSelector::All => ("empty", "Empty trash"),
     };
     let hidden = match doomed {
-        Doomed::Piece(TrashId(id)) => Some(("trash_id", id)),
-        Doomed::OfSync(SyncId(id)) => Some(("sync_id", id)),
-        Doomed::All => None,
+        PurgeSelector::Piece(TrashId(id)) => Some(("trash_id", id)),
+        PurgeSelector::OfSync(SyncId(id)) => Some(("sync_id", id)),
+        PurgeSelector::All => None,
     };
     view! {
         <details class="danger-zone section">
@@ -89,7 +89,7 @@ pub fn EmptyForm(doomed: Doomed, what: String) -> impl IntoView {
                 <p>{visible(what)} " This cannot be undone."</p>
                 {hidden.map(|(name, id)| view! { <input type="hidden" name=name value=id.to_string()/> })}
                 <div class="form-row">
-                    {(doomed == Doomed::All)
+                    {(doomed == PurgeSelector::All)
                         .then(|| {
                             view! {
                                 <label class="field">

@@ -14,7 +14,7 @@ use crate::format;
 use crate::json;
 use crate::pages::lake::file::content;
 use crate::pages::trash::page::Told;
-use crate::pages::trash::parts::{Doomed, EmptyForm, Leaves, reason};
+use crate::pages::trash::parts::{EmptyForm, Leaves, PurgeSelector, reason};
 use crate::query::{percent_encoded, use_query};
 use crate::refusal;
 use crate::visible::visible;
@@ -102,7 +102,7 @@ fn Piece(session: Session, page: u64, found: AsOf<InTrash>) -> impl IntoView {
             // Where it lies nobody can load it from: what is an image is not shown.
             TrashContent::Preview(preview) => content(*preview, None),
         }}
-        {may_empty.then(|| view! { <EmptyForm doomed=Doomed::Piece(id) what/> })}
+        {may_empty.then(|| view! { <EmptyForm doomed=PurgeSelector::Piece(id) what/> })}
     }
     .into_any()
 }

@@ -8,15 +8,15 @@ use crate::components::sign_in_form::SignInHint;
 use crate::components::status::{StatusPill, meaning, short};
 use crate::json;
 use crate::pages::upload::queue::QueueView;
-use crate::pages::upload::standing::Standing;
 use crate::pages::upload::target::{Draft, DraftForm};
 use crate::pages::upload::unfinished::{LeftUnfinished, TakenUp};
+use crate::pages::upload::upload_status::UploadStatus;
 use crate::query::use_query;
 use crate::uploader::{Phase, Target, Uploader, dropped, picked};
 use crate::visible::visible;
 use lakeshore::model::access::role::Role;
 use lakeshore::model::id::SyncId;
-use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::sync::status::Status;
 use leptos::ev;
 use leptos::html::Input;
@@ -39,7 +39,7 @@ pub fn Upload() -> impl IntoView {
 }
 
 #[component]
-fn UploadPage(session: Session, sync: Option<Sync>) -> impl IntoView {
+fn UploadPage(session: Session, sync: Option<SyncJob>) -> impl IntoView {
     if !session.has_role(Role::Write) {
         return view! {
             <Heading title="Upload files"/>
@@ -91,7 +91,7 @@ fn UploadPage(session: Session, sync: Option<Sync>) -> impl IntoView {
     view! {
         <Heading title="Upload files"/>
         <DropAnywhere bytes_max/>
-        <Show when=move || is_preparing.get() fallback=move || view! { <Standing/> }>
+        <Show when=move || is_preparing.get() fallback=move || view! { <UploadStatus/> }>
             {open.with_value(Option::is_none).then(|| view! { <LeftUnfinished/> })}
             <section class="section card" aria-label="Destination">
                 {match open.get_value() {
@@ -117,7 +117,7 @@ fn UploadPage(session: Session, sync: Option<Sync>) -> impl IntoView {
 }
 
 #[component]
-fn OpenSync(sync: Sync) -> impl IntoView {
+fn OpenSync(sync: SyncJob) -> impl IntoView {
     let name = if sync.name.is_empty() { format!("Sync {}", sync.sync_id) } else { sync.name };
     view! {
         <p>
@@ -139,7 +139,7 @@ fn OpenSync(sync: Sync) -> impl IntoView {
 }
 
 #[component]
-fn StartButton(draft: Draft, open: StoredValue<Option<Sync>>) -> impl IntoView {
+fn StartButton(draft: Draft, open: StoredValue<Option<SyncJob>>) -> impl IntoView {
     let uploader = Uploader::here();
     let has_files = Memo::new(move |_| uploader.totals.with(|totals| totals.waiting > 0));
     let has_target = Memo::new(move |_| open.with_value(Option::is_some) || draft.start().is_some());

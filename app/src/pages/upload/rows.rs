@@ -6,7 +6,7 @@ use crate::components::error_box::sentence;
 use crate::components::icon::{Icon, Picture};
 use crate::components::live_rows::next_generation;
 use crate::format;
-use crate::pages::upload::standing::push_speed;
+use crate::pages::upload::upload_status::push_speed;
 use crate::uploader::item::{Item, ItemId, State};
 use crate::uploader::{Phase, Uploader, View};
 use crate::visible::visible;

@@ -3,10 +3,11 @@
 use crate::Fault;
 use crate::source::Source;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 use std::io::{self, Read};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// A footer with what it describes; one of a thousand row groups and a hundred columns has some 10 MB.
 const FOOTER_BYTES_MAX: u64 = 32 << 20;
@@ -60,7 +61,7 @@ impl ParquetFile {
 
     /// The cause of an error that the crate has returned.
     pub(super) fn cause(&self, error: impl std::fmt::Display) -> Fault {
-        let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let fault = self.fault.lock().take();
         fault.unwrap_or_else(|| Fault::Unreadable(described(&error.to_string())))
     }
 
@@ -78,7 +79,7 @@ impl ParquetFile {
     fn kept<T>(&self, result: Result<T, Fault>) -> Result<T, String> {
         result.map_err(|fault| {
             let words = fault.to_string();
-            *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+            *self.fault.lock() = Some(fault);
             words
         })
     }

@@ -34,7 +34,7 @@ pub(super) fn shown_values(array: &dyn Array, leaves: &[LeafKind], values: &mut 
             return None;
         }
         let mut cell = Cell { text: String::new(), characters_left: CELL_CHARACTERS_MAX };
-        let written = printer.as_ref().map(|printer| printer.write(row, Place::Row, &mut cell));
+        let written = printer.as_ref().map(|printer| printer.write(row, ValuePlace::Row, &mut cell));
         Some(match written {
             Ok(Ok(())) => cell.text,
             _ if cell.characters_left == 0 => cell.text + "…",
@@ -47,7 +47,7 @@ const FORMAT: FormatOptions<'static> = FormatOptions::new().with_display_error(f
 
 /// Where a text is written: within lists and structs it is quoted where it would be taken for something else.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum ValuePlace {
     Row,
     Within,
 }
@@ -90,7 +90,7 @@ impl<'a> Nullable<'a> {
     }
 
     fn write(&self, row: usize, cell: &mut Cell) -> fmt::Result {
-        if self.array.is_null(row) { cell.write_str("null") } else { self.printer.write(row, Place::Within, cell) }
+        if self.array.is_null(row) { cell.write_str("null") } else { self.printer.write(row, ValuePlace::Within, cell) }
     }
 }
 
@@ -189,7 +189,7 @@ impl<'a> Printer<'a> {
         })
     }
 
-    fn write(&self, row: usize, place: Place, cell: &mut Cell) -> fmt::Result {
+    fn write(&self, row: usize, place: ValuePlace, cell: &mut Cell) -> fmt::Result {
         match self {
             Self::Null => cell.write_str("null"),
             Self::Plain(formatter) => formatter.value(row).write(cell).map_err(|_| fmt::Error),
@@ -280,14 +280,14 @@ fn offset(offset: i32) -> usize {
 }
 
 /// Within a list, `null` and `a, b` are quoted, as they are one text each.
-fn write_text(text: &str, place: Place, cell: &mut Cell) -> fmt::Result {
+fn write_text(text: &str, place: ValuePlace, cell: &mut Cell) -> fmt::Result {
     let is_ambiguous = || {
         text.is_empty()
             || text.eq_ignore_ascii_case("null")
             || text.trim().len() < text.len()
             || text.contains([',', ':', '[', ']', '{', '}', '"', '\''])
     };
-    if place == Place::Row || !is_ambiguous() {
+    if place == ValuePlace::Row || !is_ambiguous() {
         return cell.write_str(text);
     }
     // A long text is cut as it is written.

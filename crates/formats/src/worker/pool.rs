@@ -5,12 +5,13 @@
 use super::process::{NoAnswer, Process};
 use super::protocol::Request;
 use crate::reading::Reading;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -53,7 +54,7 @@ struct State {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -159,9 +160,8 @@ impl Thread {
             {
                 break Next::Job(job);
             }
-            let waited = self.shared.changed.wait_timeout(state, IDLE_MAX).unwrap_or_else(PoisonError::into_inner);
-            state = waited.0;
-            if waited.1.timed_out() && state.jobs.is_empty() && is_ready {
+            let waited = self.shared.changed.wait_for(&mut state, IDLE_MAX);
+            if waited.timed_out() && state.jobs.is_empty() && is_ready {
                 break Next::Idle;
             }
         };
@@ -218,8 +218,8 @@ impl Thread {
         }
         let pause = PAUSE_MIN.saturating_mul(1 << (self.failures - 1).min(16)).min(PAUSE_MAX);
         let is_open = |state: &mut State| !state.is_closed;
-        let waited = self.shared.changed.wait_timeout_while(self.shared.state(), pause, is_open);
-        let is_closed = waited.unwrap_or_else(PoisonError::into_inner).0.is_closed;
-        if is_closed { Err(NoAnswer::Closed) } else { Ok(()) }
+        let mut state = self.shared.state();
+        self.shared.changed.wait_while_for(&mut state, is_open, pause);
+        if state.is_closed { Err(NoAnswer::Closed) } else { Ok(()) }
     }
 }

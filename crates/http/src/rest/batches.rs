@@ -1,7 +1,7 @@
 //! `/api/lake/file/sync/…`: what a sync is to hold, and what it changes.
 
 use super::body::{Done, LongCall, Parameters};
-use crate::Door;
+use crate::AppState;
 use crate::credentials::Credentials;
 use crate::error::HttpError;
 use axum::Json;
@@ -18,26 +18,29 @@ pub struct OfSync {
     sync_id: SyncId,
 }
 
-pub async fn expect(State(door): State<Arc<Door>>, called: LongCall<ExpectFiles>) -> Result<Json<Done>, HttpError> {
-    door.lake.expect_files(&called.caller, called.call).await?;
+pub async fn expect(
+    State(app_state): State<Arc<AppState>>,
+    called: LongCall<ExpectFiles>,
+) -> Result<Json<Done>, HttpError> {
+    app_state.lake.expect_files(&called.caller, called.call).await?;
     Ok(Json(Done::SUCCESS))
 }
 
 /// `null` when nothing was declared.
 pub async fn compare(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Parameters(of): Parameters<OfSync>,
 ) -> Result<Json<Option<Comparison>>, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
-    Ok(Json(door.lake.compare_expected(&caller, of.sync_id).await?))
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
+    Ok(Json(app_state.lake.compare_expected(&caller, of.sync_id).await?))
 }
 
 pub async fn difference(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Parameters(wanted): Parameters<DifferenceQuery>,
 ) -> Result<Json<Difference>, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
-    Ok(Json(door.lake.difference(&caller, &wanted).await?))
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
+    Ok(Json(app_state.lake.difference(&caller, &wanted).await?))
 }

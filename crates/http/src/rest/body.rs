@@ -1,6 +1,6 @@
 //! Reading what a call sends: JSON bodies and query parameters, with refusals that say what is wrong.
 
-use crate::Door;
+use crate::AppState;
 use crate::client_network::ClientNetwork;
 use crate::credentials::Credentials;
 use crate::error::HttpError;
@@ -23,14 +23,14 @@ const LONG_JSON_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// A JSON body, whatever Content-Type it comes with: curl's `--data` alone names another one.
 pub struct JsonBody<T>(pub T);
 
-impl<T: DeserializeOwned> FromRequest<Arc<Door>> for JsonBody<Keyed<T>> {
+impl<T: DeserializeOwned> FromRequest<Arc<AppState>> for JsonBody<Keyed<T>> {
     type Rejection = HttpError;
 
-    async fn from_request(request: Request<Body>, door: &Arc<Door>) -> Result<Self, HttpError> {
+    async fn from_request(request: Request<Body>, app_state: &Arc<AppState>) -> Result<Self, HttpError> {
         let (mut parts, body) = request.into_parts();
-        let Ok(credentials) = Credentials::from_request_parts(&mut parts, door).await;
+        let Ok(credentials) = Credentials::from_request_parts(&mut parts, app_state).await;
         let bytes = gather_small(body).await?;
-        let caller = caller_of(door, &credentials, serde_json::from_slice(&bytes)).await?;
+        let caller = caller_of(app_state, &credentials, serde_json::from_slice(&bytes)).await?;
         Ok(Self(Keyed { caller, call: serde_json::from_slice(&bytes).map_err(malformed)? }))
     }
 }
@@ -57,29 +57,29 @@ pub struct LongCall<T> {
     _memory: Option<Memory>,
 }
 
-impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<Door>> for LongCall<T> {
+impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<AppState>> for LongCall<T> {
     type Rejection = HttpError;
 
-    async fn from_request(request: Request<Body>, door: &Arc<Door>) -> Result<Self, HttpError> {
+    async fn from_request(request: Request<Body>, app_state: &Arc<AppState>) -> Result<Self, HttpError> {
         let (mut parts, body) = request.into_parts();
-        let Ok(credentials) = Credentials::from_request_parts(&mut parts, door).await;
+        let Ok(credentials) = Credentials::from_request_parts(&mut parts, app_state).await;
         let ClientNetwork(network) = ClientNetwork::of(&parts.extensions);
         // Whom the head does not tell, the body may.
-        let holder = match credentials.caller(&door.lake, None).await {
+        let holder = match credentials.caller(&app_state.lake, None).await {
             Ok(caller) => Holder::new(&caller, network),
             Err(_) => Holder::Network(network),
         };
-        match door.spool.gather(body, holder, LONG_JSON_BYTES_MAX).await? {
+        match app_state.spool.gather(body, holder, LONG_JSON_BYTES_MAX).await? {
             Whole::Small(bytes) => {
-                let caller = caller_of(door, &credentials, serde_json::from_slice(&bytes)).await?;
+                let caller = caller_of(app_state, &credentials, serde_json::from_slice(&bytes)).await?;
                 Ok(Self { caller, call: serde_json::from_slice(&bytes).map_err(malformed)?, _memory: None })
             }
             Whole::Long(body) => {
-                let turn = door.spool.turn_to_look(&body).await?;
+                let turn = app_state.spool.turn_to_look(&body).await?;
                 let (body, key) = parse(body).await?;
                 drop(turn);
-                let caller = caller_of(door, &credentials, key).await?;
-                let memory = door.spool.memory_for(&body).await?;
+                let caller = caller_of(app_state, &credentials, key).await?;
+                let memory = app_state.spool.memory_for(&body).await?;
                 let (_, call) = parse(body).await?;
                 Ok(Self { caller, call: call.map_err(malformed)?, _memory: Some(memory) })
             }
@@ -89,7 +89,7 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<Door>> for LongCall<T
 
 /// Refuses whoever may do nothing here, before what is wrong with the call.
 async fn caller_of(
-    door: &Door,
+    app_state: &AppState,
     credentials: &Credentials,
     key: serde_json::Result<KeyOnly>,
 ) -> Result<Caller, HttpError> {
@@ -98,7 +98,7 @@ async fn caller_of(
         Err(_) if credentials.is_nobodys() => return Err(Error::NoKey.into()),
         Err(error) => return Err(malformed(error).into()),
     };
-    Ok(credentials.allowed_caller(&door.lake, api_key.as_deref()).await?)
+    Ok(credentials.allowed_caller(&app_state.lake, api_key.as_deref()).await?)
 }
 
 /// Reads a value from a long body, as a stream. That takes long: not on the thread of other connections.

@@ -1,12 +1,12 @@
 //! Checksums of the bytes of one body or one part: `Upload-Checksum` of tus, `Content-MD5` (RFC 1864) and the `Digest` field
 //! before RFC 9530 (RFC 3230).
 
-use super::pieces::header;
+use super::request_body::header;
 use axum::http::HeaderMap;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use lakeshore::Error;
-use lakeshore::model::digest::Announced;
+use lakeshore::model::digest::ExpectedDigests;
 
 use sha2::Digest;
 
@@ -120,7 +120,7 @@ fn digest(value: &str) -> Result<Vec<Checksum>, Error> {
 
 impl Checksum {
     /// Of digests that a field of RFC 9530 announces for the bytes of one request.
-    pub fn of_announced(Announced { sha256, sha512 }: &Announced) -> Vec<Self> {
+    pub fn of_announced(ExpectedDigests { sha256, sha512 }: &ExpectedDigests) -> Vec<Self> {
         let sha256 = sha256
             .map(|announced| Self { announced: announced.to_vec(), hasher: Hasher::Sha256(sha2::Sha256::default()) });
         let sha512 =

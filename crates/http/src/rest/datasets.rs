@@ -1,7 +1,7 @@
 //! `/api/overview`, `/api/lake/datasets` and `/api/lake/dataset`: the lake at a glance, and its datasets.
 
 use super::body::{Done, JsonBody, Keyed, Parameters};
-use crate::Door;
+use crate::AppState;
 use crate::credentials::Credentials;
 use crate::error::HttpError;
 use axum::Json;
@@ -19,48 +19,48 @@ pub struct OfDataset {
 }
 
 pub async fn overview(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Parameters(wanted): Parameters<OverviewParameters>,
 ) -> Result<Json<Overview>, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
-    Ok(Json(door.lake.overview(&caller, &wanted).await?))
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
+    Ok(Json(app_state.lake.overview(&caller, &wanted).await?))
 }
 
 pub async fn list(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Parameters(wanted): Parameters<DatasetParameters>,
 ) -> Result<Json<Vec<Dataset>>, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
-    Ok(Json(door.lake.list_datasets(&caller, &wanted).await?))
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
+    Ok(Json(app_state.lake.list_datasets(&caller, &wanted).await?))
 }
 
 pub async fn one(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Parameters(of): Parameters<OfDataset>,
 ) -> Result<Json<DatasetDetail>, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
     let path = of.path.ok_or_else(|| {
         Error::Invalid("the parameter path is missing; add ?path=/data/db/t, as the list of datasets gives it".into())
     })?;
-    Ok(Json(door.lake.dataset(&caller, &path).await?))
+    Ok(Json(app_state.lake.dataset(&caller, &path).await?))
 }
 
 pub async fn difference(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Parameters(wanted): Parameters<VersionQuery>,
 ) -> Result<Json<Difference>, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
-    Ok(Json(door.lake.version_difference(&caller, &wanted).await?))
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
+    Ok(Json(app_state.lake.version_difference(&caller, &wanted).await?))
 }
 
 pub async fn set_rhythm(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     JsonBody(body): JsonBody<Keyed<SetRhythm>>,
 ) -> Result<Json<Done>, HttpError> {
-    door.lake.set_rhythm(&body.caller, &body.call).await?;
+    app_state.lake.set_rhythm(&body.caller, &body.call).await?;
     Ok(Json(Done::SUCCESS))
 }

@@ -4,7 +4,7 @@
 //! client comes back with the id of its last event, and misses nothing or is told so.
 
 use super::body::Parameters;
-use crate::Door;
+use crate::AppState;
 use crate::client_network::ClientNetwork;
 use crate::credentials::Credentials;
 use crate::error::HttpError;
@@ -18,7 +18,7 @@ use futures_util::stream;
 use lakeshore::model::event::EventId;
 use lakeshore::model::page::ListParameters;
 use lakeshore::model::upload::in_flight::UploadInFlight;
-use lakeshore::service::{EventFilter, Subscription, Told};
+use lakeshore::service::{EventFilter, SerializedEvent, Subscription};
 use lakeshore::{Error, LakePath, Timestamp};
 use serde::Deserialize;
 use std::convert::Infallible;
@@ -43,14 +43,14 @@ pub struct EventParameters {
 }
 
 pub async fn events(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     ClientNetwork(network): ClientNetwork,
     Parameters(parameters): Parameters<EventParameters>,
     headers: HeaderMap,
 ) -> Result<Response, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
-    if door.stopping.is_cancelled() {
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
+    if app_state.stopping.is_cancelled() {
         return Err(Error::ShuttingDown.into());
     }
     let sync_id = parameters.sync_id.as_deref().map(super::syncs::sync_id).transpose()?;
@@ -60,10 +60,16 @@ pub async fn events(
     // An id that cannot be read is one that is not known: that is what the client is told.
     let unknown = EventId { start: 0, number: 0 };
     let last = last.filter(|id| !id.is_empty()).map(|id| id.parse().unwrap_or(unknown));
-    let subscription = door.lake.subscribe(&caller, network, filter, last)?;
+    let subscription = app_state.lake.subscribe(&caller, network, filter, last)?;
     let is_known = caller.known().is_ok();
-    let listener =
-        Listener { allowed_at: door.lake.now(), door, credentials, subscription, is_greeted: false, is_known };
+    let listener = Listener {
+        allowed_at: app_state.lake.now(),
+        app_state,
+        credentials,
+        subscription,
+        is_greeted: false,
+        is_known,
+    };
     let body = Body::from_stream(stream::unfold(listener, Listener::step));
     let mut response = body.into_response();
     let head = response.headers_mut();
@@ -76,7 +82,7 @@ pub async fn events(
 
 /// One open stream.
 struct Listener {
-    door: Arc<Door>,
+    app_state: Arc<AppState>,
     credentials: Credentials,
     subscription: Subscription,
     is_greeted: bool,
@@ -88,13 +94,13 @@ struct Listener {
 
 impl Listener {
     fn until_asked_again(&self) -> Duration {
-        let left_ms = self.allowed_at.plus(ALLOWED_MAX).0.saturating_sub(self.door.lake.now().0);
+        let left_ms = self.allowed_at.plus(ALLOWED_MAX).0.saturating_sub(self.app_state.lake.now().0);
         Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)).clamp(Duration::from_millis(1), ALLOWED_MAX)
     }
 
     /// `None` when the key or the session that it was opened with is gone, or may read no more.
     async fn ask_again(&mut self) -> Option<()> {
-        let lake = &self.door.lake;
+        let lake = &self.app_state.lake;
         if lake.now() >= self.allowed_at.plus(ALLOWED_MAX) {
             let caller = self.credentials.caller(lake, None).await.ok()?;
             caller.may_read().ok()?;
@@ -107,13 +113,13 @@ impl Listener {
     }
 
     async fn step(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
-        let door = self.door.clone();
+        let app_state = self.app_state.clone();
         let mut silence = Duration::ZERO;
         let told = loop {
             let wait = self.until_asked_again().min(KEEP_ALIVE - silence);
             let told = tokio::select! {
                 told = timeout(wait, self.subscription.next()) => told,
-                () = door.stopping.cancelled() => return None,
+                () = app_state.stopping.cancelled() => return None,
             };
             self.ask_again().await?;
             silence += wait;
@@ -135,7 +141,7 @@ impl Listener {
     }
 }
 
-fn block(told: &Told) -> String {
+fn block(told: &SerializedEvent) -> String {
     let mut text = String::with_capacity(told.json.len() + 80);
     // Writing to a String cannot fail. JSON has no line breaks.
     let _ = write!(text, "id: {}\nevent: {}\ndata: {}\n\n", told.id, told.kind, told.json);
@@ -143,10 +149,10 @@ fn block(told: &Told) -> String {
 }
 
 pub async fn in_flight(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Json<Vec<UploadInFlight>>, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
-    Ok(Json(door.lake.in_flight(&caller, &parameters)?))
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
+    Ok(Json(app_state.lake.in_flight(&caller, &parameters)?))
 }

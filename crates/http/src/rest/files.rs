@@ -2,9 +2,9 @@
 //! dialects are spoken: a request of tus says so by `Tus-Resumable`.
 
 use super::body::Parameters;
-use super::pieces::{ADDRESS, Piece};
+use super::request_body::{ADDRESS, RequestBody};
 use super::{resumable, tus};
-use crate::Door;
+use crate::AppState;
 use crate::credentials::Credentials;
 use crate::error::HttpError;
 use axum::extract::{Path, State};
@@ -17,7 +17,7 @@ use lakeshore::model::page::{ListParameters, Page};
 use lakeshore::model::upload::resumable::UnfinishedResumable;
 use std::sync::Arc;
 
-pub fn router() -> Router<Arc<Door>> {
+pub fn router() -> Router<Arc<AppState>> {
     let all = get(list).post(tus::create).options(tus::options).fallback(wrong_method_of_all);
     let one =
         head(look).patch(append).delete(discard).post(overridden).options(tus::options).fallback(wrong_method_of_one);
@@ -25,72 +25,72 @@ pub fn router() -> Router<Arc<Door>> {
 }
 
 async fn list(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Json<Vec<UnfinishedResumable>>, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
     let page = Page::new(parameters.from, parameters.size, parameters.order)?;
-    Ok(Json(door.lake.resumables(&caller, parameters.sync_id, &page).await?))
+    Ok(Json(app_state.lake.resumables(&caller, parameters.sync_id, &page).await?))
 }
 
 async fn look(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Path(token): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    let changes = door.changes.clone();
+    let changes = app_state.changes.clone();
     // Looking may land what the other dialect has left open: that has to come to its end, whoever goes away.
     let looking = changes.spawn(async move {
         if tus::is_spoken(&headers) {
-            tus::look(&door, &credentials, &token, &headers).await
+            tus::look(&app_state, &credentials, &token, &headers).await
         } else {
-            resumable::look(&door, &credentials, &token).await
+            resumable::look(&app_state, &credentials, &token).await
         }
     });
     looking.await.unwrap_or_else(|fault| HttpError::Lake(Error::internal(fault)).into_response())
 }
 
 async fn append(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Path(token): Path<String>,
     headers: HeaderMap,
-    piece: Piece,
+    piece: RequestBody,
 ) -> Response {
     if tus::is_spoken(&headers) {
-        tus::append(&door, &credentials, &token, &headers, piece).await
+        tus::append(&app_state, &credentials, &token, &headers, piece).await
     } else {
-        resumable::append(&door, &credentials, &token, &headers, piece).await
+        resumable::append(&app_state, &credentials, &token, &headers, piece).await
     }
 }
 
 async fn discard(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Path(token): Path<String>,
     headers: HeaderMap,
 ) -> Response {
     if tus::is_spoken(&headers) {
-        tus::discard(&door, &credentials, &token, &headers).await
+        tus::discard(&app_state, &credentials, &token, &headers).await
     } else {
-        resumable::discard(&door, &credentials, &token).await
+        resumable::discard(&app_state, &credentials, &token).await
     }
 }
 
 /// For clients that can send nothing but POST and GET.
 async fn overridden(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Path(token): Path<String>,
     headers: HeaderMap,
-    piece: Piece,
+    piece: RequestBody,
 ) -> Response {
     match headers.get("x-http-method-override").map(|method| method.as_bytes()) {
-        Some(b"PATCH") => tus::append(&door, &credentials, &token, &headers, piece).await,
-        Some(b"DELETE") => tus::discard(&door, &credentials, &token, &headers).await,
-        Some(b"HEAD") => tus::look(&door, &credentials, &token, &headers).await,
+        Some(b"PATCH") => tus::append(&app_state, &credentials, &token, &headers, piece).await,
+        Some(b"DELETE") => tus::discard(&app_state, &credentials, &token, &headers).await,
+        Some(b"HEAD") => tus::look(&app_state, &credentials, &token, &headers).await,
         _ => wrong_method_of_one(Method::POST).await.into_response(),
     }
 }

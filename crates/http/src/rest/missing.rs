@@ -1,7 +1,7 @@
 //! `/api/lake/file/missing`: which files a client does not have to send.
 
 use super::body::{Answer, LongCall};
-use crate::Door;
+use crate::AppState;
 use crate::error::HttpError;
 use axum::Json;
 use axum::extract::State;
@@ -9,8 +9,8 @@ use lakeshore::service::{Missing, Offer};
 use std::sync::Arc;
 
 pub async fn missing(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     asked: LongCall<Offer>,
 ) -> Result<Json<Answer<Missing>>, HttpError> {
-    Ok(Json(Answer::success(Some(door.lake.missing_files(&asked.caller, &asked.call).await?))))
+    Ok(Json(Answer::success(Some(app_state.lake.missing_files(&asked.caller, &asked.call).await?))))
 }

@@ -8,19 +8,19 @@ mod datasets;
 mod events;
 mod files;
 mod missing;
-mod pieces;
+mod multipart_upload;
 mod reading;
-mod reception;
+mod request_body;
 mod resumable;
 mod schemas;
 mod search;
 mod syncs;
+mod timeouts;
 mod trash;
 mod tus;
 mod uploads;
-mod waiting;
 
-use super::Door;
+use super::AppState;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
@@ -29,7 +29,7 @@ use std::sync::Arc;
 /// Emptying the trash, which is always possible.
 pub(super) const EMPTY_TRASH: &str = "/api/lake/trash/empty";
 
-pub fn router() -> Router<Arc<Door>> {
+pub fn router() -> Router<Arc<AppState>> {
     Router::new()
         .route("/api/ingestion/file/sync/start", post(syncs::start))
         .route("/api/ingestion/file/sync/end", post(syncs::end))
@@ -63,7 +63,7 @@ pub fn router() -> Router<Arc<Door>> {
 }
 
 /// The bytes of files, in and out.
-pub fn uploads_and_downloads() -> Router<Arc<Door>> {
+pub fn uploads_and_downloads() -> Router<Arc<AppState>> {
     // Bounded by the lake's own limits, file by file.
     Router::new()
         .route("/api/lake/file/upload", post(uploads::upload))

@@ -1,7 +1,7 @@
 //! `/api/lake/file/download`, `/list` and `/preview`: what the lake holds.
 
 use super::body::Parameters;
-use crate::Door;
+use crate::AppState;
 use crate::conditions::{Selected, Validators, select};
 use crate::credentials::Credentials;
 use crate::download::{body, disposition, media_type};
@@ -39,22 +39,22 @@ pub struct PreviewParameters {
 }
 
 pub async fn list(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Parameters(wanted): Parameters<BrowseFolder>,
 ) -> Result<Json<Vec<LakeEntry>>, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
-    Ok(Json(door.lake.browse_folder(&caller, &wanted).await?.entries))
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
+    Ok(Json(app_state.lake.browse_folder(&caller, &wanted).await?.entries))
 }
 
 pub async fn preview(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Parameters(parameters): Parameters<PreviewParameters>,
 ) -> Result<Json<FilePreview>, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
     let path = named(parameters.path)?;
-    Ok(Json(door.lake.preview(&caller, &path, parameters.rows).await?))
+    Ok(Json(app_state.lake.preview(&caller, &path, parameters.rows).await?))
 }
 
 /// Which file is meant.
@@ -65,22 +65,22 @@ fn named(path: Option<String>) -> Result<String, Error> {
 }
 
 pub async fn download(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Parameters(parameters): Parameters<DownloadParameters>,
     method: Method,
     asked: HeaderMap,
 ) -> Result<Response, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
     let path = named(parameters.path)?;
-    let download = door.lake.download(&caller, &path).await?;
+    let download = app_state.lake.download(&caller, &path).await?;
     let media_type = media_type(&*download.file, download.path.leaf()).await?;
     if is_for_image(&asked) && !media_type.starts_with("image/") {
         return Err(HttpError::Embedded("an image, which this file is not".to_owned()));
     }
     let validators = validators(&download)?;
     let size_bytes = download.file.found().size_bytes;
-    let now = UNIX_EPOCH + Duration::from_millis(u64::try_from(door.lake.now().0).unwrap_or(0));
+    let now = UNIX_EPOCH + Duration::from_millis(u64::try_from(app_state.lake.now().0).unwrap_or(0));
     let selected = select(&method, &asked, &validators, size_bytes, now)?;
     let mut headers = headers_of(&download, validators, media_type);
     let (status, range) = match selected {

@@ -8,12 +8,13 @@
 use super::body::Answer;
 use super::body::Parameters;
 use super::checksum::Checksums;
-use super::pieces::{
-    Ends, Piece, announced_digests, checksums_of_content, has_media_type, header, location, next_bytes, set, take_body,
+use super::request_body::{
+    Ends, RequestBody, announced_digests, checksums_of_content, has_media_type, header, location, next_bytes, set,
+    take_body,
 };
 use super::syncs::sync_id;
-use super::waiting::seen;
-use crate::Door;
+use super::timeouts::seen;
+use crate::AppState;
 use crate::chunk_fields::ChunkFields;
 use crate::credentials::Credentials;
 use crate::error::HttpError;
@@ -23,7 +24,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use lakeshore::model::access::key::Caller;
-use lakeshore::service::{Destination, IncomingUpload, NewResumption, Resumption};
+use lakeshore::service::{Destination, IncomingUpload, NewResumption, ResumableSession};
 use lakeshore::{Error, ErrorCode};
 use lakeshore_body::content_fields::{HeadOf, refuse_altered};
 use lakeshore_body::multipart::parse_disposition;
@@ -45,7 +46,7 @@ pub struct CreationParameters {
     file_name: Option<String>,
 }
 
-pub fn router() -> Router<Arc<Door>> {
+pub fn router() -> Router<Arc<AppState>> {
     let creation = || post(create).put(create).options(options).fallback(wrong_method);
     // `curl -T sales.parquet http://…/resumable/?sync_id=1` adds the name itself.
     Router::new()
@@ -58,21 +59,21 @@ async fn wrong_method(method: Method) -> HttpError {
     HttpError::MethodNotAllowed { used: method.to_string(), allowed: "POST, PUT, OPTIONS".into() }
 }
 
-async fn options(State(door): State<Arc<Door>>) -> Response {
+async fn options(State(app_state): State<Arc<AppState>>) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     set(&mut response, "accept-patch", MEDIA_TYPE);
-    set(&mut response, "upload-limit", &limit(&door, None));
+    set(&mut response, "upload-limit", &limit(&app_state, None));
     response
 }
 
 /// What of an upload is bounded; of one that has begun, also for how long nothing may come.
-fn limit(door: &Door, upload: Option<&Resumption>) -> String {
+fn limit(app_state: &AppState, upload: Option<&ResumableSession>) -> String {
     // The largest that a structured field can say (RFC 9651, section 3.3.1).
     const INTEGER_MAX: u64 = 999_999_999_999_999;
-    let size = format!("max-size={}", door.lake.limits().upload_bytes_max.min(INTEGER_MAX));
+    let size = format!("max-size={}", app_state.lake.limits().upload_bytes_max.min(INTEGER_MAX));
     match upload {
         Some(upload) if !upload.is_complete() => {
-            let left = (upload.expires_at().0 - door.lake.now().0).max(0) / 1000;
+            let left = (upload.expires_at().0 - app_state.lake.now().0).max(0) / 1000;
             format!("{size}, max-age={left}")
         }
         _ => size,
@@ -80,16 +81,16 @@ fn limit(door: &Door, upload: Option<&Resumption>) -> String {
 }
 
 async fn create(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Parameters(parameters): Parameters<CreationParameters>,
     in_path: Option<Path<String>>,
     uri: Uri,
     headers: HeaderMap,
-    mut piece: Piece,
+    mut piece: RequestBody,
 ) -> Response {
     let created = async {
-        let caller = credentials.allowed_caller(&door.lake, None).await?;
+        let caller = credentials.allowed_caller(&app_state.lake, None).await?;
         let is_more_to_come = boolean(&headers, "upload-complete") == Some(false);
         caller.may_upload_parts()?;
         refuse_altered(&headers, if is_more_to_come { HeadOf::Creation } else { HeadOf::File })?;
@@ -99,7 +100,7 @@ async fn create(
         let id = parameters.sync_id.as_deref().ok_or_else(|| {
             Error::Invalid("the parameter sync_id is missing; add ?sync_id=N with the id of a started sync".into())
         })?;
-        let destination = door.lake.destination(&caller, sync_id(id)?, parameters.path.as_deref()).await?;
+        let destination = app_state.lake.destination(&caller, sync_id(id)?, parameters.path.as_deref()).await?;
         let announced = NewResumption {
             file_name: file_name(parameters.file_name, in_path, &headers)?,
             length: natural(&headers, "upload-length"),
@@ -108,12 +109,12 @@ async fn create(
             ..NewResumption::default()
         };
         if is_more_to_come {
-            begin(&door, &caller, &destination, announced, &mut piece, checksums).await
+            begin(&app_state, &caller, &destination, announced, &mut piece, checksums).await
         } else {
-            take_whole(&door, destination, announced, &mut piece, checksums).await
+            take_whole(&app_state, destination, announced, &mut piece, checksums).await
         }
     };
-    created.await.unwrap_or_else(|error| refusal(&door, error))
+    created.await.unwrap_or_else(|error| refusal(&app_state, error))
 }
 
 /// An upload of another version could be begun, and never be finished.
@@ -145,33 +146,33 @@ fn refuse_other_versions(headers: &HeaderMap) -> Result<(), Error> {
 }
 
 async fn begin(
-    door: &Door,
+    app_state: &AppState,
     caller: &Caller,
     destination: &Destination,
     announced: NewResumption,
-    piece: &mut Piece,
+    piece: &mut RequestBody,
     checksums: Checksums,
 ) -> Result<Response, HttpError> {
     let mut upload = destination.begin_resumable(announced).await?;
-    if let Err(error) = take_body(door, &mut upload, piece, checksums, Ends::Later).await {
+    if let Err(error) = take_body(app_state, &mut upload, piece, checksums, Ends::Later).await {
         // Its client never learns the address: nobody could go on with it.
         let token = upload.token().clone();
         drop(upload);
-        let _ = door.lake.discard_resumable(caller, token.as_str()).await;
+        let _ = app_state.lake.discard_resumable(caller, token.as_str()).await;
         return Err(error);
     }
     let mut response = StatusCode::CREATED.into_response();
     set(&mut response, "location", &location(&upload, piece));
-    describe(door, &mut response, &upload);
+    describe(app_state, &mut response, &upload);
     Ok(response)
 }
 
 /// A file that comes in one request lands as every such file does.
 async fn take_whole(
-    door: &Door,
+    app_state: &AppState,
     destination: Destination,
     announced: NewResumption,
-    piece: &mut Piece,
+    piece: &mut RequestBody,
     checksums: Checksums,
 ) -> Result<Response, HttpError> {
     if let (Some(length), Some(bytes)) = (announced.length, piece.announced_bytes)
@@ -183,7 +184,7 @@ async fn take_whole(
     let destination = destination.expecting(length.unwrap_or(0)).sent_by(piece.sender.clone());
     let mut incoming =
         destination.begin(&announced.file_name).await?.announcing(announced.digests.clone()).of_bytes(length);
-    if let Err(error) = take_into(door, &mut incoming, &announced, piece, checksums).await {
+    if let Err(error) = take_into(app_state, &mut incoming, &announced, piece, checksums).await {
         incoming.fail(&error).await?;
         return Err(error.into());
     }
@@ -192,14 +193,14 @@ async fn take_whole(
 }
 
 async fn take_into(
-    door: &Door,
+    app_state: &AppState,
     incoming: &mut IncomingUpload,
     announced: &NewResumption,
-    piece: &mut Piece,
+    piece: &mut RequestBody,
     mut checksums: Checksums,
 ) -> Result<(), Error> {
     let mut received = 0;
-    while let Some(bytes) = seen(incoming, next_bytes(door, piece)).await? {
+    while let Some(bytes) = seen(incoming, next_bytes(app_state, piece)).await? {
         received += bytes.len() as u64;
         checksums.update(&bytes);
         incoming.write(bytes).await?;
@@ -222,46 +223,46 @@ fn landed() -> Response {
     response
 }
 
-fn describe(door: &Door, response: &mut Response, upload: &Resumption) {
+fn describe(app_state: &AppState, response: &mut Response, upload: &ResumableSession) {
     set(response, "upload-complete", if upload.is_complete() { "?1" } else { "?0" });
     set(response, "upload-offset", &upload.offset().to_string());
     if let Some(length) = upload.length() {
         set(response, "upload-length", &length.to_string());
     }
-    set(response, "upload-limit", &limit(door, Some(upload)));
+    set(response, "upload-limit", &limit(app_state, Some(upload)));
     response.headers_mut().insert(names::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
-pub async fn look(door: &Door, credentials: &Credentials, token: &str) -> Response {
+pub async fn look(app_state: &AppState, credentials: &Credentials, token: &str) -> Response {
     let look = async {
-        let caller = credentials.allowed_caller(&door.lake, None).await?;
-        let upload = door.lake.resume(&caller, token).await?;
+        let caller = credentials.allowed_caller(&app_state.lake, None).await?;
+        let upload = app_state.lake.resume(&caller, token).await?;
         let mut response = StatusCode::NO_CONTENT.into_response();
-        describe(door, &mut response, &upload);
+        describe(app_state, &mut response, &upload);
         Ok::<_, HttpError>(response)
     };
-    look.await.unwrap_or_else(|error| refusal(door, error))
+    look.await.unwrap_or_else(|error| refusal(app_state, error))
 }
 
 pub async fn append(
-    door: &Door,
+    app_state: &AppState,
     credentials: &Credentials,
     token: &str,
     headers: &HeaderMap,
-    mut piece: Piece,
+    mut piece: RequestBody,
 ) -> Response {
-    let appended = try_append(door, credentials, token, headers, &mut piece).await;
-    appended.unwrap_or_else(|error| refusal(door, error))
+    let appended = try_append(app_state, credentials, token, headers, &mut piece).await;
+    appended.unwrap_or_else(|error| refusal(app_state, error))
 }
 
 async fn try_append(
-    door: &Door,
+    app_state: &AppState,
     credentials: &Credentials,
     token: &str,
     headers: &HeaderMap,
-    piece: &mut Piece,
+    piece: &mut RequestBody,
 ) -> Result<Response, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
     if !has_media_type(headers, MEDIA_TYPE) {
         return Err(HttpError::WrongMediaType { expected: MEDIA_TYPE });
     }
@@ -270,7 +271,7 @@ async fn try_append(
     let missing = |name: &str| Error::Invalid(format!("the header {name} is missing; send it with every request"));
     let offset = natural(headers, "upload-offset").ok_or_else(|| missing("Upload-Offset"))?;
     let is_last = boolean(headers, "upload-complete").ok_or_else(|| missing("Upload-Complete"))?;
-    let mut upload = door.lake.resume(&caller, token).await?;
+    let mut upload = app_state.lake.resume(&caller, token).await?;
     if !upload.parts().is_empty() {
         return Err(HttpError::JoinedUpload);
     }
@@ -284,16 +285,16 @@ async fn try_append(
         upload.announce_length(length).await?;
     }
     let ends = if is_last { Ends::Here } else { Ends::Later };
-    match take_body(door, &mut upload, piece, checksums, ends).await {
+    match take_body(app_state, &mut upload, piece, checksums, ends).await {
         Ok(()) if is_last => Ok(landed()),
         Ok(()) => {
             let mut response = StatusCode::NO_CONTENT.into_response();
-            describe(door, &mut response, &upload);
+            describe(app_state, &mut response, &upload);
             Ok(response)
         }
         // All of it has come, and the lake did not take it: going on would not help.
         Err(error) if is_last && upload.is_whole() && upload.has_failed() => {
-            let mut response = refusal(door, error);
+            let mut response = refusal(app_state, error);
             set(&mut response, "upload-complete", "?1");
             Ok(response)
         }
@@ -301,13 +302,13 @@ async fn try_append(
     }
 }
 
-pub async fn discard(door: &Door, credentials: &Credentials, token: &str) -> Response {
+pub async fn discard(app_state: &AppState, credentials: &Credentials, token: &str) -> Response {
     let discard = async {
-        let caller = credentials.allowed_caller(&door.lake, None).await?;
-        door.lake.discard_resumable(&caller, token).await?;
+        let caller = credentials.allowed_caller(&app_state.lake, None).await?;
+        app_state.lake.discard_resumable(&caller, token).await?;
         Ok::<_, HttpError>(StatusCode::NO_CONTENT.into_response())
     };
-    discard.await.unwrap_or_else(|error| refusal(door, error))
+    discard.await.unwrap_or_else(|error| refusal(app_state, error))
 }
 
 /// A problem of the draft's own types, which says what every refusal says, too.
@@ -323,7 +324,7 @@ struct Problem {
     provided_offset: Option<u64>,
 }
 
-fn refusal(door: &Door, error: HttpError) -> Response {
+fn refusal(app_state: &AppState, error: HttpError) -> Response {
     let code = error.code();
     let mut offsets = None;
     let kind = match &error {
@@ -353,7 +354,7 @@ fn refusal(door: &Door, error: HttpError) -> Response {
         set(&mut response, "upload-offset", &expected.to_string());
     }
     match code {
-        ErrorCode::TooLarge => set(&mut response, "upload-limit", &limit(door, None)),
+        ErrorCode::TooLarge => set(&mut response, "upload-limit", &limit(app_state, None)),
         ErrorCode::WrongMediaType => set(&mut response, "accept-patch", MEDIA_TYPE),
         _ => {}
     }

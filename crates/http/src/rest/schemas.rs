@@ -1,7 +1,7 @@
 //! `/api/lake/dataset/…`: the columns of a dataset, and what becomes of files that have others.
 
 use super::body::{Done, JsonBody, Keyed, Parameters};
-use crate::Door;
+use crate::AppState;
 use crate::credentials::Credentials;
 use crate::error::HttpError;
 use axum::Json;
@@ -17,19 +17,19 @@ pub struct OfDataset {
 }
 
 pub async fn schema(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Parameters(of): Parameters<OfDataset>,
 ) -> Result<Json<DatasetSchema>, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
     let path = of.path.ok_or_else(|| Error::Invalid("the parameter path is missing; add ?path=/data/db/t".into()))?;
-    Ok(Json(door.lake.dataset_schema(&caller, &path).await?))
+    Ok(Json(app_state.lake.dataset_schema(&caller, &path).await?))
 }
 
 pub async fn set_policy(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     JsonBody(body): JsonBody<Keyed<SetSchemaPolicy>>,
 ) -> Result<Json<Done>, HttpError> {
-    door.lake.set_schema_policy(&body.caller, &body.call).await?;
+    app_state.lake.set_schema_policy(&body.caller, &body.call).await?;
     Ok(Json(Done::SUCCESS))
 }

@@ -1,7 +1,7 @@
 //! `/api/lake/search`: datasets and syncs by a few words.
 
 use super::body::Parameters;
-use crate::Door;
+use crate::AppState;
 use crate::credentials::Credentials;
 use crate::error::HttpError;
 use axum::Json;
@@ -10,10 +10,10 @@ use lakeshore::model::search::{Found, SearchParameters};
 use std::sync::Arc;
 
 pub async fn search(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Parameters(wanted): Parameters<SearchParameters>,
 ) -> Result<Json<Found>, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
-    Ok(Json(door.lake.search(&caller, &wanted).await?))
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
+    Ok(Json(app_state.lake.search(&caller, &wanted).await?))
 }

@@ -1,7 +1,7 @@
 //! `/api/ingestion/file/sync/…`
 
 use super::body::{Done, JsonBody, Keyed, LongCall, Parameters};
-use crate::Door;
+use crate::AppState;
 use crate::credentials::Credentials;
 use crate::error::HttpError;
 use axum::Json;
@@ -13,7 +13,7 @@ use lakeshore::model::id::UploadId;
 use lakeshore::model::page::ListParameters;
 use lakeshore::model::sync::end::EndSync;
 use lakeshore::model::sync::idempotency::IdempotencyKey;
-use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::sync::start::StartSync;
 use lakeshore::model::upload::row::Upload;
 use serde::Serialize;
@@ -25,12 +25,12 @@ pub struct Started {
 }
 
 pub async fn start(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     headers: HeaderMap,
     called: LongCall<StartSync>,
 ) -> Result<Json<Started>, HttpError> {
     let key = idempotency_key(&headers)?;
-    Ok(Json(Started { sync_id: door.lake.start_sync_once(&called.caller, called.call, key.as_ref()).await? }))
+    Ok(Json(Started { sync_id: app_state.lake.start_sync_once(&called.caller, called.call, key.as_ref()).await? }))
 }
 
 /// The header `Idempotency-Key`, sent once or not at all.
@@ -49,60 +49,60 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Error>
 }
 
 pub async fn end(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     JsonBody(body): JsonBody<Keyed<EndSync>>,
 ) -> Result<Json<Done>, HttpError> {
-    door.lake.end_sync(&body.caller, &body.call).await?;
+    app_state.lake.end_sync(&body.caller, &body.call).await?;
     Ok(Json(Done::SUCCESS))
 }
 
 pub async fn abort(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     JsonBody(body): JsonBody<Keyed<EndSync>>,
 ) -> Result<Json<Done>, HttpError> {
-    door.lake.abort_sync(&body.caller, &body.call).await?;
+    app_state.lake.abort_sync(&body.caller, &body.call).await?;
     Ok(Json(Done::SUCCESS))
 }
 
 pub async fn list(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Parameters(parameters): Parameters<ListParameters>,
-) -> Result<Json<Vec<Sync>>, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
-    Ok(Json(door.lake.syncs(&caller, &parameters).await?))
+) -> Result<Json<Vec<SyncJob>>, HttpError> {
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
+    Ok(Json(app_state.lake.syncs(&caller, &parameters).await?))
 }
 
 pub async fn history(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Json<Vec<Upload>>, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
-    Ok(Json(door.lake.uploads(&caller, &parameters).await?))
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
+    Ok(Json(app_state.lake.uploads(&caller, &parameters).await?))
 }
 
 pub async fn one(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Path(id): Path<String>,
-) -> Result<Json<Sync>, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
-    Ok(Json(door.lake.sync(&caller, sync_id(&id)?).await?))
+) -> Result<Json<SyncJob>, HttpError> {
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
+    Ok(Json(app_state.lake.sync(&caller, sync_id(&id)?).await?))
 }
 
 /// One row of the history, with all columns that differ.
 pub async fn upload(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Path(id): Path<String>,
 ) -> Result<Json<Upload>, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
     let id = id
         .parse()
         .map(UploadId)
         .map_err(|_| Error::Invalid(format!("the history_id {id:?} is not a whole number; the history lists them")))?;
-    Ok(Json(door.lake.upload(&caller, id).await?))
+    Ok(Json(app_state.lake.upload(&caller, id).await?))
 }
 
 /// An id from an address.

@@ -1,7 +1,7 @@
 //! `/api/lake/trash`
 
 use super::body::{JsonBody, Keyed, Parameters};
-use crate::Door;
+use crate::AppState;
 use crate::credentials::Credentials;
 use crate::error::HttpError;
 use axum::Json;
@@ -29,49 +29,52 @@ pub struct Emptying {
 }
 
 pub async fn list(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Json<Vec<TrashEntry>>, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
-    Ok(Json(door.lake.trash(&caller, &parameters).await?))
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
+    Ok(Json(app_state.lake.trash(&caller, &parameters).await?))
 }
 
 pub async fn groups(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Json<Vec<TrashGroup>>, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
-    Ok(Json(door.lake.trash_groups(&caller, &parameters).await?))
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
+    Ok(Json(app_state.lake.trash_groups(&caller, &parameters).await?))
 }
 
-pub async fn summary(State(door): State<Arc<Door>>, credentials: Credentials) -> Result<Json<TrashSummary>, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
-    Ok(Json(door.lake.trash_summary(&caller).await?))
+pub async fn summary(
+    State(app_state): State<Arc<AppState>>,
+    credentials: Credentials,
+) -> Result<Json<TrashSummary>, HttpError> {
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
+    Ok(Json(app_state.lake.trash_summary(&caller).await?))
 }
 
 pub async fn look(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Parameters(wanted): Parameters<LookIntoTrash>,
 ) -> Result<Json<InTrash>, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
-    Ok(Json(door.lake.look_into_trash(&caller, &wanted).await?))
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
+    Ok(Json(app_state.lake.look_into_trash(&caller, &wanted).await?))
 }
 
 pub async fn restore(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     JsonBody(body): JsonBody<Keyed<RestoreTrash>>,
 ) -> Result<Json<Restoring>, HttpError> {
     let is_one = body.call.trash_id.is_some();
-    let restored = door.lake.restore_trash(&body.caller, &body.call).await?;
+    let restored = app_state.lake.restore_trash(&body.caller, &body.call).await?;
     Ok(Json(Restoring { success: restored.num_failed == 0, several: (!is_one).then_some(restored) }))
 }
 
 pub async fn empty(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     JsonBody(body): JsonBody<Keyed<EmptyTrash>>,
 ) -> Result<Json<Emptying>, HttpError> {
-    Ok(Json(Emptying { emptied: door.lake.empty_trash(&body.caller, &body.call).await?, success: true }))
+    Ok(Json(Emptying { emptied: app_state.lake.empty_trash(&body.caller, &body.call).await?, success: true }))
 }

@@ -3,12 +3,12 @@
 
 use super::body::Parameters;
 use super::checksum::{ALGORITHMS, Checksums};
-use super::pieces::{
-    ADDRESS, Ends, Piece, announced_digests, checksums_of_content, has_media_type, header, http_date, location, number,
-    set, take_body,
+use super::request_body::{
+    ADDRESS, Ends, RequestBody, announced_digests, checksums_of_content, has_media_type, header, http_date, location,
+    number, set, take_body,
 };
 use super::syncs::sync_id;
-use crate::Door;
+use crate::AppState;
 use crate::credentials::Credentials;
 use crate::error::HttpError;
 use axum::extract::State;
@@ -19,7 +19,7 @@ use base64::prelude::BASE64_STANDARD;
 use lakeshore::Error;
 use lakeshore::model::access::key::Caller;
 use lakeshore::model::upload::resumable::Token;
-use lakeshore::service::{NewResumption, Resumption};
+use lakeshore::service::{NewResumption, ResumableSession};
 use lakeshore_body::content_fields::{HeadOf, refuse_altered};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -37,34 +37,34 @@ pub struct CreationParameters {
     path: Option<String>,
 }
 
-pub async fn options(State(door): State<Arc<Door>>) -> Response {
+pub async fn options(State(app_state): State<Arc<AppState>>) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     set(&mut response, "tus-version", VERSION);
     set(&mut response, "tus-extension", EXTENSIONS);
-    set(&mut response, "tus-max-size", &door.lake.limits().upload_bytes_max.to_string());
+    set(&mut response, "tus-max-size", &app_state.lake.limits().upload_bytes_max.to_string());
     set(&mut response, "tus-checksum-algorithm", ALGORITHMS);
     of_tus(response)
 }
 
 pub async fn create(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Parameters(parameters): Parameters<CreationParameters>,
     headers: HeaderMap,
-    mut piece: Piece,
+    mut piece: RequestBody,
 ) -> Response {
-    let created = try_create(&door, &credentials, &parameters, &headers, &mut piece).await;
+    let created = try_create(&app_state, &credentials, &parameters, &headers, &mut piece).await;
     answer(created)
 }
 
 async fn try_create(
-    door: &Door,
+    app_state: &AppState,
     credentials: &Credentials,
     parameters: &CreationParameters,
     headers: &HeaderMap,
-    piece: &mut Piece,
+    piece: &mut RequestBody,
 ) -> Result<Response, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
     check_version(headers)?;
     let brings_bytes = has_media_type(headers, MEDIA_TYPE) && piece.announced_bytes != Some(0);
     caller.may_upload_parts()?;
@@ -87,18 +87,18 @@ async fn try_create(
         return Err(Error::Invalid(missing.into()).into());
     }
     if concatenation == Some("partial") {
-        let part = door.lake.begin_part(&caller, announced).await?;
-        return begun(door, &caller, part, brings_bytes, checksums, piece).await;
+        let part = app_state.lake.begin_part(&caller, announced).await?;
+        return begun(app_state, &caller, part, brings_bytes, checksums, piece).await;
     }
     let id = parameters.sync_id.as_deref().or(known.get("sync_id").map(String::as_str)).ok_or_else(|| {
         Error::Invalid("the sync_id is missing; send it as metadata sync_id, or as ?sync_id=N in the address".into())
     })?;
     let path = parameters.path.as_deref().or(known.get("path").map(String::as_str));
-    let destination = door.lake.destination(&caller, sync_id(id)?, path).await?;
+    let destination = app_state.lake.destination(&caller, sync_id(id)?, path).await?;
     match concatenation {
         None => {
             let upload = destination.begin_resumable(announced).await?;
-            begun(door, &caller, upload, brings_bytes, checksums, piece).await
+            begun(app_state, &caller, upload, brings_bytes, checksums, piece).await
         }
         Some(list) => {
             announced.parts = parts_of(list)?;
@@ -115,30 +115,30 @@ async fn try_create(
 
 /// Takes what the creation brings along. An upload without a byte lands at once.
 async fn begun(
-    door: &Door,
+    app_state: &AppState,
     caller: &Caller,
-    mut upload: Resumption,
+    mut upload: ResumableSession,
     brings_bytes: bool,
     checksums: Checksums,
-    piece: &mut Piece,
+    piece: &mut RequestBody,
 ) -> Result<Response, HttpError> {
     if !brings_bytes {
         upload.settle().await?;
         return Ok(created(&upload, piece));
     }
-    match take_body(door, &mut upload, piece, checksums, Ends::ByLength).await {
+    match take_body(app_state, &mut upload, piece, checksums, Ends::ByLength).await {
         Ok(()) => Ok(created(&upload, piece)),
         Err(error) => {
             // Its client never learns the address: nobody could go on with it.
             let token = upload.token().clone();
             drop(upload);
-            let _ = door.lake.discard_resumable(caller, token.as_str()).await;
+            let _ = app_state.lake.discard_resumable(caller, token.as_str()).await;
             Err(error)
         }
     }
 }
 
-fn created(upload: &Resumption, piece: &Piece) -> Response {
+fn created(upload: &ResumableSession, piece: &RequestBody) -> Response {
     let mut response = StatusCode::CREATED.into_response();
     set(&mut response, "location", &location(upload, piece));
     set(&mut response, "upload-offset", &upload.offset().to_string());
@@ -146,19 +146,19 @@ fn created(upload: &Resumption, piece: &Piece) -> Response {
     response
 }
 
-pub async fn look(door: &Door, credentials: &Credentials, token: &str, headers: &HeaderMap) -> Response {
-    of_tus(try_look(door, credentials, token, headers).await.unwrap_or_else(IntoResponse::into_response))
+pub async fn look(app_state: &AppState, credentials: &Credentials, token: &str, headers: &HeaderMap) -> Response {
+    of_tus(try_look(app_state, credentials, token, headers).await.unwrap_or_else(IntoResponse::into_response))
 }
 
 async fn try_look(
-    door: &Door,
+    app_state: &AppState,
     credentials: &Credentials,
     token: &str,
     headers: &HeaderMap,
 ) -> Result<Response, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
     check_version(headers)?;
-    let mut upload = door.lake.resume(&caller, token).await?;
+    let mut upload = app_state.lake.resume(&caller, token).await?;
     // Begun by the other dialect, and left open there. Here, all bytes are all there is to it.
     if upload.is_whole() && upload.parts().is_empty() {
         upload.settle().await?;
@@ -186,24 +186,24 @@ async fn try_look(
 }
 
 pub async fn append(
-    door: &Door,
+    app_state: &AppState,
     credentials: &Credentials,
     token: &str,
     headers: &HeaderMap,
-    mut piece: Piece,
+    mut piece: RequestBody,
 ) -> Response {
-    let appended = try_append(door, credentials, token, headers, &mut piece).await;
+    let appended = try_append(app_state, credentials, token, headers, &mut piece).await;
     answer(appended)
 }
 
 async fn try_append(
-    door: &Door,
+    app_state: &AppState,
     credentials: &Credentials,
     token: &str,
     headers: &HeaderMap,
-    piece: &mut Piece,
+    piece: &mut RequestBody,
 ) -> Result<Response, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
     check_version(headers)?;
     if !has_media_type(headers, MEDIA_TYPE) {
         return Err(HttpError::WrongMediaType { expected: MEDIA_TYPE });
@@ -213,7 +213,7 @@ async fn try_append(
     })?;
     refuse_altered(headers, HeadOf::Piece)?;
     let checksums = checksums_of_content(headers)?;
-    let mut upload = door.lake.resume(&caller, token).await?;
+    let mut upload = app_state.lake.resume(&caller, token).await?;
     if !upload.parts().is_empty() {
         return Err(HttpError::JoinedUpload);
     }
@@ -221,18 +221,18 @@ async fn try_append(
         upload.announce_length(length).await?;
     }
     upload.go_on_at(offset, piece.announced_bytes)?;
-    take_body(door, &mut upload, piece, checksums, Ends::ByLength).await?;
+    take_body(app_state, &mut upload, piece, checksums, Ends::ByLength).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
     set(&mut response, "upload-offset", &upload.offset().to_string());
     set_expiry(&mut response, &upload);
     Ok(response)
 }
 
-pub async fn discard(door: &Door, credentials: &Credentials, token: &str, headers: &HeaderMap) -> Response {
+pub async fn discard(app_state: &AppState, credentials: &Credentials, token: &str, headers: &HeaderMap) -> Response {
     let discard = async {
-        let caller = credentials.allowed_caller(&door.lake, None).await?;
+        let caller = credentials.allowed_caller(&app_state.lake, None).await?;
         check_version(headers)?;
-        door.lake.discard_resumable(&caller, token).await?;
+        app_state.lake.discard_resumable(&caller, token).await?;
         Ok::<_, HttpError>(StatusCode::NO_CONTENT.into_response())
     };
     of_tus(discard.await.unwrap_or_else(IntoResponse::into_response))
@@ -263,7 +263,7 @@ fn of_tus(mut response: Response) -> Response {
     response
 }
 
-fn set_expiry(response: &mut Response, upload: &Resumption) {
+fn set_expiry(response: &mut Response, upload: &ResumableSession) {
     if !upload.is_complete() || upload.is_part() {
         set(response, "upload-expires", &http_date(upload.expires_at()));
     }

@@ -2,9 +2,9 @@
 
 use super::body::{Answer, Parameters};
 use super::checksum::Checksums;
-use super::reception::{FormHead, Reception};
+use super::multipart_upload::{FormHead, MultipartUpload};
 use super::syncs::sync_id;
-use crate::Door;
+use crate::AppState;
 use crate::chunk_fields::ChunkFields;
 use crate::credentials::Credentials;
 use crate::error::HttpError;
@@ -43,7 +43,7 @@ impl From<Landed> for LandedFile {
 }
 
 pub async fn upload(
-    State(door): State<Arc<Door>>,
+    State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     SentBy(sender): SentBy,
     Parameters(parameters): Parameters<UploadParameters>,
@@ -51,7 +51,7 @@ pub async fn upload(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Answer<Vec<LandedFile>>>, HttpError> {
-    let caller = credentials.allowed_caller(&door.lake, None).await?;
+    let caller = credentials.allowed_caller(&app_state.lake, None).await?;
     caller.may_upload_parts()?;
     refuse_altered(&headers, HeadOf::Form)?;
     let chunk_fields = ChunkFields::of_head(&uri, &headers);
@@ -59,7 +59,7 @@ pub async fn upload(
     let id = parameters.sync_id.as_deref().ok_or_else(|| {
         Error::Invalid("the parameter sync_id is missing; add ?sync_id=N with the id of a started sync".into())
     })?;
-    let destination = door.lake.destination(&caller, sync_id(id)?, parameters.path.as_deref()).await?;
+    let destination = app_state.lake.destination(&caller, sync_id(id)?, parameters.path.as_deref()).await?;
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let destination = destination.expecting(length.unwrap_or(0)).sent_by(sender);
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -72,7 +72,7 @@ pub async fn upload(
         chunk_fields,
         wants_digests: wants_digest(&headers),
     };
-    let reception = Reception::new(&door, &destination, body.into_data_stream(), head);
+    let reception = MultipartUpload::new(&app_state, &destination, body.into_data_stream(), head);
     let landed = reception.receive().await?;
     Ok(Json(Answer::success((!landed.is_empty()).then_some(landed))))
 }

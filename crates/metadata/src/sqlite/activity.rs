@@ -7,26 +7,26 @@ use super::writing::Durability::Written;
 use super::writing::Writing;
 use async_trait::async_trait;
 use lakeshore::Error;
-use lakeshore::model::audit::{Activity, ActivityQuery, Deed};
+use lakeshore::model::audit::{Activity, AuditEntry, AuditQuery};
 use lakeshore::model::page::Order;
 use lakeshore::model::path::LakePath;
-use lakeshore::ports::metadata::audit::ActivityState;
+use lakeshore::ports::metadata::audit::AuditStore;
 
 #[async_trait]
-impl ActivityState for SqliteState {
-    async fn record(&self, deed: &Deed) -> Result<(), Error> {
+impl AuditStore for SqliteState {
+    async fn record(&self, deed: &AuditEntry) -> Result<(), Error> {
         let deed = deed.clone();
         self.writer.write(Written, move |writing| Box::pin(async move { record(writing, &deed).await })).await
     }
 
-    async fn activity(&self, wanted: &ActivityQuery) -> Result<Vec<Activity>, Error> {
+    async fn activity(&self, wanted: &AuditQuery) -> Result<Vec<Activity>, Error> {
         let mut connection = self.readers.list().await?;
         select(wanted).rows(&mut connection, activity).await
     }
 }
 
 /// Records an action in its own transaction, and logs it after the commit.
-pub(super) async fn record(writing: &mut Writing, deed: &Deed) -> Result<(), Error> {
+pub(super) async fn record(writing: &mut Writing, deed: &AuditEntry) -> Result<(), Error> {
     let sql = "INSERT INTO activity (at, what, outcome, who, role, means, key_id, address, forwarded_for, program, path, \
                sync_id, subject, message, files, bytes) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16); \
@@ -63,7 +63,7 @@ fn places(path: &str) -> Vec<&str> {
 }
 
 /// Query of a page. It uses the index of the narrowest filter; every index has the entries in order.
-fn select(wanted: &ActivityQuery) -> Select {
+fn select(wanted: &AuditQuery) -> Select {
     let asked = &wanted.parameters;
     let mut select = match &wanted.place {
         Some(place) => {
@@ -116,7 +116,7 @@ mod tests {
     use crate::sqlite::connection::open_writing;
     use crate::sqlite::query::{Row, rows};
     use lakeshore::Timestamp;
-    use lakeshore::model::audit::{ActivityId, ActivityParameters, What};
+    use lakeshore::model::audit::{AuditAction, AuditId, AuditParameters};
     use lakeshore::model::id::SyncId;
     use sqlx::{Executor, Row as _};
 
@@ -129,18 +129,15 @@ mod tests {
     async fn each_filter_finds_its_page_by_an_index_and_sorts_nothing() {
         let (state, _folder) = opened().await;
         let place = Some(LakePath::parse("/a").unwrap());
-        let none = ActivityParameters::default();
+        let none = AuditParameters::default();
         let plans = [
-            (ActivityParameters { before: Some(ActivityId(9)), ..none.clone() }, "USING INTEGER PRIMARY KEY (rowid<?)"),
-            (ActivityParameters { who: Some("ada".into()), ..none.clone() }, "activity_by_who (who=?"),
-            (ActivityParameters { what: Some(What::SignIn), ..none.clone() }, "activity_by_what (what=?"),
-            (ActivityParameters { sync_id: Some(SyncId(1)), ..none.clone() }, "activity_of_syncs (sync_id=?"),
-            (
-                ActivityParameters { path: place, before: Some(ActivityId(9)), ..none.clone() },
-                "(path=? AND activity_id<?)",
-            ),
-            (ActivityParameters { since: Some(Timestamp(5)), ..none.clone() }, "INDEX activity_by_time (at>?)"),
-            (ActivityParameters { until: Some(Timestamp(5)), ..none }, "INDEX activity_by_time (at<?)"),
+            (AuditParameters { before: Some(AuditId(9)), ..none.clone() }, "USING INTEGER PRIMARY KEY (rowid<?)"),
+            (AuditParameters { who: Some("ada".into()), ..none.clone() }, "activity_by_who (who=?"),
+            (AuditParameters { what: Some(AuditAction::SignIn), ..none.clone() }, "activity_by_what (what=?"),
+            (AuditParameters { sync_id: Some(SyncId(1)), ..none.clone() }, "activity_of_syncs (sync_id=?"),
+            (AuditParameters { path: place, before: Some(AuditId(9)), ..none.clone() }, "(path=? AND activity_id<?)"),
+            (AuditParameters { since: Some(Timestamp(5)), ..none.clone() }, "INDEX activity_by_time (at>?)"),
+            (AuditParameters { until: Some(Timestamp(5)), ..none }, "INDEX activity_by_time (at<?)"),
         ];
         for (wanted, expected) in plans {
             let select = select(&wanted.query(None, false).unwrap().unwrap());
@@ -153,7 +150,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_done_cannot_be_changed_removed_or_replaced() {
         let (state, folder) = opened().await;
-        let mut deed = Deed::settings_changed("x".into(), Timestamp(1));
+        let mut deed = AuditEntry::settings_changed("x".into(), Timestamp(1));
         deed.path = Some(LakePath::parse("/a/b").unwrap());
         state.record(&deed).await.unwrap();
         let mut connection = open_writing(&folder.path().join("lakeshore.db")).await.unwrap();
@@ -179,7 +176,7 @@ mod tests {
         let (state, _folder) = opened().await;
         for (what, path) in [("x", Some("/a/b")), ("y", None), ("z", Some("/a"))] {
             let path = path.map(|path| LakePath::parse(path).unwrap());
-            let deed = Deed { path, ..Deed::settings_changed(what.into(), Timestamp(1)) };
+            let deed = AuditEntry { path, ..AuditEntry::settings_changed(what.into(), Timestamp(1)) };
             state.record(&deed).await.unwrap();
         }
         let sql = "SELECT p.path, subject || message AS what FROM activity_places p JOIN activity USING (activity_id) \

@@ -10,13 +10,13 @@ use super::writing::Durability::{Synced, Written};
 use super::writing::Writing;
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
-use lakeshore::model::audit::Deed;
+use lakeshore::model::audit::AuditEntry;
 use lakeshore::model::dataset::day::Day;
 use lakeshore::model::dataset::record::{Counted, DatasetRecord, DayOfType};
-use lakeshore::model::dataset::schedule::{Arrival, Rhythm};
+use lakeshore::model::dataset::schedule::{Arrival, DeliverySchedule};
 use lakeshore::model::id::SyncId;
 use lakeshore::model::path::LakePath;
-use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::totals::Totals;
 use lakeshore::model::trash::TrashEntry;
 use lakeshore::ports::OverviewState;
@@ -44,11 +44,11 @@ impl DatasetState for SqliteState {
     async fn set_rhythm(
         &self,
         path: &LakePath,
-        rhythm: Option<&Rhythm>,
+        rhythm: Option<&DeliverySchedule>,
         by: &Actor,
         at: Timestamp,
     ) -> Result<bool, Error> {
-        let (path, deed) = (path.clone(), Deed::rhythm_set(path, rhythm, by, at));
+        let (path, deed) = (path.clone(), AuditEntry::rhythm_set(path, rhythm, by, at));
         let rhythm = rhythm.map(serde_json::to_string).transpose().map_err(Error::internal)?;
         let sql = "UPDATE datasets SET rhythm = ? WHERE path = ?";
         self.writer
@@ -106,11 +106,11 @@ impl OverviewState for SqliteState {
         busiest(first, scope, clamp(size)).rows(&mut *self.readers.list().await?, busiest_path).await
     }
 
-    async fn held_syncs(&self, scope: Option<&LakePath>) -> Result<Vec<Sync>, Error> {
+    async fn held_syncs(&self, scope: Option<&LakePath>) -> Result<Vec<SyncJob>, Error> {
         held(scope).rows(&mut *self.readers.list().await?, sync).await
     }
 
-    async fn failed_syncs(&self, since: Timestamp, scope: Option<&LakePath>, size: u64) -> Result<Vec<Sync>, Error> {
+    async fn failed_syncs(&self, since: Timestamp, scope: Option<&LakePath>, size: u64) -> Result<Vec<SyncJob>, Error> {
         failed(since, scope, size).rows(&mut *self.readers.list().await?, sync).await
     }
 

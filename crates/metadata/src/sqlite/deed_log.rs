@@ -1,10 +1,10 @@
 //! Writes a log line for each audit entry, after its transaction has committed.
 
-use lakeshore::model::audit::Deed;
+use lakeshore::model::audit::AuditEntry;
 use lakeshore::model::path::LakePath;
 
 /// Texts are logged by `Debug`, which escapes control characters, so that a name cannot forge a line.
-pub(super) fn log(deed: &Deed) {
+pub(super) fn log(deed: &AuditEntry) {
     let (trace, origin) = (&deed.by.trace, &deed.by.trace.origin);
     tracing::info!(
         who = ?deed.by.name,

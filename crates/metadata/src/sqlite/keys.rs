@@ -12,7 +12,7 @@ use super::writing::Durability::{self, Synced, Written};
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::access::key::{Key, NewKey, SecretHash};
-use lakeshore::model::audit::Deed;
+use lakeshore::model::audit::AuditEntry;
 use lakeshore::model::id::KeyId;
 use lakeshore::model::limits::LAST_USE_GRANULARITY;
 use lakeshore::model::path::LakePath;
@@ -42,7 +42,7 @@ impl KeyState for SqliteState {
                     let mut made = returned(writing, sql, values, key).await?;
                     let key = made.pop().ok_or_else(|| Error::internal(sqlx::Error::RowNotFound))?;
                     end_first_sign_in(writing).await?;
-                    record(writing, &Deed::key_created(&new, &by, at)).await?;
+                    record(writing, &AuditEntry::key_created(&new, &by, at)).await?;
                     Ok(key)
                 })
             })
@@ -80,7 +80,7 @@ impl KeyState for SqliteState {
                     writing.change_callers();
                     let revoked = returned(writing, sql, values![id(key_id.0), at.0], key).await?;
                     for key in &revoked {
-                        record(writing, &Deed::key_revoked(key, &by, at)).await?;
+                        record(writing, &AuditEntry::key_revoked(key, &by, at)).await?;
                     }
                     Ok(!revoked.is_empty())
                 })

@@ -22,16 +22,16 @@ use lakeshore::model::sync::status::Status;
 use lakeshore::model::totals::Totals;
 use lakeshore::model::trash::NewTrash;
 
-use lakeshore::ports::metadata::upload::{FinishedLandings, LandedUpload, LandingsId, WholeUpload};
+use lakeshore::ports::metadata::upload::{CompletedUpload, FinishedLandings, LandedUpload, LandingsId};
 use lakeshore::{Error, Timestamp};
 use sqlx::{AssertSqlSafe, Executor, Row as _, SqliteConnection};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::LazyLock;
 
-pub(super) async fn intend_landings(
+pub(super) async fn write_intents(
     writing: &mut Writing,
-    uploads: &[WholeUpload],
+    uploads: &[CompletedUpload],
 ) -> Result<(LandingsId, Vec<Result<(), Error>>), Error> {
     static RECORDS: LazyLock<String> = LazyLock::new(|| {
         format!("SELECT {SYNC_COLUMNS} FROM syncs WHERE sync_id IN (SELECT value FROM json_each($1))")
@@ -44,11 +44,11 @@ pub(super) async fn intend_landings(
         let open = records.iter().filter(|record| may_accept_uploads(record).is_ok());
         writing.known.open_syncs = open.map(|record| record.sync.sync_id).collect();
     }
-    let permission = |upload: &WholeUpload| {
+    let permission = |upload: &CompletedUpload| {
         let record = records.iter().find(|record| record.sync.sync_id == upload.sync_id);
         record.map_or(Err(Error::NoSuchSync(upload.sync_id)), may_accept_uploads)
     };
-    let is_open = |upload: &WholeUpload| writing.known.open_syncs.contains(&upload.sync_id);
+    let is_open = |upload: &CompletedUpload| writing.known.open_syncs.contains(&upload.sync_id);
     let permissions: Vec<_> =
         uploads.iter().map(|upload| if is_open(upload) { Ok(()) } else { permission(upload) }).collect();
     let allowed = uploads.iter().zip(&permissions).filter(|(_, permission)| permission.is_ok());
@@ -152,7 +152,7 @@ pub(super) async fn finish_landings(writing: &mut Writing, finished: &FinishedLa
 }
 
 /// Row of [`GROUP`] for an intent.
-fn intent(landings_id: i64, uploads: &[&WholeUpload]) -> Result<Vec<Value>, Error> {
+fn intent(landings_id: i64, uploads: &[&CompletedUpload]) -> Result<Vec<Value>, Error> {
     let mut row = values![landings_id, serde_json::to_string(uploads).map_err(Error::internal)?];
     row.resize(COLUMNS, Value::Null);
     Ok(row)
@@ -226,7 +226,7 @@ impl Known {
 struct Facts {
     last_id: i64,
     /// Uploads that are not finished; `None` means all.
-    intended: Option<Vec<WholeUpload>>,
+    intended: Option<Vec<CompletedUpload>>,
     syncs: BTreeMap<SyncId, SyncChange>,
     folders: HashMap<String, i64>,
     uploads: HashMap<i64, Position>,
@@ -249,7 +249,7 @@ struct SyncChange {
 }
 
 enum Found {
-    Group { last_id: i64, intended: Vec<WholeUpload> },
+    Group { last_id: i64, intended: Vec<CompletedUpload> },
     Sync(SyncId, SyncChange),
     Folder(String, i64),
     Upload(Position),
@@ -281,7 +281,7 @@ fn found_row(row: &Row) -> sqlx::Result<Found> {
 }
 
 impl Facts {
-    fn is_intended(&self, upload: &WholeUpload) -> bool {
+    fn is_intended(&self, upload: &CompletedUpload) -> bool {
         self.intended.as_ref().is_none_or(|all| all.iter().any(|intended| intended.partial == upload.partial))
     }
 
@@ -365,7 +365,7 @@ struct Group<'a> {
 type NewRow<'a> = (i64, i64, i64, &'a str, &'a str, i64, i64, u64, String, &'a str, i64);
 
 impl<'a> Group<'a> {
-    fn add(&mut self, known: &mut Facts, upload: &'a WholeUpload, trash: Option<&NewTrash>) -> Result<(), Error> {
+    fn add(&mut self, known: &mut Facts, upload: &'a CompletedUpload, trash: Option<&NewTrash>) -> Result<(), Error> {
         let sync_id = upload.sync_id;
         let sync = known.syncs.get_mut(&sync_id).ok_or(Error::NoSuchSync(sync_id))?;
         let sha256 = upload.digest.sha256;

@@ -5,8 +5,8 @@
 
 use lakeshore::model::access::key::{Key, SecretHash};
 use lakeshore::model::access::session::SessionEntry;
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 /// Limit of entries of each kind. Misses are not cached: strangers could fill the cache with them.
 const COUNT_MAX: usize = 1024;
@@ -49,13 +49,13 @@ impl<T> Default for Lookups<T> {
 impl<T: Clone> Lookups<T> {
     /// Returns the cached entry, or the generation to pass to [`keep`](Self::keep) with the result of the look-up.
     pub(super) fn get(&self, hash: &SecretHash) -> Result<T, Generation> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.0.lock();
         kept.found.get(&hash.0).cloned().ok_or(kept.generation)
     }
 
     /// Caches a result, unless a change has committed since `generation`.
     pub(super) fn keep(&self, generation: Generation, hash: &SecretHash, found: T) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock();
         if kept.generation != generation {
             return;
         }
@@ -67,7 +67,7 @@ impl<T: Clone> Lookups<T> {
 
     /// Removes all entries, and rejects look-ups that began before.
     fn forget(&self) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock();
         kept.generation.0 += 1;
         kept.found.clear();
     }
@@ -106,6 +106,6 @@ mod tests {
             hash[..2].copy_from_slice(&number.to_le_bytes());
             lookups.keep(lookups.get(&SECRET).unwrap_err(), &SecretHash(hash), 1);
         }
-        assert!(lookups.0.lock().unwrap().found.len() <= COUNT_MAX);
+        assert!(lookups.0.lock().found.len() <= COUNT_MAX);
     }
 }

@@ -64,7 +64,7 @@ pub struct SqliteState {
     /// Only for a server.
     reserve: Option<Arc<DiskReserve>>,
     #[cfg(feature = "testing")]
-    faults: Arc<std::sync::Mutex<lakeshore::ports::memory::faults::Faults>>,
+    faults: Arc<parking_lot::Mutex<lakeshore::ports::memory::faults::Faults>>,
 }
 
 impl SqliteState {
@@ -117,8 +117,8 @@ impl SqliteState {
     }
 
     #[cfg(feature = "testing")]
-    fn faults(&self) -> std::sync::MutexGuard<'_, lakeshore::ports::memory::faults::Faults> {
-        self.faults.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn faults(&self) -> parking_lot::MutexGuard<'_, lakeshore::ports::memory::faults::Faults> {
+        self.faults.lock()
     }
 
     /// Whether a query has found damage.

@@ -9,7 +9,7 @@ use super::writing::Writing;
 use super::{SqliteState, fault};
 use async_trait::async_trait;
 use lakeshore::model::access::principal::Principal;
-use lakeshore::model::digest::Announced;
+use lakeshore::model::digest::ExpectedDigests;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::id::UploadId;
 use lakeshore::model::storage_path::{Identity, PartialName};
@@ -232,7 +232,7 @@ fn record(row: &Row) -> sqlx::Result<ResumableRecord> {
         checkpoint: Checkpoint { offset: number(row, "durable_bytes")?, hash_state: row.try_get("hash_state")? },
         length: number_if_any(row, "length")?,
         metadata: row.try_get("metadata")?,
-        digests: Announced { sha256: bytes_if_any(row, "sha256")?, sha512: bytes_if_any(row, "sha512")? },
+        digests: ExpectedDigests { sha256: bytes_if_any(row, "sha256")?, sha512: bytes_if_any(row, "sha512")? },
         is_told: row.try_get("is_told")?,
         owner: Principal::parse(row.try_get("owner")?),
         by: row.try_get("started_by")?,

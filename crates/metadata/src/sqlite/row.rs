@@ -2,10 +2,10 @@
 
 use super::query::Row;
 use lakeshore::Timestamp;
-use lakeshore::model::access::actor::{Actor, Means, Origin, Trace};
+use lakeshore::model::access::actor::{Actor, AuthMethod, Origin, Trace};
 use lakeshore::model::access::key::Key;
 use lakeshore::model::access::role::Role;
-use lakeshore::model::audit::{Activity, ActivityId, Deed, Outcome, What};
+use lakeshore::model::audit::{Activity, AuditAction, AuditEntry, AuditId, AuditOutcome};
 use lakeshore::model::dataset::schema::{Schema, SchemaDifference};
 use lakeshore::model::id::KeyId;
 use lakeshore::model::id::SyncId;
@@ -15,7 +15,7 @@ use lakeshore::model::path::LakePath;
 use lakeshore::model::storage_path::Identity;
 use lakeshore::model::sync::comparison::ExpectedTotals;
 use lakeshore::model::sync::hold::Hold;
-use lakeshore::model::sync::job::{Closing, Phase, Sync, SyncRecord};
+use lakeshore::model::sync::job::{Closing, Phase, SyncJob, SyncRecord};
 use lakeshore::model::sync::status::{Status, SyncType};
 use lakeshore::model::totals::Totals;
 use lakeshore::model::trash::{TrashEntry, TrashGroup, TrashKind, TrashReason};
@@ -75,8 +75,8 @@ pub(super) const SYNC_COLUMNS: &str = "sync_id, org_id, name, path, sync_type, s
      held_since, held_replaced_files, held_replaced_bytes, held_published_files, held_published_bytes, held_differing, num_differing, \
      num_unlisted, num_duplicates, duplicate_names";
 
-pub(super) fn sync(row: &Row) -> Result<Sync> {
-    Ok(Sync {
+pub(super) fn sync(row: &Row) -> Result<SyncJob> {
+    Ok(SyncJob {
         org_id: number(row, "org_id")?,
         sync_id: SyncId(number(row, "sync_id")?),
         name: row.try_get("name")?,
@@ -237,14 +237,14 @@ pub(super) fn activity(row: &Row) -> Result<Activity> {
         forwarded_for: row.try_get("forwarded_for")?,
         program: row.try_get("program")?,
     };
-    let means = parsed(row, "means", Means::parse)?;
+    let means = parsed(row, "means", AuthMethod::parse)?;
     let trace = Trace { means, key_id: number_if_any(row, "key_id")?.map(KeyId), origin, ..Trace::default() };
     let role = if if_any("role")? { Some(parsed(row, "role", Role::parse)?) } else { None };
     let counted = number_if_any(row, "files")?.zip(number_if_any(row, "bytes")?);
-    let deed = Deed {
+    let deed = AuditEntry {
         at: time(row, "at")?,
-        what: parsed(row, "what", What::parse)?,
-        outcome: parsed(row, "outcome", Outcome::parse)?,
+        what: parsed(row, "what", AuditAction::parse)?,
+        outcome: parsed(row, "outcome", AuditOutcome::parse)?,
         by: Actor { name: row.try_get("who")?, role, trace },
         path: if if_any("path")? { Some(path(row, "path")?) } else { None },
         sync_id: number_if_any(row, "sync_id")?.map(SyncId),
@@ -252,7 +252,7 @@ pub(super) fn activity(row: &Row) -> Result<Activity> {
         message: row.try_get("message")?,
         totals: counted.map(|(files, bytes)| Totals { files, bytes }),
     };
-    Ok(Activity { activity_id: ActivityId(number(row, "activity_id")?), deed })
+    Ok(Activity { activity_id: AuditId(number(row, "activity_id")?), deed })
 }
 
 pub(super) fn key(row: &Row) -> Result<Key> {

@@ -10,7 +10,7 @@ use super::writing::Durability::{Synced, Written};
 use super::writing::Writing;
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
-use lakeshore::model::audit::Deed;
+use lakeshore::model::audit::AuditEntry;
 use lakeshore::model::dataset::schema::{Schema, SchemaDifference, SchemaPolicy};
 use lakeshore::model::id::SyncId;
 use lakeshore::model::id::UploadId;
@@ -18,9 +18,11 @@ use lakeshore::model::path::LakePath;
 use lakeshore::model::storage_path::Identity;
 use lakeshore::model::upload::row::Upload;
 use lakeshore::ports::SchemaState;
-use lakeshore::ports::metadata::schema::{Attempts, GoodSchema, InspectedUpload, LandedRows, SchemaId, Uninspected};
+use lakeshore::ports::metadata::schema::{
+    Attempts, BaselineSchema, InspectedUpload, LandedRows, SchemaId, Uninspected,
+};
 use lakeshore::{Error, Timestamp};
-use lakeshore_system::crash::crash_point;
+use lakeshore_system::failpoints::crash_point;
 use sqlx::Row as _;
 
 #[async_trait]
@@ -99,11 +101,11 @@ impl SchemaState for SqliteState {
         remembered
     }
 
-    async fn good_schema(&self, dataset: &LakePath) -> Result<Option<GoodSchema>, Error> {
+    async fn good_schema(&self, dataset: &LakePath) -> Result<Option<BaselineSchema>, Error> {
         let good = |row: &Row| Ok((SyncId(number(row, "sync_id")?), row.try_get::<String, _>("content")?));
         let mut connection = self.readers.look().await?;
         let good = found(&mut connection, GOOD, values![dataset.as_str()], good).await?;
-        good.map(|(sync_id, content)| Ok(GoodSchema { sync_id, schema: parse(&content)? })).transpose()
+        good.map(|(sync_id, content)| Ok(BaselineSchema { sync_id, schema: parse(&content)? })).transpose()
     }
 
     async fn landed_rows(&self, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedRows>>, Error> {
@@ -126,7 +128,7 @@ impl SchemaState for SqliteState {
         by: &Actor,
         at: Timestamp,
     ) -> Result<(), Error> {
-        let (dataset, deed) = (dataset.clone(), Deed::schema_policy_set(dataset, policy, by, at));
+        let (dataset, deed) = (dataset.clone(), AuditEntry::schema_policy_set(dataset, policy, by, at));
         let sql = "INSERT INTO schema_policies (path, policy) VALUES (?, ?) \
                    ON CONFLICT (path) DO UPDATE SET policy = excluded.policy";
         self.writer

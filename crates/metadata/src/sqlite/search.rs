@@ -9,7 +9,7 @@ use lakeshore::model::id::SyncId;
 use lakeshore::model::limits::SHORT_WORDS_LOOKED_AT;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::search::FoundDataset;
-use lakeshore::model::sync::job::Sync;
+use lakeshore::model::sync::job::SyncJob;
 use lakeshore::ports::metadata::search::{SearchQuery, SearchState};
 
 /// Letters in an entry of the index; shorter words are not indexed.
@@ -22,7 +22,7 @@ impl SearchState for SqliteState {
         datasets(query).rows(&mut connection, found_dataset).await
     }
 
-    async fn find_syncs(&self, query: &SearchQuery) -> Result<Vec<Sync>, Error> {
+    async fn find_syncs(&self, query: &SearchQuery) -> Result<Vec<SyncJob>, Error> {
         let mut connection = self.readers.search().await?;
         syncs(query).rows(&mut connection, sync).await
     }

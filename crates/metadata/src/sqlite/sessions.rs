@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::access::key::SecretHash;
 use lakeshore::model::access::session::{EndSessions, NewSession, SessionEntry};
-use lakeshore::model::audit::Deed;
+use lakeshore::model::audit::AuditEntry;
 use lakeshore::model::id::KeyId;
 use lakeshore::model::id::SessionId;
 use lakeshore::model::limits::{SESSION_IDLE_MAX, SESSION_SEEN_GRANULARITY, SESSIONS_OF_KEY_MAX};
@@ -109,7 +109,7 @@ impl SessionState for SqliteState {
                         writing.change_callers();
                         let sql = "DELETE FROM sessions WHERE session_id IN (SELECT value FROM json_each(?))";
                         changed(writing, sql, vec![Value::rows(&ids)?]).await?;
-                        record(writing, &Deed::sessions_ended(&ended, &by, at)).await?;
+                        record(writing, &AuditEntry::sessions_ended(&ended, &by, at)).await?;
                     }
                     Ok(ended.len() as u64)
                 })
@@ -182,7 +182,7 @@ async fn begin_session(writing: &mut Writing, new: &NewSession, by: &Actor, at: 
     ];
     writing.change_callers();
     changed(writing, sql, values).await?;
-    record(writing, &Deed::signed_in(by, at)).await
+    record(writing, &AuditEntry::signed_in(by, at)).await
 }
 
 fn entry(row: &Row) -> sqlx::Result<SessionEntry> {

@@ -13,7 +13,7 @@ use super::writing::Writing;
 use super::{SqliteState, datasets, idempotency, schemas};
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
-use lakeshore::model::audit::Deed;
+use lakeshore::model::audit::AuditEntry;
 use lakeshore::model::dataset::record::DayCounts;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::id::TrashId;
@@ -23,14 +23,15 @@ use lakeshore::model::path::LakePath;
 use lakeshore::model::sync::end::Settlement;
 use lakeshore::model::sync::hold::Hold;
 use lakeshore::model::sync::job::{
-    Closing, OpenSync, Supersede, Sync, SyncRecord, gives_way, may_accept_uploads, may_close, obstacle, superseded_by,
+    Closing, OpenSync, Supersede, SyncJob, SyncRecord, gives_way, may_accept_uploads, may_close, obstacle,
+    superseded_by,
 };
 use lakeshore::model::sync::start::NewSync;
 use lakeshore::model::sync::status::{Status, SyncType};
 use lakeshore::model::totals::Totals;
 use lakeshore::ports::metadata::sync::SyncState;
 use lakeshore::{Error, Timestamp};
-use lakeshore_system::crash::crash_point;
+use lakeshore_system::failpoints::crash_point;
 use sqlx::SqliteConnection;
 use std::sync::LazyLock;
 
@@ -59,7 +60,7 @@ impl SyncState for SqliteState {
         record(&mut *self.readers.look().await?, sync_id).await
     }
 
-    async fn syncs(&self, wanted: &SyncQuery) -> Result<Vec<Sync>, Error> {
+    async fn syncs(&self, wanted: &SyncQuery) -> Result<Vec<SyncJob>, Error> {
         let mut connection = self.readers.list_by(wanted.text.as_deref()).await?;
         match select(&mut connection, wanted).await? {
             Some(select) => select.rows(&mut connection, sync).await,
@@ -280,7 +281,7 @@ async fn start_sync(writing: &mut Writing, new: &NewSync, superseded: Option<Syn
     if let Some(once) = &new.once {
         idempotency::remember(writing, new, once, sync_id).await?;
     }
-    activity::record(writing, &Deed::sync_started(sync_id, new)).await?;
+    activity::record(writing, &AuditEntry::sync_started(sync_id, new)).await?;
     Ok(Started { id: sync_id, is_new: true })
 }
 
@@ -320,7 +321,7 @@ async fn close_sync(
     DayTally::failed(writing, sync_id, at, discarded.len() as u64).await?;
     let sql = "UPDATE syncs SET num_failed = num_failed + ?, num_in_flight = 0, held_since = NULL WHERE sync_id = ?";
     changed(writing, sql, values![id(discarded.len() as u64), id(sync_id.0)]).await?;
-    for deed in Deed::closing(&record, &closing, discarded.len() as u64, at) {
+    for deed in AuditEntry::closing(&record, &closing, discarded.len() as u64, at) {
         activity::record(writing, &deed).await?;
     }
     let actor = serde_json::to_string(closing.by()).map_err(Error::internal)?;
@@ -330,7 +331,7 @@ async fn close_sync(
             let ended = changed(writing, sql, values![at.0, id(sync_id.0)]).await;
             schemas::remember_good(writing, sync_id).await?;
             let finished = self::record(writing, sync_id).await?.ok_or(Error::NoSuchSync(sync_id))?.sync;
-            activity::record(writing, &Deed::sync_finished(&finished, &by, at)).await?;
+            activity::record(writing, &AuditEntry::sync_finished(&finished, &by, at)).await?;
             ended
         }
         Closing::Publish { staging, allow_empty, by } => {
@@ -355,7 +356,7 @@ async fn hold_sync(writing: &mut Writing, sync_id: SyncId, hold: Hold, by: &Acto
     if record.sync.held.is_none() {
         // Counts as activity: a person is to decide now.
         changed(writing, "UPDATE syncs SET last_activity = ? WHERE sync_id = ?", values![at.0, id(sync_id.0)]).await?;
-        activity::record(writing, &Deed::sync_held(&record.sync, &hold, by)).await?;
+        activity::record(writing, &AuditEntry::sync_held(&record.sync, &hold, by)).await?;
     }
     let sql = "UPDATE syncs SET held_since = ?, held_replaced_files = ?, held_replaced_bytes = ?, \
            held_published_files = ?, held_published_bytes = ?, held_differing = ? WHERE sync_id = ?";
@@ -368,7 +369,7 @@ async fn hold_sync(writing: &mut Writing, sync_id: SyncId, hold: Hold, by: &Acto
 async fn reopen_sync(writing: &mut Writing, sync_id: SyncId, why: &str, at: Timestamp) -> Result<(), Error> {
     let Some(SyncRecord { sync, closing: Some(closing), .. }) = record(writing, sync_id).await? else { return Ok(()) };
     changed(writing, "UPDATE syncs SET phase = 'Open' WHERE sync_id = ?", values![id(sync_id.0)]).await?;
-    activity::record(writing, &Deed::sync_reopened(&sync, &closing, why, at)).await
+    activity::record(writing, &AuditEntry::sync_reopened(&sync, &closing, why, at)).await
 }
 
 async fn settle_sync(writing: &mut Writing, settlement: Settlement) -> Result<(), Error> {
@@ -381,7 +382,7 @@ async fn settle_sync(writing: &mut Writing, settlement: Settlement) -> Result<()
         return Ok(());
     }
     if let Some(closing) = &before.closing {
-        activity::record(writing, &Deed::sync_settled(&before.sync, closing, &settlement)).await?;
+        activity::record(writing, &AuditEntry::sync_settled(&before.sync, closing, &settlement)).await?;
     }
     if let Some(trash) = &settlement.trash {
         insert_trash(writing, std::slice::from_ref(trash)).await?;

@@ -9,7 +9,7 @@ use super::writing::Writing;
 use super::{SqliteState, datasets};
 use async_trait::async_trait;
 use lakeshore::model::access::actor::Actor;
-use lakeshore::model::audit::Deed;
+use lakeshore::model::audit::AuditEntry;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::id::TrashId;
 use lakeshore::model::page::{Page, TrashQuery};
@@ -19,7 +19,7 @@ use lakeshore::model::storage_path::TrashKey;
 use lakeshore::model::sync::status::SyncType;
 use lakeshore::model::totals::Totals;
 use lakeshore::model::trash::NewTrash;
-use lakeshore::model::trash::{Doomed, TrashEntry, TrashGroup, TrashKind};
+use lakeshore::model::trash::{PurgeSelector, TrashEntry, TrashGroup, TrashKind};
 use lakeshore::ports::metadata::trash::{TrashRecord, TrashState, TrashSum};
 use lakeshore::{Error, Timestamp};
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
@@ -111,14 +111,14 @@ impl TrashState for SqliteState {
 
     async fn begin_emptying(
         &self,
-        doomed: &Doomed,
+        doomed: &PurgeSelector,
         size: u64,
         by: &Actor,
         at: Timestamp,
     ) -> Result<Vec<TrashEntry>, Error> {
         let (doomed, by) = (*doomed, by.clone());
         // Read by a reader first: summing up a large trash would block the writer for nothing.
-        if let Doomed::Beyond { bytes_max } = doomed
+        if let PurgeSelector::Beyond { bytes_max } = doomed
             && held_bytes(&mut *self.readers.list().await?).await? <= bytes_max
         {
             return Ok(Vec::new());
@@ -211,13 +211,13 @@ fn groups(wanted: &TrashQuery) -> Select {
 
 async fn begin_emptying(
     writing: &mut Writing,
-    doomed: Doomed,
+    doomed: PurgeSelector,
     size: u64,
     by: &Actor,
     at: Timestamp,
 ) -> Result<Vec<TrashEntry>, Error> {
     let entries = match doomed {
-        Doomed::Piece(trash_id) => {
+        PurgeSelector::Piece(trash_id) => {
             let record = kept(writing, trash_id).await?.ok_or(Error::NoSuchTrash(trash_id))?;
             if record.restoring.is_some() {
                 let origin = record.entry.origin;
@@ -225,14 +225,14 @@ async fn begin_emptying(
             }
             vec![record.entry]
         }
-        Doomed::OfSync(sync_id) => {
+        PurgeSelector::OfSync(sync_id) => {
             let mut select = Select::new(format!("SELECT * FROM trash WHERE {KEPT} AND restoring IS NULL"));
             of_sync(&mut select, sync_id);
             select.push(" ORDER BY trash_id LIMIT ").bind(clamp(size));
             select.rows(writing, trash_entry).await?
         }
-        Doomed::Before(before) => oldest(before, size).rows(writing, trash_entry).await?,
-        Doomed::Beyond { bytes_max } => {
+        PurgeSelector::Before(before) => oldest(before, size).rows(writing, trash_entry).await?,
+        PurgeSelector::Beyond { bytes_max } => {
             let mut held = held_bytes(writing).await?;
             let mut entries = oldest(Timestamp(i64::MAX), size).rows(writing, trash_entry).await?;
             entries.retain(|entry| {
@@ -243,7 +243,7 @@ async fn begin_emptying(
             entries
         }
     };
-    let Some(deed) = Deed::trash_emptied(&entries, by, at) else { return Ok(entries) };
+    let Some(deed) = AuditEntry::trash_emptied(&entries, by, at) else { return Ok(entries) };
     let ids: Vec<_> = entries.iter().map(|entry| entry.trash_id).collect();
     let sql = "UPDATE trash SET emptying_at = $1, emptying_by = $2 WHERE trash_id IN (SELECT value FROM json_each($3))";
     changed(writing, sql, values![at.0, by.name, rows_of(&ids)?]).await?;
@@ -306,7 +306,7 @@ async fn finish_restore(
     let restored = returned(writing, sql, values![at.0, id(trash_id.0)], restored).await?;
     let Some((entry, by)) = restored.into_iter().next() else { return Ok(()) };
     datasets::touch(writing, [entry.origin.as_str()]).await?;
-    record(writing, &Deed::trash_restored(&entry, &by, at)).await?;
+    record(writing, &AuditEntry::trash_restored(&entry, &by, at)).await?;
     insert_trash(writing, replaced).await
 }
 

@@ -3,7 +3,7 @@
 
 use super::counts::{Position, Tally};
 use super::days::DayTally;
-use super::landings::{finish_landings, intend_landings};
+use super::landings::{finish_landings, write_intents};
 use super::query::{Row, Select, Value, changed, clamp, found, inserted, rows, values};
 use super::row::{UPLOAD_COLUMNS, id, upload};
 use super::syncs::record;
@@ -20,7 +20,8 @@ use lakeshore::model::sync::job::may_accept_uploads;
 use lakeshore::model::sync::status::Status;
 use lakeshore::model::upload::row::Upload;
 use lakeshore::ports::metadata::upload::{
-    FinishedLandings, LandedContent, LandingsId, NewUpload, RefusedUpload, UnfinishedUpload, UploadState, WholeUpload,
+    CompletedUpload, FinishedLandings, LandedContent, LandingsId, NewUpload, RefusedUpload, UnfinishedUpload,
+    UploadState,
 };
 use lakeshore::{Error, Timestamp};
 use sqlx::{AssertSqlSafe, Connection, Row as _, SqliteConnection};
@@ -40,10 +41,10 @@ impl UploadState for SqliteState {
         self.writer.write(Written, move |writing| Box::pin(async move { refuse_upload(writing, &refused).await })).await
     }
 
-    async fn intend_landings(
+    async fn write_intents(
         &self,
         finished: Option<&FinishedLandings>,
-        uploads: &[WholeUpload],
+        uploads: &[CompletedUpload],
     ) -> Result<(LandingsId, Vec<Result<(), Error>>), Error> {
         #[cfg(feature = "testing")]
         self.faults().next("intend_landings")?;
@@ -54,7 +55,7 @@ impl UploadState for SqliteState {
                     if let Some(finished) = &finished {
                         finish_landings(writing, finished).await?;
                     }
-                    intend_landings(writing, &uploads).await
+                    write_intents(writing, &uploads).await
                 })
             })
             .await
@@ -69,7 +70,7 @@ impl UploadState for SqliteState {
             .await
     }
 
-    async fn unfinished_landings(&self) -> Result<Vec<(LandingsId, Vec<WholeUpload>)>, Error> {
+    async fn unfinished_landings(&self) -> Result<Vec<(LandingsId, Vec<CompletedUpload>)>, Error> {
         let mut connection = self.readers.list().await?;
         let sql = "SELECT landings_id, intended FROM landings ORDER BY landings_id";
         let decode = |row: &Row| Ok((row.try_get::<i64, _>(0)?.cast_unsigned(), row.try_get::<String, _>(1)?));

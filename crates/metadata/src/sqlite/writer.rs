@@ -3,11 +3,12 @@
 
 use super::lookups::CallerLookups;
 use super::open::Turn;
-use super::writing::{Answer, BoxFuture, Done, Durability, Job, Outcome, Work, Writing};
+use super::writing::{Answer, BoxFuture, Done, Durability, Job, JobOutcome, Work, Writing};
 use lakeshore::Error;
+use parking_lot::Mutex;
 use sqlx::SqliteConnection;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -65,7 +66,7 @@ impl Writer {
         // The job runs even if its caller is gone.
         let sender = Arc::new(Mutex::new(Some(sender)));
         let send = move |sender: &Mutex<Option<oneshot::Sender<_>>>, result| {
-            if let Some(sender) = sender.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            if let Some(sender) = sender.lock().take() {
                 let _ = sender.send(result);
             }
         };
@@ -81,25 +82,25 @@ impl Writer {
             let running = work(writing);
             Box::pin(async move {
                 let result = running.await;
-                let outcome = Outcome::of(&result);
+                let outcome = JobOutcome::of(&result);
                 let answer: Answer = Box::new(move |ended| {
                     send(&sender, ended.map_err(Error::from).and(result));
                 });
                 Done { outcome, answer }
             })
         });
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(Job { durability, is_in_place, work, refuse });
+        self.waiting.lock().push(Job { durability, is_in_place, work, refuse });
         receiver
     }
 
     /// Commits until the queue is empty, or returns where another caller runs it, who then commits this job too.
     async fn run_all(&self) {
-        while !self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+        while !self.waiting.lock().is_empty() {
             // The queue is checked again after the lock is released, since a job that was queued meanwhile would
             // otherwise wait forever.
             let Ok(mut open) = self.open.try_lock() else { return };
             let jobs = {
-                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut waiting = self.waiting.lock();
                 let count = waiting.len().min(BATCH_MAX);
                 waiting.drain(..count).collect::<Vec<_>>()
             };
@@ -170,7 +171,7 @@ mod tests {
         let count = jobs.len();
         let jobs: Vec<_> =
             jobs.into_iter().map(|(path, end)| tokio::spawn(write(state.writer.clone(), path, end))).collect();
-        while state.writer.waiting.lock().unwrap().len() < count {
+        while state.writer.waiting.lock().len() < count {
             tokio::task::yield_now().await;
         }
         drop(busy);

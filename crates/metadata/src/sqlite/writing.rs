@@ -14,9 +14,9 @@ use super::lookups::CallerLookups;
 use super::open::Turn;
 use super::query::{Value, query, run};
 use lakeshore::Error;
-use lakeshore::model::audit::Deed;
+use lakeshore::model::audit::AuditEntry;
 use lakeshore::model::fault::FaultKind;
-use lakeshore_system::crash::crash_point;
+use lakeshore_system::failpoints::crash_point;
 use sqlx::{AssertSqlSafe, Connection, Executor, Row as _, SqliteConnection};
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
@@ -112,12 +112,12 @@ pub(super) struct Job {
 }
 
 pub(super) struct Done {
-    pub(super) outcome: Outcome,
+    pub(super) outcome: JobOutcome,
     pub(super) answer: Answer,
 }
 
 /// Result of a job.
-pub(super) enum Outcome {
+pub(super) enum JobOutcome {
     Done,
     /// Refused by a rule: nothing of the job is kept, and the others continue.
     Refused,
@@ -125,7 +125,7 @@ pub(super) enum Outcome {
     Failed(Fault),
 }
 
-impl Outcome {
+impl JobOutcome {
     pub(super) fn of<T>(result: &Result<T, Error>) -> Self {
         match result {
             Ok(_) => Self::Done,
@@ -164,7 +164,7 @@ pub(super) struct Writing {
     is_lazy: bool,
     at_end: Vec<Vec<Value>>,
     /// Audit entries to log after the commit.
-    deeds: Vec<Deed>,
+    deeds: Vec<AuditEntry>,
     /// Facts that the next group of landings need not read. Other writes invalidate them.
     pub(super) known: Known,
     savepoint: Savepoint,
@@ -258,7 +258,7 @@ impl Writing {
     }
 
     /// Logs the audit entry after the commit.
-    pub(super) fn log(&mut self, deed: &Deed) {
+    pub(super) fn log(&mut self, deed: &AuditEntry) {
         self.deeds.push(deed.clone());
     }
 
@@ -352,12 +352,12 @@ impl Writing {
             answers.push(answer);
             let has_savepoint = self.savepoint == Savepoint::There;
             ended = match outcome {
-                Outcome::Failed(fault) => Err(fault),
-                Outcome::Done => {
+                JobOutcome::Failed(fault) => Err(fault),
+                JobOutcome::Done => {
                     is_kept = true;
                     if has_savepoint { self.run("RELEASE job").await.map_err(Fault::from) } else { Ok(()) }
                 }
-                Outcome::Refused => {
+                JobOutcome::Refused => {
                     self.deeds.truncate(deeds);
                     if has_savepoint { self.forget_job().await.map_err(Fault::from) } else { Ok(()) }
                 }

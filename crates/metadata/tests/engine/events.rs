@@ -7,7 +7,7 @@ use lakeshore::model::access::network::Network;
 use lakeshore::model::access::principal::Principal;
 use lakeshore::model::access::role::Role;
 use lakeshore::model::dataset::record::SetRhythm;
-use lakeshore::model::dataset::schedule::{Every, Rhythm};
+use lakeshore::model::dataset::schedule::{DeliverySchedule, Every};
 use lakeshore::model::error::Error;
 use lakeshore::model::event::{Event, EventId, Happened};
 use lakeshore::model::id::KeyId;
@@ -22,7 +22,7 @@ use lakeshore::model::sync::status::SyncType::{FullSync, IncrementalSync};
 use lakeshore::model::time::Timestamp;
 use lakeshore::ports::Clock;
 use lakeshore::ports::memory::{CountingRandomness, ManualClock, MemoryFiles, MemoryFormats};
-use lakeshore::service::{EventFilter, IncomingUpload, Lake, Subscription, Told};
+use lakeshore::service::{EventFilter, IncomingUpload, Lake, SerializedEvent, Subscription};
 use proptest::prelude::*;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -81,11 +81,11 @@ fn upload(lake: &Tested, id: SyncId, name: &str) {
 }
 
 fn tell(lake: &Tested) {
-    lake.block_on(lake.tell_events());
+    lake.block_on(lake.publish_events());
 }
 
 /// What the subscription has, without waiting for more.
-fn heard(subscription: &mut Subscription) -> Vec<Arc<Told>> {
+fn heard(subscription: &mut Subscription) -> Vec<Arc<SerializedEvent>> {
     let mut heard = Vec::new();
     while let Some(told) = subscription.next().now_or_never() {
         heard.extend(told);
@@ -93,7 +93,7 @@ fn heard(subscription: &mut Subscription) -> Vec<Arc<Told>> {
     heard
 }
 
-fn kinds(told: &[Arc<Told>]) -> Vec<&'static str> {
+fn kinds(told: &[Arc<SerializedEvent>]) -> Vec<&'static str> {
     told.iter().map(|told| told.kind).collect()
 }
 
@@ -318,7 +318,7 @@ proptest! {
         let mut all: Vec<u64> = Vec::new();
         let mut flaky = Some(subscribe(&lake, None));
         let (mut seen, mut last) = (Vec::new(), lake.last_event());
-        let note = |told: Vec<Arc<Told>>, seen: &mut Vec<u64>| {
+        let note = |told: Vec<Arc<SerializedEvent>>, seen: &mut Vec<u64>| {
             for told in told {
                 assert!(told.kind != "reset");
                 if told.kind != "ready" {
@@ -365,14 +365,14 @@ fn a_dataset_that_becomes_late_is_told_once_and_again_when_it_is_late_again() {
     let mut listener = subscribe(&lake, None);
     let late = |listener: &mut Subscription| {
         let told = heard(listener).into_iter().filter(|told| told.kind == "dataset_late");
-        let path = |told: Arc<Told>| match serde_json::from_str(&told.json).unwrap() {
+        let path = |told: Arc<SerializedEvent>| match serde_json::from_str(&told.json).unwrap() {
             Event { happened: Happened::DatasetLate { dataset }, .. } => dataset.path.to_string(),
             _ => panic!("{}", told.json),
         };
         told.map(path).collect::<Vec<_>>()
     };
     watch();
-    let rhythm = Rhythm::new(Every::Day, Some("07:00"), 1, 0).unwrap();
+    let rhythm = DeliverySchedule::new(Every::Day, Some("07:00"), 1, 0).unwrap();
     let set = SetRhythm { path: LakePath::parse("/a").unwrap(), rhythm: Some(rhythm) };
     lake.block_on(lake.set_rhythm(&caller(None), &set)).unwrap();
     watch();

@@ -4,10 +4,10 @@
 use super::fault::{fault, unsettled};
 use super::tree::{Tree, look_in, sync_folder};
 use lakeshore::Error;
-use lakeshore::model::storage_path::Place;
+use lakeshore::model::storage_path::StoragePath;
 use lakeshore::model::storage_path::TrashKey;
-use lakeshore::ports::storage::Outcome;
-use lakeshore_system::crash::crash_point;
+use lakeshore::ports::storage::LandingOutcome;
+use lakeshore_system::failpoints::crash_point;
 use rustix::fs::{AtFlags, RenameFlags, renameat_with, unlinkat};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
@@ -19,12 +19,12 @@ const RACES_MAX: usize = 100;
 pub(super) struct Slot {
     pub(super) folder: OwnedFd,
     pub(super) leaf: String,
-    place: Place,
+    place: StoragePath,
 }
 
 impl Slot {
     pub(super) fn make(tree: &Tree, trash: &TrashKey, leaf: &str) -> Result<Self, Error> {
-        let place = Place::TrashSlot(trash.clone());
+        let place = StoragePath::TrashSlot(trash.clone());
         Ok(Self { folder: tree.make_folder_at(&place)?, leaf: leaf.to_owned(), place })
     }
 
@@ -32,7 +32,12 @@ impl Slot {
     /// whether both are folders. An ordinary error means that nothing has moved; an unsettled error means that it has
     /// moved, perhaps not durably. The move is not undone: undoing could fail as well, and the slot would then hold
     /// unexpected content.
-    pub(super) fn exchange(&self, tree: &Tree, live: &Place, folder_wanted: bool) -> Result<Outcome, Error> {
+    pub(super) fn exchange(
+        &self,
+        tree: &Tree,
+        live: &StoragePath,
+        folder_wanted: bool,
+    ) -> Result<LandingOutcome, Error> {
         let (parent, live_leaf) = tree.make_parent(live)?;
         for _ in 0..RACES_MAX {
             match renameat_with(&self.folder, &self.leaf, &parent, &live_leaf, RenameFlags::NOREPLACE) {
@@ -41,7 +46,7 @@ impl Slot {
                     sync_folder(&parent).map_err(unsettled)?;
                     // An empty slot that cannot be removed is no reason to undo the move.
                     let _ = tree.remove_empty_folder(&self.place);
-                    return Ok(Outcome::Added);
+                    return Ok(LandingOutcome::Added);
                 }
                 Err(Errno::EXIST) => {}
                 Err(errno) => return Err(cannot_move(errno, live)),
@@ -61,9 +66,9 @@ impl Slot {
             // An empty folder is dropped: it is not worth an item of trash.
             if folder_wanted && unlinkat(&self.folder, &self.leaf, AtFlags::REMOVEDIR).is_ok() {
                 let _ = tree.remove_empty_folder(&self.place);
-                return Ok(Outcome::Added);
+                return Ok(LandingOutcome::Added);
             }
-            return Ok(Outcome::Replaced);
+            return Ok(LandingOutcome::Replaced);
         }
         Err(Error::InTheWay(format!(
             "{} is being changed by another program; stop that program, then try again",
@@ -72,9 +77,9 @@ impl Slot {
     }
 
     /// Outcome of an exchange that an earlier attempt completed, read from the slot.
-    pub(super) fn outcome_of_earlier(tree: &Tree, trash: &TrashKey, leaf: &str) -> Result<Outcome, Error> {
-        let place = Place::Trashed { key: trash.clone(), leaf: leaf.to_owned() };
-        Ok(if tree.look(&place)?.is_some() { Outcome::Replaced } else { Outcome::Added })
+    pub(super) fn outcome_of_earlier(tree: &Tree, trash: &TrashKey, leaf: &str) -> Result<LandingOutcome, Error> {
+        let place = StoragePath::Trashed { key: trash.clone(), leaf: leaf.to_owned() };
+        Ok(if tree.look(&place)?.is_some() { LandingOutcome::Replaced } else { LandingOutcome::Added })
     }
 
     pub(super) fn remove_if_empty(&self, tree: &Tree) -> Result<(), Error> {
@@ -82,13 +87,13 @@ impl Slot {
     }
 }
 
-pub(super) fn wrong_kind(live: &Place, is_folder: bool) -> Error {
+pub(super) fn wrong_kind(live: &StoragePath, is_folder: bool) -> Error {
     let path = live.components().join("/");
     let found = if is_folder { "a folder" } else { "a file or a link" };
     Error::InTheWay(format!("/{path} is {found} in the lake; remove it, or use another path"))
 }
 
-pub(super) fn cannot_move(errno: Errno, live: &Place) -> Error {
+pub(super) fn cannot_move(errno: Errno, live: &StoragePath) -> Error {
     match errno {
         Errno::XDEV => Error::InTheWay(format!(
             "/{} is on another file system than the lake root; unmount it, or make it a lake of its own",

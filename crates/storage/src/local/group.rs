@@ -9,7 +9,7 @@ use lakeshore::model::digest::Digest;
 use lakeshore::model::storage_path::Identity;
 use lakeshore::ports::WrittenGroup;
 use lakeshore::ports::storage::{WholeFile, WrittenFiles};
-use lakeshore_system::crash::crash_point;
+use lakeshore_system::failpoints::crash_point;
 use rustix::fs::{Advice, fadvise};
 use std::fs::File;
 use std::io::Write;

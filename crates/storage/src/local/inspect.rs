@@ -4,7 +4,7 @@ use super::fault::{fault, io_fault};
 use super::tree::{Tree, open_folder, stat, sync_folder};
 use lakeshore::Error;
 use lakeshore::model::digest::Digest;
-use lakeshore::model::storage_path::Place;
+use lakeshore::model::storage_path::StoragePath;
 use lakeshore::model::storage_path::TrashKey;
 use lakeshore::ports::inspection::{Entry, EntryKind};
 use rustix::fs::{Dir, Mode, OFlags, RenameFlags, openat, renameat_with};
@@ -17,14 +17,14 @@ use std::os::fd::OwnedFd;
 const READ_BYTES: usize = 1 << 20;
 
 /// Parent folder of a storage path. `None` where a component is missing, a file or a link.
-pub(super) fn parent(tree: &Tree, place: &Place) -> Result<Option<(OwnedFd, String)>, Error> {
+pub(super) fn parent(tree: &Tree, place: &StoragePath) -> Result<Option<(OwnedFd, String)>, Error> {
     match tree.parent(place) {
         Err(Error::InTheWay(_)) => Ok(None),
         other => other,
     }
 }
 
-pub(super) fn list(tree: &Tree, place: &Place) -> Result<Vec<Entry>, Error> {
+pub(super) fn list(tree: &Tree, place: &StoragePath) -> Result<Vec<Entry>, Error> {
     let Some((parent, leaf)) = parent(tree, place)? else { return Ok(Vec::new()) };
     let folder = match open_folder(&parent, leaf.as_str()) {
         Ok(folder) => folder,
@@ -50,8 +50,8 @@ pub(super) fn list(tree: &Tree, place: &Place) -> Result<Vec<Entry>, Error> {
     Ok(entries)
 }
 
-pub(super) fn sizes(tree: &Tree, places: &[Place]) -> Result<Vec<Option<u64>>, Error> {
-    let size = |place: &Place| {
+pub(super) fn sizes(tree: &Tree, places: &[StoragePath]) -> Result<Vec<Option<u64>>, Error> {
+    let size = |place: &StoragePath| {
         let Some((parent, leaf)) = parent(tree, place)? else { return Ok(None) };
         match stat(&parent, leaf.as_str()) {
             Ok(found) => Ok(found.is_file.then_some(found.bytes)),
@@ -62,7 +62,7 @@ pub(super) fn sizes(tree: &Tree, places: &[Place]) -> Result<Vec<Option<u64>>, E
     places.iter().map(size).collect()
 }
 
-pub(super) fn digest(tree: &Tree, place: &Place) -> Result<Option<Digest>, Error> {
+pub(super) fn digest(tree: &Tree, place: &StoragePath) -> Result<Option<Digest>, Error> {
     let Some((parent, leaf)) = parent(tree, place)? else { return Ok(None) };
     // Opening a pipe would block, so only regular files are opened.
     if !stat(&parent, leaf.as_str()).is_ok_and(|found| found.is_file) {
@@ -84,7 +84,7 @@ pub(super) fn digest(tree: &Tree, place: &Place) -> Result<Option<Digest>, Error
 }
 
 pub(super) fn rename_slot(tree: &Tree, from: &TrashKey, to: &TrashKey) -> Result<(), Error> {
-    let Some((trash, from)) = tree.parent(&Place::TrashSlot(from.clone()))? else { return Ok(()) };
+    let Some((trash, from)) = tree.parent(&StoragePath::TrashSlot(from.clone()))? else { return Ok(()) };
     renameat_with(&trash, from, &trash, to.as_str(), RenameFlags::NOREPLACE)
         .map_err(fault("renaming a folder of the trash"))?;
     sync_folder(&trash)

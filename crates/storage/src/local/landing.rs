@@ -5,10 +5,10 @@ use super::fault::{fault, unsettled, unsettled_fault};
 use super::tree::{Found, Tree, look_in, names, open_folder, sync_folder};
 use lakeshore::Error;
 use lakeshore::model::storage_path::Identity;
-use lakeshore::model::storage_path::Place;
+use lakeshore::model::storage_path::StoragePath;
 use lakeshore::model::storage_path::TrashKey;
-use lakeshore::ports::storage::{Landing, Outcome};
-use lakeshore_system::crash::crash_point;
+use lakeshore::ports::storage::{Landing, LandingOutcome};
+use lakeshore_system::failpoints::crash_point;
 use rustix::fs::{RenameFlags, renameat_with};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ struct Landed {
 
 /// Renames each upload of a group. A free name needs one rename. A taken name is exchanged from a slot of the trash, so
 /// that the call that replaces the old file also moves it to the trash.
-pub(super) fn land(tree: &Tree, landings: &[Landing]) -> Vec<Result<Outcome, Error>> {
+pub(super) fn land(tree: &Tree, landings: &[Landing]) -> Vec<Result<LandingOutcome, Error>> {
     let mut folders = Folders::default();
     let mut outcomes: Vec<_> =
         landings.iter().enumerate().map(|(index, landing)| name(tree, landing, index, &mut folders)).collect();
@@ -45,7 +45,7 @@ pub(super) fn land(tree: &Tree, landings: &[Landing]) -> Vec<Result<Outcome, Err
     outcomes
 }
 
-fn name(tree: &Tree, landing: &Landing, index: usize, folders: &mut Folders) -> Result<Outcome, Error> {
+fn name(tree: &Tree, landing: &Landing, index: usize, folders: &mut Folders) -> Result<LandingOutcome, Error> {
     let mut components = landing.place.components();
     let leaf = components.pop().unwrap_or_default();
     let landed = match folders.0.entry(components) {
@@ -60,7 +60,7 @@ fn name(tree: &Tree, landing: &Landing, index: usize, folders: &mut Folders) -> 
         Ok(()) => {
             crash_point!("landing.named");
             landed.waiting.push(index);
-            return Ok(Outcome::Added);
+            return Ok(LandingOutcome::Added);
         }
         Err(Errno::EXIST) => {}
         Err(errno) => return Err(cannot_move(errno, &landing.place)),
@@ -100,8 +100,8 @@ pub(super) fn take_back(tree: &Tree, landing: &Landing) -> Result<(), Error> {
         return Ok(());
     }
     let partial = landing.partial.as_str();
-    let slot_place = Place::TrashSlot(landing.trash.clone());
-    let replaced = Place::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
+    let slot_place = StoragePath::TrashSlot(landing.trash.clone());
+    let replaced = StoragePath::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
     if tree.look(&replaced)?.is_none() {
         renameat_with(&folder, &leaf, tree.uploads(), partial, RenameFlags::NOREPLACE)
             .map_err(unsettled_fault(DOING))?;
@@ -121,12 +121,12 @@ pub(super) fn take_back(tree: &Tree, landing: &Landing) -> Result<(), Error> {
 /// Finds an interrupted upload by its identity. Under its partial name, it has not landed; under its final name, it
 /// has. In its own slot, the exchange did not happen. In another slot, it landed and was replaced since. Files with
 /// another identity are not touched.
-pub(super) fn recover(tree: &Tree, landing: &Landing) -> Result<Option<Outcome>, Error> {
+pub(super) fn recover(tree: &Tree, landing: &Landing) -> Result<Option<LandingOutcome>, Error> {
     let is_it = |found: Option<Found>| found.is_some_and(|found| found.identity == landing.identity);
-    if is_it(tree.look(&Place::Partial(landing.partial.clone()))?) {
+    if is_it(tree.look(&StoragePath::Partial(landing.partial.clone()))?) {
         return Ok(None);
     }
-    let own_slot = Place::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
+    let own_slot = StoragePath::Trashed { key: landing.trash.clone(), leaf: landing.leaf.clone() };
     let outcome = || Slot::outcome_of_earlier(tree, &landing.trash, &landing.leaf);
     let live = match tree.parent(&landing.place) {
         // A file or link replaces a folder of the path, so the upload is not there.
@@ -138,7 +138,7 @@ pub(super) fn recover(tree: &Tree, landing: &Landing) -> Result<Option<Outcome>,
     {
         sync_folder(&folder)?;
         let outcome = outcome()?;
-        if outcome == Outcome::Replaced
+        if outcome == LandingOutcome::Replaced
             && let Some((slot, _)) = tree.parent(&own_slot)?
         {
             sync_folder(&slot)?;
@@ -147,19 +147,19 @@ pub(super) fn recover(tree: &Tree, landing: &Landing) -> Result<Option<Outcome>,
     }
     if is_it(tree.look(&own_slot)?) {
         // Moved back instead of removed: a resumable upload continues from there.
-        let slot = tree.make_folder_at(&Place::TrashSlot(landing.trash.clone()))?;
+        let slot = tree.make_folder_at(&StoragePath::TrashSlot(landing.trash.clone()))?;
         let partial = landing.partial.as_str();
         renameat_with(&slot, &landing.leaf, tree.uploads(), partial, RenameFlags::NOREPLACE)
             .map_err(fault("taking an upload back"))?;
         sync_folder(tree.uploads())?;
-        let _ = tree.remove_empty_folder(&Place::TrashSlot(landing.trash.clone()));
+        let _ = tree.remove_empty_folder(&StoragePath::TrashSlot(landing.trash.clone()));
         return Ok(None);
     }
     if is_in_trash(tree, &landing.leaf, &landing.identity)? { outcome().map(Some) } else { Ok(None) }
 }
 
 fn is_in_trash(tree: &Tree, leaf: &str, identity: &Identity) -> Result<bool, Error> {
-    let any_slot = Place::TrashSlot(TrashKey::remembered(String::new()));
+    let any_slot = StoragePath::TrashSlot(TrashKey::remembered(String::new()));
     let Some((trash, _)) = tree.parent(&any_slot)? else { return Ok(false) };
     for slot in names(&trash)? {
         let folder = match open_folder(&trash, &slot) {

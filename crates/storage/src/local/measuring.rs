@@ -4,7 +4,7 @@ use super::fault::fault;
 use super::tree::{Tree, identity, names, open_folder};
 use lakeshore::Error;
 use lakeshore::model::storage_path::Identity;
-use lakeshore::model::storage_path::Place;
+use lakeshore::model::storage_path::StoragePath;
 use lakeshore::model::totals::Totals;
 use lakeshore::ports::storage::{FolderState, Measured};
 use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, statx};
@@ -17,11 +17,11 @@ use std::time::{Duration, SystemTime};
 /// to 10 ms.
 const TICK_MAX: Duration = Duration::from_millis(50);
 
-pub(super) fn measure(tree: &Tree, place: &Place) -> Result<Totals, Error> {
+pub(super) fn measure(tree: &Tree, place: &StoragePath) -> Result<Totals, Error> {
     Ok(measure_folders(tree, place, 0)?.totals)
 }
 
-pub(super) fn measure_folders(tree: &Tree, place: &Place, folders_max: usize) -> Result<Measured, Error> {
+pub(super) fn measure_folders(tree: &Tree, place: &StoragePath, folders_max: usize) -> Result<Measured, Error> {
     let mut measured = Measured { totals: Totals::default(), folders: None };
     let Some((parent, leaf)) = tree.parent(place)? else { return Ok(measured) };
     let mut open = match look(&parent, &leaf) {
@@ -76,7 +76,7 @@ pub(super) fn measure_folders(tree: &Tree, place: &Place, folders_max: usize) ->
 }
 
 /// Opens no folder, so that a link in the place of a folder counts as a change.
-pub(super) fn are_unchanged(tree: &Tree, place: &Place, folders: &[FolderState]) -> Result<bool, Error> {
+pub(super) fn are_unchanged(tree: &Tree, place: &StoragePath, folders: &[FolderState]) -> Result<bool, Error> {
     let Some((parent, leaf)) = tree.parent(place)? else { return Ok(false) };
     for folder in folders {
         let path = if folder.path.is_empty() { leaf.clone() } else { format!("{leaf}/{}", folder.path) };

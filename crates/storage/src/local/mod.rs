@@ -4,7 +4,6 @@
 //! (the thread of the landings, see `serve.rs`), all others on tokio's blocking threads. Names are resolved beneath the
 //! root's own handle only ([`tree`]), and files change places by `renameat2` ([`landing`], [`exchange`]).
 
-mod emptying;
 mod exchange;
 mod fault;
 mod group;
@@ -14,6 +13,7 @@ mod landing;
 mod measuring;
 mod partial;
 mod publish;
+mod purge;
 mod reading;
 mod resuming;
 mod sweep;
@@ -26,15 +26,15 @@ use lakeshore::Error;
 use lakeshore::model::digest::Digest;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::path::LakePath;
-use lakeshore::model::storage_path::Place;
+use lakeshore::model::storage_path::StoragePath;
 use lakeshore::model::storage_path::TrashKey;
 use lakeshore::model::storage_path::{Identity, PartialName};
 use lakeshore::model::totals::Totals;
 use lakeshore::model::upload::resumable::Checkpoint;
 use lakeshore::ports::inspection::Entry;
 use lakeshore::ports::storage::{
-    FolderEntry, FolderState, FoundFile, Landing, Measured, OpenFile, Outcome, Publication, Removed, Restoration,
-    TakeOver, TakenOver, WholeFile, WrittenFiles,
+    FolderEntry, FolderState, FoundFile, Landing, LandingOutcome, Measured, OpenFile, Publication, Removed,
+    Restoration, TakeOver, TakenOver, WholeFile, WrittenFiles,
 };
 use lakeshore::ports::{Files, FilesInspection, Partial, Space, WrittenGroup};
 use std::collections::BTreeSet;
@@ -119,7 +119,7 @@ impl Files for LocalFiles {
         (written, Box::new(group))
     }
 
-    async fn land(&self, landings: &[Landing]) -> Vec<Result<Outcome, Error>> {
+    async fn land(&self, landings: &[Landing]) -> Vec<Result<LandingOutcome, Error>> {
         landing::land(&self.0, landings)
     }
 
@@ -127,17 +127,17 @@ impl Files for LocalFiles {
         landing::take_back(&self.0, landing)
     }
 
-    async fn recover_landing(&self, landing: &Landing) -> Result<Option<Outcome>, Error> {
+    async fn recover_landing(&self, landing: &Landing) -> Result<Option<LandingOutcome>, Error> {
         let landing = landing.clone();
         self.blocking(move |tree| landing::recover(tree, &landing)).await
     }
 
-    async fn find(&self, places: &[Place]) -> Result<Vec<Option<FoundFile>>, Error> {
+    async fn find(&self, places: &[StoragePath]) -> Result<Vec<Option<FoundFile>>, Error> {
         let places = places.to_vec();
         self.blocking(move |tree| reading::find(tree, &places)).await
     }
 
-    async fn open(&self, place: &Place) -> Result<Option<Box<dyn OpenFile>>, Error> {
+    async fn open(&self, place: &StoragePath) -> Result<Option<Box<dyn OpenFile>>, Error> {
         let place = place.clone();
         let open = self.blocking(move |tree| reading::open(tree, &place)).await?;
         Ok(open.map(|file| Box::new(file) as Box<dyn OpenFile>))
@@ -170,43 +170,43 @@ impl Files for LocalFiles {
         self.blocking(move |tree| publish::stage(tree, sync)).await
     }
 
-    async fn publish(&self, publication: &Publication) -> Result<Outcome, Error> {
+    async fn publish(&self, publication: &Publication) -> Result<LandingOutcome, Error> {
         let publication = publication.clone();
         self.blocking(move |tree| publish::publish(tree, &publication)).await
     }
 
     async fn drop_staging(&self, sync: SyncId, dataset: &LakePath, trash: &TrashKey) -> Result<bool, Error> {
-        let trashed = Place::trashed(trash, dataset);
+        let trashed = StoragePath::trashed(trash, dataset);
         self.blocking(move |tree| publish::drop_staging(tree, sync, &trashed)).await
     }
 
     async fn identify_trash(&self, trash: &TrashKey, origin: &LakePath) -> Result<Option<Identity>, Error> {
-        let place = Place::trashed(trash, origin);
+        let place = StoragePath::trashed(trash, origin);
         self.blocking(move |tree| Ok(tree.look(&place)?.map(|found| found.identity))).await
     }
 
-    async fn restore(&self, restoration: &Restoration) -> Result<Outcome, Error> {
+    async fn restore(&self, restoration: &Restoration) -> Result<LandingOutcome, Error> {
         let restoration = restoration.clone();
         self.blocking(move |tree| publish::restore(tree, &restoration)).await
     }
 
     async fn remove_trash(&self, pieces: &[TrashKey], removals_max: u64) -> Removed {
         let pieces = pieces.to_vec();
-        let removed = self.blocking(move |tree| Ok(emptying::remove(tree, &pieces, removals_max))).await;
+        let removed = self.blocking(move |tree| Ok(purge::remove(tree, &pieces, removals_max))).await;
         removed.unwrap_or_else(|fault| Removed { faults: vec![fault], ..Removed::default() })
     }
 
-    async fn measure(&self, place: &Place) -> Result<Totals, Error> {
+    async fn measure(&self, place: &StoragePath) -> Result<Totals, Error> {
         let place = place.clone();
         self.blocking(move |tree| measuring::measure(tree, &place)).await
     }
 
-    async fn measure_folders(&self, place: &Place, folders_max: usize) -> Result<Measured, Error> {
+    async fn measure_folders(&self, place: &StoragePath, folders_max: usize) -> Result<Measured, Error> {
         let place = place.clone();
         self.blocking(move |tree| measuring::measure_folders(tree, &place, folders_max)).await
     }
 
-    async fn are_unchanged(&self, place: &Place, folders: &[FolderState]) -> Result<bool, Error> {
+    async fn are_unchanged(&self, place: &StoragePath, folders: &[FolderState]) -> Result<bool, Error> {
         let (place, folders) = (place.clone(), folders.to_vec());
         self.blocking(move |tree| measuring::are_unchanged(tree, &place, &folders)).await
     }
@@ -215,7 +215,7 @@ impl Files for LocalFiles {
         self.0.space()
     }
 
-    async fn exists(&self, place: &Place) -> Result<bool, Error> {
+    async fn exists(&self, place: &StoragePath) -> Result<bool, Error> {
         let place = place.clone();
         self.blocking(move |tree| Ok(tree.look(&place)?.is_some())).await
     }
@@ -228,17 +228,17 @@ impl Files for LocalFiles {
 
 #[async_trait]
 impl FilesInspection for LocalFiles {
-    async fn list(&self, folder: &Place) -> Result<Vec<Entry>, Error> {
+    async fn list(&self, folder: &StoragePath) -> Result<Vec<Entry>, Error> {
         let folder = folder.clone();
         self.blocking(move |tree| inspect::list(tree, &folder)).await
     }
 
-    async fn sizes(&self, files: &[Place]) -> Result<Vec<Option<u64>>, Error> {
+    async fn sizes(&self, files: &[StoragePath]) -> Result<Vec<Option<u64>>, Error> {
         let files = files.to_vec();
         self.blocking(move |tree| inspect::sizes(tree, &files)).await
     }
 
-    async fn digest(&self, file: &Place) -> Result<Option<Digest>, Error> {
+    async fn digest(&self, file: &StoragePath) -> Result<Option<Digest>, Error> {
         let file = file.clone();
         self.blocking(move |tree| inspect::digest(tree, &file)).await
     }
@@ -249,7 +249,7 @@ impl FilesInspection for LocalFiles {
     }
 
     async fn remove_empty_slot(&self, key: &TrashKey) -> Result<(), Error> {
-        let place = Place::TrashSlot(key.clone());
+        let place = StoragePath::TrashSlot(key.clone());
         self.blocking(move |tree| tree.remove_empty_folder(&place)).await
     }
 }

@@ -12,7 +12,7 @@ use lakeshore::model::digest::Digest;
 use lakeshore::model::storage_path::{Identity, PartialName};
 use lakeshore::model::upload::resumable::Checkpoint;
 use lakeshore::ports::Partial;
-use lakeshore_system::crash::crash_point;
+use lakeshore_system::failpoints::crash_point;
 use rustix::fs::{Advice, Mode, OFlags, fadvise, openat};
 use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Digest as _, Sha256};

@@ -7,33 +7,33 @@ use super::tree::{Tree, identity_of, sync_folder};
 use lakeshore::Error;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::storage_path::Identity;
-use lakeshore::model::storage_path::Place;
+use lakeshore::model::storage_path::StoragePath;
 use lakeshore::model::trash::TrashKind;
-use lakeshore::ports::storage::{Outcome, Publication, Restoration};
-use lakeshore_system::crash::crash_point;
+use lakeshore::ports::storage::{LandingOutcome, Publication, Restoration};
+use lakeshore_system::failpoints::crash_point;
 use rustix::fs::{RenameFlags, renameat_with};
 use std::os::fd::AsFd;
 
 pub(super) fn stage(tree: &Tree, sync: SyncId) -> Result<Identity, Error> {
-    let folder = tree.make_folder_at(&Place::Staging(sync))?;
+    let folder = tree.make_folder_at(&StoragePath::Staging(sync))?;
     identity_of(folder.as_fd())
 }
 
 /// Moves the staged folder into a slot of the trash, and exchanges it with the dataset: two renames, however many files
 /// there are. After an interruption, the position of the folder with this identity shows how far it came.
-pub(super) fn publish(tree: &Tree, publication: &Publication) -> Result<Outcome, Error> {
-    let live = Place::Live(publication.dataset.clone());
+pub(super) fn publish(tree: &Tree, publication: &Publication) -> Result<LandingOutcome, Error> {
+    let live = StoragePath::Live(publication.dataset.clone());
     let leaf = publication.dataset.leaf();
-    let is_it = |place: &Place| -> Result<bool, Error> {
+    let is_it = |place: &StoragePath| -> Result<bool, Error> {
         Ok(tree.look(place)?.is_some_and(|found| found.identity == publication.identity))
     };
     if is_it(&live)? {
-        return sync_both(tree, &live, &Place::Trashed { key: publication.trash.clone(), leaf: leaf.to_owned() })
+        return sync_both(tree, &live, &StoragePath::Trashed { key: publication.trash.clone(), leaf: leaf.to_owned() })
             .and_then(|()| Slot::outcome_of_earlier(tree, &publication.trash, leaf))
             .map_err(unsettled);
     }
-    let staging = Place::Staging(publication.sync);
-    let waiting = Place::Trashed { key: publication.trash.clone(), leaf: leaf.to_owned() };
+    let staging = StoragePath::Staging(publication.sync);
+    let waiting = StoragePath::Trashed { key: publication.trash.clone(), leaf: leaf.to_owned() };
     let in_slot = is_it(&waiting)?;
     if !in_slot && !is_it(&staging)? {
         return Err(Error::StagingLost(publication.sync));
@@ -62,7 +62,7 @@ pub(super) fn publish(tree: &Tree, publication: &Publication) -> Result<Outcome,
 }
 
 /// Syncs both folders after an earlier attempt, whose syncs may not have happened.
-fn sync_both(tree: &Tree, live: &Place, replaced: &Place) -> Result<(), Error> {
+fn sync_both(tree: &Tree, live: &StoragePath, replaced: &StoragePath) -> Result<(), Error> {
     for place in [live, replaced] {
         if let Some((parent, _)) = tree.parent(place)? {
             sync_folder(&parent)?;
@@ -71,9 +71,9 @@ fn sync_both(tree: &Tree, live: &Place, replaced: &Place) -> Result<(), Error> {
     Ok(())
 }
 
-pub(super) fn drop_staging(tree: &Tree, sync: SyncId, trashed: &Place) -> Result<bool, Error> {
-    let Place::Trashed { key, leaf } = trashed else { return Ok(false) };
-    let staging = Place::Staging(sync);
+pub(super) fn drop_staging(tree: &Tree, sync: SyncId, trashed: &StoragePath) -> Result<bool, Error> {
+    let StoragePath::Trashed { key, leaf } = trashed else { return Ok(false) };
+    let staging = StoragePath::Staging(sync);
     if tree.look(&staging)?.is_none() {
         return Ok(tree.look(trashed)?.is_some());
     }
@@ -91,18 +91,18 @@ pub(super) fn drop_staging(tree: &Tree, sync: SyncId, trashed: &Place) -> Result
     Ok(true)
 }
 
-pub(super) fn restore(tree: &Tree, restoration: &Restoration) -> Result<Outcome, Error> {
-    let live = Place::Live(restoration.origin.clone());
+pub(super) fn restore(tree: &Tree, restoration: &Restoration) -> Result<LandingOutcome, Error> {
+    let live = StoragePath::Live(restoration.origin.clone());
     let leaf = restoration.origin.leaf();
-    let is_it = |place: &Place| -> Result<bool, Error> {
+    let is_it = |place: &StoragePath| -> Result<bool, Error> {
         Ok(tree.look(place)?.is_some_and(|found| found.identity == restoration.identity))
     };
     if is_it(&live)? {
-        return sync_both(tree, &live, &Place::Trashed { key: restoration.trash.clone(), leaf: leaf.to_owned() })
+        return sync_both(tree, &live, &StoragePath::Trashed { key: restoration.trash.clone(), leaf: leaf.to_owned() })
             .and_then(|()| Slot::outcome_of_earlier(tree, &restoration.trash, leaf))
             .map_err(unsettled);
     }
-    if !is_it(&Place::trashed(&restoration.trash, &restoration.origin))? {
+    if !is_it(&StoragePath::trashed(&restoration.trash, &restoration.origin))? {
         return Err(Error::InTheWay(format!(
             "the trash item of {} is missing, because it was moved or deleted outside Lakeshore; restore it from a backup",
             restoration.origin

@@ -6,7 +6,7 @@ use super::tree::{Tree, find_in, found_file, found_in, stat};
 use async_trait::async_trait;
 use lakeshore::Error;
 use lakeshore::model::path::LakePath;
-use lakeshore::model::storage_path::Place;
+use lakeshore::model::storage_path::StoragePath;
 use lakeshore::ports::storage::{FolderEntry, FoundFile, OpenFile};
 use rustix::fs::{Dir, FileType, Mode, OFlags, openat};
 use rustix::io::Errno;
@@ -19,9 +19,9 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 /// Adjacent entries of the list with the same folder resolve it once.
-pub(super) fn find(tree: &Tree, places: &[Place]) -> Result<Vec<Option<FoundFile>>, Error> {
+pub(super) fn find(tree: &Tree, places: &[StoragePath]) -> Result<Vec<Option<FoundFile>>, Error> {
     let mut known: Option<(Vec<String>, Option<OwnedFd>)> = None;
-    let mut find_one = |place: &Place| {
+    let mut find_one = |place: &StoragePath| {
         let mut components = place.components();
         let leaf = components.pop().unwrap_or_default();
         let folder = match &known {
@@ -37,7 +37,7 @@ pub(super) fn find(tree: &Tree, places: &[Place]) -> Result<Vec<Option<FoundFile
 }
 
 /// Opens a regular file. A pipe does not block it, and a link is not followed.
-pub(super) fn open_file(tree: &Tree, place: &Place) -> Result<Option<(File, FoundFile)>, Error> {
+pub(super) fn open_file(tree: &Tree, place: &StoragePath) -> Result<Option<(File, FoundFile)>, Error> {
     let Some((folder, leaf)) = parent(tree, place)? else { return Ok(None) };
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = match openat(&folder, &leaf, flags, Mode::empty()) {
@@ -55,7 +55,7 @@ pub(super) struct LocalOpenFile {
     found: FoundFile,
 }
 
-pub(super) fn open(tree: &Tree, place: &Place) -> Result<Option<LocalOpenFile>, Error> {
+pub(super) fn open(tree: &Tree, place: &StoragePath) -> Result<Option<LocalOpenFile>, Error> {
     Ok(open_file(tree, place)?.map(|(file, found)| LocalOpenFile { file: Arc::new(file), found }))
 }
 

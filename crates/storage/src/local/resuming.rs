@@ -7,7 +7,7 @@ use bytes::Bytes;
 use lakeshore::Error;
 use lakeshore::model::storage_path::{Identity, PartialName};
 use lakeshore::model::upload::resumable::Checkpoint;
-use lakeshore_system::crash::crash_point;
+use lakeshore_system::failpoints::crash_point;
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 use sha2::digest::common::hazmat::{SerializableState, SerializedState};

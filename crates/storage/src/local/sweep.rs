@@ -5,8 +5,8 @@ use super::tree::{Tree, names, open_folder, sync_folder};
 use lakeshore::Error;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::storage_path::PartialName;
-use lakeshore::model::storage_path::Place;
-use lakeshore_system::crash::crash_point;
+use lakeshore::model::storage_path::StoragePath;
+use lakeshore_system::failpoints::crash_point;
 use rustix::fs::{AtFlags, unlinkat};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 
 pub(super) fn sweep(tree: &Tree, open_syncs: &[SyncId], kept: &BTreeSet<PartialName>) -> Result<(), Error> {
     crash_point!("sweep.begun");
-    if let Some((uploads, _)) = tree.parent(&Place::Partial(PartialName::remembered(String::new())))? {
+    if let Some((uploads, _)) = tree.parent(&StoragePath::Partial(PartialName::remembered(String::new())))? {
         for name in names(&uploads)? {
             if !kept.contains(&PartialName::remembered(name.clone())) {
                 remove(&uploads, &name)?;
@@ -23,9 +23,9 @@ pub(super) fn sweep(tree: &Tree, open_syncs: &[SyncId], kept: &BTreeSet<PartialN
         sync_folder(&uploads)?;
         crash_point!("sweep.uploads_removed");
     }
-    if let Some((stagings, _)) = tree.parent(&Place::Staging(SyncId(0)))? {
+    if let Some((stagings, _)) = tree.parent(&StoragePath::Staging(SyncId(0)))? {
         for name in names(&stagings)? {
-            if !Place::staging_owner(&name).is_some_and(|owner| open_syncs.contains(&owner)) {
+            if !StoragePath::staging_owner(&name).is_some_and(|owner| open_syncs.contains(&owner)) {
                 remove(&stagings, &name)?;
             }
         }
@@ -35,7 +35,7 @@ pub(super) fn sweep(tree: &Tree, open_syncs: &[SyncId], kept: &BTreeSet<PartialN
 }
 
 /// Removes a folder of the engine with all its contents.
-pub(super) fn remove_tree(tree: &Tree, place: &Place) -> Result<(), Error> {
+pub(super) fn remove_tree(tree: &Tree, place: &StoragePath) -> Result<(), Error> {
     let Some((parent, leaf)) = tree.parent(place)? else { return Ok(()) };
     remove(&parent, &leaf)?;
     sync_folder(&parent)

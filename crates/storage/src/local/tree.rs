@@ -4,7 +4,7 @@
 
 use super::fault::{fault, unsure_fault};
 use lakeshore::model::path::LakePath;
-use lakeshore::model::storage_path::{ENGINE_FOLDER, ENGINE_SUBFOLDERS, Place, UPLOADS_FOLDER};
+use lakeshore::model::storage_path::{ENGINE_FOLDER, ENGINE_SUBFOLDERS, StoragePath, UPLOADS_FOLDER};
 use lakeshore::model::storage_path::{Identity, PartialName};
 use lakeshore::ports::Space;
 use lakeshore::ports::storage::FoundFile;
@@ -12,6 +12,7 @@ use lakeshore::{Error, Timestamp};
 pub(super) use lakeshore_system::beneath::open_folder;
 use lakeshore_system::beneath::{Unmade, make_folder, make_or_find_folder};
 use lakeshore_system::space::space_of;
+use parking_lot::{Mutex, MutexGuard};
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, StatxFlags, StatxTimestamp, fchmod, fstat,
     fstatfs, fstatvfs, fsync, openat, renameat_with, statx, unlinkat,
@@ -23,7 +24,6 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Reason why a folder cannot be the lake root.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +127,7 @@ impl Tree {
     }
 
     /// Parent folder of `place`, and the last component. `None` where the folder is missing.
-    pub(super) fn parent(&self, place: &Place) -> Result<Option<(OwnedFd, String)>, Error> {
+    pub(super) fn parent(&self, place: &StoragePath) -> Result<Option<(OwnedFd, String)>, Error> {
         let mut components = place.components();
         let leaf = components.pop().unwrap_or_default();
         let mut folder = self.root()?;
@@ -142,7 +142,7 @@ impl Tree {
     }
 
     /// Like [`Self::parent`], and makes every missing folder, durably.
-    pub(super) fn make_parent(&self, place: &Place) -> Result<(OwnedFd, String), Error> {
+    pub(super) fn make_parent(&self, place: &StoragePath) -> Result<(OwnedFd, String), Error> {
         let mut components = place.components();
         let leaf = components.pop().unwrap_or_default();
         let mut folder = self.root()?;
@@ -178,11 +178,11 @@ impl Tree {
     }
 
     fn lasting(&self) -> MutexGuard<'_, HashSet<(u64, u64)>> {
-        self.lasting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lasting.lock()
     }
 
     /// Makes the folder at `place` durably, where it is missing.
-    pub(super) fn make_folder_at(&self, place: &Place) -> Result<OwnedFd, Error> {
+    pub(super) fn make_folder_at(&self, place: &StoragePath) -> Result<OwnedFd, Error> {
         let (parent, leaf) = self.make_parent(place)?;
         self.lasting_folder(&parent, &leaf)
     }
@@ -200,7 +200,7 @@ impl Tree {
         Ok(Some(folder))
     }
 
-    pub(super) fn look(&self, place: &Place) -> Result<Option<Found>, Error> {
+    pub(super) fn look(&self, place: &StoragePath) -> Result<Option<Found>, Error> {
         match self.parent(place)? {
             Some((folder, leaf)) => look_in(&folder, &leaf),
             None => Ok(None),
@@ -217,7 +217,7 @@ impl Tree {
     }
 
     /// Removes an empty folder. A missing folder, or one with contents, is no error.
-    pub(super) fn remove_empty_folder(&self, place: &Place) -> Result<(), Error> {
+    pub(super) fn remove_empty_folder(&self, place: &StoragePath) -> Result<(), Error> {
         let Some((folder, leaf)) = self.parent(place)? else { return Ok(()) };
         match unlinkat(&folder, &leaf, AtFlags::REMOVEDIR) {
             Ok(()) => sync_folder(&folder),

@@ -12,11 +12,11 @@ fn arrival(at: Timestamp, files: u64) -> Arrival {
     Arrival { slot: Timestamp(at.0.div_euclid(SLOT_MS) * SLOT_MS), files, bytes: files * 10 }
 }
 
-fn daily() -> Rhythm {
-    Rhythm::new(Every::Day, Some("07:00"), 10, 0).unwrap()
+fn daily() -> DeliverySchedule {
+    DeliverySchedule::new(Every::Day, Some("07:00"), 10, 0).unwrap()
 }
 
-fn standings(rhythm: &Rhythm, all: &[Arrival], now: Timestamp) -> Vec<Standing> {
+fn standings(rhythm: &DeliverySchedule, all: &[Arrival], now: Timestamp) -> Vec<Timeliness> {
     let arrived = Arrivals { first: Timestamp(0), all };
     calendar(Some(rhythm), &arrived, Day(4), now).into_iter().map(|day| day.standing).collect()
 }
@@ -31,7 +31,7 @@ fn a_day_has_landed_late_short_or_missing() {
         arrival(at(2, 23, 50), 9),
         arrival(at(4, 1, 0), 9),
     ];
-    use Standing::{Landed, Late, Missing, NotYet, Overdue, Short};
+    use Timeliness::{Landed, Late, Missing, NotYet, Overdue, Short};
     assert_eq!(standings(&daily(), &all, at(4, 6, 59)), [Landed, Late, Short, Missing, NotYet]);
     assert_eq!(standings(&daily(), &all, at(4, 7, 0)), [Landed, Late, Short, Missing, Overdue]);
     assert_eq!(standings(&daily(), &all, at(5, 0, 0)), [Landed, Late, Short, Missing, Short, NotYet]);
@@ -52,7 +52,7 @@ fn it_is_late_from_the_deadline_on_until_enough_has_come() {
 
 #[test]
 fn weekends_are_free_of_a_rhythm_of_weekdays() {
-    let weekdays = Rhythm::new(Every::Weekday, Some("07:00"), 1, 0).unwrap();
+    let weekdays = DeliverySchedule::new(Every::Weekday, Some("07:00"), 1, 0).unwrap();
     let friday = [arrival(at(4, 1, 0), 1)];
     let arrived = Arrivals { first: at(4, 1, 0), all: &friday };
     assert_eq!(weekdays.late_since(&arrived, at(6, 23, 0)), None);
@@ -60,7 +60,7 @@ fn weekends_are_free_of_a_rhythm_of_weekdays() {
     assert_eq!(weekdays.due(at(4, 8, 0)), Some(at(7, 7, 0)));
     let days = calendar(Some(&weekdays), &arrived, Day(4), at(7, 8, 0));
     let standings: Vec<_> = days[3..].iter().map(|day| day.standing).collect();
-    use Standing::{Landed, NotExpected, Overdue};
+    use Timeliness::{Landed, NotExpected, Overdue};
     assert_eq!(standings, [NotExpected, Landed, NotExpected, NotExpected, Overdue]);
 }
 
@@ -71,27 +71,27 @@ fn nothing_is_expected_before_the_first_arrival() {
     let arrived = Arrivals { first, all: &all };
     let standings: Vec<_> =
         calendar(Some(&daily()), &arrived, Day(4), at(3, 6, 0)).into_iter().map(|day| day.standing).collect();
-    use Standing::{Landed, NotExpected, NotYet};
+    use Timeliness::{Landed, NotExpected, NotYet};
     assert_eq!(standings, [NotExpected, NotExpected, Landed, NotYet]);
 }
 
 #[test]
 fn a_day_of_hours_is_as_good_as_its_worst_period() {
-    let rhythm = Rhythm::new(Every::Hours(6), Some("01:00"), 1, 0).unwrap();
+    let rhythm = DeliverySchedule::new(Every::Hours(6), Some("01:00"), 1, 0).unwrap();
     let all = [arrival(at(0, 0, 30), 1), arrival(at(0, 7, 30), 1)];
-    assert_eq!(standings(&rhythm, &all, at(0, 11, 0)), [Standing::Late]);
-    assert_eq!(standings(&rhythm, &all, at(0, 12, 30)), [Standing::Late], "the third period has time left");
-    assert_eq!(standings(&rhythm, &all, at(0, 13, 0)), [Standing::Overdue]);
-    assert_eq!(standings(&rhythm, &all, at(0, 18, 0)), [Standing::Missing]);
+    assert_eq!(standings(&rhythm, &all, at(0, 11, 0)), [Timeliness::Late]);
+    assert_eq!(standings(&rhythm, &all, at(0, 12, 30)), [Timeliness::Late], "the third period has time left");
+    assert_eq!(standings(&rhythm, &all, at(0, 13, 0)), [Timeliness::Overdue]);
+    assert_eq!(standings(&rhythm, &all, at(0, 18, 0)), [Timeliness::Missing]);
 }
 
 #[test]
 fn a_rhythm_is_read_as_it_was_written() {
     let text = r#"{"every":"day","by":"07:00","files_min":10,"bytes_min":0}"#;
-    let rhythm: Rhythm = serde_json::from_str(text).unwrap();
+    let rhythm: DeliverySchedule = serde_json::from_str(text).unwrap();
     assert_eq!(rhythm, daily());
     assert_eq!(serde_json::to_string(&rhythm).unwrap(), text);
-    let least: Rhythm = serde_json::from_str(r#"{"every":"6h"}"#).unwrap();
+    let least: DeliverySchedule = serde_json::from_str(r#"{"every":"6h"}"#).unwrap();
     assert_eq!((least.by(), least.files_min()), ("06:00".to_owned(), 1));
     for wrong in [
         r#"{"every":"5h"}"#,
@@ -103,15 +103,15 @@ fn a_rhythm_is_read_as_it_was_written() {
         r#"{"every":"6h","by":"06:15"}"#,
         r#"{"by":"07:00"}"#,
     ] {
-        assert!(serde_json::from_str::<Rhythm>(wrong).is_err(), "{wrong} was taken");
+        assert!(serde_json::from_str::<DeliverySchedule>(wrong).is_err(), "{wrong} was taken");
     }
 }
 
-fn any_rhythm() -> impl Strategy<Value = Rhythm> {
+fn any_rhythm() -> impl Strategy<Value = DeliverySchedule> {
     let every = prop::sample::select(Every::all().collect::<Vec<_>>());
     (every, 1_u16..=96, 0_u64..20, 0_u64..200).prop_map(|(every, quarters, files_min, bytes_min)| {
         let by_minutes = (quarters * 15).min(every.minutes());
-        Rhythm { every, by_minutes, files_min, bytes_min }
+        DeliverySchedule { every, by_minutes, files_min, bytes_min }
     })
 }
 
@@ -142,17 +142,17 @@ proptest! {
                     (came.len(), !came.is_empty() && files >= rhythm.files_min && bytes >= rhythm.bytes_min)
                 };
                 let standing = match (came(deadline), came(start + length)) {
-                    ((_, true), _) => Standing::Landed,
-                    (_, (_, true)) => Standing::Late,
-                    _ if now.0 < deadline => Standing::NotYet,
-                    _ if now.0 < start + length => Standing::Overdue,
-                    (_, (0, _)) => Standing::Missing,
-                    _ => Standing::Short,
+                    ((_, true), _) => Timeliness::Landed,
+                    (_, (_, true)) => Timeliness::Late,
+                    _ if now.0 < deadline => Timeliness::NotYet,
+                    _ if now.0 < start + length => Timeliness::Overdue,
+                    (_, (0, _)) => Timeliness::Missing,
+                    _ => Timeliness::Short,
                 };
                 worst = worst.max(Some(standing));
                 start += length;
             }
-            let came = if of_day.is_empty() { Standing::NotExpected } else { Standing::Landed };
+            let came = if of_day.is_empty() { Timeliness::NotExpected } else { Timeliness::Landed };
             prop_assert_eq!(day.standing, worst.unwrap_or(came));
         }
     }
@@ -177,6 +177,6 @@ proptest! {
     #[test]
     fn every_rhythm_is_read_as_it_was_written_by_anybody(rhythm in any_rhythm()) {
         let text = serde_json::to_string(&rhythm).unwrap();
-        prop_assert_eq!(serde_json::from_str::<Rhythm>(&text).unwrap(), rhythm);
+        prop_assert_eq!(serde_json::from_str::<DeliverySchedule>(&text).unwrap(), rhythm);
     }
 }

@@ -1,7 +1,7 @@
 //! Joining parts into one upload, as clients do that send the parts of a file side by side.
 
 use super::access::may_go_on;
-use super::{NewResumption, Resumption};
+use super::{NewResumption, ResumableSession};
 use crate::model::error::Error;
 use crate::model::limits::PARTS_MAX;
 use crate::model::sync::status::Status;
@@ -15,7 +15,7 @@ const JOINED_BYTES: usize = 1 << 20;
 impl Destination {
     /// Joins parts, each of them whole, into one upload, and lands it. Asking again for the same gives the same upload: the
     /// first answer may have been lost.
-    pub async fn join(&self, announced: NewResumption) -> Result<Resumption, Error> {
+    pub async fn join(&self, announced: NewResumption) -> Result<ResumableSession, Error> {
         if announced.parts.len() > PARTS_MAX {
             return Err(Error::Invalid(format!("an upload is joined from at most {PARTS_MAX} parts; send fewer")));
         }
@@ -40,7 +40,11 @@ impl Destination {
         Ok(joined)
     }
 
-    async fn joined_before(&self, tokens: &[Token], parts: &[ResumableRecord]) -> Result<Option<Resumption>, Error> {
+    async fn joined_before(
+        &self,
+        tokens: &[Token],
+        parts: &[ResumableRecord],
+    ) -> Result<Option<ResumableSession>, Error> {
         let Some(into) = parts.first().and_then(|part| part.joined_into.clone()) else { return Ok(None) };
         let Some(record) = self.lake.0.state.resumable(&into).await? else { return Ok(None) };
         let is_same = record.parts == tokens && record.sync_id == Some(self.sync.sync_id);
@@ -91,7 +95,7 @@ impl Lake {
     }
 }
 
-impl Resumption {
+impl ResumableSession {
     async fn take_parts(&mut self, parts: &[ResumableRecord]) -> Result<(), Error> {
         if self.is_complete() {
             return Ok(());

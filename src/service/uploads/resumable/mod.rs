@@ -5,22 +5,22 @@
 //! no row and belong to no sync.
 
 mod access;
-mod holders;
 mod join;
-mod resumption;
+mod resumable_session;
+mod upload_locks;
 
-pub(in crate::service) use holders::Holders;
-pub use resumption::Resumption;
+pub use resumable_session::ResumableSession;
+pub(in crate::service) use upload_locks::UploadLocks;
 
 use crate::model::access::key::Caller;
 use crate::model::access::principal::Principal;
-use crate::model::digest::Announced;
+use crate::model::digest::ExpectedDigests;
 use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::limits::{METADATA_BYTES_MAX, UNFINISHED_UPLOADS_MAX};
-use crate::model::storage_path::Place;
+use crate::model::storage_path::StoragePath;
 use crate::model::storage_path::{Identity, PartialName};
-use crate::model::sync::job::Sync;
+use crate::model::sync::job::SyncJob;
 use crate::model::sync::status::Status;
 use crate::model::upload::resumable::{Checkpoint, Token};
 use crate::ports::metadata::resumable::{NewResumable, ResumableId, ResumableRecord};
@@ -44,7 +44,7 @@ pub struct NewResumption {
     /// In the client's words, to be given back when it asks.
     pub metadata: String,
     /// What the whole must have.
-    pub digests: Announced,
+    pub digests: ExpectedDigests,
     /// The request that begins it brings bytes, too: its sender is told the token when they have come.
     pub brings_bytes: bool,
     /// Parts that it is joined of, for [`Destination::join`].
@@ -53,7 +53,7 @@ pub struct NewResumption {
 
 impl Destination {
     /// Begins an upload that may come in many requests. One that is refused is remembered as a failed upload.
-    pub async fn begin_resumable(&self, announced: NewResumption) -> Result<Resumption, Error> {
+    pub async fn begin_resumable(&self, announced: NewResumption) -> Result<ResumableSession, Error> {
         let lake = &self.lake;
         let at = lake.now();
         let file_name = bounded(&announced.file_name);
@@ -92,7 +92,7 @@ fn refuse_long_metadata(announced: &NewResumption) -> Result<(), Error> {
 
 impl Lake {
     /// Begins a part. It has no row, and lands nowhere by itself.
-    pub async fn begin_part(&self, caller: &Caller, announced: NewResumption) -> Result<Resumption, Error> {
+    pub async fn begin_part(&self, caller: &Caller, announced: NewResumption) -> Result<ResumableSession, Error> {
         caller.may_upload_parts()?;
         refuse_long_metadata(&announced)?;
         self.refuse_length(announced.length)?;
@@ -107,8 +107,8 @@ impl Lake {
         owner: Principal,
         by: String,
         upload: Option<impl FnOnce(PartialName, Identity) -> NewUpload>,
-        sync: Option<(Arc<Sync>, crate::service::syncs::gate::Pass)>,
-    ) -> Result<Resumption, Error> {
+        sync: Option<(Arc<SyncJob>, crate::service::syncs::sync_lock::UploadLease)>,
+    ) -> Result<ResumableSession, Error> {
         let token = Token::from_random(self.random()?);
         let name = PartialName::from_random(self.random()?);
         let held = self.0.holders.take_over(&token).await;
@@ -144,7 +144,7 @@ impl Lake {
         if let Some(sync_id) = record.sync_id {
             self.0.events.marks().sync(sync_id);
         }
-        Ok(Resumption::new(self.clone(), held, record, sync, Some(partial)))
+        Ok(ResumableSession::new(self.clone(), held, record, sync, Some(partial)))
     }
 
     /// Refuses more bytes than a file may have.
@@ -160,7 +160,7 @@ impl Lake {
         self.0.state.resumable(token).await?.ok_or_else(|| Error::NoSuchResumable(token.to_string()))
     }
 
-    async fn sync_of(&self, sync_id: SyncId) -> Result<Arc<Sync>, Error> {
+    async fn sync_of(&self, sync_id: SyncId) -> Result<Arc<SyncJob>, Error> {
         match self.0.gates.open_sync(sync_id) {
             Some(sync) => Ok(sync),
             None => Ok(Arc::new(self.record(sync_id).await?.sync)),
@@ -168,12 +168,12 @@ impl Lake {
     }
 
     /// Goes on with an upload, alone: a request that is still at it is asked to stop, and has kept what it got.
-    pub async fn resume(&self, caller: &Caller, token: &str) -> Result<Resumption, Error> {
+    pub async fn resume(&self, caller: &Caller, token: &str) -> Result<ResumableSession, Error> {
         let record = self.allowed_resumable(caller, token, Wanted::GoOn).await?;
         self.hold(&record.token).await
     }
 
-    async fn hold(&self, token: &Token) -> Result<Resumption, Error> {
+    async fn hold(&self, token: &Token) -> Result<ResumableSession, Error> {
         let held = self.0.holders.take_over(token).await;
         let resumption = self.held(held, token).await?;
         match resumption.record.status {
@@ -182,7 +182,7 @@ impl Lake {
         }
     }
 
-    async fn held(&self, held: holders::Held, token: &Token) -> Result<Resumption, Error> {
+    async fn held(&self, held: upload_locks::UploadLock, token: &Token) -> Result<ResumableSession, Error> {
         let record = self.known_resumable(token).await?;
         self.settle_landing_of(&record.partial).await?;
         let sync = match record.sync_id {
@@ -191,7 +191,7 @@ impl Lake {
         };
         // Read again: the pass notices what comes behind it, this what came before.
         let record = self.known_resumable(token).await?;
-        Ok(Resumption::new(self.clone(), held, record, sync, None))
+        Ok(ResumableSession::new(self.clone(), held, record, sync, None))
     }
 
     /// Gives an upload up: what has come of it goes, and its row says so. Of one that has ended, only the token goes.
@@ -272,7 +272,7 @@ impl Lake {
         let records: Vec<_> = unfinished.values().collect();
         let mut lost = Vec::new();
         for records in records.chunks(usize::try_from(TOGETHER).unwrap_or(usize::MAX)) {
-            let places: Vec<_> = records.iter().map(|record| Place::Partial(record.partial.clone())).collect();
+            let places: Vec<_> = records.iter().map(|record| StoragePath::Partial(record.partial.clone())).collect();
             for (record, size) in records.iter().zip(self.0.files.sizes(&places).await?) {
                 if !record.is_told {
                     lost.push(((*record).clone(), INTERRUPTED.to_owned()));

@@ -10,9 +10,9 @@ use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::id::TrashId;
 use crate::model::limits::{EMPTYING_PIECES_MAX, EMPTYING_REMOVALS_MAX};
-use crate::model::storage_path::Place;
+use crate::model::storage_path::StoragePath;
 use crate::model::time::Timestamp;
-use crate::model::trash::{Doomed, TrashEntry};
+use crate::model::trash::{PurgeSelector, TrashEntry};
 use crate::service::Lake;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -67,19 +67,19 @@ impl Lake {
             SyncId(0) => may_administer(caller)?,
             _ => drop(self.sync(caller, sync_id).await?),
         }
-        self.doom(Doomed::OfSync(sync_id), &caller.actor()).await
+        self.doom(PurgeSelector::OfSync(sync_id), &caller.actor()).await
     }
 
     async fn empty_piece(&self, caller: &Caller, id: TrashId) -> Result<Emptied, Error> {
         let record = self.seen_trash(caller, id).await?;
         // For the answer only. What cannot be counted can be removed all the same.
         if record.entry.totals.is_none()
-            && let Ok(totals) = self.0.files.measure(&Place::trashed(&record.key, &record.entry.origin)).await
+            && let Ok(totals) = self.0.files.measure(&StoragePath::trashed(&record.key, &record.entry.origin)).await
         {
             self.0.state.count_trash(id, totals).await?;
         }
         let mut emptied = Emptied::default();
-        emptied.add(&self.begin_emptying(&Doomed::Piece(id), 1, &caller.actor()).await?);
+        emptied.add(&self.begin_emptying(&PurgeSelector::Piece(id), 1, &caller.actor()).await?);
         self.0.events.marks().trash_changed();
         Ok(emptied)
     }
@@ -94,24 +94,24 @@ impl Lake {
             // What came in this very millisecond too.
             days => self.older_than(Duration::from_secs(u64::from(days) * 24 * 3600)).plus(Duration::from_millis(1)),
         };
-        self.doom(Doomed::Before(before), &caller.actor()).await
+        self.doom(PurgeSelector::Before(before), &caller.actor()).await
     }
 
     /// Marks what has been in the trash for too long.
     pub async fn doom_old_trash(&self) -> Result<Emptied, Error> {
-        self.doom(Doomed::Before(self.older_than(self.0.limits.trash_age_max)), &Actor::lake()).await
+        self.doom(PurgeSelector::Before(self.older_than(self.0.limits.trash_age_max)), &Actor::lake()).await
     }
 
     /// Marks the oldest pieces while the trash holds too many bytes. What was not counted yet is not seen.
     pub async fn doom_excess_trash(&self) -> Result<Emptied, Error> {
         match self.0.limits.trash_bytes_max {
-            Some(bytes_max) => self.doom(Doomed::Beyond { bytes_max }, &Actor::lake()).await,
+            Some(bytes_max) => self.doom(PurgeSelector::Beyond { bytes_max }, &Actor::lake()).await,
             None => Ok(Emptied::default()),
         }
     }
 
     /// Goes on where the disk of the state is full: it lives from what was set aside.
-    async fn begin_emptying(&self, doomed: &Doomed, size: u64, by: &Actor) -> Result<Vec<TrashEntry>, Error> {
+    async fn begin_emptying(&self, doomed: &PurgeSelector, size: u64, by: &Actor) -> Result<Vec<TrashEntry>, Error> {
         loop {
             let begun = self.0.state.begin_emptying(doomed, size, by, self.now()).await;
             if !self.is_relieved(&begun) {
@@ -130,7 +130,7 @@ impl Lake {
     }
 
     /// In transactions of a bounded size, between which others have theirs.
-    async fn doom(&self, doomed: Doomed, by: &Actor) -> Result<Emptied, Error> {
+    async fn doom(&self, doomed: PurgeSelector, by: &Actor) -> Result<Emptied, Error> {
         let mut emptied = Emptied::default();
         loop {
             let entries = self.begin_emptying(&doomed, EMPTYING_PIECES_MAX, by).await?;

@@ -11,7 +11,7 @@ use crate::ports::metadata::upload::LandedUpload;
 use std::collections::{HashMap, VecDeque};
 
 #[derive(Default)]
-pub(in super::super) struct Marks {
+pub(in super::super) struct PendingChanges {
     syncs: HashMap<SyncId, Marked>,
     /// Those of `syncs` in the order of their first mark, so that each has its turn.
     order: VecDeque<SyncId>,
@@ -46,7 +46,7 @@ pub(in super::super) struct Rest {
     pub(in super::super) has_activity: bool,
 }
 
-impl Marks {
+impl PendingChanges {
     /// Something about the sync has changed; what it returns takes more to say.
     pub(in super::super) fn sync(&mut self, sync_id: SyncId) -> &mut Marked {
         self.syncs.entry(sync_id).or_insert_with(|| {

@@ -5,27 +5,28 @@
 
 use crate::model::error::Error;
 use crate::model::id::SyncId;
-use crate::model::sync::job::Sync;
+use crate::model::sync::job::SyncJob;
 use crate::model::sync::status::Status;
 use crate::model::time::Timestamp;
 use async_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 /// Open syncs that are remembered here; when there are more, all are looked up again.
 const OPEN_SYNCS_MAX: usize = 4096;
 
 #[derive(Default)]
-pub(in crate::service) struct Gates {
-    gates: Mutex<HashMap<SyncId, Weak<Gate>>>,
+pub(in crate::service) struct SyncLocks {
+    gates: Mutex<HashMap<SyncId, Weak<SyncLock>>>,
     /// Syncs that were open when they were last looked up, and whose ending has not begun since.
-    open: Mutex<HashMap<SyncId, Arc<Sync>>>,
+    open: Mutex<HashMap<SyncId, Arc<SyncJob>>>,
     /// When a call came to a sync that its row does not tell of, of late.
     calls: Mutex<HashMap<SyncId, Timestamp>>,
 }
 
-pub(in crate::service) struct Gate {
+pub(in crate::service) struct SyncLock {
     sync_id: SyncId,
     lock: RwLock<()>,
     generation: AtomicU64,
@@ -35,19 +36,19 @@ pub(in crate::service) struct Gate {
 
 /// An upload's permission to land, as long as the gate is of the same generation.
 #[derive(Clone)]
-pub(in crate::service) struct Pass {
-    gate: Arc<Gate>,
+pub(in crate::service) struct UploadLease {
+    gate: Arc<SyncLock>,
     generation: u64,
 }
 
-impl Gates {
-    pub(in crate::service) fn of(&self, sync_id: SyncId) -> Arc<Gate> {
-        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+impl SyncLocks {
+    pub(in crate::service) fn of(&self, sync_id: SyncId) -> Arc<SyncLock> {
+        let mut gates = self.gates.lock();
         if let Some(gate) = gates.get(&sync_id).and_then(Weak::upgrade) {
             return gate;
         }
         gates.retain(|_, gate| gate.strong_count() > 0);
-        let gate = Arc::new(Gate {
+        let gate = Arc::new(SyncLock {
             sync_id,
             lock: RwLock::new(()),
             generation: AtomicU64::new(0),
@@ -57,12 +58,12 @@ impl Gates {
         gate
     }
 
-    pub(in crate::service) fn open_sync(&self, sync_id: SyncId) -> Option<Arc<Sync>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&sync_id).cloned()
+    pub(in crate::service) fn open_sync(&self, sync_id: SyncId) -> Option<Arc<SyncJob>> {
+        self.open.lock().get(&sync_id).cloned()
     }
 
-    pub(in crate::service) fn remember_open(&self, sync: Arc<Sync>) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(in crate::service) fn remember_open(&self, sync: Arc<SyncJob>) {
+        let mut open = self.open.lock();
         if open.len() >= OPEN_SYNCS_MAX {
             open.clear();
         }
@@ -71,13 +72,13 @@ impl Gates {
 
     /// Call it when the ending has been remembered, alone in the gate.
     pub(in crate::service) fn forget_open(&self, sync_id: SyncId) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&sync_id);
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner).remove(&sync_id);
+        self.open.lock().remove(&sync_id);
+        self.calls.lock().remove(&sync_id);
     }
 
     /// Somebody is at work on the sync, though its row may not tell of it.
     pub(in crate::service) fn called(&self, sync_id: SyncId, now: Timestamp) {
-        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut calls = self.calls.lock();
         if calls.len() >= OPEN_SYNCS_MAX
             && let Some(oldest) = calls.iter().min_by_key(|(_, at)| **at).map(|(id, _)| *id)
         {
@@ -87,18 +88,18 @@ impl Gates {
     }
 
     pub(in crate::service) fn last_call(&self, sync_id: SyncId) -> Option<Timestamp> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner).get(&sync_id).copied()
+        self.calls.lock().get(&sync_id).copied()
     }
 }
 
-impl Gate {
+impl SyncLock {
     pub(in crate::service) fn sync_id(&self) -> SyncId {
         self.sync_id
     }
 
     /// A pass for an upload that begins. Taken before the upload is remembered, so that an ending in between is noticed.
-    pub(in crate::service) fn pass(self: &Arc<Self>) -> Pass {
-        Pass { gate: self.clone(), generation: self.generation.load(Ordering::SeqCst) }
+    pub(in crate::service) fn pass(self: &Arc<Self>) -> UploadLease {
+        UploadLease { gate: self.clone(), generation: self.generation.load(Ordering::SeqCst) }
     }
 
     /// Waits for the landings that are under way, and keeps others out.
@@ -118,7 +119,7 @@ impl Gate {
     }
 }
 
-impl Pass {
+impl UploadLease {
     pub(in crate::service) fn check(&self) -> Result<(), Error> {
         if self.gate.generation.load(Ordering::SeqCst) == self.generation {
             return Ok(());

@@ -1,15 +1,15 @@
-//! One request's turn with a resumable upload: it takes bytes, and ends by [`Resumption::settle`] or
-//! [`Resumption::give_up`].
+//! One request's turn with a resumable upload: it takes bytes, and ends by [`ResumableSession::settle`] or
+//! [`ResumableSession::give_up`].
 //!
 //! What is answered as the offset was remembered before, and what was remembered was on stable storage before. The last
 //! byte of an upload is never remembered alone: with it the upload lands, so that nobody is told "complete" of a file that
 //! is not in the lake.
 
-use super::holders::Held;
-use crate::model::digest::must_match;
+use super::upload_locks::UploadLock;
+use crate::model::digest::verify_digest;
 use crate::model::error::Error;
 use crate::model::limits::{CHECKPOINT_BYTES, CHECKPOINT_MAX, SPACE_LOOK_BYTES};
-use crate::model::sync::job::Sync;
+use crate::model::sync::job::SyncJob;
 use crate::model::sync::status::Status;
 use crate::model::time::Timestamp;
 use crate::model::upload::in_flight::Sender;
@@ -17,10 +17,10 @@ use crate::model::upload::resumable::Token;
 use crate::ports::Partial;
 use crate::ports::metadata::resumable::ResumableRecord;
 use crate::service::Lake;
-use crate::service::syncs::gate::Pass;
+use crate::service::syncs::sync_lock::UploadLease;
+use crate::service::uploads::commit_queue::{Content, Ready};
 use crate::service::uploads::failures::{Failure, RegisteredFailure};
 use crate::service::uploads::in_flight::{Entering, Tracked};
-use crate::service::uploads::landings::{Content, Ready};
 use bytes::Bytes;
 use sha2::{Digest, Sha512};
 use std::sync::Arc;
@@ -29,12 +29,12 @@ use std::sync::Arc;
 const HASHED_BYTES: usize = 512 * 1024;
 
 /// A resumable upload, held by this request alone.
-pub struct Resumption {
+pub struct ResumableSession {
     pub(super) lake: Lake,
-    pub(super) held: Held,
+    pub(super) held: UploadLock,
     pub(super) record: ResumableRecord,
     /// Absent for a part.
-    pub(super) sync: Option<(Arc<Sync>, Pass)>,
+    pub(super) sync: Option<(Arc<SyncJob>, UploadLease)>,
     /// Open from the first byte on.
     pub(super) partial: Option<Box<dyn Partial>>,
     /// Its entry in the register, while it is in flight; a part has none.
@@ -51,12 +51,12 @@ pub struct Resumption {
     is_left_open: bool,
 }
 
-impl Resumption {
+impl ResumableSession {
     pub(super) fn new(
         lake: Lake,
-        held: Held,
+        held: UploadLock,
         record: ResumableRecord,
-        sync: Option<(Arc<Sync>, Pass)>,
+        sync: Option<(Arc<SyncJob>, UploadLease)>,
         partial: Option<Box<dyn Partial>>,
     ) -> Self {
         let received_bytes = match (record.status, record.length) {
@@ -385,7 +385,7 @@ impl Resumption {
         loop {
             let bytes = self.lake.0.files.read_partial(&self.record.partial, offset, HASHED_BYTES).await?;
             if bytes.is_empty() {
-                return must_match("SHA-512", Some(announced), hasher.finalize().into());
+                return verify_digest("SHA-512", Some(announced), hasher.finalize().into());
             }
             offset += bytes.len() as u64;
             hasher.update(&bytes);
@@ -414,7 +414,7 @@ impl Resumption {
 }
 
 /// Enters an upload that is in flight.
-fn track(lake: &Lake, record: &ResumableRecord, sync: Option<&Sync>, received_bytes: u64) -> Option<Tracked> {
+fn track(lake: &Lake, record: &ResumableRecord, sync: Option<&SyncJob>, received_bytes: u64) -> Option<Tracked> {
     let new = Entering {
         upload_id: record.upload_id.filter(|_| record.status == Status::Syncing)?,
         sync_id: record.sync_id?,

@@ -1,6 +1,6 @@
 //! Taking over what is unchanged: files of the dataset become files of the full sync that is to replace it.
 //!
-//! Each is copied under a partial name and lands as an upload does, by [`crate::service::uploads::landings`]: a crash on the way leaves what
+//! Each is copied under a partial name and lands as an upload does, by [`crate::service::uploads::commit_queue`]: a crash on the way leaves what
 //! a crash of an upload leaves. The lake keeps a copy, not a second name of the same file: the new dataset must not change
 //! when somebody writes to the old one in the trash, and a restart tells files apart by what they are.
 
@@ -10,8 +10,8 @@ use crate::model::storage_path::PartialName;
 use crate::model::time::Timestamp;
 use crate::ports::storage::{FoundFile, TakeOver, TakenOver};
 use crate::service::Lake;
-use crate::service::syncs::gate::Pass;
-use crate::service::uploads::landings::{Content, Ready};
+use crate::service::syncs::sync_lock::UploadLease;
+use crate::service::uploads::commit_queue::{Content, Ready};
 use crate::service::uploads::missing::Wanted;
 use crate::service::uploads::receive::{Destination, bounded};
 use async_lock::Semaphore;
@@ -56,7 +56,7 @@ impl Lake {
     async fn take_over_some(
         &self,
         destination: &Destination,
-        pass: &Pass,
+        pass: &UploadLease,
         files: Vec<Unchanged>,
         names: &[&str],
     ) -> Result<Vec<usize>, Error> {

@@ -5,16 +5,17 @@ use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::limits::{FOLDERS_KNOWN_MAX, MEASURE_WORTH_FILES, MEASURES_MAX};
 use crate::model::path::LakePath;
-use crate::model::storage_path::Place;
-use crate::model::sync::job::Sync;
+use crate::model::storage_path::StoragePath;
+use crate::model::sync::job::SyncJob;
 use crate::model::totals::Totals;
-use crate::ports::storage::{FolderState, Outcome};
+use crate::ports::storage::{FolderState, LandingOutcome};
 use crate::service::Lake;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 #[derive(Default)]
-pub(in crate::service) struct Measures(Mutex<Known>);
+pub(in crate::service) struct DatasetSizeCache(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
@@ -25,9 +26,9 @@ struct Known {
     datasets: BTreeMap<LakePath, Arc<(Totals, Vec<FolderState>)>>,
 }
 
-impl Measures {
+impl DatasetSizeCache {
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     pub(in crate::service) fn began(&self, id: SyncId) {
@@ -35,8 +36,8 @@ impl Measures {
     }
 
     /// Call it before the landing is remembered.
-    pub(in crate::service) fn landed(&self, id: SyncId, outcome: Outcome) {
-        if outcome == Outcome::Replaced {
+    pub(in crate::service) fn landed(&self, id: SyncId, outcome: LandingOutcome) {
+        if outcome == LandingOutcome::Replaced {
             self.known().plain.remove(&id);
         }
     }
@@ -49,7 +50,7 @@ impl Measures {
 impl Lake {
     /// Counts the files of a dataset by a walk. A file where it should be is none: it is in the way, as publishing will say.
     pub(in crate::service) async fn count_dataset(&self, dataset: &LakePath) -> Result<Totals, Error> {
-        let place = Place::Live(dataset.clone());
+        let place = StoragePath::Live(dataset.clone());
         if let Some(Some(_)) = self.0.files.sizes(std::slice::from_ref(&place)).await?.first() {
             return Ok(Totals::default());
         }
@@ -71,7 +72,7 @@ impl Lake {
         let counted = self.0.measures.known().datasets.get(dataset).cloned();
         if let Some(counted) = counted {
             let (totals, folders) = &*counted;
-            if self.0.files.are_unchanged(&Place::Live(dataset.clone()), folders).await? {
+            if self.0.files.are_unchanged(&StoragePath::Live(dataset.clone()), folders).await? {
                 return Ok(*totals);
             }
         }
@@ -79,10 +80,10 @@ impl Lake {
     }
 
     /// What a full sync has staged. Call it alone in the gate.
-    pub(in crate::service) async fn measure_staging(&self, sync: &Sync) -> Result<Totals, Error> {
+    pub(in crate::service) async fn measure_staging(&self, sync: &SyncJob) -> Result<Totals, Error> {
         if self.0.measures.known().plain.contains(&sync.sync_id) {
             return Ok(Totals { files: sync.num_landed(), bytes: sync.size_bytes });
         }
-        self.0.files.measure(&Place::Staging(sync.sync_id)).await
+        self.0.files.measure(&StoragePath::Staging(sync.sync_id)).await
     }
 }

@@ -1,8 +1,8 @@
 //! The body of one request, taken into a resumable upload: what both dialects share.
 
 use super::checksum::{Checksum, Checksums};
-use super::waiting::uninterrupted;
-use crate::Door;
+use super::timeouts::uninterrupted;
+use crate::AppState;
 use crate::error::HttpError;
 use crate::lingering::refusal_of_trailer;
 use crate::outside::outside_address;
@@ -13,9 +13,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use lakeshore::model::digest::Announced;
+use lakeshore::model::digest::ExpectedDigests;
 use lakeshore::model::upload::in_flight::Sender;
-use lakeshore::service::Resumption;
+use lakeshore::service::ResumableSession;
 use lakeshore::{Error, Timestamp};
 use lakeshore_body::digest_fields::DigestFields;
 use std::convert::Infallible;
@@ -47,7 +47,7 @@ pub fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, Error> {
 }
 
 /// A body on its way in, who sends it, and how many bytes it has where it says so; none is said of a chunked one.
-pub struct Piece {
+pub struct RequestBody {
     pub stream: BodyDataStream,
     pub sender: Sender,
     pub announced_bytes: Option<u64>,
@@ -55,7 +55,7 @@ pub struct Piece {
     pub base: String,
 }
 
-impl<S: Sync> FromRequest<S> for Piece {
+impl<S: Sync> FromRequest<S> for RequestBody {
     type Rejection = Infallible;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Infallible> {
@@ -72,7 +72,7 @@ pub fn has_media_type(headers: &HeaderMap, expected: &str) -> bool {
 }
 
 /// `Repr-Digest: sha-256=:…:` (RFC 9530), of the whole file.
-pub fn announced_digests(headers: &HeaderMap) -> Result<Announced, Error> {
+pub fn announced_digests(headers: &HeaderMap) -> Result<ExpectedDigests, Error> {
     DigestFields::of_representation(headers).announced()
 }
 
@@ -84,7 +84,7 @@ pub fn checksums_of_content(headers: &HeaderMap) -> Result<Checksums, Error> {
 }
 
 /// The address of an upload, as its sender sees it.
-pub fn location(resumption: &Resumption, piece: &Piece) -> String {
+pub fn location(resumption: &ResumableSession, piece: &RequestBody) -> String {
     format!("{}{ADDRESS}/{}", piece.base, resumption.token())
 }
 
@@ -117,9 +117,9 @@ pub enum Ends {
 /// Takes the body into the upload, and settles it: when it ends, it lands. A checksum counts for the whole body: where it
 /// is not right, nothing of the body is kept.
 pub async fn take_body(
-    door: &Door,
-    resumption: &mut Resumption,
-    piece: &mut Piece,
+    app_state: &AppState,
+    resumption: &mut ResumableSession,
+    piece: &mut RequestBody,
     checksums: Checksums,
     ends: Ends,
 ) -> Result<(), HttpError> {
@@ -127,7 +127,7 @@ pub async fn take_body(
     if ends == Ends::Later {
         resumption.leave_open();
     }
-    match take(door, resumption, piece, checksums, ends).await {
+    match take(app_state, resumption, piece, checksums, ends).await {
         Ok(()) => Ok(resumption.settle().await?),
         Err(error) => {
             let cause = match &error {
@@ -144,9 +144,9 @@ pub async fn take_body(
 }
 
 async fn take(
-    door: &Door,
-    resumption: &mut Resumption,
-    piece: &mut Piece,
+    app_state: &AppState,
+    resumption: &mut ResumableSession,
+    piece: &mut RequestBody,
     mut checksums: Checksums,
     ends: Ends,
 ) -> Result<(), HttpError> {
@@ -154,7 +154,7 @@ async fn take(
     if has_checksums {
         resumption.await_confirmation();
     }
-    while let Some(bytes) = next(door, resumption, piece).await? {
+    while let Some(bytes) = next(app_state, resumption, piece).await? {
         checksums.update(&bytes);
         resumption.write(bytes).await?;
     }
@@ -172,20 +172,24 @@ async fn take(
 }
 
 /// The next bytes, unless another request goes on with the upload.
-async fn next(door: &Door, resumption: &mut Resumption, piece: &mut Piece) -> Result<Option<Bytes>, Error> {
+async fn next(
+    app_state: &AppState,
+    resumption: &mut ResumableSession,
+    piece: &mut RequestBody,
+) -> Result<Option<Bytes>, Error> {
     tokio::select! {
-        next = next_bytes(door, piece) => next,
+        next = next_bytes(app_state, piece) => next,
         () = resumption.stopped() => Err(Error::TakenOver),
     }
 }
 
 /// The next bytes, unless none come, or the server stops.
-pub async fn next_bytes(door: &Door, piece: &mut Piece) -> Result<Option<Bytes>, Error> {
+pub async fn next_bytes(app_state: &AppState, piece: &mut RequestBody) -> Result<Option<Bytes>, Error> {
     let next = async {
         piece.stream.try_next().await.map(Ok).or_else(|error| match refusal_of_trailer(&error) {
             Some(refusal) => Ok(Err(refusal)),
             None => Err(format!("the body was interrupted ({error})")),
         })
     };
-    uninterrupted(door, next, "send the rest").await?
+    uninterrupted(app_state, next, "send the rest").await?
 }

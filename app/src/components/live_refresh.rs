@@ -1,7 +1,7 @@
 //! What keeps a page true while it is looked at: it hears what happens, and asks anew where hearing is not enough.
 
 use crate::browser::now_ms;
-use crate::live::{Heard, Live};
+use crate::live::{Live, ServerEvent};
 use lakeshore::model::event::EventId;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -13,7 +13,7 @@ pub const ASKING_MS_MIN: i64 = 500;
 
 /// Asks anew, now or when something has happened. It stops with the page that made it.
 #[derive(Clone, Copy)]
-pub struct Fresh {
+pub struct LiveRefresh {
     asked_at_ms: StoredValue<i64>,
     /// It is asking, or has set a time to.
     is_busy: StoredValue<bool>,
@@ -22,14 +22,14 @@ pub struct Fresh {
     apart_ms: i64,
 }
 
-impl Fresh {
+impl LiveRefresh {
     /// `hear` takes in what it can of each event, and says whether the rest has to be asked for. `ask` does that, and gives up
     /// to which event its answer holds everything; `None` when there was no answer. `read_at`: the same, of what the page
     /// shows at first.
     pub fn keep<F>(
         read_at: EventId,
         apart_ms: i64,
-        hear: impl Fn(&Heard) -> bool + Send + Sync + 'static,
+        hear: impl Fn(&ServerEvent) -> bool + Send + Sync + 'static,
         ask: impl Fn() -> F + Send + Sync + 'static,
     ) -> Self
     where
@@ -38,7 +38,7 @@ impl Fresh {
         let live = Live::here();
         let is_busy = StoredValue::new(false);
         let is_due = StoredValue::new(false);
-        let (asked_at_ms, callback) = (StoredValue::new(0), StoredValue::new(None::<Fresh>));
+        let (asked_at_ms, callback) = (StoredValue::new(0), StoredValue::new(None::<LiveRefresh>));
         let ask = Callback::new(move |()| {
             let answer = ask();
             spawn_local(async move {

@@ -12,24 +12,24 @@
 //! before the row, the row before the caller hears of it. Where a group has its names and another waits, the rows of the one
 //! and the intent of the other are remembered at once: so what is replaced always has its row.
 
-use crate::model::digest::{Digest, must_match};
+use crate::model::digest::{Digest, verify_digest};
 use crate::model::error::Error;
 use crate::model::id::UploadId;
 use crate::model::limits::ATTEMPT_PAUSES;
 use crate::model::limits::SETTLING_PAUSES;
 use crate::model::path::LakePath;
-use crate::model::storage_path::Place;
+use crate::model::storage_path::StoragePath;
 use crate::model::storage_path::TrashKey;
 use crate::model::storage_path::{Identity, PartialName};
-use crate::model::sync::job::Sync;
+use crate::model::sync::job::SyncJob;
 use crate::model::sync::status::SyncType;
 use crate::model::time::Timestamp;
 use crate::model::trash::NewTrash;
 use crate::model::trash::{TrashKind, TrashReason};
-use crate::ports::metadata::upload::{FinishedLandings, LandedUpload, LandingsId, WholeUpload};
-use crate::ports::storage::{Landing, Outcome, WholeFile, WrittenGroup};
+use crate::ports::metadata::upload::{CompletedUpload, FinishedLandings, LandedUpload, LandingsId};
+use crate::ports::storage::{Landing, LandingOutcome, WholeFile, WrittenGroup};
 use crate::service::Lake;
-use crate::service::uploads::led_queue::LedQueue;
+use crate::service::uploads::batch_queue::BatchQueue;
 use crate::service::uploads::unsettled::{StillUnsettled, Unsettled, UnsettledGroup};
 use bytes::Bytes;
 use futures_channel::oneshot;
@@ -45,9 +45,9 @@ const GROUP_UPLOADS_MAX: usize = 128;
 const WHOLE_BYTES_IN_FLIGHT_MAX: usize = 4 * 1024 * 1024;
 
 #[derive(Default)]
-pub(in crate::service) struct Landings {
-    /// Led by [`Lake::lead_landings`].
-    waiting: LedQueue<Waiting>,
+pub(in crate::service) struct CommitQueue {
+    /// Led by [`Lake::run_commit_queue`].
+    waiting: BatchQueue<Waiting>,
     /// Held by whoever takes the next group, where nobody leads.
     turn: async_lock::Mutex<()>,
     pub(in crate::service) unsettled: Unsettled,
@@ -58,7 +58,7 @@ pub(in crate::service) struct Landings {
 
 /// An upload that is ready to land.
 pub(in crate::service) struct Ready {
-    pub(in crate::service) sync: Arc<Sync>,
+    pub(in crate::service) sync: Arc<SyncJob>,
     pub(in crate::service) upload_id: Option<UploadId>,
     pub(in crate::service) file_name: String,
     pub(in crate::service) target: LakePath,
@@ -145,7 +145,7 @@ impl Drop for Reserved {
     }
 }
 
-impl Landings {
+impl CommitQueue {
     /// Settled by whoever leads the landings, in the background.
     pub(in crate::service) fn leave_unsettled(&self, group: UnsettledGroup) {
         self.unsettled.push(group);
@@ -216,14 +216,14 @@ impl Landings {
 
 /// One upload of a group on its way: what it is to be remembered as, where it goes, and who waits for it.
 pub(in crate::service) struct Step {
-    sync: Arc<Sync>,
-    pub(in crate::service) upload: WholeUpload,
+    sync: Arc<SyncJob>,
+    pub(in crate::service) upload: CompletedUpload,
     pub(in crate::service) landing: Landing,
     answer: Answer,
 }
 
 /// A group that has its names.
-struct Named {
+struct NamedGroup {
     id: LandingsId,
     steps: Vec<Step>,
     /// Those that have none, by a fault that may pass. They come again when the intent of this group is gone: of one upload
@@ -234,7 +234,7 @@ struct Named {
     landed: Vec<LandedUpload>,
 }
 
-impl Named {
+impl NamedGroup {
     fn finished(&self, at: Timestamp) -> FinishedLandings {
         let left = self.unsettled.iter().map(|(step, _)| step.upload.clone()).collect();
         FinishedLandings { id: self.id, landed: self.landed.clone(), left, at }
@@ -249,7 +249,7 @@ impl Lake {
 
     /// Lands what is ready, group after group, for as long as it is polled; from the first poll on it must be. Without it,
     /// the callers take turns. Give it a thread of its own: the steps of a landing may block it.
-    pub async fn lead_landings(&self) -> Infallible {
+    pub async fn run_commit_queue(&self) -> Infallible {
         let waiting = &self.0.landings.waiting;
         waiting.lead();
         let mut named = None;
@@ -263,14 +263,14 @@ impl Lake {
     }
 
     /// Takes a group up to its names, and the one before to its rows. Whoever drops out on the way hears why.
-    async fn land_group(&self, before: Option<Named>, group: Vec<Waiting>) -> Option<Named> {
+    async fn land_group(&self, before: Option<NamedGroup>, group: Vec<Waiting>) -> Option<NamedGroup> {
         let (steps, written) = self.write(group).await;
         let (steps, id) = self.seal_and_intend(before, steps, written).await?;
         Some(self.name(id, steps).await)
     }
 
     /// Gives what has its name its row, and its caller the answer.
-    async fn remember(&self, group: Option<Named>) {
+    async fn remember(&self, group: Option<NamedGroup>) {
         let Some(group) = group else { return };
         // Tried again here, where others wait for it: they need the same state, and a name without a row should not last.
         let finished = group.finished(self.now());
@@ -279,7 +279,7 @@ impl Lake {
             Err(Error::DiskFull) => self.take_back(group).await,
             // What has its name keeps it: the rows may have been written all the same.
             Err(cause) => {
-                let Named { id, steps, unnamed, unsettled, .. } = group;
+                let NamedGroup { id, steps, unnamed, unsettled, .. } = group;
                 let steps = steps.into_iter().map(|step| (step, cause.repeated()));
                 self.leave_unsettled(id, steps.chain(unnamed).chain(unsettled).collect());
             }
@@ -288,8 +288,8 @@ impl Lake {
 
     /// There is no room for the rows, and for none of them: what has its name loses it again, the last first, so that the lake
     /// holds nothing that nobody knows of. The intent stays; of what is found then, nothing comes.
-    async fn take_back(&self, group: Named) {
-        let Named { id, steps, unnamed, mut unsettled, .. } = group;
+    async fn take_back(&self, group: NamedGroup) {
+        let NamedGroup { id, steps, unnamed, mut unsettled, .. } = group;
         for step in steps.into_iter().rev() {
             match self.0.files.take_back(&step.landing).await {
                 Ok(()) => _ = step.refuse(Error::DiskFull),
@@ -302,8 +302,8 @@ impl Lake {
         self.leave_unsettled(id, unsettled);
     }
 
-    fn remembered(&self, group: Named) {
-        let Named { id, steps, unnamed, unsettled, landed } = group;
+    fn remembered(&self, group: NamedGroup) {
+        let NamedGroup { id, steps, unnamed, unsettled, landed } = group;
         self.0.events.marks().landed(&landed);
         steps.into_iter().for_each(Step::landed);
         for (step, error) in unnamed {
@@ -343,7 +343,7 @@ impl Lake {
         let mut steps = Vec::with_capacity(jobs.len());
         for (ready, sealed, answer) in jobs {
             let is_announced = |(identity, digest): (Identity, Digest)| {
-                must_match("SHA-256", ready.announced_sha256, digest.sha256).map(|()| (identity, digest))
+                verify_digest("SHA-256", ready.announced_sha256, digest.sha256).map(|()| (identity, digest))
             };
             match sealed.map(Ok).or_else(|| results.next()).map(|written| written.and_then(is_announced)) {
                 Some(Ok((identity, digest))) => steps.push(Step::new(ready, identity, digest, answer)),
@@ -358,7 +358,7 @@ impl Lake {
     /// Makes the bytes durable, and beside them, at the same time, what is about to happen, and the rows of the group before.
     async fn seal_and_intend(
         &self,
-        before: Option<Named>,
+        before: Option<NamedGroup>,
         steps: Vec<Step>,
         written: Option<Box<dyn WrittenGroup>>,
     ) -> Option<(Vec<Step>, LandingsId)> {
@@ -375,7 +375,7 @@ impl Lake {
         let intend = async {
             let uploads: Vec<_> = steps.iter().map(|step| step.upload.clone()).collect();
             let finished = before.as_ref().map(|named| named.finished(self.now()));
-            let intended = self.0.state.intend_landings(finished.as_ref(), &uploads).await;
+            let intended = self.0.state.write_intents(finished.as_ref(), &uploads).await;
             match (before, &intended) {
                 (Some(named), Ok(_)) => self.remembered(named),
                 // It may be what the state did not take.
@@ -420,7 +420,7 @@ impl Lake {
         Some((allowed, id))
     }
 
-    async fn name(&self, id: LandingsId, steps: Vec<Step>) -> Named {
+    async fn name(&self, id: LandingsId, steps: Vec<Step>) -> NamedGroup {
         let landings: Vec<_> = steps.iter().map(|step| step.landing.clone()).collect();
         let outcomes = self.0.files.land(&landings).await;
         let mut named = Vec::with_capacity(steps.len());
@@ -438,12 +438,12 @@ impl Lake {
                 Err(error) => _ = step.answer.refuse(error),
             }
         }
-        Named { id, steps: named, unnamed, unsettled, landed }
+        NamedGroup { id, steps: named, unnamed, unsettled, landed }
     }
 
     /// What is remembered of an upload that has its name.
-    pub(in crate::service) fn landed(&self, upload: WholeUpload, outcome: Outcome) -> LandedUpload {
-        let trash = (outcome == Outcome::Replaced).then(|| NewTrash {
+    pub(in crate::service) fn landed(&self, upload: CompletedUpload, outcome: LandingOutcome) -> LandedUpload {
+        let trash = (outcome == LandingOutcome::Replaced).then(|| NewTrash {
             key: TrashKey::of_upload(&upload.partial),
             origin: upload.target.clone(),
             kind: TrashKind::File,
@@ -460,13 +460,23 @@ impl Step {
     fn new(ready: Ready, identity: Identity, digest: Digest, answer: Answer) -> Self {
         let Ready { sync, upload_id, file_name, target, partial, begun_at, by, taken_over, .. } = ready;
         let sync_id = sync.sync_id;
-        let upload =
-            WholeUpload { upload_id, sync_id, file_name, target, partial, identity, digest, begun_at, by, taken_over };
+        let upload = CompletedUpload {
+            upload_id,
+            sync_id,
+            file_name,
+            target,
+            partial,
+            identity,
+            digest,
+            begun_at,
+            by,
+            taken_over,
+        };
         Self { landing: landing_of(&sync, &upload), sync, upload, answer }
     }
 
     /// One that an earlier server has begun: nobody waits for it.
-    pub(in crate::service) fn unheard(sync: Sync, upload: WholeUpload) -> Self {
+    pub(in crate::service) fn unheard(sync: SyncJob, upload: CompletedUpload) -> Self {
         let (answer, _) = oneshot::channel();
         Self { landing: landing_of(&sync, &upload), sync: Arc::new(sync), upload, answer: Answer(answer) }
     }
@@ -480,7 +490,7 @@ impl Step {
     }
 
     /// It has not landed, and is not tried again. Gives it back where nobody hears that.
-    pub(in crate::service) fn refuse(self, cause: Error) -> Option<(WholeUpload, Error)> {
+    pub(in crate::service) fn refuse(self, cause: Error) -> Option<(CompletedUpload, Error)> {
         let Self { upload, answer, .. } = self;
         let repeated = cause.repeated();
         if answer.refuse(cause.lasting()) { None } else { Some((upload, repeated)) }
@@ -490,8 +500,17 @@ impl Step {
     fn fail(self, error: Error) {
         let Self { sync, upload, answer, .. } = self;
         answer.fail(error, || {
-            let WholeUpload {
-                upload_id, file_name, target, partial, identity, digest, begun_at, by, taken_over, ..
+            let CompletedUpload {
+                upload_id,
+                file_name,
+                target,
+                partial,
+                identity,
+                digest,
+                begun_at,
+                by,
+                taken_over,
+                ..
             } = upload;
             Ready {
                 sync,
@@ -511,12 +530,12 @@ impl Step {
 }
 
 /// How the landing of an upload reads, at its time and after a restart.
-pub(in crate::service) fn landing_of(sync: &Sync, upload: &WholeUpload) -> Landing {
+pub(in crate::service) fn landing_of(sync: &SyncJob, upload: &CompletedUpload) -> Landing {
     let staging = (sync.sync_type == SyncType::FullSync).then_some(sync.sync_id);
     Landing {
         partial: upload.partial.clone(),
         identity: upload.identity.clone(),
-        place: Place::of_upload(staging, &sync.path, &upload.target),
+        place: StoragePath::of_upload(staging, &sync.path, &upload.target),
         trash: TrashKey::of_upload(&upload.partial),
         leaf: upload.target.leaf().to_owned(),
     }

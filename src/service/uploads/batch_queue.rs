@@ -2,23 +2,23 @@
 
 use futures_util::future::poll_fn;
 use futures_util::task::AtomicWaker;
+use parking_lot::{Mutex, MutexGuard};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
-pub(in crate::service) struct LedQueue<T> {
+pub(in crate::service) struct BatchQueue<T> {
     items: Mutex<Vec<T>>,
     led: AtomicBool,
     leader: AtomicWaker,
 }
 
-impl<T> Default for LedQueue<T> {
+impl<T> Default for BatchQueue<T> {
     fn default() -> Self {
         Self { items: Mutex::default(), led: AtomicBool::default(), leader: AtomicWaker::new() }
     }
 }
 
-impl<T> LedQueue<T> {
+impl<T> BatchQueue<T> {
     /// From now on somebody calls [`Self::next`], again and again.
     pub(in crate::service) fn lead(&self) {
         self.led.store(true, Ordering::SeqCst);
@@ -51,6 +51,6 @@ impl<T> LedQueue<T> {
     }
 
     fn items(&self) -> MutexGuard<'_, Vec<T>> {
-        self.items.lock().unwrap_or_else(PoisonError::into_inner)
+        self.items.lock()
     }
 }

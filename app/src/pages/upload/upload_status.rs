@@ -11,7 +11,7 @@ use leptos::prelude::*;
 
 /// How the upload stands, once it has started.
 #[component]
-pub fn Standing() -> impl IntoView {
+pub fn UploadStatus() -> impl IntoView {
     let uploader = Uploader::here();
     let phase = Memo::new(move |_| uploader.phase.get());
     let is_broken = Memo::new(move |_| uploader.broken.with(Option::is_some));

@@ -4,12 +4,13 @@
 use crate::model::upload::resumable::Token;
 use async_lock::{Mutex as Turns, MutexGuardArc};
 use futures_channel::oneshot;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 /// Every upload that a request holds, or waits for.
 #[derive(Default)]
-pub(in crate::service) struct Holders(Mutex<HashMap<Token, Weak<Holder>>>);
+pub(in crate::service) struct UploadLocks(Mutex<HashMap<Token, Weak<Holder>>>);
 
 #[derive(Default)]
 struct Holder {
@@ -26,15 +27,15 @@ struct Line {
 }
 
 /// An upload's turn. Given up when dropped.
-pub(super) struct Held {
+pub(super) struct UploadLock {
     stop: oneshot::Receiver<()>,
     _turn: MutexGuardArc<()>,
     _holder: Arc<Holder>,
 }
 
-impl Holders {
+impl UploadLocks {
     fn of(&self, token: &Token) -> Arc<Holder> {
-        let mut holders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut holders = self.0.lock();
         if let Some(holder) = holders.get(token).and_then(Weak::upgrade) {
             return holder;
         }
@@ -45,7 +46,7 @@ impl Holders {
     }
 
     /// Asks whoever has the turn to stop, and takes it.
-    pub(super) async fn take_over(&self, token: &Token) -> Held {
+    pub(super) async fn take_over(&self, token: &Token) -> UploadLock {
         let holder = self.of(token);
         let came = {
             let mut line = holder.line();
@@ -57,25 +58,25 @@ impl Holders {
             line.came
         };
         let turn = holder.turns.lock_arc().await;
-        Held::new(holder, turn, came)
+        UploadLock::new(holder, turn, came)
     }
 
     /// The turn, unless somebody has it.
-    pub(super) fn take_free(&self, token: &Token) -> Option<Held> {
+    pub(super) fn take_free(&self, token: &Token) -> Option<UploadLock> {
         let holder = self.of(token);
         let turn = holder.turns.try_lock_arc()?;
         let came = holder.line().came;
-        Some(Held::new(holder, turn, came))
+        Some(UploadLock::new(holder, turn, came))
     }
 }
 
 impl Holder {
     fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+        self.line.lock()
     }
 }
 
-impl Held {
+impl UploadLock {
     fn new(holder: Arc<Holder>, turn: MutexGuardArc<()>, came: u64) -> Self {
         let (sender, stop) = oneshot::channel();
         let mut line = holder.line();
@@ -109,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_new_request_stops_the_one_before_and_gets_the_turn() {
-        let holders = Holders::default();
+        let holders = UploadLocks::default();
         block_on(async {
             let mut first = holders.take_over(&token()).await;
             assert!(!first.is_stopped());
@@ -127,7 +128,7 @@ mod tests {
 
     #[test]
     fn of_several_that_wait_the_last_one_goes_on() {
-        let holders = Holders::default();
+        let holders = UploadLocks::default();
         block_on(async {
             let mut first = holders.take_over(&token()).await;
             let hand_over = async {

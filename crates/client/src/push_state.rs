@@ -7,6 +7,7 @@ use lakeshore::LakePath;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::sync::status::SyncType;
 
+use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -14,7 +15,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// A sync that this push has started, or is about to start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +42,7 @@ struct Begun {
 }
 
 /// State folder of one push, locked by one process at a time.
-pub struct Remembered {
+pub struct PushState {
     folder: Arc<PrivateFolder>,
     /// By path.
     begun: Mutex<HashMap<String, Begun>>,
@@ -51,7 +52,7 @@ pub struct Remembered {
 const PUSH: &str = "push.json";
 const UPLOADS: &str = "uploads.jsonl";
 
-impl Remembered {
+impl PushState {
     pub fn open(server: &str, source: &Path, path: &LakePath, sync_type: SyncType) -> Result<Self, ClientError> {
         Self::open_below(&PrivateFolder::of_state()?.folder("pushes")?, server, source, path, sync_type)
     }
@@ -98,7 +99,7 @@ impl Remembered {
 
     /// Forgets the sync, which has ended. The plan stays, for its digests.
     pub fn forget(&self) -> Result<(), ClientError> {
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.begun.lock().clear();
         for name in [UPLOADS, PUSH] {
             self.folder.remove(name).map_err(|error| {
                 ClientError::local(format!("cannot remove {}", self.folder.path(name).display()), error)
@@ -109,14 +110,14 @@ impl Remembered {
 
     /// Digest and address of the upload that was begun for this file and sync.
     pub fn begun(&self, sync_id: SyncId, path: &str) -> Option<(String, String)> {
-        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = self.begun.lock();
         let begun = begun.get(path).filter(|begun| begun.sync_id == sync_id)?;
         Some((begun.sha256.clone(), begun.url.clone()))
     }
 
     pub fn remember_begun(&self, sync_id: SyncId, path: &str, sha256: &str, url: &str) -> Result<(), ClientError> {
         let upload = Begun { sync_id, path: path.to_owned(), sha256: sha256.to_owned(), url: url.to_owned() };
-        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut begun = self.begun.lock();
         let write = || -> std::io::Result<()> {
             let mut text = serde_json::to_vec(&upload)?;
             text.push(b'\n');
@@ -148,7 +149,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let path = LakePath::parse("/data/t").unwrap();
         let state = PrivateFolder::open(&base.path().join("pushes")).unwrap();
-        let open = |sync_type| Remembered::open_below(&state, "http://x", Path::new("/f"), &path, sync_type);
+        let open = |sync_type| PushState::open_below(&state, "http://x", Path::new("/f"), &path, sync_type);
         let remembered = open(SyncType::FullSync).unwrap();
         assert!(matches!(open(SyncType::FullSync), Err(ClientError::Local(_))));
         assert!(open(SyncType::IncrementalSync).is_ok());

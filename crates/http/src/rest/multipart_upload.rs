@@ -4,9 +4,9 @@
 //! have cut the file before. So nothing lands before, and a request that is refused has landed nothing.
 
 use super::checksum::Checksums;
+use super::timeouts::{seen, uninterrupted};
 use super::uploads::LandedFile;
-use super::waiting::{seen, uninterrupted};
-use crate::Door;
+use crate::AppState;
 use crate::chunk_fields::{self, ChunkFields};
 use crate::error::{FAILED_NAMED_MAX, FailedFile, HttpError};
 use crate::lingering::refusal_of_trailer;
@@ -14,7 +14,7 @@ use axum::body::BodyDataStream;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use lakeshore::Error;
-use lakeshore::model::digest::Announced;
+use lakeshore::model::digest::ExpectedDigests;
 use lakeshore::service::{Destination, IncomingUpload, RefusedBeginning};
 use lakeshore_body::content_fields::{HeadOf, refuse_field};
 use lakeshore_body::digest_fields::DigestFields;
@@ -87,8 +87,8 @@ pub struct FormHead {
 }
 
 /// The files of one request on their way in.
-pub struct Reception<'a> {
-    door: &'a Door,
+pub struct MultipartUpload<'a> {
+    app_state: &'a AppState,
     destination: &'a Destination,
     head: FormHead,
     body: Multipart<SummedBody>,
@@ -104,11 +104,11 @@ pub struct Reception<'a> {
     other_names: Vec<String>,
 }
 
-impl<'a> Reception<'a> {
-    pub fn new(door: &'a Door, destination: &'a Destination, body: BodyDataStream, head: FormHead) -> Self {
+impl<'a> MultipartUpload<'a> {
+    pub fn new(app_state: &'a AppState, destination: &'a Destination, body: BodyDataStream, head: FormHead) -> Self {
         let body = SummedBody { body, checksums: head.checksums.clone(), refusal: None };
         Self {
-            door,
+            app_state,
             destination,
             body: Multipart::new(body, &head.boundary),
             of_first_file: head.checksums.clone(),
@@ -177,7 +177,7 @@ impl<'a> Reception<'a> {
                 next => next.map(Ok),
             }
         };
-        uninterrupted(self.door, next, AGAIN).await?
+        uninterrupted(self.app_state, next, AGAIN).await?
     }
 
     /// What a body says that is whole, beside its files.
@@ -187,7 +187,7 @@ impl<'a> Reception<'a> {
         if self.head.checksums.is_empty() && self.head.length.is_some() {
             return Ok(());
         }
-        uninterrupted(self.door, self.body.skip_epilogue(), AGAIN).await?;
+        uninterrupted(self.app_state, self.body.skip_epilogue(), AGAIN).await?;
         let of_body = self.body.stream().checksums.clone().verify();
         let of_file = std::mem::take(&mut self.of_first_file);
         if self.sent == 1 && of_file.verify().is_ok() { Ok(()) } else { of_body }
@@ -254,7 +254,7 @@ impl<'a> Reception<'a> {
     }
 
     /// What the bytes of a part have to be, by its head and that of the request.
-    fn expectations(&self, part: &Part) -> Result<(Announced, Checksums), Error> {
+    fn expectations(&self, part: &Part) -> Result<(ExpectedDigests, Checksums), Error> {
         if let Some((name, value)) = &part.altered {
             refuse_field(name, value, HeadOf::Part)?;
         }
@@ -357,7 +357,7 @@ impl<'a> Reception<'a> {
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        uninterrupted(self.door, self.body.chunk(), AGAIN).await
+        uninterrupted(self.app_state, self.body.chunk(), AGAIN).await
     }
 
     fn no_file(&self) -> Error {

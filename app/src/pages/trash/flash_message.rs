@@ -4,23 +4,23 @@ use crate::components::error_box::sentence;
 use crate::components::icon::{Icon, Picture};
 use crate::format;
 use crate::refusal;
-use crate::trash_outcome::Said;
+use crate::trash_outcome::FlashMessage;
 use leptos::prelude::*;
 
-fn words(said: &Said) -> String {
+fn words(said: &FlashMessage) -> String {
     match said {
-        Said::Restored { pieces: 0, failed: 0, .. } => "Nothing to restore.".to_owned(),
-        Said::Restored { pieces, failed: 0, .. } => {
+        FlashMessage::Restored { pieces: 0, failed: 0, .. } => "Nothing to restore.".to_owned(),
+        FlashMessage::Restored { pieces, failed: 0, .. } => {
             let counted = format::counted(*pieces, "item");
             format!("{counted} restored. Replaced files are now in the trash.")
         }
-        Said::Restored { pieces, failed, why } => {
+        FlashMessage::Restored { pieces, failed, why } => {
             let counted = format::counted(*failed, "item");
             let why = refusal::said(*why).map(|said| format!(" {}", sentence(&said))).unwrap_or_default();
             format!("{counted} could not be restored; {} restored.{why}", format::count(*pieces))
         }
-        Said::Emptied { pieces: 0, .. } => "Nothing to delete.".to_owned(),
-        Said::Emptied { pieces, bytes } => format!(
+        FlashMessage::Emptied { pieces: 0, .. } => "Nothing to delete.".to_owned(),
+        FlashMessage::Emptied { pieces, bytes } => format!(
             "{}, {}, permanently deleted. The space is available again shortly.",
             format::counted(*pieces, "item"),
             format::bytes(*bytes)
@@ -29,8 +29,8 @@ fn words(said: &Said) -> String {
 }
 
 #[component]
-pub fn SaidNotice(said: Said) -> impl IntoView {
-    let is_bad = matches!(said, Said::Restored { failed, .. } if failed > 0);
+pub fn SaidNotice(said: FlashMessage) -> impl IntoView {
+    let is_bad = matches!(said, FlashMessage::Restored { failed, .. } if failed > 0);
     let (class, icon) =
         if is_bad { ("notice notice-held", Icon::Warning) } else { ("notice notice-good", Icon::Check) };
     view! {
@@ -47,13 +47,13 @@ mod tests {
 
     #[test]
     fn it_is_said_in_words() {
-        let restored = Said::Restored { pieces: 2, failed: 1, why: 40901 };
+        let restored = FlashMessage::Restored { pieces: 2, failed: 1, why: 40901 };
         let text = words(&restored);
         assert!(text.starts_with("1 item could not be restored; 2 restored. An open sync or a restore"), "{text}");
-        let unknown = Said::Restored { pieces: 2, failed: 1, why: 1 };
+        let unknown = FlashMessage::Restored { pieces: 2, failed: 1, why: 1 };
         assert_eq!(words(&unknown), "1 item could not be restored; 2 restored.");
         assert!(
-            words(&Said::Emptied { pieces: 2, bytes: 1_000_000_000 })
+            words(&FlashMessage::Emptied { pieces: 2, bytes: 1_000_000_000 })
                 .starts_with("2 items, 1.0 GB, permanently deleted")
         );
     }

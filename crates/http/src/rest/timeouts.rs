@@ -1,6 +1,6 @@
 //! How long a sender is waited for, whichever way its bytes come.
 
-use crate::Door;
+use crate::AppState;
 use lakeshore::Error;
 use lakeshore::service::IncomingUpload;
 use std::fmt::Display;
@@ -14,13 +14,13 @@ const UNSEEN_MAX: Duration = Duration::from_millis(50);
 /// What `next` gives, unless the body breaks off, its client among the slow ones (see [`crate::pace`]), or the server
 /// stops. `remedy` tells the sender what to do about an upload that broke off.
 pub async fn uninterrupted<T, E: Display>(
-    door: &Door,
+    app_state: &AppState,
     next: impl Future<Output = Result<T, E>>,
     remedy: &str,
 ) -> Result<T, Error> {
     tokio::select! {
         next = next => next.map_err(|error| Error::IncompleteUpload(format!("{error}; {remedy}"))),
-        () = door.interrupt.cancelled() => Err(Error::ShuttingDown),
+        () = app_state.interrupt.cancelled() => Err(Error::ShuttingDown),
     }
 }
 

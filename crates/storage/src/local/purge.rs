@@ -3,10 +3,10 @@
 use super::fault::fault;
 use super::tree::{Tree, open_folder, sync_folder};
 use lakeshore::Error;
-use lakeshore::model::storage_path::Place;
+use lakeshore::model::storage_path::StoragePath;
 use lakeshore::model::storage_path::TrashKey;
 use lakeshore::ports::storage::Removed;
-use lakeshore_system::crash::crash_point;
+use lakeshore_system::failpoints::crash_point;
 use rustix::fs::{AtFlags, Dir, unlinkat};
 use rustix::io::Errno;
 use std::ffi::CStr;
@@ -16,7 +16,7 @@ use std::os::fd::OwnedFd;
 pub(super) fn remove(tree: &Tree, pieces: &[TrashKey], removals_max: u64) -> Removed {
     let mut removed = Removed::default();
     let Some((first, _)) = pieces.split_first() else { return removed };
-    let trash = match tree.parent(&Place::TrashSlot(first.clone())) {
+    let trash = match tree.parent(&StoragePath::TrashSlot(first.clone())) {
         Ok(Some((trash, _))) => trash,
         Ok(None) => return Removed { gone: pieces.to_vec(), ..removed },
         Err(fault) => return Removed { faults: vec![fault], ..removed },

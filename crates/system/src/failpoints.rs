@@ -55,8 +55,8 @@ const fn is_same(one: &[u8], other: &[u8]) -> bool {
 #[macro_export]
 macro_rules! crash_point {
     ($name:literal) => {{
-        const { assert!($crate::crash::is_listed($name), "add the point to crash::POINTS") };
-        $crate::crash::fail::fail_point!($name);
+        const { assert!($crate::failpoints::is_listed($name), "add the point to failpoints::POINTS") };
+        $crate::failpoints::fail::fail_point!($name);
     }};
 }
 
