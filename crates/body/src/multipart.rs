@@ -436,7 +436,10 @@ mod tests {
             ("filename=\"a.csv\"; filename=\"b.csv\"", "sent twice"),
             ("filename=\"=?UTF-8?B?YQ==?=\"", "RFC 2047"),
             ("filename==?iso-8859-1?q?a=E9?=", "RFC 2047"),
-            ("filename=\"a\"\r\ncontent-disposition: form-data; name=file; filename=b", "two fields"),
+            (
+                "filename=\"a\"\r\ncontent-disposition: form-data; name=file; filename=b",
+                "two Content-Disposition headers",
+            ),
         ] {
             let refused = of(disposition).unwrap_err().to_string();
             assert!(refused.contains(words), "{disposition}: {refused}");

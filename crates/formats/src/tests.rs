@@ -349,6 +349,6 @@ fn a_key_that_comes_twice_in_a_line_of_json_counts_once_and_is_told() {
     let preview = previewed("x.jsonl", b"{\"a\":1,\"b\":2,\"a\":3}\n{\"b\":4}\n");
     assert_eq!(preview.rows, [[Some("3".to_owned()), Some("2".to_owned())], [None, Some("4".to_owned())]]);
     assert_eq!((preview.row_count, preview.num_bad_lines), (Some(2), 1));
-    assert!(preview.bad_lines[0].problem.contains("\"a\" is there twice"), "{:?}", preview.bad_lines);
+    assert!(preview.bad_lines[0].problem.contains("\"a\" occurs twice"), "{:?}", preview.bad_lines);
     assert!(preview.schema.unwrap().columns[0].nullable, "the second line has none");
 }

@@ -132,7 +132,10 @@ async fn make_older(data_dir: &Path, version: usize) {
     let (newer, older) = (in_folder(data_dir), data_dir.join("older.db"));
     let database = Database::open(&older).await;
     let mut migrations: Vec<_> =
-        fs::read_dir("migrations/sqlite").unwrap().map(|entry| entry.unwrap().path()).collect();
+        fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/metadata/migrations/sqlite"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
     migrations.sort();
     for migration in &migrations[..version] {
         database.execute(fs::read_to_string(migration).unwrap()).await;

@@ -281,8 +281,18 @@ impl Lake {
 
 /// Without the id that was asked for, where an answer repeats it.
 fn without(text: &str, name: &str) -> String {
-    const BEFORE: [&str; 9] =
-        ["sync ", "trash ", "upload ", "sync%20", "trash%20", "sync+", "trash+", "\"trash_id\":", "\"sync_id\":"];
+    const BEFORE: [&str; 10] = [
+        "sync ",
+        "trash ",
+        "trash item ",
+        "upload ",
+        "sync%20",
+        "trash%20",
+        "sync+",
+        "trash+",
+        "\"trash_id\":",
+        "\"sync_id\":",
+    ];
     BEFORE.iter().fold(text.to_owned(), |text, before| {
         let named = format!("{before}{name}");
         let mut kept = String::new();

@@ -418,7 +418,8 @@ async fn a_refused_form_says_why_once_and_in_the_words_of_the_server() {
     assert!(removed.starts_with("lakeshore_refusal=;") && removed.contains("Max-Age=0"), "{removed}");
 
     // Without the cookie, or with one that was not written here for this session, the number alone speaks.
-    let forged = format!("{}A", &value[..value.len() - 1]);
+    let (name, sealed) = value.split_once('=').unwrap();
+    let forged = format!("{name}={}{}", if sealed.starts_with('A') { 'B' } else { 'A' }, &sealed[1..]);
     let of_session = format!("{value}; lakeshore_session=another");
     for cookie in ["", &forged, "lakeshore_refusal=40000 Call 0800 5551234", &of_session] {
         let (shown, _) = page(&address, cookie).await;

@@ -180,7 +180,7 @@ async fn what_the_guard_holds_is_told_by_its_own_code_and_published_when_confirm
     std::fs::remove_dir_all(machine.path("export/dt=1")).unwrap();
     std::fs::remove_dir_all(machine.path("export/dt=2")).unwrap();
     let held = machine.run(&["push", "export", T, "--full", "--json"]);
-    held.assert(4, "5 files").assert(4, "by 2");
+    held.assert(4, "5 files").assert(4, "with 2");
     let report = held.json();
     assert_eq!((&report["outcome"], &report["sync_is_open"]), (&json!("held"), &json!(true)));
     assert_eq!(report["refusal"]["data"]["published"]["files"], 2, "{report}");
