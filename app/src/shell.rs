@@ -59,8 +59,9 @@ pub fn shell(assets: Assets, path: &str) -> impl IntoView + use<> {
                 <MetaTags/>
             </head>
             <body>
-                {is_plain.then(|| view! { <p class="notice" role="note">{PLAIN}</p> })}
                 <App/>
+                // Behind the application, which is the first child that the script looks for.
+                {is_plain.then(|| view! { <p class="notice" role="note">{PLAIN}</p> })}
             </body>
         </html>
     }
