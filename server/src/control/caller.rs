@@ -13,6 +13,8 @@ use tokio::net::UnixStream;
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Looks after which it is said what is waited for: some two seconds.
 const SAID_AFTER: u32 = 100;
+/// Looks after which the command gives up: some two minutes. A start that brings a large database up to date may take longer.
+const LOOKS_MAX: u32 = 6000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
@@ -28,6 +30,11 @@ pub enum ControlError {
         env!("CARGO_PKG_VERSION")
     )]
     OtherProtocol { theirs: String },
+    #[error(
+        "another process has the database of this data folder, and does not listen at {}; it may be starting, making a backup, or its file system takes no sockets: try again later, or stop it",
+        socket.display()
+    )]
+    Silent { socket: PathBuf },
     #[error(
         "the server stopped before it answered, and may have completed the command; check with \"lakeshore key list\""
     )]
@@ -54,7 +61,7 @@ pub struct ServerConnection(BufReader<UnixStream>);
 /// Takes the database, or reaches whoever has it, and waits while that one neither listens nor ends.
 pub async fn reach(data: &DataDir) -> Result<Reached, ControlError> {
     let database = data.database();
-    for look in 0_u32.. {
+    for look in 0..LOOKS_MAX {
         if let Some(turn) = Turn::attempt(&database)? {
             return Ok(Reached::Own(turn));
         }
@@ -66,7 +73,7 @@ pub async fn reach(data: &DataDir) -> Result<Reached, ControlError> {
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
-    Ok(Reached::Own(Turn::wait(&database).await?))
+    Err(ControlError::Silent { socket: data.path.join(super::SOCKET) })
 }
 
 impl ServerConnection {
