@@ -71,6 +71,7 @@ fn kind(body: &Body) -> FileType {
     match body {
         Body::File(_) => FileType::RegularFile,
         Body::Folder(_) => FileType::Directory,
+        Body::Socket => FileType::Socket,
     }
 }
 
@@ -78,6 +79,7 @@ fn attributes(number: Number, node: &Node) -> FileAttr {
     let size = match &node.body {
         Body::File(contents) => contents.len() as u64,
         Body::Folder(_) => u64::from(BLOCK_BYTES),
+        Body::Socket => 0,
     };
     FileAttr {
         ino: INodeNo(number),
@@ -220,6 +222,26 @@ impl Filesystem for Served {
 
     fn mkdir(&self, _: &Request, parent: INodeNo, name: &OsStr, mode: u32, _umask: u32, reply: ReplyEntry) {
         let made = self.make(Call::Mkdir, parent, name, Body::Folder(Folder::default()), mode);
+        let made = made.and_then(|number| self.entry(number));
+        answer!(reply, made, entry => reply.entry(&KNOWN_FOR, &entry, Generation(0)));
+    }
+
+    fn mknod(
+        &self,
+        _: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        _umask: u32,
+        _device: u32,
+        reply: ReplyEntry,
+    ) {
+        let body = match rustix::fs::FileType::from_raw_mode(mode) {
+            rustix::fs::FileType::Socket => Ok(Body::Socket),
+            rustix::fs::FileType::RegularFile => Ok(Body::File(Contents::default())),
+            _ => Err(Errno::PERM),
+        };
+        let made = body.and_then(|body| self.make(Call::Create, parent, name, body, mode));
         let made = made.and_then(|number| self.entry(number));
         answer!(reply, made, entry => reply.entry(&KNOWN_FOR, &entry, Generation(0)));
     }

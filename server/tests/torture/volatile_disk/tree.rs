@@ -14,6 +14,8 @@ pub const ROOT: Number = 1;
 pub enum Body {
     File(Contents),
     Folder(Folder),
+    /// A name to connect to; it holds nothing.
+    Socket,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -87,14 +89,14 @@ impl Tree {
     pub fn folder(&self, number: Number) -> Result<&Folder, Errno> {
         match &self.node(number)?.body {
             Body::Folder(folder) => Ok(folder),
-            Body::File(_) => Err(Errno::NOTDIR),
+            Body::File(_) | Body::Socket => Err(Errno::NOTDIR),
         }
     }
 
     pub(super) fn folder_mut(&mut self, number: Number) -> Result<&mut Folder, Errno> {
         match &mut self.node_mut(number)?.body {
             Body::Folder(folder) => Ok(folder),
-            Body::File(_) => Err(Errno::NOTDIR),
+            Body::File(_) | Body::Socket => Err(Errno::NOTDIR),
         }
     }
 
@@ -102,6 +104,7 @@ impl Tree {
         match &mut self.node_mut(number)?.body {
             Body::File(contents) => Ok(contents),
             Body::Folder(_) => Err(Errno::ISDIR),
+            Body::Socket => Err(Errno::NXIO),
         }
     }
 
@@ -174,8 +177,8 @@ impl Tree {
             (Body::Folder(folder), true) if folder.now.is_empty() => Ok(vec![number]),
             (Body::Folder(_), true) => Err(Errno::NOTEMPTY),
             (Body::Folder(_), false) => Err(Errno::ISDIR),
-            (Body::File(_), true) => Err(Errno::NOTDIR),
-            (Body::File(_), false) => Ok(Vec::new()),
+            (Body::File(_) | Body::Socket, true) => Err(Errno::NOTDIR),
+            (Body::File(_) | Body::Socket, false) => Ok(Vec::new()),
         }
     }
 
