@@ -107,7 +107,7 @@ mod sequences {
     struct Run<'a> {
         state: &'a dyn State,
         seen: Seen,
-        /// What comes together is done one after the other.
+        /// Requests that arrive together run one after the other.
         one_by_one: bool,
     }
 

@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 const COMMANDS_MAX: usize = 16;
 /// A command sends its request at once.
 const REQUEST_MAX: Duration = Duration::from_secs(10);
-/// What is being carried out at a stop may take so long to come to its end. A copy of the database may take longer, and is given up.
+/// Time for running commands to end at a stop. A copy of the database may take longer, and is cancelled.
 const STOP_MAX: Duration = Duration::from_secs(5);
 /// After the socket could not be made, before it is tried again.
 const BIND_PAUSE: Duration = Duration::from_secs(2);
@@ -93,7 +93,7 @@ fn bind(data_dir: &Path) -> io::Result<Bound> {
             remove_file(path)?;
         }
         let listener = net::UnixListener::bind(path)?;
-        // Whoever is quicker than this is asked who they are.
+        // A client that connects before this is checked by its uid.
         set_permissions(path, Permissions::from_mode(0o600))?;
         Ok(listener)
     })?;

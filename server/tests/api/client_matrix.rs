@@ -44,7 +44,7 @@ const STREAM: &str = "stream";
 struct Client {
     program: PathBuf,
     arguments: Vec<String>,
-    /// What it can send.
+    /// Kinds of requests that it can send.
     kinds: &'static [&'static str],
 }
 

@@ -136,7 +136,7 @@ async fn the_index_of_the_log_that_a_server_of_an_earlier_version_has_left_is_no
     assert_eq!(server.history("size=10").await.len(), 2);
 }
 
-/// Whoever has the database, as another program of ours: it says these lines to each that comes, and reads nothing.
+/// A listener that stands in for the owner of the database: it sends these lines to each client, and reads nothing.
 fn holder(data_dir: &Path, hello: &'static [u8], comers: usize) -> std::thread::JoinHandle<()> {
     let opening = fs::File::open(data_dir.join("lakeshore.db-opening")).unwrap();
     opening.lock().unwrap();

@@ -226,7 +226,7 @@ async fn pages_behind_a_proxy_that_strips_a_prefix_lead_to_pages_below_it() {
         let place = sent.headers()["location"].to_str().unwrap();
         assert!(sent.status().is_redirection() && place.starts_with(expected), "{page}: {place}");
     }
-    // Whoever comes without the proxy's word is shown no prefix.
+    // A request that did not come through the proxy is shown no prefix.
     let direct = server.get("/").bearer_auth(&server.key).send().await.unwrap().text().await.unwrap();
     assert!(addresses_in(&direct).iter().all(|address| !address.starts_with("/lake/")), "{direct}");
 }

@@ -4,7 +4,7 @@ use crate::format;
 use lakeshore::model::access::actor::AuthMethod;
 use lakeshore::model::audit::{Activity, AuditAction, AuditEntry, AuditOutcome};
 
-/// What is done, as the filter offers it.
+/// Actions that the filter offers.
 pub fn title(what: AuditAction) -> &'static str {
     match what {
         AuditAction::SyncStarted => "Sync started",
@@ -27,7 +27,7 @@ pub fn title(what: AuditAction) -> &'static str {
     }
 }
 
-/// What was done, and to what by its name.
+/// Action of an entry, and the name of its object.
 pub fn headline(deed: &AuditEntry) -> String {
     let verb = match (deed.what, deed.outcome) {
         (AuditAction::SignIn, AuditOutcome::Refused | AuditOutcome::Failed) => "Sign-in refused",

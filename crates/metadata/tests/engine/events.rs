@@ -1,4 +1,4 @@
-//! What is told of what happens, and to whom.
+//! Events: which are published, and to whom.
 
 use crate::bench::{self, Database, runtime};
 use futures_util::FutureExt;

@@ -58,7 +58,7 @@ impl Contents {
 
     pub fn write(&mut self, offset: usize, bytes: &[u8]) {
         put(&mut self.now, offset, bytes);
-        // Whoever writes a part of a page makes the page dirty, and with it what was lost of it.
+        // A write to a part of a page makes the whole page dirty, its lost bytes too.
         let (mut from, mut to) = (offset, offset + bytes.len());
         for page in pages(offset, bytes.len()) {
             if self.lost_pages.remove(&page) {
