@@ -30,6 +30,7 @@ pub async fn run(lake: Lake, stopping: CancellationToken) {
     tokio::join!(
         look_after(&lake, &stopping),
         empty(&lake, &stopping),
+        drop_snapshots(&lake, &stopping),
         count(&lake, &stopping),
         inspect(&lake, &stopping),
         tell(&lake, &stopping),
@@ -198,6 +199,20 @@ async fn count(lake: &Lake, stopping: &CancellationToken) {
 async fn tell(lake: &Lake, stopping: &CancellationToken) {
     while waited(TELLING_INTERVAL, stopping).await {
         lake.publish_events().await;
+    }
+}
+
+/// Removes snapshots that are dropped, or whose time is over, in small steps.
+async fn drop_snapshots(lake: &Lake, stopping: &CancellationToken) {
+    loop {
+        let pause = match log(lake.remove_some_snapshots().await, "remove snapshots") {
+            Some(true) => PAUSE,
+            Some(false) => INTERVAL,
+            None => PATIENCE,
+        };
+        if !waited(pause, stopping).await {
+            return;
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use crate::model::sync::status::Status;
 use crate::model::time::Timestamp;
 use crate::model::totals::Totals;
 use crate::model::trash::{TrashEntry, TrashReason};
+use crate::model::version::VersionNumber;
 use serde::{Deserialize, Serialize};
 
 /// The place of a deed among all: they count from 1.
@@ -55,12 +56,16 @@ pub enum AuditAction {
     SessionsEnded,
     RhythmSet,
     SchemaPolicySet,
+    /// A version is kept beyond the limits of the trash from now on,
+    VersionPinned,
+    /// or not any more.
+    VersionUnpinned,
     /// The server has started with other settings than before.
     SettingsChanged,
 }
 
 impl AuditAction {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::SyncStarted,
         Self::SyncEnded,
         Self::SyncHeld,
@@ -77,6 +82,8 @@ impl AuditAction {
         Self::SessionsEnded,
         Self::RhythmSet,
         Self::SchemaPolicySet,
+        Self::VersionPinned,
+        Self::VersionUnpinned,
         Self::SettingsChanged,
     ];
 
@@ -311,6 +318,19 @@ impl AuditEntry {
     pub fn schema_policy_set(path: &LakePath, policy: SchemaPolicy, by: &Actor, at: Timestamp) -> Self {
         let message = policy.as_str().to_owned();
         Self { path: Some(path.clone()), message, ..Self::new(AuditAction::SchemaPolicySet, by, at) }
+    }
+
+    /// Without a note: unpinned.
+    pub fn version_pinned(
+        path: &LakePath,
+        version: VersionNumber,
+        note: Option<&str>,
+        by: &Actor,
+        at: Timestamp,
+    ) -> Self {
+        let what = if note.is_some() { AuditAction::VersionPinned } else { AuditAction::VersionUnpinned };
+        let (subject, message) = (format!("version {version}"), note.unwrap_or_default().to_owned());
+        Self { path: Some(path.clone()), subject, message, ..Self::new(what, by, at) }
     }
 
     pub fn settings_changed(settings: String, at: Timestamp) -> Self {

@@ -9,8 +9,10 @@ use crate::model::path::{LakePath, PathError};
 use crate::model::sync::comparison::{Comparison, ExpectedTotals};
 use crate::model::sync::hold::Hold;
 use crate::model::sync::status::Status;
+use crate::model::totals::Totals;
 use crate::model::upload::resumable::Token;
 use crate::model::upload::row::Upload;
+use crate::model::version::VersionNumber;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -95,6 +97,29 @@ pub enum Error {
     NoSuchDataset(LakePath),
     #[error("trash item {0} not found, or not covered by this key; it may have been restored or deleted")]
     NoSuchTrash(TrashId),
+    #[error(
+        "version {0} of {1} not found, or not covered by this key; /api/lake/dataset/versions?path={1} lists the versions"
+    )]
+    NoSuchVersion(String, LakePath),
+    #[error(
+        "version {version} of {dataset} has no file {path}; /api/lake/dataset/version?path={dataset}&version={version} lists its files"
+    )]
+    NotInVersion { dataset: LakePath, version: VersionNumber, path: LakePath },
+    #[error("{path} of version {version} of {dataset} is gone: {why}; ask for another version")]
+    VersionGone { dataset: LakePath, version: VersionNumber, path: LakePath, why: &'static str },
+    #[error(
+        "trash {trash_id} (of {origin}) holds files of a pinned version; unpin the version first, see /api/lake/dataset/versions?path={origin}"
+    )]
+    Pinned { trash_id: TrashId, origin: LakePath },
+    #[error("snapshot {0} not found, or not covered by this key; it may have expired: take a new one")]
+    NoSuchSnapshot(String),
+    #[error("{snapshots_max} snapshots are kept, the maximum; drop one, or wait until one expires")]
+    TooManySnapshots { snapshots_max: u64 },
+    #[error(
+        "restoring version {version} of {path} is held: it would replace {} files ({} bytes) by {} ({} bytes), less than --shrink-guard allows; send \"confirm\": true if that is intended",
+        replaced.files, replaced.bytes, restored.files, restored.bytes
+    )]
+    RestoreHeld { path: LakePath, version: VersionNumber, replaced: Totals, restored: Totals },
     #[error("no active key has the id or name {0:?}; \"lakeshore key list\" lists the keys")]
     NoSuchKey(String),
     #[error("sync {sync_id} has ended ({}{}); start a new one", status.as_str(), if message.is_empty() { String::new() } else { format!(": {message}") })]
@@ -354,6 +379,13 @@ impl Error {
             Self::NoSuchFile(_) | Self::NoSuchFolder(_) => ErrorCode::NoSuchFile,
             Self::NoSuchDataset(_) => ErrorCode::NoSuchDataset,
             Self::NoSuchTrash(_) => ErrorCode::NoSuchTrash,
+            Self::NoSuchVersion(..) => ErrorCode::NoSuchVersion,
+            Self::NotInVersion { .. } => ErrorCode::NoSuchFile,
+            Self::VersionGone { .. } => ErrorCode::VersionGone,
+            Self::Pinned { .. } => ErrorCode::Pinned,
+            Self::NoSuchSnapshot(_) => ErrorCode::NoSuchSnapshot,
+            Self::TooManySnapshots { .. } => ErrorCode::TooManySnapshots,
+            Self::RestoreHeld { .. } => ErrorCode::Held,
             Self::NoSuchKey(_) => ErrorCode::NoSuchKey,
             Self::SyncEnded { .. } | Self::SyncEnding(_) | Self::StagingLost(_) => ErrorCode::SyncEnded,
             Self::PathHeld { .. } | Self::PathRestoring { .. } | Self::PathHeldAbove(_) => ErrorCode::PathHeld,

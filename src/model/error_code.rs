@@ -41,6 +41,8 @@ error_codes! {
     NoSuchFile = 40405, "file or folder not found";
     NoSuchDataset = 40406, "dataset not found";
     NoSuchUpload = 40408, "upload not found";
+    NoSuchVersion = 40409, "version not found";
+    NoSuchSnapshot = 40410, "snapshot not found";
     MethodNotAllowed = 40500, "this address accepts other methods";
     SyncEnded = 40900, "the sync has ended";
     PathHeld = 40901, "the path is held by another sync or a restore";
@@ -53,9 +55,11 @@ error_codes! {
     ResumableComplete = 40908, "the resumable upload is complete";
     PartUnfinished = 40909, "a part of the upload is incomplete";
     NotAsExpected = 40910, "the sync differs from its expected files";
-    Held = 40911, "a full sync held by the shrink guard, not confirmed";
+    Held = 40911, "a full sync or a restore held by the shrink guard, not confirmed";
     SchemaHeld = 40912, "a full sync held because of a schema mismatch, not confirmed";
+    Pinned = 40913, "the trash holds files of a pinned version";
     ResumableEnded = 41000, "the resumable upload has failed";
+    VersionGone = 41001, "files of the version are gone";
     WrongVersion = 41200, "unsupported version of tus";
     PreconditionFailed = 41201, "the file is not the version that the request requires";
     TooLarge = 41300, "the file, or the body, is too large";
@@ -82,6 +86,7 @@ error_codes! {
     TooManySubscribers = 50301, "too many event streams are open";
     TooManyConnections = 50302, "too many connections from the client's address";
     OpenedAhead = 50303, "a prefetched sign-in link";
+    TooManySnapshots = 50304, "too many snapshots";
     ColumnsUnread = 50305, "schemas of files of the sync have not been read yet";
     NotReady = 50306, "writes would fail at the moment, with the reason";
     DiskFull = 50700, "the disk is full, except for its reserve";

@@ -49,6 +49,18 @@ pub const MEASURES_MAX: usize = 64;
 pub const MEASURE_WORTH_FILES: u64 = 64;
 /// Versions of a dataset in the trash that its page names.
 pub const VERSIONS_NAMED_MAX: u64 = 100;
+/// Snapshots that there may be at the same time,
+pub const SNAPSHOTS_MAX: u64 = 256;
+/// and those of one key, or of all without a key.
+pub const SNAPSHOTS_SHARE_MAX: u64 = 64;
+/// How long a snapshot is kept where nothing else was said,
+pub const SNAPSHOT_LIFETIME_DEFAULT: Duration = Duration::from_secs(6 * 3600);
+/// and at most, counted from when it was made or renewed.
+pub const SNAPSHOT_LIFETIME_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Longest note on why a version is pinned, in bytes.
+pub const PIN_NOTE_BYTES_MAX: usize = 1000;
+/// Files of a version that are looked up at once.
+pub const VERSION_LOOK_UPS_MAX: u64 = 1000;
 /// Names that are looked at to order a folder by size or time, or to find a text below it.
 pub const BROWSED_NAMES_MAX: u64 = 50_000;
 /// Longest `Idempotency-Key`, in bytes.

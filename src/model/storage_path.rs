@@ -2,6 +2,7 @@
 
 use crate::model::id::SyncId;
 use crate::model::path::LakePath;
+use crate::model::snapshot::SnapshotToken;
 use crate::model::time::Timestamp;
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,14 @@ pub enum StoragePath {
     Trashed { key: TrashKey, leaf: String },
     /// Something in a dataset that lies in the trash.
     InTrash { key: TrashKey, leaf: String, relative: String },
+    /// The folder of every snapshot.
+    Snapshots,
+    /// A snapshot: a folder that holds one thing, the version, under the name of its dataset.
+    Snapshot(SnapshotToken),
+    /// The same, while it is made.
+    UnfinishedSnapshot(SnapshotToken),
+    /// Something in that one.
+    InUnfinishedSnapshot { token: SnapshotToken, relative: String },
 }
 
 impl StoragePath {
@@ -75,12 +84,25 @@ impl StoragePath {
             }
             Self::TrashSlot(key) => own(&["trash", key.as_str()]),
             Self::Trashed { key, leaf } => own(&["trash", key.as_str(), leaf]),
+            Self::Snapshots => own(&[SNAPSHOTS_FOLDER]),
+            Self::Snapshot(token) => own(&[SNAPSHOTS_FOLDER, token.as_str()]),
+            Self::UnfinishedSnapshot(token) => own(&[SNAPSHOTS_FOLDER, &unfinished_name(token)]),
+            Self::InUnfinishedSnapshot { token, relative } => {
+                let mut components = own(&[SNAPSHOTS_FOLDER, &unfinished_name(token)]);
+                components.extend(relative.split('/').map(str::to_owned));
+                components
+            }
             Self::InTrash { key, leaf, relative } => {
                 let mut components = own(&["trash", key.as_str(), leaf]);
                 components.extend(relative.split('/').map(str::to_owned));
                 components
             }
         }
+    }
+
+    /// The snapshot that a name in the folder of snapshots belongs to, finished or not.
+    pub fn snapshot_of(name: &str) -> Option<SnapshotToken> {
+        SnapshotToken::parse(name.strip_prefix(UNFINISHED).unwrap_or(name))
     }
 
     /// The sync that a name in the staging folder belongs to.
@@ -90,11 +112,20 @@ impl StoragePath {
 }
 
 /// The folders of [`ENGINE_FOLDER`], which a backend makes at its start.
-pub const ENGINE_SUBFOLDERS: [&str; 3] = [UPLOADS_FOLDER, "staging", "trash"];
+pub const ENGINE_SUBFOLDERS: [&str; 4] = [UPLOADS_FOLDER, "staging", "trash", SNAPSHOTS_FOLDER];
 /// In [`ENGINE_FOLDER`], the beginning of the name of an empty folder that says which lake it is.
 pub const IDENTITY_PREFIX: &str = "identity-";
 /// The folder of the partial files, in [`ENGINE_FOLDER`].
 pub const UPLOADS_FOLDER: &str = "uploads";
+
+/// The folder of the snapshots, in [`ENGINE_FOLDER`].
+pub const SNAPSHOTS_FOLDER: &str = "snapshots";
+/// Begins the name of a snapshot that is being made.
+const UNFINISHED: &str = ".making-";
+
+fn unfinished_name(token: &SnapshotToken) -> String {
+    format!("{UNFINISHED}{token}")
+}
 
 fn staging_name(sync: SyncId) -> String {
     format!("sync-{sync}")

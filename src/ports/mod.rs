@@ -22,5 +22,6 @@ pub use metadata::resumable::ResumableState;
 pub use metadata::schema::SchemaState;
 pub use metadata::search::SearchState;
 pub use metadata::session::SessionState;
+pub use metadata::version::VersionStore;
 pub use space::Space;
 pub use storage::{Files, Partial, WrittenGroup};

@@ -7,6 +7,7 @@ use crate::model::digest::Digest;
 use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::path::LakePath;
+use crate::model::snapshot::SnapshotToken;
 use crate::model::storage_path::StoragePath;
 use crate::model::storage_path::TrashKey;
 use crate::model::storage_path::{Identity, PartialName};
@@ -123,10 +124,10 @@ pub struct FolderEntry {
     pub file: Option<FoundFile>,
 }
 
-/// A file of a dataset that a sync goes on with, instead of being sent it again.
+/// A file of a dataset, or of a version of it, that a sync goes on with, instead of being sent it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TakeOver {
-    pub from: LakePath,
+    pub from: StoragePath,
     /// As it was found there.
     pub found: FoundFile,
     /// The name of its copy.
@@ -139,6 +140,45 @@ pub struct TakenOver {
     pub identity: Identity,
     /// SHA-256 of the bytes. Absent where the copy shares them with the file, so that none of them was read.
     pub sha256: Option<[u8; 32]>,
+}
+
+/// A file that a snapshot is to hold, and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotFile {
+    pub from: StoragePath,
+    /// Below the folder of the snapshot.
+    pub relative: String,
+    pub size_bytes: u64,
+    /// Absent where it is not known: then its size has to do.
+    pub identity: Option<Identity>,
+}
+
+/// What has come of putting a file into a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Snapped {
+    /// It shares the bytes, and is a file of its own.
+    Copied,
+    /// It is another name of the same file.
+    Linked(Touched),
+    /// What lies there is not the file.
+    Elsewhere,
+}
+
+/// A file to which the lake has added a name, or taken one from it, without changing its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touched {
+    pub identity: Identity,
+    /// When it was last changed before, and by this: as [`FoundFile::changed_at`].
+    pub before: Timestamp,
+    pub after: Timestamp,
+}
+
+/// How far the removal of a snapshot has come.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RemovedSnapshot {
+    /// Files that are left under other names, each by its path below the folder of the snapshot.
+    pub touched: Vec<(String, Touched)>,
+    pub has_more: bool,
 }
 
 /// A staged folder, and the dataset that it is to become.
@@ -255,6 +295,19 @@ pub trait Files: FilesInspection {
     /// Removes pieces of trash for good, one after the other, at most `removals_max` files and folders of them all. Doing it
     /// again goes on with it.
     async fn remove_trash(&self, pieces: &[TrashKey], removals_max: u64) -> Removed;
+
+    /// Begins a snapshot, with a folder of this name in it.
+    async fn begin_snapshot(&self, token: &SnapshotToken, leaf: &str) -> Result<(), Error>;
+
+    /// Puts files into a snapshot that is being made, as copies that share their bytes where the file system can, else as other
+    /// names of the same files.
+    async fn snap(&self, token: &SnapshotToken, files: &[SnapshotFile]) -> Vec<Result<Snapped, Error>>;
+
+    /// Gives a snapshot its name, durably: it is there whole from then on.
+    async fn finish_snapshot(&self, token: &SnapshotToken) -> Result<(), Error>;
+
+    /// Removes a snapshot, finished or not, at most `removals_max` files and folders of it. One that is not there is no error.
+    async fn remove_snapshot(&self, token: &SnapshotToken, removals_max: u64) -> Result<RemovedSnapshot, Error>;
 
     /// Counts the files at a place and below. Slow work: it visits each of them. A place that is not there has none.
     async fn measure(&self, place: &StoragePath) -> Result<Totals, Error>;

@@ -13,9 +13,11 @@ mod overview;
 mod recovery;
 mod reserve;
 mod search;
+mod snapshots;
 mod syncs;
 mod trash;
 mod uploads;
+mod versions;
 
 pub use access::keys::KeyRing;
 pub use access::sessions::BegunSession;
@@ -25,6 +27,7 @@ pub use datasets::reading::{Download, LakeEntry};
 pub use datasets::schemas::{DatasetSchema, InspectedFiles, SetSchemaPolicy};
 pub use events::{EventFilter, SerializedEvent, Subscription};
 pub use recovery::Recovered;
+pub use snapshots::{ListedSnapshot, TakeSnapshot};
 pub use syncs::end::EndPreview;
 pub use syncs::manifest::ExpectFiles;
 pub use syncs::timeline::{Timeline, TimelineUpload};
@@ -34,6 +37,10 @@ pub use trash::restoring::{NotRestored, RestoreTrash, RestoredTrash};
 pub use uploads::missing::{Missing, Offer, OfferedFile};
 pub use uploads::receive::{Destination, IncomingUpload, RefusedBeginning};
 pub use uploads::resumable::{NewResumption, ResumableSession};
+pub use versions::{
+    CompareVersions, ListedVersionFile, PinVersion, RestoreVersion, RestoredVersion, VersionDetail, VersionParameters,
+    VersionsParameters,
+};
 
 use crate::model::clock_watch::ClockWatch;
 use crate::model::error::Error;

@@ -2,6 +2,7 @@
 //! nothing more.
 
 use super::Lake;
+use crate::model::access::actor::Actor;
 use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::path::LakePath;
@@ -34,6 +35,9 @@ pub struct Recovered {
 
 pub(super) const INTERRUPTED: &str = "the server stopped before the upload was complete; send it again";
 
+/// Of a restore that copies files.
+const RESTORE_INTERRUPTED: &str = "the server stopped before the version was restored; restore it again";
+
 impl Lake {
     /// Finishes or undoes what a stop has interrupted. Only at start, before any request.
     pub async fn recover(&self) -> Result<Recovered, Error> {
@@ -46,6 +50,13 @@ impl Lake {
                 Err(_) => recovered.syncs_reopened += 1,
             }
         }
+        for sync_id in self.0.state.restoring_syncs().await? {
+            let message = RESTORE_INTERRUPTED.to_owned();
+            match self.abandon(sync_id, TrashReason::Aborted, message, Actor::lake(), true).await {
+                Err(fault @ Error::Internal(_)) => recovered.faults.push(fault),
+                _ => recovered.restores_cancelled += 1,
+            }
+        }
         for record in self.0.state.unfinished_restores().await? {
             let Some((identity, by)) = record.restoring.clone() else { continue };
             match self.complete_restore(&record, identity, by).await {
@@ -53,6 +64,9 @@ impl Lake {
                 Err(fault @ Error::Internal(_)) => recovered.faults.push(fault),
                 Err(_) => recovered.restores_cancelled += 1,
             }
+        }
+        if let Err(fault) = self.recover_snapshots().await {
+            recovered.faults.push(fault);
         }
         // What cannot be moved now, because the disk is full, is not swept either.
         let mut owners = self.keep_stray_stagings(&mut recovered).await?;

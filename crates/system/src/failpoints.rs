@@ -26,6 +26,11 @@ pub const POINTS: &[&str] = &[
     "emptying.synced",
     "sweep.begun",
     "sweep.uploads_removed",
+    "snapshot.begun",
+    "snapshot.filled",
+    "snapshot.synced",
+    "snapshot.named",
+    "snapshot.removed",
     "state.before_commit",
     "state.committed",
 ];

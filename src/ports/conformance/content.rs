@@ -95,7 +95,7 @@ pub async fn what_is_taken_over_is_a_copy_that_lands_and_the_file_stays(files: &
     assert_eq!(sizes, [Some(5), Some(0), None, None, None]);
     let take_overs: Vec<_> = (0..2)
         .map(|at| TakeOver {
-            from: path(places[at]),
+            from: StoragePath::Live(path(places[at])),
             found: there[at].clone().unwrap(),
             partial: partial(at as u8 + 3),
         })
@@ -122,8 +122,11 @@ pub async fn what_is_not_the_file_that_was_found_is_not_taken_over(files: &dyn F
     land(files, 2, file, b"other").await;
     let other = found(files, file).await.unwrap();
     assert_ne!(first.identity, other.identity);
-    let take_over =
-        |from: &str, found: &FoundFile| TakeOver { from: path(from), found: found.clone(), partial: partial(3) };
+    let take_over = |from: &str, found: &FoundFile| TakeOver {
+        from: StoragePath::Live(path(from)),
+        found: found.clone(),
+        partial: partial(3),
+    };
     let shorter = FoundFile { size_bytes: 4, ..other.clone() };
     let refused = [
         take_over(file, &first),

@@ -5,6 +5,7 @@ use crate::model::digest::Digest;
 use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::path::LakePath;
+use crate::model::snapshot::SnapshotToken;
 use crate::model::storage_path::TrashKey;
 use crate::model::storage_path::{ENGINE_FOLDER, StoragePath, UPLOADS_FOLDER};
 use crate::model::storage_path::{Identity, PartialName};
@@ -14,7 +15,8 @@ use crate::model::upload::resumable::Checkpoint;
 use crate::ports::Space;
 use crate::ports::storage::{
     Files, FolderEntry, FolderState, FoundFile, Landing, LandingOutcome, Measured, OpenFile, Partial, Publication,
-    Removed, Restoration, TakeOver, TakenOver, WholeFile, WrittenFiles, WrittenGroup,
+    Removed, RemovedSnapshot, Restoration, Snapped, SnapshotFile, TakeOver, TakenOver, WholeFile, WrittenFiles,
+    WrittenGroup,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -355,10 +357,26 @@ impl Files for MemoryFiles {
         Ok(Some(entries.into_iter().skip(clamp(from)).take(clamp(size)).collect()))
     }
 
+    async fn begin_snapshot(&self, _: &SnapshotToken, _: &str) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn snap(&self, _: &SnapshotToken, files: &[SnapshotFile]) -> Vec<Result<Snapped, Error>> {
+        files.iter().map(|_| Ok(Snapped::Elsewhere)).collect()
+    }
+
+    async fn finish_snapshot(&self, _: &SnapshotToken) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn remove_snapshot(&self, _: &SnapshotToken, _: u64) -> Result<RemovedSnapshot, Error> {
+        Ok(RemovedSnapshot::default())
+    }
+
     async fn take_over(&self, files: &[TakeOver]) -> Vec<Result<Option<TakenOver>, Error>> {
         let mut tree = self.tree();
         let mut copy = |file: &TakeOver| {
-            let from = at(&StoragePath::Live(file.from.clone()));
+            let from = at(&file.from);
             if tree.find(&from).as_ref() != Some(&file.found) {
                 return Ok(None);
             }

@@ -17,6 +17,7 @@ pub mod session;
 pub mod sync;
 pub mod trash;
 pub mod upload;
+pub mod version;
 
 use crate::model::error::Error;
 use crate::ports::metadata::audit::AuditStore;
@@ -27,7 +28,7 @@ use crate::ports::metadata::trash::TrashState;
 use crate::ports::metadata::upload::UploadState;
 use crate::ports::{
     ClockState, DatasetState, OverviewState, ResumableState, SchemaState, SearchState, SessionState, Space,
-    StateInspection,
+    StateInspection, VersionStore,
 };
 
 /// All that is remembered.
@@ -45,6 +46,7 @@ pub trait State:
     + OverviewState
     + SearchState
     + ClockState
+    + VersionStore
     + StateInspection
 {
     /// The room where the state is. Asked often: it answers at once.

@@ -7,6 +7,8 @@ use crate::model::page::{Order, Page, UploadQuery};
 use crate::model::path::LakePath;
 use crate::model::preview::{FilePreview, ROWS_DEFAULT, ROWS_MAX};
 use crate::model::sync::status::Status;
+use crate::model::time::Timestamp;
+use crate::model::version::VersionNumber;
 use crate::service::{Download, Lake};
 
 use std::sync::Arc;
@@ -14,12 +16,31 @@ use std::sync::Arc;
 impl Lake {
     /// What is shown of a file: its first `rows` rows, and what is known of it. Who may download it may see it.
     pub async fn preview(&self, caller: &Caller, path: &str, rows: Option<u64>) -> Result<FilePreview, Error> {
-        let rows = rows.unwrap_or(ROWS_DEFAULT);
-        if rows > ROWS_MAX {
-            return Err(Error::Invalid(format!("rows is at most {ROWS_MAX}; download the file to see more")));
-        }
+        let rows = shown_rows(rows)?;
         let _turn = self.0.previews.turn(caller).await?;
-        let Download { path, file, sha256 } = self.download(caller, path).await?;
+        let download = self.download(caller, path).await?;
+        self.preview_of(download, rows).await
+    }
+
+    /// The same of a file of a version.
+    pub async fn preview_of_version(
+        &self,
+        caller: &Caller,
+        path: &str,
+        dataset: Option<&str>,
+        version: Option<VersionNumber>,
+        as_of: Option<Timestamp>,
+        rows: Option<u64>,
+    ) -> Result<(FilePreview, Option<(LakePath, VersionNumber)>), Error> {
+        let rows = shown_rows(rows)?;
+        let _turn = self.0.previews.turn(caller).await?;
+        let download = self.download_of_version(caller, path, dataset, version, as_of).await?;
+        let version = download.version.clone();
+        Ok((self.preview_of(download, rows).await?, version))
+    }
+
+    async fn preview_of(&self, download: Download, rows: u64) -> Result<FilePreview, Error> {
+        let Download { path, file, sha256, .. } = download;
         let (size_bytes, modified_time) = (file.found().size_bytes, file.found().modified_at);
         let sync_id = match sha256 {
             Some(sha256) => self.bringer(&path, &sha256).await?,
@@ -45,4 +66,12 @@ impl Lake {
         let uploads = self.0.state.uploads(&query).await?;
         Ok(uploads.into_iter().find(|upload| upload.sha256 == sha256).map(|upload| upload.sync_id))
     }
+}
+
+fn shown_rows(rows: Option<u64>) -> Result<u64, Error> {
+    let rows = rows.unwrap_or(ROWS_DEFAULT);
+    if rows > ROWS_MAX {
+        return Err(Error::Invalid(format!("rows is at most {ROWS_MAX}; download the file to see more")));
+    }
+    Ok(rows)
 }

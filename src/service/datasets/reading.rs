@@ -7,6 +7,7 @@ use crate::model::storage_path::StoragePath;
 use crate::model::time::Timestamp;
 use crate::service::{BrowseFolder, Lake};
 
+use crate::model::version::VersionNumber;
 use crate::ports::storage::{FolderEntry, OpenFile};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,8 @@ pub struct Download {
     pub file: Box<dyn OpenFile>,
     /// Where it is known: see [`crate::service::datasets::content`].
     pub sha256: Option<[u8; 32]>,
+    /// The dataset that it is of, and the version that was asked for; else the newest as it was opened.
+    pub version: Option<(LakePath, VersionNumber)>,
 }
 
 impl Lake {
@@ -40,10 +43,12 @@ impl Lake {
         if !caller.sees(&path) {
             return Err(unknown());
         }
+        let version = self.current_version(caller, path.as_str()).await;
         let place = StoragePath::Live(path.clone());
         let file = self.0.files.open(&place).await?.ok_or_else(unknown)?;
         let known = self.known_digests(&[(path.clone(), file.found().clone())]).await?;
-        Ok(Download { path, file, sha256: known.into_iter().flatten().next().map(|digest| digest.sha256) })
+        let sha256 = known.into_iter().flatten().next().map(|digest| digest.sha256);
+        Ok(Download { path, file, sha256, version })
     }
 
     /// A page of what a folder holds: the folders first, each by name. Names that no lake path has are left out, and so are

@@ -42,7 +42,7 @@ impl Default for Comparisons {
 }
 
 /// Which of the changes are named.
-enum EntryName {
+pub(in crate::service) enum EntryName {
     Page { kind: Option<ChangeKind>, skip: u64, size: u64 },
     FirstOfEachKind(u64),
 }
@@ -82,14 +82,14 @@ struct Sides {
 }
 
 /// Names some of the changes, and counts them all.
-struct Pages {
+pub(in crate::service) struct Pages {
     difference: Difference,
     named: EntryName,
-    rows: RowTally,
+    pub(in crate::service) rows: RowTally,
 }
 
 impl Pages {
-    fn new(sync_id: Option<SyncId>, trash_id: Option<TrashId>, named: EntryName) -> Self {
+    pub(in crate::service) fn new(sync_id: Option<SyncId>, trash_id: Option<TrashId>, named: EntryName) -> Self {
         let (none, files) = (Totals::default(), Vec::new());
         let (added, changed, removed, unchanged) = (none, none, none, none);
         let (rows, schema) = (RowTotals::default(), None);
@@ -97,7 +97,7 @@ impl Pages {
         Self { difference, named, rows: RowTally::default() }
     }
 
-    fn add(&mut self, change: Change) {
+    pub(in crate::service) fn add(&mut self, change: Change) {
         self.difference.count(&change);
         let is_named = match &mut self.named {
             EntryName::Page { kind, .. } if kind.is_some_and(|kind| kind != change.kind) => false,
@@ -151,6 +151,14 @@ impl Lake {
         self.finished(pages).await
     }
 
+    /// Held by whoever compares lists: a caller's own turn, and one of those of all.
+    pub(in crate::service) async fn comparison_turn(
+        &self,
+        caller: &Caller,
+    ) -> Result<(impl Sized + '_, impl Sized + '_), Error> {
+        Ok((self.0.comparisons.of_callers.turn(caller).await?, self.0.comparisons.all.acquire().await))
+    }
+
     async fn compare(&self, caller: &Caller, id: SyncId, named: EntryName) -> Result<Difference, Error> {
         let sync = self.sync(caller, id).await?;
         let mut pages = Pages::new(Some(sync.sync_id), None, named);
@@ -170,7 +178,7 @@ impl Lake {
     }
 
     /// With the rows of both sides, and in what the columns of most files differ.
-    async fn finished(&self, pages: Pages) -> Result<Difference, Error> {
+    pub(in crate::service) async fn finished(&self, pages: Pages) -> Result<Difference, Error> {
         let Pages { mut difference, rows, .. } = pages;
         difference.rows = rows.totals();
         if let (Some(new), Some(old)) = (rows.new.schema(), rows.old.schema())

@@ -17,6 +17,7 @@ use crate::service::uploads::receive::Destination;
 use hex::FromHex;
 
 use crate::ports::storage::FoundFile;
+use crate::service::uploads::reuse_unchanged::Unchanged;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -87,6 +88,11 @@ impl Lake {
         if is_full && offer.take_over {
             let names: Vec<_> = offer.files.iter().map(|file| file.path.as_str()).collect();
             let asked = there.len();
+            let there = there.into_iter().map(|(wanted, found)| {
+                let place = StoragePath::Live(wanted.target.clone());
+                Unchanged { wanted, found, place }
+            });
+            let there = there.collect();
             let left = self.take_over(&destination, there, &names).await?;
             taken_over = (asked - left.len()) as u64;
             unchanged -= left.len() as u64;

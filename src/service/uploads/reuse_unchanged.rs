@@ -7,6 +7,7 @@
 use crate::model::digest::Digest;
 use crate::model::error::Error;
 use crate::model::storage_path::PartialName;
+use crate::model::storage_path::StoragePath;
 use crate::model::time::Timestamp;
 use crate::ports::storage::{FoundFile, TakeOver, TakenOver};
 use crate::service::Lake;
@@ -33,8 +34,12 @@ impl Default for TakeOvers {
     }
 }
 
-/// A file that is unchanged, as it was found.
-type Unchanged = (Wanted, FoundFile);
+/// A file that is unchanged, as it was found at a place.
+pub(in crate::service) struct Unchanged {
+    pub(in crate::service) wanted: Wanted,
+    pub(in crate::service) found: FoundFile,
+    pub(in crate::service) place: StoragePath,
+}
 
 impl Lake {
     /// Makes the files part of the full sync. Gives the indexes of those that could not be taken over and so have to be sent.
@@ -63,12 +68,12 @@ impl Lake {
         let lake = &self.0;
         let begun_at = self.now();
         pass.check()?;
-        self.refuse_below_reserve(destination.owner, files.iter().map(|(wanted, _)| wanted.digest.size_bytes).sum())
+        self.refuse_below_reserve(destination.owner, files.iter().map(|file| file.wanted.digest.size_bytes).sum())
             .await?;
         let mut copies = Vec::with_capacity(files.len());
-        for (wanted, found) in &files {
+        for Unchanged { found, place, .. } in &files {
             let partial = PartialName::from_random(self.random()?);
-            copies.push(TakeOver { from: wanted.target.clone(), found: found.clone(), partial });
+            copies.push(TakeOver { from: place.clone(), found: found.clone(), partial });
         }
         let copied = {
             let _turn = lake.take_overs.0.acquire().await;
@@ -76,7 +81,11 @@ impl Lake {
         };
         // Keeps endings out until the landings are remembered.
         let entered = pass.enter().await;
-        let land = async |((wanted, _), copy, copied): (Unchanged, TakeOver, Result<Option<TakenOver>, Error>)| {
+        let land = async |(Unchanged { wanted, .. }, copy, copied): (
+            Unchanged,
+            TakeOver,
+            Result<Option<TakenOver>, Error>,
+        )| {
             let index = wanted.index;
             let partial = copy.partial;
             let result = match (copied, &entered) {
@@ -135,11 +144,11 @@ fn together(files: Vec<Unchanged>) -> Vec<Vec<Unchanged>> {
     let mut groups: Vec<Vec<Unchanged>> = Vec::new();
     let mut bytes = 0;
     for file in files {
-        bytes += file.1.size_bytes;
+        bytes += file.found.size_bytes;
         match groups.last_mut() {
             Some(group) if group.len() < TOGETHER_FILES_MAX && bytes <= TOGETHER_BYTES_MAX => group.push(file),
             _ => {
-                bytes = file.1.size_bytes;
+                bytes = file.found.size_bytes;
                 groups.push(vec![file]);
             }
         }
@@ -157,7 +166,9 @@ mod tests {
         let target = LakePath::parse("/a/b").unwrap();
         let (modified_at, changed_at) = (Timestamp(0), Timestamp(0));
         let found = FoundFile { identity: Identity(String::new()), size_bytes, modified_at, changed_at };
-        (Wanted { index: 0, target, digest: Digest { size_bytes, sha256: [0; 32] } }, found)
+        let place = StoragePath::Live(target.clone());
+        let wanted = Wanted { index: 0, target, digest: Digest { size_bytes, sha256: [0; 32] } };
+        Unchanged { wanted, found, place }
     }
 
     #[test]

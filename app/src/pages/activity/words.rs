@@ -23,6 +23,8 @@ pub fn title(what: AuditAction) -> &'static str {
         AuditAction::SessionsEnded => "Sessions ended",
         AuditAction::RhythmSet => "Schedule set",
         AuditAction::SchemaPolicySet => "Schema policy set",
+        AuditAction::VersionPinned => "Version pinned",
+        AuditAction::VersionUnpinned => "Version unpinned",
         AuditAction::SettingsChanged => "Settings changed",
     }
 }

@@ -14,16 +14,18 @@ mod request_body;
 mod resumable;
 mod schemas;
 mod search;
+mod snapshots;
 mod syncs;
 mod timeouts;
 mod trash;
 mod tus;
 mod uploads;
+pub mod versions;
 
 use super::AppState;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::routing::{get, patch, post};
 use std::sync::Arc;
 
 /// Emptying the trash, which is always possible.
@@ -49,6 +51,15 @@ pub fn router() -> Router<Arc<AppState>> {
         .route("/api/lake/datasets", get(datasets::list))
         .route("/api/lake/dataset", get(datasets::one))
         .route("/api/lake/dataset/difference", get(datasets::difference))
+        .route("/api/lake/dataset/versions", get(versions::list))
+        .route("/api/lake/dataset/version", get(versions::one))
+        .route("/api/lake/dataset/version/difference", get(versions::difference))
+        .route("/api/lake/dataset/restore", post(versions::restore))
+        .route("/api/lake/dataset/pin", post(versions::pin))
+        .route("/api/lake/dataset/unpin", post(versions::unpin))
+        .route("/api/lake/dataset/snapshot", post(snapshots::take))
+        .route("/api/lake/dataset/snapshot/{token}", patch(snapshots::renew).delete(snapshots::drop))
+        .route("/api/lake/dataset/snapshots", get(snapshots::list))
         .route("/api/lake/dataset/rhythm", post(datasets::set_rhythm))
         .route("/api/lake/dataset/schema", get(schemas::schema))
         .route("/api/lake/dataset/schema-policy", post(schemas::set_policy))

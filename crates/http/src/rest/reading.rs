@@ -1,6 +1,7 @@
 //! `/api/lake/file/download`, `/list` and `/preview`: what the lake holds.
 
 use super::body::Parameters;
+use super::versions::{Moment, version_headers};
 use crate::AppState;
 use crate::conditions::{Selected, Validators, select};
 use crate::credentials::Credentials;
@@ -15,11 +16,12 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use headers::{AcceptRanges, ContentLength, ContentRange, ETag, HeaderMapExt, LastModified};
-use lakeshore::Error;
 use lakeshore::model::preview::FilePreview;
 
+use lakeshore::model::version::VersionNumber;
 use lakeshore::service::{BrowseFolder, Download, LakeEntry};
-use serde::Deserialize;
+use lakeshore::{Error, Timestamp};
+use serde::{Deserialize, Deserializer, de};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -30,31 +32,79 @@ const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 #[derive(Deserialize)]
 pub struct DownloadParameters {
     path: Option<String>,
+    #[serde(flatten)]
+    of: OfVersion,
+}
+
+/// Which version of its dataset a file is wanted of; without any of it, the file as it is.
+#[derive(Deserialize)]
+struct OfVersion {
+    /// Where the file lies in several datasets, one in the other.
+    dataset: Option<String>,
+    version: Option<Number>,
+    as_of: Option<Moment>,
+}
+
+/// What is flattened comes as text.
+struct Number(VersionNumber);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse()
+            .map(Self)
+            .map_err(|_| de::Error::custom("version is a whole number, as the list of versions gives it"))
+    }
+}
+
+impl OfVersion {
+    fn is_asked_for(&self) -> bool {
+        self.version.is_some() || self.as_of.is_some()
+    }
+
+    fn which(&self) -> (Option<&str>, Option<VersionNumber>, Option<Timestamp>) {
+        let number = self.version.as_ref().map(|Number(number)| *number);
+        (self.dataset.as_deref(), number, self.as_of.map(|Moment(at)| at))
+    }
 }
 
 #[derive(Deserialize)]
 pub struct PreviewParameters {
     path: Option<String>,
     rows: Option<u64>,
+    #[serde(flatten)]
+    of: OfVersion,
 }
 
 pub async fn list(
     State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Parameters(wanted): Parameters<BrowseFolder>,
-) -> Result<Json<Vec<LakeEntry>>, HttpError> {
+) -> Result<(HeaderMap, Json<Vec<LakeEntry>>), HttpError> {
     let caller = credentials.allowed_caller(&app_state.lake, None).await?;
-    Ok(Json(app_state.lake.browse_folder(&caller, &wanted).await?.entries))
+    // Before it is listed: what comes meanwhile is of a newer version.
+    let version = match &wanted.path {
+        Some(path) => app_state.lake.current_version(&caller, path).await,
+        None => None,
+    };
+    Ok((version_headers(version), Json(app_state.lake.browse_folder(&caller, &wanted).await?.entries)))
 }
 
 pub async fn preview(
     State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
     Parameters(parameters): Parameters<PreviewParameters>,
-) -> Result<Json<FilePreview>, HttpError> {
+) -> Result<(HeaderMap, Json<FilePreview>), HttpError> {
     let caller = credentials.allowed_caller(&app_state.lake, None).await?;
     let path = named(parameters.path)?;
-    Ok(Json(app_state.lake.preview(&caller, &path, parameters.rows).await?))
+    let rows = parameters.rows;
+    if parameters.of.is_asked_for() {
+        let (dataset, version, as_of) = parameters.of.which();
+        let preview = app_state.lake.preview_of_version(&caller, &path, dataset, version, as_of, rows).await?;
+        return Ok((version_headers(preview.1), Json(preview.0)));
+    }
+    let version = app_state.lake.current_version(&caller, &path).await;
+    Ok((version_headers(version), Json(app_state.lake.preview(&caller, &path, rows).await?)))
 }
 
 /// Which file is meant.
@@ -73,7 +123,12 @@ pub async fn download(
 ) -> Result<Response, HttpError> {
     let caller = credentials.allowed_caller(&app_state.lake, None).await?;
     let path = named(parameters.path)?;
-    let download = app_state.lake.download(&caller, &path).await?;
+    let download = if parameters.of.is_asked_for() {
+        let (dataset, version, as_of) = parameters.of.which();
+        app_state.lake.download_of_version(&caller, &path, dataset, version, as_of).await?
+    } else {
+        app_state.lake.download(&caller, &path).await?
+    };
     let media_type = media_type(&*download.file, download.path.leaf()).await?;
     if is_for_image(&asked) && !media_type.starts_with("image/") {
         return Err(HttpError::Embedded("an image, which this file is not".to_owned()));
@@ -133,6 +188,7 @@ fn headers_of(download: &Download, validators: Validators, media_type: &'static 
     ];
     let name = download.path.leaf();
     let mut headers = HeaderMap::from_iter(SAID);
+    headers.extend(version_headers(download.version.clone()));
     headers.typed_insert(validators.etag);
     headers.typed_insert(LastModified::from(validators.modified));
     headers.typed_insert(AcceptRanges::bytes());

@@ -47,11 +47,28 @@ pub(super) async fn landed_contents(
     connection: &mut SqliteConnection,
     files: &[(LakePath, Identity)],
 ) -> Result<Vec<Option<LandedContent>>, Error> {
-    of_landed(connection, "u.size_bytes, u.sha256, u.end_time", "", files, |row| {
-        let digest = Digest { size_bytes: number(row, "size_bytes")?, sha256: bytes(row, "sha256")? };
-        Ok(LandedContent { digest, landed_at: time(row, "end_time")? })
-    })
+    of_landed(
+        connection,
+        "u.size_bytes, u.sha256, max(u.end_time, coalesce(u.touched_at, 0)) AS end_time",
+        "",
+        files,
+        |row| {
+            let digest = Digest { size_bytes: number(row, "size_bytes")?, sha256: bytes(row, "sha256")? };
+            Ok(LandedContent { digest, landed_at: time(row, "end_time")? })
+        },
+    )
     .await
+}
+
+/// The row of the upload that has landed at the place as just that.
+pub(super) async fn landed_as(
+    connection: &mut SqliteConnection,
+    place: &str,
+    identity: &Identity,
+) -> Result<Option<i64>, Error> {
+    let wanted = Value::rows(&[(place, identity.0.as_str())])?;
+    let history_id = |row: &Row| row.try_get("history_id");
+    Ok(rows(connection, AssertSqlSafe(landed("u.history_id", "")), vec![wanted], history_id).await?.into_iter().next())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use super::query::{Row, Value, changed, rows};
 use super::row::{id, is_null, parsed};
 use super::schemas::{good_of, parse, rows_of};
+use super::versions::counting;
 use super::writing::Writing;
 use lakeshore::Error;
 use lakeshore::model::dataset::schema::{Schema, SchemaPolicy};
@@ -264,7 +265,9 @@ impl<'a> Group<'a> {
             Value::rows(&num_differing.into_iter().collect::<Vec<_>>())?,
             Value::rows(&syncs.into_iter().collect::<Vec<_>>())?,
         ];
-        changed(writing, REMEMBER, values).await.map(drop)
+        changed(writing, REMEMBER, values).await?;
+        let counted = |file: &Read<'_>| Some((file.history_id, file.inspected.row_count?));
+        counting::count(writing, &self.files.iter().filter_map(counted).collect::<Vec<_>>()).await
     }
 }
 

@@ -4,6 +4,7 @@ use super::SqliteState;
 use super::query::{Row, Select, Value, changed, clamp, found, rows, values};
 use super::row::{UPLOAD_COLUMNS, id, is_null, number, path, time, upload};
 use super::trash::insert_trash;
+use super::versions::moved;
 use super::writing::Durability::Synced;
 use async_trait::async_trait;
 use lakeshore::model::digest::Digest;
@@ -89,7 +90,19 @@ impl StateInspection for SqliteState {
 
     async fn adopt_trash(&self, adopted: &NewTrash) -> Result<(), Error> {
         let adopted = [adopted.clone()];
-        self.writer.write(Synced, move |writing| Box::pin(async move { insert_trash(writing, &adopted).await })).await
+        self.writer
+            .write(Synced, move |writing| {
+                Box::pin(async move {
+                    insert_trash(writing, &adopted).await?;
+                    for NewTrash { sync_id, key, .. } in &adopted {
+                        if let Some(sync_id) = sync_id {
+                            moved::dropped(writing, *sync_id, key.as_str()).await?;
+                        }
+                    }
+                    Ok(())
+                })
+            })
+            .await
     }
 }
 

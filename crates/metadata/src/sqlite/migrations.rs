@@ -33,6 +33,7 @@ const MIGRATIONS: &[(&str, &str)] = migrations![
     "0015_sessions_and_duplicates",
     "0016_lake_identity",
     "0017_clock",
+    "0018_versions",
 ];
 
 /// Version that this program works with.

@@ -2,7 +2,7 @@
 //!
 //! It runs in WAL mode, with one writer that commits many requests in one transaction ([`writer`]), and readers that
 //! never wait for it ([`readers`]). Each module has the queries of its types: [`syncs`], [`batches`], [`uploads`],
-//! [`resumables`], [`schemas`], [`inspected`], [`trash`], [`keys`], [`sessions`], [`datasets`], [`activity`],
+//! [`resumables`], [`schemas`], [`inspected`], [`trash`], [`keys`], [`sessions`], [`datasets`], [`versions`], [`activity`],
 //! [`search`], [`identity`], [`clock`]; [`counts`] and [`days`] keep counts beside them.
 
 mod activity;
@@ -37,6 +37,7 @@ mod sessions;
 mod syncs;
 mod trash;
 mod uploads;
+mod versions;
 mod writer;
 mod writing;
 
@@ -55,6 +56,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use writer::Writer;
+use writing::Durability;
 
 #[derive(Clone)]
 pub struct SqliteState {
@@ -87,9 +89,14 @@ impl SqliteState {
         prepared.map_err(|source| OpenError::of(source, file.display().to_string()))?;
         let readers = Readers::new(file).map_err(|source| OpenError::Readers(source.to_string()))?;
         let lookups = Arc::<CallerLookups>::default();
-        let writer = Writer::new(file, connection, lookups.clone(), turn);
+        let writer = Arc::new(Writer::new(file, connection, lookups.clone(), turn));
+        if opening == Opening::Migrate {
+            let made =
+                writer.write(Durability::Synced, |writing| Box::pin(versions::backfill::run_once(writing))).await;
+            made.map_err(|source| OpenError::Versions { path: file.display().to_string(), source })?;
+        }
         Ok(Self {
-            writer: Arc::new(writer),
+            writer,
             readers: Arc::new(readers),
             lookups,
             reserve: None,

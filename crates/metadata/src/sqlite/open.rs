@@ -66,6 +66,8 @@ pub enum OpenError {
     Copy { path: String, source: backup::BackupError },
     #[error("cannot migrate the database {path}")]
     Migrate { path: String, source: MigrateError },
+    #[error("cannot make versions from the history of the database {path}")]
+    Versions { path: String, source: lakeshore::Error },
     #[error("cannot read the database: {0}")]
     Readers(String),
 }

@@ -109,7 +109,7 @@ impl SchemaState for SqliteState {
     }
 
     async fn landed_rows(&self, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedRows>>, Error> {
-        let columns = "u.size_bytes, u.end_time, f.row_count, f.schema_id";
+        let columns = "u.size_bytes, max(u.end_time, coalesce(u.touched_at, 0)) AS end_time, f.row_count, f.schema_id";
         let joined = "LEFT JOIN file_schemas f ON f.history_id = u.history_id";
         of_landed(&mut *self.readers.list().await?, columns, joined, files, landed_rows_of).await
     }

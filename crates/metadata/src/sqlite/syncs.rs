@@ -8,6 +8,7 @@ use super::query::{Row, Select, changed, clamp, found, inserted, is_small, retur
 use super::row::{SYNC_COLUMNS, id, number, parsed, path, sync, sync_record, time};
 use super::trash::insert_trash;
 use super::uploads::{folder_id, in_flight, position};
+use super::versions::moved;
 use super::writing::Durability::{Synced, Written};
 use super::writing::Writing;
 use super::{SqliteState, datasets, idempotency, schemas};
@@ -388,11 +389,17 @@ async fn settle_sync(writing: &mut Writing, settlement: Settlement) -> Result<()
         insert_trash(writing, std::slice::from_ref(trash)).await?;
     }
     if settlement.status == Status::Failed {
+        if let Some(trash) = &settlement.trash {
+            moved::dropped(writing, sync_id, trash.key.as_str()).await?;
+        }
         let counts = DayCounts { failed_syncs: 1, ..DayCounts::default() };
         return DayTally::one(writing, sync_id, settlement.at, counts).await;
     }
     schemas::remember_good(writing, sync_id).await?;
-    published(writing, sync_id, settlement.at).await
+    published(writing, sync_id, settlement.at).await?;
+    let (path, slot) = (before.sync.path.as_str(), settlement.trash.as_ref().map(|trash| trash.key.as_str()));
+    let by = before.closing.as_ref().map(|closing| closing.by().clone()).unwrap_or_default();
+    moved::published(writing, sync_id, path, slot, &by, settlement.at).await
 }
 
 /// Records that a full sync has become its dataset.

@@ -4,6 +4,7 @@ use super::activity::record;
 use super::query::{Row, Select, Value, changed, clamp, found, is_small, returned, values};
 use super::row::{actor, id, number, trash_entry, trash_group};
 use super::syncs::{refuse_above_datasets, refuse_if_held};
+use super::versions::{PINNED, moved};
 use super::writing::Durability::{Synced, Written};
 use super::writing::Writing;
 use super::{SqliteState, datasets};
@@ -223,12 +224,16 @@ async fn begin_emptying(
                 let origin = record.entry.origin;
                 return Err(Error::PathRestoring { path: origin.clone(), trash_id, origin });
             }
+            let sql = format!("SELECT 1 FROM trash WHERE trash_id = ? AND {PINNED}");
+            if found(writing, AssertSqlSafe(sql), values![id(trash_id.0)], |_| Ok(())).await?.is_some() {
+                return Err(Error::Pinned { trash_id, origin: record.entry.origin });
+            }
             vec![record.entry]
         }
         PurgeSelector::OfSync(sync_id) => {
             let mut select = Select::new(format!("SELECT * FROM trash WHERE {KEPT} AND restoring IS NULL"));
             of_sync(&mut select, sync_id);
-            select.push(" ORDER BY trash_id LIMIT ").bind(clamp(size));
+            select.push(" AND NOT ").push(PINNED).push(" ORDER BY trash_id LIMIT ").bind(clamp(size));
             select.rows(writing, trash_entry).await?
         }
         PurgeSelector::Before(before) => oldest(before, size).rows(writing, trash_entry).await?,
@@ -259,7 +264,7 @@ pub(super) async fn held_bytes(connection: &mut SqliteConnection) -> Result<u64,
 /// Query of items older than a time that may be purged, the oldest first.
 fn oldest(before: Timestamp, size: u64) -> Select {
     let mut select = Select::new(format!("SELECT * FROM trash WHERE {KEPT} AND restoring IS NULL"));
-    select.push(" AND trashed_at < ").bind(before.0);
+    select.push(" AND trashed_at < ").bind(before.0).push(" AND NOT ").push(PINNED);
     select.push(" ORDER BY trashed_at, trash_id LIMIT ").bind(clamp(size));
     select
 }
@@ -302,10 +307,15 @@ async fn finish_restore(
 ) -> Result<(), Error> {
     let sql = "UPDATE trash SET restored_at = ?, restoring = NULL WHERE trash_id = ? AND restored_at IS NULL AND \
                emptying_at IS NULL RETURNING *";
-    let restored = |row: &Row| Ok((trash_entry(row)?, actor(row, "restoring_actor", "restoring_by")?));
+    let identity = kept(writing, trash_id).await?.and_then(|record| record.restoring).map(|(identity, _)| identity);
+    let restored = |row: &Row| {
+        let slot: String = row.try_get("trash_key")?;
+        Ok((trash_entry(row)?, slot, actor(row, "restoring_actor", "restoring_by")?))
+    };
     let restored = returned(writing, sql, values![at.0, id(trash_id.0)], restored).await?;
-    let Some((entry, by)) = restored.into_iter().next() else { return Ok(()) };
+    let Some((entry, slot, by)) = restored.into_iter().next() else { return Ok(()) };
     datasets::touch(writing, [entry.origin.as_str()]).await?;
+    moved::restored(writing, &entry, &slot, identity.as_ref(), !replaced.is_empty(), &by, at).await?;
     record(writing, &AuditEntry::trash_restored(&entry, &by, at)).await?;
     insert_trash(writing, replaced).await
 }

@@ -16,6 +16,7 @@ mod publish;
 mod purge;
 mod reading;
 mod resuming;
+mod snapshots;
 mod sweep;
 mod take_over;
 mod tree;
@@ -26,6 +27,7 @@ use lakeshore::Error;
 use lakeshore::model::digest::Digest;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::path::LakePath;
+use lakeshore::model::snapshot::SnapshotToken;
 use lakeshore::model::storage_path::StoragePath;
 use lakeshore::model::storage_path::TrashKey;
 use lakeshore::model::storage_path::{Identity, PartialName};
@@ -34,7 +36,7 @@ use lakeshore::model::upload::resumable::Checkpoint;
 use lakeshore::ports::inspection::Entry;
 use lakeshore::ports::storage::{
     FolderEntry, FolderState, FoundFile, Landing, LandingOutcome, Measured, OpenFile, Publication, Removed,
-    Restoration, TakeOver, TakenOver, WholeFile, WrittenFiles,
+    RemovedSnapshot, Restoration, Snapped, SnapshotFile, TakeOver, TakenOver, WholeFile, WrittenFiles,
 };
 use lakeshore::ports::{Files, FilesInspection, Partial, Space, WrittenGroup};
 use std::collections::BTreeSet;
@@ -164,6 +166,28 @@ impl Files for LocalFiles {
         let count = files.len();
         let copied = self.blocking(move |tree| Ok(take_over::take_over(tree, &files))).await;
         copied.unwrap_or_else(|fault| (0..count).map(|_| Err(fault.repeated())).collect())
+    }
+
+    async fn begin_snapshot(&self, token: &SnapshotToken, leaf: &str) -> Result<(), Error> {
+        let (token, leaf) = (token.clone(), leaf.to_owned());
+        self.blocking(move |tree| snapshots::begin(tree, &token, &leaf)).await
+    }
+
+    async fn snap(&self, token: &SnapshotToken, files: &[SnapshotFile]) -> Vec<Result<Snapped, Error>> {
+        let (token, files) = (token.clone(), files.to_vec());
+        let count = files.len();
+        let snapped = self.blocking(move |tree| Ok(snapshots::snap(tree, &token, &files))).await;
+        snapped.unwrap_or_else(|fault| (0..count).map(|_| Err(fault.repeated())).collect())
+    }
+
+    async fn finish_snapshot(&self, token: &SnapshotToken) -> Result<(), Error> {
+        let token = token.clone();
+        self.blocking(move |tree| snapshots::finish(tree, &token)).await
+    }
+
+    async fn remove_snapshot(&self, token: &SnapshotToken, removals_max: u64) -> Result<RemovedSnapshot, Error> {
+        let token = token.clone();
+        self.blocking(move |tree| snapshots::remove(tree, &token, removals_max)).await
     }
 
     async fn stage(&self, sync: SyncId) -> Result<Identity, Error> {

@@ -8,7 +8,6 @@ use super::partial::create_file;
 use super::reading::open_file;
 use super::tree::{Tree, found_file, identity_of};
 use lakeshore::Error;
-use lakeshore::model::storage_path::StoragePath;
 use lakeshore::ports::storage::{FoundFile, TakeOver, TakenOver};
 use lakeshore_system::failpoints::crash_point;
 use rustix::fs::{fdatasync, ioctl_ficlone};
@@ -41,7 +40,7 @@ pub(super) fn take_over(tree: &Tree, files: &[TakeOver]) -> Vec<Result<Option<Ta
 }
 
 fn copy(tree: &Tree, file: &TakeOver, piece: &mut Vec<u8>) -> Result<Copied, Error> {
-    let Some((original, found)) = open_file(tree, &StoragePath::Live(file.from.clone()))? else { return Ok(None) };
+    let Some((original, found)) = open_file(tree, &file.from)? else { return Ok(None) };
     if found != file.found {
         return Ok(None);
     }

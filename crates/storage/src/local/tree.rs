@@ -67,9 +67,11 @@ pub(super) struct Found {
 /// Magic number of tmpfs, see statfs(2).
 const TMPFS_MAGIC: i64 = 0x0102_1994;
 /// The usual mode: the umask decides who may read the lake.
-const FOLDER_MODE: Mode = Mode::RWXU.union(Mode::RWXG).union(Mode::RWXO);
+pub(super) const FOLDER_MODE: Mode = Mode::RWXU.union(Mode::RWXG).union(Mode::RWXO);
 /// Files that have not landed are private.
-const ENGINE_MODE: Mode = Mode::RWXU;
+pub(super) const ENGINE_MODE: Mode = Mode::RWXU;
+/// A folder that others may pass through to names that they know.
+pub(super) const PASSAGE_MODE: Mode = Mode::RWXU.union(Mode::XGRP).union(Mode::XOTH);
 
 impl Tree {
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
@@ -255,7 +257,9 @@ fn make_name_durable(root: &Path) -> Result<(), Errno> {
 fn close_to_others(engine: &OwnedFd, root: &Path) {
     let others = Mode::RWXG | Mode::RWXO;
     let closed = fstat(engine).map(|found| Mode::from_raw_mode(found.st_mode)).and_then(|mode| {
-        if mode.intersects(others) { fchmod(engine, mode - others).map(|()| true) } else { Ok(false) }
+        // Whoever was told the name of a snapshot may pass through to it.
+        let is_closed = !mode.intersects(others) || mode & (others | Mode::RWXU) == PASSAGE_MODE;
+        if is_closed { Ok(false) } else { fchmod(engine, mode - others).map(|()| true) }
     });
     let root = root.display();
     match closed {

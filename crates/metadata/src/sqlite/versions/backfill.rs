@@ -1,0 +1,282 @@
+//! Versions of a database from before there were any: what happened to its datasets is done once more to the tables of versions,
+//! in the order in which it happened, by the code that does it today. Of files that landed after each other and nothing in
+//! between, a thousand make a version.
+
+use super::super::content::landed_as;
+use super::super::query::{Row, Value, changed, found, rows, values};
+use super::super::row::{bytes, id, number, path, time, trash_entry};
+use super::super::writing::Writing;
+use super::heads::{Held, digits, held_of_file};
+use super::landed::{self, Arrival};
+use super::{counting, moved};
+use lakeshore::model::access::actor::Actor;
+use lakeshore::model::digest::Digest;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::storage_path::{Identity, PartialName};
+use lakeshore::model::trash::{TrashEntry, TrashKind};
+use lakeshore::model::version::ListTotals;
+use lakeshore::ports::metadata::upload::CompletedUpload;
+use lakeshore::{Error, Timestamp};
+use sqlx::Row as _;
+use std::collections::{HashMap, VecDeque};
+
+/// Files of one version, at most.
+const TOGETHER: usize = 1000;
+
+/// What has happened, in the order of the times: at one, files come first, then what takes them away.
+enum Event {
+    Landed(i64),
+    Published(SyncId),
+    Restored(i64),
+}
+
+/// All of it, in the transaction, unless it was done before.
+pub(in super::super) async fn run_once(writing: &mut Writing) -> Result<(), Error> {
+    let sql = "SELECT is_backfilled FROM version_state";
+    let is_done: Option<bool> = found(writing, sql, values![], |row| row.try_get(0)).await?;
+    if is_done == Some(false) {
+        tracing::info!("making versions of what the history tells; this may take some minutes");
+        run(writing).await?;
+    }
+    Ok(())
+}
+
+async fn run(writing: &mut Writing) -> Result<(), Error> {
+    stage(writing).await?;
+    let mut events = events(writing).await?;
+    let mut replaced = overwritten(writing).await?;
+    while let Some((at, event)) = events.pop_front() {
+        match event {
+            Event::Landed(first) => {
+                let mut ids = vec![first];
+                let mut last = at;
+                while let Some((at, Event::Landed(next))) = events.front()
+                    && ids.len() < TOGETHER
+                {
+                    ids.push(*next);
+                    last = *at;
+                    events.pop_front();
+                }
+                land(writing, &ids, last, &mut replaced).await?;
+            }
+            Event::Published(sync_id) => publish(writing, sync_id, at).await?,
+            Event::Restored(trash_id) => restore(writing, trash_id, at).await?,
+        }
+    }
+    drop_staged(writing).await?;
+    count(writing).await?;
+    changed(writing, "UPDATE version_state SET is_backfilled = 1", values![]).await.map(drop)
+}
+
+/// Trees of all full syncs, with the last upload to each path.
+async fn stage(writing: &mut Writing) -> Result<(), Error> {
+    let sql = "INSERT INTO trees (tree_id, path, digest) SELECT sync_id, path, unhex($1) FROM syncs \
+               WHERE sync_type = 'FullSync'; \
+               INSERT INTO version_files (tree_id, path, from_seq, history_id) \
+               SELECT u.sync_id, u.target, 0, max(u.history_id) FROM uploads u JOIN syncs s USING (sync_id) \
+               WHERE s.sync_type = 'FullSync' AND u.status = 'Finished' GROUP BY u.sync_id, u.target; \
+               UPDATE uploads SET tree_id = sync_id, tree_seq = 0 WHERE status = 'Finished' \
+               AND sync_id IN (SELECT sync_id FROM syncs WHERE sync_type = 'FullSync')";
+    changed(writing, sql, values![digits(&ListTotals::default())]).await?;
+    let sql = "SELECT f.tree_id, f.path, u.size_bytes, u.sha256, NULL AS row_count \
+               FROM version_files f JOIN uploads u USING (history_id)";
+    let mut trees: HashMap<i64, ListTotals> = HashMap::new();
+    let add = |row: &Row| {
+        let Held { totals, .. } = held_of_file(row)?;
+        let tree = trees.entry(row.try_get("tree_id")?).or_default();
+        *tree = tree.plus(totals);
+        Ok(())
+    };
+    rows(writing, sql, values![], add).await?;
+    let trees: Vec<_> =
+        trees.iter().map(|(tree_id, totals)| (tree_id, totals.files, totals.bytes, digits(totals))).collect();
+    let sql = "UPDATE trees SET files = value ->> 1, bytes = value ->> 2, digest = unhex(value ->> 3) \
+               FROM json_each($1) WHERE tree_id = value ->> 0";
+    changed(writing, sql, vec![Value::rows(&trees)?]).await.map(drop)
+}
+
+async fn events(writing: &mut Writing) -> Result<VecDeque<(Timestamp, Event)>, Error> {
+    let mut events = Vec::new();
+    let sql = "SELECT u.end_time AS at, u.history_id AS what FROM uploads u JOIN syncs s USING (sync_id) \
+               WHERE s.sync_type = 'IncrementalSync' AND u.status = 'Finished'";
+    let landed = |row: &Row| Ok((time(row, "at")?, Event::Landed(row.try_get("what")?)));
+    events.extend(rows(writing, sql, values![], landed).await?);
+    let sql = "SELECT end_time AS at, sync_id AS what FROM syncs WHERE sync_type = 'FullSync' AND status = 'Finished'";
+    let published = |row: &Row| Ok((time(row, "at")?, Event::Published(SyncId(number(row, "what")?))));
+    events.extend(rows(writing, sql, values![], published).await?);
+    let sql = "SELECT restored_at AS at, trash_id AS what FROM trash WHERE restored_at IS NOT NULL";
+    let restored = |row: &Row| Ok((time(row, "at")?, Event::Restored(row.try_get("what")?)));
+    events.extend(rows(writing, sql, values![], restored).await?);
+    let kind = |event: &Event| match event {
+        Event::Landed(history_id) => (0, *history_id),
+        Event::Published(sync_id) => (1, id(sync_id.0)),
+        Event::Restored(trash_id) => (2, *trash_id),
+    };
+    events.sort_by(|(at, event), (other_at, other)| (at, kind(event)).cmp(&(other_at, kind(other))));
+    Ok(events.into())
+}
+
+/// The slots of what uploads have replaced, by their sync and their place, the first in front.
+type Replaced = HashMap<(i64, String), VecDeque<String>>;
+
+async fn overwritten(writing: &mut Writing) -> Result<Replaced, Error> {
+    let sql = "SELECT sync_id, origin, trash_key FROM trash WHERE kind = 'File' AND reason = 'Overwritten' \
+               AND sync_id IS NOT NULL ORDER BY trash_id";
+    let mut replaced = Replaced::new();
+    let add = |row: &Row| {
+        let place = (row.try_get("sync_id")?, row.try_get("origin")?);
+        replaced.entry(place).or_default().push_back(row.try_get("trash_key")?);
+        Ok(())
+    };
+    rows(writing, sql, values![], add).await?;
+    Ok(replaced)
+}
+
+async fn land(writing: &mut Writing, ids: &[i64], at: Timestamp, replaced: &mut Replaced) -> Result<(), Error> {
+    let sql = "SELECT u.history_id, u.sync_id, u.file_name, u.target, u.size_bytes, u.sha256, u.start_time, u.identity, \
+               s.path, s.started_by, f.folder_id \
+               FROM json_each($1) w CROSS JOIN uploads u ON u.history_id = w.value CROSS JOIN syncs s USING (sync_id) \
+               CROSS JOIN folders f ON f.path = s.path ORDER BY w.key";
+    struct Landed {
+        history_id: i64,
+        upload: CompletedUpload,
+        dataset: String,
+        folder_id: i64,
+    }
+    let decode = |row: &Row| {
+        let size_bytes = number(row, "size_bytes")?;
+        let identity: Option<String> = row.try_get("identity")?;
+        let upload = CompletedUpload {
+            upload_id: None,
+            sync_id: SyncId(number(row, "sync_id")?),
+            file_name: row.try_get("file_name")?,
+            target: path(row, "target")?,
+            partial: PartialName::remembered(String::new()),
+            identity: Identity(identity.unwrap_or_default()),
+            digest: Digest { size_bytes, sha256: bytes(row, "sha256")? },
+            begun_at: time(row, "start_time")?,
+            by: row.try_get("started_by")?,
+            taken_over: false,
+        };
+        let (dataset, folder_id) = (row.try_get("path")?, row.try_get("folder_id")?);
+        Ok(Landed { history_id: row.try_get("history_id")?, upload, dataset, folder_id })
+    };
+    let found = rows(writing, sql, vec![Value::rows(ids)?], decode).await?;
+    let mut slots = Vec::with_capacity(found.len());
+    for Landed { upload, .. } in &found {
+        let place = (id(upload.sync_id.0), upload.target.as_str().to_owned());
+        // The first upload of a sync may have found nothing there; as many as came last have replaced something.
+        let later = found.iter().filter(|other| other.upload.target == upload.target).count();
+        let is_replacing = replaced.get(&place).is_some_and(|slots| slots.len() >= later || later == 1);
+        slots.push(if is_replacing { replaced.get_mut(&place).and_then(VecDeque::pop_front) } else { None });
+    }
+    let arrivals: Vec<_> = found
+        .iter()
+        .zip(&slots)
+        .map(|(landed, slot)| Arrival {
+            history_id: landed.history_id,
+            upload: &landed.upload,
+            dataset: &landed.dataset,
+            is_full: false,
+            trash_key: slot.as_deref(),
+        })
+        .collect();
+    let folder_ids = found.iter().map(|landed| (landed.upload.sync_id, landed.folder_id)).collect();
+    let written = landed::landed(writing, &arrivals, &folder_ids).await?;
+    let of_uploads: Vec<_> =
+        written.of_uploads.iter().map(|(history_id, (tree_id, seq))| (history_id, tree_id, seq)).collect();
+    let of_uploads = Value::rows(&of_uploads)?;
+    let landed::Written { seq, entries, trees, versions, .. } = written;
+    let write = landed::WRITE
+        .replace("new.entries", "$1")
+        .replace("new.trees", "$2")
+        .replace("new.versions", "$3")
+        .replace("new.at", "$4")
+        .replace("new.seq", "$5");
+    let values = vec![entries, trees, versions, Value::Integer(at.0), Value::Integer(seq)];
+    changed(writing, sqlx::AssertSqlSafe(write), values).await?;
+    let sql = "UPDATE uploads SET tree_id = value ->> 1, tree_seq = value ->> 2 FROM json_each($1) \
+               WHERE history_id = value ->> 0";
+    changed(writing, sql, vec![of_uploads]).await.map(drop)
+}
+
+async fn publish(writing: &mut Writing, sync_id: SyncId, at: Timestamp) -> Result<(), Error> {
+    writing.known.versions.forget();
+    let sql = "SELECT s.path, s.started_by, (SELECT t.trash_key FROM trash t WHERE t.sync_id = s.sync_id \
+               AND t.kind = 'Dataset' AND t.reason = 'Replaced' ORDER BY t.trash_id LIMIT 1) AS slot \
+               FROM syncs s WHERE s.sync_id = ?";
+    let decode = |row: &Row| {
+        let by: String = row.try_get("started_by")?;
+        Ok((row.try_get::<String, _>("path")?, row.try_get::<Option<String>, _>("slot")?, by))
+    };
+    let Some((path, slot, by)) = found(writing, sql, values![id(sync_id.0)], decode).await? else { return Ok(()) };
+    moved::published(writing, sync_id, &path, slot.as_deref(), &Actor::from(by.as_str()), at).await
+}
+
+async fn restore(writing: &mut Writing, trash_id: i64, at: Timestamp) -> Result<(), Error> {
+    writing.known.versions.forget();
+    // What was replaced got the slot, in the same transaction.
+    let sql = "SELECT t.*, EXISTS (SELECT 1 FROM trash n WHERE n.trash_key = t.trash_key AND n.trash_id > t.trash_id \
+               AND n.reason = 'Restored') AS has_replaced FROM trash t WHERE t.trash_id = ?";
+    let decode = |row: &Row| {
+        let by: Option<String> = row.try_get("restoring_by")?;
+        let slot: String = row.try_get("trash_key")?;
+        Ok((trash_entry(row)?, slot, row.try_get::<bool, _>("has_replaced")?, by.unwrap_or_default()))
+    };
+    let Some((entry, slot, has_replaced, by)) = found(writing, sql, values![trash_id], decode).await? else {
+        return Ok(());
+    };
+    if entry.kind == TrashKind::Dataset {
+        stage_dropped(writing, &entry, &slot).await?;
+    }
+    let identity = of_slot(writing, &entry, &slot).await?;
+    let by = Actor::from(by.as_str());
+    moved::restored(writing, &entry, &slot, identity.as_ref(), has_replaced, &by, at).await
+}
+
+/// What was dropped to the trash by an end that did not publish lies there from then on.
+async fn stage_dropped(writing: &mut Writing, entry: &TrashEntry, slot: &str) -> Result<(), Error> {
+    let sql = "SELECT 1 FROM syncs WHERE sync_id = ? AND status = 'Failed'";
+    if let Some(sync_id) = entry.sync_id
+        && found(writing, sql, values![id(sync_id.0)], |_| Ok(())).await?.is_some()
+    {
+        moved::dropped(writing, sync_id, slot).await?;
+    }
+    Ok(())
+}
+
+/// Which file a slot holds: the one whose entry says so; else the last that has landed there.
+async fn of_slot(writing: &mut Writing, entry: &TrashEntry, slot: &str) -> Result<Option<Identity>, Error> {
+    let sql = "SELECT u.identity FROM version_files f JOIN uploads u USING (history_id) WHERE f.trash_key = ?";
+    let identity = |row: &Row| row.try_get::<Option<String>, _>(0);
+    let identity = found(writing, sql, values![slot], identity).await?.flatten().map(Identity);
+    match identity {
+        Some(identity) if landed_as(writing, entry.origin.as_str(), &identity).await?.is_some() => Ok(Some(identity)),
+        _ => Ok(None),
+    }
+}
+
+/// Those of the full syncs that failed, and lie in the trash still.
+async fn drop_staged(writing: &mut Writing) -> Result<(), Error> {
+    let sql = "SELECT t.sync_id, t.trash_key FROM trash t JOIN syncs s USING (sync_id) WHERE t.kind = 'Dataset' \
+               AND t.restored_at IS NULL AND t.emptied_at IS NULL AND s.sync_type = 'FullSync' AND s.status = 'Failed' \
+               AND t.reason <> 'Restored'";
+    let dropped = |row: &Row| Ok((SyncId(number(row, "sync_id")?), row.try_get::<String, _>("trash_key")?));
+    for (sync_id, slot) in rows(writing, sql, values![], dropped).await? {
+        moved::dropped(writing, sync_id, &slot).await?;
+    }
+    Ok(())
+}
+
+/// Rows of all files that were looked at.
+async fn count(writing: &mut Writing) -> Result<(), Error> {
+    // What was replaced above was taken off without having been added.
+    changed(writing, "DELETE FROM version_rows; UPDATE trees SET row_count = 0, counted = 0", values![]).await?;
+    let sql = "SELECT history_id, row_count FROM file_schemas WHERE row_count IS NOT NULL";
+    let counted = |row: &Row| Ok((row.try_get("history_id")?, number(row, "row_count")?));
+    let files: Vec<(i64, u64)> = rows(writing, sql, values![], counted).await?;
+    for some in files.chunks(TOGETHER) {
+        counting::count(writing, some).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,419 @@
+//! The versions that a group of landings makes, and the entries of its files: written in the statement of the group.
+
+use super::super::query::{Row, Value, changed, rows, values};
+use super::super::row::{id, number};
+use super::super::uploads::folder_of;
+use super::super::writing::Writing;
+use super::heads::{
+    Head, Held, Rows, add_rows, all_above, at_and_above, digits, head_of, held_at, held_of_file, last_seq, tree_of,
+};
+use lakeshore::Error;
+use lakeshore::model::id::SyncId;
+use lakeshore::model::version::ListTotals;
+use lakeshore::ports::metadata::upload::CompletedUpload;
+use sqlx::Row as _;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// What the trigger of a group writes beside its uploads.
+pub(in super::super) const WRITE: &str = "\
+    INSERT INTO version_files (tree_id, path, from_seq, history_id) \
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(new.entries) WHERE true \
+    ON CONFLICT (tree_id, path, from_seq) DO UPDATE SET history_id = excluded.history_id; \
+    INSERT INTO trees (tree_id, path, files, bytes, digest) \
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, unhex(value ->> 4) FROM json_each(new.trees) WHERE true \
+    ON CONFLICT (tree_id) DO UPDATE SET files = excluded.files, bytes = excluded.bytes, digest = excluded.digest; \
+    INSERT INTO versions (folder_id, number, seq, at, kind, sync_id, made_by, files, bytes, digest, is_complete) \
+    SELECT value ->> 0, value ->> 1, value ->> 2, new.at, 'landing', value ->> 3, value ->> 4, value ->> 5, value ->> 6, \
+        unhex(value ->> 7), value ->> 8 FROM json_each(new.versions); \
+    UPDATE version_state SET last_seq = new.seq WHERE new.seq > last_seq";
+
+/// Folders that are remembered.
+const FOLDERS_KNOWN_MAX: usize = 4096;
+
+/// What is remembered between groups: see [`super::super::landings::Known`].
+#[derive(Default)]
+pub(in super::super) struct Known {
+    last_seq: Option<i64>,
+    /// By their ids; those that are being staged too.
+    trees: HashMap<i64, KnownTree>,
+    folders: HashMap<String, Folder>,
+    /// By their paths.
+    heads: HashMap<String, Head>,
+}
+
+#[derive(Clone)]
+struct KnownTree {
+    path: String,
+    totals: ListTotals,
+}
+
+/// What a folder belongs to.
+#[derive(Clone)]
+struct Folder {
+    tree: Option<i64>,
+    /// The paths of the datasets that hold it.
+    datasets: Vec<String>,
+}
+
+impl Known {
+    pub(in super::super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// An upload that has landed, and has its row.
+pub(in super::super) struct Arrival<'a> {
+    pub(in super::super) history_id: i64,
+    pub(in super::super) upload: &'a CompletedUpload,
+    /// The path of its sync.
+    pub(in super::super) dataset: &'a str,
+    pub(in super::super) is_full: bool,
+    /// The slot that holds what it has replaced.
+    pub(in super::super) trash_key: Option<&'a str>,
+}
+
+/// The rows for [`WRITE`]; and of each upload, in their order, the tree of its entry and from which change on it is there.
+pub(in super::super) struct Written {
+    pub(in super::super) seq: i64,
+    pub(in super::super) entries: Value,
+    pub(in super::super) trees: Value,
+    pub(in super::super) versions: Value,
+    pub(in super::super) of_uploads: HashMap<i64, (i64, i64)>,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        let none = || Value::Text("[]".to_owned());
+        Self { seq: 0, entries: none(), trees: none(), versions: none(), of_uploads: HashMap::new() }
+    }
+}
+
+/// The entry that is open at a path of a tree.
+#[derive(Clone, Copy)]
+struct Open {
+    from_seq: i64,
+    held: Held,
+}
+
+const AROUND: &str = "\
+    SELECT 'tree' AS is_of, t.tree_id, t.path, t.files, t.bytes, t.digest, t.row_count, t.counted, t.is_complete \
+    FROM json_each($1) CROSS JOIN trees t ON t.path = value AND t.is_live = 1; \
+    SELECT 'tree' AS is_of, t.tree_id, t.path, t.files, t.bytes, t.digest, t.row_count, t.counted, t.is_complete \
+    FROM json_each($2) CROSS JOIN trees t ON t.tree_id = value WHERE t.is_live = 0; \
+    SELECT 'dataset' AS is_of, d.path FROM json_each($1) CROSS JOIN datasets d ON d.path = value; \
+    SELECT 'head' AS is_of, f.path, v.folder_id, v.number, v.files, v.bytes, v.digest, v.is_complete \
+    FROM json_each($1) CROSS JOIN folders f ON f.path = value CROSS JOIN versions v ON v.folder_id = f.folder_id \
+    AND v.number = (SELECT max(number) FROM versions WHERE folder_id = f.folder_id)";
+
+/// The entries that are open at paths of trees: the last of each.
+const OPEN: &str = "\
+    SELECT w.key AS number, f.from_seq, f.path, u.size_bytes, u.sha256, s.row_count FROM json_each($1) w \
+    CROSS JOIN version_files f ON f.tree_id = w.value ->> 0 AND f.path = w.value ->> 1 AND f.from_seq = \
+        (SELECT max(from_seq) FROM version_files l WHERE l.tree_id = w.value ->> 0 AND l.path = w.value ->> 1) \
+    CROSS JOIN uploads u ON u.history_id = f.history_id LEFT JOIN file_schemas s ON s.history_id = f.history_id \
+    WHERE f.until_seq IS NULL";
+
+const CLOSE: &str = "\
+    UPDATE version_files SET until_seq = $2, trash_key = w.value ->> 3 FROM json_each($1) w \
+    WHERE version_files.tree_id = w.value ->> 0 AND version_files.path = w.value ->> 1 AND from_seq = w.value ->> 2";
+
+enum Found {
+    Tree(i64, KnownTree),
+    Dataset(String),
+    Head(String, Head),
+}
+
+fn found(row: &Row) -> sqlx::Result<Found> {
+    Ok(match row.try_get("is_of")? {
+        "tree" => {
+            let tree = tree_of(row)?;
+            Found::Tree(tree.id, KnownTree { path: tree.path, totals: tree.held.totals })
+        }
+        "dataset" => Found::Dataset(row.try_get("path")?),
+        _ => Found::Head(row.try_get("path")?, head_of(row)?),
+    })
+}
+
+/// What a group changes, as it is gathered.
+#[derive(Default)]
+struct Changes {
+    entries: BTreeMap<(i64, String), (i64, i64)>,
+    closed: Vec<(i64, String, i64, Option<String>)>,
+    /// Of trees, what went out of their counted rows.
+    rows_of_trees: BTreeMap<i64, Rows>,
+    trees: BTreeSet<i64>,
+    /// By their paths: the last sync, who has brought it, and by how much its rows change.
+    datasets: BTreeMap<String, (SyncId, String, Rows)>,
+}
+
+pub(in super::super) async fn landed(
+    writing: &mut Writing,
+    arrivals: &[Arrival<'_>],
+    folder_ids: &HashMap<SyncId, i64>,
+) -> Result<Written, Error> {
+    if arrivals.is_empty() {
+        return Ok(Written::default());
+    }
+    look_around(writing, arrivals).await?;
+    let mut known = std::mem::take(&mut writing.known.versions);
+    let ended = land(writing, &mut known, arrivals, folder_ids).await;
+    writing.known.versions = if ended.is_ok() { known } else { Known::default() };
+    ended
+}
+
+async fn look_around(writing: &mut Writing, arrivals: &[Arrival<'_>]) -> Result<(), Error> {
+    let known = &writing.known.versions;
+    let is_known = |arrival: &Arrival<'_>| match arrival.is_full {
+        true => known.trees.contains_key(&id(arrival.upload.sync_id.0)),
+        false => known.folders.contains_key(folder_of(&arrival.upload.target)),
+    };
+    if known.last_seq.is_some() && arrivals.iter().all(is_known) {
+        return Ok(());
+    }
+    if known.folders.len() > FOLDERS_KNOWN_MAX {
+        writing.known.versions.forget();
+    }
+    let incremental = || arrivals.iter().filter(|arrival| !arrival.is_full);
+    let folders: BTreeSet<_> = incremental().map(|arrival| folder_of(&arrival.upload.target)).collect();
+    let places = all_above(folders.iter().copied());
+    let staged: BTreeSet<_> =
+        arrivals.iter().filter(|arrival| arrival.is_full).map(|arrival| id(arrival.upload.sync_id.0)).collect();
+    let asked =
+        vec![Value::rows(&places.iter().collect::<Vec<_>>())?, Value::rows(&staged.iter().collect::<Vec<_>>())?];
+    let connection = writing.settled().await?;
+    let seq = last_seq(connection).await?;
+    let (mut live, mut datasets, mut heads) = (HashMap::new(), BTreeSet::new(), HashMap::new());
+    let mut trees = HashMap::new();
+    for found in rows(connection, AROUND, asked, found).await? {
+        match found {
+            Found::Tree(tree_id, tree) => {
+                if places.contains(tree.path.as_str()) && !staged.contains(&tree_id) {
+                    live.insert(tree.path.clone(), tree_id);
+                }
+                trees.insert(tree_id, tree);
+            }
+            Found::Dataset(path) => _ = datasets.insert(path),
+            Found::Head(path, head) => _ = heads.insert(path, head),
+        }
+    }
+    let known = &mut writing.known.versions;
+    known.last_seq.get_or_insert(seq);
+    for arrival in arrivals.iter().filter(|arrival| arrival.is_full) {
+        let tree = KnownTree { path: arrival.dataset.to_owned(), totals: ListTotals::default() };
+        trees.entry(id(arrival.upload.sync_id.0)).or_insert(tree);
+    }
+    for (tree_id, tree) in trees {
+        known.trees.entry(tree_id).or_insert(tree);
+    }
+    for folder in folders {
+        let above = at_and_above(folder);
+        let tree = above.iter().rev().find_map(|place| live.get(*place)).copied();
+        let of = above.iter().filter(|place| datasets.contains(**place) && heads.contains_key(**place));
+        let folder_known = Folder { tree, datasets: of.map(|place| (*place).to_owned()).collect() };
+        known.folders.entry(folder.to_owned()).or_insert(folder_known);
+    }
+    for (path, head) in heads {
+        known.heads.entry(path).or_insert(head);
+    }
+    Ok(())
+}
+
+async fn land(
+    writing: &mut Writing,
+    known: &mut Known,
+    arrivals: &[Arrival<'_>],
+    folder_ids: &HashMap<SyncId, i64>,
+) -> Result<Written, Error> {
+    let last = known.last_seq.unwrap_or(0);
+    let is_seen = arrivals.iter().any(|arrival| !arrival.is_full);
+    let seq = if is_seen { last + 1 } else { last };
+    for arrival in arrivals.iter().filter(|arrival| !arrival.is_full) {
+        settle_in(writing, known, arrival, folder_ids, seq).await?;
+    }
+    let tree_of = |arrival: &Arrival<'_>| match arrival.is_full {
+        true => id(arrival.upload.sync_id.0),
+        false => known.folders.get(folder_of(&arrival.upload.target)).and_then(|folder| folder.tree).unwrap_or(0),
+    };
+    let trees: Vec<_> = arrivals.iter().map(tree_of).collect();
+    let mut open = open_entries(writing, arrivals, &trees).await?;
+    let mut changes = Changes::default();
+    let mut of_uploads = HashMap::with_capacity(arrivals.len());
+    for (arrival, &tree_id) in arrivals.iter().zip(&trees) {
+        let upload = arrival.upload;
+        let from_seq = if arrival.is_full { 0 } else { seq };
+        let new = ListTotals::of(upload.target.as_str(), &upload.digest);
+        let place = (tree_id, upload.target.as_str().to_owned());
+        let held = Held { totals: new, rows: Rows::default() };
+        let before = open.insert(place.clone(), Open { from_seq, held });
+        let gone = before.map_or_else(Held::default, |before| before.held);
+        if let Some(before) = before.filter(|before| before.from_seq != from_seq) {
+            changes.closed.push((tree_id, place.1.clone(), before.from_seq, arrival.trash_key.map(str::to_owned)));
+        }
+        let rows_of_tree = changes.rows_of_trees.entry(tree_id).or_default();
+        *rows_of_tree = rows_of_tree.plus(gone.rows);
+        if let Some(tree) = known.trees.get_mut(&tree_id) {
+            tree.totals = tree.totals.plus(new).minus(gone.totals);
+        }
+        changes.trees.insert(tree_id);
+        changes.entries.insert(place, (from_seq, arrival.history_id));
+        of_uploads.insert(arrival.history_id, (tree_id, from_seq));
+        if arrival.is_full {
+            continue;
+        }
+        let datasets = known.folders.get(folder_of(&upload.target)).map(|folder| folder.datasets.clone());
+        for path in datasets.unwrap_or_default() {
+            let Some(head) = known.heads.get_mut(&path) else { continue };
+            head.totals = head.totals.plus(new).minus(gone.totals);
+            let change = changes.datasets.entry(path).or_insert((upload.sync_id, String::new(), Rows::default()));
+            change.0 = upload.sync_id;
+            change.1.clone_from(&upload.by);
+            change.2 = change.2.minus(gone.rows);
+        }
+    }
+    write(writing, known, changes, seq, is_seen, of_uploads).await
+}
+
+/// Makes sure that there is a tree for the upload to land in, and that its dataset has a head.
+async fn settle_in(
+    writing: &mut Writing,
+    known: &mut Known,
+    arrival: &Arrival<'_>,
+    folder_ids: &HashMap<SyncId, i64>,
+    seq: i64,
+) -> Result<(), Error> {
+    let folder = folder_of(&arrival.upload.target);
+    let Some(Folder { tree, datasets }) = known.folders.get(folder).cloned() else { return Ok(()) };
+    let is_of_its_dataset = datasets.iter().any(|path| path == arrival.dataset);
+    if tree.is_some() && is_of_its_dataset {
+        return Ok(());
+    }
+    // A dataset that the lake hears of for the first time, or again: what it holds already is counted.
+    if !is_of_its_dataset {
+        let held = held_at(writing.settled().await?, arrival.dataset).await?;
+        let folder_id = folder_ids.get(&arrival.upload.sync_id).copied();
+        let folder_id = folder_id.ok_or(Error::NoSuchSync(arrival.upload.sync_id))?;
+        let before = known.heads.get(arrival.dataset);
+        let number = before.map_or(0, |head| head.number);
+        let head = Head { folder_id, number, totals: held.totals, is_complete: true };
+        add_rows(writing, &[(folder_id, number + 1, held.rows)]).await?;
+        known.heads.insert(arrival.dataset.to_owned(), head);
+    }
+    let tree_id = match tree {
+        Some(tree_id) => tree_id,
+        None => begin_tree(writing, known, arrival, seq).await?,
+    };
+    let (prefix, dataset) = (format!("{}/", arrival.dataset), arrival.dataset);
+    for (place, folder) in &mut known.folders {
+        if place != dataset && !place.starts_with(&prefix) {
+            continue;
+        }
+        folder.tree.get_or_insert(tree_id);
+        if !folder.datasets.iter().any(|path| path == dataset) {
+            folder.datasets.push(dataset.to_owned());
+        }
+    }
+    Ok(())
+}
+
+async fn begin_tree(writing: &mut Writing, known: &mut Known, arrival: &Arrival<'_>, seq: i64) -> Result<i64, Error> {
+    let no_digest = digits(&ListTotals::default());
+    let mut tree_id = id(arrival.upload.sync_id.0);
+    loop {
+        let sql = "INSERT OR IGNORE INTO trees (tree_id, path, is_live, digest) VALUES ($1, $2, 1, unhex($3))";
+        if changed(writing, sql, values![tree_id, arrival.dataset, no_digest]).await? > 0 {
+            break;
+        }
+        // Its sync has begun one that is not there any more.
+        if tree_id < 0 {
+            return Err(Error::internal(sqlx::Error::RowNotFound));
+        }
+        tree_id = 1 - 2 * seq;
+    }
+    let sql = "INSERT INTO tree_spans (path, from_seq, tree_id) VALUES (?, ?, ?)";
+    changed(writing, sql, values![arrival.dataset, seq, tree_id]).await?;
+    let tree = KnownTree { path: arrival.dataset.to_owned(), totals: ListTotals::default() };
+    known.trees.insert(tree_id, tree);
+    Ok(tree_id)
+}
+
+async fn open_entries(
+    writing: &mut Writing,
+    arrivals: &[Arrival<'_>],
+    trees: &[i64],
+) -> Result<HashMap<(i64, String), Open>, Error> {
+    let places: Vec<_> =
+        arrivals.iter().zip(trees).map(|(arrival, tree_id)| (*tree_id, arrival.upload.target.as_str())).collect();
+    let decode = |row: &Row| {
+        let held = held_of_file(row)?;
+        Ok((number(row, "number")?, Open { from_seq: row.try_get("from_seq")?, held }))
+    };
+    let found = rows(writing.settled().await?, OPEN, vec![Value::rows(&places)?], decode).await?;
+    let at = |(number, open): (u64, Open)| {
+        let (tree_id, path) = places.get(usize::try_from(number).ok()?)?;
+        Some(((*tree_id, (*path).to_owned()), open))
+    };
+    Ok(found.into_iter().filter_map(at).collect())
+}
+
+async fn write(
+    writing: &mut Writing,
+    known: &mut Known,
+    changes: Changes,
+    seq: i64,
+    is_seen: bool,
+    of_uploads: HashMap<i64, (i64, i64)>,
+) -> Result<Written, Error> {
+    let Changes { entries, closed, rows_of_trees, trees, datasets } = changes;
+    if !closed.is_empty() {
+        changed(writing, CLOSE, vec![Value::rows(&closed)?, Value::Integer(seq)]).await?;
+    }
+    let uncounted: Vec<_> = rows_of_trees
+        .into_iter()
+        .filter(|(_, rows)| *rows != Rows::default())
+        .map(|(tree_id, rows)| (tree_id, rows.rows, rows.counted))
+        .collect();
+    if !uncounted.is_empty() {
+        let sql = "UPDATE trees SET row_count = row_count - (value ->> 1), counted = counted - (value ->> 2) \
+                   FROM json_each($1) WHERE tree_id = value ->> 0";
+        changed(writing, sql, vec![Value::rows(&uncounted)?]).await?;
+    }
+    let mut versions = Vec::with_capacity(datasets.len());
+    let mut rows = Vec::new();
+    for (path, (sync_id, by, change)) in &datasets {
+        let Some(head) = known.heads.get_mut(path) else { continue };
+        head.number += 1;
+        let ListTotals { files, bytes, .. } = head.totals;
+        let digest = digits(&head.totals);
+        versions.push((
+            head.folder_id,
+            head.number,
+            seq,
+            id(sync_id.0),
+            by,
+            files,
+            bytes,
+            digest,
+            i64::from(head.is_complete),
+        ));
+        rows.push((head.folder_id, head.number, *change));
+    }
+    add_rows(writing, &rows).await?;
+    let entries: Vec<_> =
+        entries.iter().map(|((tree, path), (from_seq, history_id))| (tree, path, from_seq, history_id)).collect();
+    let tree_row = |tree_id: &i64| {
+        let KnownTree { path, totals } = known.trees.get(tree_id)?;
+        Some((*tree_id, path, totals.files, totals.bytes, digits(totals)))
+    };
+    let trees: Vec<_> = trees.iter().filter_map(tree_row).collect();
+    let written = Written {
+        seq,
+        entries: Value::rows(&entries)?,
+        trees: Value::rows(&trees)?,
+        versions: Value::rows(&versions)?,
+        of_uploads,
+    };
+    if is_seen {
+        known.last_seq = Some(seq);
+    }
+    Ok(written)
+}

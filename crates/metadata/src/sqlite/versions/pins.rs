@@ -1,0 +1,64 @@
+//! Versions that are kept beyond the limits of the trash.
+
+use super::super::SqliteState;
+use super::super::activity::record;
+use super::super::query::{changed, values};
+use super::super::row::id;
+use super::super::writing::Durability::Synced;
+use lakeshore::model::access::actor::Actor;
+use lakeshore::model::audit::AuditEntry;
+use lakeshore::model::path::LakePath;
+use lakeshore::model::version::VersionNumber;
+use lakeshore::{Error, Timestamp};
+
+/// Whether a row of the table `trash` holds bytes of a pinned version: a tree that was live in it, or a file that was open in one.
+pub(in super::super) const PINNED: &str = "EXISTS (SELECT 1 FROM version_pins p CROSS JOIN ( \
+        WITH moved AS ( \
+            SELECT f.history_id FROM version_files f WHERE f.trash_key = trash.trash_key AND f.is_copy = 1 \
+            UNION ALL SELECT f.history_id FROM trees e CROSS JOIN version_files f ON f.tree_id = e.tree_id \
+            WHERE e.trash_key = trash.trash_key AND f.is_copy = 1) \
+        SELECT e.tree_id, 0 AS from_seq, NULL AS until_seq FROM trees e WHERE e.trash_key = trash.trash_key \
+        UNION ALL SELECT f.tree_id, f.from_seq, f.until_seq FROM version_files f WHERE f.trash_key = trash.trash_key \
+        UNION ALL SELECT f.tree_id, f.from_seq, f.until_seq FROM moved CROSS JOIN uploads u USING (history_id) \
+            CROSS JOIN version_files f ON f.tree_id = u.tree_id AND f.path = u.target AND f.from_seq = u.tree_seq \
+        UNION ALL SELECT f.tree_id, f.from_seq, f.until_seq FROM moved CROSS JOIN version_files f \
+            ON f.history_id = moved.history_id AND f.is_copy = 1 \
+    ) held CROSS JOIN tree_spans s ON s.tree_id = held.tree_id \
+    WHERE s.from_seq <= p.seq AND (s.until_seq IS NULL OR s.until_seq > p.seq) \
+    AND held.from_seq <= p.seq AND (held.until_seq IS NULL OR held.until_seq > p.seq) \
+    AND (p.path = trash.origin OR substr(trash.origin, 1, length(p.path) + 1) = p.path || '/' \
+        OR substr(p.path, 1, length(trash.origin) + 1) = trash.origin || '/'))";
+
+pub(super) async fn set(
+    state: &SqliteState,
+    dataset: &LakePath,
+    version: VersionNumber,
+    note: Option<&str>,
+    by: &Actor,
+    at: Timestamp,
+) -> Result<bool, Error> {
+    let deed = AuditEntry::version_pinned(dataset, version, note, by, at);
+    let (dataset, note) = (dataset.as_str().to_owned(), note.map(str::to_owned));
+    let work = async move |writing: &mut super::super::writing::Writing| {
+        let changes = match note {
+            Some(note) => {
+                let sql = "INSERT INTO version_pins (folder_id, number, seq, path, note, pinned_by, pinned_at) \
+                           SELECT f.folder_id, v.number, v.seq, f.path, $3, $4, $5 FROM folders f \
+                           CROSS JOIN versions v ON v.folder_id = f.folder_id WHERE f.path = $1 AND v.number = $2 \
+                           ON CONFLICT DO UPDATE SET note = excluded.note, pinned_by = excluded.pinned_by, \
+                           pinned_at = excluded.pinned_at";
+                changed(writing, sql, values![dataset, id(version.0), note, deed.by.name, at.0]).await?
+            }
+            None => {
+                let sql = "DELETE FROM version_pins WHERE folder_id = (SELECT folder_id FROM folders WHERE path = ?) \
+                           AND number = ?";
+                changed(writing, sql, values![dataset, id(version.0)]).await?
+            }
+        };
+        if changes > 0 {
+            record(writing, &deed).await?;
+        }
+        Ok(changes > 0)
+    };
+    state.writer.write(Synced, move |writing| Box::pin(work(writing))).await
+}

@@ -1,0 +1,389 @@
+//! `/api/lake/dataset/versions`, `/version`, `/restore` and `/pin`; downloads and previews of a version.
+
+use crate::server::{TestServer, answer, assert_refused};
+use reqwest::Response;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+const T: &str = "/data/t";
+
+async fn publish(server: &TestServer, path: &str, files: &[(&str, &[u8])]) -> u64 {
+    let id = server.start_sync(path, "FullSync").await;
+    for (name, bytes) in files {
+        server.upload(id, name, bytes).await;
+    }
+    let (status, body) = server.try_end(id, json!({ "allow_empty": true, "confirm": true })).await;
+    assert_eq!(status, 200, "{body}");
+    id
+}
+
+/// One group of landings for each file.
+async fn add(server: &TestServer, path: &str, files: &[(&str, &[u8])]) -> u64 {
+    let id = server.start_sync(path, "IncrementalSync").await;
+    for (name, bytes) in files {
+        server.upload(id, name, bytes).await;
+    }
+    server.end_sync(id).await;
+    id
+}
+
+async fn versions(server: &TestServer, path: &str) -> Vec<Value> {
+    server.rows(&format!("/api/lake/dataset/versions?path={path}&size=1000")).await
+}
+
+async fn current(server: &TestServer, path: &str) -> u64 {
+    versions(server, path).await.first().map_or(0, |version| version["version"].as_u64().unwrap())
+}
+
+async fn version(server: &TestServer, query: &str) -> Value {
+    let (status, body) = answer(server.get(&format!("/api/lake/dataset/version?{query}"))).await;
+    assert_eq!(status, 200, "{body}");
+    body
+}
+
+async fn download(server: &TestServer, address: &str) -> Response {
+    server.client.get(address).send().await.unwrap()
+}
+
+/// The files of a version by their names, each with its bytes, which are those that the list tells of.
+async fn files(server: &TestServer, path: &str, number: u64) -> Vec<(String, String)> {
+    let body = version(server, &format!("path={path}&version={number}")).await;
+    let mut files = Vec::new();
+    for file in body["list"].as_array().unwrap() {
+        let response = download(server, file["address"].as_str().unwrap()).await;
+        assert_eq!(response.status(), 200, "{file}");
+        assert_eq!(response.headers()["lakeshore-version"], number.to_string());
+        let bytes = response.bytes().await.unwrap();
+        let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!((file["size_bytes"].as_u64(), &file["sha256"]), (Some(bytes.len() as u64), &json!(sha256)));
+        let name = file["path"].as_str().unwrap().strip_prefix(path).unwrap().trim_start_matches('/').to_owned();
+        files.push((name, String::from_utf8(bytes.to_vec()).unwrap()));
+    }
+    assert_eq!(body["files"], json!(files.len()), "as many as the version says: {body}");
+    let bytes: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
+    assert_eq!(body["size_bytes"], json!(bytes));
+    files
+}
+
+fn are(files: &[(String, String)], expected: &[(&str, &str)]) -> bool {
+    files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_str())).eq(expected.iter().copied())
+}
+
+async fn restore(server: &TestServer, path: &str, number: u64, more: Value) -> (u16, Value) {
+    let mut body = json!({ "path": path, "version": number, "api_key": server.key });
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    answer(server.post("/api/lake/dataset/restore", &body)).await
+}
+
+async fn empty(server: &TestServer, what: Value) -> (u16, Value) {
+    let mut body = json!({ "api_key": server.key });
+    body.as_object_mut().unwrap().extend(what.as_object().unwrap().clone());
+    answer(server.post("/api/lake/trash/empty", &body)).await
+}
+
+#[tokio::test]
+async fn each_publish_and_each_group_of_landings_makes_a_version_whose_files_stay_readable() {
+    let server = TestServer::start().await;
+    let first = publish(&server, T, &[("a.csv", b"a1"), ("b.csv", b"b1")]).await;
+    let second = add(&server, T, &[("b.csv", b"b2!"), ("c/d.csv", b"d")]).await;
+    publish(&server, T, &[("a.csv", b"a3")]).await;
+
+    let all = versions(&server, T).await;
+    let told: Vec<_> = all
+        .iter()
+        .map(|version| {
+            (&version["version"], version["kind"].as_str().unwrap(), &version["files"], &version["size_bytes"])
+        })
+        .collect();
+    let expected = [
+        (&json!(4), "publish", &json!(1), &json!(2)),
+        (&json!(3), "landing", &json!(3), &json!(6)),
+        (&json!(2), "landing", &json!(2), &json!(5)),
+        (&json!(1), "publish", &json!(2), &json!(4)),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!((&all[3]["sync_id"], &all[2]["sync_id"]), (&json!(first), &json!(second)));
+    assert_eq!((&all[0]["is_current"], &all[1]["is_current"]), (&json!(true), &json!(false)));
+    for version in &all {
+        assert_eq!((&version["made_by"], version["key_id"].is_u64()), (&json!("test"), true), "{version}");
+    }
+    assert!(are(&files(&server, T, 1).await, &[("a.csv", "a1"), ("b.csv", "b1")]));
+    assert!(are(&files(&server, T, 2).await, &[("a.csv", "a1"), ("b.csv", "b2!")]));
+    assert!(are(&files(&server, T, 3).await, &[("a.csv", "a1"), ("b.csv", "b2!"), ("c/d.csv", "d")]));
+    assert!(are(&files(&server, T, 4).await, &[("a.csv", "a3")]));
+    let page = server.rows(&format!("/api/lake/dataset/versions?path={T}&from=1&size=2")).await;
+    assert_eq!(page.iter().map(|version| &version["version"]).collect::<Vec<_>>(), [3, 2]);
+    let page = version(&server, &format!("path={T}&version=3&size=2")).await;
+    assert_eq!(page["next"], json!("/data/t/b.csv"));
+    let page = version(&server, &format!("path={T}&version=3&size=2&after=/data/t/b.csv")).await;
+    assert_eq!((page["list"].as_array().unwrap().len(), &page["next"]), (1, &Value::Null));
+    let below = version(&server, &format!("path={T}/c&version=3")).await;
+    assert_eq!((&below["path"], &below["list"][0]["path"]), (&json!(T), &json!("/data/t/c/d.csv")));
+}
+
+#[tokio::test]
+async fn what_is_staged_aborted_or_held_is_no_version_and_the_digest_tells_lists_apart() {
+    let server = TestServer::start().await;
+    publish(&server, T, &[("a.csv", b"a1"), ("b.csv", b"b1")]).await;
+    let aborted = server.start_sync(T, "FullSync").await;
+    server.upload(aborted, "x.csv", b"x").await;
+    assert_eq!(current(&server, T).await, 1, "staged files are none");
+    server.try_abort(aborted).await;
+    let held = server.start_sync(T, "FullSync").await;
+    assert_eq!(server.try_end(held, json!({})).await.0, 409);
+    assert_eq!(current(&server, T).await, 1);
+    server.try_abort(held).await;
+    publish(&server, T, &[("b.csv", b"b1"), ("a.csv", b"a1")]).await;
+    publish(&server, T, &[("b.csv", b"a1"), ("a.csv", b"b1")]).await;
+    let digests: Vec<_> = versions(&server, T).await.iter().map(|version| version["list_digest"].clone()).collect();
+    assert_eq!(digests.len(), 3);
+    assert_eq!(digests[1], digests[2], "the same files in another order");
+    assert_ne!(digests[0], digests[1]);
+}
+
+#[tokio::test]
+async fn a_version_is_found_by_a_time_and_answers_say_which_they_are_of() {
+    let server = TestServer::start().await;
+    publish(&server, T, &[("a.csv", b"a1")]).await;
+    let first = versions(&server, T).await[0]["at"].as_i64().unwrap();
+    server.eventually(async || (server_time(&server).await > first).then_some(())).await;
+    publish(&server, T, &[("a.csv", b"a2")]).await;
+    let body = version(&server, &format!("path={T}&as_of={first}")).await;
+    assert_eq!(body["version"], json!(1));
+    let (status, refused) =
+        answer(server.get(&format!("/api/lake/dataset/version?path={T}&as_of={}", first - 1))).await;
+    assert_refused((status, refused), 40409, "versions?path=/data/t");
+    let old = server.get(&format!("/api/lake/file/download?path={T}/a.csv&as_of={first}")).send().await.unwrap();
+    assert_eq!((old.status().as_u16(), &old.headers()["lakeshore-version"]), (200, &"1".parse().unwrap()));
+    assert_eq!(old.text().await.unwrap(), "a1");
+    for path in ["/api/lake/file/list?path=/data/t", "/api/lake/file/download?path=/data/t/a.csv"] {
+        let now = server.get(path).send().await.unwrap();
+        assert_eq!(now.headers()["lakeshore-version"], "2", "{path}");
+        assert_eq!(now.headers()["lakeshore-dataset"], T, "{path}");
+    }
+    let preview = answer(server.get(&format!("/api/lake/file/preview?path={T}/a.csv&version=1"))).await;
+    assert_eq!((preview.0, &preview.1["schema"]["columns"][0]["name"]), (200, &json!("a1")), "{}", preview.1);
+    let both = answer(server.get(&format!("/api/lake/dataset/version?path={T}&version=1&as_of=1"))).await;
+    assert_refused(both, 40000, "one of them");
+    let wrong = answer(server.get(&format!("/api/lake/file/download?path={T}/a.csv&version=one"))).await;
+    assert_refused(wrong, 40000, "whole number");
+    let none = answer(server.get(&format!("/api/lake/file/download?path={T}/b.csv&version=1"))).await;
+    assert_refused(none, 40405, "has no file");
+}
+
+/// A sync that starts now tells the time of the server.
+async fn server_time(server: &TestServer) -> i64 {
+    let id = server.start_sync("/clock", "IncrementalSync").await;
+    let at = server.sync(id).await["start_time"].as_i64().unwrap();
+    server.try_abort(id).await;
+    at
+}
+
+#[tokio::test]
+async fn a_version_is_restored_as_it_was_told_before_and_the_restore_is_undone() {
+    let server = TestServer::start().await;
+    publish(&server, T, &[("a.csv", b"a1"), ("b.csv", b"b1")]).await;
+    add(&server, T, &[("b.csv", b"b2"), ("c.csv", b"c2")]).await;
+    publish(&server, T, &[("d.csv", b"d4")]).await;
+    // Whole in the trash: it changes places.
+    let (status, told) = restore(&server, T, 3, json!({ "dry_run": true })).await;
+    assert_eq!((status, &told["is_shrinking"], &told["new_version"]), (200, &json!(false), &Value::Null), "{told}");
+    assert_eq!(
+        (&told["difference"]["added"]["files"], &told["difference"]["removed"]["files"]),
+        (&json!(3), &json!(1))
+    );
+    assert_eq!(server.file_names("data/t"), ["d.csv"]);
+    let (status, done) = restore(&server, T, 3, json!({})).await;
+    assert_eq!((status, &done["replaced_version"], &done["new_version"]), (200, &json!(4), &json!(5)), "{done}");
+    assert_eq!(server.file_names("data/t"), ["a.csv", "b.csv", "c.csv"]);
+    let newest = versions(&server, T).await[0].clone();
+    assert_eq!((&newest["kind"], &newest["restored_version"]), (&json!("restore"), &json!(3)));
+    // Not whole anywhere: its files are copied.
+    let (status, done) = restore(&server, T, 1, json!({})).await;
+    assert_eq!((status, &done["new_version"]), (200, &json!(6)), "{done}");
+    assert!(are(&files(&server, T, 6).await, &[("a.csv", "a1"), ("b.csv", "b1")]));
+    let newest = versions(&server, T).await[0].clone();
+    assert_eq!((&newest["kind"], &newest["restored_version"]), (&json!("restore"), &json!(1)), "{newest}");
+    // Undone, and undone again.
+    assert_eq!(restore(&server, T, 5, json!({})).await.0, 200);
+    assert_eq!(server.file_names("data/t"), ["a.csv", "b.csv", "c.csv"]);
+    assert_eq!(restore(&server, T, 4, json!({})).await.0, 200);
+    assert_eq!(server.file_names("data/t"), ["d.csv"]);
+    for (number, expected) in [
+        (1, &[("a.csv", "a1"), ("b.csv", "b1")][..]),
+        (2, &[("a.csv", "a1"), ("b.csv", "b2")]),
+        (3, &[("a.csv", "a1"), ("b.csv", "b2"), ("c.csv", "c2")]),
+        (4, &[("d.csv", "d4")]),
+        (5, &[("a.csv", "a1"), ("b.csv", "b2"), ("c.csv", "c2")]),
+        (6, &[("a.csv", "a1"), ("b.csv", "b1")]),
+        (8, &[("d.csv", "d4")]),
+    ] {
+        let found = files(&server, T, number).await;
+        assert!(are(&found, expected), "version {number}: {found:?}");
+    }
+    assert_eq!(restore(&server, T, 8, json!({})).await.1["new_version"], Value::Null, "nothing to do");
+    assert_refused(restore(&server, T, 99, json!({})).await, 40409, "no version 99");
+}
+
+#[tokio::test]
+async fn a_restore_that_would_shrink_the_dataset_is_held_and_one_of_files_that_are_gone_is_refused() {
+    let server = TestServer::start_with(&["--shrink-guard", "0.5"]).await;
+    publish(&server, T, &[("a.csv", b"1")]).await;
+    publish(&server, T, &[("a.csv", &[b'x'; 1000])]).await;
+    assert_refused(restore(&server, T, 1, json!({})).await, 40911, "confirm");
+    assert_eq!(server.files("data/t")["a.csv"].len(), 1000);
+    assert_eq!(restore(&server, T, 1, json!({ "confirm": true })).await.0, 200);
+    assert_eq!(server.files("data/t")["a.csv"], b"1");
+    assert_eq!(empty(&server, json!({ "all": true })).await.0, 200);
+    let told = restore(&server, T, 2, json!({ "dry_run": true })).await.1;
+    assert_eq!(told["num_gone"], json!(1));
+    assert_refused(restore(&server, T, 2, json!({})).await, 41001, "removed for good");
+    let gone = version(&server, &format!("path={T}&version=2")).await;
+    assert_eq!((&gone["list"][0]["is_gone"], &gone["list"][0]["address"]), (&json!(true), &Value::Null));
+    let refused = answer(server.get(&format!("/api/lake/file/download?path={T}/a.csv&version=2"))).await;
+    assert_refused(refused, 41001, "/data/t/a.csv");
+}
+
+#[tokio::test]
+async fn a_pinned_version_survives_every_emptying_until_it_is_unpinned() {
+    let server = TestServer::start().await;
+    publish(&server, T, &[("a.csv", b"a1"), ("b.csv", b"b1")]).await;
+    add(&server, T, &[("b.csv", b"b2")]).await;
+    publish(&server, T, &[("a.csv", b"a3")]).await;
+    publish(&server, T, &[("a.csv", b"a4")]).await;
+    let pin = json!({ "path": T, "version": 1, "note": "the audit of May", "api_key": server.key });
+    assert_eq!(answer(server.post("/api/lake/dataset/pin", &pin)).await.0, 200);
+    let listed = versions(&server, T).await;
+    assert_eq!(listed[3]["pin"]["note"], json!("the audit of May"));
+    assert_eq!(listed[0]["pin"], Value::Null);
+    assert_eq!(empty(&server, json!({ "all": true })).await.0, 200);
+    // The piece of b1, and the tree that holds a1; the tree of version 3 is gone.
+    let trash = server.rows("/api/lake/trash").await;
+    assert_eq!(trash.len(), 2, "{trash:?}");
+    assert!(are(&files(&server, T, 1).await, &[("a.csv", "a1"), ("b.csv", "b1")]));
+    for piece in &trash {
+        assert_refused(empty(&server, json!({ "trash_id": piece["trash_id"] })).await, 40913, "unpin");
+    }
+    assert_eq!(answer(server.post("/api/lake/dataset/unpin", &pin)).await.0, 200);
+    assert_eq!(empty(&server, json!({ "all": true })).await.0, 200);
+    assert!(server.rows("/api/lake/trash").await.is_empty());
+    let reader = server.new_key(&["--role", "read"]);
+    let body = json!({ "path": T, "version": 1, "api_key": reader });
+    assert_refused(answer(server.post("/api/lake/dataset/pin", &body)).await, 40300, "role");
+    assert_refused(answer(server.post("/api/lake/dataset/restore", &body)).await, 40300, "role");
+}
+
+#[tokio::test]
+async fn files_that_come_back_by_themselves_are_part_of_the_versions_before_and_after() {
+    let server = TestServer::start().await;
+    add(&server, T, &[("a.csv", b"a1"), ("a.csv", b"a2"), ("a.csv", b"a3")]).await;
+    let trash = server.rows("/api/lake/trash").await;
+    let put_back = async |trash_id: &Value| {
+        let body = json!({ "trash_id": trash_id, "api_key": server.key });
+        assert_eq!(answer(server.post("/api/lake/trash/restore", &body)).await.0, 200);
+    };
+    put_back(&trash[0]["trash_id"]).await;
+    put_back(&trash[1]["trash_id"]).await;
+    for (number, bytes) in [(1, "a1"), (2, "a2"), (3, "a3"), (4, "a1"), (5, "a2")] {
+        assert!(are(&files(&server, T, number).await, &[("a.csv", bytes)]), "version {number}");
+    }
+    let all = versions(&server, T).await;
+    assert_eq!(all[0]["list_digest"], all[3]["list_digest"]);
+    assert_eq!((&all[0]["kind"], all.len()), (&json!("restore"), 5));
+}
+
+#[tokio::test]
+async fn a_dataset_holds_those_below_it_and_a_load_of_one_partition_is_a_version_of_both() {
+    let server = TestServer::start().await;
+    let body = server.start_sync(T, "IncrementalSync").await;
+    for (folder, bytes) in [("dt=1", "one"), ("dt=2", "two")] {
+        let uploaded =
+            server.try_upload(&format!("sync_id={body}&path={folder}"), &[("f.csv", bytes.as_bytes())]).await;
+        assert_eq!(uploaded.0, 200);
+    }
+    server.end_sync(body).await;
+    publish(&server, "/data/t/dt=1", &[("g.csv", b"three")]).await;
+    assert!(are(&files(&server, T, 3).await, &[("dt=1/g.csv", "three"), ("dt=2/f.csv", "two")]));
+    assert!(are(&files(&server, T, 2).await, &[("dt=1/f.csv", "one"), ("dt=2/f.csv", "two")]));
+    assert!(are(&files(&server, "/data/t/dt=1", 1).await, &[("g.csv", "three")]));
+    add(&server, "/data/t/dt=1", &[("h.csv", b"h")]).await;
+    assert!(are(&files(&server, T, 4).await, &[("dt=1/g.csv", "three"), ("dt=1/h.csv", "h"), ("dt=2/f.csv", "two")]));
+    publish(&server, "/data/t/dt=1", &[("g.csv", b"five")]).await;
+    assert!(are(&files(&server, T, 5).await, &[("dt=1/g.csv", "five"), ("dt=2/f.csv", "two")]));
+    assert!(are(&files(&server, T, 2).await, &[("dt=1/f.csv", "one"), ("dt=2/f.csv", "two")]));
+    assert!(are(&files(&server, T, 4).await, &[("dt=1/g.csv", "three"), ("dt=1/h.csv", "h"), ("dt=2/f.csv", "two")]));
+    assert_eq!(restore(&server, "/data/t/dt=1", 2, json!({})).await.0, 200);
+    assert!(are(&files(&server, T, 6).await, &[("dt=1/g.csv", "three"), ("dt=1/h.csv", "h"), ("dt=2/f.csv", "two")]));
+    let all = versions(&server, T).await;
+    assert_eq!(all[0]["list_digest"], all[2]["list_digest"]);
+    assert_refused(restore(&server, T, 1, json!({ "confirm": true })).await, 40904, "dt=1");
+}
+
+#[tokio::test]
+async fn rows_are_those_of_all_files_however_late_they_were_looked_at() {
+    let server = TestServer::start().await;
+    publish(&server, T, &[("a.csv", b"x\n1\n2\n"), ("b.csv", b"x\n1\n")]).await;
+    // A file that is replaced before anybody has looked at it stays unknown.
+    server.eventually(async || (versions(&server, T).await[0]["rows"] == json!(3)).then_some(())).await;
+    add(&server, T, &[("b.csv", b"x\n1\n2\n3\n"), ("c.bin", b"\x00\x01")]).await;
+    let rows = async || {
+        let all = versions(&server, T).await;
+        let rows: Vec<_> = all.iter().rev().map(|version| version["rows"].as_u64().unwrap()).collect();
+        (rows == [3, 5, 5]).then_some(all)
+    };
+    let all = server.eventually(rows).await;
+    assert_eq!((&all[0]["num_rows_unknown"], &all[2]["num_rows_unknown"]), (&json!(1), &json!(0)));
+    publish(&server, T, &[("a.csv", b"x\n1\n")]).await;
+    server.eventually(async || (versions(&server, T).await[0]["rows"] == json!(1)).then_some(())).await;
+    assert_eq!(restore(&server, T, 3, json!({})).await.0, 200);
+    let all = versions(&server, T).await;
+    assert_eq!(all.iter().map(|version| &version["rows"]).collect::<Vec<_>>(), [5, 1, 5, 5, 3]);
+}
+
+#[tokio::test]
+async fn two_versions_are_compared_by_their_lists() {
+    let server = TestServer::start().await;
+    publish(&server, T, &[("a.csv", b"a1"), ("b.csv", b"b1"), ("c.csv", b"c1")]).await;
+    publish(&server, T, &[("a.csv", b"a1"), ("b.csv", b"b2"), ("d.csv", b"d2!")]).await;
+    let path = format!("/api/lake/dataset/version/difference?path={T}&old=1&new=2");
+    let (status, body) = answer(server.get(&path)).await;
+    assert_eq!(status, 200, "{body}");
+    let kinds: Vec<_> = body["files"].as_array().unwrap().iter().map(|file| (&file["path"], &file["kind"])).collect();
+    let expected = [("a.csv", "unchanged"), ("b.csv", "changed"), ("c.csv", "removed"), ("d.csv", "added")];
+    assert_eq!(json!(kinds), json!(expected));
+    assert_eq!(body["added"], json!({ "files": 1, "bytes": 3 }));
+    let (_, page) = answer(server.get(&format!("{path}&kind=added"))).await;
+    assert_eq!(page["files"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_lies_outside_of_a_key_has_no_versions_for_it() {
+    let server = TestServer::start().await;
+    publish(&server, T, &[("a.csv", b"a1")]).await;
+    let other = server.new_key(&["--role", "admin", "--path-prefix", "/other"]);
+    let below = server.new_key(&["--role", "admin", "--path-prefix", "/data/t/dt=1"]);
+    let ask = async |path: String, key: &str| {
+        let response = server.get(&path).bearer_auth(key).send().await.unwrap();
+        assert!(!response.headers().contains_key("lakeshore-version"), "{path}");
+        (response.status().as_u16(), response.json::<Value>().await.unwrap())
+    };
+    for address in
+        ["versions?path=", "version?version=1&path=", "version?path=", "version/difference?old=1&new=1&path="]
+    {
+        let there = ask(format!("/api/lake/dataset/{address}{T}"), &other).await;
+        let not_there = ask(format!("/api/lake/dataset/{address}/data/x"), &other).await;
+        assert_eq!(there.0, 404, "{address}: {}", there.1);
+        assert_eq!(there.1.to_string().replace(T, "/data/x"), not_there.1.to_string());
+        assert_eq!(ask(format!("/api/lake/dataset/{address}{T}/dt=1"), &below).await.0, 404, "a dataset above it");
+    }
+    let download = ask(format!("/api/lake/file/download?version=1&path={T}/a.csv"), &other).await;
+    let not_there = ask("/api/lake/file/download?version=1&path=/data/x/a.csv".into(), &other).await;
+    assert_eq!((download.0, download.1.to_string().replace(T, "/data/x")), (404, not_there.1.to_string()));
+    for call in ["restore", "pin", "unpin"] {
+        let body = json!({ "path": T, "version": 1, "api_key": other });
+        let (status, said) = answer(server.post(&format!("/api/lake/dataset/{call}"), &body)).await;
+        assert_eq!((status, said["code"].as_u64()), (404, Some(40406)), "{call}: {said}");
+        let without = json!({ "path": T, "version": 1 });
+        assert_eq!(answer(server.post(&format!("/api/lake/dataset/{call}"), &without)).await.0, 401, "{call}");
+    }
+}

@@ -1,0 +1,287 @@
+//! Versions of a dataset: each as one publish, one group of landings, or one restore has left it.
+
+use crate::model::digest::Digest;
+use crate::model::id::KeyId;
+use crate::model::id::SyncId;
+use crate::model::id::TrashId;
+use crate::model::id::UploadId;
+use crate::model::path::LakePath;
+use crate::model::storage_path::Identity;
+use crate::model::storage_path::StoragePath;
+use crate::model::storage_path::TrashKey;
+use crate::model::time::Timestamp;
+use crate::model::trash::TrashKind;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+
+/// Counts from 1 within its dataset, without gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct VersionNumber(pub u64);
+
+impl fmt::Display for VersionNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::str::FromStr for VersionNumber {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(digits: &str) -> Result<Self, Self::Err> {
+        digits.parse().map(Self)
+    }
+}
+
+/// What has made a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString)]
+#[strum(serialize_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum VersionKind {
+    /// A full sync was published.
+    Publish,
+    /// Files of incremental syncs have landed together.
+    Landing,
+    /// Something has come back: a version, or a piece of the trash.
+    Restore,
+}
+
+impl VersionKind {
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+/// A digest of a list of files, whatever their order: the sum, modulo 2^256, of a SHA-256 of each file's path, size and SHA-256.
+/// So a file is added or removed at the cost of one hash. Two lists of one digest are the same, but for somebody who picks
+/// thousands of files to make them collide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ListDigest([u8; 32]);
+
+impl ListDigest {
+    /// Of a list of one file.
+    pub fn of(path: &LakePath, content: &Digest) -> Self {
+        Self::of_text(path.as_str(), content)
+    }
+
+    /// The same, of a path that was parsed before.
+    pub fn of_text(path: &str, content: &Digest) -> Self {
+        let mut hasher = Sha256::new();
+        hasher.update(path.as_bytes());
+        hasher.update([0]);
+        hasher.update(content.size_bytes.to_be_bytes());
+        hasher.update(content.sha256);
+        Self(hasher.finalize().into())
+    }
+
+    /// One that was made here and remembered.
+    pub fn remembered(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        let mut sum = [0; 32];
+        let mut carry = 0;
+        for at in (0..sum.len()).rev() {
+            let digit = u16::from(self.0[at]) + u16::from(other.0[at]) + carry;
+            sum[at] = digit.to_be_bytes()[1];
+            carry = digit >> 8;
+        }
+        Self(sum)
+    }
+
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        // The two's complement of the other.
+        let mut one = Self::default();
+        one.0[31] = 1;
+        self.plus(Self(other.0.map(|digit| !digit))).plus(one)
+    }
+}
+
+/// How many files a list has, their bytes, and the digest of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ListTotals {
+    pub files: i64,
+    pub bytes: i64,
+    pub digest: ListDigest,
+}
+
+impl ListTotals {
+    /// Of a list of one file.
+    pub fn of(path: &str, content: &Digest) -> Self {
+        let digest = ListDigest::of_text(path, content);
+        Self { files: 1, bytes: content.size_bytes.cast_signed(), digest }
+    }
+
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            files: self.files.saturating_add(other.files),
+            bytes: self.bytes.saturating_add(other.bytes),
+            digest: self.digest.plus(other.digest),
+        }
+    }
+
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        Self {
+            files: self.files.saturating_sub(other.files),
+            bytes: self.bytes.saturating_sub(other.bytes),
+            digest: self.digest.minus(other.digest),
+        }
+    }
+}
+
+/// A version, as the API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    pub version: VersionNumber,
+    /// The dataset.
+    pub path: LakePath,
+    pub at: Timestamp,
+    pub kind: VersionKind,
+    /// The newest one.
+    pub is_current: bool,
+    /// The sync that made it; absent of a restore from the trash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync_id: Option<SyncId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync_name: Option<String>,
+    /// Of a restore: the version that it brought back, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored_version: Option<VersionNumber>,
+    /// The key of whoever made it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<KeyId>,
+    /// The name of that key.
+    pub made_by: String,
+    pub files: u64,
+    pub size_bytes: u64,
+    /// Of the files whose rows are known.
+    pub rows: u64,
+    /// Files whose rows are not known: not looked at yet, or of no format that has any.
+    pub num_rows_unknown: u64,
+    /// Of the list of its files, in hexadecimal: the same where all paths, sizes and SHA-256 are.
+    pub list_digest: String,
+    /// The columns that most files of its sync have, by a number that is the same for the same columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_id: Option<u64>,
+    /// False where it holds files that the lake does not know, so that its list lacks them.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub is_complete: bool,
+    /// Set while it is kept beyond the limits of the trash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<Pin>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(answer: &bool) -> bool {
+    *answer
+}
+
+/// Why a version is kept beyond the limits of the trash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    pub note: String,
+    pub pinned_by: String,
+    pub pinned_at: Timestamp,
+}
+
+/// Which version of a dataset is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhichVersion {
+    #[default]
+    Current,
+    Number(VersionNumber),
+    /// The one that was current at that time.
+    AsOf(Timestamp),
+}
+
+/// Where the bytes of a file of a version are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// In the dataset, under its path.
+    Live,
+    /// In a piece of the trash.
+    Trash { trash_id: TrashId, key: TrashKey, origin: LakePath, kind: TrashKind },
+    /// Removed for good.
+    Gone,
+}
+
+/// A file of a version, as it is remembered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionFile {
+    pub path: LakePath,
+    pub upload_id: UploadId,
+    pub sync_id: SyncId,
+    pub content: Digest,
+    /// Absent of files that landed before it was remembered.
+    pub identity: Option<Identity>,
+    pub rows: Option<u64>,
+    pub schema_id: Option<u64>,
+    pub whereabouts: Whereabouts,
+}
+
+impl VersionFile {
+    /// Where it is, if it is anywhere.
+    pub fn place(&self) -> Option<StoragePath> {
+        match &self.whereabouts {
+            Whereabouts::Live => Some(StoragePath::Live(self.path.clone())),
+            Whereabouts::Trash { key, origin, kind: TrashKind::File, .. } => Some(StoragePath::trashed(key, origin)),
+            Whereabouts::Trash { key, origin, kind: TrashKind::Dataset, .. } => {
+                let relative = origin.relative(&self.path)?.to_owned();
+                Some(StoragePath::InTrash { key: key.clone(), leaf: origin.leaf().to_owned(), relative })
+            }
+            Whereabouts::Gone => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn one(number: u8) -> ListTotals {
+        ListTotals::of(&format!("/a/{number}"), &Digest { size_bytes: number.into(), sha256: [number; 32] })
+    }
+
+    proptest! {
+        #[test]
+        fn totals_do_not_depend_on_the_order_and_a_file_that_went_leaves_nothing(
+            numbers in proptest::collection::vec(0_u8..9, 0..20), gone in 0_u8..9,
+        ) {
+            let sum = |numbers: &[u8]| numbers.iter().fold(ListTotals::default(), |sum, &number| sum.plus(one(number)));
+            let mut other_way = numbers.clone();
+            other_way.reverse();
+            prop_assert_eq!(sum(&numbers), sum(&other_way));
+            prop_assert_eq!(sum(&numbers).plus(one(gone)).minus(one(gone)), sum(&numbers));
+            prop_assert_eq!(sum(&numbers).minus(one(gone)).plus(one(gone)), sum(&numbers));
+        }
+    }
+
+    #[test]
+    fn a_list_of_another_path_size_or_content_has_another_digest() {
+        let content = Digest { size_bytes: 1, sha256: [1; 32] };
+        let this = ListDigest::of_text("/a/b", &content);
+        assert_ne!(this, ListDigest::of_text("/a/c", &content));
+        assert_ne!(this, ListDigest::of_text("/a/b", &Digest { size_bytes: 2, ..content }));
+        assert_ne!(this, ListDigest::of_text("/a/b", &Digest { sha256: [2; 32], ..content }));
+        assert_eq!(this.plus(ListDigest::default()), this);
+        assert_eq!(this.minus(this), ListDigest::default());
+    }
+}

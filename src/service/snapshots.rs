@@ -1,0 +1,263 @@
+//! Snapshots: versions as folders, for readers that list a folder and then open its files. Taken, renewed and dropped by whoever
+//! holds them; removed when their time is over.
+//!
+//! The row of a snapshot is there before its folder and after it: a folder that no row tells of is removed.
+
+use super::Lake;
+use super::versions::{is_it_gone, which};
+use crate::model::access::key::{Caller, may_administer};
+use crate::model::error::Error;
+use crate::model::limits::{EMPTYING_REMOVALS_MAX, SNAPSHOT_LIFETIME_DEFAULT, SNAPSHOT_LIFETIME_MAX};
+use crate::model::path::LakePath;
+use crate::model::snapshot::{NewSnapshot, Snapshot, SnapshotState, SnapshotToken};
+use crate::model::storage_path::StoragePath;
+use crate::model::time::Timestamp;
+use crate::model::version::{VersionFile, VersionNumber};
+use crate::ports::metadata::version::VersionFilesQuery;
+use crate::ports::storage::{RemovedSnapshot, Snapped, SnapshotFile, Touched};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Files that are put into a snapshot in one step.
+const TOGETHER: u64 = 256;
+
+/// Which version a snapshot is to hold, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakeSnapshot {
+    pub path: LakePath,
+    pub version: Option<VersionNumber>,
+    pub as_of: Option<Timestamp>,
+    pub lifetime: Option<Duration>,
+}
+
+/// A snapshot, as the API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedSnapshot {
+    /// What it is renewed and dropped by.
+    pub snapshot: SnapshotToken,
+    /// Below the lake root: the folder that holds the version.
+    pub folder: String,
+    /// The dataset.
+    pub path: LakePath,
+    pub version: VersionNumber,
+    pub made_by: String,
+    pub made_at: Timestamp,
+    /// It is removed then, unless it is renewed.
+    pub expires_at: Timestamp,
+}
+
+impl From<Snapshot> for ListedSnapshot {
+    fn from(snapshot: Snapshot) -> Self {
+        let Snapshot { token, path, version, made_by, made_at, expires_at, .. } = snapshot;
+        let folder = format!("{}/{}", StoragePath::Snapshot(token.clone()).shown(), path.leaf());
+        Self { snapshot: token, folder, path, version, made_by, made_at, expires_at }
+    }
+}
+
+fn lifetime(wanted: Option<Duration>) -> Result<Duration, Error> {
+    let lifetime = wanted.unwrap_or(SNAPSHOT_LIFETIME_DEFAULT);
+    if lifetime.is_zero() || lifetime > SNAPSHOT_LIFETIME_MAX {
+        let days = SNAPSHOT_LIFETIME_MAX.as_secs() / (24 * 3600);
+        return Err(Error::Invalid(format!(
+            "a snapshot is kept for more than no time and at most {days} days; renew it to keep it longer"
+        )));
+    }
+    Ok(lifetime)
+}
+
+impl Lake {
+    /// Makes a folder that holds exactly one version, until its time is over.
+    pub async fn take_snapshot(&self, caller: &Caller, wanted: &TakeSnapshot) -> Result<ListedSnapshot, Error> {
+        caller.may_read()?;
+        let lifetime = lifetime(wanted.lifetime)?;
+        let which = which(wanted.version, wanted.as_of)?;
+        let dataset = self.exact_dataset(caller, &wanted.path).await?;
+        let version = self.seen_version(&dataset, which).await?.version;
+        let token = SnapshotToken::from_random(self.random()?);
+        let at = self.now();
+        let new = NewSnapshot {
+            token: token.clone(),
+            path: dataset,
+            version,
+            owner: caller.principal(),
+            made_by: caller.name().to_owned(),
+            at,
+            expires_at: at.plus(lifetime),
+        };
+        self.0.state.begin_snapshot(&new).await?;
+        if let Err(error) = self.fill_snapshot(&new).await {
+            // Else the next start does.
+            let _ = self.0.state.set_snapshot(&token, SnapshotState::Dropped, at).await;
+            return Err(error);
+        }
+        // From now on: making it took some of the time.
+        let expires_at = self.now().plus(lifetime);
+        self.0.state.set_snapshot(&token, SnapshotState::Ready, expires_at).await?;
+        let NewSnapshot { path, owner, made_by, .. } = new;
+        let state = SnapshotState::Ready;
+        Ok(Snapshot { token, path, version, owner, made_by, made_at: at, expires_at, state }.into())
+    }
+
+    async fn fill_snapshot(&self, new: &NewSnapshot) -> Result<(), Error> {
+        let NewSnapshot { token, path, version, .. } = new;
+        self.0.files.begin_snapshot(token, path.leaf()).await?;
+        let mut query =
+            VersionFilesQuery { dataset: path.clone(), version: *version, below: None, after: None, size: TOGETHER };
+        loop {
+            let files = self.0.state.version_files(&query).await?;
+            let is_last = (files.len() as u64) < TOGETHER;
+            query.after = files.last().map(|file| file.path.clone());
+            self.snap_some(new, files).await?;
+            if is_last {
+                return self.0.files.finish_snapshot(token).await;
+            }
+        }
+    }
+
+    /// Files that move meanwhile are looked for again.
+    async fn snap_some(&self, new: &NewSnapshot, mut files: Vec<VersionFile>) -> Result<(), Error> {
+        for pause in super::versions::MOVING_PAUSES {
+            files = self.try_to_snap(new, files).await?;
+            if files.is_empty() {
+                return Ok(());
+            }
+            self.pause(pause).await;
+            let mut again = Vec::with_capacity(files.len());
+            for file in &files {
+                again.extend(self.0.state.version_file(&new.path, new.version, &file.path).await?);
+            }
+            files = again;
+        }
+        let Some(file) = files.first() else { return Ok(()) };
+        Err(is_it_gone(&new.path, new.version, file))
+    }
+
+    /// Gives those that were not where they were said to be.
+    async fn try_to_snap(&self, new: &NewSnapshot, files: Vec<VersionFile>) -> Result<Vec<VersionFile>, Error> {
+        let mut wanted = Vec::with_capacity(files.len());
+        for file in &files {
+            let Some(from) = file.place() else { return Err(is_it_gone(&new.path, new.version, file)) };
+            let relative = new.path.relative(&file.path).unwrap_or(file.path.leaf());
+            wanted.push(SnapshotFile {
+                from,
+                relative: format!("{}/{relative}", new.path.leaf()),
+                size_bytes: file.content.size_bytes,
+                identity: file.identity.clone(),
+            });
+        }
+        let snapped = self.0.files.snap(&new.token, &wanted).await;
+        let mut left = Vec::new();
+        let mut touched = Vec::new();
+        for (file, snapped) in files.into_iter().zip(snapped) {
+            match snapped? {
+                Snapped::Copied => {}
+                Snapped::Linked(by) => touched.push((file.path, by)),
+                Snapped::Elsewhere => left.push(file),
+            }
+        }
+        self.remember_touched(&touched).await?;
+        Ok(left)
+    }
+
+    async fn remember_touched(&self, touched: &[(LakePath, Touched)]) -> Result<(), Error> {
+        if touched.is_empty() { Ok(()) } else { self.0.state.set_touched(touched).await }
+    }
+
+    /// A snapshot that the caller may do something with: its own, one of nobody's key, or, for an admin of the whole lake, any.
+    async fn held_snapshot(&self, caller: &Caller, token: &str) -> Result<Snapshot, Error> {
+        caller.may_read()?;
+        let unknown = || Error::NoSuchSnapshot(token.chars().take(64).collect());
+        let parsed = SnapshotToken::parse(token).ok_or_else(unknown)?;
+        let snapshot = self.0.state.snapshot(&parsed).await?;
+        let snapshot = snapshot.filter(|snapshot| snapshot.state == SnapshotState::Ready).ok_or_else(unknown)?;
+        if self.holds(caller, &snapshot) { Ok(snapshot) } else { Err(unknown()) }
+    }
+
+    fn holds(&self, caller: &Caller, snapshot: &Snapshot) -> bool {
+        use crate::model::access::principal::Principal;
+        let is_own = caller.principal().owns(snapshot.owner) || snapshot.owner == Principal::Guest;
+        (is_own && caller.sees(&snapshot.path)) || may_administer(caller).is_ok()
+    }
+
+    /// Those that the caller holds, the oldest first. Of nobody's key none is listed: whoever knows its name holds it.
+    pub async fn snapshots(&self, caller: &Caller) -> Result<Vec<ListedSnapshot>, Error> {
+        caller.may_read()?;
+        let is_admin = may_administer(caller).is_ok();
+        let is_listed = |snapshot: &Snapshot| {
+            snapshot.state == SnapshotState::Ready
+                && (is_admin || (caller.principal().owns(snapshot.owner) && caller.sees(&snapshot.path)))
+        };
+        let all = self.0.state.snapshots().await?;
+        Ok(all.into_iter().filter(is_listed).map(ListedSnapshot::from).collect())
+    }
+
+    /// Keeps it for so long from now on.
+    pub async fn renew_snapshot(
+        &self,
+        caller: &Caller,
+        token: &str,
+        wanted: Option<Duration>,
+    ) -> Result<ListedSnapshot, Error> {
+        let lifetime = lifetime(wanted)?;
+        let snapshot = self.held_snapshot(caller, token).await?;
+        let expires_at = self.now().plus(lifetime);
+        self.0.state.set_snapshot(&snapshot.token, SnapshotState::Ready, expires_at).await?;
+        Ok(Snapshot { expires_at, ..snapshot }.into())
+    }
+
+    /// It is gone for everybody; its files go in the background.
+    pub async fn drop_snapshot(&self, caller: &Caller, token: &str) -> Result<(), Error> {
+        let snapshot = self.held_snapshot(caller, token).await?;
+        self.0.state.set_snapshot(&snapshot.token, SnapshotState::Dropped, snapshot.expires_at).await
+    }
+
+    /// Drops what a stop has left half made. Only at start.
+    pub(super) async fn recover_snapshots(&self) -> Result<(), Error> {
+        for snapshot in self.0.state.snapshots().await? {
+            if snapshot.state == SnapshotState::Making {
+                self.0.state.set_snapshot(&snapshot.token, SnapshotState::Dropped, snapshot.expires_at).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One small step of removing snapshots that are dropped, or whose time is over, and folders that belong to none. False where
+    /// there is nothing more to do.
+    pub async fn remove_some_snapshots(&self) -> Result<bool, Error> {
+        let known = self.0.state.snapshots().await?;
+        let now = self.older_than(Duration::ZERO);
+        for snapshot in &known {
+            let is_over = snapshot.state == SnapshotState::Ready && snapshot.expires_at <= now;
+            if is_over {
+                self.0.state.set_snapshot(&snapshot.token, SnapshotState::Dropped, snapshot.expires_at).await?;
+            }
+            if is_over || snapshot.state == SnapshotState::Dropped {
+                return self.remove_step(&snapshot.token, Some(&snapshot.path)).await.map(|()| true);
+            }
+        }
+        // Asked for behind the rows: a folder has its row first.
+        for entry in self.0.files.list(&StoragePath::Snapshots).await? {
+            let Some(token) = StoragePath::snapshot_of(&entry.name) else { continue };
+            if self.0.state.snapshot(&token).await?.is_none() {
+                return self.remove_step(&token, None).await.map(|()| true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn remove_step(&self, token: &SnapshotToken, dataset: Option<&LakePath>) -> Result<(), Error> {
+        let removed = self.0.files.remove_snapshot(token, EMPTYING_REMOVALS_MAX).await?;
+        let RemovedSnapshot { touched, has_more } = removed;
+        if let Some(dataset) = dataset {
+            // The first component is the name of the dataset.
+            let target = |path: &str| dataset.join(path.split_once('/')?.1).ok();
+            let touched: Vec<_> =
+                touched.into_iter().filter_map(|(path, touched)| Some((target(&path)?, touched))).collect();
+            self.remember_touched(&touched).await?;
+        }
+        if !has_more {
+            self.0.state.forget_snapshot(token).await?;
+        }
+        Ok(())
+    }
+}

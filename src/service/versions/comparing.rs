@@ -1,0 +1,129 @@
+//! Comparing two versions of a dataset, by their lists: no file is looked at.
+
+use super::super::Lake;
+use crate::model::access::key::Caller;
+use crate::model::error::Error;
+use crate::model::limits::VERSION_LOOK_UPS_MAX;
+use crate::model::page::{Order, Page};
+use crate::model::path::LakePath;
+use crate::model::sync::difference::{Change, ChangeKind, Difference};
+use crate::model::version::{VersionFile, VersionNumber, WhichVersion};
+use crate::ports::metadata::schema::SchemaId;
+use crate::ports::metadata::version::VersionFilesQuery;
+use crate::service::syncs::difference::{Named, Pages};
+use crate::service::syncs::row_tally::KnownRows;
+use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+
+/// Which two versions are compared, and which of the changes are asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompareVersions {
+    pub path: LakePath,
+    pub old: VersionNumber,
+    pub new: VersionNumber,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ChangeKind>,
+}
+
+/// The files of a version, read page by page.
+struct Files<'a> {
+    lake: &'a Lake,
+    query: VersionFilesQuery,
+    read: VecDeque<VersionFile>,
+    is_over: bool,
+}
+
+impl<'a> Files<'a> {
+    fn of(lake: &'a Lake, dataset: &LakePath, version: VersionNumber) -> Self {
+        let query = VersionFilesQuery {
+            dataset: dataset.clone(),
+            version,
+            below: None,
+            after: None,
+            size: VERSION_LOOK_UPS_MAX,
+        };
+        Self { lake, query, read: VecDeque::new(), is_over: false }
+    }
+
+    async fn next(&mut self) -> Result<Option<VersionFile>, Error> {
+        if self.read.is_empty() && !self.is_over {
+            let page = self.lake.0.state.version_files(&self.query).await?;
+            self.is_over = (page.len() as u64) < self.query.size;
+            self.query.after = page.last().map(|file| file.path.clone());
+            self.read = page.into();
+        }
+        Ok(self.read.pop_front())
+    }
+}
+
+impl Lake {
+    /// What came, went and changed from one version of a dataset to another.
+    pub async fn compare_versions(&self, caller: &Caller, wanted: &CompareVersions) -> Result<Difference, Error> {
+        caller.may_read()?;
+        let Page { from, size, .. } = Page::new(wanted.from, wanted.size, Order::Asc)?;
+        let dataset = self.exact_dataset(caller, &wanted.path).await?;
+        for number in [wanted.old, wanted.new] {
+            self.seen_version(&dataset, WhichVersion::Number(number)).await?;
+        }
+        let named = Named::Page { kind: wanted.kind, skip: from, size };
+        self.compare_lists(caller, &dataset, wanted.old, wanted.new, named).await
+    }
+
+    pub(super) async fn compare_lists(
+        &self,
+        caller: &Caller,
+        dataset: &LakePath,
+        old: VersionNumber,
+        new: VersionNumber,
+        named: Named,
+    ) -> Result<Difference, Error> {
+        let _turns = self.comparison_turn(caller).await?;
+        let mut pages = Pages::new(None, None, named);
+        let (mut old_files, mut new_files) = (Files::of(self, dataset, old), Files::of(self, dataset, new));
+        let (mut old, mut new) = (old_files.next().await?, new_files.next().await?);
+        loop {
+            let order = match (&old, &new) {
+                (Some(old), Some(new)) => old.path.cmp(&new.path),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => return self.finished(pages).await,
+            };
+            let before = if order.is_le() { old.take() } else { None };
+            let after = if order.is_ge() { new.take() } else { None };
+            if before.is_some() {
+                old = old_files.next().await?;
+            }
+            if after.is_some() {
+                new = new_files.next().await?;
+            }
+            add(&mut pages, dataset, before, after);
+        }
+    }
+}
+
+fn add(pages: &mut Pages, dataset: &LakePath, old: Option<VersionFile>, new: Option<VersionFile>) {
+    let kind = match (&old, &new) {
+        (Some(old), Some(new)) if old.content == new.content => ChangeKind::Unchanged,
+        (Some(_), Some(_)) => ChangeKind::Changed,
+        (Some(_), None) => ChangeKind::Removed,
+        (None, _) => ChangeKind::Added,
+    };
+    let Some(path) = new.as_ref().or(old.as_ref()).map(|file| &file.path) else { return };
+    let known = |file: &VersionFile| KnownRows { count: file.rows, schema: file.schema_id.map(SchemaId) };
+    let change = Change {
+        path: dataset.relative(path).unwrap_or(path.as_str()).to_owned(),
+        kind,
+        size_bytes: new.as_ref().map(|file| file.content.size_bytes),
+        old_size_bytes: old.as_ref().map(|file| file.content.size_bytes),
+        rows: new.as_ref().and_then(|file| file.rows),
+        old_rows: old.as_ref().and_then(|file| file.rows),
+    };
+    pages.add(change);
+    old.iter().for_each(|file| pages.rows.old.add(known(file)));
+    new.iter().for_each(|file| pages.rows.new.add(known(file)));
+}

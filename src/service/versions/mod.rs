@@ -1,0 +1,59 @@
+//! Versions of datasets: listing them and their files, reading a file of one, comparing two, bringing one back, keeping one.
+
+mod comparing;
+mod pinning;
+mod reading;
+mod restoring;
+
+pub use comparing::CompareVersions;
+pub use pinning::PinVersion;
+pub(super) use reading::MOVING_PAUSES;
+pub use reading::{ListedVersionFile, VersionDetail, VersionParameters, VersionsParameters};
+pub use restoring::{RestoreVersion, RestoredVersion};
+
+use super::Lake;
+use crate::model::access::key::Caller;
+use crate::model::error::Error;
+use crate::model::path::LakePath;
+use crate::model::time::Timestamp;
+use crate::model::version::{Version, VersionFile, VersionNumber, WhichVersion};
+
+/// Which version somebody asks for: by its number, or by a time at which it was current; by neither, the newest.
+pub(super) fn which(version: Option<VersionNumber>, as_of: Option<Timestamp>) -> Result<WhichVersion, Error> {
+    match (version, as_of) {
+        (Some(_), Some(_)) => Err(Error::Invalid("version and as_of each name a version; send one of them".into())),
+        (Some(number), None) => Ok(WhichVersion::Number(number)),
+        (None, Some(at)) => Ok(WhichVersion::AsOf(at)),
+        (None, None) => Ok(WhichVersion::Current),
+    }
+}
+
+/// Why a file of a version cannot be read.
+pub(super) fn is_it_gone(dataset: &LakePath, version: VersionNumber, file: &VersionFile) -> Error {
+    let why = if file.place().is_none() { reading::PURGED } else { reading::CHANGED };
+    Error::VersionGone { dataset: dataset.clone(), version, path: file.path.clone(), why }
+}
+
+impl Lake {
+    /// The dataset that a place belongs to, if the caller may know of it: one above the prefix of a key answers as one that is
+    /// not there.
+    pub(super) async fn seen_dataset(&self, caller: &Caller, place: &LakePath) -> Result<LakePath, Error> {
+        caller.may_read()?;
+        let unknown = || Error::NoSuchDataset(place.clone());
+        if !caller.sees(place) {
+            return Err(unknown());
+        }
+        let dataset = self.0.state.dataset_of(place).await?;
+        dataset.filter(|dataset| caller.sees(dataset)).ok_or_else(unknown)
+    }
+
+    pub(super) async fn seen_version(&self, dataset: &LakePath, which: WhichVersion) -> Result<Version, Error> {
+        let named = || match which {
+            WhichVersion::Current => "yet".to_owned(),
+            WhichVersion::Number(number) => number.to_string(),
+            WhichVersion::AsOf(at) => format!("as of {} ms", at.0),
+        };
+        let found = self.0.state.find_version(dataset, which).await?;
+        found.ok_or_else(|| Error::NoSuchVersion(named(), dataset.clone()))
+    }
+}

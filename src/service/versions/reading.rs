@@ -1,0 +1,197 @@
+//! Listing versions and their files, and opening a file of one.
+
+use super::super::{Download, Lake};
+use super::which;
+use crate::model::access::key::Caller;
+use crate::model::error::Error;
+use crate::model::id::SyncId;
+use crate::model::id::UploadId;
+use crate::model::limits::LIST_SIZE_MAX;
+use crate::model::page::{Order, Page};
+use crate::model::path::LakePath;
+use crate::model::time::Timestamp;
+use crate::model::upload::row::hexadecimal;
+use crate::model::version::{Version, VersionFile, VersionNumber, Whereabouts};
+use crate::ports::metadata::version::VersionFilesQuery;
+use crate::ports::storage::{FoundFile, OpenFile};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A file that is moving at this moment, with a publish or a restore, is looked for again after so long.
+pub(in super::super) const MOVING_PAUSES: [Duration; 8] = [
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(20),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+    Duration::from_millis(800),
+];
+
+/// Which versions of a dataset a list shows: the newest first, `from` left out, `size` given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionsParameters {
+    /// The dataset, or a place in it.
+    pub path: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+}
+
+/// Which version is wanted, and which of its files.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct VersionParameters {
+    /// The dataset; or a place in it, and then only files there.
+    pub path: String,
+    pub version: Option<VersionNumber>,
+    pub as_of: Option<Timestamp>,
+    /// Files behind this path.
+    pub after: Option<LakePath>,
+    pub size: Option<u64>,
+}
+
+/// A version, with a page of its files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionDetail {
+    #[serde(flatten)]
+    pub version: Version,
+    /// In the order of their paths.
+    #[serde(rename = "list")]
+    pub files: Vec<ListedVersionFile>,
+    /// Set where there are more files: ask for those `after` it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<LakePath>,
+}
+
+/// A file of a version, as a list shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedVersionFile {
+    pub path: LakePath,
+    pub size_bytes: u64,
+    /// In hexadecimal.
+    pub sha256: String,
+    /// Absent until they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    pub history_id: UploadId,
+    pub sync_id: SyncId,
+    /// Its bytes were removed for good.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_gone: bool,
+    /// Where its bytes are read, as a whole address. Filled in by whoever knows the address of the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+}
+
+impl From<VersionFile> for ListedVersionFile {
+    fn from(file: VersionFile) -> Self {
+        Self {
+            size_bytes: file.content.size_bytes,
+            sha256: hexadecimal(&file.content.sha256),
+            rows: file.rows,
+            history_id: file.upload_id,
+            sync_id: file.sync_id,
+            is_gone: file.whereabouts == Whereabouts::Gone,
+            address: None,
+            path: file.path,
+        }
+    }
+}
+
+impl Lake {
+    pub async fn versions(&self, caller: &Caller, wanted: &VersionsParameters) -> Result<Vec<Version>, Error> {
+        caller.may_read()?;
+        let Page { from, size, .. } = Page::new(wanted.from, wanted.size, Order::Desc)?;
+        let dataset = self.seen_dataset(caller, &LakePath::parse(&wanted.path)?).await?;
+        self.0.state.list_versions(&dataset, from, size).await
+    }
+
+    /// A version, and a page of its files.
+    pub async fn version(&self, caller: &Caller, wanted: &VersionParameters) -> Result<VersionDetail, Error> {
+        caller.may_read()?;
+        let which = which(wanted.version, wanted.as_of)?;
+        let size = wanted.size.unwrap_or(LIST_SIZE_MAX);
+        Page::new(None, Some(size), Order::Asc)?;
+        let place = LakePath::parse(&wanted.path)?;
+        let dataset = self.seen_dataset(caller, &place).await?;
+        let version = self.seen_version(&dataset, which).await?;
+        let query = VersionFilesQuery {
+            version: version.version,
+            below: (place != dataset).then_some(place),
+            after: wanted.after.clone(),
+            size,
+            dataset,
+        };
+        let files = self.0.state.version_files(&query).await?;
+        let is_full = size > 0 && files.len() as u64 == size;
+        let next = files.last().filter(|_| is_full).map(|file| file.path.clone());
+        Ok(VersionDetail { version, files: files.into_iter().map(ListedVersionFile::from).collect(), next })
+    }
+
+    /// The dataset that a place belongs to, and its newest version, for a caller who may see it. What comes meanwhile may be a
+    /// newer one.
+    pub async fn current_version(&self, caller: &Caller, place: &str) -> Option<(LakePath, VersionNumber)> {
+        let place = LakePath::parse(place).ok()?;
+        let dataset = self.seen_dataset(caller, &place).await.ok()?;
+        let current = self.0.state.current_version(&dataset).await.ok()??;
+        Some((dataset, current))
+    }
+
+    /// Opens a file of a version, wherever it is by now. `dataset` where the file belongs to several.
+    pub async fn download_of_version(
+        &self,
+        caller: &Caller,
+        path: &str,
+        dataset: Option<&str>,
+        version: Option<VersionNumber>,
+        as_of: Option<Timestamp>,
+    ) -> Result<Download, Error> {
+        caller.may_read()?;
+        let which = which(version, as_of)?;
+        let path = LakePath::parse(path)?;
+        if !caller.sees(&path) {
+            return Err(Error::NoSuchFile(path));
+        }
+        let place = dataset.map_or_else(|| Ok(path.clone()), LakePath::parse)?;
+        let dataset = self.seen_dataset(caller, &place).await?;
+        let version = self.seen_version(&dataset, which).await?.version;
+        let (file, known) = self.open_version_file(&dataset, version, &path).await?;
+        Ok(Download { path, file, sha256: Some(known.content.sha256), version: Some((dataset, version)) })
+    }
+
+    async fn open_version_file(
+        &self,
+        dataset: &LakePath,
+        version: VersionNumber,
+        path: &LakePath,
+    ) -> Result<(Box<dyn OpenFile>, VersionFile), Error> {
+        let gone = |why| Error::VersionGone { dataset: dataset.clone(), version, path: path.clone(), why };
+        for pause in MOVING_PAUSES.into_iter().map(Some).chain([None]) {
+            let file = self.0.state.version_file(dataset, version, path).await?;
+            let file =
+                file.ok_or_else(|| Error::NotInVersion { dataset: dataset.clone(), version, path: path.clone() })?;
+            let place = file.place().ok_or_else(|| gone(PURGED))?;
+            if let Some(open) = self.0.files.open(&place).await?
+                && is_it(&file, open.found())
+            {
+                return Ok((open, file));
+            }
+            if let Some(pause) = pause {
+                self.pause(pause).await;
+            }
+        }
+        Err(gone(CHANGED))
+    }
+}
+
+pub(super) const PURGED: &str = "it was removed for good from the trash";
+pub(super) const CHANGED: &str = "somebody has changed or removed it by hand";
+
+/// Whether what was found is the file of the version. A file that was written to in its place by hand may look the same: whoever
+/// must be sure compares its SHA-256.
+pub(super) fn is_it(file: &VersionFile, found: &FoundFile) -> bool {
+    found.size_bytes == file.content.size_bytes
+        && file.identity.as_ref().is_none_or(|identity| *identity == found.identity)
+}
