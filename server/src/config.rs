@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use client::{ConnectOptions, GetOptions, Kind, ListOptions, PushOptions, StatusOptions};
+pub use client::{ConnectOptions, GetOptions, Kind, ListOptions, PushOptions, SnapshotOptions, StatusOptions};
 
 /// Land files in a data lake: start a sync, upload files, end the sync.
 #[derive(Debug, Parser)]
@@ -51,8 +51,10 @@ pub enum Action {
     Status(StatusOptions),
     /// List a folder of the lake
     Ls(ListOptions),
-    /// Download a file or a folder of the lake
+    /// Download a file or a folder of the lake: of a dataset, one whole version
     Get(GetOptions),
+    /// Keep one version of a dataset as a folder, for readers on the machine of the lake
+    Snapshot(SnapshotOptions),
     /// Read files for the server that started this process
     #[command(hide = true)]
     InspectWorker,

@@ -68,6 +68,7 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
             Action::Push(options) => return Ok(server::cli::run_push(options).await),
             Action::Ls(options) => return Ok(server::cli::run_ls(options).await),
             Action::Get(options) => return Ok(server::cli::run_get(options).await),
+            Action::Snapshot(options) => return Ok(server::cli::run_snapshot(options).await),
             Action::Status(options) => return Ok(server::cli::run_status(options).await),
             Action::InspectWorker => {}
         }

@@ -10,6 +10,7 @@ use super::error::ClientError;
 use super::progress::FileProgress;
 use super::send::REPR_DIGEST;
 use super::target::{Growing, Records, Target};
+use super::versions::OfVersion;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lakeshore::LakePath;
@@ -112,9 +113,29 @@ impl<W: AsyncWrite + Unpin> Sink<W> {
     }
 }
 
+/// A file of the lake to download.
+#[derive(Debug, Clone)]
+pub struct Source {
+    pub path: LakePath,
+    /// Version to read; absent: the current file.
+    pub of: Option<OfVersion>,
+    /// In hexadecimal, if a list named it.
+    pub sha256: Option<String>,
+}
+
+impl Source {
+    /// The current file at a path.
+    pub fn live(path: &LakePath) -> Self {
+        Self { path: path.clone(), of: None, sha256: None }
+    }
+}
+
 /// Requests the bytes from `from` on, of the version with this `etag`.
-async fn ask(client: &Client, path: &LakePath, from: u64, etag: Option<&str>) -> Result<Response, ClientError> {
-    let mut request = client.request(Method::GET, ADDRESS).query(&[("path", path.as_str())]);
+async fn ask(client: &Client, source: &Source, from: u64, etag: Option<&str>) -> Result<Response, ClientError> {
+    let mut request = client.request(Method::GET, ADDRESS).query(&[("path", source.path.as_str())]);
+    if let Some(OfVersion { dataset, number }) = &source.of {
+        request = request.query(&[("dataset", dataset.to_string()), ("version", number.to_string())]);
+    }
     if let Some(etag) = etag.filter(|_| from > 0) {
         request = request.header(RANGE, format!("bytes={from}-")).header(IF_RANGE, etag);
     }
@@ -125,11 +146,11 @@ async fn ask(client: &Client, path: &LakePath, from: u64, etag: Option<&str>) ->
 pub async fn fetch(
     client: &Client,
     records: Option<&Records>,
-    path: &LakePath,
+    source: &Source,
     target: &Target,
     progress: &Arc<FileProgress>,
 ) -> Result<Fetched, ClientError> {
-    let mut fetch = Fetch { client, records, path, target, progress, growing: None, received: 0 };
+    let mut fetch = Fetch { client, records, source, target, progress, growing: None, received: 0 };
     let fetched = fetch.persistently().await;
     if let Some(growing) = fetch.growing.take() {
         growing.leave(records);
@@ -140,7 +161,7 @@ pub async fn fetch(
 struct Fetch<'a> {
     client: &'a Client,
     records: Option<&'a Records>,
-    path: &'a LakePath,
+    source: &'a Source,
     target: &'a Target,
     progress: &'a Arc<FileProgress>,
     growing: Option<Growing>,
@@ -150,8 +171,9 @@ struct Fetch<'a> {
 
 impl Fetch<'_> {
     async fn persistently(&mut self) -> Result<Fetched, ClientError> {
-        self.growing =
-            self.records.and_then(|records| Growing::find(self.target, records, self.client.server(), self.path));
+        self.growing = self
+            .records
+            .and_then(|records| Growing::find(self.target, records, self.client.server(), &self.source.path));
         let mut attempts = self.client.patience().attempts();
         let mut corruptions = 0;
         loop {
@@ -160,7 +182,7 @@ impl Fetch<'_> {
                 Ok(Some(fetched)) => return Ok(fetched),
                 Ok(None) if corruptions < CORRUPTIONS_MAX => corruptions += 1,
                 Ok(None) => {
-                    let path = self.path;
+                    let path = &self.source.path;
                     return Err(ClientError::Local(format!(
                         "checksum mismatch of {path}; run \"lakeshore check --digests\" on the server"
                     )));
@@ -178,16 +200,16 @@ impl Fetch<'_> {
 
     /// One attempt. `None` means that the digest differed, and the bytes were removed.
     async fn once(&mut self) -> Result<Option<Fetched>, ClientError> {
-        let (client, path, target) = (self.client, self.path, self.target);
+        let (client, path, target) = (self.client, &self.source.path, self.target);
         let failed = |error: std::io::Error| target.failed(error);
         let etag = self.growing.as_ref().and_then(|growing| growing.etag.clone());
         let from = match &self.growing {
             Some(growing) if etag.is_some() => growing.file().metadata().map_err(failed)?.len(),
             _ => 0,
         };
-        let response = match ask(client, path, from, etag.as_deref()).await {
+        let response = match ask(client, self.source, from, etag.as_deref()).await {
             // The local part is as long as the file, or longer.
-            Err(ClientError::Refused { code, .. }) if code / 100 == 416 => ask(client, path, 0, None).await?,
+            Err(ClientError::Refused { code, .. }) if code / 100 == 416 => ask(client, self.source, 0, None).await?,
             response => response?,
         };
         let head = Head::of(&response);
@@ -226,7 +248,8 @@ impl Fetch<'_> {
         }
         let sha256 = hex::encode(sink.hasher.finalize());
         let Some(growing) = self.growing.take() else { return Ok(None) };
-        if head.sha256.is_some_and(|expected| expected != sha256) {
+        let announced = head.sha256.iter().chain(&self.source.sha256);
+        if announced.into_iter().any(|expected| *expected != sha256) {
             growing.discard(self.records);
             return Ok(None);
         }
@@ -272,7 +295,8 @@ async fn open(growing: &Growing, head: &Head) -> std::io::Result<Sink<BufWriter<
 }
 
 /// Writes a file to standard output, continuing after a break; returns the number of bytes.
-pub async fn print(client: &Client, path: &LakePath, progress: &Arc<FileProgress>) -> Result<u64, ClientError> {
+pub async fn print(client: &Client, source: &Source, progress: &Arc<FileProgress>) -> Result<u64, ClientError> {
+    let path = &source.path;
     // The bytes of the file are not escaped: they are the requested output.
     let stdout =
         terminal::output().as_fd().try_clone_to_owned().map_err(|error| ClientError::local("cannot print", error))?;
@@ -282,7 +306,7 @@ pub async fn print(client: &Client, path: &LakePath, progress: &Arc<FileProgress
     let mut etag = None;
     loop {
         let before = sink.written;
-        let error = match ask(client, path, before, etag.as_deref()).await {
+        let error = match ask(client, source, before, etag.as_deref()).await {
             Ok(response) => {
                 let head = Head::of(&response);
                 if head.from != before {

@@ -1,16 +1,20 @@
 //! `get`: downloads a file, or a folder with all files below it.
 
 use super::call::Client;
-use super::download::{Fetched, fetch};
+use super::download::{Fetched, Source, fetch};
 use super::error::ClientError;
 use super::listing::Listing;
 use super::progress::Progress;
 use super::scan::{PROBLEMS_NAMED_MAX, Problems};
 use super::target::{Folder, Records, Target};
+use super::versions::{self, OfVersion, VersionListing};
 use futures_util::{StreamExt, stream};
-use lakeshore::LakePath;
+use lakeshore::model::dataset::record::{Dataset, DatasetParameters};
+use lakeshore::model::limits::LIST_SIZE_MAX;
 use lakeshore::service::LakeEntry;
+use lakeshore::{ErrorCode, LakePath};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Counts of the files, by outcome.
@@ -37,7 +41,7 @@ impl Got {
 
 /// A file of a folder, and its target.
 struct Wanted {
-    path: LakePath,
+    source: Source,
     target: Target,
     size_bytes: u64,
 }
@@ -45,7 +49,71 @@ struct Wanted {
 /// Limit of the folders that remain to be listed: beyond it, the server's listing is taken as endless.
 const FOLDERS_MAX: usize = 1_000_000;
 
-/// Downloads all files below `path` to `to`, several at a time. Holds a page of the listing for each level.
+/// Downloads the files of one version below `path` to `to`, several at a time: all of them, or it fails.
+pub async fn fetch_version(
+    client: &Client,
+    records: Option<&Records>,
+    of: &OfVersion,
+    path: &LakePath,
+    to: &Folder,
+    jobs: usize,
+    progress: &Arc<Progress>,
+) -> Result<Got, ClientError> {
+    progress.begin("fetching", None, None);
+    let mut got = Got::default();
+    add_version(client, records, of, path, to, jobs, progress, &mut got).await?;
+    progress.end();
+    Ok(got)
+}
+
+#[allow(clippy::too_many_arguments, reason = "it is a part of two that take the same")]
+async fn add_version(
+    client: &Client,
+    records: Option<&Records>,
+    of: &OfVersion,
+    path: &LakePath,
+    to: &Folder,
+    jobs: usize,
+    progress: &Arc<Progress>,
+    got: &mut Got,
+) -> Result<(), ClientError> {
+    let mut listing = VersionListing::of(client, of, path);
+    loop {
+        let page = listing.next_page().await?;
+        if page.is_empty() {
+            return Ok(());
+        }
+        let mut files = Vec::with_capacity(page.len());
+        // Neighbours share their folder.
+        let mut known: Option<(String, Folder)> = None;
+        for file in page {
+            let Some(relative) = path.relative(&file.path).map(str::to_owned) else {
+                let server = client.server();
+                return Err(ClientError::Unexpected(format!(
+                    "{server} lists {}, which is not below {path}",
+                    file.path
+                )));
+            };
+            let (folder, name) = relative.rsplit_once('/').unwrap_or(("", &relative));
+            let below = match &known {
+                Some((same, below)) if same == folder => Ok(below.clone()),
+                _ => to.below(folder.split('/').filter(|name| !name.is_empty())),
+            };
+            match below {
+                Ok(below) => {
+                    let source = Source { of: Some(of.clone()), sha256: Some(file.sha256), path: file.path };
+                    files.push(Wanted { source, target: below.file(name), size_bytes: file.size_bytes });
+                    known = Some((folder.to_owned(), below));
+                }
+                Err(error) => fail(got, progress, file.path.as_str(), error.to_string()),
+            }
+        }
+        fetch_all(client, records, files, jobs, progress, got).await?;
+    }
+}
+
+/// Downloads all files below `path` to `to`, several at a time: one version of each dataset there, and the current files
+/// outside of datasets. Holds a page of the listing for each level.
 pub async fn fetch_folder(
     client: &Client,
     records: Option<&Records>,
@@ -56,6 +124,7 @@ pub async fn fetch_folder(
 ) -> Result<Got, ClientError> {
     progress.begin("fetching", None, None);
     let mut got = Got::default();
+    let datasets = datasets_below(client, path).await?;
     let mut folders = vec![path.clone()];
     while let Some(folder) = folders.pop() {
         let below = path.relative(&folder).unwrap_or_default();
@@ -66,6 +135,12 @@ pub async fn fetch_folder(
                 continue;
             }
         };
+        if datasets.contains(&folder)
+            && let Some((of, _)) = versions::find(client, &folder, &versions::Wanted::default()).await?
+        {
+            add_version(client, records, &of, &folder, &to, jobs, progress, &mut got).await?;
+            continue;
+        }
         let mut listing = Listing::of(client, folder.as_str());
         loop {
             let page = listing.next_page().await?;
@@ -78,7 +153,7 @@ pub async fn fetch_folder(
                     Ok(path) if entry.is_folder => folders.push(path),
                     Ok(path) => {
                         let target = to.file(&*entry.name);
-                        files.push(Wanted { path, target, size_bytes: entry.size_bytes });
+                        files.push(Wanted { source: Source::live(&path), target, size_bytes: entry.size_bytes });
                     }
                     Err(why) => fail(&mut got, progress, &format!("{folder}/{}", entry.name), why),
                 }
@@ -94,6 +169,30 @@ pub async fn fetch_folder(
     }
     progress.end();
     Ok(got)
+}
+
+/// The datasets that lie below a folder.
+async fn datasets_below(client: &Client, path: &LakePath) -> Result<BTreeSet<LakePath>, ClientError> {
+    let mut datasets = BTreeSet::new();
+    loop {
+        let from = datasets.len() as u64;
+        let wanted = DatasetParameters {
+            from: Some(from),
+            size: Some(LIST_SIZE_MAX),
+            path: Some(path.clone()),
+            ..DatasetParameters::default()
+        };
+        let page: Vec<Dataset> = match client.get("/api/lake/datasets", &wanted).await {
+            // A server of before there were any.
+            Err(error) if error.is_refusal(ErrorCode::NoSuchRoute) => return Ok(datasets),
+            page => page?,
+        };
+        let is_last = (page.len() as u64) < LIST_SIZE_MAX;
+        datasets.extend(page.into_iter().map(|dataset| dataset.path));
+        if is_last || datasets.len() as u64 == from || datasets.len() > FOLDERS_MAX {
+            return Ok(datasets);
+        }
+    }
 }
 
 /// Lake path of an entry. A name that the lake would not accept is refused, since it becomes a local name.
@@ -113,8 +212,8 @@ async fn fetch_all(
     got: &mut Got,
 ) -> Result<(), ClientError> {
     let fetches = stream::iter(files).map(|wanted| async move {
-        let of_file = progress.of_file(wanted.path.as_str(), wanted.size_bytes);
-        (fetch(client, records, &wanted.path, &wanted.target, &of_file).await, wanted.path)
+        let of_file = progress.of_file(wanted.source.path.as_str(), wanted.size_bytes);
+        (fetch(client, records, &wanted.source, &wanted.target, &of_file).await, wanted.source.path)
     });
     let mut fetches = fetches.buffer_unordered(jobs);
     while let Some((result, path)) = fetches.next().await {

@@ -37,4 +37,5 @@ pub mod send;
 pub mod settings;
 pub mod target;
 pub mod tus;
+pub mod versions;
 pub mod walk;

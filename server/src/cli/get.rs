@@ -5,12 +5,13 @@ use crate::config::GetOptions;
 use bytesize::ByteSize;
 use lakeshore::LakePath;
 use lakeshore_client::call::Client;
-use lakeshore_client::download::{Fetched, fetch, print};
+use lakeshore_client::download::{Fetched, Source, fetch, print};
 use lakeshore_client::error::{ClientError, DONE, FAILED};
-use lakeshore_client::fetch::{Got, fetch_folder};
+use lakeshore_client::fetch::{Got, fetch_folder, fetch_version};
 use lakeshore_client::listing::{Listing, is_not_there};
 use lakeshore_client::progress::Progress;
 use lakeshore_client::target::{Folder, Records, Target};
+use lakeshore_client::versions::{self, OfVersion, Wanted};
 use lakeshore_system::terminal;
 use serde::Serialize;
 use std::path::Path;
@@ -27,34 +28,79 @@ async fn get(options: &GetOptions) -> Result<u8, ClientError> {
     let told = progress.clone();
     let client = connect(&options.connect, stop, Arc::new(move |line| told.tell(line)))?;
     let path = &options.path;
-    let is_folder = is_folder(&client, path).await?;
+    let wanted = Wanted { version: options.version, as_of: options.as_of.clone() };
+    let what = what(&client, path, &wanted).await?;
     let to_stdout = options.to.as_deref() == Some(Path::new("-"));
     if to_stdout {
-        if is_folder || options.json {
+        let Download::File(source) = &what else {
+            return Err(ClientError::Usage(
+                "standard output takes a single file; choose a folder to fetch more".into(),
+            ));
+        };
+        if options.json {
             return Err(ClientError::Usage(
                 "standard output takes a single file; choose a folder to fetch more".into(),
             ));
         }
-        print(&client, path, &progress.of_file(path.as_str(), 0)).await?;
+        print(&client, source, &progress.of_file(path.as_str(), 0)).await?;
         return Ok(DONE);
     }
     // Without a place to remember it in, what breaks off is begun again by the next command.
     let records = Records::open().inspect_err(|error| progress.tell(&format!("warning: {error}"))).ok();
     let records = records.as_ref();
-    let (to, got) = if is_folder {
-        let to = match &options.to {
-            Some(to) => Folder::named(to)?,
-            // A name that nobody has typed: a link that waits here under it is not followed.
-            None => Folder::named(Path::new(""))?.below([path.leaf()])?,
-        };
-        let got = fetch_folder(&client, records, path, &to, options.jobs.get(), &progress).await?;
-        (to.path().to_owned(), got)
-    } else {
-        let target = target(path, options.to.as_deref())?;
-        (target.path(), fetch_one(&client, records, path, &target, &progress).await?)
+    let folder = || match &options.to {
+        Some(to) => Folder::named(to),
+        // A name that nobody has typed: a link that waits here under it is not followed.
+        None => Folder::named(Path::new(""))?.below([path.leaf()]),
+    };
+    let jobs = options.jobs.get();
+    let (to, got) = match &what {
+        Download::Version(of) => {
+            let to = folder()?;
+            let got = fetch_version(&client, records, of, path, &to, jobs, &progress).await?;
+            (to.path().to_owned(), got)
+        }
+        Download::Folder => {
+            let to = folder()?;
+            let got = fetch_folder(&client, records, path, &to, jobs, &progress).await?;
+            (to.path().to_owned(), got)
+        }
+        Download::File(source) => {
+            let target = target(path, options.to.as_deref())?;
+            (target.path(), fetch_one(&client, records, source, &target, &progress).await?)
+        }
     };
     tell_what(options, &to, &got)?;
     Ok(if got.failed.count > 0 { FAILED } else { DONE })
+}
+
+/// What the path is.
+enum Download {
+    File(Source),
+    /// A dataset, or a folder in one.
+    Version(OfVersion),
+    /// In no dataset.
+    Folder,
+}
+
+async fn what(client: &Client, path: &LakePath, wanted: &Wanted) -> Result<Download, ClientError> {
+    match versions::find(client, path, wanted).await? {
+        Some((of, Some(file))) if file.path == *path => {
+            // As it is, unless a version was named: one file is never mixed.
+            let is_named = wanted.version.is_some() || wanted.as_of.is_some();
+            let source = Source { path: file.path, sha256: Some(file.sha256), of: Some(of) };
+            Ok(Download::File(if is_named { source } else { Source::live(path) }))
+        }
+        Some((of, Some(_))) => Ok(Download::Version(of)),
+        Some((of, None)) if of.dataset == *path => Ok(Download::Version(of)),
+        // No file of the version lies there: asked for as it is, there may be something else.
+        Some((of, None)) if wanted.version.is_some() || wanted.as_of.is_some() => Err(ClientError::Local(format!(
+            "version {} of {} has nothing at {path}; \"lakeshore ls {}\" shows what there is now",
+            of.number, of.dataset, of.dataset
+        ))),
+        _ if is_folder(client, path).await? => Ok(Download::Folder),
+        _ => Ok(Download::File(Source::live(path))),
+    }
 }
 
 /// Where one file goes: into the folder, or to the name, that was given.
@@ -72,13 +118,13 @@ fn target(path: &LakePath, to: Option<&Path>) -> Result<Target, ClientError> {
 async fn fetch_one(
     client: &Client,
     records: Option<&Records>,
-    path: &LakePath,
+    source: &Source,
     target: &Target,
     progress: &Arc<Progress>,
 ) -> Result<Got, ClientError> {
     progress.begin("fetching", Some(1), None);
     let mut got = Got::default();
-    let fetched: Fetched = fetch(client, records, path, target, &progress.of_file(path.leaf(), 0)).await?;
+    let fetched: Fetched = fetch(client, records, source, target, &progress.of_file(source.path.leaf(), 0)).await?;
     progress.end();
     got.add(fetched);
     Ok(got)

@@ -11,6 +11,7 @@ mod ls;
 mod moment;
 mod push;
 mod sessions;
+mod snapshot;
 mod status;
 mod table;
 
@@ -22,4 +23,5 @@ pub use keys::run as run_key_action;
 pub use ls::run as run_ls;
 pub use push::run as run_push;
 pub use sessions::run as run_session_action;
+pub use snapshot::run as run_snapshot;
 pub use status::run as run_status;

@@ -182,6 +182,14 @@ pub struct GetOptions {
     #[arg(value_name = "PATH", value_parser = LakePath::parse)]
     pub path: LakePath,
 
+    /// Version of the dataset, by its number [default: the newest]
+    #[arg(long, value_name = "NUMBER", conflicts_with = "as_of")]
+    pub version: Option<u64>,
+
+    /// Version that was the newest at this time, such as 2026-11-26T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub as_of: Option<String>,
+
     /// The local file or folder to write, or - for standard output [default: its name, in the current folder]
     #[arg(value_name = "TO")]
     pub to: Option<PathBuf>,
@@ -197,6 +205,50 @@ pub struct GetOptions {
     /// Show no progress
     #[arg(long, short)]
     pub quiet: bool,
+
+    #[command(flatten)]
+    pub connect: ConnectOptions,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct SnapshotOptions {
+    /// The dataset, such as /data/db/transactions
+    #[arg(value_name = "PATH", value_parser = LakePath::parse, required_unless_present_any = ["renew", "drop"])]
+    pub path: Option<LakePath>,
+
+    /// This version, by its number [default: the newest]
+    #[arg(long, value_name = "NUMBER", conflicts_with = "as_of")]
+    pub version: Option<u64>,
+
+    /// Version that was the newest at this time, such as 2026-11-26T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub as_of: Option<String>,
+
+    /// How long it is kept, unless it is renewed
+    #[arg(long = "for", default_value = "6h", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub lifetime: Duration,
+
+    /// Take it, run the command behind --, with the folder in place of {} and in LAKESHORE_SNAPSHOT, and drop it; the exit code is
+    /// that of the command
+    #[arg(long, requires = "command")]
+    pub exec: bool,
+
+    /// Keep this one for so long from now on
+    #[arg(long, value_name = "SNAPSHOT", conflicts_with_all = ["path", "exec", "drop", "version", "as_of"])]
+    pub renew: Option<String>,
+
+    /// Drop this one
+    #[arg(long, value_name = "SNAPSHOT", conflicts_with_all = ["path", "exec", "version", "as_of"])]
+    pub drop: Option<String>,
+
+    /// One JSON object on standard output
+    #[arg(long, conflicts_with = "exec")]
+    pub json: bool,
+
+    /// The command, with its arguments
+    #[arg(last = true, value_name = "COMMAND", requires = "exec")]
+    pub command: Vec<String>,
 
     #[command(flatten)]
     pub connect: ConnectOptions,

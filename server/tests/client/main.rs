@@ -14,3 +14,4 @@ mod server;
 mod settings;
 mod terminal;
 mod trying_again;
+mod versions;

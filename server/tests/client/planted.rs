@@ -172,6 +172,47 @@ fn entry(name: &str, is_folder: bool) -> Value {
     json!({ "name": name, "path": "/d/x/ok", "is_folder": is_folder, "size_bytes": 1, "modified_time": 1, "sha256": null })
 }
 
+fn is_of_versions(head: &str) -> bool {
+    head.contains("/api/lake/dataset")
+}
+
+/// As a server of before there were versions.
+fn without_versions() -> Vec<u8> {
+    answer("404 Not Found", "", &json!({ "code": 40400, "msg": "no such address" }).to_string())
+}
+
+#[tokio::test]
+async fn lists_of_versions_that_lead_elsewhere_or_have_no_end_are_refused() {
+    let server = TestServer::start().await;
+    let mut machine = Machine::of(&server);
+    let file = |path: &str| json!({ "path": path, "size_bytes": 1, "sha256": "00", "history_id": 1, "sync_id": 1 });
+    let version = |list: serde_json::Value, next: serde_json::Value| {
+        json!({
+            "version": 1, "path": "/d/x", "at": 1, "kind": "publish", "is_current": true, "made_by": "", "files": 1,
+            "size_bytes": 1, "rows": 0, "num_rows_unknown": 0, "list_digest": "", "list": list, "next": next,
+        })
+        .to_string()
+    };
+    let first = version(json!([file("/d/x/a")]), json!(null));
+    for (list, next, words) in [
+        (json!([file("/d/y/a")]), json!(null), "not below /d/x"),
+        (json!([file("/d/x/../../a")]), json!(null), "does not understand"),
+        (json!([file("/d/x/.ssh/a")]), json!(null), "does not understand"),
+        (json!([file("/d/x/b"), file("/d/x/a")]), json!(null), "in no order"),
+        (json!([]), json!("/d/x/a"), "in no order"),
+    ] {
+        let (first, then) = (first.clone(), version(list, next));
+        let hostile = Hostile::new(move |head| match head {
+            head if head.contains("size=1&") || head.contains("size=1 ") => ok(&first),
+            head if is_of_versions(head) => ok(&then),
+            _ => ok("x"),
+        });
+        machine.server = hostile.url();
+        machine.run(&["get", "/d/x", "deep/a/b", "--retry-for", "0s"]).assert(3, words);
+        assert!(machine.files("deep").is_empty());
+    }
+}
+
 #[tokio::test]
 async fn names_of_a_hostile_server_lead_nowhere() {
     let server = TestServer::start().await;
@@ -194,7 +235,11 @@ async fn names_of_a_hostile_server_lead_nowhere() {
     let list: Vec<_> =
         names.iter().flat_map(|name| [entry(name, false), entry(name, true)]).chain([entry("ok", false)]).collect();
     let list = serde_json::to_string(&list).unwrap();
-    let hostile = Hostile::new(move |head| if head.contains("/list") { ok(&list) } else { ok("x") });
+    let hostile = Hostile::new(move |head| match head {
+        head if is_of_versions(head) => without_versions(),
+        head if head.contains("/list") => ok(&list),
+        _ => ok("x"),
+    });
     machine.server = hostile.url();
     machine.write("deep/a/b/mark", b"");
     let ended = machine.run(&["get", "/d/x", "deep/a/b", "--retry-for", "0s"]);
@@ -228,6 +273,9 @@ async fn lists_and_answers_without_an_end_are_refused() {
     assert_eq!(hostile.heads().len(), 1, "it is not asked again");
     // Bytes that nobody has asked for: the file would be as long as the server pleases.
     let hostile = Hostile::new(|head| {
+        if is_of_versions(head) {
+            return without_versions();
+        }
         if head.contains("/list") {
             return answer("404 Not Found", "", &json!({ "code": 40405, "msg": "no folder" }).to_string());
         }

@@ -1,0 +1,145 @@
+//! `lakeshore snapshot`: a version as a folder, for readers on the machine of the lake; taken, renewed, dropped, or lent to one command.
+
+use super::client::{connect_plainly, end, interruption, printed, tell};
+use super::moment::moment;
+use crate::config::SnapshotOptions;
+use lakeshore::service::ListedSnapshot;
+use lakeshore_client::call::Client;
+use lakeshore_client::error::{ClientError, DONE};
+use lakeshore_system::terminal::{self, json_line, line};
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, ExitCode, ExitStatus};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+const ADDRESS: &str = "/api/lake/dataset/snapshot";
+/// What stands for the folder in the arguments of a command; a command that has none finds it in its environment.
+const PLACE: &str = "{}";
+const VARIABLE: &str = "LAKESHORE_SNAPSHOT";
+/// As shells tell of a command that a signal has ended.
+const SIGNALLED: i32 = 128;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Taken {
+    #[serde(flatten)]
+    snapshot: ListedSnapshot,
+    /// The folder on the machine of the server.
+    absolute: String,
+}
+
+pub async fn run(options: &SnapshotOptions) -> ExitCode {
+    end(snapshot(options).await)
+}
+
+async fn snapshot(options: &SnapshotOptions) -> Result<u8, ClientError> {
+    let client = connect_plainly(&options.connect, interruption()?)?;
+    if let Some(named) = &options.drop {
+        drop_it(&client, &token(named)?).await?;
+        return Ok(DONE);
+    }
+    if let Some(named) = &options.renew {
+        let taken = renew(&client, &token(named)?, options.lifetime).await?;
+        show(options, &taken)?;
+        return Ok(DONE);
+    }
+    let Some(path) = &options.path else {
+        return Err(ClientError::Usage("name a dataset to take a snapshot of, or one to --renew or to --drop".into()));
+    };
+    let body = json!({
+        "path": path, "version": options.version, "as_of": options.as_of, "for": length(options.lifetime),
+    });
+    let request = client.request(Method::POST, ADDRESS).json(&body);
+    // Not again where the answer was lost: what was taken then ends by itself.
+    let taken: Taken = client.call(request).await?;
+    if !options.exec {
+        show(options, &taken)?;
+        return Ok(DONE);
+    }
+    // Dropped also when the command was interrupted.
+    let dropper = connect_plainly(&options.connect, CancellationToken::new())?;
+    let ran = lend(&dropper, options, &taken).await;
+    let dropped = drop_it(&dropper, taken.snapshot.snapshot.as_str()).await;
+    let code = ran?;
+    dropped?;
+    Ok(code)
+}
+
+fn length(lifetime: Duration) -> String {
+    humantime::format_duration(lifetime).to_string()
+}
+
+fn show(options: &SnapshotOptions, taken: &Taken) -> Result<(), ClientError> {
+    if options.json {
+        return printed(json_line(&mut terminal::output(), taken));
+    }
+    let ListedSnapshot { snapshot, path, version, expires_at, .. } = &taken.snapshot;
+    let until = moment(Some(*expires_at), "-");
+    tell(&format!(
+        "version {version} of {path}, kept until {until}; drop it with \"lakeshore snapshot --drop {snapshot}\""
+    ));
+    printed(line(&mut terminal::output(), &taken.absolute))
+}
+
+/// By its name, or by its folder.
+fn token(named: &str) -> Result<String, ClientError> {
+    let is_token = |part: &&str| part.len() == 32 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    named
+        .split('/')
+        .find(is_token)
+        .map(str::to_owned)
+        .ok_or_else(|| ClientError::Usage(format!("{named:?} is neither the name of a snapshot nor its folder")))
+}
+
+async fn renew(client: &Client, token: &str, lifetime: Duration) -> Result<Taken, ClientError> {
+    let address = format!("{ADDRESS}/{token}");
+    let body = json!({ "for": length(lifetime) });
+    client.persistently(async || client.call(client.request(Method::PATCH, &address).json(&body)).await).await
+}
+
+async fn drop_it(client: &Client, token: &str) -> Result<(), ClientError> {
+    let address = format!("{ADDRESS}/{token}");
+    let _: Value = client.persistently(async || client.call(client.request(Method::DELETE, &address)).await).await?;
+    Ok(())
+}
+
+/// Runs the command with the snapshot, which is renewed for as long as that takes. Gives its exit code.
+async fn lend(client: &Client, options: &SnapshotOptions, taken: &Taken) -> Result<u8, ClientError> {
+    let Some((program, arguments)) = options.command.split_first() else {
+        return Err(ClientError::Usage("--exec runs a command: write it behind --".into()));
+    };
+    if !Path::new(&taken.absolute).is_dir() {
+        return Err(ClientError::Local(format!(
+            "the snapshot is {} on the machine of the server, and is not there on this one; run the command there, or use \"lakeshore get\"",
+            taken.absolute
+        )));
+    }
+    let filled = |argument: &String| argument.replace(PLACE, &taken.absolute);
+    let mut command = Command::new(filled(program));
+    command.args(arguments.iter().map(filled)).env(VARIABLE, &taken.absolute);
+    let mut child = command.spawn().map_err(|error| ClientError::local(format!("cannot run {program}"), error))?;
+    let mut ended = tokio::task::spawn_blocking(move || child.wait());
+    let mut renewals = tokio::time::interval(options.lifetime / 2);
+    renewals.tick().await;
+    loop {
+        tokio::select! {
+            ended = &mut ended => {
+                let status = ended.map_err(std::io::Error::other).flatten();
+                return status.map(code_of).map_err(|error| ClientError::local(format!("cannot wait for {program}"), error));
+            }
+            _ = renewals.tick() => {
+                if let Err(error) = renew(client, taken.snapshot.snapshot.as_str(), options.lifetime).await {
+                    tell(&format!("warning: the snapshot could not be renewed: {error}"));
+                }
+            }
+        }
+    }
+}
+
+fn code_of(status: ExitStatus) -> u8 {
+    let code = status.code().or_else(|| status.signal().map(|signal| SIGNALLED + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
+}

@@ -1,0 +1,105 @@
+//! `get` of one version, and `snapshot`.
+
+use crate::machine::Machine;
+use crate::server::TestServer;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+const T: &str = "/data/t";
+const FILES: usize = 12;
+
+/// Every file of a generation says which it is, and its size does too.
+async fn publish(server: &TestServer, generation: usize) {
+    let id = server.start_sync(T, "FullSync").await;
+    let bytes = format!("generation {generation}{}\n", ".".repeat(generation % 7)).into_bytes();
+    let names: Vec<_> = (0..FILES).map(|file| format!("part-{file}.csv")).collect();
+    let files: Vec<_> = names.iter().map(|name| (name.as_str(), bytes.as_slice())).collect();
+    let (status, body) = server.try_upload(&format!("sync_id={id}"), &files).await;
+    assert_eq!(status, 200, "{body}");
+    server.end_sync(id).await;
+}
+
+#[tokio::test]
+async fn get_fetches_the_version_that_is_named_and_says_when_there_is_none() {
+    let server = TestServer::start().await;
+    let machine = Machine::of(&server);
+    publish(&server, 1).await;
+    publish(&server, 2).await;
+    machine.run(&["get", T, "one", "--version", "1"]).assert(0, "12 files");
+    machine.run(&["get", T, "two"]).assert(0, "12 files");
+    assert!(machine.files("one").values().all(|bytes| bytes.starts_with(b"generation 1.")));
+    assert!(machine.files("two").values().all(|bytes| bytes.starts_with(b"generation 2.")));
+    let first = server.rows(&format!("/api/lake/dataset/versions?path={T}")).await[1]["at"].to_string();
+    machine.run(&["get", T, "then", "--as-of", &first]).assert(0, "12 files");
+    assert_eq!(machine.files("then"), machine.files("one"));
+    let file = format!("{T}/part-3.csv");
+    machine.run(&["get", &file, "-", "--version", "1"]).assert(0, "generation 1");
+    machine.run(&["get", T, "--version", "9"]).assert(3, "no version 9");
+    machine.run(&["get", &format!("{T}/nothing"), "--version", "1"]).assert(1, "has nothing at");
+    machine.run(&["get", T, "--as-of", "yesterday"]).assert(3, "is no time");
+    let body = json!({ "all": true, "api_key": server.key });
+    assert!(server.post("/api/lake/trash/empty", &body).send().await.unwrap().status().is_success());
+    machine.run(&["get", T, "gone", "--version", "1"]).assert(1, "removed for good");
+    machine.run(&["get", "/data", "all"]).assert(0, "12 files");
+    assert_eq!(machine.files("all/t"), machine.files("two"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn get_and_snapshots_never_mix_generations_while_one_after_the_other_is_published() {
+    let server = Arc::new(TestServer::start().await);
+    publish(&server, 0).await;
+    let machine = Machine::of(&server);
+    let is_over = Arc::new(AtomicBool::new(false));
+    let publishing = tokio::spawn({
+        let (server, is_over) = (server.clone(), is_over.clone());
+        async move {
+            let mut generation = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                generation += 1;
+                publish(&server, generation).await;
+            }
+            generation
+        }
+    });
+    let of_one = |files: Vec<Vec<u8>>| {
+        assert_eq!(files.len(), FILES);
+        assert_eq!(files.into_iter().collect::<BTreeSet<_>>().len(), 1, "all of one generation");
+    };
+    for round in 0..8 {
+        let to = format!("copy-{round}");
+        let got = tokio::task::block_in_place(|| machine.run(&["get", T, &to]));
+        got.assert(0, "12 files");
+        of_one(machine.files(&to).into_values().collect());
+        let cat = ["snapshot", "--exec", T, "--", "sh", "-c", "cat {}/*.csv | sort -u | wc -l"];
+        let read = tokio::task::block_in_place(|| machine.run(&cat));
+        assert_eq!((read.code, read.stdout.trim()), (0, "1"), "{read:?}");
+    }
+    is_over.store(true, Ordering::Relaxed);
+    assert!(publishing.await.unwrap() > 0);
+}
+
+#[tokio::test]
+async fn snapshot_prints_its_folder_and_exec_ends_as_its_command_does() {
+    let server = TestServer::start().await;
+    let machine = Machine::of(&server);
+    publish(&server, 1).await;
+    let taken = machine.run(&["snapshot", T, "--for", "1h"]);
+    taken.assert(0, "version 1 of /data/t");
+    let folder = taken.stdout.trim();
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), FILES);
+    let report: Value = machine.run(&["snapshot", "--renew", folder, "--for", "2h", "--json"]).json();
+    assert_eq!((&report["version"], report["absolute"].as_str()), (&json!(1), Some(folder)));
+    machine.run(&["snapshot", "--drop", folder]).assert(0, "");
+    server.eventually(async || (!std::path::Path::new(folder).exists()).then_some(())).await;
+    machine.run(&["snapshot", "--drop", folder]).assert(3, "no snapshot");
+    let exit = |script: &str| machine.run(&["snapshot", "--exec", T, "--", "sh", "-c", script]);
+    assert_eq!(exit("exit 7").code, 7);
+    assert_eq!(exit("kill -9 $$").code, 137);
+    assert_eq!(exit("ls \"$LAKESHORE_SNAPSHOT\" | wc -l").stdout.trim(), "12");
+    machine.run(&["snapshot", "--exec", T, "--", "no-such-program"]).assert(1, "no-such-program");
+    machine.run(&["snapshot", "--exec", T]).assert(2, "COMMAND");
+    let snapshots = server.lake().join(".lakeshore/snapshots");
+    server.eventually(async || std::fs::read_dir(&snapshots).unwrap().next().is_none().then_some(())).await;
+}
