@@ -102,7 +102,7 @@ pub struct Sender {
     pub url: String,
     pub key: String,
     pub client: Client,
-    lake: PathBuf,
+    pub lake: PathBuf,
     pub ledger: Arc<Ledger>,
 }
 
@@ -118,7 +118,7 @@ impl Sender {
         }
     }
 
-    async fn post(&self, path: &str, body: Value) -> Option<(u16, Value)> {
+    pub async fn post(&self, path: &str, body: Value) -> Option<(u16, Value)> {
         let response = self.client.post(format!("{}{path}", self.url)).json(&body).send().await.ok()?;
         let status = response.status().as_u16();
         Some((status, response.json().await.ok()?))
@@ -287,7 +287,19 @@ impl Sender {
             }
             _ => true,
         };
-        let Some(entry) = trash.as_array().unwrap().iter().find(is_whole) else { return Some(String::new()) };
+        let mut whole = None;
+        let candidates: Vec<&Value> = trash.as_array().unwrap().iter().filter(is_whole).collect();
+        for entry in candidates {
+            let is_of_restore = match entry["sync_id"].as_u64() {
+                Some(sync_id) if entry["reason"] == json!("Aborted") => self.is_of_restore(sync_id).await?,
+                _ => false,
+            };
+            if !is_of_restore {
+                whole = Some(entry);
+                break;
+            }
+        }
+        let Some(entry) = whole else { return Some(String::new()) };
         assert_eq!(entry["origin"], json!(path));
         let is_file = entry["kind"] == json!("File");
         // In doubt until the answer: what comes back, only the lake itself can tell.

@@ -40,7 +40,9 @@ async fn scenario(sender: &Sender) -> Option<()> {
     let second = sender.stage("/full").await?;
     sender.publish("/full", second).await?;
     sender.publish_unchanged("/full").await?;
+    sender.snapshot("/full", true).await?;
     assert_eq!(sender.restore("/full").await?, "Replaced");
+    sender.restore_version("/full", 1).await?;
     sender.hold_and_supersede("/full").await?;
     let aborted = sender.stage("/full").await?;
     sender.close("abort", aborted).await?;

@@ -67,6 +67,12 @@ async fn replace(sender: Sender, path: &'static str, mut random: StdRng) -> Opti
         if random.random_bool(0.3) {
             sender.restore(path).await?;
         }
+        if random.random_bool(0.3) {
+            sender.restore_version(path, random.random_range(0..5)).await?;
+        }
+        if random.random_bool(0.2) {
+            sender.snapshot(path, random.random_bool(0.7)).await?;
+        }
     }
 }
 

@@ -39,3 +39,4 @@ mod verify;
 mod volatile_cuts;
 mod volatile_disk;
 mod volatile_faults;
+mod versions;

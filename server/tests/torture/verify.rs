@@ -3,6 +3,7 @@
 use crate::clients::{ABSENT, Ledger, digest, every_row, version_in};
 use crate::resumers::go_on;
 use crate::server::{TestServer, answer};
+use crate::versions;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::unix::fs::MetadataExt;
@@ -63,6 +64,7 @@ impl Verifier {
         self.check_staging(&places, &open);
         check_trash(server).await;
         check_live(server, ledger, &places);
+        versions::check(server, &places).await;
     }
 
     async fn read_history(&mut self, server: &TestServer) {
@@ -90,9 +92,14 @@ impl Verifier {
         let mut places: HashMap<String, Vec<String>> = HashMap::new();
         let root = server.lake();
         let mut open = vec![root.clone()];
+        let snapshots = root.join(".lakeshore/snapshots");
         while let Some(folder) = open.pop() {
             for entry in std::fs::read_dir(&folder).unwrap().map(Result::unwrap) {
                 let path = entry.path();
+                // Other names of the same files.
+                if path == snapshots {
+                    continue;
+                }
                 let found = entry.metadata().unwrap();
                 if found.is_dir() {
                     open.push(path);
