@@ -25,8 +25,10 @@ PREFIX ?= $(HOME)/.local
 # Has pyarrow, duckdb and polars, for `make corpus`.
 CORPUS_PYTHON ?= python3
 CORPUS ?=
+# Has pyarrow, and perhaps duckdb, polars and pandas, for `make bench-readers` and a short one of it in `make test`.
+READERS_PYTHON ?= python3
 
-.PHONY: help run build install test dev lint fmt unit clients docs corpus torture e2e audit bench bench-peers bench-push bench-scale bench-listeners bench-pieces fuzz screenshots clean site rust-target rust-components
+.PHONY: help run build install test dev lint fmt unit clients docs corpus torture e2e audit bench bench-peers bench-push bench-scale bench-listeners bench-pieces bench-readers fuzz screenshots clean site rust-target rust-components
 
 # rust-toolchain.toml names the version. Where that is missing and rustup may not install it, the default one has to do.
 ifneq ($(shell rustc --version > /dev/null 2>&1 && echo usable),usable)
@@ -51,6 +53,7 @@ install: build ## Copy the program to PREFIX/bin (~/.local/bin)
 	@case ":$$PATH:" in *":$(PREFIX)/bin:"*) ;; *) echo "$(PREFIX)/bin is not on the PATH; add it: export PATH=\"$(PREFIX)/bin:\$$PATH\"" ;; esac
 
 test: lint unit e2e ## Run every check and test
+test: lint unit readers e2e ## Run every check and test
 	@echo "== every check and test passed"
 
 dev: rust-target ## Serve, rebuild and reload on change (cargo-leptos; its first installation takes about ten minutes)
@@ -180,6 +183,14 @@ bench-scale: ## Measure lists and pages over BENCH_ROWS rows (default a million)
 bench-listeners: ## Measure what BENCH_LISTENERS open dashboards (default 200) cost the uploads
 	@echo "== measuring uploads with listeners and without"
 	@cargo bench --package server --bench listeners
+
+bench-readers: build ## Read a dataset amid PUBLISHES publishes (default 200), by its folder and by its versions (READERS_PYTHON has pyarrow …)
+	@echo "== reading while it changes"
+	@LAKESHORE_BIN=$(abspath $(BINARY)) $(READERS_PYTHON) benches/readers/readers.py $(or $(PUBLISHES),200)
+
+readers: build
+	@echo "== reading while it changes, in short"
+	@LAKESHORE_BIN=$(abspath $(BINARY)) $(READERS_PYTHON) benches/readers/readers.py 10
 
 bench-pieces: ## Measure the hot pieces one by one: multipart, hash, paths, a page of history
 	@cargo bench --package server --bench pieces
