@@ -1,5 +1,6 @@
 //! `/api/lake/dataset/versions`, `/version`, `/restore` and `/pin`; downloads and previews of a version.
 
+use crate::database::Database;
 use crate::server::{TestServer, answer, assert_refused};
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -386,4 +387,63 @@ async fn what_lies_outside_of_a_key_has_no_versions_for_it() {
         let without = json!({ "path": T, "version": 1 });
         assert_eq!(answer(server.post(&format!("/api/lake/dataset/{call}"), &without)).await.0, 401, "{call}");
     }
+}
+
+/// As a program of before there were versions left the database.
+async fn forget_versions(data_dir: &std::path::Path) {
+    let database = Database::of(data_dir).await;
+    let sql = "DELETE FROM version_rows; DELETE FROM versions; DELETE FROM version_files; DELETE FROM tree_spans; \
+               DELETE FROM trees; UPDATE uploads SET tree_id = NULL, tree_seq = NULL; \
+               UPDATE version_state SET last_seq = 0, is_backfilled = 0";
+    database.execute(sql).await;
+    database.close().await;
+}
+
+#[tokio::test]
+async fn versions_of_an_older_database_are_made_of_its_history_and_its_trash() {
+    let server = TestServer::start().await;
+    publish(&server, T, &[("a.csv", b"x\n1\n"), ("b.csv", b"b1")]).await;
+    add(&server, T, &[("b.csv", b"b2"), ("b.csv", b"b3"), ("c.csv", b"c")]).await;
+    publish(&server, T, &[("d.csv", b"d4")]).await;
+    let aborted = server.start_sync(T, "FullSync").await;
+    server.upload(aborted, "e.csv", b"aborted").await;
+    server.try_abort(aborted).await;
+    assert_eq!(restore(&server, T, 4, json!({})).await.0, 200);
+    let overwritten = server.rows("/api/lake/trash?order=desc&size=1000").await;
+    let of_b3 = overwritten.iter().find(|piece| piece["kind"] == json!("File")).unwrap();
+    let body = json!({ "trash_id": of_b3["trash_id"], "api_key": server.key });
+    assert_eq!(answer(server.post("/api/lake/trash/restore", &body)).await.0, 200);
+    add(&server, T, &[("f.csv", b"f")]).await;
+    add(&server, "/data/t/dt=1", &[("g.csv", b"g")]).await;
+    publish(&server, "/data/t/dt=1", &[("h.csv", b"h")]).await;
+    let before = versions(&server, T).await;
+    let live = files(&server, T, before[0]["version"].as_u64().unwrap()).await;
+    let partition = versions(&server, "/data/t/dt=1").await;
+    let stopped = server.kill();
+    forget_versions(stopped.data_dir()).await;
+    let server = stopped.start().await;
+    let after = versions(&server, T).await;
+    let last = after[0]["version"].as_u64().unwrap();
+    assert_eq!(files(&server, T, last).await, live);
+    for field in ["list_digest", "files", "size_bytes"] {
+        assert_eq!(after[0][field], before[0][field], "{field}");
+    }
+    let kinds = |versions: &[Value]| {
+        let of = |kind: &str| versions.iter().filter(|version| version["kind"] == json!(kind)).count();
+        (of("publish"), of("restore"))
+    };
+    assert_eq!(kinds(&after), kinds(&before));
+    // Landings that nothing came between are one version now; all others are what they were.
+    let digests: Vec<_> = before.iter().map(|version| &version["list_digest"]).collect();
+    for version in &after {
+        assert!(digests.contains(&&version["list_digest"]), "{version}");
+        files(&server, T, version["version"].as_u64().unwrap()).await;
+    }
+    let partition_after = versions(&server, "/data/t/dt=1").await;
+    assert_eq!(partition_after[0]["list_digest"], partition[0]["list_digest"]);
+    // And life goes on, once.
+    add(&server, T, &[("i.csv", b"i")]).await;
+    let server = server.kill_and_restart().await;
+    assert_eq!(current(&server, T).await, last + 1);
+    assert_eq!(restore(&server, T, last, json!({})).await.1["code"], json!(40904), "a dataset lies below it");
 }

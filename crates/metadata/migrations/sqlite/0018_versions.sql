@@ -40,7 +40,7 @@ CREATE TABLE version_files (
     path       TEXT    NOT NULL,
     from_seq   INTEGER NOT NULL,
     until_seq  INTEGER,
-    history_id INTEGER NOT NULL REFERENCES uploads (history_id),
+    history_id INTEGER NOT NULL,
     -- The slot of the trash that holds the file, once it was replaced by another.
     trash_key  TEXT,
     -- The file was an entry before: a restore has moved it.

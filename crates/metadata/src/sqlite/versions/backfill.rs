@@ -12,13 +12,14 @@ use super::{counting, moved};
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::digest::Digest;
 use lakeshore::model::id::SyncId;
+use lakeshore::model::path::LakePath;
 use lakeshore::model::storage_path::{Identity, PartialName};
 use lakeshore::model::trash::{TrashEntry, TrashKind};
 use lakeshore::model::version::ListTotals;
 use lakeshore::ports::metadata::upload::CompletedUpload;
 use lakeshore::{Error, Timestamp};
 use sqlx::Row as _;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// Files of one version, at most.
 const TOGETHER: usize = 1000;
@@ -116,20 +117,46 @@ async fn events(writing: &mut Writing) -> Result<VecDeque<(Timestamp, Event)>, E
     Ok(events.into())
 }
 
-/// The slots of what uploads have replaced, by their sync and their place, the first in front.
-type Replaced = HashMap<(i64, String), VecDeque<String>>;
+/// What uploads have replaced, by their sync and their place.
+type Replaced = HashMap<(i64, String), Slots>;
+
+/// The slots of what the uploads of one sync to one place have replaced, the first in front; and how many such uploads are still to
+/// come. The first may have found nothing there; as many as came last have replaced something.
+struct Slots {
+    slots: VecDeque<String>,
+    uploads: usize,
+}
+
+impl Slots {
+    /// That of what the next upload has replaced, if it has.
+    fn next(&mut self) -> Option<String> {
+        let has_replaced = self.slots.len() >= self.uploads;
+        self.uploads = self.uploads.saturating_sub(1);
+        if has_replaced { self.slots.pop_front() } else { None }
+    }
+}
 
 async fn overwritten(writing: &mut Writing) -> Result<Replaced, Error> {
-    let sql = "SELECT sync_id, origin, trash_key FROM trash WHERE kind = 'File' AND reason = 'Overwritten' \
-               AND sync_id IS NOT NULL ORDER BY trash_id";
+    let sql = "SELECT t.sync_id, t.origin, t.trash_key, (SELECT count(*) FROM uploads u WHERE u.target = t.origin \
+               AND u.sync_id = t.sync_id AND +u.status = 'Finished') AS uploads \
+               FROM trash t WHERE t.kind = 'File' AND t.reason = 'Overwritten' AND t.sync_id IS NOT NULL ORDER BY t.trash_id";
     let mut replaced = Replaced::new();
     let add = |row: &Row| {
+        let uploads = usize::try_from(number(row, "uploads")?).unwrap_or(usize::MAX);
         let place = (row.try_get("sync_id")?, row.try_get("origin")?);
-        replaced.entry(place).or_default().push_back(row.try_get("trash_key")?);
+        let slots = replaced.entry(place).or_insert_with(|| Slots { slots: VecDeque::new(), uploads });
+        slots.slots.push_back(row.try_get("trash_key")?);
         Ok(())
     };
     rows(writing, sql, values![], add).await?;
     Ok(replaced)
+}
+
+struct Landed {
+    history_id: i64,
+    upload: CompletedUpload,
+    dataset: String,
+    folder_id: i64,
 }
 
 async fn land(writing: &mut Writing, ids: &[i64], at: Timestamp, replaced: &mut Replaced) -> Result<(), Error> {
@@ -137,12 +164,6 @@ async fn land(writing: &mut Writing, ids: &[i64], at: Timestamp, replaced: &mut 
                s.path, s.started_by, f.folder_id \
                FROM json_each($1) w CROSS JOIN uploads u ON u.history_id = w.value CROSS JOIN syncs s USING (sync_id) \
                CROSS JOIN folders f ON f.path = s.path ORDER BY w.key";
-    struct Landed {
-        history_id: i64,
-        upload: CompletedUpload,
-        dataset: String,
-        folder_id: i64,
-    }
     let decode = |row: &Row| {
         let size_bytes = number(row, "size_bytes")?;
         let identity: Option<String> = row.try_get("identity")?;
@@ -161,15 +182,31 @@ async fn land(writing: &mut Writing, ids: &[i64], at: Timestamp, replaced: &mut 
         let (dataset, folder_id) = (row.try_get("path")?, row.try_get("folder_id")?);
         Ok(Landed { history_id: row.try_get("history_id")?, upload, dataset, folder_id })
     };
-    let found = rows(writing, sql, vec![Value::rows(ids)?], decode).await?;
-    let mut slots = Vec::with_capacity(found.len());
-    for Landed { upload, .. } in &found {
-        let place = (id(upload.sync_id.0), upload.target.as_str().to_owned());
-        // The first upload of a sync may have found nothing there; as many as came last have replaced something.
-        let later = found.iter().filter(|other| other.upload.target == upload.target).count();
-        let is_replacing = replaced.get(&place).is_some_and(|slots| slots.len() >= later || later == 1);
-        slots.push(if is_replacing { replaced.get_mut(&place).and_then(VecDeque::pop_front) } else { None });
+    let found: Vec<Landed> = rows(writing, sql, vec![Value::rows(ids)?], decode).await?;
+    // A file that the next one replaces has a version of its own: it may have come back from its slot.
+    let (mut some, mut targets): (Vec<Landed>, HashSet<LakePath>) = Default::default();
+    for landed in found {
+        if targets.contains(&landed.upload.target) {
+            land_some(writing, &std::mem::take(&mut some), at, replaced).await?;
+            targets.clear();
+        }
+        targets.insert(landed.upload.target.clone());
+        some.push(landed);
     }
+    land_some(writing, &some, at, replaced).await
+}
+
+async fn land_some(
+    writing: &mut Writing,
+    found: &[Landed],
+    at: Timestamp,
+    replaced: &mut Replaced,
+) -> Result<(), Error> {
+    let slot = |landed: &Landed| {
+        let place = (id(landed.upload.sync_id.0), landed.upload.target.as_str().to_owned());
+        replaced.get_mut(&place).and_then(Slots::next)
+    };
+    let slots: Vec<_> = found.iter().map(slot).collect();
     let arrivals: Vec<_> = found
         .iter()
         .zip(&slots)
