@@ -18,6 +18,7 @@ mod sessions;
 mod syncs;
 mod trash;
 mod uploads;
+mod versions;
 
 pub use activity::*;
 pub use batches::*;
@@ -33,6 +34,7 @@ pub use sessions::*;
 pub use syncs::*;
 pub use trash::*;
 pub use uploads::*;
+pub use versions::*;
 
 use crate::model::access::actor::Actor;
 use crate::model::digest::Digest;
@@ -112,6 +114,20 @@ macro_rules! state_promises {
             each_deed_is_remembered_with_who_and_what_and_found_by_them,
             what_is_held_and_confirmed_and_discarded_is_remembered_with_its_sync,
             deeds_are_paged_by_their_ids_and_found_by_time,
+        );
+    };
+}
+
+/// One test for each promise of versions, which a backend of the whole `state` port keeps.
+#[macro_export]
+macro_rules! version_promises {
+    ($run:path, $fresh:expr) => {
+        $crate::promises!(
+            $run,
+            $fresh,
+            each_change_of_a_dataset_makes_a_version_and_what_is_staged_or_aborted_makes_none,
+            a_replaced_dataset_is_a_version_in_its_piece_of_trash_until_that_is_removed,
+            a_snapshot_is_known_until_nothing_is_left_of_it,
         );
     };
 }

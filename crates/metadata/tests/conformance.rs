@@ -16,6 +16,7 @@ mod state {
     }
 
     lakeshore::state_promises!(super::run, fresh());
+    lakeshore::version_promises!(super::run, fresh());
 }
 
 /// Whatever order uploads come in, together or one by one, with restarts or without, the store counts and numbers them alike.
