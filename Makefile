@@ -28,7 +28,7 @@ CORPUS ?=
 # Has pyarrow, and perhaps duckdb, polars and pandas, for `make bench-readers` and a short one of it in `make test`.
 READERS_PYTHON ?= python3
 
-.PHONY: help run build install test dev lint fmt unit clients docs corpus torture e2e audit bench bench-peers bench-push bench-scale bench-listeners bench-pieces bench-readers fuzz screenshots clean site rust-target rust-components
+.PHONY: help run build install test dev lint fmt unit clients docs corpus torture e2e audit bench bench-peers bench-push bench-scale bench-listeners bench-pieces bench-readers readers fuzz screenshots clean site rust-target rust-components
 
 # rust-toolchain.toml names the version. Where that is missing and rustup may not install it, the default one has to do.
 ifneq ($(shell rustc --version > /dev/null 2>&1 && echo usable),usable)
@@ -52,7 +52,6 @@ install: build ## Copy the program to PREFIX/bin (~/.local/bin)
 	@echo "== installed $(PREFIX)/bin/lakeshore"
 	@case ":$$PATH:" in *":$(PREFIX)/bin:"*) ;; *) echo "$(PREFIX)/bin is not on the PATH; add it: export PATH=\"$(PREFIX)/bin:\$$PATH\"" ;; esac
 
-test: lint unit e2e ## Run every check and test
 test: lint unit readers e2e ## Run every check and test
 	@echo "== every check and test passed"
 
