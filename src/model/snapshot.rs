@@ -3,7 +3,6 @@
 use crate::model::access::principal::Principal;
 use crate::model::path::LakePath;
 use crate::model::time::Timestamp;
-use crate::model::upload::row::hexadecimal;
 use crate::model::version::VersionNumber;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -15,7 +14,7 @@ pub struct SnapshotToken(String);
 
 impl SnapshotToken {
     pub fn from_random(bytes: [u8; 16]) -> Self {
-        Self(hexadecimal(&bytes))
+        Self(hex::encode(bytes))
     }
 
     /// One that was made here and remembered, or is the name of a folder.

@@ -3,8 +3,8 @@
 use super::call::Client;
 use super::error::ClientError;
 use lakeshore::model::limits::LIST_SIZE_MAX;
+use lakeshore::model::version::VersionNumber;
 use lakeshore::service::{ListedVersionFile, VersionDetail};
-use lakeshore::version::VersionNumber;
 use lakeshore::{ErrorCode, LakePath};
 
 const ADDRESS: &str = "/api/lake/dataset/version";

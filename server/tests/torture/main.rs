@@ -36,7 +36,7 @@ mod slow_senders;
 mod strace;
 mod two_servers;
 mod verify;
+mod versions;
 mod volatile_cuts;
 mod volatile_disk;
 mod volatile_faults;
-mod versions;

@@ -1,11 +1,11 @@
 //! Versions: made by publishes, groups of landings and restores, and by nothing else.
 
 use super::*;
+use crate::model::snapshot::{NewSnapshot, SnapshotState, SnapshotToken};
 use crate::model::sync::end::Settlement;
 use crate::model::trash::PurgeSelector;
-use crate::ports::versions::VersionFilesQuery;
-use crate::snapshot::{NewSnapshot, SnapshotState, SnapshotToken};
-use crate::version::{VersionFile, VersionKind, VersionNumber, Whereabouts, WhichVersion};
+use crate::model::version::{VersionFile, VersionKind, VersionNumber, Whereabouts, WhichVersion};
+use crate::ports::metadata::version::VersionFilesQuery;
 
 async fn settle(state: &dyn State, sync_id: SyncId, status: Status, trash: Option<NewTrash>, at: i64) {
     let (message, at) = (String::new(), Timestamp(at));

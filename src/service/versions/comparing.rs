@@ -10,7 +10,7 @@ use crate::model::sync::difference::{Change, ChangeKind, Difference};
 use crate::model::version::{VersionFile, VersionNumber, WhichVersion};
 use crate::ports::metadata::schema::SchemaId;
 use crate::ports::metadata::version::VersionFilesQuery;
-use crate::service::syncs::difference::{Named, Pages};
+use crate::service::syncs::difference::{EntryName, Pages};
 use crate::service::syncs::row_tally::KnownRows;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -70,7 +70,7 @@ impl Lake {
         for number in [wanted.old, wanted.new] {
             self.seen_version(&dataset, WhichVersion::Number(number)).await?;
         }
-        let named = Named::Page { kind: wanted.kind, skip: from, size };
+        let named = EntryName::Page { kind: wanted.kind, skip: from, size };
         self.compare_lists(caller, &dataset, wanted.old, wanted.new, named).await
     }
 
@@ -80,7 +80,7 @@ impl Lake {
         dataset: &LakePath,
         old: VersionNumber,
         new: VersionNumber,
-        named: Named,
+        named: EntryName,
     ) -> Result<Difference, Error> {
         let _turns = self.comparison_turn(caller).await?;
         let mut pages = Pages::new(None, None, named);

@@ -10,7 +10,6 @@ use crate::model::limits::LIST_SIZE_MAX;
 use crate::model::page::{Order, Page};
 use crate::model::path::LakePath;
 use crate::model::time::Timestamp;
-use crate::model::upload::row::hexadecimal;
 use crate::model::version::{Version, VersionFile, VersionNumber, Whereabouts};
 use crate::ports::metadata::version::VersionFilesQuery;
 use crate::ports::storage::{FoundFile, OpenFile};
@@ -89,7 +88,7 @@ impl From<VersionFile> for ListedVersionFile {
     fn from(file: VersionFile) -> Self {
         Self {
             size_bytes: file.content.size_bytes,
-            sha256: hexadecimal(&file.content.sha256),
+            sha256: hex::encode(file.content.sha256),
             rows: file.rows,
             history_id: file.upload_id,
             sync_id: file.sync_id,

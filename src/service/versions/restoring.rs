@@ -2,7 +2,7 @@
 //! any other, the files are copied from wherever they are into a full sync that the lake runs itself; publishing it brings them
 //! back all at once. Either way what was there goes to the trash, and restoring the version before undoes it.
 
-use super::super::{EndSync, Lake, StartSync};
+use super::super::Lake;
 use super::reading::{CHANGED, MOVING_PAUSES, PURGED, is_it};
 use crate::model::access::key::{Caller, may_write};
 use crate::model::error::Error;
@@ -10,11 +10,13 @@ use crate::model::id::SyncId;
 use crate::model::limits::{DIFFERENCES_NAMED_MAX, VERSION_LOOK_UPS_MAX};
 use crate::model::path::LakePath;
 use crate::model::sync::difference::Difference;
+use crate::model::sync::end::EndSync;
+use crate::model::sync::start::StartSync;
 use crate::model::sync::status::SyncType;
 use crate::model::totals::Totals;
 use crate::model::version::{Version, VersionFile, VersionNumber, WhichVersion};
 use crate::ports::metadata::version::VersionFilesQuery;
-use crate::service::syncs::difference::Named;
+use crate::service::syncs::difference::EntryName;
 use crate::service::uploads::missing::Wanted;
 use crate::service::uploads::receive::Destination;
 use crate::service::uploads::reuse_unchanged::Unchanged;
@@ -63,7 +65,7 @@ impl Lake {
         may_write(caller, &dataset)?;
         let version = self.seen_version(&dataset, WhichVersion::Number(wanted.version)).await?;
         let current = self.seen_version(&dataset, WhichVersion::Current).await?;
-        let named = Named::FirstOfEachKind(DIFFERENCES_NAMED_MAX);
+        let named = EntryName::FirstOfEachKind(DIFFERENCES_NAMED_MAX);
         let difference = self.compare_lists(caller, &dataset, current.version, version.version, named).await?;
         let (replaced, restored) = (totals(&current), totals(&version));
         let guard = &self.0.limits.shrink_guard;

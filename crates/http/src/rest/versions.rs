@@ -93,7 +93,7 @@ pub async fn one(
     let wanted = VersionParameters { path, version, as_of, after, size };
     let mut detail = app_state.lake.version(&caller, &wanted).await?;
     let (dataset, number) = (detail.version.path.clone(), detail.version.version);
-    let base = outside_address(&parts).unwrap_or_default();
+    let base = outside_address(parts.version, &parts.headers, &parts.extensions).unwrap_or_default();
     let escaped = |path: &LakePath| utf8_percent_encode(path.as_str(), PATH_ESCAPED).to_string();
     let of = escaped(&dataset);
     for file in detail.files.iter_mut().filter(|file| !file.is_gone) {

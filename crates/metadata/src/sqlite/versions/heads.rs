@@ -5,7 +5,6 @@ use super::super::row::bytes;
 use super::super::writing::Writing;
 use lakeshore::Error;
 use lakeshore::model::digest::Digest;
-use lakeshore::model::upload::row::hexadecimal;
 use lakeshore::model::version::{ListDigest, ListTotals};
 use sqlx::{Row as _, SqliteConnection};
 use std::collections::BTreeSet;
@@ -95,7 +94,7 @@ pub(super) fn head_of(row: &Row) -> sqlx::Result<Head> {
 
 /// For `unhex`.
 pub(super) fn digits(totals: &ListTotals) -> String {
-    hexadecimal(totals.digest.as_bytes())
+    hex::encode(totals.digest.as_bytes())
 }
 
 /// A place, and each above it, the highest first.

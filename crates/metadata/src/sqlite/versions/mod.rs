@@ -24,7 +24,6 @@ use lakeshore::model::id::SyncId;
 use lakeshore::model::id::TrashId;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::snapshot::{NewSnapshot, Snapshot, SnapshotState, SnapshotToken};
-use lakeshore::model::upload::row::hexadecimal;
 use lakeshore::model::version::{Pin, Version, VersionFile, VersionKind, VersionNumber, WhichVersion};
 use lakeshore::ports::VersionStore;
 use lakeshore::ports::metadata::version::VersionFilesQuery;
@@ -247,7 +246,7 @@ fn version(row: &Row, dataset: &LakePath, last: i64, row_count: i64, counted: i6
         size_bytes: number(row, "bytes")?,
         rows: row_count.max(0).cast_unsigned(),
         num_rows_unknown: files.saturating_sub(counted.max(0).cast_unsigned()),
-        list_digest: hexadecimal(&bytes::<32>(row, "digest")?),
+        list_digest: hex::encode(&bytes::<32>(row, "digest")?),
         schema_id: number_if_any(row, "schema_id")?,
         is_complete: row.try_get("is_complete")?,
         pin,
