@@ -10,6 +10,7 @@ use crate::model::dataset::schedule::DeliverySchedule;
 use crate::model::dataset::schema::SchemaPolicy;
 use crate::model::error::Error;
 use crate::model::id::SyncId;
+use crate::model::id::VersionNumber;
 use crate::model::limits::{ACTIVITY_SIZE_DEFAULT, LIST_SIZE_MAX};
 use crate::model::path::LakePath;
 use crate::model::sync::end::Settlement;
@@ -20,7 +21,6 @@ use crate::model::sync::status::Status;
 use crate::model::time::Timestamp;
 use crate::model::totals::Totals;
 use crate::model::trash::{TrashEntry, TrashReason};
-use crate::model::version::VersionNumber;
 use serde::{Deserialize, Serialize};
 
 /// The place of a deed among all: they count from 1.

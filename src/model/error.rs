@@ -4,6 +4,7 @@ use crate::model::access::role::Role;
 use crate::model::dataset::day::Day;
 use crate::model::error_code::ErrorCode;
 use crate::model::fault::{Effect, Fault, FaultKind};
+use crate::model::id::VersionNumber;
 use crate::model::id::{SyncId, TrashId, UploadId};
 use crate::model::path::{LakePath, PathError};
 use crate::model::sync::comparison::{Comparison, ExpectedTotals};
@@ -12,7 +13,6 @@ use crate::model::sync::status::Status;
 use crate::model::totals::Totals;
 use crate::model::upload::resumable::Token;
 use crate::model::upload::row::Upload;
-use crate::model::version::VersionNumber;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

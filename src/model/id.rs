@@ -1,4 +1,4 @@
-//! The ids of syncs, uploads, trash, keys and sessions.
+//! The ids of syncs, uploads, trash, versions, keys and sessions.
 
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -75,6 +75,25 @@ pub struct KeyId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionId(pub u64);
+
+/// Counts from 1 within its dataset, without gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct VersionNumber(pub u64);
+
+impl fmt::Display for VersionNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::str::FromStr for VersionNumber {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(digits: &str) -> Result<Self, Self::Err> {
+        digits.parse().map(Self)
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,9 @@
 //! Snapshots: a version of a dataset as a folder of its own, for readers that list folders, for as long as its holder wants.
 
 use crate::model::access::principal::Principal;
+use crate::model::id::VersionNumber;
 use crate::model::path::LakePath;
 use crate::model::time::Timestamp;
-use crate::model::version::VersionNumber;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

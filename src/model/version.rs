@@ -5,6 +5,7 @@ use crate::model::id::KeyId;
 use crate::model::id::SyncId;
 use crate::model::id::TrashId;
 use crate::model::id::UploadId;
+use crate::model::id::VersionNumber;
 use crate::model::path::LakePath;
 use crate::model::storage_path::Identity;
 use crate::model::storage_path::StoragePath;
@@ -13,26 +14,6 @@ use crate::model::time::Timestamp;
 use crate::model::trash::TrashKind;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use std::fmt;
-
-/// Counts from 1 within its dataset, without gaps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct VersionNumber(pub u64);
-
-impl fmt::Display for VersionNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::str::FromStr for VersionNumber {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(digits: &str) -> Result<Self, Self::Err> {
-        digits.parse().map(Self)
-    }
-}
 
 /// What has made a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString)]

@@ -2,8 +2,8 @@
 
 use super::call::Client;
 use super::error::ClientError;
+use lakeshore::model::id::VersionNumber;
 use lakeshore::model::limits::LIST_SIZE_MAX;
-use lakeshore::model::version::VersionNumber;
 use lakeshore::service::{ListedVersionFile, VersionDetail};
 use lakeshore::{ErrorCode, LakePath};
 

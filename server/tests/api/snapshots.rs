@@ -100,7 +100,7 @@ async fn a_snapshot_ends_with_its_time_unless_it_is_renewed() {
         assert_eq!(take(&server, json!({ "for": wrong })).await.1["code"], json!(40000), "{wrong}");
     }
     assert_refused(take(&server, json!({ "path": "/data/nothing" })).await, 40406, "/data/nothing");
-    assert_refused(take(&server, json!({ "version": 7 })).await, 40409, "no version 7");
+    assert_refused(take(&server, json!({ "version": 7 })).await, 40409, "version 7 of /data/t not found");
 }
 
 #[tokio::test]
@@ -138,7 +138,11 @@ async fn a_snapshot_is_its_holders_alone() {
     let snapshot = taken(&server, json!({ "api_key": reader })).await;
     for key in [&other, &apart] {
         for method in ["PATCH", "DELETE"] {
-            assert_refused(call(&server, method, &snapshot, key, json!({})).await, 40410, "another's");
+            assert_refused(
+                call(&server, method, &snapshot, key, json!({})).await,
+                40410,
+                "not found, or not covered by this key",
+            );
         }
         let listed = server.get("/api/lake/dataset/snapshots").bearer_auth(key);
         assert_eq!(answer(listed).await.1, json!([]));

@@ -123,6 +123,23 @@ async fn each_publish_and_each_group_of_landings_makes_a_version_whose_files_sta
 }
 
 #[tokio::test]
+async fn a_file_that_was_removed_by_hand_and_lands_again_is_in_its_version_once() {
+    let server = TestServer::start().await;
+    let id = server.start_sync(T, "IncrementalSync").await;
+    server.upload(id, "a.csv", b"a1").await;
+    server.upload(id, "b.csv", b"b1").await;
+    std::fs::remove_file(server.lake().join("data/t/a.csv")).unwrap();
+    server.upload(id, "a.csv", b"again").await;
+    server.upload(id, "c.csv", b"c1").await;
+    server.end_sync(id).await;
+
+    let told: Vec<_> = versions(&server, T).await.iter().map(|version| version["files"].clone()).collect();
+    assert_eq!(told, [3, 2, 2, 1], "the newest first");
+    assert!(are(&files(&server, T, 3).await, &[("a.csv", "again"), ("b.csv", "b1")]));
+    assert!(are(&files(&server, T, 4).await, &[("a.csv", "again"), ("b.csv", "b1"), ("c.csv", "c1")]));
+}
+
+#[tokio::test]
 async fn what_is_staged_aborted_or_held_is_no_version_and_the_digest_tells_lists_apart() {
     let server = TestServer::start().await;
     publish(&server, T, &[("a.csv", b"a1"), ("b.csv", b"b1")]).await;
@@ -223,7 +240,7 @@ async fn a_version_is_restored_as_it_was_told_before_and_the_restore_is_undone()
         assert!(are(&found, expected), "version {number}: {found:?}");
     }
     assert_eq!(restore(&server, T, 8, json!({})).await.1["new_version"], Value::Null, "nothing to do");
-    assert_refused(restore(&server, T, 99, json!({})).await, 40409, "no version 99");
+    assert_refused(restore(&server, T, 99, json!({})).await, 40409, "version 99 of /data/t not found");
 }
 
 #[tokio::test]

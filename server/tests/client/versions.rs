@@ -36,7 +36,7 @@ async fn get_fetches_the_version_that_is_named_and_says_when_there_is_none() {
     assert_eq!(machine.files("then"), machine.files("one"));
     let file = format!("{T}/part-3.csv");
     machine.run(&["get", &file, "-", "--version", "1"]).assert(0, "generation 1");
-    machine.run(&["get", T, "--version", "9"]).assert(3, "no version 9");
+    machine.run(&["get", T, "--version", "9"]).assert(3, "version 9 of /data/t not found");
     machine.run(&["get", &format!("{T}/nothing"), "--version", "1"]).assert(1, "has nothing at");
     machine.run(&["get", T, "--as-of", "yesterday"]).assert(3, "is no time");
     let body = json!({ "all": true, "api_key": server.key });
@@ -93,7 +93,7 @@ async fn snapshot_prints_its_folder_and_exec_ends_as_its_command_does() {
     assert_eq!((&report["version"], report["absolute"].as_str()), (&json!(1), Some(folder)));
     machine.run(&["snapshot", "--drop", folder]).assert(0, "");
     server.eventually(async || (!std::path::Path::new(folder).exists()).then_some(())).await;
-    machine.run(&["snapshot", "--drop", folder]).assert(3, "no snapshot");
+    machine.run(&["snapshot", "--drop", folder]).assert(3, "not found, or not covered by this key");
     let exit = |script: &str| machine.run(&["snapshot", "--exec", T, "--", "sh", "-c", script]);
     assert_eq!(exit("exit 7").code, 7);
     assert_eq!(exit("kill -9 $$").code, 137);

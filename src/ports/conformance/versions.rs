@@ -1,10 +1,11 @@
 //! Versions: made by publishes, groups of landings and restores, and by nothing else.
 
 use super::*;
+use crate::model::id::VersionNumber;
 use crate::model::snapshot::{NewSnapshot, SnapshotState, SnapshotToken};
 use crate::model::sync::end::Settlement;
 use crate::model::trash::PurgeSelector;
-use crate::model::version::{VersionFile, VersionKind, VersionNumber, Whereabouts, WhichVersion};
+use crate::model::version::{VersionFile, VersionKind, Whereabouts, WhichVersion};
 use crate::ports::metadata::version::VersionFilesQuery;
 
 async fn settle(state: &dyn State, sync_id: SyncId, status: Status, trash: Option<NewTrash>, at: i64) {

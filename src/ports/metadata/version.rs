@@ -7,10 +7,11 @@ use crate::model::access::actor::Actor;
 use crate::model::error::Error;
 use crate::model::id::SyncId;
 use crate::model::id::TrashId;
+use crate::model::id::VersionNumber;
 use crate::model::path::LakePath;
 use crate::model::snapshot::{NewSnapshot, Snapshot, SnapshotState, SnapshotToken};
 use crate::model::time::Timestamp;
-use crate::model::version::{Version, VersionFile, VersionNumber, WhichVersion};
+use crate::model::version::{Version, VersionFile, WhichVersion};
 use crate::ports::storage::Touched;
 use async_trait::async_trait;
 

@@ -3,12 +3,12 @@
 use crate::model::access::key::Caller;
 use crate::model::error::Error;
 use crate::model::id::SyncId;
+use crate::model::id::VersionNumber;
 use crate::model::page::{Order, Page, UploadQuery};
 use crate::model::path::LakePath;
 use crate::model::preview::{FilePreview, ROWS_DEFAULT, ROWS_MAX};
 use crate::model::sync::status::Status;
 use crate::model::time::Timestamp;
-use crate::model::version::VersionNumber;
 use crate::service::{Download, Lake};
 
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use crate::model::storage_path::StoragePath;
 use crate::model::time::Timestamp;
 use crate::service::{BrowseFolder, Lake};
 
-use crate::model::version::VersionNumber;
+use crate::model::id::VersionNumber;
 use crate::ports::storage::{FolderEntry, OpenFile};
 use serde::{Deserialize, Serialize};
 

@@ -3,11 +3,12 @@
 use super::super::Lake;
 use crate::model::access::key::Caller;
 use crate::model::error::Error;
+use crate::model::id::VersionNumber;
 use crate::model::limits::VERSION_LOOK_UPS_MAX;
 use crate::model::page::{Order, Page};
 use crate::model::path::LakePath;
 use crate::model::sync::difference::{Change, ChangeKind, Difference};
-use crate::model::version::{VersionFile, VersionNumber, WhichVersion};
+use crate::model::version::{VersionFile, WhichVersion};
 use crate::ports::metadata::schema::SchemaId;
 use crate::ports::metadata::version::VersionFilesQuery;
 use crate::service::syncs::difference::{EntryName, Pages};

@@ -14,9 +14,10 @@ pub use restoring::{RestoreVersion, RestoredVersion};
 use super::Lake;
 use crate::model::access::key::Caller;
 use crate::model::error::Error;
+use crate::model::id::VersionNumber;
 use crate::model::path::LakePath;
 use crate::model::time::Timestamp;
-use crate::model::version::{Version, VersionFile, VersionNumber, WhichVersion};
+use crate::model::version::{Version, VersionFile, WhichVersion};
 
 /// Which version somebody asks for: by its number, or by a time at which it was current; by neither, the newest.
 pub(super) fn which(version: Option<VersionNumber>, as_of: Option<Timestamp>) -> Result<WhichVersion, Error> {

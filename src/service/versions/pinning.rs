@@ -3,9 +3,10 @@
 use super::super::Lake;
 use crate::model::access::key::{Caller, may_write};
 use crate::model::error::Error;
+use crate::model::id::VersionNumber;
 use crate::model::limits::PIN_NOTE_BYTES_MAX;
 use crate::model::path::LakePath;
-use crate::model::version::{VersionNumber, WhichVersion};
+use crate::model::version::WhichVersion;
 use serde::{Deserialize, Serialize};
 
 /// The body of the calls, without its key.

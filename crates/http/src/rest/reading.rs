@@ -18,7 +18,7 @@ use base64::prelude::BASE64_STANDARD;
 use headers::{AcceptRanges, ContentLength, ContentRange, ETag, HeaderMapExt, LastModified};
 use lakeshore::model::preview::FilePreview;
 
-use lakeshore::model::version::VersionNumber;
+use lakeshore::model::id::VersionNumber;
 use lakeshore::service::{BrowseFolder, Download, LakeEntry};
 use lakeshore::{Error, Timestamp};
 use serde::{Deserialize, Deserializer, de};

@@ -7,7 +7,7 @@ use crate::credentials::Credentials;
 use crate::error::HttpError;
 use axum::Json;
 use axum::extract::{Path, State};
-use lakeshore::model::version::VersionNumber;
+use lakeshore::model::id::VersionNumber;
 use lakeshore::service::{ListedSnapshot, TakeSnapshot};
 use lakeshore::{Error, LakePath};
 use serde::{Deserialize, Serialize};

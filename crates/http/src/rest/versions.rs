@@ -9,8 +9,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use lakeshore::model::id::VersionNumber;
 use lakeshore::model::sync::difference::Difference;
-use lakeshore::model::version::{Version, VersionNumber};
+use lakeshore::model::version::Version;
 use lakeshore::service::{
     CompareVersions, PinVersion, RestoreVersion, RestoredVersion, VersionDetail, VersionParameters, VersionsParameters,
 };

@@ -56,6 +56,7 @@ CREATE TABLE versions (
     folder_id     INTEGER NOT NULL REFERENCES folders (folder_id),
     number        INTEGER NOT NULL,
     seq           INTEGER NOT NULL,
+    -- Ascends with the number, also where the clock was set back.
     at            INTEGER NOT NULL,
     kind          TEXT    NOT NULL CHECK (kind IN ('publish', 'landing', 'restore')),
     sync_id       INTEGER,
@@ -72,7 +73,6 @@ CREATE TABLE versions (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX versions_by_seq ON versions (folder_id, seq);
-CREATE INDEX versions_by_time ON versions (folder_id, at);
 
 -- The last change; and whether what was there before was made into versions. One row.
 CREATE TABLE version_state (

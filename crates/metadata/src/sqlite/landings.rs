@@ -114,10 +114,11 @@ pub(super) async fn prepare(connection: &mut SqliteConnection) -> sqlx::Result<(
              num_duplicates = num_duplicates + (value ->> 4), \
              duplicate_names = coalesce(value ->> 5, duplicate_names) \
          FROM json_each(new.syncs) WHERE sync_id = value ->> 0; \
-         {counts}; {days}; {arrivals}; {REMEMBER}; {TOUCH}; {versions}; END",
+         {counts}; {days}; {arrivals}; {REMEMBER}; {TOUCH}; {check}; {versions}; END",
         counts = add_counts("new.counts"),
         days = add_days("new.days"),
         arrivals = add_arrivals("new.arrivals"),
+        check = landed::CHECK,
         versions = landed::WRITE,
     );
     connection.execute(AssertSqlSafe(finished)).await?;

@@ -34,6 +34,7 @@ const MIGRATIONS: &[(&str, &str)] = migrations![
     "0016_lake_identity",
     "0017_clock",
     "0018_versions",
+    "0019_fewer_pages",
 ];
 
 /// Version that this program works with.

@@ -274,7 +274,10 @@ impl Writing {
         match &ended {
             Ok(()) => std::mem::take(&mut self.deeds).iter().for_each(deed_log::log),
             Err(fault) => {
-                tracing::error!(%fault, "transaction failed");
+                match fault {
+                    Fault::Busy(_) => tracing::warn!(%fault, "transaction failed; its callers may try again"),
+                    _ => tracing::error!(%fault, "transaction failed"),
+                }
                 let was_committing = std::mem::take(&mut self.is_committing);
                 self.take_back().await;
                 if let Fault::Disk(cause) = fault {

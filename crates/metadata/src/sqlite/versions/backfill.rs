@@ -219,6 +219,8 @@ async fn land_some(
         })
         .collect();
     let folder_ids = found.iter().map(|landed| (landed.upload.sync_id, landed.folder_id)).collect();
+    // So that open entries are looked up: nothing checks them here.
+    writing.known.versions.forget();
     let written = landed::landed(writing, &arrivals, &folder_ids).await?;
     let of_uploads: Vec<_> =
         written.of_uploads.iter().map(|(history_id, (tree_id, seq))| (history_id, tree_id, seq)).collect();

@@ -14,6 +14,14 @@ use lakeshore::ports::metadata::upload::CompletedUpload;
 use sqlx::Row as _;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+/// What the trigger of a group checks first. An entry that is marked as new at its path was not looked up; where one is open
+/// there all the same, its file was removed by hand. Then the statement fails with an error that may pass, and the next attempt,
+/// which knows nothing, looks the entries up.
+pub(in super::super) const CHECK: &str = "\
+    SELECT RAISE(ABORT, 'an entry is open at the path of a new file') FROM json_each(new.entries) e CROSS JOIN version_files f \
+        ON f.tree_id = e.value ->> 0 AND f.path = e.value ->> 1 AND f.from_seq <= e.value ->> 2 \
+        WHERE e.value ->> 4 = 1 AND f.until_seq IS NULL";
+
 /// What the trigger of a group writes beside its uploads.
 pub(in super::super) const WRITE: &str = "\
     INSERT INTO version_files (tree_id, path, from_seq, history_id) \
@@ -23,7 +31,8 @@ pub(in super::super) const WRITE: &str = "\
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, unhex(value ->> 4) FROM json_each(new.trees) WHERE true \
     ON CONFLICT (tree_id) DO UPDATE SET files = excluded.files, bytes = excluded.bytes, digest = excluded.digest; \
     INSERT INTO versions (folder_id, number, seq, at, kind, sync_id, made_by, files, bytes, digest, is_complete) \
-    SELECT value ->> 0, value ->> 1, value ->> 2, new.at, 'landing', value ->> 3, value ->> 4, value ->> 5, value ->> 6, \
+    SELECT value ->> 0, value ->> 1, value ->> 2, max(new.at, coalesce((SELECT b.at FROM versions b \
+        WHERE b.folder_id = value ->> 0 AND b.number = (value ->> 1) - 1), 0)), 'landing', value ->> 3, value ->> 4, value ->> 5, value ->> 6, \
         unhex(value ->> 7), value ->> 8 FROM json_each(new.versions); \
     UPDATE version_state SET last_seq = new.seq WHERE new.seq > last_seq";
 
@@ -154,21 +163,24 @@ pub(in super::super) async fn landed(
     if arrivals.is_empty() {
         return Ok(Written::default());
     }
-    look_around(writing, arrivals).await?;
+    // What replaces nothing is new at its path, unless a file was removed by hand: see `CHECK`. Without a fact that is known,
+    // the connection is asked anyway.
+    let are_new = !look_around(writing, arrivals).await? && arrivals.iter().all(|arrival| arrival.trash_key.is_none());
     let mut known = std::mem::take(&mut writing.known.versions);
-    let ended = land(writing, &mut known, arrivals, folder_ids).await;
+    let ended = land(writing, &mut known, arrivals, folder_ids, are_new).await;
     writing.known.versions = if ended.is_ok() { known } else { Known::default() };
     ended
 }
 
-async fn look_around(writing: &mut Writing, arrivals: &[Arrival<'_>]) -> Result<(), Error> {
+/// Reads the facts that are not known yet. False where all are.
+async fn look_around(writing: &mut Writing, arrivals: &[Arrival<'_>]) -> Result<bool, Error> {
     let known = &writing.known.versions;
     let is_known = |arrival: &Arrival<'_>| match arrival.is_full {
         true => known.trees.contains_key(&id(arrival.upload.sync_id.0)),
         false => known.folders.contains_key(folder_of(&arrival.upload.target)),
     };
     if known.last_seq.is_some() && arrivals.iter().all(is_known) {
-        return Ok(());
+        return Ok(false);
     }
     if known.folders.len() > FOLDERS_KNOWN_MAX {
         writing.known.versions.forget();
@@ -215,7 +227,7 @@ async fn look_around(writing: &mut Writing, arrivals: &[Arrival<'_>]) -> Result<
     for (path, head) in heads {
         known.heads.entry(path).or_insert(head);
     }
-    Ok(())
+    Ok(true)
 }
 
 async fn land(
@@ -223,6 +235,7 @@ async fn land(
     known: &mut Known,
     arrivals: &[Arrival<'_>],
     folder_ids: &HashMap<SyncId, i64>,
+    are_new: bool,
 ) -> Result<Written, Error> {
     let last = known.last_seq.unwrap_or(0);
     let is_seen = arrivals.iter().any(|arrival| !arrival.is_full);
@@ -235,7 +248,7 @@ async fn land(
         false => known.folders.get(folder_of(&arrival.upload.target)).and_then(|folder| folder.tree).unwrap_or(0),
     };
     let trees: Vec<_> = arrivals.iter().map(tree_of).collect();
-    let mut open = open_entries(writing, arrivals, &trees).await?;
+    let mut open = if are_new { HashMap::new() } else { open_entries(writing, arrivals, &trees).await? };
     let mut changes = Changes::default();
     let mut of_uploads = HashMap::with_capacity(arrivals.len());
     for (arrival, &tree_id) in arrivals.iter().zip(&trees) {
@@ -270,7 +283,7 @@ async fn land(
             change.2 = change.2.minus(gone.rows);
         }
     }
-    write(writing, known, changes, seq, is_seen, of_uploads).await
+    write(writing, known, changes, seq, is_seen, are_new, of_uploads).await
 }
 
 /// Makes sure that there is a tree for the upload to land in, and that its dataset has a head.
@@ -361,6 +374,7 @@ async fn write(
     changes: Changes,
     seq: i64,
     is_seen: bool,
+    are_new: bool,
     of_uploads: HashMap<i64, (i64, i64)>,
 ) -> Result<Written, Error> {
     let Changes { entries, closed, rows_of_trees, trees, datasets } = changes;
@@ -398,8 +412,10 @@ async fn write(
         rows.push((head.folder_id, head.number, *change));
     }
     add_rows(writing, &rows).await?;
-    let entries: Vec<_> =
-        entries.iter().map(|((tree, path), (from_seq, history_id))| (tree, path, from_seq, history_id)).collect();
+    let entries: Vec<_> = entries
+        .iter()
+        .map(|((tree, path), (from, history_id))| (tree, path, from, history_id, i64::from(are_new)))
+        .collect();
     let tree_row = |tree_id: &i64| {
         let KnownTree { path, totals } = known.trees.get(tree_id)?;
         Some((*tree_id, path, totals.files, totals.bytes, digits(totals)))

@@ -22,9 +22,10 @@ use lakeshore::model::access::actor::Actor;
 use lakeshore::model::id::KeyId;
 use lakeshore::model::id::SyncId;
 use lakeshore::model::id::TrashId;
+use lakeshore::model::id::VersionNumber;
 use lakeshore::model::path::LakePath;
 use lakeshore::model::snapshot::{NewSnapshot, Snapshot, SnapshotState, SnapshotToken};
-use lakeshore::model::version::{Pin, Version, VersionFile, VersionKind, VersionNumber, WhichVersion};
+use lakeshore::model::version::{Pin, Version, VersionFile, VersionKind, WhichVersion};
 use lakeshore::ports::VersionStore;
 use lakeshore::ports::metadata::version::VersionFilesQuery;
 use lakeshore::ports::storage::Touched;
@@ -161,10 +162,14 @@ const DATASET_OF: &str = "\
     SELECT f.path FROM json_each($1) CROSS JOIN folders f ON f.path = value \
     WHERE EXISTS (SELECT 1 FROM versions v WHERE v.folder_id = f.folder_id) ORDER BY length(f.path) DESC LIMIT 1";
 
-/// The newest version of so early a time.
+/// The newest version of a time or earlier: times ascend with the numbers, so the number is found by halving. An index by time
+/// would be written by each landing.
 const AS_OF: &str = "\
-    SELECT number FROM versions INDEXED BY versions_by_time WHERE folder_id = ? AND at <= ? \
-    ORDER BY at DESC, number DESC LIMIT 1";
+    WITH RECURSIVE halving (low, high) AS ( \
+        SELECT 0, (SELECT max(number) FROM versions WHERE folder_id = $1) UNION ALL \
+        SELECT CASE WHEN at <= $2 THEN number ELSE low END, CASE WHEN at <= $2 THEN high ELSE number - 1 END \
+        FROM halving CROSS JOIN versions ON folder_id = $1 AND number = (low + high + 1) / 2 WHERE low < high) \
+    SELECT low FROM halving WHERE low = high AND low > 0";
 
 const LAST: &str = "\
     SELECT f.folder_id, (SELECT max(number) FROM versions v WHERE v.folder_id = f.folder_id) AS number \

@@ -282,7 +282,8 @@ async fn make_versions(
 async fn insert_version(writing: &mut Writing, change: &Change<'_>, head: &Head) -> Result<(), Error> {
     let Change { seq, kind, sync_id, restored_from, by, at } = change;
     let sql = "INSERT INTO versions (folder_id, number, seq, at, kind, sync_id, restored_from, key_id, made_by, files, bytes, \
-               digest, is_complete) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, unhex($12), $13)";
+               digest, is_complete) \
+               VALUES ($1, $2, $3, max($4, coalesce((SELECT at FROM versions WHERE folder_id = $1 AND number = $2 - 1), 0)), $5, $6, $7, $8, $9, $10, $11, unhex($12), $13)";
     let values = values![
         head.folder_id,
         head.number,

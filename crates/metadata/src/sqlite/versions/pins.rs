@@ -7,8 +7,8 @@ use super::super::row::id;
 use super::super::writing::Durability::Synced;
 use lakeshore::model::access::actor::Actor;
 use lakeshore::model::audit::AuditEntry;
+use lakeshore::model::id::VersionNumber;
 use lakeshore::model::path::LakePath;
-use lakeshore::model::version::VersionNumber;
 use lakeshore::{Error, Timestamp};
 
 /// Whether a row of the table `trash` holds bytes of a pinned version: a tree that was live in it, or a file that was open in one.

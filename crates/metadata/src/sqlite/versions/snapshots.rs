@@ -6,9 +6,9 @@ use super::super::row::{id, number, parsed, path, time};
 use super::super::writing::Durability::Synced;
 use super::super::writing::Writing;
 use lakeshore::model::access::principal::Principal;
+use lakeshore::model::id::VersionNumber;
 use lakeshore::model::limits::{SNAPSHOTS_MAX, SNAPSHOTS_SHARE_MAX};
 use lakeshore::model::snapshot::{NewSnapshot, Snapshot, SnapshotState, SnapshotToken};
-use lakeshore::model::version::VersionNumber;
 use lakeshore::{Error, Timestamp};
 use sqlx::Row as _;
 
