@@ -187,7 +187,7 @@ bench-readers: build ## Read a dataset amid PUBLISHES publishes (default 200), b
 	@echo "== reading while it changes"
 	@LAKESHORE_BIN=$(abspath $(BINARY)) $(READERS_PYTHON) benches/readers/readers.py $(or $(PUBLISHES),200)
 
-readers: build
+readers: build ## Read a dataset amid ten publishes, by its folder and by its versions
 	@echo "== reading while it changes, in short"
 	@LAKESHORE_BIN=$(abspath $(BINARY)) $(READERS_PYTHON) benches/readers/readers.py 10
 

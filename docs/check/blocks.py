@@ -42,6 +42,7 @@ DOCUMENTS = [
     "docs/guides/python.md",
     "docs/guides/javascript.md",
     "docs/guides/duckdb-and-spark.md",
+    "docs/guides/reading-while-it-changes.md",
     "docs/reference/http-api.md",
     "docs/operations/backup.md",
     "docs/operations/check.md",
@@ -441,6 +442,7 @@ class Document:
             notes.append(run_python(self.of("python"), scratch, self.name, {"LAKESHORE_API_KEY": key}))
         if self.name == "docs/guides/duckdb-and-spark.md":
             fill(scratch, "./data")
+        if self.name in ("docs/guides/duckdb-and-spark.md", "docs/guides/reading-while-it-changes.md"):
             notes.append(run_python(self.of("python"), scratch, self.name))
         if self.name == "docs/guides/javascript.md":
             notes.append(run_node(self.of("js"), scratch, self.name))
