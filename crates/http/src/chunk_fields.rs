@@ -1,17 +1,18 @@
-//! Chunks of upload libraries: Dropzone, Plupload, resumable.js, flow.js, Fine Uploader and others cut a file into several
-//! requests, and say so in fields of a form, parameters of the address or header fields, each by names of its own.
+//! Detects chunks of upload libraries. Dropzone, Plupload, resumable.js, flow.js, Fine Uploader and others cut a file
+//! into several requests, and mark them by fields of a form, query parameters or headers, each library with its own
+//! names.
 //!
-//! Lakeshore puts chunks together by tus alone. A chunk of those libraries would be taken for the whole file, so it is
-//! refused, unless it is the only one.
+//! Lakeshore joins chunks by tus alone. A chunk of those libraries would be stored as if it were the whole file, so it
+//! is refused, unless it is the only one.
 
 use axum::http::{HeaderMap, Uri};
 use lakeshore::Error;
 
-/// Longest value of a field that is read, in bytes. The longest are small JSON objects.
+/// Longest value of a chunk field, in bytes. The longest are small JSON objects.
 pub const VALUE_BYTES_MAX: usize = 4096;
 const NAME_CHARACTERS_MAX: usize = 64;
 
-/// Names that say which chunk this is, in lower case and without `-`, `_` and a leading `x`.
+/// Names of the position of a chunk, in lower case and without `-`, `_` and a leading `x`.
 const POSITIONS: [&str; 24] = [
     "chunk",
     "chunkbyteoffset",
@@ -38,7 +39,7 @@ const POSITIONS: [&str; 24] = [
     "uploaderchunknumber",
     "chunkposition",
 ];
-/// Names that say how many chunks there are.
+/// Names of the number of chunks, in the same form.
 const TOTALS: [&str; 16] = [
     "chunkcount",
     "chunks",
@@ -57,10 +58,10 @@ const TOTALS: [&str; 16] = [
     "uploaderchunkstotal",
     "uploadtotalchunks",
 ];
-/// Fields that hold a JSON object of such names: DevExtreme and Kendo UI.
+/// Fields with a JSON object of such names: DevExtreme and Kendo UI.
 const OBJECTS: [&str; 2] = ["chunkmetadata", "metadata"];
 
-/// The chunk fields of one request.
+/// Chunk fields of one request.
 #[derive(Debug, Default)]
 pub struct ChunkFields {
     first_seen: Option<String>,
@@ -68,7 +69,7 @@ pub struct ChunkFields {
 }
 
 impl ChunkFields {
-    /// Of the head of a request: its address and its fields.
+    /// Reads the query parameters and headers of a request.
     pub fn of_head(uri: &Uri, headers: &HeaderMap) -> Self {
         let mut seen = Self::default();
         for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
@@ -81,18 +82,18 @@ impl ChunkFields {
         seen
     }
 
-    /// Whether the value of a field has to be read.
+    /// Whether a field of a form is a chunk field, so that its value has to be read.
     pub fn is_known(name: &str) -> bool {
         let name = normalized(name);
         [&POSITIONS[..], &TOTALS, &OBJECTS].concat().contains(&name.as_str())
     }
 
-    /// Takes a field, if it is one of these.
+    /// Records a field if it is a chunk field.
     pub fn take(&mut self, name: &str, value: &[u8]) {
         let plain = normalized(name);
         if OBJECTS.contains(&plain.as_str()) {
             if let Ok(serde_json::Value::Object(fields)) = serde_json::from_slice(value) {
-                // DevExtreme calls the position `Index`, beside `TotalCount`.
+                // DevExtreme names the position `Index`, beside `TotalCount`.
                 let total = fields.get("TotalCount").filter(|_| fields.contains_key("Index"));
                 if let Some(total) = total {
                     self.take("totalChunks", total.to_string().as_bytes());
@@ -115,7 +116,7 @@ impl ChunkFields {
         self.first_seen.get_or_insert_with(|| name.chars().take(NAME_CHARACTERS_MAX).collect());
     }
 
-    /// Refuses one chunk of several. Plupload says 0 of a file that it does not cut.
+    /// Refuses one chunk of several. Plupload sends a total of 0 for a file that it does not cut.
     pub fn refuse(&self) -> Result<(), Error> {
         match &self.first_seen {
             Some(name) if !matches!(self.total, Some(0 | 1)) => Err(Error::PartOfFile(format!(

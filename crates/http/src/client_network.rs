@@ -1,4 +1,4 @@
-//! Where the client of a request is, for shares that are counted by network.
+//! Network of a request's client, for limits that are counted by network.
 
 use super::networks::ClientInfo;
 use axum::extract::FromRequestParts;
@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use lakeshore::model::access::network::Network;
 use std::convert::Infallible;
 
-/// The client's own address, also behind a proxy that is trusted.
+/// Network of the client's own address, also behind a trusted proxy.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientNetwork(pub Network);
 

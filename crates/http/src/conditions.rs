@@ -1,4 +1,4 @@
-//! Which part of a file a request is for, if any: conditions and ranges (RFC 9110, sections 13 and 14).
+//! Conditional and range requests (RFC 9110, sections 13 and 14): selects the part of a file that a request returns.
 
 use super::error::HttpError;
 use axum::http::{HeaderMap, Method, header};
@@ -7,10 +7,10 @@ use http_range_header::{EndPosition, StartPosition, parse_range_header};
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
-/// A date tells a version from others when the file has been as it is for so long.
+/// Age from which a modification date identifies a version of the file.
 const IF_RANGE_AGE_MIN: Duration = Duration::from_secs(1);
 
-/// What tells a version of a file from others.
+/// Validators of one version of a file.
 pub struct Validators {
     pub etag: ETag,
     pub modified: SystemTime,
@@ -18,14 +18,14 @@ pub struct Validators {
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Selected {
-    /// The client has it.
+    /// The client's copy is current.
     NotModified,
     Whole,
     /// Never empty, and within the file.
     Part(Range<u64>),
 }
 
-/// In the order that RFC 9110, section 13.2.2, prescribes.
+/// Evaluates the conditions in the order of RFC 9110, section 13.2.2.
 pub fn select(
     method: &Method,
     headers: &HeaderMap,
@@ -48,8 +48,8 @@ pub fn select(
     if !is_new {
         return Ok(Selected::NotModified);
     }
-    // A date has to be the very one that the file has now (RFC 9110, section 13.1.5), and the second that it names must be
-    // over: within one, the finest that a date can say, a file may be replaced.
+    // A date has to equal the file's own (RFC 9110, section 13.1.5), and its second has to be over: a date has a
+    // resolution of one second, within which a file may be replaced.
     let is_settled = now.duration_since(*modified).is_ok_and(|age| age >= IF_RANGE_AGE_MIN);
     let date = LastModified::from(*modified);
     let if_range = headers.contains_key(header::IF_RANGE).then(|| headers.typed_get::<IfRange>());
@@ -65,7 +65,8 @@ pub fn select(
     }
 }
 
-/// One range of bytes. Several, and what is none, are answered with the whole, as RFC 9110, section 14.2, allows.
+/// Parses one range of bytes. Several ranges, and values that are not ranges, select the whole file, as RFC 9110,
+/// section 14.2, allows.
 fn part(range: &str, size_bytes: u64) -> Result<Selected, HttpError> {
     let Ok(parsed) = parse_range_header(range) else { return Ok(Selected::Whole) };
     let [range] = parsed.ranges.as_slice() else { return Ok(Selected::Whole) };

@@ -1,5 +1,5 @@
-//! Connections: how many there may be, how many of them one address may have, how long a request's head may take, how
-//! much of one is held in memory.
+//! Accepts and serves connections. Bounds their number, the share of one address, the time of a request's head, and the
+//! bytes of a connection in memory.
 
 use super::AppState;
 use super::error::HttpError;
@@ -39,32 +39,33 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-/// How much is read of a connection at once, and so the longest head of a request. Few, large reads cost less; a
-/// thousand connections that send at once hold so much each.
+/// Bytes of one read, and longest head of a request. Few large reads cost less; a thousand connections that send at
+/// once hold this much each.
 const READ_BYTES_MAX: usize = 64 * 1024;
-/// Lines in the head of a request.
+/// Most lines in the head of a request.
 const HEAD_LINES_MAX: usize = 100;
-/// Connections beyond their share that are told so at the same time; more are closed without a word.
+/// Refusals over the share of an address that are sent at the same time. Further connections are closed without an
+/// answer.
 const REFUSALS_MAX: usize = 64;
-/// How long such a connection may take to read its refusal.
+/// Longest time for sending such a refusal.
 const REFUSAL_MAX: Duration = Duration::from_secs(1);
-/// After a fault that lies with the machine (it has no more descriptors), before the next try.
+/// Pause after a fault of the machine, such as no free descriptors, before the next accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What a deployment may change.
+/// Limits that a deployment configures.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
-    /// More wait, not accepted yet.
+    /// Further connections wait in the listener's queue.
     pub connections_max: usize,
-    /// A connection whose next request's head takes longer is closed, one without a request too.
+    /// A connection is closed when the head of its next request takes longer, or no request begins.
     pub head_max: Duration,
-    /// A body of which nothing comes, or an answer of which nothing is taken, for longer, ends.
+    /// A body without data, or a response that is not read, ends after this time.
     pub idle_max: Duration,
-    /// Connections that one address may have; more are refused.
+    /// Connections of one address; further ones are refused.
     pub per_address_max: usize,
 }
 
-/// What serves the requests of each connection.
+/// State for serving the requests of each connection.
 #[derive(Clone)]
 struct Service {
     app_state: Arc<AppState>,
@@ -74,7 +75,7 @@ struct Service {
     idle_max: Duration,
 }
 
-/// Serves until `stopping`; then until every request that was begun has its answer.
+/// Serves until `stopping`, then until every request that has begun is answered.
 pub async fn serve(
     listener: TcpListener,
     threads: Threads,
@@ -101,7 +102,7 @@ pub async fn serve(
             () = stopping.cancelled() => break,
         };
         let Some((stream, peer, place)) = accepted else { continue };
-        // A trusted proxy's connections are those of all its clients, whose requests are counted instead.
+        // Connections of a trusted proxy belong to all its clients, whose requests are counted instead.
         let is_proxy = networks.is_trusted(peer.ip().to_canonical());
         let share = if is_proxy { None } else { shares.take(Network::of(peer.ip())) };
         if share.is_none() && !is_proxy {
@@ -111,7 +112,7 @@ pub async fn serve(
             continue;
         }
         let Some((thread, claim)) = threads.claim() else { continue };
-        // It leaves this thread's runtime for that of the thread that is going to serve it.
+        // Moves the stream to the runtime of the thread that will serve it.
         let Ok(stream) = stream.into_std() else { continue };
         let (http, service, stopping) = (http.clone(), service.clone(), stopping.clone());
         let conversation = async move {
@@ -126,7 +127,7 @@ pub async fn serve(
     connections.wait().await;
 }
 
-/// Tells a client whose address has its share of connections already.
+/// Answers a client whose address has used up its share of connections.
 async fn refuse(mut stream: TcpStream, share_max: usize, _turn: ConnectionSlot) {
     let refusal = HttpError::TooManyConnections { share_max };
     let refusal = Refusal::new(refusal.code(), refusal.to_string());
@@ -137,21 +138,20 @@ async fn refuse(mut stream: TcpStream, share_max: usize, _turn: ConnectionSlot) 
     let tell = async {
         stream.write_all(answer.as_bytes()).await?;
         stream.shutdown().await?;
-        // Closed before its request is read, the connection would be reset, and the refusal lost.
+        // Reads the request first: closing a connection with unread data resets it, and the refusal is lost.
         tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
     };
     let _ = timeout(REFUSAL_MAX, tell).await;
 }
 
-/// Descriptors for all that is no connection: the database and its readers, the readers of files, landings and lists.
+/// Descriptors for everything but connections: the database and its readers, reader processes, landings and lists.
 const DESCRIPTORS_OF_SERVER: u64 = 96;
-/// A connection has its socket, and the file that it brings or takes.
+/// Descriptors of a connection: its socket, and the file that is sent or received.
 const DESCRIPTORS_OF_CONNECTION: u64 = 2;
-/// With fewer connections there is no use in serving.
+/// Fewest connections that are worth serving.
 const CONNECTIONS_MIN: u64 = 16;
 
-/// Lets the process have as many descriptors as its operator allows: shells give few until they are asked for more. Gives
-/// how many that are.
+/// Raises the soft limit of open files to the hard limit, since shells set a low soft limit. Returns the limit.
 pub fn allow_descriptors() -> u64 {
     let allowed = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: allowed.maximum, ..allowed }) {
@@ -170,7 +170,7 @@ pub struct TooFewDescriptors {
 }
 
 impl ConnectionLimits {
-    /// As many connections as there are descriptors for.
+    /// Reduces the number of connections to the available descriptors.
     pub fn within_descriptors(self, allowed: u64) -> Result<Self, TooFewDescriptors> {
         let most = allowed.saturating_sub(DESCRIPTORS_OF_SERVER) / DESCRIPTORS_OF_CONNECTION;
         if most < CONNECTIONS_MIN {
@@ -202,7 +202,7 @@ async fn accept(listener: &TcpListener, free: &Arc<Semaphore>) -> Option<(TcpStr
     let place = free.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, peer)) => {
-            // An answer is small and waited for: Nagle's algorithm would only delay it.
+            // Responses are small and awaited, so Nagle's algorithm would only delay them.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "cannot set TCP_NODELAY");
             }
@@ -217,7 +217,7 @@ async fn accept(listener: &TcpListener, free: &Arc<Semaphore>) -> Option<(TcpStr
     }
 }
 
-/// The client went away before it was accepted.
+/// Whether the client closed the connection before it was accepted.
 fn is_of_the_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
@@ -227,7 +227,7 @@ async fn refused(refusal: HttpError) -> Response {
     let is_ambiguous = matches!(refusal, HttpError::RequestHead(_));
     let mut response = protected(refusal.into_response());
     if is_ambiguous {
-        // Where the next request begins is not certain.
+        // The start of the next request is uncertain.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response

@@ -1,4 +1,4 @@
-//! Whose request it is: a key in the body, in a header, or a session cookie.
+//! Credentials of a request: a key in the body or a header, or a session cookie.
 
 use super::networks::{Access, ClientInfo};
 use super::sender::Traces;
@@ -15,7 +15,7 @@ use std::sync::{Arc, Once, OnceLock};
 
 pub const SESSION_COOKIE: &str = "lakeshore_session";
 
-/// What a request brings along to be recognised by.
+/// Credentials and origin of a request, from its head.
 #[derive(Debug)]
 pub struct Credentials {
     /// `Authorization: Bearer KEY` (RFC 6750) or `X-API-Key: KEY`.
@@ -26,19 +26,19 @@ pub struct Credentials {
     recognised: Recognised,
 }
 
-/// Who a request was recognised as: a place for the log to look, beside the request.
+/// Recognised caller of a request: an extension of the request, which the refusal log reads.
 #[derive(Debug, Clone, Default)]
 pub struct Recognised(Arc<OnceLock<(String, Option<KeyId>)>>);
 
 impl Recognised {
-    /// The name of the key, and the key itself.
+    /// Name of the key, and its id.
     pub fn who(&self) -> Option<&(String, Option<KeyId>)> {
         self.0.get()
     }
 
     fn set(&self, caller: &Caller) {
         if let Caller::Known(grant) = caller {
-            // Asked twice, it is the same.
+            // A second call for the same request sets the same value, so the error is ignored.
             let _ = self.0.set((grant.name.clone(), grant.trace.key_id));
         }
     }
@@ -64,7 +64,8 @@ impl Credentials {
         self.session.as_ref()
     }
 
-    /// The key of the body counts first, then that of a header, then the session.
+    /// Recognises the caller. The key of the body takes precedence over that of a header, and a header over the
+    /// session.
     pub async fn caller(&self, lake: &Lake, api_key: Option<&str>) -> Result<Caller, lakeshore::Error> {
         let in_body = api_key.filter(|key| !key.trim().is_empty()).map(Secret::presented);
         let caller = match (in_body.as_ref().or(self.key.as_ref()), &self.session) {
@@ -76,7 +77,7 @@ impl Credentials {
             Caller::Anonymous if self.access == Access::Open => Caller::Guest(self.traces.network()),
             Caller::Anonymous if self.access == Access::KeyNeededBehindProxy => {
                 let peer = self.traces.peer().map(tracing::field::display);
-                // A matter of the deployment: once is enough, and each refusal is logged by itself.
+                // Logged once, as it is a matter of the deployment; each refusal has a line of its own.
                 static TOLD: Once = Once::new();
                 TOLD.call_once(|| {
                     tracing::info!(peer, "a request without a key came through a proxy that is not a --trusted-proxy, so it needs a key even from an open network");
@@ -90,15 +91,15 @@ impl Credentials {
         })
     }
 
-    /// The same, of a call for which some key, or an open network, is needed in any case: nobody without either learns more,
-    /// whatever the call names.
+    /// Like [`Self::caller`], for calls that always need a key or an open network. Any other caller is refused before
+    /// the call looks anything up, so it learns nothing.
     pub async fn allowed_caller(&self, lake: &Lake, api_key: Option<&str>) -> Result<Caller, lakeshore::Error> {
         let caller = self.caller(lake, api_key).await?;
         caller.may_do_anything()?;
         Ok(caller)
     }
 
-    /// Whether the head of the request brings nothing to be recognised by.
+    /// Whether the head of the request has no credentials, and its network is not open.
     pub fn is_nobodys(&self) -> bool {
         self.key.is_none() && self.session.is_none() && !self.is_guest()
     }
@@ -108,7 +109,7 @@ impl Credentials {
         self.access == Access::Open
     }
 
-    /// Where the request came from.
+    /// Origin of the request, for the audit log.
     pub fn origin(&self) -> Origin {
         self.traces.origin()
     }
@@ -123,7 +124,7 @@ impl<S: Sync> FromRequestParts<S> for Credentials {
     }
 }
 
-/// The cookie of a session. `Secure` where the request came by TLS, of which only a trusted proxy in front knows.
+/// Builds the cookie of a session. `Secure` if the client uses TLS, which only a trusted proxy can say.
 pub fn session_cookie(session: &BegunSession, client: &ClientInfo) -> Cookie<'static> {
     let lifetime = i64::try_from(session.lasts.as_secs()).unwrap_or(i64::MAX);
     Cookie::build((SESSION_COOKIE, session.secret.expose().to_owned()))
@@ -135,8 +136,8 @@ pub fn session_cookie(session: &BegunSession, client: &ClientInfo) -> Cookie<'st
         .build()
 }
 
-/// Where the request comes from, when that is another site. Browsers say so (Fetch Metadata's `Sec-Fetch-Site`, or
-/// `Origin`); scripts say nothing, and hold no cookie that could be misused.
+/// Site that a request comes from, if it is another one. Browsers send it as `Sec-Fetch-Site` (Fetch Metadata) or
+/// `Origin`. Scripts send neither, and hold no cookie that could be misused.
 pub fn cross_site(headers: &HeaderMap, client: Option<&ClientInfo>) -> Option<String> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     match (text("sec-fetch-site"), text("origin")) {

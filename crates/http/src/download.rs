@@ -1,5 +1,5 @@
-//! A file on its way out: as what it is served, and its bytes, a bounded number of pieces at a time, however slowly they are
-//! taken.
+//! Body and headers of a download: the media type, the file name, and the bytes in a bounded number of chunks, however
+//! slowly the client reads.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -14,15 +14,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Pieces of one file in memory: one is sent while the next is read.
+/// Chunks of one file in memory: one is sent while the next is read.
 const PIECES_MAX: usize = 2;
-/// A piece is large where there are few downloads, and small where there are many.
+/// Size of a chunk, in bytes: large with few downloads, small with many.
 const PIECE_BYTES_MAX: usize = 256 * 1024;
 const PIECE_BYTES_MIN: usize = 16 * 1024;
-/// What the pieces of all downloads may hold, until they are so many that each has the least.
+/// Memory for the chunks of all downloads, in bytes. Exceeded only when there are so many that each uses the smallest
+/// chunk.
 const PIECES_BYTES: usize = 64 * 1024 * 1024;
 
-/// What a name may hold as it is (RFC 8187, `attr-char`).
+/// Characters that are escaped in a file name: all but `attr-char` of RFC 8187.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'!')
     .remove(b'#')
@@ -37,12 +38,12 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// Of a file's beginning, what tells an image from others.
+/// Bytes at the beginning of a file that identify an image.
 const HEAD_BYTES: usize = 16;
-/// A file of the lake that is served as what no browser runs, shows or guesses at.
+/// Media types of files that browsers must not run, display or sniff.
 const BYTES: &str = "application/octet-stream";
 const TEXT: &str = "text/plain; charset=utf-8";
-/// Names of files that are served as text.
+/// Extensions of files that are served as text.
 const TEXT_EXTENSIONS: [&str; 9] = ["txt", "text", "log", "csv", "tsv", "md", "json", "jsonl", "ndjson"];
 
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
@@ -51,7 +52,7 @@ fn piece_bytes(downloads: usize) -> usize {
     (PIECES_BYTES / PIECES_MAX / downloads.max(1)).clamp(PIECE_BYTES_MIN, PIECE_BYTES_MAX)
 }
 
-/// Counts as a download until it is dropped.
+/// Counts a download until it is dropped.
 struct UnderWay;
 
 impl UnderWay {
@@ -67,7 +68,7 @@ impl Drop for UnderWay {
     }
 }
 
-/// A piece keeps its place until the connection has sent it.
+/// Chunk in memory. Holds its permit until the connection has sent it.
 struct RangeBody {
     bytes: Vec<u8>,
     _place: OwnedSemaphorePermit,
@@ -86,7 +87,7 @@ struct Download {
     _under_way: UnderWay,
 }
 
-/// The bytes of `range`, which lies within the file.
+/// Streams `range`, which lies within the file.
 pub fn body(file: Box<dyn OpenFile>, range: Range<u64>) -> Body {
     let places = Arc::new(Semaphore::new(PIECES_MAX));
     let download = Download { file, rest: range, places, _under_way: UnderWay::begin() };
@@ -107,7 +108,7 @@ impl Download {
         let read = self.file.read(self.rest.start, wanted).await.map_err(io::Error::other);
         let bytes = read.inspect_err(|error| tracing::error!(%error, "download failed"))?;
         if bytes.is_empty() {
-            // Its length was announced: the connection breaks, and so the client notices.
+            // The length was announced, so the error breaks the connection, and the client notices.
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file was truncated while it was sent"));
         }
         self.rest.start += bytes.len() as u64;
@@ -115,8 +116,9 @@ impl Download {
     }
 }
 
-/// As what a file is served. Only images of pixels are what their content and their name agree on; pages, scripts, styles
-/// and SVG, which is a page too, are bytes. A file that is an image and a script at once is an image, which is never run.
+/// Media type of a download. A raster image is served as such if its content and its name agree. Pages, scripts, styles
+/// and SVG, which can run scripts, are served as bytes. A file that is both an image and a script is served as an
+/// image, which no browser runs.
 pub async fn media_type(file: &dyn OpenFile, name: &str) -> Result<&'static str, Error> {
     let guess = mime_guess::from_path(name).first_raw().unwrap_or_default();
     if guess.starts_with("image/") {
@@ -127,8 +129,8 @@ pub async fn media_type(file: &dyn OpenFile, name: &str) -> Result<&'static str,
     Ok(if TEXT_EXTENSIONS.contains(&extension.as_str()) { TEXT } else { BYTES })
 }
 
-/// RFC 6266: a name that every client reads, and the true one where that is another. Characters that would end the header,
-/// hide a part of the name or turn it round are in neither.
+/// Builds `Content-Disposition` (RFC 6266): a name that every client can read, and the exact one if it differs. Neither
+/// contains characters that end the header, or hide or reorder parts of the name.
 pub fn disposition(name: &str) -> String {
     let is_plain = |character: char| {
         character.is_ascii() && !character.is_ascii_control() && !matches!(character, '"' | '\\' | '%')

@@ -1,4 +1,4 @@
-//! Every refusal that HTTP gives, mapped to a status and a body in one place: `{"code": n, "msg": "…"}`.
+//! Maps every refusal of the HTTP layer to a status and a body: `{"code": n, "msg": "…"}`.
 
 use super::refusal_log::Refused;
 use axum::Json;
@@ -10,7 +10,7 @@ use lakeshore::{Error, ErrorCode};
 use serde::Serialize;
 use std::borrow::Cow;
 
-/// What is refused because too much goes on may be asked for again after so long.
+/// `Retry-After` of 429 and 503, in seconds.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ pub enum HttpError {
         "{name} ({field}) is not a host name of this server; use its IP address or localhost, or start the server with --allowed-host {name}"
     )]
     UnknownHost { name: String, field: &'static str },
-    /// Two readers could read the head differently, or not know for whom it is.
+    /// The head can be read in two ways, or has not exactly one host.
     #[error("{0}")]
     RequestHead(Cow<'static, str>),
     #[error("a sign-in link cannot be prefetched; open it in the browser")]
@@ -68,16 +68,16 @@ pub enum HttpError {
     RangeNotSatisfiable { size_bytes: u64 },
     #[error("not ready: {0}")]
     NotReady(String),
-    /// Some files of one request failed; the others were kept. The first [`FAILED_NAMED_MAX`] of them are named.
+    /// Some files of one request failed; the others landed. `failed` has the first [`FAILED_NAMED_MAX`].
     #[error("{}", tell(failed, *num_failed, *sent))]
     Files { failed: Vec<FailedFile>, num_failed: usize, sent: usize },
 }
 
-/// Files of one request that an answer names as failed. It counts them all.
+/// Failed files of one request that an answer names; it counts all.
 pub const FAILED_NAMED_MAX: usize = 20;
-/// Of a file's name, what an answer repeats.
+/// Characters of a file name that an answer repeats.
 const NAME_CHARACTERS_MAX: usize = 255;
-/// Of what there is to say of one of several files, what an answer holds.
+/// Characters of the message for one of several files.
 const MESSAGE_CHARACTERS_MAX: usize = 1000;
 
 /// A file of a request that did not land.
@@ -133,7 +133,7 @@ impl HttpError {
         }
     }
 
-    /// What went wrong inside is logged here, once, and never sent.
+    /// Logs internal faults once. They are never sent.
     fn log(&self) {
         let faults: Vec<&Error> = match self {
             Self::Lake(error) => vec![error],
@@ -152,7 +152,7 @@ impl HttpError {
 struct Body {
     #[serde(flatten)]
     refusal: Refusal,
-    /// Of an upload of several files: each that failed.
+    /// Failed files of an upload of several files.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     failed: Vec<FailedBody>,
 }
@@ -207,7 +207,7 @@ impl IntoResponse for HttpError {
             response.headers_mut().insert(header::ALLOW, allowed);
         }
         if is_coded {
-            // RFC 9110, section 12.5.3: what a request may be coded as.
+            // Names the accepted coding (RFC 9110, section 12.5.3).
             response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         if let Some(seconds) = wait_seconds {
@@ -216,7 +216,7 @@ impl IntoResponse for HttpError {
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
         if status == StatusCode::UNAUTHORIZED {
-            // RFC 9110, section 11.6.1: a 401 names the scheme.
+            // A 401 has to name the scheme (RFC 9110, section 11.6.1).
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response

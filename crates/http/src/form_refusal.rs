@@ -1,8 +1,8 @@
-//! The refusal of a plain form, on its way to the page that the form leads back to.
+//! Carries the refusal of a plain form to the page that the form returns to.
 //!
-//! The address holds no more than its number, as anybody can write an address. The message travels in a cookie, which the next
-//! page takes away. Cookies of other servers on the same host come here too, so it is signed: by a key that ends with the process,
-//! for the session that the form came from.
+//! The address has only the code, since anybody can write an address. The message travels in a cookie, which the next
+//! page removes. Other servers of the same host can set that cookie too, so it is signed for the session of the form,
+//! with a key that lives as long as the process.
 
 use super::networks::ClientInfo;
 use app::refusal::FormRefusal;
@@ -17,14 +17,14 @@ use lakeshore::ports::Randomness;
 use sha2::Sha256;
 
 const COOKIE: &str = "lakeshore_refusal";
-/// Browsers drop a cookie of more than 4,096 bytes, attributes included. A longer message is left out: the page then has its own
-/// words for the number.
+/// Longest value of the cookie, in bytes. Browsers drop a cookie of more than 4,096 bytes, attributes included. A
+/// longer message is omitted, and the page shows its own text for the code.
 const VALUE_BYTES_MAX: usize = 3_800;
-/// How long the browser keeps it when no page takes it away.
+/// Lifetime of the cookie if no page removes it.
 const KEPT_SECONDS: i64 = 60;
 const SIGNATURE_BYTES: usize = 32;
 
-/// Signs refusals, and knows again those that it has signed.
+/// Signs refusals, and verifies them.
 pub struct FormRefusals(Hmac<Sha256>);
 
 impl FormRefusals {
@@ -34,7 +34,7 @@ impl FormRefusals {
         Hmac::new_from_slice(&key).map(Self).map_err(Error::internal)
     }
 
-    /// The cookie that brings the refusal to the next page. `None` for a message that is too long.
+    /// Builds the cookie for the next page. `None` for a message that is too long.
     pub fn cookie(
         &self,
         refusal: &FormRefusal,
@@ -48,7 +48,7 @@ impl FormRefusals {
         (value.len() <= VALUE_BYTES_MAX).then(|| built(value, KEPT_SECONDS, client))
     }
 
-    /// The refusal that the cookie of a request brings, if it was signed here for the session.
+    /// Reads the refusal from the cookie of a request, if it was signed here for this session.
     pub fn read(&self, headers: &HeaderMap, session: Option<&Secret>) -> Option<FormRefusal> {
         let jar = CookieJar::from_headers(headers);
         let signed = URL_SAFE_NO_PAD.decode(jar.get(COOKIE)?.value()).ok()?;
@@ -60,13 +60,13 @@ impl FormRefusals {
 
     fn signing(&self, text: &str, session: Option<&Secret>) -> Hmac<Sha256> {
         let session = session.map_or("", Secret::expose);
-        // The length keeps the end of the one from being taken for the beginning of the other.
+        // The length separates the session from the text, so that bytes cannot be shifted between the two.
         let length = (session.len() as u64).to_be_bytes();
         self.0.clone().chain_update(length).chain_update(session).chain_update(text)
     }
 }
 
-/// What takes the cookie away, where the request has brought one.
+/// Cookie that removes the refusal, if the request has one.
 pub fn removal(headers: &HeaderMap, client: &ClientInfo) -> Option<Cookie<'static>> {
     CookieJar::from_headers(headers).get(COOKIE).map(|_| built(String::new(), 0, client))
 }
@@ -138,7 +138,7 @@ mod tests {
     fn a_message_that_no_browser_would_keep_is_left_out() {
         let refusals = FormRefusals::new(&SystemRandomness).unwrap();
         let cookie = |bytes| refusals.cookie(&refusal(&"x".repeat(bytes)), None, &client());
-        // Of the value: signature, number and a blank, four characters for three bytes.
+        // The value has the signature, the code and a blank, with four characters for three bytes.
         let bytes_max = VALUE_BYTES_MAX / 4 * 3 - SIGNATURE_BYTES - 6;
         assert!(cookie(bytes_max).is_some_and(|cookie| cookie.to_string().len() <= 4_096));
         assert!(cookie(bytes_max + 1).is_none());

@@ -1,4 +1,4 @@
-//! The client's address behind proxies, as `X-Forwarded-For` or `Forwarded` (RFC 7239) names it.
+//! Address of the client behind proxies, from `X-Forwarded-For` or `Forwarded` (RFC 7239).
 
 use axum::http::header::{FORWARDED, VIA};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Version};
@@ -9,7 +9,7 @@ pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-ho
 pub const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// What proxies and content delivery networks add, and clients do not.
+/// Fields that proxies and content delivery networks add, and clients do not.
 const ADDED_BY_PROXIES: [HeaderName; 22] = [
     FORWARDED,
     VIA,
@@ -35,17 +35,17 @@ const ADDED_BY_PROXIES: [HeaderName; 22] = [
     HeaderName::from_static("x-varnish"),
 ];
 
-/// Whether a request shows that a proxy has passed it on. One without any of these fields may have come through a proxy all
-/// the same; HTTP/1.0 is what nginx speaks to a server behind it unless told otherwise.
+/// Whether a request shows traces of a proxy. A request without them may have passed a proxy all the same. HTTP/1.0
+/// counts as a trace: nginx speaks it to its upstream by default.
 pub fn is_proxied(version: Version, headers: &HeaderMap) -> bool {
     let is_added = |name: &HeaderName| name.as_str().starts_with("x-forwarded") || ADDED_BY_PROXIES.contains(name);
     version < Version::HTTP_11 || headers.keys().any(is_added)
 }
 
-/// The client's address, given that the request came from a trusted proxy: the last address of the chain that is not a
-/// trusted proxy itself, or the first one when all are. Each entry is written by the hop behind it, so whatever a client
-/// claims stands before what the first trusted proxy has seen. `None` where the chain does not say: no such field, something
-/// else than an address, or two fields that contradict each other.
+/// Address of the client of a request from a trusted proxy: the last address of the chain that is not a trusted proxy,
+/// or the first one if all are. Each hop appends the address that it saw, so false entries of a client come before that
+/// of the first trusted proxy. `None` if the chain does not say: the field is missing, an entry is not an address, or
+/// the two fields contradict each other.
 pub fn client_address(headers: &HeaderMap, is_trusted: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
     let by = |name: HeaderName, entry: fn(&str) -> Option<IpAddr>| {
         let has_field = headers.contains_key(&name);
@@ -53,7 +53,7 @@ pub fn client_address(headers: &HeaderMap, is_trusted: impl Fn(IpAddr) -> bool) 
     };
     match (by(X_FORWARDED_FOR, address_of), by(FORWARDED, address_of_element)) {
         (Some(address), None) | (None, Some(address)) => address,
-        // A proxy writes one of the two, and may pass on what the client wrote into the other.
+        // A proxy writes one of the two fields, and may pass on the other one as the client sent it.
         (Some(address), Some(other)) if address == other => address,
         _ => None,
     }
@@ -78,14 +78,14 @@ fn last_untrusted(
     first
 }
 
-/// `192.0.2.7`, `192.0.2.7:4000`, `2001:db8::7`, `[2001:db8::7]` or `[2001:db8::7]:4000`.
+/// Parses `192.0.2.7`, `192.0.2.7:4000`, `2001:db8::7`, `[2001:db8::7]` or `[2001:db8::7]:4000`.
 fn address_of(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let address = bare.parse::<IpAddr>().ok().or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()))?;
     Some(address.to_canonical())
 }
 
-/// Of an element of `Forwarded`, such as `for="[2001:db8::7]:4000";proto=https`.
+/// Parses an element of `Forwarded`, such as `for="[2001:db8::7]:4000";proto=https`.
 fn address_of_element(element: &str) -> Option<IpAddr> {
     let mut named = element.split(';').filter_map(|pair| {
         let (name, value) = pair.trim().split_once('=')?;
@@ -97,7 +97,7 @@ fn address_of_element(element: &str) -> Option<IpAddr> {
     }
 }
 
-/// Whether the client speaks TLS to the proxy that is nearest to it: `X-Forwarded-Proto`, or `proto` of `Forwarded`.
+/// Whether the client speaks TLS to the proxy nearest to it: `X-Forwarded-Proto`, or `proto` of `Forwarded`.
 pub fn is_by_tls(headers: &HeaderMap) -> bool {
     let of_element = |element: &str| {
         let mut pairs = element.split(';').filter_map(|pair| pair.trim().split_once('='));
@@ -111,7 +111,7 @@ pub fn is_by_tls(headers: &HeaderMap) -> bool {
     }
 }
 
-/// The first entry of a list, which the proxy nearest to the client wrote.
+/// First entry of a list, written by the proxy nearest to the client.
 pub fn first_of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let value: &HeaderValue = headers.get(name)?;
     value.to_str().ok()?.split(',').next().map(str::trim)

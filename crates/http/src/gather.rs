@@ -1,4 +1,4 @@
-//! Small bodies, gathered whole before anything is made of them: bounded in bytes and in time.
+//! Buffers small bodies before they are parsed, bounded in bytes and time.
 
 use super::error::HttpError;
 use super::pace::within_time;
@@ -13,14 +13,14 @@ use std::time::Duration;
 
 /// Largest small body, in bytes: a call with a path and a name, or a form.
 pub const SMALL_BODY_BYTES_MAX: usize = 64 * 1024;
-/// How long a small body may take from its first byte to its last.
+/// Longest time of a small body, from its first byte to its last.
 pub const SMALL_BODY_MAX: Duration = Duration::from_secs(30);
-/// The whole body.
+/// Buffers a whole small body.
 pub async fn gather_small(body: Body) -> Result<Bytes, HttpError> {
     within(SMALL_BODY_MAX, gather(body, SMALL_BODY_BYTES_MAX)).await
 }
 
-/// What of a body is gathered, unless that takes too long in all.
+/// Bounds the total time of `gathering`.
 pub async fn within<T>(
     time_max: Duration,
     gathering: impl Future<Output = Result<T, HttpError>>,
@@ -48,7 +48,7 @@ async fn gather(body: Body, limit_bytes: usize) -> Result<Bytes, HttpError> {
     Ok(gathered.freeze())
 }
 
-/// For routes whose bodies are small, whoever reads them.
+/// Middleware for routes with small bodies.
 pub async fn small_bodies(request: Request, next: Next) -> Result<Response, HttpError> {
     let (head, body) = request.into_parts();
     let body = gather_small(body).await?;

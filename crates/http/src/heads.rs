@@ -1,10 +1,9 @@
-//! Checks the framing of requests on a connection: line ends, and where each request ends.
+//! Checks the framing of requests: line ends, and the end of each request.
 //!
-//! hyper takes a bare line feed for the end of a line, and a request with both `Transfer-Encoding` and `Content-Length` for
-//! one in chunks. A proxy in front may read the same bytes differently, and see another request in them (request
-//! smuggling). hyper has no option against it, so the bytes are checked on their way to it: the heads line by line, while
-//! bodies are only counted. What is wrong is noted before hyper has the end of that head, and the request is refused where
-//! it is answered.
+//! hyper accepts a bare line feed as a line end, and a request with both `Transfer-Encoding` and `Content-Length` as
+//! chunked. A proxy in front may read the same bytes differently, and find another request in them (request smuggling).
+//! hyper has no option against this, so the bytes are checked before it reads them: heads line by line, bodies only by
+//! length. A fault is recorded before hyper has the end of that head, and the request is refused before it is routed.
 
 use memchr::memchr;
 use std::io::{self, IoSlice};
@@ -13,12 +12,12 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Of a line that comes in several reads, what is kept. The fields that frame a request are short.
+/// Bytes kept of a line that arrives in several reads. The fields that frame a request are short.
 const LINE_KEPT_BYTES_MAX: usize = 256;
-/// Hexadecimal digits of the size of a chunk.
+/// Hexadecimal digits of a chunk size.
 const CHUNK_SIZE_DIGITS_MAX: u32 = 16;
 
-/// Why no request of a connection can be trusted any more.
+/// Fault after which no request of the connection can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HeadFault {
     #[error("a header line ends in LF alone; end each line with CR LF")]
@@ -33,25 +32,25 @@ pub enum HeadFault {
     Chunks,
 }
 
-/// The first fault of a connection, once there is one.
+/// First fault of a connection, if any.
 #[derive(Debug, Clone, Default)]
 pub struct NotedFault(Arc<OnceLock<Noted>>);
 
 #[derive(Debug)]
 struct Noted {
     fault: HeadFault,
-    /// Counted from 0. The requests before it are whole and certain, also when they came by the same read.
+    /// Number of the request, from 0. Earlier requests are complete and valid, even if they arrived in the same read.
     request: u64,
 }
 
 impl NotedFault {
-    /// The fault by which this request of the connection, counted from 0, cannot be trusted.
+    /// The fault that makes this request invalid. `number` counts the requests of the connection from 0.
     pub fn of_request(&self, number: u64) -> Option<HeadFault> {
         self.0.get().filter(|noted| noted.request <= number).map(|noted| noted.fault)
     }
 }
 
-/// A connection whose incoming bytes are checked.
+/// Stream whose incoming bytes are checked.
 pub struct CheckedStream<S> {
     stream: S,
     requests: Requests,
@@ -71,7 +70,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for CheckedStream<S> {
         if self.fault.0.get().is_none()
             && let Err(fault) = self.requests.check(&buffer.filled()[filled..])
         {
-            // The first one counts.
+            // The first fault is kept.
             let _ = self.fault.0.set(Noted { fault, request: self.requests.current() });
         }
         Poll::Ready(Ok(()))
@@ -104,13 +103,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for CheckedStream<S> {
     }
 }
 
-/// Where in the sequence of requests a connection is.
+/// State of the parser over the sequence of requests.
 #[derive(Default)]
 struct Requests {
     at: At,
     head: Head,
     line: Line,
-    /// Heads that have come whole.
+    /// Number of complete heads.
     heads: u64,
 }
 
@@ -125,7 +124,7 @@ enum At {
         size: u64,
         digits: u32,
     },
-    /// Behind the size, in spaces or an extension, which mean nothing here.
+    /// After the size: spaces or an extension, which are ignored.
     ChunkExtension {
         size: u64,
     },
@@ -137,11 +136,11 @@ enum At {
     },
     ChunkCr,
     ChunkLf,
-    /// Fields behind the last chunk.
+    /// Fields after the last chunk.
     Trailer,
 }
 
-/// What the lines of a head have said so far.
+/// Fields of a head read so far.
 #[derive(Default)]
 struct Head {
     has_request_line: bool,
@@ -149,7 +148,7 @@ struct Head {
     is_chunked: bool,
 }
 
-/// The beginning of a line whose end has not come yet.
+/// Beginning of a line whose end has not arrived yet.
 #[derive(Default)]
 struct Line {
     kept: Vec<u8>,
@@ -157,7 +156,7 @@ struct Line {
 }
 
 impl Requests {
-    /// The number, from 0, of the request that the next byte belongs to.
+    /// Number, from 0, of the request that the next byte belongs to.
     fn current(&self) -> u64 {
         if self.at == At::Head { self.heads } else { self.heads.saturating_sub(1) }
     }
@@ -185,7 +184,7 @@ impl Requests {
         Ok(())
     }
 
-    /// Takes one line, or what has come of it.
+    /// Reads one line, or a part of it.
     fn lines<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], HeadFault> {
         let Some(end) = memchr(b'\n', bytes) else {
             self.line.push(bytes);
@@ -199,7 +198,7 @@ impl Requests {
             if last != Some(b'\r') {
                 return Err(HeadFault::BareLineFeed);
             }
-            // Digits may have been dropped that hyper has read.
+            // Digits that hyper has read may have been dropped.
             if kept.len() == LINE_KEPT_BYTES_MAX && Head::frames(&kept) {
                 return Err(HeadFault::Length);
             }
@@ -224,7 +223,7 @@ impl Requests {
                     (false, left) => At::Body { left },
                 };
             }
-            // Empty lines before a request mean nothing (RFC 9112, section 2.2).
+            // Empty lines before a request are ignored (RFC 9112, section 2.2).
             (_, true) => {}
             (_, false) if self.head.has_request_line => self.head.field(line)?,
             (_, false) => self.head.has_request_line = true,
@@ -251,7 +250,7 @@ impl Requests {
     }
 }
 
-/// What is left of a body of which these bytes come next, and the bytes behind it.
+/// Skips bytes of a body. Returns the bytes that remain of the body, and the input after it.
 fn skip(left: u64, bytes: &[u8]) -> (u64, &[u8]) {
     match usize::try_from(left) {
         Ok(all) if all <= bytes.len() => (0, &bytes[all..]),
@@ -268,13 +267,14 @@ impl Line {
 }
 
 impl Head {
-    /// Whether the line says where the body ends.
+    /// Whether the line frames the body.
     fn frames(line: &[u8]) -> bool {
         let name = &line[..memchr(b':', line).unwrap_or(line.len())];
         name.eq_ignore_ascii_case(b"content-length") || name.eq_ignore_ascii_case(b"transfer-encoding")
     }
 
-    /// Keeps what frames the body. Whatever hyper refuses by itself, such as a space before the colon, may pass here.
+    /// Records a field that frames the body. Faults that hyper itself refuses, such as a space before the colon, may
+    /// pass.
     fn field(&mut self, line: &[u8]) -> Result<(), HeadFault> {
         let Some(colon) = memchr(b':', line) else { return Ok(()) };
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
@@ -301,7 +301,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The fault of these bytes, which come in pieces of so many.
+    /// The fault of these bytes, read in chunks of `piece` bytes.
     fn fault(bytes: &[u8], piece: usize) -> Option<HeadFault> {
         let mut requests = Requests::default();
         bytes.chunks(piece).find_map(|bytes| requests.check(bytes).err())

@@ -1,16 +1,16 @@
-//! Names of this server: which values of `Host` a request may carry.
+//! Host names of this server: the values of `Host` that a request may have.
 //!
-//! A web page can make its own name resolve to any address (DNS rebinding), and for the browser that page and this server
-//! are then one site. Such a request tells itself apart by its `Host` alone.
+//! A web page can make its own name resolve to any address (DNS rebinding); the browser then treats that page and this
+//! server as one site. Only `Host` distinguishes such a request.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// RFC 1035, section 2.3.4.
+/// Longest host name and label, in bytes (RFC 1035, section 2.3.4).
 const NAME_BYTES_MAX: usize = 253;
 const LABEL_BYTES_MAX: usize = 63;
 
-/// The host of a `Host` field, without its port.
+/// Host of a `Host` field, without its port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Host {
     Address(IpAddr),
@@ -19,7 +19,7 @@ pub enum Host {
 }
 
 impl Host {
-    /// Parses `host [":" port]` (RFC 9110, section 7.2); `None` where it is anything else.
+    /// Parses `host [":" port]` (RFC 9110, section 7.2). `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(rest) = text.strip_prefix('[') {
             let (address, port) = rest.split_once(']')?;
@@ -44,12 +44,12 @@ impl Host {
     }
 }
 
-/// Digits, perhaps none, up to 65535.
+/// A number up to 65535, or nothing.
 fn is_port(text: &str) -> bool {
     text.is_empty() || (text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok())
 }
 
-/// A name of `--allowed-host`: `lake.example.com`, or `*.example.com` for every name below.
+/// Value of `--allowed-host`: `lake.example.com`, or `*.example.com` for every name below.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AllowedHost {
     Exactly(String),

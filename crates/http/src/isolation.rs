@@ -1,9 +1,9 @@
-//! What browsers may do with an answer: which requests of theirs are refused, and what is told of every answer.
+//! Isolation of browsers: which of their requests are refused, and the security headers of every response.
 //!
-//! Browsers say what a request is for (Fetch Metadata): from which site it comes, and whether its answer becomes a page, a
-//! script, a style, a worker, a frame. Addresses below `/api/` and `/fn/` hold other people's names and files, so they are
-//! data and nothing else. Browsers say it only where the connection is by TLS or on the same machine; elsewhere, and for
-//! clients that say nothing, the headers of the answer have to do.
+//! Browsers send the site of a request and the use of its response (Fetch Metadata): a page, a script, a style, a
+//! worker, a frame. Addresses below `/api/` and `/fn/` return names and files of other people, so they may only be read
+//! as data. Browsers send these fields only over TLS or to the same machine; elsewhere, and for other clients, only the
+//! headers of the response protect.
 
 use super::error::HttpError;
 use axum::extract::Request;
@@ -16,32 +16,31 @@ const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 pub const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// What an answer becomes, as far as that is harmless: `empty` is read by a script of the dashboard, `document` is what a
-/// person asks for by a link or the address bar. All else (script, style, worker, frame, object, font, manifest, and what
-/// is invented next) is refused.
+/// Harmless uses of a response: `empty` is a request of a dashboard script, `document` a link or the address bar. Every
+/// other use (script, style, worker, frame, object, font, manifest, and future ones) is refused.
 const HARMLESS: [&str; 2] = ["empty", "document"];
 const IMAGE: &str = "image";
-/// The files of the lake, images among them.
+/// Downloads of files, which may be images.
 const FILES: &str = "/api/lake/file/download";
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name).map(|value| value.to_str().unwrap_or("unknown"))
 }
 
-/// The answer is to become an image on a page.
+/// Whether the response is to be shown as an image.
 pub fn is_for_image(headers: &HeaderMap) -> bool {
     text(headers, DESTINATION) == Some(IMAGE)
 }
 
-/// As what the answer would be used, where that is refused.
+/// Use of the response, if it is refused.
 fn refused_destination<'a>(path: &str, headers: &'a HeaderMap) -> Option<&'a str> {
-    // Which files are images is known where they are opened.
+    // The download checks that the file is an image.
     let takes = |destination: &str| HARMLESS.contains(&destination) || destination == IMAGE && path == FILES;
     text(headers, DESTINATION).filter(|destination| !takes(destination))
 }
 
-/// Refuses what no page of the dashboard asks for: data as a part of a page, and anything for a page of another site, but for
-/// links that lead here. A change that another site asks for is refused where changes are guarded, with its own words.
+/// Refuses requests that no page of the dashboard makes: data as a part of a page, and anything for a page of another
+/// site except for links. `guard_changes` refuses changes from other sites, with a message of its own.
 fn refused(request: &Request) -> Option<HttpError> {
     let (headers, path) = (request.headers(), request.uri().path());
     let is_data = path.starts_with("/api/") || path.starts_with("/fn/");
@@ -52,19 +51,20 @@ fn refused(request: &Request) -> Option<HttpError> {
     is_embedded.then(|| HttpError::Embedded("a part of a page of another site".to_owned()))
 }
 
-/// A person has followed a link, or typed the address.
+/// Whether a person followed a link, or typed the address.
 fn is_navigation(headers: &HeaderMap) -> bool {
     text(headers, MODE) == Some("navigate") && text(headers, DESTINATION) == Some("document")
 }
 
-/// By what browsers say of the site alone: `Origin` goes along with requests of other programs too.
+/// Decided by `Sec-Fetch-Site` alone, since other programs send `Origin` too.
 fn is_for_another_site(headers: &HeaderMap) -> bool {
     text(headers, SITE).is_some_and(|site| site != "same-origin" && site != "none")
 }
 
-/// What browsers are told of every answer. Pages and files bring a policy of their own; nothing else is meant to be shown.
+/// Adds the security headers to every response. Pages and files set a policy of their own; no other response is to be
+/// displayed.
 ///
-/// One layer for both: uploads come by the ten thousand a second.
+/// One layer does both, since uploads arrive at ten thousand a second.
 pub async fn protect(request: Request, next: Next) -> Response {
     let response = match refused(&request) {
         Some(error) => error.into_response(),
@@ -73,10 +73,10 @@ pub async fn protect(request: Request, next: Next) -> Response {
     protected(response)
 }
 
-/// The answer with what browsers are told of it.
+/// Adds the security headers that the response does not set itself.
 pub fn protected(mut response: Response) -> Response {
     const HEADERS: [(HeaderName, HeaderValue); 6] = [
-        // Nearly every answer depends on who asks. What does not says itself how long it may be kept.
+        // Nearly every response depends on the caller. Others set their own lifetime.
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),

@@ -1,4 +1,4 @@
-//! HTTP: one list of all routes, and what every request passes on its way.
+//! HTTP: the list of all routes, and the layers that every request passes.
 
 #![deny(clippy::print_stderr)]
 
@@ -53,28 +53,29 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::trace::TraceLayer;
 
-/// What the handlers share.
+/// Shared state of the handlers.
 pub struct AppState {
     pub lake: Lake,
     pub readiness: Arc<dyn ReadinessProbe>,
     pub assets: Arc<app::shell::Assets>,
-    /// As the lake's readers on this machine name it.
+    /// The folder that local readers of the lake open.
     pub lake_root: PathBuf,
-    /// Where long bodies are gathered.
+    /// Buffer for long bodies.
     pub spool: Spool,
-    /// What the last stop interrupted is finished. Before, only what makes room for that is changed.
+    /// Recovery of the last stop is complete. Until then, only purges of the trash are allowed, since they make space
+    /// for it.
     pub is_recovered: AtomicBool,
-    /// The server accepts nothing new.
+    /// The server accepts no new requests.
     pub stopping: CancellationToken,
-    /// What is still in flight has to end.
+    /// Requests in flight have to end.
     pub interrupt: CancellationToken,
-    /// The changes that are under way.
+    /// Running requests that change something.
     pub changes: TaskTracker,
     pub refusal_log: refusal_log::RefusalLog,
     pub form_refusals: Arc<form_refusal::FormRefusals>,
 }
 
-/// Every route. `site` has those of the dashboard's files.
+/// Builds the router of all routes. `site` has the routes of the dashboard's files.
 pub fn router(app_state: Arc<AppState>, site: Router<Arc<AppState>>) -> Router {
     let pages = Router::new()
         .route("/sign-in", get(pages::page).post(sign_in::sign_in))
@@ -103,9 +104,9 @@ pub fn router(app_state: Arc<AppState>, site: Router<Arc<AppState>>) -> Router {
                 .on_eos(())
                 .on_failure(()),
         );
-    // Uploads come by the ten thousand a second; each layer that they do not need would be felt. A panic of theirs ends
-    // the task that they run in, and is answered by `guard_changes`.
-    // Downloads too: a file is sent as it is, and only so can a part of it be.
+    // Uploads arrive at ten thousand a second, so layers that they do not need would cost throughput. A panic ends only
+    // the task of its request, and `guard_changes` answers it. Downloads skip the compression, because a range can only
+    // be a part of the uncompressed file.
     let files = rest::uploads_and_downloads()
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(app_state.clone(), guard_changes))
@@ -113,8 +114,8 @@ pub fn router(app_state: Arc<AppState>, site: Router<Arc<AppState>>) -> Router {
     rest.merge(files).with_state(app_state)
 }
 
-/// A change is refused when a page of another site asks for it. Else it goes on to its end, even when the client that
-/// asked for it goes away: the engine relies on it.
+/// Refuses changes that a page of another site requests. Runs every other change to its end even if its client
+/// disconnects, which the engine relies on.
 async fn guard_changes(State(app_state): State<Arc<AppState>>, mut request: Request, next: Next) -> Response {
     let asked = Asked::of(&mut request);
     if request.method().is_safe() {
@@ -137,7 +138,7 @@ async fn guard_changes(State(app_state): State<Arc<AppState>>, mut request: Requ
         let app_state = app_state.clone();
         async move {
             let response = next.run(request).await;
-            // Here, where it is known even when nobody waits for it any more.
+            // Logged within the task, so that it is logged even if the client has disconnected.
             asked.answered(&app_state, &response);
             response
         }
@@ -155,16 +156,16 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
 }
 
 async fn method_not_allowed(method: Method) -> HttpError {
-    // Worded by the field Allow, which the router adds behind it (`methods.rs`).
+    // `methods.rs` writes the message from the field `Allow`, which the router adds later.
     HttpError::MethodNotAllowed { used: method.to_string(), allowed: "".into() }
 }
 
-/// The process is alive.
+/// Returns 200 while the process lives.
 async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Requests are welcome, and a write would succeed.
+/// Returns 200 while the server accepts requests and a write would succeed.
 async fn readyz(State(app_state): State<Arc<AppState>>) -> Result<Response, HttpError> {
     if app_state.stopping.is_cancelled() {
         return Err(lakeshore::Error::ShuttingDown.into());

@@ -1,10 +1,10 @@
-//! The rest of a body whose request is answered already: it is read on, and then the connection is closed in two steps.
+//! Drains request bodies after their response, and closes connections in two steps.
 //!
-//! Many clients send all of a body before they look for an answer. A connection that is closed while bytes of it are still
-//! on their way is reset, and the answer is lost: the client sees a broken pipe, and behind a proxy that gathers bodies a
-//! 409 becomes a 502, which is tried again for ever. So the answer goes out at once, and the rest is read and dropped, up to
-//! a bound in bytes and time. Where the client sends more, the server ends its own side first, and closes when the client
-//! has closed its side or a moment has passed. So it does behind a head that hyper itself refuses.
+//! Many clients send the whole body before they read a response. Closing a connection with data in flight resets it,
+//! and the response is lost: the client sees a broken pipe, and a buffering proxy turns a 409 into a 502, which is
+//! retried for ever. So the response is sent at once, and the rest of the body is read and dropped, up to a bound in
+//! bytes and time. If the client sends more, the server shuts down its own side first, and closes when the client has
+//! closed its side or a timeout has passed. The same happens after a head that hyper itself refuses.
 
 use super::pace::{BodyError, PacedBody};
 use axum::http::{HeaderMap, header};
@@ -24,16 +24,16 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// Behind an answer, so much of a body is read and dropped,
+/// Bytes of a body that are drained after the response.
 const READ_ON_BYTES_MAX: usize = 1024 * 1024 * 1024;
-/// and for no longer than this.
+/// Longest time of the drain.
 const READ_ON_MAX: Duration = Duration::from_secs(30);
-/// After the end of the server's side, so much more,
+/// Bytes read after the server's side is shut down.
 const LINGER_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// and for no longer than this.
+/// Longest time of this step.
 const LINGER_MAX: Duration = Duration::from_secs(5);
 
-/// The refusal of a body that has come whole, for a field behind it.
+/// The refusal of a complete body because of its trailer.
 pub fn refusal_of_trailer(error: &axum::Error) -> Option<Error> {
     let mut source = error.source();
     while let Some(cause) = source {
@@ -45,10 +45,10 @@ pub fn refusal_of_trailer(error: &axum::Error) -> Option<Error> {
     None
 }
 
-/// Shared by a connection and the bodies that come by it.
+/// State shared by a connection and its request bodies.
 #[derive(Clone)]
 pub struct Lingering {
-    /// The client may still be sending what nobody reads: a body, or a head that is refused.
+    /// The client may be sending data that nobody reads: a body, or a head that was refused.
     is_unread: Arc<AtomicBool>,
     stopping: CancellationToken,
 }
@@ -58,11 +58,12 @@ impl Lingering {
         Self { is_unread: Arc::default(), stopping }
     }
 
-    /// The body of one request.
+    /// Wraps the body of one request.
     pub fn body(&self, body: PacedBody, headers: &HeaderMap) -> LingeringBody {
-        // Asked for by reading, and a client that waits for that word need not be told to send what is dropped.
+        // A client that sent `Expect` waits for 100 before it sends the body, and hyper sends 100 at the first read.
+        // Draining would request data only to drop it.
         let is_asked_for = !headers.contains_key(header::EXPECT);
-        // The head was read.
+        // The head was read completely.
         self.set_unread(false);
         LingeringBody { body: Some(body), is_asked_for, lingering: self.clone() }
     }
@@ -87,16 +88,16 @@ impl Lingering {
             is_read = timeout(READ_ON_MAX, read) => is_read.unwrap_or(false),
             () = self.stopping.cancelled() => false,
         };
-        // Before the body is dropped, by which the connection learns that it is not read any more.
+        // Set before the body is dropped, because the drop tells hyper that the body is not read any more.
         if is_read {
             self.set_unread(false);
         }
     }
 }
 
-/// A request's body that is read on when whoever has it drops it before its end.
+/// Request body that is drained if it is dropped before its end.
 pub struct LingeringBody {
-    /// Absent behind its end.
+    /// `None` after its end.
     body: Option<PacedBody>,
     is_asked_for: bool,
     lingering: Lingering,
@@ -156,7 +157,7 @@ impl Drop for LingeringBody {
     }
 }
 
-/// A connection that is closed in two steps where its client may still be sending.
+/// Connection that is closed in two steps if its client may still be sending.
 pub struct LingeringStream {
     state: StreamState,
     lingering: Lingering,
@@ -222,7 +223,7 @@ impl AsyncWrite for LingeringStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // hyper flushes again each time that it asks whether the connection is closed.
+        // hyper flushes again each time it polls whether the connection is closed.
         let StreamState::Open(stream) = &mut self.state else { return Poll::Ready(Ok(())) };
         Pin::new(stream).poll_flush(cx)
     }

@@ -1,10 +1,10 @@
-//! Refusals of a method: the message names the methods that the field `Allow` names.
+//! Refusals of a method (405): the message names the methods of the field `Allow`.
 
 use super::error::HttpError;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-/// Words a 405 by its `Allow`, which the router adds behind a handler that does not say it.
+/// Writes the message of a 405 from its `Allow`, which the router adds after the handler.
 pub fn name_allowed(used: &Method, response: Response) -> Response {
     if response.status() != StatusCode::METHOD_NOT_ALLOWED {
         return response;
@@ -12,10 +12,10 @@ pub fn name_allowed(used: &Method, response: Response) -> Response {
     let Some(allow) = response.headers().get(header::ALLOW).and_then(|allow| allow.to_str().ok()) else {
         return response;
     };
-    // An address that takes some requests of a method may refuse others.
+    // An address may accept a method for some requests and refuse it for others.
     let mut methods: Vec<_> = allow.split(',').map(str::trim).filter(|method| *method != used.as_str()).collect();
     if methods.contains(&"GET") {
-        // It goes without saying beside GET.
+        // Listed last, since GET implies it.
         methods.sort_by_key(|method| *method == "HEAD");
     }
     let allowed = methods.join(", ");

@@ -1,5 +1,5 @@
-//! Who a request comes from, and whether it is for this server: decided once per request, where the other end of the
-//! connection is known, before anything else looks at it.
+//! Client of a request, and whether the request is for this server. Decided once per request, where the peer of the
+//! connection is known, before anything else reads the request.
 
 use super::error::HttpError;
 use super::forwarded::{X_FORWARDED_HOST, client_address, first_of, is_by_tls, is_proxied};
@@ -11,16 +11,16 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The networks and host names of a deployment.
+/// Networks and host names of a deployment.
 #[derive(Debug, Clone, Default)]
 pub struct NetworkPolicy {
-    /// From here, reading and uploading to open syncs needs no key.
+    /// Networks from which reading, and uploading to open syncs, needs no key.
     pub open_to: Vec<IpNet>,
-    /// From here, `X-Forwarded-…` and `Forwarded` are believed.
+    /// Proxies whose `X-Forwarded-…` and `Forwarded` are trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// Beside IP addresses and `localhost`.
+    /// Names beside IP addresses and `localhost`.
     pub allowed_hosts: Vec<AllowedHost>,
-    /// The address of this server, as its clients see it.
+    /// Address of this server as clients see it.
     pub public_url: Option<PublicUrl>,
 }
 
@@ -29,27 +29,26 @@ pub struct NetworkPolicy {
 pub enum Access {
     Open,
     KeyNeeded,
-    /// Its network would be open, but the request has come through a proxy that is not trusted, so that its client may be
-    /// anywhere.
+    /// Its network is open, but it came through an untrusted proxy, so its client may be anywhere.
     KeyNeededBehindProxy,
 }
 
-/// The client of a request: an extension of each request.
+/// Client of a request, an extension of each request.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientInfo {
-    /// The other end of the connection: the client itself, or a proxy.
+    /// Peer of the connection: the client itself, or a proxy.
     pub peer: SocketAddr,
-    /// The client's own address: that of the peer, or what a trusted proxy says.
+    /// Address of the client: the peer's, or the one that a trusted proxy reports.
     pub address: IpAddr,
     pub access: Access,
-    /// The peer is a trusted proxy, so that what it has forwarded counts.
+    /// The peer is a trusted proxy, so its forwarded fields count.
     pub is_by_trusted_proxy: bool,
-    /// The client speaks TLS, to the proxy in front.
+    /// The client speaks TLS to the proxy in front.
     pub is_by_tls: bool,
 }
 
 impl ClientInfo {
-    /// The hosts that the client may have asked for, the one that it has most likely seen first.
+    /// Hosts that the client may have requested, the one that it most likely saw first.
     pub fn hosts<'a>(&self, headers: &'a HeaderMap) -> impl Iterator<Item = &'a str> {
         let forwarded = self.is_by_trusted_proxy.then(|| first_of(headers, &X_FORWARDED_HOST)).flatten();
         let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
@@ -65,7 +64,7 @@ pub fn loopback() -> Vec<IpNet> {
     ]
 }
 
-/// Every address.
+/// All networks.
 pub fn everywhere() -> Vec<IpNet> {
     vec![Ipv4Net::default().into(), Ipv6Net::default().into()]
 }
@@ -75,7 +74,7 @@ pub fn parse_network(text: &str) -> Result<IpNet, String> {
     let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
     let network =
         network.map_err(|_| "not a network; give one such as 10.0.0.0/8, fd00::/8 or 192.0.2.7".to_owned())?;
-    // Addresses are compared in their short form.
+    // Addresses are compared in canonical form, so mapped IPv4 networks become IPv4.
     Ok(match network {
         IpNet::V6(wide) if wide.prefix_len() >= 96 => match wide.addr().to_ipv4_mapped() {
             Some(address) => IpNet::V4(Ipv4Net::new_assert(address, wide.prefix_len() - 96)).trunc(),
@@ -85,7 +84,7 @@ pub fn parse_network(text: &str) -> Result<IpNet, String> {
     })
 }
 
-/// As the log and the record of settings say it.
+/// Format of the log and of recorded settings.
 impl fmt::Display for NetworkPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let open_to = if self.is_open_to_all() { "everyone".to_owned() } else { listed(&self.open_to) };
@@ -104,7 +103,8 @@ fn listed(items: &[impl fmt::Display]) -> String {
 }
 
 impl NetworkPolicy {
-    /// Recognises the client, and refuses a request that is not for this server. The target becomes a plain path.
+    /// Recognises the client, and refuses a request that is not for this server. Replaces an absolute request target
+    /// with its path.
     pub fn admit<B>(&self, peer: SocketAddr, request: &mut Request<B>) -> Result<ClientInfo, HttpError> {
         self.refuse_other_hosts(peer, request)?;
         if let Some(url) = &self.public_url {
@@ -158,7 +158,7 @@ impl NetworkPolicy {
             return ClientInfo {
                 peer,
                 address: client.unwrap_or(address),
-                // A proxy that does not say whom it speaks for may speak for anybody.
+                // A proxy that names no client may speak for any.
                 access: if self.is_open_to_all() {
                     Access::Open
                 } else {
@@ -182,7 +182,7 @@ impl NetworkPolicy {
         if is_open { Access::Open } else { Access::KeyNeeded }
     }
 
-    /// Wherever a request comes from, its client is within.
+    /// Whether every address is in an open network.
     pub fn is_open_to_all(&self) -> bool {
         everywhere().iter().all(|network| self.open_to.contains(network))
     }
@@ -195,8 +195,8 @@ fn malformed_host() -> HttpError {
     )
 }
 
-/// The path of a target that is a whole address (RFC 9112, section 3.2.2), which a client sends that takes this server for a
-/// proxy. It has to be the address of this server.
+/// Path of an absolute request target (RFC 9112, section 3.2.2), as clients send it to a proxy. Its host has to be that
+/// of `Host`.
 fn path_of_target<B>(request: &Request<B>, host: &str) -> Result<Option<Uri>, HttpError> {
     let Some(authority) = request.uri().authority() else { return Ok(None) };
     let is_web = matches!(request.uri().scheme_str(), Some("http" | "https"));
@@ -273,7 +273,7 @@ mod tests {
         assert_eq!((outside.access, outside.address.to_string()), (Access::KeyNeeded, "192.0.2.7".to_owned()));
         let unknown = by("10.1.1.1, unknown");
         assert_eq!((unknown.access, unknown.address.to_string()), (Access::KeyNeeded, "127.0.0.1".to_owned()));
-        // Open by its address, but silent about its client.
+        // The proxy's own network is open, but the client is unknown.
         assert_eq!(client(&policy, "10.9.0.1", &[]).access, Access::KeyNeeded);
     }
 }

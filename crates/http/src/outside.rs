@@ -1,4 +1,4 @@
-//! The address of this server as a client sees it: scheme, host, and the prefix under which a proxy shows it.
+//! Address of this server as a client sees it: scheme, host, and the prefix that a proxy adds.
 
 use super::forwarded::{X_FORWARDED_PREFIX, first_of, is_proxied};
 use super::hosts::Host;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 const PREFIX_BYTES_MAX: usize = 200;
 
-/// `--public-url`: an address without a slash at its end.
+/// Value of `--public-url`, without a trailing slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl {
     url: Arc<str>,
@@ -29,7 +29,7 @@ impl PublicUrl {
         Ok(Self { url: text.into(), host })
     }
 
-    /// The path of the address; empty where it has none.
+    /// Path of the address, or empty.
     pub fn prefix(&self) -> &str {
         let behind_scheme = self.url.split_once("://").map_or("", |(_, rest)| rest);
         behind_scheme.find('/').map_or("", |at| &behind_scheme[at..])
@@ -40,7 +40,7 @@ impl PublicUrl {
         Host::parse(host).is_some_and(|host| host == self.host)
     }
 
-    /// Whether its host has this name, which is in lower case.
+    /// Whether its host has this name, given in lower case.
     pub fn has_name(&self, name: &str) -> bool {
         matches!(&self.host, Host::Name(own) if own == name)
     }
@@ -52,8 +52,8 @@ impl fmt::Display for PublicUrl {
     }
 }
 
-/// The address of this server, without a slash at its end. `None` where the scheme is not known for sure: the request has
-/// come by a proxy that is not trusted, and does not say `--public-url`.
+/// Address of this server, without a trailing slash. `None` if the scheme is unknown: the request came through an
+/// untrusted proxy, and `--public-url` is not set.
 pub fn outside_address(version: Version, headers: &HeaderMap, extensions: &Extensions) -> Option<String> {
     if let Some(url) = extensions.get::<PublicUrl>() {
         return Some(url.to_string());
@@ -73,7 +73,7 @@ pub fn outside_address(version: Version, headers: &HeaderMap, extensions: &Exten
     }
 }
 
-/// The scheme that a browser names, which knows it, where it names this host.
+/// Scheme from the `Origin` of a browser, if its host is this one.
 fn origin_scheme(headers: &HeaderMap, host: &str) -> Option<&'static str> {
     let origin = headers.get(header::ORIGIN)?.to_str().ok()?;
     let of = |scheme: &'static str| {
@@ -83,7 +83,8 @@ fn origin_scheme(headers: &HeaderMap, host: &str) -> Option<&'static str> {
     of("https").or_else(|| of("http"))
 }
 
-/// `/lake/a`: it stands in a header and an address, and begins no other host.
+/// Whether a prefix such as `/lake` is safe in headers and addresses: plain characters, and no `//`, which would begin
+/// another host.
 pub fn is_prefix(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.' | b'~');
     text.starts_with('/') && !text.contains("//") && text.len() <= PREFIX_BYTES_MAX && text.bytes().all(is_plain)

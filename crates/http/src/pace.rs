@@ -1,9 +1,8 @@
-//! How long a client may keep the server waiting: one bound on the progress of every request's body and every answer,
-//! on all routes.
+//! Bounds the time for which a client may keep the server waiting, for every request body and response on all routes.
 //!
-//! Only the time in which the server waits for the client counts, never the time in which the client waits for the
-//! server's disk. Waiting uses patience up, and each byte that moves gives a little of it back: so the bound covers
-//! a client that sends nothing, and one that sends a byte a minute to hold its connection for ever.
+//! Only time in which the server waits for the client counts, never time in which the client waits for the server's
+//! disk. Waiting uses up an allowance, and each transferred byte restores a little of it. So the bound covers a client
+//! that sends nothing, and one that sends a byte a minute to hold its connection for ever.
 
 use bytes::Bytes;
 use humantime::format_duration;
@@ -16,16 +15,16 @@ use std::time::Duration;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
-/// The slowest average at which a client may send or take for longer than the idle timeout, in bytes a second. A
-/// phone line of 16 KiB a second may carry 64 transfers at once.
+/// Slowest average rate over more than the idle timeout, in bytes a second. At this rate, a phone line of 16 KiB a
+/// second carries 64 transfers.
 const BYTES_PER_SECOND_MIN: u32 = 256;
-/// A timer that is so late was kept by the server, which did not run (SIGSTOP, a machine that was paused): in that time it was
-/// not the client that was waited for.
+/// Delay of a timer from which on the server itself did not run (SIGSTOP, a paused machine). Such a wait does not count
+/// against the client.
 const LATE: Duration = Duration::from_secs(1);
-/// Longer than this is as good as for ever, and can be added to any time.
+/// Upper bound of all durations, which can be added to any time without overflow.
 const MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// What is left of the time for which one direction of one connection may wait.
+/// Remaining waiting time for one direction of a connection.
 struct Allowance {
     max: Duration,
     left: Duration,
@@ -38,18 +37,18 @@ impl Allowance {
         Self { max, left: max, waiting_since: None }
     }
 
-    /// The client has to be waited for. Gives the time at which it has been for too long.
+    /// Starts a wait, and returns its deadline.
     fn wait(&mut self, now: Instant) -> Instant {
         *self.waiting_since.get_or_insert(now) + self.left
     }
 
-    /// Time that was waited so far does not count.
+    /// Discards the time waited so far.
     fn forgive(&mut self) {
         self.left = self.max;
         self.waiting_since = None;
     }
 
-    /// Bytes have moved.
+    /// Ends the wait after a transfer of `bytes`.
     fn moved(&mut self, now: impl FnOnce() -> Instant, bytes: usize) {
         let Some(since) = self.waiting_since.take() else { return };
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -63,14 +62,14 @@ impl Allowance {
     }
 }
 
-/// What becomes of a wait when its timer fires.
+/// Decision when the timer of a wait fires.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
-    /// The deadline was put off meanwhile.
+    /// The deadline was moved meanwhile.
     Wait,
-    /// The server did not run: it was not the client that was waited for.
+    /// The server did not run, so the wait begins again.
     StartAnew,
-    /// Bytes may wait in the socket: whoever reads it has its turn first.
+    /// Bytes may be waiting in the socket: the reader gets one more turn.
     LookAgain,
     TooLong,
 }
@@ -87,12 +86,12 @@ fn verdict(now: Instant, deadline: Instant, has_looked_again: bool) -> Verdict {
     }
 }
 
-/// An allowance, and what wakes the task that waits when it is used up.
+/// Allowance of one body, with the timer that wakes the waiting task at its end.
 struct BodyDeadline {
     allowance: Allowance,
-    /// Set once and never moved while it lies ahead: it fires at the deadline or before, so that a wait costs no new timer.
+    /// Not reset while it lies ahead: it fires at or before the deadline, so a wait needs no new timer.
     timer: Option<Pin<Box<Sleep>>>,
-    /// The deadline has passed, and the connection was looked at once more.
+    /// The deadline has passed, and the reader had one more turn.
     has_looked_again: bool,
 }
 
@@ -101,8 +100,8 @@ impl BodyDeadline {
         Self { allowance: Allowance::new(max), timer: None, has_looked_again: false }
     }
 
-    /// To be called when the client has to be waited for. Ready when it was waited for too long. Bytes that wait in the socket
-    /// win: whoever reads it has its turn between the deadline and the end.
+    /// Called when the client has to be waited for. Ready when the allowance is used up. The reader of the socket has
+    /// one more turn after the deadline, so bytes that wait in the socket still count.
     fn poll_exhausted(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
         let mut deadline = self.allowance.wait(now);
@@ -149,12 +148,12 @@ pub enum BodyError {
     TooSlow(#[from] TooSlow),
     #[error(transparent)]
     Broken(#[from] hyper::Error),
-    /// A field behind the body announces a digest of it.
+    /// A field of the trailer announces a digest of the body.
     #[error("{0} was sent after the body, where digests are not read; send it in the header of the request")]
     Digest(&'static str),
 }
 
-/// Gives a body, or a part of one, so much time in all. Time in which the server did not run does not count.
+/// Bounds the total time for a body or a part of one. Time in which the server did not run does not count.
 pub async fn within_time<T>(time_max: Duration, receiving: impl Future<Output = T>) -> Result<T, Elapsed> {
     let mut receiving = pin!(receiving);
     let mut deadline = Instant::now() + time_max.min(MAX);
@@ -171,8 +170,8 @@ pub async fn within_time<T>(time_max: Duration, receiving: impl Future<Output = 
     }
 }
 
-/// The timer of a request's head: one that fires late is put off, and whoever reads the socket has its turn before it ends a
-/// connection.
+/// Timer for the head of a request. A late timer is extended, and the reader of the socket has one more turn before the
+/// connection ends.
 pub struct PatientTimer;
 
 struct PatientSleep {
@@ -222,7 +221,7 @@ impl hyper::rt::Timer for PatientTimer {
     }
 }
 
-/// A request's body that ends with an error when its client is too slow.
+/// Request body that ends with an error if its client is too slow.
 pub struct PacedBody {
     body: Incoming,
     patience: BodyDeadline,
@@ -266,7 +265,7 @@ impl Body for PacedBody {
     }
 }
 
-/// A connection that breaks when its client does not take what is sent.
+/// Connection that breaks if its client does not read the response.
 pub struct PacedStream<S> {
     stream: S,
     patience: BodyDeadline,
@@ -293,7 +292,7 @@ impl<S> PacedStream<S> {
     }
 }
 
-/// Reading is bounded elsewhere: the head of a request by its own time, a body by [`PacedBody`].
+/// Reading is bounded elsewhere: a head by its own timer, a body by [`PacedBody`].
 impl<S: Read + Unpin> Read for PacedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -339,7 +338,7 @@ mod tests {
     const IDLE: Duration = Duration::from_secs(60);
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// A client that lets itself be waited for.
+    /// A simulated client.
     struct Client {
         allowance: Allowance,
         now: Instant,
@@ -350,7 +349,7 @@ mod tests {
             Self { allowance: Allowance::new(IDLE), now: Instant::now() }
         }
 
-        /// Whether it was waited for too long before its bytes came.
+        /// Whether the wait exceeded the allowance before the bytes arrived.
         fn is_too_slow(&mut self, wait: Duration, bytes: usize) -> bool {
             let deadline = self.allowance.wait(self.now);
             self.now += wait;

@@ -1,4 +1,4 @@
-//! The dashboard's pages and the server functions behind them.
+//! Pages of the dashboard, and their server functions.
 
 use super::AppState;
 use super::client_network::ClientNetwork;
@@ -31,12 +31,13 @@ use leptos_axum::ResponseOptions;
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
-/// Largest call of a server function, in bytes: the uploader asks for 500 files at once, with paths of up to 1 KiB each.
+/// Largest call of a server function, in bytes: the uploader asks for 500 files at a time, with paths of up to 1 KiB
+/// each.
 const CALL_BYTES_MAX: usize = 1024 * 1024;
 
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
-/// Any address that is nothing else is a page, or the page that says that there is none.
+/// Renders a page for every address without another route, "not found" included.
 pub async fn page(
     State(app_state): State<Arc<AppState>>,
     credentials: Credentials,
@@ -64,7 +65,7 @@ pub async fn page(
         assets = Arc::new(without_scripts(&assets));
     }
     let path = path.to_owned();
-    // Once it was brought it is shown here or nowhere.
+    // Read once: the cookie is removed by the same response.
     let refusal = app_state.form_refusals.read(request.headers(), credentials.session());
     let removal = form_refusal::removal(request.headers(), &client);
     let removal = removal.and_then(|cookie| HeaderValue::from_str(&cookie.to_string()).ok());
@@ -80,9 +81,9 @@ pub async fn page(
                 HeaderValue::from_str(&content_security_policy(&nonce.to_string(), assets.reload.is_some()))
         {
             response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
-            // What is shown depends on who looks.
+            // The content depends on the caller.
             response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            // A window that another site has opened, or that opens one, is none of theirs.
+            // Isolates the window from windows of other sites, in both directions.
             response.insert_header(OPENER_POLICY, HeaderValue::from_static("same-origin"));
             if let Some(removal) = &removal {
                 response.append_header(header::SET_COOKIE, removal.clone());
@@ -109,7 +110,7 @@ pub async fn server_function(
     }
 }
 
-/// The caller is known and the body is whole before anything is made of it.
+/// Recognises the caller and buffers the whole body before the server function runs.
 async fn call(
     app_state: &AppState,
     credentials: &Credentials,
@@ -142,14 +143,14 @@ async fn call(
     Ok(answered(response, |refusal| write(refusal)))
 }
 
-/// Writes the cookie that brings a refusal to the page that the form leads to.
+/// Closure that builds the cookie with the refusal of a form, for the page that the form returns to.
 fn refusal_cookie(app_state: &AppState, credentials: &Credentials, client: &ClientInfo) -> WriteRefusal {
     let session = credentials.session().map(|session| Secret::presented(session.expose()));
     let (refusals, client) = (app_state.form_refusals.clone(), *client);
     WriteRefusal(Arc::new(move |refusal| Some(refusals.cookie(refusal, session.as_ref(), &client)?.to_string())))
 }
 
-/// The answer of a server function, with what Leptos leaves open.
+/// Completes the response of a server function: the target of a form, the refusal cookie, the content type.
 fn answered(mut response: Response, cookie: impl Fn(&FormRefusal) -> Option<String>) -> Response {
     let headers = response.headers_mut();
     if let Some((place, refused)) =
@@ -162,15 +163,15 @@ fn answered(mut response: Response, cookie: impl Fn(&FormRefusal) -> Option<Stri
             headers.append(header::SET_COOKIE, cookie);
         }
     }
-    // A refusal comes without a type, which would leave it to the browser what it is.
+    // Leptos sends refusals without a content type, and the browser would guess one.
     let is_refusal = headers.contains_key(SERVER_FN_ERROR_HEADER);
     let kind = if is_refusal { "application/json" } else { "text/plain; charset=utf-8" };
     headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static(kind));
     response
 }
 
-/// Where the answer to a plain form leads: back to its page, on this site; and the refusal, if it was refused. Leptos writes the
-/// whole refusal into the address, from where it would be read as the server's own words; only its number stays.
+/// Target of the response to a plain form: its page on this site, and the refusal, if any. Leptos writes the whole
+/// refusal into the address, where anybody could forge it; only its code stays.
 fn place_of_form(place: &str) -> (String, Option<FormRefusal>) {
     let after_scheme = place.split_once("://").map_or(place, |(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
     let place = local(after_scheme);
@@ -197,7 +198,7 @@ fn place_of_form(place: &str) -> (String, Option<FormRefusal>) {
     (place, refused)
 }
 
-/// The list of syncs was once the start page: links to what it filtered lead to it still.
+/// Redirects filtered links to `/`, which once was the list of syncs.
 fn moved(uri: &Uri) -> Option<String> {
     const FILTERS: [&str; 5] = ["status", "type", "q", "path", "page"];
     let query = uri.query().filter(|_| uri.path() == "/")?;
@@ -205,7 +206,7 @@ fn moved(uri: &Uri) -> Option<String> {
     is_filtered.then(|| format!("/syncs?{query}"))
 }
 
-/// What the pages and the server functions find in their context.
+/// Context of pages and server functions.
 async fn context(
     app_state: &AppState,
     credentials: &Credentials,
@@ -232,9 +233,9 @@ async fn context(
     })
 }
 
-/// The server's address as the browser wrote it.
+/// Address of the server as the browser sees it.
 fn site_of(request: &Request, client: &ClientInfo, is_open: bool) -> Site {
-    // It stands in command lines that people copy. Its characters were judged before (`hosts.rs`).
+    // The address appears in commands for copying. `hosts.rs` has checked its characters.
     let outside = outside_address(request.version(), request.headers(), request.extensions());
     let origin = outside.unwrap_or_else(|| {
         let host = client.hosts(request.headers()).next().unwrap_or("127.0.0.1:3000");
@@ -244,19 +245,20 @@ fn site_of(request: &Request, client: &ClientInfo, is_open: bool) -> Site {
     Site { origin, is_open }
 }
 
-/// The pages alone: below a prefix their scripts would ask for addresses of another server.
+/// Assets without scripts: below a prefix, scripts would request addresses of another server.
 fn without_scripts(assets: &Assets) -> Assets {
     Assets { stylesheet: assets.stylesheet.clone(), ..Assets::default() }
 }
 
-/// The policy of a page. What the server serves is not trusted because it is served here, as people put files into the lake:
+/// Content security policy of a page. Resources of this server are not trusted as such, because users put files into
+/// the lake:
 ///
-/// - Scripts and styles are those with the nonce of this answer, and what such a script imports (`strict-dynamic`).
-/// - A worker cannot have a nonce, and its address cannot be named here, as behind a proxy the server does not know its own
-///   name for sure. So `worker-src` has to be `'self'`, and the trusted types (`app::shell`) let no other address be one.
-/// - Trusted types: no text becomes a script, and no page registers a service worker.
+/// - Scripts and styles need the nonce of this response, or are imported by such a script (`strict-dynamic`).
+/// - A worker cannot have a nonce, and its address cannot be listed, because a server behind a proxy does not reliably
+///   know its own name. So `worker-src` is `'self'`, and the trusted types (`app::shell`) allow only one address.
+/// - Trusted types keep text from becoming a script, and pages from registering a service worker.
 ///
-/// `reloads`: cargo-leptos tells the page by a WebSocket of another port when to reload, and its script is no friend of types.
+/// `reloads`: cargo-leptos signals reloads by a WebSocket of another port, with a script that violates trusted types.
 fn content_security_policy(nonce: &str, reloads: bool) -> String {
     let reload = if reloads { " ws:" } else { "" };
     let types = if reloads { "" } else { "; require-trusted-types-for 'script'; trusted-types default" };

@@ -1,8 +1,9 @@
-//! Pages below a prefix: a proxy shows this server as `https://example.com/lake/`, and passes requests on without `/lake`.
+//! Pages below a prefix: a proxy serves this server as `https://example.com/lake/`, and forwards requests without
+//! `/lake`.
 //!
-//! Links, forms and redirects of pages begin with a slash, so the prefix is put before them as they leave. The scripts of the
-//! pages know nothing of it and are left out: a page is whole without them, but it does not change by itself, and files are sent
-//! by other means than the page of uploads.
+//! Links, forms and redirects of pages begin with a slash, so the prefix is inserted into each response. Scripts of the
+//! pages do not know the prefix and are left out: pages work without them, but do not update by themselves, and the
+//! upload page cannot send files.
 
 use super::error::HttpError;
 use super::forwarded::{X_FORWARDED_PREFIX, first_of, is_proxied};
@@ -15,17 +16,18 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 
-/// The largest page, in bytes. Lists are shown in parts, so most have some tens of kilobytes.
+/// Largest page, in bytes. Lists are paged, so most pages have some tens of kilobytes.
 const PAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// Attributes that hold an address.
+/// Attributes that contain an address.
 const ADDRESSES: [&[u8]; 4] = [b"href", b"src", b"action", b"formaction"];
 
-/// The prefix of a request, such as `/lake`: an extension of it, where there is one.
+/// Prefix of a request, such as `/lake`: an extension of the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prefix(Arc<str>);
 
 impl Prefix {
-    /// Below `--public-url`, requests come by its host name, or by a proxy. Who calls the server itself is shown no prefix.
+    /// Prefix of a request. With `--public-url`, it applies to requests for its host name or through a proxy, but not
+    /// to direct ones.
     fn of(request: &Request) -> Option<Self> {
         let (headers, extensions) = (request.headers(), request.extensions());
         let client = extensions.get::<ClientInfo>()?;
@@ -45,7 +47,7 @@ impl Prefix {
         (address.starts_with('/') && !address.starts_with("//")).then(|| format!("{}{address}", self.0))
     }
 
-    /// The page that a form was sent from, as the server itself knows it: its answer leads back there.
+    /// Removes the prefix from `Referer`, because the response to a form redirects there.
     fn take_from_referer(&self, headers: &mut HeaderMap) {
         let Some(referer) = headers.get(header::REFERER).and_then(|referer| referer.to_str().ok()) else { return };
         let Some((scheme, rest)) = referer.split_once("://") else { return };
@@ -60,7 +62,7 @@ impl Prefix {
         }
     }
 
-    /// The page, with the prefix before each address of this server.
+    /// Inserts the prefix before each address of this server in a page.
     fn before_addresses_of(&self, page: &[u8]) -> Vec<u8> {
         let mut written = Vec::with_capacity(page.len() + 64 * self.0.len());
         let mut rest = page;
@@ -82,11 +84,11 @@ impl Prefix {
         written
     }
 
-    /// Copies a tag, and gives what is behind it.
+    /// Copies a tag, and returns the input after it.
     fn copy_tag<'a>(&self, written: &mut Vec<u8>, tag: &'a [u8]) -> &'a [u8] {
         let name = tag.iter().position(|byte| byte.is_ascii_whitespace() || *byte == b'>');
         let mut rest = copy(written, tag, name);
-        // Up to each quoted value, or the end of the tag.
+        // Stops at each quoted value, and at the end of the tag.
         while let Some(at) = memchr::memchr2(b'"', b'>', rest) {
             if rest[at] == b'>' {
                 return copy(written, rest, Some(at + 1));
@@ -103,14 +105,14 @@ impl Prefix {
     }
 }
 
-/// Copies up to `end`, or all, and gives what is behind.
+/// Copies up to `end`, or everything, and returns the rest.
 fn copy<'a>(written: &mut Vec<u8>, rest: &'a [u8], end: Option<usize>) -> &'a [u8] {
     let (copied, behind) = rest.split_at(end.unwrap_or(rest.len()));
     written.extend_from_slice(copied);
     behind
 }
 
-/// Puts the prefix of a request before the addresses in its answer.
+/// Middleware that inserts the prefix of a request into the addresses of its response.
 pub async fn below_prefix(mut request: Request, next: Next) -> Response {
     let Some(prefix) = Prefix::of(&request) else { return next.run(request).await };
     prefix.take_from_referer(request.headers_mut());

@@ -1,5 +1,5 @@
-//! Requests that have come by trusted proxies: their connections are those of all clients of a proxy, so what one client
-//! may have is counted in requests.
+//! Counts requests that arrive through trusted proxies. The connections of a proxy belong to all of its clients, so
+//! each client's share is counted in requests.
 
 use super::error::HttpError;
 use super::networks::ClientInfo;
@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// Counts them by the clients that the proxies name.
+/// Request counts by client network, as the proxies report it.
 #[derive(Clone)]
 pub struct ProxiedRequests {
     shares: Arc<Shares<Network>>,
@@ -24,7 +24,7 @@ impl ProxiedRequests {
         Self { shares: Arc::new(Shares::new(share_max)), share_max }
     }
 
-    /// The share that a request takes; `None` where its connection is counted.
+    /// Takes the share of a request. `None` for a direct connection, which is counted itself.
     pub fn share_of(&self, client: &ClientInfo) -> Result<Option<Share<Network>>, HttpError> {
         if !client.is_by_trusted_proxy {
             return Ok(None);
@@ -34,7 +34,7 @@ impl ProxiedRequests {
     }
 }
 
-/// The answer, which holds the share until it is sent.
+/// Attaches the share to the response, until it is sent.
 pub fn holding(share: Share<Network>, answer: Response) -> Response {
     answer.map(|body| Body::new(HeldBody { body, _share: share }))
 }

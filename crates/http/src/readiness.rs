@@ -1,9 +1,9 @@
-//! Whether a write would succeed, asked by `/readyz` and by the pages. The server, which knows its backends, answers.
+//! Port of the readiness check, for `/readyz` and the pages. The server implements it, since it knows the backends.
 
 use async_trait::async_trait;
 
 #[async_trait]
 pub trait ReadinessProbe: Send + Sync {
-    /// Gives every reason why a write would fail.
+    /// Returns all reasons why a write would fail.
     async fn look(&self) -> Result<(), String>;
 }

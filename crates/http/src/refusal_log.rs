@@ -1,7 +1,8 @@
-//! Refusals in the log: who was refused what, and from where. A bounded number a minute, so that nobody fills a disk by asking.
+//! Logs refusals: the caller, the origin, the route and the reason. The number of lines a minute is bounded, so that
+//! requests cannot fill the disk.
 //!
-//! Every text is written as `Debug` writes it: with line breaks and other control characters escaped, so that no name can forge
-//! a line or reach a terminal. The address of a request is told by its route, since an address may hold a secret.
+//! Every text is written by `Debug`, which escapes line breaks and other control characters, so no name can forge a
+//! line or reach a terminal. A request is identified by its route, because its address may contain a secret.
 
 use super::AppState;
 use super::credentials::Recognised;
@@ -18,14 +19,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 const WINDOW: Duration = Duration::from_secs(60);
-/// Lines of one code in a window,
+/// Lines of one code in a window.
 const OF_A_CODE_MAX: u32 = 60;
-/// and of all.
+/// Lines of all codes in a window.
 const OF_ALL_MAX: u32 = 300;
-/// Of what a caller has sent, what a line shows.
+/// Characters of a client's text in a line.
 const TEXT_CHARACTERS_MAX: usize = 300;
 
-/// What an answer was refused for; kept with it until it is logged.
+/// Reason of a refusal, an extension of the response until it is logged.
 #[derive(Clone)]
 pub struct Refused {
     pub code: u32,
@@ -49,7 +50,7 @@ struct OfCode {
 }
 
 impl RefusalLog {
-    /// Whether one more is to be logged; then with how many of its code were not, before.
+    /// Decides whether a refusal is logged. `Some` has the number of earlier ones of its code that were not.
     fn admit(&self, code: u32, now: Timestamp) -> Option<u64> {
         let mut minute = self.0.lock();
         if minute.since.is_none_or(|since| now < since || now >= since.plus(WINDOW)) {
@@ -70,7 +71,7 @@ impl RefusalLog {
     }
 }
 
-/// What a line tells of a request. Cheap to take along: nothing is copied but references.
+/// Fields of a request for its line. Cheap: only references are copied.
 pub struct Asked {
     method: Method,
     uri: Uri,
@@ -80,7 +81,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Leaves a place with the request, for whoever recognises its caller.
+    /// Adds the extension by which the caller is reported back.
     pub fn of(request: &mut Request) -> Self {
         let caller = Recognised::default();
         request.extensions_mut().insert(caller.clone());
@@ -97,7 +98,7 @@ impl Asked {
         self.route.as_ref().map_or_else(|| first_segment(self.uri.path()), |route| route.as_str().to_owned())
     }
 
-    /// Logs the answer, if it is a refusal.
+    /// Logs the response if it is a refusal.
     pub fn answered(&self, app_state: &AppState, response: &Response) {
         let status = response.status();
         if !status.is_client_error() && !status.is_server_error() {
@@ -105,7 +106,7 @@ impl Asked {
         }
         let refused = response.extensions().get::<Refused>();
         let code = refused.map_or(u32::from(status.as_u16()) * 100, |refused| refused.code);
-        // Asked every few seconds; a change is logged by whoever finds it.
+        // Probes ask every few seconds; the readiness check logs changes itself.
         if code == ErrorCode::NotReady.number() {
             return;
         }
@@ -132,7 +133,7 @@ impl Asked {
     }
 }
 
-/// Logs that a request was refused before it was routed: it is not for this server, or its head is ambiguous.
+/// Logs a refusal before routing: the request is not for this server, or its head is ambiguous.
 pub fn not_admitted<B>(app_state: &AppState, peer: SocketAddr, request: &axum::http::Request<B>, refusal: &HttpError) {
     let code = refusal.code().number();
     let Some(unlogged) = app_state.refusal_log.admit(code, app_state.lake.now()) else { return };
@@ -156,19 +157,20 @@ pub fn not_admitted<B>(app_state: &AppState, peer: SocketAddr, request: &axum::h
     );
 }
 
-/// Of an address without a route, as much as holds no secret.
+/// First segment of an address without a route; the rest may contain a secret.
 fn first_segment(path: &str) -> String {
     let segment = path.split('/').nth(1).unwrap_or_default();
     bounded(&format!("/{segment}/…"))
 }
 
-/// The message holds an address: that of a resumable upload, by which anybody could go on with it, or one that was meant to be.
+/// Whether messages of this code contain an address: that of a resumable upload, with which anybody could continue it,
+/// or a mistyped one.
 fn names_an_address(code: u32) -> bool {
     let of_addresses = [ErrorCode::NoSuchResumable, ErrorCode::PartUnfinished, ErrorCode::NoSuchRoute];
     of_addresses.iter().any(|of_address| of_address.number() == code)
 }
 
-/// Of a text that somebody has sent, what a line shows: not all of a long one, and of a key only that there was one.
+/// Shortens a text of a client, and masks keys in it.
 fn bounded(text: &str) -> String {
     const KEY: &str = "lks_";
     let text: String = text.chars().take(TEXT_CHARACTERS_MAX).collect();

@@ -1,5 +1,4 @@
-//! Who sends a request, as far as it tells: the address, and what the program calls itself. For people to look at;
-//! nothing is allowed or refused by it.
+//! Sender of a request: address, and program by `User-Agent`. For display only; no decision depends on it.
 
 use super::forwarded::X_FORWARDED_FOR;
 use super::networks::ClientInfo;
@@ -13,10 +12,10 @@ use lakeshore::model::upload::in_flight::Sender;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 
-/// Of what a program calls itself, what is kept.
+/// Characters kept of the program's name.
 const PROGRAM_CHARACTERS_MAX: usize = 120;
 
-/// The sender of a request; its key is known elsewhere.
+/// Sender of a request. `by` is filled in once the key is known.
 pub struct SentBy(pub Sender);
 
 impl<S: Sync> FromRequestParts<S> for SentBy {
@@ -36,7 +35,7 @@ fn sender(headers: &HeaderMap, client: Option<ClientInfo>) -> Sender {
     }
 }
 
-/// What a request has of its origin. Kept as it came: few requests are ever asked for it in words.
+/// Origin of a request. Kept as header values, because few requests need it as text.
 #[derive(Debug, Default)]
 pub struct Traces {
     client: Option<ClientInfo>,
@@ -51,17 +50,18 @@ impl Traces {
         Self { client, forwarded_for: kept(X_FORWARDED_FOR).filter(|_| is_trusted), program: kept(USER_AGENT) }
     }
 
-    /// The other end of the connection, for the log.
+    /// Peer of the connection, for the log.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.client.map(|client| client.peer)
     }
 
-    /// Where the client is, as shares count.
+    /// Network of the client, for counted shares.
     pub fn network(&self) -> Network {
         self.client.map_or(Network::Unknown, |client| Network::of(client.address))
     }
 
-    /// The client's address, and the chain of addresses that a trusted proxy has given; the program is what the request claims.
+    /// Address of the client, the chain of addresses that a trusted proxy forwarded, and the program that the request
+    /// claims.
     pub fn origin(&self) -> Origin {
         let text = |value: &Option<HeaderValue>| {
             let text = value.as_ref()?.to_str().ok()?;

@@ -1,4 +1,4 @@
-//! Signing in and out: plain forms, which work without a script.
+//! Sign-in and sign-out: plain forms that work without a script.
 
 use super::AppState;
 use super::credentials::{Credentials, SESSION_COOKIE, session_cookie};
@@ -66,7 +66,7 @@ pub async fn sign_in_by_link(
     }
 }
 
-/// Whether a program fetches the address before, or without, a person opening it.
+/// Whether a program prefetches the address.
 fn is_ahead(headers: &HeaderMap) -> bool {
     ["sec-purpose", "purpose", "x-purpose", "x-moz"].iter().any(|name| headers.contains_key(*name))
 }
@@ -83,8 +83,8 @@ pub async fn sign_out(
     Ok((jar.remove(removal), Redirect::to("/")).into_response())
 }
 
-/// A sign-in that is refused for now: a browser is shown the page, which says so; everybody else has the refusal itself. Both
-/// hear when to come back.
+/// Response to a sign-in that is refused for now: the page for a browser, JSON for other clients. Both have
+/// `Retry-After`.
 fn put_off(error: Error, next: &str, headers: &HeaderMap) -> Response {
     let code = error.code();
     let mut refusal = HttpError::from(error).into_response();
@@ -95,7 +95,7 @@ fn put_off(error: Error, next: &str, headers: &HeaderMap) -> Response {
     if let Some(moment) = refusal.headers_mut().remove(header::RETRY_AFTER) {
         page.headers_mut().insert(header::RETRY_AFTER, moment);
     }
-    // For the log.
+    // Keeps the reason for the refusal log.
     *page.extensions_mut() = std::mem::take(refusal.extensions_mut());
     page
 }

@@ -1,5 +1,5 @@
-//! Long bodies, gathered whole before anything is made of them: on the disk, not in memory, and without a place that
-//! others wait for. What is on its way is bounded in bytes; beyond, a body of whoever has the most gives way.
+//! Buffers long bodies on disk before they are parsed, so that they use neither memory nor a slot of a bounded queue.
+//! The bytes on disk are bounded; beyond the bound, a body of the busiest client is dropped.
 
 use super::error::HttpError;
 use super::gather::{SMALL_BODY_BYTES_MAX, SMALL_BODY_MAX, within};
@@ -19,20 +19,20 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-/// What all bodies on their way may have on the disk, in bytes.
+/// Bytes of all spooled bodies on disk.
 const SPOOLED_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// How long a long body may take beyond its first bytes, for which it has the time of a small one.
+/// Time for the rest of a long body. Its beginning has the time of a small one.
 const LONG_BODY_MAX: Duration = Duration::from_secs(120);
-/// What all calls of long bodies together may take of memory, in KiB; more wait, all of them on this server alone.
+/// Memory of all calls with long bodies, in KiB; further calls wait.
 const MEMORY_KIB: u32 = 96 * 1024;
-/// What a call takes of memory, as a multiple of its body: short entries take more room than their text.
+/// Memory of a call, as a multiple of its body: short entries need more memory than their text.
 const MEMORY_FACTOR: usize = 8;
 
-/// Long bodies in which a key is looked for at the same time; more wait. That takes time, and no memory.
+/// Long bodies that are searched for a key at the same time; further ones wait. The search takes time, but no memory.
 const LOOKS_MAX: usize = 2;
 
 pub struct Spool {
-    /// Files without a name are made here.
+    /// Folder of the unnamed temporary files.
     folder: PathBuf,
     on_their_way: Arc<Mutex<OnTheirWay>>,
     memory: Arc<Semaphore>,
@@ -43,7 +43,7 @@ pub struct Spool {
 struct OnTheirWay {
     last: u64,
     bodies: BTreeMap<u64, Entry>,
-    /// Bytes of each holder that has any.
+    /// Bytes by holder; holders without any are removed.
     held: HashMap<Holder, usize>,
     bytes: usize,
 }
@@ -54,7 +54,7 @@ struct Entry {
     give_way: CancellationToken,
 }
 
-/// A body that is whole.
+/// A complete body.
 pub enum Whole {
     Small(Bytes),
     Long(LongBody),
@@ -67,10 +67,10 @@ pub struct LongBody {
     _place: SpoolSlot,
 }
 
-/// Memory that a call may take until this is dropped.
+/// Memory permit of a call, returned on drop.
 pub struct Memory(#[allow(dead_code)] OwnedSemaphorePermit);
 
-/// The room of one body on the disk.
+/// Space of one body on disk.
 struct SpoolSlot {
     number: u64,
     on_their_way: Arc<Mutex<OnTheirWay>>,
@@ -93,8 +93,8 @@ impl OnTheirWay {
         Some(entry)
     }
 
-    /// Makes room: the oldest body of the holder with the most bytes gives way, until the rest fits. Those without a key
-    /// in the head of their request go before those with one.
+    /// Makes room: drops the oldest body of the holder with the most bytes, until the rest fits. Holders without a key
+    /// in the head of their request are dropped first.
     fn shrink(&mut self, bytes_max: usize) {
         while self.bytes > bytes_max {
             let Some((&fullest, _)) = self.held.iter().max_by_key(|(holder, bytes)| (holder.is_network(), **bytes))
@@ -109,7 +109,7 @@ impl OnTheirWay {
 }
 
 impl SpoolSlot {
-    /// More of the body has come.
+    /// Records more bytes of the body.
     fn grow(&self, bytes: usize) {
         let mut all = lock(&self.on_their_way);
         let Some(entry) = all.bodies.get_mut(&self.number) else { return };
@@ -133,7 +133,7 @@ impl Spool {
         Self { folder, on_their_way: Arc::default(), memory: Arc::new(memory), looks: Arc::new(looks) }
     }
 
-    /// Gathers a body of at most `limit_bytes`.
+    /// Buffers a body of at most `limit_bytes`.
     pub async fn gather(&self, body: Body, holder: Holder, limit_bytes: usize) -> Result<Whole, HttpError> {
         let is_announced = body.size_hint().lower() > limit_bytes as u64;
         let mut stream = body.into_data_stream();
@@ -191,20 +191,20 @@ impl Spool {
         (SpoolSlot { number, on_their_way: self.on_their_way.clone() }, give_way)
     }
 
-    /// Waits until the call of this body may take its memory. Its client is known by now, and is not waited for any more.
+    /// Waits for the memory of the call with this body. Its client is known by now.
     pub async fn memory_for(&self, body: &LongBody) -> Result<Memory, HttpError> {
         let kib = u32::try_from(body.len * MEMORY_FACTOR / 1024).unwrap_or(u32::MAX).clamp(1, MEMORY_KIB);
         body.turn(self.memory.clone().acquire_many_owned(kib)).await.map(Memory)
     }
 
-    /// Waits for the turn to look for the key in this body, which may be anybody's.
+    /// Waits for a turn to search this body for a key. Its client is not known yet.
     pub async fn turn_to_look(&self, body: &LongBody) -> Result<OwnedSemaphorePermit, HttpError> {
         body.turn(self.looks.clone().acquire_owned()).await
     }
 }
 
 impl LongBody {
-    /// A body that waits for its turn still counts, and may have to give way.
+    /// Waits for a permit. A waiting body still counts, and may be dropped.
     async fn turn(
         &self,
         turn: impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>>,
@@ -215,13 +215,13 @@ impl LongBody {
         }
     }
 
-    /// The body from its beginning. Blocks.
+    /// Reads the body from its beginning. Blocks.
     pub fn read(&mut self) -> io::Result<impl Read> {
         self.file.rewind()?;
         Ok(BufReader::with_capacity(SMALL_BODY_BYTES_MAX, &self.file))
     }
 
-    /// All of it, in memory. Blocks.
+    /// Reads the whole body into memory. Blocks.
     pub fn into_bytes(mut self) -> io::Result<Bytes> {
         let mut bytes = Vec::with_capacity(self.len);
         self.read()?.read_to_end(&mut bytes)?;
@@ -229,7 +229,7 @@ impl LongBody {
     }
 }
 
-/// Gathers at most `bytes_max`; the piece that is beyond is returned.
+/// Buffers at most `bytes_max`. Returns the chunk that exceeds it.
 async fn gather_beginning(
     stream: &mut BodyDataStream,
     beginning: &mut BytesMut,

@@ -1,7 +1,7 @@
-//! The threads that serve connections: one for each core, each with a runtime of its own.
+//! Threads that serve connections: one for each core, each with a runtime of its own.
 //!
-//! A connection stays with its thread, and a request with it, so that on its way nothing wakes another thread but what
-//! leaves for the disk. In one runtime of several threads each upload cost a dozen such wake-ups.
+//! A connection and its requests stay on one thread, so a request wakes another thread only for the disk. In one
+//! runtime of several threads, each upload caused a dozen such wake-ups.
 
 use std::future::pending;
 use std::io;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use tokio::runtime::{Builder, Handle};
 
-/// Threads of one runtime that may block at the same time: each holds an upload's next bytes, or a list.
+/// Blocking threads of one runtime: each holds the next bytes of an upload, or a list.
 const BLOCKING_MAX: usize = 16;
 
 pub struct Threads(Vec<Serving>);
@@ -20,7 +20,7 @@ struct Serving {
     connections: Arc<AtomicUsize>,
 }
 
-/// A connection's claim on its thread.
+/// Counts a connection of a thread until it is dropped.
 pub struct ConnectionGuard(Arc<AtomicUsize>);
 
 impl Threads {
@@ -36,7 +36,7 @@ impl Threads {
         (0..count).map(start).collect::<io::Result<_>>().map(Self)
     }
 
-    /// The thread with the fewest connections.
+    /// Picks the thread with the fewest connections.
     pub fn claim(&self) -> Option<(Handle, ConnectionGuard)> {
         let serving = self.0.iter().min_by_key(|serving| serving.connections.load(Ordering::Relaxed))?;
         serving.connections.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! `/api/lake/activity`: who did what.
+//! `/api/lake/activity`: the audit log.
 
 use super::body::Parameters;
 use crate::AppState;

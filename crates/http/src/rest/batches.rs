@@ -1,4 +1,4 @@
-//! `/api/lake/file/sync/…`: what a sync is to hold, and what it changes.
+//! `/api/lake/file/sync/…`: the declared files of a sync, and the changes that it makes.
 
 use super::body::{Done, LongCall, Parameters};
 use crate::AppState;
@@ -26,7 +26,7 @@ pub async fn expect(
     Ok(Json(Done::SUCCESS))
 }
 
-/// `null` when nothing was declared.
+/// Returns `null` without a declaration.
 pub async fn compare(
     State(app_state): State<Arc<AppState>>,
     credentials: Credentials,

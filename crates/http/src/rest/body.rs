@@ -1,4 +1,4 @@
-//! Reading what a call sends: JSON bodies and query parameters, with refusals that say what is wrong.
+//! Parses JSON bodies and query parameters; a refusal names the fault.
 
 use crate::AppState;
 use crate::client_network::ClientNetwork;
@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use std::sync::Arc;
 
-/// Largest JSON body of a call that may name files, in bytes: room for as many files as a declaration may name.
+/// Largest JSON body of a call that may list files, in bytes: room for the longest declaration.
 const LONG_JSON_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// A JSON body, whatever Content-Type it comes with: curl's `--data` alone names another one.
+/// JSON body with any Content-Type: curl's `--data` alone sends another one.
 pub struct JsonBody<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequest<Arc<AppState>> for JsonBody<Keyed<T>> {
@@ -35,22 +35,22 @@ impl<T: DeserializeOwned> FromRequest<Arc<AppState>> for JsonBody<Keyed<T>> {
     }
 }
 
-/// A call with the documented `api_key` beside its fields, and who calls: known before the rest is parsed. Unknown fields are
-/// ignored, and not built.
+/// A call with the documented `api_key` beside its fields, and its caller, recognised before the rest is parsed.
+/// Unknown fields are ignored, and not built.
 pub struct Keyed<T> {
     pub caller: Caller,
     pub call: T,
 }
 
-/// The key alone: the rest of the body is read for itself, not gathered first.
+/// The key alone. The rest of the body is skipped while reading.
 #[derive(Deserialize)]
 struct KeyOnly {
     #[serde(default)]
     api_key: Option<String>,
 }
 
-/// A call that may name many files, and who calls. Its body is whole and its caller known before it is parsed, and it keeps
-/// the memory that it may take until it is answered.
+/// A call that may list many files, and its caller. The body is complete and the caller recognised before the call is
+/// parsed. The memory permit lasts until the call is answered.
 pub struct LongCall<T> {
     pub caller: Caller,
     pub call: T,
@@ -64,7 +64,7 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<AppState>> for LongCa
         let (mut parts, body) = request.into_parts();
         let Ok(credentials) = Credentials::from_request_parts(&mut parts, app_state).await;
         let ClientNetwork(network) = ClientNetwork::of(&parts.extensions);
-        // Whom the head does not tell, the body may.
+        // If the head has no valid credentials, the body may; until it is read, the network counts as the holder.
         let holder = match credentials.caller(&app_state.lake, None).await {
             Ok(caller) => Holder::new(&caller, network),
             Err(_) => Holder::Network(network),
@@ -87,7 +87,7 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<AppState>> for LongCa
     }
 }
 
-/// Refuses whoever may do nothing here, before what is wrong with the call.
+/// Recognises the caller. A caller without any rights is refused before faults of the call are reported.
 async fn caller_of(
     app_state: &AppState,
     credentials: &Credentials,
@@ -101,7 +101,7 @@ async fn caller_of(
     Ok(credentials.allowed_caller(&app_state.lake, api_key.as_deref()).await?)
 }
 
-/// Reads a value from a long body, as a stream. That takes long: not on the thread of other connections.
+/// Parses a long body as a stream. Blocks for long, so it runs on a blocking thread.
 async fn parse<T: DeserializeOwned + Send + 'static>(
     mut body: LongBody,
 ) -> Result<(LongBody, serde_json::Result<T>), Error> {
@@ -119,7 +119,7 @@ fn malformed(error: serde_json::Error) -> Error {
     Error::Invalid(format!("the body is not valid JSON for this request: {error}; correct it"))
 }
 
-/// What the calls answer that have nothing else to say: as documented for the end call.
+/// Answer without data, as documented for `sync/end`.
 #[derive(Serialize)]
 pub struct Done {
     success: bool,
@@ -129,7 +129,7 @@ impl Done {
     pub const SUCCESS: Self = Self { success: true };
 }
 
-/// What calls below `/api/lake/file` answer: as documented for an upload, and perhaps with more to say.
+/// Answer of calls below `/api/lake/file`, as documented for an upload, with optional data.
 #[derive(Serialize)]
 pub struct Answer<T> {
     code: u32,
@@ -144,7 +144,7 @@ impl<T> Answer<T> {
     }
 }
 
-/// Query parameters. Empty ones count as absent, as a form sends them; unknown ones are ignored.
+/// Query parameters. Empty ones count as absent, since forms send them; unknown ones are ignored.
 pub struct Parameters<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> {
@@ -156,7 +156,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> 
         let mut kept = form_urlencoded::Serializer::new(String::new());
         kept.extend_pairs(given.filter(|(_, value)| !value.is_empty()));
         serde_urlencoded::from_str(&kept.finish()).map(Self).map_err(|error| {
-            // Before what is wrong, who is asking.
+            // A caller without credentials is refused before faults are reported.
             if credentials.is_nobodys() {
                 return Error::NoKey.into();
             }

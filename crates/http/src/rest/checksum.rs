@@ -1,5 +1,5 @@
-//! Checksums of the bytes of one body or one part: `Upload-Checksum` of tus, `Content-MD5` (RFC 1864) and the `Digest` field
-//! before RFC 9530 (RFC 3230).
+//! Checksums of the bytes of a body or a part: `Upload-Checksum` of tus, `Content-MD5` (RFC 1864), and `Digest` (RFC
+//! 3230), the predecessor of RFC 9530.
 
 use super::request_body::header;
 use axum::http::HeaderMap;
@@ -10,12 +10,12 @@ use lakeshore::model::digest::ExpectedDigests;
 
 use sha2::Digest;
 
-/// As `Tus-Checksum-Algorithm` lists them.
+/// Value of `Tus-Checksum-Algorithm`.
 pub const ALGORITHMS: &str = "sha1,md5,crc32,sha256,blake3";
 const CONTENT_MD5: &str = "content-md5";
 const DIGEST: &str = "digest";
 
-/// A checksum that was announced, and what it is so far.
+/// Announced checksum, with the hash of the bytes so far.
 #[derive(Clone)]
 pub struct Checksum {
     announced: Vec<u8>,
@@ -32,12 +32,12 @@ enum Hasher {
     Blake3(Box<blake3::Hasher>),
 }
 
-/// All checksums that were announced for the same bytes.
+/// All checksums announced for the same bytes.
 #[derive(Clone, Default)]
 pub struct Checksums(Vec<Checksum>);
 
 impl Checksums {
-    /// By the fields that are the same in the head of a request and of a part.
+    /// Reads the fields that a request and a part have in common.
     pub fn of_fields<'a>(fields: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<Self, Error> {
         let mut all = Self::default();
         for (name, value) in fields {
@@ -51,7 +51,7 @@ impl Checksums {
         Ok(all)
     }
 
-    /// By `Content-MD5` and `Digest` in the head of a request.
+    /// Reads `Content-MD5` and `Digest` of a request.
     pub fn of_body(headers: &HeaderMap) -> Result<Self, Error> {
         Self::of_fields(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())))
     }
@@ -72,7 +72,7 @@ impl Checksums {
         }
     }
 
-    /// Compares them with the bytes that came; the first that differs is the error.
+    /// Compares them with the received bytes. The first mismatch is the error.
     pub fn verify(self) -> Result<(), Error> {
         self.0.into_iter().try_for_each(|checksum| {
             let algorithm = checksum.algorithm();
@@ -90,7 +90,7 @@ fn content_md5(value: &str) -> Result<Checksum, Error> {
     Ok(Checksum { announced, hasher: Hasher::Md5(md5::Md5::default()) })
 }
 
-/// `SHA-256=…,MD5=…`. Other algorithms beside a known one are passed over; alone they are refused.
+/// Parses `SHA-256=…,MD5=…`. Other algorithms beside a known one are ignored; alone they are refused.
 fn digest(value: &str) -> Result<Vec<Checksum>, Error> {
     let malformed = || {
         Error::Invalid(
@@ -119,7 +119,7 @@ fn digest(value: &str) -> Result<Vec<Checksum>, Error> {
 }
 
 impl Checksum {
-    /// Of digests that a field of RFC 9530 announces for the bytes of one request.
+    /// Checksums from the RFC 9530 digests of one request's bytes.
     pub fn of_announced(ExpectedDigests { sha256, sha512 }: &ExpectedDigests) -> Vec<Self> {
         let sha256 = sha256
             .map(|announced| Self { announced: announced.to_vec(), hasher: Hasher::Sha256(sha2::Sha256::default()) });
@@ -128,7 +128,7 @@ impl Checksum {
         sha256.into_iter().chain(sha512).collect()
     }
 
-    /// `Upload-Checksum: sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=`. Absent where there is none.
+    /// Parses `Upload-Checksum: sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=`. `None` without the field.
     pub fn announced(headers: &HeaderMap) -> Result<Option<Self>, Error> {
         let Some(text) = header(headers, "upload-checksum")? else { return Ok(None) };
         let malformed = |text: &str| {
@@ -176,7 +176,7 @@ impl Checksum {
         match self.hasher {
             Hasher::Sha1(hasher) => hasher.finalize().to_vec(),
             Hasher::Md5(hasher) => hasher.finalize().to_vec(),
-            // The most significant byte first, as its hexadecimal form reads.
+            // Big-endian, as the hexadecimal form reads.
             Hasher::Crc32(hasher) => hasher.finalize().to_be_bytes().to_vec(),
             Hasher::Sha256(hasher) => hasher.finalize().to_vec(),
             Hasher::Sha512(hasher) => hasher.finalize().to_vec(),

@@ -1,4 +1,4 @@
-//! `/api/overview`, `/api/lake/datasets` and `/api/lake/dataset`: the lake at a glance, and its datasets.
+//! `/api/overview`, `/api/lake/datasets` and `/api/lake/dataset`: the overview, and datasets.
 
 use super::body::{Done, JsonBody, Keyed, Parameters};
 use crate::AppState;

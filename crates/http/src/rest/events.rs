@@ -1,7 +1,7 @@
-//! `/api/events`: what happens, as server-sent events (HTML Living Standard, section 9.2), and `/api/ingestion/file/sync/in-flight`.
+//! `/api/events`: server-sent events (HTML Living Standard, section 9.2), and `/api/ingestion/file/sync/in-flight`.
 //!
-//! A stream ends when the server stops, when the key it was opened with is no longer valid, or when the client goes away; the
-//! client comes back with the id of its last event, and misses nothing or is told so.
+//! A stream ends when the server stops, the key that opened it is no longer valid, or the client disconnects. A client
+//! that reconnects with the id of its last event receives the events since, or `reset` if they are unknown.
 
 use super::body::Parameters;
 use crate::AppState;
@@ -27,18 +27,18 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// A stream that has nothing to say gives a sign of life so often, for proxies that close what is silent.
+/// Interval of comments on a silent stream, since proxies close silent connections.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// What a request asks once, who it is and whether that may read, a stream asks again after so long.
+/// Interval in which a stream repeats the checks of a request: the caller, and its right to read.
 const ALLOWED_MAX: Duration = Duration::from_secs(5);
-/// How long a client waits before it comes back, in milliseconds.
+/// Delay before a client reconnects, in milliseconds.
 const RETRY_MS: u64 = 1000;
 
 #[derive(Deserialize)]
 pub struct EventParameters {
     sync_id: Option<String>,
     path: Option<LakePath>,
-    /// For those who cannot send the header.
+    /// For clients that cannot send the header.
     last_event_id: Option<String>,
 }
 
@@ -57,7 +57,7 @@ pub async fn events(
     let filter = EventFilter { sync_id, path: parameters.path };
     let last =
         headers.get("last-event-id").and_then(|value| value.to_str().ok()).or(parameters.last_event_id.as_deref());
-    // An id that cannot be read is one that is not known: that is what the client is told.
+    // A malformed id counts as unknown, and is answered with `reset`.
     let unknown = EventId { start: 0, number: 0 };
     let last = last.filter(|id| !id.is_empty()).map(|id| id.parse().unwrap_or(unknown));
     let subscription = app_state.lake.subscribe(&caller, network, filter, last)?;
@@ -75,20 +75,20 @@ pub async fn events(
     let head = response.headers_mut();
     head.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     head.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // nginx would gather it.
+    // Keeps nginx from buffering the stream.
     head.insert("x-accel-buffering", HeaderValue::from_static("no"));
     Ok(response)
 }
 
-/// One open stream.
+/// An open stream.
 struct Listener {
     app_state: Arc<AppState>,
     credentials: Credentials,
     subscription: Subscription,
     is_greeted: bool,
-    /// It was opened with a key or a session, and ends with that.
+    /// Opened with a key or a session, and ends with it.
     is_known: bool,
-    /// When it was last asked whether its caller still may read.
+    /// Time of the last check.
     allowed_at: Timestamp,
 }
 
@@ -98,7 +98,7 @@ impl Listener {
         Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)).clamp(Duration::from_millis(1), ALLOWED_MAX)
     }
 
-    /// `None` when the key or the session that it was opened with is gone, or may read no more.
+    /// Repeats the check when it is due. `None` if the key or session is gone, or may no longer read.
     async fn ask_again(&mut self) -> Option<()> {
         let lake = &self.app_state.lake;
         if lake.now() >= self.allowed_at.plus(ALLOWED_MAX) {
@@ -134,7 +134,7 @@ impl Listener {
                 let blocks: String = told.iter().map(|told| block(told)).collect();
                 format!("retry: {RETRY_MS}\n{blocks}")
             }
-            // The id alone is no event, but where to come back to.
+            // A comment with the id: the client reconnects from there, without an event.
             Err(_) => format!(": nothing new\nid: {}\n\n", self.subscription.last()),
         };
         Some((Ok(Bytes::from(text)), self))

@@ -1,5 +1,5 @@
-//! `/api/lake/files`: where resumable uploads are. Those of tus are begun here; each has one address, at which both
-//! dialects are spoken: a request of tus says so by `Tus-Resumable`.
+//! `/api/lake/files`: addresses of resumable uploads. tus uploads are created here. Every upload has one address for
+//! both protocols; a request with `Tus-Resumable` uses tus.
 
 use super::body::Parameters;
 use super::request_body::{ADDRESS, RequestBody};
@@ -41,7 +41,8 @@ async fn look(
     headers: HeaderMap,
 ) -> Response {
     let changes = app_state.changes.clone();
-    // Looking may land what the other dialect has left open: that has to come to its end, whoever goes away.
+    // A look may land an upload that the other protocol left open, so it runs to its end even if the client
+    // disconnects.
     let looking = changes.spawn(async move {
         if tus::is_spoken(&headers) {
             tus::look(&app_state, &credentials, &token, &headers).await
@@ -79,7 +80,7 @@ async fn discard(
     }
 }
 
-/// For clients that can send nothing but POST and GET.
+/// Method override, for clients that can only send POST and GET.
 async fn overridden(
     State(app_state): State<Arc<AppState>>,
     credentials: Credentials,

@@ -1,4 +1,4 @@
-//! `/api/lake/file/missing`: which files a client does not have to send.
+//! `/api/lake/file/missing`: the files that a client has to send.
 
 use super::body::{Answer, LongCall};
 use crate::AppState;

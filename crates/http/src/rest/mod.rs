@@ -1,4 +1,4 @@
-//! The documented API, and what goes beyond it: each handler a few lines over one call of the lake.
+//! REST API, documented and extended: each handler is a few lines over one call of the lake.
 
 mod activity;
 mod batches;
@@ -28,7 +28,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, patch, post};
 use std::sync::Arc;
 
-/// Emptying the trash, which is always possible.
+/// Purge of the trash, which is allowed before recovery is complete.
 pub(super) const EMPTY_TRASH: &str = "/api/lake/trash/empty";
 
 pub fn router() -> Router<Arc<AppState>> {
@@ -73,9 +73,9 @@ pub fn router() -> Router<Arc<AppState>> {
         .route(EMPTY_TRASH, post(trash::empty))
 }
 
-/// The bytes of files, in and out.
+/// Routes for the bytes of files.
 pub fn uploads_and_downloads() -> Router<Arc<AppState>> {
-    // Bounded by the lake's own limits, file by file.
+    // The lake's own limits bound each file.
     Router::new()
         .route("/api/lake/file/upload", post(uploads::upload))
         .merge(files::router())

@@ -1,7 +1,7 @@
-//! The files of one multipart body: each is streamed to the lake as it comes, and all of them land when the body is whole.
+//! Files of a multipart body: each is streamed to the lake as it arrives, and all land once the body is complete.
 //!
-//! Until the last delimiter is read, a field may still say that the body is no whole file, and a body that breaks off may
-//! have cut the file before. So nothing lands before, and a request that is refused has landed nothing.
+//! Until the last delimiter is read, a field may still show that the body is no whole file, and an interrupted body may
+//! have truncated the last file. So nothing lands before, and a refused request lands nothing.
 
 use super::checksum::Checksums;
 use super::timeouts::{seen, uninterrupted};
@@ -24,19 +24,19 @@ use std::task::{Context, Poll};
 
 /// Most files in one request.
 const FILES_MAX: usize = 10_000;
-/// After a file was refused, so much of the rest of the body is read and dropped, to come to the next file.
+/// Bytes of refused files that are read and dropped, to reach the next file.
 const DISCARDED_BYTES_MAX: u64 = 256 * 1024 * 1024;
-/// Names of parts that a refusal repeats, and how much of each.
+/// Names of parts that a refusal lists, and characters of each.
 const NAMES_MAX: usize = 10;
 const NAME_CHARACTERS_MAX: usize = 64;
-/// What to do about an upload that broke off.
+/// Remedy for an interrupted upload.
 const AGAIN: &str = "send the file again";
 
-/// A body that takes its own checksums as it is read.
+/// Body that computes its checksums while it is read.
 struct SummedBody {
     body: BodyDataStream,
     checksums: Checksums,
-    /// Of a field behind the body.
+    /// Refusal because of the trailer.
     refusal: Option<Error>,
 }
 
@@ -54,39 +54,39 @@ impl Stream for SummedBody {
     }
 }
 
-/// A file of the body that waits for the others.
+/// A file of the body that waits for the end of the body.
 enum Held {
     Whole {
         number: usize,
         incoming: Box<IncomingUpload>,
         file_name: String,
-        /// The answer tells its digest.
+        /// Whether the answer has its digest.
         is_told: bool,
     },
     Unfit(Unfit),
 }
 
-/// A file that does not land. It is recorded with the others, so that the history has their order.
+/// A file that does not land. It is recorded together with the others, so that the history keeps their order.
 enum Unfit {
     Failed { number: usize, incoming: Box<IncomingUpload>, file_name: String, error: Error },
     Refused { number: usize, refused: RefusedBeginning, file_name: String },
 }
 
-/// What the head of a request says about its form.
+/// Fields of the request that concern its form.
 pub struct FormHead {
     pub boundary: String,
-    /// Bytes of the whole body, where the head says so.
+    /// Bytes of the whole body, if announced.
     pub length: Option<u64>,
-    /// For the one file.
+    /// Digests of the only file.
     pub announced: DigestFields,
-    /// For the body or its one file: senders differ.
+    /// Checksums of the body or of its only file: clients differ.
     pub checksums: Checksums,
     pub chunk_fields: ChunkFields,
-    /// The answer is to tell the digest of each file; else it does of those whose digest was announced.
+    /// Whether the answer has the digest of each file. Otherwise it has those of files with an announced digest.
     pub wants_digests: bool,
 }
 
-/// The files of one request on their way in.
+/// Upload of all files of one request.
 pub struct MultipartUpload<'a> {
     app_state: &'a AppState,
     destination: &'a Destination,
@@ -96,11 +96,11 @@ pub struct MultipartUpload<'a> {
     sent: usize,
     held: Vec<Held>,
     landed: Vec<LandedFile>,
-    /// The first of those that failed, each with its number.
+    /// The first failed files, by their number in the body.
     failed: Vec<(usize, FailedFile)>,
     num_failed: usize,
     discarded_bytes: u64,
-    /// Names of parts that are no file.
+    /// Names of parts that are not files.
     other_names: Vec<String>,
 }
 
@@ -123,7 +123,8 @@ impl<'a> MultipartUpload<'a> {
         }
     }
 
-    /// Takes every file of the body. A file that fails does not keep the others from landing, unless the body breaks.
+    /// Receives all files of the body. A file that fails does not keep the others from landing, unless the body itself
+    /// is faulty.
     pub async fn receive(mut self) -> Result<Vec<LandedFile>, HttpError> {
         let whole = match self.take_parts().await {
             Ok(()) => self.judge_body().await,
@@ -142,7 +143,7 @@ impl<'a> MultipartUpload<'a> {
         match (self.sent, self.num_failed) {
             (0, _) => Err(HttpError::Lake(self.no_file())),
             (_, 0) => Ok(self.landed),
-            // With one file there is no doubt which failed.
+            // With one file, its own error is the answer.
             (1, _) => Err(self.failed.remove(0).1.error.into()),
             (sent, num_failed) => {
                 let failed = self.failed.into_iter().map(|(_, failed)| failed).collect();
@@ -172,7 +173,7 @@ impl<'a> MultipartUpload<'a> {
     async fn next_part(&mut self) -> Result<Option<Part>, Error> {
         let next = async {
             match self.body.next_part().await {
-                // The body is sound.
+                // Only the file name is at fault, so the rest of the body can be read.
                 Err(error @ MultipartError::FileName { .. }) => Ok(Err(Error::Invalid(error.to_string()))),
                 next => next.map(Ok),
             }
@@ -180,10 +181,10 @@ impl<'a> MultipartUpload<'a> {
         uninterrupted(self.app_state, next, AGAIN).await?
     }
 
-    /// What a body says that is whole, beside its files.
+    /// Checks the fields of a complete body: chunk fields, trailer and checksums.
     async fn judge_body(&mut self) -> Result<(), Error> {
         self.head.chunk_fields.refuse()?;
-        // Behind a body in chunks there may be fields.
+        // A chunked body may have a trailer.
         if self.head.checksums.is_empty() && self.head.length.is_some() {
             return Ok(());
         }
@@ -209,7 +210,7 @@ impl<'a> MultipartUpload<'a> {
         Ok(())
     }
 
-    /// Takes one file. An error is one of the body, which ends here.
+    /// Receives one file. An error ends the whole body.
     async fn take_file(&mut self, part: Part) -> Result<(), Error> {
         let (number, file_name) = (self.sent, part.file_name.clone().unwrap_or_default());
         let is_told = self.head.wants_digests || !self.head.announced.is_empty() || !part.digests.is_empty();
@@ -237,7 +238,7 @@ impl<'a> MultipartUpload<'a> {
                 let is_of_body = matches!(error, Error::IncompleteUpload(_) | Error::ShuttingDown);
                 let of_body = for_another_file(&error);
                 if incoming.is_registered() {
-                    // It has its row, and its bytes take room.
+                    // The upload has a row and a partial file, so it fails at once.
                     incoming.fail(&error).await?;
                     self.note_failure(number, &file_name, error);
                 } else {
@@ -253,7 +254,7 @@ impl<'a> MultipartUpload<'a> {
         }
     }
 
-    /// What the bytes of a part have to be, by its head and that of the request.
+    /// Digests and checksums that the head of the part and of the request announce.
     fn expectations(&self, part: &Part) -> Result<(ExpectedDigests, Checksums), Error> {
         if let Some((name, value)) = &part.altered {
             refuse_field(name, value, HeadOf::Part)?;
@@ -292,7 +293,7 @@ impl<'a> MultipartUpload<'a> {
         incoming.seal().await
     }
 
-    /// Lands the files of a whole body, in their order.
+    /// Lands the files of a complete body, in order.
     async fn land(&mut self) {
         for held in std::mem::take(&mut self.held) {
             match held {
@@ -318,13 +319,14 @@ impl<'a> MultipartUpload<'a> {
         self.note_failure(number, &file_name, error);
     }
 
-    /// Nothing of a body lands that is not whole, or not what its head or a field says.
+    /// Fails the waiting files of a body that is incomplete, or does not match its fields.
     async fn fail_held(&mut self, error: &Error) -> Result<(), Error> {
         let mut recorded = Ok(());
         for held in std::mem::take(&mut self.held) {
             match held {
                 Held::Whole { number, incoming, file_name, .. } => {
-                    // Where one cannot be recorded, the others are: a row that stays in flight keeps its sync from ending.
+                    // The others are recorded even if one cannot be: a row that stays in flight would keep its sync
+                    // from ending.
                     recorded = incoming.fail(error).await.and(recorded);
                     self.note_failure(number, &file_name, for_another_file(error));
                 }
@@ -343,7 +345,7 @@ impl<'a> MultipartUpload<'a> {
         }
     }
 
-    /// Reads the rest of a refused file.
+    /// Drops the rest of a refused file.
     async fn discard_part(&mut self) -> Result<(), Error> {
         while let Some(bytes) = self.chunk().await? {
             self.discarded_bytes += bytes.len() as u64;
@@ -371,13 +373,13 @@ impl<'a> MultipartUpload<'a> {
     }
 }
 
-/// `file`, `files`, and as PHP, jQuery and Rails write fields of several values: `file[]`, `files[0]`.
+/// Whether a part is a file: `file`, `files`, and the array forms of PHP, jQuery and Rails, `file[]` and `files[0]`.
 fn is_file(name: &str) -> bool {
     let base = name.split_once('[').filter(|(_, rest)| rest.ends_with(']')).map_or(name, |(base, _)| base);
     matches!(base, "file" | "files")
 }
 
-/// The same error, for another file that it keeps from landing.
+/// Copies an error of the body, for each file that it keeps from landing.
 fn for_another_file(error: &Error) -> Error {
     match error {
         Error::IncompleteUpload(text) => Error::IncompleteUpload(text.clone()),

@@ -1,4 +1,4 @@
-//! `/api/lake/file/download`, `/list` and `/preview`: what the lake holds.
+//! `/api/lake/file/download`, `/list` and `/preview`: reads the lake.
 
 use super::body::Parameters;
 use super::versions::{Moment, version_headers};
@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// RFC 9530.
+/// Digest of the whole file (RFC 9530).
 const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 
 #[derive(Deserialize)]
@@ -36,16 +36,16 @@ pub struct DownloadParameters {
     of: OfVersion,
 }
 
-/// Which version of its dataset a file is wanted of; without any of it, the file as it is.
+/// Version of the dataset to read the file from. Without it, the current file is read.
 #[derive(Deserialize)]
 struct OfVersion {
-    /// Where the file lies in several datasets, one in the other.
+    /// Selects one of several nested datasets.
     dataset: Option<String>,
     version: Option<Number>,
     as_of: Option<Moment>,
 }
 
-/// What is flattened comes as text.
+/// Parsed from text, because serde gives flattened fields as text.
 struct Number(VersionNumber);
 
 impl<'de> Deserialize<'de> for Number {
@@ -82,7 +82,7 @@ pub async fn list(
     Parameters(wanted): Parameters<BrowseFolder>,
 ) -> Result<(HeaderMap, Json<Vec<LakeEntry>>), HttpError> {
     let caller = credentials.allowed_caller(&app_state.lake, None).await?;
-    // Before it is listed: what comes meanwhile is of a newer version.
+    // Read before the listing, so that the listing is at least as new as the version.
     let version = match &wanted.path {
         Some(path) => app_state.lake.current_version(&caller, path).await,
         None => None,
@@ -107,7 +107,7 @@ pub async fn preview(
     Ok((version_headers(version), Json(app_state.lake.preview(&caller, &path, rows).await?)))
 }
 
-/// Which file is meant.
+/// The required parameter `path`.
 fn named(path: Option<String>) -> Result<String, Error> {
     path.ok_or_else(|| {
         Error::Invalid("the parameter path is missing; add ?path=/data/db/t/a.parquet, as the list gives it".into())
@@ -155,7 +155,7 @@ pub async fn download(
     Ok((status, headers, body).into_response())
 }
 
-/// The digest says most, where it is known: a file keeps it also when a full sync takes it over.
+/// The digest is the better validator where it is known: it stays the same when a full sync takes the file over.
 fn validators(download: &Download) -> Result<Validators, Error> {
     let found = download.file.found();
     let version = match download.sha256 {
@@ -171,10 +171,10 @@ fn validators(download: &Download) -> Result<Validators, Error> {
     Ok(Validators { etag, modified: UNIX_EPOCH + since })
 }
 
-/// All that is said of the file, whichever part of it is sent.
+/// Headers of the file, independent of the range.
 fn headers_of(download: &Download, validators: Validators, media_type: &'static str) -> HeaderMap {
     const SAID: [(HeaderName, HeaderValue); 4] = [
-        // A page of the lake is data, and must not run as one of the dashboard's.
+        // An HTML file of the lake must not run as a page of the dashboard.
         (
             header::CONTENT_SECURITY_POLICY,
             HeaderValue::from_static(
@@ -183,7 +183,7 @@ fn headers_of(download: &Download, validators: Validators, media_type: &'static 
         ),
         (RESOURCE_POLICY, HeaderValue::from_static("same-origin")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        // Another file may have the name by now, and whose key reads it is asked each time.
+        // The name may get another file, and the key is checked for each request.
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
     let name = download.path.leaf();

@@ -1,4 +1,4 @@
-//! The body of one request, taken into a resumable upload: what both dialects share.
+//! Receives the body of a request into a resumable upload; shared by both protocols.
 
 use super::checksum::{Checksum, Checksums};
 use super::timeouts::uninterrupted;
@@ -21,9 +21,9 @@ use lakeshore_body::digest_fields::DigestFields;
 use std::convert::Infallible;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// Where every resumable upload is, whichever dialect began it.
+/// Address of resumable uploads of both protocols.
 pub const ADDRESS: &str = "/api/lake/files";
-/// A header as text; absent where there is none.
+/// Header as text; `None` without the header.
 pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Error> {
     let text = |value: &'a HeaderValue| {
         value
@@ -33,11 +33,11 @@ pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>,
     headers.get(name).map(text).transpose()
 }
 
-/// A header that is a whole number.
+/// Header as a whole number.
 pub fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, Error> {
     let parse = |text: &str| {
         let digits = text.trim();
-        // A sign is no digit; and SQLite keeps numbers with one.
+        // Digits only: no sign. SQLite stores signed numbers, so the bound is that of i64.
         let number = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse::<u64>().ok()).flatten();
         number.filter(|number| i64::try_from(*number).is_ok()).ok_or_else(|| {
             Error::Invalid(format!("the header {name} is {text:?}, not a whole number of bytes; send one"))
@@ -46,12 +46,12 @@ pub fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, Error> {
     header(headers, name)?.map(parse).transpose()
 }
 
-/// A body on its way in, who sends it, and how many bytes it has where it says so; none is said of a chunked one.
+/// Request body, its sender, and its length if announced; a chunked body has none.
 pub struct RequestBody {
     pub stream: BodyDataStream,
     pub sender: Sender,
     pub announced_bytes: Option<u64>,
-    /// The address of the server, as the sender sees it; empty where that is not known for sure.
+    /// Address of the server as the sender sees it; empty if it is unknown.
     pub base: String,
 }
 
@@ -71,51 +71,51 @@ pub fn has_media_type(headers: &HeaderMap, expected: &str) -> bool {
     sent.split(';').next().is_some_and(|sent| sent.trim().eq_ignore_ascii_case(expected))
 }
 
-/// `Repr-Digest: sha-256=:…:` (RFC 9530), of the whole file.
+/// Reads `Repr-Digest: sha-256=:…:` (RFC 9530) of the whole file.
 pub fn announced_digests(headers: &HeaderMap) -> Result<ExpectedDigests, Error> {
     DigestFields::of_representation(headers).announced()
 }
 
-/// Everything by which the head of a request announces checksums of its own body.
+/// All checksums that the head of a request announces for its own body.
 pub fn checksums_of_content(headers: &HeaderMap) -> Result<Checksums, Error> {
     let content_digest = DigestFields::of_content(headers).announced()?;
     let announced = Checksum::announced(headers)?.into_iter().chain(Checksum::of_announced(&content_digest));
     Ok(Checksums::of_body(headers)?.and(announced))
 }
 
-/// The address of an upload, as its sender sees it.
+/// Address of an upload, as its sender sees it.
 pub fn location(resumption: &ResumableSession, piece: &RequestBody) -> String {
     format!("{}{ADDRESS}/{}", piece.base, resumption.token())
 }
 
-/// Sets a header of our own, or of the client's own words given back.
+/// Sets a header with a value of ours, or one that the client sent.
 pub fn set(response: &mut Response, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(HeaderName::from_static(name), value);
     }
 }
 
-/// A time as HTTP writes it (RFC 9110, section 5.6.7).
+/// Formats a time for HTTP (RFC 9110, section 5.6.7).
 pub fn http_date(time: Timestamp) -> String {
     let since = Duration::from_millis(u64::try_from(time.0).unwrap_or_default());
-    // The year 9999 is the last that this form can write.
+    // End of the year 9999, the last that this format can express.
     const LAST: Duration = Duration::from_secs(253_402_300_799);
     httpdate::fmt_http_date(UNIX_EPOCH + since.min(LAST))
 }
 
-/// What the end of a body means to its upload.
+/// Meaning of the end of a body for its upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ends {
-    /// The upload ends with the last byte of its length: tus.
+    /// The upload ends with the last byte of its length (tus).
     ByLength,
-    /// More will come, be it only a word.
+    /// Another request follows, perhaps with an empty body.
     Later,
-    /// It ends with this body.
+    /// The upload ends with this body.
     Here,
 }
 
-/// Takes the body into the upload, and settles it: when it ends, it lands. A checksum counts for the whole body: where it
-/// is not right, nothing of the body is kept.
+/// Receives the body into the upload, and settles it: a complete upload lands. A checksum covers the whole body; on a
+/// mismatch nothing of the body is kept.
 pub async fn take_body(
     app_state: &AppState,
     resumption: &mut ResumableSession,
@@ -132,7 +132,7 @@ pub async fn take_body(
         Err(error) => {
             let cause = match &error {
                 HttpError::Lake(cause) => cause,
-                // The upload itself is none the worse for it.
+                // The upload itself is not at fault.
                 _ => &Error::TakenOver,
             };
             if let Err(Error::Internal(fault)) = resumption.give_up(cause).await {
@@ -171,7 +171,7 @@ async fn take(
     Ok(())
 }
 
-/// The next bytes, unless another request goes on with the upload.
+/// The next bytes, unless another request continues the upload.
 async fn next(
     app_state: &AppState,
     resumption: &mut ResumableSession,
@@ -183,7 +183,7 @@ async fn next(
     }
 }
 
-/// The next bytes, unless none come, or the server stops.
+/// The next bytes, unless the body breaks off or the server stops.
 pub async fn next_bytes(app_state: &AppState, piece: &mut RequestBody) -> Result<Option<Bytes>, Error> {
     let next = async {
         piece.stream.try_next().await.map(Ok).or_else(|error| match refusal_of_trailer(&error) {

@@ -1,9 +1,9 @@
-//! Resumable uploads as the IETF writes them down (draft-ietf-httpbis-resumable-upload, interop versions 6 to 9). Every rule is
-//! the engine's; this knows the headers.
+//! Resumable uploads of the IETF (draft-ietf-httpbis-resumable-upload, interop versions 6 to 9). The engine has all
+//! rules; this module has the headers.
 //!
-//! `PUT` or `POST` to `/api/lake/file/resumable`, the file as the body. With `Upload-Complete: ?0` there is an upload with
-//! an address to go on at; without, or with `?1`, the file comes in one request and needs none: hyper cannot send the
-//! interim response (104) that would tell its client of one.
+//! `PUT` or `POST` to `/api/lake/file/resumable`, with the file as the body. With `Upload-Complete: ?0`, the upload
+//! gets an address to continue at. Without it, or with `?1`, the file arrives in one request and gets none: hyper
+//! cannot send the interim response (104) that would announce it.
 
 use super::body::Answer;
 use super::body::Parameters;
@@ -34,9 +34,9 @@ use std::sync::Arc;
 
 const ADDRESS: &str = "/api/lake/file/resumable";
 const MEDIA_TYPE: &str = "application/partial-upload";
-/// Interop versions of the draft that are spoken. From 6 on, a piece has its media type and `Upload-Complete`.
+/// Supported interop versions of the draft. From 6 on, a body has its own media type and `Upload-Complete`.
 const VERSIONS: RangeInclusive<u64> = 6..=9;
-/// Where the problem types of the draft are registered (RFC 9457).
+/// Registry of the draft's problem types (RFC 9457).
 const PROBLEMS: &str = "https://iana.org/assignments/http-problem-types#";
 
 #[derive(Deserialize)]
@@ -48,7 +48,7 @@ pub struct CreationParameters {
 
 pub fn router() -> Router<Arc<AppState>> {
     let creation = || post(create).put(create).options(options).fallback(wrong_method);
-    // `curl -T sales.parquet http://…/resumable/?sync_id=1` adds the name itself.
+    // `curl -T sales.parquet http://…/resumable/?sync_id=1` appends the name itself.
     Router::new()
         .route(ADDRESS, creation())
         .route(&format!("{ADDRESS}/"), creation())
@@ -66,9 +66,9 @@ async fn options(State(app_state): State<Arc<AppState>>) -> Response {
     response
 }
 
-/// What of an upload is bounded; of one that has begun, also for how long nothing may come.
+/// Value of `Upload-Limit`. For an upload that has begun, it includes the remaining time.
 fn limit(app_state: &AppState, upload: Option<&ResumableSession>) -> String {
-    // The largest that a structured field can say (RFC 9651, section 3.3.1).
+    // Largest integer of a structured field (RFC 9651, section 3.3.1).
     const INTEGER_MAX: u64 = 999_999_999_999_999;
     let size = format!("max-size={}", app_state.lake.limits().upload_bytes_max.min(INTEGER_MAX));
     match upload {
@@ -117,7 +117,7 @@ async fn create(
     created.await.unwrap_or_else(|error| refusal(&app_state, error))
 }
 
-/// An upload of another version could be begun, and never be finished.
+/// Refuses other interop versions: their uploads could be created, but never completed.
 fn refuse_other_versions(headers: &HeaderMap) -> Result<(), Error> {
     let spoken =
         format!("this server supports interop versions {} to {} of the draft", VERSIONS.start(), VERSIONS.end());
@@ -155,7 +155,7 @@ async fn begin(
 ) -> Result<Response, HttpError> {
     let mut upload = destination.begin_resumable(announced).await?;
     if let Err(error) = take_body(app_state, &mut upload, piece, checksums, Ends::Later).await {
-        // Its client never learns the address: nobody could go on with it.
+        // The client never learns the address, so nobody could continue the upload.
         let token = upload.token().clone();
         drop(upload);
         let _ = app_state.lake.discard_resumable(caller, token.as_str()).await;
@@ -167,7 +167,7 @@ async fn begin(
     Ok(response)
 }
 
-/// A file that comes in one request lands as every such file does.
+/// Receives a whole file in one request, which lands like any other upload.
 async fn take_whole(
     app_state: &AppState,
     destination: Destination,
@@ -216,7 +216,7 @@ fn differs(length: u64, bytes: u64) -> Error {
     Error::InconsistentLength(format!("the body has {bytes} bytes, but {length} were announced; send that many"))
 }
 
-/// As of every upload. That it is complete tells the answer apart from one about the upload itself.
+/// Answer of every upload. `Upload-Complete` distinguishes it from an answer about the upload resource.
 fn landed() -> Response {
     let mut response = Json(Answer::<()>::success(None)).into_response();
     set(&mut response, "upload-complete", "?1");
@@ -292,7 +292,7 @@ async fn try_append(
             describe(app_state, &mut response, &upload);
             Ok(response)
         }
-        // All of it has come, and the lake did not take it: going on would not help.
+        // All bytes were received and the landing failed, so continuing would not help.
         Err(error) if is_last && upload.is_whole() && upload.has_failed() => {
             let mut response = refusal(app_state, error);
             set(&mut response, "upload-complete", "?1");
@@ -311,7 +311,7 @@ pub async fn discard(app_state: &AppState, credentials: &Credentials, token: &st
     discard.await.unwrap_or_else(|error| refusal(app_state, error))
 }
 
-/// A problem of the draft's own types, which says what every refusal says, too.
+/// Problem details of the draft's types, with the fields of every refusal.
 #[derive(Serialize)]
 struct Problem {
     r#type: String,
@@ -361,7 +361,7 @@ fn refusal(app_state: &AppState, error: HttpError) -> Response {
     response
 }
 
-/// The name by the parameter, by the address, or by `Content-Disposition`.
+/// File name from the parameter, the address, or `Content-Disposition`.
 fn file_name(
     parameter: Option<String>,
     in_path: Option<Path<String>>,
@@ -375,9 +375,9 @@ fn file_name(
     Ok(named.file_name.unwrap_or_default())
 }
 
-/// A structured field that is a whole number (RFC 9651). Whatever else it is, the draft wants it ignored.
+/// Structured field with a whole number (RFC 9651). Other values are ignored, as the draft requires.
 fn natural(headers: &HeaderMap, name: &str) -> Option<u64> {
-    // As many digits as the field's Integer may have.
+    // Most digits of an integer in a structured field.
     const DIGITS_MAX: usize = 15;
     let digits = item(headers, name)?;
     (digits.len() <= DIGITS_MAX && digits.bytes().all(|byte| byte.is_ascii_digit()))

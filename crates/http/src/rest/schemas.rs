@@ -1,4 +1,4 @@
-//! `/api/lake/dataset/…`: the columns of a dataset, and what becomes of files that have others.
+//! `/api/lake/dataset/…`: columns of a dataset, and its schema policy.
 
 use super::body::{Done, JsonBody, Keyed, Parameters};
 use crate::AppState;

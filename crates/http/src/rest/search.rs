@@ -1,4 +1,4 @@
-//! `/api/lake/search`: datasets and syncs by a few words.
+//! `/api/lake/search`: finds datasets and syncs by text.
 
 use super::body::Parameters;
 use crate::AppState;

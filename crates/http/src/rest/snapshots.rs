@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a snapshot is to be of. Its lifetime is written like `6h` or `30m`.
+/// Version for a snapshot, and its lifetime, such as `6h` or `30m`.
 #[derive(Deserialize)]
 pub struct Take {
     path: LakePath,
@@ -26,7 +26,7 @@ pub struct Take {
     lifetime: Option<String>,
 }
 
-/// As a number or as a text.
+/// Time as a number or as text.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Time {
@@ -40,7 +40,7 @@ pub struct Renew {
     lifetime: Option<String>,
 }
 
-/// A snapshot, with its folder as readers on this machine open it.
+/// Snapshot with its absolute folder, which readers on this machine open.
 #[derive(Serialize)]
 pub struct Shown {
     #[serde(flatten)]

@@ -1,4 +1,4 @@
-//! `/api/ingestion/file/sync/…`
+//! `/api/ingestion/file/sync/…`: syncs and the history of uploads.
 
 use super::body::{Done, JsonBody, Keyed, LongCall, Parameters};
 use crate::AppState;
@@ -33,7 +33,7 @@ pub async fn start(
     Ok(Json(Started { sync_id: app_state.lake.start_sync_once(&called.caller, called.call, key.as_ref()).await? }))
 }
 
-/// The header `Idempotency-Key`, sent once or not at all.
+/// The header `Idempotency-Key`, at most once.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Error> {
     let mut values = headers.get_all("idempotency-key").iter();
     match (values.next(), values.next()) {
@@ -105,7 +105,7 @@ pub async fn upload(
     Ok(Json(app_state.lake.upload(&caller, id).await?))
 }
 
-/// An id from an address.
+/// Parses a sync id.
 pub(super) fn sync_id(digits: &str) -> Result<SyncId, Error> {
     digits.parse().map_err(|_| {
         Error::Invalid(format!("the sync_id {digits:?} is not a whole number; send the one that start returned"))

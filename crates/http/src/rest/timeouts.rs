@@ -1,4 +1,4 @@
-//! How long a sender is waited for, whichever way its bytes come.
+//! Timeouts for senders, shared by all kinds of upload.
 
 use crate::AppState;
 use lakeshore::Error;
@@ -8,11 +8,11 @@ use std::pin::pin;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long a small upload may wait for its next bytes before it shows in the history.
+/// Pause of a small upload after which it appears in the history.
 const UNSEEN_MAX: Duration = Duration::from_millis(50);
 
-/// What `next` gives, unless the body breaks off, its client among the slow ones (see [`crate::pace`]), or the server
-/// stops. `remedy` tells the sender what to do about an upload that broke off.
+/// Result of `next`, unless the body breaks off, its client is too slow (see [`crate::pace`]), or the server stops.
+/// `remedy` is the advice for an interrupted upload.
 pub async fn uninterrupted<T, E: Display>(
     app_state: &AppState,
     next: impl Future<Output = Result<T, E>>,
@@ -24,7 +24,7 @@ pub async fn uninterrupted<T, E: Display>(
     }
 }
 
-/// What `next` gives. Where that takes a while, the upload shows in the history meanwhile.
+/// Result of `next`. If it takes long, the upload appears in the history meanwhile.
 pub async fn seen<T>(incoming: &mut IncomingUpload, next: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     if incoming.is_registered() {
         return next.await;

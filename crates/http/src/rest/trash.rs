@@ -1,4 +1,4 @@
-//! `/api/lake/trash`
+//! `/api/lake/trash`: lists, restores and purges trash.
 
 use super::body::{JsonBody, Keyed, Parameters};
 use crate::AppState;
@@ -12,7 +12,7 @@ use lakeshore::service::{Emptied, EmptyTrash, InTrash, LookIntoTrash, RestoreTra
 use serde::Serialize;
 use std::sync::Arc;
 
-/// What was put back. Of one piece asked for by itself there is no more to say than that it was.
+/// Answer of a restore. A single item needs no details.
 #[derive(Serialize)]
 pub struct Restoring {
     success: bool,
@@ -20,7 +20,7 @@ pub struct Restoring {
     several: Option<RestoredTrash>,
 }
 
-/// What has begun to be removed.
+/// Answer of a purge, which has begun.
 #[derive(Serialize)]
 pub struct Emptying {
     success: bool,

@@ -1,5 +1,5 @@
 //! tus 1.0 (https://tus.io/protocols/resumable-upload): core, creation, creation-with-upload, creation-defer-length,
-//! termination, expiration, checksum and concatenation. Every rule is the engine's; this knows the headers.
+//! termination, expiration, checksum and concatenation. The engine has all rules; this module has the headers.
 
 use super::body::Parameters;
 use super::checksum::{ALGORITHMS, Checksums};
@@ -30,7 +30,7 @@ const EXTENSIONS: &str =
     "creation,creation-with-upload,creation-defer-length,termination,expiration,checksum,concatenation";
 const MEDIA_TYPE: &str = "application/offset+octet-stream";
 
-/// For clients that cannot send metadata.
+/// Parameters for clients that cannot send metadata.
 #[derive(Deserialize)]
 pub struct CreationParameters {
     sync_id: Option<String>,
@@ -113,7 +113,7 @@ async fn try_create(
     }
 }
 
-/// Takes what the creation brings along. An upload without a byte lands at once.
+/// Receives the body of the creation. An empty upload lands at once.
 async fn begun(
     app_state: &AppState,
     caller: &Caller,
@@ -129,7 +129,7 @@ async fn begun(
     match take_body(app_state, &mut upload, piece, checksums, Ends::ByLength).await {
         Ok(()) => Ok(created(&upload, piece)),
         Err(error) => {
-            // Its client never learns the address: nobody could go on with it.
+            // The client never learns the address, so nobody could continue the upload.
             let token = upload.token().clone();
             drop(upload);
             let _ = app_state.lake.discard_resumable(caller, token.as_str()).await;
@@ -159,7 +159,8 @@ async fn try_look(
     let caller = credentials.allowed_caller(&app_state.lake, None).await?;
     check_version(headers)?;
     let mut upload = app_state.lake.resume(&caller, token).await?;
-    // Begun by the other dialect, and left open there. Here, all bytes are all there is to it.
+    // Created by the other protocol and left open there. tus has no flag for the end: an upload is complete with its
+    // last byte.
     if upload.is_whole() && upload.parts().is_empty() {
         upload.settle().await?;
     }
@@ -238,7 +239,7 @@ pub async fn discard(app_state: &AppState, credentials: &Credentials, token: &st
     of_tus(discard.await.unwrap_or_else(IntoResponse::into_response))
 }
 
-/// Does the request speak tus?
+/// Whether the request uses tus.
 pub fn is_spoken(headers: &HeaderMap) -> bool {
     headers.contains_key("tus-resumable")
 }
@@ -254,7 +255,7 @@ fn answer(result: Result<Response, HttpError>) -> Response {
     of_tus(result.unwrap_or_else(IntoResponse::into_response))
 }
 
-/// What every answer of tus says.
+/// Adds the headers that every tus response has.
 fn of_tus(mut response: Response) -> Response {
     set(&mut response, "tus-resumable", VERSION);
     if response.status() == StatusCode::PRECONDITION_FAILED {
@@ -267,7 +268,7 @@ fn set_expiry(response: &mut Response, upload: &ResumableSession) {
     if !upload.is_complete() || upload.is_part() {
         set(response, "upload-expires", &http_date(upload.expires_at()));
     }
-    // Each byte of it may be told only once.
+    // A cached offset would be wrong.
     response.headers_mut().insert(names::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
@@ -281,7 +282,7 @@ fn announced_length(headers: &HeaderMap) -> Result<Option<u64>, Error> {
     }
 }
 
-/// `final;/files/a /files/b`, where each address may be a whole one.
+/// Parses `final;/files/a /files/b`; the addresses may be absolute.
 fn parts_of(list: &str) -> Result<Vec<Token>, Error> {
     let malformed = || {
         Error::Invalid(
@@ -297,7 +298,7 @@ fn parts_of(list: &str) -> Result<Vec<Token>, Error> {
     if parts.is_empty() { Err(malformed()) } else { Ok(parts) }
 }
 
-/// `filename d29ybGQ=,is_confidential`: keys, each with a value in base64, or without one.
+/// Parses `filename d29ybGQ=,is_confidential`: keys with a base64 value, or without one.
 fn parse_metadata(text: &str) -> Result<BTreeMap<&str, String>, Error> {
     let mut metadata = BTreeMap::new();
     for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
@@ -306,7 +307,7 @@ fn parse_metadata(text: &str) -> Result<BTreeMap<&str, String>, Error> {
         let value = bytes
             .and_then(|bytes| String::from_utf8(bytes).ok())
             .ok_or_else(|| Error::Invalid(format!("the metadata {key:?} is not UTF-8 in base64; encode it so")))?;
-        // What scripts make of a value that they do not have.
+        // Values that scripts send in place of a missing one.
         if !matches!(value.as_str(), "" | "null" | "undefined") {
             metadata.insert(key, value);
         }
@@ -314,7 +315,7 @@ fn parse_metadata(text: &str) -> Result<BTreeMap<&str, String>, Error> {
     Ok(metadata)
 }
 
-/// The name, with the folders of a dropped folder where the client tells them.
+/// File name, with the folders of a dropped folder if the client sends them.
 fn file_name<'a>(metadata: &'a BTreeMap<&str, String>) -> &'a str {
     let relative = metadata.get("relativePath").map(|path| path.strip_prefix('/').unwrap_or(path));
     let named = || metadata.get("filename").or_else(|| metadata.get("name")).map(String::as_str);

@@ -1,4 +1,4 @@
-//! `/api/lake/file/upload`: the files of one multipart body.
+//! `/api/lake/file/upload`: files of a multipart body.
 
 use super::body::{Answer, Parameters};
 use super::checksum::Checksums;
@@ -28,7 +28,7 @@ pub struct UploadParameters {
     path: Option<String>,
 }
 
-/// A file that has landed, where its sender asks for its digest or has announced it.
+/// Landed file, in the answer if its digest was announced or requested.
 #[derive(Serialize)]
 pub struct LandedFile {
     path: LakePath,

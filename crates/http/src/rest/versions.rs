@@ -1,4 +1,4 @@
-//! `/api/lake/dataset/version…`: versions of a dataset, their files, and what is done with them.
+//! `/api/lake/dataset/version…`: lists, compares, restores and pins versions of a dataset.
 
 use super::body::{Done, JsonBody, Keyed, Parameters};
 use crate::AppState;
@@ -21,16 +21,16 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-/// The number of the version that an answer is of, or that was the newest when it began,
+/// Number of the version of a response; without a requested version, the newest when the response began.
 const VERSION: HeaderName = HeaderName::from_static("lakeshore-version");
-/// and of which dataset: its path, percent-encoded.
+/// Path of its dataset, percent-encoded.
 const DATASET: HeaderName = HeaderName::from_static("lakeshore-dataset");
 
-/// RFC 3986, section 2.3, and the slash.
+/// All but the unreserved characters (RFC 3986, section 2.3), `/` and `=`.
 const PATH_ESCAPED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'=');
 
-/// A time as milliseconds since 1970 UTC, or as RFC 3339 writes it: `2026-11-26T12:00:00Z`, or the day alone.
+/// Time in milliseconds since 1970 UTC, or in RFC 3339: `2026-11-26T12:00:00Z`, or the day alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment(pub Timestamp);
 
@@ -136,7 +136,7 @@ pub async fn unpin(
     Ok(Json(Done::SUCCESS))
 }
 
-/// Says which version an answer is of.
+/// Headers with the version of a response.
 pub fn version_headers(of: Option<(LakePath, VersionNumber)>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if let Some((dataset, version)) = of {
