@@ -1,4 +1,4 @@
-//! Files of other programs, and their readings by libraries: `crates/formats/tests/`, where `record.py` makes both.
+//! Files of other programs, with readings of them by libraries: `crates/formats/tests/`, where `record.py` makes both.
 
 use super::previewed;
 use super::reading::{self, Depth};
@@ -19,7 +19,7 @@ fn preview(path: &Path) -> Preview {
     previewed(reading::read(Source::new(file, size_bytes), name, Depth::Rows(ROWS)))
 }
 
-/// `make corpus`: reads every file of a folder, for `compare.py`.
+/// Reads every file of a folder, for `compare.py` (`make corpus`).
 #[test]
 #[ignore = "reads the files that LAKESHORE_CORPUS lists into LAKESHORE_READINGS: make corpus"]
 fn the_files_of_a_folder_are_read() {
@@ -36,7 +36,7 @@ fn the_files_of_a_folder_are_read() {
     }
 }
 
-/// The reading of a file by a library.
+/// Reading of a file by a library.
 #[derive(serde::Deserialize)]
 struct Recorded {
     by: String,
@@ -45,7 +45,7 @@ struct Recorded {
     rows: Vec<Vec<Option<String>>>,
 }
 
-/// Names that a file does not have are each reader's own.
+/// Each reader makes up its own names for columns without one, so these are not compared.
 fn name(name: &str) -> &str {
     match name.strip_prefix("column").map(|number| number.bytes().all(|byte| byte.is_ascii_digit())) {
         Some(true) => "",
@@ -53,14 +53,15 @@ fn name(name: &str) -> &str {
     }
 }
 
-/// The libraries quote no text within lists, write numbers with a point in their own ways, and an empty map as a list.
+/// Compares two values. The libraries do not quote text within lists, format numbers in their own ways, and show an
+/// empty map as a list.
 fn agree(shown: Option<&str>, recorded: Option<&str>) -> bool {
     let (Some(shown), Some(recorded)) = (shown, recorded) else { return shown.is_none() && recorded.is_none() };
     let plain = |text: &str| text.replace('"', "");
     if plain(shown) == plain(recorded) || (shown, recorded) == ("{}", "[]") {
         return true;
     }
-    // `1e300` and `1e+300`; and a float, which Python tells as the double that it is.
+    // `1e300` equals `1e+300`; and Python shows a float as the double of the same value.
     let (double, other) = (shown.parse::<f64>(), recorded.parse::<f64>());
     let (float, other_float) = (shown.parse::<f32>(), recorded.parse::<f32>());
     let is_shorter = shown.len() < recorded.len() && float.is_ok();

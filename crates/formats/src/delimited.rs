@@ -1,7 +1,7 @@
-//! Lines of values: CSV, TSV, and what else has a character between its values (RFC 4180, as far as files keep to it).
+//! Delimited values: CSV, TSV, and other files with a character between values (RFC 4180, as far as files follow it).
 //!
-//! Which character that is, where the table begins, and whether its first line names the columns, is decided by all lines that
-//! were read ([`dialect`](super::dialect)). A line that has not as many values as most is a bad one, and no row.
+//! The delimiter, the start of the table and the header are decided by all lines that were read
+//! ([`dialect`](super::dialect)). A line with another number of values than most is a bad line, and not a row.
 
 use super::Fault;
 use super::dialect::{Table, table_of};
@@ -40,7 +40,7 @@ pub(super) fn preview(head: Head, name: &str, rows_max: usize) -> Result<Preview
         _ => format!("column{}", index + 1),
     };
     let columns = seen.guesses.iter().enumerate().map(|(index, guess)| guess.column(named(index)));
-    // Inspections compare all columns; previews show some.
+    // Inspections compare all columns; previews show only some.
     let kept = if rows_max == 0 { num_columns } else { shown };
     let schema = Schema::of(Format::Delimited, columns.take(kept));
     let dialect = Dialect {
@@ -65,7 +65,7 @@ pub(super) fn preview(head: Head, name: &str, rows_max: usize) -> Result<Preview
     })
 }
 
-/// The table as it is gathered, record by record.
+/// Table under construction, record by record.
 struct Seen {
     guesses: Vec<Guess>,
     names: Option<Record>,
@@ -74,9 +74,9 @@ struct Seen {
     row_count: u64,
     bad_lines: Vec<BadLine>,
     num_bad_lines: u64,
-    /// Before the table, where they are not empty.
+    /// Lines before the table.
     skip_lines: u64,
-    /// The first line of the file has as many values as the table.
+    /// Whether the first line of the file has as many values as the table.
     is_first_usual: Option<bool>,
 }
 
@@ -153,7 +153,7 @@ fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// The line is a row all the same, with other characters in their place.
+/// Problem of a line that still counts as a row, with replacement characters.
 fn wrong_bytes(record: &Record) -> Option<&'static str> {
     if record.values.iter().any(|value| std::str::from_utf8(value).is_err()) {
         return Some("bytes that are not UTF-8");

@@ -1,57 +1,58 @@
-//! How a file of delimited values is written, decided by all lines that were read rather than by the first.
+//! Detects the dialect of delimited values, from all lines that were read rather than from the first.
 //!
-//! Much as DuckDB's sniffer does: the delimiter is the one by which most lines have the same number of values, and the first line
-//! names the columns where it is unlike what is below it. Lines before the table, such as titles and comments, are told
-//! apart from it by their number of values. The crate `qsv-sniffer` (0.12) does not do: it fails on files whose lines do not
-//! agree, takes letters and quotes for delimiters, and names columns after dates.
+//! The method resembles DuckDB's sniffer: the delimiter is the one with which most lines have the same number of
+//! values, and the first line is a header if it differs from the lines below. Titles and comments before the table are
+//! recognised by their number of values. The crate `qsv-sniffer` (0.12) was rejected: it fails on files with uneven
+//! lines, takes letters and quotes for delimiters, and names columns after dates.
 
 use super::head::{Head, plain_name};
 use super::records::{Record, Syntax, records};
 use super::sniffing::{Guess, is_date, is_missing, is_value, shape};
 use std::collections::HashMap;
 
-/// The last is preferred where several part lines equally well: a comma is also found in numbers.
+/// Candidates. Of equally good ones, the last wins: numbers contain commas too.
 const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
-/// Records that decide.
+/// Records that take part in the decision.
 const RECORDS_LOOKED_AT: usize = 5000;
-/// Records that are looked at value by value where delimiters are compared.
+/// Records whose values are classified in a comparison of delimiters.
 const RECORDS_TYPED: usize = 200;
-/// Lines that have to agree in a file whose name does not say its format.
+/// Lines that have to agree if the file name does not tell the format.
 const RECORDS_MIN: usize = 3;
-/// Titles that are padded to the width of the table.
+/// Most titles that are padded to the width of the table.
 const TITLES_MAX: usize = 10;
 
-/// A table within a file.
+/// Table within a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Table {
     pub(super) syntax: Syntax,
     pub(super) num_columns: usize,
-    /// The line of the names, if there are any.
+    /// Line of the header, if any.
     pub(super) header: Option<u64>,
-    /// Where it begins: lines before are no part of it, and are not counted.
+    /// First line of the table. Earlier lines are neither rows nor counted.
     pub(super) begins_at: u64,
-    /// Each line ends with a delimiter, behind which is nothing.
+    /// Each line ends with a delimiter, and no value after it.
     pub(super) has_trailing: bool,
-    /// Lines that begin with `#` are no part of it.
+    /// Lines that begin with `#` are comments.
     pub(super) has_comments: bool,
 }
 
 struct Sniffed {
     syntax: Syntax,
-    /// Records that were looked at, without comments.
+    /// Number of records in the sample, without comments.
     records: usize,
-    /// Those that have as many values as most.
+    /// Number of records with the most frequent number of values.
     agreeing: usize,
     num_columns: usize,
 }
 
-/// A text whose name says nothing: several lines have the same number of values, more than one.
+/// Whether a text of unknown format is delimited: several lines have the same number of values, and more than one
+/// value.
 pub(super) fn looks_like_it(head: &Head, name: &str) -> bool {
     sniff(head, name)
         .is_some_and(|sniffed| sniffed.records >= RECORDS_MIN && sniffed.agreeing * 10 >= sniffed.records * 9)
 }
 
-/// `None` where there is no line with anything in it.
+/// Finds the table. `None` if every line is empty.
 pub(super) fn table_of(head: &Head, name: &str) -> Option<Table> {
     let sniffed = sniff(head, name);
     let syntax = sniffed.as_ref().map_or(Syntax::usual(b','), |sniffed| sniffed.syntax);
@@ -61,14 +62,14 @@ pub(super) fn table_of(head: &Head, name: &str) -> Option<Table> {
     let first = sample.position_of_table()?;
     let begin = sample.behind_titles(first);
     let (header, begin) = match sample.before(begin) {
-        // Of lines that end with a delimiter, the header may not.
+        // Where lines end with a delimiter, the header may not.
         Some(before) if sample.ends_empty(before) && sample.first_line(before) != FirstLine::Values => {
             (Some(before), before)
         }
         _ if sample.first_line(begin) != FirstLine::Values => (Some(begin), begin),
-        // Names, but not as many as there are values.
+        // A header with another number of names than there are values.
         Some(before) if is_of_names(&sample.records[before]) => (Some(before), before),
-        // Nobody knows whether lines of several values are titles: they are told as bad lines.
+        // Lines with several values may be titles or rows, so they are reported as bad lines.
         Some(_) => {
             let is_of_values = |&at: &usize| !sample.is_comment(at) && sample.records[at].len() > 1;
             (None, (0..begin).find(is_of_values).unwrap_or(begin))
@@ -86,7 +87,7 @@ pub(super) fn table_of(head: &Head, name: &str) -> Option<Table> {
     })
 }
 
-/// As many values as most records have; of two numbers, that of the first record.
+/// The most frequent number of values; in a tie, that of the first record.
 fn usual_len(sample: &[Record]) -> usize {
     let mut counts: HashMap<usize, usize> = HashMap::new();
     sample.iter().for_each(|record| *counts.entry(record.len()).or_default() += 1);
@@ -94,7 +95,7 @@ fn usual_len(sample: &[Record]) -> usize {
     counts.into_iter().max_by_key(|&(len, count)| (count, len == first, len)).map_or(1, |(len, _)| len)
 }
 
-/// The records that decide, most of which have `usual` values.
+/// Sample of records, most of which have `usual` values.
 struct Sample {
     records: Vec<Record>,
     usual: usize,
@@ -103,7 +104,7 @@ struct Sample {
 
 impl Sample {
     fn new(records: Vec<Record>, usual: usize) -> Self {
-        // One that has not the width of the table says that the others are none of its lines either.
+        // A comment whose width differs from the table's proves that lines with `#` are comments.
         let is_evidence = |record: &Record| record.is_comment() && (record.len() != usual || usual == 1);
         let has_comments = records.iter().any(is_evidence) && !records.iter().all(Record::is_comment);
         Self { records, usual, has_comments }
@@ -113,7 +114,7 @@ impl Sample {
         self.records.get(at).is_some_and(|record| record.len() == self.usual)
     }
 
-    /// No part of the table: a comment, or what tells a spreadsheet the delimiter.
+    /// Whether a record is a comment, or the `sep=` line for spreadsheets.
     fn is_comment(&self, at: usize) -> bool {
         let record = &self.records[at];
         let is_for_spreadsheets =
@@ -124,24 +125,24 @@ impl Sample {
     fn position_of_table(&self) -> Option<usize> {
         let mut usual = (0..self.records.len()).filter(|&at| self.is_usual(at) && !self.is_comment(at));
         let first = usual.next()?;
-        // A comment of as many values as there are columns, above their names.
+        // A comment may have as many values as the header below it.
         let is_comment = self.records[first].is_comment() && self.first_line(first + 1) == FirstLine::Names;
         if is_comment { usual.next() } else { Some(first) }
     }
 
-    /// A title may have the delimiters of a table, with nothing between them.
+    /// Skips titles, which may be padded with delimiters to the width of the table.
     fn behind_titles(&self, first: usize) -> usize {
         let is_title = |&at: &usize| self.usual > 2 && self.is_usual(at) && self.records[at].num_filled() < 2;
         let behind = first + (first..self.records.len()).take(TITLES_MAX).take_while(is_title).count();
         if behind > first && self.first_line(behind) != FirstLine::Values { behind } else { first }
     }
 
-    /// The last line above that is no comment.
+    /// The last line above that is not a comment.
     fn before(&self, begin: usize) -> Option<usize> {
         (0..begin).rev().find(|&at| !self.is_comment(at))
     }
 
-    /// Whether all lines of the table end with a delimiter, but for this header.
+    /// Whether all lines below this header end with a delimiter, and the header does not.
     fn ends_empty(&self, header: usize) -> bool {
         let mut body = (header + 1..self.records.len()).filter(|&at| self.is_usual(at)).peekable();
         self.usual > 1
@@ -150,14 +151,14 @@ impl Sample {
             && body.all(|at| self.records[at].ends_empty())
     }
 
-    /// Classifies a line by comparison with those below it.
+    /// Classifies a line by comparison with the lines below it.
     ///
-    /// Where a column has a type, a name is not of it. Where it has none, but all values are of one shape, such as `$9.50` or
-    /// `A12`, a name is not of that shape. Texts alone tell no more than that none of them comes again below.
+    /// If a column has a type, a name does not match it. If it has none, but its values share a shape, such as `$9.50`
+    /// or `A12`, a name has another shape. Columns of texts only show whether the first line occurs again below.
     fn first_line(&self, at: usize) -> FirstLine {
         let Some(first) = self.records.get(at) else { return FirstLine::Values };
         let mut columns: Vec<Vec<&str>> = vec![Vec::new(); first.len()];
-        // A header that comes again, as where files were put one behind the other, is not one of its values.
+        // A repeated header, as in concatenated files, is not a value.
         let is_below = |&below: &usize| {
             self.is_usual(below) && !self.is_comment(below) && self.records[below].values != first.values
         };
@@ -175,7 +176,7 @@ impl Sample {
             let mut guess = Guess::default();
             column.iter().for_each(|value| guess.see(value));
             let begins_with_digit = |value: &str| value.starts_with(|character: char| character.is_ascii_digit());
-            // A date above numbers is a name, as in tables of a column for each day.
+            // A date above numbers is a name, as in tables with a column for each day.
             if is_date(name) && guess.fits(name) == Some(false) {
                 names += 1;
             } else if begins_with_digit(name) && column.iter().all(|value| begins_with_digit(value)) {
@@ -198,14 +199,14 @@ impl Sample {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FirstLine {
-    /// Unlike the lines below.
+    /// Differs from the lines below.
     Names,
-    /// Perhaps names: nothing speaks against it.
+    /// Possibly names: texts that do not occur again below.
     Texts,
     Values,
 }
 
-/// The character by which most lines have the same number of values; `None` where no line has two.
+/// Finds the delimiter with which most lines have the same number of values. `None` if no line has two values.
 fn sniff(head: &Head, name: &str) -> Option<Sniffed> {
     let by_name = match plain_name(name).rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()) {
         Some(extension) if extension == "tsv" || extension == "tab" => Some(b'\t'),
@@ -225,13 +226,13 @@ fn sniff(head: &Head, name: &str) -> Option<Sniffed> {
         several.for_each(|record| *counts.entry(record.len()).or_default() += 1);
         let (num_columns, agreeing) = counts.into_iter().max_by_key(|&(columns, count)| (count, columns))?;
         let begin = sample.iter().position(|record| record.len() == num_columns)?;
-        // Most lines of the file, or nearly all from one on.
+        // Most lines of the file, or nearly all lines after the first that fits.
         let is_most = agreeing * 2 + usize::from(begin == 0) > sample.len();
         let is_table = is_most || (agreeing >= RECORDS_MIN && agreeing * 10 >= (sample.len() - begin) * 9);
         let rank = (
             agreeing * 1000 / sample.len(),
             by_name == Some(syntax.delimiter),
-            // A wrong quote swallows lines.
+            // A wrong quote merges lines.
             agreeing,
             syntax == Syntax::usual(syntax.delimiter),
             typed(&sample, num_columns),
@@ -242,7 +243,7 @@ fn sniff(head: &Head, name: &str) -> Option<Sniffed> {
     sniffed.max_by_key(|(rank, _)| *rank).map(|(_, sniffed)| sniffed)
 }
 
-/// With the quotes and escapes that there may be in the file.
+/// Variants of the syntax with the quotes and escapes that occur in the file.
 fn syntaxes(head: &Head, delimiter: u8) -> Vec<Syntax> {
     let has = |text: &[u8]| memchr::memmem::find(&head.bytes, text).is_some();
     let usual = Syntax::usual(delimiter);
@@ -259,7 +260,7 @@ fn syntaxes(head: &Head, delimiter: u8) -> Vec<Syntax> {
     syntaxes
 }
 
-/// How many of a thousand values are numbers, dates, times. A delimiter that parts numbers leaves some that are none.
+/// Share of numbers, dates and times, in thousandths. A delimiter that splits numbers leaves fragments of another type.
 fn typed(sample: &[&Record], num_columns: usize) -> usize {
     let records = sample.iter().filter(|record| record.len() == num_columns).take(RECORDS_TYPED);
     let (mut values, mut typed) = (0, 0);
@@ -270,20 +271,20 @@ fn typed(sample: &[&Record], num_columns: usize) -> usize {
     (typed * 1000).checked_div(values).unwrap_or(0)
 }
 
-/// It looks like names, by itself.
+/// Whether a record looks like names, judged by itself.
 fn is_of_names(record: &Record) -> bool {
     let last = record.len() - usize::from(record.ends_empty());
     last > 1 && record.texts().take(last).all(|value| !value.is_empty() && !is_value(value))
 }
 
-/// The shape of nine in ten values, where it has digits.
+/// Shape of nine in ten values, if it contains digits.
 fn usual_shape(values: &[&str]) -> Option<String> {
     let values = &values[..values.len().min(RECORDS_TYPED)];
     let mut shapes: HashMap<String, usize> = HashMap::new();
     values.iter().for_each(|value| *shapes.entry(shape(value)).or_default() += 1);
     let count = values.len();
     let (usual, agreeing) = shapes.into_iter().max_by_key(|(_, count)| *count)?;
-    // A few words with a number may be of one shape by chance.
+    // A few words with a number may share a shape by chance.
     let is_telling = usual.contains('9') && (!usual.contains('a') || count >= RECORDS_MIN);
     (is_telling && agreeing * 10 >= count * 9).then_some(usual)
 }

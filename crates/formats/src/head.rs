@@ -1,4 +1,4 @@
-//! The beginning of a text file, as UTF-8, whatever it was written in.
+//! Beginning of a text file, decompressed and decoded to UTF-8.
 
 use super::Fault;
 use super::source::Source;
@@ -6,23 +6,23 @@ use flate2::bufread::MultiGzDecoder;
 use std::borrow::Cow;
 use std::io::{self, Read};
 
-/// What is looked at of a text, before and after it is unpacked.
+/// Bytes that are read, and most bytes after decompression.
 const HEAD_BYTES: usize = 1 << 20;
-/// Bytes unpacked beyond that, to check that a small packed file is sound to its end.
+/// Bytes decompressed beyond that, to verify a small compressed file to its end.
 const CHECKED_BYTES_MAX: u64 = 64 << 20;
 
 pub(super) struct Head {
-    /// UTF-8, but for what is wrong in the file itself.
+    /// UTF-8, apart from invalid bytes of the file itself.
     pub(super) bytes: Vec<u8>,
     pub(super) encoding: &'static str,
     pub(super) compression: Option<&'static str>,
-    /// Nothing comes behind it.
+    /// The file has no bytes beyond these.
     pub(super) is_whole: bool,
-    /// Damage of the file as a whole, in a sentence that begins small; the part that was read is shown all the same.
+    /// Damage of the whole file, as a sentence in lower case. The part that was read is shown anyway.
     pub(super) damage: Option<String>,
 }
 
-/// Formats of compression that are not read, by how their files begin.
+/// Compressions that are not supported, by their first bytes.
 const OTHER_COMPRESSIONS: [(&[u8], &str); 5] = [
     (&[0x28, 0xb5, 0x2f, 0xfd], "Zstandard"),
     (b"BZh", "bzip2"),
@@ -31,11 +31,11 @@ const OTHER_COMPRESSIONS: [(&[u8], &str); 5] = [
     (&[0x04, 0x22, 0x4d, 0x18], "LZ4"),
 ];
 
-/// The words of the `flate2` crate, which has one kind for all that is wrong.
+/// Message of the `flate2` crate, which has a single kind of error.
 const NO_GZIP_HEADER: &str = "invalid gzip header";
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
-/// Why a file that is compressed is not read, by its first bytes.
+/// Reason why a compressed file is not read, from its first bytes.
 pub(super) fn compression_not_read(first: &[u8]) -> Option<String> {
     if first.starts_with(GZIP) {
         return Some("it is compressed with gzip, but its name does not end in .gz".to_owned());
@@ -44,7 +44,7 @@ pub(super) fn compression_not_read(first: &[u8]) -> Option<String> {
     Some(format!("not supported: it is compressed with {name}"))
 }
 
-/// A name without the ending of a compression that is read.
+/// Name without the extension of a supported compression.
 pub(super) fn plain_name(name: &str) -> &str {
     match name.len().checked_sub(3).and_then(|at| name.split_at_checked(at)) {
         Some((plain, ending)) if ending.eq_ignore_ascii_case(".gz") => plain,
@@ -52,7 +52,7 @@ pub(super) fn plain_name(name: &str) -> &str {
     }
 }
 
-/// Latin text has a NUL in each pair of bytes, and always in the same place.
+/// Latin text has a NUL in each pair of bytes, always at the same position.
 fn is_utf_16(bytes: &[u8], nul_at: usize) -> bool {
     const PAIRS_LOOKED_AT: usize = 64;
     let (pairs, _) = bytes[..bytes.len().min(2 * PAIRS_LOOKED_AT)].as_chunks::<2>();
@@ -75,7 +75,7 @@ impl Head {
         }
         let mut bytes = Vec::new();
         let mut decoder = MultiGzDecoder::new(&packed[..]);
-        // Bytes that were unpacked before a fault count.
+        // Bytes decompressed before a fault count.
         let mut unpacked = decoder.by_ref().take(bytes_max as u64 + 1).read_to_end(&mut bytes).map(|_| ());
         let is_longer = bytes.len() > bytes_max;
         if is_longer && has_all && unpacked.is_ok() {
@@ -83,12 +83,12 @@ impl Head {
         }
         let damage = match unpacked {
             Ok(()) => None,
-            // It goes on in the file.
+            // The stream continues beyond the bytes that were read.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !has_all => None,
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Some("it is damaged: its gzip stream is cut off".to_owned())
             }
-            // A stream may follow another; what follows is none.
+            // A gzip stream may follow another one; these bytes are not one.
             Err(error) if error.to_string() == NO_GZIP_HEADER && !bytes.is_empty() => {
                 Some("it is damaged: extra bytes after its gzip stream".to_owned())
             }
@@ -125,7 +125,7 @@ impl Head {
         }
     }
 
-    /// Without the NUL bytes at its end, which are left where a writer has reserved more than it wrote.
+    /// Removes NUL bytes at the end, left by a writer that reserved more space than it used.
     pub(super) fn without_padding(mut self) -> Self {
         let length = self.bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
         let padding = self.bytes.len() - length;
@@ -137,19 +137,19 @@ impl Head {
         self
     }
 
-    /// More than one byte in `one_in` is a control character: it is not a text.
+    /// Whether more than one byte in `one_in` is a control character.
     pub(super) fn is_binary(&self, one_in: usize) -> bool {
         let is_control = |byte: &&u8| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\r' | b'\t' | 0x0c | 0x1b);
         self.bytes.iter().filter(is_control).count() * one_in > self.bytes.len()
     }
 
-    /// Readable, but perhaps for its last character, which may be cut, and some wrong ones.
+    /// Whether the bytes are text, apart from a truncated last character and some invalid ones.
     pub(super) fn is_text(&self) -> bool {
         if self.bytes.is_empty() || self.is_binary(100) {
             return false;
         }
         let wrong = self.lossy().chars().filter(|&character| character == char::REPLACEMENT_CHARACTER).count();
-        // Latin letters with accents, in an old encoding, are still a text.
+        // Latin text in an older encoding still counts as text.
         wrong * 10 <= self.bytes.len()
     }
 
@@ -157,7 +157,7 @@ impl Head {
         String::from_utf8_lossy(&self.bytes)
     }
 
-    /// Lines with their numbers, from 1; without the last one where it is cut off.
+    /// Lines with their numbers, from 1, without a truncated last line.
     pub(super) fn lines(&self) -> impl Iterator<Item = (u64, &[u8])> {
         let end = if self.is_whole { self.bytes.len() } else { memchr::memrchr(b'\n', &self.bytes).unwrap_or(0) };
         (1..).zip(self.bytes[..end].split(|&byte| byte == b'\n'))

@@ -1,4 +1,4 @@
-//! JSON lines: one object a line (jsonlines.org, and ndjson). The columns are the keys, in the order in which they come.
+//! JSON lines: one object a line (jsonlines.org, and ndjson). The keys are the columns, in order of appearance.
 
 use super::Fault;
 use super::head::Head;
@@ -12,13 +12,13 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-/// Keys that are told apart; what else there is is left out.
+/// Most keys; further ones are dropped.
 const COLUMNS_MAX: usize = 4096;
 
-/// Characters of what is said to be wrong with a line.
+/// Characters of the cause of a bad line.
 const CAUSE_CHARACTERS_MAX: usize = 120;
 
-/// An object with its keys in their order, and its values as they are written: a number may have more digits than any type.
+/// Object with its keys in order, and unparsed values: a number may have more digits than any type.
 struct Object(Vec<(String, Box<RawValue>)>);
 
 impl<'de> Deserialize<'de> for Object {
@@ -43,7 +43,7 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-/// A key, and what was seen of its values.
+/// Statistics of one key's values.
 #[derive(Default)]
 struct Seen {
     name: String,
@@ -69,11 +69,11 @@ pub(super) fn preview(head: Head, rows_max: usize) -> Result<Preview, Fault> {
         let read = serde_json::from_str::<Object>(&text);
         let problem = match &read {
             Err(error) => Some(cause(error)),
-            // A row all the same: the last one counts.
+            // Still a row: the last value counts.
             Ok(Object(object)) if key_twice(object).is_some() => {
                 key_twice(object).map(|name| format!("the key {:?} occurs twice", cell(name)))
             }
-            // A row all the same, with other characters in their place.
+            // Still a row, with replacement characters.
             Ok(_) if matches!(text, Cow::Owned(_)) => Some("bytes that are not UTF-8".to_owned()),
             Ok(_) => None,
         };
@@ -147,7 +147,7 @@ pub(super) fn preview(head: Head, rows_max: usize) -> Result<Preview, Fault> {
     })
 }
 
-/// Keys of an object, of which the last counts where one comes again.
+/// Keys and values of an object, which may repeat a key.
 type Pairs = Vec<(String, Box<RawValue>)>;
 
 fn key_twice(object: &Pairs) -> Option<&str> {
@@ -173,7 +173,7 @@ fn last_of_each(object: Pairs) -> Pairs {
     kept
 }
 
-/// Its first line is an object by itself.
+/// Whether the first line is a JSON object.
 pub(super) fn looks_like_it(head: &Head) -> bool {
     let mut lines = head.lines().map(|(_, text)| text.trim_ascii()).filter(|text| !text.is_empty());
     lines.next().is_some_and(|line| line.starts_with(b"{") && serde_json::from_slice::<Object>(line).is_ok())
@@ -204,7 +204,8 @@ impl Seen {
         self.others = Some(kind);
     }
 
-    /// A text that looks like a number is a text all the same: JSON tells the two apart. Times it does not know.
+    /// Column of a key. A string that looks like a number is text, since JSON distinguishes the two; dates and times
+    /// are recognised, since JSON has no type for them.
     fn column(self, objects: u64) -> Column {
         let guessed = self.guess.column(self.name);
         let kind = match (self.others, self.strings, self.numbers) {
@@ -226,16 +227,16 @@ fn shown_value(value: &RawValue) -> Option<String> {
     }
 }
 
-/// The text that a JSON string stands for. A half of a surrogate pair stands for none, and is left as it is written.
+/// Decodes a JSON string. A lone surrogate has no character, so such a string is left escaped.
 fn string(text: &str) -> String {
     serde_json::from_str(text).unwrap_or_else(|_| text.trim_matches('"').to_owned())
 }
 
-/// Without the place in the line's own text, which is always line 1.
+/// Message of an error without its line number, which is always 1.
 fn cause(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let cause = message.rsplit_once(" at line ").map_or(message.as_str(), |(cause, _)| cause);
-    // It may quote what it found, whole.
+    // The message may quote a whole value.
     let cause: String = cause.chars().take(CAUSE_CHARACTERS_MAX).collect();
     format!("{cause} at character {}", error.column())
 }

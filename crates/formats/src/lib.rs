@@ -1,7 +1,8 @@
-//! What is in files: Parquet, delimited values, JSON lines, text and images.
+//! Reads the contents of files: Parquet, delimited values, JSON lines, text and images.
 //!
-//! The files are strangers'. So each is read by a process of its own kind ([`worker`]), few at a time, which has little memory
-//! and time and can do nothing but read it ([`reading`]), through a [`Source`](source::Source) that counts and bounds it.
+//! Files are untrusted input. Each is read in a separate process ([`worker`]), few at a time, with limits on memory and
+//! time and no rights but to read it ([`reading`]), through a [`Source`](source::Source) that counts and bounds the
+//! reads.
 
 #![deny(clippy::print_stderr)]
 
@@ -34,19 +35,19 @@ use std::time::Duration;
 use worker::protocol::Request;
 use worker::{Lane, NoAnswer, Pool};
 
-/// Files that are read at the same time for somebody who waits; more wait.
+/// Previews that are read at the same time; more wait.
 const PREVIEWS_MAX: usize = 2;
-/// Files that are read at the same time as they land.
+/// Inspections of landed files that are read at the same time.
 const INSPECTIONS_MAX: usize = 1;
-/// What one file may take, where nothing else was said.
+/// Default time limit of one file.
 pub const TIME_MAX: Duration = Duration::from_secs(20);
-/// A file may take all of the time where the disk is slow, and half of it of the processor.
+/// Divisor of the time limit for processor time: the disk may use all of the time, the processor half.
 const PROCESSOR_PART: u32 = 2;
 
-/// Why a file, or a part of one, is not read.
+/// Reason why a file, or a part of one, is not read.
 #[derive(Debug, thiserror::Error)]
 enum Fault {
-    /// The file's own fault, as a part of a sentence: "the footer is cut off".
+    /// Fault of the file, as a part of a sentence: "the footer is cut off".
     #[error("{0}")]
     Unreadable(String),
     #[error(transparent)]
@@ -59,10 +60,10 @@ impl Fault {
     }
 }
 
-/// Opens a file of the lake once more, for reading alone: what a reader process is given.
+/// Reopens a file of the lake read-only, for a reader process.
 pub type Reopen = fn(&dyn OpenFile) -> Result<File, Error>;
 
-/// Reads the formats that Lakeshore knows.
+/// Formats that Lakeshore reads.
 pub struct FileFormats {
     reopen: Reopen,
     pool: Pool,
@@ -70,13 +71,13 @@ pub struct FileFormats {
 }
 
 impl FileFormats {
-    /// One file may take `time_max`.
+    /// Starts the readers; `time_max` limits each file.
     pub fn start(reopen: Reopen, time_max: Duration) -> io::Result<Self> {
         let pool = Pool::start(PREVIEWS_MAX, INSPECTIONS_MAX, time_max)?;
         Ok(Self { reopen, pool, processor_seconds_max: (time_max / PROCESSOR_PART).as_secs().max(1) })
     }
 
-    /// The server is stopping: nothing more is inspected, also not what is at this moment.
+    /// Stops inspections, running ones included, because the server is stopping.
     pub fn stop_inspecting(&self) {
         self.pool.inspections.close();
     }

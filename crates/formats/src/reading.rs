@@ -1,4 +1,4 @@
-//! Reads a file of any format in this process: what a reader process does with each file that it is given.
+//! Reads a file of any format, within this process. A reader process calls it for each file.
 
 use super::head::{self, Head};
 use super::source::Source;
@@ -8,32 +8,32 @@ use lakeshore::model::preview::{PROBLEM_CHARACTERS_MAX, Preview, TEXT_CHARACTERS
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Bytes of a text that are looked at to tell what it is.
+/// Bytes of a text for detecting its format.
 const LOOK_BYTES: usize = 64 * 1024;
-/// The largest image that a page shows.
+/// Largest image that a page shows.
 const IMAGE_BYTES_MAX: u64 = 32 << 20;
 
-/// How much of a file is read.
+/// Extent of a reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Depth {
-    /// Its columns, and how many rows it has.
+    /// Columns and number of rows.
     Columns,
-    /// And its first rows, so many of them.
+    /// Also the first rows, up to this number.
     Rows(u64),
 }
 
-/// The result of reading a file: a preview, or why there is none.
+/// Result of a reading: a preview, or the reason why there is none.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reading {
-    /// Of an inspection without rows.
+    /// Without rows after an inspection.
     Preview(Box<Preview>),
-    /// `problem` begins small, as a part of a sentence: "the footer is cut off".
+    /// `problem` begins in lower case, as a part of a sentence: "the footer is cut off".
     Unreadable { format: Format, problem: String, bytes_read: u64 },
-    /// The disk's fault, by the number that the kernel gives it.
+    /// Fault of the disk, by its number in the kernel.
     Disk { errno: Option<i32> },
 }
 
-/// Reads a file that is called `name`, which says what it may be.
+/// Reads a file. Its `name` helps to detect the format.
 pub fn read(source: Source, name: &str, depth: Depth) -> Reading {
     let source = Arc::new(source);
     let mut format = Format::Other;
@@ -66,7 +66,7 @@ fn preview(source: &Arc<Source>, name: &str, format: Format, rows: usize) -> Res
     }
 }
 
-/// Of what has columns, without its rows.
+/// Reads the columns of a tabular file, without rows.
 fn inspect(source: &Arc<Source>, name: &str, format: Format) -> Result<Preview, Fault> {
     match format {
         Format::Parquet => parquet::inspect(source),
@@ -76,7 +76,7 @@ fn inspect(source: &Arc<Source>, name: &str, format: Format) -> Result<Preview, 
     }
 }
 
-/// By its first bytes where they say it, else by its name, else by what it looks like.
+/// Detects the format: by the first bytes, else by the name, else by the contents.
 fn format_of(source: &Source, name: &str) -> Result<Format, Fault> {
     let first = source.read(0, LOOK_BYTES.min(512))?;
     if first.starts_with(parquet::MAGIC) || first.starts_with(parquet::MAGIC_ENCRYPTED) {
@@ -127,7 +127,8 @@ fn nothing(source: &Source) -> Result<Preview, Fault> {
     Err(Fault::unreadable("its format is not Parquet, text or a supported image"))
 }
 
-/// The page shows it from the address of its download, which says what its name says.
+/// Describes an image. The page loads it from the download, whose media type depends on the name, so the two have to
+/// agree.
 fn image(source: &Source, name: &str) -> Result<Preview, Fault> {
     let media_type = image_type(&source.read(0, 16)?);
     if source.len() > IMAGE_BYTES_MAX {

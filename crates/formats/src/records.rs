@@ -1,22 +1,22 @@
-//! Records of delimited values, each with the line that it begins in.
+//! Records of delimited values, each with its first line.
 
 use super::head::Head;
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
-/// A quoted value that goes on for so long, beyond the end of a line, was probably never closed.
+/// Length from which a quoted value with line breaks was probably never closed.
 const QUOTED_BYTES_MAX: usize = 64 << 10;
 
-/// The characters that part and enclose values.
+/// Characters that separate and quote values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Syntax {
     pub(super) delimiter: u8,
     pub(super) quote: u8,
-    /// Within quotes, before a quote that is part of the value; two quotes stand for one in any case.
+    /// Escapes a quote within quotes. Two quotes stand for one in any case.
     pub(super) escape: Option<u8>,
 }
 
 impl Syntax {
-    /// That of RFC 4180.
+    /// Syntax of RFC 4180.
     pub(super) fn usual(delimiter: u8) -> Self {
         Self { delimiter, quote: b'"', escape: None }
     }
@@ -24,9 +24,9 @@ impl Syntax {
 
 pub(super) struct Record {
     pub(super) values: ByteRecord,
-    /// Counts from 1; ends of lines within values count.
+    /// Counted from 1, with the line breaks within values.
     pub(super) line: u64,
-    /// Its last value begins with a quote, which nothing closes: it is all the rest of the file.
+    /// The last value begins with a quote that is never closed, so it is the rest of the file.
     pub(super) is_unclosed: bool,
 }
 
@@ -35,7 +35,7 @@ impl Record {
         self.values.len()
     }
 
-    /// Values as text, without spaces around them.
+    /// Values as trimmed text.
     pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
         self.values.iter().map(|value| std::str::from_utf8(value).unwrap_or_default().trim())
     }
@@ -53,7 +53,7 @@ impl Record {
     }
 }
 
-/// Without a last one that is cut off, and without empty lines.
+/// Reads the records, without empty lines and without a truncated last record.
 pub(super) fn records(head: &Head, syntax: Syntax) -> Records<'_> {
     let reader = ReaderBuilder::new()
         .delimiter(syntax.delimiter)
@@ -72,7 +72,7 @@ pub(super) struct Records<'a> {
     syntax: Syntax,
     reader: Reader<&'a [u8]>,
     ahead: Option<Record>,
-    /// The line of the byte up to which ends of lines are counted.
+    /// Line of the byte up to which line breaks are counted.
     line: u64,
     counted_bytes: usize,
 }
@@ -80,12 +80,12 @@ pub(super) struct Records<'a> {
 impl Records<'_> {
     fn read(&mut self) -> Option<Record> {
         let mut values = ByteRecord::new();
-        // In memory, and of any length: it cannot fail.
+        // Cannot fail: the bytes are in memory, and any length is allowed.
         if !self.reader.read_byte_record(&mut values).ok()? {
             return None;
         }
         let begin = values.position().and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(0);
-        // The reader has not yet passed the ends of empty lines, nor the second half of the end of the line before.
+        // The reader's position lies before empty lines, and within a line break of two bytes.
         let bytes = &self.head.bytes;
         let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
         let begin = begin + bytes[begin..].iter().take_while(|byte| is_end(byte)).count();
@@ -111,14 +111,14 @@ impl Iterator for Records<'_> {
     }
 }
 
-/// `\n`, `\r\n`, or `\r` alone, between two offsets.
+/// Line breaks between two offsets: `\n`, `\r\n`, or `\r` alone.
 fn line_ends(bytes: &[u8], from: usize, to: usize) -> u64 {
     let is_end = |at: &usize| bytes[*at] == b'\n' || (bytes[*at] == b'\r' && bytes.get(at + 1) != Some(&b'\n'));
     (from..to).filter(is_end).count() as u64
 }
 
-/// Where a quoted value begins that is never closed, by the rules of the reader: a quote is one at the beginning of a value,
-/// and two within it stand for one.
+/// Offset of a quoted value that is never closed, by the rules of the reader: a quote counts at the beginning of a
+/// value, and two quotes within it stand for one.
 fn open_quote(bytes: &[u8], syntax: Syntax) -> Option<usize> {
     let Syntax { delimiter, quote, escape } = syntax;
     let mut at = 0;
@@ -146,7 +146,7 @@ fn open_quote(bytes: &[u8], syntax: Syntax) -> Option<usize> {
     }
 }
 
-/// Of a file that goes on: a quote that seems to have been left open, told by its line.
+/// Problem of a truncated file with a quote that seems to be left open, with its line.
 pub(super) fn lost_quote(head: &Head, syntax: Syntax) -> Option<String> {
     if head.is_whole {
         return None;

@@ -1,9 +1,9 @@
-//! What the values of a column look like, where the file does not say it.
+//! Guesses the type of a column from its values, for formats without types.
 
 use lakeshore::model::dataset::schema::Column;
 use lakeshore::model::preview::CELL_CHARACTERS_MAX;
 
-/// What every value of a column, so far, could be.
+/// Types that all values of a column, so far, have.
 #[derive(Debug, Clone)]
 pub(super) struct Guess {
     could_be: [bool; KINDS.len()],
@@ -11,10 +11,10 @@ pub(super) struct Guess {
     has_nulls: bool,
 }
 
-/// A type, and what is one of its values.
+/// Name of a type, and a test for its values.
 type Kind = (&'static str, fn(&str) -> bool);
 
-/// From the narrowest on: the first that all values are is the type.
+/// From the narrowest to the widest; the first that fits all values is the type.
 const KINDS: [Kind; 5] = [
     ("boolean", is_boolean),
     ("integer", is_integer),
@@ -47,20 +47,20 @@ impl Guess {
         Column { name, kind: kind.to_owned(), nullable: self.has_nulls }
     }
 
-    /// Whether a value is of the type of those that were seen; `None` where these are texts, or none.
+    /// Whether a value has the type of the values so far. `None` if these are texts, or there are no values.
     pub(super) fn fits(&self, value: &str) -> Option<bool> {
         let narrowest = self.could_be.iter().zip(KINDS).find(|(could_be, _)| **could_be);
         narrowest.filter(|_| self.has_values).map(|(_, (_, is_one))| is_one(value))
     }
 }
 
-/// It stands for no value.
+/// Whether a value stands for a missing one.
 pub(super) fn is_missing(value: &str) -> bool {
     const MISSING: [&str; 8] = ["", "-", "?", "\\N", "na", "n/a", "nan", "none"];
     MISSING.iter().any(|missing| value.eq_ignore_ascii_case(missing)) || value.eq_ignore_ascii_case("null")
 }
 
-/// A value without its letters and digits: `$19.50` and `$3.00` are both `$9.9`.
+/// Shape of a value, with its letters and digits replaced: `$19.50` and `$3.00` are both `$9.9`.
 pub(super) fn shape(value: &str) -> String {
     const CHARACTERS_MAX: usize = 32;
     let mut shape = String::new();
@@ -80,7 +80,7 @@ pub(super) fn shape(value: &str) -> String {
     shape
 }
 
-/// A number, a truth, a date, a time or an address, also in other notations than those that make a type.
+/// Whether a value is a number, boolean, date, time or address, also in notations that do not count as a type.
 pub(super) fn is_value(value: &str) -> bool {
     const SHAPES: [&str; 5] = ["9,9", "9.9.9", "9/9/9", "9:9", "9:9:9"];
     let is_address = || value.contains("://") || value.split_once('@').is_some_and(|(_, host)| host.contains('.'));
@@ -88,12 +88,12 @@ pub(super) fn is_value(value: &str) -> bool {
     is_typed(value) || SHAPES.contains(&shape(signless).as_str()) || is_address()
 }
 
-/// It looks like anything narrower than a text.
+/// Whether a value has a type narrower than text.
 pub(super) fn is_typed(value: &str) -> bool {
     KINDS.iter().any(|(_, is_one)| is_one(value))
 }
 
-/// The value as it is shown.
+/// Truncates a value for display.
 pub(super) fn cell(value: &str) -> String {
     match value.char_indices().nth(CELL_CHARACTERS_MAX) {
         Some((end, _)) => format!("{}…", &value[..end]),
@@ -105,7 +105,7 @@ fn is_boolean(text: &str) -> bool {
     text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false")
 }
 
-/// A zero in front says that it is a code, such as a postal code, and no number.
+/// A leading zero marks a code, such as a postal code, not a number.
 fn is_integer(text: &str) -> bool {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let is_plain = digits == "0" || !digits.starts_with('0');
@@ -119,7 +119,7 @@ fn is_number(text: &str) -> bool {
     is_of_digits && !is_code && text.parse::<f64>().is_ok()
 }
 
-/// `2026-11-24`
+/// Matches `2026-11-24`.
 pub(super) fn is_date(text: &str) -> bool {
     let Some((date, "")) = text.split_at_checked(10) else { return false };
     let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
@@ -133,7 +133,7 @@ pub(super) fn is_date(text: &str) -> bool {
     }
 }
 
-/// `2026-11-24T14:05`, with seconds, parts of them, and a zone, or without.
+/// Matches `2026-11-24T14:05`, with optional seconds, fraction and zone.
 fn is_timestamp(text: &str) -> bool {
     let Some((date, time)) = text.split_at_checked(10) else { return false };
     let Some(time) = time.strip_prefix(['T', ' ']) else { return false };

@@ -1,4 +1,4 @@
-//! A file as its readers get it: pieces at an offset, counted and bounded.
+//! File as its readers see it: counted and bounded reads at an offset.
 
 use super::Fault;
 use bytes::Bytes;
@@ -7,14 +7,14 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What may be read of a file in all.
+/// Most bytes read of a file.
 const BYTES_MAX: u64 = 512 << 20;
-/// What may be read of it at once.
+/// Most bytes of one read.
 const PIECE_BYTES_MAX: usize = 128 << 20;
 
-/// Bytes that are read at an offset: of a file, or of memory.
+/// Reads bytes at an offset, of a file or of memory.
 pub trait ReadAt: Send + Sync {
-    /// The bytes from `at` on; fewer than fit where the file ends, or as it comes.
+    /// Reads from `at` on. May return fewer bytes than fit, and does at the end of the file.
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize>;
 }
 
@@ -40,12 +40,12 @@ pub struct Source {
 }
 
 impl Source {
-    /// A file that had this size when it was opened.
+    /// `size_bytes` is the size of the file when it was opened.
     pub fn new(bytes: impl ReadAt + 'static, size_bytes: u64) -> Self {
         Self { bytes: Box::new(bytes), size_bytes, bytes_read: AtomicU64::new(0) }
     }
 
-    /// In bytes, when it was opened.
+    /// Size in bytes when the file was opened.
     pub(super) fn len(&self) -> u64 {
         self.size_bytes
     }
@@ -54,7 +54,7 @@ impl Source {
         self.bytes_read.load(Ordering::Relaxed)
     }
 
-    /// The bytes from `at` on, `length` of them; fewer at the end of the file.
+    /// Reads `length` bytes from `at` on, fewer at the end of the file.
     pub(super) fn read(&self, at: u64, length: usize) -> Result<Bytes, Fault> {
         let length = length.min(usize::try_from(self.len().saturating_sub(at)).unwrap_or(usize::MAX));
         if length == 0 {
@@ -78,7 +78,7 @@ impl Source {
         Ok(bytes.into())
     }
 
-    /// As many bytes as were asked for.
+    /// Reads exactly `length` bytes.
     pub(super) fn read_exactly(&self, at: u64, length: usize) -> Result<Bytes, Fault> {
         let bytes = self.read(at, length)?;
         if bytes.len() < length {

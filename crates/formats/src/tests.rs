@@ -1,4 +1,4 @@
-//! Files of every kind, honest and hostile.
+//! Files of every format, valid and hostile.
 
 use super::reading::{self, Depth, Reading};
 use super::source::Source;
@@ -18,7 +18,7 @@ fn read(name: &str, bytes: &[u8], depth: Depth) -> Reading {
     reading::read(Source::new(bytes.to_vec(), bytes.len() as u64), name, depth)
 }
 
-/// Read in this process.
+/// Previews a file within this process.
 fn previewed(name: &str, bytes: &[u8]) -> Preview {
     preview_of(read(name, bytes, Depth::Rows(5)))
 }
@@ -203,7 +203,7 @@ fn a_line_that_is_no_row_is_counted_as_bad_and_as_no_row() {
     assert_eq!((csv.row_count, csv.num_bad_lines, csv.rows.len()), (Some(2), 2, 2));
     let lines = previewed("x.jsonl", b"{\"a\":1}\n{\"a\":\n[1]\n{\"a\":2}\n");
     assert_eq!((lines.row_count, lines.num_bad_lines, lines.rows.len()), (Some(2), 2, 2));
-    // Where some bytes are wrong, the rest of the line is read.
+    // If only some bytes are invalid, the line is read.
     let csv = previewed("x.csv", b"a,b\n1,x\xff\n2,x\0y\n");
     assert_eq!((csv.row_count, csv.num_bad_lines, row(&csv, 0)), (Some(2), 2, vec!["1", "x\u{fffd}"]));
     assert_eq!(csv.bad_lines[1].problem, "a NUL byte");
@@ -328,7 +328,7 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] = byte;
         }
-        // A panic of the crate's is printed, and ends the reader of the file.
+        // A panic of the crate is printed, and would end the reader process.
         if let Ok(preview) = catch_unwind(|| previewed("x.parquet", &bytes)) {
             prop_assert!(preview.rows.len() <= 5 && preview.is_within_bounds());
         }

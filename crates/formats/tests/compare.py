@@ -1,7 +1,7 @@
-"""Compares what Lakeshore shows of files with what pyarrow, DuckDB and Polars read in them: `make corpus CORPUS=folder`.
+"""Compares Lakeshore's previews of files with readings by pyarrow, DuckDB and Polars: `make corpus CORPUS=folder`.
 
     python3 compare.py list FOLDER > LIST        the files of a folder, for the reader
-    python3 compare.py compare READINGS          a table of differences; ends with 1 where there are some
+    python3 compare.py compare READINGS          a table of differences; exit code 1 if there are any
 """
 import datetime as dt, decimal, json, math, os, re, sys, uuid
 
@@ -16,7 +16,7 @@ def files(folder):
 
 
 def text(value, within=False):
-    """A value as Lakeshore shows it."""
+    """Formats a value as Lakeshore does."""
     if value is None:
         return "null" if within else None
     if isinstance(value, bool):
@@ -51,7 +51,7 @@ def text_of_item(item):
 
 
 def digits(time):
-    """Of a second, as many digits as it takes, three at a time."""
+    """Keeps 0, 3, 6 or 9 fractional digits."""
     whole, dot, part = time.partition(".")
     part = part.ljust(9, "0")
     while part.endswith("000"):
@@ -62,7 +62,7 @@ def digits(time):
 def agree(shown, value):
     wanted = text(value)
     if shown is None and str(wanted).lower() in ("null", "\\n", ""):
-        return True  # an option of each reader
+        return True  # each reader has an option for it
     if shown is None or wanted is None:
         return shown == wanted
     if isinstance(wanted, float):
@@ -78,7 +78,7 @@ def agree(shown, value):
 
 
 def loosely(shown, wanted):
-    """Numbers within lists, which each library rounds in its own way."""
+    """Compares numbers within lists with a tolerance, since each library rounds differently."""
     split = lambda text: text.strip("[]{}").replace("}", "").replace("{", "").replace(":", ",").split(",")
     one, other = split(shown), split(wanted)
     if len(one) != len(other):
@@ -200,7 +200,7 @@ def compare(readings):
                 results[name + " fails"] = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
         judged = [found for found in (results.get(name) for name, _ in libraries) if found is not None]
         num_files += 1
-        # Where one of the libraries reads it so, it can be read so.
+        # One library that agrees is enough.
         is_different = bool(judged) and all(judged)
         num_different += is_different
         if is_different or (not judged and reading.get("problem") is None):

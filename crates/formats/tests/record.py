@@ -1,11 +1,10 @@
-"""Makes the files of the corpus test, and records what pyarrow, DuckDB and Polars read in them.
+"""Makes the files of the corpus test, and records their readings by pyarrow, DuckDB and Polars.
 
     python3 -m pip install pyarrow duckdb polars
     python3 record.py
 
-Each file is small, and has the type, the encoding or the dialect that its name says. `readings.json` has, for each file, the names of its
-columns, its number of rows, and its rows in the text that Lakeshore shows (`compare.text`). Where the libraries read a file in two ways,
-the reading is that of pyarrow, else of DuckDB.
+Each file is small, and has the type, encoding or dialect of its name. `readings.json` has the column names, the number of rows and
+the rows of each file, in Lakeshore's text form (`compare.text`). If the libraries disagree, pyarrow's reading is used, else DuckDB's.
 """
 import datetime as dt, decimal, gzip, json, os, uuid
 import duckdb, polars as pl, pyarrow as pa, pyarrow.parquet as pq

@@ -1,4 +1,4 @@
-//! A Parquet file as the parquet crate reads it: its end at once, the rest piece by piece.
+//! Parquet file for the parquet crate: the tail is read at once, the rest as needed.
 
 use crate::Fault;
 use crate::source::Source;
@@ -9,26 +9,26 @@ use parquet::file::reader::{ChunkReader, Length};
 use std::io::{self, Read};
 use std::sync::Arc;
 
-/// A footer with what it describes; one of a thousand row groups and a hundred columns has some 10 MB.
+/// Longest footer. One with a thousand row groups and a hundred columns has about 10 MB.
 const FOOTER_BYTES_MAX: u64 = 32 << 20;
-/// The last bytes are read at once: most footers are in them.
+/// Bytes of the tail, which contains most footers.
 const TAIL_BYTES: usize = 64 * 1024;
-/// A page's header is read in pieces of this size: most have some tens of bytes, and those that hold the page's least and
-/// greatest value have more.
+/// Bytes of one read of a page header. Most headers have some tens of bytes; those with the minimum and maximum of the
+/// page have more.
 const HEADER_PIECE_BYTES: usize = 1024;
 
 #[derive(Clone)]
 pub(super) struct ParquetFile {
     source: Arc<Source>,
-    /// Where it begins, and what it is.
+    /// Offset of the tail, and its bytes.
     tail: (u64, Bytes),
     footer_bytes: u64,
-    /// The parquet crate keeps no more of an error than its words.
+    /// First fault: the parquet crate keeps only the message of an error.
     fault: Arc<Mutex<Option<Fault>>>,
 }
 
 impl ParquetFile {
-    /// Reads the end of the file, which says where the footer is.
+    /// Reads the tail, which locates the footer.
     pub(super) fn new(source: &Arc<Source>) -> Result<Self, Fault> {
         let length = source.len();
         let begins_at = length.saturating_sub(TAIL_BYTES as u64);
@@ -59,7 +59,7 @@ impl ParquetFile {
         self.read(self.source.len() - 8 - self.footer_bytes, length)
     }
 
-    /// The cause of an error that the crate has returned.
+    /// Cause of an error that the crate returned.
     pub(super) fn cause(&self, error: impl std::fmt::Display) -> Fault {
         let fault = self.fault.lock().take();
         fault.unwrap_or_else(|| Fault::Unreadable(described(&error.to_string())))
@@ -75,7 +75,7 @@ impl ParquetFile {
         }
     }
 
-    /// Remembers a fault before the crate turns it into words.
+    /// Keeps a fault before the crate reduces it to a message.
     fn kept<T>(&self, result: Result<T, Fault>) -> Result<T, String> {
         result.map_err(|fault| {
             let words = fault.to_string();
@@ -85,7 +85,7 @@ impl ParquetFile {
     }
 }
 
-/// The words of the crate. It has one kind of error for files that are damaged and for those that are beyond it.
+/// Rewords a message of the crate, which has one kind of error for damage and for limits of its own.
 pub(super) fn described(message: &str) -> String {
     const LIMITS: [&str; 9] = [
         "NYI: ",
@@ -127,7 +127,7 @@ impl ChunkReader for ParquetFile {
     }
 }
 
-/// The file from an offset on, read as it is needed.
+/// Reader from an offset on, which reads as needed.
 pub(super) struct Pieces {
     file: ParquetFile,
     at: u64,

@@ -1,8 +1,8 @@
-//! The footer, in the numbering of the file: its columns, its leaves, and what the parquet crate does not tell of them.
+//! Footer of a file: columns, leaves, and notes that the parquet crate does not pass on. Numbers are those of the file.
 //!
-//! The crate refuses a whole file for one element that it does not know, leaves columns without values out, and reads some types
-//! with loss. So the footer is read here first, in the terms of `parquet.thrift`; where the crate would fail or lose something, it
-//! is given a footer that says as much of it as the crate understands ([`rewrite`](super::rewrite)).
+//! The crate rejects a whole file for one unknown element, omits columns without values, and reads some types with
+//! loss. So the footer is parsed here first, in the terms of `parquet.thrift`. Where the crate would fail or lose data,
+//! it gets a footer that is reduced to what it supports ([`rewrite`](super::rewrite)).
 
 use super::leaf::{Elements, LeafKind, Root};
 use super::rewrite::{Rewrite, annotated_as_the_crate_knows};
@@ -15,10 +15,10 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataR
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-/// Roots that are converted one by one where converting them all has failed.
+/// Roots that are converted one by one after converting all has failed.
 const ROOTS_TRIED_MAX: usize = 4096;
 
-/// The parts of a footer as they are in the file.
+/// Parsed parts of a footer, as they are in the file.
 pub(super) struct Parts<'a> {
     pub(super) top: Fields<'a>,
     pub(super) elements: Elements<'a>,
@@ -28,29 +28,29 @@ pub(super) struct Footer {
     pub(super) metadata: ArrowReaderMetadata,
     /// Columns, in the order of the file.
     pub(super) roots: Vec<Root>,
-    /// The arrow field of each root, by number; `None` where there is none.
+    /// Index of the arrow field of each root; `None` without one.
     pub(super) fields: Vec<Option<usize>>,
     pub(super) leaves: Vec<LeafKind>,
     pub(super) notes: Notes,
 }
 
-/// Statements of the footer about chunks that the parquet crate does not pass on.
+/// Statements about column chunks that the parquet crate does not pass on.
 #[derive(Default)]
 pub(super) struct Notes {
-    /// Why a leaf cannot be read.
+    /// Reason why a leaf cannot be read.
     pub(super) limits: BTreeMap<usize, String>,
-    /// Row groups and leaves whose least value is cut,
+    /// Row group and leaf whose minimum is truncated.
     pub(super) cut_mins: HashSet<(usize, usize)>,
-    /// or whose greatest is.
+    /// Row group and leaf whose maximum is truncated.
     pub(super) cut_maxes: HashSet<(usize, usize)>,
-    /// Rows of all row groups; what the footer says of the whole file may be another number.
+    /// Sum over the row groups; the footer may state another number for the whole file.
     pub(super) num_rows: i64,
     pub(super) said_num_rows: Option<i64>,
-    /// A chunk has what the crate misreads.
+    /// Whether the crate would misread a chunk.
     needs_rewrite: bool,
 }
 
-/// The types that Parquet itself knows, whatever a writer has noted for itself beside them.
+/// Options that use Parquet's own types, and ignore the arrow schema that a writer added.
 pub(super) fn options() -> ArrowReaderOptions {
     ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_page_index_policy(PageIndexPolicy::Skip)
 }
@@ -68,7 +68,7 @@ impl Footer {
         let mut decoded = if is_changed { decode(&rewrite.apply(&parts)) } else { decode(bytes) };
         if decoded.is_err() {
             rewrite.is_thorough = true;
-            // The first error says more of the file.
+            // The error of the original footer says more about the file.
             decoded = decode(&rewrite.apply(&parts)).or(decoded);
         }
         let mut decoded = Arc::new(decoded.map_err(refusal)?);
@@ -93,7 +93,7 @@ impl Footer {
         self.metadata.metadata()
     }
 
-    /// Why a column cannot be read, where that is known without reading it.
+    /// Reason why a column cannot be read, known without reading it.
     pub(super) fn limit_of(&self, root: &Root) -> Option<&str> {
         self.notes.limits.range(root.leaves.clone()).next().map(|(_, limit)| limit.as_str())
     }
@@ -107,7 +107,7 @@ fn refusal(error: ParquetError) -> Fault {
     Fault::unreadable(super::file::described(&error.to_string()))
 }
 
-/// The elements of roots that the arrow crate has no type for: they are read without their annotations.
+/// Elements of roots that the arrow crate has no type for. They are read without their annotations.
 fn elements_not_converted(decoded: &ParquetMetaData, parts: &Parts<'_>) -> HashSet<usize> {
     let schema = decoded.file_metadata().schema_descr();
     let mut plain = HashSet::new();
@@ -117,7 +117,7 @@ fn elements_not_converted(decoded: &ParquetMetaData, parts: &Parts<'_>) -> HashS
         if converted.is_ok_and(|converted| converted.fields().len() == 1) {
             continue;
         }
-        // Where a leaf is at fault, what is around it keeps its shape.
+        // If only leaves are at fault, the groups around them keep their shape.
         let elements = || root.elements.clone().map(|index| (index, &parts.elements.all[index]));
         let bad_leaves: Vec<usize> = elements()
             .filter(|(_, element)| element.leaf.is_some() && !annotated_as_the_crate_knows(&element.fields))
@@ -154,7 +154,7 @@ impl Notes {
     }
 
     fn see_chunk(&mut self, group: usize, leaf: usize, chunk: &Fields<'_>) {
-        /// From `parquet.thrift`: uncompressed, Snappy, gzip, LZO, Brotli, LZ4, Zstandard, LZ4 raw.
+        /// Codecs of `parquet.thrift`: uncompressed, Snappy, gzip, LZO, Brotli, LZ4, Zstandard, LZ4 raw.
         const CODECS: std::ops::RangeInclusive<i64> = 0..=7;
         if chunk.has(8) || chunk.has(9) {
             self.limits.insert(leaf, "it is encrypted".to_owned());
@@ -172,7 +172,7 @@ impl Notes {
         {
             self.limits.entry(leaf).or_insert_with(|| format!("not supported: compression codec {codec}"));
         }
-        // Some writers write 0 where a chunk has no dictionary.
+        // Some writers write 0 for a chunk without a dictionary.
         self.needs_rewrite |= meta.number(11).is_some_and(|offset| offset <= 0);
         if let Some(statistics) = meta.fields(12) {
             if statistics.is_false(7) {

@@ -1,9 +1,9 @@
-//! The elements of a file's schema, as the footer lists them: depth first, groups and leaves.
+//! Elements of a file's schema, as listed in the footer: groups and leaves, depth first.
 
 use super::thrift::Fields;
 use std::ops::Range;
 
-/// Physical types, by the numbers of `parquet.thrift`.
+/// Physical types, by their numbers in `parquet.thrift`.
 pub(super) mod physical {
     pub(crate) const BOOLEAN: i64 = 0;
     pub(crate) const INT32: i64 = 1;
@@ -38,50 +38,51 @@ const LOGICAL_VARIANT: i16 = 16;
 const LOGICAL_GEOMETRY: i16 = 17;
 const LOGICAL_GEOGRAPHY: i16 = 18;
 
-/// The longest decimals for which the arrow crate has a type.
+/// Longest decimal for which the arrow crate has a type.
 const DECIMAL_BYTES_MAX: i64 = 32;
 
-/// The meaning of a leaf beyond its arrow type.
+/// Meaning of a leaf beyond its arrow type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum LeafKind {
     #[default]
     Plain,
-    /// A timestamp of 12 bytes, which is read as bytes: it may be out of reach of 64 bits of nanoseconds.
+    /// Timestamp of 12 bytes, read as bytes: it may exceed 64 bits of nanoseconds.
     Int96,
-    /// Months, days and milliseconds, which are read as bytes: the arrow crate leaves months out.
+    /// Months, days and milliseconds, read as bytes: the arrow crate drops the months.
     Interval,
     Uuid,
-    /// A string, or JSON. The parquet crate reads it as bytes: it looks whether they are UTF-8 only where a file has one of the two
-    /// annotations of strings, and takes it for granted else.
+    /// String or JSON, read as bytes: the parquet crate validates UTF-8 only for one of the two string annotations, and
+    /// assumes it for the other.
     Text,
-    /// Text that names one of several things.
+    /// Text with one of several fixed values.
     Enum,
-    /// A time of day in UTC.
+    /// Time of day in UTC.
     TimeUtc,
-    /// An integer of fewer bits than it is stored in. It is read as it is stored: the arrow crate drops the other bits.
+    /// Integer with fewer bits than it is stored in. It is read as stored, since the arrow crate drops the other bits.
     Narrow(&'static str),
-    /// A number of any length, read as bytes: the arrow crate has no type for it, or panics where a value is longer than its type.
+    /// Decimal that is read as bytes: the arrow crate has no type for it, or panics when a value is longer than its
+    /// type.
     Decimal {
         precision: i64,
         scale: i64,
     },
-    /// Bytes of a format with this name.
+    /// Bytes in the format of this name.
     Bytes(&'static str),
-    /// The names of the fields of a variant. The group around it is one value.
+    /// Field names of a variant. The group around it is one value.
     VariantMetadata,
 }
 
 impl LeafKind {
-    /// The crate is told less of it than the file says.
+    /// Whether the crate gets this leaf without its annotations.
     pub(super) fn is_read_as_bytes(self) -> bool {
         matches!(self, Self::Int96 | Self::Interval | Self::Text | Self::Decimal { .. } | Self::Narrow(_))
     }
 }
 
-/// An element of the schema.
+/// Element of the schema.
 pub(super) struct Element<'a> {
     pub(super) fields: Fields<'a>,
-    /// Of a leaf: its number.
+    /// Index of the leaf, if it is one.
     pub(super) leaf: Option<usize>,
 }
 
@@ -137,7 +138,7 @@ impl Element<'_> {
         }
     }
 
-    /// Plain where the arrow crate has a type for it.
+    /// `Plain` if the arrow crate has a type for it.
     fn decimal(&self, logical: Option<&Fields<'_>>) -> LeafKind {
         let decimal = logical.and_then(|logical| logical.fields(LOGICAL_DECIMAL));
         let (precision, scale) = match decimal {
@@ -151,7 +152,7 @@ impl Element<'_> {
             Some(physical::FIXED) => self.fields.number(2).unwrap_or(0),
             _ => 0,
         };
-        // log10(2), so that a number of so many bytes has all digits of so many decimal places.
+        // Digits that always fit into so many bytes: bits times log10(2).
         let digits_max = (8 * bytes.clamp(0, DECIMAL_BYTES_MAX) - 1) * 30_103 / 100_000;
         let is_within = (1..=digits_max).contains(&precision) && (0..=precision).contains(&scale);
         let has_type = is_within && bytes <= DECIMAL_BYTES_MAX;
@@ -163,18 +164,18 @@ impl Element<'_> {
     }
 }
 
-/// A column of the table: a root of the schema, in the order of the file.
+/// Column of the table: a root of the schema, in the order of the file.
 #[derive(Debug)]
 pub(super) struct Root {
     pub(super) name: String,
     pub(super) nullable: bool,
-    /// Its elements, itself the first.
+    /// Its elements, beginning with the root itself.
     pub(super) elements: Range<usize>,
-    /// None, where it is a group of groups without a value.
+    /// Empty for a group of groups without values.
     pub(super) leaves: Range<usize>,
 }
 
-/// The schema of a file. The first element is that of the whole.
+/// Schema of a file. The first element is the schema itself.
 pub(super) struct Elements<'a> {
     pub(super) all: Vec<Element<'a>>,
     pub(super) roots: Vec<Root>,
@@ -182,14 +183,14 @@ pub(super) struct Elements<'a> {
 }
 
 impl<'a> Elements<'a> {
-    /// `None` where the list is no tree.
+    /// Parses the list. `None` if it is not a tree.
     pub(super) fn parse(list: &[&'a [u8]]) -> Option<Self> {
         const OPTIONAL: i64 = 1;
         let mut all = Vec::with_capacity(list.len());
         let (mut roots, mut leaves): (Vec<Root>, Vec<LeafKind>) = (Vec::new(), Vec::new());
-        // How many children each group that is open still has.
+        // Children that remain in each open group.
         let mut open: Vec<i64> = Vec::new();
-        // How many groups are open at the children of a variant.
+        // Number of open groups at the children of a variant.
         let mut depth_in_variant = None;
         for (index, bytes) in list.iter().enumerate() {
             let fields = Fields::parse(bytes)?;

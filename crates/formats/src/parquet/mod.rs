@@ -1,8 +1,7 @@
-//! Parquet: the footer says the columns, the row groups and their statistics; of the rows, only the first page of each
+//! Parquet: the footer has the columns, the row groups and their statistics; of the rows, only the first page of each
 //! column is read.
 //!
-//! The columns are read one after the other, so that one of them at a time is in memory, and one that cannot be read leaves
-//! the others readable.
+//! Columns are read one after the other, so only one is in memory, and an unreadable one leaves the others readable.
 
 mod file;
 mod footer;
@@ -32,10 +31,10 @@ use std::sync::Arc;
 
 pub(super) const MAGIC: &[u8] = b"PAR1";
 pub(super) const MAGIC_ENCRYPTED: &[u8] = b"PARE";
-/// Rows that are decoded at once.
+/// Rows that are decoded at a time.
 const BATCH_ROWS: usize = 128;
 
-/// A file whose footer was read.
+/// File with its parsed footer.
 struct Opened {
     file: ParquetFile,
     footer: Footer,
@@ -66,12 +65,12 @@ impl Opened {
         Schema::of(Format::Parquet, roots.map(column))
     }
 
-    /// Those of the row groups: what readers find.
+    /// Sum over the row groups, which is the number that readers find.
     fn row_count(&self) -> u64 {
         u64::try_from(self.footer.notes.num_rows).unwrap_or(0)
     }
 
-    /// Two statements of the footer that contradict each other.
+    /// Contradiction between two statements of the footer.
     fn contradiction(&self) -> Option<String> {
         let (in_groups, said) = (self.footer.notes.num_rows, self.footer.notes.said_num_rows?);
         (in_groups != said)
@@ -125,10 +124,10 @@ fn row_group(group: &RowGroupMetaData) -> RowGroup {
 
 type Rows = Vec<Vec<Option<String>>>;
 
-/// The rows, and the columns that could not be read, each with the reason; what it has in each row is `None`.
+/// First rows, and the columns that could not be read with the reason. Their cells are `None`.
 fn first_rows(opened: &Opened, columns: usize, rows_max: usize) -> Result<(Rows, Vec<(String, String)>), Fault> {
     let footer = opened.parquet();
-    // As many row groups as hold so many rows, and no empty ones.
+    // As many non-empty row groups as contain `rows_max` rows.
     let mut held = 0;
     let groups: Vec<usize> = (0..footer.num_row_groups())
         .filter(|&index| footer.row_group(index).num_rows() > 0)

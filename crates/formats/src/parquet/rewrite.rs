@@ -1,4 +1,4 @@
-//! A footer as the parquet crate understands it: the same columns and chunks, without what it does not know.
+//! Rewrites a footer for the parquet crate: the same columns and chunks, without unsupported elements.
 
 use super::footer::Parts;
 use super::leaf::{Element, LeafKind, physical};
@@ -8,16 +8,16 @@ use parquet::file::metadata::ParquetMetaDataReader;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// How much of a footer is rewritten.
+/// Extent of the rewrite.
 #[derive(Default)]
 pub(super) struct Rewrite {
-    /// Everything that nothing here reads is left out, and what the crate does not know.
+    /// Also removes everything that is not read here, or that the crate does not support.
     pub(super) is_thorough: bool,
-    /// Some chunks are such that the crate misreads them.
+    /// Some chunks would be misread by the crate.
     pub(super) has_odd_chunks: bool,
-    /// Those of all row groups.
+    /// Number of rows of all row groups.
     pub(super) num_rows: i64,
-    /// Elements whose annotations are left out, by their number in the schema.
+    /// Elements whose annotations are removed, by index in the schema.
     pub(super) plain: HashSet<usize>,
 }
 
@@ -88,7 +88,7 @@ impl Rewrite {
     fn chunk(&self, bytes: &[u8], leaf: &Element<'_>) -> Vec<u8> {
         let Some(mut chunk) = Fields::parse(bytes) else { return bytes.to_vec() };
         let Some(mut meta) = chunk.fields(3).map(Fields::into_owned) else {
-            // The number of chunks is that of the leaves, also where one says nothing of itself.
+            // Kept, because each leaf needs a chunk, even without metadata.
             chunk.keep(&[2]);
             chunk.set_fields(3, &nothing(leaf));
             return chunk.to_bytes();
@@ -98,7 +98,7 @@ impl Rewrite {
         }
         if self.is_thorough {
             meta.keep(&[1, 2, 3, 4, 5, 6, 7, 9, 11, 12]);
-            // The pages say these themselves.
+            // The pages repeat these fields.
             meta.set_list(2, I32, &[vec![0]]);
             meta.set_list(3, BINARY, &[]);
             meta.set_number(1, I32, 1);
@@ -116,7 +116,7 @@ impl Rewrite {
     }
 }
 
-/// A chunk of no values.
+/// Metadata of a chunk without values.
 fn nothing(leaf: &Element<'_>) -> Fields<'static> {
     let mut meta = Fields::default();
     meta.set_number(1, I32, leaf.physical().filter(|kind| (0..=7).contains(kind)).unwrap_or(physical::INT32));
@@ -130,7 +130,7 @@ fn nothing(leaf: &Element<'_>) -> Fields<'static> {
     meta
 }
 
-/// The crate refuses a file for a wrong bound of one chunk.
+/// Whether the statistics are well-formed: the crate rejects a file for one malformed bound.
 fn are_sound(statistics: &Fields<'_>, leaf: &Element<'_>) -> bool {
     let length = match leaf.physical() {
         Some(physical::BOOLEAN) => Some(1),
@@ -149,7 +149,7 @@ fn without_annotations(fields: &mut Fields<'_>) {
     }
 }
 
-/// The leaf without those of its annotations that the crate does not know.
+/// Leaf without the annotations that the crate does not support.
 fn known(mut fields: Fields<'_>) -> Fields<'_> {
     with_readable_name(&mut fields);
     if !fields.number(1).is_some_and(|kind| (0..=7).contains(&kind)) {
@@ -191,13 +191,13 @@ fn with_readable_name(fields: &mut Fields<'_>) {
     fields.set_binary(4, lossy.as_bytes());
 }
 
-/// Whether a file of this leaf alone is read.
+/// Whether the crate reads a file with this leaf alone.
 pub(super) fn annotated_as_the_crate_knows(leaf: &Fields<'_>) -> bool {
     let decoded = ParquetMetaDataReader::decode_metadata(&footer_of(&[leaf.to_bytes()]));
     decoded.is_ok_and(|decoded| ArrowReaderMetadata::try_new(Arc::new(decoded), super::footer::options()).is_ok())
 }
 
-/// The footer of a file without rows: one root, and what is below it.
+/// Footer of a file without rows, with one root and its descendants.
 fn footer_of(elements: &[Vec<u8>]) -> Vec<u8> {
     let mut root = Fields::default();
     root.set_binary(4, b"schema");

@@ -1,7 +1,7 @@
-//! Statistics of each column, as far as the format says that they can be believed.
+//! Column statistics, as far as the format allows trusting them.
 //!
-//! A least and a greatest value mean something in an order, and only where all writers had the same order in mind: see the comments
-//! on `Statistics` and `ColumnOrder` in `parquet.thrift`.
+//! A minimum and a maximum need an order, and are valid only if all writers used the same one: see the comments on
+//! `Statistics` and `ColumnOrder` in `parquet.thrift`.
 
 use super::footer::Footer;
 use super::leaf::{LeafKind, Root};
@@ -19,15 +19,15 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-/// Statistics of that many chunks are added up; of a file of more, none are told.
+/// Most chunks whose statistics are combined; a file with more has none.
 const CHUNKS_MAX: usize = 200_000;
 
-/// The least or the greatest value.
+/// Minimum or maximum of a column.
 #[derive(Debug, Default)]
 struct Bound {
-    /// It is a value of the column.
+    /// Set if it is a value of the column.
     value: Option<String>,
-    /// No value is beyond it; the writer has cut the value.
+    /// Set if the writer truncated the value: no value is beyond this one.
     limit: Option<String>,
 }
 
@@ -67,18 +67,18 @@ fn of_column(footer: &Footer, root: &Root, field: Option<usize>) -> ColumnStatis
     }
 }
 
-/// `ZSTD(ZstdLevel(1))` says more than the file does.
+/// `ZSTD(ZstdLevel(1))` has a level that is not in the file.
 fn plain(compression: &str) -> String {
     compression.split('(').next().unwrap_or_default().to_owned()
 }
 
-/// How many are null, the least and the greatest.
+/// Number of nulls, minimum and maximum.
 fn values(footer: &Footer, field: usize, leaf: usize) -> (Option<u64>, Bound, Bound) {
     let nothing = (None, Bound::default(), Bound::default());
     let field = footer.metadata.schema().field(field);
     let parquet = footer.parquet();
     match field.data_type() {
-        // All of them, whatever is counted.
+        // All rows are null, whatever the counts say.
         DataType::Null => {
             let rows = parquet.row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0));
             return (Some(rows.fold(0, u64::saturating_add)), Bound::default(), Bound::default());
@@ -116,7 +116,7 @@ fn values(footer: &Footer, field: usize, leaf: usize) -> (Option<u64>, Bound, Bo
     (num_nulls, min, max)
 }
 
-/// Whether the order of a chunk's least and greatest value is that of the values.
+/// Whether a chunk's bounds use the order of its type.
 fn is_believed(footer: &Footer, leaf: usize, chunk: &ColumnChunkMetaData) -> bool {
     let Some(statistics) = chunk.statistics() else { return true };
     if matches!(footer.leaves[leaf], LeafKind::Int96 | LeafKind::Interval) {
@@ -125,7 +125,7 @@ fn is_believed(footer: &Footer, leaf: usize, chunk: &ColumnChunkMetaData) -> boo
     let column = chunk.column_descr();
     let by_type =
         ColumnOrder::column_order_for_type(column.logical_type_ref(), column.converted_type(), column.physical_type());
-    // Of these, any writer's order was the same. Others were compared as signed bytes once.
+    // All writers order these types the same way. Other types were once compared as signed bytes.
     let is_of_one_order = match column.physical_type() {
         Type::INT32 | Type::INT64 => by_type.sort_order() == SortOrder::SIGNED,
         Type::BOOLEAN | Type::FLOAT | Type::DOUBLE => true,
@@ -135,7 +135,7 @@ fn is_believed(footer: &Footer, leaf: usize, chunk: &ColumnChunkMetaData) -> boo
         return is_of_one_order;
     }
     match footer.parquet().file_metadata().column_orders().map(|orders| orders.get(leaf)) {
-        // An old writer, which names no order.
+        // Older writers name no order.
         None => is_of_one_order,
         Some(Some(ColumnOrder::TYPE_DEFINED_ORDER(order))) => *order != SortOrder::UNDEFINED,
         Some(Some(ColumnOrder::IEEE_754_TOTAL_ORDER)) => by_type.sort_order() == SortOrder::TOTAL_ORDER,
@@ -143,7 +143,7 @@ fn is_believed(footer: &Footer, leaf: usize, chunk: &ColumnChunkMetaData) -> boo
     }
 }
 
-/// Nothing is less or greater than what is no number.
+/// NaN has no order.
 fn has_nan(values: &ArrayRef) -> bool {
     match values.data_type() {
         DataType::Float16 => values.as_primitive::<Float16Type>().iter().flatten().any(|value| value.is_nan()),
@@ -153,7 +153,7 @@ fn has_nan(values: &ArrayRef) -> bool {
     }
 }
 
-/// Numbers that are read as bytes are compared as numbers.
+/// Compares decimals that are read as bytes as numbers.
 fn comparator(left: &ArrayRef, right: &ArrayRef, kind: LeafKind) -> Result<DynComparator, ArrowError> {
     if !matches!(kind, LeafKind::Decimal { .. }) {
         return make_comparator(left, right, SortOptions::default());
@@ -167,14 +167,14 @@ fn comparator(left: &ArrayRef, right: &ArrayRef, kind: LeafKind) -> Result<DynCo
     Ok(Box::new(move |one, other| left[one].cmp(&right[other])))
 }
 
-/// A least value that is greater than the greatest.
+/// Whether a minimum exceeds its maximum.
 fn contradict(mins: &ArrayRef, maxes: &ArrayRef, kind: LeafKind) -> bool {
     let Ok(compare) = comparator(mins, maxes, kind) else { return true };
     let are_known = |group: usize| mins.is_valid(group) && maxes.is_valid(group);
     (0..mins.len().min(maxes.len())).any(|group| are_known(group) && compare(group, group) == Ordering::Greater)
 }
 
-/// Where the least or greatest value is. `None` where a row group that has values does not tell its own.
+/// Row group with the minimum or maximum. `None` if a row group with values has no bound.
 fn extreme(
     values: &ArrayRef,
     nulls: Option<&UInt64Array>,
@@ -199,7 +199,7 @@ fn extreme(
             _ if values.is_null(group) => return None,
             Some(best) => {
                 let order = compare(group, best);
-                // Of two that are the same, the one that is a value.
+                // Of equal bounds, prefers one that is not truncated.
                 if order == wanted || (order == Ordering::Equal && is_cut(best)) {
                     found = Some(group);
                 }

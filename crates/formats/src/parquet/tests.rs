@@ -1,4 +1,4 @@
-//! Files as no writer of today makes them, written byte by byte.
+//! Files that no current writer makes, built byte by byte.
 
 use super::leaf::physical;
 use super::preview;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 struct Column {
     element: Fields<'static>,
-    /// Plain, required.
+    /// Plain encoding, required.
     values: Vec<u8>,
     meta: Vec<(i16, Part)>,
     chunk: Vec<(i16, Part)>,
@@ -42,7 +42,7 @@ fn logical(mut element: Fields<'static>, kind: i16, inner: &Fields<'_>) -> Field
     element
 }
 
-/// TIME and TIMESTAMP: whether in UTC, and the unit (1 milliseconds, 2 microseconds, 3 nanoseconds).
+/// TIME or TIMESTAMP: whether in UTC, and the unit (1 milliseconds, 2 microseconds, 3 nanoseconds).
 fn time(element: Fields<'static>, kind: i16, is_utc: bool, unit: i16) -> Fields<'static> {
     let mut inner = Fields::default();
     inner.set_flag(1, is_utc);
@@ -84,7 +84,7 @@ struct File {
     columns: Vec<Column>,
     rows: i64,
     created_by: Vec<u8>,
-    /// One for each column, by number in the union.
+    /// Member of the union `ColumnOrder` for each column.
     orders: Option<Vec<i16>>,
 }
 
@@ -202,7 +202,7 @@ fn a_group_without_columns_leaves_the_columns_beside_it_in_their_place() {
     assert_eq!([0, 2, 3].map(|column| cells(&preview, column)[0].to_owned()), ["1", "100", "7"]);
     assert_eq!([0, 2, 3].map(|column| bounds(&preview.statistics[column]).0.unwrap().to_owned()), ["1", "100", "7"]);
     assert!(preview.problem.unwrap().contains("nothing: it is a group without columns"));
-    // Within a group, and behind it.
+    // The same group within a group, with a column after it.
     file.groups = vec![(1, element("outer", &[(5, 2)])), (2, element("nothing", &[(5, 0)]))];
     file.columns = vec![of("id", 1), of("inner", 2), of("cost", 7)];
     let preview = file.read();
@@ -318,13 +318,13 @@ fn an_element_unknown_to_the_reader_costs_no_more_than_its_column() {
     let id = || integers(element("id", &[(1, physical::INT32)]), &[7]);
     let with = |column: Column| file(1, vec![id(), column, id()]).read();
     let odd = |numbers: &[(i16, i64)]| integers(element("odd", numbers), &[5]);
-    // Annotations: the value is shown as it is stored.
+    // Unknown annotations: the value is shown as stored.
     for numbers in [&[(1, physical::INT32), (6, 24)], &[(1, physical::INT32), (6, 0)], &[(1, physical::INT32), (6, 10)]]
     {
         let preview = with(odd(numbers));
         assert_eq!((cells(&preview, 1), preview.problem.as_deref()), (vec!["5"], None), "{numbers:?}");
     }
-    // Chunks: the other columns are shown.
+    // Unknown chunks: the other columns are shown.
     let changed = |meta: Vec<(i16, Part)>, chunk: Vec<(i16, Part)>| {
         let column = Column { meta, chunk, ..odd(&[(1, physical::INT32)]) };
         let preview = with(column);
@@ -336,7 +336,7 @@ fn an_element_unknown_to_the_reader_costs_no_more_than_its_column() {
     assert!(changed(vec![], vec![(8, Part::Fields(fields(&[])))]).contains("odd: it is encrypted"));
     assert!(changed(vec![], vec![(8, Part::Fields(fields(&[]))), (3, Part::Left)]).contains("odd: it is encrypted"));
     assert_eq!(changed(vec![(11, Part::Number(0))], vec![]), "");
-    // Statistics that are none.
+    // Malformed statistics.
     let wrong = odd(&[(1, physical::INT32)]).with_statistics(&[(5, b"x")], &[]);
     assert_eq!((cells(&with(wrong), 1)), ["5"]);
     let unnamed = File { created_by: vec![0xff], ..file(1, vec![id()]) };
@@ -436,7 +436,8 @@ fn an_integer_that_is_too_large_for_its_type_is_shown_as_it_is_stored() {
 #[test]
 fn a_variant_is_shown_as_json_and_a_damaged_one_leaves_the_others_readable() {
     let bytes = |name| element(name, &[(1, physical::BYTES)]);
-    // From the specification of the encoding: version 1, and the names of fields; an object, a text, and half of an object.
+    // From the specification of the encoding: version 1 and the field names; an object, a string, and a truncated
+    // object.
     let one_name: &[u8] = &[1, 1, 0, 1, b'a'];
     let metadata = texts(bytes("metadata"), &[one_name, &[1, 0, 0], one_name]);
     let value = texts(bytes("value"), &[&[2, 1, 0, 0, 2, 0x0c, 7], b"\x09hi", &[2, 1, 0]]);

@@ -1,7 +1,7 @@
-//! Thrift's compact protocol, as far as a footer is looked at and changed before the parquet crate reads it.
+//! Thrift's compact protocol, as far as footers are read and changed before the parquet crate parses them.
 //!
-//! A struct is split into its fields, each with its bytes as they are; what is inside of a field is split only when it is asked
-//! for. <https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md>
+//! A struct is split into its fields, each with its encoded bytes; nested structs are parsed on demand.
+//! <https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md>
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ pub(super) const BINARY: u8 = 8;
 pub(super) const LIST: u8 = 9;
 pub(super) const STRUCT: u8 = 12;
 
-/// Structs and lists within each other; the deepest that the format has are six.
+/// Deepest nesting of structs and lists. The format itself needs six.
 const DEPTH_MAX: usize = 24;
 
 #[derive(Clone)]
@@ -24,12 +24,12 @@ struct Field<'a> {
     value: Cow<'a, [u8]>,
 }
 
-/// The fields of a struct, by increasing number.
+/// Fields of a struct, by increasing id.
 #[derive(Clone, Default)]
 pub(super) struct Fields<'a>(Vec<Field<'a>>);
 
 impl<'a> Fields<'a> {
-    /// `None` where the bytes are no struct.
+    /// `None` if the bytes are not a struct.
     pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let mut reader = Reader { bytes };
         let (mut fields, mut id) = (Vec::new(), 0);
@@ -39,7 +39,7 @@ impl<'a> Fields<'a> {
         Some(Self(fields))
     }
 
-    /// Apart from the bytes that it was read from.
+    /// Copies the borrowed bytes.
     pub(super) fn into_owned(self) -> Fields<'static> {
         let own = |Field { id, kind, value }: Field<'a>| Field { id, kind, value: Cow::Owned(value.into_owned()) };
         Fields(self.0.into_iter().map(own).collect())
@@ -49,7 +49,7 @@ impl<'a> Fields<'a> {
         self.field(id).is_some()
     }
 
-    /// The number of the first field: of a union, which of its members it is.
+    /// Id of the first field; in a union, its member.
     pub(super) fn first(&self) -> Option<i16> {
         self.0.first().map(|field| field.id)
     }
@@ -82,7 +82,7 @@ impl<'a> Fields<'a> {
         Fields::parse(&self.field(id).filter(|field| field.kind == STRUCT)?.value)
     }
 
-    /// The items of a list of structs.
+    /// Items of a list of structs.
     pub(super) fn structs(&self, id: i16) -> Option<Vec<&[u8]>> {
         let field = self.field(id).filter(|field| field.kind == LIST)?;
         let mut reader = Reader { bytes: &field.value };
@@ -191,7 +191,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// The kind of the next field, and its number in `id`; `None` within at the end of the struct.
+    /// Type of the next field, with its id in `id`. The inner `None` is the end of the struct.
     #[allow(clippy::option_option)]
     fn field(&mut self, id: &mut i16) -> Option<Option<u8>> {
         let head = self.byte()?;
@@ -211,11 +211,11 @@ impl<'a> Reader<'a> {
             15 => usize::try_from(self.varint()?).ok()?,
             count => count.into(),
         };
-        // Each item has a byte at least.
+        // Each item has at least one byte.
         (count <= self.bytes.len()).then_some((head & 0x0f, count))
     }
 
-    /// The bytes of a value.
+    /// Encoded bytes of a value.
     fn value(&mut self, kind: u8, depth: usize) -> Option<&'a [u8]> {
         let begin = self.bytes;
         self.skip(kind, depth)?;
@@ -227,7 +227,7 @@ impl<'a> Reader<'a> {
             return None;
         }
         match kind {
-            // The kind of a field is its value.
+            // The type of the field is the value.
             TRUE | FALSE => {}
             3 => _ = self.byte()?,
             4..=6 => _ = self.varint()?,
@@ -265,7 +265,7 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
-    /// In a list, a truth is a byte of its own.
+    /// In a list, a boolean has a byte of its own.
     fn skip_item(&mut self, kind: u8, depth: usize) -> Option<()> {
         match kind {
             TRUE | FALSE => self.byte().map(|_| ()),

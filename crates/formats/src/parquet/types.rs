@@ -1,14 +1,14 @@
-//! The types of Parquet's columns: in words, and as they are read.
+//! Types of Parquet columns: their names, and the types that they are read as.
 
 use super::leaf::LeafKind;
 use arrow_schema::{DataType, Field, Fields, Schema, TimeUnit};
 use std::slice::Iter;
 use std::sync::Arc;
 
-/// Characters of a type's words: those of nested ones may go on for ever.
+/// Characters of a type's name, since nested types can be endless.
 const WORDS_CHARACTERS_MAX: usize = 300;
 
-/// `leaves` are those of the type, in the order of the file.
+/// Name of a type. `leaves` are its leaves, in the order of the file.
 pub(super) fn words(kind: &DataType, leaves: &[LeafKind]) -> String {
     let words = whole_words(kind, &mut leaves.iter());
     match words.char_indices().nth(WORDS_CHARACTERS_MAX) {
@@ -38,7 +38,7 @@ fn whole_words(kind: &DataType, leaves: &mut Iter<'_, LeafKind>) -> String {
     }
 }
 
-/// Whether a group is a variant. `leaves` are those from its first on.
+/// Whether a group is a variant. `leaves` begin with its first leaf.
 pub(super) fn is_variant(fields: &Fields, leaves: &[LeafKind]) -> bool {
     let mut at = 0;
     for field in fields {
@@ -97,7 +97,7 @@ fn leaf_words(kind: &DataType, leaf: LeafKind) -> String {
             | DataType::Decimal128(precision, scale)
             | DataType::Decimal256(precision, scale),
         ) => format!("decimal({precision}, {scale})"),
-        // Whole numbers, truths: `int64`, `boolean`.
+        // Integers and booleans: `int64`, `boolean`.
         (_, other) => other.to_string().to_lowercase(),
     }
 }
@@ -117,7 +117,7 @@ pub(super) fn unit_words(unit: TimeUnit) -> &'static str {
     }
 }
 
-/// The same columns, with texts as views of their page: a large value that many rows repeat is in memory once.
+/// The same columns with texts as views of their page, so that a large value in many rows is in memory once.
 pub(super) fn viewed(schema: &Schema) -> Schema {
     Schema::new(schema.fields().iter().map(|field| viewed_field(field)).collect::<Fields>())
 }

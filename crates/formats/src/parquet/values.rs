@@ -1,7 +1,7 @@
-//! Values of Parquet's columns as text, exactly as the file has them.
+//! Formats values of Parquet columns exactly as the file has them.
 //!
-//! Nothing is rounded, and nothing wraps: dates and times are computed from the numbers in the file, of any size. Numbers
-//! and bytes are written by the arrow crate.
+//! Nothing is rounded, and nothing wraps: dates and times of any size are computed from the numbers of the file. The
+//! arrow crate formats numbers and bytes.
 
 use super::leaf::LeafKind;
 use super::types::{is_variant, skip_leaves};
@@ -21,13 +21,13 @@ use std::fmt::{self, Write};
 use std::slice::Iter;
 
 const NANOSECONDS_PER_DAY: i128 = 86_400_000_000_000;
-/// The Julian day of 1970-01-01, from which INT96 timestamps count.
+/// Julian day of 1970-01-01: INT96 timestamps count Julian days.
 const JULIAN_DAY_OF_1970: i128 = 2_440_588;
 
-/// Adds the text of each row, `None` for a null.
+/// Appends the text of each row, `None` for a null.
 pub(super) fn shown_values(array: &dyn Array, leaves: &[LeafKind], values: &mut Vec<Option<String>>) {
     let printer = Printer::new(array, &mut leaves.iter());
-    // A column of type null has no null of its own in memory: all its rows are.
+    // A column of type null has no null buffer in memory, but all its rows are null.
     let nulls = array.logical_nulls();
     values.extend((0..array.len()).map(|row| {
         if nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
@@ -45,25 +45,25 @@ pub(super) fn shown_values(array: &dyn Array, leaves: &[LeafKind], values: &mut 
 
 const FORMAT: FormatOptions<'static> = FormatOptions::new().with_display_error(false).with_null("null");
 
-/// Where a text is written: within lists and structs it is quoted where it would be taken for something else.
+/// Place of a text: within lists and structs, an ambiguous one is quoted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ValuePlace {
     Row,
     Within,
 }
 
-/// Writes the values of an array.
+/// Formatter for the values of an array.
 enum Printer<'a> {
     Null,
-    /// By the arrow crate.
+    /// Formatted by the arrow crate.
     Plain(ArrayFormatter<'a>),
     Text(Box<dyn Fn(usize) -> &'a str + 'a>),
-    /// Bytes that are text by their annotation, if they are.
+    /// Bytes with a text annotation, which may be invalid UTF-8.
     TextBytes(Box<dyn Fn(usize) -> &'a [u8] + 'a>),
-    /// A number, and how it is written.
+    /// A number and its format.
     Number(Box<dyn Fn(usize) -> i64 + 'a>, NumberFormat),
     Fixed(&'a FixedSizeBinaryArray, fn(&[u8], &mut Cell) -> fmt::Result),
-    /// A decimal, and its scale.
+    /// A decimal and its scale.
     Decimal(Integers<'a>, i64),
     Variant(Variants),
     List(Box<dyn Fn(usize) -> std::ops::Range<usize> + 'a>, Nullable<'a>),
@@ -78,7 +78,7 @@ enum NumberFormat {
     Timestamp(TimeUnit, bool),
 }
 
-/// The values within others, with their nulls.
+/// Nested values, with their nulls.
 struct Nullable<'a> {
     array: &'a dyn Array,
     printer: Box<Printer<'a>>,
@@ -103,7 +103,7 @@ where
 }
 
 impl<'a> Printer<'a> {
-    /// `leaves` are those from the first of this array on.
+    /// `leaves` begin with the first leaf of this array.
     fn new(array: &'a dyn Array, leaves: &mut Iter<'_, LeafKind>) -> Result<Self, ArrowError> {
         let kind = array.data_type();
         if !kind.is_nested() {
@@ -182,7 +182,7 @@ impl<'a> Printer<'a> {
                     TimeUnit::Microsecond => numbers::<TimestampMicrosecondType>(array),
                     TimeUnit::Nanosecond => numbers::<TimestampNanosecondType>(array),
                 };
-                // The only zone of Parquet is UTC.
+                // UTC is the only zone of Parquet.
                 Self::Number(numbers, NumberFormat::Timestamp(*unit, zone.is_some()))
             }
             _ => Self::Plain(ArrayFormatter::try_new(array, &FORMAT)?),
@@ -240,12 +240,12 @@ impl<'a> Printer<'a> {
     }
 }
 
-/// The integer of each row, or the length of one that is too long.
+/// Integer of each row, or the length of one that is too long.
 pub(super) type Integers<'a> = Box<dyn Fn(usize) -> Result<BigInt, usize> + 'a>;
 
-/// The integers of a column of decimals. They may be of any length.
+/// Integers of a decimal column, of any length.
 pub(super) fn integers_of<'a>(array: &'a dyn Array) -> Result<Integers<'a>, ArrowError> {
-    /// The time to write a number grows with the square of its length.
+    /// Longest integer, since formatting takes quadratic time.
     const BYTES_MAX: usize = 4096;
     fn integer(bytes: &[u8]) -> Result<BigInt, usize> {
         if bytes.len() > BYTES_MAX { Err(bytes.len()) } else { Ok(BigInt::from_signed_bytes_be(bytes)) }
@@ -279,7 +279,7 @@ fn offset(offset: i32) -> usize {
     usize::try_from(offset).unwrap_or(0)
 }
 
-/// Within a list, `null` and `a, b` are quoted, as they are one text each.
+/// Quotes texts such as `null` and `a, b` within a list, where they would be ambiguous.
 fn write_text(text: &str, place: ValuePlace, cell: &mut Cell) -> fmt::Result {
     let is_ambiguous = || {
         text.is_empty()
@@ -290,7 +290,7 @@ fn write_text(text: &str, place: ValuePlace, cell: &mut Cell) -> fmt::Result {
     if place == ValuePlace::Row || !is_ambiguous() {
         return cell.write_str(text);
     }
-    // A long text is cut as it is written.
+    // Long texts are truncated before they are quoted.
     let shown: String = text.chars().take(CELL_CHARACTERS_MAX + 1).collect();
     write!(cell, "\"{}\"", shown.replace('\\', "\\\\").replace('"', "\\\""))
 }
@@ -327,7 +327,7 @@ fn per_unit(unit: TimeUnit) -> i128 {
     }
 }
 
-/// Nanoseconds since 1970.
+/// Formats nanoseconds since 1970.
 fn write_timestamp(nanoseconds: i128, cell: &mut Cell) -> fmt::Result {
     let days = nanoseconds.div_euclid(NANOSECONDS_PER_DAY);
     write_date(i64::try_from(days).map_err(|_| fmt::Error)?, cell)?;
@@ -335,7 +335,7 @@ fn write_timestamp(nanoseconds: i128, cell: &mut Cell) -> fmt::Result {
     write_time(nanoseconds.rem_euclid(NANOSECONDS_PER_DAY), cell)
 }
 
-/// Nanoseconds since midnight. Of a second, as many digits as it takes, three at a time.
+/// Formats nanoseconds since midnight, with 0, 3, 6 or 9 fractional digits.
 fn write_time(nanoseconds: i128, cell: &mut Cell) -> fmt::Result {
     let (seconds, part) = (nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
     write!(cell, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)?;
@@ -347,9 +347,10 @@ fn write_time(nanoseconds: i128, cell: &mut Cell) -> fmt::Result {
     }
 }
 
-/// Days since 1970, in the Gregorian calendar, also before there was one. A year of more than four digits has a sign (ISO 8601).
+/// Formats days since 1970, in the proleptic Gregorian calendar. A year with more than four digits has a sign (ISO
+/// 8601).
 ///
-/// `chrono` and `time` have no dates beyond some hundred thousand years, which a file may have.
+/// `chrono` and `time` end at some hundred thousand years, which a file may exceed.
 /// <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>
 fn write_date(days: i64, cell: &mut Cell) -> fmt::Result {
     let days = i128::from(days) + 719_468;
@@ -367,7 +368,7 @@ fn write_date(days: i64, cell: &mut Cell) -> fmt::Result {
     }
 }
 
-/// Nanoseconds of a day, and the Julian day, as Impala and Spark write them.
+/// Nanoseconds of a day and Julian day, as Impala and Spark write them.
 fn write_int96(bytes: &[u8], cell: &mut Cell) -> fmt::Result {
     let (Some(nanoseconds), Some(day)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<4>()) else {
         return Err(fmt::Error);
@@ -376,7 +377,7 @@ fn write_int96(bytes: &[u8], cell: &mut Cell) -> fmt::Result {
     write_timestamp(days * NANOSECONDS_PER_DAY + i128::from(i64::from_le_bytes(*nanoseconds)), cell)
 }
 
-/// The integer divided by ten to the power of the scale.
+/// Formats the integer divided by ten to the power of the scale.
 fn write_decimal(number: &BigInt, scale: i64, cell: &mut Cell) -> fmt::Result {
     const ZEROS_MAX: usize = 4096;
     match usize::try_from(scale) {
@@ -391,7 +392,7 @@ fn write_decimal(number: &BigInt, scale: i64, cell: &mut Cell) -> fmt::Result {
     }
 }
 
-/// Three numbers, none of which is worth a number of another.
+/// Three independent numbers, none of which converts to another.
 fn write_interval(bytes: &[u8], cell: &mut Cell) -> fmt::Result {
     let mut numbers = bytes.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes));
     let mut next = || numbers.next().ok_or(fmt::Error);
@@ -406,7 +407,7 @@ fn write_uuid(bytes: &[u8], cell: &mut Cell) -> fmt::Result {
     Ok(())
 }
 
-/// A value as it is shown: what is too long ends its own writing.
+/// A cell under construction. A write beyond its length fails, which ends the formatting.
 pub(super) struct Cell {
     text: String,
     characters_left: usize,

@@ -1,4 +1,4 @@
-//! Values of type VARIANT as JSON. A file may hold parts of them in columns of their own ("shredded"), which are put together first.
+//! Formats VARIANT values as JSON. Parts that a file keeps in separate columns ("shredded") are merged first.
 
 use super::leaf::LeafKind;
 use super::values::{Cell, integers_of};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub(super) struct Variants(VariantArray);
 
 impl Variants {
-    /// `leaves` are those from the first of this array on.
+    /// `leaves` begin with the first leaf of this array.
     pub(super) fn new(array: &StructArray, leaves: &[LeafKind]) -> Result<Self, ArrowError> {
         let array: ArrayRef = Arc::new(array.clone());
         let array = with_types(&array, &mut leaves.iter())?;
@@ -25,7 +25,7 @@ impl Variants {
     }
 
     pub(super) fn write(&self, row: usize, cell: &mut Cell) -> fmt::Result {
-        // One by one: a value that is none leaves the others readable.
+        // One row at a time, so that a damaged value leaves the others readable.
         let whole = unshred_variant(&self.0.slice(row, 1));
         let columns = whole.and_then(|whole| {
             let as_bytes = |column| cast(column, &DataType::BinaryView);
@@ -42,7 +42,7 @@ impl Variants {
     }
 }
 
-/// JSON that is written into a cell, as far as it fits.
+/// Writer of JSON into a cell, up to the cell's length.
 struct Json<'a>(&'a mut Cell);
 
 impl io::Write for Json<'_> {
@@ -57,7 +57,7 @@ impl io::Write for Json<'_> {
     }
 }
 
-/// The same array, with what was read as bytes, or as it is stored, as what it is. Fails where it is something else.
+/// Restores the types of leaves that were read as bytes or as stored. Fails for values of another type.
 fn with_types(array: &ArrayRef, leaves: &mut Iter<'_, LeafKind>) -> Result<ArrayRef, ArrowError> {
     match array.data_type() {
         DataType::Struct(fields) => {
@@ -77,7 +77,7 @@ fn with_types(array: &ArrayRef, leaves: &mut Iter<'_, LeafKind>) -> Result<Array
             Some(LeafKind::Text) => cast(array, &DataType::Utf8View),
             Some(LeafKind::Narrow("int8")) => cast(array, &DataType::Int8),
             Some(LeafKind::Narrow("int16")) => cast(array, &DataType::Int16),
-            // The crate takes other integers for none of a variant.
+            // The crate rejects unsigned integers of other widths in a variant.
             Some(LeafKind::Narrow(_)) => cast(array, &DataType::UInt32),
             Some(LeafKind::Decimal { precision, scale }) => decimals(array, *precision, *scale),
             _ => Ok(array.clone()),
@@ -85,7 +85,7 @@ fn with_types(array: &ArrayRef, leaves: &mut Iter<'_, LeafKind>) -> Result<Array
     }
 }
 
-/// A variant has decimals of up to 38 digits.
+/// Decimals of a variant, which have up to 38 digits.
 fn decimals(array: &ArrayRef, precision: i64, scale: i64) -> Result<ArrayRef, ArrowError> {
     let unsupported = || ArrowError::NotYetImplemented(format!("decimal({precision}, {scale})"));
     let integers = integers_of(array)?;

@@ -1,4 +1,4 @@
-//! The reader's side: `lakeshore inspect-worker`, which the server starts, and nobody else.
+//! Reader process: `lakeshore inspect-worker`, started by the server alone.
 
 use super::confinement::Confined;
 use super::protocol::{self, ANSWER_BYTES_MAX, Answer, FrameError, Hello, LENGTH_BYTES, REQUEST_BYTES_MAX, Request};
@@ -10,7 +10,7 @@ use std::io::{self, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// The socket, which the server gives as standard input.
+/// Socket to the server, passed as standard input.
 struct Socket<'a>(BorrowedFd<'a>);
 
 impl Read for Socket<'_> {
@@ -29,7 +29,7 @@ impl Write for Socket<'_> {
     }
 }
 
-/// Reads files until the server has no more, or this process is to be replaced.
+/// Reads files until the server closes the socket, or this process has to be replaced.
 pub fn run() -> Result<(), FrameError> {
     let stdin = io::stdin();
     let mut socket = Socket(stdin.as_fd());
@@ -62,7 +62,7 @@ fn read(request: &Request, file: OwnedFd) -> Reading {
     reading::read(Source::new(File::from(file), request.size_bytes), &request.name, request.depth)
 }
 
-/// Half of the rows, where all of them are more than an answer holds.
+/// Drops half of the rows of an answer that is too long.
 fn shortened(reading: Reading) -> Reading {
     match reading {
         Reading::Preview(mut preview) if !preview.rows.is_empty() => {
@@ -79,7 +79,7 @@ fn shortened(reading: Reading) -> Reading {
     }
 }
 
-/// The next request with its file; `None` when the server has closed the socket.
+/// Receives the next request with its file. `None` when the server has closed the socket.
 fn next(socket: &mut Socket<'_>) -> Result<Option<(Request, OwnedFd)>, FrameError> {
     let mut length = [0; LENGTH_BYTES];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -101,7 +101,7 @@ fn next(socket: &mut Socket<'_>) -> Result<Option<(Request, OwnedFd)>, FrameErro
     Ok(Some((request, file)))
 }
 
-/// For tests: files of these names do what no file should.
+/// Misbehaves for files of certain names, in tests.
 #[cfg(feature = "failpoints")]
 fn misbehave(name: &str) {
     match name {

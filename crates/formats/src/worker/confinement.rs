@@ -1,7 +1,7 @@
-//! What a reader gives up before it reads anything: memory, files, the network, other programs.
+//! Confines a reader before it reads: memory, files, network and other programs.
 //!
-//! It does this to itself, at its own start: the server is never in a state between two. What the kernel grants everybody
-//! (limits) is required; where it filters no system calls, the reader says so and the server logs it.
+//! A reader confines itself at its own start, so the server never runs in a mixed state. Limits, which every kernel
+//! has, are required; if system calls cannot be filtered, the reader reports it and the server logs it.
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{
@@ -19,36 +19,35 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
-/// What a file may make its reader take of memory, beside what the program takes itself. A page of a Parquet file may
-/// unpack to some hundred megabytes.
+/// Memory for files, beyond that of the program itself. A Parquet page may decompress to some hundred megabytes.
 pub(crate) const MEMORY_BYTES_MAX: u64 = 384 << 20;
-/// What a reader may have kept of earlier files; one that has more is replaced.
+/// Memory kept from earlier files after which a reader is replaced.
 const KEPT_BYTES_MAX: u64 = 64 << 20;
-/// Its socket, its standard output and error, its own figures, and the file that it reads.
+/// Socket, standard output and error, `/proc/self/statm`, and the file, with some room.
 const DESCRIPTORS_MAX: u64 = 16;
-/// Of a whole life; what one file may take is set before each.
+/// Processor time of the whole process; each file has a limit of its own.
 const PROCESSOR_SECONDS_MAX: u64 = 24 * 3600;
 const PAGE_BYTES: u64 = 4096;
 
-/// A reader that has given up what it does not need.
+/// A confined reader.
 pub(super) struct Confined {
-    /// `/proc/self/statm`, opened while files could be.
+    /// `/proc/self/statm`, opened before files are blocked.
     figures: File,
-    /// The address space at the start, in bytes.
+    /// Address space at the start, in bytes.
     begun_with: u64,
     processor_seconds_max: u64,
-    /// Why its system calls are not filtered.
+    /// Reason why system calls are not filtered, if they are not.
     pub(super) unfiltered: Option<String>,
 }
 
 impl Confined {
     pub(super) fn new() -> io::Result<Self> {
         chdir("/")?;
-        // The server may end before this is said; then the socket says it.
+        // If the server ended before this call, the closed socket ends the reader.
         set_parent_process_death_signal(Some(Signal::KILL))?;
         set_no_new_privs(true)?;
         be_the_first_to_go();
-        // Behind what is written below /proc/self, which is root's from here on.
+        // After the writes below /proc/self, which belongs to root from here on.
         set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
         let figures = File::open("/proc/self/statm")?;
         let begun_with = address_space(&figures)?;
@@ -67,7 +66,7 @@ impl Confined {
         Ok(Self { figures, begun_with, processor_seconds_max, unfiltered })
     }
 
-    /// The next file may take so much time of the processor; then the kernel ends this process.
+    /// Sets the processor time for the next file. When it is used up, the kernel ends this process.
     pub(super) fn allow_processor_seconds(&self, seconds: u64) -> io::Result<()> {
         let used = clock_gettime(ClockId::ProcessCPUTime).tv_sec.cast_unsigned();
         // The limit counts whole seconds.
@@ -76,21 +75,21 @@ impl Confined {
         Ok(setrlimit(Resource::Cpu, Rlimit { current: Some(current), maximum: Some(maximum) })?)
     }
 
-    /// Whether earlier files have left so much behind that the next would find its memory short.
+    /// Whether earlier files left so much memory in use that the next one could run short.
     pub(super) fn has_grown(&self) -> bool {
         address_space(&self.figures).is_ok_and(|now| now > self.begun_with + KEPT_BYTES_MAX)
     }
 }
 
-/// Whoever has started the server may have set a lower limit, which cannot be raised.
+/// The parent may have set a lower limit, which cannot be raised.
 fn no_more_than_allowed(resource: Resource, wanted: u64) -> u64 {
     getrlimit(resource).maximum.map_or(wanted, |allowed| allowed.min(wanted))
 }
 
-/// Where the machine runs out of memory, the kernel is to end this process and not the server.
+/// Makes the kernel kill this process before the server when memory runs out.
 fn be_the_first_to_go() {
     let file = open("/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
-    // Where it may not be said, the kernel goes by size.
+    // If this is not permitted, the kernel decides by size.
     let _ = file.map_err(io::Error::from).and_then(|file| File::from(file).write_all(b"1000"));
 }
 
@@ -111,8 +110,8 @@ pub(super) enum FilterError {
     Kernel(#[from] seccompiler::Error),
 }
 
-/// From here on this thread may use what it has, and gets nothing more: it opens no file, makes no connection, starts no
-/// program, thread or process, and makes no memory executable.
+/// Restricts this thread to what it has: it can open no file, connect nowhere, start no program, thread or process, and
+/// make no memory executable.
 pub(super) fn filter_system_calls() -> Result<(), FilterError> {
     Ok(seccompiler::apply_filter(&filter()?)?)
 }
@@ -124,7 +123,7 @@ fn filter() -> Result<BpfProgram, FilterError> {
     let not_executable =
         || SeccompCondition::new(2, ArgLen::Dword, Is::MaskedEq(libc::PROT_EXEC.cast_unsigned().into()), 0);
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = [
-        // What comes and goes by open descriptors.
+        // Input and output by open descriptors.
         libc::SYS_read,
         libc::SYS_write,
         libc::SYS_writev,
@@ -136,7 +135,7 @@ fn filter() -> Result<BpfProgram, FilterError> {
         libc::SYS_mremap,
         libc::SYS_madvise,
         libc::SYS_brk,
-        // Time, chance, waiting, the end.
+        // Time, randomness, waiting and exit.
         libc::SYS_clock_gettime,
         libc::SYS_getrandom,
         libc::SYS_futex,
@@ -163,7 +162,7 @@ fn filter() -> Result<BpfProgram, FilterError> {
         SeccompCondition::new(1, ArgLen::Dword, Is::Eq, u64::from(libc::RLIMIT_CPU))?,
     ];
     rules.insert(libc::SYS_prlimit64, vec![SeccompRule::new(own_limit)?]);
-    // It may end itself, as `abort` does.
+    // Signals to itself, as `abort` sends.
     let to_itself = vec![SeccompCondition::new(0, ArgLen::Dword, Is::Eq, own_id)?];
     rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(to_itself)?]);
     let refusal = SeccompAction::Errno(libc::EPERM.cast_unsigned());

@@ -1,4 +1,4 @@
-//! Files are read in processes of their own, so that whatever a file does to its reader, it does not do to the server.
+//! Reads files in separate processes, so that a malicious file cannot harm the server.
 //!
 //! ```text
 //! server                                           lakeshore inspect-worker
@@ -6,7 +6,8 @@
 //!            request and open file, by a socket    <-- answer --
 //! ```
 //!
-//! A reader that dies, hangs, grows or gives no usable answer costs the answer of its file; the next file gets a new one.
+//! A reader that dies, hangs, grows or gives no usable answer costs the answer of its file; the next file gets a new
+//! reader.
 
 pub mod child;
 mod confinement;

@@ -1,6 +1,6 @@
-//! The readers: a few threads, each with a reader of its own, and the queues of what they are to read.
+//! Pool of readers: threads with one reader each, and the queues of files to read.
 //!
-//! A reader ends with the thread that started it (the kernel sees to that), so these threads live as long as the server.
+//! The kernel ends a reader with the thread that started it, so these threads live as long as the server.
 
 use super::process::{NoAnswer, Process};
 use super::protocol::Request;
@@ -16,14 +16,14 @@ use std::thread;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// A reader without work ends after this.
+/// Idle time after which a reader ends.
 const IDLE_MAX: Duration = Duration::from_secs(60);
-/// Files that one reader reads; then it is replaced.
+/// Files after which a reader is replaced.
 const ANSWERS_MAX: u32 = 1000;
-/// After a reader that gave no answer the next one starts after a pause, which doubles while none gives any.
+/// Pause before the next reader after one that gave no answer. It doubles with each failure in a row.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
-/// The first descriptor behind standard input, output and error.
+/// First descriptor after standard input, output and error.
 const FIRST_INHERITED: i32 = 3;
 
 struct Job {
@@ -32,7 +32,7 @@ struct Job {
     answer: oneshot::Sender<Result<Reading, NoAnswer>>,
 }
 
-/// A queue, and the readers that take from it.
+/// A queue, and the readers that serve it.
 pub(crate) struct Lane {
     shared: Arc<Shared>,
 }
@@ -46,9 +46,9 @@ struct Shared {
 struct State {
     jobs: VecDeque<Job>,
     is_closed: bool,
-    /// Threads without work that have a reader: they go first, so that no more readers are started than are needed.
+    /// Idle threads with a running reader. They take jobs first, so that no more readers are started than needed.
     ready: usize,
-    /// The sockets of readers at work, to interrupt the wait for them.
+    /// Sockets of busy readers, for interrupting them.
     at_work: Vec<Option<UnixStream>>,
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct Pool {
 
 impl Pool {
     pub(crate) fn start(previews: usize, inspections: usize, time_max: Duration) -> io::Result<Self> {
-        // What whoever started the server has left open is not for readers; all that the server opens is not either.
+        // Descriptors that the server inherited must not reach readers. The server opens its own with CLOEXEC.
         close_fds::set_fds_cloexec_threadsafe(FIRST_INHERITED, &[]);
         let previews = Lane::start("preview", previews, time_max)?;
         Ok(Self { previews, inspections: Lane::start("inspect", inspections, time_max)? })
@@ -83,7 +83,7 @@ impl Lane {
         Ok(Self { shared })
     }
 
-    /// Has a file read, in its turn. Nobody waits for it any more when the future is dropped.
+    /// Queues a file and waits for its reading. Dropping the future cancels a queued job.
     pub(crate) async fn read(&self, request: Request, file: File) -> Result<Reading, NoAnswer> {
         let (answer, answered) = oneshot::channel();
         {
@@ -97,7 +97,7 @@ impl Lane {
         answered.await.unwrap_or(Err(NoAnswer::Closed))
     }
 
-    /// Ends the readers, also those at work. What waits, or comes later, is refused.
+    /// Ends all readers, busy ones included, and refuses queued and later jobs.
     pub(crate) fn close(&self) {
         let mut state = self.shared.state();
         state.is_closed = true;
@@ -120,7 +120,7 @@ struct Thread {
     number: usize,
     time_max: Duration,
     process: Option<Process>,
-    /// In a row.
+    /// Failures in a row.
     failures: u32,
 }
 
@@ -137,7 +137,7 @@ impl Thread {
                 Next::Job(job) if job.answer.is_closed() => {}
                 Next::Job(Job { request, file, answer }) => {
                     let read = self.read(&request, &file);
-                    // Whoever has gone away meanwhile needs none.
+                    // The receiver may be gone.
                     let _ = answer.send(read);
                 }
                 Next::Idle => self.process = None,
@@ -211,7 +211,7 @@ impl Thread {
         process.ask(request, file, self.time_max)
     }
 
-    /// So that files that end their readers one after the other do not keep the machine busy with starting new ones.
+    /// Waits before a restart, so that a series of files that crash their readers does not keep the machine busy.
     fn pause(&self) -> Result<(), NoAnswer> {
         if self.failures == 0 {
             return Ok(());

@@ -1,4 +1,4 @@
-//! One reader, as the server holds it: started, asked, ended and waited for.
+//! One reader process, as the server controls it: start, request, end.
 
 use super::confinement::MEMORY_BYTES_MAX;
 use super::protocol::{self, ANSWER_BYTES_MAX, Answer, FrameError, Hello, REQUEST_BYTES_MAX, Request};
@@ -15,33 +15,33 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
-/// For deadlines, which block a thread; no time of it is told to anybody.
+/// Deadlines block a thread, so they use the system's clock; no such time is shown or stored.
 #[allow(clippy::disallowed_methods)]
 fn now() -> Instant {
     Instant::now()
 }
 
-/// The program that runs now, also when its file was replaced or removed since.
+/// The running program, even after its file was replaced or removed.
 const PROGRAM: &str = "/proc/self/exe";
-/// How long a reader may take to start.
+/// Longest start of a reader.
 const START_MAX: Duration = Duration::from_secs(10);
-/// What is looked at of what a reader said before it died.
+/// Bytes of a reader's standard error that are read after its end.
 const LAST_WORDS_BYTES: u64 = 4096;
-/// How a Rust program ends after a panic.
+/// Exit code of a Rust program that panicked.
 const PANICKED: i32 = 101;
 
-/// Why a file got no answer.
+/// Reason why a file got no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoAnswer {
-    /// The file's doing, as a part of a sentence.
+    /// Caused by the file; a part of a sentence.
     #[error("{0}")]
     Reader(String),
-    /// The reader was told to end, as the server may be at this moment.
+    /// The reader received a signal to end, as the server may have too.
     #[error("the file reader was told to stop")]
     Told,
     #[error("the file reader could not be started: {0}")]
     NotStarted(String),
-    /// It had ended before it was asked: the file has no part in it.
+    /// The reader ended before the request, so the file is not the cause.
     #[error("the file reader had stopped")]
     Gone,
     #[error("the server is stopping")]
@@ -51,7 +51,7 @@ pub(crate) enum NoAnswer {
 pub(super) struct Process {
     child: Child,
     socket: UnixStream,
-    /// It ends by itself after its last answer.
+    /// The reader exits after its last answer.
     pub(super) is_last: bool,
     pub(super) answers: u32,
 }
@@ -81,10 +81,11 @@ impl Process {
         let child = Command::new(PROGRAM)
             .arg0("lakeshore")
             .arg("inspect-worker")
-            // Nothing of the server's, which may hold secrets. What the allocator would set aside counts as memory.
+            // The server's environment may contain secrets. Memory that the allocator reserves would count towards the
+            // limit.
             .env_clear()
             .env("MIMALLOC_DISALLOW_ARENA_ALLOC", "1")
-            // Ctrl-C is for the server.
+            // Ctrl-C in the terminal must not reach the reader.
             .process_group(0)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
@@ -93,12 +94,12 @@ impl Process {
         Ok(Self { child, socket, is_last: false, answers: 0 })
     }
 
-    /// Another handle of the socket, by which to interrupt a wait for an answer.
+    /// Second handle of the socket, for interrupting a wait.
     pub(super) fn socket(&self) -> io::Result<UnixStream> {
         self.socket.try_clone()
     }
 
-    /// Has it read the file. After an error this reader is of no use any more.
+    /// Sends a request and waits for the answer. After an error the reader is unusable.
     pub(super) fn ask(&mut self, request: &Request, file: &File, time_max: Duration) -> Result<Reading, NoAnswer> {
         let until = now() + time_max;
         if self.child.try_wait().is_ok_and(|ended| ended.is_some()) || self.send(request, file).is_err() {
@@ -138,13 +139,13 @@ impl Process {
         protocol::decode(&mut Until { socket: &self.socket, until }, bytes_max)
     }
 
-    /// Ends it, whatever it is doing, and says how it ended where it had done so already.
+    /// Kills the reader, and returns how it ended, also if it ended earlier by itself.
     fn end(&mut self) -> Ended {
         let _ = self.child.kill();
         let status = self.child.wait().ok();
         let mut last_words = Vec::new();
         if let Some(stderr) = &mut self.child.stderr {
-            // Whoever holds the other end is not waited for.
+            // Another process may hold the pipe open; it is not waited for.
             let _ = ioctl_fionbio(&*stderr, true);
             let _ = stderr.take(LAST_WORDS_BYTES).read_to_end(&mut last_words);
         }
@@ -159,7 +160,7 @@ impl Drop for Process {
     }
 }
 
-/// How a reader ended.
+/// End of a reader process.
 struct Ended {
     status: Option<ExitStatus>,
     last_words: String,
@@ -175,7 +176,7 @@ impl std::fmt::Display for Ended {
 }
 
 impl Ended {
-    /// Only the kind of its end comes from what it said: the words may be a file's.
+    /// Classifies the end. Standard error decides only the class, since its text may come from the file.
     fn as_no_answer(&self, processor_seconds_max: u64) -> NoAnswer {
         let signal = self.status.and_then(|status| status.signal());
         let problem = match (signal, self.status.and_then(|status| status.code())) {
@@ -198,7 +199,7 @@ impl Ended {
     }
 }
 
-/// What comes of the socket until then.
+/// Reads from the socket until a deadline.
 struct Until<'a> {
     socket: &'a UnixStream,
     until: Instant,
@@ -219,7 +220,7 @@ fn is_late(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-/// What a reader says within the bounds that all readings keep.
+/// Whether an answer keeps the bounds of all readings.
 fn is_plausible(reading: &Reading) -> bool {
     match reading {
         Reading::Preview(preview) => preview.is_within_bounds(),

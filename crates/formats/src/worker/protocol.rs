@@ -1,34 +1,34 @@
-//! What server and reader say to each other: frames of a length and JSON. The open file comes with the first byte of its
+//! Protocol between server and reader: frames of a length and JSON. The open file is sent with the first byte of its
 //! request.
 //!
-//! Neither side believes the other's lengths: a reader may have been taken over by a file.
+//! Neither side trusts the lengths of the other: a file may have taken over its reader.
 
 use crate::reading::{Depth, Reading};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 
-/// A request: a name of a file, and numbers.
+/// Longest request: a file name and numbers.
 pub const REQUEST_BYTES_MAX: usize = 64 << 10;
-/// An answer: what a page shows of a file.
+/// Longest answer: the preview of a file.
 pub const ANSWER_BYTES_MAX: usize = 8 << 20;
-/// A frame begins with its length: 4 bytes, the lowest first.
+/// Length prefix of a frame: 4 bytes, little-endian.
 pub const LENGTH_BYTES: usize = 4;
-/// A frame is taken in pieces of this size, so that no room is made for what was only announced.
+/// Bytes of one read of a frame, so that no memory is allocated for an announced length.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// The first thing that a reader says.
+/// First message of a reader.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Hello {
-    /// Why the kernel does not filter its system calls, where it does not.
+    /// Reason why system calls are not filtered, if they are not.
     pub unfiltered: Option<String>,
 }
 
-/// What is wanted of the file that comes with it.
+/// Request for the file that is sent with it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Request {
     pub name: String,
-    /// When it was opened.
+    /// Size when it was opened.
     pub size_bytes: u64,
     pub depth: Depth,
     pub processor_seconds_max: u64,
@@ -37,7 +37,7 @@ pub struct Request {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Answer {
     pub reading: Reading,
-    /// The reader ends now: it has grown.
+    /// The reader exits after this answer, because its memory has grown.
     pub is_last: bool,
 }
 
@@ -51,7 +51,7 @@ pub enum FrameError {
     Malformed(#[from] serde_json::Error),
 }
 
-/// A message as it is sent. Fails where it would be longer than `bytes_max`, before it has become that long.
+/// Encodes a message. Fails as soon as it exceeds `bytes_max`.
 pub fn encode(message: &impl Serialize, bytes_max: usize) -> Result<Vec<u8>, FrameError> {
     let mut frame = Frame { bytes: vec![0; LENGTH_BYTES], bytes_max: LENGTH_BYTES + bytes_max };
     serde_json::to_writer(&mut frame, message).map_err(|error| match error.io_error_kind() {
@@ -89,7 +89,7 @@ pub fn decode<T: DeserializeOwned>(from: &mut impl Read, bytes_max: usize) -> Re
     decode_rest(from, length, bytes_max)
 }
 
-/// The same, where the length was read already.
+/// Reads the rest of a message whose length was read.
 pub fn decode_rest<T: DeserializeOwned>(
     from: &mut impl Read,
     length: [u8; LENGTH_BYTES],
