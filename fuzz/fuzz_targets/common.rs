@@ -1,4 +1,4 @@
-//! A file read by the readers that the server has, and in this process for those that survived it.
+//! Reads a file by the server's reader processes, and again in this process if its reader survived.
 
 use lakeshore::model::preview::Preview;
 use lakeshore::model::storage_path::Identity;
@@ -15,10 +15,10 @@ use std::io::Write;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-/// What one file may take, and what is added for a reader to start and to be ended.
+/// Time limit of one file, and the overhead of starting and ending a reader.
 const TIME_MAX: Duration = Duration::from_secs(2);
 const OVERHEAD_MAX: Duration = Duration::from_secs(5);
-/// What the side of the server may have in memory, in kB.
+/// Memory of the server's side, in kB.
 const MEMORY_KB_MAX: u64 = 150_000;
 const ROWS: u64 = 20;
 
@@ -44,7 +44,7 @@ fn reopen(file: &dyn OpenFile) -> Result<File, Error> {
     file.0.try_clone().map_err(Error::internal)
 }
 
-/// This program is its own reader, as the server is: its readers begin here, and end here.
+/// Runs this program as a reader if it was started as one, as the server does.
 pub fn be_a_reader_if_asked() {
     if std::env::args().nth(1).as_deref() == Some("inspect-worker") {
         let ended = lakeshore_formats::worker::child::run();
@@ -52,7 +52,8 @@ pub fn be_a_reader_if_asked() {
     }
 }
 
-/// Whatever the file is: an answer in time, within its bounds, and little memory here.
+/// Reads any file, and checks that the answer is in time and within its bounds, and that this process uses little
+/// memory.
 pub fn read(name: &str, bytes: &[u8]) {
     let mut file = File::from(memfd_create("file", MemfdFlags::CLOEXEC).expect("memory for a file"));
     file.write_all(bytes).expect("memory for a file");
@@ -65,7 +66,7 @@ pub fn read(name: &str, bytes: &[u8]) {
     assert!(begun.elapsed() < 2 * (TIME_MAX + OVERHEAD_MAX), "late: {:?}", begun.elapsed());
     assert!(preview.is_within_bounds());
     assert!(memory_kb() < MEMORY_KB_MAX || bytes.len() > 1 << 20, "{} kB", memory_kb());
-    // Files that its reader survived are read here too, so that their branches are covered.
+    // Files that their reader survived are also read here, so that fuzzing covers their branches.
     if has_survived(preview.problem.as_deref()) && has_survived(inspected.problem.as_deref()) {
         let here = reading::read(Source::new(bytes.to_vec(), bytes.len() as u64), name, Depth::Rows(ROWS));
         if let Reading::Preview(here) = here {

@@ -1,4 +1,4 @@
-//! The boundary out of any Content-Type: bounded, and the same however it is written.
+//! The boundary of any Content-Type: bounded in length, and independent of its notation.
 
 #![no_main]
 
@@ -16,8 +16,8 @@ fuzz_target!(|input: &[u8]| {
     assert!(kind.trim().eq_ignore_ascii_case(KIND));
     let quoted = found.replace('\\', "\\\\").replace('"', "\\\"");
     assert_eq!(boundary(&format!("{KIND}; boundary=\"{quoted}\"")).as_ref(), Some(&found));
-    // The last is true, as curl appends its own. A quote that was left open would swallow it, and so does a parameter
-    // without a value: such a header is malformed, and nothing is promised of it.
+    // The last boundary counts, since curl appends its own. An unclosed quote or a parameter without a value would
+    // swallow it; such headers are malformed, and not checked.
     let is_well_formed = !text.contains('"') && text.split(';').skip(1).all(|parameter| parameter.contains('='));
     if is_well_formed {
         assert_eq!(boundary(&format!("{text}; boundary=appended")).as_deref(), Some("appended"));

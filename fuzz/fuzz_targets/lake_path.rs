@@ -1,6 +1,6 @@
-//! Lake paths from any text: whatever is taken stays inside, and is what it says it is.
+//! Lake paths from any text: every accepted path stays inside the lake, and parses to itself.
 //!
-//! The input is a name; or a base, the byte 255 (which no UTF-8 text holds) and a name.
+//! The input is a name; or a base, the byte 255 (which occurs in no UTF-8 text) and a name.
 
 #![no_main]
 
@@ -26,7 +26,8 @@ fuzz_target!(|input: &[u8]| {
         check(&path);
         check_below(&base, &path);
     }
-    // A file is never the folder itself, and what may be a relative folder may be a file unless it names none.
+    // A file is never the folder itself. A name that is valid as a relative folder is valid as a file, unless it is
+    // empty.
     if let Ok(file) = base.file(&name) {
         assert_ne!(file, base);
         assert_eq!(base.join(&name).as_ref(), Ok(&file));
@@ -45,17 +46,17 @@ fn check(path: &LakePath) {
     assert_eq!(components.last(), Some(&path.leaf()));
     for component in components {
         assert!(!component.is_empty() && component.len() <= NAME_BYTES_MAX, "{component:?}");
-        // So it is not ".", ".." or the engine's own folder either.
+        // Excludes ".", ".." and the engine's own folder too.
         assert!(!component.starts_with('.'), "{component:?}");
         assert!(!component.chars().any(is_forbidden), "{component:?}");
     }
-    // The standard library sees nothing in it that leads elsewhere.
+    // The standard library finds no component that leads elsewhere.
     let place = Path::new(ROOT).join(&text[1..]);
     assert!(place.starts_with(ROOT) && place != Path::new(ROOT));
     assert!(Path::new(&text[1..]).components().all(|component| matches!(component, Component::Normal(_))));
 }
 
-/// The list of the documentation, not the code's: controls, what turns the direction of text, backslashes.
+/// The documented list, written independently of the code: control characters, text direction marks, backslashes.
 fn is_forbidden(character: char) -> bool {
     character < ' '
         || ('\u{7F}'..='\u{9F}').contains(&character)

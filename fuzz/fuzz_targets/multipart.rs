@@ -1,8 +1,8 @@
-//! Multipart bodies of any bytes, cut anywhere: no panic, the same parts and the same refusal for every cut, and nothing
-//! gathered but what has to be.
+//! Multipart bodies of any bytes, split anywhere: no panic, the same parts and the same refusal for every split, and
+//! minimal buffering.
 //!
-//! The first byte of the input says how the body is cut; the rest is the body. Its boundary is what its first line names,
-//! or `b`.
+//! The first byte of the input selects the split; the rest is the body. Its boundary is taken from its first line, or
+//! `b`.
 
 #![no_main]
 
@@ -15,7 +15,7 @@ use std::convert::Infallible;
 
 const BOUNDARY_BYTES_MAX: usize = 70;
 
-/// What came out: the parts (the last may be unfinished), and how it ended.
+/// The parts (the last may be incomplete), and how the scan ended.
 type Outcome = (Vec<(Part, Vec<u8>)>, &'static str);
 
 fuzz_target!(|input: &[u8]| {
@@ -37,7 +37,7 @@ fn boundary(body: &[u8]) -> String {
     line.filter(|line| (1..=BOUNDARY_BYTES_MAX).contains(&line.len())).unwrap_or("b").to_owned()
 }
 
-/// Pieces of the lengths that `length` gives for their numbers.
+/// Splits a body into chunks, whose lengths `length` computes from their numbers.
 fn cut(body: &[u8], length: impl Fn(u8) -> usize) -> Vec<Bytes> {
     let mut rest = Bytes::copy_from_slice(body);
     let mut pieces = Vec::new();
@@ -62,7 +62,7 @@ fn scan(pieces: Vec<Bytes>, boundary: &str) -> Outcome {
             loop {
                 let before = taken.get();
                 let chunk = multipart.chunk().await?;
-                // A delimiter may straddle pieces; more than it is never waited for.
+                // A delimiter may lie across chunks; the scan never waits for more bytes than that.
                 assert!(taken.get() - before <= longest + boundary.len() + 4, "the scan gathers bytes of a part");
                 let Some(chunk) = chunk else { break };
                 assert!(!chunk.is_empty());
@@ -73,7 +73,7 @@ fn scan(pieces: Vec<Bytes>, boundary: &str) -> Outcome {
         }
         Ok(())
     };
-    // The stream never waits, so neither does the scan.
+    // The stream is always ready, so the scan must never be pending.
     let end = match scanned.now_or_never() {
         None => panic!("the scan waits for nothing"),
         Some(Ok(())) => "whole",

@@ -1,7 +1,7 @@
-//! Parquet files whose footer is any bytes, read by the processes that read files for the server: an answer comes in time,
-//! whatever becomes of the reader. A part of the input before the footer may be pages.
+//! Parquet files with a footer of any bytes, read by the server's reader processes: an answer arrives in time, whatever
+//! happens to the reader. A part of the input before the footer may be pages.
 //!
-//! The first two bytes say how much of the rest comes before the footer.
+//! The first two bytes are the length of that part.
 
 #![no_main]
 

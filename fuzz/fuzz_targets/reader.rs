@@ -1,7 +1,6 @@
-//! The processes that read files, as a whole: files of any kind and any bytes, and answers that a reader might give which a
-//! file has taken over.
+//! Reader processes as a whole: files of any format and any bytes, and answers of a reader that a file has taken over.
 //!
-//! The first byte of the input says which: an answer, or a file under one of some names.
+//! The first byte of the input selects an answer, or a file with one of several names.
 
 #![no_main]
 
@@ -26,13 +25,13 @@ fuzz_target!(
     }
 );
 
-/// Its length may lie; what comes of it keeps its bounds, and is the same when it is sent again.
+/// Decodes an answer with a possibly false length, and checks that it keeps its bounds and survives another round trip.
 fn answer(bytes: &[u8]) {
     let framed = [&(bytes.len() as u32).to_le_bytes(), bytes].concat();
     for frame in [bytes, &framed] {
         let Ok(answer) = decode::<Answer>(&mut &*frame, ANSWER_BYTES_MAX) else { continue };
         if let Reading::Preview(preview) = &answer.reading {
-            // One more shows that it is too long.
+            // One more than the maximum marks an answer as too long.
             assert!(preview.rows.len() as u64 <= ROWS_MAX + 1);
             assert!(preview.rows.iter().all(|row| row.len() <= COLUMNS_SHOWN_MAX + 1));
             if let Some(schema) = &preview.schema {
