@@ -1,4 +1,4 @@
-// What axe finds on every page, in both themes.
+// axe on every page, in both themes.
 
 import AxeBuilder from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
@@ -6,7 +6,7 @@ import { expect, hydrated, signIn, test, type Lakeshore } from './fixtures';
 import { fill } from './filling';
 import { EMPTY_PAGES, FULL_PAGES, THEMES } from './pages';
 
-/** Each violation in a line: the rule, and the elements that break it. */
+/** One line for each violation: the rule, and the elements that violate it. */
 async function violations(page: Page): Promise<string[]> {
   const { violations } = await new AxeBuilder({ page }).analyze();
   return violations.map(({ id, help, nodes }) => `${id} (${help}): ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
@@ -25,13 +25,13 @@ async function expectNone(page: Page, lakeshore: Lakeshore, pages: readonly (rea
   }
 }
 
-test('no page of an empty lake breaks a rule of accessibility', async ({ page, lakeshore }) => {
+test('pages of an empty lake have no accessibility violations', async ({ page, lakeshore }) => {
   await expectNone(page, lakeshore, EMPTY_PAGES);
   await signIn(page, lakeshore, lakeshore.key('admin', 'ana'));
   await expectNone(page, lakeshore, EMPTY_PAGES);
 });
 
-test('no page of a lake in use breaks a rule of accessibility', async ({ page, lakeshore }) => {
+test('pages of a lake in use have no accessibility violations', async ({ page, lakeshore }) => {
   test.setTimeout(300_000);
   const key = lakeshore.key('write', 'nightly loader');
   await fill(lakeshore, key);
@@ -39,7 +39,7 @@ test('no page of a lake in use breaks a rule of accessibility', async ({ page, l
   await expectNone(page, lakeshore, FULL_PAGES);
 });
 
-test('no page breaks a rule of accessibility on a telephone', async ({ page, lakeshore }) => {
+test('pages on a phone have no accessibility violations', async ({ page, lakeshore }) => {
   test.setTimeout(300_000);
   await page.setViewportSize({ width: 360, height: 740 });
   await fill(lakeshore, lakeshore.key('write', 'nightly loader'));

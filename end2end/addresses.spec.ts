@@ -1,8 +1,8 @@
-// What a list shows is in its address: it comes back on reload, by Back, and to whoever is sent the link. And what is copied.
+// The address holds the state of a list: it survives a reload, Back, and sending the link. And copy buttons.
 
 import { expect, hydrated, test } from './fixtures';
 
-test('filters add up in the address, and come back on reload and by Back', async ({ page, lakeshore }) => {
+test('filters combine in the address, and survive a reload and Back', async ({ page, lakeshore }) => {
   const key = lakeshore.key();
   for (const path of ['/data/a', '/data/b']) {
     const id = await lakeshore.start_sync(key, path, 'IncrementalSync', `of ${path}`);
@@ -25,7 +25,7 @@ test('filters add up in the address, and come back on reload and by Back', async
   await expect(page.getByRole('combobox', { name: 'Status' })).toHaveValue('');
 });
 
-test('what is looked for in a folder stands in the order that was chosen', async ({ page, lakeshore }) => {
+test('search results in a folder keep the chosen order', async ({ page, lakeshore }) => {
   const key = lakeshore.key();
   const id = await lakeshore.start_sync(key, '/data/t', 'IncrementalSync');
   for (const [name, size] of [['a-one.csv', 10], ['b-one.csv', 30], ['c-one.csv', 20], ['d.csv', 40]] as const) {
@@ -48,7 +48,7 @@ test('what is looked for in a folder stands in the order that was chosen', async
   await expect(names).toHaveText(['b-one.csv', 'c-one.csv', 'a-one.csv']);
 });
 
-test('numbers, paths and digests are copied, and that is said', async ({ page, lakeshore, context }) => {
+test('numbers, paths and digests are copied, with a confirmation', async ({ page, lakeshore, context }) => {
   await context.grantPermissions(['clipboard-read', 'clipboard-write']);
   const key = lakeshore.key();
   const id = await lakeshore.start_sync(key, '/data/t', 'FullSync');
@@ -76,7 +76,7 @@ test('numbers, paths and digests are copied, and that is said', async ({ page, l
   }
 });
 
-test('a time that is told in words says on hover when that was, in UTC and here', async ({ page, lakeshore }) => {
+test('a relative time shows the exact time in UTC and local time on hover', async ({ page, lakeshore }) => {
   const key = lakeshore.key();
   const id = await lakeshore.start_sync(key, '/data/t', 'FullSync');
   await lakeshore.upload(id, 'a.csv', 'id\n1\n');

@@ -1,8 +1,8 @@
-// Who did what, with which keys, and what lies in the trash.
+// The audit log, keys, and the contents of the trash.
 
 import { expect, hydrated, signIn, test, type Lakeshore } from './fixtures';
 
-/** A dataset that a full sync has replaced, and a file that an incremental one has overwritten twice. */
+/** A dataset that a full sync replaced, and a file that an incremental one overwrote twice. */
 async function fillTrash(lakeshore: Lakeshore, key: string): Promise<void> {
   for (const content of ['a,b\n1,old\n', 'a,b\n1,new\n']) {
     const id = await lakeshore.start_sync(key, '/data/full', 'FullSync', 'full load');
@@ -16,12 +16,12 @@ async function fillTrash(lakeshore: Lakeshore, key: string): Promise<void> {
   await lakeshore.end(key, id);
 }
 
-test('the activity tells who did what, as it happens, and its filters are addresses', async ({ page, lakeshore }) => {
+test('the activity page shows actions live, and its filters are in the address', async ({ page, lakeshore }) => {
   const key = lakeshore.key('admin', 'ada');
   await signIn(page, lakeshore, key, '/activity');
   await hydrated(page);
   await expect(page.getByRole('row', { name: /Signed in/ })).toContainText('ada');
-  // Told by the event of a sync, and by that of what has no event of its own.
+  // By the event of a sync, and by `activity_changed` for entries without an event.
   const id = await lakeshore.start_sync(key, '/data/orders', 'FullSync', 'orders of the day');
   const started = page.getByRole('row', { name: /Sync started/ });
   await expect(started).toContainText('orders of the day');
@@ -43,7 +43,7 @@ test('the activity tells who did what, as it happens, and its filters are addres
   await expect(page.getByRole('heading', { name: 'No results match' })).toBeVisible();
 });
 
-test('a key shows who made it, until when it lasts, and when it was used', async ({ page, lakeshore }) => {
+test('a key shows its creator, its expiry, and its last use', async ({ page, lakeshore }) => {
   await signIn(page, lakeshore, lakeshore.key('admin', 'ada'), '/keys');
   await hydrated(page);
   await page.getByLabel('Name').fill('nightly');
@@ -62,7 +62,7 @@ test('a key shows who made it, until when it lasts, and when it was used', async
   await expect(page.getByRole('row', { name: /Sync started/ })).toContainText('/data/t');
 });
 
-test('the trash is grouped by sync, looked into, and some of it or all comes back', async ({ page, lakeshore }) => {
+test('the trash is grouped by sync, browsed, and restored in part or whole', async ({ page, lakeshore }) => {
   const key = lakeshore.key();
   await fillTrash(lakeshore, key);
   await signIn(page, lakeshore, key, '/trash');
@@ -91,7 +91,7 @@ test('the trash is grouped by sync, looked into, and some of it or all comes bac
 test.describe('without a script', () => {
   test.use({ javaScriptEnabled: false });
 
-  test('the activity is read, and the trash is restored and emptied by a word', async ({ page, lakeshore }) => {
+  test('the activity is readable, and trash is restored, and purged with a typed confirmation', async ({ page, lakeshore }) => {
     const key = lakeshore.key();
     await fillTrash(lakeshore, key);
     await signIn(page, lakeshore, key, '/activity');

@@ -1,11 +1,11 @@
-// Sealed batches, syncs that are held, and what a sync would change.
+// Declared syncs, held syncs, and previews of changes.
 
 import { expect, hydrated, signIn, test, type Lakeshore } from './fixtures';
 
-// Stricter than the default, which lets small datasets shrink.
+// Stricter than the default, which ignores small datasets.
 test.use({ serveOptions: ['--shrink-guard', '0.5'] });
 
-/** A dataset of four files, and a full sync of one that was asked to end. */
+/** A dataset of four files, and a full sync of one file that is held. */
 async function held(lakeshore: Lakeshore, key: string): Promise<number> {
   const first = await lakeshore.start_sync(key, '/data/orders', 'FullSync', 'first load');
   for (const name of ['a.csv', 'b.csv', 'c.csv', 'd.csv']) await lakeshore.upload(first, name, `${name} of the first load`);
@@ -16,7 +16,7 @@ async function held(lakeshore: Lakeshore, key: string): Promise<number> {
   return second;
 }
 
-test('a held sync says so in the list and on its page, and a person publishes it', async ({ page, lakeshore }) => {
+test('a held sync is marked in the list and on its page, and can be published', async ({ page, lakeshore }) => {
   const key = lakeshore.key();
   const id = await held(lakeshore, key);
   await signIn(page, lakeshore, key);
@@ -44,7 +44,7 @@ test('a held sync says so in the list and on its page, and a person publishes it
   expect(Object.keys(lakeshore.digests('data/orders'))).toEqual(['a.csv']);
 });
 
-test('the question before an end asks for one tick more where the dataset would shrink', async ({ page, lakeshore }) => {
+test('the end dialog asks for another confirmation if the dataset would shrink', async ({ page, lakeshore }) => {
   const key = lakeshore.key();
   const id = await held(lakeshore, key);
   await signIn(page, lakeshore, key, `/syncs/${id}`);
@@ -62,7 +62,7 @@ test('the question before an end asks for one tick more where the dataset would 
 test.describe('a declared sync', () => {
   test.use({ expectedComplaints: ['409'] });
 
-  test('shows how much of it has landed and what is missing, while it comes', async ({ page, lakeshore }) => {
+  test('shows landed and missing files live', async ({ page, lakeshore }) => {
     const key = lakeshore.key();
     const files = ['a.csv', 'b.csv', 'dt=1/c.csv'].map((path) => ({ path, size_bytes: 4 }));
     const body = { name: 'sealed', path: '/data/sealed', api_key: key, sync_type: 'FullSync', expected: { files } };
@@ -95,7 +95,7 @@ test.describe('a declared sync', () => {
 test.describe('without a script', () => {
   test.use({ javaScriptEnabled: false });
 
-  test('a held sync shows its figures and what it would change', async ({ page, lakeshore }) => {
+  test('a held sync shows its figures and a preview of changes', async ({ page, lakeshore }) => {
     const id = await held(lakeshore, lakeshore.key());
     await page.goto(`${lakeshore.url}/syncs/${id}`);
     await expect(page.getByText('would replace 4 files, 92 B at /data/orders with only 1 file, 9 B')).toBeVisible();

@@ -1,20 +1,20 @@
-// What a browser loads for a page: a size, not a time.
+// Bytes that a browser loads for each page.
 
 import { expect, hydrated, signIn, test } from './fixtures';
 import { fill } from './filling';
 import { FULL_PAGES } from './pages';
 import { loaded } from './loading';
 
-/** Compressed, in bytes: what all pages share, and the part of the page. As measured, and a twentieth more. */
+/** Compressed bytes of the shared code and of each page's part: the measured size plus a twentieth. */
 const FIRST_PAGE_WASM_MAX = 240 * 1024;
 const PAGE_WASM_MAX = 406 * 1024;
 const STYLE_MAX = 20 * 1024;
 
-test('no page loads more code and style than its budget', async ({ page, lakeshore }) => {
+test('every page loads within its budget of code and style', async ({ page, lakeshore }) => {
   await fill(lakeshore, lakeshore.key('write', 'nightly loader'));
   await signIn(page, lakeshore, lakeshore.key('admin', 'ana'));
   for (const [name, path] of FULL_PAGES) {
-    // Pointing at a link would load another page's part.
+    // Hovering over a link would load the code of another page.
     await page.mouse.move(0, 0);
     await page.goto(lakeshore.url + path);
     await hydrated(page);
@@ -25,7 +25,7 @@ test('no page loads more code and style than its budget', async ({ page, lakesho
   }
 });
 
-test('the code of another page is loaded when somebody points at its link', async ({ page, lakeshore }) => {
+test('hovering over a link loads the code of its page', async ({ page, lakeshore }) => {
   await page.goto(lakeshore.url);
   await hydrated(page);
   const before = await loaded(page);
@@ -35,7 +35,7 @@ test('the code of another page is loaded when somebody points at its link', asyn
   await expect(page.getByRole('heading', { level: 1, name: 'Upload files' })).toBeVisible();
 });
 
-test('links lead from page to page without a new document once the code is there', async ({ page, lakeshore }) => {
+test('links navigate without a new document once the code is loaded', async ({ page, lakeshore }) => {
   await page.goto(lakeshore.url);
   await hydrated(page);
   await page.evaluate(() => document.documentElement.setAttribute('data-first', 'true'));
@@ -49,7 +49,7 @@ test('links lead from page to page without a new document once the code is there
 test.describe('without the code of the pages', () => {
   test.use({ expectedComplaints: ['net::ERR', 'Failed to load', 'preloaded using link preload'] });
 
-  test('pages stay as the server has rendered them, and links lead on', async ({ page, lakeshore }) => {
+  test('pages stay as the server rendered them, and links work', async ({ page, lakeshore }) => {
     await page.route('**/*.bin', (route) => route.abort());
     const failed = page.waitForEvent('requestfailed', (request) => request.url().endsWith('.bin'));
     await page.goto(lakeshore.url);
@@ -66,7 +66,7 @@ test.describe('without the code of the pages', () => {
 test.describe('while the server is away', () => {
   test.use({ expectedComplaints: ['net::ERR', 'Failed to load'] });
 
-  test('a page whose code cannot be loaded says so, and comes when it can', async ({ page, lakeshore }) => {
+  test('a page whose code cannot be loaded shows it, and opens once it can', async ({ page, lakeshore }) => {
     await page.goto(lakeshore.url);
     await hydrated(page);
     await page.route('**/pkg/**', (route) => route.abort());

@@ -1,5 +1,4 @@
-// What the browser makes of files: where a piece of one ends, what of a folder comes along, and files that are no longer
-// as they were when they were chosen.
+// Files in the browser: sizes around a chunk boundary, dropped folders, and files that change after they were chosen.
 
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
@@ -8,11 +7,11 @@ import type { Page } from '@playwright/test';
 import { expect, sha256, signIn, test } from './fixtures';
 import { bigFile, drop, MIB, openUpload, slowDown } from './uploading';
 
-/** As the worker that takes digests reads it. */
+/** Chunk that the digest worker reads. */
 const PIECE = 4 * MIB;
 const UNREADABLE = 'cannot read';
 
-/** Drops files and folders of the disk as a person does: the browser itself makes the entries of what is dropped. */
+/** Drops files and folders of the disk, with entries that the browser itself creates. */
 async function dropFromDisk(page: Page, paths: string[]): Promise<void> {
   const devtools = await page.context().newCDPSession(page);
   const data = { items: [], files: paths, dragOperationsMask: 1 };
@@ -21,7 +20,7 @@ async function dropFromDisk(page: Page, paths: string[]): Promise<void> {
   }
 }
 
-test('files that end about the end of a piece are read whole, and known again byte for byte', async ({ page, lakeshore }) => {
+test('files that end near a chunk boundary are read completely, and recognised byte for byte', async ({ page, lakeshore }) => {
   const sizes = [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE];
   const files = sizes.map((size) => {
     const path = join(lakeshore.folder, `${size}.bin`);
@@ -36,16 +35,16 @@ test('files that end about the end of a piece are read whole, and known again by
   const expected = Object.fromEntries(files.map((path, index) => [`${sizes[index]}.bin`, sha256(path)]));
   expect(lakeshore.digests('data/t')).toEqual(expected);
 
-  // The digests that the worker takes are those that the server has taken.
+  // The digests of the worker equal those of the server.
   await openUpload(page, lakeshore, '/data/t', 'Full');
   await drop(page, files);
   await page.getByRole('button', { name: 'Start upload' }).click();
   await expect(page.getByText('Done: 6 files unchanged')).toBeVisible({ timeout: 60_000 });
 });
 
-test('a dropped folder comes with all that lies below it', async ({ page, lakeshore }) => {
+test('a dropped folder is uploaded with everything below it', async ({ page, lakeshore }) => {
   const folder = join(lakeshore.folder, 'export');
-  // More than a browser gives of a folder at once.
+  // More than a browser returns from one read of a folder.
   const parts = 150;
   mkdirSync(join(folder, 'dt=1', 'hour=2'), { recursive: true });
   for (let part = 0; part < parts; part += 1) writeFileSync(join(folder, 'dt=1', `part-${part}.csv`), `${part}\n`);
@@ -65,7 +64,7 @@ test('a dropped folder comes with all that lies below it', async ({ page, lakesh
   ]));
 });
 
-test('a file that was changed last before 1970 is sent like any other', async ({ page, lakeshore }) => {
+test('a file with a modification time before 1970 is sent like any other', async ({ page, lakeshore }) => {
   await signIn(page, lakeshore, lakeshore.key());
   await openUpload(page, lakeshore, '/data/t', 'Incremental');
   await page.evaluate(() => {
@@ -80,7 +79,7 @@ test('a file that was changed last before 1970 is sent like any other', async ({
   expect(Object.keys(lakeshore.digests('data/t')).sort()).toEqual(['epoch.csv', 'far.csv', 'old.csv']);
 });
 
-test('a file that was changed before it was read is said to be unreadable, and the others arrive', async ({ page, lakeshore }) => {
+test('a file that changed before it was read is shown as unreadable, and the others arrive', async ({ page, lakeshore }) => {
   const [changed, large, kept] = ['changed.csv', 'large.bin', 'kept.csv'].map((name) => join(lakeshore.folder, name));
   writeFileSync(changed, 'a\n');
   writeFileSync(kept, 'a\n');
@@ -97,10 +96,10 @@ test('a file that was changed before it was read is said to be unreadable, and t
   expect(Object.keys(lakeshore.digests('data/t'))).toEqual(['kept.csv']);
 });
 
-test.describe('a file that was changed while it was sent', () => {
+test.describe('a file that changes while it is sent', () => {
   test.use({ expectedComplaints: ['net::ERR', 'Failed to load'] });
 
-  test('is said to be unreadable, and nothing of it lands', async ({ page, lakeshore }) => {
+  test('is shown as unreadable, and does not land', async ({ page, lakeshore }) => {
     const big = join(lakeshore.folder, 'big.bin');
     await bigFile(big, 48 * MIB);
     await signIn(page, lakeshore, lakeshore.key());

@@ -1,9 +1,9 @@
-// A lake as it looks after some days of use.
+// Fills a lake as after some days of use.
 
 import { request as httpRequest } from 'node:http';
 import type { Lakeshore } from './fixtures';
 
-/** An upload that has begun and sends no more, to be seen in flight. */
+/** An upload that stalls after its start, so that it is shown in flight. */
 function hang(lakeshore: Lakeshore, syncId: number, name: string): void {
   const url = `${lakeshore.url}/api/lake/file/upload?sync_id=${syncId}`;
   const headers = { 'Content-Type': 'multipart/form-data; boundary=b', 'Content-Length': '50000000' };
@@ -13,7 +13,7 @@ function hang(lakeshore: Lakeshore, syncId: number, name: string): void {
   upload.write('x'.repeat(300_000));
 }
 
-/** Syncs of each kind and standing, one of them with an upload in flight. */
+/** Creates syncs of each type and status, one of them with an upload in flight. */
 export async function fill(lakeshore: Lakeshore, key: string): Promise<void> {
   const rows = (count: number) => 'id,amount,currency\n' + '1,19.90,EUR\n'.repeat(count);
   for (const [name, path, files] of [

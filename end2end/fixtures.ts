@@ -1,4 +1,4 @@
-// A real server for each test, on a free port with folders of its own, and a page that must not complain.
+// A real server for each test, on a free port with folders of its own, and a page whose console must stay clean.
 
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -25,14 +25,14 @@ export class Lakeshore {
     const process = spawn(BINARY, ['serve', ...listen, ...options], { stdio: ['ignore', 'ignore', 'pipe'] });
     this.process = process;
     process.stderr!.on('data', (bytes: Buffer) => {
-      // What the one before still had to say does not count.
+      // Output of an earlier process does not count.
       if (this.process === process) this.said += bytes.toString();
     });
     await expect.poll(() => /listening on (\S+)/.exec(this.said)?.[1] ?? '', { timeout: 20_000 }).not.toBe('');
     this.url = /listening on (\S+)/.exec(this.said)![1];
   }
 
-  /** `kill -9`, and a new server on the same folders and the same address. */
+  /** `kill -9`, then a new server with the same folders and address. */
   async killAndRestart(): Promise<void> {
     const ended = new Promise((resolve) => this.process.once('exit', resolve));
     this.process.kill('SIGKILL');
@@ -40,7 +40,7 @@ export class Lakeshore {
     await this.start(this.options, new URL(this.url).host);
   }
 
-  /** What the server has written to standard error. */
+  /** Standard error of the server so far. */
   stderr(): string {
     return this.said;
   }
@@ -50,14 +50,14 @@ export class Lakeshore {
     return execFileSync(BINARY, ['key', 'create', ...options], { encoding: 'utf8' }).trim();
   }
 
-  /** Ends the server as an operator would, and expects a clean exit. */
+  /** Stops the server by a signal, and expects a clean exit. */
   async stop(): Promise<void> {
     const ended = new Promise<number | null>((resolve) => this.process.once('exit', resolve));
     this.process.kill('SIGTERM');
     expect(await ended).toBe(0);
   }
 
-  /** Ends the server as a power cut would, and starts it again at the same address. */
+  /** Kills the server, and starts it again at the same address. */
   async crash(whileDown: () => Promise<void>): Promise<void> {
     const ended = new Promise((resolve) => this.process.once('exit', resolve));
     this.process.kill('SIGKILL');
@@ -98,7 +98,7 @@ export class Lakeshore {
     return (await fetch(this.url + path)).json();
   }
 
-  /** The files of a folder of the lake and the SHA-256 of each. */
+  /** Files of a folder of the lake, with their SHA-256. */
   digests(folder: string): Record<string, string> {
     const root = join(this.lake, folder);
     const found: Record<string, string> = {};
@@ -115,7 +115,7 @@ export class Lakeshore {
 }
 
 export function sha256(file: string): string {
-  // Piece by piece: a file may be larger than a buffer can be.
+  // In chunks: a file may be larger than a buffer.
   const hash = createHash('sha256');
   const piece = Buffer.allocUnsafe(1024 * 1024);
   const descriptor = openSync(file, 'r');
@@ -124,7 +124,7 @@ export function sha256(file: string): string {
   return hash.digest('hex');
 }
 
-/** Where a page finds the server: by itself, or by what lies between. */
+/** Address by which a page reaches the server, directly or through a link. */
 export type Address = Pick<Lakeshore, 'url'>;
 
 export async function signIn(page: Page, lakeshore: Address, key: string, next = '/'): Promise<void> {
@@ -134,7 +134,7 @@ export async function signIn(page: Page, lakeshore: Address, key: string, next =
   await page.waitForURL(lakeshore.url + next);
 }
 
-/** Waits until the WASM has taken the page over. */
+/** Waits until the WASM has hydrated the page. */
 export async function hydrated(page: Page): Promise<void> {
   await expect(page.locator('html')).toHaveAttribute('data-hydrated', 'true');
 }
@@ -143,7 +143,7 @@ interface Fixtures {
   /** Options of `lakeshore serve`. */
   serveOptions: string[];
   lakeshore: Lakeshore;
-  /** Complaints of the browser that a test expects: a part of their text. */
+  /** Console messages that a test expects, by a part of their text. */
   expectedComplaints: string[];
 }
 

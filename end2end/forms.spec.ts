@@ -1,16 +1,17 @@
-// Plain forms that the server refuses: their page says why in the words of the server, once, and in its own words after that.
+// Plain forms that the server refuses: their page shows the server's message once, and its own text for the code after
+// that.
 
 import type { Page } from '@playwright/test';
 import { expect, hydrated, signIn, test, type Lakeshore } from './fixtures';
 
-/** A dataset at /data/t, of which one earlier file is in the trash. */
+/** A dataset at /data/t, with one earlier file in the trash. */
 async function fill(lakeshore: Lakeshore, key: string): Promise<void> {
   const id = await lakeshore.start_sync(key, '/data/t', 'IncrementalSync', 'hourly');
   for (const content of ['one', 'two']) await lakeshore.upload(id, 'x.csv', content);
   await lakeshore.end(key, id);
 }
 
-/** `settled`: the page is as it stays. */
+/** `settled` waits until the page does not change any more. */
 async function refusals(page: Page, lakeshore: Lakeshore, settled: () => Promise<void>): Promise<void> {
   const key = lakeshore.key();
   await fill(lakeshore, key);
@@ -19,7 +20,7 @@ async function refusals(page: Page, lakeshore: Lakeshore, settled: () => Promise
 
   await page.goto(`${lakeshore.url}/datasets/data/t?tab=rhythm`);
   await settled();
-  // A time that the pattern of the field lets through.
+  // A time that the field's pattern accepts.
   await page.getByLabel('Due by (UTC').fill('29:15');
   await page.getByRole('button', { name: 'Save schedule' }).click();
   await expect(page).toHaveURL(/refused=40000/);
@@ -30,7 +31,7 @@ async function refusals(page: Page, lakeshore: Lakeshore, settled: () => Promise
   await expect(alert).toContainText('not valid; check it and try again');
   await expect(alert).not.toContainText('29:15');
 
-  // Restored where a sync holds the path, which the server names.
+  // A restore while a sync holds the path; the message names the sync.
   const held = await lakeshore.start_sync(key, '/data/t', 'FullSync', 'full load');
   await page.goto(`${lakeshore.url}/trash`);
   await settled();
@@ -38,7 +39,7 @@ async function refusals(page: Page, lakeshore: Lakeshore, settled: () => Promise
   const said = page.getByRole('main').getByText(`held by sync ${held}`);
   await settled();
   await expect(said).toBeVisible();
-  // Another page, and back: the address has its number still, and the words were for one document.
+  // After another page and Back, the address still has the code, but the message was for one document.
   await page.getByRole('navigation').getByRole('link', { name: 'Keys', exact: true }).first().click();
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('Keys');
   await page.goBack();
@@ -47,14 +48,14 @@ async function refusals(page: Page, lakeshore: Lakeshore, settled: () => Promise
   expect((await page.context().cookies()).map((cookie) => cookie.name)).not.toContain('lakeshore_refusal');
 }
 
-test('a form that is refused says why in the words of the server', async ({ page, lakeshore }) => {
+test('a refused form shows the message of the server', async ({ page, lakeshore }) => {
   await refusals(page, lakeshore, () => hydrated(page));
 });
 
 test.describe('without a script', () => {
   test.use({ javaScriptEnabled: false });
 
-  test('a form that is refused says why in the words of the server', async ({ page, lakeshore }) => {
+  test('a refused form shows the message of the server', async ({ page, lakeshore }) => {
     await refusals(page, lakeshore, async () => {});
   });
 });

@@ -1,16 +1,16 @@
-// Names, cells, files and addresses that try to run as scripts, in a real browser: none does, none asks another server, and
-// the policy has nothing to stop, as everything is text already.
+// Names, cells, files and addresses that try to run as scripts, in a real browser: none runs or contacts another
+// server, and the policy blocks nothing, since everything is rendered as text.
 
 import { createServer, request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Page } from '@playwright/test';
 import { expect, hydrated, signIn, test, type Lakeshore } from './fixtures';
 
-/** Two columns and two rows, whose names and values are those of `ENDS`. */
+/** Two columns and two rows, with names and values from `ENDS`. */
 const PARQUET =
   'UEFSMRUAFXoVeiwVBBUAFQYVBgAAAgAAAAQBHQAAACI+PGltZyBzcmM9eCBvbmVycm9yPXB3bmVkKCk+EgAAAGphdmFzY3JpcHQ6cHduZWQoKRUAFYwBFYwBLBUEFQAVBhUGAAACAAAABAEgAAAAPC90aXRsZT48c2NyaXB0PnB3bmVkKCk8L3NjcmlwdD4YAAAAPC90ZXh0YXJlYT48L3NjcmlwdD48IS0tFQIZPDUAGA1kdWNrZGJfc2NoZW1hFQQAFQwlAhggPC90aXRsZT48c2NyaXB0PnB3bmVkKCk8L3NjcmlwdD4lAAAVDCUCGB0iPjxpbWcgc3JjPXggb25lcnJvcj1wd25lZCgpPiUAABYEGRwZLCYAHBUMGRUAGRggPC90aXRsZT48c2NyaXB0PnB3bmVkKCk8L3NjcmlwdD4VABYEFpwBFpwBJgg8GBJqYXZhc2NyaXB0OnB3bmVkKCkYHSI+PGltZyBzcmM9eCBvbmVycm9yPXB3bmVkKCk+FgAoEmphdmFzY3JpcHQ6cHduZWQoKRgdIj48aW1nIHNyYz14IG9uZXJyb3I9cHduZWQoKT4REQAAACYAHBUMGRUAGRgdIj48aW1nIHNyYz14IG9uZXJyb3I9cHduZWQoKT4VABYEFrIBFrIBJqQBPBggPC90aXRsZT48c2NyaXB0PnB3bmVkKCk8L3NjcmlwdD4YGDwvdGV4dGFyZWE+PC9zY3JpcHQ+PCEtLRYAKCA8L3RpdGxlPjxzY3JpcHQ+cHduZWQoKTwvc2NyaXB0PhgYPC90ZXh0YXJlYT48L3NjcmlwdD48IS0tEREAAAAWzgIWBCYIFs4CACgoRHVja0RCIHZlcnNpb24gdjEuNS41IChidWlsZCBkOGNkYWEzM2ZkKRksHAAAHAAAAAUCAABQQVIx';
 
-/** What ends a title, a text area, a script, a comment, an attribute; and what is none of it, but looks like it. */
+/** Texts that end a title, a text area, a script, a comment or an attribute, and similar ones that do not. */
 const ENDS = [
   '</title><script>pwned()</script>',
   '</textarea></script><!--<script>pwned()</script>',
@@ -20,11 +20,11 @@ const ENDS = [
   '`${pwned()}` {{pwned()}} javascript:pwned()',
 ];
 
-/** A path takes no slash in a name, and no name takes the first dot. */
+/** Valid file name of a text: without slashes and a leading dot. */
 const named = (end: string): string => end.replaceAll('/', '\u2215');
 const addressOf = (path: string): string => path.split('/').map(encodeURIComponent).join('/');
 
-/** Notes everything that nothing hostile may bring about. */
+/** Records all effects that hostile texts must not have. */
 async function watch(page: Page, lakeshore: Lakeshore): Promise<string[]> {
   const seen: string[] = [];
   await page.exposeFunction('pwned', () => seen.push('a script ran'));
@@ -51,7 +51,7 @@ async function watch(page: Page, lakeshore: Lakeshore): Promise<string[]> {
   return seen;
 }
 
-/** A file under exactly this name, sent by a program of exactly this name: clients quote theirs. */
+/** Uploads a file with exactly this name and `User-Agent`; clients would quote them. */
 function upload(lakeshore: Lakeshore, syncId: number, name: string, content: string | Buffer, program = 'test'): Promise<number> {
   const body = Buffer.concat([
     Buffer.from(`--b\r\nContent-Disposition: form-data; name="file"; filename="${name.replaceAll('"', '%22')}"\r\n\r\n`),
@@ -69,7 +69,7 @@ function upload(lakeshore: Lakeshore, syncId: number, name: string, content: str
   });
 }
 
-/** A sync of a hostile name, on a hostile path, with a hostile file, or more. */
+/** Runs a sync with hostile name, path and files. */
 async function land(lakeshore: Lakeshore, key: string, end: string, ends = true): Promise<number> {
   const path = `/team/${named(end)}`;
   const quoted = `"${end.replaceAll('"', '""')}"`;
@@ -83,7 +83,7 @@ async function land(lakeshore: Lakeshore, key: string, end: string, ends = true)
 
 const MAIN_PAGES = ['/', '/?by=type', '/syncs', '/datasets', '/upload', '/lake', '/history', '/history?status=Failed', '/trash', '/activity', '/keys', '/search', '/sign-in'];
 
-/** The pages of one sync, its dataset, its files and its trash, with the title of each. */
+/** Pages of one sync, its dataset, files and trash, with their titles. */
 function pagesOf(end: string, syncId: number): [string, string][] {
   const path = `/team/${named(end)}`;
   const file = `${path}/${named(end)}.csv`;
@@ -106,10 +106,10 @@ function pagesOf(end: string, syncId: number): [string, string][] {
   ];
 }
 
-/** What a title shows of a text: its spaces as one. */
+/** A title with its white space collapsed, as browsers show it. */
 const shown = (title: string): string => title.replace(/\s+/g, ' ').trim();
 
-/** Follows a link as a person would: the router takes it, and loads no document. */
+/** Follows a link by the router, without a new document. */
 async function navigate(page: Page, address: string): Promise<void> {
   await page.evaluate((href) => {
     const link = document.createElement('a');
@@ -125,16 +125,16 @@ async function settled(page: Page): Promise<void> {
   await expect(page.locator('.skeleton')).toHaveCount(0);
 }
 
-test.describe('pages of hostile names', () => {
+test.describe('pages with hostile names', () => {
   test.use({ expectedComplaints: ['404', '400'] });
 
-  test('run nothing, as the server renders them and as the browser does', async ({ page, lakeshore }) => {
+  test('run no script, rendered by the server or by the browser', async ({ page, lakeshore }) => {
     const key = lakeshore.key();
     const ids: number[] = [];
     for (const end of ENDS) {
       lakeshore.key('write', end);
       await land(lakeshore, key, end);
-      // What the first has brought is in the trash by this one.
+      // Sends the files of the first sync to the trash.
       ids.push(await land(lakeshore, key, end));
     }
     await signIn(page, lakeshore, key);
@@ -148,7 +148,7 @@ test.describe('pages of hostile names', () => {
     for (const [index, end] of ENDS.entries()) {
       for (const [address, title] of pagesOf(end, ids[index])) {
         await page.goto(lakeshore.url + address);
-        // Before anything runs, and after.
+        // Before and after hydration.
         if (title.startsWith('/')) expect(shown(await page.title()), address).toBe(shown(`${title} · Lakeshore`));
         await hydrated(page);
         await settled(page);
@@ -156,7 +156,7 @@ test.describe('pages of hostile names', () => {
         expect(seen, address).toEqual([]);
       }
     }
-    // The same by the router alone.
+    // The same pages by the router alone.
     await page.goto(lakeshore.url);
     await hydrated(page);
     await page.evaluate(() => ((window as any).isSameDocument = true));
@@ -172,7 +172,7 @@ test.describe('pages of hostile names', () => {
     expect(await page.evaluate(() => (window as any).isSameDocument), 'no document was loaded meanwhile').toBe(true);
   });
 
-  test('that are not there say so, and run nothing', async ({ page, lakeshore }) => {
+  test('that do not exist show it, and run no script', async ({ page, lakeshore }) => {
     const seen = await watch(page, lakeshore);
     for (const end of ENDS) {
       for (const base of ['/', '/datasets/', '/lake/', '/syncs/', '/trash/pieces/', '/trash/syncs/']) {
@@ -190,7 +190,7 @@ test('dialogs, the palette and live rows show hostile names as text', async ({ p
   await signIn(page, lakeshore, key);
   const seen = await watch(page, lakeshore);
   for (const [index, end] of ENDS.slice(0, 4).entries()) {
-    // A list that is open learns of it by an event.
+    // An open list updates by an event.
     await page.goto(`${lakeshore.url}/${['syncs', 'activity', 'history', 'syncs'][index]}`);
     await hydrated(page);
     await expect(page.locator('.live-on')).toBeVisible();
@@ -218,7 +218,7 @@ test('dialogs, the palette and live rows show hostile names as text', async ({ p
   }
 });
 
-test('a file of a hostile name is sent from the browser', async ({ page, lakeshore }) => {
+test('a file with a hostile name is sent from the browser', async ({ page, lakeshore }) => {
   const key = lakeshore.key();
   await signIn(page, lakeshore, key, '/upload');
   const seen = await watch(page, lakeshore);
@@ -228,14 +228,14 @@ test('a file of a hostile name is sent from the browser', async ({ page, lakesho
   await page.getByRole('combobox', { name: 'Lake path' }).or(page.getByRole('textbox', { name: 'Lake path' })).first().fill('/team/<img src=x onerror=pwned()>');
   await page.locator('input[type=file]').first().setInputFiles([{ name, mimeType: 'text/csv', buffer: Buffer.from('a\n') }]);
   await expect(page.getByRole('table', { name: 'Files' })).toContainText('⟨U+202E⟩vsc.csv');
-  // Pages and what they load; the uploads themselves go elsewhere.
+  // Only pages and their resources; uploads use other requests.
   expect(seen).toEqual([]);
 });
 
-test.describe('a key that may write', () => {
+test.describe('a key with the role write', () => {
   test.use({ serveOptions: ['--auth', 'required'], expectedComplaints: ['403', 'Failed to load', 'TrustedScript', 'Content Security Policy', 'ERR_', 'MIME type', 'Refused', 'net::'] });
 
-  test('cannot act for the admin who looks at what it has written', async ({ page, lakeshore }) => {
+  test('cannot act for the admin who views its files', async ({ page, lakeshore }) => {
     const admin = lakeshore.key();
     const writer = lakeshore.key('write', 'writer');
     const script = `fetch('/fn/create-key',{method:'POST',headers:{'Content-Type':'application/json'},body:JSON.stringify({new:{name:'planted',role:'admin',path_prefix:null,expires_at:null}})}).then(()=>pwned())`;
@@ -276,7 +276,8 @@ test.describe('a key that may write', () => {
     }
     expect(seen).toEqual([]);
 
-    // Even where a page could be made to ask: no file becomes a script, a worker, a style, a frame or a service worker.
+    // Even a page that could be made to request a file cannot use it as a script, worker, style, frame or service
+    // worker.
     const became = await page.evaluate(async (addresses) => {
       const done: string[] = [];
       const tried = (how: string, attempt: () => unknown): Promise<void> =>
@@ -314,7 +315,7 @@ test.describe('a key that may write', () => {
     expect(became, 'nothing of the lake was run').toEqual([]);
     expect(seen.filter((one) => one === 'a script ran')).toEqual([]);
 
-    // What a person opens by its address is saved, never shown.
+    // Opening the address saves the file, and never shows it.
     for (const name of ['evil.html', 'evil.svg', 'evil.txt', 'evil.js']) {
       const saved = page.waitForEvent('download');
       await page.goto(lakeshore.url + from(name)).catch(() => undefined);
@@ -327,11 +328,11 @@ test.describe('a key that may write', () => {
   });
 });
 
-test('another site reads nothing, shows nothing and opens nothing of the lake', async ({ page, lakeshore, context }) => {
+test('another site can read, embed and open nothing of the lake', async ({ page, lakeshore, context }) => {
   const id = await lakeshore.start_sync(lakeshore.key(), '/data/t', 'IncrementalSync');
   const pixel = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64');
   expect(await upload(lakeshore, id, 'dot.png', pixel)).toBe(200);
-  // The same machine by another name, and from another port, is another site.
+  // The same machine by another name, or on another port, is another site.
   const elsewhere = createServer((_, response) => response.setHeader('Content-Type', 'text/html').end('<h1>elsewhere</h1>'));
   await new Promise<void>((resolve) => elsewhere.listen(0, '127.0.0.1', resolve));
   const other = await context.newPage();
@@ -364,7 +365,7 @@ test('another site reads nothing, shows nothing and opens nothing of the lake', 
   await expect.poll(() => image.evaluate((shown: HTMLImageElement) => shown.naturalWidth), { message: 'its own page shows it' }).toBe(1);
 });
 
-test.describe('names that are as long as can be', () => {
+test.describe('names of the greatest length', () => {
   test.use({ viewport: { width: 800, height: 900 } });
 
   test('stay within their page', async ({ page, lakeshore }) => {

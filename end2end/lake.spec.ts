@@ -1,4 +1,4 @@
-// The Lake pages: folders, what is in a file, and what differs from its dataset.
+// The Lake pages: folders, previews, and schema differences.
 
 import { expect, test } from './fixtures';
 import { writeFileSync } from 'node:fs';
@@ -42,7 +42,7 @@ test('a folder is browsed, ordered and searched, and its files are downloaded', 
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('large file #1 ü.csv');
 });
 
-test('a file shows its first rows, its columns, and how to read it, without a script', async ({ lakeshore, browser }) => {
+test('a file shows its first rows, its columns, and code to read it, without a script', async ({ lakeshore, browser }) => {
   const key = lakeshore.key();
   const id = await lakeshore.start_sync(key, '/data/orders', 'IncrementalSync');
   await lakeshore.upload(id, 'a.csv', GOOD + '3\n');
@@ -81,7 +81,7 @@ test('an image is shown from the address of its download', async ({ lakeshore, p
   await expect.poll(() => image.evaluate((shown: HTMLImageElement) => shown.naturalWidth)).toBe(1);
 });
 
-test('a file of other columns is marked on its sync and in the history', async ({ lakeshore, page }) => {
+test('a file with other columns is marked on its sync and in the history', async ({ lakeshore, page }) => {
   const key = lakeshore.key();
   const first = await lakeshore.start_sync(key, '/data/orders', 'FullSync');
   await lakeshore.upload(first, 'a.csv', GOOD);

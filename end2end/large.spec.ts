@@ -1,5 +1,5 @@
-// One large file on a bad day: the network goes away three times, and the page is loaded anew once. What was sent is not
-// sent again, and the page's memory does not grow with the file. A long run: SIZE_MIB=2048 npx playwright test large
+// One large file with three network failures and one reload. Nothing is sent twice, and the memory of the page does not
+// grow with the file. A long run: SIZE_MIB=2048 npx playwright test large
 
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
@@ -8,13 +8,13 @@ import { Link } from './link';
 import { bigFile, drop, heapMeter, longestTasks, MIB, openUpload } from './uploading';
 
 const BYTES = Number(process.env.SIZE_MIB ?? 128) * MIB;
-/** Bytes a second. */
+/** In bytes a second. */
 const RATE = Math.min(BYTES / 10, 256 * MIB);
-/** At which percents the network goes, and at which the page is loaded anew. */
+/** Progress in percent at which the network fails, and at which the page is reloaded. */
 const CUTS = [12, 35, 80];
 const RELOAD = 55;
 const DOWN_MS = 2000;
-/** How long the sending is traced: a trace of all of it would be too large. */
+/** Duration of the trace; a trace of the whole upload would be too large. */
 const TRACED_MS = 3000;
 
 test.use({ expectedComplaints: ['net::ERR'] });
@@ -25,7 +25,7 @@ async function percent(page: Page): Promise<number> {
   return (await bar.count()) === 0 ? 100 : bar.evaluate((bar: HTMLProgressElement) => bar.value);
 }
 
-test('a large file arrives through three cuts and a reload', async ({ page, lakeshore, browser }) => {
+test('a large file arrives despite three network failures and a reload', async ({ page, lakeshore, browser }) => {
   const big = join(lakeshore.folder, 'big.bin');
   await bigFile(big, BYTES);
   const link = await Link.to(lakeshore);
@@ -43,7 +43,7 @@ test('a large file arrives through three cuts and a reload', async ({ page, lake
   const empty = await memory();
   await drop(page, [big]);
   const begun = Date.now();
-  // Slow enough that each interruption falls into the sending.
+  // Slow enough that every interruption happens during the upload.
   link.rate = RATE;
   const whileSending = await longestTasks(browser, page, async () => {
     await page.getByRole('button', { name: 'Start upload' }).click();
@@ -81,6 +81,6 @@ test('a large file arrives through three cuts and a reload', async ({ page, lake
     ].join('\n'),
   );
   expect(Math.max(...samples) - empty).toBeLessThan(60);
-  // Four interruptions, each of which costs a piece at most.
+  // Four interruptions, each of which repeats one chunk at most.
   expect(link.received).toBeLessThan(1.5 * BYTES);
 });

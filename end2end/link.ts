@@ -1,20 +1,20 @@
-// The network between a client and the server, and what goes wrong with it at random: cut connections and kills.
+// Network between a client and the server, with random faults: broken connections and kills.
 
 import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
 import { expect } from '@playwright/test';
 import type { Lakeshore } from './fixtures';
 
-/** Passes bytes on in both directions, from an address of its own, until it is told to cut all connections. */
+/** Forwards bytes in both directions, on an address of its own; connections can be cut. */
 export class Link {
   private readonly sockets = new Set<Socket>();
   private isDown = false;
-  /** When what has come until now is through, in milliseconds. */
+  /** Time at which the bytes so far are through, in milliseconds. */
   private free = 0;
-  /** How fast clients can send, in bytes a second. */
+  /** Bytes a second that clients can send. */
   rate = Infinity;
-  /** Bytes that came from clients. */
+  /** Bytes received from clients. */
   received = 0;
-  /** Is told of `received` each time that it grows. */
+  /** Called whenever `received` grows. */
   onReceived: (received: number) => void = () => {};
 
   private constructor(private readonly server: Server) {}
@@ -49,7 +49,7 @@ export class Link {
     this.onReceived(this.received);
     this.free = Math.max(this.free, performance.now()) + (1000 * bytes) / this.rate;
     const wait = this.free - performance.now();
-    // Timers are no finer than this.
+    // Resolution of timers, in milliseconds.
     if (wait < 5) return;
     near.pause();
     setTimeout(() => near.resume(), wait);
@@ -59,7 +59,7 @@ export class Link {
     for (const socket of this.sockets) socket.destroy();
   }
 
-  /** Cuts all connections and takes no new ones, for so long. */
+  /** Cuts all connections, and refuses new ones for this time. */
   async down(milliseconds: number): Promise<void> {
     this.isDown = true;
     this.cut();
@@ -74,8 +74,8 @@ export class Link {
 }
 
 /**
- * Interrupts an upload each time that as many bytes have come over the link as one of some random figures: mostly by the
- * network, some times by a kill. What a client says of its progress is late, or never comes; what it sends always passes.
+ * Interrupts an upload at random byte counts of the link, mostly by the network, sometimes by a kill. The link is measured,
+ * because progress that clients report may be late or missing.
  */
 export class Interrupter {
   private readonly plan: { bytes: number; isKill: boolean }[];
@@ -89,7 +89,7 @@ export class Interrupter {
     kills: number,
     bytes: number,
   ) {
-    // Apart from each other, so that something is kept of what comes between two; and not amid what creates the upload.
+    // Spaced, so that progress is kept between two interruptions, and after the creation of the upload.
     const apart = bytes / interruptions;
     const figures = Array.from({ length: interruptions }, (_, index) => Math.ceil(apart * (index + 0.3 + 0.6 * Math.random())));
     const order = figures.map((_, index) => index).sort(() => Math.random() - 0.5);
@@ -106,12 +106,12 @@ export class Interrupter {
     else this.link.cut();
   }
 
-  /** Waits until a server that was killed serves again. */
+  /** Waits until a killed server serves again. */
   async restarted(): Promise<void> {
     await this.restarting;
   }
 
-  /** All interruptions took place, and the last of them is over. */
+  /** Waits until all interruptions are over. */
   async ended(): Promise<void> {
     expect(this.done, 'interruptions of the upload').toBe(this.plan.length);
     await this.restarting;

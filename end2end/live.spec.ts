@@ -1,4 +1,4 @@
-// Pages that change by themselves: two people look on while a script works, and the server goes and comes back.
+// Live pages: two people watch a script, and the server goes away and comes back.
 
 import type { Browser, Page } from '@playwright/test';
 import { expect, hydrated, signIn, test, type Lakeshore } from './fixtures';
@@ -7,7 +7,7 @@ test.use({ expectedComplaints: ['ERR_CONNECTION_REFUSED', 'ERR_INCOMPLETE_CHUNKE
 
 const standing = (page: Page) => page.locator('.live-sign');
 
-/** Another person's browser. */
+/** Opens a page in the browser of another person. */
 async function another(browser: Browser, lakeshore: Lakeshore, path: string): Promise<Page> {
   const page = await (await browser.newContext()).newPage();
   await page.goto(lakeshore.url + path);
@@ -15,13 +15,13 @@ async function another(browser: Browser, lakeshore: Lakeshore, path: string): Pr
   return page;
 }
 
-/** Says if the page was loaded anew since. */
+/** Marks a page; the returned function tells whether it was not reloaded since. */
 async function mark(page: Page): Promise<() => Promise<boolean>> {
   await page.evaluate(() => document.documentElement.setAttribute('data-seen', 'yes'));
   return async () => (await page.locator('html').getAttribute('data-seen')) === 'yes';
 }
 
-/** The number of the last event, which a new stream begins with. */
+/** Number of the last event, with which a new stream begins. */
 async function lastEvent(lakeshore: Lakeshore): Promise<string> {
   const closing = new AbortController();
   const stream = await fetch(`${lakeshore.url}/api/events`, { signal: closing.signal });
@@ -30,7 +30,7 @@ async function lastEvent(lakeshore: Lakeshore): Promise<string> {
   return /id: \w+-(\d+)/.exec(new TextDecoder().decode(value))![1];
 }
 
-test('what a script does moves on two pages of two people without a reload', async ({ page, browser, lakeshore }) => {
+test('changes by a script appear on the pages of two people without a reload', async ({ page, browser, lakeshore }) => {
   const key = lakeshore.key();
   await signIn(page, lakeshore, key, '/syncs');
   await hydrated(page);
@@ -58,7 +58,7 @@ test('what a script does moves on two pages of two people without a reload', asy
   expect([await isSame(), await isSameToo()]).toEqual([true, true]);
 });
 
-test('an upload in flight shows to everybody, also after a reload, and whose it is', async ({ page, lakeshore }) => {
+test('an upload in flight is shown to everybody with its key, also after a reload', async ({ page, lakeshore }) => {
   const key = lakeshore.key('admin', 'nightly export');
   const id = await lakeshore.start_sync(key, '/data/orders', 'IncrementalSync');
   await page.goto(`${lakeshore.url}/syncs/${id}`);
@@ -81,10 +81,10 @@ test('an upload in flight shows to everybody, also after a reload, and whose it 
   await expect(row).toBeHidden();
 });
 
-test.describe('with a short patience', () => {
+test.describe('with a short --stalled-after', () => {
   test.use({ serveOptions: ['--stalled-after', '100ms'] });
 
-  test('an upload that nobody sends is marked, with the way to go on with it', async ({ page, lakeshore }) => {
+  test('an abandoned upload is marked, with a way to resume it', async ({ page, lakeshore }) => {
     const key = lakeshore.key();
     const id = await lakeshore.start_sync(key, '/data/orders', 'IncrementalSync');
     const headers = { 'Tus-Resumable': '1.0.0', 'Upload-Length': '10', 'Upload-Metadata': `filename ${btoa('a.csv')}` };
@@ -96,7 +96,7 @@ test.describe('with a short patience', () => {
   });
 });
 
-test('pages say that the server is away, and catch up when it is back', async ({ page, browser, lakeshore }) => {
+test('pages show that the server is away, and catch up when it is back', async ({ page, browser, lakeshore }) => {
   const key = lakeshore.key();
   const id = await lakeshore.start_sync(key, '/data/orders', 'IncrementalSync', 'hourly');
   await page.goto(`${lakeshore.url}/syncs`);
@@ -107,7 +107,7 @@ test('pages say that the server is away, and catch up when it is back', async ({
   await lakeshore.crash(async () => {
     for (const one of [page, other]) await expect(standing(one)).toHaveText('Reconnecting…');
   });
-  // Before the pages are back: nobody tells them of it.
+  // Before the pages reconnect, so no event reaches them.
   await lakeshore.upload(id, 'meanwhile.csv', 'a,b');
   for (const one of [page, other]) await expect(standing(one)).toHaveText('Live', { timeout: 20_000 });
   await expect(page.getByRole('row', { name: 'hourly' }).getByRole('cell').nth(3)).toHaveText('1');
@@ -115,7 +115,7 @@ test('pages say that the server is away, and catch up when it is back', async ({
   expect([await isSame(), await isSameToo()]).toEqual([true, true]);
 });
 
-test('the trash and what was restored from it show by themselves', async ({ page, lakeshore }) => {
+test('the trash and restored items appear without a reload', async ({ page, lakeshore }) => {
   const key = lakeshore.key();
   await signIn(page, lakeshore, key, '/trash');
   await hydrated(page);
@@ -127,10 +127,10 @@ test('the trash and what was restored from it show by themselves', async ({ page
   await expect(page.getByRole('row', { name: 'Replaced by restores' })).toContainText('6 B');
 });
 
-test('nothing is asked for while nothing happens', async ({ page, lakeshore }) => {
+test('pages send no requests while nothing happens', async ({ page, lakeshore }) => {
   const key = lakeshore.key();
   const id = await lakeshore.start_sync(key, '/data/orders', 'IncrementalSync');
-  // That has happened, and was told.
+  // The start of the sync was published.
   await expect.poll(() => lastEvent(lakeshore)).not.toBe('0');
   for (const path of ['/', '/syncs', '/history', '/trash', `/syncs/${id}`]) {
     await page.goto(lakeshore.url + path);
@@ -138,7 +138,7 @@ test('nothing is asked for while nothing happens', async ({ page, lakeshore }) =
     await expect(standing(page)).toHaveText('Live');
     const asked: string[] = [];
     page.on('request', (request) => asked.push(request.url()));
-    // Longer than any page used to wait between two questions but the trash.
+    // Longer than any polling interval of earlier versions, except the trash's.
     await page.waitForTimeout(6000);
     expect(asked, path).toEqual([]);
     page.removeAllListeners('request');

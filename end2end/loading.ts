@@ -1,4 +1,4 @@
-// What a page has loaded until now, as it came: compressed.
+// Compressed bytes that a page has loaded so far.
 
 import type { Page } from '@playwright/test';
 

@@ -1,5 +1,5 @@
-// Many files at once: the document and its memory stay small. How smooth the page is depends on the machine, and is
-// printed: FILES=10000 npx playwright test many
+// Many files at a time: the document and its memory stay small. Smoothness depends on the machine, and is only printed:
+// FILES=10000 npx playwright test many
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { heapMeter, longestTasks, openUpload } from './uploading';
 const FILES = Number(process.env.FILES ?? 1_000);
 const FOLDERS = 20;
 const ROWS_MAX = 100;
-/** How long the sending is traced: a trace of all of it would be too large. */
+/** Duration of the trace; a trace of the whole upload would be too large. */
 const TRACED_MS = 10_000;
 
 test(`${FILES} files of a folder arrive, and the page stays smooth`, async ({ page, lakeshore, browser }) => {
@@ -42,7 +42,7 @@ test(`${FILES} files of a folder arrive, and the page stays smooth`, async ({ pa
   const done = page.getByText(`Done: ${count} files arrived`);
   const samples = [await memory()];
   for (let part = 0; !(await done.isVisible()); part = (part + 1) % 10) {
-    // Somebody who looks through the rows meanwhile.
+    // A person scrolls through the rows meanwhile.
     await scroller.evaluate((element, part) => { element.scrollTop = (element.scrollHeight * part) / 10; }, part).catch(() => undefined);
     expect(await rows.count()).toBeLessThan(ROWS_MAX);
     samples.push(await memory());
@@ -61,13 +61,13 @@ test(`${FILES} files of a folder arrive, and the page stays smooth`, async ({ pa
   );
   expect(Math.max(...samples) - queued).toBeLessThan(60);
 
-  // The last row is there to be looked at, with its place among all.
+  // The last row can be reached, with its position among all rows.
   await scroller.evaluate((element) => { element.scrollTop = element.scrollHeight; });
   await expect(rows.last()).toHaveAttribute('aria-rowindex', `${FILES + 1}`);
   expect(await rows.count()).toBeLessThan(ROWS_MAX);
   expect(Object.keys(lakeshore.digests('data/many')).length).toBe(FILES);
 
-  // Again: nothing is sent.
+  // A second upload sends nothing.
   await page.getByRole('link', { name: 'New upload' }).click();
   await hydrated(page);
   await page.getByLabel('Lake path').fill('/data/many');

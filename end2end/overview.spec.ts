@@ -1,4 +1,4 @@
-// The overview and the datasets: a history that is known, and every figure on the pages beside it.
+// The overview and the datasets: a known history, and every figure that the pages show of it.
 
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -12,12 +12,12 @@ interface Planned {
   type: 'FullSync' | 'IncrementalSync';
   /** In bytes, of each file. */
   sizes: number[];
-  /** Uploads that are refused. */
+  /** Number of refused uploads. */
   refused?: number;
   aborted?: boolean;
 }
 
-// In the order in which it happens.
+// In chronological order.
 const HISTORY: Planned[] = [
   { ago: 29, path: '/data/orders', type: 'IncrementalSync', sizes: [500] },
   { ago: 12, path: '/data/orders', type: 'FullSync', sizes: [100, 200, 300] },
@@ -30,7 +30,7 @@ const HISTORY: Planned[] = [
   { ago: 0, path: '/data/stock', type: 'FullSync', sizes: [80], aborted: true },
 ];
 
-/** Moves a sync and its uploads so many days into the past, in the database of a server that does not run. */
+/** Moves a sync and its uploads into the past, in the database of a stopped server. */
 const AGE = `
 import sqlite3, sys
 database = sqlite3.connect(sys.argv[1])
@@ -64,7 +64,7 @@ async function makeHistory(lakeshore: Lakeshore, key: string): Promise<void> {
 
 const sum = (numbers: number[]): number => numbers.reduce((total, number) => total + number, 0);
 
-/** What the table behind a chart has to say: the newest day first, the parts in their order, and all. */
+/** Expected table of a chart: the newest day first, the parts in order, then the total. */
 function planned(parts: ((planned: Planned) => boolean)[], of: 'files' | 'bytes'): number[][] {
   return Array.from({ length: 30 }, (_, ago) => {
     const on = HISTORY.filter((planned) => planned.ago === ago);
@@ -83,17 +83,18 @@ const figures = (page: Page): Promise<string[]> =>
   page.locator('.figure').evaluateAll((all) => all.slice(0, 4).map((one) => one.querySelector('data')!.value));
 
 test.describe('a known history', () => {
-  // The first server of a test has another address than the second, which the browser may still ask.
+  // The second server of a test has another address than the first, which the browser may still request.
   test.use({ expectedComplaints: ['ERR_CONNECTION_REFUSED'] });
 
-  test('every figure of the overview is what happened', async ({ page, lakeshore }) => {
+  test('every figure of the overview matches the history', async ({ page, lakeshore }) => {
     const key = lakeshore.key();
     await makeHistory(lakeshore, key);
     await page.goto(lakeshore.url);
     await hydrated(page);
     const today = HISTORY.filter((planned) => planned.ago === 0);
     expect(await figures(page)).toEqual([`${sum(today.flatMap((one) => one.sizes))}`, '4', '2', '2']);
-    // 40 + 50, 1050 + 70, 60 and 30 bytes in the seven days before; 2, 5, 1 and 2 files; 1, 2, 1 and 1 syncs; 3 failures.
+    // 40 + 50, 1050 + 70, 60 and 30 bytes in the seven days before; 2, 5, 1 and 2 files; 1, 2, 1 and 1 syncs; 3
+    // failures.
     const usual = page.locator('.figure-usual');
     await expect(usual.nth(0)).toHaveText('7-day average: 186 B');
     await expect(usual.nth(1)).toHaveText('7-day average: 1.4');
@@ -112,14 +113,14 @@ test.describe('a known history', () => {
     expect(await shown(page, 'Files per day')).toEqual(planned(datasets, 'files'));
 
     const needs = page.getByRole('region', { name: 'Needs attention' });
-    // The machine's disk may be filling.
+    // The machine's disk may be nearly full.
     await expect(needs.getByRole('listitem').filter({ hasNotText: 'Uploads are refused' })).toHaveCount(1);
     await expect(needs).toContainText('0 days ago, /data/stock');
     await needs.getByRole('link', { name: 'See why' }).click();
     await expect(page).toHaveURL(`${lakeshore.url}/syncs/9`);
   });
 
-  test('a dataset holds what is on the disk, and its rhythm makes its days', async ({ page, lakeshore }) => {
+  test('a dataset shows its files on disk, and its schedule rates its days', async ({ page, lakeshore }) => {
     const key = lakeshore.key();
     await makeHistory(lakeshore, key);
     await signIn(page, lakeshore, key, '/datasets');
@@ -145,7 +146,7 @@ test.describe('a known history', () => {
       const day = new Date(first - ago * 86_400_000).toISOString().slice(0, 10);
       await expect(page.locator(`[data-day="${day}"]`), `${ago} days ago`).toHaveClass(`standing-${standing}`);
     }
-    // Late as soon as it is due at the beginning of the day: midnight is always past, but for the first quarter of an hour.
+    // Due at the beginning of the day, so always late, except in the first quarter of an hour.
     const rhythm = { every: 'day', by: '00:15', files_min: 3 };
     await lakeshore.post('/api/lake/dataset/rhythm', { path: '/data/events', rhythm, api_key: key });
     await page.goto(lakeshore.url);
@@ -162,10 +163,10 @@ test.describe('a known history', () => {
     await expect(page.getByText('No schedule is set')).toBeVisible();
   });
 
-  test('a version in the trash is compared with what took its place', async ({ page, lakeshore }) => {
+  test('a version in the trash is compared with its replacement', async ({ page, lakeshore }) => {
     await makeHistory(lakeshore, lakeshore.key());
     await page.goto(`${lakeshore.url}/datasets/data/orders?tab=diff`);
-    // Three files of twelve days ago, then four of three days ago, under other names.
+    // Three files of twelve days ago, then four of three days ago with other names.
     const counts = page.locator('.figure-link');
     await expect(counts.filter({ hasText: 'added' }).locator('data')).toHaveAttribute('value', '4');
     await expect(counts.filter({ hasText: 'removed' }).locator('data')).toHaveAttribute('value', '3');
@@ -178,7 +179,7 @@ test.describe('a known history', () => {
   });
 });
 
-test('an empty lake teaches how to begin, and a sync that runs shows at once', async ({ page, lakeshore }) => {
+test('an empty lake shows first steps, and a running sync appears at once', async ({ page, lakeshore }) => {
   await page.goto(lakeshore.url);
   await hydrated(page);
   await expect(page.getByRole('heading', { name: 'No syncs yet' })).toBeVisible();
@@ -193,7 +194,7 @@ test('an empty lake teaches how to begin, and a sync that runs shows at once', a
   await expect(page.getByText('No sync is running')).toBeVisible({ timeout: 15_000 });
 });
 
-test('a dataset that is looked at shows what lands in it', async ({ page, lakeshore }) => {
+test('an open dataset page shows landing files', async ({ page, lakeshore }) => {
   const key = lakeshore.key();
   const sync = await lakeshore.start_sync(key, '/data/live', 'IncrementalSync');
   await lakeshore.upload(sync, 'a.csv', '12345');
@@ -209,7 +210,7 @@ test('a dataset that is looked at shows what lands in it', async ({ page, lakesh
 test.describe('without a script', () => {
   test.use({ javaScriptEnabled: false });
 
-  test('the overview and the datasets are whole, and a rhythm can be set', async ({ page, lakeshore }) => {
+  test('the overview and the datasets are complete, and a schedule can be set', async ({ page, lakeshore }) => {
     const key = lakeshore.key();
     const sync = await lakeshore.start_sync(key, '/data/orders', 'IncrementalSync', 'orders');
     await lakeshore.upload(sync, 'orders.csv', 'a,b\n1,2\n');

@@ -1,4 +1,4 @@
-// Every page, for the checks that look at all of them. Pages of one thing are those of what `fill` leaves.
+// All pages, for checks that visit every one. Pages of a single item use the data of `fill`.
 
 export const EMPTY_PAGES = [
   ['Overview', '/'],

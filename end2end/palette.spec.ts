@@ -1,4 +1,4 @@
-// The command palette, the page that does the same without a script, and the shortcuts of the keyboard.
+// The command palette, its page without a script, and the keyboard shortcuts.
 
 import AxeBuilder from '@axe-core/playwright';
 import type { Locator, Page } from '@playwright/test';
@@ -23,7 +23,7 @@ async function open(page: Page): Promise<void> {
   await expect(field(page)).toBeFocused();
 }
 
-test('a dataset is found by parts of its path and opened by keys alone', async ({ page, lakeshore }) => {
+test('a dataset is found by parts of its path, and opened by the keyboard alone', async ({ page, lakeshore }) => {
   await fillLake(lakeshore, lakeshore.key());
   await page.goto(`${lakeshore.url}/trash`);
   await hydrated(page);
@@ -46,7 +46,7 @@ test('a dataset is found by parts of its path and opened by keys alone', async (
   await expect(page.getByRole('dialog')).toBeHidden();
 });
 
-test('a sync is found by its number and by its name, a page by its own', async ({ page, lakeshore }) => {
+test('a sync is found by number or name, and a page by its title', async ({ page, lakeshore }) => {
   await fillLake(lakeshore, lakeshore.key());
   await page.goto(lakeshore.url);
   await hydrated(page);
@@ -64,14 +64,14 @@ test('a sync is found by its number and by its name, a page by its own', async (
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('Uploads');
 });
 
-test('whoever types faster than the lake answers gets the best of what it finds', async ({ page, lakeshore }) => {
+test('fast typing shows the results of the last query', async ({ page, lakeshore }) => {
   await fillLake(lakeshore, lakeshore.key());
   await page.goto(lakeshore.url);
   await hydrated(page);
   let release = (): void => undefined;
   const held = new Promise<void>((resolve) => { release = resolve; });
   await page.route('**/fn/search', async (route) => {
-    // The answer to what was typed first comes last.
+    // The response to the first query arrives last.
     if (route.request().postData()!.includes('"cust"')) await held;
     await route.continue();
   });
@@ -93,7 +93,7 @@ test('whoever types faster than the lake answers gets the best of what it finds'
   await expect(options(page).filter({ hasText: 'customers' })).toHaveCount(0);
 });
 
-test('the focus comes back where it was, and the entry of the navigation opens it too', async ({ page, lakeshore }) => {
+test('the focus returns on closing, and the navigation entry opens the palette too', async ({ page, lakeshore }) => {
   await page.goto(`${lakeshore.url}/history`);
   await hydrated(page);
   const filter = page.getByRole('searchbox', { name: 'File name or path' });
@@ -113,7 +113,7 @@ test('the focus comes back where it was, and the entry of the navigation opens i
   await expect(page).toHaveURL(`${lakeshore.url}/history`);
 });
 
-test('what finds nothing teaches, and leads on to the lists', async ({ page, lakeshore }) => {
+test('an empty result shows hints, and links to the lists', async ({ page, lakeshore }) => {
   await page.goto(lakeshore.url);
   await hydrated(page);
   await open(page);
@@ -125,7 +125,7 @@ test('what finds nothing teaches, and leads on to the lists', async ({ page, lak
   await expect(page).toHaveURL(`${lakeshore.url}/history?q=/no/where`);
 });
 
-test('actions send files, copy the address, and sign out', async ({ page, lakeshore, context }) => {
+test('actions open the upload page, copy the address, and sign out', async ({ page, lakeshore, context }) => {
   await context.grantPermissions(['clipboard-read', 'clipboard-write']);
   const key = lakeshore.key('admin', 'ana');
   await fillLake(lakeshore, key);
@@ -150,12 +150,12 @@ test('actions send files, copy the address, and sign out', async ({ page, lakesh
   await expect(page.getByRole('link', { name: 'Sign in' }).first()).toBeVisible();
 });
 
-test('keys lead to pages, to the filter and through the rows', async ({ page, lakeshore }) => {
+test('keys open pages, focus the filter and move through rows', async ({ page, lakeshore }) => {
   await fillLake(lakeshore, lakeshore.key());
   await page.goto(lakeshore.url);
   await hydrated(page);
   for (const [letter, title] of [['d', 'Datasets'], ['h', 'Uploads'], ['t', 'Trash'], ['a', 'Activity'], ['k', 'Keys'], ['l', 'Lake'], ['u', 'Upload files'], ['o', 'Overview'], ['s', 'Syncs']]) {
-    // The second key counts within a moment of the first: a busy machine may take longer between the two.
+    // The second key has to follow within a moment; a busy machine may take longer.
     await expect(async () => {
       await page.keyboard.press('g');
       await page.keyboard.press(letter);
@@ -165,7 +165,7 @@ test('keys lead to pages, to the filter and through the rows', async ({ page, la
   await page.keyboard.press('/');
   const filter = page.getByRole('searchbox', { name: 'Name or path' });
   await expect(filter).toBeFocused();
-  // What is typed is text.
+  // Shortcuts do not apply while typing.
   await page.keyboard.type('g?/jk');
   await expect(filter).toHaveValue('g?/jk');
   await expect(sheet(page)).toBeHidden();
@@ -181,12 +181,12 @@ test('keys lead to pages, to the filter and through the rows', async ({ page, la
   await page.keyboard.press('k');
   await page.keyboard.press('Enter');
   await expect(page).toHaveURL(`${lakeshore.url}/syncs/2`);
-  // A page without a field of its own.
+  // A page without a filter field.
   await page.keyboard.press('/');
   await expect(field(page)).toBeFocused();
 });
 
-test('the sheet shows the shortcuts and switches them off for this browser', async ({ page, lakeshore }) => {
+test('the shortcut sheet lists the shortcuts, and disables them for this browser', async ({ page, lakeshore }) => {
   await page.goto(lakeshore.url);
   await hydrated(page);
   await page.keyboard.press('?');
@@ -213,7 +213,7 @@ test('the sheet shows the shortcuts and switches them off for this browser', asy
 });
 
 for (const [width, height] of [[1280, 800], [360, 740]]) {
-  test(`neither the palette nor the sheet breaks a rule of accessibility at ${width} px`, async ({ page, lakeshore }) => {
+  test(`the palette and the shortcut sheet have no accessibility violations at ${width} px`, async ({ page, lakeshore }) => {
     await fillLake(lakeshore, lakeshore.key());
     await page.setViewportSize({ width, height });
     for (const colorScheme of THEMES) {
@@ -236,7 +236,7 @@ for (const [width, height] of [[1280, 800], [360, 740]]) {
   });
 }
 
-test('its code comes when it is first asked for', async ({ page, lakeshore }) => {
+test('its code is loaded on first use', async ({ page, lakeshore }) => {
   await page.goto(lakeshore.url);
   await hydrated(page);
   const asked: string[] = [];
@@ -247,10 +247,10 @@ test('its code comes when it is first asked for', async ({ page, lakeshore }) =>
   expect(asked.filter((path) => path.endsWith('.bin')).length).toBeGreaterThan(0);
 });
 
-test.describe('where its code cannot be loaded', () => {
+test.describe('if its code cannot be loaded', () => {
   test.use({ expectedComplaints: ['net::ERR', 'Failed to load', 'preloaded using link preload'] });
 
-  test('the page that does the same opens instead', async ({ page, lakeshore }) => {
+  test('the search page opens instead', async ({ page, lakeshore }) => {
     await page.goto(lakeshore.url);
     await hydrated(page);
     await page.route('**/*.bin', (route) => route.abort());
@@ -263,7 +263,7 @@ test.describe('where its code cannot be loaded', () => {
 test.describe('without a script', () => {
   test.use({ javaScriptEnabled: false });
 
-  test('the page of the search finds the same', async ({ page, lakeshore }) => {
+  test('the search page finds the same', async ({ page, lakeshore }) => {
     const key = lakeshore.key();
     await fillLake(lakeshore, key);
     await signIn(page, lakeshore, key, '/');

@@ -1,4 +1,4 @@
-// Real clients of resumable uploads, each interrupted at random offsets: by the network, by kills of the server, and by
+// Real clients of resumable uploads, interrupted at random offsets: by the network, by kills of the server, and by
 // themselves. A long run: SIZE_MIB=1024 INTERRUPTIONS=20 KILLS=1 npx playwright test resumable.spec
 
 import { execFileSync, spawn } from 'node:child_process';
@@ -16,12 +16,12 @@ const FILE_BYTES = Number(process.env.SIZE_MIB ?? 48) * MIB + 4711;
 const INTERRUPTIONS = Number(process.env.INTERRUPTIONS ?? 5);
 const KILLS = Number(process.env.KILLS ?? 2);
 const RETRIES = [0, 100, 200, 400, 800, 1600, 1600, 1600];
-/** What tuspy_client.py exits with where it cannot set itself up. */
+/** Exit code of tuspy_client.py if tuspy cannot be installed. */
 const TUSPY_SKIPPED = 77;
-/** A browser says so of every request that a killed server leaves without an answer. */
+/** Console messages for requests that a killed server leaves unanswered. */
 const CUT_OFF = ['Failed to load resource', 'net::ERR_'];
 
-/** A way to the server, and what interrupts uploads on it. */
+/** A link to the server, and an interrupter of its uploads. */
 const test = base.extend<{ link: Link; interrupter: Interrupter }>({
   link: async ({ lakeshore }, use) => {
     const link = await Link.to(lakeshore);
@@ -29,7 +29,7 @@ const test = base.extend<{ link: Link; interrupter: Interrupter }>({
     link.close();
   },
   interrupter: async ({ lakeshore, link }, use) => {
-    // As many bytes come over the link at least, in whatever way the client sends them.
+    // Least number of bytes over the link, however the client sends them.
     await use(new Interrupter(lakeshore, link, INTERRUPTIONS, KILLS, FILE_BYTES));
   },
 });
@@ -46,7 +46,7 @@ async function startSync(lakeshore: Lakeshore): Promise<{ key: string; syncId: n
   return { key, syncId: await lakeshore.start_sync(key, '/data/t', 'FullSync') };
 }
 
-/** The file is there, whole; one row tells of it; nothing else is left. */
+/** Expects the complete file, one row of the history, and no leftovers. */
 async function expectLanded(
   lakeshore: Lakeshore,
   sync: { key: string; syncId: number },
@@ -73,7 +73,7 @@ const VARIANTS: Record<string, any> = {
 };
 
 for (const [name, variant] of Object.entries(VARIANTS)) {
-  test(`tus-js-client in Node sends a file ${name}, through interruptions and its own breaks`, async ({ lakeshore, link, interrupter }) => {
+  test(`tus-js-client in Node sends a file ${name}, despite interruptions and aborts of its own`, async ({ lakeshore, link, interrupter }) => {
     const sync = await startSync(lakeshore);
     const content = randomBytes(FILE_BYTES);
     const isDraft = 'protocol' in variant;
@@ -89,14 +89,14 @@ for (const [name, variant] of Object.entries(VARIANTS)) {
         retryDelays: RETRIES,
         ...variant,
         onProgress: (sent) => {
-          // The client goes away in the middle of a request, and comes back at once.
+          // The client aborts in the middle of a request, and resumes at once.
           if (breaks > 0 && sent > (FILE_BYTES * (3 - breaks)) / 3) {
             breaks -= 1;
             void upload.abort().then(() => upload.start());
           }
         },
         onSuccess: () => resolve(),
-        // It does not try the joining of parts again by itself.
+        // It does not retry the concatenation by itself.
         onError: (error) => (variant.parallelUploads && again-- > 0 ? upload.start() : reject(error)),
       });
       upload.start();
@@ -107,7 +107,7 @@ for (const [name, variant] of Object.entries(VARIANTS)) {
   });
 }
 
-/** Gives the page a file of the disk, as a person who chooses it does, and tells its SHA-256. */
+/** Chooses a file of the disk in the page, and returns its SHA-256. */
 async function chooseFile(page: Page, folder: string): Promise<string> {
   const file = join(folder, 'large.bin');
   await bigFile(file, FILE_BYTES);
@@ -117,7 +117,7 @@ async function chooseFile(page: Page, folder: string): Promise<string> {
 }
 
 for (const [name, variant] of Object.entries(VARIANTS)) {
-  test(`tus-js-client in Chromium sends a file ${name}, through interruptions`, async ({ lakeshore, link, interrupter, page }) => {
+  test(`tus-js-client in Chromium sends a file ${name}, despite interruptions`, async ({ lakeshore, link, interrupter, page }) => {
     const sync = await startSync(lakeshore);
     await page.goto(`${link.url}/healthz`);
     await page.addScriptTag({ path: join(__dirname, 'node_modules/tus-js-client/dist/tus.js') });
@@ -137,7 +137,7 @@ for (const [name, variant] of Object.entries(VARIANTS)) {
             retryDelays,
             ...variant,
             onSuccess: () => resolve(),
-            // It does not try the joining of parts again by itself.
+            // It does not retry the concatenation by itself.
             onError: (error: Error) => (variant.parallelUploads && again-- > 0 ? upload.start() : reject(error)),
           });
           upload.start();
@@ -150,7 +150,7 @@ for (const [name, variant] of Object.entries(VARIANTS)) {
   });
 }
 
-test('@uppy/tus sends a file of a dropped folder, through interruptions', async ({ lakeshore, link, interrupter, page }) => {
+test('@uppy/tus sends a file of a dropped folder, despite interruptions', async ({ lakeshore, link, interrupter, page }) => {
   const sync = await startSync(lakeshore);
   const entry = 'export { default as Uppy } from "@uppy/core"; export { default as Tus } from "@uppy/tus";';
   const bundle = buildSync({
@@ -169,7 +169,7 @@ test('@uppy/tus sends a file of a dropped folder, through interruptions', async 
       const file = document.querySelector<HTMLInputElement>('#file')!.files![0];
       const uppy = new library.Uppy({ meta: { sync_id: syncId } });
       uppy.use(library.Tus, { endpoint: `${location.origin}/api/lake/files`, retryDelays, chunkSize: 6 * 1024 * 1024 });
-      // As the drop of a folder tells it.
+      // Metadata of a dropped folder.
       const meta = { relativePath: '/dt=2021-12-06/large.bin' };
       uppy.addFile({ name: file.name, type: 'application/octet-stream', data: file, meta });
       const { successful, failed } = await uppy.upload();
@@ -189,7 +189,7 @@ test('@uppy/tus sends a file of a dropped folder, through interruptions', async 
   expect(lakeshore.digests('.lakeshore')).toEqual({});
 });
 
-test('tuspy sends a file with checksums, through interruptions', async ({ lakeshore, link, interrupter }) => {
+test('tuspy sends a file with checksums, despite interruptions', async ({ lakeshore, link, interrupter }) => {
   const sync = await startSync(lakeshore);
   const content = randomBytes(FILE_BYTES);
   const file = join(lakeshore.folder, 'large.bin');
@@ -208,7 +208,7 @@ test('tuspy sends a file with checksums, through interruptions', async ({ lakesh
   await expectLanded(lakeshore, sync, digest(content));
 });
 
-test('curl goes on with a file at the offset that it asks for, through interruptions', async ({ lakeshore, link, interrupter }) => {
+test('curl continues a file at the offset that HEAD returns, despite interruptions', async ({ lakeshore, link, interrupter }) => {
   const sync = await startSync(lakeshore);
   const content = randomBytes(FILE_BYTES);
   const file = join(lakeshore.folder, 'large.bin');

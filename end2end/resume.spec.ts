@@ -1,5 +1,5 @@
-// Uploads that are interrupted: by the network, by the person, by a reload, by the server's end. Nothing that was sent is
-// sent again, nothing is lost, and what the lake has already is skipped.
+// Interrupted uploads: by the network, a pause, a reload, or a crash of the server. Nothing is sent twice, nothing is
+// lost, and unchanged files are skipped.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { bigFile, drop, MIB, openUpload, Requests, slowDown, type SetNetwork } f
 const BYTES = 48 * MIB;
 const SLOW = 6 * MIB;
 
-/** Begins to send a large file over a slow link, and comes back once a part of it has gone. */
+/** Starts to send a large file over a slow link, and returns once a part of it was sent. */
 async function beginLarge(page: Page, lakeshore: Lakeshore): Promise<{ big: string; speed: SetNetwork }> {
   const big = join(lakeshore.folder, 'big.bin');
   await bigFile(big, BYTES);
@@ -31,7 +31,7 @@ async function percentIsAbove(page: Page, value: number): Promise<void> {
   await expect.poll(() => percent(page), { timeout: 60_000, intervals: [100] }).toBeGreaterThan(value);
 }
 
-/** The file is in the lake, whole, by one upload. */
+/** Expects the complete file in the lake, by a single upload. */
 async function arrivedOnce(page: Page, lakeshore: Lakeshore, big: string): Promise<void> {
   await expect(page.getByText('Done: 1 file arrived')).toBeVisible({ timeout: 90_000 });
   expect(lakeshore.digests('data/t')).toEqual({ 'big.bin': sha256(big) });
@@ -39,7 +39,7 @@ async function arrivedOnce(page: Page, lakeshore: Lakeshore, big: string): Promi
   expect(history.map((upload: any) => [upload.file_name.replace(/^\//, ''), upload.status ?? upload.sync_status])).toEqual([['big.bin', 'Finished']]);
 }
 
-test('a pause stops the bytes, and what was sent before is not sent again', async ({ page, lakeshore }) => {
+test('a pause stops sending, and sent bytes are not sent again', async ({ page, lakeshore }) => {
   const { big, speed } = await beginLarge(page, lakeshore);
   await page.getByRole('button', { name: 'Pause', exact: true }).click();
   await expect(page.getByText('Paused: 0 files arrived')).toBeVisible();
@@ -50,7 +50,7 @@ test('a pause stops the bytes, and what was sent before is not sent again', asyn
   expect(requests.pieces[0]).toBeGreaterThan(0);
 });
 
-test('one file is paused and goes on by itself', async ({ page, lakeshore }) => {
+test('a single file is paused and resumed', async ({ page, lakeshore }) => {
   const { big, speed } = await beginLarge(page, lakeshore);
   await page.getByRole('button', { name: 'Pause big.bin' }).click();
   await expect(page.getByRole('row', { name: /big\.bin/ })).toContainText('Paused');
@@ -61,10 +61,10 @@ test('one file is paused and goes on by itself', async ({ page, lakeshore }) => 
   expect(requests.pieces[0]).toBeGreaterThan(0);
 });
 
-test.describe('a network that goes away', () => {
+test.describe('a network failure', () => {
   test.use({ expectedComplaints: ['net::ERR'] });
 
-  test('is said, waited for, and the file goes on from where it was', async ({ page, lakeshore }) => {
+  test('is shown, and the file continues where it was', async ({ page, lakeshore }) => {
     const { big, speed } = await beginLarge(page, lakeshore);
     await speed(SLOW, true);
     await expect(page.getByText('Cannot reach the server. The upload resumes automatically.')).toBeVisible({ timeout: 30_000 });
@@ -75,10 +75,10 @@ test.describe('a network that goes away', () => {
   });
 });
 
-test.describe('a server that is killed amid', () => {
+test.describe('a server killed during the upload', () => {
   test.use({ expectedComplaints: ['net::ERR'] });
 
-  test('goes on from what it had on the disk', async ({ page, lakeshore }) => {
+  test('continues from its last checkpoint', async ({ page, lakeshore }) => {
     const { big, speed } = await beginLarge(page, lakeshore);
     await percentIsAbove(page, 60);
     const requests = new Requests(page);
@@ -92,7 +92,7 @@ test.describe('a server that is killed amid', () => {
   });
 });
 
-test('after a reload amid a large file, the same drop goes on where it was', async ({ page, lakeshore }) => {
+test('after a reload during a large file, the same drop continues where it was', async ({ page, lakeshore }) => {
   const { big, speed } = await beginLarge(page, lakeshore);
   page.on('dialog', (dialog) => void dialog.accept());
   await page.reload();
@@ -132,7 +132,7 @@ test('after a reload, files that are not chosen again keep the sync open', async
   expect((await lakeshore.get('/api/ingestion/file/sync/1')).sync_status).toBe('Syncing');
 });
 
-test('a second full sync sends only what has changed, and shows what has not', async ({ page, lakeshore }) => {
+test('a second full sync sends only changed files, and shows the unchanged ones', async ({ page, lakeshore }) => {
   const folder = join(lakeshore.folder, 'export');
   mkdirSync(folder);
   await bigFile(join(folder, 'big.parquet'), 3 * MIB);
@@ -160,10 +160,10 @@ test('a second full sync sends only what has changed, and shows what has not', a
   await expect(page.getByRole('row', { name: /a\.csv/ })).toHaveCount(0);
 });
 
-test.describe('files that are refused', () => {
+test.describe('refused files', () => {
   test.use({ expectedComplaints: ['400'] });
 
-  test('are grouped by their reason, and retried by it', async ({ page, lakeshore }) => {
+  test('are grouped and retried by reason', async ({ page, lakeshore }) => {
     await signIn(page, lakeshore, lakeshore.key());
     await openUpload(page, lakeshore, '/data/t', 'Incremental');
     await page.evaluate(() => {

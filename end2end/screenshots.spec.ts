@@ -1,4 +1,4 @@
-// Pictures of every page, for people to look at: `make screenshots`.
+// Takes a picture of every page, for review: `make screenshots`.
 
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
@@ -38,7 +38,7 @@ test('busy', async ({ page, lakeshore }) => {
   lakeshore.key('read', 'dashboards');
   await fill(lakeshore, key);
   await signIn(page, lakeshore, lakeshore.key('admin', 'ana'));
-  // The sizes in the trash are counted aside.
+  // A background job counts the sizes in the trash.
   await expect.poll(async () => (await lakeshore.get('/api/lake/trash?size=50')).every((entry: any) => entry.totals)).toBe(true);
   await shoot(page, lakeshore, 'busy', [
     ['overview', '/'], ['syncs', '/syncs'], ['sync', '/syncs/10'], ['sync-finished', '/syncs/6'], ['history', '/history'],
@@ -53,7 +53,7 @@ test('busy', async ({ page, lakeshore }) => {
   await page.screenshot({ path: join(FOLDER, 'end-dialog-busy-wide-light.png') });
 });
 
-/** The Upload page as it is at this moment, in each size and theme. */
+/** Takes the Upload page in its current state, in each size and theme. */
 async function shootUpload(page: Page, state: string): Promise<void> {
   for (const [size, width] of [['wide', 1440], ['narrow', 390]] as const) {
     await page.setViewportSize({ width, height: 900 });

@@ -1,8 +1,8 @@
-// Who may look, and who may change.
+// Access without a key, and sign-in.
 
 import { expect, hydrated, signIn, test } from './fixtures';
 
-test('a wrong key is refused with what to do, the right one lets in, and signing out ends it', async ({ page, lakeshore }) => {
+test('a wrong key is refused with a remedy, a right one signs in, and signing out ends the session', async ({ page, lakeshore }) => {
   await page.goto(`${lakeshore.url}/sign-in?next=/keys`);
   await page.getByLabel('Key', { exact: true }).fill('lks_wrong');
   await page.getByRole('main').getByRole('button', { name: 'Sign in' }).click();
@@ -13,7 +13,7 @@ test('a wrong key is refused with what to do, the right one lets in, and signing
   await expect(page.getByRole('button', { name: 'Sign out' })).toHaveCount(0);
 });
 
-test('the link of the first start signs in once', async ({ page, lakeshore }) => {
+test('the sign-in link of the first start works once', async ({ page, lakeshore }) => {
   await expect.poll(() => lakeshore.stderr()).toContain('/sign-in/link');
   const link = /http:\S+\/sign-in\/link\?token=\S+/.exec(lakeshore.stderr())![0];
   await page.goto(link);
@@ -41,7 +41,7 @@ test('a key is made, shown once, works, and is revoked', async ({ page, lakeshor
   await expect(lakeshore.start_sync(secret!, '/data/u', 'IncrementalSync')).rejects.toThrow('40101');
 });
 
-test('a visitor of the open mode looks, and is asked to sign in to change something', async ({ page, lakeshore }) => {
+test('a visitor of the open mode reads, and is asked to sign in for changes', async ({ page, lakeshore }) => {
   const sync = await lakeshore.start_sync(lakeshore.key(), '/data/t', 'IncrementalSync', 'open one');
   await page.goto(lakeshore.url);
   await page.getByRole('link', { name: 'open one' }).click();
@@ -52,10 +52,10 @@ test('a visitor of the open mode looks, and is asked to sign in to change someth
 });
 
 test.describe('in the required mode', () => {
-  // The browser notes each page that is answered by 401 and the form.
+  // The browser reports every page that returns 401, and the form.
   test.use({ serveOptions: ['--auth', 'required'], expectedComplaints: ['401'] });
 
-  test('every page asks for a key first and then leads on', async ({ page, lakeshore }) => {
+  test('every page asks for a key, and then opens', async ({ page, lakeshore }) => {
     for (const path of ['/', '/syncs', '/datasets', '/datasets/data/t', '/history', '/trash', '/activity', '/keys', '/upload', '/search', '/syncs/1']) {
       await page.goto(lakeshore.url + path);
       await expect(page.getByLabel('Key', { exact: true })).toBeVisible();

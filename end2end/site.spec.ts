@@ -1,4 +1,4 @@
-// What the server carries inside it: assets and pages.
+// The dashboard's assets and pages.
 
 import { get as httpGet, type IncomingHttpHeaders } from 'node:http';
 import { expect, test, hydrated } from './fixtures';
@@ -20,7 +20,7 @@ function ask(url: string, headers: Record<string, string>): Promise<Answer> {
   });
 }
 
-test('assets have names of their content, come compressed, and are kept for ever', async ({ page, lakeshore }) => {
+test('assets have content hashes in their names, are compressed, and are cached for ever', async ({ page, lakeshore }) => {
   await page.goto(lakeshore.url);
   const html = await page.content();
   for (const pattern of [/\/pkg\/lakeshore\.[0-9a-f]{10}\/lakeshore\.js/, /\/pkg\/lakeshore\.[0-9a-f]{10}\/lakeshore_bg\.wasm/, /\/pkg\/lakeshore\.[0-9a-f]{10}\/part-\d+\.bin/, /\/pkg\/main\.[0-9a-f]{10}\.css/]) {
@@ -66,12 +66,12 @@ test('each page has a title, one heading and a strict policy', async ({ page, la
   }
 });
 
-test('a page is shown before its code is asked for', async ({ page, lakeshore }) => {
+test('a page is painted before its code is requested', async ({ page, lakeshore }) => {
   const order: string[] = [];
   page.on('request', (request) => {
     if (request.url().endsWith('.wasm')) order.push('code asked for');
   });
-  // What the page looks like comes late.
+  // Delays the stylesheet.
   await page.route('**/*.css', async (route) => {
     const response = await route.fetch();
     order.push('style has come');
@@ -82,10 +82,10 @@ test('a page is shown before its code is asked for', async ({ page, lakeshore })
   expect(order.slice(0, 2)).toEqual(['style has come', 'code asked for']);
 });
 
-test.describe('a page that is not there', () => {
+test.describe('a page that does not exist', () => {
   test.use({ expectedComplaints: ['404'] });
 
-  test('says so, with the status 404', async ({ page, lakeshore }) => {
+  test('shows it, with the status 404', async ({ page, lakeshore }) => {
     const response = await page.goto(`${lakeshore.url}/nowhere`);
     expect(response!.status()).toBe(404);
     await hydrated(page);
@@ -96,7 +96,7 @@ test.describe('a page that is not there', () => {
 test.describe('without a script', () => {
   test.use({ javaScriptEnabled: false });
 
-  test('pages are whole, filters work, and no code is loaded', async ({ page, lakeshore }) => {
+  test('pages are complete, filters work, and no code is loaded', async ({ page, lakeshore }) => {
     const code: string[] = [];
     page.on('request', (request) => {
       if (request.url().includes('/pkg/lakeshore.')) code.push(request.url());

@@ -1,7 +1,7 @@
-"""Sends a file by tuspy: URL, sync id, file, size of a piece. Goes on after each
-interruption, and ends when all of it has come.
+"""Sends a file by tuspy: URL, sync id, file, chunk size. Continues after each
+interruption, and ends when the file is complete.
 
-It sets its own environment up, beside it. Where PyPI cannot be reached it says so and exits with 77.
+Installs tuspy into an environment of its own. Exits with 77 if PyPI cannot be reached.
 """
 
 import os
@@ -39,7 +39,7 @@ def send(url, sync_id, file, chunk_bytes):
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
-            # With an address it asks for the offset, and goes on there.
+            # With an address it asks for the offset, and continues there.
             uploader = lake.uploader(**options, url=address)
             size = uploader.get_file_size()
             while uploader.offset < size:

@@ -1,4 +1,5 @@
-// The main job, in the browser: drop files, watch them go, end the sync, find them in the lake; replace them; restore.
+// The main task in the browser: drop files, watch the progress, end the sync, find the files in the lake, replace them,
+// restore them.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,7 +8,7 @@ import { bigFile, drop, MIB, openUpload, slowDown } from './uploading';
 
 const BIG_BYTES = 200 * MIB;
 
-test('three dropped files, one of 200 MB, land whole; a full sync replaces them; a restore brings them back', async ({ page, lakeshore }) => {
+test('three dropped files, one of 200 MB, land; a full sync replaces them; a restore brings them back', async ({ page, lakeshore }) => {
   test.setTimeout(300_000);
   const sources = join(lakeshore.folder, 'sources');
   mkdirSync(sources);
@@ -26,7 +27,7 @@ test('three dropped files, one of 200 MB, land whole; a full sync replaces them;
   await drop(page, [big, first, second]);
   await expect(page.getByRole('row').filter({ hasText: 'big.parquet' })).toBeVisible();
 
-  // Slowed down, so that the progress can be seen to move.
+  // Throttled, so that the progress moves visibly.
   await slowDown(page, 60 * MIB);
   await page.getByRole('button', { name: 'Start upload' }).click();
   const total = page.getByRole('progressbar', { name: 'All files' });
@@ -71,7 +72,7 @@ test('three dropped files, one of 200 MB, land whole; a full sync replaces them;
   expect(lakeshore.digests('data/db/transactions')).toEqual(dropped);
 });
 
-test('a chosen folder keeps its folders, and hidden files are left out and said so', async ({ page, lakeshore }) => {
+test('a chosen folder keeps its structure, and skipped hidden files are reported', async ({ page, lakeshore }) => {
   const folder = join(lakeshore.folder, 'export');
   mkdirSync(join(folder, 'dt=2021-12-06'), { recursive: true });
   writeFileSync(join(folder, 'dt=2021-12-06', 'part-0.csv'), '1\n');
@@ -90,7 +91,7 @@ test('a chosen folder keeps its folders, and hidden files are left out and said 
 test.describe('a name that leads upward', () => {
   test.use({ expectedComplaints: ['400'] });
 
-  test('is refused, said so, and the sync is not ended behind the person', async ({ page, lakeshore }) => {
+  test('is refused and shown, and the sync is not ended automatically', async ({ page, lakeshore }) => {
     await signIn(page, lakeshore, lakeshore.key());
     await openUpload(page, lakeshore, '/data/t', 'Incremental');
     await page.evaluate(() => {
@@ -109,10 +110,10 @@ test.describe('a name that leads upward', () => {
   });
 });
 
-test.describe('a path that another sync holds', () => {
+test.describe('a path held by another sync', () => {
   test.use({ expectedComplaints: ['409'] });
 
-  test('is said, with a link to the sync in the way', async ({ page, lakeshore }) => {
+  test('is shown, with a link to that sync', async ({ page, lakeshore }) => {
     const held = await lakeshore.start_sync(lakeshore.key(), '/data/t', 'FullSync');
     await signIn(page, lakeshore, lakeshore.key());
     await openUpload(page, lakeshore, '/data/t', 'Incremental');
@@ -122,7 +123,7 @@ test.describe('a path that another sync holds', () => {
   });
 });
 
-test('a running sync moves on the page without a reload', async ({ page, lakeshore }) => {
+test('a running sync updates its page without a reload', async ({ page, lakeshore }) => {
   const key = lakeshore.key();
   const sync = await lakeshore.start_sync(key, '/data/live', 'IncrementalSync', 'the live one');
   await page.goto(`${lakeshore.url}/syncs`);
@@ -141,8 +142,8 @@ test('a running sync moves on the page without a reload', async ({ page, lakesho
   await expect(page.getByRole('row', { name: /seen\.csv/ })).toBeVisible();
 });
 
-test.describe('an upload that runs', () => {
-  test('asks before the page is left, and can be cancelled and retried', async ({ page, lakeshore }) => {
+test.describe('a running upload', () => {
+  test('asks before leaving the page, and can be cancelled and retried', async ({ page, lakeshore }) => {
     const big = join(lakeshore.folder, 'big.bin');
     await bigFile(big, BIG_BYTES);
     await signIn(page, lakeshore, lakeshore.key());

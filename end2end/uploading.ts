@@ -1,4 +1,4 @@
-// What the tests of the Upload page share: large files, dropping them, a slow link.
+// Helpers for tests of the Upload page: large files, drops, and a slow link.
 
 import { createWriteStream } from 'node:fs';
 import { randomBytes } from 'node:crypto';
@@ -7,7 +7,7 @@ import { hydrated, type Address } from './fixtures';
 
 export const MIB = 1024 * 1024;
 
-/** A file of random bytes, written piece by piece. */
+/** Writes a file of random bytes, in chunks. */
 export async function bigFile(path: string, bytes: number): Promise<void> {
   const stream = createWriteStream(path);
   const piece = randomBytes(MIB);
@@ -19,8 +19,8 @@ export async function bigFile(path: string, bytes: number): Promise<void> {
 }
 
 /**
- * Drops real files on the page. Playwright cannot drag from outside, so the files are first chosen into an input of the
- * test's own, and what that holds is dropped: the page sees the same File objects as after a drag.
+ * Drops real files on the page. Playwright cannot drag from outside, so an input of the test's own takes the files, and its
+ * File objects are dropped, which are the same as after a drag.
  */
 export async function drop(page: Page, files: string[]): Promise<void> {
   await page.evaluate(() => {
@@ -49,10 +49,10 @@ export async function openUpload(page: Page, lakeshore: Address, path: string, t
   await page.getByRole('radio', { name: type }).check();
 }
 
-/** How the page's network is from now on: so many bytes a second (-1: as many as go), or gone. */
+/** Sets the page's network from now on: bytes a second (-1: no limit), or offline. */
 export type SetNetwork = (bytesPerSecond: number, isGone?: boolean) => Promise<void>;
 
-/** Slows what the page sends, and gives the way to change it. */
+/** Throttles the page's sending, and returns a function that changes it. */
 export async function slowDown(page: Page, bytesPerSecond: number): Promise<SetNetwork> {
   const network = await page.context().newCDPSession(page);
   await network.send('Network.enable');
@@ -65,11 +65,11 @@ export async function slowDown(page: Page, bytesPerSecond: number): Promise<SetN
   return set;
 }
 
-/** The requests of an upload that the page makes from now on. */
+/** Records the upload requests of the page from now on. */
 export class Requests {
-  /** The byte at which each piece of a large file begins. */
+  /** Offsets of the requests of large files. */
   pieces: number[] = [];
-  /** Files that were sent in one request each. */
+  /** Number of files sent in a single request. */
   whole = 0;
 
   constructor(page: Page) {
@@ -87,8 +87,8 @@ export class Requests {
 }
 
 /**
- * The longest tasks of the page's main thread meanwhile, in milliseconds of processor time: what others do on the same
- * machine does not count. A trace tells it, where a PerformanceObserver tells only how long each took by the clock.
+ * Longest tasks of the page's main thread during `meanwhile`, in milliseconds of processor time, which other processes do
+ * not affect. Measured by a trace, since a PerformanceObserver has only the elapsed time.
  */
 export async function longestTasks(browser: Browser, page: Page, meanwhile: () => Promise<void>): Promise<number[]> {
   await browser.startTracing(page, { categories: ['toplevel', 'devtools.timeline', 'disabled-by-default-devtools.timeline'] });
@@ -98,7 +98,7 @@ export async function longestTasks(browser: Browser, page: Page, meanwhile: () =
   const main = new Set(events.filter(isMain).map((event) => `${event.pid} ${event.tid}`));
   const spans = events.filter((event) => event.ph === 'X' && main.has(`${event.pid} ${event.tid}`));
   const isWithin = (span: any, task: any): boolean => span.ts >= task.ts && span.ts + span.dur <= task.ts + task.dur;
-  // A task in which the browser itself reads what was chosen, before the page hears of it, counts as what the page does then.
+  // A task in which the browser itself reads the chosen files, before the page is notified, counts as work of the page.
   const chooser = spans.filter((span) => span.args?.chrome_mojo_event_info?.mojo_interface_tag === 'blink.mojom.FileChooser');
   const tasks = spans
     .filter((span) => /RunTask$/.test(span.name))
@@ -109,7 +109,7 @@ export async function longestTasks(browser: Browser, page: Page, meanwhile: () =
   return tasks.map((task) => Math.round((task.tdur ?? task.dur) / 1000)).sort((one, other) => other - one);
 }
 
-/** How much memory the page's own heap takes, in MiB, each time that it is asked. */
+/** Returns a function that measures the page's heap, in MiB. */
 export async function heapMeter(page: Page): Promise<() => Promise<number>> {
   const devtools = await page.context().newCDPSession(page);
   return async () => {

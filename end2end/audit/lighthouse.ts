@@ -1,4 +1,4 @@
-// One page as Lighthouse judges it, in a browser of its own.
+// Lighthouse on one page, in a browser of its own.
 
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -15,18 +15,18 @@ export const CATEGORIES = ['performance', 'accessibility', 'best-practices', 'se
 export type Category = (typeof CATEGORIES)[number];
 
 export interface Judgement {
-  /** Of 100. */
+  /** From 0 to 100. */
   scores: Record<Category, number>;
-  /** Of each category, what took points from it: the audit's id and what it found. */
+  /** Audits that cost points in each category: id and finding. */
   faults: Record<Category, string[]>;
-  /** In milliseconds, of a simulated telephone or desktop; the shift has no unit. */
+  /** In milliseconds, for a simulated phone or desktop; the shift has no unit. */
   firstPaint: number;
   largestPaint: number;
   blocked: number;
   shift: number;
 }
 
-/** Writes the reports, as HTML and JSON, under that name. */
+/** Runs Lighthouse, and writes its reports as HTML and JSON under `name`. */
 export async function judge(url: string, preset: Preset, cookie: string, name: string): Promise<Judgement> {
   const { executablePath, args } = test.info().project.use.launchOptions!;
   const output = join(FOLDER, name);

@@ -1,4 +1,4 @@
-// The figures of the pages, on a lake in use: `make audit`.
+// Measures the pages of a lake in use: `make audit`.
 
 import { mkdirSync } from 'node:fs';
 import AxeBuilder from '@axe-core/playwright';
@@ -9,14 +9,14 @@ import { FULL_PAGES, THEMES } from '../pages';
 import { CATEGORIES, PRESETS, judge } from './lighthouse';
 import { FOLDER, report } from './report';
 
-/** Of 100, in each category but performance. */
+/** Of 100, in each category except performance. */
 const SCORE_MIN = 95;
-/** Lower, as it is a time, and taken on whatever machine: the goal is the same. */
+/** Lower, since it is a time and depends on the machine; the goal is the same. */
 const PERFORMANCE_MIN = 80;
 
 const JUDGED = FULL_PAGES.filter(([name]) => ['Overview', 'Syncs', 'Upload files', 'Dataset'].includes(name));
 
-/** What a browser that has signed in sends. */
+/** Session cookie of a signed-in browser. */
 async function cookie(lakeshore: Lakeshore): Promise<string> {
   const body = new URLSearchParams({ key: lakeshore.key('admin', 'ana'), next: '/' });
   const answer = await fetch(`${lakeshore.url}/sign-in`, { method: 'POST', body, redirect: 'manual' });
@@ -27,7 +27,7 @@ test.beforeAll(() => mkdirSync(FOLDER, { recursive: true }));
 
 test.beforeEach(async ({ lakeshore }) => fill(lakeshore, lakeshore.key('write', 'nightly loader')));
 
-test('Lighthouse finds little to better', async ({ lakeshore }) => {
+test('Lighthouse scores reach their minimum', async ({ lakeshore }) => {
   const session = await cookie(lakeshore);
   const rows = [];
   const faults: string[] = [];
@@ -47,7 +47,7 @@ test('Lighthouse finds little to better', async ({ lakeshore }) => {
   console.log(faults.join('\n'));
 });
 
-test('axe finds nothing', async ({ page, lakeshore }) => {
+test('axe finds no violations', async ({ page, lakeshore }) => {
   await signIn(page, lakeshore, lakeshore.key('admin', 'ana'));
   const rows = [];
   for (const [name, path] of FULL_PAGES) {
@@ -64,11 +64,11 @@ test('axe finds nothing', async ({ page, lakeshore }) => {
   report('axe', rows);
 });
 
-test('what a browser loads for each page', async ({ page, lakeshore }) => {
+test('bytes that a browser loads for each page', async ({ page, lakeshore }) => {
   await signIn(page, lakeshore, lakeshore.key('admin', 'ana'));
   const rows = [];
   for (const [name, path] of FULL_PAGES) {
-    // Pointing at a link would load another page's part.
+    // Hovering over a link would load the code of another page.
     await page.mouse.move(0, 0);
     await page.goto(lakeshore.url + path);
     await hydrated(page);

@@ -1,14 +1,14 @@
-// The figures as text: printed, and written where the reports of Lighthouse are.
+// Prints the figures, and writes them beside the reports of Lighthouse.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Where the reports go. */
+/** Folder of the reports. */
 export const FOLDER = join(__dirname, '../../target/audit');
 
 type Row = Record<string, string | number>;
 
-/** Prints the rows as a table, and keeps them as text and as JSON. */
+/** Prints the rows as a table, and saves them as text and JSON. */
 export function report(name: string, rows: Row[]): void {
   const columns = Object.keys(rows[0]);
   const lines = [columns, ...rows.map((row) => columns.map((column) => `${row[column]}`))];
