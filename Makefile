@@ -1,5 +1,5 @@
-# Lakeshore. `make` alone lists what there is. Every target sets up what it lacks, says what it does, and does nothing
-# twice: npm's folders and the stamps in target/ tell what is done.
+# Lakeshore. `make` alone lists the targets. Each target installs what it needs, prints what it does, and repeats no
+# finished work, which it recognises by npm's folders and the stamps in target/.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -11,26 +11,26 @@ BINARY := target/release/lakeshore
 WASM_BINDGEN_VERSION = $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
 CARGO_LEPTOS_VERSION := 0.3.10
 PEERS := target/bench-peers
-# HTTP clients that are libraries, for the tests of clients.
+# HTTP client libraries, for the client matrix tests.
 CLIENTS := target/clients
 CLIENT_LIBRARIES := server/tests/api/client_matrix/requirements.txt
 FUZZ_TARGETS ?= lake_path multipart content_type parquet_footer reader
-# What fuzzing finds interesting goes there; the corpus that it begins with is fuzz/corpus/.
+# Folder for inputs that fuzzing finds; the initial corpus is fuzz/corpus/.
 FUZZ_FOUND := target/fuzz
 SECONDS ?= 60
-# More options for `make run`, such as ARGS="--listen 127.0.0.1:4000".
+# Options for `make run`, such as ARGS="--listen 127.0.0.1:4000".
 ARGS ?=
-# `make install` copies the program to its bin/.
+# `make install` copies the program to PREFIX/bin.
 PREFIX ?= $(HOME)/.local
-# Has pyarrow, duckdb and polars, for `make corpus`.
+# Python with pyarrow, duckdb and polars, for `make corpus`.
 CORPUS_PYTHON ?= python3
 CORPUS ?=
-# Has pyarrow, and perhaps duckdb, polars and pandas, for `make bench-readers` and a short one of it in `make test`.
+# Python with pyarrow, and optionally duckdb, polars and pandas, for `make bench-readers` and `make readers`.
 READERS_PYTHON ?= python3
 
 .PHONY: help run build install test dev lint fmt unit clients docs corpus torture e2e audit bench bench-peers bench-push bench-scale bench-listeners bench-pieces bench-readers readers fuzz screenshots clean site rust-target rust-components
 
-# rust-toolchain.toml names the version. Where that is missing and rustup may not install it, the default one has to do.
+# Falls back to the default toolchain if that of rust-toolchain.toml is missing and cannot be installed.
 ifneq ($(shell rustc --version > /dev/null 2>&1 && echo usable),usable)
 export RUSTUP_TOOLCHAIN := stable
 $(info the toolchain of rust-toolchain.toml is not installed; the default one is used)
@@ -98,8 +98,8 @@ unit: clients ## Test the engine and the server
 		cargo test --workspace --features server/failpoints --no-fail-fast; \
 	fi
 
-# Without them their tests skip themselves, so nothing fails here.
-clients: ## Install the HTTP clients that tests send files with, below target/
+# Tests of missing clients are skipped, so nothing fails here.
+clients: ## Install HTTP clients for the tests, below target/
 	@test -f $(CLIENTS)/python/requirements.txt && cmp -s $(CLIENT_LIBRARIES) $(CLIENTS)/python/requirements.txt || { \
 		echo "== installing Python's requests, httpx and aiohttp"; \
 		python3 -m venv $(CLIENTS)/python \
@@ -112,7 +112,7 @@ clients: ## Install the HTTP clients that tests send files with, below target/
 		command -v $$1 > /dev/null || test -x /usr/sbin/$$1 || echo "skipped: $$1 is not here; install it with: apt-get install $$2"; \
 	done
 
-corpus: ## Compare what is shown of the files below CORPUS with what pyarrow, DuckDB and Polars read in them
+corpus: ## Compare previews of the files below CORPUS with readings by pyarrow, DuckDB and Polars
 	@test -n "$(CORPUS)" || { echo "CORPUS names a folder of files: make corpus CORPUS=data"; exit 1; }
 	@mkdir -p target/corpus
 	@$(CORPUS_PYTHON) crates/formats/tests/compare.py list "$(CORPUS)" > target/corpus/files
@@ -120,10 +120,10 @@ corpus: ## Compare what is shown of the files below CORPUS with what pyarrow, Du
 		cargo test --quiet --package lakeshore-formats --lib corpus::the_files_of_a_folder_are_read -- --ignored
 	@$(CORPUS_PYTHON) crates/formats/tests/compare.py compare target/corpus/readings
 
-torture: build ## Kill the release binary KILLS times (default 100) amid a load, and fail its disk VOLATILE times an operation (60, or all); check each restart
+torture: build ## Kill the release binary KILLS times (100) under load, fail its disk VOLATILE times an operation (60, or all), and check each restart
 	@echo "== killing the server (KILLS_SEED repeats a run)"
 	@KILLS=$${KILLS:-100} LAKESHORE_BIN=$(abspath $(BINARY)) cargo test --package server --features failpoints --test torture -- --nocapture kills
-	@echo "== failing its disk, and cutting the power (VOLATILE_SEED and KILLS_SEED repeat a run)"
+	@echo "== failing its disk, and cutting its power (VOLATILE_SEED and KILLS_SEED repeat a run)"
 	@VOLATILE=$${VOLATILE:-60} VOLATILE_CUTS=$${VOLATILE_CUTS:-100} LAKESHORE_BIN=$(abspath $(BINARY)) \
 		cargo test --package server --features failpoints --test torture -- --nocapture --test-threads 2 volatile
 
@@ -139,7 +139,7 @@ e2e: docs chromium end2end/node_modules ## Run the commands of the documents, an
 	@echo "== tests in the browser"
 	@cd end2end && LAKESHORE_BIN=$(abspath $(BINARY)) npx playwright test
 
-# Apart from the tests: Lighthouse brings 200 MB of packages, and one of its figures is a time.
+# Separate from the tests: Lighthouse needs 200 MB of packages, and one of its figures is a time.
 audit: build chromium end2end/node_modules end2end/audit/node_modules ## Measure the pages: Lighthouse, axe and bytes, into target/audit
 	@echo "== measuring the pages"
 	@cd end2end && LAKESHORE_BIN=$(abspath $(BINARY)) npx playwright test --config audit/playwright.config.ts
@@ -171,7 +171,7 @@ bench-peers: ## Install the servers that `make bench` compares with, below targe
 		CARGO_TARGET_DIR=$(PEERS)/build cargo install --quiet --locked --root $(PEERS) dufs && rm -rf $(PEERS)/build; \
 	} || echo "dufs could not be installed"
 
-bench-push: build ## Measure `lakeshore push` and `get` beside rclone, which has to be installed (FILES, BYTES, ROUNDS)
+bench-push: build ## Compare `lakeshore push` and `get` with rclone, which has to be installed (FILES, BYTES, ROUNDS)
 	@echo "== measuring push"
 	@LAKESHORE_BIN=$(abspath $(BINARY)) benches/push/run.sh
 
@@ -183,21 +183,21 @@ bench-listeners: ## Measure what BENCH_LISTENERS open dashboards (default 200) c
 	@echo "== measuring uploads with listeners and without"
 	@cargo bench --package server --bench listeners
 
-bench-readers: build ## Read a dataset amid PUBLISHES publishes (default 200), by its folder and by its versions (READERS_PYTHON has pyarrow …)
+bench-readers: build ## Count reads that PUBLISHES publishes (200) spoil, by the folder and by versions (READERS_PYTHON has pyarrow …)
 	@echo "== reading while it changes"
 	@LAKESHORE_BIN=$(abspath $(BINARY)) $(READERS_PYTHON) benches/readers/readers.py $(or $(PUBLISHES),200)
 
-readers: build ## Read a dataset amid ten publishes, by its folder and by its versions
+readers: build ## Run bench-readers with ten publishes
 	@echo "== reading while it changes, in short"
 	@LAKESHORE_BIN=$(abspath $(BINARY)) $(READERS_PYTHON) benches/readers/readers.py 10
 
-bench-pieces: ## Measure the hot pieces one by one: multipart, hash, paths, a page of history
+bench-pieces: ## Measure hot code one by one: multipart, hash, paths, a page of history
 	@cargo bench --package server --bench pieces
 
-# What reads files may take as much time and memory as its readers, which have survived the same file.
-# No sanitizer: there is no unsafe code of ours to look into, and so a stable compiler does. Most of the first build is
+# Targets that read files have the limits of the reader processes, which survived the same file.
+# No sanitizer, since the repository has no unsafe code; so a stable compiler is enough. Most of the first build is
 # Parquet and Arrow.
-fuzz: ## Fuzz paths, multipart, content types, and the readers of files, each for SECONDS (default 60)
+fuzz: ## Fuzz paths, multipart, content types and file readers, each for SECONDS (60)
 	@command -v cargo-fuzz > /dev/null || { echo "== installing cargo-fuzz"; cargo install --quiet --locked cargo-fuzz; }
 	@for target in $(FUZZ_TARGETS); do \
 		echo "== fuzzing $$target for $(SECONDS) s"; \
@@ -208,11 +208,11 @@ fuzz: ## Fuzz paths, multipart, content types, and the readers of files, each fo
 			-max_total_time=$(SECONDS) -max_len=65536 -len_control=50 $$limits -rss_limit_mb=1024 -print_final_stats=1; \
 	done
 
-clean: ## Remove what was built
+clean: ## Remove all build output
 	@cargo clean
 	@rm -rf end2end/node_modules end2end/audit/node_modules xtask/node_modules
 
-# The site that the server carries inside it. xtask itself sees whether anything has changed.
+# The site that is embedded into the server. xtask detects changes itself.
 site: rust-target
 	@if command -v npm > /dev/null; then $(MAKE) xtask/node_modules; fi
 	@cargo xtask site

@@ -1,5 +1,5 @@
-// Makes WASM smaller, or faster, with binaryen: `node optimise.mjs <level> <shrink level> <file>…`. All files in one process, as
-// most of a short run is spent on binaryen's own start.
+// Optimises WASM with binaryen, for size or speed: `node optimise.mjs <level> <shrink level> <file>…`. All files share a
+// process, since starting binaryen takes most of a short run.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import binaryen from 'binaryen';

@@ -1,6 +1,6 @@
 #!/bin/bash
-# `lakeshore push` and `get` beside `rclone copy` to its own WebDAV server and back, each in turn: a folder as it is, the same
-# with 1 % changed, and the way back. Prints seconds and the bytes that the loopback device carried.
+# Compares `lakeshore push` and `get` with `rclone copy` to and from rclone's WebDAV server, in turn: a new folder, the same
+# with 1 % changed, and the download. Prints seconds and the bytes over the loopback device.
 #
 #   make bench-push                       20,000 files, 2 GiB, two rounds
 #   FILES=2000 BYTES=209715200 make bench-push
@@ -17,7 +17,7 @@ trap 'kill "${servers[@]}" 2> /dev/null || true; rm -rf "$work"' EXIT
 
 carried() { awk '$1 == "lo:" { print $2 }' /proc/net/dev; }
 
-# What it is, who does it, then the command.
+# Arguments: the step, the program, then the command.
 measure() {
 	local what=$1 who=$2 before begun
 	shift 2
@@ -29,7 +29,7 @@ measure() {
 		'BEGIN { printf "%-10s %-10s %8.2f s %10.1f MB\n", what, who, ended - begun, (after - before) / 1e6 }' | tee -a "$work/figures"
 }
 
-# A port that nobody listens on.
+# A free port.
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
 until_listening() {
@@ -48,7 +48,7 @@ folder, files, total = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 for index in range(files):
     part = os.path.join(folder, f"dt={index % 50:02}")
     os.makedirs(part, exist_ok=True)
-    # From a half to one and a half of the mean.
+    # Between half and one and a half times the mean.
     size = total // files // 2 + (total // files) * (index % 101) // 100
     with open(os.path.join(part, f"part-{index:05}.parquet"), "wb") as file:
         file.write(os.urandom(size))

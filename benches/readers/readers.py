@@ -1,11 +1,11 @@
-"""Readers of a dataset while full syncs replace it: how many readings are of one version, and how many are spoilt.
+"""Counts reads of a dataset that concurrent publishes spoil.
 
     LAKESHORE_BIN=target/release/lakeshore python3 benches/readers/readers.py [PUBLISHES]
 
-Each of DuckDB, Polars, pyarrow and pandas that is installed reads in a loop while another process publishes PUBLISHES versions
-(default 200) of FILES files, by each of these ways: the folder of the lake, a snapshot, a version over HTTP, and the folder
-opened once and read through /proc/self/fd. A reading is spoilt when it has rows of several versions, rows that belong to none, or
-fails. `lakeshore get` is tried too. Ends with 1 when a way other than the folder has spoilt a reading.
+Each installed reader of DuckDB, Polars, pyarrow and pandas reads in a loop while another process publishes PUBLISHES versions
+(default 200) of FILES files, in each of these ways: the folder of the lake, a snapshot, a version over HTTP, and the folder
+opened once and read through /proc/self/fd. A read is spoilt if it fails, or returns rows of several versions or of none.
+`lakeshore get` is measured too. Exit code 1 if a way other than the folder spoils a read.
 """
 
 import io
@@ -36,7 +36,7 @@ def modules():
 
 
 def rows_of(version):
-    """So many rows has each file of a version: readings that mix versions show it."""
+    """Rows of each file of a version. They differ between versions, so mixed reads show."""
     return 100 + version % 5
 
 
@@ -110,7 +110,7 @@ def publish_on(url, key, first, count, published):
 
 
 def read_files(reader, pattern):
-    """The versions and the number of rows that a reader finds in a folder, as its users call it."""
+    """Reads a folder as users of the reader do, and returns the number of rows of each version."""
     if reader == "duckdb":
         import duckdb
 
@@ -123,7 +123,7 @@ def read_files(reader, pattern):
     if reader == "pandas":
         import pandas
 
-        # A folder, as pyarrow lists it for pandas.
+        # The folder, which pyarrow lists for pandas.
         return count(pandas.read_parquet(os.path.dirname(pattern))["version"].tolist())
     import pyarrow.dataset
 
@@ -196,7 +196,7 @@ def measure(server, reader, way, read, first, publishes):
         try:
             found = read(server, reader)
             mixed += not is_of_one(found)
-        except Exception as error:  # noqa: BLE001: whatever a reader raises is what is counted
+        except Exception as error:  # noqa: BLE001: any error of a reader counts
             errors += 1
             said = said or f"{type(error).__name__}: {str(error).splitlines()[0][:90]}"
         readings += 1
