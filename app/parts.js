@@ -1,13 +1,13 @@
-// Loads the parts of the pages' WASM. `cargo xtask site` writes the lines below it: which bundles each part needs.
+// Loads the parts of the pages' WASM. `cargo xtask site` appends a line for each part, with the bundles that it needs.
 
 import { initSync } from './lakeshore.js';
 
-/** The bundles that have come, or are on their way. */
+/** Bundles that are loaded or loading. */
 const bundles = new Map();
 
 /**
- * A bundle is some pieces of WASM in one file: how many, the length of each (32 bits, the smallest byte first), then they.
- * A piece finds what is shared by its imports, and is found by the table of functions.
+ * A bundle has several WASM modules in one file: their number, their lengths (32 bits, little-endian), then the modules.
+ * A module reaches shared code by its imports, and is reached by the function table.
  */
 async function load(name) {
   const response = await fetch(new URL(`./${name}`, import.meta.url));
@@ -30,20 +30,20 @@ function bundle(name) {
   if (loading === undefined) {
     loading = load(name);
     bundles.set(name, loading);
-    // What did not come is asked for again.
+    // A failed bundle is requested again.
     loading.catch(() => bundles.delete(name));
   }
   return loading;
 }
 
-/** What the WASM calls for a part: it is told by a callback, an index in the table, whether the part is there. */
+/** Loader of a part, called by the WASM. `callback`, an index in the function table, receives whether the part is loaded. */
 function part(...names) {
   return async (callback, data) => {
     let isLoaded = true;
     try {
       await Promise.all(names.map(bundle));
     } catch {
-      // The page says so.
+      // The page shows an error.
       isLoaded = false;
     }
     initSync().__indirect_function_table.get(callback)(data, isLoaded);

@@ -1,6 +1,6 @@
-//! The pages' door to the lake: server functions, a few lines each over the same service that REST calls.
+//! Server functions: the pages' calls of the lake, a few lines each over the service that REST uses too.
 //!
-//! The server hands over the [`Lake`], the [`Caller`] and the [`Site`] by context.
+//! The server provides the [`Lake`], the [`Caller`] and the [`Site`] by context.
 
 pub mod activity;
 pub mod datasets;
@@ -34,29 +34,30 @@ use lakeshore::{Caller, Grant, Lake};
 #[cfg(feature = "ssr")]
 use std::{pin::Pin, sync::Arc};
 
-/// Where this server is reached, as the browser sees it: `http://127.0.0.1:3000`.
+/// Address of this server, as the browser sees it: `http://127.0.0.1:3000`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Site {
     pub origin: String,
-    /// This visitor needs no key to look: the lake is open to their network.
+    /// This visitor needs no key to read: the lake is open to their network.
     pub is_open: bool,
 }
 
-/// An answer with the server's time: "3 minutes ago" is reckoned from it, so that the server and the browser write
-/// the same, whatever the browser's clock says. And with its place among the events, so that none is missed.
+/// An answer with the server's time and event id. Relative times such as "3 minutes ago" are computed from that time,
+/// so that server and browser render the same text whatever the browser's clock says. The event id lets the page miss
+/// no event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AsOf<T> {
     pub now: Timestamp,
-    /// The answer holds all that events up to this one say.
+    /// The answer includes the effects of all events up to this one.
     pub last_event: EventId,
     pub value: T,
 }
 
-/// The folder that the lake's readers read, on the server's disk.
+/// Folder that readers of the lake read, on the server's disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LakeRoot(pub String);
 
-/// Asks the server whether a write would succeed; if not, why.
+/// Checks whether a write would succeed. The answer is the reason why not, if any.
 #[cfg(feature = "ssr")]
 #[derive(Clone)]
 pub struct ReadinessCheck(pub Arc<dyn Fn() -> ReadinessAnswer + Send + std::marker::Sync>);
@@ -64,31 +65,31 @@ pub struct ReadinessCheck(pub Arc<dyn Fn() -> ReadinessAnswer + Send + std::mark
 #[cfg(feature = "ssr")]
 pub type ReadinessAnswer = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
 
-/// What is at a place of the lake.
+/// File or folder at a lake path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InLake {
     Folder {
         folder: service::Browsed,
-        /// Absent for the lake itself.
+        /// Absent for the lake root.
         schema: Option<Box<service::DatasetSchema>>,
     },
     File {
         file: Box<FilePreview>,
-        /// Where it lies on the server's disk, for those who may know.
+        /// Path on the server's disk, for callers who may know it.
         disk_path: Option<String>,
     },
 }
 
-/// Who is looking, and what that allows.
+/// The visitor's session, and server settings that pages need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// The name and role of the key that signed in; absent for a visitor.
+    /// Name and role of the key that signed in; absent for a visitor.
     pub signed_in: Option<(String, Role)>,
-    /// By the link of the first start, which lasts until there is a key.
+    /// Signed in by the link of the first start, which is valid until a key exists.
     #[serde(default)]
     pub is_first_sign_in: bool,
     pub site: Site,
-    /// Largest file that the server takes, in bytes.
+    /// Largest file that the server accepts, in bytes.
     pub upload_bytes_max: u64,
 }
 
@@ -97,13 +98,13 @@ impl Session {
         self.signed_in.as_ref().is_some_and(|(_, role)| *role >= needed)
     }
 
-    /// True when nothing may be shown before a sign-in.
+    /// Whether a sign-in is needed before anything may be shown.
     pub fn must_sign_in(&self) -> bool {
         !self.site.is_open && self.signed_in.is_none()
     }
 }
 
-/// The lake and the caller of the request that is being answered.
+/// Lake and caller of the current request.
 #[cfg(feature = "ssr")]
 fn request_context() -> Result<(Lake, Caller), ApiError> {
     let lake = use_context::<Lake>().ok_or_else(ApiError::no_context)?;
@@ -113,7 +114,7 @@ fn request_context() -> Result<(Lake, Caller), ApiError> {
 
 #[cfg(feature = "ssr")]
 async fn as_of<T>(lake: &Lake, read: impl Future<Output = Result<T, lakeshore::Error>>) -> Result<AsOf<T>, ApiError> {
-    // Before it is read.
+    // Taken before the read, so that no later event is skipped.
     let last_event = lake.last_event();
     let value = read.await?;
     Ok(AsOf { now: lake.now(), last_event, value })
@@ -144,11 +145,11 @@ pub async fn get_sync(sync_id: SyncId) -> Result<AsOf<SyncJob>, ApiError> {
     as_of(&lake, lake.sync(&caller, sync_id)).await
 }
 
-/// Uploads in flight that the page of a sync is told of at first.
+/// Uploads in flight that the page of a sync shows at first.
 #[cfg(feature = "ssr")]
 const IN_FLIGHT_GIVEN_MAX: u64 = 200;
 
-/// A sync, a page of its uploads, and those that are in flight.
+/// A sync, a page of its uploads, and its uploads in flight.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncRows {
     pub sync: SyncJob,
@@ -156,7 +157,7 @@ pub struct SyncRows {
     pub in_flight: Vec<UploadInFlight>,
 }
 
-/// `parameters`: which page of its uploads.
+/// `parameters` select the page of uploads.
 #[server(prefix = "/fn", endpoint = "sync-rows", input = Call, output = Call)]
 pub async fn get_sync_rows(sync_id: SyncId, parameters: ListParameters) -> Result<AsOf<SyncRows>, ApiError> {
     let (lake, caller) = request_context()?;
@@ -172,7 +173,7 @@ pub async fn get_sync_rows(sync_id: SyncId, parameters: ListParameters) -> Resul
     as_of(&lake, read).await
 }
 
-/// The waterfall of a sync.
+/// Waterfall chart of a sync.
 #[server(prefix = "/fn", endpoint = "timeline", input = Call, output = Call)]
 pub async fn get_timeline(sync_id: SyncId) -> Result<AsOf<Drawing>, ApiError> {
     let (lake, caller) = request_context()?;
@@ -205,28 +206,28 @@ pub async fn abort_sync(end: end::EndSync) -> Result<(), ApiError> {
     Ok(lake.abort_sync(&caller, &end).await?)
 }
 
-/// What ending the sync would do: asked when the confirmation opens, as it counts files.
+/// Effect of ending the sync. Requested when the dialog opens, because it counts files.
 #[server(prefix = "/fn", endpoint = "end-preview", input = Call, output = Call)]
 pub async fn end_preview(sync_id: SyncId) -> Result<service::EndPreview, ApiError> {
     let (lake, caller) = request_context()?;
     Ok(lake.end_preview(&caller, sync_id).await?)
 }
 
-/// What was declared of the sync beside what it has landed; absent when nothing was declared.
+/// Declared files of the sync compared with the landed ones. `None` without a declaration.
 #[server(prefix = "/fn", endpoint = "expected", input = Call, output = Call)]
 pub async fn compare_expected(sync_id: SyncId) -> Result<Option<Comparison>, ApiError> {
     let (lake, caller) = request_context()?;
     Ok(lake.compare_expected(&caller, sync_id).await?)
 }
 
-/// What the sync changes, with the first files of each kind. Visits every file.
+/// Changes that the sync makes, with the first files of each kind. Visits every file.
 #[server(prefix = "/fn", endpoint = "difference", input = Call, output = Call)]
 pub async fn get_difference(sync_id: SyncId) -> Result<Difference, ApiError> {
     let (lake, caller) = request_context()?;
     Ok(lake.difference_in_short(&caller, sync_id).await?)
 }
 
-/// Which of the files the lake lacks. In a full sync, what is unchanged becomes part of it where that is wanted.
+/// Files that the lake lacks. In a full sync, unchanged files can become part of it.
 #[server(prefix = "/fn", endpoint = "missing", input = Call, output = Call)]
 pub async fn missing_files(offer: service::Offer) -> Result<service::Missing, ApiError> {
     let (lake, caller) = request_context()?;
@@ -255,14 +256,14 @@ pub async fn look_into_lake(wanted: service::BrowseFolder) -> Result<AsOf<InLake
         Err(lakeshore::Error::NoSuchFile(_)) => return Err(refused.into()),
         Err(fault) => return Err(fault.into()),
     };
-    // Not for those who may see only a part of the lake.
+    // Hidden from callers who may see only a part of the lake.
     let sees_all = caller.may_read()?.is_none();
     let root = use_context::<LakeRoot>().filter(|_| sees_all);
     let disk_path = root.map(|LakeRoot(root)| format!("{}{}", root.trim_end_matches('/'), file.path));
     Ok(AsOf { now, last_event, value: InLake::File { file, disk_path } })
 }
 
-/// What becomes of files whose columns are not those of their dataset. The body is a form's.
+/// Sets the schema policy of a dataset. The body is a form's.
 #[server(prefix = "/fn", endpoint = "schema-policy")]
 pub async fn set_schema_policy(path: String, policy: SchemaPolicy) -> Result<(), ApiError> {
     let (lake, caller) = request_context()?;

@@ -1,4 +1,4 @@
-//! The root: what every page shares, and which address shows which page.
+//! Root component: shared context of all pages, and the routes.
 
 use crate::api::current_session;
 use crate::code_split::{Page, load_ahead};
@@ -40,10 +40,11 @@ pub fn App() -> impl IntoView {
     .into_any()
 }
 
-/// The title of the document, of that of its page. Every title goes through here: it is the one formatter.
+/// Formats the title of the document. Every title is formatted here.
 ///
-/// leptos_meta writes into `<title>` what it is given. A parser takes that for text in which `&` begins a character and `</title>`
-/// ends the element, so the server escapes it. In the browser `document.title` is set, which takes a plain text.
+/// leptos_meta writes the text into `<title>` as it is. An HTML parser would read `&` as the start of a character
+/// reference, and `</title>` as the end of the element, so the server escapes it. The browser sets `document.title`,
+/// which takes plain text.
 fn document_title(page: String) -> String {
     let page = visible(page);
     let title = if page.is_empty() { "Lakeshore".to_owned() } else { format!("{page} · Lakeshore") };
@@ -52,7 +53,7 @@ fn document_title(page: String) -> String {
     title
 }
 
-/// All of one type, so that the router's code is in the WASM but once.
+/// Routes of one type, so that the router's code is in the WASM only once.
 fn routes() -> StaticVec<AnyNestedRoute> {
     StaticVec::from(vec![
         route(Arc::new(path!("/")), Page::Overview),
@@ -74,7 +75,7 @@ fn routes() -> StaticVec<AnyNestedRoute> {
     ])
 }
 
-/// The page is rendered whole, so that it is complete, with its title and status, where no script runs.
+/// Renders the whole page before it is sent, so that title and status are right and it is complete without scripts.
 fn route(path: Arc<dyn PossibleRouteMatch + Send + Sync>, page: Page) -> AnyNestedRoute {
     NestedRoute::new(path, page).ssr_mode(SsrMode::Async).into_any_nested_route()
 }

@@ -1,49 +1,49 @@
-//! What the pages ask of the browser besides Leptos: its clock, its clipboard, its keys, and asking before it is left.
-//! `browser_absent.rs` stands in for it on the server, where none of this is ever called.
+//! Functions of the browser that Leptos lacks: clock, clipboard, keys, storage, and the question before leaving. On the
+//! server, `browser_absent.rs` takes its place, where none of them is ever called.
 
 use lakeshore::model::time::Timestamp;
 use leptos::prelude::{document, window_event_listener, window_event_listener_untyped};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
-/// The browser's own time, in milliseconds since 1970.
+/// Time of the browser, in milliseconds since 1970.
 pub fn now_ms() -> i64 {
     js_sys::Date::now() as i64
 }
 
-/// Chance, from 0 to 1.
+/// Random number from 0 to 1.
 pub fn random() -> f64 {
     js_sys::Math::random()
 }
 
-/// The time as the person's own clock and language write it.
+/// Time in the person's time zone and language.
 pub fn local_time(at: Timestamp) -> String {
     let date = js_sys::Date::new(&JsValue::from_f64(at.0 as f64));
     String::from(date.to_locale_string("default", &JsValue::UNDEFINED))
 }
 
-/// Minutes that the local time is ahead of UTC.
+/// Offset of local time from UTC, in minutes.
 pub fn minutes_ahead_of_utc() -> i64 {
     -(js_sys::Date::new_0().get_timezone_offset() as i64)
 }
 
-/// Puts the text on the clipboard; false where the browser does not let us.
+/// Copies the text to the clipboard. False if the browser refuses.
 pub async fn copy(text: String) -> bool {
     let Some(window) = web_sys::window() else { return false };
-    // Absent on pages that came by plain HTTP from another machine.
+    // Missing on pages over plain HTTP from another machine.
     if window.is_secure_context() && JsFuture::from(window.navigator().clipboard().write_text(&text)).await.is_ok() {
         return true;
     }
     copy_by_selection(&text).unwrap_or(false)
 }
 
-/// The old way: a text field, selected, and the command "copy".
+/// Fallback: selects a text field, and executes the command "copy".
 fn copy_by_selection(text: &str) -> Result<bool, JsValue> {
     let document = document();
     let field = document.create_element("textarea")?.dyn_into::<web_sys::HtmlTextAreaElement>()?;
     field.set_value(text);
     field.set_class_name("visually-hidden");
-    // Inside an open dialog, everything outside of it cannot be focused.
+    // While a dialog is open, elements outside of it cannot have the focus.
     let parent = document.query_selector("dialog[open]")?.or_else(|| document.body().map(Into::into));
     let Some(parent) = parent else { return Ok(false) };
     parent.append_child(&field)?;
@@ -56,15 +56,15 @@ fn copy_by_selection(text: &str) -> Result<bool, JsValue> {
 /// Makes the browser ask before the page is left.
 pub fn ask_before_leaving(event: &web_sys::BeforeUnloadEvent) {
     event.prevent_default();
-    // Older browsers ask only when this is set to something.
+    // Older browsers ask only if a value is set.
     event.set_return_value("Files are still being sent.");
 }
 
-/// Calls `then` with the address of a link of this site as soon as somebody points at it, or comes to it by the keyboard.
+/// Calls `then` with the address of a link of this site when it is hovered or focused.
 pub fn on_pointing_at_link(then: impl Fn(&str) + Clone + 'static) {
     for kind in ["pointerover", "focusin"] {
         let then = then.clone();
-        // It stays for as long as the document does.
+        // The listener lives as long as the document.
         let _ = window_event_listener_untyped(kind, move |event| {
             let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
             let link = target.and_then(|target| target.closest("a[href^='/']").ok().flatten());
@@ -75,32 +75,33 @@ pub fn on_pointing_at_link(then: impl Fn(&str) + Clone + 'static) {
     }
 }
 
-/// Loads the document of this address anew.
+/// Reloads the document.
 pub fn reload() {
-    // Where it cannot, the page stays.
+    // On failure, the page stays.
     let _ = leptos::prelude::location().reload();
 }
 
-/// A key, as it was pressed.
+/// A pressed key.
 pub struct Pressed {
     pub key: String,
-    /// With Ctrl, or the Command key of a Mac, and nothing else.
+    /// With Ctrl, or Command on a Mac, and no other modifier.
     pub is_command: bool,
-    /// Where letters are typed, or a choice is made by them.
+    /// In a field where keys type or select.
     pub is_in_field: bool,
     pub is_in_dialog: bool,
 }
 
 impl Pressed {
-    /// On a page, where a key types nothing.
+    /// Whether the key was pressed outside of fields and dialogs, without modifiers.
     pub fn is_plain(&self) -> bool {
         !self.is_command && !self.is_in_field && !self.is_in_dialog
     }
 }
 
-/// Calls `then` with each key that is pressed alone, or as a command. The browser does nothing of its own where it says so.
+/// Calls `then` for each key pressed alone or as a command. If it returns true, the browser's default action is
+/// prevented.
 pub fn on_key(then: impl Fn(Pressed) -> bool + 'static) {
-    // It stays for as long as the document does.
+    // The listener lives as long as the document.
     let _ = window_event_listener(leptos::ev::keydown, move |event| {
         let is_command = event.ctrl_key() != event.meta_key();
         if event.alt_key() || event.is_composing() || (event.ctrl_key() && event.meta_key()) {
@@ -119,28 +120,28 @@ pub fn on_key(then: impl Fn(Pressed) -> bool + 'static) {
     });
 }
 
-/// What the browser remembers under a name.
+/// Reads a value from local storage.
 pub fn kept(name: &str) -> Option<String> {
     web_sys::window()?.local_storage().ok()??.get_item(name).ok()?
 }
 
-/// Remembers it, or forgets what was.
+/// Stores a value, or removes it.
 pub fn keep(name: &str, value: Option<&str>) {
     let Some(storage) = web_sys::window().and_then(|window| window.local_storage().ok().flatten()) else { return };
-    // Where it cannot, it holds until the page is left.
+    // On failure, the setting lasts until the page is left.
     match value {
         Some(value) => drop(storage.set_item(name, value)),
         None => drop(storage.remove_item(name)),
     }
 }
 
-/// To another page, in a document of its own.
+/// Opens another page in a new document.
 pub fn go_to(address: &str) {
-    // Where it cannot, the page stays.
+    // On failure, the page stays.
     let _ = leptos::prelude::location().set_href(address);
 }
 
-/// The address of the page, as another person would open it.
+/// Address of the page, for sending to another person.
 pub fn address() -> String {
     leptos::prelude::location().href().unwrap_or_default()
 }
@@ -149,12 +150,12 @@ fn first(selector: &str) -> Option<web_sys::HtmlElement> {
     document().query_selector(selector).ok().flatten()?.dyn_into().ok()
 }
 
-/// Clicks the first that the selector finds. False when there is none.
+/// Clicks the first match of the selector. False without a match.
 pub fn click(selector: &str) -> bool {
     first(selector).inspect(web_sys::HtmlElement::click).is_some()
 }
 
-/// Scrolls no more than it takes to see the first that the selector finds.
+/// Scrolls as little as needed to show the first match of the selector.
 pub fn show(selector: &str) {
     if let Some(element) = first(selector) {
         let options = web_sys::ScrollIntoViewOptions::new();
@@ -163,7 +164,7 @@ pub fn show(selector: &str) {
     }
 }
 
-/// Gives the focus to one of those that the selector finds: `step` behind the one that has it, else the first. False when there is none.
+/// Moves the focus by `step` within the matches of the selector, or to the first match. False without a match.
 pub fn focus(selector: &str, step: i32) -> bool {
     let Ok(all) = document().query_selector_all(selector) else { return false };
     let focused = document().active_element();
@@ -176,11 +177,11 @@ pub fn focus(selector: &str, step: i32) -> bool {
     at(next).is_some_and(|element| element.focus().is_ok())
 }
 
-/// Takes the focus from the field that has it.
+/// Removes the focus from the focused field.
 pub fn leave_field() {
     let focused = document().active_element().and_then(|element| element.dyn_into::<web_sys::HtmlElement>().ok());
     if let Some(focused) = focused {
-        // What has no focus any more has left already.
+        // Fails only if the element has lost the focus already.
         let _ = focused.blur();
     }
 }

@@ -1,4 +1,4 @@
-//! Stands in for `browser.rs` where there is no browser: on the server, which renders pages and runs no effects.
+//! Replaces `browser.rs` on the server, which renders pages and runs no effects.
 
 use lakeshore::model::time::Timestamp;
 

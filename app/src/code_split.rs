@@ -1,6 +1,6 @@
-//! The parts that the browser's code comes in: what all pages share, and one for each page, loaded with it.
+//! Parts of the browser's code: a shared one, and one for each page, which is loaded with it.
 //!
-//! `cargo xtask site` cuts the WASM where `wasm_split` says. On the server everything is there.
+//! `cargo xtask site` splits the WASM at `wasm_split`. On the server all code is present.
 
 use crate::components::error_box::ErrorBox;
 use crate::error::ApiError;
@@ -15,8 +15,8 @@ use leptos::task::spawn_local;
 use leptos_router::ChooseView;
 use wasm_split_helpers::{SplitLoaderError, wasm_split};
 
-/// For each part: what shows its pages, what loads it, and the pages. Pages that share a part are few or small: each part more,
-/// and what two of them share is in more pieces.
+/// Each line declares a part: its view, its loader, and its pages. Small and rare pages share a part, because each
+/// additional part splits the code that parts share into more pieces.
 macro_rules! parts {
     ($($part:ident: $view:ident, $load:ident, { $($page:ident => $component:ident),* };)*) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,14 +25,14 @@ macro_rules! parts {
         }
 
         impl Page {
-            /// The part that it comes in, as the site's manifest names it.
+            /// Name of its part in the site's manifest.
             pub fn part(self) -> &'static str {
                 match self {
                     $($(Self::$page)|* => stringify!($part),)*
                 }
             }
 
-            /// Loads its part, unless it is there. Gives whether it is.
+            /// Loads its part, unless it is loaded. Returns whether it is loaded.
             pub async fn load(self) -> bool {
                 match self {
                     $($(Self::$page)|* => $load().await.is_ok(),)*
@@ -52,7 +52,7 @@ macro_rules! parts {
                 Ok(match page {
                     $(Page::$page => view! { <$component/> }.into_any(),)*
                     #[allow(unreachable_patterns, reason = "where there is one part")]
-                    // Those of the other parts are shown by them.
+                    // Pages of other parts are handled by their own view.
                     _ => ().into_any(),
                 })
             }
@@ -72,19 +72,19 @@ parts! {
     palette: palette_view, load_search, { Search => Search };
 }
 
-/// The palette and the shortcuts: the page of the search shares their part.
+/// Loads the palette and the shortcuts, which share a part with the search page.
 #[wasm_split(palette, fallible)]
 fn palette() -> Result<Loaded, SplitLoaderError> {
     Ok(Loaded::part())
 }
 
-/// Loads them; nothing where that fails.
+/// Loads them. `None` on failure.
 pub async fn load_palette() -> Option<Loaded> {
     palette().await.ok()
 }
 
 impl Page {
-    /// The page at this address; absent where there is none.
+    /// Page at this address; `None` if there is none.
     pub fn at(path: &str) -> Option<Self> {
         let (first, rest) = path.trim_matches('/').split_once('/').unwrap_or((path.trim_matches('/'), ""));
         Some(match (first, rest) {
@@ -108,7 +108,7 @@ impl Page {
     }
 }
 
-/// What the router shows of a page.
+/// Renders the page for the router.
 impl ChooseView for Page {
     async fn choose(self) -> AnyView {
         self.view().await.unwrap_or_else(|_| view! { <NotLoaded/> }.into_any())
@@ -117,13 +117,13 @@ impl ChooseView for Page {
     async fn preload(&self) {}
 }
 
-/// Loads the part of a page as soon as somebody points at a link to it: it is there when the click comes.
+/// Loads the part of a page when its link is hovered or focused, so that it is there at the click.
 pub fn load_ahead() {
     Effect::new(|_| {
         crate::browser::on_pointing_at_link(|address| {
             let path = address.split(['?', '#']).next().unwrap_or_default();
             if let Some(page) = Page::at(path) {
-                // What cannot be loaded now is asked for again with the page.
+                // A failed load is repeated when the page opens.
                 spawn_local(async move {
                     let _ = page.load().await;
                 });
@@ -132,8 +132,8 @@ pub fn load_ahead() {
     });
 }
 
-/// Instead of a page whose part did not come. The address is the page's already, so loading it anew helps as soon as the
-/// server is back, or brings the pages of a newer server.
+/// Shown if the part of a page cannot be loaded. The address is already that of the page, so a reload helps as soon as
+/// the server is back, or loads the pages of a newer server.
 #[component]
 fn NotLoaded() -> impl IntoView {
     let msg = "this page could not be loaded, because the server is restarting or was updated; try again".to_owned();

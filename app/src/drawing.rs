@@ -1,20 +1,20 @@
-//! What the server has drawn, as it travels to a page.
+//! Charts rendered on the server, as sent to a page.
 
 use serde::{Deserialize, Serialize};
 
-/// A chart, and the table with the same figures, as HTML.
+/// A chart and a table with the same figures, as HTML.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RenderedChart {
     pub bars: String,
     pub table: String,
 }
 
-/// A waterfall that the server has drawn.
+/// Waterfall rendered on the server.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Drawing {
     pub has_failed: bool,
-    /// HTML; empty while there is no upload.
+    /// HTML; empty without uploads.
     pub picture: String,
-    /// The same for those who do not see it, HTML too.
+    /// HTML table with the same figures.
     pub table: String,
 }

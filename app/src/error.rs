@@ -1,4 +1,4 @@
-//! What a server function says when the lake refuses: the same code and message as REST.
+//! Error of a server function: code and message of REST.
 
 use crate::json::Json;
 use lakeshore::ErrorCode;
@@ -11,7 +11,7 @@ use std::fmt;
 #[serde(from = "Heard")]
 pub struct ApiError(pub Refusal);
 
-/// What a page reads of a refusal. It shows no more, and to read the rest is code that each page would load.
+/// Fields of a refusal that pages use. Reading the others would add code to every page.
 #[derive(Deserialize)]
 struct Heard {
     code: u32,
@@ -29,12 +29,12 @@ impl ApiError {
         self.0.code == code.number()
     }
 
-    /// It was not the lake that refused: nobody answered.
+    /// Whether there was no answer, so that the lake did not refuse.
     pub fn is_no_answer(&self) -> bool {
         self.0.code == 0
     }
 
-    /// Of a plain form: the answer leads back to it, with this in the address. So it keeps the status of a redirect.
+    /// Error of a plain form. The response redirects to the form's page, so it keeps the status of a redirect.
     #[cfg(feature = "ssr")]
     pub(crate) fn of_form(error: &lakeshore::Error) -> Self {
         log(error);
@@ -64,7 +64,7 @@ impl From<lakeshore::Error> for ApiError {
     }
 }
 
-/// Of the answer to the call that is being served.
+/// Sets the status of the current response.
 #[cfg(feature = "ssr")]
 fn set_status(code: ErrorCode) {
     if let Some(response) = leptos::prelude::use_context::<leptos_axum::ResponseOptions>()
@@ -84,14 +84,14 @@ fn log(error: &lakeshore::Error) {
 impl FromServerFnError for ApiError {
     type Encoder = Json;
 
-    /// The server could not be asked at all, or did not understand.
+    /// Error of a call that failed before or after the lake: no answer, or a malformed one.
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
         match error {
             ServerFnErrorErr::Request(_) => {
                 let msg = "cannot reach the server, which may be restarting; try again in a moment".to_owned();
                 Self(Refusal { code: 0, msg, data: None })
             }
-            // On the server these are of what the client has sent; in a browser, of what the server has answered.
+            // On the server, these concern the request; in a browser, the response.
             #[cfg(feature = "ssr")]
             ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) | ServerFnErrorErr::Deserialization(_) => {
                 set_status(ErrorCode::Invalid);

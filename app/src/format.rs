@@ -1,4 +1,4 @@
-//! How numbers and times are written, the same on every page.
+//! Formats of numbers and times, shared by all pages.
 
 use lakeshore::model::dataset::day::{DAY_MS, Day};
 use lakeshore::model::time::Timestamp;
@@ -26,7 +26,7 @@ pub fn counted(number: u64, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{} {one}s", count(number)) }
 }
 
-/// In decimal units, as disks and networks are sold: `512 B`, `3.1 GB`.
+/// Decimal units, as usual for disks and networks: `512 B`, `3.1 GB`.
 pub fn bytes(number: u64) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
     if number < 1000 {
@@ -34,7 +34,7 @@ pub fn bytes(number: u64) -> String {
     }
     let (mut unit, mut size) = (0, 1000);
     let whole = |size: u64| number.saturating_add(size / 2) / size;
-    // Rounded, it would have four digits.
+    // Rounding would give four digits.
     while whole(size) >= 1000 && unit + 1 < UNITS.len() {
         size *= 1000;
         unit += 1;
@@ -44,7 +44,7 @@ pub fn bytes(number: u64) -> String {
     if in_tenths < 1000 { format!("{} {unit}", tenths(in_tenths)) } else { format!("{} {unit}", whole(size)) }
 }
 
-/// `1.4`, of 14. To write a fraction that a processor calculates with takes code that each page would load.
+/// `1.4` for 14. Formatting floating-point numbers would add code to every page.
 pub fn tenths(number: u64) -> String {
     format!("{}.{}", number / 10, number % 10)
 }
@@ -73,7 +73,7 @@ pub fn duration(milliseconds: i64) -> String {
     }
 }
 
-/// `just now`, `3 min ago`, `in 30 d`; a date when it is long past.
+/// `just now`, `3 min ago`, `in 30 d`; a date after 30 days.
 pub fn relative(at: Timestamp, now: Timestamp) -> String {
     let ago = now.0.saturating_sub(at.0);
     if ago.abs() < 10 * SECOND_MS {
@@ -105,7 +105,7 @@ pub fn utc(at: Timestamp) -> String {
     format!("{}:{:02} UTC", minute(at), at.0.rem_euclid(MINUTE_MS) / SECOND_MS)
 }
 
-/// `2026-11-24T14:05:09.123Z`: what `<time datetime>` takes.
+/// `2026-11-24T14:05:09.123Z`, for `<time datetime>`.
 pub fn iso(at: Timestamp) -> String {
     let of_day = at.0.rem_euclid(DAY_MS);
     let (seconds, milliseconds) = (of_day / SECOND_MS, of_day % SECOND_MS);

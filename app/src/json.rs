@@ -1,6 +1,6 @@
-//! The one way in which the browser reads JSON: what the server has put into the page, answers of server functions, events.
+//! JSON in the browser: data embedded in the page, answers of server functions, and events.
 //!
-//! serde makes the code that reads a type anew for each source that it is read from, so there is one: text.
+//! serde compiles the deserializer of a type once for each input type, so all of them are read from text.
 
 #[cfg(any(feature = "hydrate", test))]
 mod reader;
@@ -19,13 +19,13 @@ pub use reader::{Unreadable, read};
 #[cfg(not(feature = "hydrate"))]
 pub use serde_json::{Error as Unreadable, from_str as read};
 
-/// How a value travels: that of a resource in the page, and that of a server function.
+/// Encoding of resources in the page, and of server functions.
 pub struct Json;
 
-/// How a server function is called, and how it answers.
+/// Request and response encoding of server functions.
 pub type Call = Post<Json>;
 
-/// What a page asks of the server.
+/// Resource that a page fetches from the server.
 pub type Asked<T> = Resource<T, Json>;
 
 impl<T: Serialize> Encoder<T> for Json {
@@ -71,7 +71,7 @@ impl<T: DeserializeOwned> Decodes<T> for Json {
     }
 }
 
-/// Asks, and asks again when `source` changes.
+/// Fetches, and fetches again when `source` changes.
 pub fn ask<S, T, F>(
     source: impl Fn() -> S + Send + Sync + 'static,
     fetch: impl Fn(S) -> F + Send + Sync + 'static,

@@ -1,6 +1,6 @@
-//! The dashboard of Lakeshore: rendered on the server, taken over in the browser by the same components.
+//! Dashboard of Lakeshore: rendered on the server, hydrated in the browser by the same components.
 
-// The types of views nest as deep as the pages do.
+// View types nest as deep as the pages.
 #![recursion_limit = "256"]
 
 pub mod api;
@@ -30,23 +30,24 @@ pub mod visible;
 
 pub use app::App;
 
-/// Where the browser begins: called by the script of the shell. `hasher`: the address of the worker that takes digests.
+/// Entry point of the browser, called by the script of the shell. `hasher` is the address of the worker that computes
+/// digests.
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub async fn hydrate(hasher: Option<String>) {
     uploader::use_hasher(hasher);
     console_error_panic_hook::set_once();
-    // The page's own part first: what takes over has to be there at once.
+    // Loads the page's own part first, because hydration needs it at once.
     if let Some(page) = leptos::prelude::location().pathname().ok().as_deref().and_then(code_split::Page::at)
         && !page.load().await
     {
-        // The page stays as the server has rendered it, whole, and works by links and forms.
+        // The page stays as the server rendered it, and works by links and forms.
         return;
     }
     leptos::mount::hydrate_body(App);
-    // Says that the page answers now: for tests, and for whoever looks into the document.
+    // Marks the page as hydrated, for tests and for inspection.
     if let Some(root) = leptos::prelude::document().document_element() {
-        // Setting an attribute of this name cannot fail.
+        // Setting an attribute with this name cannot fail.
         let _ = root.set_attribute("data-hydrated", "true");
     }
 }

@@ -1,4 +1,4 @@
-//! The pages that the navigation leads to: one table for the frame, the palette and the shortcuts.
+//! Pages of the navigation: one table for the layout, the palette and the shortcuts.
 
 use crate::components::icon::Icon;
 
@@ -6,7 +6,7 @@ pub struct Destination {
     pub href: &'static str,
     pub icon: Icon,
     pub label: &'static str,
-    /// After `g`, this letter leads there.
+    /// Letter of its shortcut, after `g`.
     pub letter: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! The filters of a list, as they stand in the page's address: `?status=&type=&q=&path=&sync_id=&page=`.
+//! Filters of a list in the page's address: `?status=&type=&q=&path=&sync_id=&page=`.
 
 use crate::error::ApiError;
 use lakeshore::ErrorCode;
@@ -13,7 +13,7 @@ use leptos_router::params::ParamsMap;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
-/// Rows on one page of a list.
+/// Rows on a page of a list.
 pub const ROWS_PER_PAGE: u64 = 25;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -21,18 +21,18 @@ pub struct Filters {
     pub status: Option<Status>,
     pub sync_type: Option<SyncType>,
     pub text: Option<String>,
-    /// As typed; parsed when asked for.
+    /// As typed; parsed on use.
     pub path: Option<String>,
     /// As typed.
     pub sync_id: Option<String>,
     pub page: u64,
 }
 
-/// The query of the page's address, now and after each navigation that stays on the page.
+/// Query of the page's address, updated by each navigation within the page.
 ///
-/// The router's own (`use_query_map`) keeps the old query when the path changes too, within one route: from the second page
-/// of a folder to the folder above. The address of the whole site is right, but changes for pages that are being left as
-/// well: so it is read when the route says that it was taken again.
+/// The router's `use_query_map` keeps the old query if the path changes too within one route, for example from the
+/// second page of a folder to its parent. The address of the whole site is current, but also changes for pages that are
+/// being left. So it is read when the route is taken again.
 pub fn use_query() -> Memo<ParamsMap> {
     let (of_route, params, of_site) = (use_url(), use_params_map(), use_location().query);
     Memo::new(move |_| {
@@ -42,7 +42,7 @@ pub fn use_query() -> Memo<ParamsMap> {
     })
 }
 
-/// The filters of the page's address, now and after each navigation.
+/// Filters of the page's address, updated by each navigation.
 pub fn use_filters() -> Memo<Filters> {
     let map = use_query();
     Memo::new(move |_| map.with(Filters::from_map))
@@ -61,12 +61,12 @@ impl Filters {
         }
     }
 
-    /// True when the list shows everything.
+    /// Whether no filter is set.
     pub fn is_empty(&self) -> bool {
         *self == Self { page: self.page, ..Self::default() }
     }
 
-    /// What to ask the lake: newest first, and one row more than a page shows, to know whether there is another page.
+    /// Parameters for the lake: newest first, and one row more than a page shows, to detect another page.
     pub fn parameters(&self) -> Result<ListParameters, ApiError> {
         Ok(ListParameters {
             from: Some(self.page.saturating_mul(ROWS_PER_PAGE)),
@@ -80,7 +80,7 @@ impl Filters {
         })
     }
 
-    /// The address of another page of the same list.
+    /// Address of another page of the same list.
     pub fn address(&self, base: &str, page: u64) -> String {
         let page = (page > 0).then(|| page.to_string());
         let pairs = [
@@ -95,7 +95,7 @@ impl Filters {
     }
 }
 
-/// An address with those of the pairs that have a value.
+/// Address with the pairs that have a value.
 pub fn query_string<const N: usize>(base: &str, pairs: [(&str, Option<&str>); N]) -> String {
     let mut address = base.to_owned();
     let set = pairs.into_iter().filter_map(|(name, value)| Some((name, value?)));
@@ -107,7 +107,7 @@ pub fn query_string<const N: usize>(base: &str, pairs: [(&str, Option<&str>); N]
     address
 }
 
-/// The filter by path, with or without its first slash.
+/// Filter by path, with or without its leading slash.
 pub fn lake_path(typed: Option<&str>) -> Result<Option<LakePath>, ApiError> {
     let path = match typed {
         None => None,
@@ -117,7 +117,7 @@ pub fn lake_path(typed: Option<&str>) -> Result<Option<LakePath>, ApiError> {
     path.transpose().map_err(|error| refusal(ErrorCode::InvalidPath, error.to_string()))
 }
 
-/// The filter by sync.
+/// Filter by sync.
 pub fn sync_number(typed: Option<&str>) -> Result<Option<SyncId>, ApiError> {
     let sync_id = typed.map(|text| text.parse::<SyncId>()).transpose();
     sync_id.map_err(|_| {
@@ -129,15 +129,15 @@ fn refusal(code: ErrorCode, msg: String) -> ApiError {
     ApiError(Refusal::new(code, msg))
 }
 
-/// Where a form leads on to: only ever a place of this site, as an address may come from anybody. Else to the start.
+/// Target of a form: only a path of this site, since anybody may have written the address. Otherwise the start page.
 pub fn local(next: &str) -> &str {
-    // A browser takes "/\\" for "//", which begins another host, and drops tabs and line breaks.
+    // Browsers treat "/\\" as "//", which begins another host, and drop tabs and line breaks.
     let leads_elsewhere = next.starts_with("//") || next.contains('\\') || next.contains(|c: char| c.is_control());
     if next.starts_with('/') && !leads_elsewhere { next } else { "/" }
 }
 
-/// For a path, or a value in a query: what may stand in both (RFC 3986) stays as it is, so that `dt=1` is read as such, and
-/// an address that was typed is the same as the link's.
+/// Percent-encodes a path or a query value. Characters allowed in both (RFC 3986) stay, so that `dt=1` is readable, and
+/// a typed address equals the link's.
 pub fn percent_encoded(text: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
         if byte.is_ascii_alphanumeric() || b"-._~/=:@,".contains(&byte) {

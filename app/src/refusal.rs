@@ -1,8 +1,8 @@
-//! What pages say of a refusal that stands in their address.
+//! Text for a refusal whose code is in the page's address.
 //!
-//! Anybody can write an address, and send it to somebody else. So no text of it is shown as if the server said it: it holds the
-//! number of the refusal. The words come beside it, from the server, to the one document that the form led to ([`FormRefusal`]);
-//! else they are those of the table here. A number that is in neither says nothing.
+//! Anybody can write an address and send it to others, so no text of it is shown as the server's. It has only the code.
+//! The server sends the message beside it, for the single document that the form led to ([`FormRefusal`]); otherwise
+//! the text is from the table here. An unknown code shows nothing.
 
 use crate::error::ApiError;
 use lakeshore::ErrorCode;
@@ -14,22 +14,22 @@ use leptos_router::params::ParamsMap;
 use std::fmt;
 use std::str::FromStr;
 
-/// The parameter that holds the number.
+/// Query parameter of the code.
 pub const PARAMETER: &str = "refused";
 
-/// The words for a code; `None` for one that has none.
+/// Text for a code, if it has one.
 pub fn words(code: u32) -> Option<&'static str> {
     WORDS.iter().find(|(known, _)| known.number() == code).map(|(_, words)| *words)
 }
 
-/// Why the form that led to this document was refused, as the server has said it.
+/// Refusal of the form that led to this document, from the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FormRefusal {
     pub code: u32,
     pub msg: String,
 }
 
-/// As it travels.
+/// Text form for the cookie.
 impl fmt::Display for FormRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.code, self.msg)
@@ -45,8 +45,8 @@ impl FromStr for FormRefusal {
     }
 }
 
-/// Hands the refusal on from the server to the browser, which cannot read the cookie that it came by. For pages with forms, before
-/// anything of theirs is awaited; it is forgotten with the page.
+/// Passes the refusal from the server to the browser, which cannot read its cookie. Called by pages with forms before
+/// they await anything; the refusal lasts as long as the page.
 pub fn provide() {
     let here = || use_context::<FormRefusal>().map(|refusal| refusal.to_string()).unwrap_or_default();
     if let Ok(refusal) = SharedValue::new_str(here).into_inner().parse::<FormRefusal>() {
@@ -54,19 +54,19 @@ pub fn provide() {
     }
 }
 
-/// The words for the refusal of a form: the server's, or those of the table.
+/// Message for the refusal of a form: the server's, or the table's.
 pub fn said(code: u32) -> Option<String> {
     let exact = use_context::<FormRefusal>().filter(|refusal| refusal.code == code);
     exact.map(|refusal| refusal.msg).or_else(|| words(code).map(str::to_owned))
 }
 
-/// The words for the form that led to the address.
+/// Refusal of the form that led to this address.
 pub fn of_address(map: &ParamsMap) -> Option<ApiError> {
     let code = map.get(PARAMETER)?.parse().ok()?;
     Some(ApiError(Refusal { code, msg: said(code)?, data: None }))
 }
 
-/// The refusal of the page itself. What it is about stands in the page's address and its title, so the text does not repeat it.
+/// Refusal of the page itself. Its address and title name the subject, so the message does not repeat it.
 pub fn of_page(error: ApiError) -> ApiError {
     let names_the_address = [
         ErrorCode::Invalid,
@@ -85,8 +85,8 @@ pub fn of_page(error: ApiError) -> ApiError {
     }
 }
 
-/// What a page says of a refusal. Messages are a cause, then a remedy; where the remedy names fields or addresses of the API,
-/// a page has its own.
+/// Message of a refusal on a page. Messages are a cause, then a remedy; if the remedy names fields or addresses of the
+/// API, the page has its own.
 pub fn on_page(refusal: Refusal) -> String {
     let remedy = REMEDIES.iter().find(|(code, _)| code.number() == refusal.code).map(|(_, remedy)| *remedy);
     match (remedy, refusal.msg.split_once("; ")) {

@@ -1,5 +1,5 @@
-//! The HTML document around the pages. It keeps to the Content-Security-Policy that the server sends: one inline
-//! script, and what it loads, with the nonce of the answer; no inline style; and types that are trusted.
+//! HTML document around the pages. It follows the content security policy of the server: one inline script and its
+//! imports, with the nonce of the response; no inline style; and trusted types.
 
 use crate::app::App;
 use crate::code_split::Page;
@@ -8,17 +8,17 @@ use leptos::prelude::*;
 use leptos_meta::MetaTags;
 use std::collections::BTreeMap;
 
-/// Addresses of what the pages load. Absent where no site was built: the pages then work without scripts.
+/// Addresses of the pages' resources. Absent without a built site: pages then work without scripts.
 #[derive(Clone, Default)]
 pub struct Assets {
     pub script: Option<String>,
     pub wasm: Option<String>,
-    /// What loads the parts of the pages.
+    /// Loader of the parts.
     pub loader: Option<String>,
-    /// The WASM of each part, by its name.
+    /// WASM files of each part, by its name.
     pub parts: BTreeMap<String, Vec<String>>,
     pub stylesheet: Option<String>,
-    /// The script of the worker that takes the digests of files.
+    /// Script of the digest worker.
     pub hasher: Option<String>,
     /// Set under `cargo leptos watch`.
     pub reload: Option<LeptosOptions>,
@@ -27,14 +27,14 @@ pub struct Assets {
 const DESCRIPTION: &str =
     "Lakeshore lands files in a data lake: uploads by script or browser, and what has landed, failed or is late.";
 
-/// Of pages without scripts.
+/// Note on pages without scripts.
 const PLAIN: &str =
     "This build has no scripts, so pages do not update and cannot upload files. Use the command or the API.";
 
-/// The element with the links to the page's code.
+/// Id of the element with the links to the page's code.
 const CODE: &str = "code";
 
-/// `path`: of the page that is asked for.
+/// `path` is that of the requested page.
 pub fn shell(assets: Assets, path: &str) -> impl IntoView + use<> {
     let Assets { script, wasm, loader, mut parts, stylesheet, hasher, reload } = assets;
     let part = Page::at(path).and_then(|page| parts.remove(page.part())).unwrap_or_default();
@@ -60,7 +60,7 @@ pub fn shell(assets: Assets, path: &str) -> impl IntoView + use<> {
             </head>
             <body>
                 <App/>
-                // Behind the application, which is the first child that the script looks for.
+                // After the application, which has to be the first child of the body for hydration.
                 {is_plain.then(|| view! { <p class="notice" role="note">{PLAIN}</p> })}
             </body>
         </html>
@@ -68,7 +68,7 @@ pub fn shell(assets: Assets, path: &str) -> impl IntoView + use<> {
     .into_any()
 }
 
-/// What is loaded side by side, though each is found by the one before it.
+/// Links that load in parallel what would otherwise be discovered one after the other.
 fn links(scripts: Vec<String>, wasm: Vec<String>) -> AnyView {
     let scripts = scripts
         .into_iter()
@@ -80,8 +80,9 @@ fn links(scripts: Vec<String>, wasm: Vec<String>) -> AnyView {
     (scripts, wasm.into_iter().map(preload).collect_view()).into_any()
 }
 
-/// The page is complete as it comes, so it is shown first: its code would take the line from it. Links in a template are not
-/// followed until they are taken out. What is not looked at is never painted, so there is nothing to wait for.
+/// Script that starts the page. The document is complete, so it is painted before its code is requested, which would
+/// take bandwidth from it: links in a template are not followed until they are taken out. A hidden document is never
+/// painted, so nothing is awaited.
 fn start_script(script: &str, wasm: &str, hasher: Option<&str>) -> String {
     format!(
         "{}\n\
@@ -98,9 +99,9 @@ fn start_script(script: &str, wasm: &str, hasher: Option<&str>) -> String {
     )
 }
 
-/// Under the policy, a text becomes HTML or the address of a script only by this (where the browser has no such types, the
-/// policy asks for none). HTML is what the server has drawn and what Leptos has compiled, and runs no script anyway, as none in
-/// it has the nonce. The only address is that of the worker. A text that would be run has no way at all.
+/// Policy for trusted types, the only way by which text becomes HTML or a script's address (a browser without trusted
+/// types needs none). HTML comes from the server and from compiled Leptos templates, and runs no script, since none in
+/// it has the nonce. The only allowed address is that of the worker. Text never becomes a script.
 fn trusted_types(hasher: Option<&str>) -> String {
     let hasher = hasher.map_or_else(|| "undefined".to_owned(), quoted);
     format!(
@@ -108,7 +109,7 @@ fn trusted_types(hasher: Option<&str>) -> String {
     )
 }
 
-/// A string of JavaScript that cannot end its script element.
+/// JavaScript string that cannot end its script element.
 fn quoted(text: &str) -> String {
     leptos::serde_json::Value::from(text).to_string().replace('<', "\\u003c")
 }

@@ -1,11 +1,11 @@
-//! What has come of a form of the trash, as it stands in the address that the form leads to.
+//! Outcome of a trash form, in the address that the form redirects to.
 
 use crate::query::query_string;
 use leptos_router::params::ParamsMap;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FlashMessage {
-    /// `why`: the number of the refusal of the first that could not be; 0 where that is none.
+    /// `why` is the code of the first refusal, or 0.
     Restored {
         pieces: u64,
         failed: u64,

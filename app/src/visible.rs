@@ -1,13 +1,12 @@
-//! Texts that other people have written (names, cells, programs), as pages show them: what cannot be seen is made visible.
+//! Shows untrusted text (names, cells, programs) with its invisible characters made visible.
 
-/// The text with a visible sign for each character that would hide, break or reorder it: control characters, line and
-/// paragraph separators, text-direction characters, and characters that take no room. What stays is shown as it is:
-/// escaping for HTML is the renderer's.
+/// Replaces each character that would hide, break or reorder the text by a visible sign: control characters, line and
+/// paragraph separators, text direction characters, and characters without width. The renderer escapes HTML.
 pub fn visible(text: String) -> String {
     if text.chars().any(is_hidden) { revealed(&text, false) } else { text }
 }
 
-/// The same for a text of several lines: line breaks and tabs stay.
+/// Variant for text of several lines, which keeps line breaks and tabs.
 pub fn visible_lines(text: String) -> String {
     if text.chars().any(|character| is_hidden(character) && !is_layout(character)) {
         revealed(&text, true)
@@ -32,28 +31,28 @@ fn is_layout(character: char) -> bool {
     matches!(character, '\t' | '\n' | '\r')
 }
 
-/// Such a character.
+/// Whether a character is replaced.
 pub fn is_hidden(character: char) -> bool {
-    // Most texts are of ASCII.
+    // Fast path: most texts are ASCII.
     if character.is_ascii() {
         return character.is_ascii_control();
     }
     matches!(
         u32::from(character),
-        // C1 controls, the soft hyphen, and the marks of Arabic and Mongolian that take no room.
+        // C1 controls, the soft hyphen, and marks without width in Arabic and Mongolian.
         0x80..=0x9F | 0xAD | 0x34F | 0x61C | 0x180B..=0x180F
-        // Letters of Hangul that are nothing but an empty place, and blank Braille.
+        // Empty Hangul letters, and blank Braille.
         | 0x115F..=0x1160 | 0x17B4..=0x17B5 | 0x2800 | 0x3164 | 0xFFA0
-        // Of no width, or of a direction; separators of lines and paragraphs; operators that are not seen.
+        // Zero width and direction; line and paragraph separators; invisible operators.
         | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F
-        // Variation selectors, but for the two that choose how an emoji looks; the byte order mark; annotations.
+        // Variation selectors, except the two that select the look of an emoji; byte order mark; annotations.
         | 0xFE00..=0xFE0D | 0xFEFF | 0xFFF9..=0xFFFB
-        // Music that only joins, tags, and more variation selectors.
+        // Musical format characters, tags, and further variation selectors.
         | 0x1BCA0..=0x1BCA3 | 0x1D173..=0x1D17A | 0xE0000..=0xE0FFF
     )
 }
 
-/// ASCII's controls have pictures of their own (U+2400 and on); the others are named by their number.
+/// Appends the sign: a control picture (U+2400 and on) for ASCII controls, the code point for others.
 fn reveal(shown: &mut String, code: u32) {
     const PICTURES: u32 = 0x2400;
     const PICTURE_OF_DELETE: char = '\u{2421}';
@@ -62,7 +61,7 @@ fn reveal(shown: &mut String, code: u32) {
         0x7F => shown.push(PICTURE_OF_DELETE),
         code => {
             shown.push_str("\u{27E8}U+");
-            // `format!` with a width would bring code that each page loads.
+            // `format!` with a width would add code to every page.
             let digits = if code > 0xFFFF { 5 } else { 4 };
             for at in (0..digits).rev() {
                 shown.extend(char::from_digit(code >> (4 * at) & 0xF, 16).map(|digit| digit.to_ascii_uppercase()));

@@ -1,10 +1,10 @@
-// Takes the digests of files, one after the other, away from the page's own thread. `cargo xtask site` puts two lines
+// Computes the digests of files, one after the other, outside of the page's thread. `cargo xtask site` puts two lines
 // before this: `import start, { digest }`, and `WASM`, the address of the WASM file.
 //
 // In:  {files: [[id, File], …]}, {cancel: id}
-// Out: a list of {id, bytes}: so far; {id, sha256}; {id}: it cannot be read; {impossible: true}: not in this browser.
+// Out: a list of {id, bytes}: read so far; {id, sha256}; {id}: unreadable; {impossible: true}: not in this browser.
 
-// Digests of small files are told together.
+// Digests of small files are reported in batches.
 const TELL_EVERY_MS = 100;
 
 const started = start({ module_or_path: WASM });
@@ -39,7 +39,7 @@ async function run() {
     const [id, file] = line.shift();
     try {
       if (cancelled.has(id)) throw new Error('cancelled');
-      // Awaited first: the list may be another one by then.
+      // Awaited first, because the list may change meanwhile.
       const sha256 = await digest(file, (bytes) => heard(id, bytes, file.size));
       events.push({ id, sha256 });
     } catch {
@@ -50,10 +50,10 @@ async function run() {
   isRunning = false;
 }
 
-// Hears how much of a file was read, and answers whether to go on.
+// Receives the bytes read of a file, and returns whether to continue.
 function heard(id, bytes, size) {
   if (bytes < size) {
-    // Only the newest of a file counts.
+    // Only the newest progress of a file counts.
     events = events.filter((event) => event.id !== id);
     events.push({ id, bytes });
     tell(false);

@@ -1,4 +1,4 @@
-//! The server function of the activity.
+//! Server function of the activity page.
 
 use super::AsOf;
 use crate::error::ApiError;

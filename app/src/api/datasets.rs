@@ -1,4 +1,4 @@
-//! The server functions of the overview and of datasets. What is a chart comes drawn, as HTML: see `crate::charts`.
+//! Server functions of the overview and of datasets. Charts are sent as rendered HTML: see `crate::charts`.
 
 use super::AsOf;
 use crate::drawing::RenderedChart;
@@ -38,13 +38,13 @@ use lakeshore::model::path::LakePath;
 #[cfg(feature = "ssr")]
 use lakeshore::model::sync::difference::VersionQuery;
 
-/// The overview, with its charts drawn. The series are in these.
+/// The overview with rendered charts, which contain the series.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OverviewData {
     pub overview: Overview,
     pub bytes_chart: RenderedChart,
     pub files_chart: RenderedChart,
-    /// Why a write would not succeed now.
+    /// Reason why a write would fail now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_ready: Option<String>,
 }
@@ -65,14 +65,14 @@ pub async fn get_overview(by: Breakdown) -> Result<AsOf<OverviewData>, ApiError>
     Ok(AsOf { now, last_event, value: OverviewData { overview, bytes_chart, files_chart, not_ready } })
 }
 
-/// A dataset in the list, and its last days drawn.
+/// Dataset in a list, with the rendered chart of its last days.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatasetRow {
     pub dataset: Dataset,
     pub spark: String,
 }
 
-/// Of a list's page, one more than it shows.
+/// A page of the list, with one row more than it shows.
 #[server(prefix = "/fn", endpoint = "dataset-list", input = Call, output = Call)]
 pub async fn page_of_datasets(filters: Filters) -> Result<AsOf<Vec<DatasetRow>>, ApiError> {
     let (lake, caller) = request_context()?;
@@ -87,10 +87,11 @@ pub async fn page_of_datasets(filters: Filters) -> Result<AsOf<Vec<DatasetRow>>,
     Ok(AsOf { now, last_event, value: datasets.into_iter().map(row).collect() })
 }
 
-/// What a tab of a dataset's page shows.
+/// Content of a tab of the dataset page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Tab {
-    /// A page of a folder of it, one more than are shown. The folder is below the dataset; empty: the dataset itself.
+    /// A page of a folder, with one row more than it shows. The folder is relative to the dataset; empty means the
+    /// dataset itself.
     Files {
         folder: String,
         entries: Vec<LakeEntry>,
@@ -102,7 +103,7 @@ pub enum Tab {
     Calendar {
         calendar: String,
     },
-    /// The versions in the trash, and the difference to the one that was chosen.
+    /// Versions in the trash, and the difference to the chosen one.
     Diff {
         versions: Vec<TrashEntry>,
         chosen: Option<TrashId>,
@@ -111,7 +112,7 @@ pub enum Tab {
     DeliverySchedule,
 }
 
-/// Which tab is asked for, as it stands in the page's address.
+/// Requested tab, as in the page's address.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TabParameters {
     pub tab: String,
@@ -128,7 +129,7 @@ pub struct DatasetPage {
     pub tab: Tab,
 }
 
-/// Rows of the lists that a dataset's page shows.
+/// Rows of the lists on the dataset page.
 pub const FILES_PER_PAGE: u64 = 100;
 
 #[server(prefix = "/fn", endpoint = "dataset", input = Call, output = Call)]
@@ -165,7 +166,7 @@ pub async fn get_dataset(path: String, wanted: TabParameters) -> Result<AsOf<Dat
         _ => {
             let folder = path.join(&wanted.folder).map_err(Error::from)?;
             let entries = match lake.list_folder(&caller, Some(folder.as_str()), from, Some(FILES_PER_PAGE + 1)).await {
-                // Somebody has removed it by hand: its history is there all the same.
+                // A person removed the folder by hand; the dataset still has its history.
                 Err(Error::NoSuchFolder(_)) if wanted.folder.is_empty() => Vec::new(),
                 entries => entries?,
             };
@@ -176,7 +177,7 @@ pub async fn get_dataset(path: String, wanted: TabParameters) -> Result<AsOf<Dat
     Ok(AsOf { now, last_event, value: DatasetPage { dataset, spark, tab } })
 }
 
-/// The fields of the form; a plain post where no script runs. Nothing chosen: nothing is expected any more.
+/// Fields of the form, which is a plain post without scripts. Without a choice, the schedule is removed.
 #[server(prefix = "/fn", endpoint = "rhythm")]
 pub async fn save_rhythm(
     path: String,

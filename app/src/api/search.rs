@@ -1,4 +1,4 @@
-//! The server function of the search.
+//! Server function of the search.
 
 use super::AsOf;
 use crate::error::ApiError;

@@ -1,4 +1,4 @@
-//! The server functions of keys and of sessions.
+//! Server functions of keys and sessions.
 
 use super::AsOf;
 use crate::error::ApiError;
@@ -20,7 +20,7 @@ use lakeshore::service::BegunSession;
 #[cfg(feature = "ssr")]
 use std::sync::Arc;
 
-/// How the server writes the cookie of a session.
+/// Formats the cookie of a session.
 #[cfg(feature = "ssr")]
 #[derive(Clone)]
 pub struct WriteCookie(pub Arc<dyn Fn(&BegunSession) -> String + Send + Sync>);
@@ -31,7 +31,7 @@ pub async fn list_keys() -> Result<AsOf<Vec<Key>>, ApiError> {
     as_of(&lake, lake.keys(&caller)).await
 }
 
-/// Creates a key. The session of the first sign-in is replaced by one of the new key.
+/// Creates a key. Replaces the session of the first sign-in by one of the new key.
 #[server(prefix = "/fn", endpoint = "create-key", input = Call, output = Call)]
 pub async fn create_key(new: NewKey) -> Result<CreatedKey, ApiError> {
     let (lake, caller) = request_context()?;
@@ -57,7 +57,7 @@ pub async fn list_sessions() -> Result<AsOf<Vec<SessionEntry>>, ApiError> {
     as_of(&lake, lake.sessions(&caller)).await
 }
 
-/// The fields of the forms: one session, those of a key, or all but the one that asks.
+/// Fields of the forms: one session, those of a key, or all but the caller's.
 #[server(prefix = "/fn", endpoint = "end-sessions")]
 pub async fn end_sessions(
     #[server(default)] session_id: Option<SessionId>,

@@ -1,4 +1,4 @@
-//! The server functions of the trash. What changes it are plain forms, which work without a script.
+//! Server functions of the trash. Changes are plain forms, which work without scripts.
 
 use super::AsOf;
 use crate::error::ApiError;
@@ -24,7 +24,7 @@ use lakeshore::model::page::{ListParameters, Order};
 #[cfg(feature = "ssr")]
 use std::sync::Arc;
 
-/// Writes the cookie that brings a refusal to the page that a form leads to; `None` for one that is too long.
+/// Formats the cookie that carries a refusal to the page that a form returns to; `None` for a message that is too long.
 #[cfg(feature = "ssr")]
 type CookieOf = dyn Fn(&FormRefusal) -> Option<String> + Send + Sync;
 
@@ -32,7 +32,7 @@ type CookieOf = dyn Fn(&FormRefusal) -> Option<String> + Send + Sync;
 #[derive(Clone)]
 pub struct WriteRefusal(pub Arc<CookieOf>);
 
-/// The trash at a glance, and a page of the syncs that have put something there, one more than are shown.
+/// Summary of the trash, and a page of the syncs that put items there, with one row more than it shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrashPage {
     pub summary: TrashSummary,
@@ -50,10 +50,10 @@ pub async fn get_trash(filters: Filters) -> Result<AsOf<TrashPage>, ApiError> {
     as_of(&lake, read).await
 }
 
-/// What one sync has put into the trash: a page of its pieces, one more than are shown.
+/// Items that one sync put into the trash: a page, with one row more than it shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrashOfSync {
-    /// Absent where nothing of it is left.
+    /// Absent if none of its items is left.
     pub group: Option<TrashGroup>,
     pub pieces: Vec<TrashEntry>,
 }
@@ -61,7 +61,7 @@ pub struct TrashOfSync {
 #[server(prefix = "/fn", endpoint = "trash-of-sync", input = Call, output = Call)]
 pub async fn get_trash_of_sync(sync_id: SyncId, filters: Filters) -> Result<AsOf<TrashOfSync>, ApiError> {
     let (lake, caller) = request_context()?;
-    // In the order in which they came, so that restoring one does not move the others.
+    // In order of arrival, so that restoring one item does not move the others.
     let pieces = ListParameters { sync_id: Some(sync_id), order: Order::Asc, ..filters.parameters()? };
     let read = async {
         let of_sync = ListParameters { sync_id: Some(sync_id), size: Some(1), ..ListParameters::default() };
@@ -77,7 +77,7 @@ pub async fn look_into_trash(wanted: service::LookIntoTrash) -> Result<AsOf<serv
     as_of(&lake, lake.look_into_trash(&caller, &wanted)).await
 }
 
-/// The fields of the forms: a piece of a button of its own, all that a sync has replaced, or the pieces that are ticked.
+/// Fields of the forms: one item with a button of its own, everything that a sync replaced, or the selected items.
 #[server(prefix = "/fn", endpoint = "restore-trash")]
 pub async fn restore_trash(
     #[server(default)] trash_id: Option<TrashId>,
@@ -106,7 +106,7 @@ pub async fn restore_trash(
     Ok(())
 }
 
-/// Has the page that the form leads to say the refusal in these words.
+/// Attaches the refusal to the response, for the page that the form returns to.
 #[cfg(feature = "ssr")]
 fn bring(refusal: &FormRefusal) {
     if let Some(WriteRefusal(write)) = use_context()
@@ -117,7 +117,7 @@ fn bring(refusal: &FormRefusal) {
     }
 }
 
-/// The fields of the forms. `word`: what was typed to confirm it.
+/// Fields of the forms. `word` is the typed confirmation.
 #[server(prefix = "/fn", endpoint = "empty-trash")]
 pub async fn empty_trash(
     #[server(default)] word: String,

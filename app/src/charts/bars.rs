@@ -1,4 +1,4 @@
-//! Bars of days, each stacked of the same parts.
+//! Stacked bars, one for each day.
 
 use super::{escaped, height, short_day};
 use crate::drawing::RenderedChart;
@@ -8,12 +8,12 @@ use lakeshore::model::dataset::day::Day;
 use lakeshore::model::overview::Series;
 use std::fmt::Write;
 
-/// Days of which the axis names one.
+/// Days between two labels of the axis.
 const DAYS_OF_A_LABEL: usize = 7;
-/// Of a day's width, what its bar takes; the rest parts it from the next.
+/// Share of a day's width that its bar takes; the rest is the gap.
 const BAR_WIDTH: f64 = 0.76;
 
-/// What the bars count.
+/// Unit of the bars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measure {
     Bytes,
@@ -36,7 +36,7 @@ impl Measure {
     }
 }
 
-/// A round number at or above the greatest, of which half is whole too.
+/// Smallest round number at or above the greatest value whose half is a whole number.
 fn ceiling(greatest: u64) -> u64 {
     let mut ten = 1_u64;
     loop {
@@ -50,12 +50,12 @@ fn ceiling(greatest: u64) -> u64 {
     }
 }
 
-/// The colour of the part: what is not one thing has none of its own.
+/// Class for the colour of a part. The sum of the remaining datasets has a colour of its own.
 fn class(index: usize, series: &Series, is_of_datasets: bool) -> String {
     if is_of_datasets && series.path.is_none() { "series-rest".to_owned() } else { format!("series-{index}") }
 }
 
-/// A legend, the bars, and what each day says on hover; and the table behind them.
+/// Chart with a legend, bars and details on hover, and its table.
 pub fn bars(measure: Measure, days: &[Day], series: &[Series]) -> RenderedChart {
     let is_of_datasets = series.iter().any(|series| series.path.is_some());
     let parts: Vec<_> = series
@@ -115,7 +115,7 @@ pub fn bars(measure: Measure, days: &[Day], series: &[Series]) -> RenderedChart 
     }
     html.push_str("</div></div><div class=\"chart-axis\">");
     for (index, day) in days.iter().enumerate() {
-        // Counted from the last, which is today.
+        // Counted back from the last day, which is today.
         if (days.len() - 1 - index).is_multiple_of(DAYS_OF_A_LABEL) {
             let label = if index + 1 == days.len() { "Today".to_owned() } else { short_day(*day) };
             let _ = write!(html, "<span>{label}</span>");
@@ -126,7 +126,7 @@ pub fn bars(measure: Measure, days: &[Day], series: &[Series]) -> RenderedChart 
     RenderedChart { bars: html, table: table(measure, days, &of_table) }
 }
 
-/// The newest day first. `<data>` holds each number exactly.
+/// Table with the newest day first. `<data>` has each exact number.
 fn table(measure: Measure, days: &[Day], parts: &[(&str, &[u64])]) -> String {
     let mut html = String::from("<table class=\"table-plain\"><thead><tr><th scope=\"col\">Day (UTC)</th>");
     for (name, _) in parts {

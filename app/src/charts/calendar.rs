@@ -1,4 +1,4 @@
-//! The days of a quarter, a column a week: how a dataset stood on each.
+//! Calendar of a quarter, one column a week: the standing of a dataset on each day.
 
 use super::{month, short_day};
 use crate::format;
@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
-/// A sign beside the colour, and the words.
+/// Sign and text for a standing, beside its colour.
 fn shown(standing: Timeliness) -> (&'static str, &'static str) {
     match standing {
         Timeliness::NotExpected => ("", "no files"),
@@ -21,7 +21,7 @@ fn shown(standing: Timeliness) -> (&'static str, &'static str) {
     }
 }
 
-/// A table of weekdays by weeks. The days come in their order.
+/// Table of weekdays by weeks. `days` are in order.
 pub fn calendar(days: &[CalendarDay]) -> String {
     let (Some(first), Some(last)) = (days.first(), days.last()) else { return String::new() };
     let monday = first.day.plus(-i64::from(first.day.weekday()));

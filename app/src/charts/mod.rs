@@ -1,10 +1,10 @@
-//! Charts, drawn on the server: HTML and SVG that pages show as it is, so that nothing of it is in the WASM.
+//! Charts rendered on the server as HTML and SVG, so that none of this code is in the WASM.
 //!
-//! By hand, because no library draws within these bounds. leptos-chartistry measures its place by script before it draws,
-//! and sets inline styles, which the pages' policy refuses; plotters and charts-rs write a colour into each element, which
-//! no theme can change, and text into the picture, which shrinks with it on a narrow screen; charming runs a JavaScript
-//! engine. Here colours are classes, bars stretch, and words stay HTML of their own size. What a bar says shows on hover, by
-//! style alone; and behind each chart is a table with the same figures, for those who do not see it.
+//! Written by hand, because no library meets the requirements. leptos-chartistry measures its place by script before it
+//! renders, and sets inline styles, which the content security policy refuses. plotters and charts-rs write colours
+//! into each element, which no theme can change, and text into the picture, which shrinks on narrow screens. charming
+//! runs a JavaScript engine. Here colours are classes, bars stretch, and labels are HTML with a fixed size. Details
+//! show on hover by style alone, and each chart has a table with the same figures for people who do not see it.
 
 mod bars;
 mod calendar;
@@ -23,7 +23,7 @@ use std::borrow::Cow;
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// A text as it stands in HTML, in an attribute in double quotes too.
+/// Escapes text for HTML, also for attributes in double quotes.
 pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(['&', '<', '>', '"', '\'']) {
         return Cow::Borrowed(text);
@@ -47,13 +47,13 @@ fn month(day: Day) -> &'static str {
     usize::try_from(month - 1).ok().and_then(|index| MONTHS.get(index)).copied().unwrap_or_default()
 }
 
-/// `24 Nov`
+/// Formats `24 Nov`.
 fn short_day(day: Day) -> String {
     let (_, _, of_month) = day.civil();
     format!("{of_month} {}", month(day))
 }
 
-/// The height of a part, in hundredths of `max`; what is there is seen.
+/// Height of a part in percent of `max`. Parts above zero stay visible.
 fn height(part: u64, max: u64) -> f64 {
     if part == 0 || max == 0 { 0.0 } else { (part as f64 / max as f64 * 100.0).max(0.8) }
 }

@@ -1,4 +1,4 @@
-//! Thirty days in the width of a word.
+//! Sparkline of thirty days.
 
 use super::height;
 use crate::format;
@@ -6,7 +6,7 @@ use lakeshore::model::dataset::day::Day;
 use lakeshore::model::dataset::record::{RECENT_DAYS, RecentDay};
 use std::fmt::Write;
 
-/// The bytes of each of the last days; those without anything are not in the list.
+/// Bytes of each of the last days. Days without files are not in the list.
 pub fn spark(days: &[RecentDay], today: Day) -> String {
     let max = days.iter().map(|day| day.counts.bytes).max().unwrap_or(0);
     let total: u64 = days.iter().map(|day| day.counts.bytes).sum();

@@ -1,4 +1,4 @@
-//! When the syncs of a dataset ran, over the last days.
+//! Timeline of a dataset's syncs over the last days.
 
 use super::{escaped, short_day};
 use crate::format;
@@ -10,13 +10,13 @@ use lakeshore::model::sync::status::Status;
 use lakeshore::model::time::Timestamp;
 use std::fmt::Write;
 
-/// Of the whole width, the least that a sync takes: to be seen.
+/// Minimum width of a sync in percent, so that it stays visible.
 const WIDTH_MIN: f64 = 0.35;
-/// Syncs at the same time stand below each other, up to so many.
+/// Most rows for syncs that ran at the same time.
 const LANES_MAX: usize = 4;
 const LANE_HEIGHT: usize = 10;
 
-/// The syncs in any order; those that ended before are left out.
+/// Renders the syncs, in any order. Those that ended earlier are left out.
 pub fn timeline(syncs: &[SyncJob], now: Timestamp) -> String {
     let first = Day::of(now).plus(1 - RECENT_DAYS);
     let (start, end) = (first.start(), Day::of(now).plus(1).start());

@@ -1,5 +1,5 @@
-//! The waterfall of a sync as the server draws it: a bar for each upload, from its beginning to its end, in the order in which
-//! they began; and the same as a table. The browser gets it as it is, and carries nothing of this code.
+//! Waterfall of a sync: a bar for each upload from its start to its end, in order of their start, and the same as a
+//! table. Rendered on the server, so the browser has none of this code.
 
 use crate::components::status::StatusPill;
 use crate::drawing::Drawing;
@@ -10,14 +10,14 @@ use lakeshore::model::time::Timestamp;
 use lakeshore::service::{Timeline, TimelineUpload};
 use leptos::prelude::*;
 
-/// The picture, in units of its own: the page stretches its width.
+/// Size of the picture in its own units; the page stretches its width.
 const WIDTH: f64 = 1000.0;
 const HEIGHT_MAX: f64 = 360.0;
 const ROW_MAX: f64 = 16.0;
-/// A bar that would be too thin to see.
+/// Minimum width of a bar, so that it stays visible.
 const BAR_WIDTH_MIN: f64 = 2.0;
 
-/// `now`: where what is in flight ends, until it has an end.
+/// Bars of uploads in flight end at `now`.
 pub fn draw(timeline: &Timeline, now: Timestamp) -> Drawing {
     let has_failed = timeline.uploads.iter().any(|upload| upload.sync_status == Status::Failed);
     if timeline.uploads.is_empty() {
@@ -27,7 +27,7 @@ pub fn draw(timeline: &Timeline, now: Timestamp) -> Drawing {
     Drawing { has_failed, picture, table }
 }
 
-/// From when to when the picture goes.
+/// Time range of the picture.
 fn span(uploads: &[TimelineUpload], now: Timestamp) -> (i64, i64) {
     let begin = uploads.iter().map(|upload| upload.start_time.0).min().unwrap_or(now.0);
     let end = uploads.iter().map(|upload| end_of(upload, now)).max().unwrap_or(now.0);
@@ -142,7 +142,7 @@ fn table(timeline: &Timeline, now: Timestamp) -> AnyView {
     .into_any()
 }
 
-/// With one digit behind the point: enough for a picture.
+/// Formats with one decimal place, which is enough for a picture.
 fn tenths(number: f64) -> String {
     format!("{:.1}", number)
 }

@@ -1,6 +1,6 @@
 //! The server's time, ticking in the browser.
 //!
-//! It stands still until the page has been taken over, so that what the browser renders first is what the server sent.
+//! It stands still until the page is hydrated, so that the browser first renders what the server sent.
 
 use crate::browser;
 use lakeshore::model::time::Timestamp;
@@ -10,7 +10,7 @@ use std::time::Duration;
 #[derive(Clone, Copy)]
 pub struct Clock {
     now: RwSignal<Option<Timestamp>>,
-    /// How far the server's clock is ahead of the browser's; absent until an answer told.
+    /// Offset of the server's clock from the browser's; absent before the first answer.
     ahead_ms: StoredValue<Option<i64>>,
 }
 
@@ -34,17 +34,17 @@ impl Clock {
         expect_context()
     }
 
-    /// An answer of the server came, and said that it was `now`.
+    /// Records the server's time from an answer.
     pub fn observe(self, now: Timestamp) {
         self.ahead_ms.set_value(Some(now.0 - browser::now_ms()));
     }
 
-    /// The time now; before the browser has taken over, the time of the answer that is shown.
+    /// Current time; before hydration, the time of the shown answer.
     pub fn now(self, as_of: Timestamp) -> Timestamp {
         self.now.get().map_or(as_of, |now| now.max(as_of))
     }
 
-    /// True once the browser has taken over.
+    /// Whether the page is hydrated.
     pub fn is_ticking(self) -> bool {
         self.now.with(Option::is_some)
     }

@@ -1,4 +1,4 @@
-//! Text to copy: a button, a command with one, and a digest.
+//! Text to copy: a button, a command, and a digest.
 
 use super::icon::{Icon, Picture};
 use crate::browser;
@@ -7,14 +7,14 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use std::time::Duration;
 
-/// Characters of a digest that tell two files apart at a glance.
+/// Characters of a shortened digest, enough to distinguish files.
 const DIGEST_CHARACTERS: usize = 10;
 
-/// Copies `text`. `label` is its accessible name: "Copy key". What comes of it is said beside the button, not within, where
-/// nobody would hear it.
+/// Copies `text`. `label` is its accessible name: "Copy key". The outcome is shown beside the button, since screen
+/// readers would not announce it inside.
 #[component]
 pub fn CopyButton(#[prop(into)] text: Signal<String>, label: &'static str) -> impl IntoView {
-    // Absent, not empty: an empty text is rendered as a space, and that shows.
+    // `None` instead of an empty text, which would be rendered as a visible space.
     let outcome = RwSignal::new(None::<&str>);
     let copy = move |_| {
         let text = text.get_untracked();
@@ -42,7 +42,7 @@ pub fn CopyButton(#[prop(into)] text: Signal<String>, label: &'static str) -> im
     .into_any()
 }
 
-/// A command for a terminal. `label` says what it does.
+/// Command for a terminal. `label` says what it does.
 #[component]
 pub fn Command(#[prop(into)] text: Signal<String>, label: &'static str) -> impl IntoView {
     view! {
@@ -56,7 +56,7 @@ pub fn Command(#[prop(into)] text: Signal<String>, label: &'static str) -> impl 
     .into_any()
 }
 
-/// A SHA-256, short to read, whole on hover and to copy.
+/// SHA-256: shortened, complete on hover and when copied.
 #[component]
 pub fn Digest(sha256: String) -> impl IntoView {
     let short: String = sha256.chars().take(DIGEST_CHARACTERS).collect();

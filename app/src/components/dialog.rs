@@ -1,15 +1,15 @@
-//! A question before something is done that cannot be taken back lightly.
+//! Confirmation dialog for changes that are hard to undo.
 
 use super::error_box::MaybeError;
 use crate::error::ApiError;
 use leptos::prelude::*;
 
-/// Shows a modal dialog while `open`. The focus goes back to where it was.
+/// Shows a modal dialog while `open`. Afterwards the focus returns.
 pub fn show_while(dialog: NodeRef<leptos::html::Dialog>, open: Signal<bool>) {
     Effect::new(move |_| {
         let Some(dialog) = dialog.get() else { return };
         match (open.get(), dialog.open()) {
-            // A dialog that is not in the document any more cannot be shown; then there is nobody to ask either.
+            // Fails only if the dialog is no longer in the document.
             (true, false) => drop(dialog.show_modal()),
             (false, true) => dialog.close(),
             _ => {}
@@ -17,16 +17,17 @@ pub fn show_while(dialog: NodeRef<leptos::html::Dialog>, open: Signal<bool>) {
     });
 }
 
-/// A modal dialog, shown while `open`. The children say exactly what will happen; `confirm` is the button that does it.
+/// Modal dialog, shown while `open`. The children state exactly what will happen; `confirm` labels the button that does
+/// it.
 #[component]
 pub fn Confirm(
-    /// Names the dialog's heading in the document.
+    /// Id of the dialog's heading in the document.
     id: &'static str,
     open: RwSignal<bool>,
     #[prop(into)] title: Signal<String>,
     #[prop(into)] confirm: Signal<String>,
     #[prop(optional)] is_danger: bool,
-    /// False while the question is not answered in full, such as a box that has to be ticked.
+    /// False while the question is incomplete, for example while a box has to be ticked.
     #[prop(into)]
     is_ready: Signal<bool>,
     #[prop(into)] is_pending: Signal<bool>,

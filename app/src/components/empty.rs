@@ -1,4 +1,4 @@
-//! What a list says when it has nothing to show.
+//! Empty states of lists.
 
 use leptos::prelude::*;
 
@@ -12,7 +12,7 @@ pub fn Empty(title: &'static str, children: Children) -> impl IntoView {
     }
 }
 
-/// Nothing passes the filters.
+/// Shown if no row passes the filters.
 #[component]
 pub fn NothingFound(base: &'static str) -> impl IntoView {
     view! {

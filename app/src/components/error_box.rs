@@ -1,4 +1,4 @@
-//! A refusal on a page: what happened, what to do, and a button to try again where that may help.
+//! Error on a page: the cause, the remedy, and a retry button where a retry may help.
 
 use super::icon::{Icon, Picture};
 use crate::error::ApiError;
@@ -25,17 +25,18 @@ pub fn ErrorBox(error: ApiError, #[prop(optional, into)] retry: Option<Callback<
     }
 }
 
-/// The refusal in `error`, while there is one.
+/// Shows the error, if any.
 #[component]
 pub fn MaybeError(#[prop(into)] error: Signal<Option<ApiError>>) -> impl IntoView {
     move || error.get().map(|error| view! { <ErrorBox error/> })
 }
 
-/// The lake's messages begin small, as parts of a log line do.
+/// Capitalises a message of the lake and ends it with a period: messages are written in lower case, as parts of log
+/// lines.
 pub fn sentence(message: &str) -> String {
     let mut characters = message.chars();
     let Some(first) = characters.next() else { return String::new() };
-    // Of ASCII: the tables for all other letters would be a large part of what the browser loads.
+    // ASCII only: tables for all other letters would be a large part of the browser's code.
     let mut text = String::from(first.to_ascii_uppercase());
     text.push_str(characters.as_str());
     let mut text = visible(text);

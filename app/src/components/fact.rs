@@ -1,8 +1,8 @@
-//! One of the facts of a page: what it is, and its value.
+//! Name and value of a fact.
 
 use leptos::prelude::*;
 
-/// Within a list of facts (`dl`).
+/// Item of a list of facts (`dl`).
 pub fn fact(name: &'static str, value: impl IntoView + 'static) -> impl IntoView {
     view! {
         <div>

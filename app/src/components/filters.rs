@@ -1,11 +1,11 @@
-//! The filters above a list: a plain form that sets the page's address; with scripts, a list applies at once.
+//! Filters of a list: a plain form that sets the page's address; with scripts, a selection applies at once.
 
 use crate::query::Filters;
 use lakeshore::model::sync::status::{Status, SyncType};
 use leptos::prelude::*;
 use leptos_router::components::Form;
 
-/// Which filters a list offers besides the text.
+/// Filters that a list offers besides the text.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Offered {
     pub status: bool,
@@ -82,7 +82,7 @@ pub fn Choice(
 ) -> impl IntoView {
     let apply = move |event: leptos::ev::Event| {
         if let Some(form) = event_target::<leptos::web_sys::HtmlSelectElement>(&event).form() {
-            // A form that the browser finds invalid says so itself.
+            // The browser reports an invalid form itself.
             drop(form.request_submit());
         }
     };

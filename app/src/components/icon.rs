@@ -1,4 +1,4 @@
-//! Small pictures, drawn with strokes of the text's own colour. They say nothing that words beside them do not.
+//! Icons, drawn with strokes in the text colour. Text beside them has the same meaning.
 
 use leptos::prelude::*;
 
@@ -31,7 +31,7 @@ pub enum Icon {
 }
 
 impl Icon {
-    /// On a grid of 16 by 16.
+    /// Path on a grid of 16 by 16.
     fn path(self) -> &'static str {
         match self {
             Self::Overview => {
@@ -76,7 +76,7 @@ pub fn Picture(icon: Icon) -> impl IntoView {
     .into_any()
 }
 
-/// The mark of Lakeshore: a shore line above two waves.
+/// Logo of Lakeshore: a shore line above two waves.
 #[component]
 pub fn Mark() -> impl IntoView {
     view! {

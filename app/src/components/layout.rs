@@ -1,4 +1,4 @@
-//! The frame around every page: the brand, the way to each page, and who is signed in.
+//! Layout of every page: brand, navigation, and session.
 
 use super::icon::{Icon, Mark, Picture};
 use super::live_sign::LiveSign;
@@ -17,7 +17,7 @@ use leptos_router::hooks::use_location;
 #[component]
 pub fn Layout(children: Children) -> impl IntoView {
     view! {
-        // External: the router would keep the focus where it is.
+        // External, because the router would not move the focus.
         <a class="skip-link" href="#main" rel="external">
             "Skip to content"
         </a>
@@ -46,12 +46,12 @@ pub fn Layout(children: Children) -> impl IntoView {
     .into_any()
 }
 
-/// To the page of the search; once the browser has taken over, its quick form opens instead.
+/// Link to the search page; once hydrated, it opens the palette instead.
 #[component]
 fn SearchLink() -> impl IntoView {
     let palette = Palette::here();
     let open = move |event: MouseEvent| {
-        // Another tab, another window: these want the page.
+        // A new tab or window shows the search page.
         if !(event.ctrl_key() || event.meta_key() || event.shift_key()) {
             event.prevent_default();
             palette.open();
@@ -72,7 +72,7 @@ fn NavLink(href: &'static str, icon: Icon, label: &'static str) -> impl IntoView
     let current = move || {
         path.with(|path| match href {
             _ if path == href => Some("page"),
-            // The page of one sync, or dataset, is found by the list of all.
+            // Pages of a single item belong to the entry of their list.
             "/syncs" if path.starts_with("/syncs/") => Some("true"),
             "/datasets" if path.starts_with("/datasets/") => Some("true"),
             "/trash" if path.starts_with("/trash/") => Some("true"),
@@ -89,7 +89,7 @@ fn NavLink(href: &'static str, icon: Icon, label: &'static str) -> impl IntoView
     }
 }
 
-/// How far the upload is, wherever the person has gone meanwhile.
+/// Progress of the upload, shown on every page.
 #[component]
 fn UploadProgress() -> impl IntoView {
     let uploader = Uploader::here();
@@ -123,7 +123,7 @@ fn Account() -> impl IntoView {
 fn AccountOf(session: Session) -> impl IntoView {
     let address = current_address();
     let href = move || {
-        // From the sign-in page there is nothing to come back to.
+        // The sign-in page itself is no place to return to.
         let address = address.get();
         if address.starts_with("/sign-in") {
             "/sign-in".to_owned()

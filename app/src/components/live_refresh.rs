@@ -1,4 +1,4 @@
-//! What keeps a page true while it is looked at: it hears what happens, and asks anew where hearing is not enough.
+//! Keeps an open page current: applies events, and fetches again where an event is not enough.
 
 use crate::browser::now_ms;
 use crate::live::{Live, ServerEvent};
@@ -8,14 +8,14 @@ use leptos::task::spawn_local;
 use std::future::Future;
 use std::time::Duration;
 
-/// A page asks at most about twice a second, however much happens.
+/// Minimum interval between two fetches of a page.
 pub const ASKING_MS_MIN: i64 = 500;
 
-/// Asks anew, now or when something has happened. It stops with the page that made it.
+/// Fetches again, now or after events. Stops with its page.
 #[derive(Clone, Copy)]
 pub struct LiveRefresh {
     asked_at_ms: StoredValue<i64>,
-    /// It is asking, or has set a time to.
+    /// A fetch is running or scheduled.
     is_busy: StoredValue<bool>,
     is_due: StoredValue<bool>,
     ask: Callback<()>,
@@ -23,9 +23,9 @@ pub struct LiveRefresh {
 }
 
 impl LiveRefresh {
-    /// `hear` takes in what it can of each event, and says whether the rest has to be asked for. `ask` does that, and gives up
-    /// to which event its answer holds everything; `None` when there was no answer. `read_at`: the same, of what the page
-    /// shows at first.
+    /// `hear` applies an event as far as it can, and returns whether a fetch is needed. `ask` fetches, and returns the
+    /// id of the last event that the answer includes; `None` without an answer. `read_at` is that id for the initial
+    /// content.
     pub fn keep<F>(
         read_at: EventId,
         apart_ms: i64,
@@ -47,7 +47,7 @@ impl LiveRefresh {
                 if is_busy.try_set_value(false).is_some() {
                     return;
                 }
-                // What happened behind the answer was heard before it came, and is overwritten by it.
+                // Events after the answer's id were applied before it arrived, and the answer overwrites them.
                 let is_behind = answered.is_some_and(|read_at| !live.is_heard_in(read_at));
                 if (is_due.get_value() || is_behind)
                     && let Some(fresh) = callback.get_value()
@@ -75,7 +75,7 @@ impl LiveRefresh {
         fresh
     }
 
-    /// As soon as it may.
+    /// Fetches as soon as the interval allows.
     pub fn want(self) {
         self.is_due.try_set_value(true);
         if self.is_busy.try_get_value() != Some(false) {
@@ -98,7 +98,7 @@ impl LiveRefresh {
         self.ask.run(());
     }
 
-    /// At once: the person has done something.
+    /// Fetches at once, after an action of the person.
     pub fn now(self) {
         self.asked_at_ms.set_value(0);
         self.want();

@@ -1,11 +1,11 @@
-//! Rows that stay where they are while what they show changes: only the cells that changed are touched, so that
-//! focus and selection survive.
+//! Rows that stay in place while their content changes: only changed cells are updated, so focus and selection survive.
 
 use crate::query::ROWS_PER_PAGE;
 use leptos::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The rows of one page of a list: the lake gives one more, which tells that there is a next page. `id` tells them apart; `row` renders one.
+/// Rows of one page of a list. The lake returns one row more, which shows that another page exists. `id` identifies a
+/// row; `row` renders it.
 #[component]
 pub fn LiveRows<T, R, V>(rows: RwSignal<Vec<T>>, id: fn(&T) -> u64, row: R) -> impl IntoView
 where
@@ -30,8 +30,8 @@ where
     }
 }
 
-/// When a page asks anew, Leptos keeps the rows of equal keys, which listen to the signals of the page before. A key
-/// with a generation keeps them apart.
+/// Prefix of row keys for one fetch. Leptos keeps rows with equal keys across fetches, and such rows would listen to
+/// signals of the earlier page.
 pub fn next_generation() -> u64 {
     static GENERATION: AtomicU64 = AtomicU64::new(0);
     GENERATION.fetch_add(1, Ordering::Relaxed)

@@ -1,4 +1,4 @@
-//! Whether the page is live: a quiet word in the frame.
+//! Indicator whether the page is live.
 
 use crate::live::{ConnectionState, Live};
 use leptos::prelude::*;

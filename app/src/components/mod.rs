@@ -1,4 +1,4 @@
-//! The parts that pages are made of.
+//! Shared components of the pages.
 
 pub mod clock;
 pub mod copy;

@@ -1,4 +1,4 @@
-//! What every page is made of: a title, a heading, and content that waits for the session and the page's data.
+//! Structure of every page: a title, a heading, and content that waits for the session and the page's data.
 
 use super::copy::CopyButton;
 use super::error_box::ErrorBox;
@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use std::pin::Pin;
 use std::sync::Arc;
 
-/// Who is looking: asked once, as signing in and out loads the page anew.
+/// Session of the visitor. Fetched once, because signing in and out reloads the page.
 #[derive(Clone, Copy)]
 pub struct SessionResource(pub Asked<Result<Session, ApiError>>);
 
@@ -26,8 +26,8 @@ impl SessionResource {
     }
 }
 
-/// A page. `content` is rendered once both the session and `data` are there, and again when `data` was asked anew.
-/// Before, a skeleton of the same shape stands in; where reading needs a sign-in, the form does.
+/// A page. `content` is rendered once the session and `data` are available, and again after `data` was fetched again.
+/// Until then, a skeleton of the same shape is shown; where reading needs a sign-in, the form.
 pub fn page<T, V>(
     title: impl Fn() -> String + Clone + Send + Sync + 'static,
     data: Asked<Result<T, ApiError>>,
@@ -58,10 +58,10 @@ where
     frame(Arc::new(title), Arc::new(render), retry)
 }
 
-/// Gives what is shown; `None` where that needs a sign-in.
+/// Content of a page; `None` if it needs a sign-in.
 type Rendering = Pin<Box<dyn Future<Output = Result<Option<AnyView>, ApiError>> + Send>>;
 
-/// What is the same for every page, so that its code is there but once.
+/// Code that does not depend on the page's types, so that it is compiled only once.
 fn frame(
     title: Arc<dyn Fn() -> String + Send + Sync>,
     render: Arc<dyn Fn() -> Rendering + Send + Sync>,
@@ -99,7 +99,7 @@ fn frame(
     .into_any()
 }
 
-/// The page's one h1, and what stands beside it. `copied`: what can be copied there, and what that is called.
+/// The page's only h1, with its actions. `copied` is a text that can be copied, and its label.
 #[component]
 pub fn Heading(
     #[prop(into)] title: Signal<String>,

@@ -1,10 +1,10 @@
-//! From one page of a list to the next: plain links, so that each page has its address.
+//! Links to the previous and next page of a list, so that each page has its address.
 
 use super::icon::{Icon, Picture};
 use crate::query::{Filters, ROWS_PER_PAGE};
 use leptos::prelude::*;
 
-/// `rows`: how many the lake gave, one more than are shown where there is a next page.
+/// `rows` is the number of rows from the lake: one more than shown if another page exists.
 #[component]
 pub fn Pager(base: String, filters: Filters, rows: usize) -> impl IntoView {
     let page = filters.page;
@@ -18,8 +18,8 @@ pub fn Pager(base: String, filters: Filters, rows: usize) -> impl IntoView {
     view! { <PageLinks previous next words=["Newer", "Older"] shows/> }
 }
 
-/// The links to the page before and to the one after, by these words, and between them what this one shows. Nothing where
-/// there is no other page.
+/// Links to the previous and next page, with these labels, and between them the range that is shown. Empty for a single
+/// page.
 #[component]
 pub fn PageLinks(
     previous: Option<String>,

@@ -1,4 +1,4 @@
-//! What a comparison says of rows and columns, beside its files.
+//! Changes of row counts and columns, beside the files of a comparison.
 
 use crate::components::fact::fact;
 use crate::format;
@@ -6,13 +6,13 @@ use crate::visible::visible;
 use lakeshore::model::sync::difference::{Difference, RowTotals};
 use leptos::prelude::*;
 
-/// Nothing where no rows are known of either side.
+/// Empty if no row counts are known.
 #[component]
 pub fn RowChanges(
     rows: RowTotals,
-    /// The columns that differ, in words.
+    /// Columns that differ, as text.
     columns: Option<String>,
-    /// An incremental sync is compared with nothing.
+    /// Set for an incremental sync, which is not compared.
     #[prop(optional)]
     only_new: bool,
 ) -> impl IntoView {
@@ -34,12 +34,12 @@ pub fn RowChanges(
         .then(|| view! { <dl class="facts row-changes">{rows} {columns}</dl> }.into_any())
 }
 
-/// The columns that differ, in words.
+/// Columns that differ, as text.
 pub fn columns_of(difference: &Difference) -> Option<String> {
     difference.schema.as_ref().map(|schema| schema.in_words())
 }
 
-/// `1,200, before 1,000 (+200)`. What is not known of all files is no difference.
+/// Formats `1,200, before 1,000 (+200)`. Without a difference if some counts are unknown.
 fn in_words(rows: RowTotals) -> String {
     let (new, old) = (format::count(rows.new), format::count(rows.old));
     if rows.num_unknown > 0 {

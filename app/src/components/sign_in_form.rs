@@ -1,10 +1,10 @@
-//! Signing in with a key: a plain form that the server answers, so that it works without scripts.
+//! Sign-in by key: a plain form that works without scripts.
 
 use crate::query::percent_encoded;
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 
-/// After the sign-in the person is back at `next`.
+/// Returns to `next` after the sign-in.
 #[component]
 pub fn SignInForm(#[prop(into)] next: Signal<String>) -> impl IntoView {
     view! {
@@ -33,7 +33,7 @@ pub fn SignInForm(#[prop(into)] next: Signal<String>) -> impl IntoView {
     }
 }
 
-/// A quiet line where something needs a role that the visitor lacks.
+/// Hint that an action needs a role that the visitor lacks.
 #[component]
 pub fn SignInHint(
     is_signed_in: bool,
@@ -57,7 +57,7 @@ pub fn SignInHint(
     }
 }
 
-/// The path and query of the page.
+/// Path and query of the page.
 pub fn current_address() -> Signal<String> {
     let location = use_location();
     Signal::derive(move || {

@@ -1,4 +1,4 @@
-//! How a sync or an upload stands, and of what type it is: a shape, a word and a colour.
+//! Status and type of a sync or an upload: a shape, a word and a colour.
 
 use super::icon::{Icon, Picture};
 use lakeshore::model::sync::status::{Status, SyncType};
@@ -20,7 +20,7 @@ pub fn StatusPill(status: Status) -> impl IntoView {
     .into_any()
 }
 
-/// How a sync stands. One that is held is still open, but nothing moves until somebody decides.
+/// Status of a sync. A held sync is open, but waits for a decision.
 #[component]
 pub fn SyncPill(status: Status, is_held: bool) -> impl IntoView {
     if !is_held {
@@ -35,7 +35,7 @@ pub fn SyncPill(status: Status, is_held: bool) -> impl IntoView {
     .into_any()
 }
 
-/// `Full` or `Incremental`, with what it means on hover.
+/// `Full` or `Incremental`, with its meaning on hover.
 #[component]
 pub fn TypeLabel(sync_type: SyncType) -> impl IntoView {
     view! { <span title=meaning(sync_type)>{short(sync_type)}</span> }

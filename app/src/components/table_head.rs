@@ -1,8 +1,8 @@
-//! The head of a table: a name for each column.
+//! Head of a table: the names of its columns.
 
 use leptos::prelude::*;
 
-/// The name of a column, and how it is shown.
+/// Name of a column, and its display.
 pub struct ColumnHead {
     name: &'static str,
     class: Option<&'static str>,
@@ -19,22 +19,22 @@ impl ColumnHead {
         self.class("number")
     }
 
-    /// Left out where the page is narrow.
+    /// Hidden on narrow screens.
     pub const fn secondary(self) -> Self {
         self.class("secondary")
     }
 
-    /// Instead of another class.
+    /// Replaces the class.
     pub const fn class(self, class: &'static str) -> Self {
         Self { class: Some(class), ..self }
     }
 
-    /// Read out, and not shown: what the column holds speaks for itself.
+    /// For screen readers only: the cells of the column need no visible head.
     pub const fn unseen(self) -> Self {
         Self { is_visible: false, ..self }
     }
 
-    /// Whether the table has the column at all.
+    /// Whether the table has the column.
     pub const fn when(self, is_there: bool) -> Self {
         Self { is_there, ..self }
     }

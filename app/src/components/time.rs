@@ -1,11 +1,11 @@
-//! Times and durations on a page: short to read, exact on hover, alive while something runs.
+//! Times and durations: short, exact on hover, and updated while something runs.
 
 use super::clock::Clock;
 use crate::{browser, format};
 use lakeshore::model::time::Timestamp;
 use leptos::prelude::*;
 
-/// `3 min ago`. On hover: UTC, and the person's own time once the browser has taken over.
+/// `3 min ago`. On hover: UTC, and local time once hydrated.
 #[component]
 pub fn RelativeTime(at: Timestamp, as_of: Timestamp) -> impl IntoView {
     let clock = Clock::here();
@@ -25,7 +25,7 @@ pub fn RelativeTime(at: Timestamp, as_of: Timestamp) -> impl IntoView {
     .into_any()
 }
 
-/// From start to end, or to now while the end is not there yet.
+/// Duration from start to end, or to now before the end.
 #[component]
 pub fn Elapsed(start: Timestamp, end: Timestamp, as_of: Timestamp) -> impl IntoView {
     let clock = Clock::here();
@@ -33,7 +33,7 @@ pub fn Elapsed(start: Timestamp, end: Timestamp, as_of: Timestamp) -> impl IntoV
         if end != Timestamp::NOT_YET {
             format::duration(end.0 - start.0)
         } else {
-            // Whole seconds: tenths that change once a second only flicker.
+            // Whole seconds: tenths would flicker, as they update only once a second.
             format::duration((clock.now(as_of).0 - start.0) / 1000 * 1000)
         }
     }

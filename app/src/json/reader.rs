@@ -1,8 +1,7 @@
-//! Reads JSON for the browser: what this server has written, into the types that it was written from.
+//! JSON reader for the browser: reads values that this server wrote, into the types that it wrote.
 //!
-//! serde_json takes more than that: an array for a struct, and what is no JSON, with a message that says where. Its code for that
-//! was a tenth of what the first page loads. So the browser has this reader, and the server, which has to read what anybody
-//! sends, has serde_json.
+//! serde_json accepts more, such as an array for a struct, and reports the position of errors. Its code was a tenth of
+//! the first page. So the browser uses this reader, and the server, which has to read untrusted input, serde_json.
 
 use serde::Deserialize;
 use serde::de::value::StrDeserializer;
@@ -10,7 +9,8 @@ use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, Expected, MapAc
 use std::borrow::Cow;
 use std::fmt;
 
-/// The text is no JSON, or not that of the type. As the server has written it, it is that of another version: no detail helps.
+/// The text is not JSON, or not of this type. It was then written by another version of the server, so details would
+/// not help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unreadable;
 
@@ -22,7 +22,7 @@ impl fmt::Display for Unreadable {
 
 impl std::error::Error for Unreadable {}
 
-/// All that would be said is left out here, so that the code that says it is left out of the WASM.
+/// Drops all error details, which keeps their code out of the WASM.
 impl de::Error for Unreadable {
     fn custom<T: fmt::Display>(_: T) -> Self {
         Self
@@ -73,7 +73,7 @@ enum Number {
 
 struct Reader<'de> {
     text: &'de str,
-    /// Of the first byte that is not read yet.
+    /// Offset of the next byte.
     at: usize,
 }
 
@@ -82,7 +82,7 @@ impl<'de> Reader<'de> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// The next byte that is no white space, not read yet.
+    /// Skips white space, and returns the next byte without consuming it.
     fn next_byte(&mut self) -> Option<u8> {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.byte() {
             self.at += 1;
@@ -90,7 +90,7 @@ impl<'de> Reader<'de> {
         self.byte()
     }
 
-    /// Reads that byte, if it is the next one.
+    /// Consumes the byte if it is the next one.
     fn takes(&mut self, byte: u8) -> bool {
         let is_next = self.next_byte() == Some(byte);
         self.at += usize::from(is_next);
@@ -130,7 +130,7 @@ impl<'de> Reader<'de> {
     fn number(&mut self) -> Result<Number> {
         let is_negative = self.takes(b'-');
         let (mut significand, mut exponent, mut is_whole) = (0_u64, 0_i32, true);
-        // Digits beyond what the number holds are of no weight in a fraction, and make a whole number one.
+        // Digits beyond the precision have no effect on a fraction, and turn an integer into a fraction.
         let mut push =
             |digit: u8, places: i32| match significand.checked_mul(10).and_then(|ten| ten.checked_add(digit.into())) {
                 Some(longer) if exponent <= 0 || places > 0 => {
@@ -197,7 +197,7 @@ impl<'de> Reader<'de> {
             while !matches!(self.byte().ok_or(Unreadable)?, b'"' | b'\\') {
                 self.at += 1;
             }
-            // Neither byte is within a character.
+            // Both delimiters are ASCII, so the slice is at character boundaries.
             text += &self.text[first..self.at];
             let is_end = self.byte() == Some(b'"');
             self.at += 1;
@@ -209,7 +209,7 @@ impl<'de> Reader<'de> {
         }
     }
 
-    /// What stands behind a backslash.
+    /// Reads the character after a backslash.
     fn escaped(&mut self) -> Result<char> {
         let byte = self.byte().ok_or(Unreadable)?;
         self.at += 1;
@@ -232,14 +232,14 @@ impl<'de> Reader<'de> {
         })
     }
 
-    /// Four hexadecimal digits.
+    /// Reads four hexadecimal digits.
     fn unit(&mut self) -> Result<u16> {
         let digits = self.text.get(self.at..self.at + 4).ok_or(Unreadable)?;
         self.at += 4;
         u16::from_str_radix(digits, 16).map_err(|_| Unreadable)
     }
 
-    /// Reads a value that nobody wants.
+    /// Skips a value.
     fn skip(&mut self) -> Result<()> {
         let mut depth = 0_usize;
         loop {
@@ -260,7 +260,7 @@ impl<'de> Reader<'de> {
                 b'n' if self.takes_word("null") => {}
                 _ => drop(self.boolean()?),
             }
-            // A comma or a colon is within, so this is behind a value.
+            // A comma or colon is possible only within, so this is the end of the value.
             if depth == 0 {
                 return Ok(());
             }
@@ -294,7 +294,7 @@ macro_rules! read_by {
     };
 }
 
-/// A type says what it is written as, and nothing else is taken for it.
+/// Each type reads only the form in which it is written.
 impl<'de> Deserializer<'de> for &mut Reader<'de> {
     type Error = Unreadable;
 
@@ -399,7 +399,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     serde::forward_to_deserialize_any! { char bytes byte_buf unit_struct }
 }
 
-/// A variant that holds something: an object of one name, which is the variant's.
+/// Variant with content: an object whose only key is the variant's name.
 impl<'de> EnumAccess<'de> for &mut Reader<'de> {
     type Error = Unreadable;
     type Variant = Self;
@@ -431,17 +431,17 @@ impl<'de> de::VariantAccess<'de> for &mut Reader<'de> {
     }
 }
 
-/// What is within an array or an object.
+/// Contents of an array or an object.
 struct Values<'a, 'de> {
     reader: &'a mut Reader<'de>,
-    /// What closes it.
+    /// Closing byte.
     end: u8,
     is_first: bool,
     is_over: bool,
 }
 
 impl Values<'_, '_> {
-    /// Goes to the next value or name. Gives whether there is one.
+    /// Moves to the next value or key. Returns whether there is one.
     fn go_on(&mut self) -> Result<bool> {
         self.is_over = self.is_over || self.reader.takes(self.end);
         if self.is_over {
@@ -454,7 +454,7 @@ impl Values<'_, '_> {
         Ok(true)
     }
 
-    /// A tuple has asked for no more than it holds.
+    /// Expects the end, since a tuple stops at its own length.
     fn finish(mut self) -> Result<()> {
         if self.go_on()? { Err(Unreadable) } else { Ok(()) }
     }
@@ -566,7 +566,7 @@ mod tests {
         fn what_serde_json_writes_is_read_as_it_was(outer in outer(), other in any_json()) {
             prop_assert_eq!(read::<Outer>(&serde_json::to_string(&outer).unwrap()).unwrap(), outer.clone());
             prop_assert_eq!(read::<Value>(&serde_json::to_string_pretty(&other).unwrap()).unwrap(), other.clone());
-            // A newer server says more than this page knows.
+            // A newer server may send fields that this page does not know.
             let mut more = serde_json::to_value(&outer.inner).unwrap();
             more["more"] = other;
             prop_assert_eq!(read::<Inner>(&more.to_string()).unwrap(), outer.inner);
@@ -587,7 +587,7 @@ mod tests {
             let _ = read::<de::IgnoredAny>(&text);
         }
 
-        /// Far beyond whatever a page shows.
+        /// Range far beyond the values that pages show.
         #[test]
         fn a_fraction_is_what_it_was_but_for_the_last_digit(of_one in 0.1..1.0_f64, power in -200..200) {
             let number = of_one * 10_f64.powi(power);

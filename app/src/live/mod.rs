@@ -1,8 +1,9 @@
-//! The event stream in the browser: one for each tab, shared by all that a page shows.
+//! Event stream in the browser: one for each tab, shared by its components.
 //!
-//! It begins where the first page that listens was read, so that nothing is missed between the two. It is open while
-//! somebody listens and the tab is seen: browsers allow six connections to a server, and a hidden tab needs none. After a break
-//! it goes on from the last event; where that is not possible, the server says so, and pages ask anew.
+//! The stream begins at the event id of the first listening page, so no event between the two is missed. It is open
+//! while a component listens and the tab is visible: browsers allow six connections to a server, and a hidden tab needs
+//! none. After an interruption it continues after the last event; if that is not possible, the server sends `reset`,
+//! and pages fetch again.
 
 #[cfg_attr(feature = "hydrate", path = "stream.rs")]
 #[cfg_attr(not(feature = "hydrate"), path = "stream_absent.rs")]
@@ -18,29 +19,29 @@ use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long the stream stays open without a listener: from one page to the next.
+/// Time for which the stream stays open without listeners, for changes of the page.
 const LINGER: Duration = Duration::from_secs(2);
-/// After the server has refused the stream, before the next try; twice as long after each, and at most 32 times.
+/// Delay after the server refused the stream. It doubles with each refusal, up to 32 times.
 const RETRY_MS: u64 = 1000;
 const RETRY_DOUBLINGS_MAX: u32 = 5;
 
-/// How the stream stands, as a person may know.
+/// State of the stream, for display.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ConnectionState {
-    /// Nobody listens.
+    /// No component listens.
     #[default]
     Off,
     Live,
     Reconnecting,
 }
 
-/// An event as it is heard: of each kind, some of this is there.
+/// An event; each kind sets some of the fields.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default)]
 pub struct ServerEvent {
     #[serde(rename = "type")]
     pub kind: String,
-    /// The sync that it is about, as it stands now.
+    /// Current state of its sync.
     pub sync: Option<SyncJob>,
     pub upload: Option<UploadInFlight>,
     pub sync_id: Option<SyncId>,
@@ -50,7 +51,7 @@ pub struct ServerEvent {
 }
 
 impl ServerEvent {
-    /// What was known may be wrong from here on: to be asked anew.
+    /// Whether earlier state may be wrong, so that it has to be fetched again.
     pub fn is_reset(&self) -> bool {
         self.kind == "reset"
     }
@@ -60,7 +61,7 @@ impl ServerEvent {
         self.sync.as_ref().map(|sync| sync.sync_id).or(self.sync_id).or(of_upload)
     }
 
-    /// The sync is no longer open.
+    /// Whether the sync is no longer open.
     pub fn is_end(&self) -> bool {
         matches!(self.kind.as_str(), "sync_published" | "sync_finished" | "sync_failed")
     }
@@ -73,7 +74,7 @@ pub struct Live {
     pub standing: RwSignal<ConnectionState>,
     listeners: StoredValue<Vec<(u64, Listener)>>,
     next_listener: StoredValue<u64>,
-    /// The last event that was heard; before, the one up to which the first page was read.
+    /// Last event received; before the first one, the event id of the first page.
     last: StoredValue<Option<EventId>>,
     refusals: StoredValue<u32>,
 }
@@ -99,8 +100,9 @@ impl Live {
         expect_context()
     }
 
-    /// Calls `listener` with each event, for as long as the caller's component is there. `read_at`: up to which event the
-    /// component's data holds everything. Gives whether it has to be asked anew, because later ones were heard already.
+    /// Calls `listener` for each event, as long as the calling component exists. `read_at` is the last event that the
+    /// component's data includes. Returns whether the data has to be fetched again, because later events have been
+    /// received.
     pub fn listen(
         self,
         read_at: EventId,
@@ -120,7 +122,7 @@ impl Live {
         !self.is_heard_in(read_at)
     }
 
-    /// Whether all that was heard is in what was read then.
+    /// Whether data read at this event includes all received events.
     pub fn is_heard_in(self, read_at: EventId) -> bool {
         self.last.try_get_value().flatten().is_none_or(|last| read_at.includes(last))
     }
@@ -147,13 +149,13 @@ impl Live {
         if self.standing.get_untracked() != ConnectionState::Live {
             self.standing.set(ConnectionState::Live);
         }
-        // A listener may bring others to come and go.
+        // Listeners may add or remove others.
         for (_, listener) in self.listeners.get_value() {
             listener(&heard);
         }
     }
 
-    /// The stream is broken. The browser opens it again by itself, unless the server has refused it.
+    /// Handles an interruption. The browser reconnects by itself, unless the server refused the stream.
     #[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "only a browser hears"))]
     fn on_break(self, is_refused: bool) {
         self.standing.set(ConnectionState::Reconnecting);

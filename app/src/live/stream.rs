@@ -9,7 +9,7 @@ use web_sys::{Event, EventSource, MessageEvent};
 
 struct Stream {
     source: EventSource,
-    /// Called for as long as the source is there.
+    /// Kept alive as long as the source.
     _on_event: Closure<dyn FnMut(MessageEvent)>,
     _on_error: Closure<dyn FnMut(Event)>,
 }
@@ -28,7 +28,7 @@ pub fn close() {
     }
 }
 
-/// Listens from behind `last`.
+/// Opens the stream after the event `last`.
 pub fn open(live: Live, last: Option<EventId>) {
     let address = last.map_or("/api/events".to_owned(), |last| format!("/api/events?last_event_id={last}"));
     let Ok(source) = EventSource::new(&address) else { return };

@@ -1,4 +1,4 @@
-//! Stands in for `stream.rs` where there is no browser: on the server, which renders pages and never listens.
+//! Replaces `stream.rs` on the server, which renders pages and never listens.
 
 use super::Live;
 use lakeshore::model::event::EventId;

@@ -1,4 +1,4 @@
-//! The palette: one field, and what it finds, by keys alone or by touch.
+//! Command palette: a field and its results, for keyboard and touch.
 
 use super::entries::{Act, Beside, Entry, Group, actions, elsewhere, marked, of_lake, pages, words};
 use super::{Palette, Shown};
@@ -21,20 +21,20 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use std::time::Duration;
 
-/// Of each kind.
+/// Results of each kind.
 const FOUND_MAX: u64 = 6;
-/// After the last letter, before the lake is asked.
+/// Delay after the last key before the query is sent.
 const PAUSE: Duration = Duration::from_millis(120);
 const OPTION: &str = "palette-option-";
 
-/// What was asked for, and what came.
+/// A query and its answer.
 #[derive(Clone, Copy)]
 struct Asking {
     text: RwSignal<String>,
     answer: RwSignal<Option<Result<AsOf<Found>, ApiError>>>,
     is_asking: RwSignal<bool>,
     clock: Clock,
-    /// Counts what was typed: an answer to what was typed before comes too late.
+    /// Number of the query, to discard answers to earlier ones.
     asked: StoredValue<u64>,
 }
 
@@ -85,9 +85,9 @@ pub fn PaletteDialog() -> impl IntoView {
     let session = Memo::new(move |_| session.get().and_then(Result::ok));
     let asking = Asking::new();
     let chosen = RwSignal::new(0);
-    // Whether the address of the page was, where that was chosen.
+    // Outcome of copying the address, if that was chosen.
     let copied = RwSignal::new(None);
-    // Enter came before the answer did: it means what will be first.
+    // Enter was pressed before the answer: it applies to the first result.
     let is_hurried = StoredValue::new(false);
     let dialog = NodeRef::<leptos::html::Dialog>::new();
     let is_open = Memo::new(move |_| palette.shown.get() == Some(Shown::Palette));
@@ -97,7 +97,7 @@ pub fn PaletteDialog() -> impl IntoView {
             palette.shown.set(None);
         }
     };
-    // Each time it opens, it begins anew.
+    // Resets the palette whenever it opens.
     Effect::new(move |_| {
         is_hurried.set_value(false);
         if is_open.get() {
@@ -130,7 +130,7 @@ pub fn PaletteDialog() -> impl IntoView {
         asking.answer.track();
         if !asking.is_asking.get() && is_hurried.get_value() {
             is_hurried.set_value(false);
-            // Once what came is shown.
+            // After the results are rendered.
             set_timeout(move || take(0), Duration::ZERO);
         }
     });
@@ -186,13 +186,13 @@ pub fn PaletteDialog() -> impl IntoView {
             node_ref=dialog
             aria-label="Search and commands"
             on:close=move |_| {
-                // It may have been opened again since.
+                // The dialog may have been opened again.
                 if dialog.get_untracked().is_none_or(|dialog| !dialog.open()) {
                     close();
                 }
             }
             on:click=move |event| {
-                // What is clicked of the dialog itself is the ground around it.
+                // A click on the dialog element itself is one on the backdrop.
                 if dialog.get_untracked().is_some_and(|dialog| event_target::<leptos::web_sys::Element>(&event) == **dialog) {
                     close();
                 }
@@ -280,7 +280,7 @@ fn Choice(
     let palette = Palette::here();
     let id = format!("{OPTION}{at}");
     let is_chosen = move || (chosen.get() == at).to_string();
-    // Not when it comes to lie beneath a pointer that rests.
+    // On movement only, so that a resting pointer does not select.
     let point = move |_| chosen.set(at);
     let inside = view! {
         <Picture icon/>
@@ -313,7 +313,7 @@ fn Choice(
         }),
         Act::Shortcuts => {
             close();
-            // After this dialog has closed, and given the focus back.
+            // After this dialog has closed and returned the focus.
             set_timeout(move || palette.shown.set(Some(Shown::Sheet)), Duration::ZERO);
         }
         Act::SignOut | Act::Go(_) => close(),
@@ -336,7 +336,7 @@ fn Choice(
     .into_any()
 }
 
-/// The text, with what was typed marked in it.
+/// Text with the matching words marked.
 #[component]
 pub fn Marked(text: String, words: Vec<String>) -> impl IntoView {
     marked(&text, &words)
@@ -346,7 +346,7 @@ pub fn Marked(text: String, words: Vec<String>) -> impl IntoView {
         .collect_view()
 }
 
-/// What stands beside the title of an entry.
+/// Details beside the title of an entry.
 #[component]
 pub fn Aside(beside: Beside, words: Vec<String>, as_of: Timestamp) -> impl IntoView {
     match beside {

@@ -1,4 +1,4 @@
-//! What a search shows, in groups: for the palette, and for the page that does the same.
+//! Search results in groups, for the palette and the search page.
 
 use crate::api::Session;
 use crate::components::icon::Icon;
@@ -9,7 +9,7 @@ use lakeshore::model::search::Found;
 use lakeshore::model::sync::status::Status;
 use lakeshore::model::time::Timestamp;
 
-/// Of the datasets that were found, so many are offered to be uploaded to.
+/// Found datasets that are offered as upload targets.
 const UPLOADS_OFFERED_MAX: usize = 2;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Entry {
     pub act: Act,
 }
 
-/// What stands beside the title.
+/// Details beside the title.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Beside {
     Nothing,
@@ -49,7 +49,7 @@ impl Entry {
     }
 }
 
-/// The words of what was typed.
+/// Words of the query, in lower case.
 pub fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_ascii_lowercase).collect()
 }
@@ -59,7 +59,7 @@ fn holds(title: &str, words: &[String]) -> bool {
     words.iter().all(|word| title.contains(word.as_str()))
 }
 
-/// Pages whose name holds the words; of no words, all.
+/// Pages whose name contains the words; all pages without words.
 pub fn pages(words: &[String]) -> Group {
     let pages = DESTINATIONS.iter().filter(|page| holds(page.label, words));
     let entry = |page: &crate::navigation::Destination| Entry {
@@ -69,7 +69,7 @@ pub fn pages(words: &[String]) -> Group {
     Group { name: "Pages", entries: pages.map(entry).collect() }
 }
 
-/// What can be done wherever one is.
+/// Actions that are available on every page.
 pub fn actions(words: &[String], session: Option<&Session>) -> Group {
     let act = |icon, title: &str, act| Entry { icon, title: title.to_owned(), beside: Beside::Nothing, act };
     let signing = match session {
@@ -81,7 +81,7 @@ pub fn actions(words: &[String], session: Option<&Session>) -> Group {
     Group { name: "Actions", entries: all.into_iter().filter(|entry| holds(&entry.title, words)).collect() }
 }
 
-/// What the lake has found, and what can be sent there.
+/// Results from the lake, and uploads to the datasets among them.
 pub fn of_lake(found: Found, session: Option<&Session>) -> [Group; 3] {
     let uploads = if session.is_some_and(|session| session.has_role(Role::Write)) { UPLOADS_OFFERED_MAX } else { 0 };
     let upload = |path: &str| {
@@ -108,7 +108,7 @@ pub fn of_lake(found: Found, session: Option<&Session>) -> [Group; 3] {
     ]
 }
 
-/// Where else the text may be found: lists that filter by it, and the place of the lake that it names.
+/// Lists that can be filtered by the text, and the lake path that it names.
 pub fn elsewhere(text: &str) -> Group {
     let text = text.trim();
     let mut entries = Vec::new();
@@ -125,7 +125,7 @@ pub fn elsewhere(text: &str) -> Group {
     Group { name: "More results", entries }
 }
 
-/// The text in pieces, each with whether it is one of the words: of the letters of ASCII, either case.
+/// Splits the text into pieces, each with whether it matches a word, ignoring ASCII case.
 pub fn marked(text: &str, words: &[String]) -> Vec<(bool, String)> {
     let lower = text.to_ascii_lowercase();
     let mut is_marked = vec![false; text.len()];

@@ -1,7 +1,7 @@
-//! The command palette, and the shortcuts of the keyboard.
+//! Command palette and keyboard shortcuts.
 //!
-//! All pages carry what listens to the keyboard. What a key does is a part of its own ([`crate::code_split`]), which comes with the
-//! first key that may mean something.
+//! All pages have the key listener. The actions are a part of the code ([`crate::code_split`]), which is loaded with
+//! the first key that may be a shortcut.
 
 pub mod dialog;
 pub mod entries;
@@ -13,9 +13,9 @@ use crate::code_split::load_palette;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
-/// In the browser's storage: set where a person has switched the shortcuts of single keys off.
+/// Key in local storage, set while a person has disabled single-key shortcuts.
 pub const OFF: &str = "lakeshore.shortcuts-off";
-/// The page that finds the same without a script.
+/// Page with the same search, without scripts.
 pub const PAGE: &str = "/search";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,17 +24,17 @@ pub enum Shown {
     Sheet,
 }
 
-/// What the part brings.
+/// Functions of the loaded part.
 #[derive(Clone, Copy)]
 pub struct Loaded {
-    /// Both dialogs, closed.
+    /// Renders both dialogs, closed.
     render: fn() -> AnyView,
-    /// Does what a key means. Gives whether the browser is not to do anything itself.
+    /// Handles a key. Returns whether the browser's default action is prevented.
     press: fn(Palette, &Pressed) -> bool,
 }
 
 impl Loaded {
-    /// Called in the part alone, so that all of it is there.
+    /// Called only within the part, so that its code is in it.
     pub fn part() -> Self {
         Self { render: || view! { <dialog::PaletteDialog/> <sheet::Sheet/> }.into_any(), press: shortcuts::press }
     }
@@ -45,7 +45,7 @@ pub struct Palette {
     pub shown: RwSignal<Option<Shown>>,
     loaded: RwSignal<Option<Loaded>>,
     is_loading: StoredValue<bool>,
-    /// When `g` was pressed, by the browser's clock.
+    /// Time at which `g` was pressed, by the browser's clock.
     led_at_ms: StoredValue<i64>,
 }
 
@@ -65,7 +65,7 @@ impl Palette {
         expect_context()
     }
 
-    /// Opens the palette; where its part cannot be loaded, the page that does the same.
+    /// Opens the palette, or the search page if its part cannot be loaded.
     pub fn open(self) {
         self.with_part(move |loaded| match loaded {
             Some(_) => self.shown.set(Some(Shown::Palette)),
@@ -96,7 +96,7 @@ impl Palette {
             return is_ours;
         }
         if pressed.key == "Escape" && self.shown.get_untracked().is_some() {
-            // The browser closes the dialog and tells of it later: a key that comes before is to find it closed.
+            // The browser closes the dialog and reports it later; the next key has to find it closed.
             self.shown.set(None);
             return false;
         }
@@ -116,12 +116,12 @@ impl Palette {
                 (loaded.press)(self, &pressed);
             }
         });
-        // A browser may search within the page by this one.
+        // Prevents the browser's search within the page.
         is_search
     }
 }
 
-/// Where the part's dialogs stand once it is there.
+/// Place for the dialogs of the part.
 #[component]
 pub fn PalettePlace() -> impl IntoView {
     let loaded = Palette::here().loaded;

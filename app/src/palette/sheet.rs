@@ -1,4 +1,4 @@
-//! The sheet of shortcuts, and the way to switch them off.
+//! Shortcut sheet, with a switch that disables the shortcuts.
 
 use super::shortcuts::SHORTCUTS;
 use super::{OFF, Palette, Shown};

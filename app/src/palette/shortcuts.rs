@@ -1,20 +1,20 @@
-//! The shortcuts: one table, by which keys are acted on, and which the sheet shows.
+//! Keyboard shortcuts: one table for the actions and the sheet.
 
 use super::{Palette, Shown};
 use crate::browser::{self, Pressed};
 use crate::navigation::DESTINATIONS;
 use leptos::prelude::{GetValue, Set, SetValue};
 
-/// Within so long after `g`, a letter leads to a page.
+/// Time after `g` within which a letter opens a page.
 const LED_MS_MAX: i64 = 1500;
 const LEAD: &str = "g";
 pub const TO_SEARCH: &str = "/";
-/// The keys that begin something.
+/// First keys of shortcuts.
 pub const FIRST: [&str; 5] = [LEAD, TO_SEARCH, "j", "k", "?"];
 
-/// What a row of a table is opened by.
+/// Links that open table rows.
 const ROWS: &str = "main tbody a.row-name";
-/// Where a page is searched or filtered.
+/// Search and filter fields of pages.
 const SEARCH_FIELDS: &str = "main search input:not([type=hidden]), main input[type=search]";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,10 +22,10 @@ pub enum Does {
     Search,
     NextRow,
     RowBefore,
-    /// A field is left, so that keys mean something again.
+    /// Leaves a field, so that shortcuts work again.
     Leave,
     Sheet,
-    /// What the browser does by itself, or another key with it.
+    /// Listed only: handled by the browser or by another key.
     Told,
 }
 
@@ -46,7 +46,7 @@ pub static SHORTCUTS: [Shortcut; 8] = [
     Shortcut { keys: &[LEAD], does: Does::Told, words: "Go to a page: press its letter next" },
 ];
 
-/// Gives whether the browser is not to do anything itself.
+/// Handles a key. Returns whether the browser's default action is prevented.
 pub fn press(palette: Palette, pressed: &Pressed) -> bool {
     let is_led = browser::now_ms() - palette.led_at_ms.get_value() < LED_MS_MAX;
     palette.led_at_ms.set_value(0);

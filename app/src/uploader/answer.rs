@@ -1,16 +1,16 @@
-//! What an answer of the server means for the file that it is about.
+//! Classifies answers of the server to an upload.
 
 use super::item::Failure;
 use lakeshore::ErrorCode;
 
-/// Why a file did not arrive, by what is to be done about it.
+/// Reason why a file did not arrive, by what follows from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
-    /// There was no answer, or the server is not there for anybody: everything waits and is tried again.
+    /// No answer, or the server is unavailable: all files wait and are retried.
     Broken,
-    /// The server could not, this time: the file is tried again, but not for ever.
+    /// Temporary fault: this file is retried, a bounded number of times.
     Fault(Failure),
-    /// Trying again would end the same, unless the person changes something.
+    /// A retry would fail again, unless the person changes something.
     Final(Failure),
 }
 
@@ -20,18 +20,18 @@ impl Refused {
     }
 }
 
-/// An answer to an upload, or to a piece of one. Those of tus have no body where they are a success.
+/// Answer to an upload or a chunk of one. Successful answers of tus have no body.
 #[derive(serde::Deserialize)]
 struct Body {
     code: u32,
     msg: Option<String>,
 }
 
-/// `status` is 0 where there was no answer.
+/// `status` is 0 without an answer.
 pub fn judge(status: u16, text: &str) -> Result<(), Refused> {
     let body = crate::json::read::<Body>(text).ok();
     match (status, body) {
-        // Too many requests, and what stands before a server says while it is away or too slow.
+        // Too many requests, or statuses of a proxy whose server is away or too slow.
         (0 | 408 | 429 | 502 | 503 | 504, _) => Err(Refused::Broken),
         (200..300, None | Some(Body { code: 0, .. })) => Ok(()),
         (_, Some(Body { code, msg: Some(message) })) if code != 0 => {
@@ -47,7 +47,7 @@ fn unexpected(status: u16) -> Failure {
     Failure::here(&format!("the server, or a proxy in front of it, answered with status {status}; retry"))
 }
 
-/// What may be otherwise the next time, without anybody's doing.
+/// Whether a retry may succeed without a change.
 fn is_passing(code: u32) -> bool {
     use ErrorCode::{
         FailingDisk, IncompleteUpload, Internal, NoDescriptors, NoSuchResumable, ResumableEnded, TakenOver, WrongOffset,

@@ -1,4 +1,4 @@
-//! Stands in for `browser/` on the server, where no file is ever chosen.
+//! Replaces `browser/` on the server, where no file is ever chosen.
 
 use super::answer::Refused;
 use super::item::ItemId;

@@ -1,4 +1,4 @@
-//! The course of an upload: start the sync, send to it, end or abort it; and what of it is remembered on the way.
+//! Course of an upload: start the sync, send files, end or abort it, and record its state meanwhile.
 
 use super::browser;
 use super::{Phase, Target, Unfinished, Uploader};
@@ -39,7 +39,7 @@ impl Uploader {
         });
     }
 
-    /// Sends to a sync that is open.
+    /// Sends to an open sync.
     pub fn send_to(self, target: Target) {
         self.target.set(Some(target));
         self.phase.set(Phase::Sending);
@@ -47,8 +47,7 @@ impl Uploader {
         self.publish();
     }
 
-    /// Ends the sync with what has arrived. `discards`: what was begun and never finished is dropped, instead of being in
-    /// the way.
+    /// Ends the sync with the files that arrived. `discards` drops unfinished uploads instead of refusing to end.
     pub fn end(self, discards: bool) {
         let Some(target) = self.target.get_untracked() else { return };
         self.error.set(None);
@@ -65,7 +64,7 @@ impl Uploader {
     pub fn abort(self) {
         let Some(target) = self.target.get_untracked() else { return };
         self.error.set(None);
-        // First, so that nothing which is cancelled now ends the sync.
+        // Set first, so that the cancelled files do not end the sync.
         self.phase.set(Phase::Ending);
         self.cancel_all();
         spawn_local(async move {
@@ -86,7 +85,7 @@ impl Uploader {
         self.phase.set(Phase::Settled);
     }
 
-    /// What earlier pages left unfinished, the newest first.
+    /// Unfinished uploads of earlier pages, newest first.
     pub fn left_unfinished(self) -> Vec<Unfinished> {
         browser::recall().into_iter().filter(|record| record.missing() > 0).collect()
     }
@@ -95,7 +94,7 @@ impl Uploader {
         browser::forget(sync_id);
     }
 
-    /// Takes up what an earlier page left of this sync.
+    /// Resumes the upload of an earlier page to this sync.
     pub fn take_up(self, sync_id: SyncId) {
         let before = self.left_unfinished().into_iter().find(|record| record.sync_id == sync_id);
         if let Some(before) = &before {
@@ -104,7 +103,7 @@ impl Uploader {
         self.before.set(before);
     }
 
-    /// Remembers how the upload stands, for the case that the page ends before it.
+    /// Records the upload's state, in case the page ends before it.
     pub(super) fn remember(self) {
         let Some(target) = self.target.get_untracked() else { return };
         if self.phase.get_untracked() != Phase::Sending {
@@ -123,7 +122,7 @@ impl Uploader {
     }
 }
 
-/// The open sync that holds `path`, as far as it can be found among the newest.
+/// The open sync that holds `path`, if it is among the newest.
 async fn holder(path: &str) -> Option<SyncJob> {
     const LOOKED_AT: u64 = 200;
     let path = LakePath::parse(path).ok()?;

@@ -1,4 +1,4 @@
-//! What comes into the queue, and what is left out of it.
+//! Adds files to the queue, and filters them.
 
 use super::browser::{self, Chosen};
 use super::queue::Added;
@@ -6,12 +6,12 @@ use super::{Phase, Uploader, View};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
-/// Files that were chosen and are not sent.
+/// Chosen files that are not sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LeftOut {
-    /// Names that begin with a dot, which readers of the lake skip.
+    /// Files with a name that begins with a dot, which readers of the lake skip.
     pub hidden: usize,
-    /// Names of the first files that are larger than the server takes.
+    /// Names of the first files that exceed the server's limit.
     pub too_large: Vec<String>,
     pub too_large_count: usize,
 }
@@ -19,9 +19,9 @@ pub struct LeftOut {
 impl LeftOut {
     const NAMES_MAX: usize = 3;
 
-    /// True when the file may go; else it is remembered why not.
+    /// Whether the file is sent. If not, records the reason.
     fn admits(&mut self, folder: &str, name: &str, size_bytes: u64, bytes_max: u64) -> bool {
-        // A step upward is not a hidden name: it is sent, so that the server refuses it by name.
+        // `..` is not a hidden name: it is sent, so that the server refuses it by name.
         let hides = |component: &str| component.starts_with('.') && component != "." && component != "..";
         let is_hidden = folder.split('/').chain(name.split('/')).any(hides);
         if is_hidden {
@@ -36,11 +36,11 @@ impl LeftOut {
     }
 }
 
-/// Files that are put into the queue without a pause: the page stays smooth.
+/// Files that are queued without a pause, so that the page stays smooth.
 const AT_ONCE: usize = 200;
 
 impl Uploader {
-    /// Puts files into the queue. During an upload they are sent with the others.
+    /// Queues files. During an upload they are sent with the others.
     pub fn add(self, chosen: Vec<Chosen>, bytes_max: u64) {
         spawn_local(async move {
             let mut chosen = chosen.into_iter().peekable();
@@ -82,7 +82,7 @@ impl Uploader {
         }
     }
 
-    /// Empties the queue for another upload. Nothing is on its way then.
+    /// Empties the queue for another upload. No request may be running.
     pub fn reset(self) {
         browser::release_all();
         self.queue.update_value(|queue| *queue = Self::new_queue());

@@ -1,28 +1,29 @@
-//! One file of the queue, and what has become of it.
+//! One file of the queue, and its state.
 
 use super::rate::{RateMeter, time_left_ms};
 
-/// Files smaller than this go in one request; larger ones in pieces, which can be resumed.
+/// Files below this size are sent in one request; larger ones in resumable chunks.
 pub const SMALL_BYTES: u64 = 1 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ItemId(pub usize);
 
-/// Why a file did not arrive.
+/// Reason why a file did not arrive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// The lake's code; 0 where it was not the lake that refused.
+    /// Code of the lake; 0 for failures elsewhere.
     pub code: u32,
     pub message: String,
 }
 
 impl Failure {
-    /// It never came to the server.
+    /// Failure before the file reached the server.
     pub fn here(message: &str) -> Self {
         Self { code: 0, message: message.to_owned() }
     }
 
-    /// Files that failed for the same reason are shown together. The lake's messages name the file; its codes do not.
+    /// Whether two failures have the same reason, and are shown together. Messages of the lake name the file; codes do
+    /// not.
     pub fn is_like(&self, other: &Self) -> bool {
         self.code == other.code && (self.code != 0 || self.message == other.message)
     }
@@ -32,13 +33,13 @@ impl Failure {
 pub enum State {
     /// Not read yet.
     Waiting,
-    /// Its digest is being taken.
+    /// Its digest is being computed.
     Hashing {
         bytes_read: u64,
     },
-    /// Its digest is known, and the lake is asked whether it has the file.
+    /// Its digest is known, and the lake is asked for it.
     Asking,
-    /// To be sent. Bytes that were sent before, and are kept, are not sent again.
+    /// Waits to be sent, from this offset.
     Ready {
         bytes_sent: u64,
     },
@@ -47,18 +48,18 @@ pub enum State {
         rate: RateMeter,
         moved_at_ms: i64,
     },
-    /// Held back by the person.
+    /// Paused by the person.
     Paused {
         bytes_sent: u64,
     },
     Arrived,
-    /// The lake has it, byte for byte.
+    /// The lake has the same bytes.
     Unchanged,
     Failed(Failure),
     Cancelled,
 }
 
-/// One file.
+/// A file of the queue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Item {
     pub id: ItemId,
@@ -66,16 +67,16 @@ pub struct Item {
     /// Relative to the sync's path; empty for the path itself.
     pub folder: String,
     pub size_bytes: u64,
-    /// When the file was changed last, in milliseconds since 1970, as the browser tells it.
+    /// Modification time in milliseconds since 1970, from the browser.
     pub modified_ms: i64,
     pub state: State,
-    /// SHA-256 in hexadecimal, once it was taken.
+    /// SHA-256 in hexadecimal, once computed.
     pub sha256: Option<String>,
-    /// The lake was asked and does not have it.
+    /// The lake was asked, and lacks the file.
     pub is_missing: bool,
-    /// Answers in a row that were no refusal, and no success either.
+    /// Temporary faults in a row.
     pub faults: u32,
-    /// Counts the times that it was begun, so that what comes of an earlier one is told apart.
+    /// Number of attempts, which identifies results of earlier ones.
     pub turn: u32,
 }
 
@@ -85,7 +86,7 @@ impl Item {
         Self { id, name, folder, size_bytes, modified_ms, state: State::Waiting, sha256, is_missing, faults, turn }
     }
 
-    /// Folder and name, as the lake will show it below the sync's path.
+    /// Folder and name, as below the sync's path in the lake.
     pub fn relative_path(&self) -> String {
         if self.folder.is_empty() { self.name.clone() } else { format!("{}/{}", self.folder, self.name) }
     }
@@ -94,7 +95,7 @@ impl Item {
         self.size_bytes < SMALL_BYTES
     }
 
-    /// Bytes that the lake has of it.
+    /// Bytes that the lake has received.
     pub fn bytes_done(&self) -> u64 {
         match &self.state {
             State::Ready { bytes_sent } | State::Sending { bytes_sent, .. } | State::Paused { bytes_sent } => {
@@ -120,7 +121,7 @@ impl Item {
         matches!(self.state, State::Sending { .. })
     }
 
-    /// Nothing more comes of it by itself.
+    /// Whether the file needs no further work.
     pub fn is_settled(&self) -> bool {
         matches!(self.state, State::Arrived | State::Unchanged | State::Failed(_) | State::Cancelled)
     }

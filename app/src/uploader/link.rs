@@ -1,11 +1,11 @@
-//! What is known of the way to the server: whether it is broken and when to try it again, and how large a piece fits it.
+//! State of the link to the server: whether it is broken, when to retry, and the best chunk size.
 
-/// The first wait after a break, in milliseconds; each further one is twice as long,
+/// First delay after a failure, in milliseconds. It doubles with each further one.
 const WAIT_MS_MIN: i64 = 500;
-/// up to this.
+/// Longest delay, in milliseconds.
 const WAIT_MS_MAX: i64 = 30_000;
 
-/// A break is of the whole way, not of one file: all wait together, and then one file alone tries it.
+/// A failure concerns the whole link, not one file: all files wait, and a single one retries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Link {
     breaks: u32,
@@ -13,9 +13,9 @@ pub struct Link {
 }
 
 impl Link {
-    /// A request had no answer. `random`, from 0 to 1, spreads what many browsers do after the same break.
+    /// Records a request without an answer. `random`, from 0 to 1, spreads the retries of many browsers.
     pub fn broke(&mut self, now_ms: i64, random: f64) {
-        // Of several requests that break together, the first one counts.
+        // Of several requests that fail together, the first counts.
         if self.breaks > 0 && now_ms < self.retry_at_ms {
             return;
         }
@@ -24,34 +24,34 @@ impl Link {
         self.retry_at_ms = now_ms + (wait_ms as f64 * (0.5 + random / 2.0)) as i64;
     }
 
-    /// The server has answered.
+    /// Records an answer.
     pub fn answered(&mut self) {
         *self = Self::default();
     }
 
-    /// There is reason to believe that the way is whole again.
+    /// Retries without delay, because the link is probably whole again.
     pub fn try_now(&mut self) {
         self.retry_at_ms = 0;
     }
 
-    /// Whether one more request may go beside those on their way.
+    /// Whether another request may start beside the running ones.
     pub fn lets_through(&self, now_ms: i64, on_their_way: usize) -> bool {
         self.breaks == 0 || (on_their_way == 0 && now_ms >= self.retry_at_ms)
     }
 
-    /// Milliseconds until the next try, while the way is broken.
+    /// Milliseconds until the next attempt, while the link is broken.
     pub fn wait_ms(&self, now_ms: i64) -> Option<i64> {
         (self.breaks > 0).then(|| (self.retry_at_ms - now_ms).max(0))
     }
 }
 
-/// A piece is to take about so long, in milliseconds: a break then costs little, and the requests between pieces too.
+/// Target duration of a chunk, in milliseconds: a failure costs little, and so do the requests between chunks.
 const PIECE_MS: f64 = 6000.0;
 const PIECE_BYTES_MIN: u64 = 1 << 20;
 const PIECE_BYTES_MAX: u64 = 64 << 20;
 const PIECE_BYTES_FIRST: u64 = 8 << 20;
 
-/// Bytes of the next piece, learned from those before.
+/// Size of the next chunk, learned from earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PieceSize(u64);
 
@@ -66,9 +66,9 @@ impl PieceSize {
         self.0
     }
 
-    /// A piece of so many bytes took so long.
+    /// Records the duration of a chunk.
     pub fn learn(&mut self, bytes: u64, took_ms: f64) {
-        // The last piece of a file is short: its time is that of the request, unless it took long.
+        // The last chunk of a file is short: its time is that of the request itself, unless it took long.
         if bytes < self.0 && took_ms < PIECE_MS {
             return;
         }

@@ -1,8 +1,8 @@
-//! The browser's uploader. It belongs to the whole dashboard, not to the Upload page, so that files go on while the
-//! person looks at other pages.
+//! Uploader of the browser. It belongs to the whole dashboard, not to the Upload page, so uploads continue on other
+//! pages.
 //!
-//! [`queue`] decides, `browser` moves bytes, and [`Uploader`] tells the pages by signals: a few times a second at most,
-//! and one signal per row in view, so that ten thousand files stay smooth.
+//! [`queue`] decides, `browser` transfers, and [`Uploader`] updates the pages by signals: at most a few times a second,
+//! and with one signal for each visible row, so that ten thousand files stay smooth.
 
 #[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "only a browser sends"))]
 mod answer;
@@ -40,30 +40,30 @@ use std::collections::HashMap;
 use std::time::Duration;
 use totals::{Filter, Totals};
 
-/// How often the page hears of progress, and the queue of the time.
+/// Interval for updates of progress and of the queue's time.
 const TICK: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Files are chosen; nothing was sent yet.
+    /// Files are chosen; nothing was sent.
     Preparing,
     Starting,
     Sending,
-    /// Nothing is on its way any more, and the sync is open still.
+    /// No request is running, and the sync is open.
     Settled,
     Ending,
     Ended,
     Aborted,
 }
 
-/// Where the files go.
+/// Target of the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     pub sync_id: SyncId,
     pub path: String,
 }
 
-/// What is needed of an item to send it.
+/// Fields of an item that sending needs.
 #[derive(Debug, Clone)]
 #[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "only a browser sends"))]
 pub struct Job {
@@ -77,28 +77,28 @@ pub struct Job {
     is_small: bool,
 }
 
-/// How a file comes along.
+/// Progress of a file.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "only a browser sends"))]
 pub enum Progress {
-    /// The server has so many bytes of it.
+    /// Bytes that the server has received.
     At(u64),
-    /// So many bytes of it have gone.
+    /// Bytes sent so far.
     Sent(u64),
 }
 
-/// What the reader of the files tells.
+/// Event of the digest worker.
 #[derive(Debug)]
 #[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "only a browser reads files"))]
 pub enum HashEvent {
-    /// So many bytes were read.
+    /// Bytes read so far.
     Read(ItemId, u64),
     Hashed(ItemId, Result<String, Failure>),
-    /// This browser cannot.
+    /// This browser cannot compute digests.
     Impossible,
 }
 
-/// Which rows are looked at.
+/// Visible rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct View {
     pub filter: Filter,
@@ -112,7 +112,7 @@ impl Default for View {
     }
 }
 
-/// A handle on the one uploader of the dashboard.
+/// Handle of the dashboard's only uploader.
 #[derive(Clone, Copy)]
 pub struct Uploader {
     queue: StoredValue<Queue>,
@@ -121,22 +121,22 @@ pub struct Uploader {
     pub target: RwSignal<Option<Target>>,
     pub totals: RwSignal<Totals>,
     pub view: RwSignal<View>,
-    /// The rows in view, in order.
+    /// Visible rows, in order.
     pub shown: RwSignal<Shown>,
     pub failures: RwSignal<Vec<FailureGroup>>,
     pub is_paused: RwSignal<bool>,
-    /// Seconds until the broken way to the server is tried again.
+    /// Seconds until a broken link is retried.
     pub broken: RwSignal<Option<i64>>,
     pub left_out: RwSignal<LeftOut>,
     pub end_when_done: RwSignal<bool>,
-    /// Why the start, the end or the abort was refused.
+    /// Refusal of the start, the end or the abort.
     pub error: RwSignal<Option<ApiError>>,
-    /// The open sync that keeps this one from starting.
+    /// Open sync that blocks the start.
     pub in_the_way: RwSignal<Option<SyncJob>>,
-    /// How this upload stood when the page was left before its end.
+    /// State of this upload when an earlier page was left.
     pub before: RwSignal<Option<Unfinished>>,
     remembered: StoredValue<Option<Unfinished>>,
-    /// That of the dashboard; weak, as the uploader is among what it owns.
+    /// Owner of the dashboard; weak, because it owns the uploader.
     owner: StoredValue<Option<WeakOwner>>,
     is_awake: StoredValue<bool>,
 }
@@ -166,8 +166,8 @@ impl Uploader {
         provide_context(uploader);
     }
 
-    /// The one uploader, able to send from now on, whatever page is shown. Only the pages that send call it: so what sends
-    /// is loaded with them.
+    /// Returns the uploader, ready to send on every page. Called only by pages that send, so that the sending code is
+    /// loaded with them.
     pub fn awake() -> Self {
         let uploader = Self::here();
         if !uploader.is_awake.get_value()
@@ -195,7 +195,7 @@ impl Uploader {
         expect_context()
     }
 
-    /// True while leaving the page would lose something.
+    /// Whether leaving the page would lose progress.
     pub fn is_busy(self) -> bool {
         matches!(self.phase.get(), Phase::Starting | Phase::Sending | Phase::Ending)
     }
@@ -204,7 +204,7 @@ impl Uploader {
         self.rows.with_value(|rows| rows.get(&id).cloned())
     }
 
-    /// Looks at other rows.
+    /// Changes the visible rows.
     pub fn look_at(self, view: View) {
         if self.view.get_untracked() != view {
             self.view.set(view);
@@ -212,7 +212,7 @@ impl Uploader {
         }
     }
 
-    /// Tells the pages how the queue stands.
+    /// Updates the signals of the pages.
     fn publish(self) {
         self.publish_rows();
         self.queue.with_value(|queue| {
@@ -225,7 +225,7 @@ impl Uploader {
         self.remember();
     }
 
-    /// One signal per row in view; only those that changed are set.
+    /// Updates the visible rows; only the signals of changed rows are set.
     fn publish_rows(self) {
         let View { filter, first, rows } = self.view.get_untracked();
         self.queue.with_value(|queue| {
@@ -256,8 +256,8 @@ impl Uploader {
         });
     }
 
-    /// The browser asks before the document is left, but only while something would be lost: a listener alone keeps
-    /// some browsers from going back to the page quickly.
+    /// Makes the browser ask before the document is left, but only during an upload: the listener alone keeps some
+    /// browsers from caching the page for Back.
     fn guard_leaving(self) {
         let is_busy = Memo::new(move |_| self.is_busy());
         Effect::new(move |_| {

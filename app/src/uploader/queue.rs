@@ -1,8 +1,8 @@
-//! The queue of an upload: which file is read, asked about and sent next, what has become of each, and how far it all is.
-//! It knows no browser and no clock: times and chance are handed in.
+//! Queue of an upload: decides which file is read, asked about and sent next, and keeps the state of each. Independent
+//! of browser and clock: times and random numbers are parameters.
 //!
-//! A file is read for its digest, the lake is asked whether it has it, and what it lacks is sent. What breaks off goes on
-//! by itself once the way is whole again; what the lake refuses waits for the person.
+//! A file is read for its digest, the lake is asked whether it has the file, and missing files are sent. Interrupted
+//! files continue once the link is whole again; refused files wait for the person.
 
 mod holding;
 mod looking;
@@ -15,29 +15,28 @@ use super::rate::RateMeter;
 use lakeshore::service::{Missing, OfferedFile};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-/// Files on their way at the same time. Browsers open at most six connections to one host over HTTP/1.1; the page itself
-/// needs one of them.
+/// Concurrent files. Browsers open at most six connections to a host over HTTP/1.1, and the page itself needs one.
 pub const PARALLEL_MAX: usize = 5;
-/// Of them, those that go in pieces: more would only share the link.
+/// Concurrent large files; more would only share the link.
 pub const LARGE_PARALLEL_MAX: usize = 3;
-/// Files that are given to be read ahead.
+/// Files that are queued for the digest worker.
 const HASHING_MAX: usize = 64;
-/// Most files of one question: its answer should not take long.
+/// Most files of one `missing` call, so that its answer is fast.
 const ASKED_MAX: usize = 500;
-/// Answers in a row that are no refusal and no success, after which a file has failed.
+/// Temporary faults in a row after which a file has failed.
 const FAULTS_MAX: u32 = 5;
-/// A request of which nothing is seen for so long, in milliseconds, is broken off: some networks swallow without a word.
+/// Time without progress after which a request is aborted, in milliseconds: some networks drop packets silently.
 const STALLED_MS: i64 = 90_000;
 
-/// What has become of a file that was chosen.
+/// Outcome of adding a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Added {
     New(ItemId),
-    /// It is in the queue already.
+    /// The file is in the queue already.
     Known,
-    /// It is in the queue, had not come to its end, and does now with these bytes.
+    /// The file is in the queue unfinished, and continues with these bytes.
     Again(ItemId),
-    /// It takes the place of an older version of the same file, which has not been sent.
+    /// Replaces an older version of the file that was not sent.
     Instead {
         new: ItemId,
         old: ItemId,
@@ -47,9 +46,9 @@ pub enum Added {
 #[derive(Debug, Default)]
 pub struct Queue {
     items: Vec<Item>,
-    /// The newest item of each relative path.
+    /// Newest item of each relative path.
     paths: HashMap<String, ItemId>,
-    /// Lines may name a file that has moved on: what its state says counts.
+    /// Queues may contain files that have moved on; the item's state decides.
     to_read: VecDeque<ItemId>,
     to_ask: VecDeque<ItemId>,
     to_send: VecDeque<ItemId>,
@@ -60,9 +59,9 @@ pub struct Queue {
     sending_large: usize,
     pub link: Link,
     is_paused: bool,
-    /// Files are sent without being read before: the browser cannot.
+    /// Files are sent without digests, because the browser cannot compute them.
     is_blind: bool,
-    /// Bytes that have gone over the wire in all, failed attempts too: for the rate.
+    /// Bytes transferred in all, failed attempts included, for the rate.
     bytes_moved: u64,
     rate: RateMeter,
 }
@@ -93,7 +92,7 @@ impl Queue {
         self.items.get(id.0)
     }
 
-    /// Puts a file into the line in which it belongs. `first`: before the others there.
+    /// Puts a file into the queue for its next step. `first` puts it at the front.
     fn line_up(&mut self, id: ItemId, first: bool) {
         let Some(item) = self.items.get_mut(id.0) else { return };
         let bytes_sent = item.bytes_done();
@@ -110,10 +109,10 @@ impl Queue {
         if first { line.push_front(id) } else { line.push_back(id) }
     }
 
-    /// The next files to take the digest of, as long as not enough are being read.
+    /// Next files for the digest worker, while it has few.
     pub fn next_to_read(&mut self) -> Vec<ItemId> {
         let mut files = Vec::new();
-        // Half of them at least, so that they are handed over by the dozen.
+        // At least half of the limit, so that files are handed over in batches.
         if self.is_paused || self.reading > HASHING_MAX / 2 {
             return files;
         }
@@ -133,7 +132,7 @@ impl Queue {
         }
     }
 
-    /// The digest of a file, or why it cannot be read.
+    /// Records the digest of a file, or why it cannot be read.
     pub fn hashed(&mut self, id: ItemId, result: Result<String, Failure>) {
         self.reading = self.reading.saturating_sub(1);
         let Some(item) = self.items.get_mut(id.0) else { return };
@@ -148,7 +147,7 @@ impl Queue {
         }
     }
 
-    /// The browser cannot take digests: files are sent as they are.
+    /// Sends files without digests, because the browser cannot compute them.
     pub fn send_unread(&mut self) {
         self.is_blind = true;
         self.reading = 0;
@@ -159,7 +158,7 @@ impl Queue {
         }
     }
 
-    /// The files to ask the lake about now. One question at a time: what comes to it meanwhile is asked together.
+    /// Files for the next `missing` call. One call at a time: files that come meanwhile are asked for together.
     pub fn next_question(&mut self, now_ms: i64) -> Option<Vec<OfferedFile>> {
         if self.is_paused || !self.asked.is_empty() || !self.link.lets_through(now_ms, self.sending) {
             return None;
@@ -183,7 +182,7 @@ impl Queue {
         (!files.is_empty()).then_some(files)
     }
 
-    /// The lake has told which it lacks. What could not be asked is sent: that tells more. Gives what is unchanged.
+    /// Handles the answer of the lake. Files that could not be asked about are sent. Returns the unchanged files.
     pub fn answered(&mut self, missing: Option<&Missing>) -> Vec<ItemId> {
         self.link.answered();
         let mut unchanged = Vec::new();
@@ -204,7 +203,7 @@ impl Queue {
         unchanged
     }
 
-    /// The question had no answer.
+    /// Handles a call without an answer.
     pub fn unanswered(&mut self, now_ms: i64, random: f64) {
         self.link.broke(now_ms, random);
         for id in std::mem::take(&mut self.asked).into_iter().rev() {
@@ -214,7 +213,7 @@ impl Queue {
         }
     }
 
-    /// Takes the next file to send, while there is room beside those on their way.
+    /// Takes the next file to send, while a slot is free.
     pub fn next(&mut self, now_ms: i64) -> Option<Item> {
         let asking = usize::from(!self.asked.is_empty());
         if self.is_paused || self.sending >= PARALLEL_MAX || !self.link.lets_through(now_ms, self.sending + asking) {
@@ -223,7 +222,7 @@ impl Queue {
         let small = Self::head(&self.items, &mut self.to_send);
         let large = Self::head(&self.items, &mut self.to_send_large);
         let large = large.filter(|_| self.sending_large < LARGE_PARALLEL_MAX);
-        // In the order in which they came.
+        // In the order in which they were added.
         let id = [small, large].into_iter().flatten().min()?;
         let is_large = Some(id) == large;
         let line = if is_large { &mut self.to_send_large } else { &mut self.to_send };
@@ -237,7 +236,7 @@ impl Queue {
         Some(item.clone())
     }
 
-    /// The first of a line that is still to be sent.
+    /// First file of a queue that is still to be sent.
     fn head(items: &[Item], line: &mut VecDeque<ItemId>) -> Option<ItemId> {
         loop {
             let id = *line.front()?;
@@ -248,12 +247,12 @@ impl Queue {
         }
     }
 
-    /// The item, while it is on its way for the `turn`-th time.
+    /// The item, if its attempt number `turn` is running.
     fn sending(&mut self, id: ItemId, turn: u32) -> Option<&mut Item> {
         self.items.get_mut(id.0).filter(|item| item.turn == turn && item.is_sending())
     }
 
-    /// The server has so many bytes of the file: that is where it goes on.
+    /// Records the offset from which the server continues.
     pub fn goes_on_at(&mut self, id: ItemId, turn: u32, offset: u64, now_ms: i64) {
         let Some(item) = self.sending(id, turn) else { return };
         item.faults = 0;
@@ -267,7 +266,7 @@ impl Queue {
         self.link.answered();
     }
 
-    /// So many bytes of the file have gone. The form around it counts on the wire, but not here.
+    /// Records sent bytes. The wire also carries the form around the file, which does not count.
     pub fn progress(&mut self, id: ItemId, turn: u32, bytes: u64, now_ms: i64) {
         let Some(item) = self.sending(id, turn) else { return };
         let size_bytes = item.size_bytes;
@@ -298,7 +297,7 @@ impl Queue {
         }
     }
 
-    /// The way to the server broke: the file goes on from where it was, in its turn.
+    /// Handles a broken link: the file continues later from its offset.
     pub fn broke(&mut self, id: ItemId, turn: u32, now_ms: i64, random: f64) {
         if self.sending(id, turn).is_some() {
             self.link.broke(now_ms, random);
@@ -306,7 +305,7 @@ impl Queue {
         }
     }
 
-    /// The server answered that it could not just now. A file of which it says so again and again has failed.
+    /// Handles a temporary fault. Too many in a row fail the file.
     pub fn faulted(&mut self, id: ItemId, turn: u32, failure: Failure, now_ms: i64, random: f64) {
         let Some(item) = self.sending(id, turn) else { return };
         item.faults += 1;
@@ -317,8 +316,8 @@ impl Queue {
         }
     }
 
-    /// Back into its line, before the others. A small file may have landed, although the answer was lost: so the lake is
-    /// asked again. Of a large one, its server tells.
+    /// Returns a file to the front of its queue. A small file may have landed although the answer was lost, so the lake
+    /// is asked again. The offset of a large file comes from the server.
     fn go_back(&mut self, id: ItemId) {
         let Some(item) = self.items.get(id.0) else { return };
         let bytes_sent = item.bytes_done();
@@ -329,7 +328,7 @@ impl Queue {
         self.line_up(id, true);
     }
 
-    /// Gives up the place of what was on its way.
+    /// Releases the slot of a running file.
     fn leave(&mut self, id: ItemId, state: State) {
         let Some(item) = self.items.get_mut(id.0) else { return };
         if item.is_sending() {
@@ -339,7 +338,7 @@ impl Queue {
         item.state = state;
     }
 
-    /// Requests of which nothing was seen for long, to be broken off.
+    /// Requests without progress, which have to be aborted.
     pub fn stalled(&self, now_ms: i64) -> Vec<(ItemId, u32)> {
         let is_stalled = |item: &&Item| match item.state {
             State::Sending { moved_at_ms, .. } => now_ms - moved_at_ms > STALLED_MS,

@@ -1,15 +1,15 @@
-//! How fast bytes go, seen over the last few seconds: steady enough to read, quick enough to be true.
+//! Transfer rate over the last few seconds: steady enough to read, and quick to follow changes.
 
 use std::collections::VecDeque;
 
-/// How far back a rate looks, in milliseconds.
+/// Time span of a rate, in milliseconds.
 const WINDOW_MS: i64 = 6000;
-/// Samples nearer together than this are one, so that their number is bounded by the window.
+/// Minimum distance between two samples, which bounds their number.
 const SAMPLE_MS: i64 = 200;
-/// Before this much has been seen, a rate would be a guess.
+/// Minimum time span for a rate.
 const SEEN_MS_MIN: i64 = 400;
 
-/// Bytes sent so far, at some times.
+/// Samples of the bytes sent.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RateMeter {
     samples: VecDeque<(i64, u64)>,
@@ -28,7 +28,7 @@ impl RateMeter {
         }
     }
 
-    /// Bytes per second, as of now: a sender that stalls slows down to nothing.
+    /// Bytes per second up to now; the rate of a stalled sender falls to zero.
     pub fn bytes_per_second(&self, now_ms: i64) -> Option<f64> {
         let (first_ms, first) = self.samples.front()?;
         let (_, last) = self.samples.back()?;
@@ -38,7 +38,7 @@ impl RateMeter {
     }
 }
 
-/// Milliseconds until `bytes` have gone; absent while that cannot be said.
+/// Milliseconds until `bytes` are sent; `None` if unknown.
 pub fn time_left_ms(bytes: u64, bytes_per_second: Option<f64>) -> Option<i64> {
     let rate = bytes_per_second.filter(|rate| *rate >= 1.0)?;
     Some((bytes as f64 * 1000.0 / rate) as i64)

@@ -1,4 +1,4 @@
-//! Keeps the queue going: files to the reader, questions to the lake, bytes to the server, and what comes of each back.
+//! Drives the queue: files to the digest worker, questions to the lake, bytes to the server, and their results back.
 
 use super::answer::Refused;
 use super::browser;
@@ -67,19 +67,19 @@ impl Uploader {
         self.resume();
     }
 
-    /// Retries what failed: all of it, or what failed for the same reason.
+    /// Retries all failed files, or those with the same reason.
     pub fn retry_failed(self, like: Option<&Failure>) {
         self.queue.update_value(|queue| queue.retry_failed(like));
         self.resume();
     }
 
-    /// Tries a broken way to the server without a further wait.
+    /// Retries a broken link without delay.
     pub fn try_now(self) {
         self.queue.update_value(|queue| queue.link.try_now());
         self.pump();
     }
 
-    /// Goes on with what the queue now holds.
+    /// Continues with the current queue.
     pub(super) fn resume(self) {
         match self.phase.get_untracked() {
             Phase::Sending | Phase::Settled => {
@@ -99,7 +99,7 @@ impl Uploader {
         self.publish();
     }
 
-    /// Fills the free places, and settles when there is nothing left to do.
+    /// Fills free slots, and settles when no work is left.
     pub(super) fn pump(self) {
         let Some(target) = self.target.get_untracked() else { return };
         if self.phase.get_untracked() != Phase::Sending {
@@ -122,8 +122,8 @@ impl Uploader {
         }
     }
 
-    /// Nothing is left to do. Where everything is there, the sync may end by itself; where something failed, was cancelled,
-    /// or was chosen before a reload and not since, the person decides.
+    /// No work is left. If every file is in the lake, the sync may end automatically. If a file failed, was cancelled,
+    /// or was chosen only before a reload, the person decides.
     fn settle(self, target: &Target) {
         self.phase.set(Phase::Settled);
         let totals = self.totals.get_untracked();
@@ -137,7 +137,7 @@ impl Uploader {
         }
     }
 
-    /// Files that were chosen before a reload, and are not there.
+    /// Files that were chosen before a reload, and not again.
     pub fn missing_files(self) -> usize {
         let done = self.totals.with(|totals| totals.done());
         self.before.with(|before| before.as_ref().map_or(0, |before| before.files.saturating_sub(done)))
@@ -156,7 +156,7 @@ impl Uploader {
         self.pump();
     }
 
-    /// Asks the lake which of the files it lacks; in a full sync, what is unchanged becomes part of it.
+    /// Asks the lake which files it lacks. In a full sync, unchanged files become part of it.
     fn ask(self, sync_id: SyncId, files: Vec<OfferedFile>) {
         spawn_local(async move {
             let answer = api::missing_files(Offer { sync_id, path: None, files, take_over: true }).await;
@@ -207,7 +207,7 @@ impl Uploader {
     }
 }
 
-/// The server was not reached, or is on its way down.
+/// Whether the server was not reached, or is stopping.
 fn is_no_answer(error: &ApiError) -> bool {
     error.is_no_answer() || error.is(ErrorCode::ShuttingDown)
 }

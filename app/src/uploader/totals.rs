@@ -1,13 +1,13 @@
-//! All files of the queue together, and which of them a person may ask to see.
+//! Totals of the queue, and its filters.
 
 use super::item::{Item, State};
 
-/// All files together. Cancelled ones count in `cancelled` only.
+/// Totals of all files. Cancelled ones count only in `cancelled`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Totals {
-    /// Neither read nor sent at this moment, but to be.
+    /// Neither being read nor sent.
     pub waiting: usize,
-    /// Their digest is being taken, or the lake is asked about it.
+    /// Their digest is being computed, or the lake is asked for it.
     pub checking: usize,
     pub sending: usize,
     pub paused: usize,
@@ -44,7 +44,7 @@ impl Totals {
         self.arrived + self.unchanged
     }
 
-    /// Files that are to come into the lake, or have.
+    /// Files that are, or will be, in the lake.
     pub fn files(&self) -> usize {
         self.unfinished() + self.done() + self.failed
     }
@@ -57,7 +57,7 @@ impl Totals {
         self.unfinished() == 0
     }
 
-    /// Hundred only when everything is there.
+    /// 100 only when every file is in the lake.
     pub fn percent(&self) -> u64 {
         match (self.bytes_done, self.bytes) {
             (_, 0) if self.is_settled() => 100,
@@ -83,7 +83,7 @@ impl Totals {
     }
 }
 
-/// Which files are shown.
+/// Filter of the rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Filter {
     #[default]

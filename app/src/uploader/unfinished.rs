@@ -1,7 +1,8 @@
-//! What is remembered of an upload, so that a page that was reloaded, or a browser that crashed, can go on with it.
+//! Record of an upload, by which a reloaded page or a restarted browser can resume it.
 //!
-//! The files themselves cannot be remembered: browsers give no page a file twice. Nor need the list of them be: when the
-//! same files or folders are chosen again, the lake tells which of them it has, and where each of the others goes on.
+//! The files themselves cannot be recorded, since browsers give no page access to a file again. Their list is not
+//! needed: when the same files or folders are chosen again, the lake tells which it has, and at which offset the others
+//! continue.
 
 use super::totals::Totals;
 use lakeshore::model::id::SyncId;
@@ -10,21 +11,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unfinished {
     pub sync_id: SyncId,
-    /// The lake path of the sync.
+    /// Lake path of the sync.
     pub path: String,
-    /// Files that were chosen, and those of them that had arrived, or had been there already.
+    /// Chosen files, and those of them that had arrived or were unchanged.
     pub files: usize,
     pub done: usize,
-    /// Bytes of all.
+    /// Bytes of all files.
     pub bytes: u64,
-    /// The sync was to be ended once everything had arrived.
+    /// Whether the sync ends when every file has arrived.
     pub ends: bool,
-    /// When this was remembered, in milliseconds since 1970.
+    /// Time of the record, in milliseconds since 1970.
     pub at_ms: i64,
 }
 
 impl Unfinished {
-    /// How it stands now. Files that were chosen before a reload, and not again since, are not done.
+    /// Current state. Files that were chosen only before a reload count as not done.
     pub fn new(sync_id: SyncId, path: String, totals: &Totals, ends: bool, before: Option<&Self>, at_ms: i64) -> Self {
         let (files, done) = (totals.files(), totals.done());
         let files = before.map_or(files, |before| before.files.max(files));
@@ -36,7 +37,7 @@ impl Unfinished {
         self.files.saturating_sub(self.done)
     }
 
-    /// Whether it says something else, whenever it was remembered.
+    /// Whether the records differ in more than their time.
     pub fn differs(&self, other: &Self) -> bool {
         Self { at_ms: 0, ..self.clone() } != Self { at_ms: 0, ..other.clone() }
     }

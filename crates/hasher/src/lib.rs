@@ -1,4 +1,4 @@
-//! SHA-256 of files, for the Web Worker of `worker.js`. Memory does not grow with the file: it is read piece by piece.
+//! SHA-256 of files, for the Web Worker of `worker.js`. Files are read in chunks, so memory does not grow with the file.
 
 use gloo_file::futures::read_as_bytes;
 use gloo_file::{Blob, File};
@@ -7,14 +7,14 @@ use sha2::{Digest, Sha256};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// Bytes of a file that are read at once.
+/// Bytes of one read.
 const PIECE_BYTES: u64 = 4 << 20;
 
-/// The digest of a file in hexadecimal. `on_read` is called with the bytes read so far, and answers whether to go on.
+/// Digest of a file in hexadecimal. `on_read` is called with the bytes read so far, and returns whether to continue.
 ///
 /// # Errors
 ///
-/// The file cannot be read, is no longer as long as it was, or `on_read` has ended it.
+/// The file cannot be read, has become shorter, or `on_read` stopped it.
 #[wasm_bindgen]
 pub async fn digest(file: web_sys::File, on_read: Function) -> Result<String, JsValue> {
     let file = File::from(file);
@@ -29,7 +29,7 @@ pub async fn digest(file: web_sys::File, on_read: Function) -> Result<String, Js
             return Err(JsValue::UNDEFINED);
         }
         at += piece.len() as u64;
-        // Asked for before this one is hashed: the disk reads while the processor calculates.
+        // Requested before this one is hashed, so that disk and processor work in parallel.
         next = (at < size_bytes).then(|| piece_from(at));
         hash.update(&piece);
         if !on_read.call1(&JsValue::UNDEFINED, &JsValue::from_f64(at as f64))?.is_truthy() {

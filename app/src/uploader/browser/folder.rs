@@ -1,4 +1,4 @@
-//! Reading what a person drops or chooses: files, and whole folders with everything below them.
+//! Reads dropped or chosen files, and folders with everything below them.
 
 use super::breathe;
 use gloo_file::{File, FileList};
@@ -11,9 +11,9 @@ use web_sys::{
     HtmlInputElement,
 };
 
-/// A file, and where it was among the folders that were chosen.
+/// A file, with its path among the chosen folders.
 pub struct Chosen {
-    /// Without slashes at its ends; empty for a file on its own.
+    /// Without slashes at its ends; empty for a single file.
     pub folder: String,
     pub name: String,
     pub size_bytes: u64,
@@ -24,22 +24,22 @@ pub struct Chosen {
 
 impl Chosen {
     fn new(folder: &str, file: File) -> Self {
-        // Not by `last_modified_time`: WebAssembly has no `SystemTime` before 1970, and a file may well be from then.
+        // `last_modified_time` is avoided: WebAssembly has no `SystemTime` before 1970, but files may be older.
         let modified_ms = AsRef::<web_sys::File>::as_ref(&file).last_modified() as i64;
         let folder = folder.trim_matches('/').to_owned();
         Self { folder, name: file.name(), size_bytes: file.size(), modified_ms, file }
     }
 }
 
-/// Files that are looked at without a pause.
+/// Files that are processed without a pause.
 const AT_ONCE: usize = 250;
 
-/// Hands over the files of a file input. Of a chosen folder each file tells its own path, the folder's name first.
+/// Reads the files of a file input. Files of a chosen folder have their path, which begins with the folder's name.
 pub fn picked(input: &HtmlInputElement, then: impl FnOnce(Vec<Chosen>) + 'static) {
     let Some(list) = input.files() else { return };
-    // Taken out of the input's list first: that empties with the input.
+    // Copied from the input's list, which empties together with the input.
     let files = FileList::from(list);
-    // So that choosing the same file again is a change again.
+    // Choosing the same file again has to fire a change event.
     input.set_value("");
     spawn_local(async move {
         let mut chosen = Vec::with_capacity(files.len());
@@ -58,8 +58,8 @@ fn with_folder(file: &File) -> Chosen {
     Chosen::new(folder, file.clone())
 }
 
-/// Reads what was dropped, folders to their ends, and hands it over. The event forgets what was dropped once it has
-/// been handled, so the entries are taken out of it before anything is awaited.
+/// Reads dropped files and complete folders. The event loses its data after it was handled, so the entries are taken
+/// out before anything is awaited.
 pub fn dropped(event: &DragEvent, then: impl FnOnce(Vec<Chosen>) + 'static) {
     let Some(transfer) = event.data_transfer() else { return };
     let items = transfer.items();
@@ -69,12 +69,12 @@ pub fn dropped(event: &DragEvent, then: impl FnOnce(Vec<Chosen>) + 'static) {
         let Some(item) = items.get(index).filter(|item| item.kind() == "file") else { continue };
         match item.webkit_get_as_entry() {
             Ok(Some(entry)) => entries.push(entry),
-            // Something that is a file without an entry, such as a picture dragged from a page.
+            // A file without an entry, such as a picture dragged from a page.
             _ => chosen.extend(item.get_as_file().ok().flatten().map(|file| Chosen::new("", file.into()))),
         }
     }
     spawn_local(async move {
-        // What cannot be read is left out: the rest is worth sending.
+        // Unreadable entries are skipped; the others are worth sending.
         while let Some(entry) = entries.pop() {
             if entry.is_directory() {
                 entries.extend(children(entry.unchecked_into()).await);
@@ -92,7 +92,7 @@ pub fn dropped(event: &DragEvent, then: impl FnOnce(Vec<Chosen>) + 'static) {
 async fn children(directory: FileSystemDirectoryEntry) -> Vec<FileSystemEntry> {
     let reader = directory.create_reader();
     let mut children = Vec::new();
-    // Browsers give a folder in portions, of a hundred in Chromium; an empty one is the last.
+    // Browsers return a folder in batches, of a hundred in Chromium; an empty one is the last.
     while let Ok(portion) = read_portion(&reader).await {
         if portion.length() == 0 {
             break;
@@ -115,11 +115,11 @@ async fn file_of(entry: &FileSystemFileEntry) -> Result<File, JsValue> {
     Ok(file.await?.dyn_into::<web_sys::File>()?.into())
 }
 
-/// A call that takes two callbacks, as something to await.
+/// Converts a call with two callbacks into a future.
 async fn promised(call: impl Fn(&Function, &Function) -> Result<(), JsValue>) -> Result<JsValue, JsValue> {
     let promise = Promise::new(&mut |resolve, reject| {
         if let Err(error) = call(&resolve, &reject) {
-            // It takes one argument, and nothing that it may throw matters any more.
+            // An error of the callback has no effect any more.
             drop(reject.call1(&JsValue::UNDEFINED, &error));
         }
     });

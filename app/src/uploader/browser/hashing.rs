@@ -1,4 +1,5 @@
-//! The Web Worker that takes the files' digests, so that the page stays smooth. Its script is `crates/hasher/worker.js`.
+//! Web Worker that computes the digests of files, so that the page stays smooth. Its script is
+//! `crates/hasher/worker.js`.
 
 use super::super::HashEvent;
 use super::super::item::{Failure, ItemId};
@@ -12,7 +13,7 @@ use web_sys::{MessageEvent, Worker, WorkerOptions, WorkerType};
 
 #[derive(Default)]
 struct Hasher {
-    /// Where its script is; absent where the site was built without it.
+    /// Address of its script; absent if the site was built without it.
     address: Option<String>,
     worker: Option<Worker>,
 }
@@ -21,7 +22,7 @@ thread_local! {
     static HASHER: RefCell<Hasher> = RefCell::default();
 }
 
-/// Says where the worker's script is.
+/// Sets the address of the worker's script.
 pub fn use_hasher(address: Option<String>) {
     HASHER.with_borrow_mut(|hasher| hasher.address = address);
 }
@@ -30,7 +31,7 @@ pub fn is_hashing_possible() -> bool {
     HASHER.with_borrow(|hasher| hasher.address.is_some())
 }
 
-/// Has the digests of the files taken. `on_events` hears of all of them, from the first call on.
+/// Computes the digests of the files. `on_events` of the first call receives the events of all calls.
 pub fn hash(ids: &[ItemId], on_events: impl Fn(Vec<HashEvent>) + 'static) {
     let on_events = std::rc::Rc::new(on_events);
     let files = Array::new();
@@ -55,11 +56,11 @@ pub fn hash(ids: &[ItemId], on_events: impl Fn(Vec<HashEvent>) + 'static) {
     }
 }
 
-/// Leaves the file out, or breaks off with it.
+/// Removes the file from the queue, or interrupts it.
 pub fn cancel_hashing(id: ItemId) {
     HASHER.with_borrow(|hasher| {
         if let Some(worker) = &hasher.worker {
-            // At worst it is read to its end for nothing.
+            // On failure, the file is read to its end in vain.
             drop(worker.post_message(&object("cancel", &number(id))));
         }
     });
@@ -82,7 +83,7 @@ fn worker(on_events: std::rc::Rc<impl Fn(Vec<HashEvent>) + 'static>) -> Result<W
     let on_error = Closure::<dyn Fn()>::new(move || of_failure(vec![HashEvent::Impossible]));
     worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
     worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
-    // They live as long as the page, as the worker does.
+    // The closures live as long as the page, like the worker.
     on_message.forget();
     on_error.forget();
     HASHER.with_borrow_mut(|hasher| hasher.worker = Some(worker.clone()));
@@ -111,7 +112,7 @@ fn number(id: ItemId) -> JsValue {
 
 fn object(name: &str, value: &JsValue) -> JsValue {
     let object = Object::new();
-    // Setting a field of an object of our own cannot fail.
+    // Setting a field of a plain object cannot fail.
     drop(Reflect::set(&object, &JsValue::from_str(name), value));
     object.into()
 }

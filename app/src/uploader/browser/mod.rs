@@ -1,5 +1,5 @@
-//! The browser's part of an upload: the files' handles and the requests on their way, by the number of their item.
-//! `browser_absent.rs` stands in for it on the server.
+//! Browser side of an upload: file handles and running requests, by item id. On the server, `browser_absent.rs` takes
+//! its place.
 
 mod folder;
 mod hashing;
@@ -24,13 +24,13 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::XmlHttpRequest;
 
-/// What the browser knows about files, but no signal can hold: handles belong to this thread alone.
+/// State that signals cannot hold, because the handles belong to this thread.
 #[derive(Default)]
 struct Handles {
     files: HashMap<ItemId, File>,
     requests: HashMap<ItemId, XmlHttpRequest>,
     begun: HashMap<ItemId, tus::Begun>,
-    /// Uploads of the sync that the server keeps unfinished: their addresses by relative path. Absent until it was asked.
+    /// Unfinished uploads of the sync on the server: addresses by relative path. Absent until they were listed.
     unfinished: Option<HashMap<String, String>>,
     piece: PieceSize,
 }
@@ -43,7 +43,7 @@ pub fn keep(id: ItemId, file: File) {
     HANDLES.with_borrow_mut(|handles| handles.files.insert(id, file));
 }
 
-/// Lets go of the file: it has arrived.
+/// Drops the handle of a file that has arrived.
 pub fn release(id: ItemId) {
     HANDLES.with_borrow_mut(|handles| {
         handles.files.remove(&id);
@@ -55,22 +55,22 @@ pub fn release_all() {
     HANDLES.with_borrow_mut(|handles| *handles = Handles { piece: handles.piece, ..Handles::default() });
 }
 
-/// The sync was started just now: the server keeps nothing unfinished of it.
+/// Marks a new sync, which has no unfinished uploads.
 pub fn nothing_is_unfinished() {
     HANDLES.with_borrow_mut(|handles| handles.unfinished = Some(HashMap::new()));
 }
 
-/// Breaks the request off; [`send`] then ends with a refusal.
+/// Aborts the request; [`send`] then returns an error.
 pub fn abort(id: ItemId) {
-    // Out of the borrow first: breaking off may call back at once.
+    // Taken out before the abort, which may call back at once.
     let request = HANDLES.with_borrow_mut(|handles| handles.requests.remove(&id));
     if let Some(request) = request {
-        // One that has ended already needs no breaking off.
+        // Fails only for a request that has ended.
         drop(request.abort());
     }
 }
 
-/// Breaks the request off, and has the server drop what it got: else it would wait for the rest.
+/// Aborts the request, and discards the upload on the server, which would wait for the rest.
 pub fn discard(id: ItemId) {
     abort(id);
     if let Some(begun) = HANDLES.with_borrow_mut(|handles| handles.begun.remove(&id)) {
@@ -82,7 +82,7 @@ fn file_of(id: ItemId) -> Option<File> {
     HANDLES.with_borrow(|handles| handles.files.get(&id).cloned())
 }
 
-/// Sends the file kept under the job's item: a small one in one request, a large one from where it was.
+/// Sends the job's file: a small one in one request, a large one from its last offset.
 pub async fn send(job: Job, on_progress: impl Fn(Progress) + Clone + 'static) -> Result<(), Refused> {
     let file = file_of(job.id)
         .ok_or_else(|| Refused::here("the browser no longer has access to this file; select it again"))?;
@@ -92,13 +92,13 @@ pub async fn send(job: Job, on_progress: impl Fn(Progress) + Clone + 'static) ->
         tus::send(&job, &file, on_progress).await
     };
     match result {
-        // Browsers tell a file that they cannot read no otherwise than a network that broke.
+        // Browsers report an unreadable file like a network failure.
         Err(Refused::Broken) if !is_readable(&file).await => Err(JsValue::UNDEFINED.into()),
         result => result,
     }
 }
 
-/// Whether the file is there still, as it was when it was chosen.
+/// Whether the file is still as it was when it was chosen.
 async fn is_readable(file: &File) -> bool {
     read_as_array_buffer(&Blob::slice(file, 0, 1)).await.is_ok()
 }
@@ -109,11 +109,11 @@ impl From<JsValue> for Refused {
     }
 }
 
-/// Lets the browser do what waits: paint, answer the person.
+/// Yields to the browser, for painting and input.
 pub async fn breathe() {
     let pause = js_sys::Promise::new(&mut |resolve, _| {
         let window = web_sys::window();
-        // Without a window there is nobody to wait for.
+        // Without a window, nothing has to be awaited.
         if window.is_none_or(|window| window.set_timeout_with_callback(&resolve).is_err()) {
             drop(resolve.call0(&JsValue::UNDEFINED));
         }
@@ -121,7 +121,7 @@ pub async fn breathe() {
     drop(JsFuture::from(pause).await);
 }
 
-/// Calls back whenever the browser believes that it is on line again. For as long as the page lives.
+/// Calls back whenever the browser is online again, as long as the page lives.
 pub fn on_online(then: impl Fn() + 'static) {
     let Some(window) = web_sys::window() else { return };
     let listener = Closure::<dyn Fn()>::new(then);

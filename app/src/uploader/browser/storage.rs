@@ -1,15 +1,15 @@
-//! What is remembered of an upload beyond the page's end: in the browser's local storage, one small record a sync.
+//! Records of uploads that outlive the page: in local storage, one small record for each sync.
 
 use super::super::unfinished::Unfinished;
 use lakeshore::model::id::SyncId;
 use web_sys::Storage;
 
-/// Before each record's key, which is the id of its sync.
+/// Prefix of the record keys; the rest is the sync id.
 const KEY: &str = "lakeshore.upload.";
-/// Most records; the oldest go.
+/// Most records; older ones are removed.
 const RECORDS_MAX: usize = 16;
 
-/// Absent where the person has it switched off: then nothing is remembered.
+/// Absent if the person has disabled it; then nothing is recorded.
 fn storage() -> Option<Storage> {
     web_sys::window()?.local_storage().ok().flatten()
 }
@@ -17,7 +17,7 @@ fn storage() -> Option<Storage> {
 pub fn remember(record: &Unfinished) {
     let Some(storage) = storage() else { return };
     let Ok(text) = leptos::serde_json::to_string(record) else { return };
-    // When it is full, this upload is not remembered.
+    // If the storage is full, this upload is not recorded.
     drop(storage.set_item(&format!("{KEY}{}", record.sync_id), &text));
     for record in recall().into_iter().skip(RECORDS_MAX) {
         forget(record.sync_id);
@@ -26,12 +26,12 @@ pub fn remember(record: &Unfinished) {
 
 pub fn forget(sync_id: SyncId) {
     if let Some(storage) = storage() {
-        // One that is not there is forgotten.
+        // Fails only for a missing record.
         drop(storage.remove_item(&format!("{KEY}{sync_id}")));
     }
 }
 
-/// The newest first.
+/// Records, newest first.
 pub fn recall() -> Vec<Unfinished> {
     let Some(storage) = storage() else { return Vec::new() };
     let keys = (0..storage.length().unwrap_or(0)).filter_map(|index| storage.key(index).ok().flatten());

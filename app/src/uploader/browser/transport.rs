@@ -1,4 +1,4 @@
-//! One request: by `XMLHttpRequest`, since `fetch` tells no progress of what it sends.
+//! A single request by `XMLHttpRequest`, because `fetch` reports no upload progress.
 
 use super::super::answer::{Refused, judge};
 use super::super::{Job, Progress};
@@ -19,7 +19,7 @@ pub enum Body {
 pub struct Answer(XmlHttpRequest);
 
 impl Answer {
-    /// 0 where the request broke off, or was broken off.
+    /// 0 if the request failed or was aborted.
     pub fn status(&self) -> u16 {
         self.0.status().unwrap_or(0)
     }
@@ -37,7 +37,8 @@ impl Answer {
     }
 }
 
-/// Sends a request for an item, which can be broken off by it, and waits for the answer. `on_progress`: bytes of the body.
+/// Sends a request for an item, which can be aborted by its id, and waits for the answer. `on_progress` receives the
+/// bytes of the body.
 pub async fn exchange(
     id: ItemId,
     method: &str,
@@ -49,11 +50,11 @@ pub async fn exchange(
     let request = open(method, address, headers)?;
     let on_progress =
         Closure::<dyn Fn(ProgressEvent)>::new(move |event: ProgressEvent| on_progress(event.loaded() as u64));
-    // Listened to before the request opens its stream: browsers report progress only to those who did.
+    // Set before the request is sent, since browsers report progress only to earlier listeners.
     if !matches!(body, Body::Nothing) {
         request.upload()?.set_onprogress(Some(on_progress.as_ref().unchecked_ref()));
     }
-    // "loadend" comes once, whichever way it ended.
+    // "loadend" fires once, however the request ends.
     let ended = js_sys::Promise::new(&mut |resolve, _| request.set_onloadend(Some(&resolve)));
     HANDLES.with_borrow_mut(|handles| handles.requests.insert(id, request.clone()));
     match &body {
@@ -65,7 +66,7 @@ pub async fn exchange(
     request.upload()?.set_onprogress(None);
     request.set_onloadend(None);
     HANDLES.with_borrow_mut(|handles| {
-        // A retry may have begun meanwhile, with a request of its own.
+        // A retry may have registered a request of its own.
         if handles.requests.get(&id) == Some(&request) {
             handles.requests.remove(&id);
         }
@@ -73,10 +74,10 @@ pub async fn exchange(
     Ok(Answer(request))
 }
 
-/// A request whose answer nobody waits for.
+/// Sends a request without waiting for its answer.
 pub fn send_and_forget(method: &str, address: &str, headers: &[(&str, &str)]) {
     if let Ok(request) = open(method, address, headers) {
-        // If it cannot be sent, the server finds out by itself, only later.
+        // On failure, the server expires the upload later.
         drop(request.send());
     }
 }

@@ -1,5 +1,5 @@
-//! A large file, by tus 1.0 (https://tus.io/protocols/resumable-upload): begun once, sent in pieces that fit the link, and
-//! gone on with after whatever came between: a break, a pause, a restart of the server, or of the browser.
+//! Sends a large file by tus 1.0 (https://tus.io/protocols/resumable-upload): created once, sent in chunks that suit
+//! the link, and resumed after a failure, a pause, or a restart of server or browser.
 
 use super::super::answer::{Refused, judge};
 use super::super::{Job, Progress};
@@ -15,14 +15,14 @@ use wasm_bindgen::JsValue;
 
 const ADDRESS: &str = "/api/lake/files";
 const VERSION: (&str, &str) = ("Tus-Resumable", "1.0.0");
-/// What one request lists of the unfinished uploads.
+/// Rows of one list request for unfinished uploads.
 const LISTED: usize = 1000;
 
-/// An upload that the server has begun.
+/// An upload created on the server.
 #[derive(Clone)]
 pub struct Begun {
     pub address: String,
-    /// The digest that was announced to it.
+    /// Digest announced at its creation.
     sha256: Option<String>,
 }
 
@@ -39,12 +39,12 @@ pub async fn send(job: &Job, file: &File, on_progress: impl Fn(Progress) + Clone
     Ok(())
 }
 
-/// Has the server drop an upload.
+/// Discards an upload on the server.
 pub fn discard(address: String) {
     send_and_forget("DELETE", &address, &[VERSION]);
 }
 
-/// The upload that was begun for this file, by this page or by an earlier one, and the byte at which it goes on.
+/// Finds the upload of this file, created by this page or an earlier one, and its offset.
 async fn go_on(job: &Job) -> Result<Option<(String, u64)>, Refused> {
     let begun = HANDLES.with_borrow(|handles| handles.begun.get(&job.id).cloned());
     if let Some(begun) = begun {
@@ -53,7 +53,7 @@ async fn go_on(job: &Job) -> Result<Option<(String, u64)>, Refused> {
                 return Ok(Some((begun.address, offset)));
             }
         } else {
-            // The file has been changed since.
+            // The file has changed since.
             discard(begun.address);
         }
         HANDLES.with_borrow_mut(|handles| handles.begun.remove(&job.id));
@@ -69,12 +69,12 @@ async fn go_on(job: &Job) -> Result<Option<(String, u64)>, Refused> {
             discard(address);
             Ok(None)
         }
-        // Somebody else's: nothing tells whether its bytes are those of this file.
+        // Created by another client: its bytes may not be those of this file.
         _ => Ok(None),
     }
 }
 
-/// Offset and metadata of an upload; nothing when there is none any more.
+/// Offset and metadata of an upload; `None` if it does not exist.
 async fn look(id: ItemId, address: &str) -> Result<Option<(u64, String)>, Refused> {
     let answer = exchange(id, "HEAD", address, &[VERSION], Body::Nothing, |_| {}).await?;
     if matches!(answer.status(), 404 | 410) {
@@ -85,11 +85,11 @@ async fn look(id: ItemId, address: &str) -> Result<Option<(u64, String)>, Refuse
     Ok(offset.map(|offset| (offset, answer.header("Upload-Metadata").unwrap_or_default())))
 }
 
-/// The address of an upload of this path which the server keeps unfinished. Each is gone on with once.
+/// Address of an unfinished upload with this path. Each is resumed only once.
 async fn unfinished(job: &Job) -> Result<Option<String>, Refused> {
     if HANDLES.with_borrow(|handles| handles.unfinished.is_none()) {
         let listed = list_unfinished(job).await?;
-        // Another file may have asked meanwhile, and taken its own out.
+        // Another file may have listed them meanwhile, and removed its own.
         HANDLES.with_borrow_mut(|handles| {
             handles.unfinished.get_or_insert(listed);
         });
@@ -108,8 +108,8 @@ async fn list_unfinished(job: &Job) -> Result<HashMap<String, String>, Refused> 
         }
         let listed: Vec<UnfinishedResumable> = crate::json::read(&answer.text()).unwrap_or_default();
         let is_last = listed.len() < LISTED;
-        // The browser sends names from the sync's path on, with this before them. What somebody else has begun has no token
-        // here.
+        // The browser sends names relative to the sync's path, with a leading slash. Uploads of other keys have no
+        // token here.
         let named = listed.into_iter().filter_map(|upload| {
             let token = upload.token?;
             Some((upload.file_name.trim_start_matches('/').to_owned(), format!("{ADDRESS}/{token}")))
@@ -125,7 +125,7 @@ async fn list_unfinished(job: &Job) -> Result<HashMap<String, String>, Refused> 
 async fn create(job: &Job) -> Result<String, Refused> {
     let mut metadata = format!(
         "relativePath {},filename {}",
-        // The slash keeps a file called "null" from being taken for none.
+        // The slash distinguishes a file called "null" from a missing value.
         base64(format!("/{}", job.relative_path).as_bytes())?,
         base64(job.name.as_bytes())?
     );
@@ -149,7 +149,7 @@ async fn create(job: &Job) -> Result<String, Refused> {
         }
         Err(refused) => {
             if refused == Refused::Broken {
-                // It may have been begun, and the answer lost: the next time looks for it.
+                // The upload may exist although the answer was lost; the next attempt looks for it.
                 HANDLES.with_borrow_mut(|handles| handles.unfinished = None);
             }
             Err(refused)
@@ -157,7 +157,7 @@ async fn create(job: &Job) -> Result<String, Refused> {
     }
 }
 
-/// Sends the next piece, and gives the byte after it.
+/// Sends the next chunk, and returns the offset after it.
 async fn append(
     job: &Job,
     file: &File,
@@ -177,7 +177,7 @@ async fn append(
         Ok(()) => handles.piece.learn(end - offset, js_sys::Date::now() - begun_at_ms),
         Err(Refused::Broken) => handles.piece.broke(),
         Err(Refused::Fault(failure) | Refused::Final(failure)) => {
-            // It has ended: what is sent next is begun anew.
+            // The upload has ended; the next attempt creates a new one.
             if failure.code == ErrorCode::ResumableEnded.number() || failure.code == ErrorCode::DigestMismatch.number()
             {
                 handles.begun.remove(&job.id);
@@ -193,7 +193,7 @@ fn keep(job: &Job, address: &str) {
     HANDLES.with_borrow_mut(|handles| handles.begun.insert(job.id, begun));
 }
 
-/// The digest among the metadata: what tells, after a restart of the browser, whether an upload is of the same bytes.
+/// Digest in the metadata, which identifies the upload's bytes after a restart of the browser.
 fn digest_pair(job: &Job) -> Result<Option<String>, Refused> {
     match &job.sha256 {
         Some(sha256) => Ok(Some(format!("sha256 {}", base64(sha256.as_bytes())?))),
@@ -202,7 +202,7 @@ fn digest_pair(job: &Job) -> Result<Option<String>, Refused> {
 }
 
 fn base64(bytes: &[u8]) -> Result<String, Refused> {
-    // The browser's own takes a character for each byte.
+    // The browser's `btoa` takes one character for each byte.
     let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
     let window = web_sys::window().ok_or(JsValue::UNDEFINED)?;
     Ok(window.btoa(&text)?)

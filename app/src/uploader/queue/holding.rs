@@ -1,21 +1,21 @@
-//! What the person does to files of the queue: pause, resume, cancel, retry.
+//! Actions of the person on queued files: pause, resume, cancel, retry.
 
 use super::super::item::{Failure, Item, ItemId, State};
 use super::Queue;
 
 impl Queue {
-    /// Holds everything back. Gives what was on its way, so that its requests are broken off.
+    /// Pauses everything. Returns the running files, whose requests have to be aborted.
     pub fn pause_all(&mut self) -> Vec<ItemId> {
         self.is_paused = true;
         let ids: Vec<_> = self.items.iter().filter(|item| item.is_sending()).map(|item| item.id).collect();
-        // The last first: each goes to the front of its line.
+        // In reverse order, because each goes to the front of its queue.
         for id in ids.iter().rev() {
             self.go_back(*id);
         }
         ids
     }
 
-    /// Lets everything go on, what was paused by itself too.
+    /// Resumes everything, files that were paused individually included.
     pub fn resume_all(&mut self) {
         self.is_paused = false;
         self.link.try_now();
@@ -29,7 +29,7 @@ impl Queue {
         self.is_paused
     }
 
-    /// Holds one file back. True when it was on its way, so that its request has to be broken off.
+    /// Pauses one file. Returns whether it was running, so that its request has to be aborted.
     pub fn pause(&mut self, id: ItemId) -> bool {
         let Some(item) = self.items.get(id.0).filter(|item| item.may_pause()) else { return false };
         let (was_sending, bytes_sent) = (item.is_sending(), item.bytes_done());
@@ -43,7 +43,7 @@ impl Queue {
         }
     }
 
-    /// True when the file was on its way, so that its request has to be broken off.
+    /// Cancels one file. Returns whether it was running, so that its request has to be aborted.
     pub fn cancel(&mut self, id: ItemId) -> bool {
         let Some(item) = self.items.get(id.0).filter(|item| item.may_cancel()) else { return false };
         let was_sending = item.is_sending();
@@ -51,7 +51,7 @@ impl Queue {
         was_sending
     }
 
-    /// Cancels everything that has not come to its end. Gives what that was.
+    /// Cancels all unfinished files, and returns them.
     pub fn cancel_all(&mut self) -> Vec<ItemId> {
         let ids: Vec<_> = self.items.iter().filter(|item| item.may_cancel()).map(|item| item.id).collect();
         for id in &ids {
@@ -60,7 +60,7 @@ impl Queue {
         ids
     }
 
-    /// Begins a file anew, reading it too: it may have been changed since.
+    /// Restarts a file from its digest, since it may have changed.
     pub fn retry(&mut self, id: ItemId) {
         if let Some(item) = self.items.get_mut(id.0)
             && item.may_retry()
@@ -70,7 +70,7 @@ impl Queue {
         }
     }
 
-    /// Retries what failed: all of it, or what failed like this.
+    /// Retries all failed files, or those with this failure.
     pub fn retry_failed(&mut self, like: Option<&Failure>) {
         let is_meant = |item: &&Item| match &item.state {
             State::Failed(failure) => like.is_none_or(|like| failure.is_like(like)),

@@ -1,11 +1,11 @@
-//! The queue as it is looked at: all of it in numbers, the failures by their reason, the rows in view.
+//! Views of the queue: totals, failures by reason, visible rows.
 
 use super::super::item::{Failure, ItemId, State};
 use super::super::rate::time_left_ms;
 use super::super::totals::{Filter, Totals};
 use super::Queue;
 
-/// Most reasons of failures that are told apart.
+/// Most reasons of failures that are listed.
 const REASONS_MAX: usize = 8;
 
 /// Files that failed for one reason.
@@ -15,12 +15,12 @@ pub struct FailureGroup {
     pub files: usize,
 }
 
-/// The rows that are in view.
+/// Visible rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Shown {
-    /// Rows that there are, in view or not.
+    /// Number of all rows.
     pub all: usize,
-    /// Number of the first row in view, from 0.
+    /// Index of the first visible row.
     pub first: usize,
     pub ids: Vec<ItemId>,
 }
@@ -38,7 +38,7 @@ impl Queue {
         totals
     }
 
-    /// The failures by their reason, those of most files first.
+    /// Failures by reason, the most frequent first.
     pub fn failures(&self) -> Vec<FailureGroup> {
         let mut groups: Vec<FailureGroup> = Vec::new();
         for item in &self.items {
@@ -53,7 +53,7 @@ impl Queue {
         groups
     }
 
-    /// At most `rows` of the files that the filter shows, from the `first` on; the last ones where there are not so many.
+    /// At most `rows` of the files that pass the filter, from index `first`, or the last ones.
     pub fn shown(&self, filter: Filter, first: usize, rows: usize) -> Shown {
         if filter == Filter::All {
             let all = self.items.len();

@@ -3,7 +3,7 @@ use super::super::totals::Filter;
 use super::*;
 use proptest::prelude::*;
 
-/// A queue of files that are sent without being read before.
+/// Queue of files that are sent without digests.
 fn queue_of(sizes: &[u64]) -> Queue {
     let mut queue = Queue::default();
     queue.send_unread();
@@ -266,7 +266,7 @@ fn a_hundred_percent_means_that_all_is_there() {
     assert_eq!(queue.totals(2).percent(), 100);
 }
 
-/// What can happen to a queue, to the file of this number.
+/// Event of a queue, for the file with this index.
 #[derive(Debug, Clone)]
 enum Event {
     Add(u64),
@@ -361,7 +361,7 @@ proptest! {
             prop_assert!(queue.sending <= PARALLEL_MAX && queue.sending_large <= LARGE_PARALLEL_MAX);
             prop_assert!(totals.bytes_done <= totals.bytes);
         }
-        // From wherever it is, a server that answers brings it to its end.
+        // From any state, a server that answers completes the queue.
         queue.answered(None);
         queue.resume_all();
         for _ in 0..200 {
