@@ -163,10 +163,10 @@ test.describe('a known history', () => {
     await expect(page.getByText('No schedule is set')).toBeVisible();
   });
 
-  test('a version in the trash is compared with its replacement', async ({ page, lakeshore }) => {
+  test('a version in the trash is compared with what took its place', async ({ page, lakeshore }) => {
     await makeHistory(lakeshore, lakeshore.key());
     await page.goto(`${lakeshore.url}/datasets/data/orders?tab=diff`);
-    // Three files of twelve days ago, then four of three days ago with other names.
+    // Three files of twelve days ago, then four of three days ago, under other names.
     const counts = page.locator('.figure-link');
     await expect(counts.filter({ hasText: 'added' }).locator('data')).toHaveAttribute('value', '4');
     await expect(counts.filter({ hasText: 'removed' }).locator('data')).toHaveAttribute('value', '3');

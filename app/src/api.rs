@@ -75,7 +75,7 @@ pub enum InLake {
     },
     File {
         file: Box<FilePreview>,
-        /// Path on the server's disk, for callers who may know it.
+        /// Where it lies on the server's disk, for those who may know.
         disk_path: Option<String>,
     },
 }
@@ -227,7 +227,7 @@ pub async fn get_difference(sync_id: SyncId) -> Result<Difference, ApiError> {
     Ok(lake.difference_in_short(&caller, sync_id).await?)
 }
 
-/// Files that the lake lacks. In a full sync, unchanged files can become part of it.
+/// Which of the files the lake lacks. In a full sync, what is unchanged becomes part of it where that is wanted.
 #[server(prefix = "/fn", endpoint = "missing", input = Call, output = Call)]
 pub async fn missing_files(offer: service::Offer) -> Result<service::Missing, ApiError> {
     let (lake, caller) = request_context()?;
@@ -256,7 +256,7 @@ pub async fn look_into_lake(wanted: service::BrowseFolder) -> Result<AsOf<InLake
         Err(lakeshore::Error::NoSuchFile(_)) => return Err(refused.into()),
         Err(fault) => return Err(fault.into()),
     };
-    // Hidden from callers who may see only a part of the lake.
+    // Not for those who may see only a part of the lake.
     let sees_all = caller.may_read()?.is_none();
     let root = use_context::<LakeRoot>().filter(|_| sees_all);
     let disk_path = root.map(|LakeRoot(root)| format!("{}{}", root.trim_end_matches('/'), file.path));

@@ -34,7 +34,7 @@ impl ApiError {
         self.0.code == 0
     }
 
-    /// Error of a plain form. The response redirects to the form's page, so it keeps the status of a redirect.
+    /// Of a plain form: the answer leads back to it, with this in the address. So it keeps the status of a redirect.
     #[cfg(feature = "ssr")]
     pub(crate) fn of_form(error: &lakeshore::Error) -> Self {
         log(error);

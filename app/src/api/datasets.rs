@@ -44,7 +44,7 @@ pub struct OverviewData {
     pub overview: Overview,
     pub bytes_chart: RenderedChart,
     pub files_chart: RenderedChart,
-    /// Reason why a write would fail now.
+    /// Why a write would not succeed now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_ready: Option<String>,
 }
@@ -103,7 +103,7 @@ pub enum Tab {
     Calendar {
         calendar: String,
     },
-    /// Versions in the trash, and the difference to the chosen one.
+    /// The versions in the trash, and the difference to the one that was chosen.
     Diff {
         versions: Vec<TrashEntry>,
         chosen: Option<TrashId>,

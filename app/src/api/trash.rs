@@ -50,7 +50,7 @@ pub async fn get_trash(filters: Filters) -> Result<AsOf<TrashPage>, ApiError> {
     as_of(&lake, read).await
 }
 
-/// Items that one sync put into the trash: a page, with one row more than it shows.
+/// What one sync has put into the trash: a page of its pieces, one more than are shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrashOfSync {
     /// Absent if none of its items is left.
@@ -77,7 +77,7 @@ pub async fn look_into_trash(wanted: service::LookIntoTrash) -> Result<AsOf<serv
     as_of(&lake, lake.look_into_trash(&caller, &wanted)).await
 }
 
-/// Fields of the forms: one item with a button of its own, everything that a sync replaced, or the selected items.
+/// The fields of the forms: a piece of a button of its own, all that a sync has replaced, or the pieces that are ticked.
 #[server(prefix = "/fn", endpoint = "restore-trash")]
 pub async fn restore_trash(
     #[server(default)] trash_id: Option<TrashId>,

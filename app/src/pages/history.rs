@@ -1,4 +1,4 @@
-//! Every file that was ever sent, newest first.
+//! History of all uploads, newest first.
 
 use crate::api::{AsOf, list_uploads};
 use crate::components::clock::Clock;
@@ -34,7 +34,7 @@ fn UploadList(filters: Filters, listed: AsOf<Vec<Upload>>) -> impl IntoView {
     let as_of = listed.now;
     let rows = RwSignal::new(listed.value);
     let asked = StoredValue::new(filters.clone());
-    // Uploads enter at the top: of another page than the first, only those in flight change.
+    // New uploads appear on the first page; on others, only those in flight change.
     let is_first = filters.page == 0;
     let concerns = move |heard: &ServerEvent| match heard.kind.as_str() {
         "uploads_landed" | "upload_failed" | "sync_changed" | "sync_failed" => {

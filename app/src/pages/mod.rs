@@ -1,4 +1,4 @@
-//! The pages: a folder for each subject.
+//! Pages, with a folder for each subject.
 
 mod activity;
 mod dataset;

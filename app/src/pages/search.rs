@@ -1,4 +1,4 @@
-//! Searching the lake: what the palette does, as a page that needs no script and has an address.
+//! Search page: results of the palette, with an address and without scripts.
 
 use crate::api::search::search;
 use crate::api::{AsOf, Session};
@@ -17,7 +17,7 @@ use lakeshore::model::search::{Found, SearchParameters};
 use leptos::prelude::*;
 use leptos_router::components::Form;
 
-/// Of each kind.
+/// Results of each kind.
 const FOUND_MAX: u64 = 25;
 
 #[component]

@@ -1,4 +1,4 @@
-//! Signing in. The server answers the form; when it refuses, it sends the person back here with `?error=CODE`.
+//! Sign-in page. The server answers the form; on a refusal it redirects here with `?error=CODE`.
 
 use crate::components::icon::{Icon, Picture};
 use crate::components::page::SessionResource;
@@ -48,7 +48,7 @@ pub fn SignIn() -> impl IntoView {
     }
 }
 
-/// What the server's refusal of a sign-in says, by its number. The text itself is never in the address.
+/// Message for the code of a refused sign-in. The address never has the message itself.
 fn message(code: &str) -> Option<&'static str> {
     let code: u32 = code.parse().ok()?;
     Some(if code == ErrorCode::BadKey.number() {

@@ -1,4 +1,4 @@
-//! The first steps by curl, with this server's own address: what an empty list teaches.
+//! First steps by curl, with this server's address, for empty lists.
 
 use crate::components::copy::Command;
 use leptos::prelude::*;

@@ -40,7 +40,7 @@ impl LeftOut {
 const AT_ONCE: usize = 200;
 
 impl Uploader {
-    /// Queues files. During an upload they are sent with the others.
+    /// Puts files into the queue. During an upload they are sent with the others.
     pub fn add(self, chosen: Vec<Chosen>, bytes_max: u64) {
         spawn_local(async move {
             let mut chosen = chosen.into_iter().peekable();

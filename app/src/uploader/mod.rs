@@ -129,7 +129,7 @@ pub struct Uploader {
     pub broken: RwSignal<Option<i64>>,
     pub left_out: RwSignal<LeftOut>,
     pub end_when_done: RwSignal<bool>,
-    /// Refusal of the start, the end or the abort.
+    /// Why the start, the end or the abort was refused.
     pub error: RwSignal<Option<ApiError>>,
     /// Open sync that blocks the start.
     pub in_the_way: RwSignal<Option<SyncJob>>,

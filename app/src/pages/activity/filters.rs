@@ -1,4 +1,4 @@
-//! The filters of the activity, as they stand in the page's address: `?who=&what=&path=&sync_id=&from=&to=&before=`.
+//! Filters of the activity page in its address: `?who=&what=&path=&sync_id=&from=&to=&before=`.
 
 use crate::components::filters::{Choice, Field};
 use crate::error::ApiError;
@@ -16,22 +16,22 @@ use serde::{Deserialize, Serialize};
 
 pub const BASE: &str = "/activity";
 
-/// As typed; parsed when asked for.
+/// As typed; parsed on use.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ActivityFilters {
     pub who: Option<String>,
     pub what: Option<AuditAction>,
     pub path: Option<String>,
     pub sync_id: Option<String>,
-    /// The first day.
+    /// First day.
     pub from: Option<String>,
-    /// The last day.
+    /// Last day.
     pub to: Option<String>,
-    /// Only what came before this deed: a later page.
+    /// Only entries before this one: a later page.
     pub before: Option<u64>,
 }
 
-/// The filters of the page's address, now and after each navigation.
+/// Filters of the page's address, updated by each navigation.
 pub fn use_activity_filters() -> Memo<ActivityFilters> {
     let map = use_query_map();
     Memo::new(move |_| map.with(ActivityFilters::from_map))
@@ -51,12 +51,12 @@ impl ActivityFilters {
         }
     }
 
-    /// True when the list shows everything.
+    /// Whether no filter is set.
     pub fn is_empty(&self) -> bool {
         *self == Self { before: self.before, ..Self::default() }
     }
 
-    /// What to ask the lake: one row more than a page shows, to know whether there is another page.
+    /// Parameters for the lake: one row more than a page shows, to detect another page.
     pub fn parameters(&self) -> Result<AuditParameters, ApiError> {
         let day = |text: &Option<String>| {
             let parse = |text: &String| {
@@ -80,7 +80,7 @@ impl ActivityFilters {
         })
     }
 
-    /// The address of these filters, from some deed on.
+    /// Address of these filters, from an entry on.
     pub fn address(&self, before: Option<u64>) -> String {
         let before = before.map(|before| before.to_string());
         query_string(

@@ -1,4 +1,4 @@
-//! The page of what was done.
+//! Activity page: the audit log.
 
 pub(super) mod filters;
 pub(super) mod page;

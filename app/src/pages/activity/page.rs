@@ -1,4 +1,4 @@
-//! Who did what, newest first, as it happens.
+//! Audit log, newest first, updated live.
 
 use crate::api::AsOf;
 use crate::api::activity::list_activity;
@@ -33,7 +33,7 @@ pub fn Activity() -> impl IntoView {
     page(|| "Activity".to_owned(), deeds, |_, (filters, listed)| view! { <ActivityList filters listed/> })
 }
 
-/// The deeds that events tell of: each brings a row.
+/// Whether an event adds an entry.
 fn concerns(heard: &ServerEvent) -> bool {
     matches!(
         heard.kind.as_str(),
@@ -47,7 +47,7 @@ fn ActivityList(filters: ActivityFilters, listed: AsOf<Vec<Row>>) -> impl IntoVi
     let as_of = listed.now;
     let rows = RwSignal::new(listed.value);
     let asked = StoredValue::new(filters.clone());
-    // What is older does not change.
+    // Older entries do not change.
     let is_newest = filters.before.is_none();
     let hear = move |heard: &ServerEvent| is_newest && concerns(heard);
     LiveRefresh::keep(listed.last_event, ASKING_MS_MIN, hear, move || async move {
@@ -113,7 +113,7 @@ fn ActivityList(filters: ActivityFilters, listed: AsOf<Vec<Row>>) -> impl IntoVi
     .into_any()
 }
 
-/// The last deed that this page shows, where there are older ones.
+/// Last entry that this page shows, if there are older ones.
 fn older(rows: &[Row]) -> Option<u64> {
     let shown = usize::try_from(ROWS_PER_PAGE).unwrap_or(usize::MAX);
     (rows.len() > shown).then(|| rows.get(shown - 1)).flatten().map(|last| last.activity_id.0)
@@ -133,7 +133,7 @@ fn ActivityTable(rows: RwSignal<Vec<Row>>, as_of: Timestamp) -> impl IntoView {
 
 #[component]
 fn ActivityRow(row: Signal<Row>, as_of: Timestamp) -> impl IntoView {
-    // What was done does not change any more.
+    // Entries never change.
     let row = row.get_untracked();
     let nameless = without_a_name(&row);
     let deed = row.deed;
@@ -170,7 +170,7 @@ fn ActivityRow(row: Signal<Row>, as_of: Timestamp) -> impl IntoView {
     .into_any()
 }
 
-/// What came out well needs no sign.
+/// Pill for refused and failed actions; a success needs none.
 #[component]
 fn OutcomePill(outcome: AuditOutcome) -> impl IntoView {
     let (class, icon, word) = match outcome {

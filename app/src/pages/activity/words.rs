@@ -1,10 +1,10 @@
-//! Deeds in words.
+//! Text of audit entries.
 
 use crate::format;
 use lakeshore::model::access::actor::AuthMethod;
 use lakeshore::model::audit::{Activity, AuditAction, AuditEntry, AuditOutcome};
 
-/// Actions that the filter offers.
+/// Title of an action, also for the filter.
 pub fn title(what: AuditAction) -> &'static str {
     match what {
         AuditAction::SyncStarted => "Sync started",
@@ -45,7 +45,7 @@ pub fn headline(deed: &AuditEntry) -> String {
     }
 }
 
-/// The rest of it in a line; empty where there is no more to say.
+/// Details of an entry in one line; may be empty.
 pub fn detail(deed: &AuditEntry) -> String {
     let files = deed.totals.map(|totals| match deed.what {
         AuditAction::UploadsDiscarded => format::counted(totals.files, "upload"),
@@ -54,7 +54,7 @@ pub fn detail(deed: &AuditEntry) -> String {
     let message = match (deed.what, deed.message.as_str()) {
         (AuditAction::SyncStarted, "FullSync") => "full",
         (AuditAction::SyncStarted, "IncrementalSync") => "incremental",
-        // Said by the figures of the message.
+        // The message has the figures.
         (AuditAction::SyncHeld, message) => return message.to_owned(),
         (_, message) => message,
     };
@@ -62,7 +62,7 @@ pub fn detail(deed: &AuditEntry) -> String {
     parts.collect::<Vec<_>>().join("; ")
 }
 
-/// Who did it, where that is no key: `None` for one that has a name.
+/// Actor without a key. `None` for a named one.
 pub fn without_a_name(activity: &Activity) -> Option<&'static str> {
     let by = &activity.deed.by;
     match by.trace.means {
@@ -73,7 +73,7 @@ pub fn without_a_name(activity: &Activity) -> Option<&'static str> {
     }
 }
 
-/// By what they were recognised, and with which role.
+/// Authentication method and role.
 pub fn recognised(deed: &AuditEntry) -> String {
     let means = match deed.by.trace.means {
         AuthMethod::Key => "key",

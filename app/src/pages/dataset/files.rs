@@ -1,4 +1,4 @@
-//! The files of a dataset, folder by folder.
+//! Files of a dataset, folder by folder.
 
 use crate::api::datasets::FILES_PER_PAGE;
 use crate::components::copy::Digest;
@@ -57,7 +57,7 @@ pub fn Files(base: String, folder: String, entries: Vec<LakeEntry>, page: u64, a
             } else {
                 (Icon::File, format!("/api/lake/file/download?path={}", percent_encoded(entry.path.as_str())))
             };
-            // A file is not a page: the browser asks for it itself.
+            // A file is not a page, so the browser requests it itself.
             let rel = (!entry.is_folder).then_some("external");
             let size = if entry.is_folder {
                 ().into_any()
@@ -120,7 +120,7 @@ pub fn Files(base: String, folder: String, entries: Vec<LakeEntry>, page: u64, a
     .into_any()
 }
 
-/// From one page to the next. `number`: how many rows there are, one more than are shown where there is another page.
+/// Links between pages. `number` is the number of rows: one more than shown if another page exists.
 #[component]
 pub fn Pages(page: u64, number: u64, address: impl Fn(u64) -> String) -> impl IntoView {
     let previous = (page > 0).then(|| address(page - 1));

@@ -1,4 +1,4 @@
-//! Every dataset, by its path: what it holds, what came lately, whether it is late.
+//! List of datasets by path, with their files, recent days and lateness.
 
 use crate::api::AsOf;
 use crate::api::datasets::{DatasetRow, page_of_datasets};
@@ -22,7 +22,7 @@ use lakeshore::model::event::EventId;
 use lakeshore::model::time::Timestamp;
 use leptos::prelude::*;
 
-/// How long lies between two questions at least: much may land, and each dataset's files are counted aside.
+/// Minimum interval between fetches: files may land quickly, and a background job counts the datasets.
 const ASKING_APART_MS: i64 = 2000;
 
 #[component]
@@ -79,13 +79,13 @@ fn DatasetList(filters: Filters, listed: AsOf<Vec<DatasetRow>>) -> impl IntoView
     .into_any()
 }
 
-/// What its files are is not known yet, or changed after they were counted.
+/// Whether the files of a dataset are not counted yet, or changed after they were counted.
 pub(in crate::pages) fn is_counting(dataset: &Dataset) -> bool {
     !dataset.holds.as_ref().is_some_and(|holds| holds.is_current)
 }
 
-/// Keeps what is shown of datasets true: asks anew when something has landed, and while files are still being counted, of
-/// which nobody tells. `read_at`: up to which event `shown` holds everything.
+/// Keeps shown datasets current: fetches again when files land, and while files are being counted, which sends no
+/// event. `read_at` is the last event that `shown` includes.
 pub(in crate::pages) fn keep_counted<T, F>(
     read_at: EventId,
     shown: RwSignal<T>,
@@ -125,7 +125,7 @@ pub(in crate::pages) fn keep_counted<T, F>(
 
 #[component]
 fn DatasetTable(rows: RwSignal<Vec<DatasetRow>>, as_of: Timestamp) -> impl IntoView {
-    // Only what has changed is rendered again.
+    // Only changed rows are rendered again.
     let generation = next_generation();
     view! {
         <table class="table table-datasets">
@@ -187,7 +187,7 @@ fn DatasetLine(row: DatasetRow, as_of: Timestamp) -> impl IntoView {
     .into_any()
 }
 
-/// Late, in time, or nothing expected.
+/// Late, on time, or not scheduled.
 #[component]
 pub fn Freshness(dataset: Dataset, as_of: Timestamp) -> impl IntoView {
     match (dataset.late_since, dataset.rhythm) {
@@ -223,7 +223,7 @@ pub fn Freshness(dataset: Dataset, as_of: Timestamp) -> impl IntoView {
     }
 }
 
-/// A figure of what the dataset holds, exact in `<data>`; said to be older while something has changed since.
+/// Figure of a dataset's contents, exact in `<data>`. Marked as outdated after a change.
 #[component]
 pub fn Holds(holds: Option<Counted>, number: fn(Counted) -> u64, write: fn(u64) -> String) -> impl IntoView {
     match holds {

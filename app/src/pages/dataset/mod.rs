@@ -1,4 +1,4 @@
-//! The pages of datasets.
+//! Pages of datasets.
 
 pub(super) mod diff;
 pub(super) mod files;

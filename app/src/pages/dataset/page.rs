@@ -1,4 +1,4 @@
-//! One dataset: its facts, and what its tabs show. Tabs are addresses, so that each can be linked to.
+//! Page of one dataset: facts, and tabs with an address each.
 
 use crate::api::datasets::{DatasetPage, Tab, TabParameters, get_dataset};
 use crate::api::{AsOf, Session};
@@ -71,7 +71,7 @@ fn DatasetView(
     let AsOf { now: as_of, last_event, value } = page;
     Clock::here().observe(as_of);
     let shown = RwSignal::new(value);
-    // What somebody types is not rendered anew.
+    // Fields being edited must not be rendered again.
     if wanted.tab != "rhythm" {
         let asked = StoredValue::new((shown.with_untracked(|page| page.dataset.path.to_string()), wanted.clone()));
         keep_counted(

@@ -1,4 +1,4 @@
-//! What is expected of a dataset: a plain form, which the server answers by coming back here.
+//! Form for the schedule of a dataset: a plain form, which returns to this page.
 
 use crate::components::error_box::ErrorBox;
 use crate::components::sign_in_form::SignInHint;
@@ -20,7 +20,7 @@ fn every_words(every: Every) -> String {
 /// `every day by 07:00 UTC, at least 10 files`
 pub fn words(rhythm: &DeliverySchedule) -> String {
     let mut words = every_words(rhythm.every());
-    // In the midst of a sentence, but for the names of days.
+    // Lower case within a sentence, except for names of days.
     if !matches!(rhythm.every(), Every::Weekday) {
         words = words.replacen('E', "e", 1);
     }
@@ -37,7 +37,7 @@ pub fn words(rhythm: &DeliverySchedule) -> String {
     words
 }
 
-/// `fault`: what the server had to say of the form that was sent.
+/// `fault` is the refusal of the sent form.
 #[component]
 pub fn RhythmForm(dataset: Dataset, fault: Option<ApiError>, may_write: bool, is_signed_in: bool) -> impl IntoView {
     let rhythm = dataset.rhythm;

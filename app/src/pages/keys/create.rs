@@ -1,4 +1,4 @@
-//! Making a key. Its secret is shown once, here and now.
+//! Form for a new key. Its secret is shown once.
 
 use crate::api::Session;
 use crate::api::sessions::create_key;
@@ -21,12 +21,12 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use std::time::Duration;
 
-/// When the new key ends.
+/// Expiry of the new key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expires {
     Never,
     InDays(u64),
-    /// With the end of a day that is chosen.
+    /// At the end of a chosen day.
     After,
 }
 
@@ -39,7 +39,7 @@ impl Expires {
     }
 }
 
-/// The end of a day, if that is still to come.
+/// End of a day, if it is in the future.
 fn end_of(day: &str, now_ms: i64) -> Option<Timestamp> {
     Day::parse(day).map(|day| day.plus(1).start()).filter(|end| end.0 > now_ms)
 }
@@ -47,7 +47,7 @@ fn end_of(day: &str, now_ms: i64) -> Option<Timestamp> {
 #[component]
 pub fn CreateKey(session: Session, created: RwSignal<Option<CreatedKey>>, refresh: Callback<()>) -> impl IntoView {
     let name = RwSignal::new(String::new());
-    // The first key is the only way in when this session has ended.
+    // The first key is the only way in after this session ends.
     let is_first = session.is_first_sign_in;
     let role = RwSignal::new(if is_first { Role::Admin } else { Role::Write });
     let prefix = RwSignal::new(String::new());

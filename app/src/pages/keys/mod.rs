@@ -1,4 +1,4 @@
-//! The page of keys and sessions.
+//! Page of keys and sessions.
 
 pub(super) mod create;
 pub(super) mod page;

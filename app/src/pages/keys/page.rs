@@ -1,4 +1,4 @@
-//! The keys: who may send to the lake, for administrators. And who is signed in with them.
+//! Keys, for admins, and sessions.
 
 use crate::api::sessions::{list_keys, list_sessions, revoke_key};
 use crate::api::{AsOf, Session};
@@ -22,7 +22,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use std::time::Duration;
 
-/// How long before its end a key is said to expire soon.
+/// Time before its expiry from which a key is marked as expiring.
 const ENDING: Duration = Duration::from_secs(7 * 24 * 3600);
 
 #[component]
@@ -32,20 +32,20 @@ pub fn Keys() -> impl IntoView {
     let keys = json::ask(
         || (),
         move |()| async move {
-            // Whoever may not see them is told so by the page, not by a refusal.
+            // The page itself tells visitors without the role; a refusal would be an error.
             let session = session.await?;
             let keys = if session.has_role(Role::Admin) { Some(list_keys().await?) } else { None };
             let sessions = if session.signed_in.is_some() { Some(list_sessions().await?) } else { None };
             Ok((keys, sessions))
         },
     );
-    // The first key changes who is signed in.
+    // The first key replaces the session.
     let who = SessionResource::here().0;
     let refresh = Callback::new(move |()| {
         who.refetch();
         keys.refetch();
     });
-    // Here, not in the list: the list is made anew when a key was added to it.
+    // Kept outside of the list, which is rendered again when a key is added.
     let created = RwSignal::new(None);
     page(
         || "Keys".to_owned(),
@@ -86,7 +86,7 @@ fn NotAllowed(session: Session) -> impl IntoView {
 fn KeyTable(listed: AsOf<Vec<Key>>, refresh: Callback<()>) -> impl IntoView {
     let AsOf { now: as_of, value: mut keys, .. } = listed;
     Clock::here().observe(as_of);
-    // Those that work first, then the newest.
+    // Active keys first, then the newest.
     keys.sort_by_key(|key| (!key.is_active(as_of), std::cmp::Reverse(key.key_id)));
     let chosen = RwSignal::new(None::<Key>);
     let is_empty = keys.is_empty();

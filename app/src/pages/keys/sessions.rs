@@ -1,4 +1,4 @@
-//! Who is signed in, as part of the page of keys. Its forms are plain: they work without a script.
+//! Sessions, as a part of the page of keys. Plain forms, which work without scripts.
 
 use crate::api::AsOf;
 use crate::components::error_box::ErrorBox;
@@ -15,9 +15,9 @@ use std::collections::BTreeMap;
 #[component]
 pub fn SessionTable(listed: AsOf<Vec<SessionEntry>>) -> impl IntoView {
     let AsOf { now: as_of, value: sessions, .. } = listed;
-    // What the server had to say of the form that was sent.
+    // Refusal of the sent form.
     let refused = use_query();
-    // A key with several sessions has a button for all of them.
+    // A key with several sessions has a button that ends all of them.
     let mut of_keys = BTreeMap::<_, (String, usize)>::new();
     for session in &sessions {
         if let Some(key_id) = session.key_id {
@@ -115,7 +115,7 @@ fn SessionRow(session: SessionEntry, as_of: Timestamp) -> impl IntoView {
     .into_any()
 }
 
-/// Ends what one field names.
+/// Form that ends the sessions of one field.
 #[component]
 fn EndForm(field: &'static str, value: String, label: String, text: String) -> impl IntoView {
     view! {

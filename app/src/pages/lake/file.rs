@@ -1,4 +1,4 @@
-//! A file of the lake: what is known of it, and what is in it.
+//! Page of a file: its facts and a preview.
 
 use crate::api::Session;
 use crate::components::copy::Digest;
@@ -144,7 +144,7 @@ fn kind(format: Format, dialect: &Dialect) -> String {
     words.join(", ")
 }
 
-/// `image`: its name, and where a browser finds it.
+/// `image` is the name and the address of an image.
 pub(in crate::pages) fn content(preview: Preview, image: Option<(String, String)>) -> AnyView {
     let image = image.filter(|_| preview.media_type.is_some()).map(|(name, address)| {
         let alt = visible(format!("Image {name}"));

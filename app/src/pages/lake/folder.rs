@@ -1,4 +1,4 @@
-//! A folder of the lake: what is in it, in any order, and what is found below it.
+//! Page of a folder: its sorted contents, and search results below it.
 
 use crate::api::Session;
 use crate::components::copy::Digest;
@@ -44,7 +44,7 @@ pub(in crate::pages) fn FolderView(
         view! { <Entries entries wanted=wanted.clone() folder=base_folder as_of/> }.into_any()
     };
     let text = wanted.text.clone().unwrap_or_default();
-    // What is looked for stands in the order that was chosen.
+    // Search results keep the chosen order.
     let order = wanted.order().into_iter().filter_map(|(name, value)| Some((name, value?)));
     let whole = Wanted { text: None, page: 0, ..wanted.clone() }.address();
     let can_upload = session.signed_in.is_some();
@@ -174,7 +174,7 @@ fn Entries(entries: Vec<LakeEntry>, wanted: Wanted, folder: Option<LakePath>, as
     .into_any()
 }
 
-/// The folder that a found name is in, as seen from where it was looked for.
+/// Folder of a search result, relative to the searched folder.
 fn within(folder: Option<&LakePath>, path: &LakePath) -> Option<String> {
     let relative = match folder {
         Some(folder) => folder.relative(path)?,
@@ -183,11 +183,11 @@ fn within(folder: Option<&LakePath>, path: &LakePath) -> Option<String> {
     relative.rsplit_once('/').map(|(above, _)| above.to_owned())
 }
 
-/// A column's name: a link that orders by it, and the other way round when it does already.
+/// Name of a column as a link that sorts by it, or reverses the order.
 #[component]
 fn SortHead(wanted: Wanted, sort: FolderSort, label: &'static str, class: &'static str) -> impl IntoView {
     let is_chosen = wanted.sort == sort;
-    // The largest and the latest first, where nothing else was said.
+    // Largest and latest first by default.
     let is_descending = if is_chosen { !wanted.is_descending } else { sort != FolderSort::Name };
     let state = match (is_chosen, wanted.is_descending) {
         (true, true) => "descending",

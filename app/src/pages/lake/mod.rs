@@ -1,4 +1,4 @@
-//! The pages of the lake: folders, files, and how to read them.
+//! Pages of the lake: folders, files, and code to read them.
 
 pub(super) mod file;
 pub(super) mod folder;

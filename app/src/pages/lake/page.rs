@@ -1,4 +1,4 @@
-//! The lake itself: its folders, and what is in its files.
+//! Lake page: folders and files at a path.
 
 use crate::api::{AsOf, InLake, look_into_lake};
 use crate::components::clock::Clock;
@@ -16,13 +16,13 @@ use leptos_router::hooks::use_params_map;
 use leptos_router::params::ParamsMap;
 use serde::{Deserialize, Serialize};
 
-/// Names on one page of a folder.
+/// Names on a page of a folder.
 pub(in crate::pages) const NAMES_PER_PAGE: u64 = 100;
 
-/// What the address asks for.
+/// Parameters of the address.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(in crate::pages) struct Wanted {
-    /// Absent: the lake itself.
+    /// Absent for the lake root.
     pub(in crate::pages) path: Option<String>,
     pub(in crate::pages) sort: FolderSort,
     pub(in crate::pages) is_descending: bool,
@@ -31,7 +31,7 @@ pub(in crate::pages) struct Wanted {
     pub(in crate::pages) tab: Tab,
 }
 
-/// A part of a file's page.
+/// Tab of a file's page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(in crate::pages) enum Tab {
     #[default]
@@ -74,7 +74,7 @@ impl Wanted {
         BrowseFolder {
             path: self.path.clone(),
             from: Some(self.page.saturating_mul(NAMES_PER_PAGE)),
-            // One more, to know whether there is another page.
+            // One more, to detect another page.
             size: Some(NAMES_PER_PAGE + 1),
             sort: self.sort,
             order: if self.is_descending { Order::Desc } else { Order::Asc },
@@ -82,13 +82,13 @@ impl Wanted {
         }
     }
 
-    /// In what order, as the address says it.
+    /// Order, as in the address.
     pub(in crate::pages) fn order(&self) -> [(&'static str, Option<&'static str>); 2] {
         let sort = (self.sort != FolderSort::Name).then_some(self.sort.as_str());
         [("sort", sort), ("order", self.is_descending.then_some("desc"))]
     }
 
-    /// The address of the same folder, asked for otherwise.
+    /// Address of the same folder with other parameters.
     pub(in crate::pages) fn address(&self) -> String {
         let page = (self.page > 0).then(|| self.page.to_string());
         let [sort, order] = self.order();
@@ -100,12 +100,12 @@ impl Wanted {
     }
 }
 
-/// The page of a place of the lake.
+/// Address of the page for a lake path.
 pub(in crate::pages) fn address_of(path: &str) -> String {
     format!("/lake{}", percent_encoded(path))
 }
 
-/// Where the file itself is fetched.
+/// Address of a file's download.
 pub(in crate::pages) fn download_of(path: &LakePath) -> String {
     format!("/api/lake/file/download?path={}", percent_encoded(path.as_str()))
 }
@@ -114,7 +114,7 @@ pub(in crate::pages) fn download_of(path: &LakePath) -> String {
 pub fn Lake() -> impl IntoView {
     let (params, query) = (use_params_map(), use_query());
     let wanted = Memo::new(move |_| params.with(|params| query.with(|query| Wanted::of(params, query))));
-    // Another tab of the same file is another page: each is whole without a script.
+    // Each tab is a page of its own, complete without scripts.
     let found = json::ask(
         move || wanted.get(),
         |wanted| async move {
@@ -137,7 +137,7 @@ pub fn Lake() -> impl IntoView {
     })
 }
 
-/// The way down to a place: each folder above it is a link.
+/// Breadcrumbs: a link for each parent folder.
 #[component]
 pub(in crate::pages) fn Crumbs(path: Option<LakePath>) -> impl IntoView {
     let mut at = String::new();

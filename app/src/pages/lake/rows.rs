@@ -1,4 +1,4 @@
-//! Tables of what is in a file: its first rows, its columns, its row groups.
+//! Tables of a preview: first rows, columns, row groups.
 
 use crate::components::icon::{Icon, Picture};
 use crate::components::table_head::{column, table_head};
@@ -57,7 +57,7 @@ pub(in crate::pages) fn Rows(preview: Preview) -> impl IntoView {
     .into_any()
 }
 
-/// How much of the file is shown.
+/// Extent of the preview.
 fn note(rows: u64, row_count: Option<u64>, columns: u64, num_columns: u64) -> String {
     let rows = match row_count {
         Some(0) => "No rows.".to_owned(),

@@ -1,4 +1,4 @@
-//! The columns of a dataset, as its last sync has left them, and what becomes of files that have others.
+//! Columns of a dataset as of its last sync, and its schema policy.
 
 use crate::api::SetSchemaPolicy;
 use crate::components::icon::{Icon, Picture};
@@ -9,7 +9,7 @@ use lakeshore::service::DatasetSchema;
 use leptos::form::ActionForm;
 use leptos::prelude::*;
 
-/// Of a folder that is no dataset, or whose columns nobody knows, nothing.
+/// Empty for a folder that is not a dataset, or without known columns.
 #[component]
 pub(in crate::pages) fn SchemaPanel(schema: DatasetSchema, may_write: bool) -> impl IntoView {
     let DatasetSchema { path, policy, schema, sync_id, num_differences } = schema;
@@ -69,7 +69,7 @@ fn meaning(policy: SchemaPolicy) -> &'static str {
     }
 }
 
-/// A plain form: it works without a script.
+/// Plain form, which works without scripts.
 #[component]
 fn PolicyForm(path: String, policy: SchemaPolicy) -> impl IntoView {
     let set = ServerAction::<SetSchemaPolicy>::new();

@@ -1,4 +1,4 @@
-//! Lines to copy: how DuckDB, Polars, pandas and Spark read this file.
+//! Code to copy for reading a file in DuckDB, Polars, pandas and Spark.
 
 use crate::components::copy::Command;
 use lakeshore::model::dataset::schema::Format;
@@ -27,7 +27,7 @@ pub(in crate::pages) fn UseIt(
         }
     });
     let mut by_http = lines(format, dialect, &url);
-    // Spark reads file systems.
+    // Spark reads file systems only.
     by_http.retain(|(name, ..)| *name != "Spark");
     let fetched = vec![
         ("curl", "Copy curl command", format!("curl --output {} {}", shell(path.leaf()), shell(&url))),
@@ -63,12 +63,12 @@ fn Lines(lines: Vec<Line>) -> impl IntoView {
         .collect_view()
 }
 
-/// One word of a command line.
+/// Quotes one word of a command line.
 fn shell(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-/// What each program is told, to read the file at a place.
+/// Code of each program for the file at an address or path.
 fn lines(format: Format, dialect: Option<&Dialect>, place: &str) -> Vec<Line> {
     let sql = format!("'{}'", place.replace('\'', "''"));
     let code = format!("\"{}\"", place.replace('\\', "\\\\").replace('"', "\\\""));

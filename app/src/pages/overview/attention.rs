@@ -1,4 +1,4 @@
-//! What somebody has to decide or to look at: each line says what it is, and leads to where something can be done.
+//! Items that need attention: each states the problem, and links to the place where it can be solved.
 
 use crate::components::icon::{Icon, Picture};
 use crate::components::time::RelativeTime;
@@ -11,7 +11,7 @@ use lakeshore::model::sync::job::SyncJob;
 use lakeshore::model::time::Timestamp;
 use leptos::prelude::*;
 
-/// One thing that needs a person.
+/// An item.
 struct Need {
     class: &'static str,
     kind: &'static str,
@@ -93,7 +93,7 @@ fn name(sync: &SyncJob) -> String {
     format!("{name}, {}", sync.path)
 }
 
-/// The lake's storage has the short name: it is what users fill.
+/// The lake's disk has the short name, because users fill it.
 pub(super) fn storage_label(disk: &Disk) -> &'static str {
     match disk.store {
         Store::Lake => "Storage",
@@ -101,7 +101,7 @@ pub(super) fn storage_label(disk: &Disk) -> &'static str {
     }
 }
 
-/// A write would not succeed: each reason says what to do.
+/// Item for a server that cannot write; the reason has the remedy.
 fn unready(reason: String) -> Need {
     let what = "The server cannot write".to_owned();
     let why = visible(reason).into_any();

@@ -1,4 +1,4 @@
-//! The first page.
+//! Start page.
 
 pub(super) mod attention;
 pub(super) mod page;

@@ -1,4 +1,4 @@
-//! The start page: today against the days before, what came day by day, what runs, what needs a person.
+//! Overview: today compared with earlier days, daily charts, running syncs, needs attention.
 
 use crate::api::datasets::{OverviewData, get_overview};
 use crate::api::{AsOf, Session};
@@ -18,7 +18,7 @@ use lakeshore::model::overview::{Breakdown, Disk, Mean};
 use lakeshore::model::sync::job::SyncJob;
 use leptos::prelude::*;
 
-/// How long lies between two questions at least: the charts are drawn anew each time.
+/// Minimum interval between fetches, because each renders the charts.
 const ASKING_APART_MS: i64 = 2000;
 
 #[component]
@@ -39,7 +39,7 @@ fn Overview(session: Session, glance: AsOf<OverviewData>) -> impl IntoView {
     let by = glance.overview.by;
     let running = RwSignal::new(glance.overview.running.clone());
     let glance = RwSignal::new(glance);
-    // The rows of what runs move with each event; the figures and charts are asked for.
+    // Events update the rows of running syncs; figures and charts are fetched.
     let hear = move |heard: &ServerEvent| {
         let Some(sync) = &heard.sync else { return heard.kind != "upload_progress" && heard.kind != "upload_left" };
         let at = running.with_untracked(|rows| rows.iter().position(|row| row.sync_id == sync.sync_id));
@@ -116,7 +116,7 @@ fn Chart(id: &'static str, title: &'static str, drawn: Memo<RenderedChart>) -> i
     .into_any()
 }
 
-/// The syncs that run now, as the page of all syncs shows them.
+/// Running syncs, in the form of the list of syncs.
 #[component]
 pub fn Running(running: RwSignal<Vec<SyncJob>>, as_of: lakeshore::Timestamp) -> impl IntoView {
     let is_empty = Memo::new(move |_| running.with(Vec::is_empty));
@@ -140,7 +140,7 @@ pub fn Running(running: RwSignal<Vec<SyncJob>>, as_of: lakeshore::Timestamp) -> 
     .into_any()
 }
 
-/// What today has brought, beside the mean of the days before.
+/// Figures of today, beside the mean of earlier days.
 #[component]
 fn Figures(glance: RwSignal<OverviewData>) -> impl IntoView {
     move || {
@@ -192,13 +192,13 @@ fn usual(before: Mean, mean: String) -> String {
     }
 }
 
-/// Small numbers with a tenth, so that less than one a day is not none. Means are finite, and not below 0.
+/// Small means have one decimal place, so that less than one a day is not 0. Means are finite, and not negative.
 fn mean_count(mean: f64) -> String {
     let tenths = (mean * 10.0).round() as u64;
     if tenths < 100 && mean.fract() != 0.0 { format::tenths(tenths) } else { format::count(mean.round() as u64) }
 }
 
-/// The fullest of the disks.
+/// The disk with the least free space.
 fn room(disks: &[Disk]) -> Option<impl IntoView + use<>> {
     let disk = disks.iter().min_by_key(|disk| disk.free_bytes)?;
     let (free, of) = (format::bytes(disk.free_bytes), format!("free of {}", format::bytes(disk.total_bytes)));

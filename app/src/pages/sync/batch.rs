@@ -1,4 +1,4 @@
-//! What a sync is to hold and what it changes: the declared files, and the difference to the dataset.
+//! Declared files of a sync, and its changes to the dataset.
 
 use crate::api::get_difference;
 use crate::components::error_box::MaybeError;
@@ -13,10 +13,10 @@ use lakeshore::model::sync::status::{Status, SyncType};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
-/// Names of each kind that the page shows; the API gives them all.
+/// Names of each kind that the page shows; the API returns all.
 const NAMED_MAX: usize = 20;
 
-/// How far a declared batch has come, and what is wrong with it.
+/// Progress of a declared sync, and its mismatches.
 #[component]
 pub fn ExpectedFiles(comparison: RwSignal<Option<Comparison>>) -> impl IntoView {
     move || {
@@ -76,7 +76,7 @@ fn different(file: &DifferentFile) -> String {
     }
 }
 
-/// So many of a kind, and the first of them by name.
+/// Number of files of a kind, and the first names.
 fn names(kind: &'static str, number: u64, lines: impl Iterator<Item = String>) -> Option<AnyView> {
     let lines: Vec<_> = lines.take(NAMED_MAX).collect();
     let more = number.saturating_sub(lines.len() as u64);
@@ -94,12 +94,13 @@ fn names(kind: &'static str, number: u64, lines: impl Iterator<Item = String>) -
     })
 }
 
-/// What a sync changes. Shown at once when there is one; else asked for, as it visits every file.
+/// Changes of a sync. Shown at once if available; otherwise fetched on request, because the comparison visits every
+/// file.
 #[component]
 pub fn Changes(sync: RwSignal<SyncJob>, difference: RwSignal<Option<Difference>>) -> impl IntoView {
     let id = sync.with_untracked(|sync| sync.sync_id);
     let is_full = sync.with_untracked(|sync| sync.sync_type == SyncType::FullSync);
-    // A full sync that has ended has nothing to be compared.
+    // A full sync that has ended cannot be compared.
     let is_offered = Memo::new(move |_| !is_full || sync.with(|sync| sync.sync_status == Status::Syncing));
     let is_pending = RwSignal::new(false);
     let error = RwSignal::new(None::<ApiError>);

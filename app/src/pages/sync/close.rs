@@ -1,4 +1,4 @@
-//! Ending and aborting a sync, each after a question that says exactly what will happen.
+//! Ending and aborting a sync, after a dialog that states exactly what will happen.
 
 use crate::api::{abort_sync, end_preview, end_sync};
 use crate::components::dialog::Confirm;
@@ -29,7 +29,7 @@ pub fn CloseButtons(sync: RwSignal<SyncJob>, refresh: Callback<()>) -> impl Into
     }
 }
 
-/// What a closing call has come to, and the dialog that asked for it.
+/// State of a closing call, for the dialog that requested it.
 pub(in crate::pages) fn closing<F>(
     open: RwSignal<bool>,
     refresh: Callback<()>,
@@ -50,7 +50,7 @@ where
                 Ok(()) => drop(open.try_set(false)),
                 Err(refused) => drop(error.try_set(Some(refused))),
             }
-            // Either way the sync may stand otherwise than the page says.
+            // The state of the sync may have changed in either case.
             refresh.try_run(());
         });
     });
@@ -66,7 +66,7 @@ fn EndDialog(sync: RwSignal<SyncJob>, open: RwSignal<bool>, refresh: Callback<()
     let allow_empty = RwSignal::new(false);
     let allow_shrinking = RwSignal::new(false);
     let (is_pending, error, close) = closing(open, refresh, end_sync);
-    // Asked when the dialog opens, since it counts every file.
+    // Fetched when the dialog opens, because it counts every file.
     Effect::new(move |_| {
         if open.get() {
             preview.set(None);
@@ -142,7 +142,7 @@ fn EndDialog(sync: RwSignal<SyncJob>, open: RwSignal<bool>, refresh: Callback<()
     }
 }
 
-/// What ending will do, in words.
+/// Text for the effect of ending.
 fn consequence(sync_type: SyncType, path: &str, preview: EndPreview) -> String {
     let EndPreview { landed, replaced, .. } = preview;
     match (sync_type, landed.files, replaced.files) {

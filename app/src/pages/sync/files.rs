@@ -1,4 +1,4 @@
-//! The files of a list, as the page of a sync and the history show them.
+//! Table of files, for the page of a sync and the history.
 
 use crate::components::copy::Digest;
 use crate::components::error_box::sentence;
@@ -17,7 +17,7 @@ use leptos::prelude::*;
 pub fn FileTable(
     rows: RwSignal<Vec<Upload>>,
     as_of: Timestamp,
-    /// A column that names and links the sync.
+    /// Adds a column with a link to the sync.
     #[prop(optional)]
     with_sync: bool,
 ) -> impl IntoView {
@@ -96,7 +96,7 @@ fn FileRow(upload: Signal<Upload>, as_of: Timestamp, with_sync: bool) -> impl In
     .into_any()
 }
 
-/// The columns of the file are not those of its dataset before.
+/// Mark for columns that differ from those of the dataset.
 #[component]
 fn SchemaMark(difference: SchemaDifference) -> impl IntoView {
     view! {

@@ -1,4 +1,4 @@
-//! A sync that is held, because publishing it would shrink its dataset or change its columns: the figures, and a way to publish it all the same.
+//! Held sync: the figures of the hold, and a button that publishes it.
 
 use crate::api::end_sync;
 use crate::components::dialog::Confirm;

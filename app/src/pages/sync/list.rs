@@ -1,4 +1,4 @@
-//! All syncs, newest first, as they change.
+//! List of all syncs, newest first, updated live.
 
 use crate::api::{AsOf, Session, list_syncs};
 use crate::components::clock::Clock;
@@ -46,7 +46,7 @@ fn SyncList(session: Session, filters: Filters, listed: AsOf<Vec<SyncJob>>) -> i
         move |heard| hear(rows, asked, heard),
         move || async move {
             let Some(Ok(parameters)) = asked.try_with_value(Filters::parameters) else { return None };
-            // A page that cannot be asked for now stays as it is; the stream will say when the server is back.
+            // On failure the page stays as it is; the stream reports when the server is back.
             let listed = list_syncs(parameters).await.ok()?;
             rows.try_set(listed.value);
             Some(listed.last_event)
@@ -84,7 +84,7 @@ fn SyncList(session: Session, filters: Filters, listed: AsOf<Vec<SyncJob>>) -> i
     }
 }
 
-/// Takes an event into the list. Gives whether it may have changed which syncs are on this page: that the lake has to say.
+/// Applies an event to the list. Returns whether the set of syncs on this page may have changed, which needs a fetch.
 fn hear(rows: RwSignal<Vec<SyncJob>>, asked: StoredValue<Filters>, heard: &ServerEvent) -> bool {
     let Some(sync) = &heard.sync else { return false };
     let at = rows.with_untracked(|rows| rows.iter().position(|row| row.sync_id == sync.sync_id));
@@ -114,7 +114,7 @@ pub(in crate::pages) fn SyncTable(rows: RwSignal<Vec<SyncJob>>, as_of: lakeshore
 
 #[component]
 fn SyncRow(sync: Signal<SyncJob>, as_of: lakeshore::Timestamp) -> impl IntoView {
-    // What a sync is stays; how it stands changes.
+    // These fields never change; the status does.
     let fixed = sync.get_untracked();
     let href = format!("/syncs/{}", fixed.sync_id);
     let name = if fixed.name.is_empty() { format!("Sync {}", fixed.sync_id) } else { fixed.name };

@@ -1,4 +1,4 @@
-//! The pages of syncs.
+//! Pages of syncs.
 
 pub(super) mod batch;
 pub(super) mod close;

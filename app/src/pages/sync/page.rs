@@ -1,4 +1,4 @@
-//! One sync: its facts, its files, and how to end or abort it. As they change.
+//! Page of one sync: facts, files, and buttons that end or abort it, updated live.
 
 use crate::api::{AsOf, Session, SyncRows, compare_expected, get_difference, get_sync_rows, get_timeline};
 use crate::components::clock::Clock;
@@ -36,11 +36,11 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 use serde::{Deserialize, Serialize};
 
-/// What visits many rows is asked for less often.
+/// Minimum interval between fetches that visit many rows.
 const BATCH_MS_MIN: i64 = 2000;
 
-/// A sync and one page of its files, how they came, and what it was declared to hold. A difference is asked for where a
-/// person has to decide.
+/// A sync with a page of its files, its waterfall, and its declaration. The difference is fetched where a person has to
+/// decide.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct View {
     filters: Filters,
@@ -74,7 +74,7 @@ async fn ask_batch(sync: &SyncJob) -> (Option<Comparison>, Option<Difference>) {
 pub fn SyncDetail() -> impl IntoView {
     let params = use_params_map();
     let filters = use_filters();
-    // What is no number names no sync: none has the number 0.
+    // An id that is not a number becomes 0, which no sync has.
     let id =
         Memo::new(move |_| SyncId(params.with(|params| params.get("id")).and_then(|id| id.parse().ok()).unwrap_or(0)));
     let data = json::ask(move || (id.get(), filters.get()), |(id, filters)| ask(id, filters));
@@ -111,7 +111,7 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
         let parameters = asked.try_with_value(Filters::parameters)?.ok()?;
         let AsOf { last_event, value: now, .. } = get_sync_rows(id, parameters).await.ok()?;
         uploads.try_set(now.uploads);
-        // Else what was heard meanwhile is newer.
+        // Otherwise later events are newer than the answer.
         if live.is_heard_in(last_event) {
             sync.try_set(now.sync);
             in_flight.try_set(now.in_flight);
@@ -183,7 +183,8 @@ fn SyncView(session: Session, view: View) -> impl IntoView {
     .into_any()
 }
 
-/// Names that came twice, of which only the last is there: two folders of one name each, most often.
+/// Notice about names that were sent twice, so that only the last file is there: usually two folders with files of the
+/// same names.
 #[component]
 fn DuplicateNotice(sync: RwSignal<SyncJob>) -> impl IntoView {
     let duplicates = Memo::new(move |_| sync.with(|sync| (sync.num_duplicates, sync.duplicate_names.clone())));
@@ -213,7 +214,7 @@ fn DuplicateNotice(sync: RwSignal<SyncJob>) -> impl IntoView {
     .into_any()
 }
 
-/// The sync that a superseded one has given way to.
+/// The sync that superseded this one.
 fn successor(message: &str) -> Option<SyncId> {
     message.strip_prefix("superseded by sync ")?.parse().ok()
 }

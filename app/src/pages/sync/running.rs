@@ -1,4 +1,4 @@
-//! How a running sync moves: files and bytes of those that are expected, how fast, how long still, and each upload in flight.
+//! Progress of a running sync: files and bytes of those expected, rate, time left, and each upload in flight.
 
 use crate::browser::now_ms;
 use crate::components::clock::Clock;
@@ -15,10 +15,10 @@ use lakeshore::model::time::Timestamp;
 use lakeshore::model::upload::in_flight::{Activity, UploadInFlight};
 use leptos::prelude::*;
 
-/// Rows of uploads in flight; more are counted.
+/// Most rows of uploads in flight; others are counted.
 const SHOWN_MAX: usize = 50;
 
-/// Takes an event of this sync into what the page knows of its uploads in flight.
+/// Applies an event of this sync to its uploads in flight.
 pub fn hear(uploads: &mut Vec<UploadInFlight>, heard: &ServerEvent) {
     if let Some(upload) = &heard.upload {
         match uploads.iter_mut().find(|known| known.history_id == upload.history_id) {
@@ -29,7 +29,7 @@ pub fn hear(uploads: &mut Vec<UploadInFlight>, heard: &ServerEvent) {
     if let Some(left) = heard.history_id {
         uploads.retain(|upload| upload.history_id != left);
     }
-    // Sooner than it is told that they have left.
+    // Earlier than their `upload_left` events.
     if heard.kind == "uploads_landed" {
         uploads.retain(|upload| !heard.files.iter().any(|file| file.path == upload.path));
     }
@@ -92,16 +92,16 @@ pub fn Running(
     .into_any()
 }
 
-/// How far a sync is.
+/// Progress of a sync.
 #[derive(Debug, Clone, PartialEq)]
 struct Progress {
     files: u64,
     bytes: u64,
     in_flight: u64,
     expected: Option<ExpectedTotals>,
-    /// Done, and of how much; bytes where those are known, else files.
+    /// Done and total, in bytes if known, else in files.
     part: Option<(u64, u64)>,
-    /// Bytes that are still to come, where that is known.
+    /// Remaining bytes, if known.
     left_bytes: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! The waterfall of a sync, on its page.
+//! Waterfall on the page of a sync.
 
 use crate::drawing::Drawing;
 use leptos::prelude::*;

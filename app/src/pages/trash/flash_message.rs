@@ -1,4 +1,4 @@
-//! The notice of what has come of a form of the trash.
+//! Notice with the outcome of a trash form.
 
 use crate::components::error_box::sentence;
 use crate::components::icon::{Icon, Picture};

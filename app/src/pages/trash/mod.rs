@@ -1,4 +1,4 @@
-//! The pages of the trash.
+//! Pages of the trash.
 
 pub(super) mod flash_message;
 pub(super) mod of_sync;

@@ -1,4 +1,4 @@
-//! What one sync has put into the trash, piece by piece: all of it or some goes back.
+//! Items that one sync put into the trash, to restore all or some of them.
 
 use crate::api::trash::{TrashOfSync, get_trash_of_sync};
 use crate::api::{AsOf, Session};

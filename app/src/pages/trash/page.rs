@@ -45,7 +45,7 @@ pub fn Trash() -> impl IntoView {
     page(|| "Trash".to_owned(), trash, |session, (filters, listed)| view! { <TrashView session filters listed/> })
 }
 
-/// What may change a page of the trash.
+/// Whether an event may change a page of the trash.
 pub(in crate::pages) fn concerns(heard: &ServerEvent) -> bool {
     match heard.kind.as_str() {
         "uploads_landed" => heard.num_replaced > 0,
@@ -107,7 +107,7 @@ fn TrashView(session: Session, filters: Filters, listed: AsOf<TrashPage>) -> imp
     .into_any()
 }
 
-/// What has come of the form that led here, or what the server had to say of it.
+/// Outcome of the form that led here, or its refusal.
 #[component]
 pub(in crate::pages) fn Told() -> impl IntoView {
     let map = use_query_map();
@@ -121,7 +121,7 @@ pub(in crate::pages) fn Told() -> impl IntoView {
     }
 }
 
-/// `3 pieces, 12 files, 3.1 GB. Each is removed for good 30 d after it came.`
+/// `3 items, 12 files, 3.1 GB. Items are permanently deleted after 30 days.`
 fn in_words(summary: &TrashSummary) -> String {
     let held = match summary.pieces {
         0 => String::new(),

@@ -1,4 +1,4 @@
-//! What the pages of the trash share: why something is there, when it goes, and the form that makes it go at once.
+//! Shared parts of the trash pages: the reason of an item, its expiry, and the purge form.
 
 use crate::components::icon::{Icon, Picture};
 use crate::components::time::RelativeTime;
@@ -12,7 +12,7 @@ use lakeshore::model::trash::{TrashGroup, TrashReason};
 use leptos::prelude::*;
 use std::time::Duration;
 
-/// How long before its end something is said to go soon.
+/// Time before its expiry from which an item is marked as expiring.
 const ENDING: Duration = Duration::from_secs(2 * 24 * 3600);
 
 pub fn reason(reason: TrashReason) -> &'static str {
@@ -35,7 +35,7 @@ pub fn title(group: &TrashGroup) -> String {
     }
 }
 
-/// Of what was not counted yet nothing is known.
+/// Size of a group; uncounted items are not included.
 pub fn size(totals: Totals, num_uncounted: u64) -> String {
     match num_uncounted {
         0 => format::bytes(totals.bytes),
@@ -44,7 +44,7 @@ pub fn size(totals: Totals, num_uncounted: u64) -> String {
     }
 }
 
-/// `in 6 d`, and a sign where that is soon.
+/// `in 6 d`, marked if it is soon.
 #[component]
 pub fn Leaves(at: Option<Timestamp>, as_of: Timestamp) -> impl IntoView {
     let Some(at) = at else { return view! { <span class="quiet">"Never"</span> }.into_any() };
@@ -62,7 +62,7 @@ pub fn Leaves(at: Option<Timestamp>, as_of: Timestamp) -> impl IntoView {
     }
 }
 
-/// What is to be removed for good.
+/// Items to purge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PurgeSelector {
     Piece(TrashId),
@@ -70,7 +70,7 @@ pub enum PurgeSelector {
     All,
 }
 
-/// Opened on purpose, and confirmed by a word that is typed.
+/// Purge form: folded, and confirmed by a typed word.
 #[component]
 pub fn EmptyForm(doomed: PurgeSelector, what: String) -> impl IntoView {
     let (word, label) = match doomed {

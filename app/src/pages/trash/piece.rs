@@ -1,4 +1,4 @@
-//! A piece of the trash, looked into before it is restored: its folders, its files, and what is in them.
+//! Item of the trash, browsed before it is restored: folders, files, and previews.
 
 use crate::api::trash::look_into_trash;
 use crate::api::{AsOf, Session};
@@ -26,7 +26,7 @@ use lakeshore::service::{InTrash, LookIntoTrash, TrashContent};
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 
-/// Rows of a folder on one page.
+/// Rows on a page of a folder.
 const FILES_PER_PAGE: u64 = 100;
 
 #[component]
@@ -51,7 +51,7 @@ pub fn TrashPiece() -> impl IntoView {
     page(move || format!("Trash {}", id.get()), data, |session, (page, found)| view! { <Piece session page found/> })
 }
 
-/// The address of something in a piece.
+/// Address of a path within an item.
 fn address(id: TrashId, relative: &str, page: u64) -> String {
     let mut pairs = Vec::new();
     if !relative.is_empty() {
@@ -99,7 +99,7 @@ fn Piece(session: Session, page: u64, found: AsOf<InTrash>) -> impl IntoView {
         <Facts entry as_of/>
         {match inside {
             TrashContent::Files(files) => view! { <Files id relative files page/> }.into_any(),
-            // Where it lies nobody can load it from: what is an image is not shown.
+            // Files in the trash have no download, so images are not shown.
             TrashContent::Preview(preview) => content(*preview, None),
         }}
         {may_empty.then(|| view! { <EmptyForm doomed=PurgeSelector::Piece(id) what/> })}

@@ -1,4 +1,4 @@
-//! The page that sends files.
+//! Upload page.
 
 pub(super) mod page;
 pub(super) mod queue;

@@ -1,4 +1,4 @@
-//! Sending files from the browser: say where to, drop files or folders anywhere on the page, start.
+//! Uploading from the browser: choose a target, drop files or folders anywhere on the page, start.
 
 use crate::api::{Session, get_sync};
 use crate::components::error_box::MaybeError;
@@ -58,7 +58,7 @@ fn UploadPage(session: Session, sync: Option<SyncJob>) -> impl IntoView {
     let query = use_query();
     let draft = Draft::new(untrack(|| query.with(|query| query.get("path"))).unwrap_or_default());
     if let Some(closed) = closed {
-        // Nobody can go on with it.
+        // The sync has ended, so its record is of no use.
         Effect::new(move |_| uploader.forget(closed.sync_id));
         return view! {
             <Heading title="Upload files"/>
@@ -77,7 +77,7 @@ fn UploadPage(session: Session, sync: Option<SyncJob>) -> impl IntoView {
         }
         .into_any();
     }
-    // Whoever adds to a sync of somebody else's script should not end it without a thought.
+    // An upload to a sync that a script started does not end it by default.
     Effect::new(move |_| {
         if uploader.phase.get_untracked() == Phase::Preparing {
             uploader.end_when_done.set(open.with_value(Option::is_none));
@@ -164,7 +164,7 @@ fn StartButton(draft: Draft, open: StoredValue<Option<SyncJob>>) -> impl IntoVie
             <button
                 type="button"
                 class="button button-primary button-large"
-                // On the server nothing can start yet: the files are chosen in the browser.
+                // Disabled on the server, because files are chosen in the browser.
                 disabled=move || !has_files.get() || !has_target.get() || is_starting.get()
                 on:click=start
             >
@@ -278,18 +278,18 @@ fn ChooseFiles(bytes_max: u64) -> impl IntoView {
     }
 }
 
-/// Takes what is dropped anywhere on the page, and shows that it would.
+/// Accepts drops anywhere on the page, and shows that it does.
 #[component]
 fn DropAnywhere(bytes_max: u64) -> impl IntoView {
     let uploader = Uploader::here();
-    // Entering a child comes before leaving its parent, so that the two are counted.
+    // A child is entered before its parent is left, so both are counted.
     let depth = RwSignal::new(0_i32);
     Effect::new(move |_| {
         let enter = window_event_listener(ev::dragenter, move |event| {
             event.prevent_default();
             depth.update(|depth| *depth += 1);
         });
-        // Without this the browser would open the file instead.
+        // Otherwise the browser would open the file.
         let over = window_event_listener(ev::dragover, |event| event.prevent_default());
         let leave = window_event_listener(ev::dragleave, move |_| depth.update(|depth| *depth = (*depth - 1).max(0)));
         let drop = window_event_listener(ev::drop, move |event| {

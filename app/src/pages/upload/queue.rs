@@ -1,4 +1,4 @@
-//! The queue as the person sees it: what was left out of it, which rows are asked for, and those rows.
+//! Queue of an upload: skipped files, filters, and rows.
 
 use crate::components::icon::{Icon, Picture};
 use crate::format;

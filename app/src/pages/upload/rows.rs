@@ -1,5 +1,5 @@
-//! The rows of the queue. However many there are, the document holds those in view and a few beside them: the rest is
-//! empty height, so that the scroll bar tells the truth.
+//! Rows of the queue. The document has only the visible rows and a few beside them; the rest is empty height, so that
+//! the scroll bar is right.
 
 use crate::browser::now_ms;
 use crate::components::error_box::sentence;
@@ -14,9 +14,9 @@ use leptos::ev;
 use leptos::html::Div;
 use leptos::prelude::*;
 
-/// Rows beside those in view, at each end, so that a quick scroll finds them there.
+/// Rows beyond the visible ones at each end, for quick scrolling.
 const ROWS_BESIDE: usize = 8;
-/// Height of a row until one can be measured, in pixels: as in the style.
+/// Row height in pixels until one can be measured, as in the style sheet.
 const ROW_PIXELS: u32 = 56;
 
 #[component]
@@ -45,7 +45,7 @@ pub fn Rows() -> impl IntoView {
             scroller.set_scroll_top(0);
         }
     });
-    // Also when the first rows, and so the height, come to be.
+    // Also when the first rows appear, which set the height.
     let all = Memo::new(move |_| uploader.shown.with(|shown| shown.all));
     Effect::new(move |_| {
         all.track();
@@ -57,7 +57,7 @@ pub fn Rows() -> impl IntoView {
     });
     let pixels = move |rows: usize| format!("{}px", rows as u64 * u64::from(row_pixels.get()));
     view! {
-        // The heading of the columns is the first row.
+        // The head of the table is the first row.
         <div class="queue" role="table" aria-label="Files" aria-rowcount=move || (all.get() + 1).to_string()>
             <div class="visually-hidden" role="rowgroup">
                 <div role="row" aria-rowindex="1">
@@ -96,7 +96,7 @@ fn QueueRow(id: ItemId, item: ArcRwSignal<Item>) -> impl IntoView {
     let index = Memo::new(move |_| {
         let place =
             uploader.shown.with(|shown| shown.ids.iter().position(|shown| *shown == id).map(|at| shown.first + at));
-        // Counted from 1, and the heading is a row too.
+        // Counted from 1, with the head as a row.
         place.map(|place| (place + 2).to_string())
     });
     let progress_label = visible(format!("Progress of {path}"));
@@ -204,7 +204,7 @@ fn state_of(state: &State) -> (&'static str, Icon, &'static str) {
     }
 }
 
-/// Bytes that were sent, or are read, as the bar shows them.
+/// Bytes sent or read, for the progress bar.
 fn bytes_moved(item: &Item) -> f64 {
     match item.state {
         State::Hashing { bytes_read } => bytes_read as f64,

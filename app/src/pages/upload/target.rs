@@ -1,4 +1,4 @@
-//! Where an upload goes: a new sync that the person describes, or one that is open already.
+//! Target of an upload: a new sync, or an open one.
 
 use crate::api::list_datasets;
 use crate::browser::{minutes_ahead_of_utc, now_ms};
@@ -11,19 +11,19 @@ use lakeshore::model::time::Timestamp;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
-/// What the person has said about the new sync so far.
+/// Fields of the new sync.
 #[derive(Clone, Copy)]
 pub struct Draft {
     pub path: RwSignal<String>,
     pub sync_type: RwSignal<SyncType>,
-    /// Absent until the person has typed a name; then the proposed one steps back.
+    /// Absent until the person types a name, which replaces the proposed one.
     name: RwSignal<Option<String>>,
-    /// When the page was opened, in the browser; absent on the server.
+    /// Time at which the page was opened in the browser; absent on the server.
     opened_at: RwSignal<Option<Timestamp>>,
 }
 
 impl Draft {
-    /// `path`: where to, as the address of the page says it.
+    /// `path` is taken from the page's address.
     pub fn new(path: String) -> Self {
         let draft = Self {
             path: RwSignal::new(path),
@@ -39,7 +39,7 @@ impl Draft {
         self.name.get().unwrap_or_else(|| self.proposed_name())
     }
 
-    /// `transactions 2026-11-24 14:05`, by the person's own clock.
+    /// `transactions 2026-11-24 14:05`, in local time.
     fn proposed_name(self) -> String {
         let path = LakePath::parse(self.path.get().trim());
         match (path, self.opened_at.get()) {
@@ -48,14 +48,14 @@ impl Draft {
         }
     }
 
-    /// What is wrong with the path; nothing while there is none.
+    /// Problem of the path, if any; none for an empty one.
     pub fn path_fault(self) -> Option<String> {
         let text = self.path.get();
         let text = text.trim();
         if text.is_empty() { None } else { LakePath::parse(text).err().map(|fault| fault.to_string()) }
     }
 
-    /// The start call, once the path is one.
+    /// The start call, if the path is valid.
     pub fn start(self) -> Option<StartSync> {
         let path = LakePath::parse(self.path.get().trim()).ok()?;
         let name = self.name();
@@ -70,9 +70,9 @@ pub fn DraftForm(draft: Draft) -> impl IntoView {
     Effect::new(move |_| {
         let beginning = draft.path.get().trim().to_owned();
         spawn_local(async move {
-            // Suggestions are a convenience: without them a path is typed.
+            // Suggestions are optional: without them a path is typed.
             let found = list_datasets(beginning.clone()).await.unwrap_or_default();
-            // An answer to what was typed before comes too late.
+            // Discards the answer to an earlier text.
             if draft.path.try_with_untracked(|now| now.trim() == beginning) == Some(true) {
                 suggestions.try_set(found);
             }

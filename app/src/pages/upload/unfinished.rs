@@ -1,4 +1,5 @@
-//! What an earlier page left unfinished, because it was reloaded or its browser ended: said, with the way to go on.
+//! Uploads that an earlier page left unfinished, because it was reloaded or its browser ended, with a way to resume
+//! them.
 
 use crate::components::icon::{Icon, Picture};
 use crate::format;
@@ -6,12 +7,12 @@ use crate::uploader::{Unfinished, Uploader};
 use crate::visible::visible;
 use leptos::prelude::*;
 
-/// On the page of a new upload: the uploads that were not finished, each with a link to go on.
+/// Unfinished uploads on the page of a new upload, each with a link to resume it.
 #[component]
 pub fn LeftUnfinished() -> impl IntoView {
     let uploader = Uploader::here();
     let left = RwSignal::new(Vec::<Unfinished>::new());
-    // Only the browser knows.
+    // Only the browser has the records.
     Effect::new(move |_| left.set(uploader.left_unfinished()));
     move || {
         let rows = left.get();
@@ -44,7 +45,7 @@ pub fn LeftUnfinished() -> impl IntoView {
     }
 }
 
-/// On the page of an open sync: what is to be done to go on with what was left of it.
+/// Instructions on the page of an open sync for resuming its unfinished upload.
 #[component]
 pub fn TakenUp() -> impl IntoView {
     let uploader = Uploader::here();

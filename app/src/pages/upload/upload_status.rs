@@ -1,4 +1,4 @@
-//! How an upload stands as a whole, and what the person may do about it: pause, retry, end, abort.
+//! Status of the whole upload, and its actions: pause, retry, end, abort.
 
 use crate::components::error_box::{MaybeError, sentence};
 use crate::components::icon::{Icon, Picture};
@@ -9,7 +9,7 @@ use crate::visible::visible;
 use lakeshore::ErrorCode;
 use leptos::prelude::*;
 
-/// How the upload stands, once it has started.
+/// Status of a started upload.
 #[component]
 pub fn UploadStatus() -> impl IntoView {
     let uploader = Uploader::here();
@@ -58,7 +58,7 @@ pub fn UploadStatus() -> impl IntoView {
     .into_any()
 }
 
-/// Whether bytes can go.
+/// State of the transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Open,
@@ -66,7 +66,7 @@ enum Way {
     Paused,
 }
 
-/// The state of the whole, in a sentence that changes only when there is something to say.
+/// Status in a sentence, which changes only when there is news.
 fn headline(phase: Phase, way: Way, totals: &Totals, missing: usize) -> String {
     let files = |number: usize| format::counted(number as u64, "file");
     let there = match (totals.arrived, totals.unchanged) {
@@ -98,7 +98,7 @@ fn headline(phase: Phase, way: Way, totals: &Totals, missing: usize) -> String {
     }
 }
 
-/// When the server is tried again, and the button to try it now.
+/// Time of the next retry, and a button to retry now.
 #[component]
 fn BrokenWay() -> impl IntoView {
     let uploader = Uploader::here();
@@ -190,7 +190,7 @@ fn PhaseButtons(phase: Phase) -> impl IntoView {
     }
 }
 
-/// One button that says what it does, so that the focus stays on it.
+/// A single button, so that the focus stays on it.
 #[component]
 fn PauseButton() -> impl IntoView {
     let uploader = Uploader::here();
@@ -230,7 +230,7 @@ fn TotalProgress() -> impl IntoView {
             text
         })
     };
-    // Said aloud at each tenth, not each second.
+    // Announced at each tenth, not each second.
     let tenth = Memo::new(move |_| totals.with(|totals| totals.percent() / 10 * 10));
     let said = move || match (uploader.phase.get(), tenth.get()) {
         (Phase::Sending, percent @ 10..100) => {
@@ -261,7 +261,7 @@ pub fn push_speed(text: &mut String, bytes_per_second: Option<f64>, time_left_ms
         text.push_str(&format!(" · {}/s", format::bytes(rate as u64)));
     }
     if let Some(left) = time_left_ms {
-        // Tenths of a second would only flicker.
+        // Tenths of a second would flicker.
         text.push_str(&format!(
             " · {} left",
             format::duration((left.max(1000) + 999) / 1000 * 1000).replace(".0 s", " s")
@@ -269,7 +269,7 @@ pub fn push_speed(text: &mut String, bytes_per_second: Option<f64>, time_left_ms
     }
 }
 
-/// The failures by their reason, each with one button for all of its files.
+/// Failures by reason, each with a button that retries all of its files.
 #[component]
 fn Failures() -> impl IntoView {
     let uploader = Uploader::here();
