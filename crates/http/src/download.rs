@@ -19,8 +19,7 @@ const PIECES_MAX: usize = 2;
 /// Size of a chunk, in bytes: large with few downloads, small with many.
 const PIECE_BYTES_MAX: usize = 256 * 1024;
 const PIECE_BYTES_MIN: usize = 16 * 1024;
-/// Memory for the chunks of all downloads, in bytes. Exceeded only when there are so many that each uses the smallest
-/// chunk.
+/// Memory for the chunks of all downloads, in bytes. Exceeded only by very many downloads, each with the smallest chunk.
 const PIECES_BYTES: usize = 64 * 1024 * 1024;
 
 /// Characters that are escaped in a file name: all but `attr-char` of RFC 8187.

@@ -152,7 +152,7 @@ impl Element<'_> {
             Some(physical::FIXED) => self.fields.number(2).unwrap_or(0),
             _ => 0,
         };
-        // Digits that always fit into so many bytes: bits times log10(2).
+        // Digits that always fit: bits times log10(2).
         let digits_max = (8 * bytes.clamp(0, DECIMAL_BYTES_MAX) - 1) * 30_103 / 100_000;
         let is_within = (1..=digits_max).contains(&precision) && (0..=precision).contains(&scale);
         let has_type = is_within && bytes <= DECIMAL_BYTES_MAX;
