@@ -25,10 +25,11 @@ PREFIX ?= $(HOME)/.local
 # Python with pyarrow, duckdb and polars, for `make corpus`.
 CORPUS_PYTHON ?= python3
 CORPUS ?=
-# Python with pyarrow, and optionally duckdb, polars and pandas, for `make bench-readers` and `make readers`.
-READERS_PYTHON ?= python3
+# Readers of data lakes, for `make bench-readers` and `make readers`.
+READERS := target/readers
+READER_LIBRARIES := benches/readers/requirements.txt
 
-.PHONY: help run build install test dev lint fmt unit clients docs corpus torture e2e audit bench bench-peers bench-push bench-scale bench-listeners bench-pieces bench-readers readers fuzz screenshots clean site rust-target rust-components
+.PHONY: help run build install test dev lint fmt unit clients docs corpus torture e2e audit bench bench-peers bench-push bench-scale bench-listeners bench-pieces bench-readers readers reader-libraries fuzz screenshots clean site rust-target rust-components
 
 # Falls back to the default toolchain if that of rust-toolchain.toml is missing and cannot be installed.
 ifneq ($(shell rustc --version > /dev/null 2>&1 && echo usable),usable)
@@ -183,13 +184,25 @@ bench-listeners: ## Measure what BENCH_LISTENERS open dashboards (default 200) c
 	@echo "== measuring uploads with listeners and without"
 	@cargo bench --package server --bench listeners
 
-bench-readers: build ## Count reads that PUBLISHES publishes (200) spoil, by the folder and by versions (READERS_PYTHON has pyarrow …)
+bench-readers: build reader-libraries ## Count reads that PUBLISHES publishes (200) spoil, by the folder and by versions
 	@echo "== reading while it changes"
-	@LAKESHORE_BIN=$(abspath $(BINARY)) $(READERS_PYTHON) benches/readers/readers.py $(or $(PUBLISHES),200)
+	@LAKESHORE_BIN=$(abspath $(BINARY)) $(READERS)/bin/python benches/readers/readers.py $(or $(PUBLISHES),200)
 
-readers: build ## Run bench-readers with ten publishes
+readers: build reader-libraries ## Run bench-readers with ten publishes
 	@echo "== reading while it changes, in short"
-	@LAKESHORE_BIN=$(abspath $(BINARY)) $(READERS_PYTHON) benches/readers/readers.py 10
+	@if test -x $(READERS)/bin/python; then \
+		LAKESHORE_BIN=$(abspath $(BINARY)) $(READERS)/bin/python benches/readers/readers.py 10; \
+	else \
+		echo "SKIPPED: the readers are missing"; \
+	fi
+
+reader-libraries: ## Install DuckDB, Polars, pyarrow and pandas for Python, below target/
+	@test -f $(READERS)/requirements.txt && cmp -s $(READER_LIBRARIES) $(READERS)/requirements.txt || { \
+		echo "== installing Python's DuckDB, Polars, pyarrow and pandas"; \
+		python3 -m venv $(READERS) \
+			&& $(READERS)/bin/pip install --quiet --retries 1 --disable-pip-version-check --requirement $(READER_LIBRARIES) \
+			&& cp $(READER_LIBRARIES) $(READERS)/requirements.txt; \
+	} || echo "skipped: the readers could not be installed; they need Python 3 with venv and pip"
 
 bench-pieces: ## Measure hot code one by one: multipart, hash, paths, a page of history
 	@cargo bench --package server --bench pieces

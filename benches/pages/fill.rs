@@ -121,6 +121,21 @@ const DERIVED: [&str; 5] = [
      FROM upload_positions JOIN (SELECT 10 AS span UNION ALL SELECT 20) GROUP BY scope, scope_id, span, position >> span",
 ];
 
+/// Versions of the first dataset, one for each of its files that landed, up to a million.
+const VERSIONS_MAX: u64 = 1_000_000;
+const VERSIONS: [&str; 2] = [
+    "INSERT INTO versions (folder_id, number, seq, at, kind, sync_id, made_by, files, bytes, digest)
+     WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1),
+         of (folder_id, syncs) AS (
+             SELECT (SELECT folder_id FROM folders WHERE path = (SELECT min(path) FROM datasets)), max(sync_id) FROM syncs
+         )
+     SELECT folder_id, i, i, 1700000000000 + i * 1000, 'landing', 1 + i % syncs, 'key 1', i, i * 1000000, randomblob(32)
+     FROM of JOIN n",
+    "INSERT INTO version_rows
+     SELECT folder_id, span, number >> span, count(*) * 100, count(*)
+     FROM versions JOIN (SELECT 0 AS span UNION ALL SELECT 10 UNION ALL SELECT 20) WHERE number <= ?1 GROUP BY 1, 2, 3",
+];
+
 async fn open(file: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(file).disable_statement_logging().connect().await.unwrap()
 }
@@ -154,6 +169,9 @@ pub async fn fill(file: &Path, rows: u64) {
     for sql in IN_FLIGHT.into_iter().chain(TRASH).chain(DERIVED) {
         execute(connection, sql).await;
     }
+    for sql in VERSIONS {
+        sqlx::query(sql).bind(rows.min(VERSIONS_MAX).cast_signed()).execute(&mut *connection).await.unwrap();
+    }
     // Without statistics, as in the server's own databases.
     execute(connection, "COMMIT; PRAGMA wal_checkpoint(TRUNCATE)").await;
 }
@@ -163,6 +181,8 @@ pub struct Examples {
     /// A sync with many files.
     pub sync_id: u64,
     pub dataset: String,
+    /// The dataset with versions.
+    pub versioned: String,
     /// Folder above the file.
     pub folder: String,
     /// A file that several syncs have written.
@@ -206,7 +226,8 @@ impl Counter {
         let (dataset, rare_text): (String, String) = self.row(sql).await;
         let folder = dataset.rsplit_once('/').unwrap().0.to_owned();
         let (file,) = self.row(format!("SELECT target FROM uploads WHERE sync_id = {sync_id} / 8 * 8 LIMIT 1")).await;
-        Examples { sync_id, dataset, folder, file, rare_text }
+        let (versioned,) = self.row("SELECT min(path) FROM datasets").await;
+        Examples { sync_id, dataset, versioned, folder, file, rare_text }
     }
 
     /// First row of a query, as a tuple.

@@ -19,6 +19,8 @@ enum Query {
     Uploads(UploadQuery),
     Syncs(SyncQuery),
     Trash(TrashQuery),
+    /// Of a dataset. The newest first, whatever the order.
+    Versions(LakePath),
 }
 
 impl List {
@@ -28,6 +30,7 @@ impl List {
             Query::Uploads(query) => state.uploads(&UploadQuery { page, ..query.clone() }).await.unwrap().len(),
             Query::Syncs(query) => state.syncs(&SyncQuery { page, ..query.clone() }).await.unwrap().len(),
             Query::Trash(query) => state.trash(&TrashQuery { page, ..query.clone() }).await.unwrap().len(),
+            Query::Versions(dataset) => state.list_versions(dataset, page.from, page.size).await.unwrap().len(),
         }
     }
 }
@@ -54,6 +57,8 @@ pub async fn all(counter: &Counter) -> Vec<List> {
         let rows = counter.count("trash", &condition).await;
         lists.push(List { name, rows, query: Query::Trash(query) });
     }
+    let rows = counter.count("versions", "1").await;
+    lists.push(List { name: "versions of a dataset", rows, query: Query::Versions(lake_path(&examples.versioned)) });
     lists
 }
 

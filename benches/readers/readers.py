@@ -210,7 +210,7 @@ def main():
     publishes = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     found = modules()
     if "pyarrow" not in found:
-        print("SKIPPED: the test of readers needs Python with pyarrow; READERS_PYTHON names one")
+        print("SKIPPED: the test of readers needs Python with pyarrow; make reader-libraries installs it")
         return 0
     readers = [name for name in ["duckdb", "polars", "pyarrow", "pandas"] if name in found]
     folder = tempfile.mkdtemp()

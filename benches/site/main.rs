@@ -116,7 +116,7 @@ async fn make_trash(counter: &fill::Counter, lake: &Path) {
 }
 
 async fn pages(counter: &fill::Counter, examples: &fill::Examples) -> Vec<(&'static str, String)> {
-    let fill::Examples { sync_id, dataset, folder, file, rare_text } = examples;
+    let fill::Examples { sync_id, dataset, versioned, folder, file, rare_text } = examples;
     let last = async |table: &str, condition: &str| counter.count(table, condition).await.saturating_sub(50);
     let of_sync = format!("sync_id = {sync_id}");
     let running = counter.highest("sync_id", "syncs", "phase = 'Open'").await;
@@ -136,6 +136,7 @@ async fn pages(counter: &fill::Counter, examples: &fill::Examples) -> Vec<(&'sta
         ("Datasets, the last page", format!("/datasets?from={}", last("datasets", "1").await)),
         ("Datasets, by text", "/datasets?q=table_7".to_owned()),
         ("A dataset", format!("/datasets{dataset}")),
+        ("Versions of a dataset", format!("/datasets{versioned}?tab=versions")),
         ("Upload", "/upload".to_owned()),
         ("Lake", "/lake".to_owned()),
         ("Lake, a folder", format!("/lake{dataset}")),
