@@ -1,7 +1,7 @@
-//! The lake of Lakeshore: its words, its rules, and the service that applies them.
+//! Engine of Lakeshore: the model, its rules, and the service that applies them.
 //!
-//! This crate knows no HTTP, no SQL, no disk and no runtime; it compiles to WebAssembly whole, so that the pages
-//! speak with the very types that the server keeps. What touches the machine comes in through [`ports`].
+//! This crate has no HTTP, SQL, disk or async runtime. It compiles to WebAssembly, so that the pages use the same types
+//! as the server. Access to the machine comes in through [`ports`].
 
 pub mod model;
 pub mod ports;

@@ -1,7 +1,7 @@
-//! Activity: who did what, to what, when, from where, and with which outcome. It is only ever added to.
+//! Audit log: who did what, to what, when, from where, and with which outcome. Append-only.
 //!
-//! What a deed is remembered as is said here, by functions that every backend calls in the transaction of the deed itself:
-//! so none is without its trace, whenever the process ends. Files are summed up in the end of their sync.
+//! The functions here build the entry of each action. Every backend calls them in the transaction of the action itself,
+//! so no action lacks its entry, whenever the process ends. Files are summed up in the entry of the end of their sync.
 
 use crate::model::access::actor::Actor;
 use crate::model::access::key::{Key, NewKey};
@@ -23,44 +23,44 @@ use crate::model::totals::Totals;
 use crate::model::trash::{TrashEntry, TrashReason};
 use serde::{Deserialize, Serialize};
 
-/// The place of a deed among all: they count from 1.
+/// Sequence number of an entry, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AuditId(pub u64);
 
-/// What was done, or tried.
+/// Action that was performed or attempted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum AuditAction {
     SyncStarted,
-    /// Finished, and published where it was a full one; or that failed.
+    /// A sync was finished, and published if it is a full one; or its end failed.
     SyncEnded,
-    /// Its end was refused, until somebody confirms it.
+    /// The end of a sync was refused until somebody confirms it.
     SyncHeld,
-    /// It was held, and somebody has ended it as it is.
+    /// A held sync was ended as it is.
     SyncConfirmed,
     SyncAborted,
-    /// Left alone for too long.
+    /// A sync failed after it was idle for too long.
     SyncExpired,
-    /// Held or silent, it gave way to a new start on its path.
+    /// A held or silent sync ended because a new sync started on its path.
     SyncSuperseded,
-    /// Uploads in flight, dropped with the end of their sync.
+    /// Uploads in flight were dropped by the end of their sync.
     UploadsDiscarded,
     TrashRestored,
     TrashEmptied,
     KeyCreated,
     KeyRevoked,
     SignIn,
-    /// Sessions that somebody has ended.
+    /// Sessions were ended by a caller.
     SessionsEnded,
     RhythmSet,
     SchemaPolicySet,
-    /// A version is kept beyond the limits of the trash from now on,
+    /// A version is kept beyond the limits of the trash.
     VersionPinned,
-    /// or not any more.
+    /// A version is subject to the limits of the trash again.
     VersionUnpinned,
-    /// The server has started with other settings than before.
+    /// The server started with other settings than before.
     SettingsChanged,
 }
 
@@ -96,15 +96,15 @@ impl AuditAction {
     }
 }
 
-/// How it came out.
+/// Outcome of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum AuditOutcome {
     Done,
-    /// The lake has said no.
+    /// The rules of the lake forbade the action.
     Refused,
-    /// It could not be done.
+    /// The action was allowed, but did not succeed.
     Failed,
 }
 
@@ -118,14 +118,14 @@ impl AuditOutcome {
     }
 }
 
-/// Somebody of whom nothing but the name is known.
+/// An actor of whom only the name is known.
 impl From<&str> for Actor {
     fn from(name: &str) -> Self {
         Self { name: name.to_owned(), ..Self::default() }
     }
 }
 
-/// One thing that was done, as it is remembered.
+/// An entry of the audit log, before it has a number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEntry {
     pub at: Timestamp,
@@ -136,18 +136,18 @@ pub struct AuditEntry {
     pub path: Option<LakePath>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync_id: Option<SyncId>,
-    /// What it was done to, where that has a name: that of a sync, or of a key.
+    /// Name of the sync or key that the action concerned; empty if it has none.
     #[serde(default)]
     pub subject: String,
-    /// More of it, in words.
+    /// Details, as text.
     #[serde(default)]
     pub message: String,
-    /// The files that it was about.
+    /// Files that the action concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub totals: Option<Totals>,
 }
 
-/// A deed in the list of all.
+/// A recorded entry with its number, as the API lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Activity {
     pub activity_id: AuditId,
@@ -185,8 +185,8 @@ impl AuditEntry {
         }
     }
 
-    /// What the closing of a sync is remembered as, beside its end: `record` as it stood before, and how many uploads in
-    /// flight it has dropped.
+    /// Entries for the closing of a sync, apart from its end. `record` is the state before the closing; `discarded`
+    /// counts the dropped uploads in flight.
     pub fn closing(record: &SyncRecord, closing: &Closing, discarded: u64, at: Timestamp) -> Vec<Self> {
         let sync = &record.sync;
         let mut deeds = Vec::new();
@@ -201,7 +201,7 @@ impl AuditEntry {
         deeds
     }
 
-    /// The end of a sync with all that it has landed: `sync` as it stands then.
+    /// Entry for the end of a sync with all landed files. `sync` is the state after the end.
     pub fn sync_finished(sync: &SyncJob, by: &Actor, at: Timestamp) -> Self {
         Self {
             message: failed_in_words(sync),
@@ -210,7 +210,7 @@ impl AuditEntry {
         }
     }
 
-    /// The end of a sync that was closed for something: `sync` as it stands then.
+    /// Entry for the result of a closing. `sync` is the state after the closing.
     pub fn sync_settled(sync: &SyncJob, closing: &Closing, settlement: &Settlement) -> Self {
         let (by, at) = (closing.by(), settlement.at);
         let what = match closing {
@@ -231,7 +231,7 @@ impl AuditEntry {
         }
     }
 
-    /// The sync could not be published, and is open again.
+    /// Entry for a publish that failed and left the sync open.
     pub fn sync_reopened(sync: &SyncJob, closing: &Closing, why: &str, at: Timestamp) -> Self {
         let deed = Self::of_sync(AuditAction::SyncEnded, sync, closing.by(), at);
         Self { outcome: AuditOutcome::Failed, message: why.to_owned(), ..deed }
@@ -255,7 +255,7 @@ impl AuditEntry {
         }
     }
 
-    /// Of several pieces that go together one deed; `None` of none.
+    /// One entry for several items purged together; `None` for no items.
     pub fn trash_emptied(entries: &[TrashEntry], by: &Actor, at: Timestamp) -> Option<Self> {
         let deed = Self::new(AuditAction::TrashEmptied, by, at);
         match entries {
@@ -290,7 +290,7 @@ impl AuditEntry {
         Self { subject: key.name.clone(), message, ..Self::new(AuditAction::KeyRevoked, by, at) }
     }
 
-    /// Sessions that were ended, the newest first.
+    /// Entry for ended sessions, newest first.
     pub fn sessions_ended(sessions: &[SessionEntry], by: &Actor, at: Timestamp) -> Self {
         let mut names: Vec<_> = sessions.iter().map(|session| session.key_name.as_str()).collect();
         names.dedup();
@@ -303,7 +303,7 @@ impl AuditEntry {
         Self::new(AuditAction::SignIn, by, at)
     }
 
-    /// `unlisted`: refusals since the last one that is listed, which were too many to list.
+    /// `unlisted`: refusals since the last listed one, which were too many to list.
     pub fn sign_in_refused(by: &Actor, refusal: &Error, unlisted: u64, at: Timestamp) -> Self {
         let more = if unlisted > 0 { format!(" ({unlisted} earlier ones not listed)") } else { String::new() };
         let message = format!("{refusal}{more}");
@@ -320,7 +320,7 @@ impl AuditEntry {
         Self { path: Some(path.clone()), message, ..Self::new(AuditAction::SchemaPolicySet, by, at) }
     }
 
-    /// Without a note: unpinned.
+    /// Entry for a pin; without a note, for an unpin.
     pub fn version_pinned(
         path: &LakePath,
         version: VersionNumber,
@@ -362,49 +362,49 @@ fn rhythm_in_words(rhythm: &DeliverySchedule) -> String {
     format!("every {every} by {by}, at least {files} files and {} bytes", rhythm.bytes_min())
 }
 
-/// The parameters of the list as they travel.
+/// Parameters of the list, as clients send them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AuditParameters {
-    /// Only what came before this deed; absent: the newest.
+    /// Entries before this one only; absent: the newest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<AuditId>,
-    /// Only what came after this deed, the oldest first.
+    /// Entries after this one only, oldest first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<AuditId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
-    /// The name of a key.
+    /// Name of a key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub who: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub what: Option<AuditAction>,
-    /// Deeds here or below.
+    /// Entries on this path or below.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<LakePath>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sync_id: Option<SyncId>,
-    /// From this time on,
+    /// Earliest time, inclusive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// and before this one.
+    /// Latest time, exclusive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }
 
-/// Which deeds a list shows. `None` filters nothing.
+/// Checked filter of a list. `None` filters nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AuditQuery {
     pub parameters: AuditParameters,
     pub size: u64,
-    /// Deeds on this very place or below; of the path that is asked for and the caller's own the deeper one.
+    /// Entries on this path or below: the deeper of the requested path and the caller's own.
     pub place: Option<LakePath>,
-    /// Only what was done to a place of the lake.
+    /// Excludes entries that concern no lake path.
     pub places_only: bool,
 }
 
 impl AuditParameters {
-    /// What to look for, for somebody who may see what lies below `scope`; `None` when there can be nothing.
+    /// Checks the parameters for a caller who may see the paths below `scope`. `None` when no entry can match.
     pub fn query(&self, scope: Option<LakePath>, places_only: bool) -> Result<Option<AuditQuery>, Error> {
         let size = self.size.unwrap_or(ACTIVITY_SIZE_DEFAULT);
         if size > LIST_SIZE_MAX {
@@ -427,7 +427,7 @@ impl AuditParameters {
 }
 
 impl AuditQuery {
-    /// Whether it shows this deed, pages aside.
+    /// Whether an entry matches the filter, apart from paging.
     pub fn holds(&self, deed: &AuditEntry) -> bool {
         let wanted = &self.parameters;
         let is_below = |place: &LakePath| deed.path.as_ref().is_some_and(|path| place.contains(path));
@@ -451,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_deeds_are_those_of_their_json() {
+    fn audit_actions_have_the_same_text_in_json() {
         for what in AuditAction::ALL {
             assert_eq!(serde_json::to_value(what).unwrap(), what.as_str());
             assert_eq!(AuditAction::parse(what.as_str()), Some(what));
@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_limited_to_a_path_is_shown_the_deeper_of_two_and_nothing_of_places_apart() {
+    fn a_query_uses_the_deeper_of_path_and_scope_and_is_empty_if_they_are_disjoint() {
         let wanted = |text: &str| AuditParameters { path: path(text), ..AuditParameters::default() };
         let place = |text: &str, scope: Option<LakePath>| {
             wanted(text).query(scope, true).unwrap().map(|query| query.place.unwrap().to_string())

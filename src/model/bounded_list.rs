@@ -1,11 +1,11 @@
-//! Lists from outside that may be longer than anybody may send: what lies beyond the bound is passed over, not built.
+//! Lists of untrusted input with a maximum length: entries beyond the bound are parsed, but not kept.
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use std::fmt;
 use std::marker::PhantomData;
 
-/// For `deserialize_with`: a list of which at most `MAX` entries are of use. A longer one is given with one more, so that
-/// whoever checks it sees that it is too long.
+/// For `deserialize_with`: keeps at most `MAX + 1` entries of a list, so that a later check sees that a list is too
+/// long.
 pub fn just_beyond<'de, D, T, const MAX: usize>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -14,7 +14,7 @@ where
     deserializer.deserialize_seq(Bounded::<T, MAX>(PhantomData))
 }
 
-/// The same, of a list that may be absent.
+/// [`just_beyond`] for an optional list.
 pub fn just_beyond_if_any<'de, D, T, const MAX: usize>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
 where
     D: Deserializer<'de>,
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_built_up_to_its_bound_and_one_more_and_the_rest_is_read_all_the_same() {
+    fn a_list_keeps_one_entry_beyond_its_bound_and_skips_the_rest() {
         let call = |text: &str| serde_json::from_str::<Call>(text).map(|call| (call.list, call.perhaps));
         assert_eq!(call(r#"{"list": [1, 2, 3]}"#).unwrap(), (vec![1, 2, 3], None));
         assert_eq!(call(r#"{"list": [1, 2, 3, 4, 500, "x"], "perhaps": null}"#).unwrap(), (vec![1, 2, 3, 4], None));

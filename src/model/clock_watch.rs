@@ -1,25 +1,28 @@
-//! Steps of the wall clock, and ages that do not believe them.
+//! Steps of the wall clock, and ages that steps cannot change.
 //!
-//! An operator, NTP or a resumed machine may set the wall clock to any time. Removing trash, failing a sync and giving up a
-//! resumable upload cannot be undone, so the age of each is the time that the server has seen pass, by a clock that nobody
-//! sets. Rows hold times of the wall clock all the same: the watch knows by how much that was set, and when, and postpones
-//! each expiry by so much. Time in which no server ran was not seen, and counts as a step once it is longer than
-//! [`DOWNTIME_COUNTED_MAX`].
+//! An operator, NTP or a resumed machine may set the wall clock to any time. Purging trash, failing a sync and
+//! discarding a resumable upload cannot be undone, so their ages are measured by a steady clock, as the time that
+//! servers have run. Rows still hold wall-clock times, so the watch records the size and time of each step and
+//! postpones each expiry by it. Time without a running server was not measured, and counts as a step once it is longer
+//! than [`DOWNTIME_COUNTED_MAX`].
 
 use crate::model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// A smaller difference between the two clocks is no step: a leap second, or the time between two readings.
+/// Smallest difference between the two clocks that counts as a step. A leap second, and the time between two readings,
+/// are smaller.
 const STEP_MIN: Duration = Duration::from_secs(1);
-/// The time between two servers that counts as passed, since a restart takes some; no clock that nobody sets has seen it.
+/// Longest time between two servers that counts as passed. No steady clock has measured it, but every restart takes
+/// some.
 const DOWNTIME_COUNTED_MAX: Duration = Duration::from_secs(60);
-/// How far the wall clock may have come after it was last recorded and before the server ended.
+/// Longest time that the wall clock may have advanced between its last record and the end of the server.
 const UNRECORDED_MAX: Duration = Duration::from_secs(60);
-/// Steps that are known, and periods that came twice. Where there are more, the two oldest become one that covers both.
+/// Maximum number of known steps, and of repeated periods. Beyond it, the two oldest are merged into one that covers
+/// both.
 const STEPS_MAX: usize = 64;
 
-/// Both clocks, read together: the wall clock, and around it the one that nobody sets.
+/// Both clocks, read together: the wall clock between two readings of the steady clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockReading {
     pub steady_before: Duration,
@@ -27,30 +30,30 @@ pub struct ClockReading {
     pub steady_after: Duration,
 }
 
-/// The wall clock was set, forwards or backwards.
+/// A change of the wall clock by an operator or by NTP, forwards or backwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockStep {
-    /// How much time the server had seen pass by then, in milliseconds.
+    /// Time measured by the server before the step, in milliseconds.
     pub seen_ms: i64,
-    /// Negative: backwards.
+    /// Size of the step in milliseconds; negative: backwards.
     pub by_ms: i64,
 }
 
-/// Times of the wall clock that came, and may have come again after it was set back.
+/// Wall-clock times that may have occurred twice, because the clock was set back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepeatedPeriod {
     pub after: Timestamp,
     pub until: Timestamp,
 }
 
-/// What is recorded of the clock, for the next start.
+/// State of the clock, stored for the next start.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ClockRecord {
-    /// How much time all servers of this lake together have seen pass, in milliseconds.
+    /// Time measured by all servers of this lake together, in milliseconds.
     pub seen_ms: i64,
-    /// The wall clock at that moment.
+    /// Wall clock when `seen_ms` was recorded.
     pub wall: Timestamp,
-    /// In their order.
+    /// Oldest first.
     pub steps: Vec<ClockStep>,
     pub repeated: Vec<RepeatedPeriod>,
 }
@@ -59,9 +62,9 @@ pub struct ClockRecord {
 #[derive(Debug)]
 pub struct ClockWatch {
     record: ClockRecord,
-    /// The steady clock at the last reading.
+    /// Steady clock at the last reading.
     steady: Duration,
-    /// Where the wall clock stands when the steady one is at zero.
+    /// Wall clock at the zero of the steady clock, in milliseconds.
     offset_ms: i64,
 }
 
@@ -74,7 +77,7 @@ fn duration(millis: i64) -> Duration {
 }
 
 impl ClockWatch {
-    /// Goes on from what an earlier server has recorded. Gives the step between the two, if there was one.
+    /// Continues from the record of an earlier server. Returns the step between the two servers, if there was one.
     pub fn resume(record: Option<ClockRecord>, reading: ClockReading) -> (Self, Option<ClockStep>) {
         let wall = reading.wall;
         let offset_ms = wall.0.saturating_sub(millis(reading.steady_after));
@@ -95,7 +98,7 @@ impl ClockWatch {
         (watch, Some(step))
     }
 
-    /// Takes a reading into account. Gives the step that the wall clock has made since the last one.
+    /// Adds a reading. Returns the step of the wall clock since the last reading, if there was one.
     pub fn read(&mut self, reading: ClockReading) -> Option<ClockStep> {
         let ClockReading { steady_before, wall, steady_after } = reading;
         let passed = steady_after.saturating_sub(self.steady);
@@ -112,14 +115,14 @@ impl ClockWatch {
         Some(self.note(by_ms, wall, Timestamp(latest)))
     }
 
-    /// `until`: how far the wall clock had come before.
+    /// `until`: latest time of the wall clock before the step.
     fn note(&mut self, by_ms: i64, wall: Timestamp, until: Timestamp) -> ClockStep {
         let step = ClockStep { seen_ms: self.record.seen_ms, by_ms };
         self.record.wall = wall;
         self.record.steps.push(step);
         if self.record.steps.len() > STEPS_MAX {
             let first = self.record.steps.remove(0);
-            // Of the two, or of the later one alone: whichever postpones for longer.
+            // Keeps the larger of both steps together and the later step alone, which postpones for longer.
             let next = &mut self.record.steps[0];
             next.by_ms = next.by_ms.max(next.by_ms.saturating_add(first.by_ms));
         }
@@ -139,14 +142,14 @@ impl ClockWatch {
         &self.record
     }
 
-    /// What happened before this time of the wall clock is `age` old, by the time that the server has seen pass. What
-    /// happened while the clock was ahead, or had been set back, may be older than that.
+    /// Wall-clock time before which events are at least `age` old, in time measured by the server. Events recorded
+    /// while the clock was ahead, or before it was set back, may be older than that.
     pub fn older_than(&self, age: Duration) -> Timestamp {
         self.record.wall.minus(age).minus(self.postponement(age))
     }
 
-    /// By how much the wall clock may have gained on whatever is not `age` old yet: of the steps of that time, the last few
-    /// that make the most together.
+    /// Largest gain of the wall clock on anything that is not `age` old yet: the largest sum of the last steps within
+    /// that time.
     pub fn postponement(&self, age: Duration) -> Duration {
         let age_ms = millis(age);
         let recent = |step: &&ClockStep| self.record.seen_ms.saturating_sub(step.seen_ms) < age_ms;
@@ -158,8 +161,8 @@ impl ClockWatch {
         duration(most)
     }
 
-    /// Whether a file whose last change is not later than `time` has not been changed since. That cannot be told when `time`
-    /// is still to come, or may have come twice.
+    /// Whether a file whose last change is not later than `time` is known to be unchanged since. Unknown when `time` is
+    /// in the future or may have occurred twice.
     pub fn is_certain(&self, time: Timestamp) -> bool {
         let has_come_twice = |period: &RepeatedPeriod| period.after < time && time <= period.until;
         time <= self.record.wall && !self.record.repeated.iter().any(has_come_twice)
@@ -174,7 +177,7 @@ mod tests {
     const DAY: Duration = Duration::from_secs(24 * 3600);
     const START: Timestamp = Timestamp(1_700_000_000_000);
 
-    /// A machine, whose wall clock anybody may set.
+    /// A machine whose wall clock can be set.
     struct Machine {
         steady: Duration,
         wall: Timestamp,
@@ -203,7 +206,7 @@ mod tests {
             assert!(self.watch.read(reading(self.steady, wall)).is_some());
         }
 
-        /// Ends the server, and starts another when the wall clock says so, on a machine that was started again.
+        /// Ends the server and starts another at `wall`, on a rebooted machine.
         fn restart(&mut self, wall: Timestamp) -> Option<ClockStep> {
             let step;
             (self.steady, self.wall) = (HOUR, wall);
@@ -227,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_ahead_ages_nothing_and_what_comes_later_expires_in_its_time() {
+    fn a_step_ahead_expires_nothing_early_and_later_items_expire_on_time() {
         let mut machine = Machine::new();
         let before = machine.wall;
         machine.pass(DAY);
@@ -286,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn times_that_are_to_come_or_came_twice_tell_nothing_of_a_change() {
+    fn future_and_repeated_times_are_not_certain() {
         let mut machine = Machine::new();
         assert!(machine.watch.is_certain(START));
         assert!(!machine.watch.is_certain(START.plus(HOUR)));
@@ -305,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reading_that_was_interrupted_is_no_step() {
+    fn an_interrupted_reading_is_not_a_step() {
         let mut machine = Machine::new();
         let late = ClockReading { steady_before: DAY, wall: START.plus(HOUR), steady_after: DAY + HOUR * 2 };
         assert_eq!(machine.watch.read(late), None);
@@ -315,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn more_steps_than_are_known_postpone_no_less() {
+    fn steps_beyond_the_maximum_still_postpone() {
         let mut machine = Machine::new();
         let before = machine.wall;
         for _ in 0..STEPS_MAX {

@@ -1,4 +1,4 @@
-//! Digests of files: as computed, and as their sender has announced them.
+//! Digests of files: computed ones, and those that senders announce.
 
 use crate::model::error::Error;
 
@@ -18,16 +18,16 @@ impl Digest {
     }
 }
 
-/// What the bytes of an upload are to be, as its sender has announced it. Where nothing was announced, all are right.
+/// Digests that the sender of an upload has announced. Without any, all bytes are accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ExpectedDigests {
     pub sha256: Option<[u8; 32]>,
-    /// Such an upload is hashed twice: the lake itself goes by SHA-256.
+    /// Makes the upload be hashed twice, as the lake itself records SHA-256.
     pub sha512: Option<[u8; 64]>,
 }
 
 impl ExpectedDigests {
-    /// What was announced here and there together. An error where that is two things.
+    /// Merges the digests announced in two places. Fails if they differ.
     pub fn and(self, other: Self) -> Result<Self, Error> {
         fn both<T: Eq>(one: Option<T>, other: Option<T>) -> Result<Option<T>, Error> {
             match (one, other) {
@@ -41,7 +41,7 @@ impl ExpectedDigests {
     }
 }
 
-/// Refuses bytes that are not those that were announced, if any were.
+/// Refuses bytes whose digest differs from the announced one, if any.
 pub(crate) fn verify_digest<const N: usize>(
     algorithm: &'static str,
     announced: Option<[u8; N]>,

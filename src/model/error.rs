@@ -1,4 +1,4 @@
-//! Every refusal of the lake: one variant for each thing that can happen, and one table of stable codes.
+//! Errors of the lake that callers see: one variant for each cause, each with a stable code.
 
 use crate::model::access::role::Role;
 use crate::model::dataset::day::Day;
@@ -16,23 +16,23 @@ use crate::model::upload::row::Upload;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// A refusal as it travels: the body of every answer that is not a success.
+/// JSON body of every response that is not a success.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     pub code: u32,
     pub msg: String,
-    /// More than a sentence can say, of some refusals.
+    /// Machine-readable details, for some errors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Details>,
 }
 
-/// What a refusal is about, in full.
+/// Details of an error beyond its message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Details {
-    /// Of [`Error::NotAsExpected`].
+    /// For [`Error::NotAsExpected`].
     Comparison(Box<Comparison>),
-    /// Of [`Error::Held`] and [`Error::SchemaHeld`].
+    /// For [`Error::Held`] and [`Error::SchemaHeld`].
     Hold(Hold),
 }
 
@@ -48,7 +48,7 @@ impl From<&Error> for Refusal {
     }
 }
 
-/// What a client may be told. The message says the cause and the remedy.
+/// Errors that a client may see. Each message says the cause and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{0}")]
@@ -227,7 +227,7 @@ pub enum Error {
     Internal(#[source] Fault),
 }
 
-/// What a disk is for.
+/// Disk, named by its use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Store {
@@ -244,7 +244,7 @@ impl Store {
     }
 }
 
-/// How a batch differs from what was declared, with the first names.
+/// Difference between a batch and its declaration, as text, with the first names.
 fn tell(comparison: &Comparison) -> String {
     const NAMED_MAX: usize = 3;
     let ExpectedTotals { count, size_bytes, is_named } = comparison.expected;
@@ -282,7 +282,7 @@ impl Error {
         Self::Internal(Fault { source: Box::new(source), effect: Effect::Lasting, kind: FaultKind::Unknown })
     }
 
-    /// The same error, where it is a fault, by its kind.
+    /// Sets the kind of an internal fault; other errors are returned unchanged.
     #[must_use]
     pub fn of_kind(self, kind: FaultKind) -> Self {
         match self {
@@ -291,17 +291,17 @@ impl Error {
         }
     }
 
-    /// A fault that has changed nothing, and whose reason may be gone in a moment: the same step may be tried again.
+    /// A fault that changed nothing and may be temporary: the same step may be tried again.
     pub fn passing(source: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Internal(Fault { source: Box::new(source), effect: Effect::None, kind: FaultKind::Unknown })
     }
 
-    /// A fault after which it is not known whether the step was done.
+    /// A fault that leaves it unknown whether the step was done.
     pub fn unsettled(source: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Internal(Fault { source: Box::new(source), effect: Effect::Unknown, kind: FaultKind::FailingDisk })
     }
 
-    /// The same error, where the step must not be tried again: it has changed something, or what it has done is not known.
+    /// Marks a fault as not to be retried: it changed something, or its effect is unknown.
     #[must_use]
     pub fn lasting(self) -> Self {
         match self {
@@ -310,8 +310,8 @@ impl Error {
         }
     }
 
-    /// The same fault, behind a step that was done and is not undone: it is gone on with later, and nobody may hear that it was
-    /// refused. A full disk is no exception.
+    /// Marks a fault, even a full disk, that follows a step which is done and is not undone. The rest is completed
+    /// later, so the caller must not be told that the request was refused.
     #[must_use]
     pub fn amid_steps(self) -> Self {
         match self {
@@ -325,17 +325,17 @@ impl Error {
         }
     }
 
-    /// Whether the step that failed has changed nothing and may succeed in a moment.
+    /// Whether the failed step changed nothing and may succeed soon.
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Internal(Fault { effect: Effect::None, .. }))
     }
 
-    /// Whether it is not known if the step was done.
+    /// Whether it is unknown if the step was done.
     pub fn is_unsettled(&self) -> bool {
         matches!(self, Self::Internal(Fault { effect: Effect::Unknown, .. }))
     }
 
-    /// The same fault, for another who suffers it.
+    /// Copy of the error for another request that fails for the same reason.
     pub fn repeated(&self) -> Self {
         match self {
             Self::DiskFull | Self::BelowReserve { .. } => Self::DiskFull,
@@ -351,7 +351,7 @@ impl Error {
         }
     }
 
-    /// What travels beside the message.
+    /// Details sent beside the message.
     pub fn details(&self) -> Option<Details> {
         match self {
             Self::NotAsExpected { comparison, .. } => Some(Details::Comparison(comparison.clone())),

@@ -1,8 +1,8 @@
-//! Stable codes of refusals.
+//! Stable codes of errors.
 
 macro_rules! error_codes {
     ($($variant:ident = $number:literal, $meaning:literal;)+) => {
-        /// A stable number for each kind of refusal: the HTTP status, then two digits. Never 0, which is success.
+        /// Stable number for each kind of error: the HTTP status, then two digits. Never 0, which means success.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum ErrorCode { $(#[doc = $meaning] $variant = $number,)+ }
 
@@ -97,7 +97,7 @@ impl ErrorCode {
         self as u32
     }
 
-    /// The HTTP status (RFC 9110) that goes with it.
+    /// HTTP status (RFC 9110) of the code.
     pub fn http_status(self) -> u16 {
         (self.number() / 100) as u16
     }

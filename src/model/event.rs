@@ -1,7 +1,7 @@
-//! What the event stream tells: the plain types that travel, to scripts and pages alike.
+//! Events of the stream, as sent to scripts and pages.
 //!
-//! An event says how things stand after what happened, not by how much they changed: a sync comes whole, as the lists give it,
-//! so that whoever hears of it twice, or misses the one before, is right all the same.
+//! An event carries the state after a change, not the change: a sync is sent complete, as the lists return it. So a
+//! client that receives an event twice, or misses the one before, still has the correct state.
 
 use crate::model::id::SyncId;
 use crate::model::id::TrashId;
@@ -15,8 +15,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 use std::str::FromStr;
 
-/// The place of an event among all: `{start}-{number}`. Numbers count from 1 without gaps; `start` tells one start of the
-/// server from another, since what the stream told is not kept beyond one.
+/// Position of an event in the stream: `{start}-{number}`. Numbers count from 1 without gaps. `start` identifies one
+/// run of the server, since events are not kept across restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EventId {
     pub start: u64,
@@ -24,7 +24,7 @@ pub struct EventId {
 }
 
 impl EventId {
-    /// Whether the events up to `self` hold all of those up to `other`.
+    /// Whether the events up to `self` include all of those up to `other`.
     pub fn includes(self, other: Self) -> bool {
         self.start == other.start && self.number >= other.number
     }
@@ -36,7 +36,7 @@ impl fmt::Display for EventId {
     }
 }
 
-/// The text is not an id that the stream has given.
+/// The text is not an event id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoEventId;
 
@@ -50,7 +50,7 @@ impl FromStr for EventId {
     }
 }
 
-/// As its text: a number of JavaScript does not hold it.
+/// Serialized as text, since a JavaScript number cannot hold it.
 impl Serialize for EventId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -64,7 +64,7 @@ impl<'de> Deserialize<'de> for EventId {
     }
 }
 
-/// One thing that happened, and when.
+/// A change, with its time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     pub at: Timestamp,
@@ -72,93 +72,94 @@ pub struct Event {
     pub happened: Happened,
 }
 
-/// What happened. [`Self::kind`] is its name in the stream, and its `type` in the JSON.
+/// Kinds of events. [`Self::kind`] is the name in the stream, and the `type` in the JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Happened {
-    /// From here on nothing is missed.
+    /// The stream is complete from here on.
     Ready,
-    /// What happened between the id that was sent and this one is not known any more: read the lists anew. From here on
-    /// nothing is missed.
+    /// The events after the given id are no longer kept: reload the lists. The stream is complete from here on.
     Reset,
     SyncStarted {
         sync: SyncJob,
     },
-    /// Its counters, or what it is expected to hold, have changed, and no file has landed.
+    /// The counters or the declaration changed, and no file landed.
     SyncChanged {
         sync: SyncJob,
     },
-    /// Files have landed, in a moment: all of them are counted, and some are named.
+    /// Files landed within a short interval. All are counted, and the first ones are named.
     UploadsLanded {
         sync: SyncJob,
         num_files: u64,
         size_bytes: u64,
-        /// Of them, those that have replaced a file, which is in the trash now.
+        /// Number of files that replaced another one, which is in the trash now.
         num_replaced: u64,
-        /// The first [`crate::model::limits::LANDED_NAMED_MAX`] of them.
+        /// The first [`crate::model::limits::LANDED_NAMED_MAX`] files.
         files: Vec<FileLanded>,
     },
-    /// An upload has failed. Of many in a moment, some are told; [`SyncJob::num_failed`] counts all.
+    /// An upload failed. Of many failures within a short interval only some are sent; [`SyncJob::num_failed`] counts
+    /// all.
     UploadFailed {
         sync_id: SyncId,
-        /// The dataset of its sync.
+        /// Dataset of the sync.
         path: LakePath,
         file_name: String,
         message: String,
     },
-    /// How far an upload in flight is: told of each at most once a second.
+    /// Progress of an upload in flight, sent at most once a second for each.
     UploadProgress {
         upload: UploadInFlight,
     },
-    /// An upload of which the progress was told is in flight no more: it has landed or failed.
+    /// An upload with an earlier progress event is no longer in flight: it landed or failed.
     UploadLeft {
         sync_id: SyncId,
-        /// The dataset of its sync.
+        /// Dataset of the sync.
         path: LakePath,
         history_id: UploadId,
     },
-    /// Its end was refused, because it would shrink the dataset.
+    /// The end of the sync was refused until somebody confirms it.
     SyncHeld {
         sync: SyncJob,
     },
-    /// A full sync has become the dataset.
+    /// A full sync replaced the dataset.
     SyncPublished {
         sync: SyncJob,
     },
-    /// An incremental sync has ended.
+    /// An incremental sync ended.
     SyncFinished {
         sync: SyncJob,
     },
-    /// Aborted, expired, or it could not be published.
+    /// A sync was aborted, expired or superseded, or could not be published.
     SyncFailed {
         sync: SyncJob,
     },
-    /// Its files have not come in time, by its rhythm. Told once, within moments of the deadline.
+    /// A dataset missed a deadline of its schedule. Sent once, within moments of the deadline.
     DatasetLate {
         dataset: LateDataset,
     },
     TrashRestored {
         trash_id: TrashId,
-        /// Where it is again.
+        /// Lake path of the restored item.
         path: LakePath,
         by: String,
     },
-    /// Trash was emptied or counted: list it anew.
+    /// Trash was purged or counted: reload the list.
     TrashChanged,
-    /// A deed was remembered that no other event tells of, such as a new key or a sign-in: list the activity anew.
+    /// An audit entry was written for an action without an event of its own, such as a new key or a sign-in: reload the
+    /// activity.
     ActivityChanged,
 }
 
-/// A file that has landed.
+/// A landed file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileLanded {
-    /// Where readers find it, once a full sync is published.
+    /// Lake path of the file; of a full sync, after its publish.
     pub path: LakePath,
     pub size_bytes: u64,
 }
 
 impl Happened {
-    /// Every kind that there is, as [`Self::kind`] names them.
+    /// All kinds, as [`Self::kind`] names them.
     pub const KINDS: [&str; 16] = [
         "ready",
         "reset",
@@ -199,7 +200,7 @@ impl Happened {
         }
     }
 
-    /// The sync that it is about, as it stands now.
+    /// Sync of the event, in its current state.
     pub fn sync(&self) -> Option<&SyncJob> {
         match self {
             Self::SyncStarted { sync }
@@ -221,7 +222,7 @@ impl Happened {
         }
     }
 
-    /// The place in the lake that it is about; absent where it says nothing of any.
+    /// Lake path of the event, if it has one.
     pub fn path(&self) -> Option<&LakePath> {
         match self {
             Self::UploadFailed { path, .. } | Self::UploadLeft { path, .. } | Self::TrashRestored { path, .. } => {

@@ -1,9 +1,10 @@
-//! What went wrong inside: the cause, for the operator and the log, and the kind, by which a caller is told a remedy.
+//! Internal faults: the cause for the operator and the log, and the kind, which decides the remedy that a caller is
+//! told.
 
 use crate::model::error_code::ErrorCode;
 use std::fmt;
 
-/// What went wrong inside. The operator is told, clients are told its kind.
+/// An internal fault. The cause is logged for the operator; clients see only the kind.
 #[derive(Debug)]
 pub struct Fault {
     pub(crate) source: Box<dyn std::error::Error + Send + Sync>,
@@ -11,30 +12,30 @@ pub struct Fault {
     pub(crate) kind: FaultKind,
 }
 
-/// What a step has done that ended with a fault.
+/// Effect of a step that ended with a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// Nothing, and its reason may be gone in a moment: the same step may be tried again.
+    /// The step changed nothing, and the cause may be temporary: it may be tried again.
     None,
-    /// Nothing that lasts, or something that was no use. It must not be tried again.
+    /// The step must not be tried again. Its changes, if any, do not last or are useless.
     Lasting,
-    /// It is not known whether it was done. Looking again tells, as soon as the disk lets that be known.
+    /// It is unknown whether the step was done. Looking again answers that once the disk responds.
     Unknown,
 }
 
 const UNSETTLED: &str = "a disk of the server failed during this request, and its outcome is not known yet; the server finds out and completes it when the disk responds. Check the result in a minute, and send the request again if it is missing";
 
-/// Faults of the machine that have a remedy of their own.
+/// Faults of the machine with a remedy of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FaultKind {
     #[default]
     Unknown,
-    /// SQLite has found that the database is damaged.
+    /// SQLite found damage in the database.
     DamagedDatabase,
     ReadOnlyDisk,
     NoRights,
     NoDescriptors,
-    /// A disk has answered a read, a write or a sync by an error.
+    /// A disk returned an error for a read, a write or a sync.
     FailingDisk,
 }
 
@@ -50,7 +51,7 @@ impl FaultKind {
         }
     }
 
-    /// The cause, and the remedy.
+    /// Cause and remedy, as text.
     pub const fn message(self) -> &'static str {
         match self {
             Self::Unknown => {
@@ -76,7 +77,7 @@ impl FaultKind {
 }
 
 impl Fault {
-    /// The cause, where it is of this type.
+    /// The cause, if it has this type.
     pub fn downcast_ref<T: std::error::Error + 'static>(&self) -> Option<&T> {
         self.source.downcast_ref()
     }
@@ -89,7 +90,7 @@ impl Fault {
         if self.effect == Effect::Unknown { ErrorCode::Unsettled } else { self.kind.code() }
     }
 
-    /// What a caller is told.
+    /// Message for callers.
     pub fn message(&self) -> &'static str {
         if self.effect == Effect::Unknown { UNSETTLED } else { self.kind.message() }
     }

@@ -1,4 +1,4 @@
-//! The ids of syncs, uploads, trash, versions, keys and sessions.
+//! Ids of syncs, uploads, trash, versions, keys and sessions.
 
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -14,7 +14,7 @@ impl fmt::Display for TrashId {
     }
 }
 
-/// Counts from 1, without gaps, in the order in which the rows were made.
+/// Counts from 1 without gaps, in the order in which the rows are created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UploadId(pub u64);
@@ -25,7 +25,7 @@ impl fmt::Display for UploadId {
     }
 }
 
-/// Counts from 1, without gaps, in the order of the starts.
+/// Counts from 1 without gaps, in the order of the starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct SyncId(pub u64);
@@ -36,7 +36,7 @@ impl fmt::Display for SyncId {
     }
 }
 
-/// Taken as a number or as a string of digits: the documented calls do both.
+/// Accepts a number or a string of digits, as both occur in the documented calls.
 impl<'de> Deserialize<'de> for SyncId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct IdVisitor;
@@ -71,7 +71,7 @@ impl std::str::FromStr for SyncId {
 #[serde(transparent)]
 pub struct KeyId(pub u64);
 
-/// Never given twice, so that nobody ends another session than the one on the list.
+/// Never reused, so that nobody ends another session than the listed one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionId(pub u64);

@@ -1,175 +1,179 @@
-//! Every bound of the lake, with its unit. What a deployment may change is in `settings`; the rest holds everywhere.
+//! Bounds of the lake, each with its unit. Bounds that a deployment may change are in `settings`.
 
 use std::time::Duration;
 
-/// Longest lake path, in bytes of UTF-8: leaves room below `PATH_MAX` (4096) for the lake root and the engine's folders.
+/// Longest lake path, in bytes of UTF-8. Leaves space below `PATH_MAX` (4096) for the lake root and the engine's
+/// folders.
 pub const PATH_BYTES_MAX: usize = 1024;
 /// Longest name of a file or folder, in bytes: `NAME_MAX` of the usual file systems (POSIX `limits.h`).
 pub const NAME_BYTES_MAX: usize = 255;
 /// Longest name of a sync or key, in bytes.
 pub const LABEL_BYTES_MAX: usize = 512;
-/// Most rows that one list request gives.
+/// Maximum rows of one list response.
 pub const LIST_SIZE_MAX: u64 = 1000;
-/// Rows that a list request gives when it names no size: as documented.
+/// Rows of a list response without a `size`, as documented.
 pub const LIST_SIZE_DEFAULT: u64 = 10;
-/// Deeds that a list of them gives when no size is named.
+/// Audit entries of a list response without a `size`.
 pub const ACTIVITY_SIZE_DEFAULT: u64 = 50;
-/// Refused sign-ins that are listed in one minute. More are counted, so that nobody fills the disk by guessing.
+/// Refused sign-ins that get an audit entry within one minute. More are only counted, so that guessing cannot fill the
+/// disk.
 pub const REFUSED_SIGN_INS_LISTED_MAX: u32 = 20;
-/// Most files that one question for missing files may name.
+/// Maximum files in one question for missing files.
 pub const OFFERED_FILES_MAX: usize = 10_000;
-/// Most uploads in flight that a refusal names.
+/// Maximum uploads in flight that an error names.
 pub const IN_FLIGHT_NAMED_MAX: u64 = 20;
-/// Most files that a declaration names (see [`crate::model::sync::manifest`]).
+/// Maximum files of a declaration (see [`crate::model::sync::manifest`]).
 pub const EXPECTED_FILES_MAX: usize = 100_000;
-/// Most files of each kind that a comparison with a declaration names; it counts them all.
+/// Maximum files of each kind that a comparison with a declaration names; all are counted.
 pub const MISMATCHES_NAMED_MAX: usize = 100;
-/// Comparisons of a sync with its dataset that run at the same time; more wait. Each visits every file.
+/// Concurrent comparisons of syncs with their datasets; more wait. Each comparison visits every file.
 pub const DIFFERENCES_MAX: usize = 2;
-/// Comparisons of one caller that run, one at a time, or wait; more are refused.
+/// Comparisons of one caller that run or wait; more are refused. One runs at a time.
 pub const DIFFERENCES_SHARE_MAX: usize = 8;
-/// Previews of one caller that run or wait at the same time; more are refused, and one runs.
+/// Previews of one caller that run or wait; more are refused. One runs at a time.
 pub const PREVIEWS_SHARE_MAX: usize = 32;
-/// Files of each kind that such a comparison names in short.
+/// Files of each kind that the short form of such a comparison names.
 pub const DIFFERENCES_NAMED_MAX: u64 = 20;
 /// Files of such a comparison that are looked up in the history at once.
 pub const DIFFERENCE_LOOK_UPS_MAX: u64 = 1000;
-/// Names that came twice in a sync, of which it tells; it counts them all.
+/// Duplicate names that a sync reports; all are counted.
 pub const DUPLICATES_NAMED_MAX: usize = 3;
-/// Datasets that one step of counting them counts.
+/// Datasets counted by one step of the background job.
 pub const DATASET_COUNTS_MAX: u64 = 16;
-/// A dataset that was counted is not counted again for so many times as long as that took,
+/// Pause before a dataset is counted again, as a multiple of the time that the last count took.
 pub const DATASET_REST_FACTOR: u32 = 30;
-/// and for so long at least.
+/// Shortest pause before a dataset is counted again.
 pub const DATASET_REST_MIN: Duration = Duration::from_secs(1);
-/// Folders of a dataset whose states are kept, to know later that no file has come or gone; one with more is counted anew.
+/// Maximum folders of a dataset whose states are cached, to detect later that no file was added or removed. A larger
+/// dataset is counted in full each time.
 pub const FOLDERS_KNOWN_MAX: usize = 1024;
-/// Datasets whose counts are kept so; and the fewest files that are worth it.
+/// Maximum datasets in that cache, and the fewest files for which a dataset is cached.
 pub const MEASURES_MAX: usize = 64;
 pub const MEASURE_WORTH_FILES: u64 = 64;
-/// Versions of a dataset in the trash that its page names.
+/// Versions in the trash that the page of a dataset lists.
 pub const VERSIONS_NAMED_MAX: u64 = 100;
-/// Snapshots that there may be at the same time,
+/// Maximum snapshots at a time.
 pub const SNAPSHOTS_MAX: u64 = 256;
-/// and those of one key, or of all without a key.
+/// Maximum snapshots of one key, or of all callers without a key.
 pub const SNAPSHOTS_SHARE_MAX: u64 = 64;
-/// How long a snapshot is kept where nothing else was said,
+/// Lifetime of a snapshot without an explicit one.
 pub const SNAPSHOT_LIFETIME_DEFAULT: Duration = Duration::from_secs(6 * 3600);
-/// and at most, counted from when it was made or renewed.
+/// Longest lifetime of a snapshot, counted from its creation or renewal.
 pub const SNAPSHOT_LIFETIME_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
-/// Longest note on why a version is pinned, in bytes.
+/// Longest note of a pin, in bytes.
 pub const PIN_NOTE_BYTES_MAX: usize = 1000;
 /// Files of a version that are looked up at once.
 pub const VERSION_LOOK_UPS_MAX: u64 = 1000;
-/// Names that are looked at to order a folder by size or time, or to find a text below it.
+/// Names read to sort a folder by size or time, or to search below it.
 pub const BROWSED_NAMES_MAX: u64 = 50_000;
 /// Longest `Idempotency-Key`, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
-/// How long a start under an `Idempotency-Key` is remembered.
+/// Time for which a start under an `Idempotency-Key` is kept.
 pub const IDEMPOTENCY_LIFETIME: Duration = Duration::from_secs(48 * 3600);
-/// Pieces of trash that one transaction marks for removal, and that one step of the removal looks at.
+/// Trash items that one transaction marks for a purge, and that one step of the purge processes.
 pub const EMPTYING_PIECES_MAX: u64 = 256;
-/// Most pieces of trash that one call puts back.
+/// Maximum trash items that one call restores.
 pub const RESTORED_PIECES_MAX: u64 = 10_000;
-/// Of pieces that could not be put back, how many an answer names.
+/// Items that could not be restored, as named in a response.
 pub const NOT_RESTORED_NAMED_MAX: usize = 100;
-/// Files and folders that one step of the removal takes away, before it lets others go first.
+/// Files and folders that one step of a purge removes before it lets other work run.
 pub const EMPTYING_REMOVALS_MAX: u64 = 256;
-/// What is kept free where nothing else was said: a hundredth of the disk, and at most so many bytes.
+/// Default free space: one percent of the disk, at most this many bytes.
 pub const RESERVE_BYTES_MAX: u64 = 1 << 30;
-/// How long a look at the free space of the disks may be relied on.
+/// Time for which a reading of the free disk space stays valid.
 pub const SPACE_KNOWN_MAX: Duration = Duration::from_millis(100);
-/// A large upload looks again each time that so many bytes of it have come.
+/// Bytes of a large upload between two checks of the free disk space.
 pub const SPACE_LOOK_BYTES: u64 = 64 << 20;
-/// How long a session lasts, however much it is used,
+/// Longest lifetime of a session, however much it is used.
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
-/// and how long when nobody uses it.
+/// Lifetime of an unused session.
 pub const SESSION_IDLE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
-/// How long the session of the first sign-in lasts: time enough to make a key.
+/// Lifetime of the session of the first sign-in, long enough to make a key.
 pub const FIRST_SESSION_LIFETIME: Duration = Duration::from_secs(3600);
-/// The last use of a session is written at most this often.
+/// Shortest time between two writes of the last use of a session.
 pub const SESSION_SEEN_GRANULARITY: Duration = Duration::from_secs(60);
-/// Sessions that one key may have; the oldest ends when there are more.
+/// Maximum sessions of one key; beyond it the oldest ends.
 pub const SESSIONS_OF_KEY_MAX: u64 = 100;
-/// Sessions that a list of them gives.
+/// Maximum sessions in a list.
 pub const SESSIONS_LISTED_MAX: u64 = 1000;
-/// Wrong sign-ins that one address may try in [`WRONG_SIGN_INS_WINDOW`] before it is told to wait,
+/// Failed sign-ins of one address within [`WRONG_SIGN_INS_WINDOW`] before it has to wait.
 pub const WRONG_SIGN_INS_MAX: u32 = 10;
 pub const WRONG_SIGN_INS_WINDOW: Duration = Duration::from_secs(60);
-/// for so many addresses at once.
+/// Addresses whose failed sign-ins are tracked at a time.
 pub const WRONG_SIGN_IN_ADDRESSES_MAX: usize = 4096;
-/// How long the sign-in link of a start lasts.
+/// Lifetime of the sign-in link of a start.
 pub const SIGN_IN_LINK_LIFETIME: Duration = Duration::from_secs(3600);
-/// A resumable upload on its way is made durable, for its sender to go on from there after a crash, each time that so many
-/// bytes of it have come,
+/// Bytes of a resumable upload between two checkpoints, from which its sender continues after a crash.
 pub const CHECKPOINT_BYTES: u64 = 16 << 20;
-/// or so much time has passed.
+/// Longest time between two checkpoints.
 pub const CHECKPOINT_MAX: Duration = Duration::from_secs(5);
-/// A resumable upload of which no byte has come is given up after so long, or after `resumable_idle_max` where that is
-/// shorter.
+/// Lifetime of a resumable upload without a byte; `resumable_idle_max` where that is shorter.
 pub const UNTOUCHED_RESUMABLE_MAX: Duration = Duration::from_secs(15 * 60);
-/// Resumable uploads and parts that one key, or all guests together, may have unfinished.
+/// Maximum unfinished resumable uploads and parts of one key, or of all guests together.
 pub const UNFINISHED_UPLOADS_MAX: u64 = 4096;
-/// Of the room on the disk, what the announced bytes of one owner may keep from others: one part in so many;
+/// Divisor of the free space: limit of the space that announced bytes of one owner reserve against others.
 pub const ANNOUNCED_SHARE: u64 = 4;
-/// and those of all owners together.
+/// Divisor of the free space: limit of the space that announced bytes of all other owners together reserve.
 pub const ANNOUNCED_SHARE_OF_ALL: u64 = 2;
-/// Most parts of which one upload is joined.
+/// Maximum parts of one joined upload.
 pub const PARTS_MAX: usize = 1024;
-/// Refused uploads that get a row in the history, of one request,
+/// Refused uploads of one request that get a row in the history.
 pub const REFUSED_ROWS_OF_REQUEST_MAX: u64 = 10;
-/// and of one sync. More are counted, so that nobody fills the database with names that the lake does not take.
+/// Refused uploads of one sync that get a row in the history. More are only counted, so that invalid names cannot fill
+/// the database.
 pub const REFUSED_ROWS_MAX: u64 = 100;
-/// The same of small uploads that fail before they have a row, for other reasons, with those that were refused.
+/// Small uploads of one sync that failed without a row, including refused ones, and get a row in the history. More are
+/// only counted.
 pub const FAILED_ROWS_MAX: u64 = 1000;
-/// Of a name that was refused, and of why, the characters that are kept.
+/// Characters kept of a refused name, and of the reason.
 pub const REFUSED_NAME_CHARACTERS_MAX: usize = 255;
 pub const REFUSED_MESSAGE_CHARACTERS_MAX: usize = 500;
-/// Longest text that a client has kept with a resumable upload, in bytes.
+/// Longest metadata text of a resumable upload, in bytes.
 pub const METADATA_BYTES_MAX: usize = 16 * 1024;
-/// Events that are kept for those who come back to the stream,
+/// Maximum events kept for clients that reconnect to the stream.
 pub const EVENTS_KEPT_MAX: usize = 4096;
-/// and bytes of them.
+/// Maximum bytes of these events.
 pub const EVENTS_KEPT_BYTES_MAX: usize = 8 << 20;
-/// Event streams that are open at the same time; more are refused.
+/// Maximum open event streams; more are refused.
 pub const SUBSCRIBERS_MAX: usize = 1024;
-/// Of them, those that one key may have open, or one network without a key; so none takes the last ones.
+/// Maximum open event streams of one key, or of one network without a key, so that no caller takes all.
 pub const SUBSCRIBERS_SHARE_MAX: usize = 256;
-/// Events that one step of a stream gives.
+/// Events that one step of a stream returns.
 pub const EVENTS_AT_ONCE_MAX: usize = 256;
-/// Syncs of which one step of the telling tells; the rest come next.
+/// Syncs for which one publishing step sends events; the rest follow in the next step.
 pub const SYNCS_TOLD_MAX: usize = 64;
-/// Files that an event names as landed, or uploads of one sync that are told as failed, in a moment.
+/// Files that an event names as landed, and failed uploads of one sync that get an event, within one publishing step.
 pub const LANDED_NAMED_MAX: usize = 10;
-/// Uploads in flight that are told of in one second; with more of them, each has its turn.
+/// Uploads in flight with a progress event in one second; more of them take turns.
 pub const PROGRESS_TOLD_MAX: usize = 100;
-/// Between two samples of the uploads in flight; younger ones are not told of.
+/// Time between two samples of the uploads in flight. Younger uploads have no progress events.
 pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
-/// Uploads in flight that are known to the last byte; beyond, only their rows are.
+/// Uploads in flight that are tracked to the byte; beyond, only their rows are known.
 pub const IN_FLIGHT_KNOWN_MAX: usize = 10_000;
-/// Most uploads that the timeline of a sync shows;
+/// Maximum single uploads in the timeline of a sync.
 pub const TIMELINE_UPLOADS_MAX: u64 = 200;
-/// where there are more: so many stretches of them,
+/// Groups of uploads in the timeline when there are more.
 pub const TIMELINE_STRETCHES: u64 = 16;
-/// and so many of the failed ones.
+/// Failed uploads in the timeline when there are more.
 pub const TIMELINE_FAILURES_MAX: u64 = 40;
-/// Longest text that is searched for, in bytes.
+/// Longest search text, in bytes.
 pub const SEARCH_BYTES_MAX: usize = 200;
-/// Searches of one caller that run, one at a time, or wait; more are refused.
+/// Searches of one caller that run or wait; more are refused. One runs at a time.
 pub const SEARCHES_SHARE_MAX: usize = 8;
-/// Of the datasets that a search finds, so many are weighed against each other; there may be more.
+/// Maximum matching datasets that a search ranks; there may be more.
 pub const SEARCH_RANKED_MAX: u64 = 200;
-/// Where a search has no word that is long enough for an index: datasets, and syncs, that are looked at.
+/// Datasets, and syncs, scanned by a search without a word long enough for an index.
 pub const SHORT_WORDS_LOOKED_AT: u64 = 1000;
-/// A key's last use is written at most this often, so that reading does not turn into writing.
+/// Shortest time between two writes of the last use of a key, so that reads do not become writes.
 pub const LAST_USE_GRANULARITY: Duration = Duration::from_secs(60);
 
-/// Between the attempts at a step of a landing. Short beside the time that senders wait for an answer.
+/// Pauses between the attempts at a step of a landing. Short compared with the time that senders wait for a response.
 pub const ATTEMPT_PAUSES: [Duration; ATTEMPTS_MAX - 1] = [Duration::from_millis(200), Duration::from_secs(1)];
 /// Attempts at one step of a landing.
 pub const ATTEMPTS_MAX: usize = 3;
 
-/// Between the attempts at settling a landing, while a caller waits. A disk that is well again within the sum of them costs its callers nothing else.
+/// Pauses between the attempts to settle a landing while a caller waits. A disk that recovers within their sum costs
+/// callers only that time.
 pub const SETTLING_PAUSES: [Duration; 8] = [
     Duration::from_millis(20),
     Duration::from_millis(50),

@@ -1,5 +1,5 @@
-//! The model: values and rules, without ports. A value knows only values below it: no circle of `use` lines, which
-//! `tests/layers.rs` checks.
+//! Model: values and rules, without ports. A value knows only values below it; `tests/layers.rs` checks that `use`
+//! lines have no circle.
 
 pub mod access;
 pub mod audit;

@@ -1,4 +1,4 @@
-//! The lake at a glance: today against the days before, what came day by day, what runs, and what needs a person.
+//! Overview of the lake: today compared with the days before, counts by day, running syncs, and what needs attention.
 
 use crate::model::dataset::day::Day;
 use crate::model::dataset::record::DayCounts;
@@ -9,33 +9,33 @@ use crate::model::sync::job::SyncJob;
 use crate::model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Whole days that today is compared with.
+/// Full days before today in the mean that today is compared with.
 pub const DAYS_BEFORE: i64 = 7;
-/// Datasets that a chart tells apart; the others are one.
+/// Datasets with a series of their own in a chart; the others share one.
 pub const DATASETS_NAMED_MAX: u64 = 5;
-/// Syncs, or datasets, that the overview names of each kind; it counts them all, but for syncs that run.
+/// Syncs, or datasets, of each kind that the overview names. All are counted, except for running syncs.
 pub const NAMED_MAX: u64 = 10;
-/// A disk with less room than so many percent is nearly full.
+/// Free space, in percent, below which a disk is nearly full.
 pub const NEARLY_FULL_PERCENT: u64 = 10;
-/// Trash that has come to so many percent of its bound will soon be removed for its size.
+/// Size of the trash, in percent of its limit, from which the oldest items will soon be purged.
 pub const NEAR_BOUND_PERCENT: u64 = 90;
 
-/// What the bars of a day are made of.
+/// Grouping of the bars of a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Breakdown {
-    /// Full and incremental syncs.
+    /// By full and incremental syncs.
     #[default]
     Type,
-    /// The datasets to which most bytes have come, and the others.
+    /// By the datasets with the most bytes, and the rest.
     Dataset,
 }
 
-/// One of the parts that the days are made of.
+/// One group of the bars, with a value for each day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Series {
     pub name: String,
-    /// Set where it is one dataset.
+    /// Set for a single dataset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<LakePath>,
     /// One number for each day.
@@ -43,7 +43,7 @@ pub struct Series {
     pub bytes: Vec<u64>,
 }
 
-/// The mean of the days before; of less than [`DAYS_BEFORE`] where the lake is younger.
+/// Mean of the days before, over fewer than [`DAYS_BEFORE`] where the lake is younger.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Mean {
     pub days: u64,
@@ -71,17 +71,17 @@ impl Mean {
     }
 }
 
-/// A dataset whose files have not come in time.
+/// A dataset that missed a deadline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LateDataset {
     pub path: LakePath,
     pub rhythm: DeliverySchedule,
-    /// The deadline that has passed.
+    /// The missed deadline.
     pub since: Timestamp,
     pub last_landed: Timestamp,
 }
 
-/// How much room a disk has left.
+/// State of the free space of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Room {
@@ -91,13 +91,13 @@ pub enum Room {
     BelowReserve,
 }
 
-/// A disk on which the lake, or its database, is.
+/// Disk of the lake or of its database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disk {
     pub store: Store,
     pub free_bytes: u64,
     pub total_bytes: u64,
-    /// What is kept free.
+    /// Bytes that uploads must leave free.
     pub reserve_bytes: u64,
     pub room: Room,
 }
@@ -115,26 +115,26 @@ impl Disk {
     }
 }
 
-/// Trash that is near its bound: the oldest pieces are about to be removed for good.
+/// Trash near its limit: the oldest items will soon be purged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FullTrash {
     pub bytes: u64,
     pub bytes_max: u64,
 }
 
-/// What somebody has to decide or to look at.
+/// Problems that need a decision or a look by a person.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Attention {
-    /// Syncs that wait for somebody to confirm their end.
+    /// Syncs held until somebody confirms their end.
     pub held: Vec<SyncJob>,
     pub num_held: u64,
-    /// Syncs that have failed within the last 24 hours, the last first.
+    /// Syncs that failed within the last 24 hours, newest first.
     pub failed: Vec<SyncJob>,
     pub num_failed: u64,
-    /// The longest late first.
+    /// Longest late first.
     pub late: Vec<LateDataset>,
     pub num_late: u64,
-    /// Disks that have not enough room.
+    /// Disks with too little free space.
     pub disks: Vec<Disk>,
     pub trash: Option<FullTrash>,
 }
@@ -148,21 +148,21 @@ impl Attention {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Overview {
     pub now: Timestamp,
-    /// Whether any sync was ever started, as far as the caller may know.
+    /// Whether no sync was ever started, as far as the caller may see.
     pub is_empty: bool,
     pub today: DayCounts,
     pub before: Mean,
     pub by: Breakdown,
-    /// The days of the series, the last of them today.
+    /// Days of the series, oldest first; the last one is today.
     pub days: Vec<Day>,
     pub series: Vec<Series>,
-    /// The newest syncs that run, at most [`NAMED_MAX`].
+    /// Newest running syncs, at most [`NAMED_MAX`].
     pub running: Vec<SyncJob>,
     pub attention: Attention,
     pub disks: Vec<Disk>,
 }
 
-/// What the overview is asked for.
+/// Parameters of the overview call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct OverviewParameters {

@@ -1,4 +1,4 @@
-//! What a list request may ask for.
+//! Paging and filters of list requests.
 
 use crate::model::error::Error;
 use crate::model::id::SyncId;
@@ -15,7 +15,7 @@ pub enum Order {
     Desc,
 }
 
-/// `from` rows skipped, `size` rows given.
+/// Skips `from` rows and returns `size` rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
     pub from: u64,
@@ -27,7 +27,7 @@ impl Page {
     pub fn new(from: Option<u64>, size: Option<u64>, order: Order) -> Result<Self, Error> {
         let size = size.unwrap_or(LIST_SIZE_DEFAULT);
         if size > LIST_SIZE_MAX {
-            // A shorter list than was asked for would look like the last page.
+            // A shorter list than requested would look like the last page.
             return Err(Error::Invalid(format!(
                 "size is at most {LIST_SIZE_MAX}; ask for {size} rows in several pages"
             )));
@@ -36,7 +36,7 @@ impl Page {
     }
 }
 
-/// Which syncs a list shows. `None` filters nothing.
+/// Filter of a list of syncs. `None` filters nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyncQuery {
     pub page: Page,
@@ -46,28 +46,28 @@ pub struct SyncQuery {
     pub path: Option<LakePath>,
     /// Text in the name or the path.
     pub text: Option<String>,
-    /// Only what lies here or below: the prefix of the caller's key.
+    /// Prefix of the caller's key: only paths here or below.
     pub scope: Option<LakePath>,
 }
 
-/// Which uploads a list shows. `None` filters nothing.
+/// Filter of a list of uploads. `None` filters nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UploadQuery {
     pub page: Page,
     pub sync_id: Option<SyncId>,
     pub status: Option<Status>,
-    /// Uploads to this place or below it.
+    /// Uploads to this path or below it.
     pub path: Option<LakePath>,
     /// Text in the file name or the path.
     pub text: Option<String>,
     pub scope: Option<LakePath>,
 }
 
-/// Which trash a list shows.
+/// Filter of a list of trash. `None` filters nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrashQuery {
     pub page: Page,
-    /// What this sync has put there; of 0, what none has.
+    /// Items that this sync moved to the trash; 0 selects the items without a sync.
     pub sync_id: Option<SyncId>,
     pub path: Option<LakePath>,
     pub text: Option<String>,
@@ -79,7 +79,7 @@ impl Page {
     pub const FIRST: Self = Self { from: 0, size: LIST_SIZE_MAX, order: Order::Asc };
 }
 
-/// The parameters of the list calls as they travel: REST reads them from the address, the pages send them.
+/// Parameters of the list calls: REST reads them from the URL, the pages send them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ListParameters {

@@ -4,18 +4,19 @@ use crate::model::limits::{NAME_BYTES_MAX, PATH_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A place that readers of the lake can see: a dataset, a folder in it, or a file.
+/// Path that readers of the lake can see: a dataset, a folder in it, or a file.
 ///
 /// Guarantees, whatever it was made from:
-/// - it begins with `/` and has at least one component; components are parted by single slashes, with none at the end;
+/// - it begins with `/` and has at least one component; components are separated by single slashes, with none at the
+///   end;
 /// - no component is empty, `.` or `..`, begins with a dot, or is longer than [`NAME_BYTES_MAX`];
-/// - it holds no NUL, control or text-direction character and no backslash;
+/// - it has no NUL, control or text-direction character and no backslash;
 /// - it is at most [`PATH_BYTES_MAX`] long, and never in the engine's own folder (which begins with a dot).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct LakePath(String);
 
-/// Why a name is not a lake path.
+/// Reason why a name is not a lake path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
     #[error("a lake path begins with \"/\", for example \"/data/db/transactions\"; this one is {0:?}")]
@@ -67,12 +68,13 @@ impl LakePath {
         if path.is_empty() { Err(PathError::Empty) } else { Ok(Self(path)) }
     }
 
-    /// The place `relative` below this one. An empty `relative` is this place itself.
+    /// Path `relative` below this one. An empty `relative` gives this path itself.
     pub fn join(&self, relative: &str) -> Result<Self, PathError> {
         Self::from_components(self.components().chain(components(relative)))
     }
 
-    /// Where an upload of a sync on `self` goes: `folder` is the upload's own `path`, absolute or relative, or absent.
+    /// Target folder of an upload of a sync on `self`. `folder` is the upload's own `path`: absolute, relative, or
+    /// absent.
     pub fn upload_folder(&self, folder: Option<&str>) -> Result<Self, PathError> {
         match folder {
             None | Some("") => Ok(self.clone()),
@@ -88,8 +90,8 @@ impl LakePath {
         }
     }
 
-    /// The place of the file `file_name` in this folder. The name may carry folders, as a dropped folder's files do
-    /// (HTML, "constructing the entry list"), but never an absolute path or one that leads upward.
+    /// Path of the file `file_name` in this folder. The name may include folders, as for files of a dropped folder
+    /// (HTML, "constructing the entry list"), but it is never absolute and never leads upward.
     pub fn file(&self, file_name: &str) -> Result<Self, PathError> {
         if file_name.trim().is_empty() || file_name.ends_with('/') {
             return Err(PathError::NoFileName);
@@ -100,7 +102,7 @@ impl LakePath {
         self.join(file_name)
     }
 
-    /// True for this place itself and everything below it.
+    /// True for this path itself and every path below it.
     pub fn contains(&self, other: &Self) -> bool {
         other.0.strip_prefix(&self.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
@@ -110,12 +112,12 @@ impl LakePath {
         self.contains(other) || other.contains(self)
     }
 
-    /// `other` as seen from here, without a leading slash; `None` when it is not strictly below.
+    /// `other` relative to this path, without a leading slash; `None` when it is not strictly below.
     pub fn relative<'a>(&self, other: &'a Self) -> Option<&'a str> {
         other.0.strip_prefix(&self.0)?.strip_prefix('/')
     }
 
-    /// The lowest place that holds both; `None` where that is the lake itself.
+    /// Deepest path that contains both; `None` for the lake itself.
     pub fn common(&self, other: &Self) -> Option<Self> {
         let both = self.components().zip(other.components());
         let shared: usize = both.take_while(|(one, other)| one == other).map(|(one, _)| one.len() + 1).sum();
@@ -126,7 +128,7 @@ impl LakePath {
         self.0.split('/').skip(1)
     }
 
-    /// The last component: the name of the file or folder.
+    /// Last component: the name of the file or folder.
     pub fn leaf(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or_default()
     }
@@ -135,7 +137,7 @@ impl LakePath {
         &self.0
     }
 
-    /// The bounds of an ordered range (first included, last excluded) that holds everything strictly below this place.
+    /// Bounds of an ordered range (first included, last excluded) with every path strictly below this one.
     pub fn range_below(&self) -> (String, String) {
         // '0' is the character after '/'.
         (format!("{}/", self.0), format!("{}0", self.0))
@@ -162,14 +164,14 @@ fn check_component(component: &str) -> Result<(), PathError> {
     Ok(())
 }
 
-/// Characters that no name in the lake may hold: they hide what a name is, or end it early somewhere downstream.
+/// Characters forbidden in names: they disguise a name, or end it early in some other program.
 fn forbidden(character: char) -> bool {
     character.is_control()
         || matches!(character, '\\' | '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{FEFF}')
         || matches!(character, '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The beginning of an untrusted text, short enough for a message.
+/// Start of an untrusted text, short enough for a message.
 fn excerpt(text: &str) -> String {
     const CHARACTERS_MAX: usize = 80;
     match text.char_indices().nth(CHARACTERS_MAX) {
@@ -266,7 +268,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_parsed_stays_inside_and_parses_to_itself(text in "\\PC{0,40}|[/.a\\\\\0]{0,30}") {
+        fn parsed_paths_stay_inside_and_parse_to_themselves(text in "\\PC{0,40}|[/.a\\\\\0]{0,30}") {
             if let Ok(path) = LakePath::parse(&text) {
                 prop_assert!(path.as_str().starts_with('/'));
                 for component in path.components() {

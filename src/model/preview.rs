@@ -1,7 +1,7 @@
-//! What a person is shown of a file before they open it: its first rows, its columns, and what the file says of itself.
+//! Preview of a file: its first rows, its columns, and its own metadata.
 //!
-//! Everything in it is bounded, whatever the file is: see the limits below. What cannot be shown is said in
-//! [`Preview::problem`], with the reason; no file is an error.
+//! Every part is bounded for any file, by the limits below. [`Preview::problem`] gives the reason why a part is not
+//! shown; no file causes an error.
 
 use crate::model::bounded_list::just_beyond;
 use crate::model::dataset::schema::{Format, Schema};
@@ -10,43 +10,43 @@ use crate::model::path::LakePath;
 use crate::model::time::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// Most rows of a preview.
+/// Maximum rows of a preview.
 pub const ROWS_MAX: u64 = 1000;
-/// Rows of a preview that asks for no number.
+/// Rows of a preview without a requested number.
 pub const ROWS_DEFAULT: u64 = 50;
-/// Columns that a preview shows of a wide table; it counts them all.
+/// Columns shown of a wide table; all are counted.
 pub const COLUMNS_SHOWN_MAX: usize = 100;
 /// Characters of one value.
 pub const CELL_CHARACTERS_MAX: usize = 200;
-/// Row groups that a preview lists; it counts them all.
+/// Row groups listed by a preview; all are counted.
 pub const ROW_GROUPS_SHOWN_MAX: usize = 200;
-/// Bad lines that a preview names; it counts them all.
+/// Bad lines listed by a preview; all are counted.
 pub const BAD_LINES_SHOWN_MAX: usize = 20;
-/// Characters of a text that a preview shows.
+/// Characters shown of a text file.
 pub const TEXT_CHARACTERS_MAX: usize = 32 * 1024;
 
-/// Characters of a sentence that says why something is not shown.
+/// Characters of the reason why a part is not shown.
 pub const PROBLEM_CHARACTERS_MAX: usize = 2000;
-/// The same, in bytes of UTF-8.
+/// The same limit in bytes of UTF-8.
 pub const PROBLEM_BYTES_MAX: usize = 4 * PROBLEM_CHARACTERS_MAX;
 
-/// How a file of delimited values is written, as far as its first lines tell.
+/// Dialect of a file of delimited values, detected from its first lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dialect {
     pub delimiter: char,
-    /// Absent where it is the usual one, `"`.
+    /// Absent for the usual one, `"`.
     #[serde(default = "usual_quote", skip_serializing_if = "is_usual_quote")]
     pub quote: char,
-    /// The character before a quote that is part of a value, where quotes are not doubled.
+    /// Character before a quote within a value, in files that do not double quotes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub escape: Option<char>,
     pub has_header: bool,
     /// `UTF-8`, `UTF-8 with a byte order mark`, `UTF-16 little-endian`.
     pub encoding: String,
-    /// `gzip`; absent where it is not compressed.
+    /// `gzip`; absent for an uncompressed file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<String>,
-    /// Lines before the table, such as a title or comments: it begins in the line behind them.
+    /// Lines before the table, such as a title or comments. The table begins in the next line.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub skip_lines: u64,
 }
@@ -65,7 +65,7 @@ fn is_usual_quote(quote: &char) -> bool {
     *quote == usual_quote()
 }
 
-/// A line that is not like the others.
+/// A line that the table cannot use as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BadLine {
     /// Counts from 1.
@@ -73,24 +73,24 @@ pub struct BadLine {
     pub problem: String,
 }
 
-/// A part of a Parquet file.
+/// A row group of a Parquet file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowGroup {
     pub rows: u64,
-    /// As it lies in the file.
+    /// Size in the file.
     pub compressed_bytes: u64,
     pub uncompressed_bytes: u64,
 }
 
-/// What a Parquet file says of a column, all its row groups together. What it does not say is absent.
+/// Statistics of a Parquet column over all row groups. Absent where the file has none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnStatistics {
     pub name: String,
     pub nulls: Option<u64>,
-    /// A value of the column.
+    /// Exact value of the column.
     pub min: Option<String>,
     pub max: Option<String>,
-    /// Where the writer has cut the least value: no value is below this, and it may be none of them.
+    /// Bound in place of a minimum that the writer truncated: no value is below it, and it may not occur.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lower_bound: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,22 +101,23 @@ pub struct ColumnStatistics {
     pub compression: String,
 }
 
-/// What is shown of a file.
+/// Preview of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preview {
     pub format: Format,
-    /// The first [`COLUMNS_SHOWN_MAX`] columns; absent where there are none.
+    /// The first [`COLUMNS_SHOWN_MAX`] columns; absent for files without columns.
     pub schema: Option<Schema>,
-    /// All columns.
+    /// Number of all columns.
     pub num_columns: u64,
-    /// Absent where counting would mean reading it all. Lines that are no rows are counted in `num_bad_lines` instead.
+    /// Absent where counting would need a full read. Lines that are not rows are counted in `num_bad_lines` instead.
     pub row_count: Option<u64>,
-    /// The first rows, a value for each column of the schema. `None` is a null, or, in delimited values, nothing.
+    /// First rows, with a value for each column of the schema. `None` is a null or, in delimited values, an empty
+    /// field.
     #[serde(deserialize_with = "rows_just_beyond")]
     pub rows: Vec<Vec<Option<String>>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dialect: Option<Dialect>,
-    /// Among the lines that were read. They are no rows, except where nothing but some bytes of them is wrong.
+    /// Bad lines among those read. They are not rows, unless only some bytes of them are wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bad_lines: Vec<BadLine>,
     pub num_bad_lines: u64,
@@ -125,24 +126,24 @@ pub struct Preview {
     pub num_row_groups: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub statistics: Vec<ColumnStatistics>,
-    /// The program, as a Parquet file names it.
+    /// Writing program, from the Parquet metadata.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written_by: Option<String>,
-    /// Of a text: its beginning.
+    /// Start of a text file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Of an image that a browser shows.
+    /// Set for an image that browsers can show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
-    /// Why all of it, or some of it, is not shown.
+    /// Reason why the file, or a part of it, is not shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// How much of the file was read for this.
+    /// Bytes of the file read for the preview.
     pub bytes_read: u64,
 }
 
 impl Preview {
-    /// Of a file of which nothing else is shown.
+    /// Preview that shows only the format.
     pub fn nothing(format: Format) -> Self {
         Self {
             format,
@@ -164,7 +165,7 @@ impl Preview {
         }
     }
 
-    /// Whether it is what these bounds allow: it may come from a process that has read a hostile file.
+    /// Whether the preview keeps these bounds: it may come from a process that has read a hostile file.
     pub fn is_within_bounds(&self) -> bool {
         // With an ellipsis.
         const CELL_BYTES_MAX: usize = 4 * (CELL_CHARACTERS_MAX + 1);
@@ -193,13 +194,13 @@ impl Preview {
             && self.problem.as_ref().is_none_or(|problem| problem.len() <= PROBLEM_BYTES_MAX)
     }
 
-    /// `problem` begins small, as a part of a sentence: "the footer is cut off".
+    /// `problem` begins in lower case, as a part of a sentence: "the footer is cut off".
     pub fn impossible(format: Format, problem: &str) -> Self {
         Self { problem: Some(format!("it cannot be previewed, because {problem}")), ..Self::nothing(format) }
     }
 }
 
-/// Rows that are too many, or too wide, are not built: see [`Preview::is_within_bounds`].
+/// Skips rows that are too many or too wide: see [`Preview::is_within_bounds`].
 fn rows_just_beyond<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Vec<Option<String>>>, D::Error> {
     #[derive(Deserialize)]
     #[serde(transparent)]
@@ -208,33 +209,33 @@ fn rows_just_beyond<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Ve
     Ok(rows.into_iter().map(|Row(row)| row).collect())
 }
 
-/// What was read of a file as it landed.
+/// Result of reading a landed file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspected {
     pub format: Format,
-    /// Absent where counting would mean reading it all.
+    /// Absent where counting would need a full read.
     pub row_count: Option<u64>,
-    /// Absent where it has no columns, or they cannot be read.
+    /// Absent for files without readable columns.
     pub schema: Option<Schema>,
-    /// Why they cannot.
+    /// Reason why the columns cannot be read.
     pub problem: Option<String>,
 }
 
-/// A file of the lake: what is known of it, and what is in it.
+/// A file of the lake with its metadata and preview.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FilePreview {
     pub path: LakePath,
     pub size_bytes: u64,
     pub modified_time: Timestamp,
-    /// In hexadecimal; absent for what nobody but the lake's readers knows the bytes of.
+    /// In hexadecimal; absent for a file that did not land through the lake.
     pub sha256: Option<String>,
-    /// The sync that brought it, where that is known.
+    /// Sync that landed the file, if known.
     pub sync_id: Option<SyncId>,
     #[serde(flatten)]
     pub preview: Preview,
 }
 
-/// What browsers show, but no SVG, which is a program too.
+/// Media type of an image that browsers show. Excludes SVG, which may contain scripts.
 #[must_use]
 pub fn image_type(first: &[u8]) -> Option<&'static str> {
     match first {

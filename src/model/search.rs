@@ -1,4 +1,4 @@
-//! Looking for something by a few words: datasets by any parts of their path, syncs by their number, name or path.
+//! Search by a few words: datasets by any parts of their path, syncs by their number, name or path.
 
 use crate::model::id::SyncId;
 use crate::model::path::LakePath;
@@ -6,7 +6,7 @@ use crate::model::sync::job::SyncJob;
 use crate::model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// What is looked for, and how many of each kind at most.
+/// Search text, and the maximum results of each kind.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SearchParameters {
@@ -15,7 +15,7 @@ pub struct SearchParameters {
     pub size: Option<u64>,
 }
 
-/// What was found: of datasets the best first, of syncs the newest, but for one that is named by its number.
+/// Results: datasets best first; syncs newest first, after one that is named by its number.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Found {
     pub datasets: Vec<FoundDataset>,
@@ -29,7 +29,7 @@ pub struct FoundDataset {
     pub last_landed: Timestamp,
 }
 
-/// The words of a search. What is found holds each of them, letters of either case.
+/// Words of a search. A match contains each of them, in either case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Words(Vec<String>);
 
@@ -53,7 +53,7 @@ impl Words {
         self.0.iter().all(|word| texts.iter().any(|text| text.contains(word.as_str())))
     }
 
-    /// The sync that is named by its number: `12`, `#12`, `sync 12`.
+    /// Sync named by its number: `12`, `#12`, `sync 12`.
     pub fn sync_id(&self) -> Option<SyncId> {
         match self.0.as_slice() {
             [number] => number.strip_prefix('#').unwrap_or(number).parse().ok(),
@@ -62,8 +62,8 @@ impl Words {
         }
     }
 
-    /// How well the path is what the last word means, the best first: it ends with it, its leaf begins so, another of its
-    /// names does, or it is somewhere within. Among equals the shorter.
+    /// Rank of a path by the last word, best first: the path ends with the word, its leaf begins with it, another
+    /// component begins with it, or it is anywhere within. Among equals the shorter path ranks first.
     pub(crate) fn rank(&self, path: &LakePath) -> (u8, usize) {
         let text = path.as_str().to_lowercase();
         let begun = format!("/{}", self.0.last().map_or("", |word| word.trim_matches('/')));
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_path_that_ends_as_the_last_word_says_comes_first() {
+    fn the_path_that_ends_with_the_last_word_ranks_first() {
         let paths = ["/reorders", "/orders/daily", "/data/db/orders_old", "/data/db/orders", "/data/orders"];
         let mut found: Vec<_> = paths.map(|path| LakePath::parse(path).unwrap()).to_vec();
         let words = Words::of(" Orders ");

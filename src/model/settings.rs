@@ -1,35 +1,36 @@
-//! What a deployment may change.
+//! Limits that a deployment may change.
 
 use crate::model::limits::UNTOUCHED_RESUMABLE_MAX;
 use crate::model::sync::guard::ShrinkGuard;
 use std::time::Duration;
 
-/// What a deployment may change.
+/// Limits that a deployment may change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Largest file, in bytes.
     pub upload_bytes_max: u64,
-    /// A sync without any upload for this long fails by itself.
+    /// Time without an upload after which a sync fails.
     pub sync_idle_max: Duration,
-    /// A full sync that is held, or of which nobody heard anything for this long, gives way to a new start on its path. `None`:
-    /// none does.
+    /// Idle time after which a full sync is superseded by a new start on its path; a held one is superseded at once.
+    /// `None`: never.
     pub supersede_after: Option<Duration>,
-    /// A resumable upload to which nothing came for this long is given up; see [`Self::idle_max`].
+    /// Idle time after which a resumable upload is discarded; see [`Self::idle_max`].
     pub resumable_idle_max: Duration,
-    /// What has been in the trash for longer is removed for good.
+    /// Time in the trash after which an item is purged.
     pub trash_age_max: Duration,
-    /// When the trash holds more bytes, the oldest pieces are removed for good. `None`: it may grow.
+    /// Size of the trash above which the oldest items are purged. `None`: unlimited.
     pub trash_bytes_max: Option<u64>,
-    /// An upload is refused where its disk, or that of the state, would have less left. `None`: a part of the disk.
+    /// Free bytes that an upload must leave on the disk of the lake and on that of the database. `None`: a part of the
+    /// disk.
     pub free_bytes_min: Option<u64>,
-    /// What a full sync must leave of its dataset to be published unasked.
+    /// Part of its dataset that a full sync must leave to be published without confirmation.
     pub shrink_guard: ShrinkGuard,
-    /// An upload in flight of which no byte comes for so long is shown as stalled, or as abandoned.
+    /// Time without a byte after which an upload in flight is shown as stalled or abandoned.
     pub stalled_after: Duration,
 }
 
 impl Limits {
-    /// For how long nothing may come to a resumable upload that has come so far.
+    /// Idle time after which a resumable upload with this many bytes is discarded.
     pub fn idle_max(&self, received_bytes: u64) -> Duration {
         match received_bytes {
             0 => self.resumable_idle_max.min(UNTOUCHED_RESUMABLE_MAX),
@@ -37,7 +38,7 @@ impl Limits {
         }
     }
 
-    /// How long a piece of trash stays; `None`: until somebody removes it.
+    /// Time for which an item stays in the trash; `None`: until somebody purges it.
     pub fn trash_kept(&self) -> Option<Duration> {
         const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
         Some(self.trash_age_max).filter(|age| *age < FOR_EVER)

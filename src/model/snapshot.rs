@@ -1,4 +1,5 @@
-//! Snapshots: a version of a dataset as a folder of its own, for readers that list folders, for as long as its holder wants.
+//! Snapshots: a version of a dataset in a folder of its own, for readers that list folders, kept until its owner drops
+//! it or it expires.
 
 use crate::model::access::principal::Principal;
 use crate::model::id::VersionNumber;
@@ -7,7 +8,7 @@ use crate::model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The name of a snapshot: random, so that nobody finds it who was not told.
+/// Name of a snapshot. It is random, so that only those who were told can find it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SnapshotToken(String);
@@ -17,12 +18,12 @@ impl SnapshotToken {
         Self(hex::encode(bytes))
     }
 
-    /// One that was made here and remembered, or is the name of a folder.
+    /// Restores a token from storage or from a folder name, without a check.
     pub fn remembered(token: String) -> Self {
         Self(token)
     }
 
-    /// What somebody sent, if it can be one.
+    /// Parses an untrusted token.
     pub fn parse(text: &str) -> Option<Self> {
         let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         (text.len() == 32 && text.bytes().all(is_digit)).then(|| Self(text.to_owned()))
@@ -39,7 +40,7 @@ impl fmt::Display for SnapshotToken {
     }
 }
 
-/// How far a snapshot is.
+/// Progress of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
@@ -60,7 +61,7 @@ impl SnapshotState {
     }
 }
 
-/// A snapshot that is about to be made.
+/// A snapshot before its files are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSnapshot {
     pub token: SnapshotToken,
@@ -72,7 +73,7 @@ pub struct NewSnapshot {
     pub expires_at: Timestamp,
 }
 
-/// A snapshot as it is remembered.
+/// A stored snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     pub token: SnapshotToken,

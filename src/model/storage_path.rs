@@ -1,4 +1,4 @@
-//! Every place below the lake root, made here and nowhere else: what readers see, and the engine's own folder.
+//! Storage paths: every path below the lake root is built here only, for datasets and for the engine's own folder.
 
 use crate::model::id::SyncId;
 use crate::model::path::LakePath;
@@ -7,45 +7,45 @@ use crate::model::time::Timestamp;
 
 use serde::{Deserialize, Serialize};
 
-/// The engine's own folder below the lake root. Engines that list the lake skip names that begin with a dot.
+/// Engine's own folder below the lake root. Engines that list the lake skip names that begin with a dot.
 pub const ENGINE_FOLDER: &str = ".lakeshore";
 
-/// A place below the lake root.
+/// A path below the lake root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoragePath {
-    /// What readers see: a dataset, or something in one.
+    /// A dataset, or a path in one, as readers see it.
     Live(LakePath),
-    /// The folder of every partial file.
+    /// Folder of all partial files.
     Partials,
-    /// The folder of every staging.
+    /// Folder of all staged syncs.
     Stagings,
-    /// The folder of every piece of trash.
+    /// Folder of all trash items.
     TrashSlots,
-    /// The bytes of an upload that has not landed.
+    /// Partial file of an upload.
     Partial(PartialName),
-    /// The folder that becomes the dataset when the sync is published.
+    /// Folder that becomes the dataset when the sync is published.
     Staging(SyncId),
-    /// Something in that folder.
+    /// A path in that folder.
     Staged { sync: SyncId, relative: String },
-    /// The folder of one piece of trash.
+    /// Folder of one trash item.
     TrashSlot(TrashKey),
-    /// The one thing in that folder, under the name that it had in the lake.
+    /// Single entry of that folder, under its name in the lake.
     Trashed { key: TrashKey, leaf: String },
-    /// Something in a dataset that lies in the trash.
+    /// A path in a dataset in the trash.
     InTrash { key: TrashKey, leaf: String, relative: String },
-    /// The folder of every snapshot.
+    /// Folder of all snapshots.
     Snapshots,
-    /// A snapshot: a folder that holds one thing, the version, under the name of its dataset.
+    /// Folder of a snapshot. Its single entry is the version, under the name of the dataset.
     Snapshot(SnapshotToken),
-    /// The same, while it is made.
+    /// Folder of a snapshot that is being made.
     UnfinishedSnapshot(SnapshotToken),
-    /// Something in that one.
+    /// A path in that folder.
     InUnfinishedSnapshot { token: SnapshotToken, relative: String },
 }
 
 impl StoragePath {
-    /// The place of `file` within a sync of `dataset`: staged when `staging` names a full sync, else live.
-    /// `file` is below `dataset`, which the upload's path rule has made sure of.
+    /// Path of `file` in a sync of `dataset`: staged when `staging` names a full sync, else live. `file` is below
+    /// `dataset`; the path rule of uploads guarantees that.
     pub fn of_upload(staging: Option<SyncId>, dataset: &LakePath, file: &LakePath) -> Self {
         match (staging, dataset.relative(file)) {
             (Some(sync), Some(relative)) => Self::Staged { sync, relative: relative.to_owned() },
@@ -53,17 +53,17 @@ impl StoragePath {
         }
     }
 
-    /// The place where `origin` lies, or would lie, in the trash.
+    /// Path of `origin` in the trash.
     pub fn trashed(key: &TrashKey, origin: &LakePath) -> Self {
         Self::Trashed { key: key.clone(), leaf: origin.leaf().to_owned() }
     }
 
-    /// How a person finds it below the lake root.
+    /// Path below the lake root, for messages.
     pub fn shown(&self) -> String {
         self.components().join("/")
     }
 
-    /// The components of this place, from the lake root down.
+    /// Components below the lake root, outermost first.
     pub fn components(&self) -> Vec<String> {
         let own = |rest: &[&str]| {
             let mut components = vec![ENGINE_FOLDER.to_owned()];
@@ -100,27 +100,27 @@ impl StoragePath {
         }
     }
 
-    /// The snapshot that a name in the folder of snapshots belongs to, finished or not.
+    /// Snapshot of a name in the folder of snapshots, finished or not.
     pub fn snapshot_of(name: &str) -> Option<SnapshotToken> {
         SnapshotToken::parse(name.strip_prefix(UNFINISHED).unwrap_or(name))
     }
 
-    /// The sync that a name in the staging folder belongs to.
+    /// Sync of a name in the staging folder.
     pub fn staging_owner(name: &str) -> Option<SyncId> {
         name.strip_prefix("sync-")?.parse().ok().map(SyncId)
     }
 }
 
-/// The folders of [`ENGINE_FOLDER`], which a backend makes at its start.
+/// Folders of [`ENGINE_FOLDER`], made by a backend at its start.
 pub const ENGINE_SUBFOLDERS: [&str; 4] = [UPLOADS_FOLDER, "staging", "trash", SNAPSHOTS_FOLDER];
-/// In [`ENGINE_FOLDER`], the beginning of the name of an empty folder that says which lake it is.
+/// Prefix of an empty folder in [`ENGINE_FOLDER`] whose name identifies the lake.
 pub const IDENTITY_PREFIX: &str = "identity-";
-/// The folder of the partial files, in [`ENGINE_FOLDER`].
+/// Folder of the partial files, in [`ENGINE_FOLDER`].
 pub const UPLOADS_FOLDER: &str = "uploads";
 
-/// The folder of the snapshots, in [`ENGINE_FOLDER`].
+/// Folder of the snapshots, in [`ENGINE_FOLDER`].
 pub const SNAPSHOTS_FOLDER: &str = "snapshots";
-/// Begins the name of a snapshot that is being made.
+/// Prefix of the name of a snapshot that is being made.
 const UNFINISHED: &str = ".making-";
 
 fn unfinished_name(token: &SnapshotToken) -> String {
@@ -131,8 +131,7 @@ fn staging_name(sync: SyncId) -> String {
     format!("sync-{sync}")
 }
 
-/// The name of the folder in the trash that holds one piece. It is known before anything moves, so that a restart
-/// knows where to look.
+/// Name of the folder of one trash item. It is fixed before any move, so that a restart knows where to look.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TrashKey(String);
 
@@ -141,12 +140,12 @@ impl TrashKey {
         Self(format!("sync-{sync}"))
     }
 
-    /// What the upload of this partial name replaces.
+    /// Key of the file replaced by the upload of this partial name.
     pub fn of_upload(partial: &PartialName) -> Self {
         Self(format!("upload-{}", partial.as_str()))
     }
 
-    /// A key that was made by one of the above and remembered.
+    /// Restores a stored key, without a check.
     pub fn remembered(key: String) -> Self {
         Self(key)
     }
@@ -155,22 +154,22 @@ impl TrashKey {
         &self.0
     }
 
-    /// The sync that made it; also of a slot that was renamed by [`Self::adopted`] since.
+    /// Sync that made the key, also after a rename by [`Self::adopted`].
     pub fn sync(&self) -> Option<SyncId> {
         self.0.strip_prefix(ADOPTED).unwrap_or(&self.0).strip_prefix("sync-")?.parse().ok().map(SyncId)
     }
 
-    /// The name of a slot that somebody has found and that is a piece again. No sync and no upload comes to it by itself.
+    /// Name for a found folder that becomes an item again. No sync and no upload ever chooses this name.
     pub fn adopted(&self) -> Self {
         if self.0.starts_with(ADOPTED) { self.clone() } else { Self(format!("{ADOPTED}{}", self.0)) }
     }
 
-    /// What was found in the staging of a sync that is not open.
+    /// Key for files found in the staging of a sync that is not open.
     pub fn found(sync: SyncId, at: Timestamp) -> Self {
         Self(format!("found-{}-sync-{sync}", at.0))
     }
 
-    /// The name of a slot that is in the way of a sync to come, and of which nobody knows what it was.
+    /// Name for a folder of unknown origin whose name a later sync will need.
     pub fn set_aside(&self) -> Self {
         Self(format!("lost-{}", self.0))
     }
@@ -178,7 +177,7 @@ impl TrashKey {
 
 const ADOPTED: &str = "adopted-";
 
-/// The name of an upload's bytes before they land: random, in hexadecimal.
+/// Name of a partial file: random, in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PartialName(String);
@@ -188,7 +187,7 @@ impl PartialName {
         Self(hex::encode(bytes))
     }
 
-    /// A name that was made by [`Self::from_random`] and remembered.
+    /// Restores a stored name, without a check.
     pub fn remembered(name: String) -> Self {
         Self(name)
     }
@@ -198,8 +197,8 @@ impl PartialName {
     }
 }
 
-/// What tells a file or folder from another one that came to its name: how a backend recognises, after a restart,
-/// what it was moving. Only the backend that made it reads it.
+/// Identity of a file or folder, which distinguishes it from a later one of the same name. After a restart a backend
+/// uses it to recognise what it was moving. Only the backend that made it can read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Identity(pub String);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Milliseconds since 1970-01-01 UTC. `0` stands for "not yet": the end of what still runs.
+/// Milliseconds since 1970-01-01 UTC. `0` means "not yet": the end time of unfinished work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);

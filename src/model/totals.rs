@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How many files, and how many bytes in all.
+/// Number of files, and their total size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Totals {
     pub files: u64,

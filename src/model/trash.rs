@@ -1,4 +1,5 @@
-//! Trash: what a sync replaced or dropped, whole, with who, when and why; one act brings it back.
+//! Trash: files and datasets that were replaced or dropped, complete and restorable, with the sync, the caller, the
+//! time and the reason.
 
 use crate::model::id::{SyncId, TrashId};
 use crate::model::path::LakePath;
@@ -7,20 +8,20 @@ use crate::model::time::Timestamp;
 use crate::model::totals::Totals;
 use serde::{Deserialize, Serialize};
 
-/// Why something is in the trash.
+/// Reason for which an item is in the trash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString)]
 pub enum TrashReason {
     /// A full sync replaced the dataset.
     Replaced,
     /// An upload of the same name replaced the file.
     Overwritten,
-    /// The staged files of a full sync that was aborted.
+    /// Staged files of an aborted full sync.
     Aborted,
-    /// The staged files of a full sync that was left alone for too long.
+    /// Staged files of a full sync that was idle for too long.
     Expired,
-    /// The staged files of a full sync that gave way to a new start on its path.
+    /// Staged files of a full sync that was superseded by a new start on its path.
     Superseded,
-    /// A restore put something else in its place.
+    /// A restore replaced it.
     Restored,
 }
 
@@ -34,21 +35,21 @@ impl TrashReason {
     }
 }
 
-/// Which pieces are to be removed for good. Never one that is being restored.
+/// Selection of items to purge. Items that are being restored are never included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PurgeSelector {
     Piece(TrashId),
-    /// Those that this sync has put there; of 0, those that none has.
+    /// Items that this sync moved to the trash; 0 selects the items without a sync.
     OfSync(SyncId),
-    /// Those that came before this time.
+    /// Items moved to the trash before this time.
     Before(Timestamp),
-    /// The oldest ones, until the rest holds no more than so many bytes. What was not counted yet counts as nothing.
+    /// Oldest items, until the rest has no more than this many bytes. Items without a count count as 0 bytes.
     Beyond {
         bytes_max: u64,
     },
 }
 
-/// Whether a piece of trash is a whole dataset or one file.
+/// Whether an item is a dataset or one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString)]
 pub enum TrashKind {
     Dataset,
@@ -65,65 +66,65 @@ impl TrashKind {
     }
 }
 
-/// A piece of the trash, as the API shows it.
+/// Trash item, as the API shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrashEntry {
     pub trash_id: TrashId,
-    /// Where it was, and where a restore puts it.
+    /// Lake path before the move, to which a restore returns it.
     pub origin: LakePath,
     pub kind: TrashKind,
     pub reason: TrashReason,
-    /// The sync that put it here.
+    /// Sync that moved it to the trash.
     pub sync_id: Option<SyncId>,
     pub trashed_by: String,
     pub trashed_at: Timestamp,
-    /// Absent until it has been counted, which happens aside, shortly after.
+    /// Absent until a background job has counted it.
     pub totals: Option<Totals>,
-    /// When it is removed for good, unless the trash grows too large before; absent where it stays.
+    /// Time of its purge, unless the trash grows too large before; absent where it stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
 }
 
-/// What one sync has put into the trash and is there still, as a list shows it.
+/// Items in the trash from one sync, as a list shows them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrashGroup {
-    /// 0 for what no sync has put there: what a restore has displaced.
+    /// 0 for items without a sync: those that a restore replaced.
     pub sync_id: SyncId,
     pub sync_name: String,
-    /// The dataset of the sync.
+    /// Dataset of the sync.
     pub path: Option<LakePath>,
     pub reason: TrashReason,
     pub pieces: u64,
-    /// Of the pieces that were counted.
+    /// Totals of the counted items.
     pub totals: Totals,
     pub num_uncounted: u64,
     pub first_at: Timestamp,
     pub last_at: Timestamp,
-    /// When the first of its pieces is removed for good.
+    /// Time of the purge of its first item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
 }
 
-/// All of the trash that somebody may see.
+/// Totals of the trash that a caller may see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrashSummary {
     pub pieces: u64,
     pub totals: Totals,
     pub num_uncounted: u64,
-    /// How long a piece stays; absent: until somebody removes it.
+    /// Time for which an item stays; absent: until somebody purges it.
     pub kept_ms: Option<i64>,
-    /// Beyond so many bytes the oldest pieces go, whatever their age.
+    /// Size above which the oldest items are purged, whatever their age.
     pub bytes_max: Option<u64>,
 }
 
-/// Something in a dataset that lies in the trash.
+/// A file or folder in a dataset in the trash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrashedFile {
     pub name: String,
-    /// From the top of the piece; parted by slashes.
+    /// Path below the top of the item, with slashes.
     pub relative: String,
     pub is_folder: bool,
-    /// Of a folder 0.
+    /// 0 for a folder.
     pub size_bytes: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Versions of a dataset: each as one publish, one group of landings, or one restore has left it.
+//! Versions of a dataset: its state after each publish, each group of landings, and each restore.
 
 use crate::model::digest::Digest;
 use crate::model::id::KeyId;
@@ -15,16 +15,16 @@ use crate::model::trash::TrashKind;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// What has made a version.
+/// Cause of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum VersionKind {
     /// A full sync was published.
     Publish,
-    /// Files of incremental syncs have landed together.
+    /// Files of incremental syncs landed together.
     Landing,
-    /// Something has come back: a version, or a piece of the trash.
+    /// A version or a trash item was restored.
     Restore,
 }
 
@@ -38,19 +38,19 @@ impl VersionKind {
     }
 }
 
-/// A digest of a list of files, whatever their order: the sum, modulo 2^256, of a SHA-256 of each file's path, size and SHA-256.
-/// So a file is added or removed at the cost of one hash. Two lists of one digest are the same, but for somebody who picks
-/// thousands of files to make them collide.
+/// Digest of a list of files in any order: the sum, modulo 2^256, of a SHA-256 of each file's path, size and SHA-256.
+/// So adding or removing a file costs one hash. Equal digests mean equal lists, unless an attacker chooses thousands of
+/// files to make them collide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ListDigest([u8; 32]);
 
 impl ListDigest {
-    /// Of a list of one file.
+    /// Digest of a list of one file.
     pub fn of(path: &LakePath, content: &Digest) -> Self {
         Self::of_text(path.as_str(), content)
     }
 
-    /// The same, of a path that was parsed before.
+    /// [`Self::of`] for a path that was parsed before.
     pub fn of_text(path: &str, content: &Digest) -> Self {
         let mut hasher = Sha256::new();
         hasher.update(path.as_bytes());
@@ -60,7 +60,7 @@ impl ListDigest {
         Self(hasher.finalize().into())
     }
 
-    /// One that was made here and remembered.
+    /// Restores a stored digest.
     pub fn remembered(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
@@ -83,14 +83,14 @@ impl ListDigest {
 
     #[must_use]
     pub fn minus(self, other: Self) -> Self {
-        // The two's complement of the other.
+        // Two's complement of the other.
         let mut one = Self::default();
         one.0[31] = 1;
         self.plus(Self(other.0.map(|digit| !digit))).plus(one)
     }
 }
 
-/// How many files a list has, their bytes, and the digest of it.
+/// Number of files, their bytes, and the digest of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ListTotals {
     pub files: i64,
@@ -99,7 +99,7 @@ pub struct ListTotals {
 }
 
 impl ListTotals {
-    /// Of a list of one file.
+    /// Totals of a list of one file.
     pub fn of(path: &str, content: &Digest) -> Self {
         let digest = ListDigest::of_text(path, content);
         Self { files: 1, bytes: content.size_bytes.cast_signed(), digest }
@@ -128,40 +128,40 @@ impl ListTotals {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
     pub version: VersionNumber,
-    /// The dataset.
+    /// Lake path of the dataset.
     pub path: LakePath,
     pub at: Timestamp,
     pub kind: VersionKind,
-    /// The newest one.
+    /// True for the newest version.
     pub is_current: bool,
-    /// The sync that made it; absent of a restore from the trash.
+    /// Sync that made it; absent for a restore from the trash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync_id: Option<SyncId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync_name: Option<String>,
-    /// Of a restore: the version that it brought back, where that is known.
+    /// For a restore: the restored version, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored_version: Option<VersionNumber>,
-    /// The key of whoever made it, where that is known.
+    /// Key that made it, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_id: Option<KeyId>,
-    /// The name of that key.
+    /// Name of that key.
     pub made_by: String,
     pub files: u64,
     pub size_bytes: u64,
-    /// Of the files whose rows are known.
+    /// Rows of the files with known rows.
     pub rows: u64,
-    /// Files whose rows are not known: not looked at yet, or of no format that has any.
+    /// Files without known rows: not read yet, or of a format without rows.
     pub num_rows_unknown: u64,
-    /// Of the list of its files, in hexadecimal: the same where all paths, sizes and SHA-256 are.
+    /// Digest of its file list, in hexadecimal. Equal when all paths, sizes and SHA-256 are equal.
     pub list_digest: String,
-    /// The columns that most files of its sync have, by a number that is the same for the same columns.
+    /// Columns of most files of its sync, as a number that is equal for equal columns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema_id: Option<u64>,
-    /// False where it holds files that the lake does not know, so that its list lacks them.
+    /// False where the folder has files unknown to the lake, which the list lacks.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub is_complete: bool,
-    /// Set while it is kept beyond the limits of the trash.
+    /// Set while the version is kept beyond the limits of the trash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin: Option<Pin>,
 }
@@ -174,7 +174,7 @@ fn is_yes(answer: &bool) -> bool {
     *answer
 }
 
-/// Why a version is kept beyond the limits of the trash.
+/// Pin of a version, which keeps it beyond the limits of the trash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pin {
     pub note: String,
@@ -182,35 +182,35 @@ pub struct Pin {
     pub pinned_at: Timestamp,
 }
 
-/// Which version of a dataset is meant.
+/// Selection of a version of a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WhichVersion {
     #[default]
     Current,
     Number(VersionNumber),
-    /// The one that was current at that time.
+    /// Version that was current at this time.
     AsOf(Timestamp),
 }
 
-/// Where the bytes of a file of a version are.
+/// Location of the bytes of a file of a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Whereabouts {
     /// In the dataset, under its path.
     Live,
-    /// In a piece of the trash.
+    /// In a trash item.
     Trash { trash_id: TrashId, key: TrashKey, origin: LakePath, kind: TrashKind },
-    /// Removed for good.
+    /// Purged.
     Gone,
 }
 
-/// A file of a version, as it is remembered.
+/// A stored file of a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionFile {
     pub path: LakePath,
     pub upload_id: UploadId,
     pub sync_id: SyncId,
     pub content: Digest,
-    /// Absent of files that landed before it was remembered.
+    /// Absent for files that landed before identities were recorded.
     pub identity: Option<Identity>,
     pub rows: Option<u64>,
     pub schema_id: Option<u64>,
@@ -218,7 +218,7 @@ pub struct VersionFile {
 }
 
 impl VersionFile {
-    /// Where it is, if it is anywhere.
+    /// Storage path, unless the file was purged.
     pub fn place(&self) -> Option<StoragePath> {
         match &self.whereabouts {
             Whereabouts::Live => Some(StoragePath::Live(self.path.clone())),
@@ -243,7 +243,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn totals_do_not_depend_on_the_order_and_a_file_that_went_leaves_nothing(
+        fn list_totals_ignore_the_order_and_a_removed_file_leaves_no_trace(
             numbers in proptest::collection::vec(0_u8..9, 0..20), gone in 0_u8..9,
         ) {
             let sum = |numbers: &[u8]| numbers.iter().fold(ListTotals::default(), |sum, &number| sum.plus(one(number)));

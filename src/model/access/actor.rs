@@ -1,25 +1,25 @@
-//! Who did something, by which credentials and from where.
+//! Actors: who did something, with which credentials and from where.
 
 use crate::model::access::role::Role;
 use crate::model::id::{KeyId, SessionId};
 use serde::{Deserialize, Serialize};
 
-/// What somebody was recognised by.
+/// Credentials by which an actor was recognised.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString,
 )]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum AuthMethod {
-    /// A key sent along with the call.
+    /// A key sent with the request.
     Key,
-    /// A browser that has signed in.
+    /// A signed-in browser.
     Session,
     /// The command `lakeshore` beside the data folder.
     CommandLine,
-    /// Nobody asked: a rule of the lake did it.
+    /// A rule of the lake acted by itself.
     Lake,
-    /// Nothing that the lake knows.
+    /// No known credentials.
     #[default]
     Nothing,
 }
@@ -34,39 +34,39 @@ impl AuthMethod {
     }
 }
 
-/// Where a request came from, as far as it tells.
+/// Source of a request, as far as known.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Origin {
-    /// The other end of the connection.
+    /// Peer address of the connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// Whom a proxy says that it asks for. Whoever connects without one can write anything here.
+    /// Client named by a proxy. Untrusted: a client that connects directly can write anything here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forwarded_for: Option<String>,
-    /// What the program calls itself (RFC 9110, `User-Agent`).
+    /// Name that the program gives itself (RFC 9110, `User-Agent`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
 }
 
-/// What tells one caller from another of the same name.
+/// Details that distinguish actors of the same name.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Trace {
     pub means: AuthMethod,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_id: Option<KeyId>,
-    /// By which session; not remembered.
+    /// Session that was used; not stored.
     #[serde(skip)]
     pub session_id: Option<SessionId>,
     #[serde(flatten)]
     pub origin: Origin,
 }
 
-/// Who did it.
+/// Actor of an action.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Actor {
-    /// The name of the key; empty for the lake itself, and for whoever has none.
+    /// Name of the key; empty for the lake itself, and for callers without a key.
     pub name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
@@ -75,18 +75,18 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// A rule of the lake.
+    /// Actor for rules of the lake.
     pub fn lake() -> Self {
         Self { trace: Trace { means: AuthMethod::Lake, ..Trace::default() }, ..Self::default() }
     }
 
-    /// Whoever holds the data folder.
+    /// Actor for commands, which have access to the data folder.
     pub fn command_line() -> Self {
         let trace = Trace { means: AuthMethod::CommandLine, ..Trace::default() };
         Self { name: "command line".to_owned(), role: None, trace }
     }
 
-    /// Somebody who was not recognised.
+    /// Actor for a caller without valid credentials.
     pub fn nobody(origin: Origin) -> Self {
         Self { trace: Trace { origin, ..Trace::default() }, ..Self::default() }
     }

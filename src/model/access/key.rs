@@ -1,4 +1,4 @@
-//! API keys: who may do what, and how a key is made and recognised.
+//! API keys: their rights, and how a key is made and recognised.
 
 use crate::model::access::actor::{Actor, AuthMethod, Origin, Trace};
 use crate::model::access::network::Network;
@@ -15,21 +15,21 @@ use sha2::{Digest as _, Sha256};
 use std::fmt;
 use subtle::ConstantTimeEq;
 
-/// A key as lists show it: everything but its secret, of which only a hash is kept.
+/// A key as lists show it, without its secret, of which only a hash is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key {
     pub key_id: KeyId,
     pub name: String,
     pub role: Role,
-    /// The key is for this place and what is below it; absent: for the whole lake.
+    /// Lake path to which the key is bound; absent: the whole lake.
     pub path_prefix: Option<LakePath>,
-    /// The public beginning of the secret, to tell keys apart.
+    /// Public prefix of the secret, to tell keys apart.
     pub hint: String,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
     pub last_used_at: Option<Timestamp>,
     pub revoked_at: Option<Timestamp>,
-    /// The name of the key that made it; empty where nobody knows any more.
+    /// Name of the key that made it; empty if unknown.
     #[serde(default)]
     pub created_by: String,
 }
@@ -39,12 +39,12 @@ impl Key {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|expires_at| now < expires_at)
     }
 
-    /// Whether its last use is so long ago that one at this time is to be written.
+    /// Whether the last use is old enough that a use at this time is written.
     pub fn is_last_used_before(&self, at: Timestamp) -> bool {
         self.last_used_at.is_none_or(|last| last.plus(LAST_USE_GRANULARITY) <= at)
     }
 
-    /// What whoever came by these means of the key is allowed.
+    /// Rights of a caller that uses this key, by these credentials.
     pub fn grant(&self, means: AuthMethod) -> Grant {
         let trace = Trace { means, key_id: Some(self.key_id), ..Trace::default() };
         let principal = Principal::Key(self.key_id);
@@ -52,7 +52,7 @@ impl Key {
     }
 }
 
-/// What a new key should be.
+/// Properties of a new key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewKey {
     pub name: String,
@@ -61,39 +61,40 @@ pub struct NewKey {
     pub expires_at: Option<Timestamp>,
 }
 
-/// What somebody is allowed, once recognised.
+/// Rights of a recognised caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
-    /// Who it is, for every rule.
+    /// Identity that every rule uses.
     pub principal: Principal,
-    /// The key's name, for people to read: nothing is allowed or refused by it.
+    /// Name of the key, for display only: no rule uses it.
     pub name: String,
     pub role: Role,
     pub path_prefix: Option<LakePath>,
-    /// For the record only: nothing is allowed or refused by it.
+    /// For the audit log only: no rule uses it.
     pub trace: Trace,
 }
 
-/// Who is calling.
+/// Caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
-    /// No key, from a network to which the lake is not open: every call is refused.
+    /// No key, from a network that is not open: every call is refused.
     Anonymous,
-    /// No key, from a network to which the lake is open: as documented, reading is free, an upload needs the id of an open
-    /// sync, and everything else needs a key. With its network, by which guests are told apart where they share something.
+    /// No key, from an open network: as documented, reading is free, an upload needs the id of an open sync, and
+    /// everything else needs a key. The network tells guests apart where a resource is shared.
     Guest(Network),
-    /// Held to the role and the prefix of the key, from an open network too.
+    /// Bound to the role and the prefix of the key, also from an open network.
     Known(Grant),
 }
 
-/// May `caller` change what lies at `path`? Gives the name to remember.
+/// Checks whether `caller` may change files at `path`.
 pub fn may_write(caller: &Caller, path: &LakePath) -> Result<(), Error> {
     let grant = caller.known()?;
     grant.has_role(Role::Write)?;
     grant.covers(path)
 }
 
-/// May `caller` manage the keys, and empty the whole trash? A key with a prefix may not: it could make itself one without.
+/// Checks whether `caller` may manage keys and purge the whole trash. A key with a prefix may not, as it could make a
+/// key without one.
 pub fn may_administer(caller: &Caller) -> Result<(), Error> {
     let grant = caller.known()?;
     grant.has_role(Role::Admin)?;
@@ -103,7 +104,7 @@ pub fn may_administer(caller: &Caller) -> Result<(), Error> {
     }
 }
 
-/// May `caller` remove for good what came from `path`?
+/// Checks whether `caller` may purge trash from `path`.
 pub fn may_destroy(caller: &Caller, path: &LakePath) -> Result<(), Error> {
     let grant = caller.known()?;
     grant.has_role(Role::Admin)?;
@@ -118,7 +119,7 @@ impl Caller {
         }
     }
 
-    /// Refuses a caller who may do nothing at all. Asked before anything is looked up.
+    /// Refuses a caller without any rights. Checked before any look-up.
     pub fn may_do_anything(&self) -> Result<(), Error> {
         match self {
             Self::Known(_) | Self::Guest(_) => Ok(()),
@@ -126,7 +127,7 @@ impl Caller {
         }
     }
 
-    /// May this caller read? Returns the prefix that limits what is shown.
+    /// Checks whether the caller may read. Returns the prefix that limits the visible paths.
     pub fn may_read(&self) -> Result<Option<LakePath>, Error> {
         match self {
             Self::Known(grant) => Ok(grant.path_prefix.clone()),
@@ -135,22 +136,22 @@ impl Caller {
         }
     }
 
-    /// Refuses a caller who may change nothing anywhere. Asked before anything is looked up.
+    /// Refuses a caller that may not write anywhere. Checked before any look-up.
     pub fn may_write_somewhere(&self) -> Result<(), Error> {
         self.known()?.has_role(Role::Write)
     }
 
-    /// Refuses a caller who may destroy nothing anywhere. Asked before anything is looked up.
+    /// Refuses a caller that may not purge anywhere. Checked before any look-up.
     pub fn may_destroy_somewhere(&self) -> Result<(), Error> {
         self.known()?.has_role(Role::Admin)
     }
 
-    /// Whether this caller may know what lies at `path`. What it may not know answers as what is not there.
+    /// Whether the caller may know of `path`. Otherwise the response is that of a missing path.
     pub fn sees(&self, path: &LakePath) -> bool {
         self.may_read_path(path).is_ok()
     }
 
-    /// May this caller read what lies at `path`?
+    /// Checks whether the caller may read `path`.
     pub fn may_read_path(&self, path: &LakePath) -> Result<(), Error> {
         match self {
             Self::Known(grant) => grant.covers(path),
@@ -159,7 +160,7 @@ impl Caller {
         }
     }
 
-    /// May this caller upload to the open sync on `path`?
+    /// Checks whether the caller may upload to the open sync on `path`.
     pub fn may_upload(&self, path: &LakePath) -> Result<(), Error> {
         match self {
             Self::Guest(_) => Ok(()),
@@ -167,7 +168,7 @@ impl Caller {
         }
     }
 
-    /// May this caller upload a part, which lies nowhere until it is joined with others?
+    /// Checks whether the caller may upload a part, which has no path until it is joined with others.
     pub fn may_upload_parts(&self) -> Result<(), Error> {
         match self {
             Self::Guest(_) => Ok(()),
@@ -175,7 +176,7 @@ impl Caller {
         }
     }
 
-    /// The same, with where the request came from.
+    /// Adds the source of the request.
     pub fn coming_from(mut self, origin: Origin) -> Self {
         if let Self::Known(grant) = &mut self {
             grant.trace.origin = origin;
@@ -183,7 +184,7 @@ impl Caller {
         self
     }
 
-    /// Whom the lake remembers as the one who did something.
+    /// Actor that is recorded for the actions of this caller.
     pub fn actor(&self) -> Actor {
         match self {
             Self::Known(Grant { name, role, trace, .. }) => {
@@ -193,7 +194,7 @@ impl Caller {
         }
     }
 
-    /// Who owns what this caller begins.
+    /// Owner of the uploads that this caller begins.
     pub fn principal(&self) -> Principal {
         match self {
             Self::Known(grant) => grant.principal,
@@ -201,7 +202,7 @@ impl Caller {
         }
     }
 
-    /// The name that the lake shows.
+    /// Name for display.
     pub fn name(&self) -> &str {
         match self {
             Self::Known(grant) => &grant.name,
@@ -211,8 +212,7 @@ impl Caller {
 }
 
 impl Error {
-    /// The same refusal without what `caller` may not know: the sync, or the piece of trash, in the way of a path may lie
-    /// above all that the key is for.
+    /// Removes details that `caller` may not see: the conflicting sync or trash item may be above the paths of its key.
     #[must_use]
     pub fn for_caller(self, caller: &Caller) -> Self {
         match self {
@@ -224,13 +224,13 @@ impl Error {
 }
 
 impl Grant {
-    /// Of somebody without a key: see [`Key::grant`].
+    /// Rights of a caller without a key: see [`Key::grant`].
     pub fn new(name: &str, role: Role, path_prefix: Option<LakePath>) -> Self {
         let principal = Principal::FirstSignIn;
         Self { principal, name: name.to_owned(), role, path_prefix, trace: Trace::default() }
     }
 
-    /// Whether it is of the sign-in link of the first start, not of a key.
+    /// Whether the rights come from the sign-in link of the first start, not from a key.
     pub fn is_first_sign_in(&self) -> bool {
         self.trace.means == AuthMethod::Session && self.trace.key_id.is_none()
     }
@@ -249,19 +249,19 @@ impl Grant {
     }
 }
 
-/// A random secret: a key, a session, or a sign-in link. Its text is shown once; what is kept is [`SecretHash`].
+/// Random secret of a key, a session or a sign-in link. Its text is shown once; only its [`SecretHash`] is stored.
 pub struct Secret(String);
 
-/// Characters of a secret that are no secret: they find the row, and tell keys apart in a list.
+/// Public characters of a secret: they find the row, and tell keys apart in a list.
 const HINT_CHARACTERS: usize = 12;
 
 impl Secret {
-    /// `lks_` and 256 random bits in hexadecimal: one word, so that a double click selects it whole.
+    /// `lks_` and 256 random bits in hexadecimal: one word, so that a double click selects it.
     pub fn from_random(bytes: [u8; 32]) -> Self {
         Self(format!("lks_{}", hex::encode(bytes)))
     }
 
-    /// What somebody sent, whatever it is.
+    /// Secret as a client sent it, without a check.
     pub fn presented(text: &str) -> Self {
         Self(text.trim().to_owned())
     }
@@ -274,7 +274,7 @@ impl Secret {
         self.0.chars().take(HINT_CHARACTERS).collect()
     }
 
-    /// The secret holds 256 random bits, so one round of SHA-256 keeps it as safe as a slow hash would.
+    /// One round of SHA-256 is as safe as a slow hash here, since the secret has 256 random bits.
     pub fn hash(&self) -> SecretHash {
         SecretHash(Sha256::digest(self.0.as_bytes()).into())
     }
@@ -302,7 +302,7 @@ impl fmt::Debug for SecretHash {
     }
 }
 
-/// A key as it was made: the only time that its secret is seen.
+/// A new key with its secret, which is shown only once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreatedKey {
     pub key: Key,

@@ -1,4 +1,4 @@
-//! Keys, roles, sessions, and whose something is.
+//! Keys, roles, sessions and owners.
 
 pub mod actor;
 pub mod key;

@@ -3,7 +3,7 @@
 use std::hash::Hash;
 use std::net::IpAddr;
 
-/// Where a client is, as shares count: who has one IPv6 address has all of its /64.
+/// Network of a client, as shares count it: an owner of one IPv6 address has its whole /64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Network {
     V4([u8; 4]),

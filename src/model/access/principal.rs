@@ -1,25 +1,27 @@
-//! Who owns something: an upload, a part, the answer to an `Idempotency-Key`. By the id of a key, never by its name:
-//! names are for people, and two keys may share one.
+//! Owners of uploads, parts, and responses stored under an `Idempotency-Key`. An owner is identified by the id of its
+//! key, never by its name, since two keys may share a name.
 
 use crate::model::id::KeyId;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The one identity that rules go by. A session is that of the key that began it.
+/// Identity that rules use. A session has the identity of the key that began it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub enum Principal {
-    /// Anybody without a key. Guests are not told apart: what one of them owns is reached by whoever knows its token.
+    /// Any caller without a key. Guests are not told apart: an upload of a guest is open to every client with its
+    /// token.
     Guest,
     Key(KeyId),
-    /// The session of the first sign-in link, before there was a key.
+    /// Session of the first sign-in link, before any key exists.
     FirstSignIn,
-    /// Remembered by a name alone, by an earlier version, where no one key had that name. Nobody is this.
+    /// Owner recorded by an earlier version with a name alone, where no single key had that name. No caller has this
+    /// identity.
     #[default]
     Unknown,
 }
 
 impl Principal {
-    /// Whether what `owner` owns is this one's own. Nothing is a guest's own.
+    /// Whether a resource of `owner` belongs to this principal. A guest never owns one.
     pub fn owns(self, owner: Self) -> bool {
         match self {
             Self::Key(_) | Self::FirstSignIn => self == owner,
@@ -27,7 +29,7 @@ impl Principal {
         }
     }
 
-    /// As [`fmt::Display`] has written it. What cannot be read belongs to nobody.
+    /// Reads the output of [`fmt::Display`]. Unreadable text gives an owner that no caller matches.
     pub fn parse(text: &str) -> Self {
         match text {
             "guest" => Self::Guest,
@@ -56,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_principal_is_read_as_it_was_written_and_anything_else_is_nobody() {
+    fn a_principal_parses_from_its_own_text_and_other_text_is_unknown() {
         for one in [Principal::Guest, Principal::Key(KeyId(7)), Principal::FirstSignIn, Principal::Unknown] {
             assert_eq!(Principal::parse(&one.to_string()), one);
         }
@@ -66,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_guests_and_nobody_own_is_nobodys_own() {
+    fn guests_and_unknown_principals_own_nothing() {
         let key = Principal::Key(KeyId(1));
         assert!(key.owns(key) && Principal::FirstSignIn.owns(Principal::FirstSignIn));
         assert!(!key.owns(Principal::Key(KeyId(2))) && !key.owns(Principal::Guest));

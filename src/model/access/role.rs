@@ -9,11 +9,11 @@ use std::fmt;
 #[strum(serialize_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Looks.
+    /// Reads.
     Read,
-    /// Starts, uploads, ends, aborts, restores; and looks.
+    /// Starts, uploads, ends, aborts and restores; also reads.
     Write,
-    /// Everything, keys too.
+    /// May do everything, including the management of keys.
     Admin,
 }
 

@@ -1,4 +1,4 @@
-//! Sessions: who is signed in to the dashboard, since when and from where, and until when that lasts.
+//! Sessions: who is signed in to the dashboard, from where, since when and until when.
 
 use crate::model::access::key::{Key, SecretHash};
 use crate::model::id::{KeyId, SessionId};
@@ -7,44 +7,44 @@ use crate::model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// A session as lists show it: everything but its secret, of which only a hash is kept.
+/// A session as lists show it, without its secret, of which only a hash is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionEntry {
     pub session_id: SessionId,
-    /// The key that began it; absent for the sign-in link of the first start.
+    /// Key that began it; absent for the sign-in link of the first start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_id: Option<KeyId>,
-    /// The name of that key.
+    /// Name of that key.
     #[serde(default)]
     pub key_name: String,
     pub begun_at: Timestamp,
-    /// Written at most once in [`SESSION_SEEN_GRANULARITY`].
+    /// Written at most once per [`SESSION_SEEN_GRANULARITY`].
     pub last_seen_at: Timestamp,
-    /// It ends then, or earlier with its key, or when nobody has used it for [`SESSION_IDLE_MAX`].
+    /// Latest end. The session ends earlier with its key, or after [`SESSION_IDLE_MAX`] without use.
     pub expires_at: Timestamp,
-    /// Where it was begun from.
+    /// Address from which it was begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
-    /// It is the one that asks.
+    /// True for the session of this request.
     #[serde(default)]
     pub is_own: bool,
 }
 
 impl SessionEntry {
-    /// Does it last at this time, apart from its key?
+    /// Whether the session is valid at this time, apart from its key.
     pub fn lasts(&self, now: Timestamp) -> bool {
         now < self.expires_at && now < self.last_seen_at.plus(SESSION_IDLE_MAX)
     }
 
-    /// Whether it was last seen so long ago that a use at this time is to be written.
+    /// Whether the last use is old enough that a use at this time is written.
     pub fn is_last_seen_before(&self, at: Timestamp) -> bool {
         self.last_seen_at.plus(SESSION_SEEN_GRANULARITY) <= at
     }
 }
 
-/// A session that is about to begin.
+/// A session before it is stored.
 #[derive(Debug, Clone)]
 pub struct NewSession {
     pub hash: SecretHash,
@@ -52,7 +52,7 @@ pub struct NewSession {
     pub expires_at: Timestamp,
 }
 
-/// How long a session lasts that begins now: never longer than its key.
+/// Lifetime of a new session: never longer than that of its key.
 pub fn lifetime(key: Option<&Key>, now: Timestamp) -> Duration {
     let Some(key) = key else { return FIRST_SESSION_LIFETIME };
     let of_key =
@@ -60,18 +60,18 @@ pub fn lifetime(key: Option<&Key>, now: Timestamp) -> Duration {
     of_key.map_or(SESSION_LIFETIME, |of_key| of_key.min(SESSION_LIFETIME))
 }
 
-/// Which sessions are to end.
+/// Selection of sessions to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndSessions {
     One(SessionId),
     OfKey(KeyId),
-    /// All; but for the one that asks, where a session does.
+    /// All sessions, except that of the request.
     Others,
 }
 
 impl EndSessions {
-    /// Is the session one of them, for the session `own` that asks?
+    /// Whether the selection includes `session`; `own` is the session of the request.
     pub fn holds(self, session: &SessionEntry, own: Option<SessionId>) -> bool {
         match self {
             Self::One(id) => session.session_id == id,

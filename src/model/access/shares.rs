@@ -1,4 +1,4 @@
-//! Shares: of something that is bounded, how much one holder may have at the same time, so that nobody takes all of it.
+//! Shares: a limit per holder on a bounded resource, so that no holder takes all of it.
 
 use crate::model::access::key::Caller;
 use crate::model::access::network::Network;
@@ -9,14 +9,14 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
-/// Counts what each holder has.
+/// Counts the shares in use by each holder.
 #[derive(Debug)]
 pub struct Shares<H> {
     share_max: usize,
     held: Arc<Mutex<HashMap<H, usize>>>,
 }
 
-/// One that a holder has. It goes back when dropped.
+/// One unit in use by a holder, released on drop.
 #[derive(Debug)]
 pub struct Share<H: Eq + Hash> {
     holder: H,
@@ -28,7 +28,7 @@ impl<H: Eq + Hash + Clone> Shares<H> {
         Self { share_max, held: Arc::default() }
     }
 
-    /// One more for `holder`; `None` when it has its share already.
+    /// Takes one unit for `holder`; `None` when its share is used up.
     pub fn take(&self, holder: H) -> Option<Share<H>> {
         let mut held = lock(&self.held);
         let count = held.entry(holder.clone()).or_default();
@@ -57,7 +57,7 @@ fn lock<H>(held: &Mutex<HashMap<H, usize>>) -> MutexGuard<'_, HashMap<H, usize>>
     held.lock()
 }
 
-/// Whose share it is: a key's, however it was sent; of those who have none, their network's.
+/// Holder of a share: the key, however it was sent; the network for callers without a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Holder {
     Key(KeyId),
@@ -65,7 +65,7 @@ pub enum Holder {
 }
 
 impl Holder {
-    /// Somebody without a key.
+    /// Whether the holder has no key.
     pub fn is_network(&self) -> bool {
         matches!(self, Self::Network(_))
     }
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_holder_has_no_more_than_its_share_and_takes_nothing_of_others() {
+    fn a_share_limits_one_holder_and_not_the_others() {
         let shares = Shares::new(2);
         let first = shares.take("a").unwrap();
         let second = shares.take("a").unwrap();

@@ -1,10 +1,10 @@
-//! Days, as the lake counts by them: UTC, from midnight to midnight.
+//! Days of the lake: UTC, from midnight to midnight.
 
 use crate::model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The length of a day, in milliseconds.
+/// Length of a day, in milliseconds.
 pub const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// A day, counted from 1970-01-01. Written as `2026-11-24`.
@@ -17,7 +17,7 @@ impl Day {
         Self(at.0.div_euclid(DAY_MS))
     }
 
-    /// Its midnight, with which it begins.
+    /// Midnight at its start.
     pub fn start(self) -> Timestamp {
         Timestamp(self.0.saturating_mul(DAY_MS))
     }
@@ -26,7 +26,7 @@ impl Day {
         Self(self.0.saturating_add(days))
     }
 
-    /// The days from `first` to this one, both among them.
+    /// Days from `first` to this one, both included.
     pub fn since(self, first: Self) -> impl DoubleEndedIterator<Item = Self> {
         (first.0..=self.0).map(Self)
     }
@@ -41,8 +41,8 @@ impl Day {
         self.weekday() >= 5
     }
 
-    /// Year, month and day of the month: the proleptic Gregorian calendar, by eras of 400 years that begin on the first
-    /// of March, so that the leap day is the last of its year.
+    /// Year, month and day of the month in the proleptic Gregorian calendar. Computed by eras of 400 years that begin
+    /// on the first of March, so that the leap day is the last of its year.
     pub fn civil(self) -> (i64, i64, i64) {
         let day = self.0 + 719_468;
         let era = day.div_euclid(146_097);
@@ -56,14 +56,14 @@ impl Day {
         (year, month, day_of_month)
     }
 
-    /// Reads what [`fmt::Display`] writes.
+    /// Reads the output of [`fmt::Display`].
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.splitn(3, '-').map(|part| part.parse::<i64>().ok());
         let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
         if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
             return None;
         }
-        // It is looked for where it must nearly be, so that the calendar is written once.
+        // Searches near an estimate, so that the calendar is implemented only once.
         let of_year = (month - 1).checked_mul(61)? / 2;
         let near = year.checked_sub(1970)?.checked_mul(3_652_425)?.div_euclid(10_000);
         let near = Self(near.checked_add(of_year)?.checked_add(day - 1)?);
@@ -113,7 +113,7 @@ mod tests {
         #[test]
         fn every_day_is_read_as_it_was_written(day in -100_000_i64..1_000_000) {
             let written = Day(day).to_string();
-            // Years before the first have a sign, which parts nothing.
+            // The sign of years before 0 would count as a separator.
             if !written.starts_with('-') {
                 prop_assert_eq!(Day::parse(&written), Some(Day(day)));
             }

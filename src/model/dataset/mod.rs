@@ -1,4 +1,4 @@
-//! Datasets: what is known of them, their columns, and when their files are expected.
+//! Datasets: their records, their columns, and when their files are expected.
 
 pub mod day;
 pub mod record;

@@ -1,4 +1,4 @@
-//! Datasets: every lake path that a sync has written, how much it holds, and what each day has brought.
+//! Datasets: every lake path that a sync has written, with its size and its counts by day.
 
 use crate::model::dataset::day::Day;
 use crate::model::dataset::schedule::{CalendarDay, DeliverySchedule};
@@ -11,27 +11,27 @@ use crate::model::trash::TrashEntry;
 use serde::{Deserialize, Serialize};
 use std::ops::AddAssign;
 
-/// Days of the past, today among them, that charts and lists show.
+/// Days that charts and lists show, including today.
 pub const RECENT_DAYS: i64 = 30;
-/// Days that the calendar of a dataset shows: the weeks of a quarter.
+/// Days that the calendar of a dataset shows: 13 weeks.
 pub const CALENDAR_DAYS: i64 = 13 * 7;
 
-/// How much a dataset held when its files were last counted, which happens aside, soon after something has changed.
+/// Size of a dataset at its last count, which a background job does soon after a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
     #[serde(flatten)]
     pub totals: Totals,
     pub at: Timestamp,
-    /// Nothing has changed since, as far as the lake knows.
+    /// Whether no change is known since.
     pub is_current: bool,
 }
 
-/// A dataset as it is remembered.
+/// A stored dataset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatasetRecord {
     pub path: LakePath,
     pub last_sync_id: SyncId,
-    /// When files of an incremental sync landed here, or a full one was published, first and last.
+    /// First and last time that files of an incremental sync landed here, or a full sync was published.
     pub first_landed: Timestamp,
     pub last_landed: Timestamp,
     pub rhythm: Option<DeliverySchedule>,
@@ -39,17 +39,17 @@ pub struct DatasetRecord {
     pub counted: Option<Counted>,
 }
 
-/// What has happened on a day, or on several.
+/// Counts of one day, or of several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DayCounts {
-    /// Files that have arrived: in their dataset, or, of full syncs, in what is published at their end.
+    /// Files that became part of the dataset: landed ones, or those of full syncs at their publish.
     pub files: u64,
     pub bytes: u64,
-    /// Uploads that have failed.
+    /// Failed uploads.
     pub failed: u64,
-    /// Syncs that have begun.
+    /// Started syncs.
     pub syncs: u64,
-    /// Syncs that have failed.
+    /// Failed syncs.
     pub failed_syncs: u64,
 }
 
@@ -63,7 +63,7 @@ impl AddAssign for DayCounts {
     }
 }
 
-/// What the syncs of one type have brought on a day.
+/// Counts of one type of sync on one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DayOfType {
     pub day: Day,
@@ -71,7 +71,7 @@ pub struct DayOfType {
     pub counts: DayCounts,
 }
 
-/// A day in the list of those that something has happened on.
+/// A day with at least one count, in a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecentDay {
     pub day: Day,
@@ -86,29 +86,29 @@ pub struct Dataset {
     pub last_sync_id: SyncId,
     pub first_landed: Timestamp,
     pub last_landed: Timestamp,
-    /// Absent until it has been counted.
+    /// Absent before the first count.
     pub holds: Option<Counted>,
-    /// Absent where nothing is expected of it.
+    /// Absent for a dataset without a schedule.
     pub rhythm: Option<DeliverySchedule>,
-    /// The deadline that it has missed; absent while it is in time.
+    /// The missed deadline; absent while the dataset is on time.
     pub late_since: Option<Timestamp>,
-    /// The next deadline.
+    /// Next deadline.
     pub due: Option<Timestamp>,
-    /// The last [`RECENT_DAYS`] days, the oldest first, without those on which nothing has happened.
+    /// The last [`RECENT_DAYS`] days, oldest first, without empty ones.
     pub days: Vec<RecentDay>,
 }
 
-/// A dataset with all that is known of it but for its files.
+/// A dataset with everything except its files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatasetDetail {
     pub dataset: Dataset,
-    /// The last [`CALENDAR_DAYS`] days, the oldest first.
+    /// The last [`CALENDAR_DAYS`] days, oldest first.
     pub calendar: Vec<CalendarDay>,
-    /// What of it lies whole in the trash, the newest first.
+    /// Complete versions in the trash, newest first.
     pub versions: Vec<TrashEntry>,
 }
 
-/// Which datasets a list shows, by their paths: `from` skipped, `size` given.
+/// Filter of a list of datasets, ordered by path: `from` skipped, `size` returned.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DatasetParameters {
@@ -119,12 +119,12 @@ pub struct DatasetParameters {
     /// Text in the path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub q: Option<String>,
-    /// Datasets here or below.
+    /// Datasets on this path or below.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<LakePath>,
 }
 
-/// The body of the call, without its key: what is expected of a dataset from now on; without a rhythm, nothing.
+/// Body of the call that sets a schedule, without the key. Without a `rhythm`, the schedule is removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetRhythm {
     pub path: LakePath,

@@ -1,36 +1,36 @@
-//! What a dataset is expected to bring, how often and by when; and how it stands against that.
+//! Delivery schedules: how often and by when files of a dataset are expected, and whether they arrived in time.
 //!
-//! Pure functions of what has arrived and of the time, which is handed in. Arrivals are known by quarters of an hour, and
-//! so are the times that a rhythm may name: comparing the two is exact.
+//! Pure functions of the arrivals and the given time. Arrivals are recorded in slots of 15 minutes, and deadlines are
+//! multiples of that, so comparisons are exact.
 
 use crate::model::dataset::day::{DAY_MS, Day};
 use crate::model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The length of the spans by which arrivals are counted, in milliseconds.
+/// Length of a slot of arrivals, in milliseconds.
 pub const SLOT_MS: i64 = 15 * 60 * 1000;
 const MINUTE_MS: i64 = 60 * 1000;
 const HOUR_MINUTES: u16 = 60;
 const DAY_MINUTES: u16 = 24 * HOUR_MINUTES;
-/// Lengths of periods, in hours, by which a day can be divided.
+/// Allowed lengths of periods, in hours; each divides a day.
 const HOURS: [u8; 7] = [1, 2, 3, 4, 6, 8, 12];
-/// How many days back a dataset is looked at, to tell whether it is late: more than any rhythm pauses.
+/// Days searched backwards to decide whether a dataset is late: longer than the longest pause of any schedule.
 pub const LATE_DAYS_MAX: i64 = 8;
 
-/// How often something is expected.
+/// Frequency of the deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Every {
     Day,
     /// Monday to Friday.
     Weekday,
-    /// One of the lengths that divide a day; the periods begin at midnight.
+    /// Hours of a period, one of `HOURS`; the first period begins at midnight.
     Hours(u8),
 }
 
 impl Every {
-    /// Each that there is, in the order in which they are offered.
+    /// All frequencies, in the order in which they are offered.
     pub fn all() -> impl Iterator<Item = Self> {
         [Self::Day, Self::Weekday].into_iter().chain(HOURS.into_iter().rev().map(Self::Hours))
     }
@@ -40,7 +40,7 @@ impl Every {
         Self::all().find(|every| every.to_string() == text)
     }
 
-    /// The length of a period.
+    /// Length of a period.
     fn minutes(self) -> u16 {
         match self {
             Self::Day | Self::Weekday => DAY_MINUTES,
@@ -77,7 +77,7 @@ impl TryFrom<String> for Every {
     }
 }
 
-/// Why something is no rhythm.
+/// Reason why a schedule is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RhythmError {
     #[error(
@@ -90,8 +90,8 @@ pub enum RhythmError {
     Beyond { by: String, hours: u16 },
 }
 
-/// What is expected: in each period at least so many files and bytes, by a time in it. Of a day, that is the time of the day,
-/// in UTC; of some hours, the time since they began.
+/// Schedule: in each period at least this many files and bytes, by a deadline. For daily periods the deadline is a time
+/// of day in UTC; for periods of hours it counts from their start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct DeliverySchedule {
@@ -101,7 +101,7 @@ pub struct DeliverySchedule {
     bytes_min: u64,
 }
 
-/// A rhythm as it is written.
+/// JSON form of a schedule.
 #[derive(Serialize, Deserialize)]
 struct Written {
     every: Every,
@@ -133,7 +133,7 @@ impl From<DeliverySchedule> for Written {
     }
 }
 
-/// A span in which something is expected. `end` is not in it any more, nor is `deadline` in time.
+/// A period with an expected delivery. `deadline` and `end` are exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Period {
     start: Timestamp,
@@ -142,7 +142,7 @@ struct Period {
 }
 
 impl DeliverySchedule {
-    /// `by` is hours and minutes from the beginning of a period, by quarters of an hour; absent, its end.
+    /// `by` is hours and minutes from the start of a period, in steps of 15 minutes; absent: its end.
     pub fn new(every: Every, by: Option<&str>, files_min: u64, bytes_min: u64) -> Result<Self, RhythmError> {
         let by_minutes = match by.filter(|by| !by.is_empty()) {
             None => every.minutes(),
@@ -172,7 +172,7 @@ impl DeliverySchedule {
         self.bytes_min
     }
 
-    /// The periods that begin on a day, in their order.
+    /// Periods that begin on a day, in order.
     fn periods(&self, day: Day) -> impl DoubleEndedIterator<Item = Period> {
         let length = i64::from(self.every.minutes()) * MINUTE_MS;
         let count = if self.every.expects_on(day) { DAY_MS / length } else { 0 };
@@ -186,7 +186,7 @@ impl DeliverySchedule {
     fn stands(&self, period: Period, arrived: &Arrivals<'_>, now: Timestamp) -> Timeliness {
         let of_period = within(arrived.all, period.start, period.end);
         if period.deadline <= arrived.first {
-            // Nobody was waiting yet.
+            // Nothing is expected before the first arrival.
             return if of_period.is_empty() { Timeliness::NotExpected } else { Timeliness::Landed };
         }
         let (mut files, mut bytes) = (0_u64, 0_u64);
@@ -208,12 +208,13 @@ impl DeliverySchedule {
         }
     }
 
-    /// Since when something is late: the last deadline that has passed without it, if it has not come since.
+    /// Last deadline that was missed, if its delivery is still incomplete.
     pub fn late_since(&self, arrived: &Arrivals<'_>, now: Timestamp) -> Option<Timestamp> {
         let today = Day::of(now);
         let days = today.since(today.plus(-LATE_DAYS_MAX)).rev();
         let mut begun = days.flat_map(|day| self.periods(day).rev()).filter(|period| period.start <= now);
-        // The period that runs may be ahead of its deadline: then the one before it counts, unless this one is done.
+        // A current period before its deadline decides only if its delivery is complete; otherwise the period before
+        // decides.
         for period in &mut begun {
             match self.stands(period, arrived, now) {
                 Timeliness::NotYet => {}
@@ -224,7 +225,7 @@ impl DeliverySchedule {
         None
     }
 
-    /// The next deadline.
+    /// Next deadline.
     pub fn due(&self, now: Timestamp) -> Option<Timestamp> {
         let today = Day::of(now);
         let mut deadlines = today.plus(LATE_DAYS_MAX).since(today).flat_map(|day| self.periods(day));
@@ -232,7 +233,7 @@ impl DeliverySchedule {
     }
 }
 
-/// `07:15`, in minutes. Up to `24:00`, by quarters of an hour, and more than none.
+/// `07:15`, in minutes. A multiple of 15 minutes above zero, up to `24:00`.
 fn minutes(text: &str) -> Option<u16> {
     let (hours, minutes) = text.split_once(':')?;
     let is_written = |part: &str| part.len() <= 2 && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -244,22 +245,21 @@ fn minutes(text: &str) -> Option<u16> {
     (minutes < HOUR_MINUTES && minutes.is_multiple_of(15) && (1..=DAY_MINUTES).contains(&total)).then_some(total)
 }
 
-/// What came to a dataset within a quarter of an hour: files of incremental syncs as they landed, those of full syncs as
-/// they were published.
+/// Arrivals within one slot: files of incremental syncs at their landing, those of full syncs at their publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arrival {
-    /// When the quarter of an hour began.
+    /// Start of the slot.
     pub slot: Timestamp,
     pub files: u64,
     pub bytes: u64,
 }
 
-/// What has come to a dataset.
+/// Arrivals of a dataset.
 #[derive(Debug, Clone, Copy)]
 pub struct Arrivals<'a> {
-    /// When something came for the first time: nothing was expected before.
+    /// First arrival: nothing is expected before it.
     pub first: Timestamp,
-    /// In their order.
+    /// Ordered by time.
     pub all: &'a [Arrival],
 }
 
@@ -269,24 +269,24 @@ fn within(arrivals: &[Arrival], start: Timestamp, end: Timestamp) -> &[Arrival] 
     &arrivals[first..last.max(first)]
 }
 
-/// How a dataset stands in a period, or on a day: the worst of the day's periods. From the best to the worst.
+/// State of a period, or of a day as the worst of its periods. Ordered from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
 pub enum Timeliness {
-    /// Nothing is expected, and nothing has come.
+    /// Nothing was expected, and nothing arrived.
     NotExpected,
-    /// What was expected came in time; or something came where nothing was expected.
+    /// The delivery arrived in time; or files arrived without a deadline.
     Landed,
-    /// There is time left.
+    /// The deadline is in the future.
     NotYet,
-    /// All of it came, but not in time.
+    /// The delivery is complete, but arrived after the deadline.
     Late,
-    /// The time is over, and it may still come.
+    /// The deadline has passed, and the period has not ended.
     Overdue,
-    /// Something came, but not enough.
+    /// The period ended with an incomplete delivery.
     Short,
-    /// Nothing came.
+    /// The period ended without a file.
     Missing,
 }
 
@@ -299,17 +299,17 @@ impl Timeliness {
     }
 }
 
-/// A day of a dataset.
+/// A day in the calendar of a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CalendarDay {
     pub day: Day,
     pub standing: Timeliness,
-    /// What came on it.
+    /// Arrivals of the day.
     pub files: u64,
     pub bytes: u64,
 }
 
-/// The days from `first` to today. Without a rhythm they tell only on which something came.
+/// Days from `first` to today. Without a schedule they show only whether files arrived.
 pub fn calendar(
     rhythm: Option<&DeliverySchedule>,
     arrived: &Arrivals<'_>,

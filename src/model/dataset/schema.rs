@@ -1,7 +1,7 @@
-//! What the columns of a file are, and in what two files differ.
+//! Schemas: the columns of a file, and the differences between two files.
 //!
-//! A Parquet file says its types itself. Those of a CSV or JSON lines file are what its first lines look like, so another
-//! file of the same columns may look narrower by chance: that is no difference, see [`Schema::differs_from`].
+//! Types of a Parquet file are declared in it. Those of a CSV or JSON lines file are guessed from the first lines, so a
+//! file of the same columns may look narrower by chance. Such a file does not differ: see [`Schema::differs_from`].
 
 mod types;
 
@@ -10,29 +10,29 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Columns of a file that are kept; it counts them all.
+/// Maximum columns kept of a file; all are counted.
 pub const COLUMNS_KEPT_MAX: usize = 4096;
-/// Characters of a column's name, and of its type in words; what is longer is cut.
+/// Characters of a column's name, and of its type; longer ones are cut.
 pub const COLUMN_TEXT_CHARACTERS_MAX: usize = 300;
-/// What the names and types of a file's columns may be together, in bytes; columns beyond are not kept.
+/// Maximum bytes of all names and types of a file's columns; columns beyond are not kept.
 pub const SCHEMA_BYTES_MAX: usize = 1 << 20;
-/// Columns of each kind that a difference names in short,
+/// Columns of each kind that the short form of a difference names.
 pub const DIFFERENCES_SHOWN_MAX: usize = 8;
-/// and characters of their names and types.
+/// Characters of names and types in the short form.
 pub const SHOWN_TEXT_CHARACTERS_MAX: usize = 100;
 
-/// What kind of file it is, as far as its rows can be read.
+/// Format of a file, as far as its rows can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
     Parquet,
-    /// Lines of values with a character between them, whichever it is.
+    /// Lines of values with any delimiter.
     Delimited,
-    /// One JSON object a line.
+    /// One JSON object per line.
     JsonLines,
     Text,
     Image,
-    /// What nothing here reads.
+    /// A format that cannot be read.
     Other,
 }
 
@@ -48,7 +48,7 @@ impl Format {
         }
     }
 
-    /// The types are guessed from the first lines.
+    /// Whether types are guessed from the first lines.
     pub fn is_sniffed(self) -> bool {
         matches!(self, Self::Delimited | Self::JsonLines)
     }
@@ -57,28 +57,28 @@ impl Format {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
     pub name: String,
-    /// In words: `int64`, `timestamp[us, UTC]`, `list<string>`; of sniffed ones `integer`, `number`, `boolean`, `date`,
-    /// `timestamp`, `list`, `object`, `text`, or `empty`, where no value was seen.
+    /// Type as text: `int64`, `timestamp[us, UTC]`, `list<string>`; of guessed ones `integer`, `number`, `boolean`,
+    /// `date`, `timestamp`, `list`, `object`, `text`, or `empty` if no value was seen.
     #[serde(rename = "type")]
     pub kind: String,
     pub nullable: bool,
 }
 
 impl Column {
-    /// Its values are numbers, which are read from the right.
+    /// Whether the values are numbers, which are aligned to the right.
     pub fn is_number(&self) -> bool {
         const NUMBERS: [&str; 6] = ["int", "uint", "float", "double", "decimal", "number"];
         NUMBERS.iter().any(|number| self.kind.starts_with(number)) && !self.kind.starts_with("interval")
     }
 }
 
-/// The columns of a file, in its order. Bounded however it comes about: by [`Schema::of`], or by being read.
+/// Columns of a file, in its order. Bounded both by [`Schema::of`] and when deserialized.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "ReadSchema")]
 pub struct Schema {
     pub format: Format,
     pub columns: Vec<Column>,
-    /// Columns that the file has beyond these, see [`COLUMNS_KEPT_MAX`] and [`SCHEMA_BYTES_MAX`].
+    /// Columns of the file beyond the kept ones, see [`COLUMNS_KEPT_MAX`] and [`SCHEMA_BYTES_MAX`].
     #[serde(default, skip_serializing_if = "is_zero")]
     pub num_omitted: u64,
 }
@@ -88,7 +88,7 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// Columns are kept until there are too many of them.
+/// Collects columns up to the bounds.
 #[derive(Default)]
 struct KeptColumns {
     columns: Vec<Column>,
@@ -114,14 +114,14 @@ impl KeptColumns {
     }
 }
 
-/// With an ellipsis where it was longer.
+/// Adds an ellipsis to a shortened text.
 fn cut(text: String) -> String {
     shortened(&text, COLUMN_TEXT_CHARACTERS_MAX).unwrap_or(text)
 }
 
-/// `None` where it is short enough.
+/// `None` for a text that is short enough.
 fn shortened(text: &str, characters_max: usize) -> Option<String> {
-    // The ellipsis is one of them, so that what was cut is not cut again.
+    // The ellipsis counts, so that a cut text is not cut again.
     let is_longer = text.len() > characters_max && text.chars().nth(characters_max).is_some();
     is_longer.then(|| text.chars().take(characters_max - 1).chain(['…']).collect())
 }
@@ -166,19 +166,19 @@ impl<'de> Deserialize<'de> for KeptColumns {
     }
 }
 
-/// What becomes of a file whose columns are not those of its dataset.
+/// Action for a file whose columns differ from those of its dataset.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString,
 )]
 #[strum(serialize_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum SchemaPolicy {
-    /// Nothing.
+    /// No action.
     Ignore,
-    /// It is marked.
+    /// The file is marked.
     #[default]
     Warn,
-    /// It is marked, and a full sync that holds it is not published until somebody confirms it.
+    /// The file is marked, and a full sync with such a file is held until somebody confirms it.
     Hold,
 }
 
@@ -201,13 +201,13 @@ pub struct RetypedColumn {
     pub new_type: String,
 }
 
-/// In what the columns of a file are not those of another, older one.
+/// Differences of a file's columns from those of an older file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SchemaDifference {
-    /// The old and the new one, where they are two. Their types are two languages then, and are not compared.
+    /// The old and the new format, if they differ. Types of different formats are not compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<(Format, Format)>,
-    /// In lists the first few, see [`Self::in_short`]; the numbers are those of all.
+    /// The first few in lists, see [`Self::in_short`]; the numbers count all.
     pub added: Vec<Column>,
     pub removed: Vec<Column>,
     pub retyped: Vec<RetypedColumn>,
@@ -217,15 +217,15 @@ pub struct SchemaDifference {
     pub num_removed: u64,
     #[serde(default)]
     pub num_retyped: u64,
-    /// Columns beyond those that are kept of the old file and of the new one, where their numbers differ.
+    /// Columns beyond the kept ones, of the old and of the new file, if the numbers differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub omitted: Option<(u64, u64)>,
-    /// The same columns in another order, of a format whose readers go by it.
+    /// Whether the order changed, for a format whose readers depend on it.
     pub is_reordered: bool,
 }
 
 impl SchemaDifference {
-    /// For a list: the first columns of each kind, with their names and types cut.
+    /// Short form for a list: the first columns of each kind, with names and types cut.
     pub fn in_short(&self) -> Self {
         fn first<T>(all: &[T], short: impl Fn(&T) -> T) -> Vec<T> {
             all.iter().take(DIFFERENCES_SHOWN_MAX).map(short).collect()
@@ -245,7 +245,7 @@ impl SchemaDifference {
         }
     }
 
-    /// In one line: `added note (string); removed price (double); id int64, now string`.
+    /// One line of text: `added note (string); removed price (double); id int64, now string`.
     pub fn in_words(&self) -> String {
         let more = |number: u64, named: usize| match number.saturating_sub(named as u64) {
             0 => String::new(),
@@ -284,18 +284,18 @@ impl SchemaDifference {
 }
 
 impl Schema {
-    /// Keeps as many columns as there may be, and counts the others.
+    /// Keeps columns up to the bounds, and counts the others.
     pub fn of(format: Format, columns: impl IntoIterator<Item = Column>) -> Self {
         let mut kept = KeptColumns::default();
         columns.into_iter().for_each(|column| kept.add(column));
         Self { format, columns: kept.columns, num_omitted: kept.num_omitted }
     }
 
-    /// In what a new file of this schema differs from `old`; `None` when its readers need not notice.
+    /// Differences of a new file from `old`; `None` when readers are not affected.
     ///
-    /// Columns are told by their names; of several of one name, the first by the first. Whether a column may hold nulls is not
-    /// compared: writers say so as it comes. A sniffed type does not differ when all that was seen fits the old one, a column of
-    /// nulls alone has no type to differ in, and a key that JSON lines lacked before may be lacking again.
+    /// Columns are matched by name; of several with the same name, the first with the first. Nullability is not
+    /// compared, since writers set it without need. A guessed type does not differ when all seen values fit the old
+    /// one; a column of nulls has no type to compare; and a key of JSON lines that was optional before may be missing.
     pub fn differs_from(&self, old: &Self) -> Option<SchemaDifference> {
         let format = (self.format != old.format).then_some((old.format, self.format));
         let new_ones = numbered(&self.columns);
@@ -357,7 +357,7 @@ impl Schema {
     }
 }
 
-/// By name, and the how manieth of that name it is.
+/// By name, and the index among columns of that name.
 type Numbered<'a> = BTreeMap<(&'a str, usize), &'a Column>;
 
 fn keys(columns: &[Column]) -> Vec<(&str, usize)> {
@@ -376,7 +376,7 @@ fn numbered(columns: &[Column]) -> Numbered<'_> {
     keys(columns).into_iter().zip(columns).collect()
 }
 
-/// Does all that looks like the new sniffed type fit the old one?
+/// Whether all values of the new guessed type fit the old one.
 fn fits(old: &str, new: &str) -> bool {
     old == "text"
         || old == "empty"
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn added_removed_and_retyped_columns_are_told() {
+    fn added_removed_and_retyped_columns_are_reported() {
         let old = schema(Format::Parquet, &[("id", "int64"), ("price", "double"), ("day", "date")]);
         let new = schema(Format::Parquet, &[("id", "string"), ("note", "string"), ("day", "date")]);
         let difference = new.differs_from(&old).unwrap();
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_narrower_by_chance_is_no_difference_and_what_no_longer_fits_is_one() {
+    fn a_narrower_guessed_type_does_not_differ_and_a_wider_one_does() {
         let of = |kind| schema(Format::Delimited, &[("a", kind)]);
         for (old, new) in [("number", "integer"), ("text", "date"), ("timestamp", "date"), ("integer", "empty")] {
             assert_eq!(of(new).differs_from(&of(old)), None, "{old} {new}");
@@ -483,7 +483,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_added_one_way_is_removed_the_other(
+        fn a_column_added_in_one_direction_is_removed_in_the_other(
             one in any_schema(Format::Parquet), other in any_schema(Format::Parquet),
         ) {
             let (there, back) = (one.differs_from(&other), other.differs_from(&one));

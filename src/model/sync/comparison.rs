@@ -1,20 +1,20 @@
-//! A declaration beside what has landed.
+//! Comparison of a declaration with the landed files.
 
 use crate::model::totals::Totals;
 use serde::{Deserialize, Serialize};
 
-/// A file as it is declared, and as a comparison names one.
+/// A file in a declaration or in a comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestEntry {
-    /// Below the sync's path.
+    /// Relative to the sync's path.
     pub path: String,
     pub size_bytes: u64,
-    /// In hexadecimal; of a declared file it may be absent: then the size alone counts.
+    /// In hexadecimal. A declared file may omit it: then only the size is compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
 }
 
-/// What was declared, in short: shown with the sync.
+/// Totals of a declaration, shown with the sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExpectedTotals {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,13 +40,14 @@ pub struct DifferentFile {
     pub landed: Content,
 }
 
-/// What was declared beside what has landed. The lists name the first [`MISMATCHES_NAMED_MAX`] each, the numbers count all.
+/// Declared files compared with landed ones. Each list has at most [`MISMATCHES_NAMED_MAX`] entries; the numbers count
+/// all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Comparison {
     pub expected: ExpectedTotals,
-    /// Files that this sync has landed, each target once.
+    /// Files landed by this sync, one for each target.
     pub landed: Totals,
-    /// Of the named files, those that have landed as declared.
+    /// Named files that landed as declared.
     pub num_as_expected: u64,
     pub missing: Vec<ManifestEntry>,
     pub num_missing: u64,

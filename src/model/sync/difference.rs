@@ -1,4 +1,4 @@
-//! What a sync changes: each file that it adds, changes, removes or leaves as it is. And what has changed since a version of
+//! Changes of a sync: each file that it adds, changes, removes or leaves unchanged. Also the changes since a version of
 //! a dataset went to the trash.
 
 use crate::model::dataset::schema::SchemaDifference;
@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "lowercase")]
 pub enum ChangeKind {
     Added,
-    /// Of another size or SHA-256; or of the same size, where the SHA-256 of one of the two is not known.
+    /// Different size or SHA-256; or equal size, where one SHA-256 is unknown.
     Changed,
     Removed,
-    /// Of the same size and SHA-256.
+    /// Equal size and SHA-256.
     Unchanged,
 }
 
@@ -31,34 +31,34 @@ impl ChangeKind {
 /// One file of a difference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// Below the sync's path.
+    /// Relative to the sync's path.
     pub path: String,
     pub kind: ChangeKind,
-    /// What the sync brings; absent of a removed file.
+    /// Size of the new file; absent for a removed one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
-    /// What it replaces or removes, where that is known.
+    /// Size of the replaced or removed file, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old_size_bytes: Option<u64>,
-    /// Of what the sync brings, where they are known.
+    /// Rows of the new file, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
-    /// Of what it replaces or removes, where they are known.
+    /// Rows of the replaced or removed file, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old_rows: Option<u64>,
 }
 
-/// The rows of all files, as far as they are known: of files that were looked at as they landed, and are as they were then.
+/// Rows of all files, as far as known: of files that were read after their landing and are unchanged since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RowTotals {
-    /// Of what is replaced or compared with; 0 of an incremental sync, which is compared with nothing.
+    /// Rows before; 0 for an incremental sync, which is compared with nothing.
     pub old: u64,
     pub new: u64,
-    /// Files, old and new ones, whose rows are not known.
+    /// Old and new files whose rows are unknown.
     pub num_unknown: u64,
 }
 
-/// Which changes are asked for: `from` skipped, `size` given, of one kind or of all.
+/// Query for the changes of a sync: `from` skipped, `size` returned, of one kind or of all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DifferenceQuery {
     pub sync_id: SyncId,
@@ -70,7 +70,7 @@ pub struct DifferenceQuery {
     pub kind: Option<ChangeKind>,
 }
 
-/// Which changes are asked for between a version of a dataset, in the trash, and the dataset as it is.
+/// Query for the changes between a version in the trash and the current dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionQuery {
     pub path: LakePath,
@@ -83,14 +83,14 @@ pub struct VersionQuery {
     pub kind: Option<ChangeKind>,
 }
 
-/// What a sync changes, or what has changed since a version: files and bytes of each kind, and one page of the files. Bytes
-/// are those that the sync brings, or that are there now; of removed files, those that go.
+/// Changes of a sync, or since a version: totals of each kind, and one page of the files. Bytes are those of the new
+/// files; for removed files, those of the old ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
-    /// Set of a sync.
+    /// Set for a sync.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync_id: Option<SyncId>,
-    /// Set of a version: the piece of trash that it is.
+    /// Set for a version: its trash item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trash_id: Option<TrashId>,
     pub added: Totals,
@@ -98,8 +98,8 @@ pub struct Difference {
     pub removed: Totals,
     pub unchanged: Totals,
     pub rows: RowTotals,
-    /// In what the columns of most files now differ from those of most files before. Absent where they do not, or where either
-    /// are not known.
+    /// Difference of the columns of most new files from those of most old ones. Absent if none, or if either are
+    /// unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<SchemaDifference>,
     pub files: Vec<Change>,

@@ -1,4 +1,4 @@
-//! The end of a sync: the body of the call, and what is remembered of it.
+//! End of a sync: the body of the call, and the stored result.
 
 use crate::model::id::SyncId;
 use crate::model::sync::status::Status;
@@ -6,7 +6,7 @@ use crate::model::time::Timestamp;
 use crate::model::trash::NewTrash;
 use serde::{Deserialize, Serialize};
 
-/// How a sync has ended.
+/// Result of the end of a sync.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settlement {
     pub sync_id: SyncId,
@@ -16,17 +16,17 @@ pub struct Settlement {
     pub at: Timestamp,
 }
 
-/// The body of the documented end call, without its key, and of abort.
+/// Body of the documented end call, without the key, and of abort.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndSync {
     pub sync_id: SyncId,
-    /// Drop the uploads in flight instead of refusing.
+    /// Drops uploads in flight instead of refusing the end.
     #[serde(default)]
     pub discard_in_flight: bool,
-    /// An empty full sync is meant: it empties the dataset.
+    /// Allows an empty full sync, which empties the dataset.
     #[serde(default)]
     pub allow_empty: bool,
-    /// A full sync that the guard would hold is meant as it is.
+    /// Publishes a full sync that the guard would hold.
     #[serde(default)]
     pub confirm: bool,
 }

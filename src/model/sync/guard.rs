@@ -1,12 +1,12 @@
-//! The guard against the empty reload: a full sync that would shrink its dataset too much is held, not published, until
-//! somebody confirms it.
+//! Shrink guard: a full sync that would shrink its dataset too much, such as an empty reload, is held until somebody
+//! confirms it.
 
 use crate::model::path::LakePath;
 use crate::model::totals::Totals;
 use bytesize::ByteSize;
 use std::fmt;
 
-/// A part of a whole, from 0 to 1, in millionths.
+/// Fraction from 0 to 1, in millionths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fraction(u32);
 
@@ -15,35 +15,36 @@ const WHOLE: u32 = 1_000_000;
 impl Fraction {
     pub const TENTH: Self = Self(WHOLE / 10);
 
-    /// Such as `0.5`; finer than a millionth is rounded.
+    /// Parses a number such as `0.5`; rounds to millionths.
     pub fn parse(text: &str) -> Result<Self, String> {
         let number: f64 = text.parse().map_err(|_| format!("{text:?} is not a number; write one such as 0.5"))?;
         if !(0.0..=1.0).contains(&number) {
             return Err(format!("{text} is not between 0 and 1; write one such as 0.5"));
         }
-        // Between 0 and a million, so nothing is cut off.
+        // Between 0 and a million, so the cast is exact.
         Ok(Self((number * f64::from(WHOLE)).round() as u32))
     }
 
-    /// Is `part` less than this fraction of `whole`?
+    /// Whether `part` is less than this fraction of `whole`.
     fn is_above(self, part: u64, whole: u64) -> bool {
         u128::from(part) * u128::from(WHOLE) < u128::from(whole) * u128::from(self.0)
     }
 }
 
-/// What a dataset must keep for a full sync to be published unasked.
+/// Part of a dataset that a full sync must keep to be published without confirmation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Share {
     fraction: Fraction,
-    /// Then the bytes alone count, of datasets of at least so many. `None`: the files and the bytes, of all datasets.
+    /// With a value, only bytes count, for datasets of at least this many. `None`: files and bytes count, for all
+    /// datasets.
     dataset_bytes_min: Option<u64>,
 }
 
-/// Stops accidents, without a surprise for a script that knows nothing of it: a small dataset may change as it likes.
+/// Prevents accidents without surprising scripts that do not know the guard: small datasets may change freely.
 const SHARE_DEFAULT: Share = Share { fraction: Fraction::TENTH, dataset_bytes_min: Some(16 << 20) };
 
 impl Share {
-    /// Such as `0.5`, or `0.1@16MiB`.
+    /// Parses a text such as `0.5` or `0.1@16MiB`.
     fn parse(text: &str) -> Result<Self, String> {
         let Some((fraction, bytes)) = text.split_once('@') else {
             return Ok(Self { fraction: Fraction::parse(text)?, dataset_bytes_min: None });
@@ -68,11 +69,11 @@ impl fmt::Display for Share {
     }
 }
 
-/// What datasets must keep for a full sync to be published unasked: everywhere, and at some places.
+/// Rules of the shrink guard: one for all datasets, and others for single paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShrinkGuard {
     everywhere: Share,
-    /// For a place and what is below it.
+    /// Rules for a path and the paths below it.
     places: Vec<(LakePath, Share)>,
 }
 
@@ -82,7 +83,7 @@ impl Default for ShrinkGuard {
     }
 }
 
-/// One rule, written as `0.5` or `0.1@16MiB`, or as `/data/db=0.5` for a place and what is below it.
+/// One rule, written as `0.5` or `0.1@16MiB`, or as `/data/db=0.5` for a path and those below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuardRule {
     place: Option<LakePath>,
@@ -91,7 +92,7 @@ pub struct GuardRule {
 
 impl GuardRule {
     pub fn parse(text: &str) -> Result<Self, String> {
-        // The last one: a path may hold the sign too, as in dt=1.
+        // Splits at the last sign, as a path may contain one too, as in dt=1.
         let Some((place, share)) = text.rsplit_once('=') else {
             return Ok(Self { place: None, share: Share::parse(text)? });
         };
@@ -100,7 +101,7 @@ impl GuardRule {
     }
 }
 
-/// As the rules are written: `0.5, /data/db=0.9`.
+/// Text form of the rules: `0.5, /data/db=0.9`.
 impl fmt::Display for ShrinkGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.everywhere)?;
@@ -109,7 +110,7 @@ impl fmt::Display for ShrinkGuard {
 }
 
 impl ShrinkGuard {
-    /// Of rules for the same place, the last counts.
+    /// The last of several rules for one path applies.
     pub fn of(rules: &[GuardRule]) -> Self {
         rules.iter().fold(Self::default(), |mut guard, rule| {
             match &rule.place {
@@ -120,18 +121,18 @@ impl ShrinkGuard {
         })
     }
 
-    /// The rule of the longest place that holds the dataset.
+    /// Rule of the longest path that contains the dataset.
     fn share_for(&self, dataset: &LakePath) -> Share {
         let around = self.places.iter().filter(|(place, _)| place.contains(dataset));
         around.max_by_key(|(place, _)| place.as_str().len()).map_or(self.everywhere, |(_, share)| *share)
     }
 
-    /// Does it look at this dataset at all?
+    /// Whether any rule applies to this dataset.
     pub fn watches(&self, dataset: &LakePath) -> bool {
         self.share_for(dataset).fraction > Fraction(0)
     }
 
-    /// Would publishing so much in the place of so much be held?
+    /// Whether a publish with these totals would be held.
     pub fn holds(&self, dataset: &LakePath, replaced: Totals, published: Totals) -> bool {
         self.share_for(dataset).holds(replaced, published)
     }
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn unless_told_otherwise_only_a_large_dataset_that_loses_nine_tenths_of_its_bytes_is_held() {
+    fn by_default_only_a_large_dataset_that_loses_nine_tenths_of_its_bytes_is_held() {
         const MIB: u64 = 1 << 20;
         for guard in [ShrinkGuard::default(), guard(&["0.1@16MiB"]), guard(&["/b=0.5"])] {
             let holds = |replaced, published| guard.holds(&path("/a"), replaced, published);
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_is_none_is_refused() {
+    fn an_invalid_guard_rule_is_refused() {
         for wrong in [
             "",
             "half",

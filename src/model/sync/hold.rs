@@ -1,18 +1,18 @@
-//! A full sync whose end is refused until somebody confirms it.
+//! Held full syncs, whose end is refused until somebody confirms it.
 
 use crate::model::time::Timestamp;
 use crate::model::totals::Totals;
 use serde::{Deserialize, Serialize};
 
-/// That a full sync is held, and why: it would shrink its dataset, or change its columns.
+/// Reason for which a full sync is held: it would shrink its dataset, or change its columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     pub since: Timestamp,
-    /// The dataset as it was when the end was asked for last.
+    /// Size of the dataset at the last request to end.
     pub replaced: Totals,
-    /// What would have become the dataset.
+    /// Size that the dataset would have had.
     pub published: Totals,
-    /// Files whose columns are not those of the dataset, where that is why; else 0.
+    /// Files whose columns differ from those of the dataset, if that is the reason; else 0.
     #[serde(default, skip_serializing_if = "is_none")]
     pub differing_files: u64,
 }

@@ -1,18 +1,18 @@
-//! Starts that may be asked for again: the same `Idempotency-Key` with the same call starts one sync, however often it is
-//! sent (draft-ietf-httpapi-idempotency-key-header).
+//! Idempotent starts: the same call with the same `Idempotency-Key` starts one sync, however often it is sent
+//! (draft-ietf-httpapi-idempotency-key-header).
 
 use crate::model::error::Error;
 use crate::model::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use sha2::{Digest as _, Sha256};
 use std::io;
 
-/// A client's name for one call, random as a rule. Each principal has names of its own.
+/// Client's name for one call, usually random. Names of different principals are independent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
-    /// Parses the header's value: a string in quotes (RFC 8941, section 3.3.3), or the same without them, as many clients
-    /// send it.
+    /// Parses the header's value: a string in quotes (RFC 8941, section 3.3.3), or without them, as many clients send
+    /// it.
     pub fn parse(value: &str) -> Result<Self, Error> {
         let value = value.trim();
         let key = match value.strip_prefix('"') {
@@ -33,7 +33,7 @@ impl IdempotencyKey {
     }
 }
 
-/// What stands behind an opening quote, if a closing one ends it.
+/// Text after an opening quote, if a closing one ends it.
 fn unquoted(rest: &str) -> Option<String> {
     let mut text = String::with_capacity(rest.len());
     let mut characters = rest.chars();
@@ -52,7 +52,7 @@ fn invalid(reason: &str) -> Error {
     ))
 }
 
-/// SHA-256 of what was asked for: tells the same call from another one under the same key.
+/// SHA-256 of the request: distinguishes a repeated call from another one under the same key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint(pub [u8; 32]);
 
@@ -64,7 +64,7 @@ impl Fingerprint {
     }
 }
 
-/// Hashes what is written to it, and keeps nothing: a call may be long.
+/// Hashes the written bytes without keeping them, since a call may be long.
 struct Hashed(Sha256);
 
 impl io::Write for Hashed {

@@ -1,4 +1,4 @@
-//! Syncs: one job from start to end, and the rule that says which of them may be open together.
+//! Syncs: one job from start to end, and the rules for which of them may be open together.
 
 use crate::model::access::actor::Actor;
 use crate::model::error::Error;
@@ -25,38 +25,38 @@ pub struct SyncJob {
     pub sync_status: Status,
     pub start_time: Timestamp,
     pub end_time: Timestamp,
-    /// Every upload of the sync, failed ones and those in flight too.
+    /// All uploads of the sync, including failed ones and those in flight.
     pub total_files: u64,
     pub num_failed: u64,
     /// Uploads that have begun and neither landed nor failed.
     pub num_in_flight: u64,
-    /// Failed uploads that are counted only, and have no row in the history: there were too many of them.
+    /// Failed uploads that are only counted, without a row in the history, because there were too many.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub num_unlisted: u64,
-    /// Bytes of the uploads that landed.
+    /// Bytes of the landed uploads.
     pub size_bytes: u64,
-    /// Why it failed; empty otherwise.
+    /// Reason for the failure; empty otherwise.
     pub message: String,
-    /// The name of the key that started it.
+    /// Name of the key that started it.
     pub started_by: String,
-    /// What was declared of it; absent when nothing was.
+    /// Totals of the declaration, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<ExpectedTotals>,
-    /// Set while its end was refused because it would shrink the dataset; absent otherwise.
+    /// Set while the end is refused until somebody confirms it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Hold>,
-    /// Files whose columns differ from those of the dataset before, as far as they were looked at.
+    /// Files whose columns differ from those of the dataset before, as far as they were read.
     #[serde(default)]
     pub num_schema_differences: u64,
-    /// Uploads that took the place of another content which this sync had brought under the same name; absent when none did.
+    /// Uploads that replaced different content of this sync under the same name; absent if none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub num_duplicates: u64,
-    /// The first of those names, below the sync's path.
+    /// The first of those names, relative to the sync's path.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub duplicate_names: Vec<String>,
 }
 
-/// Adds a name that came twice to those that a sync on `path` tells of.
+/// Adds a duplicate name to those that a sync on `path` reports.
 pub fn note_duplicate(names: &mut Vec<String>, path: &LakePath, target: &LakePath) {
     let name = target.as_str().strip_prefix(path.as_str()).unwrap_or(target.as_str()).trim_start_matches('/');
     let name: String = name.chars().take(NAME_BYTES_MAX).collect();
@@ -70,7 +70,7 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl SyncJob {
-    /// Uploads that have a row in the history.
+    /// Uploads with a row in the history.
     pub fn num_listed(&self) -> u64 {
         self.total_files.saturating_sub(self.num_unlisted)
     }
@@ -80,8 +80,8 @@ impl SyncJob {
     }
 }
 
-/// How far the ending of a sync has come. `Publishing` and `Aborting` are written before the first file moves, so that
-/// a restart can finish them; to clients such a sync is still `Syncing`.
+/// Progress of the end of a sync. `Publishing` and `Aborting` are written before the first file moves, so that a
+/// restart can finish them; clients still see such a sync as `Syncing`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::EnumString)]
 pub enum Phase {
     Open,
@@ -100,35 +100,35 @@ impl Phase {
     }
 }
 
-/// A sync as the lake remembers it.
+/// A stored sync.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyncRecord {
     pub sync: SyncJob,
     pub phase: Phase,
-    /// What was asked for, while it is `Publishing` or `Aborting`.
+    /// Requested closing, while the phase is `Publishing` or `Aborting`.
     pub closing: Option<Closing>,
 }
 
-/// How a sync is to end.
+/// Requested kind of end of a sync.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Closing {
-    /// An incremental sync: its files are there already.
+    /// For an incremental sync: its files are already in place.
     Finish { by: Actor },
-    /// A full sync: the staged folder of this identity becomes the dataset.
+    /// For a full sync: the staged folder of this identity becomes the dataset.
     Publish { staging: Identity, allow_empty: bool, by: Actor },
-    /// Either: what was staged goes to the trash.
+    /// For both: staged files go to the trash.
     Abort { reason: TrashReason, message: String, by: Actor },
 }
 
 impl Closing {
-    /// Who has asked for it.
+    /// Actor that requested it.
     pub fn by(&self) -> &Actor {
         match self {
             Self::Finish { by } | Self::Publish { by, .. } | Self::Abort { by, .. } => by,
         }
     }
 
-    /// The message of an upload in flight of `sync_id` that this ending drops.
+    /// Message for an upload in flight of `sync_id` that this closing drops.
     pub fn discard_message(&self, sync_id: SyncId) -> String {
         match self {
             Self::Abort { reason: TrashReason::Superseded, message, .. } => {
@@ -139,17 +139,18 @@ impl Closing {
     }
 }
 
-/// A full sync that is in the way of a new start on its own path, and until when it had to be silent to give way to it.
+/// A full sync that blocks a new start on its own path, and the latest last activity with which it is superseded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Supersede {
     pub sync_id: SyncId,
     pub silent_since: Timestamp,
-    /// Of its uploads in flight, the resumable ones to which nothing came since then.
+    /// Uploads in flight that do not block: resumable ones without a byte since then.
     pub num_idle_uploads: u64,
 }
 
-/// Does this sync give way to a new start on `path`? A full sync does on its own path, while its end was not asked for, once it
-/// is held or was silent for long enough, unless an upload of it is in flight. `last_activity` is that of the metadata.
+/// Whether this sync is superseded by a new start on `path`. That holds for a full sync on its own path, while no end
+/// was requested, once it is held or idle for long enough, unless one of its uploads is in flight. `last_activity` is
+/// that of the metadata.
 pub fn gives_way(record: &SyncRecord, last_activity: Timestamp, path: &LakePath, supersede: &Supersede) -> bool {
     let sync = &record.sync;
     sync.sync_id == supersede.sync_id
@@ -160,18 +161,18 @@ pub fn gives_way(record: &SyncRecord, last_activity: Timestamp, path: &LakePath,
         && (sync.held.is_some() || last_activity <= supersede.silent_since)
 }
 
-/// How a sync ends that gives way.
+/// Closing of a superseded sync.
 pub fn superseded_by(successor: SyncId, by: Actor) -> Closing {
     Closing::Abort { reason: TrashReason::Superseded, message: format!("superseded by sync {successor}"), by }
 }
 
-/// May an upload begin in this sync?
+/// Checks whether an upload may begin in this sync.
 pub fn may_accept_uploads(record: &SyncRecord) -> Result<(), Error> {
     let sync = &record.sync;
     match record.phase {
         Phase::Open => Ok(()),
         Phase::Publishing | Phase::Aborting => match &record.closing {
-            // It says which sync to go on with.
+            // The message names the sync to continue with.
             Some(Closing::Abort { reason: TrashReason::Superseded, message, .. }) => {
                 Err(Error::SyncEnded { sync_id: sync.sync_id, status: Status::Failed, message: message.clone() })
             }
@@ -183,7 +184,7 @@ pub fn may_accept_uploads(record: &SyncRecord) -> Result<(), Error> {
     }
 }
 
-/// May this sync be closed so, while `in_flight` are its uploads in flight?
+/// Checks whether this sync may be closed this way, with `in_flight` as its uploads in flight.
 pub fn may_close(
     record: &SyncRecord,
     in_flight: Vec<Upload>,
@@ -203,7 +204,7 @@ pub fn may_close(
     }
 }
 
-/// A sync that has not ended, as far as the rule of [`obstacle`] needs it.
+/// A sync that has not ended, as the rule of [`obstacle`] needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenSync {
     pub sync_id: SyncId,
@@ -211,8 +212,8 @@ pub struct OpenSync {
     pub sync_type: SyncType,
 }
 
-/// The open sync that keeps a new one from starting: a full sync wants its path for itself, above and below too;
-/// incremental syncs share.
+/// Open sync that blocks a new one: a full sync needs its path exclusively, including paths above and below;
+/// incremental syncs may share.
 pub fn obstacle<'a>(path: &LakePath, sync_type: SyncType, open: &'a [OpenSync]) -> Option<&'a OpenSync> {
     open.iter().find(|other| {
         let one_is_full = sync_type == SyncType::FullSync || other.sync_type == SyncType::FullSync;

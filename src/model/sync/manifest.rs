@@ -1,6 +1,6 @@
-//! Sealed batches: what a sync is to hold when it ends, declared before, and how it compares with what has landed.
+//! Sealed batches: the declared content of a sync, and its comparison with the landed files.
 //!
-//! A sync that was declared ends when it holds exactly that, and not before.
+//! A sync with a declaration ends only when it contains exactly the declared files.
 
 use crate::model::bounded_list::just_beyond_if_any;
 use crate::model::digest::Digest;
@@ -13,7 +13,7 @@ use crate::model::totals::Totals;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// A declaration as it travels: `files`, each by name; or `count` and `size_bytes`, or one of them, of all together.
+/// JSON form of a declaration: `files` by name, or `count` and `size_bytes`, or one of the two.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Expected {
     #[serde(
@@ -28,10 +28,10 @@ pub struct Expected {
     pub size_bytes: Option<u64>,
 }
 
-/// A declaration that holds together.
+/// A checked declaration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Declaration {
-    /// In the order of their targets, each target once. Shared: there may be a hundred thousand.
+    /// Ordered by target, each target once. Shared, since there may be a hundred thousand.
     Files(Arc<Vec<DeclaredFile>>),
     /// At least one of the two.
     Totals { count: Option<u64>, size_bytes: Option<u64> },
@@ -44,7 +44,7 @@ pub struct DeclaredFile {
     pub sha256: Option<[u8; 32]>,
 }
 
-/// A file that a sync has landed: the last upload to its target.
+/// A landed file of a sync: the last upload to its target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LandedFile {
     pub target: LakePath,
@@ -52,7 +52,7 @@ pub struct LandedFile {
 }
 
 impl Expected {
-    /// Checks a declaration for a sync on `dataset`. What is checked is given up on the way: there is one of each file.
+    /// Checks a declaration for a sync on `dataset`. Consumes the input, so that each file is in memory once.
     pub fn parse(self, dataset: &LakePath) -> Result<Declaration, Error> {
         let invalid = |text: String| Err(Error::Invalid(text));
         match (self.files, self.count, self.size_bytes) {
@@ -131,8 +131,8 @@ impl Declaration {
 }
 
 impl Comparison {
-    /// Compares what was declared of a sync on `dataset` with what it has landed. Both in the order of their targets; of
-    /// `landed`, the last of each target counts.
+    /// Compares the declaration of a sync on `dataset` with its landed files. Both are ordered by target; of several
+    /// `landed` with one target, the last counts.
     pub fn of(
         dataset: &LakePath,
         expected: ExpectedTotals,
@@ -192,7 +192,7 @@ impl Comparison {
         }
     }
 
-    /// Is the batch what was declared?
+    /// Whether the batch matches the declaration.
     pub fn agrees(&self) -> bool {
         let ExpectedTotals { count, size_bytes, is_named } = self.expected;
         if is_named {
@@ -210,8 +210,8 @@ impl DeclaredFile {
     }
 }
 
-/// A comparison amid its files, none of which it keeps. They come in the order of their targets; of one target, first the file
-/// that was declared, then those that have landed, of which the last counts.
+/// Incremental comparison that keeps no files. Input is ordered by target; of one target, first the declared file, then
+/// the landed ones, of which the last counts.
 pub struct Comparing {
     dataset: LakePath,
     comparison: Comparison,
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_name_so_many_and_count_all() {
+    fn comparison_lists_are_bounded_and_their_numbers_count_all() {
         let many = (0..MISMATCHES_NAMED_MAX + 1).map(|n| file(&format!("{n:05}"), 1)).collect();
         let Declaration::Files(files) = named(many).unwrap() else { panic!() };
         let totals = Declaration::Files(files.clone()).totals();
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_files_may_be_named_and_not_one_more() {
+    fn a_declaration_names_at_most_the_maximum_of_files() {
         let files: Vec<_> = (0..=EXPECTED_FILES_MAX).map(|n| file(&n.to_string(), 1)).collect();
         assert!(named(files[1..].to_vec()).is_ok());
         assert!(named(files).is_err());

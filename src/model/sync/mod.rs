@@ -1,4 +1,4 @@
-//! Syncs: from the start to the end, what they declare, and what they change.
+//! Syncs: start, end, declarations and changes.
 
 pub mod comparison;
 pub mod difference;

@@ -1,4 +1,4 @@
-//! The start of a sync: the body of the call, and what is remembered of it.
+//! Start of a sync: the body of the call, and the stored values.
 
 use crate::model::access::actor::Actor;
 use crate::model::access::principal::Principal;
@@ -15,31 +15,31 @@ pub struct NewSync {
     pub path: LakePath,
     pub sync_type: SyncType,
     pub started_by: Actor,
-    /// What it is to hold when it ends.
+    /// Declared content, compared at the end.
     pub expected: Option<Declaration>,
-    /// Set for a start that may be asked for again.
+    /// Set for a start with an `Idempotency-Key`.
     pub once: Option<OnceOnly>,
     pub at: Timestamp,
 }
 
-/// What makes a start the same as an earlier one of the same caller.
+/// Identity of a start, by which a repeated call is recognised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OnceOnly {
-    /// Whose key it is: the same text under another owner is another key.
+    /// Owner of the key: the same text of another owner is another key.
     pub owner: Principal,
     pub key: IdempotencyKey,
     pub fingerprint: Fingerprint,
-    /// Keys that came before this time are forgotten first.
+    /// Time before which stored keys are deleted first.
     pub forget_before: Timestamp,
 }
 
-/// The body of the documented start call, without its key. The path is text until [`Lake::start_sync`] parses it.
+/// Body of the documented start call, without the key. The path is text until [`Lake::start_sync`] parses it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartSync {
     pub name: String,
     pub path: String,
     pub sync_type: SyncType,
-    /// What it is to hold when it ends; may be declared later, by [`Lake::expect_files`].
+    /// Declared content, compared at the end; may be declared later, by [`Lake::expect_files`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<Expected>,
 }

@@ -1,10 +1,10 @@
-//! The type of a sync, and how it stands.
+//! Type and status of a sync.
 
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
 pub enum SyncType {
-    /// Replaces the dataset all at once, at the end.
+    /// Replaces the dataset in one step, at the end.
     #[serde(alias = "Full Sync")]
     FullSync,
     /// Adds to the dataset, file by file.
@@ -17,7 +17,7 @@ impl SyncType {
         self.into()
     }
 
-    /// The words of the documents, with or without their space.
+    /// Accepts the words of the documents, with or without their space.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "FullSync" | "Full Sync" => Some(Self::FullSync),
@@ -27,7 +27,7 @@ impl SyncType {
     }
 }
 
-/// How a sync, or one of its uploads, stands.
+/// Status of a sync, or of one of its uploads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString)]
 pub enum Status {
     Syncing,
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn types_are_understood_as_the_parameter_table_prints_them() {
+    fn sync_types_parse_as_the_parameter_table_prints_them() {
         assert_eq!(serde_json::from_str::<SyncType>("\"Full Sync\"").unwrap(), SyncType::FullSync);
         assert_eq!(serde_json::from_str::<SyncType>("\"IncrementalSync\"").unwrap(), SyncType::IncrementalSync);
         assert_eq!(serde_json::to_string(&SyncType::FullSync).unwrap(), "\"FullSync\"");

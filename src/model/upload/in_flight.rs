@@ -1,4 +1,4 @@
-//! Uploads in flight, as everybody sees them: how far each is, who sends it, and whether anything still comes.
+//! Uploads in flight, as the API shows them: progress, sender, and whether bytes still arrive.
 
 use crate::model::id::SyncId;
 use crate::model::id::UploadId;
@@ -6,48 +6,47 @@ use crate::model::path::LakePath;
 use crate::model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// An upload that has begun and has neither landed nor failed. Small ones that come at once are never seen so.
+/// An upload that has begun and has neither landed nor failed. Small uploads that arrive at once never appear here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadInFlight {
     pub history_id: UploadId,
     pub sync_id: SyncId,
-    /// That of its sync.
+    /// Dataset of its sync.
     pub dataset: LakePath,
     /// As the client sent it.
     pub file_name: String,
-    /// Where it will land.
+    /// Target of the landing.
     pub path: LakePath,
     pub sender: Sender,
-    /// It may be gone on with after a break.
+    /// Whether a later request may continue it.
     pub is_resumable: bool,
     pub received_bytes: u64,
-    /// As its sender has announced it: of a resumable upload, its length; of another, what its request holds. Absent where
-    /// nothing was.
+    /// Announced size: the length of a resumable upload, or the size of the request. Absent if none was announced.
     pub expected_bytes: Option<u64>,
     pub start_time: Timestamp,
-    /// When its last byte came, to a second or so.
+    /// Time of its last byte, to about a second.
     pub last_byte_time: Timestamp,
     pub activity: Activity,
 }
 
-/// Who sends an upload, as far as that is known.
+/// Sender of an upload, as far as known.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Sender {
-    /// The name of the key, or of the key that started the sync where the upload came without one.
+    /// Name of the key, or of the key that started the sync if the upload came without one.
     pub by: String,
-    /// The network address; absent after a restart, until more comes.
+    /// Network address; absent after a restart, until the next byte.
     pub address: Option<String>,
-    /// What the program calls itself (RFC 9110, `User-Agent`).
+    /// Name that the program gives itself (RFC 9110, `User-Agent`).
     pub program: Option<String>,
 }
 
-/// Whether an upload in flight still moves.
+/// Whether bytes of an upload in flight still arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activity {
     Receiving,
-    /// Its request is there, and no byte has come for [`crate::model::settings::Limits::stalled_after`].
+    /// The request is open, and no byte arrived for [`crate::model::settings::Limits::stalled_after`].
     Stalled,
-    /// No request has brought any of it for as long. A resumable upload waits for its sender until it expires.
+    /// No request is open, and no byte arrived for as long. A resumable upload waits for its sender until it expires.
     Abandoned,
 }

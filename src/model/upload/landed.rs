@@ -1,12 +1,12 @@
-//! An upload that has landed, as its sender hears of it.
+//! Landed uploads, as reported to their senders.
 
 use crate::model::digest::Digest;
 use crate::model::path::LakePath;
 
-/// An upload that has landed, as its sender hears of it.
+/// A landed upload, as reported to its sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Landed {
-    /// Where readers find it, once a full sync is published.
+    /// Lake path of the file; of a full sync, after its publish.
     pub path: LakePath,
     pub digest: Digest,
 }

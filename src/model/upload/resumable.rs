@@ -1,7 +1,7 @@
-//! Resumable uploads: files that may come in many requests, each going on where the last one was cut off.
+//! Resumable uploads: files that may arrive in several requests, each of which continues where the last one ended.
 //!
-//! How far an upload has come is its **checkpoint**: what is on stable storage, and what its sender is told. A checkpoint
-//! never goes back.
+//! The **checkpoint** of an upload is its offset on stable storage, which is also the offset that its sender is told. A
+//! checkpoint never goes back.
 
 use crate::model::id::SyncId;
 use crate::model::id::UploadId;
@@ -10,8 +10,8 @@ use crate::model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The public name of a resumable upload: 128 random bits in hexadecimal. What was begun with a key
-/// needs that key beside it; what a guest has begun is gone on with by whoever knows it.
+/// Public name of a resumable upload: 128 random bits in hexadecimal. An upload begun with a key needs that key too;
+/// one begun by a guest is open to every client with the token.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Token(String);
@@ -23,13 +23,13 @@ impl Token {
         Self(hex::encode(bytes))
     }
 
-    /// What an address names; `None` when it cannot be a token.
+    /// Parses the token of a URL; `None` when it is not one.
     pub fn parse(text: &str) -> Option<Self> {
         let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         (text.len() == 2 * TOKEN_BYTES && text.bytes().all(is_digit)).then(|| Self(text.to_owned()))
     }
 
-    /// A token that was made by [`Self::from_random`] and remembered.
+    /// Restores a stored token, without a check.
     pub fn remembered(token: String) -> Self {
         Self(token)
     }
@@ -39,7 +39,7 @@ impl Token {
     }
 }
 
-/// Not by this: it would be in a log.
+/// Hides the token, which would otherwise be logged.
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(…)")
@@ -52,32 +52,31 @@ impl fmt::Display for Token {
     }
 }
 
-/// How far the bytes of an upload are on stable storage. The default is the beginning.
+/// Durable progress of an upload. The default is the start.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Checkpoint {
     /// In bytes.
     pub offset: u64,
-    /// The state of the hash at that offset. Only the backend that made it reads it; one that it cannot read costs it a
-    /// reading of the file.
+    /// State of the hash at that offset. Only the backend that made it reads it. If it cannot, it reads the file again.
     pub hash_state: Vec<u8>,
 }
 
 /// An unfinished upload as the API lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnfinishedResumable {
-    /// Only for those who may use it: who has begun the upload, and who may discard it as an administrator.
+    /// Only for callers that may use it: the one who began the upload, and administrators, who may discard it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Token>,
-    /// Its row in the history, and its sync; absent for a part, of which several become one upload.
+    /// Its row in the history, and its sync; absent for a part, as several parts become one upload.
     pub history_id: Option<UploadId>,
     pub sync_id: Option<SyncId>,
     pub file_name: String,
-    /// Bytes that are kept.
+    /// Durable bytes.
     pub offset: u64,
-    /// Bytes of the whole; absent as long as its sender has not said.
+    /// Bytes of the whole file; absent until its sender declares them.
     pub length: Option<u64>,
     pub start_time: Timestamp,
-    /// When it is given up unless more comes.
+    /// Time at which it is discarded unless more bytes arrive.
     pub expires: Timestamp,
 }
 
@@ -86,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_its_own_text_and_nothing_else_is_one() {
+    fn only_its_own_text_parses_as_a_token() {
         let token = Token::from_random([0xAB; 16]);
         assert_eq!(Token::parse(token.as_str()), Some(token.clone()));
         for wrong in ["", "ab", "../../../../etc/passwd/../../../", &token.as_str().to_uppercase()] {

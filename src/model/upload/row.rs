@@ -18,24 +18,24 @@ pub struct Upload {
     pub start_time: Timestamp,
     pub end_time: Timestamp,
     pub sync_status: Status,
-    /// Why it failed; empty otherwise.
+    /// Reason for the failure; empty otherwise.
     pub message: String,
-    /// Bytes that landed, or, of a failed upload, that had arrived.
+    /// Landed bytes; for a failed upload, received bytes.
     pub size_bytes: u64,
-    /// Where readers find it (once a full sync is published); absent until it has landed.
+    /// Lake path of the file (of a full sync, after its publish); absent until it has landed.
     pub landed_path: Option<LakePath>,
     /// SHA-256 of the bytes, in hexadecimal; absent until it has landed.
     pub sha256: Option<String>,
-    /// Its bytes were not sent: they are those of the file that the dataset had there before.
+    /// Whether the file was taken over unchanged from the dataset, without sending its bytes.
     #[serde(default)]
     pub taken_over: bool,
-    /// Absent until it was looked at, and where counting would mean reading it all.
+    /// Absent until the file was read, and where counting would need a full read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row_count: Option<u64>,
-    /// Why its rows and columns are not known; absent where they are, and where it was not looked at yet.
+    /// Reason why rows and columns are unknown; absent if they are known, or if the file was not read yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inspection_problem: Option<String>,
-    /// In what its columns differ from those of its dataset before, in short; absent where they do not.
+    /// Short form of the difference of its columns from those of the dataset before; absent if none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema_difference: Option<Box<SchemaDifference>>,
 }

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 
-/// A time of a day that is counted from a Monday, day 4.
+/// A time, counted from a Monday (day 4).
 fn at(day: i64, hours: i64, minutes: i64) -> Timestamp {
     Timestamp((4 + day) * DAY_MS + hours * HOUR_MS + minutes * MINUTE_MS)
 }
@@ -38,7 +38,7 @@ fn a_day_has_landed_late_short_or_missing() {
 }
 
 #[test]
-fn it_is_late_from_the_deadline_on_until_enough_has_come() {
+fn a_dataset_is_late_from_the_deadline_until_its_delivery_is_complete() {
     let late = |all: &[Arrival], now| daily().late_since(&Arrivals { first: Timestamp(0), all }, now);
     let before = [arrival(at(0, 3, 0), 10)];
     assert_eq!(late(&before, at(1, 6, 59)), None);
@@ -51,7 +51,7 @@ fn it_is_late_from_the_deadline_on_until_enough_has_come() {
 }
 
 #[test]
-fn weekends_are_free_of_a_rhythm_of_weekdays() {
+fn a_weekday_schedule_expects_nothing_on_weekends() {
     let weekdays = DeliverySchedule::new(Every::Weekday, Some("07:00"), 1, 0).unwrap();
     let friday = [arrival(at(4, 1, 0), 1)];
     let arrived = Arrivals { first: at(4, 1, 0), all: &friday };
@@ -76,7 +76,7 @@ fn nothing_is_expected_before_the_first_arrival() {
 }
 
 #[test]
-fn a_day_of_hours_is_as_good_as_its_worst_period() {
+fn a_day_has_the_state_of_its_worst_period() {
     let rhythm = DeliverySchedule::new(Every::Hours(6), Some("01:00"), 1, 0).unwrap();
     let all = [arrival(at(0, 0, 30), 1), arrival(at(0, 7, 30), 1)];
     assert_eq!(standings(&rhythm, &all, at(0, 11, 0)), [Timeliness::Late]);
@@ -86,7 +86,7 @@ fn a_day_of_hours_is_as_good_as_its_worst_period() {
 }
 
 #[test]
-fn a_rhythm_is_read_as_it_was_written() {
+fn a_schedule_parses_from_its_own_json() {
     let text = r#"{"every":"day","by":"07:00","files_min":10,"bytes_min":0}"#;
     let rhythm: DeliverySchedule = serde_json::from_str(text).unwrap();
     assert_eq!(rhythm, daily());
@@ -122,9 +122,9 @@ fn any_arrivals() -> impl Strategy<Value = Vec<Arrival>> {
 }
 
 proptest! {
-    /// Counted minute by minute, as nobody would: what a day's standing says.
+    /// Compares the state of a day with a count minute by minute.
     #[test]
-    fn a_standing_is_what_counting_the_files_says(
+    fn calendar_states_match_a_count_of_the_files(
         rhythm in any_rhythm(), all in any_arrivals(), now in 0_i64..12 * 24 * 60,
     ) {
         let now = Timestamp(at(0, 0, 0).0 + now * MINUTE_MS);
@@ -158,7 +158,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_comes_makes_nothing_later(
+    fn more_arrivals_never_make_a_dataset_later(
         rhythm in any_rhythm(), all in any_arrivals(), more in 0_usize..40, now in 0_i64..12 * 24 * 60,
     ) {
         let now = Timestamp(at(0, 0, 0).0 + now * MINUTE_MS);
@@ -175,7 +175,7 @@ proptest! {
     }
 
     #[test]
-    fn every_rhythm_is_read_as_it_was_written_by_anybody(rhythm in any_rhythm()) {
+    fn every_schedule_parses_from_its_own_json(rhythm in any_rhythm()) {
         let text = serde_json::to_string(&rhythm).unwrap();
         prop_assert_eq!(serde_json::from_str::<DeliverySchedule>(&text).unwrap(), rhythm);
     }

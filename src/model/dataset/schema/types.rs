@@ -1,4 +1,4 @@
-//! Types of Parquet columns in words, compared.
+//! Comparison of Parquet column types given as text.
 
 /// Types that an older version of this server named differently: the old name, and the new one.
 const RENAMED: [(&str, &str); 6] = [
@@ -10,7 +10,8 @@ const RENAMED: [(&str, &str); 6] = [
     ("binary", "enum"),
 ];
 
-/// Whether readers of `old` need not notice `new`. Nulls alone, as a column or within one, have no type of their own.
+/// Whether readers of `old` are unaffected by `new`. A type of only nulls, of a column or within one, matches every
+/// type.
 pub(super) fn agree(old: &str, new: &str) -> bool {
     const NULL: &str = "null";
     if old == new || old == NULL || new == NULL {
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_type_that_was_called_otherwise_is_the_same() {
+    fn renamed_types_do_not_differ() {
         assert!(agree("list<time[us]>", "list<time[us, UTC]>"));
         assert!(agree("struct<id: binary(16)>", "struct<id: uuid>"));
     }
