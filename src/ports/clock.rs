@@ -1,4 +1,4 @@
-//! Time and randomness, handed in; and what is recorded of time.
+//! Time and randomness as parameters, and the stored record of the clock.
 
 use crate::model::clock_watch::{ClockReading, ClockRecord};
 use crate::model::error::Error;
@@ -8,10 +8,10 @@ use std::time::Duration;
 
 #[async_trait]
 pub trait Clock: Send + Sync {
-    /// The wall clock, which anybody may set.
+    /// Wall clock, which an operator may set.
     fn now(&self) -> Timestamp;
 
-    /// The time since some moment before, by a clock that nobody sets. It may stand while the machine sleeps.
+    /// Time since a fixed moment, by a clock that cannot be set. It may stop while the machine sleeps.
     fn steady(&self) -> Duration;
 
     fn reading(&self) -> ClockReading {
@@ -20,19 +20,19 @@ pub trait Clock: Send + Sync {
         ClockReading { steady_before, wall, steady_after: self.steady() }
     }
 
-    /// Returns when so much time has gone by.
+    /// Returns after `length` has passed.
     async fn pause(&self, length: Duration);
 }
 
 #[async_trait]
 pub trait ClockState: Send + Sync {
-    /// What was recorded last. Without any, the time of the last upload is all that is known of the clock.
+    /// Last stored record. Without one, only the time of the last upload is known.
     async fn clock_record(&self) -> Result<Option<ClockRecord>, Error>;
 
     async fn record_clock(&self, record: &ClockRecord) -> Result<(), Error>;
 }
 
 pub trait Randomness: Send + Sync {
-    /// Fills `bytes` from a source that is fit for secrets.
+    /// Fills `bytes` from a source fit for secrets.
     fn fill(&self, bytes: &mut [u8]) -> Result<(), Error>;
 }

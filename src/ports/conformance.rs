@@ -1,5 +1,5 @@
-//! What every backend promises, as tests: each function takes a fresh, empty backend and panics where a promise is broken.
-//! A backend's own tests run them all by [`state_promises!`](crate::state_promises) and
+//! Conformance suite: each function takes a fresh, empty backend and panics where the backend breaks a promise of a
+//! port. A backend runs the whole suite in its tests by [`state_promises!`](crate::state_promises) and
 //! [`files_promises!`](crate::files_promises).
 
 #![allow(clippy::unwrap_used)]
@@ -57,82 +57,82 @@ use crate::ports::metadata::upload::{CompletedUpload, FinishedLandings, LandedUp
 use crate::ports::storage::{Files, Landing, LandingOutcome};
 use bytes::Bytes;
 
-/// One test for each promise of the `state` port. `$run` runs a future; `$fresh` is a future of a new backend and of a
-/// guard that keeps what it stands on.
+/// One test for each promise of the metadata port. `$run` runs a future; `$fresh` is a future of a new backend and of a
+/// guard that keeps its resources alive.
 #[macro_export]
 macro_rules! state_promises {
     ($run:path, $fresh:expr) => {
         $crate::promises!(
             $run,
             $fresh,
-            of_the_clock_the_last_record_is_known,
+            the_last_record_of_the_clock_is_kept,
             ids_count_from_one_without_gaps_and_pages_skip_by_count,
-            a_full_sync_wants_its_path_for_itself,
+            a_full_sync_needs_its_path_exclusively,
             a_full_sync_is_refused_above_other_datasets,
             counters_follow_every_upload,
             refused_uploads_beyond_a_bound_are_counted_without_a_row,
             a_sync_with_uploads_in_flight_closes_only_when_told_to_discard_them,
-            closing_is_remembered_until_settled_and_settling_twice_changes_nothing,
-            a_full_sync_that_is_held_or_silent_gives_way_to_a_start_on_its_own_path_alone,
+            a_closing_is_stored_until_settled_and_settling_is_idempotent,
+            a_held_or_silent_full_sync_is_superseded_only_by_a_start_on_its_own_path,
             an_upload_ends_once,
-            landings_are_known_from_the_intent_to_the_end,
-            uploads_of_a_group_that_are_left_stay_intended_and_none_is_remembered_twice,
-            what_is_declared_last_counts_and_is_compared_with_what_has_landed_last,
+            landings_are_stored_from_the_intent_to_the_end,
+            unsettled_uploads_stay_in_their_group_and_none_is_stored_twice,
+            the_last_declaration_is_compared_with_the_last_landed_files,
             a_start_under_the_same_key_is_the_same_start_until_it_is_forgotten,
-            what_has_landed_is_known_by_its_place_and_its_identity,
+            landed_content_is_found_by_path_and_identity,
             a_hold_keeps_its_time_and_is_lifted_by_a_landing_and_by_closing,
-            what_a_sync_has_landed_tells_new_from_replaced,
-            what_has_landed_is_to_be_inspected_until_it_was,
-            attempts_at_reading_a_file_are_counted_and_one_is_tried_again_when_its_time_has_come,
-            what_was_read_of_a_file_is_known_by_its_place_and_its_identity,
-            a_file_is_compared_with_what_the_last_finished_sync_has_left,
-            the_first_file_of_a_new_dataset_is_what_the_others_are_compared_with,
-            a_dataset_that_ignores_marks_nothing_and_others_warn_unless_told,
-            what_a_restart_needs_is_listed,
-            a_resumable_upload_has_a_row_and_is_known_until_it_is_forgotten,
+            landed_changes_distinguish_new_from_replaced_files,
+            landed_files_are_uninspected_until_they_are_read,
+            attempts_to_read_a_file_are_counted_and_failed_ones_are_retried_when_due,
+            inspected_rows_are_found_by_path_and_identity,
+            a_file_is_compared_with_the_columns_of_the_last_finished_sync,
+            files_of_a_new_dataset_are_compared_with_its_first_file,
+            the_ignore_policy_marks_no_file_and_the_default_is_to_warn,
+            unfinished_work_is_listed_for_a_restart,
+            a_resumable_upload_has_a_row_and_is_kept_until_it_is_deleted,
             a_resumable_upload_that_lands_is_finished,
-            a_sync_that_closes_names_the_resumable_uploads_that_it_has_failed,
-            a_part_has_no_row_and_is_finished_when_what_it_was_joined_into_is,
-            announced_bytes_and_unfinished_uploads_are_counted_by_their_owners,
-            resumable_uploads_expire_by_their_time_ended_or_not,
-            trash_leaves_the_list_when_restored_and_holds_its_path_meanwhile,
-            doomed_trash_is_in_no_list_and_cannot_be_restored,
-            trash_is_grouped_by_the_sync_that_has_put_it_there,
-            the_oldest_trash_is_doomed_first_and_never_what_is_being_restored,
-            what_has_landed_is_listed_by_place_and_found_by_its_content,
+            a_closed_sync_lists_the_resumable_uploads_that_it_failed,
+            a_part_has_no_row_and_finishes_with_its_joined_upload,
+            announced_bytes_and_unfinished_uploads_are_counted_by_owner,
+            resumable_uploads_expire_whether_ended_or_not,
+            a_restored_item_leaves_the_list_and_holds_its_path_during_the_restore,
+            an_item_marked_for_a_purge_is_not_listed_and_cannot_be_restored,
+            trash_is_grouped_by_its_sync,
+            the_oldest_items_are_purged_first_and_never_those_being_restored,
+            landed_uploads_are_listed_by_path_and_found_by_content,
             trash_that_has_a_folder_is_listed_adopted_and_restored,
-            each_day_counts_what_landed_failed_and_began_on_it,
+            each_day_counts_its_landed_failed_and_started_work,
             a_file_has_arrived_when_readers_see_it,
-            datasets_are_listed_and_keep_their_rhythm,
-            a_dataset_is_counted_again_when_something_in_it_has_changed,
+            datasets_are_listed_and_keep_their_schedule,
+            a_dataset_is_counted_again_after_a_change,
             filters_find_rows_by_status_type_path_and_text,
-            datasets_and_syncs_are_found_by_any_part_of_their_words,
+            datasets_and_syncs_are_found_by_parts_of_their_words,
             a_key_is_found_by_its_secret_and_its_sessions_end_with_it,
             a_sign_in_link_works_once_and_in_time_and_until_there_is_a_key,
-            sessions_are_listed_and_ended_and_end_when_nobody_uses_them,
-            one_key_has_a_bounded_number_of_sessions_and_the_oldest_goes,
-            each_deed_is_remembered_with_who_and_what_and_found_by_them,
-            what_is_held_and_confirmed_and_discarded_is_remembered_with_its_sync,
-            deeds_are_paged_by_their_ids_and_found_by_time,
+            sessions_are_listed_and_ended_and_expire_when_unused,
+            a_key_has_a_maximum_of_sessions_and_the_oldest_ends,
+            each_action_has_an_audit_entry_that_is_found_by_actor_and_action,
+            holds_confirmations_and_discards_have_entries_with_their_sync,
+            audit_entries_are_paged_by_id_and_found_by_time,
         );
     };
 }
 
-/// One test for each promise of versions, which a backend of the whole `state` port keeps.
+/// One test for each promise of versions, for backends of the whole metadata port.
 #[macro_export]
 macro_rules! version_promises {
     ($run:path, $fresh:expr) => {
         $crate::promises!(
             $run,
             $fresh,
-            each_change_of_a_dataset_makes_a_version_and_what_is_staged_or_aborted_makes_none,
-            a_replaced_dataset_is_a_version_in_its_piece_of_trash_until_that_is_removed,
-            a_snapshot_is_known_until_nothing_is_left_of_it,
+            each_change_of_a_dataset_makes_a_version_and_staged_or_aborted_files_make_none,
+            a_replaced_dataset_is_a_version_in_the_trash_until_it_is_purged,
+            a_snapshot_is_stored_until_its_files_are_removed,
         );
     };
 }
 
-/// One test for each promise of the `files` port.
+/// One test for each promise of the storage port.
 #[macro_export]
 macro_rules! files_promises {
     ($run:path, $fresh:expr) => {
@@ -140,24 +140,24 @@ macro_rules! files_promises {
             $run,
             $fresh,
             a_landed_file_has_its_bytes_and_its_digest,
-            an_upload_goes_on_at_its_checkpoint,
+            an_upload_resumes_at_its_checkpoint,
             a_replaced_file_is_in_the_trash,
-            what_was_measured_is_told_from_what_has_changed_since,
+            a_change_after_a_measurement_is_detected,
             a_file_does_not_replace_a_folder,
-            recovery_tells_landed_from_not_landed,
-            a_group_lands_in_order_and_what_is_taken_back_was_never_there,
-            an_open_file_stays_what_it_was_whatever_takes_its_name,
-            a_folder_is_listed_page_by_page_the_folders_first,
-            what_is_taken_over_is_a_copy_that_lands_and_the_file_stays,
-            what_is_not_the_file_that_was_found_is_not_taken_over,
-            publishing_replaces_a_dataset_and_twice_is_once,
+            recovery_distinguishes_landed_from_not_landed,
+            a_group_lands_in_order_and_a_landing_can_be_rolled_back,
+            an_open_file_keeps_its_content_when_another_takes_its_name,
+            a_folder_is_listed_in_pages_with_folders_first,
+            a_taken_over_file_lands_as_a_copy_and_the_original_stays,
+            a_changed_file_is_not_taken_over,
+            publishing_replaces_a_dataset_and_is_idempotent,
             publishing_without_staging_is_refused,
-            dropped_staging_is_in_the_trash_and_empty_staging_is_gone,
-            a_restore_exchanges_what_is_live_and_what_was_trashed,
-            trash_is_removed_step_by_step_and_what_was_not_named_stays,
-            what_lies_where_is_listed_and_measured_and_digested,
-            a_slot_is_renamed_to_a_free_name_only,
-            a_sweep_removes_what_no_open_sync_owns,
+            dropped_staging_moves_to_the_trash_and_empty_staging_is_removed,
+            a_restore_exchanges_the_live_and_the_trashed_content,
+            trash_is_removed_in_steps_and_other_items_stay,
+            storage_paths_are_listed_measured_and_digested,
+            a_trash_folder_is_renamed_to_a_free_name_only,
+            a_sweep_removes_files_without_an_open_sync,
         );
     };
 }
@@ -169,7 +169,7 @@ macro_rules! promises {
         $(#[test]
         fn $promise() {
             $run(async {
-                // The guard keeps what the backend stands on until the promise was tried.
+                // The guard keeps the backend's resources alive until the test ends.
                 let (backend, _guard) = $fresh.await;
                 $crate::ports::conformance::$promise(&backend).await;
             });
@@ -230,7 +230,7 @@ fn whole(upload_id: Option<UploadId>, sync_id: SyncId, target: &str) -> Complete
     }
 }
 
-/// Intends the landing of one upload, and finishes it.
+/// Writes the intent of one upload, and finishes its landing.
 async fn land_upload(state: &dyn State, upload: CompletedUpload, trash: Option<NewTrash>, at: i64) {
     let (id, permissions) = state.write_intents(None, std::slice::from_ref(&upload)).await.unwrap();
     assert!(permissions.iter().all(Result::is_ok));
@@ -291,7 +291,7 @@ fn all_trash() -> TrashQuery {
     TrashQuery { page: Page::FIRST, sync_id: None, path: None, text: None, scope: None }
 }
 
-/// Writes a partial and seals it.
+/// Writes and seals a partial file.
 async fn sealed(files: &dyn Files, name: u8, bytes: &'static [u8]) -> (Identity, Digest) {
     let mut partial = files.create_partial(partial(name)).await.unwrap();
     for piece in bytes.chunks(3) {

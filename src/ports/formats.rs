@@ -1,4 +1,4 @@
-//! What is in a file: rows, columns, text. The formats are known outside, where their libraries are.
+//! File formats: rows, columns and text of a file. Implemented outside, where the libraries are.
 
 use crate::model::error::Error;
 use crate::model::preview::{Inspected, Preview};
@@ -6,14 +6,14 @@ use crate::ports::storage::OpenFile;
 use async_trait::async_trait;
 use std::sync::Arc;
 
-/// Reads files of strangers: nothing in a file is an error, a panic, or much memory. What cannot be read is said in the
-/// answer. An error is one of the disk or of the server.
+/// Reads untrusted files. No content causes an error, a panic, or large memory use; an unreadable part is reported in
+/// the result. Errors come from the disk or the server.
 #[async_trait]
 pub trait Formats: Send + Sync {
-    /// What is shown of a file: at most `rows` rows, and little is read for it, however large it is. `name` is what it is
-    /// called, which says what it may be.
+    /// Preview of a file with at most `rows` rows. Reads little, however large the file is. `name` is the file's name,
+    /// which hints at its format.
     async fn preview(&self, file: Arc<dyn OpenFile>, name: &str, rows: u64) -> Result<Preview, Error>;
 
-    /// Its columns, and how many rows it has where it says so. Reads less than a preview.
+    /// Columns of a file, and its number of rows if recorded in it. Reads less than a preview.
     async fn inspect(&self, file: Arc<dyn OpenFile>, name: &str) -> Result<Inspected, Error>;
 }

@@ -1,4 +1,4 @@
-//! What the lake needs of the machine, said in its own words. The server implements these; tests use
+//! Ports: traits for the machine's services, in terms of the lake. The server implements them; tests use
 //! [`memory`](crate::ports::memory).
 
 pub mod clock;

@@ -1,8 +1,8 @@
-//! The room on a disk.
+//! Free space of a disk.
 
 use crate::model::limits::RESERVE_BYTES_MAX;
 
-/// The room where the bytes, or the state, are kept.
+/// Space of the disk of the files or of the metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
     pub free_bytes: u64,
@@ -10,10 +10,10 @@ pub struct Space {
 }
 
 impl Space {
-    /// Where it has no bound that anybody knows of.
+    /// Space without a known limit.
     pub const UNBOUNDED: Self = Self { free_bytes: u64::MAX, total_bytes: u64::MAX };
 
-    /// What is kept free of it where nothing else was said.
+    /// Default reserve of a disk with this space.
     pub fn reserve(&self) -> u64 {
         (self.total_bytes / 100).min(RESERVE_BYTES_MAX)
     }

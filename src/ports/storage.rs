@@ -1,7 +1,7 @@
-//! Where the bytes are. Every promise here is about stable storage: what a call has done survives a power cut.
+//! Storage port: the files of the lake. Every completed call is on stable storage: its effect survives a power cut.
 //!
-//! An error says whether its reason may pass ([`Error::may_pass`]): then the call has changed nothing and can be made again.
-//! A failed sync is never such an error.
+//! An error tells whether its cause may be temporary ([`Error::may_pass`]). Such a call has changed nothing and may be
+//! repeated. A failed sync is never such an error.
 
 use crate::model::digest::Digest;
 use crate::model::error::Error;
@@ -21,167 +21,168 @@ use bytes::Bytes;
 use std::any::Any;
 use std::collections::BTreeSet;
 
-/// The bytes of one upload on their way in. Dropping it leaves them to [`Files::discard_partial`] or to the sweep.
+/// Partial file of one upload that is being written. Dropping it leaves the file for [`Files::discard_partial`] or the
+/// sweep.
 #[async_trait]
 pub trait Partial: Send + Sync {
     fn identity(&self) -> &Identity;
 
-    /// Takes the next bytes. Waits while the disk is slower than the sender, so that memory stays bounded.
+    /// Appends bytes. Waits while the disk is slower than the sender, so that memory stays bounded.
     async fn write(&mut self, bytes: Bytes) -> Result<(), Error>;
 
-    /// Waits until nothing of it is being written any more. What was not made durable may be lost.
+    /// Waits until no write is in progress. Bytes that are not durable yet may be lost.
     async fn rest(&mut self);
 
-    /// Syncs all that it was given, and its name, to stable storage: from there it can be resumed.
+    /// Syncs all written bytes, and the name, to stable storage. The upload can be resumed from there.
     async fn checkpoint(&mut self) -> Result<Checkpoint, Error>;
 
-    /// Writes what is left and syncs it all to stable storage.
+    /// Writes the remaining bytes and syncs the file to stable storage.
     async fn seal(&mut self) -> Result<Digest, Error>;
 }
 
-/// The bytes of a small upload, all of them, before they are anywhere but in memory.
+/// A small upload with all its bytes in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WholeFile {
     pub name: PartialName,
     pub bytes: Bytes,
-    /// Of these bytes.
+    /// Digest of `bytes`.
     pub digest: Digest,
 }
 
-/// Small uploads that were written together and are not on stable storage yet.
+/// Small uploads that were written together and are not synced yet.
 #[async_trait]
 pub trait WrittenGroup: Send {
-    /// Syncs them all to stable storage.
+    /// Syncs all files to stable storage.
     async fn seal(self: Box<Self>) -> Result<(), Error>;
 }
 
-/// Of each file of a group, in order, what it is now, or why it was not written.
+/// Identity and digest of each file of a group, in order, or the error that prevented its write.
 pub type WrittenFiles = Vec<Result<(Identity, Digest), Error>>;
 
-/// A sealed upload, and the name that it is to have.
+/// A sealed upload, and its target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Landing {
     pub partial: PartialName,
     pub identity: Identity,
     /// `StoragePath::Live` or `StoragePath::Staged`.
     pub place: StoragePath,
-    /// Where what is replaced goes.
+    /// Trash item for the replaced file.
     pub trash: TrashKey,
-    /// The name that it has there.
+    /// Name of the file in the trash item.
     pub leaf: String,
 }
 
-/// A file as it was found in its place.
+/// A file, as found at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundFile {
     pub identity: Identity,
     pub size_bytes: u64,
-    /// When its bytes were last written, as far as its owner lets that be known: anybody may set this time.
+    /// Time of the last write. Untrusted: the owner of the file may set it.
     pub modified_at: Timestamp,
-    /// When it was last written, renamed, linked, or given other rights. Nobody can set this time.
+    /// Time of the last write, rename, link or change of rights. Cannot be set.
     pub changed_at: Timestamp,
 }
 
 impl FoundFile {
-    /// Nothing has changed it since it landed so.
+    /// Whether the file is unchanged since it landed with this size.
     pub fn is_as_landed(&self, size_bytes: u64, landed_at: Timestamp) -> bool {
         self.changed_at <= landed_at && self.size_bytes == size_bytes
     }
 }
 
-/// What lies at a place and below.
+/// Files at a path and below.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Measured {
     pub totals: Totals,
-    /// How its folders were, where a later change of any of them will show.
+    /// States of its folders, if later changes will be visible in them.
     pub folders: Option<Vec<FolderState>>,
 }
 
-/// How a folder was at a moment.
+/// State of a folder at a moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FolderState {
-    /// Below the place; empty for itself.
+    /// Relative to the measured path; empty for that path itself.
     pub path: String,
     pub state: Identity,
 }
 
-/// A file that is open. It stays what it was when it was opened, whatever takes its name. Its own backend may know it as more
-/// than that, such as a descriptor.
+/// An open file. It keeps its content when another file takes its name. Its own backend may downcast it, for example to
+/// a descriptor.
 #[async_trait]
 pub trait OpenFile: Any + Send + Sync {
     fn found(&self) -> &FoundFile;
 
-    /// The bytes from `at` on, `bytes_max` of them; fewer where the file ends before.
+    /// `bytes_max` bytes from `at` on; fewer at the end of the file.
     async fn read(&self, at: u64, bytes_max: usize) -> Result<Vec<u8>, Error>;
 }
 
-/// What a folder of the lake holds.
+/// An entry of a folder of the lake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FolderEntry {
     pub path: LakePath,
     pub modified_at: Timestamp,
-    /// Absent: a folder.
+    /// Absent for a folder.
     pub file: Option<FoundFile>,
 }
 
-/// A file of a dataset, or of a version of it, that a sync goes on with, instead of being sent it again.
+/// A file of a dataset, or of one of its versions, that a sync takes over instead of receiving it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TakeOver {
     pub from: StoragePath,
-    /// As it was found there.
+    /// State in which it was found.
     pub found: FoundFile,
-    /// The name of its copy.
+    /// Partial name of its copy.
     pub partial: PartialName,
 }
 
-/// A copy, on stable storage under its partial name.
+/// A durable copy under its partial name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TakenOver {
     pub identity: Identity,
-    /// SHA-256 of the bytes. Absent where the copy shares them with the file, so that none of them was read.
+    /// SHA-256 of the bytes. Absent where the copy shares them with the file, so that none was read.
     pub sha256: Option<[u8; 32]>,
 }
 
-/// A file that a snapshot is to hold, and where it is.
+/// A file for a snapshot, and its location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotFile {
     pub from: StoragePath,
-    /// Below the folder of the snapshot.
+    /// Relative to the folder of the snapshot.
     pub relative: String,
     pub size_bytes: u64,
-    /// Absent where it is not known: then its size has to do.
+    /// Absent if unknown; then only the size is compared.
     pub identity: Option<Identity>,
 }
 
-/// What has come of putting a file into a snapshot.
+/// Result of adding a file to a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Snapped {
-    /// It shares the bytes, and is a file of its own.
+    /// Added as a separate file that shares its bytes.
     Copied,
-    /// It is another name of the same file.
+    /// Added as a hard link.
     Linked(Touched),
-    /// What lies there is not the file.
+    /// The file at the path is another one.
     Elsewhere,
 }
 
-/// A file to which the lake has added a name, or taken one from it, without changing its bytes.
+/// A file to which the lake added a hard link, or from which it removed one, without changing its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Touched {
     pub identity: Identity,
-    /// When it was last changed before, and by this: as [`FoundFile::changed_at`].
+    /// Times of the last change before and by this, as in [`FoundFile::changed_at`].
     pub before: Timestamp,
     pub after: Timestamp,
 }
 
-/// How far the removal of a snapshot has come.
+/// Progress of the removal of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RemovedSnapshot {
-    /// Files that are left under other names, each by its path below the folder of the snapshot.
+    /// Files with remaining hard links, each by its path relative to the folder of the snapshot.
     pub touched: Vec<(String, Touched)>,
     pub has_more: bool,
 }
 
-/// A staged folder, and the dataset that it is to become.
+/// A staged folder, and the dataset that it replaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publication {
     pub sync: SyncId,
@@ -190,7 +191,7 @@ pub struct Publication {
     pub trash: TrashKey,
 }
 
-/// A piece of trash, and the place that it goes back to.
+/// A trash item, and the path to which it returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restoration {
     pub trash: TrashKey,
@@ -199,21 +200,21 @@ pub struct Restoration {
     pub kind: TrashKind,
 }
 
-/// Whether something was in the place before; it is then in the trash.
+/// Whether the path was occupied before; its old content is then in the trash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LandingOutcome {
     Added,
     Replaced,
 }
 
-/// How far a removal has come.
+/// Progress of a removal.
 #[derive(Debug, Default)]
 pub struct Removed {
-    /// Pieces of which nothing is left, durably.
+    /// Items that are removed completely and durably.
     pub gone: Vec<TrashKey>,
-    /// Whether some of the rest is left because `removals_max` was reached.
+    /// Whether others remain because `removals_max` was reached.
     pub has_more: bool,
-    /// Why others could not be removed. They keep nobody else from being removed.
+    /// Errors of other items. They do not stop the removal of the rest.
     pub faults: Vec<Error>,
 }
 
@@ -221,8 +222,8 @@ pub struct Removed {
 pub trait Files: FilesInspection {
     async fn create_partial(&self, name: PartialName) -> Result<Box<dyn Partial>, Error>;
 
-    /// Goes on with the bytes of an upload at a checkpoint of it. What was written behind it is cut off.
-    /// [`Error::BytesLost`] when what lies there is not what was left.
+    /// Continues an upload from a checkpoint. Later bytes are cut off. [`Error::BytesLost`] when the file is not the
+    /// one of the checkpoint.
     async fn resume_partial(
         &self,
         name: &PartialName,
@@ -230,37 +231,37 @@ pub trait Files: FilesInspection {
         checkpoint: &Checkpoint,
     ) -> Result<Box<dyn Partial>, Error>;
 
-    /// At most `size` bytes of an upload that has not landed, from `offset` on; none at its end.
+    /// At most `size` bytes of a partial file from `offset` on; empty at its end.
     async fn read_partial(&self, name: &PartialName, offset: u64, size: usize) -> Result<Bytes, Error>;
 
-    /// Forgets the bytes of an upload that will not land. One that is not there is no error.
+    /// Removes a partial file that will not land. A missing file is not an error.
     async fn discard_partial(&self, name: &PartialName) -> Result<(), Error>;
 
-    /// Writes small uploads, all at once, under their partial names.
+    /// Writes small uploads together, under their partial names.
     async fn write_group(&self, files: Vec<WholeFile>) -> (WrittenFiles, Box<dyn WrittenGroup>);
 
-    /// Gives sealed uploads their names, one after the other: readers see the old file or the new one, whole. An error
-    /// means of its upload that it has not landed and the partial is gone or unchanged; an unsettled one
-    /// ([`Error::is_unsettled`]), that only [`Files::recover_landing`] finds out.
+    /// Renames sealed uploads to their targets, in order. Readers see the complete old or the complete new file. An
+    /// error means that the upload has not landed and its partial file is gone or unchanged; after an unsettled one
+    /// ([`Error::is_unsettled`]) only [`Files::recover_landing`] finds out.
     async fn land(&self, landings: &[Landing]) -> Vec<Result<LandingOutcome, Error>>;
 
-    /// Takes an upload that has landed out of the lake again, and puts what it replaced back: it could not be remembered.
-    /// An error means that it may still be there.
+    /// Removes a landed upload that could not be recorded, and puts the replaced file back. After an error it may still
+    /// be there.
     async fn take_back(&self, landing: &Landing) -> Result<(), Error>;
 
-    /// After a restart, or a fault: has this upload landed? It has durably then. `None` means that it has not, and then
-    /// whatever [`Files::land`] had prepared is undone. Doing it again does nothing more.
+    /// After a restart or a fault: whether an upload has landed. If so, it is durable on return. `None` means that it
+    /// has not; then preparations of [`Files::land`] are undone. Idempotent.
     async fn recover_landing(&self, landing: &Landing) -> Result<Option<LandingOutcome>, Error>;
 
-    /// The files at these places, in their order. A folder is none, nor is a link.
+    /// Files at these paths, in order. `None` for folders, links and missing files.
     async fn find(&self, places: &[StoragePath]) -> Result<Vec<Option<FoundFile>>, Error>;
 
-    /// Opens the file at a place, where there is one.
+    /// Opens the file at a path; `None` if there is none.
     async fn open(&self, place: &StoragePath) -> Result<Option<Box<dyn OpenFile>>, Error>;
 
-    /// What a folder of the lake holds, or the lake root: the folders first, then the files, each by name in the order of
-    /// its bytes, without the first `from` of them, and at most `size`. What no lake path names is left out, and so is what
-    /// is neither. `None` where there is no folder.
+    /// Entries of a folder of the lake, or of the lake root: folders first, then files, each ordered by the bytes of
+    /// their names. Skips the first `from` and returns at most `size`. Omits other kinds and names that are no lake
+    /// path. `None` if there is no folder.
     async fn list_folder(
         &self,
         folder: Option<&LakePath>,
@@ -268,64 +269,64 @@ pub trait Files: FilesInspection {
         size: u64,
     ) -> Result<Option<Vec<FolderEntry>>, Error>;
 
-    /// Copies files and syncs the copies to stable storage. `None`: what is there is not the file that was found, or was
-    /// changed meanwhile; there is no copy then. The copy is a file of its own: whoever writes to one does not change the
-    /// other.
+    /// Copies files and syncs the copies to stable storage. `None`, without a copy: the file is not the one that was
+    /// found, or it changed during the copy. Writes to the copy do not change the file, nor the reverse.
     async fn take_over(&self, files: &[TakeOver]) -> Vec<Result<Option<TakenOver>, Error>>;
 
-    /// Makes sure that the sync has a staging folder, and tells its identity.
+    /// Makes the staging folder of a sync if it is missing, and returns its identity.
     async fn stage(&self, sync: SyncId) -> Result<Identity, Error>;
 
-    /// Makes the staged folder the dataset, at once, in a time that does not depend on the number of its files.
-    /// Doing it again does nothing more. An error means that the dataset and the staged folder are as they were; an unsettled
-    /// one ([`Error::is_unsettled`]), that doing it again finds out.
+    /// Atomically replaces the dataset by the staged folder, in a time independent of the number of files. Idempotent.
+    /// After an error the dataset and the staged folder are unchanged; after an unsettled one ([`Error::is_unsettled`])
+    /// repeating the call finds out.
     async fn publish(&self, publication: &Publication) -> Result<LandingOutcome, Error>;
 
-    /// Moves the staged folder to the trash, as the last part of the name of `dataset`; an empty one just goes.
-    /// Tells whether there is something in the trash now. Doing it again does nothing more.
+    /// Moves the staged folder to the trash, under the last component of `dataset`; removes an empty one. Returns
+    /// whether the trash item exists. Idempotent.
     async fn drop_staging(&self, sync: SyncId, dataset: &LakePath, trash: &TrashKey) -> Result<bool, Error>;
 
-    /// The identity of a piece of trash; `None` when it is not there.
+    /// Identity of a trash item; `None` when it is missing.
     async fn identify_trash(&self, trash: &TrashKey, origin: &LakePath) -> Result<Option<Identity>, Error>;
 
-    /// Puts a piece of trash back, at once; what is in its place goes where the piece was. Doing it again does nothing
-    /// more. An error means that nothing has changed; an unsettled one, that doing it again finds out.
+    /// Atomically returns a trash item to its path, and moves the current content of that path into the trash item.
+    /// Idempotent. After an error nothing has changed; after an unsettled one repeating the call finds out.
     async fn restore(&self, restoration: &Restoration) -> Result<LandingOutcome, Error>;
 
-    /// Removes pieces of trash for good, one after the other, at most `removals_max` files and folders of them all. Doing it
-    /// again goes on with it.
+    /// Removes trash items one after the other, at most `removals_max` files and folders in total. A repeated call
+    /// continues.
     async fn remove_trash(&self, pieces: &[TrashKey], removals_max: u64) -> Removed;
 
     /// Begins a snapshot, with a folder of this name in it.
     async fn begin_snapshot(&self, token: &SnapshotToken, leaf: &str) -> Result<(), Error>;
 
-    /// Puts files into a snapshot that is being made, as copies that share their bytes where the file system can, else as other
-    /// names of the same files.
+    /// Adds files to an unfinished snapshot: copies that share their bytes where the file system supports it, else hard
+    /// links.
     async fn snap(&self, token: &SnapshotToken, files: &[SnapshotFile]) -> Vec<Result<Snapped, Error>>;
 
-    /// Gives a snapshot its name, durably: it is there whole from then on.
+    /// Renames a snapshot to its final name, durably. From then on it is visible and complete.
     async fn finish_snapshot(&self, token: &SnapshotToken) -> Result<(), Error>;
 
-    /// Removes a snapshot, finished or not, at most `removals_max` files and folders of it. One that is not there is no error.
+    /// Removes a snapshot, finished or not, at most `removals_max` files and folders of it. A missing one is not an
+    /// error.
     async fn remove_snapshot(&self, token: &SnapshotToken, removals_max: u64) -> Result<RemovedSnapshot, Error>;
 
-    /// Counts the files at a place and below. Slow work: it visits each of them. A place that is not there has none.
+    /// Counts the files at a path and below. Slow: visits each of them. A missing path has none.
     async fn measure(&self, place: &StoragePath) -> Result<Totals, Error>;
 
-    /// The same, with how each folder was meanwhile. Of more than `folders_max`, and where one has changed so shortly before
-    /// that a later change might not show, that is not told.
+    /// [`Self::measure`] with the states of the folders during the count. The states are omitted for more than
+    /// `folders_max` folders, and where a folder changed so recently that a later change might be invisible.
     async fn measure_folders(&self, place: &StoragePath, folders_max: usize) -> Result<Measured, Error>;
 
-    /// Whether the folders of a place are as they were: no name in them has come, gone, or become another file's. Visits the
-    /// folders, not the files.
+    /// Whether the folders of a path are unchanged: no name was added, removed or given to another file. Visits
+    /// folders, not files.
     async fn are_unchanged(&self, place: &StoragePath, folders: &[FolderState]) -> Result<bool, Error>;
 
-    /// The room where the lake is. Asked often: it answers at once.
+    /// Free space of the disk of the lake. Called often, so it must not block.
     fn space(&self) -> Result<Space, Error>;
 
     async fn exists(&self, place: &StoragePath) -> Result<bool, Error>;
 
-    /// Removes every partial but for `kept`, and the staging of every sync that is not among `open_syncs`. Only at start,
-    /// when nothing is in flight.
+    /// Removes every partial file except `kept`, and the staging of every sync that is not in `open_syncs`. Only at
+    /// start, while no upload is in flight.
     async fn sweep(&self, open_syncs: &[SyncId], kept: &BTreeSet<PartialName>) -> Result<(), Error>;
 }

@@ -1,4 +1,4 @@
-//! Promises about what was done, and by whom.
+//! Conformance: the audit log.
 
 use super::{new_sync, path, start, trash_of};
 use crate::model::access::actor::{Actor, AuthMethod, Origin, Trace};
@@ -36,7 +36,7 @@ async fn list(state: &dyn State, wanted: AuditParameters) -> Vec<Activity> {
     state.activity(&wanted.query(None, false).unwrap().unwrap()).await.unwrap()
 }
 
-/// What was done, the oldest first.
+/// Actions, oldest first.
 async fn whats(state: &dyn State, wanted: AuditParameters) -> Vec<AuditAction> {
     list(state, wanted).await.iter().rev().map(|activity| activity.deed.what).collect()
 }
@@ -50,7 +50,7 @@ async fn settle(state: &dyn State, sync_id: SyncId, status: Status, trash: bool)
     let message = if status == Status::Failed { "aborted by ada".into() } else { String::new() };
     let settlement = Settlement { sync_id, status, message, trash, at: Timestamp(60) };
     state.settle_sync(&settlement).await.unwrap();
-    // Doing it again changes nothing, and is no deed.
+    // A repeated call changes nothing, and writes no audit entry.
     state.settle_sync(&settlement).await.unwrap();
 }
 
@@ -58,7 +58,7 @@ fn publish_empty() -> Closing {
     Closing::Publish { staging: Identity("9".into()), allow_empty: true, by: ada() }
 }
 
-pub async fn each_deed_is_remembered_with_who_and_what_and_found_by_them(state: &dyn State) {
+pub async fn each_action_has_an_audit_entry_that_is_found_by_actor_and_action(state: &dyn State) {
     let start = NewSync { started_by: ada(), ..new_sync("/a/b", SyncType::FullSync) };
     let full = state.start_sync(&start).await.unwrap();
     assert!(state.start_sync(&start).await.is_err(), "the path is held; what was refused is no deed");
@@ -113,7 +113,7 @@ pub async fn each_deed_is_remembered_with_who_and_what_and_found_by_them(state: 
     assert_eq!(state.activity(&places).await.unwrap().len(), of_path.len());
 }
 
-pub async fn what_is_held_and_confirmed_and_discarded_is_remembered_with_its_sync(state: &dyn State) {
+pub async fn holds_confirmations_and_discards_have_entries_with_their_sync(state: &dyn State) {
     let id = start(state, "/a/b", SyncType::FullSync).await;
     start(state, "/c", SyncType::IncrementalSync).await;
     let upload = NewUpload {
@@ -157,7 +157,7 @@ pub async fn what_is_held_and_confirmed_and_discarded_is_remembered_with_its_syn
     assert!(deeds.iter().rev().skip(1).all(|one| one.deed.by == ada()));
 }
 
-pub async fn deeds_are_paged_by_their_ids_and_found_by_time(state: &dyn State) {
+pub async fn audit_entries_are_paged_by_id_and_found_by_time(state: &dyn State) {
     for index in 1..=5 {
         let at = Timestamp(index * 10);
         let new = NewSync { at, ..new_sync(&format!("/a/{index}"), SyncType::IncrementalSync) };

@@ -1,4 +1,4 @@
-//! Promises about declared batches.
+//! Conformance: declared batches.
 
 use super::{DIGEST, finish, finishing, land_upload, new_sync, path, publish, record, start, trash_of, whole};
 use crate::model::access::principal::Principal;
@@ -30,7 +30,7 @@ fn declared(files: &[(&str, u64, Option<[u8; 32]>)]) -> Declaration {
     Declaration::Files(Arc::new(files.collect()))
 }
 
-pub async fn what_is_declared_last_counts_and_is_compared_with_what_has_landed_last(state: &dyn State) {
+pub async fn the_last_declaration_is_compared_with_the_last_landed_files(state: &dyn State) {
     let first = declared(&[("/a/1", 5, Some([7; 32])), ("/a/2", 5, None)]);
     let id = state.start_sync(&NewSync { expected: Some(first), ..new_sync("/a", SyncType::FullSync) }).await.unwrap();
     let undeclared = start(state, "/b", SyncType::IncrementalSync).await;
@@ -38,7 +38,7 @@ pub async fn what_is_declared_last_counts_and_is_compared_with_what_has_landed_l
     assert!(matches!(state.compare_expected(SyncId(9)).await, Err(Error::NoSuchSync(_))));
     finish(state, undeclared, "/b/1").await;
 
-    // The same target twice: the second counts.
+    // Second upload to the same target: it counts.
     let other = Digest { size_bytes: 6, sha256: [8; 32] };
     land_upload(state, CompletedUpload { digest: other, ..whole(None, id, "/a/1") }, None, 30).await;
     land_upload(state, whole(None, id, "/a/1"), None, 31).await;
@@ -69,7 +69,7 @@ pub async fn what_is_declared_last_counts_and_is_compared_with_what_has_landed_l
 }
 
 pub async fn a_start_under_the_same_key_is_the_same_start_until_it_is_forgotten(state: &dyn State) {
-    // All of one name.
+    // All keys have one name.
     let call = |owner: u64, key: &str, fingerprint: u8, at: i64| NewSync {
         once: Some(OnceOnly {
             owner: Principal::Key(KeyId(owner)),
@@ -84,7 +84,7 @@ pub async fn a_start_under_the_same_key_is_the_same_start_until_it_is_forgotten(
     let first = start(call(1, "k", 1, 1000)).await.unwrap();
     assert_eq!(start(call(1, "k", 1, 1001)).await.unwrap(), first);
     assert!(matches!(start(call(1, "k", 2, 1002)).await, Err(Error::IdempotencyKeyReused)));
-    // Another key, and another caller, ask for another sync: the path is held.
+    // Another key and another owner request a new sync: the path is held.
     assert!(matches!(start(call(1, "l", 1, 1003)).await, Err(Error::PathHeld { .. })));
     assert!(matches!(start(call(2, "k", 1, 1004)).await, Err(Error::PathHeld { .. })));
     finish(state, first, "/a/1").await;
@@ -93,11 +93,11 @@ pub async fn a_start_under_the_same_key_is_the_same_start_until_it_is_forgotten(
     let settlement =
         Settlement { sync_id: first, status: Status::Failed, message: String::new(), trash: None, at: Timestamp(1051) };
     state.settle_sync(&settlement).await.unwrap();
-    // What was refused was not remembered, and what has ended is given all the same.
+    // A refused start is not stored, and the stored one is returned even after its end.
     assert_eq!(start(call(1, "k", 1, 1100)).await.unwrap(), first);
     let other = start(call(1, "l", 2, 1100)).await.unwrap();
     assert_ne!(other, first);
-    // Forgotten: the same key starts anew, and finds the path held.
+    // After expiry the same key starts a new sync, and the path is held.
     assert!(matches!(start(call(1, "k", 1, 1101)).await, Err(Error::PathHeld { .. })));
     assert_eq!(start(call(1, "l", 2, 1101)).await.unwrap(), other);
 }
@@ -114,7 +114,7 @@ pub async fn a_hold_keeps_its_time_and_is_lifted_by_a_landing_and_by_closing(sta
     assert!(held(100).await);
     let query = SyncQuery { page: Page::FIRST, status: None, sync_type: None, path: None, text: None, scope: None };
     assert_eq!(state.syncs(&query).await.unwrap()[0].held, Some(last));
-    // Being held is no idleness, asking again is.
+    // A hold does not reset the idle time; a repeated request to end does.
     assert!(state.idle_syncs(Timestamp(100)).await.unwrap().is_empty());
     assert_eq!(state.idle_syncs(Timestamp(101)).await.unwrap(), [id]);
     finish(state, id, "/a/2").await;
@@ -128,7 +128,7 @@ pub async fn a_hold_keeps_its_time_and_is_lifted_by_a_landing_and_by_closing(sta
     assert_eq!(record(state, id).await.sync.held, None);
 }
 
-pub async fn what_a_sync_has_landed_tells_new_from_replaced(state: &dyn State) {
+pub async fn landed_changes_distinguish_new_from_replaced_files(state: &dyn State) {
     let earlier = start(state, "/a", SyncType::IncrementalSync).await;
     finish(state, earlier, "/a/old").await;
     let id = start(state, "/a", SyncType::IncrementalSync).await;

@@ -1,10 +1,10 @@
-//! Promises about what is recorded of the clock.
+//! Conformance: the record of the clock.
 
 use crate::model::clock_watch::{ClockRecord, ClockStep, RepeatedPeriod};
 use crate::model::time::Timestamp;
 use crate::ports::metadata::State;
 
-pub async fn of_the_clock_the_last_record_is_known(state: &dyn State) {
+pub async fn the_last_record_of_the_clock_is_kept(state: &dyn State) {
     assert_eq!(state.clock_record().await.unwrap(), None);
     let first = ClockRecord { seen_ms: 1, wall: Timestamp(1000), steps: Vec::new(), repeated: Vec::new() };
     let steps = vec![ClockStep { seen_ms: 1, by_ms: -300 }, ClockStep { seen_ms: 2, by_ms: 90_000 }];

@@ -1,4 +1,4 @@
-//! What every backend promises of the bytes of a file: that they are known again, read, and taken over.
+//! Conformance: the content of files, which is recognised, read and taken over.
 
 use super::{DIGEST, bytes_at, finish, land, land_one, land_upload, landing, live_bytes, partial, path, start, whole};
 use crate::model::digest::Digest;
@@ -11,7 +11,7 @@ use crate::ports::metadata::State;
 use crate::ports::metadata::upload::{CompletedUpload, LandedContent};
 use crate::ports::storage::{Files, FoundFile, LandingOutcome, TakeOver};
 
-pub async fn what_has_landed_is_known_by_its_place_and_its_identity(state: &dyn State) {
+pub async fn landed_content_is_found_by_path_and_identity(state: &dyn State) {
     let id = start(state, "/a", SyncType::IncrementalSync).await;
     finish(state, id, "/a/1.csv").await;
     let second = Identity("2".into());
@@ -39,7 +39,7 @@ async fn found(files: &dyn Files, file: &str) -> Option<FoundFile> {
     files.find(&[StoragePath::Live(path(file))]).await.unwrap().remove(0)
 }
 
-pub async fn an_open_file_stays_what_it_was_whatever_takes_its_name(files: &dyn Files) {
+pub async fn an_open_file_keeps_its_content_when_another_takes_its_name(files: &dyn Files) {
     let file = "/data/t/a.csv";
     land(files, 1, file, b"first").await;
     let open = async |file: &str| files.open(&StoragePath::Live(path(file))).await.unwrap();
@@ -56,7 +56,7 @@ pub async fn an_open_file_stays_what_it_was_whatever_takes_its_name(files: &dyn 
     }
 }
 
-pub async fn a_folder_is_listed_page_by_page_the_folders_first(files: &dyn Files) {
+pub async fn a_folder_is_listed_in_pages_with_folders_first(files: &dyn Files) {
     let placed = ["/t/b/deep/x.csv", "/t/a.csv", "/t/c.csv", "/t/A.csv", "/t/z/y.csv", "/t/é.csv"];
     for (name, file) in (1..).zip(placed) {
         land(files, name, file, b"12345").await;
@@ -85,7 +85,7 @@ pub async fn a_folder_is_listed_page_by_page_the_folders_first(files: &dyn Files
     }
 }
 
-pub async fn what_is_taken_over_is_a_copy_that_lands_and_the_file_stays(files: &dyn Files) {
+pub async fn a_taken_over_file_lands_as_a_copy_and_the_original_stays(files: &dyn Files) {
     land(files, 1, "/data/t/dt=1/a.csv", b"hello").await;
     land(files, 2, "/data/t/empty.csv", b"").await;
     let places =
@@ -115,7 +115,7 @@ pub async fn what_is_taken_over_is_a_copy_that_lands_and_the_file_stays(files: &
     assert_eq!(found(files, places[0]).await, there[0], "it is as it was");
 }
 
-pub async fn what_is_not_the_file_that_was_found_is_not_taken_over(files: &dyn Files) {
+pub async fn a_changed_file_is_not_taken_over(files: &dyn Files) {
     let file = "/data/t/a.csv";
     land(files, 1, file, b"first").await;
     let first = found(files, file).await.unwrap();

@@ -1,4 +1,4 @@
-//! Promises about datasets, and about what each day has brought.
+//! Conformance: datasets, and their counts by day.
 
 use super::{DIGEST, begin, finishing, land_upload, new_sync, path, publish, start, trash_of, whole};
 use crate::model::dataset::day::{DAY_MS, Day};
@@ -19,7 +19,7 @@ use crate::ports::metadata::State;
 use crate::ports::metadata::dataset::{DatasetQuery, DaysOf, Uncounted};
 use crate::ports::metadata::upload::RefusedUpload;
 
-/// A time of day 20 and those after it.
+/// A time on day 20 or later.
 fn at(day: i64, slot: i64) -> Timestamp {
     Timestamp((20 + day) * DAY_MS + slot * SLOT_MS)
 }
@@ -54,7 +54,7 @@ fn day(day: i64, sync_type: SyncType, counts: DayCounts) -> DayOfType {
     DayOfType { day: Day(20 + day), sync_type, counts }
 }
 
-pub async fn each_day_counts_what_landed_failed_and_began_on_it(state: &dyn State) {
+pub async fn each_day_counts_its_landed_failed_and_started_work(state: &dyn State) {
     use SyncType::{FullSync, IncrementalSync};
     let one = start_at(state, "/a/b", IncrementalSync, at(0, 0)).await;
     land_at(state, one, "/a/b/1.csv", at(0, 1)).await;
@@ -144,7 +144,7 @@ pub async fn a_file_has_arrived_when_readers_see_it(state: &dyn State) {
     assert_eq!(state.versions(&path("/a/1.csv"), 9).await.unwrap(), []);
 }
 
-pub async fn datasets_are_listed_and_keep_their_rhythm(state: &dyn State) {
+pub async fn datasets_are_listed_and_keep_their_schedule(state: &dyn State) {
     for dataset in ["/b", "/a/c", "/a", "/a-b"] {
         let id = start(state, dataset, SyncType::IncrementalSync).await;
         land_at(state, id, &format!("{dataset}/1.csv"), at(0, 0)).await;
@@ -174,7 +174,7 @@ async fn uncounted(state: &dyn State, now: Timestamp) -> Vec<Uncounted> {
     state.uncounted_datasets(now, 9).await.unwrap()
 }
 
-pub async fn a_dataset_is_counted_again_when_something_in_it_has_changed(state: &dyn State) {
+pub async fn a_dataset_is_counted_again_after_a_change(state: &dyn State) {
     let outer = start(state, "/a", SyncType::IncrementalSync).await;
     land_at(state, outer, "/a/1.csv", at(0, 0)).await;
     let inner = start(state, "/a/b", SyncType::IncrementalSync).await;
@@ -202,7 +202,7 @@ pub async fn a_dataset_is_counted_again_when_something_in_it_has_changed(state: 
     assert_eq!(uncounted(state, at(0, 2)).await, [], "not so soon again");
     let second = uncounted(state, at(0, 3)).await;
     assert_eq!(paths(&second), [path("/a"), path("/a/b")]);
-    // What was counted before is older than what was counted since.
+    // An older count does not replace a newer one.
     state.count_dataset(&second[0], Totals { files: 3, bytes: 15 }, at(0, 4), at(0, 4)).await.unwrap();
     state.count_dataset(&first[0], totals, at(0, 5), at(0, 5)).await.unwrap();
     let recounted = second[0].path.to_string();

@@ -1,4 +1,4 @@
-//! Promises about where bytes are.
+//! Conformance: the storage of files.
 
 use super::{bytes_at, land, land_one, landing, live_bytes, partial, path, sealed, stage};
 use crate::model::digest::Digest;
@@ -26,7 +26,7 @@ pub async fn a_landed_file_has_its_bytes_and_its_digest(files: &dyn Files) {
     assert_eq!(files.measure(&StoragePath::Live(path("/data"))).await.unwrap(), Totals { files: 1, bytes: 11 });
     assert_eq!(files.measure(&StoragePath::Live(path(file))).await.unwrap(), Totals { files: 1, bytes: 11 });
     assert_eq!(files.measure(&StoragePath::Live(path("/nowhere/x"))).await.unwrap(), Totals::default());
-    // An empty file is a file.
+    // An empty file counts as a file.
     assert_eq!(land(files, 2, "/data/db/empty", b"").await, LandingOutcome::Added);
     assert_eq!(files.measure(&StoragePath::Live(path("/data/db"))).await.unwrap(), Totals { files: 2, bytes: 11 });
     files.discard_partial(&partial(9)).await.unwrap();
@@ -40,7 +40,7 @@ pub async fn a_replaced_file_is_in_the_trash(files: &dyn Files) {
     assert_eq!(bytes_at(files, &StoragePath::trashed(&key, &path("/data/a.csv"))).await, 3);
 }
 
-/// Measures until a later change would show: a folder that has just changed has to rest for a moment.
+/// Measures until the folder states are returned: they are omitted for a moment after a change.
 async fn measured(files: &dyn Files, place: &StoragePath) -> (Totals, Vec<FolderState>) {
     loop {
         let Measured { totals, folders } = files.measure_folders(place, 9).await.unwrap();
@@ -51,7 +51,7 @@ async fn measured(files: &dyn Files, place: &StoragePath) -> (Totals, Vec<Folder
     }
 }
 
-pub async fn what_was_measured_is_told_from_what_has_changed_since(files: &dyn Files) {
+pub async fn a_change_after_a_measurement_is_detected(files: &dyn Files) {
     for (name, file) in (1..).zip(["/data/t/a.csv", "/data/t/dt=1/b.csv", "/data/t/dt=2/deep/c.csv", "/data/u/d.csv"]) {
         land(files, name, file, b"12").await;
     }
@@ -62,7 +62,7 @@ pub async fn what_was_measured_is_told_from_what_has_changed_since(files: &dyn F
     assert!(files.are_unchanged(&place, &folders).await.unwrap());
     assert!(!files.are_unchanged(&StoragePath::Live(path("/data/u")), &folders).await.unwrap());
     assert!(!files.are_unchanged(&StoragePath::Live(path("/data/none")), &folders).await.unwrap());
-    // Added at some depth, put in the place of another, and in a folder of its own.
+    // Adds a file in a nested folder, replaces one, and adds one in a new folder.
     for (name, file) in (6..).zip(["/data/t/dt=2/deep/f.csv", "/data/t/dt=1/b.csv", "/data/t/dt=3/g.csv"]) {
         let (_, before) = measured(files, &place).await;
         land(files, name, file, b"123").await;
@@ -82,7 +82,7 @@ pub async fn a_file_does_not_replace_a_folder(files: &dyn Files) {
     assert_eq!(files.measure(&StoragePath::Live(path("/data"))).await.unwrap(), Totals { files: 1, bytes: 1 });
 }
 
-pub async fn recovery_tells_landed_from_not_landed(files: &dyn Files) {
+pub async fn recovery_distinguishes_landed_from_not_landed(files: &dyn Files) {
     let file = "/data/a.csv";
     let (first, _) = sealed(files, 1, b"one").await;
     let first = landing(1, first, StoragePath::Live(path(file)), file);
@@ -103,7 +103,7 @@ pub async fn recovery_tells_landed_from_not_landed(files: &dyn Files) {
     assert_eq!(live_bytes(files, file).await, 4);
 }
 
-pub async fn a_group_lands_in_order_and_what_is_taken_back_was_never_there(files: &dyn Files) {
+pub async fn a_group_lands_in_order_and_a_landing_can_be_rolled_back(files: &dyn Files) {
     let file = "/data/a.csv";
     let group = [(1, "one"), (2, "two!"), (3, "")];
     let wholes = group.map(|(name, bytes)| {
@@ -120,7 +120,7 @@ pub async fn a_group_lands_in_order_and_what_is_taken_back_was_never_there(files
         let (identity, _) = written[usize::from(name) - 1].clone();
         landing(name, identity, StoragePath::Live(path(file)), file)
     };
-    // Another folder in between, and one that fails does not keep the others.
+    // Another folder in between; and a failed landing does not stop the others.
     let landings = [landing(1, file), landing(3, "/data/b/c.csv"), landing(2, file)];
     let outcomes: Vec<_> = files.land(&landings).await.into_iter().map(Result::unwrap).collect();
     assert_eq!(outcomes, [LandingOutcome::Added, LandingOutcome::Added, LandingOutcome::Replaced]);
@@ -145,7 +145,7 @@ async fn publication(files: &dyn Files, sync: SyncId, dataset: &str) -> Publicat
     Publication { sync, identity, dataset: path(dataset), trash: TrashKey::of_sync(sync) }
 }
 
-pub async fn publishing_replaces_a_dataset_and_twice_is_once(files: &dyn Files) {
+pub async fn publishing_replaces_a_dataset_and_is_idempotent(files: &dyn Files) {
     let dataset = "/data/db/t";
     stage(files, SyncId(1), 1, "dt=1/a.csv", b"first").await;
     let first = publication(files, SyncId(1), dataset).await;
@@ -169,7 +169,7 @@ pub async fn publishing_without_staging_is_refused(files: &dyn Files) {
     land(files, 1, "/data/t/a.csv", b"live").await;
     let lost = Publication { identity: Identity("0".into()), ..publication(files, SyncId(1), "/data/t").await };
     assert!(matches!(files.publish(&lost).await, Err(Error::StagingLost(SyncId(1)))));
-    // A file where the dataset should be stays, and so does what was staged.
+    // A file at the path of the dataset stays, and so do the staged files.
     stage(files, SyncId(2), 2, "b.csv", b"staged").await;
     let in_the_way = publication(files, SyncId(2), "/data/t/a.csv").await;
     assert!(matches!(files.publish(&in_the_way).await, Err(Error::InTheWay(_))));
@@ -178,7 +178,7 @@ pub async fn publishing_without_staging_is_refused(files: &dyn Files) {
     assert_eq!(files.stage(SyncId(2)).await.unwrap(), in_the_way.identity);
 }
 
-pub async fn dropped_staging_is_in_the_trash_and_empty_staging_is_gone(files: &dyn Files) {
+pub async fn dropped_staging_moves_to_the_trash_and_empty_staging_is_removed(files: &dyn Files) {
     let dataset = path("/data/t");
     let key = TrashKey::of_sync(SyncId(1));
     assert!(!files.drop_staging(SyncId(1), &dataset, &key).await.unwrap(), "nothing was staged");
@@ -195,7 +195,7 @@ pub async fn dropped_staging_is_in_the_trash_and_empty_staging_is_gone(files: &d
     assert!(!files.exists(&StoragePath::Live(dataset.clone())).await.unwrap());
 }
 
-pub async fn a_restore_exchanges_what_is_live_and_what_was_trashed(files: &dyn Files) {
+pub async fn a_restore_exchanges_the_live_and_the_trashed_content(files: &dyn Files) {
     let dataset = path("/data/t");
     let key = TrashKey::of_sync(SyncId(2));
     stage(files, SyncId(1), 1, "a.csv", b"first").await;
@@ -210,7 +210,7 @@ pub async fn a_restore_exchanges_what_is_live_and_what_was_trashed(files: &dyn F
         assert_eq!(live_bytes(files, "/data/t").await, 5);
         assert_eq!(bytes_at(files, &StoragePath::trashed(&key, &dataset)).await, 6);
     }
-    // And back again: the trash of the restore is trash like any other.
+    // Restores in the other direction: the trash of a restore is ordinary trash.
     let identity = files.identify_trash(&key, &dataset).await.unwrap().unwrap();
     files.restore(&Restoration { identity, ..restoration.clone() }).await.unwrap();
     assert_eq!(live_bytes(files, "/data/t").await, 6);
@@ -219,7 +219,7 @@ pub async fn a_restore_exchanges_what_is_live_and_what_was_trashed(files: &dyn F
     assert_eq!(files.identify_trash(&TrashKey::of_sync(SyncId(9)), &dataset).await.unwrap(), None);
 }
 
-pub async fn trash_is_removed_step_by_step_and_what_was_not_named_stays(files: &dyn Files) {
+pub async fn trash_is_removed_in_steps_and_other_items_stay(files: &dyn Files) {
     let dataset = path("/data/t");
     for (sync, name) in [(1, 1), (2, 4)] {
         for (file, name) in ["a.csv", "dt=1/b.csv", "dt=1/c.csv"].into_iter().zip(name..) {
@@ -235,7 +235,7 @@ pub async fn trash_is_removed_step_by_step_and_what_was_not_named_stays(files: &
     while files.remove_trash(std::slice::from_ref(&doomed), 1).await.has_more {
         steps += 1;
     }
-    // Three files and their folder, the dataset's folder, the slot.
+    // Three files and their folder, the folder of the dataset, and that of the trash item.
     assert!((4..=6).contains(&steps), "{steps} steps of one removal each");
     assert_eq!((bytes(&doomed).await, bytes(&kept).await), (0, 12));
     assert_eq!(files.identify_trash(&doomed, &dataset).await.unwrap(), None);
@@ -244,7 +244,7 @@ pub async fn trash_is_removed_step_by_step_and_what_was_not_named_stays(files: &
     assert_eq!(bytes(&kept).await, 0);
 }
 
-pub async fn what_lies_where_is_listed_and_measured_and_digested(files: &dyn Files) {
+pub async fn storage_paths_are_listed_measured_and_digested(files: &dyn Files) {
     land(files, 1, "/data/t/dt=1/a.csv", b"hello").await;
     land(files, 2, "/data/t/b.csv", b"").await;
     let live = |place: &str| StoragePath::Live(path(place));
@@ -267,7 +267,7 @@ pub async fn what_lies_where_is_listed_and_measured_and_digested(files: &dyn Fil
     assert!(files.space().unwrap().free_bytes > 0);
 }
 
-pub async fn a_slot_is_renamed_to_a_free_name_only(files: &dyn Files) {
+pub async fn a_trash_folder_is_renamed_to_a_free_name_only(files: &dyn Files) {
     let dataset = path("/data/t");
     let [first, second] = [1, 2].map(|sync| TrashKey::of_sync(SyncId(sync)));
     for (sync, key) in [(1, &first), (2, &second)] {
@@ -283,7 +283,7 @@ pub async fn a_slot_is_renamed_to_a_free_name_only(files: &dyn Files) {
     assert_eq!(slots.len(), 2, "{slots:?}");
 }
 
-pub async fn a_sweep_removes_what_no_open_sync_owns(files: &dyn Files) {
+pub async fn a_sweep_removes_files_without_an_open_sync(files: &dyn Files) {
     land(files, 1, "/data/a.csv", b"live").await;
     sealed(files, 2, b"partial").await;
     sealed(files, 5, b"kept").await;

@@ -1,4 +1,4 @@
-//! Promises about keys.
+//! Conformance: keys.
 
 use super::{new_session, path};
 use crate::model::access::key::{NewKey, Secret};

@@ -1,4 +1,4 @@
-//! What every backend promises of resumable uploads.
+//! Conformance: resumable uploads.
 
 use super::*;
 use crate::model::access::principal::Principal;
@@ -61,7 +61,7 @@ async fn unfinished(state: &dyn State) -> Vec<Token> {
     records.into_iter().map(|record| record.token).collect()
 }
 
-pub async fn a_resumable_upload_has_a_row_and_is_known_until_it_is_forgotten(state: &dyn State) {
+pub async fn a_resumable_upload_has_a_row_and_is_kept_until_it_is_deleted(state: &dyn State) {
     let sync = start(state, "/a", SyncType::IncrementalSync).await;
     let new = new_resumable(1, Some((sync, "/a/1.csv")), None);
     let upload_id = begin_one(state, new.clone()).await.unwrap();
@@ -105,7 +105,7 @@ pub async fn a_resumable_upload_that_lands_is_finished(state: &dyn State) {
     assert_eq!(state.resumable(&token(2)).await.unwrap(), None);
 }
 
-pub async fn a_sync_that_closes_names_the_resumable_uploads_that_it_has_failed(state: &dyn State) {
+pub async fn a_closed_sync_lists_the_resumable_uploads_that_it_failed(state: &dyn State) {
     let sync = start(state, "/a", SyncType::IncrementalSync).await;
     let landed = begin_one(state, new_resumable(1, Some((sync, "/a/1.csv")), Some(5))).await;
     land_upload(state, whole(landed, sync, "/a/1.csv"), None, 30).await;
@@ -118,7 +118,7 @@ pub async fn a_sync_that_closes_names_the_resumable_uploads_that_it_has_failed(s
     assert_eq!(status(state, 2).await, Status::Failed);
 }
 
-pub async fn a_part_has_no_row_and_is_finished_when_what_it_was_joined_into_is(state: &dyn State) {
+pub async fn a_part_has_no_row_and_finishes_with_its_joined_upload(state: &dyn State) {
     let sync = start(state, "/a", SyncType::IncrementalSync).await;
     assert_eq!(begin_one(state, new_resumable(1, None, Some(3))).await, None);
     assert_eq!(begin_one(state, new_resumable(2, None, Some(3))).await, None);
@@ -137,7 +137,7 @@ pub async fn a_part_has_no_row_and_is_finished_when_what_it_was_joined_into_is(s
     assert_eq!(unfinished(state).await, []);
 }
 
-pub async fn announced_bytes_and_unfinished_uploads_are_counted_by_their_owners(state: &dyn State) {
+pub async fn announced_bytes_and_unfinished_uploads_are_counted_by_owner(state: &dyn State) {
     let sync = start(state, "/a", SyncType::IncrementalSync).await;
     let new = |name: u8, owner: Principal, target: Option<&str>, length: Option<u64>| {
         let upload = target.map(|target| (sync, target));
@@ -155,7 +155,7 @@ pub async fn announced_bytes_and_unfinished_uploads_are_counted_by_their_owners(
         announced.into_iter().map(|one| (one.owner, one.bytes, one.begun_bytes)).collect::<Vec<_>>()
     };
     assert_eq!(by_owner(state).await, [(Principal::Guest, 40, 0), (key, 26, 6)]);
-    // Uploads and parts alike.
+    // Uploads and parts count alike.
     for (name, target) in [(5, Some("/a/5.csv")), (6, None)] {
         let one_more = state.begin_resumable(&new(name, key, target, None), 2).await;
         assert!(matches!(one_more, Err(Error::TooManyUnfinished { unfinished_max: 2 })));
@@ -166,7 +166,7 @@ pub async fn announced_bytes_and_unfinished_uploads_are_counted_by_their_owners(
     assert!(state.begin_resumable(&new(8, key, None, None), 2).await.is_ok());
 }
 
-pub async fn resumable_uploads_expire_by_their_time_ended_or_not(state: &dyn State) {
+pub async fn resumable_uploads_expire_whether_ended_or_not(state: &dyn State) {
     let sync = start(state, "/a", SyncType::IncrementalSync).await;
     let ended = begin_one(state, new_resumable(1, Some((sync, "/a/1.csv")), None)).await.unwrap();
     state.fail_upload(ended, "", 0, Timestamp(30)).await.unwrap();
@@ -180,7 +180,7 @@ pub async fn resumable_uploads_expire_by_their_time_ended_or_not(state: &dyn Sta
     assert_eq!(expired(200, 9).await, [token(1), token(3)]);
 }
 
-pub async fn an_upload_goes_on_at_its_checkpoint(files: &dyn Files) {
+pub async fn an_upload_resumes_at_its_checkpoint(files: &dyn Files) {
     let name = partial(1);
     let mut begun = files.create_partial(name.clone()).await.unwrap();
     let beginning = begun.checkpoint().await.unwrap();
@@ -218,7 +218,7 @@ pub async fn an_upload_goes_on_at_its_checkpoint(files: &dyn Files) {
     assert!(is_lost(1, &identity, 12).await, "it is shorter");
     assert!(is_lost(3, &identity, 0).await, "it is not there");
     assert!(matches!(files.read_partial(&partial(3), 0, 1).await, Err(Error::BytesLost)));
-    // From the beginning, and to its landing.
+    // From offset 0 to the landing.
     let mut resumed = files.resume_partial(&name, &identity, &beginning).await.unwrap();
     resumed.write(Bytes::from_static(b"anew")).await.unwrap();
     let digest = resumed.seal().await.unwrap();

@@ -1,4 +1,4 @@
-//! The columns of files and datasets.
+//! Conformance: the columns of files and datasets.
 
 use super::*;
 use crate::model::dataset::schema::{Column, Format, Schema, SchemaPolicy};
@@ -23,7 +23,7 @@ async fn difference(state: &dyn State, id: UploadId) -> String {
     difference.map(|difference| difference.in_words()).unwrap_or_default()
 }
 
-/// Lands a file of these columns in a sync of its own, and finishes that.
+/// Lands a file with these columns in a new sync, and finishes the sync.
 async fn sync_of(state: &dyn State, columns: &[&str]) -> UploadId {
     let sync_id = start(state, "/a", SyncType::IncrementalSync).await;
     let upload_id = finish(state, sync_id, "/a/1").await;
@@ -32,7 +32,7 @@ async fn sync_of(state: &dyn State, columns: &[&str]) -> UploadId {
     upload_id
 }
 
-pub async fn what_has_landed_is_to_be_inspected_until_it_was(state: &dyn State) {
+pub async fn landed_files_are_uninspected_until_they_are_read(state: &dyn State) {
     let one = start(state, "/a", SyncType::IncrementalSync).await;
     let other = start(state, "/b", SyncType::FullSync).await;
     let begun = begin(state, one, "/a/0").await;
@@ -55,7 +55,7 @@ pub async fn what_has_landed_is_to_be_inspected_until_it_was(state: &dyn State) 
     assert_eq!((upload.row_count, upload.schema_difference), (Some(7), None));
 }
 
-pub async fn attempts_at_reading_a_file_are_counted_and_one_is_tried_again_when_its_time_has_come(state: &dyn State) {
+pub async fn attempts_to_read_a_file_are_counted_and_failed_ones_are_retried_when_due(state: &dyn State) {
     let id = start(state, "/a", SyncType::IncrementalSync).await;
     let uploads = [finish(state, id, "/a/1").await, finish(state, id, "/a/2").await, finish(state, id, "/a/3").await];
     let attempts = async |at| -> Vec<(u64, u32, u32)> {
@@ -78,7 +78,7 @@ pub async fn attempts_at_reading_a_file_are_counted_and_one_is_tried_again_when_
     assert_eq!((attempts(99).await, state.count_uninspected(id).await.unwrap()), (vec![], 0));
 }
 
-pub async fn what_was_read_of_a_file_is_known_by_its_place_and_its_identity(state: &dyn State) {
+pub async fn inspected_rows_are_found_by_path_and_identity(state: &dyn State) {
     let id = start(state, "/a", SyncType::IncrementalSync).await;
     let read = finish(state, id, "/a/1").await;
     inspect(state, read, &["x"]).await;
@@ -100,7 +100,7 @@ pub async fn what_was_read_of_a_file_is_known_by_its_place_and_its_identity(stat
     assert_eq!(changes.iter().map(|change| change.row_count).collect::<Vec<_>>(), [Some(7), None]);
 }
 
-pub async fn a_file_is_compared_with_what_the_last_finished_sync_has_left(state: &dyn State) {
+pub async fn a_file_is_compared_with_the_columns_of_the_last_finished_sync(state: &dyn State) {
     let first = sync_of(state, &["x", "y"]).await;
     assert_eq!(difference(state, first).await, "");
     let good = state.good_schema(&path("/a")).await.unwrap().unwrap();
@@ -114,7 +114,8 @@ pub async fn a_file_is_compared_with_what_the_last_finished_sync_has_left(state:
     assert_eq!(difference(state, other).await, "added z (int64); removed y (int64)");
     assert_eq!(record(state, second).await.sync.num_schema_differences, 1);
     state.close_sync(second, &finishing(), false, Timestamp(60)).await.unwrap();
-    // Of two that as many files have, the first; a third decides. What is looked at late is still of its own sync.
+    // On a tie the first schema is the baseline, until a third file decides. A file read late still counts for its own
+    // sync.
     assert_eq!(state.good_schema(&path("/a")).await.unwrap().unwrap().schema, schema(&["x", "y"]));
     inspect(state, late, &["x", "z"]).await;
     assert_eq!(difference(state, late).await, "added z (int64); removed y (int64)");
@@ -125,7 +126,7 @@ pub async fn a_file_is_compared_with_what_the_last_finished_sync_has_left(state:
     assert_eq!(difference(state, third).await, "");
 }
 
-pub async fn the_first_file_of_a_new_dataset_is_what_the_others_are_compared_with(state: &dyn State) {
+pub async fn files_of_a_new_dataset_are_compared_with_its_first_file(state: &dyn State) {
     let id = start(state, "/a", SyncType::FullSync).await;
     let (one, other) = (finish(state, id, "/a/1").await, finish(state, id, "/a/2").await);
     inspect(state, one, &["x"]).await;
@@ -141,7 +142,7 @@ pub async fn the_first_file_of_a_new_dataset_is_what_the_others_are_compared_wit
     assert_eq!(state.good_schema(&path("/a")).await.unwrap(), None, "what was aborted is no measure");
 }
 
-pub async fn a_dataset_that_ignores_marks_nothing_and_others_warn_unless_told(state: &dyn State) {
+pub async fn the_ignore_policy_marks_no_file_and_the_default_is_to_warn(state: &dyn State) {
     let dataset = path("/a");
     assert_eq!(state.schema_policy(&dataset).await.unwrap(), SchemaPolicy::Warn);
     for policy in [SchemaPolicy::Hold, SchemaPolicy::Ignore] {

@@ -1,4 +1,4 @@
-//! Promises about what is found by words.
+//! Conformance: search by words.
 
 use super::{finish, finishing, new_sync, path};
 use crate::model::search::Words;
@@ -23,7 +23,7 @@ async fn syncs(state: &dyn State, text: &str, scope: Option<&str>) -> Vec<u64> {
     found.into_iter().map(|sync| sync.sync_id.0).collect()
 }
 
-pub async fn datasets_and_syncs_are_found_by_any_part_of_their_words(state: &dyn State) {
+pub async fn datasets_and_syncs_are_found_by_parts_of_their_words(state: &dyn State) {
     for (name, at) in
         [("Nightly \"load\"", "/data/db/orders"), ("hourly_100%", "/data/web/orders"), ("x", "/data/customers")]
     {

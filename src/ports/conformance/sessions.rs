@@ -1,4 +1,4 @@
-//! Promises about sessions and the sign-in link.
+//! Conformance: sessions and the sign-in link.
 
 use crate::model::access::actor::{Actor, Origin, Trace};
 use crate::model::access::key::{NewKey, Secret, SecretHash};
@@ -53,7 +53,7 @@ pub async fn a_sign_in_link_works_once_and_in_time_and_until_there_is_a_key(stat
     assert!(!take(&first, 51).await, "no link is good beside a key");
 }
 
-pub async fn sessions_are_listed_and_ended_and_end_when_nobody_uses_them(state: &dyn State) {
+pub async fn sessions_are_listed_and_ended_and_expire_when_unused(state: &dyn State) {
     let (one, other) = (key(state, 1).await, key(state, 2).await);
     let origin = Origin { address: Some("192.0.2.7".into()), program: Some("browser".into()), ..Origin::default() };
     let by = Actor { trace: Trace { origin, ..Trace::default() }, ..Actor::from("key 1") };
@@ -65,7 +65,7 @@ pub async fn sessions_are_listed_and_ended_and_end_when_nobody_uses_them(state: 
     let entry = state.sessions(None, Timestamp(20), 1).await.unwrap().remove(0);
     assert_eq!((entry.key_name.as_str(), entry.begun_at, entry.last_seen_at), ("key 2", Timestamp(13), Timestamp(13)));
     assert_eq!((entry.address.as_deref(), entry.program.as_deref()), (Some("192.0.2.7"), Some("browser")));
-    // A use puts its end off, and is written now and then only.
+    // A use postpones the end; only some uses are written.
     let seen = Timestamp(11).plus(SESSION_SEEN_GRANULARITY);
     state.touch_session(SessionId(1), Timestamp(seen.0 - 1)).await.unwrap();
     assert_eq!(state.session(&hash(11), seen).await.unwrap().unwrap().0.last_seen_at, Timestamp(11));
@@ -93,7 +93,7 @@ pub async fn sessions_are_listed_and_ended_and_end_when_nobody_uses_them(state: 
     assert!(listed(state, None, 41).await.is_empty());
 }
 
-pub async fn one_key_has_a_bounded_number_of_sessions_and_the_oldest_goes(state: &dyn State) {
+pub async fn a_key_has_a_maximum_of_sessions_and_the_oldest_ends(state: &dyn State) {
     let key_id = key(state, 1).await;
     for n in 0..=SESSIONS_OF_KEY_MAX {
         let new = NewSession {

@@ -1,4 +1,4 @@
-//! Promises about syncs: which may be open together, what they count, and how they close.
+//! Conformance: syncs, which of them may be open together, their counters, and how they close.
 
 use super::{
     all_trash, begin, finish, finishing, land_upload, new_sync, page, partial, path, publish, record, start, syncs,
@@ -51,7 +51,7 @@ pub async fn ids_count_from_one_without_gaps_and_pages_skip_by_count(state: &dyn
     assert_eq!(history(Some(SyncId(9)), 0, Order::Asc).await, [0; 0]);
 }
 
-pub async fn a_full_sync_wants_its_path_for_itself(state: &dyn State) {
+pub async fn a_full_sync_needs_its_path_exclusively(state: &dyn State) {
     let full = start(state, "/data/db", SyncType::FullSync).await;
     for on in ["/data", "/data/db", "/data/db/t"] {
         let refused = state.start_sync(&new_sync(on, SyncType::IncrementalSync)).await;
@@ -119,7 +119,7 @@ pub async fn refused_uploads_beyond_a_bound_are_counted_without_a_row(state: &dy
     };
     assert_eq!((refuse(2).await, refuse(0).await), (Some(UploadId(1)), None));
     assert_eq!((refuse(2).await, refuse(2).await, refuse(3).await), (Some(UploadId(2)), None, Some(UploadId(3))));
-    // Rows stay dense behind them, in the history and in the sync.
+    // Later rows are numbered without gaps, in the history and in the sync.
     assert_eq!(finish(state, id, "/a/1.csv").await, UploadId(4));
     land_upload(state, whole(None, id, "/a/2.csv"), None, 31).await;
     let sync = record(state, id).await.sync;
@@ -152,7 +152,7 @@ pub async fn a_sync_with_uploads_in_flight_closes_only_when_told_to_discard_them
     assert_eq!((sync.num_failed, sync.num_in_flight), (1, 0));
 }
 
-pub async fn closing_is_remembered_until_settled_and_settling_twice_changes_nothing(state: &dyn State) {
+pub async fn a_closing_is_stored_until_settled_and_settling_is_idempotent(state: &dyn State) {
     let id = start(state, "/a", SyncType::FullSync).await;
     assert!(matches!(state.close_sync(id, &publish(), false, Timestamp(1)).await, Err(Error::EmptyFullSync(_))));
     finish(state, id, "/a/1.csv").await;
@@ -224,7 +224,7 @@ pub async fn filters_find_rows_by_status_type_path_and_text(state: &dyn State) {
     assert_eq!(found(second).await, [2]);
 }
 
-pub async fn a_full_sync_that_is_held_or_silent_gives_way_to_a_start_on_its_own_path_alone(state: &dyn State) {
+pub async fn a_held_or_silent_full_sync_is_superseded_only_by_a_start_on_its_own_path(state: &dyn State) {
     let old = start(state, "/a", SyncType::FullSync).await;
     let upload = begin(state, old, "/a/1.csv").await;
     let supersede = Supersede { sync_id: old, silent_since: Timestamp(20), num_idle_uploads: 1 };
@@ -245,7 +245,7 @@ pub async fn a_full_sync_that_is_held_or_silent_gives_way_to_a_start_on_its_own_
     let row = state.upload(upload).await.unwrap().unwrap();
     assert_eq!(row.sync_status, Status::Failed);
     assert!(row.message.contains("superseded by sync 2"), "{}", row.message);
-    // Uploads hear at once where to go on.
+    // Late uploads learn the sync to continue with.
     let late = RefusedUpload {
         sync_id: old,
         file_name: "x".into(),
@@ -259,12 +259,12 @@ pub async fn a_full_sync_that_is_held_or_silent_gives_way_to_a_start_on_its_own_
     };
     let refused = state.refuse_upload(&late).await;
     assert!(matches!(refused, Err(Error::SyncEnded { message, .. }) if message == "superseded by sync 2"));
-    // An incremental sync does not give way, however silent.
+    // An incremental sync is never superseded, however long it is idle.
     let supersede = Supersede { sync_id: successor, silent_since: Timestamp(99), num_idle_uploads: 9 };
     let refused = state.supersede_sync(&new_sync("/a", SyncType::FullSync), &supersede).await;
     assert!(refused.is_err());
 
-    // One that is held gives way at once.
+    // A held sync is superseded at once.
     let held = start(state, "/b", SyncType::FullSync).await;
     let totals = Totals { files: 1, bytes: 1 };
     let hold = Hold { since: Timestamp(50), replaced: totals, published: Totals::default(), differing_files: 0 };

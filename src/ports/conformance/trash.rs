@@ -1,4 +1,4 @@
-//! Promises about the trash as it is remembered.
+//! Conformance: stored trash items.
 
 use super::{
     DIGEST, all_trash, begin, finish, finishing, land_upload, new_sync, partial, path, publish, record, start,
@@ -20,7 +20,7 @@ use crate::model::trash::{PurgeSelector, TrashKind, TrashReason};
 use crate::ports::metadata::State;
 use crate::ports::metadata::upload::CompletedUpload;
 
-pub async fn trash_leaves_the_list_when_restored_and_holds_its_path_meanwhile(state: &dyn State) {
+pub async fn a_restored_item_leaves_the_list_and_holds_its_path_during_the_restore(state: &dyn State) {
     let id = start(state, "/a", SyncType::FullSync).await;
     finish(state, id, "/a/1.csv").await;
     state.close_sync(id, &publish(), false, Timestamp(40)).await.unwrap();
@@ -65,7 +65,7 @@ pub async fn trash_leaves_the_list_when_restored_and_holds_its_path_meanwhile(st
     ));
 }
 
-/// Puts three pieces into the trash, of 10, 20 and 30 bytes, which came at the times 1, 2 and 3.
+/// Makes three trash items of 10, 20 and 30 bytes, at the times 1, 2 and 3.
 async fn three_pieces(state: &dyn State) -> [TrashId; 3] {
     for at in 1..=3 {
         let id = start(state, "/a", SyncType::FullSync).await;
@@ -92,7 +92,7 @@ async fn restore_begun(state: &dyn State, id: TrashId) -> Result<(), Error> {
     state.begin_restore(id, &Identity("5".into()), &"me".into()).await
 }
 
-pub async fn doomed_trash_is_in_no_list_and_cannot_be_restored(state: &dyn State) {
+pub async fn an_item_marked_for_a_purge_is_not_listed_and_cannot_be_restored(state: &dyn State) {
     let [first, second, third] = three_pieces(state).await;
     assert_eq!(doom(state, PurgeSelector::Piece(second), 1).await, [second]);
     let listed = state.trash(&all_trash()).await.unwrap();
@@ -111,7 +111,7 @@ pub async fn doomed_trash_is_in_no_list_and_cannot_be_restored(state: &dyn State
     assert!(state.trash_record(third).await.unwrap().is_some(), "it was never doomed");
 }
 
-pub async fn the_oldest_trash_is_doomed_first_and_never_what_is_being_restored(state: &dyn State) {
+pub async fn the_oldest_items_are_purged_first_and_never_those_being_restored(state: &dyn State) {
     let [first, second, third] = three_pieces(state).await;
     assert_eq!(doom(state, PurgeSelector::Beyond { bytes_max: 60 }, 9).await, []);
     restore_begun(state, first).await.unwrap();
@@ -127,7 +127,7 @@ pub async fn the_oldest_trash_is_doomed_first_and_never_what_is_being_restored(s
     assert_eq!(emptying.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [first, second]);
 }
 
-pub async fn what_has_landed_is_listed_by_place_and_found_by_its_content(state: &dyn State) {
+pub async fn landed_uploads_are_listed_by_path_and_found_by_content(state: &dyn State) {
     let id = start(state, "/a", SyncType::IncrementalSync).await;
     for file in ["/a/2.csv", "/a/1.csv", "/a/2.csv"] {
         finish(state, id, file).await;
@@ -173,7 +173,7 @@ pub async fn trash_that_has_a_folder_is_listed_adopted_and_restored(state: &dyn 
     assert_eq!(state.trash(&all_trash()).await.unwrap().len(), 2);
 }
 
-pub async fn trash_is_grouped_by_the_sync_that_has_put_it_there(state: &dyn State) {
+pub async fn trash_is_grouped_by_its_sync(state: &dyn State) {
     let (first, second) =
         (start(state, "/a/x", SyncType::IncrementalSync).await, start(state, "/b", SyncType::IncrementalSync).await);
     for (name, sync_id, target, at) in [(1, first, "/a/x/f", 30), (2, second, "/b/f", 31), (3, first, "/a/x/g", 32)] {

@@ -1,4 +1,4 @@
-//! Promises about uploads and their landings.
+//! Conformance: uploads and their landings.
 
 use super::{
     all_trash, begin, finish, finished, finishing, land_upload, partial, path, record, start, trash_of, uploads_of,
@@ -26,7 +26,7 @@ pub async fn an_upload_ends_once(state: &dyn State) {
     assert!(state.trash(&all_trash()).await.unwrap().is_empty());
 }
 
-pub async fn landings_are_known_from_the_intent_to_the_end(state: &dyn State) {
+pub async fn landings_are_stored_from_the_intent_to_the_end(state: &dyn State) {
     let open = start(state, "/a", SyncType::IncrementalSync).await;
     let closed = start(state, "/b", SyncType::IncrementalSync).await;
     state.close_sync(closed, &finishing(), false, Timestamp(25)).await.unwrap();
@@ -59,13 +59,13 @@ pub async fn landings_are_known_from_the_intent_to_the_end(state: &dyn State) {
     let sync = record(state, open).await.sync;
     assert_eq!((sync.total_files, sync.num_failed, sync.num_in_flight, sync.size_bytes), (2, 0, 0, 10));
     assert_eq!(state.trash(&all_trash()).await.unwrap().len(), 1);
-    // What is given up leaves nothing behind.
+    // A discarded group leaves no trace.
     let (id, _) = state.write_intents(None, &uploads[2..]).await.unwrap();
     state.finish_landings(&finished(id, Vec::new(), Vec::new(), 40)).await.unwrap();
     assert_eq!(record(state, open).await.sync.total_files, 2);
 }
 
-pub async fn uploads_of_a_group_that_are_left_stay_intended_and_none_is_remembered_twice(state: &dyn State) {
+pub async fn unsettled_uploads_stay_in_their_group_and_none_is_stored_twice(state: &dyn State) {
     let open = start(state, "/a", SyncType::IncrementalSync).await;
     let registered = begin(state, open, "/a/1.csv").await;
     let mut uploads =
@@ -78,13 +78,13 @@ pub async fn uploads_of_a_group_that_are_left_stay_intended_and_none_is_remember
         numbers.iter().map(|number| LandedUpload { upload: uploads[*number].clone(), trash: None }).collect()
     };
     let left = [uploads[0].clone(), uploads[2].clone()];
-    // The second time it is not known that the first was remembered.
+    // The second call repeats a first one whose result is unknown.
     for _ in 0..2 {
         state.finish_landings(&finished(id, landed(&[1]), left.to_vec(), 30)).await.unwrap();
         assert_eq!(state.unfinished_landings().await.unwrap(), [(id, left.to_vec())]);
     }
     let all = finished(id, landed(&[0, 1, 2]), Vec::new(), 40);
-    // Beside the intent of the next group, and once more by itself.
+    // Together with the intent of the next group, then once more alone.
     let (next, _) = state.write_intents(Some(&all), &[whole(None, open, "/a/4.csv")]).await.unwrap();
     state.finish_landings(&all).await.unwrap();
     let unfinished = state.unfinished_landings().await.unwrap();
@@ -96,7 +96,7 @@ pub async fn uploads_of_a_group_that_are_left_stay_intended_and_none_is_remember
     assert_eq!((sync.total_files, sync.num_in_flight, sync.size_bytes), (3, 0, 15));
 }
 
-pub async fn what_a_restart_needs_is_listed(state: &dyn State) {
+pub async fn unfinished_work_is_listed_for_a_restart(state: &dyn State) {
     let id = start(state, "/a", SyncType::IncrementalSync).await;
     finish(state, id, "/a/1.csv").await;
     let upload = begin(state, id, "/a/2.csv").await;

@@ -1,4 +1,4 @@
-//! Versions: made by publishes, groups of landings and restores, and by nothing else.
+//! Conformance: versions. Only publishes, groups of landings and restores make them.
 
 use super::*;
 use crate::model::id::VersionNumber;
@@ -32,7 +32,7 @@ fn names(files: &[VersionFile]) -> Vec<&str> {
     files.iter().map(|file| file.path.as_str()).collect()
 }
 
-pub async fn each_change_of_a_dataset_makes_a_version_and_what_is_staged_or_aborted_makes_none(state: &dyn State) {
+pub async fn each_change_of_a_dataset_makes_a_version_and_staged_or_aborted_files_make_none(state: &dyn State) {
     let staged = start(state, "/a", SyncType::FullSync).await;
     land_upload(state, whole(None, staged, "/a/x"), None, 20).await;
     assert_eq!(state.current_version(&path("/a")).await.unwrap(), None);
@@ -73,7 +73,7 @@ pub async fn each_change_of_a_dataset_makes_a_version_and_what_is_staged_or_abor
     assert_eq!(state.dataset_of(&path("/b")).await.unwrap(), None);
 }
 
-pub async fn a_replaced_dataset_is_a_version_in_its_piece_of_trash_until_that_is_removed(state: &dyn State) {
+pub async fn a_replaced_dataset_is_a_version_in_the_trash_until_it_is_purged(state: &dyn State) {
     published(state, "/a/1", false, 40).await;
     published(state, "/a/2", true, 50).await;
     let old = files(state, "/a", 1).await;
@@ -100,7 +100,7 @@ pub async fn a_replaced_dataset_is_a_version_in_its_piece_of_trash_until_that_is
     assert_eq!(files(state, "/a", 2).await[0].whereabouts, Whereabouts::Gone);
 }
 
-pub async fn a_snapshot_is_known_until_nothing_is_left_of_it(state: &dyn State) {
+pub async fn a_snapshot_is_stored_until_its_files_are_removed(state: &dyn State) {
     let token = SnapshotToken::from_random([7; 16]);
     let new = NewSnapshot {
         token: token.clone(),

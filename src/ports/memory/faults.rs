@@ -1,9 +1,9 @@
-//! Calls that are made to fail, for tests of what becomes of it.
+//! Injected errors of calls, for tests of their effects.
 
 use crate::model::error::Error;
 use std::collections::{BTreeMap, VecDeque};
 
-/// By the name of the call, what it fails with next.
+/// Errors of the next calls, by the name of the call.
 #[derive(Default)]
 pub struct Faults(BTreeMap<&'static str, VecDeque<Error>>);
 
@@ -12,7 +12,7 @@ impl Faults {
         self.0.entry(call).or_default().extend(errors);
     }
 
-    /// To be asked before the call does anything.
+    /// Called before a call has any effect.
     pub fn next(&mut self, call: &'static str) -> Result<(), Error> {
         self.0.get_mut(call).and_then(VecDeque::pop_front).map_or(Ok(()), Err)
     }

@@ -1,4 +1,4 @@
-//! The lake as a map from places to bytes.
+//! In-memory storage: a map from paths to bytes.
 
 use super::faults::Faults;
 use crate::model::digest::Digest;
@@ -24,16 +24,16 @@ use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Cheap to clone; every clone is the same lake.
+/// Cheap to clone; all clones share one lake.
 #[derive(Clone, Default)]
 pub struct MemoryFiles(Arc<Mutex<Tree>>);
 
 #[derive(Default)]
 pub(super) struct Tree {
-    /// What lies at each path, as its components joined by slashes.
+    /// Files and folders by path, as components joined by slashes.
     pub(super) nodes: BTreeMap<String, Node>,
     made: u64,
-    /// Unbounded unless somebody has said otherwise.
+    /// Unbounded unless set.
     space: Option<Space>,
     faults: Faults,
 }
@@ -41,30 +41,30 @@ pub(super) struct Tree {
 #[derive(Clone)]
 pub(super) struct Node {
     identity: Identity,
-    /// Absent: a folder.
+    /// Absent for a folder.
     pub(super) bytes: Option<Vec<u8>>,
 }
 
 impl MemoryFiles {
-    /// What readers see: each file of the lake and its bytes.
+    /// Files of the lake that readers see, with their bytes.
     pub fn live_files(&self) -> BTreeMap<String, Vec<u8>> {
         let tree = self.tree();
         let live = tree.nodes.iter().filter(|(path, _)| !path.starts_with('.'));
         live.filter_map(|(path, node)| Some((format!("/{path}"), node.bytes.clone()?))).collect()
     }
 
-    /// From now on there is so much room.
+    /// Sets the free space.
     pub fn set_space(&self, space: Space) {
         self.tree().space = Some(space);
     }
 
-    /// The next calls of `create_partial`, `write_group`, `seal` of a group, `land`, or `restore` fail, having changed nothing: of
-    /// several files, the first.
+    /// Makes the next calls of `create_partial`, `write_group`, `seal` of a group, `land`, or `restore` fail without a
+    /// change; of several files, for the first.
     pub fn fail_next(&self, call: &'static str, errors: Vec<Error>) {
         self.tree().faults.add(call, errors);
     }
 
-    /// Uploads that lie under their partial names.
+    /// Number of partial files.
     pub fn partials(&self) -> usize {
         let uploads = format!("{ENGINE_FOLDER}/{UPLOADS_FOLDER}");
         self.tree().nodes.keys().filter(|path| path.starts_with(&uploads)).count()
@@ -87,7 +87,7 @@ impl Tree {
         identity
     }
 
-    /// Nobody changes a file here: it is as old as the lake.
+    /// Files never change here, so both times are zero.
     fn find(&self, path: &str) -> Option<FoundFile> {
         let node = self.nodes.get(path)?;
         let size_bytes = node.bytes.as_ref()?.len() as u64;
@@ -99,7 +99,7 @@ impl Tree {
         self.nodes.get(path).is_some_and(|node| node.identity == *identity)
     }
 
-    /// Everything at `path` and below it, with the rest of each path.
+    /// Removes and returns everything at `path` and below, with paths relative to it.
     pub(super) fn take(&mut self, path: &str) -> Vec<(String, Node)> {
         let below = format!("{path}/");
         let paths: Vec<_> =
@@ -116,7 +116,7 @@ impl Tree {
         }
     }
 
-    /// Moves `from` to `to`, and what was there to `slot`. Missing folders on the way to `to` are made.
+    /// Moves `from` to `to`, and the old content of `to` to `slot`. Makes missing parent folders of `to`.
     fn swap(&mut self, from: &str, to: &str, slot: &str) -> Result<LandingOutcome, Error> {
         let mut parent = String::new();
         for component in to.split('/').rev().skip(1).collect::<Vec<_>>().into_iter().rev() {
@@ -140,7 +140,7 @@ impl Tree {
         let moved = self.take(from);
         let old = self.take(to);
         self.put(to, moved);
-        // A folder without files is no loss, and no piece of trash.
+        // A folder without files is not moved to the trash, as nothing is lost.
         let kept = old.iter().any(|(_, node)| node.bytes.is_some());
         if kept {
             self.put(slot, old);
@@ -157,7 +157,7 @@ impl Tree {
         self.nodes.iter().filter(move |(other, _)| *other == below.trim_end_matches('/') || other.starts_with(&below))
     }
 
-    /// Each name below, and what it is.
+    /// All names below, with their identities.
     fn state(&self, path: &str) -> Identity {
         let names = self.below(path).map(|(path, node)| format!("{path}={}", node.identity.0));
         Identity(names.collect::<Vec<_>>().join("/"))
@@ -448,7 +448,7 @@ impl Files for MemoryFiles {
         let mut removed = Removed::default();
         for key in pieces {
             let slot = at(&StoragePath::TrashSlot(key.clone()));
-            // The deepest first: the last in the order of the map.
+            // Deepest first: the last in the order of the map.
             while let Some((path, _)) = tree.below(&slot).last() {
                 if left == 0 {
                     removed.has_more = true;

@@ -1,4 +1,4 @@
-//! One format, which is easily written in a test: `a:int64,b:string` is a file of these columns and no rows.
+//! A simple format for tests: `a:int64,b:string` is a file of these columns without rows.
 
 use crate::model::dataset::schema::{Column, Format, Schema};
 use crate::model::error::Error;
@@ -8,7 +8,7 @@ use crate::ports::storage::OpenFile;
 use async_trait::async_trait;
 use std::sync::Arc;
 
-/// Bytes of a file that are looked at.
+/// Bytes of a file that are read.
 const BYTES_MAX: usize = 4096;
 
 #[derive(Debug, Clone, Copy, Default)]

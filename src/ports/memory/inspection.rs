@@ -1,4 +1,4 @@
-//! Looking at everything there is: in memory nothing is damaged.
+//! Inspection of the in-memory storage, which is never damaged.
 
 use super::files::{MemoryFiles, at};
 use crate::model::digest::Digest;

@@ -1,5 +1,5 @@
-//! Ports in memory, for tests: files that keep every promise but that of stable storage, a clock, and numbers for randomness. There is
-//! no metadata store among them: tests use SQLite.
+//! In-memory ports for tests: storage with every promise except durability, a clock, and a counter for randomness.
+//! Tests use SQLite as the metadata store.
 
 pub mod faults;
 mod files;
@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A clock that stands until time passes, or it is set.
+/// A clock that only moves when it is set or paused on.
 pub struct ManualClock {
     wall: AtomicI64,
     steady_ms: AtomicU64,
@@ -27,14 +27,14 @@ impl ManualClock {
         Self { wall: AtomicI64::new(time.0), steady_ms: AtomicU64::new(0) }
     }
 
-    /// Lets time pass until then.
+    /// Moves both clocks to this time.
     pub fn set(&self, time: Timestamp) {
         let before = self.wall.swap(time.0, Ordering::SeqCst);
         let passed_ms = time.0.saturating_sub(before).try_into().unwrap_or(0);
         self.steady_ms.fetch_add(passed_ms, Ordering::SeqCst);
     }
 
-    /// Sets the wall clock: no time passes.
+    /// Sets only the wall clock.
     pub fn step_to(&self, time: Timestamp) {
         self.wall.store(time.0, Ordering::SeqCst);
     }
@@ -50,13 +50,13 @@ impl Clock for ManualClock {
         Duration::from_millis(self.steady_ms.load(Ordering::SeqCst))
     }
 
-    /// Nobody waits: the clock goes on by so much.
+    /// Advances both clocks instead of waiting.
     async fn pause(&self, length: Duration) {
         self.set(self.now().plus(length));
     }
 }
 
-/// Bytes that differ at every call, and are the same in every run.
+/// Bytes that differ at every call, and repeat in every run.
 #[derive(Default)]
 pub struct CountingRandomness(AtomicU64);
 

@@ -1,4 +1,4 @@
-//! What was done, as it is remembered.
+//! Stored audit log.
 
 use crate::model::audit::{Activity, AuditEntry, AuditQuery};
 use crate::model::error::Error;
@@ -6,9 +6,9 @@ use async_trait::async_trait;
 
 #[async_trait]
 pub trait AuditStore: Send + std::marker::Sync {
-    /// Remembers a deed that changes nothing else.
+    /// Stores the entry of an action that changes nothing else.
     async fn record(&self, deed: &AuditEntry) -> Result<(), Error>;
 
-    /// Deeds, the newest first; behind one that is named, the oldest first.
+    /// Entries, newest first; with `after`, oldest first.
     async fn activity(&self, query: &AuditQuery) -> Result<Vec<Activity>, Error>;
 }

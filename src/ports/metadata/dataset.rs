@@ -1,6 +1,7 @@
-//! Datasets as they are remembered, and what each day and each quarter of an hour has brought.
+//! Stored datasets, with their counts by day and by slot of 15 minutes.
 //!
-//! Counted as rows are written, in their transactions, never by visiting them: so each answer costs what it shows.
+//! Counters are updated in the transactions that write the rows, never by a scan, so the cost of a call depends on the
+//! size of its result.
 
 use crate::model::access::actor::Actor;
 use crate::model::dataset::day::Day;
@@ -14,43 +15,43 @@ use crate::model::totals::Totals;
 use crate::model::trash::TrashEntry;
 use async_trait::async_trait;
 
-/// Which datasets a list shows. `None` filters nothing.
+/// Filter of a list of datasets. `None` filters nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatasetQuery {
     pub page: Page,
     pub path: Option<LakePath>,
     pub text: Option<String>,
     pub scope: Option<LakePath>,
-    /// Only those of which something is expected.
+    /// Only datasets with a schedule.
     pub has_rhythm: bool,
 }
 
-/// Whose days are asked for.
+/// Subject of the daily counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DaysOf {
     Lake,
-    /// Of every sync on this path or below it.
+    /// All syncs on this path or below it.
     Within(LakePath),
-    /// Of the syncs on this very path.
+    /// Syncs on exactly this path.
     Dataset(LakePath),
 }
 
-/// A dataset that has changed since it was counted.
+/// A dataset that has changed since its last count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uncounted {
     pub path: LakePath,
-    /// Tells the state of the dataset that is about to be counted from later ones.
+    /// Number of its last change, which distinguishes later states.
     pub change: u64,
 }
 
 #[async_trait]
 pub trait DatasetState: Send + std::marker::Sync {
-    /// Datasets by their paths.
+    /// Datasets, ordered by path.
     async fn dataset_records(&self, query: &DatasetQuery) -> Result<Vec<DatasetRecord>, Error>;
 
     async fn dataset_record(&self, path: &LakePath) -> Result<Option<DatasetRecord>, Error>;
 
-    /// Remembers durably what is expected of a dataset. False where there is no such dataset.
+    /// Stores the schedule of a dataset durably. False if the dataset does not exist.
     async fn set_rhythm(
         &self,
         path: &LakePath,
@@ -59,18 +60,19 @@ pub trait DatasetState: Send + std::marker::Sync {
         at: Timestamp,
     ) -> Result<bool, Error>;
 
-    /// Of each that is asked for, what has happened on these days, those without anything left out, in their order; the days
-    /// of the syncs of each type apart. A file counts on the day on which it landed, or failed; a sync where it began, and where it failed.
+    /// Daily counts of each subject from `first` to `last`, in order, without empty days, and separate for each type of
+    /// sync. A file counts on the day on which it landed or failed; a sync on the day of its start, and on that of its
+    /// failure.
     async fn days(&self, of: &[DaysOf], first: Day, last: Day) -> Result<Vec<Vec<DayOfType>>, Error>;
 
-    /// Of each dataset, what has come to it since, by quarters of an hour, in their order: the files of incremental syncs as they
-    /// landed, those of full syncs as they were published.
+    /// Arrivals of each dataset since a time, by slot, in order: files of incremental syncs at their landing, those of
+    /// full syncs at their publish.
     async fn arrivals(&self, paths: &[LakePath], since: Timestamp) -> Result<Vec<Vec<Arrival>>, Error>;
 
-    /// Datasets in which something has changed since they were counted, and that may be counted again by now; at most `size`.
+    /// Datasets that have changed since their last count and may be counted again at `now`, at most `size`.
     async fn uncounted_datasets(&self, now: Timestamp, size: u64) -> Result<Vec<Uncounted>, Error>;
 
-    /// Remembers what a dataset held at that change. It is not asked for again before `next`.
+    /// Stores the size of a dataset at that change. The dataset is not returned for another count before `next`.
     async fn count_dataset(
         &self,
         counted: &Uncounted,
@@ -79,6 +81,6 @@ pub trait DatasetState: Send + std::marker::Sync {
         next: Timestamp,
     ) -> Result<(), Error>;
 
-    /// What was at this very path as a dataset and lies in the trash, the newest first, at most `size`.
+    /// Datasets in the trash that were at exactly this path, newest first, at most `size`.
     async fn versions(&self, path: &LakePath, size: u64) -> Result<Vec<TrashEntry>, Error>;
 }

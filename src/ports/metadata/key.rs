@@ -1,4 +1,4 @@
-//! Keys as they are remembered.
+//! Stored keys.
 
 use crate::model::access::actor::Actor;
 use crate::model::access::key::{Key, NewKey, SecretHash};
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 #[async_trait]
 pub trait KeyState: Send + std::marker::Sync {
-    /// Remembers a key, durably. The session of the first sign-in ends with it, and its link.
+    /// Stores a key durably. Ends the session of the first sign-in, and invalidates its link.
     async fn create_key(
         &self,
         new: &NewKey,
@@ -21,12 +21,13 @@ pub trait KeyState: Send + std::marker::Sync {
 
     async fn keys(&self) -> Result<Vec<Key>, Error>;
 
-    /// The key of this secret, active or not.
+    /// Key of this secret, active or not.
     async fn key_of(&self, hash: &SecretHash) -> Result<Option<Key>, Error>;
 
-    /// Revokes a key, durably, and ends the sessions that were begun with it. False when there was none to revoke.
+    /// Revokes a key durably, and ends its sessions. False when there was none to revoke.
     async fn revoke_key(&self, id: KeyId, by: &Actor, at: Timestamp) -> Result<bool, Error>;
 
-    /// Remembers that the key was used, unless that was remembered less than [`crate::model::limits::LAST_USE_GRANULARITY`] ago.
+    /// Stores the last use of a key, unless one was stored less than [`crate::model::limits::LAST_USE_GRANULARITY`]
+    /// ago.
     async fn touch_key(&self, id: KeyId, at: Timestamp) -> Result<(), Error>;
 }

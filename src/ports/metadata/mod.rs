@@ -1,8 +1,8 @@
-//! What is remembered. Each call is one transaction; "durably" means on stable storage when the call returns.
+//! Metadata port. Each call is one transaction; "durably" means on stable storage when the call returns.
 //!
-//! A call that is a deed of somebody remembers it in the same transaction: what as, says [`AuditEntry`].
+//! A call that performs an action of somebody stores its [`AuditEntry`] in the same transaction.
 //!
-//! The rules that a transaction has to check (who may start beside whom, when a sync may close) are functions of
+//! The rules that a transaction has to check (which syncs may be open together, when a sync may close) are functions of
 //! [`crate::model::sync::job`], which every backend calls inside its transaction.
 
 pub mod audit;
@@ -31,7 +31,7 @@ use crate::ports::{
     StateInspection, VersionStore,
 };
 
-/// All that is remembered.
+/// Metadata store: all parts of the port together.
 pub trait State:
     SyncState
     + UploadState
@@ -49,21 +49,20 @@ pub trait State:
     + VersionStore
     + StateInspection
 {
-    /// The room where the state is. Asked often: it answers at once.
+    /// Free space of the disk of the metadata. Called often, so it must not block.
     fn space(&self) -> Result<Space, Error>;
 
-    /// Bytes that were set aside for a full disk, and are to be set aside again before anything takes their room.
+    /// Bytes of the reserve for a full disk that are missing, which nothing else may use.
     fn missing_reserve_bytes(&self) -> u64 {
         0
     }
 
-    /// The disk is full: gives a part of what was set aside back to it, so that a write may succeed. False where nothing is
-    /// left.
+    /// Releases a part of the reserve on a full disk, so that a write may succeed. False when none is left.
     fn release_reserve(&self) -> bool {
         false
     }
 
-    /// Sets aside what is missing, once there is room.
+    /// Refills the reserve, where the disk has space for it.
     fn refill_reserve(&self) -> Result<(), Error> {
         Ok(())
     }

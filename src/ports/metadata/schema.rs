@@ -1,4 +1,4 @@
-//! What is remembered of the columns of files and datasets.
+//! Stored columns of files and datasets.
 
 use crate::model::access::actor::Actor;
 use crate::model::dataset::schema::{Schema, SchemaDifference, SchemaPolicy};
@@ -12,93 +12,93 @@ use crate::model::time::Timestamp;
 use crate::model::upload::row::Upload;
 use async_trait::async_trait;
 
-/// A file that has landed and was not looked at yet.
+/// A landed file whose columns were not read yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uninspected {
     pub upload_id: UploadId,
     pub sync_id: SyncId,
-    /// Absent where it is a name that this version does not take any more.
+    /// Absent for a name that this version no longer accepts.
     pub target: Option<LakePath>,
-    /// Absent for what landed before it was remembered.
+    /// Absent for files that landed before identities were recorded.
     pub identity: Option<Identity>,
     pub attempts: Attempts,
 }
 
-/// How often it was tried to read a file.
+/// Number of attempts to read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Attempts {
-    /// Attempts of which no end is known: the server may have ended with them.
+    /// Attempts without a known end: the server may have crashed during them.
     pub begun: u32,
-    /// Attempts that failed for a reason that may pass.
+    /// Attempts that failed for a reason that may be temporary.
     pub failed: u32,
 }
 
-/// A list of columns that the state keeps.
+/// Id of a stored list of columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SchemaId(pub u64);
 
-/// What the last sync that finished has left in a dataset.
+/// Columns of most files of the last finished sync of a dataset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaselineSchema {
     pub sync_id: SyncId,
     pub schema: Schema,
 }
 
-/// A file that was looked at.
+/// A file whose columns were read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InspectedUpload {
     pub upload_id: UploadId,
     pub inspected: Inspected,
 }
 
-/// What was read of a file that has landed.
+/// Stored result of reading a landed file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LandedRows {
     pub size_bytes: u64,
-    /// When it had landed: whatever changed the file later was not the lake.
+    /// Time of the landing: a later change of the file was not made by the lake.
     pub landed_at: Timestamp,
-    /// Absent where it was not looked at yet, or where counting would mean reading it all.
+    /// Absent if the file was not read yet, or if counting would need a full read.
     pub row_count: Option<u64>,
     pub schema: Option<SchemaId>,
 }
 
 #[async_trait]
 pub trait SchemaState: Send + Sync {
-    /// Uploads that have landed and were not looked at yet, of one sync or of all: at most `size`, in ascending order, and one
-    /// besides that was tried before, if the time for that has come.
+    /// Landed uploads that were not read yet, of one sync or of all: at most `size`, in ascending order, and in
+    /// addition one that failed before and is due again.
     async fn uninspected(&self, of: Option<SyncId>, now: Timestamp, size: u64) -> Result<Vec<Uninspected>, Error>;
 
-    /// Of a sync, all of them, whether it is time for them or not.
+    /// Number of unread uploads of a sync, due or not.
     async fn count_uninspected(&self, of: SyncId) -> Result<u64, Error>;
 
-    /// An attempt at each of them begins. That is remembered before it does: the file may end the server.
+    /// Stores the begin of an attempt for each of them, before the files are read: a file may crash the server.
     async fn begin_inspections(&self, ids: &[UploadId]) -> Result<(), Error>;
 
-    /// The attempts have come to nothing by no fault of the files: they do not count.
+    /// Cancels attempts that ended without a fault of the files, so that they do not count.
     async fn release_inspections(&self, ids: &[UploadId]) -> Result<(), Error>;
 
-    /// The attempt has failed for a reason that may pass; the next one is due then.
+    /// Stores an attempt that failed for a reason that may be temporary, and the time of the next one.
     async fn fail_inspection(&self, id: UploadId, due: Timestamp) -> Result<(), Error>;
 
-    /// Remembers what was read of files, and compares each with what was there before its sync: with the columns that the last
-    /// sync left that had finished in its dataset; where none has, with those of the sync's own first file. What differs is
-    /// remembered as differing, unless the dataset's policy ignores it. Doing it again changes nothing.
+    /// Stores the results of reading, and compares each file with the columns of the last finished sync of its dataset;
+    /// without one, with those of the first file of its own sync. A difference is stored unless the dataset's policy
+    /// ignores it. Idempotent.
     async fn remember_inspected(&self, files: &[InspectedUpload]) -> Result<(), Error>;
 
-    /// In what the columns of a file differ, with all of them; `None` where they do not.
+    /// Difference of a file's columns, in full; `None` if there is none.
     async fn schema_difference(&self, id: UploadId) -> Result<Option<SchemaDifference>, Error>;
 
     async fn schema(&self, id: SchemaId) -> Result<Option<Schema>, Error>;
 
-    /// What most files of the last sync have that finished in the dataset and brought columns.
+    /// Columns of most files of the last finished sync of the dataset with any columns.
     async fn good_schema(&self, dataset: &LakePath) -> Result<Option<BaselineSchema>, Error>;
 
-    /// What was read of each file that has landed at a place, if it is still the one of this identity.
+    /// Stored rows and columns of the file at each path, if it still has this identity.
     async fn landed_rows(&self, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedRows>>, Error>;
 
     async fn schema_policy(&self, dataset: &LakePath) -> Result<SchemaPolicy, Error>;
 
-    /// Remembers durably what is to become of files that differ, from now on.
+    /// Stores the schema policy of a dataset durably, for files read from now on.
     async fn set_schema_policy(
         &self,
         dataset: &LakePath,
@@ -107,6 +107,6 @@ pub trait SchemaState: Send + Sync {
         at: Timestamp,
     ) -> Result<(), Error>;
 
-    /// Files of the sync that differ, the first `size` of them.
+    /// Files of the sync whose columns differ, at most `size`.
     async fn differing_uploads(&self, id: SyncId, size: u64) -> Result<Vec<Upload>, Error>;
 }

@@ -1,4 +1,4 @@
-//! Syncs as they are remembered.
+//! Stored syncs.
 
 use crate::model::access::actor::Actor;
 use crate::model::error::Error;
@@ -14,22 +14,23 @@ use async_trait::async_trait;
 
 #[async_trait]
 pub trait SyncState: Send + std::marker::Sync {
-    /// Remembers a new sync durably, unless [`crate::model::sync::job::obstacle`] finds an open one, a restore is under way on an
-    /// overlapping path, or a full sync has other datasets below its path. One that an earlier call under the same key has
-    /// started is given again, however it stands; under the key of another call it is refused.
+    /// Stores a new sync durably, unless [`crate::model::sync::job::obstacle`] finds an open one, a restore is in
+    /// progress on an overlapping path, or a full sync has other datasets below its path. A sync that an earlier call
+    /// started with the same idempotency key is returned, in any state; the key of a different call is refused.
     async fn start_sync(&self, new: &NewSync) -> Result<SyncId, Error>;
 
-    /// The same where a full sync is in the way that [`crate::model::sync::job::gives_way`]: that one is closed, as by [`Self::close_sync`]
-    /// with [`crate::model::sync::job::superseded_by`], in the transaction that remembers the new one. Where it does not give way, it is
-    /// refused as by [`Self::start_sync`].
+    /// [`Self::start_sync`] for a path with a full sync that [`crate::model::sync::job::gives_way`]. That sync is
+    /// closed, as by [`Self::close_sync`] with [`crate::model::sync::job::superseded_by`], in the transaction that
+    /// stores the new one. If it does not give way, the start is refused as by [`Self::start_sync`].
     async fn supersede_sync(&self, new: &NewSync, supersede: &Supersede) -> Result<SyncId, Error>;
 
     async fn sync(&self, id: SyncId) -> Result<Option<SyncRecord>, Error>;
 
     async fn syncs(&self, query: &SyncQuery) -> Result<Vec<SyncJob>, Error>;
 
-    /// Closes a sync to uploads, durably, if [`crate::model::sync::job::may_close`] allows it. With `discard_in_flight`, its uploads
-    /// in flight fail in the same transaction. `Closing::Finish` ends it there and then.
+    /// Closes a sync to uploads, durably, if [`crate::model::sync::job::may_close`] allows it. With
+    /// `discard_in_flight`, its uploads in flight fail in the same transaction. `Closing::Finish` ends the sync at
+    /// once.
     async fn close_sync(
         &self,
         id: SyncId,
@@ -38,17 +39,17 @@ pub trait SyncState: Send + std::marker::Sync {
         at: Timestamp,
     ) -> Result<(), Error>;
 
-    /// Ends a sync that was closed, durably, and remembers what went to the trash. Doing it again changes nothing.
+    /// Ends a closed sync durably, and stores its trash item. Idempotent.
     async fn settle_sync(&self, settlement: &Settlement) -> Result<(), Error>;
 
-    /// Remembers durably that an open sync is held, with the figures of this time, unless it is so already: since when then
-    /// stays what it was. The next landing and the closing of the sync lift it.
+    /// Stores durably that an open sync is held, with the current figures. A repeated call keeps the time of the first
+    /// one. The next landing and the closing of the sync lift the hold.
     async fn hold_sync(&self, id: SyncId, hold: Hold, by: &Actor) -> Result<Hold, Error>;
 
-    /// Opens a closed sync again: what it was closed for could not be done.
+    /// Reopens a closed sync whose publish failed.
     async fn reopen_sync(&self, id: SyncId, why: &str, at: Timestamp) -> Result<(), Error>;
 
-    /// Syncs that a restart found `Publishing` or `Aborting`.
+    /// Syncs that are `Publishing` or `Aborting` at a restart.
     async fn closing_syncs(&self) -> Result<Vec<SyncRecord>, Error>;
 
     /// Every sync that has not ended.
@@ -57,9 +58,9 @@ pub trait SyncState: Send + std::marker::Sync {
     /// Open syncs without an upload in flight whose last upload (or start) was before `before`.
     async fn idle_syncs(&self, before: Timestamp) -> Result<Vec<SyncId>, Error>;
 
-    /// Datasets at or below `beginning`, most lately written first; `beginning` is any text that a path may begin with.
+    /// Datasets whose path begins with `beginning`, any text, most recently written first.
     async fn datasets(&self, beginning: &str, scope: Option<&LakePath>, size: u64) -> Result<Vec<LakePath>, Error>;
 
-    /// Forgets that a dataset was ever at `path`: it is no longer there.
+    /// Deletes the record of a dataset that no longer exists.
     async fn forget_dataset(&self, path: &LakePath) -> Result<(), Error>;
 }

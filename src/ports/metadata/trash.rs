@@ -1,4 +1,4 @@
-//! The trash as it is remembered.
+//! Stored trash items.
 
 use crate::model::access::actor::Actor;
 use crate::model::error::Error;
@@ -11,16 +11,16 @@ use crate::model::totals::Totals;
 use crate::model::trash::{NewTrash, PurgeSelector, TrashEntry, TrashGroup};
 use async_trait::async_trait;
 
-/// A piece of trash as the lake remembers it.
+/// A stored trash item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrashRecord {
     pub entry: TrashEntry,
     pub key: TrashKey,
-    /// Set while it is being put back: what is moving, and who asked for it.
+    /// Set during a restore: the moved identity, and the actor.
     pub restoring: Option<(Identity, Actor)>,
 }
 
-/// How much of the trash there is.
+/// Size of the trash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TrashSum {
     pub pieces: u64,
@@ -30,39 +30,39 @@ pub struct TrashSum {
 
 #[async_trait]
 pub trait TrashState: Send + std::marker::Sync {
-    /// What is in the trash, in the order in which it came.
+    /// Trash items, in the order of their arrival.
     async fn trash(&self, query: &TrashQuery) -> Result<Vec<TrashEntry>, Error>;
 
-    /// The same by what has put it there, the newest sync first and what none has put there last. Of the query's page the
-    /// order counts for nothing.
+    /// Trash items grouped by sync, newest first, with the items without a sync last. Ignores the order of the query's
+    /// page.
     async fn trash_groups(&self, query: &TrashQuery) -> Result<Vec<TrashGroup>, Error>;
 
-    /// All of the trash, in one group.
+    /// Size of all trash.
     async fn trash_sum(&self, scope: Option<&LakePath>) -> Result<TrashSum, Error>;
 
     async fn trash_record(&self, id: TrashId) -> Result<Option<TrashRecord>, Error>;
 
-    /// Remembers durably that a piece is about to be put back, unless an open sync (or another restore) holds the path:
-    /// a dataset wants it for itself, as a full sync does; a file shares it, as an incremental one does.
+    /// Stores durably that the restore of an item begins, unless an open sync (or another restore) holds the path. A
+    /// dataset needs the path exclusively, as a full sync does; a file shares it, as an incremental one does.
     async fn begin_restore(&self, id: TrashId, identity: &Identity, by: &Actor) -> Result<(), Error>;
 
-    /// The piece is back: it leaves the list, and what it replaced enters it. Durably.
+    /// Ends a restore durably: the item leaves the list, and the item that it replaced enters it.
     async fn finish_restore(&self, id: TrashId, replaced: Option<&NewTrash>, at: Timestamp) -> Result<(), Error>;
 
-    /// The piece could not be put back, and stays.
+    /// Ends a restore that failed; the item stays.
     async fn cancel_restore(&self, id: TrashId) -> Result<(), Error>;
 
-    /// Restores that a restart found under way.
+    /// Restores in progress at a restart.
     async fn unfinished_restores(&self) -> Result<Vec<TrashRecord>, Error>;
 
-    /// Pieces that nobody has counted yet, at most `size`.
+    /// Items without a count, at most `size`.
     async fn uncounted_trash(&self, size: u64) -> Result<Vec<TrashRecord>, Error>;
 
     async fn count_trash(&self, id: TrashId, totals: Totals) -> Result<(), Error>;
 
-    /// Remembers durably that these pieces are about to be removed for good, the oldest first and at most `size` of them:
-    /// from now on they are in no list and cannot be restored. One that is being restored is left out; asked for by
-    /// itself, it is refused. Gives those that it has marked.
+    /// Marks items for a purge durably, oldest first and at most `size`. Marked items are in no list and cannot be
+    /// restored. An item that is being restored is skipped, or refused if it was requested alone. Returns the marked
+    /// items.
     async fn begin_emptying(
         &self,
         doomed: &PurgeSelector,
@@ -71,9 +71,9 @@ pub trait TrashState: Send + std::marker::Sync {
         at: Timestamp,
     ) -> Result<Vec<TrashEntry>, Error>;
 
-    /// Pieces that are being removed, in ascending order, at most `size` of those behind `after`.
+    /// Items marked for a purge, in ascending order: at most `size` after `after`.
     async fn emptying_trash(&self, after: TrashId, size: u64) -> Result<Vec<(TrashId, TrashKey)>, Error>;
 
-    /// Nothing is left of these pieces. Doing it again changes nothing.
+    /// Deletes the rows of purged items. Idempotent.
     async fn finish_emptying(&self, ids: &[TrashId], at: Timestamp) -> Result<(), Error>;
 }

@@ -1,4 +1,4 @@
-//! Uploads as they are remembered, and the groups in which they land.
+//! Stored uploads, and the groups in which they land.
 
 use crate::model::digest::Digest;
 use crate::model::error::Error;
@@ -12,86 +12,86 @@ use crate::model::upload::row::Upload;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-/// An upload whose bytes are about to come.
+/// An upload before its bytes arrive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewUpload {
     pub sync_id: SyncId,
     pub file_name: String,
-    /// Where it will land.
+    /// Target of the landing.
     pub target: LakePath,
     pub partial: PartialName,
     pub identity: Identity,
     pub at: Timestamp,
 }
 
-/// An upload that failed before it had a row. It gets one as long as its sync has few of such, and counts in any case.
+/// An upload that failed before it had a row. It is always counted, and gets a row while its sync has few such rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusedUpload {
     pub sync_id: SyncId,
     pub file_name: String,
     pub folder: LakePath,
-    /// Where it would have landed; absent when its name was refused.
+    /// Target of the landing; absent when the name was refused.
     pub target: Option<LakePath>,
     pub message: String,
-    /// Bytes that had arrived.
+    /// Received bytes.
     pub size_bytes: u64,
-    /// Rows of such uploads that the sync may have: where it has as many, this one is counted only.
+    /// Maximum rows of such uploads in the sync: beyond, this one is only counted.
     pub rows_max: u64,
     pub begun_at: Timestamp,
     pub at: Timestamp,
 }
 
-/// An upload whose bytes are all there, and that is about to get its name.
+/// An upload with all its bytes, before it lands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompletedUpload {
-    /// Its row, when it has one already; else it gets one when it has landed.
+    /// Its row, if any; otherwise one is created at its landing.
     pub upload_id: Option<UploadId>,
     pub sync_id: SyncId,
     pub file_name: String,
-    /// Where it lands.
+    /// Target of the landing.
     pub target: LakePath,
     pub partial: PartialName,
     pub identity: Identity,
     pub digest: Digest,
     pub begun_at: Timestamp,
     pub by: String,
-    /// Its bytes are a copy of the dataset's own file.
+    /// Whether its bytes are a copy of a file of the dataset.
     #[serde(default)]
     pub taken_over: bool,
 }
 
-/// What is remembered of a file that has landed.
+/// Stored content of a landed file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LandedContent {
     pub digest: Digest,
-    /// When it had landed: whatever changed the file later was not the lake.
+    /// Time of the landing: a later change of the file was not made by the lake.
     pub landed_at: Timestamp,
 }
 
-/// A group of uploads that land together.
+/// Id of a group of uploads that land together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LandingsId(pub u64);
 
-/// An upload that has its name now.
+/// An upload whose file has its final name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LandedUpload {
     pub upload: CompletedUpload,
-    /// What it has replaced.
+    /// Item of the replaced file, if any.
     pub trash: Option<NewTrash>,
 }
 
-/// How a group has ended.
+/// Result of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FinishedLandings {
     pub id: LandingsId,
-    /// Those that have landed, and what they replaced.
+    /// Landed uploads, with the items of the files that they replaced.
     pub landed: Vec<LandedUpload>,
-    /// Those of which that is not known yet: they stay in the group. The others were given up.
+    /// Uploads whose result is unknown: they stay in the group. All others were discarded.
     pub left: Vec<CompletedUpload>,
     pub at: Timestamp,
 }
 
-/// An upload that a restart found in flight.
+/// An upload in flight at a restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnfinishedUpload {
     pub upload_id: UploadId,
@@ -100,39 +100,39 @@ pub struct UnfinishedUpload {
 
 #[async_trait]
 pub trait UploadState: Send + std::marker::Sync {
-    /// Remembers an upload as `Syncing`, if [`crate::model::sync::job::may_accept_uploads`] allows it. Not durable by itself.
+    /// Stores an upload as `Syncing`, if [`crate::model::sync::job::may_accept_uploads`] allows it. Not durable by
+    /// itself.
     async fn begin_upload(&self, new: &NewUpload) -> Result<UploadId, Error>;
 
-    /// Remembers an upload that has no row as `Failed`, if [`crate::model::sync::job::may_accept_uploads`] allows it. `None`: it was
-    /// counted only.
+    /// Stores an upload without a row as `Failed`, if [`crate::model::sync::job::may_accept_uploads`] allows it.
+    /// `None`: it was only counted.
     async fn refuse_upload(&self, refused: &RefusedUpload) -> Result<Option<UploadId>, Error>;
 
-    /// Remembers durably that these uploads are about to get their names, so that a restart knows them even where they
-    /// have no row yet. Each is asked for by [`crate::model::sync::job::may_accept_uploads`]; a refused one is not in the group. With
-    /// `finished`, also what [`Self::finish_landings`] does; an error is one of both then.
+    /// Stores durably that these uploads are about to land, so that a restart knows even those without a row. Each is
+    /// checked by [`crate::model::sync::job::may_accept_uploads`]; a refused one is not in the group. With `finished`,
+    /// also does [`Self::finish_landings`]; an error then applies to both.
     async fn write_intents(
         &self,
         finished: Option<&FinishedLandings>,
         uploads: &[CompletedUpload],
     ) -> Result<(LandingsId, Vec<Result<(), Error>>), Error>;
 
-    /// Remembers durably how a group has ended. Doing it again changes nothing.
+    /// Stores the result of a group durably. Idempotent.
     async fn finish_landings(&self, finished: &FinishedLandings) -> Result<(), Error>;
 
-    /// Groups that a restart found unfinished, in ascending order.
+    /// Unfinished groups at a restart, in ascending order.
     async fn unfinished_landings(&self) -> Result<Vec<(LandingsId, Vec<CompletedUpload>)>, Error>;
 
-    /// Remembers that an upload has failed after `size_bytes`. Does nothing to one that is not `Syncing`.
+    /// Stores the failure of an upload after `size_bytes`. Does nothing unless it is `Syncing`.
     async fn fail_upload(&self, id: UploadId, message: &str, size_bytes: u64, at: Timestamp) -> Result<(), Error>;
 
     async fn upload(&self, id: UploadId) -> Result<Option<Upload>, Error>;
 
-    /// Of each file, by its place and what it is: what has landed there as just that. Known of the last hundred uploads to
-    /// a place.
+    /// Content of the file at each path, if the file has this identity. Known for the last hundred uploads to a path.
     async fn landed_contents(&self, files: &[(LakePath, Identity)]) -> Result<Vec<Option<LandedContent>>, Error>;
 
     async fn uploads(&self, query: &UploadQuery) -> Result<Vec<Upload>, Error>;
 
-    /// Uploads that a restart found `Syncing`, in ascending order; but for those that can be resumed.
+    /// Uploads that are `Syncing` at a restart, in ascending order, without resumable ones.
     async fn unfinished_uploads(&self) -> Result<Vec<UnfinishedUpload>, Error>;
 }
