@@ -1,4 +1,4 @@
-//! What was done in the lake, for whoever may know it; and the deeds that change nothing else.
+//! Audit log of the lake: the list for callers, and the actions that change nothing else.
 
 use crate::model::access::actor::{Actor, Origin};
 use crate::model::access::key::{Caller, may_administer};
@@ -22,7 +22,7 @@ struct Minute {
 }
 
 impl Refusals {
-    /// Whether one more is to be listed; then with how many were not, before.
+    /// Whether one more refusal is listed, and if so, how many before it were not.
     fn list(&self, now: Timestamp) -> Option<u64> {
         let mut minute = self.0.lock();
         if minute.since.is_none_or(|since| now < since || now >= since.plus(Duration::from_secs(60))) {
@@ -39,8 +39,8 @@ impl Refusals {
 }
 
 impl Lake {
-    /// Deeds, the newest first. Whoever looks after the whole lake sees all of them; others what was done to places that they
-    /// may see, and not from where.
+    /// Audit entries, newest first. An administrator of the whole lake sees all; others see the entries on their paths,
+    /// without the origins.
     pub async fn activity(&self, caller: &Caller, wanted: &AuditParameters) -> Result<Vec<Activity>, Error> {
         let scope = caller.may_read()?;
         let sees_all = may_administer(caller).is_ok();
@@ -52,7 +52,7 @@ impl Lake {
         Ok(deeds)
     }
 
-    /// Remembers with which settings the lake runs, where they are others than the last time.
+    /// Records the settings of the lake if they differ from those of the last start.
     pub async fn remember_settings(&self, settings: String) -> Result<(), Error> {
         let wanted = AuditParameters {
             what: Some(crate::model::audit::AuditAction::SettingsChanged),
@@ -66,7 +66,7 @@ impl Lake {
         }
     }
 
-    /// Remembers that somebody could not sign in. It was refused already: what cannot be remembered is no more than that.
+    /// Records a refused sign-in. A failure to record it is ignored, as the sign-in is refused anyway.
     pub(in crate::service) async fn record_refused(&self, refusal: &Error, origin: &Origin) {
         let now = self.now();
         let Some(unlisted) = self.0.refusals.list(now) else { return };
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn beyond_some_a_minute_refusals_are_counted_and_told_with_the_next() {
+    fn refusals_beyond_the_limit_of_a_minute_are_counted_and_reported_with_the_next() {
         let refusals = Refusals::default();
         for _ in 0..REFUSED_SIGN_INS_LISTED_MAX {
             assert_eq!(refusals.list(Timestamp(1)), Some(0));

@@ -1,5 +1,5 @@
-//! Ages by the time that the server has seen pass, see [`crate::model::clock_watch`]: what expires, and what a file's time of change
-//! says.
+//! Ages in time measured by the server, see [`crate::model::clock_watch`]: for expiry, and for the change times of
+//! files.
 
 use super::Lake;
 use crate::model::clock_watch::{ClockStep, ClockWatch};
@@ -8,16 +8,16 @@ use crate::model::time::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use std::time::Duration;
 
-/// Between two records of the clock, while nobody sets it.
+/// Time between two records of the clock while it makes no step.
 const RECORD_INTERVAL: Duration = Duration::from_secs(30);
 
 pub(super) struct Watched(Mutex<Watching>);
 
 struct Watching {
     watch: ClockWatch,
-    /// Steps that were not recorded yet.
+    /// Steps that are not recorded yet.
     unrecorded: Vec<ClockStep>,
-    /// How much time had been seen when the clock was recorded last.
+    /// Measured time at the last record, in milliseconds.
     recorded_ms: Option<i64>,
 }
 
@@ -32,7 +32,7 @@ impl Watched {
 }
 
 impl Lake {
-    /// Reads the clocks, so that no step since the last reading goes unnoticed.
+    /// Reads the clocks, so that every step since the last reading is noticed.
     fn watched(&self) -> MutexGuard<'_, Watching> {
         let mut watching = self.0.watched.lock();
         let step = watching.watch.read(self.0.clock.reading());
@@ -40,23 +40,23 @@ impl Lake {
         watching
     }
 
-    /// What happened before this time is older than `age`, whatever the wall clock was set to.
+    /// Time before which events are older than `age`, whatever the wall clock was set to.
     pub(super) fn older_than(&self, age: Duration) -> Timestamp {
         self.watched().watch.older_than(age)
     }
 
-    /// By how much what is not older than `age` is kept beyond the time that the wall clock says.
+    /// Extra time for which items younger than `age` are kept, compared with the wall clock.
     pub(super) fn postponement(&self, age: Duration) -> Duration {
         self.watched().watch.postponement(age)
     }
 
-    /// Whether a file that was not changed after `landed_at`, as far as its time of change says, is still what landed then.
+    /// Whether a file whose change time is not after `landed_at` is still the one that landed then.
     pub(super) fn is_certain(&self, landed_at: Timestamp) -> bool {
         self.watched().watch.is_certain(landed_at)
     }
 
-    /// Goes on from what the server before has recorded. Only at start, before anything expires. Gives the step of the clock
-    /// since then.
+    /// Continues from the record of the server before. Only at start, before anything expires. Returns the step of the
+    /// clock since then.
     pub async fn resume_clock(&self) -> Result<Option<ClockStep>, Error> {
         let record = self.0.state.clock_record().await?;
         let (watch, step) = ClockWatch::resume(record, self.0.clock.reading());
@@ -64,7 +64,7 @@ impl Lake {
         Ok(step)
     }
 
-    /// Records the clock when that is due. Gives the steps that it has made since it was recorded.
+    /// Records the clock when a record is due. Returns its steps since the last record.
     pub async fn watch_clock(&self) -> Result<Vec<ClockStep>, Error> {
         let (record, steps) = {
             let watching = self.watched();

@@ -1,7 +1,7 @@
-//! The lake's one service: every rule is applied here, whichever door a request came by.
+//! Service of the lake: applies every rule, for REST and for the pages.
 //!
-//! A call that changes something must run to its end once begun: whoever holds the future must not drop it half way
-//! (the server runs each request as a task of its own). What a crash interrupts, [`recovery`] finishes.
+//! A call that changes something must run to its end once begun, so its future must not be dropped early (the server
+//! runs each request as a task of its own). Calls that a crash interrupts are finished by [`recovery`].
 
 mod access;
 mod audit;
@@ -78,7 +78,7 @@ struct Inner {
     watched: Watched,
     randomness: Arc<dyn Randomness>,
     limits: Limits,
-    /// Nobody could call before.
+    /// No request was received before.
     started_at: Timestamp,
     gates: SyncLocks,
     landings: CommitQueue,
@@ -94,15 +94,15 @@ struct Inner {
     measures: DatasetSizeCache,
     refusals: Refusals,
     previews: CallerTurns,
-    /// One at a time looks into files that have landed.
+    /// Held while landed files are read, by one task at a time.
     inspecting: async_lock::Mutex<()>,
-    /// Held by whoever puts something back from the trash.
+    /// Held during a restore from the trash.
     restoring: async_lock::Mutex<()>,
     searches: CallerTurns,
     wrong_sign_ins: WrongSignIns,
 }
 
-/// What a lake is made of.
+/// Ports and limits from which a lake is built.
 pub struct Parts {
     pub state: Arc<dyn State>,
     pub files: Arc<dyn Files>,

@@ -1,4 +1,4 @@
-//! The lake at a glance. Each figure is read from counts that were kept as rows were written; nothing is visited.
+//! Overview of the lake. All figures come from counters that are updated with the rows, never from a scan.
 
 use super::Lake;
 use crate::model::access::key::Caller;
@@ -16,7 +16,7 @@ use crate::model::sync::status::{Status, SyncType};
 use crate::model::time::Timestamp;
 use crate::ports::metadata::dataset::DaysOf;
 
-/// How long a sync that has failed needs a person, in milliseconds.
+/// Time for which a failed sync needs attention, in milliseconds.
 const FAILURE_SHOWN_MS: i64 = DAY_MS;
 
 fn syncs(page: Page, status: Option<Status>, scope: Option<&LakePath>) -> SyncQuery {
@@ -29,7 +29,7 @@ fn first<T>(mut rows: Vec<T>) -> (u64, Vec<T>) {
     (number, rows)
 }
 
-/// One number for each of the days.
+/// Series with one number for each of the days.
 fn series(name: String, path: Option<LakePath>, days: &[Day], of_days: &[DayOfType]) -> Series {
     let sum = |number: fn(&DayCounts) -> u64| {
         let of_day = |day: &Day| of_days.iter().filter(|of| of.day == *day).map(|of| number(&of.counts)).sum();
@@ -57,7 +57,7 @@ impl Lake {
         let oldest = self.0.state.syncs(&syncs(page(1, Order::Asc), None, scope)).await?;
         let age = oldest.first().map_or(0, |sync| (today.0 - Day::of(sync.start_time).0).clamp(0, DAYS_BEFORE));
         let running = syncs(page(NAMED_MAX, Order::Desc), Some(Status::Syncing), scope);
-        // Of what lies beyond the caller's prefix, disks and trash would tell.
+        // Disks and trash would reveal data outside the caller's prefix.
         let disks = if scope.is_none() { self.disks()? } else { Vec::new() };
         Ok(Overview {
             now,
@@ -90,7 +90,7 @@ impl Lake {
         let mut all: Vec<_> = named.map(|(path, of)| series(path.to_string(), Some(path), days, of)).collect();
         let mut others = series("Other datasets".to_owned(), None, days, of_lake);
         for named in &all {
-            // Both were not read at the very same moment.
+            // The two were read at different moments.
             let less = |rest: &mut u64, part: &u64| *rest = rest.saturating_sub(*part);
             others.files.iter_mut().zip(&named.files).for_each(|(rest, part)| less(rest, part));
             others.bytes.iter_mut().zip(&named.bytes).for_each(|(rest, part)| less(rest, part));

@@ -1,5 +1,4 @@
-//! What a restart does before anything else: each step that was begun is finished, or undone. Doing it twice changes
-//! nothing more.
+//! Recovery at a restart: finishes or undoes every step that was begun. Idempotent.
 
 use super::Lake;
 use crate::model::access::actor::Actor;
@@ -16,30 +15,31 @@ use crate::service::uploads::commit_queue::{Step, landing_of};
 use crate::service::uploads::unsettled::UnsettledGroup;
 use std::collections::BTreeSet;
 
-/// What a recovery found and did.
+/// Result of a recovery.
 #[derive(Debug, Default)]
 pub struct Recovered {
-    /// Uploads that had their name but not yet their row.
+    /// Landed uploads without a row.
     pub uploads_finished: u64,
     pub uploads_failed: u64,
     pub syncs_completed: u64,
-    /// Syncs whose publish could not be done now; they are open again.
+    /// Syncs that could not be published now and are open again.
     pub syncs_reopened: u64,
     pub restores_completed: u64,
     pub restores_cancelled: u64,
-    /// Folders in the staging that no open sync owns, with files in them: they are in the trash now.
+    /// Staging folders without an open sync, but with files: they were moved to the trash.
     pub stagings_kept: u64,
-    /// Steps that stay half way because of a fault. What they hold stays held; they are tried again, at the latest by the next start.
+    /// Errors of steps that remain incomplete. Their paths stay held; the steps are tried again, at the latest by the
+    /// next start.
     pub faults: Vec<Error>,
 }
 
 pub(super) const INTERRUPTED: &str = "the server stopped before the upload was complete; send it again";
 
-/// Of a restore that copies files.
+/// For a restore that copies files.
 const RESTORE_INTERRUPTED: &str = "the server stopped before the version was restored; restore it again";
 
 impl Lake {
-    /// Finishes or undoes what a stop has interrupted. Only at start, before any request.
+    /// Finishes or undoes steps that a stop interrupted. Only at start, before any request.
     pub async fn recover(&self) -> Result<Recovered, Error> {
         let mut recovered = Recovered::default();
         let unsettled = self.recover_uploads(&mut recovered).await?;
@@ -68,7 +68,7 @@ impl Lake {
         if let Err(fault) = self.recover_snapshots().await {
             recovered.faults.push(fault);
         }
-        // What cannot be moved now, because the disk is full, is not swept either.
+        // Folders that cannot be moved now, because the disk is full, are not swept either.
         let mut owners = self.keep_stray_stagings(&mut recovered).await?;
         owners.extend(self.0.state.open_syncs().await?);
         let steps = unsettled.iter().flat_map(|group| &group.steps);
@@ -82,8 +82,8 @@ impl Lake {
         Ok(recovered)
     }
 
-    /// What no open sync has staged should not be there, and so nobody can say what it is worth: it goes to the trash, and from
-    /// there when its time is over. Gives those that a fault of the lake's disk keeps from it.
+    /// Moves staging folders without an open sync to the trash, since nobody can tell what they are worth. There they
+    /// expire as usual. Returns those that a fault of the disk keeps in place.
     async fn keep_stray_stagings(&self, recovered: &mut Recovered) -> Result<Vec<SyncId>, Error> {
         let Lake(lake) = self;
         let open = lake.state.open_syncs().await?;
@@ -122,7 +122,7 @@ impl Lake {
         Ok(left)
     }
 
-    /// Gives the landings that a fault of the lake's disk, such as a full one, keeps from being settled now: that is tried again in the
+    /// Returns the landings that a fault of the disk, such as a full one, keeps unsettled: they are tried again in the
     /// background.
     async fn recover_uploads(&self, recovered: &mut Recovered) -> Result<Vec<UnsettledGroup>, Error> {
         let resumables = self.unfinished_resumables().await?;
@@ -134,7 +134,7 @@ impl Lake {
                 let sync = self.record(upload.sync_id).await?.sync;
                 match self.0.files.recover_landing(&landing_of(&sync, &upload)).await {
                     Ok(Some(outcome)) => landed.push(self.landed(upload, outcome)),
-                    // Its sender goes on with it.
+                    // Its sender continues it.
                     Ok(None) if resumables.contains_key(&upload.partial) => {}
                     Ok(None) => self.discard(&upload.partial).await,
                     Err(fault) => {
@@ -152,7 +152,7 @@ impl Lake {
         unsettled.retain(|group| !group.steps.is_empty());
         let steps = unsettled.iter().flat_map(|group| &group.steps);
         let in_doubt: BTreeSet<_> = steps.map(|(step, _)| step.upload.partial.clone()).collect();
-        // What was about to be named is known from above; what is left had not come that far.
+        // Uploads about to land were handled above; the others had not come that far.
         for upload in self.0.state.unfinished_uploads().await? {
             if !in_doubt.contains(&upload.partial) {
                 self.0.state.fail_upload(upload.upload_id, INTERRUPTED, 0, self.now()).await?;
@@ -164,7 +164,7 @@ impl Lake {
         Ok(unsettled)
     }
 
-    /// An upload that has not landed, and of which nobody hears that. A resumable one is still its sender's.
+    /// Fails an upload that has not landed and whose sender gets no response. A resumable one stays with its sender.
     pub(super) async fn give_up_landing(&self, upload: &CompletedUpload, cause: &Error) -> Result<(), Error> {
         if self.unfinished_resumables().await?.contains_key(&upload.partial) {
             return Ok(());
@@ -176,7 +176,7 @@ impl Lake {
         self.0.files.discard_partial(&upload.partial).await
     }
 
-    /// Those that nobody can go on with.
+    /// Fails the resumable uploads that nobody can continue.
     async fn fail_lost_resumables(
         &self,
         in_doubt: &BTreeSet<PartialName>,

@@ -1,5 +1,5 @@
-//! The reserve: uploads are refused while there is still room for what brings relief. Ending, aborting, restoring and
-//! emptying never ask for it.
+//! Reserve: uploads are refused while the disk still has space for the calls that free some. Ending, aborting,
+//! restoring and purging never check it.
 
 use super::Lake;
 use super::recovery::Recovered;
@@ -18,9 +18,9 @@ pub(super) struct Reserve(Mutex<Seen>);
 
 #[derive(Default)]
 struct Seen {
-    /// What the last look has seen.
+    /// Last reading.
     look: Option<Look>,
-    /// How often that was forgotten: a look that was under way meanwhile may have missed something.
+    /// Number of invalidations: a concurrent reading may miss a change.
     forgotten: u64,
 }
 
@@ -29,14 +29,15 @@ struct Look {
     at: Timestamp,
     lake: Space,
     state: Space,
-    /// What resumable uploads have announced and not sent yet.
+    /// Announced bytes of resumable uploads that have not arrived yet.
     announced: Arc<[AnnouncedBytes]>,
 }
 
 impl Look {
-    /// Of `room_bytes`, what is kept from `owner` for uploads that were begun before. Its own announcements count whole: it
-    /// should not begin what it has no room for. Those of others count only where a byte has come, and up to a share: so
-    /// nobody takes the room of all by a word. Guests are not told apart, so none of them has announcements of its own.
+    /// Part of `room_bytes` that `owner` may not use, because of uploads begun before. Its own announcements count in
+    /// full: it should not begin an upload without space for it. Those of others count only once a byte has arrived,
+    /// and up to a share, so that an announcement alone takes no space from others. Guests are not told apart, so none
+    /// of them has announcements of its own.
     fn kept_bytes(&self, owner: Principal, room_bytes: u64) -> u64 {
         let share = room_bytes / ANNOUNCED_SHARE;
         let is_own = |one: &&AnnouncedBytes| owner.owns(one.owner);
@@ -54,29 +55,29 @@ impl Reserve {
 }
 
 impl Lake {
-    /// Whether there is more than the room that is kept back.
+    /// Checks that more than the reserve is free.
     pub async fn has_room(&self) -> Result<(), Error> {
         self.look_for_room(|_, _| 0).await
     }
 
-    /// Refuses what would leave too little room: `more_bytes` of `owner` are about to come into the lake.
+    /// Refuses `more_bytes` of `owner` if the lake would have too little free space.
     pub(super) async fn refuse_below_reserve(&self, owner: Principal, more_bytes: u64) -> Result<(), Error> {
         self.look_for_room(|look, room_bytes| look.kept_bytes(owner, room_bytes).saturating_add(more_bytes)).await
     }
 
-    /// Refuses to go on with what was announced, when there is no room left for it all the same.
+    /// Refuses to continue an announced upload if too little space is left.
     pub(super) async fn refuse_announced_below_reserve(&self) -> Result<(), Error> {
         self.look_for_room(|_, _| 0).await
     }
 
-    /// The next question is not answered by what was seen before: more was promised since.
+    /// Invalidates the last reading after a new announcement.
     pub(super) fn forget_space(&self) {
         let mut seen = self.0.reserve.seen();
         seen.look = None;
         seen.forgotten += 1;
     }
 
-    /// The disks, and how much room they have. One that nobody knows a bound of is left out.
+    /// Disks with their free space. Disks without a known size are left out.
     pub(super) fn disks(&self) -> Result<Vec<Disk>, Error> {
         let spaces = [(Store::Lake, self.0.files.space()?), (Store::State, self.0.state.space()?)];
         let bounded = spaces.into_iter().filter(|(_, space)| *space != Space::UNBOUNDED);
@@ -86,7 +87,8 @@ impl Lake {
         Ok(bounded.map(disk).collect())
     }
 
-    /// Whether what brings relief, and has met a full disk, can be tried again with a part of what was set aside for it.
+    /// Whether a call that frees space, and failed on a full disk, may be tried again after a part of the reserve was
+    /// released.
     pub(super) fn is_relieved<T>(&self, attempt: &Result<T, Error>) -> bool {
         let is_relieved = matches!(attempt, Err(Error::DiskFull)) && self.0.state.release_reserve();
         if is_relieved {
@@ -95,7 +97,7 @@ impl Lake {
         is_relieved
     }
 
-    /// Finishes what a stop has interrupted, as [`Self::recover`], also on a full disk.
+    /// [`Self::recover`] that releases parts of the reserve on a full disk.
     pub async fn recover_on_any_disk(&self) -> Result<Recovered, Error> {
         loop {
             let recovered = self.recover().await;
@@ -105,7 +107,7 @@ impl Lake {
         }
     }
 
-    /// Sets aside what was released for relief, once there is room.
+    /// Refills the reserve, where the disk has space for it.
     pub fn refill_reserve(&self) -> Result<(), Error> {
         self.0.state.refill_reserve()
     }
@@ -114,7 +116,7 @@ impl Lake {
         self.0.limits.free_bytes_min.unwrap_or_else(|| space.reserve())
     }
 
-    /// `more_bytes`: by what was seen, and by how many bytes the lake has room for.
+    /// `more_bytes` gets the reading, and the free bytes of the lake above its reserve.
     async fn look_for_room(
         &self,
         more_bytes: impl Fn(&Look, u64) -> u64 + Send + std::marker::Sync,
@@ -131,7 +133,7 @@ impl Lake {
         {
             return Ok(());
         }
-        // Nobody is refused for what was seen before: there may be space again.
+        // No refusal is based on an old reading: space may have been freed since.
         let (lake, state) = (self.0.files.space()?, self.0.state.space()?);
         let look = Look { at: now, lake, state, announced: self.0.state.announced_bytes().await?.into() };
         {
@@ -167,7 +169,7 @@ mod tests {
     use crate::model::id::KeyId;
 
     #[test]
-    fn own_announcements_count_whole_and_those_of_others_up_to_a_share_once_a_byte_has_come() {
+    fn own_announcements_count_in_full_and_those_of_others_up_to_a_share_after_their_first_byte() {
         let key = |id| Principal::Key(KeyId(id));
         let announced = |owner, bytes, begun_bytes| AnnouncedBytes { owner, bytes, begun_bytes };
         let kept = |announced: &[AnnouncedBytes], owner: Principal| {

@@ -1,4 +1,4 @@
-//! Finding datasets and syncs by a few words.
+//! Search of datasets and syncs by a few words.
 
 use super::Lake;
 use crate::model::access::key::Caller;
@@ -10,7 +10,7 @@ use crate::model::sync::job::SyncJob;
 use crate::ports::metadata::search::SearchQuery;
 
 impl Lake {
-    /// What the caller may see of datasets and syncs that hold the words. No words find nothing.
+    /// Datasets and syncs that the caller may see and that contain the words. No words match nothing.
     pub async fn search(&self, caller: &Caller, wanted: &SearchParameters) -> Result<Found, Error> {
         let scope = caller.may_read()?;
         let size = Page::new(None, wanted.size, Order::Asc)?.size;

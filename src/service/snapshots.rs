@@ -1,7 +1,7 @@
-//! Snapshots: versions as folders, for readers that list a folder and then open its files. Taken, renewed and dropped by whoever
-//! holds them; removed when their time is over.
+//! Snapshots: versions in folders of their own, for readers that list a folder and then open its files. They are made,
+//! renewed and dropped by their owners, and removed after they expire.
 //!
-//! The row of a snapshot is there before its folder and after it: a folder that no row tells of is removed.
+//! The row of a snapshot exists before its folder and after it, so a folder without a row is removed.
 
 use super::Lake;
 use super::versions::{is_it_gone, which};
@@ -19,10 +19,10 @@ use crate::ports::storage::{RemovedSnapshot, Snapped, SnapshotFile, Touched};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Files that are put into a snapshot in one step.
+/// Files added to a snapshot in one step.
 const TOGETHER: u64 = 256;
 
-/// Which version a snapshot is to hold, and for how long.
+/// Version and lifetime of a new snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TakeSnapshot {
     pub path: LakePath,
@@ -34,16 +34,16 @@ pub struct TakeSnapshot {
 /// A snapshot, as the API shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedSnapshot {
-    /// What it is renewed and dropped by.
+    /// Token for renewing and dropping it.
     pub snapshot: SnapshotToken,
-    /// Below the lake root: the folder that holds the version.
+    /// Folder of the version, below the lake root.
     pub folder: String,
-    /// The dataset.
+    /// Lake path of the dataset.
     pub path: LakePath,
     pub version: VersionNumber,
     pub made_by: String,
     pub made_at: Timestamp,
-    /// It is removed then, unless it is renewed.
+    /// Time of its removal, unless it is renewed.
     pub expires_at: Timestamp,
 }
 
@@ -67,7 +67,7 @@ fn lifetime(wanted: Option<Duration>) -> Result<Duration, Error> {
 }
 
 impl Lake {
-    /// Makes a folder that holds exactly one version, until its time is over.
+    /// Makes a folder with exactly one version, kept until it expires.
     pub async fn take_snapshot(&self, caller: &Caller, wanted: &TakeSnapshot) -> Result<ListedSnapshot, Error> {
         caller.may_read()?;
         let lifetime = lifetime(wanted.lifetime)?;
@@ -87,11 +87,11 @@ impl Lake {
         };
         self.0.state.begin_snapshot(&new).await?;
         if let Err(error) = self.fill_snapshot(&new).await {
-            // Else the next start does.
+            // On failure, the next start drops it.
             let _ = self.0.state.set_snapshot(&token, SnapshotState::Dropped, at).await;
             return Err(error);
         }
-        // From now on: making it took some of the time.
+        // The lifetime begins now, as making the snapshot took some time.
         let expires_at = self.now().plus(lifetime);
         self.0.state.set_snapshot(&token, SnapshotState::Ready, expires_at).await?;
         let NewSnapshot { path, owner, made_by, .. } = new;
@@ -115,7 +115,7 @@ impl Lake {
         }
     }
 
-    /// Files that move meanwhile are looked for again.
+    /// Looks up again files that move meanwhile.
     async fn snap_some(&self, new: &NewSnapshot, mut files: Vec<VersionFile>) -> Result<(), Error> {
         for pause in super::versions::MOVING_PAUSES {
             files = self.try_to_snap(new, files).await?;
@@ -133,7 +133,7 @@ impl Lake {
         Err(is_it_gone(&new.path, new.version, file))
     }
 
-    /// Gives those that were not where they were said to be.
+    /// Returns the files that were not at their recorded location.
     async fn try_to_snap(&self, new: &NewSnapshot, files: Vec<VersionFile>) -> Result<Vec<VersionFile>, Error> {
         let mut wanted = Vec::with_capacity(files.len());
         for file in &files {
@@ -164,7 +164,8 @@ impl Lake {
         if touched.is_empty() { Ok(()) } else { self.0.state.set_touched(touched).await }
     }
 
-    /// A snapshot that the caller may do something with: its own, one of nobody's key, or, for an admin of the whole lake, any.
+    /// Snapshot that the caller may use: its own, one made without a key, or, for an administrator of the whole lake,
+    /// any.
     async fn held_snapshot(&self, caller: &Caller, token: &str) -> Result<Snapshot, Error> {
         caller.may_read()?;
         let unknown = || Error::NoSuchSnapshot(token.chars().take(64).collect());
@@ -180,7 +181,8 @@ impl Lake {
         (is_own && caller.sees(&snapshot.path)) || may_administer(caller).is_ok()
     }
 
-    /// Those that the caller holds, the oldest first. Of nobody's key none is listed: whoever knows its name holds it.
+    /// Snapshots of the caller, oldest first. Those made without a key are not listed: only clients with their names
+    /// may use them.
     pub async fn snapshots(&self, caller: &Caller) -> Result<Vec<ListedSnapshot>, Error> {
         caller.may_read()?;
         let is_admin = may_administer(caller).is_ok();
@@ -192,7 +194,7 @@ impl Lake {
         Ok(all.into_iter().filter(is_listed).map(ListedSnapshot::from).collect())
     }
 
-    /// Keeps it for so long from now on.
+    /// Extends a snapshot by a lifetime from now on.
     pub async fn renew_snapshot(
         &self,
         caller: &Caller,
@@ -206,13 +208,13 @@ impl Lake {
         Ok(Snapshot { expires_at, ..snapshot }.into())
     }
 
-    /// It is gone for everybody; its files go in the background.
+    /// Drops a snapshot. It is invisible at once; its files are removed in the background.
     pub async fn drop_snapshot(&self, caller: &Caller, token: &str) -> Result<(), Error> {
         let snapshot = self.held_snapshot(caller, token).await?;
         self.0.state.set_snapshot(&snapshot.token, SnapshotState::Dropped, snapshot.expires_at).await
     }
 
-    /// Drops what a stop has left half made. Only at start.
+    /// Drops unfinished snapshots of a server that stopped. Only at start.
     pub(super) async fn recover_snapshots(&self) -> Result<(), Error> {
         for snapshot in self.0.state.snapshots().await? {
             if snapshot.state == SnapshotState::Making {
@@ -222,8 +224,8 @@ impl Lake {
         Ok(())
     }
 
-    /// One small step of removing snapshots that are dropped, or whose time is over, and folders that belong to none. False where
-    /// there is nothing more to do.
+    /// One small step of removing dropped and expired snapshots, and folders without a row. False when nothing is left
+    /// to do.
     pub async fn remove_some_snapshots(&self) -> Result<bool, Error> {
         let known = self.0.state.snapshots().await?;
         let now = self.older_than(Duration::ZERO);
@@ -236,7 +238,7 @@ impl Lake {
                 return self.remove_step(&snapshot.token, Some(&snapshot.path)).await.map(|()| true);
             }
         }
-        // Asked for behind the rows: a folder has its row first.
+        // Folders are listed after the rows were read, as a row exists before its folder.
         for entry in self.0.files.list(&StoragePath::Snapshots).await? {
             let Some(token) = StoragePath::snapshot_of(&entry.name) else { continue };
             if self.0.state.snapshot(&token).await?.is_none() {

@@ -1,5 +1,5 @@
-//! Turns of what may take long, a search by text or a comparison of whole datasets: each caller has one at a time, so that
-//! nobody waits for those of another.
+//! Turns for slow calls, such as a search by text or a comparison of whole datasets: one at a time for each caller, so
+//! that no caller waits for another.
 
 use crate::model::access::key::Caller;
 use crate::model::access::network::Network;
@@ -16,12 +16,12 @@ pub(in crate::service) struct CallerTurns {
     /// In the plural, for messages.
     what: &'static str,
     share_max: usize,
-    /// Those of a caller that run or wait.
+    /// Running and waiting calls of a caller.
     shares: Shares<Holder>,
     running: Mutex<HashMap<Holder, Weak<AsyncMutex<()>>>>,
 }
 
-/// Held while it runs.
+/// Held while the call runs.
 pub(in crate::service) struct CallerTurn {
     _turn: MutexGuardArc<()>,
     _share: Share<Holder>,
@@ -32,7 +32,7 @@ impl CallerTurns {
         Self { what, share_max, shares: Shares::new(share_max), running: Mutex::default() }
     }
 
-    /// The caller's turn; refused where too many of its calls wait already.
+    /// Waits for the caller's turn; refused if too many of its calls wait already.
     pub(in crate::service) async fn turn(&self, caller: &Caller) -> Result<CallerTurn, Error> {
         let network = if let Caller::Guest(network) = caller { *network } else { Network::Unknown };
         self.turn_of(Holder::new(caller, network)).await
@@ -58,7 +58,7 @@ impl CallerTurns {
 }
 
 impl Lake {
-    /// The turn of a list that is filtered by `text`; a list without waits for nobody.
+    /// Turn of a list filtered by `text`; a list without a text needs none.
     pub(in crate::service) async fn search_turn(
         &self,
         caller: &Caller,
@@ -81,7 +81,7 @@ mod tests {
     const SHARE: usize = 8;
 
     #[test]
-    fn a_guest_keeps_no_guest_of_another_network_waiting() {
+    fn guests_of_different_networks_do_not_wait_for_each_other() {
         let lane = CallerTurns::new("searches", SHARE);
         let guest = |last: u8| Caller::Guest(Network::V4([192, 0, 2, last]));
         let (one, other) = (guest(1), guest(2));
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_with_many_calls_keeps_none_of_another_waiting() {
+    fn a_caller_with_many_calls_does_not_delay_other_callers() {
         let lane = CallerTurns::new("searches", SHARE);
         let (one, other) = (Holder::Key(KeyId(1)), Holder::Key(KeyId(2)));
         let first = lane.turn_of(one).now_or_never().unwrap().unwrap();

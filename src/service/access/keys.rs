@@ -1,4 +1,4 @@
-//! Recognising callers by their keys, and managing those.
+//! Recognition of callers by their keys, and management of keys.
 
 use crate::model::access::actor::{Actor, AuthMethod};
 use crate::model::access::key::{Caller, CreatedKey, Key, NewKey, Secret, may_administer};
@@ -11,7 +11,7 @@ use crate::ports::{Clock, Randomness, State};
 use crate::service::{BegunSession, Lake};
 
 impl Lake {
-    /// Recognises a key. One that is not active is refused, never taken for nobody.
+    /// Recognises a key. An inactive key is refused, not treated as no key.
     pub async fn caller_of_key(&self, secret: &Secret) -> Result<Caller, Error> {
         self.active_key(secret).await.map(|key| Caller::Known(key.grant(AuthMethod::Key)))
     }
@@ -29,21 +29,22 @@ impl Lake {
         }
     }
 
-    /// Writes rarely, so that reading does not turn into writing. Nobody is refused because it cannot be written: on a full disk
-    /// people read, and empty the trash.
+    /// Records the last use of a key, rarely, so that reads do not become writes. Errors are ignored: on a full disk
+    /// people must still be able to read and to purge the trash.
     pub(in crate::service) async fn touch(&self, key: &Key, now: Timestamp) {
         if key.is_last_used_before(now) {
             let _ = self.0.state.touch_key(key.key_id, now).await;
         }
     }
 
-    /// Makes a key. The first one ends the session of the first sign-in: where that has made it, one of the key takes its place.
+    /// Makes a key. The first key ends the session of the first sign-in; if that session made it, a session of the key
+    /// replaces it.
     pub async fn create_key(&self, caller: &Caller, new: &NewKey) -> Result<(CreatedKey, Option<BegunSession>), Error> {
         may_administer(caller)?;
         let created = self.key_ring().create(new, &caller.actor()).await?;
         self.0.events.marks().activity();
         let session = match caller {
-            // The key is there and shown once: whoever cannot be signed in with it now does so by hand.
+            // The key exists and is shown only now. If the sign-in fails, its owner signs in by hand.
             Caller::Known(grant) if grant.is_first_sign_in() => {
                 self.begin_session(&created.key, &grant.trace.origin).await.ok()
             }
@@ -69,8 +70,8 @@ impl Lake {
     }
 }
 
-/// The keys without the question who asks: for the lake, which has asked, and for whoever holds the data folder (the
-/// command line).
+/// Keys without a check of the caller: for the lake, which has checked it, and for the command line, which has access
+/// to the data folder.
 pub struct KeyRing<'a> {
     pub state: &'a dyn State,
     pub clock: &'a dyn Clock,

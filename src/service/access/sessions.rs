@@ -1,4 +1,4 @@
-//! Signing in and out, and the sessions that come of it.
+//! Sign-in, sign-out and sessions.
 
 use crate::model::access::actor::{AuthMethod, Origin, Trace};
 use crate::model::access::key::{Caller, Grant, Key, Secret, may_administer};
@@ -9,14 +9,14 @@ use crate::model::limits::{SESSIONS_LISTED_MAX, SIGN_IN_LINK_LIFETIME};
 use crate::service::Lake;
 use std::time::Duration;
 
-/// A session that has begun: its secret, for the browser alone, and how long it lasts at most.
+/// A new session: its secret, for the browser only, and its lifetime.
 pub struct BegunSession {
     pub secret: Secret,
     pub lasts: Duration,
 }
 
 impl Lake {
-    /// Recognises a session. One that has ended is nobody: the page then offers to sign in.
+    /// Recognises a session. After its end the caller is anonymous, and the page offers to sign in.
     pub async fn caller_of_session(&self, session: &Secret) -> Result<Caller, Error> {
         let now = self.now();
         let Some((entry, key)) = self.0.state.session(&session.hash(), now).await? else {
@@ -31,14 +31,14 @@ impl Lake {
             Some(_) => return Ok(Caller::Anonymous),
         };
         if entry.is_last_seen_before(now) {
-            // As with the key: a full disk is no reason to refuse.
+            // As with keys, a full disk is no reason to refuse.
             let _ = self.0.state.touch_session(entry.session_id, now).await;
         }
         grant.trace.session_id = Some(entry.session_id);
         Ok(Caller::Known(grant))
     }
 
-    /// Begins a session with a key. Whoever sends too many wrong ones is told to wait.
+    /// Begins a session with a key. An address with too many wrong keys has to wait.
     pub async fn sign_in(&self, secret: &Secret, origin: &Origin) -> Result<BegunSession, Error> {
         self.attempt_sign_in(origin, async {
             let key = self.active_key(secret).await?;
@@ -47,7 +47,7 @@ impl Lake {
         .await
     }
 
-    /// Begins a session with the one-time link, which is used up by it.
+    /// Begins a session with the one-time link, and uses it up.
     pub async fn sign_in_by_link(&self, link: &Secret, origin: &Origin) -> Result<BegunSession, Error> {
         self.attempt_sign_in(origin, async {
             let (begun, new) = self.new_session(None)?;
@@ -61,8 +61,8 @@ impl Lake {
         .await
     }
 
-    /// Counts what is wrong, by the address that it comes from, and remembers it. What is right is let in all the same: nobody
-    /// locks out those who share their address.
+    /// Counts and records wrong attempts by address. A correct one succeeds in any case, so that nobody can lock out
+    /// others with the same address.
     async fn attempt_sign_in(
         &self,
         origin: &Origin,
@@ -98,7 +98,7 @@ impl Lake {
         self.0.state.end_session(&session.hash()).await
     }
 
-    /// A new one-time sign-in link, if nobody could sign in otherwise.
+    /// New one-time sign-in link, if nobody could sign in otherwise.
     pub async fn offer_first_sign_in(&self) -> Result<Option<Secret>, Error> {
         if !self.0.state.is_unclaimed(self.now()).await? {
             return Ok(None);
@@ -108,7 +108,7 @@ impl Lake {
         Ok(Some(link))
     }
 
-    /// Sessions that last, the newest first: all of them for who looks after the lake, else those of the caller's own key.
+    /// Valid sessions, newest first: all for an administrator of the whole lake, else those of the caller's own key.
     pub async fn sessions(&self, caller: &Caller) -> Result<Vec<SessionEntry>, Error> {
         let grant = caller.known()?;
         let of_key = if may_administer(caller).is_ok() { None } else { Some(grant.trace.key_id.ok_or(Error::NoKey)?) };
@@ -119,7 +119,7 @@ impl Lake {
         Ok(sessions)
     }
 
-    /// Ends sessions, of those that the caller sees. Gives how many there were.
+    /// Ends sessions among those that the caller sees. Returns their number.
     pub async fn end_sessions(&self, caller: &Caller, wanted: EndSessions) -> Result<u64, Error> {
         let grant = caller.known()?;
         let of_key = if may_administer(caller).is_ok() { None } else { Some(grant.trace.key_id.ok_or(Error::NoKey)?) };
@@ -132,7 +132,7 @@ impl Lake {
     }
 }
 
-/// Whoever came by the link of the first start.
+/// Rights of the sign-in link of the first start.
 fn first_sign_in() -> Grant {
     let trace = Trace { means: AuthMethod::Session, ..Trace::default() };
     Grant { trace, ..Grant::new("first sign-in", Role::Admin, None) }

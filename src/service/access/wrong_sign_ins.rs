@@ -1,4 +1,4 @@
-//! Wrong sign-ins, counted by the address that they come from: whoever guesses is told to wait.
+//! Failed sign-ins, counted by address: too many of them have to wait.
 
 use crate::model::access::actor::Origin;
 use crate::model::error::Error;
@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv6Addr};
 #[derive(Default)]
 pub(in crate::service) struct WrongSignIns(Mutex<HashMap<Source, Window>>);
 
-/// An address; of IPv6 the network of 64 bits, which one machine may have to itself.
+/// An address; for IPv6 the /64 network, which one machine may own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Source {
     Unknown,
@@ -47,7 +47,7 @@ impl WrongSignIns {
         self.0.lock()
     }
 
-    /// Counts one more. Beyond the bound its sender is told to wait.
+    /// Counts a failed sign-in. Beyond the limit its address has to wait.
     pub(in crate::service) fn count(&self, origin: &Origin, now: Timestamp) -> Result<(), Error> {
         let mut windows = self.windows();
         let source = Source::of(origin);
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn after_so_many_wrong_ones_an_address_waits_for_the_rest_of_the_minute_and_no_other_does() {
+    fn an_address_with_too_many_failures_waits_for_the_rest_of_the_minute_and_others_do_not() {
         let wrong = WrongSignIns::default();
         for _ in 0..WRONG_SIGN_INS_MAX {
             wrong.count(&from("192.0.2.7"), Timestamp(1000)).unwrap();
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_ipv6_is_one_address() {
+    fn an_ipv6_network_counts_as_one_address() {
         let wrong = WrongSignIns::default();
         for n in 0..WRONG_SIGN_INS_MAX {
             wrong.count(&from(&format!("2001:db8::{n:x}")), Timestamp(1)).unwrap();
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn however_many_addresses_there_are_the_memory_is_bounded() {
+    fn the_number_of_tracked_addresses_is_bounded() {
         let wrong = WrongSignIns::default();
         for n in 0..2 * WRONG_SIGN_IN_ADDRESSES_MAX as u32 {
             wrong.count(&from(&std::net::Ipv4Addr::from(n).to_string()), Timestamp(i64::from(n / 100))).unwrap();

@@ -1,9 +1,8 @@
-//! The files that have landed, and those that are there.
+//! Check of landed files against the files in the lake.
 //!
-//! Not every row of the history can be judged by what lies in the lake. A row speaks for the file at its place only if
-//! nothing came there since: no full sync of a dataset around it (syncs of which one is full never overlap in time, so the
-//! order of their ids is the order of what they did), no later upload, no restore. Of uploads to one place that were under
-//! way at the same time, any may be the last.
+//! Not every row of the history can be checked. A row describes the file at its path only if no later change happened
+//! there: no full sync of a dataset around it (syncs of which one is full never overlap in time, so their ids are in
+//! the order of their effects), no later upload, no restore. Of concurrent uploads to one path, any may be the last.
 
 use super::{Check, Finding, FindingKind};
 use crate::model::error::Error;
@@ -18,19 +17,19 @@ use crate::model::upload::row::Upload;
 use crate::ports::inspection::EntryKind;
 use std::collections::{BTreeMap, HashMap};
 
-/// Rows, or files, that are looked at together.
+/// Rows, or files, checked together.
 const TOGETHER: u64 = 1000;
 
-/// What has happened to datasets.
+/// Changes of datasets.
 struct Datasets {
     syncs: BTreeMap<SyncId, SyncJob>,
-    /// The last full sync that was published at each path.
+    /// Last published full sync at each path.
     published: HashMap<LakePath, SyncId>,
-    /// When something was last restored to each path.
+    /// Time of the last restore at each path.
     restored: HashMap<LakePath, Timestamp>,
 }
 
-/// A file that should be at a place, with one of these contents.
+/// An expected file, with one of these contents.
 struct Expected {
     place: StoragePath,
     uploads: Vec<Upload>,
@@ -76,13 +75,13 @@ impl Check<'_> {
         }
         let is_published =
             |sync: &&SyncJob| sync.sync_type == SyncType::FullSync && sync.sync_status == Status::Finished;
-        // In ascending order: the last stays.
+        // In ascending order, so the last one stays.
         let published = syncs.values().filter(is_published).map(|sync| (sync.path.clone(), sync.sync_id)).collect();
         let restored = self.lake.0.state.restored().await?.into_iter().collect();
         Ok(Datasets { syncs, published, restored })
     }
 
-    /// What one place should hold, by the uploads that have landed there.
+    /// Expected files at one path, by the uploads that landed there.
     fn expect(&self, datasets: &Datasets, uploads: Vec<Upload>) -> Vec<Expected> {
         let Some(target) = uploads.first().and_then(|upload| upload.landed_path.clone()) else { return Vec::new() };
         if self.in_doubt.iter().any(|path| path.overlaps(&target)) {
@@ -151,7 +150,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// The digest of the file, when it is that of none of the uploads.
+    /// Digest of the file, if it differs from that of every upload.
     async fn compare_digest(&self, place: &StoragePath, uploads: &[Upload]) -> Result<Option<String>, Error> {
         let digest = self.lake.0.files.digest(place).await?;
         let digest = digest.map(|digest| hex::encode(digest.sha256)).unwrap_or_default();
@@ -159,13 +158,13 @@ impl Check<'_> {
         Ok((!is_known).then_some(digest))
     }
 
-    /// Looks through every dataset for what no upload brought.
+    /// Searches every dataset for files without an upload.
     async fn unknown_files(&mut self) -> Result<(), Error> {
         let mut datasets = self.lake.0.state.datasets("", None, u64::MAX).await?;
         datasets.sort();
         let mut folders: Vec<LakePath> = Vec::new();
         for dataset in datasets {
-            // One below another is looked through with that.
+            // A dataset below another one is searched with that.
             if !folders.iter().any(|folder| folder.contains(&dataset)) {
                 folders.push(dataset);
             }
@@ -195,15 +194,15 @@ impl Check<'_> {
     }
 }
 
-/// The path itself and everything above it.
+/// The path itself and all paths above it.
 fn around(path: &LakePath) -> impl Iterator<Item = LakePath> {
     let text = path.as_str();
     let ends = text.match_indices('/').map(|(at, _)| at).skip(1).chain([text.len()]);
     ends.filter_map(|end| LakePath::parse(&text[..end]).ok())
 }
 
-/// The upload that ended last, and those that were under way with it. One whose row is younger than that of the last has
-/// come later all the same, where it ended earlier: the clock was set back.
+/// The upload that ended last, and those concurrent with it. A row with a higher id came later even if it ended
+/// earlier: then the clock was set back.
 fn last_of(mut uploads: Vec<Upload>) -> Vec<Upload> {
     uploads.sort_by_key(|upload| (upload.end_time, upload.history_id));
     let Some((since, id)) = uploads.last().map(|last| (last.start_time, last.history_id)) else { return uploads };
@@ -216,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn around_a_place_are_itself_and_all_above_it() {
+    fn the_paths_around_a_path_are_itself_and_those_above_it() {
         let place = LakePath::parse("/a/b/c").unwrap();
         assert_eq!(around(&place).map(|path| path.to_string()).collect::<Vec<_>>(), ["/a", "/a/b", "/a/b/c"]);
     }

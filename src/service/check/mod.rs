@@ -1,7 +1,8 @@
-//! `lakeshore check`: do the state, the lake and the trash agree? And what of it can be repaired without destroying anything.
+//! Implementation of `lakeshore check`: compares the metadata, the lake and the trash, and repairs what can be repaired
+//! without destroying anything.
 //!
-//! Only while no server runs. Each part looks, reports, repairs where it was asked to, and looks again: a finding is
-//! repaired when it is not found any more.
+//! Runs only while no server does. Each part checks, reports, repairs if requested, and checks again: a finding counts
+//! as repaired when it is not found again.
 
 mod files;
 mod trash;
@@ -13,12 +14,12 @@ use crate::model::path::LakePath;
 use crate::model::storage_path::TrashKey;
 use serde::Serialize;
 
-/// What to do.
+/// Options of a check.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CheckOptions {
-    /// Repair what can be.
+    /// Repairs findings where possible.
     pub repair: bool,
-    /// Read every file, and compare its SHA-256.
+    /// Reads every file, and compares its SHA-256.
     pub digests: bool,
 }
 
@@ -26,27 +27,27 @@ pub struct CheckOptions {
 #[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
 pub enum FindingKind {
-    /// The store of the state is broken.
+    /// The metadata store is damaged.
     Damaged,
-    /// A stop has cut it short; the next start goes on with it.
+    /// A step was interrupted by a stop; the next start completes it.
     Unfinished,
-    /// The bytes of an upload that nobody remembers.
+    /// A partial file without an upload.
     StrayPartial,
-    /// What was staged for a sync that is not open.
+    /// Staged files of a sync that is not open.
     StrayStaging,
-    /// Something in the trash that no row tells of.
+    /// A trash folder without a row.
     UnknownTrash,
-    /// A row tells of trash that is not there.
+    /// A row without its trash folder.
     MissingTrash,
-    /// An empty folder in the trash: of no use, and no harm.
+    /// An empty folder in the trash: useless and harmless.
     EmptySlot,
-    /// A file that has landed is not where it was.
+    /// A landed file is not at its path.
     MissingFile,
     WrongSize,
     WrongDigest,
-    /// No upload brought it: somebody has put it there, or the state is older than it.
+    /// A file without an upload: it was added by hand, or the metadata is older than the file.
     UnknownFile,
-    /// A counter disagrees with the rows.
+    /// A counter differs from the rows.
     Miscount,
 }
 
@@ -55,7 +56,7 @@ impl FindingKind {
         self.into()
     }
 
-    /// Worth knowing, and nothing wrong.
+    /// Whether the finding is only a note, not an error.
     pub fn is_note(self) -> bool {
         matches!(self, Self::UnknownFile | Self::EmptySlot)
     }
@@ -64,10 +65,10 @@ impl FindingKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     pub kind: FindingKind,
-    /// Where: a place below the lake root, or what it is in the state.
+    /// Path below the lake root, or the subject in the metadata.
     pub path: String,
     pub detail: String,
-    /// What a repair does about it. Absent: it is for a person to decide.
+    /// Effect of a repair. Absent if a person has to decide.
     pub repair: Option<&'static str>,
     pub repaired: bool,
 }
@@ -86,7 +87,7 @@ impl Finding {
     }
 }
 
-/// How many findings there were.
+/// Number of findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Checked {
     pub findings: u64,
@@ -100,19 +101,19 @@ impl Checked {
     }
 }
 
-/// A check on its way.
+/// A check in progress.
 struct Check<'a> {
     lake: &'a Lake,
     options: CheckOptions,
     report: &'a mut (dyn FnMut(&Finding) + Send),
     checked: Checked,
-    /// Where something unfinished may still move: what lies there is not judged.
+    /// Paths where unfinished steps may still move files. They are not checked.
     in_doubt: Vec<LakePath>,
     keys_in_doubt: Vec<TrashKey>,
 }
 
 impl Lake {
-    /// Compares everything with everything, and reports each finding as it comes. No server may run.
+    /// Checks everything, and reports each finding as it is found. No server may run.
     pub async fn check(
         &self,
         options: CheckOptions,
@@ -123,7 +124,7 @@ impl Lake {
         let mut check = Check { lake: self, options, report, checked, in_doubt, keys_in_doubt };
         let damage = self.0.state.damage().await?;
         if !damage.is_empty() {
-            // What such a state says is no ground to judge, or to repair, anything else by.
+            // Damaged metadata is no basis for other checks or repairs.
             for line in damage {
                 check.tell(&Finding::new(FindingKind::Damaged, "the database", format!("{line}; restore a backup")));
             }
@@ -148,7 +149,7 @@ impl Check<'_> {
         (self.report)(finding);
     }
 
-    /// Reports what was found; what is not among `left` any more has been repaired.
+    /// Reports findings; those that are not in `left` have been repaired.
     fn tell_all(&mut self, found: Vec<Finding>, left: &[Finding]) {
         for finding in found {
             let repaired = !left.iter().any(|left| left.is_same(&finding));

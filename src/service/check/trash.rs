@@ -1,4 +1,4 @@
-//! The trash on the disk, and the rows that tell of it.
+//! Check of the trash folders against their rows.
 
 use super::{Check, Finding, FindingKind};
 use crate::model::error::Error;
@@ -40,7 +40,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// A row that can be restored: is the piece there?
+    /// Checks that the item of a restorable row exists.
     async fn judge_piece(&mut self, slot: &TrashSlot) -> Result<(), Error> {
         let identity = match self.lake.0.files.identify_trash(&slot.key, &slot.origin).await {
             Err(Error::InTheWay(_)) => None,
@@ -63,7 +63,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// A slot that no row tells of: what was it?
+    /// Identifies a trash folder without a row.
     async fn judge_slot(&mut self, entry: &Entry) -> Result<(), Error> {
         let files = &self.lake.0.files;
         let key = TrashKey::remembered(entry.name.clone());
@@ -95,7 +95,7 @@ impl Check<'_> {
             Some(sync_id) => self.lake.0.state.sync(sync_id).await?.is_none(),
             None => false,
         };
-        // A sync to come will want this name for itself.
+        // A later sync will need this name.
         if is_in_the_way && self.options.repair {
             files.rename_slot(&key, &key.set_aside()).await?;
             detail = format!("{detail} (it is now {})", StoragePath::TrashSlot(key.set_aside()).shown());
@@ -104,7 +104,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Where the one thing in a slot came from, if that can be known.
+    /// Original path of the single entry of a trash folder, if it can be determined.
     async fn origin_of(
         &self,
         key: &TrashKey,
@@ -112,13 +112,13 @@ impl Check<'_> {
     ) -> Result<Option<(LakePath, TrashKind, Option<SyncId>)>, Error> {
         let [piece] = pieces else { return Ok(None) };
         match (key.sync(), piece.kind) {
-            // A sync leaves what its path held, or what it has staged.
+            // A sync moves the old content of its path, or its staged files, to the trash.
             (Some(sync_id), EntryKind::Folder) => {
                 let record = self.lake.0.state.sync(sync_id).await?;
                 let path = record.map(|record| record.sync.path).filter(|path| path.leaf() == piece.name);
                 Ok(path.map(|path| (path, TrashKind::Dataset, Some(sync_id))))
             }
-            // An upload leaves the file that it has replaced: one that had landed there, with this content.
+            // An upload moves the file that it replaces to the trash: one that landed there before, with this content.
             (None, EntryKind::File) => {
                 let place = StoragePath::Trashed { key: key.clone(), leaf: piece.name.clone() };
                 let Some(content) = self.lake.0.files.digest(&place).await? else { return Ok(None) };
@@ -130,8 +130,8 @@ impl Check<'_> {
         }
     }
 
-    /// The slot first, under a name that nobody else comes to, then the row: in between it is a slot that no row tells
-    /// of, as before.
+    /// Renames the folder first, to a name that nobody else chooses, then adds the row. In between it is a folder
+    /// without a row, as before.
     async fn adopt(
         &self,
         key: &TrashKey,

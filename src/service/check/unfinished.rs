@@ -1,4 +1,5 @@
-//! What a stop has cut short, and what nobody owns: a repair finishes and removes it, as the next start does.
+//! Check of interrupted steps and of files without an owner: a repair completes and removes them, as the next start
+//! does.
 
 use super::{Check, Finding, FindingKind};
 use crate::model::error::Error;
@@ -88,7 +89,7 @@ impl Check<'_> {
     }
 }
 
-/// A fault with its cause: whoever runs a check is the operator.
+/// Text of a fault with its cause, since only operators run a check.
 fn fault_text(fault: &Error) -> String {
     match fault {
         Error::Internal(source) => source.to_string(),

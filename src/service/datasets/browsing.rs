@@ -1,6 +1,6 @@
-//! A folder of the lake in another order than by name, and what is found below it.
+//! Folders of the lake sorted by size or time, and search below a folder.
 //!
-//! Both look at every name there is, so both are bounded: what lies beyond is not looked at, and that is said.
+//! Both read every name, so both are bounded: names beyond the bound are ignored, and the result says so.
 
 use crate::model::access::key::Caller;
 use crate::model::error::Error;
@@ -14,7 +14,7 @@ use crate::service::datasets::reading::LakeEntry;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-/// What a folder is ordered by. Folders come first in each.
+/// Sort order of a folder. Folders come first in each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
@@ -33,17 +33,17 @@ impl FolderSort {
     }
 }
 
-/// Which page of a folder is wanted.
+/// Requested page of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BrowseFolder {
-    /// Absent: the lake itself.
+    /// Absent for the lake itself.
     pub path: Option<String>,
     pub from: Option<u64>,
     pub size: Option<u64>,
     pub sort: FolderSort,
     pub order: Order,
-    /// Of the names in the folder and below it, those that hold this text, letters of either case.
+    /// Text that names in the folder and below must contain, in either case.
     pub q: Option<String>,
 }
 
@@ -52,7 +52,7 @@ pub struct BrowseFolder {
 pub struct Browsed {
     pub folder: Option<LakePath>,
     pub entries: Vec<LakeEntry>,
-    /// There was more than what is looked at: see [`BROWSED_NAMES_MAX`].
+    /// Whether names were ignored: see [`BROWSED_NAMES_MAX`].
     pub is_cut: bool,
 }
 
@@ -83,7 +83,7 @@ impl Lake {
         Ok(Browsed { entries: self.shown(entries).await?, folder, is_cut })
     }
 
-    /// What is in the folder; with a text, also below it, as far as the name holds it.
+    /// Entries of the folder; with a text, also matching ones below it.
     async fn names_below(
         &self,
         folder: Option<&LakePath>,
@@ -98,7 +98,7 @@ impl Lake {
                 if is_first {
                     return Err(reading::no_such_folder(folder.as_ref()));
                 }
-                // It has gone meanwhile.
+                // The folder was removed meanwhile.
                 continue;
             };
             is_first = false;

@@ -1,14 +1,14 @@
-//! What the lake knows of the bytes of a file without reading them.
+//! Known digests of files, without reading them.
 //!
-//! A file that has landed is known by its place and its identity. Its digest is relied on only while nothing but the lake
-//! can have touched it: its size is what landed, and it was not changed after it had landed. The time of change is the
-//! kernel's own, so a file that somebody wrote to by hand is not known any more, even where its size and its time of
-//! modification were kept; nor is one that was renamed, linked or restored by itself. Such a file is sent again, and
-//! known again.
+//! A landed file is recognised by its path and identity. Its recorded digest is used only while nothing but the lake
+//! can have changed the file: its size is the landed one, and its change time is not later than the landing. The kernel
+//! sets the change time, so a file that was written by hand is no longer recognised, even if its size and modification
+//! time were preserved; nor is one that was renamed, linked or restored by hand. Such a file is sent again, and then
+//! recognised again.
 //!
-//! This assumes that the file system takes its times from the clock that the lake reads, and that no time has come twice.
-//! A file that landed at a time that is still to come, or that came again after the clock was set back (see
-//! [`crate::model::clock_watch`]), is not known: a change by hand could have the same time, or an earlier one.
+//! This assumes that the file system takes its times from the same clock as the lake, and that no time occurred twice.
+//! A file that landed at a future or repeated time (see [`crate::model::clock_watch`]) is not recognised, as a change
+//! by hand could have the same time, or an earlier one.
 
 use crate::model::digest::Digest;
 use crate::model::error::Error;
@@ -17,7 +17,7 @@ use crate::ports::storage::FoundFile;
 use crate::service::Lake;
 
 impl Lake {
-    /// The digests of files that were found, each at the place where it is, or is to be once its sync is published.
+    /// Digests of found files, each at its current path, or at its path after the publish of its sync.
     pub(in crate::service) async fn known_digests(
         &self,
         files: &[(LakePath, FoundFile)],

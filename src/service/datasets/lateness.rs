@@ -1,4 +1,4 @@
-//! Telling of datasets that have become late: nothing happens then, so somebody has to look.
+//! Events of datasets that become late. Nothing else happens at a deadline, so a background job checks for it.
 
 use crate::model::dataset::schedule::SLOT_MS;
 use crate::model::error::Error;
@@ -9,17 +9,17 @@ use std::collections::BTreeSet;
 #[derive(Default)]
 pub(in crate::service) struct Lateness(async_lock::Mutex<Option<Looked>>);
 
-/// What the last look has found.
+/// Result of the last check.
 struct Looked {
-    /// The quarter of an hour in which that was.
+    /// Slot of 15 minutes of that check.
     slot: i64,
     late: BTreeSet<LakePath>,
 }
 
 impl Lake {
-    /// Marks the datasets that have become late since the last call, to be told. Call it every few seconds: it looks at them
-    /// once in a quarter of an hour, as every deadline is at the beginning of one, and when a rhythm was set. What was late at
-    /// the first call is not told: whoever listens has read it.
+    /// Queues an event for each dataset that became late since the last call. To be called every few seconds: it checks
+    /// once in each slot of 15 minutes, as deadlines are at the start of one, and after a schedule was set. Datasets
+    /// that are late at the first call have no event, since clients read them when they connect.
     pub async fn watch_lateness(&self) -> Result<(), Error> {
         let mut looked = self.0.lateness.0.lock().await;
         let now = self.now();
@@ -36,7 +36,7 @@ impl Lake {
         Ok(())
     }
 
-    /// The next call of [`Self::watch_lateness`] looks again.
+    /// Makes the next call of [`Self::watch_lateness`] check again.
     pub(in crate::service) async fn rhythm_was_set(&self) {
         if let Some(looked) = &mut *self.0.lateness.0.lock().await {
             looked.slot = i64::MIN;

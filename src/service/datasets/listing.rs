@@ -1,4 +1,4 @@
-//! Datasets: what each holds, when it was written, what is expected of it, and whether it is late.
+//! Lists of datasets: size, last landing, schedule and lateness of each.
 
 use crate::model::access::key::Caller;
 use crate::model::dataset::day::Day;
@@ -17,7 +17,7 @@ use crate::service::Lake;
 use std::time::Duration;
 
 impl Lake {
-    /// Datasets by their paths.
+    /// Datasets, ordered by path.
     pub async fn list_datasets(&self, caller: &Caller, wanted: &DatasetParameters) -> Result<Vec<Dataset>, Error> {
         let scope = caller.may_read()?;
         let query = DatasetQuery {
@@ -52,7 +52,7 @@ impl Lake {
         Ok(DatasetDetail { dataset, calendar, versions })
     }
 
-    /// Says what is expected of a dataset from now on. The calendar shows how it would have stood before, too.
+    /// Sets the schedule of a dataset. The calendar applies it to the days before too.
     pub async fn set_rhythm(&self, caller: &Caller, wanted: &SetRhythm) -> Result<(), Error> {
         caller.may_write_somewhere()?;
         if !caller.sees(&wanted.path) {
@@ -97,7 +97,7 @@ impl Lake {
         Ok(datasets.collect())
     }
 
-    /// Of each dataset of which something is expected, what has come lately; of others nothing.
+    /// Recent arrivals of each dataset with a schedule; empty for others.
     async fn recent_arrivals(&self, records: &[DatasetRecord], now: Timestamp) -> Result<Vec<Vec<Arrival>>, Error> {
         let since = Day::of(now).plus(-LATE_DAYS_MAX).start();
         let expected = records.iter().filter(|record| record.rhythm.is_some());
@@ -107,7 +107,7 @@ impl Lake {
         Ok(records.iter().map(of).collect())
     }
 
-    /// Datasets that are late, the longest first. Looks at each that has a rhythm.
+    /// Late datasets, longest late first. Checks each dataset with a schedule.
     pub(in crate::service) async fn late_datasets(
         &self,
         scope: Option<&LakePath>,
@@ -137,8 +137,8 @@ impl Lake {
         }
     }
 
-    /// Counts the files of datasets that have changed, a few of them. Slow work, done aside; a large one is not counted
-    /// again before it has rested for many times as long as counting it took. Gives how many it counted.
+    /// Counts the files of a few changed datasets. Slow, so it runs in the background; a large dataset is not counted
+    /// again before a pause that is a multiple of the time that counting took. Returns the number of counted datasets.
     pub async fn count_datasets(&self) -> Result<usize, Error> {
         let uncounted = self.0.state.uncounted_datasets(self.now(), DATASET_COUNTS_MAX).await?;
         for dataset in &uncounted {

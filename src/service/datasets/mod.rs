@@ -1,4 +1,4 @@
-//! Datasets: what they hold, their columns, and the files in them.
+//! Datasets: their size, their columns, and the files in them.
 
 pub(super) mod browsing;
 pub(super) mod content;

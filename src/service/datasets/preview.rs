@@ -1,4 +1,4 @@
-//! Looking into a file of the lake.
+//! Previews of files in the lake.
 
 use crate::model::access::key::Caller;
 use crate::model::error::Error;
@@ -14,7 +14,7 @@ use crate::service::{Download, Lake};
 use std::sync::Arc;
 
 impl Lake {
-    /// What is shown of a file: its first `rows` rows, and what is known of it. Who may download it may see it.
+    /// Preview of a file with its first `rows` rows and its metadata. A caller who may download the file may see it.
     pub async fn preview(&self, caller: &Caller, path: &str, rows: Option<u64>) -> Result<FilePreview, Error> {
         let rows = shown_rows(rows)?;
         let _turn = self.0.previews.turn(caller).await?;
@@ -22,7 +22,7 @@ impl Lake {
         self.preview_of(download, rows).await
     }
 
-    /// The same of a file of a version.
+    /// [`Self::preview`] for a file of a version.
     pub async fn preview_of_version(
         &self,
         caller: &Caller,
@@ -51,7 +51,7 @@ impl Lake {
         Ok(FilePreview { path, size_bytes, modified_time, sha256, sync_id, preview })
     }
 
-    /// The sync whose upload of these bytes was the last to this place.
+    /// Sync of the last upload of these bytes to this path.
     async fn bringer(&self, path: &LakePath, sha256: &[u8; 32]) -> Result<Option<SyncId>, Error> {
         const UPLOADS_LOOKED_AT: u64 = 20;
         let query = UploadQuery {

@@ -1,4 +1,4 @@
-//! Looking into the lake: what a folder holds, and the bytes of a file.
+//! Reading the lake: the entries of a folder, and the bytes of a file.
 
 use crate::model::access::key::Caller;
 use crate::model::error::Error;
@@ -17,25 +17,26 @@ pub struct LakeEntry {
     pub name: String,
     pub path: LakePath,
     pub is_folder: bool,
-    /// Of a folder 0: what is in it is not counted.
+    /// 0 for a folder, whose content is not counted.
     pub size_bytes: u64,
     pub modified_time: Timestamp,
-    /// In hexadecimal; absent for folders, and for what nobody but the lake's readers knows the bytes of.
+    /// In hexadecimal; absent for folders, and for files that did not land through the lake.
     pub sha256: Option<String>,
 }
 
-/// A file that is open to be sent.
+/// A file opened for sending.
 pub struct Download {
     pub path: LakePath,
     pub file: Box<dyn OpenFile>,
-    /// Where it is known: see [`crate::service::datasets::content`].
+    /// Absent if unknown: see [`crate::service::datasets::content`].
     pub sha256: Option<[u8; 32]>,
-    /// The dataset that it is of, and the version that was asked for; else the newest as it was opened.
+    /// Dataset of the file, and the requested version; without a request, the newest one when the file was opened.
     pub version: Option<(LakePath, VersionNumber)>,
 }
 
 impl Lake {
-    /// Opens a file of the lake. What is read is that file, whole, also when another takes its name meanwhile.
+    /// Opens a file of the lake. The download is complete and unchanged even when another file takes its name
+    /// meanwhile.
     pub async fn download(&self, caller: &Caller, path: &str) -> Result<Download, Error> {
         caller.may_read()?;
         let path = LakePath::parse(path)?;
@@ -51,8 +52,8 @@ impl Lake {
         Ok(Download { path, file, sha256, version })
     }
 
-    /// A page of what a folder holds: the folders first, each by name. Names that no lake path has are left out, and so are
-    /// links. Without a path, or with `/`: the lake itself.
+    /// A page of a folder: folders first, then files, each by name. Names that are not valid in lake paths are left
+    /// out, and so are links. Without a path, or with `/`: the lake itself.
     pub async fn list_folder(
         &self,
         caller: &Caller,
@@ -64,7 +65,7 @@ impl Lake {
         Ok(self.browse_folder(caller, &wanted).await?.entries)
     }
 
-    /// The folder, if the caller may look into it: one outside of its prefix answers as one that is not there.
+    /// Checks that the caller may list the folder. One outside its prefix is reported as missing.
     pub(in crate::service) fn readable_folder(
         &self,
         caller: &Caller,
@@ -86,7 +87,7 @@ impl Lake {
         Ok(folder)
     }
 
-    /// With the digests that are known.
+    /// Adds the known digests.
     pub(in crate::service) async fn shown(&self, entries: Vec<FolderEntry>) -> Result<Vec<LakeEntry>, Error> {
         let files: Vec<_> =
             entries.iter().filter_map(|entry| Some((entry.path.clone(), entry.file.clone()?))).collect();

@@ -1,7 +1,7 @@
-//! The schema at the door: what files hold is read after they have landed, and compared with their dataset.
+//! Schemas of landed files: read after the landing, and compared with their dataset.
 //!
-//! Nobody waits for it but the end of a full sync whose dataset holds what differs. What was not looked at yet is listed
-//! durably, by the transaction of the landing itself, so that a restart goes on where it was.
+//! Only the end of a full sync waits for this, if the policy of its dataset is to hold. Unread files are listed durably
+//! by the transaction of the landing, so a restart continues there.
 
 use crate::model::access::key::{Caller, may_write};
 use crate::model::dataset::schema::{Format, Schema, SchemaPolicy};
@@ -24,69 +24,69 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Files that are read one after the other take so long, then others have their turn: the end of a sync may wait for it.
+/// Time for which files are read in a row before other work runs: the end of a sync may wait for it.
 const TOGETHER_MAX: Duration = Duration::from_secs(1);
-/// Files that are remembered together.
+/// Files whose results are stored together.
 const INSPECTED_TOGETHER: u64 = 16;
-/// After an attempt that failed for a reason that may pass, until the next one.
+/// Pauses after failed attempts whose cause may be temporary.
 const ATTEMPT_PAUSES: [Duration; ATTEMPTS_MAX - 1] =
     [Duration::from_secs(1), Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(300)];
-/// Attempts that may fail so.
+/// Maximum attempts that may fail this way.
 const ATTEMPTS_MAX: usize = 5;
-/// After what was read could not be remembered.
+/// Pause after a result could not be stored.
 const UNREMEMBERED_PAUSE: Duration = Duration::from_secs(60);
-/// Attempts that may begin and never come to an end, because the server did.
+/// Attempts that may begin without an end, because the server crashed.
 const BEGUN_MAX: u32 = 3;
-/// Differing files that a refusal names.
+/// Differing files that an error names.
 const DIFFERING_NAMED_MAX: u64 = 3;
 
-/// A file of which nothing is known, and why.
+/// Result for an unreadable file, with the reason.
 fn unread(problem: String) -> Inspected {
     Inspected { format: Format::Other, row_count: None, schema: None, problem: Some(problem) }
 }
 
-/// The columns of a dataset, and what becomes of files that have others.
+/// Columns and schema policy of a dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatasetSchema {
     pub path: LakePath,
     pub policy: SchemaPolicy,
-    /// Of most files of the last sync that finished and brought columns; absent where none has.
+    /// Columns of most files of the last finished sync with any columns; absent if there is none.
     pub schema: Option<Schema>,
-    /// That sync.
+    /// Id of that sync.
     pub sync_id: Option<SyncId>,
-    /// Files of that sync that differ from what was there before it.
+    /// Files of that sync whose columns differ from those before it.
     pub num_differences: u64,
 }
 
-/// The body of the call that sets a policy, without its key.
+/// Body of the call that sets a policy, without the key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetSchemaPolicy {
     pub path: String,
     pub policy: SchemaPolicy,
 }
 
-/// What has come of looking at some files.
+/// Result of reading some files.
 #[derive(Debug, Default)]
 pub struct InspectedFiles {
-    /// How many were tried; 0 when there is none whose time has come.
+    /// Number of attempts; 0 when none was due.
     pub tried: usize,
-    /// Why some could not be read. They are tried again later.
+    /// Errors of files that could not be read and are tried again later.
     pub faults: Vec<Error>,
 }
 
 impl Lake {
-    /// Looks at some of the files that have landed, the oldest first.
+    /// Reads some of the landed files, oldest first.
     pub async fn inspect_some(&self) -> Result<InspectedFiles, Error> {
         self.inspect_some_of(None).await
     }
 
     async fn inspect_some_of(&self, sync: Option<SyncId>) -> Result<InspectedFiles, Error> {
-        // Else a file would be read twice at once, and each of the two would look like one that never came to an end.
+        // Otherwise a file could be read twice at once, and the second attempt would see one without an end.
         let _alone = self.0.inspecting.lock().await;
         let files = self.0.state.uninspected(sync, self.now(), INSPECTED_TOGETHER).await?;
         let (fresh, tried): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.attempts == Attempts::default());
         let mut inspected = InspectedFiles::default();
-        // By itself, so that a file that ends the server brings no suspicion on its neighbours but once.
+        // Alone, so that a file that crashes the server casts suspicion on its neighbours only once.
         for file in &tried {
             self.inspect_together(std::slice::from_ref(file), &mut inspected).await?;
         }
@@ -132,7 +132,7 @@ impl Lake {
         self.remember_read(&read, inspected).await
     }
 
-    /// All at once; where that fails, one by one, so that one that cannot be remembered is in nobody's way.
+    /// Stores all results together; if that fails, one by one, so that one result cannot block the others.
     async fn remember_read(&self, read: &[InspectedUpload], inspected: &mut InspectedFiles) -> Result<(), Error> {
         if read.is_empty() || self.0.state.remember_inspected(read).await.is_ok() {
             return Ok(());
@@ -140,20 +140,21 @@ impl Lake {
         for file in read {
             if let Err(fault) = self.0.state.remember_inspected(std::slice::from_ref(file)).await {
                 inspected.faults.push(fault);
-                // Where even this fails, it is one of those that were begun and never ended.
+                // If this fails too, the attempt counts as begun without an end.
                 let _ = self.0.state.fail_inspection(file.upload_id, self.now().plus(UNREMEMBERED_PAUSE)).await;
             }
         }
         Ok(())
     }
 
-    /// When a file that could not be read is tried again; `None` when it was tried often enough.
+    /// Time of the next attempt for an unreadable file; `None` after the last one.
     fn next_attempt(&self, file: &Uninspected) -> Option<Timestamp> {
         let pause = ATTEMPT_PAUSES.get(usize::try_from(file.attempts.failed).unwrap_or(usize::MAX))?;
         Some(self.now().plus(*pause))
     }
 
-    /// An error is one that may pass. What is the file's own fault is remembered with it, and it is not tried again.
+    /// Returns errors only for causes that may be temporary. A fault of the file itself is stored with it, and the file
+    /// is not read again.
     async fn inspect(&self, file: &Uninspected) -> Result<Inspected, Error> {
         if file.attempts.begun >= BEGUN_MAX {
             return Ok(unread(format!("the server stopped {BEGUN_MAX} times while reading it")));
@@ -163,12 +164,12 @@ impl Lake {
         };
         match self.landed_file(file, target).await? {
             Some(open) => self.0.formats.inspect(Arc::from(open), target.leaf()).await,
-            // Another has its name by now, or its sync was aborted.
+            // The path has another file by now, or the sync was aborted.
             None => Ok(Inspected { problem: None, ..unread(String::new()) }),
         }
     }
 
-    /// The file of an upload, in the staging of its sync or where readers see it, if it is still that one.
+    /// File of an upload, staged or live, if it is still the uploaded one.
     async fn landed_file(&self, file: &Uninspected, target: &LakePath) -> Result<Option<Box<dyn OpenFile>>, Error> {
         let sync = self.record(file.sync_id).await?.sync;
         let staged = StoragePath::of_upload(Some(file.sync_id), &sync.path, target);
@@ -184,8 +185,8 @@ impl Lake {
         Ok(None)
     }
 
-    /// Refuses to publish files whose columns are not those of the dataset, where that is its policy, and remembers that the
-    /// sync is held. Looks at what was not looked at yet. Call it alone in the gate.
+    /// Refuses to publish files whose columns differ from those of the dataset, if that is its policy, and records the
+    /// hold. Reads unread files first. Requires the exclusive sync lock.
     pub(in crate::service) async fn refuse_differing(
         &self,
         caller: &Caller,
@@ -220,12 +221,12 @@ impl Lake {
         Err(Error::SchemaHeld { sync_id: sync.sync_id, path: sync.path.clone(), hold, named: named.collect() })
     }
 
-    /// The columns of a dataset, as the last sync has left them.
+    /// Columns of a dataset, from its last sync.
     pub async fn dataset_schema(&self, caller: &Caller, path: &str) -> Result<DatasetSchema, Error> {
         caller.may_read()?;
         let path = LakePath::parse(path)?;
         if !caller.sees(&path) {
-            // As of a path where nothing is.
+            // Same result as for a path without a dataset.
             let policy = SchemaPolicy::default();
             return Ok(DatasetSchema { path, policy, schema: None, sync_id: None, num_differences: 0 });
         }
@@ -239,11 +240,11 @@ impl Lake {
         Ok(DatasetSchema { path, policy, schema, sync_id, num_differences })
     }
 
-    /// One row of the history, with all columns that differ.
+    /// One row of the history, with all differing columns.
     pub async fn upload(&self, caller: &Caller, id: UploadId) -> Result<Upload, Error> {
         caller.may_read()?;
         let mut upload = self.0.state.upload(id).await?.ok_or(Error::NoSuchUpload(id))?;
-        // Who may see its sync may see it.
+        // Visible to those who may see its sync.
         match self.sync(caller, upload.sync_id).await {
             Ok(_) => {}
             Err(Error::NoSuchSync(_)) => return Err(Error::NoSuchUpload(id)),
@@ -255,7 +256,7 @@ impl Lake {
         Ok(upload)
     }
 
-    /// Says what becomes of files that differ, from the next that lands on.
+    /// Sets the policy for files with other columns, from the next landing on.
     pub async fn set_schema_policy(&self, caller: &Caller, set: &SetSchemaPolicy) -> Result<(), Error> {
         caller.may_write_somewhere()?;
         let path = LakePath::parse(&set.path)?;

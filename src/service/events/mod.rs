@@ -1,9 +1,9 @@
-//! Telling what happens, to all who listen.
+//! Publishing of events to all subscribers.
 //!
-//! Whoever changes something leaves a mark ([`PendingChanges`]) behind the commit, which costs a lock and a few words; nothing waits
-//! for a listener. One teller ([`Lake::publish_events`]), called a few times a second, takes the marks up, reads how the syncs
-//! stand now, and adds that to the ring of the last events. So thousands of landings are one event, events of one sync are
-//! in one order, and each is serialised once, however many listen.
+//! A call that changes something records it in [`PendingChanges`] after its commit, at the cost of a lock and a few
+//! words; it never waits for a subscriber. One publisher ([`Lake::publish_events`]), called a few times a second, takes
+//! the pending changes, reads the current state of the syncs, and appends events to a ring. So thousands of landings
+//! become one event, events of one sync stay in order, and each is serialized once for all subscribers.
 
 mod pending_changes;
 
@@ -30,22 +30,22 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// An event that was told, ready to be sent.
+/// A published event, ready to send.
 #[derive(Debug)]
 pub struct SerializedEvent {
     pub id: EventId,
     pub kind: &'static str,
-    /// The [`Event`].
+    /// Serialized [`Event`].
     pub json: String,
     sync_id: Option<SyncId>,
     path: Option<LakePath>,
 }
 
-/// Which events somebody wants. `None` filters nothing.
+/// Filter of events. `None` filters nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct EventFilter {
     pub sync_id: Option<SyncId>,
-    /// What happens on this path and below it.
+    /// Events on this path and below it.
     pub path: Option<LakePath>,
 }
 
@@ -56,15 +56,15 @@ pub(super) struct Events {
     subscribers: Arc<AtomicUsize>,
     shares: Shares<Holder>,
     marks: Mutex<PendingChanges>,
-    /// Held by the one who tells.
+    /// Held by the publisher.
     telling: async_lock::Mutex<SampledUploads>,
 }
 
-/// The last events, in their order.
+/// Last events, in order.
 #[derive(Default)]
 struct Ring {
     told: VecDeque<Arc<SerializedEvent>>,
-    /// The number of the last.
+    /// Number of the last event.
     number: u64,
     bytes: usize,
 }
@@ -80,7 +80,7 @@ impl Ring {
         }
     }
 
-    /// What was told behind the event of this number, at most so many; `None` when some of it is gone.
+    /// Events after this number, at most `count_max`; `None` when some of them are no longer kept.
     fn after(&self, number: u64, count_max: usize) -> Option<Vec<Arc<SerializedEvent>>> {
         let behind = usize::try_from(self.number.checked_sub(number)?).ok()?;
         let skipped = self.told.len().checked_sub(behind)?;
@@ -93,7 +93,7 @@ impl Events {
         let mut start = [0; 8];
         let start = match randomness.fill(&mut start) {
             Ok(()) => u64::from_le_bytes(start),
-            // The time of a start tells it from others nearly as well.
+            // Without randomness, the time of the start is nearly as unique.
             Err(_) => now.0.unsigned_abs(),
         };
         Self {
@@ -107,7 +107,7 @@ impl Events {
         }
     }
 
-    /// For a word on what has just been committed.
+    /// Pending changes, to record one that was just committed.
     pub(super) fn marks(&self) -> MutexGuard<'_, PendingChanges> {
         self.marks.lock()
     }
@@ -129,17 +129,17 @@ impl Events {
 
 fn told(id: EventId, at: Timestamp, happened: Happened) -> SerializedEvent {
     let (kind, sync_id, path) = (happened.kind(), happened.sync_id(), happened.path().cloned());
-    // Plain structs of text and numbers: that cannot fail.
+    // Plain structs of text and numbers always serialize.
     let json = serde_json::to_string(&Event { at, happened }).unwrap_or_default();
     SerializedEvent { id, kind, json, sync_id, path }
 }
 
-/// Somebody who listens. Gives up its place when dropped.
+/// A subscriber. Frees its slot when dropped.
 pub struct Subscription {
     lake: Lake,
-    /// The number of the last event that was given, or passed over.
+    /// Number of the last event that was returned or skipped.
     after: u64,
-    /// What is said before all else.
+    /// Event sent before all others.
     greeting: Option<Happened>,
     filter: EventFilter,
     scope: Option<LakePath>,
@@ -156,14 +156,13 @@ impl Drop for SubscriptionSlot {
 }
 
 impl Lake {
-    /// The last event. What was read behind this call holds all that events up to it say.
+    /// Id of the last event. State that is read after this call includes all events up to it.
     pub fn last_event(&self) -> EventId {
         let events = &self.0.events;
         events.id(events.ring().number)
     }
 
-    /// Listens from now on, or, for those who come back, from behind the event that was their last. `network`: where the
-    /// caller is.
+    /// Subscribes from now on, or, after a reconnect, from the event after `last`. `network` is that of the caller.
     pub fn subscribe(
         &self,
         caller: &Caller,
@@ -198,7 +197,7 @@ impl Lake {
         })
     }
 
-    /// Takes up what was marked since the last time, and tells it. Call it a few times a second.
+    /// Publishes the changes since the last call. To be called a few times a second.
     pub async fn publish_events(&self) {
         let events = &self.0.events;
         let mut uploads = events.telling.lock().await;
@@ -212,7 +211,7 @@ impl Lake {
             match self.0.state.sync(sync_id).await {
                 Ok(Some(record)) => self.publish_sync_events(now, record.sync, marked),
                 Ok(None) => {}
-                // What happened cannot be said: all are to look for themselves.
+                // The changes cannot be described, so all clients must reload.
                 Err(_) => events.publish(now, Happened::Reset),
             }
         }
@@ -268,8 +267,8 @@ impl Lake {
 }
 
 impl Subscription {
-    /// What comes next, in its order, at most [`EVENTS_AT_ONCE_MAX`]; waits for it. May be dropped and called again:
-    /// nothing is lost by it.
+    /// Waits for the next events, in order, at most [`EVENTS_AT_ONCE_MAX`]. Cancel safe: no event is lost when the
+    /// future is dropped.
     pub async fn next(&mut self) -> Vec<Arc<SerializedEvent>> {
         loop {
             let listener = self.lake.0.events.arrived.listen();
@@ -280,7 +279,7 @@ impl Subscription {
         }
     }
 
-    /// The last event that was given, or that was not wanted: where to come back to.
+    /// Id of the last event that was returned or filtered out, for a reconnect.
     pub fn last(&self) -> EventId {
         self.lake.0.events.id(self.after)
     }
@@ -293,7 +292,7 @@ impl Subscription {
         loop {
             let ring = events.ring();
             let Some(found) = ring.after(self.after, EVENTS_AT_ONCE_MAX) else {
-                // It was too slow, and what it has not seen is gone.
+                // The subscriber was too slow, and missed events are no longer kept.
                 self.after = ring.number;
                 drop(ring);
                 return Some(vec![Arc::new(told(self.last(), self.lake.now(), Happened::Reset))]);
@@ -317,7 +316,7 @@ impl Subscription {
             (Some(prefix), Some(path)) => prefix.contains(path),
             (Some(_), None) => otherwise,
         };
-        // What says nothing of any place is told to all but those who want a certain one.
+        // Events without a path go to all subscribers, except those that filter by path.
         is_within(&self.scope, true) && is_within(path, false) && (sync_id.is_none() || told.sync_id == *sync_id)
     }
 }

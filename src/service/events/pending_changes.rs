@@ -1,4 +1,4 @@
-//! What has happened since the last telling, in few words: left behind each commit, taken up by the teller.
+//! Pending changes since the last publishing of events: recorded after each commit, taken by the publisher.
 
 use crate::model::event::FileLanded;
 use crate::model::id::SyncId;
@@ -13,15 +13,15 @@ use std::collections::{HashMap, VecDeque};
 #[derive(Default)]
 pub(in super::super) struct PendingChanges {
     syncs: HashMap<SyncId, Marked>,
-    /// Those of `syncs` in the order of their first mark, so that each has its turn.
+    /// Keys of `syncs` in the order of their first change, so that each has its turn.
     order: VecDeque<SyncId>,
     rest: Rest,
 }
 
-/// What has happened to one sync.
+/// Changes of one sync.
 #[derive(Default)]
 pub(in super::super) struct Marked {
-    /// Set when a start was asked for, which may have been there before.
+    /// Set for a requested start, which may have returned an earlier sync.
     pub(in super::super) started_at: Option<Timestamp>,
     pub(in super::super) landed: Vec<FileLanded>,
     pub(in super::super) num_landed: u64,
@@ -37,7 +37,7 @@ pub(in super::super) struct FailedUpload {
     pub(in super::super) message: String,
 }
 
-/// What is of no sync.
+/// Changes that belong to no sync.
 #[derive(Default)]
 pub(in super::super) struct Rest {
     pub(in super::super) restored: Vec<(TrashId, LakePath, String)>,
@@ -47,7 +47,7 @@ pub(in super::super) struct Rest {
 }
 
 impl PendingChanges {
-    /// Something about the sync has changed; what it returns takes more to say.
+    /// Records a change of the sync; the caller may add details.
     pub(in super::super) fn sync(&mut self, sync_id: SyncId) -> &mut Marked {
         self.syncs.entry(sync_id).or_insert_with(|| {
             self.order.push_back(sync_id);
@@ -87,7 +87,7 @@ impl PendingChanges {
         self.rest.late.extend(datasets);
     }
 
-    /// Somebody has done something that no other event tells of.
+    /// Records an action without an event of its own.
     pub(in super::super) fn activity(&mut self) {
         self.rest.has_activity = true;
     }

@@ -1,5 +1,5 @@
-//! How much a dataset and a staging hold. A walk over a hundred thousand files takes long, and an end waits for it; so what is
-//! known already is not counted again.
+//! Sizes of datasets and stagings. A scan of a hundred thousand files is slow, and the end of a sync waits for it, so
+//! known sizes are reused.
 
 use crate::model::error::Error;
 use crate::model::id::SyncId;
@@ -19,10 +19,10 @@ pub(in crate::service) struct DatasetSizeCache(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
-    /// Full syncs that began since the server did, and have overwritten none of their own files: what they have landed is
-    /// what they hold.
+    /// Full syncs that began after the server and have overwritten none of their own files: their counters equal their
+    /// staging.
     plain: BTreeSet<SyncId>,
-    /// What datasets held when they were last counted, and how their folders were then.
+    /// Sizes of datasets at the last count, with the folder states at that time.
     datasets: BTreeMap<LakePath, Arc<(Totals, Vec<FolderState>)>>,
 }
 
@@ -35,7 +35,7 @@ impl DatasetSizeCache {
         self.known().plain.insert(id);
     }
 
-    /// Call it before the landing is remembered.
+    /// Must be called before the landing is committed.
     pub(in crate::service) fn landed(&self, id: SyncId, outcome: LandingOutcome) {
         if outcome == LandingOutcome::Replaced {
             self.known().plain.remove(&id);
@@ -48,7 +48,8 @@ impl DatasetSizeCache {
 }
 
 impl Lake {
-    /// Counts the files of a dataset by a walk. A file where it should be is none: it is in the way, as publishing will say.
+    /// Counts the files of a dataset by a scan. A file at the path of the dataset is not counted: publishing will
+    /// refuse it.
     pub(in crate::service) async fn count_dataset(&self, dataset: &LakePath) -> Result<Totals, Error> {
         let place = StoragePath::Live(dataset.clone());
         if let Some(Some(_)) = self.0.files.sizes(std::slice::from_ref(&place)).await?.first() {
@@ -66,8 +67,8 @@ impl Lake {
         Ok(measured.totals)
     }
 
-    /// The same, by the last count where no file has come or gone since, by whomever. What somebody wrote into a file by hand
-    /// since then may be missing in the bytes.
+    /// Cached size, if no folder changed since; otherwise a count. Bytes written into a file by hand since then may be
+    /// missing.
     pub(in crate::service) async fn measure_dataset(&self, dataset: &LakePath) -> Result<Totals, Error> {
         let counted = self.0.measures.known().datasets.get(dataset).cloned();
         if let Some(counted) = counted {
@@ -79,7 +80,7 @@ impl Lake {
         self.count_dataset(dataset).await
     }
 
-    /// What a full sync has staged. Call it alone in the gate.
+    /// Size of the staged files of a full sync. Requires the exclusive sync lock.
     pub(in crate::service) async fn measure_staging(&self, sync: &SyncJob) -> Result<Totals, Error> {
         if self.0.measures.known().plain.contains(&sync.sync_id) {
             return Ok(Totals { files: sync.num_landed(), bytes: sync.size_bytes });

@@ -1,8 +1,9 @@
-//! Comparing what a sync brings with what is there, file by file.
+//! Comparison of a sync with its dataset, file by file.
 //!
-//! A full sync: its staging beside the dataset, folder by folder, so that no more than one folder's names are in memory; and so
-//! a version in the trash beside the dataset that took its place. An incremental one: what it has landed so far, by the history. Names that a lake path cannot have, such as those that
-//! begin with a dot, are left out: readers skip them too.
+//! A full sync: its staging with the dataset, folder by folder, so that only one folder's names are in memory; also a
+//! version in the trash with the dataset that replaced it. An incremental sync: its files landed so far, from the
+//! history. Names that are not valid in lake paths, such as those that begin with a dot, are left out, as readers skip
+//! them too.
 
 use crate::model::access::key::Caller;
 use crate::model::digest::Digest;
@@ -28,7 +29,7 @@ use crate::service::syncs::row_tally::{KnownRows, RowTally};
 use async_lock::Semaphore;
 use std::collections::BTreeMap;
 
-/// Comparisons at the same time; more wait, and each caller has one.
+/// Concurrent comparisons; more wait, and each caller has one at a time.
 pub(in crate::service) struct Comparisons {
     all: Semaphore,
     of_callers: CallerTurns,
@@ -41,17 +42,17 @@ impl Default for Comparisons {
     }
 }
 
-/// Which of the changes are named.
+/// Changes that are listed by name.
 pub(in crate::service) enum EntryName {
     Page { kind: Option<ChangeKind>, skip: u64, size: u64 },
     FirstOfEachKind(u64),
 }
 
-/// Of a file on the old side, and on the new one.
+/// Sizes on the old side and on the new side.
 type Sizes = (Option<u64>, Option<u64>);
 type FoundFiles = (Option<FoundFile>, Option<FoundFile>);
 
-/// Where one of two versions of a dataset lies.
+/// Location of one of two versions of a dataset.
 enum Side {
     Live,
     Staged(SyncId),
@@ -59,7 +60,7 @@ enum Side {
 }
 
 impl Side {
-    /// The place of something in it; of itself, when there is nothing of the path.
+    /// Path of an entry; of the version itself when `relative` is empty.
     fn place(&self, dataset: &LakePath, relative: &str) -> Result<StoragePath, Error> {
         Ok(match (self, relative) {
             (Self::Live, _) => StoragePath::Live(dataset.join(relative)?),
@@ -81,7 +82,7 @@ struct Sides {
     new: Side,
 }
 
-/// Names some of the changes, and counts them all.
+/// Lists some of the changes, and counts all.
 pub(in crate::service) struct Pages {
     difference: Difference,
     named: EntryName,
@@ -115,20 +116,20 @@ impl Pages {
 }
 
 impl Lake {
-    /// What a sync changes: of a full one that is open, what publishing it would; of an incremental one, what it has
-    /// changed so far. Visits each of its files, and those of the dataset.
+    /// Changes of a sync: for an open full sync, the effect of its publish; for an incremental one, its changes so far.
+    /// Visits each file of the sync and of the dataset.
     pub async fn difference(&self, caller: &Caller, wanted: &DifferenceQuery) -> Result<Difference, Error> {
         caller.may_read()?;
         let Page { from, size, .. } = Page::new(wanted.from, wanted.size, Order::Asc)?;
         self.compare(caller, wanted.sync_id, EntryName::Page { kind: wanted.kind, skip: from, size }).await
     }
 
-    /// The same, with the first files of each kind.
+    /// [`Self::difference`] with the first files of each kind.
     pub async fn difference_in_short(&self, caller: &Caller, id: SyncId) -> Result<Difference, Error> {
         self.compare(caller, id, EntryName::FirstOfEachKind(DIFFERENCES_NAMED_MAX)).await
     }
 
-    /// What has changed in a dataset since one of its versions went to the trash. Visits each file of both.
+    /// Changes of a dataset since one of its versions went to the trash. Visits each file of both.
     pub async fn version_difference(&self, caller: &Caller, wanted: &VersionQuery) -> Result<Difference, Error> {
         caller.may_read()?;
         let Page { from, size, .. } = Page::new(wanted.from, wanted.size, Order::Asc)?;
@@ -146,12 +147,12 @@ impl Lake {
         let _turn = self.0.comparisons.all.acquire().await;
         let sides = Sides { dataset: wanted.path.clone(), old: Side::Trashed(record.key), new: Side::Live };
         self.compare_sides(&sides, &mut pages).await?;
-        // It may have been restored meanwhile, or removed: then what was seen of it was not all of it.
+        // If the version was restored or purged meanwhile, the comparison is incomplete.
         self.0.state.trash_record(id).await?.filter(is_version).ok_or(Error::NoSuchTrash(id))?;
         self.finished(pages).await
     }
 
-    /// Held by whoever compares lists: a caller's own turn, and one of those of all.
+    /// Turn for a comparison: the caller's own, and one of the shared ones.
     pub(in crate::service) async fn comparison_turn(
         &self,
         caller: &Caller,
@@ -167,7 +168,7 @@ impl Lake {
         match sync.sync_type {
             SyncType::IncrementalSync => self.compare_landed(&sync, &mut pages).await?,
             SyncType::FullSync => {
-                // Published or aborted, there is nothing to compare; also if that comes about meanwhile.
+                // A published or aborted sync has nothing to compare; checked again afterwards.
                 may_accept_uploads(&self.record(sync.sync_id).await?)?;
                 let (dataset, new) = (sync.path.clone(), Side::Staged(sync.sync_id));
                 self.compare_sides(&Sides { dataset, old: Side::Live, new }, &mut pages).await?;
@@ -177,7 +178,7 @@ impl Lake {
         self.finished(pages).await
     }
 
-    /// With the rows of both sides, and in what the columns of most files differ.
+    /// Adds the rows of both sides, and the difference of the columns of most files.
     pub(in crate::service) async fn finished(&self, pages: Pages) -> Result<Difference, Error> {
         let Pages { mut difference, rows, .. } = pages;
         difference.rows = rows.totals();
@@ -210,7 +211,7 @@ impl Lake {
         }
     }
 
-    /// Each folder's files by name, then the folders in it.
+    /// Visits each folder's files by name, then its subfolders.
     async fn compare_sides(&self, sides: &Sides, pages: &mut Pages) -> Result<(), Error> {
         let mut folders = vec![String::new()];
         while let Some(folder) = folders.pop() {
@@ -275,7 +276,7 @@ impl Lake {
         Ok(())
     }
 
-    /// What went away meanwhile is not there.
+    /// Files removed meanwhile count as missing.
     async fn find_both(&self, sides: &Sides, files: &[(String, Sizes)]) -> Result<Vec<FoundFiles>, Error> {
         let mut places = Vec::with_capacity(2 * files.len());
         for (path, _) in files {
@@ -286,7 +287,7 @@ impl Lake {
         Ok(files.iter().map(|_| (found.next().flatten(), found.next().flatten())).collect())
     }
 
-    /// Of each file: has it one size in both places, and are its bytes known, and the same?
+    /// Whether each file has the same size and the same known digest on both sides.
     async fn are_equal(
         &self,
         sides: &Sides,
@@ -312,7 +313,7 @@ impl Lake {
         Ok(pairs.iter().map(|pair| pair.is_some_and(|_| are_equal(digest(), digest()))).collect())
     }
 
-    /// What is known of the rows of each file on each side where there is one.
+    /// Known rows of each file, on each side where it exists.
     async fn rows_of_both(
         &self,
         sides: &Sides,

@@ -1,7 +1,7 @@
-//! Ending a sync: finishing, publishing, aborting.
+//! End of a sync: finish, publish or abort.
 //!
-//! A full sync ends in two steps around the move of its folder: the state says durably what is about to happen, the
-//! folder moves, the state says that it has. A crash between them is finished by [`crate::service::recovery`].
+//! A full sync ends in two steps around the move of its folder: the intent is stored durably, the folder moves, the
+//! result is stored. [`crate::service::recovery`] finishes these steps after a crash.
 
 use crate::model::access::actor::Actor;
 use crate::model::access::key::Caller;
@@ -21,22 +21,23 @@ use crate::service::Lake;
 use crate::service::syncs::sync_lock::SyncLock;
 use serde::{Deserialize, Serialize};
 
-/// What the end of a full sync would do.
+/// Effect that ending a sync would have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndPreview {
-    /// What would become the dataset (of a full sync), or what this sync has landed.
+    /// Size of the published dataset (for a full sync), or the landed files of this sync.
     pub landed: Totals,
-    /// What would go to the trash: the dataset as it is.
+    /// Size of the current dataset, which would go to the trash.
     pub replaced: Totals,
-    /// Whether the guard would hold it.
+    /// Whether the guard would hold the sync.
     pub is_shrinking: bool,
 }
 
 impl Lake {
-    /// Ends a sync: a full one is published. Safe to repeat.
+    /// Ends a sync; publishes a full one. Idempotent.
     pub async fn end_sync(&self, caller: &Caller, end: &EndSync) -> Result<(), Error> {
         let id = end.sync_id;
-        // Before it waits for its turn: whoever may not end it must not hold it up, nor learn that it is busy.
+        // Checked before waiting for the lock: a caller without the right must neither delay the sync nor learn that it
+        // is busy.
         self.writable(caller, id).await?;
         let gate = self.0.gates.of(id);
         let _alone = gate.alone().await;
@@ -79,7 +80,8 @@ impl Lake {
         }
     }
 
-    /// Closes the sync to uploads; with `discard_in_flight`, those that are on their way end here. Call it alone in the gate.
+    /// Closes the sync to uploads; with `discard_in_flight`, also ends those in flight. Requires the exclusive sync
+    /// lock.
     async fn close(&self, gate: &SyncLock, closing: &Closing, discard_in_flight: bool) -> Result<(), Error> {
         let id = gate.sync_id();
         self.0.state.close_sync(id, closing, discard_in_flight, self.now()).await?;
@@ -94,8 +96,8 @@ impl Lake {
         Ok(())
     }
 
-    /// Ends a sync that was closed because another has superseded it. The other stands, whatever becomes of this one's files:
-    /// [`Self::resume_closings`] goes on with them after a fault, as does a restart. Call it alone in the gate.
+    /// Ends a sync that was closed because another one superseded it. The new sync stays open even if this fails:
+    /// [`Self::resume_closings`] continues after a fault, as does a restart. Requires the exclusive sync lock.
     pub(in crate::service) async fn follow_supersession(
         &self,
         gate: &SyncLock,
@@ -107,14 +109,14 @@ impl Lake {
         self.0.gates.forget_open(id);
         self.0.measures.ended(id);
         self.0.in_flight.remove_all_of(id);
-        // What a fault leaves of the partial files, the next start sweeps.
+        // Partial files left by a fault are swept by the next start.
         let _ = self.drop_failed_resumables(id).await;
         let _ = self.complete(record).await;
         self.0.events.marks().sync(id).has_ended = true;
     }
 
-    /// Fails a sync whose staged files are gone, as after the return of an older state: an empty folder published in their
-    /// place would empty the dataset. Gives what its sender is to hear.
+    /// Fails a sync whose staged files are missing, for example after a restore of older metadata: publishing an empty
+    /// folder instead would empty the dataset. Returns the error for its sender.
     async fn give_up_lost(&self, gate: &SyncLock, record: &SyncRecord, discard_in_flight: bool, by: Actor) -> Error {
         let id = record.sync.sync_id;
         let lost = Error::StagingLost(id);
@@ -126,8 +128,8 @@ impl Lake {
         self.complete(&record).await.err().unwrap_or(lost)
     }
 
-    /// Aborts a sync: what a full one has staged goes to the trash; what an incremental one has landed stays. Uploads in
-    /// flight are dropped. Safe to repeat.
+    /// Aborts a sync: staged files of a full one go to the trash; landed files of an incremental one stay. Uploads in
+    /// flight are dropped. Idempotent.
     pub async fn abort_sync(&self, caller: &Caller, end: &EndSync) -> Result<(), Error> {
         self.writable(caller, end.sync_id).await?;
         let by = caller.actor();
@@ -135,7 +137,7 @@ impl Lake {
         self.abandon(end.sync_id, TrashReason::Aborted, message, by, true).await
     }
 
-    /// Fails a sync and drops its staging to the trash.
+    /// Fails a sync and moves its staging to the trash.
     pub(in crate::service) async fn abandon(
         &self,
         id: SyncId,
@@ -155,9 +157,9 @@ impl Lake {
         self.persistently(|| self.complete(&record)).await
     }
 
-    /// The sync, after an ending that an earlier fault has interrupted was tried again. Call it alone in the gate.
+    /// Completes a closing that an earlier fault interrupted, and returns the sync. Requires the exclusive sync lock.
     pub(in crate::service) async fn resume_closing(&self, id: SyncId) -> Result<SyncRecord, Error> {
-        // Else an upload that has failed would count as in flight.
+        // Otherwise a failed upload would count as in flight.
         self.remember_failures().await?;
         self.settle_landings_of(id).await?;
         let record = self.record(id).await?;
@@ -168,7 +170,7 @@ impl Lake {
         self.record(id).await
     }
 
-    /// Does what a closed sync was closed for, and ends it. Safe to repeat: a restart calls it again.
+    /// Carries out the closing of a sync, and ends it. Idempotent: a restart calls it again.
     pub(in crate::service) async fn complete(&self, record: &SyncRecord) -> Result<(), Error> {
         let sync = &record.sync;
         match &record.closing {
@@ -189,12 +191,12 @@ impl Lake {
                         self.settle(sync.sync_id, Status::Failed, error.to_string(), None).await?;
                         Err(error)
                     }
-                    // How far it came is not known, or will be done yet: it stays closed, and is tried again, in the background
-                    // too. So nobody may hear that it was refused.
+                    // The progress is unknown, or the rest will be done later: the sync stays closed, and is tried
+                    // again, also in the background. So the caller must not be told that it was refused.
                     Err(error @ Error::Internal(_)) => Err(error.amid_steps()),
                     Err(error) => {
                         let reopened = self.0.state.reopen_sync(sync.sync_id, &error.to_string(), self.now()).await;
-                        // Else it stays closed, and is published later.
+                        // On failure it stays closed, and is published later.
                         reopened.map_err(Error::amid_steps)?;
                         self.0.events.marks().sync(sync.sync_id);
                         Err(error)
@@ -227,7 +229,8 @@ impl Lake {
         }
     }
 
-    /// An error, be it of a full disk, leaves the sync closed and its files where they were moved: its end is gone on with.
+    /// After an error, even of a full disk, the sync stays closed and its files stay where they were moved: the end is
+    /// completed later.
     async fn settle(
         &self,
         sync_id: SyncId,
@@ -241,7 +244,8 @@ impl Lake {
         Ok(())
     }
 
-    /// What ending this sync would do. Visits every file of the dataset and of the staging, where their number is not known.
+    /// Effect that ending this sync would have. Visits every file of the dataset and of the staging if their sizes are
+    /// not cached.
     pub async fn end_preview(&self, caller: &Caller, id: SyncId) -> Result<EndPreview, Error> {
         let sync = self.sync(caller, id).await?;
         match sync.sync_type {

@@ -1,4 +1,4 @@
-//! Holding a full sync that would shrink its dataset too much.
+//! Shrink guard: holds full syncs that would shrink their datasets too much.
 
 use crate::model::access::key::Caller;
 use crate::model::error::Error;
@@ -10,9 +10,9 @@ use crate::model::totals::Totals;
 use crate::service::Lake;
 
 impl Lake {
-    /// Refuses to publish what would shrink the dataset beyond what the guard allows, and remembers that it is held. What
-    /// has not landed a file is left to [`crate::model::sync::job::may_close`]. Call it alone in the gate. Counts files where their number is
-    /// not known; the exchange itself does not wait for it.
+    /// Refuses a publish that would shrink the dataset beyond the limit of the guard, and records the hold. A sync
+    /// without a landed file is left to [`crate::model::sync::job::may_close`]. Requires the exclusive sync lock.
+    /// Counts files if their number is not cached; the exchange of the folders does not wait for it.
     pub(in crate::service) async fn refuse_shrinking(
         &self,
         caller: &Caller,
@@ -40,13 +40,13 @@ impl Lake {
         Err(Error::Held { sync_id: sync.sync_id, path: sync.path.clone(), hold })
     }
 
-    /// What a full sync would replace, and by what.
+    /// Sizes of the current dataset and of the staging of a full sync.
     pub(in crate::service) async fn totals_of_end(&self, sync: &SyncJob) -> Result<(Totals, Totals), Error> {
         Ok((self.measure_dataset(&sync.path).await?, self.measure_staging(sync).await?))
     }
 
-    /// An end was refused because nothing has landed: the sync is held, so that a person hears of it, and so that it gives way to
-    /// the next start.
+    /// Holds a sync whose end was refused because nothing has landed, so that it needs attention and the next start
+    /// supersedes it.
     pub(in crate::service) async fn hold_empty(&self, caller: &Caller, record: &SyncRecord) -> Result<(), Error> {
         let sync = &record.sync;
         let replaced = self.measure_dataset(&sync.path).await?;

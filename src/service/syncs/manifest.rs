@@ -1,4 +1,4 @@
-//! Sealed batches: declaring what a sync is to hold, and refusing its end until it does.
+//! Sealed batches: storing the declared content of a sync, and refusing its end until it matches.
 
 use crate::model::access::key::Caller;
 use crate::model::error::Error;
@@ -13,7 +13,7 @@ use crate::model::sync::status::Status;
 use crate::service::Lake;
 use serde::{Deserialize, Serialize};
 
-/// The body of the call that declares, without its key.
+/// Body of the call that declares files, without the key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExpectFiles {
     pub sync_id: SyncId,
@@ -21,12 +21,12 @@ pub struct ExpectFiles {
 }
 
 impl Lake {
-    /// Declares what a sync is to hold when it ends, in place of what was declared before. Safe to repeat.
+    /// Declares the content of a sync at its end, and replaces an earlier declaration. Idempotent.
     pub async fn expect_files(&self, caller: &Caller, wanted: ExpectFiles) -> Result<(), Error> {
         let id = wanted.sync_id;
         self.writable(caller, id).await?;
         let gate = self.0.gates.of(id);
-        // Not while an ending compares.
+        // Excludes a concurrent end, which compares.
         let _alone = gate.alone().await;
         let record = self.record(id).await?;
         may_accept_uploads(&record)?;
@@ -36,14 +36,14 @@ impl Lake {
         Ok(())
     }
 
-    /// What was declared of a sync beside what it has landed so far; `None` when nothing was declared. Visits each of its
+    /// Declaration of a sync, compared with its landed files so far; `None` without a declaration. Visits each of its
     /// files.
     pub async fn compare_expected(&self, caller: &Caller, id: SyncId) -> Result<Option<Comparison>, Error> {
         self.sync(caller, id).await?;
         self.0.state.compare_expected(id).await
     }
 
-    /// Refuses the end of a sync that is not what was declared. Call it alone in the gate.
+    /// Refuses the end of a sync that differs from its declaration. Requires the exclusive sync lock.
     pub(in crate::service) async fn refuse_unexpected(&self, end: &EndSync) -> Result<(), Error> {
         match self.0.state.compare_expected(end.sync_id).await? {
             Some(comparison) if !comparison.agrees() => {
@@ -54,8 +54,7 @@ impl Lake {
         }
     }
 
-    /// The refusal of an end, or that of the uploads in flight where there are any: what is still arriving may be what is
-    /// missing.
+    /// Returns `refusal`, or the error for uploads in flight if there are any, as these may be the missing files.
     pub(in crate::service) async fn after_in_flight(&self, end: &EndSync, refusal: Error) -> Error {
         if end.discard_in_flight {
             return refusal;

@@ -1,4 +1,4 @@
-//! Syncs: from the start to the end, and what one would change.
+//! Syncs: start, end and changes.
 
 pub(super) mod dataset_size_cache;
 pub(super) mod difference;

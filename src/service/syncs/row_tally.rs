@@ -1,13 +1,13 @@
-//! Adding up the rows of two sides that are compared, and finding the columns that most files of each have.
+//! Sums of the rows of two compared sides, and the columns that most files of each have.
 
 use crate::model::sync::difference::RowTotals;
 use crate::ports::metadata::schema::{LandedRows, SchemaId};
 use std::collections::BTreeMap;
 
-/// Different columns of one side that are told apart. What comes later is not among those that most files have.
+/// Maximum different schemas counted on one side; later ones are ignored.
 const SCHEMAS_MAX: usize = 10_000;
 
-/// What is known of the rows of a file.
+/// Known rows of a file.
 #[derive(Debug, Clone, Default)]
 pub(in crate::service) struct KnownRows {
     pub(in crate::service) count: Option<u64>,
@@ -30,7 +30,7 @@ pub(in crate::service) struct RowTally {
 pub(in crate::service) struct Side {
     rows: u64,
     num_unknown: u64,
-    /// How many files have which columns, and when the first of them came.
+    /// Number of files with each schema, and the order in which the schemas first occurred.
     schemas: BTreeMap<SchemaId, (u64, usize)>,
 }
 
@@ -45,7 +45,7 @@ impl Side {
         }
     }
 
-    /// What most files have; of two that as many have, the first.
+    /// Schema of most files; the first one on a tie.
     pub(in crate::service) fn schema(&self) -> Option<SchemaId> {
         let most = self.schemas.iter().max_by_key(|(_, (files, came))| (*files, std::cmp::Reverse(*came)));
         most.map(|(schema, _)| *schema)

@@ -1,4 +1,4 @@
-//! Starting syncs, looking at them, and failing those that were left alone.
+//! Start of syncs, access to them, and expiry of idle ones.
 
 use crate::model::access::actor::Actor;
 use crate::model::access::key::{Caller, may_write};
@@ -21,7 +21,7 @@ impl Lake {
         self.start_sync_once(caller, start.clone(), None).await
     }
 
-    /// Starts a sync. Under a key that the caller has sent before with the same call, gives the sync that was started then.
+    /// Starts a sync. For a key that the caller has sent before with the same call, returns the sync started then.
     pub async fn start_sync_once(
         &self,
         caller: &Caller,
@@ -51,9 +51,9 @@ impl Lake {
         };
         let started = started.map_err(|refusal| refusal.for_caller(caller));
         if let Ok(id) = &started {
-            // One that an earlier call has started is told by its time.
+            // A sync that an earlier call started is recognised by its time.
             self.0.events.marks().sync(*id).started_at = Some(new.at);
-            // What has a key may be one that began long ago.
+            // A sync with a key may have begun long ago.
             if new.sync_type == SyncType::FullSync
                 && (new.once.is_none() || self.record(*id).await.is_ok_and(|record| record.sync.start_time == new.at))
             {
@@ -69,13 +69,13 @@ impl Lake {
             Some(supersede) => self.0.state.supersede_sync(new, supersede).await,
         };
         match attempt().await {
-            // Datasets that somebody has removed from the lake by hand must not block the path for ever.
+            // Datasets removed from the lake by hand must not block the path forever.
             Err(Error::DatasetsBelow { below, .. }) if self.forget_missing(&below).await? => attempt().await,
             result => result,
         }
     }
 
-    /// Starts a sync in the place of the one in its way, where that gives way; else it is refused as it was.
+    /// Starts a sync in place of the one that blocks it, if that one may be superseded; otherwise returns the refusal.
     async fn supersede(&self, new: &NewSync, refusal: Error) -> Result<SyncId, Error> {
         let (Some(silence), Error::PathHeld { sync_id: old, sync_type: SyncType::FullSync, held_path, .. }) =
             (self.0.limits.supersede_after, &refusal)
@@ -90,9 +90,9 @@ impl Lake {
             return Err(refusal);
         }
         let gate = self.0.gates.of(old);
-        // No landing is half way, and no ending begins.
+        // Waits for landings in progress, and excludes a concurrent end.
         let _alone = gate.alone().await;
-        // An upload that has failed would count as in flight.
+        // A failed upload would count as in flight.
         self.remember_failures().await?;
         let num_idle_uploads = self.0.in_flight.num_idle_of(old, silent_since, self.now());
         let supersede = Supersede { sync_id: old, silent_since, num_idle_uploads };
@@ -110,7 +110,7 @@ impl Lake {
         Ok(OnceOnly { owner, key: key.clone(), fingerprint, forget_before })
     }
 
-    /// True when at least one of `datasets` was no longer there.
+    /// True when at least one of `datasets` no longer existed.
     pub(in crate::service) async fn forget_missing(&self, datasets: &[LakePath]) -> Result<bool, Error> {
         let mut any_missing = false;
         for dataset in datasets {
@@ -122,12 +122,12 @@ impl Lake {
         Ok(any_missing)
     }
 
-    /// The sync, or the refusal that it is not there.
+    /// The sync, or the error that it does not exist.
     pub(in crate::service) async fn record(&self, id: SyncId) -> Result<SyncRecord, Error> {
         self.0.state.sync(id).await?.ok_or(Error::NoSuchSync(id))
     }
 
-    /// The sync, if the caller may know of it: one outside of its prefix answers as one that is not there.
+    /// Sync that the caller may see. One outside its prefix is reported as missing.
     pub async fn sync(&self, caller: &Caller, id: SyncId) -> Result<SyncJob, Error> {
         caller.may_read()?;
         Ok(self.seen(caller, id).await?.sync)
@@ -138,7 +138,7 @@ impl Lake {
         if caller.sees(&record.sync.path) { Ok(record) } else { Err(Error::NoSuchSync(id)) }
     }
 
-    /// The sync, if the caller may change it. Asks what the caller may do anywhere before it looks.
+    /// Sync that the caller may change. Checks its general rights before any look-up.
     pub(in crate::service) async fn writable(&self, caller: &Caller, id: SyncId) -> Result<SyncRecord, Error> {
         caller.may_write_somewhere()?;
         self.seen(caller, id).await
@@ -179,20 +179,20 @@ impl Lake {
         self.0.state.datasets(beginning, scope.as_ref(), SUGGESTIONS_MAX).await
     }
 
-    /// Goes on with the syncs that a fault has kept half way: closed, and neither published nor dropped to the trash.
+    /// Completes syncs that a fault interrupted: closed, and neither published nor moved to the trash.
     pub async fn resume_closings(&self) -> Result<(), Error> {
         let closing = self.0.state.closing_syncs().await?;
         let mut resumed = Ok(());
         for record in closing {
             let gate = self.0.gates.of(record.sync.sync_id);
             let _alone = gate.alone().await;
-            // One that stays half way does not keep the others there.
+            // A sync that stays incomplete does not stop the others.
             resumed = self.resume_closing(record.sync.sync_id).await.map(drop).and(resumed);
         }
         resumed
     }
 
-    /// Fails the syncs that nobody has sent anything to for [`crate::model::settings::Limits::sync_idle_max`].
+    /// Fails syncs without an upload for [`crate::model::settings::Limits::sync_idle_max`].
     pub async fn expire_idle_syncs(&self) -> Result<usize, Error> {
         let idle_max = self.0.limits.sync_idle_max;
         let idle = self.0.state.idle_syncs(self.older_than(idle_max)).await?;
@@ -205,7 +205,7 @@ impl Lake {
             }
             match self.abandon(id, TrashReason::Expired, message, Actor::lake(), false).await {
                 Ok(()) => expired += 1,
-                // Somebody came back to it, or ended it, in between.
+                // The sync was used again, or ended, in between.
                 Err(Error::UploadsInFlight { .. } | Error::SyncEnded { .. } | Error::SyncEnding(_)) => {}
                 Err(error) => return Err(error),
             }

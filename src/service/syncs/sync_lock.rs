@@ -1,7 +1,7 @@
-//! One gate for each sync at work: landings pass it together, an ending passes it alone.
+//! Lock of each active sync: landings share it, an ending takes it exclusively.
 //!
-//! An ending that discards what is in flight moves the gate's generation on; an upload of an older generation then
-//! finds out at its next step, and never lands behind the ending's back.
+//! An ending that discards uploads in flight increments the generation of the lock. An upload with a lease of an older
+//! generation fails at its next step, so it never lands after the ending.
 
 use crate::model::error::Error;
 use crate::model::id::SyncId;
@@ -14,15 +14,15 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-/// Open syncs that are remembered here; when there are more, all are looked up again.
+/// Maximum cached open syncs; beyond it, the cache is cleared.
 const OPEN_SYNCS_MAX: usize = 4096;
 
 #[derive(Default)]
 pub(in crate::service) struct SyncLocks {
     gates: Mutex<HashMap<SyncId, Weak<SyncLock>>>,
-    /// Syncs that were open when they were last looked up, and whose ending has not begun since.
+    /// Syncs that were open at the last look-up, and whose ending has not begun since.
     open: Mutex<HashMap<SyncId, Arc<SyncJob>>>,
-    /// When a call came to a sync that its row does not tell of, of late.
+    /// Time of the last call to a sync that did not change its row.
     calls: Mutex<HashMap<SyncId, Timestamp>>,
 }
 
@@ -30,11 +30,11 @@ pub(in crate::service) struct SyncLock {
     sync_id: SyncId,
     lock: RwLock<()>,
     generation: AtomicU64,
-    /// The sync that has superseded it; 0: none has.
+    /// Id of the sync that superseded it; 0: none.
     successor: AtomicU64,
 }
 
-/// An upload's permission to land, as long as the gate is of the same generation.
+/// Permission of an upload to land, valid while the lock has the same generation.
 #[derive(Clone)]
 pub(in crate::service) struct UploadLease {
     gate: Arc<SyncLock>,
@@ -70,13 +70,13 @@ impl SyncLocks {
         open.insert(sync.sync_id, sync);
     }
 
-    /// Call it when the ending has been remembered, alone in the gate.
+    /// Must be called with the exclusive lock, after the ending is committed.
     pub(in crate::service) fn forget_open(&self, sync_id: SyncId) {
         self.open.lock().remove(&sync_id);
         self.calls.lock().remove(&sync_id);
     }
 
-    /// Somebody is at work on the sync, though its row may not tell of it.
+    /// Records activity of a sync that does not change its row.
     pub(in crate::service) fn called(&self, sync_id: SyncId, now: Timestamp) {
         let mut calls = self.calls.lock();
         if calls.len() >= OPEN_SYNCS_MAX
@@ -97,23 +97,23 @@ impl SyncLock {
         self.sync_id
     }
 
-    /// A pass for an upload that begins. Taken before the upload is remembered, so that an ending in between is noticed.
+    /// Lease for a new upload. Taken before the upload is stored, so that an ending in between is noticed.
     pub(in crate::service) fn pass(self: &Arc<Self>) -> UploadLease {
         UploadLease { gate: self.clone(), generation: self.generation.load(Ordering::SeqCst) }
     }
 
-    /// Waits for the landings that are under way, and keeps others out.
+    /// Waits for landings in progress, and excludes others.
     pub(in crate::service) async fn alone(&self) -> RwLockWriteGuard<'_, ()> {
         self.lock.write().await
     }
 
-    /// What is in flight will not land, as another sync has taken the place of this one.
+    /// Invalidates the leases of uploads in flight, because another sync supersedes this one.
     pub(in crate::service) fn supersede(&self, successor: SyncId) {
         self.successor.store(successor.0, Ordering::SeqCst);
         self.discard_in_flight();
     }
 
-    /// What is in flight will not land.
+    /// Invalidates the leases of uploads in flight.
     pub(in crate::service) fn discard_in_flight(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);
     }
@@ -134,7 +134,7 @@ impl UploadLease {
         }
     }
 
-    /// Keeps endings out until the landing is remembered.
+    /// Excludes endings until the landing is committed.
     pub(in crate::service) async fn enter(&self) -> Result<RwLockReadGuard<'_, ()>, Error> {
         let guard = self.gate.lock.read().await;
         self.check()?;

@@ -1,4 +1,5 @@
-//! When the uploads of a sync began and ended: what its waterfall is drawn from. Costs the same for a million uploads.
+//! Timeline of a sync: the begin and end of its uploads, from which its waterfall chart is drawn. The cost does not
+//! depend on the number of uploads.
 
 use crate::model::access::key::Caller;
 use crate::model::error::Error;
@@ -13,10 +14,10 @@ use crate::service::Lake;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Uploads of a sync in the order of their rows: all, or some from everywhere.
+/// Uploads of a sync in the order of their rows: all, or evenly spaced samples.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeline {
-    /// Uploads that the sync has in the history.
+    /// Uploads of the sync in the history.
     pub num_uploads: u64,
     pub uploads: Vec<TimelineUpload>,
 }
@@ -40,8 +41,8 @@ impl From<Upload> for TimelineUpload {
 }
 
 impl Lake {
-    /// At most [`TIMELINE_UPLOADS_MAX`] uploads of the sync: where it has more, some stretches of them, as far apart from each
-    /// other, and besides the first that failed, up to [`TIMELINE_FAILURES_MAX`].
+    /// At most [`TIMELINE_UPLOADS_MAX`] uploads of the sync. A larger sync is sampled in evenly spaced groups, plus its
+    /// first failed uploads, up to [`TIMELINE_FAILURES_MAX`].
     pub async fn timeline(&self, caller: &Caller, sync_id: SyncId) -> Result<Timeline, Error> {
         let num_uploads = self.sync(caller, sync_id).await?.num_listed();
         let scope = caller.may_read()?;
@@ -67,7 +68,7 @@ impl Lake {
     }
 }
 
-/// Which rows are read, as pages.
+/// Pages of rows to read.
 fn stretches(num_uploads: u64) -> Vec<(u64, u64)> {
     if num_uploads <= TIMELINE_UPLOADS_MAX {
         return vec![(0, TIMELINE_UPLOADS_MAX)];
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn few_uploads_are_all_read_and_of_many_some_from_the_first_to_the_last() {
+    fn few_uploads_are_read_in_full_and_many_are_sampled_from_first_to_last() {
         assert_eq!(stretches(200), [(0, 200)]);
         for num_uploads in [201, 1000, 10_000_000] {
             let read = stretches(num_uploads);

@@ -1,4 +1,4 @@
-//! Looking into a piece of the trash, as into a folder of the lake.
+//! Content of a trash item, listed like a folder of the lake.
 
 use crate::model::access::key::Caller;
 use crate::model::error::Error;
@@ -14,10 +14,10 @@ use crate::service::Lake;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Rows of a file that are shown.
+/// Rows shown of a file.
 const ROWS: u64 = 100;
 
-/// Which part of a piece is wanted.
+/// Requested part of an item.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LookIntoTrash {
     pub trash_id: TrashId,
@@ -30,11 +30,11 @@ pub struct LookIntoTrash {
     pub size: Option<u64>,
 }
 
-/// What is there.
+/// Content of the requested part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InTrash {
     pub entry: TrashEntry,
-    /// From the top of the piece; empty: the top itself.
+    /// Path below the top of the item; empty for the top itself.
     pub relative: String,
     #[serde(flatten)]
     pub content: TrashContent,
@@ -43,7 +43,7 @@ pub struct InTrash {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TrashContent {
-    /// A page of what a folder holds: its folders first, each by name.
+    /// A page of a folder: folders first, then files, each by name.
     Files(Vec<TrashedFile>),
     Preview(Box<Preview>),
 }
@@ -79,7 +79,7 @@ impl Lake {
         page: Page,
     ) -> Result<Vec<TrashedFile>, Error> {
         let entries = self.0.files.list(place).await?.into_iter();
-        // Names that the lake does not show are not shown here either.
+        // Names hidden in the lake are hidden here too.
         let shown = entries.filter(|entry| entry.kind != EntryKind::Other && path.join(&entry.name).is_ok());
         let mut files: Vec<_> = shown
             .map(|entry| TrashedFile {

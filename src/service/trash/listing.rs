@@ -1,4 +1,4 @@
-//! Looking into the trash, counting it, and putting things back. Removing it is [`crate::service::trash::purge`]'s.
+//! Trash: lists, counts and single restores. Purges are in [`crate::service::trash::purge`].
 
 use crate::model::access::actor::Actor;
 use crate::model::access::key::Caller;
@@ -35,7 +35,7 @@ impl Lake {
         Ok(entries)
     }
 
-    /// The trash by the syncs that have put it there, the newest first.
+    /// Trash items grouped by sync, newest first.
     pub async fn trash_groups(&self, caller: &Caller, parameters: &ListParameters) -> Result<Vec<TrashGroup>, Error> {
         let scope = caller.may_read()?;
         let query = query(parameters, scope)?;
@@ -43,7 +43,7 @@ impl Lake {
         let mut groups = self.0.state.trash_groups(&query).await?;
         for group in &mut groups {
             group.expires_at = self.trash_ends(group.first_at);
-            // A sync from above the caller's prefix may have replaced what lies below it.
+            // A sync above the caller's prefix may have replaced files below it.
             if group.path.as_ref().is_some_and(|path| !caller.sees(path)) {
                 group.sync_name.clear();
                 group.path = None;
@@ -52,7 +52,7 @@ impl Lake {
         Ok(groups)
     }
 
-    /// How much there is, and how long it stays.
+    /// Size of the trash, and its retention.
     pub async fn trash_summary(&self, caller: &Caller) -> Result<TrashSummary, Error> {
         let scope = caller.may_read()?;
         let TrashSum { pieces, totals, num_uncounted } = self.0.state.trash_sum(scope.as_ref()).await?;
@@ -65,7 +65,7 @@ impl Lake {
         self.0.limits.trash_kept().map(|kept| trashed_at.plus(kept))
     }
 
-    /// Puts a piece of trash back where it was. What is there now takes its place in the trash.
+    /// Restores a trash item to its path. The current content of that path goes to the trash.
     pub async fn restore(&self, caller: &Caller, id: TrashId) -> Result<(), Error> {
         caller.may_write_somewhere()?;
         let _alone = self.0.restoring.lock().await;
@@ -74,7 +74,7 @@ impl Lake {
         let identity = identity.ok_or(Error::NoSuchTrash(id))?;
         let by = caller.actor();
         match self.0.state.begin_restore(id, &identity, &by).await {
-            // Datasets that somebody has removed from the lake by hand must not keep it in the trash.
+            // Datasets removed from the lake by hand must not prevent the restore.
             Err(Error::DatasetsBelow { below, .. }) if self.forget_missing(&below).await? => {
                 let begun = self.0.state.begin_restore(id, &identity, &by).await;
                 begun.map_err(|refused| refused.for_caller(caller))?;
@@ -84,14 +84,14 @@ impl Lake {
         self.persistently(|| self.complete_restore(&record, identity.clone(), by.clone())).await
     }
 
-    /// Goes on with the restores that a fault has kept half way.
+    /// Completes restores that a fault interrupted.
     pub async fn resume_restores(&self) -> Result<(), Error> {
         if self.0.state.unfinished_restores().await?.is_empty() {
             return Ok(());
         }
         let _alone = self.0.restoring.lock().await;
         let mut resumed = Ok(());
-        // Read again: some were under way.
+        // Read again with the lock held, as some may have been in progress.
         for record in self.0.state.unfinished_restores().await? {
             let Some((identity, by)) = record.restoring.clone() else { continue };
             resumed = self.complete_restore(&record, identity, by).await.and(resumed);
@@ -99,13 +99,13 @@ impl Lake {
         resumed
     }
 
-    /// A piece, if the caller may know of it: one from outside of its prefix answers as one that is not there.
+    /// Trash item that the caller may see. One outside its prefix is reported as missing.
     pub(in crate::service) async fn seen_trash(&self, caller: &Caller, id: TrashId) -> Result<TrashRecord, Error> {
         let record = self.0.state.trash_record(id).await?;
         record.filter(|record| caller.sees(&record.entry.origin)).ok_or(Error::NoSuchTrash(id))
     }
 
-    /// Puts it back and remembers so. Safe to repeat: a restart calls it again.
+    /// Moves the files of a restore and records it. Idempotent: a restart calls it again.
     pub(in crate::service) async fn complete_restore(
         &self,
         record: &TrashRecord,
@@ -126,24 +126,25 @@ impl Lake {
                     by: by.name.clone(),
                     at: self.now(),
                 });
-                // The files are back: an error, be it of a full disk, leaves the restore begun, and it is gone on with.
+                // The files are moved: after an error, even of a full disk, the restore stays begun and is completed
+                // later.
                 let finished = self.0.state.finish_restore(entry.trash_id, replaced.as_ref(), self.now()).await;
                 finished.map_err(Error::amid_steps)?;
                 self.0.events.marks().restored(entry.trash_id, &entry.origin, &by.name);
                 Ok(())
             }
-            // How far it came is not known, or will be done yet: it is tried again, in the background too. So nobody may hear that
-            // it was refused.
+            // The progress is unknown, or the rest will be done later: the restore is tried again, also in the
+            // background. So the caller must not be told that it was refused.
             Err(error @ Error::Internal(_)) => Err(error.amid_steps()),
             Err(error) => {
-                // Else it stays begun, and is finished later.
+                // On failure it stays begun, and is finished later.
                 self.0.state.cancel_restore(entry.trash_id).await.map_err(Error::amid_steps)?;
                 Err(error)
             }
         }
     }
 
-    /// Counts what nobody has counted yet. Slow work, done aside, a few pieces at a time. Gives how many it counted.
+    /// Counts a few items without a count. Slow, so it runs in the background. Returns the number of counted items.
     pub async fn count_trash(&self) -> Result<usize, Error> {
         const PIECES_MAX: u64 = 16;
         let uncounted = self.0.state.uncounted_trash(PIECES_MAX).await?;

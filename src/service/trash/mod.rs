@@ -1,4 +1,4 @@
-//! The trash: looked into, restored, and removed for good.
+//! Trash: contents, lists, restores and purges.
 
 pub(super) mod contents;
 pub(super) mod listing;

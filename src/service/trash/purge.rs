@@ -1,8 +1,8 @@
-//! Removing trash for good: by age, by size, and by hand.
+//! Purge of trash: by age, by size, and by hand.
 //!
-//! A piece is first marked, durably: it leaves the list and cannot be restored any more. Then its files go in small steps,
-//! so that a piece of a hundred thousand files holds nothing up. When nothing is left, it is settled. A crash in between
-//! leaves a marked piece, and the next start goes on with it.
+//! An item is first marked, durably: it leaves the list and can no longer be restored. Then its files are removed in
+//! small steps, so that an item of a hundred thousand files blocks nothing. At last its row is deleted. After a crash
+//! in between, the next start continues with the marked item.
 
 use crate::model::access::actor::Actor;
 use crate::model::access::key::{Caller, may_administer};
@@ -17,18 +17,18 @@ use crate::service::Lake;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The body of the call, without its key: one piece, what one sync has put there, all, or all that is older than some days.
+/// Body of the call, without the key: one item, those of one sync, all, or all that are older than some days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EmptyTrash {
     pub trash_id: Option<TrashId>,
-    /// What this sync has put there; of 0, what none has.
+    /// Items of this sync; 0 selects the items without a sync.
     pub sync_id: Option<SyncId>,
     pub all: bool,
     pub older_than_days: Option<u32>,
 }
 
-/// What was removed, or has begun to be.
+/// Items that are purged, or marked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Emptied {
     pub pieces: u64,
@@ -43,7 +43,8 @@ impl Emptied {
 }
 
 impl Lake {
-    /// Begins to remove trash for good. It is out of the list when this returns; its bytes go in the background.
+    /// Marks trash items for a purge. They leave the list before this returns; their files are removed in the
+    /// background.
     pub async fn empty_trash(&self, caller: &Caller, wanted: &EmptyTrash) -> Result<Emptied, Error> {
         caller.may_destroy_somewhere()?;
         match (wanted.trash_id, wanted.sync_id, wanted.all, wanted.older_than_days) {
@@ -63,7 +64,7 @@ impl Lake {
 
     async fn empty_group(&self, caller: &Caller, sync_id: SyncId) -> Result<Emptied, Error> {
         match sync_id {
-            // Of all places.
+            // Items without a sync may be of any path.
             SyncId(0) => may_administer(caller)?,
             _ => drop(self.sync(caller, sync_id).await?),
         }
@@ -72,7 +73,7 @@ impl Lake {
 
     async fn empty_piece(&self, caller: &Caller, id: TrashId) -> Result<Emptied, Error> {
         let record = self.seen_trash(caller, id).await?;
-        // For the answer only. What cannot be counted can be removed all the same.
+        // The count is only for the response; an item that cannot be counted can still be purged.
         if record.entry.totals.is_none()
             && let Ok(totals) = self.0.files.measure(&StoragePath::trashed(&record.key, &record.entry.origin)).await
         {
@@ -86,23 +87,23 @@ impl Lake {
 
     async fn empty_all(&self, caller: &Caller, older_than_days: u32) -> Result<Emptied, Error> {
         may_administer(caller)?;
-        // For the answer too.
+        // For the response too.
         while self.count_trash().await.is_ok_and(|counted| counted > 0) {}
         let before = match older_than_days {
-            // Also what came while the clock was ahead.
+            // Includes items that arrived while the clock was ahead.
             0 => Timestamp(i64::MAX),
-            // What came in this very millisecond too.
+            // Includes items that arrived in this millisecond.
             days => self.older_than(Duration::from_secs(u64::from(days) * 24 * 3600)).plus(Duration::from_millis(1)),
         };
         self.doom(PurgeSelector::Before(before), &caller.actor()).await
     }
 
-    /// Marks what has been in the trash for too long.
+    /// Marks items that have been in the trash for too long.
     pub async fn doom_old_trash(&self) -> Result<Emptied, Error> {
         self.doom(PurgeSelector::Before(self.older_than(self.0.limits.trash_age_max)), &Actor::lake()).await
     }
 
-    /// Marks the oldest pieces while the trash holds too many bytes. What was not counted yet is not seen.
+    /// Marks the oldest items while the trash exceeds its size limit. Items without a count are ignored.
     pub async fn doom_excess_trash(&self) -> Result<Emptied, Error> {
         match self.0.limits.trash_bytes_max {
             Some(bytes_max) => self.doom(PurgeSelector::Beyond { bytes_max }, &Actor::lake()).await,
@@ -110,7 +111,7 @@ impl Lake {
         }
     }
 
-    /// Goes on where the disk of the state is full: it lives from what was set aside.
+    /// Releases parts of the reserve if the disk of the metadata is full.
     async fn begin_emptying(&self, doomed: &PurgeSelector, size: u64, by: &Actor) -> Result<Vec<TrashEntry>, Error> {
         loop {
             let begun = self.0.state.begin_emptying(doomed, size, by, self.now()).await;
@@ -129,7 +130,7 @@ impl Lake {
         }
     }
 
-    /// In transactions of a bounded size, between which others have theirs.
+    /// Marks in transactions of a bounded size, between which other writes run.
     async fn doom(&self, doomed: PurgeSelector, by: &Actor) -> Result<Emptied, Error> {
         let mut emptied = Emptied::default();
         loop {
@@ -144,8 +145,8 @@ impl Lake {
         }
     }
 
-    /// One small step of removing what is marked, behind the piece `after`. Gives where the next one goes on; `None` when
-    /// this round has seen every piece. A piece that cannot be removed is left for the next round.
+    /// One small step of removing marked items, after the item `after`. Returns where the next step continues; `None`
+    /// when this round has seen every item. An item that cannot be removed is left for the next round.
     pub async fn remove_some_trash(&self, after: TrashId) -> Result<(Option<TrashId>, Vec<Error>), Error> {
         let pieces = self.0.state.emptying_trash(after, EMPTYING_PIECES_MAX).await?;
         let Some((last, _)) = pieces.last() else { return Ok((None, Vec::new())) };
@@ -156,7 +157,7 @@ impl Lake {
         if !gone.is_empty() {
             self.finish_emptying(&gone).await?;
         }
-        // What is gone is not found again; what is left of the rest comes next.
+        // Removed items are not returned again, so the next step continues with the rest.
         Ok((Some(if removed.has_more { after } else { *last }), removed.faults))
     }
 }

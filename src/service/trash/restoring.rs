@@ -1,4 +1,4 @@
-//! Putting back more than one piece of the trash: some of it, or what one sync has replaced.
+//! Restores of several trash items: a selection, or those that one sync replaced.
 
 use crate::model::access::key::Caller;
 use crate::model::error::{Error, Refusal};
@@ -10,17 +10,17 @@ use crate::service::Lake;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
-/// The body of the call, without its key: one piece, some, or what a sync has put there.
+/// Body of the call, without the key: one item, some, or those of a sync.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RestoreTrash {
     pub trash_id: Option<TrashId>,
     pub trash_ids: Vec<TrashId>,
-    /// Of each place that the sync has replaced something at, what was there before it; of 0, what no sync has put there.
+    /// For each path that the sync has changed, the content before it; 0 selects the items without a sync.
     pub sync_id: Option<SyncId>,
 }
 
-/// What has come of it.
+/// Result of the call.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RestoredTrash {
     pub restored: u64,
@@ -38,7 +38,7 @@ pub struct NotRestored {
 }
 
 impl Lake {
-    /// Puts pieces back. One that is asked for by itself and cannot be is a refusal; of several, each stands for itself.
+    /// Restores items. For a single item a failure is an error; of several, each has its own result.
     pub async fn restore_trash(&self, caller: &Caller, wanted: &RestoreTrash) -> Result<RestoredTrash, Error> {
         caller.may_write_somewhere()?;
         let ids = match (wanted.trash_id, wanted.sync_id, wanted.trash_ids.as_slice()) {
@@ -72,7 +72,7 @@ impl Lake {
         Ok(restored)
     }
 
-    /// The oldest piece of each place, and no more of them than one call puts back, and one.
+    /// Oldest item of each path, at most one more than a call may restore.
     async fn replaced_by(&self, caller: &Caller, sync_id: SyncId) -> Result<Vec<TrashId>, Error> {
         let (mut ids, mut places, mut from) = (Vec::new(), HashSet::new(), 0);
         loop {

@@ -1,4 +1,4 @@
-//! A queue with one leader: whoever has taken it on waits for what comes, and takes it in its order.
+//! Single-consumer batch queue: the consumer waits for items and takes them in order.
 
 use futures_util::future::poll_fn;
 use futures_util::task::AtomicWaker;
@@ -19,7 +19,7 @@ impl<T> Default for BatchQueue<T> {
 }
 
 impl<T> BatchQueue<T> {
-    /// From now on somebody calls [`Self::next`], again and again.
+    /// Declares that a consumer calls [`Self::next`] from now on.
     pub(in crate::service) fn lead(&self) {
         self.led.store(true, Ordering::SeqCst);
     }
@@ -33,14 +33,14 @@ impl<T> BatchQueue<T> {
         self.leader.wake();
     }
 
-    /// The first `size_max` of what waits, or fewer.
+    /// Removes the first items, at most `size_max`.
     pub(in crate::service) fn take(&self, size_max: usize) -> Vec<T> {
         let mut items = self.items();
         let count = items.len().min(size_max);
         items.drain(..count).collect()
     }
 
-    /// The same, as soon as there is anything. For the leader only.
+    /// Waits for at least one item, then takes like [`Self::take`]. For the consumer only.
     pub(in crate::service) async fn next(&self, size_max: usize) -> Vec<T> {
         poll_fn(|context| {
             self.leader.register(context.waker());

@@ -1,16 +1,16 @@
-//! Landing in groups: what is ready at the same time is made durable, named and remembered together.
+//! Commit queue: uploads that are ready at the same time are synced, renamed and recorded together.
 //!
-//! Each step waits for stable storage, and that costs much the same for one upload as for fifty. So an upload that is
-//! whole queues up, and all that have come while one group was under way are the next. Nobody waits for others to come:
-//! alone, an upload lands at once. One group at a time, so that the next is as large as it can be, and uploads of one name
-//! are replaced and remembered in one order.
+//! Each step waits for stable storage, which takes nearly the same time for one upload as for fifty. So a completed
+//! upload enters a queue, and the uploads that arrive while one group lands form the next group. No upload waits for
+//! others: alone, it lands at once. Groups land one at a time, so that the next one is as large as possible, and
+//! uploads of one name are replaced and recorded in the same order.
 //!
-//! An upload whose step failed for a reason that may pass, with nothing changed, steps out of its group and comes again with a
-//! later one; the others go on meanwhile. One of which it is not known how far it came is settled by [`crate::service::uploads::unsettled`].
+//! An upload whose step failed for a temporary reason, without a change, leaves its group and joins a later one; the
+//! others continue. An upload whose progress is unknown is settled by [`crate::service::uploads::unsettled`].
 //!
-//! The order is what the promises rest on: the bytes and the intent are on stable storage before the name, the name
-//! before the row, the row before the caller hears of it. Where a group has its names and another waits, the rows of the one
-//! and the intent of the other are remembered at once: so what is replaced always has its row.
+//! The guarantees depend on the order: the bytes and the intent are durable before the rename, the rename before the
+//! row, the row before the response. When a group is renamed and another one waits, the rows of the first and the
+//! intent of the second are committed in one transaction, so a replaced file always has its row.
 
 use crate::model::digest::{Digest, verify_digest};
 use crate::model::error::Error;
@@ -39,20 +39,20 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// Uploads in one group.
+/// Maximum uploads in one group.
 const GROUP_UPLOADS_MAX: usize = 128;
-/// Bytes of small uploads that all requests together may hold in memory before they have landed.
+/// Maximum bytes of small uploads that all requests together hold in memory before they land.
 const WHOLE_BYTES_IN_FLIGHT_MAX: usize = 4 * 1024 * 1024;
 
 #[derive(Default)]
 pub(in crate::service) struct CommitQueue {
-    /// Led by [`Lake::run_commit_queue`].
+    /// Consumed by [`Lake::run_commit_queue`].
     waiting: BatchQueue<Waiting>,
-    /// Held by whoever takes the next group, where nobody leads.
+    /// Held by the caller that takes the next group, if there is no consumer.
     turn: async_lock::Mutex<()>,
     pub(in crate::service) unsettled: Unsettled,
     whole_bytes: Arc<AtomicUsize>,
-    /// How many came so far.
+    /// Number of uploads so far.
     come: AtomicU64,
 }
 
@@ -66,7 +66,7 @@ pub(in crate::service) struct Ready {
     pub(in crate::service) content: Content,
     pub(in crate::service) begun_at: Timestamp,
     pub(in crate::service) by: String,
-    /// It is a copy of the dataset's own file.
+    /// Whether it is a copy of a file of the dataset.
     pub(in crate::service) taken_over: bool,
     pub(in crate::service) announced_sha256: Option<[u8; 32]>,
 }
@@ -83,16 +83,16 @@ struct Waiting {
     answer: Answer,
 }
 
-/// How an attempt to land ended.
+/// Result of an attempt to land.
 enum Attempt {
     Ended(Result<Digest, Error>),
-    /// By an error that may pass, with nothing changed: the upload as it is now.
+    /// Failed for a temporary reason, without a change; has the upload in its current state.
     Failed(Box<Ready>, Error),
-    /// It is not known how. This will tell.
+    /// Unknown result; the receiver will get it.
     Unsettled(oneshot::Receiver<Attempt>),
 }
 
-/// To the caller. One that is gone has no use for it.
+/// Channel to the caller. Results for a dropped caller are ignored.
 struct Answer(oneshot::Sender<Attempt>);
 
 impl Answer {
@@ -100,19 +100,19 @@ impl Answer {
         let _ = self.0.send(Attempt::Ended(Ok(digest)));
     }
 
-    /// False where nobody hears it.
+    /// False when the caller was dropped.
     fn refuse(self, error: Error) -> bool {
         self.0.send(Attempt::Ended(Err(error))).is_ok()
     }
 
-    /// The caller waits on; the answer is another one from now.
+    /// Tells the caller to wait for a second result, whose channel is returned.
     fn unsettled(self) -> Self {
         let (answer, answered) = oneshot::channel();
         let _ = self.0.send(Attempt::Unsettled(answered));
         Self(answer)
     }
 
-    /// It may be tried again where the error allows it.
+    /// Fails the attempt; it may be repeated if the error allows it.
     fn fail(self, error: Error, ready: impl FnOnce() -> Ready) {
         let attempt =
             if error.may_pass() { Attempt::Failed(Box::new(ready()), error) } else { Attempt::Ended(Err(error)) };
@@ -120,14 +120,14 @@ impl Answer {
     }
 }
 
-/// Memory that small uploads hold; given back when dropped.
+/// Memory reserved by small uploads, released on drop.
 pub(in crate::service) struct Reserved {
     bytes: usize,
     pool: Arc<AtomicUsize>,
 }
 
 impl Reserved {
-    /// Holds `bytes` in all. False when that is more than there is for everybody.
+    /// Reserves `bytes` in total. False if that exceeds the limit of all uploads.
     pub(in crate::service) fn grow_to(&mut self, bytes: usize) -> bool {
         let more = bytes.saturating_sub(self.bytes);
         if self.pool.fetch_add(more, Ordering::Relaxed) + more > WHOLE_BYTES_IN_FLIGHT_MAX {
@@ -146,7 +146,7 @@ impl Drop for Reserved {
 }
 
 impl CommitQueue {
-    /// Settled by whoever leads the landings, in the background.
+    /// Leaves a group to be settled in the background by the consumer.
     pub(in crate::service) fn leave_unsettled(&self, group: UnsettledGroup) {
         self.unsettled.push(group);
     }
@@ -159,8 +159,8 @@ impl CommitQueue {
         Reserved { bytes: 0, pool: self.whole_bytes.clone() }
     }
 
-    /// Lands the upload, with whatever else is ready, if its bytes are those that were announced. The caller keeps the
-    /// sync's gate until it is done.
+    /// Lands the upload together with others that are ready, if its bytes match the announced digest. The caller holds
+    /// the sync lock meanwhile.
     pub(in crate::service) async fn land(&self, lake: &Lake, mut ready: Ready) -> Result<Digest, Error> {
         self.come.fetch_add(1, Ordering::Relaxed);
         for pause in ATTEMPT_PAUSES {
@@ -201,7 +201,7 @@ impl CommitQueue {
             return answered.await.unwrap_or_else(dropped);
         }
         loop {
-            // Whoever waits is ready to take the next turn: so what was queued is always taken up.
+            // Each waiting caller may take the next turn, so every queued upload is processed.
             match select(answered, pin!(self.turn.lock())).await {
                 Either::Left((answer, _)) => return answer.unwrap_or_else(dropped),
                 Either::Right((_turn, unanswered)) => {
@@ -214,7 +214,7 @@ impl CommitQueue {
     }
 }
 
-/// One upload of a group on its way: what it is to be remembered as, where it goes, and who waits for it.
+/// An upload of a group in progress: its row, its target, and its caller.
 pub(in crate::service) struct Step {
     sync: Arc<SyncJob>,
     pub(in crate::service) upload: CompletedUpload,
@@ -222,14 +222,14 @@ pub(in crate::service) struct Step {
     answer: Answer,
 }
 
-/// A group that has its names.
+/// A group whose files are renamed.
 struct NamedGroup {
     id: LandingsId,
     steps: Vec<Step>,
-    /// Those that have none, by a fault that may pass. They come again when the intent of this group is gone: of one upload
-    /// there is one intent at a time.
+    /// Uploads that were not renamed, by a temporary fault. They are queued again after the intent of this group is
+    /// deleted, as an upload has one intent at a time.
     unnamed: Vec<(Step, Error)>,
-    /// Those of which it is not known whether they have their names.
+    /// Uploads for which it is unknown whether they were renamed.
     unsettled: Vec<(Step, Error)>,
     landed: Vec<LandedUpload>,
 }
@@ -242,13 +242,14 @@ impl NamedGroup {
 }
 
 impl Lake {
-    /// How many landings there were since the start. What can wait looks at it, to see whether uploads come.
+    /// Number of landings since the start. Background jobs use it to detect upload activity.
     pub fn landings_so_far(&self) -> u64 {
         self.0.landings.come.load(Ordering::Relaxed)
     }
 
-    /// Lands what is ready, group after group, for as long as it is polled; from the first poll on it must be. Without it,
-    /// the callers take turns. Give it a thread of its own: the steps of a landing may block it.
+    /// Lands queued uploads, group after group, while it is polled; after the first poll it must be polled
+    /// continuously. Without it, the callers take turns. It needs a thread of its own, since the steps of a landing may
+    /// block.
     pub async fn run_commit_queue(&self) -> Infallible {
         let waiting = &self.0.landings.waiting;
         waiting.lead();
@@ -262,22 +263,24 @@ impl Lake {
         }
     }
 
-    /// Takes a group up to its names, and the one before to its rows. Whoever drops out on the way hears why.
+    /// Renames the files of a group, and commits the rows of the group before. Uploads that fail on the way get their
+    /// error.
     async fn land_group(&self, before: Option<NamedGroup>, group: Vec<Waiting>) -> Option<NamedGroup> {
         let (steps, written) = self.write(group).await;
         let (steps, id) = self.seal_and_intend(before, steps, written).await?;
         Some(self.name(id, steps).await)
     }
 
-    /// Gives what has its name its row, and its caller the answer.
+    /// Commits rows for renamed files, then replies.
     async fn remember(&self, group: Option<NamedGroup>) {
         let Some(group) = group else { return };
-        // Tried again here, where others wait for it: they need the same state, and a name without a row should not last.
+        // Repeated here although others wait: they need the same metadata store, and a file without a row should not
+        // last.
         let finished = group.finished(self.now());
         match self.patiently(|| self.0.state.finish_landings(&finished)).await {
             Ok(()) => self.remembered(group),
             Err(Error::DiskFull) => self.take_back(group).await,
-            // What has its name keeps it: the rows may have been written all the same.
+            // Renamed files keep their names, as the rows may have been written all the same.
             Err(cause) => {
                 let NamedGroup { id, steps, unnamed, unsettled, .. } = group;
                 let steps = steps.into_iter().map(|step| (step, cause.repeated()));
@@ -286,8 +289,8 @@ impl Lake {
         }
     }
 
-    /// There is no room for the rows, and for none of them: what has its name loses it again, the last first, so that the lake
-    /// holds nothing that nobody knows of. The intent stays; of what is found then, nothing comes.
+    /// The disk has no space for the rows, so they are not written: the renames are undone in reverse order, so that
+    /// the lake has no file without a row. The intent stays; a restart will find nothing to do for it.
     async fn take_back(&self, group: NamedGroup) {
         let NamedGroup { id, steps, unnamed, mut unsettled, .. } = group;
         for step in steps.into_iter().rev() {
@@ -319,7 +322,7 @@ impl Lake {
         }
     }
 
-    /// Writes what is in memory only.
+    /// Writes the uploads that are only in memory.
     async fn write(&self, group: Vec<Waiting>) -> (Vec<Step>, Option<Box<dyn WrittenGroup>>) {
         let mut files = Vec::new();
         let mut jobs = Vec::with_capacity(group.len());
@@ -348,14 +351,14 @@ impl Lake {
             match sealed.map(Ok).or_else(|| results.next()).map(|written| written.and_then(is_announced)) {
                 Some(Ok((identity, digest))) => steps.push(Step::new(ready, identity, digest, answer)),
                 Some(Err(error)) => answer.fail(error, || ready),
-                // Dropped: its caller hears of a fault.
+                // Dropped: its caller gets an error.
                 None => {}
             }
         }
         (steps, written)
     }
 
-    /// Makes the bytes durable, and beside them, at the same time, what is about to happen, and the rows of the group before.
+    /// Syncs the bytes and, at the same time, commits the intent and the rows of the group before.
     async fn seal_and_intend(
         &self,
         before: Option<NamedGroup>,
@@ -378,7 +381,7 @@ impl Lake {
             let intended = self.0.state.write_intents(finished.as_ref(), &uploads).await;
             match (before, &intended) {
                 (Some(named), Ok(_)) => self.remembered(named),
-                // It may be what the state did not take.
+                // The rows of the group before may have caused the error.
                 (before, _) => self.remember(before).await,
             }
             intended
@@ -391,7 +394,8 @@ impl Lake {
         };
         let (id, permissions) = match (intended, sealed) {
             (Ok(intended), Ok(())) => intended,
-            // The bytes are safe: they need not be written again. Without a name it does not matter whether the intent was kept.
+            // The bytes are durable and need not be written again. Without a rename it does not matter whether the
+            // intent was stored.
             (Err(error), Ok(())) => {
                 for step in steps {
                     step.fail(if error.is_unsettled() { error.repeated().lasting() } else { error.repeated() });
@@ -401,7 +405,7 @@ impl Lake {
             (Ok((id, _)), Err(error)) => {
                 let given_up = FinishedLandings { id, landed: Vec::new(), left: Vec::new(), at: self.now() };
                 let forgotten = self.patiently(|| self.0.state.finish_landings(&given_up)).await;
-                // Else the intent stays behind; the next start finds that nothing came of it.
+                // On failure the intent stays; the next start finds that nothing was done for it.
                 refuse_all(steps, forgotten.err().unwrap_or(error));
                 return None;
             }
@@ -441,7 +445,7 @@ impl Lake {
         NamedGroup { id, steps: named, unnamed, unsettled, landed }
     }
 
-    /// What is remembered of an upload that has its name.
+    /// Record of an upload whose file is renamed.
     pub(in crate::service) fn landed(&self, upload: CompletedUpload, outcome: LandingOutcome) -> LandedUpload {
         let trash = (outcome == LandingOutcome::Replaced).then(|| NewTrash {
             key: TrashKey::of_upload(&upload.partial),
@@ -475,7 +479,7 @@ impl Step {
         Self { landing: landing_of(&sync, &upload), sync, upload, answer }
     }
 
-    /// One that an earlier server has begun: nobody waits for it.
+    /// A step of an earlier server, without a caller.
     pub(in crate::service) fn unheard(sync: SyncJob, upload: CompletedUpload) -> Self {
         let (answer, _) = oneshot::channel();
         Self { landing: landing_of(&sync, &upload), sync: Arc::new(sync), upload, answer: Answer(answer) }
@@ -489,14 +493,14 @@ impl Step {
         self.answer.landed(self.upload.digest);
     }
 
-    /// It has not landed, and is not tried again. Gives it back where nobody hears that.
+    /// Refuses an upload that has not landed and is not tried again. Returns it if its caller was dropped.
     pub(in crate::service) fn refuse(self, cause: Error) -> Option<(CompletedUpload, Error)> {
         let Self { upload, answer, .. } = self;
         let repeated = cause.repeated();
         if answer.refuse(cause.lasting()) { None } else { Some((upload, repeated)) }
     }
 
-    /// The bytes are on stable storage, under the partial name.
+    /// The bytes are durable under the partial name.
     fn fail(self, error: Error) {
         let Self { sync, upload, answer, .. } = self;
         answer.fail(error, || {
@@ -522,14 +526,14 @@ impl Step {
                 begun_at,
                 by,
                 taken_over,
-                // It was compared with what came.
+                // Already verified.
                 announced_sha256: None,
             }
         });
     }
 }
 
-/// How the landing of an upload reads, at its time and after a restart.
+/// Landing of an upload; equal at its time and after a restart.
 pub(in crate::service) fn landing_of(sync: &SyncJob, upload: &CompletedUpload) -> Landing {
     let staging = (sync.sync_type == SyncType::FullSync).then_some(sync.sync_id);
     Landing {

@@ -1,7 +1,7 @@
-//! Failures of uploads, remembered as soon as that is possible.
+//! Failures of uploads, recorded as soon as possible.
 //!
-//! When the state has no space left, or cannot be written for another reason, it cannot even be told that an upload has
-//! failed. Such failures wait here, and are told when that succeeds; a sync is not ended before.
+//! When the metadata store is full or cannot be written, not even the failure of an upload can be recorded. Such
+//! failures wait here until they can be written; no sync ends before that.
 
 use crate::model::error::Error;
 use crate::model::id::SyncId;
@@ -11,19 +11,19 @@ use crate::ports::metadata::upload::RefusedUpload;
 use crate::service::Lake;
 use parking_lot::Mutex;
 
-/// Failures that may wait. What does not find room is left to the next start, which finds those that have a row.
+/// Maximum waiting failures. Others are left to the next start, which finds those that have a row.
 const WAITING_MAX: usize = 10_000;
 
 #[derive(Default)]
 pub(in crate::service) struct Failures(Mutex<Vec<Failure>>);
 
-/// An upload that has failed: with its row, or before it had one.
+/// A failed upload, with or without a row.
 pub(in crate::service) enum Failure {
     Registered(RegisteredFailure),
     Unregistered(RefusedUpload),
 }
 
-/// An upload that has a row, and how it failed.
+/// A failed upload with a row.
 pub(in crate::service) struct RegisteredFailure {
     pub(in crate::service) upload_id: UploadId,
     pub(in crate::service) sync_id: SyncId,
@@ -33,8 +33,8 @@ pub(in crate::service) struct RegisteredFailure {
     pub(in crate::service) at: Timestamp,
 }
 
-/// Telling twice of an upload that has its row changes nothing; one that has none would be counted twice, where it is not
-/// known whether it was.
+/// Recording an upload with a row twice changes nothing. One without a row would be counted twice if the first result
+/// is unknown.
 fn may_be_told_again(failure: &Failure, fault: &Error) -> bool {
     match fault {
         Error::DiskFull => true,
@@ -44,7 +44,7 @@ fn may_be_told_again(failure: &Failure, fault: &Error) -> bool {
 }
 
 impl Lake {
-    /// Remembers it now, or later where the state cannot be written.
+    /// Records a failure now, or later if the metadata store cannot be written.
     pub(in crate::service) async fn remember_failure(&self, failure: Failure) -> Result<(), Error> {
         match self.tell_state(&failure).await {
             Err(fault) if fault.may_pass() || may_be_told_again(&failure, &fault) => {
@@ -71,14 +71,14 @@ impl Lake {
                     self.0.events.marks().failed(refused.sync_id, &refused.file_name, &refused.message);
                     Ok(())
                 }
-                // It has come too late to count.
+                // Too late to count.
                 Err(Error::SyncEnded { .. } | Error::SyncEnding(_)) => Ok(()),
                 Err(fault) => Err(fault),
             },
         }
     }
 
-    /// Tells the state of the failures that wait. An error means that some still do.
+    /// Records the waiting failures. After an error some still wait.
     pub async fn remember_failures(&self) -> Result<(), Error> {
         let take = || self.0.failures.0.lock().pop();
         while let Some(failure) = take() {

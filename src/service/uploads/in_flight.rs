@@ -1,8 +1,8 @@
-//! The register of uploads in flight: how far each is, in memory, for all to see.
+//! Register of uploads in flight: the progress of each, in memory.
 //!
-//! An upload enters when it gets its row, and leaves when it has landed or failed. A chunk that comes costs it one relaxed
-//! store; when the last byte came is found out by looking, once a second. A resumable upload stays between its requests, and
-//! over restarts.
+//! An upload enters when it gets its row, and leaves when it has landed or failed. A received chunk costs one relaxed
+//! store; the time of the last byte is sampled once a second. A resumable upload stays between its requests, and across
+//! restarts.
 
 use crate::model::access::key::Caller;
 use crate::model::error::Error;
@@ -31,7 +31,7 @@ pub(in crate::service) struct InFlight(Mutex<Entries>);
 struct Entry {
     new: Entering,
     received_bytes: AtomicU64,
-    /// Requests that bring it: one or none, and two while one takes over from the other.
+    /// Requests that send it: one or none, and two while one preempts the other.
     requests: AtomicUsize,
     moving: Mutex<Moving>,
 }
@@ -39,12 +39,12 @@ struct Entry {
 struct Moving {
     sender: Sender,
     expected_bytes: Option<u64>,
-    /// How far it was when it was last looked at, and since when.
+    /// Bytes at the last sample.
     seen_bytes: u64,
     last_byte_at: Timestamp,
 }
 
-/// What an upload is known by.
+/// Details of an upload that enters the register.
 pub(in crate::service) struct Entering {
     pub(in crate::service) upload_id: UploadId,
     pub(in crate::service) sync_id: SyncId,
@@ -55,15 +55,15 @@ pub(in crate::service) struct Entering {
     pub(in crate::service) begun_at: Timestamp,
 }
 
-/// A request's hold on the entry of its upload. When it is dropped, the entry of a plain upload goes; that of a resumable one
-/// stays until [`InFlight::remove`].
+/// Handle of a request on the entry of its upload. Dropping it removes the entry of a plain upload; that of a resumable
+/// one stays until [`InFlight::remove`].
 pub(in crate::service) struct Tracked {
     lake: Lake,
     entry: Arc<Entry>,
 }
 
 impl Tracked {
-    /// So much of it has come.
+    /// Updates the number of received bytes.
     pub(in crate::service) fn received(&self, bytes: u64) {
         self.entry.received_bytes.store(bytes, Ordering::Relaxed);
     }
@@ -74,7 +74,7 @@ impl Tracked {
 
     pub(in crate::service) fn sent_by(&self, sender: Sender) {
         let mut moving = self.entry.moving();
-        // Whose upload it is stays.
+        // The owner of the upload stays.
         moving.sender = Sender { by: std::mem::take(&mut moving.sender.by), ..sender };
     }
 }
@@ -93,17 +93,17 @@ impl InFlight {
         self.0.lock()
     }
 
-    /// The upload has landed or failed.
+    /// Removes an upload that has landed or failed.
     pub(in crate::service) fn remove(&self, id: UploadId) {
         self.entries().remove(&id);
     }
 
-    /// The uploads of the sync were discarded.
+    /// Removes the discarded uploads of a sync.
     pub(in crate::service) fn remove_all_of(&self, sync_id: SyncId) {
         self.entries().retain(|_, entry| entry.new.sync_id != sync_id);
     }
 
-    /// Resumable uploads of the sync to which nothing came since `since`, and that no request brings.
+    /// Number of resumable uploads of the sync without a byte since `since` and without an open request.
     pub(in crate::service) fn num_idle_of(&self, sync_id: SyncId, since: Timestamp, now: Timestamp) -> u64 {
         let entries: Vec<_> = self.entries().values().filter(|entry| entry.new.sync_id == sync_id).cloned().collect();
         let is_idle = |entry: &&Arc<Entry>| {
@@ -113,7 +113,7 @@ impl InFlight {
         entries.iter().filter(is_idle).count() as u64
     }
 
-    /// The entry of the upload, new or known.
+    /// Entry of the upload, new or existing.
     fn enter(&self, new: Entering, by: &str, received_bytes: u64, last_byte_at: Timestamp) -> Arc<Entry> {
         let mut entries = self.entries();
         if let Some(entry) = entries.get(&new.upload_id) {
@@ -171,7 +171,7 @@ impl Entry {
 }
 
 impl Lake {
-    /// From now on the upload is seen as in flight, brought by a request.
+    /// Registers the upload as in flight, sent by a request.
     pub(in crate::service) fn track(&self, new: Entering, by: &str, received_bytes: u64) -> Tracked {
         let entry = self.0.in_flight.enter(new, by, received_bytes, self.now());
         entry.requests.fetch_add(1, Ordering::Relaxed);
@@ -179,7 +179,7 @@ impl Lake {
         Tracked { lake: self.clone(), entry }
     }
 
-    /// Resumable uploads that a stop has cut off wait for their senders. Only at start.
+    /// Registers resumable uploads that a stop interrupted and that wait for their senders. Only at start.
     pub(in crate::service) async fn track_unfinished(&self) -> Result<(), Error> {
         let mut syncs: BTreeMap<SyncId, SyncJob> = BTreeMap::new();
         for record in self.unfinished_resumables().await?.into_values() {
@@ -191,7 +191,7 @@ impl Lake {
                 Some(sync) => sync.path.clone(),
                 None => syncs.entry(sync_id).or_insert(self.record(sync_id).await?.sync).path.clone(),
             };
-            // A checkpoint puts the expiry off: that was when its last bytes came.
+            // A checkpoint postpones the expiry, which gives the time of the last bytes.
             let last_byte_at = record.expires_at.minus(self.0.limits.idle_max(record.checkpoint.offset));
             let last_byte_at = last_byte_at.clamp(record.begun_at, self.now().max(record.begun_at));
             let (file_name, begun_at) = (record.file_name, record.begun_at);
@@ -202,7 +202,7 @@ impl Lake {
         Ok(())
     }
 
-    /// Uploads in flight, in the order in which they began; those of one sync where `sync_id` names it.
+    /// Uploads in flight, in the order of their begin; only those of one sync if `sync_id` is given.
     pub fn in_flight(&self, caller: &Caller, parameters: &ListParameters) -> Result<Vec<UploadInFlight>, Error> {
         let scope = caller.may_read()?;
         let page = Page::new(parameters.from, parameters.size, parameters.order)?;
@@ -227,17 +227,17 @@ impl Lake {
     }
 }
 
-/// What was last told of uploads in flight.
+/// Last published state of the uploads in flight.
 #[derive(Default)]
 pub(in crate::service) struct SampledUploads {
     told: BTreeMap<UploadId, UploadInFlight>,
     looked_at: Timestamp,
-    /// Where the next round goes on.
+    /// Where the next round continues.
     after: u64,
 }
 
 impl SampledUploads {
-    /// What there is to tell since the last time: nothing more often than each second, and of an upload that stands still once.
+    /// Events since the last call: at most one a second for each upload, and only one for an upload without progress.
     pub(in crate::service) fn told(
         &mut self,
         in_flight: &InFlight,
@@ -264,7 +264,7 @@ impl SampledUploads {
         }
         let mut count = 0;
         for entry in round {
-            // Looked at even where it is not told of: else nobody would know when its last byte came.
+            // Sampled even without an event; otherwise the time of its last byte would be unknown.
             let upload = entry.look(now, stalled_after);
             let is_old = now >= upload.start_time.plus(PROGRESS_INTERVAL);
             let id = upload.history_id;

@@ -1,4 +1,4 @@
-//! Partial files that could not be removed when their upload ended: tried again until they are gone.
+//! Partial files that could not be removed at the end of their upload. Their removal is repeated until it succeeds.
 
 use crate::model::error::Error;
 use crate::model::storage_path::PartialName;
@@ -6,7 +6,7 @@ use crate::service::Lake;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeSet;
 
-/// Names that may wait. What does not find room is left to the sweep of the next start.
+/// Maximum waiting names. Others are left to the sweep of the next start.
 const WAITING_MAX: usize = 10_000;
 
 #[derive(Default)]
@@ -19,7 +19,7 @@ impl Leftovers {
 }
 
 impl Lake {
-    /// Removes the bytes of an upload that will not land: now, or in the background.
+    /// Removes the partial file of an upload that will not land, now or in the background.
     pub(in crate::service) async fn discard(&self, partial: &PartialName) {
         if self.0.files.discard_partial(partial).await.is_err() {
             let mut waiting = self.0.leftovers.lock();
@@ -29,7 +29,7 @@ impl Lake {
         }
     }
 
-    /// Tries again to remove what could not be removed. Gives how many went, or why one stays.
+    /// Retries the removal of waiting files. Returns their number, or the error of the first that stays.
     pub async fn discard_leftovers(&self) -> Result<usize, Error> {
         let waiting: Vec<_> = self.0.leftovers.lock().iter().cloned().collect();
         for (gone, partial) in waiting.iter().enumerate() {

@@ -1,6 +1,6 @@
-//! Which files a client does not have to send, because the lake has them.
+//! Missing files: those that a client has to send, because the lake does not have them.
 //!
-//! The answer is always safe to follow: a sync that is sent what is missing has every file that was asked for. So in a full
+//! The response is always safe to follow: a sync that is sent its missing files has every requested file. So in a full
 //! sync a file of the dataset counts as missing until it is taken over.
 
 use crate::model::access::key::Caller;
@@ -21,17 +21,17 @@ use crate::service::uploads::reuse_unchanged::Unchanged;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// The files that a client could send to an open sync.
+/// Files that a client could send to an open sync.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     pub sync_id: SyncId,
     /// As the `path` of an upload.
     #[serde(default)]
     pub path: Option<String>,
-    /// At most [`OFFERED_FILES_MAX`], none of them twice.
+    /// At most [`OFFERED_FILES_MAX`], each once.
     #[serde(deserialize_with = "just_beyond::<_, _, OFFERED_FILES_MAX>")]
     pub files: Vec<OfferedFile>,
-    /// In a full sync: what is unchanged is to be part of it, without being sent.
+    /// For a full sync: makes unchanged files part of it without sending them.
     #[serde(default)]
     pub take_over: bool,
 }
@@ -45,28 +45,28 @@ pub struct OfferedFile {
     pub sha256: String,
 }
 
-/// What is to be sent, and what is not.
+/// Files to send, and counts of the others.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Missing {
-    /// The paths of the files to send, as they were asked for.
+    /// Paths of the files to send, as requested.
     pub missing: Vec<String>,
-    /// Files that the dataset has, or that this sync has been sent before.
+    /// Files that the dataset has, or that this sync has already received.
     pub unchanged: u64,
-    /// Those of them that this call has made part of the sync.
+    /// Unchanged files that this call has made part of the sync.
     pub taken_over: u64,
 }
 
 /// A file that may have to be sent.
 pub(in crate::service) struct Wanted {
-    /// Its place in the offer.
+    /// Index in the offer.
     pub(in crate::service) index: usize,
     pub(in crate::service) target: LakePath,
     pub(in crate::service) digest: Digest,
 }
 
 impl Lake {
-    /// Tells which of the files have to be sent, and takes over those that do not. Safe to repeat, after an interruption
-    /// too: what was sent or taken over before is not missing.
+    /// Returns the files that have to be sent, and takes over unchanged ones. Idempotent, also after an interruption:
+    /// files that were sent or taken over before are not missing.
     pub async fn missing_files(&self, caller: &Caller, offer: &Offer) -> Result<Missing, Error> {
         let destination = self.destination(caller, offer.sync_id, offer.path.as_deref()).await?;
         self.0.gates.called(offer.sync_id, self.now());
@@ -105,7 +105,7 @@ impl Lake {
         Ok(Missing { missing, unchanged, taken_over })
     }
 
-    /// Parts the files into those whose bytes are in their place, as they were found there, and the rest.
+    /// Splits the files into those whose bytes are at their path, with the found file, and the rest.
     async fn part(
         &self,
         wanted: Vec<Wanted>,
@@ -135,8 +135,7 @@ impl Lake {
     }
 }
 
-/// The files of an offer by their places, in the order of the places; and those whose names the lake does not take: sending
-/// them tells why.
+/// Files of an offer, ordered by path, and those with invalid names: sending these returns the reason.
 fn wanted(destination: &Destination, offer: &Offer) -> Result<(Vec<Wanted>, Vec<usize>), Error> {
     if offer.files.len() > OFFERED_FILES_MAX {
         return Err(Error::Invalid(format!(

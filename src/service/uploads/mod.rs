@@ -1,4 +1,4 @@
-//! Uploads: received, landed in groups, and gone on with.
+//! Uploads: received, landed in groups, and resumed.
 
 pub(super) mod batch_queue;
 pub(super) mod commit_queue;

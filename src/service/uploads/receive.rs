@@ -1,7 +1,7 @@
-//! One upload, from its first byte to its landing.
+//! Plain uploads, from the first byte to the landing.
 //!
-//! A small one is gathered in memory and lands in one go ([`crate::service::uploads::commit_queue`]); it has no row until then. A large or slow
-//! one has a row and a partial file from the moment it is seen to be so.
+//! A small upload is collected in memory and lands at once ([`crate::service::uploads::commit_queue`]); it has no row
+//! until then. A large or slow one gets a row and a partial file as soon as that is known.
 
 use crate::model::access::key::Caller;
 use crate::model::access::principal::Principal;
@@ -31,27 +31,27 @@ use sha2::{Digest as _, Sha512};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Largest upload that is gathered in memory.
+/// Largest upload that is collected in memory.
 const WHOLE_BYTES_MAX: usize = 128 * 1024;
 
-/// The folder of an open sync that the caller may upload to.
+/// Folder of an open sync that the caller may upload to.
 pub struct Destination {
     pub(in crate::service) lake: Lake,
     pub(in crate::service) sync: Arc<SyncJob>,
     pub(in crate::service) folder: LakePath,
-    /// Who owns what is begun here.
+    /// Owner of the uploads that are begun here.
     pub(in crate::service) owner: Principal,
-    /// The name that is shown.
+    /// Name for display.
     pub(in crate::service) by: String,
-    /// The machine and the program that upload.
+    /// Address and program of the sender.
     pub(in crate::service) sender: Arc<Sender>,
-    /// What the request announced, until its first file has asked whether there is room for it.
+    /// Announced bytes of the request, until its first file has checked the free space.
     expected_bytes: AtomicU64,
-    /// Uploads of this request that were refused and got a row.
+    /// Refused uploads of this request that got a row.
     refused_rows: AtomicU64,
 }
 
-/// An upload in flight. It ends by [`Self::land`] or by [`Self::fail`].
+/// An upload in flight. Ended by [`Self::land`] or [`Self::fail`].
 pub struct IncomingUpload {
     lake: Lake,
     sync: Arc<SyncJob>,
@@ -63,27 +63,27 @@ pub struct IncomingUpload {
     pass: UploadLease,
     received_bytes: u64,
     announced: ExpectedDigests,
-    /// Only where it was announced.
+    /// Only for an announced SHA-512.
     sha512: Option<Box<Sha512>>,
     begun_at: Timestamp,
     owner: Principal,
     by: String,
     sender: Arc<Sender>,
-    /// As its sender has announced it.
+    /// As announced by its sender.
     expected_bytes: Option<u64>,
 }
 
 enum Body {
     /// Only in memory.
     Gathered(Vec<u8>, Reserved),
-    /// In a partial file, known by a row.
+    /// In a partial file, with a row.
     Registered(UploadId, Stored, Tracked),
 }
 
 enum Stored {
-    /// Some of it.
+    /// Incomplete.
     Partial(Box<dyn Partial>),
-    /// All of it, on stable storage.
+    /// Complete and on stable storage.
     Sealed(Identity, Digest),
 }
 
@@ -100,7 +100,7 @@ impl Stored {
     }
 }
 
-/// An upload that was refused before it began, not recorded yet.
+/// An upload that was refused before it began and is not recorded yet.
 pub struct RefusedBeginning {
     file_name: String,
     target: Option<LakePath>,
@@ -109,19 +109,19 @@ pub struct RefusedBeginning {
 }
 
 impl Lake {
-    /// Checks that the caller may upload to the sync, that it is open, and that `path` lies within it. A sync outside of the
-    /// caller's prefix answers as one that is not there.
+    /// Checks that the caller may upload to the sync, that it is open, and that `path` is within it. A sync outside the
+    /// caller's prefix is reported as missing.
     pub async fn destination(
         &self,
         caller: &Caller,
         sync_id: SyncId,
         path: Option<&str>,
     ) -> Result<Destination, Error> {
-        // Asked before the sync is looked up: whoever may not upload must not learn which syncs there are.
+        // Checked before the look-up: a caller that may not upload must not learn which syncs exist.
         caller.may_upload_parts()?;
         let sync = self.open_sync(caller, sync_id).await?;
         let folder = sync.path.upload_folder(path)?;
-        // A guest's upload counts as the starter's.
+        // A guest's upload is attributed to the caller that started the sync.
         let by = if matches!(caller, Caller::Guest(_)) { sync.started_by.clone() } else { caller.name().to_owned() };
         let sender = Arc::default();
         let owner = caller.principal();
@@ -139,10 +139,10 @@ impl Lake {
 }
 
 impl Lake {
-    /// The sync, if it takes uploads, of this caller too.
+    /// Sync that accepts uploads of this caller.
     async fn open_sync(&self, caller: &Caller, sync_id: SyncId) -> Result<Arc<SyncJob>, Error> {
-        // Not for every upload: what an upload needs of its sync does not change while it is open, and whether it is
-        // open is asked again when the upload gets its row.
+        // Cached: the properties needed here do not change while the sync is open, and whether it is open is checked
+        // again when the upload gets its row.
         let unknown = |_| Error::NoSuchSync(sync_id);
         if let Some(sync) = self.0.gates.open_sync(sync_id) {
             caller.may_upload(&sync.path).map_err(unknown)?;
@@ -158,20 +158,20 @@ impl Lake {
 }
 
 impl Destination {
-    /// The request says that it brings so many bytes. More than a file may have is none of the disk's business.
+    /// Announces the bytes of the request. A value above the maximum size of a file is capped, as the free space is
+    /// irrelevant for it.
     pub fn expecting(mut self, bytes: u64) -> Self {
         *self.expected_bytes.get_mut() = bytes.min(self.lake.0.limits.upload_bytes_max);
         self
     }
 
-    /// The machine and the program that upload, for others to see.
+    /// Sets the address and program of the sender, for display.
     pub fn sent_by(mut self, sender: Sender) -> Self {
         self.sender = Arc::new(sender);
         self
     }
 
-    /// Begins the upload of one file. One whose name the lake does not take, or that it has no room for, is remembered as
-    /// a failed upload.
+    /// Begins the upload of one file. An invalid name, or too little free space, is recorded as a failed upload.
     pub async fn begin(&self, file_name: &str) -> Result<IncomingUpload, Error> {
         match self.try_begin(file_name).await {
             Ok(Ok(incoming)) => Ok(incoming),
@@ -180,7 +180,7 @@ impl Destination {
         }
     }
 
-    /// Like [`Self::begin`], and leaves it to the caller when a refusal is recorded.
+    /// [`Self::begin`] that leaves recording a refusal to the caller.
     pub async fn try_begin(&self, file_name: &str) -> Result<Result<IncomingUpload, RefusedBeginning>, Error> {
         let lake = &self.lake;
         let begun_at = lake.now();
@@ -216,13 +216,13 @@ impl Destination {
         }))
     }
 
-    /// Records an upload that did not begin, and gives its error.
+    /// Records an upload that did not begin, and returns its error.
     pub async fn record(&self, refused: RefusedBeginning) -> Error {
         self.refuse(&refused.file_name, refused.target, refused.error, refused.begun_at).await
     }
 
-    /// Remembers an upload that does not begin; beyond some of a request and of a sync, that there was one more. Gives what
-    /// its sender is to hear.
+    /// Records an upload that does not begin. Beyond a limit for the request and for the sync, it is only counted.
+    /// Returns the error for its sender.
     pub(in crate::service) async fn refuse(
         &self,
         file_name: &str,
@@ -254,7 +254,7 @@ impl Destination {
     }
 }
 
-/// File names are remembered as they came, but not at any length.
+/// File names are stored as sent, up to this length.
 pub(in crate::service) fn bounded(file_name: &str) -> String {
     const CHARACTERS_MAX: usize = 1024;
     cut(file_name, CHARACTERS_MAX)
@@ -265,12 +265,12 @@ fn cut(text: &str, characters: usize) -> String {
 }
 
 impl IncomingUpload {
-    /// Whether it has a row, and so shows as in flight.
+    /// Whether it has a row, and so is shown as in flight.
     pub fn is_registered(&self) -> bool {
         !matches!(self.body, Body::Gathered(..))
     }
 
-    /// Its bytes have to be these. Call it before the first of them.
+    /// Sets the announced digests. Must be called before the first byte.
     #[must_use]
     pub fn announcing(mut self, announced: ExpectedDigests) -> Self {
         self.sha512 = announced.sha512.map(|_| Box::default());
@@ -278,14 +278,14 @@ impl IncomingUpload {
         self
     }
 
-    /// So many bytes are to come, as its sender says.
+    /// Sets the announced size.
     #[must_use]
     pub fn of_bytes(mut self, bytes: Option<u64>) -> Self {
         self.expected_bytes = bytes;
         self
     }
 
-    /// Gives the upload its row, for everybody to see that it is in flight. Call it when the rest is slow to come.
+    /// Gives the upload its row, so that it is shown as in flight. To be called when the remaining bytes are slow.
     pub async fn register(&mut self) -> Result<(), Error> {
         let Body::Gathered(gathered, _) = &mut self.body else { return Ok(()) };
         let gathered = std::mem::take(gathered);
@@ -323,7 +323,7 @@ impl IncomingUpload {
         tracked
     }
 
-    /// Takes the next bytes.
+    /// Appends bytes.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
         self.pass.check()?;
         let looks = self.received_bytes / SPACE_LOOK_BYTES;
@@ -355,7 +355,7 @@ impl IncomingUpload {
         }
     }
 
-    /// Every byte has come, but the upload may not land yet. A large one is made durable and holds no open file meanwhile.
+    /// Completes the bytes of an upload that may not land yet. A large one becomes durable and keeps no file open.
     pub async fn seal(&mut self) -> Result<(), Error> {
         match &mut self.body {
             Body::Registered(_, stored, _) => stored.seal().await.map(|_| ()),
@@ -363,12 +363,12 @@ impl IncomingUpload {
         }
     }
 
-    /// Every byte has come: makes them durable, gives them their name, and remembers it.
-    /// Bytes that are not those that were announced do not land.
+    /// Lands a completed upload: syncs it, renames it and records it. Bytes that differ from the announced digest do
+    /// not land.
     pub async fn land(mut self) -> Result<Landed, Error> {
         match self.try_land().await {
             Ok(digest) => Ok(Landed { path: self.target, digest }),
-            // It may have landed: its bytes and its row are left to whoever finds out.
+            // It may have landed: its bytes and row are left for the settlement.
             Err(error) if error.is_unsettled() => Err(error),
             Err(error) => {
                 self.fail(&error).await?;
@@ -384,7 +384,7 @@ impl IncomingUpload {
         let (upload_id, content) = match &mut self.body {
             Body::Gathered(gathered, _) => {
                 let bytes = std::mem::take(gathered);
-                // Here, on the thread of its connection: the one that lands groups has enough to do.
+                // Hashed on the thread of its connection, since the thread of the commit queue is busy enough.
                 let digest = Digest::of(&bytes);
                 (None, Content::Whole(bytes.into(), digest))
             }
@@ -393,7 +393,7 @@ impl IncomingUpload {
                 (Some(*upload_id), Content::Sealed(identity, digest))
             }
         };
-        // Keeps endings out until the landing is remembered.
+        // Excludes endings until the landing is committed.
         let _landing = self.pass.enter().await?;
         let ready = Ready {
             sync: self.sync.clone(),
@@ -410,7 +410,7 @@ impl IncomingUpload {
         self.lake.0.landings.land(&self.lake, ready).await
     }
 
-    /// The upload ends here, without landing: the row says why, and its bytes go.
+    /// Fails the upload: its row gets the reason, and its bytes are removed.
     pub async fn fail(self, error: &Error) -> Result<(), Error> {
         let lake = &self.lake;
         let failure = match &self.body {
@@ -434,8 +434,8 @@ impl IncomingUpload {
                 at: lake.now(),
             }),
         };
-        // The row first: a partial without a row is swept, but a row must never point at bytes that another upload could
-        // have been given since.
+        // The row is written first: a partial file without a row is swept, but a row must never refer to bytes that
+        // another upload could have been given since.
         let remembered = lake.remember_failure(failure).await;
         lake.discard(&self.name).await;
         remembered

@@ -1,7 +1,7 @@
-//! Steps of a landing that fail for a reason that may pass are tried again, a bounded number of times.
+//! Retries of steps of a landing that fail for a temporary reason, with a bounded number of attempts.
 //!
-//! Only what [`Error::may_pass`] says of: such a step has changed nothing. A failed sync never is: the kernel tells of it once
-//! and drops what it could not write, so the same sync would succeed the next time with nothing on the disk.
+//! Only for errors with [`Error::may_pass`]: such a step has changed nothing. A failed sync never qualifies: the kernel
+//! reports it once and drops the unwritten data, so the next sync would succeed without the data on the disk.
 
 use crate::model::error::Error;
 use crate::model::limits::{ATTEMPT_PAUSES, SETTLING_PAUSES};
@@ -9,7 +9,7 @@ use crate::service::Lake;
 use std::time::Duration;
 
 impl Lake {
-    /// Runs a step, and again where its fault may pass. What waits for this step waits longer.
+    /// Runs a step, and again after a temporary fault. Callers that wait for this step wait longer.
     pub(in crate::service) async fn patiently<T, S>(&self, mut step: impl FnMut() -> S) -> Result<T, Error>
     where
         S: Future<Output = Result<T, Error>>,
@@ -23,8 +23,7 @@ impl Lake {
         step().await
     }
 
-    /// Runs a step that finds out itself how far it came, and again after any fault, for some seconds. Then it is left to the
-    /// background.
+    /// Runs an idempotent step, and again after any fault, for some seconds. After that it is left to the background.
     pub(in crate::service) async fn persistently<T, S>(&self, mut step: impl FnMut() -> S) -> Result<T, Error>
     where
         S: Future<Output = Result<T, Error>>,

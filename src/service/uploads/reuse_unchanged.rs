@@ -1,8 +1,8 @@
-//! Taking over what is unchanged: files of the dataset become files of the full sync that is to replace it.
+//! Taking over unchanged files: files of the dataset become part of the full sync that is to replace it.
 //!
-//! Each is copied under a partial name and lands as an upload does, by [`crate::service::uploads::commit_queue`]: a crash on the way leaves what
-//! a crash of an upload leaves. The lake keeps a copy, not a second name of the same file: the new dataset must not change
-//! when somebody writes to the old one in the trash, and a restart tells files apart by what they are.
+//! Each file is copied under a partial name and lands as an upload does, by [`crate::service::uploads::commit_queue`],
+//! so a crash has the same effect as during an upload. The copy is not a hard link: a write to the old file in the
+//! trash must not change the new dataset, and a restart distinguishes files by their identity.
 
 use crate::model::digest::Digest;
 use crate::model::error::Error;
@@ -19,11 +19,11 @@ use async_lock::Semaphore;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 
-/// Files that are copied, synced and landed together.
+/// Maximum files that are copied, synced and landed together.
 const TOGETHER_FILES_MAX: usize = 64;
-/// Bytes of them, unless one file alone has more.
+/// Maximum bytes of these files, unless a single file is larger.
 const TOGETHER_BYTES_MAX: u64 = 256 << 20;
-/// Copies that are made at the same time, of all requests: each holds a thread.
+/// Concurrent copies of all requests: each occupies a thread.
 const AT_ONCE_MAX: usize = 4;
 
 pub(in crate::service) struct TakeOvers(Semaphore);
@@ -34,7 +34,7 @@ impl Default for TakeOvers {
     }
 }
 
-/// A file that is unchanged, as it was found at a place.
+/// An unchanged file, as found at a path.
 pub(in crate::service) struct Unchanged {
     pub(in crate::service) wanted: Wanted,
     pub(in crate::service) found: FoundFile,
@@ -42,8 +42,8 @@ pub(in crate::service) struct Unchanged {
 }
 
 impl Lake {
-    /// Makes the files part of the full sync. Gives the indexes of those that could not be taken over and so have to be sent.
-    /// `names`: what the client calls each file.
+    /// Makes the files part of the full sync. Returns the indexes of those that could not be taken over and have to be
+    /// sent. `names` has the client's name of each file.
     pub(in crate::service) async fn take_over(
         &self,
         destination: &Destination,
@@ -52,7 +52,7 @@ impl Lake {
     ) -> Result<Vec<usize>, Error> {
         let pass = self.0.gates.of(destination.sync.sync_id).pass();
         let steps = stream::iter(together(files)).map(|files| self.take_over_some(destination, &pass, files, names));
-        // Each comes to its end, also when another has failed: what is half way must not be dropped.
+        // All run to their end even when one has failed, as a landing must not be dropped.
         let results: Vec<_> = steps.buffer_unordered(AT_ONCE_MAX).collect().await;
         let left: Result<Vec<_>, _> = results.into_iter().collect();
         Ok(left?.concat())
@@ -79,7 +79,7 @@ impl Lake {
             let _turn = lake.take_overs.0.acquire().await;
             lake.files.take_over(&copies).await
         };
-        // Keeps endings out until the landings are remembered.
+        // Excludes endings until the landings are committed.
         let entered = pass.enter().await;
         let land = async |(Unchanged { wanted, .. }, copy, copied): (
             Unchanged,
@@ -93,8 +93,8 @@ impl Lake {
                     let ready = ready(destination, wanted, names[index], partial.clone(), copied, begun_at);
                     match lake.landings.land(self, ready).await {
                         Ok(_) => return Ok(None),
-                        // It has lain there for long, and the bytes are not what they were; or the upload of it will say
-                        // what is in its way, and that will be remembered.
+                        // The bytes have changed since the landing; or the path is blocked, and sending the file will
+                        // report and record the reason.
                         Err(Error::DigestMismatch { .. } | Error::InTheWay(_)) => Ok(Some(index)),
                         Err(error) if error.is_unsettled() => return Err(error),
                         Err(error) => Err(error),
@@ -114,7 +114,7 @@ impl Lake {
     }
 }
 
-/// The copy, about to land. Where its bytes were read, they have to be those of the row.
+/// The copy, ready to land. If its bytes were read, their digest must match the row.
 fn ready(
     destination: &Destination,
     wanted: Wanted,
@@ -139,7 +139,7 @@ fn ready(
     }
 }
 
-/// Parts the files, in their order, into what is taken over together.
+/// Splits the files, in order, into groups that are taken over together.
 fn together(files: Vec<Unchanged>) -> Vec<Vec<Unchanged>> {
     let mut groups: Vec<Vec<Unchanged>> = Vec::new();
     let mut bytes = 0;
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_taken_over_together_up_to_their_number_and_their_bytes() {
+    fn files_are_taken_over_in_groups_bounded_by_number_and_bytes() {
         let sizes = |sizes: &[u64]| -> Vec<usize> {
             together(sizes.iter().map(|&size| unchanged(size)).collect()).iter().map(Vec::len).collect()
         };

@@ -1,12 +1,12 @@
-//! Landings of which it is not known how far they came, because a disk failed amid them: after a failed sync, or a failed
-//! commit, the kernel has told of it once, and only what is found afterwards counts.
+//! Unsettled landings, whose progress is unknown because a disk failed during them. After a failed sync, or a failed
+//! commit, the kernel has reported the error once, and only a later look at the files counts.
 //!
-//! Whoever leads the landings settles them, between groups; nobody else could be sure to come to an end.
+//! The consumer of the commit queue settles them between groups, since no other task is sure to run to its end.
 //!
-//! Nothing is undone on a guess. The intent of such a landing stays in the state. Each attempt to settle it looks where the
-//! upload is now, by its identity, makes that durable, and gives it its row, or says that it has not landed. Until then its
-//! caller waits, for some seconds; after that the caller hears that the outcome is not known yet, and the attempts go on
-//! in the background. A restart does the same. No sync ends while a landing of it is unsettled.
+//! Nothing is undone on a guess. The intent of such a landing stays in the metadata store. Each attempt to settle it
+//! finds the upload by its identity, makes that state durable, and writes its row or its failure. The caller waits for
+//! some seconds; then it is told that the outcome is unknown, and the attempts continue in the background. A restart
+//! does the same. No sync ends while one of its landings is unsettled.
 
 use crate::model::error::Error;
 use crate::model::id::SyncId;
@@ -21,17 +21,17 @@ use std::collections::VecDeque;
 use std::pin::pin;
 use std::time::Duration;
 
-/// A group, or what is left of it, whose intent is in the state.
+/// A group, or a part of it, whose intent is stored.
 pub(in crate::service) struct UnsettledGroup {
     pub(in crate::service) id: LandingsId,
-    /// Each with what its caller hears where it has not landed.
+    /// Each with the error for its caller if it has not landed.
     pub(in crate::service) steps: Vec<(Step, Error)>,
 }
 
 #[derive(Default)]
 pub(in crate::service) struct Unsettled {
     groups: Mutex<VecDeque<UnsettledGroup>>,
-    /// Held by whoever settles.
+    /// Held during a settlement.
     turn: async_lock::Mutex<()>,
 }
 
@@ -45,7 +45,7 @@ impl Unsettled {
     }
 }
 
-/// A group that is being settled. It stays unsettled where whoever settles it is dropped, or fails.
+/// A group that is being settled. It stays unsettled if the task is dropped or fails.
 struct Settling<'a> {
     list: &'a Unsettled,
     group: Option<UnsettledGroup>,
@@ -60,7 +60,7 @@ impl Drop for Settling<'_> {
 }
 
 impl Lake {
-    /// Tries to settle what is unsettled, each group once. The error is of the last one that stays.
+    /// Tries to settle each unsettled group once. Returns the error of the last one that stays.
     pub async fn settle_landings(&self) -> Result<(), Error> {
         let list = &self.0.landings.unsettled;
         if list.groups().is_empty() {
@@ -83,7 +83,7 @@ impl Lake {
         ended
     }
 
-    /// The same, for somebody who needs to know how things are with a sync or an upload. An error where that stays unknown.
+    /// Settles the landings of a sync or an upload whose state is needed. Fails if it stays unknown.
     pub(in crate::service) async fn settle_landings_of(&self, sync_id: SyncId) -> Result<(), Error> {
         self.settle_those(|step| step.upload.sync_id == sync_id).await
     }
@@ -101,7 +101,7 @@ impl Lake {
             self.pause(pause).await;
         }
         if !is_led {
-            // Why it stays unsettled is told where that is asked next.
+            // The reason is reported by the next query.
             let _ = self.settle_landings().await;
         }
         if self.is_any_unsettled(&is_one).await { Err(StillUnsettled::error()) } else { Ok(()) }
@@ -109,22 +109,21 @@ impl Lake {
 
     async fn is_any_unsettled(&self, is_one: impl Fn(&Step) -> bool) -> bool {
         let list = &self.0.landings.unsettled;
-        // What is being settled is not on the list.
+        // A group that is being settled is not in the list.
         let _turn = list.turn.lock().await;
         list.groups().iter().flat_map(|group| &group.steps).any(|(step, _)| is_one(step))
     }
 
-    /// Waits so long, where somebody leads the landings: it is theirs to settle them. Else settles them, and then waits.
+    /// Waits for `length`. If the commit queue has no consumer, settles the landings first.
     pub(in crate::service) async fn wait_for_settling(&self, length: Duration) {
         if !self.0.landings.is_led() {
-            // Why it stays unsettled is told by the next attempt.
+            // The reason is reported by the next attempt.
             let _ = self.settle_landings().await;
         }
         self.pause(length).await;
     }
 
-    /// For whoever leads the landings: waits for `next`, and settles what is unsettled meanwhile, seldom where that goes on
-    /// failing.
+    /// For the consumer of the commit queue: waits for `next`, and settles meanwhile, less often if that keeps failing.
     pub(in crate::service) async fn settle_until<T>(&self, next: impl Future<Output = T>) -> T {
         let mut next = pin!(next);
         let mut pauses = SETTLING_PAUSES.into_iter();
@@ -143,7 +142,7 @@ impl Lake {
         }
     }
 
-    /// What of the group can be settled is, and leaves it.
+    /// Settles the landings of a group where possible, and removes them from it.
     async fn settle_group(&self, group: &mut UnsettledGroup) -> Result<(), Error> {
         let mut found = Vec::with_capacity(group.steps.len());
         for (step, _) in &group.steps {
@@ -172,7 +171,7 @@ impl Lake {
                 Err(_) => group.steps.push((step, cause)),
             }
         }
-        // Nobody waits for these any more.
+        // These have no caller any more.
         for (upload, cause) in unlanded {
             self.give_up_landing(&upload, &cause).await?;
         }

@@ -1,4 +1,4 @@
-//! Comparing two versions of a dataset, by their lists: no file is looked at.
+//! Comparison of two versions of a dataset by their file lists, without reading files.
 
 use super::super::Lake;
 use crate::model::access::key::Caller;
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 
-/// Which two versions are compared, and which of the changes are asked for.
+/// Versions to compare, and the requested changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompareVersions {
     pub path: LakePath,
@@ -31,7 +31,7 @@ pub struct CompareVersions {
     pub kind: Option<ChangeKind>,
 }
 
-/// The files of a version, read page by page.
+/// Files of a version, read in pages.
 struct Files<'a> {
     lake: &'a Lake,
     query: VersionFilesQuery,
@@ -63,7 +63,7 @@ impl<'a> Files<'a> {
 }
 
 impl Lake {
-    /// What came, went and changed from one version of a dataset to another.
+    /// Changes from one version of a dataset to another.
     pub async fn compare_versions(&self, caller: &Caller, wanted: &CompareVersions) -> Result<Difference, Error> {
         caller.may_read()?;
         let Page { from, size, .. } = Page::new(wanted.from, wanted.size, Order::Asc)?;

@@ -1,4 +1,4 @@
-//! Versions of datasets: listing them and their files, reading a file of one, comparing two, bringing one back, keeping one.
+//! Versions of datasets: lists, files, comparisons, restores and pins.
 
 mod comparing;
 mod pinning;
@@ -19,7 +19,7 @@ use crate::model::path::LakePath;
 use crate::model::time::Timestamp;
 use crate::model::version::{Version, VersionFile, WhichVersion};
 
-/// Which version somebody asks for: by its number, or by a time at which it was current; by neither, the newest.
+/// Requested version: by number, by a time at which it was current, or the newest by default.
 pub(super) fn which(version: Option<VersionNumber>, as_of: Option<Timestamp>) -> Result<WhichVersion, Error> {
     match (version, as_of) {
         (Some(_), Some(_)) => Err(Error::Invalid("version and as_of each name a version; send one of them".into())),
@@ -29,15 +29,14 @@ pub(super) fn which(version: Option<VersionNumber>, as_of: Option<Timestamp>) ->
     }
 }
 
-/// Why a file of a version cannot be read.
+/// Error for a file of a version that cannot be read.
 pub(super) fn is_it_gone(dataset: &LakePath, version: VersionNumber, file: &VersionFile) -> Error {
     let why = if file.place().is_none() { reading::PURGED } else { reading::CHANGED };
     Error::VersionGone { dataset: dataset.clone(), version, path: file.path.clone(), why }
 }
 
 impl Lake {
-    /// The dataset that a place belongs to, if the caller may know of it: one above the prefix of a key answers as one that is
-    /// not there.
+    /// Dataset of a path, if the caller may see it. One above the prefix of a key is reported as missing.
     pub(super) async fn seen_dataset(&self, caller: &Caller, place: &LakePath) -> Result<LakePath, Error> {
         caller.may_read()?;
         let unknown = || Error::NoSuchDataset(place.clone());

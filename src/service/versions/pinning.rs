@@ -1,4 +1,4 @@
-//! Keeping a version beyond the limits of the trash.
+//! Pins: keep a version beyond the limits of the trash.
 
 use super::super::Lake;
 use crate::model::access::key::{Caller, may_write};
@@ -9,18 +9,18 @@ use crate::model::path::LakePath;
 use crate::model::version::WhichVersion;
 use serde::{Deserialize, Serialize};
 
-/// The body of the calls, without its key.
+/// Body of the calls, without the key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PinVersion {
     pub path: LakePath,
     pub version: VersionNumber,
-    /// Why it is kept.
+    /// Reason for the pin.
     #[serde(default)]
     pub note: String,
 }
 
 impl Lake {
-    /// Its files are not removed from the trash until it is unpinned. What is gone already does not come back.
+    /// Keeps the files of a version in the trash until it is unpinned. Files that are already purged do not come back.
     pub async fn pin_version(&self, caller: &Caller, wanted: &PinVersion) -> Result<(), Error> {
         if wanted.note.len() > PIN_NOTE_BYTES_MAX {
             return Err(Error::Invalid(format!("the note is longer than {PIN_NOTE_BYTES_MAX} bytes; shorten it")));
@@ -28,7 +28,7 @@ impl Lake {
         self.set_pin(caller, wanted, Some(&wanted.note)).await
     }
 
-    /// The limits of the trash hold for it again. One that is not pinned is no error.
+    /// Applies the limits of the trash to a version again. Idempotent.
     pub async fn unpin_version(&self, caller: &Caller, wanted: &PinVersion) -> Result<(), Error> {
         self.set_pin(caller, wanted, None).await
     }
@@ -44,7 +44,7 @@ impl Lake {
         Ok(())
     }
 
-    /// The dataset at this very path.
+    /// Dataset at exactly this path.
     pub(in super::super) async fn exact_dataset(&self, caller: &Caller, path: &LakePath) -> Result<LakePath, Error> {
         let dataset = self.seen_dataset(caller, path).await?;
         if dataset == *path { Ok(dataset) } else { Err(Error::NoSuchDataset(path.clone())) }

@@ -1,4 +1,4 @@
-//! Listing versions and their files, and opening a file of one.
+//! Lists of versions and their files, and opening of a file of a version.
 
 use super::super::{Download, Lake};
 use super::which;
@@ -17,7 +17,7 @@ use crate::ports::storage::{FoundFile, OpenFile};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// A file that is moving at this moment, with a publish or a restore, is looked for again after so long.
+/// Pauses before a file that is being moved, by a publish or a restore, is looked up again.
 pub(in super::super) const MOVING_PAUSES: [Duration; 8] = [
     Duration::from_millis(5),
     Duration::from_millis(10),
@@ -29,10 +29,10 @@ pub(in super::super) const MOVING_PAUSES: [Duration; 8] = [
     Duration::from_millis(800),
 ];
 
-/// Which versions of a dataset a list shows: the newest first, `from` left out, `size` given.
+/// Parameters of a list of versions, newest first: `from` skipped, `size` returned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionsParameters {
-    /// The dataset, or a place in it.
+    /// The dataset, or a path in it.
     pub path: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<u64>,
@@ -40,14 +40,14 @@ pub struct VersionsParameters {
     pub size: Option<u64>,
 }
 
-/// Which version is wanted, and which of its files.
+/// Requested version, and the requested files of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct VersionParameters {
-    /// The dataset; or a place in it, and then only files there.
+    /// The dataset; or a path in it, which limits the files to those there.
     pub path: String,
     pub version: Option<VersionNumber>,
     pub as_of: Option<Timestamp>,
-    /// Files behind this path.
+    /// Files after this path.
     pub after: Option<LakePath>,
     pub size: Option<u64>,
 }
@@ -57,10 +57,10 @@ pub struct VersionParameters {
 pub struct VersionDetail {
     #[serde(flatten)]
     pub version: Version,
-    /// In the order of their paths.
+    /// Ordered by path.
     #[serde(rename = "list")]
     pub files: Vec<ListedVersionFile>,
-    /// Set where there are more files: ask for those `after` it.
+    /// Set if there are more files: request those `after` it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<LakePath>,
 }
@@ -72,15 +72,15 @@ pub struct ListedVersionFile {
     pub size_bytes: u64,
     /// In hexadecimal.
     pub sha256: String,
-    /// Absent until they are known.
+    /// Absent until known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
     pub history_id: UploadId,
     pub sync_id: SyncId,
-    /// Its bytes were removed for good.
+    /// Whether its bytes were purged.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_gone: bool,
-    /// Where its bytes are read, as a whole address. Filled in by whoever knows the address of the server.
+    /// URL of its bytes. Filled in by the layer that knows the address of the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
 }
@@ -130,8 +130,7 @@ impl Lake {
         Ok(VersionDetail { version, files: files.into_iter().map(ListedVersionFile::from).collect(), next })
     }
 
-    /// The dataset that a place belongs to, and its newest version, for a caller who may see it. What comes meanwhile may be a
-    /// newer one.
+    /// Dataset of a path, and its newest version, for a caller who may see it. A newer version may follow at any time.
     pub async fn current_version(&self, caller: &Caller, place: &str) -> Option<(LakePath, VersionNumber)> {
         let place = LakePath::parse(place).ok()?;
         let dataset = self.seen_dataset(caller, &place).await.ok()?;
@@ -139,7 +138,7 @@ impl Lake {
         Some((dataset, current))
     }
 
-    /// Opens a file of a version, wherever it is by now. `dataset` where the file belongs to several.
+    /// Opens a file of a version at its current location. `dataset` is needed if the file belongs to several.
     pub async fn download_of_version(
         &self,
         caller: &Caller,
@@ -189,8 +188,8 @@ impl Lake {
 pub(super) const PURGED: &str = "it was removed for good from the trash";
 pub(super) const CHANGED: &str = "somebody has changed or removed it by hand";
 
-/// Whether what was found is the file of the version. A file that was written to in its place by hand may look the same: whoever
-/// must be sure compares its SHA-256.
+/// Whether a found file is the file of the version. A file that was modified in place by hand may look the same; only
+/// its SHA-256 tells.
 pub(super) fn is_it(file: &VersionFile, found: &FoundFile) -> bool {
     found.size_bytes == file.content.size_bytes
         && file.identity.as_ref().is_none_or(|identity| *identity == found.identity)

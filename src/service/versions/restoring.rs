@@ -1,6 +1,6 @@
-//! Bringing a version back. One that lies whole in the trash changes places with the dataset, as a restore from the trash does. Of
-//! any other, the files are copied from wherever they are into a full sync that the lake runs itself; publishing it brings them
-//! back all at once. Either way what was there goes to the trash, and restoring the version before undoes it.
+//! Restore of a version. A complete version in the trash is exchanged with the dataset, as by a restore from the trash.
+//! The files of any other version are copied into a full sync that the lake runs itself, whose publish restores them
+//! atomically. In both cases the old content goes to the trash, and restoring the version before undoes it.
 
 use super::super::Lake;
 use super::reading::{CHANGED, MOVING_PAUSES, PURGED, is_it};
@@ -23,35 +23,34 @@ use crate::service::uploads::receive::Destination;
 use crate::service::uploads::reuse_unchanged::Unchanged;
 use serde::{Deserialize, Serialize};
 
-/// The body of the call, without its key.
+/// Body of the call, without the key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreVersion {
     pub path: LakePath,
     pub version: VersionNumber,
-    /// Only tell what would come and go.
+    /// Only returns the changes.
     #[serde(default)]
     pub dry_run: bool,
-    /// A restore that the shrink guard would hold is meant as it is.
+    /// Restores even if the shrink guard would hold it.
     #[serde(default)]
     pub confirm: bool,
 }
 
-/// What has come of it, or would.
+/// Result of a restore, or of a dry run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoredVersion {
-    /// The version that was asked for.
+    /// Requested version.
     pub version: VersionNumber,
-    /// The one before: restoring it undoes this.
+    /// Version before: restoring it undoes this.
     pub replaced_version: VersionNumber,
-    /// The one that it made; absent of a dry run, and where the dataset was the same already.
+    /// Version that the restore made; absent for a dry run, and if the dataset was already the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_version: Option<VersionNumber>,
-    /// The guard against shrinking a dataset would hold it, unless it is confirmed.
+    /// Whether the shrink guard would hold it without confirmation.
     pub is_shrinking: bool,
-    /// Files that were removed for good, so that it cannot be restored.
+    /// Purged files, which prevent the restore.
     pub num_gone: u64,
-    /// From the dataset as it was to the version: what comes back is added, what goes is removed. With the first files of each
-    /// kind.
+    /// Changes from the dataset to the version, with the first files of each kind.
     pub difference: Difference,
 }
 
@@ -105,7 +104,7 @@ impl Lake {
         Ok(answer)
     }
 
-    /// How many files of the version are gone, and the first of them.
+    /// Number of purged files of the version, and the first of them.
     async fn gone_files(&self, dataset: &LakePath, version: VersionNumber) -> Result<(u64, Option<LakePath>), Error> {
         let mut query = all_files(dataset, version);
         let (mut count, mut first) = (0, None);
@@ -137,7 +136,7 @@ impl Lake {
             self.end_sync(caller, &end).await
         };
         let Err(error) = restored.await else { return Ok(()) };
-        // What cannot be aborted now, the next start does, or the time that a sync may be idle for.
+        // If the abort fails, the next start aborts it, or its idle time expires.
         let _ = self.abort_sync(caller, &EndSync::new(sync_id)).await;
         Err(error)
     }
@@ -162,7 +161,7 @@ impl Lake {
         }
     }
 
-    /// Files that move meanwhile are looked for again.
+    /// Looks up again files that move meanwhile.
     async fn copy_files(
         &self,
         destination: &Destination,
@@ -186,7 +185,7 @@ impl Lake {
         Err(Error::VersionGone { dataset: dataset.clone(), version, path, why: CHANGED })
     }
 
-    /// Gives those that were not where they were said to be.
+    /// Returns the files that were not at their recorded location.
     async fn try_to_copy(&self, destination: &Destination, files: Vec<VersionFile>) -> Result<Vec<VersionFile>, Error> {
         let (there, mut left): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.place().is_some());
         let places: Vec<_> = there.iter().filter_map(VersionFile::place).collect();

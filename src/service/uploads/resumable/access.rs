@@ -1,8 +1,7 @@
-//! Who may go on with an upload that was begun before, who may discard it, and who is told its token.
+//! Access to resumable uploads: continuing, discarding, and seeing the token.
 //!
-//! An upload that was begun with a key needs that key: its id, whatever the key is called. One that a guest has begun is
-//! reached by whoever knows its token, and so no list gives that to anybody but an administrator. To everybody else an
-//! upload answers as one that is not there.
+//! An upload begun with a key needs that key, identified by its id. One begun by a guest is open to every client with
+//! its token, so lists show that token only to administrators. To all others an upload is reported as missing.
 
 use super::{Lake, TOGETHER};
 use crate::model::access::key::{Caller, may_administer, may_destroy};
@@ -13,28 +12,28 @@ use crate::model::page::Page;
 use crate::model::upload::resumable::{Token, UnfinishedResumable};
 use crate::ports::metadata::resumable::{ResumableId, ResumableRecord};
 
-/// What somebody wants with an upload.
+/// Requested use of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
     GoOn,
-    /// An administrator of the place may, too.
+    /// Also allowed to an administrator of its path.
     Discard,
 }
 
-/// Whether `principal` may go on with what `owner` has begun, where it knows the token.
+/// Whether `principal`, which has the token, may continue an upload of `owner`.
 pub(super) fn may_go_on(principal: Principal, owner: Principal) -> bool {
     owner == Principal::Guest || principal.owns(owner)
 }
 
 impl Lake {
-    /// The upload, if the caller may do that with it.
+    /// Upload that the caller may use this way.
     pub(super) async fn allowed_resumable(
         &self,
         caller: &Caller,
         token: &str,
         wanted: Wanted,
     ) -> Result<ResumableRecord, Error> {
-        // Asked first: whoever may not upload must not learn which uploads there are.
+        // Checked first: a caller that may not upload must not learn which uploads exist.
         caller.may_upload_parts()?;
         let unknown = || Error::NoSuchResumable(token.chars().take(64).collect());
         let known = Token::parse(token).ok_or_else(unknown)?;
@@ -42,8 +41,8 @@ impl Lake {
         if is_allowed(caller, &record, wanted) { Ok(record) } else { Err(unknown()) }
     }
 
-    /// Uploads that have not ended, those that the caller may see, in the order in which they were begun. Only those of its
-    /// own have their token, and those that it may discard as an administrator.
+    /// Unfinished uploads that the caller may see, in the order of their begin. Only its own uploads, and those that it
+    /// may discard as an administrator, have their token.
     pub async fn resumables(
         &self,
         caller: &Caller,
@@ -58,7 +57,7 @@ impl Lake {
             let is_in_scope = match (&scope, &record.target) {
                 (None, Some(_)) => true,
                 (Some(scope), Some(target)) => scope.contains(target),
-                // A part is nowhere yet.
+                // A part has no path yet.
                 (_, None) => is_own(record) || administers(caller, record),
             };
             is_in_scope && (sync_id.is_none() || record.sync_id == sync_id)
@@ -93,7 +92,7 @@ fn is_allowed(caller: &Caller, record: &ResumableRecord, wanted: Wanted) -> bool
         || wanted == Wanted::Discard && administers(caller, record)
 }
 
-/// Whether the caller looks after the place where the upload is to land; of a part, which has none, after the whole lake.
+/// Whether the caller administers the target of the upload; for a part, which has none, the whole lake.
 fn administers(caller: &Caller, record: &ResumableRecord) -> bool {
     match &record.target {
         Some(target) => may_destroy(caller, target).is_ok(),

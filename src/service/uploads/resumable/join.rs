@@ -1,4 +1,4 @@
-//! Joining parts into one upload, as clients do that send the parts of a file side by side.
+//! Joining of parts into one upload, for clients that send the parts of a file in parallel.
 
 use super::access::may_go_on;
 use super::{NewResumption, ResumableSession};
@@ -9,12 +9,12 @@ use crate::model::upload::resumable::Token;
 use crate::ports::metadata::resumable::ResumableRecord;
 use crate::service::{Destination, Lake};
 
-/// What is read of a part at once.
+/// Bytes read from a part at once.
 const JOINED_BYTES: usize = 1 << 20;
 
 impl Destination {
-    /// Joins parts, each of them whole, into one upload, and lands it. Asking again for the same gives the same upload: the
-    /// first answer may have been lost.
+    /// Joins complete parts into one upload, and lands it. A repeated call returns the same upload, as the first
+    /// response may have been lost.
     pub async fn join(&self, announced: NewResumption) -> Result<ResumableSession, Error> {
         if announced.parts.len() > PARTS_MAX {
             return Err(Error::Invalid(format!("an upload is joined from at most {PARTS_MAX} parts; send fewer")));
@@ -59,7 +59,7 @@ impl Destination {
         }
     }
 
-    /// The parts, each of them one that this sender may use: another's answers as one that is not there.
+    /// Parts that this sender may use. Those of others are reported as missing.
     async fn parts(&self, tokens: &[Token]) -> Result<Vec<ResumableRecord>, Error> {
         let mut parts = Vec::with_capacity(tokens.len());
         for token in tokens {
@@ -68,7 +68,7 @@ impl Destination {
                 return Err(Error::NoSuchResumable(token.to_string()));
             }
             if part.upload_id.is_some() {
-                // Not by its token: messages stand in the log.
+                // Without the token, as messages are logged.
                 return Err(Error::Invalid(format!(
                     "number {} of the list is a separate upload, not a part; create parts with \"Upload-Concat: partial\"",
                     parts.len() + 1
@@ -84,7 +84,7 @@ impl Destination {
 }
 
 impl Lake {
-    /// The parts were joined, and that has landed: what they were made of goes. That they were whole stays known.
+    /// Discards the bytes of parts whose joined upload has landed. Their records stay, as complete.
     pub(super) async fn drop_parts(&self, tokens: &[Token]) -> Result<(), Error> {
         for token in tokens {
             if let Some(part) = self.0.state.resumable(token).await? {

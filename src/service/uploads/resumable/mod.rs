@@ -1,8 +1,8 @@
-//! Resumable uploads: begun once, gone on with by as many requests as it takes, ended by landing as every upload does.
+//! Resumable uploads: begun once, continued by any number of requests, and landed like every upload.
 //!
-//! An upload has its row in the history, `Syncing`, from its beginning, and a partial file that outlives the server's end.
-//! Both dialects, tus and the IETF's, speak to this one engine. Parts, of which a client makes one upload in the end, have
-//! no row and belong to no sync.
+//! An upload has a row in the history, `Syncing`, from its beginning, and a partial file that outlives the server. Both
+//! protocols, tus and the IETF's, use this engine. Parts, which a client joins into one upload, have no row and belong
+//! to no sync.
 
 mod access;
 mod join;
@@ -32,27 +32,27 @@ use access::Wanted;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Records that are looked at together.
+/// Records processed together.
 pub(in crate::service) const TOGETHER: u64 = 1000;
 
-/// What a client says of an upload before its bytes come.
+/// Details of an upload that a client sends before its bytes.
 #[derive(Debug, Clone, Default)]
 pub struct NewResumption {
     pub file_name: String,
     /// In bytes; absent when the client does not know it yet.
     pub length: Option<u64>,
-    /// In the client's words, to be given back when it asks.
+    /// Metadata as the client sent it, returned on request.
     pub metadata: String,
-    /// What the whole must have.
+    /// Announced digests of the whole file.
     pub digests: ExpectedDigests,
-    /// The request that begins it brings bytes, too: its sender is told the token when they have come.
+    /// Whether the first request also sends bytes: then its sender is told the token after they have arrived.
     pub brings_bytes: bool,
-    /// Parts that it is joined of, for [`Destination::join`].
+    /// Parts that are joined into it, for [`Destination::join`].
     pub parts: Vec<Token>,
 }
 
 impl Destination {
-    /// Begins an upload that may come in many requests. One that is refused is remembered as a failed upload.
+    /// Begins an upload that may arrive in several requests. A refused one is recorded as a failed upload.
     pub async fn begin_resumable(&self, announced: NewResumption) -> Result<ResumableSession, Error> {
         let lake = &self.lake;
         let at = lake.now();
@@ -69,7 +69,7 @@ impl Destination {
         if let Err(error) = is_allowed.await {
             return Err(self.refuse(&file_name, Some(target), error, at).await);
         }
-        // Before the upload is remembered, so that an ending in between is noticed.
+        // Taken before the upload is stored, so that an ending in between is noticed.
         let pass = lake.0.gates.of(self.sync.sync_id).pass();
         let upload = |partial: PartialName, identity| NewUpload {
             sync_id: self.sync.sync_id,
@@ -91,7 +91,7 @@ fn refuse_long_metadata(announced: &NewResumption) -> Result<(), Error> {
 }
 
 impl Lake {
-    /// Begins a part. It has no row, and lands nowhere by itself.
+    /// Begins a part. It has no row, and never lands by itself.
     pub async fn begin_part(&self, caller: &Caller, announced: NewResumption) -> Result<ResumableSession, Error> {
         caller.may_upload_parts()?;
         refuse_long_metadata(&announced)?;
@@ -131,7 +131,7 @@ impl Lake {
             expires_at: at.plus(self.0.limits.idle_max(0)),
         };
         let begun = async {
-            // Its name is durable with it.
+            // Makes its name durable too.
             new.checkpoint = partial.checkpoint().await?;
             self.0.state.begin_resumable(&new, UNFINISHED_UPLOADS_MAX).await
         };
@@ -167,7 +167,7 @@ impl Lake {
         }
     }
 
-    /// Goes on with an upload, alone: a request that is still at it is asked to stop, and has kept what it got.
+    /// Continues an upload exclusively: a request that still sends it is asked to stop, and its bytes are kept.
     pub async fn resume(&self, caller: &Caller, token: &str) -> Result<ResumableSession, Error> {
         let record = self.allowed_resumable(caller, token, Wanted::GoOn).await?;
         self.hold(&record.token).await
@@ -189,12 +189,13 @@ impl Lake {
             Some(sync_id) => Some((self.sync_of(sync_id).await?, self.0.gates.of(sync_id).pass())),
             None => None,
         };
-        // Read again: the pass notices what comes behind it, this what came before.
+        // Read again: the lease notices later endings, and this one earlier ones.
         let record = self.known_resumable(token).await?;
         Ok(ResumableSession::new(self.clone(), held, record, sync, None))
     }
 
-    /// Gives an upload up: what has come of it goes, and its row says so. Of one that has ended, only the token goes.
+    /// Discards an upload: its bytes are removed, and its row gets the reason. For an ended upload only the token is
+    /// deleted.
     pub async fn discard_resumable(&self, caller: &Caller, token: &str) -> Result<(), Error> {
         let record = self.allowed_resumable(caller, token, Wanted::Discard).await?;
         let held = self.0.holders.take_over(&record.token).await;
@@ -207,15 +208,15 @@ impl Lake {
         self.0.state.forget_resumable(&record.token).await
     }
 
-    /// Gives up the uploads to which nothing came for [`crate::model::settings::Limits::resumable_idle_max`], and forgets those that
-    /// ended as long ago.
+    /// Discards uploads without a byte for [`crate::model::settings::Limits::resumable_idle_max`], and deletes the
+    /// records of those that ended as long ago.
     pub async fn expire_resumables(&self) -> Result<u64, Error> {
         let mut expired = 0;
         let before = self.now().minus(self.postponement(self.0.limits.resumable_idle_max));
         loop {
             let mut progress = false;
             for token in self.0.state.expired_resumables(before, TOGETHER).await? {
-                // Somebody is at it: so it has not expired.
+                // A request is active, so it has not expired.
                 let Some(held) = self.0.holders.take_free(&token) else { continue };
                 let mut resumption = match self.held(held, &token).await {
                     Ok(resumption) => resumption,
@@ -241,7 +242,8 @@ impl Lake {
         }
     }
 
-    /// The sync was closed, and with it uploads that nobody may be sending at this moment: what they left goes.
+    /// Removes the partial files of uploads that failed with the closing of their sync, and that may have no active
+    /// request.
     pub(in crate::service) async fn drop_failed_resumables(&self, sync_id: SyncId) -> Result<(), Error> {
         for partial in self.0.state.failed_resumables_of(sync_id).await? {
             self.discard(&partial).await;
@@ -249,7 +251,7 @@ impl Lake {
         Ok(())
     }
 
-    /// Every upload that has not ended, by the name of its bytes.
+    /// All unfinished uploads, by the names of their partial files.
     pub(in crate::service) async fn unfinished_resumables(
         &self,
     ) -> Result<BTreeMap<PartialName, ResumableRecord>, Error> {
@@ -263,8 +265,8 @@ impl Lake {
         }
     }
 
-    /// Of those, the ones that nobody can go on with, each with the reason: its bytes are not all there, or a stop has kept
-    /// its sender from learning its token.
+    /// Unfinished uploads that nobody can continue, each with the reason: its bytes are incomplete, or a stop kept its
+    /// sender from learning the token.
     pub(in crate::service) async fn lost_resumables(
         &self,
         unfinished: &BTreeMap<PartialName, ResumableRecord>,

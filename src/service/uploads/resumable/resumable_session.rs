@@ -1,9 +1,9 @@
-//! One request's turn with a resumable upload: it takes bytes, and ends by [`ResumableSession::settle`] or
+//! Session of one request with a resumable upload: it appends bytes, and ends by [`ResumableSession::settle`] or
 //! [`ResumableSession::give_up`].
 //!
-//! What is answered as the offset was remembered before, and what was remembered was on stable storage before. The last
-//! byte of an upload is never remembered alone: with it the upload lands, so that nobody is told "complete" of a file that
-//! is not in the lake.
+//! An offset is returned only after its checkpoint commits, and a checkpoint is committed only after its bytes are
+//! durable. The last byte of an upload is never committed alone: the upload lands with it, so that no client is told
+//! "complete" for a file that is not in the lake.
 
 use super::upload_locks::UploadLock;
 use crate::model::digest::verify_digest;
@@ -25,29 +25,29 @@ use bytes::Bytes;
 use sha2::{Digest, Sha512};
 use std::sync::Arc;
 
-/// So much of a file is read and hashed at once: a millisecond's work.
+/// Bytes of a file that are read and hashed at once: about a millisecond's work.
 const HASHED_BYTES: usize = 512 * 1024;
 
-/// A resumable upload, held by this request alone.
+/// A resumable upload, locked by this request.
 pub struct ResumableSession {
     pub(super) lake: Lake,
     pub(super) held: UploadLock,
     pub(super) record: ResumableRecord,
     /// Absent for a part.
     pub(super) sync: Option<(Arc<SyncJob>, UploadLease)>,
-    /// Open from the first byte on.
+    /// Opened with the first byte.
     pub(super) partial: Option<Box<dyn Partial>>,
-    /// Its entry in the register, while it is in flight; a part has none.
+    /// Entry in the register while it is in flight; absent for a part.
     tracked: Option<Tracked>,
-    /// Bytes that were taken, durable or not.
+    /// Received bytes, durable or not.
     received_bytes: u64,
-    /// When it was last made durable.
+    /// Time of the last checkpoint.
     durable_at: Timestamp,
-    /// The length was announced by this request, and is not remembered yet.
+    /// Whether the length was announced by this request and is not stored yet.
     has_new_length: bool,
-    /// What comes does not count before [`Self::confirm`].
+    /// Whether received bytes do not count before [`Self::confirm`].
     is_unconfirmed: bool,
-    /// Its sender will say by itself that it is complete.
+    /// Whether its sender completes it explicitly.
     is_left_open: bool,
 }
 
@@ -80,7 +80,7 @@ impl ResumableSession {
         }
     }
 
-    /// The machine and the program that send this request, for others to see.
+    /// Sets the address and program of the sender, for display.
     pub fn sent_by(&self, sender: Sender) {
         if let Some(tracked) = &self.tracked {
             tracked.sent_by(sender);
@@ -91,7 +91,7 @@ impl ResumableSession {
         &self.record.token
     }
 
-    /// The byte at which it goes on.
+    /// Offset at which it continues.
     pub fn offset(&self) -> u64 {
         if self.is_unconfirmed { self.record.checkpoint.offset } else { self.received_bytes }
     }
@@ -100,7 +100,7 @@ impl ResumableSession {
         self.record.length
     }
 
-    /// Whether it has landed; or, of a part, whether all of it is kept.
+    /// Whether it has landed; for a part, whether all its bytes are kept.
     pub fn is_complete(&self) -> bool {
         self.record.status == Status::Finished || (self.is_part() && self.is_whole())
     }
@@ -109,7 +109,7 @@ impl ResumableSession {
         self.record.target.is_none()
     }
 
-    /// The parts that it is joined of.
+    /// Parts that are joined into it.
     pub fn parts(&self) -> &[Token] {
         &self.record.parts
     }
@@ -122,17 +122,17 @@ impl ResumableSession {
         self.record.expires_at
     }
 
-    /// Whether it has failed, by this request or before it.
+    /// Whether it has failed, in this request or before.
     pub fn has_failed(&self) -> bool {
         self.record.status == Status::Failed
     }
 
-    /// Whether every byte has come. That is not to say that it has landed.
+    /// Whether all bytes have arrived, landed or not.
     pub fn is_whole(&self) -> bool {
         self.record.length == Some(self.received_bytes)
     }
 
-    /// The request says where its bytes belong, and how many there are where it knows.
+    /// Checks the offset of the request, and its number of bytes if known.
     pub fn go_on_at(&self, offset: u64, bytes: Option<u64>) -> Result<(), Error> {
         let expected = self.offset();
         if offset != expected {
@@ -144,7 +144,7 @@ impl ResumableSession {
         self.refuse_beyond_length(offset.saturating_add(bytes.unwrap_or(0)))
     }
 
-    /// The client knows now how long the whole is.
+    /// Sets the length of the whole upload.
     pub async fn announce_length(&mut self, length: u64) -> Result<(), Error> {
         if let Some(known) = self.record.length {
             return if known == length {
@@ -171,7 +171,7 @@ impl ResumableSession {
         Ok(())
     }
 
-    /// What comes now counts only when it was confirmed: its checksum is compared when all of it is there.
+    /// Makes the following bytes count only after confirmation: their checksum is compared when all have arrived.
     pub fn await_confirmation(&mut self) {
         self.is_unconfirmed = true;
     }
@@ -180,12 +180,12 @@ impl ResumableSession {
         self.is_unconfirmed = false;
     }
 
-    /// It does not land by this request, even when every byte of it has come.
+    /// Keeps it from landing in this request, even with all bytes.
     pub fn leave_open(&mut self) {
         self.is_left_open = true;
     }
 
-    /// What has come is all that there is.
+    /// Ends the upload at the received bytes.
     pub async fn end_here(&mut self) -> Result<(), Error> {
         let received = self.received_bytes;
         match self.record.length {
@@ -196,13 +196,13 @@ impl ResumableSession {
         }
     }
 
-    /// Comes to an end when another request wants to go on with the upload: give this one up then, by
+    /// Completes when another request wants to continue the upload: then this one must be given up with
     /// [`Error::TakenOver`].
     pub async fn stopped(&mut self) {
         self.held.stopped().await;
     }
 
-    /// Takes the next bytes. Waits while the disk is slower than the sender.
+    /// Appends bytes. Waits while the disk is slower than the sender.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
         if self.held.is_stopped() {
             return Err(Error::TakenOver);
@@ -239,7 +239,7 @@ impl ResumableSession {
         }
     }
 
-    /// It is in flight no more.
+    /// Removes it from the register of uploads in flight.
     fn untrack(&mut self) {
         self.tracked = None;
         if let Some(upload_id) = self.record.upload_id {
@@ -271,7 +271,7 @@ impl ResumableSession {
         Ok(self.partial.insert(partial))
     }
 
-    /// What the file holds behind its checkpoint is not known any more: from there the upload goes on.
+    /// Returns to the checkpoint, since the content of the file after it is unknown.
     async fn fall_back(&mut self) {
         if let Some(mut partial) = self.partial.take() {
             partial.rest().await;
@@ -279,7 +279,7 @@ impl ResumableSession {
         self.took(self.record.checkpoint.offset);
     }
 
-    /// Makes what has come durable, then remembers how far that is.
+    /// Makes the received bytes durable, then commits the checkpoint.
     async fn remember(&mut self) -> Result<(), Error> {
         let checkpoint = match self.open().await?.checkpoint().await {
             Ok(checkpoint) => checkpoint,
@@ -300,10 +300,10 @@ impl ResumableSession {
         Ok(())
     }
 
-    /// No more comes by this request. A whole upload lands; of another one, what has come is kept.
+    /// Ends the request. A complete upload lands; otherwise the received bytes are kept.
     pub async fn settle(&mut self) -> Result<(), Error> {
         let settled = self.try_settle().await;
-        // The next request opens the file anew: nothing may be writing to it then.
+        // The next request opens the file again: no write may be in progress then.
         if let Some(mut partial) = self.partial.take() {
             partial.rest().await;
         }
@@ -329,8 +329,7 @@ impl ResumableSession {
         Ok(())
     }
 
-    /// The request came to nothing for this reason. What can be kept of what it brought is kept, unless the upload as a
-    /// whole has failed by it.
+    /// Ends the request with an error. Its bytes are kept where possible, unless the error fails the whole upload.
     pub async fn give_up(&mut self, error: &Error) -> Result<(), Error> {
         if is_final(error) {
             let failed = self.fail(error).await;
@@ -345,7 +344,7 @@ impl ResumableSession {
     async fn land(&mut self) -> Result<(), Error> {
         let Some((sync, pass)) = self.sync.clone() else { return Ok(()) };
         if self.has_new_length {
-            // For those who ask when it has landed. The offset stays what it was.
+            // For queries after the landing. The offset is unchanged.
             let ResumableRecord { token, checkpoint, length, expires_at, .. } = &self.record;
             self.lake.0.state.advance_resumable(token, checkpoint, *length, *expires_at).await?;
             self.has_new_length = false;
@@ -365,7 +364,7 @@ impl ResumableSession {
             taken_over: false,
             announced_sha256: self.record.digests.sha256,
         };
-        // Keeps endings out until the landing is remembered.
+        // Excludes endings until the landing is committed.
         let landing = pass.enter().await?;
         self.lake.0.landings.land(&self.lake, ready).await?;
         drop(landing);
@@ -377,8 +376,7 @@ impl ResumableSession {
         Ok(())
     }
 
-    /// The lake goes by SHA-256 and keeps the state of no other hash over restarts: where its sender has announced the
-    /// SHA-512, the file is read once more.
+    /// Only the state of SHA-256 is kept across restarts. For an announced SHA-512 the file is read once more.
     async fn check_sha512(&self) -> Result<(), Error> {
         let Some(announced) = self.record.digests.sha512 else { return Ok(()) };
         let (mut hasher, mut offset) = (Sha512::new(), 0);
@@ -392,12 +390,12 @@ impl ResumableSession {
         }
     }
 
-    /// The upload ends here, without landing: the row says why, and its bytes go.
+    /// Fails the upload: its row gets the reason, and its bytes are removed.
     pub(super) async fn fail(&mut self, error: &Error) -> Result<(), Error> {
         self.record.status = Status::Failed;
         self.untrack();
         let lake = &self.lake;
-        // The row first, as for every upload.
+        // The row is written first, as for every upload.
         match self.record.upload_id.zip(self.record.sync_id) {
             Some((upload_id, sync_id)) => {
                 let (message, at) = (error.to_string(), lake.now());
@@ -413,7 +411,7 @@ impl ResumableSession {
     }
 }
 
-/// Enters an upload that is in flight.
+/// Registers an upload in flight.
 fn track(lake: &Lake, record: &ResumableRecord, sync: Option<&SyncJob>, received_bytes: u64) -> Option<Tracked> {
     let new = Entering {
         upload_id: record.upload_id.filter(|_| record.status == Status::Syncing)?,
@@ -429,7 +427,7 @@ fn track(lake: &Lake, record: &ResumableRecord, sync: Option<&SyncJob>, received
     Some(tracked)
 }
 
-/// Is it the end of the upload, or may its sender go on when the cause is gone?
+/// Whether the error ends the upload; otherwise its sender may continue when the cause is gone.
 fn is_final(error: &Error) -> bool {
     !matches!(
         error,

@@ -1,5 +1,6 @@
-//! One request at a time goes on with an upload. The next one asks the one before to stop, and waits until it has: when a
-//! network changes, the connection before is dead, and its request would wait for minutes.
+//! Locks of resumable uploads: one request at a time continues an upload. A new request asks the one before to stop,
+//! and waits until it has: after a change of network, the old connection is dead, and its request would block for
+//! minutes.
 
 use crate::model::upload::resumable::Token;
 use async_lock::{Mutex as Turns, MutexGuardArc};
@@ -8,7 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-/// Every upload that a request holds, or waits for.
+/// All uploads that a request holds or waits for.
 #[derive(Default)]
 pub(in crate::service) struct UploadLocks(Mutex<HashMap<Token, Weak<Holder>>>);
 
@@ -20,13 +21,13 @@ struct Holder {
 
 #[derive(Default)]
 struct Line {
-    /// Requests that have come. The last of them is the one that goes on.
+    /// Number of requests so far. The last one continues.
     came: u64,
-    /// Tells the one whose turn it is to stop.
+    /// Asks the holder to stop.
     stop: Option<oneshot::Sender<()>>,
 }
 
-/// An upload's turn. Given up when dropped.
+/// Lock of an upload, released on drop.
 pub(super) struct UploadLock {
     stop: oneshot::Receiver<()>,
     _turn: MutexGuardArc<()>,
@@ -45,13 +46,13 @@ impl UploadLocks {
         holder
     }
 
-    /// Asks whoever has the turn to stop, and takes it.
+    /// Asks the holder to stop, and takes the lock.
     pub(super) async fn take_over(&self, token: &Token) -> UploadLock {
         let holder = self.of(token);
         let came = {
             let mut line = holder.line();
             if let Some(stop) = line.stop.take() {
-                // Gone already.
+                // The holder has stopped already.
                 let _ = stop.send(());
             }
             line.came += 1;
@@ -61,7 +62,7 @@ impl UploadLocks {
         UploadLock::new(holder, turn, came)
     }
 
-    /// The turn, unless somebody has it.
+    /// The lock, unless a request holds it.
     pub(super) fn take_free(&self, token: &Token) -> Option<UploadLock> {
         let holder = self.of(token);
         let turn = holder.turns.try_lock_arc()?;
@@ -80,7 +81,7 @@ impl UploadLock {
     fn new(holder: Arc<Holder>, turn: MutexGuardArc<()>, came: u64) -> Self {
         let (sender, stop) = oneshot::channel();
         let mut line = holder.line();
-        // Where others have come since, the sender is dropped here: that asks to stop too.
+        // If others have come since, the sender is dropped here, which asks to stop too.
         if line.came == came {
             line.stop = Some(sender);
         }
@@ -88,7 +89,7 @@ impl UploadLock {
         Self { stop, _turn: turn, _holder: holder }
     }
 
-    /// Comes to an end when another request wants to go on.
+    /// Completes when another request wants to continue.
     pub(super) async fn stopped(&mut self) {
         let _ = (&mut self.stop).await;
     }
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_request_stops_the_one_before_and_gets_the_turn() {
+    fn a_new_request_stops_the_one_before_and_gets_the_lock() {
         let holders = UploadLocks::default();
         block_on(async {
             let mut first = holders.take_over(&token()).await;
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_that_wait_the_last_one_goes_on() {
+    fn the_last_of_several_waiting_requests_continues() {
         let holders = UploadLocks::default();
         block_on(async {
             let mut first = holders.take_over(&token()).await;
