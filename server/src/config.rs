@@ -1,4 +1,4 @@
-//! The command line and its environment: every option, with its default and its unit.
+//! Command line and environment: every option, with its default and unit.
 
 mod client;
 
@@ -177,7 +177,7 @@ impl DataDir {
         self.path.join("lakeshore.db")
     }
 
-    /// Where the lake is, unless somebody has said otherwise.
+    /// Default lake root.
     fn lake(&self) -> PathBuf {
         self.path.join("lake")
     }
@@ -194,7 +194,7 @@ impl ServeOptions {
         self.lake_root.clone().unwrap_or_else(|| self.data.lake())
     }
 
-    /// Says how the options contradict each other.
+    /// Refuses contradictory options, with the reason.
     pub fn refuse_contradictions(&self) -> Result<(), String> {
         let (Some(auth), false) = (self.auth, self.open_to.is_empty()) else { return Ok(()) };
         let meaning = match auth {
@@ -206,7 +206,8 @@ impl ServeOptions {
         ))
     }
 
-    /// Open, as documented, only to those who are on this machine, unless told so.
+    /// Networks without keys. By default, as documented, only the loopback network of a server that listens on
+    /// loopback.
     pub fn network_policy(&self) -> NetworkPolicy {
         let open_to = match self.auth {
             Some(Auth::Open) => everywhere(),
@@ -232,7 +233,7 @@ impl ServeOptions {
         }
     }
 
-    /// What people may do, and what becomes of their files: the settings of which it is worth knowing when they changed.
+    /// Settings for the audit log: rights of networks, and limits that decide over files.
     pub fn in_words(&self) -> String {
         let limits = self.limits();
         let networks = self.network_policy();
@@ -388,7 +389,7 @@ fn parse_role(text: &str) -> Result<Role, String> {
     Role::parse(text).ok_or_else(|| "choose admin, write or read".to_owned())
 }
 
-/// A time, or never. Not an `Option`, which the parser of options takes for one that may be left out.
+/// A duration or never. A plain `Option` would make the option itself optional for clap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience(Option<Duration>);
 
@@ -416,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lake_is_open_to_its_own_machine_where_it_listens_there_only_unless_told_so() {
+    fn a_server_on_loopback_is_open_to_loopback_unless_configured() {
         let open_to = |arguments: &[&str]| {
             let open_to = serve(arguments).network_policy().open_to;
             open_to.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
@@ -434,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_times_are_written_as_people_write_them() {
+    fn sizes_and_times_have_units() {
         let options = serve(&["--max-upload-size", "2GiB", "--sync-idle-timeout", "1h 30m"]);
         assert_eq!(options.limits().upload_bytes_max, 2 << 30);
         assert_eq!(options.limits().sync_idle_max, Duration::from_secs(5400));

@@ -1,5 +1,5 @@
-//! What happens without anybody asking: looking into what has landed, counting datasets and trash, seeing what is late, emptying it, failing
-//! abandoned syncs, remembering what could not be remembered before, telling what has happened.
+//! Background jobs: reads landed files, counts datasets and trash, checks for late datasets, purges trash, fails idle
+//! syncs, records failures that could not be recorded before, and publishes events.
 
 use lakeshore::model::clock_watch::ClockStep;
 use lakeshore::model::id::TrashId;
@@ -8,25 +8,25 @@ use lakeshore::{Error, Lake};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// Short, so that the size of new trash shows soon; a look at an empty list costs next to nothing.
+/// Interval of the jobs. Short, so that the size of new trash is known soon; a run without work costs almost nothing.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// What has happened in so much time is told together: soon enough for an eye, seldom enough for many listeners.
+/// Interval in which events are collected: short enough for a viewer, long enough for many subscribers.
 const TELLING_INTERVAL: Duration = Duration::from_millis(250);
-/// What a fault has kept half way is gone on with once in so many intervals.
+/// Intervals between two attempts to complete steps that a fault interrupted.
 const RESUMING_INTERVALS: u32 = 5;
-/// Abandoned syncs are looked for once in so many intervals.
+/// Intervals between two checks for idle syncs.
 const EXPIRY_INTERVALS: u32 = 30;
-/// Between two steps of an emptying: the disk does something else for about half of the time.
+/// Pause between two steps of a purge, so that the disk is free for about half of the time.
 const PAUSE: Duration = Duration::from_millis(5);
-/// Between two looks for files that were not looked into; one that finds nothing costs next to nothing.
+/// Interval of the check for unread files; a check without any costs almost nothing.
 const INSPECTION_INTERVAL: Duration = Duration::from_millis(250);
-/// Between two steps of looking into files, while uploads land.
+/// Pause between two steps of reading files, while uploads land.
 const INSPECTION_PAUSE: Duration = Duration::from_millis(200);
-/// After trash could not be removed, before it is tried again.
+/// Pause after trash could not be removed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub async fn run(lake: Lake, stopping: CancellationToken) {
-    // Side by side: a large piece, or dataset, takes its time, and what is new is counted meanwhile.
+    // Concurrent, since a large item or dataset takes long and new ones are counted meanwhile.
     tokio::join!(
         look_after(&lake, &stopping),
         empty(&lake, &stopping),
@@ -37,8 +37,8 @@ pub async fn run(lake: Lake, stopping: CancellationToken) {
     );
 }
 
-/// Finishes what the last stop has interrupted, which found no room for that at the start. What people empty of the trash
-/// meanwhile makes it. `None` when the server stops before.
+/// Completes the recovery of an interrupted stop that failed at the start for lack of space. Purges of trash meanwhile
+/// free the space. `None` when the server stops before.
 pub async fn recover_when_there_is_room(lake: &Lake, stopping: &CancellationToken) -> Option<Recovered> {
     let mut recovering = Retried::default();
     while waited(INTERVAL, stopping).await {
@@ -58,8 +58,7 @@ pub async fn recover_when_there_is_room(lake: &Lake, stopping: &CancellationToke
     None
 }
 
-/// Looks at what is in files that have landed. While uploads come, they go first: some files are looked at, then none for a
-/// while.
+/// Reads the content of landed files. Uploads have precedence: after a few files the job pauses while uploads arrive.
 async fn inspect(lake: &Lake, stopping: &CancellationToken) {
     let mut landings = lake.landings_so_far();
     let mut failures: u32 = 0;
@@ -67,7 +66,7 @@ async fn inspect(lake: &Lake, stopping: &CancellationToken) {
         let pause = match lake.inspect_some().await {
             Err(Error::ShuttingDown) => return,
             Err(error) => {
-                // The database's, so no file can be looked at.
+                // A fault of the database, so no file can be read.
                 tracing::error!(fault = ?error, "cannot inspect landed files");
                 failures = failures.saturating_add(1);
                 INTERVAL.saturating_mul(failures).min(PATIENCE)
@@ -99,7 +98,7 @@ async fn waited(time: Duration, stopping: &CancellationToken) -> bool {
     }
 }
 
-/// Says by how much the wall clock was set.
+/// Logs the size of a step of the wall clock.
 pub fn warn_of_step(step: ClockStep, when: &str) {
     let by = humantime::format_duration(Duration::from_millis(step.by_ms.unsigned_abs()));
     if step.by_ms > 0 {
@@ -115,7 +114,7 @@ fn log<T>(result: Result<T, Error>, doing: &str) -> Option<T> {
     result.inspect_err(|error| tracing::error!(fault = ?error, "cannot {doing}")).ok()
 }
 
-/// A step that is tried again at each interval until it succeeds: a failure is logged once.
+/// A step that is retried at each interval until it succeeds. Repeated failures are logged once.
 #[derive(Default)]
 struct Retried {
     has_failed: bool,
@@ -138,7 +137,7 @@ async fn look_after(lake: &Lake, stopping: &CancellationToken) {
     let [mut telling, mut removing, mut recording, mut refilling] = [(); 4].map(|()| Retried::default());
     while waited(INTERVAL, stopping).await {
         match lake.remember_failures().await {
-            // The next upload will say so.
+            // The next upload reports it.
             Err(Error::DiskFull) => {}
             told => _ = telling.log(told, "record failures"),
         }
@@ -150,7 +149,7 @@ async fn look_after(lake: &Lake, stopping: &CancellationToken) {
                 recording = Retried::default();
                 steps.into_iter().for_each(|step| warn_of_step(step, "while this server was running"));
             }
-            // It is recorded when there is space.
+            // Recorded when there is space.
             Err(Error::DiskFull) => {}
             recorded => _ = recording.log(recorded.map(drop), "record the clock"),
         }
@@ -162,7 +161,7 @@ async fn look_after(lake: &Lake, stopping: &CancellationToken) {
             }
         }
         let mut doomed = log(lake.doom_old_trash().await, "purge expired trash").unwrap_or_default();
-        // Trash grows by what was counted, and by nothing else.
+        // Only counts change the size of the trash.
         if has_grown {
             let excess = log(lake.doom_excess_trash().await, "purge trash above its limit").unwrap_or_default();
             doomed.pieces += excess.pieces;
@@ -187,7 +186,7 @@ async fn look_after(lake: &Lake, stopping: &CancellationToken) {
     }
 }
 
-/// Counts the files of datasets that have changed, and sees which are late.
+/// Counts the files of changed datasets, and checks for late ones.
 async fn count(lake: &Lake, stopping: &CancellationToken) {
     while waited(INTERVAL, stopping).await {
         log(lake.count_datasets().await, "count the files of a dataset");
@@ -195,14 +194,14 @@ async fn count(lake: &Lake, stopping: &CancellationToken) {
     }
 }
 
-/// Tells those who listen.
+/// Publishes events.
 async fn tell(lake: &Lake, stopping: &CancellationToken) {
     while waited(TELLING_INTERVAL, stopping).await {
         lake.publish_events().await;
     }
 }
 
-/// Removes snapshots that are dropped, or whose time is over, in small steps.
+/// Removes dropped and expired snapshots in small steps.
 async fn drop_snapshots(lake: &Lake, stopping: &CancellationToken) {
     loop {
         let pause = match log(lake.remove_some_snapshots().await, "remove snapshots") {
@@ -216,7 +215,7 @@ async fn drop_snapshots(lake: &Lake, stopping: &CancellationToken) {
     }
 }
 
-/// Removes what is marked, in small steps.
+/// Removes purged trash in small steps.
 async fn empty(lake: &Lake, stopping: &CancellationToken) {
     let mut after = TrashId(0);
     let mut has_failed = false;

@@ -1,6 +1,6 @@
-//! The `lakeshore` command: configuration, the command line, wiring, and what runs without being asked.
+//! Program `lakeshore`: configuration, command line, wiring and background jobs.
 
-// Lines for people go by `lakeshore_system::terminal`.
+// Lines for people are printed by `lakeshore_system::terminal`.
 #![deny(clippy::print_stderr)]
 
 pub mod cli;

@@ -1,10 +1,10 @@
-//! The server's log: lines on standard error, and no file of its own.
+//! Log of the server: lines on standard error, without a file.
 //!
-//! No filter reveals a secret. Keys, sign-in links, cookies and the tokens of uploads pass through other people's crates, which may
-//! trace whole heads and bodies; so, whatever `--log` asks for, [`FOREIGN_MAX`] is the most that is taken from a crate that is not ours.
-//! Ours name a request by its method and its route (`lakeshore_http::trace`), never by its address.
+//! No filter reveals a secret. Keys, sign-in links, cookies and upload tokens pass through foreign crates, which may
+//! trace whole headers and bodies; so events of foreign crates are limited to [`FOREIGN_MAX`], whatever `--log`
+//! requests. Our crates log a request by its method and route (`lakeshore_http::trace`), never by its URL.
 //!
-//! No value forges a line or reaches a terminal raw: each goes through [`visible`].
+//! No value can forge a line or reach a terminal unescaped: all pass through [`visible`].
 
 use lakeshore_system::terminal::visible;
 use std::fmt::{self, Debug};
@@ -17,7 +17,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer};
 
-/// The crates of this project, by the beginning of their targets.
+/// Crates of this project, as prefixes of log targets.
 const OWN: [&str; 10] = [
     "app",
     "lakeshore",
@@ -30,7 +30,7 @@ const OWN: [&str; 10] = [
     "lakeshore_system",
     "server",
 ];
-/// From other crates: what happened, never what went by.
+/// Most verbose level of foreign crates: events without data.
 const FOREIGN_MAX: Level = Level::INFO;
 
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,7 @@ pub enum LogError {
     Init(#[from] TryInitError),
 }
 
-/// Logs to standard error from now on.
+/// Starts logging to standard error.
 #[allow(clippy::disallowed_methods)]
 pub fn start(filter: &str) -> Result<(), LogError> {
     let wanted = EnvFilter::try_new(filter)?;
@@ -63,7 +63,7 @@ fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt
     let value = format!("{value:?}");
     match field.name() {
         "message" => write!(writer, "{}", visible(&value)),
-        // How `log` records name themselves.
+        // Fields in which `log` records describe themselves.
         name if name.starts_with("log.") => Ok(()),
         name => write!(writer, "{name}={}", visible(&value)),
     }

@@ -1,4 +1,4 @@
-//! The `lakeshore` command.
+//! Entry point of `lakeshore`.
 
 #![deny(clippy::print_stderr)]
 
@@ -10,8 +10,8 @@ use server::config::{Action, Command};
 use server::logging;
 use std::process::ExitCode;
 
-/// An upload is many short-lived pieces on several threads: glibc's allocator took an eighth of the processor time, and
-/// kept what it had freed.
+/// Uploads make many short-lived allocations on several threads. There glibc's allocator took an eighth of the
+/// processor time, and kept freed memory.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     match run(&command) {
         Ok(code) => code,
         Err(error) => {
-            // One line: the cause behind each "while".
+            // One line: the cause follows each "while".
             terminal::say(&format!("lakeshore: {error:#}"));
             match command.action {
                 Action::Check(_) => ExitCode::from(server::cli::COULD_NOT),
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Help, or what is wrong with the command line. That repeats words of it, which may be names of somebody else.
+/// Prints help, or the error of the command line. An error repeats arguments, which may contain untrusted names.
 fn refuse(error: &clap::Error) -> ExitCode {
     let text = error.render().to_string();
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
@@ -47,12 +47,12 @@ fn refuse(error: &clap::Error) -> ExitCode {
 }
 
 fn run(command: &Command) -> anyhow::Result<ExitCode> {
-    // Before there is a runtime: this process is to have no threads, and nothing that is open.
+    // Before the runtime starts: this process must have no threads and no open files.
     if matches!(command.action, Action::InspectWorker) {
         lakeshore_formats::worker::child::run().context("only the server starts \"lakeshore inspect-worker\"")?;
         return Ok(ExitCode::SUCCESS);
     }
-    // Connections have threads of their own, see `lakeshore_http::threads`; what is left for this one is little.
+    // Connections have threads of their own, see `lakeshore_http::threads`; little work remains for this one.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match &command.action {

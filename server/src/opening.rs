@@ -1,5 +1,5 @@
-//! Opening a lake and its database, for every command that needs both. They know each other by an identity that both hold:
-//! a lake that is not mounted, another lake, or another database is refused before anything is written.
+//! Opening of a lake and its database, for every command that needs both. They are paired by an identity stored in
+//! both: a lake that is not mounted, another lake, or another database is refused before any write.
 
 use crate::config::DataDir;
 use crate::placement;
@@ -17,34 +17,35 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-/// What may be read in the data folder is its owner's business.
+/// Mode of a data folder that only its owner may read.
 const CLOSED: u32 = 0o700;
-/// The same, and others may pass through it, to a lake that is in it.
+/// Like [`CLOSED`], but others may pass through it to a lake inside.
 const PASSABLE: u32 = 0o711;
 
-/// A database and its lake, held by this process alone.
+/// A database and its lake, held by this process exclusively.
 pub struct Opened {
     pub state: SqliteState,
     pub files: LocalFiles,
     _lock: OwnedFd,
 }
 
-/// Opens both, for a server: makes them where they are missing, and brings an older database up to date.
+/// Opens both for a server: creates them if missing, and migrates an older database.
 pub async fn open(data: &DataDir, root: &Path) -> anyhow::Result<Opened> {
     open_pair(data, root, Purpose::Serve).await
 }
 
-/// Opens both to look at them, as they are: where the lake lies now is not recorded.
+/// Opens both unchanged for a check: the current location of the lake is not recorded.
 pub async fn open_to_check(data: &DataDir, root: &Path) -> anyhow::Result<Opened> {
     open_pair(data, root, Purpose::Check).await
 }
 
-/// Makes the lake that of the database, whatever either knew before. Each of them is refused by its former partner.
+/// Pairs the lake with the database, and replaces the identities that either had. The former partner of each refuses it
+/// from then on.
 pub async fn adopt(data: &DataDir, root: &Path) -> anyhow::Result<Opened> {
     open_pair(data, root, Purpose::Adopt).await
 }
 
-/// What the two are opened for.
+/// Purpose of opening the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Serve,
@@ -77,24 +78,24 @@ async fn open_pair(data: &DataDir, root: &Path, purpose: Purpose) -> anyhow::Res
         return Err(local::OpenError::InUse).with_context(lake);
     }
     if sight.identity.is_some() && database.metadata().map_or(true, |found| found.is_file() && found.len() == 0) {
-        // Not even an empty database is left where it was looked for by mistake.
+        // An empty database would be misleading at a mistyped path.
         bail!(Mismatch::NoDatabase { data_dir: data_dir.clone(), root: root.to_owned() });
     }
     make_data_folder(data_dir, is_below(root, data_dir))?;
     let is_held = |locked: &Result<_, LockError>| matches!(locked, Err(LockError::Held));
     let lock = look_again(LOOKS_AT_SERVERS, || lock(data_dir), is_held).await;
     let lock = lock.with_context(|| data_dir.display().to_string())?;
-    // Another process may have had both meanwhile, and have made them a pair.
+    // Another process may have held both meanwhile, and paired them.
     let sight = if adopts { sight } else { look(root).with_context(lake)? };
     let state = open_on_any_disk(&database, data_dir, purpose).await?;
     let identity = if adopts { new_identity()? } else { agree(&state, &sight, data_dir, root).await? };
-    // Only now is anything made in the lake root: it may be the empty folder where a disk should be mounted.
+    // The lake root is written only now, since it may be the empty folder of an unmounted disk.
     let files = LocalFiles::open(root).with_context(lake)?;
     pair(&state, &files, identity, root, purpose).await.with_context(lake)?;
     Ok(Opened { state, files, _lock: lock })
 }
 
-/// Where the disk is so full that a database cannot be opened, a part of the reserve makes room for it.
+/// Releases a part of the reserve when the disk is too full to open a database.
 async fn open_on_any_disk(database: &Path, data_dir: &Path, purpose: Purpose) -> anyhow::Result<SqliteState> {
     let reserve = DiskReserve::in_data_folder(data_dir);
     loop {
@@ -161,12 +162,12 @@ fn was_at(root: &str) -> String {
     if root.is_empty() { String::new() } else { format!(" (last at {root})") }
 }
 
-/// The identity that the two have, or are to have; or why they do not belong together.
+/// Identity that the two have or get, or the reason why they do not belong together.
 async fn agree(state: &SqliteState, sight: &LakeSight, data_dir: &Path, root: &Path) -> anyhow::Result<String> {
     let (data_dir, root) = (data_dir.to_owned(), root.to_owned());
     match (state.known_lake().await?, &sight.identity) {
         (Some(known), Some(found)) if known.identity == *found => Ok(known.identity),
-        // A first start that was cut short.
+        // An interrupted first start.
         (Some(known), None) if !known.is_paired => Ok(known.identity),
         (Some(KnownLake { identity, root: was_at_root, .. }), None) => {
             bail!(Mismatch::NoLake { data_dir, identity, was_at_root, root })
@@ -175,7 +176,7 @@ async fn agree(state: &SqliteState, sight: &LakeSight, data_dir: &Path, root: &P
             bail!(Mismatch::OtherLake { data_dir, known, was_at_root, root, found: found.clone() })
         }
         (None, Some(_)) => bail!(Mismatch::OtherDatabase { data_dir, root }),
-        // Both new, or both of a version that had no identities.
+        // Both new, or both of a version without identities.
         (None, None) if state.is_unused().await? => {
             if sight.has_engine_folder && sight.holds_something {
                 bail!(Mismatch::OtherDatabase { data_dir, root });
@@ -187,7 +188,7 @@ async fn agree(state: &SqliteState, sight: &LakeSight, data_dir: &Path, root: &P
     }
 }
 
-/// Of what an older database speaks of, something has to be there: else its lake is elsewhere.
+/// Whether at least one path of an older database exists; otherwise its lake is elsewhere.
 async fn holds_what_it_should(state: &SqliteState, root: &Path) -> anyhow::Result<bool> {
     let evidence = state.evidence().await?;
     let is_there = |place: StoragePath| root.join(place.shown()).symlink_metadata().is_ok();
@@ -197,7 +198,7 @@ async fn holds_what_it_should(state: &SqliteState, root: &Path) -> anyhow::Resul
     Ok(expected.peek().is_none() || expected.any(is_there))
 }
 
-/// Writes the identity down on both sides, so that a start that is cut short is finished by the next.
+/// Stores the identity on both sides, so that the next start completes an interrupted one.
 async fn pair(
     state: &SqliteState,
     files: &LocalFiles,
@@ -207,7 +208,7 @@ async fn pair(
 ) -> anyhow::Result<()> {
     let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned()).display().to_string();
     let known = KnownLake { identity, is_paired: true, root };
-    // Read anew, now that nobody else can serve it.
+    // Read again, now that no other process can serve it.
     let found = if purpose == Purpose::Adopt { None } else { files.identity()? };
     if let Some(before) = state.known_lake().await?
         && found.as_ref() == Some(&known.identity)

@@ -1,7 +1,8 @@
-//! Where the data folder and the lake root may be. The lake is what readers read, and everything in it can be downloaded: the
-//! database must not be in it. Nor may a lake lie in another: what replaces a dataset of the outer one would take the inner with it.
+//! Allowed locations of the data folder and the lake root. Everything in the lake can be read and downloaded, so the
+//! database must not be in it. Nor may a lake be inside another one: replacing a dataset of the outer lake would move
+//! the inner one to the trash.
 //!
-//! Places are compared by what they are (device and inode), not by their names: links and bind mounts are seen through.
+//! Folders are compared by device and inode, not by name, so links and bind mounts are resolved.
 
 use lakeshore::model::storage_path::{ENGINE_FOLDER, UPLOADS_FOLDER};
 use std::ffi::OsString;
@@ -28,7 +29,7 @@ pub enum PlacementError {
     Look { path: PathBuf, source: io::Error },
 }
 
-/// Refuses a pair of folders that must not be. Neither needs to be there yet.
+/// Refuses a forbidden pair of folders. They may be missing.
 pub fn check(data_dir: &Path, database: &Path, root: &Path) -> Result<(), PlacementError> {
     let resolved_root = resolve(root)?;
     let root_is = std::fs::metadata(&resolved_root).ok();
@@ -44,14 +45,14 @@ pub fn check(data_dir: &Path, database: &Path, root: &Path) -> Result<(), Placem
         }
         refuse_inside_a_lake(path)?;
     }
-    // The lake root itself may be a lake: it should be.
+    // The lake root itself may, and should, be a lake.
     match resolved_root.ancestors().skip(1).find(|ancestor| is_lake(ancestor)) {
         Some(lake) => Err(PlacementError::LakeInLake { root: root.to_owned(), lake: lake.to_owned() }),
         None => Ok(()),
     }
 }
 
-/// Refuses a place for secrets that is in a lake, whichever.
+/// Refuses a path for secrets that is inside any lake.
 pub fn refuse_inside_a_lake(path: &Path) -> Result<(), PlacementError> {
     match resolve(path)?.ancestors().find(|ancestor| is_lake(ancestor)) {
         Some(lake) => Err(PlacementError::InsideALake { path: path.to_owned(), lake: lake.to_owned() }),
@@ -59,7 +60,7 @@ pub fn refuse_inside_a_lake(path: &Path) -> Result<(), PlacementError> {
     }
 }
 
-/// A folder that somebody serves, or has served, as a lake.
+/// Whether a folder is, or was, served as a lake.
 fn is_lake(folder: &Path) -> bool {
     folder.join(ENGINE_FOLDER).join(UPLOADS_FOLDER).is_dir()
 }
@@ -68,10 +69,10 @@ fn is_same(one: &Metadata, other: &Metadata) -> bool {
     (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
-/// As the kernel follows them (path_resolution(7)).
+/// Limit of the kernel (path_resolution(7)).
 const LINKS_MAX: usize = 40;
 
-/// The path without links, as far as it is there; the rest, which is to be made, behind it.
+/// Resolves links in the existing part of the path, and appends the missing part.
 fn resolve(path: &Path) -> Result<PathBuf, PlacementError> {
     let failed = |source| PlacementError::Look { path: path.to_owned(), source };
     let mut there = std::path::absolute(path).map_err(failed)?;
@@ -83,11 +84,11 @@ fn resolve(path: &Path) -> Result<PathBuf, PlacementError> {
                 resolved.extend(missing.iter().rev());
                 return Ok(resolved);
             }
-            // What stands in the way of a folder is told of when that is made.
+            // An obstacle is reported when the folder is made.
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
             Err(error) => return Err(failed(error)),
         }
-        // A link to what is still to be made.
+        // A link to a missing path.
         if let Ok(target) = there.read_link() {
             links += 1;
             if links > LINKS_MAX {
@@ -99,7 +100,7 @@ fn resolve(path: &Path) -> Result<PathBuf, PlacementError> {
         }
         match there.components().next_back() {
             Some(Component::Normal(name)) => missing.push(name.to_owned()),
-            // What is missing has nothing above it.
+            // A missing path without a parent.
             _ => return Err(failed(io::ErrorKind::NotFound.into())),
         }
         there.pop();
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_data_folder_is_never_in_the_lake_under_whichever_name() {
+    fn the_data_folder_is_never_in_the_lake_under_any_name() {
         let folder = tempfile::tempdir().unwrap();
         let at = |path: &str| folder.path().join(path);
         std::fs::create_dir_all(at("lake/below")).unwrap();
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_a_lake_nor_a_secret_is_in_another_lake() {
+    fn a_lake_or_a_secret_inside_another_lake_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let at = |path: &str| folder.path().join(path);
         std::fs::create_dir_all(at("outer/.lakeshore/uploads")).unwrap();

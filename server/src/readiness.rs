@@ -1,5 +1,5 @@
-//! Ready is a server at which a write would succeed. That is found out by writing: to the database, to the lake, and by asking
-//! for the room that is kept back. A look is relied on for a moment, so that many questions cost no more than one.
+//! Readiness: whether a write would succeed. It is checked by writes to the database and to the lake, and by the free
+//! space above the reserve. A result is cached for a moment, so that many requests cost no more than one.
 
 use async_trait::async_trait;
 use lakeshore::Lake;
@@ -15,12 +15,12 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-/// How long a look is relied on.
+/// Time for which a result is cached.
 const KNOWN_MAX: Duration = Duration::from_secs(2);
-/// What takes longer is not ready: whoever asks has a limit of their own.
+/// Timeout after which the server counts as not ready, as clients have a timeout too.
 const LOOK_MAX: Duration = Duration::from_secs(4);
 
-/// Why a write would fail: each reason says what to do.
+/// Reasons why a write would fail, each with a remedy.
 type Reasons = Vec<String>;
 
 #[derive(Clone)]
@@ -29,7 +29,7 @@ struct Probe {
     state: SqliteState,
     files: LocalFiles,
     database: PathBuf,
-    /// Device and inode of the database that is open.
+    /// Device and inode of the open database.
     opened: Option<(u64, u64)>,
 }
 
@@ -42,7 +42,7 @@ pub struct Readiness {
 struct Looked {
     at: Option<Instant>,
     reasons: Reasons,
-    /// A look that has not come back yet. There is never a second beside it.
+    /// A check in progress. At most one runs at a time.
     running: Option<JoinHandle<Reasons>>,
 }
 
@@ -55,7 +55,7 @@ impl Readiness {
 
 #[async_trait]
 impl ReadinessProbe for Readiness {
-    /// A change is logged.
+    /// Changes of the result are logged.
     async fn look(&self) -> Result<(), String> {
         let mut looked = self.looked.lock().await;
         if looked.at.is_none_or(|at| at.elapsed() > KNOWN_MAX) {
@@ -79,7 +79,7 @@ impl ReadinessProbe for Readiness {
 }
 
 fn report(before: &Reasons, now: &Reasons) {
-    // Figures in the words change all the time: what counts is whether there are any.
+    // Numbers in the reasons change all the time, so only their presence is compared.
     match (before.is_empty(), now.is_empty()) {
         (true, false) => now.iter().for_each(|reason| tracing::warn!(%reason, "not ready: writes would fail")),
         (false, true) => tracing::info!("ready again: writes succeed"),
@@ -105,7 +105,7 @@ impl Probe {
         match self.state.probe(SystemClock.now()).await {
             Ok(()) => {}
             Err(lakeshore::Error::DiskFull) => reasons.push("the disk of the database is full; free up space".into()),
-            // Its words are the operator's: they are in the log.
+            // The error is for the operator, and is in the log.
             Err(_) => reasons.push(
                 "cannot write to the database; check the log, the permissions of the data folder, and whether its disk is read-only".into(),
             ),
@@ -113,7 +113,7 @@ impl Probe {
         match self.lake.has_room().await {
             Ok(()) => {}
             Err(error @ lakeshore::Error::BelowReserve { .. }) => reasons.push(error.to_string()),
-            // The database that is gone is named already.
+            // A missing database is already reported.
             Err(_) if !reasons.is_empty() => {}
             Err(_) => reasons.push("cannot determine the free space of the disks; check them".into()),
         }

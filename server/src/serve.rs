@@ -1,4 +1,4 @@
-//! `lakeshore serve`: from the options to a server that is ready, and to its orderly end.
+//! Implementation of `lakeshore serve`: from the options to a ready server, and to its orderly stop.
 
 use crate::config::ServeOptions;
 use crate::control;
@@ -33,12 +33,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// After the grace of a stop, how long what was told to end may take to write down that it has.
+/// Time after the grace period of a stop for interrupted requests to record their end.
 const INTERRUPT_MAX: Duration = Duration::from_secs(5);
 
 /// Serves until SIGTERM, SIGHUP or Ctrl-C.
 pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
-    // Leptos spawns by way of this; a second call, by a test, changes nothing.
+    // Leptos spawns tasks through this. Tests call it again without effect.
     let _ = any_spawner::Executor::init_tokio();
     options.refuse_contradictions().map_err(anyhow::Error::msg)?;
     failpoints::arm().map_err(anyhow::Error::msg)?;
@@ -49,7 +49,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let listener = TcpListener::bind(options.listen).await.map_err(|error| cannot_listen(options.listen, &error))?;
     let address = listener.local_addr()?;
     let root = options.lake_root();
-    // Until the end: it holds the locks.
+    // Kept until the end, since it holds the locks.
     let opened = opening::open(&options.data, &root).await?;
     let Opened { state, files, .. } = &opened;
     let commands = control::Listener::start(&options.data.path, state);
@@ -83,7 +83,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     };
 
     if let Err(error) = lake.remember_settings(options.in_words()).await {
-        // A full disk is no reason not to serve.
+        // A full disk is no reason to refuse to serve.
         tracing::warn!(%error, "cannot record the settings of this start");
     }
 
@@ -100,7 +100,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
         refusal_log: RefusalLog::default(),
         form_refusals: Arc::new(FormRefusals::new(&SystemRandomness)?),
     });
-    // Said now, and served all the same: reading goes on, and emptying the trash may be what helps.
+    // Logged now without refusing to serve: reads still work, and a purge of the trash may help.
     let _ = app_state.readiness.look().await;
     let housekeeping = tokio::spawn({
         let app_state = app_state.clone();
@@ -164,7 +164,7 @@ pub async fn run(options: &ServeOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The end of the terminal or session, where it is meant to end the server: `nohup` has its programs ignore it, and a handler
+/// SIGHUP at the end of a terminal or session, unless it is ignored: `nohup` makes programs ignore it, and a handler
 /// would undo that.
 fn hangup() -> anyhow::Result<Option<Signal>> {
     const SIGHUP_MASK: u64 = 1;
@@ -181,13 +181,13 @@ async fn hung_up(hangup: &mut Option<Signal>) {
     }
 }
 
-/// Gives a part of the landings a thread of its own: each of its steps may block, and handing it to another thread would
-/// cost two wake-ups, more than most of the steps take.
+/// Runs a part of the commit queue on a thread of its own: each of its steps may block, and moving a step to another
+/// thread would cost two wake-ups, more than most steps take.
 fn lead(part: &'static str, leading: impl Future<Output = Infallible> + Send + 'static) -> std::io::Result<()> {
     let runtime = Handle::current();
     let lead = move || {
         let led = catch_unwind(AssertUnwindSafe(|| runtime.block_on(leading)));
-        // Without it no upload would ever land: better a restart, which finishes what was begun.
+        // Without it no upload would ever land. A restart is better, as it completes the work that was begun.
         tracing::error!(part, panicked = led.is_err(), "a task of the commit queue has ended; stopping the server");
         std::process::abort();
     };
@@ -235,7 +235,7 @@ fn report(recovered: &Recovered) {
     }
 }
 
-/// The first start says how to get in.
+/// Prints the sign-in link of the first start.
 async fn greet(lake: &Lake, address: SocketAddr, options: &ServeOptions) -> anyhow::Result<()> {
     let Some(link) = lake.offer_first_sign_in().await? else { return Ok(()) };
     say(&format!("sign in once, within an hour, at http://{address}/sign-in/link?token={}", link.expose()));

@@ -1,7 +1,7 @@
-//! The site that the server carries inside it: the WASM, the style and the public files, each with compressed copies.
+//! Embedded site: WASM, style sheet and public files, each with compressed copies.
 //!
-//! `cargo xtask site` makes them; their names under `/pkg/` change with their content, so browsers keep those for ever.
-//! Under `cargo leptos watch` the files of its own folder are served instead, and never kept.
+//! `cargo xtask site` builds them. Names under `/pkg/` change with their content, so browsers cache those forever.
+//! Under `cargo leptos watch` the files of its own folder are served instead, without caching.
 
 use axum::Router;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -20,20 +20,20 @@ struct SiteFiles;
 
 const MANIFEST: &str = "manifest.json";
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
-/// The worker's script has a policy of its own: it may load its parts, and nothing else.
+/// Content security policy of the worker's script, which may load only its own parts.
 const WORKER: &str = "pkg/worker.";
 const WORKER_POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'");
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
 
-/// Where the pages find their parts. Absent where no site was built.
+/// URLs of the assets of the pages. Absent if no site was built.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Manifest {
     pub script: Option<String>,
     pub wasm: Option<String>,
-    /// What loads the parts that the pages' WASM is cut into.
+    /// Script that loads the split parts of the WASM.
     pub loader: Option<String>,
-    /// The WASM of each part, by its name.
+    /// WASM files of each split part, by its name.
     #[serde(default)]
     pub parts: BTreeMap<String, Vec<String>>,
     pub stylesheet: Option<String>,
@@ -49,13 +49,13 @@ pub fn manifest() -> Manifest {
     file.and_then(|file| serde_json::from_slice(&file.data).ok()).unwrap_or_default()
 }
 
-/// Set when cargo-leptos runs this server, and reloads its pages.
+/// Set when cargo-leptos runs this server and reloads its pages.
 pub fn reload_options() -> Option<LeptosOptions> {
     std::env::var_os("LEPTOS_WATCH")?;
     leptos::config::get_configuration(None).ok().map(|configuration| configuration.leptos_options)
 }
 
-/// A route for each file.
+/// Router with one route for each file.
 pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     if let Some(options) = reload_options() {
         let folder = std::path::Path::new(&*options.site_root).join(&*options.site_pkg_dir);
@@ -135,7 +135,7 @@ impl Encoding {
     }
 }
 
-/// The encodings that `Accept-Encoding` takes (RFC 9110, section 12.5.3), the smallest file first.
+/// Encodings allowed by `Accept-Encoding` (RFC 9110, section 12.5.3), smallest file first.
 fn encodings(accepted: &str) -> Vec<Encoding> {
     let refused = |weight: &str| {
         let value = weight.trim().strip_prefix("q=").and_then(|value| value.parse::<f32>().ok());
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_smallest_encoding_that_the_browser_takes_comes_first() {
+    fn the_smallest_accepted_encoding_comes_first() {
         use Encoding::{Brotli, Gzip, Identity};
         assert_eq!(encodings("gzip, deflate, br, zstd"), [Brotli, Gzip, Identity]);
         assert_eq!(encodings("br;q=0, GZIP;q=0.5"), [Gzip, Identity]);
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_matches_itself_in_a_list_or_any() {
+    fn an_entity_tag_matches_alone_in_a_list_or_by_star() {
         let asked =
             |value: &'static str| HeaderMap::from_iter([(header::IF_NONE_MATCH, HeaderValue::from_static(value))]);
         assert!(matches_tag(&asked("\"a\", W/\"b-br\""), "\"b-br\""));

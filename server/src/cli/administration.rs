@@ -1,4 +1,4 @@
-//! The commands that work on the database: carried out here, by whichever process has it.
+//! Commands on the database, performed by the process that has it.
 
 use super::{keys, sessions};
 use crate::config::DataDir;
@@ -11,13 +11,13 @@ use lakeshore_metadata::sqlite::{Opening, SqliteState, refuse_missing};
 use lakeshore_system::clock::{SystemClock, SystemRandomness};
 use lakeshore_system::terminal;
 
-/// Carries out a command and prints what comes of it.
+/// Performs a command and prints its output.
 pub(super) async fn run(data: &DataDir, opening: Opening, request: &Request) -> anyhow::Result<()> {
     let database = data.database();
     placement::refuse_inside_a_lake(&database)?;
     refuse_missing(&database, opening)?;
     if opening != Opening::Existing {
-        // Whether the lake is in it is not known here.
+        // It is unknown here whether the lake is inside.
         make_data_folder(&data.path, true)?;
     }
     let output = match reach(data).await? {
@@ -40,7 +40,7 @@ pub(super) async fn run(data: &DataDir, opening: Opening, request: &Request) -> 
     Ok(())
 }
 
-/// Carries out a command by a database that is open; what it prints.
+/// Performs a command on an open database, and returns its output.
 pub async fn perform(request: &Request, state: &SqliteState) -> anyhow::Result<String> {
     let ring = KeyRing { state, clock: &SystemClock, randomness: &SystemRandomness };
     let mut output = Vec::new();

@@ -1,4 +1,4 @@
-//! `lakeshore adopt`: a lake that was moved, restored, or is to have a new database.
+//! Implementation of `lakeshore adopt`: pairs a moved or restored lake, or a new database, with the other one.
 
 use crate::config::AdoptOptions;
 use crate::opening::{self, Opened};
@@ -7,7 +7,7 @@ use lakeshore_system::terminal::say;
 
 pub async fn run(options: &AdoptOptions) -> anyhow::Result<()> {
     let root = options.lake_root();
-    // A name that was mistyped is no new lake.
+    // A mistyped name must not make a new lake.
     if !root.is_dir() {
         bail!("no lake at {}; choose its folder with --lake-root", root.display());
     }

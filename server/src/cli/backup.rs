@@ -1,5 +1,5 @@
-//! `lakeshore backup`: a copy of the database, by the server where one has it, else by this process. The file is written by this
-//! process in either case, with its rights.
+//! Implementation of `lakeshore backup`: a copy of the database, made by the server if one has it, else by this
+//! process. This process writes the file in both cases, with its own rights.
 
 use crate::config::BackupOptions;
 use crate::control::{Reached, reach};

@@ -1,4 +1,4 @@
-//! `lakeshore check`: the engine compares, this prints.
+//! Implementation of `lakeshore check`: prints the findings of the engine.
 
 use crate::config::CheckOptions;
 use crate::control::Listener;
@@ -15,24 +15,24 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Something was found that was not repaired.
+/// Exit code for findings that were not repaired.
 const FOUND: u8 = 1;
-/// It could not be checked.
+/// Exit code for a check that failed.
 pub const COULD_NOT: u8 = 2;
 
 pub async fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
     let root = options.lake_root();
-    // Looking must not make what it looks for.
+    // A check must not create its subject.
     if !options.data.database().is_file() {
         bail!("no database at {}; choose the data folder with --data-dir", options.data.database().display());
     }
     if !root.is_dir() {
         bail!("no lake at {}; choose its folder with --lake-root", root.display());
     }
-    // Until the end: it holds the locks.
+    // Kept until the end, since it holds the locks.
     let opened = opening::open_to_check(&options.data, &root).await?;
     let Opened { state, files, .. } = &opened;
-    // Reading every file takes long, and keys are to be revoked meanwhile.
+    // Reading every file takes long, and keys must be revocable meanwhile.
     let commands = Listener::start(&options.data.path, state);
     let lake = Lake::new(Parts {
         state: Arc::new(state.clone()),
@@ -58,7 +58,7 @@ pub async fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
     Ok(if checked.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
 }
 
-/// To standard output: the kind, where, what, and what a repair does.
+/// Prints the kind, path, detail and repair of a finding to standard output.
 fn print(finding: &Finding, options: &CheckOptions) -> io::Result<()> {
     let mut output = terminal::output();
     if options.json {
@@ -73,13 +73,13 @@ fn print(finding: &Finding, options: &CheckOptions) -> io::Result<()> {
     writeln!(output, "{}\t{path}\t{detail}{repair}", finding.kind.as_str())
 }
 
-/// To standard error, so that standard output holds findings only.
+/// Prints to standard error, so that standard output has only findings.
 fn sum_up(checked: &Checked) {
     let Checked { findings, repaired, notes } = checked;
     terminal::say(&format!("{findings} findings, {repaired} repaired; {notes} notes"));
 }
 
-/// What a client must not learn, the operator has to.
+/// Adds the cause, which is hidden from clients but not from the operator.
 fn with_cause(error: lakeshore::Error) -> anyhow::Error {
     match error {
         lakeshore::Error::Internal(fault) => anyhow::Error::new(fault),

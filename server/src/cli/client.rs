@@ -1,4 +1,4 @@
-//! What the commands of the client share: where the server is, who may end them, and how they end.
+//! Shared parts of the client commands: connection, interruption and exit codes.
 
 use crate::config::ConnectOptions;
 use lakeshore::ErrorCode;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A line on standard error, which is for people; standard output is for what was asked for.
+/// Prints a line for people to standard error; standard output is for the requested data.
 pub fn tell(line: &str) {
     terminal::say(line);
 }
@@ -32,12 +32,12 @@ pub fn connect(options: &ConnectOptions, stop: CancellationToken, tell: Tell) ->
     Client::new(settings, RetryPolicy { retry_for: options.retry_for, stop }, tell)
 }
 
-/// The same, for a command that shows no progress.
+/// [`connect`] for a command without progress output.
 pub fn connect_plainly(options: &ConnectOptions, stop: CancellationToken) -> Result<Client, ClientError> {
     connect(options, stop, Arc::new(tell))
 }
 
-/// Cancelled by Ctrl-C, SIGTERM or SIGHUP. A second Ctrl-C ends the process where it is.
+/// Token cancelled by Ctrl-C, SIGTERM or SIGHUP. A second Ctrl-C ends the process at once.
 pub fn interruption() -> Result<CancellationToken, ClientError> {
     let listen = |kind| signal(kind).map_err(|error| ClientError::local("cannot handle signals", error));
     let mut interrupt = listen(SignalKind::interrupt())?;
@@ -57,7 +57,7 @@ pub fn interruption() -> Result<CancellationToken, ClientError> {
     Ok(stop)
 }
 
-/// The end of a command that has told all that there is to tell, or of one that failed.
+/// Exit code of a command, with its error printed.
 pub fn end(result: Result<u8, ClientError>) -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
@@ -72,14 +72,14 @@ pub fn end(result: Result<u8, ClientError>) -> ExitCode {
     }
 }
 
-/// What can be done here about a refusal, beside what the server says.
+/// Prints the remedy on the client's side for an error of the server.
 pub fn advise(code: u32) {
     if code == ErrorCode::NoKey.number() {
         tell(&format!("set {KEY_VARIABLE}, or api_key in the config file, or give a key file with --api-key-file"));
     }
 }
 
-/// A closed pipe (`lakeshore ls / | head`) is an end like another.
+/// Treats a closed pipe (`lakeshore ls / | head`) as a regular end.
 pub fn printed(result: io::Result<()>) -> Result<(), ClientError> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ClientError::Unread),

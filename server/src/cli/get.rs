@@ -1,4 +1,4 @@
-//! `lakeshore get`: from the lake to this machine.
+//! Implementation of `lakeshore get`: downloads from the lake to this machine.
 
 use super::client::{connect, end, interruption, printed, tell};
 use crate::config::GetOptions;
@@ -45,12 +45,12 @@ async fn get(options: &GetOptions) -> Result<u8, ClientError> {
         print(&client, source, &progress.of_file(path.as_str(), 0)).await?;
         return Ok(DONE);
     }
-    // Without a place to remember it in, what breaks off is begun again by the next command.
+    // Without a place for records, the next command starts an interrupted download again.
     let records = Records::open().inspect_err(|error| progress.tell(&format!("warning: {error}"))).ok();
     let records = records.as_ref();
     let folder = || match &options.to {
         Some(to) => Folder::named(to),
-        // A name that nobody has typed: a link that waits here under it is not followed.
+        // Nobody has typed this name, so an existing link under it is not followed.
         None => Folder::named(Path::new(""))?.below([path.leaf()]),
     };
     let jobs = options.jobs.get();
@@ -74,26 +74,26 @@ async fn get(options: &GetOptions) -> Result<u8, ClientError> {
     Ok(if got.failed.count > 0 { FAILED } else { DONE })
 }
 
-/// What the path is.
+/// Kind of the requested path.
 enum Download {
     File(Source),
     /// A dataset, or a folder in one.
     Version(OfVersion),
-    /// In no dataset.
+    /// A folder outside any dataset.
     Folder,
 }
 
 async fn what(client: &Client, path: &LakePath, wanted: &Wanted) -> Result<Download, ClientError> {
     match versions::find(client, path, wanted).await? {
         Some((of, Some(file))) if file.path == *path => {
-            // As it is, unless a version was named: one file is never mixed.
+            // The current file, unless a version was given: a single file is always consistent.
             let is_named = wanted.version.is_some() || wanted.as_of.is_some();
             let source = Source { path: file.path, sha256: Some(file.sha256), of: Some(of) };
             Ok(Download::File(if is_named { source } else { Source::live(path) }))
         }
         Some((of, Some(_))) => Ok(Download::Version(of)),
         Some((of, None)) if of.dataset == *path => Ok(Download::Version(of)),
-        // No file of the version lies there: asked for as it is, there may be something else.
+        // The version has no such file, but the current dataset may.
         Some((of, None)) if wanted.version.is_some() || wanted.as_of.is_some() => Err(ClientError::Local(format!(
             "version {} of {} has nothing at {path}; \"lakeshore ls {}\" shows what there is now",
             of.number, of.dataset, of.dataset
@@ -103,7 +103,7 @@ async fn what(client: &Client, path: &LakePath, wanted: &Wanted) -> Result<Downl
     }
 }
 
-/// Where one file goes: into the folder, or to the name, that was given.
+/// Target of a single file: inside the given folder, or under the given name.
 fn target(path: &LakePath, to: Option<&Path>) -> Result<Target, ClientError> {
     let Some(to) = to else { return Ok(Folder::named(Path::new(""))?.file(path.leaf())) };
     if to.is_dir() {
@@ -130,11 +130,11 @@ async fn fetch_one(
     Ok(got)
 }
 
-/// Asks the folder that it is in.
+/// Checks by listing the path.
 async fn is_folder(client: &Client, path: &LakePath) -> Result<bool, ClientError> {
     match Listing::of(client, path.as_str()).next_page().await {
         Ok(_) => Ok(true),
-        // A file, or nothing: fetching it tells.
+        // A file or nothing: the download will tell.
         Err(error) if is_not_there(&error) => Ok(false),
         Err(error) => Err(error),
     }

@@ -1,4 +1,4 @@
-//! `lakeshore key …`.
+//! Implementation of `lakeshore key …`.
 
 use super::administration;
 use super::moment::moment;
@@ -77,7 +77,7 @@ pub(super) async fn revoke(ring: &KeyRing<'_>, wanted: &str) -> anyhow::Result<(
     Ok(())
 }
 
-/// The active key of this id or name.
+/// Active key with this id or name.
 pub(super) async fn active_key(state: &dyn State, wanted: &str) -> anyhow::Result<KeyId> {
     let active: Vec<_> = state.keys().await?.into_iter().filter(|key| key.revoked_at.is_none()).collect();
     let by_id: Option<KeyId> = wanted.parse().ok().map(KeyId).filter(|id| active.iter().any(|key| key.key_id == *id));

@@ -1,4 +1,4 @@
-//! `lakeshore ls`: what lies in a folder of the lake.
+//! Implementation of `lakeshore ls`: lists a folder of the lake.
 
 use super::client::{connect_plainly, end, interruption, printed};
 use super::moment::moment;
@@ -11,7 +11,7 @@ use lakeshore_system::terminal::{self, json_line, line};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// Of a SHA-256, what tells files apart for people.
+/// Digits of a SHA-256 that distinguish files for people.
 const DIGITS: usize = 12;
 
 pub async fn run(options: &ListOptions) -> ExitCode {

@@ -1,4 +1,4 @@
-//! The commands of `lakeshore`, but for the server itself.
+//! Commands of `lakeshore` other than the server.
 
 pub mod administration;
 mod adopt;

@@ -1,4 +1,4 @@
-//! `lakeshore push`: the client does it, this asks and tells.
+//! Implementation of `lakeshore push`: options and output of the client's push.
 
 use super::client::{connect, end, interruption, printed, tell};
 use crate::config::PushOptions;
@@ -60,7 +60,7 @@ async fn run_to_report(options: &PushOptions) -> Result<u8, ClientError> {
         Some(_) => Ok(()),
     };
     explain(&report);
-    // The exit code is that of the push, also where nobody reads what is printed.
+    // The exit code is that of the push, even if nobody reads the output.
     match told {
         Err(ClientError::Unread) | Ok(()) => {}
         Err(error) => return Err(error),
@@ -68,14 +68,14 @@ async fn run_to_report(options: &PushOptions) -> Result<u8, ClientError> {
     Ok(report.exit_code)
 }
 
-/// Most of the time of a small file is the wait for the server's disk, which costs this machine nothing.
+/// A small file mostly waits for the server's disk, which costs this machine nothing.
 fn default_jobs() -> NonZeroUsize {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     NonZeroUsize::new((cores * 8).clamp(16, 64)).unwrap_or(NonZeroUsize::MIN)
 }
 
 fn default_name(source: &Source) -> String {
-    /// A name has room for 512 bytes; the end of a path says most.
+    /// A name may have 512 bytes; the end of a path is its most telling part.
     const CHARACTERS_MAX: usize = 80;
     let (host, path) = (uname().nodename().to_string_lossy().into_owned(), source.path().display().to_string());
     let path: String = path.chars().skip(path.chars().count().saturating_sub(CHARACTERS_MAX)).collect();
@@ -92,7 +92,7 @@ fn print_json(output: &mut impl Write, report: &Report, seconds: f64) -> io::Res
     terminal::json_line(output, &Timed { report, seconds })
 }
 
-/// What happened.
+/// Prints the result.
 fn print(output: &mut impl Write, report: &Report, seconds: f64) -> io::Result<()> {
     let path = &report.path;
     if let Some(difference) = &report.difference {
@@ -161,7 +161,7 @@ fn name(output: &mut impl Write, kind: &Kind) -> io::Result<()> {
     if unnamed > 0 { line(output, &format!("           and {unnamed} more")) } else { Ok(()) }
 }
 
-/// To standard error: why it did not come to its end, and how it goes on.
+/// Prints to standard error why a push did not finish, and how to continue.
 fn explain(report: &Report) {
     if report.outcome == PushOutcome::Nothing && report.failed.count > 0 {
         for problem in &report.failed.named {
@@ -189,7 +189,7 @@ fn explain(report: &Report) {
     }
 }
 
-/// What the command can do about a refusal, beside what the server says.
+/// Prints the remedy of this command for an error, beside the server's own.
 fn advise(report: &Report) {
     let Some(refusal) = &report.refusal else { return };
     super::client::advise(refusal.code);

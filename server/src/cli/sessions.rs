@@ -1,4 +1,4 @@
-//! `lakeshore session …`.
+//! Implementation of `lakeshore session …`.
 
 use super::administration;
 use super::moment::moment;

@@ -1,4 +1,5 @@
-//! `lakeshore snapshot`: a version as a folder, for readers on the machine of the lake; taken, renewed, dropped, or lent to one command.
+//! Implementation of `lakeshore snapshot`: a version in a folder of its own, for readers on the machine of the lake. It
+//! is taken, renewed, dropped, or used by one command.
 
 use super::client::{connect_plainly, end, interruption, printed, tell};
 use super::moment::moment;
@@ -17,17 +18,17 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 const ADDRESS: &str = "/api/lake/dataset/snapshot";
-/// What stands for the folder in the arguments of a command; a command that has none finds it in its environment.
+/// Placeholder of the folder in the arguments of a command; the environment variable has it too.
 const PLACE: &str = "{}";
 const VARIABLE: &str = "LAKESHORE_SNAPSHOT";
-/// As shells tell of a command that a signal has ended.
+/// Exit code of a command ended by a signal, to which shells add its number.
 const SIGNALLED: i32 = 128;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Taken {
     #[serde(flatten)]
     snapshot: ListedSnapshot,
-    /// The folder on the machine of the server.
+    /// Absolute path of the folder on the server's machine.
     absolute: String,
 }
 
@@ -53,13 +54,13 @@ async fn snapshot(options: &SnapshotOptions) -> Result<u8, ClientError> {
         "path": path, "version": options.version, "as_of": options.as_of, "for": length(options.lifetime),
     });
     let request = client.request(Method::POST, ADDRESS).json(&body);
-    // Not again where the answer was lost: what was taken then ends by itself.
+    // Not retried after a lost response: a snapshot taken then expires.
     let taken: Taken = client.call(request).await?;
     if !options.exec {
         show(options, &taken)?;
         return Ok(DONE);
     }
-    // Dropped also when the command was interrupted.
+    // Dropped even when the command was interrupted.
     let dropper = connect_plainly(&options.connect, CancellationToken::new())?;
     let ran = lend(&dropper, options, &taken).await;
     let dropped = drop_it(&dropper, taken.snapshot.snapshot.as_str()).await;
@@ -84,7 +85,7 @@ fn show(options: &SnapshotOptions, taken: &Taken) -> Result<(), ClientError> {
     printed(line(&mut terminal::output(), &taken.absolute))
 }
 
-/// By its name, or by its folder.
+/// Token of a snapshot that is given by its name or folder.
 fn token(named: &str) -> Result<String, ClientError> {
     let is_token = |part: &&str| part.len() == 32 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
     named
@@ -106,7 +107,7 @@ async fn drop_it(client: &Client, token: &str) -> Result<(), ClientError> {
     Ok(())
 }
 
-/// Runs the command with the snapshot, which is renewed for as long as that takes. Gives its exit code.
+/// Runs the command with the snapshot, and renews it meanwhile. Returns the exit code of the command.
 async fn lend(client: &Client, options: &SnapshotOptions, taken: &Taken) -> Result<u8, ClientError> {
     let Some((program, arguments)) = options.command.split_first() else {
         return Err(ClientError::Usage("--exec runs a command: write it behind --".into()));

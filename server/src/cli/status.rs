@@ -1,4 +1,4 @@
-//! `lakeshore status`: the latest syncs, or one of them.
+//! Implementation of `lakeshore status`: the latest syncs, or one of them.
 
 use super::client::{connect_plainly, end, interruption, printed};
 use super::moment::moment;
@@ -18,9 +18,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// How often `--follow` looks.
+/// Polling interval of `--follow`.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Failed uploads that are named.
+/// Failed uploads that are listed.
 const FAILED_NAMED_MAX: u64 = 10;
 
 pub async fn run(options: &StatusOptions) -> ExitCode {

@@ -1,9 +1,9 @@
-//! Rows for people: columns as wide as their widest cell.
+//! Tables for people: each column is as wide as its widest cell.
 
 use lakeshore_system::terminal::{line, visible};
 use std::io::{self, Write};
 
-/// Prints each row, its cells two blanks apart. `right` are the columns that hold numbers.
+/// Prints rows with two spaces between cells. `right` has the right-aligned columns.
 pub fn print<const N: usize>(output: &mut impl Write, rows: &[[String; N]], right: &[usize]) -> io::Result<()> {
     let rows: Vec<_> = rows.iter().map(|row| row.each_ref().map(|cell| visible(cell))).collect();
     let mut widths = [0; N];

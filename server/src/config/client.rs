@@ -1,4 +1,4 @@
-//! The options of the commands that talk to a server: `push`, `status`, `ls`, `get`.
+//! Options of the commands that use a server: `push`, `status`, `ls`, `get`, `snapshot`.
 
 use clap::Args;
 use lakeshore::model::id::SyncId;
@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where the server is. The key is no option: see `--api-key-file`.
+/// Address and credentials of the server. The key itself is not an option: see `--api-key-file`.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub struct ConnectOptions {
@@ -141,7 +141,7 @@ pub struct PushOptions {
     pub connect: ConnectOptions,
 }
 
-/// Which type of sync: one of the two has to be said.
+/// Type of the sync: exactly one of the two is required.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct Kind {
@@ -225,24 +225,24 @@ pub struct SnapshotOptions {
     #[arg(long, value_name = "TIME")]
     pub as_of: Option<String>,
 
-    /// How long it is kept, unless it is renewed
+    /// How long to keep the snapshot, unless it is renewed
     #[arg(long = "for", default_value = "6h", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub lifetime: Duration,
 
-    /// Take it, run the command behind --, with the folder in place of {} and in LAKESHORE_SNAPSHOT, and drop it; the exit code is
-    /// that of the command
+    /// Take a snapshot, run the command after --, with the folder in place of {} and in LAKESHORE_SNAPSHOT, and drop
+    /// it; the exit code is that of the command
     #[arg(long, requires = "command")]
     pub exec: bool,
 
-    /// Keep this one for so long from now on
+    /// Keep this snapshot for the time of --for from now on
     #[arg(long, value_name = "SNAPSHOT", conflicts_with_all = ["path", "exec", "drop", "version", "as_of"])]
     pub renew: Option<String>,
 
-    /// Drop this one
+    /// Drop this snapshot
     #[arg(long, value_name = "SNAPSHOT", conflicts_with_all = ["path", "exec", "version", "as_of"])]
     pub drop: Option<String>,
 
-    /// One JSON object on standard output
+    /// Print one JSON object on standard output
     #[arg(long, conflicts_with = "exec")]
     pub json: bool,
 

@@ -1,4 +1,4 @@
-//! The side of a command.
+//! Client side of the control socket.
 
 use super::{Answer, Hello, PROTOCOL, Request, receive, send, with_socket};
 use crate::config::DataDir;
@@ -9,11 +9,11 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWrite, BufReader};
 use tokio::net::UnixStream;
 
-/// Between two looks at who has the database.
+/// Pause between two attempts to take or reach the database.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// Looks after which it is said what is waited for: some two seconds.
+/// Attempts before a message says what the command waits for: about two seconds.
 const SAID_AFTER: u32 = 100;
-/// Looks after which the command gives up: some two minutes. A start that brings a large database up to date may take longer.
+/// Attempts before the command fails: about two minutes. A start that migrates a large database may take longer.
 const LOOKS_MAX: u32 = 6000;
 
 #[derive(Debug, thiserror::Error)]
@@ -43,22 +43,22 @@ pub enum ControlError {
     Torn,
     #[error("cannot write the copy: {0}")]
     Write(#[source] io::Error),
-    /// By the server, in its words.
+    /// Refused by the server, with its message.
     #[error("{0}")]
     Refused(String),
 }
 
-/// Who carries out a command.
+/// Process that performs a command.
 pub enum Reached {
-    /// This process, which has the database for itself.
+    /// This process, which has the database exclusively.
     Own(Turn),
     Server(ServerConnection),
 }
 
-/// A process that has the database, and listens.
+/// Connection to a process that has the database and listens.
 pub struct ServerConnection(BufReader<UnixStream>);
 
-/// Takes the database, or reaches whoever has it, and waits while that one neither listens nor ends.
+/// Takes the database, or connects to the process that has it. Waits while that process neither listens nor ends.
 pub async fn reach(data: &DataDir) -> Result<Reached, ControlError> {
     let database = data.database();
     for look in 0..LOOKS_MAX {
@@ -77,9 +77,9 @@ pub async fn reach(data: &DataDir) -> Result<Reached, ControlError> {
 }
 
 impl ServerConnection {
-    /// `None` where nobody listens, or whoever does is about to end.
+    /// `None` if no process listens, or if it is about to end.
     async fn open(data: &DataDir) -> Result<Option<Self>, ControlError> {
-        // It is there at once, or refused: the listener's queue is in the kernel.
+        // Succeeds or fails at once: the listener's queue is in the kernel.
         let connected = with_socket(&data.path, |path| std::os::unix::net::UnixStream::connect(path));
         let stream = match connected.and_then(|stream| {
             stream.set_nonblocking(true)?;
@@ -103,7 +103,7 @@ impl ServerConnection {
         }
     }
 
-    /// Has it carried out; what the command prints.
+    /// Sends a command, and returns its output.
     pub async fn ask(mut self, request: &Request) -> Result<String, ControlError> {
         match self.answer(request).await? {
             Answer::Done(output) => Ok(output),
@@ -133,7 +133,7 @@ impl ServerConnection {
 
 fn is_gone(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound, WouldBlock};
-    // A blocking connection waits where the queue is full; one that is interrupted is tried again.
+    // A blocking connect waits while the queue is full; an interrupted one is retried.
     matches!(
         error.kind(),
         NotFound | ConnectionRefused | ConnectionReset | BrokenPipe | WouldBlock | io::ErrorKind::Interrupted

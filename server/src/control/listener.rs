@@ -1,4 +1,4 @@
-//! The side that has the database.
+//! Server side of the control socket.
 
 use super::{Answer, Hello, PROTOCOL, Request, SOCKET, receive, send, with_socket};
 use crate::cli::administration;
@@ -20,15 +20,15 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Commands that are carried out side by side; more wait.
+/// Concurrent commands; more wait.
 const COMMANDS_MAX: usize = 16;
-/// A command sends its request at once.
+/// Timeout for a request, which a command sends at once.
 const REQUEST_MAX: Duration = Duration::from_secs(10);
 /// Time for running commands to end at a stop. A copy of the database may take longer, and is cancelled.
 const STOP_MAX: Duration = Duration::from_secs(5);
-/// After the socket could not be made, before it is tried again.
+/// Pause after the socket could not be made.
 const BIND_PAUSE: Duration = Duration::from_secs(2);
-/// After a connection could not be accepted.
+/// Pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Listens for commands from [`Listener::start`] to [`Listener::close`].
@@ -42,17 +42,17 @@ pub struct Listener {
 struct Office {
     state: SqliteState,
     data_dir: Arc<PathBuf>,
-    /// One copy at a time: each takes as much room as the database.
+    /// One copy at a time: each takes as much space as the database.
     copies: Arc<Semaphore>,
 }
 
 impl Listener {
-    /// For whoever has the database, and so the socket of whoever had it before.
+    /// Only for the process that has the database, and so may replace the socket of an earlier one.
     pub fn start(data_dir: &Path, state: &SqliteState) -> Self {
         if let Err(error) = remove_unfinished_copies(data_dir) {
             tracing::warn!(%error, "cannot remove an unfinished copy of the database");
         }
-        // At once, so that whoever is told that the server is ready is heard.
+        // Bound at once, so that commands are served as soon as the server reports that it is ready.
         let bound = bind(data_dir);
         let (stopping, commands) = (CancellationToken::new(), TaskTracker::new());
         let office = Office {
@@ -64,7 +64,7 @@ impl Listener {
         Self { stopping, listening, commands }
     }
 
-    /// Lets what is being carried out come to its end. Call it while the database is still this process's.
+    /// Waits for running commands. Must be called while this process still has the database.
     pub async fn close(self) {
         self.stopping.cancel();
         let _ = self.listening.await;
@@ -73,7 +73,7 @@ impl Listener {
     }
 }
 
-/// A socket that is listened on. Its name goes with it, from the folder where it was made, wherever that is by then.
+/// A listening socket. Drop removes its name from the folder where it was made, even if that was moved since.
 struct Bound {
     listener: UnixListener,
     folder: OwnedFd,
@@ -88,12 +88,12 @@ impl Drop for Bound {
 fn bind(data_dir: &Path) -> io::Result<Bound> {
     let folder = openat(CWD, data_dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let listener = with_socket(data_dir, |path| {
-        // Left by a kill. Anything else that has the name stays, and keeps this from listening.
+        // Left by a kill. A file of another kind stays, and prevents listening.
         if path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket()) {
             remove_file(path)?;
         }
         let listener = net::UnixListener::bind(path)?;
-        // A client that connects before this is checked by its uid.
+        // Clients that connect before this are checked by their uid.
         set_permissions(path, Permissions::from_mode(0o600))?;
         Ok(listener)
     })?;
@@ -101,7 +101,7 @@ fn bind(data_dir: &Path) -> io::Result<Bound> {
     Ok(Bound { listener: UnixListener::from_std(listener)?, folder })
 }
 
-/// Listens as soon as there can be a socket: a disk may have no room for its name.
+/// Listens as soon as the socket can be made: a full disk may have no space for its name.
 async fn run(mut bound: io::Result<Bound>, office: Office, stopping: CancellationToken, commands: TaskTracker) {
     let mut is_told = false;
     loop {
@@ -154,7 +154,7 @@ async fn listen(listener: &UnixListener, office: Office, stopping: CancellationT
     }
 }
 
-/// Who may read the database: its owner, and root.
+/// Users that may read the database: its owner, and root.
 fn is_own(connection: &UnixStream) -> bool {
     connection.peer_cred().is_ok_and(|peer| peer.uid() == 0 || peer.uid() == geteuid().as_raw())
 }
@@ -192,7 +192,7 @@ impl Office {
         let mut ignored = tokio::io::sink();
         let copied = tokio::select! {
             copied = copying => copied,
-            // Nothing more is said by a command that still waits.
+            // A waiting command sends nothing more.
             _ = tokio::io::copy(read, &mut ignored) => return Ok(()),
         };
         match copied.map_err(anyhow::Error::new).and_then(|file| Ok((file.metadata()?.len(), file))) {

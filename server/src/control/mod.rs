@@ -1,9 +1,10 @@
-//! Commands beside a process that has the database. One process has it at a time, so that process carries them out: it listens
-//! on a Unix socket in the data folder, the command sends its request there, and prints the answer. Where nobody has the
-//! database, the command opens it, and carries out the same request by the same code (`cli::administration`).
+//! Control socket: commands beside a process that has the database. Only one process has it at a time, so that process
+//! performs them: it listens on a Unix socket in the data folder, and the command sends its request there and prints
+//! the reply. If no process has the database, the command opens it, and performs the same request by the same code
+//! (`cli::administration`).
 //!
-//! A message is a line of JSON. The listener speaks first ([`Hello`]): a command that hears nothing has changed nothing, and tries
-//! again, as the server may be ending or starting.
+//! A message is a line of JSON. The listener sends first ([`Hello`]): a command that receives nothing has changed
+//! nothing, and retries, as the server may be ending or starting.
 
 mod caller;
 mod listener;
@@ -19,38 +20,38 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// The socket, in the data folder.
+/// Name of the socket in the data folder.
 const SOCKET: &str = "lakeshore.sock";
-/// Raised with each change of the messages that an older program would misread.
+/// Incremented with each change of the messages that an older program would misread.
 const PROTOCOL: u32 = 1;
-/// Of a message. The longest is a list of all sessions.
+/// Maximum bytes of a message. The longest is a list of all sessions.
 const MESSAGE_BYTES_MAX: u64 = 16 << 20;
-/// Of the name of a socket: `sun_path` of unix(7), with its NUL.
+/// Maximum bytes of a socket name: `sun_path` of unix(7), with its NUL.
 const SOCKET_NAME_BYTES_MAX: usize = 107;
 
-/// What the listener says first.
+/// First message of the listener.
 #[derive(Debug, Serialize, Deserialize)]
 struct Hello {
     protocol: u32,
-    /// Of the program, for people.
+    /// Version of the program, for people.
     version: String,
 }
 
-/// What a command asks for.
+/// Request of a command.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
     CreateKey(NewKey),
     ListKeys,
-    /// By its id or its name.
+    /// By id or name.
     RevokeKey(String),
     ListSessions,
     EndSessions(WantedSessions),
-    /// A copy of the database, whose bytes come behind the answer.
+    /// A copy of the database, whose bytes follow the reply.
     Copy,
 }
 
-/// Sessions as they are named on the command line.
+/// Sessions as named on the command line.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WantedSessions {
@@ -62,15 +63,15 @@ pub enum WantedSessions {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Answer {
-    /// What the command prints.
+    /// Output of the command.
     Done(String),
-    /// Why it fails.
+    /// Error message of the command.
     Refused(String),
-    /// So many bytes come behind this.
+    /// Number of bytes that follow.
     Copy(u64),
 }
 
-/// Calls `with` by a path of the socket that fits into an address, however long that of the folder is.
+/// Calls `with` a path of the socket that fits into an address, however long the path of the folder is.
 fn with_socket<T>(data_dir: &Path, with: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
     let path = data_dir.join(SOCKET);
     if path.as_os_str().len() <= SOCKET_NAME_BYTES_MAX {
@@ -87,7 +88,7 @@ async fn send(to: &mut (impl AsyncWrite + Unpin), message: &impl Serialize) -> i
     to.flush().await
 }
 
-/// The next message as it came, to its end; `None` where the other side has gone before.
+/// Next message, complete; `None` if the other side has closed the connection.
 async fn receive(from: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     from.take(MESSAGE_BYTES_MAX).read_until(b'\n', &mut line).await?;
